@@ -1,0 +1,145 @@
+# Everything one does with Balcão. Needs only make and python3 >= 3.11 (Debian: python3-venv).
+#   make run                     make test ARGS="-k sweep"           make install PYTHON=python3.12
+# Two stamp files inside .venv remember what was installed, for which Python: a second run asks
+# pip for nothing.
+
+PYTHON ?= python3
+WORKERS ?= 2
+ARGS ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check
+PYTEST := $(PY) -m pytest
+BABEL := $(PY) -m babel.messages.frontend
+
+# The stamps carry the version of the environment's Python: after a system upgrade, or where that
+# Python is gone, there is no such stamp, and it is made anew instead of failing on an import.
+SHOW_VERSION := -c 'import sys; print("%d.%d" % sys.version_info[:2])'
+VERSION := $(shell $(PY) $(SHOW_VERSION) 2>/dev/null || echo none)
+RUN_STAMP := $(VENV)/.installed-run-$(VERSION)
+DEV_STAMP := $(VENV)/.installed-dev-$(VERSION)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help faults install run bank seed up down test test-fast test-sqlite test-mysql test-postgres lint format types \
+	check bench screenshots translations vendor lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+# --- the environment -----------------------------------------------------------------------------
+
+define PREPARE_VENV
+@$(PY) -m pip --version >/dev/null 2>&1 || { \
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Balcão needs Python 3.11 or newer, and '$(PYTHON)' is" \
+			"$$($(PYTHON) --version 2>/dev/null || echo not there): install one and name it," \
+			"as in 'make install PYTHON=python3.12'." >&2; exit 1; }; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "'$(PYTHON)' cannot make a virtual environment: install its venv module" \
+			"(Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }; \
+	echo "Making $(VENV) ($$($(PYTHON) --version)), once."; \
+	$(PYTHON) -m venv --clear $(VENV); }
+endef
+
+$(RUN_STAMP): requirements.txt constraints.txt
+	$(PREPARE_VENV)
+	@echo "Installing what the service needs, once."
+	@$(PIP) install --quiet -r requirements.txt -c constraints.txt
+	@touch $(VENV)/.installed-run-$$($(PY) $(SHOW_VERSION))
+
+$(DEV_STAMP): requirements.txt requirements-dev.txt constraints.txt
+	$(PREPARE_VENV)
+	@echo "Installing what the tests need, once."
+	@$(PIP) install --quiet -r requirements-dev.txt -c constraints.txt
+	@version=$$($(PY) $(SHOW_VERSION)); \
+		touch $(VENV)/.installed-run-$$version $(VENV)/.installed-dev-$$version
+
+install: $(RUN_STAMP) ## make the virtual environment with what the service needs
+
+# --- running -------------------------------------------------------------------------------------
+
+run: $(RUN_STAMP) ## serve shop, checkout, bank and API docs; prints where they are
+	@exec $(PY) app.py
+
+bank: $(RUN_STAMP) ## serve the simulated bank alone (BANK_PORT, 5001); see docs/settings.md
+	@exec $(PY) -m bank
+
+seed: $(RUN_STAMP) ## fill the development database with demo data
+	@exec $(PY) -m flask --app app seed
+
+# --- containers: docs/compose.md -----------------------------------------------------------------
+
+up: ## build and start everything in containers (ARGS="--scale web=3"); needs Docker
+	@docker compose up --build --detach --wait $(ARGS)
+	@echo "Balcão is open at http://$$(docker compose port nginx 8080)/"
+
+down: ## stop the containers; databases and secrets stay in their volumes
+	@docker compose down
+
+# --- checking ------------------------------------------------------------------------------------
+# Tests that need Chromium, MariaDB, PostgreSQL or Redis are left out where those are missing, and
+# the last lines say so; with BALCAO_REQUIRE_ALL=1 what is missing fails.
+
+test: $(DEV_STAMP) ## run every test (set-up included)
+	@$(PYTEST) -n $(WORKERS) --dist loadfile $(ARGS)
+
+test-fast: $(DEV_STAMP) ## run the tests that need no browser and no database server
+	@$(PYTEST) -n $(WORKERS) --dist loadfile \
+		-m "not browser and not mysql and not postgres and not redis and not slow" $(ARGS)
+
+faults: $(DEV_STAMP) ## kill, cut, fill and turn the clock: the fault tests alone
+	@$(PYTEST) -n $(WORKERS) --dist loadfile tests/faults $(ARGS)
+
+test-sqlite: $(DEV_STAMP) ## run the tests on SQLite alone
+	@$(PYTEST) -n $(WORKERS) --dist loadfile -m "not mysql and not postgres" $(ARGS)
+
+test-mysql: $(DEV_STAMP) ## run the MariaDB and MySQL tests (MYSQL_URL, MYSQL8_URL)
+	@BALCAO_REQUIRE_ALL=1 $(PYTEST) -n $(WORKERS) --dist loadfile -m mysql $(ARGS)
+
+test-postgres: $(DEV_STAMP) ## run the PostgreSQL tests (POSTGRES_URL)
+	@BALCAO_REQUIRE_ALL=1 $(PYTEST) -n $(WORKERS) --dist loadfile -m postgres $(ARGS)
+
+lint: $(DEV_STAMP) ## look for mistakes and for code that is not formatted
+	@$(PY) -m ruff check
+	@$(PY) -m ruff format --check
+
+format: $(DEV_STAMP) ## format the code and mend what can be mended by itself
+	@$(PY) -m ruff check --fix
+	@$(PY) -m ruff format
+
+types: $(DEV_STAMP) ## check the types
+	@$(PY) -m mypy
+
+check: lint types test ## everything CI runs
+
+bench: $(DEV_STAMP) ## measure side by side with a bare endpoint; starts everything itself
+	@$(PY) -m benchmarks $(ARGS)
+
+# --- making files that are committed -------------------------------------------------------------
+
+screenshots: $(DEV_STAMP) ## photograph the running pages for the README
+	@$(PY) -m scripts.screenshots $(ARGS)
+
+translations: $(RUN_STAMP) ## collect the pages' sentences and compile the catalogues
+	@mkdir -p translations
+	@$(BABEL) --quiet extract -F babel.cfg -o translations/messages.pot \
+		--project=Balcão --copyright-holder="Balcão contributors" --width=100 \
+		--add-location=file .
+	@test -d translations/en || \
+		$(BABEL) --quiet init -i translations/messages.pot -d translations -l en
+	@$(BABEL) --quiet update -i translations/messages.pot -d translations --width=100 \
+		--no-fuzzy-matching --ignore-pot-creation-date
+	@$(BABEL) compile -d translations --statistics
+
+vendor: $(RUN_STAMP) ## fetch the vendored libraries again and compare their SHA-256 (needs npm)
+	@$(PY) -m scripts.vendor
+
+lock: $(RUN_STAMP) ## write constraints.txt anew from the two requirements files
+	@$(PY) -m scripts.lock
+
+clean: ## remove the environment, caches and reports; databases and secrets in instance/ stay
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .coverage \
+		.coverage.* htmlcov test-results translations/messages.pot
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

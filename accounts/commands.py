@@ -1,0 +1,180 @@
+"""`flask accounts …` and `flask merchant …`: people and keys, from the terminal."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from flask import Flask
+from flask.cli import AppGroup
+
+from accounts import passwords, service
+from accounts.keys import SCOPES
+from accounts.schemas import LOGIN_PATTERN
+from core import br_code
+from core.br_code import BrCodeError
+from core.errors import BalcaoError, InvalidRequest, LoginTaken, NotFound
+from core.pix_key import normalise
+from db_models.account import ADMIN, MERCHANT, PAYER
+from repository.database import LostRace, Work, in_unit_of_work
+
+_LOGIN = re.compile(LOGIN_PATTERN[1:-1], re.ASCII)
+
+merchant = AppGroup("merchant", help="Merchants and their API keys.")
+accounts = AppGroup("accounts", help="Accounts of every role, and their passwords.")
+
+_from_stdin = click.option(
+    "--password-stdin", is_flag=True, help="Read the password from the standard input."
+)
+
+
+def register(app: Flask) -> None:
+    """Add the commands to `flask`."""
+    app.cli.add_command(merchant)
+    app.cli.add_command(accounts)
+
+
+@accounts.command("create")
+@click.argument("login")
+@click.option("--role", type=click.Choice([MERCHANT, PAYER, ADMIN]), default=MERCHANT)
+@click.option("--name", default=None, help="What shoppers and banks are shown.")
+@click.option("--email", default=None)
+@_from_stdin
+def create(login: str, role: str, password_stdin: bool, **known: str | None) -> None:
+    """Make an account that signs in with a password."""
+    _check_login(login)
+    hashed = passwords.hashed(_asked_password(password_stdin))
+    _done(
+        lambda work: service.create(
+            work,
+            login=login,
+            role=role,
+            password_hash=hashed,
+            name=known["name"],
+            email=known["email"],
+        )
+    )
+    click.echo(f"The {role} {login} can sign in.")
+
+
+@accounts.command("password")
+@click.argument("login")
+@_from_stdin
+def password(login: str, password_stdin: bool) -> None:
+    """Set another password for LOGIN; it is signed out everywhere."""
+    fresh = passwords.hashed(_asked_password(password_stdin))
+
+    def change(work: Work) -> int:
+        account = work.accounts.by_login(login)
+        return service.set_password(work, account, account.password_hash, fresh)
+
+    click.echo(f"The password of {login} was changed; {_done(change)} sessions ended.")
+
+
+@accounts.command("disable")
+@click.argument("login")
+def disable(login: str) -> None:
+    """Refuse every credential of LOGIN, from now on and in every process."""
+    _done(lambda work: service.disable(work, work.accounts.by_login(login)))
+    click.echo(f"{login} opens nothing any more.")
+
+
+@accounts.command("enable")
+@click.argument("login")
+def enable(login: str) -> None:
+    """Let LOGIN in again; its keys work again, its sessions stay ended."""
+    _done(lambda work: service.enable(work, work.accounts.by_login(login)))
+    click.echo(f"{login} can sign in again.")
+
+
+@merchant.command("add")
+@click.argument("login")
+@click.option("--name", required=True, help="What shoppers and banks are shown.")
+@click.option("--city", required=True)
+@click.option("--pix-key", required=True, help="CPF, CNPJ, phone, e-mail or random key.")
+@click.option("--shop-url", default=None, help="Where *Voltar para a loja* leads.")
+@click.option("--support-url", default=None, help="Where *Falar com a loja* leads.")
+@click.option("--grace-seconds", default=0, type=click.IntRange(0, 3600))
+def add(login: str, pix_key: str, name: str, city: str, **fields: Any) -> None:
+    """Add a merchant and show its first API key, once; it has no password yet."""
+    _check_login(login)
+    try:
+        canonical = normalise(pix_key)
+        # A name or a city that no BR Code can hold would fail at each payment; it fails here.
+        br_code.encode_static(canonical, name, city)
+    except InvalidRequest as error:
+        raise click.ClickException(f"The Pix key {error.detail}") from None
+    except BrCodeError as error:
+        raise click.ClickException(f"Name or city: {error.detail}") from None
+
+    def make(work: Work) -> str:
+        account = service.create(
+            work,
+            login=login,
+            role=MERCHANT,
+            password_hash=None,
+            name=name,
+            city=city,
+            pix_key=canonical,
+            **fields,
+        )
+        return service.make_key(work, account, "first", tuple(SCOPES))[1]
+
+    click.echo(_done(make))
+
+
+@merchant.command("key")
+@click.argument("login")
+@click.option("--label", default="api", help="What the key is for.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(tuple(SCOPES)),
+    help="What it may do, once for each; everything when absent.",
+)
+def key(login: str, label: str, scopes: Sequence[str]) -> None:
+    """Make another API key for LOGIN and show it, once."""
+
+    def make(work: Work) -> str:
+        account = work.accounts.by_login(login)
+        if account.role != MERCHANT:
+            raise NotFound(f"{login} is no merchant: only merchants have API keys.")
+        return service.make_key(work, account, label, tuple(scopes) or tuple(SCOPES))[1]
+
+    click.echo(_done(make))
+
+
+def _check_login(login: str) -> None:
+    if not _LOGIN.fullmatch(login):
+        raise click.ClickException(
+            "LOGIN must be 1 to 64 letters, digits and . _ - @ +, beginning with a letter or digit."
+        )
+
+
+def _asked_password(from_stdin: bool) -> str:
+    """A password from a pipe, or asked twice without showing it."""
+    if from_stdin:
+        given = sys.stdin.readline().rstrip("\r\n")
+    else:
+        given = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    if not passwords.CHARACTERS_MIN <= len(given) <= passwords.CHARACTERS_MAX:
+        raise click.ClickException(
+            f"A password has {passwords.CHARACTERS_MIN} to {passwords.CHARACTERS_MAX} characters."
+        )
+    return str(given)
+
+
+def _done(do: Any) -> Any:
+    """Run one unit of work; what is refused is one sentence on the terminal."""
+    try:
+        return in_unit_of_work(do, attempts=1)
+    except LoginTaken as error:
+        raise click.ClickException(error.detail) from None
+    except LostRace:
+        raise click.ClickException("An account has this login or this key already.") from None
+    except BalcaoError as error:
+        raise click.ClickException(error.detail) from None

@@ -1,0 +1,186 @@
+"""`/api/keys` and `/api/sessions`: what opens an account, and how to end it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, jsonify
+from flask_openapi import APIBlueprint, Tag
+from pydantic import BaseModel, ConfigDict, Field
+
+from accounts import service, sign_ins
+from accounts.access import Caller, current_caller, signed_in_merchant
+from accounts.key_answers import made_key
+from accounts.presenter import key_object, session_object
+from accounts.schemas import EndedSessions, KeyList, Message, NewKey, NewKeyAnswer, SignInList
+from core import ids
+from core.errors import Forbidden, InvalidCursor, NotFound
+from repository.database import Work, in_unit_of_work, reading
+from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, also, declare, problems
+
+bp = APIBlueprint("keys", __name__, url_prefix="/api", abp_tags=[Tag(name="People")])
+declare(bp, NewKey)
+
+SCOPE = "account:write"
+PAGE_DEFAULT, PAGE_MAX = 20, 100
+
+
+class KeyPath(BaseModel):
+    """Which key."""
+
+    key_id: str = Field(
+        description="The key's id: 32 hex digits.",
+        json_schema_extra={"pattern": "^[0-9a-f]{32}$"},  # shown, not checked: others are a 404
+    )
+
+
+class SessionPath(BaseModel):
+    """Which session."""
+
+    session_id: str = Field(
+        description="The session's id: 32 hex digits.",
+        json_schema_extra={"pattern": "^[0-9a-f]{32}$"},
+    )
+
+
+class PageQuery(BaseModel):
+    """A page of a list."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    limit: int = Field(PAGE_DEFAULT, ge=1, le=PAGE_MAX)
+    after: str | None = Field(None, max_length=140)
+
+
+@bp.get(
+    "/keys",
+    summary="List API keys",
+    responses={200: KeyList, **problems(400, 401, 403, 503)},
+    security=SIGNED_IN,
+)
+def list_keys(query: PageQuery) -> Response:
+    """The merchant's keys, newest first, revoked ones too; never the keys themselves."""
+    _check_cursor(query.after)
+    with reading() as work:
+        account = signed_in_merchant(work, SCOPE)
+        found = work.accounts.keys_of(account.id, query.after, query.limit + 1)
+    data = [key_object(key) for key in found[: query.limit]]
+    return _private({"data": data, "next": data[-1]["id"] if len(found) > query.limit else None})
+
+
+@bp.post(
+    "/keys",
+    summary="Make an API key",
+    responses={201: NewKeyAnswer, **problems(400, 401, 403, 409, 413, 415, 503)},
+    security=SIGNED_IN,
+    openapi_extensions=also(IDEMPOTENCY_KEY),
+)
+def make_key(body: NewKey) -> Response:
+    """A key for the merchant's programs: shown this once, kept as its hash."""
+
+    def make(work: Work) -> tuple[dict[str, Any], bool]:
+        account = signed_in_merchant(work, SCOPE)
+        _refuse_more_than_own(current_caller(work), body.scopes)
+        return made_key(work, account, body)
+
+    answer, is_replayed = in_unit_of_work(make)
+    response = _private(answer)
+    response.status_code = 201
+    if is_replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
+
+
+@bp.delete(
+    "/keys/<string:key_id>",
+    summary="Revoke an API key",
+    responses={200: Message, **problems(401, 403, 404, 503)},
+    security=SIGNED_IN,
+)
+def revoke_key(path: KeyPath) -> Response:
+    """End a key: it opens nothing from now on, in any process. Safe to repeat."""
+
+    def revoke(work: Work) -> None:
+        account = signed_in_merchant(work, SCOPE)
+        if not ids.is_txid(path.key_id):
+            raise NotFound("There is no such key.")
+        service.revoke_key(work, account, path.key_id)
+
+    in_unit_of_work(revoke)
+    return _private({"message": "The key was revoked."})
+
+
+@bp.get(
+    "/sessions",
+    summary="List sessions",
+    responses={200: SignInList, **problems(400, 401, 403, 503)},
+    security=SIGNED_IN,
+)
+def list_sessions(query: PageQuery) -> Response:
+    """Where the account is signed in, newest first."""
+    _check_cursor(query.after)
+    with reading() as work:
+        caller = _owner(work)
+        found = work.sign_ins.open_of(caller.account.id, work.now, query.after, query.limit + 1)
+    data = [session_object(row, caller.sign_in_id) for row in found[: query.limit]]
+    return _private({"data": data, "next": data[-1]["id"] if len(found) > query.limit else None})
+
+
+@bp.delete(
+    "/sessions/<string:session_id>",
+    summary="End a session",
+    responses={200: Message, **problems(401, 403, 404, 503)},
+    security=SIGNED_IN,
+)
+def end_session(path: SessionPath) -> Response:
+    """End one session of the account, in every process at once."""
+
+    def end(work: Work) -> None:
+        caller = _owner(work)
+        row = work.sign_ins.find(path.session_id) if ids.is_txid(path.session_id) else None
+        if row is None or row.account_id != caller.account.id:
+            raise NotFound("There is no such session.")
+        sign_ins.end(work, caller.account, row.public_id, sign_ins.ENDED_BY_OWNER)
+
+    in_unit_of_work(end)
+    return _private({"message": "The session was ended."})
+
+
+@bp.delete(
+    "/sessions",
+    summary="End all other sessions",
+    responses={200: EndedSessions, **problems(401, 403, 503)},
+    security=SIGNED_IN,
+)
+def end_other_sessions() -> Response:
+    """End every session of the account but the one that asks."""
+
+    def end(work: Work) -> int:
+        caller = _owner(work)
+        return sign_ins.end_others(work, caller.account, sign_ins.ENDED_BY_OWNER, caller.sign_in_id)
+
+    ended = in_unit_of_work(end)
+    return _private({"message": "The other sessions were ended.", "ended_sessions": ended})
+
+
+def _owner(work: Work) -> Caller:
+    caller = current_caller(work)
+    caller.require(SCOPE)
+    return caller
+
+
+def _refuse_more_than_own(caller: Caller, scopes: list[Any]) -> None:
+    """A key makes no key that may do more than itself."""
+    if caller.scopes is not None and not caller.scopes.issuperset(scopes):
+        raise Forbidden("A key cannot make a key with scopes that it lacks itself.")
+
+
+def _check_cursor(after: str | None) -> None:
+    if after is not None and not ids.is_txid(after):
+        raise InvalidCursor
+
+
+def _private(body: dict[str, Any]) -> Response:
+    response = jsonify(body)
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,153 @@
+"""`/users/` and `/token`: signing up, tokens, the caller's own account."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from flask import Response, current_app, jsonify
+from flask_openapi import APIBlueprint, Tag
+from pydantic import BaseModel, ConfigDict, Field
+
+from accounts import service, sign_ins
+from accounts.access import acting_account, current_caller
+from accounts.presenter import token_object, user_object
+from accounts.schemas import (
+    EndedSessions,
+    NewUser,
+    PasswordChange,
+    RefreshBody,
+    SignUpAnswer,
+    TokenAnswer,
+    UserObject,
+)
+from accounts.sign_up_answers import answer_of
+from config import Settings
+from core.errors import FieldError, Forbidden, InvalidRequest
+from repository.database import reading
+from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, also, declare, problems, takes
+from web.forms import FORM, parsed, read_form
+from web.limits import limiter
+
+bp = APIBlueprint("people", __name__, abp_tags=[Tag(name="People")])
+
+
+class TokenForm(BaseModel):
+    """`POST /token`: password grant or refresh (RFC 6749, 4.3 and 6); the rest is ignored."""
+
+    model_config = ConfigDict(
+        hide_input_in_errors=True,
+        json_schema_extra={
+            "anyOf": [
+                {
+                    "required": ["username", "password"],
+                    "properties": {"grant_type": {"const": "password"}},
+                },
+                {
+                    "required": ["grant_type", "refresh_token"],
+                    "properties": {"grant_type": {"const": "refresh_token"}},
+                },
+            ]
+        },
+    )
+
+    grant_type: Literal["password", "refresh_token"] = "password"
+    username: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    password: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    refresh_token: Annotated[str, Field(min_length=1, max_length=2048)] | None = None
+    scope: Annotated[str, Field(max_length=255)] = ""
+    client_id: Annotated[str, Field(max_length=255)] = ""
+    client_secret: Annotated[str, Field(max_length=255)] = ""
+
+
+declare(bp, NewUser, TokenForm)
+
+
+def sign_ups_limit() -> str:
+    """How many accounts one address may make in an hour."""
+    settings: Settings = current_app.config["BALCAO"]
+    return f"{settings.sign_ups_per_address_max} per hour"
+
+
+def require_open_sign_up() -> None:
+    """Raise Forbidden where the operator alone makes accounts."""
+    settings: Settings = current_app.config["BALCAO"]
+    if settings.sign_up == "closed":
+        raise Forbidden("Signing up is closed here: the operator makes accounts.")
+
+
+@bp.post(
+    "/users/",
+    summary="Sign up",
+    responses={201: SignUpAnswer, **problems(400, 403, 409, 413, 415, 429, 503)},
+    openapi_extensions=also(IDEMPOTENCY_KEY),
+    strict_slashes=False,
+)
+@limiter.limit(sign_ups_limit)
+def sign_up(body: NewUser) -> Response:
+    """Make an account: a merchant, who can create payments at once, or a payer."""
+    require_open_sign_up()
+    return answer_of(body)
+
+
+@bp.get(
+    "/users/me/",
+    summary="Who am I",
+    responses={200: UserObject, **problems(401, 503)},
+    security=SIGNED_IN,
+    strict_slashes=False,
+)
+def me() -> Response:
+    """The account of the credentials."""
+    with reading() as work:
+        return _private(user_object(acting_account(work)))
+
+
+@bp.post(
+    "/users/me/password",
+    summary="Change the password",
+    responses={200: EndedSessions, **problems(400, 401, 403, 413, 415, 429, 503)},
+    security=SIGNED_IN,
+)
+def change_password(body: PasswordChange) -> Response:
+    """Set another password; every other session of the account ends at once."""
+    with reading() as work:
+        caller = current_caller(work)
+    ended = service.change_password(caller, body.current_password, body.new_password)
+    return _private({"message": "The password was changed.", "ended_sessions": ended})
+
+
+@bp.post(
+    "/token",
+    summary="Get tokens",
+    responses={200: TokenAnswer, **problems(400, 401, 413, 415, 429, 503)},
+    openapi_extensions=takes(TokenForm, FORM),
+)
+def token() -> Response:
+    """Tokens for login and password, or for a refresh token, which is used up by that."""
+    # An empty field is one that was left out (RFC 6749, 3.2).
+    form = parsed(TokenForm, {name: value for name, value in read_form().items() if value})
+    if form.grant_type == "refresh_token":
+        if form.refresh_token is None:
+            raise InvalidRequest([FieldError("refresh_token", "is required")])
+        return _private(token_object(sign_ins.refresh(form.refresh_token).tokens))
+    if form.username is None or form.password is None:
+        missing = [name for name in ("username", "password") if getattr(form, name) is None]
+        raise InvalidRequest([FieldError(name, "is required") for name in missing])
+    opened = sign_ins.sign_in(form.username, form.password, "token")
+    return _private(token_object(opened.tokens))
+
+
+@bp.post(
+    "/token/refresh",
+    summary="Refresh tokens",
+    responses={200: TokenAnswer, **problems(400, 401, 413, 415, 503)},
+)
+def refresh(body: RefreshBody) -> Response:
+    """New tokens for a refresh token, which is used up by that: used again, the sign-in ends."""
+    return _private(token_object(sign_ins.refresh(body.refresh_token).tokens))
+
+
+def _private(body: dict[str, Any]) -> Response:
+    response = jsonify(body)
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,278 @@
+"""What people's doors take and answer: parsed once, at the door."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from accounts.keys import SCOPES
+from accounts.passwords import CHARACTERS_MAX, CHARACTERS_MIN
+
+LOGIN_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@+\-]{0,63}$"
+EMAIL_PATTERN = r"^[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9\-]{1,63}(\.[A-Za-z0-9\-]{1,63}){1,3}$"
+# A name of spaces is none, and a BR Code writes nothing but what has an ASCII form.
+NAME_PATTERN = r"^[^\s](.*[^\s])?$"
+
+
+class Body(BaseModel):
+    """A request body: strict types, and a field nobody knows is an error, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+def _text(least: int, most: int) -> dict[str, Any]:
+    """The schema of any text but one with NUL characters, which no body may hold."""
+    return {"type": "string", "minLength": least, "maxLength": most, "pattern": "^[^\\u0000]+$"}
+
+
+def _login(value: str) -> str:
+    if not re.fullmatch(LOGIN_PATTERN[1:-1], value, re.ASCII):
+        raise ValueError(
+            "must be 1 to 64 letters, digits and . _ - @ +, beginning with one of the first two"
+        )
+    return value
+
+
+def _email(value: str) -> str:
+    if not re.fullmatch(EMAIL_PATTERN[1:-1], value, re.ASCII):
+        raise ValueError("must be an e-mail address")
+    return value
+
+
+def _name(value: str) -> str:
+    if value != value.strip() or not value.isprintable():
+        raise ValueError("must not begin or end with a space, nor hold control characters")
+    return value
+
+
+def _role(value: object) -> object:
+    if value == "admin":
+        raise ValueError(
+            "cannot be admin: an administrator is made by `flask accounts create` on the server"
+        )
+    return value
+
+
+def _distinct(value: list[str]) -> list[str]:
+    if len(set(value)) != len(value):
+        raise ValueError("must name each scope once")
+    return value
+
+
+Login = Annotated[
+    str,
+    Field(min_length=1, max_length=64),
+    AfterValidator(_login),
+    WithJsonSchema({"type": "string", "pattern": LOGIN_PATTERN, "maxLength": 64}),
+]
+NewPassword = Annotated[
+    str,
+    Field(min_length=CHARACTERS_MIN, max_length=CHARACTERS_MAX),
+    WithJsonSchema(_text(CHARACTERS_MIN, CHARACTERS_MAX)),
+]
+GivenPassword = Annotated[
+    str, Field(min_length=1, max_length=CHARACTERS_MAX), WithJsonSchema(_text(1, CHARACTERS_MAX))
+]
+Email = Annotated[
+    str,
+    Field(max_length=254),
+    AfterValidator(_email),
+    WithJsonSchema({"type": "string", "pattern": EMAIL_PATTERN, "maxLength": 254}),
+]
+Name = Annotated[
+    str,
+    Field(min_length=1, max_length=120),
+    AfterValidator(_name),
+    WithJsonSchema(
+        {"type": "string", "minLength": 1, "maxLength": 120, "pattern": "^[!-~]([ -~]*[!-~])?$"}
+    ),
+]
+Label = Annotated[
+    str,
+    Field(min_length=1, max_length=60),
+    AfterValidator(_name),
+    WithJsonSchema(
+        {"type": "string", "minLength": 1, "maxLength": 60, "pattern": "^[!-~]([ -~]*[!-~])?$"}
+    ),
+]
+ScopeName = Literal[
+    "payments:read", "payments:write", "refunds:write", "webhooks:write", "account:write"
+]
+assert set(ScopeName.__args__) == set(SCOPES)  # type: ignore[attr-defined]  # noqa: S101
+
+
+class NewUser(Body):
+    """`POST /users/`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"required": ["pin"], "properties": {"pin": {"type": "string"}}},
+            "then": {"required": ["role"], "properties": {"role": {"const": "payer"}}},
+        }
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"properties": {"pin": {"type": "null"}}},
+                {"required": ["role"], "properties": {"role": {"const": "payer"}}},
+            ]
+        }
+    )
+
+    username: Login
+    password: NewPassword
+    email: Email | None = None
+    name: Name | None = None
+    """What shoppers and banks are shown; the username when absent."""
+    role: Annotated[Literal["merchant", "payer"], BeforeValidator(_role)] = "merchant"
+    pin: Annotated[str, Field(pattern=r"^[0-9]{4,6}$")] | None = None
+    """Of a payer's card at the simulated bank; made there when absent."""
+
+
+class PasswordChange(Body):
+    """`POST /users/me/password`."""
+
+    current_password: GivenPassword
+    new_password: NewPassword
+
+
+_SHORT_TEXT = WithJsonSchema(_text(1, 64))
+
+
+class SignInBody(Body):
+    """`POST /api/login`: the login may be given under either name."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["username"]}, {"required": ["login"]}]}
+    )
+
+    username: Annotated[Annotated[str, Field(min_length=1, max_length=64)] | None, _SHORT_TEXT] = (
+        None
+    )
+    login: Annotated[Annotated[str, Field(min_length=1, max_length=64)] | None, _SHORT_TEXT] = None
+    password: GivenPassword
+
+
+class RefreshBody(Body):
+    """`POST /token/refresh`."""
+
+    refresh_token: Annotated[
+        str,
+        Field(min_length=1, max_length=2048),
+        WithJsonSchema({"type": "string", "pattern": "^[!-~]+$", "maxLength": 2048}),
+    ]
+
+
+class NewKey(Body):
+    """`POST /api/keys`."""
+
+    label: Label = "api"
+    scopes: Annotated[
+        list[ScopeName],
+        Field(min_length=1, max_length=len(SCOPES), json_schema_extra={"uniqueItems": True}),
+        AfterValidator(_distinct),
+    ] = ["payments:read", "payments:write"]
+
+
+class UserObject(BaseModel):
+    """An account as its owner sees it."""
+
+    id: str
+    username: str
+    name: str
+    email: str | None
+    role: Literal["merchant", "payer", "admin"]
+    is_active: bool
+    city: str
+    pix_key: str | None
+    shop_url: str | None
+    support_url: str | None
+    support_contact: str | None
+    logo_url: str | None
+    brand_color: str | None
+    grace_seconds: int
+    created_at: str
+
+
+class SignUpAnswer(UserObject):
+    """A new account; a payer's card at the simulated bank, and its PIN, are told this once."""
+
+    card: str | None = None
+    pin: str | None = None
+
+
+class TokenAnswer(BaseModel):
+    """What a sign-in gives (RFC 6749, 5.1)."""
+
+    access_token: str
+    token_type: Literal["bearer"]
+    expires_in: int
+    refresh_token: str
+
+
+class SignInAnswer(TokenAnswer):
+    """The same for a browser, which has it as cookies too."""
+
+    csrf_token: str
+    user: UserObject
+
+
+class Message(BaseModel):
+    """One sentence."""
+
+    message: str
+
+
+class EndedSessions(Message):
+    """How many sessions ended."""
+
+    ended_sessions: int
+
+
+class KeyObject(BaseModel):
+    """An API key, without the key."""
+
+    id: str
+    label: str
+    prefix: str
+    mode: Literal["test", "live"] | None
+    scopes: list[str]
+    created_at: str
+    last_used_at: str | None
+    revoked_at: str | None
+
+
+class NewKeyAnswer(KeyObject):
+    """A new key: `key` is shown this once."""
+
+    key: str
+
+
+class KeyList(BaseModel):
+    """A page of keys; `next` goes into `?after=`."""
+
+    data: list[KeyObject]
+    next: str | None
+
+
+class SignInObject(BaseModel):
+    """A sign-in that has not ended; `current` is the one that asks."""
+
+    id: str
+    channel: Literal["cookie", "token"]
+    current: bool
+    created_at: str
+    seen_at: str
+    expires_at: str
+    address: str
+    user_agent: str
+
+
+class SignInList(BaseModel):
+    """A page of sessions; `next` goes into `?after=`."""
+
+    data: list[SignInObject]
+    next: str | None

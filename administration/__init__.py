@@ -1,0 +1,1 @@
+"""The administrators' pages: how the service is, whose accounts there are, who did what."""

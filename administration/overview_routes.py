@@ -1,0 +1,39 @@
+"""The first page: how the service is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import render_template, request
+from flask.typing import ResponseReturnValue
+
+from accounts.access import page_guard
+from administration.blueprint import admin_and_queries, bp, options, page
+from administration.overview import checks, overview, reached
+from dashboard import timeline
+from dashboard.blueprint import kept
+from repository.administration import COUNT_MAX
+from repository.database import reading
+from web.pages import spoken as _
+
+
+@bp.get("/admin")
+@page_guard("admin")
+def home() -> ResponseReturnValue:
+    """The overview; `?fragment=overview` is the part with the figures alone."""
+    # Redis may be away and be waited for: no connection to the database is held meanwhile.
+    health, limits_reached = checks(options()), reached()
+    with reading() as work:
+        admin, queries = admin_and_queries(work)
+        found = overview(work, queries, options(), health, limits_reached)
+    values: dict[str, Any] = {"now": found, "count_max": COUNT_MAX, "reason_of": reason_of}
+    if request.args.get("fragment") == "overview":
+        return render_template("admin/_overview.html", **values, **kept())
+    return page("home.html", admin, "home", **values)
+
+
+def reason_of(code: str) -> str:
+    """Why money was refused; here also for money that no payment of ours asked for."""
+    if code == "payment-not-found":
+        return _("Nenhuma cobrança daqui tem este identificador.")
+    return timeline.reason_of(code)

@@ -1,0 +1,36 @@
+"""Which concurrency the process serves with, decided and patched before anything else is imported.
+
+Imported first by `app.py`; only the standard library and python-dotenv may come before the patch
+(a patch after `import flask` or `import pydantic` breaks locks and TLS).
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+MODES = ("eventlet", "gevent", "threading")
+
+
+def chosen() -> str:
+    """`ASYNC_MODE` of the environment or `.env`; eventlet where neither says. Not validated."""
+    in_file = dotenv_values(Path(__file__).resolve().parent / ".env").get("ASYNC_MODE")
+    return os.environ.get("ASYNC_MODE") or in_file or "eventlet"
+
+
+def patch(mode: str) -> None:
+    """Make the standard library cooperative, for eventlet and gevent."""
+    if mode == "eventlet":
+        with warnings.catch_warnings():
+            # Known and decided (docs/decisions): a warning at each start helps no operator.
+            warnings.simplefilter("ignore")
+            import eventlet
+
+            eventlet.monkey_patch()
+    elif mode == "gevent":
+        from gevent import monkey
+
+        monkey.patch_all()

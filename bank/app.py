@@ -1,0 +1,230 @@
+"""The bank as a Flask application: its parts, doors, headers and error table."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from flask import Flask, Response, g, jsonify, render_template, request
+from flask.sessions import SecureCookieSessionInterface
+from flask.typing import ResponseReturnValue
+from sqlalchemy.exc import DBAPIError, TimeoutError
+from werkzeug.exceptions import HTTPException
+
+from bank import (
+    api,
+    chaos_routes,
+    login_pages,
+    pages,
+    scan_pages,
+    service_api,
+    sessions,
+    text,
+    wallet_api,
+)
+from bank.branch import EXTENSION, Branch, build
+from bank.demo import DEMO_PIN
+from bank.errors import BankError
+from bank.forms import form_token
+from bank.notices import reason_of
+from bank.payers import masked_document
+from bank.settings import BankSettings
+from core.clock import Clock, SystemClock
+
+BODY_BYTES_MAX = 16 * 1024
+OUTBOX_INTERVAL_SECONDS = 1
+_MISFIRE_GRACE_SECONDS = 30
+_JOBS = "balcao-bank-jobs"
+_REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), payment=()",
+}
+_TITLES = {
+    400: "Não entendemos o pedido",
+    401: "Diga quem é",
+    404: "Esta página não existe",
+    405: "Isto não se faz aqui",
+    413: "O pedido é grande demais",
+    415: "Este formato não é aceito",
+}
+
+log = logging.getLogger(__name__)
+
+
+class _MountedSession(SecureCookieSessionInterface):
+    """A session whose cookie goes only to where the application is mounted."""
+
+    def get_cookie_path(self, app: Flask) -> str:
+        """The mount point, `/bank` behind the service and `/` alone."""
+        return request.script_root or super().get_cookie_path(app)
+
+
+def create_bank_app(settings: BankSettings, clock: Clock | None = None) -> Flask:
+    """The application; neither the database nor the network is touched, and no job starts."""
+    app = Flask("bank")
+    app.secret_key = settings.secret_key
+    app.session_interface = _MountedSession()
+    app.config.update(
+        MAX_CONTENT_LENGTH=BODY_BYTES_MAX,
+        MAX_FORM_MEMORY_SIZE=BODY_BYTES_MAX,
+        SESSION_COOKIE_NAME="bank_session",
+        PERMANENT_SESSION_LIFETIME=sessions.IDLE_MAX,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=settings.service_url.startswith("https:"),
+    )
+    app.jinja_env.filters.update(
+        brl=text.brl, moment=text.moment, day=text.day, masked=masked_document, reason=reason_of
+    )
+    app.jinja_env.globals.update(
+        form_token=form_token,
+        is_logged_in=sessions.is_logged_in,
+        demo_pin=DEMO_PIN if settings.demo else None,
+        language=settings.language,
+    )
+    app.extensions[EXTENSION] = build(settings, clock or SystemClock())
+    doors = (login_pages.bp, pages.bp, scan_pages.bp, api.bp, service_api.bp, wallet_api.bp)
+    for door in doors:
+        app.register_blueprint(door)
+    if settings.demo:
+        app.register_blueprint(chaos_routes.bp)
+    app.add_url_rule("/healthz", view_func=_healthz)
+    app.before_request(_name_request)
+    app.after_request(_add_headers)
+    app.register_error_handler(BankError, _refused)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(DBAPIError, _database_away)
+    app.register_error_handler(TimeoutError, _database_away)
+    app.register_error_handler(Exception, _unexpected)
+    return app
+
+
+def start_jobs(app: Flask) -> None:
+    """Send due notices and settle refunds every second; starting twice is starting once."""
+    if _JOBS in app.extensions:
+        return
+    branch: Branch = app.extensions[EXTENSION]
+    jobs = BackgroundScheduler(timezone="UTC")
+    jobs.add_job(
+        _send_due,
+        "interval",
+        args=[branch],
+        seconds=OUTBOX_INTERVAL_SECONDS,
+        coalesce=True,
+        max_instances=1,
+        misfire_grace_time=_MISFIRE_GRACE_SECONDS,
+    )
+    jobs.start()
+    app.extensions[_JOBS] = jobs
+
+
+def stop_jobs(app: Flask) -> None:
+    """Take no new notices; what is being sent is settled, or sent again after its lease."""
+    jobs: BackgroundScheduler | None = app.extensions.pop(_JOBS, None)
+    if jobs is not None:
+        jobs.shutdown(wait=False)
+
+
+def close_bank_app(app: Flask) -> None:
+    """Stop the jobs and give back every connection."""
+    stop_jobs(app)
+    branch: Branch = app.extensions[EXTENSION]
+    branch.partner.close()
+    branch.database.close()
+
+
+def _send_due(branch: Branch) -> None:
+    try:
+        branch.outbox.send_due()
+        branch.refunds.settle_due()
+    except (DBAPIError, TimeoutError) as error:
+        # The next second tries again; a database that is away needs no trace per second.
+        log.warning("outbox: the database is away (%s)", type(error).__name__)
+
+
+def _healthz() -> ResponseReturnValue:
+    """Whether the process answers."""
+    return jsonify(status="ok")
+
+
+def _name_request() -> None:
+    given = request.headers.get("X-Request-ID", "")
+    g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+
+
+def _add_headers(response: Response) -> Response:
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.endpoint != "static":
+        response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["X-Request-ID"] = g.get("request_id") or secrets.token_hex(16)
+    return response
+
+
+def _refused(error: BankError) -> ResponseReturnValue:
+    return _problem(error.status, error.code, error.title, error.detail, error)
+
+
+def _http_error(error: HTTPException) -> ResponseReturnValue:
+    if error.response is not None or error.code is None or error.code < 400:
+        return error.get_response()
+    title = _TITLES.get(error.code, "Algo não deu certo")
+    code = error.name.lower().replace(" ", "-")
+    answer = _problem(error.code, code, title, "Confira o endereço e o que foi enviado.")
+    for name, value in error.get_headers(request.environ):
+        if name in ("Allow", "Retry-After", "WWW-Authenticate"):
+            answer.headers[name] = value
+    return answer
+
+
+def _database_away(error: Exception) -> ResponseReturnValue:
+    log.error("the database is away: %s", type(error).__name__)
+    answer = _problem(
+        503,
+        "service-unavailable",
+        "O banco está fora do ar por um instante",
+        "Tente de novo em alguns segundos.",
+    )
+    answer.headers["Retry-After"] = "2"
+    return answer
+
+
+def _unexpected(error: Exception) -> ResponseReturnValue:
+    log.error("unexpected error", exc_info=error)
+    return _problem(
+        500, "internal-error", "Algo deu errado do nosso lado", "Tente de novo em instantes."
+    )
+
+
+def _problem(
+    status: int, code: str, title: str, detail: str, error: BankError | None = None
+) -> Response:
+    """The same refusal as problem+json for the API and as a page for everybody else."""
+    if request.path.startswith("/api/"):
+        members = {
+            "type": "about:blank",
+            "title": title,
+            "status": status,
+            "detail": detail,
+            "message": detail,
+            "code": code,
+            "errors": [vars(fault) for fault in error.errors] if error else [],
+            "request_id": g.get("request_id"),
+        }
+        response = jsonify(members)
+        response.mimetype = "application/problem+json"
+    else:
+        page = render_template("bank/error.html", title=title, detail=detail, status=status)
+        response = Response(page, mimetype="text/html")
+    response.status_code = status
+    return response

@@ -1,0 +1,203 @@
+"""Doors of the test bench, in development only: the mix, bursts, and the signature doctor."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from flask import Blueprint, jsonify, render_template, request
+from flask.typing import ResponseReturnValue
+
+from bank import doctor, forms
+from bank.branch import here
+from bank.burst_desk import FUNDS_CENTAVOS_MAX, PAGE_MAX, BurstSession
+from bank.chaos import Chaos
+from bank.chaos_words import DEEDS
+from bank.errors import BankError, BurstRefused, InvalidInput
+from bank.models import Transfer
+from bank.paying import Order, state_of
+from bank.scenarios import PRESETS, SEED_MAX, Mix, MixError, mix_from
+from core.clock import rfc3339
+from core.errors import FieldError
+
+bp = Blueprint("chaos", __name__)
+
+_PASTED_CHARACTERS_MAX = 12_000
+
+
+@bp.get("/api/chaos")
+def mix_in_force() -> ResponseReturnValue:
+    """The mix that payments without a scenario draw from."""
+    return jsonify(_told(here().desk.current()))
+
+
+@bp.put("/api/chaos")
+def put_mix() -> ResponseReturnValue:
+    """Begin a run. Body: {"mix", "seed"?}; the next payment is its first."""
+    members = forms.json_object(request)
+    return jsonify(_told(here().desk.put(_mix(members.get("mix")), _seed(members.get("seed", 0)))))
+
+
+@bp.get("/chaos")
+def mix_page() -> ResponseReturnValue:
+    """The same as a page."""
+    return _mix_page(None)
+
+
+@bp.post("/chaos")
+def set_mix() -> ResponseReturnValue:
+    """Begin a run from the page's form."""
+    try:
+        forms.check_form_token(request.form)
+        text = request.form.get("mix", "").strip() or request.form.get("preset", "")
+        here().desk.put(_mix(text), _seed(request.form.get("seed") or 0))
+    except BankError as refusal:
+        return _mix_page(refusal), refusal.status
+    return _mix_page(None)
+
+
+@bp.post("/api/burst/session")
+def open_burst() -> ResponseReturnValue:
+    """Take the PIN once and fund the burst's payer. Body: {"pin", "funds_centavos"}."""
+    members = forms.json_object(request)
+    pin, funds = members.get("pin"), members.get("funds_centavos")
+    if not isinstance(pin, str):
+        raise InvalidInput([FieldError("pin", "must be a string")])
+    if type(funds) is not int or not 1 <= funds <= FUNDS_CENTAVOS_MAX:
+        raise InvalidInput([FieldError("funds_centavos", f"must be 1 to {FUNDS_CENTAVOS_MAX}")])
+    return jsonify(token=here().bursts.open(pin, funds))
+
+
+@bp.post("/api/burst/pay")
+def pay_in_burst() -> ResponseReturnValue:
+    """Pay a code with a burst's token. Body: {"code", "scenario"?, "late_seconds"?}."""
+    members = forms.json_object(request)
+    session = _session()
+    code = members.get("code")
+    if not isinstance(code, str):
+        raise InvalidInput([FieldError("code", "must be a string")])
+    key = request.headers.get("Idempotency-Key", "")
+    order = Order(
+        code=code,
+        pin="",
+        payer_handle=session.payer,
+        scenario=forms.scenario_in(members),
+        late_seconds=forms.late_seconds_in(members),
+        request_key=hashlib.sha256(f"burst:{key}".encode()).hexdigest() if key else None,
+    )
+    paid = here().teller.pay(order, is_pin_checked=True)
+    return jsonify(_payment(paid.transfer, 0))
+
+
+@bp.get("/api/burst/payments")
+def burst_payments() -> ResponseReturnValue:
+    """What a burst paid, oldest first: ledger and notices. Query: after?."""
+    page = here().bursts.payments(_session(), request.args.get("after"), PAGE_MAX)
+    return jsonify(data=[_payment(*entry) for entry in page.payments], next=page.after)
+
+
+@bp.get("/doctor")
+def doctor_page() -> ResponseReturnValue:
+    """A form for a notification that was refused."""
+    return render_template("bank/doctor.html", pasted={}, findings=None)
+
+
+@bp.post("/doctor")
+def examine_page() -> ResponseReturnValue:
+    """Say what is wrong with what was pasted."""
+    forms.check_form_token(request.form)
+    pasted = {name: request.form.get(name, "") for name in ("headers", "body", "secret")}
+    # A form sends every line break as CR LF, whatever was pasted.
+    body = pasted["body"].replace("\r\n", "\n")
+    findings = _examined(pasted["headers"], body, pasted["secret"])
+    return render_template("bank/doctor.html", pasted={**pasted, "secret": ""}, findings=findings)
+
+
+@bp.post("/api/doctor")
+def examine() -> ResponseReturnValue:
+    """Say what is wrong. Body: {"headers", "body", "secret"?}, each as text."""
+    members = forms.json_object(request)
+    for name in ("headers", "body", "secret"):
+        if not isinstance(members.get(name, ""), str):
+            raise InvalidInput([FieldError(name, "must be a string")])
+    findings = _examined(
+        members.get("headers", ""), members.get("body", ""), members.get("secret", "")
+    )
+    return jsonify(findings=[vars(finding) for finding in findings])
+
+
+def _examined(headers: str, body: str, secret: str) -> list[doctor.Finding]:
+    if max(len(headers), len(body)) > _PASTED_CHARACTERS_MAX:
+        raise InvalidInput(detail="Isto é grande demais para ser um aviso.")
+    branch = here()
+    settings = branch.settings
+    known = [doctor.Candidate("current", settings.webhook_secret)]
+    if settings.webhook_secret_previous:
+        known.append(doctor.Candidate("previous", settings.webhook_secret_previous))
+    if secret.strip():
+        known.insert(0, doctor.Candidate("given", secret))
+    return doctor.diagnose(
+        doctor.headers_in(headers), body.encode("utf-8", "replace"), known, branch.clock.now()
+    )
+
+
+def _mix_page(refusal: BankError | None) -> str:
+    return render_template(
+        "bank/chaos.html",
+        chaos=here().desk.current(),
+        presets=PRESETS,
+        deeds=DEEDS,
+        refusal=refusal,
+    )
+
+
+def _told(chaos: Chaos) -> dict[str, Any]:
+    return {
+        "mix": str(chaos.mix),
+        "weights": {scenario.value: weight for scenario, weight in chaos.mix.weights},
+        "seed": chaos.seed,
+        "drawn": chaos.drawn,
+        "presets": dict(PRESETS),
+    }
+
+
+def _mix(told: object) -> Mix:
+    if isinstance(told, dict):
+        told = ",".join(f"{name}={weight}" for name, weight in told.items())
+    try:
+        return mix_from(told if isinstance(told, str) else "")
+    except MixError as error:
+        raise InvalidInput([FieldError("mix", str(error))]) from None
+
+
+def _seed(told: object) -> int:
+    text = str(told) if type(told) in (int, str) else ""
+    if not (text.isascii() and text.isdigit()) or len(text) > 19 or int(text) > SEED_MAX:
+        raise InvalidInput([FieldError("seed", f"must be a whole number up to {SEED_MAX}")])
+    return int(text)
+
+
+def _session() -> BurstSession:
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() != "bearer":
+        raise BurstRefused("Abra a rajada com a senha.")
+    return here().bursts.session(token)
+
+
+def _payment(transfer: Transfer, returned_centavos: int) -> dict[str, Any]:
+    notice = transfer.notice
+    ended = notice.done_at if notice else None
+    return {
+        "end_to_end_id": transfer.identifier,
+        "txid": transfer.txid,
+        "amount_centavos": transfer.amount_centavos,
+        "returned_centavos": returned_centavos,
+        "status": state_of(transfer),
+        "scenario": notice.scenario if notice else None,
+        "attempts": notice.attempts if notice else 0,
+        "answer_code": notice.answer_code if notice else None,
+        "paid_at": rfc3339(transfer.made_at),
+        "answered_after_ms": round((ended - transfer.made_at).total_seconds() * 1000)
+        if ended
+        else None,
+    }

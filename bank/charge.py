@@ -1,0 +1,118 @@
+"""The payload of an immediate charge (API Pix 2.9.0, CobPayload); its form is not trusted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from bank.errors import PayloadMalformed
+from bank.text import clean
+from core.clock import parse_rfc3339
+from core.errors import InvalidMoney
+from core.money import centavos_from
+
+_TXID = re.compile(r"[a-zA-Z0-9]{26,35}", re.ASCII)
+_AMOUNT = re.compile(r"\d{1,10}\.\d{2}", re.ASCII)
+_KEY = re.compile(r"[\x21-\x7e]{1,77}")
+_EXPIRATION_SECONDS_MAX = 10 * 366 * 86_400
+_NAME_CHARACTERS_MAX, _CITY_CHARACTERS_MAX, _MESSAGE_CHARACTERS_MAX = 100, 40, 140
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What the receiver's bank signed."""
+
+    txid: str
+    status: str
+    revision: int
+    key: str
+    amount_centavos: int
+    created_at: datetime
+    expires_at: datetime
+    payee_name: str | None
+    payee_city: str | None
+    message: str | None
+
+
+def charge_from(payload: Mapping[str, Any]) -> Charge:
+    """Read a payload, unknown members ignored. Raises PayloadMalformed, naming the field."""
+    calendar = _object(payload, "calendario")
+    value = _object(payload, "valor")
+    created_at = _instant(calendar, "calendario", "criacao")
+    _instant(calendar, "calendario", "apresentacao")
+    payee = payload.get("recebedor")
+    payee = payee if isinstance(payee, Mapping) else {}
+    return Charge(
+        txid=_matching(payload, "txid", _TXID),
+        status=_text(payload, "status"),
+        revision=_whole(payload, "revisao", 2**31),
+        key=_matching(payload, "chave", _KEY),
+        amount_centavos=_amount(value),
+        created_at=created_at,
+        expires_at=created_at
+        + timedelta(seconds=_whole(calendar, "expiracao", _EXPIRATION_SECONDS_MAX)),
+        payee_name=_shown(payee.get("nome"), _NAME_CHARACTERS_MAX),
+        payee_city=_shown(payee.get("cidade"), _CITY_CHARACTERS_MAX),
+        message=_shown(payload.get("solicitacaoPagador"), _MESSAGE_CHARACTERS_MAX),
+    )
+
+
+def _malformed(field: str) -> PayloadMalformed:
+    return PayloadMalformed(
+        f"O banco de quem recebe não informou direito o campo {field}. Nada foi pago."
+    )
+
+
+def _object(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = payload.get(name)
+    if not isinstance(value, Mapping):
+        raise _malformed(name)
+    return value
+
+
+def _text(payload: Mapping[str, Any], name: str) -> str:
+    value = payload.get(name)
+    if not isinstance(value, str):
+        raise _malformed(name)
+    return value
+
+
+def _matching(payload: Mapping[str, Any], name: str, form: re.Pattern[str]) -> str:
+    value = _text(payload, name)
+    if not form.fullmatch(value):
+        raise _malformed(name)
+    return value
+
+
+def _whole(payload: Mapping[str, Any], name: str, at_most: int) -> int:
+    value = payload.get(name)
+    # Some banks write whole numbers as text, as the API's own examples do.
+    if isinstance(value, str) and re.fullmatch(r"\d{1,10}", value, re.ASCII):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= at_most:
+        raise _malformed(name)
+    return value
+
+
+def _amount(value: Mapping[str, Any]) -> int:
+    if value.get("retirada") is not None:
+        raise PayloadMalformed("Este banco não paga Pix Saque nem Pix Troco. Nada foi pago.")
+    original = _matching(value, "original", _AMOUNT)
+    try:
+        return centavos_from(original)
+    except InvalidMoney:
+        raise _malformed("valor.original") from None
+
+
+def _instant(calendar: Mapping[str, Any], parent: str, name: str) -> datetime:
+    try:
+        return parse_rfc3339(_text(calendar, name))
+    except (ValueError, PayloadMalformed):
+        raise _malformed(f"{parent}.{name}") from None
+
+
+def _shown(value: object, characters_max: int) -> str | None:
+    return (clean(value, characters_max) or None) if isinstance(value, str) else None

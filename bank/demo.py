@@ -1,0 +1,82 @@
+"""Demo clients with invented names, so that the first payment needs no sign-up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from bank.identifiers import OPENING, new_identifier
+from bank.models import Account, Payer, Transfer
+from bank.payers import hash_pin
+from bank.settings import DEFAULT_ISPB
+from core.clock import Clock
+
+if TYPE_CHECKING:
+    from bank.database import Database
+
+DEMO_PIN = "1234"
+"""Told on the page: nothing it opens is real."""
+
+OPENING_ACCOUNT = "opening"
+"""Where every balance came from: what it lacks is what all the others hold."""
+
+
+@dataclass(frozen=True)
+class _Person:
+    handle: str
+    name: str
+    document: str
+    card_number: str
+    balance_centavos: int
+    limit_centavos: int
+
+
+_PEOPLE = (
+    _Person("bia", "Bia Andrade", "12345678909", "9990012345670018", 482_350, 500_000),
+    _Person("caio", "Caio Teixeira", "11144477735", "9990012345670026", 125_000, 100_000),
+    _Person("dora", "Dora Nakamura", "52998224725", "9990012345670034", 3_790, 50_000),
+)
+
+
+def open_accounts(database: Database, clock: Clock) -> None:
+    """Open the demo clients' accounts, unless the bank has clients already."""
+    with database.reading() as session:
+        if session.scalars(select(Payer.id).limit(1)).first() is not None:
+            return
+    pin_hash = hash_pin(DEMO_PIN)
+    now = clock.now()
+    try:
+        with database.writing() as session:
+            source = Account(name=OPENING_ACCOUNT, kind="opening", opened_at=now)
+            session.add(source)
+            for person in _PEOPLE:
+                account = Account(name=f"payer:{person.handle}", kind="payer", opened_at=now)
+                session.add(account)
+                session.flush()
+                session.add(
+                    Payer(
+                        handle=person.handle,
+                        name=person.name,
+                        document=person.document,
+                        card_number=person.card_number,
+                        pin_hash=pin_hash,
+                        limit_centavos=person.limit_centavos,
+                        account_id=account.id,
+                    )
+                )
+                session.add(
+                    Transfer(
+                        identifier=new_identifier(OPENING, DEFAULT_ISPB, now),
+                        kind="opening",
+                        debit_account_id=source.id,
+                        credit_account_id=account.id,
+                        amount_centavos=person.balance_centavos,
+                        made_at=now,
+                    )
+                )
+    except IntegrityError:
+        # Another process opened them in between: its rows stand, ours were rolled back.
+        return

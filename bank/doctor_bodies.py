@@ -1,0 +1,85 @@
+"""What a body may have been before something on the way wrote it anew."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import product
+from typing import Any
+
+_ITEMS = {
+    "compacto": (",", ":"),
+    "com espaços": (", ", ": "),
+    "com espaço só depois de :": (",", ": "),
+}
+_MARKED = re.compile(r'"\\u0000([^"\\]*)\\u0000"')
+_BOM = b"\xef\xbb\xbf"
+
+
+def _as_written(number: str) -> str:
+    """Marks a number that must be written as it was read, since 100.00 is not 100.0."""
+    return f"\0{number}\0"
+
+
+def variants(body: bytes) -> Iterator[tuple[str, bytes]]:
+    """Each other form of the body with the words for it; the nearest forms first."""
+    seen = {body}
+    for text, variant in _all_variants(body):
+        if variant not in seen:
+            seen.add(variant)
+            yield text, variant
+
+
+def _all_variants(body: bytes) -> Iterator[tuple[str, bytes]]:
+    yield "sem a quebra de linha no fim", body.rstrip(b"\r\n")
+    yield "com uma quebra de linha no fim", body + b"\n"
+    yield "com quebras de linha LF em vez de CRLF", body.replace(b"\r\n", b"\n")
+    yield "com quebras de linha CRLF", body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    yield "com CRLF no fim", body.rstrip(b"\r\n") + b"\r\n"
+    yield "sem espaços em volta", body.strip()
+    yield "sem a marca BOM", body.removeprefix(_BOM)
+    yield "vazio", b""
+    yield from _rewritten(body)
+
+
+def _rewritten(body: bytes) -> Iterator[tuple[str, bytes]]:
+    readings = []
+    for numbers in (_as_written, float, Decimal):
+        try:
+            readings.append((numbers, json.loads(body.removeprefix(_BOM), parse_float=numbers)))
+        except (ValueError, RecursionError):
+            return
+    options = product(readings, _ITEMS.items(), (False, True), (False, True), ("", "\n"))
+    for (numbers, value), (spacing, separators), is_sorted, is_ascii, end in options:
+        words = [f"em JSON {spacing}"]
+        words += ["com as chaves em ordem"] if is_sorted else []
+        words += ["com \\u em vez de acentos"] if is_ascii else []
+        words += ["com números como texto"] if numbers is Decimal else []
+        words += ["com uma quebra de linha no fim"] if end else []
+        text = _dumped(value, separators, is_sorted, is_ascii, None)
+        yield ", ".join(words), (text + end).encode("utf-8", "surrogatepass")
+    for numbers, value in readings:
+        for indent in (2, 4):
+            for end in ("", "\n"):
+                text = _dumped(value, (",", ": "), False, False, indent)
+                as_text = "números como texto, " if numbers is Decimal else ""
+                yield (
+                    f"em JSON com {as_text}recuo de {indent}",
+                    (text + end).encode("utf-8", "surrogatepass"),
+                )
+
+
+def _dumped(
+    value: Any, separators: tuple[str, str], is_sorted: bool, is_ascii: bool, indent: int | None
+) -> str:
+    text = json.dumps(
+        value,
+        separators=separators,
+        sort_keys=is_sorted,
+        ensure_ascii=is_ascii,
+        indent=indent,
+        default=str,
+    )
+    return _MARKED.sub(r"\1", text)

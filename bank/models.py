@@ -1,0 +1,288 @@
+"""The bank's tables: columns and constraints, no decision.
+
+Balances are stored nowhere: an account holds what transfers credited to it, less what they debited.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    event,
+    true,
+)
+from sqlalchemy.dialects import mysql
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+FAILED_PINS_MAX = 5
+"""Wrong PINs in a row that lock a card."""
+
+_NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+_TABLE = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mariadb_engine": "InnoDB",
+    "mariadb_charset": "utf8mb4",
+}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware instant, stored in UTC without an offset, microseconds kept on every engine."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """MySQL and MariaDB drop fractions of a second unless told how many digits to keep."""
+        if dialect.name in ("mysql", "mariadb"):
+            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
+        return dialect.type_descriptor(DateTime())
+
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """Refuse naive instants: they would be read as UTC whatever they meant."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("an instant must be aware")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """Give the instant back as aware UTC."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+def exact_text(length: int) -> String:
+    """Text that is equal only to itself: case and final spaces count, on MySQL too."""
+    binary = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
+    return String(length).with_variant(binary, "mysql", "mariadb")
+
+
+def _row_id() -> Mapped[int]:
+    # SQLite only numbers a column of the very type INTEGER.
+    return mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+
+
+class Base(DeclarativeBase):
+    """All of the bank's tables; each name begins with `bank_`."""
+
+    metadata = MetaData(naming_convention=_NAMING)
+
+
+class Account(Base):
+    """One side of transfers: a payer's, one per key that was paid, and where balances came from."""
+
+    __tablename__ = "bank_accounts"
+    __table_args__ = (
+        CheckConstraint("kind IN ('payer', 'payee', 'opening')", name="kind"),
+        _TABLE,
+    )
+
+    id: Mapped[int] = _row_id()
+    name: Mapped[str] = mapped_column(exact_text(100), unique=True)
+    kind: Mapped[str] = mapped_column(String(10))
+    opened_at: Mapped[datetime] = mapped_column(UtcDateTime())
+
+
+class Payer(Base):
+    """A client of this bank; the number of wrong PINs in a row locks it.
+
+    `holder` is what the service calls the account it opened the wallet for. As long as the PIN was
+    never right, it may be issued anew.
+    """
+
+    __tablename__ = "bank_payers"
+    __table_args__ = (
+        CheckConstraint("limit_centavos > 0", name="limit"),
+        CheckConstraint("failed_pins >= 0", name="failed_pins"),
+        Index(None, "holder", unique=True),
+        _TABLE,
+    )
+
+    id: Mapped[int] = _row_id()
+    handle: Mapped[str] = mapped_column(exact_text(32), unique=True)
+    name: Mapped[str] = mapped_column(String(100))
+    document: Mapped[str] = mapped_column(String(14))
+    card_number: Mapped[str] = mapped_column(exact_text(19), unique=True)
+    pin_hash: Mapped[str] = mapped_column(String(255))
+    failed_pins: Mapped[int] = mapped_column(Integer, default=0)
+    limit_centavos: Mapped[int] = mapped_column(BigInteger)
+    account_id: Mapped[int] = mapped_column(ForeignKey("bank_accounts.id"), unique=True)
+    holder: Mapped[str | None] = mapped_column(exact_text(64))
+    is_pin_proved: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
+    account: Mapped[Account] = relationship(lazy="joined", innerjoin=True)
+
+    @property
+    def pins_left(self) -> int:
+        """How many wrong PINs more lock the card; 0 where it is locked."""
+        return max(0, FAILED_PINS_MAX - self.failed_pins)
+
+
+class KnownKey(Base):
+    """A directory entry: who a key belongs to, as the bank at `host` signed it in a charge."""
+
+    __tablename__ = "bank_known_keys"
+    __table_args__ = (_TABLE,)
+
+    id: Mapped[int] = _row_id()
+    key: Mapped[str] = mapped_column(exact_text(77), unique=True)
+    host: Mapped[str] = mapped_column(exact_text(77))
+    name: Mapped[str] = mapped_column(String(100))
+    city: Mapped[str | None] = mapped_column(String(40))
+    learnt_at: Mapped[datetime] = mapped_column(UtcDateTime())
+
+
+class Transfer(Base):
+    """Money that moved from one account to another; never changed afterwards.
+
+    `identifier` is `E…` for a payment (its end_to_end_id), `D…` for money given back (rtrId) and
+    `O…` for an opening balance. A *return* reverses a payment that was refused, a *refund* is what
+    the payee gave back of one that was not; `reverses_id` and `refunds_id` name the payment.
+    `txid` is a signed charge's. A static code's own text for it is the `reference`, kept apart:
+    anyone can write any txid into a static code. `request_key` makes a repeated request the same
+    payment, if it is the same request by `request_hash`.
+    """
+
+    __tablename__ = "bank_transfers"
+    __table_args__ = (
+        CheckConstraint("kind IN ('payment', 'return', 'refund', 'opening')", name="kind"),
+        CheckConstraint("amount_centavos > 0", name="amount"),
+        CheckConstraint("debit_account_id <> credit_account_id", name="two_accounts"),
+        CheckConstraint("(kind = 'return') = (reverses_id IS NOT NULL)", name="reversal"),
+        CheckConstraint("(kind = 'refund') = (refunds_id IS NOT NULL)", name="refund"),
+        Index(None, "debit_account_id", "id"),
+        Index(None, "credit_account_id", "id"),
+        Index(None, "kind", "made_at", "id"),
+        Index(None, "refunds_id"),
+        Index(None, "txid"),
+        _TABLE,
+    )
+
+    id: Mapped[int] = _row_id()
+    identifier: Mapped[str] = mapped_column(exact_text(32), unique=True)
+    kind: Mapped[str] = mapped_column(String(10))
+    debit_account_id: Mapped[int] = mapped_column(ForeignKey("bank_accounts.id"))
+    credit_account_id: Mapped[int] = mapped_column(ForeignKey("bank_accounts.id"))
+    amount_centavos: Mapped[int] = mapped_column(BigInteger)
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime())
+    txid: Mapped[str | None] = mapped_column(exact_text(35))
+    reference: Mapped[str | None] = mapped_column(exact_text(25))
+    payee_name: Mapped[str | None] = mapped_column(String(100))
+    payee_key: Mapped[str | None] = mapped_column(exact_text(77))
+    reverses_id: Mapped[int | None] = mapped_column(ForeignKey("bank_transfers.id"), unique=True)
+    refunds_id: Mapped[int | None] = mapped_column(ForeignKey("bank_transfers.id"))
+    request_key: Mapped[str | None] = mapped_column(exact_text(64), unique=True)
+    request_hash: Mapped[str | None] = mapped_column(exact_text(64))
+    notice: Mapped[Notice | None] = relationship(back_populates="transfer", lazy="joined")
+    reverses: Mapped[Transfer | None] = relationship(
+        foreign_keys=[reverses_id], remote_side=[id], lazy="joined", join_depth=1, viewonly=True
+    )
+    refunds: Mapped[Transfer | None] = relationship(
+        foreign_keys=[refunds_id], remote_side=[id], lazy="joined", join_depth=1, viewonly=True
+    )
+
+    @property
+    def undoes(self) -> Transfer | None:
+        """The payment whose money this transfer gave back; None for other kinds."""
+        return self.reverses or self.refunds
+
+
+class Notice(Base):
+    """The outbox: what the service must hear about one payment, until it answered.
+
+    `body` is kept byte for byte, since it is what gets signed; `scenario` is what goes wrong with
+    it on purpose. Whoever moves `next_attempt_at`
+    ahead by a conditional update holds the notice until then; `done_at` ends it.
+    """
+
+    __tablename__ = "bank_notices"
+    __table_args__ = (
+        CheckConstraint("copies BETWEEN 1 AND 10", name="copies"),
+        CheckConstraint("verdict IN ('confirmed', 'returned')", name="verdict"),
+        CheckConstraint("(done_at IS NULL) = (verdict IS NULL)", name="done"),
+        Index(None, "done_at", "next_attempt_at"),
+        Index(None, "scenario", "done_at"),
+        _TABLE,
+    )
+
+    id: Mapped[int] = _row_id()
+    transfer_id: Mapped[int] = mapped_column(ForeignKey("bank_transfers.id"), unique=True)
+    message_id: Mapped[str] = mapped_column(exact_text(64), unique=True)
+    body: Mapped[bytes] = mapped_column(LargeBinary(4096))
+    scenario: Mapped[str] = mapped_column(String(24), default="normal")
+    copies: Mapped[int] = mapped_column(Integer, default=1)
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    next_attempt_at: Mapped[datetime] = mapped_column(UtcDateTime())
+    answer_status: Mapped[int | None] = mapped_column(Integer)
+    answer_code: Mapped[str | None] = mapped_column(String(64))
+    answer_detail: Mapped[str | None] = mapped_column(String(500))
+    verdict: Mapped[str | None] = mapped_column(String(10))
+    done_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
+    transfer: Mapped[Transfer] = relationship(back_populates="notice", lazy="joined")
+
+
+class Refund(Base):
+    """What the payee asked to give back of one payment; `refund_id` is the payee's own word.
+
+    It is *processing* until `due_at`, then *done* with the transfer that moved the money, or
+    *failed* where the payee's account did not hold it.
+    """
+
+    __tablename__ = "bank_refunds"
+    __table_args__ = (
+        CheckConstraint("amount_centavos > 0", name="amount"),
+        CheckConstraint("status IN ('processing', 'done', 'failed')", name="status"),
+        CheckConstraint("(status = 'done') = (transfer_id IS NOT NULL)", name="transfer"),
+        CheckConstraint("(status = 'processing') = (settled_at IS NULL)", name="settled"),
+        Index(None, "payment_id"),
+        Index(None, "status", "due_at"),
+        _TABLE,
+    )
+
+    id: Mapped[int] = _row_id()
+    refund_id: Mapped[str] = mapped_column(exact_text(35), unique=True)
+    return_id: Mapped[str] = mapped_column(exact_text(32), unique=True)
+    payment_id: Mapped[int] = mapped_column(ForeignKey("bank_transfers.id"))
+    amount_centavos: Mapped[int] = mapped_column(BigInteger)
+    status: Mapped[str] = mapped_column(String(10))
+    requested_at: Mapped[datetime] = mapped_column(UtcDateTime())
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime())
+    settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
+    transfer_id: Mapped[int | None] = mapped_column(ForeignKey("bank_transfers.id"), unique=True)
+    payment: Mapped[Transfer] = relationship(foreign_keys=[payment_id], lazy="joined")
+
+
+class ChaosMix(Base):
+    """The mix that payments without a scenario draw from, and how many have; one row at most."""
+
+    __tablename__ = "bank_chaos"
+    __table_args__ = (CheckConstraint("id = 1", name="single"), _TABLE)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    mix: Mapped[str] = mapped_column(String(500))
+    seed: Mapped[int] = mapped_column(BigInteger)
+    drawn: Mapped[int] = mapped_column(Integer)
+
+
+@event.listens_for(Transfer, "before_update")
+@event.listens_for(Transfer, "before_delete")
+def _refuse_to_change_history(_mapper: object, _connection: object, transfer: Transfer) -> None:
+    raise RuntimeError(f"transfer {transfer.identifier} is history and cannot change")

@@ -1,0 +1,106 @@
+"""What the service is told of a payment: written once, signed anew at every attempt."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bank.models import Notice, Payer, Transfer
+from bank.partner import Answer
+from bank.text import clean
+from core.clock import rfc3339
+from core.money import plain
+
+CONFIRMATION_PATH = "/payments/pix/confirmation"
+
+_TRY_AGAIN = (408, 425, 429)
+_CODE = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
+_DETAIL_CHARACTERS_MAX = 500
+_REASONS = {
+    "amount-mismatch": "O valor pago não era o da cobrança.",
+    "paid-too-late": "O pagamento foi feito depois do prazo.",
+    "already-paid": "A cobrança já tinha sido paga.",
+    "payment-cancelled": "A loja cancelou a cobrança.",
+    "payment-not-found": "A loja não conhece esta cobrança.",
+    "bad-signature": "A loja não reconheceu a assinatura deste banco.",
+}
+
+
+class Verdict(StrEnum):
+    """What an answer means for the notice."""
+
+    CONFIRMED = "confirmed"
+    RETURNED = "returned"
+    TRY_AGAIN = "try-again"
+
+
+@dataclass(frozen=True)
+class Told:
+    """An answer as it is kept: no status when nobody answered."""
+
+    verdict: Verdict
+    status: int | None
+    code: str | None
+    detail: str | None
+    retry_after_seconds: int = 0
+
+
+def reason_of(notice: Notice) -> str:
+    """Why the service refused, for the payer; its own words where the code is not one we know."""
+    known = _REASONS.get(notice.answer_code or "")
+    return known or notice.answer_detail or "A loja não disse o motivo."
+
+
+def new_message_id() -> str:
+    """A `webhook-id`; it stays the same over every attempt."""
+    return f"msg_{secrets.token_hex(16)}"
+
+
+def body_of(transfer: Transfer, txid: str, payer: Payer) -> bytes:
+    """The confirmation's JSON, exactly as it will be signed."""
+    members = {
+        "bank_payment_id": json.dumps(txid),
+        # Written as text, so that no amount ever passes through a float.
+        "value": plain(transfer.amount_centavos),
+        "end_to_end_id": json.dumps(transfer.identifier),
+        "paid_at": json.dumps(rfc3339(transfer.made_at)),
+        "payer": json.dumps({"name": payer.name, "document": payer.document}, ensure_ascii=False),
+    }
+    return ("{" + ", ".join(f'"{name}": {value}' for name, value in members.items()) + "}").encode()
+
+
+def told_by(answer: Answer) -> Told:
+    """Judge an answer: 2xx confirms; 4xx sends the money back, unless it asks for patience."""
+    code, detail = _problem_in(answer.body)
+    if 200 <= answer.status < 300:
+        return Told(Verdict.CONFIRMED, answer.status, code, detail)
+    if 400 <= answer.status < 500 and answer.status not in _TRY_AGAIN:
+        return Told(Verdict.RETURNED, answer.status, code, detail)
+    return Told(Verdict.TRY_AGAIN, answer.status, code, detail, _retry_after(answer))
+
+
+def not_told(reason: str) -> Told:
+    """Nobody answered, so the notice is tried again."""
+    return Told(Verdict.TRY_AGAIN, None, "no-answer", clean(reason, _DETAIL_CHARACTERS_MAX))
+
+
+def _problem_in(body: bytes) -> tuple[str | None, str | None]:
+    try:
+        members = json.loads(body)
+    except (ValueError, RecursionError):
+        return None, None
+    if not isinstance(members, dict):
+        return None, None
+    code, detail = members.get("code"), members.get("detail") or members.get("message")
+    return (
+        code if isinstance(code, str) and _CODE.fullmatch(code) else None,
+        clean(detail, _DETAIL_CHARACTERS_MAX) if isinstance(detail, str) else None,
+    )
+
+
+def _retry_after(answer: Answer) -> int:
+    text = answer.headers.get("retry-after", "")
+    return int(text) if re.fullmatch(r"\d{1,6}", text, re.ASCII) else 0

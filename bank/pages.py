@@ -1,0 +1,116 @@
+"""The bank app's pages: home, review, receipt."""
+
+from __future__ import annotations
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from bank import forms, ledger
+from bank.branch import here
+from bank.chaos_words import DEEDS
+from bank.errors import BankError, CodeRefused, InvalidInput
+from bank.paying import payment_named, state_of
+from bank.refunds import refunds_of
+from bank.scenarios import Scenario
+from bank.sessions import for_payers, payer_here
+
+bp = Blueprint("pages", __name__)
+
+
+@bp.get("/")
+@for_payers
+def home() -> ResponseReturnValue:
+    """The payer's home: balance, a field for a code, the statement."""
+    limit, after = forms.page_in(request.args)
+    with here().database.reading() as work:
+        payer = payer_here(work)
+        page = ledger.statement(work, payer.account_id, limit, after)
+        balance = ledger.balance_centavos(work, payer.account_id)
+    return render_template(
+        "bank/home.html",
+        payer=payer,
+        balance_centavos=balance,
+        statement=page,
+        is_first_page=after is None,
+    )
+
+
+@bp.get("/pay")
+@for_payers
+def review() -> ResponseReturnValue:
+    """Who gets how much, as the receiver's bank signed it, and the field for the PIN.
+
+    A code without an amount asks for it first; it comes back here as `value`.
+    """
+    if not request.args.get("code", "").strip():
+        return redirect(url_for("pages.home"), 303)
+    scenario = forms.scenario_in(request.args)
+    return _review(request.args["code"], scenario, forms.late_seconds_in(request.args), None)
+
+
+@bp.post("/pay")
+@for_payers
+def pay() -> ResponseReturnValue:
+    """Pay, then show the receipt; what was refused is said above the same review."""
+    scenario, late_seconds = forms.scenario_in(request.form), forms.late_seconds_in(request.form)
+    try:
+        forms.check_form_token(request.form)
+        with here().database.reading() as work:
+            payer = payer_here(work)
+        order = forms.order_from_form(request.form, payer.handle)
+        payment = here().teller.pay(order).transfer
+    except BankError as refusal:
+        return _review(request.form.get("code", ""), scenario, late_seconds, refusal)
+    return redirect(url_for("pages.receipt", end_to_end_id=payment.identifier), 303)
+
+
+@bp.get("/transfers/<end_to_end_id>")
+@for_payers
+def receipt(end_to_end_id: str) -> ResponseReturnValue:
+    """A payment of the payer's own; the page looks again by itself while it may change."""
+    with here().database.reading() as work:
+        payer = payer_here(work)
+        payment = payment_named(work, end_to_end_id, payer.account_id)
+        refunds = refunds_of(work, payment)
+    return render_template(
+        "bank/receipt.html",
+        payment=payment,
+        payer=payer,
+        refunds=refunds,
+        state=state_of(payment),
+    )
+
+
+def _review(
+    code: str, scenario: Scenario | None, late_seconds: int, refusal: BankError | None
+) -> ResponseReturnValue:
+    """The review page, with what was refused; a code that cannot be read has an error page."""
+    branch = here()
+    try:
+        offer = branch.reader.read(code, branch.clock.now())
+    except CodeRefused as unreadable:
+        # What went wrong first is what the payer must hear of.
+        raise (refusal or unreadable) from None
+    amount = offer.amount_centavos
+    if amount is None and offer.is_payable:
+        try:
+            amount = forms.typed_amount(request.values)
+        except InvalidInput as wrong:
+            refusal = refusal or wrong
+    with branch.database.reading() as work:
+        payer = payer_here(work)
+        balance = ledger.balance_centavos(work, payer.account_id)
+    page = render_template(
+        "bank/review.html",
+        offer=offer,
+        amount_centavos=amount,
+        typed=request.values.get("value", "")[:20],
+        payer=payer,
+        balance_centavos=balance,
+        scenario=scenario,
+        scenario_text=scenario and DEEDS.get(scenario),
+        late_seconds=late_seconds,
+        refusal=refusal,
+        request_key=forms.new_request_key(),
+    )
+    return page, refusal.status if refusal else 200

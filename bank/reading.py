@@ -1,0 +1,234 @@
+"""Reading a code as a payer's bank does: nothing is believed that was not signed and checked.
+
+The order is that of Banco Central's Manual de Padrões para Iniciação do Pix §2.7: the code, its
+host, the answer, the signature, the payload's form, its status, its deadline, its amount.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from bank.certificates import chain_fault, sentence_for
+from bank.charge import Charge, charge_from
+from bank.directory import Directory
+from bank.errors import (
+    ChargeExpired,
+    ChargePaid,
+    ChargeRemoved,
+    CodeNotPayableHere,
+    CodeUnreadable,
+    LocationGone,
+    LocationNotFound,
+    LocationRefused,
+    LocationUnreachable,
+    PayloadSignatureRefused,
+    PayloadTooLarge,
+    PayloadTypeWrong,
+    UnknownParticipant,
+)
+from bank.keysets import KeySets
+from bank.partner import AnswerTooLarge, NoAnswer, Partner
+from bank.text import clean, moment
+from core import br_code, jws
+
+PAYLOAD_TYPE = "application/jose"
+ACTIVE, PAID = "ATIVA", "CONCLUIDA"
+REMOVED = ("REMOVIDA_PELO_USUARIO_RECEBEDOR", "REMOVIDA_PELO_PSP")
+
+_UNREADABLE = {
+    "crc_mismatch": "O código foi alterado ou está incompleto. Copie de novo, do início ao fim.",
+    "crc_missing": "O código está incompleto. Copie de novo, do início ao fim.",
+    "tlv_malformed": "Isto não é um código Pix, ou ele está incompleto.",
+    "payload_format_invalid": "Isto não é um código Pix.",
+    "pix_account_missing": "Este código é de outro meio de pagamento, não de Pix.",
+    "currency_invalid": "Este código não é em reais.",
+    "too_long": "O código é longo demais para ser um código Pix.",
+}
+_WARNINGS = {
+    "key_invalid": "A chave deste código não tem a forma de uma chave Pix.",
+    "amount_invalid": "O valor deste código está escrito de um jeito incomum.",
+    "name_invalid": "O nome neste código tem caracteres incomuns.",
+    "city_invalid": "A cidade neste código tem caracteres incomuns.",
+    "postal_code_invalid": "O CEP deste código está escrito de um jeito incomum.",
+    "txid_invalid": "O identificador deste código está escrito de um jeito incomum.",
+}
+
+
+_REFERENCE = re.compile(r"[a-zA-Z0-9]{1,25}", re.ASCII)
+_CODE_CHECKED = "Código inteiro: o verificador (CRC) confere"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What the payer sees before the PIN: who gets how much, and by which key.
+
+    `charge` is None for a static code; its amount may be None too, since there the payer types it.
+    `is_confirmed` says that a bank told us who the key belongs to; `checks` are the steps passed.
+    """
+
+    code: str
+    payee_name: str
+    payee_city: str | None
+    key: str
+    amount_centavos: int | None
+    warnings: tuple[str, ...]
+    charge: Charge | None
+    is_confirmed: bool
+    is_payable: bool
+    message: str | None
+    reference: str | None
+    checks: tuple[str, ...]
+
+
+class CodeReader:
+    """Turns a code into an offer, by asking the receiver's bank."""
+
+    def __init__(self, partner: Partner, hosts: Mapping[str, str], directory: Directory) -> None:
+        """`hosts` maps the participants' hosts to the base URLs to fetch from."""
+        self._partner = partner
+        self._hosts = hosts
+        self._directory = directory
+        self._key_sets = KeySets(partner, hosts)
+
+    def read(self, code: str, now: datetime) -> Offer:
+        """Check a code step by step. Raises a CodeRefused for the first step that fails."""
+        decoded = _decoded(code)
+        warnings = tuple(_WARNINGS[warning] for warning in decoded.warnings)
+        if decoded.url is None and decoded.key is not None:
+            return self._static(code.strip(), decoded, decoded.key, warnings)
+        location = _location_of(decoded)
+        host = location.partition("/")[0].lower()
+        charge = self._charge_at(location, now)
+        _refuse_unless_payable(charge, now)
+        self._directory.learn(charge, host, now)
+        return Offer(
+            code=code.strip(),
+            payee_name=charge.payee_name or clean(decoded.merchant_name, 100),
+            payee_city=charge.payee_city or clean(decoded.merchant_city, 40),
+            key=charge.key,
+            amount_centavos=charge.amount_centavos,
+            warnings=warnings,
+            charge=charge,
+            is_confirmed=True,
+            is_payable=True,
+            message=charge.message,
+            reference=None,
+            checks=(
+                _CODE_CHECKED,
+                f"O endereço da cobrança ({host}) é de um banco conhecido",
+                "A cobrança veio assinada, por chave publicada por esse banco",
+                "O certificado é o da chave (x5t), a cadeia fecha e está na validade",
+                "A assinatura confere: nada mudou no caminho",
+                f"A cobrança está ativa, até {moment(charge.expires_at)}",
+            ),
+        )
+
+    def _static(
+        self, code: str, decoded: br_code.BrCode, key: str, warnings: tuple[str, ...]
+    ) -> Offer:
+        """An offer nobody signed: the key's owner by the directory, else the code's own text."""
+        if decoded.fss is not None:
+            raise CodeNotPayableHere("É um código de Pix Saque. Nada foi pago.")
+        well_formed = "key_invalid" not in decoded.warnings
+        holder = self._directory.find(key) if well_formed else None
+        info = clean(decoded.additional_info or "", 72)
+        return Offer(
+            code=code,
+            payee_name=holder.name if holder else clean(decoded.merchant_name, 100),
+            payee_city=holder.city if holder else clean(decoded.merchant_city, 40),
+            key=key,
+            amount_centavos=decoded.amount_centavos,
+            warnings=warnings,
+            charge=None,
+            is_confirmed=holder is not None,
+            is_payable=well_formed,
+            message=info or None,
+            reference=decoded.txid if _REFERENCE.fullmatch(decoded.txid) else None,
+            checks=(_CODE_CHECKED, "A chave tem a forma de uma chave Pix")
+            + (("O dono da chave foi informado pelo banco dele",) if holder else ()),
+        )
+
+    def _charge_at(self, location: str, now: datetime) -> Charge:
+        host, _, path = location.partition("/")
+        base = self._hosts.get(host.lower())
+        if base is None:
+            raise UnknownParticipant(
+                f"O código aponta para {host}, que não é de nenhum banco que conhecemos. "
+                "Nada foi pago."
+            )
+        token = self._fetch(f"{base}/{path}")
+        try:
+            header = jws.header_of(token)
+            keys = self._key_sets.for_key(header.get("jku"), header.get("kid"), now)
+            payload = jws.verify(token, keys, now)
+        except jws.JwsError as error:
+            raise PayloadSignatureRefused(sentence_for(error.code)) from None
+        fault = chain_fault(keys, header.get("kid"), now)
+        if fault is not None:
+            raise PayloadSignatureRefused(sentence_for(fault))
+        return charge_from(payload)
+
+    def _fetch(self, url: str) -> str:
+        try:
+            answer = self._partner.get(url, PAYLOAD_TYPE)
+        except NoAnswer as failure:
+            raise LocationUnreachable(
+                f"Tente de novo em instantes ({failure}). Nada foi pago."
+            ) from None
+        except AnswerTooLarge:
+            raise PayloadTooLarge("Por segurança, paramos de ler. Nada foi pago.") from None
+        if answer.status == 404:
+            raise LocationNotFound("O banco de quem recebe não conhece esta cobrança.")
+        if answer.status == 410:
+            raise LocationGone("Ela foi paga, cancelada ou o prazo acabou. Nada foi pago agora.")
+        if answer.status != 200:
+            raise LocationRefused(
+                f"Ele respondeu {answer.status}. Tente de novo em instantes. Nada foi pago."
+            )
+        if answer.media_type != PAYLOAD_TYPE:
+            raise PayloadTypeWrong("Esperávamos application/jose. Nada foi pago.")
+        # What is not ASCII is no JWS either, and is refused with the signature.
+        return answer.body.decode("ascii", "replace").strip()
+
+
+def _decoded(code: str) -> br_code.BrCode:
+    try:
+        return br_code.decode(code)
+    except br_code.BrCodeError as error:
+        sentence = _UNREADABLE.get(error.code, f"O código tem um erro ({error.code}).")
+        raise CodeUnreadable(sentence, error.code) from None
+
+
+def _location_of(decoded: br_code.BrCode) -> str:
+    if decoded.url is None:
+        raise CodeNotPayableHere(
+            "Ele autoriza um Pix Automático, que este banco ainda não faz. Nada foi pago."
+        )
+    if "/cobv/" in decoded.url:
+        raise CodeNotPayableHere(
+            "É uma cobrança com vencimento, que este banco ainda não paga. Nada foi pago."
+        )
+    return decoded.url
+
+
+def _refuse_unless_payable(charge: Charge, now: datetime) -> None:
+    if charge.status == PAID:
+        raise ChargePaid("Não pague de novo: o valor já chegou a quem recebe.")
+    if charge.status in REMOVED:
+        # A bank may also serve an expired charge with its final status.
+        if now > charge.expires_at:
+            raise _expired(charge)
+        raise ChargeRemoved("Quem recebe não espera mais este pagamento. Nada foi pago.")
+    if charge.status != ACTIVE:
+        raise ChargeRemoved("Esta cobrança não aceita pagamento. Nada foi pago.")
+    if now > charge.expires_at:
+        raise _expired(charge)
+
+
+def _expired(charge: Charge) -> ChargeExpired:
+    return ChargeExpired(
+        f"Era até {moment(charge.expires_at)}. Peça um novo código à loja. Nada foi pago."
+    )

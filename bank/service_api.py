@@ -1,0 +1,177 @@
+"""What the bank answers the service, and nobody else: look-ups, windows, refunds; all signed.
+
+A GET is signed over `GET ` and its path with query, as the service asks for it below the bank's
+root, so that headers once seen open no other address; a POST is signed over its body.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import Blueprint, jsonify, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy import or_, select
+
+from bank import forms
+from bank.branch import here
+from bank.errors import InvalidInput, LookUpRefused
+from bank.identifiers import is_identifier
+from bank.models import Refund, Transfer
+from bank.partners import partners_payment, settled_between
+from bank.paying import state_of
+from bank.refunds import RefundOrder, refund_named
+from core import signatures
+from core.clock import parse_rfc3339, rfc3339
+from core.errors import BadSignature, FieldError, InvalidMoney
+from core.money import centavos_from, json_number
+
+bp = Blueprint("service_api", __name__, url_prefix="/api")
+
+WINDOW_MAX = timedelta(days=90)
+
+_REFUND_ID = re.compile(r"[a-zA-Z0-9]{1,35}", re.ASCII)
+
+
+def require_signature(body: bytes) -> None:
+    """Pass a request that the service signed over these bytes. Raises LookUpRefused."""
+    branch = here()
+    try:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        signatures.verify([branch.settings.webhook_secret], headers, body, branch.clock.now())
+    except BadSignature as error:
+        raise LookUpRefused(error.detail) from None
+
+
+def request_target() -> bytes:
+    """What a GET is signed over: `GET /api/…` with its query, byte for byte."""
+    query = b"?" + request.query_string if request.query_string else b""
+    return b"GET " + request.path.encode("utf-8", "replace") + query
+
+
+@bp.get("/transfers/<end_to_end_id>")
+def transfer(end_to_end_id: str) -> ResponseReturnValue:
+    """One payment by its end_to_end_id, with what was given back of it."""
+    require_signature(request_target())
+    with here().database.reading() as work:
+        payment = partners_payment(work, end_to_end_id)
+        back = select(Transfer).where(
+            or_(Transfer.reverses_id == payment.id, Transfer.refunds_id == payment.id)
+        )
+        returns = work.scalars(back.order_by(Transfer.id)).all()
+    told = settled_entry(payment) | {"returns": [_return(one) for one in returns]}
+    return jsonify(transfer=told)
+
+
+@bp.get("/settled")
+def settled() -> ResponseReturnValue:
+    """Payments made in a window, oldest first. Query: from, to (RFC 3339), limit?, after?."""
+    require_signature(request_target())
+    limit, after = forms.page_in(request.args)
+    start, end = _window()
+    with here().database.reading() as work:
+        rows, following = settled_between(work, start, end, limit, after)
+    return jsonify(data=[settled_entry(row) for row in rows], next=following)
+
+
+@bp.post("/refunds")
+def refund() -> ResponseReturnValue:
+    """Give money back. Body: {"end_to_end_id", "refund_id", "value"}; the same id is the same."""
+    require_signature(request.get_data())
+    told, is_repeated = here().refunds.ask(_refund_order())
+    answer = jsonify(refund_entry(told))
+    answer.status_code = 201
+    if is_repeated:
+        answer.headers["Idempotent-Replayed"] = "true"
+    return answer
+
+
+@bp.get("/refunds/<refund_id>")
+def refund_status(refund_id: str) -> ResponseReturnValue:
+    """How a refund stands: processing, done or failed."""
+    require_signature(request_target())
+    if not _REFUND_ID.fullmatch(refund_id):
+        raise InvalidInput([FieldError("refund_id", "must be 1 to 35 letters and digits")])
+    with here().database.reading() as work:
+        return jsonify(refund_entry(refund_named(work, refund_id)))
+
+
+def settled_entry(payment: Transfer) -> dict[str, Any]:
+    """A payment as a window lists it; `txid` (`bank_payment_id`) is null for a static code's."""
+    return {
+        "end_to_end_id": payment.identifier,
+        "txid": payment.txid,
+        "bank_payment_id": payment.txid,
+        "value": json_number(payment.amount_centavos),
+        "amount_centavos": payment.amount_centavos,
+        "paid_at": rfc3339(payment.made_at),
+        "status": state_of(payment),
+        "payer": payer_told(payment),
+        "key": payment.payee_key,
+        "reference": payment.reference,
+    }
+
+
+def payer_told(payment: Transfer) -> Any:
+    """Who paid, exactly as the notice told it; a statement of fact that must not differ."""
+    return json.loads(payment.notice.body)["payer"] if payment.notice else None
+
+
+def refund_entry(refund: Refund) -> dict[str, Any]:
+    """A refund as the service is told of it."""
+    return {
+        "refund_id": refund.refund_id,
+        "return_id": refund.return_id,
+        "end_to_end_id": refund.payment.identifier,
+        "value": json_number(refund.amount_centavos),
+        "amount_centavos": refund.amount_centavos,
+        "status": refund.status,
+        "requested_at": rfc3339(refund.requested_at),
+        "settled_at": rfc3339(refund.settled_at) if refund.settled_at else None,
+    }
+
+
+def _return(transfer: Transfer) -> dict[str, Any]:
+    return {
+        "return_id": transfer.identifier,
+        "kind": transfer.kind,
+        "value": json_number(transfer.amount_centavos),
+        "amount_centavos": transfer.amount_centavos,
+        "made_at": rfc3339(transfer.made_at),
+    }
+
+
+def _window() -> tuple[datetime, datetime]:
+    instants: dict[str, datetime] = {}
+    errors: list[FieldError] = []
+    for name in ("from", "to"):
+        try:
+            instants[name] = parse_rfc3339(request.args.get(name, ""))
+        except ValueError:
+            errors.append(FieldError(name, "must be a time of RFC 3339"))
+    if errors:
+        raise InvalidInput(errors)
+    start, end = instants["from"], instants["to"]
+    if not timedelta(0) <= end - start <= WINDOW_MAX:
+        raise InvalidInput([FieldError("to", f"must be 0 to {WINDOW_MAX.days} days after from")])
+    return start, end
+
+
+def _refund_order() -> RefundOrder:
+    members = forms.json_object(request)
+    end_to_end_id, refund_id = members.get("end_to_end_id"), members.get("refund_id")
+    errors: list[FieldError] = []
+    if not isinstance(end_to_end_id, str) or not is_identifier(end_to_end_id):
+        errors.append(FieldError("end_to_end_id", "must be a payment's identifier"))
+    if not isinstance(refund_id, str) or not _REFUND_ID.fullmatch(refund_id):
+        errors.append(FieldError("refund_id", "must be 1 to 35 letters and digits"))
+    amount = 0
+    try:
+        amount = centavos_from(members.get("value"))
+    except InvalidMoney as error:
+        errors.append(FieldError("value", error.detail))
+    if errors:
+        raise InvalidInput(errors)
+    return RefundOrder(str(end_to_end_id), str(refund_id), amount)

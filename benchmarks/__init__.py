@@ -1,0 +1,1 @@
+"""How fast, measured against a bare Flask app on the same server in the same run."""

@@ -1,0 +1,154 @@
+"""What the service is measured against: the same server, and as little as possible on it.
+
+python -m benchmarks.bare PORT DATABASE_URL PAGE_BYTES PICTURE_FILE
+"""
+
+# ruff: noqa: E402 - the patch must come before the imports it patches
+from __future__ import annotations
+
+import sys
+
+import async_mode
+
+async_mode.patch(async_mode.chosen())
+
+import secrets
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Flask, Response, jsonify, render_template, request
+from flask_socketio import SocketIO, join_room
+
+import serving
+from config import Settings
+from db_models import Account, Payment
+from payments import pages
+from repository.connections import engine_options
+from web.pages import init_pages
+
+
+def page_values(app: Flask) -> dict[str, Any]:
+    """What the payment page shows, made once: rendering is all that is left to do."""
+    now = datetime.now(UTC)
+    merchant = Account(name="Feira da Vila", city="São Paulo", pix_key="", shop_url="/")
+    payment = Payment(
+        txid=secrets.token_hex(16),
+        amount_centavos=5490,
+        br_code="0" * 160,
+        status="pending",
+        sequence=1,
+        created_at=now,
+        expires_at=now + timedelta(minutes=30),
+        merchant=merchant,
+    )
+    settings = Settings.from_env({"INSTANCE_DIR": tempfile.mkdtemp()})
+    with app.test_request_context():
+        return {
+            "payment": pages.payment_view(payment, now),
+            "merchant": pages.merchant_view(merchant),
+            "checked": False,
+            "test_strip": pages.test_strip(settings, payment, now),
+            "now": now,
+            "refresh_seconds": pages.REFRESH_SECONDS,
+        }
+
+
+def serving_root() -> Path:
+    """Where the templates live."""
+    return Path(serving.__file__).resolve().parent
+
+
+def build(database_url: str, page_bytes: int, picture: bytes) -> Flask:
+    """A Flask app with one endpoint for each comparison."""
+    app = Flask("bare", template_folder=str(serving_root() / "templates"))
+    init_pages(app)
+    shown = page_values(app)
+    mode = async_mode.chosen()
+    socketio = SocketIO(app, async_mode=mode)  # type: ignore[arg-type]  # checked by settings
+    engine = sa.create_engine(database_url, **engine_options(database_url, green=True))
+    metadata = sa.MetaData()
+    table = sa.Table(
+        "bare_rows",
+        metadata,
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
+        sa.Column("txid", sa.String(35), unique=True),
+        sa.Column("amount_centavos", sa.BigInteger()),
+        sa.Column("status", sa.String(16)),
+        sa.Column("code", sa.Text()),
+        sa.Column("created_at", sa.DateTime()),
+        mysql_engine="InnoDB",
+    )
+    metadata.create_all(engine)
+
+    def insert() -> str:
+        txid = secrets.token_hex(16)
+        with engine.begin() as connection:
+            connection.execute(
+                table.insert().values(
+                    txid=txid,
+                    amount_centavos=1000,
+                    status="pending",
+                    code="0" * 160,
+                    created_at=datetime.now(UTC).replace(tzinfo=None),
+                )
+            )
+        return txid
+
+    @app.post("/insert")
+    def insert_one() -> tuple[Response, int]:
+        request.get_json()
+        return jsonify(txid=insert()), 201
+
+    @app.get("/page")
+    def page() -> str:
+        # The same template, so the same size and the same work, with values that stand still.
+        return render_template("payments/payment.html", **shown)
+
+    @app.get("/plain-page")
+    def plain_page() -> Response:
+        return Response("x" * page_bytes, mimetype="text/html")
+
+    @app.get("/picture")
+    def static_picture() -> Response:
+        return Response(picture, mimetype="image/png")
+
+    @app.post("/emit")
+    def emit() -> Response:
+        room = request.get_json()["room"]
+        insert()
+        message = {"payment_id": room, "status": "confirmed", "sequence": 2}
+        socketio.emit("payment-confirmed", message, to=room)
+        return jsonify(ok=True)
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        return jsonify(ok=True)
+
+    @socketio.on("watch")
+    def watch(data: dict[str, str]) -> dict[str, bool]:
+        join_room(data["payment_id"])
+        return {"ok": True}
+
+    return app
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    port, database_url, page_bytes, picture = sys.argv[1:5]
+    settings = Settings.from_env(
+        {
+            "PORT": port,
+            "ASYNC_MODE": async_mode.chosen(),
+            "DATABASE_URL": database_url,
+            "INSTANCE_DIR": str(Path(picture).parent),
+        }
+    )
+    app = build(settings.database_url, int(page_bytes), Path(picture).read_bytes())
+    serving.serve(app, settings, serving.bind(settings), lambda: None, lambda: None)
+
+
+if __name__ == "__main__":
+    main()

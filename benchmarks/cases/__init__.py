@@ -1,0 +1,1 @@
+"""The comparisons; each module's `measure` gives its outcomes."""

@@ -1,0 +1,38 @@
+"""Making a QR for the first time: CPU, in this process."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from benchmarks.report import Outcome, median
+from core.br_code import encode_dynamic
+from core.ids import new_watch_code
+from payments.qr_image import qr_png, qr_svg
+
+CODES = 200
+BOUND_MS = 8.0
+
+
+def measure(_folder: Path, _database_url: str, rounds: int = 1) -> list[Outcome]:
+    """Median CPU milliseconds for a code nobody asked for before."""
+    outcomes = []
+    for name, draw in (("PNG", qr_png), ("SVG", qr_svg)):
+        spent = []
+        for _ in range(CODES * rounds):
+            code = encode_dynamic(f"127.0.0.1:5000/qr/v2/{new_watch_code()}", "Loja", "Cidade")
+            started = time.process_time()
+            draw(code)
+            spent.append((time.process_time() - started) * 1000)
+        outcomes.append(
+            Outcome(
+                f"QR first made, {name}",
+                median(spent),
+                BOUND_MS,
+                "ms of CPU; bare = the limit",
+                1.0,
+                "lower",
+                rounds,
+            )
+        )
+    return outcomes

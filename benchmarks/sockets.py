@@ -1,0 +1,134 @@
+"""Socket.IO clients over raw websockets: thousands of them in one thread."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import selectors
+import socket
+import struct
+import time
+from typing import Any
+
+CONNECT_TIMEOUT_SECONDS = 20.0
+
+
+class Watcher:
+    """One client: engine.io 4 over websocket, one Socket.IO namespace."""
+
+    def __init__(self, port: int) -> None:
+        """Connect and open the namespace."""
+        self.sock = socket.create_connection(("127.0.0.1", port), CONNECT_TIMEOUT_SECONDS)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._buffer = b""
+        key = base64.b64encode(os.urandom(16)).decode()
+        self.sock.sendall(
+            (
+                "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n"
+                f"Host: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            ).encode()
+        )
+        while b"\r\n\r\n" not in self._buffer:
+            self._receive()
+        head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
+        assert b" 101 " in head.split(b"\r\n")[0], head
+        self.wait_for("0")
+        self._send("40")
+        self.wait_for("40")
+
+    def watch(self, payment_id: str) -> None:
+        """Join the payment's room; returns once acknowledged."""
+        self._send("420" + json.dumps(["watch", {"payment_id": payment_id}]))
+        answer = self.wait_for("430")
+        assert '"ok":true' in answer.replace(" ", ""), answer
+
+    def wait_for(self, prefix: str) -> str:
+        """The next message that begins so; pings are answered on the way."""
+        while True:
+            for message in self.messages():
+                if message.startswith(prefix):
+                    return message
+            self._receive()
+
+    def messages(self) -> list[str]:
+        """The whole messages that have come, without waiting."""
+        found = []
+        while (message := self._next_frame()) is not None:
+            if message == "2":
+                self._send("3")
+            else:
+                found.append(message)
+        return found
+
+    def receive_now(self) -> list[str]:
+        """Read what is there (the caller knows that there is something)."""
+        self._receive()
+        return self.messages()
+
+    def close(self) -> None:
+        """Go without a word, as phones do."""
+        self.sock.close()
+
+    def _receive(self) -> None:
+        data = self.sock.recv(65_536)
+        assert data, "the server closed the websocket"
+        self._buffer += data
+
+    def _next_frame(self) -> str | None:
+        if len(self._buffer) < 2:
+            return None
+        length, start = self._buffer[1] & 0x7F, 2
+        if length == 126:
+            if len(self._buffer) < 4:
+                return None
+            length, start = struct.unpack(">H", self._buffer[2:4])[0], 4
+        if len(self._buffer) < start + length:
+            return None
+        payload = self._buffer[start : start + length]
+        self._buffer = self._buffer[start + length :]
+        return payload.decode()
+
+    def _send(self, text: str) -> None:
+        payload = text.encode()
+        size = len(payload)
+        head = bytes([0x81, 0x80 | size]) if size < 126 else struct.pack(">BBH", 0x81, 0xFE, size)
+        self.sock.sendall(head + b"\0\0\0\0" + payload)  # masked with zeros: allowed, and cheap
+
+
+class Crowd:
+    """Watchers who answer pings and otherwise do nothing."""
+
+    def __init__(self) -> None:
+        """Nobody yet."""
+        self._selector = selectors.DefaultSelector()
+        self.watchers: list[Watcher] = []
+
+    def add(self, watcher: Watcher) -> None:
+        """Take one in."""
+        watcher.sock.setblocking(True)
+        self._selector.register(watcher.sock, selectors.EVENT_READ, watcher)
+        self.watchers.append(watcher)
+
+    def attend(self, seconds: float) -> int:
+        """Answer pings for a while; gives how many other messages came."""
+        heard = 0
+        ends = time.monotonic() + seconds
+        while (left := ends - time.monotonic()) > 0:
+            for key, _ in self._selector.select(min(left, 0.2)):
+                heard += len(key.data.receive_now())
+        return heard
+
+    def close(self) -> None:
+        """All go."""
+        for watcher in self.watchers:
+            self._selector.unregister(watcher.sock)
+            watcher.close()
+        self.watchers.clear()
+
+
+def event_in(message: str) -> tuple[str, Any]:
+    """Name and data of a Socket.IO event message."""
+    name, data = json.loads(message[message.index("[") :])
+    return name, data

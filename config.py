@@ -1,0 +1,280 @@
+"""Every setting, typed, read once from the environment (or `.env`); nothing else reads it.
+
+`ASYNC_MODE` alone is looked at earlier as well, by `async_mode.py`: the hub must be patched before
+this module may be imported.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from core import pix_key, secret_files, signatures
+
+ROOT = Path(__file__).resolve().parent
+LOCATION_MAX = 77  # Manual de Padrões para Iniciação do Pix: object 26-25
+_LOCATION_TAIL = len("/qr/v2/cobv/") + 32
+_SECRETS = ("SECRET_KEY", "BANK_WEBHOOK_SECRET")
+_FROM_FILE = (
+    *_SECRETS,
+    "BANK_WEBHOOK_SECRET_PREVIOUS",
+    "DATABASE_URL",
+    "BANK_DATABASE_URL",
+    "REDIS_URL",
+)
+
+
+class ConfigurationError(Exception):
+    """A setting is missing or wrong; the message is one sentence for whoever starts the service."""
+
+
+class Settings(BaseModel):
+    """The settings, validated and frozen; field names are the environment's in lower case."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    app_env: Literal["development", "production"] = "development"
+    database_url: str
+    bank_database_url: str
+    redis_url: str | None = None
+    secret_key: str = Field(min_length=32)
+    algorithm: Literal["HS256", "HS384", "HS512"] = "HS256"
+    bank_webhook_secret: str
+    bank_webhook_secret_previous: str | None = None
+    bank_url: str
+    bank_internal_url: str
+    public_url: str = "http://127.0.0.1:5000"
+    host: str = "127.0.0.1"
+    port: int = Field(5000, ge=1, le=65535)
+    payment_ttl_seconds: int = Field(1800, ge=10, le=2_592_000)
+    sweep_interval_seconds: float = Field(1, gt=0, le=60)
+    sweep_start_grace_seconds: float = Field(10, ge=0, le=3600)
+    reconcile_interval_seconds: float = Field(15, gt=0, le=300)
+    async_mode: Literal["eventlet", "gevent", "threading"] = "eventlet"
+    demo_pix_key: str
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "console"
+    instance_dir: Path = ROOT / "instance"
+    trusted_proxies: int = Field(0, ge=0, le=5)
+    sign_up: Literal["open", "closed"] = "open"
+    demo_password: str = Field(min_length=8)
+    access_token_seconds: int = Field(900, ge=30, le=86_400)
+    refresh_token_seconds: int = Field(2_592_000, ge=300, le=31_536_000)
+    sign_in_window_seconds: int = Field(900, ge=10, le=86_400)
+    sign_in_tries_max: int = Field(10, ge=1, le=1000)
+    sign_in_tries_per_address_max: int = Field(100, ge=1, le=100_000)
+    sign_in_tries_per_login_max: int = Field(100, ge=1, le=100_000)
+    sign_ups_per_address_max: int = Field(20, ge=1, le=100_000)
+    signal_window_seconds: int = Field(600, ge=10, le=86_400)
+    signal_wrong_pins: int = Field(3, ge=0, le=100_000)
+    signal_wrong_amounts: int = Field(3, ge=0, le=100_000)
+    signal_creations: int = Field(500, ge=0, le=1_000_000)
+    signal_refused_per_payer: int = Field(3, ge=0, le=100_000)
+    audit_days: int = Field(365, ge=1, le=3650)
+    recovery_tries_per_minute: int = Field(30, ge=1, le=100_000)
+    recovery_pictures_per_minute: int = Field(12, ge=1, le=100_000)
+    proof_days: int = Field(90, ge=1, le=3650)
+
+    @property
+    def is_development(self) -> bool:
+        """Whether demo shop, bank simulator, test strip and the demo merchant exist."""
+        return self.app_env == "development"
+
+    @property
+    def serves_bank(self) -> bool:
+        """Whether this process serves the simulated bank: only where nobody else is to be it."""
+        here = f"{self.public_url}/bank"
+        return self.is_development and self.bank_url == self.bank_internal_url == here
+
+    @property
+    def asks_bank(self) -> bool:
+        """Whether there is a bank to ask: in production only where BANK_URL says so."""
+        return self.is_development or self.bank_internal_url != f"{self.public_url}/bank"
+
+    @property
+    def bank_secrets(self) -> tuple[str, ...]:
+        """Every secret a confirmation may be signed with: two during a rotation."""
+        previous = self.bank_webhook_secret_previous
+        return (self.bank_webhook_secret, *([previous] if previous else []))
+
+    @property
+    def location_base(self) -> str:
+        """`host/path` that BR Codes point at, without scheme; `localhost` is written as an address.
+
+        A location's host needs a dot (Manual de Padrões para Iniciação do Pix, 2.5.2).
+        """
+        parts = urlsplit(self.public_url)
+        host = parts.netloc
+        if parts.hostname == "localhost":
+            host = host.lower().replace("localhost", "127.0.0.1", 1)
+        return host + parts.path
+
+    @field_validator("public_url", "bank_url", "bank_internal_url")
+    @classmethod
+    def _http_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+            raise ValueError("must be an http or https address")
+        return value.rstrip("/")
+
+    @field_validator("public_url")
+    @classmethod
+    def _payable(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.hostname != "localhost" and "." not in (parts.hostname or ""):
+            raise ValueError("needs a host with a dot, or no bank can read the QR codes")
+        if len(parts.netloc + parts.path) + _LOCATION_TAIL > LOCATION_MAX:
+            most = LOCATION_MAX - _LOCATION_TAIL
+            raise ValueError(f"must have at most {most} characters after the scheme")
+        return value
+
+    @field_validator("bank_webhook_secret", "bank_webhook_secret_previous")
+    @classmethod
+    def _signing_secret(cls, value: str | None) -> str | None:
+        if value is not None and not signatures.is_secret(value):
+            raise ValueError("must be whsec_ followed by base64 of at least 24 bytes")
+        return value
+
+    @field_validator("demo_pix_key")
+    @classmethod
+    def _key(cls, value: str) -> str:
+        if pix_key.kind_of(value) is None:
+            raise ValueError("must be a Pix key in its canonical form")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must begin with one of redis://, rediss://, unix://")
+        return _with_a_possible_port(value) if value else value
+
+    @field_validator("database_url", "bank_database_url")
+    @classmethod
+    def _engine(cls, value: str) -> str:
+        plain = {"mysql": "mysql+pymysql", "mariadb": "mysql+pymysql"}
+        plain |= {"postgresql": "postgresql+pg8000", "postgres": "postgresql+pg8000"}
+        scheme, separator, rest = value.partition("://")
+        scheme = plain.get(scheme, scheme)
+        known = ("sqlite", "mysql+pymysql", "mariadb+pymysql", "postgresql+pg8000")
+        if not separator or scheme not in known:
+            raise ValueError(f"must begin with one of {', '.join(k + '://' for k in known)}")
+        _with_a_possible_port(value)
+        if scheme != "sqlite" and "charset=" not in rest and "mysql" in scheme:
+            rest += ("&" if "?" in rest else "?") + "charset=utf8mb4"
+        return f"{scheme}://{rest}"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Read and check every setting; in development, make and keep the secrets that are missing.
+
+        `NAME_FILE` names a file that holds a secret. Raises ConfigurationError with one sentence.
+        """
+        given = {name: value for name, value in environ.items() if value != ""}
+        for name in _FROM_FILE:
+            _read_secret_file(given, name)
+        values: dict[str, Any] = {
+            name: given[name.upper()] for name in cls.model_fields if name.upper() in given
+        }
+        instance = Path(values.get("instance_dir", ROOT / "instance"))
+        _fill_defaults(values, instance)
+        try:
+            settings = cls(**values)
+        except ValidationError as error:
+            raise ConfigurationError(_sentence(error)) from None
+        return settings
+
+    @classmethod
+    def load(cls) -> Settings:
+        """Read the process's environment, and `.env` beneath it."""
+        from_file = {k: v for k, v in dotenv_values(ROOT / ".env").items() if v is not None}
+        return cls.from_env({**from_file, **os.environ})
+
+
+def _with_a_possible_port(url: str) -> str:
+    try:
+        possible = urlsplit(url).port != 0
+    except ValueError:
+        possible = False
+    if not possible:
+        raise ValueError("has a port that is not a number from 1 to 65535")
+    return url
+
+
+def _read_secret_file(given: dict[str, str], name: str) -> None:
+    path = given.get(f"{name}_FILE")
+    if path is None or name in given:
+        return
+    try:
+        given[name] = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{name}_FILE cannot be read: {error}.") from None
+
+
+def _fill_defaults(values: dict[str, Any], instance: Path) -> None:
+    production = values.get("app_env", "development") == "production"
+    host, port = values.get("host", "127.0.0.1"), values.get("port", "5000")
+    if "public_url" not in values:
+        shown = "127.0.0.1" if host in ("0.0.0.0", "::", "localhost") else host  # noqa: S104 - compared, not bound
+        values["public_url"] = f"http://{shown}:{port}"
+    values.setdefault("bank_url", f"{values['public_url'].rstrip('/')}/bank")
+    values.setdefault("bank_internal_url", values["bank_url"])
+    if production:
+        _demand(values)
+        values.setdefault("demo_pix_key", str(uuid.UUID(int=0)))  # no demo merchant there
+        values.setdefault("demo_password", secrets.token_urlsafe(24))
+    else:
+        _generate(values, instance)
+    if "database_url" not in values:
+        values["database_url"] = f"sqlite:///{instance / 'balcao.sqlite3'}"
+    if "bank_database_url" not in values:
+        beside = values["database_url"].startswith("sqlite")
+        values["bank_database_url"] = (
+            f"sqlite:///{instance / 'bank.sqlite3'}" if beside else values["database_url"]
+        )
+
+
+def _demand(values: Mapping[str, Any]) -> None:
+    missing = [name for name in _SECRETS if name.lower() not in values]
+    if missing:
+        raise ConfigurationError(
+            f"{' and '.join(missing)} must be set when APP_ENV is production "
+            "(or NAME_FILE with the path of a file that holds the value)."
+        )
+
+
+def _generate(values: dict[str, Any], instance: Path) -> None:
+    makers: dict[str, Callable[[], str]] = {
+        "secret_key": lambda: secrets.token_urlsafe(48),
+        "bank_webhook_secret": signatures.new_secret,
+        "demo_pix_key": lambda: str(uuid.uuid4()),
+        "demo_password": lambda: secrets.token_urlsafe(9),
+    }
+    for name, make in makers.items():
+        if name not in values:
+            values[name] = _kept(instance / name, make())
+
+
+def _kept(path: Path, fresh: str) -> str:
+    try:
+        return secret_files.kept(path, fresh)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written or read: {error}.") from None
+
+
+def _sentence(error: ValidationError) -> str:
+    parts = []
+    for problem in error.errors(include_url=False, include_input=False):
+        name = ".".join(str(part) for part in problem["loc"]).upper()
+        reason = re.sub(r"^(Value error, |Input )", "", problem["msg"])
+        parts.append(f"{name} {reason}")
+    return f"{'; '.join(parts)}."

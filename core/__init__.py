@@ -1,0 +1,1 @@
+"""Pure functions the rest stands on: no Flask, no SQLAlchemy, no settings."""

@@ -1,0 +1,106 @@
+"""Pix keys: which kind a key is, and what a person meant who typed one.
+
+Forms are those of DICT (Banco Central, API DICT 2.12) and of the Manual de Padrões para Iniciação
+do Pix §2.5.1. A key of good form may still belong to nobody: only DICT knows.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+from validate_docbr import CNPJ, CPF
+
+from core.errors import InvalidRequest
+
+KEY_CHARACTERS_MAX = 77
+
+_CPF = re.compile(r"[0-9]{11}")
+_CNPJ = re.compile(r"[0-9A-Z]{12}[0-9]{2}")
+_PHONE = re.compile(r"\+[1-9][0-9]{1,14}")
+_BRAZILIAN_PHONE = re.compile(r"\+55[0-9]{10,11}")
+_EVP = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+# DICT 2.6 took `&` out of the characters that may stand before the `@`.
+_EMAIL = re.compile(rf"[a-z0-9.!#$'*+/=?^_`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})+")
+
+_CPF_MASK = re.compile(r"[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}")
+# A person types area code and number; neither digit of a Brazilian area code is zero.
+_TYPED_PHONE = re.compile(r"[1-9]{2}(?:9[0-9]{8}|[2-5][0-9]{7})")
+_TYPED_MAX = 200
+_PUNCTUATION = str.maketrans("", "", ".-/()")
+
+_cpf, _cnpj = CPF(), CNPJ()
+
+
+class KeyKind(StrEnum):
+    """The five kinds of Pix key."""
+
+    CPF = "cpf"
+    CNPJ = "cnpj"
+    PHONE = "phone"
+    EMAIL = "email"
+    EVP = "evp"
+
+
+class InvalidPixKey(InvalidRequest, ValueError):
+    """Not a Pix key, however kindly it is read."""
+
+    code = "invalid-request"
+
+    def __init__(self, why: str) -> None:
+        """`why` is a fragment that follows the field's name."""
+        super().__init__(detail=why)
+
+
+def kind_of(key: str) -> KeyKind | None:
+    """The kind of a key in canonical form, or None for anything else; never raises.
+
+    Canonical is what stands in codes and in API paths: bare digits, `+55…`, lower case.
+    """
+    if len(key) > KEY_CHARACTERS_MAX:
+        return None
+    # The forms are checked first: validate-docbr alone takes masks, short CPFs, which it fills
+    # with zeros, lower case letters and digits of other scripts.
+    if _CPF.fullmatch(key):
+        return KeyKind.CPF if _cpf.validate(key) else None
+    if _CNPJ.fullmatch(key):
+        return KeyKind.CNPJ if _cnpj.validate(key) else None
+    if key.startswith("+55"):
+        return KeyKind.PHONE if _BRAZILIAN_PHONE.fullmatch(key) else None
+    if _PHONE.fullmatch(key):
+        return KeyKind.PHONE
+    if _EVP.fullmatch(key):
+        return KeyKind.EVP
+    return KeyKind.EMAIL if _EMAIL.fullmatch(key) else None
+
+
+def normalise(text: str) -> str:
+    """The canonical key that a person meant by this text.
+
+    Takes masks, spaces, upper case, and Brazilian phones without `+55`. Eleven digits are a CPF if
+    its check digits hold and else a mobile phone, but digits masked as a CPF are never a phone.
+    Raises InvalidPixKey.
+    """
+    typed = text.strip()
+    if not typed:
+        raise InvalidPixKey("must not be empty")
+    if len(typed) > _TYPED_MAX:
+        raise InvalidPixKey(f"must be at most {KEY_CHARACTERS_MAX} characters")
+    for candidate in _candidates(typed):
+        if kind_of(candidate):
+            return candidate
+    raise InvalidPixKey("must be a CPF, a CNPJ, a phone, an e-mail or a random Pix key")
+
+
+def _candidates(typed: str) -> list[str]:
+    """What the text may mean, the likeliest first; each still has to pass `kind_of`."""
+    if "@" in typed:
+        return [typed.lower()]
+    bare = "".join(typed.split()).translate(_PUNCTUATION)
+    if bare.startswith("+"):
+        return [bare]
+    readings = [typed.lower(), bare.upper()]
+    if _TYPED_PHONE.fullmatch(bare) and not _CPF_MASK.fullmatch(typed):
+        readings.append(f"+55{bare}")
+    return readings

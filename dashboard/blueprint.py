@@ -1,0 +1,80 @@
+"""The portal's blueprint, and what all of its views share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, render_template, request
+from flask.typing import ResponseReturnValue
+
+from accounts.access import signed_in_merchant
+from config import Settings
+from core import ids
+from core.errors import PaymentNotFound
+from dashboard import zones
+from db_models import Account, Payment
+from payments.routes import settings
+from repository.dashboard import Dashboard
+from repository.database import Work, reading
+from repository.signals import UNSEEN_MAX
+
+bp = Blueprint("dashboard", __name__)
+
+SCRIPT = "vendor/socket.io-4.8.4/socket.io.esm.min.js"
+
+
+def merchant_and_dashboard(work: Work) -> tuple[Account, Dashboard]:
+    """Who is signed in, and the queries of the portal."""
+    return signed_in_merchant(work), Dashboard(work.session)
+
+
+def own_payment(work: Work, merchant: Account, txid: str) -> Payment:
+    """The merchant's payment. Raises PaymentNotFound, also where it is another's."""
+    payment = work.payments.find_by_txid(txid) if ids.is_txid(txid) else None
+    if payment is None or payment.merchant_id != merchant.id:
+        raise PaymentNotFound  # whose it is, is nobody else's business
+    return payment
+
+
+def page(
+    template: str, merchant: Account, section: str, status: int = 200, **values: Any
+) -> ResponseReturnValue:
+    """A page of the portal; `section` is the entry of the navigation it belongs to.
+
+    `unseen` is how many signals nobody has looked at, where that was read with the rest.
+    """
+    unseen = values.pop("unseen", None)
+    if unseen is None:
+        with reading() as work:
+            unseen = work.signals.unseen(merchant.id)
+    return (
+        render_template(
+            f"portal/{template}",
+            merchant=merchant,
+            section=section,
+            zone=zones.viewer_zone().key,
+            socket_client=SCRIPT,
+            is_development=options().is_development,
+            badges={"signals": f"{UNSEEN_MAX - 1}+" if unseen >= UNSEEN_MAX else unseen},
+            **kept(),
+            **values,
+        ),
+        status,
+    )
+
+
+def kept() -> dict[str, Any]:
+    """The same for templates: as fields for `url_for`, and as the end of an address."""
+    lang = kept_language()
+    return {"lang": lang, "kept": f"?lang={lang['lang']}" if lang else ""}
+
+
+def options() -> Settings:
+    """The present app's settings."""
+    return settings()
+
+
+def kept_language() -> dict[str, Any]:
+    """A language asked for in the address, to go along to the next page."""
+    asked = request.args.get("lang", "")
+    return {"lang": asked} if asked in ("en", "pt-BR") else {}

@@ -1,0 +1,46 @@
+"""The portal's doors, all on one blueprint."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from dashboard import (
+    export_routes,
+    home_routes,
+    list_routes,
+    look_routes,
+    new_payment_routes,
+    payment_routes,
+    poster_routes,
+    proof_routes,
+    settings_routes,
+    signal_routes,
+    trace_routes,
+    zones,
+)
+from dashboard.blueprint import bp
+from dashboard.figures import init_figures
+
+DOORS = (
+    home_routes,
+    list_routes,
+    export_routes,
+    new_payment_routes,
+    payment_routes,
+    poster_routes,
+    proof_routes,
+    signal_routes,
+    settings_routes,
+    look_routes,
+    trace_routes,
+)
+
+
+def init_dashboard(app: Flask) -> None:
+    """Serve the portal."""
+    init_figures(app)
+    app.add_template_filter(zones.when)
+    app.add_template_filter(zones.exactly_when)
+    app.add_template_filter(zones.portal_day)
+    app.add_template_filter(signal_routes.masked)
+    app.register_blueprint(bp)

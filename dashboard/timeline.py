@@ -1,0 +1,99 @@
+"""What happened to one payment, from rows of four tables, told in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from db_models import PaymentEvent, PaymentTrace, Receipt, Refund, RefundStatus, TraceKind, Verdict
+from web.pages import brl
+from web.pages import spoken as _
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One point; `tone` is good, bad, warn or calm."""
+
+    at: datetime
+    title: str
+    detail: str = ""
+    tone: str = "calm"
+
+
+def timeline(
+    events: Sequence[PaymentEvent],
+    traces: Sequence[PaymentTrace],
+    receipts: Sequence[Receipt],
+    refunds: Sequence[Refund],
+) -> list[Entry]:
+    """Everything that is known, oldest first."""
+    found = [entry for event in events if (entry := _of_event(event)) is not None]
+    found += [_of_trace(trace) for trace in traces]
+    found += [_of_receipt(one) for one in receipts if one.verdict == Verdict.REFUSED]
+    for refund in refunds:
+        found += _of_refund(refund)
+    return sorted(found, key=lambda entry: entry.at)
+
+
+def _of_event(event: PaymentEvent) -> Entry | None:
+    """None for what the receipts and refunds tell better."""
+    at = event.occurred_at
+    if event.name == "payment.created":
+        return Entry(at, _("Cobrança criada"))
+    if event.name == "payment.confirmed":
+        return Entry(at, _("Pagamento confirmado"), tone="good")
+    if event.name == "payment.expired":
+        return Entry(at, _("O prazo acabou sem pagamento"), tone="warn")
+    if event.name == "payment.cancelled":
+        superseded = str(event.data.get("message", "")).endswith("paid by another payment.")
+        detail = _("O pedido foi pago por outra cobrança.") if superseded else ""
+        return Entry(at, _("Cobrança cancelada"), detail)
+    if event.name == "payment.revised":
+        return Entry(at, _("Prazo alterado"))
+    return None
+
+
+def _of_trace(trace: PaymentTrace) -> Entry:
+    title = {
+        TraceKind.OPENED: _("Página de pagamento aberta"),
+        TraceKind.COPIED: _("Código Pix copiado"),
+        TraceKind.ASKED: _("Consultamos o banco"),
+    }[TraceKind(trace.kind)]
+    detail = _("%(n)s vezes até agora") % {"n": trace.times} if trace.times > 1 else ""
+    return Entry(trace.first_at, title, detail)
+
+
+def reason_of(code: str | None) -> str:
+    """Why money was refused, by the receipt's code."""
+    known = {
+        "amount-mismatch": _("O valor pago não era o da cobrança."),
+        "already-paid": _("A cobrança, ou o pedido, já estava paga."),
+        "payment-cancelled": _("A cobrança estava cancelada."),
+        "paid-too-late": _("O pagamento foi feito depois do prazo."),
+    }
+    return known.get(code or "", code or "")
+
+
+def _of_receipt(receipt: Receipt) -> Entry:
+    words = {"amount": brl(receipt.amount_centavos), "reason": reason_of(receipt.reason)}
+    return Entry(
+        receipt.told_at,
+        _("Dinheiro recusado, volta ao pagador"),
+        _("%(amount)s. %(reason)s") % words,
+        "bad",
+    )
+
+
+def _of_refund(refund: Refund) -> list[Entry]:
+    amount = brl(refund.amount_centavos)
+    entries = [Entry(refund.requested_at, _("Devolução pedida"), amount)]
+    if refund.status == RefundStatus.DONE and refund.settled_at:
+        entries.append(Entry(refund.settled_at, _("Valor devolvido"), amount, "good"))
+    if refund.status == RefundStatus.FAILED and refund.settled_at:
+        detail = _("%(amount)s. O banco não devolveu (%(reason)s).") % {
+            "amount": amount,
+            "reason": refund.reason or "?",
+        }
+        entries.append(Entry(refund.settled_at, _("A devolução não foi feita"), detail, "bad"))
+    return entries

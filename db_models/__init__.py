@@ -1,0 +1,41 @@
+"""The tables: columns and constraints, one file each; no queries, no decisions."""
+
+from db_models.account import Account
+from db_models.api_key import ApiKey
+from db_models.audit_entry import AuditEntry
+from db_models.idempotent_request import IdempotentRequest
+from db_models.logo import Logo
+from db_models.payment import Payment, PaymentStatus
+from db_models.payment_event import PaymentEvent
+from db_models.payment_trace import PaymentTrace, TraceKind
+from db_models.receipt import Receipt, Verdict
+from db_models.reconciliation import Reconciliation
+from db_models.recovery_upload import ProofVerdict, RecoveryUpload
+from db_models.refund import Refund, RefundStatus
+from db_models.sign_in import SignIn
+from db_models.signal import Signal, SignalKind
+from db_models.signing_key import SigningKeyRow
+
+__all__ = [
+    "Account",
+    "ApiKey",
+    "AuditEntry",
+    "IdempotentRequest",
+    "Logo",
+    "Payment",
+    "PaymentEvent",
+    "PaymentStatus",
+    "PaymentTrace",
+    "ProofVerdict",
+    "Receipt",
+    "Reconciliation",
+    "RecoveryUpload",
+    "Refund",
+    "RefundStatus",
+    "SignIn",
+    "Signal",
+    "SignalKind",
+    "SigningKeyRow",
+    "TraceKind",
+    "Verdict",
+]

@@ -1,0 +1,102 @@
+"""The declarative base and the column types that mean the same on every engine."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import DateTime, Dialect, MetaData, String, types
+from sqlalchemy.dialects import mysql
+from sqlalchemy.orm import DeclarativeBase
+
+_NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """Names every constraint, so that SQLite's batch migrations can find it again."""
+
+    metadata = MetaData(naming_convention=_NAMES)
+
+
+db = SQLAlchemy(
+    model_class=Base, disable_autonaming=True, session_options={"expire_on_commit": False}
+)
+
+TABLE_OPTIONS = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_unicode_ci",
+    "mariadb_engine": "InnoDB",
+    "mariadb_charset": "utf8mb4",
+    "mariadb_collate": "utf8mb4_unicode_ci",
+}
+
+
+class UtcDateTime(types.TypeDecorator[datetime]):
+    """An aware UTC instant with microseconds; naive values are refused.
+
+    MySQL drops fractions from a bare DATETIME, hence `fsp=6`.
+    """
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> types.TypeEngine[Any]:
+        """DATETIME(6) on MySQL and MariaDB, the plain type elsewhere."""
+        if dialect.name in ("mysql", "mariadb"):
+            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
+        return dialect.type_descriptor(DateTime())
+
+    def process_bind_param(
+        self,
+        value: datetime | None,
+        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's signature
+    ) -> datetime | None:
+        """Store UTC without its offset."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a stored instant must be aware")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(
+        self,
+        value: datetime | None,
+        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's signature
+    ) -> datetime | None:
+        """Give the offset back."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class ExactString(types.TypeDecorator[str]):
+    """Text compared byte for byte: ids and keys that differ in case alone are different.
+
+    MySQL's and MariaDB's default collations fold case, and their `utf8mb4_bin` still takes "a" and
+    "a " for equal; each has a binary collation without that padding, under a name of its own.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> types.TypeEngine[Any]:
+        """VARCHAR with the server's own binary collation on MySQL and MariaDB."""
+        if dialect.name not in ("mysql", "mariadb"):
+            return dialect.type_descriptor(self.impl_instance)
+        is_mariadb = dialect.name == "mariadb" or getattr(dialect, "is_mariadb", False)
+        collation = "utf8mb4_nopad_bin" if is_mariadb else "utf8mb4_0900_bin"
+        length = self.impl_instance.length  # type: ignore[attr-defined]  # it is a String
+        return dialect.type_descriptor(
+            mysql.VARCHAR(length, charset="utf8mb4", collation=collation)
+        )
+
+
+def exact_string(length: int) -> types.TypeEngine[str]:
+    """Text of at most so many characters, compared byte for byte."""
+    return ExactString(length)

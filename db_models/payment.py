@@ -1,0 +1,127 @@
+"""A payment: one request for one amount, and whether it was paid. One row, one status."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from db_models.account import Account, Id
+from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string
+
+
+class PaymentStatus(enum.StrEnum):
+    """Where a payment stands; `confirmed` and `cancelled` are final."""
+
+    PENDING = "pending"
+    CONFIRMED = "confirmed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+class Payment(db.Model):  # type: ignore[name-defined, misc]  # see Account
+    """One row decides: each change is a conditional update of `status`."""
+
+    __tablename__ = "payments"
+    __table_args__ = (
+        CheckConstraint(
+            "status IN ('pending', 'confirmed', 'expired', 'cancelled')", name="status_known"
+        ),
+        CheckConstraint("amount_centavos > 0", name="amount_positive"),
+        CheckConstraint(
+            "refunded_centavos >= 0 AND refunded_centavos <= amount_centavos",
+            name="refunded_within_amount",
+        ),
+        CheckConstraint(
+            "refunded_centavos = 0 OR status = 'confirmed'", name="refunded_only_if_confirmed"
+        ),
+        CheckConstraint(
+            "refunding_centavos = 0 OR (refunding_centavos > 0"
+            " AND refunded_centavos + refunding_centavos <= amount_centavos)",
+            name="refunding_within_rest",
+        ),
+        CheckConstraint(
+            "refunding_centavos = 0 OR status = 'confirmed'", name="refunding_only_if_confirmed"
+        ),
+        CheckConstraint(
+            "(status = 'pending' AND resolved_at IS NULL)"
+            " OR (status <> 'pending' AND resolved_at IS NOT NULL)",
+            name="pending_is_unresolved",
+        ),
+        CheckConstraint(
+            "(status = 'confirmed' AND end_to_end_id IS NOT NULL)"
+            " OR (status <> 'confirmed' AND end_to_end_id IS NULL)",
+            name="confirmed_by_a_receipt",
+        ),
+        CheckConstraint("sequence > 0", name="sequence_positive"),
+        CheckConstraint("expires_at > created_at", name="expires_after_creation"),
+        UniqueConstraint("merchant_id", "live_order_id"),
+        # All the sweep reads when it looks for what is due: the search never touches the table.
+        Index("ix_payments_due", "status", "expires_at", "id"),
+        Index("ix_payments_look_up", "look_up_at", "id"),
+        Index("ix_payments_merchant", "merchant_id", "id"),
+        Index("ix_payments_order", "merchant_id", "order_id"),
+        # The portal's list, a state at a time, newest first, and how many a day brought.
+        Index("ix_payments_created", "merchant_id", "status", "created_at", "id"),
+        # A day's takings and times to pay, summed without touching the table.
+        Index(
+            "ix_payments_takings",
+            "merchant_id",
+            "status",
+            "resolved_at",
+            "created_at",
+            "amount_centavos",
+            "refunded_centavos",
+        ),
+        TABLE_OPTIONS,
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    txid: Mapped[str] = mapped_column(exact_string(35), unique=True)
+    watch_code: Mapped[str] = mapped_column(exact_string(32), unique=True)
+    merchant_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
+    amount_centavos: Mapped[int] = mapped_column(BigInteger)
+    refunded_centavos: Mapped[int] = mapped_column(BigInteger, default=0)
+    """What the bank has given back."""
+    refunding_centavos: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    """What is held for refunds the bank has not answered yet."""
+    description: Mapped[str | None] = mapped_column(String(140))
+    order_id: Mapped[str | None] = mapped_column(exact_string(64))
+    live_order_id: Mapped[str | None] = mapped_column(
+        exact_string(64),
+        Computed(
+            "CASE WHEN status = 'pending' OR status = 'confirmed' THEN order_id END",
+            persisted=True,
+        ),
+    )
+    """The order while this payment can be, or was, paid: unique, so an order is paid once."""
+    details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
+    br_code: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    resolved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    end_to_end_id: Mapped[str | None] = mapped_column(exact_string(128))
+    """Of the accepted receipt, copied so that a page needs one query."""
+    refusal: Mapped[str | None] = mapped_column(String(40))
+    """Why the last refused receipt was refused: the page tells a payer that money goes back."""
+    sequence: Mapped[int] = mapped_column(Integer)
+    look_up_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When the bank is asked about it next, in case its word was lost; never where null."""
+    renewed_from_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"), unique=True)
+
+    merchant: Mapped[Account] = relationship(lazy="raise_on_sql")

@@ -1,0 +1,56 @@
+"""A receipt: what a bank told us about money. Nothing that arrives is forgotten."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db_models.account import Id
+from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string
+
+
+class Verdict(enum.StrEnum):
+    """Whether the money was kept or goes back."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+
+
+class Receipt(db.Model):  # type: ignore[name-defined, misc]  # see Account
+    """One row per end_to_end_id; at most one accepted per payment."""
+
+    __tablename__ = "receipts"
+    __table_args__ = (
+        CheckConstraint("amount_centavos > 0", name="amount_positive"),
+        CheckConstraint(
+            "(verdict = 'accepted' AND reason IS NULL AND payment_id IS NOT NULL)"
+            " OR (verdict = 'refused' AND reason IS NOT NULL)",
+            name="verdict_has_its_reason",
+        ),
+        Index("ix_receipts_merchant", "merchant_id", "id"),
+        Index("ix_receipts_payment", "payment_id", "id"),
+        TABLE_OPTIONS,
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    end_to_end_id: Mapped[str] = mapped_column(exact_string(128), unique=True)
+    bank_payment_id: Mapped[str] = mapped_column(exact_string(64))
+    """The id as it was told, also where no payment has it."""
+    payment_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
+    merchant_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id"))
+    amount_centavos: Mapped[int] = mapped_column(BigInteger)
+    paid_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    told_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    payer_name: Mapped[str | None] = mapped_column(String(140))
+    payer_document: Mapped[str | None] = mapped_column(String(14))
+    verdict: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str | None] = mapped_column(String(40))
+    settles_payment_id: Mapped[int | None] = mapped_column(
+        Id,
+        Computed("CASE WHEN verdict = 'accepted' THEN payment_id END", persisted=True),
+        unique=True,
+    )
+    """The payment an accepted receipt settles: unique, so a payment is settled once."""

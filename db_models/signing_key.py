@@ -1,0 +1,27 @@
+"""Keys that sign what a location serves; in the database, so that every process has the same."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db_models.account import Id
+from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string
+
+
+class SigningKeyRow(db.Model):  # type: ignore[name-defined, misc]  # see Account
+    """A P-256 key and its certificate; the private part is encrypted under SECRET_KEY."""
+
+    __tablename__ = "signing_keys"
+    __table_args__ = (TABLE_OPTIONS,)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    kid: Mapped[str] = mapped_column(exact_string(64), unique=True)
+    sealed_private_pem: Mapped[str] = mapped_column(Text)
+    certificate_pem: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    retired_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """From when on it signs nothing: its successor was shown for two minutes by then. Its public
+    part stays in the key set for a day."""

@@ -1,0 +1,118 @@
+"""Background work of a serving process: sweep, relay, reconciliation, refunds, old keys.
+
+Started by `main()`, never by `create_app`: a command line or a test must not sweep.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+
+import structlog
+from flask import Flask
+from flask_apscheduler import APScheduler
+
+from accounts.housekeeping import forget_old
+from accounts.keys import key_uses
+from config import Settings
+from core.errors import BalcaoError
+from payments import refunds
+from payments.idempotency import forget_old_keys
+from payments.reconciliation import Reconciler
+from payments.sweep import Sweep
+from realtime.announcer import Announcer
+from recovery.proofs import forget_old_proofs
+from repository.database import now
+from signals.scan import scan
+
+log = structlog.get_logger()
+
+RELAY_INTERVAL_SECONDS = 1
+REFUNDS_INTERVAL_SECONDS = 1
+FORGET_INTERVAL_SECONDS = 3600
+KEY_USES_INTERVAL_SECONDS = 30
+SIGNALS_INTERVAL_SECONDS = 15
+
+
+class Jobs:
+    """The scheduler of one process."""
+
+    def __init__(self, app: Flask, settings: Settings) -> None:
+        """Declare the jobs; nothing runs yet."""
+        self._app = app
+        self._stopping = threading.Event()
+        # APScheduler reports each late tick as a warning; a coalesced tick loses nothing here.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
+        app.config["SCHEDULER_API_ENABLED"] = False  # it would let anyone add jobs
+        app.config["SCHEDULER_TIMEZONE"] = "UTC"
+        app.config["SCHEDULER_JOB_DEFAULTS"] = {
+            "coalesce": True,
+            "max_instances": 1,
+            "misfire_grace_time": 30,
+        }
+        self._scheduler = APScheduler()
+        self._scheduler.init_app(app)
+        announcer: Announcer = app.extensions["balcao_announcer"]
+        with app.app_context():
+            grace = timedelta(seconds=settings.sweep_start_grace_seconds)
+            sweep = Sweep.starting_at(now(), grace)
+        self._add("sweep", settings.sweep_interval_seconds, lambda: sweep.run(self._go_on))
+        self._add("flush", RELAY_INTERVAL_SECONDS, announcer.flush)
+        self._add("relay", RELAY_INTERVAL_SECONDS, lambda: announcer.relay(self._go_on))
+        self._add("forget-keys", FORGET_INTERVAL_SECONDS, forget_old_keys)
+        self._add("key-uses", KEY_USES_INTERVAL_SECONDS, lambda: key_uses().write())
+        self._add("forget-people", FORGET_INTERVAL_SECONDS, lambda: forget_old(settings))
+        self._add("forget-proofs", FORGET_INTERVAL_SECONDS, lambda: forget_old_proofs(settings))
+        self._add("signals", SIGNALS_INTERVAL_SECONDS, lambda: scan(settings))
+        self._add_reconciliation(settings)
+
+    def start(self) -> None:
+        """Begin."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Take no new batch; what is under way commits or rolls back. Tells what can be told."""
+        self._stopping.set()
+        self._scheduler.shutdown(wait=False)
+        with self._app.app_context():
+            self._app.extensions["balcao_announcer"].flush()
+            with suppress(BalcaoError):  # a last use that is not kept is no reason to hang on
+                key_uses().write()
+
+    def _go_on(self) -> bool:
+        return not self._stopping.is_set()
+
+    def _add_reconciliation(self, settings: Settings) -> None:
+        """Ask the bank at once, before the sweep's grace ends, and from then on regularly."""
+        if not settings.asks_bank:
+            log.warning("reconciliation.off", reason="BANK_URL is not set: no bank to ask")
+            return
+        self._add("refunds", REFUNDS_INTERVAL_SECONDS, lambda: refunds.run(self._go_on))
+        reconciler = Reconciler(timedelta(seconds=settings.reconcile_interval_seconds))
+        self._add(
+            "reconcile",
+            settings.reconcile_interval_seconds,
+            lambda: reconciler.run(self._go_on),
+            at_once=True,
+        )
+
+    def _add(
+        self, name: str, seconds: float, work: Callable[[], object], *, at_once: bool = False
+    ) -> None:
+        def run() -> None:
+            if self._stopping.is_set():
+                return
+            with self._app.app_context():
+                try:
+                    work()
+                except BalcaoError as error:
+                    log.warning("job.postponed", job=name, code=error.code)
+                except Exception:
+                    log.exception("job.failed", job=name)
+
+        with self._app.app_context():
+            first = {"next_run_time": now()} if at_once else {}
+        self._scheduler.add_job(id=name, func=run, trigger="interval", seconds=seconds, **first)

@@ -1,0 +1,175 @@
+"""What the payment page and the receipt show: plain values for the templates, decided here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from urllib.parse import urlencode
+
+from flask import request
+
+from config import Settings
+from core.errors import PaidTooLate
+from db_models import Account, Payment, PaymentStatus
+from payments.lifecycle import remaining_ms, sequence_at, status_at
+from payments.presenter import QR_PREFIX
+from web.pages import spoken as _
+
+REFRESH_SECONDS = 10
+"""How often a page without JavaScript asks again."""
+
+
+@dataclass(frozen=True)
+class PaymentView:
+    """A payment as its page draws it."""
+
+    id: str
+    status_page: str
+    sequence: int
+    amount_centavos: int
+    refunded_centavos: int
+    pix_code: str
+    description: str | None
+    order_id: str | None
+    created_at: datetime
+    expires_at: datetime
+    remaining_ms: int
+    confirmed_at: datetime | None
+    end_to_end_id: str | None
+    payer_name: str | None
+    payment_url: str
+    receipt_url: str
+    qr_svg_url: str
+    qr_png_url: str
+    status_url: str
+    check_url: str
+    renew_url: str
+    paid_elsewhere_url: str | None
+
+
+@dataclass(frozen=True)
+class MerchantView:
+    """A merchant as its shoppers see it."""
+
+    name: str
+    logo_url: str | None
+    shop_url: str | None
+    support_url: str | None
+    support_contact: str | None
+    style_url: str | None
+    """Its colour as a style sheet, where it chose one."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One button of the test strip."""
+
+    key: str
+    label: str
+    url: str
+    method: str
+    fields: dict[str, str]
+
+
+def status_page(payment: Payment, now: datetime) -> str:
+    """Which of the page's states is drawn; `checking` belongs to the browser."""
+    status = status_at(payment, now)
+    if status is PaymentStatus.PENDING:
+        return "waiting"
+    if status is PaymentStatus.EXPIRED and payment.refusal == PaidTooLate.code:
+        return "refused"
+    return str(status)
+
+
+def payment_view(
+    payment: Payment,
+    now: datetime,
+    *,
+    payer_name: str | None = None,
+    paid_elsewhere: Payment | None = None,
+) -> PaymentView:
+    """The view of a payment at `now`; addresses are relative to the host that was asked."""
+    base = f"{request.script_root}/payments/pix"
+    own = f"{base}/{payment.txid}"
+    lang = f"?lang={request.args['lang']}" if _lang_is_asked() else ""
+    image = f"{base}/qr_code/{QR_PREFIX}{payment.txid}"
+    confirmed = payment.status == PaymentStatus.CONFIRMED
+    return PaymentView(
+        id=payment.txid,
+        status_page=status_page(payment, now),
+        sequence=sequence_at(payment, now),
+        amount_centavos=payment.amount_centavos,
+        refunded_centavos=payment.refunded_centavos,
+        pix_code=payment.br_code,
+        description=payment.description,
+        order_id=payment.order_id,
+        created_at=payment.created_at,
+        expires_at=payment.expires_at,
+        remaining_ms=remaining_ms(payment, now),
+        confirmed_at=payment.resolved_at if confirmed else None,
+        end_to_end_id=payment.end_to_end_id,
+        payer_name=payer_name,
+        payment_url=f"{own}{lang}",
+        receipt_url=f"{own}/receipt{lang}",
+        qr_svg_url=f"{image}.svg",
+        qr_png_url=f"{image}.png",
+        status_url=f"{own}/status",
+        check_url=f"{own}/check{lang}",
+        renew_url=f"{own}/renew{lang}",
+        paid_elsewhere_url=f"{base}/{paid_elsewhere.txid}/receipt{lang}"
+        if paid_elsewhere
+        else None,
+    )
+
+
+def _lang_is_asked() -> bool:
+    return re.fullmatch(r"[A-Za-z]{2}([-_][A-Za-z]{2})?", request.args.get("lang", "")) is not None
+
+
+def merchant_view(merchant: Account) -> MerchantView:
+    """The merchant as its shoppers see it."""
+    color = merchant.brand_color
+    return MerchantView(
+        name=merchant.name,
+        logo_url=merchant.logo_url,
+        shop_url=merchant.shop_url,
+        support_url=merchant.support_url,
+        support_contact=merchant.support_contact,
+        style_url=f"{request.script_root}/brand/{color[1:]}.css" if color else None,
+    )
+
+
+def masked_name(name: str | None) -> str | None:
+    """A payer's name for a page whose link may be passed on: first name and initials."""
+    if not name or not name.split():
+        return None
+    first, *others = name.split()
+    return " ".join([first, *(f"{other[0]}." for other in others)])
+
+
+@lru_cache(maxsize=2048)
+def _asking_to_pay(code: str) -> str:
+    return urlencode({"code": code})
+
+
+def test_strip(settings: Settings, payment: Payment, now: datetime) -> list[Tool] | None:
+    """The test strip's buttons: what the simulated bank can do; None outside development."""
+    if not settings.is_development or status_at(payment, now) is not PaymentStatus.PENDING:
+        return None
+    code = payment.br_code
+    own = f"{request.script_root}/payments/pix/{payment.txid}"
+
+    pay = f"{settings.bank_url}/pay?{_asking_to_pay(code)}"
+
+    def at_the_bank(key: str, label: str, scenario: str) -> Tool:
+        return Tool(key, label, f"{pay}&scenario={scenario}", "get", {})
+
+    return [
+        at_the_bank("pay", _("Pagar agora"), "normal"),
+        at_the_bank("pay-less", _("Pagar menos"), "pay-less"),
+        at_the_bank("double", _("Duplicar aviso"), "double"),
+        at_the_bank("late", _("Atrasar"), "late"),
+        Tool("expire", _("Expirar em 10 s"), f"{own}/expire-soon", "post", {}),
+    ]

@@ -1,0 +1,192 @@
+"""QR pictures and the locations that codes point at: made on request, nothing is ever stored."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import lru_cache
+from typing import Annotated
+
+from flask import Response, current_app, request
+from flask_openapi import APIBlueprint, Tag
+from pydantic import BaseModel, Field
+from werkzeug.wrappers import Response as BaseResponse
+
+from core import br_code, ids
+from core.br_code import BrCodeError
+from core.errors import FieldError, Gone, InvalidMoney, InvalidRequest, NotFound, PaymentNotFound
+from core.money import centavos_from
+from db_models import PaymentStatus
+from payments import location
+from payments.lifecycle import status_at
+from payments.presenter import QR_PREFIX
+from payments.qr_image import qr_png, qr_svg
+from payments.routes import PaymentPath, presenter, settings
+from payments.schemas import MONEY_TEXT
+from repository.database import now, reading
+from web.api_docs import picture, problems
+from web.bodies import Complete
+
+bp = APIBlueprint("qr", __name__, abp_tags=[Tag(name="QR codes and locations")])
+
+_NAME = re.compile(rf"(?:{QR_PREFIX})?([0-9a-f]{{32}})(?:\.(png|svg))?", re.ASCII)
+FOR_EVER = "public, max-age=31536000, immutable"
+_CODES_CACHED = 4096
+
+
+class QrPath(BaseModel):
+    """Which picture."""
+
+    name: str = Field(description="`qr_code_payment_<id>`, with `.png` or `.svg`; PNG when bare.")
+
+
+class TokenPath(BaseModel):
+    """Which location."""
+
+    token: str = Field(
+        description="The token at the end of a BR Code's location.",
+        json_schema_extra={"pattern": "^[0-9a-f]{32}$"},  # shown, not checked: others are a 404
+    )
+
+
+class LoginPath(BaseModel):
+    """Whose code."""
+
+    login: str = Field(description="The merchant's login.")
+
+
+class ValueQuery(BaseModel):
+    """How much, if it is fixed."""
+
+    value: Annotated[str, Field(json_schema_extra={"pattern": MONEY_TEXT})] | None = Field(
+        None, description="Reais; the payer types the amount when absent."
+    )
+
+
+@bp.get(
+    "/payments/pix/qr_code/<path:name>",
+    summary="The QR of a payment",
+    responses={
+        200: picture("The QR."),
+        304: {"description": "The ETag given still holds."},
+        **problems(404, 503),
+    },
+)
+def payment_qr(path: QrPath) -> BaseResponse:
+    """The QR of the payment's BR Code; a code never changes, so it may be kept for ever."""
+    asked = _NAME.fullmatch(path.name)
+    if asked is None:
+        raise NotFound("There is no such picture.")
+    return _picture(_code_of(asked[1]), asked[2] or "png")
+
+
+@lru_cache(maxsize=_CODES_CACHED)
+def _code_of(txid: str) -> str:
+    """The payment's code. It never changes, so a process asks the database once."""
+    with reading() as work:
+        payment = work.payments.find_by_txid(txid)
+    if payment is None:
+        raise PaymentNotFound  # raised, so not remembered
+    return payment.br_code
+
+
+@bp.get("/payments/pix/<string:payment_id>/receipt/qr.svg", doc_ui=False)
+def receipt_qr(path: PaymentPath) -> BaseResponse:
+    """The QR of a receipt's own address, for paper."""
+    if not ids.is_txid(path.payment_id):
+        raise PaymentNotFound
+    _code_of(path.payment_id)
+    return _picture(f"{presenter().page_url(path.payment_id)}/receipt", "svg")
+
+
+@lru_cache(maxsize=_CODES_CACHED)
+def _digest(text: str, kind: str) -> str:
+    """A name for these bytes: they follow from the text, the kind and how this version draws."""
+    body = qr_svg(text) if kind == "svg" else qr_png(text)
+    return hashlib.sha256(body).hexdigest()[:32]
+
+
+def _picture(text: str, kind: str) -> BaseResponse:
+    body = qr_svg(text) if kind == "svg" else qr_png(text)
+    headers = [
+        ("Content-Type", "image/svg+xml" if kind == "svg" else "image/png"),
+        ("Cache-Control", FOR_EVER),
+        ("ETag", f'"{_digest(text, kind)}"'),
+    ]
+    if "HTTP_IF_NONE_MATCH" not in request.environ:
+        return Complete(body, headers=headers)
+    return Response(body, headers=headers).make_conditional(request)
+
+
+@bp.get(
+    "/generate_qr/<string:login>",
+    summary="The static QR of a merchant",
+    responses={200: picture("The QR."), **problems(400, 404, 503)},
+)
+def merchant_qr(path: LoginPath, query: ValueQuery) -> BaseResponse:
+    """A static BR Code: the payer types the amount unless `value` fixes it."""
+    try:
+        centavos = None if query.value is None else centavos_from(query.value)
+    except InvalidMoney as error:
+        raise InvalidRequest([FieldError("value", error.detail)]) from None
+    if not re.fullmatch(r"[A-Za-z0-9._@+\-]{1,64}", path.login, re.ASCII):
+        raise NotFound("There is no merchant with this login.")
+    with reading() as work:
+        merchant = work.accounts.find_by_login(path.login)
+    if merchant is None or merchant.pix_key is None or merchant.disabled_at is not None:
+        raise NotFound("There is no merchant with this login.")
+    try:
+        code = br_code.encode_static(
+            merchant.pix_key, merchant.name, merchant.city, amount_centavos=centavos
+        )
+    except BrCodeError as error:
+        raise InvalidRequest([FieldError("value", error.detail)]) from None
+    response = _picture(code, "png")
+    response.headers["Cache-Control"] = "no-cache"  # the merchant may change its key or name
+    return response
+
+
+@bp.get(
+    "/qr/v2/jwks",
+    summary="The keys that sign what locations serve",
+    responses={
+        200: {
+            "description": "A JWK Set (RFC 7517).",
+            "content": {"application/json": {"schema": {"type": "object", "required": ["keys"]}}},
+        }
+    },
+)
+def key_set() -> BaseResponse:
+    """The public keys, each with its certificate."""
+    response = Response(
+        current_app.json.dumps(location.key_ring().key_set(now())), mimetype="application/json"
+    )
+    response.headers["Cache-Control"] = "public, max-age=3600"
+    return response
+
+
+@bp.get(
+    "/qr/v2/<string:token>",
+    summary="The signed payload of a dynamic BR Code",
+    responses={
+        200: {
+            "description": "A compact JWS.",
+            "content": {"application/jose": {"schema": {"type": "string"}}},
+        },
+        **problems(404, 410, 503),
+    },
+)
+def payload(path: TokenPath) -> BaseResponse:
+    """Who gets how much, signed, for a payer's bank; 410 once it cannot be paid any more."""
+    if not ids.is_txid(path.token):
+        raise NotFound("No payload is bound to this location.")
+    with reading() as work:
+        payment = work.payments.by_watch_code(path.token)
+        moment = work.now
+    status = status_at(payment, moment)
+    if status is not PaymentStatus.PENDING:
+        raise Gone(f"The payment of this location is {status}.")
+    body = location.signed_payload(payment, moment, settings().public_url)
+    response = Response(body, content_type="application/jose")
+    response.headers["Cache-Control"] = "no-store"
+    return response

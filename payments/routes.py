@@ -1,0 +1,300 @@
+"""The shop's door: create, read, list, cancel, renew."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import count
+from typing import Annotated, Any, Literal
+
+from flask import Response, current_app, jsonify, make_response, redirect, request
+from flask_openapi import APIBlueprint, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from werkzeug.wrappers import Response as BaseResponse
+
+from accounts.access import acting_merchant, development_only
+from config import Settings
+from core import ids
+from core.errors import InvalidCursor, PaymentNotFound
+from db_models import Payment
+from payments import service
+from payments.idempotency import Keyed, Replay, key_of_request
+from payments.presenter import Presenter, receipt_object
+from payments.schemas import (
+    Instant,
+    NewPayment,
+    PaymentList,
+    PaymentMessage,
+    ReceiptList,
+    StatusAnswer,
+)
+from repository.database import Work, in_unit_of_work, reading
+from repository.payments import Filters
+from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, also, declare, problems
+from web.bodies import Complete, check_storable
+
+bp = APIBlueprint("payments", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Payments")])
+declare(bp, NewPayment)
+
+PAGE_DEFAULT, PAGE_MAX = 20, 100
+SOON = timedelta(seconds=10)
+
+
+def _storable(value: str) -> str:
+    check_storable(value)
+    return value
+
+
+QueryText = Annotated[str, Field(max_length=140), AfterValidator(_storable)]
+
+
+class PaymentPath(BaseModel):
+    """Which payment."""
+
+    payment_id: str = Field(
+        description="The payment's id: 32 hex digits.",
+        json_schema_extra={"pattern": "^[0-9a-f]{32}$"},  # shown, not checked: others are a 404
+    )
+
+
+class PageQuery(BaseModel):
+    """A page of a list."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    limit: int = Field(PAGE_DEFAULT, ge=1, le=PAGE_MAX)
+    after: QueryText | None = None
+
+
+class ListQuery(PageQuery):
+    """Which of the merchant's payments."""
+
+    status: Literal["pending", "confirmed", "expired", "cancelled"] | None = None
+    order_id: QueryText | None = None
+    created_from: Instant | None = Field(None, alias="from")
+    created_to: Instant | None = Field(None, alias="to")
+    q: QueryText | None = None
+
+
+class ReceiptQuery(PageQuery):
+    """Which of the merchant's receipts."""
+
+    verdict: Literal["accepted", "refused"] | None = None
+
+
+def settings() -> Settings:
+    """The present app's settings."""
+    found: Settings = current_app.config["BALCAO"]
+    return found
+
+
+def presenter() -> Presenter:
+    """The present app's presenter."""
+    found: Presenter = current_app.extensions["balcao_presenter"]
+    return found
+
+
+@bp.post(
+    "",
+    summary="Create a payment",
+    responses={201: PaymentMessage, **problems(400, 401, 403, 409, 413, 415, 503)},
+    security=MERCHANT,
+    openapi_extensions=also(IDEMPOTENCY_KEY),
+)
+def create_payment(body: NewPayment) -> BaseResponse:
+    """Create a payment with its BR Code. Safe to repeat under an Idempotency-Key."""
+    key = key_of_request()
+    asked = {} if key is None else body.model_dump(mode="json")  # kept for comparison alone
+    keyed = Keyed(key, "create payment", asked)
+    tries = count()
+
+    def create(work: Work) -> Replay | dict[str, Any]:
+        merchant = acting_merchant(work, "payments:write")
+        if next(tries) > 0:  # a unique index said no: find out which, with fresh eyes
+            replay = keyed.find(work, merchant.id)
+            if replay is not None:
+                return replay
+            if body.order_id is not None:
+                service.explain_live_order(work, merchant, body.order_id)
+        payment = service.create(
+            work,
+            merchant,
+            body,
+            ttl=timedelta(seconds=settings().payment_ttl_seconds),
+            location_base=settings().location_base,
+        )
+        return _kept(keyed, work, payment, "The payment has been created.")
+
+    return _created(in_unit_of_work(create))
+
+
+@bp.post(
+    "/<string:payment_id>/renew",
+    summary="Renew an expired payment",
+    responses={
+        201: PaymentMessage,
+        303: {"description": "To a browser's form: go to the new payment's page."},
+        **problems(400, 404, 409, 503),
+    },
+    openapi_extensions=also(IDEMPOTENCY_KEY),
+)
+def renew_payment(path: PaymentPath) -> BaseResponse:
+    """A new payment for the same order and amount; whoever has the link may ask."""
+    keyed = Keyed(key_of_request(), f"renew {path.payment_id}", {})
+
+    def renew(work: Work) -> Replay | dict[str, Any]:
+        old = work.payments.by_txid(_known(path))
+        # Before the rules: the renewal may have been paid since, and its first answer still holds.
+        replay = keyed.find(work, old.merchant_id)
+        if replay is not None:
+            return replay
+        payment = service.renew(
+            work,
+            old,
+            ttl=timedelta(seconds=settings().payment_ttl_seconds),
+            location_base=settings().location_base,
+        )
+        return _kept(keyed, work, payment, "The payment has been renewed.")
+
+    return _created(in_unit_of_work(renew))
+
+
+def _kept(keyed: Keyed, work: Work, payment: Payment, message: str) -> dict[str, Any]:
+    answer = {"message": message, "payment": presenter().payment(payment, work.now)}
+    keyed.keep(work, payment.merchant_id, presenter().page_url(payment.txid), answer)
+    return answer
+
+
+def _created(result: Replay | dict[str, Any]) -> BaseResponse:
+    answer = result.answer if isinstance(result, Replay) else result
+    location = answer["payment"]["payment_url"]
+    if _is_form():
+        return redirect(
+            f"{request.script_root}/payments/pix/{answer['payment']['id']}{_lang()}", 303
+        )
+    headers = [
+        ("Content-Type", "application/json"),
+        ("Location", location),
+        ("Cache-Control", "no-store"),
+    ]
+    if isinstance(result, Replay):
+        headers.append(("Idempotent-Replayed", "true"))
+    return Complete(current_app.json.dumps(answer) + "\n", 201, headers)
+
+
+@bp.get(
+    "",
+    summary="List the merchant's payments",
+    responses={200: PaymentList, **problems(400, 401, 403, 503)},
+    security=MERCHANT,
+)
+def list_payments(query: ListQuery) -> BaseResponse:
+    """The merchant's payments, newest first."""
+    filters = Filters(query.status, query.order_id, query.created_from, query.created_to, query.q)
+    if query.after is not None and not ids.is_txid(query.after):
+        raise InvalidCursor
+    with reading() as work:
+        merchant = acting_merchant(work)
+        found = work.payments.of_merchant(
+            merchant.id, filters, query.after, query.limit + 1, work.now
+        )
+        data = [presenter().payment(payment, work.now) for payment in found[: query.limit]]
+    return _private({"data": data, "next": data[-1]["id"] if len(found) > query.limit else None})
+
+
+@bp.get(
+    "/receipts",
+    summary="List what banks told about the merchant's money",
+    responses={200: ReceiptList, **problems(400, 401, 403, 503)},
+    security=MERCHANT,
+)
+def list_receipts(query: ReceiptQuery) -> BaseResponse:
+    """Accepted and refused receipts, newest first: nothing that arrives is forgotten."""
+    with reading() as work:
+        merchant = acting_merchant(work)
+        found = work.receipts.of_merchant(merchant.id, query.verdict, query.after, query.limit + 1)
+        data = [receipt_object(receipt) for receipt in found[: query.limit]]
+    more = len(found) > query.limit
+    return _private({"data": data, "next": data[-1]["end_to_end_id"] if more else None})
+
+
+@bp.get(
+    "/<string:payment_id>/status",
+    summary="Poll a payment",
+    responses={
+        200: StatusAnswer,
+        304: {"description": "Nothing changed since the ETag given."},
+        **problems(404, 503),
+    },
+)
+def payment_status(path: PaymentPath) -> BaseResponse:
+    """The small answer to poll; `If-None-Match` gives 304 until something changes."""
+    with reading() as work:
+        payment = work.payments.find_by_txid(_known(path))
+        if payment is None:
+            raise PaymentNotFound
+        body = presenter().status(payment, work.now)
+    response = jsonify(body)
+    response.headers["Cache-Control"] = "no-cache, private"
+    response.set_etag(f"{body['status']}-{body['sequence']}", weak=True)
+    return response.make_conditional(request)
+
+
+@bp.post(
+    "/<string:payment_id>/cancel",
+    summary="Cancel a pending payment",
+    responses={200: PaymentMessage, **problems(401, 403, 404, 409, 503)},
+    security=MERCHANT,
+)
+def cancel_payment(path: PaymentPath) -> BaseResponse:
+    """Cancel a payment that was not paid; only its merchant may."""
+
+    def cancel(work: Work) -> dict[str, Any]:
+        merchant = acting_merchant(work, "payments:write")
+        payment = work.payments.by_txid(_known(path))
+        if payment.merchant_id != merchant.id:
+            raise PaymentNotFound  # whose it is, is nobody else's business
+        service.cancel(work, payment)
+        return presenter().payment(payment, work.now)
+
+    body = {"message": "The payment has been cancelled.", "payment": in_unit_of_work(cancel)}
+    return _private(body)
+
+
+@bp.post("/<string:payment_id>/expire-soon", doc_ui=False)
+@development_only
+def expire_soon(path: PaymentPath) -> BaseResponse:
+    """Test strip: move the deadline to ten seconds from now."""
+
+    def revise(work: Work) -> None:
+        payment = work.payments.by_txid(_known(path))
+        service.revise_deadline(work, payment, work.now + SOON)
+
+    in_unit_of_work(revise)
+    return redirect(f"{request.script_root}/payments/pix/{path.payment_id}{_lang()}", 303)
+
+
+def _known(path: PaymentPath) -> str:
+    """The id, if it has the form of one: nothing else ever reaches the database."""
+    if not ids.is_txid(path.payment_id):
+        raise PaymentNotFound
+    return path.payment_id
+
+
+def _is_form() -> bool:
+    """Whether a browser's form asks: it wants to be taken somewhere."""
+    # Looked at as text first: hardly a program names it, and to parse the header costs.
+    return (
+        "text/html" in request.environ.get("HTTP_ACCEPT", "")
+        and "text/html" in request.accept_mimetypes.values()
+    )
+
+
+def _lang() -> str:
+    lang = request.args.get("lang", "")
+    return f"?lang={lang}" if lang in ("en", "pt-BR") else ""
+
+
+def _private(body: dict[str, Any]) -> Response:
+    response = make_response(jsonify(body))
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,290 @@
+"""What comes in and goes out over the wire: parsed once, at the door."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    RootModel,
+    WithJsonSchema,
+)
+
+from core.clock import parse_rfc3339
+from core.errors import InvalidMoney
+from core.money import centavos_from
+
+EXPIRES_IN_MIN, EXPIRES_IN_MAX = 10, 2_592_000
+METADATA_KEYS_MAX = 20
+
+MONEY_TEXT = r"^(0\.0[1-9]|0\.[1-9][0-9]?|[1-9][0-9]{0,9}(\.[0-9]{1,2})?)$"
+"""The plain way to write an amount; exponents that land on a centavo are taken as well."""
+
+_END_TO_END_ID = r"^[A-Za-z0-9][A-Za-z0-9._:\-]{0,127}$"
+
+# MySQL compares `a ` and `a` as one: no order may depend on it.
+_WITHOUT_EDGES = r"^[^ \t\r\n\u00a0]([\s\S]*[^ \t\r\n\u00a0])?$"
+
+
+def _money(value: object) -> int:
+    try:
+        return centavos_from(value)
+    except InvalidMoney as error:
+        raise ValueError(error.detail) from None
+
+
+def _whole(value: object) -> object:
+    """60.0 is an integer to JSON Schema. The size is looked at first: int(1e999999) never ends."""
+    if isinstance(value, Decimal) and value.adjusted() < 10 and value == value.to_integral_value():
+        return int(value)
+    return value
+
+
+def _instant(value: object) -> datetime:
+    if not isinstance(value, str):
+        raise ValueError("must be an RFC 3339 time with an offset")
+    return parse_rfc3339(value)
+
+
+def _without_edges(value: str) -> str:
+    if not re.fullmatch(_WITHOUT_EDGES[1:-1], value):
+        raise ValueError("must not be blank, nor begin or end with a space")
+    return value
+
+
+Centavos = Annotated[
+    int,
+    BeforeValidator(_money),
+    WithJsonSchema(
+        {
+            "description": "Reais with at most two decimals, as a number or a string.",
+            "examples": [100, 54.9, "54.90"],
+            "anyOf": [
+                {
+                    "type": "number",
+                    "minimum": 0.01,
+                    "maximum": 9999999999.99,
+                    "multipleOf": 0.01,
+                },
+                {
+                    "type": "string",
+                    "pattern": MONEY_TEXT,
+                },
+            ],
+        }
+    ),
+]
+Instant = Annotated[
+    datetime,
+    BeforeValidator(_instant),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+# No body holds NUL characters (web.bodies); the document says so where any other text is taken.
+_NO_NUL = {"pattern": r"^[^\u0000]*$"}
+Text140 = Annotated[str, Field(max_length=140, json_schema_extra=_NO_NUL)]
+OrderId = Annotated[
+    str,
+    Field(min_length=1, max_length=64),
+    AfterValidator(_without_edges),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 64, "pattern": _WITHOUT_EDGES}),
+]
+
+
+class Body(BaseModel):
+    """A request body: strict types, and a field nobody knows is an error, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class NewPayment(Body):
+    """`POST /payments/pix`."""
+
+    value: Centavos
+    description: Text140 | None = None
+    order_id: OrderId | None = None
+    expires_in: (
+        Annotated[int, Field(ge=EXPIRES_IN_MIN, le=EXPIRES_IN_MAX), BeforeValidator(_whole)] | None
+    ) = None
+    """Seconds until the deadline; the setting PAYMENT_TTL_SECONDS when absent."""
+    metadata: Annotated[
+        dict[
+            Annotated[str, Field(min_length=1, max_length=64)],
+            Annotated[str, Field(max_length=500, json_schema_extra=_NO_NUL)],
+        ],
+        Field(max_length=METADATA_KEYS_MAX),
+    ] = Field(default_factory=dict)
+
+
+class Payer(Body):
+    """Who paid, as the bank tells it."""
+
+    name: Text140 | None = None
+    document: Annotated[str, Field(pattern=r"^([0-9]{11}|[0-9A-Z]{12}[0-9]{2})$")] | None = None
+    """CPF (11 digits) or CNPJ (14 characters, letters allowed since July 2026)."""
+
+
+class Confirmation(Body):
+    """`POST /payments/pix/confirmation`: what the bank says of money that arrived."""
+
+    bank_payment_id: Annotated[str, Field(min_length=1, max_length=64)]
+    value: Centavos
+    end_to_end_id: Annotated[str, Field(pattern=_END_TO_END_ID)] | None = None
+    """E + ISPB + UTC minute + 11 characters (API Pix 2.9.0); other unique ids are taken as well."""
+    paid_at: Instant | None = None
+    payer: Payer | None = None
+
+
+class NewRefund(Body):
+    """`POST /payments/pix/<id>/refunds`."""
+
+    value: Centavos | None = None
+    """All that is left of the payment when absent."""
+    refund_id: (
+        Annotated[str, Field(min_length=1, max_length=35, pattern=r"^[a-zA-Z0-9]+$")] | None
+    ) = None
+    """The merchant's own name for it, unique among the payment's (API Pix 2.9.0, devolução)."""
+    description: Text140 | None = None
+
+
+def is_end_to_end_id(text: str) -> bool:
+    """Whether the text may stand as an end_to_end_id."""
+    return re.fullmatch(_END_TO_END_ID[1:-1], text, re.ASCII) is not None
+
+
+StatusName = Literal["pending", "confirmed", "expired", "cancelled"]
+
+
+class PaymentObject(BaseModel):
+    """A payment as the wire shows it."""
+
+    id: str
+    bank_payment_id: str
+    status: StatusName
+    paid: bool
+    value: float
+    amount_centavos: int
+    currency: Literal["BRL"]
+    refunded_value: float
+    pix_code: str
+    qr_code: str
+    qr_code_url: str
+    payment_url: str
+    watch_code: str
+    description: str | None
+    order_id: str | None
+    metadata: dict[str, str]
+    created_at: str
+    expiration_date: str
+    remaining_ms: int
+    confirmed_at: str | None
+    end_to_end_id: str | None
+    refusal: str | None
+    sequence: int
+
+
+class PaymentAnswer(BaseModel):
+    """One payment."""
+
+    payment: PaymentObject
+
+
+class PaymentMessage(BaseModel):
+    """One payment and what was done with it."""
+
+    message: str
+    payment: PaymentObject
+
+
+class ConfirmationAnswer(PaymentMessage):
+    """The bank's answer; `duplicate` when the same notification had been taken before."""
+
+    duplicate: bool
+
+
+class PaymentList(BaseModel):
+    """A page of payments; `next` goes into `?after=`."""
+
+    data: list[PaymentObject]
+    next: str | None
+
+
+class StatusAnswer(BaseModel):
+    """What is polled."""
+
+    id: str
+    status: StatusName
+    sequence: int
+    remaining_ms: int
+    refusal: str | None
+    checked_at: str
+
+
+class ReceiptObject(BaseModel):
+    """What a bank told about money, and what became of it."""
+
+    end_to_end_id: str
+    bank_payment_id: str
+    value: float
+    amount_centavos: int
+    paid_at: str
+    told_at: str
+    payer: dict[str, Any] | None
+    verdict: Literal["accepted", "refused"]
+    reason: str | None
+
+
+class PaidReceipt(BaseModel):
+    """What a payer keeps of a confirmed payment; public by its link, so the payer is masked."""
+
+    payment_id: str
+    value: float
+    amount_centavos: int
+    currency: Literal["BRL"]
+    payee: str
+    payer: str | None
+    order_id: str | None
+    description: str | None
+    confirmed_at: str | None
+    end_to_end_id: str | None
+    refunds: list[dict[str, Any]]
+    receipt_url: str
+    issued_at: str
+
+
+class ReceiptAnswer(BaseModel):
+    """The receipt of one payment."""
+
+    receipt: PaidReceipt
+
+
+class RefundObject(BaseModel):
+    """Money of a payment that goes back; `processing` until the bank has answered."""
+
+    id: str
+    payment_id: str
+    return_id: str | None
+    value: float
+    amount_centavos: int
+    status: Literal["processing", "done", "failed"]
+    reason: str | None
+    description: str | None
+    requested_at: str
+    settled_at: str | None
+
+
+class RefundsOfPayment(RootModel[list[RefundObject]]):
+    """A payment's refunds, oldest first; at most 100."""
+
+
+class ReceiptList(BaseModel):
+    """A page of receipts; `next` goes into `?after=`."""
+
+    data: list[ReceiptObject]
+    next: str | None

@@ -1,0 +1,1 @@
+"""Socket.IO: rooms, joining, announcing; no writes but what has been told."""

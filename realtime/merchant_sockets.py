@@ -1,0 +1,186 @@
+"""The raw websockets of merchants in this process: who hears what, in words of their own.
+
+Events come from the announcer, after the commit and from every process. A task of its own reads
+what the message needs of the payment, for nobody who takes money waits for a socket.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from queue import Empty, Full, Queue
+from typing import Any
+
+import structlog
+from flask import Flask
+
+from core.clock import rfc3339
+from core.errors import BalcaoError, TooManyRequests
+from core.money import json_number
+from db_models import Payment, PaymentStatus
+from realtime.credentials import Watching, Watchings
+from realtime.websocket import Line
+from repository.database import reading
+from repository.events import Recorded
+from transactions.words import state_of
+
+log = structlog.get_logger()
+
+CLOSE_UNAUTHORIZED = 4401
+CLOSE_GOING_AWAY = 1001
+"""RFC 6455, 7.4.1: the server goes down; a client connects again."""
+
+LINES_PER_MERCHANT_MAX = 500
+PENDING_MAX = 10_000
+READ_AT_ONCE = 100
+ATTEMPTS_MAX, PAUSE_SECONDS = 20, 0.5
+"""How long a database that is away delays a message before the listeners are sent to ask anew."""
+
+
+def type_of(event: str) -> str:
+    """The `type` of an event's message: `payment_completed`, `payment_expired`, …"""
+    return event.replace(".", "_").replace("payment_confirmed", "payment_completed")
+
+
+def message_of(event: Recorded, payment: Payment) -> str:
+    """One message, as JSON."""
+    return json.dumps(
+        {
+            "type": type_of(event.name),
+            "payment_id": event.txid,
+            "code": event.txid,
+            "amount": json_number(payment.amount_centavos),
+            "amount_centavos": payment.amount_centavos,
+            "currency": "BRL",
+            "refunded_amount": json_number(payment.refunded_centavos),
+            "status": event.status,
+            "state": state_of(PaymentStatus(event.status)),
+            "description": payment.description,
+            "order_id": payment.order_id,
+            "sequence": event.sequence,
+            "occurred_at": rfc3339(event.occurred_at),
+            "message": event.message,
+        },
+        ensure_ascii=False,
+    )
+
+
+class MerchantSockets:
+    """The open lines by merchant, and the task that tells them."""
+
+    def __init__(
+        self,
+        app: Flask,
+        watchings: Watchings,
+        start: Callable[..., Any],
+        sleep: Callable[[float], Any],
+    ) -> None:
+        """None yet; the task begins with the first."""
+        self._app = app
+        self._watchings = watchings
+        self._start = start
+        self._sleep = sleep
+        self._lines: dict[int, dict[Line, Watching]] = defaultdict(dict)
+        self._lock = threading.Lock()
+        self._pending: Queue[Recorded] = Queue(PENDING_MAX)
+        self._is_telling = False
+
+    def check_room(self, merchant_id: int) -> None:
+        """Raise TooManyRequests where the merchant has as many lines as it may."""
+        if len(self._lines.get(merchant_id, ())) >= LINES_PER_MERCHANT_MAX:
+            raise TooManyRequests(60, "This merchant has too many connections at once.")
+
+    def join(self, line: Line, watching: Watching) -> None:
+        """Tell this line from now on."""
+        with self._lock:
+            self._lines[watching.caller.account.id][line] = watching
+            begins, self._is_telling = not self._is_telling, True
+        self._watchings.add(watching)
+        if begins:
+            self._start(self._tell_for_ever)
+
+    def leave(self, line: Line, watching: Watching) -> None:
+        """Tell it nothing more."""
+        merchant_id = watching.caller.account.id
+        with self._lock:
+            self._lines[merchant_id].pop(line, None)
+            if not self._lines[merchant_id]:
+                del self._lines[merchant_id]
+        self._watchings.remove(watching)
+
+    def hear(self, event: Recorded) -> None:
+        """Take an event to be told; costs nothing where its merchant has no line here."""
+        if event.merchant_id not in self._lines:
+            return
+        try:
+            self._pending.put_nowait(event)
+        except Full:
+            # They have missed something, and must know: whoever connects again looks first.
+            self._drop(event.merchant_id)
+
+    def close_all(self) -> None:
+        """Say farewell to all: the process stops."""
+        for merchant_id in list(self._lines):
+            for line in self._lines_of(merchant_id):
+                line.close(CLOSE_GOING_AWAY)
+
+    def _lines_of(self, merchant_id: int) -> list[Line]:
+        with self._lock:
+            return list(self._lines.get(merchant_id, ()))
+
+    def _drop(self, merchant_id: int) -> None:
+        for line in self._lines_of(merchant_id):
+            line.drop()
+
+    def _tell_for_ever(self) -> None:
+        while True:
+            try:
+                self._tell(self._gathered())
+            except Exception:
+                log.exception("merchant_sockets.failed")
+
+    def _gathered(self) -> list[Recorded]:
+        """The next event, waited for, and what came right behind it."""
+        events = [self._pending.get()]
+        while len(events) < READ_AT_ONCE:
+            try:
+                events.append(self._pending.get_nowait())
+            except Empty:
+                break
+        return events
+
+    def _tell(self, events: list[Recorded]) -> None:
+        payments = self._read(events)
+        for event in events:
+            if payments is None:
+                self._drop(event.merchant_id)
+                continue
+            payment = payments.get(event.payment_id)
+            lines = self._lines_of(event.merchant_id)
+            # Whose it is, is asked of the row once more: this goes out to somebody.
+            if payment is None or payment.merchant_id != event.merchant_id or not lines:
+                continue
+            text = message_of(event, payment)
+            for line in lines:
+                line.tell(text)
+
+    def _read(self, events: list[Recorded]) -> dict[int, Payment] | None:
+        """The payments, or None where the database stayed away for too long.
+
+        Whose credentials have ended is gone by then, and hears nothing of this.
+        """
+        merchants = {event.merchant_id for event in events}
+        for _ in range(ATTEMPTS_MAX):
+            with self._lock:
+                watching = [one for key in merchants for one in self._lines.get(key, {}).values()]
+            try:
+                with self._app.app_context():
+                    self._watchings.look(watching)
+                    with reading() as work:
+                        return work.payments.by_row_ids({event.payment_id for event in events})
+            except BalcaoError as error:
+                log.info("merchant_sockets.postponed", code=error.code)
+                self._sleep(PAUSE_SECONDS)
+        return None

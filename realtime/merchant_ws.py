@@ -1,0 +1,116 @@
+"""`WS /api/merchant/ws`: a merchant hears of its payments over a plain websocket, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
+
+from flask import Response, current_app, request
+from flask_openapi import APIBlueprint, Tag
+from pydantic import BaseModel, ConfigDict, Field
+from wsproto import WSConnection
+
+from accounts.access import Caller
+from core.errors import UpgradeRequired
+from realtime.announcer import Announcer
+from realtime.credentials import Watching, watching_merchant
+from realtime.merchant_sockets import CLOSE_UNAUTHORIZED, MerchantSockets
+from realtime.websocket import VERSION, Line, connection_of, handshake
+from repository.database import reading
+from web.api_docs import SIGNED_IN, problems
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+bp = APIBlueprint("merchant_ws", __name__, abp_tags=[Tag(name="Transactions")])
+
+PATH = "/api/merchant/ws"
+_TOLD = ("X-Request-ID", "Set-Cookie")
+"""Of our usual headers, those that an upgrade carries as well."""
+
+
+class TokenQuery(BaseModel):
+    """Who listens, for clients that can set no header."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    token: str | None = Field(None, description="An API key or an access token.")
+
+
+@bp.get(
+    PATH,
+    summary="Listen over a websocket",
+    responses={
+        101: {"description": "From here on a websocket: one JSON message for each event."},
+        **problems(400, 401, 403, 426, 429, 503),
+    },
+    security=SIGNED_IN,
+)
+def merchant_ws(query: TokenQuery) -> Response:
+    """Hear of the merchant's own payments as they change; refused before the upgrade, by HTTP."""
+    # Werkzeug leads whoever asks for the upgrade to `listen`: here it was not asked for.
+    _who(query.token)
+    raise UpgradeRequired
+
+
+def listen() -> Response:
+    """Agree to the upgrade. Raises as `merchant_ws` answers."""
+    caller = _who(request.args.get("token"))
+    sockets = merchant_sockets()
+    sockets.check_room(caller.account.id)
+    protocol = handshake(request.headers, PATH)
+    announcer: Announcer = current_app.extensions["balcao_announcer"]
+    announcer.listen()
+    return Upgrade(protocol, caller, sockets)
+
+
+bp.add_url_rule(PATH, view_func=listen, methods=["GET"], websocket=True)
+
+
+def _who(token: str | None) -> Caller:
+    with reading() as work:
+        return watching_merchant(work, None if "Authorization" in request.headers else token)
+
+
+@bp.after_request
+def say_what_is_spoken(response: Response) -> Response:
+    """Name the protocol to whoever asked for another (RFC 9110, 15.5.22)."""
+    if response.status_code == 426:
+        response.headers["Upgrade"] = "websocket"
+        response.headers["Sec-WebSocket-Version"] = VERSION
+    return response
+
+
+class Upgrade(Response):
+    """An answer that becomes a websocket, and ends with it."""
+
+    def __init__(self, protocol: WSConnection, caller: Caller, sockets: MerchantSockets) -> None:
+        """Take what was agreed on; nothing is sent before the server asks for the answer."""
+        super().__init__(status=101)
+        self._protocol = protocol
+        self._caller = caller
+        self._sockets = sockets
+
+    def __call__(
+        self,
+        environ: WSGIEnvironment,
+        start_response: StartResponse,  # noqa: ARG002 - the socket is answered directly
+    ) -> Iterable[bytes]:
+        """Hold the connection until it ends; the server is told that it was answered."""
+        connection, gone = connection_of(environ)
+        line = Line(self._protocol, connection)
+        watching = Watching(
+            self._caller, lambda: line.close(CLOSE_UNAUTHORIZED, "The credentials have ended.")
+        )
+        headers = [(name, value) for name, value in self.headers if name in _TOLD]
+        try:
+            line.accept(headers, lambda: self._sockets.join(line, watching))
+            line.run()
+        finally:
+            self._sockets.leave(line, watching)
+        return gone()
+
+
+def merchant_sockets(app: Any = None) -> MerchantSockets:
+    """The open lines of this app, or of the present one."""
+    return cast("MerchantSockets", (app or current_app).extensions["balcao_merchant_sockets"])

@@ -1,0 +1,131 @@
+"""Joining: who may watch what. The acknowledgement carries the state, so nothing is missed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from flask import request
+from flask_socketio import SocketIO, join_room, leave_room, rooms
+
+from accounts.access import Caller
+from accounts.tokens import TOKEN_CHARACTERS_MAX
+from core import ids
+from core.errors import BalcaoError, Conflict, PaymentNotFound
+from payments.presenter import Presenter
+from realtime.announcer import Announcer, merchant_room, room_of
+from realtime.credentials import Watching, Watchings, watching_merchant
+from repository.database import reading
+
+log = structlog.get_logger()
+
+ROOMS_MAX = 100
+"""Payments one connection may watch; a page watches one."""
+
+TOKEN_MAX = TOKEN_CHARACTERS_MAX
+"""Longer than any key or token; it is kept as long as the connection lives."""
+
+
+def register(
+    socketio: SocketIO, presenter: Presenter, announcer: Announcer, watchings: Watchings
+) -> None:
+    """Attach `watch`, `unwatch` and `watch_merchant`."""
+    tokens: dict[str, str] = {}
+    dashboards: dict[str, Watching] = {}
+
+    @socketio.on("connect")
+    def connect(auth: Any = None) -> None:
+        announcer.listen()
+        token = auth.get("token") if isinstance(auth, dict) else None
+        if isinstance(token, str) and len(token) <= TOKEN_MAX:
+            tokens[_sid()] = token
+
+    @socketio.on("disconnect")
+    def disconnect(*_reason: Any) -> None:
+        tokens.pop(_sid(), None)
+        if watching := dashboards.pop(_sid(), None):
+            watchings.remove(watching)
+
+    @socketio.on("watch")
+    def watch(data: Any = None) -> dict[str, Any]:
+        return _answered(lambda: _watch(presenter, data))
+
+    @socketio.on("unwatch")
+    def unwatch(data: Any = None) -> dict[str, Any]:
+        return _answered(lambda: _unwatch(data))
+
+    @socketio.on("watch_merchant")
+    def watch_merchant(_data: Any = None) -> dict[str, Any]:
+        sid = _sid()
+
+        def join() -> dict[str, Any]:
+            caller = _watch_merchant(tokens.get(sid))
+            if sid not in dashboards:
+                watching = Watching(caller, lambda: _disconnect(socketio, sid))
+                dashboards[sid] = watching
+                watchings.add(watching)
+            return {"merchant": caller.account.login}
+
+        return _answered(join)
+
+
+def _answered(do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What the handler did, or the error's code: a hostile message never ends the connection."""
+    try:
+        return {"ok": True, **do()}
+    except BalcaoError as error:
+        return {"ok": False, "code": error.code, "detail": error.detail}
+    except Exception:
+        log.exception("socket.failed")
+        return {"ok": False, "code": "internal-error"}
+
+
+def _watch(presenter: Presenter, data: Any) -> dict[str, Any]:
+    txid = _txid_in(data)
+    if len(rooms()) > ROOMS_MAX:
+        raise TooManyRooms
+    # Joined before the state is read: a change in between is heard, and the state shows it too.
+    join_room(room_of(txid))
+    try:
+        with reading() as work:
+            payment = work.payments.by_txid(txid)
+            return {"payment": presenter.payment(payment, work.now)}
+    except BalcaoError:
+        leave_room(room_of(txid))
+        raise
+
+
+def _unwatch(data: Any) -> dict[str, Any]:
+    leave_room(room_of(_txid_in(data)))
+    return {}
+
+
+def _watch_merchant(token: str | None) -> Caller:
+    with reading() as work:
+        caller = watching_merchant(work, token)
+    join_room(merchant_room(caller.account.id))
+    return caller
+
+
+def _disconnect(socketio: SocketIO, sid: str) -> None:
+    server: Any = socketio.server  # type: ignore[attr-defined]  # python-socketio's
+    server.disconnect(sid, namespace="/")
+
+
+def _txid_in(data: Any) -> str:
+    txid = data.get("payment_id") if isinstance(data, dict) else None
+    if not isinstance(txid, str) or not ids.is_txid(txid):
+        raise PaymentNotFound
+    return txid
+
+
+def _sid() -> str:
+    return str(request.sid)  # type: ignore[attr-defined]  # Flask-SocketIO adds it
+
+
+class TooManyRooms(Conflict):
+    """One connection asked to watch more payments than any page needs."""
+
+    code = "too-many-rooms"
+    title = f"One connection may watch at most {ROOMS_MAX} payments"

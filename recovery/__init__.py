@@ -1,0 +1,1 @@
+"""Recovery: from a picture of a QR, or its text, back to the payment. It never moves money."""

@@ -1,0 +1,35 @@
+"""How often an address may try, and how often anybody may try one payment."""
+
+from __future__ import annotations
+
+from core.errors import TooManyRequests
+from payments.routes import settings
+from web.limits import client_network, limits, named, per_seconds
+
+TRIES = named("recovery-tries")
+PICTURES = named("recovery-pictures")
+PER_PAYMENT = named("recovery-payment")
+PER_PAYMENT_MAX = 20
+"""A minute, by everybody together: the bank is asked at most once in 5 s anyway."""
+
+_MINUTE = 60
+
+
+def admit(*, with_picture: bool = False) -> None:
+    """Count a try of the address that asks. Raises TooManyRequests."""
+    address = client_network()
+    _take(TRIES, settings().recovery_tries_per_minute, address)
+    if with_picture:
+        _take(PICTURES, settings().recovery_pictures_per_minute, address)
+
+
+def admit_for(txid: str) -> None:
+    """Count a try about a payment that was found. Raises TooManyRequests."""
+    _take(PER_PAYMENT, PER_PAYMENT_MAX, txid)
+
+
+def _take(name: str, most: int, who: str) -> None:
+    wait = limits().take(per_seconds(most, _MINUTE), name, who)
+    if wait is not None:
+        limits().count(name)
+        raise TooManyRequests(wait)

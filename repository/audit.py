@@ -1,0 +1,64 @@
+"""Queries on who did what; nothing here changes a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from db_models import Account, AuditEntry
+from repository.updates import changed
+
+
+class Audit:
+    """Queries on audit_entries."""
+
+    def __init__(self, session: Session) -> None:
+        """Use the session of the unit of work."""
+        self._session = session
+
+    def insert(self, values: Mapping[str, Any]) -> None:
+        """Keep what was done."""
+        self._session.execute(insert(AuditEntry).values(**values))
+
+    def page(
+        self,
+        limit: int,
+        *,
+        account_id: int | None = None,
+        action: str | None = None,
+        after: str | None = None,
+    ) -> Sequence[tuple[AuditEntry, str | None]]:
+        """Entries with the login of their account, newest first, of one account if it is named.
+
+        `after` is the public id of the last one seen.
+        """
+        query = (
+            select(AuditEntry, Account.login)
+            .outerjoin(Account, Account.id == AuditEntry.account_id)
+            .order_by(AuditEntry.id.desc())
+            .limit(limit)
+        )
+        if account_id is not None:
+            query = query.where(AuditEntry.account_id == account_id)
+        if action is not None:
+            query = query.where(AuditEntry.action == action)
+        if after is not None:
+            last = select(AuditEntry.id).where(AuditEntry.public_id == after).scalar_subquery()
+            query = query.where(AuditEntry.id < last)
+        return [(entry, login) for entry, login in self._session.execute(query).all()]
+
+    def forget_before(self, instant: datetime, limit: int) -> int:
+        """Drop up to `limit` entries older than the instant; gives how many."""
+        old = self._session.scalars(
+            select(AuditEntry.id)
+            .where(AuditEntry.occurred_at < instant)
+            .order_by(AuditEntry.occurred_at)
+            .limit(limit)
+        ).all()
+        if not old:
+            return 0
+        return changed(self._session, delete(AuditEntry).where(AuditEntry.id.in_(old)))

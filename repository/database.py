@@ -1,0 +1,355 @@
+"""The session and the unit of work: the only place that commits."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import TypeVar
+
+import structlog
+from flask import Flask, current_app, g
+from sqlalchemy import Connection, Engine, exc
+from sqlalchemy.orm import Session
+
+from core.clock import Clock
+from core.errors import BalcaoError, ConcurrentUpdate, DatabaseUnavailable, NotFound
+from db_models import Account
+from db_models.base import db
+from repository.accounts import Accounts, RecentAccounts
+from repository.audit import Audit
+from repository.connections import (
+    ENDED,
+    find_dead_connections,
+    prepare_sqlite,
+    reading_options,
+    skip_needless_rollbacks,
+)
+from repository.events import Events, Recorded
+from repository.idempotent_requests import IdempotentRequests
+from repository.payments import Payments
+from repository.receipts import Receipts
+from repository.reconciliations import Reconciliations
+from repository.refunds import Refunds
+from repository.sign_ins import SignIns
+from repository.signals import Signals
+
+log = structlog.get_logger()
+Result = TypeVar("Result")
+Listener = Callable[[list[Recorded]], None]
+
+ATTEMPTS_MAX = 8
+READING = "reading"
+"""The bind whose connections only read."""
+
+
+class LostRace(ConcurrentUpdate):
+    """A unique constraint said no: another transaction was first."""
+
+
+class Work:
+    """One unit of work: a connection, its queries, and the single instant all of it happens at.
+
+    What is not asked for is not made: a session costs more than a short statement.
+    """
+
+    def __init__(self, connection: Connection, now: datetime, recent: RecentAccounts) -> None:
+        """Use a connection whose transaction, if it has one, somebody else ends."""
+        self.connection = connection
+        self.now = now
+        self.recent = recent
+        self.recorded: list[Recorded] = []
+
+    @cached_property
+    def session(self) -> Session:
+        """The session for whole rows, on the same connection: it neither commits nor expires."""
+        return Session(self.connection, autoflush=False, expire_on_commit=False)
+
+    @cached_property
+    def payments(self) -> Payments:
+        """Queries on payments."""
+        return Payments(self, self._merchant)
+
+    @cached_property
+    def receipts(self) -> Receipts:
+        """Queries on receipts."""
+        return Receipts(self.session)
+
+    @cached_property
+    def reconciliations(self) -> Reconciliations:
+        """Queries on reconciliations."""
+        return Reconciliations(self.session)
+
+    @cached_property
+    def refunds(self) -> Refunds:
+        """Queries on refunds."""
+        return Refunds(self.session)
+
+    @cached_property
+    def events(self) -> Events:
+        """Queries on payment events."""
+        return Events(self)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """Queries on accounts and their keys."""
+        return Accounts(self.session)
+
+    @cached_property
+    def sign_ins(self) -> SignIns:
+        """Queries on sign-ins."""
+        return SignIns(self.session)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """Queries on who did what."""
+        return Audit(self.session)
+
+    @cached_property
+    def idempotent_requests(self) -> IdempotentRequests:
+        """Queries on the answers kept under idempotency keys."""
+        return IdempotentRequests(self.session)
+
+    @cached_property
+    def signals(self) -> Signals:
+        """Queries on signals."""
+        return Signals(self.session)
+
+    def close(self) -> None:
+        """Let go of the rows that were read; they stay usable."""
+        session: Session | None = self.__dict__.get("session")
+        if session is not None:
+            session.close()
+
+    def _merchant(self, account_id: int) -> Account:
+        found = self.recent.get(account_id, lambda: self.accounts.find(account_id))
+        if found is None:
+            raise NotFound("The payment's merchant is gone.")
+        return found
+
+    def record(self, event_: Recorded) -> None:
+        """Store an event with the change it tells of; it is told after the commit."""
+        stored = self.events.insert(event_)
+        self.recorded.append(stored)
+
+    def record_many(self, events: list[Recorded]) -> None:
+        """Store the same kind of event for several payments at once."""
+        self.recorded.extend(self.events.insert_many(events))
+
+
+@dataclass
+class Ledger:
+    """What a process keeps beside its database: the clock and who wants to hear of commits."""
+
+    clock: Clock
+    engine: Engine
+    reading_engine: Engine
+    recent: RecentAccounts = field(default_factory=RecentAccounts)
+    committed: list[Listener] = field(default_factory=list)
+    lost_at: datetime | None = None
+    """When this process last found its database away; None if it never did."""
+    written_at: datetime | None = None
+    """When this process last wrote to it; None if it never did."""
+
+    @property
+    def is_unwritten_since_loss(self) -> bool:
+        """Whether nothing could be written since the database was last found away."""
+        if self.lost_at is None:
+            return False
+        return self.written_at is None or self.written_at <= self.lost_at
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is one file with one writer."""
+        return self.engine.dialect.name == "sqlite"
+
+
+def init_database(app: Flask, clock: Clock) -> None:
+    """Bind the engines to the app and make them behave alike on every database."""
+    # A lost database is told once for each request, as 503 and a line; the pool would add a stack
+    # trace for each connection that it cannot close politely.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
+    url, options = app.config["SQLALCHEMY_DATABASE_URI"], app.config["SQLALCHEMY_ENGINE_OPTIONS"]
+    is_sqlite = url.startswith("sqlite")
+    if not is_sqlite:
+        options["pool_reset_on_return"] = None  # see skip_needless_rollbacks
+        app.config["SQLALCHEMY_BINDS"] = {READING: {**reading_options(options), "url": url}}
+    db.init_app(app)
+    with app.app_context():
+        engine = db.engine
+        kept = Ledger(clock, engine, engine if is_sqlite else db.engines[READING])
+    app.extensions["balcao_ledger"] = kept
+    if is_sqlite:
+        prepare_sqlite(engine)
+    else:
+        skip_needless_rollbacks(engine)
+        find_dead_connections(engine)
+        find_dead_connections(kept.reading_engine)
+
+
+def ledger() -> Ledger:
+    """The present app's ledger."""
+    found: Ledger = current_app.extensions["balcao_ledger"]
+    return found
+
+
+def now() -> datetime:
+    """The present instant by the app's clock."""
+    return ledger().clock.now()
+
+
+@contextmanager
+def unit_of_work() -> Iterator[Work]:
+    """Open one transaction; returning commits, raising rolls back, listeners hear afterwards.
+
+    Raises DatabaseUnavailable where the database is away, ConcurrentUpdate after a deadlock and
+    LostRace after a violated unique constraint. Opening one inside another raises RuntimeError.
+    """
+    if g.get("in_unit_of_work"):
+        raise RuntimeError("a unit of work is already open")
+    g.in_unit_of_work = True
+    kept = ledger()
+    try:
+        with _translated(), _writing(kept) as connection:
+            work = Work(connection, kept.clock.now(), kept.recent)
+            try:
+                yield work
+            finally:
+                work.close()
+        if work.recorded:  # an empty transaction commits on a full disk as well
+            kept.written_at = work.now
+    finally:
+        g.in_unit_of_work = False
+    _tell(work.recorded)
+
+
+@contextmanager
+def _writing(kept: Ledger) -> Iterator[Connection]:
+    """A connection in a transaction: committed at the end, rolled back after an error."""
+    connection = kept.engine.connect()
+    try:
+        if kept.is_sqlite:
+            connection = connection.execution_options(writes=True)
+        transaction = connection.begin()
+        yield connection
+        transaction.commit()
+        connection.info[ENDED] = True
+    finally:
+        _give_back(connection)
+
+
+def in_unit_of_work(do: Callable[[Work], Result], attempts: int = ATTEMPTS_MAX) -> Result:
+    """Run one unit of work, again with fresh eyes when another writer was in the way.
+
+    Raises ConcurrentUpdate when every attempt lost.
+    """
+    for attempt in range(attempts):
+        try:
+            with unit_of_work() as work:
+                result = do(work)
+        except ConcurrentUpdate:
+            if attempt == attempts - 1:
+                raise
+            time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter, not a secret
+        else:
+            return result
+    raise ConcurrentUpdate
+
+
+@contextmanager
+def reading() -> Iterator[Work]:
+    """Open a connection that only reads; the rows stay usable afterwards, the connection goes back.
+
+    Each statement sees what is committed when it begins.
+    """
+    kept = ledger()
+    with _translated():
+        connection = kept.reading_engine.connect()
+        try:
+            work = Work(connection, kept.clock.now(), kept.recent)
+            try:
+                yield work
+            finally:
+                work.close()
+        finally:
+            _give_back(connection)
+
+
+def _give_back(connection: Connection) -> None:
+    """Roll back what was not committed; a connection that died meanwhile is thrown away."""
+    try:
+        connection.close()
+    except (exc.DBAPIError, OSError):
+        connection.invalidate()
+
+
+def _tell(recorded: list[Recorded]) -> None:
+    if not recorded:
+        return
+    for listener in ledger().committed:
+        try:
+            listener(recorded)
+        except Exception:
+            # The relay tells it later; whoever paid must not see that a browser was not told.
+            log.exception("listener.failed", events=[event_.name for event_ in recorded])
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn the drivers' errors into ours."""
+    try:
+        yield
+    except BalcaoError:
+        raise
+    except exc.IntegrityError as error:
+        if _is_unique_violation(error):
+            raise LostRace from error
+        raise
+    except exc.TimeoutError as error:
+        raise DatabaseUnavailable from error
+    except OSError as error:  # pg8000 lets a connection that is reset under it through as it is
+        ledger().lost_at = now()
+        raise DatabaseUnavailable from error
+    except exc.DBAPIError as error:
+        if _is_conflict(error):
+            raise ConcurrentUpdate from error
+        if _is_away(error):
+            ledger().lost_at = now()
+            raise DatabaseUnavailable from error
+        raise
+
+
+def _code(error: exc.DBAPIError) -> str:
+    """The engine's own error code: MySQL's number, PostgreSQL's SQLSTATE, SQLite's sentence."""
+    arguments = getattr(error.orig, "args", ())
+    first = arguments[0] if arguments else ""
+    if isinstance(first, dict):
+        return str(first.get("C", ""))
+    return str(first)
+
+
+def _is_unique_violation(error: exc.IntegrityError) -> bool:
+    code = _code(error)
+    return code in ("1062", "23505") or code.startswith("UNIQUE constraint failed")
+
+
+def _is_conflict(error: exc.DBAPIError) -> bool:
+    code = _code(error)
+    # MySQL: deadlock, lock wait. MariaDB: record changed since read. PostgreSQL: class 40.
+    return code in ("1213", "1205", "1020", "40001", "40P01") or "database is locked" in code
+
+
+def _is_away(error: exc.DBAPIError) -> bool:
+    if error.connection_invalidated or isinstance(error, exc.InterfaceError):
+        return True
+    code = _code(error)
+    if code[:2] in ("08", "57", "53") and len(code) == 5:  # PostgreSQL: connection, shutdown, full
+        return True
+    known = ("1040", "1053", "2002", "2003", "2006", "2013", "1927", "1290")
+    away = ("unable to open", "disk I/O error", "disk is full", "readonly database")
+    return code in known or any(words in code for words in away)

@@ -1,0 +1,44 @@
+"""Queries on the answers kept for Idempotency-Keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import CursorResult, delete, insert, select
+from sqlalchemy.orm import Session
+
+from db_models import IdempotentRequest
+
+
+class IdempotentRequests:
+    """Queries on idempotent_requests."""
+
+    def __init__(self, session: Session) -> None:
+        """Use the session of the unit of work."""
+        self._session = session
+
+    def find(self, merchant_id: int, key: str) -> IdempotentRequest | None:
+        """What this merchant asked and was answered under this key, or None."""
+        kept = select(IdempotentRequest).where(
+            IdempotentRequest.merchant_id == merchant_id, IdempotentRequest.key == key
+        )
+        return self._session.scalars(kept).one_or_none()
+
+    def insert(self, values: Mapping[str, Any]) -> None:
+        """Keep a request and its answer."""
+        self._session.execute(insert(IdempotentRequest).values(**values))
+
+    def forget_before(self, instant: datetime, limit: int) -> int:
+        """Drop up to `limit` answers older than the instant; gives how many."""
+        old = self._session.scalars(
+            select(IdempotentRequest.id)
+            .where(IdempotentRequest.created_at < instant)
+            .order_by(IdempotentRequest.created_at)
+            .limit(limit)
+        ).all()
+        if not old:
+            return 0
+        done = self._session.execute(delete(IdempotentRequest).where(IdempotentRequest.id.in_(old)))
+        return cast("CursorResult[Any]", done).rowcount

@@ -1,0 +1,255 @@
+"""Queries on payments; the rules are in `payments.lifecycle`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import CursorResult, Select, bindparam, insert, or_, select, update
+from sqlalchemy.orm.attributes import set_committed_value
+
+from core.errors import InvalidCursor, PaymentNotFound
+from db_models import Account, Payment, PaymentStatus
+from repository.connections import Unit
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a merchant may narrow its list by; None means everything."""
+
+    status: str | None = None
+    order_id: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    text: str | None = None
+
+
+class Payments:
+    """Queries on payments."""
+
+    def __init__(self, unit: Unit, merchant: Callable[[int], Account]) -> None:
+        """Use the connection of the unit of work; `merchant` gives the account of a row id."""
+        self._unit = unit
+        self._merchant = merchant
+
+    def by_txid(self, txid: str) -> Payment:
+        """The payment with its merchant. Raises PaymentNotFound."""
+        return self._with_merchant(self._found(self.find_by_txid(txid)))
+
+    def by_txid_and_paid_elsewhere(self, txid: str) -> tuple[Payment, Payment | None]:
+        """The payment with its merchant, and which one paid its order where it was cancelled.
+
+        Two statements at most: only a cancelled payment asks for the other, with its merchant.
+        Raises PaymentNotFound.
+        """
+        payment = self._found(self.find_by_txid(txid))
+        if payment.status != PaymentStatus.CANCELLED or payment.order_id is None:
+            return self._with_merchant(payment), None
+        asked = {"merchant_id": payment.merchant_id, "order_id": payment.order_id}
+        merchant, elsewhere = self._unit.session.execute(_MERCHANT_AND_PAID_ELSEWHERE, asked).one()
+        set_committed_value(payment, "merchant", merchant)
+        return payment, elsewhere
+
+    def by_watch_code(self, watch_code: str) -> Payment:
+        """The payment this code may read, with its merchant. Raises PaymentNotFound."""
+        return self._with_merchant(self._found(self.find_by_watch_code(watch_code)))
+
+    def find_by_watch_code(self, watch_code: str) -> Payment | None:
+        """The payment this code may read, without its merchant, or None; for what is polled."""
+        found = {"watch_code": watch_code}
+        return self._unit.session.scalars(_BY_WATCH_CODE, found).one_or_none()
+
+    def by_row_ids(self, ids: Collection[int]) -> dict[int, Payment]:
+        """These payments by their row ids, without their merchants, by one statement."""
+        found = self._unit.session.scalars(select(Payment).where(Payment.id.in_(ids)))
+        return {payment.id: payment for payment in found}
+
+    def find_by_txid(self, txid: str) -> Payment | None:
+        """The payment without its merchant, or None; for what is polled."""
+        return self._unit.session.scalars(_BY_TXID, {"txid": txid}).one_or_none()
+
+    def lock_by_txid(self, txid: str) -> tuple[Payment | None, timedelta]:
+        """The payment, held until the transaction ends, and its merchant's grace; else (None, 0).
+
+        The lock only spares rivals a wasted attempt; the conditional update decides. The merchant
+        is read beside it, not held: it would be held against all of its payments.
+        """
+        grace = select(Account.grace_seconds).where(Account.id == Payment.merchant_id)
+        held = select(Payment, grace.scalar_subquery()).where(Payment.txid == txid)
+        found = self._unit.session.execute(held.with_for_update()).one_or_none()
+        if found is None:
+            return None, timedelta(0)
+        payment, seconds = found
+        return payment, timedelta(seconds=seconds or 0)
+
+    def insert(self, values: Mapping[str, Any]) -> int:
+        """Store a new payment; gives its row id."""
+        # On the table, not the class: the ORM's bulk path costs more than the statement.
+        done = self._unit.connection.execute(_INSERT, _columns(values))
+        key: Any = done.inserted_primary_key
+        return int(key[0])
+
+    def change(
+        self, payment: Payment, from_statuses: Collection[str], values: Mapping[str, Any]
+    ) -> bool:
+        """Write the values if the payment still stands as it was read; False where it moved.
+
+        On success the given object shows them too.
+        """
+        done = self._unit.connection.execute(
+            update(Payment)
+            .where(
+                Payment.id == payment.id,
+                Payment.status.in_(from_statuses),
+                Payment.sequence == payment.sequence,
+            )
+            .values(**values)
+        )
+        if cast("CursorResult[Any]", done).rowcount != 1:
+            return False
+        for name, value in values.items():
+            set_committed_value(payment, name, value)
+        return True
+
+    def live_of_order(self, merchant_id: int, order_id: str) -> Payment | None:
+        """The order's pending or confirmed payment, if it has one."""
+        live = select(Payment).where(
+            Payment.merchant_id == merchant_id, Payment.live_order_id == order_id
+        )
+        return self._unit.session.scalars(live).one_or_none()
+
+    def successor_of(self, payment_id: int) -> Payment | None:
+        """The payment that renewed this one, with its merchant, if there is one."""
+        renewed = select(Payment).where(Payment.renewed_from_id == payment_id)
+        found = self._unit.session.scalars(renewed).one_or_none()
+        return None if found is None else self._with_merchant(found)
+
+    def ids_due(self, now: datetime, limit: int) -> Sequence[int]:
+        """Ids of pending payments whose deadline has passed, oldest first, from the index alone."""
+        due = select(Payment.id).where(
+            Payment.status == PaymentStatus.PENDING, Payment.expires_at < now
+        )
+        return self._unit.session.scalars(due.order_by(Payment.expires_at).limit(limit)).all()
+
+    def lock_due(self, ids: Sequence[int], now: datetime) -> Sequence[Payment]:
+        """Of these, the ones still due, held until the transaction ends, in one fixed order."""
+        due = (
+            select(Payment)
+            .where(
+                Payment.id.in_(ids),
+                Payment.status == PaymentStatus.PENDING,
+                Payment.expires_at < now,
+            )
+            .order_by(Payment.id)
+            .with_for_update()
+        )
+        return self._unit.session.scalars(due).all()
+
+    def expire(self, ids: Sequence[int], now: datetime) -> int:
+        """Write `expired` on those of these that are still pending and due; gives how many."""
+        done = self._unit.connection.execute(
+            update(Payment)
+            .where(
+                Payment.id.in_(ids),
+                Payment.status == PaymentStatus.PENDING,
+                Payment.expires_at < now,
+            )
+            .values(
+                status=PaymentStatus.EXPIRED,
+                resolved_at=Payment.expires_at,
+                sequence=Payment.sequence + 1,
+            )
+        )
+        return cast("CursorResult[Any]", done).rowcount
+
+    def oldest_due(self, now: datetime) -> datetime | None:
+        """The deadline that has been waiting longest for the sweep; None where none waits."""
+        due = select(Payment.expires_at).where(
+            Payment.status == PaymentStatus.PENDING, Payment.expires_at < now
+        )
+        return self._unit.session.scalars(due.order_by(Payment.expires_at).limit(1)).one_or_none()
+
+    def of_merchant(
+        self, merchant_id: int, filters: Filters, after: str | None, limit: int, now: datetime
+    ) -> Sequence[Payment]:
+        """A page of the merchant's payments, newest first, after the one with this txid.
+
+        Raises InvalidCursor where the merchant has no such payment.
+        """
+        page = _filtered(select(Payment).where(Payment.merchant_id == merchant_id), filters, now)
+        if after is not None:
+            anchor = self._unit.session.scalars(
+                select(Payment.id).where(Payment.txid == after, Payment.merchant_id == merchant_id)
+            ).one_or_none()
+            if anchor is None:
+                raise InvalidCursor
+            page = page.where(Payment.id < anchor)
+        return self._unit.session.scalars(page.order_by(Payment.id.desc()).limit(limit)).all()
+
+    def _found(self, payment: Payment | None) -> Payment:
+        if payment is None:
+            raise PaymentNotFound
+        return payment
+
+    def _with_merchant(self, payment: Payment) -> Payment:
+        """The payment with its merchant: found apart, because it is mostly known already."""
+        set_committed_value(payment, "merchant", self._merchant(payment.merchant_id))
+        return payment
+
+
+# Written once: to build a statement costs more than to send it.
+_INSERT = insert(Payment.__table__)
+_BY_TXID = select(Payment).where(Payment.txid == bindparam("txid"))
+_BY_WATCH_CODE = select(Payment).where(Payment.watch_code == bindparam("watch_code"))
+_MERCHANT_AND_PAID_ELSEWHERE = (
+    select(Account, Payment)
+    .outerjoin(
+        Payment,
+        (Payment.merchant_id == Account.id)
+        & (Payment.live_order_id == bindparam("order_id"))
+        & (Payment.status == PaymentStatus.CONFIRMED),
+    )
+    .where(Account.id == bindparam("merchant_id"))
+)
+
+
+def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same values by column name, without those that are null anyway.
+
+    `metadata` is taken by the declarative base.
+    """
+    return {
+        ("metadata" if name == "details" else name): value
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def _filtered(query: Select[Payment], filters: Filters, now: datetime) -> Select[Payment]:
+    """Narrow by what is asked; a payment that is due counts as expired before that is written."""
+    due = Payment.expires_at < now
+    pending = Payment.status == PaymentStatus.PENDING
+    if filters.status == PaymentStatus.PENDING:
+        query = query.where(pending, ~due)
+    elif filters.status == PaymentStatus.EXPIRED:
+        query = query.where(or_(Payment.status == PaymentStatus.EXPIRED, pending & due))
+    elif filters.status is not None:
+        query = query.where(Payment.status == filters.status)
+    if filters.order_id is not None:
+        query = query.where(Payment.order_id == filters.order_id)
+    if filters.created_from is not None:
+        query = query.where(Payment.created_at >= filters.created_from)
+    if filters.created_to is not None:
+        query = query.where(Payment.created_at <= filters.created_to)
+    if filters.text is not None:
+        query = query.where(
+            or_(
+                Payment.description.icontains(filters.text, autoescape=True),
+                Payment.order_id == filters.text,
+                Payment.txid == filters.text,
+                Payment.end_to_end_id == filters.text,
+            )
+        )
+    return query

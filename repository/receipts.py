@@ -1,0 +1,55 @@
+"""Queries on receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from core.errors import InvalidCursor
+from db_models import Receipt
+
+
+class Receipts:
+    """Queries on receipts."""
+
+    def __init__(self, session: Session) -> None:
+        """Use the session of the unit of work."""
+        self._session = session
+
+    def find_by_end_to_end_id(self, end_to_end_id: str) -> Receipt | None:
+        """What was told under this id before, or None."""
+        told = select(Receipt).where(Receipt.end_to_end_id == end_to_end_id)
+        return self._session.scalars(told).one_or_none()
+
+    def insert(self, values: Mapping[str, Any]) -> None:
+        """Store what a bank told."""
+        self._session.execute(insert(Receipt).values(**values))
+
+    def accepted_of(self, payment_id: int) -> Receipt | None:
+        """The receipt that settled this payment, or None."""
+        settled = select(Receipt).where(Receipt.settles_payment_id == payment_id)
+        return self._session.scalars(settled).one_or_none()
+
+    def of_merchant(
+        self, merchant_id: int, verdict: str | None, after: str | None, limit: int
+    ) -> Sequence[Receipt]:
+        """A page of what banks told about the merchant's payments, newest first.
+
+        `after` is an end_to_end_id; raises InvalidCursor where the merchant has no such receipt.
+        """
+        page = select(Receipt).where(Receipt.merchant_id == merchant_id)
+        if verdict is not None:
+            page = page.where(Receipt.verdict == verdict)
+        if after is not None:
+            anchor = self._session.scalars(
+                select(Receipt.id).where(
+                    Receipt.end_to_end_id == after, Receipt.merchant_id == merchant_id
+                )
+            ).one_or_none()
+            if anchor is None:
+                raise InvalidCursor
+            page = page.where(Receipt.id < anchor)
+        return self._session.scalars(page.order_by(Receipt.id.desc()).limit(limit)).all()

@@ -1,0 +1,92 @@
+"""Queries on sign-ins. Each change is conditional: of two that meet, one wins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from db_models import SignIn
+from repository.updates import changed
+
+
+class SignIns:
+    """Queries on sign_ins."""
+
+    def __init__(self, session: Session) -> None:
+        """Use the session of the unit of work."""
+        self._session = session
+
+    def insert(self, values: Mapping[str, Any]) -> None:
+        """Store a new sign-in."""
+        self._session.execute(insert(SignIn).values(**values))
+
+    def find(self, public_id: str) -> SignIn | None:
+        """The sign-in with this id, ended or not, or None."""
+        found = select(SignIn).where(SignIn.public_id == public_id)
+        return self._session.scalars(found).one_or_none()
+
+    def rotate(self, public_id: str, spent: str, fresh: str, now: datetime) -> bool:
+        """Put a new refresh token in the place of the spent one; whether that was the present one.
+
+        Of two that present the same token one finds it present, the other does not.
+        """
+        statement = (
+            update(SignIn)
+            .where(
+                SignIn.public_id == public_id,
+                SignIn.refresh_id == spent,
+                SignIn.ended_at.is_(None),
+                SignIn.expires_at > now,
+            )
+            .values(refresh_id=fresh, previous_refresh_id=spent, rotated_at=now, seen_at=now)
+        )
+        return changed(self._session, statement) == 1
+
+    def end(self, public_id: str, now: datetime, reason: str) -> bool:
+        """End a sign-in and with it every token of its family; False where it had ended."""
+        statement = (
+            update(SignIn)
+            .where(SignIn.public_id == public_id, SignIn.ended_at.is_(None))
+            .values(ended_at=now, end_reason=reason)
+        )
+        return changed(self._session, statement) == 1
+
+    def end_all(self, account_id: int, now: datetime, reason: str, but: str | None = None) -> int:
+        """End every sign-in of an account, but one if it is named; gives how many ended."""
+        statement = update(SignIn).where(
+            SignIn.account_id == account_id, SignIn.ended_at.is_(None), SignIn.expires_at > now
+        )
+        if but is not None:
+            statement = statement.where(SignIn.public_id != but)
+        return changed(self._session, statement.values(ended_at=now, end_reason=reason))
+
+    def open_of(
+        self, account_id: int, now: datetime, after: str | None, limit: int
+    ) -> Sequence[SignIn]:
+        """An account's sign-ins that have not ended, newest first; `after` is a public id."""
+        query = select(SignIn).where(
+            SignIn.account_id == account_id, SignIn.ended_at.is_(None), SignIn.expires_at > now
+        )
+        if after is not None:
+            last = (
+                select(SignIn.id)
+                .where(SignIn.account_id == account_id, SignIn.public_id == after)
+                .scalar_subquery()
+            )
+            query = query.where(SignIn.id < last)
+        return self._session.scalars(query.order_by(SignIn.id.desc()).limit(limit)).all()
+
+    def forget_before(self, instant: datetime, limit: int) -> int:
+        """Drop up to `limit` sign-ins that ended or ran out before the instant."""
+        old = self._session.scalars(
+            select(SignIn.id)
+            .where(or_(SignIn.expires_at < instant, SignIn.ended_at < instant))
+            .limit(limit)
+        ).all()
+        if not old:
+            return 0
+        return changed(self._session, delete(SignIn).where(SignIn.id.in_(old)))

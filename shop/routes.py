@@ -1,0 +1,157 @@
+"""A shop of six products and a cart of one; *Pagar com Pix* leads to the payment page.
+
+It stands in the development profile alone.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+
+from flask import Blueprint, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_babel import lazy_gettext as _
+
+from accounts.access import DEMO_LOGIN, development_only
+from core.errors import FieldError, InvalidRequest, NotFound, OrderAlreadyHasPayment
+from core.money import plain
+from db_models import Payment
+from payments import service
+from payments.routes import settings
+from payments.schemas import NewPayment
+from repository.database import Work, in_unit_of_work
+
+bp = Blueprint("shop", __name__)
+
+ORDER_LIFETIME = timedelta(minutes=15)
+_ORDER = re.compile(r"FV-[0-9A-F]{8}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Product:
+    """One thing on the shelf; `image` is a path below static/."""
+
+    slug: str
+    name: object
+    price_centavos: int
+    image: str
+    blurb: object
+
+
+PRODUCTS = {
+    product.slug: product
+    for product in (
+        Product(
+            "cafe",
+            _("Café da serra, 250 g"),
+            3490,
+            "img/products/cafe.svg",
+            _("Torra média, notas de cacau e laranja."),
+        ),
+        Product(
+            "queijo",
+            _("Queijo meia cura, 500 g"),
+            5490,
+            "img/products/queijo.svg",
+            _("De leite cru, curado por vinte dias."),
+        ),
+        Product(
+            "mel",
+            _("Mel silvestre, 300 g"),
+            2890,
+            "img/products/mel.svg",
+            _("Das abelhas do alto da mata."),
+        ),
+        Product(
+            "pao",
+            _("Pão de fermentação lenta"),
+            1850,
+            "img/products/pao.svg",
+            _("Assado hoje cedo, casca grossa."),
+        ),
+        Product(
+            "doce",
+            _("Doce de leite, 400 g"),
+            2350,
+            "img/products/doce.svg",
+            _("Tacho de cobre, ponto de colher."),
+        ),
+        Product(
+            "caneca",
+            _("Caneca de cerâmica"),
+            6200,
+            "img/products/caneca.svg",
+            _("Feita à mão, cada uma diferente."),
+        ),
+    )
+}
+
+
+@bp.get("/")
+@development_only
+def shelf() -> ResponseReturnValue:
+    """The products."""
+    return render_template("shop/index.html", products=list(PRODUCTS.values()), home_url="/")
+
+
+@bp.get("/shop/cart/<slug>")
+@development_only
+def cart(slug: str) -> ResponseReturnValue:
+    """A cart of one, with the order's number: sending the form twice pays once."""
+    return render_template(
+        "shop/cart.html", product=_product(slug), order=_new_order(), home_url="/"
+    )
+
+
+@bp.post("/shop/orders")
+@development_only
+def order() -> ResponseReturnValue:
+    """Create the order's payment and take the shopper to its page."""
+    product = _product(request.form.get("product", ""))
+    number = request.form.get("order") or _new_order()
+    if not _ORDER.fullmatch(number):
+        raise InvalidRequest([FieldError("order", "is not an order number of this shop")])
+    asked = NewPayment.model_validate(
+        {
+            "value": plain(product.price_centavos),
+            "description": str(product.name),
+            "order_id": number,
+            "metadata": {"product": product.slug},
+        }
+    )
+    try:
+        txid = in_unit_of_work(lambda work: _pay(work, asked, number).txid)
+    except OrderAlreadyHasPayment:
+        txid = in_unit_of_work(lambda work: _live(work, number).txid)
+    lang = request.args.get("lang")
+    query = f"?lang={lang}" if lang in ("en", "pt-BR") else ""
+    return redirect(f"{request.script_root}/payments/pix/{txid}{query}", 303)
+
+
+def _pay(work: Work, asked: NewPayment, number: str) -> Payment:
+    merchant = work.accounts.by_login(DEMO_LOGIN)
+    service.explain_live_order(work, merchant, number)
+    return service.create(
+        work, merchant, asked, ttl=ORDER_LIFETIME, location_base=settings().location_base
+    )
+
+
+def _live(work: Work, number: str) -> Payment:
+    merchant = work.accounts.by_login(DEMO_LOGIN)
+    live = work.payments.live_of_order(merchant.id, number)
+    if live is None:
+        raise NotFound
+    return live
+
+
+def _new_order() -> str:
+    return f"FV-{secrets.token_hex(4).upper()}"
+
+
+def _product(slug: str) -> Product:
+    product = PRODUCTS.get(slug)
+    if product is None:
+        raise NotFound("This shop has no such product.")
+    return product

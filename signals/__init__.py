@@ -1,0 +1,1 @@
+"""First signs of fraud: counted, shown to the merchant, never judged."""

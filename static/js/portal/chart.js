@@ -1,0 +1,131 @@
+// The last thirty days as bars, by uPlot: the server's still drawing stands until this one does.
+/* global uPlot */
+const DAY_SECONDS = 86_400;
+const HEIGHT = 220;
+
+let drawing = null;
+
+function reais(centavos, options = {}) {
+  const language = document.documentElement.lang;
+  const form = { style: "currency", currency: "BRL", ...options };
+  return new Intl.NumberFormat(language, form).format(centavos / 100);
+}
+
+// Days are counted in UTC, whatever the zone: they are names of days here, not instants.
+function dayAt(seconds, form) {
+  const language = document.documentElement.lang;
+  const options = { ...form, timeZone: "UTC" };
+  return new Intl.DateTimeFormat(language, options).format(new Date(seconds * 1000));
+}
+
+function colours() {
+  const style = getComputedStyle(document.documentElement);
+  const named = (name) => style.getPropertyValue(name).trim();
+  return { bar: named("--action"), line: named("--line"), ink: named("--ink-soft") };
+}
+
+function options(room, counts) {
+  const { bar, line, ink } = colours();
+  const font = "12px system-ui, sans-serif";
+  return {
+    width: room.clientWidth,
+    height: HEIGHT,
+    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
+    padding: [12, 0, 0, 0],
+    cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
+    legend: { show: false },
+    scales: {
+      x: { range: (_u, least, most) => [least - DAY_SECONDS / 2, most + DAY_SECONDS / 2] },
+      y: { range: (_u, _least, most) => [0, Math.max(most, 100) * 1.08] },
+    },
+    axes: [
+      {
+        stroke: ink,
+        font,
+        grid: { show: false },
+        ticks: { show: false },
+        size: 30,
+        gap: 8,
+        space: 64,
+        values: (_u, days) => days.map((at) => dayAt(at, { day: "numeric", month: "short" })),
+        incrs: [DAY_SECONDS, 2 * DAY_SECONDS, 5 * DAY_SECONDS, 7 * DAY_SECONDS, 10 * DAY_SECONDS],
+      },
+      {
+        stroke: ink,
+        font,
+        grid: { stroke: line, width: 1 },
+        ticks: { show: false },
+        size: 68,
+        space: 44,
+        values: (_u, amounts) =>
+          amounts.map((one) => reais(one, { notation: "compact", maximumFractionDigits: 1 })),
+      },
+    ],
+    series: [
+      {},
+      {
+        stroke: bar,
+        fill: bar,
+        width: 0,
+        points: { show: false },
+        paths: uPlot.paths.bars({ size: [0.66, 26], radius: 0.22 }),
+      },
+    ],
+    hooks: { setCursor: [(plot) => tell(plot, room, counts)] },
+  };
+}
+
+// What the pointed-at day brought, beside its bar.
+function tell(plot, room, counts) {
+  const tip = room.querySelector(".chart__tip");
+  const { idx, left } = plot.cursor;
+  if (idx === null || idx === undefined || left < 0) {
+    tip.hidden = true;
+    return;
+  }
+  const [at, amount] = [plot.data[0][idx], plot.data[1][idx]];
+  tip.replaceChildren();
+  const day = document.createElement("span");
+  day.textContent = dayAt(at, { weekday: "short", day: "numeric", month: "short" });
+  const sum = document.createElement("strong");
+  sum.textContent = `${reais(amount)} · ${counts[idx]}`;
+  tip.append(day, sum);
+  tip.hidden = false;
+  const x = plot.valToPos(at, "x") + plot.bbox.left / devicePixelRatio;
+  const most = room.clientWidth - tip.offsetWidth - 4;
+  tip.style.left = `${Math.max(4, Math.min(x - tip.offsetWidth / 2, most))}px`;
+}
+
+function draw(room) {
+  const days = JSON.parse(room.dataset.days);
+  const data = [
+    days.map(([day]) => Date.parse(`${day}T00:00:00Z`) / 1000),
+    days.map(([, centavos]) => centavos),
+  ];
+  const tip = document.createElement("p");
+  tip.className = "chart__tip";
+  tip.hidden = true;
+  tip.setAttribute("aria-hidden", "true");
+  room.replaceChildren(tip);
+  drawing?.destroy();
+  drawing = new uPlot(options(room, days.map(([, , count]) => count)), data, room);
+  room.dataset.drawn = "";
+}
+
+const resized = new ResizeObserver(([entry]) => {
+  const width = Math.round(entry.contentRect.width);
+  if (drawing !== null && width > 0 && Math.abs(width - drawing.width) > 1) {
+    drawing.setSize({ width, height: HEIGHT });
+  }
+});
+const scheme = window.matchMedia("(prefers-color-scheme: dark)");
+
+/** Draw the chart that is in `root`, if one is, and follow its width and the colour scheme. */
+export function drawChart(root) {
+  const room = root.querySelector("[data-chart]");
+  if (room === null || typeof uPlot === "undefined") return;
+  draw(room);
+  resized.disconnect();
+  resized.observe(room);
+  scheme.onchange = () => draw(room);
+}

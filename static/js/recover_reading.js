@@ -1,0 +1,57 @@
+// Reading codes in the browser itself, so that a picture need not leave the device.
+const SIDE_MAX = 2_500;
+const QUALITY = 0.9;
+const CODES_MAX = 8;
+
+async function detector() {
+  if (!("BarcodeDetector" in window)) return null;
+  try {
+    const formats = await window.BarcodeDetector.getSupportedFormats();
+    return formats.includes("qr_code")
+      ? new window.BarcodeDetector({ formats: ["qr_code"] })
+      : null;
+  } catch {
+    return null;
+  }
+}
+
+const ready = detector();
+
+/** Whether this browser reads QR codes by itself. */
+export async function canReadHere() {
+  return (await ready) !== null;
+}
+
+/** The texts of the codes in a picture or a video's frame; none where the browser cannot say. */
+export async function textsIn(source) {
+  const reader = await ready;
+  if (reader === null) return [];
+  try {
+    const image = source instanceof Blob ? await createImageBitmap(source) : source;
+    const codes = await reader.detect(image);
+    if (source instanceof Blob) image.close();
+    return [...new Set(codes.map((code) => code.rawValue).filter(Boolean))].slice(0, CODES_MAX);
+  } catch {
+    return [];
+  }
+}
+
+/** The same picture in fewer bytes where it has more than `bytesMax`; as it is where it cannot. */
+export async function smaller(picture, bytesMax) {
+  if (picture.size <= bytesMax) return picture;
+  try {
+    const image = await createImageBitmap(picture);
+    const scale = Math.min(1, SIDE_MAX / Math.max(image.width, image.height));
+    const canvas = document.createElement("canvas");
+    canvas.width = Math.round(image.width * scale);
+    canvas.height = Math.round(image.height * scale);
+    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+    image.close();
+    const drawn = await new Promise((done) => {
+      canvas.toBlob(done, "image/jpeg", QUALITY);
+    });
+    return drawn ?? picture;
+  } catch {
+    return picture;
+  }
+}

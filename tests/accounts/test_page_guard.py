@@ -1,0 +1,138 @@
+"""Pages for those who signed in: strangers are led to the sign-in, other roles are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from flask import Flask, g, jsonify
+
+from accounts.access import (
+    acting_account,
+    acting_admin,
+    acting_payer,
+    page_guard,
+    signed_in_merchant,
+)
+from repository.database import reading
+from tests.accounts.people import Person, bearer
+from tests.support.service import close_app, ready_app
+
+PAGE = {"Accept": "text/html"}
+
+
+@pytest.fixture
+def app(settings, clock) -> Iterator[Flask]:
+    """The service with a page and an answer for each role, as other doors have them."""
+    app = ready_app(settings, clock)
+
+    def page(role):
+        @page_guard(role)
+        def view() -> object:
+            with reading() as work:
+                return jsonify(login=acting_account(work).login, row=g.account_id)
+
+        return view
+
+    def answer(acting):
+        def view() -> object:
+            with reading() as work:
+                return jsonify(login=acting(work).login)
+
+        return view
+
+    acts = {"merchant": signed_in_merchant, "payer": acting_payer, "admin": acting_admin}
+    for role, acting in acts.items():
+        app.add_url_rule(f"/for/{role}", f"page-{role}", page(role))
+        app.add_url_rule(f"/as/{role}", f"as-{role}", answer(acting))
+    app.add_url_rule("/for/all", "page-all", page_guard()(lambda: "everybody"))
+    yield app
+    close_app(app)
+
+
+@pytest.fixture
+def everybody(app):
+    """One person of each role."""
+    people = {role: Person(app, login) for role, login in (("merchant", "alice"), ("payer", "bob"))}
+    for role, person in people.items():
+        person.sign_up(role=role)
+    root = Person(app, "root")
+    made = app.test_cli_runner().invoke(
+        args=["accounts", "create", "root", "--role", "admin", "--password-stdin"],
+        input=f"{root.password}\n",
+    )
+    assert made.exit_code == 0, made.output
+    return {**people, "admin": root}
+
+
+def test_each_role_sees_its_own_pages_and_no_other(everybody):
+    """By cookie, as browsers come, and by token."""
+    for role, person in everybody.items():
+        browser = person.enter()
+        header = person.bearer()
+        for asked in everybody:
+            expected = 200 if asked == role else 403
+            assert browser.get(f"/for/{asked}", headers=PAGE).status_code == expected
+            assert browser.get(f"/as/{asked}").status_code == expected
+            assert person.get(f"/as/{asked}", header).status_code == expected
+        assert browser.get("/for/all", headers=PAGE).text == "everybody"
+        assert browser.get(f"/for/{role}").get_json()["login"] == person.login
+
+
+def test_a_stranger_is_led_to_the_sign_in_and_back(app, everybody):
+    """With the whole address, filters and all."""
+    stranger = app.test_client()
+    answer = stranger.get("/for/merchant?state=paid&q=ol%C3%A1%26x", headers=PAGE)
+    assert answer.status_code == 303
+    to = urlsplit(answer.headers["Location"])
+    assert (to.path, to.netloc) == ("/login", "")
+    wished = parse_qs(to.query)["next"][0]
+    fields = {"username": "alice", "password": everybody["merchant"].password, "next": wished}
+    entered = stranger.post("/api/login", data=fields, headers=PAGE)
+    assert entered.status_code == 303
+    assert stranger.get(entered.headers["Location"], headers=PAGE).status_code == 200
+    assert "q=ol%C3%A1%26x" in entered.headers["Location"]
+
+
+def test_without_credentials_nobody_acts_as_the_demo_merchant_here(app):
+    """Its convenience is for creating payments by curl, not for the portal."""
+    for role in ("merchant", "payer", "admin"):
+        answer = app.test_client().get(f"/as/{role}")
+        assert (answer.status_code, answer.get_json()["code"]) == (401, "unauthorized")
+    assert app.test_client().get("/payments/pix").status_code == 200
+
+
+def test_whom_a_request_is_for_is_asked_once(app, everybody):
+    """The page and what it shows cost one statement together for that."""
+    from sqlalchemy import event
+
+    from repository.database import ledger
+
+    header = everybody["merchant"].bearer()
+    with app.app_context():
+        engines = {ledger().engine, ledger().reading_engine}
+    asked: list[str] = []
+
+    def hear(_connection, _cursor, statement, _parameters, _context, _many):
+        if statement.upper().startswith(("SELECT", "INSERT", "UPDATE", "DELETE")):
+            asked.append(statement)
+
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", hear)
+    try:
+        assert app.test_client().get("/for/merchant", headers=header).status_code == 200
+        assert len(asked) == 1, asked
+        asked.clear()
+        made = app.test_client().post("/payments/pix", json={"value": 1}, headers=header)
+        assert made.status_code == 201
+        assert len(asked) <= 4, asked
+        asked.clear()
+        key = everybody["merchant"].key("payments:write", "payments:read")["key"]
+        asked.clear()
+        assert app.test_client().get("/payments/pix", headers=bearer(key)).status_code == 200
+        assert len([one for one in asked if "accounts" in one]) == 1, asked
+        assert not any(one.upper().startswith(("INSERT", "UPDATE")) for one in asked), asked
+    finally:
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", hear)

@@ -1,0 +1,166 @@
+"""The sign-in and sign-up pages, and Swagger UI's Authorize, in a browser without internet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.accounts.people import PASSWORD
+from tests.browser.visits import DESKTOP, NARROW, PHONE
+from tests.support.browser import NewContext, axe_violations
+from tests.support.service import ServiceProcess
+
+LOOKS = {"phone": PHONE, "narrow": NARROW, "desktop": DESKTOP}
+# The status of a refused form is told to the console by the browser itself.
+EXPECTED_COMPLAINT = "Failed to load resource"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    """The service in the development profile, with Alice in it."""
+    folder = tmp_path_factory.mktemp("pages")
+    with ServiceProcess(folder, SIGN_UPS_PER_ADDRESS_MAX=1000, SIGN_IN_TRIES_MAX=1000) as running:
+        body = json.dumps({"username": "alice", "password": PASSWORD}).encode()
+        head = {"Content-Type": "application/json"}
+        assert running.request("POST", "/users/", body, head)[0] == 201
+        yield running
+
+
+@pytest.fixture
+def open_page(new_context: NewContext, service: ServiceProcess) -> Iterator[Any]:
+    """Open a path: open_page("/login", **look) → page. Nothing outside is asked, nothing fails."""
+    asked: list[str] = []
+    complaints: list[str] = []
+
+    def begin(path: str, **look: Any) -> Page:
+        page: Page = new_context(**look).new_page()
+        page.set_default_timeout(10_000)
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "console",
+            lambda said: complaints.append(said.text) if said.type == "error" else None,
+        )
+        page.goto(service.url + path)
+        return page
+
+    yield begin
+    own = urlsplit(service.url).netloc
+    outside = [url for url in asked if urlsplit(url).netloc not in (own, "")]
+    assert asked
+    assert outside == []
+    assert [one for one in complaints if EXPECTED_COMPLAINT not in one] == []
+
+
+def enter(page: Page, password: str = PASSWORD) -> None:
+    """Fill the sign-in form and send it."""
+    page.get_by_label("Usuário").fill("alice")
+    page.get_by_label("Senha", exact=True).fill(password)
+    page.locator("main button[type=submit]").last.click()
+
+
+def fits(page: Page) -> bool:
+    """Whether nothing lies beyond the right edge."""
+    return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("look", LOOKS)
+def test_the_pages_are_accessible_in_every_state(open_page, look, scheme):
+    """As they open, after a mistake, and for whoever is signed in already."""
+    page = open_page("/login", **LOOKS[look], color_scheme=scheme)
+    states = ["sign in"]
+    assert axe_violations(page) == []
+    assert fits(page)
+    enter(page, "not the password")
+    expect(page.get_by_role("alert")).to_have_text("Usuário ou senha não conferem.")
+    assert axe_violations(page) == []
+    page.get_by_role("link", name="Criar conta").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Criar conta")
+    assert axe_violations(page) == []
+    assert fits(page)
+    page.get_by_label("Usuário").fill("alice")
+    page.get_by_label("Senha", exact=True).fill("12345678")
+    page.get_by_role("button", name="Criar conta").click()
+    field = page.get_by_label("Usuário")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_have_accessible_description("Este usuário já existe. Escolha outro.")
+    assert axe_violations(page) == []
+    assert fits(page)
+    states.append("sign up")
+    assert states == ["sign in", "sign up"]
+
+
+def test_signing_in_and_out_by_keyboard_alone(open_page, service):
+    """Tab, type, Enter: where the page leads, and back to nobody."""
+    page = open_page("/login?next=/users/me/", **DESKTOP)
+    page.get_by_label("Usuário").focus()
+    page.keyboard.type("alice")
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/users/me/")
+    assert json.loads(page.locator("body").inner_text())["username"] == "alice"
+    cookies = {one["name"]: one for one in page.context.cookies()}
+    assert cookies["access_token"]["httpOnly"] is True
+    assert cookies["csrf_access_token"]["httpOnly"] is False
+    page.goto(service.url + "/login")
+    expect(page.get_by_text("Você já entrou como alice.")).to_be_visible()
+    assert axe_violations(page) == []
+    page.get_by_role("button", name="Sair").click()
+    page.wait_for_url("**/login")
+    expect(page.get_by_text("Você já entrou")).to_have_count(0)
+    assert "access_token" not in {one["name"] for one in page.context.cookies()}
+
+
+def test_somebody_new_signs_up_without_javascript(open_page):
+    """The whole way, in English, where scripts do not run."""
+    page = open_page("/signup?next=/users/me/&lang=en", **PHONE, java_script_enabled=False)
+    page.get_by_label("Username").fill("bob")
+    page.get_by_label("Pay", exact=False).first.check()
+    page.get_by_label("Password", exact=True).fill("a password of his")
+    page.get_by_role("button", name="Create account").click()
+    page.wait_for_url("**/users/me/")
+    assert json.loads(page.locator("body").inner_text())["role"] == "payer"
+
+
+def test_the_password_can_be_looked_at_before_it_is_sent(open_page):
+    """A long one is typed wrongly; whoever is alone may look."""
+    page = open_page("/login", **PHONE)
+    field = page.locator("#password")
+    page.get_by_label("Usuário").fill("alice")
+    field.fill(PASSWORD)
+    button = page.get_by_role("button", name="Mostrar a senha")
+    expect(button).to_have_attribute("aria-pressed", "false")
+    button.click()
+    expect(field).to_have_attribute("type", "text")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    assert axe_violations(page) == []
+    button.click()
+    expect(field).to_have_attribute("type", "password")
+
+
+def test_swagger_uis_authorize_takes_login_and_password(open_page, service):
+    """A developer's first steps, with nothing from outside: Authorize, try, see who one is."""
+    page = open_page("/docs", **DESKTOP)
+    page.get_by_role("button", name="Authorize").first.click()
+    form = page.locator(".auth-container", has_text="OAuth2, password")
+    form.locator("#oauth_username").fill("alice")
+    form.locator("#oauth_password").fill(PASSWORD)
+    form.get_by_role("button", name="Apply given OAuth2 credentials").click()
+    expect(form.get_by_role("button", name="Remove authorization")).to_be_visible()
+    page.get_by_role("button", name="Close").last.click()
+    route = page.locator(".opblock", has_text="Who am I").first
+    route.locator(".opblock-summary").click()
+    route.get_by_role("button", name="Try it out").click()
+    with page.expect_response("**/users/me/") as waited:
+        route.get_by_role("button", name="Execute").click()
+    answer = waited.value
+    assert answer.request.headers["authorization"].startswith("Bearer ey")
+    assert (answer.status, answer.json()["username"]) == (200, "alice")
+    expect(route.locator(".live-responses-table")).to_contain_text('"username": "alice"')

@@ -1,0 +1,193 @@
+"""Sessions: seen, ended one by one, and all at once with the password."""
+
+from __future__ import annotations
+
+import pytest
+
+from accounts import passwords, service, sign_ins
+from core.errors import Unauthorized
+from repository.database import in_unit_of_work, reading
+from tests.accounts.people import PASSWORD, Person, actions, bearer, open_sign_ins
+
+FRESH = "another horse battery"
+
+
+def sessions(person, header):
+    """The account's open sessions."""
+    answer = person.get("/api/sessions", header)
+    assert answer.status_code == 200
+    return answer.get_json()["data"]
+
+
+def change(person, header, **body):
+    """Change the password as a program."""
+    fields = {"current_password": PASSWORD, "new_password": FRESH, **body}
+    return person.post("/users/me/password", json=fields, headers=header)
+
+
+def test_the_list_says_where_from_and_which_one_asks(alice, clock):
+    """Alice looks for the one that is not hers."""
+    program = alice.bearer()
+    clock.advance(seconds=5)
+    browser = alice.app.test_client()
+    body = {"login": "alice", "password": PASSWORD}
+    agent = {"User-Agent": "Mozilla/5.0 (X11) é"}
+    browser.post(
+        "/api/login", json=body, headers=agent, environ_overrides={"REMOTE_ADDR": "192.0.2.7"}
+    )
+    newest, oldest = sessions(alice, program)
+    assert (newest["channel"], newest["current"]) == ("cookie", False)
+    assert (newest["address"], newest["user_agent"]) == ("192.0.2.7", "Mozilla/5.0 (X11) ?")
+    assert (oldest["channel"], oldest["current"]) == ("token", True)
+    assert oldest["created_at"] == "2026-11-20T15:00:00.000Z"
+    assert browser.get("/api/sessions").get_json()["data"][0]["current"] is True
+
+
+def test_one_session_is_ended_and_the_others_stay(alice):
+    """The telephone that was left in a taxi."""
+    phone, till = alice.tokens(), alice.tokens()
+    lost = next(one for one in sessions(alice, bearer(phone["access_token"])) if one["current"])
+    client = alice.app.test_client()
+    header = bearer(till["access_token"])
+    assert client.delete(f"/api/sessions/{lost['id']}", headers=header).status_code == 200
+    assert alice.get("/users/me/", bearer(phone["access_token"])).status_code == 401
+    refreshed = alice.ask_tokens(grant_type="refresh_token", refresh_token=phone["refresh_token"])
+    assert refreshed.status_code == 401
+    assert alice.get("/users/me/", header).status_code == 200
+
+
+def test_all_the_others_are_ended_at_once(alice):
+    """And the one that asks stays; by an API key none is left."""
+    for _ in range(3):
+        alice.tokens()
+    header = alice.bearer()
+    client = alice.app.test_client()
+    ended = client.delete("/api/sessions", headers=header)
+    assert (ended.status_code, ended.get_json()["ended_sessions"]) == (200, 3)
+    assert [one["current"] for one in sessions(alice, header)] == [True]
+    key = bearer(alice.key("account:write")["key"])
+    assert client.delete("/api/sessions", headers=key).get_json()["ended_sessions"] == 2
+    assert open_sign_ins(alice.app) == 0
+
+
+def test_another_password_ends_every_other_session(alice):
+    """Whoever knew the old one is out; whoever changed it stays in; programs' keys go on."""
+    key = alice.key("payments:read")
+    spied, own = alice.tokens(), alice.tokens()
+    answer = change(alice, bearer(own["access_token"]))
+    assert (answer.status_code, answer.get_json()["ended_sessions"]) == (200, 2)
+    assert alice.get("/users/me/", bearer(spied["access_token"])).status_code == 401
+    assert alice.get("/users/me/", bearer(own["access_token"])).status_code == 200
+    assert alice.get("/payments/pix", bearer(key["key"])).status_code == 200
+    assert alice.ask_tokens().status_code == 401
+    assert alice.ask_tokens(username="alice", password=FRESH).status_code == 200
+    assert "password.changed" in actions(alice.app, "alice")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"current_password": "wrong"}, "current_password"),
+        ({"new_password": "x" * 7}, "new_password"),
+        ({"new_password": PASSWORD}, "new_password"),
+        ({"new_password": "x" * 257}, "new_password"),
+        ({"user": "bob"}, "user"),
+    ],
+)
+def test_a_refused_change_changes_nothing(alice, body, field):
+    """The old password, and every session, is as before."""
+    header = alice.bearer()
+    answer = change(alice, header, **body)
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.get_json()["errors"]] == [field]
+    assert alice.get("/users/me/", header).status_code == 200
+    assert alice.ask_tokens().status_code == 200
+
+
+def test_the_password_must_not_become_the_login(app):
+    """The same rule as at sign-up."""
+    alice = Person(app, "alice-of-the-cheese")
+    alice.sign_up()
+    answer = change(alice, alice.bearer(), new_password="alice-of-the-cheese")
+    assert answer.status_code == 400
+
+
+def test_the_same_password_from_another_keyboard_is_the_same(app):
+    """An accent is one character on one keyboard and two on another (NIST SP 800-63B)."""
+    ines = Person(app, "ines", password="maçã com açúcar")
+    ines.sign_up()
+    decomposed = "mac\u0327a\u0303 com ac\u0327u\u0301car"
+    assert ines.ask_tokens(username="ines", password=decomposed).status_code == 200
+    assert ines.ask_tokens(username="ines", password="maca com acucar").status_code == 401
+
+
+def test_a_sign_in_that_was_checked_before_the_change_does_not_outlive_it(alice, monkeypatch):
+    """Between checking a password and writing the row another request changes it."""
+    checked = sign_ins.checked
+
+    def change_meanwhile(login, password):
+        found = checked(login, password)
+        assert found is not None
+        monkeypatch.setattr(sign_ins, "checked", checked)
+        with alice.app.app_context():
+            fresh = passwords.hashed(FRESH)
+            in_unit_of_work(
+                lambda work: service.set_password(work, found, found.password_hash, fresh)
+            )
+        return found
+
+    monkeypatch.setattr(sign_ins, "checked", change_meanwhile)
+    assert alice.ask_tokens().status_code == 401
+    assert open_sign_ins(alice.app) == 0
+
+
+def test_of_two_changes_that_meet_one_wins(alice):
+    """The second was asked by whoever knew a password that is no more."""
+    with alice.app.app_context():
+        with reading() as work:
+            account = work.accounts.by_login("alice")
+
+        def change_to(fresh):
+            hashed = passwords.hashed(fresh)
+            in_unit_of_work(
+                lambda work: service.set_password(work, account, account.password_hash, hashed)
+            )
+
+        change_to("first horse battery")
+        with pytest.raises(Unauthorized):
+            change_to("second horse battery")
+    assert alice.ask_tokens(username="alice", password="first horse battery").status_code == 200
+
+
+def test_a_hash_made_with_other_costs_is_renewed_at_the_next_sign_in(alice):
+    """Costs grow over the years; nobody is asked to change the password for that."""
+    from argon2 import PasswordHasher
+
+    old = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    with alice.app.app_context():
+        in_unit_of_work(
+            lambda work: work.accounts.change(
+                work.accounts.by_login("alice").id, {"password_hash": old}
+            )
+        )
+        assert alice.ask_tokens().status_code == 200
+        with reading() as work:
+            kept = work.accounts.by_login("alice").password_hash
+    assert kept is not None
+    assert "m=19456,t=2,p=1" in kept
+    assert alice.ask_tokens().status_code == 200
+
+
+def test_ended_sessions_are_forgotten_after_a_month_and_open_ones_are_not(alice, clock):
+    """The table does not grow for ever, and nobody is signed out by tidying."""
+    alice.tokens()
+    keep = alice.tokens()
+    client = alice.app.test_client()
+    client.delete("/api/sessions", headers=bearer(keep["access_token"]))
+    with alice.app.app_context():
+        clock.advance(days=29)
+        assert sign_ins.forget_old(clock.now()) == 0
+        clock.advance(days=1, seconds=1)
+        assert sign_ins.forget_old(clock.now()) == 1
+        clock.advance(days=30)
+        assert sign_ins.forget_old(clock.now()) == 1

@@ -1,0 +1,167 @@
+"""Two processes on one database: what one of them ends opens nothing at the other, at once."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from http.cookies import SimpleCookie
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from core.clock import SystemClock
+from tests.accounts.people import PASSWORD, bearer
+from tests.support.service import ServiceProcess, close_app, ready_app, settings_for
+
+FRESH = "another horse battery"
+JSON = {"Content-Type": "application/json"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def post(process: ServiceProcess, path: str, body: Any, headers: Any = None) -> tuple[int, Any]:
+    """POST JSON to one process; the status and the parsed answer."""
+    raw = json.dumps(body).encode()
+    status, answer, _ = process.request("POST", path, raw, {**JSON, **(headers or {})})
+    return status, json.loads(answer)
+
+
+def tokens(process: ServiceProcess, **form: str) -> tuple[int, Any]:
+    """The OAuth2 form to one process."""
+    fields = form or {"username": "alice", "password": PASSWORD}
+    status, answer, _ = process.request("POST", "/token", urlencode(fields).encode(), FORM)
+    return status, json.loads(answer)
+
+
+def me(process: ServiceProcess, token: str) -> int:
+    """The status of asking who one is."""
+    return process.request("GET", "/users/me/", headers=bearer(token))[0]
+
+
+@pytest.fixture
+def two(
+    any_database_url: str, serve: Callable[..., ServiceProcess], tmp_path: Path
+) -> tuple[ServiceProcess, ServiceProcess]:
+    """Two processes on one database; Alice signed up at the first."""
+    first = serve(DATABASE_URL=any_database_url, instance=tmp_path / "one")
+    # The tokens name their issuer, so both are the same service to the outside.
+    second = serve(DATABASE_URL=any_database_url, instance=tmp_path / "two", PUBLIC_URL=first.url)
+    status, _ = post(first, "/users/", {"username": "alice", "password": PASSWORD})
+    assert status == 201
+    return first, second
+
+
+def test_what_one_process_ends_the_other_refuses_at_once(two):
+    """No time lies between: both are asked one right after the other, before and after."""
+    first, second = two
+    _, own = tokens(first)
+    header = bearer(own["access_token"])
+
+    # A key, in use at the other process up to the moment it is revoked.
+    status, key = post(first, "/api/keys", {"scopes": ["payments:read"]}, header)
+    assert status == 201
+    for process in two:
+        assert process.request("GET", "/payments/pix", headers=bearer(key["key"]))[0] == 200
+    assert first.request("DELETE", f"/api/keys/{key['id']}", headers=header)[0] == 200
+    for process in two:
+        assert process.request("GET", "/payments/pix", headers=bearer(key["key"]))[0] == 401
+
+    # A sign-out at the one.
+    _, other = tokens(second)
+    assert [me(process, other["access_token"]) for process in two] == [200, 200]
+    status, _ = post(first, "/api/logout", {}, bearer(other["access_token"]))
+    assert status == 200
+    assert [me(process, other["access_token"]) for process in two] == [401, 401]
+
+    # A refresh token that was rotated at both and comes again at the first.
+    _, stolen = tokens(first)
+    spent = {"grant_type": "refresh_token", "refresh_token": stolen["refresh_token"]}
+    status, next_one = tokens(second, **spent)
+    assert status == 200
+    status, last = tokens(
+        first, grant_type="refresh_token", refresh_token=next_one["refresh_token"]
+    )
+    assert (status, me(second, last["access_token"])) == (200, 200)
+    assert tokens(second, **spent)[0] == 401
+    assert [me(process, last["access_token"]) for process in two] == [401, 401]
+    ended = {"grant_type": "refresh_token", "refresh_token": last["refresh_token"]}
+    assert [tokens(process, **ended)[0] for process in two] == [401, 401]
+
+    # The password: every session but the one that changes it.
+    spies = [tokens(process)[1]["access_token"] for process in two]
+    body = {"current_password": PASSWORD, "new_password": FRESH}
+    status, answer = post(second, "/users/me/password", body, header)
+    assert (status, answer["ended_sessions"]) == (200, 2)
+    for process in two:
+        assert [me(process, spy) for spy in spies] == [401, 401]
+        assert me(process, own["access_token"]) == 200
+        assert tokens(process)[0] == 401
+
+
+def test_a_browsers_cookies_open_both_processes(two):
+    """Behind one proxy a visit goes to either; the CSRF token holds at both."""
+    first, second = two
+    raw = json.dumps({"login": "alice", "password": PASSWORD}).encode()
+    request = first.request("POST", "/api/login", raw, JSON)
+    assert request[0] == 200
+    answer = json.loads(request[1])
+    jar = SimpleCookie()
+    jar["access_token"] = answer["access_token"]
+    cookie = {"Cookie": jar.output(header="", sep=";").strip()}
+    assert second.request("GET", "/users/me/", headers=cookie)[0] == 200
+    assert post(second, "/payments/pix", {"value": 1}, cookie)[0] == 403
+    csrf = {**cookie, "X-CSRF-TOKEN": answer["csrf_token"]}
+    assert post(second, "/payments/pix", {"value": 1}, csrf)[0] == 201
+    assert post(second, "/api/logout", {}, csrf)[0] == 200
+    assert first.request("GET", "/users/me/", headers=cookie)[0] == 401
+
+
+def test_the_demo_merchants_password_is_printed_and_opens_the_portals_sign_in(
+    serve: Callable[..., ServiceProcess], tmp_path: Path
+):
+    """Whoever starts it the first time can look at everything at once; the file is theirs alone."""
+    process = serve()
+    kept = process.instance / "demo_password"
+    assert kept.stat().st_mode & 0o077 == 0
+    password = kept.read_text().strip()
+    assert _said(process, f"(demo, {password})")
+    status, answer = post(process, "/api/login", {"login": "demo", "password": password})
+    assert (status, answer["user"]["role"]) == (200, "merchant")
+    assert me(process, answer["access_token"]) == 200
+
+
+def test_in_production_the_start_says_how_the_first_account_is_made(
+    serve: Callable[..., ServiceProcess], tmp_path: Path
+):
+    """Nobody is made by itself there, and an empty sign-in page explains nothing."""
+    environment: dict[str, Any] = {
+        "APP_ENV": "production",
+        "PUBLIC_URL": "https://shop.example",
+        "DATABASE_URL": f"sqlite:///{tmp_path}/balcao.sqlite3",
+    }
+    app = ready_app(
+        settings_for(environment["DATABASE_URL"], tmp_path, app_env="production"), SystemClock()
+    )
+    try:
+        process = serve(**environment)
+        assert _said(process, "accounts create LOGIN")
+        process.kill()
+        made = app.test_cli_runner().invoke(
+            args=["accounts", "create", "ana", "--password-stdin"], input=f"{PASSWORD}\n"
+        )
+        assert made.exit_code == 0, made.output
+        again = serve(**environment)
+        assert _said(again, "Balcão is open")
+        assert "accounts create LOGIN" not in again.log()
+    finally:
+        close_app(app)
+
+
+def _said(process: ServiceProcess, words: str) -> bool:
+    """Whether the process says this within ten seconds."""
+    limit = time.monotonic() + 10
+    while words not in process.log() and time.monotonic() < limit:
+        time.sleep(0.05)
+    return words in process.log()

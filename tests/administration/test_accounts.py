@@ -1,0 +1,280 @@
+"""Accounts: found, looked at, disabled at once and everywhere, and let in again."""
+
+from __future__ import annotations
+
+import html
+import re
+from datetime import timedelta
+
+import pytest
+
+from accounts import service
+from core.errors import Conflict
+from db_models import Account
+from repository.database import in_unit_of_work
+from tests.accounts.people import actions, audit_rows, bearer
+from tests.db.tables import NOON, Tables
+from tests.portal.signing import PASSWORD, make_account, sign_in
+from tests.support.service import close_app, ready_app, settings_for
+
+HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)>'
+
+
+def logins(page: str) -> list[str]:
+    """The logins of a list, from the top."""
+    return re.findall(r'class="person__login">([^<]+)<', page)
+
+
+def account_row(login: str, role: str = "payer", **changes: object) -> dict[str, object]:
+    """A row of `accounts`."""
+    return {
+        "public_id": login.encode().hex().rjust(32, "0")[-32:],
+        "login": login,
+        "role": role,
+        "name": login.title(),
+        "city": "Recife",
+        "pix_key": f"{login}@example.com" if role == "merchant" else None,
+        "grace_seconds": 0,
+        "created_at": NOON,
+        **changes,
+    }
+
+
+@pytest.fixture
+def key(alice):
+    """An API key of Alice's, as its programs send it."""
+    made = alice.client.post("/api/keys", json={}, headers={"X-CSRF-TOKEN": alice.token})
+    assert made.status_code == 201
+    return bearer(made.get_json()["key"])
+
+
+def test_the_list_says_who_there_is(root, alice, tables):
+    """By login; role, name, last sign-in and state of each."""
+    page = root.get("/admin/accounts").text
+    assert logins(page) == sorted(row.login for row in tables.rows("SELECT login FROM accounts"))
+    assert "Loja de Alice" in page
+    bob = page[page.index(">bob<") : page.index(">demo<")]
+    assert "Pagador" in bob
+    assert "nunca entrou" in bob
+    alices = page[page.index(">alice<") : page.index(">bob<")]
+    assert "Lojista" in alices
+    assert "entrou em" in alices
+
+
+def test_a_role_narrows_and_so_does_the_beginning_of_a_login(root, tables):
+    """The beginning exactly: in this case of letters, with what means something to LIKE."""
+    for login in ("mara", "Mara", "maria", "mar_x", "mar%y", "ma", "zmar"):
+        if "%" not in login:
+            tables.insert(Account, account_row(login))
+    assert logins(root.get("/admin/accounts?q=mar").text) == ["mar_x", "mara", "maria"]
+    assert logins(root.get("/admin/accounts?q=mar_").text) == ["mar_x"]
+    assert logins(root.get("/admin/accounts?q=mar%25").text) == []
+    assert logins(root.get("/admin/accounts?q=Mara").text) == ["Mara"]
+    assert logins(root.get("/admin/accounts?role=admin").text) == ["rita", "root"]
+    assert logins(root.get("/admin/accounts?role=admin&q=ro").text) == ["root"]
+    assert "Nenhuma conta com estes filtros." in root.get("/admin/accounts?q=nobody").text
+
+
+@pytest.mark.mysql
+@pytest.mark.postgres
+@pytest.mark.parametrize("engine", ["mysql", "postgres"])
+def test_the_beginning_of_a_login_means_the_same_on_every_engine(
+    fresh_database, tmp_path, clock, engine
+):
+    """Servers order letters by their own rules; a prefix is a prefix."""
+    url = fresh_database(engine)
+    app = ready_app(settings_for(url, tmp_path), clock)
+    tables = Tables(url)
+    for login in ("mara", "Mara", "maria", "mar_x", "mar-x", "ma", "zmar", "m-ara"):
+        tables.insert(Account, account_row(login))
+    make_account(app, "root", "admin")
+    root = sign_in(app, "root")
+    try:
+        found = set(logins(root.get("/admin/accounts?q=mar").text))
+        assert found == {"mara", "maria", "mar_x", "mar-x"}
+        assert logins(root.get("/admin/accounts?q=mar_").text) == ["mar_x"]
+        everybody = {row.login for row in tables.rows("SELECT login FROM accounts")}
+        assert set(logins(root.get("/admin/accounts").text)) == everybody
+    finally:
+        close_app(app)
+
+
+@pytest.mark.parametrize("query", ["", "role=payer", "q=p"])
+def test_the_list_is_paged_without_gap_or_copy(root, tables, query):
+    """60 payers and some others: each is met once, and the filters go along."""
+    tables.insert(Account, *[account_row(f"p{number:03}") for number in range(60)])
+    path: str | None = f"/admin/accounts?{query}"
+    found, pages = [], 0
+    while path:
+        page = root.get(path).text
+        found += logins(page)
+        pages += 1
+        link = re.search(r'rel="next" href="([^"]+)"', page)
+        path = html.unescape(link[1]) if link else None
+    assert pages == 3
+    assert found == sorted(set(found))
+    assert {f"p{number:03}" for number in range(60)} <= set(found)
+
+
+@pytest.mark.parametrize("query", ["role=boss", "after=x", "q=" + "x" * 65, "q=%00"])
+def test_what_no_form_sends_is_a_clear_400(root, query):
+    """Hand-made addresses are told what is wrong with them."""
+    assert root.get(f"/admin/accounts?{query}").status_code == 400
+
+
+@pytest.mark.parametrize("there", ["x", "0" * 32, "%00"])
+def test_an_account_that_is_not_there_is_a_404(root, there):
+    """Looked at, disabled or enabled."""
+    assert root.get(f"/admin/accounts/{there}").status_code == 404
+    assert root.post(f"/admin/accounts/{there}/disable").status_code == 404
+
+
+def test_one_accounts_page_says_what_it_has_and_did(root, alice, key, client, app, id_of):
+    """Keys by their beginning and scopes, sessions, what was done; no secret among it."""
+    assert client.get("/payments/pix", headers=key).status_code == 200
+    with app.app_context():
+        app.extensions["balcao_key_uses"].write()
+    page = root.get(f"/admin/accounts/{id_of('alice')}").text
+    token = key["Authorization"].removeprefix("Bearer ")
+    assert f"<code>{token[: len('balcao_test_') + 4]}…</code>" in page
+    assert token not in page
+    assert "payments:read, payments:write" in page
+    assert "usada em" in page
+    assert "127.0.0.1" in page
+    assert page.index("key.created") < page.index("session.started") < page.index("account.created")
+    assert "argon2" not in page
+    assert alice.token not in page
+
+
+def test_disabling_ends_sessions_and_keys_at_once_and_leaves_its_trace(
+    app, root, alice, key, client, id_of
+):
+    """The answer is given before anything else may come in by them."""
+    there = f"/admin/accounts/{id_of('alice')}"
+    assert "Sim, desativar alice" in root.get(there).text
+    answer = root.post(f"{there}/disable")
+    assert (answer.status_code, answer.location) == (303, f"{there}?done=disabled")
+    assert alice.get("/portal").status_code == 303
+    assert client.get("/payments/pix", headers=key).status_code == 401
+    again = client.post("/token", data={"username": "alice", "password": PASSWORD})
+    assert again.status_code == 401
+    [disabled] = [row for row in audit_rows(app, "root") if row.action == "account.disabled"]
+    assert (disabled.subject, disabled.address) == ("alice", "127.0.0.1")
+    assert "sessions.ended" in actions(app, "alice")
+    page = root.get(answer.location).text
+    assert "Conta desativada" in page
+    assert "account.disabled" in page
+    assert "Sim, ativar alice" in page
+    assert "Sim, desativar" not in page
+
+
+def test_enabling_lets_the_keys_in_again_but_no_session(app, root, alice, key, client, id_of):
+    """Whoever was signed in proves again who it is."""
+    there = f"/admin/accounts/{id_of('alice')}"
+    root.post(f"{there}/disable")
+    assert root.post(f"{there}/enable").location == f"{there}?done=enabled"
+    assert client.get("/payments/pix", headers=key).status_code == 200
+    assert alice.get("/portal").status_code == 303
+    assert sign_in(app, "alice").get("/portal").status_code == 200
+    assert actions(app, "root")[-2:] == ["account.disabled", "account.enabled"]
+
+
+def test_doing_it_twice_is_done_once(app, root, id_of):
+    """Two administrators press at the same moment: one deed, no error."""
+    there = f"/admin/accounts/{id_of('alice')}"
+    for verb in ("disable", "disable", "enable", "enable"):
+        assert root.post(f"{there}/{verb}").status_code == 303
+    assert actions(app, "root")[-2:] == ["account.disabled", "account.enabled"]
+
+
+def test_an_administrator_does_not_disable_itself(app, root, id_of, tables):
+    """Somebody must be left who can let the others in again."""
+    there = f"/admin/accounts/{id_of('root')}"
+    assert "Sim, desativar" not in root.get(there).text
+    answer = root.post(f"{there}/disable")
+    assert answer.status_code == 409
+    assert "A própria conta não se desativa" in answer.text
+    assert root.get("/admin").status_code == 200
+    assert tables.rows("SELECT login FROM accounts WHERE disabled_at IS NOT NULL") == []
+    assert root.post(f"/admin/accounts/{id_of('rita')}/disable").status_code == 303
+
+    def itself(work):
+        own = work.accounts.by_login("root")
+        service.disable(work, own, own)
+
+    with app.app_context(), pytest.raises(Conflict):
+        in_unit_of_work(itself)
+
+
+@pytest.mark.parametrize("verb", ["disable", "enable"])
+def test_a_form_without_the_token_changes_nothing(root, id_of, tables, verb):
+    """Another site's page must not be able to press the button."""
+    tables.change("UPDATE accounts SET disabled_at = created_at WHERE login = 'bob'")
+    for login in ("alice", "bob"):
+        there = f"/admin/accounts/{id_of(login)}/{verb}"
+        assert root.client.post(there, data={"csrf_token": "forged"}).status_code in (401, 403)
+        assert root.client.post(there).status_code == 403
+        assert root.client.get(there).status_code == 405
+    rows = tables.rows("SELECT login FROM accounts WHERE disabled_at IS NOT NULL")
+    assert [row.login for row in rows] == ["bob"]
+
+
+def test_the_terminal_does_the_same(app, alice, root, id_of):
+    """`flask accounts disable` and the page share what is done."""
+    run = app.test_cli_runner().invoke
+    assert run(args=["accounts", "disable", "alice"]).exit_code == 0
+    assert alice.get("/portal").status_code == 303
+    assert "Sim, ativar alice" in root.get(f"/admin/accounts/{id_of('alice')}").text
+    assert run(args=["accounts", "disable", "alice"]).exit_code == 0
+    assert actions(app, "alice").count("account.disabled") == 1
+    assert run(args=["accounts", "enable", "alice"]).exit_code == 0
+    assert sign_in(app, "alice").get("/portal").status_code == 200
+
+
+def test_what_one_process_disables_the_other_refuses_at_once(any_database_url, tmp_path, clock):
+    """Two apps on one database, each with what it had just seen in its memory."""
+    settings = settings_for(any_database_url, tmp_path)
+    first, second = ready_app(settings, clock), ready_app(settings, clock)
+    try:
+        make_account(first, "alice")
+        make_account(first, "root", "admin")
+        alice, root = sign_in(second, "alice"), sign_in(first, "root")
+        made = alice.client.post("/api/keys", json={}, headers={"X-CSRF-TOKEN": alice.token})
+        key = bearer(made.get_json()["key"])
+        for app in (first, second):
+            assert app.test_client().get("/payments/pix", headers=key).status_code == 200
+        assert alice.get("/portal").status_code == 200
+        rows = Tables(any_database_url).rows("SELECT public_id FROM accounts WHERE login = 'alice'")
+        there = f"/admin/accounts/{rows[0].public_id}"
+        assert root.post(f"{there}/disable").status_code == 303
+        for app in (second, first):
+            assert app.test_client().get("/payments/pix", headers=key).status_code == 401
+        assert alice.get("/portal").status_code == 303
+        assert root.post(f"{there}/enable").status_code == 303
+        assert second.test_client().get("/payments/pix", headers=key).status_code == 200
+        assert alice.get("/portal").status_code == 303
+    finally:
+        close_app(first)
+        close_app(second)
+
+
+def test_what_a_merchant_calls_itself_is_text(root, tables, id_of):
+    """In the list, on its page and beside money that was refused."""
+    tables.change("UPDATE accounts SET name = :name WHERE login = 'alice'", name=HOSTILE)
+    tables.change(
+        "INSERT INTO receipts (end_to_end_id, bank_payment_id, merchant_id, amount_centavos,"
+        " paid_at, told_at, verdict, reason) SELECT 'E1', 'x', id, 100, created_at, created_at,"
+        " 'refused', 'amount-mismatch' FROM accounts WHERE login = 'alice'"
+    )
+    for path in ("/admin", "/admin/accounts", f"/admin/accounts/{id_of('alice')}"):
+        page = root.get(path).text
+        assert "<script>alert" not in page
+        assert "<img src=x" not in page
+        assert "&lt;script&gt;alert(1)" in page, path
+
+
+def test_old_dates_carry_their_year(root, tables, id_of):
+    """The last sign-in of an account that nobody uses is not *this* November's."""
+    old = NOON - timedelta(days=800)
+    tables.change("UPDATE accounts SET created_at = :at WHERE login = 'bob'", at=str(old)[:26])
+    assert f"{old:%Y-%m-%d}T" in root.get(f"/admin/accounts/{id_of('bob')}").text

@@ -1,0 +1,163 @@
+"""The network partner of the bank's tests: a real HTTP server that signs charges and takes notices.
+
+The bank knows the service by HTTP alone, so its tests need something real on the other side that
+can also be slow, wrong, or away at a given moment.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from werkzeug.serving import make_server
+from werkzeug.wrappers import Request, Response
+
+from core import br_code, jws
+from core.clock import rfc3339
+from core.ids import new_txid
+from core.signatures import verify
+
+PAYEE_KEY = "123e4567-e12b-12d3-a456-426655440000"
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A confirmation as it arrived: bytes and headers untouched."""
+
+    message_id: str
+    signature: str
+    timestamp: str
+    body: bytes
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """The body as JSON."""
+        members: dict[str, Any] = json.loads(self.body)
+        return members
+
+
+@dataclass
+class ServiceDouble:
+    """Charges at `/qr/v2/<token>`, their keys at `/qr/v2/jwks`, and the confirmation door.
+
+    `answers` are taken one by one for confirmations (the last one stays); an answer is a status,
+    or a pair of status and problem code. `hold` makes every confirmation wait that long.
+    """
+
+    secret: str
+    answers: list[int | tuple[int, str]] = field(default_factory=lambda: [200])
+    hold_seconds: float = 0.0
+    charges: dict[str, Callable[[], Response]] = field(default_factory=dict)
+    notices: list[Notice] = field(default_factory=list)
+    fetched: Counter[str] = field(default_factory=Counter)
+
+    def __enter__(self) -> Self:
+        """Listen on a free port of 127.0.0.1."""
+        self.key = jws.generate_key("127.0.0.1", datetime.now(UTC))
+        self.published = [self.key]
+        self._lock = threading.Lock()
+        self._server = make_server("127.0.0.1", 0, self._application, threaded=True)
+        self.host = f"127.0.0.1:{self._server.server_port}"
+        self.url = f"http://{self.host}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def charge(self, now: datetime, **changes: Any) -> tuple[str, str]:
+        """A new charge of R$ 54,90: its BR Code and its txid; `changes` replace payload members."""
+        payload = charge_payload(now, **changes)
+        token = new_txid()
+        self.charges[token] = lambda: self.signed(payload)
+        return self.code_for(token), str(payload["txid"])
+
+    def code_for(self, token: str, host: str | None = None) -> str:
+        """The BR Code of a location of this server, or of another host."""
+        return br_code.encode_dynamic(
+            f"{host or self.host}/qr/v2/{token}", "Loja da Alice", "Recife"
+        )
+
+    def signed(self, payload: dict[str, Any], **changes: Any) -> Response:
+        """A payload as a location serves it."""
+        jku = changes.get("jku", f"{self.url}/qr/v2/jwks")
+        token = jws.sign(changes.get("key", self.key), payload, jku)
+        return Response(token, mimetype=changes.get("mimetype", "application/jose"))
+
+    def serve(self, answer: Callable[[], Response]) -> str:
+        """The BR Code of a location that answers whatever the function makes."""
+        token = new_txid()
+        self.charges[token] = answer
+        return self.code_for(token)
+
+    def _application(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        request = Request(environ)
+        with self._lock:
+            self.fetched[request.path] += 1
+        return self._answer(request)(environ, start)
+
+    def _answer(self, request: Request) -> Response:
+        if request.path == "/qr/v2/jwks":
+            keys = {"keys": [jws.public_jwk(key) for key in self.published]}
+            return Response(json.dumps(keys), mimetype="application/jwk-set+json")
+        if request.path == "/payments/pix/confirmation" and request.method == "POST":
+            return self._confirmed(request)
+        serve = self.charges.get(request.path.rpartition("/")[2])
+        return serve() if serve else Response("{}", 404, mimetype="application/problem+json")
+
+    def _confirmed(self, request: Request) -> Response:
+        body = request.get_data()
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        verify([self.secret], headers, body, datetime.now(UTC))
+        time.sleep(self.hold_seconds)
+        with self._lock:
+            self.notices.append(
+                Notice(
+                    request.headers["webhook-id"],
+                    request.headers["webhook-signature"],
+                    request.headers["webhook-timestamp"],
+                    body,
+                )
+            )
+            answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        status, code = answer if isinstance(answer, tuple) else (answer, "told")
+        problem = {"code": code, "detail": f"This is {code}."}
+        return Response(json.dumps(problem), status, mimetype="application/problem+json")
+
+
+def charge_payload(now: datetime, **changes: Any) -> dict[str, Any]:
+    """What the service signs for R$ 54,90, with members replaced or, by None, left out.
+
+    `created_at`, `seconds` and `amount` reach into the nested ones.
+    """
+    created_at = changes.pop("created_at", now - timedelta(seconds=5))
+    payload = {
+        "revisao": 0,
+        "calendario": {
+            "criacao": rfc3339(created_at),
+            "apresentacao": rfc3339(now),
+            "expiracao": changes.pop("seconds", 1800),
+        },
+        "txid": new_txid(),
+        "status": "ATIVA",
+        "valor": {"original": changes.pop("amount", "54.90")},
+        "chave": PAYEE_KEY,
+        "recebedor": {"nome": "Loja da Alice", "cidade": "Recife"},
+        **changes,
+    }
+    return {name: value for name, value in payload.items() if value is not None}

@@ -1,0 +1,393 @@
+"""Chaos: mixes are repeatable, and every scenario ends where the document says it must."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import select
+
+from bank.app import close_bank_app, create_bank_app
+from bank.chaos import other_secret
+from bank.chaos_words import DEEDS
+from bank.cli import bank_cli
+from bank.models import Notice
+from bank.scenarios import (
+    AT_THE_DEADLINE,
+    ENDINGS,
+    NEVER_TOLD,
+    PRESETS,
+    MixError,
+    Scenario,
+    draw,
+    mix_from,
+)
+from bank.settings import BankSettings, own_host
+from core.signatures import is_secret
+from tests.bank.conftest import hidden_fields
+from tests.support.service import ServiceProcess
+
+ROOT = Path(__file__).resolve().parents[2]
+ENDS_WITHIN_SECONDS = 60
+
+
+def rows_of(heading: str) -> list[list[str]]:
+    """The table under a heading of docs/chaos.md, without its head."""
+    text = (ROOT / "docs/chaos.md").read_text(encoding="utf-8")
+    section = text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| `")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+# --- mixes ---------------------------------------------------------------------------------------
+
+
+def test_the_document_lists_every_scenario_with_its_ending():
+    """A shop's tests are written from this table."""
+    told = {}
+    for name, _, payment, reason, receipt, state in rows_of("Scenarios"):
+        code = None if reason == "none" else reason.strip("`")
+        told[name.strip("`")] = (payment.strip("`"), code, receipt == "yes", state.strip("`"))
+
+    assert told == {
+        scenario.value: (e.payment, e.reason, e.is_kept_there, e.bank_state)
+        for scenario, e in ENDINGS.items()
+    }
+
+
+def test_the_document_lists_every_preset():
+    """A preset that weighs otherwise than told gives other numbers."""
+    told = {name.strip("`"): mix.strip("`") for name, mix in rows_of("As a mix")}
+
+    assert set(told) == set(PRESETS)
+    assert {n: m for n, m in told.items() if n != "hostile"} == {
+        name: mix for name, mix in PRESETS.items() if name != "hostile"
+    }
+    assert mix_from("hostile").weights == tuple((scenario, 1) for scenario in Scenario)
+
+
+def test_every_scenario_has_an_ending_and_words():
+    """A scenario without words would be played on a payer who was not told."""
+    assert set(ENDINGS) == set(Scenario)
+    assert set(DEEDS) == set(Scenario) - {Scenario.NORMAL}
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("", "above zero"),
+        ("normal=0", "above zero"),
+        ("norml=3", "none of"),
+        ("normal=-1", "whole number"),
+        ("normal=1.5", "whole number"),
+        ("normal=99999999999", "whole number"),
+        ("normal=1,normal=2", "twice"),
+        ("normal=٣", "whole number"),
+        ("x" * 501, "characters"),
+    ],
+)
+def test_a_wrong_mix_is_refused_with_the_reason(text, word):
+    """A typing error must not become a run of normal payments."""
+    with pytest.raises(MixError, match=word):
+        mix_from(text)
+
+
+def test_the_same_seed_gives_the_same_payments_in_any_order():
+    """The k-th payment's chance is its own, so threads cannot move it."""
+    mix = mix_from("realistic")
+    forward = [draw(mix, 7, number) for number in range(1, 301)]
+    backward = [draw(mix, 7, number) for number in range(300, 0, -1)][::-1]
+
+    assert forward == backward
+    assert forward != [draw(mix, 8, number) for number in range(1, 301)]
+    assert len({drawn.scenario for drawn in forward}) == len(mix.weights)
+
+
+def test_weights_are_kept_over_a_long_run():
+    """Twenty per cent are a fifth."""
+    mix = mix_from("normal=70,double=20,late=10")
+    drawn = [draw(mix, 1, number).scenario for number in range(5000)]
+
+    assert 900 < drawn.count(Scenario.DOUBLE) < 1100
+    assert 400 < drawn.count(Scenario.LATE) < 600
+
+
+def test_the_other_secret_is_a_good_one_and_another():
+    """A malformed one would fail for another reason than the wrong key."""
+    secret = "whsec_" + "A" * 44
+
+    assert is_secret(other_secret(secret))
+    assert other_secret(secret) != secret
+
+
+# --- the mix in force ----------------------------------------------------------------------------
+
+
+def scenarios_paid(bank) -> list[str]:
+    """What each payment got, in order."""
+    with bank.branch.database.reading() as session:
+        return list(session.scalars(select(Notice.scenario).order_by(Notice.id)))
+
+
+def test_payments_without_a_scenario_draw_from_the_mix_and_a_run_repeats(bank, service):
+    """The whole point of a seed: the failing run comes again."""
+    runs = []
+    for _ in range(2):
+        put = bank.client.put("/api/chaos", json={"mix": {"normal": 1, "double": 1}, "seed": 7})
+        assert put.status_code == 200, put.text
+        before = len(scenarios_paid(bank))
+        for _ in range(6):
+            assert bank.pay(service.charge(bank.clock.now(), amount="1.00")[0]).status_code == 200
+        runs.append(scenarios_paid(bank)[before:])
+
+    mix = mix_from("normal=1,double=1")
+    assert runs[0] == runs[1] == [draw(mix, 7, number).scenario for number in range(1, 7)]
+    assert bank.client.get("/api/chaos").get_json()["drawn"] == 6
+
+
+def test_payments_at_once_draw_every_number_once(any_bank, service):
+    """Two that got the same number would make the run another one."""
+    any_bank.client.put("/api/chaos", json={"mix": "normal=1,double=1,late=1", "seed": 3})
+    codes = [service.charge(any_bank.clock.now(), amount="1.00")[0] for _ in range(6)]
+
+    with ThreadPoolExecutor(6) as crowd:
+        answers = list(crowd.map(lambda code: _pay(any_bank, code), codes))
+
+    mix = mix_from("normal=1,double=1,late=1")
+    wanted = sorted(draw(mix, 3, number).scenario for number in range(1, 7))
+    assert answers == [200] * 6
+    assert sorted(scenarios_paid(any_bank)) == wanted
+
+
+def _pay(bank, code: str) -> int:
+    client = bank.app.test_client()
+    return client.post("/api/pay", json={"code": code, "pin": "1234"}).status_code
+
+
+def test_a_scenario_of_its_own_wins_over_the_mix_and_draws_nothing(bank, service):
+    """*normal* said aloud is normal."""
+    bank.client.put("/api/chaos", json={"mix": "pay-less", "seed": 1})
+
+    bank.pay(service.charge(bank.clock.now())[0], scenario="normal")
+
+    assert scenarios_paid(bank) == ["normal"]
+    assert bank.client.get("/api/chaos").get_json()["drawn"] == 0
+
+
+def test_the_mix_survives_the_bank(bank, service):
+    """It is a row: a killed bank goes on with the run."""
+    bank.client.put("/api/chaos", json={"mix": "double", "seed": 5})
+
+    again = create_bank_app(bank.branch.settings)
+    told = again.test_client().get("/api/chaos").get_json()
+    close_bank_app(again)
+
+    assert (told["mix"], told["seed"]) == ("double=1", 5)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"mix": 3}, {"mix": "x"}, {"mix": "normal", "seed": -1}, {"mix": "normal", "seed": True},
+     {"mix": "normal", "seed": "9" * 30}, {"mix": {"normal": None}}],
+)  # fmt: skip
+def test_a_mix_or_seed_that_is_none_is_refused(bank, body):
+    """Never a 500 for something a client sent."""
+    answer = bank.client.put("/api/chaos", json=body)
+
+    assert answer.status_code == 400
+    assert answer.get_json()["errors"][0]["field"] in ("mix", "seed")
+
+
+def test_the_page_sets_the_mix_and_says_what_is_wrong(bank):
+    """By hand, with the session's own token."""
+    fields = hidden_fields(bank.client.get("/chaos").text)
+
+    good = bank.client.post("/chaos", data={**fields, "preset": "realistic", "seed": "7"})
+    bad = bank.client.post("/chaos", data={**fields, "mix": "norml=1", "seed": "7"})
+    stranger = bank.client.post("/chaos", data={"preset": "hostile", "seed": "7"})
+
+    assert good.status_code == 200
+    assert "lost-once=3" in good.text
+    assert (bad.status_code, stranger.status_code) == (400, 400)
+    assert "is none of" in bad.text
+    assert bank.client.get("/api/chaos").get_json()["mix"] == PRESETS["realistic"]
+
+
+def test_the_command_sets_and_shows_the_mix(bank_url, bank):
+    """From a terminal."""
+    begun = CliRunner().invoke(bank_cli, ["chaos", "late=1", "--seed", "9", "--url", bank_url])
+    shown = CliRunner().invoke(bank_cli, ["chaos", "--url", bank_url])
+    wrong = CliRunner().invoke(bank_cli, ["chaos", "lat=1", "--url", bank_url])
+
+    assert begun.exit_code == 0, begun.output
+    assert "late=1" in shown.output
+    assert "9" in shown.output
+    assert wrong.exit_code == 2
+    assert "none of" in wrong.output
+
+
+def test_outside_development_there_is_no_chaos(bank, service):
+    """Nobody may ask a bank that is taken seriously to lie."""
+    settings = bank.branch.settings
+    serious = BankSettings(
+        settings.database_url, settings.webhook_secret, service.url, "k" * 32,
+        own_host(service.url), demo=False,
+    )  # fmt: skip
+    bank.client.put("/api/chaos", json={"mix": "pay-less", "seed": 1})
+    app = create_bank_app(serious)
+    client = app.test_client()
+    order = {"code": service.charge(bank.clock.now())[0], "pin": "1234"}
+
+    assert client.get("/chaos").status_code == 404
+    assert client.get("/doctor").status_code == 404
+    assert client.put("/api/chaos", json={"mix": "late", "seed": 1}).status_code == 404
+    assert client.post("/api/burst/session", json={"pin": "1234"}).status_code == 404
+    asked = client.post("/api/pay", json={**order, "scenario": "double"})
+    paid = client.post("/api/pay", json=order)
+    close_bank_app(app)
+    assert (asked.status_code, asked.get_json()["code"]) == (404, "chaos-is-off")
+    assert paid.get_json()["amount_centavos"] == 5490
+
+
+def test_two_notices_are_swapped(bank, service):
+    """The second payment's notice comes first, the first one's follows."""
+    first = bank.pay(service.charge(bank.clock.now())[0], scenario="out-of-order").get_json()
+    second = bank.pay(service.charge(bank.clock.now())[0], scenario="out-of-order").get_json()
+    bank.clock.advance(3)
+    bank.branch.outbox.send_due()
+
+    order = [notice.members["end_to_end_id"] for notice in service.notices]
+    assert order == [second["end_to_end_id"], first["end_to_end_id"]]
+
+
+# --- each scenario against the real service ------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory):
+    """Every scenario played once, at the same time, against one service that runs."""
+    with ServiceProcess(tmp_path_factory.mktemp("service")) as running:
+        made = {}
+        swapped = running.create(value="10.00")
+        pay(running, swapped, Scenario.OUT_OF_ORDER)
+        for scenario in Scenario:
+            near = {"expires_in": 10} if scenario in AT_THE_DEADLINE else {}
+            payment = running.create(value="10.00", **near)
+            made[scenario] = (payment, pay(running, payment, scenario))
+        for scenario in NEVER_TOLD:
+            threading.Thread(
+                target=ask_until_found, args=(running, made[scenario][0]), daemon=True
+            ).start()
+        yield running, made
+
+
+def pay(running: ServiceProcess, payment: dict, scenario: Scenario) -> dict:
+    """Pay through the bank's own door; gives the bank's answer."""
+    body = {"code": payment["pix_code"], "pin": "1234", "scenario": scenario.value,
+            "late_seconds": 2}  # fmt: skip
+    status, raw, _ = running.request(
+        "POST", "/bank/api/pay", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    assert status == 200, raw
+    return json.loads(raw)
+
+
+def ask_until_found(running: ServiceProcess, payment: dict) -> None:
+    """Press *Já paguei* as often as it does anything, until it helped."""
+    limit = time.monotonic() + ENDS_WITHIN_SECONDS
+    while time.monotonic() < limit:
+        _, raw, _ = running.request(
+            "POST", f"/payments/pix/{payment['id']}/check", b"", {"Accept": "application/json"}
+        )
+        if json.loads(raw)["status"] == "confirmed":
+            return
+        time.sleep(1)
+
+
+def statement(running: ServiceProcess) -> dict[str, tuple[str, int]]:
+    """Status and signed amount of Bia's payments at the bank, by end_to_end_id."""
+    status, raw, _ = running.request(
+        "GET",
+        "/bank/api/statement?limit=100",
+        headers={"Authorization": "Basic YmlhOjEyMzQ="},
+    )
+    assert status == 200, raw
+    return {row["id"]: (row["status"], row["amount_centavos"]) for row in json.loads(raw)["data"]}
+
+
+def receipts(running: ServiceProcess, payment: dict) -> list[tuple[str, str | None]]:
+    """Verdicts and reasons the service keeps for a payment."""
+    rows = json.loads(running.get("/payments/pix/receipts?limit=100")[1])["data"]
+    mine = [row for row in rows if row["bank_payment_id"] == payment["id"]]
+    return [(row["verdict"], row["reason"]) for row in mine]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", list(Scenario), ids=lambda scenario: scenario.value)
+def test_each_scenario_ends_as_the_document_says(played, scenario):
+    """Status and receipts at the service, state and money at the bank."""
+    running, made = played
+    payment, paid = made[scenario]
+    ending = ENDINGS[scenario]
+    kept = [("refused" if ending.reason else "accepted", ending.reason)]
+    wanted = (ending.payment, kept if ending.is_kept_there else [], ending.bank_state)
+    limit = time.monotonic() + ENDS_WITHIN_SECONDS
+    while True:
+        books = statement(running)
+        state, amount = books[paid["end_to_end_id"]]
+        found = running.payment(payment["id"])["status"], receipts(running, payment), state
+        if found == wanted or time.monotonic() > limit:
+            break
+        time.sleep(0.5)
+
+    assert found == wanted
+    asked = {Scenario.PAY_LESS: 999, Scenario.PAY_MORE: 1001}.get(scenario, 1000)
+    assert amount == -asked
+    _, raw, _ = running.request(
+        "GET", "/bank/api/statement?limit=100", headers={"Authorization": "Basic YmlhOjEyMzQ="}
+    )
+    back = [row for row in json.loads(raw)["data"] if row["kind"] == "return"]
+    returned = [e for e in ENDINGS.values() if e.bank_state == "returned"]
+    if ending.bank_state == "returned":
+        assert asked in [row["amount_centavos"] for row in back]
+    assert len(back) <= len(returned)
+
+
+@pytest.mark.slow
+def test_a_scenario_goes_on_after_the_bank_was_killed(tmp_path):
+    """What a scenario needs is in rows: the held notice comes, once, from the next process."""
+    with ServiceProcess(tmp_path) as running:
+        payment = running.create(value="10.00")
+        pay(running, payment, Scenario.LATE)
+        running.kill()
+        running.start()
+        limit = time.monotonic() + ENDS_WITHIN_SECONDS
+        while running.payment(payment["id"])["status"] != "confirmed":
+            assert time.monotonic() < limit
+            time.sleep(0.2)
+
+        assert receipts(running, payment) == [("accepted", None)]
+
+
+def test_words_of_the_page_name_no_scenario_twice():
+    """Two scenarios with the same sentence cannot be told apart by a payer."""
+    assert len(set(DEEDS.values())) == len(DEEDS)
+    assert all(re.fullmatch(r"[a-zàáâãçéêíóôõú ,:é0-9]+", text) for text in DEEDS.values())
+
+
+def test_a_service_that_is_away_stops_the_ten_copies(bank, service):
+    """Ten time-outs in a row would outlast the lease, and another worker would begin."""
+    service.answers = [503, 200]
+    bank.pay(service.charge(bank.clock.now())[0], scenario="ten-times")
+    assert len(service.notices) == 1
+    bank.clock.advance(3)
+
+    bank.branch.outbox.send_due()
+
+    assert len(service.notices) == 11

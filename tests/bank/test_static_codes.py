@@ -1,0 +1,139 @@
+"""Codes without a charge: anyone makes them, nobody signs them, and nobody is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from bank.audit import audit
+from core import br_code
+from tests.bank.conftest import hidden_fields
+from tests.bank.service_double import PAYEE_KEY
+
+FREE = br_code.encode_static(PAYEE_KEY, "Barraca", "Olinda", txid="MESA7")
+FIXED = br_code.encode_static(PAYEE_KEY, "Barraca", "Olinda", amount_centavos=1250)
+
+
+@pytest.mark.parametrize(
+    ("typed", "centavos"),
+    [("12,50", 1250), ("12,5", 1250), ("12", 1200), ("R$ 1.234,56", 123_456), ("12.50", 1250)],
+)
+def test_the_payer_types_the_amount_as_brazil_writes_it(bank, typed, centavos):
+    """First the amount, then the PIN for exactly that amount."""
+    bank.log_in()
+    asked = bank.client.get("/pay", query_string={"code": FREE}).text
+    review = bank.client.get("/pay", query_string={"code": FREE, "value": typed}).text
+
+    paid = bank.client.post("/pay", data={**hidden_fields(review), "pin": "1234"})
+
+    assert "Quanto você quer pagar?" in asked
+    assert 'name="pin"' not in asked
+    assert paid.status_code == 303
+    assert bank.balance() == 482_350 - centavos
+
+
+@pytest.mark.parametrize(
+    "typed", ["0", "-1", "1e3", "12,345", "abc", "9" * 12, "1,2,3", "\x00", "\u0661"]
+)
+def test_what_is_no_amount_is_asked_for_again(bank, typed):
+    """Beside the field, and nothing is paid."""
+    bank.log_in()
+
+    page = bank.client.get("/pay", query_string={"code": FREE, "value": typed})
+
+    assert page.status_code == 400
+    assert "Escreva o valor em reais" in page.text
+    assert "Quanto você quer pagar?" in page.text
+
+
+def test_a_static_payment_moves_money_here_and_tells_nobody(any_bank, service):
+    """The receipt says so: no shop will confirm it."""
+    any_bank.log_in()
+    review = any_bank.client.get("/pay", query_string={"code": FIXED}).text
+
+    paid = any_bank.client.post("/pay", data={**hidden_fields(review), "pin": "1234"})
+    receipt = any_bank.client.get(paid.location).text
+
+    assert "nenhuma loja é avisada" in receipt
+    assert any_bank.balance() == 482_350 - 1250
+    assert any_bank.branch.outbox.send_due() == 0
+    assert not service.notices
+    assert "código sem cobrança" in any_bank.client.get("/").text
+    assert audit(any_bank.branch.database).faults == ()
+
+
+def test_the_name_is_confirmed_once_a_bank_signed_it_for_that_key(bank, service):
+    """The code says Barraca; the bank that holds the key says Loja da Alice."""
+    bank.log_in()
+    before = bank.client.get("/pay", query_string={"code": FREE}).text
+    bank.pay(service.charge(bank.clock.now())[0])
+
+    after = bank.client.get("/pay", query_string={"code": FREE}).text
+
+    assert "não confirmado" in before
+    assert "Barraca" in before
+    assert "não confirmado" not in after
+    assert "Loja da Alice" in after
+
+
+def test_no_other_host_can_rename_a_key(bank, service):
+    """The first bank that spoke for a key is the one that speaks for it."""
+    offer = bank.branch.reader.read(service.charge(bank.clock.now())[0], bank.clock.now())
+    directory = bank.branch.reader._directory
+    directory.learn(offer.charge, "pix.evil.example", bank.clock.now())
+
+    renamed = offer.charge.__class__(**{**vars(offer.charge), "payee_name": "Charlie"})
+    directory.learn(renamed, "pix.evil.example", bank.clock.now())
+
+    assert directory.find(PAYEE_KEY).name == "Loja da Alice"
+    directory.learn(renamed, service.host, bank.clock.now())
+    assert directory.find(PAYEE_KEY).name == "Charlie"
+
+
+def test_a_static_code_cannot_pass_for_the_payment_of_a_charge(bank, service):
+    """Charlie writes the txid of Alice's charge into a code for his own key: it settles nothing."""
+    _, txid = service.charge(bank.clock.now())
+    own_key = "c0ffee00-e12b-12d3-a456-426655440000"
+    forged = br_code.encode_static(
+        own_key, "Charlie", "Recife", amount_centavos=5490, txid=txid[:25]
+    )
+
+    paid = bank.pay(forged).get_json()
+
+    assert paid["status"] == "settled"
+    assert bank.lookup(txid) == []
+    assert bank.lookup(txid[:25]) == []
+    assert bank.asked(f"/api/transfers/{paid['end_to_end_id']}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"code": FREE}, "invalid-request"),
+        ({"code": FREE, "value": "0"}, "invalid-request"),
+        ({"code": FREE, "value": True}, "invalid-request"),
+        ({"code": FREE, "value": [1]}, "invalid-request"),
+        ({"code": FIXED, "value": 1}, "amount-changed"),
+        ({"code": FREE, "value": 1, "scenario": "double"}, "code-not-payable-here"),
+        ({"code": FREE, "value": 6000}, "over-limit"),
+        ({"code": FREE, "value": 40, "payer": "dora"}, "insufficient-funds"),
+        ({"code": FREE, "value": 40, "pin": "9999"}, "pin-refused"),
+    ],
+)
+def test_a_static_payment_that_cannot_be_is_refused_by_name(bank, changes, code):
+    """The same rules as for any payment, and nothing was paid."""
+    answer = bank.client.post("/api/pay", json={"pin": "1234", **changes})
+
+    assert answer.get_json()["code"] == code
+    assert bank.balance() == 482_350
+
+
+def test_one_static_payment_sent_twice_is_paid_once(bank):
+    """The form's key works here as well."""
+    bank.log_in()
+    review = bank.client.get("/pay", query_string={"code": FIXED}).text
+    form = {**hidden_fields(review), "pin": "1234"}
+
+    answers = [bank.client.post("/pay", data=form).location for _ in range(2)]
+
+    assert answers[0] == answers[1]
+    assert bank.balance() == 482_350 - 1250

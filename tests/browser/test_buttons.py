@@ -1,0 +1,239 @@
+"""What the shopper presses: copy, share, enlarge, *Já paguei*, and the test strip's tools."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.visits import (
+    CHECKING,
+    CONFIRMED,
+    PHONE,
+    WAITING,
+    block_sockets,
+    enter_bank,
+    heading,
+    pay_at_the_bank,
+    review_path,
+    shows,
+    state_line,
+    texts_in,
+)
+
+COPY = "Copiar código Pix"
+CLIPBOARD = {"permissions": ["clipboard-read", "clipboard-write"]}
+NO_CLIPBOARD = "navigator.clipboard.writeText = () => Promise.reject(new Error('denied')); 0"
+NO_COMMAND = "document.execCommand = () => false; 0"
+
+# A device with a share sheet: it keeps what it was handed.
+SHARE_SHEET = """
+  window.shared = [];
+  navigator.canShare = (data) => data.files === undefined || data.files.length > 0;
+  navigator.share = async (data) => {
+    window.shared.push({ title: data.title, text: data.text, files: data.files?.map(
+      (file) => [file.name, file.type, file.size]) });
+  };
+"""
+
+
+def test_copying_puts_the_whole_code_on_the_clipboard_and_says_so(visit, service):
+    """Most shoppers pay on the phone that shows the page: this button is the payment."""
+    payment = service.create()
+    bob = visit(**PHONE, **CLIPBOARD)
+    page = bob.watch(payment)
+    page.get_by_role("button", name=COPY).click()
+    expect(page.get_by_role("button", name="Código copiado")).to_be_focused()
+    expect(page.locator("[data-copy-said]")).to_have_text("Código copiado")
+    assert page.evaluate("navigator.clipboard.readText()") == payment["pix_code"]
+    expect(page.get_by_role("button", name=COPY)).to_be_visible(timeout=5_000)
+
+
+def test_where_the_clipboard_is_denied_the_older_way_copies(visit, service):
+    """An app's built-in browser often has no clipboard permission."""
+    payment = service.create()
+    bob = visit(**CLIPBOARD)
+    page = bob.watch(payment)
+    page.evaluate(NO_CLIPBOARD)
+    page.get_by_role("button", name=COPY).click()
+    expect(page.locator("[data-copy-said]")).to_have_text("Código copiado")
+    assert page.evaluate("navigator.clipboard.readText()") == payment["pix_code"]
+
+
+def test_where_nothing_can_copy_the_code_is_selected_and_the_hand_is_guided(visit, service):
+    """Never "copied" when it was not: the payer would paste yesterday's code into the bank."""
+    payment = service.create()
+    bob = visit(**PHONE)
+    page = bob.watch(payment)
+    page.evaluate(NO_CLIPBOARD)
+    page.evaluate(NO_COMMAND)
+    page.get_by_role("button", name=COPY).click()
+    expect(page.locator("[data-copy-said]")).to_have_text("Segure o código e toque em Copiar")
+    expect(page.locator("[data-copy-said]")).to_be_visible()
+    expect(page.get_by_role("button", name=COPY)).to_be_focused()
+    selected = page.locator("#pix-code").evaluate(
+        "(field) => field.value.slice(field.selectionStart, field.selectionEnd)"
+    )
+    assert selected == payment["pix_code"]
+
+
+def test_the_code_is_in_a_labelled_field_and_selected_whole_on_focus(visit, service):
+    """A screen reader gets all of it, and no one drags over 150 characters."""
+    payment = service.create()
+    page = visit().watch(payment)
+    field = page.get_by_label("Código Pix (Copia e Cola)")
+    field.focus()
+    expect(field).to_have_value(payment["pix_code"])
+    assert field.get_attribute("readonly") is not None
+    assert field.evaluate("(one) => one.selectionEnd - one.selectionStart") == len(
+        payment["pix_code"]
+    )
+
+
+def test_sharing_is_offered_only_where_the_device_can(visit, service):
+    """A button that does nothing costs trust."""
+    payment = service.create()
+    plain = visit().watch(payment)
+    plain.evaluate("navigator.canShare = undefined; 0")
+    expect(plain.get_by_role("button", name="Compartilhar")).to_be_hidden()
+
+    bob = visit(**PHONE)
+    bob.page.add_init_script(SHARE_SHEET)
+    page = bob.watch(payment)
+    page.get_by_role("button", name="Compartilhar").click()
+    page.wait_for_timeout(300)
+    (shared,) = page.evaluate("window.shared")
+    assert shared["text"] == payment["pix_code"]
+    assert "Feira da Vila" in shared["title"]
+    ((name, kind, size),) = shared["files"]
+    assert (name, kind) == ("pix.png", "image/png")
+    assert size > 300
+
+
+def test_the_qr_is_enlarged_by_a_tap_and_closed_by_escape(visit, service):
+    """For the neighbour's phone across the counter."""
+    payment = service.create()
+    page = visit().watch(payment)
+    link = page.locator("[data-enlarge-qr]:visible")
+    link.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("img")).to_be_visible()
+    assert dialog.get_by_role("img").bounding_box()["width"] > 400
+    assert payment["pix_code"] in texts_in(dialog.screenshot())
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(link).to_be_focused()
+
+
+def test_i_have_paid_asks_and_tells_the_truth(visit, service):
+    """Nothing arrived: the page says so and what to expect, and neither blames nor celebrates."""
+    payment = service.create()
+    bob = visit()
+    page = bob.watch(payment)
+    page.get_by_role("button", name="Já paguei").click()
+    shows(page, CHECKING)
+    expect(state_line(page)).to_have_text("Conferindo…")
+    shows(page, WAITING)
+    truth = "Ainda não chegou, costuma levar menos de 10 s."
+    expect(state_line(page)).to_have_text(truth)
+    expect(page.locator("[data-check-note]")).to_have_text(truth)
+    expect(page.get_by_role("button", name="Já paguei")).to_be_focused()
+    assert bob.diary() == [WAITING, CHECKING, WAITING]
+    assert bob.loads == [page.url]
+    assert bob.complaints == []
+
+
+def test_after_i_have_paid_the_page_asks_more_often(visit, service):
+    """With sockets blocked too, the answer comes within about two seconds, not five."""
+    payment = service.create()
+    bob = visit()
+    block_sockets(bob.page)
+    page = bob.open(f"/payments/pix/{payment['id']}")
+    page.get_by_role("button", name="Já paguei").click()
+    expect(state_line(page)).to_contain_text("Ainda não chegou")
+    told = time.time()
+    assert service.tell(payment)[0] == 200
+    shows(page, CONFIRMED)
+    assert time.time() - told < 4
+
+
+def test_i_have_paid_finds_money_whose_notice_is_held_up(visit, service):
+    """The bank holds the notice for ten seconds; asked, it tells at once what it holds."""
+    payment = service.create()
+    bob = visit()
+    page = bob.watch(payment)
+    bank = visit().open(review_path(payment, "late"))
+    pay_at_the_bank(bank)
+    expect(heading(bank)).to_have_text("Pix enviado", timeout=15_000)
+    assert bob.diary() == [WAITING]
+    page.get_by_role("button", name="Já paguei").click()
+    shows(page, CONFIRMED)
+    assert service.payment(payment["id"])["status"] == "confirmed"
+
+
+def test_the_strip_pays_less_and_the_money_goes_back(visit, service):
+    """*Pagar menos*: refused by the service, told to the payer; the shopper's page waits on."""
+    payment = service.create(value="15.00")
+    bob = visit()
+    page = bob.watch(payment)
+    bank = _tool(page, "Pagar menos")
+    enter_bank(bank)
+    expect(bank.locator(".is-test")).to_contain_text("um centavo a menos")
+    pay_at_the_bank(bank)
+    expect(heading(bank)).to_have_text("Pix devolvido", timeout=15_000)
+    expect(bank.locator("main")).to_contain_text("O valor pago não era o da cobrança.")
+    expect(bank.locator("main")).to_contain_text("amount-mismatch (400)")
+    assert heading(page).inner_text() == WAITING
+    assert service.payment(payment["id"])["status"] == "pending"
+
+
+def test_the_strip_tells_twice_and_the_payment_is_confirmed_once(visit, service):
+    """*Duplicar aviso*: one settlement, one change of the page."""
+    payment = service.create(value="16.00")
+    bob = visit()
+    page = bob.watch(payment)
+    bank = _tool(page, "Duplicar aviso")
+    pay_at_the_bank(bank)
+    expect(heading(bank)).to_have_text("Pix confirmado", timeout=15_000)
+    shows(page, CONFIRMED)
+    page.wait_for_timeout(300)
+    assert bob.diary() == [WAITING, CONFIRMED]
+    assert service.payment(payment["id"])["sequence"] == 2
+
+
+@pytest.mark.slow
+def test_the_strip_holds_the_notice_back_and_it_still_arrives(visit, service):
+    """*Atrasar*: the bank tells ten seconds later; the page waits, then changes by itself."""
+    payment = service.create(value="17.00")
+    bob = visit()
+    page = bob.watch(payment)
+    bank = _tool(page, "Atrasar")
+    pay_at_the_bank(bank)
+    expect(heading(bank)).to_have_text("Pix enviado", timeout=15_000)
+    assert heading(page).inner_text() == WAITING
+    shows(page, CONFIRMED, seconds=20)
+    expect(heading(bank)).to_have_text("Pix confirmado", timeout=10_000)
+    assert bob.diary() == [WAITING, CONFIRMED]
+
+
+def test_the_strip_expires_the_payment_in_ten_seconds(visit, service):
+    """*Expirar em 10 s*: the clock on the page follows without a reload."""
+    payment = service.create()
+    bob = visit()
+    page = bob.watch(payment)
+    page.get_by_role("button", name="Expirar em 10 s").click()
+    figure = page.locator("[data-countdown]")
+    expect(figure).to_have_text("00:09", timeout=5_000)
+    expect(page.locator("[data-deadline]")).to_have_class("deadline deadline--near")
+    assert bob.loads == [page.url]
+
+
+def _tool(page, name):
+    """The bank's page that a tool of the strip opens in a tab of its own."""
+    strip = page.get_by_role("complementary", name="Ambiente de teste")
+    expect(strip).to_contain_text("Ambiente de teste: nenhum dinheiro real")
+    with page.context.expect_page() as opened:
+        strip.get_by_role("link", name=name).click()
+    return opened.value

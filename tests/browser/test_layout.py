@@ -1,0 +1,196 @@
+"""The page on a narrow phone, a phone, a desktop, enlarged, in the dark, and on paper."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from tests.browser.visits import (
+    BOB,
+    DESKTOP,
+    NARROW,
+    PHONE,
+    ZOOMED,
+    enter_bank,
+    heading,
+    pdf_pages,
+    review_path,
+    scrolls_sideways,
+    texts_in,
+)
+
+LOOKS = {"320px": NARROW, "phone": PHONE, "desktop": DESKTOP, "zoom-200": ZOOMED}
+SCHEMES = ["light", "dark"]
+TARGET_PX = 48
+QR_PX = 260
+A4 = {"paperWidth": 8.27, "paperHeight": 11.69}
+TILL_ROLL = {"paperWidth": 3.15, "paperHeight": 11.69, "preferCSSPageSize": False}  # 80 mm wide
+
+
+@pytest.fixture(scope="module")
+def waiting(service):
+    """A payment to look at."""
+    return service.create(
+        value="54.90", order_id="1042-look", description="Queijo meia cura, 500 g", expires_in=3600
+    )
+
+
+@pytest.fixture(scope="module")
+def longest(service):
+    """A payment whose every text is as long as it may be, without a place to break it."""
+    return service.create(
+        value="9999999999.99", order_id="P" * 64, description="Q" * 140, expires_in=2_592_000
+    )
+
+
+@pytest.fixture(scope="module")
+def paid(service):
+    """A paid payment with long texts."""
+    payment = service.create(value="1234567.89", order_id="R" * 64, description="S" * 140)
+    assert service.tell(payment, payer=BOB)[0] == 200
+    return payment
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_nothing_scrolls_sideways(visit, service, waiting, longest, paid, look):
+    """Sideways scrolling hides the amount or the button, and 320 px is a zoomed window too."""
+    bob = visit(**LOOKS[look])
+    for path in (
+        "/",
+        "/shop/cart/queijo",
+        f"/payments/pix/{waiting['id']}",
+        f"/payments/pix/{longest['id']}",
+        f"/payments/pix/{paid['id']}",
+        f"/payments/pix/{paid['id']}/receipt",
+        f"/payments/pix/{'0' * 32}",
+        "/bank/",
+        review_path(waiting),
+        review_path(longest),
+        "/docs/errors",
+    ):
+        page = bob.open(path)
+        if path.startswith("/bank"):
+            enter_bank(page)
+        for fold in page.locator("details > summary:visible").all():
+            fold.click()
+        assert scrolls_sideways(page) == [], path
+
+
+def test_large_text_alone_scrolls_nothing_sideways(visit, waiting):
+    """A browser whose letters are twice as large, as its owner set it (WCAG 1.4.4)."""
+    bob = visit(**PHONE)
+    page = bob.open(f"/payments/pix/{waiting['id']}")
+    page.evaluate("document.documentElement.style.fontSize = '200%'; 0")
+    assert scrolls_sideways(page) == []
+    expect(page.get_by_role("button", name="Copiar código Pix")).to_be_visible()
+
+
+@pytest.mark.parametrize("look", ["320px", "phone"])
+def test_on_a_phone_the_copy_button_comes_first_and_fits_a_thumb(visit, waiting, look):
+    """A phone cannot scan its own screen, so the QR is folded away and the code is one tap."""
+    bob = visit(**LOOKS[look])
+    page = bob.open(f"/payments/pix/{waiting['id']}")
+    copy = page.get_by_role("button", name="Copiar código Pix")
+    box, window = copy.bounding_box(), page.viewport_size
+    assert box["height"] >= TARGET_PX
+    assert box["width"] > window["width"] * 0.75
+    assert box["y"] + box["height"] < window["height"], "it is in sight without scrolling"
+    assert page.locator(".qr__image:visible").count() == 0
+    focusable = page.locator("#state :is(a, button, input, summary):visible")
+    assert focusable.first.inner_text().strip() == "Copiar código Pix"
+    page.get_by_text("Pagar com outro aparelho").click()
+    assert page.locator(".qr__image:visible").bounding_box()["width"] >= QR_PX
+
+
+@pytest.mark.parametrize("look", ["320px", "phone"])
+def test_on_a_phone_every_control_fits_a_thumb(visit, waiting, paid, look):
+    """Fingers are 48 px wide, whatever the designer's mouse says."""
+    bob = visit(**LOOKS[look])
+    for path in (f"/payments/pix/{waiting['id']}", f"/payments/pix/{paid['id']}", "/"):
+        page = bob.open(path)
+        small = page.evaluate(
+            """(least) => [...document.querySelectorAll(
+            "a.button, button, summary, .page-footer a, .state__help a, .shop-head a")]
+          .filter((one) => one.checkVisibility())
+          .filter((one) => one.getBoundingClientRect().height < least - 0.5)
+          .map((one) => one.outerHTML)""",
+            TARGET_PX,
+        )
+        assert small == [], path
+
+
+def test_on_a_desktop_the_qr_comes_first_and_is_large_enough(visit, waiting):
+    """The phone in the hand reads it from the screen, at a distance."""
+    page = visit(**DESKTOP).open(f"/payments/pix/{waiting['id']}")
+    qr = page.locator(".qr__image:visible")
+    copy = page.get_by_role("button", name="Copiar código Pix")
+    assert qr.count() == 1
+    assert qr.bounding_box()["width"] >= QR_PX
+    assert qr.bounding_box()["x"] + qr.bounding_box()["width"] < copy.bounding_box()["x"]
+    assert qr.bounding_box()["y"] + qr.bounding_box()["height"] < page.viewport_size["height"]
+    assert page.get_by_text("Pagar com outro aparelho").is_hidden()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("look", ["320px", "phone", "desktop"])
+def test_the_qr_on_the_screen_is_read_and_is_black_on_white(visit, waiting, look, scheme):
+    """A QR that follows the dark mode is unreadable to most banks' apps."""
+    page = visit(**LOOKS[look], color_scheme=scheme).open(f"/payments/pix/{waiting['id']}")
+    fold = page.get_by_text("Pagar com outro aparelho")
+    if fold.is_visible():
+        fold.click()
+    image = page.locator(".qr__image:visible")
+    image.evaluate("(one) => one.decode()")
+    image.evaluate("(one) => one.scrollIntoView({ block: 'center' })")
+    picture = image.screenshot()
+    pixels = Image.open(io.BytesIO(picture)).convert("L")
+    assert pixels.getpixel((4, pixels.height // 2)) == 255, "the quiet zone is white"
+    assert pixels.getextrema() == (0, 255)
+    assert texts_in(page.screenshot()) == [waiting["pix_code"]]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_receipts_qr_is_read_from_the_screen(visit, service, paid, scheme):
+    """It leads back to the receipt, so a printed one can be checked."""
+    path = f"/payments/pix/{paid['id']}/receipt"
+    page = visit(**PHONE, color_scheme=scheme).open(path)
+    page.locator(".receipt__qr").scroll_into_view_if_needed()
+    assert texts_in(page.screenshot(full_page=True)) == [service.url + path]
+
+
+@pytest.mark.parametrize("sheet", [A4, TILL_ROLL], ids=["A4", "80mm"])
+def test_the_receipt_prints_on_one_sheet_without_its_buttons(visit, service, sheet):
+    """On A4 for the files, on an 80 mm roll at the counter; ink is not spent on buttons."""
+    payment = service.create(value="54.90", order_id=f"print-{sheet['paperWidth']}")
+    assert service.tell(payment, payer=BOB)[0] == 200
+    page = visit(color_scheme="dark").open(f"/payments/pix/{payment['id']}/receipt")
+    expect(page.get_by_role("button", name="Imprimir")).to_be_visible()
+    assert pdf_pages(page, **sheet) == 1
+    page.emulate_media(media="print", color_scheme="dark")
+    for gone in (".receipt__actions", ".page-footer"):
+        expect(page.locator(gone)).to_be_hidden()
+    page.set_viewport_size({"width": round(sheet["paperWidth"] * 96) - 30, "height": 1000})
+    assert scrolls_sideways(page) == []
+    assert _colours(page) == ("rgb(0, 0, 0)", "rgb(255, 255, 255)")
+    assert texts_in(page.screenshot(full_page=True)) == [
+        f"{service.url}/payments/pix/{payment['id']}/receipt"
+    ]
+
+
+def test_less_motion_is_obeyed(visit, waiting):
+    """Whoever gets dizzy has said so to the browser."""
+    page = visit(reduced_motion="reduce").open(f"/payments/pix/{waiting['id']}")
+    moving = page.evaluate("""document.getAnimations()
+      .filter((one) => one.effect.getComputedTiming().activeDuration > 50).length""")
+    assert moving == 0
+    assert heading(page).inner_text() == "Pague com Pix"
+
+
+def _colours(page: Page) -> tuple[str, str]:
+    """The heading's colour, and the ground's."""
+    ink: str = page.evaluate("getComputedStyle(document.querySelector('.receipt__amount')).color")
+    ground: str = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    return ink, ground

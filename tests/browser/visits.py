@@ -1,0 +1,237 @@
+"""What the browser's tests share: a shopper's visit that remembers everything the page did."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import zxingcpp
+from PIL import Image
+from playwright.sync_api import ConsoleMessage, Locator, Page, WebSocket, WebSocketRoute, expect
+
+from tests.support.browser import NewContext
+from tests.support.service import ServiceProcess
+
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "device_scale_factor": 2,
+    "is_mobile": True,
+    "has_touch": True,
+}
+NARROW: dict[str, Any] = {**PHONE, "viewport": {"width": 320, "height": 640}}
+DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
+# At 200 % zoom a window of 1280 × 720 has room for half as much of everything.
+ZOOMED: dict[str, Any] = {"viewport": {"width": 640, "height": 360}, "device_scale_factor": 2}
+
+BOB = {"name": "Bob de Souza", "document": "12345678909"}
+
+WAITING = "Pague com Pix"
+CHECKING = "Conferindo se o pagamento chegou…"
+CONFIRMED = "Pagamento confirmado"
+EXPIRED = "O prazo deste código acabou"
+REFUSED = "Recebemos depois do prazo e o valor está voltando"
+CANCELLED = "A loja cancelou este pagamento"
+NOT_FOUND = "Não encontramos este pagamento"
+
+# Each heading the state region ever showed, with the wall clock's milliseconds once it is painted.
+DIARY = """() => {
+  const region = document.querySelector("#state");
+  window.diary = [];
+  const write = () => {
+    const shown = [...region.querySelectorAll("h1")].find((one) => one.checkVisibility());
+    const text = shown?.textContent.trim();
+    if (text === undefined || text === window.diary.at(-1)?.text) return;
+    const entry = { text, painted: null };
+    window.diary.push(entry);
+    requestAnimationFrame(() => setTimeout(() => {
+      entry.painted = performance.timeOrigin + performance.now();
+    }));
+  };
+  write();
+  new MutationObserver(write).observe(region, {
+    attributes: true, childList: true, subtree: true,
+  });
+}"""
+
+# What a policy forbids is told to the console by an event as well, wherever it happened.
+VIOLATIONS = """document.addEventListener("securitypolicyviolation", (event) => {
+  console.error(`policy violated: ${event.violatedDirective} ${event.blockedURI}`);
+});"""
+
+
+@dataclass
+class Visit:
+    """One open page. It remembers its complaints, its requests, and each time it was loaded."""
+
+    page: Page
+    service: ServiceProcess
+    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    loads: list[str] = field(default_factory=list)
+    heard: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.set_default_timeout(10_000)
+        self.page.add_init_script(VIOLATIONS)
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.complaints.append(f"threw {error}"))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("framenavigated", lambda frame: self.loads.append(frame.url))
+        self.page.on("websocket", self._websocket)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{message.type}: {message.text} ({message.location['url']})")
+
+    def _websocket(self, socket: WebSocket) -> None:
+        self.requests.append(socket.url)
+        socket.on("framereceived", lambda data: self.heard.append(str(data)))
+
+    @property
+    def strangers(self) -> list[str]:
+        """Requests that left the service."""
+        ours = urlsplit(self.service.url).netloc
+        return [
+            url
+            for url in self.requests
+            if urlsplit(url).scheme != "data" and urlsplit(url).netloc != ours
+        ]
+
+    def open(self, path: str, **options: Any) -> Page:
+        """Go to a page of the service."""
+        self.page.goto(self.service.url + path, **options)
+        return self.page
+
+    def watch(self, payment: dict[str, Any], query: str = "") -> Page:
+        """Open a payment's page, wait until its socket watches, and begin its diary."""
+        with self.page.expect_websocket() as opened:
+            self.open(f"/payments/pix/{payment['id']}{query}")
+        # The acknowledgement of `watch` is the first Socket.IO packet of type 3.
+        with_ack = [frame for frame in self.heard if frame.startswith("43")]
+        if not with_ack:
+            opened.value.wait_for_event(
+                "framereceived", predicate=lambda data: str(data).startswith("43")
+            )
+        self.page.evaluate(DIARY)
+        return self.page
+
+    def diary(self) -> list[str]:
+        """The headings shown since `watch`, in order."""
+        return [entry["text"] for entry in self.page.evaluate("window.diary")]
+
+    def painted_at(self, heading: str) -> float:
+        """When a heading of the diary was on the screen, in seconds since 1970."""
+        self.page.wait_for_timeout(50)  # the paint after the last change
+        shown = [one for one in self.page.evaluate("window.diary") if one["text"] == heading]
+        assert shown, f"{heading!r} is not among {self.diary()}"
+        painted: float = shown[-1]["painted"]
+        return painted / 1000
+
+
+@dataclass
+class Lifeline:
+    """A socket that can die in silence: from `cut` on, nothing passes and nobody is told."""
+
+    alive: bool = True
+
+    def cut(self) -> None:
+        """Let it die."""
+        self.alive = False
+
+    def attach(self, page: Page) -> Lifeline:
+        """Carry the page's sockets; those opened after the cut live."""
+        page.route_web_socket("**/socket.io/**", self._carry)
+        return self
+
+    def _carry(self, near: WebSocketRoute) -> None:
+        far = near.connect_to_server()
+        opened_alive = self.alive
+
+        def passes() -> bool:
+            return self.alive or not opened_alive
+
+        near.on_message(lambda message: far.send(message) if passes() else None)
+        far.on_message(lambda message: near.send(message) if passes() else None)
+
+
+def block_sockets(page: Page) -> None:
+    """Neither websocket nor long polling: a firewall that knows only plain requests."""
+    page.route("**/socket.io/**", lambda route: route.abort())
+    page.route_web_socket("**/socket.io/**", lambda socket: socket.close())
+
+
+def heading(page: Page) -> Locator:
+    """The heading on the page."""
+    return page.locator("h1:visible")
+
+
+def state_line(page: Page) -> Locator:
+    """The one line that says how things stand."""
+    return page.locator("#state-line")
+
+
+def enter_bank(bank: Page) -> None:
+    """Be Bia at the bank: where it asks who is there, she is the first of the demo's clients."""
+    expect(heading(bank).first).to_be_visible()
+    enter = bank.get_by_role("button", name="Entrar como Bia")
+    if enter.count() > 0:
+        enter.click()
+        expect(enter).to_have_count(0)
+
+
+def pay_at_the_bank(bank: Page, pin: str = "1234") -> None:
+    """Type the PIN on the bank's review page and pay."""
+    enter_bank(bank)
+    bank.get_by_label("Senha do cartão").fill(pin)
+    bank.get_by_role("button", name="Pagar R$").click()
+
+
+def review_path(payment: dict[str, Any], scenario: str = "normal") -> str:
+    """The bank's page that shows a payment before it is paid."""
+    return f"/bank/pay?{urlencode({'code': payment['pix_code'], 'scenario': scenario})}"
+
+
+def texts_in(picture: bytes) -> list[str]:
+    """What a scanner reads in a screenshot."""
+    image = Image.open(io.BytesIO(picture)).convert("L")
+    return [found.text for found in zxingcpp.read_barcodes(image)]
+
+
+def scrolls_sideways(page: Page) -> list[str]:
+    """What is wider than its room, or cut off by it; empty when all fits.
+
+    The strip's row of tools and the fields of one line may scroll by themselves.
+    """
+    found: list[str] = page.evaluate("""() => {
+      const may = "input, textarea, select, .visually-hidden, .test-strip__tools, option";
+      const wide = [...document.querySelectorAll("html, body, body *")].filter((one) =>
+        one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1 && !one.closest(may)
+        && getComputedStyle(one).display !== "inline");
+      return wide.filter((one) => !wide.some((other) => other !== one && one.contains(other)))
+        .map((one) =>
+        `${one.scrollWidth} > ${one.clientWidth}: ${one.outerHTML.slice(0, 150)}`);
+    }""")
+    return found
+
+
+def pdf_pages(page: Page, **options: Any) -> int:
+    """How many sheets of paper the page takes."""
+    session = page.context.new_cdp_session(page)
+    try:
+        answer = session.send("Page.printToPDF", {"preferCSSPageSize": False, **options})
+    finally:
+        session.detach()
+    return base64.b64decode(answer["data"]).count(b"/Type /Page\n")
+
+
+def visitor(new_context: NewContext, service: ServiceProcess, **look: Any) -> Visit:
+    """A new visit in a browser of its own."""
+    return Visit(new_context(**look).new_page(), service)
+
+
+def shows(page: Page, text: str, seconds: float = 5) -> None:
+    """Wait until the page's heading says this."""
+    expect(heading(page)).to_have_text(text, timeout=seconds * 1000)

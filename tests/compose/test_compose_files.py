@@ -1,0 +1,256 @@
+"""The container files, read: hardening that one forgotten line would undo, and no secret in sight.
+
+What needs an engine is tried by hand (docs/compose.md says what was seen).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from tests.test_tidy import NOT_PRODUCT
+
+ROOT = Path(__file__).resolve().parents[2]
+DEVELOPMENT, PRODUCTION = "docker-compose.yml", "docker-compose.production.yml"
+ONE_SHOTS = {"secrets", "migrate", "certificate"}
+PINNED = {"python:3.13-slim", "mysql:8.4", "redis:7-alpine", "nginx:1.27-alpine"}
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads Compose's own tags as what stands behind them."""
+
+
+def _plain(loader: Any, node: Any) -> Any:
+    if isinstance(node, yaml.ScalarNode):
+        return None
+    return loader.construct_sequence(node, deep=True)
+
+
+_Loader.add_constructor("!reset", _plain)
+_Loader.add_constructor("!override", _plain)
+
+
+def services(name: str) -> dict[str, dict[str, Any]]:
+    """The services of a file, by name; the ones it takes away left out."""
+    content = yaml.load((ROOT / name).read_text(encoding="utf-8"), _Loader)  # noqa: S506 - safe
+    return {key: value for key, value in content["services"].items() if value is not None}
+
+
+def whole_services() -> dict[str, dict[str, Any]]:
+    """Every service that is described in full, in one file or the other."""
+    found = services(DEVELOPMENT)
+    added = {key: value for key, value in services(PRODUCTION).items() if key not in found}
+    return {**found, **added}
+
+
+ALL = whole_services()
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_every_container_is_hardened(name: str):
+    """One container that may do everything is the way into all of them."""
+    service = ALL[name]
+
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
+    assert "privileged" not in service
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["init"] is True
+    assert service["pids_limit"] > 0
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_no_container_can_fill_the_machine(name: str):
+    """A leak or a talkative log ends one container, not the machine."""
+    service = ALL[name]
+
+    assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
+    assert service["logging"] == {
+        "driver": "json-file",
+        "options": {"max-size": "10m", "max-file": "3"},
+    }
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_nobody_is_root(name: str):
+    """By the service's own line, or by the last USER of the image it is built from."""
+    user = ALL[name].get("user") or user_of_stage(ALL[name]["build"]["target"])
+
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
+
+
+def user_of_stage(target: str) -> str:
+    """The last USER of a stage of the Dockerfile."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    stages = re.split(r"^FROM ", text, flags=re.M)
+    stage = next(part for part in stages if re.match(rf"\S+ AS {target}\n", part))
+    return re.findall(r"^USER (\S+)", stage, flags=re.M)[-1]
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_what_runs_is_watched_and_started_again_and_what_ends_is_not(name: str):
+    """A one-shot that is started again for ever looks like a running service."""
+    service = ALL[name]
+
+    if name in ONE_SHOTS:
+        assert "restart" not in service
+        assert "healthcheck" not in service
+    else:
+        assert service["restart"] == "unless-stopped"
+        assert service["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL")
+        assert re.fullmatch(r"\d+s", service["stop_grace_period"])
+
+
+def test_images_are_pinned_and_ours_are_never_fetched():
+    """A tag that moves breaks on a Tuesday; a name of ours is nobody's to publish."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    bases = set(re.findall(r"^FROM (\S+)", text, flags=re.M))
+    used = {service["image"] for service in ALL.values() if "build" not in service}
+
+    assert bases | used == PINNED
+    for service in ALL.values():
+        if "build" in service:
+            assert service["image"].endswith(":local")
+            assert service["pull_policy"] == "never"
+
+
+def test_development_is_published_to_this_machine_alone():
+    """A demo bank that pays anything must not be found in the café's network."""
+    published = {key: value["ports"] for key, value in ALL.items() if "ports" in value}
+
+    assert published == {"nginx": ["127.0.0.1:${PORT:-5000}:8080"]}
+
+
+def test_databases_are_on_a_network_without_a_way_out():
+    """What only the service needs, only the service reaches."""
+    content = yaml.load((ROOT / DEVELOPMENT).read_text(encoding="utf-8"), _Loader)  # noqa: S506
+    reaching = {key for key, value in ALL.items() if "data" in value.get("networks", [])}
+
+    assert content["networks"]["data"] == {"internal": True}
+    assert reaching == {"mysql", "redis", "web", "bank", "migrate"}
+    assert ALL["mysql"]["networks"] == ALL["redis"]["networks"] == ["data"]
+
+
+def test_secrets_are_paths_and_never_values():
+    """An environment is shown by `docker inspect`, written into logs and inherited by children."""
+    for name, service in ALL.items():
+        for key, value in (service.get("environment") or {}).items():
+            if re.search(r"SECRET|PASSWORD|DATABASE_URL|REDIS_URL|_KEY", key):
+                assert key.endswith("_FILE"), f"{name}: {key}"
+                assert str(value).startswith("/secrets/"), f"{name}: {key}"
+    for name in (DEVELOPMENT, PRODUCTION):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert re.findall(r"://[^/\s]*:[^/\s{]*@", text) == []
+
+
+def test_each_container_sees_its_own_secrets_alone():
+    """Whoever breaks into the simulator must not sign the service's sessions."""
+    seen = {
+        name: {volume.split(":")[0] for volume in service.get("volumes", []) if "secrets" in volume}
+        for name, service in ALL.items()
+        if name != "secrets"
+    }
+
+    assert {name: found for name, found in seen.items() if found} == {
+        "mysql": {"mysql-secrets"},
+        "redis": {"redis-secrets"},
+        "web": {"service-secrets"},
+        "migrate": {"service-secrets"},
+        "bank": {"bank-secrets"},
+    }
+    writable = [
+        volume
+        for name, service in ALL.items()
+        if name != "secrets"
+        for volume in service.get("volumes", [])
+        if "secrets" in volume and not volume.endswith(":ro")
+    ]
+    assert writable == []
+
+
+def test_the_databases_health_is_a_login_over_tcp():
+    """The server that makes MySQL's data folder answers on the socket before it is ready."""
+    mysql = ALL["mysql"]["healthcheck"]["test"][1]
+    redis = ALL["redis"]["healthcheck"]["test"][1]
+
+    assert "--host=127.0.0.1 --protocol=tcp --user=balcao" in mysql
+    assert "ping" not in mysql  # mysqladmin ping succeeds when the login is refused
+    assert "REDISCLI_AUTH" in redis
+
+
+def test_the_service_starts_after_its_migrations():
+    """Replicas that start on yesterday's schema would fail or, worse, write."""
+    waits = {name: condition["condition"] for name, condition in ALL["web"]["depends_on"].items()}
+
+    assert waits == {"migrate": "service_completed_successfully", "redis": "service_healthy"}
+    assert ALL["migrate"]["command"] == ["flask", "--app", "app", "db", "upgrade"]
+    assert ALL["migrate"]["depends_on"] == {"mysql": {"condition": "service_healthy"}}
+
+
+def test_production_has_no_demo_and_demands_its_address():
+    """The second file takes the simulator away and turns the profile of everything that is left."""
+    text = (ROOT / PRODUCTION).read_text(encoding="utf-8")
+    over = services(PRODUCTION)
+
+    assert "  bank: !reset null\n" in text
+    assert "${PUBLIC_URL:?" in text
+    for name in ("web", "migrate"):
+        assert over[name]["environment"]["APP_ENV"] == "production"
+    assert over["nginx"]["environment"]["NGINX_PROFILE"] == "production"
+    assert over["nginx"]["ports"] == ["${HTTP_PORT:-80}:8080", "${HTTPS_PORT:-443}:8443"]
+
+
+def test_nginx_trusts_no_client_and_repeats_no_post():
+    """A forged X-Forwarded-For would be believed; a repeated POST could pay twice."""
+    text = (ROOT / "docker/nginx/nginx.conf").read_text(encoding="utf-8")
+
+    assert "proxy_set_header X-Forwarded-For $remote_addr;" in text
+    assert "$proxy_add_x_forwarded_for" not in text
+    assert re.findall(r"proxy_next_upstream (.*);", text) == ["error timeout"]
+    assert ALL["web"]["environment"]["TRUSTED_PROXIES"] == 1
+
+
+def test_the_image_holds_every_part_of_the_product_and_nothing_else():
+    """A new folder that is forgotten breaks the image; a copied .env gives the secrets away."""
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    kept = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
+    product = {
+        path.name
+        for path in ROOT.iterdir()
+        if path.is_dir() and path.name not in NOT_PRODUCT and any(path.glob("*.py"))
+    }
+
+    assert rules[0] == "*"
+    assert kept == product | {
+        "*.py",
+        "requirements.txt",
+        "constraints.txt",
+        "docker",
+        "migrations",
+        "static",
+        "templates",
+        "translations",
+    }
+
+
+def test_the_document_says_what_each_service_is_for():
+    """A container nobody can explain is a container nobody dares to stop."""
+    text = (ROOT / "docs/compose.md").read_text(encoding="utf-8")
+    table = text.split("## What each service is for")[1].split("\n## ")[0]
+
+    assert set(re.findall(r"^\| `(\w+)` \|", table, flags=re.M)) == set(ALL)
+
+
+def test_the_document_names_every_variable_of_the_files():
+    """What can be set is found without reading YAML."""
+    text = (ROOT / "docs/compose.md").read_text(encoding="utf-8")
+    files = "".join((ROOT / name).read_text(encoding="utf-8") for name in (DEVELOPMENT, PRODUCTION))
+    variables = set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", files))
+
+    assert {name for name in variables if name not in text} == set()

@@ -1,0 +1,87 @@
+"""The service as several processes run it: several apps, each with an engine of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+import app as service
+from payments.sweep import Sweep
+from repository import connections
+from tests.db.tables import Tables
+from tests.support.clocks import FrozenClock
+from tests.support.service import BankInTest, close_app, ready_app, settings_for
+
+APPS = 4
+CONNECTIONS_EACH = 8
+"""A server of the usual kind lets a hundred in, and other tests run beside these."""
+
+
+@dataclass
+class Processes:
+    """Some apps on one database, and one clock for all of them."""
+
+    apps: list[Flask]
+    clock: FrozenClock
+    tables: Tables
+
+    def app(self, number: int = 0) -> Flask:
+        """One of the apps, by any number."""
+        return self.apps[number % len(self.apps)]
+
+    def bank(self, number: int = 0) -> BankInTest:
+        """A bank that tells one of them; each thread takes its own."""
+        return BankInTest(self.app(number).test_client(), self.clock)
+
+    def post(self, path: str, number: int = 0, **options: Any) -> Any:
+        """POST to one of them."""
+        return self.app(number).test_client().post(path, **options)
+
+    def create(self, **fields: Any) -> dict[str, Any]:
+        """A payment of the demo merchant's."""
+        answer = self.post("/payments/pix", json={"value": "54.90", **fields})
+        assert answer.status_code == 201, answer.text
+        payment: dict[str, Any] = answer.get_json()["payment"]
+        return payment
+
+    def sweep(self, number: int = 0) -> int:
+        """One run of one process's sweep, its grace over; gives how many it expired."""
+        with self.app(number).app_context():
+            return Sweep.starting_at(self.clock.now(), timedelta(0)).run()
+
+    def status(self, txid: str, number: int = 0) -> dict[str, Any]:
+        """What a poll is answered."""
+        answer = self.app(number).test_client().get(f"/payments/pix/{txid}/status")
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.get_json()
+        return body
+
+
+@pytest.fixture
+def processes(
+    any_database_url: str,
+    tmp_path: Path,
+    clock: FrozenClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Processes]:
+    """Four apps on one new database, once for each engine."""
+
+    def few_connections(url: str, green: bool) -> dict[str, Any]:
+        options = connections.engine_options(url, green)
+        return {**options, "pool_size": CONNECTIONS_EACH, "max_overflow": 0, "pool_timeout": 30}
+
+    monkeypatch.setattr(service, "engine_options", few_connections)
+    settings = settings_for(any_database_url, tmp_path)
+    with ExitStack() as closing:
+        apps = []
+        for _ in range(APPS):
+            apps.append(ready_app(settings, clock))
+            closing.callback(close_app, apps[-1])
+        yield Processes(apps, clock, Tables(any_database_url))

@@ -1,0 +1,109 @@
+"""A connection that dies, or that cannot be had, is the bank's 503: try again, nothing happened."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from functools import partial
+
+import pytest
+import sqlalchemy as sa
+
+import app as service
+from db_models.base import db
+from repository import connections
+from tests.db.crowd import at_once
+from tests.support.plugin import SERVERS
+from tests.support.service import BankInTest, close_app, ready_app, settings_for
+
+
+def unavailable(answer):
+    """Whether the caller was told to come again."""
+    told = (answer.status_code, answer.json["code"]) == (503, "service-unavailable")
+    return told and int(answer.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize("lost", [ConnectionResetError, BrokenPipeError, TimeoutError])
+@pytest.mark.parametrize("statement", ["SELECT", "UPDATE", "INSERT INTO receipts"])
+def test_a_connection_reset_under_a_statement_is_a_503_and_changes_nothing(
+    processes, lost, statement
+):
+    """A driver that lets the socket's own error through must not turn it into a 500."""
+    payment = processes.create()
+    body = processes.bank().body(payment)
+
+    def lose(_connection, _cursor, sent, *_more):
+        if sent.startswith(statement):
+            raise lost
+
+    with processes.app().app_context():
+        engines = list(db.engines.values())
+    for engine in engines:
+        sa.event.listen(engine, "before_cursor_execute", lose)
+    try:
+        assert unavailable(processes.bank().tell(body))
+        if statement == "SELECT":
+            client = processes.app().test_client()
+            assert unavailable(client.get(f"/payments/pix/{payment['id']}/status"))
+    finally:
+        for engine in engines:
+            sa.event.remove(engine, "before_cursor_execute", lose)
+    assert processes.tables.receipts(payment["id"]) == []
+    assert processes.status(payment["id"])["status"] == "pending"
+    answers = at_once([partial(processes.bank().tell, body) for _ in range(8)])
+    assert sorted(answer.json["duplicate"] for answer in answers) == [False] + [True] * 7
+
+
+@pytest.mark.parametrize("any_database_url", SERVERS, indirect=True)
+def test_connections_that_the_server_closed_meanwhile_are_replaced(processes, any_database_url):
+    """A night without a payment, a firewall that forgets: the first payer must not notice."""
+    payment = processes.create()
+    name = sa.make_url(any_database_url).database
+    if processes.tables.engine.dialect.name == "mysql":
+        mine = "SELECT id FROM information_schema.processlist WHERE db = :name"
+        mine += " AND id <> CONNECTION_ID()"
+        for row in processes.tables.rows(mine, name=name):
+            processes.tables.change(f"KILL {int(row.id)}")
+    else:
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
+        processes.tables.rows(f"{ended} AND pid <> pg_backend_pid()", name=name)
+    _wait_until_closed(processes, name)
+    assert processes.bank().confirm(payment).status_code == 200
+    assert processes.status(payment["id"])["status"] == "confirmed"
+
+
+def _wait_until_closed(processes, name):
+    """Both servers only ask a connection to end: one that dies after its ping is another story."""
+    if processes.tables.engine.dialect.name == "mysql":
+        others = "SELECT id FROM information_schema.processlist WHERE db = :name"
+        others += " AND id <> CONNECTION_ID()"
+    else:
+        others = "SELECT pid FROM pg_stat_activity WHERE datname = :name"
+        others += " AND pid <> pg_backend_pid()"
+    limit = time.monotonic() + 10
+    while processes.tables.rows(others, name=name) and time.monotonic() < limit:
+        time.sleep(0.02)
+    assert not processes.tables.rows(others, name=name)
+
+
+def test_when_every_connection_is_taken_the_caller_is_told_to_come_again(
+    fresh_database, tmp_path, clock, monkeypatch
+):
+    """Overload is not an error of ours to hide: 503 at once, and a 200 as soon as there is room."""
+
+    def one_connection(url, green):
+        options = connections.engine_options(url, green)
+        return {**options, "pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}
+
+    monkeypatch.setattr(service, "engine_options", one_connection)
+    app = ready_app(settings_for(fresh_database("sqlite"), tmp_path), clock)
+    client = app.test_client()
+    bank = BankInTest(client, clock)
+    with ExitStack() as closing:
+        closing.callback(close_app, app)
+        payment = client.post("/payments/pix", json={"value": 10}).get_json()["payment"]
+        body = bank.body(payment)
+        with app.app_context(), db.engine.connect():
+            answer = at_once([partial(bank.tell, body)])[0]
+        assert unavailable(answer)
+        assert bank.tell(body).get_json()["duplicate"] is False

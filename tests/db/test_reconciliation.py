@@ -1,0 +1,426 @@
+"""Reconciliation: windows are walked by one process at a time, and neither skip nor hammer."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from contextlib import ExitStack
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+import sqlalchemy as sa
+
+from core.clock import rfc3339
+from core.errors import DatabaseUnavailable
+from db_models import Payment, Reconciliation
+from payments import bank_client, lifecycle, reconciliation
+from payments.reconciliation import IN_FLIGHT, OVERLAP, TURN, Reconciler
+from repository.database import unit_of_work
+from tests.db.conftest import Processes
+from tests.db.tables import NOON, Tables, payment_row
+from tests.support.asked_bank import AskedBank
+from tests.support.service import close_app, ready_app, settings_for
+
+INTERVAL = timedelta(seconds=15)
+
+
+@pytest.fixture
+def asked(clock, monkeypatch):
+    """The bank behind BANK_URL; nobody has asked it before."""
+    monkeypatch.setattr(bank_client, "_asked", bank_client._Recently(0))
+    monkeypatch.setattr(bank_client, "_complained", bank_client._Recently(3600))
+    monkeypatch.setattr(bank_client, "_standing", bank_client._Standing())
+    with AskedBank(clock) as bank:
+        yield bank
+
+
+@pytest.fixture
+def two(any_database_url, tmp_path, clock, asked):
+    """Two processes on one new database, once for each engine."""
+    settings = settings_for(any_database_url, tmp_path, bank_url=asked.url)
+    with ExitStack() as closing:
+        apps = []
+        for _ in range(2):
+            apps.append(ready_app(settings, clock))
+            closing.callback(close_app, apps[-1])
+        yield Processes(apps, clock, Tables(any_database_url))
+
+
+class Job:
+    """One process's reconciliation, as its scheduler calls it."""
+
+    def __init__(self, processes, number=0):
+        self._app = processes.app(number)
+        self._reconciler = Reconciler(INTERVAL)
+
+    def run(self):
+        """One run; gives how many payments it settled."""
+        with self._app.app_context():
+            return self._reconciler.run()
+
+
+def mark(processes):
+    """The row that remembers how far the list was walked."""
+    return processes.tables.rows(sa.select(Reconciliation.__table__))[0]
+
+
+def test_money_nobody_told_of_is_found(two, asked):
+    """One event, one receipt, as if the notice had come."""
+    payment, other = two.create(), two.create()
+    held = asked.take(payment)
+    two.clock.advance(seconds=1)
+    assert Job(two).run() == 1
+    row = two.tables.payment(payment["id"])
+    assert (row.status, row.end_to_end_id) == ("confirmed", held["end_to_end_id"])
+    assert row.look_up_at is None
+    assert two.tables.event_names(payment["id"]) == ["payment.created", "payment.confirmed"]
+    assert two.status(other["id"])["status"] == "pending"
+
+
+def test_money_taken_in_time_is_found_after_the_expiry_was_written(two, asked):
+    """The page said *expired*; Bob paid before that, and is told so."""
+    payment = two.create(expires_in=10)
+    asked.take(payment)
+    two.clock.advance(seconds=11)
+    assert two.sweep() == 1
+    assert Job(two).run() == 1
+    names = ["payment.created", "payment.expired", "payment.confirmed"]
+    assert two.tables.event_names(payment["id"]) == names
+
+
+def test_what_must_go_back_is_refused_and_kept_once(two, asked):
+    """Late, wrong or double: the merchant sees each transfer once, however often it is listed."""
+    late, wrong, double = two.create(expires_in=10), two.create(), two.create()
+    asked.take(wrong, value=1)
+    asked.take(double)
+    asked.take(double)
+    two.clock.advance(seconds=11)
+    asked.take(late)
+    job = Job(two)
+    assert job.run() == 1
+    for _ in range(3):
+        two.clock.advance(seconds=15)
+        assert job.run() == 0
+    kept = two.tables.receipts(late["id"], wrong["id"], double["id"])
+    assert Counter((one.bank_payment_id, one.reason) for one in kept) == {
+        (late["id"], "paid-too-late"): 1,
+        (wrong["id"], "amount-mismatch"): 1,
+        (double["id"], None): 1,
+        (double["id"], "already-paid"): 1,
+    }
+
+
+def test_what_is_not_ours_leaves_no_trace(two, asked):
+    """The bank settles for other shops, too, and gives money back."""
+    payment = two.create()
+    asked.take({"id": "f" * 32, "value": 1, "amount_centavos": 100})
+    asked.take(payment, txid=None)
+    asked.take(payment, status="returned")
+    asked.take(payment, end_to_end_id=None)
+    asked.take(payment, paid_at=None)
+    assert Job(two).run() == 0
+    assert two.tables.rows("SELECT COUNT(*) FROM receipts")[0][0] == 0
+    assert two.status(payment["id"])["status"] == "pending"
+
+
+def test_windows_join_and_reach_back(two, asked):
+    """A late commit at the bank, or a clock behind ours, falls into the overlap, not a gap."""
+    job = Job(two)
+    for _ in range(3):
+        job.run()
+        two.clock.advance(seconds=15)
+    walked = asked.windows()
+    assert [end for _, end in walked] == [
+        NOON,  # after a start no notice is under way
+        NOON + INTERVAL - IN_FLIGHT,
+        NOON + 2 * INTERVAL - IN_FLIGHT,
+    ]
+    for (_, end), (start, _) in pairwise(walked):
+        assert start == end - OVERLAP
+    slow = two.create()
+    asked.take(slow, paid_at=rfc3339(two.clock.now() - timedelta(minutes=4)))
+    assert job.run() == 1
+
+
+def test_a_restart_goes_on_where_the_last_process_ended(two, asked):
+    """Closed for three days: what was paid meanwhile is found at once, and nothing twice."""
+    payment = two.create()
+    Job(two).run()
+    two.clock.advance(minutes=20)
+    asked.take(payment)
+    two.clock.advance(days=3)
+    asked.asked.clear()
+    assert Job(two).run() == 1
+    assert asked.windows()[0][0] == NOON - OVERLAP
+    assert asked.windows()[-1][1] == two.clock.now()
+    assert mark(two).walked_to == two.clock.now()
+
+
+def test_money_whose_notice_is_under_way_is_left_to_it(two, asked):
+    """A bank answered 4xx gives the money back: asked in between, we would have confirmed it."""
+    job = Job(two)
+    job.run()
+    two.clock.advance(seconds=15)
+    payment = two.create()
+    asked.take(payment)
+    assert job.run() == 0
+    two.clock.advance(seconds=15)
+    assert job.run() == 1
+
+
+def test_a_clock_set_back_asks_again_and_skips_nothing(two, asked):
+    """The mark lies in the future then; the overlap is read all the same."""
+    job = Job(two)
+    job.run()
+    two.clock.advance(minutes=-4)
+    payment = two.create()
+    asked.take(payment)
+    assert Job(two).run() == 1
+    assert mark(two).walked_to == NOON
+
+
+def test_one_process_walks_at_a_time(two, asked):
+    """Ten replicas must not be ten times the load; who comes too early does nothing."""
+    jobs = [Job(two, number) for number in range(2)]
+    for job in jobs:
+        job.run()  # the first run after a start waits for no turn
+    for _ in range(4):
+        two.clock.advance(seconds=15)
+        asked.asked.clear()
+        for job in jobs:
+            job.run()
+        assert len(asked.windows()) == 1
+
+
+def test_of_processes_that_begin_at_the_same_instant_one_walks(two, asked):
+    """The conditional update decides, on each engine."""
+    jobs = [Job(two, number) for number in range(2)]
+    for job in jobs:
+        job.run()
+    two.clock.advance(seconds=15)
+    asked.asked.clear()
+    together = threading.Barrier(2)
+
+    def begin(job):
+        together.wait()
+        job.run()
+
+    threads = [threading.Thread(target=begin, args=[job]) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(asked.windows()) == 1
+
+
+def test_a_process_killed_in_its_turn_is_followed_by_another(two, asked):
+    """Its turn ends by the clock, and the one after goes on from the same mark."""
+    payment = two.create()
+    other = Job(two, 1)
+    other.run()
+    two.clock.advance(seconds=15)
+    with two.app().app_context(), unit_of_work() as work:
+        now = two.clock.now()
+        assert work.reconciliations.take("settled", now, now + TURN, now, by_force=False)
+    asked.take(payment)
+    two.clock.advance(seconds=29)
+    assert other.run() == 0
+    two.clock.advance(seconds=1)
+    assert other.run() == 1
+
+
+def test_a_process_that_lost_its_turn_does_not_move_the_mark(two, asked):
+    """It was frozen for minutes: what it knows is older than what stands there."""
+    Job(two).run()
+    two.clock.advance(seconds=15)
+    with two.app().app_context():
+        now = two.clock.now()
+        with unit_of_work() as work:
+            held = work.reconciliations.take("settled", now, now + TURN, now, by_force=False)
+        assert held is not None
+        two.clock.advance(minutes=5)
+        Job(two, 1).run()
+        with unit_of_work() as work:
+            assert not work.reconciliations.give_back("settled", held, now)
+    assert mark(two).walked_to == two.clock.now()
+
+
+def test_a_window_of_many_pages_is_walked_over_several_runs(two, asked, monkeypatch):
+    """A run is bounded; the place is kept in the database, for whoever goes on."""
+    monkeypatch.setattr(reconciliation, "PAGES_MAX", 2)
+    asked.page = 3
+    payments = [two.create() for _ in range(15)]
+    for payment in payments:
+        asked.take(payment)
+    settled = []
+    for number in range(3):
+        settled.append(Job(two, number).run())
+        two.clock.advance(seconds=15)
+    assert settled == [6, 6, 3]
+    assert len({one for one in asked.asked if "/settled" in one}) == len(asked.windows())
+
+
+@pytest.mark.parametrize(
+    "place", [(400, b"{}"), (200, b"{}"), (200, b'{"data": [], "next": null}')]
+)
+def test_a_place_the_bank_no_longer_knows_is_given_up(two, asked, monkeypatch, place):
+    """Its cursors ended with its restart: the window begins anew."""
+    monkeypatch.setattr(reconciliation, "PAGES_MAX", 1)
+    asked.page = 1
+    payments = [two.create() for _ in range(2)]
+    for payment in payments:
+        asked.take(payment)
+    assert Job(two).run() == 1
+    assert mark(two).cursor == "1"
+    asked.misbehave = lambda question: place if "after=" in question else None
+    assert Job(two).run() == 0
+    assert (mark(two).cursor, mark(two).walked_to) == (None, NOON - reconciliation.FIRST_WINDOW)
+    asked.misbehave = lambda _question: None
+    monkeypatch.setattr(reconciliation, "PAGES_MAX", 5)
+    assert Job(two).run() == 1
+
+
+def test_a_list_that_never_ends_ends_the_run(two, asked, monkeypatch):
+    """A bank gone mad keeps one run busy for a bounded time, and the single questions still go."""
+    payment = two.create()
+    two.clock.advance(seconds=20)
+    asked.take(payment)
+    circle = b'{"data": [], "next": "again"}'
+    asked.misbehave = lambda question: (200, circle) if "/settled" in question else None
+    assert Job(two).run() == 1
+    assert len(asked.windows()) == 2
+    assert asked.looked_up() == [payment["id"]]
+
+
+@pytest.mark.parametrize("answer", [(500, b""), (200, b"{"), (404, b"{}"), (200, b'{"data": 7}')])
+def test_a_bank_that_is_away_moves_nothing_and_is_made_up_for(two, asked, answer):
+    """The mark waits; what was settled meanwhile is found when the bank is back."""
+    job = Job(two)
+    job.run()
+    before = mark(two).walked_to
+    payment = two.create(expires_in=30)
+    asked.take(payment)
+    asked.misbehave = lambda _question: answer
+    for _ in range(4):
+        two.clock.advance(seconds=15)
+        assert job.run() == 0
+    assert mark(two).walked_to == before
+    two.sweep()
+    asked.misbehave = lambda _question: None
+    two.clock.advance(seconds=15)
+    assert job.run() == 1
+
+
+def test_a_bank_without_a_list_is_asked_about_each_payment(two, asked):
+    """Slower, and still found: 20 s after creation, then ever more rarely."""
+    asked.misbehave = lambda question: (404, b"{}") if "/settled" in question else None
+    payment, job = two.create(), Job(two)
+    job.run()
+    assert asked.looked_up() == []
+    moments = []
+    for second in range(0, 2400, 15):
+        asked.asked.clear()
+        job.run()
+        two.sweep()
+        moments += [second] * len(asked.looked_up())
+        two.clock.advance(seconds=15)
+    pauses = [later - earlier for earlier, later in pairwise(moments)]
+    assert moments[0] == 30
+    assert min(pauses) >= 15
+    assert max(pauses) <= 615
+    assert len(moments) <= 20
+    assert any(1800 < moment <= 1845 for moment in moments), "asked right after the deadline"
+    asked.take(payment, paid_at=rfc3339(NOON + timedelta(seconds=5)))
+    two.clock.advance(minutes=10)
+    assert job.run() == 1
+
+
+def test_a_payment_expired_for_long_is_asked_about_no_more(two, asked):
+    """Questions about what is over would grow with the shop for ever."""
+    payment, job = two.create(expires_in=10), Job(two)
+    for _ in range(3):
+        two.clock.advance(minutes=61)
+        two.sweep()
+        job.run()
+    assert asked.looked_up() == [payment["id"]]
+    assert two.tables.payment(payment["id"]).look_up_at is None
+
+
+def test_of_thousands_that_wait_a_run_asks_about_some_the_longest_waiting_first(two, asked):
+    """10,000 open payments are 10,000 questions, spread over time."""
+    merchant = two.tables.merchant_id()
+    waiting = [
+        payment_row(
+            merchant,
+            look_up_at=NOON - timedelta(seconds=number),
+            created_at=NOON - timedelta(hours=1),
+            txid=f"{number:032d}",
+        )
+        for number in range(500)
+    ]
+    two.tables.insert(Payment, *waiting)
+    job = Job(two)
+    job.run()
+    assert asked.looked_up() == [f"{number:032d}" for number in range(499, 449, -1)]
+    asked.asked.clear()
+    two.clock.advance(seconds=15)
+    job.run()
+    assert asked.looked_up() == [f"{number:032d}" for number in range(449, 399, -1)]
+
+
+def test_one_payment_the_bank_chokes_on_does_not_hold_up_the_others(two, asked):
+    """It is asked about again later, like any other."""
+    bad, good = two.create(), two.create()
+    asked.take(good)
+    asked.misbehave = lambda question: (
+        (500, b"") if "/settled" in question or bad["id"] in question else None
+    )
+    two.clock.advance(seconds=20)
+    assert Job(two).run() == 1
+    later = two.tables.payment(bad["id"]).look_up_at
+    assert later == two.clock.now() + lifecycle.LOOK_UP_PAUSE_MIN
+
+
+def test_after_a_start_what_the_bank_holds_comes_before_the_sweep(two, asked):
+    """We were down over the deadline; the first run ends before the grace does."""
+    asked.misbehave = lambda question: (404, b"{}") if "/settled" in question else None
+    in_time, unpaid = two.create(expires_in=10), two.create(expires_in=10)
+    asked.take(in_time)
+    # As if asked about just before the stop: the next question would be minutes away.
+    two.tables.change(sa.update(Payment).values(look_up_at=NOON + timedelta(hours=1)))
+    two.clock.advance(minutes=5)
+    assert Job(two).run() == 1
+    two.sweep()
+    assert two.tables.event_names(in_time["id"]) == ["payment.created", "payment.confirmed"]
+    assert two.tables.event_names(unpaid["id"]) == ["payment.created", "payment.expired"]
+
+
+def test_no_transaction_is_open_while_the_bank_thinks(two, asked):
+    """A bank that takes seconds must not hold rows, or SQLite's one writer, for as long."""
+    payment = two.create()
+    two.clock.advance(seconds=20)
+    asked.take(payment)
+
+    def meanwhile(_question):
+        """Another process takes a payment and cancels it, and waits for nobody."""
+        other = two.create()
+        assert two.post(f"/payments/pix/{other['id']}/cancel", number=1).status_code == 200
+
+    asked.misbehave = meanwhile
+    assert Job(two).run() == 1
+
+
+def test_a_lost_database_ends_the_run_and_the_next_start_makes_up_for_it(two, asked, monkeypatch):
+    """The turn is taken by force after a start: it is not waited for."""
+    payment = two.create()
+    asked.take(payment)
+
+    def away(_told):
+        raise DatabaseUnavailable
+
+    with monkeypatch.context() as broken:
+        broken.setattr(bank_client, "settle", away)
+        with pytest.raises(DatabaseUnavailable):
+            Job(two).run()
+    assert Job(two).run() == 1

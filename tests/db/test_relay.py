@@ -1,0 +1,197 @@
+"""What was recorded is told: a crash between commit and emit delays an event and loses none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from payments import service
+from repository.database import in_unit_of_work, ledger, reading
+from repository.events import RELAY_PATIENCE
+from tests.db.crowd import at_once
+
+INSTANT = timedelta(microseconds=1)
+
+
+class Watcher:
+    """A browser that watches payments on one app."""
+
+    def __init__(self, app, *payments):
+        self._socket = app.extensions["socketio"].test_client(app)
+        for payment in payments:
+            answer = self._socket.emit("watch", {"payment_id": payment["id"]}, callback=True)
+            assert answer["ok"], answer
+        self._socket.get_received()
+
+    def heard(self):
+        """What it heard since it was last asked, without the names that carry an id."""
+        received = self._socket.get_received()
+        return [
+            (message["name"], message["args"][0]["payment_id"])
+            for message in received
+            if "payment_id" in message["args"][0]
+            and not message["name"].endswith(message["args"][0]["payment_id"])
+        ]
+
+
+def announcer(app):
+    """The one that tells, of this app."""
+    return app.extensions["balcao_announcer"]
+
+
+def struck_dumb(app):
+    """As if this process died between each commit and its emit: nobody tells anything."""
+    with app.app_context():
+        ledger().committed.clear()
+
+
+def relay(app):
+    """One run of the relay's job; gives how many events it told."""
+    with app.app_context():
+        return announcer(app).relay()
+
+
+def flush(app):
+    """One run of the flush's job; gives how many events it wrote down as told."""
+    with app.app_context():
+        return announcer(app).flush()
+
+
+def waiting(processes):
+    """How many events are not written down as told."""
+    return processes.tables.rows("SELECT COUNT(*) FROM payment_events WHERE relay_at IS NOT NULL")[
+        0
+    ][0]
+
+
+@pytest.fixture
+def crashed(processes):
+    """A payment whose confirmation is committed, by a process that died before telling it."""
+    payment = processes.create()
+    struck_dumb(processes.app(0))
+    assert processes.bank(0).confirm(payment).status_code == 200
+    return payment
+
+
+def test_what_a_dead_process_recorded_is_told_by_another(processes, crashed):
+    """The payer paid, the shop's page must say so, whoever died in between."""
+    watcher = Watcher(processes.app(1), crashed)
+    processes.clock.advance(seconds=RELAY_PATIENCE.total_seconds())
+    assert relay(processes.app(1)) >= 1
+    assert watcher.heard() == [("payment-confirmed", crashed["id"])]
+    flush(processes.app(1))
+    processes.clock.advance(hours=1)
+    assert relay(processes.app(1)) == 0
+    assert watcher.heard() == []
+
+
+def test_the_relay_leaves_whoever_recorded_an_event_its_time(processes, crashed):
+    """Without the patience each event would be told twice: by its process and by the relay."""
+    watcher = Watcher(processes.app(1), crashed)
+    processes.clock.instant += RELAY_PATIENCE - INSTANT
+    assert relay(processes.app(1)) == 0
+    assert watcher.heard() == []
+    processes.clock.instant += INSTANT
+    assert relay(processes.app(1)) >= 1
+    assert watcher.heard() == [("payment-confirmed", crashed["id"])]
+
+
+def test_two_relays_at_once_tell_each_event_once(processes):
+    """Two processes come up after the crash of a third: each event is claimed by one of them."""
+    struck_dumb(processes.app(0))
+    count = 20
+    answers = [processes.post("/payments/pix", json={"value": 10}) for _ in range(count)]
+    payments = [answer.json["payment"] for answer in answers]
+    for payment in payments:
+        assert processes.bank(0).confirm(payment).status_code == 200
+    watchers = [Watcher(processes.app(n), *payments) for n in (1, 2)]
+    processes.clock.advance(minutes=1)
+    told = at_once([partial(relay, processes.app(n)) for n in (1, 2)])
+    told.append(relay(processes.app(1)))
+    assert sum(told) == count  # of a creation nobody is told
+    heard = Counter(one for watcher in watchers for one in watcher.heard())
+    assert heard == {("payment-confirmed", payment["id"]): 1 for payment in payments}
+    assert sum(flush(processes.app(n)) for n in (1, 2)) == count
+    assert waiting(processes) == 0
+
+
+def test_a_relay_that_dies_with_its_claim_leaves_it_to_the_next(processes, crashed):
+    """The claim is a lease, not a mark: a second crash delays again and loses nothing."""
+    now = processes.clock.advance(minutes=1)
+    with processes.app(1).app_context():
+        events = [event for event in _untold(now) if event.name == "payment.confirmed"]
+        assert _claim(events[0].id) is True
+        assert _claim(events[0].id) is False
+    watcher = Watcher(processes.app(2), crashed)
+    relay(processes.app(2))
+    assert watcher.heard() == []
+    processes.clock.instant += RELAY_PATIENCE
+    relay(processes.app(2))
+    assert watcher.heard() == [("payment-confirmed", crashed["id"])]
+
+
+def _untold(now):
+    with reading() as work:
+        return work.events.untold(now, 100)
+
+
+def _claim(event_id):
+    return in_unit_of_work(lambda work: work.events.claim(event_id, work.now))
+
+
+def test_what_was_told_at_once_is_written_down_and_never_told_again(processes):
+    """The usual day: told after the commit, marked by the next flush, nothing left to relay."""
+    payment = processes.create()
+    watcher = Watcher(processes.app(0), payment)
+    processes.bank(0).confirm(payment)
+    assert watcher.heard() == [("payment-confirmed", payment["id"])]
+    assert waiting(processes) == 1
+    assert flush(processes.app(0)) == 1
+    assert (waiting(processes), flush(processes.app(0))) == (0, 0)
+    processes.clock.advance(hours=1)
+    assert [relay(app) for app in processes.apps] == [0] * len(processes.apps)
+    assert watcher.heard() == []
+
+
+def test_what_was_told_and_not_yet_written_down_is_not_told_again_by_its_own_process(processes):
+    """A slow flush is no reason to draw the page twice."""
+    payment = processes.create()
+    watcher = Watcher(processes.app(0), payment)
+    processes.bank(0).confirm(payment)
+    processes.clock.advance(minutes=1)
+    assert relay(processes.app(0)) == 0
+    assert watcher.heard() == [("payment-confirmed", payment["id"])]
+    assert flush(processes.app(0)) == 1
+
+
+def test_an_expiry_that_a_dying_sweep_recorded_is_told_too(processes):
+    """The sweep's events are rows like any other."""
+    payment = processes.create(expires_in=10)
+    struck_dumb(processes.app(0))
+    processes.clock.advance(seconds=11)
+    assert processes.sweep(0) == 1
+    watcher = Watcher(processes.app(1), payment)
+    processes.clock.instant += RELAY_PATIENCE
+    relay(processes.app(1))
+    assert watcher.heard() == [("payment-expired", payment["id"])]
+
+
+def test_a_change_that_was_rolled_back_is_never_told(processes):
+    """Told after the commit only: what did not happen has no event, now or later."""
+    payment = processes.create()
+    watcher = Watcher(processes.app(0), payment)
+
+    def fail(work):
+        service.cancel(work, work.payments.by_txid(payment["id"]))
+        raise RuntimeError("the door fell over")
+
+    with processes.app(0).app_context(), pytest.raises(RuntimeError, match="fell over"):
+        in_unit_of_work(fail)
+    processes.clock.advance(minutes=1)
+    relay(processes.app(1))
+    assert watcher.heard() == []
+    assert processes.tables.event_names(payment["id"]) == ["payment.created"]
+    assert processes.status(payment["id"])["status"] == "pending"

@@ -1,0 +1,213 @@
+"""The sweep: writes down what the clock decided, once, in its time, and never ahead of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from core.clock import rfc3339
+from db_models import Payment
+from payments import sweep as sweeping
+from payments.lifecycle import sequence_at, status_at
+from payments.sweep import Sweep
+from tests.db.tables import NOON, payment_row
+
+GRACE = timedelta(seconds=10)
+
+
+def due_rows(processes, count):
+    """Put in payments that are due a second from now; gives their txids."""
+    merchant = processes.tables.merchant_id()
+    rows = [payment_row(merchant, expires_at=NOON + timedelta(seconds=1)) for _ in range(count)]
+    processes.tables.insert(Payment, *rows)
+    return [row["txid"] for row in rows]
+
+
+def counted(processes):
+    """How many payments stand in each status, as written."""
+    written = sa.select(Payment.status, sa.func.count()).group_by(Payment.status)
+    return {row[0]: row[1] for row in processes.tables.rows(written)}
+
+
+def test_the_clock_decides_and_the_sweep_writes_it_down(processes):
+    """A reader sees `expired` at once; the sweep adds the row's word and the event, no more."""
+    payment = processes.create(expires_in=10)
+    processes.clock.advance(seconds=10)
+    assert processes.status(payment["id"])["status"] == "pending"
+    assert processes.sweep() == 0
+    processes.clock.advance(microseconds=1)
+    before = processes.status(payment["id"])
+    assert (before["status"], before["sequence"], before["remaining_ms"]) == ("expired", 2, 0)
+    assert processes.tables.payment(payment["id"]).status == "pending"
+    processes.clock.advance(seconds=1)
+    assert processes.sweep() == 1
+    after = processes.status(payment["id"])
+    assert {**after, "checked_at": 0} == {**before, "checked_at": 0}
+    row = processes.tables.payment(payment["id"])
+    assert (row.status, row.resolved_at) == ("expired", NOON + timedelta(seconds=10))
+
+
+def test_an_expiry_is_recorded_once_however_often_the_sweep_runs(processes):
+    """One event per expiry: a page that hears two would be drawn twice, a webhook sent twice."""
+    payment = processes.create(expires_in=10)
+    processes.clock.advance(seconds=11)
+    assert [processes.sweep(n) for n in range(4)] == [1, 0, 0, 0]
+    events = processes.tables.events(payment["id"])
+    assert [(event.name, event.sequence) for event in events] == [
+        ("payment.created", 1),
+        ("payment.expired", 2),
+    ]
+    assert events[1].occurred_at == processes.clock.now()
+    assert events[1].data["status"] == "expired"
+
+
+def test_a_run_works_in_batches_and_leaves_the_rest_to_the_next(processes, monkeypatch):
+    """A backlog of hours must not hold the database, or the process, for one long transaction."""
+    monkeypatch.setattr(sweeping, "BATCH", 10)
+    monkeypatch.setattr(sweeping, "BATCHES_MAX", 3)
+    due_rows(processes, 45)
+    processes.clock.advance(minutes=1)
+    assert [processes.sweep() for _ in range(3)] == [30, 15, 0]
+    assert counted(processes) == {"expired": 45}
+
+
+def test_a_stop_is_heeded_between_batches(processes, monkeypatch):
+    """Ctrl-C during a backlog: what was begun is committed, nothing new is taken."""
+    monkeypatch.setattr(sweeping, "BATCH", 10)
+    due_rows(processes, 45)
+    now = processes.clock.advance(minutes=1)
+    with processes.app().app_context():
+        assert Sweep.starting_at(now, timedelta(0)).run(lambda: False) == 10
+    assert counted(processes) == {"expired": 10, "pending": 35}
+
+
+def test_after_a_start_the_sweep_waits_its_grace(processes):
+    """We were down: the bank's queued notifications must come before we say `expired`."""
+    in_time = processes.create(expires_in=10)
+    unpaid = processes.create(expires_in=10)
+    body = processes.bank().body(in_time)
+    started = processes.clock.advance(hours=1)
+    sweep = Sweep.starting_at(started, GRACE)
+    with processes.app().app_context():
+        assert sweep.run() == 0
+    processes.clock.advance(seconds=9, milliseconds=999)
+    with processes.app().app_context():
+        assert sweep.run() == 0
+    assert processes.bank().tell(body).status_code == 200
+    processes.clock.advance(milliseconds=1)
+    with processes.app().app_context():
+        assert sweep.run() == 1
+    assert processes.tables.event_names(in_time["id"]) == ["payment.created", "payment.confirmed"]
+    assert processes.tables.event_names(unpaid["id"]) == ["payment.created", "payment.expired"]
+
+
+@pytest.mark.parametrize("noticed_by", ["the sweep", "the bank"])
+def test_after_a_lost_database_the_sweep_waits_its_grace_again(
+    app, settings, clock, client, bank, make_payment, noticed_by
+):
+    """The bank was answered 503 meanwhile and comes again: its word comes first."""
+    payment = make_payment(expires_in=10)
+    body = bank.body(payment)
+    sweep = Sweep.starting_at(clock.now(), GRACE)
+    clock.advance(minutes=1)
+    path = Path(sa.make_url(settings.database_url).database or "")
+    with app.app_context():
+        app.extensions["sqlalchemy"].engine.dispose()
+        away = path.rename(path.with_suffix(".away"))
+        path.mkdir()
+        if noticed_by == "the sweep":
+            assert sweep.run() == 0
+        else:
+            answer = bank.tell(body)
+            assert (answer.status_code, answer.json["code"]) == (503, "service-unavailable")
+            assert int(answer.headers["Retry-After"]) > 0
+        path.rmdir()
+        away.rename(path)
+        clock.advance(seconds=9, milliseconds=999)
+        assert sweep.run() == 0
+        assert bank.tell(body).json["duplicate"] is False
+        clock.advance(milliseconds=1)
+        assert sweep.run() == 0
+    assert client.get(f"/payments/pix/{payment['id']}/status").json["status"] == "confirmed"
+
+
+def test_a_sweep_that_lost_its_database_goes_on_after_the_grace(app, settings, clock, make_payment):
+    """The grace is a pause, not an end."""
+    make_payment(expires_in=10)
+    sweep = Sweep.starting_at(clock.now(), GRACE)
+    clock.advance(minutes=1)
+    path = Path(sa.make_url(settings.database_url).database or "")
+    with app.app_context():
+        app.extensions["sqlalchemy"].engine.dispose()
+        away = path.rename(path.with_suffix(".away"))
+        path.mkdir()
+        assert sweep.run() == 0
+        path.rmdir()
+        away.rename(path)
+        clock.advance(seconds=10)
+        assert sweep.run() == 1
+
+
+def test_money_sent_in_time_and_told_after_the_expiry_was_written_confirms(processes):
+    """Told late is not paid late, however late: the expiry yields, and both are on record."""
+    payment = processes.create(expires_in=10, order_id="order-1")
+    body = processes.bank().body(payment, paid_at=rfc3339(NOON + timedelta(seconds=10)))
+    processes.clock.advance(hours=5)
+    processes.sweep()
+    answer = processes.bank().tell(body)
+    assert (answer.status_code, answer.json["payment"]["status"]) == (200, "confirmed")
+    assert processes.tables.event_names(payment["id"]) == [
+        "payment.created",
+        "payment.expired",
+        "payment.confirmed",
+    ]
+    assert processes.sweep() == 0
+    row = processes.tables.payment(payment["id"])
+    assert (row.status, row.resolved_at) == ("confirmed", processes.clock.now())
+
+
+@pytest.mark.parametrize("swept", [False, True])
+@pytest.mark.parametrize("ends", ["told late", "paid late", "renewed", "only swept"])
+def test_the_sequence_never_goes_back_for_whoever_reads_and_listens(processes, swept, ends):
+    """A page ignores what is older than what it shows: a number used twice would be overlooked."""
+    payment = processes.create(expires_in=10, order_id="order-1")
+    txid, in_time = payment["id"], rfc3339(processes.clock.now())
+    shown = [(payment["sequence"], payment["status"])]
+
+    def read():
+        row = processes.tables.payment(txid)
+        now = processes.clock.now()
+        poll = processes.status(txid)
+        assert (poll["sequence"], poll["status"]) == (sequence_at(row, now), status_at(row, now))
+        shown.append((poll["sequence"], poll["status"]))
+
+    read()
+    processes.clock.advance(seconds=11)
+    read()
+    if swept:
+        processes.sweep()
+        read()
+    if ends == "told late":
+        assert processes.bank().confirm(payment, paid_at=in_time).status_code == 200
+    elif ends == "paid late":
+        assert processes.bank().confirm(payment).status_code == 409
+    elif ends == "renewed":
+        assert processes.post(f"/payments/pix/{txid}/renew").status_code == 201
+    read()
+    processes.sweep()
+    read()
+    numbers = [number for number, _ in shown]
+    assert numbers == sorted(numbers)
+    of_each = Counter(number for number, _ in set(shown))
+    assert set(of_each.values()) == {1}, shown
+    told = [(event.sequence, event.name) for event in processes.tables.events(txid)]
+    assert [number for number, _ in told] == sorted({number for number, _ in told})
+    last_change = {"told late": "payment.confirmed", "paid late": "receipt.refused"}.get(ends)
+    if last_change is not None:
+        seen_before = 2  # `expired` by the clock
+        assert next(number for number, name in told if name == last_change) > seen_before
+    assert processes.tables.payment(txid).sequence == numbers[-1]

@@ -1,0 +1,32 @@
+"""What must hold once a storm is over, read from the tables themselves."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tests.db.tables import Tables
+from tests.faults.storm import Storm
+
+
+def untold(tables: Tables) -> int:
+    """How many events are not written down as told."""
+    query = "SELECT COUNT(*) FROM payment_events WHERE relay_at IS NOT NULL"
+    return int(tables.rows(query)[0][0])
+
+
+def check_settled(tables: Tables, storm: Storm) -> None:
+    """Each payment was confirmed once, by one receipt, with one event, and answered so."""
+    txids = [payment["id"] for payment, _ in storm.told]
+    assert storm.refused == []
+    assert storm.confirmed() == set(txids)
+    first = Counter(txid for txid, duplicate in storm.accepted if not duplicate)
+    assert max(first.values()) == 1  # the answer to a settlement may be lost, never given twice
+    receipts = tables.receipts(*txids)
+    assert Counter(receipt.verdict for receipt in receipts) == {"accepted": len(txids)}
+    told = {payment["id"]: fields["end_to_end_id"] for payment, fields in storm.told}
+    assert {one.bank_payment_id: one.end_to_end_id for one in receipts} == told
+    names = Counter((event.txid, event.name) for event in tables.events(*txids))
+    wanted = ("payment.created", "payment.confirmed")
+    assert names == {(txid, name): 1 for txid in txids for name in wanted}
+    for txid in txids:
+        assert tables.payment(txid).status == "confirmed"

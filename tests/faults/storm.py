@@ -1,0 +1,150 @@
+"""A bank that tells and tells again until it is answered, and watchers that never give up."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+import socketio
+
+from core.clock import SystemClock, rfc3339
+from tests.support.service import ServiceProcess, end_to_end_id
+
+SENDERS = 4
+PAUSE_SECONDS = 0.05
+UNREACHABLE = (OSError, http.client.HTTPException, ValueError)
+"""What a caller sees of a service that is killed in the middle of an answer."""
+
+
+def wait_until(true: Callable[[], Any], seconds: float, what: str) -> None:
+    """Wait for something to become true. Raises AssertionError that says what did not."""
+    limit = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < limit, f"not within {seconds:.0f} s: {what}"
+        time.sleep(PAUSE_SECONDS)
+
+
+class Storm:
+    """Several senders, each notification told by two of them, until both were answered."""
+
+    def __init__(self, service: ServiceProcess, payments: Iterable[dict[str, Any]]) -> None:
+        self._service = service
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self.told = [
+            (payment, {"end_to_end_id": end_to_end_id(), "paid_at": rfc3339(SystemClock().now())})
+            for payment in payments
+        ]
+        self._waiting = deque([*self.told, *self.told])
+        self._unanswered = len(self._waiting)
+        self.accepted: list[tuple[str, bool]] = []
+        """Which payments were answered 200, and whether as a duplicate."""
+        self.refused: list[tuple[int, dict[str, Any]]] = []
+        """Every answer that is neither 200 nor 503: there must be none."""
+        self.deferred = 0
+        self._threads = [threading.Thread(target=self._send, daemon=True) for _ in range(SENDERS)]
+
+    def __enter__(self) -> Storm:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End, whatever is left."""
+        self._stopped.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    def confirmed(self) -> set[str]:
+        """The payments that were answered 200 so far."""
+        with self._lock:
+            return {txid for txid, _ in self.accepted}
+
+    def has_accepted(self, answers: int) -> bool:
+        """Whether so many notifications were answered 200."""
+        return len(self.accepted) >= answers
+
+    def is_over(self) -> bool:
+        """Whether every notification was answered for good."""
+        return self._unanswered == 0
+
+    def _send(self) -> None:
+        while not self._stopped.is_set() and not self.is_over():
+            try:
+                payment, fields = self._waiting.popleft()
+            except IndexError:
+                time.sleep(PAUSE_SECONDS)
+                continue
+            try:
+                status, body = self._service.tell(payment, **fields)
+            except UNREACHABLE:
+                self._waiting.append((payment, fields))
+                time.sleep(PAUSE_SECONDS)
+                continue
+            self._note(payment, fields, status, body)
+
+    def _note(
+        self, payment: dict[str, Any], fields: dict[str, str], status: int, body: dict[str, Any]
+    ) -> None:
+        with self._lock:
+            if status == 503:
+                self.deferred += 1
+                self._waiting.append((payment, fields))
+                return
+            self._unanswered -= 1
+            if status == 200:
+                self.accepted.append((payment["id"], body["duplicate"]))
+            else:
+                self.refused.append((status, body))
+
+
+class Watcher:
+    """A browser that watches payments, comes back after each loss, and asks again."""
+
+    def __init__(
+        self, service: ServiceProcess, payments: Iterable[dict[str, Any]], transport: str
+    ) -> None:
+        self.watched = {payment["id"] for payment in payments}
+        self._url, self._transport = service.url, transport
+        self.knows: set[str] = set()
+        """The payments it heard or read to be confirmed."""
+        self.heard: list[str] = []
+        """The payments whose event reached it."""
+        self._client = socketio.Client(
+            reconnection_delay=0.2, reconnection_delay_max=0.5, randomization_factor=0.1
+        )
+        self._client.on("connect", self._connected)
+        self._client.on("payment-confirmed", self._hear)
+
+    def __enter__(self) -> Watcher:
+        """Connect."""
+        self._client.connect(self._url, transports=[self._transport], wait_timeout=10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave, also in the middle of coming back."""
+        with suppress(socketio.exceptions.SocketIOError):
+            self._client.shutdown()
+
+    def knows_all(self) -> bool:
+        """Whether every payment it watches is confirmed, as far as it heard or read."""
+        return self.knows == self.watched
+
+    def _connected(self) -> None:
+        for txid in self.watched:
+            with suppress(socketio.exceptions.SocketIOError):
+                self._client.emit("watch", {"payment_id": txid}, callback=self._read)
+
+    def _read(self, answer: dict[str, Any]) -> None:
+        if answer.get("ok") and answer["payment"]["status"] == "confirmed":
+            self.knows.add(answer["payment"]["id"])
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        self.heard.append(message["payment_id"])
+        self.knows.add(message["payment_id"])

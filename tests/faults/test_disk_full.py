@@ -1,0 +1,66 @@
+"""The disk below SQLite is full: nothing is lost, the bank keeps its notice, /readyz says so."""
+
+from __future__ import annotations
+
+import json
+import resource
+import time
+
+import pytest
+
+from tests.support.service import end_to_end_id
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_full_disk_refuses_nothing_for_good(serve):
+    """503 while nothing can be written, pages still read; afterwards everything goes through."""
+    service = serve()
+    payment, told = service.create(), end_to_end_id()
+    process = service.process.pid
+    largest = max(file.stat().st_size for file in service.instance.glob("*.sqlite3*"))
+
+    # No file of this process may grow beyond what it is: to SQLite a disk with no room.
+    resource.prlimit(process, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    during, body, headers = _confirmation(service, payment, told)
+    ready, readiness = service.get("/readyz")
+    page, _ = service.get(f"/payments/pix/{payment['id']}", accept="text/html")
+    resource.prlimit(process, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+
+    assert largest > 1
+    assert (during, json.loads(body)["code"]) == (503, "service-unavailable")
+    assert headers["Retry-After"]
+    assert (ready, page) == (503, 200), readiness
+    after, answer = service.tell(payment, end_to_end_id=told)
+    assert (after, answer["payment"]["status"]) == (200, "confirmed")
+    _wait_until_ready(service)
+
+
+def _confirmation(service, payment, told):
+    from core import signatures
+    from core.clock import SystemClock, rfc3339
+    from tests.support.service import SECRET
+
+    now = SystemClock().now()
+    raw = json.dumps(
+        {
+            "bank_payment_id": payment["id"],
+            "value": payment["value"],
+            "end_to_end_id": told,
+            "paid_at": rfc3339(now),
+        }
+    ).encode()
+    headers = signatures.signed_headers(SECRET, f"msg_{told}", now, raw)
+    return service.request(
+        "POST",
+        "/payments/pix/confirmation",
+        raw,
+        {"Content-Type": "application/json", **headers},
+    )
+
+
+def _wait_until_ready(service) -> None:
+    limit = time.monotonic() + 10
+    while service.get("/readyz")[0] != 200 and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert service.get("/readyz")[0] == 200

@@ -1,0 +1,60 @@
+"""The answer to a COMMIT is lost: nobody knows whether it happened, and nothing may go wrong."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import sqlalchemy as sa
+
+from tests.support.cutting_proxy import CuttingProxy
+from tests.support.service import end_to_end_id
+
+pytestmark = pytest.mark.slow
+
+ENGINES = [
+    pytest.param("mysql", marks=pytest.mark.mysql),
+    pytest.param("postgres", marks=pytest.mark.postgres),
+]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_confirmation_whose_commit_was_not_heard_is_kept_and_told_once(
+    engine, fresh_database, serve
+):
+    """The bank gets 503 and tells again: a duplicate. One receipt, one event, and it is relayed."""
+    direct = sa.make_url(fresh_database(engine))
+    with CuttingProxy(direct.host or "127.0.0.1", direct.port or 0) as proxy:
+        url = direct.set(host="127.0.0.1", port=proxy.port)
+        service = serve(DATABASE_URL=url.render_as_string(hide_password=False))
+        payment, told = service.create(), end_to_end_id()
+
+        proxy.arm(told.encode(), b"COMMIT\0" if engine == "postgres" else b"")
+        first, _ = service.tell(payment, end_to_end_id=told)
+        assert proxy.cut.is_set(), "the answer to the COMMIT was not lost"
+        again, answer = service.tell(payment, end_to_end_id=told)
+
+        assert (first, again) == (503, 200)
+        assert answer["duplicate"] is True
+        assert service.payment(payment["id"])["status"] == "confirmed"
+        _wait_until_told(direct)
+        assert _counted(direct, "receipts WHERE verdict = 'accepted'") == 1
+        assert _counted(direct, "payment_events WHERE name = 'payment.confirmed'") == 1
+
+
+def _counted(url: sa.URL, what: str) -> int:
+    engine = sa.create_engine(url)
+    try:
+        with engine.connect() as connection:
+            counted = sa.text("SELECT COUNT(*) FROM " + what)  # noqa: S608 - written in this file
+            return int(connection.scalar(counted) or 0)
+    finally:
+        engine.dispose()
+
+
+def _wait_until_told(url: sa.URL) -> None:
+    """Whoever committed never knew, so the relay tells it."""
+    limit = time.monotonic() + 20
+    while _counted(url, "payment_events WHERE relay_at IS NOT NULL") and time.monotonic() < limit:
+        time.sleep(0.2)
+    assert _counted(url, "payment_events WHERE relay_at IS NOT NULL") == 0

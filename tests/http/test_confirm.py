@@ -1,0 +1,266 @@
+"""The bank's door: signed, replay-proof, told late, refused with the reason kept."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from core.clock import rfc3339
+from tests.http.checks import add_merchant, client_of, fields, problem, rows
+
+
+def test_a_signed_notification_confirms_the_payment(bank, make_payment, client):
+    """The heart of the service: money arrives, the payment says so."""
+    payment = make_payment()
+    answer = bank.confirm(payment)
+    assert answer.status_code == 200
+    assert answer.json["message"] == "The payment has been confirmed."
+    assert answer.json["duplicate"] is False
+    assert answer.json["payment"]["status"] == "confirmed"
+    assert answer.json["payment"]["paid"] is True
+    status = client.get(f"/payments/pix/{payment['id']}/status").json
+    assert (status["status"], status["sequence"]) == ("confirmed", 2)
+
+
+def test_the_same_notification_again_is_a_duplicate_and_settles_nothing(bank, make_payment):
+    """Banks tell twice; the shop must be paid once."""
+    payment = make_payment()
+    body = bank.body(payment)
+    first, second = bank.tell(body), bank.tell(body)
+    assert (first.status_code, first.json["duplicate"]) == (200, False)
+    assert (second.status_code, second.json["duplicate"]) == (200, True)
+    assert second.json["payment"]["sequence"] == first.json["payment"]["sequence"]
+
+
+def test_another_receipt_for_a_paid_payment_is_refused(bank, make_payment):
+    """Two quick payers: the second one's money goes back."""
+    payment = make_payment()
+    bank.confirm(payment)
+    answer = bank.confirm(payment)
+    assert (answer.status_code, answer.json["code"]) == (409, "already-paid")
+
+
+def test_one_centavo_less_is_refused_and_leaves_the_payment_pending(bank, make_payment, client):
+    """A wrong amount is never a payment."""
+    payment = make_payment()
+    answer = bank.confirm(payment, value="54.89")
+    assert (answer.status_code, answer.json["code"]) == (400, "amount-mismatch")
+    assert client.get(f"/payments/pix/{payment['id']}/status").json["status"] == "pending"
+    kept = client.get("/payments/pix/receipts").json["data"]
+    assert [(receipt["verdict"], receipt["reason"]) for receipt in kept] == [
+        ("refused", "amount-mismatch")
+    ]
+
+
+def test_paid_exactly_at_the_deadline_is_in_time(bank, make_payment, clock):
+    """The deadline belongs to the payer."""
+    payment = make_payment(expires_in=60)
+    clock.advance(seconds=60)
+    assert bank.confirm(payment).status_code == 200
+
+
+def test_paid_a_millisecond_after_the_deadline_goes_back(bank, make_payment, clock, client):
+    """Refused, kept, and told on the page."""
+    payment = make_payment(expires_in=60)
+    clock.advance(seconds=60, milliseconds=1)
+    answer = bank.confirm(payment)
+    assert (answer.status_code, answer.json["code"]) == (409, "paid-too-late")
+    status = client.get(f"/payments/pix/{payment['id']}/status").json
+    assert (status["status"], status["refusal"]) == ("expired", "paid-too-late")
+
+
+def test_paid_in_time_but_told_late_confirms(bank, make_payment, clock):
+    """We were down, not the payer."""
+    payment = make_payment(expires_in=60)
+    paid_at = rfc3339(clock.now())
+    clock.advance(hours=5)
+    answer = bank.confirm(payment, paid_at=paid_at)
+    assert (answer.status_code, answer.json["payment"]["status"]) == (200, "confirmed")
+
+
+def test_the_amount_may_be_a_string_or_a_number(bank, make_payment):
+    """Banks write 54.9, 54.90 and "54.90"; one amount."""
+    for written in (54.9, "54.9", "54.90"):
+        assert bank.confirm(make_payment(), value=written).status_code == 200
+
+
+def test_one_centavo_more_is_refused_too(bank, make_payment, client):
+    """Nobody keeps money that was not asked for."""
+    payment = make_payment()
+    problem(bank.confirm(payment, value="54.91"), 400, "amount-mismatch")
+    assert client.get(f"/payments/pix/{payment['id']}/status").json["status"] == "pending"
+
+
+def test_the_payer_may_try_again_after_a_wrong_amount(bank, make_payment):
+    """A refusal leaves the payment waiting."""
+    payment = make_payment()
+    problem(bank.confirm(payment, value=1), 400)
+    assert bank.confirm(payment).status_code == 200
+
+
+def test_money_for_nobody_is_refused_and_kept(bank, client, app):
+    """An unknown id: the bank gives the money back, and the attempt is not forgotten."""
+    before = rows(app)
+    answer = bank.confirm({"id": "0" * 32, "value": 10})
+    problem(answer, 404, "payment-not-found")
+    after = rows(app)
+    assert after.pop("receipts") == before.pop("receipts") + 1
+    assert after == before
+
+
+def test_a_refusal_told_again_is_the_same_refusal_and_one_row(bank, make_payment, app):
+    """The bank repeats what it got no answer to, refusals too."""
+    told = bank.body(make_payment(), value=1)
+    problem(bank.tell(told), 400, "amount-mismatch")
+    before = rows(app)
+    problem(bank.tell(told), 400, "amount-mismatch")
+    assert rows(app) == before
+
+
+def test_the_same_end_to_end_id_for_another_payment_is_a_conflict(bank, make_payment, client, app):
+    """One transfer cannot pay two payments."""
+    first, second = make_payment(), make_payment()
+    told = bank.body(first)
+    bank.tell(told)
+    before = rows(app)
+    answer = bank.confirm(second, end_to_end_id=told["end_to_end_id"])
+    problem(answer, 409, "notification-conflict")
+    assert rows(app) == before
+    assert client.get(f"/payments/pix/{second['id']}/status").json["status"] == "pending"
+
+
+def test_the_same_end_to_end_id_with_another_amount_is_a_conflict(bank, make_payment):
+    """Also where the first telling was right."""
+    told = bank.body(make_payment())
+    bank.tell(told)
+    problem(bank.tell({**told, "value": "54.91"}), 409, "notification-conflict")
+
+
+def test_without_an_end_to_end_id_the_webhook_id_stands_for_it(bank, make_payment, client):
+    """A bank that sends no end_to_end_id still repeats its message under one id."""
+    payment = make_payment()
+    body = {"bank_payment_id": payment["id"], "value": 54.9}
+    first = bank.tell(body, message_id="msg_1")
+    again = bank.tell(body, message_id="msg_1")
+    other = bank.tell(body, message_id="msg_2")
+    assert (first.status_code, first.json["payment"]["end_to_end_id"]) == (200, "msg_1")
+    assert (again.status_code, again.json["duplicate"]) == (200, True)
+    problem(other, 409, "already-paid")
+
+
+def test_a_webhook_id_that_cannot_be_one_is_refused(bank, make_payment, client):
+    """It would become the receipt's key."""
+    payment = make_payment()
+    body = {"bank_payment_id": payment["id"], "value": 54.9}
+    problem(bank.tell(body, message_id="a/b"), 401, "bad-signature")
+    assert client.get(f"/payments/pix/{payment['id']}/status").json["status"] == "pending"
+
+
+def test_without_paid_at_the_signatures_time_stands_for_it(bank, make_payment, clock):
+    """Signed within the deadline, delivered up to 300 s later."""
+    payment = make_payment(expires_in=60)
+    signed_at = clock.now()
+    clock.advance(seconds=200)
+    body = {"bank_payment_id": payment["id"], "value": 54.9}
+    assert bank.tell(body, at=signed_at).status_code == 200
+
+
+def test_a_bank_whose_clock_runs_300_s_ahead_is_believed_and_no_further(bank, make_payment, clock):
+    """Beyond, its `paid_at` is nonsense and the bank must mend it."""
+    payment = make_payment()
+    ahead = rfc3339(clock.now() + timedelta(seconds=300, milliseconds=1))
+    found = problem(bank.confirm(payment, paid_at=ahead), 400, "invalid-request")
+    assert fields(found) == ["paid_at"]
+    edge = rfc3339(clock.now() + timedelta(seconds=300))
+    assert bank.confirm(payment, paid_at=edge).status_code == 200
+
+
+def test_paid_at_is_read_with_its_offset(bank, make_payment, clock):
+    """12:00 in São Paulo is 15:00 in UTC; read as UTC it would pay three hours early."""
+    payment = make_payment(expires_in=60)
+    clock.advance(seconds=61)
+    problem(bank.confirm(payment, paid_at="2026-11-20T12:01:01-03:00"), 409, "paid-too-late")
+    assert bank.confirm(payment, paid_at="2026-11-20T12:01:00-03:00").status_code == 200
+
+
+def test_a_merchants_grace_lets_money_be_taken_a_little_later(app, bank, clock):
+    """`merchant add --grace-seconds`: to the second, and no longer."""
+    dora = client_of(app, add_merchant(app, "dora", "dora@example.com", "--grace-seconds", "30"))
+    payments = [
+        dora.post("/payments/pix", json={"value": 1, "expires_in": 10}).json["payment"]
+        for _ in range(2)
+    ]
+    clock.advance(seconds=40)
+    assert bank.confirm(payments[0]).status_code == 200
+    clock.advance(milliseconds=1)
+    problem(bank.confirm(payments[1]), 409, "paid-too-late")
+
+
+def test_expired_and_swept_yields_to_money_paid_in_time(bank, make_payment, clock, app, client):
+    """The sweep wrote `expired`; the money was there before."""
+    payment = make_payment(expires_in=60)
+    told = bank.body(payment)
+    clock.advance(seconds=61)
+    app.test_cli_runner().invoke(args=["sweep"])
+    assert bank.tell(told).status_code == 200
+    status = client.get(f"/payments/pix/{payment['id']}/status").json
+    assert (status["status"], status["sequence"]) == ("confirmed", 3)
+
+
+def test_confirmed_stays_confirmed_whatever_comes_after(bank, make_payment, clock, app, client):
+    """Final: no sweep, no cancel, no money changes it."""
+    payment = make_payment(expires_in=60)
+    bank.confirm(payment)
+    clock.advance(hours=1)
+    assert "Expired: 0" in app.test_cli_runner().invoke(args=["sweep"]).output
+    problem(client.post(f"/payments/pix/{payment['id']}/cancel"), 409)
+    problem(bank.confirm(payment, value=1), 409, "already-paid")
+    status = client.get(f"/payments/pix/{payment['id']}/status").json
+    assert (status["status"], status["sequence"]) == ("confirmed", 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"bank_payment_id": None}, ["bank_payment_id"]),
+        ({"bank_payment_id": ""}, ["bank_payment_id"]),
+        ({"bank_payment_id": "x" * 65}, ["bank_payment_id"]),
+        ({"bank_payment_id": 1}, ["bank_payment_id"]),
+        ({"value": True}, ["value"]),
+        ({"value": 0}, ["value"]),
+        ({"value": "x"}, ["value"]),
+        ({"end_to_end_id": ""}, ["end_to_end_id"]),
+        ({"end_to_end_id": "é"}, ["end_to_end_id"]),
+        ({"end_to_end_id": "x\n"}, ["end_to_end_id"]),
+        ({"end_to_end_id": "x" * 129}, ["end_to_end_id"]),
+        ({"end_to_end_id": "' OR 1=1"}, ["end_to_end_id"]),
+        ({"paid_at": "yesterday"}, ["paid_at"]),
+        ({"paid_at": "2026-11-20T15:00:00"}, ["paid_at"]),
+        ({"paid_at": 1763650800}, ["paid_at"]),
+        ({"paid_at": "0001-01-01T00:00:00+14:00"}, ["paid_at"]),
+        ({"payer": "Bob"}, ["payer"]),
+        ({"payer": {"name": "x" * 141}}, ["payer.name"]),
+        ({"payer": {"document": "1"}}, ["payer.document"]),
+        ({"payer": {"cpf": "12345678909"}}, ["payer.cpf"]),
+        ({"status": "paid"}, ["status"]),
+    ],
+)
+def test_a_malformed_notification_writes_nothing(bank, make_payment, app, changes, named):
+    """Well signed and yet not understood: 400, the field by name."""
+    payment = make_payment()
+    before = rows(app)
+    found = problem(bank.confirm(payment, **changes), 400, "invalid-request")
+    assert fields(found) == named
+    assert rows(app) == before
+
+
+def test_a_payer_without_a_document_or_a_name_is_a_payer(bank, make_payment):
+    """Banks do not always tell."""
+    for payer in (None, {}, {"name": "Bob"}, {"document": "12ABC34501DE35"}, {"name": None}):
+        assert bank.confirm(make_payment(), payer=payer).status_code == 200
+
+
+def test_an_oldest_possible_paid_at_is_in_time(bank, make_payment):
+    """A strange year is a time like any other, also for the databases."""
+    assert bank.confirm(make_payment(), paid_at="1999-12-31T23:59:59Z").status_code == 200

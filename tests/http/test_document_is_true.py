@@ -1,0 +1,311 @@
+"""The OpenAPI document against the service: schemathesis tries what it promises and what it bars.
+
+All of its checks run: no 5xx, no undocumented status, content type or shape, what the document
+allows is taken and what it forbids is refused, credentials are looked at, methods are answered.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import pytest
+import schemathesis
+import structlog
+from flask import Flask
+from schemathesis import AuthContext, AuthProvider, Case, HookContext, engine
+from schemathesis.config import (
+    ChecksConfig,
+    GenerationConfig,
+    PositiveDataAcceptanceConfig,
+    ProjectConfig,
+    ProjectsConfig,
+    SchemathesisConfig,
+    SimpleCheckConfig,
+)
+from schemathesis.engine import events
+from schemathesis.engine.recorder import ScenarioRecorder
+
+from accounts.keys import SCOPES
+from core import ids, signatures
+from core.clock import parse_rfc3339, rfc3339
+from core.errors import InvalidMoney
+from core.money import centavos_from
+from tests.accounts.people import Person
+from tests.support.clocks import FrozenClock
+from tests.support.service import SECRET, BankInTest, close_app, ready_app, settings_for
+
+END_TO_END_ID = "E9999900420261120150012345678901"
+NOT_APPLICABLE = {
+    # GET of this address is the page of a payment called `confirmation`: a 404, as for every
+    # unknown payment, and documented under {payment_id}. So GET is rightly in Allow.
+    "POST /payments/pix/confirmation: allow_header_conformance",
+    # Whoever is not signed in is led to the sign-in page before the code is looked at.
+    "GET /pay/{code}: negative_data_rejection",
+}
+SIGN_ME = "v1,c2lnbiBtZQ=="
+MAX_EXAMPLES = 40
+UNSIGNED = 3
+"""Of so many notifications one keeps the mark, which is no signature: by its length, for the tool
+asks again after a 401."""
+TRIED = (
+    "POST /payments/pix 201",
+    "POST /payments/pix 400",
+    "POST /payments/pix/confirmation 200",
+    "POST /payments/pix/confirmation 401",
+    "GET /payments/pix 200",
+    "GET /payments/pix/{payment_id} 200",
+    "GET /qr/v2/{token} 200",
+    "GET /qr/v2/{token} 410",
+    "POST /api/payment/verify-qr 404",
+    "POST /api/payment/recover-from-qr 404",
+    "POST /api/payment/create-session 201",
+    "GET /api/payment/sessions 200",
+    "POST /users/ 201",
+    "POST /users/ 400",
+    "GET /users/me/ 200",
+    "POST /token 401",
+    "POST /api/login 401",
+    "POST /api/keys 201",
+    "GET /api/keys 200",
+    "DELETE /api/keys/{key_id} 200",
+    "GET /api/sessions 200",
+    "DELETE /api/sessions/{session_id} 200",
+)
+"""Answers that must have come, or the tool has tried less than it says."""
+
+
+class Client:
+    """A client's and a bank's code around the app: what they know and a document cannot say.
+
+    A list goes on after something it gave, a notification is about a payment that is there and
+    its amount, and it is signed, over the very bytes that are sent, where that is asked for.
+    """
+
+    def __init__(self, app: Flask, clock: FrozenClock) -> None:
+        """Sign by this clock."""
+        self.app = app
+        self.clock = clock
+        self.payment_id = ""
+
+    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        """Pass the request on."""
+        environ["QUERY_STRING"] = self._after(environ["PATH_INFO"], environ["QUERY_STRING"])
+        if environ["PATH_INFO"] == "/users/" and environ["REQUEST_METHOD"] == "POST":
+            raw = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            body = _with_a_password_of_its_own(raw)
+            environ["wsgi.input"] = io.BytesIO(body)
+            environ["CONTENT_LENGTH"] = str(len(body))
+        if environ.get("HTTP_WEBHOOK_SIGNATURE") == SIGN_ME:
+            raw = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            body = self._about_a_payment(raw)
+            environ["wsgi.input"] = io.BytesIO(body)
+            environ["CONTENT_LENGTH"] = str(len(body))
+            if len(raw) % UNSIGNED == 0:
+                return self.app(environ, start)
+            message_id = f"msg_{secrets.token_hex(8)}"
+            with suppress(UnicodeDecodeError):  # what is no text cannot be signed, and is refused
+                signed = signatures.signed_headers(SECRET, message_id, self.clock.now(), body)
+                for name, value in signed.items():
+                    environ["HTTP_" + name.upper().replace("-", "_")] = value
+        return self.app(environ, start)
+
+    def _after(self, path: str, query: str) -> str:
+        """The query with a cursor of this list in place of any other that has the right form."""
+        pairs = parse_qsl(query, keep_blank_values=True)
+        cursors = [value for name, value in pairs if name == "after"]
+        if len(cursors) != 1 or len(cursors[0]) > 140 or "\x00" in cursors[0]:
+            return query
+        cursor = END_TO_END_ID if path.endswith("/receipts") else self.payment_id
+        return urlencode([(name, cursor if name == "after" else value) for name, value in pairs])
+
+    def _about_a_payment(self, raw: bytes) -> bytes:
+        """The notification about a payment that is there, in so much of it as is valid."""
+        try:
+            body = json.loads(raw, parse_float=Decimal)
+            told, taken = body["bank_payment_id"], body.get("paid_at")
+            centavos_from(body["value"])
+        except (ValueError, TypeError, KeyError, AttributeError, InvalidMoney):
+            return raw
+        if isinstance(told, str) and 1 <= len(told) <= 64:
+            body["bank_payment_id"] = self.payment_id if len(told) % 2 else "0" * 32
+        if isinstance(taken, str) and _lies_ahead(taken, self.clock):
+            body["paid_at"] = rfc3339(self.clock.now())
+        return json.dumps({**body, "value": 10}).encode()
+
+
+class Bank(AuthProvider[str]):
+    """Marks requests to be signed: the signature is over the bytes, which are not known here."""
+
+    def get(self, case: Case, ctx: AuthContext) -> str:
+        """The mark."""
+        return SIGN_ME
+
+    def set(self, case: Case, data: str, ctx: AuthContext) -> None:
+        """Set it."""
+        case.headers["webhook-signature"] = data
+
+
+class Alice(AuthProvider[str]):
+    """Signs requests with the key of a merchant who may do everything."""
+
+    key = ""
+
+    def get(self, case: Case, ctx: AuthContext) -> str:
+        """The key."""
+        return self.key
+
+    def set(self, case: Case, data: str, ctx: AuthContext) -> None:
+        """Set it."""
+        case.headers["Authorization"] = f"Bearer {data}"
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The document of a service that has a payment in every state."""
+    folder = tmp_path_factory.mktemp("document")
+    clock = FrozenClock()
+    settings = settings_for(
+        f"sqlite:///{folder / 'balcao.sqlite'}",
+        folder,
+        sign_ups_per_address_max=100_000,
+        sign_in_tries_per_address_max=100_000,
+    )
+    app = ready_app(settings, clock)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    payments = _payments(app, clock)
+    client = Client(app, clock)
+    client.payment_id = payments[0]["id"]
+    # 410: a location that was, and can no longer be paid, is a good answer to a good question.
+    accepted = PositiveDataAcceptanceConfig(
+        expected_statuses=["2xx", "3xx", "401", "403", "404", "409", "410", "429", "5xx"]
+    )
+    generation = GenerationConfig(
+        max_examples=MAX_EXAMPLES, with_security_parameters=False, deterministic=True
+    )
+    checks = ChecksConfig(
+        positive_data_acceptance=accepted,
+        # Its own request fails over WSGI (schemathesis 4.32 hands `max_redirects` to Werkzeug).
+        # What it looks at is in test_signed_by_the_bank.py: each credential missing or wrong.
+        ignored_auth=SimpleCheckConfig(enabled=False),
+    )
+    project = ProjectConfig(generation=generation, checks=checks)
+    config = SchemathesisConfig(projects=ProjectsConfig(default=project))
+    schema = schemathesis.openapi.from_wsgi("/openapi.json", client, config=config)
+    schema.auth().apply_to(path="/payments/pix/confirmation")(Bank)
+    Alice.key, keys, sessions = _people(app)
+    for path in ("/users/me/", "/users/me/password", "/api/keys", "/api/keys/{key_id}"):
+        schema.auth().apply_to(path=path)(Alice)
+    for path in ("/api/sessions", "/api/sessions/{session_id}"):
+        schema.auth().apply_to(path=path)(Alice)
+
+    @schema.hook
+    def map_path_parameters(context: HookContext, path_parameters: Any) -> Any:
+        """Three times out of four ask for a payment that is there: ids cannot be guessed."""
+        for name, field in (("payment_id", "id"), ("token", "watch_code")):
+            asked = (path_parameters or {}).get(name)
+            if isinstance(asked, str) and ids.is_txid(asked) and int(asked[0], 16) % 4:
+                path_parameters[name] = payments[int(asked[1], 16) % len(payments)][field]
+        for name, there in (("key_id", keys), ("session_id", sessions)):
+            asked = (path_parameters or {}).get(name)
+            if isinstance(asked, str) and ids.is_txid(asked) and int(asked[0], 16) % 2:
+                path_parameters[name] = there[int(asked[1], 16) % len(there)]
+        return path_parameters
+
+    yield schema
+    structlog.reset_defaults()
+    close_app(app)
+
+
+def _with_a_password_of_its_own(raw: bytes) -> bytes:
+    """The sign-up with another password where it is the username, which no schema can forbid."""
+    try:
+        body = json.loads(raw)
+        if body["username"] == body["password"]:
+            return json.dumps({**body, "password": body["password"][:200] + " and more"}).encode()
+    except (ValueError, TypeError, KeyError):
+        pass
+    return raw
+
+
+def _lies_ahead(text: str, clock: FrozenClock) -> bool:
+    """Whether it is a time that the service refuses as nonsense, though the document allows it."""
+    try:
+        return parse_rfc3339(text) > clock.now()
+    except ValueError:
+        return False
+
+
+def _payments(app: Flask, clock: FrozenClock) -> list[dict[str, Any]]:
+    client = app.test_client()
+
+    def create(**fields: Any) -> dict[str, Any]:
+        answer = client.post("/payments/pix", json={"value": 10, **fields})
+        payment: dict[str, Any] = answer.get_json()["payment"]
+        return payment
+
+    pending, expired, paid, gone = create(), create(expires_in=10), create(), create()
+    BankInTest(client, clock).confirm(paid, end_to_end_id=END_TO_END_ID)
+    client.post(f"/payments/pix/{gone['id']}/cancel")
+    clock.advance(seconds=11)
+    return [pending, expired, paid, gone]
+
+
+def _people(app: Flask) -> tuple[str, list[str], list[str]]:
+    """A key of Alice's that may do everything, and ids of other keys and sessions of hers."""
+    alice = Person(app, "alice")
+    alice.sign_up()
+    keys = [alice.key("payments:read")["id"] for _ in range(4)]
+    listed = alice.get("/api/sessions", alice.bearer()).get_json()["data"]
+    return alice.key(*SCOPES)["key"], keys, [one["id"] for one in listed]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_service_does_what_its_document_says(document: Any) -> None:
+    """Generated clients and readers rely on it."""
+    wrong: dict[str, str] = {}
+    answered: Counter[str] = Counter()
+    for event in engine.from_schema(document).execute():
+        if isinstance(event, events.NonFatalError):
+            wrong[f"{event.label}: {event.info.title}"] = str(event.value)
+        if isinstance(event, events.FatalError):
+            raise event.exception
+        if isinstance(event, events.ScenarioFinished):
+            _gather(event.recorder, wrong, answered)
+    report = "\n\n".join(f"{title}\n{detail}" for title, detail in sorted(wrong.items()))
+    assert not wrong, report
+    for label in TRIED:
+        assert answered[label], f"{label} never happened: {sorted(answered)}"
+
+
+def _gather(recorder: ScenarioRecorder, wrong: dict[str, str], answered: Counter[str]) -> None:
+    for case_id, checks in recorder.checks.items():
+        case = recorder.cases[case_id].value
+        answer = recorder.interactions[case_id].response
+        if answer is not None:
+            answered[f"{case.operation.label} {answer.status_code}"] += 1
+        for check in checks:
+            title = f"{case.operation.label}: {check.name}"
+            if check.failure_info is not None and title not in NOT_APPLICABLE:
+                failure = check.failure_info.failure
+                shown = answer.text[:300] if answer is not None else ""
+                wrong[f"{title}: {failure.title}"] = (
+                    f"{failure.message}\n{check.failure_info.code_sample}\n{shown}"
+                )
+
+
+def test_the_document_is_json_of_a_known_version(document: Any) -> None:
+    """What the readers of OpenAPI look at first."""
+    raw = document.raw_schema
+    assert raw["openapi"].startswith("3.")
+    assert json.loads(json.dumps(raw)) == raw
+    assert len(raw["paths"]) >= 15

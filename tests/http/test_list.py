@@ -1,0 +1,151 @@
+"""The merchant's list: newest first, in pages, by what a merchant looks for, its own alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.clock import rfc3339
+from tests.http.checks import fields, problem
+
+
+def listed(client, query=""):
+    """The descriptions in a list."""
+    answer = client.get(f"/payments/pix{query}")
+    assert answer.status_code == 200, answer.text
+    return [payment["description"] for payment in answer.json["data"]]
+
+
+def test_the_newest_stands_first_and_pages_follow_each_other(make_payment, client):
+    """Walked to its end, a list holds everything once, also while new payments come."""
+    for number in range(5):
+        make_payment(description=str(number))
+    first = client.get("/payments/pix?limit=2").json
+    assert [payment["description"] for payment in first["data"]] == ["4", "3"]
+    make_payment(description="new")
+    second = client.get(f"/payments/pix?limit=2&after={first['next']}").json
+    assert [payment["description"] for payment in second["data"]] == ["2", "1"]
+    third = client.get(f"/payments/pix?limit=2&after={second['next']}").json
+    assert [payment["description"] for payment in third["data"]] == ["0"]
+    assert third["next"] is None
+
+
+def test_a_page_that_is_just_full_is_the_last(make_payment, client):
+    """No client asks for an empty page because of an off-by-one."""
+    for _ in range(2):
+        make_payment()
+    assert client.get("/payments/pix?limit=2").json["next"] is None
+
+
+def test_an_empty_list_is_a_list(client):
+    """Not null, not 404."""
+    assert client.get("/payments/pix").json == {"data": [], "next": None}
+
+
+@pytest.mark.parametrize("limit", ["0", "101", "-1", "x", "1.5", "", "1e1", "9" * 400])
+def test_a_limit_out_of_1_to_100_is_refused(client, limit):
+    """Silently clamped, a client would think it had seen everything."""
+    found = problem(client.get(f"/payments/pix?limit={limit}"), 400, "invalid-request")
+    assert fields(found) == ["limit"]
+
+
+@pytest.mark.parametrize("limit", ["1", "100"])
+def test_the_edges_of_the_limit_are_taken(client, limit):
+    """Both are promised."""
+    assert client.get(f"/payments/pix?limit={limit}").status_code == 200
+
+
+@pytest.mark.parametrize("after", ["", "x", "0" * 32, "1 OR 1=1"])
+def test_a_cursor_that_this_list_did_not_give_is_refused(client, after):
+    """Starting over in silence would repeat orders."""
+    found = problem(client.get(f"/payments/pix?after={after}"), 400, "invalid-request")
+    assert fields(found) == ["after"]
+
+
+def test_an_unknown_parameter_is_refused(client):
+    """A misspelt filter must not list everything."""
+    assert fields(problem(client.get("/payments/pix?state=pending"), 400)) == ["state"]
+
+
+def test_the_status_filter_goes_by_the_clock(make_payment, client, clock, bank):
+    """A payment past its deadline is expired for the list too, swept or not."""
+    bank.confirm(make_payment(description="paid"))
+    gone = make_payment(description="cancelled")
+    client.post(f"/payments/pix/{gone['id']}/cancel")
+    make_payment(description="short", expires_in=10)
+    make_payment(description="long")
+    assert listed(client, "?status=pending") == ["long", "short"]
+    clock.advance(seconds=11)
+    assert listed(client, "?status=pending") == ["long"]
+    assert listed(client, "?status=expired") == ["short"]
+    assert listed(client, "?status=confirmed") == ["paid"]
+    assert listed(client, "?status=cancelled") == ["cancelled"]
+    problem(client.get("/payments/pix?status=paid"), 400)
+
+
+def test_the_order_filter_finds_every_payment_of_the_order(make_payment, client, clock):
+    """Expired attempts included."""
+    make_payment(description="first", order_id="A", expires_in=10)
+    make_payment(description="other", order_id="a")
+    clock.advance(seconds=11)
+    make_payment(description="second", order_id="A")
+    assert listed(client, "?order_id=A") == ["second", "first"]
+
+
+def test_the_time_filters_hold_both_their_edges(make_payment, client, clock):
+    """`from` and `to` are inclusive, and their offset counts."""
+    start = clock.now()
+    make_payment(description="0")
+    clock.advance(minutes=1)
+    make_payment(description="1")
+    clock.advance(minutes=1)
+    make_payment(description="2")
+    one = rfc3339(clock.now().replace(minute=1))
+    assert listed(client, f"?from={one}") == ["2", "1"]
+    assert listed(client, f"?to={one}") == ["1", "0"]
+    assert listed(client, f"?from={one}&to={one}") == ["1"]
+    local = f"{start:%Y-%m-%d}T12:01:00-03:00"
+    assert listed(client, f"?from={local}&to={local}") == ["1"]
+
+
+@pytest.mark.parametrize(
+    "moment", ["2026-11-20", "2026-11-20T15:00:00", "x", "", "2026-02-30T00:00:00Z", "1763650800"]
+)
+def test_a_time_without_its_offset_is_refused(client, moment):
+    """Local time read as UTC is three hours of orders."""
+    for name in ("from", "to"):
+        assert fields(problem(client.get(f"/payments/pix?{name}={moment}"), 400)) == [name]
+
+
+def test_the_search_finds_words_and_whole_ids(make_payment, client, bank):
+    """What a merchant has at hand: a word of the description, an order, an id of either side."""
+    cheese = make_payment(description="Queijo 100% curado", order_id="Q-1")
+    make_payment(description="Mel")
+    told = bank.body(cheese)
+    bank.tell(told)
+    for text in ("queijo", "CURADO", "100%25", "Q-1", cheese["id"], told["end_to_end_id"]):
+        assert listed(client, f"?q={text}") == ["Queijo 100% curado"], text
+
+
+def test_wildcards_in_the_search_are_letters(make_payment, client):
+    """% and _ find themselves, not everything."""
+    make_payment(description="abc")
+    assert listed(client, "?q=%25") == []
+    assert listed(client, "?q=a_c") == []
+    assert listed(client, "?q=\\") == []
+
+
+def test_filters_narrow_each_other(make_payment, client, bank):
+    """All of them must hold."""
+    bank.confirm(make_payment(description="pão", order_id="A"))
+    make_payment(description="pão", order_id="B")
+    assert len(listed(client, "?q=p%C3%A3o&status=confirmed")) == 1
+    assert listed(client, "?q=p%C3%A3o&status=confirmed&order_id=B") == []
+
+
+def test_a_stranger_sees_nothing_of_it(make_payment, client, charlie):
+    """Charlie's list is empty, whatever he asks with."""
+    payment = make_payment(description="Alice", order_id="A")
+    for query in ("", "?q=Alice", f"?q={payment['id']}", "?order_id=A", "?status=pending"):
+        assert listed(charlie, query) == []
+    problem(charlie.get(f"/payments/pix?after={payment['id']}"), 400)
+    assert listed(client) == ["Alice"]

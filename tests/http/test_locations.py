@@ -1,0 +1,185 @@
+"""The location in a dynamic code: a signed statement of who gets how much, while it can be paid."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from core import jws
+from core.jws import JwsError
+from payments.location import KeyRing
+from tests.http.checks import problem
+
+
+def fetch(client, payment):
+    """What a payer's bank fetches."""
+    return client.get(f"/qr/v2/{payment['watch_code']}")
+
+
+def verified(client, payment, clock):
+    """The payload, once its signature has been checked as a payer's bank does."""
+    answer = fetch(client, payment)
+    assert answer.status_code == 200, answer.text
+    return jws.verify(answer.text, client.get("/qr/v2/jwks").get_json(), clock.now())
+
+
+def test_it_serves_a_signed_payload_with_the_standards_fields(make_payment, client, clock):
+    """API Pix 2.9.0, CobPayload: who, how much, until when."""
+    payment = make_payment(description="Queijo", expires_in=600)
+    clock.advance(seconds=5)
+    payload = verified(client, payment, clock)
+    assert payload["txid"] == payment["id"]
+    assert payload["revisao"] == 0
+    assert payload["status"] == "ATIVA"
+    assert payload["chave"] == "123e4567-e12b-12d1-a456-426655440000"
+    assert payload["calendario"] == {
+        "criacao": "2026-11-20T15:00:00.000Z",
+        "apresentacao": "2026-11-20T15:00:05.000Z",
+        "expiracao": 600,
+    }
+    assert payload["valor"] == {"original": "54.90", "modalidadeAlteracao": 0}
+    assert payload["solicitacaoPagador"] == "Queijo"
+    assert payload["recebedor"]["nome"] == "Feira da Vila"
+
+
+def test_without_a_description_the_field_is_absent(make_payment, client, clock):
+    """An empty text is not what the standard calls optional."""
+    assert "solicitacaoPagador" not in verified(client, make_payment(), clock)
+
+
+def test_the_answer_is_jose_and_names_its_key_set(make_payment, client, clock):
+    """`application/jose`, ES256, and where the keys are; nobody caches a payload."""
+    answer = fetch(client, make_payment())
+    assert answer.content_type == "application/jose"
+    assert answer.headers["Cache-Control"] == "no-store"
+    header = jws.header_of(answer.text)
+    assert header["alg"] == "ES256"
+    assert header["jku"] == "http://127.0.0.1:5000/qr/v2/jwks"
+    keys = client.get("/qr/v2/jwks").get_json()["keys"]
+    assert header["kid"] in [key["kid"] for key in keys]
+    assert all("d" not in key and key["x5c"] for key in keys)
+
+
+def test_a_payload_changed_on_the_way_is_found_out(make_payment, client, clock):
+    """The reason for all of this."""
+    head, body, signature = fetch(client, make_payment()).text.split(".")
+    other = fetch(client, make_payment(value=1)).text.split(".")[1]
+    keys = client.get("/qr/v2/jwks").get_json()
+    assert jws.verify(f"{head}.{body}.{signature}", keys, clock.now())["valor"]
+    with pytest.raises(JwsError) as caught:
+        jws.verify(f"{head}.{other}.{signature}", keys, clock.now())
+    assert caught.value.code == "signature-invalid"
+
+
+def test_what_can_no_longer_be_paid_is_gone(make_payment, client, clock, bank):
+    """Paid, cancelled or past its deadline: the payer's bank must not even offer it."""
+    paid, cancelled, expired = make_payment(), make_payment(), make_payment(expires_in=10)
+    bank.confirm(paid)
+    client.post(f"/payments/pix/{cancelled['id']}/cancel")
+    clock.advance(seconds=10)
+    assert fetch(client, expired).status_code == 200
+    clock.advance(milliseconds=1)
+    for payment in (paid, cancelled, expired):
+        problem(fetch(client, payment), 410, "payload-gone")
+
+
+@pytest.mark.parametrize("token", ["0" * 32, "x", "A" * 32, "0" * 33, "jwks2", "..%2fjwks"])
+def test_an_unknown_location_is_a_404(client, token):
+    """Nothing is bound to it."""
+    answer = client.get(f"/qr/v2/{token}")
+    assert problem(answer, 404)["code"] in ("payment-not-found", "not-found")
+
+
+def test_a_payments_id_is_not_its_location(make_payment, client):
+    """Who has the id (a shop's log) does not have the code, nor the other way round."""
+    payment = make_payment()
+    problem(client.get(f"/qr/v2/{payment['id']}"), 404)
+    problem(client.get(f"/payments/pix/{payment['watch_code']}/status"), 404)
+
+
+def rotate(app):
+    """The operator's command; gives the new kid."""
+    done = app.test_cli_runner().invoke(args=["keys", "rotate"])
+    assert done.exit_code == 0, done.output
+    return done.output.split()[-1]
+
+
+def test_after_a_rotation_new_tokens_verify_and_so_do_old_ones(make_payment, client, clock, app):
+    """A bank that fetched a token before the rotation still finds its key."""
+    payment = make_payment()
+    old = fetch(client, payment).text
+    kid = rotate(app)
+    clock.advance(minutes=2)
+    fresh = fetch(client, payment).text
+    assert jws.header_of(fresh)["kid"] == kid
+    assert jws.header_of(old)["kid"] != kid
+    keys = client.get("/qr/v2/jwks").get_json()
+    for token in (old, fresh):
+        assert jws.verify(token, keys, clock.now())["txid"] == payment["id"]
+
+
+def test_a_new_key_is_shown_two_minutes_before_it_signs(make_payment, client, clock, app):
+    """A bank that fetched the key set a moment ago would otherwise refuse a true payload."""
+    payment = make_payment()
+    clock.advance(minutes=3)
+    old = jws.header_of(fetch(client, payment).text)["kid"]
+    kid = rotate(app)
+    clock.advance(seconds=1)
+    assert [key["kid"] for key in client.get("/qr/v2/jwks").get_json()["keys"]] == [kid, old]
+    clock.advance(seconds=118)
+    assert jws.header_of(fetch(client, payment).text)["kid"] == old
+    clock.advance(seconds=1)
+    assert jws.header_of(fetch(client, payment).text)["kid"] == kid
+
+
+def test_a_key_set_knows_the_key_another_process_just_made(app, settings, clock):
+    """With several processes the set may come from one and the signature from another."""
+    with app.app_context():
+        here, there = KeyRing(settings), KeyRing(settings)
+        here.key_set(clock.now())
+        clock.advance(seconds=1)
+        made = there.rotate()
+        assert made in [key["kid"] for key in here.key_set(clock.now())["keys"]]
+        clock.advance(minutes=2)
+        signed_by = there.active(clock.now()).kid
+        assert signed_by == made == here.active(clock.now()).kid
+
+
+def test_the_first_key_is_made_once_by_many_at_once(app, settings, clock):
+    """Each further one would be a key that the bank, which asked first, has not seen."""
+    ring = KeyRing(settings)
+
+    def ask(_):
+        with app.app_context():
+            return ring.active(clock.now()).kid
+
+    with ThreadPoolExecutor(8) as pool:
+        signers = set(pool.map(ask, range(8)))
+    with app.app_context():
+        shown = [key["kid"] for key in ring.key_set(clock.now())["keys"]]
+    assert signers == set(shown)
+    assert len(shown) == 1
+
+
+def test_a_retired_key_leaves_the_set_after_a_day(make_payment, client, clock, app):
+    """A set that only grows is no rotation."""
+    old = jws.header_of(fetch(client, make_payment()).text)["kid"]
+    rotate(app)
+
+    def published():
+        return [key["kid"] for key in client.get("/qr/v2/jwks").get_json()["keys"]]
+
+    clock.advance(hours=24)
+    assert old in published()
+    clock.advance(minutes=3)
+    assert old not in published()
+    assert len(published()) == 1
+
+
+def test_the_key_set_may_be_kept_for_an_hour(client):
+    """And is there before any payment was made."""
+    answer = client.get("/qr/v2/jwks")
+    assert answer.status_code == 200
+    assert answer.headers["Cache-Control"] == "public, max-age=3600"
+    assert len(answer.get_json()["keys"]) == 1

@@ -1,0 +1,152 @@
+"""Health, metrics and the API's own documents: what machines and developers look at first."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urljoin
+
+from core.errors import BalcaoError
+from web.docs_routes import error_rows
+
+
+def test_alive_is_a_plain_yes(client):
+    """Asked every second by whatever restarts us."""
+    answer = client.get("/healthz")
+    assert (answer.status_code, answer.json) == (200, {"status": "alive"})
+
+
+def test_ready_names_each_part(client):
+    """An operator sees which one fails."""
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json["status"]) == (200, "ready")
+    assert answer.json["checks"] == {"database": "ok", "redis": "not configured", "sweep": "ok"}
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_sweep_that_does_not_run_is_not_ready(client, make_payment, clock):
+    """Watchers would never hear of an expiry; 503 says why and when to ask again."""
+    make_payment(expires_in=10)
+    clock.advance(seconds=10 + 40)
+    assert client.get("/readyz").status_code == 200
+    clock.advance(seconds=1)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json["status"]) == (503, "not ready")
+    assert "41 s behind" in answer.json["checks"]["sweep"]
+    assert answer.headers["Retry-After"]
+
+
+def samples(client):
+    """The metrics as name with labels → value."""
+    lines = client.get("/metrics").text.splitlines()
+    return dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+
+
+def test_metrics_count_requests_by_route_and_events_by_name(client, make_payment, bank):
+    """By route, never by path: an id in a label would be a new series for each payment."""
+    payment = make_payment()
+    bank.confirm(payment)
+    client.get(f"/payments/pix/{payment['id']}/status")
+    found = samples(client)
+    assert found['balcao_payment_events_total{event="payment.confirmed"}'] == "1.0"
+    route = 'method="GET",route="/payments/pix/<string:payment_id>/status",status="200"'
+    assert found[f"balcao_http_request_seconds_count{{{route}}}"] == "1.0"
+    assert payment["id"] not in str(found)
+    assert "balcao_sweep_lag_seconds" in found
+
+
+def test_a_stranger_cannot_make_new_series(client):
+    """Made-up methods and paths must not fill the memory of whoever collects."""
+    for number in range(20):
+        client.open(f"/nowhere/{number}", method=f"X{number}")
+        client.open("/healthz", method=f"X{number}")
+    counted = [name for name in samples(client) if name.startswith("balcao_http_request_seconds_c")]
+    assert not any("X1" in name or "nowhere" in name for name in counted)
+    # One for 404 and one for 405, whatever the method was called, each with its creation time.
+    assert len(counted) <= 2 * 2
+
+
+def test_the_document_is_served_and_names_every_documented_route(client):
+    """What /docs reads."""
+    answer = client.get("/openapi.json")
+    assert (answer.status_code, answer.mimetype) == (200, "application/json")
+    assert answer.json["openapi"].startswith("3.")
+    paths = answer.json["paths"]
+    for path in ("/payments/pix", "/payments/pix/confirmation", "/payments/pix/{payment_id}"):
+        assert path in paths
+
+
+def references(node):
+    """Every $ref in a document."""
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        node = list(node.values())
+    if isinstance(node, list):
+        for item in node:
+            yield from references(item)
+
+
+def test_every_reference_in_the_document_leads_somewhere(client):
+    """A dangling $ref breaks generated clients."""
+    document = client.get("/openapi.json").json
+    found = set(references(document))
+    assert found
+    for reference in found:
+        node = document
+        assert reference.startswith("#/"), reference
+        for part in reference[2:].split("/"):
+            assert part in node, reference
+            node = node[part]
+
+
+def test_every_security_demand_in_the_document_is_declared(client):
+    """*Authorize* needs to know how."""
+    document = client.get("/openapi.json").json
+    declared = set(document["components"]["securitySchemes"])
+    demanded = {
+        name
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        for demand in operation.get("security", [])
+        for name in demand
+    }
+    assert demanded
+    assert demanded <= declared
+
+
+def test_the_docs_work_without_the_internet(client):
+    """Every address the page and its scripts load is ours and is there."""
+    page = client.get("/docs")
+    assert (page.status_code, page.mimetype) == (200, "text/html")
+    assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", page.text)
+    loaded = re.findall(r"""(?:src|href)="([^"]+)\"""", page.text)
+    assert len(loaded) >= 4
+    for address in loaded:
+        answer = client.get(urljoin("/docs", address))
+        assert answer.status_code == 200, address
+        if answer.mimetype == "text/css":
+            remote = re.findall(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", answer.text)
+            assert remote == []
+        answer.close()
+    policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in policy
+
+
+def test_every_error_code_has_its_place_in_the_docs(client):
+    """The `type` of an error is an address; it must lead to a sentence."""
+    page = client.get("/docs/errors").text
+    codes = {code for code, _, _ in error_rows()}
+    assert {kind.code for kind in BalcaoError.__subclasses__()} & codes
+    for code in codes:
+        assert f'id="{code}"' in page
+
+
+def test_an_asset_outside_the_folder_is_not_served(client):
+    """By any spelling."""
+    names = ("../__init__.py", "..%2f__init__.py", "%2e%2e/__init__.py", "%00", "css", "js/", "")
+    for name in names:
+        answer = client.get(f"/docs/assets/{name}")
+        assert answer.status_code == 404
+        assert client.get(f"/static/{name}").status_code == 404

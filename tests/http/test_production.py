@@ -1,0 +1,104 @@
+"""The production profile: nothing of the demonstration exists there, and a key is always needed."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.http.checks import add_merchant, client_of, problem, rows
+from tests.support.service import BankInTest, settings_for
+
+
+@pytest.fixture
+def settings(fresh_database, tmp_path):
+    """Production settings; they take the place of the development ones in this file."""
+    return settings_for(
+        fresh_database("sqlite"),
+        tmp_path,
+        app_env="production",
+        public_url="https://pay.example.com",
+    )
+
+
+def test_without_a_key_nothing_is_created_listed_or_cancelled(client, app):
+    """There is no demo merchant to act for."""
+    before = rows(app)
+    for method, path in (
+        ("POST", "/payments/pix"),
+        ("GET", "/payments/pix"),
+        ("GET", "/payments/pix/receipts"),
+        ("POST", f"/payments/pix/{'0' * 32}/cancel"),
+    ):
+        body = {"value": 1} if method == "POST" else None
+        problem(client.open(path, method=method, json=body), 401, "unauthorized")
+    assert rows(app) == before
+    assert before["accounts"] == 0
+
+
+def test_with_a_key_a_payment_lives_its_life(app, client, clock):
+    """The whole core without anything of the demonstration."""
+    alice = client_of(app, add_merchant(app, "alice", "alice@example.com"))
+    answer = alice.post("/payments/pix", json={"value": 10})
+    assert answer.status_code == 201
+    payment = answer.json["payment"]
+    assert payment["payment_url"].startswith("https://pay.example.com/payments/pix/")
+    assert BankInTest(client, clock).confirm(payment).status_code == 200
+    page = client.get(f"/payments/pix/{payment['id']}")
+    assert page.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/shop/cart/mel"),
+        ("POST", "/shop/orders"),
+        ("GET", "/generate_qr/demo"),
+        ("GET", "/bank/"),
+        ("POST", "/bank/api/pay"),
+    ],
+)
+def test_the_demonstration_is_not_there(client, app, method, path):
+    """Not even a hint of it."""
+    before = rows(app)
+    problem(client.open(path, method=method), 404, "not-found")
+    assert rows(app) == before
+
+
+def test_the_page_offers_no_test_strip_and_no_shortcut_to_expiry(app, client):
+    """Nobody but the clock expires a payment of money."""
+    alice = client_of(app, add_merchant(app, "alice", "alice@example.com"))
+    payment = alice.post("/payments/pix", json={"value": 10}).json["payment"]
+    page = client.get(f"/payments/pix/{payment['id']}").text
+    assert "expire-soon" not in page
+    assert "/bank" not in page
+    problem(client.post(f"/payments/pix/{payment['id']}/expire-soon"), 404, "not-found")
+    problem(alice.post(f"/payments/pix/{payment['id']}/expire-soon"), 404, "not-found")
+    assert client.get(f"/payments/pix/{payment['id']}/status").json["sequence"] == 1
+
+
+def test_over_https_browsers_are_told_to_stay_there(client):
+    """And the socket's address is the secure one."""
+    answer = client.get("/healthz")
+    assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
+    assert "wss://pay.example.com" in answer.headers["Content-Security-Policy"]
+
+
+def test_a_revoked_or_unknown_key_is_refused(app):
+    """Like none."""
+    stranger = client_of(app, "balcao_unknown")
+    problem(stranger.post("/payments/pix", json={"value": 1}), 401, "unauthorized")
+
+
+def test_another_key_of_the_same_merchant_acts_for_it(app):
+    """Keys are changed without stopping the shop."""
+    first = client_of(app, add_merchant(app, "alice", "alice@example.com"))
+    payment = first.post("/payments/pix", json={"value": 10}).json["payment"]
+    fresh = app.test_cli_runner().invoke(args=["merchant", "key", "alice"]).output.strip()
+    assert client_of(app, fresh).get("/payments/pix").json["data"][0]["id"] == payment["id"]
+
+
+def test_demo_data_is_not_seeded_there(app):
+    """Nor by the operator's mistake."""
+    done = app.test_cli_runner().invoke(args=["seed"])
+    assert done.exit_code != 0
+    assert rows(app)["accounts"] == 0

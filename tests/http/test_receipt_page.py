@@ -1,0 +1,71 @@
+"""The receipt of a paid payment: a page and JSON, public by its link, naming nobody in full."""
+
+from __future__ import annotations
+
+from tests.http.checks import problem
+
+JSON = {"Accept": "application/json"}
+
+
+def receipt(client, payment, **headers):
+    """Ask for it."""
+    return client.get(f"/payments/pix/{payment['id']}/receipt", headers=headers)
+
+
+def test_a_paid_payments_receipt_says_who_got_what_when(make_payment, client, bank, clock):
+    """What a shopper keeps."""
+    payment = make_payment(order_id="A", description="Queijo")
+    told = bank.body(payment)
+    clock.advance(seconds=30)
+    bank.tell(told)
+    answer = receipt(client, payment, **JSON)
+    assert answer.status_code == 200
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.json["receipt"] == {
+        "payment_id": payment["id"],
+        "value": 54.9,
+        "amount_centavos": 5490,
+        "currency": "BRL",
+        "payee": "Feira da Vila",
+        "payer": "Bob d. S.",
+        "order_id": "A",
+        "description": "Queijo",
+        "confirmed_at": "2026-11-20T15:00:30.000Z",
+        "end_to_end_id": told["end_to_end_id"],
+        "refunds": [],
+        "receipt_url": f"http://127.0.0.1:5000/payments/pix/{payment['id']}/receipt",
+        "issued_at": "2026-11-20T15:00:30.000Z",
+    }
+
+
+def test_the_page_masks_the_payer(make_payment, client, bank):
+    """The link may be passed on: first name and initials, never a document."""
+    payment = make_payment()
+    bank.confirm(payment)
+    page = receipt(client, payment)
+    assert (page.status_code, page.mimetype) == (200, "text/html")
+    assert "Bob d. S." in page.text
+    assert "54,90" in page.text
+    for secret in ("Souza", "12345678909"):
+        assert secret not in page.text
+        assert secret not in receipt(client, payment, **JSON).text
+
+
+def test_a_payer_without_a_name_is_no_trouble(make_payment, client, bank):
+    """Banks do not always tell."""
+    for payer in (None, {"name": "   "}, {"name": "🎉"}):
+        payment = make_payment()
+        bank.confirm(payment, payer=payer)
+        assert receipt(client, payment).status_code == 200
+        assert receipt(client, payment, **JSON).status_code == 200
+
+
+def test_what_was_not_paid_has_no_receipt(make_payment, client, clock):
+    """Pending, cancelled and expired alike."""
+    pending, cancelled, expired = make_payment(), make_payment(), make_payment(expires_in=10)
+    client.post(f"/payments/pix/{cancelled['id']}/cancel")
+    clock.advance(seconds=11)
+    for payment in (pending, cancelled, expired, {"id": "0" * 32}, {"id": "x"}):
+        problem(receipt(client, payment), 404, "payment-not-found")
+    page = receipt(client, pending, Accept="text/html")
+    assert (page.status_code, page.mimetype) == (404, "text/html")

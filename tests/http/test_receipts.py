@@ -1,0 +1,81 @@
+"""Receipts: what banks told, accepted or refused; nothing that arrives is forgotten."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.http.checks import fields, problem
+
+
+def test_an_accepted_receipt_is_kept_with_who_paid(make_payment, bank, client):
+    """The merchant's books need the end_to_end_id and the payer."""
+    payment = make_payment()
+    told = bank.body(payment)
+    bank.tell(told)
+    (kept,) = client.get("/payments/pix/receipts").json["data"]
+    assert kept == {
+        "end_to_end_id": told["end_to_end_id"],
+        "bank_payment_id": payment["id"],
+        "value": 54.9,
+        "amount_centavos": 5490,
+        "paid_at": "2026-11-20T15:00:00.000Z",
+        "told_at": "2026-11-20T15:00:00.000Z",
+        "payer": {"name": "Bob de Souza", "document": "12345678909"},
+        "verdict": "accepted",
+        "reason": None,
+    }
+
+
+def test_every_refusal_is_kept_with_its_reason(make_payment, bank, client, clock):
+    """When a shopper asks where the money went, the merchant can answer."""
+    less, cancelled, paid = make_payment(), make_payment(), make_payment()
+    late = make_payment(expires_in=10)
+    bank.confirm(less, value=1)
+    client.post(f"/payments/pix/{cancelled['id']}/cancel")
+    bank.confirm(cancelled)
+    bank.confirm(paid)
+    bank.confirm(paid)
+    clock.advance(seconds=11)
+    bank.confirm(late)
+    kept = client.get("/payments/pix/receipts?verdict=refused").json["data"]
+    assert [(one["bank_payment_id"], one["reason"]) for one in kept] == [
+        (late["id"], "paid-too-late"),
+        (paid["id"], "already-paid"),
+        (cancelled["id"], "payment-cancelled"),
+        (less["id"], "amount-mismatch"),
+    ]
+    accepted = client.get("/payments/pix/receipts?verdict=accepted").json["data"]
+    assert [one["bank_payment_id"] for one in accepted] == [paid["id"]]
+
+
+def test_pages_follow_each_other(make_payment, bank, client):
+    """Newest first, each once."""
+    told = [bank.body(make_payment()) for _ in range(5)]
+    for body in told:
+        bank.tell(body)
+    found, query = [], "?limit=2"
+    while query:
+        page = client.get(f"/payments/pix/receipts{query}").json
+        found += [one["end_to_end_id"] for one in page["data"]]
+        query = f"?limit=2&after={page['next']}" if page["next"] else ""
+    assert found == [body["end_to_end_id"] for body in reversed(told)]
+
+
+def test_a_stranger_sees_none_of_them(make_payment, bank, client, charlie):
+    """Who paid Alice is not Charlie's business."""
+    told = bank.body(make_payment())
+    bank.tell(told)
+    assert charlie.get("/payments/pix/receipts").json == {"data": [], "next": None}
+    answer = charlie.get(f"/payments/pix/receipts?after={told['end_to_end_id']}")
+    problem(answer, 400, "invalid-request")
+    assert len(client.get("/payments/pix/receipts").json["data"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [("limit=0", "limit"), ("verdict=maybe", "verdict"), ("after=x", "after"), ("q=1", "q")],
+)
+def test_a_bad_parameter_is_named(client, query, name):
+    """As in every list."""
+    found = problem(client.get(f"/payments/pix/receipts?{query}"), 400, "invalid-request")
+    assert fields(found) == [name]

@@ -1,0 +1,115 @@
+"""Renewing: a new payment for the same order once the old one expired."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.http.checks import problem, rows
+
+
+@pytest.fixture
+def expired(make_payment, clock):
+    """A payment whose deadline passed a second ago; no sweep has run."""
+    payment = make_payment(expires_in=60, order_id="A", description="Pão", metadata={"mesa": "7"})
+    clock.advance(seconds=61)
+    return payment
+
+
+def renew(client, payment, **options):
+    """Ask for it."""
+    return client.post(f"/payments/pix/{payment['id']}/renew", **options)
+
+
+def test_it_is_a_new_payment_of_the_same_order_and_amount(expired, client):
+    """A fresh id and code, half an hour more, everything else as it was."""
+    answer = renew(client, expired)
+    assert answer.status_code == 201
+    fresh = answer.json["payment"]
+    assert answer.headers["Location"] == fresh["payment_url"]
+    for name in ("amount_centavos", "order_id", "description", "metadata"):
+        assert fresh[name] == expired[name]
+    for name in ("id", "watch_code", "pix_code"):
+        assert fresh[name] != expired[name]
+    assert (fresh["status"], fresh["remaining_ms"]) == ("pending", 1_800_000)
+    assert client.get(f"/payments/pix/{expired['id']}/status").json["status"] == "expired"
+
+
+def test_the_pages_button_leads_to_the_new_page(expired, client):
+    """A form is taken somewhere; it does not read JSON."""
+    answer = renew(client, expired, headers={"Accept": "text/html,*/*;q=0.8"})
+    assert answer.status_code == 303
+    page = client.get(answer.headers["Location"], headers={"Accept": "text/html"})
+    assert page.status_code == 200
+    assert expired["id"] not in answer.headers["Location"]
+
+
+def test_the_pages_language_is_kept(expired, client):
+    """Only a language of ours is put into an address."""
+    headers = {"Accept": "text/html"}
+    url = f"/payments/pix/{expired['id']}/renew"
+    kept = client.post(f"{url}?lang=en", headers=headers)
+    assert kept.headers["Location"].endswith("?lang=en")
+    hostile = client.post(f"{url}?lang=%0d%0aSet-Cookie:x", headers=headers)
+    assert "Set-Cookie" not in str(hostile.headers)
+
+
+def test_asked_twice_it_gives_the_same(expired, client, app):
+    """Two taps on one button."""
+    first = renew(client, expired).json["payment"]
+    before = rows(app)
+    assert renew(client, expired).json["payment"]["id"] == first["id"]
+    assert rows(app) == before
+
+
+def test_a_chain_of_renewals_ends_in_the_newest(expired, client, clock):
+    """An old tab renewed for the third time leads to where the others are."""
+    second = renew(client, expired).json["payment"]
+    clock.advance(seconds=1801)
+    third = renew(client, expired).json["payment"]
+    assert third["id"] not in (expired["id"], second["id"])
+    assert renew(client, second).json["payment"]["id"] == third["id"]
+    assert renew(client, expired).json["payment"]["id"] == third["id"]
+
+
+def test_what_waits_or_was_paid_or_cancelled_is_not_renewed(make_payment, client, bank, app):
+    """Only after expiry."""
+    pending, paid, cancelled = make_payment(), make_payment(), make_payment()
+    bank.confirm(paid)
+    client.post(f"/payments/pix/{cancelled['id']}/cancel")
+    before = rows(app)
+    for payment, status in ((pending, "pending"), (paid, "confirmed"), (cancelled, "cancelled")):
+        assert status in problem(renew(client, payment), 409, "not-renewable")["detail"]
+    assert rows(app) == before
+
+
+def test_an_order_that_was_paid_through_its_renewal_is_not_renewed_again(expired, client, bank):
+    """An old tab must not sell the order twice."""
+    bank.confirm(renew(client, expired).json["payment"])
+    problem(renew(client, expired), 409, "not-renewable")
+
+
+def test_an_order_that_got_another_payment_since_is_not_renewed(expired, client):
+    """The shop made a new one itself."""
+    assert client.post("/payments/pix", json={"value": 9, "order_id": "A"}).status_code == 201
+    problem(renew(client, expired), 409, "order-already-has-payment")
+
+
+def test_a_browser_is_told_why_on_a_page(make_payment, client):
+    """A person pressed the button."""
+    answer = renew(client, make_payment(), headers={"Accept": "text/html"})
+    assert (answer.status_code, answer.mimetype) == (409, "text/html")
+
+
+def test_money_for_the_old_payment_paid_in_time_cancels_the_renewal(expired, client, bank, clock):
+    """The order is paid; nobody may pay it again."""
+    fresh = renew(client, expired).json["payment"]
+    answer = bank.confirm(expired, paid_at=expired["created_at"])
+    assert answer.status_code == 200
+    assert client.get(f"/payments/pix/{fresh['id']}/status").json["status"] == "cancelled"
+    problem(renew(client, fresh), 409, "not-renewable")
+
+
+def test_an_unknown_payment_is_a_404(client):
+    """Whatever its form."""
+    for name in ("x", "0" * 32):
+        problem(renew(client, {"id": name}), 404, "payment-not-found")

@@ -1,0 +1,186 @@
+"""Only the bank confirms: every way a signature can be wrong is refused and says what was wrong."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import timedelta
+
+import pytest
+
+from core import signatures
+from tests.http.checks import problem, rows
+from tests.support.service import SECRET, BankInTest, close_app, ready_app, settings_for
+
+OTHER = "whsec_" + base64.b64encode(b"another secret of thirty bytes").decode()
+
+
+@pytest.fixture
+def signed(make_payment, bank):
+    """A good notification, as its body and its headers."""
+    payment = make_payment()
+    raw = json.dumps(bank.body(payment)).encode()
+    return raw, bank.headers(raw)
+
+
+def post(client, raw, headers):
+    """Send it."""
+    return client.post("/payments/pix/confirmation", data=raw, headers=headers)
+
+
+def refused(client, app, raw, headers):
+    """The sentence it was refused with; nothing was written."""
+    before = rows(app)
+    found = problem(post(client, raw, headers), 401, "bad-signature")
+    assert rows(app) == before
+    assert SECRET[6:] not in str(found)
+    return found["detail"]
+
+
+def test_the_good_one_is_taken(client, signed):
+    """So that the refusals below are refused for their one fault."""
+    assert post(client, *signed).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["webhook-id", "webhook-timestamp", "webhook-signature"])
+def test_a_missing_or_empty_header_is_named(client, app, signed, name):
+    """The bank's developer sees which."""
+    raw, headers = signed
+    without = {key: value for key, value in headers.items() if key != name}
+    assert name in refused(client, app, raw, without)
+    assert name in refused(client, app, raw, {**headers, name: ""})
+
+
+def test_a_body_changed_by_one_byte_is_refused(client, app, signed):
+    """The amount is what somebody between would change."""
+    raw, headers = signed
+    assert "No signature matches" in refused(client, app, raw.replace(b"54.9", b"64.9"), headers)
+    assert "No signature matches" in refused(client, app, raw + b" ", headers)
+
+
+def test_an_id_or_a_time_changed_is_refused(client, app, signed):
+    """Both are under the signature: neither replay nor re-dating works."""
+    raw, headers = signed
+    other_id = {**headers, "webhook-id": "msg_other"}
+    assert "No signature matches" in refused(client, app, raw, other_id)
+    later = {**headers, "webhook-timestamp": str(int(headers["webhook-timestamp"]) + 1)}
+    assert "No signature matches" in refused(client, app, raw, later)
+
+
+def test_another_secret_is_refused(client, app, clock, make_payment):
+    """Whoever knows the address alone confirms nothing."""
+    stranger = BankInTest(client, clock, secret=OTHER)
+    payment = make_payment()
+    before = rows(app)
+    problem(stranger.confirm(payment), 401, "bad-signature")
+    assert rows(app) == before
+
+
+def test_300_seconds_are_tolerated_on_both_sides_and_no_more(client, bank, clock, make_payment):
+    """A recorded notification is worthless after five minutes."""
+    for seconds, status in ((-300, 200), (300, 200), (-301, 401), (301, 401)):
+        body = bank.body(make_payment())
+        answer = bank.tell(body, at=clock.now() + timedelta(seconds=seconds))
+        assert answer.status_code == status
+        if status == 401:
+            side = "past" if seconds < 0 else "future"
+            assert f"301 s in the {side}" in problem(answer, 401, "bad-signature")["detail"]
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        "x",
+        "1.5",
+        "-1",
+        "1e9",
+        "\uff11\uff12",
+        "9" * 12,
+        "9" * 13,
+        "9" * 5000,
+        "0",
+        " 1",
+        "1 ",
+        "0x10",
+    ],
+)
+def test_a_strange_timestamp_is_refused(client, app, signed, timestamp):
+    """Never a crash in the conversion."""
+    raw, headers = signed
+    value = timestamp.encode().decode("latin-1")
+    assert refused(client, app, raw, {**headers, "webhook-timestamp": value})
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        "v1", "v1,", "v1,!!!", "v2,AAAA", "v1a,AAAA", ",", " ", "x" * 5000, "v1,é", "v1=AAAA",
+        "v1,AAAA v1,AAAA", "v1," + "A" * 44, "V1,AAAA", " ".join(["v1,AAAA"] * 500),
+    ],
+)  # fmt: skip
+def test_half_a_signature_or_another_scheme_is_refused(client, app, signed, signature):
+    """Also thousands of them at once."""
+    raw, headers = signed
+    value = signature.encode().decode("latin-1")
+    assert refused(client, app, raw, {**headers, "webhook-signature": value})
+
+
+def test_a_truncated_signature_is_refused(client, app, signed):
+    """No prefix of the right one is right."""
+    raw, headers = signed
+    for cut in (-1, -2, -4, 10):
+        short = {**headers, "webhook-signature": headers["webhook-signature"][:cut]}
+        assert refused(client, app, raw, short)
+
+
+@pytest.mark.parametrize("message_id", ["x" * 129, "a b", "é", "x\x7f"])
+def test_a_strange_webhook_id_is_refused(client, app, bank, make_payment, message_id):
+    """It may become a key of the database."""
+    raw = json.dumps(bank.body(make_payment())).encode()
+    value = message_id.encode().decode("latin-1")
+    headers = {**bank.headers(raw), "webhook-id": value}
+    assert "webhook-id" in refused(client, app, raw, headers)
+
+
+def test_one_good_signature_among_several_is_enough(client, signed):
+    """A bank that rotates signs with both secrets; unknown versions are passed over."""
+    raw, headers = signed
+    several = f"v2,AAAA v1,{base64.b64encode(b'x' * 32).decode()} {headers['webhook-signature']}"
+    assert post(client, raw, {**headers, "webhook-signature": several}).status_code == 200
+
+
+def test_bytes_that_are_no_text_are_refused_before_anything_else(client, app, signed):
+    """A signature over garbage cannot even be computed."""
+    _, headers = signed
+    assert refused(client, app, b"\xff\xfe{}", headers)
+
+
+def test_the_signature_is_looked_at_before_the_body(client, app, signed):
+    """Strangers learn nothing about how bodies are read."""
+    _, headers = signed
+    for raw in (b"", b"{", b"[]", b'{"value": 1}'):
+        refused(client, app, raw, headers)
+
+
+@pytest.fixture
+def rotating(fresh_database, tmp_path, clock):
+    """A service in the middle of a rotation: SECRET is the previous secret, OTHER the new one."""
+    settings = settings_for(
+        fresh_database("sqlite"),
+        tmp_path,
+        bank_webhook_secret=OTHER,
+        bank_webhook_secret_previous=SECRET,
+    )
+    app = ready_app(settings, clock)
+    yield app
+    close_app(app)
+
+
+def test_during_a_rotation_both_secrets_confirm_and_no_third(rotating, clock):
+    """Service and bank cannot change at the same second."""
+    client = rotating.test_client()
+    third = signatures.new_secret()
+    for secret, status in ((SECRET, 200), (OTHER, 200), (third, 401)):
+        payment = client.post("/payments/pix", json={"value": 5}).json["payment"]
+        answer = BankInTest(client, clock, secret=secret).confirm(payment)
+        assert answer.status_code == status

@@ -1,0 +1,94 @@
+"""The poll: small, cheap while nothing changes, and never a minute behind the clock."""
+
+from __future__ import annotations
+
+from tests.http.checks import problem
+
+
+def poll(client, payment, etag=None):
+    """Poll, with the last ETag."""
+    headers = {"If-None-Match": etag} if etag else {}
+    return client.get(f"/payments/pix/{payment['id']}/status", headers=headers)
+
+
+def test_it_says_how_the_payment_stands_and_how_long_is_left(make_payment, client, clock):
+    """By the server's clock, so that a browser whose clock is wrong counts right."""
+    payment = make_payment(expires_in=60)
+    clock.advance(seconds=20, milliseconds=1)
+    answer = poll(client, payment)
+    assert answer.status_code == 200
+    assert {"id", "status", "sequence", "remaining_ms", "checked_at"} <= set(answer.json)
+    assert answer.json["id"] == payment["id"]
+    assert (answer.json["status"], answer.json["sequence"]) == ("pending", 1)
+    assert answer.json["remaining_ms"] == 39_999
+    assert answer.json["checked_at"] == "2026-11-20T15:00:20.001Z"
+
+
+def test_nothing_new_is_a_304_without_a_body(make_payment, client, clock):
+    """A page polls every few seconds for half an hour."""
+    payment = make_payment()
+    etag = poll(client, payment).headers["ETag"]
+    clock.advance(seconds=5)
+    answer = poll(client, payment, etag)
+    assert (answer.status_code, answer.data) == (304, b"")
+    assert answer.headers["ETag"] == etag
+
+
+def test_the_passing_of_the_deadline_is_a_change(make_payment, client, clock):
+    """Nobody wrote anything, and yet a cached `pending` would be wrong."""
+    payment = make_payment(expires_in=60)
+    etag = poll(client, payment).headers["ETag"]
+    clock.advance(seconds=60)
+    assert poll(client, payment, etag).status_code == 304
+    clock.advance(milliseconds=1)
+    answer = poll(client, payment, etag)
+    assert (answer.status_code, answer.json["status"]) == (200, "expired")
+    assert answer.json["remaining_ms"] == 0
+
+
+def test_the_sweep_writing_it_down_is_no_second_change(make_payment, client, clock, app):
+    """What readers were told stays told: same number, same ETag."""
+    payment = make_payment(expires_in=60)
+    clock.advance(seconds=61)
+    etag = poll(client, payment).headers["ETag"]
+    assert "Expired: 1" in app.test_cli_runner().invoke(args=["sweep"]).output
+    assert poll(client, payment, etag).status_code == 304
+
+
+def test_every_change_has_a_number_and_an_etag_of_its_own(make_payment, client, clock, bank):
+    """Pending, expired, money refused, then money that was in time: each is seen by a poller."""
+    payment = make_payment(expires_in=60)
+    in_time = bank.body(payment)
+    seen = [poll(client, payment)]
+    clock.advance(seconds=61)
+    seen.append(poll(client, payment))
+    problem(bank.confirm(payment), 409, "paid-too-late")
+    seen.append(poll(client, payment))
+    assert bank.tell(in_time).status_code == 200
+    seen.append(poll(client, payment))
+    assert [one.json["status"] for one in seen] == ["pending", "expired", "expired", "confirmed"]
+    numbers = [one.json["sequence"] for one in seen]
+    assert numbers == sorted(set(numbers))
+    assert len({one.headers["ETag"] for one in seen}) == 4
+    assert seen[2].json["refusal"] == "paid-too-late"
+
+
+def test_a_confirmation_is_a_change(make_payment, client, bank):
+    """The one everybody waits for."""
+    payment = make_payment()
+    etag = poll(client, payment).headers["ETag"]
+    bank.confirm(payment)
+    answer = poll(client, payment, etag)
+    assert (answer.status_code, answer.json["status"]) == (200, "confirmed")
+
+
+def test_a_strange_if_none_match_gets_the_state(make_payment, client):
+    """Garbage in a conditional header is no reason to say nothing."""
+    payment = make_payment()
+    for etag in ('"x"', "W/", "garbage", '"', "\xff", "W/" * 400):
+        assert poll(client, payment, etag).status_code == 200
+
+
+def test_an_unknown_payment_is_a_404(client):
+    """Not an empty answer."""
+    problem(client.get(f"/payments/pix/{'f' * 32}/status"), 404, "payment-not-found")

@@ -1,0 +1,82 @@
+"""Alice and Charlie sell, each in a browser of their own; Bob only pays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from db_models.base import db
+from repository.accounts import RecentAccounts
+from repository.database import ledger
+from tests.portal.signing import Browser, make_account, sign_in
+
+NOT_COUNTED = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA", "SET ")
+
+
+@pytest.fixture
+def people(app: Flask) -> None:
+    """Accounts of the three."""
+    make_account(app, "alice")
+    make_account(app, "charlie")
+    make_account(app, "bob", "payer")
+
+
+@pytest.fixture
+def alice(app: Flask, people: None) -> Browser:
+    """Alice's browser, signed in."""
+    return sign_in(app, "alice")
+
+
+@pytest.fixture
+def charlie(app: Flask, people: None) -> Browser:
+    """Charlie's browser, signed in."""
+    return sign_in(app, "charlie")
+
+
+@pytest.fixture
+def charge(alice: Browser) -> Callable[..., dict[str, Any]]:
+    """A payment of Alice's: charge(value="54.90", order_id=…) → the payment object."""
+
+    def make(by: Browser = alice, **fields: Any) -> dict[str, Any]:
+        answer = by.client.post(
+            "/payments/pix",
+            json={"value": "54.90", **fields},
+            headers={"X-CSRF-TOKEN": by.token},
+        )
+        assert answer.status_code == 201, answer.text
+        payment: dict[str, Any] = answer.get_json()["payment"]
+        return payment
+
+    return make
+
+
+@pytest.fixture
+def counted(app: Flask) -> Callable[[], Any]:
+    """Count what the app asks its database: `with counted() as statements: …`."""
+
+    @contextmanager
+    def listening() -> Iterator[list[str]]:
+        statements: list[str] = []
+
+        def hear(_connection, _cursor, statement, _parameters, _context, _many) -> None:
+            if not statement.lstrip().upper().startswith(NOT_COUNTED):
+                statements.append(statement)
+
+        with app.app_context():
+            kept = ledger()
+            engines = {kept.engine, kept.reading_engine, db.engine}
+            kept.recent = RecentAccounts()
+        for engine in engines:
+            sa.event.listen(engine, "before_cursor_execute", hear)
+        try:
+            yield statements
+        finally:
+            for engine in engines:
+                sa.event.remove(engine, "before_cursor_execute", hear)
+
+    return listening

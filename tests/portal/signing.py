@@ -1,0 +1,80 @@
+"""Who stands in the portal's tests: Alice sells, Charlie sells elsewhere, Bob only pays."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from accounts import passwords, service
+from repository.database import in_unit_of_work
+
+PASSWORD = "a password of seven words, or eight"
+KEYS = {
+    "alice": "alice@feira.example",
+    "charlie": "charlie@longe.example",
+}
+
+
+@dataclass
+class Browser:
+    """A signed-in client that sends the token its pages carry."""
+
+    client: FlaskClient
+    token: str
+
+    def get(self, path: str, **options: Any) -> TestResponse:
+        """GET as a browser does."""
+        headers = {"Accept": "text/html", **options.pop("headers", {})}
+        return self.client.get(path, headers=headers, **options)
+
+    def post(self, path: str, data: dict[str, Any] | None = None, **options: Any) -> TestResponse:
+        """POST a form, with its token."""
+        fields = {"csrf_token": self.token, **(data or {})}
+        headers = {"Accept": "text/html", **options.pop("headers", {})}
+        return self.client.post(path, data=fields, headers=headers, **options)
+
+
+@cache
+def _hash() -> str:
+    return passwords.hashed(PASSWORD)
+
+
+def make_account(app: Flask, login: str, role: str = "merchant") -> None:
+    """An account with the tests' password."""
+    with app.app_context():
+        in_unit_of_work(
+            lambda work: service.create(
+                work,
+                login=login,
+                role=role,
+                password_hash=_hash(),
+                name=f"Loja de {login.title()}",
+                city="São Paulo",
+                pix_key=KEYS.get(login) if role == "merchant" else None,
+            )
+        )
+
+
+def sign_in(app: Flask, login: str) -> Browser:
+    """A browser in which this login is signed in."""
+    client = app.test_client()
+    answer = client.post(
+        "/api/login",
+        json={"username": login, "password": PASSWORD},
+        headers={"Accept": "application/json"},
+    )
+    assert answer.status_code == 200, answer.text
+    return Browser(client, answer.get_json()["csrf_token"])
+
+
+def found_in(page: str, pattern: str, group: int = 1) -> str:
+    """What the pattern finds on a page; it must be there."""
+    found = re.search(pattern, page)
+    assert found is not None, f"{pattern} is not on the page"
+    return str(found[group])

@@ -1,0 +1,337 @@
+"""A merchant with 100,000 payments: pages, search and export stay flat, on both servers.
+
+The rows are written by bulk statements, and the engine itself says by which index it reads.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import threading
+import time
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import sqlalchemy as sa
+
+from db_models import Payment
+from repository.dashboard import Dashboard, Narrowed, Place
+from repository.database import reading
+from tests.db.tables import NOON, Tables
+from tests.portal.signing import make_account, sign_in
+from tests.support.service import close_app, ready_app, settings_for
+
+ROWS = 100_000
+SPREAD_SECONDS = 60 * 86_400
+MEMORY_MAX = 40_000_000
+"""Bytes by which an export may let the process grow; all of its rows as objects take 400 MB."""
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+FILL = {
+    "postgresql": """
+        INSERT INTO payments (txid, watch_code, merchant_id, amount_centavos, refunded_centavos,
+          description, order_id, metadata, br_code, status, created_at, expires_at, resolved_at,
+          end_to_end_id, sequence)
+        SELECT md5('t' || n), md5('w' || n), {merchant}, 100 + n % 90000, 0,
+          'Queijo meia cura ' || n, 'o-' || n, '{{}}', '0002', {status},
+          {noon} - n * interval '{step} seconds', {noon} - n * interval '{step} seconds'
+          + interval '30 minutes', {noon} - n * interval '{step} seconds' + interval '40 seconds',
+          CASE WHEN n % 10 < 7 THEN 'E' || n END, 2
+        FROM generate_series({rows}, 1, -1) n""",
+    "mysql": """
+        INSERT INTO payments (txid, watch_code, merchant_id, amount_centavos, refunded_centavos,
+          description, order_id, metadata, br_code, status, created_at, expires_at, resolved_at,
+          end_to_end_id, sequence)
+        SELECT md5(concat('t', n)), md5(concat('w', n)), {merchant}, 100 + n % 90000, 0,
+          concat('Queijo meia cura ', n), concat('o-', n), '{{}}', '0002', {status},
+          {noon} - INTERVAL (n * {step}) SECOND, {noon} - INTERVAL (n * {step}) SECOND
+          + INTERVAL 30 MINUTE, {noon} - INTERVAL (n * {step}) SECOND + INTERVAL 40 SECOND,
+          CASE WHEN n % 10 < 7 THEN concat('E', n) END, 2
+        FROM (SELECT {rows} - (a.d + 10 * b.d + 100 * c.d + 1000 * d.d + 10000 * e.d) AS n
+          FROM digits a, digits b, digits c, digits d, digits e) numbers
+        WHERE n > 0 ORDER BY n DESC""",
+}
+
+
+def fill(tables: Tables, merchant: int, rows: int) -> None:
+    """Sixty days of payments: seven in ten paid, two expired, one cancelled."""
+    dialect = tables.engine.dialect.name
+    status = (
+        "CASE WHEN n % 10 < 7 THEN 'confirmed' WHEN n % 10 < 9 THEN 'expired' ELSE 'cancelled' END"
+    )
+    noon = "timestamp '2026-11-20 15:00:00'"
+    with tables.engine.connect() as connection:
+        if dialect == "mysql":
+            connection.exec_driver_sql("CREATE TEMPORARY TABLE IF NOT EXISTS digits (d INT)")
+            connection.exec_driver_sql(
+                "INSERT INTO digits VALUES (0),(1),(2),(3),(4),(5),(6),(7),(8),(9)"
+            )
+            # A temporary table is opened once in a statement: five copies of it are needed.
+            for name in "abcde":
+                connection.exec_driver_sql(f"CREATE TEMPORARY TABLE digits_{name} LIKE digits")
+                copied = f"INSERT INTO digits_{name} SELECT d FROM digits"  # noqa: S608 - a letter
+                connection.exec_driver_sql(copied)
+        statement = FILL[dialect].format(
+            merchant=merchant, status=status, noon=noon, rows=rows, step=SPREAD_SECONDS / rows
+        )
+        for name in "abcde":
+            statement = statement.replace(f"digits {name}", f"digits_{name} {name}")
+        connection.exec_driver_sql(
+            statement.replace("%", "%%") if dialect == "mysql" else statement
+        )
+        connection.exec_driver_sql(
+            "ANALYZE TABLE payments" if dialect == "mysql" else "VACUUM ANALYZE payments"
+        )
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param("mysql", marks=pytest.mark.mysql),
+        pytest.param("postgres", marks=pytest.mark.postgres),
+    ],
+)
+def shop(request, databases, tmp_path_factory):
+    """An app on a server, Alice with many payments and Charlie with few."""
+    from tests.support.clocks import FrozenClock
+
+    clock = FrozenClock()
+    with databases.fresh(request.param) as url:
+        app = ready_app(settings_for(url, tmp_path_factory.mktemp("big")), clock)
+        make_account(app, "alice")
+        make_account(app, "charlie")
+        tables = Tables(url)
+        ids = dict(tables.rows("SELECT login, id FROM accounts"))
+        fill(tables, ids["alice"], ROWS)
+        app.config["ALICE_ID"] = ids["alice"]
+        yield app
+        close_app(app)
+
+
+def explained(work, search) -> str:
+    """How the engine answers the last SELECT on payments that `search` sends."""
+    bind = work.session.get_bind()
+    engine = bind.engine
+    sent = []
+
+    def keep(_connection, _cursor, statement, parameters, _context, _many):
+        sent.append((statement, parameters))
+
+    sa.event.listen(engine, "before_cursor_execute", keep)
+    try:
+        search()
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", keep)
+    statement, parameters = [one for one in sent if "payments" in one[0]][-1]
+    connection = work.session.connection()
+    found = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).all()
+    return "\n".join(" ".join(str(part) for part in row) for row in found)
+
+
+def scans(plan: str) -> bool:
+    """Whether the plan reads the whole table."""
+    whole = r"Seq Scan on payments|\bpayments ALL\b|\bpayments \S+ ALL\b| payments ALL"
+    return re.search(whole, plan) is not None
+
+
+LISTS = {
+    "all": Narrowed(),
+    "one state": Narrowed(status="cancelled"),
+    "expired": Narrowed(status="expired"),
+    "days": Narrowed(
+        created_from=NOON - timedelta(days=40), created_before=NOON - timedelta(days=39)
+    ),
+    "state and days": Narrowed(
+        status="confirmed",
+        created_from=NOON - timedelta(days=40),
+        created_before=NOON - timedelta(days=39),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_is_read_along_its_index(shop, name):
+    """From its head and from deep inside: never the whole table, never a sort of all of it."""
+    with shop.app_context(), reading() as work:
+        dashboard, merchant = Dashboard(work.session), shop.config["ALICE_ID"]
+        head = dashboard.page(merchant, LISTS[name], None, 25, work.now)
+        deep = Place(head.payments[-1].txid)
+        for place in (None, deep, Place(deep.txid, newer=True)):
+            plan = explained(
+                work,
+                lambda place=place: dashboard.page(merchant, LISTS[name], place, 25, work.now),
+            )
+            assert "ix_payments_created" in plan, plan
+            assert not scans(plan), plan
+
+
+def test_an_order_is_found_by_its_index(shop):
+    """One customer's order among all the shop's."""
+    with shop.app_context(), reading() as work:
+        dashboard, merchant = Dashboard(work.session), shop.config["ALICE_ID"]
+        plan = explained(
+            work,
+            lambda: dashboard.page(merchant, Narrowed(order_id="o-77777"), None, 25, work.now),
+        )
+    assert re.search(r"ix_payments_order|uq_payments_merchant_id_live_order_id", plan), plan
+    assert not scans(plan), plan
+
+
+def test_sums_and_times_are_read_from_the_index(shop):
+    """A day's takings, a day's charges, and how long people took."""
+    day = (NOON - timedelta(hours=12), NOON + timedelta(hours=12))
+    with shop.app_context(), reading() as work:
+        dashboard, merchant = Dashboard(work.session), shop.config["ALICE_ID"]
+        searches: dict[str, list[Callable[[], Any]]] = {
+            "ix_payments_takings": [
+                lambda: dashboard.takings(merchant, [day]),
+                lambda: dashboard.paid_lately(merchant, day[0], 500),
+            ],
+            "ix_payments_created": [lambda: dashboard.created(merchant, day)],
+        }
+        for index, asked in searches.items():
+            for search in asked:
+                plan = explained(work, search)
+                assert index in plan, plan
+                assert not scans(plan), plan
+
+
+def test_the_figures_are_right(shop):
+    """What the index says is what the rows say."""
+    start, end = NOON - timedelta(days=3), NOON - timedelta(days=2)
+    with shop.app_context(), reading() as work:
+        dashboard, merchant = Dashboard(work.session), shop.config["ALICE_ID"]
+        (found,) = dashboard.takings(merchant, [(start, end)])
+        rows = work.session.execute(
+            sa.select(sa.func.count(), sa.func.sum(Payment.amount_centavos)).where(
+                Payment.merchant_id == merchant,
+                Payment.end_to_end_id.is_not(None),
+                Payment.resolved_at >= start,
+                Payment.resolved_at < end,
+            )
+        ).one()
+        made, paid = dashboard.created(merchant, (start, end))
+    assert (found.count, found.centavos) == (int(rows[0]), int(rows[1]))
+    assert abs(made - ROWS / 60) <= 2
+    assert abs(paid - ROWS / 60 * 0.7) <= 2
+
+
+def test_pages_cost_the_same_with_much_and_with_little(shop):
+    """Statements are equal and few; the time of each is far from what a scan would take."""
+    timed = {}
+    for login in ("charlie", "alice"):
+        browser = sign_in(shop, login)
+        counts = {}
+        for path in (
+            "/portal",
+            "/portal/payments",
+            "/portal/payments?q=cura+99999",
+            "/portal/payments?q=nothing+of+the+kind",
+            "/portal/payments?state=cancelled&from=2026-10-01&to=2026-10-02",
+        ):
+            browser.get(path)
+            statements: list[str] = []
+            engines = _engines(shop)
+
+            def hear(_c, _cursor, statement, _p, _context, _many, heard=statements):
+                heard.append(statement)
+
+            for engine in engines:
+                sa.event.listen(engine, "before_cursor_execute", hear)
+            began = time.perf_counter()
+            assert browser.get(path).status_code == 200
+            timed[login, path] = time.perf_counter() - began
+            for engine in engines:
+                sa.event.remove(engine, "before_cursor_execute", hear)
+            counts[path] = len([one for one in statements if "SELECT" in one.upper()])
+        assert max(counts.values()) <= 6, counts
+    slowest = max(seconds for (login, _), seconds in timed.items() if login == "alice")
+    assert slowest < 1.5, timed
+
+
+def _engines(app):
+    with app.app_context():
+        kept = app.extensions["balcao_ledger"]
+        return {kept.engine, kept.reading_engine}
+
+
+def test_a_search_goes_on_to_the_oldest(shop):
+    """Each page looks at 5,000; following the pages finds what is older than all of those."""
+    browser = sign_in(shop, "alice")
+    path: str | None = "/portal/payments?q=cura+12000"
+    pages = found = 0
+    while path and pages < 10:
+        page = browser.get(path).text
+        pages += 1
+        found += page.count('class="row-item"')
+        older = re.search(r'rel="next" href="([^"]+)"', page)
+        path = older[1].replace("&amp;", "&") if older and not found else None
+    assert found == 1
+    assert pages == 3
+
+
+def resident_bytes() -> int:
+    """What this process holds in memory, as Linux counts it."""
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * resource.getpagesize()
+
+
+def test_an_export_of_all_of_it_is_bounded_in_memory_and_complete(shop):
+    """100,000 lines, each payment once, and never more than some batches in memory."""
+    browser = sign_in(shop, "alice")
+    answer = browser.get("/portal/payments.csv", buffered=False)
+    lines, seen, tail, most = 0, bytearray(ROWS), b"", 0
+    before = resident_bytes()
+    for chunk in cast("Iterable[bytes]", answer.response):
+        *whole, tail = (tail + chunk).split(b"\r\n")
+        lines += len(whole)
+        for line in whole:
+            if found := re.search(rb",o-(\d+),", line):
+                seen[int(found[1]) - 1] += 1
+        most = max(most, resident_bytes() - before)
+    answer.close()
+    assert lines == ROWS + 1
+    assert seen == bytearray(b"\x01" * ROWS)
+    assert most < MEMORY_MAX, most
+
+
+@pytest.mark.mysql
+def test_others_are_answered_while_an_export_is_written(serve, databases):
+    """One process, one hub: a download of 30,000 rows leaves room between its batches."""
+    password = "the password of the demo shop"
+    with databases.fresh("mysql") as url:
+        service = serve(DATABASE_URL=url, DEMO_PASSWORD=password)
+        tables = Tables(url)
+        fill(tables, tables.merchant_id(), 30_000)
+        body = json.dumps({"username": "demo", "password": password}).encode()
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        status, given, _ = service.request("POST", "/api/login", body, headers)
+        assert status == 200
+        bearer = {"Authorization": f"Bearer {json.loads(given)['access_token']}"}
+        got: list[int] = []
+
+        def download() -> None:
+            _, file, _ = service.request("GET", "/portal/payments.csv", headers=bearer, timeout=60)
+            got.append(file.count(b"\r\n"))
+
+        thread = threading.Thread(target=download)
+        started = time.perf_counter()
+        thread.start()
+        waits = []
+        while thread.is_alive():
+            began = time.perf_counter()
+            assert service.get("/healthz")[0] == 200
+            waits.append(time.perf_counter() - began)
+            time.sleep(0.01)
+        thread.join()
+        took = time.perf_counter() - started
+    assert got == [30_001]
+    assert len(waits) > 10
+    waits.sort()
+    # By the export's own time, in the same run: a slow machine slows both.
+    assert waits[int(len(waits) * 0.95)] < took / 20, (took, waits[-10:])

@@ -1,0 +1,401 @@
+"""The portal in Chromium: live, accessible, by keyboard, offline, and without JavaScript."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.visits import DESKTOP, NARROW, PHONE, Visit, block_sockets, scrolls_sideways
+from tests.browser.visits import visitor as new_visitor
+from tests.support.browser import axe_violations
+from tests.support.service import ServiceProcess
+
+PASSWORD = "the password of the demo shop"
+SCHEMES = ["light", "dark"]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    """The service, one for the tests of this file; the demo merchant sells here."""
+    folder = tmp_path_factory.mktemp("portal")
+    with ServiceProcess(folder, DEMO_PASSWORD=PASSWORD) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def payments(service):
+    """Payments in every state; the paid one is the newest but one."""
+    made = {
+        "cancelled": service.create(value="28.90", order_id="FV-1"),
+        "refused": service.create(value="62.00", description="Caneca"),
+        "paid": service.create(value="54.90", description="Queijo meia cura", order_id="FV-2"),
+        "open": service.create(value="18.50", description="Pão de fermentação lenta"),
+    }
+    service.request("POST", f"/payments/pix/{made['cancelled']['id']}/cancel")
+    assert service.tell(made["refused"], value=1)[0] == 400
+    assert service.tell(made["paid"])[0] == 200
+    return made
+
+
+@pytest.fixture(scope="module")
+def cookies(service):
+    """The cookies of a sign-in, made once: each test opens a browser of its own with them."""
+    body = json.dumps({"username": "demo", "password": PASSWORD}).encode()
+    import urllib.request
+
+    request = urllib.request.Request(
+        service.url + "/api/login",
+        data=body,
+        headers={"Content-Type": "application/json", "Accept": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        given = answer.headers.get_all("Set-Cookie")
+    pairs = [one.split(";")[0].partition("=") for one in given]
+    return [{"name": n, "value": v, "url": service.url} for n, _, v in pairs if v]
+
+
+@pytest.fixture
+def visit(new_context, service, cookies) -> Callable[..., Visit]:
+    """A visit in which the demo merchant is signed in: visit(viewport=…, …) → Visit."""
+
+    def begin(**look: Any) -> Visit:
+        found = new_visitor(new_context, service, **look)
+        found.page.context.add_cookies(cookies)
+        return found
+
+    return begin
+
+
+def live(visitor: Visit, path: str) -> Page:
+    """Open a page, and wait until the socket watches the merchant."""
+    with visitor.page.expect_websocket() as opened:
+        visitor.open(path)
+    if not any(frame.startswith("43") for frame in visitor.heard):
+        opened.value.wait_for_event(
+            "framereceived", predicate=lambda data: str(data).startswith("43")
+        )
+    assert any('"ok":true' in frame for frame in visitor.heard if frame.startswith("43"))
+    return visitor.page
+
+
+def places(payments) -> dict[str, str]:
+    """Every page of the portal, in every state."""
+    one = "/portal/payments/"
+    return {
+        "home": "/portal",
+        "list": "/portal/payments",
+        "narrowed list": "/portal/payments?state=confirmed&q=queijo&from=2020-01-01",
+        "empty list": "/portal/payments?q=nothing-of-the-kind",
+        "open": one + payments["open"]["id"],
+        "paid": one + payments["paid"]["id"],
+        "cancelled": one + payments["cancelled"]["id"],
+        "refused": one + payments["refused"]["id"],
+        "just made": f"{one}{payments['open']['id']}?done=created",
+        "new": "/portal/payments/new",
+        "poster": "/portal/poster",
+        "poster with amount": "/portal/poster?value=25,00",
+        "poster, wrong amount": "/portal/poster?value=x",
+        "settings": "/portal/settings",
+    }
+
+
+def test_every_page_is_accessible_quiet_and_fits(visit, payments):
+    """Light on a desktop, dark on the narrowest phone, open folds included: axe finds nothing."""
+    for scheme, look in zip(SCHEMES, (DESKTOP, NARROW), strict=True):
+        visitor = visit(**look, color_scheme=scheme)
+        for name, path in places(payments).items():
+            page = visitor.open(path)
+            expect(page.locator("h1")).to_be_visible()
+            page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+            page.wait_for_timeout(150)
+            assert axe_violations(page) == [], (name, scheme)
+            if scheme == "dark":
+                assert scrolls_sideways(page) == [], name
+        assert visitor.strangers == []
+        odd = [text for text in visitor.complaints if "status of 400" not in text]
+        assert odd == []
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_forms_that_were_refused_are_accessible(visit, payments, scheme):
+    """What is wrong is tied to its field; the fields keep their values."""
+    visitor = visit(**PHONE, color_scheme=scheme)
+    page = visitor.open("/portal/payments/new")
+    page.get_by_label("Valor").fill("0")
+    page.get_by_label("Descrição").fill("Queijo")
+    page.get_by_role("button", name="Criar cobrança").click()
+    expect(page.get_by_label("Valor")).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_label("Descrição")).to_have_value("Queijo")
+    assert axe_violations(page) == []
+    page = visitor.open("/portal/settings")
+    page.locator("#label").fill("Caixa")
+    page.get_by_role("button", name="Criar chave").click()
+    expect(page.get_by_text("Copie agora")).to_be_visible()
+    assert axe_violations(page) == []
+    page.locator("#pix_key").fill("529.982.247-25")
+    expect(page.locator("#key-kind")).to_have_text("É uma chave do tipo CPF: 529.982.247-25")
+    page.locator("#pix_key").fill("529.982.247-24")
+    expect(page.locator("#key-kind")).to_contain_text("confira os dígitos")
+    assert axe_violations(page) == []
+
+
+def test_a_row_turns_paid_without_a_reload(visit, service, payments):
+    """The money arrives: the row, the figures and the screen reader's line know within a second."""
+    payment = service.create(value="77.70", description="Mel silvestre")
+    visitor = visit(**DESKTOP)
+    page = live(visitor, "/portal")
+    row = page.locator(f'[data-payment-id="{payment["id"]}"]')
+    expect(row).to_contain_text("Aguardando")
+    before = page.locator("[data-takings]").inner_text()
+    loads = len(visitor.loads)
+    page.evaluate("() => { window.kept = true; }")
+    began = time.monotonic()
+    assert service.tell(payment)[0] == 200
+    expect(row).to_contain_text("Pago", timeout=3000)
+    took = time.monotonic() - began
+    expect(page.locator("[data-takings]")).not_to_have_text(before, timeout=4000)
+    expect(page.locator("#said")).to_have_text("Pago: R$\u00a077,70")
+    assert took < 2, took
+    assert page.evaluate("window.kept") is True
+    assert len(visitor.loads) == loads
+    assert visitor.complaints == []
+
+
+def test_a_new_payment_comes_in_on_top_and_filters_keep_others_out(visit, service, payments):
+    """A list without filters shows what came meanwhile; a narrowed one shows only its own."""
+    everything, cancelled = visit(**DESKTOP), visit(**DESKTOP)
+    page = live(everything, "/portal/payments")
+    other = live(cancelled, "/portal/payments?state=cancelled")
+    rows = other.locator(".row-item").count()
+    payment = service.create(value="31.00", description="Doce de leite")
+    assert service.tell(payment)[0] == 200
+    expect(page.locator(".row-item").first).to_contain_text("Doce de leite", timeout=4000)
+    other.wait_for_timeout(600)
+    assert other.locator(".row-item").count() == rows
+
+
+def test_one_payments_page_turns_paid_while_it_is_open(visit, service):
+    """The QR goes, the timeline grows, and what was being looked at stays in place."""
+    payment = service.create(value="12.00", description="Café")
+    visitor = visit(**PHONE)
+    page = live(visitor, f"/portal/payments/{payment['id']}")
+    expect(page.get_by_text("Mostre ou envie ao pagador")).to_be_visible()
+    assert service.tell(payment)[0] == 200
+    expect(page.locator(".one__head .mark")).to_have_text("Pago", timeout=4000)
+    expect(page.get_by_text("Pagamento confirmado")).to_be_visible()
+    expect(page.get_by_text("Mostre ou envie ao pagador")).to_have_count(0)
+    assert visitor.complaints == []
+
+
+def test_another_merchants_portal_hears_nothing(new_context, service, payments):
+    """Charlie's room is his own: Alice's money makes no sound there."""
+    charlie = new_visitor(new_context, service, **DESKTOP)
+    page = charlie.open("/signup")
+    page.locator("input[name=username]").fill("charlie")
+    page.locator("input[name=password]").fill("charlie's long password")
+    page.locator("form button[type=submit]").last.click()
+    page.wait_for_url("**/portal**")
+    expect(page.locator("[data-live]")).to_be_visible()
+    charlie.heard.clear()
+    page = live(charlie, "/portal/payments")
+    charlie.heard.clear()
+    payment = service.create(value="9.00")
+    assert service.tell(payment)[0] == 200
+    page.wait_for_timeout(700)
+    assert [frame for frame in charlie.heard if "payment" in frame] == []
+    expect(page.locator(".row-item")).to_have_count(0)
+
+
+def test_the_chart_is_drawn_and_says_its_days(visit, payments):
+    """Bars where the money is; pointed at, a day tells its sum; a table has the same numbers."""
+    visitor = visit(**DESKTOP)
+    page = visitor.open("/portal")
+    expect(page.locator("[data-chart][data-drawn] canvas")).to_be_visible()
+    inked = page.evaluate("""() => {
+      const canvas = document.querySelector("[data-chart] canvas");
+      const { data } = canvas.getContext("2d")
+        .getImageData(0, 0, canvas.width, canvas.height);
+      let inked = 0;
+      for (let i = 3; i < data.length; i += 4) if (data[i] > 200) inked += 1;
+      return inked;
+    }""")
+    assert inked > 500
+    box = page.locator("[data-chart] .u-over").bounding_box()
+    page.mouse.move(box["x"] + box["width"] - 12, box["y"] + 60)
+    expect(page.locator(".chart__tip")).to_be_visible()
+    total = page.locator("[data-takings]").inner_text()
+    expect(page.locator(".chart__tip strong")).to_contain_text(total)
+    page.get_by_text("Ver em tabela").click()
+    expect(page.locator(".table tbody tr")).to_have_count(30)
+    expect(page.locator(".table tbody tr").first).to_contain_text(total)
+    assert visitor.complaints == []
+
+
+def test_days_and_times_are_those_of_the_viewers_zone(visit, payments):
+    """In Tokyo it is tomorrow already: the page is drawn for there, at once and not in a loop."""
+    visitor = visit(**DESKTOP, timezone_id="Asia/Tokyo")
+    page = visitor.open(f"/portal/payments/{payments['paid']['id']}")
+    expect(page.locator(".portal")).to_have_attribute("data-zone", "Asia/Tokyo")
+    expect(page.locator(".timeline time").first).to_contain_text("(UTC+09:00)")
+    page.wait_for_timeout(500)
+    assert len([url for url in visitor.loads if "/portal/" in url]) <= 2
+
+
+def test_all_of_it_goes_by_keyboard(visit, payments):
+    """From the skip link to a charge that is made: no mouse, and always a visible focus."""
+    visitor = visit(**DESKTOP)
+    page = visitor.open("/portal")
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Nova cobrança")).to_be_focused()
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Valor")).to_be_focused()
+    page.keyboard.type("12,34")
+    page.keyboard.press("Enter")
+    expect(page.locator(".one__amount")).to_have_text("R$\u00a012,34")
+    page = visitor.open("/portal/payments")
+    menu = page.get_by_text("Exportar")
+    menu.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="CSV", exact=True)).to_be_visible()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("link", name="CSV", exact=True)).to_be_hidden()
+
+
+def test_offline_is_said_and_made_up_for(visit, service, payments):
+    """A banner while there is no network; what happened meanwhile is there right after."""
+    payment = service.create(value="45.00", description="Enquanto offline")
+    visitor = visit(**PHONE)
+    page = live(visitor, "/portal/payments")
+    page.context.set_offline(True)
+    expect(page.locator("#connection")).to_be_visible()
+    expect(page.locator("#connection")).to_contain_text("Você está sem internet")
+    assert axe_violations(page) == []
+    assert service.tell(payment)[0] == 200
+    page.context.set_offline(False)
+    row = page.locator(f'[data-payment-id="{payment["id"]}"]')
+    expect(row).to_contain_text("Pago", timeout=8000)
+    expect(page.locator("#connection")).to_be_hidden()
+
+
+def test_without_sockets_the_list_is_asked_for_every_ten_seconds(visit, service, payments):
+    """A firewall that knows only plain requests delays a row, and no more."""
+    payment = service.create(value="46.00")
+    visitor = visit(**DESKTOP)
+    block_sockets(visitor.page)
+    page = visitor.open("/portal/payments")
+    assert service.tell(payment)[0] == 200
+    row = page.locator(f'[data-payment-id="{payment["id"]}"]')
+    expect(row).to_contain_text("Pago", timeout=13_000)
+
+
+def test_an_ended_session_is_said(visit, service, payments):
+    """The page that stayed open does not go on as if it were signed in."""
+    visitor = visit(**DESKTOP)
+    page = live(visitor, "/portal/payments")
+    page.context.clear_cookies()
+    page.evaluate("window.dispatchEvent(new Event('online'))")
+    expect(page.locator("#connection")).to_contain_text("Sua sessão terminou")
+
+
+def test_filters_survive_reload_and_back(visit, payments):
+    """The address carries them: reload, one payment, and back to the same list."""
+    visitor = visit(**DESKTOP)
+    page = visitor.open("/portal/payments")
+    page.get_by_label("Procurar").fill("queijo")
+    page.get_by_label("Estado").select_option("confirmed")
+    page.get_by_role("button", name="Filtrar").click()
+    expect(page.locator(".row-item").first).to_contain_text("Queijo meia cura")
+    page.reload()
+    expect(page.get_by_label("Procurar")).to_have_value("queijo")
+    page.locator(".row").first.click()
+    expect(page.locator(".one__title")).to_have_text("Queijo meia cura")
+    page.go_back()
+    expect(page.get_by_label("Estado")).to_have_value("confirmed")
+    page.get_by_role("link", name="Limpar", exact=True).click()
+    expect(page.get_by_label("Procurar")).to_have_value("")
+
+
+def test_without_javascript_lists_and_forms_work(visit, payments):
+    """Filters, a new charge and its cancellation; the figures, and a still chart."""
+    visitor = visit(**PHONE, java_script_enabled=False)
+    page = visitor.open("/portal")
+    expect(page.locator(".chart__still")).to_be_visible()
+    expect(page.locator(".row-item").first).to_be_visible()
+    page = visitor.open("/portal/payments")
+    page.get_by_label("Estado").select_option("confirmed")
+    page.get_by_role("button", name="Filtrar").click()
+    expect(page.locator(".row-item .mark").first).to_have_text("Pago")
+    page = visitor.open("/portal/payments/new")
+    page.get_by_label("Valor").fill("3,21")
+    page.get_by_role("button", name="Criar cobrança").click()
+    expect(page.locator(".one__amount")).to_have_text("R$\u00a03,21")
+    page.get_by_role("button", name="Cancelar cobrança").click()
+    expect(page.get_by_text("Cobrança cancelada.").first).to_be_visible()
+    assert axe_violations(page) == []
+
+
+def test_the_payment_page_tells_its_traces(visit, new_context, service):
+    """A shopper opens the page and copies the code: the timeline knows both."""
+    payment = service.create(value="5.00")
+    shopper = new_visitor(new_context, service, **DESKTOP)
+    shopper.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = shopper.open(f"/payments/pix/{payment['id']}")
+    with page.expect_request("**/trace"):
+        page.locator("[data-copy]:visible").first.click()
+    page.wait_for_timeout(300)
+    assert shopper.complaints == []
+    page = visit(**DESKTOP).open(f"/portal/payments/{payment['id']}")
+    expect(page.locator(".timeline")).to_contain_text("Página de pagamento aberta")
+    expect(page.locator(".timeline")).to_contain_text("Código Pix copiado")
+
+
+@pytest.mark.parametrize("color", ["ffff00", "000000", "00ff88"])
+def test_a_shops_colour_keeps_the_payment_page_readable(visit, new_context, service, color):
+    """Loud yellow, black on black, neon: axe finds nothing, light or dark."""
+    visitor = visit(**DESKTOP)
+    page = visitor.open("/portal/settings")
+    page.locator("#brand_color").fill(f"#{color}")
+    page.get_by_role("button", name="Salvar").click()
+    expect(page.get_by_text("Salvo.")).to_be_visible()
+    page.wait_for_timeout(2100)  # the process knows the shop's account for two seconds
+    payment = service.create(value="5.00")
+    for scheme in SCHEMES:
+        shopper = new_visitor(new_context, service, **PHONE, color_scheme=scheme)
+        page = shopper.open(f"/payments/pix/{payment['id']}")
+        assert page.locator(f'link[href="/brand/{color}.css"]').count() == 1
+        assert axe_violations(page) == []
+    assert axe_violations(visitor.open("/portal")) == []
+
+
+def test_the_poster_prints_on_one_a5(visit, payments):
+    """One sheet, the code on it large enough to be read from across the counter."""
+    import base64
+
+    visitor = visit(**DESKTOP)
+    page = visitor.open("/portal/poster?value=25,00")
+    session = page.context.new_cdp_session(page)
+    answer = session.send("Page.printToPDF", {"preferCSSPageSize": True})
+    paper = base64.b64decode(answer["data"])
+    assert paper.count(b"/Type /Page\n") == 1
+    box = re.search(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", paper)
+    assert box is not None
+    width, height = float(box[1]), float(box[2])
+    assert (round(width), round(height)) == (420, 595)  # points: 148 × 210 mm
+
+
+def test_nothing_went_wrong_inside_meanwhile(service: ServiceProcess):
+    """All these pages, and not one error in the service's own log."""
+    assert "Traceback" not in service.log()

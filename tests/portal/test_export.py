@@ -1,0 +1,158 @@
+"""The CSV: what is in it, how it is written, and that its size costs nobody anything."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+import pytest
+
+from dashboard.export import harmless
+
+
+def read(answer, separator=","):
+    """The rows of a file, parsed strictly."""
+    text = answer.data.decode("utf-8").removeprefix("\ufeff")
+    return list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+
+
+def test_the_file_holds_what_the_list_holds(alice, charge, bank, clock):
+    """Newest first, times of the viewer's zone with their offset, money with a point."""
+    charge(value="10.00")
+    clock.advance(seconds=1)
+    paid = charge(value="1234.56", order_id="FV-1", description='Queijo "meia cura", 500 g')
+    bank.confirm(paid, end_to_end_id="E123456782026112015000000001")
+    answer = alice.get("/portal/payments.csv")
+
+    assert answer.mimetype == "text/csv"
+    assert re.search(
+        r'filename="pagamentos-2026-11-20\.csv"', answer.headers["Content-Disposition"]
+    )
+    assert answer.headers["Cache-Control"] == "no-store"
+    head, first, second = read(answer)
+    assert head[0] == "Identificador"
+    assert first == [
+        paid["id"],
+        "Pago",
+        "2026-11-20 12:00:01-03:00",
+        "2026-11-20 12:30:01-03:00",
+        "2026-11-20 12:00:01-03:00",
+        "1234.56",
+        "0.00",
+        "FV-1",
+        'Queijo "meia cura", 500 g',
+        "E123456782026112015000000001",
+    ]
+    assert second[1] == "Aguardando"
+    assert second[4] == ""
+    assert answer.data.endswith(b"\r\n")
+    assert not answer.data.startswith("\ufeff".encode())
+
+
+def test_excel_in_brazil_gets_what_it_opens(alice, charge):
+    """A byte order mark, semicolons, decimal commas; the mark alone where only that is asked."""
+    charge(value="1234.56", description="pão; queijo")
+    answer = alice.get("/portal/payments.csv?excel=1")
+    assert answer.data.startswith("\ufeff".encode())
+    row = read(answer, ";")[1]
+    assert (row[5], row[8]) == ("1234,56", "pão; queijo")
+    marked = alice.get("/portal/payments.csv?bom=1")
+    assert marked.data.startswith("\ufeff".encode())
+    assert read(marked)[1][5] == "1234.56"
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+55", "-2", "@SUM(A1)", "\t=1", "\r=1", "\uff1d1", '=HYPERLINK("http://x")']
+)
+def test_a_formula_is_text(text):
+    """Whoever orders under the name `=cmd|…` must not run it on the merchant's computer."""
+    assert harmless(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["Queijo", "1-2", "a=b", "", "(+55)"])
+def test_what_is_no_formula_is_left_alone(text):
+    """An apostrophe too many is a wrong description."""
+    assert harmless(text) == text
+
+
+def test_a_hostile_description_stays_in_its_cell(alice, charge):
+    """Quotes, commas and a beginning that spreadsheets calculate."""
+    hostile = '=cmd|"/c calc"!A1, and more'
+    charge(description=hostile)
+    assert read(alice.get("/portal/payments.csv"))[1][8] == f"'{hostile}"
+
+
+def test_the_filters_of_the_list_are_the_files(alice, charge, bank, clock):
+    """What is seen is what is exported; a cursor of the list is not a filter."""
+    paid = charge(description="Queijo")
+    bank.confirm(paid)
+    clock.advance(days=1)
+    other = charge(description="Queijo", order_id="FV-2")
+    every = {paid["id"], other["id"]}
+    for query, expected in (
+        ("state=confirmed", {paid["id"]}),
+        ("order=FV-2", {other["id"]}),
+        ("from=2026-11-21&to=2026-11-21", {other["id"]}),
+        ("q=queijo", every),
+        (f"after={other['id']}", every),
+    ):
+        rows = read(alice.get(f"/portal/payments.csv?{query}"))[1:]
+        assert {row[0] for row in rows} == expected, query
+    assert alice.get("/portal/payments.csv?state=x").status_code == 400
+
+
+def test_several_batches_meet_each_payment_once(alice, charge, monkeypatch):
+    """Also where many were made at one instant, and at the exact end of a batch."""
+    monkeypatch.setattr("dashboard.export.BATCH", 7)
+    for number in (13, 1, 1):  # 13, 14 (two whole batches) and 15
+        for _ in range(number):
+            charge(value="1.00")
+        ids = [row[0] for row in read(alice.get("/portal/payments.csv"))[1:]]
+        assert len(ids) == len(set(ids))
+    assert len(ids) == 15
+
+
+def test_the_poster_shows_the_shops_own_code(alice):
+    """The QR reads as the merchant's static code, with the amount where one is fixed."""
+    import zxingcpp
+    from PIL import Image
+
+    from core import br_code
+
+    page = alice.get("/portal/poster?value=25,00")
+    assert page.status_code == 200
+    assert "R$\xa025,00" in page.text
+    for query, centavos in (("", None), ("?value=25,00", 2500), ("?value=25.00", 2500)):
+        answer = alice.get(f"/portal/poster/qr.png{query}")
+        with Image.open(io.BytesIO(answer.data)) as picture:
+            assert picture.width >= 1000
+            (found,) = zxingcpp.read_barcodes(picture.convert("L"))
+        code = br_code.decode(found.text)
+        assert (code.key, code.amount_centavos) == ("alice@feira.example", centavos)
+    for name in ("qr.svg", "poster.svg"):
+        answer = alice.get(f"/portal/poster/{name}?value=25,00")
+        assert answer.mimetype == "image/svg+xml"
+        assert "attachment" in answer.headers["Content-Disposition"]
+    assert "R$\xa025,00" in alice.get("/portal/poster/poster.svg?value=25,00").text
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "abc", "1,999", "99.999.999.999,00"])
+def test_an_amount_no_code_can_hold_is_refused(alice, value):
+    """A poster with a wrong amount hangs for months."""
+    assert alice.get("/portal/poster", query_string={"value": value}).status_code == 400
+    assert alice.get("/portal/poster/qr.png", query_string={"value": value}).status_code == 400
+
+
+def test_a_shops_name_cannot_write_into_the_poster(alice):
+    """The drawing is opened in browsers: a name is text there too."""
+    shop = {
+        "name": "<script>alert(1)</script>",
+        "city": "Recife",
+        "brand_color": "#04694f",
+        "grace_seconds": "0",
+    }
+    assert alice.post("/portal/settings/shop", shop).status_code == 303
+    drawing = alice.get("/portal/poster/poster.svg").text
+    assert "<script" not in drawing
+    assert "&lt;script&gt;" in drawing

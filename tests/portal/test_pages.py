@@ -1,0 +1,285 @@
+"""The portal's pages over HTTP: who may see what, and that addresses keep what was asked for."""
+
+from __future__ import annotations
+
+import html
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.portal.signing import found_in, sign_in
+
+PAGES = [
+    "/portal",
+    "/portal/payments",
+    "/portal/payments/new",
+    "/portal/poster",
+    "/portal/signals",
+    "/portal/settings",
+]
+HOME_MAX, LIST_MAX, ROWS_MAX, ONE_MAX, SETTINGS_MAX = 6, 4, 2, 8, 5
+"""Statements: who is signed in, and the badge of signals where there is a navigation, included."""
+
+
+def rows_of(page: str) -> list[str]:
+    """The ids of the rows on a page, from the top."""
+    return re.findall(r'class="row-item" data-payment-id="([0-9a-f]{32})"', page)
+
+
+def link(page: str, rel: str) -> str | None:
+    """Where the pager leads."""
+    found = re.search(rf'rel="{rel}" href="([^"]+)"', page)
+    return html.unescape(found[1]) if found else None
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/portal/payments.csv", "/portal/poster/qr.svg"])
+def test_a_stranger_is_led_to_the_sign_in_and_back(client, people, path):
+    """Also in development: the demo merchant is for programs, not for whoever comes by."""
+    answer = client.get(path, headers={"Accept": "text/html"})
+
+    assert answer.status_code == 303
+    assert parse_qs(urlsplit(answer.location).query)["next"] == [path]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_payer_is_refused(app, people, path):
+    """Bob's account has no takings to look at."""
+    assert sign_in(app, "bob").get(path).status_code == 403
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_is_drawn_in_both_languages(alice, charge, path):
+    """A page that is never kept by the browser: it shows money."""
+    charge(description="Queijo")
+    for language, word in (("pt-BR", "Ajustes"), ("en", "Settings")):
+        answer = alice.get(f"{path}?lang={language}")
+        assert answer.status_code == 200
+        assert word in answer.text
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_one_merchants_payments_are_nowhere_in_anothers_portal(alice, charlie, charge):
+    """Charlie has the id, and learns nothing by it: neither that it exists nor whose it is."""
+    payment = charge(order_id="secret-order", description="Queijo da Alice")
+    own = charge(by=charlie, value="10.00")
+    for path in (
+        f"/portal/payments/{payment['id']}",
+        f"/portal/payments/{payment['id']}?fragment=state",
+    ):
+        assert charlie.get(path).status_code == 404
+    for path in (
+        "/portal",
+        "/portal/payments",
+        "/portal/payments?order=secret-order",
+        f"/portal/payments?q={payment['id']}",
+        "/portal/payments?q=Queijo",
+        f"/portal/payments/rows?ids={payment['id']},{own['id']}",
+        "/portal/payments.csv",
+    ):
+        page = charlie.get(path)
+        assert page.status_code == 200
+        assert payment["id"] not in page.text.replace(f'value="{payment["id"]}"', "").replace(
+            f"“{payment['id']}”", ""
+        ).replace(f"q={payment['id']}", "")
+        assert "Queijo da Alice" not in page.text
+    for verb in ("cancel", "renew", "refund"):
+        answer = charlie.post(f"/portal/payments/{payment['id']}/{verb}")
+        assert answer.status_code == 404
+    assert "Aguardando" in alice.get(f"/portal/payments/{payment['id']}").text
+
+
+@pytest.mark.parametrize("cursor", ["after=nonsense", "before=" + "0" * 32, "after=a&before=b"])
+def test_a_cursor_that_no_list_gave_is_a_clear_400(alice, charge, cursor):
+    """An address that somebody cut short must not be a 500, nor show another page as if it were."""
+    charge()
+    assert alice.get(f"/portal/payments?{cursor}").status_code == 400
+
+
+def test_anothers_payment_is_no_cursor(alice, charlie, charge):
+    """Or the list would tell that it exists."""
+    foreign = charge(by=charlie, value="10.00")
+    assert alice.get(f"/portal/payments?after={foreign['id']}").status_code == 400
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "state=paid",
+        "from=20-11-2026",
+        "to=2026-02-30",
+        "from=0001-01-01",
+        "q=" + "x" * 141,
+        "q=%00",
+    ],
+)
+def test_a_filter_that_no_form_sends_is_a_clear_400(alice, query):
+    """Hand-made addresses are told what is wrong with them."""
+    assert alice.get(f"/portal/payments?{query}").status_code == 400
+
+
+def test_filters_survive_in_the_address_and_in_the_fields(alice, charge, clock):
+    """A list is passed on by its address: every field and every link of it carries the filters."""
+    for number in range(30):
+        charge(order_id=f"order-{number}", description=f"Queijo {number}")
+    query = "state=pending&from=2026-11-20&to=2026-11-21&q=Queijo"
+    page = alice.get(f"/portal/payments?{query}").text
+
+    assert '<option value="pending" selected>' in page
+    assert 'name="from" type="date" value="2026-11-20"' in page
+    assert 'value="Queijo"' in page
+    older = link(page, "next")
+    assert older is not None
+    asked = parse_qs(urlsplit(older).query)
+    assert {name: asked[name] for name in ("state", "from", "to", "q")} == {
+        "state": ["pending"],
+        "from": ["2026-11-20"],
+        "to": ["2026-11-21"],
+        "q": ["Queijo"],
+    }
+    export = html.unescape(found_in(page, r'href="(/portal/payments\.csv[^"]*)"'))
+    assert {"state", "from", "to", "q"} <= set(parse_qs(urlsplit(export).query))
+
+
+def test_the_list_is_paged_both_ways_without_gap_or_copy(alice, charge, clock):
+    """60 payments, some of one instant: down to the oldest and up again meets each once."""
+    made = []
+    for number in range(60):
+        made.append(charge(value="1.00")["id"])
+        if number % 3:
+            clock.advance(seconds=1)
+    newest_first = made[::-1]
+    path: str | None = "/portal/payments"
+    pages, down = [], []
+    while path:
+        page = alice.get(path).text
+        pages.append(path)
+        down.append(rows_of(page))
+        path = link(page, "next")
+    assert [len(rows) for rows in down] == [25, 25, 10]
+    assert [row for rows in down for row in rows] == newest_first
+
+    middle = alice.get(link(alice.get(pages[-1]).text, "prev"))
+    assert rows_of(middle.text) == down[1]
+    first = alice.get(link(middle.text, "prev"), follow_redirects=True)
+    assert rows_of(first.text) == down[0]
+
+
+def test_expired_by_the_clock_is_expired_before_anybody_wrote_it(alice, charge, clock):
+    """The filter and the row go by the deadline, on both sides of it."""
+    payment = charge(expires_in=60)
+    clock.advance(seconds=60)
+    assert rows_of(alice.get("/portal/payments?state=pending").text) == [payment["id"]]
+    assert rows_of(alice.get("/portal/payments?state=expired").text) == []
+    clock.advance(seconds=1)
+    assert rows_of(alice.get("/portal/payments?state=pending").text) == []
+    page = alice.get("/portal/payments?state=expired").text
+    assert rows_of(page) == [payment["id"]]
+    assert 'data-mark="expired"' in page
+
+
+def test_text_finds_descriptions_orders_ids_and_receipts(alice, charge, bank):
+    """Whatever a customer reads out on the telephone leads to the payment."""
+    paid = charge(description="Café da serra", order_id="FV-77")
+    charge(description="Queijo", order_id="FV-78")
+    assert bank.confirm(paid, end_to_end_id="E123456782026112015000000001").status_code == 200
+    for text in ("café DA", "FV-77", paid["id"], "E123456782026112015000000001"):
+        found = rows_of(alice.get("/portal/payments", query_string={"q": text}).text)
+        assert found == [paid["id"]], text
+    for text in ("100%", "_", "FV-7", "Cafe\\"):
+        assert rows_of(alice.get("/portal/payments", query_string={"q": text}).text) == []
+
+
+def test_days_are_the_viewers(alice, charge, clock):
+    """Noon of 20 November in São Paulo is the 21st in Auckland: each finds it under its own day."""
+    payment = charge()  # 15:00 UTC: 12:00 in São Paulo, 04:00 of the 21st in Auckland
+    day = "/portal/payments?from=2026-11-20&to=2026-11-20"
+    next_day = "/portal/payments?from=2026-11-21&to=2026-11-21"
+    assert rows_of(alice.get(day).text) == [payment["id"]]
+    assert rows_of(alice.get(next_day).text) == []
+    alice.client.set_cookie("balcao_zone", "Pacific/Auckland", path="/portal")
+    assert rows_of(alice.get(day).text) == []
+    page = alice.get(next_day).text
+    assert rows_of(page) == [payment["id"]]
+    assert "04:00" in page
+
+
+@pytest.mark.parametrize("zone", ["Nowhere/City", "../../etc/passwd", "", "x" * 3000])
+def test_a_zone_that_is_none_is_sao_paulos(alice, charge, zone):
+    """A cookie is whatever somebody put there."""
+    charge()
+    alice.client.set_cookie("balcao_zone", zone, path="/portal")
+    page = alice.get("/portal/payments")
+    assert page.status_code == 200
+    assert 'data-zone="America/Sao_Paulo"' in page.text
+
+
+def test_todays_figures_are_todays(alice, charge, bank, clock):
+    """Yesterday's money is yesterday's; a day ends at the viewer's midnight."""
+    bank.confirm(charge(value="10.00"))
+    clock.advance(hours=12)  # 00:00 of the 21st in São Paulo
+    bank.confirm(charge(value="100.00"))
+    clock.advance(seconds=30)
+    slow = charge(value="200.00")
+    charge(value="999.00")
+    clock.advance(seconds=90)
+    bank.confirm(slow)
+    page = alice.get("/portal").text
+
+    assert re.search(r"data-takings>R\$\xa0300,00<", page)
+    assert "Ontem: R$\xa010,00" in page
+    assert re.search(r"data-count>2<", page)
+    assert "2 de 3 cobranças de hoje" in page
+    assert "67%" in page
+    assert "45 s" in page  # the median of 0 and 90
+    days = found_in(page, r'data-days="([^"]+)"')
+    assert "2026-11-20&quot;,1000,1],[&quot;2026-11-21&quot;,30000,2]" in days
+
+
+def test_a_closed_day_is_remembered_and_an_open_one_is_not(alice, charge, bank, clock, counted):
+    """The thirty days cost one statement each time, and after the first about today alone."""
+    bank.confirm(charge(value="10.00"))
+    clock.advance(days=1)
+    alice.get("/portal")
+    with counted() as statements:
+        first = alice.get("/portal").text
+    assert sum("UNION ALL" in one and "sum(" in one.lower() for one in statements) == 0
+    assert "Ontem: R$\xa010,00" in first
+    bank.confirm(charge(value="20.00"))
+    assert re.search(r"data-takings>R\$\xa020,00<", alice.get("/portal").text)
+
+
+def test_a_page_takes_few_statements_however_much_there_is(alice, charge, bank, counted):
+    """Counted with one payment and with thirty: what a page costs does not grow with its rows."""
+    payment = charge(order_id="one")
+    for _ in range(2):
+        for path, most in (
+            ("/portal", HOME_MAX),
+            ("/portal/payments", LIST_MAX),
+            (f"/portal/payments/rows?ids={payment['id']}", ROWS_MAX),
+            (f"/portal/payments/{payment['id']}", ONE_MAX),
+            ("/portal/settings", SETTINGS_MAX),
+        ):
+            with counted() as statements:
+                assert alice.get(path).status_code == 200
+            assert 1 < len(statements) <= most, (path, statements)
+        for _ in range(30):
+            bank.confirm(charge())
+
+
+def test_the_first_visit_helps_along(alice, charge):
+    """Nothing sold yet: a call to copy and a test payment; gone after the first."""
+    page = alice.get("/portal").text
+    assert "curl http" in page
+    answer = alice.post("/portal/payments/test")
+    assert answer.status_code == 303
+    assert "Pagamento de teste" in alice.get(answer.location).text
+    assert "curl http" not in alice.get("/portal").text
+
+
+def test_an_english_viewer_reads_times_and_money_in_english(alice, charge):
+    """The address's language goes along in every link of the page."""
+    payment = charge(value="1234.56")
+    page = alice.get("/portal/payments?lang=en").text
+    assert "R$1,234.56" in page
+    assert f'href="/portal/payments/{payment["id"]}?lang=en"' in page

@@ -1,0 +1,314 @@
+"""The shop's settings: what is refused, what shoppers then see, and who may change what."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from dashboard.brand import contrast, style_sheet
+from tests.portal.signing import PASSWORD, found_in, sign_in
+
+SHOP: dict[str, Any] = {
+    "name": "Queijaria da Alice",
+    "city": "Belo Horizonte",
+    "brand_color": "#aa3300",
+    "support_contact": "(31) 99999-0000",
+    "support_url": "mailto:oi@alice.example",
+    "shop_url": "https://alice.example/",
+    "grace_seconds": "30",
+}
+CPF, CNPJ = "529.982.247-25", "11.222.333/0001-81"
+
+
+def picture(kind="PNG", size=(600, 400), **options) -> bytes:
+    """A picture file."""
+    output = io.BytesIO()
+    Image.linear_gradient("L").resize(size).convert("RGB").save(output, format=kind, **options)
+    return output.getvalue()
+
+
+def send_logo(browser, data, name="logo.png"):
+    """Send the logo form; written by hand, because the client would leave a large one in a file."""
+    edge = b"--edge\r\nContent-Disposition: form-data; "
+    token = edge + b'name="csrf_token"\r\n\r\n' + browser.token.encode() + b"\r\n"
+    head = edge + f'name="logo"; filename="{name}"\r\n'.encode()
+    body = token + head + b"Content-Type: image/png\r\n\r\n" + data + b"\r\n--edge--\r\n"
+    return browser.client.post(
+        "/portal/settings/logo",
+        data=body,
+        headers={"Accept": "text/html"},
+        content_type="multipart/form-data; boundary=edge",
+    )
+
+
+def test_what_is_saved_is_what_shoppers_see(alice, client, charge, app):
+    """Name, contact and colour on the payment page; the name in the bank app's payload."""
+    answer = alice.post("/portal/settings/shop", SHOP)
+    assert answer.status_code == 303
+    assert "Salvo." in alice.get(answer.location).text
+    with app.app_context():
+        app.extensions["balcao_ledger"].recent.__init__()
+    payment = charge()
+    page = client.get(f"/payments/pix/{payment['id']}", headers={"Accept": "text/html"}).text
+    assert "Queijaria da Alice" in page
+    assert 'href="/brand/aa3300.css"' in page
+    assert client.get("/brand/aa3300.css").mimetype == "text/css"
+    alice.post(f"/portal/payments/{payment['id']}/cancel")
+    page = client.get(f"/payments/pix/{payment['id']}", headers={"Accept": "text/html"}).text
+    assert "(31) 99999-0000" in page
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", ""),
+        ("name", "x" * 121),
+        ("name", "日本"),
+        ("city", " "),
+        ("brand_color", "red"),
+        ("brand_color", "#12345"),
+        ("support_url", "javascript:alert(1)"),
+        ("support_url", "data:text/html,x"),
+        ("shop_url", "https://"),
+        ("shop_url", "https://[::1"),
+        ("support_contact", "x" * 121),
+        ("grace_seconds", "3601"),
+        ("grace_seconds", "-1"),
+        ("grace_seconds", "ten"),
+    ],
+)
+def test_what_cannot_be_saved_is_said_beside_its_field(alice, field, value):
+    """And nothing of the form is saved."""
+    answer = alice.post("/portal/settings/shop", {**SHOP, field: value})
+    assert answer.status_code == 400
+    assert f'id="{field}-wrong"' in answer.text
+    assert "Queijaria da Alice" not in alice.get("/portal").text
+
+
+@pytest.mark.parametrize("value", ["0", "3600"])
+def test_graces_at_the_edge_are_saved(alice, value):
+    """The limits belong to what is allowed."""
+    assert alice.post("/portal/settings/shop", {**SHOP, "grace_seconds": value}).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [("PNG", {}), ("JPEG", {"quality": 80}), ("WEBP", {})]
+)
+def test_a_logo_is_drawn_again_and_served(alice, client, kind, options):
+    """At most 256 px, without the file's metadata, at an address that may be kept for ever."""
+    exif = Image.Exif()
+    exif[0x010E] = "secret of the camera"
+    data = picture(kind, exif=exif, **options)
+    assert send_logo(alice, data).status_code == 303
+    address = found_in(alice.get("/portal").text, r'src="(/logos/[0-9a-f]{32}\.png)"')
+    answer = client.get(address)
+    assert answer.status_code == 200
+    assert "immutable" in answer.headers["Cache-Control"]
+    assert b"secret" not in answer.data
+    assert len(answer.data) <= 60_000
+    with Image.open(io.BytesIO(answer.data)) as served:
+        assert (served.format, served.size) == ("PNG", (256, 171))
+    assert send_logo(alice, picture(size=(20, 20))).status_code == 303
+    assert client.get(address).status_code == 404  # the old picture is gone
+
+
+def test_a_photograph_of_noise_still_fits(alice, client):
+    """What does not compress is drawn with fewer colours until it does."""
+    noise = Image.effect_noise((1000, 1000), 90).convert("RGB")
+    output = io.BytesIO()
+    noise.save(output, format="JPEG", quality=60)
+    assert send_logo(alice, output.getvalue()).status_code == 303
+
+
+def _bomb() -> bytes:
+    return picture(size=(6000, 4001), compress_level=9)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"not a picture",
+        b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",
+        b"GIF89a" + b"\x00" * 40,
+        picture()[:200],
+        b"\x89PNG\r\n\x1a\n" + b"\x00" * 100,
+    ],
+)
+def test_what_is_no_picture_of_ours_is_refused(alice, data):
+    """SVG may carry scripts, GIF may move, a cut file may hang a decoder."""
+    answer = send_logo(alice, data)
+    assert answer.status_code == 400
+    assert 'id="logo-wrong"' in answer.text
+
+
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_unpacked(alice):
+    """24 megapixels are a camera's; one row more is a bomb's beginning."""
+    data = _bomb()
+    assert len(data) < 2_097_152
+    assert send_logo(alice, data).status_code == 400
+
+
+def test_a_logo_over_the_limit_is_a_413_and_other_forms_keep_theirs(alice):
+    """2 MB for a picture; 64 KB for everything else."""
+    assert send_logo(alice, b"x" * 2_300_000).status_code == 413
+    assert send_logo(alice, b"x" * 2_097_153).status_code == 400
+    big = alice.post("/portal/settings/shop", {**SHOP, "name": "x" * 70_000})
+    assert big.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("typed", "kind", "shown"),
+    [
+        (CPF, "cpf", "529.982.247-25"),
+        ("52998224725", "cpf", "529.982.247-25"),
+        (CNPJ, "cnpj", "11.222.333/0001-81"),
+        ("12ABC34501DE35", "cnpj", "12.ABC.345/01DE-35"),
+        ("(11) 98765-4321", "phone", "+55 11 98765-4321"),
+        ("ALICE@feira.example", "email", "alice@feira.example"),
+        ("529.982.247-24", None, None),
+        ("11.222.333/0001-80", None, None),
+        ("hello", None, None),
+    ],
+)
+def test_the_kind_of_a_key_is_told_as_it_is_typed(alice, typed, kind, shown):
+    """A wrong check digit is said before money goes astray."""
+    answer = alice.client.post(
+        "/portal/settings/pix-key/kind", json={"key": typed}, headers={"X-CSRF-TOKEN": alice.token}
+    )
+    assert answer.status_code == 200
+    assert (answer.get_json()["kind"], answer.get_json()["shown"]) == (kind, shown)
+
+
+def test_the_pix_key_changes_only_with_the_password(alice):
+    """Money follows it: a forgotten open browser must not be enough."""
+    wrong = alice.post("/portal/settings/pix-key", {"pix_key": CPF, "password": "guess"})
+    assert wrong.status_code == 400
+    assert 'id="password-wrong"' in wrong.text
+    assert "529.982.247-25 (CPF)" not in alice.get("/portal/settings").text
+    right = alice.post("/portal/settings/pix-key", {"pix_key": CPF, "password": PASSWORD})
+    assert right.status_code == 303
+    assert "529.982.247-25 (CPF)" in alice.get("/portal/settings").text
+
+
+def test_a_key_with_a_wrong_digit_or_anothers_is_refused(alice, charlie):
+    """Before the password is even looked at; another's key is found out only with it."""
+    bad = alice.post("/portal/settings/pix-key", {"pix_key": "529.982.247-24", "password": "x"})
+    assert bad.status_code == 400
+    assert 'id="pix_key-wrong"' in bad.text
+    taken = alice.post(
+        "/portal/settings/pix-key", {"pix_key": "charlie@longe.example", "password": PASSWORD}
+    )
+    assert taken.status_code == 409
+    assert "Outra conta recebe por esta chave." in taken.text
+
+
+def test_an_api_key_is_shown_once_works_and_is_revoked(app, alice, charlie):
+    """Its page shows it in the answer to its making and nowhere after; another cannot end it."""
+    made = alice.post("/portal/settings/keys", {"label": "Caixa", "scopes": ["payments:read"]})
+    key = found_in(made.text, r'value="(balcao_test_[^"]+)"')
+    later = alice.get("/portal/settings").text
+    assert key not in later
+    assert key[:16] in later
+    bearer = {"Authorization": f"Bearer {key}"}
+    program = app.test_client()
+    assert program.get("/payments/pix", headers=bearer).status_code == 200
+    assert program.post("/payments/pix", json={"value": 1}, headers=bearer).status_code == 403
+    revoke = found_in(later, r"(/portal/settings/keys/[0-9a-f]{32}/revoke)")
+    assert charlie.post(revoke).status_code == 404
+    assert program.get("/payments/pix", headers=bearer).status_code == 200
+    assert alice.post(revoke).status_code == 303
+    assert program.get("/payments/pix", headers=bearer).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "fields", [{"label": "", "scopes": ["payments:read"]}, {"label": "x", "scopes": ["all"]}]
+)
+def test_a_key_needs_a_name_and_a_permission(alice, fields):
+    """A key nobody knows again, or that may do nothing, helps nobody."""
+    assert alice.post("/portal/settings/keys", fields).status_code == 400
+
+
+def test_a_new_password_ends_the_other_sessions(app, alice):
+    """Whoever sat at the other computer is out; this browser stays in."""
+    other = sign_in(app, "alice")
+    fresh = "another password of many words"
+    fields = {"current_password": PASSWORD, "new_password": fresh, "repeated": fresh}
+    assert alice.post("/portal/settings/password", fields).status_code == 303
+    assert alice.get("/portal").status_code == 200
+    assert other.get("/portal").status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ({"current_password": "guess"}, "current_password"),
+        ({"new_password": "short", "repeated": "short"}, "new_password"),
+        ({"repeated": "something else entirely"}, "repeated"),
+        ({"new_password": PASSWORD, "repeated": PASSWORD}, "new_password"),
+    ],
+)
+def test_a_password_that_cannot_be_taken_is_said_beside_its_field(alice, change, wrong):
+    """And the old one still opens."""
+    fresh = "another password of many words"
+    fields = {"current_password": PASSWORD, "new_password": fresh, "repeated": fresh, **change}
+    answer = alice.post("/portal/settings/password", fields)
+    assert answer.status_code == 400
+    assert f'id="{wrong}-wrong"' in answer.text
+
+
+def test_a_session_is_ended_by_its_owner_alone(app, alice, charlie):
+    """Charlie has the session's id, and it does nothing for him."""
+    other = sign_in(app, "alice")
+    page = alice.get("/portal/settings").text
+    end = found_in(page, r"(/portal/settings/sessions/[0-9a-f]{32}/end)")
+    charlie.post(end)
+    assert other.get("/portal").status_code == 200
+    assert alice.post(end).status_code == 303
+    assert other.get("/portal").status_code == 303
+
+
+@pytest.mark.parametrize("name", ["zzzzzz", "aa330", "aa33001", "../etc"])
+def test_only_colours_have_a_style_sheet(client, name):
+    """The name is not written into the file unread."""
+    assert client.get(f"/brand/{name}.css").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "color",
+    ["#000000", "#ffffff", "#ffff00", "#ff0000", "#00ff00", "#0000ff", "#808080", "#fefe33"],
+)
+def test_every_colour_is_readable_on_light_and_dark(color):
+    """WCAG 2.2, 1.4.3: 4.5 to 1, as text on its grounds and under the text of a button."""
+    light, dark = style_sheet(color).split("@media")
+    for sheet, surfaces in (
+        (light, ("#ffffff", "#f2f5f4")),
+        (dark, ("#151d1a", "#0c1210")),
+    ):
+        found = dict(re.findall(r"--([a-z-]+):(#[0-9a-f]{6})", sheet))
+        for ground in (*surfaces, found["action-tint"]):
+            assert _ratio(found["action"], ground) >= 4.5, (color, ground)
+        for state in ("action", "action-hover", "action-press"):
+            assert _ratio(found["on-action"], found[state]) >= 4.5, (color, state)
+
+
+def test_a_colour_that_reads_already_is_left_as_it_is():
+    """A merchant knows its own colour."""
+    assert "--action:#04694f" in style_sheet("#04694f")
+
+
+def _ratio(one, other) -> float:
+    first, second = (
+        (int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)) for text in (one, other)
+    )
+    return contrast(first, second)
+
+
+@pytest.mark.parametrize("name", ["0" * 32, "nonsense", "..%2f..%2fetc"])
+def test_a_logo_that_is_none_is_a_404(client, name):
+    """No path of the disk is behind it."""
+    assert client.get(f"/logos/{name}.png").status_code == 404

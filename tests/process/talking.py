@@ -1,0 +1,76 @@
+"""A client that speaks HTTP by hand: slowly, in parts, and over one connection."""
+
+from __future__ import annotations
+
+import json
+import socket
+from types import TracebackType
+from typing import Any, Self
+
+ANSWER_SECONDS = 20
+
+
+class Talker:
+    """One connection to the service."""
+
+    def __init__(self, port: int) -> None:
+        """Connect. Raises OSError where nobody listens."""
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._bytes = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._socket.close()
+
+    def send(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        self._socket.sendall(data)
+
+    def begin_create(self, **fields: Any) -> bytes:
+        """Send a creation but for its last byte; gives that byte."""
+        body = json.dumps({"value": 10, **fields}).encode()
+        head = (
+            "POST /payments/pix HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        self.send(head.encode() + body[:-1])
+        return body[-1:]
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Ask on the same connection, and read the answer."""
+        self.send(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        status, _, body = self.answer()
+        return status, body
+
+    def answer(self) -> tuple[int, dict[str, str], bytes]:
+        """Read one whole answer: status, headers in lower case, body. Raises AssertionError."""
+        while b"\r\n\r\n" not in self._bytes:
+            self._read()
+        head, _, self._bytes = self._bytes.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+        length = int(headers["content-length"])
+        while len(self._bytes) < length:
+            self._read()
+        body, self._bytes = self._bytes[:length], self._bytes[length:]
+        return int(first.split()[1]), headers, body
+
+    def is_closed_by_the_server(self) -> bool:
+        """Whether nothing more can come, waited for."""
+        try:
+            return self._socket.recv(1) == b""
+        except ConnectionError:
+            return True
+
+    def _read(self) -> None:
+        received = self._socket.recv(65536)
+        assert received, f"closed after {self._bytes!r}"
+        self._bytes += received

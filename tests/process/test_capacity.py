@@ -1,0 +1,159 @@
+"""Many clients, slow clients and busy clients: each takes its share, and no more."""
+
+from __future__ import annotations
+
+import json
+import resource
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from serving import SILENCE_SECONDS_MAX
+from tests.process.talking import Talker
+from tests.realtime.clients import RawWebSocket, Watcher
+from tests.support.service import ServiceProcess
+
+MODES = ("eventlet", "gevent", "threading")
+GREEN = ("eventlet", "gevent")
+
+
+@contextmanager
+def _open_files(soft: int) -> Iterator[None]:
+    """This process, and those it starts, may open so many files, or as many as it can have."""
+    before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, hard))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", GREEN)
+def test_more_websockets_than_a_server_takes_by_default_leave_http_served(serve, mode):
+    """eventlet stops at 1,024 connections, gunicorn at 1,000, a login shell at 1,024 files."""
+    with _open_files(1024):
+        service = serve(ASYNC_MODE=mode)
+    payment = service.create()
+    with _open_files(4096), ExitStack() as opened:
+        for _ in range(1100):
+            opened.enter_context(RawWebSocket(service.url))
+        with Watcher(service.url, ["websocket"]) as bob:
+            bob.watch(payment)
+            assert service.tell(payment)[0] == 200
+            bob.wait_for("payment-confirmed")
+        assert service.get("/healthz")[0] == 200
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_half_open_requests_do_not_keep_others_from_being_answered(serve, mode):
+    """A stranger with two hundred slow connections must not close the shop."""
+    service = serve(ASYNC_MODE=mode)
+    with ExitStack() as opened:
+        for _ in range(200):
+            opened.enter_context(Talker(service.port)).send(b"POST /payments/pix HTTP/1.1\r\nHo")
+        assert service.create()["status"] == "pending"
+
+
+@pytest.mark.slow
+def test_silent_connections_are_closed_and_quiet_websockets_are_not(serve, tmp_path):
+    """Whoever vanished must not be kept for ever; an open page that waits is no such client."""
+    with ExitStack() as opened:
+        silent, watching = [], []
+        for mode in MODES:
+            service = serve(instance=tmp_path / mode, ASYNC_MODE=mode)
+            payment = service.create()
+            bob = opened.enter_context(Watcher(service.url, ["websocket"]))
+            bob.watch(payment)
+            watching.append((bob, service, payment))
+            for begun in (b"", b"GET /healthz HTTP/1.1\r\nHos"):
+                charlie = opened.enter_context(Talker(service.port))
+                charlie.send(begun)
+                silent.append((mode, begun, charlie))
+        time.sleep(SILENCE_SECONDS_MAX + 2)
+        for mode, begun, charlie in silent:
+            assert charlie.is_closed_by_the_server(), (mode, begun)
+        for bob, service, payment in watching:
+            assert service.tell(payment)[0] == 200
+            bob.wait_for("payment-confirmed")
+            assert "Traceback" not in service.log()
+
+
+@pytest.mark.parametrize("mode", GREEN)
+def test_a_busy_client_does_not_starve_a_quiet_one(serve, mode):
+    """Counted in turns: a thousand requests are waiting on one connection, and one on another."""
+    service = serve(ASYNC_MODE=mode, LOG_LEVEL="info", LOG_FORMAT="json")
+    nobody = "/payments/pix/" + "0" * 32 + "/status"
+    with Talker(service.port) as busy, Talker(service.port) as quiet:
+        assert quiet.get("/healthz")[0] == 200
+        busy.send(f"GET {nobody} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode() * 1000)
+        for _ in range(50):  # it is well under way
+            busy.answer()
+        reading = threading.Thread(target=lambda: [busy.answer() for _ in range(950)])
+        reading.start()
+        assert quiet.get("/payments/pix?limit=7")[0] == 200
+        reading.join(60)
+    entries = [json.loads(line) for line in service.log().splitlines() if line.startswith("{")]
+    order = [entry["path"] for entry in entries if entry["event"] == "request"]
+    turn = order.index("/payments/pix")
+    assert len(order) == 1001
+    assert 50 <= turn < 900
+
+
+@pytest.mark.parametrize("mode", GREEN)  # with threads each request has its own connection
+def test_a_kept_connection_is_not_slower_than_a_new_one_each_time(serve, mode):
+    """Head and body sent apart wait 40 ms for each other, unless the socket is told not to wait."""
+    service = serve(ASYNC_MODE=mode)
+
+    def with_new_connection() -> None:
+        with Talker(service.port) as once:
+            assert once.get("/healthz")[0] == 200
+
+    with Talker(service.port) as kept:
+        for _ in range(3):
+            assert kept.get("/healthz")[0] == 200
+        on_kept = [_seconds(lambda: kept.get("/healthz")) for _ in range(25)]
+    on_new = [_seconds(with_new_connection) for _ in range(25)]
+    assert statistics.median(on_kept) < 3 * statistics.median(on_new)
+
+
+def _seconds(do: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    do()
+    return time.perf_counter() - started
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_fifty_shoppers_at_once_on_sqlite_are_all_served(serve, mode):
+    """A writer that yields in its transaction would freeze a green process until it times out."""
+    service = serve(ASYNC_MODE=mode)
+    first = service.create()
+
+    def shop(number: int) -> tuple[int, int, int]:
+        created, body, _ = service.request(
+            "POST", "/payments/pix", b'{"value": 10}', {"Content-Type": "application/json"},
+            timeout=60,
+        )  # fmt: skip
+        read = service.request(
+            "GET", f"/payments/pix/{first['id']}", headers={"Accept": "text/html"}, timeout=60
+        )[0]
+        payment = json.loads(body)["payment"] if created == 201 else first
+        return created, read, service.tell(payment)[0]
+
+    with ThreadPoolExecutor(50) as shoppers:
+        answers = list(shoppers.map(shop, range(50)))
+    assert set(answers) == {(201, 200, 200)}
+    assert "Traceback" not in service.log()
+
+
+def test_a_service_under_load_stays_ready(serve):
+    """The sweep and the relay share the single connection of SQLite with everybody."""
+    service: ServiceProcess = serve()
+    with ThreadPoolExecutor(8) as shoppers:
+        list(shoppers.map(lambda _: service.create(), range(100)))
+        assert service.get("/readyz")[0] == 200

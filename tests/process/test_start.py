@@ -1,0 +1,183 @@
+"""`python app.py`: it says where it is, keeps its secrets, and refuses in one clear sentence."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.process.starting import assert_one_sentence, refused_start
+from tests.support.service import SECRET, ServiceProcess
+
+MODES = ("eventlet", "gevent", "threading")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_first_start_prints_where_shop_bank_and_api_docs_are(serve, mode):
+    """Whoever ran one command must not have to read the code to go on."""
+    service = serve(ASYNC_MODE=mode)
+    limit = time.monotonic() + 10
+    while "API docs" not in service.log():
+        assert time.monotonic() < limit, service.log()
+        time.sleep(0.02)
+    said = service.log()
+    for path in ("/", "/bank/", "/docs"):
+        assert f"{service.url}{path}\n" in said
+        status, page = service.get(path, accept="text/html")
+        assert (status, b"<html" in page) == (200, True), path
+    assert f"({mode}, development)" in said
+    assert "Traceback" not in said
+    assert "Deprecat" not in said
+
+
+def test_generated_secrets_are_for_their_owner_alone_and_stay_the_same(tmp_path):
+    """Another account on the machine must not be able to sign a confirmation."""
+    service = ServiceProcess(tmp_path / "instance")
+    for name in ("SECRET_KEY", "BANK_WEBHOOK_SECRET", "DEMO_PIX_KEY"):
+        service.environment.pop(name)
+    kept = []
+    for _ in range(2):
+        with service:
+            files = {path.name: path for path in service.instance.iterdir()}
+            secrets = [files[name] for name in ("secret_key", "bank_webhook_secret")]
+            for file in secrets:
+                assert stat.S_IMODE(file.stat().st_mode) == 0o600
+                assert file.stat().st_uid == os.getuid()
+            kept.append([file.read_text() for file in secrets])
+            assert not [name for name in files if name.startswith(".")]
+    assert kept[0] == kept[1]
+    for secret in kept[0]:
+        assert secret.strip() not in service.log()
+
+
+def test_several_processes_may_start_first_at_once(serve, tmp_path):
+    """A process manager starts them together; one migrates, the others find it done."""
+    database = f"sqlite:///{tmp_path / 'shared.sqlite3'}"
+    bank = f"sqlite:///{tmp_path / 'bank.sqlite3'}"
+
+    def start(number: int) -> ServiceProcess:
+        folder = tmp_path / str(number)
+        return serve(instance=folder, DATABASE_URL=database, BANK_DATABASE_URL=bank)
+
+    with ThreadPoolExecutor(3) as starting:
+        started = list(starting.map(start, range(3)))
+    payment = started[0].create()
+    assert started[2].payment(payment["id"])["status"] == "pending"
+
+
+BAD_SETTINGS = {
+    "a port that is a word": ({"PORT": "abc"}, "PORT"),
+    "a port that cannot be": ({"PORT": "70000"}, "PORT"),
+    "a negative lifetime": ({"PAYMENT_TTL_SECONDS": "-1"}, "PAYMENT_TTL_SECONDS"),
+    "a mode that is none": ({"ASYNC_MODE": "foo"}, "ASYNC_MODE"),
+    "a profile that is none": ({"APP_ENV": "staging"}, "APP_ENV"),
+    "a level that is none": ({"LOG_LEVEL": "loud"}, "LOG_LEVEL"),
+    "a short secret": ({"SECRET_KEY": "short"}, "SECRET_KEY"),
+    "a secret in another form": ({"BANK_WEBHOOK_SECRET": "hello"}, "BANK_WEBHOOK_SECRET"),
+    "a secret's file that is not there": ({"REDIS_URL_FILE": "/nowhere"}, "REDIS_URL_FILE"),
+    "an unknown database": ({"DATABASE_URL": "oracle://x/y"}, "DATABASE_URL"),
+    "a database's port": ({"DATABASE_URL": "mysql://u@127.0.0.1:x/y"}, "DATABASE_URL"),
+    "a queue that is none": ({"REDIS_URL": "http://127.0.0.1"}, "REDIS_URL"),
+    "a queue's port": ({"REDIS_URL": "redis://127.0.0.1:x/0"}, "REDIS_URL"),
+    "an address no bank can read": ({"PUBLIC_URL": "http://intranet"}, "PUBLIC_URL"),
+    "an address not of this machine": ({"HOST": "192.0.2.1"}, "192.0.2.1"),
+    "a Pix key that is none": ({"DEMO_PIX_KEY": "key"}, "DEMO_PIX_KEY"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_SETTINGS)
+def test_a_bad_setting_stops_the_start_with_its_name(tmp_path, case):
+    """The operator reads one line at night, and it must be enough."""
+    changes, word = BAD_SETTINGS[case]
+    assert_one_sentence(refused_start(tmp_path, changes), word)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_port_that_is_taken_is_named(tmp_path, mode):
+    """The commonest failure of a second start."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        ended = refused_start(tmp_path, {"PORT": port, "ASYNC_MODE": mode})
+    assert_one_sentence(ended, port, "taken")
+
+
+@pytest.mark.parametrize("missing", [("SECRET_KEY",), ("BANK_WEBHOOK_SECRET",)])
+def test_production_does_not_start_without_its_secrets(tmp_path, missing):
+    """A secret made up at start is another one at the next start, and on the next machine."""
+    ended = refused_start(tmp_path, {"APP_ENV": "production"}, unset=missing)
+    assert_one_sentence(ended, *missing)
+
+
+def test_production_does_not_migrate_by_itself(tmp_path):
+    """There, changing tables is a decision with a backup before it."""
+    ended = refused_start(
+        tmp_path, {"APP_ENV": "production", "PUBLIC_URL": "https://pay.example.com"}
+    )
+    assert_one_sentence(ended, "older than this code", "flask db upgrade")
+
+
+def test_a_database_newer_than_the_code_is_left_alone(serve, tmp_path):
+    """After a downgrade, old code must not write into tables it does not know."""
+    database = tmp_path / "balcao.sqlite3"
+    url = f"sqlite:///{database}"
+    assert serve(DATABASE_URL=url).stop() == 0
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'ffff'")
+    assert_one_sentence(
+        refused_start(tmp_path, {"DATABASE_URL": url}), "newer than this code", "ffff"
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("mysql://bob:hunter2hunter2@127.0.0.1:1/x", "connect"),
+        ("postgresql://bob:hunter2hunter2@127.0.0.1:1/x", "connection"),
+        ("sqlite:////nowhere/at/all.sqlite3", "unable to open"),
+    ],
+)
+@pytest.mark.parametrize("name", ["DATABASE_URL", "BANK_DATABASE_URL"])
+def test_a_database_that_cannot_be_opened_is_named_without_its_password(tmp_path, name, url, words):
+    """Of the service's or of the bank's own; the line may end up in a ticket."""
+    ended = refused_start(tmp_path, {name: url})
+    assert_one_sentence(ended, words)
+    assert "hunter2" not in ended.complained
+    assert ("bank's" in ended.complained) == (name == "BANK_DATABASE_URL")
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "BANK_DATABASE_URL"])
+def test_a_file_that_is_no_database_is_named(tmp_path, name):
+    """A path mixed up with another file must not be overwritten, nor traced."""
+    letter = tmp_path / "letter.txt"
+    letter.write_text("Dear Bob,\n" * 1000)
+    ended = refused_start(tmp_path, {name: f"sqlite:///{letter}"})
+    assert_one_sentence(ended, "file is not a database")
+    assert letter.read_text() == "Dear Bob,\n" * 1000
+
+
+def test_an_instance_folder_that_cannot_be_written_is_named(tmp_path):
+    """Nothing can be kept there: better said at once than lost at the next start."""
+    letter = tmp_path / "letter.txt"
+    letter.write_text("Dear Bob,")
+    ended = refused_start(
+        tmp_path, {"INSTANCE_DIR": str(letter / "instance")}, unset=("SECRET_KEY",)
+    )
+    assert_one_sentence(ended, str(letter))
+
+
+def test_secrets_may_come_from_files(tmp_path, serve):
+    """As container platforms hand them over; the files' final newline is no part of them."""
+    secret = tmp_path / "bank_webhook_secret"
+    secret.write_text(f"{SECRET}\n")
+    service = serve(BANK_WEBHOOK_SECRET="", BANK_WEBHOOK_SECRET_FILE=str(secret))
+    assert service.tell(service.create())[0] == 200
+    assert not Path(service.instance / "bank_webhook_secret").exists()

@@ -1,0 +1,165 @@
+"""Whether what opened a connection still opens it: looked at for all of them together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from accounts.access import Caller, caller_by_token
+from realtime.credentials import Watching, Watchings
+from repository.database import in_unit_of_work, ledger, reading
+from tests.accounts.people import Person
+
+
+@pytest.fixture
+def watchings(app) -> Watchings:
+    """None yet, and nobody looks but the test."""
+    return Watchings(app, lambda _do: None, lambda _seconds: None)
+
+
+@pytest.fixture
+def ended() -> list[str]:
+    """The names of the connections that were ended."""
+    return []
+
+
+@pytest.fixture
+def watch(app, watchings, ended):
+    """Watch by a token: watch("till", token) → the caller."""
+
+    def watch(name: str, token: str, **changes) -> Caller:
+        with app.app_context(), app.test_request_context(), reading() as work:
+            caller = replace(caller_by_token(work, token), **changes)
+        watchings.add(Watching(caller, lambda: ended.append(name)))
+        return caller
+
+    return watch
+
+
+@pytest.fixture
+def look(app, watchings):
+    """Look once; gives how many were ended."""
+
+    def look() -> int:
+        with app.app_context():
+            return watchings.look()
+
+    return look
+
+
+@pytest.fixture
+def alice(app) -> Person:
+    """Alice, who sells."""
+    person = Person(app, "alice")
+    person.sign_up()
+    return person
+
+
+def by_the_clock(app, **changes):
+    """A token's end, beside the app's own clock."""
+    with app.app_context():
+        return ledger().clock.now() + timedelta(**changes)
+
+
+def test_what_stands_is_left_alone(app, alice, watch, look, ended):
+    """A look must not end what is good."""
+    later = by_the_clock(app, hours=1)
+    watch("token", alice.tokens()["access_token"], expires_at=later)
+    watch("key", alice.key()["key"])
+    assert (look(), ended) == (0, [])
+
+
+def test_a_revoked_key_ends_its_own_connections(app, alice, watch, look, ended):
+    """The other till goes on."""
+    lost, kept = alice.key(), alice.key()
+    watch("lost", lost["key"])
+    watch("lost too", lost["key"])
+    watch("kept", kept["key"])
+    client = app.test_client()
+    assert client.delete(f"/api/keys/{lost['id']}", headers=alice.bearer()).status_code == 200
+    assert look() == 2
+    assert sorted(ended) == ["lost", "lost too"]
+    assert look() == 0
+
+
+def test_a_sign_out_ends_the_connections_of_that_sign_in(app, alice, watch, look, ended):
+    """The same person's other browser stays."""
+    later = by_the_clock(app, hours=1)
+    first, second = alice.tokens()["access_token"], alice.tokens()["access_token"]
+    watch("first", first, expires_at=later)
+    watch("second", second, expires_at=later)
+    header = {"Authorization": f"Bearer {first}"}
+    assert app.test_client().post("/api/logout", headers=header).status_code == 200
+    assert (look(), ended) == (1, ["first"])
+
+
+def test_a_disabled_account_ends_everything(app, alice, watch, look, ended):
+    """By the operator, in another process."""
+    later = by_the_clock(app, hours=1)
+    watch("token", alice.tokens()["access_token"], expires_at=later)
+    watch("key", alice.key()["key"])
+    with app.app_context():
+        in_unit_of_work(
+            lambda work: work.accounts.change(
+                work.accounts.by_login("alice").id, {"disabled_at": work.now}
+            )
+        )
+    assert look() == 2
+    assert sorted(ended) == ["key", "token"]
+
+
+def test_a_program_ends_with_its_token_and_a_browser_with_its_sign_in(
+    app, clock, alice, watch, look, ended
+):
+    """A cookie is renewed behind the page's back; a token in a program's hand is what it is."""
+    token, end = alice.tokens()["access_token"], by_the_clock(app, seconds=60)
+    watch("program", token, expires_at=end)
+    watch("browser", token, expires_at=end, by_cookie=True)
+    clock.advance(seconds=59)
+    assert (look(), ended) == (0, [])
+    clock.advance(seconds=1)
+    assert (look(), ended) == (1, ["program"])
+    clock.advance(days=60)
+    assert look() == 1
+    assert ended == ["program", "browser"]
+
+
+def test_two_statements_for_a_hundred_connections(app, alice, watch, look, ended):
+    """A hundred tills that stand idle are as cheap as one; none cost nothing."""
+    later = by_the_clock(app, hours=1)
+    with app.app_context():
+        engine = ledger().reading_engine
+    statements: list[str] = []
+
+    def hear(_connection, _cursor, statement, *_rest):
+        if statement.startswith("SELECT"):
+            statements.append(statement)
+
+    token, key = alice.tokens()["access_token"], alice.key()["key"]
+    sa.event.listen(engine, "before_cursor_execute", hear)
+    try:
+        assert (look(), statements) == (0, [])
+        for _ in range(50):
+            watch("token", token, expires_at=later)
+            watch("key", key)
+        statements.clear()
+        assert look() == 0
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", hear)
+    assert len(statements) == 2, statements
+    assert ended == []
+
+
+def test_one_that_left_by_itself_is_not_ended(alice, watchings, look, ended, app):
+    """Its socket may be another's by now."""
+    with app.test_request_context(), reading() as work:
+        caller = caller_by_token(work, alice.key()["key"])
+    watching = Watching(caller, lambda: ended.append("gone"))
+    watchings.add(watching)
+    watchings.remove(watching)
+    with app.app_context():
+        in_unit_of_work(lambda work: work.accounts.revoke_key(caller.key_id or 0, work.now))
+    assert (look(), ended) == (0, [])

@@ -1,0 +1,175 @@
+"""A merchant's two ways of listening, in several processes, and the Socket.IO one by itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import socketio
+
+from realtime.credentials import CHECK_SECONDS
+from realtime.merchant_sockets import CLOSE_UNAUTHORIZED
+from tests.realtime.clients import QUIET_SECONDS, RawWebSocket, Watcher
+from tests.realtime.sellers import Listener, Seller
+from tests.support.service import ServiceProcess
+
+MODES = ("eventlet", "gevent", "threading")
+CHECKED_WITHIN = CHECK_SECONDS + 5
+Pair = Callable[[str], tuple[ServiceProcess, ServiceProcess]]
+
+
+@pytest.fixture
+def pair(serve, redis_url, tmp_path) -> Pair:
+    """Two processes of one service: pair(mode)."""
+
+    def start(mode: str) -> tuple[ServiceProcess, ServiceProcess]:
+        options: dict[str, Any] = {
+            "ASYNC_MODE": mode,
+            "REDIS_URL": redis_url,
+            "DATABASE_URL": f"sqlite:///{tmp_path / 'shared.sqlite3'}",
+        }
+        # One address for both, as behind a balancer: a token is for the address people know.
+        first = serve(instance=tmp_path / "one", **options)
+        options["PUBLIC_URL"] = first.url
+        return first, serve(instance=tmp_path / "two", **options)
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory) -> Iterator[ServiceProcess]:
+    """One process."""
+    with ServiceProcess(tmp_path_factory.mktemp("together")) as running:
+        yield running
+
+
+def dashboard(service: ServiceProcess, seller: Seller) -> Watcher:
+    """A Socket.IO client in its merchant's room."""
+    watcher = Watcher(service.url, ["websocket"], {"token": seller.token})
+    assert watcher.ask("watch_merchant") == {"ok": True, "merchant": seller.login}
+    return watcher
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("mode", MODES)
+def test_both_ways_hear_what_another_process_took(pair: Pair, mode):
+    """Alice's dashboard hangs on one process, the bank calls the other; Charlie hears nothing."""
+    one, two = pair(mode)
+    alice, charlie = Seller(one, "alice"), Seller(one, "charlie")
+    with (
+        alice.listen(one) as here,
+        alice.listen(two) as there,
+        charlie.listen(one) as stranger,
+        dashboard(one, alice) as board,
+        dashboard(one, charlie) as other_board,
+    ):
+        made = alice.create()
+        assert two.tell(made)[0] == 200
+        assert here.next()["payment_id"] == there.next()["payment_id"] == made["id"]
+        assert board.wait_for("payment_completed")["payment_id"] == made["id"]
+        gone = alice.create()
+        alice.service = two
+        alice.call("PUT", f"/transactions/{gone['id']}", {"status": "cancelled"})
+        assert {here.next()["type"], there.next()["type"]} == {"payment_cancelled"}
+        assert board.wait_for("payment-cancelled")["payment_id"] == gone["id"]
+        assert here.hears_nothing(QUIET_SECONDS)
+        assert there.hears_nothing(0.1)
+        assert stranger.hears_nothing(0.1)
+        assert other_board.names() == []
+        assert sorted(board.names()) == sorted(
+            [
+                "payment-confirmed",
+                f"payment-confirmed-{made['id']}",
+                "payment_completed",
+                "payment-cancelled",
+                f"payment-cancelled-{gone['id']}",
+            ]
+        )
+
+
+@pytest.mark.timeout(90)
+def test_what_one_process_revoked_is_silent_in_the_other(pair: Pair):
+    """Whoever signs out everywhere, or takes a key back, means everywhere."""
+    one, two = pair("eventlet")
+    alice = Seller(one, "alice")
+    key = alice.key("payments:read")
+    with Listener(two.url, token=key["key"]) as listener, alice.listen(two) as own:
+        alice.call("DELETE", f"/api/keys/{key['id']}")
+        made = alice.create()
+        assert one.tell(made)[0] == 200
+        assert own.next()["payment_id"] == made["id"]
+        assert listener.close_code() == CLOSE_UNAUTHORIZED
+
+
+def test_a_strangers_room_hears_not_a_byte(service):
+    """Counted on the wire: neither a name nor an id of Alice's reaches Charlie's dashboard."""
+    alice, charlie = Seller(service, "alice"), Seller(service, "charlie")
+    key = charlie.key("payments:read")["key"]
+    with RawWebSocket(service.url, f'{{"token":"{key}"}}') as raw:
+        raw.send(b'420["watch_merchant"]')
+        assert b"charlie" in raw.bytes_within(0.5)
+        raw.forget()
+        paid, gone = alice.create(), alice.create()
+        assert service.tell(paid)[0] == 200
+        alice.call("PUT", f"/transactions/{gone['id']}", {"status": "cancelled"})
+        assert raw.bytes_within(QUIET_SECONDS) == b""
+        own = charlie.create()
+        assert service.tell(own)[0] == 200
+        assert b"payment_completed" in raw.bytes_within(QUIET_SECONDS)
+
+
+def by_cookie(service: ServiceProcess, token: str, origin: str | None) -> dict[str, Any]:
+    """What `watch_merchant` is answered on a connection with this cookie, from this origin."""
+    headers = {"Cookie": f"access_token={token}"} | ({"Origin": origin} if origin else {})
+    client = socketio.Client(reconnection=False)
+    try:
+        client.connect(service.url, headers=headers, transports=["polling"])
+        answer: dict[str, Any] = client.call("watch_merchant", timeout=10)
+        return answer
+    finally:
+        with suppress(Exception):
+            client.disconnect()
+
+
+def test_a_cookie_opens_the_room_to_our_own_pages_alone(service):
+    """Another site's page may connect with Alice's cookie; it must not hear her money come in."""
+    alice = Seller(service, "anita")
+    assert by_cookie(service, alice.token, service.url)["ok"] is True
+    assert by_cookie(service, alice.token, None)["ok"] is True
+    with pytest.raises((AssertionError, socketio.exceptions.ConnectionError)):
+        assert by_cookie(service, alice.token, "https://elsewhere.example")["ok"] is True
+    assert by_cookie(service, f"{alice.token}x", service.url)["code"] == "unauthorized"
+
+
+def test_a_payer_and_a_key_without_the_scope_have_no_room(service):
+    """Whoever pays sells nothing, and a key that only refunds reads nothing."""
+    bob = Seller(service, "bob", role="payer")
+    refunds = Seller(service, "ana").key("refunds:write")["key"]
+    for token in (bob.token, refunds):
+        with Watcher(service.url, ["websocket"], {"token": token}) as watcher:
+            assert watcher.ask("watch_merchant")["code"] == "forbidden"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_a_room_is_left_when_the_credentials_end(service):
+    """A dashboard of somebody who was sent away must go dark, not stay as it was."""
+    alice = Seller(service, "agnes")
+    key = alice.key("payments:read")
+    with (
+        Watcher(service.url, ["websocket"], {"token": key["key"]}) as gone,
+        dashboard(service, alice) as board,
+    ):
+        assert gone.ask("watch_merchant")["ok"] is True
+        alice.call("DELETE", f"/api/keys/{key['id']}")
+        limit = time.monotonic() + CHECKED_WITHIN
+        while gone.connected and time.monotonic() < limit:
+            time.sleep(0.1)
+        assert not gone.connected
+        made = alice.create()
+        assert service.tell(made)[0] == 200
+        board.wait_for("payment_completed")
+        assert gone.names() == []

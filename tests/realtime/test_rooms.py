@@ -1,0 +1,298 @@
+"""Live events, over every transport and in every mode: who hears what, and who hears nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from realtime.rooms import ROOMS_MAX
+from tests.realtime.clients import QUIET_SECONDS, TRANSPORTS, RawWebSocket, Watcher
+from tests.support.service import ROOT, ServiceProcess
+
+MODES = ("eventlet", "gevent", "threading")
+NewWatcher = Callable[..., Watcher]
+
+
+@pytest.fixture(scope="module", params=MODES)
+def service(request, tmp_path_factory) -> Iterator[ServiceProcess]:
+    """The service as a process, once for each mode."""
+    folder = tmp_path_factory.mktemp(f"rooms-{request.param}")
+    with ServiceProcess(folder, ASYNC_MODE=request.param) as running:
+        yield running
+
+
+@pytest.fixture
+def watcher(service) -> Iterator[NewWatcher]:
+    """Open a client: watcher(transport="websocket", auth=…)."""
+    with ExitStack() as opened:
+
+        def connect(transport: str = "websocket", auth: Any = None) -> Watcher:
+            return opened.enter_context(Watcher(service.url, TRANSPORTS[transport], auth))
+
+        yield connect
+
+
+def _merchant(service: ServiceProcess, login: str, pix_key: str) -> str:
+    """A new merchant's API key, by the command line."""
+    command = [sys.executable, "-m", "flask", "--app", "app", "merchant", "add", login]
+    options = ["--name", login.title(), "--city", "Recife", "--pix-key", pix_key]
+    done = subprocess.run(
+        [*command, *options], cwd=ROOT, env=service.environment, capture_output=True, text=True,
+        timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def _cancel(service: ServiceProcess, payment: dict[str, Any]) -> None:
+    assert service.request("POST", f"/payments/pix/{payment['id']}/cancel")[0] == 200
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_the_acknowledgement_of_watch_carries_the_whole_payment(service, watcher, transport):
+    """Whoever joins late must not need a second question."""
+    payment = service.create(value="54.90", description="Pão de queijo")
+    state = watcher(transport).watch(payment)
+    unchanging = payment.keys() - {"remaining_ms"}
+    assert {name: state[name] for name in unchanging} == {
+        name: payment[name] for name in unchanging
+    }
+    assert 0 < state["remaining_ms"] <= payment["remaining_ms"]
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_watcher_hears_the_confirmation_by_both_names_and_once(service, watcher, transport):
+    """The plain name is the contract's, the name with the id is what older clients listen for."""
+    payment = service.create()
+    bob = watcher(transport)
+    bob.watch(payment)
+    status, answer = service.tell(payment)
+    assert status == 200
+    message = bob.wait_for(f"payment-confirmed-{payment['id']}")
+    assert message.keys() == {"payment_id", "status", "sequence", "occurred_at", "message"}
+    assert message["payment_id"] == payment["id"]
+    assert (message["status"], message["sequence"]) == ("confirmed", answer["payment"]["sequence"])
+    assert message["occurred_at"] == answer["payment"]["confirmed_at"]
+    assert message["message"] == "The payment has been confirmed."
+    assert bob.wait_for("payment-confirmed") == message
+    time.sleep(QUIET_SECONDS)
+    assert bob.names() == ["payment-confirmed", f"payment-confirmed-{payment['id']}"]
+
+
+def test_a_notification_told_twice_is_announced_once(service, watcher):
+    """Banks repeat themselves; the shopper's page must not."""
+    payment = service.create()
+    bob = watcher()
+    bob.watch(payment)
+    end_to_end_id = "E9999900420261120150000000000099"[:32]
+    for _ in range(3):
+        assert service.tell(payment, end_to_end_id=end_to_end_id)[0] == 200
+    bob.wait_for(f"payment-confirmed-{payment['id']}")
+    time.sleep(QUIET_SECONDS)
+    assert len(bob.names()) == 2
+
+
+def test_a_cancellation_is_heard(service, watcher):
+    """The shop gave up the order: the page must stop asking for money."""
+    payment = service.create()
+    bob = watcher()
+    bob.watch(payment)
+    _cancel(service, payment)
+    message = bob.wait_for(f"payment-cancelled-{payment['id']}")
+    assert (message["status"], message["sequence"]) == ("cancelled", 2)
+    assert bob.wait_for("payment-cancelled") == message
+
+
+def test_refused_money_is_heard_and_the_payment_still_waits(service, watcher):
+    """Paying the wrong amount must not look like nothing happened."""
+    payment = service.create(value=10)
+    bob = watcher()
+    bob.watch(payment)
+    assert service.tell(payment, value=9.99)[0] == 400
+    message = bob.wait_for("receipt-refused")
+    assert (message["payment_id"], message["status"]) == (payment["id"], "pending")
+
+
+@pytest.mark.slow
+def test_an_expiry_is_heard_within_two_seconds_of_the_deadline(service, watcher):
+    """The promise to whoever looks at the page when time runs out (contract, rule 4)."""
+    payment = service.create(expires_in=10)
+    bob = watcher()
+    bob.watch(payment)
+    deadline = datetime.fromisoformat(payment["expiration_date"]).timestamp()
+    time.sleep(max(0.0, deadline - time.time()))
+    message = bob.wait_for(f"payment-expired-{payment['id']}")
+    assert time.time() - deadline <= 2
+    assert message["status"] == "expired"
+    assert bob.wait_for("payment-expired") == message
+    time.sleep(QUIET_SECONDS)
+    assert len(bob.names()) == 2
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_whoever_stopped_watching_hears_nothing(service, watcher, transport):
+    """A page that was left must not be told."""
+    payment = service.create()
+    bob = watcher(transport)
+    bob.watch(payment)
+    assert bob.ask("unwatch", {"payment_id": payment["id"]}) == {"ok": True}
+    assert service.tell(payment)[0] == 200
+    time.sleep(QUIET_SECONDS)
+    assert bob.names() == []
+
+
+HOSTILE: dict[str, Any] = {
+    "nothing": None,
+    "a list": [],
+    "a filled list": ["a", {"payment_id": "b"}],
+    "a number": 7,
+    "a text": "4f0c",
+    "an empty object": {},
+    "no text": {"payment_id": 12},
+    "null": {"payment_id": None},
+    "a nested object": {"payment_id": {"payment_id": ["$ne", None]}},
+    "upper case": {"payment_id": "A" * 32},
+    "too short": {"payment_id": "ab" * 15},
+    "one character more": {"payment_id": "ab" * 16 + "\n"},
+    "huge": {"payment_id": "a" * 12_000},
+    "deep": {"payment_id": [[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]},
+    "SQL": {"payment_id": "' OR 1=1; DROP TABLE payments; --"},
+    "NUL": {"payment_id": "\x00" * 32},
+    "a lone surrogate": {"payment_id": "\ud800" * 32},
+    "other digits": {"payment_id": "٣" * 32},
+    "bytes": {"payment_id": b"\xff\xfe\x00"},
+    "only bytes": b"\x00\x01\x02",
+    "another's room": {"payment_id": "merchant:1"},
+    "an id of nobody": {"payment_id": "0" * 32},
+}
+
+
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+def test_hostile_messages_get_a_code_and_the_connection_lives(service, watcher, transport):
+    """A stranger can send anything; the same connection must serve an honest question next."""
+    charlie = watcher(transport)
+    for event in ("watch", "unwatch"):
+        for name, data in HOSTILE.items():
+            answer = charlie.ask(event, data)
+            if event == "unwatch" and name == "an id of nobody":
+                assert answer == {"ok": True}
+                continue
+            assert (answer["ok"], answer["code"]) == (False, "payment-not-found"), name
+    assert charlie.connected
+    assert charlie.watch(service.create())["status"] == "pending"
+
+
+def test_a_message_larger_than_any_honest_one_ends_only_its_own_connection(service, watcher):
+    """Memory is not a stranger's to fill, and the others' connections go on."""
+    payment = service.create()
+    bob, charlie = watcher(), watcher()
+    bob.watch(payment)
+    charlie.emit("watch", {"payment_id": "a" * 100_000})
+    charlie.wait_until_closed()
+    assert service.tell(payment)[0] == 200
+    bob.wait_for("payment-confirmed")
+
+
+@pytest.mark.parametrize("packet", [b"9", b"42", b"42[", b"4" * 100, b"451-[1]", b"\xff\xfe", b""])
+def test_bytes_that_are_no_message_disturb_nobody(service, watcher, packet):
+    """A broken or hostile client is its own problem."""
+    payment = service.create()
+    bob = watcher()
+    bob.watch(payment)
+    with RawWebSocket(service.url) as charlie:
+        charlie.send(packet)
+        assert service.tell(payment)[0] == 200
+        bob.wait_for("payment-confirmed")
+    assert bob.connected
+
+
+def test_one_connection_may_watch_only_so_many_payments(service, watcher):
+    """A stranger's connection must not cost more than a page's."""
+    charlie = watcher()
+    payments = [service.create() for _ in range(3)]
+    for payment in payments:
+        charlie.watch(payment)
+    codes = set()
+    for _ in range(ROOMS_MAX):
+        codes.add(charlie.ask("watch", {"payment_id": service.create()["id"]}).get("code"))
+    assert codes == {None, "too-many-rooms"}
+
+
+def test_a_watcher_of_one_payment_hears_not_a_byte_of_another(service):
+    """The room is the payment's, counted on the wire."""
+    watched, other = service.create(), service.create()
+    with RawWebSocket(service.url) as charlie:
+        charlie.send(b'420["watch",{"payment_id":"' + watched["id"].encode() + b'"}]')
+        assert b"430[" in charlie.bytes_within(0.5)
+        charlie.forget()
+        assert service.tell(other)[0] == 200
+        assert service.tell(other)[0] == 409
+        assert charlie.bytes_within(QUIET_SECONDS) == b""
+        assert service.tell(watched)[0] == 200
+        assert b"payment-confirmed" in charlie.bytes_within(QUIET_SECONDS)
+
+
+def test_a_client_that_watches_nothing_hears_not_a_byte(service):
+    """Connecting alone must not tell a stranger that somebody paid."""
+    with RawWebSocket(service.url) as charlie:
+        confirmed, cancelled = service.create(), service.create()
+        assert service.tell(confirmed)[0] == 200
+        _cancel(service, cancelled)
+        assert charlie.bytes_within(QUIET_SECONDS) == b""
+
+
+def test_a_merchant_hears_of_its_own_payments_and_of_no_one_elses(service, watcher):
+    """Alice's dashboard shows Alice's money, and Charlie's shows none of it."""
+    alice_key = _merchant(service, "alice", "alice@example.com")
+    charlie_key = _merchant(service, "charlie", "charlie@example.com")
+    alice = watcher(auth={"token": alice_key})
+    charlie = watcher("polling", auth={"token": charlie_key})
+    assert alice.ask("watch_merchant") == {"ok": True, "merchant": "alice"}
+    assert charlie.ask("watch_merchant")["ok"] is True
+    status, body, _ = service.request(
+        "POST", "/payments/pix", b'{"value": 5}',
+        {"Content-Type": "application/json", "Authorization": f"Bearer {alice_key}"},
+    )  # fmt: skip
+    assert status == 201, body
+    payment = json.loads(body)["payment"]
+    assert service.tell(payment)[0] == 200
+    message = alice.wait_for("payment_completed")
+    assert (message["payment_id"], message["status"]) == (payment["id"], "confirmed")
+    assert alice.wait_for("payment-confirmed") == message
+    time.sleep(QUIET_SECONDS)
+    assert charlie.names() == []
+
+
+@pytest.mark.parametrize(
+    "auth", [None, {}, {"token": None}, {"token": ""}, {"token": "balcao_x"}, {"token": [1]}, [1],
+             {"token": "x" * 9000}, {"token": "é"}],
+)  # fmt: skip
+def test_watching_a_merchant_needs_its_key(service, watcher, auth):
+    """A stranger's dashboard stays dark, and the connection may still watch a payment."""
+    charlie = watcher(auth=auth)
+    answer = charlie.ask("watch_merchant", {"merchant": "demo"})
+    assert (answer["ok"], answer["code"]) == (False, "unauthorized")
+    assert charlie.watch(service.create())["status"] == "pending"
+
+
+def test_joining_and_reading_leave_no_gap(service, watcher):
+    """Whoever joins while the money arrives sees it in the answer or hears it: never neither."""
+    bob = watcher()
+    for _ in range(15):
+        payment = service.create()
+        telling = threading.Thread(target=service.tell, args=(payment,))
+        telling.start()
+        state = bob.watch(payment)
+        telling.join()
+        if state["status"] != "confirmed":
+            bob.wait_for(f"payment-confirmed-{payment['id']}")
+        assert service.payment(payment["id"])["status"] == "confirmed"

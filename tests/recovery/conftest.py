@@ -1,0 +1,80 @@
+"""A service with its bank, and what payers send: texts, and pictures of codes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from payments.qr_image import qr_png
+from tests.support.town import Town, town
+
+NO_LIMITS = {"recovery_tries_per_minute": 100_000, "recovery_pictures_per_minute": 100_000}
+
+
+@pytest.fixture
+def here(fresh_database, tmp_path) -> Iterator[Town]:
+    """A service and its bank under one clock; nobody reconciles, so a lost notice stays lost."""
+    with town(fresh_database("sqlite"), tmp_path, **NO_LIMITS) as made:
+        yield made
+
+
+@pytest.fixture
+def there(any_database_url, tmp_path) -> Iterator[Town]:
+    """The same, once for each engine."""
+    with town(any_database_url, tmp_path, **NO_LIMITS) as made:
+        yield made
+
+
+def picture(text: str) -> bytes:
+    """The QR of a text as the service draws it."""
+    return qr_png(text)
+
+
+def form(data: bytes, name: str = "print.png", **fields: Any) -> dict[str, Any]:
+    """A form with a picture, as a browser sends it."""
+    return {"file": (io.BytesIO(data), name), **fields}
+
+
+def ask(town: Town, verb: str, text: str, **headers: str) -> TestResponse:
+    """Send a QR's text: `verify-qr` or `recover-from-qr`."""
+    return town.client().post(
+        f"/api/payment/{verb}", json={"qr_data": text}, headers={"Accept-Language": "en", **headers}
+    )
+
+
+def recover(town: Town, text: str) -> dict[str, Any]:
+    """Find the payment, ask the bank; it must be found."""
+    answer = ask(town, "recover-from-qr", text)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.get_json()
+    return found
+
+
+def upload(town: Town, data: bytes, **fields: Any) -> TestResponse:
+    """Send a picture."""
+    return town.client().post(
+        "/api/payment/upload-screenshot-with-qr",
+        data=form(data, **fields),
+        headers={"Accept-Language": "en"},
+    )
+
+
+@pytest.fixture
+def dump() -> Callable[[Town], dict[str, list[Any]]]:
+    """Every row of every table, for comparing before and after."""
+
+    def rows(town: Town) -> dict[str, list[Any]]:
+        import sqlalchemy as sa
+
+        names = sa.inspect(town.tables.engine).get_table_names()
+        return {
+            name: [tuple(row) for row in town.tables.rows(f"SELECT * FROM {name}")]  # noqa: S608
+            for name in sorted(names)
+            if not name.startswith("bank_")
+        }
+
+    return rows

@@ -1,0 +1,174 @@
+"""The page in a browser: by file, by paste, by drop, by camera, and without scripts."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from playwright.sync_api import expect
+
+from payments.qr_image import qr_png
+from tests.support.browser import axe_violations
+
+PAGE = "/payment/recover-from-qr"
+PHONE = {"width": 320, "height": 700}
+
+READS_CODES = """
+window.BarcodeDetector = class {
+  static getSupportedFormats() { return Promise.resolve(["qr_code"]); }
+  detect() { return Promise.resolve([{ rawValue: window.localStorage.code }]); }
+};
+"""
+PASTE_OR_DROP = """
+([name, base64]) => {
+  const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
+  const moved = new DataTransfer();
+  moved.items.add(new File([bytes], "print.png", { type: "image/png" }));
+  const options = { bubbles: true, cancelable: true };
+  const event = name === "paste"
+    ? new ClipboardEvent("paste", { ...options, clipboardData: moved })
+    : new DragEvent("drop", { ...options, dataTransfer: moved });
+  document.body.dispatchEvent(event);
+}
+"""
+
+
+@pytest.fixture
+def service(serve):
+    """The service, without the limits that belong to one address."""
+    return serve(RECOVERY_TRIES_PER_MINUTE=10_000, RECOVERY_PICTURES_PER_MINUTE=10_000)
+
+
+def upload_of(text):
+    """What a file chooser gives."""
+    return {"name": "print.png", "mimeType": "image/png", "buffer": qr_png(text)}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("lang", ["pt-BR", "en"])
+def test_a_file_gets_one_answer_and_one_button_accessibly(service, new_context, scheme, lang):
+    """axe before and after; the heading of the answer has the focus; nothing overflows."""
+    payment = service.create(value="54.90", order_id="A1")
+    page = new_context(locale=lang, color_scheme=scheme, viewport=PHONE).new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.goto(service.url + PAGE)
+    assert axe_violations(page) == []
+
+    page.set_input_files("#file", upload_of(payment["pix_code"]))
+
+    heading = page.locator("#result-title")
+    expect(heading).to_be_focused()
+    assert page.locator("[data-result] .button").count() == 1
+    assert axe_violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert errors == []
+    page.locator("[data-result] .button").click()
+    expect(page).to_have_url(f"{service.url}/payments/pix/{payment['id']}")
+
+
+@pytest.mark.parametrize("way", ["paste", "drop"])
+def test_a_picture_is_pasted_or_dropped_anywhere_on_the_page(service, page, way):
+    """Ctrl+V right after the print, or the file dragged from the desktop."""
+    payment = service.create()
+    page.goto(service.url + PAGE)
+    expect(page.locator("[data-ways]")).to_be_visible()
+
+    data = base64.b64encode(qr_png(payment["pix_code"])).decode()
+    page.evaluate(PASTE_OR_DROP, [way, data])
+
+    expect(page.locator("#result-title")).to_have_text("Este pagamento espera por você")
+
+
+def test_a_code_is_typed_and_a_foreign_one_is_named(service, page):
+    """And a second try replaces the first answer."""
+    payment = service.create()
+    page.goto(service.url + PAGE)
+    page.fill("#qr_data", "https://example.org/x")
+    page.get_by_role("button", name="Procurar pagamento").click()
+    expect(page.locator(".result__body")).to_contain_text("endereço da web")
+
+    page.fill("#qr_data", payment["pix_code"])
+    page.get_by_role("button", name="Procurar pagamento").click()
+
+    expect(page.locator("#result-title")).to_have_text("Este pagamento espera por você")
+    assert page.locator("[data-result]").count() == 1
+
+
+def test_where_the_browser_reads_the_code_the_picture_stays_on_the_device(service, new_context):
+    """The page says so, and no request carries the picture."""
+    payment = service.create()
+    context = new_context()
+    context.add_init_script(READS_CODES)
+    page = context.new_page()
+    sent: list[bytes] = []
+    page.on("request", lambda one: sent.append(one.post_data_buffer or b""))
+    page.goto(service.url + PAGE)
+    page.evaluate("(code) => { window.localStorage.code = code; }", payment["pix_code"])
+    expect(page.locator('[data-privacy="browser"]')).to_be_visible()
+    expect(page.locator('[data-privacy="server"]')).to_be_hidden()
+
+    page.set_input_files("#file", upload_of(payment["pix_code"]))
+
+    expect(page.locator("#result-title")).to_have_text("Este pagamento espera por você")
+    assert all(b"PNG" not in body for body in sent)
+    assert any(payment["watch_code"].encode() in body for body in sent)
+
+
+def test_what_the_browser_cannot_read_is_read_by_the_server(service, new_context):
+    """A browser without the reader says that the picture is read and thrown away."""
+    payment = service.create()
+    page = new_context().new_page()
+    page.add_init_script("delete window.BarcodeDetector;")
+    page.goto(service.url + PAGE)
+    expect(page.locator('[data-privacy="server"]')).to_be_visible()
+
+    page.set_input_files("#file", upload_of(payment["pix_code"]))
+
+    expect(page.locator("#result-title")).to_have_text("Este pagamento espera por você")
+
+
+def test_a_camera_that_is_not_allowed_says_what_else_there_is(service, new_context):
+    """A permission denied is a state of the page, not a dead button."""
+    page = new_context(permissions=[]).new_page()
+    page.add_init_script(
+        "navigator.mediaDevices.getUserMedia = () =>"
+        " Promise.reject(new DOMException('denied', 'NotAllowedError'));"
+    )
+    page.goto(service.url + PAGE)
+
+    page.get_by_role("button", name="Usar a câmera").click()
+
+    expect(page.locator("[data-status]")).to_have_text(
+        "A câmera não foi permitida. Escolha uma imagem ou cole o código."
+    )
+    assert axe_violations(page) == []
+    expect(page.locator("#file")).to_be_enabled()
+
+
+def test_without_scripts_the_form_does_the_same(service, new_context):
+    """Choose, send, read: the answer stands on the same page."""
+    payment = service.create()
+    page = new_context(java_script_enabled=False, viewport=PHONE).new_page()
+    page.goto(service.url + PAGE)
+    expect(page.locator("[data-camera-open]")).to_be_hidden()
+    page.set_input_files("#file", upload_of(payment["pix_code"]))
+    page.get_by_role("button", name="Procurar pagamento").click()
+
+    expect(page.locator("#result-title")).to_have_text("Este pagamento espera por você")
+    assert axe_violations(page) == []
+
+
+def test_no_connection_is_said_and_a_second_try_works(service, page):
+    """On a train; the picture is still there."""
+    payment = service.create()
+    page.goto(service.url + PAGE)
+    page.route("**/payment/recover-from-qr?*", lambda route: route.abort())
+    page.set_input_files("#file", upload_of(payment["pix_code"]))
+    expect(page.locator("[data-status]")).to_contain_text("Não conseguimos falar com o serviço")
+
+    page.unroute("**/payment/recover-from-qr?*")
+    page.get_by_role("button", name="Procurar pagamento").click()
+
+    expect(page.locator("#result-title")).to_have_text("Este pagamento espera por você")

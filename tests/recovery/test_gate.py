@@ -1,0 +1,185 @@
+"""Many uploads at once: one is read at a time, the others wait or are told so."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from core.errors import DecodersBusy, UnsupportedPicture
+from core.pictures import PICTURE_BYTES_MAX
+from payments.qr_image import qr_png
+from recovery.reading import read_picture
+from recovery.reading.gate import Gate
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_so_many_are_inside_and_the_next_waits_for_its_turn():
+    """First come, first served."""
+    gate = Gate(2, waiting_max=10)
+    inside: list[int] = []
+    order: list[int] = []
+    crowds: list[int] = []
+    threads = []
+
+    def visit(number: int) -> None:
+        with gate.passing(10):
+            inside.append(number)
+            order.append(number)
+            crowds.append(len(inside))
+            time.sleep(0.05)
+            inside.remove(number)
+
+    for number in range(8):
+        thread = threading.Thread(target=visit, args=(number,))
+        thread.start()
+        threads.append(thread)
+        time.sleep(0.01)
+    for thread in threads:
+        thread.join(10)
+
+    assert order == list(range(8))
+    assert max(crowds) == 2
+
+
+def test_whoever_waits_too_long_is_told_and_takes_no_place():
+    """The place that came free in the meantime goes to the next."""
+    gate = Gate(1, waiting_max=10)
+    with gate.passing(0):
+        began = time.monotonic()
+        with pytest.raises(DecodersBusy), gate.passing(0.1):
+            pytest.fail("two were inside")
+        assert 0.08 < time.monotonic() - began < 2
+    with gate.passing(0):
+        pass
+
+
+def test_a_crowd_that_is_full_is_told_at_once():
+    """Each that waits holds a connection; there is a number to that."""
+    gate = Gate(1, waiting_max=1)
+    waiting = threading.Event()
+
+    def wait() -> None:
+        waiting.set()
+        with gate.passing(10):
+            pass
+
+    with gate.passing(0):
+        thread = threading.Thread(target=wait)
+        thread.start()
+        assert waiting.wait(5)
+        time.sleep(0.1)
+        began = time.monotonic()
+        with pytest.raises(DecodersBusy), gate.passing(10):
+            pytest.fail("two were waiting")
+        assert time.monotonic() - began < 1
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_a_place_is_free_again_after_a_failure():
+    """A hostile picture must not stop the next one."""
+    gate = Gate(1, waiting_max=1)
+    for _ in range(3):
+        with pytest.raises(ValueError, match="broken"), gate.passing(0):
+            raise ValueError("broken")
+    with gate.passing(0):
+        pass
+
+
+def test_an_upload_is_read_from_its_file_when_its_turn_has_come():
+    """200 pictures that wait lie in files, not in memory; one over the limit is not read whole."""
+
+    class Counted(io.BytesIO):
+        asked = 0
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            Counted.asked = size or 0
+            return super().read(size)
+
+    assert read_picture(Counted(qr_png("olá".replace("á", "a")))).texts == ("ola",)
+    assert Counted.asked == PICTURE_BYTES_MAX + 1
+    with pytest.raises(UnsupportedPicture):
+        read_picture(io.BytesIO(b"<svg/>"))
+
+
+_CROWD = """
+import sys
+mode = sys.argv[1]
+if mode == "eventlet":
+    import warnings
+    warnings.simplefilter("ignore")
+    import eventlet
+    eventlet.monkey_patch()
+elif mode == "gevent":
+    from gevent import monkey
+    monkey.patch_all()
+import threading, time
+from core.errors import BalcaoError
+from core.offload import active_hub
+from recovery.reading import pictures
+from recovery.reading.gate import Gate
+
+assert active_hub() == mode
+data = sys.stdin.buffer.read()
+pictures._gate = Gate(1, 3)
+answers, ticks, done = [], [], threading.Event()
+
+def upload():
+    try:
+        answers.append(pictures.read_picture(data, wait_seconds=60).texts == ())
+    except BalcaoError as error:
+        answers.append(error.code)
+
+def tick():
+    while not done.is_set():
+        began = time.perf_counter()
+        time.sleep(0.005)
+        ticks.append(time.perf_counter() - began)
+
+beside = threading.Thread(target=tick)
+beside.start()
+uploads = [threading.Thread(target=upload) for _ in range(40)]
+for thread in uploads:
+    thread.start()
+for thread in uploads:
+    thread.join(60)
+done.set()
+beside.join(5)
+ticks.sort()
+read = answers.count(True)
+busy = answers.count("decoders-busy")
+sys.stdout.write(f"{len(answers)} {read} {busy} {len(ticks)} {ticks[len(ticks) // 2] * 1000:.0f}")
+"""
+
+
+@pytest.mark.parametrize("mode", ["eventlet", "gevent", "threading"])
+def test_uploads_at_once_leave_the_others_alone(mode: str):
+    """In each way of serving: all are answered, and what runs beside goes on between them.
+
+    Grain takes a second or two to be looked at; a hub that waited for it would tick a few times.
+    """
+    grain = io.BytesIO()
+    Image.effect_noise((1200, 1200), 120).save(grain, "PNG")
+    done = subprocess.run(
+        [sys.executable, "-c", _CROWD, mode],
+        input=grain.getvalue(),
+        capture_output=True,
+        cwd=ROOT,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    answered, read, busy, ticks, median_ms = map(int, done.stdout.split())
+
+    assert (answered, read + busy) == (40, 40)
+    assert 4 <= read <= 12
+    assert ticks > 40
+    assert median_ms < 50

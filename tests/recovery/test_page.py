@@ -1,0 +1,137 @@
+"""The page: without scripts it is a form that works; it says one thing, and never too much."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.recovery.conftest import form, picture
+
+PAGE = "/payment/recover-from-qr"
+
+
+def show(here, lang="pt-BR", query="", **fields):
+    """Send the form as a browser without scripts does."""
+    return here.client().post(
+        f"{PAGE}{query}",
+        data=fields,
+        headers={"Accept": "text/html", "Accept-Language": lang},
+    )
+
+
+@pytest.mark.parametrize("lang", ["pt-BR", "en"])
+def test_the_page_is_there_in_both_languages_and_may_have_the_camera(here, lang):
+    """The camera is this page's alone: no other page may even ask for it."""
+    answer = here.client().get(PAGE, headers={"Accept-Language": lang})
+
+    assert answer.status_code == 200
+    assert f'<html lang="{lang}">' in answer.text
+    assert "camera=(self)" in answer.headers["Permissions-Policy"]
+    assert len(answer.headers.getlist("Permissions-Policy")) == 1
+    assert "camera=()" in here.client().get("/").headers["Permissions-Policy"]
+    assert 'enctype="multipart/form-data"' in answer.text
+    assert "noindex" in answer.text
+
+
+def test_a_picture_without_scripts_gets_its_answer_on_the_same_page(here):
+    """A plain upload form: choose, send, read."""
+    payment = here.create(order_id="A1")
+
+    answer = show(here, **form(picture(payment["pix_code"])), qr_data="")
+
+    assert answer.status_code == 200
+    assert "Este pagamento espera por você" in answer.text
+    assert "Pedido" in answer.text
+    assert f'href="/payments/pix/{payment["id"]}"' in answer.text
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_an_expired_one_has_a_button_that_makes_the_new_code_in_one_tap(here):
+    """The button is a form of its own, and leads to the new code's page."""
+    payment = here.create(order_id="A1", expires_in=60)
+    here.clock.advance(seconds=61)
+
+    answer = show(here, query="?lang=en", qr_data=payment["pix_code"])
+
+    assert f'action="/payments/pix/{payment["id"]}/renew?lang=en"' in answer.text
+    tapped = here.client().post(
+        f"/payments/pix/{payment['id']}/renew?lang=en", headers={"Accept": "text/html"}
+    )
+    assert tapped.status_code == 303
+    assert payment["id"] not in tapped.headers["Location"]
+
+
+def test_the_fragment_is_the_answer_alone(here):
+    """What the page's script puts in its place."""
+    payment = here.create()
+
+    answer = show(here, query="?fragment=result", qr_data=payment["pix_code"])
+
+    assert answer.text.lstrip().startswith("<section")
+    assert "<html" not in answer.text
+
+
+def test_several_texts_of_one_picture_are_looked_up_together(here):
+    """A browser that reads codes by itself sends all of them: ours is among them."""
+    payment = here.create()
+    texts = ["https://example.org/menu", payment["pix_code"]]
+
+    assert payment["id"] in show(here, qr_data=texts).text
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "sentence"),
+    [
+        ({"qr_data": "WIFI:T:WPA;S:a;P:b;;"}, 404, "rede Wi-Fi"),
+        ({"qr_data": "0" * 32}, 404, "Não encontramos este pagamento"),
+        ({"qr_data": ""}, 400, "Não deu certo"),
+        ({"file": None}, 422, "Não achamos um código nesta imagem"),
+    ],
+)
+def test_what_was_not_found_says_why_in_words(here, fields, status, sentence):
+    """Never a bare number; what was typed stays in its field, harmless."""
+    if "file" in fields:
+        import io
+
+        from PIL import Image
+
+        out = io.BytesIO()
+        Image.new("L", (200, 200), 255).save(out, "PNG")
+        fields = form(out.getvalue())
+    answer = show(here, **fields)
+
+    assert answer.status_code == status
+    assert sentence in answer.text
+
+
+def test_what_is_typed_is_shown_again_as_text_alone(here):
+    """A code may hold anything."""
+    answer = show(here, qr_data='</textarea><script>alert("x")</script>')
+
+    assert "<script>alert" not in answer.text
+    assert "&lt;script&gt;alert" in answer.text
+
+
+def test_pages_of_payments_that_are_not_found_or_expired_lead_there(here):
+    """Whoever stands before a dead end has a picture, mostly."""
+    lost = here.client().get(f"/payments/pix/{'0' * 32}", headers={"Accept": "text/html"})
+    payment = here.create(expires_in=60)
+    here.clock.advance(seconds=61)
+    expired = here.client().get(f"/payments/pix/{payment['id']}", headers={"Accept": "text/html"})
+    shop = here.client().get("/", headers={"Accept": "text/html"})
+
+    assert (lost.status_code, expired.status_code) == (404, 200)
+    for page in (lost, expired, shop):
+        assert f'href="{PAGE}"' in page.text
+
+
+def test_too_many_tries_are_told_when_to_come_again(fresh_database, tmp_path):
+    """The page says it, and so does the header."""
+    from tests.support.town import town
+
+    with town(fresh_database("sqlite"), tmp_path, recovery_tries_per_minute=1) as here:
+        show(here, qr_data="0" * 32)
+        answer = show(here, qr_data="0" * 32)
+
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) > 0
+    assert "muitas tentativas" in answer.text

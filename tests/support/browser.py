@@ -1,0 +1,132 @@
+"""Debian's Chromium, driven by Playwright, and axe for accessibility.
+
+The browser reaches loopback and nothing else, so a page that needs the internet fails its test.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, sync_playwright
+
+from tests.support.parts import MissingPart
+from tests.support.servers import find_program
+
+AXE = Path(__file__).parent.parent / "vendor" / "axe-core-4.14.1" / "axe.min.js"
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",  # CI runs as root, where Chromium's sandbox does not start
+    "--disable-gpu",
+    "--disable-dev-shm-usage",  # /dev/shm is 64 MB in a container
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+]
+SHOPPER = {"locale": "pt-BR", "timezone_id": "America/Sao_Paulo"}
+
+AXE_MILLISECONDS = 60_000
+# The parser reads <noscript> as elements only where scripts do not run.
+JAVASCRIPT_IS_OFF = """(() => {
+  const element = document.createElement("div");
+  element.innerHTML = "<noscript><p></p></noscript>";
+  return element.querySelector("p") !== null;
+})()"""
+# No timer fires where scripts do not run, and axe hands work on by timers of 0 ms. It also guards
+# the fetching of style sheets by a timer, so that is left out with `preload`.
+TIMERS_AT_ONCE = (
+    "globalThis.setTimeout = (work, _delay, ...rest) => { work(...rest); return 0; }; 0"
+)
+
+NewContext = Callable[..., BrowserContext]
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One rule of axe that a page breaks, and the elements that break it."""
+
+    rule: str
+    impact: str
+    help: str
+    elements: tuple[str, ...]
+
+
+def find_chromium() -> str:
+    """The path of the browser: CHROMIUM, else the first one found. Raises MissingPart."""
+    if named := os.environ.get("CHROMIUM"):
+        if not os.access(named, os.X_OK):
+            raise MissingPart(f"CHROMIUM is set to {named}, which cannot be run")
+        return named
+    found = find_program(*PROGRAMS)
+    if found is None:
+        raise MissingPart("Chromium (apt install chromium, or set CHROMIUM)")
+    return found
+
+
+@contextmanager
+def running_chromium(*more_flags: str) -> Iterator[Browser]:
+    """A running browser, ended at the end. Raises MissingPart.
+
+    Playwright's synchronous side keeps an asyncio loop in this thread as long as it lasts, so
+    asyncio.run() has to be called from another thread meanwhile.
+    """
+    program = find_chromium()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=[*FLAGS, *more_flags])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def axe_violations(page: Page, **options: Any) -> list[Violation]:
+    """The accessibility rules the page breaks as it stands; empty when there are none.
+
+    axe runs in a world of its own inside the page: it sees the same elements, the page's scripts
+    do not see it, and neither a Content-Security-Policy nor JavaScript turned off stops it.
+    `options` are those of axe.run, e.g. rules={"region": {"enabled": False}}.
+    """
+    session = page.context.new_cdp_session(page)
+    try:
+        frame = session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
+        world = session.send("Page.createIsolatedWorld", {"frameId": frame, "worldName": "axe"})
+        context = world["executionContextId"]
+        if _evaluate(session, context, JAVASCRIPT_IS_OFF):
+            _evaluate(session, context, TIMERS_AT_ONCE)
+            options = {"preload": False, **options}
+        _evaluate(session, context, AXE.read_text(encoding="utf-8") + "; undefined")
+        call = f"axe.run(document, {json.dumps(options)}).then(found => found.violations)"
+        found = _evaluate(session, context, call)
+    finally:
+        session.detach()
+    return [
+        Violation(
+            rule=one["id"],
+            impact=one["impact"] or "",
+            help=one["help"],
+            elements=tuple(node["html"] for node in one["nodes"]),
+        )
+        for one in found
+    ]
+
+
+def _evaluate(session: CDPSession, context: int, expression: str) -> Any:
+    question = {
+        "expression": expression,
+        "contextId": context,
+        "awaitPromise": True,
+        "returnByValue": True,
+    }
+    answer = session.send("Runtime.evaluate", question, timeout=AXE_MILLISECONDS)
+    if "exceptionDetails" in answer:
+        raise AssertionError(f"axe did not run: {answer['exceptionDetails']}")
+    return answer["result"].get("value")

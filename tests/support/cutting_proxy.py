@@ -1,0 +1,87 @@
+"""A TCP proxy before a database that can lose the answer to one COMMIT."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+
+@dataclass
+class _Pair:
+    """One client's connection and what has been seen on it."""
+
+    client: socket.socket
+    server: socket.socket
+    is_marked: bool = False
+    is_committing: threading.Event = field(default_factory=threading.Event)
+
+    def cut(self) -> None:
+        """End both sides at once; each pump closes its own."""
+        for side in (self.client, self.server):
+            with suppress(OSError):
+                side.shutdown(socket.SHUT_RDWR)
+
+
+class CuttingProxy:
+    """Passes everything on, until it is told to cut a connection.
+
+    `arm(marker)`: of the connection that carries these bytes next, the COMMIT reaches the server
+    and its answer reaches nobody.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._address = (host, port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._marker: bytes | None = None
+        self._answer = b""
+        self.cut = threading.Event()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> CuttingProxy:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def arm(self, marker: bytes, answer: bytes = b"") -> None:
+        """Lose the next COMMIT's answer on the connection that carries the marker.
+
+        `answer`: what only that answer holds (PostgreSQL's tag; it answers preparing as well).
+        """
+        self.cut.clear()
+        self._answer = answer
+        self._marker = marker
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                pair = _Pair(client, socket.create_connection(self._address))
+                for pump in (self._requests, self._answers):
+                    threading.Thread(target=pump, args=(pair,), daemon=True).start()
+
+    def _requests(self, pair: _Pair) -> None:
+        with suppress(OSError):
+            while data := pair.client.recv(65_536):
+                if self._marker is not None and self._marker in data:
+                    pair.is_marked = True
+                if pair.is_marked and b"COMMIT" in data.upper():
+                    pair.is_committing.set()
+                pair.server.sendall(data)
+        pair.cut()
+        pair.client.close()
+
+    def _answers(self, pair: _Pair) -> None:
+        with suppress(OSError):
+            while data := pair.server.recv(65_536):
+                if pair.is_committing.is_set() and self._answer in data:
+                    # The server has answered, so it has committed; nobody ever hears of it.
+                    self._marker = None
+                    self.cut.set()
+                    break
+                pair.client.sendall(data)
+        pair.cut()
+        pair.server.close()

@@ -1,0 +1,174 @@
+"""A database of one's own for each test, on SQLite, MariaDB or MySQL, and PostgreSQL.
+
+Where a server comes from, in this order: the address in the environment (`MYSQL_URL`,
+`MYSQL8_URL`, `POSTGRES_URL`), the one that answers on the usual local port, a private one started
+for this run. The databases made there carry the time in their name, so that those which a killed
+run left behind are found and dropped.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from tests.support.parts import MissingPart
+from tests.support.servers import PRIVATE_SERVERS, answers
+
+PREFIX = "balcao_test_"
+STALE_AFTER_SECONDS = 6 * 60 * 60
+
+ENVIRONMENT = {"mysql": "MYSQL_URL", "mysql8": "MYSQL8_URL", "postgres": "POSTGRES_URL"}
+USUAL_ADDRESSES = {
+    "mysql": ["mysql+pymysql://root@127.0.0.1:3306/?charset=utf8mb4"],
+    "postgres": [
+        "postgresql+pg8000://postgres@127.0.0.1:5432/postgres",
+        "postgresql+pg8000://root@127.0.0.1:5432/postgres",
+    ],
+}
+
+
+def server_address(url: str) -> sa.URL:
+    """The address to make and drop databases at, from any address on that server.
+
+    The drivers are the service's own, whatever driver the text names.
+    """
+    given = sa.make_url(url)
+    if given.get_backend_name() == "postgresql":
+        return given.set(drivername="postgresql+pg8000", database="postgres")
+    query = {**given.query, "charset": "utf8mb4"}
+    return given.set(drivername="mysql+pymysql", database="information_schema", query=query)
+
+
+def create_database(server: str | sa.URL, made_at: float | None = None) -> str:
+    """The address of a new, empty, uniquely named database on this server.
+
+    `made_at` is the Unix time its name says it was made at, now unless told otherwise.
+    """
+    address = server_address(_text(server))
+    name = f"{PREFIX}{int(time.time() if made_at is None else made_at):x}_{secrets.token_hex(5)}"
+    with _administering(address) as connection:
+        if address.get_backend_name() == "postgresql":
+            connection.execute(sa.text(f"CREATE DATABASE {name} ENCODING 'UTF8'"))
+        else:
+            connection.execute(sa.text(f"CREATE DATABASE {name} CHARACTER SET utf8mb4"))
+    return _text(address.set(database=name))
+
+
+def drop_database(url: str) -> None:
+    """Drop a database made by `create_database`, also while somebody is connected to it."""
+    name = sa.make_url(url).database or ""
+    if not name.startswith(PREFIX):
+        raise ValueError(f"{name!r} was not made by the tests and is not dropped by them")
+    with _administering(server_address(url)) as connection:
+        _drop(connection, name)
+
+
+def drop_stale(server: str | sa.URL) -> list[str]:
+    """Drop what runs more than STALE_AFTER_SECONDS ago left on this server; returns the names."""
+    address = server_address(_text(server))
+    postgres = address.get_backend_name() == "postgresql"
+    names = "SELECT datname FROM pg_database" if postgres else "SHOW DATABASES"
+    with _administering(address) as connection:
+        stale = [name for name in connection.scalars(sa.text(names)) if _is_stale(name)]
+        for name in stale:
+            _drop(connection, name)
+    return stale
+
+
+class Databases:
+    """The database servers of this run: each is found or started when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._open = ExitStack()
+        self._found: dict[str, sa.URL | MissingPart] = {}
+
+    def server(self, engine: str) -> sa.URL:
+        """The server's address for "mysql", "mysql8" or "postgres". Raises MissingPart."""
+        if engine not in self._found:
+            try:
+                address = self._find(engine)
+                drop_stale(address)
+                self._found[engine] = address
+            except MissingPart as missing:
+                self._found[engine] = missing
+        found = self._found[engine]
+        if isinstance(found, MissingPart):
+            raise found
+        return found
+
+    @contextmanager
+    def fresh(self, engine: str) -> Iterator[str]:
+        """The URL of a new empty database, dropped at the end. Raises MissingPart.
+
+        `engine` is "sqlite", "mysql", "mysql8" or "postgres".
+        """
+        if engine == "sqlite":
+            with tempfile.TemporaryDirectory(prefix="balcao-sqlite-") as folder:
+                yield f"sqlite:///{Path(folder) / 'balcao.sqlite'}"
+            return
+        url = create_database(self.server(engine))
+        try:
+            yield url
+        finally:
+            drop_database(url)
+
+    def close(self) -> None:
+        """End the private servers."""
+        self._open.close()
+
+    def _find(self, engine: str) -> sa.URL:
+        variable = ENVIRONMENT[engine]
+        if named := os.environ.get(variable):
+            address = server_address(named)
+            if not answers(address):
+                raise MissingPart(f"{variable} is set and nothing answers there")
+            return address
+        for usual in USUAL_ADDRESSES.get(engine, []):
+            if answers(address := server_address(usual)):
+                return address
+        if engine not in PRIVATE_SERVERS:
+            raise MissingPart(f"a server for {engine} (set {variable})")
+        return server_address(self._open.enter_context(PRIVATE_SERVERS[engine]()).url)
+
+
+def _text(url: str | sa.URL) -> str:
+    return url if isinstance(url, str) else url.render_as_string(hide_password=False)
+
+
+@contextmanager
+def _administering(address: sa.URL) -> Iterator[sa.Connection]:
+    engine = sa.create_engine(address, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        yield connection
+
+
+def _drop(connection: sa.Connection, name: str) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+        return
+    # A forgotten open transaction would make the drop wait for it, by default for a day.
+    connection.execute(sa.text("SET SESSION lock_wait_timeout = 10"))
+    users = sa.text("SELECT id FROM information_schema.processlist WHERE db = :name")
+    for connected in connection.scalars(users, {"name": name}).all():
+        try:
+            connection.execute(sa.text(f"KILL {int(connected)}"))
+        except sa.exc.DBAPIError:
+            continue  # it left between the question and the order
+    connection.execute(sa.text(f"DROP DATABASE IF EXISTS {name}"))
+
+
+def _is_stale(name: str) -> bool:
+    if not name.startswith(PREFIX):
+        return False
+    try:
+        made_at = int(name.removeprefix(PREFIX).split("_")[0], 16)
+    except ValueError:
+        return False
+    return time.time() - made_at > STALE_AFTER_SECONDS

@@ -1,0 +1,197 @@
+"""Fixtures for databases, Redis and the browser, and the lines that say what was not run."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Error as PlaywrightError
+
+from tests.support.browser import SHOPPER, NewContext, running_chromium
+from tests.support.databases import Databases
+from tests.support.parts import REASON_PREFIX, MissingPart, everything_is_required, leave_out
+from tests.support.redis_space import RedisSpace
+from tests.support.servers import PRIVATE_SERVERS, PrivateServer
+
+MARK_OF_FIXTURE = {
+    "chromium": pytest.mark.browser,
+    "redis_url": pytest.mark.redis,
+}
+SERVERS = [
+    pytest.param("mysql", id="mariadb", marks=pytest.mark.mysql),
+    pytest.param("postgres", id="postgres", marks=pytest.mark.postgres),
+]
+"""What a test is parametrized with that is about servers alone."""
+if os.environ.get("MYSQL8_URL"):
+    SERVERS.append(pytest.param("mysql8", id="mysql8", marks=pytest.mark.mysql))
+ENGINES = [pytest.param("sqlite", id="sqlite"), *SERVERS]
+
+PAGES_OF_FAILED_TESTS = Path("test-results")
+_failed = pytest.StashKey[bool]()
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Databases]:
+    """The database servers of the run, for fixtures that keep a database longer than one test."""
+    servers = Databases()
+    yield servers
+    servers.close()
+
+
+@pytest.fixture
+def fresh_database(databases: Databases) -> Iterator[Callable[[str], str]]:
+    """Make a new empty database: fresh_database("sqlite" | "mysql" | "mysql8" | "postgres") → URL.
+
+    A test that names a server here carries its mark, `mysql` or `postgres`.
+    """
+    with ExitStack() as made:
+
+        def make(engine: str) -> str:
+            with _left_out_when_missing():
+                return made.enter_context(databases.fresh(engine))
+
+        yield make
+
+
+@pytest.fixture(params=ENGINES)
+def any_database_url(request: pytest.FixtureRequest, fresh_database: Callable[[str], str]) -> str:
+    """The URL of a new empty database; the test runs once for each engine."""
+    return fresh_database(request.param)
+
+
+@pytest.fixture(scope="session")
+def redis_space() -> Iterator[RedisSpace]:
+    """The Redis of the run."""
+    space = RedisSpace()
+    yield space
+    space.close()
+
+
+@pytest.fixture
+def redis_url(redis_space: RedisSpace) -> Iterator[str]:
+    """An empty numbered database in Redis. Channels are shared between them; keys are not."""
+    with ExitStack() as taken:
+        with _left_out_when_missing():
+            url = taken.enter_context(redis_space.fresh())
+        yield url
+
+
+@pytest.fixture
+def private_server() -> Iterator[Callable[[str], PrivateServer]]:
+    """Start a server that this test may stop, kill and start: "mysql", "postgres" or "redis"."""
+    with ExitStack() as started:
+
+        def start(kind: str) -> PrivateServer:
+            with _left_out_when_missing():
+                return started.enter_context(PRIVATE_SERVERS[kind]())
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The running browser. Tests open pages with `page` or `new_context`."""
+    with ExitStack() as running:
+        with _left_out_when_missing():
+            browser = running.enter_context(running_chromium())
+        yield browser
+
+
+@pytest.fixture
+def new_context(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[NewContext]:
+    """Open a separate browser: new_context(viewport=…, java_script_enabled=…, …) → context.
+
+    A shopper's in São Paulo unless told otherwise. Of a failed test, each open page is
+    photographed into test-results/.
+    """
+    opened: list[BrowserContext] = []
+
+    def open_context(**options: Any) -> BrowserContext:
+        opened.append(chromium.new_context(**{**SHOPPER, **options}))
+        return opened[-1]
+
+    yield open_context
+    if request.node.stash.get(_failed, False):
+        _photograph(request.node.nodeid, [page for one in opened for page in one.pages])
+    for context in opened:
+        context.close()
+
+
+@pytest.fixture
+def page(new_context: NewContext) -> Page:
+    """An empty page in a browser context of its own."""
+    return new_context().new_page()
+
+
+@contextmanager
+def _left_out_when_missing() -> Iterator[None]:
+    lacking: MissingPart | None = None
+    try:
+        yield
+    except MissingPart as missing:
+        lacking = missing
+    if lacking is not None:
+        leave_out(lacking)
+
+
+def _photograph(test: str, pages: list[Page]) -> None:
+    PAGES_OF_FAILED_TESTS.mkdir(exist_ok=True)
+    name = re.sub(r"\W+", "-", test).strip("-")
+    for number, open_page in enumerate(pages, start=1):
+        # A page that closed or hangs must not hide why the test failed.
+        with suppress(PlaywrightError):
+            path = PAGES_OF_FAILED_TESTS / f"{name}-{number}.png"
+            open_page.screenshot(path=path, full_page=True, timeout=5000)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the browser or Redis, before -m chooses."""
+    for item in items:
+        for fixture, mark in MARK_OF_FIXTURE.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(mark)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """Remember that a test failed, for the fixtures that end after it."""
+    report = yield
+    if report.failed:
+        item.stash[_failed] = True
+    return report
+
+
+def _reasons(skipped: list[Any]) -> Counter[str]:
+    """How many tests were left out for each reason."""
+    texts = [report.longrepr[2] if isinstance(report.longrepr, tuple) else "" for report in skipped]
+    return Counter(text.removeprefix("Skipped: ") for text in texts)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was not run, and why, where it cannot be overlooked."""
+    reasons = _reasons(terminalreporter.stats.get("skipped", []))
+    if not reasons:
+        return
+    terminalreporter.section("not run", yellow=True)
+    for reason, count in sorted(reasons.items()):
+        why = reason.removeprefix(REASON_PREFIX)
+        missing = "missing here: " if reason.startswith(REASON_PREFIX) else ""
+        terminalreporter.line(f"{count} test{'s' if count > 1 else ''} not run, {missing}{why}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where everything is required, a run that left something out has failed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not everything_is_required():
+        return
+    if reporter.stats.get("skipped") and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

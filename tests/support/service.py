@@ -1,0 +1,259 @@
+"""The service for tests: within the test with a clock of its own, or as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from accounts.demo import ensure_demo_merchant
+from app import create_app
+from config import Settings
+from core import signatures
+from core.clock import Clock, SystemClock, rfc3339
+from db_models.base import db
+from schema import require_schema
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRET = "whsec_" + "c2VjcmV0IG9mIHRoZSBiYW5rIGluIHRlc3RzIG9ubHk="
+PIX_KEY = "123e4567-e12b-12d1-a456-426655440000"
+READY_WITHIN_SECONDS = 30.0
+
+
+def settings_for(database_url: str, instance: Path, **changes: Any) -> Settings:
+    """Settings of a service under test; `changes` are environment names in lower case."""
+    environment = {
+        "DATABASE_URL": database_url,
+        "INSTANCE_DIR": str(instance),
+        "BANK_WEBHOOK_SECRET": SECRET,
+        "SECRET_KEY": "k" * 48,
+        "DEMO_PIX_KEY": PIX_KEY,
+        "LOG_LEVEL": "error",
+    }
+    environment |= {name.upper(): str(value) for name, value in changes.items()}
+    return Settings.from_env(environment)
+
+
+def ready_app(settings: Settings, clock: Clock) -> Flask:
+    """An app on a migrated database with its demo merchant."""
+    app = create_app(settings, clock)
+    require_schema(app, migrate=True)
+    if settings.is_development:
+        with app.app_context():
+            ensure_demo_merchant(settings)
+    return app
+
+
+def close_app(app: Flask) -> None:
+    """Give the connections back, so that the database can be dropped."""
+    with app.app_context():
+        db.session.remove()
+        for engine in db.engines.values():
+            engine.dispose()
+
+
+@dataclass
+class BankInTest:
+    """What a bank does to the service: signed notifications."""
+
+    client: FlaskClient
+    clock: Clock
+    secret: str = SECRET
+    sent: list[bytes] = field(default_factory=list)
+
+    def headers(
+        self, body: bytes, *, at: datetime | None = None, message_id: str | None = None
+    ) -> dict[str, str]:
+        """Content type and signature for this body."""
+        signed = signatures.signed_headers(
+            self.secret, message_id or f"msg_{secrets.token_hex(8)}", at or self.clock.now(), body
+        )
+        return {"Content-Type": "application/json", **signed}
+
+    def tell(self, body: Any, **options: Any) -> TestResponse:
+        """Post a body (bytes as they are, else as JSON), well signed."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.sent.append(raw)
+        headers = self.headers(raw, **options)
+        return self.client.post("/payments/pix/confirmation", data=raw, headers=headers)
+
+    def confirm(self, payment: Mapping[str, Any], **changes: Any) -> TestResponse:
+        """Tell that this payment's money arrived; `changes` replace fields of the body."""
+        return self.tell(self.body(payment, **changes))
+
+    def body(self, payment: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
+        """A notification: the right amount, paid now, under a fresh end_to_end_id."""
+        body: dict[str, Any] = {
+            "bank_payment_id": payment["id"],
+            "value": payment["value"],
+            "end_to_end_id": end_to_end_id(),
+            "paid_at": rfc3339(self.clock.now()),
+            "payer": {"name": "Bob de Souza", "document": "12345678909"},
+        }
+        return {**body, **changes}
+
+
+def end_to_end_id() -> str:
+    """A fresh end_to_end_id of the standard's form."""
+    return f"E99999004202611201500{secrets.token_hex(6)[:11]}"
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class ServiceProcess:
+    """`python app.py` as a process of its own, on a free port."""
+
+    def __init__(self, instance: Path, **environment: Any) -> None:
+        """Settings by environment name; DATABASE_URL defaults to SQLite in the folder."""
+        self.port = int(environment.pop("PORT", free_port()))
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.instance = instance
+        self._log = instance / f"service-{self.port}.log"
+        instance.mkdir(parents=True, exist_ok=True)
+        self.environment = {
+            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
+            "PORT": str(self.port),
+            "INSTANCE_DIR": str(instance),
+            "BANK_WEBHOOK_SECRET": SECRET,
+            "SECRET_KEY": "k" * 48,
+            "DEMO_PIX_KEY": PIX_KEY,
+            "SWEEP_START_GRACE_SECONDS": "0",
+            **{name: str(value) for name, value in environment.items()},
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> ServiceProcess:
+        """Start and wait until it answers."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it, whatever happened."""
+        self.kill()
+
+    def start(self, wait: bool = True) -> None:
+        """Start; by default wait until /readyz answers 200."""
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "app.py"],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+        if wait:
+            self.wait_until_ready()
+
+    def wait_until_ready(self, path: str = "/readyz") -> None:
+        """Wait until the path answers 200; raises with the log's end otherwise."""
+        limit = time.monotonic() + READY_WITHIN_SECONDS
+        while time.monotonic() < limit:
+            if self.process is not None and self.process.poll() is not None:
+                break
+            with suppress(OSError):
+                if self.get(path)[0] == 200:
+                    return
+            time.sleep(0.05)
+        raise AssertionError(f"the service is not ready:\n{self.log()[-3000:]}")
+
+    def log(self) -> str:
+        """What it wrote so far."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def stop(self, timeout: float = 20) -> int:
+        """SIGTERM; gives the exit status."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout)
+
+    def kill(self) -> None:
+        """SIGKILL: as a crash."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 15,
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        """One request; an error status is an answer too. Raises OSError where nobody answers."""
+        request = urllib.request.Request(
+            self.url + path, data=body, method=method, headers=dict(headers or {})
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
+                return answer.status, answer.read(), dict(answer.headers)
+        except urllib.error.HTTPError as error:
+            return error.code, error.read(), dict(error.headers)
+
+    def get(self, path: str, accept: str = "application/json") -> tuple[int, bytes]:
+        """GET, as status and body."""
+        status, body, _ = self.request("GET", path, headers={"Accept": accept})
+        return status, body
+
+    def create(self, **fields: Any) -> dict[str, Any]:
+        """A new payment of the demo merchant."""
+        raw = json.dumps({"value": 10, **fields}).encode()
+        status, body, _ = self.request(
+            "POST", "/payments/pix", raw, {"Content-Type": "application/json"}
+        )
+        assert status == 201, body
+        payment: dict[str, Any] = json.loads(body)["payment"]
+        return payment
+
+    def payment(self, txid: str) -> dict[str, Any]:
+        """The payment as it stands."""
+        status, body = self.get(f"/payments/pix/{txid}")
+        assert status == 200, body
+        payment: dict[str, Any] = json.loads(body)["payment"]
+        return payment
+
+    def tell(
+        self, payment: Mapping[str, Any], message_id: str | None = None, **changes: Any
+    ) -> tuple[int, dict[str, Any]]:
+        """A signed notification that this payment's money arrived."""
+        raw = json.dumps(
+            {
+                "bank_payment_id": payment["id"],
+                "value": payment["value"],
+                "end_to_end_id": end_to_end_id(),
+                "paid_at": rfc3339(SystemClock().now()),
+                **changes,
+            }
+        ).encode()
+        headers = signatures.signed_headers(
+            SECRET, message_id or f"msg_{secrets.token_hex(8)}", SystemClock().now(), raw
+        )
+        status, body, _ = self.request(
+            "POST",
+            "/payments/pix/confirmation",
+            raw,
+            {"Content-Type": "application/json", **headers},
+        )
+        return status, json.loads(body)

@@ -1,0 +1,430 @@
+"""The documents say what the code does: settings, events, errors and routes, compared name by name.
+
+A list that is written by hand and checked by nobody is wrong within a month.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from annotated_types import Ge, Gt, Le, MinLen
+from flask import Flask
+
+import config
+from bank.app import create_bank_app
+from bank.settings import BankSettings, BankSettingsError
+from config import Settings
+from core import signatures
+from payments.schemas import NewPayment
+from realtime.announcer import Announcer
+from repository.events import Recorded
+from tests.support.clocks import FrozenClock
+from tests.support.service import SECRET
+from web.docs_routes import error_rows
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
+
+
+def rows(name: str, heading: str) -> list[list[str]]:
+    """The cells of the table under a heading of a document, its head left out."""
+    text = (DOCS / name).read_text(encoding="utf-8")
+    section = re.split(rf"^#+ {re.escape(heading)}$", text, flags=re.M)
+    assert len(section) == 2, f"{name} has no heading {heading!r}, or several"
+    body = re.split(r"^#+ ", section[1], maxsplit=1, flags=re.M)[0]
+    lines = [line for line in body.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+
+def code_of(cell: str) -> str:
+    """What stands in backticks at the beginning of a cell."""
+    match = re.match(r"`([^`]+)`", cell)
+    assert match, f"{cell!r} does not begin with a name in backticks"
+    return match[1]
+
+
+def in_code(cell: str) -> list[str]:
+    """Everything in backticks in a cell."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+# --- settings ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def setting_rows() -> dict[str, list[str]]:
+    """Default, allowed and meaning by the name of the setting."""
+    return {code_of(row[0]): row[1:] for row in rows("settings.md", "The service")}
+
+
+def test_every_setting_is_in_the_document_and_no_other(setting_rows: dict[str, list[str]]):
+    """A setting nobody can find does not exist; one that was removed misleads."""
+    assert set(setting_rows) == {name.upper() for name in Settings.model_fields}
+
+
+def test_the_defaults_in_the_document_are_the_codes(
+    setting_rows: dict[str, list[str]], tmp_path: Path
+):
+    """Read from a start with an empty environment, so derived defaults are checked as well."""
+    defaults = Settings.from_env({"INSTANCE_DIR": str(tmp_path)})
+    generated = {path.name for path in tmp_path.iterdir()}
+    shown = {
+        "<INSTANCE_DIR>": str(tmp_path),
+        "<PUBLIC_URL>": defaults.public_url,
+        "<BANK_URL>": defaults.bank_url,
+        "<HOST>": defaults.host,
+        "<PORT>": str(defaults.port),
+    }
+
+    for name, (cell, *_) in setting_rows.items():
+        value = getattr(defaults, name.lower())
+        if name == "INSTANCE_DIR":
+            assert (cell, config.ROOT / "instance") == (
+                "`instance/` beside `app.py`",
+                Settings.model_fields["instance_dir"].default,
+            )
+        elif cell == "generated":
+            assert name.lower() in generated, name
+        elif cell == "none":
+            assert value is None, name
+        else:
+            text = code_of(cell)
+            for placeholder, real in shown.items():
+                text = text.replace(placeholder, real)
+            assert text == (f"{value:g}" if isinstance(value, float) else str(value)), name
+
+
+def test_the_limits_in_the_document_are_the_codes(setting_rows: dict[str, list[str]]):
+    """Whoever sets a value should not learn its limits from a refused start."""
+    for name, (_, allowed, *_) in setting_rows.items():
+        field = Settings.model_fields[name.lower()]
+        if choices := get_args(field.annotation):
+            if type(None) not in choices:
+                assert in_code(allowed) == list(choices), name
+        elif field.metadata:
+            assert allowed == _limits(field.metadata), name
+
+
+def _limits(metadata: list[Any]) -> str:
+    kinds = {type(limit): limit for limit in metadata}
+    if MinLen in kinds:
+        return f"{kinds[MinLen].min_length} characters or more"
+    if Gt in kinds:
+        return f"more than {kinds[Gt].gt}, to {kinds[Le].le}"
+    return f"{kinds[Ge].ge} to {kinds[Le].le}"
+
+
+def test_the_document_names_every_secret_that_may_come_from_a_file():
+    """Mounted secrets are how containers are given them."""
+    text = (DOCS / "settings.md").read_text(encoding="utf-8")
+    service = text.split("**From a file.**")[1].split("\n\n")[0]
+    assert set(re.findall(r"`(\w+)_FILE`", service)) == {*config._FROM_FILE, "NAME"}
+
+
+def test_the_example_file_names_every_setting_and_sets_none():
+    """Copied to .env as it is, it must change nothing."""
+    lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
+
+    assert [line for line in lines if line and not line.startswith("#")] == []
+    named = {match[1] for line in lines if (match := re.match(r"#([A-Z_]+)=", line))}
+    assert named == {name.upper() for name in Settings.model_fields}
+
+
+def test_the_example_file_as_it_is_uncommented_still_starts(tmp_path: Path):
+    """An example that is refused when somebody uses it is worse than none."""
+    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+    values = dict(re.findall(r"^#([A-Z_]+)=(.*)$", text, flags=re.M))
+    values["INSTANCE_DIR"] = str(tmp_path)
+
+    settings = Settings.from_env(values)
+
+    assert settings.app_env == "development"
+
+
+class _Asked(dict[str, str]):
+    """An environment that remembers what it was asked for."""
+
+    def __init__(self, values: dict[str, str]) -> None:
+        super().__init__(values)
+        self.names: set[str] = set()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.names.add(key)
+        return super().get(key, default)
+
+
+@pytest.fixture
+def bank_environment() -> dict[str, str]:
+    """The least a bank of its own needs."""
+    return {
+        "BANK_DATABASE_URL": "sqlite://",
+        "BANK_WEBHOOK_SECRET": signatures.new_secret(),
+        "BANK_SECRET_KEY": "k" * 32,
+    }
+
+
+def test_every_setting_of_the_bank_is_in_the_document(bank_environment: dict[str, str]):
+    """The bank reads its own settings; the document lists exactly the ones it asks for."""
+    documented = rows("settings.md", "The bank as an application of its own")
+    asked = _Asked(bank_environment)
+    BankSettings.from_env(asked)
+    files = {
+        f"{name}_FILE" for row in documented for name in [code_of(row[0])] if "_FILE" in row[2]
+    }
+
+    assert {code_of(row[0]) for row in documented} | files == asked.names
+
+
+def test_the_banks_defaults_in_the_document_are_the_codes(bank_environment: dict[str, str]):
+    """Required ones stop the start when they are missing; the others have the value shown."""
+    bank = BankSettings.from_env(bank_environment)
+    value_of = {
+        "PUBLIC_URL": bank.service_url,
+        "BANK_SERVICE_URL": "PUBLIC_URL",
+        "BANK_HOST": bank.host,
+        "BANK_PORT": str(bank.port),
+        "BANK_ISPB": bank.ispb,
+        "BANK_REFUND_DELAY_SECONDS": str(bank.refund_delay_seconds),
+        "BANK_LANGUAGE": bank.language,
+        "APP_ENV": "development" if bank.demo else "production",
+    }
+
+    for name, default, *_ in rows("settings.md", "The bank as an application of its own"):
+        if default == "required":
+            incomplete = {k: v for k, v in bank_environment.items() if k != code_of(name)}
+            with pytest.raises(BankSettingsError, match=code_of(name)):
+                BankSettings.from_env(incomplete)
+        elif default.startswith("`"):
+            assert code_of(default) == value_of[code_of(name)], name
+    assert dict(bank.participant_hosts) == {"127.0.0.1:5000": bank.service_url}
+
+
+# --- events --------------------------------------------------------------------------------------
+
+
+def event_names_in_the_code() -> set[str]:
+    """Every event name that stands in the source of the parts that record events."""
+    texts = {
+        node.value
+        for part in ("payments", "signals")
+        for path in (ROOT / part).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    return {
+        text
+        for text in texts
+        if re.fullmatch(r"(payment|receipt|refund|signal)\.(?!html)[a-z]+", text)
+    }
+
+
+def test_every_recorded_event_is_in_the_document_and_no_other():
+    """A client's developer reads the list; an event missing there is never listened for."""
+    documented = {code_of(row[0]) for row in rows("events.md", "What is recorded")}
+
+    assert documented == event_names_in_the_code()
+
+
+class _HeardEmits:
+    """Stands where the network begins: remembers what was emitted and to whom."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, dict[str, Any]]] = []
+
+    def emit(self, name: str, message: dict[str, Any], to: Any) -> None:
+        self.heard.append((name, message))
+
+
+def emitted_for(app: Flask, name: str) -> list[tuple[str, dict[str, Any]]]:
+    """What the announcer emits for one recorded event of the payment `<id>`."""
+    network = _HeardEmits()
+    event = Recorded(name, 1, 1, "<id>", "pending", 2, FrozenClock().now(), "…", 1)
+    Announcer(app, network, None).committed([event])  # type: ignore[arg-type]
+    return network.heard
+
+
+def test_each_event_is_announced_under_the_names_of_the_document(app: Flask):
+    """One wrong letter in a name, and a page waits for ever."""
+    for name, _, announced in rows("events.md", "What is recorded"):
+        assert [emitted for emitted, _ in emitted_for(app, code_of(name))] == in_code(announced), (
+            name
+        )
+
+
+def test_the_message_has_the_fields_of_the_document(app: Flask):
+    """Every announced event carries the same fields."""
+    documented = [code_of(row[0]) for row in rows("events.md", "The message")]
+
+    names = event_names_in_the_code()
+    messages = [message for name in names for _, message in emitted_for(app, name)]
+    assert messages
+    assert all(list(message) == documented for message in messages)
+
+
+def test_every_message_a_client_may_send_is_in_the_document(app: Flask):
+    """The handlers of the server, read from the server."""
+    handlers = app.extensions["socketio"].server.handlers["/"]
+    documented = {code_of(row[0]) for row in rows("events.md", "What a client says")}
+
+    assert documented == set(handlers) - {"connect", "disconnect"}
+
+
+# --- errors --------------------------------------------------------------------------------------
+
+
+def test_every_error_code_is_in_the_document_with_its_status():
+    """Clients decide by these codes."""
+    documented = [(code_of(row[0]), int(row[1])) for row in rows("errors.md", "Errors")]
+
+    assert documented == [(code, status) for code, status, _ in error_rows()]
+
+
+# --- routes --------------------------------------------------------------------------------------
+
+
+def routes_of(app: Flask, prefix: str = "") -> Iterator[str]:
+    """`METHOD /path` of each route, without converters."""
+    for rule in app.url_map.iter_rules():
+        path = re.sub(r"<(?:\w+(?:\([^)]*\))?:)?(\w+)>", r"<\1>", rule.rule)
+        for method in (rule.methods or set()) & METHODS:
+            yield f"{'WS' if rule.websocket else method} {prefix}{path}"
+
+
+def documented_routes(*headings: str) -> list[str]:
+    """The first cells of the tables under these headings."""
+    return [code_of(row[0]) for heading in headings for row in rows("routes.md", heading)]
+
+
+def test_every_route_is_in_the_document_and_no_other(app: Flask):
+    """What is reachable is listed; what is listed answers."""
+    documented = documented_routes(
+        "Payments",
+        "People",
+        "The payer",
+        "Transactions",
+        "QR codes and locations",
+        "Recovery",
+        "The portal",
+        "Administration",
+        "The demo shop",
+        "Machines and documents",
+    )
+
+    assert sorted(documented) == sorted(routes_of(app))
+
+
+def test_every_route_of_the_bank_is_in_the_document_and_no_other(tmp_path: Path):
+    """The bank is an application of its own, so its routes are read from its own map."""
+    database = f"sqlite:///{tmp_path}/bank.sqlite3"
+    bank = create_bank_app(BankSettings(database, SECRET, "http://127.0.0.1:9", "k" * 32, {}))
+
+    assert sorted(documented_routes("The simulated bank, at /bank")) == sorted(
+        routes_of(bank, "/bank")
+    )
+
+
+def test_the_document_names_every_field_of_a_new_payment():
+    """The body that everybody sends first."""
+    create = next(row for row in rows("routes.md", "Payments") if "POST /payments/pix`" in row[0])
+
+    named = {name.removesuffix("?") for name in in_code(create[2])}
+    assert named == set(NewPayment.model_fields) | {"Location"}
+
+
+def test_the_fields_of_the_error_example_are_the_ones_answered(client: Any):
+    """The example is copied into clients."""
+    text = (DOCS / "errors.md").read_text(encoding="utf-8")
+    example = re.search(r"```json\n(.*?)```", text, flags=re.S)
+    assert example
+
+    answer = client.post("/payments/pix", json={"value": 100.001, "x": 1})
+
+    assert re.findall(r'^  "(\w+)"', example[1], flags=re.M) == list(answer.get_json(force=True))
+
+
+# --- links and decisions -------------------------------------------------------------------------
+
+
+def documents() -> list[Path]:
+    """Every document of ours."""
+    return [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
+
+
+def test_every_link_between_documents_leads_somewhere():
+    """Files and headings move; a dead link in a document is found by its reader otherwise."""
+    dead = []
+    for document in documents():
+        text = re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.S)
+        for target in re.findall(r"\]\(([^)\s]+)\)", text):
+            path, _, anchor = target.partition("#")
+            if re.match(r"[a-z]+:", target):
+                continue
+            there = (document.parent / path).resolve() if path else document
+            has_anchor = not anchor or there.suffix != ".md" or anchor in _anchors(there)
+            if not (there.exists() and has_anchor):
+                dead.append(f"{document.relative_to(ROOT)}: {target}")
+
+    assert dead == []
+
+
+def _anchors(document: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_decisions_are_numbered_without_gaps_and_have_the_four_sections():
+    """A decision without its consequences and alternatives is only a statement."""
+    found = sorted((DOCS / "decisions").glob("[0-9]*.md"))
+
+    assert [path.name[:4] for path in found] == [f"{n:04}" for n in range(1, len(found) + 1)]
+    for path in found:
+        text = path.read_text(encoding="utf-8")
+        headings = re.findall(r"^## (.+)$", text, flags=re.M)
+        assert headings == ["Context", "Decision", "Consequences", "Alternatives"], path.name
+        assert text.startswith(f"# {path.name[:4]} "), path.name
+
+
+def test_every_folder_of_the_product_is_in_the_architecture_document():
+    """A folder nobody explains is a folder nobody dares to touch."""
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+
+    missing = {folder for folder in folders if f"`{folder}/`" not in text}
+    assert folders >= {"core", "payments", "bank"}
+    assert missing == set()
+
+
+def test_functions_and_files_named_in_the_architecture_document_exist():
+    """`payments.service.confirm` in a table must still be there after the next renaming."""
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:[a-z_]+\.)+[A-Za-z_]+)`", text)
+    modules = [name for name in named if (ROOT / name.split(".")[0]).is_dir()]
+
+    assert len(modules) > 10
+    assert [name for name in modules if not _exists(name)] == []
+
+
+def _exists(dotted: str) -> bool:
+    parts = dotted.split(".")
+    for length in range(len(parts), 0, -1):
+        path = ROOT.joinpath(*parts[:length])
+        source = (
+            path.with_suffix(".py") if path.with_suffix(".py").is_file() else path / "__init__.py"
+        )
+        if source.is_file():
+            rest = parts[length:]
+            return not rest or _defines(ast.parse(source.read_text(encoding="utf-8")), rest)
+    return False
+
+
+def _defines(scope: ast.Module | ast.ClassDef, names: list[str]) -> bool:
+    for node in ast.walk(scope):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == names[0]:
+            return len(names) == 1 or (isinstance(node, ast.ClassDef) and _defines(node, names[1:]))
+    return False

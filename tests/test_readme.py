@@ -1,0 +1,220 @@
+"""The README's examples, run against a service as they stand there, so that they cannot rot.
+
+`<!-- run -->` before a code block says that it is run, in order and in one shell; `<!-- answer -->`
+before the next one says that this is what it prints, where `…` stands for anything and white space
+does not count.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.support.service import SECRET, ServiceProcess
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+ADDRESS = "http://127.0.0.1:5000"
+MARKED = re.compile(r"<!-- (run(?:: \w+)?|answer) -->\n```\w+\n(.*?)```", re.S)
+BETWEEN = "=====next====="
+WITHIN_SECONDS = 20
+
+
+@dataclass
+class Example:
+    """A block that is run and, if the README shows it, what it prints."""
+
+    kind: str
+    text: str
+    answer: str | None = None
+
+
+def examples(kind: str) -> list[Example]:
+    """The README's blocks that are run, of one kind, in order."""
+    found: list[Example] = []
+    for mark, text in MARKED.findall(README):
+        if mark == "answer":
+            found[-1].answer = text
+        else:
+            found.append(Example(mark, text))
+    return [example for example in found if example.kind == kind]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    """The service as `make run` starts it, with the secret where a first run writes it."""
+    folder = tmp_path_factory.mktemp("instance")
+    (folder / "bank_webhook_secret").write_text(f"{SECRET}\n", encoding="utf-8")
+    with ServiceProcess(folder) as running:
+        yield running
+
+
+def as_here(text: str, service: ServiceProcess, folder: Path) -> str:
+    """The example for this service, and for files that belong to the test."""
+    text = text.replace(ADDRESS, service.url).replace("instance/", f"{service.instance}/")
+    for name in ("qr.png", "page.html"):
+        text = text.replace(f"-o {name}", f"-o {folder / name}")
+    return text.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
+
+
+def printed(script: list[str], environment: dict[str, str]) -> list[str]:
+    """What each of these scripts prints, run one after another in one shell."""
+    whole = f"\necho; echo {BETWEEN}\n".join(script)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", whole],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.split(BETWEEN)
+
+
+def assert_prints(example: Example, output: str, address: str) -> None:
+    """Compare what was printed with what the README shows."""
+    assert example.answer, f"the README shows no answer to:\n{example.text}"
+    shown = re.sub(r"\s+", "", example.answer.replace(ADDRESS, address))
+    pattern = ".*?".join(re.escape(part) for part in shown.split("…"))
+    assert re.fullmatch(pattern, re.sub(r"\s+", "", output)), (
+        f"the README shows\n{example.answer}\nand what came is\n{output}"
+    )
+
+
+def test_the_shell_examples_print_what_the_readme_shows(service: ServiceProcess, tmp_path: Path):
+    """The first thing a developer does is paste these."""
+    asked = examples("run")
+    script = [as_here(example.text, service, tmp_path) for example in asked]
+
+    outputs = printed(script, {"BANK_URL": f"{service.url}/bank"})
+
+    assert len(asked) == len(outputs) >= 7
+    for example, output in zip(asked, outputs, strict=True):
+        assert_prints(example, output, service.url)
+    assert (tmp_path / "qr.png").read_bytes().startswith(b"\x89PNG")
+    assert "<html" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_the_operators_commands_make_a_database_and_a_merchant(tmp_path: Path):
+    """Production starts with these; a merchant's first key is what they end with."""
+    environment = {"INSTANCE_DIR": str(tmp_path), "SECRET_KEY": "k" * 48}
+    environment |= {"BANK_WEBHOOK_SECRET": SECRET, "PUBLIC_URL": "https://pay.example.com"}
+    (commands,) = examples("run: production")
+    bin_folder = f"{Path(sys.executable).parent}/"
+
+    (output,) = printed([commands.text.replace(".venv/bin/", bin_folder)], environment)
+
+    assert_prints(commands, output, ADDRESS)
+    assert (tmp_path / "balcao.sqlite3").exists()
+
+
+def python_example(word: str, service: ServiceProcess, folder: Path) -> Path:
+    """The Python block that holds this word, as a file that can be started."""
+    (example,) = [example for example in examples("run: python") if word in example.text]
+    path = folder / "example.py"
+    path.write_text(as_here(example.text, service, folder), encoding="utf-8")
+    return path
+
+
+@contextmanager
+def started(path: Path, *arguments: str) -> Iterator[queue.Queue[str]]:
+    """The lines that the program prints, as they come; it is ended afterwards."""
+    process = subprocess.Popen(
+        [sys.executable, str(path), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    lines: queue.Queue[str] = queue.Queue()
+    output = process.stdout
+    assert output is not None
+
+    def read() -> None:
+        for line in output:
+            lines.put(line.strip())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield lines
+    finally:
+        process.kill()
+        process.wait(10)
+        reader.join(10)
+        output.close()
+
+
+def test_the_python_listener_hears_the_payment_it_watches(service: ServiceProcess, tmp_path: Path):
+    """State first, event after: a program written from this example misses nothing."""
+    payment = service.create(value=10)
+
+    with started(python_example("socketio", service, tmp_path), payment["id"]) as lines:
+        first = lines.get(timeout=WITHIN_SECONDS)
+        service.tell(payment)
+        second = lines.get(timeout=WITHIN_SECONDS)
+
+    assert (first, second) == ("pending", f"{payment['id']} confirmed")
+
+
+def test_the_python_confirmation_is_signed_well(service: ServiceProcess, tmp_path: Path):
+    """Whoever connects a bank starts from these lines."""
+    payment = service.create(value="12.34")
+    path = python_example("urllib", service, tmp_path)
+
+    done = subprocess.run(
+        [sys.executable, str(path), payment["id"], "12.34", SECRET],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+    assert (done.stdout.strip(), done.stderr) == ("The payment has been confirmed.", "")
+    assert service.payment(payment["id"])["status"] == "confirmed"
+
+
+def test_the_javascript_listener_hears_the_payment_it_watches(
+    service: ServiceProcess, page: Page, tmp_path: Path
+):
+    """Run with the client that is served here, the same code as the npm package."""
+    payment = service.create(value=10)
+    (example,) = examples("run: js")
+    (client,) = (ROOT / "static" / "vendor").glob("socket.io-*/*.js")
+    imported = f"const {{ io }} = await import('/{client.relative_to(ROOT).as_posix()}');"
+    body = as_here(example.text, service, tmp_path).replace(
+        'import { io } from "socket.io-client";', imported
+    )
+    said: queue.Queue[str] = queue.Queue()
+    page.on("console", lambda message: said.put(message.text))
+    page.goto(f"{service.url}/docs/errors")
+
+    page.evaluate(
+        f"async (id) => {{ const process = {{ argv: ['', '', id] }};\n{body} }}", payment["id"]
+    )
+    first = _said(page, said)
+    service.tell(payment)
+    second = _said(page, said)
+
+    assert (first, second) == ("pending", f"{payment['id']} confirmed")
+
+
+def _said(page: Page, said: queue.Queue[Any]) -> str:
+    """The next line on the page's console; Playwright hears it while it waits."""
+    for _ in range(WITHIN_SECONDS * 20):
+        if not said.empty():
+            return str(said.get())
+        page.wait_for_timeout(50)
+    raise AssertionError("the page said nothing")

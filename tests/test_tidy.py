@@ -1,0 +1,300 @@
+"""The architecture, read from the source: arrows point downward, what is dangerous has one home.
+
+A rule that only people watch is broken by the first tired afternoon.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULE_LINES_MAX, FUNCTION_LINES_MAX = 400, 70
+
+# What may import what: a part may import parts of a lower number, and its own.
+LEVELS = (
+    ("core",),
+    ("config",),
+    ("db_models",),
+    ("repository",),
+    ("web",),
+    ("accounts", "signals"),
+    ("payments",),
+    ("transactions",),
+    ("realtime",),
+    ("dashboard",),
+    ("shop", "payer", "administration"),
+    ("recovery",),
+    ("app", "async_mode", "jobs", "schema", "serving"),
+)
+LEVEL_OF = {part: level for level, parts in enumerate(LEVELS) for part in parts}
+PARTS = {*LEVEL_OF, "bank"}
+ROOTS_OF_APP = set(LEVELS[-1])
+NOT_PRODUCT = {"tests", "benchmarks", "scripts", "migrations", "instance", "docs", "docker"}
+
+# What may be done, and where alone. A file ending in / names a folder.
+HOMES = {
+    "commits": {"repository/database.py"},
+    "emits": {"realtime/announcer.py"},
+    "assigns a status": set[str](),
+    "asks the machine's clock": {"core/clock.py"},
+    # async_mode comes before everything, also before config; Prometheus reads its own variable.
+    # A bank that is served by itself has its own settings.
+    "reads the environment": {"config.py", "async_mode.py", "web/metrics.py", "bank/serving.py"},
+    "prints": set[str](),
+}
+
+
+def product_files() -> list[Path]:
+    """Every Python file of the product, migrations excepted: those are Alembic's."""
+    found = []
+    for path in ROOT.rglob("*.py"):
+        parts = path.relative_to(ROOT).parts
+        if (
+            not parts[0].startswith(".")
+            and parts[0] not in NOT_PRODUCT
+            and "migrations" not in parts
+        ):
+            found.append(path)
+    return sorted(found)
+
+
+def named(path: Path) -> str:
+    """The path as one writes it: from the root, with slashes."""
+    return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """The parsed file."""
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def part_of(path: Path) -> str:
+    """The top folder, or the module's name for a file at the root."""
+    first = path.relative_to(ROOT).parts[0]
+    return first.removesuffix(".py")
+
+
+def imported(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of everything the file imports, also inside functions."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{named(path)}:{node.lineno} is imported relatively"
+            yield node.lineno, node.module or ""
+
+
+def done_in(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and name of each thing in the file that has one home."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if node.func.attr == "commit":
+                yield node.lineno, "commits"
+            elif node.func.attr in ("emit", "send") and _is_socket(node.func.value):
+                yield node.lineno, "emits"
+            elif node.func.attr in ("now", "utcnow", "today") and _name(node.func.value) in (
+                "datetime",
+                "date",
+                "datetime.datetime",
+                "datetime.date",
+            ):
+                yield node.lineno, "asks the machine's clock"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.func.id == "print":
+                yield node.lineno, "prints"
+            elif node.func.id == "emit":
+                yield node.lineno, "emits"
+        if isinstance(node, ast.Attribute) and _name(node) in ("os.environ", "os.getenv"):
+            yield node.lineno, "reads the environment"
+        if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(
+                isinstance(target, ast.Attribute) and target.attr == "status" for target in targets
+            ):
+                yield node.lineno, "assigns a status"
+
+
+def _name(node: ast.expr) -> str:
+    return ast.unparse(node)
+
+
+def _is_socket(node: ast.expr) -> bool:
+    return "socketio" in _name(node).lower()
+
+
+def test_the_source_is_found_at_all():
+    """A tidy test that reads nothing passes for ever."""
+    files = {named(path) for path in product_files()}
+
+    assert {"app.py", "core/money.py", "payments/service.py", "bank/app.py"} <= files
+
+
+def test_every_part_of_the_product_has_its_place_in_the_order():
+    """A new folder needs a level here, and a decision record that says why it exists."""
+    unknown = {part_of(path) for path in product_files()} - PARTS
+
+    assert unknown == set()
+
+
+def test_imports_point_downward_only():
+    """An upward arrow makes two parts one: neither can be read, tested or replaced alone."""
+    wrong = []
+    for path in product_files():
+        own = part_of(path)
+        if own == "bank":
+            continue
+        for line, name in imported(path):
+            other = name.partition(".")[0]
+            beside = other == own or {own, other} <= ROOTS_OF_APP
+            if other in LEVEL_OF and not beside and LEVEL_OF[other] >= LEVEL_OF[own]:
+                wrong.append(f"{named(path)}:{line} imports {name}")
+
+    assert wrong == []
+
+
+def test_core_knows_neither_flask_nor_sqlalchemy():
+    """Rules on plain values are tested without an app and without a database."""
+    wrong = [
+        f"{named(path)}:{line} imports {name}"
+        for path in product_files()
+        if part_of(path) == "core"
+        for line, name in imported(path)
+        if name.partition(".")[0] in ("flask", "sqlalchemy", "werkzeug", "flask_sqlalchemy")
+    ]
+
+    assert wrong == []
+
+
+def test_the_bank_shares_nothing_with_the_service_but_core():
+    """A real bank replaces the folder; an import in either direction would chain them together."""
+    wrong = []
+    for path in product_files():
+        for line, name in imported(path):
+            other = name.partition(".")[0]
+            if part_of(path) == "bank" and other in PARTS - {"bank", "core"}:
+                wrong.append(f"{named(path)}:{line} imports {name}")
+            if part_of(path) not in ("bank", "app") and other == "bank":
+                wrong.append(f"{named(path)}:{line} imports {name}")
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("deed", sorted(HOMES))
+def test_what_is_dangerous_has_one_home(deed: str):
+    """One place that commits, emits or asks the clock: one place to look when it fails."""
+    homes = HOMES[deed]
+    found = {
+        (named(path), line) for path in product_files() for line, d in done_in(path) if d == deed
+    }
+
+    strays = sorted(f"{file}:{line} {deed}" for file, line in found if file not in homes)
+    assert strays == []
+    assert homes == {file for file, _ in found}, "a home where this is no longer done"
+
+
+def test_modules_and_functions_stay_small():
+    """A function fits on a screen, a module is read in one sitting."""
+    too_long = []
+    for path in product_files():
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        if lines > MODULE_LINES_MAX:
+            too_long.append(f"{named(path)} has {lines} lines")
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                if length > FUNCTION_LINES_MAX:
+                    too_long.append(f"{named(path)}:{node.lineno} {node.name} has {length} lines")
+
+    assert too_long == []
+
+
+def test_everything_public_says_what_it_promises():
+    """A name alone does not tell what is raised, what unit a number has, or what is changed."""
+    silent = []
+    for path in product_files():
+        tree = tree_of(path)
+        if not ast.get_docstring(tree):
+            silent.append(f"{named(path)}:1 the module")
+        silent += [
+            f"{named(path)}:{node.lineno} {node.name}"
+            for node in _public(tree)
+            if not ast.get_docstring(node)
+        ]
+
+    assert silent == []
+
+
+def _public(
+    scope: ast.Module | ast.ClassDef,
+) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+    """Functions, classes and methods others may use; what stands inside a function is private."""
+    for node in scope.body:
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            continue
+        if node.name.startswith("_"):
+            continue
+        yield node
+        if isinstance(node, ast.ClassDef):
+            yield from _public(node)
+
+
+def page_sources() -> list[Path]:
+    """Templates, style sheets and scripts of ours, of service and bank."""
+    folders = ("templates", "static", "bank/templates", "bank/static")
+    kinds = {".html", ".css", ".js", ".svg"}
+    return sorted(
+        path
+        for folder in folders
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in kinds and "vendor" not in path.parts
+    )
+
+
+def test_templates_hold_no_script_and_no_style_of_their_own():
+    """The Content-Security-Policy refuses both; a page that needs them is broken in a browser."""
+    inline = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>|<style|\sstyle=|\son[a-z]+\s*=|javascript:")
+    templates = [path for path in page_sources() if path.suffix == ".html"]
+    found = [
+        f"{named(path)}: {match[0]}"
+        for path in templates
+        for match in inline.finditer(re.sub(r"\{#.*?#\}", "", path.read_text("utf-8"), flags=re.S))
+    ]
+
+    assert templates
+    assert found == []
+
+
+def test_pages_reach_for_nothing_outside():
+    """A page works with no internet and tells nobody who looks at it."""
+    address = re.compile(r"https?://[^\s\"'`)<>]+|(?:src|href)=[\"']//[^\"']+")
+    namespaces = re.compile(r"http://www\.w3\.org/[\w/.]+")
+    found = [
+        f"{named(path)}: {match[0]}"
+        for path in page_sources()
+        for match in address.finditer(path.read_text("utf-8"))
+        if not namespaces.fullmatch(match[0])
+    ]
+
+    assert found == []
+
+
+def test_nothing_is_left_for_later_in_the_source():
+    """What is unfinished is an issue with an owner, not a comment nobody reads."""
+    mark = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
+    everywhere = [*product_files(), *page_sources(), *ROOT.glob("migrations/**/*.py")]
+    found = [
+        f"{named(path)}:{number}"
+        for path in everywhere
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1)
+        if mark.search(line)
+    ]
+
+    assert found == []

@@ -1,0 +1,170 @@
+"""Pix keys: which texts are keys, and what people mean by what they type (API DICT 2.12)."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.errors import InvalidRequest
+from core.pix_key import InvalidPixKey, KeyKind, kind_of, normalise
+
+EVP = "123e4567-e12b-12d1-a456-426655440000"
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        ("12345678909", KeyKind.CPF),
+        ("12345678000195", KeyKind.CNPJ),
+        ("00038166000105", KeyKind.CNPJ),
+        ("12ABC34501DE35", KeyKind.CNPJ),
+        ("+5561912345678", KeyKind.PHONE),
+        ("+556134141414", KeyKind.PHONE),
+        ("+14155552671", KeyKind.PHONE),
+        ("fulano_da.silva-recebedor@example.com", KeyKind.EMAIL),
+        ("a@" + "b" * 63 + ".example.co", KeyKind.EMAIL),
+        (EVP, KeyKind.EVP),
+        ("11111111-1111-1111-1111-111111111111", KeyKind.EVP),
+    ],
+)
+def test_a_canonical_key_is_known_by_its_form(key: str, kind: KeyKind) -> None:
+    """The five kinds never overlap, so the form alone says which directory entry is meant."""
+    assert kind_of(key) is kind
+    assert normalise(key) == key
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "12345678900",
+        "11111111111",
+        "1234567890",
+        "123.456.789-09",
+        "12345678909\n",
+        " 12345678909",
+        "١٢٣٤٥٦٧٨٩٠٩",
+        "12345678000196",
+        "00000000000000",
+        "12abc34501de35",
+        "12ABC34501DE36",
+        "12.ABC.345/01DE-35",
+        "12ABC34501DEX5",
+        "+0011999999999",
+        "5511999999999",
+        "+55119999",
+        "+551199999999999",
+        "+1234567890123456",
+        "+",
+        "+55 11999999999",
+        "alice@example",
+        "alice",
+        "alice@@example.com",
+        "alice@example.com@example.com",
+        "Alice@example.com",
+        "alice&bob@example.com",
+        "alice@-example.com",
+        "alice@example..com",
+        "álice@example.com",
+        "a" * 66 + "@example.com",
+        EVP.upper(),
+        EVP.replace("-", ""),
+        "{" + EVP + "}",
+        "\ud800",
+    ],
+)
+def test_anything_short_of_the_canonical_form_is_no_key(text: str) -> None:
+    """Codes and API paths carry canonical keys only: two spellings would be two accounts."""
+    assert kind_of(text) is None
+
+
+def test_an_email_may_have_77_characters_and_no_more() -> None:
+    """DICT's limit is also what fits into a BR Code."""
+    longest = "a" * 65 + "@example.com"
+    assert len(longest) == 77
+    assert kind_of(longest) is KeyKind.EMAIL
+    assert kind_of("a" + longest) is None
+
+
+@pytest.mark.parametrize("index", range(11))
+def test_each_digit_of_a_cpf_is_under_its_check_digits(index: int) -> None:
+    """One mistyped digit must not name another person.
+
+    The scheme promises it for check digits other than 0, which stands for remainders 0 and 10.
+    """
+    cpf = "52998224725"
+    assert kind_of(cpf) is KeyKind.CPF
+    for digit in set("0123456789") - {cpf[index]}:
+        assert kind_of(cpf[:index] + digit + cpf[index + 1 :]) is None
+
+
+@pytest.mark.parametrize(
+    ("typed", "key"),
+    [
+        ("123.456.789-09", "12345678909"),
+        (" 12345678909\n", "12345678909"),
+        ("12.345.678/0001-95", "12345678000195"),
+        ("12.abc.345/01de-35", "12ABC34501DE35"),
+        ("(61) 91234-5678", "+5561912345678"),
+        ("61 3414 1414", "+556134141414"),
+        ("+55 (61) 91234-5678", "+5561912345678"),
+        ("+1 415-555-2671", "+14155552671"),
+        ("  Alice.Sells@Example.COM ", "alice.sells@example.com"),
+        (EVP.upper(), EVP),
+    ],
+)
+def test_a_key_as_people_type_it_becomes_canonical(typed: str, key: str) -> None:
+    """Masks and capitals are how documents and phones are printed."""
+    assert normalise(typed) == key
+    assert kind_of(normalise(typed)) is not None
+
+
+def test_eleven_digits_are_a_cpf_when_the_check_digits_hold_and_else_a_mobile() -> None:
+    """Both have eleven digits; the check digits are the better witness."""
+    assert normalise("12345678909") == "12345678909"
+    assert normalise("11987654321") == "+5511987654321"
+
+
+def test_a_mistyped_cpf_never_becomes_a_phone() -> None:
+    """Paying a stranger's phone for a typing mistake in a CPF would be the worst reading."""
+    masked_as_cpf = "119.876.543-21"
+    assert normalise(masked_as_cpf.replace(".", "").replace("-", "")) == "+5511987654321"
+    with pytest.raises(InvalidPixKey):
+        normalise(masked_as_cpf)
+    with pytest.raises(InvalidPixKey):
+        normalise("12345678900")
+
+
+@pytest.mark.parametrize("typed", ["", "  ", "alice", "alice@shop", "999", "x" * 10_000, "\ud800"])
+def test_a_text_nobody_can_mean_as_a_key_is_refused(typed: str) -> None:
+    """The refusal is an invalid field of a request, so that doors answer 400 by their one table."""
+    with pytest.raises(InvalidPixKey) as refused:
+        normalise(typed)
+    assert isinstance(refused.value, InvalidRequest)
+    assert refused.value.code == "invalid-request"
+    assert refused.value.detail.startswith("must ")
+
+
+@settings(deadline=None)
+@given(st.uuids())
+def test_every_uuid_is_a_random_key_in_lower_case(value: uuid.UUID) -> None:
+    """DICT has issued several UUID versions, so none is preferred."""
+    assert kind_of(str(value)) is KeyKind.EVP
+    assert normalise(str(value).upper()) == str(value)
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(codec=None), max_size=90))
+def test_any_text_is_judged_and_a_normalised_key_is_canonical(text: str) -> None:
+    """Whatever a form sends, the answer is a key, or InvalidPixKey and nothing else."""
+    if kind_of(text) is not None:
+        assert normalise(text) == text
+    try:
+        key = normalise(text)
+    except InvalidPixKey:
+        return
+    assert kind_of(key) is not None
+    assert normalise(key) == key

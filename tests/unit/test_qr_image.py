@@ -1,0 +1,184 @@
+"""QR images: every one is read back, by a decoder that shares no code with the encoder."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+from xml.etree import ElementTree
+
+import pytest
+import zxingcpp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw, ImageFilter
+
+from core.br_code import decode, encode_dynamic, encode_static
+from payments import qr_image
+from payments.qr_image import qr_png, qr_svg
+
+EVP = "123e4567-e12b-12d1-a456-426655440000"
+DYNAMIC = encode_dynamic(
+    "pix.example.com/qr/v2/8b3da2f39a4140d1a91abd93113bd441", "Loja da Alice", "SAO PAULO"
+)
+STATIC = encode_static(
+    EVP, "Loja da Alice", "SAO PAULO", amount_centavos=5490, txid="a" * 25, additional_info="i" * 37
+)
+CODES = pytest.mark.parametrize("code", [DYNAMIC, STATIC], ids=["dynamic", "static"])
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def _opened(png: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(png))
+
+
+def _texts(image: Image.Image) -> list[str]:
+    """What a scanner reads in the picture."""
+    return [found.text for found in zxingcpp.read_barcodes(image.convert("L"))]
+
+
+def _drawn(svg: bytes, module_px: int) -> Image.Image:
+    """The SVG as a browser draws it: its ground, then each stroke, one unit thick."""
+    root = ElementTree.fromstring(svg)  # noqa: S314 - our own bytes
+    left, top, side, height = root.attrib["viewBox"].split()
+    assert (left, top, side) == ("0", "-.5", height)
+    # Whatever the page's own ground is: here the black of dark mode.
+    image = Image.new("L", (int(side) * module_px, int(side) * module_px), 0)
+    draw = ImageDraw.Draw(image)
+    ground, strokes = root.findall(f"{SVG}path")
+    assert ground.attrib == {"fill": "#fff", "d": f"M0-.5h{side}v{side}H0z"}
+    draw.rectangle((0, 0, image.width, image.height), fill=255)
+    assert strokes.attrib["stroke"] == "#000"
+    path = strokes.attrib["d"]
+    steps = re.findall(r"(?:M(\d+) (\d+)|m(\d+) 0)h(\d+)", path)
+    rebuilt = [f"m{skip} 0h{run}" if skip else f"M{x} {y}h{run}" for x, y, skip, run in steps]
+    assert "".join(rebuilt) == path
+    x = y = 0
+    for to_x, to_y, skip, run in steps:
+        x, y = (x + int(skip), y) if skip else (int(to_x), int(to_y))
+        corner = (x + int(run)) * module_px - 1, (y + 1) * module_px - 1
+        draw.rectangle((x * module_px, y * module_px, *corner), fill=0)
+        x += int(run)
+    return image
+
+
+@CODES
+def test_the_png_is_read_back(code: str) -> None:
+    """One bit per pixel keeps it near one kilobyte, which a phone on a poor network feels."""
+    image = _opened(qr_png(code))
+    assert image.mode == "1"
+    assert image.format == "PNG"
+    assert _texts(image) == [code]
+    assert len(qr_png(code)) < 2048
+
+
+@CODES
+def test_the_svg_is_read_back(code: str) -> None:
+    """Drawn on a dark page, it brings its own white ground."""
+    assert _texts(_drawn(qr_svg(code), module_px=4)) == [code]
+    assert len(qr_svg(code)) < 6000
+
+
+@CODES
+def test_both_pictures_show_the_same_modules(code: str) -> None:
+    """PNG and SVG of one payment stand side by side in mails and pages."""
+    png = _opened(qr_png(code))
+    assert _drawn(qr_svg(code), module_px=8).tobytes() == png.convert("L").tobytes()
+
+
+@CODES
+def test_a_quiet_zone_of_four_modules_surrounds_the_symbol(code: str) -> None:
+    """Without it a dark page swallows the finder patterns."""
+    image = _opened(qr_png(code)).convert("L")
+    inverted = image.point(lambda level: 255 - level)
+    assert inverted.getbbox() == (32, 32, image.width - 32, image.height - 32)
+    assert image.width % 8 == 0
+
+
+@CODES
+def test_it_is_read_when_shown_250_pixels_wide(code: str) -> None:
+    """The narrowest that checkout pages and receipts print."""
+    small = _opened(qr_png(code)).convert("L").resize((250, 250), Image.Resampling.BILINEAR)
+    assert _texts(small) == [code]
+
+
+@CODES
+def test_it_is_read_through_a_blurred_lens(code: str) -> None:
+    """A phone held too near is out of focus."""
+    blurred = _opened(qr_png(code)).convert("L").filter(ImageFilter.GaussianBlur(3))
+    assert _texts(blurred) == [code]
+
+
+@CODES
+def test_it_is_read_after_a_messenger_compressed_it(code: str) -> None:
+    """Screenshots travel as JPEG of poor quality, and recovery reads them."""
+    output = io.BytesIO()
+    _opened(qr_png(code)).convert("L").save(output, format="JPEG", quality=40)
+    assert _texts(Image.open(output)) == [code]
+
+
+@CODES
+def test_error_correction_mends_a_stain(code: str) -> None:
+    """Level M mends about 15 % of a symbol: enough for a coffee stain on a printed code."""
+    image = _opened(qr_png(code)).convert("L")
+    centre = image.width // 2
+    stain = (centre - 36, centre - 36, centre + 36, centre + 36)
+    ImageDraw.Draw(image).ellipse(stain, fill=0)
+    assert _texts(image) == [code]
+    assert zxingcpp.read_barcodes(image)[0].ec_level == "M"
+
+
+def test_a_code_always_gives_the_same_bytes() -> None:
+    """The image's address is cacheable for ever, so every process must make the same one."""
+    kept = qr_png(DYNAMIC), qr_svg(DYNAMIC)
+    for made in (qr_png, qr_svg, qr_image._symbol):
+        made.cache_clear()
+    assert (qr_png(DYNAMIC), qr_svg(DYNAMIC)) == kept
+
+
+def test_images_are_kept_up_to_a_bound() -> None:
+    """A cache without a bound is a leak that anybody may fill."""
+    for made in (qr_png, qr_svg, qr_image._symbol):
+        size = made.cache_info().maxsize
+        assert size is not None
+        assert size <= 2048
+
+
+def test_an_image_is_made_quickly_the_first_time() -> None:
+    """Eight milliseconds of CPU, in the best of five: a checkout page waits for it."""
+    spent = []
+    for number in range(5):
+        code = encode_dynamic(f"pix.example.com/qr/v2/{number:032x}", "Loja", "SAO PAULO")
+        started = time.process_time()
+        qr_png(code)
+        spent.append(time.process_time() - started)
+    assert min(spent) < 0.008
+
+
+@pytest.mark.parametrize("code", ["", "BRASÍLIA", "\ud800", "0" * 513])
+def test_what_is_no_br_code_is_not_drawn(code: str) -> None:
+    """512 ASCII characters are all that a BR Code can be."""
+    with pytest.raises(ValueError, match="512 ASCII"):
+        qr_png(code)
+    with pytest.raises(ValueError, match="512 ASCII"):
+        qr_svg(code)
+
+
+@pytest.mark.parametrize("length", [1, 512])
+def test_the_shortest_and_the_longest_text_are_drawn(length: int) -> None:
+    """Both edges of what is taken are still read."""
+    text = "Pix*" * 128
+    assert _texts(_opened(qr_png(text[:length]))) == [text[:length]]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    token=st.text("0123456789abcdef", min_size=1, max_size=32),
+    name=st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=25),
+)
+def test_whatever_is_encoded_is_scanned_to_the_same_payment(token: str, name: str) -> None:
+    """From values to picture and back: the whole way a payment travels."""
+    code = encode_dynamic(f"pix.example.com/qr/v2/{token}", name, "SAO PAULO")
+    (text,) = _texts(_opened(qr_png(code)))
+    assert decode(text, strict=True).url == f"pix.example.com/qr/v2/{token}"

@@ -1,0 +1,306 @@
+"""Settings: every one typed and checked once; a wrong one stops the start with one sentence."""
+
+from __future__ import annotations
+
+import base64
+import stat
+import uuid
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from config import ConfigurationError, Settings
+from core import pix_key, signatures
+
+# Fixed: it stands in names of tests, and those must be the same in every worker.
+SECRET = "whsec_" + base64.b64encode(b"a secret for these tests alone..").decode()
+
+
+@pytest.fixture
+def env(tmp_path):
+    """Read settings from these variables and an instance folder of the test's own."""
+
+    def read(**variables: str) -> Settings:
+        return Settings.from_env({"INSTANCE_DIR": str(tmp_path / "instance"), **variables})
+
+    return read
+
+
+def refused(env, **variables: str) -> str:
+    """The one sentence it is refused with."""
+    with pytest.raises(ConfigurationError) as caught:
+        env(**variables)
+    sentence = str(caught.value)
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    assert len(sentence) < 400
+    return sentence
+
+
+def test_nothing_is_needed_in_development(env, tmp_path):
+    """`make run` on a fresh machine."""
+    settings = env()
+    assert settings.app_env == "development"
+    assert settings.is_development
+    assert settings.database_url == f"sqlite:///{tmp_path / 'instance' / 'balcao.sqlite3'}"
+    assert settings.bank_database_url.endswith("bank.sqlite3")
+    assert (settings.host, settings.port) == ("127.0.0.1", 5000)
+    assert settings.public_url == "http://127.0.0.1:5000"
+    assert settings.bank_url == "http://127.0.0.1:5000/bank"
+    assert settings.redis_url is None
+    assert settings.algorithm == "HS256"
+    assert settings.payment_ttl_seconds == 1800
+    assert settings.sweep_interval_seconds == 1
+    assert settings.sweep_start_grace_seconds == 10
+    assert settings.async_mode == "eventlet"
+    assert (settings.log_level, settings.log_format) == ("info", "console")
+    assert settings.trusted_proxies == 0
+    assert settings.bank_webhook_secret_previous is None
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "kept"),
+    [
+        ("DATABASE_URL", "sqlite:////tmp/x.db", "sqlite:////tmp/x.db"),
+        ("DATABASE_URL", "mysql://u:p@h/d", "mysql+pymysql://u:p@h/d?charset=utf8mb4"),
+        ("DATABASE_URL", "mariadb://u@h/d?a=b", "mysql+pymysql://u@h/d?a=b&charset=utf8mb4"),
+        (
+            "DATABASE_URL",
+            "mysql+pymysql://root:admin123@127.0.0.1:3306/flask-socketio-db",
+            "mysql+pymysql://root:admin123@127.0.0.1:3306/flask-socketio-db?charset=utf8mb4",
+        ),
+        ("DATABASE_URL", "postgres://u@h/d", "postgresql+pg8000://u@h/d"),
+        ("DATABASE_URL", "postgresql://u@h/d", "postgresql+pg8000://u@h/d"),
+        ("BANK_DATABASE_URL", "sqlite:////tmp/b.db", "sqlite:////tmp/b.db"),
+        ("REDIS_URL", "redis://127.0.0.1:6379/1", "redis://127.0.0.1:6379/1"),
+        ("SECRET_KEY", "k" * 32, "k" * 32),
+        ("ALGORITHM", "HS512", "HS512"),
+        ("BANK_WEBHOOK_SECRET", SECRET, SECRET),
+        ("BANK_WEBHOOK_SECRET_PREVIOUS", SECRET, SECRET),
+        ("BANK_URL", "https://bank.example.com/", "https://bank.example.com"),
+        ("PUBLIC_URL", "https://pay.example.com/", "https://pay.example.com"),
+        ("HOST", "0.0.0.0", "0.0.0.0"),  # noqa: S104 - a value, nothing listens
+        ("PORT", "65535", 65535),
+        ("PAYMENT_TTL_SECONDS", "10", 10),
+        ("SWEEP_INTERVAL_SECONDS", "0.5", 0.5),
+        ("SWEEP_START_GRACE_SECONDS", "0", 0),
+        ("ASYNC_MODE", "gevent", "gevent"),
+        ("DEMO_PIX_KEY", "12345678909", "12345678909"),
+        ("LOG_LEVEL", "debug", "debug"),
+        ("LOG_FORMAT", "json", "json"),
+        ("TRUSTED_PROXIES", "1", 1),
+    ],
+)
+def test_each_setting_is_read_from_its_variable(env, name, given, kept):
+    """By its own name, in its own type."""
+    assert getattr(env(**{name: given}), name.lower()) == kept
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("APP_ENV", "staging"),
+        ("DATABASE_URL", "oracle://x"),
+        ("DATABASE_URL", "balcao.db"),
+        ("SECRET_KEY", "short"),
+        ("ALGORITHM", "none"),
+        ("ALGORITHM", "RS256"),
+        ("BANK_WEBHOOK_SECRET", "secret"),
+        ("BANK_WEBHOOK_SECRET", "whsec_" + base64.b64encode(b"x" * 10).decode()),
+        ("BANK_WEBHOOK_SECRET_PREVIOUS", "whsec_x"),
+        ("BANK_URL", "bank"),
+        ("PUBLIC_URL", "pay.example.com"),
+        ("PUBLIC_URL", "ftp://pay.example.com"),
+        ("PUBLIC_URL", "https://pay.example.com/?a=b"),
+        ("PUBLIC_URL", "https://intranet"),
+        ("PUBLIC_URL", "https://" + "x" * 30 + ".example.com"),
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("PORT", "http"),
+        ("PAYMENT_TTL_SECONDS", "9"),
+        ("PAYMENT_TTL_SECONDS", "2592001"),
+        ("PAYMENT_TTL_SECONDS", "half an hour"),
+        ("SWEEP_INTERVAL_SECONDS", "0"),
+        ("SWEEP_INTERVAL_SECONDS", "nan"),
+        ("SWEEP_START_GRACE_SECONDS", "-1"),
+        ("ASYNC_MODE", "asyncio"),
+        ("DEMO_PIX_KEY", "123"),
+        ("LOG_LEVEL", "loud"),
+        ("LOG_FORMAT", "xml"),
+        ("TRUSTED_PROXIES", "-1"),
+    ],
+)
+def test_a_bad_value_is_refused_by_its_variables_name(env, name, value):
+    """Whoever starts the service reads which one, in one sentence, and never a secret."""
+    sentence = refused(env, **{name: value})
+    assert name in sentence
+    if "SECRET" in name:
+        assert value not in sentence
+
+
+def test_several_bad_values_are_told_at_once(env):
+    """One start, one list."""
+    sentence = refused(env, PORT="x", LOG_LEVEL="loud")
+    assert "PORT" in sentence
+    assert "LOG_LEVEL" in sentence
+
+
+def test_an_empty_variable_is_an_absent_one(env):
+    """Compose files pass `NAME=` for what was not set."""
+    assert env(PORT="", REDIS_URL="", SECRET_KEY="").port == 5000
+
+
+def test_settings_cannot_be_changed_afterwards(env):
+    """Read once; no code switches a guard off later."""
+    with pytest.raises(ValidationError):
+        env().port = 1
+
+
+def test_a_secret_may_come_from_a_file(env, tmp_path):
+    """As Docker and Kubernetes hand them over; the newline of an editor is not part of it."""
+    for name, value in (
+        ("SECRET_KEY", "k" * 40),
+        ("BANK_WEBHOOK_SECRET", SECRET),
+        ("BANK_WEBHOOK_SECRET_PREVIOUS", SECRET),
+        ("DATABASE_URL", "sqlite:////tmp/y.db"),
+        ("REDIS_URL", "redis://h/0"),
+    ):
+        path = tmp_path / name
+        path.write_text(f"{value}\n")
+        assert getattr(env(**{f"{name}_FILE": str(path)}), name.lower()) == value
+
+
+def test_the_variable_wins_over_its_file(env, tmp_path):
+    """The nearer one."""
+    path = tmp_path / "key"
+    path.write_text("f" * 40)
+    assert env(SECRET_KEY="v" * 40, SECRET_KEY_FILE=str(path)).secret_key == "v" * 40
+
+
+def test_a_file_that_cannot_be_read_is_named(env, tmp_path):
+    """Missing, a folder, or no text."""
+    garbage = tmp_path / "garbage"
+    garbage.write_bytes(b"\xff\xfe\xff")
+    for path in (tmp_path / "nowhere", tmp_path, garbage):
+        assert "SECRET_KEY_FILE" in refused(env, SECRET_KEY_FILE=str(path))
+
+
+def test_generated_secrets_are_kept_for_their_owner_alone(env, tmp_path):
+    """Made once, mode 600, the same at the next start."""
+    first, second = env(), env()
+    for name in ("secret_key", "bank_webhook_secret", "demo_pix_key"):
+        path = tmp_path / "instance" / name
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert path.read_text().strip() == getattr(first, name) == getattr(second, name)
+    assert len(first.secret_key) >= 32
+    assert signatures.is_secret(first.bank_webhook_secret)
+    assert pix_key.kind_of(first.demo_pix_key) is pix_key.KeyKind.EVP
+    leftovers = [path.name for path in (tmp_path / "instance").iterdir() if path.name[0] == "."]
+    assert leftovers == []
+
+
+def test_two_machines_generate_different_secrets(tmp_path):
+    """No default that everybody knows."""
+    one, other = (
+        Settings.from_env({"INSTANCE_DIR": str(tmp_path / name)}) for name in ("one", "other")
+    )
+    assert one.secret_key != other.secret_key
+    assert one.bank_webhook_secret != other.bank_webhook_secret
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
+    """A read-only volume."""
+    occupied = tmp_path / "file"
+    occupied.write_text("")
+    with pytest.raises(ConfigurationError, match="cannot be written or read"):
+        Settings.from_env({"INSTANCE_DIR": str(occupied / "instance")})
+
+
+def test_production_demands_its_secrets_and_writes_none(env, tmp_path):
+    """A generated secret there would change with the container."""
+    sentence = refused(env, APP_ENV="production")
+    assert "SECRET_KEY" in sentence
+    assert "BANK_WEBHOOK_SECRET" in sentence
+    assert "BANK_WEBHOOK_SECRET" in refused(env, APP_ENV="production", SECRET_KEY="k" * 40)
+    assert "SECRET_KEY" in refused(env, APP_ENV="production", BANK_WEBHOOK_SECRET=SECRET)
+    settings = env(APP_ENV="production", SECRET_KEY="k" * 40, BANK_WEBHOOK_SECRET=SECRET)
+    assert not settings.is_development
+    assert not (tmp_path / "instance").exists()
+
+
+def test_production_takes_its_secrets_from_files(env, tmp_path):
+    """As the refusal says."""
+    key, bank = tmp_path / "key", tmp_path / "bank"
+    key.write_text("k" * 40)
+    bank.write_text(SECRET)
+    settings = env(
+        APP_ENV="production", SECRET_KEY_FILE=str(key), BANK_WEBHOOK_SECRET_FILE=str(bank)
+    )
+    assert (settings.secret_key, settings.bank_webhook_secret) == ("k" * 40, SECRET)
+
+
+def test_during_a_rotation_there_are_two_bank_secrets(env):
+    """The new one first."""
+    new = signatures.new_secret()
+    assert env(BANK_WEBHOOK_SECRET=new).bank_secrets == (new,)
+    both = env(BANK_WEBHOOK_SECRET=new, BANK_WEBHOOK_SECRET_PREVIOUS=SECRET)
+    assert both.bank_secrets == (new, SECRET)
+
+
+@pytest.mark.parametrize(
+    ("public_url", "location_base"),
+    [
+        ("http://127.0.0.1:5000", "127.0.0.1:5000"),
+        ("http://localhost:5000", "127.0.0.1:5000"),
+        ("http://LOCALHOST", "127.0.0.1"),
+        ("https://pay.example.com", "pay.example.com"),
+        ("https://example.com/pay/", "example.com/pay"),
+    ],
+)
+def test_a_location_is_the_public_address_without_its_scheme(env, public_url, location_base):
+    """And with a host that a location may have: it needs a dot."""
+    assert env(PUBLIC_URL=public_url).location_base == location_base
+
+
+def test_the_longest_public_address_whose_codes_can_be_paid(env):
+    """77 characters hold a location (MPI 2.7): host, path and token."""
+    fits = "x" * (33 - len(".example.com")) + ".example.com"
+    assert env(PUBLIC_URL=f"https://{fits}").location_base == fits
+    assert "at most 33 characters" in refused(env, PUBLIC_URL=f"https://x{fits}")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "localhost"])  # noqa: S104 - values
+def test_links_do_not_name_an_address_nobody_can_open(env, host):
+    """Listening everywhere is not being everywhere."""
+    assert env(HOST=host, PORT="8000").public_url == "http://127.0.0.1:8000"
+
+
+def test_a_database_for_both_serves_the_bank_too(env):
+    """With a server at hand the simulator needs no file."""
+    settings = env(DATABASE_URL="postgresql://u@h/d")
+    assert settings.bank_database_url == "postgresql+pg8000://u@h/d"
+
+
+def test_the_demo_key_is_a_uuid_that_is_new_on_each_machine(env):
+    """A fixed one would collide in a shared directory."""
+    assert uuid.UUID(env().demo_pix_key).version == 4
+
+
+def test_what_is_not_a_setting_is_left_alone(env):
+    """The environment holds much else."""
+    assert env(PATH="/bin", BALCAO="x", INSTANCE="y").port == 5000
+
+
+def test_env_example_names_only_settings_that_exist():
+    """A misspelt variable would be ignored in silence."""
+    example = Path(__file__).resolve().parents[2] / ".env.example"
+    names = {
+        line.lstrip("# ").split("=")[0]
+        for line in example.read_text().splitlines()
+        if "=" in line and line.lstrip("# ").split("=")[0].isupper()
+    }
+    assert names
+    known = {name.upper() for name in Settings.model_fields}
+    known |= {f"{name}_FILE" for name in known}
+    assert names <= known

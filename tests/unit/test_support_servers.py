@@ -1,0 +1,132 @@
+"""The servers the tests stand on: found, started, stopped, killed, and nothing left behind."""
+
+import os
+import time
+
+import pytest
+import sqlalchemy as sa
+from redis import Redis
+
+from tests.support import databases as support
+from tests.support.parts import MissingPart
+from tests.support.servers import PrivateRedis, redis_answers
+
+ONE_COLUMN = "CREATE TABLE kept (word VARCHAR(20) NOT NULL PRIMARY KEY)"
+SERVERS = [
+    pytest.param("mysql", id="mariadb", marks=pytest.mark.mysql),
+    pytest.param("postgres", id="postgres", marks=pytest.mark.postgres),
+]
+
+
+def run(url, *statements):
+    """Run each statement in a transaction of its own; the rows of the last one."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    rows = []
+    for statement in statements:
+        with engine.begin() as connection:
+            result = connection.execute(sa.text(statement))
+            rows = [tuple(row) for row in result] if result.returns_rows else []
+    return rows
+
+
+def test_each_engine_gives_an_empty_database_that_takes_rows(any_database_url):
+    """What the tests write must not meet what another test left."""
+    assert (
+        sa.inspect(sa.create_engine(any_database_url, poolclass=sa.NullPool)).get_table_names()
+        == []
+    )
+    insert = "INSERT INTO kept VALUES ('aceitação 🛒')"
+    assert run(any_database_url, ONE_COLUMN, insert, "SELECT word FROM kept") == [("aceitação 🛒",)]
+
+
+def test_two_databases_of_one_engine_know_nothing_of_each_other(fresh_database):
+    """Tests run side by side, each in its own."""
+    first, second = fresh_database("sqlite"), fresh_database("sqlite")
+    run(first, ONE_COLUMN)
+    assert sa.inspect(sa.create_engine(first, poolclass=sa.NullPool)).has_table("kept")
+    assert not sa.inspect(sa.create_engine(second, poolclass=sa.NullPool)).has_table("kept")
+
+
+@pytest.mark.parametrize("engine", SERVERS)
+def test_a_database_is_dropped_although_somebody_holds_a_transaction_open(
+    databases, fresh_database, engine
+):
+    """A test that forgot a connection must not stop the run, nor leave its database there."""
+    fresh_database(engine)
+    with databases.fresh(engine) as url:
+        run(url, ONE_COLUMN)
+        forgotten = sa.create_engine(url, poolclass=sa.NullPool).connect()
+        forgotten.execute(sa.text("SELECT * FROM kept"))
+    with pytest.raises(sa.exc.DBAPIError):
+        run(url, "SELECT 1")
+    forgotten.invalidate()
+
+
+@pytest.mark.parametrize("engine", SERVERS)
+def test_what_a_killed_run_left_is_dropped_and_what_runs_now_is_kept(
+    databases, fresh_database, engine
+):
+    """Databases of killed runs would fill the developer's server; those of others are theirs."""
+    current = fresh_database(engine)
+    long_ago = time.time() - support.STALE_AFTER_SECONDS - 60
+    left = support.create_database(databases.server(engine), made_at=long_ago)
+    dropped = support.drop_stale(databases.server(engine))
+    assert sa.make_url(left).database in dropped
+    assert sa.make_url(current).database not in dropped
+    assert run(current, "SELECT 1") == [(1,)]
+
+
+def test_only_databases_of_the_tests_are_ever_dropped():
+    """A wrong address in the environment must not cost anybody their data."""
+    with pytest.raises(ValueError, match="not made by the tests"):
+        support.drop_database("mysql+pymysql://root@127.0.0.1:3306/balcao")
+
+
+@pytest.mark.parametrize("engine", SERVERS)
+def test_a_killed_server_comes_back_at_its_address_with_what_was_committed(private_server, engine):
+    """The fault tests kill a database in a storm of confirmations and look at what was kept."""
+    server = private_server(engine)
+    url = support.create_database(server.url)
+    run(url, ONE_COLUMN, "INSERT INTO kept VALUES ('one')")
+    server.kill()
+    assert not server.is_running()
+    with pytest.raises((sa.exc.DBAPIError, OSError)):
+        run(url, "SELECT 1")
+    server.start()
+    run(url, "INSERT INTO kept VALUES ('two')")
+    server.restart()
+    assert run(url, "SELECT word FROM kept ORDER BY word") == [("one",), ("two",)]
+
+
+def test_a_private_server_is_gone_with_its_data_when_its_test_is_over():
+    """Nothing of a run stays on the machine."""
+    with PrivateRedis() as server:
+        process_id = server.process_id
+        assert redis_answers(server.url)
+    assert not redis_answers(server.url)
+    assert not server.folder.exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(process_id, 0)
+
+
+def test_a_redis_space_starts_empty_and_is_left_empty(redis_space, redis_url):
+    """Keys of one test must not be found by the next, nor in the developer's own database."""
+    with Redis.from_url(redis_url) as mine:
+        assert mine.dbsize() == 0
+        mine.set("word", "kept")
+        with redis_space.fresh() as other_url, Redis.from_url(other_url) as other:
+            assert other_url != redis_url
+            other.set("word", "elsewhere")
+            assert mine.get("word") == b"kept"
+        with Redis.from_url(other_url) as freed:
+            assert freed.dbsize() == 0
+
+
+@pytest.mark.parametrize("variable", ["MYSQL_URL", "POSTGRES_URL"])
+def test_a_named_server_that_does_not_answer_is_said_and_not_replaced(monkeypatch, variable):
+    """Who names a server wants that one tested, not another that happens to be there."""
+    dialect = {"MYSQL_URL": "mysql+pymysql", "POSTGRES_URL": "postgresql+pg8000"}[variable]
+    monkeypatch.setenv(variable, f"{dialect}://nobody@127.0.0.1:9/")
+    engine = {name: engine for engine, name in support.ENVIRONMENT.items()}[variable]
+    with pytest.raises(MissingPart, match=variable):
+        support.Databases().server(engine)

@@ -1,0 +1,96 @@
+"""The catalogues: an English reader meets no Portuguese, and pages say what the .po says."""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
+from babel.messages.frontend import parse_mapping_cfg
+from babel.messages.mofile import read_mo, write_mo
+from babel.messages.pofile import read_po
+
+ROOT = Path(__file__).resolve().parents[2]
+ENGLISH = ROOT / "translations" / "en" / "LC_MESSAGES"
+PLACEHOLDER = re.compile(r"%\(\w+\)s|\{\w+\}")
+# Words that are the same in both languages; units and marks are no words.
+SAME_IN_ENGLISH = {
+    *("Total", "Portal", "Logo", "Redis", "CSV", "QR (SVG)", "QR (PNG)"),
+    *("CPF", "CNPJ", "e-mail", "E-mail"),
+}
+WORD = re.compile(r"[^\W\d_]{4,}")
+
+
+@pytest.fixture(scope="module")
+def english() -> Catalog:
+    """The English catalogue as it is kept in the repository."""
+    with (ENGLISH / "messages.po").open("rb") as file:
+        return read_po(file, locale="en")
+
+
+def sentences_of_the_sources() -> set[str]:
+    """Every msgid in the templates and in the code, read the way `make translations` does."""
+    with (ROOT / "babel.cfg").open(encoding="utf-8") as file:
+        methods, options = parse_mapping_cfg(file)
+    keywords = DEFAULT_KEYWORDS | {"lazy_gettext": None}
+    found = extract_from_dir(ROOT, methods, options, keywords)
+    return {message[0] if isinstance(message, tuple) else message for _, _, message, _, _ in found}
+
+
+def spoken(catalog: Catalog) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """What a catalogue says: the singular and plural of each message, and its translations."""
+    return {_forms(message.id): _forms(message.string) for message in catalog if message.id}
+
+
+def _forms(text: str | list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (text,) if isinstance(text, str) else tuple(text or ())
+
+
+def test_every_sentence_of_the_sources_is_in_the_english_catalogue(english: Catalog) -> None:
+    """A sentence added or reworded without `make translations` would show in Portuguese."""
+    known = {forms[0] for forms in spoken(english)}
+    assert sentences_of_the_sources() - known == set()
+
+
+def test_every_message_has_an_english_sentence(english: Catalog) -> None:
+    """An empty translation falls back to Portuguese in silence."""
+    missing = [said for said, meant in spoken(english).items() if not meant or not all(meant)]
+    assert missing == []
+
+
+def test_no_translation_is_the_portuguese_sentence_itself(english: Catalog) -> None:
+    """A sentence copied to fill a gap looks translated to every tool but the reader."""
+    copied = {
+        said[0]
+        for said, meant in spoken(english).items()
+        if said == meant and WORD.search(PLACEHOLDER.sub("", said[0]))
+    }
+    assert copied - SAME_IN_ENGLISH == set()
+
+
+def test_no_translation_is_fuzzy(english: Catalog) -> None:
+    """Fuzzy entries are guesses: the compiler drops them, and the page falls back."""
+    assert [m.id for m in english if m.fuzzy] == []
+
+
+def test_translations_keep_the_placeholders_of_their_sentence(english: Catalog) -> None:
+    """A lost `%(amount)s` is a payment page without its amount; an invented one is an error 500."""
+    different = [
+        said
+        for said, meant in spoken(english).items()
+        for form in meant
+        if sorted(PLACEHOLDER.findall(said[-1])) != sorted(PLACEHOLDER.findall(form))
+    ]
+    assert different == []
+
+
+def test_the_compiled_catalogue_says_what_the_written_one_says(english: Catalog) -> None:
+    """Pages read the .mo: one that was not compiled again shows yesterday's sentences."""
+    fresh = BytesIO()
+    write_mo(fresh, english)
+    fresh.seek(0)
+    with (ENGLISH / "messages.mo").open("rb") as file:
+        assert spoken(read_mo(file)) == spoken(read_mo(fresh))

@@ -1,0 +1,28 @@
+"""The vendored libraries: unmodified, complete, beside their licences."""
+
+from dataclasses import replace
+
+from scripts.vendor import ROOT, everything_listed, faults
+
+
+def test_every_vendored_file_is_the_published_one_and_every_file_is_listed():
+    """A changed byte in a script that sees payments must not pass unseen."""
+    assert faults(everything_listed()) == []
+
+
+def test_a_changed_a_missing_and_an_unlisted_file_are_each_named():
+    """The check itself must be able to fail."""
+    first, second, *others = everything_listed()
+    renamed = replace(second, path=second.path.with_name("gone.js"))
+    assert faults([replace(first, sha256="0" * 64), renamed, *others]) == [
+        f"{first.path.relative_to(ROOT)} is not the file that {first.archive} published",
+        f"{renamed.path.relative_to(ROOT)} is listed and not here",
+        f"{second.path.relative_to(ROOT)} is in no vendor table",
+    ]
+
+
+def test_every_vendored_folder_has_its_licence_beside_it():
+    """MIT and MPL-2.0 ask for the licence text wherever the library goes."""
+    folders = {row.path.parent for row in everything_listed()}
+    assert folders
+    assert [folder.name for folder in folders if not (folder / "LICENSE").is_file()] == []

@@ -1,0 +1,94 @@
+"""A payment as a transaction: other names for the same row, and three states instead of four.
+
+pending ──▶ created      confirmed ──▶ completed      expired, cancelled ──▶ failed
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from core.clock import rfc3339
+from core.money import json_number
+from db_models import Payment, PaymentStatus, Refund
+from payments.lifecycle import remaining_ms, sequence_at, status_at
+from payments.presenter import refund_object
+from payments.routes import presenter, settings
+
+State = Literal["created", "completed", "failed"]
+
+_STATE_OF: dict[PaymentStatus, State] = {
+    PaymentStatus.PENDING: "created",
+    PaymentStatus.CONFIRMED: "completed",
+    PaymentStatus.EXPIRED: "failed",
+    PaymentStatus.CANCELLED: "failed",
+}
+
+
+def state_of(status: PaymentStatus) -> State:
+    """The state that goes with a payment's status."""
+    return _STATE_OF[status]
+
+
+def transaction_object(payment: Payment, now: datetime) -> dict[str, Any]:
+    """A transaction as its merchant sees it."""
+    status = status_at(payment, now)
+    state = state_of(status)
+    public_url = settings().public_url
+    page_url = presenter().page_url(payment.txid)
+    return {
+        "id": payment.txid,
+        "transaction_id": payment.txid,
+        "code": payment.txid,
+        "amount": json_number(payment.amount_centavos),
+        "amount_centavos": payment.amount_centavos,
+        "currency": "BRL",
+        "status": state,
+        "state": state,
+        "payment_status": str(status),
+        "description": payment.description,
+        "order_id": payment.order_id,
+        "created_at": rfc3339(payment.created_at),
+        "expires_at": rfc3339(payment.expires_at),
+        "completed_at": _completed_at(payment),
+        "refunded_amount": json_number(payment.refunded_centavos),
+        "pix_code": payment.br_code,
+        "payment_url": page_url,
+        # Where the simulated bank's payers pay; with a real bank, that is the payer's own app.
+        "pay_url": f"{public_url}/pay/{payment.txid}" if settings().is_development else page_url,
+        "qr_code_url": presenter().qr_url(payment.txid),
+        "watch_code": payment.watch_code,
+        "watch_url": f"{public_url}/watch/{payment.watch_code}",
+        "sequence": sequence_at(payment, now),
+    }
+
+
+def transaction_with_refund(
+    payment: Payment, refund: Refund | None, now: datetime
+) -> dict[str, Any]:
+    """The same, and the last refund that was asked for."""
+    shown = None if refund is None else refund_object(refund, payment)
+    return {**transaction_object(payment, now), "refund": shown}
+
+
+def watch_object(payment: Payment, now: datetime) -> dict[str, Any]:
+    """What a watch code lets anybody read: how one payment stands, and no way to anything else."""
+    status = status_at(payment, now)
+    return {
+        "state": state_of(status),
+        "status": str(status),
+        "sequence": sequence_at(payment, now),
+        "amount": json_number(payment.amount_centavos),
+        "amount_centavos": payment.amount_centavos,
+        "currency": "BRL",
+        "expires_at": rfc3339(payment.expires_at),
+        "remaining_ms": remaining_ms(payment, now),
+        "completed_at": _completed_at(payment),
+        "checked_at": rfc3339(now),
+    }
+
+
+def _completed_at(payment: Payment) -> str | None:
+    if payment.status != PaymentStatus.CONFIRMED or payment.resolved_at is None:
+        return None
+    return rfc3339(payment.resolved_at)

@@ -1,0 +1,1 @@
+"""What every door shares: bodies, errors, headers, request ids, metrics, health, API documents."""

@@ -1,0 +1,184 @@
+"""The OpenAPI document: what flask-openapi cannot know by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from flask_openapi import APIBlueprint, Info, OpenAPI, SecurityScheme, Tag
+from flask_openapi.models import OAuthFlow, OAuthFlows, Response, Schema
+from pydantic import BaseModel
+
+from web.problems import refuse_invalid
+
+MERCHANT: list[dict[str, list[Any]]] = [{"apiKey": []}, {"password": []}, {"cookie": []}, {}]
+"""A merchant's key or sign-in; without, the development profile acts for the demo merchant."""
+
+SIGNED_IN: list[dict[str, list[Any]]] = [{"password": []}, {"apiKey": []}, {"cookie": []}]
+"""Whoever has an account, by token, key or cookie."""
+
+VERSION = "0.1.0"
+MACHINES = Tag(name="Machines")
+
+
+Responses = dict[str | int, type[BaseModel] | Response | dict[str, Any] | None]
+"""What flask-openapi takes as `responses`."""
+
+
+IDEMPOTENCY_KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "1 to 255 characters; the same key and body again get the first answer again.",
+    "schema": {"type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$", "maxLength": 255},
+}
+SECURITY_SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
+    "apiKey": SecurityScheme(
+        type="http",
+        scheme="bearer",
+        description="A merchant's API key (`POST /api/keys`, or `flask merchant key`), or an "
+        "access token.",
+    ),
+    "password": SecurityScheme(
+        type="oauth2",
+        description="Login and password; the password grant of RFC 6749, 4.3.",
+        flows=OAuthFlows(password=OAuthFlow(tokenUrl="/token", refreshUrl="/token", scopes={})),
+    ),
+    "cookie": SecurityScheme(
+        **{"type": "apiKey", "in": "cookie", "name": "access_token"},
+        description="The cookie of `POST /api/login`; whatever may change something also needs "
+        "the header `X-CSRF-TOKEN` with the value of the cookie `csrf_access_token`.",
+    ),
+    "bankSignature": SecurityScheme(
+        **{"type": "apiKey", "in": "header", "name": "webhook-signature"},
+        description="Standard Webhooks: `v1,` and base64 of the HMAC-SHA256 over "
+        "`webhook-id.webhook-timestamp.body`, beside the headers of those names.",
+    ),
+}
+
+_ALSO = "x-also"
+_TAKES = "x-takes"
+_REF = "#/components/schemas/{model}"
+_DECLARED: dict[str, dict[str, Any]] = {}
+
+
+class ProblemField(BaseModel):
+    """One field at fault."""
+
+    field: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457), with a stable `code`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    message: str
+    code: str
+    errors: list[ProblemField]
+    request_id: str
+
+
+def problems(*statuses: int) -> Responses:
+    """The error answers of a route, for its `responses`."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {
+                "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+            },
+        }
+        for status in statuses
+    }
+
+
+def reference(model: type[BaseModel]) -> dict[str, str]:
+    """A `$ref` to a model that some route names, or that `declare` added."""
+    return {"$ref": _REF.format(model=model.__name__)}
+
+
+def declare(bp: APIBlueprint, *models: type[BaseModel]) -> None:
+    """Add models to the document's components: such as no route names by itself, or whole.
+
+    flask-openapi drops the keywords it does not know, as the `propertyNames` of an object.
+    """
+    for model in models:
+        schema = model.model_json_schema(ref_template=_REF)
+        named = {**schema.pop("$defs", {}), model.__name__: schema}
+        bp.components_schemas.update({name: Schema(**found) for name, found in named.items()})
+        _DECLARED.update(named)
+
+
+def also(*parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters that a route reads by itself, for its `openapi_extensions`."""
+    return {_ALSO: list(parameters)}
+
+
+def takes(model: type[BaseModel], *content_types: str) -> dict[str, Any]:
+    """The body of a route that reads it by itself, for its `openapi_extensions`.
+
+    The model must be declared.
+    """
+    content = {one: {"schema": reference(model)} for one in content_types}
+    return {_TAKES: {"content": content, "required": True}}
+
+
+def html_page(description: str) -> dict[str, Any]:
+    """A page as an answer."""
+    return {"description": description, "content": {"text/html": {"schema": {"type": "string"}}}}
+
+
+def picture(description: str) -> dict[str, Any]:
+    """A QR image as an answer."""
+    return {
+        "description": description,
+        "content": {
+            "image/png": {"schema": {"type": "string", "format": "binary"}},
+            "image/svg+xml": {"schema": {"type": "string"}},
+        },
+    }
+
+
+class DocumentedApp(OpenAPI):
+    """A Flask app whose document says what every route has in common, and nothing untrue."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """The function as it is: no view or hook here is a coroutine, and to look costs."""
+        return func
+
+    def generate_spec_json(self) -> None:
+        """Write the document into `spec_json`."""
+        super().generate_spec_json()  # type: ignore[no-untyped-call]
+        self.spec_json["components"]["schemas"].update(_DECLARED)
+        for operations in self.spec_json["paths"].values():
+            for operation in operations.values():
+                answers = operation["responses"]
+                if "application/problem+json" not in answers["400"].get("content", {}):
+                    del answers["400"]  # flask-openapi's own guess; a route declares its own
+                if also := operation.pop(_ALSO, None):
+                    operation.setdefault("parameters", []).extend(also)
+                if body := operation.pop(_TAKES, None):
+                    operation["requestBody"] = body
+                answers.update({str(status): shown for status, shown in problems(413).items()})
+
+
+def make_app(import_name: str, **options: Any) -> OpenAPI:
+    """A Flask app that documents itself at /openapi.json and /docs."""
+    return DocumentedApp(
+        import_name,
+        info=Info(
+            title="Balcão",
+            version=VERSION,
+            description="Self-hosted, Pix-style payments with a live checkout.",
+        ),
+        security_schemes=SECURITY_SCHEMES,
+        validation_error_status=400,
+        validation_error_model=Problem,
+        validation_error_callback=refuse_invalid,
+        doc_ui=False,
+        **options,
+    )

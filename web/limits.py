@@ -1,0 +1,198 @@
+"""How often: limits by Flask-Limiter and its `limits`, in Redis where several processes share one.
+
+While Redis is away each process counts for itself: a limit that fails open would be no limit, and
+one that fails shut would take the service down with Redis.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar, cast
+
+import structlog
+from flask import Flask, Response, current_app, g, request
+from flask_limiter import Limiter, RequestLimit
+from limits import RateLimitItem, parse
+from limits.storage import MemoryStorage, storage_from_string
+from limits.strategies import MovingWindowRateLimiter
+from prometheus_client import Counter
+
+from config import Settings
+from core.errors import TooManyRequests
+from repository.database import now
+from web.problems import problem
+
+log = structlog.get_logger()
+Result = TypeVar("Result")
+
+STRATEGY = "moving-window"
+PREFIX = "balcao"
+HITS_KEPT = timedelta(hours=24)
+REDIS_SECONDS_MAX = 1
+"""How long an answer of Redis is waited for."""
+_NAMED: list[str] = []
+
+
+def client_network() -> str:
+    """Who asks, for limits: the address, of IPv6 the /64 that one customer has."""
+    text = request.remote_addr or "unknown"
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return text[:45]
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return text
+
+
+def _on_breach(breached: RequestLimit) -> Response | None:
+    """Answer as every other error is answered, and count it.
+
+    What is raised here, Flask-Limiter would take for a storage that is away.
+    """
+    limits().count(request.endpoint or "unknown")
+    error = TooManyRequests(math.ceil(breached.window.reset_time - time.time()))
+    g.problem_code = error.code
+    answer = problem(429, error.code, error.title, error.detail)
+    answer.headers["Retry-After"] = str(error.retry_after_seconds)
+    return answer
+
+
+limiter = Limiter(
+    client_network,
+    strategy=STRATEGY,
+    in_memory_fallback_enabled=True,
+    on_breach=_on_breach,
+    key_prefix=PREFIX,
+)
+"""`@limiter.limit("10/minute")` on a view; who asks is its address."""
+
+
+class Limits:
+    """The counts of one app: what is limited by something else than a route and an address."""
+
+    def __init__(self, redis_url: str | None, counted: Counter) -> None:
+        """Count in this Redis; without one, in this process."""
+        self._own = MovingWindowRateLimiter(MemoryStorage())
+        self._shared = self._own
+        if redis_url is not None:
+            storage: Any = storage_from_string(_uri(redis_url), **_redis_options())
+            self._shared = MovingWindowRateLimiter(storage)
+        self._counted = counted
+
+    def take(self, limit: RateLimitItem, *who: str) -> int | None:
+        """Use one of what the limit allows; the seconds until the next one where there is none."""
+        return self._ask(lambda by: None if by.hit(limit, *who) else _wait(by, limit, who))
+
+    def is_spent(self, limit: RateLimitItem, *who: str) -> int | None:
+        """The seconds until the limit allows one more; None where it allows one now."""
+        return self._ask(lambda by: None if by.test(limit, *who) else _wait(by, limit, who))
+
+    def give_back(self, limit: RateLimitItem, *who: str) -> None:
+        """Forget what was used of the limit."""
+        self._ask(lambda by: by.clear(limit, *who))
+
+    def count(self, name: str) -> None:
+        """Note that a limit was reached, for /metrics and the admin page."""
+        g.limit_reached = name
+        self._counted.labels(name).inc()
+        key = _hour_key(name, now())
+        seconds = int(HITS_KEPT.total_seconds()) + 3600
+        self._ask(lambda by: by.storage.incr(key, seconds))
+
+    def hits(self, *names: str) -> dict[str, int]:
+        """How often each limit was reached in the last 24 hours, in all processes together.
+
+        Without Redis, or while it is away, in this process alone.
+        """
+        moment = now()
+        hours = range(int(HITS_KEPT.total_seconds() // 3600))
+        keys = {
+            name: [_hour_key(name, moment - timedelta(hours=hour)) for hour in hours]
+            for name in names
+        }
+        # All at once: a Redis that is away is waited for one time, not for each of the keys.
+        return self._ask(partial(_stored, keys))
+
+    def _ask(self, do: Callable[[MovingWindowRateLimiter], Result]) -> Result:
+        try:
+            return do(self._shared)
+        except Exception as error:
+            if self._shared is self._own:
+                raise
+            log.warning("limits.redis_away", error=type(error).__name__)
+            return do(self._own)
+
+
+def init_limits(app: Flask, settings: Settings) -> None:
+    """Attach the limiter; the metrics must be there already."""
+    uri = _uri(settings.redis_url) if settings.redis_url else "memory://"
+    app.config["RATELIMIT_STORAGE_URI"] = uri
+    app.config["RATELIMIT_STORAGE_OPTIONS"] = _redis_options() if settings.redis_url else {}
+    # A decorator asks by itself. The hooks around every request serve default limits and
+    # `deduct_when`, which are not used here; already known to the app, the limiter adds none.
+    app.extensions.setdefault("limiter", set()).add(limiter)
+    limiter.init_app(app)
+    app.extensions["balcao_limits"] = Limits(
+        settings.redis_url, app.extensions["balcao_metrics"].limits_reached
+    )
+
+
+def limits() -> Limits:
+    """The present app's counts."""
+    return cast("Limits", current_app.extensions["balcao_limits"])
+
+
+def named(name: str) -> str:
+    """Give a limit that is no route's a name, by which it is counted and shown."""
+    if name not in _NAMED:
+        _NAMED.append(name)
+    return name
+
+
+def limit_names() -> list[str]:
+    """Every name a limit of the present app may be counted under: given ones, then endpoints."""
+    app = current_app
+    limited = [
+        endpoint
+        for endpoint in sorted(app.view_functions)
+        if any(limiter.limit_manager.resolve_limits(app, endpoint))
+    ]
+    return [*_NAMED, *limited]
+
+
+def per_seconds(amount: int, seconds: int) -> RateLimitItem:
+    """So many in so many seconds."""
+    return parse(f"{amount} per {seconds} seconds")
+
+
+def _uri(redis_url: str) -> str:
+    return redis_url.replace("unix://", "redis+unix://", 1) if "unix://" in redis_url else redis_url
+
+
+def _redis_options() -> dict[str, Any]:
+    return {
+        "socket_connect_timeout": REDIS_SECONDS_MAX,
+        "socket_timeout": REDIS_SECONDS_MAX,
+        "key_prefix": PREFIX,
+    }
+
+
+def _wait(by: MovingWindowRateLimiter, limit: RateLimitItem, who: tuple[str, ...]) -> int:
+    reset_at = by.get_window_stats(limit, *who).reset_time
+    return max(1, math.ceil(reset_at - time.time()))
+
+
+def _stored(keys: dict[str, list[str]], by: MovingWindowRateLimiter) -> dict[str, int]:
+    return {name: sum(by.storage.get(key) or 0 for key in hours) for name, hours in keys.items()}
+
+
+def _hour_key(name: str, moment: datetime) -> str:
+    return f"hits/{name}/{moment:%Y%m%d%H}"

@@ -1,0 +1,108 @@
+"""Prometheus metrics: requests, and what happened to payments."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from flask import Response, g, request
+from flask_openapi import OpenAPI
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+from repository.database import ledger
+from repository.events import Recorded
+from web.api_docs import MACHINES
+
+METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+"""The methods counted by name; made-up ones are counted together, or they would fill the memory."""
+
+
+class Metrics:
+    """One app's metrics, in a registry of their own."""
+
+    def __init__(self) -> None:
+        """Declare them."""
+        self.registry = CollectorRegistry()
+        self.requests = Histogram(
+            "balcao_http_request_seconds",
+            "Time to answer, by route",
+            ("method", "route", "status"),
+            registry=self.registry,
+            buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+        )
+        self.events = Counter(
+            "balcao_payment_events_total",
+            "What happened to payments, by event name",
+            ("event",),
+            registry=self.registry,
+        )
+        self.sweep_lag = Gauge(
+            "balcao_sweep_lag_seconds",
+            "How long the oldest due payment has been waiting for the sweep",
+            registry=self.registry,
+            multiprocess_mode="max",
+        )
+
+        self.limits_reached = Counter(
+            "balcao_limits_reached_total",
+            "Requests refused because a limit was reached, by limit",
+            ("limit",),
+            registry=self.registry,
+        )
+
+    def committed(self, events: list[Recorded]) -> None:
+        """Count what a unit of work recorded."""
+        for event in events:
+            self.events.labels(event.name).inc()
+
+    def text(self) -> bytes:
+        """The exposition; of all worker processes where they share a directory."""
+        if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):  # read by prometheus_client itself too
+            together = CollectorRegistry()
+            multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+            return generate_latest(together)
+        return generate_latest(self.registry)
+
+
+def init_metrics(app: OpenAPI) -> Metrics:
+    """Measure every request and serve /metrics."""
+    metrics = Metrics()
+    app.extensions["balcao_metrics"] = metrics
+    with app.app_context():
+        ledger().committed.append(metrics.committed)
+
+    series: dict[tuple[str, str, int], Histogram] = {}  # a look-up by labels takes a lock
+
+    @app.after_request
+    def measure(response: Response) -> Response:
+        route = request.url_rule.rule if request.url_rule else "(none)"
+        method = request.method if request.method in METHODS else "(other)"
+        key = (method, route, response.status_code)
+        if key not in series:
+            series[key] = metrics.requests.labels(*key)
+        series[key].observe(time.perf_counter() - g.get("started", time.perf_counter()))
+        return response
+
+    @app.get(
+        "/metrics",
+        tags=[MACHINES],
+        responses={
+            200: {
+                "description": "The Prometheus text format.",
+                "content": {"text/plain": {"schema": {"type": "string"}}},
+            }
+        },
+    )
+    def metrics_page() -> Response:
+        """Prometheus text; of this process, or of all where they share a directory."""
+        return Response(metrics.text(), content_type=CONTENT_TYPE_LATEST)
+
+    return metrics

@@ -1,0 +1,136 @@
+"""What every page uses: the language, the Brazilian way of writing money and time, static files."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date as babel_date
+from babel.numbers import format_currency
+from flask import Flask, Response, g, request
+from flask_babel import Babel, format_date, get_locale, get_translations
+from markupsafe import Markup, escape
+
+from core.money import reais
+
+LANGUAGES = ("pt-BR", "en")
+SAO_PAULO = ZoneInfo("America/Sao_Paulo")
+_STATIC = Path(__file__).resolve().parent.parent / "static"
+YEAR_SECONDS = 31_536_000
+
+
+def language() -> str:
+    """`?lang=` where it names one of ours, else the browser's wish, else Portuguese."""
+    if "language" not in g:
+        g.language = _wished_language()
+    spoken: str = g.language
+    return spoken
+
+
+def _wished_language() -> str:
+    asked = request.args.get("lang", "")
+    for known in LANGUAGES:
+        if asked.lower().replace("_", "-") in (known.lower(), known[:2]):
+            return known
+    # A browser that speaks any Portuguese is served ours; best_match alone knows only pt-BR.
+    best = request.accept_languages.best_match(("pt-BR", "pt", "en", "en-US", "en-GB"), "pt-BR")
+    return "en" if best.startswith("en") else "pt-BR"
+
+
+def init_pages(app: Flask) -> None:
+    """Register language, filters and `asset`; tell browsers how long to keep what."""
+    app.config["BABEL_DEFAULT_LOCALE"] = "pt_BR"
+    app.config["BABEL_TRANSLATION_DIRECTORIES"] = str(_STATIC.parent / "translations")
+    Babel(app, locale_selector=lambda: language().replace("-", "_"))
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]  # by jinja2.ext.i18n
+        gettext=lambda text: _translations().ugettext(text),
+        ngettext=lambda one, many, number: _translations().ungettext(one, many, number),
+        newstyle=True,
+    )
+    app.add_template_filter(brl)
+    app.add_template_filter(clock)
+    app.add_template_filter(day)
+    app.add_template_filter(moment)
+    app.add_template_global(asset)
+
+    @app.context_processor
+    def of_the_request() -> dict[str, str]:
+        return {"locale": language()}
+
+    @app.after_request
+    def cache(response: Response) -> Response:
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            response.headers.setdefault("Cache-Control", "no-store")
+            response.headers["Vary"] = "Accept, Accept-Language"
+            response.headers["Content-Language"] = language()
+            response.headers.setdefault("X-Robots-Tag", "noindex")
+        elif request.endpoint == "static" and "v" in request.args:
+            response.headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
+        return response
+
+
+def spoken(text: str) -> str:
+    """The text in the request's language; for Python code, as `_` is for templates."""
+    return str(_translations().ugettext(text))
+
+
+def _translations() -> Any:
+    """The request's catalogue, searched for once: a page asks it some forty times."""
+    if "translations" not in g:
+        g.translations = get_translations()
+    return g.translations
+
+
+def brl(centavos: int) -> str:
+    """`R$ 54,90`, with a space that does not break; `R$54.90` in English."""
+    return _currency(centavos, str(get_locale()))
+
+
+@lru_cache(maxsize=4096)
+def _currency(centavos: int, locale: str) -> str:
+    return format_currency(reais(centavos), "BRL", locale=locale).replace(" ", "\u00a0")
+
+
+def clock(instant: datetime) -> Markup:
+    """`14:35` in São Paulo, as a `time` element of the exact instant."""
+    return _time(instant, f"{instant.astimezone(SAO_PAULO):%H:%M}")
+
+
+def day(instant: datetime) -> str:
+    """`24 de nov.`: the day in São Paulo."""
+    return str(format_date(instant.astimezone(SAO_PAULO), "d MMM", rebase=False))
+
+
+def moment(instant: datetime) -> Markup:
+    """Day, time and offset in São Paulo, as a `time` element of the exact instant."""
+    local = instant.astimezone(SAO_PAULO)
+    offset = f"{local:%z}"
+    shown = _date(local.date(), str(get_locale()))
+    return _time(instant, f"{shown} {local:%H:%M:%S} (UTC{offset[:3]}:{offset[3:]})")
+
+
+@lru_cache(maxsize=512)
+def _date(day_: date, locale: str) -> str:
+    return str(babel_date(day_, "medium", locale=locale))
+
+
+def _time(instant: datetime, shown: str) -> Markup:
+    written = instant.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return Markup('<time datetime="{}">{}</time>').format(escape(written), shown)
+
+
+def asset(name: str) -> str:
+    """The address of a static file, marked by its content: it may be kept for a year."""
+    return f"{request.script_root}/static/{name}?v={_digest(name)}"
+
+
+@lru_cache(maxsize=512)
+def _digest(name: str) -> str:
+    try:
+        return hashlib.sha256((_STATIC / name).read_bytes()).hexdigest()[:12]
+    except FileNotFoundError:
+        return "0"

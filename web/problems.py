@@ -1,0 +1,193 @@
+"""Errors, mapped once: type to status, written as problem+json, or as a page for browsers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from flask import Flask, Response, current_app, g, render_template, request
+from pydantic import ValidationError
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from core import errors, payer_errors
+from core.errors import BalcaoError, FieldError, InvalidRequest
+
+log = structlog.get_logger()
+
+# The first match counts, so the particular stands before the general.
+STATUS_OF: tuple[tuple[type[BalcaoError], int], ...] = (
+    (errors.AmountMismatch, 400),
+    (errors.UnsupportedPicture, 415),
+    (errors.PictureTooLarge, 413),
+    (errors.UnreadablePicture, 422),
+    (errors.NoCodeInPicture, 422),
+    (errors.InvalidRequest, 400),
+    (errors.Unauthorized, 401),
+    (errors.Forbidden, 403),
+    (errors.TooManyRequests, 429),
+    (errors.BadSignature, 401),
+    (errors.Gone, 410),
+    (errors.NotFound, 404),
+    (errors.Refused, 409),
+    (errors.Conflict, 409),
+    (payer_errors.InsufficientFunds, 402),
+    (payer_errors.PayerRefused, 403),
+    (payer_errors.BankUnavailable, 503),
+    (errors.UpgradeRequired, 426),
+    # Not 4xx: the bank must keep its notification and try again.
+    (errors.ConcurrentUpdate, 503),
+    (errors.DecodersBusy, 503),
+    (errors.DatabaseUnavailable, 503),
+    (BalcaoError, 500),
+)
+
+CODE_OF_STATUS = {
+    400: "invalid-request",
+    404: "not-found",
+    405: "method-not-allowed",
+    406: "not-acceptable",
+    412: "precondition-failed",
+    413: "payload-too-large",
+    414: "uri-too-long",
+    415: "unsupported-media-type",
+    416: "range-not-satisfiable",
+    429: "too-many-requests",
+    431: "headers-too-large",
+}
+
+RETRY_AFTER_SECONDS = 2
+NOT_FOUND = errors.PaymentNotFound.code
+RECOVER_PATH = "/payment/recover-from-qr"
+"""Where a payment that was not found by its address may be found by its QR."""
+
+
+def init_problems(app: Flask) -> None:
+    """Answer every error from here."""
+    app.register_error_handler(BalcaoError, _known)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unknown)
+    app.after_request(_precondition)
+
+
+def refuse_invalid(error: ValidationError) -> Response:
+    """Turn a failed validation into the contract's error: every field at fault, at once."""
+    found = []
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        name = ".".join(str(part) for part in problem["loc"]) or "body"
+        found.append(FieldError(name, _fragment(problem["type"], problem["msg"])))
+    raise InvalidRequest(found)
+
+
+def _fragment(kind: str, message: str) -> str:
+    known = {"missing": "is required", "extra_forbidden": "is not a known field"}
+    if kind in known:
+        return known[kind]
+    text = message.removeprefix("Value error, ").removeprefix("Input ")
+    return text[0].lower() + text[1:]
+
+
+def status_of(error: type[BalcaoError]) -> int:
+    """The HTTP status of one kind of our errors."""
+    return next(status for kind, status in STATUS_OF if issubclass(error, kind))
+
+
+def prefers_page() -> bool:
+    """Whether the client asked for a page in so many words; `*/*` (curl, SDKs) did not."""
+    accept = request.accept_mimetypes
+    return "text/html" in accept.values() and accept["text/html"] >= accept["application/json"]
+
+
+def problem(
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    found: tuple[FieldError, ...] = (),
+    members: Mapping[str, str] | None = None,
+) -> Response:
+    """An error answer in the client's form."""
+    if prefers_page():
+        page = render_template(
+            "errors/error.html",
+            status=status,
+            code=code,
+            title=title,
+            detail=detail,
+            request_id=g.get("request_id", ""),
+            home_url="/",
+            recover_url=f"{request.script_root}{RECOVER_PATH}" if code == NOT_FOUND else None,
+        )
+        response = Response(page, status, mimetype="text/html")
+    else:
+        body: dict[str, Any] = {
+            "type": f"{current_app.config['BALCAO'].public_url}/docs/errors#{code}",
+            "title": title,
+            "status": status,
+            "detail": detail,
+            "message": detail,
+            "code": code,
+            "errors": [{"field": error.field, "detail": error.detail} for error in found],
+            "request_id": g.get("request_id", ""),
+            **(members or {}),
+        }
+        response = Response(
+            current_app.json.dumps(body), status, content_type="application/problem+json"
+        )
+    response.headers["Cache-Control"] = "no-store"
+    if status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _known(error: BalcaoError) -> Response:
+    status = status_of(type(error))
+    g.problem_code = error.code
+    if status >= 500:
+        log.warning("request.unavailable", code=error.code, cause=repr(error.__cause__))
+    response = problem(status, error.code, error.title, error.detail, error.errors, error.members)
+    if isinstance(error, errors.TooManyRequests):
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    return response
+
+
+def _http(error: HTTPException) -> Any:
+    if error.response is not None:
+        return error.response
+    status = error.code or 500
+    if status < 400:  # a redirect, raised by the router
+        return error.get_response()
+    code = CODE_OF_STATUS.get(status, "invalid-request" if status < 500 else "internal-error")
+    g.problem_code = code
+    detail = error.description or error.name
+    if isinstance(error, RequestEntityTooLarge):
+        detail = "The body is larger than this service reads."
+    response = problem(status, code, error.name, " ".join(detail.split()))
+    for name, value in error.get_headers():
+        if name.lower() in ("allow", "retry-after", "location"):
+            response.headers[name] = value
+    return response
+
+
+def _precondition(response: Response) -> Response:
+    """Say so where `If-Match` did not hold: Werkzeug answers 412 with nothing in it."""
+    if response.status_code == 412:
+        code = CODE_OF_STATUS[412]
+        told = problem(412, code, "Precondition Failed", "If-Match does not hold any more.")
+        response.direct_passthrough = False
+        response.set_data(told.get_data())
+        response.content_type = told.content_type
+    return response
+
+
+def _unknown(error: Exception) -> Response:
+    g.problem_code = "internal-error"
+    log.exception("request.failed", error=type(error).__name__)
+    return problem(
+        500,
+        "internal-error",
+        "Something went wrong on our side",
+        "Something went wrong on our side. The request id finds it in the log.",
+    )

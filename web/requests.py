@@ -1,0 +1,140 @@
+"""What happens around every request: its id, its log line, its limits, its headers."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import structlog
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from config import Settings
+from web.bodies import BODY_BYTES_MAX
+from web.problems import RECOVER_PATH
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+log = structlog.get_logger()
+
+PERMISSIONS = "Permissions-Policy"
+HUB_HELD_SECONDS_MAX = 0.002
+"""How long quick answers to one connection may follow each other before others have a turn."""
+
+_SANE_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}", re.ASCII)
+_QUIET = ("/healthz", "/readyz", "/metrics", "/static/", "/docs/assets/", "/payments/pix/qr_code/")
+
+
+def init_requests(app: Flask, settings: Settings) -> None:
+    """Attach the hooks."""
+    headers = security_headers(settings)
+    # The one page with a camera of its own.
+    with_camera = {
+        **headers,
+        PERMISSIONS: headers[PERMISSIONS].replace("camera=()", "camera=(self)"),
+    }
+    app.wsgi_app = FixedHeaders(app.wsgi_app, headers, {RECOVER_PATH: with_camera})  # type: ignore[method-assign]
+    app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
+    app.config["MAX_FORM_MEMORY_SIZE"] = BODY_BYTES_MAX
+    app.config["MAX_FORM_PARTS"] = 50
+
+    @app.before_request
+    def begin() -> None:
+        given = request.headers.get("X-Request-ID", "")
+        g.request_id = given if _SANE_ID.fullmatch(given) else secrets.token_hex(16)
+        g.started = time.perf_counter()
+        view = app.view_functions.get(request.endpoint or "")
+        most = getattr(view, "body_bytes_max", BODY_BYTES_MAX)
+        if most != BODY_BYTES_MAX:
+            request.max_content_length = most
+            # Werkzeug counts what it has read and not yet parsed as well, of a file too.
+            request.max_form_memory_size = most
+        if (request.content_length or 0) > most:
+            raise RequestEntityTooLarge
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        response.headers["X-Request-ID"] = g.get("request_id", "")
+        # A page fetches many pictures and files; who looks for one asks for the debug level.
+        quiet = request.path.startswith(_QUIET)
+        if not quiet or response.status_code >= 500:
+            log.info(
+                "request",
+                method=request.method,
+                path=request.path,
+                status=response.status_code,
+                ms=round((time.perf_counter() - g.get("started", 0.0)) * 1000, 1),
+                **({"code": g.problem_code} if "problem_code" in g else {}),
+            )
+        return response
+
+    if settings.async_mode != "threading":
+        _yield_after_each(app)
+
+
+class FixedHeaders:
+    """Adds the same headers to every answer; below the routing, because that is cheap."""
+
+    def __init__(
+        self,
+        application: WSGIApplication,
+        headers: Mapping[str, str],
+        instead: Mapping[str, Mapping[str, str]],
+    ) -> None:
+        """Wrap a WSGI application; a path named in `instead` gets those headers."""
+        self._application = application
+        self._headers = list(headers.items())
+        self._instead = {path: list(own.items()) for path, own in instead.items()}
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        own = self._instead.get(environ.get("PATH_INFO", ""), self._headers)
+
+        def start(
+            status: str, headers: list[tuple[str, str]], *rest: Any
+        ) -> Callable[[bytes], object]:
+            return start_response(status, headers + own, *rest)
+
+        return self._application(environ, start)
+
+
+def _yield_after_each(app: Flask) -> None:
+    """Let others have the hub after each request: one busy keep-alive client would hold it."""
+
+    last = time.perf_counter()
+
+    @app.after_request
+    def yield_to_the_hub(response: Response) -> Response:
+        nonlocal last
+        if time.perf_counter() - last > HUB_HELD_SECONDS_MAX:
+            sleep: Any = app.extensions["socketio"].sleep
+            sleep(0)
+            last = time.perf_counter()
+        return response
+
+
+def security_headers(settings: Settings) -> dict[str, str]:
+    """Headers of every answer; pages have no inline script or style and reach nowhere else."""
+    address = urlsplit(settings.public_url)
+    socket = f"{'wss' if address.scheme == 'https' else 'ws'}://{address.netloc}"
+    policy = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        f"font-src 'self'; connect-src 'self' {socket}; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'; manifest-src 'self'"
+    )
+    headers = {
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "no-referrer",
+        PERMISSIONS: "camera=(), microphone=(), geolocation=(), payment=()",
+        "Cross-Origin-Opener-Policy": "same-origin",
+    }
+    if address.scheme == "https":
+        headers["Strict-Transport-Security"] = "max-age=31536000"
+    return headers
