@@ -155,8 +155,7 @@ def _insert(
         "look_up_at": work.now + lifecycle.LOOK_UP_AFTER,
         **values,
     }
-    payment = Payment(**row)
-    payment.id = work.payments.insert(row)
+    payment = work.payments.insert(row)
     _record(work, payment, "payment.created", "The payment has been created.", work.now)
     return payment
 

@@ -84,12 +84,15 @@ class Payments:
         payment, seconds = found
         return payment, timedelta(seconds=seconds or 0)
 
-    def insert(self, values: Mapping[str, Any]) -> int:
-        """Store a new payment; gives its row id."""
+    def insert(self, values: Mapping[str, Any]) -> Payment:
+        """Store a new payment; gives it as if it had been read back, without its merchant."""
         # On the table, not the class: the ORM's bulk path costs more than the statement.
         done = self._unit.connection.execute(_INSERT, _columns(values))
         key: Any = done.inserted_primary_key
-        return int(key[0])
+        payment = Payment()
+        # Past the attributes' setters: what they keep is for a flush, and nothing is left to write.
+        vars(payment).update(_UNSET, **values, id=int(key[0]))
+        return payment
 
     def change(
         self, payment: Payment, from_statuses: Collection[str], values: Mapping[str, Any]
@@ -201,6 +204,12 @@ class Payments:
 
 # Written once: to build a statement costs more than to send it.
 _INSERT = insert(Payment.__table__)
+_UNSET = {
+    "refunding_centavos": 0,
+    **dict.fromkeys(("description", "order_id", "resolved_at", "end_to_end_id", "refusal")),
+    "renewed_from_id": None,
+}
+"""What a new payment has where nothing else is said."""
 _BY_TXID = select(Payment).where(Payment.txid == bindparam("txid"))
 _BY_WATCH_CODE = select(Payment).where(Payment.watch_code == bindparam("watch_code"))
 _MERCHANT_AND_PAID_ELSEWHERE = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from core.br_code.location import check_location
 from core.br_code.model import GUI, NO_TXID, BrCodeError
@@ -110,6 +111,7 @@ def _sealed(
     return body + crc16(body)
 
 
+@lru_cache(maxsize=1024)  # a merchant's name and city, in each of its codes
 def _folded(text: str, characters_max: int, error_code: str) -> str:
     """The text as printable ASCII, single-spaced and cut; refused when nothing is left."""
     decomposed = unicodedata.normalize("NFD", " ".join(text.split()))
