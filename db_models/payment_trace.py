@@ -1,4 +1,4 @@
-"""What a shopper did on a payment's page: bounded traces, one row per kind and not per view."""
+"""What was done about a payment: bounded traces, one row per kind and not per view."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class TraceKind(enum.StrEnum):
     COPIED = "copied"
     """Its code was copied."""
     ASKED = "asked"
-    """The payer said *Já paguei*, so the bank was asked."""
+    """The bank was asked: the payer said *Já paguei*, or the reconciliation's turn had come."""
 
 
 class PaymentTrace(db.Model):  # type: ignore[name-defined, misc]  # see Account
-    """When something was first and last done to a payment's page, and about how often."""
+    """When something was first and last done about a payment, and about how often."""
 
     __tablename__ = "payment_traces"
     __table_args__ = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime
 
 from flask import Response, jsonify, redirect, render_template, request
@@ -12,9 +11,9 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from core import ids
 from core.clock import rfc3339
-from core.errors import BalcaoError, PaymentNotFound
+from core.errors import PaymentNotFound
 from core.money import json_number
-from db_models import Payment, PaymentStatus, Refund, RefundStatus, TraceKind
+from db_models import Payment, PaymentStatus, Refund, RefundStatus
 from payments import bank_client, pages, traces
 from payments.presenter import Presenter, receipt_refund
 from payments.routes import PaymentPath, presenter, settings
@@ -153,8 +152,7 @@ def check_payment(path: PaymentPath) -> BaseResponse:
         payment = work.payments.by_txid(txid)
     may_be_paid = payment.status in (PaymentStatus.PENDING, PaymentStatus.EXPIRED)
     if may_be_paid and bank_client.ask_about(txid):
-        with suppress(BalcaoError):  # a note for the merchant is no reason to fail the payer
-            traces.note(txid, TraceKind.ASKED)
+        traces.note_asked(txid)
     if not prefers_json() and "text/html" in request.accept_mimetypes.values():
         lang = request.args.get("lang")
         query = f"?checked=1&lang={lang}" if lang in ("en", "pt-BR") else "?checked=1"

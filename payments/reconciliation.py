@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from core.errors import ConcurrentUpdate
-from payments import bank_client, lifecycle
+from payments import bank_client, lifecycle, traces
 from payments.bank_client import BankUnanswering, Page
 from payments.service import CLOCK_SKEW
 from repository.database import Work, in_unit_of_work, now, reading
@@ -162,8 +162,10 @@ def _ask(one: Waiting) -> int:
     """Ask about one payment; gives whether that settled it. Raises BankUnanswering."""
     if not bank_client.may_ask(one.txid):
         return 0
+    held = bank_client.held_for(one.txid)
+    traces.note_asked(one.txid)
     settled = 0
-    for told in bank_client.held_for(one.txid):
+    for told in held:
         try:
             outcome = bank_client.settle(told)
         except ConcurrentUpdate:

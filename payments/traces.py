@@ -1,8 +1,13 @@
-"""What shoppers did on a payment's page, for its merchant: told by the page, after it is shown."""
+"""What was done about a payment, for its merchant: by shoppers on its page, and by asking the bank.
+
+The page tells of itself after it is shown.
+"""
 
 from __future__ import annotations
 
-from core.errors import PaymentNotFound
+from contextlib import suppress
+
+from core.errors import BalcaoError, PaymentNotFound
 from db_models import TraceKind
 from repository.database import LostRace, in_unit_of_work, reading
 from repository.traces import APART, TIMES_MAX, Traces
@@ -31,3 +36,9 @@ def note(txid: str, kind: TraceKind, *, unless_by: int | None = None) -> None:
             return  # another tab was first, and that is all there is to know
     elif moment - last_at >= APART:
         in_unit_of_work(lambda work: Traces(work.session).again(payment_id, kind, work.now))
+
+
+def note_asked(txid: str) -> None:
+    """Keep that the bank was asked; where that cannot be kept it is nobody's failure."""
+    with suppress(BalcaoError):
+        note(txid, TraceKind.ASKED)

@@ -78,6 +78,23 @@ def test_money_nobody_told_of_is_found(two, asked):
     assert two.status(other["id"])["status"] == "pending"
 
 
+def test_its_merchant_sees_that_the_bank_was_asked(two, asked):
+    """Once, however often; and only about what waited long enough to be asked about."""
+    waiting = two.create()
+    job = Job(two)
+    for _ in range(3):
+        two.clock.advance(seconds=30)
+        job.run()
+    fresh = two.create()
+    job.run()
+    traced = two.tables.rows(
+        "SELECT txid, kind, times FROM payment_traces JOIN payments ON payments.id = payment_id"
+    )
+    assert [(txid, kind) for txid, kind, _ in traced] == [(waiting["id"], "asked")]
+    assert traced[0].times == asked.looked_up().count(waiting["id"]) > 1
+    assert fresh["id"] not in asked.looked_up()
+
+
 def test_money_taken_in_time_is_found_after_the_expiry_was_written(two, asked):
     """The page said *expired*; Bob paid before that, and is told so."""
     payment = two.create(expires_in=10)
