@@ -151,7 +151,7 @@ def photograph_portal(camera: Camera, service: ServiceProcess) -> None:
             page.get_by_label("Usuário").fill("demo")
             page.get_by_label("Senha", exact=True).fill(PASSWORD)
             page.get_by_role("button", name="Entrar").click()
-            page.wait_for_url("**/portal")
+            page.wait_for_url(camera.url + "/portal")
             page.wait_for_timeout(1000)  # the chart is drawn, the socket has said hello
             camera.take(page, name, whole=False)
     with camera.at("/payment/recover-from-qr", PHONE) as page:

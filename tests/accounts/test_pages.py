@@ -104,7 +104,7 @@ def test_signing_in_and_out_by_keyboard_alone(open_page, service):
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
-    page.wait_for_url("**/users/me/")
+    page.wait_for_url(service.url + "/users/me/")
     assert json.loads(page.locator("body").inner_text())["username"] == "alice"
     cookies = {one["name"]: one for one in page.context.cookies()}
     assert cookies["access_token"]["httpOnly"] is True
@@ -113,19 +113,19 @@ def test_signing_in_and_out_by_keyboard_alone(open_page, service):
     expect(page.get_by_text("Você já entrou como alice.")).to_be_visible()
     assert axe_violations(page) == []
     page.get_by_role("button", name="Sair").click()
-    page.wait_for_url("**/login")
+    page.wait_for_url(service.url + "/login")
     expect(page.get_by_text("Você já entrou")).to_have_count(0)
     assert "access_token" not in {one["name"] for one in page.context.cookies()}
 
 
-def test_somebody_new_signs_up_without_javascript(open_page):
+def test_somebody_new_signs_up_without_javascript(open_page, service):
     """The whole way, in English, where scripts do not run."""
     page = open_page("/signup?next=/users/me/&lang=en", **PHONE, java_script_enabled=False)
     page.get_by_label("Username").fill("bob")
     page.get_by_label("Pay", exact=False).first.check()
     page.get_by_label("Password", exact=True).fill("a password of his")
     page.get_by_role("button", name="Create account").click()
-    page.wait_for_url("**/users/me/")
+    page.wait_for_url(service.url + "/users/me/")
     assert json.loads(page.locator("body").inner_text())["role"] == "payer"
 
 

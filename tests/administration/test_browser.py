@@ -219,7 +219,7 @@ def test_the_way_in_and_around_goes_by_keyboard(new_context, service):
     page.locator("input[name=username], input[name=login]").first.fill("root")
     page.locator("input[type=password]").fill(PASSWORD)
     page.keyboard.press("Enter")
-    page.wait_for_url("**/admin")
+    page.wait_for_url(service.url + "/admin")
     page.keyboard.press("Tab")
     expect(page.locator(".skip")).to_be_focused()
     page.get_by_role("link", name="Contas").focus()

@@ -200,7 +200,7 @@ def test_another_merchants_portal_hears_nothing(new_context, service, payments):
     page.locator("input[name=username]").fill("charlie")
     page.locator("input[name=password]").fill("charlie's long password")
     page.locator("form button[type=submit]").last.click()
-    page.wait_for_url("**/portal**")
+    page.wait_for_url(service.url + "/portal**")
     expect(page.locator("[data-live]")).to_be_visible()
     charlie.heard.clear()
     page = live(charlie, "/portal/payments")
