@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    CDPSession,
+    Page,
+    Playwright,
+    sync_playwright,
+)
 
 from tests.support.parts import MissingPart
 from tests.support.servers import find_program
@@ -72,6 +79,23 @@ def find_chromium() -> str:
     return found
 
 
+_running: list[Playwright] = []
+
+
+@contextmanager
+def _driver() -> Iterator[Playwright]:
+    """Playwright itself: a thread has one, so a second browser shares that of the first."""
+    if _running:
+        yield _running[0]
+        return
+    with sync_playwright() as playwright:
+        _running.append(playwright)
+        try:
+            yield playwright
+        finally:
+            _running.clear()
+
+
 @contextmanager
 def running_chromium(*more_flags: str) -> Iterator[Browser]:
     """A running browser, ended at the end. Raises MissingPart.
@@ -80,7 +104,7 @@ def running_chromium(*more_flags: str) -> Iterator[Browser]:
     asyncio.run() has to be called from another thread meanwhile.
     """
     program = find_chromium()
-    with sync_playwright() as playwright:
+    with _driver() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=[*FLAGS, *more_flags])
         try:
             yield browser
