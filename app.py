@@ -19,6 +19,7 @@ if __name__ == "__main__":
     async_mode.patch(async_mode.chosen())
 
 import hmac
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -219,10 +220,10 @@ def _say_where(settings: Settings) -> None:
             ("Bank app", f"{settings.bank_url}/"),
             *lines,
         ]
-    click.echo(f"Balcão is open ({settings.async_mode}, {settings.app_env}). Ctrl-C closes it.")
-    for name, url in lines:
-        click.echo(f"  {name:<10} {url}")
-    sys.stdout.flush()
+    _say(
+        f"Balcão is open ({settings.async_mode}, {settings.app_env}). Ctrl-C closes it.",
+        *(f"  {name:<10} {url}" for name, url in lines),
+    )
 
 
 def _say_whom_it_lacks(app: Flask) -> None:
@@ -230,14 +231,22 @@ def _say_whom_it_lacks(app: Flask) -> None:
     with app.app_context(), reading() as work:
         somebody = work.accounts.any_exists()
     if not somebody:
-        click.echo("  No account yet: flask --app app accounts create LOGIN --role merchant")
+        _say("  No account yet: flask --app app accounts create LOGIN --role merchant")
+
+
+def _say(*lines: str) -> None:
+    """Write to standard output; a full disk below it, or nobody who reads it, stops no service."""
+    with suppress(OSError):
+        for line in lines:
+            click.echo(line)
         sys.stdout.flush()
 
 
 def _leave(status: int) -> Any:
     """End the process; sockets that clients keep open must not hold it."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
     os._exit(status)
 
 
