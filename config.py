@@ -16,6 +16,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
+from flask import current_app
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from core import pix_key, secret_files, signatures
@@ -278,3 +279,9 @@ def _sentence(error: ValidationError) -> str:
         reason = re.sub(r"^(Value error, |Input )", "", problem["msg"])
         parts.append(f"{name} {reason}")
     return f"{'; '.join(parts)}."
+
+
+def current_settings() -> Settings:
+    """The settings of the app at work."""
+    found: Settings = current_app.config["BALCAO"]
+    return found

@@ -14,12 +14,12 @@ from datetime import datetime
 from functools import wraps
 from typing import Any
 
-from flask import current_app, g, redirect, request
+from flask import g, redirect, request
 from flask.typing import ResponseReturnValue
 
 from accounts import keys, tokens
 from accounts.local_paths import login_path
-from config import Settings
+from config import current_settings
 from core.errors import CsrfFailed, Forbidden, NotFound, Unauthorized
 from db_models import Account
 from db_models.account import ADMIN, MERCHANT, PAYER
@@ -78,7 +78,7 @@ def acting_merchant(work: Work, scope: str = "payments:read") -> Account:
     Without credentials it is the demo merchant, in the development profile alone. Raises
     Unauthorized or Forbidden otherwise; wrong credentials are refused in every profile.
     """
-    if has_credentials() or not _settings().is_development:
+    if has_credentials() or not current_settings().is_development:
         return signed_in_merchant(work, scope)
     demo = work.recent.get(DEMO_LOGIN, lambda: work.accounts.find_by_login(DEMO_LOGIN))
     if demo is None:
@@ -149,7 +149,7 @@ def development_only(view: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
-        if not _settings().is_development:
+        if not current_settings().is_development:
             raise NotFound
         return view(*args, **kwargs)
 
@@ -214,8 +214,3 @@ def _in_role(account: Account, role: str) -> Account:
     if account.role != role:
         raise Forbidden(f"This is for a {role}; the account is a {account.role}.")
     return account
-
-
-def _settings() -> Settings:
-    found: Settings = current_app.config["BALCAO"]
-    return found

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hmac
 import secrets
 
-from flask import Response, current_app, g, request
+from flask import Response, g, request
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from accounts import tokens
-from config import Settings
+from config import current_settings
 from core.errors import CsrfFailed, Unauthorized
 
 FORM_COOKIE = "form"
@@ -65,7 +65,7 @@ def keep_form_cookie(response: Response) -> Response:
             FORM_COOKIE,
             nonce,
             max_age=FORM_SECONDS,
-            secure=_settings().public_url.startswith("https://"),
+            secure=current_settings().public_url.startswith("https://"),
             httponly=True,
             samesite="Lax",
         )
@@ -73,9 +73,4 @@ def keep_form_cookie(response: Response) -> Response:
 
 
 def _serializer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(_settings().secret_key, salt="balcao form")
-
-
-def _settings() -> Settings:
-    found: Settings = current_app.config["BALCAO"]
-    return found
+    return URLSafeTimedSerializer(current_settings().secret_key, salt="balcao form")

@@ -11,14 +11,12 @@ import hmac
 import secrets
 from typing import Any
 
-from flask import current_app
-
 from accounts import service
 from accounts.idempotency import differing_fields, request_key
 from accounts.keys import is_live, key_hash, new_api_key
 from accounts.presenter import key_object
 from accounts.schemas import NewKey
-from config import Settings
+from config import current_settings
 from core.errors import Conflict
 from db_models import Account, IdempotentRequest
 from repository.database import Work
@@ -71,7 +69,7 @@ def _fresh(account: Account | None = None, nonce: str | None = None) -> str:
     """A key: random, or the one of this account and nonce."""
     if account is None or nonce is None:
         return new_api_key(live=is_live())
-    settings: Settings = current_app.config["BALCAO"]
+    settings = current_settings()
     secret = hmac.digest(settings.secret_key.encode(), b"balcao api keys", "sha256")
     drawn = hmac.digest(secret, f"{account.public_id} {nonce}".encode(), "sha256")
     return new_api_key(base64.urlsafe_b64encode(drawn).rstrip(b"=").decode(), live=is_live())

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import secrets
 from datetime import datetime
-from typing import cast
 
 from flask import current_app
 
-from config import Settings
+from config import current_settings
 from repository.accounts import KEY_USE_GRAIN
 from repository.database import Work, in_unit_of_work
 
@@ -48,7 +47,7 @@ def shown_prefix(key: str) -> str:
 
 def is_live() -> bool:
     """Whether keys made here are live ones: in production."""
-    return not cast("Settings", current_app.config["BALCAO"]).is_development
+    return not current_settings().is_development
 
 
 def is_for_this_profile(key: str) -> bool:

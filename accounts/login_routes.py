@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from flask import (
     Response,
-    current_app,
     g,
     jsonify,
     make_response,
@@ -23,7 +22,7 @@ from accounts.local_paths import NEXT_CHARACTERS_MAX, after_sign_in
 from accounts.people_routes import require_open_sign_up, sign_ups_limit
 from accounts.presenter import token_object, user_object
 from accounts.schemas import Message, NewUser, SignInAnswer, SignInBody
-from config import Settings
+from config import current_settings
 from core.errors import (
     BalcaoError,
     FieldError,
@@ -181,7 +180,7 @@ def _login_page(wished: str, login: str, error: BalcaoError | None = None) -> Ba
         said=None if error is None else _said(error),
         account=here,
         home="/" if here is None else _home(wished, here),
-        sign_up_is_open=_settings().sign_up == "open",
+        sign_up_is_open=current_settings().sign_up == "open",
         demo=_demo(),
         form_token=forms.stranger_token(),
     )
@@ -240,9 +239,4 @@ def _account_here() -> Account | None:
 
 def _demo() -> tuple[str, Literal["instance/demo_password"]] | None:
     """Where the demo merchant's password is, in development."""
-    return ("demo", "instance/demo_password") if _settings().is_development else None
-
-
-def _settings() -> Settings:
-    found: Settings = current_app.config["BALCAO"]
-    return found
+    return ("demo", "instance/demo_password") if current_settings().is_development else None

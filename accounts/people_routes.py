@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from flask import Response, current_app, jsonify
+from flask import Response, jsonify
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,7 +21,7 @@ from accounts.schemas import (
     UserObject,
 )
 from accounts.sign_up_answers import answer_of
-from config import Settings
+from config import current_settings
 from core.errors import FieldError, Forbidden, InvalidRequest
 from repository.database import reading
 from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, also, declare, problems, takes
@@ -64,13 +64,13 @@ declare(bp, NewUser, TokenForm)
 
 def sign_ups_limit() -> str:
     """How many accounts one address may make in an hour."""
-    settings: Settings = current_app.config["BALCAO"]
+    settings = current_settings()
     return f"{settings.sign_ups_per_address_max} per hour"
 
 
 def require_open_sign_up() -> None:
     """Raise Forbidden where the operator alone makes accounts."""
-    settings: Settings = current_app.config["BALCAO"]
+    settings = current_settings()
     if settings.sign_up == "closed":
         raise Forbidden("Signing up is closed here: the operator makes accounts.")
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from flask import current_app, request
+from flask import request
 
 from accounts import audit, passwords, throttle, tokens
-from config import Settings
+from config import current_settings
 from core.errors import Unauthorized
 from core.ids import new_public_id
 from db_models import Account, SignIn
@@ -76,7 +76,7 @@ def checked(login: str, password: str) -> Account | None:
 
 def open_for(work: Work, account: Account, channel: Channel) -> Opened:
     """Open a sign-in without asking for a password: right after a sign-up."""
-    left = timedelta(seconds=_settings().refresh_token_seconds)
+    left = timedelta(seconds=current_settings().refresh_token_seconds)
     sign_in_id, refresh_id = new_public_id(), new_public_id()
     work.sign_ins.insert(
         {
@@ -178,8 +178,3 @@ def _is_second_tab(row: SignIn, spent: str, now: datetime) -> bool:
 
 def _user_agent() -> str:
     return (request.user_agent.string or "").encode("ascii", "replace").decode()[:_USER_AGENT_MAX]
-
-
-def _settings() -> Settings:
-    found: Settings = current_app.config["BALCAO"]
-    return found

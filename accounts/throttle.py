@@ -18,11 +18,11 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Response, current_app, request
+from flask import Response, request
 from itsdangerous import BadData, URLSafeTimedSerializer
 from limits import RateLimitItem
 
-from config import Settings
+from config import current_settings
 from core.errors import TooManyRequests
 from web.limits import Limits, client_network, limits, named, per_seconds
 
@@ -57,7 +57,7 @@ class Attempt:
 
 def admit(login: str) -> Attempt:
     """Let a try of this login's password through, or raise TooManyRequests with the wait."""
-    settings, counts = _settings(), limits()
+    settings, counts = current_settings(), limits()
     window = settings.sign_in_window_seconds
     usual = per_seconds(settings.sign_in_tries_max, window)
     name = _tag(login)
@@ -90,7 +90,7 @@ def remember_device(response: Response, login: str) -> None:
         DEVICE_COOKIE,
         _serializer().dumps([*kept, (_tag(login), secrets.token_hex(8))]),
         max_age=DEVICE_SECONDS,
-        secure=_settings().public_url.startswith("https://"),
+        secure=current_settings().public_url.startswith("https://"),
         httponly=True,
         samesite="Lax",
     )
@@ -109,14 +109,9 @@ def _devices() -> dict[str, str]:
 
 
 def _serializer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(_settings().secret_key, salt="balcao device")
+    return URLSafeTimedSerializer(current_settings().secret_key, salt="balcao device")
 
 
 def _tag(login: str) -> str:
     """Stands for a login in keys and cookies, where its letters might mean something else."""
     return hashlib.sha256(login.encode()).hexdigest()[:24]
-
-
-def _settings() -> Settings:
-    found: Settings = current_app.config["BALCAO"]
-    return found

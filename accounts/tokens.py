@@ -24,7 +24,7 @@ from flask_jwt_extended import (
 )
 from flask_jwt_extended.exceptions import CSRFError, JWTExtendedException
 
-from config import Settings
+from config import Settings, current_settings
 from core.errors import CsrfFailed, Unauthorized
 from db_models import Account
 
@@ -95,7 +95,7 @@ def issue(account: Account, sign_in_id: str, refresh_id: str, left: timedelta) -
     The CSRF token is the same over the whole sign-in, so that a page that stood open while the
     tokens changed can still be sent.
     """
-    settings = cast("Settings", current_app.config["BALCAO"])
+    settings = current_settings()
     key = current_app.extensions["balcao_csrf_key"]
     csrf = hmac.digest(key, sign_in_id.encode(), "sha256").hex()[:32]
     claims = {"sid": sign_in_id, "csrf": csrf}

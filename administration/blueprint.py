@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
-from flask import Blueprint, current_app, render_template
+from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
 from accounts.access import acting_admin
-from config import Settings
+from config import current_settings
 from dashboard import zones
 from dashboard.blueprint import kept
 from db_models import Account
@@ -32,13 +32,8 @@ def page(
         admin=admin,
         section=section,
         zone=zones.viewer_zone().key,
-        is_development=options().is_development,
+        is_development=current_settings().is_development,
         **kept(),
         **values,
     )
     return html, status
-
-
-def options() -> Settings:
-    """The present app's settings."""
-    return cast("Settings", current_app.config["BALCAO"])

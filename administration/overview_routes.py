@@ -8,8 +8,9 @@ from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
 from accounts.access import page_guard
-from administration.blueprint import admin_and_queries, bp, options, page
+from administration.blueprint import admin_and_queries, bp, page
 from administration.overview import checks, overview, reached
+from config import current_settings
 from dashboard import timeline
 from dashboard.blueprint import kept
 from repository.administration import COUNT_MAX
@@ -22,10 +23,10 @@ from web.pages import spoken as _
 def home() -> ResponseReturnValue:
     """The overview; `?fragment=overview` is the part with the figures alone."""
     # Redis may be away and be waited for: no connection to the database is held meanwhile.
-    health, limits_reached = checks(options()), reached()
+    health, limits_reached = checks(current_settings()), reached()
     with reading() as work:
         admin, queries = admin_and_queries(work)
-        found = overview(work, queries, options(), health, limits_reached)
+        found = overview(work, queries, current_settings(), health, limits_reached)
     values: dict[str, Any] = {"now": found, "count_max": COUNT_MAX, "reason_of": reason_of}
     if request.args.get("fragment") == "overview":
         return render_template("admin/_overview.html", **values, **kept())

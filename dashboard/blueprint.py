@@ -8,12 +8,11 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from accounts.access import signed_in_merchant
-from config import Settings
+from config import current_settings
 from core import ids
 from core.errors import PaymentNotFound
 from dashboard import zones
 from db_models import Account, Payment
-from payments.routes import settings
 from repository.dashboard import Dashboard
 from repository.database import Work, reading
 from repository.signals import UNSEEN_MAX
@@ -54,7 +53,7 @@ def page(
             section=section,
             zone=zones.viewer_zone().key,
             socket_client=SCRIPT,
-            is_development=options().is_development,
+            is_development=current_settings().is_development,
             badges={"signals": f"{UNSEEN_MAX - 1}+" if unseen >= UNSEEN_MAX else unseen},
             **kept(),
             **values,
@@ -67,11 +66,6 @@ def kept() -> dict[str, Any]:
     """The same for templates: as fields for `url_for`, and as the end of an address."""
     lang = kept_language()
     return {"lang": lang, "kept": f"?lang={lang['lang']}" if lang else ""}
-
-
-def options() -> Settings:
-    """The present app's settings."""
-    return settings()
 
 
 def kept_language() -> dict[str, Any]:

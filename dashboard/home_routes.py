@@ -6,8 +6,9 @@ from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
 from accounts.access import page_guard
+from config import current_settings
 from dashboard import zones
-from dashboard.blueprint import bp, merchant_and_dashboard, options, page
+from dashboard.blueprint import bp, merchant_and_dashboard, page
 from dashboard.figures import MEDIAN_OF_MAX, figures
 from dashboard.rows import row_of
 from repository.dashboard import Narrowed
@@ -37,5 +38,5 @@ def home() -> ResponseReturnValue:
         rows=rows,
         rows_max=NEWEST,
         has_more=newest.next is not None,
-        public_url=options().public_url,
+        public_url=current_settings().public_url,
     )

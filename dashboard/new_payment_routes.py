@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import re
 import secrets
-from datetime import timedelta
-from itertools import count
-from typing import Any
+from datetime import datetime
 
 from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from accounts.access import development_only, page_guard, signed_in_merchant
+from config import current_settings
 from core.errors import OrderAlreadyHasPayment
 from core.money import plain
-from dashboard.blueprint import bp, kept_language, merchant_and_dashboard, options, page
+from dashboard.blueprint import bp, kept_language, merchant_and_dashboard, page
 from dashboard.forms import Form
-from payments import service
-from payments.idempotency import Keyed, Replay
+from db_models import Payment
+from payments.idempotency import Keyed
+from payments.opening import Opened, open_payment
 from payments.schemas import EXPIRES_IN_MAX, NewPayment
-from repository.database import Work, in_unit_of_work, reading
+from repository.database import reading
 from web.pages import spoken as _
 
 TEST_CENTAVOS = 100
@@ -59,7 +59,7 @@ def _form(form: Form, status: int = 200, taken_order: str | None = None) -> Resp
         lifetimes=lifetimes(),
         form_key=secrets.token_urlsafe(24),
         taken_order=taken_order,
-        ttl=options().payment_ttl_seconds,
+        ttl=current_settings().payment_ttl_seconds,
     )
 
 
@@ -110,25 +110,11 @@ def test_payment() -> ResponseReturnValue:
 def _create(asked: NewPayment, key: str | None) -> str:
     """The txid of the new payment, or of the one that the same form made before."""
     keyed = Keyed(key, "create in portal", asked.model_dump(mode="json"))
-    tries = count()
+    opened = open_payment(
+        asked, keyed, lambda work: signed_in_merchant(work, "payments:write"), _as_page
+    )
+    return str(opened.answer["id"])
 
-    def create(work: Work) -> str:
-        merchant = signed_in_merchant(work, "payments:write")
-        if next(tries) > 0:  # a unique index said no: find out which, with fresh eyes
-            replay = keyed.find(work, merchant.id)
-            if isinstance(replay, Replay):
-                return str(replay.answer["id"])
-            if asked.order_id is not None:
-                service.explain_live_order(work, merchant, asked.order_id)
-        made = service.create(
-            work,
-            merchant,
-            asked,
-            ttl=timedelta(seconds=options().payment_ttl_seconds),
-            location_base=options().location_base,
-        )
-        answer: dict[str, Any] = {"id": made.txid}
-        keyed.keep(work, merchant.id, f"/portal/payments/{made.txid}", answer)
-        return str(made.txid)
 
-    return in_unit_of_work(create)
+def _as_page(payment: Payment, _now: datetime) -> Opened:
+    return Opened(f"/portal/payments/{payment.txid}", {"id": payment.txid})

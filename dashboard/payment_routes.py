@@ -13,13 +13,13 @@ from flask.typing import ResponseReturnValue
 
 from accounts import audit
 from accounts.access import page_guard, signed_in_merchant
+from config import current_settings
 from core.errors import Conflict
 from dashboard.blueprint import (
     bp,
     kept,
     kept_language,
     merchant_and_dashboard,
-    options,
     own_payment,
     page,
 )
@@ -81,7 +81,7 @@ def _drawn(
         "done": done if done in DONE else None,
         "problem": problem,
         "form": form or Form({}),
-        "pay_url": _pay_url(facts) if options().is_development else None,
+        "pay_url": _pay_url(facts) if current_settings().is_development else None,
         "refund_key": secrets.token_hex(16),
     }
     if is_fragment:
@@ -121,7 +121,7 @@ def _facts(work: Work, payment_id: str) -> tuple[Account, Facts]:
         else 0,
         may_cancel=status is PaymentStatus.PENDING,
         may_renew=status is PaymentStatus.EXPIRED,
-        page_url=f"{options().public_url}/payments/pix/{found.txid}",
+        page_url=f"{current_settings().public_url}/payments/pix/{found.txid}",
         qr_svg_url=f"{base}/qr_code/{QR_PREFIX}{found.txid}.svg",
     )
 
@@ -161,8 +161,8 @@ def renew(payment_id: str) -> ResponseReturnValue:
         fresh = service.renew(
             work,
             old,
-            ttl=timedelta(seconds=options().payment_ttl_seconds),
-            location_base=options().location_base,
+            ttl=timedelta(seconds=current_settings().payment_ttl_seconds),
+            location_base=current_settings().location_base,
         )
         audit.record(work, merchant, "payment.renewed", old.txid, {"by": fresh.txid})
         return str(fresh.txid)

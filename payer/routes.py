@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from accounts import audit
 from accounts.access import acting_payer, development_only, page_guard
-from config import Settings
+from config import current_settings
 from core import ids
 from core.errors import (
     BalcaoError,
@@ -123,11 +123,6 @@ class PaidAnswer(BaseModel):
 
 
 declare(bp, PayBody, WalletBody)
-
-
-def _settings() -> Settings:
-    found: Settings = current_app.config["BALCAO"]
-    return found
 
 
 def _well_formed(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -270,7 +265,7 @@ def open_wallet() -> BaseResponse:
             "payer/opened.html",
             opened=opened,
             bank_login=opened.wallet.handle,
-            bank_url=_settings().bank_url,
+            bank_url=current_settings().bank_url,
             next_url=f"{request.script_root}/pay{f'/{code}' if ids.is_txid(code) else ''}{_lang()}",
         )
         return Response(page, mimetype="text/html")
@@ -289,7 +284,7 @@ def wallet_object(wallet: Wallet) -> dict[str, Any]:
         "limit_centavos": wallet.limit_centavos,
         "pins_left": wallet.pins_left,
         "bank_login": wallet.handle,
-        "bank_url": _settings().bank_url,
+        "bank_url": current_settings().bank_url,
     }
 
 
@@ -355,7 +350,7 @@ def _drawn(
         status=status,
         is_payable=status is PaymentStatus.PENDING,
         problem=None if error is None else error.code,
-        bank_url=_settings().bank_url,
+        bank_url=current_settings().bank_url,
         lang=_lang(),
     )
     return Response(page, mimetype="text/html")

@@ -22,10 +22,9 @@ from urllib.parse import urlencode
 
 import structlog
 import urllib3
-from flask import current_app
 from pydantic import ValidationError
 
-from config import Settings
+from config import current_settings
 from core import signatures
 from core.clock import rfc3339
 from core.errors import BalcaoError, NotificationConflict
@@ -142,7 +141,7 @@ def ask_about(txid: str) -> bool:
     At most once in 5 s per payment and process. Gives whether the bank was asked and answered; a
     bank that is away changes nothing and raises nothing.
     """
-    settings: Settings = current_app.config["BALCAO"]
+    settings = current_settings()
     if not settings.asks_bank or not may_ask(txid):
         return False
     try:
@@ -241,7 +240,7 @@ def _get(path: str) -> Mapping[str, Any]:
 
 
 def _exchanged(path: str, body: Mapping[str, Any] | None) -> Answer:
-    settings: Settings = current_app.config["BALCAO"]
+    settings = current_settings()
     message_id = f"{'lookup' if body is None else 'order'}_{secrets.token_hex(12)}"
     raw = None if body is None else json.dumps(body).encode()
     # A GET has no body: what is signed is the question itself, so that it fits no other path.

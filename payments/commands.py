@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import click
-from flask import Flask, current_app
+from flask import Flask
 from flask.cli import AppGroup, with_appcontext
 
 from accounts.access import DEMO_LOGIN
 from accounts.demo import ensure_demo_merchant
-from config import Settings
+from config import Settings, current_settings
 from db_models import Payment
 from payments import service
 from payments.location import key_ring
@@ -51,7 +51,7 @@ def sweep() -> None:
 @with_appcontext
 def seed() -> None:
     """Give the demo merchant a few payments to look at; for development."""
-    settings: Settings = current_app.config["BALCAO"]
+    settings = current_settings()
     if not settings.is_development:
         raise click.ClickException("Demo data belongs into a development profile.")
     ensure_demo_merchant(settings)

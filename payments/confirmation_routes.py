@@ -8,10 +8,11 @@ from flask_openapi.models import RequestBody
 from pydantic import ValidationError
 from werkzeug.wrappers import Response as BaseResponse
 
+from config import current_settings
 from core import signatures
 from core.errors import BadSignature, FieldError, InvalidRequest
 from payments import service
-from payments.routes import presenter, settings
+from payments.routes import presenter
 from payments.schemas import Confirmation, ConfirmationAnswer, is_end_to_end_id
 from payments.service import CLOCK_SKEW, Outcome
 from repository.database import in_unit_of_work, now
@@ -40,7 +41,8 @@ SIGNED: list[dict[str, list[str]]] = [{"bankSignature": []}]
 )
 def confirm_payment() -> BaseResponse:
     """Check the signature over the bytes as they came, then settle or refuse, and keep either."""
-    signed = signatures.verify(settings().bank_secrets, request.headers, request.get_data(), now())
+    secrets = current_settings().bank_secrets
+    signed = signatures.verify(secrets, request.headers, request.get_data(), now())
     told = _parsed(signed)
     outcome: Outcome = in_unit_of_work(lambda work: service.confirm(work, told, signed))
     payment = outcome.accepted_or_raise()

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from flask import request
+from pydantic import BaseModel
 
 from core.errors import FieldError, IdempotencyConflict, InvalidRequest
 from repository.database import Work, in_unit_of_work, now
@@ -74,6 +75,13 @@ class Keyed:
                 [FieldError(name, "differs from the first request") for name in differing],
             )
         return Replay(kept.status, kept.location, kept.answer)
+
+
+def keyed_by_request(operation: str, body: BaseModel) -> Keyed:
+    """The request under its Idempotency-Key. Raises InvalidRequest for a key that is none."""
+    key = key_of_request()
+    # The body is kept for comparison alone: without a key nothing is.
+    return Keyed(key, operation, {} if key is None else body.model_dump(mode="json"))
 
 
 def key_of_request() -> str | None:

@@ -9,6 +9,7 @@ from flask import Response, jsonify, redirect, render_template, request
 from flask_openapi import APIBlueprint, Tag
 from werkzeug.wrappers import Response as BaseResponse
 
+from config import current_settings
 from core import ids
 from core.clock import rfc3339
 from core.errors import PaymentNotFound
@@ -16,7 +17,7 @@ from core.money import json_number
 from db_models import Payment, PaymentStatus, Refund, RefundStatus
 from payments import bank_client, pages, traces
 from payments.presenter import Presenter, receipt_refund
-from payments.routes import PaymentPath, presenter, settings
+from payments.routes import PaymentPath, presenter
 from payments.schemas import PaymentAnswer, ReceiptAnswer, StatusAnswer
 from repository.database import Work, reading
 from web.api_docs import declare, html_page, problems, reference
@@ -61,7 +62,7 @@ def payment_page(path: PaymentPath) -> BaseResponse:
         payment=pages.payment_view(payment, moment, paid_elsewhere=elsewhere),
         merchant=pages.merchant_view(payment.merchant),
         checked="checked" in request.args,
-        test_strip=pages.test_strip(settings(), payment, moment),
+        test_strip=pages.test_strip(current_settings(), payment, moment),
         now=moment,
         refresh_seconds=pages.REFRESH_SECONDS,
     )

@@ -12,6 +12,7 @@ from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 from werkzeug.wrappers import Response as BaseResponse
 
+from config import current_settings
 from core import br_code, ids
 from core.br_code import BrCodeError
 from core.errors import FieldError, Gone, InvalidMoney, InvalidRequest, NotFound, PaymentNotFound
@@ -21,7 +22,7 @@ from payments import location
 from payments.lifecycle import status_at
 from payments.presenter import QR_PREFIX
 from payments.qr_image import qr_png, qr_svg
-from payments.routes import PaymentPath, presenter, settings
+from payments.routes import PaymentPath, presenter
 from payments.schemas import MONEY_TEXT
 from repository.database import now, reading
 from web.api_docs import picture, problems
@@ -186,7 +187,7 @@ def payload(path: TokenPath) -> BaseResponse:
     status = status_at(payment, moment)
     if status is not PaymentStatus.PENDING:
         raise Gone(f"The payment of this location is {status}.")
-    body = location.signed_payload(payment, moment, settings().public_url)
+    body = location.signed_payload(payment, moment, current_settings().public_url)
     response = Response(body, content_type="application/jose")
     response.headers["Cache-Control"] = "no-store"
     return response

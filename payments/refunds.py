@@ -19,9 +19,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from flask import current_app
 
-from config import Settings
+from config import current_settings
 from core import ids
 from core.clock import parse_rfc3339
 from core.errors import (
@@ -131,7 +130,7 @@ def _check_same(known: Refund, asked: NewRefund) -> None:
 
 
 def _check_refundable(work: Work, payment: Payment) -> None:
-    settings: Settings = current_app.config["BALCAO"]
+    settings = current_settings()
     if payment.status != PaymentStatus.CONFIRMED:
         status = status_at(payment, work.now)
         raise NotRefundable(f"Only a confirmed payment can be refunded; this one is {status}.")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from itertools import count
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from flask import Response, current_app, jsonify, make_response, redirect, request
@@ -12,12 +11,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounts.access import acting_merchant, development_only
-from config import Settings
+from config import current_settings
 from core import ids
 from core.errors import InvalidCursor, PaymentNotFound
 from db_models import Payment
 from payments import service
-from payments.idempotency import Keyed, Replay, key_of_request
+from payments.idempotency import Keyed, key_of_request, keyed_by_request
+from payments.opening import Opened, keep, open_payment
 from payments.presenter import Presenter, receipt_object
 from payments.schemas import (
     Instant,
@@ -30,7 +30,7 @@ from payments.schemas import (
 from repository.database import Work, in_unit_of_work, reading
 from repository.payments import Filters
 from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, also, declare, problems
-from web.bodies import Complete, check_storable
+from web.bodies import check_storable
 
 bp = APIBlueprint("payments", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Payments")])
 declare(bp, NewPayment)
@@ -81,12 +81,6 @@ class ReceiptQuery(PageQuery):
     verdict: Literal["accepted", "refused"] | None = None
 
 
-def settings() -> Settings:
-    """The present app's settings."""
-    found: Settings = current_app.config["BALCAO"]
-    return found
-
-
 def presenter() -> Presenter:
     """The present app's presenter."""
     found: Presenter = current_app.extensions["balcao_presenter"]
@@ -102,29 +96,15 @@ def presenter() -> Presenter:
 )
 def create_payment(body: NewPayment) -> BaseResponse:
     """Create a payment with its BR Code. Safe to repeat under an Idempotency-Key."""
-    key = key_of_request()
-    asked = {} if key is None else body.model_dump(mode="json")  # kept for comparison alone
-    keyed = Keyed(key, "create payment", asked)
-    tries = count()
-
-    def create(work: Work) -> Replay | dict[str, Any]:
-        merchant = acting_merchant(work, "payments:write")
-        if next(tries) > 0:  # a unique index said no: find out which, with fresh eyes
-            replay = keyed.find(work, merchant.id)
-            if replay is not None:
-                return replay
-            if body.order_id is not None:
-                service.explain_live_order(work, merchant, body.order_id)
-        payment = service.create(
-            work,
-            merchant,
+    keyed = keyed_by_request("create payment", body)
+    return _created(
+        open_payment(
             body,
-            ttl=timedelta(seconds=settings().payment_ttl_seconds),
-            location_base=settings().location_base,
+            keyed,
+            lambda work: acting_merchant(work, "payments:write"),
+            lambda payment, now: _told("The payment has been created.", payment, now),
         )
-        return _kept(keyed, work, payment, "The payment has been created.")
-
-    return _created(in_unit_of_work(create))
+    )
 
 
 @bp.post(
@@ -141,44 +121,33 @@ def renew_payment(path: PaymentPath) -> BaseResponse:
     """A new payment for the same order and amount; whoever has the link may ask."""
     keyed = Keyed(key_of_request(), f"renew {path.payment_id}", {})
 
-    def renew(work: Work) -> Replay | dict[str, Any]:
+    def renew(work: Work) -> Opened:
         old = work.payments.by_txid(_known(path))
         # Before the rules: the renewal may have been paid since, and its first answer still holds.
-        replay = keyed.find(work, old.merchant_id)
-        if replay is not None:
-            return replay
+        opened = Opened.before(keyed, work, old.merchant_id)
+        if opened is not None:
+            return opened
         payment = service.renew(
             work,
             old,
-            ttl=timedelta(seconds=settings().payment_ttl_seconds),
-            location_base=settings().location_base,
+            ttl=timedelta(seconds=current_settings().payment_ttl_seconds),
+            location_base=current_settings().location_base,
         )
-        return _kept(keyed, work, payment, "The payment has been renewed.")
+        return keep(keyed, work, payment, _told("The payment has been renewed.", payment, work.now))
 
     return _created(in_unit_of_work(renew))
 
 
-def _kept(keyed: Keyed, work: Work, payment: Payment, message: str) -> dict[str, Any]:
-    answer = {"message": message, "payment": presenter().payment(payment, work.now)}
-    keyed.keep(work, payment.merchant_id, presenter().page_url(payment.txid), answer)
-    return answer
+def _told(message: str, payment: Payment, now: datetime) -> Opened:
+    answer = {"message": message, "payment": presenter().payment(payment, now)}
+    return Opened(presenter().page_url(payment.txid), answer)
 
 
-def _created(result: Replay | dict[str, Any]) -> BaseResponse:
-    answer = result.answer if isinstance(result, Replay) else result
-    location = answer["payment"]["payment_url"]
-    if _is_form():
-        return redirect(
-            f"{request.script_root}/payments/pix/{answer['payment']['id']}{_lang()}", 303
-        )
-    headers = [
-        ("Content-Type", "application/json"),
-        ("Location", location),
-        ("Cache-Control", "no-store"),
-    ]
-    if isinstance(result, Replay):
-        headers.append(("Idempotent-Replayed", "true"))
-    return Complete(current_app.json.dumps(answer) + "\n", 201, headers)
+def _created(opened: Opened) -> BaseResponse:
+    if not _is_form():
+        return opened.response()
+    page = f"{request.script_root}/payments/pix/{opened.answer['payment']['id']}"
+    return redirect(f"{page}{_lang()}", 303)
 
 
 @bp.get(

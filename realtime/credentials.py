@@ -10,9 +10,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
-from flask import Flask, current_app, request
+from flask import Flask, request
 
 from accounts.access import Caller, caller_by_token, current_caller
+from config import current_settings
 from core.errors import BalcaoError, Forbidden
 from db_models.account import MERCHANT
 from repository.credentials import Credentials
@@ -43,7 +44,7 @@ def watching_merchant(work: Work, token: str | None = None) -> Caller:
 
 def _is_from_our_own_page() -> bool:
     origin = request.headers.get("Origin")  # a browser always says; a program need not
-    public = urlsplit(current_app.config["BALCAO"].public_url)
+    public = urlsplit(current_settings().public_url)
     own = (request.host_url.rstrip("/"), f"{public.scheme}://{public.netloc}")
     return origin is None or origin in own
 

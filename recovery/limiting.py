@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from config import current_settings
 from core.errors import TooManyRequests
-from payments.routes import settings
 from web.limits import client_network, limits, named, per_seconds
 
 TRIES = named("recovery-tries")
@@ -18,9 +18,9 @@ _MINUTE = 60
 def admit(*, with_picture: bool = False) -> None:
     """Count a try of the address that asks. Raises TooManyRequests."""
     address = client_network()
-    _take(TRIES, settings().recovery_tries_per_minute, address)
+    _take(TRIES, current_settings().recovery_tries_per_minute, address)
     if with_picture:
-        _take(PICTURES, settings().recovery_pictures_per_minute, address)
+        _take(PICTURES, current_settings().recovery_pictures_per_minute, address)
 
 
 def admit_for(txid: str) -> None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import BinaryIO
 
+from config import current_settings
 from core.errors import FieldError, InvalidRequest, NoCodeInPicture, NotOurCode, PaymentNotFound
 from db_models import PaymentStatus
 from payments.lifecycle import status_at
-from payments.routes import settings
 from recovery import limiting, sentences
 from recovery.finding import find
 from recovery.reading import Kind, Reading, is_ours, read_picture, read_text, read_texts
@@ -30,7 +30,7 @@ class Answer:
 
 def of_text(text: str) -> tuple[Reading, ...]:
     """What a typed or pasted text says. Raises InvalidRequest for one that is none."""
-    read = read_text(text, location_base=settings().location_base)
+    read = read_text(text, location_base=current_settings().location_base)
     if read.kind is Kind.EMPTY:
         raise InvalidRequest([FieldError("qr_data", "must not be empty")])
     return (read,)
@@ -38,12 +38,12 @@ def of_text(text: str) -> tuple[Reading, ...]:
 
 def of_texts(texts: Sequence[str]) -> tuple[Reading, ...]:
     """What several texts of one picture say, what may be ours first."""
-    return read_texts(texts, location_base=settings().location_base)
+    return read_texts(texts, location_base=current_settings().location_base)
 
 
 def of_picture(picture: BinaryIO) -> tuple[Reading, ...]:
     """What the codes of a picture say. Raises as `read_picture` does, and NoCodeInPicture."""
-    base = settings().location_base
+    base = current_settings().location_base
     found = read_picture(picture, is_ours=partial(is_ours, location_base=base))
     if not found.texts:
         raise NoCodeInPicture(sentences.no_code().body)

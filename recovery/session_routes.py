@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from datetime import timedelta
-from itertools import count
+from datetime import datetime
 from typing import Any, BinaryIO, cast
 
-from flask import Response, current_app, jsonify
+from flask import Response, jsonify
 from flask_openapi import APIBlueprint
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounts import audit
 from accounts.access import acting_admin, acting_merchant
+from config import current_settings
 from core import ids
 from core.errors import FieldError, InvalidCursor, InvalidRequest, PaymentNotFound
-from payments import service
-from payments.idempotency import Keyed, Replay, key_of_request
-from payments.routes import presenter, settings
+from db_models import Payment
+from payments.idempotency import keyed_by_request
+from payments.opening import Opened, open_payment
+from payments.routes import presenter
 from payments.schemas import NewPayment
 from recovery import limiting, proofs
 from recovery.answers import STATUS_WORDS
@@ -37,7 +38,7 @@ from repository.database import Work, in_unit_of_work, now, reading
 from repository.payments import Filters
 from repository.recovery_uploads import RecoveryUploads
 from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, SIGNED_IN, also, declare, problems, takes
-from web.bodies import Complete, body_limit
+from web.bodies import body_limit
 
 bp = APIBlueprint("recovery_sessions", __name__, url_prefix="/api/payment", abp_tags=[TAG])
 declare(bp, NewSession, ProofForm)
@@ -54,47 +55,26 @@ _STATUS_OF = {word: str(status) for status, word in STATUS_WORDS.items()}
 )
 def create_session(body: NewSession) -> BaseResponse:
     """Create a payment with the fields of a session. Safe to repeat under an Idempotency-Key."""
-    key = key_of_request()
-    keyed = Keyed(key, "create session", {} if key is None else body.model_dump(mode="json"))
     asked = NewPayment.model_construct(
         value=body.amount,
         order_id=body.order_id,
         metadata={} if body.customer_id is None else {CUSTOMER: body.customer_id},
     )
-    tries = count()
+    return open_payment(
+        asked,
+        keyed_by_request("create session", body),
+        lambda work: acting_merchant(work, "payments:write"),
+        _as_session,
+    ).response()
 
-    def create(work: Work) -> Replay | dict[str, Any]:
-        merchant = acting_merchant(work, "payments:write")
-        if next(tries) > 0:  # a unique index said no: find out which, with fresh eyes
-            replay = keyed.find(work, merchant.id)
-            if replay is not None:
-                return replay
-            service.explain_live_order(work, merchant, body.order_id)
-        payment = service.create(
-            work,
-            merchant,
-            asked,
-            ttl=timedelta(seconds=settings().payment_ttl_seconds),
-            location_base=settings().location_base,
-        )
-        answer = {
-            "success": True,
-            "message": "The payment session has been created.",
-            **session_object(payment, None, work.now),
-        }
-        keyed.keep(work, merchant.id, presenter().page_url(payment.txid), answer)
-        return answer
 
-    result = in_unit_of_work(create)
-    answer = result.answer if isinstance(result, Replay) else result
-    headers = [
-        ("Content-Type", "application/json"),
-        ("Location", answer["payment_url"]),
-        ("Cache-Control", "no-store"),
-    ]
-    if isinstance(result, Replay):
-        headers.append(("Idempotent-Replayed", "true"))
-    return Complete(current_app.json.dumps(answer) + "\n", 201, headers)
+def _as_session(payment: Payment, now: datetime) -> Opened:
+    answer = {
+        "success": True,
+        "message": "The payment session has been created.",
+        **session_object(payment, None, now),
+    }
+    return Opened(presenter().page_url(payment.txid), answer)
 
 
 @bp.get(
@@ -164,7 +144,7 @@ def cleanup() -> Response:
     """Drop the proofs of sessions that expired or were cancelled, and of those past PROOF_DAYS."""
     with reading() as work:
         acting_admin(work)
-    deleted = proofs.forget_of_expired_sessions() + proofs.forget_old_proofs(settings())
+    deleted = proofs.forget_of_expired_sessions() + proofs.forget_old_proofs(current_settings())
 
     def note(work: Work) -> None:
         audit.record(work, acting_admin(work), "proofs.cleaned", details={"count": deleted})

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from config import current_settings
 from core.clock import rfc3339
 from core.khqr import md5_of
 from core.money import json_number
 from db_models import Payment, RecoveryUpload
 from payments.lifecycle import status_at
-from payments.routes import presenter, settings
+from payments.routes import presenter
 from recovery.answers import STATUS_WORDS, bill_number, completed_at
 from recovery.reading import khqr_text
 
@@ -50,7 +51,7 @@ def session_object(payment: Payment, proof: RecoveryUpload | None, now: datetime
 
 def picture_url(proof: RecoveryUpload) -> str:
     """Where the merchant sees the picture, signed in."""
-    return f"{settings().public_url}/portal/proofs/{proof.public_id}/picture"
+    return f"{current_settings().public_url}/portal/proofs/{proof.public_id}/picture"
 
 
 def proof_object(

@@ -91,7 +91,7 @@ class Payments:
         key: Any = done.inserted_primary_key
         payment = Payment()
         # Past the attributes' setters: what they keep is for a flush, and nothing is left to write.
-        vars(payment).update(_UNSET, **values, id=int(key[0]))
+        payment.__dict__.update(_UNSET, **values, id=int(key[0]))
         return payment
 
     def change(

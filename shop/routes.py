@@ -15,11 +15,11 @@ from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _
 
 from accounts.access import DEMO_LOGIN, development_only
+from config import current_settings
 from core.errors import FieldError, InvalidRequest, NotFound, OrderAlreadyHasPayment
 from core.money import plain
 from db_models import Payment
 from payments import service
-from payments.routes import settings
 from payments.schemas import NewPayment
 from repository.database import Work, in_unit_of_work
 
@@ -134,7 +134,7 @@ def _pay(work: Work, asked: NewPayment, number: str) -> Payment:
     merchant = work.accounts.by_login(DEMO_LOGIN)
     service.explain_live_order(work, merchant, number)
     return service.create(
-        work, merchant, asked, ttl=ORDER_LIFETIME, location_base=settings().location_base
+        work, merchant, asked, ttl=ORDER_LIFETIME, location_base=current_settings().location_base
     )
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
+from config import current_settings
 from core.clock import rfc3339
 from core.money import json_number
 from db_models import Payment, PaymentStatus, Refund
 from payments.lifecycle import remaining_ms, sequence_at, status_at
 from payments.presenter import refund_object
-from payments.routes import presenter, settings
+from payments.routes import presenter
 
 State = Literal["created", "completed", "failed"]
 
@@ -34,7 +35,8 @@ def transaction_object(payment: Payment, now: datetime) -> dict[str, Any]:
     """A transaction as its merchant sees it."""
     status = status_at(payment, now)
     state = state_of(status)
-    public_url = settings().public_url
+    settings = current_settings()
+    public_url = settings.public_url
     page_url = presenter().page_url(payment.txid)
     return {
         "id": payment.txid,
@@ -55,7 +57,7 @@ def transaction_object(payment: Payment, now: datetime) -> dict[str, Any]:
         "pix_code": payment.br_code,
         "payment_url": page_url,
         # Where the simulated bank's payers pay; with a real bank, that is the payer's own app.
-        "pay_url": f"{public_url}/pay/{payment.txid}" if settings().is_development else page_url,
+        "pay_url": f"{public_url}/pay/{payment.txid}" if settings.is_development else page_url,
         "qr_code_url": presenter().qr_url(payment.txid),
         "watch_code": payment.watch_code,
         "watch_url": f"{public_url}/watch/{payment.watch_code}",

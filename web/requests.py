@@ -105,10 +105,11 @@ class FixedHeaders:
 
 def _yield_after_each(app: Flask) -> None:
     """Let others have the hub after each request: one busy keep-alive client would hold it."""
-    from greenlet import getcurrent  # of both hubs
+    from greenlet import getcurrent, greenlet  # of both hubs
 
     # Another greenlet than the last time: the hub ran in between, and everybody had a turn.
-    holder, since = None, time.perf_counter()
+    holder: greenlet | None = None
+    since = time.perf_counter()
 
     @app.after_request
     def yield_to_the_hub(response: Response) -> Response:
