@@ -6,13 +6,11 @@ so that nobody pays twice, that the order was paid.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from core.errors import BalcaoError
-from db_models import Payment, PaymentStatus, Receipt, TraceKind
+from db_models import Payment, PaymentStatus, Receipt
 from payments import bank_client, traces
 from payments.lifecycle import status_at
 from repository.database import Work
@@ -113,6 +111,5 @@ def ask_bank(txid: str, status: PaymentStatus) -> bool:
         return False
     if not bank_client.ask_about(txid):
         return False
-    with suppress(BalcaoError):  # a note for the merchant is no reason to fail the payer
-        traces.note(txid, TraceKind.ASKED)
+    traces.note_asked(txid)
     return True
