@@ -144,8 +144,8 @@ def no_code() -> Told:
     return Told(
         _("Não achamos um código nesta imagem"),
         _(
-            "Use a imagem original do QR, inteira e sem reflexo. Ou cole o código escrito "
-            "(Copia e Cola)."
+            "O QR precisa aparecer inteiro e sem reflexo. Na página do pagamento, toque em "
+            "“Pagar com outro aparelho” antes do print. Ou cole o código escrito (Copia e Cola)."
         ),
     )
 

@@ -1,8 +1,11 @@
 // Recovery: a picture that is dropped, pasted, chosen or taken is read, here where the browser can.
+import { showLocalTimes } from "./local_time.js";
 import { openCamera } from "./recover_camera.js";
-import { canReadHere, smaller, textsIn } from "./recover_reading.js";
+import { asTheServerTakesIt, canReadHere, textsIn } from "./recover_reading.js";
 
 const ANSWER_MS = 25_000;
+const FOUND = 200;
+const NOT_FOUND = 404;
 
 const main = document.getElementById("recover");
 const form = document.getElementById("recover-form");
@@ -20,6 +23,7 @@ function say(words, isWrong = false) {
 
 function show(html) {
   result.innerHTML = html;
+  showLocalTimes(result);
   const answer = result.querySelector("[data-result]");
   if (answer === null) return;
   document.title = `${answer.dataset.title} · Balcão`;
@@ -71,23 +75,24 @@ function askTexts(texts) {
   return ask(fieldsOf(texts));
 }
 
-/** Read a picture: in the browser where it can, else on the server. */
+/** Read a picture, in the browser where it can, else on the server; gives the answer's status. */
 async function askPicture(picture) {
   if (!picture.type.startsWith("image/")) {
     say(main.dataset.noPicture, true);
-    return;
+    return 0;
   }
   say(main.dataset.reading);
   main.classList.add("is-busy");
   const texts = await textsIn(picture);
+  // Where only a stranger's code was read, ours may stand beside it, smaller: the server looks.
   if (texts.length > 0) {
-    await askTexts(texts);
-    return;
+    const status = await askTexts(texts);
+    if (status !== NOT_FOUND) return status;
   }
   const fields = new FormData();
-  const sent = await smaller(picture, Number(main.dataset.bytesMax));
+  const sent = await asTheServerTakesIt(picture, Number(main.dataset.bytesMax));
   fields.append("file", sent, "qr");
-  await ask(fields);
+  return ask(fields);
 }
 
 form.addEventListener("submit", (event) => {
@@ -128,10 +133,15 @@ document.addEventListener("drop", (event) => {
   if (dropped !== undefined) askPicture(dropped);
 });
 
+showLocalTimes(result);
 drop.querySelector("[data-ways]").hidden = false;
 canReadHere().then((can) => {
   for (const one of form.querySelectorAll("[data-privacy]")) {
     one.hidden = (one.dataset.privacy === "browser") !== can;
   }
 });
-openCamera(form, { say, found: askTexts, taken: askPicture });
+openCamera(form, {
+  say,
+  found: askTexts,
+  taken: async (picture) => [FOUND, NOT_FOUND].includes(await askPicture(picture)),
+});

@@ -4,17 +4,22 @@ import { canReadHere, textsIn } from "./recover_reading.js";
 const LOOK_EVERY_MS = 250;
 const QUALITY = 0.9;
 
-/** Serve the camera's buttons in `form`; tells `found(texts)` and `taken(picture)`. */
+/**
+ * Serve the camera's buttons in `form`; tells `found(texts)` and `taken(picture)`. The latter gives
+ * whether that picture was enough: if not, the camera stays on for another one.
+ */
 export function openCamera(form, { say, found, taken }) {
   const opener = form.querySelector("[data-camera-open]");
   const box = form.querySelector("[data-camera]");
   const video = box.querySelector("video");
+  const taker = box.querySelector("[data-camera-take]");
   const why = {
     NotAllowedError: box.dataset.denied,
     SecurityError: box.dataset.denied,
     NotReadableError: box.dataset.busy,
   };
   let stream = null;
+  let isOpening = false;
 
   // Not served where a page may have no camera at all: an address that is not secure, for one.
   if (!navigator.mediaDevices?.getUserMedia) return;
@@ -41,6 +46,8 @@ export function openCamera(form, { say, found, taken }) {
   };
 
   const open = async () => {
+    if (isOpening) return;
+    isOpening = true;
     try {
       stream = await navigator.mediaDevices.getUserMedia({
         video: { facingMode: { ideal: "environment" } },
@@ -49,33 +56,47 @@ export function openCamera(form, { say, found, taken }) {
     } catch (error) {
       say(why[error.name] ?? box.dataset.none, true);
       return;
+    } finally {
+      isOpening = false;
     }
+    const opened = stream;
     opener.hidden = true;
     box.hidden = false;
     say(box.dataset.aim);
-    video.srcObject = stream;
-    await video.play();
-    if (await canReadHere()) look(stream);
+    taker.focus();
+    video.srcObject = opened;
+    try {
+      await video.play();
+    } catch {
+      return; // closed again before its first picture
+    }
+    if (await canReadHere()) look(opened);
   };
 
-  const take = () => {
-    if (video.videoWidth === 0) return;
+  const take = async () => {
+    if (video.videoWidth === 0 || taker.disabled) return;
     const canvas = document.createElement("canvas");
     canvas.width = video.videoWidth;
     canvas.height = video.videoHeight;
     canvas.getContext("2d").drawImage(video, 0, 0);
-    canvas.toBlob((picture) => {
-      close();
-      if (picture !== null) taken(picture);
-    }, "image/jpeg", QUALITY);
+    taker.disabled = true;
+    const picture = await new Promise((done) => {
+      canvas.toBlob(done, "image/jpeg", QUALITY);
+    });
+    const isEnough = picture !== null && (await taken(picture));
+    taker.disabled = false;
+    if (isEnough) close();
   };
 
   opener.addEventListener("click", open);
-  box.querySelector("[data-camera-take]").addEventListener("click", take);
+  taker.addEventListener("click", take);
   box.querySelector("[data-camera-close]").addEventListener("click", () => {
     close();
     say("");
     opener.focus();
   });
   window.addEventListener("pagehide", close);
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden && stream !== null) close();
+  });
 }

@@ -2,6 +2,7 @@
 const SIDE_MAX = 2_500;
 const QUALITY = 0.9;
 const CODES_MAX = 8;
+const READ_BY_THE_SERVER = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 
 async function detector() {
   if (!("BarcodeDetector" in window)) return null;
@@ -36,9 +37,12 @@ export async function textsIn(source) {
   }
 }
 
-/** The same picture in fewer bytes where it has more than `bytesMax`; as it is where it cannot. */
-export async function smaller(picture, bytesMax) {
-  if (picture.size <= bytesMax) return picture;
+/**
+ * The picture as the server takes it: drawn again where it has more than `bytesMax` or is of another
+ * format that this browser shows (HEIC, AVIF); as it is where that cannot be done.
+ */
+export async function asTheServerTakesIt(picture, bytesMax) {
+  if (picture.size <= bytesMax && READ_BY_THE_SERVER.includes(picture.type)) return picture;
   try {
     const image = await createImageBitmap(picture);
     const scale = Math.min(1, SIDE_MAX / Math.max(image.width, image.height));

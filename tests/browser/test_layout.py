@@ -26,6 +26,15 @@ LOOKS = {"320px": NARROW, "phone": PHONE, "desktop": DESKTOP, "zoom-200": ZOOMED
 SCHEMES = ["light", "dark"]
 TARGET_PX = 48
 QR_PX = 260
+MARK_PX = 96
+# What has moved since the page began, as the browser counts it.
+MOVED = """() => new Promise((done) => {
+  let moved = 0;
+  new PerformanceObserver((list) => {
+    for (const one of list.getEntries()) moved += one.value;
+  }).observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => done(moved), 300);
+})"""
 A4 = {"paperWidth": 8.27, "paperHeight": 11.69}
 TILL_ROLL = {"paperWidth": 3.15, "paperHeight": 11.69, "preferCSSPageSize": False}  # 80 mm wide
 
@@ -103,6 +112,36 @@ def test_on_a_phone_the_copy_button_comes_first_and_fits_a_thumb(visit, waiting,
     assert focusable.first.inner_text().strip() == "Copiar código Pix"
     page.get_by_text("Pagar com outro aparelho").click()
     assert page.locator(".qr__image:visible").bounding_box()["width"] >= QR_PX
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("look", ["320px", "phone"])
+def test_on_a_phone_the_closed_fold_wears_the_qr_as_its_mark(visit, waiting, look, scheme):
+    """A screenshot of the page holds the code: in sight below the copy button, black on white."""
+    page = visit(**LOOKS[look], color_scheme=scheme).open(f"/payments/pix/{waiting['id']}")
+    mark = page.locator(".fold .qr-mark")
+    mark.evaluate("(one) => one.decode()")
+    copy = page.get_by_role("button", name="Copiar código Pix").bounding_box()
+    box = mark.bounding_box()
+    assert (box["width"], box["height"]) == (MARK_PX, MARK_PX)
+    assert box["y"] > copy["y"] + copy["height"]
+    assert box["y"] + box["height"] < page.viewport_size["height"], "in sight without scrolling"
+    pixels = Image.open(io.BytesIO(mark.screenshot())).convert("L")
+    assert pixels.getpixel((4, pixels.height // 2)) == 255, "the quiet zone is white"
+    assert texts_in(page.screenshot()) == [waiting["pix_code"]]
+
+    page.get_by_text("Pagar com outro aparelho").click()
+    expect(mark).to_be_hidden()
+    expect(page.locator(".qr__image:visible")).to_have_count(1)
+
+
+@pytest.mark.parametrize("look", ["320px", "phone", "desktop"])
+def test_nothing_moves_while_the_page_comes_in(visit, waiting, paid, look):
+    """A button that jumps away from the finger is pressed wrongly."""
+    bob = visit(**LOOKS[look])
+    for payment in (waiting, paid):
+        page = bob.open(f"/payments/pix/{payment['id']}", wait_until="networkidle")
+        assert page.evaluate(MOVED) == 0
 
 
 @pytest.mark.parametrize("look", ["320px", "phone"])

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from werkzeug.test import TestResponse
+from werkzeug.datastructures import FileStorage
+from werkzeug.test import TestResponse, encode_multipart
 
 from payments.qr_image import qr_png
+from tests.support.databases import Databases
 from tests.support.town import Town, town
 
 NO_LIMITS = {"recovery_tries_per_minute": 100_000, "recovery_pictures_per_minute": 100_000}
@@ -19,6 +21,16 @@ NO_LIMITS = {"recovery_tries_per_minute": 100_000, "recovery_pictures_per_minute
 def here(fresh_database, tmp_path) -> Iterator[Town]:
     """A service and its bank under one clock; nobody reconciles, so a lost notice stays lost."""
     with town(fresh_database("sqlite"), tmp_path, **NO_LIMITS) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def one_town(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """One town for all tests of a file that neither moves its clock nor counts its rows."""
+    with (
+        databases.fresh("sqlite") as url,
+        town(url, tmp_path_factory.mktemp("town"), **NO_LIMITS) as made,
+    ):
         yield made
 
 
@@ -61,6 +73,17 @@ def upload(town: Town, data: bytes, **fields: Any) -> TestResponse:
         data=form(data, **fields),
         headers={"Accept-Language": "en"},
     )
+
+
+def multipart(data: bytes, name: str = "print.png", **fields: str) -> tuple[bytes, str]:
+    """A form with a picture as bytes, and its content type: for a service that is served."""
+    return encode_body({"file": FileStorage(io.BytesIO(data), name), **fields})
+
+
+def encode_body(fields: dict[str, Any]) -> tuple[bytes, str]:
+    """A form as bytes, and its content type."""
+    edge, body = encode_multipart(fields)
+    return body, f"multipart/form-data; boundary={edge}"
 
 
 @pytest.fixture

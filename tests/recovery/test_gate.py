@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,32 +22,57 @@ from recovery.reading.gate import Gate
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_so_many_are_inside_and_the_next_waits_for_its_turn():
-    """First come, first served."""
-    gate = Gate(2, waiting_max=10)
-    inside: list[int] = []
-    order: list[int] = []
-    crowds: list[int] = []
+def line_up(gate: Gate, visit: Callable[[int], None], crowd: int) -> list[threading.Thread]:
+    """So many visitors before a closed gate, each there before the next one comes."""
     threads = []
-
-    def visit(number: int) -> None:
-        with gate.passing(10):
-            inside.append(number)
-            order.append(number)
-            crowds.append(len(inside))
-            time.sleep(0.05)
-            inside.remove(number)
-
-    for number in range(8):
+    for number in range(crowd):
         thread = threading.Thread(target=visit, args=(number,))
         thread.start()
         threads.append(thread)
-        time.sleep(0.01)
+        limit = time.monotonic() + 10
+        while len(gate._waiting) <= number:
+            assert time.monotonic() < limit
+            time.sleep(0.001)
+    return threads
+
+
+def test_first_come_first_served():
+    """Nobody is overtaken, however busy the machine is."""
+    gate = Gate(1, waiting_max=10)
+    order: list[int] = []
+
+    def visit(number: int) -> None:
+        with gate.passing(10):
+            order.append(number)
+
+    with gate.passing(0):
+        threads = line_up(gate, visit, 8)
     for thread in threads:
         thread.join(10)
 
     assert order == list(range(8))
-    assert max(crowds) == 2
+
+
+def test_so_many_are_inside_and_the_others_wait():
+    """Both places are used, and no third one."""
+    gate = Gate(2, waiting_max=10)
+    inside: list[int] = []
+    crowds: list[int] = []
+
+    def visit(number: int) -> None:
+        with gate.passing(10):
+            inside.append(number)
+            crowds.append(len(inside))
+            time.sleep(0.05)
+            inside.remove(number)
+
+    with gate.passing(0), gate.passing(0):
+        threads = line_up(gate, visit, 8)
+        assert inside == []
+    for thread in threads:
+        thread.join(10)
+
+    assert (len(crowds), max(crowds)) == (8, 2)
 
 
 def test_whoever_waits_too_long_is_told_and_takes_no_place():

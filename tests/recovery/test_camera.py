@@ -1,0 +1,157 @@
+"""The camera of the page: in a real browser, with a film for a camera, or without permission.
+
+Debian's Chromium has no BarcodeDetector, so there the payer takes the picture and the server reads
+it. Where a browser has one, it looks at the running picture: that reader alone is played here.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from payments.qr_image import qr_png
+from tests.browser.visits import PHONE, scrolls_sideways
+from tests.support.browser import SHOPPER, axe_violations, running_chromium
+from tests.support.service import ServiceProcess
+
+PAGE = "/payment/recover-from-qr"
+WAITING = "Este pagamento espera por você"
+DENIED = "A câmera não foi permitida. Escolha uma imagem ou cole o código."
+NONE = "Não há câmera neste aparelho. Escolha uma imagem ou cole o código."
+READER = """
+window.BarcodeDetector = class {
+  static getSupportedFormats() { return Promise.resolve(["qr_code"]); }
+  detect(video) {
+    const isPlaying = video.videoWidth > 0 && !video.paused;
+    return Promise.resolve(isPlaying ? [{ rawValue: window.localStorage.code }] : []);
+  }
+};
+"""
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    """The service, one for this file."""
+    with ServiceProcess(tmp_path_factory.mktemp("camera")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def payment(service: ServiceProcess) -> dict[str, Any]:
+    """The payment whose QR is held before the camera."""
+    return service.create(value="54.90", order_id="camera")
+
+
+@pytest.fixture(scope="module")
+def filmed(
+    chromium: Browser, payment: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Browser]:
+    """A browser whose camera sees the payment's QR on a table; it ends before the run's other."""
+    film = tmp_path_factory.mktemp("film") / "qr.mjpeg"
+    film.write_bytes(_film(payment["pix_code"]))
+    flags = ("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={film}")
+    with running_chromium(*flags) as browser:
+        yield browser
+
+
+def _film(code: str) -> bytes:
+    scene = Image.new("RGB", (640, 480), (214, 205, 190))
+    with Image.open(io.BytesIO(qr_png(code))) as qr:
+        scene.paste(qr.convert("RGB").resize((380, 380), Image.Resampling.LANCZOS), (130, 50))
+    frame = io.BytesIO()
+    scene.save(frame, "JPEG", quality=90)
+    return frame.getvalue() * 10
+
+
+@contextmanager
+def opened(
+    browser: Browser, service: ServiceProcess, script: str = "", **options: Any
+) -> Iterator[Page]:
+    """The page in a context of its own, its camera's button in sight."""
+    look: dict[str, Any] = {**SHOPPER, **options}
+    context = browser.new_context(**look)
+    try:
+        if script:
+            context.add_init_script(script)
+        page = context.new_page()
+        page.goto(service.url + PAGE)
+        expect(page.get_by_role("button", name="Usar a câmera")).to_be_visible()
+        yield page
+    finally:
+        context.close()
+
+
+def expect_camera_off(page: Page) -> None:
+    """The camera's light is out, and its picture gone."""
+    expect(page.locator("[data-camera]")).to_be_hidden()
+    expect(page.locator(".camera__video")).to_have_js_property("srcObject", None)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_the_camera_sees_is_taken_and_found(filmed, service, payment, scheme):
+    """Policy, permission, running picture, one tap, decoder, answer; then the camera is off."""
+    look = {"color_scheme": scheme, "viewport": PHONE["viewport"]}
+    with opened(filmed, service, permissions=["camera"], **look) as page:
+        page.get_by_role("button", name="Usar a câmera").click()
+        expect(page.locator("[data-status]")).to_have_text("Aponte para o QR.")
+        expect(page.locator(".camera__video")).to_have_js_property("videoWidth", 640)
+        assert axe_violations(page) == []
+        assert scrolls_sideways(page) == []
+        page.get_by_role("button", name="Ler esta imagem").click()
+
+        expect(page.locator("#result-title")).to_have_text(WAITING)
+        expect(page.locator("[data-result]")).to_contain_text(payment["order_id"])
+        expect_camera_off(page)
+
+
+def test_a_reader_in_the_browser_finds_it_without_a_tap(filmed, service, payment):
+    """The real camera before a reader that is played: no picture leaves the device."""
+    with opened(filmed, service, READER, permissions=["camera"]) as page:
+        sent: list[bytes] = []
+        page.on("request", lambda one: sent.append(one.post_data_buffer or b""))
+        page.evaluate("(code) => { window.localStorage.code = code; }", payment["pix_code"])
+        page.get_by_role("button", name="Usar a câmera").click()
+
+        expect(page.locator("#result-title")).to_have_text(WAITING)
+        expect_camera_off(page)
+        assert not any(b"JFIF" in body for body in sent)
+        assert any(payment["watch_code"].encode() in body for body in sent)
+
+
+def test_a_closed_camera_is_off_and_opens_again(filmed, service):
+    """Looked in by mistake: its button is there again, with the focus on it."""
+    with opened(filmed, service, permissions=["camera"]) as page:
+        opener = page.get_by_role("button", name="Usar a câmera")
+        for _ in range(2):
+            opener.click()
+            expect(page.locator(".camera__video")).to_have_js_property("videoWidth", 640)
+            page.get_by_role("button", name="Fechar a câmera").click()
+            expect_camera_off(page)
+            expect(opener).to_be_focused()
+        expect(page.locator("[data-status]")).to_be_empty()
+
+
+def test_a_camera_that_is_refused_says_what_else_there_is(filmed, service):
+    """A context whose permission is another one: the browser itself refuses the camera."""
+    with opened(filmed, service, permissions=["geolocation"]) as page:
+        page.get_by_role("button", name="Usar a câmera").click()
+
+        expect(page.locator("[data-status]")).to_have_text(DENIED)
+        expect_camera_off(page)
+        expect(page.locator("#file")).to_be_enabled()
+        assert axe_violations(page) == []
+
+
+def test_a_device_without_a_camera_says_so(chromium, service):
+    """Permitted, and there is none."""
+    with opened(chromium, service, permissions=["camera"]) as page:
+        page.get_by_role("button", name="Usar a câmera").click()
+
+        expect(page.locator("[data-status]")).to_have_text(NONE)
+        expect_camera_off(page)
