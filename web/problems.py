@@ -10,6 +10,7 @@ from flask import Flask, Response, current_app, g, render_template, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from config import current_settings
 from core import errors, payer_errors
 from core.errors import BalcaoError, FieldError, InvalidRequest
 
@@ -121,7 +122,7 @@ def problem(
         response = Response(page, status, mimetype="text/html")
     else:
         body: dict[str, Any] = {
-            "type": f"{current_app.config['BALCAO'].public_url}/docs/errors#{code}",
+            "type": f"{current_settings().public_url}/docs/errors#{code}",
             "title": title,
             "status": status,
             "detail": detail,
