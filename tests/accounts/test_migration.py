@@ -18,9 +18,9 @@ PIX = "123e4567-e89b-42d3-a456-426655440099"
 
 
 @pytest.fixture
-def before(any_database_url, tmp_path, clock):
+def before(any_empty_database_url, tmp_path, clock):
     """The app on a database of the revision before, with a merchant and its key."""
-    app = create_app(settings_for(any_database_url, tmp_path), clock)
+    app = create_app(settings_for(any_empty_database_url, tmp_path), clock)
     with app.app_context():
         upgrade(directory=str(MIGRATIONS), revision="0002")
         with db.engine.begin() as connection:

@@ -122,7 +122,7 @@ def test_the_demo_merchants_password_is_printed_and_opens_the_portals_sign_in(
     serve: Callable[..., ServiceProcess], tmp_path: Path
 ):
     """Whoever starts it the first time can look at everything at once; the file is theirs alone."""
-    process = serve()
+    process = serve(is_first_start=True)
     kept = process.instance / "demo_password"
     assert kept.stat().st_mode & 0o077 == 0
     password = kept.read_text().strip()

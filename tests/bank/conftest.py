@@ -134,7 +134,7 @@ def bank_url(bank) -> Iterator[str]:
     """Where the bank answers, mounted at /bank as behind the service."""
     mounted = DispatcherMiddleware(Response("", 404), {"/bank": bank.app})
     server = make_server("127.0.0.1", 0, mounted, threaded=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/bank"
     server.shutdown()
     server.server_close()

@@ -67,7 +67,8 @@ class ServiceDouble:
         self._server = make_server("127.0.0.1", 0, self._application, threaded=True)
         self.host = f"127.0.0.1:{self._server.server_port}"
         self.url = f"http://{self.host}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        # Looks every 20 ms whether it is to stop, not every half second.
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def __exit__(

@@ -15,12 +15,12 @@ from core.clock import SystemClock
 
 
 @pytest.fixture
-def database(any_database_url):
+def database(any_empty_database_url):
     """A migrated database of the bank, which the service's table shares."""
-    other = Database(any_database_url)
+    other = Database(any_empty_database_url)
     with other.writing() as session:
         session.connection().exec_driver_sql("CREATE TABLE payments (id INTEGER PRIMARY KEY)")
-    migrate(any_database_url)
+    migrate(any_empty_database_url)
     yield other
     other.close()
 
@@ -38,26 +38,26 @@ def test_migrations_make_just_the_tables_of_the_models(database):
     assert tables == {*Base.metadata.tables, "bank_alembic_version", "payments"}
 
 
-def test_migrations_go_down_and_up_again(database, any_database_url):
+def test_migrations_go_down_and_up_again(database, any_empty_database_url):
     """An operator may have to go back; going forward once more opens the demo accounts anew."""
     with database.engine.begin() as connection:
         command.downgrade(alembic_config(connection), "base")
     assert not inspect(database.engine).has_table("bank_transfers")
 
-    migrate(any_database_url)
-    migrate(any_database_url)
+    migrate(any_empty_database_url)
+    migrate(any_empty_database_url)
 
     with database.reading() as session:
         assert session.scalar(select(func.count(Payer.id))) == 3
 
 
-def test_a_database_of_newer_code_is_refused_in_one_sentence(database, any_database_url):
+def test_a_database_of_newer_code_is_refused_in_one_sentence(database, any_empty_database_url):
     """Old code on new tables would break in stranger ways."""
     with database.writing() as session:
         session.execute(text("UPDATE bank_alembic_version SET version_num = 'bank_9999'"))
 
     with pytest.raises(RuntimeError, match="does not fit this version"):
-        migrate(any_database_url)
+        migrate(any_empty_database_url)
 
 
 def test_identifiers_differ_by_case_and_instants_keep_microseconds(database):

@@ -20,6 +20,7 @@ from tests.browser.visits import (
     texts_in,
 )
 from tests.support.browser import axe_violations
+from tests.support.deadlines import bring_forward
 
 OFF = {"java_script_enabled": False}
 REFRESH_SECONDS = 10
@@ -74,7 +75,8 @@ def test_an_expired_page_keeps_asking_and_its_new_code_is_a_form(visit, service)
     The language asked for goes along.
     """
     payment = service.create(expires_in=10, order_id="nojs-renew")
-    time.sleep(payment["remaining_ms"] / 1000 + 0.2)
+    bring_forward(service, 0.2, payment)
+    time.sleep(0.4)
     page = visit(**OFF).open(f"/payments/pix/{payment['id']}?lang=en")
     shows(page, "This code has expired")
     refresh = page.locator("noscript meta[http-equiv=refresh]")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,11 +24,27 @@ CONNECTIONS_EACH = 8
 """A server of the usual kind lets a hundred in, and other tests run beside these."""
 
 
+class AppsWhenAsked(Sequence[Flask]):
+    """So many apps, each made when it is first asked for: not by several threads at once."""
+
+    def __init__(self, number: int, make: Callable[[], Flask]) -> None:
+        self._made: list[Flask | None] = [None] * number
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def __getitem__(self, place: Any) -> Any:
+        if self._made[place] is None:
+            self._made[place] = self._make()
+        return self._made[place]
+
+
 @dataclass
 class Processes:
     """Some apps on one database, and one clock for all of them."""
 
-    apps: list[Flask]
+    apps: Sequence[Flask]
     clock: FrozenClock
     tables: Tables
 
@@ -70,8 +86,12 @@ def processes(
     tmp_path: Path,
     clock: FrozenClock,
     monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Processes]:
-    """Four apps on one new database, once for each engine."""
+    """Four apps on one new database, once for each engine.
+
+    Where threads race, all are there before they start; elsewhere most tests need the first.
+    """
 
     def few_connections(url: str, green: bool) -> dict[str, Any]:
         options = connections.engine_options(url, green)
@@ -80,8 +100,16 @@ def processes(
     monkeypatch.setattr(service, "engine_options", few_connections)
     settings = settings_for(any_database_url, tmp_path)
     with ExitStack() as closing:
-        apps = []
-        for _ in range(APPS):
-            apps.append(ready_app(settings, clock))
-            closing.callback(close_app, apps[-1])
-        yield Processes(apps, clock, Tables(any_database_url))
+
+        def make() -> Flask:
+            made = ready_app(settings, clock)
+            closing.callback(close_app, made)
+            return made
+
+        apps = AppsWhenAsked(APPS, make)
+        assert apps[0]  # it makes the demo merchant
+        yield Processes(
+            list(apps) if hasattr(request.module, "at_once") else apps,
+            clock,
+            Tables(any_database_url),
+        )

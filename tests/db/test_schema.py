@@ -60,6 +60,14 @@ def service(any_database_url, tmp_path, clock):
 
 
 @pytest.fixture
+def migrated(any_empty_database_url, tmp_path, clock):
+    """The service on a database that it has migrated itself, and that is its own."""
+    app = ready_app(settings_for(any_empty_database_url, tmp_path), clock)
+    yield app
+    close_app(app)
+
+
+@pytest.fixture
 def tables(service, any_database_url):
     """The rows of that database."""
     return Tables(any_database_url)
@@ -293,9 +301,9 @@ def test_sqlite_is_durable_checks_foreign_keys_and_lets_readers_read(app):
 
 
 @pytest.mark.slow
-def test_migrations_lead_up_down_and_up_again_to_what_the_models_say(service, tables):
+def test_migrations_lead_up_down_and_up_again_to_what_the_models_say(migrated):
     """An operator goes back a version and forward again, and nothing is left over or missing."""
-    with service.app_context():
+    with migrated.app_context():
         for _ in range(2):
             with db.engine.connect() as connection:
                 context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -317,21 +325,17 @@ def test_a_database_newer_than_the_code_stops_the_start_with_one_sentence(servic
 
 
 def test_a_database_older_than_the_code_is_migrated_only_where_that_is_allowed(
-    any_database_url, tmp_path, clock
+    migrated,
 ):
     """In production the operator decides when; the sentence says what to run."""
-    app = ready_app(settings_for(any_database_url, tmp_path), clock)
-    try:
-        with app.app_context():
-            downgrade(directory=str(MIGRATIONS), revision="base")
-        with pytest.raises(ConfigurationError, match="run `flask db upgrade` first"):
-            require_schema(app, migrate=False)
-        require_schema(app, migrate=True)
-        with app.app_context():
-            assert revision_of_database() is not None
-        require_schema(app, migrate=False)
-    finally:
-        close_app(app)
+    with migrated.app_context():
+        downgrade(directory=str(MIGRATIONS), revision="base")
+    with pytest.raises(ConfigurationError, match="run `flask db upgrade` first"):
+        require_schema(migrated, migrate=False)
+    require_schema(migrated, migrate=True)
+    with migrated.app_context():
+        assert revision_of_database() is not None
+    require_schema(migrated, migrate=False)
 
 
 def test_a_database_that_cannot_be_opened_is_named_without_its_password(tmp_path, clock):

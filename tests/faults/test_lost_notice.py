@@ -13,6 +13,7 @@ from config import Settings
 from payments.reconciliation import IN_FLIGHT, TURN
 from tests.db.tables import Tables
 from tests.realtime.clients import Watcher
+from tests.support.deadlines import bring_forward
 
 PIN = "1234"
 MINUTE = 60.0
@@ -68,7 +69,7 @@ def test_a_notice_lost_before_a_restart_is_made_up_for_before_anything_is_called
     time.sleep(1)  # the first run is over: what comes now, this process would not see
     pay_untold(service, paid)
     service.kill()
-    time.sleep(10)
+    bring_forward(service, 0, paid, unpaid)
     service.start()
     wait_for_status(service, paid, "confirmed", time.monotonic() + 9)
     tables = Tables(f"sqlite:///{service.instance / 'balcao.sqlite3'}")

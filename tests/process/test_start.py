@@ -22,7 +22,7 @@ MODES = ("eventlet", "gevent", "threading")
 @pytest.mark.parametrize("mode", MODES)
 def test_a_first_start_prints_where_shop_bank_and_api_docs_are(serve, mode):
     """Whoever ran one command must not have to read the code to go on."""
-    service = serve(ASYNC_MODE=mode)
+    service = serve(ASYNC_MODE=mode, is_first_start=True)
     limit = time.monotonic() + 10
     while "API docs" not in service.log():
         assert time.monotonic() < limit, service.log()
@@ -39,7 +39,7 @@ def test_a_first_start_prints_where_shop_bank_and_api_docs_are(serve, mode):
 
 def test_generated_secrets_are_for_their_owner_alone_and_stay_the_same(tmp_path):
     """Another account on the machine must not be able to sign a confirmation."""
-    service = ServiceProcess(tmp_path / "instance")
+    service = ServiceProcess(tmp_path / "instance", is_first_start=True)
     for name in ("SECRET_KEY", "BANK_WEBHOOK_SECRET", "DEMO_PIX_KEY"):
         service.environment.pop(name)
     kept = []
@@ -64,7 +64,9 @@ def test_several_processes_may_start_first_at_once(serve, tmp_path):
 
     def start(number: int) -> ServiceProcess:
         folder = tmp_path / str(number)
-        return serve(instance=folder, DATABASE_URL=database, BANK_DATABASE_URL=bank)
+        return serve(
+            instance=folder, DATABASE_URL=database, BANK_DATABASE_URL=bank, is_first_start=True
+        )
 
     with ThreadPoolExecutor(3) as starting:
         started = list(starting.map(start, range(3)))

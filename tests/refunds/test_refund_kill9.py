@@ -68,6 +68,9 @@ def test_a_service_killed_before_the_answer_gives_the_money_back_once(
         gate.let_go()
         tables = Tables(any_database_url)
         assert [row.status for row in tables.rows(sa.select(Refund.status))] == ["processing"]
+        if not is_sqlite:  # there the turn of the killed process is waited for to its end
+            turn_is_over = sa.update(Refund.__table__).values(ask_at=SystemClock().now())
+            tables.change(turn_is_over)
         service.start()
         wait_until(lambda: refunds_of(service, payment)[0]["status"] == "done", "it is done")
         assert len(refunds_of(service, payment)) == 1

@@ -1,8 +1,8 @@
 """A database of one's own for each test, on SQLite, MariaDB or MySQL, and PostgreSQL.
 
 Where a server comes from, in this order: the address in the environment (`MYSQL_URL`,
-`MYSQL8_URL`, `POSTGRES_URL`), the one that answers on the usual local port, a private one started
-for this run. The databases made there carry the time in their name, so that those which a killed
+`MYSQL8_URL`, `POSTGRES_URL`), a private one started for this run, the one that answers on the usual
+local port. The databases made there carry the time in their name, so that those which a killed
 run left behind are found and dropped.
 """
 
@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import os
 import secrets
-import tempfile
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from tests.support.parts import MissingPart
+from tests.support.places import new_folder
 from tests.support.servers import PRIVATE_SERVERS, answers
+from tests.support.templates import MySQLScript, copy_sqlite, fill
 
 PREFIX = "balcao_test_"
 STALE_AFTER_SECONDS = 6 * 60 * 60
@@ -52,12 +54,8 @@ def create_database(server: str | sa.URL, made_at: float | None = None) -> str:
     `made_at` is the Unix time its name says it was made at, now unless told otherwise.
     """
     address = server_address(_text(server))
-    name = f"{PREFIX}{int(time.time() if made_at is None else made_at):x}_{secrets.token_hex(5)}"
     with _administering(address) as connection:
-        if address.get_backend_name() == "postgresql":
-            connection.execute(sa.text(f"CREATE DATABASE {name} ENCODING 'UTF8'"))
-        else:
-            connection.execute(sa.text(f"CREATE DATABASE {name} CHARACTER SET utf8mb4"))
+        name = _create(connection, made_at=made_at)
     return _text(address.set(database=name))
 
 
@@ -88,6 +86,8 @@ class Databases:
     def __init__(self) -> None:
         self._open = ExitStack()
         self._found: dict[str, sa.URL | MissingPart] = {}
+        self._administrators: dict[str, sa.Engine] = {}
+        self._copying: dict[str, Callable[[sa.Connection], str]] = {}
 
     def server(self, engine: str) -> sa.URL:
         """The server's address for "mysql", "mysql8" or "postgres". Raises MissingPart."""
@@ -104,24 +104,71 @@ class Databases:
         return found
 
     @contextmanager
-    def fresh(self, engine: str) -> Iterator[str]:
+    def empty(self, engine: str) -> Iterator[str]:
         """The URL of a new empty database, dropped at the end. Raises MissingPart.
 
         `engine` is "sqlite", "mysql", "mysql8" or "postgres".
         """
         if engine == "sqlite":
-            with tempfile.TemporaryDirectory(prefix="balcao-sqlite-") as folder:
-                yield f"sqlite:///{Path(folder) / 'balcao.sqlite'}"
+            with _sqlite_file() as file:
+                yield f"sqlite:///{file}"
             return
-        url = create_database(self.server(engine))
-        try:
+        with self._dropped(engine, _create) as url:
             yield url
-        finally:
-            drop_database(url)
+
+    @contextmanager
+    def fresh(self, engine: str) -> Iterator[str]:
+        """The same, migrated: the service's tables and the bank's, with its demo clients."""
+        if engine == "sqlite":
+            with _sqlite_file() as file:
+                copy_sqlite(file)
+                yield f"sqlite:///{file}"
+            return
+        with self._dropped(engine, self._copier(engine)) as url:
+            yield url
 
     def close(self) -> None:
-        """End the private servers."""
+        """Drop the templates and end the private servers."""
         self._open.close()
+
+    @contextmanager
+    def _dropped(self, engine: str, make: Callable[[sa.Connection], str]) -> Iterator[str]:
+        with self._administrator(engine).connect() as connection:
+            name = make(connection)
+        try:
+            yield _text(self.server(engine).set(database=name))
+        finally:
+            with self._administrator(engine).connect() as connection:
+                _drop(connection, name)
+
+    def _administrator(self, engine: str) -> sa.Engine:
+        """One connection for all that is made and dropped: to make one costs more than its use."""
+        if engine not in self._administrators:
+            self._administrators[engine] = sa.create_engine(
+                self.server(engine), isolation_level="AUTOCOMMIT", pool_size=1, pool_pre_ping=True
+            )
+            self._open.callback(self._administrators[engine].dispose)
+        return self._administrators[engine]
+
+    def _copier(self, engine: str) -> Callable[[sa.Connection], str]:
+        """What makes a migrated database, and says its name."""
+        if engine not in self._copying:
+            url = self._open.enter_context(self.empty(engine))
+            fill(url)
+            template = sa.make_url(url).database or ""
+            if engine == "postgres":
+                self._copying[engine] = lambda connection: _create(connection, template)
+            else:
+                with self._administrator(engine).connect() as connection:
+                    script = MySQLScript(connection, template)
+
+                def copy(connection: sa.Connection) -> str:
+                    name = _create(connection)
+                    script.run(connection, name)
+                    return name
+
+                self._copying[engine] = copy
+        return self._copying[engine]
 
     def _find(self, engine: str) -> sa.URL:
         variable = ENVIRONMENT[engine]
@@ -130,16 +177,40 @@ class Databases:
             if not answers(address):
                 raise MissingPart(f"{variable} is set and nothing answers there")
             return address
-        for usual in USUAL_ADDRESSES.get(engine, []):
-            if answers(address := server_address(usual)):
-                return address
         if engine not in PRIVATE_SERVERS:
             raise MissingPart(f"a server for {engine} (set {variable})")
-        return server_address(self._open.enter_context(PRIVATE_SERVERS[engine]()).url)
+        try:
+            return server_address(self._open.enter_context(PRIVATE_SERVERS[engine]()).url)
+        except MissingPart:
+            for usual in USUAL_ADDRESSES[engine]:
+                if answers(address := server_address(usual)):
+                    return address
+            raise
 
 
 def _text(url: str | sa.URL) -> str:
     return url if isinstance(url, str) else url.render_as_string(hide_password=False)
+
+
+@contextmanager
+def _sqlite_file() -> Iterator[Path]:
+    folder = new_folder("sqlite")
+    try:
+        yield folder / "balcao.sqlite"
+    finally:
+        shutil.rmtree(folder)
+
+
+def _create(
+    connection: sa.Connection, template: str | None = None, made_at: float | None = None
+) -> str:
+    """Make a database, on PostgreSQL as a copy of a template if told so; gives its name."""
+    name = f"{PREFIX}{int(time.time() if made_at is None else made_at):x}_{secrets.token_hex(5)}"
+    options = "CHARACTER SET utf8mb4"
+    if connection.dialect.name == "postgresql":
+        options = f"TEMPLATE {template}" if template else "ENCODING 'UTF8'"
+    connection.execute(sa.text(f"CREATE DATABASE {name} {options}"))
+    return name
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 from playwright.sync_api import Error as PlaywrightError
 
+from tests.support import places
 from tests.support.browser import SHOPPER, NewContext, running_chromium
 from tests.support.databases import Databases
+from tests.support.order import slowest_first
 from tests.support.parts import REASON_PREFIX, MissingPart, everything_is_required, leave_out
 from tests.support.redis_space import RedisSpace
 from tests.support.servers import PRIVATE_SERVERS, PrivateServer
@@ -47,23 +49,31 @@ def databases() -> Iterator[Databases]:
 
 @pytest.fixture
 def fresh_database(databases: Databases) -> Iterator[Callable[[str], str]]:
-    """Make a new empty database: fresh_database("sqlite" | "mysql" | "mysql8" | "postgres") → URL.
+    """Make a new migrated database: fresh_database("sqlite" | "mysql" | "postgres" | …) → URL.
 
     A test that names a server here carries its mark, `mysql` or `postgres`.
     """
-    with ExitStack() as made:
+    yield from _maker(databases.fresh)
 
-        def make(engine: str) -> str:
-            with _left_out_when_missing():
-                return made.enter_context(databases.fresh(engine))
 
-        yield make
+@pytest.fixture
+def empty_database(databases: Databases) -> Iterator[Callable[[str], str]]:
+    """The same without a table in it, for tests about migrations and first starts."""
+    yield from _maker(databases.empty)
 
 
 @pytest.fixture(params=ENGINES)
 def any_database_url(request: pytest.FixtureRequest, fresh_database: Callable[[str], str]) -> str:
-    """The URL of a new empty database; the test runs once for each engine."""
+    """The URL of a new migrated database; the test runs once for each engine."""
     return fresh_database(request.param)
+
+
+@pytest.fixture(params=ENGINES)
+def any_empty_database_url(
+    request: pytest.FixtureRequest, empty_database: Callable[[str], str]
+) -> str:
+    """The URL of a new empty database; the test runs once for each engine."""
+    return empty_database(request.param)
 
 
 @pytest.fixture(scope="session")
@@ -130,6 +140,18 @@ def page(new_context: NewContext) -> Page:
     return new_context().new_page()
 
 
+def _maker(
+    database: Callable[[str], AbstractContextManager[str]],
+) -> Iterator[Callable[[str], str]]:
+    with ExitStack() as made:
+
+        def make(engine: str) -> str:
+            with _left_out_when_missing():
+                return made.enter_context(database(engine))
+
+        yield make
+
+
 @contextmanager
 def _left_out_when_missing() -> Iterator[None]:
     lacking: MissingPart | None = None
@@ -152,8 +174,19 @@ def _photograph(test: str, pages: list[Page]) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pytest make its temporary folders where ours are, trust no authority, keep our order."""
+    config.option.loadscopereorder = False
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(places.root()))
+    # Drivers read the system's authorities anew for each connection, 20 ms of work for nothing:
+    # whatever is connected to here is on loopback.
+    os.environ["SSL_CERT_FILE"] = os.environ["SSL_CERT_DIR"] = os.devnull
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the browser or Redis, before -m chooses."""
+    """Mark what needs the browser or Redis, before -m chooses, and put the slowest files first."""
+    slowest_first(items)
     for item in items:
         for fixture, mark in MARK_OF_FIXTURE.items():
             if fixture in getattr(item, "fixturenames", ()):

@@ -1,6 +1,6 @@
 """Private database and Redis servers, started for one test or one run and thrown away with it.
 
-They live in a folder of their own under the system's temporary folder, listen on a free loopback
+They live in a folder of their own (see `places`), listen on a free loopback
 port, and can be stopped, killed and started again with their data, as a fault test needs. They end
 with this process, also when it is killed.
 """
@@ -14,7 +14,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -27,6 +26,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from tests.support.parts import MissingPart
+from tests.support.places import new_folder
 
 START_SECONDS = 60
 STOP_SECONDS = 30
@@ -92,7 +92,7 @@ class PrivateServer(ABC):
         self.program = self._find_program()
         # Not pytest's folder: its parents are closed to the server's account, and the path of a
         # Unix socket must stay short.
-        self.folder = Path(tempfile.mkdtemp(prefix=f"balcao-{self.name}-"))
+        self.folder = new_folder(self.name)
         self.data = self.folder / "data"
         self.log = self.folder / "log"
         self.port = free_port()

@@ -19,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -34,6 +35,9 @@ from schema import require_schema
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "whsec_" + "c2VjcmV0IG9mIHRoZSBiYW5rIGluIHRlc3RzIG9ubHk="
 PIX_KEY = "123e4567-e12b-12d1-a456-426655440000"
+DEMO_PASSWORD = "one-for-all-tests"
+"""The same in each, so that it is hashed once for many of them."""
+INHERITED = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR")
 READY_WITHIN_SECONDS = 30.0
 
 
@@ -45,6 +49,7 @@ def settings_for(database_url: str, instance: Path, **changes: Any) -> Settings:
         "BANK_WEBHOOK_SECRET": SECRET,
         "SECRET_KEY": "k" * 48,
         "DEMO_PIX_KEY": PIX_KEY,
+        "DEMO_PASSWORD": DEMO_PASSWORD,
         "LOG_LEVEL": "error",
     }
     environment |= {name.upper(): str(value) for name, value in changes.items()}
@@ -125,24 +130,30 @@ def free_port() -> int:
 class ServiceProcess:
     """`python app.py` as a process of its own, on a free port."""
 
-    def __init__(self, instance: Path, **environment: Any) -> None:
-        """Settings by environment name; DATABASE_URL defaults to SQLite in the folder."""
+    def __init__(self, instance: Path, *, is_first_start: bool = False, **environment: Any) -> None:
+        """Settings by environment name; DATABASE_URL defaults to SQLite in the folder.
+
+        What it finds there was migrated and has the demo accounts. If it `is_first_start`, it
+        makes them itself, with a password of its own.
+        """
         self.port = int(environment.pop("PORT", free_port()))
         self.url = f"http://127.0.0.1:{self.port}"
         self.instance = instance
         self._log = instance / f"service-{self.port}.log"
         instance.mkdir(parents=True, exist_ok=True)
         self.environment = {
-            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
+            **{name: os.environ[name] for name in INHERITED if name in os.environ},
             "PORT": str(self.port),
             "INSTANCE_DIR": str(instance),
             "BANK_WEBHOOK_SECRET": SECRET,
             "SECRET_KEY": "k" * 48,
             "DEMO_PIX_KEY": PIX_KEY,
+            **({} if is_first_start else {"DEMO_PASSWORD": DEMO_PASSWORD}),
             "SWEEP_START_GRACE_SECONDS": "0",
             **{name: str(value) for name, value in environment.items()},
         }
         self.process: subprocess.Popen[bytes] | None = None
+        self._is_first_start = is_first_start
 
     def __enter__(self) -> ServiceProcess:
         """Start and wait until it answers."""
@@ -155,6 +166,8 @@ class ServiceProcess:
 
     def start(self, wait: bool = True) -> None:
         """Start; by default wait until /readyz answers 200."""
+        if not self._is_first_start and self.environment.get("APP_ENV") != "production":
+            self._put_databases()
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "app.py"],
@@ -165,6 +178,19 @@ class ServiceProcess:
             )
         if wait:
             self.wait_until_ready()
+
+    def _put_databases(self) -> None:
+        """Copy migrated files to where SQLite's are missing."""
+        from tests.support.templates import copy_sqlite  # which is made with this module
+
+        for name, usual, demo_accounts in (
+            ("DATABASE_URL", "balcao.sqlite3", True),
+            ("BANK_DATABASE_URL", "bank.sqlite3", False),
+        ):
+            url = sa.make_url(self.environment.get(name, f"sqlite:///{self.instance / usual}"))
+            file = Path(url.database or ".")
+            if url.get_backend_name() == "sqlite" and not file.exists():
+                copy_sqlite(file, demo_accounts=demo_accounts)
 
     def wait_until_ready(self, path: str = "/readyz") -> None:
         """Wait until the path answers 200; raises with the log's end otherwise."""

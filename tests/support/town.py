@@ -35,6 +35,7 @@ from payments import refunds
 from payments.reconciliation import Reconciler
 from tests.db.tables import Tables
 from tests.support.service import SECRET, close_app, free_port, ready_app, settings_for
+from tests.support.templates import copy_sqlite
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -211,7 +212,11 @@ def town(
     url = f"http://127.0.0.1:{port}"
     clock = MovingClock()
     is_sqlite = sa.make_url(database_url).get_backend_name() == "sqlite"
-    bank_database = f"sqlite:///{instance / 'bank.sqlite3'}" if is_sqlite else database_url
+    bank_database = database_url
+    if is_sqlite:
+        bank_file = instance / "bank.sqlite3"
+        copy_sqlite(bank_file)
+        bank_database = f"sqlite:///{bank_file}"
     app = ready_app(
         settings_for(
             database_url,

@@ -29,14 +29,12 @@ def run(url, *statements):
     return rows
 
 
-def test_each_engine_gives_an_empty_database_that_takes_rows(any_database_url):
+def test_each_engine_gives_an_empty_database_that_takes_rows(any_empty_database_url):
     """What the tests write must not meet what another test left."""
-    assert (
-        sa.inspect(sa.create_engine(any_database_url, poolclass=sa.NullPool)).get_table_names()
-        == []
-    )
+    url = any_empty_database_url
+    assert sa.inspect(sa.create_engine(url, poolclass=sa.NullPool)).get_table_names() == []
     insert = "INSERT INTO kept VALUES ('aceitação 🛒')"
-    assert run(any_database_url, ONE_COLUMN, insert, "SELECT word FROM kept") == [("aceitação 🛒",)]
+    assert run(url, ONE_COLUMN, insert, "SELECT word FROM kept") == [("aceitação 🛒",)]
 
 
 def test_two_databases_of_one_engine_know_nothing_of_each_other(fresh_database):

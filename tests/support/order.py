@@ -1,0 +1,50 @@
+"""Which files run first: the slowest, so that no worker sits on one alone at the end.
+
+xdist gives each worker whole files, by itself those with the most tests first, and here the slowest
+files have few. How long a file takes was measured in a run of the whole suite; after such a run,
+`python -m tests.support.order FILE` writes the numbers anew from its `--junitxml=FILE`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORDED = Path(__file__).with_name("seconds_of_files.json")
+SHOWN_FROM_SECONDS = 3
+
+
+def recorded() -> dict[str, int]:
+    """Seconds by file; of a file that is missing here, it was quick or did not exist."""
+    found: dict[str, int] = json.loads(RECORDED.read_text(encoding="utf-8"))
+    return found
+
+
+def slowest_first(items: list[pytest.Item]) -> None:
+    """Sort by file; the tests of a file keep their order, and so do files of the same length."""
+    seconds = recorded()
+    items.sort(key=lambda item: -seconds.get(item.nodeid.split("::")[0], 0))
+
+
+def measured(report: Path) -> dict[str, int]:
+    """Seconds by file of a JUnit report, the slow ones, the slowest first."""
+    seconds: dict[str, float] = defaultdict(float)
+    for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314 - our own report
+        # A class within a file is named as if it were a folder.
+        parts = case.attrib["classname"].split(".")
+        while parts and not (ROOT / "/".join(parts)).with_suffix(".py").is_file():
+            parts.pop()
+        if parts:
+            seconds[f"{'/'.join(parts)}.py"] += float(case.attrib["time"])
+    by_length = sorted(seconds.items(), key=lambda one: -one[1])
+    return {file: round(took) for file, took in by_length if took >= SHOWN_FROM_SECONDS}
+
+
+if __name__ == "__main__":
+    RECORDED.write_text(json.dumps(measured(Path(sys.argv[1])), indent=2) + "\n", encoding="utf-8")

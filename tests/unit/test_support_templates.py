@@ -1,0 +1,118 @@
+"""A copied database is what the migrations make, and each test has one of its own."""
+
+import subprocess
+import sys
+import tempfile
+
+import pytest
+import sqlalchemy as sa
+
+from tests.support import places
+from tests.support.plugin import ENGINES
+from tests.support.templates import fill
+
+# What differs from one first start to the next: instants, and what is drawn by chance.
+BY_CHANCE = {"opened_at", "made_at", "identifier", "pin_hash"}
+
+# How each engine tells all that it knows of a database; names of databases are left out.
+POSTGRES = [
+    "SELECT table_name, column_name, ordinal_position, column_default, is_nullable, data_type,"
+    " character_maximum_length, numeric_precision, datetime_precision, collation_name, is_identity,"
+    " identity_generation, generation_expression FROM information_schema.columns"
+    " WHERE table_schema = 'public' ORDER BY 1, 3",
+    "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 2",
+    "SELECT conrelid::regclass::text, conname, convalidated, pg_get_constraintdef(oid)"
+    " FROM pg_constraint WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2",
+    "SELECT sequencename, data_type, start_value, increment_by, last_value FROM pg_sequences"
+    " ORDER BY 1",
+    "SELECT pg_encoding_to_char(encoding), datcollate, datctype FROM pg_database"
+    " WHERE datname = current_database()",
+]
+SQLITE = [
+    "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY 1, 2",
+    "PRAGMA journal_mode",
+    "PRAGMA user_version",
+    "PRAGMA page_size",
+    "PRAGMA encoding",
+]
+MYSQL = ["SELECT @@character_set_database, @@collation_database"]
+
+
+def definitions(url):
+    """Everything the engine tells of the tables, without their rows."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    asked = {"sqlite": SQLITE, "postgresql": POSTGRES, "mysql": MYSQL}[engine.dialect.name]
+    with engine.connect() as connection:
+        told = [
+            [tuple(_in_order(value) for value in row) for row in connection.execute(sa.text(query))]
+            for query in asked
+        ]
+        if engine.dialect.name == "mysql":
+            for table in sorted(sa.inspect(connection).get_table_names()):
+                told.append([tuple(connection.exec_driver_sql(f"SHOW CREATE TABLE {table}").one())])
+    return told
+
+
+def _in_order(value):
+    # Where Alembic rebuilds a table of SQLite it writes the constraints down in any order.
+    is_table = isinstance(value, str) and value.startswith("CREATE TABLE")
+    return sorted(line.strip(", ") for line in value.splitlines()) if is_table else value
+
+
+def rows(url):
+    """Every row of every table, without what differs by chance."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        return {
+            table: [
+                {name: value for name, value in row.items() if name not in BY_CHANCE}
+                for row in connection.execute(sa.text(f"SELECT * FROM {table}")).mappings()  # noqa: S608
+            ]
+            for table in sa.inspect(connection).get_table_names()
+        }
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_copy_is_what_the_migrations_make(fresh_database, empty_database, engine):
+    """Most tests run on copies: a difference would hide from all of them what a user gets."""
+    copied, migrated = fresh_database(engine), empty_database(engine)
+    fill(migrated)
+    assert definitions(copied) == definitions(migrated)
+    found = rows(copied)
+    assert found == rows(migrated)
+    assert len(found["bank_payers"]) == 3
+    assert found["accounts"] == []
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_nothing_written_to_a_copy_is_in_the_next(fresh_database, engine):
+    """Each test has a database of its own."""
+    first = fresh_database(engine)
+    with sa.create_engine(first, poolclass=sa.NullPool).begin() as connection:
+        connection.execute(sa.text("UPDATE bank_payers SET name = 'Mallory'"))
+        connection.execute(sa.text("CREATE TABLE kept (word VARCHAR(20) PRIMARY KEY)"))
+    second = rows(fresh_database(engine))
+    assert "kept" not in second
+    assert "Mallory" not in [row["name"] for row in second["bank_payers"]]
+
+
+def test_folders_of_processes_that_are_gone_are_removed(tmp_path, monkeypatch):
+    """A killed run must not fill the memory; one that goes on keeps what it has."""
+    monkeypatch.setattr(places, "root", lambda: tmp_path)
+    ended = subprocess.Popen([sys.executable, "-c", "pass"])
+    ended.wait(10)
+    gone = tmp_path / f"{places.PREFIX}{ended.pid}-postgres-x"
+    strange = tmp_path / f"{places.PREFIX}notes"
+    gone.mkdir()
+    strange.mkdir()
+    ours = places.new_folder("postgres")
+    assert places.new_folder("redis") != ours
+    assert (gone.exists(), strange.exists(), ours.exists()) == (False, True, True)
+    assert ours.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_folder_is_the_one_that_is_named(tmp_path, monkeypatch):
+    """Whoever sets TMPDIR has a reason."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    assert places.root.__wrapped__() == tmp_path
