@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.support.service import ROOT, ServiceProcess, free_port
 
@@ -33,7 +34,7 @@ def resident_bytes(pid: int) -> int:
 
 
 @contextmanager
-def ours(folder: Path, database_url: str, **environment: str) -> Iterator[ServiceProcess]:
+def ours(folder: Path, database_url: str, **environment: Any) -> Iterator[ServiceProcess]:
     """The service in its default mode, logging as it does by default."""
     instance = folder / "ours"
     instance.mkdir(exist_ok=True)
