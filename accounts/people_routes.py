@@ -21,9 +21,8 @@ from accounts.schemas import (
     UserObject,
 )
 from accounts.sign_up_answers import answer_of
-from accounts.tokens import Tokens
 from config import current_settings
-from core.errors import FieldError, Forbidden, InvalidRequest, Unauthorized
+from core.errors import FieldError, Forbidden, InvalidRequest
 from repository.database import reading
 from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, also, declare, problems, takes
 from web.forms import FORM, parsed, read_form
@@ -125,32 +124,17 @@ def change_password(body: PasswordChange) -> Response:
 )
 def token() -> Response:
     """Tokens for login and password, or for a refresh token, which is used up by that."""
-    try:
-        return _private(token_object(_granted()))
-    except (InvalidRequest, Unauthorized) as error:
-        error.members["error"] = _oauth_word(error)
-        raise
-
-
-def _oauth_word(error: InvalidRequest | Unauthorized) -> str:
-    """What libraries of OAuth read beside our own code (RFC 6749, 5.2)."""
-    if isinstance(error, Unauthorized):
-        return "invalid_grant"
-    at_fault = {one.field for one in error.errors}
-    return "unsupported_grant_type" if "grant_type" in at_fault else "invalid_request"
-
-
-def _granted() -> Tokens:
     # An empty field is one that was left out (RFC 6749, 3.2).
     form = parsed(TokenForm, {name: value for name, value in read_form().items() if value})
     if form.grant_type == "refresh_token":
         if form.refresh_token is None:
             raise InvalidRequest([FieldError("refresh_token", "is required")])
-        return sign_ins.refresh(form.refresh_token).tokens
+        return _private(token_object(sign_ins.refresh(form.refresh_token).tokens))
     if form.username is None or form.password is None:
         missing = [name for name in ("username", "password") if getattr(form, name) is None]
         raise InvalidRequest([FieldError(name, "is required") for name in missing])
-    return sign_ins.sign_in(form.username, form.password, "token").tokens
+    opened = sign_ins.sign_in(form.username, form.password, "token")
+    return _private(token_object(opened.tokens))
 
 
 @bp.post(

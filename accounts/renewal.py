@@ -13,6 +13,8 @@ PUBLIC = ("/healthz", "/readyz", "/metrics", "/static/", "/docs", "/payments/pix
 
 def renew() -> None:
     """Before a request: if only its refresh cookie is good, change it for new tokens."""
+    if "HTTP_COOKIE" not in request.environ:
+        return
     spent = request.cookies.get(tokens.REFRESH_COOKIE)
     if not spent or "Authorization" in request.headers or request.path.startswith(PUBLIC):
         return
@@ -28,12 +30,14 @@ def renew() -> None:
 
 def hand_over(response: Response) -> Response:
     """After a request: give the browser what was renewed, or take what opens nothing any more."""
-    if g.get("cookies_are_set"):  # by a sign-in or sign-out of this very request
+    kept = g._get_current_object()
+    if kept.get("cookies_are_set"):  # by a sign-in or sign-out of this very request
         return response
-    renewed: sign_ins.Opened | None = g.get("renewed")
-    if renewed is not None and not g.get("sign_in_is_over"):
+    renewed: sign_ins.Opened | None = kept.get("renewed")
+    is_over = kept.get("sign_in_is_over")
+    if renewed is not None and not is_over:
         tokens.set_cookies(response, renewed.tokens, renewed.left)
         response.headers["Cache-Control"] = "no-store"
-    elif g.get("sign_in_is_over"):
+    elif is_over:
         tokens.unset_cookies(response)
     return response
