@@ -21,6 +21,7 @@ from payments.routes import PaymentPath, presenter
 from payments.schemas import PaymentAnswer, ReceiptAnswer, StatusAnswer
 from repository.database import Work, reading
 from web.api_docs import declare, html_page, problems, reference
+from web.bodies import Complete
 
 bp = APIBlueprint("pages", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Shopper")])
 
@@ -31,6 +32,9 @@ TO_THE_PAGE = {"description": "To a browser's form: go and look at the page."}
 
 def prefers_json() -> bool:
     """Whether the client asks for JSON before a page; `*/*` gets the page."""
+    accept = request.environ.get("HTTP_ACCEPT", "")
+    if "json" not in accept and "application/*" not in accept:  # to weigh the whole of it costs
+        return False
     best = request.accept_mimetypes.best_match(("text/html", "application/json"))
     return best == "application/json"
 
@@ -66,7 +70,7 @@ def payment_page(path: PaymentPath) -> BaseResponse:
         now=moment,
         refresh_seconds=pages.REFRESH_SECONDS,
     )
-    return Response(page, mimetype="text/html")
+    return Complete(page, headers=[("Content-Type", "text/html; charset=utf-8")])
 
 
 @bp.get(

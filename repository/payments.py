@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -58,8 +58,7 @@ class Payments:
 
     def find_by_watch_code(self, watch_code: str) -> Payment | None:
         """The payment this code may read, without its merchant, or None; for what is polled."""
-        found = {"watch_code": watch_code}
-        return self._unit.session.scalars(_BY_WATCH_CODE, found).one_or_none()
+        return self._one(_BY_WATCH_CODE, {"watch_code": watch_code})
 
     def by_row_ids(self, ids: Collection[int]) -> dict[int, Payment]:
         """These payments by their row ids, without their merchants, by one statement."""
@@ -68,7 +67,12 @@ class Payments:
 
     def find_by_txid(self, txid: str) -> Payment | None:
         """The payment without its merchant, or None; for what is polled."""
-        return self._unit.session.scalars(_BY_TXID, {"txid": txid}).one_or_none()
+        return self._one(_BY_TXID, {"txid": txid})
+
+    def _one(self, query: Select[Any], asked: Mapping[str, Any]) -> Payment | None:
+        """A payment by a unique column. Without a session: it costs more than the statement."""
+        row = self._unit.connection.execute(query, asked).one_or_none()
+        return None if row is None else _stored(zip(_ATTRIBUTES, row, strict=True))
 
     def lock_by_txid(self, txid: str) -> tuple[Payment | None, timedelta]:
         """The payment, held until the transaction ends, and its merchant's grace; else (None, 0).
@@ -89,10 +93,7 @@ class Payments:
         # On the table, not the class: the ORM's bulk path costs more than the statement.
         done = self._unit.connection.execute(_INSERT, _columns(values))
         key: Any = done.inserted_primary_key
-        payment = Payment()
-        # Past the attributes' setters: what they keep is for a flush, and nothing is left to write.
-        payment.__dict__.update(_UNSET, **values, id=int(key[0]))
-        return payment
+        return _stored({**_UNSET, **values, "id": int(key[0])})
 
     def change(
         self, payment: Payment, from_statuses: Collection[str], values: Mapping[str, Any]
@@ -210,8 +211,10 @@ _UNSET = {
     "renewed_from_id": None,
 }
 """What a new payment has where nothing else is said."""
-_BY_TXID = select(Payment).where(Payment.txid == bindparam("txid"))
-_BY_WATCH_CODE = select(Payment).where(Payment.watch_code == bindparam("watch_code"))
+_TABLE = Payment.__table__
+_ATTRIBUTES = [Payment.__mapper__.get_property_by_column(column).key for column in _TABLE.c]
+_BY_TXID = select(_TABLE).where(_TABLE.c.txid == bindparam("txid"))
+_BY_WATCH_CODE = select(_TABLE).where(_TABLE.c.watch_code == bindparam("watch_code"))
 _MERCHANT_AND_PAID_ELSEWHERE = (
     select(Account, Payment)
     .outerjoin(
@@ -222,6 +225,16 @@ _MERCHANT_AND_PAID_ELSEWHERE = (
     )
     .where(Account.id == bindparam("merchant_id"))
 )
+
+
+def _stored(values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Payment:
+    """A payment as it lies in the database, of no session.
+
+    Past the attributes' setters: what they keep is for a flush, and nothing is left to write.
+    """
+    payment = Payment()
+    payment.__dict__.update(values)
+    return payment
 
 
 def _columns(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from flask import Response, g, request
+from flask import Response
 from flask_openapi import OpenAPI
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -20,6 +20,7 @@ from prometheus_client import (
 from repository.database import ledger
 from repository.events import Recorded
 from web.api_docs import MACHINES
+from web.requests import present
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 """The methods counted by name; made-up ones are counted together, or they would fill the memory."""
@@ -83,12 +84,14 @@ def init_metrics(app: OpenAPI) -> Metrics:
 
     @app.after_request
     def measure(response: Response) -> Response:
-        route = request.url_rule.rule if request.url_rule else "(none)"
-        method = request.method if request.method in METHODS else "(other)"
+        asked, kept = present()
+        route = asked.url_rule.rule if asked.url_rule else "(none)"
+        method = asked.method if asked.method in METHODS else "(other)"
         key = (method, route, response.status_code)
         if key not in series:
             series[key] = metrics.requests.labels(*key)
-        series[key].observe(time.perf_counter() - g.get("started", time.perf_counter()))
+        ended = time.perf_counter()
+        series[key].observe(ended - kept.get("started", ended))
         return response
 
     @app.get(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import structlog
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from config import Settings
@@ -26,8 +26,15 @@ PERMISSIONS = "Permissions-Policy"
 HUB_HELD_SECONDS_MAX = 0.002
 """How long quick answers to one connection may follow each other before others have a turn."""
 
+_SAYS_IT_HAS_A_BODY = {"CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING"}
 _SANE_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}", re.ASCII)
 _QUIET = ("/healthz", "/readyz", "/metrics", "/static/", "/docs/assets/", "/payments/pix/qr_code/")
+
+
+def present() -> tuple[Request, Any]:
+    """The request and its `g` themselves: what asks both often saves the way through proxies."""
+    proxies: Any = (request, g)
+    return proxies[0]._get_current_object(), proxies[1]._get_current_object()
 
 
 def init_requests(app: Flask, settings: Settings) -> None:
@@ -45,31 +52,35 @@ def init_requests(app: Flask, settings: Settings) -> None:
 
     @app.before_request
     def begin() -> None:
-        given = request.headers.get("X-Request-ID", "")
-        g.request_id = given if _SANE_ID.fullmatch(given) else secrets.token_hex(16)
-        g.started = time.perf_counter()
-        view = app.view_functions.get(request.endpoint or "")
+        asked, kept = present()
+        given = asked.environ.get("HTTP_X_REQUEST_ID", "")
+        kept.request_id = given if _SANE_ID.fullmatch(given) else secrets.token_hex(16)
+        kept.started = time.perf_counter()
+        if not asked.environ.keys() & _SAYS_IT_HAS_A_BODY:
+            return
+        view = app.view_functions.get(asked.endpoint or "")
         most = getattr(view, "body_bytes_max", BODY_BYTES_MAX)
         if most != BODY_BYTES_MAX:
-            request.max_content_length = most
+            asked.max_content_length = most
             # Werkzeug counts what it has read and not yet parsed as well, of a file too.
-            request.max_form_memory_size = most
-        if (request.content_length or 0) > most:
+            asked.max_form_memory_size = most
+        if (asked.content_length or 0) > most:
             raise RequestEntityTooLarge
 
     @app.after_request
     def finish(response: Response) -> Response:
-        response.headers["X-Request-ID"] = g.get("request_id", "")
+        asked, kept = present()
+        response.headers["X-Request-ID"] = kept.get("request_id", "")
         # A page fetches many pictures and files; who looks for one asks for the debug level.
-        quiet = request.path.startswith(_QUIET)
+        quiet = asked.path.startswith(_QUIET)
         if not quiet or response.status_code >= 500:
             log.info(
                 "request",
-                method=request.method,
-                path=request.path,
+                method=asked.method,
+                path=asked.path,
                 status=response.status_code,
-                ms=round((time.perf_counter() - g.get("started", 0.0)) * 1000, 1),
-                **({"code": g.problem_code} if "problem_code" in g else {}),
+                ms=round((time.perf_counter() - kept.get("started", 0.0)) * 1000, 1),
+                **({"code": kept.problem_code} if "problem_code" in kept else {}),
             )
         return response
 
