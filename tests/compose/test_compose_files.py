@@ -5,14 +5,20 @@ What needs an engine is tried by hand (docs/compose.md says what was seen).
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from flask import Flask
 
+from core.errors import DatabaseUnavailable
+from core.pictures import PICTURE_BYTES_MAX
 from tests.test_tidy import NOT_PRODUCT
+from web.bodies import BODY_BYTES_MAX
+from web.problems import CODE_OF_STATUS
 
 ROOT = Path(__file__).resolve().parents[2]
 DEVELOPMENT, PRODUCTION = "docker-compose.yml", "docker-compose.production.yml"
@@ -213,6 +219,100 @@ def test_nginx_trusts_no_client_and_repeats_no_post():
     assert "$proxy_add_x_forwarded_for" not in text
     assert re.findall(r"proxy_next_upstream (.*);", text) == ["error timeout"]
     assert ALL["web"]["environment"]["TRUSTED_PROXIES"] == 1
+
+
+def locations(text: str) -> dict[str, str]:
+    """The locations of nginx' configuration, by what is matched."""
+    found = re.findall(r"^ {8}location (\S.*?) \{\n(.*?)^ {8}\}$", text, flags=re.M | re.S)
+    assert len(found) == text.count("location ")
+    return dict(found)
+
+
+def size(text: str) -> int:
+    """The bytes of `client_max_body_size` in this text."""
+    number, unit = re.findall(r"client_max_body_size (\d+)([km]);", text)[0]
+    return int(number) * {"k": 2**10, "m": 2**20}[unit]
+
+
+def test_nginx_lets_pictures_pass_where_the_service_takes_them(app: Flask):
+    """A route of tomorrow that takes a picture would be cut off by nginx, on the first real one."""
+    text = (ROOT / "docker/nginx/nginx.conf").read_text(encoding="utf-8")
+    (pattern, inside), *others = [
+        (matched.removeprefix("~ "), inside)
+        for matched, inside in locations(text).items()
+        if "client_max_body_size" in inside
+    ]
+    taking = {
+        rule.rule: app.view_functions[rule.endpoint].__dict__["body_bytes_max"]
+        for rule in app.url_map.iter_rules()
+        if "body_bytes_max" in app.view_functions[rule.endpoint].__dict__
+        and "POST" in (rule.methods or ())
+    }
+
+    assert others == []
+    assert len(taking) >= 4
+    assert {rule for rule in taking if not re.search(pattern, rule)} == set()
+    assert size(inside) > max(taking.values())  # beyond the limit the service says so itself
+    ordinary = text.split("server {")[0]
+    assert size(ordinary) >= 2 * BODY_BYTES_MAX
+    kept_in_memory = ordinary.split("client_body_buffer_size ")[1].split(";")[0]
+    assert f"client_max_body_size {kept_in_memory};" in ordinary
+    bank = (ROOT / "docker/nginx/development.conf").read_text(encoding="utf-8")
+    assert size(bank) > PICTURE_BYTES_MAX
+
+
+def test_slow_readers_cannot_fill_nginxs_memory():
+    """All that nginx may write to is a tmpfs; an answer that waits there counts as memory."""
+    text = (ROOT / "docker/nginx/nginx.conf").read_text(encoding="utf-8")
+    (tmpfs,) = ALL["nginx"]["tmpfs"]
+    megabytes = int(re.findall(r"size=(\d+)m", tmpfs)[0])
+
+    assert "proxy_max_temp_file_size 0;" in text
+    assert megabytes < int(ALL["nginx"]["mem_limit"].removesuffix("m"))
+
+
+def test_what_nginx_refuses_by_itself_has_the_services_form():
+    """A program reads `code`, a person a sentence; nginx' own page has neither."""
+    text = (ROOT / "docker/nginx/nginx.conf").read_text(encoding="utf-8")
+    answers = re.findall(r"return (\d+) '(\{.*\})';", text)
+
+    assert {int(status): json.loads(body)["code"] for status, body in answers} == {
+        413: CODE_OF_STATUS[413],
+        503: DatabaseUnavailable.code,
+    }
+    for status, body in answers:
+        problem = json.loads(body)
+        assert problem["status"] == int(status)
+        assert problem["message"] == problem["detail"]
+        assert problem["errors"] == []
+    assert "error_page 413 = @too_large;" in text
+    assert "error_page 502 504 = @away;" in text
+    # One more in a location would take these away from it.
+    assert text.count("error_page ") == 2
+    assert "error_page" not in (ROOT / "docker/nginx/development.conf").read_text(encoding="utf-8")
+
+
+def test_memory_of_password_hashes_goes_back_to_the_system():
+    """malloc keeps 19 MiB for each of its arenas otherwise: a rush of PINs ended the container."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    running = text.split(" AS balcao\n")[1]
+    threshold = re.findall(r"^ENV MALLOC_MMAP_THRESHOLD_=(\d+)$", running, flags=re.M)
+
+    assert [int(number) < 19 * 2**20 for number in threshold] == [True]
+
+
+def test_mysql_checks_every_foreign_key():
+    """MySQL 9.7 passes rows that point nowhere unless told; `loose` lets MySQL 8 not know it."""
+    assert "--loose-innodb-native-foreign-keys=ON" in ALL["mysql"]["command"]
+
+
+def test_further_settings_reach_the_service_alone():
+    """SIGN_UP=closed and the like need no file of the operator's over these two."""
+    files = {name: service["env_file"] for name, service in ALL.items() if "env_file" in service}
+
+    assert files == {
+        name: [{"path": "service.env", "required": False}] for name in ("web", "migrate")
+    }
 
 
 def test_the_image_holds_every_part_of_the_product_and_nothing_else():
