@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from threading import BoundedSemaphore
 from typing import Any, Literal, TypeVar
 
 Result = TypeVar("Result")
+
+AT_ONCE_MAX = 8
+"""How many run at the same time where no hub has a pool: an Argon2 takes 19 MiB while it runs."""
+
+_turns = BoundedSemaphore(AT_ONCE_MAX)
 
 
 def offload(function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
     """Call the function off the hub and wait for its answer; other requests go on meanwhile.
 
-    Without a patched hub (tests, command line, threading mode) it is a plain call.
+    Without a patched hub (tests, command line, threading mode) it is a plain call, which waits for
+    its turn. The function must not offload anything itself.
     """
     hub = active_hub()
     if hub == "eventlet":
@@ -25,7 +32,8 @@ def offload(function: Callable[..., Result], *args: Any, **kwargs: Any) -> Resul
 
         pooled: Result = get_hub().threadpool.apply(function, args, kwargs)
         return pooled
-    return function(*args, **kwargs)
+    with _turns:
+        return function(*args, **kwargs)
 
 
 def active_hub() -> Literal["eventlet", "gevent", "threading"]:

@@ -1,0 +1,50 @@
+"""Work off the hub: in its turn where no hub has a pool, and always answered."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from core.offload import AT_ONCE_MAX, offload
+
+
+class Counting:
+    """Counts how many are at it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now = 0
+        self.most = 0
+
+    def work(self, number: int) -> int:
+        """Take a moment; gives the number back."""
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        time.sleep(0.01)
+        with self._lock:
+            self._now -= 1
+        return number
+
+
+def test_so_many_run_at_once_and_no_more() -> None:
+    """A burst of sign-ins must not take all memory: the others wait and are answered."""
+    counting = Counting()
+    with ThreadPoolExecutor(4 * AT_ONCE_MAX) as threads:
+        given = threads.map(lambda number: offload(counting.work, number), range(8 * AT_ONCE_MAX))
+        assert list(given) == list(range(8 * AT_ONCE_MAX))
+    assert 1 < counting.most <= AT_ONCE_MAX
+
+
+def test_a_turn_is_given_back_after_an_error() -> None:
+    """Else the ninth wrong one would stop all sign-ins."""
+
+    def fail() -> None:
+        raise ValueError("no")
+
+    for _ in range(AT_ONCE_MAX + 1):
+        with pytest.raises(ValueError, match="no"):
+            offload(fail)
