@@ -40,6 +40,13 @@ class _Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.0"  # Werkzeug takes 1.1 where nothing is said
     timeout = SILENCE_SECONDS_MAX
 
+    def send_header(self, keyword: str, value: str) -> None:
+        """But for a second Date: files bring one, and the server has said it already."""
+        if keyword.lower() != "date" or not any(
+            line.lower().startswith(b"date:") for line in getattr(self, "_headers_buffer", ())
+        ):
+            super().send_header(keyword, value)
+
     def log(self, *_args: Any, **_kwargs: Any) -> None:
         """Nothing: what went wrong is logged by the application."""
 
