@@ -66,7 +66,12 @@ def plan(work, search):
     finally:
         sa.event.remove(bind, "before_cursor_execute", keep)
     statement, parameters = next(one for one in sent if one[0].startswith("SELECT"))
-    explain = "EXPLAIN QUERY PLAN" if bind.dialect.name == "sqlite" else "EXPLAIN"
+    # MySQL 9 tells a tree by itself, MariaDB and MySQL 8 this table.
+    explain = {
+        "sqlite": "EXPLAIN QUERY PLAN",
+        "mysql": "EXPLAIN FORMAT=TRADITIONAL",
+        "postgresql": "EXPLAIN",
+    }[bind.dialect.name]
     connection = work.session.connection()
     found = connection.exec_driver_sql(f"{explain} {statement}", parameters).all()
     return "\n".join(" ".join(str(part) for part in row) for row in found)

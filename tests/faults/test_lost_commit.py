@@ -26,6 +26,9 @@ def test_a_confirmation_whose_commit_was_not_heard_is_kept_and_told_once(
     direct = sa.make_url(fresh_database(engine))
     with CuttingProxy(direct.host or "127.0.0.1", direct.port or 0) as proxy:
         url = direct.set(host="127.0.0.1", port=proxy.port)
+        if engine == "mysql":
+            # MySQL offers TLS by itself; the proxy has to read what passes.
+            url = url.update_query_dict({"ssl_disabled": "1"})
         service = serve(DATABASE_URL=url.render_as_string(hide_password=False))
         payment, told = service.create(), end_to_end_id()
 

@@ -49,7 +49,9 @@ def definitions(url):
         ]
         if engine.dialect.name == "mysql":
             for table in sorted(sa.inspect(connection).get_table_names()):
-                told.append([tuple(connection.exec_driver_sql(f"SHOW CREATE TABLE {table}").one())])
+                name, made = connection.exec_driver_sql(f"SHOW CREATE TABLE {table}").one()
+                # MySQL repeats a collation's set where that was once said of the column.
+                told.append([(name, made.replace(" CHARACTER SET utf8mb4 COLLATE", " COLLATE"))])
     return told
 
 
