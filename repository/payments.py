@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Select, bindparam, insert, or_, select, update
+from sqlalchemy import CursorResult, Select, Update, bindparam, insert, or_, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
 from core.errors import InvalidCursor, PaymentNotFound
@@ -80,13 +81,11 @@ class Payments:
         The lock only spares rivals a wasted attempt; the conditional update decides. The merchant
         is read beside it, not held: it would be held against all of its payments.
         """
-        grace = select(Account.grace_seconds).where(Account.id == Payment.merchant_id)
-        held = select(Payment, grace.scalar_subquery()).where(Payment.txid == txid)
-        found = self._unit.session.execute(held.with_for_update()).one_or_none()
-        if found is None:
+        row = self._unit.connection.execute(_HELD_BY_TXID, {"txid": txid}).one_or_none()
+        if row is None:
             return None, timedelta(0)
-        payment, seconds = found
-        return payment, timedelta(seconds=seconds or 0)
+        *values, seconds = row
+        return _stored(zip(_ATTRIBUTES, values, strict=True)), timedelta(seconds=seconds or 0)
 
     def insert(self, values: Mapping[str, Any]) -> Payment:
         """Store a new payment; gives it as if it had been read back, without its merchant."""
@@ -103,13 +102,8 @@ class Payments:
         On success the given object shows them too.
         """
         done = self._unit.connection.execute(
-            update(Payment)
-            .where(
-                Payment.id == payment.id,
-                Payment.status.in_(from_statuses),
-                Payment.sequence == payment.sequence,
-            )
-            .values(**values)
+            _change(tuple(from_statuses)),
+            {"row": payment.id, "as_read": payment.sequence, **values},
         )
         if cast("CursorResult[Any]", done).rowcount != 1:
             return False
@@ -215,6 +209,14 @@ _TABLE = Payment.__table__
 _ATTRIBUTES = [Payment.__mapper__.get_property_by_column(column).key for column in _TABLE.c]
 _BY_TXID = select(_TABLE).where(_TABLE.c.txid == bindparam("txid"))
 _BY_WATCH_CODE = select(_TABLE).where(_TABLE.c.watch_code == bindparam("watch_code"))
+_HELD_BY_TXID = (
+    select(
+        _TABLE,
+        select(Account.grace_seconds).where(Account.id == _TABLE.c.merchant_id).scalar_subquery(),
+    )
+    .where(_TABLE.c.txid == bindparam("txid"))
+    .with_for_update()
+)
 _MERCHANT_AND_PAID_ELSEWHERE = (
     select(Account, Payment)
     .outerjoin(
@@ -235,6 +237,16 @@ def _stored(values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Payment:
     payment = Payment()
     payment.__dict__.update(values)
     return payment
+
+
+@lru_cache
+def _change(from_statuses: tuple[str, ...]) -> Update:
+    """Writes what is given beside `row` and `as_read`, where both and the status still hold."""
+    return update(_TABLE).where(
+        _TABLE.c.id == bindparam("row"),
+        _TABLE.c.status.in_(from_statuses),
+        _TABLE.c.sequence == bindparam("as_read"),
+    )
 
 
 def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
