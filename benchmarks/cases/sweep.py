@@ -79,19 +79,14 @@ def _row(merchant: int, now: datetime, number: int) -> dict[str, object]:
 
 
 def _make_due() -> None:
-    """Make the first pending ones due a moment ago, each at an instant of its own."""
+    """Make the oldest due a moment ago, each at its own instant; the expired wait once more."""
     now = SystemClock().now()
     with db.engine.begin() as connection:
-        ids = connection.scalars(
-            sa.select(Payment.id)
-            .where(Payment.status == "pending")
-            .order_by(Payment.expires_at)
-            .limit(DUE)
-        ).all()
+        ids = connection.scalars(sa.select(Payment.id).order_by(Payment.id).limit(DUE)).all()
         connection.execute(
             sa.update(Payment)
             .where(Payment.id == sa.bindparam("key"))
-            .values(expires_at=sa.bindparam("due")),
+            .values(expires_at=sa.bindparam("due"), status="pending", resolved_at=None),
             [
                 {"key": key, "due": now - timedelta(milliseconds=number + 1)}
                 for number, key in enumerate(ids)
