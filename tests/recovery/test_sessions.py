@@ -19,9 +19,6 @@ from tests.portal.signing import make_account, sign_in
 from tests.recovery.conftest import NO_LIMITS, form
 from tests.support.service import close_app, ready_app, settings_for
 
-ON_SQLITE = pytest.mark.parametrize("any_database_url", ["sqlite"], indirect=True)
-"""What no database decides is tried on one."""
-
 
 @pytest.fixture
 def app(any_database_url, tmp_path, clock):
@@ -102,7 +99,6 @@ def test_a_session_is_a_payment_with_the_described_fields(app, session):
         assert found.get_json()["session_id"] == made["session_id"]
 
 
-@ON_SQLITE
 def test_an_order_may_be_a_number_as_the_described_system_has_them(session):
     """Its `order_id` is an INT."""
     assert session(123)["order_id"] == "123"
@@ -110,7 +106,6 @@ def test_an_order_may_be_a_number_as_the_described_system_has_them(session):
     assert session(7.0)["order_id"] == "7"
 
 
-@ON_SQLITE
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -196,7 +191,6 @@ def test_a_proof_changes_no_payment_whatever_is_said_of_it(app, alice, session):
     assert deeds == ["proof.verified", "proof.rejected", "proof.verified"]
 
 
-@ON_SQLITE
 def test_a_proof_is_drawn_again_without_what_the_file_said_of_its_maker(app, alice, session):
     """A photo says where it was taken and by whose phone; the merchant sees the picture alone."""
     prove(app, session()["session_id"])
@@ -267,7 +261,6 @@ def test_a_payment_keeps_five_proofs_and_the_same_file_once(app, session):
     assert len(proof_ids(app)) == PROOFS_PER_PAYMENT_MAX
 
 
-@ON_SQLITE
 def test_a_proof_needs_a_session_that_exists(app, session):
     """Nothing is looked at for a session that is none."""
     session()
@@ -336,7 +329,6 @@ def test_an_administrator_cleans_up_what_belongs_to_expired_sessions(app, alice,
     assert "proofs.cleaned" in [entry.action for entry in audit_rows(app, "root")]
 
 
-@ON_SQLITE
 def test_sessions_need_a_merchant(app, alice):
     """In production nobody acts without credentials; a key needs its scope."""
     person = Person(app, "dora")
