@@ -13,24 +13,16 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import DBAPIError, TimeoutError
 from werkzeug.exceptions import HTTPException
 
-from bank import (
-    api,
-    chaos_routes,
-    login_pages,
-    pages,
-    scan_pages,
-    service_api,
-    sessions,
-    text,
-    wallet_api,
-)
+from bank import text
+from bank.blueprints import api, login_pages, pages, scan_pages, service_api, sessions, wallet_api
+from bank.blueprints.forms import form_token
 from bank.branch import EXTENSION, Branch, build
-from bank.demo import DEMO_PIN
 from bank.errors import BankError
-from bank.forms import form_token
-from bank.notices import reason_of
-from bank.payers import masked_document
+from bank.money.demo import DEMO_PIN
+from bank.money.notices import reason_of
+from bank.money.payers import masked_document
 from bank.settings import BankSettings
+from bank.workbench import chaos_routes
 from core.clock import Clock, SystemClock
 
 BODY_BYTES_MAX = 16 * 1024

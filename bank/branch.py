@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 from flask import current_app
 
-from bank.burst_desk import BurstDesk
-from bank.chaos import ChaosDesk
+from bank.chaos.chaos import ChaosDesk
+from bank.codes.directory import Directory
+from bank.codes.http import Partner
+from bank.codes.reader import CodeReader
 from bank.database import Database
-from bank.directory import Directory
-from bank.outbox import Outbox
-from bank.partner import Partner
-from bank.paying import Teller
-from bank.reading import CodeReader
-from bank.refunds import Refunds
+from bank.money.burst_desk import BurstDesk
+from bank.money.outbox import Outbox
+from bank.money.paying import Teller
+from bank.money.refunds import Refunds
+from bank.money.wallets import Wallets
 from bank.settings import BankSettings
-from bank.wallets import Wallets
 from core.clock import Clock
 
 EXTENSION = "balcao-bank"

@@ -14,14 +14,14 @@ from click import ClickException, echo
 from flask.cli import ScriptInfo
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from bank.audit import audit
-from bank.chaos_cli import COMMANDS
+from bank.chaos.scenarios import LATE_SECONDS_DEFAULT, LATE_SECONDS_MAX, Scenario
+from bank.codes.http import Answer, AnswerTooLarge, NoAnswer, Partner
 from bank.database import Database
 from bank.errors import UnknownPayer
-from bank.partner import Answer, AnswerTooLarge, NoAnswer, Partner
-from bank.payers import payer_named, unlock
-from bank.scenarios import LATE_SECONDS_DEFAULT, LATE_SECONDS_MAX, Scenario
+from bank.money.audit import audit
+from bank.money.payers import payer_named, unlock
 from bank.text import brl, clean, moment
+from bank.workbench.chaos_cli import COMMANDS
 from core.clock import parse_rfc3339
 
 NO_BREAK = "\N{NO-BREAK SPACE}"

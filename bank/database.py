@@ -13,7 +13,7 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.orm import Session
 
-from bank import demo
+from bank.money import demo
 from core.clock import Clock, SystemClock
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

@@ -20,8 +20,8 @@ from werkzeug.wrappers import Response
 from bank.app import close_bank_app, create_bank_app
 from bank.branch import EXTENSION, Branch
 from bank.database import migrate
-from bank.ledger import balance_centavos
-from bank.payers import payer_named
+from bank.money.ledger import balance_centavos
+from bank.money.payers import payer_named
 from bank.settings import BankSettings, own_host
 from core.signatures import new_secret, signed_headers
 from tests.bank.service_double import ServiceDouble

@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
 
-from bank.audit import audit
 from bank.cli import bank_cli
+from bank.money.audit import audit
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from itertools import count
 import pytest
 from click.testing import CliRunner
 
-from bank.burst import Plan, planned
-from bank.burst_http import OutOfTime, PatientHttp
-from bank.burst_report import Sent, compare
+from bank.chaos.scenarios import Scenario, mix_from
 from bank.cli import bank_cli
-from bank.scenarios import Scenario, mix_from
+from bank.workbench.burst import Plan, planned
+from bank.workbench.burst_http import OutOfTime, PatientHttp
+from bank.workbench.burst_report import Sent, compare
 from tests.support.service import ROOT, ServiceProcess
 
 BURST_SECONDS = 100

@@ -14,11 +14,9 @@ from click.testing import CliRunner
 from sqlalchemy import select
 
 from bank.app import close_bank_app, create_bank_app
-from bank.chaos import other_secret
-from bank.chaos_words import DEEDS
-from bank.cli import bank_cli
-from bank.models import Notice
-from bank.scenarios import (
+from bank.chaos.chaos import other_secret
+from bank.chaos.chaos_words import DEEDS
+from bank.chaos.scenarios import (
     AT_THE_DEADLINE,
     ENDINGS,
     NEVER_TOLD,
@@ -28,6 +26,8 @@ from bank.scenarios import (
     draw,
     mix_from,
 )
+from bank.cli import bank_cli
+from bank.models import Notice
 from bank.settings import BankSettings, own_host
 from core.signatures import is_secret
 from tests.bank.conftest import hidden_fields

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bank import doctor
 from bank.cli import bank_cli
-from bank.doctor import Candidate, diagnose, headers_in
+from bank.workbench import doctor
+from bank.workbench.doctor import Candidate, diagnose, headers_in
 from core.signatures import new_secret, sign, signed_headers
 from tests.bank.conftest import hidden_fields
 

@@ -6,7 +6,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from bank.sessions import own_path
+from bank.blueprints.sessions import own_path
 from tests.bank.conftest import hidden_fields
 
 

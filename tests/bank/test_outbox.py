@@ -16,10 +16,10 @@ from sqlalchemy import select
 
 from bank.app import close_bank_app, create_bank_app, start_jobs, stop_jobs
 from bank.branch import EXTENSION
+from bank.codes.http import ANSWER_TIMEOUT_SECONDS, Answer
 from bank.models import Notice
-from bank.notices import Verdict, told_by
-from bank.outbox import LEASE, delay_before
-from bank.partner import ANSWER_TIMEOUT_SECONDS, Answer
+from bank.money.notices import Verdict, told_by
+from bank.money.outbox import LEASE, delay_before
 from core.signatures import verify
 from tests.bank.conftest import settings_for
 

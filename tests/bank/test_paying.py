@@ -10,8 +10,8 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import func, select
 
-from bank.ledger import balance_centavos
 from bank.models import Account, Notice, Transfer
+from bank.money.ledger import balance_centavos
 from tests.bank.conftest import hidden_fields
 from tests.bank.service_double import charge_payload
 

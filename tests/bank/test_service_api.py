@@ -11,10 +11,10 @@ from urllib.parse import urlencode
 import pytest
 
 from bank.app import close_bank_app, create_bank_app
-from bank.audit import audit
 from bank.branch import EXTENSION
-from bank.ledger import balance_centavos
 from bank.models import Account, Transfer
+from bank.money.audit import audit
+from bank.money.ledger import balance_centavos
 from core import br_code
 from core.clock import rfc3339
 from core.signatures import signed_headers

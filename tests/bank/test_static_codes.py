@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bank.audit import audit
+from bank.money.audit import audit
 from core import br_code
 from tests.bank.conftest import hidden_fields
 from tests.bank.service_double import PAYEE_KEY

@@ -9,9 +9,9 @@ from functools import partial
 import pytest
 from sqlalchemy import func, select
 
-from bank.audit import audit
 from bank.models import Account, Payer, Transfer
-from bank.wallets import OPENING_CENTAVOS
+from bank.money.audit import audit
+from bank.money.wallets import OPENING_CENTAVOS
 from core.signatures import new_secret, signed_headers
 from tests.db.crowd import at_once
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from bank.wallets import OPENING_CENTAVOS
+from bank.money.wallets import OPENING_CENTAVOS
 from tests.payer.conftest import PASSWORD, sign_up
 from tests.support.browser import axe_violations
 

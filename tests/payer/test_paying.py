@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from bank.wallets import LIMIT_CENTAVOS, OPENING_CENTAVOS
+from bank.money.wallets import LIMIT_CENTAVOS, OPENING_CENTAVOS
 from tests.db.crowd import at_once
 from tests.payer.conftest import PASSWORD, sign_up
 

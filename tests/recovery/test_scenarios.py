@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from bank.audit import audit
 from bank.branch import EXTENSION
+from bank.money.audit import audit
 from core.clock import SystemClock
 from db_models import Payment
 from payments.qr_image import qr_png

@@ -8,8 +8,8 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from bank.audit import audit
 from bank.branch import EXTENSION
+from bank.money.audit import audit
 from core.clock import SystemClock
 from db_models import Refund
 from tests.db.tables import Tables

@@ -24,11 +24,11 @@ from werkzeug.test import TestResponse
 from werkzeug.wrappers import Response
 
 from bank.app import close_bank_app, create_bank_app
-from bank.audit import Audit, audit
 from bank.branch import EXTENSION, Branch
 from bank.database import migrate
-from bank.ledger import balance_centavos
-from bank.payers import payer_named
+from bank.money.audit import Audit, audit
+from bank.money.ledger import balance_centavos
+from bank.money.payers import payer_named
 from bank.settings import BankSettings, own_host
 from core.clock import Clock
 from payments import refunds

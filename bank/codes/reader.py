@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from bank.certificates import chain_fault, sentence_for
-from bank.charge import Charge, charge_from
-from bank.directory import Directory
+from bank.codes.certificates import chain_fault, sentence_for
+from bank.codes.charge import Charge, charge_from
+from bank.codes.directory import Directory
+from bank.codes.http import AnswerTooLarge, NoAnswer, Partner
+from bank.codes.keysets import KeySets
 from bank.errors import (
     ChargeExpired,
     ChargePaid,
@@ -29,8 +31,6 @@ from bank.errors import (
     PayloadTypeWrong,
     UnknownParticipant,
 )
-from bank.keysets import KeySets
-from bank.partner import AnswerTooLarge, NoAnswer, Partner
 from bank.text import clean, moment
 from core import br_code, jws
 

@@ -12,9 +12,9 @@ from flask import redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from bank import payers
 from bank.errors import UnknownPayer
 from bank.models import Payer
+from bank.money import payers
 
 IDLE_MAX = timedelta(minutes=30)
 """After this long without a request the payer has to log in again."""

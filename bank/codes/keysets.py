@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from bank.codes.http import AnswerTooLarge, NoAnswer, Partner
 from bank.errors import KeySetRefused
-from bank.partner import AnswerTooLarge, NoAnswer, Partner
 
 KEPT_FOR = timedelta(hours=1)
 _FETCHED_AGAIN_AFTER = timedelta(seconds=5)

@@ -13,13 +13,13 @@ from typing import Any
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from bank import forms
-from bank.api import answer_entry, payment_entry
+from bank.blueprints import forms
+from bank.blueprints.api import answer_entry, payment_entry
+from bank.blueprints.service_api import request_target, require_signature
 from bank.branch import here
 from bank.errors import InvalidInput
 from bank.models import Payer
-from bank.service_api import request_target, require_signature
-from bank.wallets import WalletOrder, WalletPayment, masked_card
+from bank.money.wallets import WalletOrder, WalletPayment, masked_card
 from core.errors import FieldError, InvalidMoney
 from core.money import centavos_from, json_number
 

@@ -8,15 +8,16 @@ from typing import Any
 from flask import Blueprint, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
-from bank import doctor, forms
+from bank.blueprints import forms
 from bank.branch import here
-from bank.burst_desk import FUNDS_CENTAVOS_MAX, PAGE_MAX, BurstSession
-from bank.chaos import Chaos
-from bank.chaos_words import DEEDS
+from bank.chaos.chaos import Chaos
+from bank.chaos.chaos_words import DEEDS
+from bank.chaos.scenarios import PRESETS, SEED_MAX, Mix, MixError, mix_from
 from bank.errors import BankError, BurstRefused, InvalidInput
 from bank.models import Transfer
-from bank.paying import Order, state_of
-from bank.scenarios import PRESETS, SEED_MAX, Mix, MixError, mix_from
+from bank.money.burst_desk import FUNDS_CENTAVOS_MAX, PAGE_MAX, BurstSession
+from bank.money.paying import Order, state_of
+from bank.workbench import doctor
 from core.clock import rfc3339
 from core.errors import FieldError
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from bank.burst_http import OutOfTime, PatientHttp
-from bank.burst_report import Report, Sent, compare
-from bank.scenarios import AT_THE_DEADLINE, ENDINGS, NEVER_TOLD, Mix, Scenario, chance, draw
+from bank.chaos.scenarios import AT_THE_DEADLINE, ENDINGS, NEVER_TOLD, Mix, Scenario, chance, draw
+from bank.workbench.burst_http import OutOfTime, PatientHttp
+from bank.workbench.burst_report import Report, Sent, compare
 from core.money import plain
 
 AMOUNT_CENTAVOS_MIN, AMOUNT_CENTAVOS_MAX = 100, 50_000

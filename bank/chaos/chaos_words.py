@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bank.scenarios import Scenario
+from bank.chaos.scenarios import Scenario
 
 DEEDS: Mapping[Scenario, str] = MappingProxyType(
     {

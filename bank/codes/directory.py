@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
-from bank.charge import Charge
+from bank.codes.charge import Charge
 from bank.database import Database
 from bank.models import KnownKey
 

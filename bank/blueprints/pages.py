@@ -5,14 +5,15 @@ from __future__ import annotations
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from bank import forms, ledger
+from bank.blueprints import forms
+from bank.blueprints.sessions import for_payers, payer_here
 from bank.branch import here
-from bank.chaos_words import DEEDS
+from bank.chaos.chaos_words import DEEDS
+from bank.chaos.scenarios import Scenario
 from bank.errors import BankError, CodeRefused, InvalidInput
-from bank.paying import payment_named, state_of
-from bank.refunds import refunds_of
-from bank.scenarios import Scenario
-from bank.sessions import for_payers, payer_here
+from bank.money import ledger
+from bank.money.paying import payment_named, state_of
+from bank.money.refunds import refunds_of
 
 bp = Blueprint("pages", __name__)
 

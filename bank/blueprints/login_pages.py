@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from bank import forms, payers, sessions
+from bank.blueprints import forms, sessions
 from bank.branch import here
 from bank.errors import BankError, LoginRefused, PinRefused, UnknownPayer
 from bank.models import FAILED_PINS_MAX, Payer
+from bank.money import payers
 
 bp = Blueprint("login", __name__)
 

@@ -17,14 +17,14 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from bank import payers
 from bank.database import Database
-from bank.demo import OPENING_ACCOUNT
 from bank.errors import CardRefused, ChaosIsOff, WalletExists, WalletNotFound
 from bank.identifiers import OPENING, new_identifier
-from bank.ledger import balance_centavos, open_account
 from bank.models import Notice, Payer, Transfer
-from bank.paying import Order, Paid, Teller
+from bank.money import payers
+from bank.money.demo import OPENING_ACCOUNT
+from bank.money.ledger import balance_centavos, open_account
+from bank.money.paying import Order, Paid, Teller
 from bank.settings import BankSettings
 from bank.text import clean
 from bank.updates import rows_changed

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from bank.identifiers import OPENING, new_identifier
 from bank.models import Account, Payer, Transfer
-from bank.payers import hash_pin
+from bank.money.payers import hash_pin
 from bank.settings import DEFAULT_ISPB
 from core.clock import Clock
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bank.partner import Answer, AnswerTooLarge, NoAnswer, Partner
+from bank.codes.http import Answer, AnswerTooLarge, NoAnswer, Partner
 
 _PASSING_STATUSES = (408, 425, 429)
 _PASSING_CODES = ("location-refused", "location-unreachable", "payload-type-wrong",

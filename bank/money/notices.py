@@ -8,8 +8,8 @@ import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bank.codes.http import Answer
 from bank.models import Notice, Payer, Transfer
-from bank.partner import Answer
 from bank.text import clean
 from core.clock import rfc3339
 from core.money import plain

@@ -6,10 +6,11 @@ from flask import Blueprint, jsonify, redirect, render_template, request, url_fo
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from bank import forms, pictures
+from bank.blueprints import forms
+from bank.blueprints.sessions import for_payers, is_logged_in, payer_here
 from bank.branch import here
+from bank.codes import pictures
 from bank.errors import BankError, PictureRefused, PictureTooLarge
-from bank.sessions import for_payers, is_logged_in, payer_here
 
 bp = Blueprint("scan", __name__)
 

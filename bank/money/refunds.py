@@ -20,9 +20,9 @@ from bank.errors import (
     UnknownRefund,
 )
 from bank.identifiers import RETURN, new_identifier
-from bank.ledger import debit, lock_account
 from bank.models import Refund, Transfer
-from bank.partners import partners_payment
+from bank.money.ledger import debit, lock_account
+from bank.money.partners import partners_payment
 from bank.settings import BankSettings
 from bank.text import brl
 from core.clock import Clock

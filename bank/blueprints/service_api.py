@@ -15,14 +15,14 @@ from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import or_, select
 
-from bank import forms
+from bank.blueprints import forms
 from bank.branch import here
 from bank.errors import InvalidInput, LookUpRefused
 from bank.identifiers import is_identifier
 from bank.models import Refund, Transfer
-from bank.partners import partners_payment, settled_between
-from bank.paying import state_of
-from bank.refunds import RefundOrder, refund_named
+from bank.money.partners import partners_payment, settled_between
+from bank.money.paying import state_of
+from bank.money.refunds import RefundOrder, refund_named
 from core import signatures
 from core.clock import parse_rfc3339, rfc3339
 from core.errors import BadSignature, FieldError, InvalidMoney

@@ -16,15 +16,15 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from bank.chaos import STALE_BY, Attempt, attempt_of, other_secret
+from bank.chaos.chaos import STALE_BY, Attempt, attempt_of, other_secret
+from bank.chaos.scenarios import Scenario
+from bank.codes.http import ANSWER_TIMEOUT_SECONDS, AnswerTooLarge, NoAnswer, Partner
 from bank.database import Database
 from bank.identifiers import RETURN, new_identifier
-from bank.ledger import lock_account
 from bank.models import Notice, Transfer
-from bank.notices import CONFIRMATION_PATH, Told, Verdict, not_told, told_by
-from bank.partner import ANSWER_TIMEOUT_SECONDS, AnswerTooLarge, NoAnswer, Partner
-from bank.refunds import refunded_centavos
-from bank.scenarios import Scenario
+from bank.money.ledger import lock_account
+from bank.money.notices import CONFIRMATION_PATH, Told, Verdict, not_told, told_by
+from bank.money.refunds import refunded_centavos
 from bank.settings import BankSettings
 from bank.updates import rows_changed
 from core.clock import Clock

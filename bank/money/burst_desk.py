@@ -11,13 +11,13 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from bank import payers
 from bank.database import Database
-from bank.demo import DEMO_PIN
 from bank.errors import BurstRefused, UnknownPayer
 from bank.identifiers import OPENING, is_identifier, new_identifier
-from bank.ledger import open_account
 from bank.models import Payer, Transfer
+from bank.money import payers
+from bank.money.demo import DEMO_PIN
+from bank.money.ledger import open_account
 from bank.settings import BankSettings
 from core.clock import Clock
 

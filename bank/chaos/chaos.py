@@ -17,10 +17,10 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from bank.chaos.scenarios import NEVER_TOLD, Drawn, Mix, Scenario, draw, mix_from
 from bank.database import Database
 from bank.errors import ApiBroken, ChaosIsOff
 from bank.models import ChaosMix, Notice, Transfer
-from bank.scenarios import NEVER_TOLD, Drawn, Mix, Scenario, draw, mix_from
 from bank.settings import BankSettings
 from bank.updates import rows_changed
 from core.clock import Clock

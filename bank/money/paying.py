@@ -10,9 +10,10 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from bank import payers
-from bank.chaos import ChaosDesk, amount_to_pay, moment_of_payment, wait_before_telling
-from bank.charge import Charge
+from bank.chaos.chaos import ChaosDesk, amount_to_pay, moment_of_payment, wait_before_telling
+from bank.chaos.scenarios import COPIES, Drawn, Scenario
+from bank.codes.charge import Charge
+from bank.codes.reader import CodeReader, Offer
 from bank.database import Database
 from bank.errors import (
     AmountChanged,
@@ -24,12 +25,11 @@ from bank.errors import (
     UnknownTransfer,
 )
 from bank.identifiers import PAYMENT, is_identifier, new_identifier
-from bank.ledger import debit, open_account
 from bank.models import Notice, Payer, Transfer
-from bank.notices import body_of, new_message_id
-from bank.outbox import LEASE, Held, Outbox, held
-from bank.reading import CodeReader, Offer
-from bank.scenarios import COPIES, Drawn, Scenario
+from bank.money import payers
+from bank.money.ledger import debit, open_account
+from bank.money.notices import body_of, new_message_id
+from bank.money.outbox import LEASE, Held, Outbox, held
 from bank.settings import BankSettings
 from bank.text import brl
 from core.clock import Clock

@@ -10,14 +10,16 @@ from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
-from bank import chaos, forms, ledger, payers
+from bank.blueprints import forms
+from bank.blueprints.service_api import payer_told, request_target, require_signature
+from bank.blueprints.sessions import NotLoggedIn, payer_here
 from bank.branch import here
+from bank.chaos import chaos
 from bank.errors import InvalidInput
 from bank.models import Payer, Transfer
-from bank.partners import payments_of_charge
-from bank.paying import state_of
-from bank.service_api import payer_told, request_target, require_signature
-from bank.sessions import NotLoggedIn, payer_here
+from bank.money import ledger, payers
+from bank.money.partners import payments_of_charge
+from bank.money.paying import state_of
 from core.clock import rfc3339
 from core.errors import FieldError
 from core.money import json_number

@@ -10,13 +10,13 @@ from typing import Any, NoReturn
 import click
 from click import ClickException, echo
 
-from bank import doctor
-from bank.burst import Burst, BurstFailed, Plan
-from bank.burst_report import Report
-from bank.demo import DEMO_PIN
-from bank.partner import AnswerTooLarge, NoAnswer, Partner
-from bank.scenarios import SEED_MAX, Mix, MixError, mix_from
+from bank.chaos.scenarios import SEED_MAX, Mix, MixError, mix_from
+from bank.codes.http import AnswerTooLarge, NoAnswer, Partner
+from bank.money.demo import DEMO_PIN
 from bank.text import brl, clean
+from bank.workbench import doctor
+from bank.workbench.burst import Burst, BurstFailed, Plan
+from bank.workbench.burst_report import Report
 from core.clock import SystemClock
 
 SERVICE_URL = "http://127.0.0.1:5000"

@@ -15,10 +15,10 @@ from flask import Request, session
 from werkzeug.exceptions import UnsupportedMediaType
 
 from bank.branch import here
+from bank.chaos.scenarios import LATE_SECONDS_DEFAULT, LATE_SECONDS_MAX, Scenario
 from bank.errors import InvalidInput, StalePage
 from bank.identifiers import is_identifier
-from bank.paying import Order
-from bank.scenarios import LATE_SECONDS_DEFAULT, LATE_SECONDS_MAX, Scenario
+from bank.money.paying import Order
 from core.errors import FieldError, InvalidMoney
 from core.money import centavos_from
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bank import doctor_bodies
+from bank.workbench import doctor_bodies
 from core.signatures import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, TOLERANCE
 
 _TIMESTAMP = re.compile(r"\d{1,12}", re.ASCII)

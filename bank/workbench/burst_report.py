@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bank.scenarios import ENDINGS, Scenario
+from bank.chaos.scenarios import ENDINGS, Scenario
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Pages and APIs of the bank: what a browser, a payer and the service ask."""

@@ -1,0 +1,1 @@
+"""Trouble that is asked for: scenarios and their switches."""

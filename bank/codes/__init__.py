@@ -1,0 +1,1 @@
+"""Reading codes and the charges behind them."""

@@ -1,0 +1,1 @@
+"""Who has how much, and what moves it: ledger, payments, refunds, notices."""

@@ -1,0 +1,1 @@
+"""Tools for developers: bursts, chaos, the signature doctor."""
