@@ -15,7 +15,7 @@ if __name__ == "__main__":
     # Until it serves, Ctrl-C just ends it: there is nothing to answer, and no trace to show.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-import async_mode
+from server import async_mode
 
 if __name__ == "__main__":
     async_mode.patch(async_mode.chosen())
@@ -31,15 +31,12 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-import jobs
-import schema
-import serving
 from accounts.demo import ensure_demo_merchant
 from accounts.setup import init_accounts
 from administration.routes import init_administration
 from config import ConfigurationError, Settings
 from core.clock import Clock, SystemClock
-from core.offload import active_hub
+from core.runtime.offload import active_hub
 from dashboard.routes import init_dashboard
 from payer.demo import ensure_demo_payer
 from payer.setup import init_payer
@@ -59,6 +56,7 @@ from realtime.server import init_realtime
 from recovery.setup import init_recovery
 from repository.connections import engine_options
 from repository.database import init_database, reading
+from server import jobs, schema, serving
 from shop import routes as shop_routes
 from transactions import payment_routes as started_payment_routes
 from transactions import routes as transaction_routes

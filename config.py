@@ -1,7 +1,7 @@
 """Every setting, typed, read once from the environment (or `.env`); nothing else reads it.
 
-`ASYNC_MODE` alone is looked at earlier as well, by `async_mode.py`: the hub must be patched before
-this module may be imported.
+`ASYNC_MODE` alone is looked at earlier as well, by `server/async_mode.py`: the hub must be patched
+before this module may be imported.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from dotenv import dotenv_values
 from flask import current_app
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from core import pix_key, secret_files, signatures
+from core.pix import pix_key
+from core.runtime import secret_files
+from core.signing import signatures
 
 ROOT = Path(__file__).resolve().parent
 LOCATION_MAX = 77  # Manual de Padrões para Iniciação do Pix: object 26-25

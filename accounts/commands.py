@@ -14,10 +14,10 @@ from flask.cli import AppGroup
 from accounts import passwords, service
 from accounts.keys import SCOPES
 from accounts.schemas import LOGIN_PATTERN
-from core import br_code
-from core.br_code import BrCodeError
 from core.errors import BalcaoError, InvalidRequest, LoginTaken, NotFound
-from core.pix_key import normalise
+from core.pix import br_code
+from core.pix.br_code import BrCodeError
+from core.pix.pix_key import normalise
 from db_models.account import ADMIN, MERCHANT, PAYER
 from repository.database import LostRace, Work, in_unit_of_work
 

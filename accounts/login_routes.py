@@ -16,7 +16,7 @@ from flask import (
 from flask_openapi import APIBlueprint, Tag
 from werkzeug.wrappers import Response as BaseResponse
 
-from accounts import forms, service, sign_ins, throttle, tokens
+from accounts import csrf, service, sign_ins, throttle, tokens
 from accounts.access import current_caller
 from accounts.local_paths import NEXT_CHARACTERS_MAX, after_sign_in
 from accounts.people_routes import require_open_sign_up, sign_ups_limit
@@ -66,7 +66,7 @@ def login() -> BaseResponse:
     """Sign in by `username` or `login`, as JSON or as a form; sets the session's cookies."""
     if not is_form():
         return _answer(_sign_in(request.get_json()))
-    forms.require_stranger_token()
+    csrf.require_stranger_token()
     fields = read_form()
     wished = fields.get("next", "")
     given = {name: value for name, value in fields.items() if name not in _OF_THE_FORM}
@@ -125,7 +125,7 @@ def sign_up_page() -> BaseResponse:
 def sign_up() -> BaseResponse:
     """Make an account from the page's form, and sign it in."""
     require_open_sign_up()
-    forms.require_stranger_token()
+    csrf.require_stranger_token()
     fields = read_form()
     wished = fields.get("next", "")
     given = {name: value for name, value in fields.items() if name not in _OF_THE_FORM and value}
@@ -182,7 +182,7 @@ def _login_page(wished: str, login: str, error: BalcaoError | None = None) -> Ba
         home="/" if here is None else _home(wished, here),
         sign_up_is_open=current_settings().sign_up == "open",
         demo=_demo(),
-        form_token=forms.stranger_token(),
+        form_token=csrf.stranger_token(),
     )
     return _page(page, error)
 
@@ -198,7 +198,7 @@ def _sign_up_page(
         next=wished,
         given={name: value for name, value in given.items() if name != "password"},
         wrong=wrong,
-        form_token=forms.stranger_token(),
+        form_token=csrf.stranger_token(),
     )
     return _page(page, error)
 

@@ -9,7 +9,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import Type
 
-from core.offload import offload
+from core.runtime.offload import offload
 
 CHARACTERS_MIN, CHARACTERS_MAX = 8, 256
 """NIST SP 800-63B asks for 8 or more; the upper end only bounds the work."""

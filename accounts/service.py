@@ -10,8 +10,6 @@ from accounts import audit, passwords, sign_ins, throttle
 from accounts.access import DEMO_LOGIN, Caller
 from accounts.keys import is_live, key_hash, new_api_key, shown_prefix
 from accounts.schemas import NewUser
-from core import br_code
-from core.br_code import BrCodeError
 from core.errors import (
     Conflict,
     FieldError,
@@ -22,6 +20,8 @@ from core.errors import (
     Unauthorized,
 )
 from core.ids import new_public_id
+from core.pix import br_code
+from core.pix.br_code import BrCodeError
 from db_models import Account, ApiKey
 from db_models.account import MERCHANT
 from repository.database import LostRace, Work, in_unit_of_work

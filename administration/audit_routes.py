@@ -15,11 +15,11 @@ from accounts.access import page_guard
 from administration.blueprint import admin_and_queries, bp, page
 from core import ids
 from core.errors import FieldError, InvalidCursor, InvalidRequest
-from dashboard import zones
 from dashboard.blueprint import kept_language
 from dashboard.listing import day_from
 from repository.administration import WINDOW_ROWS, Deeds
 from repository.database import reading
+from web import zones
 from web.bodies import check_storable
 
 PAGE = 50

@@ -9,11 +9,11 @@ from flask.typing import ResponseReturnValue
 
 from accounts.access import acting_admin
 from config import current_settings
-from dashboard import zones
 from dashboard.blueprint import kept
 from db_models import Account
 from repository.administration import Administration
 from repository.database import Work
+from web import zones
 
 bp = Blueprint("administration", __name__)
 

@@ -23,8 +23,8 @@ from bank.app import close_bank_app, create_bank_app, start_jobs
 from bank.cli import bank_cli
 from bank.database import migrate
 from bank.settings import BankSettings, BankSettingsError, secret_in
-from core import signatures
-from core.secret_files import kept
+from core.runtime.secret_files import kept
+from core.signing import signatures
 
 ROOT = Path(__file__).resolve().parents[1]
 MOUNT = "/bank"

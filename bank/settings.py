@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from core.signatures import is_secret
+from core.signing.signatures import is_secret
 
 DEFAULT_ISPB = "99999004"
 """Invented: no participant of Pix has it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-import async_mode
+from server import async_mode
 
 async_mode.patch(async_mode.chosen())
 
@@ -22,11 +22,11 @@ import sqlalchemy as sa
 from flask import Flask, Response, jsonify, render_template, request
 from flask_socketio import SocketIO, join_room
 
-import serving
 from config import Settings
 from db_models import Account, Payment
 from payments import pages
 from repository.connections import engine_options
+from server import serving
 from web.pages import init_pages
 
 
@@ -58,7 +58,7 @@ def page_values(app: Flask) -> dict[str, Any]:
 
 def serving_root() -> Path:
     """Where the templates live."""
-    return Path(serving.__file__).resolve().parent
+    return Path(serving.__file__).resolve().parents[1]
 
 
 def build(database_url: str, page_bytes: int, picture: bytes) -> Flask:

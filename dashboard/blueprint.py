@@ -11,11 +11,11 @@ from accounts.access import signed_in_merchant
 from config import current_settings
 from core import ids
 from core.errors import PaymentNotFound
-from dashboard import zones
 from db_models import Account, Payment
 from repository.dashboard import Dashboard
 from repository.database import Work, reading
 from repository.signals import UNSEEN_MAX
+from web import zones
 
 bp = Blueprint("dashboard", __name__)
 

@@ -8,13 +8,13 @@ from typing import Any, cast
 from flask import Flask, Response, current_app, request
 
 from accounts.access import page_guard
-from core.offload import active_hub
+from core.runtime.offload import active_hub
 from dashboard import export as file
-from dashboard import zones
 from dashboard.blueprint import bp, merchant_and_dashboard
 from dashboard.listing import listing_of
 from repository.dashboard import Dashboard, Page, Place
 from repository.database import now, reading
+from web import zones
 
 
 @bp.get("/portal/payments.csv")

@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 
 from flask import Flask, current_app
 
-from dashboard.zones import span_of
 from repository.dashboard import Dashboard, Span, Takings
+from web.zones import span_of
 
 DAYS = 30
 MEDIAN_OF_MAX = 500

@@ -7,12 +7,12 @@ from flask.typing import ResponseReturnValue
 
 from accounts.access import page_guard
 from config import current_settings
-from dashboard import zones
 from dashboard.blueprint import bp, merchant_and_dashboard, page
 from dashboard.figures import MEDIAN_OF_MAX, figures
 from dashboard.rows import row_of
 from repository.dashboard import Narrowed
 from repository.database import reading
+from web import zones
 
 NEWEST = 8
 

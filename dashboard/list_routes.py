@@ -10,13 +10,13 @@ from flask.typing import ResponseReturnValue
 from accounts.access import page_guard
 from core import ids
 from core.errors import FieldError, InvalidRequest
-from dashboard import zones
 from dashboard.blueprint import bp, kept_language, merchant_and_dashboard, page
 from dashboard.listing import PAGE, STATES, Listing, listing_of
 from dashboard.rows import label_of, row_of
 from repository.dashboard import SEARCH_WINDOW, Page
 from repository.database import reading
 from repository.recovery_uploads import RecoveryUploads
+from web import zones
 
 PROOFS_COUNTED_MAX = 100
 ROWS_MAX = 100

@@ -12,10 +12,10 @@ from werkzeug.datastructures import MultiDict
 
 from core import ids
 from core.errors import FieldError, InvalidCursor, InvalidRequest
-from dashboard.zones import span_of
 from db_models import PaymentStatus
 from repository.dashboard import Narrowed, Place
 from web.bodies import check_storable
+from web.zones import span_of
 
 PAGE = 25
 TEXT_MAX, ORDER_MAX = 140, 64

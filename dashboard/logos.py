@@ -7,7 +7,7 @@ import warnings
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from core.offload import offload
+from core.runtime.offload import offload
 from db_models.logo import LOGO_BYTES_MAX
 
 UPLOAD_BYTES_MAX = 2_097_152

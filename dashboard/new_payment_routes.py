@@ -14,12 +14,12 @@ from config import current_settings
 from core.errors import OrderAlreadyHasPayment
 from core.money import plain
 from dashboard.blueprint import bp, kept_language, merchant_and_dashboard, page
-from dashboard.forms import Form
 from db_models import Payment
-from payments.idempotency import Keyed
 from payments.opening import Opened, open_payment
 from payments.schemas import EXPIRES_IN_MAX, NewPayment
 from repository.database import reading
+from web.form_fields import Form
+from web.idempotency import Keyed
 from web.pages import spoken as _
 
 TEST_CENTAVOS = 100

@@ -23,7 +23,6 @@ from dashboard.blueprint import (
     own_payment,
     page,
 )
-from dashboard.forms import Form
 from dashboard.rows import label_of, mark_of
 from dashboard.timeline import reason_of, timeline
 from db_models import Account, Payment, PaymentStatus, Verdict
@@ -33,6 +32,7 @@ from payments.presenter import QR_PREFIX
 from payments.schemas import NewRefund
 from repository.database import Work, in_unit_of_work, reading
 from repository.traces import Traces
+from web.form_fields import Form
 from web.pages import spoken as _
 from web.problems import status_of
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.pix_key import KeyKind, kind_of
+from core.pix.pix_key import KeyKind, kind_of
 from web.pages import spoken as _
 
 

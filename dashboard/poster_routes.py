@@ -11,16 +11,16 @@ from markupsafe import escape
 from PIL import Image
 
 from accounts.access import page_guard
-from core import br_code
-from core.br_code import BrCodeError
 from core.errors import FieldError, InvalidMoney, InvalidRequest
 from core.money import plain
+from core.pix import br_code
+from core.pix.br_code import BrCodeError
 from dashboard.blueprint import bp, merchant_and_dashboard, page
-from dashboard.forms import Form, typed_centavos
 from dashboard.pix_keys import shown_key
 from db_models import Account
 from payments.qr_image import qr_png, qr_svg
 from repository.database import reading
+from web.form_fields import Form, typed_centavos
 from web.pages import brl
 from web.pages import spoken as _
 

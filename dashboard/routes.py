@@ -16,10 +16,10 @@ from dashboard import (
     settings_routes,
     signal_routes,
     trace_routes,
-    zones,
 )
 from dashboard.blueprint import bp
 from dashboard.figures import init_figures
+from web import zones
 
 DOORS = (
     home_routes,

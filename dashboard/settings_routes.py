@@ -15,16 +15,16 @@ from accounts.access import current_caller, page_guard, signed_in_merchant
 from accounts.keys import SCOPES
 from core.errors import Forbidden, InvalidRequest, NotFound
 from core.ids import new_public_id
-from core.pix_key import kind_of, normalise
+from core.pix.pix_key import kind_of, normalise
 from dashboard import logos
 from dashboard.blueprint import bp, kept_language, merchant_and_dashboard, page
 from dashboard.brand import parse_color
-from dashboard.forms import Form
 from dashboard.pix_keys import kind_name, shown_key
 from db_models import Account
 from repository.dashboard import Dashboard
 from repository.database import LostRace, Work, in_unit_of_work, reading
 from web.bodies import body_limit
+from web.form_fields import Form
 from web.pages import spoken as _
 
 NAME_MAX, CITY_MAX, GRACE_SECONDS_MAX, CONTACT_MAX = 120, 60, 3600, 120

@@ -25,10 +25,10 @@ import urllib3
 from pydantic import ValidationError
 
 from config import current_settings
-from core import signatures
 from core.clock import rfc3339
 from core.errors import BalcaoError, NotificationConflict
-from core.signatures import Signed
+from core.signing import signatures
+from core.signing.signatures import Signed
 from payments import service
 from payments.schemas import Confirmation
 from payments.service import CLOCK_SKEW, Outcome

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from werkzeug.wrappers import Response as BaseResponse
 
 from config import current_settings
-from core import signatures
 from core.errors import BadSignature, FieldError, InvalidRequest
+from core.signing import signatures
 from payments import service
 from payments.routes import presenter
 from payments.schemas import Confirmation, ConfirmationAnswer, is_end_to_end_id

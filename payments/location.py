@@ -15,10 +15,10 @@ from flask import Flask, current_app
 from sqlalchemy import insert, select, update
 
 from config import Settings
-from core import jws
 from core.clock import rfc3339
-from core.jws import SigningKey
 from core.money import plain
+from core.signing import jws
+from core.signing.jws import SigningKey
 from db_models import Payment, SigningKeyRow
 from repository.database import Work, in_unit_of_work, reading
 

@@ -13,10 +13,10 @@ from flask import current_app
 from config import current_settings
 from db_models import Account, Payment
 from payments import service
-from payments.idempotency import Keyed
 from payments.schemas import NewPayment
 from repository.database import Work, in_unit_of_work
 from web.bodies import Complete
+from web.idempotency import Keyed
 
 
 @dataclass(frozen=True)

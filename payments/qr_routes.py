@@ -13,10 +13,11 @@ from pydantic import BaseModel, Field
 from werkzeug.wrappers import Response as BaseResponse
 
 from config import current_settings
-from core import br_code, ids
-from core.br_code import BrCodeError
+from core import ids
 from core.errors import FieldError, Gone, InvalidMoney, InvalidRequest, NotFound, PaymentNotFound
 from core.money import centavos_from
+from core.pix import br_code
+from core.pix.br_code import BrCodeError
 from db_models import PaymentStatus
 from payments import location
 from payments.lifecycle import status_at

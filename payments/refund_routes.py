@@ -14,12 +14,12 @@ from core import ids
 from core.errors import PaymentNotFound
 from db_models import Payment, Refund
 from payments import refunds
-from payments.idempotency import Keyed, Replay, key_of_request
 from payments.presenter import refund_object
 from payments.routes import PaymentPath, presenter
 from payments.schemas import NewRefund, RefundObject, RefundsOfPayment
 from repository.database import Work, in_unit_of_work, reading
 from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, also, declare, problems
+from web.idempotency import Keyed, Replay, key_of_request
 
 bp = APIBlueprint("refunds", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Refunds")])
 declare(bp, NewRefund)

@@ -16,7 +16,6 @@ from core import ids
 from core.errors import InvalidCursor, PaymentNotFound
 from db_models import Payment
 from payments import service
-from payments.idempotency import Keyed, key_of_request, keyed_by_request
 from payments.opening import Opened, keep, open_payment
 from payments.presenter import Presenter, receipt_object
 from payments.schemas import (
@@ -31,6 +30,7 @@ from repository.database import Work, in_unit_of_work, reading
 from repository.payments import Filters
 from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, also, declare, problems
 from web.bodies import check_storable
+from web.idempotency import Keyed, key_of_request, keyed_by_request
 
 bp = APIBlueprint("payments", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Payments")])
 declare(bp, NewPayment)

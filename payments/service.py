@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from core import br_code, ids
+from core import ids
 from core.errors import (
     AlreadyPaid,
     AmountMismatch,
@@ -21,7 +21,8 @@ from core.errors import (
     PaymentNotFound,
     Refused,
 )
-from core.signatures import Signed
+from core.pix import br_code
+from core.signing.signatures import Signed
 from db_models import Account, Payment, PaymentStatus, Receipt, Verdict
 from payments import lifecycle
 from payments.lifecycle import Change, status_at

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core import br_code, ids
-from core.br_code import BrCodeError
+from core import ids
+from core.pix import br_code
+from core.pix.br_code import BrCodeError
 from db_models import Payment
 from recovery.reading import Kind, Reading
 from repository.database import Work

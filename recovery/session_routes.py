@@ -16,7 +16,6 @@ from config import current_settings
 from core import ids
 from core.errors import FieldError, InvalidCursor, InvalidRequest, PaymentNotFound
 from db_models import Payment
-from payments.idempotency import keyed_by_request
 from payments.opening import Opened, open_payment
 from payments.routes import presenter
 from payments.schemas import NewPayment
@@ -39,6 +38,7 @@ from repository.payments import Filters
 from repository.recovery_uploads import RecoveryUploads
 from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, SIGNED_IN, also, declare, problems, takes
 from web.bodies import body_limit
+from web.idempotency import keyed_by_request
 
 bp = APIBlueprint("recovery_sessions", __name__, url_prefix="/api/payment", abp_tags=[TAG])
 declare(bp, NewSession, ProofForm)

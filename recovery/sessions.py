@@ -7,8 +7,8 @@ from typing import Any
 
 from config import current_settings
 from core.clock import rfc3339
-from core.khqr import md5_of
 from core.money import json_number
+from core.pix.khqr import md5_of
 from db_models import Payment, RecoveryUpload
 from payments.lifecycle import status_at
 from payments.routes import presenter

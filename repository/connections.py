@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Engine, event, exc
 from sqlalchemy.orm import Session
 
-from core.offload import active_hub
+from core.runtime.offload import active_hub
 
 SQLITE_BUSY_SECONDS = 5
 PINGED_AFTER_SECONDS = 30.0

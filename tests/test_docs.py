@@ -19,7 +19,7 @@ import config
 from bank.app import create_bank_app
 from bank.settings import BankSettings, BankSettingsError
 from config import Settings
-from core import signatures
+from core.signing import signatures
 from payments.schemas import NewPayment
 from realtime.announcer import Announcer
 from repository.events import Recorded

@@ -30,7 +30,7 @@ LEVELS = (
     ("dashboard",),
     ("shop", "payer", "administration"),
     ("recovery",),
-    ("app", "async_mode", "jobs", "schema", "serving"),
+    ("app", "server"),
 )
 LEVEL_OF = {part: level for level, parts in enumerate(LEVELS) for part in parts}
 PARTS = {*LEVEL_OF, "bank"}
@@ -45,7 +45,12 @@ HOMES = {
     "asks the machine's clock": {"core/clock.py"},
     # async_mode comes before everything, also before config; Prometheus reads its own variable.
     # A bank that is served by itself has its own settings.
-    "reads the environment": {"config.py", "async_mode.py", "web/metrics.py", "bank/serving.py"},
+    "reads the environment": {
+        "config.py",
+        "server/async_mode.py",
+        "web/metrics.py",
+        "bank/serving.py",
+    },
     "prints": set[str](),
 }
 

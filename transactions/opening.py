@@ -9,10 +9,10 @@ from werkzeug.wrappers import Response as BaseResponse
 from accounts.access import signed_in_merchant
 from config import current_settings
 from db_models import Payment
-from payments.idempotency import keyed_by_request
 from payments.opening import Opened, open_payment
 from payments.schemas import Body, NewPayment
 from transactions.words import transaction_with_refund
+from web.idempotency import keyed_by_request
 
 
 def opened(operation: str, body: Body, asked: NewPayment) -> BaseResponse:

@@ -23,10 +23,10 @@ from bank.models import Refund, Transfer
 from bank.money.partners import partners_payment, settled_between
 from bank.money.paying import state_of
 from bank.money.refunds import RefundOrder, refund_named
-from core import signatures
 from core.clock import parse_rfc3339, rfc3339
 from core.errors import BadSignature, FieldError, InvalidMoney
 from core.money import centavos_from, json_number
+from core.signing import signatures
 
 bp = Blueprint("service_api", __name__, url_prefix="/api")
 

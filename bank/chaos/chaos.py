@@ -24,7 +24,7 @@ from bank.models import ChaosMix, Notice, Transfer
 from bank.settings import BankSettings
 from bank.updates import rows_changed
 from core.clock import Clock
-from core.signatures import TOLERANCE
+from core.signing.signatures import TOLERANCE
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """When a notice that was thrown away is due."""

@@ -8,8 +8,9 @@ import zxingcpp
 from PIL import Image, ImageOps
 
 from bank.errors import PictureRefused, PictureTooLarge
-from core import br_code, errors, pictures
-from core.offload import offload
+from core import errors, pictures
+from core.pix import br_code
+from core.runtime.offload import offload
 
 PICTURE_BYTES_MAX = pictures.PICTURE_BYTES_MAX
 _QR = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode])

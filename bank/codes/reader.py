@@ -32,7 +32,8 @@ from bank.errors import (
     UnknownParticipant,
 )
 from bank.text import clean, moment
-from core import br_code, jws
+from core.pix import br_code
+from core.signing import jws
 
 PAYLOAD_TYPE = "application/jose"
 ACTIVE, PAID = "ATIVA", "CONCLUIDA"

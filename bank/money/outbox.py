@@ -28,7 +28,7 @@ from bank.money.refunds import refunded_centavos
 from bank.settings import BankSettings
 from bank.updates import rows_changed
 from core.clock import Clock
-from core.signatures import signed_headers
+from core.signing.signatures import signed_headers
 
 LEASE = timedelta(seconds=2 * ANSWER_TIMEOUT_SECONDS)
 """Longer than an attempt can take, so that it ends before another worker may begin."""

@@ -15,7 +15,7 @@ from bank.errors import InvalidInput, PinLocked, PinRefused, UnknownPayer
 from bank.models import FAILED_PINS_MAX, Account, Payer
 from bank.updates import rows_changed
 from core.errors import FieldError
-from core.offload import offload
+from core.runtime.offload import offload
 
 if TYPE_CHECKING:
     from bank.database import Database

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bank.workbench import doctor_bodies
-from core.signatures import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, TOLERANCE
+from core.signing.signatures import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, TOLERANCE
 
 _TIMESTAMP = re.compile(r"\d{1,12}", re.ASCII)
 _MESSAGE_ID = re.compile(r"[\x21-\x7e]{1,128}")

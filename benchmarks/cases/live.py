@@ -12,8 +12,8 @@ from benchmarks.load import request_bytes
 from benchmarks.processes import bare, ours, resident_bytes
 from benchmarks.report import Outcome, percentile
 from benchmarks.sockets import Crowd, Watcher
-from core import signatures
 from core.clock import SystemClock, rfc3339
+from core.signing import signatures
 from tests.support.service import SECRET, end_to_end_id
 
 OTHERS = 1000

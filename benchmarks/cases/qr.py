@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from benchmarks.report import Outcome, median
-from core.br_code import encode_dynamic
 from core.ids import new_watch_code
+from core.pix.br_code import encode_dynamic
 from payments.qr_image import qr_png, qr_svg
 
 CODES = 200

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-from core.pix_key import InvalidPixKey, KeyKind, kind_of, normalise
+from core.pix.pix_key import InvalidPixKey, KeyKind, kind_of, normalise
 from recovery.reading.kinds import Kind, Reading
 from recovery.reading.ours import split_address
 

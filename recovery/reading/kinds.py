@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from core.khqr import md5_of
+from core.pix.khqr import md5_of
 
 
 class Kind(StrEnum):

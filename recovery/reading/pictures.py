@@ -8,9 +8,9 @@ from time import perf_counter
 from typing import BinaryIO, TypeVar
 
 from core.errors import UnreadablePicture
-from core.memory import return_large_blocks
-from core.offload import offload
 from core.pictures import PICTURE_BYTES_MAX, check_bytes, is_cut_off
+from core.runtime.memory import return_large_blocks
+from core.runtime.offload import offload
 from recovery.reading.gate import Gate
 from recovery.reading.ladder import LADDER, Source, texts_in
 

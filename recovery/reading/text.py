@@ -13,11 +13,11 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from core import br_code
-from core.br_code import BrCode, BrCodeError
-from core.br_code.tlv import read_objects
 from core.errors import InvalidRequest
-from core.khqr import Khqr, KhqrError, decode_khqr
+from core.pix import br_code
+from core.pix.br_code import BrCode, BrCodeError
+from core.pix.br_code.tlv import read_objects
+from core.pix.khqr import Khqr, KhqrError, decode_khqr
 from recovery.reading.described import read_described
 from recovery.reading.foreign import END_TO_END_ID, name_foreign
 from recovery.reading.kinds import Kind, Reading

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core import br_code
+from core.pix import br_code
 from repository.database import reading
 from tests.accounts.people import Person, actions, bearer
 from tests.support.service import PIX_KEY

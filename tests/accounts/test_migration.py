@@ -9,7 +9,7 @@ from flask_migrate import downgrade, upgrade
 from accounts.keys import SCOPES, key_hash
 from app import create_app
 from db_models.base import db
-from schema import MIGRATIONS
+from server.schema import MIGRATIONS
 from tests.accounts.people import bearer
 from tests.support.service import close_app, settings_for
 

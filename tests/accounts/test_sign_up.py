@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from core import br_code
+from core.pix import br_code
 from db_models import Account
 from repository.database import reading
 from tests.accounts.people import PASSWORD, Person, bearer

@@ -23,7 +23,7 @@ from bank.database import migrate
 from bank.money.ledger import balance_centavos
 from bank.money.payers import payer_named
 from bank.settings import BankSettings, own_host
-from core.signatures import new_secret, signed_headers
+from core.signing.signatures import new_secret, signed_headers
 from tests.bank.service_double import ServiceDouble
 
 

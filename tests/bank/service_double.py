@@ -20,10 +20,11 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from core import br_code, jws
 from core.clock import rfc3339
 from core.ids import new_txid
-from core.signatures import verify
+from core.pix import br_code
+from core.signing import jws
+from core.signing.signatures import verify
 
 PAYEE_KEY = "123e4567-e12b-12d3-a456-426655440000"
 

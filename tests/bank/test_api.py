@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from bank.settings import BankSettings, BankSettingsError
-from core.signatures import new_secret, signed_headers
+from core.signing.signatures import new_secret, signed_headers
 
 
 def test_the_service_may_ask_what_the_bank_holds(bank, service):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bank.codes.certificates import chain_fault, sentence_for
-from core import jws
+from core.signing import jws
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

@@ -29,7 +29,7 @@ from bank.chaos.scenarios import (
 from bank.cli import bank_cli
 from bank.models import Notice
 from bank.settings import BankSettings, own_host
-from core.signatures import is_secret
+from core.signing.signatures import is_secret
 from tests.bank.conftest import hidden_fields
 from tests.support.service import ServiceProcess
 

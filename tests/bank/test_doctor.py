@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from bank.cli import bank_cli
 from bank.workbench import doctor
 from bank.workbench.doctor import Candidate, diagnose, headers_in
-from core.signatures import new_secret, sign, signed_headers
+from core.signing.signatures import new_secret, sign, signed_headers
 from tests.bank.conftest import hidden_fields
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -20,7 +20,7 @@ from bank.codes.http import ANSWER_TIMEOUT_SECONDS, Answer
 from bank.models import Notice
 from bank.money.notices import Verdict, told_by
 from bank.money.outbox import LEASE, delay_before
-from core.signatures import verify
+from core.signing.signatures import verify
 from tests.bank.conftest import settings_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -249,7 +249,7 @@ import time
 from bank.app import close_bank_app, create_bank_app, start_jobs
 from bank.branch import EXTENSION
 from bank.database import migrate
-from core.signatures import new_secret
+from core.signing.signatures import new_secret
 from tests.bank.conftest import settings_for
 from tests.bank.service_double import ServiceDouble
 

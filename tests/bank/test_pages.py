@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from core import br_code
+from core.pix import br_code
 from tests.bank.conftest import hidden_fields
 from tests.bank.service_double import PAYEE_KEY
 

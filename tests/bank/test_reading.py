@@ -8,7 +8,8 @@ import pytest
 from werkzeug.wrappers import Response
 
 from bank.errors import CodeRefused
-from core import br_code, jws
+from core.pix import br_code
+from core.signing import jws
 from tests.bank.service_double import PAYEE_KEY, charge_payload
 
 

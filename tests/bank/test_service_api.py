@@ -15,9 +15,9 @@ from bank.branch import EXTENSION
 from bank.models import Account, Transfer
 from bank.money.audit import audit
 from bank.money.ledger import balance_centavos
-from core import br_code
 from core.clock import rfc3339
-from core.signatures import signed_headers
+from core.pix import br_code
+from core.signing.signatures import signed_headers
 from tests.bank.service_double import PAYEE_KEY
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bank.money.audit import audit
-from core import br_code
+from core.pix import br_code
 from tests.bank.conftest import hidden_fields
 from tests.bank.service_double import PAYEE_KEY
 

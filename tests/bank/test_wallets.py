@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from bank.models import Account, Payer, Transfer
 from bank.money.audit import audit
 from bank.money.wallets import OPENING_CENTAVOS
-from core.signatures import new_secret, signed_headers
+from core.signing.signatures import new_secret, signed_headers
 from tests.db.crowd import at_once
 
 BOB = {"holder": "b" * 32, "login": "bob", "name": "Bob de Souza"}

@@ -19,7 +19,7 @@ import pytest
 from bank.serving import settings_from
 from bank.settings import BankSettingsError
 from config import Settings
-from core import signatures
+from core.signing import signatures
 from tests.support.service import ROOT, ServiceProcess, free_port
 
 

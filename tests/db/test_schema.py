@@ -18,7 +18,7 @@ from config import ConfigurationError
 from db_models import Account, ApiKey, IdempotentRequest, Payment, PaymentEvent, Receipt
 from db_models.base import db
 from repository.database import in_unit_of_work, reading
-from schema import MIGRATIONS, require_schema, revision_of_database
+from server.schema import MIGRATIONS, require_schema, revision_of_database
 from tests.db.tables import NOON, Tables, payment_row, receipt_row
 from tests.support.plugin import SERVERS
 from tests.support.service import close_app, ready_app, settings_for

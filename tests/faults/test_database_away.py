@@ -9,8 +9,8 @@ from functools import partial
 
 import pytest
 
-from core import signatures
 from core.clock import SystemClock, rfc3339
+from core.signing import signatures
 from tests.db.tables import Tables
 from tests.faults.settled import check_settled, untold
 from tests.faults.storm import Storm, Watcher, wait_until

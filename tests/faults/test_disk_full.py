@@ -37,8 +37,8 @@ def test_a_full_disk_refuses_nothing_for_good(serve):
 
 
 def _confirmation(service, payment, told):
-    from core import signatures
     from core.clock import SystemClock, rfc3339
+    from core.signing import signatures
     from tests.support.service import SECRET
 
     now = SystemClock().now()

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from core import br_code
 from core.clock import parse_rfc3339
+from core.pix import br_code
 from tests.http.checks import fields, problem, rows
 
 OBJECT = {

@@ -35,10 +35,11 @@ from schemathesis.engine import events
 from schemathesis.engine.recorder import ScenarioRecorder
 
 from accounts.keys import SCOPES
-from core import ids, signatures
+from core import ids
 from core.clock import parse_rfc3339, rfc3339
 from core.errors import InvalidMoney
 from core.money import centavos_from
+from core.signing import signatures
 from tests.accounts.people import Person
 from tests.support.clocks import FrozenClock
 from tests.support.service import SECRET, BankInTest, close_app, ready_app, settings_for

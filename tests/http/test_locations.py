@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from core import jws
-from core.jws import JwsError
+from core.signing import jws
+from core.signing.jws import JwsError
 from payments.location import KeyRing
 from tests.http.checks import problem
 

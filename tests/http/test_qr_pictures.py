@@ -9,7 +9,7 @@ import pytest
 import zxingcpp
 from PIL import Image
 
-from core import br_code
+from core.pix import br_code
 from tests.http.checks import problem
 
 STATIC = Path(__file__).resolve().parents[2] / "static"

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from core import signatures
+from core.signing import signatures
 from tests.http.checks import problem, rows
 from tests.support.service import SECRET, BankInTest, close_app, ready_app, settings_for
 

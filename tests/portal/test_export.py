@@ -118,7 +118,7 @@ def test_the_poster_shows_the_shops_own_code(alice):
     import zxingcpp
     from PIL import Image
 
-    from core import br_code
+    from core.pix import br_code
 
     page = alice.get("/portal/poster?value=25,00")
     assert page.status_code == 200

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from serving import SILENCE_SECONDS_MAX
+from server.serving import SILENCE_SECONDS_MAX
 from tests.process.talking import Talker
 from tests.realtime.clients import RawWebSocket, Watcher
 from tests.support.service import ServiceProcess

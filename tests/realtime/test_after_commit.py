@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.signatures import Signed
+from core.signing.signatures import Signed
 from payments import service
 from payments.schemas import Confirmation
 from realtime.announcer import CATCH_UP_MARGIN

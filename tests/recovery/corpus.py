@@ -15,7 +15,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from core.br_code import encode_dynamic
+from core.pix.br_code import encode_dynamic
 from payments.qr_image import qr_png
 from recovery.reading import decode_picture, is_ours
 from recovery.reading.pictures import BUDGET_SECONDS

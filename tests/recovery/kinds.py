@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter
 
-from core.br_code import encode_static
+from core.pix.br_code import encode_static
 from payments.qr_image import qr_png
 from tests.recovery.scenery import (
     Scene,

@@ -33,7 +33,7 @@ def here(one_town):
 
 def bakong(bill_number: str) -> str:
     """A whole KHQR with this bill number, as another shop's software writes one."""
-    from core.br_code import crc16
+    from core.pix.br_code import crc16
 
     def obj(name: str, value: str) -> str:
         return f"{name}{len(value):02d}{value}"

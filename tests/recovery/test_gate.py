@@ -149,7 +149,7 @@ elif mode == "gevent":
     monkey.patch_all()
 import threading, time
 from core.errors import BalcaoError
-from core.offload import active_hub
+from core.runtime.offload import active_hub
 from recovery.reading import pictures
 from recovery.reading.gate import Gate
 

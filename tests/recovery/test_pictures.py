@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from core.br_code import encode_dynamic
 from core.errors import PictureRefused, PictureTooLarge, UnreadablePicture, UnsupportedPicture
 from core.pictures import PICTURE_BYTES_MAX, PIXELS_MAX, format_of
+from core.pix.br_code import encode_dynamic
 from payments.qr_image import qr_png, qr_svg
 from recovery.reading import decode_picture, is_ours
 
@@ -399,7 +399,7 @@ def test_texts_packed_into_a_png_are_not_unpacked_without_end():
 _PEAK = """
 import re, sys
 from pathlib import Path
-from core.memory import return_large_blocks
+from core.runtime.memory import return_large_blocks
 from recovery.reading import decode_picture, reencode
 
 def peak():

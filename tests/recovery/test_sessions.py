@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from core.clock import parse_rfc3339
-from core.khqr import md5_of
+from core.pix.khqr import md5_of
 from db_models.recovery_upload import PROOFS_PER_PAYMENT_MAX
 from payments.qr_image import qr_png
 from tests.accounts.people import Person, audit_rows

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from core.br_code import crc16, encode_static
 from core.errors import InvalidRequest
+from core.pix.br_code import crc16, encode_static
 from recovery.reading import (
     MAY_BE_OURS,
     TEXT_MAX,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.br_code import crc16, encode_dynamic
+from core.pix.br_code import crc16, encode_dynamic
 from recovery.reading import Kind, Reading
 from tests.recovery.texts import BASE, CODE, ID, TOKEN, read
 

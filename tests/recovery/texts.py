@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.br_code import encode_dynamic
+from core.pix.br_code import encode_dynamic
 from recovery.reading import Reading, read_text
 
 BASE = "pix.loja.example"

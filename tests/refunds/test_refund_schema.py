@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from flask_migrate import downgrade, upgrade
 
 from db_models import Payment, Refund
-from schema import MIGRATIONS
+from server.schema import MIGRATIONS
 from tests.db.tables import NOON, Tables, payment_row
 from tests.support.service import close_app, ready_app, settings_for
 

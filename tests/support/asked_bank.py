@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-from core import signatures
 from core.clock import Clock, parse_rfc3339, rfc3339
 from core.errors import BadSignature
+from core.signing import signatures
 from tests.support.service import SECRET, end_to_end_id
 
 ROOT = "/bank"

@@ -27,10 +27,10 @@ from werkzeug.test import TestResponse
 from accounts.demo import ensure_demo_merchant
 from app import create_app
 from config import Settings
-from core import signatures
 from core.clock import Clock, SystemClock, rfc3339
+from core.signing import signatures
 from db_models.base import db
-from schema import require_schema
+from server.schema import require_schema
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "whsec_" + "c2VjcmV0IG9mIHRoZSBiYW5rIGluIHRlc3RzIG9ubHk="

@@ -21,7 +21,7 @@ from app import create_app
 from bank.database import migrate
 from core.clock import SystemClock
 from payer.demo import ensure_demo_payer
-from schema import require_schema
+from server.schema import require_schema
 from tests.support.places import new_folder
 from tests.support.service import close_app, settings_for
 

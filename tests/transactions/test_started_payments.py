@@ -9,7 +9,7 @@ import sqlalchemy as sa
 import zxingcpp
 from PIL import Image
 
-from core import br_code
+from core.pix import br_code
 from repository.database import ledger
 from tests.transactions.merchant import ABSENT, as_payment
 

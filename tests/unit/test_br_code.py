@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.br_code import (
+from core.pix.br_code import (
     CHARACTERS_MAX,
     ERROR_CODES,
     BrCode,
@@ -21,8 +21,8 @@ from core.br_code import (
     encode_dynamic,
     encode_static,
 )
-from core.br_code.tlv import write_object
-from core.pix_key import KeyKind
+from core.pix.br_code.tlv import write_object
+from core.pix.pix_key import KeyKind
 
 EVP = "123e4567-e12b-12d1-a456-426655440000"
 LOCATION = "pix.example.com/qr/v2/8b3da2f39a4140d1a91abd93113bd441"

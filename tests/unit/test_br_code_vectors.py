@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from core.br_code import (
+from core.pix.br_code import (
     ERROR_CODES,
     BrCode,
     BrCodeError,

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from joserfc import jws as joserfc_jws
 from joserfc.jwk import ECKey, RSAKey
 
-from core.jws import (
+from core.signing.jws import (
     CERTIFICATE_LIFETIME,
     TOKEN_CHARACTERS_MAX,
     JwsError,

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.br_code import crc16
-from core.khqr import KHQR_ERROR_CODES, KhqrError, decode_khqr, md5_of
+from core.pix.br_code import crc16
+from core.pix.khqr import KHQR_ERROR_CODES, KhqrError, decode_khqr, md5_of
 
 _FILE = Path(__file__).parent.parent / "data" / "khqr-vectors.json"
 VECTORS: list[dict[str, Any]] = json.loads(_FILE.read_text(encoding="utf-8"))["vectors"]

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from core.offload import AT_ONCE_MAX, offload
+from core.runtime.offload import AT_ONCE_MAX, offload
 
 
 class Counting:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import InvalidRequest
-from core.pix_key import InvalidPixKey, KeyKind, kind_of, normalise
+from core.pix.pix_key import InvalidPixKey, KeyKind, kind_of, normalise
 
 EVP = "123e4567-e12b-12d1-a456-426655440000"
 

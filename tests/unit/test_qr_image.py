@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFilter
 
-from core.br_code import decode, encode_dynamic, encode_static
+from core.pix.br_code import decode, encode_dynamic, encode_static
 from payments import qr_image
 from payments.qr_image import qr_png, qr_svg
 

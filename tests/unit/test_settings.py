@@ -11,7 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from config import ConfigurationError, Settings
-from core import pix_key, signatures
+from core.pix import pix_key
+from core.signing import signatures
 
 # Fixed: it stands in names of tests, and those must be the same in every worker.
 SECRET = "whsec_" + base64.b64encode(b"a secret for these tests alone..").decode()

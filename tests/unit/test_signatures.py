@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import signatures
 from core.errors import BadSignature
+from core.signing import signatures
 
 NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
 # Fixed: it stands in names of tests, and those must be the same in every worker.

@@ -15,7 +15,7 @@ from sqlalchemy import exc
 from config import ConfigurationError
 from db_models.base import db
 
-MIGRATIONS = Path(__file__).resolve().parent / "migrations"
+MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 ATTEMPTS_MAX = 10
 
 

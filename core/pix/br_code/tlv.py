@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import binascii
 
-from core.br_code.model import BrCodeError, Objects
+from core.pix.br_code.model import BrCodeError, Objects
 
 CHARACTERS_MAX = 512
 """API Pix 2.9.0, CobBaseCopiaCola."""

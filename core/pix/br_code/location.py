@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from core.br_code.model import BrCodeError
+from core.pix.br_code.model import BrCodeError
 
 LOCATION_CHARACTERS_MAX = 77
 

@@ -5,10 +5,10 @@ do Pix, and of EMVCo Merchant-Presented Mode 1.1. A static code holds a key; a d
 the location that serves the payment's signed payload.
 """
 
-from core.br_code.decode import decode
-from core.br_code.encode import encode_dynamic, encode_static
-from core.br_code.model import ERROR_CODES, BrCode, BrCodeError, Kind, Tlv
-from core.br_code.tlv import CHARACTERS_MAX, crc16
+from core.pix.br_code.decode import decode
+from core.pix.br_code.encode import encode_dynamic, encode_static
+from core.pix.br_code.model import ERROR_CODES, BrCode, BrCodeError, Kind, Tlv
+from core.pix.br_code.tlv import CHARACTERS_MAX, crc16
 
 __all__ = [
     "CHARACTERS_MAX",

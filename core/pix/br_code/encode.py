@@ -6,11 +6,11 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from core.br_code.location import check_location
-from core.br_code.model import GUI, NO_TXID, BrCodeError
-from core.br_code.tlv import CRC_HEADER, VALUE_CHARACTERS_MAX, crc16, write_object
 from core.money import plain
-from core.pix_key import kind_of
+from core.pix.br_code.location import check_location
+from core.pix.br_code.model import GUI, NO_TXID, BrCodeError
+from core.pix.br_code.tlv import CRC_HEADER, VALUE_CHARACTERS_MAX, crc16, write_object
+from core.pix.pix_key import kind_of
 
 _NAME_MAX, _CITY_MAX, _ADDITIONAL_INFO_MAX, _AMOUNT_MAX = 25, 15, 72, 13
 _TXID = re.compile(r"[A-Za-z0-9]{1,25}")

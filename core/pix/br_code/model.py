@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from core.pix_key import KeyKind
+from core.pix.pix_key import KeyKind
 
 GUI = "br.gov.bcb.pix"
 NO_TXID = "***"

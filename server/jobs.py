@@ -20,13 +20,13 @@ from accounts.keys import key_uses
 from config import Settings
 from core.errors import BalcaoError
 from payments import refunds
-from payments.idempotency import forget_old_keys
 from payments.reconciliation import Reconciler
 from payments.sweep import Sweep
 from realtime.announcer import Announcer
 from recovery.proofs import forget_old_proofs
 from repository.database import now
 from signals.scan import scan
+from web.idempotency import forget_old_keys
 
 log = structlog.get_logger()
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from core.br_code import BrCodeError, Tlv, crc16
-from core.br_code.tlv import read_objects
+from core.pix.br_code import BrCodeError, Tlv, crc16
+from core.pix.br_code.tlv import read_objects
 
 RIEL, DOLLAR = "116", "840"
 

@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from core.br_code.location import check_location, check_same_host
-from core.br_code.model import GUI, NO_TXID, BrCode, BrCodeError, Kind, Objects, Tlv
-from core.br_code.tlv import CHARACTERS_MAX, crc16, read_objects
-from core.pix_key import KeyKind, kind_of
+from core.pix.br_code.location import check_location, check_same_host
+from core.pix.br_code.model import GUI, NO_TXID, BrCode, BrCodeError, Kind, Objects, Tlv
+from core.pix.br_code.tlv import CHARACTERS_MAX, crc16, read_objects
+from core.pix.pix_key import KeyKind, kind_of
 
 _AMOUNT = re.compile(r"[0-9]+(?:\.[0-9]{0,2})?")
 _AMOUNT_WITHOUT_REAIS = re.compile(r"\.[0-9]{1,2}")

@@ -17,7 +17,7 @@ MODES = ("eventlet", "gevent", "threading")
 
 def chosen() -> str:
     """`ASYNC_MODE` of the environment or `.env`; eventlet where neither says. Not validated."""
-    in_file = dotenv_values(Path(__file__).resolve().parent / ".env").get("ASYNC_MODE")
+    in_file = dotenv_values(Path(__file__).resolve().parents[1] / ".env").get("ASYNC_MODE")
     return os.environ.get("ASYNC_MODE") or in_file or "eventlet"
 
 

@@ -1,0 +1,1 @@
+"""Pix: keys, BR Codes and KHQR."""

@@ -1,0 +1,1 @@
+"""How a process lives: patching, listening, jobs, schema, the mounted bank."""
