@@ -33,33 +33,26 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from accounts.demo import ensure_demo_merchant
 from accounts.setup import init_accounts
-from administration.routes import init_administration
+from blueprints.admin.setup import init_administration
+from blueprints.checkout import page_routes
+from blueprints.payer.demo import ensure_demo_payer
+from blueprints.payer.setup import init_payer
+from blueprints.portal.setup import init_dashboard
+from blueprints.recovery.setup import init_recovery
+from blueprints.shop import routes as shop_routes
+from blueprints.transactions import payment_routes as started_payment_routes
+from blueprints.transactions import routes as transaction_routes
 from config import ConfigurationError, Settings
 from core.clock import Clock, SystemClock
 from core.runtime.offload import active_hub
-from dashboard.routes import init_dashboard
-from payer.demo import ensure_demo_payer
-from payer.setup import init_payer
-from payments import (
-    commands,
-    confirmation_routes,
-    location,
-    page_routes,
-    qr_routes,
-    refund_routes,
-    routes,
-)
+from payments import commands, confirmation_routes, location, qr_routes, refund_routes, routes
 from payments.presenter import Presenter
 from realtime.channel import connect
 from realtime.merchant_ws import merchant_sockets
 from realtime.server import init_realtime
-from recovery.setup import init_recovery
 from repository.connections import engine_options
 from repository.database import init_database, reading
 from server import jobs, schema, serving
-from shop import routes as shop_routes
-from transactions import payment_routes as started_payment_routes
-from transactions import routes as transaction_routes
 from web import docs_routes
 from web.api_docs import make_app
 from web.bodies import StrictRequest, WireJson

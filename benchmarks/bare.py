@@ -22,9 +22,9 @@ import sqlalchemy as sa
 from flask import Flask, Response, jsonify, render_template, request
 from flask_socketio import SocketIO, join_room
 
+from blueprints.checkout import views
 from config import Settings
 from db_models import Account, Payment
-from payments import pages
 from repository.connections import engine_options
 from server import serving
 from web.pages import init_pages
@@ -47,12 +47,12 @@ def page_values(app: Flask) -> dict[str, Any]:
     settings = Settings.from_env({"INSTANCE_DIR": tempfile.mkdtemp()})
     with app.test_request_context():
         return {
-            "payment": pages.payment_view(payment, now),
-            "merchant": pages.merchant_view(merchant),
+            "payment": views.payment_view(payment, now),
+            "merchant": views.merchant_view(merchant),
             "checked": False,
-            "test_strip": pages.test_strip(settings, payment, now),
+            "test_strip": views.test_strip(settings, payment, now),
             "now": now,
-            "refresh_seconds": pages.REFRESH_SECONDS,
+            "refresh_seconds": views.REFRESH_SECONDS,
         }
 
 
@@ -105,7 +105,7 @@ def build(database_url: str, page_bytes: int, picture: bytes) -> Flask:
     @app.get("/page")
     def page() -> str:
         # The same template, so the same size and the same work, with values that stand still.
-        return render_template("payments/payment.html", **shown)
+        return render_template("checkout/payment.html", **shown)
 
     @app.get("/plain-page")
     def plain_page() -> Response:

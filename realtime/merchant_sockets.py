@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 from flask import Flask
 
+from blueprints.transactions.presenter import state_of
 from core.clock import rfc3339
 from core.errors import BalcaoError, TooManyRequests
 from core.money import json_number
@@ -24,7 +25,6 @@ from realtime.credentials import Watching, Watchings
 from realtime.websocket import Line
 from repository.database import reading
 from repository.events import Recorded
-from transactions.words import state_of
 
 log = structlog.get_logger()
 

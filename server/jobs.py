@@ -17,15 +17,15 @@ from flask_apscheduler import APScheduler
 
 from accounts.housekeeping import forget_old
 from accounts.keys import key_uses
+from blueprints.recovery.proofs import forget_old_proofs
 from config import Settings
 from core.errors import BalcaoError
 from payments import refunds
 from payments.reconciliation import Reconciler
+from payments.signals import scan
 from payments.sweep import Sweep
 from realtime.announcer import Announcer
-from recovery.proofs import forget_old_proofs
 from repository.database import now
-from signals.scan import scan
 from web.idempotency import forget_old_keys
 
 log = structlog.get_logger()

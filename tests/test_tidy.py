@@ -23,13 +23,10 @@ LEVELS = (
     ("db_models",),
     ("repository",),
     ("web",),
-    ("accounts", "signals"),
+    ("accounts",),
     ("payments",),
-    ("transactions",),
+    ("blueprints",),
     ("realtime",),
-    ("dashboard",),
-    ("shop", "payer", "administration"),
-    ("recovery",),
     ("app", "server"),
 )
 LEVEL_OF = {part: level for level, parts in enumerate(LEVELS) for part in parts}

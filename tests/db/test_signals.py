@@ -8,10 +8,10 @@ import pytest
 
 from accounts import audit
 from db_models import Account
+from payments.signals import scan
 from repository import signals as queries
 from repository.database import in_unit_of_work, reading
 from repository.signals import PIN_REFUSED
-from signals.scan import scan
 from tests.db.crowd import at_once
 from tests.support.service import PIX_KEY
 

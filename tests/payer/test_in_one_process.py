@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from payer.demo import DEMO_PAYER, DEMO_PIN
+from blueprints.payer.demo import DEMO_PAYER, DEMO_PIN
 from tests.db.crowd import at_once
 from tests.payer.conftest import PASSWORD
 

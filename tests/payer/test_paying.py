@@ -252,7 +252,7 @@ def weather(here, mix):
 
 def test_while_the_notice_is_on_its_way_the_answer_says_created(here, bob, monkeypatch):
     """The bank took the money; that we have not heard of it yet is no failure."""
-    monkeypatch.setattr("payer.paying.NOTICE_SECONDS", 0.3)
+    monkeypatch.setattr("blueprints.payer.paying.NOTICE_SECONDS", 0.3)
     payment = here.create()
     weather(here, {"late": 1})
     answer = bob.pay(payment)

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from bank.money.wallets import LIMIT_CENTAVOS, OPENING_CENTAVOS
-from payer.demo import DEMO_PAYER, DEMO_PIN, ensure_demo_payer
+from blueprints.payer.demo import DEMO_PAYER, DEMO_PIN, ensure_demo_payer
 from tests.payer.conftest import PASSWORD, sign_up
 from tests.support.service import close_app, ready_app, settings_for
 

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from dashboard.export import harmless
+from blueprints.portal.export import harmless
 
 
 def read(answer, separator=","):
@@ -104,7 +104,7 @@ def test_the_filters_of_the_list_are_the_files(alice, charge, bank, clock):
 
 def test_several_batches_meet_each_payment_once(alice, charge, monkeypatch):
     """Also where many were made at one instant, and at the exact end of a batch."""
-    monkeypatch.setattr("dashboard.export.BATCH", 7)
+    monkeypatch.setattr("blueprints.portal.export.BATCH", 7)
     for number in (13, 1, 1):  # 13, 14 (two whole batches) and 15
         for _ in range(number):
             charge(value="1.00")

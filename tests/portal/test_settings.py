@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from dashboard.brand import contrast, style_sheet
+from blueprints.checkout.brand import contrast, style_sheet
 from tests.portal.signing import PASSWORD, found_in, sign_in
 
 SHOP: dict[str, Any] = {

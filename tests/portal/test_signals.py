@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import select
 
 from db_models import Payment, SignalKind
+from payments.signals import scan
 from repository.database import in_unit_of_work
 from repository.signals import UNSEEN_MAX
-from signals.scan import scan
 from tests.accounts.people import actions
 from tests.support.service import BankInTest
 

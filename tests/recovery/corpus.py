@@ -15,10 +15,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from blueprints.recovery.reading import decode_picture, is_ours
+from blueprints.recovery.reading.pictures import BUDGET_SECONDS
 from core.pix.br_code import encode_dynamic
 from payments.qr_image import qr_png
-from recovery.reading import decode_picture, is_ours
-from recovery.reading.pictures import BUDGET_SECONDS
 from tests.recovery.kinds import KINDS, OTHER_CODES
 from tests.recovery.scenery import Scene
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 
-from recovery.reading.straighten import perspective
+from blueprints.recovery.reading.straighten import perspective
 
 
 @dataclass(frozen=True)

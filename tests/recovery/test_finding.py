@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from recovery.reading import khqr_text, order_text
+from blueprints.recovery.reading import khqr_text, order_text
 from tests.recovery.conftest import ask, picture, recover, upload
 
 FORMS = {
@@ -149,13 +149,13 @@ def test_a_foreign_code_is_named_kindly(here, text, kind, sentence):
 
 def test_every_kind_of_reading_has_a_sentence_in_both_languages(app):
     """A kind that is added later and has no sentence would be a 500 at the worst moment."""
-    from recovery import sentences
-    from recovery.reading import Kind, Reading
+    from blueprints.recovery import texts
+    from blueprints.recovery.reading import Kind, Reading
 
     told = {}
     for lang in ("pt-BR", "en"):
         with app.test_request_context(headers={"Accept-Language": lang}):
-            told[lang] = {kind: sentences.of_reading(Reading(kind, "x")) for kind in Kind}
+            told[lang] = {kind: texts.of_reading(Reading(kind, "x")) for kind in Kind}
     assert all(one.title and one.body for both in told.values() for one in both.values())
     same = [kind for kind in Kind if told["en"][kind].body == told["pt-BR"][kind].body]
     assert same == []

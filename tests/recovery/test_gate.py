@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from blueprints.recovery.reading import read_picture
+from blueprints.recovery.reading.gate import Gate
 from core.errors import DecodersBusy, UnsupportedPicture
 from core.pictures import PICTURE_BYTES_MAX
 from payments.qr_image import qr_png
-from recovery.reading import read_picture
-from recovery.reading.gate import Gate
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -150,8 +150,8 @@ elif mode == "gevent":
 import threading, time
 from core.errors import BalcaoError
 from core.runtime.offload import active_hub
-from recovery.reading import pictures
-from recovery.reading.gate import Gate
+from blueprints.recovery.reading import pictures
+from blueprints.recovery.reading.gate import Gate
 
 assert active_hub() == mode
 data = sys.stdin.buffer.read()

@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from blueprints.recovery.reading import decode_picture, is_ours
 from core.errors import PictureRefused, PictureTooLarge, UnreadablePicture, UnsupportedPicture
 from core.pictures import PICTURE_BYTES_MAX, PIXELS_MAX, format_of
 from core.pix.br_code import encode_dynamic
 from payments.qr_image import qr_png, qr_svg
-from recovery.reading import decode_picture, is_ours
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = "pix.loja.example"
@@ -400,7 +400,7 @@ _PEAK = """
 import re, sys
 from pathlib import Path
 from core.runtime.memory import return_large_blocks
-from recovery.reading import decode_picture, reencode
+from blueprints.recovery.reading import decode_picture, reencode
 
 def peak():
     status = Path("/proc/self/status").read_text()

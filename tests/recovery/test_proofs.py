@@ -7,9 +7,9 @@ import io
 import pytest
 from PIL import Image, PngImagePlugin
 
+from blueprints.recovery.reading import make_proof, reencode
+from blueprints.recovery.reading.proof_pictures import PROOF_BYTES_MAX, PROOF_SIDE_MAX
 from core.errors import PictureTooLarge, UnreadablePicture, UnsupportedPicture
-from recovery.reading import make_proof, reencode
-from recovery.reading.proofs import PROOF_BYTES_MAX, PROOF_SIDE_MAX
 
 SECRET = b"-23.5505,-46.6333 Charlie"
 

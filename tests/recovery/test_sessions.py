@@ -285,7 +285,7 @@ def test_the_merchant_drops_a_picture_and_it_is_gone(app, alice, session):
 
 def test_pictures_are_dropped_after_their_days_and_not_a_moment_sooner(app, session, clock):
     """PROOF_DAYS is 90: on the last of them they are still there."""
-    from recovery.proofs import forget_old_proofs
+    from blueprints.recovery.proofs import forget_old_proofs
 
     settings = app.config["BALCAO"]
     prove(app, session()["session_id"])

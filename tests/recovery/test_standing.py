@@ -168,7 +168,7 @@ def test_money_of_another_amount_goes_back_and_the_code_can_still_be_paid(here):
 
 def test_limits_are_by_address_and_by_payment(fresh_database, tmp_path):
     """One address cannot search, and many cannot stand on one payment."""
-    from recovery.limiting import PER_PAYMENT_MAX
+    from blueprints.recovery.limits import PER_PAYMENT_MAX
     from tests.support.town import town
 
     limits = {"recovery_tries_per_minute": 3, "recovery_pictures_per_minute": 2}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recovery.reading import Kind, Reading
+from blueprints.recovery.reading import Kind, Reading
 from tests.recovery.texts import BASE, ID, TOKEN, read
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from blueprints.recovery.reading import Kind, khqr_text, order_text
 from core.errors import InvalidRequest
-from recovery.reading import Kind, khqr_text, order_text
 from tests.recovery.texts import CODE, ID, read
 
 VECTORS = Path(__file__).resolve().parents[1] / "data" / "khqr-vectors.json"

@@ -10,16 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from blueprints.recovery.reading import MAY_BE_OURS, TEXT_MAX, Kind, is_ours, read_text, read_texts
 from core.errors import InvalidRequest
 from core.pix.br_code import crc16, encode_static
-from recovery.reading import (
-    MAY_BE_OURS,
-    TEXT_MAX,
-    Kind,
-    is_ours,
-    read_text,
-    read_texts,
-)
 from tests.recovery.texts import BASE, CODE, ID, TOKEN, read
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -212,7 +205,7 @@ def test_reading_is_pure():
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             for name in names:
                 top = name.partition(".")[0]
-                own = name.startswith("recovery.reading")
+                own = name.startswith("blueprints.recovery.reading")
                 assert (top in allowed and (top != "recovery" or own)) or top in _STANDARD, name
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from blueprints.recovery.reading import Kind, Reading
 from core.pix.br_code import crc16, encode_dynamic
-from recovery.reading import Kind, Reading
 from tests.recovery.texts import BASE, CODE, ID, TOKEN, read
 
 HEX = "0123456789abcdef"

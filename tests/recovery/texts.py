@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from blueprints.recovery.reading import Reading, read_text
 from core.pix.br_code import encode_dynamic
-from recovery.reading import Reading, read_text
 
 BASE = "pix.loja.example"
 TOKEN = "8b3da2f39a4140d1a91abd93113bd441"

@@ -19,8 +19,8 @@ import sqlalchemy as sa
 from accounts.demo import ensure_demo_merchant
 from app import create_app
 from bank.database import migrate
+from blueprints.payer.demo import ensure_demo_payer
 from core.clock import SystemClock
-from payer.demo import ensure_demo_payer
 from server.schema import require_schema
 from tests.support.places import new_folder
 from tests.support.service import close_app, settings_for

@@ -1,0 +1,144 @@
+"""Everybody's accounts: found by role and login, looked at, disabled and let in again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import redirect, request, url_for
+from flask.typing import ResponseReturnValue
+
+from accounts import service
+from accounts.access import acting_admin, page_guard
+from blueprints.admin.page import admin_and_queries, bp, page
+from blueprints.portal.page import kept_language
+from core import ids
+from core.errors import Conflict, FieldError, InvalidCursor, InvalidRequest, NotFound
+from db_models import Account
+from db_models.account import ADMIN, MERCHANT, PAYER
+from repository.database import Work, in_unit_of_work, reading
+from web.bodies import check_storable
+from web.pages import spoken as _
+from web.problems import status_of
+
+PAGE = 25
+KEYS_SHOWN, SESSIONS_SHOWN, DEEDS_SHOWN = 50, 30, 30
+LOGIN_MAX = 64
+ROLES = (MERCHANT, PAYER, ADMIN)
+DONE = frozenset({"disabled", "enabled"})
+DONE_TO = ("account.disabled", "account.enabled")
+"""What an administrator does to another's account."""
+
+
+def role_name(role: str) -> str:
+    """The word a person reads."""
+    return {MERCHANT: _("Lojista"), PAYER: _("Pagador"), ADMIN: _("Administração")}[role]
+
+
+@bp.get("/admin/accounts")
+@page_guard("admin")
+def accounts() -> ResponseReturnValue:
+    """The list by login. Query: `role`, `q` (how the login begins), `after`."""
+    role, prefix, after = _asked()
+    with reading() as work:
+        admin, queries = admin_and_queries(work)
+        found = queries.accounts(role, prefix, after, PAGE + 1)
+    shown = found[:PAGE]
+    filters = {"role": role, "q": prefix, **kept_language()}
+    more = len(found) > PAGE
+    return page(
+        "accounts.html",
+        admin,
+        "accounts",
+        shown=shown,
+        role=role,
+        prefix=prefix,
+        roles=[(one, role_name(one)) for one in ROLES],
+        names={one: role_name(one) for one in ROLES},
+        is_first=after is None,
+        first_url=url_for("administration.accounts", **filters),
+        next_url=url_for("administration.accounts", after=shown[-1].public_id, **filters)
+        if more
+        else None,
+    )
+
+
+@bp.get("/admin/accounts/<string:account_id>")
+@page_guard("admin")
+def account(account_id: str) -> ResponseReturnValue:
+    """One account: its keys, its sessions, what was done with it and to it."""
+    return _drawn(account_id)
+
+
+@bp.post("/admin/accounts/<string:account_id>/disable")
+@page_guard("admin")
+def disable(account_id: str) -> ResponseReturnValue:
+    """Refuse every credential of the account from now on, in every process."""
+    return _change(account_id, service.disable, "disabled")
+
+
+@bp.post("/admin/accounts/<string:account_id>/enable")
+@page_guard("admin")
+def enable(account_id: str) -> ResponseReturnValue:
+    """Let the account in again."""
+    return _change(account_id, service.enable, "enabled")
+
+
+def _change(
+    account_id: str, change: Callable[[Work, Account, Account], bool], done: str
+) -> ResponseReturnValue:
+    def do(work: Work) -> None:
+        change(work, _found(work, account_id), acting_admin(work))
+
+    try:
+        in_unit_of_work(do)
+    except Conflict as error:
+        sentence = _("A própria conta não se desativa: peça a outra pessoa da administração.")
+        return _drawn(account_id, status_of(type(error)), sentence)
+    there = url_for("administration.account", account_id=account_id, done=done, **kept_language())
+    return redirect(there, 303)
+
+
+def _drawn(account_id: str, status: int = 200, problem: str | None = None) -> ResponseReturnValue:
+    with reading() as work:
+        admin, queries = admin_and_queries(work)
+        found = _found(work, account_id)
+        keys = work.accounts.keys_of(found.id, None, KEYS_SHOWN)
+        sessions = work.sign_ins.open_of(found.id, work.now, None, SESSIONS_SHOWN)
+        deeds = queries.deeds_about(found, DONE_TO, DEEDS_SHOWN)
+    done = request.args.get("done")
+    return page(
+        "account.html",
+        admin,
+        "accounts",
+        status,
+        found=found,
+        role=role_name(found.role),
+        is_own=found.id == admin.id,
+        keys=keys,
+        sessions=sessions,
+        deeds=deeds,
+        problem=problem,
+        done=done if done in DONE else None,
+    )
+
+
+def _found(work: Work, account_id: str) -> Account:
+    found = work.accounts.find_by_public_id(account_id) if ids.is_txid(account_id) else None
+    if found is None:
+        raise NotFound("There is no such account.")
+    return found
+
+
+def _asked() -> tuple[str | None, str | None, str | None]:
+    """Role, beginning of the login and place. Raises InvalidRequest and InvalidCursor."""
+    role = request.args.get("role") or None
+    if role is not None and role not in ROLES:
+        raise InvalidRequest([FieldError("role", f"must be one of {', '.join(ROLES)}")])
+    prefix = request.args.get("q", "").strip()
+    check_storable(prefix)
+    if len(prefix) > LOGIN_MAX:
+        raise InvalidRequest([FieldError("q", f"must be at most {LOGIN_MAX} characters")])
+    after = request.args.get("after")
+    if after is not None and not ids.is_txid(after):
+        raise InvalidCursor
+    return role, prefix or None, after

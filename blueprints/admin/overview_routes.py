@@ -1,0 +1,40 @@
+"""The first page: how the service is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import render_template, request
+from flask.typing import ResponseReturnValue
+
+from accounts.access import page_guard
+from blueprints.admin.overview import checks, overview, reached
+from blueprints.admin.page import admin_and_queries, bp, page
+from blueprints.portal import timeline
+from blueprints.portal.page import kept
+from config import current_settings
+from repository.administration import COUNT_MAX
+from repository.database import reading
+from web.pages import spoken as _
+
+
+@bp.get("/admin")
+@page_guard("admin")
+def home() -> ResponseReturnValue:
+    """The overview; `?fragment=overview` is the part with the figures alone."""
+    # Redis may be away and be waited for: no connection to the database is held meanwhile.
+    health, limits_reached = checks(current_settings()), reached()
+    with reading() as work:
+        admin, queries = admin_and_queries(work)
+        found = overview(work, queries, current_settings(), health, limits_reached)
+    values: dict[str, Any] = {"now": found, "count_max": COUNT_MAX, "reason_of": reason_of}
+    if request.args.get("fragment") == "overview":
+        return render_template("admin/_overview.html", **values, **kept())
+    return page("home.html", admin, "home", **values)
+
+
+def reason_of(code: str) -> str:
+    """Why money was refused; here also for money that no payment of ours asked for."""
+    if code == "payment-not-found":
+        return _("Nenhuma cobrança daqui tem este identificador.")
+    return timeline.reason_of(code)

@@ -1,0 +1,39 @@
+"""The administrators' blueprint, and what all of its views share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, render_template
+from flask.typing import ResponseReturnValue
+
+from accounts.access import acting_admin
+from blueprints.portal.page import kept
+from config import current_settings
+from db_models import Account
+from repository.administration import Administration
+from repository.database import Work
+from web import zones
+
+bp = Blueprint("administration", __name__)
+
+
+def admin_and_queries(work: Work) -> tuple[Account, Administration]:
+    """Who is signed in, and the queries of these pages. Raises Unauthorized or Forbidden."""
+    return acting_admin(work), Administration(work.session)
+
+
+def page(
+    template: str, admin: Account, section: str, status: int = 200, **values: Any
+) -> ResponseReturnValue:
+    """A page of the administrators'; `section` is the entry of the navigation it belongs to."""
+    html = render_template(
+        f"admin/{template}",
+        admin=admin,
+        section=section,
+        zone=zones.viewer_zone().key,
+        is_development=current_settings().is_development,
+        **kept(),
+        **values,
+    )
+    return html, status

@@ -1,0 +1,16 @@
+"""The administrators' doors, all on one blueprint."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from blueprints.admin import account_routes, audit_routes, overview_routes
+from blueprints.admin.page import bp
+
+DOORS = (overview_routes, account_routes, audit_routes)
+
+
+def init_administration(app: Flask) -> None:
+    """Serve the administrators' pages; the portal's filters must be there."""
+    app.add_template_filter(audit_routes.facts)
+    app.register_blueprint(bp)

@@ -1,0 +1,39 @@
+"""How a shop looks on its payment pages: its logo, and its colour as a style sheet."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from blueprints.checkout.brand import parse_color, style_sheet
+from blueprints.portal.page import bp
+from core import ids
+from core.errors import NotFound
+from repository.dashboard import Dashboard
+from repository.database import reading
+
+FOR_EVER = "public, max-age=31536000, immutable"
+
+
+@bp.get("/logos/<string:name>.png")
+def logo(name: str) -> Response:
+    """A merchant's logo, public as its payment pages are; another picture has another address."""
+    if not ids.is_txid(name):
+        raise NotFound("There is no such picture.")
+    with reading() as work:
+        png = Dashboard(work.session).logo(name)
+    if png is None:
+        raise NotFound("There is no such picture.")
+    return Response(png, content_type="image/png", headers={"Cache-Control": FOR_EVER})
+
+
+@bp.get("/brand/<string:color>.css")
+def brand(color: str) -> Response:
+    """The action colours that follow from `rrggbb`, readable on light and dark pages."""
+    known = parse_color(f"#{color}")
+    if known is None:
+        raise NotFound("There is no such colour.")
+    return Response(
+        style_sheet(known),
+        content_type="text/css; charset=utf-8",
+        headers={"Cache-Control": FOR_EVER},
+    )

@@ -1,0 +1,180 @@
+"""The shopper's door: the payment page, its receipt, and *Já paguei*."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from flask import Response, jsonify, redirect, render_template, request
+from flask_openapi import APIBlueprint, Tag
+from werkzeug.wrappers import Response as BaseResponse
+
+from blueprints.checkout import views
+from config import current_settings
+from core import ids
+from core.clock import rfc3339
+from core.errors import PaymentNotFound
+from core.money import json_number
+from db_models import Payment, PaymentStatus, Refund, RefundStatus
+from payments import bank_client, traces
+from payments.presenter import Presenter, receipt_refund
+from payments.routes import PaymentPath, presenter
+from payments.schemas import PaymentAnswer, ReceiptAnswer, StatusAnswer
+from repository.database import Work, reading
+from web.api_docs import declare, html_page, problems, reference
+from web.bodies import Complete
+
+bp = APIBlueprint("pages", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Shopper")])
+
+declare(bp, PaymentAnswer, ReceiptAnswer)
+
+TO_THE_PAGE = {"description": "To a browser's form: go and look at the page."}
+
+
+def prefers_json() -> bool:
+    """Whether the client asks for JSON before a page; `*/*` gets the page."""
+    accept = request.environ.get("HTTP_ACCEPT", "")
+    if "json" not in accept and "application/*" not in accept:  # to weigh the whole of it costs
+        return False
+    best = request.accept_mimetypes.best_match(("text/html", "application/json"))
+    return best == "application/json"
+
+
+@bp.get(
+    "/<string:payment_id>",
+    summary="The payment page, or the payment",
+    responses={
+        200: {
+            "description": "The page; the payment as JSON for clients that prefer it.",
+            "content": {
+                **html_page("The page")["content"],
+                "application/json": {"schema": reference(PaymentAnswer)},
+            },
+        },
+        **problems(404, 503),
+    },
+)
+def payment_page(path: PaymentPath) -> BaseResponse:
+    """The live payment page; JSON `{"payment": …}` for a client that prefers JSON."""
+    with reading() as work:
+        payment, elsewhere = work.payments.by_txid_and_paid_elsewhere(_known(path))
+        moment = work.now
+    if prefers_json():
+        return _no_store(jsonify({"payment": presenter().payment(payment, moment)}))
+    template = "payment.html" if request.args.get("fragment") != "state" else "_state.html"
+    page = render_template(
+        f"checkout/{template}",
+        payment=views.payment_view(payment, moment, paid_elsewhere=elsewhere),
+        merchant=views.merchant_view(payment.merchant),
+        checked="checked" in request.args,
+        test_strip=views.test_strip(current_settings(), payment, moment),
+        now=moment,
+        refresh_seconds=views.REFRESH_SECONDS,
+    )
+    return Complete(page, headers=[("Content-Type", "text/html; charset=utf-8")])
+
+
+@bp.get(
+    "/<string:payment_id>/receipt",
+    summary="The receipt",
+    responses={
+        200: {
+            "description": "The receipt as a page, or as JSON for clients that prefer it.",
+            "content": {
+                **html_page("The page")["content"],
+                "application/json": {"schema": reference(ReceiptAnswer)},
+            },
+        },
+        **problems(404, 503),
+    },
+)
+def receipt_page(path: PaymentPath) -> BaseResponse:
+    """The receipt of a confirmed payment, public by its unguessable link; 404 until it is paid."""
+    with reading() as work:
+        payment = work.payments.by_txid(_known(path))
+        if payment.status != PaymentStatus.CONFIRMED:
+            raise PaymentNotFound("This payment has no receipt: it was not paid.")
+        receipt = work.receipts.accepted_of(payment.id)
+        refunds = _refunds_shown(work, payment)
+        moment = work.now
+    payer = views.masked_name(receipt.payer_name if receipt else None)
+    if prefers_json():
+        return _no_store(jsonify(_receipt_object(presenter(), payment, payer, refunds, moment)))
+    view = views.payment_view(payment, moment, payer_name=payer)
+    page = render_template(
+        "checkout/receipt.html",
+        payment=view,
+        merchant=views.merchant_view(payment.merchant),
+        refunds=refunds,
+        qr_svg_url=f"{request.script_root}/payments/pix/{payment.txid}/receipt/qr.svg",
+        now=moment,
+    )
+    return Response(page, mimetype="text/html")
+
+
+def _refunds_shown(work: Work, payment: Payment) -> list[Refund]:
+    """What goes back to the payer, or went; a refund that failed is the merchant's affair."""
+    if payment.refunded_centavos + payment.refunding_centavos == 0:
+        return []
+    found = work.refunds.of_payment(payment.id)
+    return [refund for refund in found if refund.status != RefundStatus.FAILED]
+
+
+def _receipt_object(
+    present: Presenter,
+    payment: Payment,
+    payer: str | None,
+    refunds: Sequence[Refund],
+    now: datetime,
+) -> dict[str, object]:
+    return {
+        "receipt": {
+            "payment_id": payment.txid,
+            "value": json_number(payment.amount_centavos),
+            "amount_centavos": payment.amount_centavos,
+            "currency": "BRL",
+            "payee": payment.merchant.name,
+            "payer": payer,
+            "order_id": payment.order_id,
+            "description": payment.description,
+            "confirmed_at": rfc3339(payment.resolved_at) if payment.resolved_at else None,
+            "end_to_end_id": payment.end_to_end_id,
+            "refunds": [receipt_refund(refund) for refund in refunds],
+            "receipt_url": f"{present.page_url(payment.txid)}/receipt",
+            "issued_at": rfc3339(now),
+        }
+    }
+
+
+@bp.post(
+    "/<string:payment_id>/check",
+    summary="Ask the bank whether it was paid",
+    responses={200: StatusAnswer, 303: TO_THE_PAGE, **problems(404, 503)},
+)
+def check_payment(path: PaymentPath) -> BaseResponse:
+    """*Já paguei*: ask the bank, at most once in 5 s per payment, and say how it stands."""
+    txid = _known(path)
+    with reading() as work:
+        payment = work.payments.by_txid(txid)
+    may_be_paid = payment.status in (PaymentStatus.PENDING, PaymentStatus.EXPIRED)
+    if may_be_paid and bank_client.ask_about(txid):
+        traces.note_asked(txid)
+    if not prefers_json() and "text/html" in request.accept_mimetypes.values():
+        lang = request.args.get("lang")
+        query = f"?checked=1&lang={lang}" if lang in ("en", "pt-BR") else "?checked=1"
+        return redirect(f"{request.script_root}/payments/pix/{txid}{query}", 303)
+    with reading() as work:
+        payment = work.payments.by_txid(txid)
+        return _no_store(jsonify(presenter().status(payment, work.now)))
+
+
+def _known(path: PaymentPath) -> str:
+    if not ids.is_txid(path.payment_id):
+        raise PaymentNotFound
+    return path.payment_id
+
+
+def _no_store(response: Response) -> Response:
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Vary"] = "Accept"
+    return response

@@ -1,0 +1,50 @@
+"""What the payment page tells of itself: that it was opened, that its code was copied."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from flask import Response, request
+from pydantic import ValidationError
+
+from accounts.access import acting_account, has_credentials
+from blueprints.portal.page import bp
+from core import ids
+from core.errors import Forbidden, PaymentNotFound, Unauthorized
+from db_models import TraceKind
+from payments import traces
+from payments.schemas import Body
+from repository.database import reading
+from web.limits import limiter
+from web.problems import refuse_invalid
+
+
+class Traced(Body):
+    """`POST /payments/pix/<id>/trace`."""
+
+    what: Literal["opened", "copied"]
+
+
+@bp.post("/payments/pix/<string:payment_id>/trace")
+@limiter.limit("60 per minute")
+def trace(payment_id: str) -> Response:
+    """Keep for the merchant that a shopper did this; told again it changes nothing. 204."""
+    if not ids.is_txid(payment_id):
+        raise PaymentNotFound
+    try:
+        told = Traced.model_validate(request.get_json())
+    except ValidationError as error:
+        return refuse_invalid(error)
+    traces.note(payment_id, TraceKind(told.what), unless_by=_account_id())
+    return Response(status=204, headers={"Cache-Control": "no-store"})
+
+
+def _account_id() -> int | None:
+    """Whose browser it is, where somebody is signed in; a shopper mostly is nobody here."""
+    if not has_credentials():
+        return None
+    try:
+        with reading() as work:
+            return int(acting_account(work).id)
+    except (Unauthorized, Forbidden):
+        return None

@@ -1,0 +1,102 @@
+"""Paying as somebody who is signed in: the bank takes the money, and tells us as any bank does.
+
+Nothing is confirmed from here. What the page waits for is the bank's own signed notice, which
+comes while it answers, or some seconds later.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from accounts import audit
+from blueprints.payer import bank_wallet
+from blueprints.payer.bank_wallet import Paid
+from core.errors import (
+    AlreadyPaid,
+    BalcaoError,
+    PaymentCancelled,
+)
+from core.payer_errors import (
+    PaymentExpired,
+    PinLocked,
+    PinRefused,
+)
+from db_models import Account, Payment, PaymentStatus
+from payments.lifecycle import status_at
+from repository.database import Work, in_unit_of_work, reading
+from repository.signals import PIN_REFUSED
+
+log = structlog.get_logger()
+
+NOTICE_SECONDS = 5.0
+"""How long the answer waits for the bank's notice."""
+LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A payment as it stands after the bank took the money."""
+
+    payment: Payment
+    paid: Paid
+    is_completed: bool
+
+
+def require_payable(work: Work, payment: Payment) -> None:
+    """Raise AlreadyPaid, PaymentCancelled or PaymentExpired unless it can be paid now."""
+    status = status_at(payment, work.now)
+    if status is PaymentStatus.CONFIRMED:
+        raise AlreadyPaid("The payment was paid before. Nothing was paid now.")
+    if status is PaymentStatus.CANCELLED:
+        raise PaymentCancelled("Its merchant cancelled the payment. Nothing was paid.")
+    if status is PaymentStatus.EXPIRED:
+        raise PaymentExpired("The payment's deadline has passed. Nothing was paid.")
+
+
+def pay(account: Account, payment: Payment, card: str | None, pin: str) -> Outcome:
+    """Pay and wait for the bank's notice, 5 s at most. Raises what `bank.pay` raises.
+
+    Must not be called inside a unit of work.
+    """
+    try:
+        paid = bank_wallet.pay(account, payment, card, pin)
+    except (PinRefused, PinLocked) as refused:
+        _write_down(account, PIN_REFUSED, payment, {"code": refused.code})
+        raise
+    log.info("payer.paid", payment=payment.txid, account=account.public_id)
+    _note(account, payment, paid)
+    settled = _settled(payment.txid)
+    if settled.status == PaymentStatus.CONFIRMED and settled.end_to_end_id != paid.end_to_end_id:
+        raise AlreadyPaid("Somebody else paid it in the same moment: the bank gives it back.")
+    return Outcome(settled, paid, settled.status == PaymentStatus.CONFIRMED)
+
+
+def _settled(txid: str) -> Payment:
+    """The payment once it is confirmed, or as it stands after the wait."""
+    until = time.monotonic() + NOTICE_SECONDS
+    while True:
+        with reading() as work:
+            payment = work.payments.by_txid(txid)
+        if payment.status == PaymentStatus.CONFIRMED or time.monotonic() >= until:
+            return payment
+        time.sleep(LOOK_SECONDS)
+
+
+def _note(account: Account, payment: Payment, paid: Paid) -> None:
+    """Keep who paid."""
+    if paid.is_repeated:
+        return
+    details = {"end_to_end_id": paid.end_to_end_id, "amount_centavos": payment.amount_centavos}
+    _write_down(account, "payment.paid", payment, details)
+
+
+def _write_down(account: Account, action: str, payment: Payment, details: dict[str, Any]) -> None:
+    """Keep it beside what happened; a database that is away now must not change the answer."""
+    try:
+        in_unit_of_work(lambda work: audit.record(work, account, action, payment.txid, details))
+    except BalcaoError as error:
+        log.warning("payer.unnoted", payment=payment.txid, code=error.code)

@@ -1,0 +1,367 @@
+"""The payer's door: `/pay/<code>` and its JSON, for whoever is signed in as a payer.
+
+It exists in the development profile alone, where the bank is the simulated one: with a real bank
+people pay in that bank's own application.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any
+
+from flask import Response, current_app, g, jsonify, redirect, render_template, request
+from flask_openapi import APIBlueprint, Tag
+from pydantic import BaseModel, ConfigDict, Field
+from werkzeug.wrappers import Response as BaseResponse
+
+from accounts import audit
+from accounts.access import acting_payer, development_only, page_guard
+from blueprints.checkout.views import merchant_view
+from blueprints.payer import bank_wallet, paying
+from blueprints.payer.bank_wallet import NewWallet, Wallet
+from blueprints.payer.demo import DEMO_PIN, is_demo_payer
+from config import current_settings
+from core import ids
+from core.errors import (
+    BalcaoError,
+    Conflict,
+    CsrfFailed,
+    InvalidRequest,
+    PaymentNotFound,
+    Refused,
+    Unauthorized,
+)
+from core.money import json_number
+from core.payer_errors import (
+    BankUnavailable,
+    NoWallet,
+    PayerRefused,
+)
+from db_models import Account, Payment, PaymentStatus
+from db_models.account import PAYER
+from payments.lifecycle import status_at
+from payments.presenter import Presenter
+from payments.schemas import PaymentObject
+from repository.database import Work, in_unit_of_work, reading
+from web.api_docs import SIGNED_IN, declare, html_page, problems, takes
+from web.forms import FORM, is_form, parsed, read_form
+from web.limits import limiter
+from web.problems import prefers_page, status_of
+
+bp = APIBlueprint("payer", __name__, abp_tags=[Tag(name="Payer")])
+
+JSON = "application/json"
+PAY_LIMIT = "60 per minute"
+"""Of one address: a person pays a few, and the bank counts wrong PINs by itself."""
+
+
+class PayerPath(BaseModel):
+    """Which payment."""
+
+    code: str = Field(
+        description="The payment's id: 32 hex digits.",
+        json_schema_extra={"pattern": "^[0-9a-f]{32}$"},  # shown, not checked: others are a 404
+    )
+
+
+Pin = Annotated[str, Field(pattern=r"^[0-9]{4,6}$")]
+
+
+class Body(BaseModel):
+    """Strict, and what it refuses is never shown: it may be a PIN."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class PayBody(Body):
+    """`POST /api/pay/<code>`."""
+
+    card: Annotated[str, Field(pattern=r"^[0-9][0-9 .\-]{10,30}$")] | None = None
+    """The card's number, if the payer is to prove to have it; without one it is the account's."""
+    pin: Pin
+
+
+class WalletBody(Body):
+    """`POST /api/wallet`."""
+
+    pin: Pin | None = None
+    """The PIN chosen; without one the bank makes one and it is told once."""
+
+
+class WalletObject(BaseModel):
+    """A payer's wallet at the simulated bank."""
+
+    card_masked: str
+    balance: float
+    balance_centavos: int
+    limit: float
+    limit_centavos: int
+    pins_left: int
+    bank_login: str
+    bank_url: str
+
+
+class NewWalletObject(WalletObject):
+    """The same when it is opened: card and PIN are told this once."""
+
+    card: str
+    pin: str | None
+
+
+class PaidAnswer(BaseModel):
+    """What became of a payment; `created` while the bank's notice is still on its way."""
+
+    message: str
+    state: str
+    code: str
+    end_to_end_id: str
+    balance: float
+    balance_centavos: int
+    note: str | None
+    payment: PaymentObject
+
+
+declare(bp, PayBody, WalletBody)
+
+
+def _well_formed(view: Callable[..., Any]) -> Callable[..., Any]:
+    """A code that no payment can have is a 404, whoever asks: nobody is led to sign in for it."""
+
+    @wraps(view)
+    def guarded(path: PayerPath) -> Any:
+        if not ids.is_txid(path.code):
+            raise PaymentNotFound
+        return view(path=path)
+
+    return guarded
+
+
+@bp.get("/pay", doc_ui=False)
+@development_only
+@page_guard(PAYER)
+def wallet_page() -> BaseResponse:
+    """The payer's wallet: card, balance, limit, and the way to the bank's application."""
+    with reading() as work:
+        account = acting_payer(work)
+    return _drawn("wallet", account, None)
+
+
+@bp.get(
+    "/pay/<string:code>",
+    summary="The payer's page",
+    responses={
+        200: html_page("Payee, amount, card and PIN; or why it cannot be paid."),
+        303: {"description": "Not signed in: to the sign-in page, and back."},
+        **problems(403, 404, 503),
+    },
+)
+@development_only
+@_well_formed
+@page_guard(PAYER)
+def pay_page(path: PayerPath) -> BaseResponse:
+    """Who gets how much, and the PIN that pays it."""
+    with reading() as work:
+        account = acting_payer(work)
+        payment = _known(work, path.code)
+    return _drawn("pay", account, payment)
+
+
+@bp.post(
+    "/api/pay/<string:code>",
+    summary="Pay",
+    responses={
+        200: PaidAnswer,
+        303: {"description": "To a browser's form: go to the payment's page."},
+        **problems(400, 401, 402, 403, 404, 409, 413, 415, 429, 503),
+    },
+    security=SIGNED_IN,
+    openapi_extensions=takes(PayBody, JSON, FORM),
+)
+@development_only
+@limiter.limit(PAY_LIMIT)
+def pay(path: PayerPath) -> BaseResponse:
+    """Pay from the signed-in payer's balance, through the simulated bank. Paid once, if repeated.
+
+    The answer waits up to 5 s for the bank's notice; `state` is `created` where it is still on
+    its way, and the payment confirms by itself.
+    """
+    try:
+        with reading() as work:
+            account = acting_payer(work)
+            payment = _known(work, path.code)
+            paying.require_payable(work, payment)
+        body = _read(PayBody)
+        outcome = paying.pay(account, payment, body.card, body.pin)
+    except Unauthorized:
+        if not prefers_page():
+            raise
+        back = f"?next=/pay/{path.code}" if ids.is_txid(path.code) else ""
+        return redirect(f"{request.script_root}/login{back}", 303)
+    except (PayerRefused, InvalidRequest, Conflict, Refused, BankUnavailable) as error:
+        return _drawn_again("pay", error, path.code)
+    if prefers_page():
+        return redirect(f"{request.script_root}/payments/pix/{payment.txid}{_lang()}", 303)
+    note = None if outcome.is_completed else "The bank's notice is on its way; look again."
+    answer = {
+        "message": "The payment has been made.",
+        "state": "completed" if outcome.is_completed else "created",
+        "code": payment.txid,
+        "end_to_end_id": outcome.paid.end_to_end_id,
+        "balance": json_number(outcome.paid.balance_centavos),
+        "balance_centavos": outcome.paid.balance_centavos,
+        "note": note,
+        "payment": _presented(outcome.payment),
+    }
+    response = _private(answer)
+    if outcome.paid.is_repeated:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
+
+
+@bp.get(
+    "/api/wallet",
+    summary="The payer's wallet",
+    responses={200: WalletObject, **problems(401, 403, 404, 409, 503)},
+    security=SIGNED_IN,
+)
+@development_only
+def show_wallet() -> Response:
+    """Card (masked), balance and limit; 409 `no-wallet` before it is opened."""
+    with reading() as work:
+        account = acting_payer(work)
+    wallet = bank_wallet.wallet_of(account)
+    if wallet is None:
+        raise NoWallet("Choose a PIN first: POST /api/wallet.")
+    return _private(wallet_object(wallet))
+
+
+@bp.post(
+    "/api/wallet",
+    summary="Open the payer's wallet",
+    responses={201: NewWalletObject, **problems(400, 401, 403, 404, 409, 413, 415, 429, 503)},
+    security=SIGNED_IN,
+    openapi_extensions=takes(WalletBody, JSON, FORM),
+)
+@development_only
+@limiter.limit(PAY_LIMIT)
+def open_wallet() -> BaseResponse:
+    """Open the wallet, with demo money; card and PIN are told once.
+
+    Until its PIN was right once it can be opened anew, with another PIN: the answer may be lost.
+    """
+    code = ""
+    try:
+        with reading() as work:
+            account = acting_payer(work)
+        code = request.form.get("code", "") if is_form() else ""
+        body = _read(WalletBody, without=("code",))
+        opened = bank_wallet.open_wallet(account, body.pin)
+    except (PayerRefused, InvalidRequest, Conflict, BankUnavailable) as error:
+        return _drawn_again("pay" if ids.is_txid(code) else "wallet", error, code)
+    in_unit_of_work(lambda work: audit.record(work, account, "wallet.opened", account.login))
+    if prefers_page():
+        page = render_template(
+            "payer/opened.html",
+            opened=opened,
+            bank_login=opened.wallet.handle,
+            bank_url=current_settings().bank_url,
+            next_url=f"{request.script_root}/pay{f'/{code}' if ids.is_txid(code) else ''}{_lang()}",
+        )
+        return Response(page, mimetype="text/html")
+    response = _private(new_wallet_object(opened))
+    response.status_code = 201
+    return response
+
+
+def wallet_object(wallet: Wallet) -> dict[str, Any]:
+    """A wallet as the wire shows it."""
+    return {
+        "card_masked": wallet.card_masked,
+        "balance": json_number(wallet.balance_centavos),
+        "balance_centavos": wallet.balance_centavos,
+        "limit": json_number(wallet.limit_centavos),
+        "limit_centavos": wallet.limit_centavos,
+        "pins_left": wallet.pins_left,
+        "bank_login": wallet.handle,
+        "bank_url": current_settings().bank_url,
+    }
+
+
+def new_wallet_object(opened: NewWallet) -> dict[str, Any]:
+    """A wallet just opened, with what is told once."""
+    return {**wallet_object(opened.wallet), "card": opened.card, "pin": opened.pin}
+
+
+def _read(model: type[Body], without: tuple[str, ...] = ()) -> Any:
+    """The body, JSON or form. Raises InvalidRequest, and UnsupportedMediaType for anything else."""
+    if not is_form():
+        return parsed(model, request.get_json())
+    fields = read_form()
+    dropped = {"csrf_token", *without}
+    # A form sends every field it has: one left empty was not filled in.
+    kept = {name: text for name, text in fields.items() if name not in dropped and text != ""}
+    return parsed(model, kept)
+
+
+def _known(work: Work, code: str) -> Payment:
+    if not ids.is_txid(code):
+        raise PaymentNotFound
+    return work.payments.by_txid(code)
+
+
+def _presented(payment: Payment) -> dict[str, Any]:
+    present: Presenter = current_app.extensions["balcao_presenter"]
+    with reading() as work:
+        return present.payment(payment, work.now)
+
+
+def _drawn_again(name: str, error: BalcaoError, code: str) -> BaseResponse:
+    """The page with what was wrong, for a browser; for a program the error itself."""
+    if not prefers_page() or isinstance(error, CsrfFailed):
+        raise error
+    g.problem_code = error.code
+    with reading() as work:
+        account = acting_payer(work)
+        payment = _known(work, code) if name == "pay" else None
+    response = _drawn(name, account, payment, error)
+    response.status_code = status_of(type(error))
+    return response
+
+
+def _drawn(
+    name: str, account: Account, payment: Payment | None, error: BalcaoError | None = None
+) -> Response:
+    wallet, is_away = None, False
+    try:
+        wallet = bank_wallet.wallet_of(account)
+    except BankUnavailable:
+        is_away = True
+    with reading() as work:
+        status = None if payment is None else status_at(payment, work.now)
+    page = render_template(
+        f"payer/{name}.html",
+        account=account,
+        wallet=wallet,
+        is_away=is_away,
+        demo_pin=DEMO_PIN if is_demo_payer(account) else None,
+        payment=payment,
+        merchant=None if payment is None else merchant_view(payment.merchant),
+        status=status,
+        is_payable=status is PaymentStatus.PENDING,
+        problem=None if error is None else error.code,
+        bank_url=current_settings().bank_url,
+        lang=_lang(),
+    )
+    return Response(page, mimetype="text/html")
+
+
+def _lang() -> str:
+    lang = request.args.get("lang", "")
+    return f"?lang={lang}" if lang in ("en", "pt-BR") else ""
+
+
+def _private(body: dict[str, Any]) -> Response:
+    response = jsonify(body)
+    response.headers["Cache-Control"] = "no-store"
+    return response

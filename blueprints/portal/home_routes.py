@@ -1,0 +1,42 @@
+"""The portal's first page: today, the last thirty days, the newest payments."""
+
+from __future__ import annotations
+
+from flask import render_template, request
+from flask.typing import ResponseReturnValue
+
+from accounts.access import page_guard
+from blueprints.portal.figures import MEDIAN_OF_MAX, figures
+from blueprints.portal.page import bp, merchant_and_dashboard, page
+from blueprints.portal.payment_rows import row_of
+from config import current_settings
+from repository.dashboard import Narrowed
+from repository.database import reading
+from web import zones
+
+NEWEST = 8
+
+
+@bp.get("/portal")
+@page_guard("merchant")
+def home() -> ResponseReturnValue:
+    """The dashboard; `?fragment=figures` is the part with numbers alone."""
+    zone = zones.viewer_zone()
+    with reading() as work:
+        merchant, dashboard = merchant_and_dashboard(work)
+        shown = figures(dashboard, merchant.id, zone, work.now)
+        if request.args.get("fragment") == "figures":
+            return render_template("portal/_figures.html", figures=shown, median_of=MEDIAN_OF_MAX)
+        newest = dashboard.page(merchant.id, Narrowed(), None, NEWEST, work.now)
+        rows = [row_of(payment, work.now) for payment in newest.payments]
+    return page(
+        "home.html",
+        merchant,
+        "home",
+        figures=shown,
+        median_of=MEDIAN_OF_MAX,
+        rows=rows,
+        rows_max=NEWEST,
+        has_more=newest.next is not None,
+        public_url=current_settings().public_url,
+    )

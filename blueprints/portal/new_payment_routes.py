@@ -1,0 +1,120 @@
+"""Charges made by hand: a form, and in development a test payment in one press."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import datetime
+
+from flask import redirect, request, url_for
+from flask.typing import ResponseReturnValue
+
+from accounts.access import development_only, page_guard, signed_in_merchant
+from blueprints.portal.page import bp, kept_language, merchant_and_dashboard, page
+from config import current_settings
+from core.errors import OrderAlreadyHasPayment
+from core.money import plain
+from db_models import Payment
+from payments.opening import Opened, open_payment
+from payments.schemas import EXPIRES_IN_MAX, NewPayment
+from repository.database import reading
+from web.form_fields import Form
+from web.idempotency import Keyed
+from web.pages import spoken as _
+
+TEST_CENTAVOS = 100
+_FORM_KEY = re.compile(r"[A-Za-z0-9_\-]{16,64}", re.ASCII)
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+
+
+def lifetimes() -> list[tuple[int, str]]:
+    """How long a charge may wait: seconds, and how that is said."""
+    return [
+        (10 * _MINUTE, _("10 minutos")),
+        (30 * _MINUTE, _("30 minutos")),
+        (2 * _HOUR, _("2 horas")),
+        (_DAY, _("1 dia")),
+        (3 * _DAY, _("3 dias")),
+        (7 * _DAY, _("7 dias")),
+        (EXPIRES_IN_MAX, _("30 dias")),
+    ]
+
+
+@bp.get("/portal/payments/new")
+@page_guard("merchant")
+def new_payment() -> ResponseReturnValue:
+    """The form."""
+    return _form(Form({}))
+
+
+def _form(form: Form, status: int = 200, taken_order: str | None = None) -> ResponseReturnValue:
+    with reading() as work:
+        merchant, _dashboard = merchant_and_dashboard(work)
+    return page(
+        "new.html",
+        merchant,
+        "new",
+        status,
+        form=form,
+        lifetimes=lifetimes(),
+        form_key=secrets.token_urlsafe(24),
+        taken_order=taken_order,
+        ttl=current_settings().payment_ttl_seconds,
+    )
+
+
+@bp.post("/portal/payments/new")
+@page_guard("merchant")
+def create_payment() -> ResponseReturnValue:
+    """Create the charge and show it; the same form sent twice creates one."""
+    form = Form(request.form)
+    value = form.money("value")
+    description = form.text("description", 140)
+    order_id = form.text("order_id", 64)
+    lifetime = form.whole("expires_in", 10, EXPIRES_IN_MAX)
+    if form.errors or value is None:
+        return _form(form, 400)
+    asked = NewPayment.model_validate(
+        {
+            "value": plain(value),
+            "description": description,
+            "order_id": order_id,
+            "expires_in": lifetime,
+        }
+    )
+    key = request.form.get("form_key", "")
+    try:
+        txid = _create(asked, f"portal-{key}" if _FORM_KEY.fullmatch(key) else None)
+    except OrderAlreadyHasPayment:
+        form.refuse("order_id", _("Este pedido já tem uma cobrança aberta ou paga."))
+        return _form(form, 409, order_id)
+    return redirect(
+        url_for("dashboard.payment", payment_id=txid, done="created", **kept_language()), 303
+    )
+
+
+@bp.post("/portal/payments/test")
+@development_only
+@page_guard("merchant")
+def test_payment() -> ResponseReturnValue:
+    """A charge of R$ 1,00 to try the whole way with the simulated bank."""
+    asked = NewPayment.model_validate(
+        {"value": plain(TEST_CENTAVOS), "description": _("Pagamento de teste")}
+    )
+    txid = _create(asked, None)
+    return redirect(
+        url_for("dashboard.payment", payment_id=txid, done="created", **kept_language()), 303
+    )
+
+
+def _create(asked: NewPayment, key: str | None) -> str:
+    """The txid of the new payment, or of the one that the same form made before."""
+    keyed = Keyed(key, "create in portal", asked.model_dump(mode="json"))
+    opened = open_payment(
+        asked, keyed, lambda work: signed_in_merchant(work, "payments:write"), _as_page
+    )
+    return str(opened.answer["id"])
+
+
+def _as_page(payment: Payment, _now: datetime) -> Opened:
+    return Opened(f"/portal/payments/{payment.txid}", {"id": payment.txid})

@@ -1,0 +1,73 @@
+"""A payment as the portal's lists draw it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask import url_for
+
+from blueprints.portal.page import kept_language
+from db_models import Payment, PaymentStatus
+from payments.lifecycle import sequence_at, status_at
+from web.pages import spoken as _
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line; `mark` names how it stands, for the style sheet."""
+
+    id: str
+    mark: str
+    label: str
+    sequence: int
+    amount_centavos: int
+    refunded_centavos: int
+    title: str | None
+    order_id: str | None
+    created_at: datetime
+    paid_at: datetime | None
+    url: str
+
+
+def mark_of(payment: Payment, now: datetime) -> str:
+    """How a payment stands, in one word."""
+    status = status_at(payment, now)
+    if status is PaymentStatus.CONFIRMED and payment.refunded_centavos:
+        whole = payment.refunded_centavos >= payment.amount_centavos
+        return "refunded" if whole else "part-refunded"
+    if status is PaymentStatus.EXPIRED and payment.refusal:
+        return "refused"
+    return str(status)
+
+
+def label_of(mark: str) -> str:
+    """The word a person reads."""
+    return {
+        "pending": _("Aguardando"),
+        "confirmed": _("Pago"),
+        "expired": _("Expirado"),
+        "cancelled": _("Cancelado"),
+        "refunded": _("Devolvido"),
+        "part-refunded": _("Devolvido em parte"),
+        "refused": _("Valor recusado"),
+    }[mark]
+
+
+def row_of(payment: Payment, now: datetime) -> Row:
+    """The line of a payment as it stands at this instant."""
+    mark = mark_of(payment, now)
+    paid = payment.status == PaymentStatus.CONFIRMED
+    return Row(
+        id=payment.txid,
+        mark=mark,
+        label=label_of(mark),
+        sequence=sequence_at(payment, now),
+        amount_centavos=payment.amount_centavos,
+        refunded_centavos=payment.refunded_centavos,
+        title=payment.description,
+        order_id=payment.order_id,
+        created_at=payment.created_at,
+        paid_at=payment.resolved_at if paid else None,
+        url=url_for("dashboard.payment", payment_id=payment.txid, **kept_language()),
+    )

@@ -1,0 +1,135 @@
+"""The shop's static code, on paper: an A5 poster, and the code alone as SVG and PNG."""
+
+from __future__ import annotations
+
+import io
+import re
+
+from flask import Response, request
+from flask.typing import ResponseReturnValue
+from markupsafe import escape
+from PIL import Image
+
+from accounts.access import page_guard
+from blueprints.portal.page import bp, merchant_and_dashboard, page
+from blueprints.portal.pix_keys import shown_key
+from core.errors import FieldError, InvalidMoney, InvalidRequest
+from core.money import plain
+from core.pix import br_code
+from core.pix.br_code import BrCodeError
+from db_models import Account
+from payments.qr_image import qr_png, qr_svg
+from repository.database import reading
+from web.form_fields import Form, typed_centavos
+from web.pages import brl
+from web.pages import spoken as _
+
+PNG_SCALE = 4
+"""32 px per module: 11 cm at 300 dpi."""
+
+_SIZE = re.compile(rb'width="\d+" height="\d+"')
+
+
+@bp.get("/portal/poster")
+@page_guard("merchant")
+def poster() -> ResponseReturnValue:
+    """The poster as it prints; `?value=` fixes the amount."""
+    with reading() as work:
+        merchant, _dashboard = merchant_and_dashboard(work)
+    form = Form(request.args)
+    centavos = form.money("value", required=False)
+    code = None
+    if not form.errors:
+        try:
+            code = _code(merchant, centavos)
+        except InvalidRequest:
+            form.refuse("value", _("Este valor não cabe num código Pix."))
+            centavos = None
+    return page(
+        "poster.html",
+        merchant,
+        "poster",
+        400 if form.errors else 200,
+        form=form,
+        centavos=centavos if code else None,
+        code=code,
+        key=shown_key(merchant.pix_key or ""),
+        value=plain(centavos) if centavos and code else None,
+    )
+
+
+@bp.get("/portal/poster/<any('qr.svg', 'qr.png', 'poster.svg'):name>")
+@page_guard("merchant")
+def poster_file(name: str) -> Response:
+    """The code alone, or the whole poster, to download; `?value=` fixes the amount."""
+    with reading() as work:
+        merchant, _dashboard = merchant_and_dashboard(work)
+    given = request.args.get("value") or None
+    try:
+        centavos = None if given is None else typed_centavos(given)
+    except InvalidMoney as error:
+        raise InvalidRequest([FieldError("value", error.detail)]) from None
+    code = _code(merchant, centavos)
+    if name == "qr.png":
+        body, kind = _large_png(code), "image/png"
+    elif name == "qr.svg":
+        body, kind = qr_svg(code), "image/svg+xml"
+    else:
+        body, kind = _poster_svg(merchant, code, centavos), "image/svg+xml"
+    file = f"pix-{merchant.login}-{name}"
+    safe = re.sub(r"[^A-Za-z0-9.\-]", "_", file)
+    return Response(
+        body,
+        content_type=kind,
+        headers={
+            "Cache-Control": "no-store",
+            "Content-Disposition": f"{'inline' if 'show' in request.args else 'attachment'}; "
+            f'filename="{safe}"',
+        },
+    )
+
+
+def _code(merchant: Account, centavos: int | None) -> str:
+    """The shop's static code. Raises InvalidRequest for an amount that no code can hold."""
+    try:
+        return br_code.encode_static(
+            merchant.pix_key or "", merchant.name, merchant.city, amount_centavos=centavos
+        )
+    except BrCodeError as error:
+        raise InvalidRequest([FieldError("value", error.detail)]) from None
+
+
+def _large_png(code: str) -> bytes:
+    with Image.open(io.BytesIO(qr_png(code))) as small:
+        side = small.width * PNG_SCALE
+        large = small.resize((side, side), Image.Resampling.NEAREST)
+    output = io.BytesIO()
+    large.save(output, format="PNG", optimize=True)
+    return output.getvalue()
+
+
+def _poster_svg(merchant: Account, code: str, centavos: int | None) -> bytes:
+    """The poster as one drawing of 148 × 210 mm; letters are the reader's own sans-serif."""
+    placed = b'x="24" y="52" width="100" height="100"'
+    qr = _SIZE.sub(placed, qr_svg(code), count=1).decode()
+    lines = [
+        _line(24, 9, 700, merchant.name),
+        _line(40, 6, 400, _("Pague com Pix")),
+        _line(167, 13, 700, brl(centavos)) if centavos else _line(167, 6, 400, _("Digite o valor")),
+        _line(184, 4.4, 400, _("Abra o app do seu banco, escolha Pix e leia o código.")),
+        _line(193, 4, 400, _("Chave Pix: %(key)s") % {"key": shown_key(merchant.pix_key or "")}),
+    ]
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="148mm" height="210mm" '
+        'viewBox="0 0 148 210" font-family="system-ui, Helvetica, Arial, sans-serif">'
+        f'<rect width="148" height="210" fill="#fff"/>{qr}{"".join(lines)}</svg>'
+    ).encode()
+
+
+def _line(y: float, size: float, weight: int, text: str) -> str:
+    # Long names are pressed into the poster's width instead of running over its edge.
+    fit = ' textLength="132" lengthAdjust="spacingAndGlyphs"' if len(text) * size > 245 else ""
+    return (
+        f'<text x="74" y="{y}" text-anchor="middle" font-size="{size}" font-weight="{weight}"'
+        f"{fit}>{escape(text)}</text>"
+    )

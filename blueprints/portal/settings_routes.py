@@ -1,0 +1,299 @@
+"""The shop's settings: what shoppers are shown, and where the money goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+from flask import Response, jsonify, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import FileStorage
+
+from accounts import audit, passwords, service, sign_ins, throttle
+from accounts.access import current_caller, page_guard, signed_in_merchant
+from accounts.keys import SCOPES
+from blueprints.checkout.brand import parse_color
+from blueprints.portal import logos
+from blueprints.portal.page import bp, kept_language, merchant_and_dashboard, page
+from blueprints.portal.pix_keys import kind_name, shown_key
+from core.errors import Forbidden, InvalidRequest, NotFound
+from core.ids import new_public_id
+from core.pix.pix_key import kind_of, normalise
+from db_models import Account
+from repository.dashboard import Dashboard
+from repository.database import LostRace, Work, in_unit_of_work, reading
+from web.bodies import body_limit
+from web.form_fields import Form
+from web.pages import spoken as _
+
+NAME_MAX, CITY_MAX, GRACE_SECONDS_MAX, CONTACT_MAX = 120, 60, 3600, 120
+KEYS_SHOWN, SESSIONS_SHOWN = 60, 30
+DONE = frozenset({"shop", "logo", "pix-key", "password", "key-revoked", "session-ended"})
+DEFAULT_COLOR = "#04694f"
+
+
+@bp.get("/portal/settings")
+@page_guard("merchant")
+def settings() -> ResponseReturnValue:
+    """All of the settings, on one page."""
+    return drawn("", Form({}))
+
+
+def drawn(
+    section: str, form: Form, status: int = 200, made_key: str | None = None
+) -> ResponseReturnValue:
+    """The page; `form` is what was sent to one of its sections, with what is wrong with it."""
+    with reading() as work:
+        merchant, _dashboard = merchant_and_dashboard(work)
+        caller = current_caller(work)
+        keys = work.accounts.keys_of(merchant.id, None, KEYS_SHOWN)
+        sessions = work.sign_ins.open_of(merchant.id, work.now, None, SESSIONS_SHOWN)
+    kind = kind_of(merchant.pix_key or "")
+    done = request.args.get("done")
+    return page(
+        "settings.html",
+        merchant,
+        "settings",
+        status,
+        sent=section,
+        form=form,
+        nothing=Form({}),
+        done=done if done in DONE else None,
+        keys=[key for key in keys if key.revoked_at is None],
+        revoked=[key for key in keys if key.revoked_at is not None],
+        made_key=made_key,
+        scopes=list(SCOPES),
+        sessions=sessions,
+        own_session=caller.sign_in_id,
+        pix_key=shown_key(merchant.pix_key or ""),
+        pix_key_kind=kind_name(kind) if kind else "",
+        color=merchant.brand_color or DEFAULT_COLOR,
+        password_least=passwords.CHARACTERS_MIN,
+        grace_most=GRACE_SECONDS_MAX,
+    )
+
+
+def done(what: str, section: str) -> ResponseReturnValue:
+    """Back to the page, which says what was done."""
+    address = url_for("dashboard.settings", done=what, _anchor=section, **kept_language())
+    return redirect(address, 303)
+
+
+@bp.post("/portal/settings/shop")
+@page_guard("merchant")
+def save_shop() -> ResponseReturnValue:
+    """Name, city, colour, contact, addresses and grace."""
+    form = Form(request.form)
+    values: dict[str, Any] = {
+        "name": form.text("name", NAME_MAX, required=True),
+        "city": form.text("city", CITY_MAX, required=True),
+        "support_contact": form.text("support_contact", CONTACT_MAX),
+        "support_url": form.link("support_url"),
+        "shop_url": form.link("shop_url"),
+        "grace_seconds": form.whole("grace_seconds", 0, GRACE_SECONDS_MAX),
+        "brand_color": parse_color(request.form.get("brand_color", "")),
+    }
+    if values["brand_color"] is None:
+        form.refuse("brand_color", _("Escolha uma cor, como #04694f."))
+    elif values["brand_color"] == DEFAULT_COLOR:
+        values["brand_color"] = None
+    if form.errors:
+        return drawn("shop", form, 400)
+
+    def save(work: Work, merchant: Account) -> None:
+        service.require_payee(merchant.pix_key or "", values["name"], values["city"])
+        work.accounts.change(merchant.id, values)
+        audit.record(work, merchant, "shop.changed", merchant.login)
+
+    try:
+        _changed(save)
+    except InvalidRequest as error:
+        for one in error.errors:
+            form.refuse(one.field, _("Use letras ou números que um código Pix possa escrever."))
+        return drawn("shop", form, 400)
+    return done("shop", "shop")
+
+
+@bp.post("/portal/settings/logo")
+@page_guard("merchant")
+@body_limit(logos.UPLOAD_BYTES_MAX + 65_536)
+def save_logo() -> ResponseReturnValue:
+    """A picture for the payment page; `remove` takes it away."""
+    form = Form(request.form)
+    png: bytes | None = None
+    if "remove" not in request.form:
+        sent = request.files.get("logo")
+        try:
+            png = logos.logo_png(_bytes_of(sent) if sent else b"")
+        except logos.UnusableLogo:
+            form.refuse("logo", _("Envie uma imagem PNG, JPEG ou WebP de até 2 MB."))
+            return drawn("logo", form, 400)
+
+    def save(work: Work, merchant: Account) -> None:
+        name = new_public_id() if png is not None else None
+        Dashboard(work.session).replace_logo(merchant.id, name, png or b"", work.now)
+        address = f"{request.script_root}/logos/{name}.png" if name else None
+        work.accounts.change(merchant.id, {"logo_url": address})
+        audit.record(work, merchant, "logo.changed", merchant.login)
+
+    _changed(save)
+    return done("logo", "logo")
+
+
+@bp.post("/portal/settings/pix-key")
+@page_guard("merchant")
+def save_pix_key() -> ResponseReturnValue:
+    """Another key to receive by; as money follows it, the password is asked again."""
+    form = Form(request.form)
+    key = _normal_key(form)
+    if form.errors or key is None:
+        return drawn("pix-key", form, 400)
+    with reading() as work:
+        merchant = signed_in_merchant(work, "account:write")
+    if not _is_password(merchant, request.form.get("password", "")):
+        form.refuse("password", _("A senha não confere."))
+        return drawn("pix-key", form, 400)
+
+    def save(work: Work, merchant: Account) -> None:
+        service.require_payee(key, merchant.name, merchant.city)
+        work.accounts.change(merchant.id, {"pix_key": key})
+        audit.record(work, merchant, "pix-key.changed", merchant.login)
+
+    try:
+        _changed(save)
+    except LostRace:
+        form.refuse("pix_key", _("Outra conta recebe por esta chave."))
+        return drawn("pix-key", form, 409)
+    return done("pix-key", "pix-key")
+
+
+@bp.post("/portal/settings/pix-key/kind")
+@page_guard("merchant")
+def pix_key_kind() -> Response:
+    """What the text typed so far means as a Pix key: `{"key"}` → `{"kind", "name", "shown"}`."""
+    given = request.get_json().get("key")
+    answer: dict[str, str | None] = {"kind": None, "name": None, "shown": None}
+    if isinstance(given, str) and len(given) <= 200:
+        try:
+            key = normalise(given)
+            kind = kind_of(key)
+        except InvalidRequest:
+            kind = None
+        if kind is not None:
+            answer = {"kind": str(kind), "name": kind_name(kind), "shown": shown_key(key)}
+    response = jsonify(answer)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@bp.post("/portal/settings/keys")
+@page_guard("merchant")
+def make_key() -> ResponseReturnValue:
+    """Make an API key; the answer shows it, once."""
+    form = Form(request.form)
+    label = form.text("label", 60, required=True)
+    scopes = [scope for scope in SCOPES if scope in request.form.getlist("scopes")]
+    if not scopes:
+        form.refuse("scopes", _("Escolha ao menos uma permissão."))
+    if form.errors or label is None:
+        return drawn("keys", form, 400)
+    made: list[str] = []
+
+    def save(work: Work, merchant: Account) -> None:
+        made[:] = [service.make_key(work, merchant, label, scopes)[1]]
+
+    try:
+        _changed(save)
+    except InvalidRequest:
+        form.refuse("label", _("Há chaves demais: revogue uma antes."))
+        return drawn("keys", form, 400)
+    return drawn("keys", Form({}), made_key=made[0])
+
+
+@bp.post("/portal/settings/keys/<string:key_id>/revoke")
+@page_guard("merchant")
+def revoke_key(key_id: str) -> ResponseReturnValue:
+    """End a key, everywhere at once."""
+    _changed(lambda work, merchant: service.revoke_key(work, merchant, key_id))
+    return done("key-revoked", "keys")
+
+
+@bp.post("/portal/settings/password")
+@page_guard("merchant")
+def change_password() -> ResponseReturnValue:
+    """Another password; every other sign-in ends."""
+    form = Form(request.form)
+    fresh = request.form.get("new_password", "")
+    if not passwords.CHARACTERS_MIN <= len(fresh) <= passwords.CHARACTERS_MAX:
+        least = {"n": passwords.CHARACTERS_MIN}
+        form.refuse("new_password", _("A nova senha precisa de ao menos %(n)s caracteres.") % least)
+    elif fresh != request.form.get("repeated", ""):
+        form.refuse("repeated", _("As duas senhas não são iguais."))
+    if form.errors:
+        return drawn("password", form, 400)
+    with reading() as work:
+        caller = current_caller(work)
+    current = request.form.get("current_password", "")[: passwords.CHARACTERS_MAX]
+    try:
+        service.change_password(caller, current, fresh)
+    except InvalidRequest as error:
+        sentence = {
+            "current_password": _("A senha atual não confere."),
+            "new_password": _("Escolha uma senha diferente da atual e do seu login."),
+        }
+        for one in error.errors:
+            form.refuse(one.field, sentence.get(one.field, one.detail))
+        return drawn("password", form, 400)
+    return done("password", "password")
+
+
+@bp.post("/portal/settings/sessions/<string:session_id>/end")
+@page_guard("merchant")
+def end_session(session_id: str) -> ResponseReturnValue:
+    """End one of the account's sign-ins; another's is as if it were none: 404."""
+
+    def save(work: Work, merchant: Account) -> None:
+        found = work.sign_ins.find(session_id)
+        if found is None or found.account_id != merchant.id:
+            raise NotFound("There is no such session.")
+        sign_ins.end(work, merchant, session_id, sign_ins.ENDED_BY_OWNER)
+
+    _changed(save)
+    return done("session-ended", "sessions")
+
+
+def _bytes_of(sent: FileStorage) -> bytes:
+    with closing(sent):  # a large one lies in a file of its own
+        return bytes(sent.read(logos.UPLOAD_BYTES_MAX + 1))
+
+
+def _changed(save: Callable[[Work, Account], None]) -> None:
+    def do(work: Work) -> None:
+        save(work, signed_in_merchant(work, "account:write"))
+
+    in_unit_of_work(do, attempts=1)
+
+
+def _normal_key(form: Form) -> str | None:
+    given = form.text("pix_key", 200, required=True)
+    if given is None:
+        return None
+    try:
+        return normalise(given)
+    except InvalidRequest:
+        sentence = _("Não é uma chave Pix: confira os números, ou use CPF, CNPJ, telefone, e-mail.")
+        form.refuse("pix_key", sentence)
+        return None
+
+
+def _is_password(account: Account, password: str) -> bool:
+    """Whether it is the account's; tries are counted as at the sign-in."""
+    if account.password_hash is None:
+        raise Forbidden("This account has no password: it acts by API keys.")
+    attempt = throttle.admit(account.login)
+    if not password or sign_ins.checked(account.login, password) is None:
+        attempt.failed()
+        return False
+    attempt.succeeded()
+    return True

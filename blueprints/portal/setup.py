@@ -1,0 +1,45 @@
+"""The portal's doors, all on one blueprint."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from blueprints.checkout import look_routes, trace_routes
+from blueprints.portal import (
+    export_routes,
+    home_routes,
+    list_routes,
+    new_payment_routes,
+    payment_routes,
+    poster_routes,
+    proof_routes,
+    settings_routes,
+    signal_routes,
+)
+from blueprints.portal.figures import init_figures
+from blueprints.portal.page import bp
+from web import zones
+
+DOORS = (
+    home_routes,
+    list_routes,
+    export_routes,
+    new_payment_routes,
+    payment_routes,
+    poster_routes,
+    proof_routes,
+    signal_routes,
+    settings_routes,
+    look_routes,
+    trace_routes,
+)
+
+
+def init_dashboard(app: Flask) -> None:
+    """Serve the portal."""
+    init_figures(app)
+    app.add_template_filter(zones.when)
+    app.add_template_filter(zones.exactly_when)
+    app.add_template_filter(zones.portal_day)
+    app.add_template_filter(signal_routes.masked)
+    app.register_blueprint(bp)

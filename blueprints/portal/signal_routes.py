@@ -1,0 +1,69 @@
+"""What a merchant should look at: counts that reached their threshold, newest first."""
+
+from __future__ import annotations
+
+from flask import redirect, request, url_for
+from flask.typing import ResponseReturnValue
+
+from accounts import audit
+from accounts.access import page_guard, signed_in_merchant
+from blueprints.portal.page import bp, kept_language, page
+from core import ids
+from core.errors import InvalidCursor
+from repository.database import Work, in_unit_of_work, reading
+
+PAGE = 25
+
+
+@bp.get("/portal/signals")
+@page_guard("merchant")
+def signals() -> ResponseReturnValue:
+    """The list; `?after=` goes on behind a signal."""
+    after = request.args.get("after")
+    if after is not None and not ids.is_txid(after):
+        raise InvalidCursor
+    with reading() as work:
+        merchant = signed_in_merchant(work)
+        found = work.signals.of_merchant(merchant.id, PAGE + 1, after)
+    shown = found[:PAGE]
+    older_url = None
+    if len(found) > PAGE:
+        last = shown[-1][0].public_id
+        older_url = url_for("dashboard.signals", after=last, **kept_language())
+    return page(
+        "signals.html",
+        merchant,
+        "signals",
+        shown=shown,
+        is_newest=after is None,
+        unseen_here=any(signal.seen_at is None for signal, _txid in shown),
+        older_url=older_url,
+        done=request.args.get("done") == "seen",
+    )
+
+
+@bp.post("/portal/signals/seen")
+@page_guard("merchant")
+def see_signals() -> ResponseReturnValue:
+    """Mark as seen everything up to the signal `up_to`, the newest that was on the page."""
+    up_to = request.form.get("up_to", "")
+    if not ids.is_txid(up_to):
+        raise InvalidCursor
+
+    def see(work: Work) -> None:
+        merchant = signed_in_merchant(work, "payments:write")
+        seen = work.signals.mark_seen(merchant.id, work.now, up_to)
+        if seen:
+            audit.record(work, merchant, "signals.seen", details={"count": seen})
+
+    in_unit_of_work(see)
+    return redirect(url_for("dashboard.signals", done="seen", **kept_language()), 303)
+
+
+def masked(document: str) -> str:
+    """A CPF or CNPJ without its first and last digits, as banks show the other side's."""
+    if len(document) == 11:
+        return f"•••.{document[3:6]}.{document[6:9]}-••"
+    if len(document) == 14:
+        return f"••.{document[2:5]}.{document[5:8]}/{document[8:12]}-••"
+    return "•" * len(document)

@@ -1,0 +1,129 @@
+"""Texts that are no payment of ours, told apart so that a page can say kindly what they are.
+
+Forms are those in which phones write codes (ZXing's "Barcode contents"), vCard 4.0, RFC 3966 and
+6068, BIP 21, and FEBRABAN's lines of digits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from blueprints.recovery.reading.kinds import Kind, Reading
+from blueprints.recovery.reading.ours import split_address
+from core.pix.pix_key import InvalidPixKey, KeyKind, kind_of, normalise
+
+_PREFIXES = (
+    ("WIFI:", Kind.WIFI),
+    ("BEGIN:VCARD", Kind.CONTACT),
+    ("MECARD:", Kind.CONTACT),
+    ("BIZCARD:", Kind.CONTACT),
+    ("BEGIN:VCALENDAR", Kind.EVENT),
+    ("BEGIN:VEVENT", Kind.EVENT),
+    ("TEL:", Kind.PHONE),
+    ("MAILTO:", Kind.EMAIL),
+    ("MATMSG:", Kind.EMAIL),
+    ("SMTP:", Kind.EMAIL),
+    ("SMS:", Kind.MESSAGE),
+    ("SMSTO:", Kind.MESSAGE),
+    ("MMSTO:", Kind.MESSAGE),
+    ("GEO:", Kind.PLACE),
+    ("BITCOIN:", Kind.CRYPTO),
+    ("LIGHTNING:", Kind.CRYPTO),
+    ("LITECOIN:", Kind.CRYPTO),
+    ("DOGECOIN:", Kind.CRYPTO),
+    ("ETHEREUM:", Kind.CRYPTO),
+    ("MONERO:", Kind.CRYPTO),
+    ("SOLANA:", Kind.CRYPTO),
+    ("TRON:", Kind.CRYPTO),
+)
+END_TO_END_ID = re.compile(
+    r"E[0-9A-Z]{8}20[0-9]{2}(?:0[1-9]|1[0-2])(?:[0-2][0-9]|3[01])[0-2][0-9][0-5][0-9][A-Za-z0-9]{11}",
+    re.A,
+)
+"""API Pix 2.9.0, EndToEndId, with the minute of the payment that it holds."""
+_BETWEEN_DIGITS = re.compile(r"[ .\-]")
+_BOLETO_DIGITS = {47}
+"""A bank's slip as typed; of tax and utility slips 48 digits, of a bar code 44."""
+_COLLECTION_DIGITS, _BAR_CODE_DIGITS = 48, 44
+_CRYPTO_ADDRESS = re.compile(
+    r"(?:bc1|tb1|ltc1)[02-9ac-hj-np-z]{11,80}|0x[0-9a-fA-F]{40}|ln(?:bc|tb)[0-9a-z]{50,2000}",
+    re.A,
+)
+_BASE58_ADDRESS = re.compile(r"[13TLDM][1-9A-HJ-NP-Za-km-z]{24,34}", re.A)
+_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_BARE_HOST = re.compile(
+    r"(?:www\.)?[a-z0-9](?:[a-z0-9-]{0,62}\.)+(?:com|net|org|br|app|io|me|dev|info|link|site|shop)"
+    r"(?:[/?#:][^\s]*)?",
+    re.I | re.A,
+)
+_KINDS_OF_KEY = {KeyKind.EMAIL: Kind.EMAIL, KeyKind.PHONE: Kind.PHONE}
+_HOST_MAX = 253
+
+
+def name_foreign(text: str) -> Reading:
+    """The kind of a stripped text that holds nothing of ours; PLAIN_TEXT where none is known."""
+    if not text:
+        return Reading(Kind.EMPTY, text)
+    start = text[:20].upper()
+    for prefix, kind in _PREFIXES:
+        if start.startswith(prefix):
+            return Reading(kind, text)
+    if web := _web_address(text):
+        return web
+    if _is_boleto(text):
+        return Reading(Kind.BOLETO, text)
+    if _is_crypto_address(text):
+        return Reading(Kind.CRYPTO, text)
+    return _person(text) or Reading(Kind.PLAIN_TEXT, text)
+
+
+def _web_address(text: str) -> Reading | None:
+    if any(character.isspace() for character in text):
+        return None
+    parts = split_address(text)
+    if parts is None and "@" not in text and _BARE_HOST.fullmatch(text):
+        parts = split_address(f"http://{text}")
+    if parts is None:
+        return None
+    host = (parts.hostname or "")[:_HOST_MAX]
+    return Reading(Kind.WEB_ADDRESS, text, host=host if host.isprintable() else None)
+
+
+def _is_boleto(text: str) -> bool:
+    digits = _BETWEEN_DIGITS.sub("", text)
+    if not (digits.isascii() and digits.isdigit()):
+        return False
+    collected = digits[0] == "8" and len(digits) in (_COLLECTION_DIGITS, _BAR_CODE_DIGITS)
+    # Digit 4 of a bank's bar code is the currency, 9 for the real.
+    bank = len(digits) == _BAR_CODE_DIGITS and digits[3] == "9"
+    return len(digits) in _BOLETO_DIGITS or collected or bank
+
+
+def _is_crypto_address(text: str) -> bool:
+    # A segwit address and an invoice are also written in upper case alone, for smaller codes.
+    written = text.lower() if text.isupper() else text
+    if _CRYPTO_ADDRESS.fullmatch(written):
+        return True
+    return _BASE58_ADDRESS.fullmatch(text) is not None and _has_base58_checksum(text)
+
+
+def _has_base58_checksum(text: str) -> bool:
+    """Base58Check: without the checksum any long word of letters would be an address."""
+    number = 0
+    for character in text:
+        number = number * 58 + _BASE58.index(character)
+    zeros = len(text) - len(text.lstrip("1"))
+    raw = b"\0" * zeros + number.to_bytes((number.bit_length() + 7) // 8, "big")
+    body, checksum = raw[:-4], raw[-4:]
+    return hashlib.sha256(hashlib.sha256(body).digest()).digest()[:4] == checksum
+
+
+def _person(text: str) -> Reading | None:
+    """A key, a phone number or an address for mail, typed or scanned alone."""
+    try:
+        key = normalise(text)
+    except InvalidPixKey:
+        return None
+    kind = kind_of(key)
+    return Reading(_KINDS_OF_KEY.get(kind, Kind.PIX_KEY), text, pix_key=key) if kind else None

@@ -1,0 +1,300 @@
+"""Finding the QR codes in a picture: cheap attempts first, dearer ones only after a miss.
+
+zxing-cpp looks at each version of the picture; it tries turned, mirrored, inverted and smaller
+symbols by itself, and checks each by its error correction, so an attempt adds a chance and no wrong
+text. What it cannot undo is grain, moiré, blur, uneven light and slant: that is what the rungs are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import zxingcpp
+from PIL import Image, ImageChops, ImageFilter, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
+
+from blueprints.recovery.reading.straighten import Corners, modules_of, straightened, unbent
+from core.pictures import colours, has_holes, opened, shades
+
+WORKING_SIDE = 1600
+"""Pictures are made smaller by whole factors as long as their longer side stays above this."""
+TILE_SIDE = 2400
+"""No attempt is made on a longer side: one over tens of megapixels takes seconds."""
+FRAMES_MAX = 4
+"""Frames of an animation that are looked at; a QR that is shown stands in the first ones."""
+
+_QR = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCodeModel2])
+_LOCAL, _GLOBAL = zxingcpp.Binarizer.LocalAverage, zxingcpp.Binarizer.GlobalHistogram
+_CANDIDATES_MAX, _SEEN_MAX = 3, 30
+_HEAVY_PIXELS = 16_000_000
+
+Attempt = tuple[Image.Image, zxingcpp.Binarizer]
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One kind of attempt, with the name under which its success is told."""
+
+    name: str
+    attempts: Callable[[Source], Iterator[Attempt]]
+
+
+class Source:
+    """One picture, unpacked as far as the rungs ask for it. Raises as `core.pictures.opened`."""
+
+    def __init__(self, data: bytes) -> None:
+        """Keep the file; the first look at `working` unpacks it."""
+        self._data = data
+        self.corners: list[Corners] = []
+        """Where symbols stand that were seen and could not be read."""
+
+    @cached_property
+    def working(self) -> Image.Image:
+        """The first frame in greys, its longer side below twice WORKING_SIDE."""
+        with opened(self._data) as image:
+            if isinstance(image, JpegImageFile):
+                # Decoded at a half, quarter or eighth at once, where enough is left of it.
+                image.draft("L", (WORKING_SIDE, WORKING_SIDE))
+            return shades(image, max(1, max(image.size) // WORKING_SIDE))
+
+    @cached_property
+    def full(self) -> Image.Image:
+        """The first frame in greys as it came; halved where its colours take the memory."""
+        with opened(self._data) as image:
+            if isinstance(image, JpegImageFile):
+                image.draft("L", image.size)
+            is_heavy = image.mode != "L" and image.width * image.height > _HEAVY_PIXELS
+            return shades(image, 2 if is_heavy else 1)
+
+    @cached_property
+    def sharp(self) -> Image.Image:
+        """`working` at a size at which a module has pixels to spare, its greys spread."""
+        factor = 2 if max(self.working.size) <= 1000 else 1
+        size = (self.working.width * factor, self.working.height * factor)
+        return ImageOps.autocontrast(self.working.resize(size, Image.Resampling.BICUBIC), 1)
+
+    def on_black(self) -> Iterator[Image.Image]:
+        """The picture on black paper, where it is transparent: light modules need it."""
+        with opened(self._data) as image:
+            if has_holes(image):
+                yield shades(image, max(1, max(image.size) // WORKING_SIDE), paper=0)
+
+    def channels(self) -> Iterator[Image.Image]:
+        """Red, green and blue alone: a coloured code may have no contrast in grey."""
+        with opened(self._data) as image:
+            image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))
+            if image.mode not in ("L", "1", "LA") and not image.mode.startswith("I"):
+                yield from colours(image, max(1, max(image.size) // WORKING_SIDE)).split()
+
+    def later_frames(self) -> Iterator[Image.Image]:
+        """The frames after the first, of an animation."""
+        with opened(self._data) as image:
+            for number in range(1, min(FRAMES_MAX, getattr(image, "n_frames", 1))):
+                image.seek(number)
+                yield shades(image, max(1, max(image.size) // WORKING_SIDE))
+
+
+def texts_in(image: Image.Image, binarizer: zxingcpp.Binarizer, seen: list[Corners]) -> list[str]:
+    """The text of every QR code read; where a symbol was seen and not read, its corners."""
+    texts = []
+    found = zxingcpp.read_barcodes(
+        image,
+        formats=_QR,
+        binarizer=binarizer,
+        text_mode=zxingcpp.TextMode.Plain,
+        return_errors=True,
+    )
+    for symbol in found:
+        version = _version(symbol.extra)
+        if symbol.valid:
+            texts.append(symbol.text)
+        elif version is not None and len(seen) < _SEEN_MAX:
+            at = symbol.position
+            points = (at.top_left, at.top_right, at.bottom_right, at.bottom_left)
+            corners = tuple((float(point.x), float(point.y)) for point in points)
+            seen.append(Corners(image.size, corners, 17 + 4 * version))
+    return texts
+
+
+def _version(extra: object) -> int | None:
+    """The number that says how many modules the symbol has, where the decoder came that far."""
+    version = extra.get("Version") if isinstance(extra, dict) else None
+    return int(version) if isinstance(version, str) and version.isdecimal() else None
+
+
+def _as_it_is(source: Source) -> Iterator[Attempt]:
+    yield source.working, _LOCAL
+
+
+def _other_binarizer(source: Source) -> Iterator[Attempt]:
+    yield source.working, _GLOBAL
+
+
+def _contrast(source: Source) -> Iterator[Attempt]:
+    spread = ImageOps.autocontrast(source.working, 2)
+    yield spread, _LOCAL
+    yield ImageOps.equalize(source.working), _GLOBAL
+    for paper in source.on_black():
+        yield paper, _LOCAL
+
+
+def _smoothed(source: Source) -> Iterator[Attempt]:
+    """Against grain and moiré: both are finer than a module."""
+    spread = ImageOps.autocontrast(source.working, 1)
+    for radius in (0.8, 1.5, 2.5):
+        yield spread.filter(ImageFilter.GaussianBlur(radius)), _LOCAL
+    yield spread.filter(ImageFilter.MedianFilter(3)), _LOCAL
+
+
+def _smaller(source: Source) -> Iterator[Attempt]:
+    for factor in (2, 3):
+        if min(source.working.size) // factor >= 100:
+            yield source.working.reduce(factor), _LOCAL
+
+
+def _larger(source: Source) -> Iterator[Attempt]:
+    if source.sharp.size != source.working.size:
+        yield source.sharp, _LOCAL
+        yield source.sharp, _GLOBAL
+    if max(source.working.size) <= 500:
+        size = (source.working.width * 4, source.working.height * 4)
+        yield source.working.resize(size, Image.Resampling.LANCZOS), _LOCAL
+
+
+def _even_light(source: Source) -> Iterator[Attempt]:
+    """Each point against its surroundings: shadows, lamps and vignettes fall out."""
+    yield between_extremes(source.working), _LOCAL
+    for share in (40, 15):
+        even = flattened(source.sharp, max(8, min(source.sharp.size) // share))
+        yield even, _GLOBAL
+        yield even, _LOCAL
+
+
+def _sharpened(source: Source) -> Iterator[Attempt]:
+    """Against blur, in several widths of it, on smoothed greys so that the grain does not grow."""
+    smooth = ImageOps.autocontrast(source.working, 1).filter(ImageFilter.GaussianBlur(1))
+    half = smooth.reduce(2)
+    for image, radius, percent in (
+        (smooth, 2.5, 200),
+        (smooth, 5, 400),
+        (half, 2.5, 400),
+        (half, 4, 300),
+        (smooth, 9, 400),
+    ):
+        sharp = image.filter(ImageFilter.UnsharpMask(radius, percent, 0))
+        yield sharp, _LOCAL
+        yield sharp, _GLOBAL
+
+
+def _straightened(source: Source) -> Iterator[Attempt]:
+    """Symbols that were seen and not read, each drawn again as a square."""
+    squares = _squares(source)
+    for square in squares:
+        yield square, _LOCAL
+        for modules in modules_of(square):
+            yield modules, _LOCAL
+            yield modules, _GLOBAL
+
+
+def _flattened_out(source: Source) -> Iterator[Attempt]:
+    """The same, as if from a sheet that was bent."""
+    for square in _squares(source):
+        for flat in unbent(square):
+            yield flat, _LOCAL
+
+
+def _squares(source: Source) -> list[Image.Image]:
+    distinct = _distinct(source.corners)[:_CANDIDATES_MAX]
+    squares = (straightened(source.sharp, corners) for corners in distinct)
+    return [square for square in squares if square is not None]
+
+
+def _full_size(source: Source) -> Iterator[Attempt]:
+    """Parts of a picture that was made smaller, at more pixels: a small code in a photograph."""
+    if source.full.size == source.working.size:
+        return
+    for parts in (2, 3, 5):
+        for tile in _tiles(source.full, parts):
+            factor = -(-max(tile.size) // TILE_SIDE)
+            yield ImageOps.autocontrast(tile.reduce(factor) if factor > 1 else tile, 1), _LOCAL
+        if max(source.full.size) * 2 // (parts + 1) <= TILE_SIDE:
+            return
+
+
+def _parts(source: Source) -> Iterator[Attempt]:
+    """Parts of the picture, each with its own contrast and larger where there are few pixels."""
+    for tile in _tiles(source.working, 2):
+        if min(tile.size) >= 100:
+            factor = 2 if max(tile.size) <= 1000 else 1
+            size = (tile.width * factor, tile.height * factor)
+            large = tile.resize(size, Image.Resampling.BICUBIC)
+            yield ImageOps.autocontrast(large, 1), _LOCAL
+
+
+def _tiles(image: Image.Image, parts: int) -> Iterator[Image.Image]:
+    """So many parts each way, each half over the next, so that some part has any code whole."""
+    width, height = image.width * 2 // (parts + 1), image.height * 2 // (parts + 1)
+    for row in range(parts):
+        for column in range(parts):
+            left, top = column * width // 2, row * height // 2
+            yield image.crop((left, top, left + width, top + height))
+
+
+def _channels(source: Source) -> Iterator[Attempt]:
+    for channel in source.channels():
+        yield channel, _LOCAL
+
+
+def _frames(source: Source) -> Iterator[Attempt]:
+    for frame in source.later_frames():
+        yield frame, _LOCAL
+
+
+def flattened(image: Image.Image, radius: int) -> Image.Image:
+    """The picture without what is wider than the radius, its greys spread about the middle."""
+    around = image.filter(ImageFilter.BoxBlur(radius))
+    difference = ImageChops.subtract(image, around, scale=0.5, offset=128)
+    return difference.filter(ImageFilter.GaussianBlur(0.8))
+
+
+def between_extremes(image: Image.Image) -> Image.Image:
+    """Each point against the middle between the darkest and lightest near it, much contrasted.
+
+    Unlike a mean, the middle does not shift where there is more of one of them.
+    """
+    small = image.filter(ImageFilter.GaussianBlur(0.8)).reduce(4)
+    dark, light = (
+        small.filter(extreme(5)).filter(ImageFilter.GaussianBlur(2.5))
+        for extreme in (ImageFilter.MinFilter, ImageFilter.MaxFilter)
+    )
+    middle = Image.blend(dark, light, 0.5).resize(image.size, Image.Resampling.BILINEAR)
+    return ImageChops.subtract(image, middle, scale=0.3, offset=128)
+
+
+def _distinct(seen: list[Corners]) -> list[Corners]:
+    kept: list[Corners] = []
+    for corners in seen:
+        if not any(corners.is_near(other) for other in kept):
+            kept.append(corners)
+    return kept
+
+
+LADDER = (
+    Rung("as it is", _as_it_is),
+    Rung("other binarizer", _other_binarizer),
+    Rung("contrast", _contrast),
+    Rung("smoothed", _smoothed),
+    Rung("smaller", _smaller),
+    Rung("larger", _larger),
+    Rung("full size", _full_size),
+    Rung("even light", _even_light),
+    Rung("sharpened", _sharpened),
+    Rung("straightened", _straightened),
+    Rung("flattened out", _flattened_out),
+    Rung("channels", _channels),
+    Rung("later frames", _frames),
+    Rung("parts", _parts),
+)
+"""From cheap to dear; each rung's attempts are its own, and the first that finds ends it."""

@@ -1,0 +1,70 @@
+"""The door for programs: which payment a QR speaks of, and how it stands."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import BinaryIO, cast
+
+from flask import Response, jsonify
+from flask_openapi import APIBlueprint, Tag
+
+from blueprints.recovery import limits, lookup
+from blueprints.recovery.lookup import Answer
+from blueprints.recovery.presenter import recovery_object
+from blueprints.recovery.schemas import PictureForm, QrData, RecoveryAnswer
+from blueprints.recovery.uploads import FORM_BYTES_MAX, MULTIPART, picture_and_fields
+from web.api_docs import declare, problems, takes
+from web.bodies import body_limit
+
+TAG = Tag(name="Recovery")
+bp = APIBlueprint("recovery", __name__, url_prefix="/api/payment", abp_tags=[TAG])
+declare(bp, QrData, PictureForm, RecoveryAnswer)
+
+
+@bp.post(
+    "/verify-qr",
+    summary="Which payment is it, and how does it stand",
+    responses={200: RecoveryAnswer, **problems(400, 404, 413, 415, 429, 503)},
+)
+def verify_qr(body: QrData) -> Response:
+    """Read a QR's text and say how its payment stands. Changes nothing and asks nobody."""
+    limits.admit()
+    return _answered(lookup.look(lookup.of_text(body.qr_data), ask=False))
+
+
+@bp.post(
+    "/recover-from-qr",
+    summary="Find the payment and ask the bank",
+    responses={200: RecoveryAnswer, **problems(400, 404, 413, 415, 429, 503)},
+)
+def recover_from_qr(body: QrData) -> Response:
+    """Find the payment of a QR's text, and settle it if the bank holds its money."""
+    limits.admit()
+    return _answered(lookup.look(lookup.of_text(body.qr_data), ask=True))
+
+
+@bp.post(
+    "/upload-screenshot-with-qr",
+    summary="The same by a picture",
+    responses={200: RecoveryAnswer, **problems(400, 404, 413, 415, 422, 429, 503)},
+    openapi_extensions=takes(PictureForm, MULTIPART),
+)
+@body_limit(FORM_BYTES_MAX)
+def upload_screenshot_with_qr() -> Response:
+    """Read the QR in a picture (PNG, JPEG, GIF, WebP, up to 5 MB), then as `recover-from-qr`.
+
+    The picture is not kept.
+    """
+    limits.admit(with_picture=True)
+    with ExitStack() as closing:
+        file, fields = picture_and_fields(closing, ("qr_data",))
+        readings = lookup.of_picture_and_text(
+            cast("BinaryIO", file.stream), fields.get("qr_data", "")
+        )
+    return _answered(lookup.look(readings, ask=True))
+
+
+def _answered(answer: Answer) -> Response:
+    response = jsonify(recovery_object(answer))
+    response.headers["Cache-Control"] = "no-store"
+    return response

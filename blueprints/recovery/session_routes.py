@@ -1,0 +1,167 @@
+"""The door for sessions and for proofs that the merchant looks at."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from datetime import datetime
+from typing import Any, BinaryIO, cast
+
+from flask import Response, jsonify
+from flask_openapi import APIBlueprint
+from werkzeug.wrappers import Response as BaseResponse
+
+from accounts import audit
+from accounts.access import acting_admin, acting_merchant
+from blueprints.recovery import limits, proofs
+from blueprints.recovery.presenter import STATUS_WORDS
+from blueprints.recovery.routes import TAG
+from blueprints.recovery.schemas import (
+    CleanupAnswer,
+    NewSession,
+    ProofAnswer,
+    ProofForm,
+    SessionCreated,
+    SessionList,
+    SessionQuery,
+)
+from blueprints.recovery.sessions import CUSTOMER, proof_object, session_object
+from blueprints.recovery.uploads import FORM_BYTES_MAX, MULTIPART, picture_and_fields
+from config import current_settings
+from core import ids
+from core.errors import FieldError, InvalidCursor, InvalidRequest, PaymentNotFound
+from db_models import Payment
+from payments.opening import Opened, open_payment
+from payments.routes import presenter
+from payments.schemas import NewPayment
+from repository.database import Work, in_unit_of_work, now, reading
+from repository.payments import Filters
+from repository.recovery_uploads import RecoveryUploads
+from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, SIGNED_IN, also, declare, problems, takes
+from web.bodies import body_limit
+from web.idempotency import keyed_by_request
+
+bp = APIBlueprint("recovery_sessions", __name__, url_prefix="/api/payment", abp_tags=[TAG])
+declare(bp, NewSession, ProofForm)
+
+_STATUS_OF = {word: str(status) for status, word in STATUS_WORDS.items()}
+
+
+@bp.post(
+    "/create-session",
+    summary="Create a payment as a session",
+    responses={201: SessionCreated, **problems(400, 401, 403, 409, 413, 415, 503)},
+    security=MERCHANT,
+    openapi_extensions=also(IDEMPOTENCY_KEY),
+)
+def create_session(body: NewSession) -> BaseResponse:
+    """Create a payment with the fields of a session. Safe to repeat under an Idempotency-Key."""
+    asked = NewPayment.model_construct(
+        value=body.amount,
+        order_id=body.order_id,
+        metadata={} if body.customer_id is None else {CUSTOMER: body.customer_id},
+    )
+    return open_payment(
+        asked,
+        keyed_by_request("create session", body),
+        lambda work: acting_merchant(work, "payments:write"),
+        _as_session,
+    ).response()
+
+
+def _as_session(payment: Payment, now: datetime) -> Opened:
+    answer = {
+        "success": True,
+        "message": "The payment session has been created.",
+        **session_object(payment, None, now),
+    }
+    return Opened(presenter().page_url(payment.txid), answer)
+
+
+@bp.get(
+    "/sessions",
+    summary="List the merchant's sessions",
+    responses={200: SessionList, **problems(400, 401, 403, 503)},
+    security=MERCHANT,
+)
+def list_sessions(query: SessionQuery) -> Response:
+    """The merchant's payments as sessions, newest first, each with its newest proof."""
+    if query.after is not None and not ids.is_txid(query.after):
+        raise InvalidCursor
+    status = None if query.status is None else _STATUS_OF[query.status]
+    filters = Filters(status=status, order_id=query.order_id)
+    with reading() as work:
+        merchant = acting_merchant(work)
+        found = work.payments.of_merchant(
+            merchant.id, filters, query.after, query.limit + 1, work.now
+        )
+        shown = found[: query.limit]
+        last = RecoveryUploads(work.session).last_of_each([payment.id for payment in shown])
+        data = [session_object(payment, last.get(payment.id), work.now) for payment in shown]
+    more = len(found) > query.limit
+    return _private({"data": data, "next": data[-1]["session_id"] if more else None})
+
+
+@bp.post(
+    "/upload-screenshot",
+    summary="Send a proof for the merchant to look at",
+    responses={
+        200: ProofAnswer,
+        201: ProofAnswer,
+        **problems(400, 404, 409, 413, 415, 422, 429, 503),
+    },
+    openapi_extensions=takes(ProofForm, MULTIPART),
+)
+@body_limit(FORM_BYTES_MAX)
+def upload_screenshot() -> BaseResponse:
+    """Keep a picture for the payment's merchant; whoever has the session's id may.
+
+    It says nothing of whether money moved, and changes no payment. 200 where the same file is
+    there already; at most five are kept of a payment.
+    """
+    limits.admit(with_picture=True)
+    with ExitStack() as closing:
+        file, fields = picture_and_fields(closing, ("session_id",))
+        session_id = fields.get("session_id")
+        if session_id is None:
+            raise InvalidRequest([FieldError("session_id", "is required")])
+        _require(session_id)
+        limits.admit_for(session_id)
+        sha256, proof = proofs.prepared(cast("BinaryIO", file.stream))
+    payment, kept, is_new = proofs.keep(session_id, sha256, proof)
+    message = "The picture waits for the merchant." if is_new else "This picture is there already."
+    response = _private(proof_object(payment, kept, message, now()))
+    response.status_code = 201 if is_new else 200
+    return response
+
+
+@bp.post(
+    "/cleanup",
+    summary="Drop the pictures of expired sessions",
+    responses={200: CleanupAnswer, **problems(401, 403, 503)},
+    security=SIGNED_IN,
+)
+def cleanup() -> Response:
+    """Drop the proofs of sessions that expired or were cancelled, and of those past PROOF_DAYS."""
+    with reading() as work:
+        acting_admin(work)
+    deleted = proofs.forget_of_expired_sessions() + proofs.forget_old_proofs(current_settings())
+
+    def note(work: Work) -> None:
+        audit.record(work, acting_admin(work), "proofs.cleaned", details={"count": deleted})
+
+    in_unit_of_work(note)
+    message = f"{deleted} picture{'' if deleted == 1 else 's'} dropped."
+    return _private({"success": True, "message": message, "deleted": deleted})
+
+
+def _require(session_id: str) -> None:
+    """Raise PaymentNotFound unless the session exists: before a picture is looked at."""
+    with reading() as work:
+        if not ids.is_txid(session_id) or work.payments.find_by_txid(session_id) is None:
+            raise PaymentNotFound("There is no such session.")
+
+
+def _private(body: dict[str, Any]) -> Response:
+    response = jsonify(body)
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,14 @@
+"""Recovery's doors, put on the app."""
+
+from __future__ import annotations
+
+from flask_openapi import OpenAPI
+
+from blueprints.recovery import page_routes, routes, session_routes
+
+
+def init_recovery(app: OpenAPI) -> None:
+    """Serve them."""
+    app.register_api(routes.bp)
+    app.register_api(session_routes.bp)
+    app.register_blueprint(page_routes.bp)

@@ -1,0 +1,166 @@
+"""What payers are told, in the request's language: how a payment stands, or what a code is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from blueprints.recovery.payment_state import Action, Standing, State
+from blueprints.recovery.reading import Kind, Reading
+from core.errors import AmountMismatch, BalcaoError, PaidTooLate
+from web.pages import spoken as _
+
+
+@dataclass(frozen=True)
+class Told:
+    """A heading and a sentence or two."""
+
+    title: str
+    body: str
+
+
+def of_standing(standing: Standing) -> Told:
+    """How the payment stands."""
+    match standing.state:
+        case State.PAID:
+            return Told(
+                _("Este pagamento está pago"),
+                _("O banco confirmou. O recibo tem todos os dados."),
+            )
+        case State.WAITING:
+            return Told(
+                _("Este pagamento espera por você"),
+                _("O banco ainda não recebeu dinheiro por ele. Abra a página e pague até o prazo."),
+            )
+        case State.EXPIRED:
+            return Told(
+                _("O prazo deste código acabou"),
+                _(
+                    "Nada foi cobrado até agora. Se você pagou dentro do prazo, não pague de novo: "
+                    "continuamos conferindo. Se não pagou, gere um novo código para o mesmo pedido."
+                ),
+            )
+        case State.REFUSED:
+            return Told(_("O dinheiro que chegou está voltando"), _refused(standing))
+        case State.CANCELLED:
+            return Told(
+                _("A loja cancelou este pagamento"),
+                _("Se você pagou, o valor volta para a sua conta."),
+            )
+        case State.PAID_ELSEWHERE:
+            return Told(
+                _("Este pedido já foi pago com outro código"),
+                _("Não pague este código: se alguém pagar, o valor volta."),
+            )
+        case State.REPLACED:
+            return Told(
+                _("A loja gerou outro código para este pedido"),
+                _("Não pague este. Peça o código novo à loja."),
+            )
+
+
+def _refused(standing: Standing) -> str:
+    reason = standing.refused.reason if standing.refused else None
+    why = {
+        PaidTooLate.code: _("Ele chegou depois do prazo."),
+        AmountMismatch.code: _("O valor era outro."),
+    }.get(reason or "", _("Ele não podia ser aceito."))
+    back = _("O banco o devolve na hora para a conta de onde saiu, e costuma levar poucos minutos.")
+    then = {
+        Action.PAY: _("Este código ainda pode ser pago com o valor certo."),
+        Action.RENEW: _("Não pague este código de novo: gere um novo."),
+    }.get(standing.action, _("Não pague este código de novo."))
+    return f"{why} {back} {then}"
+
+
+def label_of(action: Action) -> str:
+    """What the one button says."""
+    return {
+        Action.RECEIPT: _("Ver recibo"),
+        Action.PAY: _("Abrir e pagar"),
+        Action.RENEW: _("Gerar novo código"),
+        Action.OPEN: _("Abrir a página do pagamento"),
+    }[action]
+
+
+def of_reading(reading: Reading) -> Told:
+    """What a text is that led to no payment here."""
+    if reading.may_be_ours and reading.kind is not Kind.BAKONG:
+        return Told(
+            _("Não encontramos este pagamento"),
+            _(
+                "Lemos o código, mas nenhum pagamento daqui tem os dados dele. Confira se a "
+                "imagem está inteira, ou fale com a loja."
+            ),
+        )
+    return Told(_("Este código não é um pagamento daqui"), _kind(reading))
+
+
+def _kind(reading: Reading) -> str:
+    if reading.host and reading.kind is Kind.OTHER_PIX:
+        return _("Este Pix é de outra loja: ele aponta para %(host)s.") % {"host": reading.host}
+    if reading.host and reading.kind is Kind.WEB_ADDRESS:
+        return _("Isto é um endereço da web: %(host)s.") % {"host": reading.host}
+    return _other_kinds()[reading.kind]
+
+
+def _other_kinds() -> dict[Kind, str]:
+    return {
+        **_pix_kinds(),
+        Kind.OTHER_EMV: _("Isto é um código de pagamento de outro país ou de outro arranjo."),
+        Kind.BAKONG: _("Isto é um KHQR, do Bakong do Camboja; aqui se paga com Pix."),
+        Kind.OUR_OTHER_PAGE: _("Isto é um endereço daqui, mas de nenhum pagamento."),
+        Kind.WEB_ADDRESS: _("Isto é um endereço da web."),
+        Kind.WIFI: _("Isto é uma rede Wi-Fi."),
+        Kind.CONTACT: _("Isto é um contato."),
+        Kind.PHONE: _("Isto é um telefone."),
+        Kind.EMAIL: _("Isto é um endereço de e-mail."),
+        Kind.MESSAGE: _("Isto é uma mensagem pronta."),
+        Kind.PLACE: _("Isto é um lugar no mapa."),
+        Kind.EVENT: _("Isto é um evento de agenda."),
+        Kind.BOLETO: _("Isto é um boleto: pague pelo código de barras, no app do seu banco."),
+        Kind.CRYPTO: _("Isto é um endereço de criptomoeda."),
+        Kind.PLAIN_TEXT: _("Isto é um texto comum, sem dados de pagamento."),
+        Kind.EMPTY: _("Não há nada escrito."),
+    }
+
+
+def _pix_kinds() -> dict[Kind, str]:
+    return {
+        Kind.OTHER_PIX: _("Este Pix é de outra loja."),
+        Kind.STATIC_PIX: _(
+            "Este é um código fixo: diz a chave de quem recebe, e nenhum pagamento. Se você já "
+            "pagou, o comprovante está no app do seu banco."
+        ),
+        Kind.PIX_RECURRENCE: _("Este é um convite do Pix Automático, sem um pagamento."),
+        Kind.DAMAGED_PIX: _(
+            "Isto é um código Pix, mas falta parte dele. Tente com a imagem inteira."
+        ),
+        Kind.PIX_KEY: _("Isto é uma chave Pix: ela diz a quem pagar, e nenhum pagamento."),
+    }
+
+
+def no_code() -> Told:
+    """A picture in which no code was read."""
+    return Told(
+        _("Não achamos um código nesta imagem"),
+        _(
+            "O QR precisa aparecer inteiro e sem reflexo. Na página do pagamento, toque em "
+            "“Pagar com outro aparelho” antes do print. Ou cole o código escrito (Copia e Cola)."
+        ),
+    )
+
+
+def of_error(error: BalcaoError) -> Told:
+    """Why a picture or text could not be looked at, for the page."""
+    sentences = {
+        "unsupported-picture": _("Envie uma imagem PNG, JPEG, GIF ou WebP: outro tipo não serve."),
+        "picture-too-large": _("A imagem pode ter até 5 MB e 40 megapixels."),
+        "unreadable-picture": _("O arquivo está danificado ou incompleto. Envie outro."),
+        "decoders-busy": _("Muitas imagens chegaram ao mesmo tempo. Tente de novo em instantes."),
+        "too-many-requests": _("Foram muitas tentativas. Espere um instante e tente de novo."),
+        "service-unavailable": _(
+            "O serviço está em pausa. O que você já pagou está guardado; não pague de novo."
+        ),
+    }
+    body = sentences.get(error.code, _("Não conseguimos ler o que veio. Confira e tente de novo."))
+    return Told(_("Não deu certo desta vez"), body)

@@ -1,0 +1,78 @@
+"""`/api/start_payment`, `/api/transactions` and `/watch/<code>`: start, list, poll."""
+
+from __future__ import annotations
+
+from flask import Response, jsonify, request
+from flask_openapi import APIBlueprint, Tag
+from werkzeug.wrappers import Response as BaseResponse
+
+from blueprints.transactions.opening import opened
+from blueprints.transactions.presenter import watch_object
+from blueprints.transactions.routes import listed
+from blueprints.transactions.schemas import (
+    StartedPayment,
+    TransactionDetail,
+    TransactionList,
+    TransactionQuery,
+    WatchAnswer,
+    WatchPath,
+)
+from core import ids
+from core.errors import PaymentNotFound
+from payments.schemas import NewPayment
+from repository.database import reading
+from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, also, declare, problems
+
+bp = APIBlueprint("started_payments", __name__, abp_tags=[Tag(name="Transactions")])
+declare(bp, StartedPayment)
+
+
+@bp.post(
+    "/api/start_payment",
+    summary="Start a payment",
+    responses={201: TransactionDetail, **problems(400, 401, 403, 409, 413, 415, 503)},
+    security=SIGNED_IN,
+    openapi_extensions=also(IDEMPOTENCY_KEY),
+    strict_slashes=False,
+)
+def start_payment(body: StartedPayment) -> BaseResponse:
+    """A new payment of the merchant's: `code` to pay it by, `watch_code` to look at it."""
+    asked = NewPayment.model_construct(value=body.amount, description=body.description)
+    return opened("start payment", body, asked)
+
+
+@bp.get(
+    "/api/transactions",
+    summary="List the merchant's payments by state",
+    responses={200: TransactionList, **problems(400, 401, 403, 503)},
+    security=SIGNED_IN,
+    strict_slashes=False,
+)
+def merchant_transactions(query: TransactionQuery) -> Response:
+    """The same list as `GET /transactions/`."""
+    return listed(query)
+
+
+@bp.get(
+    "/watch/<string:watch_code>",
+    summary="Watch a payment",
+    responses={
+        200: WatchAnswer,
+        304: {"description": "Nothing changed since the ETag given."},
+        **problems(404, 503),
+    },
+    strict_slashes=False,
+)
+def watch(path: WatchPath) -> BaseResponse:
+    """How one payment stands, for whoever has its watch code; nothing else can be done with it."""
+    if not ids.is_txid(path.watch_code):
+        raise PaymentNotFound
+    with reading() as work:
+        payment = work.payments.find_by_watch_code(path.watch_code)
+        if payment is None:
+            raise PaymentNotFound
+        body = watch_object(payment, work.now)
+    response = jsonify(body)
+    response.headers["Cache-Control"] = "no-cache, private"
+    response.set_etag(f"{body['status']}-{body['sequence']}", weak=True)
+    return response.make_conditional(request)

@@ -1,0 +1,168 @@
+"""`/transactions/`: a merchant's payments for clients that call them transactions."""
+
+from __future__ import annotations
+
+from flask import Response, jsonify
+from flask_openapi import APIBlueprint, Tag
+from werkzeug.wrappers import Response as BaseResponse
+
+from accounts import audit
+from accounts.access import signed_in_merchant
+from blueprints.transactions.opening import opened
+from blueprints.transactions.presenter import state_of, transaction_object, transaction_with_refund
+from blueprints.transactions.schemas import (
+    NewTransaction,
+    StatusChange,
+    TransactionDetail,
+    TransactionList,
+    TransactionPath,
+    TransactionQuery,
+)
+from core import ids
+from core.errors import InvalidCursor, PaymentNotFound, StatusNotSettable
+from db_models import Payment, PaymentStatus, Refund
+from payments import refunds, service
+from payments.lifecycle import status_at
+from payments.schemas import NewPayment
+from repository.dashboard import FAILED, Dashboard, Narrowed, Place
+from repository.database import Work, in_unit_of_work, reading
+from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, also, declare, problems
+
+bp = APIBlueprint("transactions", __name__, abp_tags=[Tag(name="Transactions")])
+declare(bp, NewTransaction)
+
+_STATUS_OF = {
+    "created": PaymentStatus.PENDING,
+    "completed": PaymentStatus.CONFIRMED,
+    "failed": FAILED,
+}
+
+
+@bp.post(
+    "/transactions/",
+    summary="Create a transaction",
+    responses={201: TransactionDetail, **problems(400, 401, 403, 409, 413, 415, 503)},
+    security=SIGNED_IN,
+    openapi_extensions=also(IDEMPOTENCY_KEY),
+    strict_slashes=False,
+)
+def create_transaction(body: NewTransaction) -> BaseResponse:
+    """Create a payment as the merchant who is signed in."""
+    asked = NewPayment.model_construct(
+        value=body.amount, description=body.description, order_id=body.order_id
+    )
+    return opened("create transaction", body, asked)
+
+
+@bp.get(
+    "/transactions/",
+    summary="List the merchant's transactions",
+    responses={200: TransactionList, **problems(400, 401, 403, 503)},
+    security=SIGNED_IN,
+    strict_slashes=False,
+)
+def list_transactions(query: TransactionQuery) -> Response:
+    """The merchant's own transactions, newest first."""
+    return listed(query)
+
+
+@bp.get(
+    "/transactions/<string:transaction_id>",
+    summary="Read a transaction",
+    responses={200: TransactionDetail, **problems(401, 403, 404, 503)},
+    security=SIGNED_IN,
+    strict_slashes=False,
+)
+def read_transaction(path: TransactionPath) -> Response:
+    """One of the merchant's own; another's is not found, like one that does not exist."""
+    with reading() as work:
+        payment = _own(work, path, "payments:read")
+        return _private(transaction_with_refund(payment, _last_refund(work, payment), work.now))
+
+
+@bp.put(
+    "/transactions/<string:transaction_id>",
+    summary="Cancel or refund a transaction",
+    responses={200: TransactionDetail, **problems(400, 401, 403, 404, 409, 413, 415, 503)},
+    security=SIGNED_IN,
+    strict_slashes=False,
+)
+def update_transaction(path: TransactionPath, body: StatusChange) -> Response:
+    """`cancelled` while nothing was paid; `refunded` gives back all that is left of what was.
+
+    No other status is written by hand: money alone completes a transaction.
+    """
+    if body.status == "cancelled":
+        return _cancelled(path)
+    if body.status == "refunded":
+        return _refunded(path)
+    with reading() as work:
+        payment = _own(work, path, "payments:write")
+        state = state_of(status_at(payment, work.now))
+    raise StatusNotSettable(
+        f"The transaction is {state}. A merchant may set cancelled while it is created, and "
+        "refunded once it is completed."
+    )
+
+
+def listed(query: TransactionQuery) -> Response:
+    """A page of the caller's own transactions. Raises InvalidCursor."""
+    if query.after is not None and not ids.is_txid(query.after):
+        raise InvalidCursor
+    status = None if query.state is None else _STATUS_OF[query.state]
+    place = None if query.after is None else Place(query.after)
+    with reading() as work:
+        merchant = signed_in_merchant(work)
+        found = Dashboard(work.session).page(
+            merchant.id, Narrowed(status=status), place, query.limit, work.now
+        )
+        data = [transaction_object(payment, work.now) for payment in found.payments]
+    return _private({"data": data, "next": found.next})
+
+
+def _cancelled(path: TransactionPath) -> Response:
+    def cancel(work: Work) -> dict[str, object]:
+        payment = _own(work, path, "payments:write")
+        service.cancel(work, payment)
+        audit.record(work, signed_in_merchant(work), "payment.cancelled", payment.txid)
+        return transaction_with_refund(payment, None, work.now)
+
+    return _private(in_unit_of_work(cancel))
+
+
+def _refunded(path: TransactionPath) -> Response:
+    def give_back(work: Work) -> Refund:
+        payment = _own(work, path, "refunds:write")
+        made = refunds.refund_whole(work, payment)
+        details = {"payment": payment.txid, "amount_centavos": made.amount_centavos}
+        audit.record(work, signed_in_merchant(work), "refund.asked", made.refund_id, details)
+        return made
+
+    made = in_unit_of_work(give_back)
+    refunds.tell_bank(made.id)  # whatever it answers: the row says how it stands, now and later
+    with reading() as work:
+        made, payment = work.refunds.with_payment(made.id)
+        return _private(transaction_with_refund(payment, made, work.now))
+
+
+def _own(work: Work, path: TransactionPath, scope: str) -> Payment:
+    """The merchant's own payment. Raises PaymentNotFound, for another's as for none."""
+    merchant = signed_in_merchant(work, scope)
+    known = ids.is_txid(path.transaction_id)
+    payment = work.payments.find_by_txid(path.transaction_id) if known else None
+    if payment is None or payment.merchant_id != merchant.id:
+        raise PaymentNotFound
+    return payment
+
+
+def _last_refund(work: Work, payment: Payment) -> Refund | None:
+    if payment.status != PaymentStatus.CONFIRMED:
+        return None
+    found = work.refunds.of_payment(payment.id)
+    return found[-1] if found else None
+
+
+def _private(body: dict[str, object]) -> Response:
+    response = jsonify(body)
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,120 @@
+"""What comes in and goes out at the doors of this folder."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from blueprints.transactions.presenter import State
+from payments.routes import PageQuery
+from payments.schemas import Body, Centavos, OrderId, RefundObject, StatusName, Text140
+
+
+class NewTransaction(Body):
+    """`POST /transactions/`."""
+
+    amount: Centavos
+    description: Text140 | None = None
+    order_id: OrderId | None = None
+
+
+class StartedPayment(Body):
+    """`POST /api/start_payment`."""
+
+    amount: Centavos
+    description: Text140 | None = None
+
+
+class StatusChange(Body):
+    """`PUT /transactions/<id>`: a merchant may cancel, or give back; the rest is refused."""
+
+    status: Literal[
+        "created",
+        "pending",
+        "completed",
+        "confirmed",
+        "failed",
+        "expired",
+        "cancelled",
+        "refunded",
+    ]
+
+
+class TransactionPath(BaseModel):
+    """Which transaction."""
+
+    transaction_id: str = Field(
+        description="The payment's id: 32 hex digits.",
+        json_schema_extra={"pattern": "^[0-9a-f]{32}$"},  # shown, not checked: others are a 404
+    )
+
+
+class WatchPath(BaseModel):
+    """Which payment, to look at."""
+
+    watch_code: str = Field(
+        description="The payment's watch code: 32 hex digits.",
+        json_schema_extra={"pattern": "^[0-9a-f]{32}$"},
+    )
+
+
+class TransactionQuery(PageQuery):
+    """Which of the merchant's transactions."""
+
+    state: State | None = None
+
+
+class TransactionObject(BaseModel):
+    """A payment as a transaction."""
+
+    id: str
+    transaction_id: str
+    code: str
+    amount: float
+    amount_centavos: int
+    currency: Literal["BRL"]
+    status: State
+    state: State
+    payment_status: StatusName
+    description: str | None
+    order_id: str | None
+    created_at: str
+    expires_at: str
+    completed_at: str | None
+    refunded_amount: float
+    pix_code: str
+    payment_url: str
+    pay_url: str
+    qr_code_url: str
+    watch_code: str
+    watch_url: str
+    sequence: int
+
+
+class TransactionDetail(TransactionObject):
+    """One transaction, with the last refund that was asked for."""
+
+    refund: RefundObject | None
+
+
+class TransactionList(BaseModel):
+    """A page of transactions; `next` goes into `?after=`."""
+
+    data: list[TransactionObject]
+    next: str | None
+
+
+class WatchAnswer(BaseModel):
+    """How one payment stands."""
+
+    state: State
+    status: StatusName
+    sequence: int
+    amount: float
+    amount_centavos: int
+    currency: Literal["BRL"]
+    expires_at: str
+    remaining_ms: int
+    completed_at: str | None
+    checked_at: str

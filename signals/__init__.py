@@ -1,1 +1,0 @@
-"""First signs of fraud: counted, shown to the merchant, never judged."""

@@ -1,0 +1,8 @@
+// The receipt's entry: times in the viewer's zone, and a print button where scripts run.
+import { showLocalTimes } from "../local_time.js";
+
+showLocalTimes(document);
+for (const button of document.querySelectorAll("[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => window.print());
+}

@@ -1,0 +1,147 @@
+// Recovery: a picture that is dropped, pasted, chosen or taken is read, here where the browser can.
+import { showLocalTimes } from "../local_time.js";
+import { openCamera } from "./recover_camera.js";
+import { asTheServerTakesIt, canReadHere, textsIn } from "./recover_reading.js";
+
+const ANSWER_MS = 25_000;
+const FOUND = 200;
+const NOT_FOUND = 404;
+
+const main = document.getElementById("recover");
+const form = document.getElementById("recover-form");
+const result = document.getElementById("result");
+const status = form.querySelector("[data-status]");
+const drop = form.querySelector("[data-drop]");
+const file = form.elements.namedItem("file");
+const text = form.elements.namedItem("qr_data");
+let asked = 0;
+
+function say(words, isWrong = false) {
+  status.textContent = words;
+  status.classList.toggle("is-wrong", isWrong);
+}
+
+function show(html) {
+  result.innerHTML = html;
+  showLocalTimes(result);
+  const answer = result.querySelector("[data-result]");
+  if (answer === null) return;
+  document.title = `${answer.dataset.title} · Balcão`;
+  const heading = answer.querySelector("[tabindex]");
+  heading.focus({ preventScroll: true });
+  answer.scrollIntoView({ block: "nearest" });
+}
+
+/** Ask the page's own address and show what it answers; gives the answer's status, 0 for none. */
+async function ask(fields) {
+  asked += 1;
+  const own = asked;
+  const address = new URL(form.action);
+  address.searchParams.set("fragment", "result");
+  main.classList.add("is-busy");
+  try {
+    const answer = await fetch(address, {
+      method: "POST",
+      body: fields,
+      headers: { Accept: "text/html" },
+      signal: AbortSignal.timeout(ANSWER_MS),
+    });
+    const html = await answer.text();
+    if (own !== asked) return answer.status;
+    if (answer.status === 413) {
+      say(main.dataset.tooLarge, true);
+    } else {
+      say("");
+      show(html);
+    }
+    return answer.status;
+  } catch {
+    if (own === asked) say(main.dataset.unreachable, true);
+    return 0;
+  } finally {
+    if (own === asked) main.classList.remove("is-busy");
+  }
+}
+
+function fieldsOf(texts) {
+  const fields = new FormData();
+  for (const one of texts) fields.append("qr_data", one);
+  return fields;
+}
+
+/** Look up the codes that were read in the browser. */
+function askTexts(texts) {
+  say(main.dataset.searching);
+  return ask(fieldsOf(texts));
+}
+
+/** Read a picture, in the browser where it can, else on the server; gives the answer's status. */
+async function askPicture(picture) {
+  if (!picture.type.startsWith("image/")) {
+    say(main.dataset.noPicture, true);
+    return 0;
+  }
+  say(main.dataset.reading);
+  main.classList.add("is-busy");
+  const texts = await textsIn(picture);
+  // Where only a stranger's code was read, ours may stand beside it, smaller: the server looks.
+  if (texts.length > 0) {
+    const status = await askTexts(texts);
+    if (status !== NOT_FOUND) return status;
+  }
+  const fields = new FormData();
+  const sent = await asTheServerTakesIt(picture, Number(main.dataset.bytesMax));
+  fields.append("file", sent, "qr");
+  return ask(fields);
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const typed = text.value.trim();
+  if (file.files.length > 0) askPicture(file.files[0]);
+  else if (typed !== "") askTexts([typed]);
+  else file.focus();
+});
+
+file.addEventListener("change", () => {
+  if (file.files.length > 0) askPicture(file.files[0]);
+});
+
+document.addEventListener("paste", (event) => {
+  const pasted = [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));
+  if (pasted !== undefined) {
+    event.preventDefault();
+    askPicture(pasted);
+    return;
+  }
+  const words = event.clipboardData.getData("text/plain").trim();
+  if (words === "" || event.target === text) return;
+  text.value = words;
+  askTexts([words]);
+});
+
+document.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  drop.classList.add("is-over");
+});
+for (const end of ["dragleave", "drop"]) {
+  document.addEventListener(end, () => drop.classList.remove("is-over"));
+}
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  const dropped = event.dataTransfer.files[0];
+  if (dropped !== undefined) askPicture(dropped);
+});
+
+showLocalTimes(result);
+drop.querySelector("[data-ways]").hidden = false;
+canReadHere().then((can) => {
+  for (const one of form.querySelectorAll("[data-privacy]")) {
+    one.hidden = (one.dataset.privacy === "browser") !== can;
+  }
+});
+openCamera(form, {
+  say,
+  found: askTexts,
+  taken: async (picture) => [FOUND, NOT_FOUND].includes(await askPicture(picture)),
+});

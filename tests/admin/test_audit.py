@@ -1,0 +1,238 @@
+"""The audit: narrowed by deed, account and day, readable, and never a secret in it."""
+
+from __future__ import annotations
+
+import html
+import re
+from datetime import timedelta
+
+import pytest
+
+from accounts import audit
+from blueprints.admin.audit_routes import facts
+from core.ids import new_public_id
+from db_models import AuditEntry
+from repository import administration
+from repository.database import in_unit_of_work
+from tests.db.tables import NOON
+from tests.portal.signing import sign_in
+
+HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)>'
+
+
+def subjects(page: str) -> list[str]:
+    """What the entries of a page are about, from the top."""
+    return [
+        html.unescape(found) for found in re.findall(r'class="deed__subject">([^<]*)</span>', page)
+    ]
+
+
+def walk(browser, path: str) -> tuple[list[str], int]:
+    """The subjects of all pages, and how many pages there are."""
+    found: list[str] = []
+    pages = 0
+    following: str | None = path
+    while following:
+        page = browser.get(following).text
+        found += subjects(page)
+        pages += 1
+        link = re.search(r'rel="next" href="([^"]+)"', page)
+        following = html.unescape(link[1]) if link else None
+    return found, pages
+
+
+@pytest.fixture
+def note(app, clock):
+    """Write an entry: note("alice", "key.revoked", "its subject", details={…})."""
+
+    def write(login, action, subject="", details=None):
+        def keep(work):
+            account = work.accounts.by_login(login) if login else None
+            audit.record(work, account, action, subject, details)
+
+        with app.app_context():
+            in_unit_of_work(keep)
+
+    return write
+
+
+@pytest.fixture
+def entries(tables):
+    """Write many entries at once: entries([(account row, action, subject, at), …])."""
+
+    def write(rows):
+        tables.insert(
+            AuditEntry,
+            *[
+                {
+                    "public_id": new_public_id(),
+                    "account_id": account,
+                    "action": action,
+                    "subject": subject,
+                    "details": {},
+                    "address": "",
+                    "request_id": "",
+                    "occurred_at": at,
+                }
+                for account, action, subject, at in rows
+            ],
+        )
+
+    return write
+
+
+@pytest.fixture
+def row_of(tables):
+    """The row of an account, by its login."""
+
+    def find(login):
+        return tables.rows("SELECT id FROM accounts WHERE login = :login", login=login)[0].id
+
+    return find
+
+
+def test_what_was_done_is_told_with_by_whom_and_from_where(root, alice, note, id_of):
+    """The newest first; the account is a link to its page."""
+    note("alice", "key.created", "k" * 32, {"label": "till", "scopes": ["a:read", "b:write"]})
+    note(None, "session.refused", "(unknown)")
+    page = root.get("/admin/audit").text
+    assert subjects(page)[:2] == ["(unknown)", "k" * 32]
+    assert "sem conta" in page
+    assert f'href="/admin/accounts/{id_of("alice")}">alice</a>' in page
+    assert re.search(r"label</span> till</span>", page)
+    assert re.search(r"scopes</span> a:read, b:write</span>", page)
+    assert re.search(r"endereço</span> 127\.0\.0\.1", page)
+
+
+def test_filters_narrow_alone_and_together(root, note, clock):
+    """By deed, by account, by whole days of the viewer's zone."""
+    note("alice", "key.created", "first")
+    clock.advance(hours=24)
+    note("alice", "key.revoked", "second")
+    note("bob", "key.revoked", "third")
+    clock.advance(hours=24)
+    note("bob", "key.revoked", "fourth")
+    browser = sign_in(root.client.application, "root")
+
+    def found(query):
+        page = browser.get(f"/admin/audit?{query}").text
+        return [one for one in subjects(page) if one in ("first", "second", "third", "fourth")]
+
+    assert found("") == ["fourth", "third", "second", "first"]
+    assert found("action=key.revoked") == ["fourth", "third", "second"]
+    assert found("login=alice") == ["second", "first"]
+    assert found("login=bob&action=key.revoked") == ["fourth", "third"]
+    assert found("login=bob&action=key.created") == []
+    assert found("from=2026-11-21") == ["fourth", "third", "second"]
+    assert found("to=2026-11-21") == ["third", "second", "first"]
+    assert found("from=2026-11-21&to=2026-11-21") == ["third", "second"]
+    assert found("from=2026-11-22&to=2026-11-20") == ["fourth", "third", "second", "first"]
+    assert found("login=alice&from=2026-11-21") == ["second"]
+    assert found("login=alice&action=key.created&to=2026-11-20") == ["first"]
+    assert found("from=2026-11-23") == []
+    assert "Não há conta com o usuário “nobody”." in browser.get("/admin/audit?login=nobody").text
+
+
+def test_a_day_ends_at_the_viewers_midnight(root, entries, row_of):
+    """Two entries a second apart, on both sides of midnight in São Paulo and in Tokyo."""
+    midnight = NOON.replace(day=22, hour=3, minute=0)
+    entries([(row_of("alice"), "key.created", "before", midnight - timedelta(seconds=1))])
+    entries([(row_of("alice"), "key.created", "after", midnight)])
+    assert subjects(root.get("/admin/audit?login=alice&from=2026-11-22").text) == ["after"]
+    assert "before" in subjects(root.get("/admin/audit?login=alice&to=2026-11-21").text)
+    root.client.set_cookie("balcao_zone", "Asia/Tokyo", path="/admin")
+    days = "from=2026-11-22&to=2026-11-22"
+    found = subjects(root.get(f"/admin/audit?action=key.created&{days}").text)
+    assert found == ["after", "before"]
+
+
+@pytest.mark.parametrize("who", ["", "login=alice&", "action=key.created&"])
+def test_entries_written_out_of_order_are_all_found_on_their_day(root, entries, row_of, who):
+    """A clock that was wrong for a while, or units that overlap: no entry may hide behind that."""
+    alice, midnight = row_of("alice"), NOON.replace(hour=3, minute=0)
+    hours = [-30, 40, -1, 0, 20, 59, -59, 10, -400, 400]
+    entries([(alice, "key.created", str(at), midnight + timedelta(hours=at)) for at in hours])
+    found = subjects(root.get(f"/admin/audit?{who}from=2026-11-20").text)
+    assert [one for one in found if one.isdigit()] == ["400", "59", "40", "20", "10", "0"]
+    found = subjects(root.get(f"/admin/audit?{who}to=2026-11-19").text)
+    assert found == ["-1", "-30", "-59", "-400"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "action=key.created",
+        "login=alice",
+        "login=alice&action=key.created",
+        "from=2026-11-20",
+        "login=alice&from=2026-11-20&to=2026-11-20",
+        "login=alice&action=key.created&to=2026-11-20",
+    ],
+)
+def test_the_list_is_paged_without_gap_or_copy(root, entries, row_of, query):
+    """120 entries of one instant, whatever they are narrowed by."""
+    numbers = [str(number) for number in range(120)]
+    entries([(row_of("alice"), "key.created", number, NOON) for number in numbers])
+    found, pages = walk(root, f"/admin/audit?{query}")
+    assert [one for one in found if one in set(numbers)] == numbers[::-1]
+    assert pages >= 3
+
+
+def test_a_rare_deed_of_a_busy_account_is_found_a_window_at_a_time(
+    root, entries, row_of, monkeypatch
+):
+    """A page looks through so many entries and no more; the next goes on behind them."""
+    monkeypatch.setattr(administration, "WINDOW_ROWS", 40)
+    alice = row_of("alice")
+    entries([(alice, "key.revoked", "rare", NOON)])
+    entries([(alice, "session.started", str(number), NOON) for number in range(95)])
+    for days in ("", "&from=2026-11-20"):
+        asked = f"/admin/audit?login=alice&action=key.revoked{days}"
+        page = root.get(asked).text
+        assert subjects(page) == []
+        assert "anotações olhadas" in page
+        assert walk(root, asked) == (["rare"], 3)
+
+
+@pytest.mark.parametrize(
+    "query", ["after=x", "from=20-11-2026", "action=" + "x" * 41, "login=" + "x" * 65, "login=%00"]
+)
+def test_what_no_form_sends_is_a_clear_400(root, query):
+    """Hand-made addresses are told what is wrong with them."""
+    assert root.get(f"/admin/audit?{query}").status_code == 400
+
+
+def test_what_somebody_wrote_is_text(root, note):
+    """Subjects, names and values come from whoever was there."""
+    note("alice", "shop.changed", HOSTILE, {HOSTILE: HOSTILE, "list": [HOSTILE]})
+    page = root.get("/admin/audit").text
+    assert "<script>alert" not in page
+    assert "<img src=x" not in page
+    assert page.count("&lt;script&gt;alert(1)") == 4
+    hostile = root.get("/admin/audit", query_string={"login": HOSTILE[:64]}).text
+    assert "<script>alert" not in hostile
+
+
+def test_what_is_named_like_a_secret_is_not_shown():
+    """The net beneath the rule that no entry holds one."""
+    details = {"password": "hunter2", "refresh_token": "eyJ", "pin": "1234", "card_number": "5"}
+    assert [value for _, value in facts(details)] == ["•••"] * 4
+    shown = {"label": "till", "count": 3, "none": None, "long": "x" * 300, "shipping": "fast"}
+    assert facts(shown) == [
+        ("label", "till"),
+        ("count", "3"),
+        ("none", "—"),
+        ("long", "x" * 200 + "…"),
+        ("shipping", "fast"),
+    ]
+
+
+def test_the_deeds_to_choose_from_are_those_that_happened(root, note):
+    """So that nobody needs to know their names by heart."""
+    note("alice", "shop.changed")
+    page = root.get("/admin/audit").text
+    choices = re.findall(r'<option value="([^"]+)">', page)
+    assert "shop.changed" in choices
+    assert choices == sorted(set(choices))
+    assert "signals.seen" not in choices

@@ -1,0 +1,305 @@
+"""The overview tells the truth: each figure from the situation, on both sides of its edge."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from datetime import timedelta
+
+import pytest
+
+from accounts.throttle import SIGN_IN
+from blueprints.admin.overview import ASKING_LATE, NEWEST, REFUND_LATE, UNTOLD_LATE
+from db_models import Payment, Receipt
+from payments import bank_client
+from payments.reconciliation import Reconciler
+from payments.sweep import Sweep
+from repository.administration import COUNT_MAX
+from tests.accounts.people import Person
+from tests.db.tables import NOON, payment_row, receipt_row
+from tests.portal.signing import make_account, sign_in
+from tests.support.asked_bank import AskedBank
+from tests.support.service import close_app, end_to_end_id, ready_app, settings_for
+from web.health import LAG_MAX
+from web.limits import Limits, limit_names
+
+STATEMENTS_MAX = 14
+ENTRY = re.compile(r'data-vital="([a-z-]+)">(.*?)(?=data-vital=|</section>)', re.S)
+SHOWN = re.compile(r'class="mark(?: mark--(\w+))?">([^<]+)</span>')
+
+
+def vitals(browser) -> dict[str, tuple[str, str]]:
+    """What the overview shows: how it looks (confirmed, refused) and the word, by its name."""
+    page = browser.get("/admin?fragment=overview").text
+    found = {}
+    for name, text in ENTRY.findall(page):
+        shown = SHOWN.search(text)
+        assert shown, name
+        found[name] = (shown[1] or "", shown[2].strip())
+    return found
+
+
+def verdict(browser) -> str:
+    """The sentence on top."""
+    found = re.search(r'class="verdict[^"]*">\s*<strong>([^<]+)', browser.get("/admin").text)
+    assert found
+    return found[1]
+
+
+@pytest.fixture
+def healthy(app, tables):
+    """The bank's list was read just now, as the job of a serving process does."""
+    tables.change(
+        "INSERT INTO reconciliations (name, walked_to, not_before) VALUES ('settled', :at, :at)",
+        at=NOON.strftime("%Y-%m-%d %H:%M:%S.%f"),
+    )
+
+
+def test_a_fresh_service_is_in_order(root, healthy):
+    """Nothing waits, nothing was refused: the page says so in one line."""
+    assert verdict(root) == "Tudo em ordem"
+    assert vitals(root) == {
+        "database": ("confirmed", "No ar"),
+        "redis": ("", "Não configurado"),
+        "sweep": ("confirmed", "No ar"),
+        "untold": ("confirmed", "0"),
+        "overdue": ("confirmed", "0"),
+        "refunds": ("confirmed", "0"),
+        "look-ups": ("confirmed", "0"),
+        "reading": ("confirmed", "Em dia"),
+    }
+
+
+def test_an_event_that_nobody_told_is_counted_until_it_is(app, root, make_payment, bank, clock):
+    """Recorded with the change; told by the job, which nobody runs here until the test does."""
+    payment = make_payment()
+    assert vitals(root)["untold"] == ("confirmed", "0")
+    bank.confirm(payment)
+    clock.advance(seconds=UNTOLD_LATE.seconds)
+    assert vitals(root)["untold"] == ("confirmed", "1")
+    clock.advance(seconds=1)
+    assert vitals(root)["untold"] == ("refused", "1")
+    assert "há 16 s" in root.get("/admin").text
+    with app.app_context():
+        app.extensions["balcao_announcer"].flush()
+    assert vitals(root)["untold"] == ("confirmed", "0")
+
+
+def test_a_payment_that_nobody_expires_is_stuck_and_named(app, root, alice, clock, settings):
+    """Only beyond what a sweep may be behind; then with whose it is, and until it is swept."""
+    answer = alice.client.post(
+        "/payments/pix",
+        json={"value": 1, "expires_in": 10},
+        headers={"X-CSRF-TOKEN": alice.token},
+    )
+    txid = answer.get_json()["payment"]["id"]
+    allowed = LAG_MAX.seconds + settings.sweep_start_grace_seconds
+    clock.advance(seconds=10 + allowed)
+    found = vitals(root)
+    assert (found["overdue"], found["sweep"][0]) == (("confirmed", "0"), "confirmed")
+    clock.advance(seconds=1)
+    found = vitals(root)
+    assert (found["overdue"], found["sweep"]) == (("refused", "1"), ("refused", "Com problema"))
+    page = root.get("/admin").text
+    assert f'href="/payments/pix/{txid}"' in page
+    assert re.search(rf"{txid[:8]}…</a> alice", page)
+    assert "The sweep is 41 s behind." in page
+    with app.app_context():
+        assert Sweep.starting_at(clock.now(), timedelta(0)).run() == 1
+    assert vitals(root)["overdue"] == ("confirmed", "0")
+
+
+def test_a_refund_that_the_bank_does_not_answer_is_slow(root, alice, client, clock, bank):
+    """No bank listens here: the row waits, and is asked for again and again."""
+    headers = {"X-CSRF-TOKEN": alice.token}
+    made = alice.client.post("/payments/pix", json={"value": 5}, headers=headers)
+    payment = made.get_json()["payment"]
+    assert bank.confirm(payment).status_code == 200
+    asked = alice.client.post(
+        f"/payments/pix/{payment['id']}/refunds", json={"value": 1}, headers=headers
+    )
+    assert asked.status_code == 201
+    clock.advance(seconds=REFUND_LATE.total_seconds())
+    assert vitals(root)["refunds"] == ("confirmed", "0")
+    clock.advance(seconds=1)
+    assert vitals(root)["refunds"] == ("refused", "1")
+    assert re.search(rf"{payment['id'][:8]}…</a> alice", root.get("/admin").text)
+
+
+def test_a_bank_that_is_not_asked_is_told(app, root, make_payment, clock, settings):
+    """The first question is due twenty seconds after a payment was made."""
+    make_payment(expires_in=86_400)
+    patience = 2 * settings.reconcile_interval_seconds + ASKING_LATE.seconds
+    clock.advance(seconds=20 + patience)
+    assert vitals(root)["look-ups"] == ("confirmed", "0")
+    clock.advance(seconds=1)
+    assert vitals(root)["look-ups"] == ("refused", "1")
+
+
+def test_how_far_the_banks_list_was_read(clock, tmp_path, fresh_database, monkeypatch):
+    """Never, then up to now, then behind: a bank that does not answer holds it back."""
+    monkeypatch.setattr(bank_client, "_asked", bank_client._Recently(0))
+    monkeypatch.setattr(bank_client, "_standing", bank_client._Standing())
+    with AskedBank(clock) as asked:
+        settings = settings_for(fresh_database("sqlite"), tmp_path, bank_url=asked.url)
+        app = ready_app(settings, clock)
+        make_account(app, "root", "admin")
+        root = sign_in(app, "root")
+        assert vitals(root)["reading"] == ("refused", "Nunca lida")
+        with app.app_context():
+            job = Reconciler(timedelta(seconds=15))
+            job.run()
+        assert vitals(root)["reading"] == ("confirmed", "Em dia")
+        asked.misbehave = lambda _question: (503, b"")
+        clock.advance(seconds=2 * 15 + 120)
+        with app.app_context():
+            job.run()
+        assert vitals(root)["reading"] == ("confirmed", "Em dia")
+        clock.advance(seconds=1)
+        assert vitals(root)["reading"] == ("refused", "Atrasada")
+        close_app(app)
+
+
+def test_without_a_bank_to_ask_nothing_is_late(app, root, settings, make_payment, clock):
+    """In production without BANK_URL notices alone settle: that is no fault."""
+    make_payment(expires_in=86_400)
+    clock.advance(seconds=3600)
+    app.config["BALCAO"] = settings.model_copy(update={"app_env": "production"})
+    found = vitals(root)
+    assert found["reading"] == ("", "Não configurado")
+    assert "look-ups" not in found
+
+
+def test_refused_money_is_told_with_whose_it_was(root, alice, bank, make_payment):
+    """Of every merchant, newest first, and also what no payment of ours asked for."""
+    payment = make_payment()
+    assert bank.confirm(payment, value=1.23).status_code == 400
+    stray = {**bank.body(payment), "bank_payment_id": "0" * 32, "value": 77.5}
+    stray["end_to_end_id"] = end_to_end_id()
+    assert bank.tell(stray).status_code == 404
+    page = root.get("/admin").text
+    titles = re.findall(r'class="line__title">([^<]+)<', page)
+    assert titles == [
+        "Nenhuma cobrança daqui tem este identificador.",
+        "O valor pago não era o da cobrança.",
+    ]
+    amounts = re.findall(r'class="line__amount money">([^<]+)<', page)
+    assert amounts == ["R$\xa077,50", "R$\xa01,23"]
+    assert "de ninguém daqui" in page
+    assert ">Feira da Vila</a>" in page
+    bank.confirm(payment)
+    assert len(re.findall(r'class="line__title"', root.get("/admin").text)) == 2
+
+
+def test_only_the_newest_refusals_are_shown(root, tables):
+    """Twenty; the list of all of them is the merchant's own."""
+    merchant = tables.merchant_id()
+    refused = {"verdict": "refused", "reason": "paid-too-late", "merchant_id": merchant}
+    rows = [receipt_row(None, amount_centavos=100 + n, **refused) for n in range(25)]
+    tables.insert(Receipt, *rows)
+    amounts = re.findall(r'line__amount money">([^<]+)<', root.get("/admin").text)
+    assert amounts == [f"R$\xa01,{n:02}" for n in range(24, 24 - NEWEST, -1)]
+
+
+def test_a_limit_that_was_reached_is_counted_under_its_name(
+    app, root, client, clock, settings, make_payment
+):
+    """Tries of a password have a name of their own; a route is named by its address."""
+    page = root.get("/admin").text
+    assert limit(page, SIGN_IN) == 0
+    person = Person(app, "alice")
+    for _ in range(settings.sign_in_tries_max + 3):
+        answer = person.ask_tokens(username="alice", password="a guess")
+    assert answer.status_code == 429
+    there = f"/payments/pix/{make_payment()['id']}/trace"
+    told = [client.post(there, json={"what": "opened"}).status_code for _ in range(62)]
+    assert (told[59], told[60], told[61]) == (204, 429, 429)
+    page = root.get("/admin").text
+    assert (limit(page, SIGN_IN), limit(page, "dashboard.trace")) == (3, 2)
+    assert "<code>POST /payments/pix/&lt;payment_id&gt;/trace</code>" in page
+    # Both windows end within a day, by the app's own clock.
+    clock.advance(hours=25)
+    assert limit(sign_in(app, "root").get("/admin").text, SIGN_IN) == 0
+
+
+def limit(page: str, name: str) -> int:
+    """How often a limit was reached, as the table says."""
+    found = re.search(rf'data-limit="{re.escape(name)}".*?<td>(\d+)</td>', page, re.S)
+    assert found, name
+    return int(found[1])
+
+
+def test_every_limited_route_is_in_the_table(app):
+    """The list is the limiter's own: a route that gets a limit later is shown as well."""
+    with app.test_request_context("/"):
+        names = limit_names()
+    routes = {"people.sign_up", "login.sign_up", "payer.pay", "dashboard.trace"}
+    assert {SIGN_IN} | routes <= set(names)
+    assert "payments.create_payment" not in names
+    assert len(names) == len(set(names))
+
+
+def test_a_limit_reached_in_one_process_is_seen_in_the_other(
+    clock, tmp_path, fresh_database, redis_url
+):
+    """Counted in Redis, where there is one."""
+    settings = settings_for(fresh_database("sqlite"), tmp_path, redis_url=redis_url)
+    first, second = ready_app(settings, clock), ready_app(settings, clock)
+    try:
+        make_account(first, "root", "admin")
+        for _ in range(settings.sign_in_tries_max + 1):
+            Person(first, "alice").ask_tokens(username="alice", password="a guess")
+        page = sign_in(second, "root").get("/admin").text
+        assert limit(page, SIGN_IN) == 1
+        assert vitals(sign_in(second, "root"))["redis"] == ("confirmed", "No ar")
+    finally:
+        close_app(first)
+        close_app(second)
+
+
+def test_a_redis_that_says_nothing_is_waited_for_once(app):
+    """A day is 24 counters for each name: asked one by one, the page would never come."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, app.app_context():
+        counted = app.extensions["balcao_metrics"].limits_reached
+        counts = Limits(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", counted)
+        began = time.monotonic()
+        assert counts.hits(*[f"name-{n}" for n in range(20)]) == {f"name-{n}": 0 for n in range(20)}
+        assert time.monotonic() - began < 10
+
+
+def test_what_the_merchants_were_told_is_here_too(app, root, tables, make_payment, clock):
+    """Signals of all of them, with whose they are."""
+    payment = make_payment()
+    tables.change(
+        "INSERT INTO signals (public_id, merchant_id, kind, subject, payment_id, times, threshold,"
+        " window_seconds, window_at, first_at, last_at) SELECT :id, merchant_id, 'wrong-pins',"
+        " txid, id, 4, 3, 600, created_at, created_at, created_at FROM payments",
+        id="5" * 32,
+    )
+    page = root.get("/admin").text
+    assert "4 PINs errados para a mesma cobrança em 10 minutos." in page
+    assert f'href="/payments/pix/{payment["id"]}"' in page
+    assert 'href="/admin/accounts?q=demo"' in page
+
+
+def test_counts_end_where_they_stop_helping(root, tables, clock):
+    """A thousand or a million stuck payments are the same news."""
+    merchant = tables.merchant_id()
+    long_ago = {"created_at": NOON - timedelta(days=2), "expires_at": NOON - timedelta(days=1)}
+    rows = [payment_row(merchant, **long_ago) for _ in range(COUNT_MAX)]
+    tables.insert(Payment, *rows)
+    assert vitals(root)["overdue"] == ("refused", str(COUNT_MAX))
+    tables.insert(Payment, payment_row(merchant, **long_ago))
+    assert vitals(root)["overdue"] == ("refused", f"{COUNT_MAX}+")
+    assert "há 1 d 0 h" in root.get("/admin").text
+
+
+def test_the_page_costs_few_statements(root, make_payment, bank, counted):
+    """It is asked for every ten seconds, by whoever leaves it open."""
+    bank.confirm(make_payment(), value=2)
+    root.get("/admin")
+    for path in ("/admin", "/admin?fragment=overview"):
+        with counted() as statements:
+            root.get(path)
+        assert len(statements) <= STATEMENTS_MAX, statements
