@@ -33,11 +33,11 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from accounts.demo import ensure_demo_merchant
 from accounts.setup import init_accounts
-from blueprints.admin.setup import init_administration
-from blueprints.checkout import page_routes
+from blueprints.admin.setup import init_admin
+from blueprints.checkout.setup import init_checkout
 from blueprints.payer.demo import ensure_demo_payer
 from blueprints.payer.setup import init_payer
-from blueprints.portal.setup import init_dashboard
+from blueprints.portal.setup import init_portal
 from blueprints.recovery.setup import init_recovery
 from blueprints.shop import routes as shop_routes
 from blueprints.transactions import payment_routes as started_payment_routes
@@ -45,8 +45,8 @@ from blueprints.transactions import routes as transaction_routes
 from config import ConfigurationError, Settings
 from core.clock import Clock, SystemClock
 from core.runtime.offload import active_hub
-from payments import commands, confirmation_routes, location, qr_routes, refund_routes, routes
 from payments.presenter import Presenter
+from payments.setup import init_payments
 from realtime.channel import connect
 from realtime.merchant_ws import merchant_sockets
 from realtime.server import init_realtime
@@ -94,24 +94,16 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     init_limits(app, settings)
     init_accounts(app, settings)
     init_health(app, settings, connect(settings.redis_url) if settings.redis_url else None)
-    location.init_location(app, settings)
-    for door in (
-        routes.bp,
-        refund_routes.bp,
-        confirmation_routes.bp,
-        page_routes.bp,
-        qr_routes.bp,
-        transaction_routes.bp,
-        started_payment_routes.bp,
-    ):
-        app.register_api(door)
+    init_payments(app, settings)
+    init_checkout(app)
+    for bp in (transaction_routes.bp, started_payment_routes.bp):
+        app.register_api(bp)
     app.register_blueprint(docs_routes.bp)
     app.register_blueprint(shop_routes.bp)
-    init_dashboard(app)
-    init_administration(app)
+    init_portal(app)
+    init_admin(app)
     init_payer(app, settings)
     init_recovery(app)
-    commands.register(app)
     if settings.is_development:
         from bank.cli import bank_cli
 

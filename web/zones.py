@@ -14,7 +14,7 @@ from flask import g, request
 from flask_babel import get_locale
 from markupsafe import Markup, escape
 
-from repository.dashboard import Span
+from repository.portal import Span
 from web.pages import SAO_PAULO
 
 COOKIE = "balcao_zone"

@@ -55,10 +55,8 @@ def accounts() -> ResponseReturnValue:
         roles=[(one, role_name(one)) for one in ROLES],
         names={one: role_name(one) for one in ROLES},
         is_first=after is None,
-        first_url=url_for("administration.accounts", **filters),
-        next_url=url_for("administration.accounts", after=shown[-1].public_id, **filters)
-        if more
-        else None,
+        first_url=url_for("admin.accounts", **filters),
+        next_url=url_for("admin.accounts", after=shown[-1].public_id, **filters) if more else None,
     )
 
 
@@ -94,7 +92,7 @@ def _change(
     except Conflict as error:
         sentence = _("A própria conta não se desativa: peça a outra pessoa da administração.")
         return _drawn(account_id, status_of(type(error)), sentence)
-    there = url_for("administration.account", account_id=account_id, done=done, **kept_language())
+    there = url_for("admin.account", account_id=account_id, done=done, **kept_language())
     return redirect(there, 303)
 
 

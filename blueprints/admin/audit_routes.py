@@ -17,7 +17,7 @@ from blueprints.portal.filters import day_from
 from blueprints.portal.page import kept_language
 from core import ids
 from core.errors import FieldError, InvalidCursor, InvalidRequest
-from repository.administration import WINDOW_ROWS, Deeds
+from repository.admin import WINDOW_ROWS, Deeds
 from repository.database import reading
 from web import zones
 from web.bodies import check_storable
@@ -48,7 +48,7 @@ class Asked:
         days = {"from": self.from_day, "to": self.to_day}
         named: dict[str, Any] = {name: day.isoformat() for name, day in days.items() if day}
         named |= {"action": self.action, "login": self.login, **kept_language(), **more}
-        return url_for("administration.audit", **named)
+        return url_for("admin.audit", **named)
 
 
 @bp.get("/admin/audit")

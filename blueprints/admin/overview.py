@@ -13,8 +13,8 @@ from config import Settings
 from db_models import Signal
 from payments.reconciliation import LIST
 from payments.refunds import PAUSE_MAX
-from repository.administration import (
-    Administration,
+from repository.admin import (
+    AdminQueries,
     RefusedReceipt,
     Stuck,
     Waiting,
@@ -110,7 +110,7 @@ def checks(settings: Settings) -> list[Check]:
 
 def overview(
     work: Work,
-    queries: Administration,
+    queries: AdminQueries,
     settings: Settings,
     health: list[Check],
     limits_reached: list[Reached],

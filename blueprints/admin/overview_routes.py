@@ -13,7 +13,7 @@ from blueprints.admin.page import admin_and_queries, bp, page
 from blueprints.portal import timeline
 from blueprints.portal.page import kept
 from config import current_settings
-from repository.administration import COUNT_MAX
+from repository.admin import COUNT_MAX
 from repository.database import reading
 from web.pages import spoken as _
 

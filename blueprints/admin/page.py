@@ -11,16 +11,16 @@ from accounts.access import acting_admin
 from blueprints.portal.page import kept
 from config import current_settings
 from db_models import Account
-from repository.administration import Administration
+from repository.admin import AdminQueries
 from repository.database import Work
 from web import zones
 
-bp = Blueprint("administration", __name__)
+bp = Blueprint("admin", __name__)
 
 
-def admin_and_queries(work: Work) -> tuple[Account, Administration]:
+def admin_and_queries(work: Work) -> tuple[Account, AdminQueries]:
     """Who is signed in, and the queries of these pages. Raises Unauthorized or Forbidden."""
-    return acting_admin(work), Administration(work.session)
+    return acting_admin(work), AdminQueries(work.session)
 
 
 def page(

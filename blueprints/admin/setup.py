@@ -10,7 +10,7 @@ from blueprints.admin.page import bp
 DOORS = (overview_routes, account_routes, audit_routes)
 
 
-def init_administration(app: Flask) -> None:
+def init_admin(app: Flask) -> None:
     """Serve the administrators' pages; the portal's filters must be there."""
     app.add_template_filter(audit_routes.facts)
     app.register_blueprint(bp)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from flask import Response
+from flask import Blueprint, Response
 
 from blueprints.checkout.brand import parse_color, style_sheet
-from blueprints.portal.page import bp
 from core import ids
 from core.errors import NotFound
-from repository.dashboard import Dashboard
 from repository.database import reading
+from repository.portal import PortalQueries
+
+bp = Blueprint("looks", __name__)
 
 FOR_EVER = "public, max-age=31536000, immutable"
 
@@ -20,7 +21,7 @@ def logo(name: str) -> Response:
     if not ids.is_txid(name):
         raise NotFound("There is no such picture.")
     with reading() as work:
-        png = Dashboard(work.session).logo(name)
+        png = PortalQueries(work.session).logo(name)
     if png is None:
         raise NotFound("There is no such picture.")
     return Response(png, content_type="image/png", headers={"Cache-Control": FOR_EVER})

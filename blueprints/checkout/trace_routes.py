@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from flask import Response, request
+from flask import Blueprint, Response, request
 from pydantic import ValidationError
 
 from accounts.access import acting_account, has_credentials
-from blueprints.portal.page import bp
 from core import ids
 from core.errors import Forbidden, PaymentNotFound, Unauthorized
 from db_models import TraceKind
@@ -17,6 +16,8 @@ from payments.schemas import Body
 from repository.database import reading
 from web.limits import limiter
 from web.problems import refuse_invalid
+
+bp = Blueprint("traces", __name__)
 
 
 class Traced(Body):

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from blueprints.portal.payment_rows import label_of, mark_of
 from core.money import plain
 from db_models import Payment
-from repository.dashboard import Page, Place
+from repository.portal import Page, Place
 from web.pages import spoken as _
 
 BATCH = 200

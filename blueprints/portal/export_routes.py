@@ -10,10 +10,10 @@ from flask import Flask, Response, current_app, request
 from accounts.access import page_guard
 from blueprints.portal import export as file
 from blueprints.portal.filters import listing_of
-from blueprints.portal.page import bp, merchant_and_dashboard
+from blueprints.portal.page import bp, merchant_and_queries
 from core.runtime.offload import active_hub
-from repository.dashboard import Dashboard, Page, Place
 from repository.database import now, reading
+from repository.portal import Page, Place, PortalQueries
 from web import zones
 
 
@@ -24,14 +24,16 @@ def export() -> Response:
     asked = listing_of(request.args)
     zone = zones.viewer_zone()
     with reading() as work:
-        merchant, _dashboard = merchant_and_dashboard(work)
+        merchant, _queries = merchant_and_queries(work)
     app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]
     merchant_id, narrowed = int(merchant.id), asked.narrowed(zone)
 
     def read(place: Place | None) -> tuple[Page, datetime]:
         # The answer is written after the request: each batch opens what it needs, and closes it.
         with app.app_context(), reading() as work:
-            found = Dashboard(work.session).page(merchant_id, narrowed, place, file.BATCH, work.now)
+            found = PortalQueries(work.session).page(
+                merchant_id, narrowed, place, file.BATCH, work.now
+            )
             return found, work.now
 
     form = file.SPREADSHEET if "excel" in request.args else file.PLAIN

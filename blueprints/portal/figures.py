@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from flask import Flask, current_app
 
-from repository.dashboard import Dashboard, Span, Takings
+from repository.portal import PortalQueries, Span, Takings
 from web.zones import span_of
 
 DAYS = 30
@@ -89,14 +89,14 @@ def init_figures(app: Flask) -> None:
     app.extensions["balcao_closed_days"] = ClosedDays()
 
 
-def figures(dashboard: Dashboard, merchant_id: int, zone: ZoneInfo, now: datetime) -> Figures:
+def figures(queries: PortalQueries, merchant_id: int, zone: ZoneInfo, now: datetime) -> Figures:
     """The figures of the day that this is in the zone, by three statements."""
     today = now.astimezone(zone).date()
     days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
-    takings = _takings(dashboard, merchant_id, [span_of(day, zone) for day in days], now)
+    takings = _takings(queries, merchant_id, [span_of(day, zone) for day in days], now)
     start, end = span_of(today, zone)
-    created, converted = dashboard.created(merchant_id, (start, end))
-    lately = dashboard.paid_lately(merchant_id, span_of(days[0], zone)[0], MEDIAN_OF_MAX)
+    created, converted = queries.created(merchant_id, (start, end))
+    lately = queries.paid_lately(merchant_id, span_of(days[0], zone)[0], MEDIAN_OF_MAX)
     of_today = [took for paid, took in lately if paid >= start]
     waits = of_today or [took for _, took in lately]
     median = statistics.median(took.total_seconds() for took in waits) if waits else None
@@ -114,13 +114,13 @@ def figures(dashboard: Dashboard, merchant_id: int, zone: ZoneInfo, now: datetim
 
 
 def _takings(
-    dashboard: Dashboard, merchant_id: int, spans: list[Span], now: datetime
+    queries: PortalQueries, merchant_id: int, spans: list[Span], now: datetime
 ) -> list[Takings]:
     """Of each span, asking only for those that are not remembered."""
     closed: ClosedDays = current_app.extensions["balcao_closed_days"]
     known = {span: closed.get(merchant_id, span) for span in spans}
     missing = [span for span in spans if known[span] is None]
-    for span, found in zip(missing, dashboard.takings(merchant_id, missing), strict=True):
+    for span, found in zip(missing, queries.takings(merchant_id, missing), strict=True):
         known[span] = found
         if span[1] < now - CLOSED_AFTER:
             closed.keep(merchant_id, span, found)

@@ -13,7 +13,7 @@ from werkzeug.datastructures import MultiDict
 from core import ids
 from core.errors import FieldError, InvalidCursor, InvalidRequest
 from db_models import PaymentStatus
-from repository.dashboard import Narrowed, Place
+from repository.portal import Narrowed, Place
 from web.bodies import check_storable
 from web.zones import span_of
 

@@ -7,11 +7,11 @@ from flask.typing import ResponseReturnValue
 
 from accounts.access import page_guard
 from blueprints.portal.figures import MEDIAN_OF_MAX, figures
-from blueprints.portal.page import bp, merchant_and_dashboard, page
+from blueprints.portal.page import bp, merchant_and_queries, page
 from blueprints.portal.payment_rows import row_of
 from config import current_settings
-from repository.dashboard import Narrowed
 from repository.database import reading
+from repository.portal import Narrowed
 from web import zones
 
 NEWEST = 8
@@ -20,14 +20,14 @@ NEWEST = 8
 @bp.get("/portal")
 @page_guard("merchant")
 def home() -> ResponseReturnValue:
-    """The dashboard; `?fragment=figures` is the part with numbers alone."""
+    """The portal's first page; `?fragment=figures` is the part with numbers alone."""
     zone = zones.viewer_zone()
     with reading() as work:
-        merchant, dashboard = merchant_and_dashboard(work)
-        shown = figures(dashboard, merchant.id, zone, work.now)
+        merchant, queries = merchant_and_queries(work)
+        shown = figures(queries, merchant.id, zone, work.now)
         if request.args.get("fragment") == "figures":
             return render_template("portal/_figures.html", figures=shown, median_of=MEDIAN_OF_MAX)
-        newest = dashboard.page(merchant.id, Narrowed(), None, NEWEST, work.now)
+        newest = queries.page(merchant.id, Narrowed(), None, NEWEST, work.now)
         rows = [row_of(payment, work.now) for payment in newest.payments]
     return page(
         "home.html",

@@ -9,12 +9,12 @@ from flask.typing import ResponseReturnValue
 
 from accounts.access import page_guard
 from blueprints.portal.filters import PAGE, STATES, Listing, listing_of
-from blueprints.portal.page import bp, kept_language, merchant_and_dashboard, page
+from blueprints.portal.page import bp, kept_language, merchant_and_queries, page
 from blueprints.portal.payment_rows import label_of, row_of
 from core import ids
 from core.errors import FieldError, InvalidRequest
-from repository.dashboard import SEARCH_WINDOW, Page
 from repository.database import reading
+from repository.portal import SEARCH_WINDOW, Page
 from repository.recovery_uploads import RecoveryUploads
 from web import zones
 
@@ -30,8 +30,8 @@ def payments() -> ResponseReturnValue:
     asked = listing_of(request.args)
     zone = zones.viewer_zone()
     with reading() as work:
-        merchant, dashboard = merchant_and_dashboard(work)
-        found = dashboard.page(merchant.id, asked.narrowed(zone), asked.place, PAGE, work.now)
+        merchant, queries = merchant_and_queries(work)
+        found = queries.page(merchant.id, asked.narrowed(zone), asked.place, PAGE, work.now)
         rows = [row_of(payment, work.now) for payment in found.payments]
         if request.args.get("fragment") == "rows":
             return render_template("portal/_rows.html", rows=rows)
@@ -50,8 +50,8 @@ def payments() -> ResponseReturnValue:
         older_url=older,
         newer_url=newer,
         rows_url=_address(asked, fragment="rows"),
-        clear_url=url_for("dashboard.payments", **kept_language()),
-        export_url=url_for("dashboard.export", **asked.query()),
+        clear_url=url_for("portal.payments", **kept_language()),
+        export_url=url_for("portal.export", **asked.query()),
         without=_without(asked),
         is_live=asked.place is None,
         proofs=proofs,
@@ -68,14 +68,14 @@ def payment_rows() -> ResponseReturnValue:
     if len(txids) > ROWS_MAX or not all(ids.is_txid(txid) for txid in txids):
         raise InvalidRequest([FieldError("ids", f"must be up to {ROWS_MAX} ids of payments")])
     with reading() as work:
-        merchant, dashboard = merchant_and_dashboard(work)
-        found = dashboard.by_txids(merchant.id, txids) if txids else []
+        merchant, queries = merchant_and_queries(work)
+        found = queries.by_txids(merchant.id, txids) if txids else []
         rows = [row_of(payment, work.now) for payment in found]
     return render_template("portal/_rows.html", rows=rows)
 
 
 def _address(asked: Listing, **more: Any) -> str:
-    return url_for("dashboard.payments", **asked.query(), **kept_language(), **more)
+    return url_for("portal.payments", **asked.query(), **kept_language(), **more)
 
 
 def _ways_on(asked: Listing, found: Page) -> tuple[str | None, str | None]:
@@ -97,7 +97,7 @@ def _without(asked: Listing) -> dict[str, str]:
     """The address without one of the filters, by its name."""
     changes = {"state": "state", "from": "from_day", "to": "to_day", "q": "text", "order": "order"}
     return {
-        name: url_for("dashboard.payments", **asked.query(**{field: None}), **kept_language())
+        name: url_for("portal.payments", **asked.query(**{field: None}), **kept_language())
         for name, field in changes.items()
         if getattr(asked, field)
     }

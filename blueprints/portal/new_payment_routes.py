@@ -10,7 +10,7 @@ from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from accounts.access import development_only, page_guard, signed_in_merchant
-from blueprints.portal.page import bp, kept_language, merchant_and_dashboard, page
+from blueprints.portal.page import bp, kept_language, merchant_and_queries, page
 from config import current_settings
 from core.errors import OrderAlreadyHasPayment
 from core.money import plain
@@ -49,7 +49,7 @@ def new_payment() -> ResponseReturnValue:
 
 def _form(form: Form, status: int = 200, taken_order: str | None = None) -> ResponseReturnValue:
     with reading() as work:
-        merchant, _dashboard = merchant_and_dashboard(work)
+        merchant, _queries = merchant_and_queries(work)
     return page(
         "new.html",
         merchant,
@@ -89,7 +89,7 @@ def create_payment() -> ResponseReturnValue:
         form.refuse("order_id", _("Este pedido já tem uma cobrança aberta ou paga."))
         return _form(form, 409, order_id)
     return redirect(
-        url_for("dashboard.payment", payment_id=txid, done="created", **kept_language()), 303
+        url_for("portal.payment", payment_id=txid, done="created", **kept_language()), 303
     )
 
 
@@ -103,7 +103,7 @@ def test_payment() -> ResponseReturnValue:
     )
     txid = _create(asked, None)
     return redirect(
-        url_for("dashboard.payment", payment_id=txid, done="created", **kept_language()), 303
+        url_for("portal.payment", payment_id=txid, done="created", **kept_language()), 303
     )
 
 

@@ -12,19 +12,19 @@ from config import current_settings
 from core import ids
 from core.errors import PaymentNotFound
 from db_models import Account, Payment
-from repository.dashboard import Dashboard
 from repository.database import Work, reading
+from repository.portal import PortalQueries
 from repository.signals import UNSEEN_MAX
 from web import zones
 
-bp = Blueprint("dashboard", __name__)
+bp = Blueprint("portal", __name__)
 
 SCRIPT = "vendor/socket.io-4.8.4/socket.io.esm.min.js"
 
 
-def merchant_and_dashboard(work: Work) -> tuple[Account, Dashboard]:
+def merchant_and_queries(work: Work) -> tuple[Account, PortalQueries]:
     """Who is signed in, and the queries of the portal."""
-    return signed_in_merchant(work), Dashboard(work.session)
+    return signed_in_merchant(work), PortalQueries(work.session)
 
 
 def own_payment(work: Work, merchant: Account, txid: str) -> Payment:

@@ -17,7 +17,7 @@ from blueprints.portal.page import (
     bp,
     kept,
     kept_language,
-    merchant_and_dashboard,
+    merchant_and_queries,
     own_payment,
     page,
 )
@@ -92,11 +92,11 @@ def _drawn(
 
 
 def _facts(work: Work, payment_id: str) -> tuple[Account, Facts]:
-    merchant, dashboard = merchant_and_dashboard(work)
+    merchant, queries = merchant_and_queries(work)
     found = own_payment(work, merchant, payment_id)
-    receipts = dashboard.receipts_of(found.id)
+    receipts = queries.receipts_of(found.id)
     entries = timeline(
-        dashboard.events_of(found.id),
+        queries.events_of(found.id),
         Traces(work.session).of_payment(found.id),
         receipts,
         work.refunds.of_payment(found.id),
@@ -104,7 +104,7 @@ def _facts(work: Work, payment_id: str) -> tuple[Account, Facts]:
     accepted = next((one for one in receipts if one.verdict == Verdict.ACCEPTED), None)
     status = status_at(found, work.now)
     mark = mark_of(found, work.now)
-    renewed_by = dashboard.renewal_of(found.id) if status is PaymentStatus.EXPIRED else None
+    renewed_by = queries.renewal_of(found.id) if status is PaymentStatus.EXPIRED else None
     base = f"{request.script_root}/payments/pix"
     return merchant, Facts(
         payment=found,
@@ -114,7 +114,7 @@ def _facts(work: Work, payment_id: str) -> tuple[Account, Facts]:
         entries=entries,
         refusals=[reason_of(one.reason) for one in receipts if one.verdict == Verdict.REFUSED],
         payer=accepted.payer_name if accepted else None,
-        renewed_from=dashboard.txid_of(found.renewed_from_id) if found.renewed_from_id else None,
+        renewed_from=queries.txid_of(found.renewed_from_id) if found.renewed_from_id else None,
         renewed_by=renewed_by,
         left_centavos=found.amount_centavos - found.refunded_centavos - found.refunding_centavos
         if status is PaymentStatus.CONFIRMED
@@ -217,6 +217,4 @@ def _done(
         txid = in_unit_of_work(do)
     except Conflict as error:
         return _drawn(payment_id, status_of(type(error)), problem=sentence)
-    return redirect(
-        url_for("dashboard.payment", payment_id=txid, done=done, **kept_language()), 303
-    )
+    return redirect(url_for("portal.payment", payment_id=txid, done=done, **kept_language()), 303)

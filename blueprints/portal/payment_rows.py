@@ -69,5 +69,5 @@ def row_of(payment: Payment, now: datetime) -> Row:
         order_id=payment.order_id,
         created_at=payment.created_at,
         paid_at=payment.resolved_at if paid else None,
-        url=url_for("dashboard.payment", payment_id=payment.txid, **kept_language()),
+        url=url_for("portal.payment", payment_id=payment.txid, **kept_language()),
     )

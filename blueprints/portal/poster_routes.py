@@ -11,7 +11,7 @@ from markupsafe import escape
 from PIL import Image
 
 from accounts.access import page_guard
-from blueprints.portal.page import bp, merchant_and_dashboard, page
+from blueprints.portal.page import bp, merchant_and_queries, page
 from blueprints.portal.pix_keys import shown_key
 from core.errors import FieldError, InvalidMoney, InvalidRequest
 from core.money import plain
@@ -35,7 +35,7 @@ _SIZE = re.compile(rb'width="\d+" height="\d+"')
 def poster() -> ResponseReturnValue:
     """The poster as it prints; `?value=` fixes the amount."""
     with reading() as work:
-        merchant, _dashboard = merchant_and_dashboard(work)
+        merchant, _queries = merchant_and_queries(work)
     form = Form(request.args)
     centavos = form.money("value", required=False)
     code = None
@@ -63,7 +63,7 @@ def poster() -> ResponseReturnValue:
 def poster_file(name: str) -> Response:
     """The code alone, or the whole poster, to download; `?value=` fixes the amount."""
     with reading() as work:
-        merchant, _dashboard = merchant_and_dashboard(work)
+        merchant, _queries = merchant_and_queries(work)
     given = request.args.get("value") or None
     try:
         centavos = None if given is None else typed_centavos(given)

@@ -41,7 +41,7 @@ def proofs() -> ResponseReturnValue:
     kept: dict[str, Any] = {**({"judged": "1"} if judged else {}), **kept_language()}
     older_url = None
     if len(found) > PAGE:
-        older_url = url_for("dashboard.proofs", after=shown[-1][0].public_id, **kept)
+        older_url = url_for("portal.proofs", after=shown[-1][0].public_id, **kept)
     done = request.args.get("done")
     return page(
         "proofs.html",
@@ -51,7 +51,7 @@ def proofs() -> ResponseReturnValue:
         label_of=label_of,
         judged=judged,
         is_newest=after is None,
-        newest_url=url_for("dashboard.proofs", **kept),
+        newest_url=url_for("portal.proofs", **kept),
         older_url=older_url,
         note_max=NOTE_MAX,
         done=done if done in DONE else None,
@@ -93,7 +93,7 @@ def review_proof(proof_id: str) -> ResponseReturnValue:
         audit.record(work, merchant, f"proof.{verdict}", proof.public_id)
 
     _changed(proof_id, judge)
-    return redirect(url_for("dashboard.proofs", done=verdict, **kept_language()), 303)
+    return redirect(url_for("portal.proofs", done=verdict, **kept_language()), 303)
 
 
 @bp.post("/portal/proofs/<string:proof_id>/delete")
@@ -107,7 +107,7 @@ def delete_proof(proof_id: str) -> ResponseReturnValue:
 
     _changed(proof_id, delete)
     more: dict[str, Any] = {"judged": "1"} if "judged" in request.form else {}
-    address = url_for("dashboard.proofs", done="deleted", **more, **kept_language())
+    address = url_for("portal.proofs", done="deleted", **more, **kept_language())
     return redirect(address, 303)
 
 

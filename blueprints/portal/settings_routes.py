@@ -15,14 +15,14 @@ from accounts.access import current_caller, page_guard, signed_in_merchant
 from accounts.keys import SCOPES
 from blueprints.checkout.brand import parse_color
 from blueprints.portal import logos
-from blueprints.portal.page import bp, kept_language, merchant_and_dashboard, page
+from blueprints.portal.page import bp, kept_language, merchant_and_queries, page
 from blueprints.portal.pix_keys import kind_name, shown_key
 from core.errors import Forbidden, InvalidRequest, NotFound
 from core.ids import new_public_id
 from core.pix.pix_key import kind_of, normalise
 from db_models import Account
-from repository.dashboard import Dashboard
 from repository.database import LostRace, Work, in_unit_of_work, reading
+from repository.portal import PortalQueries
 from web.bodies import body_limit
 from web.form_fields import Form
 from web.pages import spoken as _
@@ -45,7 +45,7 @@ def drawn(
 ) -> ResponseReturnValue:
     """The page; `form` is what was sent to one of its sections, with what is wrong with it."""
     with reading() as work:
-        merchant, _dashboard = merchant_and_dashboard(work)
+        merchant, _queries = merchant_and_queries(work)
         caller = current_caller(work)
         keys = work.accounts.keys_of(merchant.id, None, KEYS_SHOWN)
         sessions = work.sign_ins.open_of(merchant.id, work.now, None, SESSIONS_SHOWN)
@@ -76,7 +76,7 @@ def drawn(
 
 def done(what: str, section: str) -> ResponseReturnValue:
     """Back to the page, which says what was done."""
-    address = url_for("dashboard.settings", done=what, _anchor=section, **kept_language())
+    address = url_for("portal.settings", done=what, _anchor=section, **kept_language())
     return redirect(address, 303)
 
 
@@ -132,7 +132,7 @@ def save_logo() -> ResponseReturnValue:
 
     def save(work: Work, merchant: Account) -> None:
         name = new_public_id() if png is not None else None
-        Dashboard(work.session).replace_logo(merchant.id, name, png or b"", work.now)
+        PortalQueries(work.session).replace_logo(merchant.id, name, png or b"", work.now)
         address = f"{request.script_root}/logos/{name}.png" if name else None
         work.accounts.change(merchant.id, {"logo_url": address})
         audit.record(work, merchant, "logo.changed", merchant.login)

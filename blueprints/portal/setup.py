@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from flask import Flask
 
-from blueprints.checkout import look_routes, trace_routes
 from blueprints.portal import (
     export_routes,
     home_routes,
@@ -30,12 +29,10 @@ DOORS = (
     proof_routes,
     signal_routes,
     settings_routes,
-    look_routes,
-    trace_routes,
 )
 
 
-def init_dashboard(app: Flask) -> None:
+def init_portal(app: Flask) -> None:
     """Serve the portal."""
     init_figures(app)
     app.add_template_filter(zones.when)

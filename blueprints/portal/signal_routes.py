@@ -29,7 +29,7 @@ def signals() -> ResponseReturnValue:
     older_url = None
     if len(found) > PAGE:
         last = shown[-1][0].public_id
-        older_url = url_for("dashboard.signals", after=last, **kept_language())
+        older_url = url_for("portal.signals", after=last, **kept_language())
     return page(
         "signals.html",
         merchant,
@@ -57,7 +57,7 @@ def see_signals() -> ResponseReturnValue:
             audit.record(work, merchant, "signals.seen", details={"count": seen})
 
     in_unit_of_work(see)
-    return redirect(url_for("dashboard.signals", done="seen", **kept_language()), 303)
+    return redirect(url_for("portal.signals", done="seen", **kept_language()), 303)
 
 
 def masked(document: str) -> str:

@@ -24,8 +24,8 @@ from db_models import Payment, PaymentStatus, Refund
 from payments import refunds, service
 from payments.lifecycle import status_at
 from payments.schemas import NewPayment
-from repository.dashboard import FAILED, Dashboard, Narrowed, Place
 from repository.database import Work, in_unit_of_work, reading
+from repository.portal import FAILED, Narrowed, Place, PortalQueries
 from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, also, declare, problems
 
 bp = APIBlueprint("transactions", __name__, abp_tags=[Tag(name="Transactions")])
@@ -113,7 +113,7 @@ def listed(query: TransactionQuery) -> Response:
     place = None if query.after is None else Place(query.after)
     with reading() as work:
         merchant = signed_in_merchant(work)
-        found = Dashboard(work.session).page(
+        found = PortalQueries(work.session).page(
             merchant.id, Narrowed(status=status), place, query.limit, work.now
         )
         data = [transaction_object(payment, work.now) for payment in found.payments]

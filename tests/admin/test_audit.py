@@ -12,7 +12,7 @@ from accounts import audit
 from blueprints.admin.audit_routes import facts
 from core.ids import new_public_id
 from db_models import AuditEntry
-from repository import administration
+from repository import admin
 from repository.database import in_unit_of_work
 from tests.db.tables import NOON
 from tests.portal.signing import sign_in
@@ -183,7 +183,7 @@ def test_a_rare_deed_of_a_busy_account_is_found_a_window_at_a_time(
     root, entries, row_of, monkeypatch
 ):
     """A page looks through so many entries and no more; the next goes on behind them."""
-    monkeypatch.setattr(administration, "WINDOW_ROWS", 40)
+    monkeypatch.setattr(admin, "WINDOW_ROWS", 40)
     alice = row_of("alice")
     entries([(alice, "key.revoked", "rare", NOON)])
     entries([(alice, "session.started", str(number), NOON) for number in range(95)])

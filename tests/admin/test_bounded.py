@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from repository.administration import Administration, Deeds
+from repository.admin import AdminQueries, Deeds
 from repository.database import reading
 from tests.db.tables import NOON, Tables
 from tests.portal.signing import make_account, sign_in
@@ -96,7 +96,7 @@ def plans(work, search) -> str:
 
 def searches(work) -> dict[str, Callable[[], object]]:
     """Every query of the pages, by name."""
-    queries = Administration(work.session)
+    queries = AdminQueries(work.session)
     root = work.accounts.by_login("root")
     day = (NOON - timedelta(days=30, hours=1), NOON - timedelta(days=29))
     return {

@@ -27,7 +27,7 @@ SIGNALS_WITHIN_SECONDS = 40
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     """The service with an administrator, and with some trouble in it."""
-    folder = tmp_path_factory.mktemp("administration")
+    folder = tmp_path_factory.mktemp("admin")
     with ServiceProcess(
         folder, DEMO_PASSWORD=DEMO_PASSWORD, SIGNAL_CREATIONS=4, SIGN_IN_TRIES_MAX=50
     ) as running:

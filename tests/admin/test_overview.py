@@ -15,7 +15,7 @@ from db_models import Payment, Receipt
 from payments import bank_client
 from payments.reconciliation import Reconciler
 from payments.sweep import Sweep
-from repository.administration import COUNT_MAX
+from repository.admin import COUNT_MAX
 from tests.accounts.people import Person
 from tests.db.tables import NOON, payment_row, receipt_row
 from tests.portal.signing import make_account, sign_in
@@ -216,7 +216,7 @@ def test_a_limit_that_was_reached_is_counted_under_its_name(
     told = [client.post(there, json={"what": "opened"}).status_code for _ in range(62)]
     assert (told[59], told[60], told[61]) == (204, 429, 429)
     page = root.get("/admin").text
-    assert (limit(page, SIGN_IN), limit(page, "dashboard.trace")) == (3, 2)
+    assert (limit(page, SIGN_IN), limit(page, "traces.trace")) == (3, 2)
     assert "<code>POST /payments/pix/&lt;payment_id&gt;/trace</code>" in page
     # Both windows end within a day, by the app's own clock.
     clock.advance(hours=25)
@@ -234,7 +234,7 @@ def test_every_limited_route_is_in_the_table(app):
     """The list is the limiter's own: a route that gets a limit later is shown as well."""
     with app.test_request_context("/"):
         names = limit_names()
-    routes = {"people.sign_up", "login.sign_up", "payer.pay", "dashboard.trace"}
+    routes = {"people.sign_up", "login.sign_up", "payer.pay", "traces.trace"}
     assert {SIGN_IN} | routes <= set(names)
     assert "payments.create_payment" not in names
     assert len(names) == len(set(names))

@@ -19,8 +19,8 @@ import pytest
 import sqlalchemy as sa
 
 from db_models import Payment
-from repository.dashboard import Dashboard, Narrowed, Place
 from repository.database import reading
+from repository.portal import Narrowed, Place, PortalQueries
 from tests.db.tables import NOON, Tables
 from tests.portal.signing import make_account, sign_in
 from tests.support.service import close_app, ready_app, settings_for
@@ -165,13 +165,13 @@ LISTS = {
 def test_a_list_is_read_along_its_index(shop, name):
     """From its head and from deep inside: never the whole table, never a sort of all of it."""
     with shop.app_context(), reading() as work:
-        dashboard, merchant = Dashboard(work.session), shop.config["ALICE_ID"]
-        head = dashboard.page(merchant, LISTS[name], None, 25, work.now)
+        queries, merchant = PortalQueries(work.session), shop.config["ALICE_ID"]
+        head = queries.page(merchant, LISTS[name], None, 25, work.now)
         deep = Place(head.payments[-1].txid)
         for place in (None, deep, Place(deep.txid, newer=True)):
             plan = explained(
                 work,
-                lambda place=place: dashboard.page(merchant, LISTS[name], place, 25, work.now),
+                lambda place=place: queries.page(merchant, LISTS[name], place, 25, work.now),
             )
             assert "ix_payments_created" in plan, plan
             assert not scans(plan), plan
@@ -180,10 +180,10 @@ def test_a_list_is_read_along_its_index(shop, name):
 def test_an_order_is_found_by_its_index(shop):
     """One customer's order among all the shop's."""
     with shop.app_context(), reading() as work:
-        dashboard, merchant = Dashboard(work.session), shop.config["ALICE_ID"]
+        queries, merchant = PortalQueries(work.session), shop.config["ALICE_ID"]
         plan = explained(
             work,
-            lambda: dashboard.page(merchant, Narrowed(order_id="o-77777"), None, 25, work.now),
+            lambda: queries.page(merchant, Narrowed(order_id="o-77777"), None, 25, work.now),
         )
     assert re.search(r"ix_payments_order|uq_payments_merchant_id_live_order_id", plan), plan
     assert not scans(plan), plan
@@ -193,13 +193,13 @@ def test_sums_and_times_are_read_from_the_index(shop):
     """A day's takings, a day's charges, and how long people took."""
     day = (NOON - timedelta(hours=12), NOON + timedelta(hours=12))
     with shop.app_context(), reading() as work:
-        dashboard, merchant = Dashboard(work.session), shop.config["ALICE_ID"]
+        queries, merchant = PortalQueries(work.session), shop.config["ALICE_ID"]
         searches: dict[str, list[Callable[[], Any]]] = {
             "ix_payments_takings": [
-                lambda: dashboard.takings(merchant, [day]),
-                lambda: dashboard.paid_lately(merchant, day[0], 500),
+                lambda: queries.takings(merchant, [day]),
+                lambda: queries.paid_lately(merchant, day[0], 500),
             ],
-            "ix_payments_created": [lambda: dashboard.created(merchant, day)],
+            "ix_payments_created": [lambda: queries.created(merchant, day)],
         }
         for index, asked in searches.items():
             for search in asked:
@@ -212,8 +212,8 @@ def test_the_figures_are_right(shop):
     """What the index says is what the rows say."""
     start, end = NOON - timedelta(days=3), NOON - timedelta(days=2)
     with shop.app_context(), reading() as work:
-        dashboard, merchant = Dashboard(work.session), shop.config["ALICE_ID"]
-        (found,) = dashboard.takings(merchant, [(start, end)])
+        queries, merchant = PortalQueries(work.session), shop.config["ALICE_ID"]
+        (found,) = queries.takings(merchant, [(start, end)])
         rows = work.session.execute(
             sa.select(sa.func.count(), sa.func.sum(Payment.amount_centavos)).where(
                 Payment.merchant_id == merchant,
@@ -222,7 +222,7 @@ def test_the_figures_are_right(shop):
                 Payment.resolved_at < end,
             )
         ).one()
-        made, paid = dashboard.created(merchant, (start, end))
+        made, paid = queries.created(merchant, (start, end))
     assert (found.count, found.centavos) == (int(rows[0]), int(rows[1]))
     assert abs(made - ROWS / 60) <= 2
     assert abs(paid - ROWS / 60 * 0.7) <= 2

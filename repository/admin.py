@@ -92,7 +92,7 @@ class Deeds:
         return self.from_instant is not None or self.before_instant is not None
 
 
-class Administration:
+class AdminQueries:
     """Queries over all merchants."""
 
     def __init__(self, session: Session) -> None:

@@ -69,7 +69,7 @@ class Page:
     next: str | None
 
 
-class Dashboard:
+class PortalQueries:
     """Queries on a merchant's payments, each by an index."""
 
     def __init__(self, session: Session) -> None:

@@ -1,0 +1,14 @@
+"""Put the shopper's routes on the app."""
+
+from __future__ import annotations
+
+from flask_openapi import OpenAPI
+
+from blueprints.checkout import look_routes, page_routes, trace_routes
+
+
+def init_checkout(app: OpenAPI) -> None:
+    """Serve the payment page, its receipt, the shop's look and the page's traces."""
+    app.register_api(page_routes.bp)
+    app.register_blueprint(look_routes.bp)
+    app.register_blueprint(trace_routes.bp)
