@@ -23,6 +23,8 @@ from bank.money.payers import payer_named, unlock
 from bank.text import brl, clean, moment
 from bank.workbench.chaos_cli import COMMANDS
 from core.clock import parse_rfc3339
+from core.errors import InvalidMoney
+from core.money import plain, typed_centavos
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 DEFAULT_URL = "http://127.0.0.1:5000/bank"
@@ -62,7 +64,7 @@ for _command in COMMANDS:
 @click.argument("code")
 @click.option("--payer", help="The paying client's handle, as bia; the first one by default.")
 @click.option("--pin", prompt="Senha", hide_input=True, help="Asked for when it is not given.")
-@click.option("--value", help="Reais to pay, as 12.50, for a code that has no amount.")
+@click.option("--value", help="Reais to pay, as 12,50 or 12.50, for a code that has no amount.")
 @click.option(
     "--scenario",
     type=click.Choice([scenario.value for scenario in Scenario]),
@@ -95,7 +97,7 @@ def pay_command(
     if payer is not None:
         order["payer"] = payer
     if value is not None:
-        order["value"] = value
+        order["value"] = _typed_reais(value)
     paid = _answered(_post(f"{url.rstrip('/')}/api/pay", order))
     answer = paid.get("answer") or {}
     echo(f"Para:      {_shown(paid['payee']['name'])} ({_shown(paid['payee']['key'])})")
@@ -124,6 +126,14 @@ def statement_command(payer: str, pin: str, limit: int, url: str) -> None:
         name = _shown(entry["payee_name"] or "")
         line = f"{made_at}  {brl(entry['amount_centavos']):>14}  {_KINDS[entry['kind']]} {name}"
         echo(f"{line} {f'({state})' if state else ''}".rstrip())
+
+
+def _typed_reais(text: str) -> str:
+    """The amount as the bank's API reads it."""
+    try:
+        return plain(typed_centavos(text))
+    except InvalidMoney as error:
+        raise click.BadParameter(f"It {error.detail}.", param_hint="'--value'") from None
 
 
 _database_option = click.option(

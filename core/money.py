@@ -13,6 +13,14 @@ CENTAVOS_MAX = 999_999_999_999
 _NUMERAL = re.compile(r"-?\d{1,40}(\.\d{1,40})?([eE][+-]?\d{1,4})?", re.ASCII)
 _TEXT_MAX = 64
 
+# People write thousands with one mark and centavos with another; both marks differ by country.
+_BRAZILIAN = re.compile(r"([1-9][0-9]{0,2}(?:\.[0-9]{3})+|[0-9]{1,12})(?:,([0-9]{1,2}))?", re.ASCII)
+_ENGLISH = re.compile(r"([1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]{1,12})\.([0-9]{1,2})", re.ASCII)
+_SPACED = re.compile(r"([1-9][0-9]{0,2}(?: [0-9]{3})+)(?:[,.]([0-9]{1,2}))?", re.ASCII)
+_CURRENCY = re.compile(r"\Ar ?\$ ?", re.IGNORECASE | re.ASCII)
+_SPACE_AT_MARK = re.compile(r" ?([.,]) ?")
+_TYPED_MAX = 40
+
 
 def centavos_from(value: object) -> int:
     """Read reais from a JSON number (int or Decimal) or a numeral string, as integer centavos.
@@ -40,6 +48,23 @@ def centavos_from(value: object) -> int:
     if centavos > CENTAVOS_MAX:
         raise InvalidMoney("must be at most 9999999999.99")
     return centavos
+
+
+def typed_centavos(text: str) -> int:
+    """Read reais as a person types them, as integer centavos. Raises InvalidMoney.
+
+    `54,90`, `54.90`, `54`, `R$ 1.234,56`, `1,234.56`, `1 234,56`. One or two digits after the last
+    mark are centavos. Three digits after points are thousands, as Brazil writes them: `1.234` is
+    `1234`. What two people could read differently is refused: `1,234`, `0.500`, `54 90`.
+    """
+    typed = " ".join(text.split())
+    if len(typed) <= _TYPED_MAX:
+        numeral = _SPACE_AT_MARK.sub(r"\1", _CURRENCY.sub("", typed))
+        for form in (_BRAZILIAN, _ENGLISH, _SPACED):
+            if found := form.fullmatch(numeral):
+                whole = re.sub(r"[., ]", "", found[1])
+                return centavos_from(f"{whole}.{found[2] or '0'}")
+    raise InvalidMoney("must be an amount of reais, as 12,50")
 
 
 def reais(centavos: int) -> Decimal:

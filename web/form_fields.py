@@ -7,27 +7,9 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from core.errors import InvalidMoney, MalformedJson
-from core.money import centavos_from
+from core.money import typed_centavos
 from web.bodies import check_storable
 from web.pages import spoken as _
-
-_COMMA = re.compile(r"([0-9]{1,3}(?:\.[0-9]{3})+|[0-9]{1,12})(?:,([0-9]{1,2}))?", re.ASCII)
-_POINT = re.compile(r"([0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,12})\.([0-9]{1,2})", re.ASCII)
-_SYMBOL = re.compile(r"^r\$", re.IGNORECASE)
-_TYPED_MAX = 40
-
-
-def typed_centavos(text: str) -> int:
-    """Money as people write it: `54,90`, `1.234,56`, `R$ 54`, `54.90`. Raises InvalidMoney.
-
-    One or two digits after the last mark are centavos, three are thousands: `1.234` is `1234`.
-    """
-    typed = _SYMBOL.sub("", "".join(text.split())[:_TYPED_MAX])
-    found = _COMMA.fullmatch(typed) or _POINT.fullmatch(typed)
-    if found is None:
-        raise InvalidMoney("is not an amount")
-    whole = found[1].replace(".", "").replace(",", "")
-    return centavos_from(f"{whole}.{found[2] or '0'}")
 
 
 class Form:

@@ -20,7 +20,7 @@ from bank.errors import InvalidInput, StalePage
 from bank.identifiers import is_identifier
 from bank.money.paying import Order
 from core.errors import FieldError, InvalidMoney
-from core.money import centavos_from
+from core.money import centavos_from, typed_centavos
 
 LIST_MAX, LIST_DEFAULT = 100, 20
 
@@ -84,21 +84,17 @@ def page_in(query: Mapping[str, str]) -> tuple[int, str | None]:
 
 
 def typed_amount(fields: Mapping[str, str]) -> int | None:
-    """What a payer typed for a code without an amount, in centavos; None where nothing came.
+    """The centavos a payer typed for a code without an amount; None where nothing was typed.
 
-    Reais as Brazil writes them (`12`, `12,5`, `1.234,56`), or with a decimal point (`12.50`).
     Raises InvalidInput. The form that pays carries the amount it showed, as `agreed`.
     """
     if fields.get("agreed"):
         return agreed_in(fields)
-    text = re.sub(r"^R\$|[\s\N{NO-BREAK SPACE}]", "", fields.get("value", "").strip())
+    text = fields.get("value", "").strip()
     if not text:
         return None
-    if re.fullmatch(r"\d{1,3}(\.\d{3})+(,\d{1,2})?|\d{1,10},\d{1,2}", text, re.ASCII):
-        text = text.replace(".", "").replace(",", ".")
     try:
-        # Neither an exponent nor a sign is how anybody writes an amount.
-        return centavos_from(text if re.fullmatch(r"\d{1,10}(\.\d{1,2})?", text) else "")
+        return typed_centavos(text)
     except InvalidMoney:
         raise InvalidInput(
             [FieldError("value", "must be an amount of reais, as 12,50")],

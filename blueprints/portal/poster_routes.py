@@ -14,13 +14,13 @@ from accounts.access import page_guard
 from blueprints.portal.page import bp, merchant_and_queries, page
 from blueprints.portal.pix_keys import shown_key
 from core.errors import FieldError, InvalidMoney, InvalidRequest
-from core.money import plain
+from core.money import plain, typed_centavos
 from core.pix import br_code
 from core.pix.br_code import BrCodeError
 from db_models import Account
 from payments.qr_image import qr_png, qr_svg
 from repository.database import reading
-from web.form_fields import Form, typed_centavos
+from web.form_fields import Form
 from web.pages import brl
 from web.pages import spoken as _
 

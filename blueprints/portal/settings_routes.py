@@ -19,7 +19,7 @@ from blueprints.portal.page import bp, kept_language, merchant_and_queries, page
 from blueprints.portal.pix_keys import kind_name, shown_key
 from core.errors import Forbidden, InvalidRequest, NotFound
 from core.ids import new_public_id
-from core.pix.pix_key import kind_of, normalise
+from core.pix.pix_key import TYPED_CHARACTERS_MAX, kind_of, normalise
 from db_models import Account
 from repository.database import LostRace, Work, in_unit_of_work, reading
 from repository.portal import PortalQueries
@@ -174,7 +174,7 @@ def pix_key_kind() -> Response:
     """What the text typed so far means as a Pix key: `{"key"}` → `{"kind", "name", "shown"}`."""
     given = request.get_json().get("key")
     answer: dict[str, str | None] = {"kind": None, "name": None, "shown": None}
-    if isinstance(given, str) and len(given) <= 200:
+    if isinstance(given, str) and len(given) <= TYPED_CHARACTERS_MAX:
         try:
             key = normalise(given)
             kind = kind_of(key)
@@ -276,7 +276,7 @@ def _changed(save: Callable[[Work, Account], None]) -> None:
 
 
 def _normal_key(form: Form) -> str | None:
-    given = form.text("pix_key", 200, required=True)
+    given = form.text("pix_key", TYPED_CHARACTERS_MAX, required=True)
     if given is None:
         return None
     try:

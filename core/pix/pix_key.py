@@ -27,7 +27,7 @@ _EMAIL = re.compile(rf"[a-z0-9.!#$'*+/=?^_`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})+")
 _CPF_MASK = re.compile(r"[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}")
 # A person types area code and number; neither digit of a Brazilian area code is zero.
 _TYPED_PHONE = re.compile(r"[1-9]{2}(?:9[0-9]{8}|[2-5][0-9]{7})")
-_TYPED_MAX = 200
+TYPED_CHARACTERS_MAX = 200
 _PUNCTUATION = str.maketrans("", "", ".-/()")
 
 _cpf, _cnpj = CPF(), CNPJ()
@@ -85,7 +85,7 @@ def normalise(text: str) -> str:
     typed = text.strip()
     if not typed:
         raise InvalidPixKey("must not be empty")
-    if len(typed) > _TYPED_MAX:
+    if len(typed) > TYPED_CHARACTERS_MAX:
         raise InvalidPixKey(f"must be at most {KEY_CHARACTERS_MAX} characters")
     for candidate in _candidates(typed):
         if kind_of(candidate):

@@ -6,6 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from bank.cli import bank_cli
+from core.pix import br_code
+from tests.bank.service_double import PAYEE_KEY
 
 
 @pytest.fixture
@@ -43,6 +45,29 @@ def test_money_that_came_back_is_exit_status_1(run, bank, service):
     assert status == 1
     assert "devolvido" in text
     assert "(409)" in text
+
+
+@pytest.mark.parametrize("typed", ["12,50", "12.50", "R$ 12,50"])
+def test_an_amount_in_a_terminal_is_read_as_on_the_page(run, bank, typed):
+    """A payer types a comma here too."""
+    code = br_code.encode_static(PAYEE_KEY, "Barraca", "Olinda")
+
+    status, text = run("pay", code, "--value", typed)
+
+    assert status == 0, text
+    assert "R$ 12,50" in text
+    assert bank.balance() == 482_350 - 1250
+
+
+def test_what_is_no_amount_is_refused_before_the_bank_is_asked(run, bank):
+    """`1,234` is a thousand to one person and one real to another."""
+    code = br_code.encode_static(PAYEE_KEY, "Barraca", "Olinda")
+
+    status, text = run("pay", code, "--value", "1,234")
+
+    assert status == 2
+    assert "must be an amount of reais, as 12,50" in text
+    assert bank.balance() == 482_350
 
 
 def test_a_refusal_is_one_sentence(run):

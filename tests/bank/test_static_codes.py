@@ -15,7 +15,15 @@ FIXED = br_code.encode_static(PAYEE_KEY, "Barraca", "Olinda", amount_centavos=12
 
 @pytest.mark.parametrize(
     ("typed", "centavos"),
-    [("12,50", 1250), ("12,5", 1250), ("12", 1200), ("R$ 1.234,56", 123_456), ("12.50", 1250)],
+    [
+        ("12,50", 1250),
+        ("12,5", 1250),
+        ("12", 1200),
+        ("R$ 1.234,56", 123_456),
+        ("12.50", 1250),
+        ("r$ 12", 1200),
+        ("1,234.56", 123_456),
+    ],
 )
 def test_the_payer_types_the_amount_as_brazil_writes_it(bank, typed, centavos):
     """First the amount, then the PIN for exactly that amount."""
@@ -32,7 +40,7 @@ def test_the_payer_types_the_amount_as_brazil_writes_it(bank, typed, centavos):
 
 
 @pytest.mark.parametrize(
-    "typed", ["0", "-1", "1e3", "12,345", "abc", "9" * 12, "1,2,3", "\x00", "\u0661"]
+    "typed", ["0", "-1", "1e3", "12,345", "abc", "9" * 12, "1,2,3", "\x00", "\u0661", "54 90"]
 )
 def test_what_is_no_amount_is_asked_for_again(bank, typed):
     """Beside the field, and nothing is paid."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import InvalidMoney
-from core.money import CENTAVOS_MAX, centavos_from, json_number, plain, reais
+from core.money import CENTAVOS_MAX, centavos_from, json_number, plain, reais, typed_centavos
 
 CENTAVOS = st.integers(min_value=1, max_value=CENTAVOS_MAX)
 
@@ -123,3 +123,75 @@ def test_plain_has_always_two_decimals(centavos, text):
     """As BR Code and API Pix write sums."""
     assert plain(centavos) == text
     assert reais(centavos) == Decimal(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "centavos"),
+    [
+        ("12", 1200), ("12,5", 1250), ("12,50", 1250), ("12.5", 1250), ("12.50", 1250),
+        ("0,01", 1), ("0.01", 1), ("00,10", 10), ("1234,56", 123_456), ("1234.56", 123_456),
+        ("1.234", 123_400), ("1.234,5", 123_450), ("1.234,56", 123_456), ("1,234.56", 123_456),
+        ("1.234.567", 123_456_700), ("1,234,567.89", 123_456_789), ("1 234", 123_400),
+        ("1 234,56", 123_456), ("1 234.56", 123_456), ("1\u202f234,56", 123_456),
+        ("R$ 12", 1200), ("r$ 12", 1200), ("R$12,50", 1250), ("R$\xa01.234,56", 123_456),
+        ("R $ 12", 1200), ("  12,50\n", 1250), ("12 , 50", 1250), ("R$ 12 .50", 1250),
+        ("9.999.999.999,99", CENTAVOS_MAX), ("9,999,999,999.99", CENTAVOS_MAX),
+        ("9999999999,99", CENTAVOS_MAX),
+    ],
+)  # fmt: skip
+def test_an_amount_is_read_as_people_type_it(text, centavos):
+    """Portal, bank and terminal read the same: a mark misread once is a hundredfold charge."""
+    assert typed_centavos(text) == centavos
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", " ", "R$", ",", "12,", ",50", ".50", "12.", "abc", "12 reais", "12 R$", "US$ 12",
+        "R$ R$ 12", "-1", "+1", "-0", "\N{MINUS SIGN}1", "0", "0,00", "0.00", "1e3", "0x10",
+        "1_000", "\x00", "1\x002", "\u0661", "\uff11", "1\u200b2",
+        # Three decimals to one reader, thousands to another.
+        "1,234", "12,345", "54,901", "0,500", "0.500", "0.123,45", "01.234", "1,234,567",
+        # A space may stand where a mark was meant.
+        "54 90", "1 2", "1 23,45", "0 500", "12 34.56",
+        "1,2,3", "12.34.56", "1.23.456", "1.2345", "1,2345.00", "12,34.56", "1.234.56",
+        "1.234,567", "1,234.567", "1 234.567", "1.234 567", "1 234.567,89", "1.234,56,7",
+        "10.000.000.000,00", "9999999999,991", "9" * 12, "9" * 13, "0" * 39 + "12", "1" * 10_000,
+        "1" + ".000" * 9 + "," + "50" * 10,
+    ],
+)  # fmt: skip
+def test_what_two_people_could_read_differently_is_no_amount(text):
+    """Asking again costs a moment, a wrong guess costs money; nothing long is cut to fit."""
+    with pytest.raises(InvalidMoney) as caught:
+        typed_centavos(text)
+    assert caught.value.detail.startswith("must ")
+
+
+@given(CENTAVOS)
+def test_every_amount_survives_each_way_of_typing_it(centavos):
+    """With points, commas or spaces between thousands, or without any."""
+    whole, cents = divmod(centavos, 100)
+    english = f"{whole:,}.{cents:02d}"
+    brazilian = english.translate(str.maketrans(",.", ".,"))
+    for written in (
+        plain(centavos),
+        plain(centavos).replace(".", ","),
+        english,
+        brazilian,
+        english.replace(",", " "),
+        f"R$ {brazilian}",
+    ):
+        assert typed_centavos(written) == centavos
+
+
+@given(st.text(alphabet="0123456789.,  R$r", max_size=16))
+def test_a_typed_amount_is_never_a_hundred_times_what_its_last_mark_says(text):
+    """Two digits behind the last mark are centavos, three are thousands, others are refused."""
+    try:
+        centavos = typed_centavos(text)
+    except InvalidMoney:
+        return
+    digits = "".join(filter(str.isdigit, text))
+    behind = len("".join(text.split())) - 1 - max("".join(text.split()).rfind(m) for m in ",.")
+    has_centavos = ("," in text or "." in text) and behind in (1, 2)
+    assert centavos == int(digits) * (10 ** (2 - behind) if has_centavos else 100)
