@@ -121,7 +121,7 @@ def mount_bank(app: Flask, settings: Settings) -> Flask:
     from urllib.parse import urlsplit
 
     from bank.app import create_bank_app
-    from bank.database import migrate
+    from bank.money.demo import migrate
     from bank.settings import BankSettings, BankSettingsError
 
     here = f"http://{_local_host(settings)}:{settings.port}"

@@ -13,9 +13,6 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.orm import Session
 
-from bank.money import demo
-from core.clock import Clock, SystemClock
-
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_TIMEOUT_MS = 10_000
 _POOL_TIMEOUT_SECONDS = 10
@@ -69,19 +66,6 @@ class Database:
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
-
-
-def migrate(url: str, clock: Clock | None = None) -> None:
-    """Bring the bank's tables up to date and open the demo accounts if there are none.
-
-    Raises RuntimeError when the database was written by newer code.
-    """
-    database = Database(url)
-    try:
-        database.upgrade()
-        demo.open_accounts(database, clock or SystemClock())
-    finally:
-        database.close()
 
 
 def alembic_config(connection: Connection | None = None) -> Config:

@@ -21,7 +21,7 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from bank.app import close_bank_app, create_bank_app, start_jobs
 from bank.cli import bank_cli
-from bank.database import migrate
+from bank.money.demo import migrate
 from bank.settings import BankSettings, BankSettingsError, secret_in
 from core.runtime.secret_files import kept
 from core.signing import signatures

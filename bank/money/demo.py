@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from bank.database import Database
 from bank.identifiers import OPENING, new_identifier
 from bank.models import Account, Payer, Transfer
 from bank.money.payers import hash_pin
 from bank.settings import DEFAULT_ISPB
-from core.clock import Clock
-
-if TYPE_CHECKING:
-    from bank.database import Database
+from core.clock import Clock, SystemClock
 
 DEMO_PIN = "1234"
 """Told on the page: nothing it opens is real."""
@@ -39,6 +36,19 @@ _PEOPLE = (
     _Person("caio", "Caio Teixeira", "11144477735", "9990012345670026", 125_000, 100_000),
     _Person("dora", "Dora Nakamura", "52998224725", "9990012345670034", 3_790, 50_000),
 )
+
+
+def migrate(url: str, clock: Clock | None = None) -> None:
+    """Bring the bank's tables up to date and open the demo accounts if there are none.
+
+    Raises RuntimeError when newer code wrote the database.
+    """
+    database = Database(url)
+    try:
+        database.upgrade()
+        open_accounts(database, clock or SystemClock())
+    finally:
+        database.close()
 
 
 def open_accounts(database: Database, clock: Clock) -> None:

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
+from bank.database import Database
 from bank.errors import InsufficientFunds
 from bank.models import Account, Transfer
-
-if TYPE_CHECKING:
-    from bank.database import Database
 
 
 def balance_centavos(session: Session, account_id: int) -> int:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from bank.database import Database
 from bank.errors import InvalidInput, PinLocked, PinRefused, UnknownPayer
 from bank.models import FAILED_PINS_MAX, Account, Payer
 from bank.updates import rows_changed
 from core.errors import FieldError
 from core.runtime.offload import offload
-
-if TYPE_CHECKING:
-    from bank.database import Database
 
 _DEMO_MAX = 10
 

@@ -9,8 +9,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import func, inspect, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from bank.database import Database, alembic_config, migrate
+from bank.database import Database, alembic_config
 from bank.models import Account, Base, Payer, Transfer
+from bank.money.demo import migrate
 from core.clock import SystemClock
 
 

@@ -248,7 +248,7 @@ else:
 import time
 from bank.app import close_bank_app, create_bank_app, start_jobs
 from bank.branch import EXTENSION
-from bank.database import migrate
+from bank.money.demo import migrate
 from core.signing.signatures import new_secret
 from tests.bank.conftest import settings_for
 from tests.bank.service_double import ServiceDouble

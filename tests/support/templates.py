@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from accounts.demo import ensure_demo_merchant
 from app import create_app
-from bank.database import migrate
+from bank.money.demo import migrate
 from blueprints.payer.demo import ensure_demo_payer
 from core.clock import SystemClock
 from server.schema import require_schema

@@ -25,8 +25,8 @@ from werkzeug.wrappers import Response
 
 from bank.app import close_bank_app, create_bank_app
 from bank.branch import EXTENSION, Branch
-from bank.database import migrate
 from bank.money.audit import Audit, audit
+from bank.money.demo import migrate
 from bank.money.ledger import balance_centavos
 from bank.money.payers import payer_named
 from bank.settings import BankSettings, own_host

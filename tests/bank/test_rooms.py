@@ -1,0 +1,82 @@
+"""The bank's rooms, read from the source: imports point downward, and no circle closes."""
+
+from __future__ import annotations
+
+import ast
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+BANK = Path(__file__).resolve().parents[2] / "bank"
+
+# A room may import rooms of a lower number and the modules beside the rooms.
+LEVEL_OF = {"chaos": 0, "codes": 0, "money": 1, "blueprints": 2, "workbench": 3}
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the bank by its dotted name; a package goes by its folder's."""
+    files = (path for path in BANK.rglob("*.py") if "migrations" not in path.parts)
+    parts_of = {path: path.relative_to(BANK.parent).with_suffix("").parts for path in files}
+    return {".".join(parts).removesuffix(".__init__"): path for path, parts in parts_of.items()}
+
+
+def imports(path: Path, names: dict[str, Path]) -> set[str]:
+    """Modules of the bank that a file imports, also inside functions and for types alone."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= submodules if submodules <= names.keys() else submodules | {node.module or ""}
+    return found & names.keys()
+
+
+def room_of(name: str) -> str:
+    """The second part of a dotted name: a room, or a module beside the rooms."""
+    return name.split(".")[1] if "." in name else ""
+
+
+def graph() -> dict[str, set[str]]:
+    """What each module imports."""
+    names = modules()
+    return {name: imports(path, names) - {name} for name, path in names.items()}
+
+
+def test_the_modules_are_found_at_all():
+    """A test that reads nothing passes for ever."""
+    edges = graph()
+
+    assert "bank.database" in edges["bank.money.demo"]
+    assert "bank.money.payers" in edges["bank.money.wallets"]
+
+
+def test_no_import_goes_in_a_circle():
+    """Modules in a circle cannot be read, tested or replaced apart."""
+    circle = []
+    try:
+        TopologicalSorter(graph()).prepare()
+    except CycleError as error:
+        circle = error.args[1]
+
+    assert circle == []
+
+
+def test_rooms_import_downward_only():
+    """An upward arrow makes two rooms one."""
+    wrong = [
+        f"{name} imports {other}"
+        for name, others in graph().items()
+        for other in others
+        if {room_of(name), room_of(other)} <= LEVEL_OF.keys()
+        and room_of(name) != room_of(other)
+        and LEVEL_OF[room_of(other)] >= LEVEL_OF[room_of(name)]
+    ]
+
+    assert wrong == []
+
+
+def test_the_database_imports_no_room():
+    """Tables and transactions lie under every room."""
+    edges = graph()
+
+    assert not {name for name in edges["bank.database"] if room_of(name) in LEVEL_OF}
