@@ -12,8 +12,6 @@ from accounts.passwords import CHARACTERS_MAX, CHARACTERS_MIN
 
 LOGIN_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@+\-]{0,63}$"
 EMAIL_PATTERN = r"^[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9\-]{1,63}(\.[A-Za-z0-9\-]{1,63}){1,3}$"
-# A name of spaces is none, and a BR Code writes nothing but what has an ASCII form.
-NAME_PATTERN = r"^[^\s](.*[^\s])?$"
 
 
 class Body(BaseModel):
@@ -105,13 +103,6 @@ assert set(ScopeName.__args__) == set(SCOPES)  # type: ignore[attr-defined]  # n
 
 class NewUser(Body):
     """`POST /users/`."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "if": {"required": ["pin"], "properties": {"pin": {"type": "string"}}},
-            "then": {"required": ["role"], "properties": {"role": {"const": "payer"}}},
-        }
-    )
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -12,8 +12,6 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-MODES = ("eventlet", "gevent", "threading")
-
 
 def chosen() -> str:
     """`ASYNC_MODE` of the environment or `.env`; eventlet where neither says. Not validated."""

@@ -69,11 +69,6 @@ def payer_named(session: Session, handle: str | None) -> Payer:
     return payer
 
 
-def payer_of(session: Session, account_id: int) -> Payer:
-    """The payer who owns an account."""
-    return session.scalars(select(Payer).where(Payer.account_id == account_id)).one()
-
-
 def check_pin_form(pin: str) -> None:
     """Pass what has the form of a PIN. Raises InvalidInput."""
     if not _PIN.fullmatch(pin):

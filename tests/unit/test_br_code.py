@@ -96,7 +96,7 @@ def test_a_static_code_is_written_in_ascending_ids() -> None:
     ]
     assert read.kind is Kind.STATIC
     assert read.is_single_use
-    assert not read.is_dynamic
+    assert read.url is None
     assert (read.key, read.key_type) == (EVP, KeyKind.EVP)
     assert (read.amount, read.amount_centavos) == ("54.90", 5490)
     assert (read.txid, read.additional_info, read.postal_code) == ("pedido42", "Mesa 7", "01310100")
@@ -106,7 +106,6 @@ def test_a_dynamic_code_says_where_to_ask_and_nothing_that_binds() -> None:
     """Amount and txid belong to the signed payload; in the text anyone could change them."""
     read = decode(DYNAMIC, strict=True)
     assert read.kind is Kind.DYNAMIC
-    assert read.is_dynamic
     assert read.is_single_use
     assert read.url == LOCATION
     assert (read.amount, read.amount_centavos, read.txid, read.key) == (None, None, "***", None)

@@ -17,7 +17,7 @@ from core.errors import InvalidMoney, InvalidRequest
 from core.ids import is_txid
 from core.money import centavos_from, plain
 
-ORDER_ID_MAX, TRANSACTION_ID_MAX = 64, 64
+ORDER_ID_MAX = 64
 
 _KHQR_PREFIX, _ORDER_PREFIX = "KHQR:", "ORDER_"
 _FIELDS = ("order_id", "transaction_id", "amount")

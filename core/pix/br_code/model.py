@@ -97,11 +97,6 @@ class BrCode:
     """The amount to pay, of static codes alone: in a dynamic one only the payload binds."""
 
     @property
-    def is_dynamic(self) -> bool:
-        """Whether the payment has to be fetched from `url`; object 01 does not tell."""
-        return self.url is not None
-
-    @property
     def is_single_use(self) -> bool:
         """Whether the code asks to be paid once only."""
         return self.point_of_initiation == "12"
