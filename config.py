@@ -16,11 +16,12 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from flask import current_app
+from flask import Flask, current_app
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from core.pix import pix_key
 from core.runtime import secret_files
+from core.runtime.parts import EXTENSION, Parts
 from core.signing import signatures
 
 ROOT = Path(__file__).resolve().parent
@@ -281,6 +282,17 @@ def _sentence(error: ValidationError) -> str:
         reason = re.sub(r"^(Value error, |Input )", "", problem["msg"])
         parts.append(f"{name} {reason}")
     return f"{'; '.join(parts)}."
+
+
+def current_parts() -> Parts:
+    """The parts of the app that serves this request, or whose context is pushed."""
+    return parts_of(current_app)
+
+
+def parts_of(app: Flask) -> Parts:
+    """The parts of this app."""
+    parts: Parts = app.extensions[EXTENSION]
+    return parts
 
 
 def current_settings() -> Settings:

@@ -6,9 +6,7 @@ import hashlib
 import secrets
 from datetime import datetime
 
-from flask import current_app
-
-from config import current_settings
+from config import current_parts, current_settings
 from repository.accounts import KEY_USE_GRAIN
 from repository.database import Work, in_unit_of_work
 
@@ -99,5 +97,4 @@ def _write(work: Work, noted: dict[int, datetime]) -> None:
 
 def key_uses() -> KeyUses:
     """The present app's notes."""
-    found: KeyUses = current_app.extensions["balcao_key_uses"]
-    return found
+    return current_parts().key_uses

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, current_app, jsonify
+from flask import Response, jsonify
 
 from accounts import passwords, service
 from accounts.idempotency import differing_fields, request_key
 from accounts.presenter import user_object
 from accounts.schemas import NewUser
+from config import current_parts
 from core.errors import FieldError, InvalidRequest, LoginTaken
 from db_models import Account
 from db_models.account import PAYER
@@ -46,12 +47,12 @@ def answer_of(body: NewUser) -> Response:
 
 
 def _told_once(account: Account, pin: str | None) -> dict[str, Any]:
-    """What others add to this answer and keep nowhere: the listeners of `balcao_signed_up`.
+    """What others add to this answer and keep nowhere: the sign-up listeners.
 
     They are called after the commit, and may take their time: no transaction is open.
     """
     told: dict[str, Any] = {}
-    for listener in current_app.extensions.get("balcao_signed_up", ()):
+    for listener in current_parts().sign_up_listeners:
         told |= listener(account, pin)
     return told
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, cast
 
 import jwt
-from flask import Flask, Response, current_app
+from flask import Flask, Response
 from flask_jwt_extended import (
     JWTManager,
     create_access_token,
@@ -24,7 +24,7 @@ from flask_jwt_extended import (
 )
 from flask_jwt_extended.exceptions import CSRFError, JWTExtendedException
 
-from config import Settings, current_settings
+from config import Settings, current_parts, current_settings
 from core.errors import CsrfFailed, Unauthorized
 from db_models import Account
 
@@ -64,7 +64,7 @@ class _Expired(Unauthorized):
 
 def init_tokens(app: Flask, settings: Settings) -> None:
     """Configure Flask-JWT-Extended; the key is checked to be long enough for the algorithm."""
-    key = hmac.digest(settings.secret_key.encode(), b"balcao tokens", "sha512")
+    key = _signing_key(settings)
     strict = jwt.PyJWT(options={"enforce_minimum_key_length": True})
     strict.encode({}, key, algorithm=settings.algorithm)
     app.config.update(
@@ -86,7 +86,15 @@ def init_tokens(app: Flask, settings: Settings) -> None:
         JWT_SESSION_COOKIE=False,
     )
     JWTManager(app)
-    app.extensions["balcao_csrf_key"] = hmac.digest(key, b"forms", "sha256")
+
+
+def csrf_key(settings: Settings) -> bytes:
+    """The key of the CSRF tokens, derived from the one that signs the sign-in's tokens."""
+    return hmac.digest(_signing_key(settings), b"forms", "sha256")
+
+
+def _signing_key(settings: Settings) -> bytes:
+    return hmac.digest(settings.secret_key.encode(), b"balcao tokens", "sha512")
 
 
 def issue(account: Account, sign_in_id: str, refresh_id: str, left: timedelta) -> Tokens:
@@ -96,7 +104,7 @@ def issue(account: Account, sign_in_id: str, refresh_id: str, left: timedelta) -
     tokens changed can still be sent.
     """
     settings = current_settings()
-    key = current_app.extensions["balcao_csrf_key"]
+    key = current_parts().csrf_key
     csrf = hmac.digest(key, sign_in_id.encode(), "sha256").hex()[:32]
     claims = {"sid": sign_in_id, "csrf": csrf}
     lasts = min(timedelta(seconds=settings.access_token_seconds), left)

@@ -11,10 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from flask import Flask, current_app
 from sqlalchemy import insert, select, update
 
-from config import Settings
+from config import Settings, current_parts
 from core.clock import rfc3339
 from core.money import plain
 from core.signing import jws
@@ -153,15 +152,9 @@ def _public(row: SigningKeyRow) -> dict[str, Any]:
     )
 
 
-def init_location(app: Flask, settings: Settings) -> None:
-    """Give the app its key ring."""
-    app.extensions["balcao_key_ring"] = KeyRing(settings)
-
-
 def key_ring() -> KeyRing:
     """The present app's key ring."""
-    found: KeyRing = current_app.extensions["balcao_key_ring"]
-    return found
+    return current_parts().key_ring
 
 
 def payload(payment: Payment, now: datetime) -> dict[str, Any]:

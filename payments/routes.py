@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from flask import Response, current_app, jsonify, make_response, redirect, request
+from flask import Response, jsonify, make_response, redirect, request
 from flask_openapi import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounts.access import acting_merchant, development_only
-from config import current_settings
+from config import current_parts, current_settings
 from core import ids
 from core.errors import InvalidCursor, PaymentNotFound
 from db_models import Payment
@@ -83,8 +83,7 @@ class ReceiptQuery(PageQuery):
 
 def presenter() -> Presenter:
     """The present app's presenter."""
-    found: Presenter = current_app.extensions["balcao_presenter"]
-    return found
+    return current_parts().presenter
 
 
 @bp.post(

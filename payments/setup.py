@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from flask_openapi import OpenAPI
 
-from config import Settings
 from payments import (
     commands,
     confirmation_routes,
@@ -12,12 +11,10 @@ from payments import (
     refund_routes,
     routes,
 )
-from payments.location import init_location
 
 
-def init_payments(app: OpenAPI, settings: Settings) -> None:
+def init_payments(app: OpenAPI) -> None:
     """Serve payments, refunds, confirmations, codes and locations; add the commands."""
-    init_location(app, settings)
     for bp in (routes.bp, refund_routes.bp, confirmation_routes.bp, qr_routes.bp):
         app.register_api(bp)
     commands.register(app)

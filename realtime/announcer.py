@@ -42,7 +42,7 @@ def merchant_room(merchant_id: int) -> str:
 
 
 class Announcer:
-    """A `committed` listener: tells at once, and remembers what it told for the next flush."""
+    """Listens to commits: announces at once, and remembers for the next flush what it announced."""
 
     def __init__(self, app: Flask, socketio: SocketIO, channel: Channel | None) -> None:
         """Emit through this server, and tell other processes through the channel, if any."""
@@ -54,7 +54,7 @@ class Announcer:
         self._lock = threading.Lock()
         self._recent_lock = threading.Lock()
         self._listening = False
-        self.hearers: list[Callable[[Recorded], None]] = []
+        self.listeners: list[Callable[[Recorded], None]] = []
         """Who else is told of each event, once in each process; must neither wait nor raise."""
 
     def listen(self) -> None:
@@ -66,7 +66,7 @@ class Announcer:
                 self._channel.listen, self._emit_once, self._catch_up, clock.now
             )
 
-    def committed(self, events: list[Recorded]) -> None:
+    def announce(self, events: list[Recorded]) -> None:
         """Tell what a unit of work recorded; what cannot be told is left to the relay."""
         for event in events:
             if event.name in UNANNOUNCED:
@@ -105,7 +105,7 @@ class Announcer:
                 if event.id in own or not keep_going():
                     continue
                 if in_unit_of_work(lambda work, key=event.id: work.events.claim(key, work.now)):  # type: ignore[misc]
-                    self.committed([event])
+                    self.announce([event])
                     told += 1
         except (DatabaseUnavailable, ConcurrentUpdate):
             log.info("relay.postponed")
@@ -146,8 +146,8 @@ class Announcer:
                 self._recent.popitem(last=False)
         if event.name not in UNANNOUNCED:
             self._emit(event)
-            for hear in self.hearers:
-                hear(event)
+            for listener in self.listeners:
+                listener(event)
 
     def _emit(self, event: Recorded) -> None:
         name = event.name.replace(".", "-")

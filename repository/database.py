@@ -13,10 +13,11 @@ from functools import cached_property
 from typing import TypeVar
 
 import structlog
-from flask import Flask, current_app, g
+from flask import Flask, g
 from sqlalchemy import Connection, Engine, exc
 from sqlalchemy.orm import Session
 
+from config import Settings, current_parts
 from core.clock import Clock
 from core.errors import BalcaoError, ConcurrentUpdate, DatabaseUnavailable, NotFound
 from db_models import Account
@@ -25,6 +26,7 @@ from repository.accounts import Accounts, RecentAccounts
 from repository.audit import Audit
 from repository.connections import (
     ENDED,
+    engine_options,
     find_dead_connections,
     prepare_sqlite,
     reading_options,
@@ -150,7 +152,7 @@ class Ledger:
     engine: Engine
     reading_engine: Engine
     recent: RecentAccounts = field(default_factory=RecentAccounts)
-    committed: list[Listener] = field(default_factory=list)
+    commit_listeners: list[Listener] = field(default_factory=list)
     lost_at: datetime | None = None
     """When this process last found its database away; None if it never did."""
     written_at: datetime | None = None
@@ -169,12 +171,15 @@ class Ledger:
         return self.engine.dialect.name == "sqlite"
 
 
-def init_database(app: Flask, clock: Clock) -> None:
+def open_database(app: Flask, settings: Settings, clock: Clock) -> Ledger:
     """Bind the engines to the app and make them behave alike on every database."""
     # A lost database is told once for each request, as 503 and a line; the pool would add a stack
     # trace for each connection that it cannot close politely.
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
-    url, options = app.config["SQLALCHEMY_DATABASE_URI"], app.config["SQLALCHEMY_ENGINE_OPTIONS"]
+    url = settings.database_url
+    options = engine_options(url, green=settings.async_mode != "threading")
+    app.config["SQLALCHEMY_DATABASE_URI"] = url
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     is_sqlite = url.startswith("sqlite")
     if not is_sqlite:
         options["pool_reset_on_return"] = None  # see skip_needless_rollbacks
@@ -183,19 +188,18 @@ def init_database(app: Flask, clock: Clock) -> None:
     with app.app_context():
         engine = db.engine
         kept = Ledger(clock, engine, engine if is_sqlite else db.engines[READING])
-    app.extensions["balcao_ledger"] = kept
     if is_sqlite:
         prepare_sqlite(engine)
     else:
         skip_needless_rollbacks(engine)
         find_dead_connections(engine)
         find_dead_connections(kept.reading_engine)
+    return kept
 
 
 def ledger() -> Ledger:
     """The present app's ledger."""
-    found: Ledger = current_app.extensions["balcao_ledger"]
-    return found
+    return current_parts().ledger
 
 
 def now() -> datetime:
@@ -291,7 +295,7 @@ def _give_back(connection: Connection) -> None:
 def _tell(recorded: list[Recorded]) -> None:
     if not recorded:
         return
-    for listener in ledger().committed:
+    for listener in ledger().commit_listeners:
         try:
             listener(recorded)
         except Exception:

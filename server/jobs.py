@@ -18,13 +18,12 @@ from flask_apscheduler import APScheduler
 from accounts.housekeeping import forget_old
 from accounts.keys import key_uses
 from blueprints.recovery.proofs import forget_old_proofs
-from config import Settings
+from config import Settings, parts_of
 from core.errors import BalcaoError
 from payments import refunds
 from payments.reconciliation import Reconciler
 from payments.signals import scan
 from payments.sweep import Sweep
-from realtime.announcer import Announcer
 from repository.database import now
 from web.idempotency import forget_old_keys
 
@@ -55,7 +54,7 @@ class Jobs:
         }
         self._scheduler = APScheduler()
         self._scheduler.init_app(app)
-        announcer: Announcer = app.extensions["balcao_announcer"]
+        announcer = parts_of(app).announcer
         with app.app_context():
             grace = timedelta(seconds=settings.sweep_start_grace_seconds)
             sweep = Sweep.starting_at(now(), grace)
@@ -78,7 +77,7 @@ class Jobs:
         self._stopping.set()
         self._scheduler.shutdown(wait=False)
         with self._app.app_context():
-            self._app.extensions["balcao_announcer"].flush()
+            parts_of(self._app).announcer.flush()
             with suppress(BalcaoError):  # a last use that is not kept is no reason to hang on
                 key_uses().write()
 

@@ -245,7 +245,7 @@ def emitted_for(app: Flask, name: str) -> list[tuple[str, dict[str, Any]]]:
     """What the announcer emits for one recorded event of the payment `<id>`."""
     network = _HeardEmits()
     event = Recorded(name, 1, 1, "<id>", "pending", 2, FrozenClock().now(), "…", 1)
-    Announcer(app, network, None).committed([event])  # type: ignore[arg-type]
+    Announcer(app, network, None).announce([event])  # type: ignore[arg-type]
     return network.heard
 
 

@@ -6,7 +6,15 @@ from http import HTTPStatus
 from pathlib import Path
 
 import flask_openapi_swagger
-from flask import Blueprint, Response, current_app, jsonify, render_template, send_from_directory
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    current_app,
+    jsonify,
+    render_template,
+    send_from_directory,
+)
 from flask.typing import ResponseReturnValue
 
 from core.errors import BalcaoError
@@ -55,3 +63,8 @@ def _kinds(kind: type[BalcaoError]) -> list[type[BalcaoError]]:
     """The service's errors; the bank's share the root and answer for themselves."""
     below = [deeper for child in kind.__subclasses__() for deeper in _kinds(child)]
     return below if kind.__module__.startswith("bank.") else [kind, *below]
+
+
+def init_docs(app: Flask) -> None:
+    """Serve /openapi.json and /docs."""
+    app.register_blueprint(bp)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Literal
 
 import redis
-from flask import Response, current_app, jsonify
+from flask import Response, jsonify
 from flask_openapi import OpenAPI
 from pydantic import BaseModel
 from sqlalchemy import text
 
-from config import Settings
+from config import Settings, current_parts
 from core.errors import BalcaoError
 from repository.database import Work, in_unit_of_work, ledger, now, reading
 from web.api_docs import MACHINES
@@ -37,11 +37,8 @@ class Readiness(BaseModel):
     checks: dict[str, str]
 
 
-def init_health(app: OpenAPI, settings: Settings, connection: redis.Redis | None) -> None:
-    """Serve /healthz and /readyz; the connection is to the Redis in use, if one is."""
-    app.extensions["balcao_health_redis"] = connection
-    with app.app_context():
-        app.extensions["balcao_started_at"] = now()
+def init_health(app: OpenAPI, settings: Settings) -> None:
+    """Serve /healthz and /readyz."""
 
     @app.get("/healthz", tags=[MACHINES], responses={200: Alive})
     def healthz() -> Response:
@@ -64,8 +61,7 @@ def init_health(app: OpenAPI, settings: Settings, connection: redis.Redis | None
 
 def health_checks(settings: Settings) -> dict[str, str]:
     """How each part of the service is: one of WELL, or a sentence that says what is wrong."""
-    redis_in_use = current_app.extensions["balcao_health_redis"]
-    checks = {"database": _database(), "redis": _redis(redis_in_use)}
+    checks = {"database": _database(), "redis": _redis(current_parts().redis)}
     if checks["database"] == "ok":
         checks["sweep"] = _sweep(settings)
     return checks
@@ -74,12 +70,6 @@ def health_checks(settings: Settings) -> dict[str, str]:
 def lag_allowed(settings: Settings) -> timedelta:
     """How far the sweep may be behind a deadline."""
     return LAG_MAX + timedelta(seconds=settings.sweep_start_grace_seconds)
-
-
-def started_at() -> datetime:
-    """Since when the process is there."""
-    found: datetime = current_app.extensions["balcao_started_at"]
-    return found
 
 
 def _database() -> str:
@@ -120,7 +110,7 @@ def _sweep(settings: Settings) -> str:
     with reading() as work:
         oldest = work.payments.oldest_due(work.now)
         lag = work.now - oldest if oldest else timedelta(0)
-    current_app.extensions["balcao_metrics"].sweep_lag.set(lag.total_seconds())
+    current_parts().metrics.sweep_lag.set(lag.total_seconds())
     if lag > lag_allowed(settings):
         return f"The sweep is {lag.total_seconds():.0f} s behind."
     return "ok"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import structlog
 from flask import Flask, Response, current_app, g, request
@@ -22,7 +22,7 @@ from limits.storage import MemoryStorage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 from prometheus_client import Counter
 
-from config import Settings
+from config import Settings, current_parts
 from core.errors import TooManyRequests
 from repository.database import now
 from web.problems import problem
@@ -132,7 +132,7 @@ class Limits:
 
 
 def init_limits(app: Flask, settings: Settings) -> None:
-    """Attach the limiter; the metrics must be there already."""
+    """Attach the limiter."""
     uri = _uri(settings.redis_url) if settings.redis_url else "memory://"
     app.config["RATELIMIT_STORAGE_URI"] = uri
     app.config["RATELIMIT_STORAGE_OPTIONS"] = _redis_options() if settings.redis_url else {}
@@ -140,14 +140,11 @@ def init_limits(app: Flask, settings: Settings) -> None:
     # `deduct_when`, which are not used here; already known to the app, the limiter adds none.
     app.extensions.setdefault("limiter", set()).add(limiter)
     limiter.init_app(app)
-    app.extensions["balcao_limits"] = Limits(
-        settings.redis_url, app.extensions["balcao_metrics"].limits_reached
-    )
 
 
 def limits() -> Limits:
     """The present app's counts."""
-    return cast("Limits", current_app.extensions["balcao_limits"])
+    return current_parts().limits
 
 
 def named(name: str) -> str:

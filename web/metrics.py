@@ -17,7 +17,6 @@ from prometheus_client import (
     multiprocess,
 )
 
-from repository.database import ledger
 from repository.events import Recorded
 from web.api_docs import MACHINES
 from web.requests import present
@@ -58,8 +57,21 @@ class Metrics:
             ("limit",),
             registry=self.registry,
         )
+        self._series: dict[tuple[str, str, int], Histogram] = {}  # a look-up by labels takes a lock
 
-    def committed(self, events: list[Recorded]) -> None:
+    def measure(self, response: Response) -> Response:
+        """Count the request, and how long it took; an `after_request` hook."""
+        asked, kept = present()
+        route = asked.url_rule.rule if asked.url_rule else "(none)"
+        method = asked.method if asked.method in METHODS else "(other)"
+        key = (method, route, response.status_code)
+        if key not in self._series:
+            self._series[key] = self.requests.labels(*key)
+        ended = time.perf_counter()
+        self._series[key].observe(ended - kept.get("started", ended))
+        return response
+
+    def count_events(self, events: list[Recorded]) -> None:
         """Count what a unit of work recorded."""
         for event in events:
             self.events.labels(event.name).inc()
@@ -73,26 +85,8 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-def init_metrics(app: OpenAPI) -> Metrics:
-    """Measure every request and serve /metrics."""
-    metrics = Metrics()
-    app.extensions["balcao_metrics"] = metrics
-    with app.app_context():
-        ledger().committed.append(metrics.committed)
-
-    series: dict[tuple[str, str, int], Histogram] = {}  # a look-up by labels takes a lock
-
-    @app.after_request
-    def measure(response: Response) -> Response:
-        asked, kept = present()
-        route = asked.url_rule.rule if asked.url_rule else "(none)"
-        method = asked.method if asked.method in METHODS else "(other)"
-        key = (method, route, response.status_code)
-        if key not in series:
-            series[key] = metrics.requests.labels(*key)
-        ended = time.perf_counter()
-        series[key].observe(ended - kept.get("started", ended))
-        return response
+def init_metrics(app: OpenAPI, metrics: Metrics) -> None:
+    """Serve /metrics."""
 
     @app.get(
         "/metrics",
@@ -107,5 +101,3 @@ def init_metrics(app: OpenAPI) -> Metrics:
     def metrics_page() -> Response:
         """Prometheus text; of this process, or of all where they share a directory."""
         return Response(metrics.text(), content_type=CONTENT_TYPE_LATEST)
-
-    return metrics

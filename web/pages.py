@@ -42,7 +42,7 @@ def _wished_language() -> str:
 
 
 def init_pages(app: Flask) -> None:
-    """Register language, filters and `asset`; tell browsers how long to keep what."""
+    """Register language, filters and `asset`."""
     app.config["BABEL_DEFAULT_LOCALE"] = "pt_BR"
     app.config["BABEL_TRANSLATION_DIRECTORIES"] = str(_STATIC.parent / "translations")
     Babel(app, locale_selector=lambda: language().replace("-", "_"))
@@ -61,16 +61,17 @@ def init_pages(app: Flask) -> None:
     def of_the_request() -> dict[str, str]:
         return {"locale": language()}
 
-    @app.after_request
-    def cache(response: Response) -> Response:
-        if response.headers.get("Content-Type", "").startswith("text/html"):
-            response.headers.setdefault("Cache-Control", "no-store")
-            response.headers["Vary"] = "Accept, Accept-Language"
-            response.headers["Content-Language"] = language()
-            response.headers.setdefault("X-Robots-Tag", "noindex")
-        elif request.endpoint == "static" and "v" in request.args:
-            response.headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
-        return response
+
+def set_page_headers(response: Response) -> Response:
+    """Say how long a page or a static file may be kept; an `after_request` hook."""
+    if response.headers.get("Content-Type", "").startswith("text/html"):
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers["Vary"] = "Accept, Accept-Language"
+        response.headers["Content-Language"] = language()
+        response.headers.setdefault("X-Robots-Tag", "noindex")
+    elif request.endpoint == "static" and "v" in request.args:
+        response.headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
+    return response
 
 
 def spoken(text: str) -> str:

@@ -68,7 +68,6 @@ def init_problems(app: Flask) -> None:
     app.register_error_handler(BalcaoError, _known)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unknown)
-    app.after_request(_precondition)
 
 
 def refuse_invalid(error: ValidationError) -> Response:
@@ -172,8 +171,8 @@ def _http(error: HTTPException) -> Any:
     return response
 
 
-def _precondition(response: Response) -> Response:
-    """Say so where `If-Match` did not hold: Werkzeug answers 412 with nothing in it."""
+def explain_precondition(response: Response) -> Response:
+    """Write a 412's body, which Werkzeug leaves empty; an `after_request` hook."""
     if response.status_code == 412:
         code = CODE_OF_STATUS[412]
         told = problem(412, code, "Precondition Failed", "If-Match does not hold any more.")

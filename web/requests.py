@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import structlog
-from flask import Flask, Request, Response, g, request
+from flask import Flask, Request, Response, current_app, g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from config import Settings
@@ -19,6 +19,7 @@ from web.problems import RECOVER_PATH
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from flask_socketio import SocketIO
 
 log = structlog.get_logger()
 
@@ -38,7 +39,7 @@ def present() -> tuple[Request, Any]:
 
 
 def init_requests(app: Flask, settings: Settings) -> None:
-    """Attach the hooks."""
+    """Bound bodies, and add the headers that every answer has."""
     headers = security_headers(settings)
     # The one page with a camera of its own.
     with_camera = {
@@ -50,42 +51,41 @@ def init_requests(app: Flask, settings: Settings) -> None:
     app.config["MAX_FORM_MEMORY_SIZE"] = BODY_BYTES_MAX
     app.config["MAX_FORM_PARTS"] = 50
 
-    @app.before_request
-    def begin() -> None:
-        asked, kept = present()
-        given = asked.environ.get("HTTP_X_REQUEST_ID", "")
-        kept.request_id = given if _SANE_ID.fullmatch(given) else secrets.token_hex(16)
-        kept.started = time.perf_counter()
-        if not asked.environ.keys() & _SAYS_IT_HAS_A_BODY:
-            return
-        view = app.view_functions.get(asked.endpoint or "")
-        most = getattr(view, "body_bytes_max", BODY_BYTES_MAX)
-        if most != BODY_BYTES_MAX:
-            asked.max_content_length = most
-            # Werkzeug counts what it has read and not yet parsed as well, of a file too.
-            asked.max_form_memory_size = most
-        if (asked.content_length or 0) > most:
-            raise RequestEntityTooLarge
 
-    @app.after_request
-    def finish(response: Response) -> Response:
-        asked, kept = present()
-        response.headers["X-Request-ID"] = kept.get("request_id", "")
-        # A page fetches many pictures and files; who looks for one asks for the debug level.
-        quiet = asked.path.startswith(_QUIET)
-        if not quiet or response.status_code >= 500:
-            log.info(
-                "request",
-                method=asked.method,
-                path=asked.path,
-                status=response.status_code,
-                ms=round((time.perf_counter() - kept.get("started", 0.0)) * 1000, 1),
-                **({"code": kept.problem_code} if "problem_code" in kept else {}),
-            )
-        return response
+def begin_request() -> None:
+    """Name the request and bound its body; a hook. Raises RequestEntityTooLarge."""
+    asked, kept = present()
+    given = asked.environ.get("HTTP_X_REQUEST_ID", "")
+    kept.request_id = given if _SANE_ID.fullmatch(given) else secrets.token_hex(16)
+    kept.started = time.perf_counter()
+    if not asked.environ.keys() & _SAYS_IT_HAS_A_BODY:
+        return
+    view = current_app.view_functions.get(asked.endpoint or "")
+    most = getattr(view, "body_bytes_max", BODY_BYTES_MAX)
+    if most != BODY_BYTES_MAX:
+        asked.max_content_length = most
+        # Werkzeug counts what it has read and not yet parsed as well, of a file too.
+        asked.max_form_memory_size = most
+    if (asked.content_length or 0) > most:
+        raise RequestEntityTooLarge
 
-    if settings.async_mode != "threading":
-        _yield_after_each(app)
+
+def log_request(response: Response) -> Response:
+    """Write the request's line in the log and send its id back; an `after_request` hook."""
+    asked, kept = present()
+    response.headers["X-Request-ID"] = kept.get("request_id", "")
+    # A page fetches many pictures and files; who looks for one asks for the debug level.
+    quiet = asked.path.startswith(_QUIET)
+    if not quiet or response.status_code >= 500:
+        log.info(
+            "request",
+            method=asked.method,
+            path=asked.path,
+            status=response.status_code,
+            ms=round((time.perf_counter() - kept.get("started", 0.0)) * 1000, 1),
+            **({"code": kept.problem_code} if "problem_code" in kept else {}),
+        )
+    return response
 
 
 class FixedHeaders:
@@ -114,24 +114,35 @@ class FixedHeaders:
         return self._application(environ, start)
 
 
-def _yield_after_each(app: Flask) -> None:
-    """Let others have the hub after each request: one busy keep-alive client would hold it."""
-    from greenlet import getcurrent, greenlet  # of both hubs
+def hub_hooks(settings: Settings, socketio: SocketIO) -> list[HubYield]:
+    """The `after_request` hook of a cooperative async mode; none for threads."""
+    sleep: Any = socketio.sleep
+    return [] if settings.async_mode == "threading" else [HubYield(sleep)]
 
-    # Another greenlet than the last time: the hub ran in between, and everybody had a turn.
-    holder: greenlet | None = None
-    since = time.perf_counter()
 
-    @app.after_request
-    def yield_to_the_hub(response: Response) -> Response:
-        nonlocal holder, since
+class HubYield:
+    """An `after_request` hook that yields to the hub: a busy keep-alive client would hold it.
+
+    Used in the cooperative async modes alone.
+    """
+
+    def __init__(self, sleep: Callable[[float], object]) -> None:
+        """Yield by `sleep(0)` of the async mode."""
+        self._sleep = sleep
+        self._holder: object = None
+        self._since = time.perf_counter()
+
+    def __call__(self, response: Response) -> Response:
+        """Yield where the same greenlet has answered for longer than HUB_HELD_SECONDS_MAX."""
+        from greenlet import getcurrent  # of both hubs
+
         current, at = getcurrent(), time.perf_counter()
-        if current is not holder:
-            holder, since = current, at
-        elif at - since > HUB_HELD_SECONDS_MAX:
-            sleep: Any = app.extensions["socketio"].sleep
-            sleep(0)
-            since = time.perf_counter()
+        if current is not self._holder:
+            # Another greenlet answered the last request: the hub ran in between.
+            self._holder, self._since = current, at
+        elif at - self._since > HUB_HELD_SECONDS_MAX:
+            self._sleep(0)
+            self._since = time.perf_counter()
         return response
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from flask import current_app
 
-from config import Settings
+from config import Settings, current_parts
 from db_models import Signal
 from payments.reconciliation import LIST
 from payments.refunds import PAUSE_MAX
@@ -21,7 +21,7 @@ from repository.admin import (
 )
 from repository.database import Work
 from web.api_docs import VERSION
-from web.health import WELL, health_checks, lag_allowed, started_at
+from web.health import WELL, health_checks, lag_allowed
 from web.limits import limit_names, limits
 
 NEWEST = 20
@@ -148,7 +148,7 @@ def overview(
         limits=limits_reached,
         version=VERSION,
         async_mode=settings.async_mode,
-        up_seconds=_seconds(now, started_at()),
+        up_seconds=_seconds(now, current_parts().started_at),
     )
 
 

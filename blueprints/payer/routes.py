@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any
 
-from flask import Response, current_app, g, jsonify, redirect, render_template, request
+from flask import Response, g, jsonify, redirect, render_template, request
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field
 from werkzeug.wrappers import Response as BaseResponse
@@ -21,7 +21,7 @@ from blueprints.checkout.views import merchant_view
 from blueprints.payer import bank_wallet, paying
 from blueprints.payer.bank_wallet import NewWallet, Wallet
 from blueprints.payer.demo import DEMO_PIN, is_demo_payer
-from config import current_settings
+from config import current_parts, current_settings
 from core import ids
 from core.errors import (
     BalcaoError,
@@ -41,7 +41,6 @@ from core.payer_errors import (
 from db_models import Account, Payment, PaymentStatus
 from db_models.account import PAYER
 from payments.lifecycle import status_at
-from payments.presenter import Presenter
 from payments.schemas import PaymentObject
 from repository.database import Work, in_unit_of_work, reading
 from web.api_docs import SIGNED_IN, declare, html_page, problems, takes
@@ -311,7 +310,7 @@ def _known(work: Work, code: str) -> Payment:
 
 
 def _presented(payment: Payment) -> dict[str, Any]:
-    present: Presenter = current_app.extensions["balcao_presenter"]
+    present = current_parts().presenter
     with reading() as work:
         return present.payment(payment, work.now)
 

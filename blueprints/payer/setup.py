@@ -8,7 +8,6 @@ import structlog
 from flask_openapi import OpenAPI
 
 from blueprints.payer import bank_wallet, routes
-from config import Settings
 from core.errors import BalcaoError
 from db_models import Account
 from db_models.account import PAYER
@@ -16,18 +15,16 @@ from db_models.account import PAYER
 log = structlog.get_logger()
 
 
-def init_payer(app: OpenAPI, settings: Settings) -> None:
-    """Attach the door; in development a payer's sign-up opens a wallet at the simulated bank."""
+def init_payer(app: OpenAPI) -> None:
+    """Serve `/pay/<code>` and the wallet's API."""
     app.register_api(routes.bp)
-    if settings.is_development:
-        app.extensions.setdefault("balcao_signed_up", []).append(wallet_for)
 
 
-def wallet_for(account: Account, pin: str | None) -> dict[str, Any]:
-    """What a payer's sign-up is answered besides the account: card and PIN, told this once.
+def open_wallet_at_sign_up(account: Account, pin: str | None) -> dict[str, Any]:
+    """Open a payer's wallet; return its card and PIN, which the answer to the sign-up shows once.
 
-    Called after the commit. Nothing where the bank is away: the wallet is opened at the first
-    visit of /pay then, or by `POST /api/wallet`.
+    A sign-up listener: called after the commit, in development. Both are None where the bank is
+    away; the first visit of /pay, or `POST /api/wallet`, opens the wallet then.
     """
     if account.role != PAYER:
         return {}

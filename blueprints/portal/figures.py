@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from flask import Flask, current_app
-
+from config import current_parts
 from repository.portal import PortalQueries, Span, Takings
 from web.zones import span_of
 
@@ -84,11 +83,6 @@ class ClosedDays:
             self._known.popitem(last=False)
 
 
-def init_figures(app: Flask) -> None:
-    """Give the app its memory of closed days."""
-    app.extensions["balcao_closed_days"] = ClosedDays()
-
-
 def figures(queries: PortalQueries, merchant_id: int, zone: ZoneInfo, now: datetime) -> Figures:
     """The figures of the day that this is in the zone, by three statements."""
     today = now.astimezone(zone).date()
@@ -117,7 +111,7 @@ def _takings(
     queries: PortalQueries, merchant_id: int, spans: list[Span], now: datetime
 ) -> list[Takings]:
     """Of each span, asking only for those that are not remembered."""
-    closed: ClosedDays = current_app.extensions["balcao_closed_days"]
+    closed = current_parts().closed_days
     known = {span: closed.get(merchant_id, span) for span in spans}
     missing = [span for span in spans if known[span] is None]
     for span, found in zip(missing, queries.takings(merchant_id, missing), strict=True):

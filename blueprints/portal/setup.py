@@ -15,7 +15,6 @@ from blueprints.portal import (
     settings_routes,
     signal_routes,
 )
-from blueprints.portal.figures import init_figures
 from blueprints.portal.page import bp
 from web import zones
 
@@ -34,7 +33,6 @@ DOORS = (
 
 def init_portal(app: Flask) -> None:
     """Serve the portal."""
-    init_figures(app)
     app.add_template_filter(zones.when)
     app.add_template_filter(zones.exactly_when)
     app.add_template_filter(zones.portal_day)

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from accounts import service
+from config import parts_of
 from core.errors import Conflict
 from db_models import Account
 from repository.database import in_unit_of_work
@@ -133,7 +134,7 @@ def test_one_accounts_page_says_what_it_has_and_did(root, alice, key, client, ap
     """Keys by their beginning and scopes, sessions, what was done; no secret among it."""
     assert client.get("/payments/pix", headers=key).status_code == 200
     with app.app_context():
-        app.extensions["balcao_key_uses"].write()
+        parts_of(app).key_uses.write()
     page = root.get(f"/admin/accounts/{id_of('alice')}").text
     token = key["Authorization"].removeprefix("Bearer ")
     assert f"<code>{token[: len('balcao_test_') + 4]}…</code>" in page

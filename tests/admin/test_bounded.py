@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from config import parts_of
 from repository.admin import AdminQueries, Deeds
 from repository.database import reading
 from tests.db.tables import NOON, Tables
@@ -179,7 +180,7 @@ def counted_of():
             if not statement.lstrip().upper().startswith(NOT_COUNTED):
                 statements.append(statement)
 
-        kept = app.extensions["balcao_ledger"]
+        kept = parts_of(app).ledger
         engines = {kept.engine, kept.reading_engine}
         for engine in engines:
             sa.event.listen(engine, "before_cursor_execute", hear)

@@ -11,6 +11,7 @@ import pytest
 
 from accounts.throttle import SIGN_IN
 from blueprints.admin.overview import ASKING_LATE, NEWEST, REFUND_LATE, UNTOLD_LATE
+from config import parts_of
 from db_models import Payment, Receipt
 from payments import bank_client
 from payments.reconciliation import Reconciler
@@ -82,7 +83,7 @@ def test_an_event_that_nobody_told_is_counted_until_it_is(app, root, make_paymen
     assert vitals(root)["untold"] == ("refused", "1")
     assert "há 16 s" in root.get("/admin").text
     with app.app_context():
-        app.extensions["balcao_announcer"].flush()
+        parts_of(app).announcer.flush()
     assert vitals(root)["untold"] == ("confirmed", "0")
 
 
@@ -261,7 +262,7 @@ def test_a_limit_reached_in_one_process_is_seen_in_the_other(
 def test_a_redis_that_says_nothing_is_waited_for_once(app):
     """A day is 24 counters for each name: asked one by one, the page would never come."""
     with socket.create_server(("127.0.0.1", 0)) as silent, app.app_context():
-        counted = app.extensions["balcao_metrics"].limits_reached
+        counted = parts_of(app).metrics.limits_reached
         counts = Limits(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", counted)
         began = time.monotonic()
         assert counts.hits(*[f"name-{n}" for n in range(20)]) == {f"name-{n}": 0 for n in range(20)}

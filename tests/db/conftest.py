@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-import app as service
 from payments.sweep import Sweep
-from repository import connections
+from repository import connections, database
 from tests.db.tables import Tables
 from tests.support.clocks import FrozenClock
 from tests.support.service import BankInTest, close_app, ready_app, settings_for
@@ -97,7 +96,7 @@ def processes(
         options = connections.engine_options(url, green)
         return {**options, "pool_size": CONNECTIONS_EACH, "max_overflow": 0, "pool_timeout": 30}
 
-    monkeypatch.setattr(service, "engine_options", few_connections)
+    monkeypatch.setattr(database, "engine_options", few_connections)
     settings = settings_for(any_database_url, tmp_path)
     with ExitStack() as closing:
 

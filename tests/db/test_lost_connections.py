@@ -9,9 +9,8 @@ from functools import partial
 import pytest
 import sqlalchemy as sa
 
-import app as service
 from db_models.base import db
-from repository import connections
+from repository import connections, database
 from tests.db.crowd import at_once
 from tests.support.plugin import SERVERS
 from tests.support.service import BankInTest, close_app, ready_app, settings_for
@@ -95,7 +94,7 @@ def test_when_every_connection_is_taken_the_caller_is_told_to_come_again(
         options = connections.engine_options(url, green)
         return {**options, "pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}
 
-    monkeypatch.setattr(service, "engine_options", one_connection)
+    monkeypatch.setattr(database, "engine_options", one_connection)
     app = ready_app(settings_for(fresh_database("sqlite"), tmp_path), clock)
     client = app.test_client()
     bank = BankInTest(client, clock)

@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 
+from config import parts_of
 from payments import service
 from repository.database import in_unit_of_work, ledger, reading
 from repository.events import RELAY_PATIENCE
@@ -39,13 +40,13 @@ class Watcher:
 
 def announcer(app):
     """The one that tells, of this app."""
-    return app.extensions["balcao_announcer"]
+    return parts_of(app).announcer
 
 
 def struck_dumb(app):
     """As if this process died between each commit and its emit: nobody tells anything."""
     with app.app_context():
-        ledger().committed.clear()
+        ledger().commit_listeners.clear()
 
 
 def relay(app):

@@ -18,6 +18,7 @@ from typing import Any, cast
 import pytest
 import sqlalchemy as sa
 
+from config import parts_of
 from db_models import Payment
 from repository.database import reading
 from repository.portal import Narrowed, Place, PortalQueries
@@ -263,7 +264,7 @@ def test_pages_cost_the_same_with_much_and_with_little(shop):
 
 def _engines(app):
     with app.app_context():
-        kept = app.extensions["balcao_ledger"]
+        kept = parts_of(app).ledger
         return {kept.engine, kept.reading_engine}
 
 

@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from blueprints.checkout.brand import contrast, style_sheet
+from config import parts_of
+from repository.accounts import RecentAccounts
 from tests.portal.signing import PASSWORD, found_in, sign_in
 
 SHOP: dict[str, Any] = {
@@ -51,7 +53,7 @@ def test_what_is_saved_is_what_shoppers_see(alice, client, charge, app):
     assert answer.status_code == 303
     assert "Salvo." in alice.get(answer.location).text
     with app.app_context():
-        app.extensions["balcao_ledger"].recent.__init__()
+        parts_of(app).ledger.recent = RecentAccounts()
     payment = charge()
     page = client.get(f"/payments/pix/{payment['id']}", headers={"Accept": "text/html"}).text
     assert "Queijaria da Alice" in page

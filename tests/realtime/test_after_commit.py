@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from config import parts_of
 from core.signing.signatures import Signed
 from payments import service
 from payments.schemas import Confirmation
@@ -28,7 +29,7 @@ def bob(app):
 @pytest.fixture
 def announcer(app):
     """What tells the rooms."""
-    return app.extensions["balcao_announcer"]
+    return parts_of(app).announcer
 
 
 def _watch(client, payment):
@@ -87,10 +88,10 @@ def test_what_a_dying_process_committed_and_did_not_tell_is_told_by_the_relay(
     payment = make_payment()
     _watch(bob, payment)
     with app.app_context():
-        listeners, ledger().committed = ledger().committed, []
+        listeners, ledger().commit_listeners = ledger().commit_listeners, []
         with unit_of_work() as work:
             _confirm(work, payment)
-        ledger().committed = listeners
+        ledger().commit_listeners = listeners
         assert announcer.relay() == 0  # its recorder still has its time to tell
         clock.advance(seconds=RELAY_PATIENCE.total_seconds() + 1)
         assert announcer.relay() >= 1
@@ -108,7 +109,7 @@ def test_a_listener_that_fails_does_not_undo_what_was_paid(app, client, bank, ma
         raise RuntimeError("out of order")
 
     with app.app_context():
-        ledger().committed.insert(0, broken)
+        ledger().commit_listeners.insert(0, broken)
     payment = make_payment()
     assert bank.confirm(payment).status_code == 200
     assert client.get(f"/payments/pix/{payment['id']}/status").json["status"] == "confirmed"
@@ -122,13 +123,13 @@ def test_a_process_that_was_deaf_tells_what_was_stored_meanwhile_once(
     for payment in (old, new):
         _watch(bob, payment)
     with app.app_context():
-        listeners, ledger().committed = ledger().committed, []
+        listeners, ledger().commit_listeners = ledger().commit_listeners, []
     bank.confirm(old)
     clock.advance(seconds=CATCH_UP_MARGIN.total_seconds() + 1)
     since = clock.now()
     bank.confirm(new)
     with app.app_context():
-        ledger().committed = listeners
+        ledger().commit_listeners = listeners
     announcer._catch_up(since)
     announcer._catch_up(since)
     assert _heard(bob) == ["payment-confirmed", f"payment-confirmed-{new['id']}"]

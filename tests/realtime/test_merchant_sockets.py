@@ -11,11 +11,12 @@ import pytest
 import sqlalchemy as sa
 
 from accounts.access import caller_by_token
+from blueprints.transactions import merchant_sockets
+from blueprints.transactions.merchant_sockets import MerchantSockets, type_of
+from blueprints.transactions.websocket import Line
+from config import parts_of
 from core.errors import DatabaseUnavailable, TooManyRequests
-from realtime import merchant_sockets
 from realtime.credentials import Watching, Watchings
-from realtime.merchant_sockets import MerchantSockets, type_of
-from realtime.websocket import Line
 from repository.database import ledger, reading
 from repository.events import Recorded
 from repository.payments import Payments
@@ -72,7 +73,7 @@ def people(app) -> list[Person]:
 def heard(app) -> list[Recorded]:
     """What the app's announcer hands on."""
     events: list[Recorded] = []
-    app.extensions["balcao_announcer"].hearers.append(events.append)
+    parts_of(app).announcer.listeners.append(events.append)
     return events
 
 

@@ -15,9 +15,9 @@ import jwt
 import pytest
 import websocket
 
+from blueprints.transactions.merchant_sockets import CLOSE_GOING_AWAY, CLOSE_UNAUTHORIZED
+from blueprints.transactions.websocket import OUTGOING_BYTES_MAX
 from realtime.credentials import CHECK_SECONDS
-from realtime.merchant_sockets import CLOSE_GOING_AWAY, CLOSE_UNAUTHORIZED
-from realtime.websocket import OUTGOING_BYTES_MAX
 from tests.realtime.clients import QUIET_SECONDS
 from tests.realtime.sellers import JSON, PASSWORD, PATH, Listener, Seller, refused
 from tests.support.deadlines import bring_forward

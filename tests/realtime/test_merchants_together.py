@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import socketio
 
+from blueprints.transactions.merchant_sockets import CLOSE_UNAUTHORIZED
 from realtime.credentials import CHECK_SECONDS
-from realtime.merchant_sockets import CLOSE_UNAUTHORIZED
 from tests.realtime.clients import QUIET_SECONDS, RawWebSocket, Watcher
 from tests.realtime.sellers import Listener, Seller
 from tests.support.service import ServiceProcess

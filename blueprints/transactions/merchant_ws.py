@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-from flask import Response, current_app, request
+from flask import Response, request
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field
 from wsproto import WSConnection
 
 from accounts.access import Caller
+from blueprints.transactions.merchant_sockets import CLOSE_UNAUTHORIZED, MerchantSockets
+from blueprints.transactions.websocket import VERSION, Line, connection_of, handshake
+from config import current_parts
 from core.errors import UpgradeRequired
-from realtime.announcer import Announcer
 from realtime.credentials import Watching, watching_merchant
-from realtime.merchant_sockets import CLOSE_UNAUTHORIZED, MerchantSockets
-from realtime.websocket import VERSION, Line, connection_of, handshake
 from repository.database import reading
 from web.api_docs import SIGNED_IN, problems
 
@@ -56,11 +56,11 @@ def merchant_ws(query: TokenQuery) -> Response:
 def listen() -> Response:
     """Agree to the upgrade. Raises as `merchant_ws` answers."""
     caller = _who(request.args.get("token"))
-    sockets = merchant_sockets()
+    parts = current_parts()
+    sockets = parts.merchant_sockets
     sockets.check_room(caller.account.id)
     protocol = handshake(request.headers, PATH)
-    announcer: Announcer = current_app.extensions["balcao_announcer"]
-    announcer.listen()
+    parts.announcer.listen()
     return Upgrade(protocol, caller, sockets)
 
 
@@ -109,8 +109,3 @@ class Upgrade(Response):
         finally:
             self._sockets.leave(line, watching)
         return gone()
-
-
-def merchant_sockets(app: Any = None) -> MerchantSockets:
-    """The open lines of this app, or of the present one."""
-    return cast("MerchantSockets", (app or current_app).extensions["balcao_merchant_sockets"])

@@ -1,0 +1,55 @@
+"""The parts of one application, built once by `server.parts.build_parts`.
+
+A request reaches them by `config.current_parts()`. At run time this module imports no part: the
+types stand here for the checker alone, so that the lowest folder imports nothing above it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import redis
+    from flask_socketio import SocketIO
+
+    from accounts.keys import KeyUses
+    from blueprints.portal.figures import ClosedDays
+    from blueprints.transactions.merchant_sockets import MerchantSockets
+    from db_models import Account
+    from payments.location import KeyRing
+    from payments.presenter import Presenter
+    from realtime.announcer import Announcer
+    from realtime.credentials import Watchings
+    from repository.database import Ledger
+    from web.limits import Limits
+    from web.metrics import Metrics
+
+EXTENSION = "balcao"
+"""The key in `app.extensions`."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that outlives a request."""
+
+    started_at: datetime
+    ledger: Ledger
+    redis: redis.Redis | None
+    metrics: Metrics
+    limits: Limits
+    csrf_key: bytes
+    key_uses: KeyUses
+    key_ring: KeyRing
+    presenter: Presenter
+    closed_days: ClosedDays
+    socketio: SocketIO
+    announcer: Announcer
+    watchings: Watchings
+    merchant_sockets: MerchantSockets
+    sign_up_listeners: list[Callable[[Account, str | None], dict[str, Any]]] = field(
+        default_factory=list
+    )
+    """Called after the commit with the account and the PIN; what they return joins the answer."""

@@ -1,0 +1,51 @@
+"""Mount the simulated bank beside the service, at /bank of the same process."""
+
+from __future__ import annotations
+
+import hmac
+from urllib.parse import urlsplit
+
+from flask import Flask
+from sqlalchemy.exc import DBAPIError
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+from config import ConfigurationError, Settings
+from server.schema import reason_of
+
+
+def mount_bank(app: Flask, settings: Settings) -> Flask:
+    """Serve the bank at /bank; raises ConfigurationError where it cannot start."""
+    # Imported here: production serves no bank and does not load one.
+    from bank.app import create_bank_app
+    from bank.money.demo import migrate
+    from bank.settings import BankSettings, BankSettingsError
+
+    service_url = f"http://{_local_host(settings)}:{settings.port}"
+    host = settings.location_base.split("/")[0]
+    try:
+        bank = create_bank_app(
+            BankSettings(
+                database_url=settings.bank_database_url,
+                webhook_secret=settings.bank_webhook_secret,
+                webhook_secret_previous=settings.bank_webhook_secret_previous,
+                service_url=service_url,
+                # Derived, so that neither application accepts the other's cookies.
+                secret_key=hmac.digest(settings.secret_key.encode(), b"bank", "sha256").hex(),
+                participant_hosts={
+                    host: service_url,
+                    urlsplit(settings.public_url).netloc: service_url,
+                },
+            )
+        )
+        migrate(settings.bank_database_url)
+    except (BankSettingsError, RuntimeError) as error:
+        raise ConfigurationError(str(error)) from None
+    except DBAPIError as error:
+        reason = reason_of(error)
+        raise ConfigurationError(f"The bank's database cannot be opened: {reason}.") from None
+    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/bank": bank.wsgi_app})  # type: ignore[method-assign]
+    return bank
+
+
+def _local_host(settings: Settings) -> str:
+    return "127.0.0.1" if settings.host in ("0.0.0.0", "::", "localhost") else settings.host  # noqa: S104 - compared

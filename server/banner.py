@@ -1,0 +1,49 @@
+"""The startup banner: where the service's pages are, and how to create the first account."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+
+import click
+from flask import Flask
+
+from config import Settings
+from repository.database import reading
+
+CREATE_ADMIN = "flask --app app accounts create root --role admin"
+CREATE_MERCHANT = "flask --app app accounts create LOGIN --role merchant"
+
+
+def print_banner(settings: Settings) -> None:
+    """Print the addresses of this profile's pages, with the demo accounts in development."""
+    lines: list[tuple[str, str]] = [("API docs", f"{settings.public_url}/docs")]
+    if settings.is_development:
+        lines = [
+            ("Demo shop", f"{settings.public_url}/"),
+            ("Portal", f"{settings.public_url}/portal (demo, {settings.demo_password})"),
+            ("Payer", f"{settings.public_url}/pay (bia, {settings.demo_password})"),
+            ("Admin", f"{settings.public_url}/admin (after: {CREATE_ADMIN})"),
+            ("Bank app", f"{settings.bank_url}/"),
+            *lines,
+        ]
+    _print(
+        f"Balcão is open ({settings.async_mode}, {settings.app_env}). Ctrl-C closes it.",
+        *(f"  {name:<10} {url}" for name, url in lines),
+    )
+
+
+def print_first_account_hint(app: Flask) -> None:
+    """Print how to create the first account when there is none."""
+    with app.app_context(), reading() as work:
+        has_accounts = work.accounts.any_exists()
+    if not has_accounts:
+        _print(f"  No account yet: {CREATE_MERCHANT}")
+
+
+def _print(*lines: str) -> None:
+    """Write to standard output; a full disk or a closed pipe does not stop the service."""
+    with suppress(OSError):
+        for line in lines:
+            click.echo(line)
+        sys.stdout.flush()

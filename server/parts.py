@@ -1,0 +1,50 @@
+"""Build the parts of an application; nothing is asked of the database or the network yet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask
+from flask_socketio import SocketIO
+
+from accounts.keys import KeyUses
+from accounts.tokens import csrf_key
+from blueprints.portal.figures import ClosedDays
+from blueprints.transactions.merchant_sockets import MerchantSockets
+from config import Settings
+from core.clock import Clock
+from core.runtime.parts import Parts
+from payments.location import KeyRing
+from payments.presenter import Presenter
+from realtime.announcer import Announcer
+from realtime.channel import Channel, connect
+from realtime.credentials import Watchings
+from repository.database import open_database
+from web.limits import Limits
+from web.metrics import Metrics
+
+
+def build_parts(app: Flask, settings: Settings, clock: Clock) -> Parts:
+    """Put the parts together."""
+    metrics = Metrics()
+    socketio = SocketIO()
+    channel = Channel(settings.redis_url, settings.secret_key) if settings.redis_url else None
+    start: Any = socketio.start_background_task  # its stubs are narrower than what it takes
+    sleep: Any = socketio.sleep
+    watchings = Watchings(app, start, sleep)
+    return Parts(
+        started_at=clock.now(),
+        ledger=open_database(app, settings, clock),
+        redis=connect(settings.redis_url) if settings.redis_url else None,
+        metrics=metrics,
+        limits=Limits(settings.redis_url, metrics.limits_reached),
+        csrf_key=csrf_key(settings),
+        key_uses=KeyUses(),
+        key_ring=KeyRing(settings),
+        presenter=Presenter(settings.public_url),
+        closed_days=ClosedDays(),
+        socketio=socketio,
+        announcer=Announcer(app, socketio, channel),
+        watchings=watchings,
+        merchant_sockets=MerchantSockets(app, watchings, start, sleep),
+    )
