@@ -131,7 +131,7 @@ def close_bank_app(app: Flask) -> None:
     """Stop the jobs and give back every connection."""
     stop_jobs(app)
     branch: Branch = app.extensions[EXTENSION]
-    branch.partner.close()
+    branch.http_client.close()
     branch.database.close()
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from flask import current_app
 
 from bank.chaos.chaos import ChaosDesk
-from bank.codes.directory import Directory
-from bank.codes.http import Partner
+from bank.codes.directory import KeyDirectory
+from bank.codes.http import HttpClient
 from bank.codes.reader import CodeReader
 from bank.database import Database
 from bank.money.burst_desk import BurstDesk
 from bank.money.outbox import Outbox
 from bank.money.paying import Teller
-from bank.money.refunds import Refunds
+from bank.money.refunds import RefundDesk
 from bank.money.wallets import Wallets
 from bank.settings import BankSettings
 from core.clock import Clock
@@ -29,30 +29,30 @@ class Branch:
     settings: BankSettings
     clock: Clock
     database: Database
-    partner: Partner
+    http_client: HttpClient
     reader: CodeReader
     outbox: Outbox
     desk: ChaosDesk
     bursts: BurstDesk
     teller: Teller
-    refunds: Refunds
+    refunds: RefundDesk
     wallets: Wallets
 
 
 def build(settings: BankSettings, clock: Clock) -> Branch:
     """Put the parts together; neither the database nor the network is touched."""
     database = Database(settings.database_url)
-    partner = Partner()
-    reader = CodeReader(partner, settings.participant_hosts, Directory(database))
-    outbox = Outbox(settings, database, partner, clock)
+    http_client = HttpClient()
+    reader = CodeReader(http_client, settings.participant_hosts, KeyDirectory(database))
+    outbox = Outbox(settings, database, http_client, clock)
     desk = ChaosDesk(settings, database)
     teller = Teller(settings, database, reader, outbox, desk, clock)
-    refunds = Refunds(settings, database, clock)
+    refunds = RefundDesk(settings, database, clock)
     return Branch(
         settings=settings,
         clock=clock,
         database=database,
-        partner=partner,
+        http_client=http_client,
         reader=reader,
         outbox=outbox,
         desk=desk,

@@ -15,7 +15,7 @@ from flask.cli import ScriptInfo
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from bank.chaos.scenarios import LATE_SECONDS_DEFAULT, LATE_SECONDS_MAX, Scenario
-from bank.codes.http import Answer, AnswerTooLarge, NoAnswer, Partner
+from bank.codes.http import AnswerTooLarge, HttpAnswer, HttpClient, NoAnswer
 from bank.database import Database
 from bank.errors import UnknownPayer
 from bank.money.audit import audit
@@ -202,30 +202,30 @@ def _installed_database() -> str | None:
     return str(url) if url else None
 
 
-def _post(url: str, members: dict[str, Any]) -> Answer:
-    return _asked(lambda partner: partner.post(url, json.dumps(members).encode(), {}), url)
+def _post(url: str, members: dict[str, Any]) -> HttpAnswer:
+    return _asked(lambda http_client: http_client.post(url, json.dumps(members).encode(), {}), url)
 
 
-def _get(url: str, payer: str, pin: str) -> Answer:
+def _get(url: str, payer: str, pin: str) -> HttpAnswer:
     basic = b64encode(f"{payer}:{pin}".encode()).decode()
     who = {"Authorization": f"Basic {basic}"}
-    return _asked(lambda partner: partner.get(url, "application/json", who), url)
+    return _asked(lambda http_client: http_client.get(url, "application/json", who), url)
 
 
-def _asked(ask: Any, url: str) -> Answer:
-    partner = Partner()
+def _asked(ask: Any, url: str) -> HttpAnswer:
+    http_client = HttpClient()
     try:
-        answer: Answer = ask(partner)
+        answer: HttpAnswer = ask(http_client)
     except NoAnswer as failure:
         _fail(f"O banco não respondeu em {url} ({failure}). Ele está no ar?")
     except AnswerTooLarge:
         _fail(f"O que responde em {url} não é o banco.")
     finally:
-        partner.close()
+        http_client.close()
     return answer
 
 
-def _answered(answer: Answer) -> dict[str, Any]:
+def _answered(answer: HttpAnswer) -> dict[str, Any]:
     """The answer's members; a refusal ends the command with the bank's own sentence."""
     try:
         members = json.loads(answer.body)

@@ -18,9 +18,9 @@ BankError
 ├── WalletExists (409)
 ├── RequestKeyReused / RefundKeyReused (409)
 ├── RefundRefused (409)          RefundTooLarge / RefundTooLate / RefundNotPossible
-├── PictureRefused (422)         PictureTooLarge (413)
+├── ScanRefused (422)            ScanTooLarge (413)
 ├── ChaosIsOff (404) / BurstRefused (401) / ApiBroken (503)
-└── LookUpRefused (401)
+└── ServiceSignatureRefused (401)
 """
 
 from __future__ import annotations
@@ -302,7 +302,7 @@ class RefundKeyReused(BankError):
     status = 409
 
 
-class PictureRefused(BankError):
+class ScanRefused(BankError):
     """Nothing that can be paid was found in a picture, or it is no picture."""
 
     code = "picture-refused"
@@ -310,7 +310,7 @@ class PictureRefused(BankError):
     status = 422
 
 
-class PictureTooLarge(PictureRefused):
+class ScanTooLarge(ScanRefused):
     """Too many bytes or pixels."""
 
     code = "picture-too-large"
@@ -350,7 +350,7 @@ class ApiBroken(BankError):
     status = 503
 
 
-class LookUpRefused(BankError):
+class ServiceSignatureRefused(BankError):
     """The look-up was not signed by the service, or not now."""
 
     code = "bad-signature"

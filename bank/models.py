@@ -81,13 +81,13 @@ def _row_id() -> Mapped[int]:
     return mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
 
 
-class Base(DeclarativeBase):
+class BankBase(DeclarativeBase):
     """All of the bank's tables; each name begins with `bank_`."""
 
     metadata = MetaData(naming_convention=_NAMING)
 
 
-class Account(Base):
+class BankAccount(BankBase):
     """One side of transfers: a payer's, one per key that was paid, and where balances came from."""
 
     __tablename__ = "bank_accounts"
@@ -102,7 +102,7 @@ class Account(Base):
     opened_at: Mapped[datetime] = mapped_column(UtcDateTime())
 
 
-class Payer(Base):
+class BankPayer(BankBase):
     """A client of this bank; the number of wrong PINs in a row locks it.
 
     `holder` is what the service calls the account it opened the wallet for. As long as the PIN was
@@ -128,7 +128,7 @@ class Payer(Base):
     account_id: Mapped[int] = mapped_column(ForeignKey("bank_accounts.id"), unique=True)
     holder: Mapped[str | None] = mapped_column(exact_text(64))
     is_pin_proved: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
-    account: Mapped[Account] = relationship(lazy="joined", innerjoin=True)
+    account: Mapped[BankAccount] = relationship(lazy="joined", innerjoin=True)
 
     @property
     def pins_left(self) -> int:
@@ -136,7 +136,7 @@ class Payer(Base):
         return max(0, FAILED_PINS_MAX - self.failed_pins)
 
 
-class KnownKey(Base):
+class KnownKey(BankBase):
     """A directory entry: who a key belongs to, as the bank at `host` signed it in a charge."""
 
     __tablename__ = "bank_known_keys"
@@ -150,7 +150,7 @@ class KnownKey(Base):
     learnt_at: Mapped[datetime] = mapped_column(UtcDateTime())
 
 
-class Transfer(Base):
+class Transfer(BankBase):
     """Money that moved from one account to another; never changed afterwards.
 
     `identifier` is `E…` for a payment (its end_to_end_id), `D…` for money given back (rtrId) and
@@ -205,7 +205,7 @@ class Transfer(Base):
         return self.reverses or self.refunds
 
 
-class Notice(Base):
+class Notice(BankBase):
     """The outbox: what the service must hear about one payment, until it answered.
 
     `body` is kept byte for byte, since it is what gets signed; `scenario` is what goes wrong with
@@ -239,7 +239,7 @@ class Notice(Base):
     transfer: Mapped[Transfer] = relationship(back_populates="notice", lazy="joined")
 
 
-class Refund(Base):
+class BankRefund(BankBase):
     """What the payee asked to give back of one payment; `refund_id` is the payee's own word.
 
     It is *processing* until `due_at`, then *done* with the transfer that moved the money, or
@@ -270,7 +270,7 @@ class Refund(Base):
     payment: Mapped[Transfer] = relationship(foreign_keys=[payment_id], lazy="joined")
 
 
-class ChaosMix(Base):
+class ChaosMix(BankBase):
     """The mix that payments without a scenario draw from, and how many have; one row at most."""
 
     __tablename__ = "bank_chaos"

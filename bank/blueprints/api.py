@@ -16,7 +16,7 @@ from bank.blueprints.sessions import NotLoggedIn, payer_here
 from bank.branch import here
 from bank.chaos import chaos
 from bank.errors import InvalidInput
-from bank.models import Payer, Transfer
+from bank.models import BankPayer, Transfer
 from bank.money import ledger, payers
 from bank.money.partners import payments_of_charge
 from bank.money.paying import state_of
@@ -86,7 +86,7 @@ def payment_entry(transfer: Transfer) -> dict[str, Any]:
     }
 
 
-def _payer_asking() -> Payer:
+def _payer_asking() -> BankPayer:
     """Raises PinRefused and PinLocked, or Unauthorized where nobody is told at all."""
     database = here().database
     told = request.authorization

@@ -18,7 +18,7 @@ from bank.branch import here
 from bank.chaos.scenarios import LATE_SECONDS_DEFAULT, LATE_SECONDS_MAX, Scenario
 from bank.errors import InvalidInput, StalePage
 from bank.identifiers import is_identifier
-from bank.money.paying import Order
+from bank.money.paying import PaymentOrder
 from core.errors import FieldError, InvalidMoney
 from core.money import centavos_from, typed_centavos
 
@@ -110,12 +110,12 @@ def agreed_in(form: Mapping[str, str]) -> int:
     return int(agreed)
 
 
-def order_from_form(form: Mapping[str, str], payer_handle: str | None) -> Order:
+def order_from_form(form: Mapping[str, str], payer_handle: str | None) -> PaymentOrder:
     """The order of the page's form. Raises InvalidInput."""
     agreed, key = agreed_in(form), form.get("request_key", "")
     if not re.fullmatch(r"[\w-]{20,64}", key, re.ASCII):
         raise InvalidInput([FieldError("request_key", "must be the form's own")])
-    return Order(
+    return PaymentOrder(
         code=form.get("code", "")[:_CODE_CHARACTERS_MAX],
         pin=form.get("pin", ""),
         payer_handle=payer_handle,
@@ -127,7 +127,7 @@ def order_from_form(form: Mapping[str, str], payer_handle: str | None) -> Order:
     )
 
 
-def order_from_json(request: Request) -> Order:
+def order_from_json(request: Request) -> PaymentOrder:
     """The order of `POST /api/pay`. Raises InvalidInput with every field at fault."""
     members = json_object(request)
     errors = [
@@ -143,7 +143,7 @@ def order_from_json(request: Request) -> Order:
     if errors:
         raise InvalidInput(errors)
     amount = _amount_in(members)
-    return Order(
+    return PaymentOrder(
         code=members["code"][:_CODE_CHARACTERS_MAX],
         pin=members["pin"],
         payer_handle=members.get("payer"),

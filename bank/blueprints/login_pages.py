@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from bank.blueprints import forms, sessions
 from bank.branch import here
 from bank.errors import BankError, LoginRefused, PinRefused, UnknownPayer
-from bank.models import FAILED_PINS_MAX, Payer
+from bank.models import FAILED_PINS_MAX, BankPayer
 from bank.money import payers
 
 bp = Blueprint("login", __name__)
@@ -46,7 +46,7 @@ def log_out() -> ResponseReturnValue:
     return redirect(url_for("login.show"), 303)
 
 
-def _payer_told() -> Payer:
+def _payer_told() -> BankPayer:
     branch = here()
     try:
         with branch.database.reading() as work:
@@ -65,7 +65,7 @@ def _payer_told() -> Payer:
 
 def _form(back: str, refusal: BankError | None) -> ResponseReturnValue:
     branch = here()
-    clients: Sequence[Payer] = ()
+    clients: Sequence[BankPayer] = ()
     if branch.settings.demo:
         with branch.database.reading() as work:
             clients = payers.demo_payers(work)

@@ -10,7 +10,7 @@ from bank.blueprints import forms
 from bank.blueprints.sessions import for_payers, is_logged_in, payer_here
 from bank.branch import here
 from bank.codes import pictures
-from bank.errors import BankError, PictureRefused, PictureTooLarge
+from bank.errors import BankError, ScanRefused, ScanTooLarge
 
 bp = Blueprint("scan", __name__)
 
@@ -51,10 +51,10 @@ def _read_upload() -> ResponseReturnValue:
         chosen = request.files.get("picture")
         picture = chosen.read(pictures.PICTURE_BYTES_MAX + 1) if chosen else b""
         if not picture:
-            raise PictureRefused("Escolha uma imagem com o QR code.")
+            raise ScanRefused("Escolha uma imagem com o QR code.")
         code = pictures.code_in(picture)
     except RequestEntityTooLarge:
-        refusal: BankError = PictureTooLarge("A imagem pode ter até 5 MB.")
+        refusal: BankError = ScanTooLarge("A imagem pode ter até 5 MB.")
         return render_template("bank/scan.html", refusal=refusal), refusal.status
     except BankError as refused:
         return render_template("bank/scan.html", refusal=refused), refused.status
@@ -69,9 +69,9 @@ def _read_frame() -> ResponseReturnValue:
         code = pictures.code_in(request.get_data())
     except RequestEntityTooLarge:
         return jsonify(code=None, detail="A imagem pode ter até 5 MB."), 413
-    except PictureTooLarge as refused:
+    except ScanTooLarge as refused:
         return jsonify(code=None, detail=refused.detail), refused.status
-    except PictureRefused as refused:
+    except ScanRefused as refused:
         return jsonify(code=None, detail=refused.detail)
     except BankError as refused:
         return jsonify(code=None, detail=refused.detail), refused.status

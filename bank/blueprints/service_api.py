@@ -17,9 +17,9 @@ from sqlalchemy import or_, select
 
 from bank.blueprints import forms
 from bank.branch import here
-from bank.errors import InvalidInput, LookUpRefused
+from bank.errors import InvalidInput, ServiceSignatureRefused
 from bank.identifiers import is_identifier
-from bank.models import Refund, Transfer
+from bank.models import BankRefund, Transfer
 from bank.money.partners import partners_payment, settled_between
 from bank.money.paying import state_of
 from bank.money.refunds import RefundOrder, refund_named
@@ -36,13 +36,13 @@ _REFUND_ID = re.compile(r"[a-zA-Z0-9]{1,35}", re.ASCII)
 
 
 def require_signature(body: bytes) -> None:
-    """Pass a request that the service signed over these bytes. Raises LookUpRefused."""
+    """Pass a request that the service signed over these bytes. Raises ServiceSignatureRefused."""
     branch = here()
     try:
         headers = {name.lower(): value for name, value in request.headers.items()}
         signatures.verify([branch.settings.webhook_secret], headers, body, branch.clock.now())
     except BadSignature as error:
-        raise LookUpRefused(error.detail) from None
+        raise ServiceSignatureRefused(error.detail) from None
 
 
 def request_target() -> bytes:
@@ -119,7 +119,7 @@ def payer_told(payment: Transfer) -> Any:
     return json.loads(payment.notice.body)["payer"] if payment.notice else None
 
 
-def refund_entry(refund: Refund) -> dict[str, Any]:
+def refund_entry(refund: BankRefund) -> dict[str, Any]:
     """A refund as the service is told of it."""
     return {
         "refund_id": refund.refund_id,

@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from bank.errors import UnknownPayer
-from bank.models import Payer
+from bank.models import BankPayer
 from bank.money import payers
 
 IDLE_MAX = timedelta(minutes=30)
@@ -31,7 +31,7 @@ class NotLoggedIn(Exception):
     """The page belongs to a payer and nobody is logged in."""
 
 
-def enter(payer: Payer) -> None:
+def enter(payer: BankPayer) -> None:
     """Begin a session of this payer's; whatever an earlier one held is dropped."""
     session.clear()
     session.permanent = True
@@ -48,7 +48,7 @@ def is_logged_in() -> bool:
     return isinstance(session.get(_PAYER), str)
 
 
-def payer_here(work: Session) -> Payer:
+def payer_here(work: Session) -> BankPayer:
     """The logged-in payer. Raises NotLoggedIn, also for one whose account is gone."""
     if not is_logged_in():
         raise NotLoggedIn

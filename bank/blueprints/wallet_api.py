@@ -18,8 +18,8 @@ from bank.blueprints.api import answer_entry, payment_entry
 from bank.blueprints.service_api import request_target, require_signature
 from bank.branch import here
 from bank.errors import InvalidInput
-from bank.models import Payer
-from bank.money.wallets import WalletOrder, WalletPayment, masked_card
+from bank.models import BankPayer
+from bank.money.wallets import WalletOrder, WalletPaymentOrder, masked_card
 from core.errors import FieldError, InvalidMoney
 from core.money import centavos_from, json_number
 
@@ -74,7 +74,7 @@ def pay() -> ResponseReturnValue:
         raise InvalidInput([FieldError("value", error.detail)]) from None
     if not _TXID.fullmatch(told["txid"]):
         raise InvalidInput([FieldError("txid", "must be 1 to 35 letters and digits")])
-    asked = WalletPayment(
+    asked = WalletPaymentOrder(
         holder=told["holder"],
         code=told["code"],
         txid=told["txid"],
@@ -94,7 +94,7 @@ def pay() -> ResponseReturnValue:
     return answer
 
 
-def wallet_entry(payer: Payer, balance_centavos: int) -> dict[str, Any]:
+def wallet_entry(payer: BankPayer, balance_centavos: int) -> dict[str, Any]:
     """A wallet as the service is told of it; never its whole card."""
     return {
         "holder": payer.holder,

@@ -17,7 +17,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from bank.chaos.scenarios import NEVER_TOLD, Drawn, Mix, Scenario, draw, mix_from
+from bank.chaos.scenarios import NEVER_TOLD, DrawnScenario, Mix, Scenario, draw, mix_from
 from bank.database import Database
 from bank.errors import ApiBroken, ChaosIsOff
 from bank.models import ChaosMix, Notice, Transfer
@@ -45,7 +45,7 @@ _OFF = Mix(((Scenario.NORMAL, 1),))
 
 
 @dataclass(frozen=True)
-class Attempt:
+class InjectedFaults:
     """What is done to one attempt at telling the service."""
 
     is_thrown_away: bool = False
@@ -57,7 +57,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Chaos:
+class ChaosRun:
     """The mix in force: its seed, and how many payments have drawn from it."""
 
     mix: Mix
@@ -65,10 +65,10 @@ class Chaos:
     drawn: int
 
 
-def attempt_of(scenario: Scenario, number: int) -> Attempt:
+def attempt_of(scenario: Scenario, number: int) -> InjectedFaults:
     """What the `number`-th attempt (from 1) of a payment's notice suffers."""
     is_first = number <= 1
-    return Attempt(
+    return InjectedFaults(
         is_thrown_away=scenario is Scenario.LOST_ONCE and is_first,
         is_answer_thrown_away=scenario is Scenario.ANSWER_LOST and is_first,
         has_forged_copy_first=scenario is Scenario.BAD_SIGNATURE and is_first,
@@ -148,13 +148,13 @@ class ChaosDesk:
         self._is_allowed = settings.demo
         self._database = database
 
-    def current(self) -> Chaos:
+    def current(self) -> ChaosRun:
         """The mix in force; everything normal until one is set."""
         with self._database.reading() as work:
             row = work.get(ChaosMix, _ROW)
-        return Chaos(mix_from(row.mix), row.seed, row.drawn) if row else Chaos(_OFF, 0, 0)
+        return ChaosRun(mix_from(row.mix), row.seed, row.drawn) if row else ChaosRun(_OFF, 0, 0)
 
-    def put(self, mix: Mix, seed: int) -> Chaos:
+    def put(self, mix: Mix, seed: int) -> ChaosRun:
         """Begin a run: the next payment is its first. Raises ChaosIsOff outside development."""
         if not self._is_allowed:
             raise ChaosIsOff("Isto só existe em desenvolvimento.")
@@ -174,10 +174,10 @@ class ChaosDesk:
         if scenario not in (None, Scenario.NORMAL) and not self._is_allowed:
             raise ChaosIsOff("Isto só existe em desenvolvimento.")
 
-    def draw(self) -> Drawn:
+    def draw(self) -> DrawnScenario:
         """The next payment's scenario; the number is counted in a row, so no two get the same."""
         if not self._is_allowed or self.current().mix == _OFF:
-            return Drawn(Scenario.NORMAL, 1)
+            return DrawnScenario(Scenario.NORMAL, 1)
         counted = update(ChaosMix).where(ChaosMix.id == _ROW).values(drawn=ChaosMix.drawn + 1)
         with self._database.writing() as work:
             work.execute(counted)

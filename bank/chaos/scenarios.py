@@ -124,7 +124,7 @@ class Mix:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnScenario:
     """What one payment of a run got: a scenario, and how long *late* holds its notice back."""
 
     scenario: Scenario
@@ -158,12 +158,12 @@ def chance(seed: int, number: int) -> random.Random:
     return random.Random(f"{seed}:{number}")  # noqa: S311 - repeatable on purpose
 
 
-def draw(mix: Mix, seed: int, number: int) -> Drawn:
+def draw(mix: Mix, seed: int, number: int) -> DrawnScenario:
     """The scenario of the `number`-th payment of a run."""
     by_chance = chance(seed, number)
     scenarios, weights = zip(*mix.weights, strict=True)
     (scenario,) = by_chance.choices(scenarios, weights)
-    return Drawn(scenario, by_chance.randint(1, _LATE_SECONDS_IN_A_MIX))
+    return DrawnScenario(scenario, by_chance.randint(1, _LATE_SECONDS_IN_A_MIX))
 
 
 def _weight(name: str, number: str) -> int:

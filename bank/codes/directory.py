@@ -20,14 +20,14 @@ _REMEMBERED_MAX = 1000
 
 
 @dataclass(frozen=True)
-class Holder:
+class KeyOwner:
     """A key's owner; `city` may be unknown."""
 
     name: str
     city: str | None
 
 
-class Directory:
+class KeyDirectory:
     """Entries in the bank's own database; opens transactions of its own."""
 
     def __init__(self, database: Database) -> None:
@@ -36,11 +36,11 @@ class Directory:
         # What this process learnt already, so that a payment to a known shop costs no query.
         self._learnt: set[tuple[str, str, str, str | None]] = set()
 
-    def find(self, key: str) -> Holder | None:
+    def find(self, key: str) -> KeyOwner | None:
         """The key's owner, or None where no bank ever told us."""
         with self._database.reading() as session:
             row = session.scalars(select(KnownKey).where(KnownKey.key == key)).first()
-        return Holder(row.name, row.city) if row else None
+        return KeyOwner(row.name, row.city) if row else None
 
     def learn(self, charge: Charge, host: str, now: datetime) -> None:
         """Keep the owner a signed charge names; one host cannot rename what another one told."""

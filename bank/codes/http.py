@@ -27,7 +27,7 @@ class AnswerTooLarge(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpAnswer:
     """What came back; header names are looked up without regard to case."""
 
     status: int
@@ -40,7 +40,7 @@ class Answer:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-class Partner:
+class HttpClient:
     """A pool of connections; safe to share between threads."""
 
     def __init__(self) -> None:
@@ -52,15 +52,15 @@ class Partner:
             retries=False,
         )
 
-    def get(self, url: str, accept: str, headers: Mapping[str, str] | None = None) -> Answer:
+    def get(self, url: str, accept: str, headers: Mapping[str, str] | None = None) -> HttpAnswer:
         """Fetch a URL. Raises NoAnswer and AnswerTooLarge."""
         return self._request("GET", url, b"", {"Accept": accept, **(headers or {})})
 
-    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
         """Post JSON. Raises NoAnswer and AnswerTooLarge."""
         return self.send("POST", url, body, headers)
 
-    def send(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def send(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
         """Send JSON, or nothing, by this method. Raises NoAnswer and AnswerTooLarge."""
         fixed = {"Accept": "application/json"}
         if body:
@@ -71,7 +71,9 @@ class Partner:
         """Close idle connections."""
         self._pool.clear()
 
-    def _request(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def _request(
+        self, method: str, url: str, body: bytes, headers: Mapping[str, str]
+    ) -> HttpAnswer:
         # Without `identity` a small body could unpack into one that fills the memory.
         fixed = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"}
         until = time.monotonic() + ANSWER_TIMEOUT_SECONDS
@@ -94,7 +96,7 @@ class Partner:
             response.close()
             raise
         response.release_conn()
-        return Answer(response.status, response.headers, content)
+        return HttpAnswer(response.status, response.headers, content)
 
 
 def _read(response: urllib3.BaseHTTPResponse, until: float) -> bytes:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from bank.codes.http import AnswerTooLarge, NoAnswer, Partner
+from bank.codes.http import AnswerTooLarge, HttpClient, NoAnswer
 from bank.errors import KeySetRefused
 
 KEPT_FOR = timedelta(hours=1)
@@ -20,19 +20,19 @@ _KEY_SETS_MAX = 32
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _CachedKeySet:
     keys: dict[str, Any]
     fetched_at: datetime
 
 
-class KeySets:
+class KeySetCache:
     """A small cache of key sets, safe to share between threads."""
 
-    def __init__(self, partner: Partner, hosts: Mapping[str, str]) -> None:
+    def __init__(self, http_client: HttpClient, hosts: Mapping[str, str]) -> None:
         """`hosts` maps the participants' hosts to the base URLs to fetch from."""
-        self._partner = partner
+        self._http_client = http_client
         self._hosts = hosts
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._kept: OrderedDict[str, _CachedKeySet] = OrderedDict()
         self._lock = threading.Lock()
 
     def for_key(self, jku: object, kid: object, now: datetime) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class KeySets:
             recent = now - kept.fetched_at < _FETCHED_AGAIN_AFTER
             if recent or _holds(kept.keys, kid):
                 return kept.keys
-        fresh = _Kept(self._fetch(url), now)
+        fresh = _CachedKeySet(self._fetch(url), now)
         with self._lock:
             self._kept[url] = fresh
             self._kept.move_to_end(url)
@@ -71,7 +71,7 @@ class KeySets:
 
     def _fetch(self, url: str) -> dict[str, Any]:
         try:
-            answer = self._partner.get(url, "application/jwk-set+json, application/json")
+            answer = self._http_client.get(url, "application/jwk-set+json, application/json")
             keys = json.loads(answer.body) if answer.status == 200 else None
         except (NoAnswer, AnswerTooLarge, ValueError, RecursionError):
             keys = None

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import zxingcpp
 from PIL import Image, ImageOps
 
-from bank.errors import PictureRefused, PictureTooLarge
+from bank.errors import ScanRefused, ScanTooLarge
 from core import errors, pictures
 from core.pix import br_code
 from core.runtime.offload import offload
@@ -22,11 +22,11 @@ _SIDE_MAX = 2000
 def code_in(picture: bytes) -> str:
     """The text of the one Pix code in a PNG, JPEG, GIF or WebP picture.
 
-    At most 5 MB and 40 megapixels. Raises PictureRefused, with a sentence for the payer, where
-    there is none, or several different ones, and PictureTooLarge.
+    At most 5 MB and 40 megapixels. Raises ScanRefused, with a sentence for the payer, where
+    there is none, or several different ones, and ScanTooLarge.
     """
     if len(picture) > PICTURE_BYTES_MAX:
-        raise PictureTooLarge("A imagem pode ter até 5 MB. Envie um recorte só com o QR code.")
+        raise ScanTooLarge("A imagem pode ter até 5 MB. Envie um recorte só com o QR code.")
     return _pix_among(offload(_texts_in, picture))
 
 
@@ -36,12 +36,12 @@ def _pix_among(texts: Iterable[str]) -> str:
     if len(pix) == 1:
         return pix[0]
     if pix:
-        raise PictureRefused(
+        raise ScanRefused(
             "Há mais de um código Pix na imagem. Aproxime ou recorte até aparecer só um."
         )
     if found:
-        raise PictureRefused("Há um QR code na imagem, mas não é de Pix, ou está danificado.")
-    raise PictureRefused(
+        raise ScanRefused("Há um QR code na imagem, mas não é de Pix, ou está danificado.")
+    raise ScanRefused(
         "Nenhum QR code foi encontrado. Tente com mais luz, mais perto e sem reflexo."
     )
 
@@ -62,9 +62,9 @@ def _texts_in(picture: bytes) -> list[str]:
             image.draft("L", (_SIDE_MAX, _SIDE_MAX))
             grey = pictures.shades(image, max(1, max(image.size) // _SIDE_MAX))
     except errors.PictureTooLarge:
-        raise PictureTooLarge(_TOO_MANY_PIXELS) from None
+        raise ScanTooLarge(_TOO_MANY_PIXELS) from None
     except errors.PictureRefused:
-        raise PictureRefused("Isto não é uma imagem PNG, JPEG, GIF ou WebP legível.") from None
+        raise ScanRefused("Isto não é uma imagem PNG, JPEG, GIF ou WebP legível.") from None
     for attempt in (grey, ImageOps.autocontrast(grey), _twice(grey)):
         if texts := [one.text for one in zxingcpp.read_barcodes(attempt, formats=_QR)]:
             return texts

@@ -13,9 +13,9 @@ from datetime import datetime
 
 from bank.codes.certificates import chain_fault, sentence_for
 from bank.codes.charge import Charge, charge_from
-from bank.codes.directory import Directory
-from bank.codes.http import AnswerTooLarge, NoAnswer, Partner
-from bank.codes.keysets import KeySets
+from bank.codes.directory import KeyDirectory
+from bank.codes.http import AnswerTooLarge, HttpClient, NoAnswer
+from bank.codes.keysets import KeySetCache
 from bank.errors import (
     ChargeExpired,
     ChargePaid,
@@ -87,12 +87,14 @@ class Offer:
 class CodeReader:
     """Turns a code into an offer, by asking the receiver's bank."""
 
-    def __init__(self, partner: Partner, hosts: Mapping[str, str], directory: Directory) -> None:
+    def __init__(
+        self, http_client: HttpClient, hosts: Mapping[str, str], directory: KeyDirectory
+    ) -> None:
         """`hosts` maps the participants' hosts to the base URLs to fetch from."""
-        self._partner = partner
+        self._http_client = http_client
         self._hosts = hosts
         self._directory = directory
-        self._key_sets = KeySets(partner, hosts)
+        self._key_sets = KeySetCache(http_client, hosts)
 
     def read(self, code: str, now: datetime) -> Offer:
         """Check a code step by step. Raises a CodeRefused for the first step that fails."""
@@ -174,7 +176,7 @@ class CodeReader:
 
     def _fetch(self, url: str) -> str:
         try:
-            answer = self._partner.get(url, PAYLOAD_TYPE)
+            answer = self._http_client.get(url, PAYLOAD_TYPE)
         except NoAnswer as failure:
             raise LocationUnreachable(
                 f"Tente de novo em instantes ({failure}). Nada foi pago."

@@ -6,7 +6,7 @@ from typing import Any
 
 from alembic import context
 
-from bank.models import Base
+from bank.models import BankBase
 
 VERSION_TABLE = "bank_alembic_version"
 
@@ -20,7 +20,7 @@ def _run() -> None:
     connection = context.config.attributes["connection"]
     context.configure(
         connection=connection,
-        target_metadata=Base.metadata,
+        target_metadata=BankBase.metadata,
         version_table=VERSION_TABLE,
         render_as_batch=True,
         compare_type=True,

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
 from bank.database import Database
-from bank.models import Account, Base, Notice, Refund, Transfer
+from bank.models import BankAccount, BankBase, BankRefund, Notice, Transfer
 from bank.text import brl
 
 FAULTS_MAX = 100
@@ -18,7 +18,7 @@ FAULTS_MAX = 100
 
 
 @dataclass(frozen=True)
-class Audit:
+class LedgerAudit:
     """What was counted, and a sentence for each thing that is wrong."""
 
     accounts: int
@@ -34,24 +34,24 @@ class Audit:
         return sum(self.sums_centavos.values())
 
 
-def audit(database: Database) -> Audit:
+def audit(database: Database) -> LedgerAudit:
     """Check the ledger as it stands at one instant, while payments may go on."""
     with database.snapshot() as session:
         sums = _sums(session)
         faults = [fault for check in _CHECKS for fault in _bounded(check, session)]
         if sum(sums.values()):
             faults.append(f"os saldos somam {brl(sum(sums.values()))}, e não zero")
-        return Audit(
-            accounts=_count(session, Account),
+        return LedgerAudit(
+            accounts=_count(session, BankAccount),
             transfers=_count(session, Transfer),
             notices=_count(session, Notice),
-            refunds=_count(session, Refund),
+            refunds=_count(session, BankRefund),
             sums_centavos=_sums_by_name(session, sums),
             faults=tuple(faults),
         )
 
 
-def _count(session: Session, kind: type[Base]) -> int:
+def _count(session: Session, kind: type[BankBase]) -> int:
     return session.scalar(select(func.count()).select_from(kind)) or 0
 
 
@@ -66,7 +66,7 @@ def _bounded(check: Callable[[Session], Iterator[str]], session: Session) -> Ite
 
 def _sums(session: Session) -> Counter[int]:
     """Credits less debits of each account id that any transfer names, or that exists."""
-    sums: Counter[int] = Counter(dict.fromkeys(session.scalars(select(Account.id)), 0))
+    sums: Counter[int] = Counter(dict.fromkeys(session.scalars(select(BankAccount.id)), 0))
     for side, sign in ((Transfer.credit_account_id, 1), (Transfer.debit_account_id, -1)):
         rows = session.execute(select(side, func.sum(Transfer.amount_centavos)).group_by(side))
         for account, amount in rows:
@@ -75,13 +75,13 @@ def _sums(session: Session) -> Counter[int]:
 
 
 def _sums_by_name(session: Session, sums: Counter[int]) -> dict[str, int]:
-    names = {row.id: row.name for row in session.execute(select(Account.id, Account.name))}
+    names = {row.id: row.name for row in session.execute(select(BankAccount.id, BankAccount.name))}
     return {names.get(account, f"conta {account}"): amount for account, amount in sums.items()}
 
 
 def _unbalanced_transfers(session: Session) -> Iterator[str]:
     """Two accounts that exist and differ, and an amount."""
-    known = set(session.scalars(select(Account.id)))
+    known = set(session.scalars(select(BankAccount.id)))
     rows = select(
         Transfer.identifier,
         Transfer.debit_account_id,
@@ -98,7 +98,11 @@ def _unbalanced_transfers(session: Session) -> Iterator[str]:
 def _overdrawn(session: Session) -> Iterator[str]:
     """Only where balances came from may be below zero."""
     sums = _sums(session)
-    rows = select(Account.id, Account.name).where(Account.kind != "opening").order_by(Account.id)
+    rows = (
+        select(BankAccount.id, BankAccount.name)
+        .where(BankAccount.kind != "opening")
+        .order_by(BankAccount.id)
+    )
     for account, name in session.execute(rows):
         if sums[account] < 0:
             yield f"{name}: saldo negativo, {brl(sums[account])}"
@@ -151,10 +155,10 @@ def _wrong_refunds(session: Session) -> Iterator[str]:
     """Each refund that is done moved its amount back; together never more than was paid."""
     moved = aliased(Transfer)
     rows = (
-        select(Refund, Transfer, moved)
-        .outerjoin(Transfer, Transfer.id == Refund.payment_id)
-        .outerjoin(moved, moved.id == Refund.transfer_id)
-        .order_by(Refund.id)
+        select(BankRefund, Transfer, moved)
+        .outerjoin(Transfer, Transfer.id == BankRefund.payment_id)
+        .outerjoin(moved, moved.id == BankRefund.transfer_id)
+        .order_by(BankRefund.id)
     )
     for refund, paid, transfer in session.execute(rows).unique():
         if refund.status != "done":
@@ -168,7 +172,7 @@ def _wrong_refunds(session: Session) -> Iterator[str]:
         )
         if not right:
             yield f"devolução {refund.refund_id}: feita, mas o valor não voltou por ela"
-    known = select(Refund.transfer_id).where(Refund.transfer_id.is_not(None))
+    known = select(BankRefund.transfer_id).where(BankRefund.transfer_id.is_not(None))
     stray = select(Transfer.identifier).where(Transfer.kind == "refund", Transfer.id.not_in(known))
     for identifier in session.scalars(stray.order_by(Transfer.id)):
         yield f"{identifier}: devolução que ninguém pediu"
@@ -180,9 +184,9 @@ def _wrong_refunds(session: Session) -> Iterator[str]:
 
 def _refunded(session: Session) -> Counter[int]:
     rows = (
-        select(Refund.payment_id, func.sum(Refund.amount_centavos))
-        .where(Refund.status != "failed")
-        .group_by(Refund.payment_id)
+        select(BankRefund.payment_id, func.sum(BankRefund.amount_centavos))
+        .where(BankRefund.status != "failed")
+        .group_by(BankRefund.payment_id)
     )
     return Counter({payment: int(amount) for payment, amount in session.execute(rows)})
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from bank.database import Database
 from bank.errors import BurstRefused, UnknownPayer
 from bank.identifiers import OPENING, is_identifier, new_identifier
-from bank.models import Payer, Transfer
+from bank.models import BankPayer, Transfer
 from bank.money import payers
 from bank.money.demo import DEMO_PIN
 from bank.money.ledger import open_account
@@ -104,7 +104,7 @@ class BurstDesk:
         payments = [(row, returned.get(row.id, 0)) for row in shown]
         return BurstPage(payments, shown[-1].identifier if len(rows) > limit else None)
 
-    def _payer(self) -> Payer:
+    def _payer(self) -> BankPayer:
         try:
             with self._database.reading() as work:
                 return payers.payer_named(work, BURST_PAYER)
@@ -116,7 +116,7 @@ class BurstDesk:
     def _open_payer(self) -> None:
         now = self._clock.now()
         account = open_account(self._database, f"payer:{BURST_PAYER}", "payer", now)
-        payer = Payer(
+        payer = BankPayer(
             handle=BURST_PAYER,
             name="Rajada de Teste",
             document="39053344705",

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from bank.database import Database
 from bank.identifiers import OPENING, new_identifier
-from bank.models import Account, Payer, Transfer
+from bank.models import BankAccount, BankPayer, Transfer
 from bank.money.payers import hash_pin
 from bank.settings import DEFAULT_ISPB
 from core.clock import Clock, SystemClock
@@ -54,20 +54,20 @@ def migrate(url: str, clock: Clock | None = None) -> None:
 def open_accounts(database: Database, clock: Clock) -> None:
     """Open the demo clients' accounts, unless the bank has clients already."""
     with database.reading() as session:
-        if session.scalars(select(Payer.id).limit(1)).first() is not None:
+        if session.scalars(select(BankPayer.id).limit(1)).first() is not None:
             return
     pin_hash = hash_pin(DEMO_PIN)
     now = clock.now()
     try:
         with database.writing() as session:
-            source = Account(name=OPENING_ACCOUNT, kind="opening", opened_at=now)
+            source = BankAccount(name=OPENING_ACCOUNT, kind="opening", opened_at=now)
             session.add(source)
             for person in _PEOPLE:
-                account = Account(name=f"payer:{person.handle}", kind="payer", opened_at=now)
+                account = BankAccount(name=f"payer:{person.handle}", kind="payer", opened_at=now)
                 session.add(account)
                 session.flush()
                 session.add(
-                    Payer(
+                    BankPayer(
                         handle=person.handle,
                         name=person.name,
                         document=person.document,

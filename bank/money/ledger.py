@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from bank.database import Database
 from bank.errors import InsufficientFunds
-from bank.models import Account, Transfer
+from bank.models import BankAccount, Transfer
 
 
 def balance_centavos(session: Session, account_id: int) -> int:
@@ -32,23 +32,23 @@ def open_account(database: Database, name: str, kind: str, now: datetime) -> int
     It commits by itself, so that two payments to a new key never wait for each other's debit.
     """
     with database.reading() as session:
-        found = session.scalar(select(Account.id).where(Account.name == name))
+        found = session.scalar(select(BankAccount.id).where(BankAccount.name == name))
     if found is not None:
         return found
     try:
         with database.writing() as session:
-            account = Account(name=name, kind=kind, opened_at=now)
+            account = BankAccount(name=name, kind=kind, opened_at=now)
             session.add(account)
             session.flush()
             return account.id
     except IntegrityError:  # another process opened it in between
         with database.reading() as session:
-            return session.scalars(select(Account.id).where(Account.name == name)).one()
+            return session.scalars(select(BankAccount.id).where(BankAccount.name == name)).one()
 
 
 def lock_account(session: Session, account_id: int) -> None:
     """Make others who would debit this account wait until the transaction ends."""
-    session.execute(select(Account.id).where(Account.id == account_id).with_for_update())
+    session.execute(select(BankAccount.id).where(BankAccount.id == account_id).with_for_update())
 
 
 def debit(session: Session, transfer: Transfer) -> None:

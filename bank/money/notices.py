@@ -8,8 +8,8 @@ import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bank.codes.http import Answer
-from bank.models import Notice, Payer, Transfer
+from bank.codes.http import HttpAnswer
+from bank.models import BankPayer, Notice, Transfer
 from bank.text import clean
 from core.clock import rfc3339
 from core.money import plain
@@ -29,7 +29,7 @@ _REASONS = {
 }
 
 
-class Verdict(StrEnum):
+class NoticeVerdict(StrEnum):
     """What an answer means for the notice."""
 
     CONFIRMED = "confirmed"
@@ -38,10 +38,10 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Told:
+class NoticeAnswer:
     """An answer as it is kept: no status when nobody answered."""
 
-    verdict: Verdict
+    verdict: NoticeVerdict
     status: int | None
     code: str | None
     detail: str | None
@@ -59,7 +59,7 @@ def new_message_id() -> str:
     return f"msg_{secrets.token_hex(16)}"
 
 
-def body_of(transfer: Transfer, txid: str, payer: Payer) -> bytes:
+def body_of(transfer: Transfer, txid: str, payer: BankPayer) -> bytes:
     """The confirmation's JSON, exactly as it will be signed."""
     members = {
         "bank_payment_id": json.dumps(txid),
@@ -72,19 +72,21 @@ def body_of(transfer: Transfer, txid: str, payer: Payer) -> bytes:
     return ("{" + ", ".join(f'"{name}": {value}' for name, value in members.items()) + "}").encode()
 
 
-def told_by(answer: Answer) -> Told:
+def told_by(answer: HttpAnswer) -> NoticeAnswer:
     """Judge an answer: 2xx confirms; 4xx sends the money back, unless it asks for patience."""
     code, detail = _problem_in(answer.body)
     if 200 <= answer.status < 300:
-        return Told(Verdict.CONFIRMED, answer.status, code, detail)
+        return NoticeAnswer(NoticeVerdict.CONFIRMED, answer.status, code, detail)
     if 400 <= answer.status < 500 and answer.status not in _TRY_AGAIN:
-        return Told(Verdict.RETURNED, answer.status, code, detail)
-    return Told(Verdict.TRY_AGAIN, answer.status, code, detail, _retry_after(answer))
+        return NoticeAnswer(NoticeVerdict.RETURNED, answer.status, code, detail)
+    return NoticeAnswer(NoticeVerdict.TRY_AGAIN, answer.status, code, detail, _retry_after(answer))
 
 
-def not_told(reason: str) -> Told:
+def not_told(reason: str) -> NoticeAnswer:
     """Nobody answered, so the notice is tried again."""
-    return Told(Verdict.TRY_AGAIN, None, "no-answer", clean(reason, _DETAIL_CHARACTERS_MAX))
+    return NoticeAnswer(
+        NoticeVerdict.TRY_AGAIN, None, "no-answer", clean(reason, _DETAIL_CHARACTERS_MAX)
+    )
 
 
 def _problem_in(body: bytes) -> tuple[str | None, str | None]:
@@ -101,6 +103,6 @@ def _problem_in(body: bytes) -> tuple[str | None, str | None]:
     )
 
 
-def _retry_after(answer: Answer) -> int:
+def _retry_after(answer: HttpAnswer) -> int:
     text = answer.headers.get("retry-after", "")
     return int(text) if re.fullmatch(r"\d{1,6}", text, re.ASCII) else 0

@@ -16,14 +16,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from bank.chaos.chaos import STALE_BY, Attempt, attempt_of, other_secret
+from bank.chaos.chaos import STALE_BY, InjectedFaults, attempt_of, other_secret
 from bank.chaos.scenarios import Scenario
-from bank.codes.http import ANSWER_TIMEOUT_SECONDS, AnswerTooLarge, NoAnswer, Partner
+from bank.codes.http import ANSWER_TIMEOUT_SECONDS, AnswerTooLarge, HttpClient, NoAnswer
 from bank.database import Database
 from bank.identifiers import RETURN, new_identifier
 from bank.models import Notice, Transfer
 from bank.money.ledger import lock_account
-from bank.money.notices import CONFIRMATION_PATH, Told, Verdict, not_told, told_by
+from bank.money.notices import CONFIRMATION_PATH, NoticeAnswer, NoticeVerdict, not_told, told_by
 from bank.money.refunds import refunded_centavos
 from bank.settings import BankSettings
 from bank.updates import rows_changed
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Held:
+class ClaimedNotice:
     """A notice that this worker alone may send until its lease ends."""
 
     notice_id: int
@@ -56,14 +56,14 @@ class Outbox:
     """Sends what is due, and settles each payment by the answer."""
 
     def __init__(
-        self, settings: BankSettings, database: Database, partner: Partner, clock: Clock
+        self, settings: BankSettings, database: Database, http_client: HttpClient, clock: Clock
     ) -> None:
         """Nothing is sent before `send_due` or `send` is called."""
         self._url = settings.service_url + CONFIRMATION_PATH
         self._secret = settings.webhook_secret
         self._ispb = settings.ispb
         self._database = database
-        self._partner = partner
+        self._http_client = http_client
         self._clock = clock
 
     def send_due(self) -> int:
@@ -75,7 +75,7 @@ class Outbox:
         with ThreadPoolExecutor(min(_WORKERS, len(due))) as workers:
             return sum(workers.map(self._send_if_free, due))
 
-    def send(self, notice: Held) -> Told:
+    def send(self, notice: ClaimedNotice) -> NoticeAnswer:
         """Post a held notice, settle by the answer, and say what the answer was."""
         told = self._post(notice)
         self._settle(notice, told)
@@ -93,7 +93,7 @@ class Outbox:
             return 0
         return 1
 
-    def _claim(self, notice_id: int) -> Held | None:
+    def _claim(self, notice_id: int) -> ClaimedNotice | None:
         now = self._clock.now()
         with self._database.writing() as session:
             claim = update(Notice).where(
@@ -104,14 +104,14 @@ class Outbox:
                 return None
             return held(session.get_one(Notice, notice_id))
 
-    def _post(self, notice: Held) -> Told:
+    def _post(self, notice: ClaimedNotice) -> NoticeAnswer:
         """Post as the scenario asks, copies in parallel; one acceptance is enough."""
         attempt = attempt_of(notice.scenario, notice.attempts)
         if attempt.is_thrown_away:
             return not_told("the notice was thrown away on purpose")
         if attempt.has_forged_copy_first:
             # Somebody else's letter: its answer decides nothing.
-            self._post_once(notice, Attempt(is_signed_by_another=True))
+            self._post_once(notice, InjectedFaults(is_signed_by_another=True))
         if attempt.is_one_by_one or notice.copies == 1:
             answers = self._post_one_by_one(notice, attempt)
         else:
@@ -120,29 +120,31 @@ class Outbox:
                 answers = list(workers.map(self._post_once, *each))
         if attempt.is_answer_thrown_away:
             return not_told("the answer was thrown away on purpose")
-        return min(answers, key=lambda told: list(Verdict).index(told.verdict))
+        return min(answers, key=lambda told: list(NoticeVerdict).index(told.verdict))
 
-    def _post_one_by_one(self, notice: Held, attempt: Attempt) -> list[Told]:
-        answers: list[Told] = []
+    def _post_one_by_one(
+        self, notice: ClaimedNotice, attempt: InjectedFaults
+    ) -> list[NoticeAnswer]:
+        answers: list[NoticeAnswer] = []
         for _ in range(notice.copies):
             answers.append(self._post_once(notice, attempt))
-            if answers[-1].verdict is Verdict.TRY_AGAIN:
+            if answers[-1].verdict is NoticeVerdict.TRY_AGAIN:
                 break  # the rest would outlast the lease
         return answers
 
-    def _post_once(self, notice: Held, attempt: Attempt) -> Told:
+    def _post_once(self, notice: ClaimedNotice, attempt: InjectedFaults) -> NoticeAnswer:
         now = self._clock.now() - (STALE_BY if attempt.is_signed_long_ago else timedelta(0))
         secret = other_secret(self._secret) if attempt.is_signed_by_another else self._secret
         headers = signed_headers(secret, notice.message_id, now, notice.body)
         try:
-            answer = self._partner.post(self._url, notice.body, headers)
+            answer = self._http_client.post(self._url, notice.body, headers)
         except NoAnswer as failure:
             return not_told(str(failure))
         except AnswerTooLarge:
             return not_told("the answer is too large to be one")
         return told_by(answer)
 
-    def _settle(self, notice: Held, told: Told) -> None:
+    def _settle(self, notice: ClaimedNotice, told: NoticeAnswer) -> None:
         """Keep the answer; end the notice or set its next attempt. The first ending counts."""
         now = self._clock.now()
         kept = {
@@ -152,14 +154,14 @@ class Outbox:
         }
         still_open = update(Notice).where(Notice.id == notice.notice_id, Notice.done_at.is_(None))
         with self._database.writing() as session:
-            if told.verdict is Verdict.TRY_AGAIN:
+            if told.verdict is NoticeVerdict.TRY_AGAIN:
                 # A later holder has another number of attempts, and its lease is not ours to move.
                 ours = still_open.where(Notice.attempts == notice.attempts)
                 wait = delay_before(notice.attempts, told.retry_after_seconds)
                 session.execute(ours.values(next_attempt_at=now + wait, **kept))
                 return
             ended = still_open.values(done_at=now, verdict=told.verdict.value, **kept)
-            if rows_changed(session, ended) == 1 and told.verdict is Verdict.RETURNED:
+            if rows_changed(session, ended) == 1 and told.verdict is NoticeVerdict.RETURNED:
                 paid = session.get_one(Notice, notice.notice_id).transfer
                 lock_account(session, paid.credit_account_id)
                 left = paid.amount_centavos - refunded_centavos(session, paid)
@@ -167,9 +169,9 @@ class Outbox:
                     session.add(give_back(paid, left, self._ispb, now))
 
 
-def held(notice: Notice) -> Held:
+def held(notice: Notice) -> ClaimedNotice:
     """What sending needs of a notice that was just claimed, free of its session."""
-    return Held(
+    return ClaimedNotice(
         notice_id=notice.id,
         message_id=notice.message_id,
         body=notice.body,

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from bank.database import Database
 from bank.errors import InvalidInput, PinLocked, PinRefused, UnknownPayer
-from bank.models import FAILED_PINS_MAX, Account, Payer
+from bank.models import FAILED_PINS_MAX, BankAccount, BankPayer
 from bank.updates import rows_changed
 from core.errors import FieldError
 from core.runtime.offload import offload
@@ -30,22 +30,22 @@ def hash_pin(pin: str) -> str:
     return offload(_HASHER.hash, pin)
 
 
-def demo_payers(session: Session) -> Sequence[Payer]:
+def demo_payers(session: Session) -> Sequence[BankPayer]:
     """The first payers, oldest first, who may log in with one press in development.
 
     A wallet opened for somebody who signed up has a PIN that only its holder knows.
     """
-    demo = select(Payer).join(Payer.account).where(Account.name.startswith("payer:"))
-    return session.scalars(demo.order_by(Payer.id).limit(_DEMO_MAX)).all()
+    demo = select(BankPayer).join(BankPayer.account).where(BankAccount.name.startswith("payer:"))
+    return session.scalars(demo.order_by(BankPayer.id).limit(_DEMO_MAX)).all()
 
 
-def payer_by_login(session: Session, text: str) -> Payer:
+def payer_by_login(session: Session, text: str) -> BankPayer:
     """The payer with this card number (spaces allowed) or handle. Raises UnknownPayer."""
     told = text.strip()
     digits = card_digits(told)
     if not _CARD.fullmatch(digits):
         return payer_named(session, told.lower())
-    payer = session.scalars(select(Payer).where(Payer.card_number == digits)).first()
+    payer = session.scalars(select(BankPayer).where(BankPayer.card_number == digits)).first()
     if payer is None:
         raise UnknownPayer("Este cartão não existe neste banco.")
     return payer
@@ -56,13 +56,13 @@ def card_digits(text: str) -> str:
     return re.sub(r"[ .-]", "", text.strip())
 
 
-def payer_named(session: Session, handle: str | None) -> Payer:
+def payer_named(session: Session, handle: str | None) -> BankPayer:
     """The payer with this handle, or the first one when none is named. Raises UnknownPayer."""
-    query = select(Payer).order_by(Payer.id).limit(1)
+    query = select(BankPayer).order_by(BankPayer.id).limit(1)
     if handle is not None:
         if not _HANDLE.fullmatch(handle):
             raise UnknownPayer("Este cliente não existe neste banco.")
-        query = query.where(Payer.handle == handle)
+        query = query.where(BankPayer.handle == handle)
     payer = session.scalars(query).first()
     if payer is None:
         raise UnknownPayer("Este cliente não existe neste banco.")
@@ -76,7 +76,7 @@ def check_pin_form(pin: str) -> None:
         raise InvalidInput([fault], detail="A senha tem de 4 a 6 números.")
 
 
-def check_pin(database: Database, payer: Payer, pin: str) -> None:
+def check_pin(database: Database, payer: BankPayer, pin: str) -> None:
     """Return if the PIN is right; count it if it is wrong. Opens transactions of its own.
 
     Raises InvalidInput for what is no PIN (not counted), PinRefused and PinLocked.
@@ -87,9 +87,13 @@ def check_pin(database: Database, payer: Payer, pin: str) -> None:
     if offload(_matches, payer.pin_hash, pin):
         return
     with database.writing() as session:
-        counted = update(Payer).where(Payer.id == payer.id, Payer.failed_pins < FAILED_PINS_MAX)
-        session.execute(counted.values(failed_pins=Payer.failed_pins + 1))
-        failed = session.scalars(select(Payer.failed_pins).where(Payer.id == payer.id)).one()
+        counted = update(BankPayer).where(
+            BankPayer.id == payer.id, BankPayer.failed_pins < FAILED_PINS_MAX
+        )
+        session.execute(counted.values(failed_pins=BankPayer.failed_pins + 1))
+        failed = session.scalars(
+            select(BankPayer.failed_pins).where(BankPayer.id == payer.id)
+        ).one()
     if failed >= FAILED_PINS_MAX:
         raise _locked()
     left = FAILED_PINS_MAX - failed
@@ -97,20 +101,24 @@ def check_pin(database: Database, payer: Payer, pin: str) -> None:
     raise PinRefused(f"A senha não confere. Você ainda tem {left} {tries}.")
 
 
-def forget_failed_pins(session: Session, payer: Payer) -> None:
+def forget_failed_pins(session: Session, payer: BankPayer) -> None:
     """Start counting anew, inside the payment's transaction, unless the payer is locked by now.
 
     A right PIN among many guesses made at once must not pay after the fifth wrong one was counted.
     Raises PinLocked.
     """
-    reset = update(Payer).where(Payer.id == payer.id, Payer.failed_pins < FAILED_PINS_MAX)
+    reset = update(BankPayer).where(
+        BankPayer.id == payer.id, BankPayer.failed_pins < FAILED_PINS_MAX
+    )
     if rows_changed(session, reset.values(failed_pins=0, is_pin_proved=True)) != 1:
         raise _locked()
 
 
-def unlock(session: Session, payer: Payer) -> bool:
+def unlock(session: Session, payer: BankPayer) -> bool:
     """Let the payer's card be used again; whether it was locked. For the bank's own staff."""
-    locked = update(Payer).where(Payer.id == payer.id, Payer.failed_pins >= FAILED_PINS_MAX)
+    locked = update(BankPayer).where(
+        BankPayer.id == payer.id, BankPayer.failed_pins >= FAILED_PINS_MAX
+    )
     return rows_changed(session, locked.values(failed_pins=0)) == 1
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from bank.chaos.chaos import ChaosDesk, amount_to_pay, moment_of_payment, wait_before_telling
-from bank.chaos.scenarios import COPIES, Drawn, Scenario
+from bank.chaos.scenarios import COPIES, DrawnScenario, Scenario
 from bank.codes.charge import Charge
 from bank.codes.reader import CodeReader, Offer
 from bank.database import Database
@@ -25,11 +25,11 @@ from bank.errors import (
     UnknownTransfer,
 )
 from bank.identifiers import PAYMENT, is_identifier, new_identifier
-from bank.models import Notice, Payer, Transfer
+from bank.models import BankPayer, Notice, Transfer
 from bank.money import payers
 from bank.money.ledger import debit, open_account
 from bank.money.notices import body_of, new_message_id
-from bank.money.outbox import LEASE, Held, Outbox, held
+from bank.money.outbox import LEASE, ClaimedNotice, Outbox, held
 from bank.settings import BankSettings
 from bank.text import brl
 from core.clock import Clock
@@ -37,7 +37,7 @@ from core.errors import FieldError
 
 
 @dataclass(frozen=True)
-class Order:
+class PaymentOrder:
     """What a payer asks for.
 
     `agreed_centavos` is the amount the payer saw, if a screen showed one; without a `scenario` the
@@ -63,7 +63,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Paid:
+class PaymentResult:
     """A payment as it stands, and whether it was made by an earlier copy of the same request."""
 
     transfer: Transfer
@@ -90,7 +90,7 @@ class Teller:
         self._desk = desk
         self._clock = clock
 
-    def pay(self, order: Order, *, is_pin_checked: bool = False) -> Paid:
+    def pay(self, order: PaymentOrder, *, is_pin_checked: bool = False) -> PaymentResult:
         """Pay, tell the service at once, and return the payment as it then stands.
 
         `is_pin_checked` is for a caller that took the PIN before, once for many payments.
@@ -100,7 +100,7 @@ class Teller:
         self._desk.allow(order.scenario)
         repeated = self._repeated(order)
         if repeated is not None:
-            return Paid(repeated, is_repeated=True)
+            return PaymentResult(repeated, is_repeated=True)
         with self._database.reading() as session:
             payer = payers.payer_named(session, order.payer_handle)
         offer = self._reader.read(order.code, self._clock.now())
@@ -123,22 +123,22 @@ class Teller:
             repeated = self._repeated(order)
             if repeated is None:
                 raise
-            return Paid(repeated, is_repeated=True)
+            return PaymentResult(repeated, is_repeated=True)
         if notice is not None:
             self._outbox.send(notice)
         with self._database.reading() as session:
-            return Paid(payment_named(session, identifier), is_repeated=False)
+            return PaymentResult(payment_named(session, identifier), is_repeated=False)
 
     def _take(
         self,
-        order: Order,
-        drawn: Drawn,
-        payer: Payer,
+        order: PaymentOrder,
+        drawn: DrawnScenario,
+        payer: BankPayer,
         offer: Offer,
         charge: Charge,
         amount_centavos: int,
         payee_account: int,
-    ) -> tuple[str, Held | None]:
+    ) -> tuple[str, ClaimedNotice | None]:
         """Debit and write the notice, in one transaction; None if it must wait."""
         now = self._clock.now()
         made_at = moment_of_payment(now, charge.expires_at, drawn.scenario)
@@ -176,13 +176,13 @@ class Teller:
             session.flush()
             return transfer.identifier, None if due_at else held(notice)
 
-    def _drawn(self, order: Order) -> Drawn:
+    def _drawn(self, order: PaymentOrder) -> DrawnScenario:
         """What the order asks for, or what the mix in force gives this payment."""
         if order.scenario is None:
             return self._desk.draw()
-        return Drawn(order.scenario, order.late_seconds)
+        return DrawnScenario(order.scenario, order.late_seconds)
 
-    def _authorise(self, payer: Payer, pin: str, amount_centavos: int) -> None:
+    def _authorise(self, payer: BankPayer, pin: str, amount_centavos: int) -> None:
         """Pass the right PIN and an amount within the payer's limit."""
         payers.check_pin(self._database, payer, pin)
         if amount_centavos > payer.limit_centavos:
@@ -190,7 +190,7 @@ class Teller:
                 f"O limite por pagamento desta conta é {brl(payer.limit_centavos)}. Nada foi pago."
             )
 
-    def _pay_static(self, order: Order, payer: Payer, offer: Offer) -> Paid:
+    def _pay_static(self, order: PaymentOrder, payer: BankPayer, offer: Offer) -> PaymentResult:
         """Pay a code that no charge stands behind: within this ledger, and nobody is told."""
         amount = _static_amount(offer, order)
         self._authorise(payer, order.pin, amount)
@@ -217,11 +217,11 @@ class Teller:
             repeated = self._repeated(order)
             if repeated is None:
                 raise
-            return Paid(repeated, is_repeated=True)
+            return PaymentResult(repeated, is_repeated=True)
         with self._database.reading() as session:
-            return Paid(payment_named(session, transfer.identifier), is_repeated=False)
+            return PaymentResult(payment_named(session, transfer.identifier), is_repeated=False)
 
-    def _repeated(self, order: Order) -> Transfer | None:
+    def _repeated(self, order: PaymentOrder) -> Transfer | None:
         if order.request_key is None:
             return None
         with self._database.reading() as session:
@@ -256,7 +256,7 @@ def state_of(transfer: Transfer) -> str:
     return transfer.notice.verdict or "sent"
 
 
-def _payable_charge(offer: Offer, order: Order) -> Charge:
+def _payable_charge(offer: Offer, order: PaymentOrder) -> Charge:
     if offer.charge is None:
         raise CodeNotPayableHere("Não há cobrança neste código. Nada foi pago.")
     agreed = order.agreed_centavos
@@ -268,7 +268,7 @@ def _payable_charge(offer: Offer, order: Order) -> Charge:
     return offer.charge
 
 
-def _static_amount(offer: Offer, order: Order) -> int:
+def _static_amount(offer: Offer, order: PaymentOrder) -> int:
     """The code's amount, or the payer's own where it has none."""
     if not offer.is_payable:
         raise CodeNotPayableHere("A chave deste código não é uma chave Pix. Nada foi pago.")

@@ -20,7 +20,7 @@ from bank.errors import (
     UnknownRefund,
 )
 from bank.identifiers import RETURN, new_identifier
-from bank.models import Refund, Transfer
+from bank.models import BankRefund, Transfer
 from bank.money.ledger import debit, lock_account
 from bank.money.partners import partners_payment
 from bank.settings import BankSettings
@@ -42,7 +42,7 @@ class RefundOrder:
     amount_centavos: int
 
 
-class Refunds:
+class RefundDesk:
     """Takes refunds and settles them; safe to share between threads."""
 
     def __init__(self, settings: BankSettings, database: Database, clock: Clock) -> None:
@@ -52,7 +52,7 @@ class Refunds:
         self._database = database
         self._clock = clock
 
-    def ask(self, order: RefundOrder) -> tuple[Refund, bool]:
+    def ask(self, order: RefundOrder) -> tuple[BankRefund, bool]:
         """The refund as it stands, and whether it was asked for before by the same id.
 
         Raises UnknownTransfer, RefundTooLarge, RefundTooLate, RefundNotPossible, RefundKeyReused.
@@ -73,11 +73,13 @@ class Refunds:
         """Settle refunds whose time has come, a bounded batch at once; how many this call ended."""
         now = self._clock.now()
         with self._database.reading() as session:
-            due = select(Refund.id).where(Refund.status == "processing", Refund.due_at <= now)
-            ids = session.scalars(due.order_by(Refund.due_at).limit(_BATCH)).all()
+            due = select(BankRefund.id).where(
+                BankRefund.status == "processing", BankRefund.due_at <= now
+            )
+            ids = session.scalars(due.order_by(BankRefund.due_at).limit(_BATCH)).all()
         return sum(self._settle_one(refund) for refund in ids)
 
-    def _known(self, order: RefundOrder) -> Refund | None:
+    def _known(self, order: RefundOrder) -> BankRefund | None:
         with self._database.reading() as session:
             try:
                 known = refund_named(session, order.refund_id)
@@ -88,7 +90,7 @@ class Refunds:
             raise RefundKeyReused("Use outro refund_id para outra devolução.")
         return known
 
-    def _take(self, order: RefundOrder) -> Refund:
+    def _take(self, order: RefundOrder) -> BankRefund:
         now = self._clock.now()
         with self._database.writing() as session:
             payment = partners_payment(session, order.end_to_end_id)
@@ -100,7 +102,7 @@ class Refunds:
             left = payment.amount_centavos - refunded_centavos(session, payment)
             if order.amount_centavos > left:
                 raise RefundTooLarge(f"Deste pagamento só restam {brl(left)}.")
-            refund = Refund(
+            refund = BankRefund(
                 refund_id=order.refund_id,
                 return_id=new_identifier(RETURN, self._ispb, now),
                 payment_id=payment.id,
@@ -118,14 +120,16 @@ class Refunds:
 
     def _settle_one(self, refund_row: int) -> int:
         with self._database.writing() as session:
-            held = select(Refund).where(Refund.id == refund_row, Refund.status == "processing")
-            refund = session.scalars(held.with_for_update(of=Refund)).first()
+            held = select(BankRefund).where(
+                BankRefund.id == refund_row, BankRefund.status == "processing"
+            )
+            refund = session.scalars(held.with_for_update(of=BankRefund)).first()
             if refund is None:
                 return 0
             self._move(session, refund)
             return 1
 
-    def _move(self, session: Session, refund: Refund) -> None:
+    def _move(self, session: Session, refund: BankRefund) -> None:
         """Move the money, in the caller's transaction; a payee that lacks it fails the refund."""
         now = self._clock.now()
         payment = refund.payment
@@ -150,23 +154,23 @@ class Refunds:
         refund.status, refund.settled_at, refund.transfer_id = "done", now, transfer.id
 
 
-def refund_named(session: Session, refund_id: str) -> Refund:
+def refund_named(session: Session, refund_id: str) -> BankRefund:
     """The refund of this id. Raises UnknownRefund."""
-    found = session.scalars(select(Refund).where(Refund.refund_id == refund_id)).first()
+    found = session.scalars(select(BankRefund).where(BankRefund.refund_id == refund_id)).first()
     if found is None:
         raise UnknownRefund("Nenhuma devolução tem este refund_id.")
     return found
 
 
-def refunds_of(session: Session, payment: Transfer) -> Sequence[Refund]:
+def refunds_of(session: Session, payment: Transfer) -> Sequence[BankRefund]:
     """A payment's refunds, oldest first."""
-    of_it = select(Refund).where(Refund.payment_id == payment.id)
-    return session.scalars(of_it.order_by(Refund.id)).all()
+    of_it = select(BankRefund).where(BankRefund.payment_id == payment.id)
+    return session.scalars(of_it.order_by(BankRefund.id)).all()
 
 
 def refunded_centavos(session: Session, payment: Transfer) -> int:
     """What was given back of a payment, or is about to be."""
-    total = select(func.coalesce(func.sum(Refund.amount_centavos), 0)).where(
-        Refund.payment_id == payment.id, Refund.status != "failed"
+    total = select(func.coalesce(func.sum(BankRefund.amount_centavos), 0)).where(
+        BankRefund.payment_id == payment.id, BankRefund.status != "failed"
     )
     return int(session.scalar(total) or 0)

@@ -20,11 +20,11 @@ from sqlalchemy.orm import Session
 from bank.database import Database
 from bank.errors import CardRefused, ChaosIsOff, WalletExists, WalletNotFound
 from bank.identifiers import OPENING, new_identifier
-from bank.models import Notice, Payer, Transfer
+from bank.models import BankPayer, Notice, Transfer
 from bank.money import payers
 from bank.money.demo import OPENING_ACCOUNT
 from bank.money.ledger import balance_centavos, open_account
-from bank.money.paying import Order, Paid, Teller
+from bank.money.paying import PaymentOrder, PaymentResult, Teller
 from bank.settings import BankSettings
 from bank.text import clean
 from bank.updates import rows_changed
@@ -57,17 +57,17 @@ class WalletOrder:
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedWallet:
     """A wallet just opened; `pin` is told where the bank made it, here and never again."""
 
-    payer: Payer
+    payer: BankPayer
     balance_centavos: int
     pin: str | None
     is_new: bool
 
 
 @dataclass(frozen=True)
-class WalletPayment:
+class WalletPaymentOrder:
     """What a holder wants paid: a code, for an amount seen on a screen, by card and PIN."""
 
     holder: str
@@ -90,7 +90,7 @@ class Wallets:
         self._teller = teller
         self._clock = clock
 
-    def open(self, asked: WalletOrder) -> Opened:
+    def open(self, asked: WalletOrder) -> OpenedWallet:
         """A wallet with money to try things with, and its card.
 
         As long as its PIN was never right it is issued anew: the first answer may have been lost
@@ -116,10 +116,10 @@ class Wallets:
                 payer = self._insert(asked, pin_hash, attempt)
             except IntegrityError:
                 continue  # the holder, the handle or the card was taken meanwhile
-            return Opened(payer, OPENING_CENTAVOS, made, is_new=True)
+            return OpenedWallet(payer, OPENING_CENTAVOS, made, is_new=True)
         raise WalletExists("A conta não pôde ser aberta agora. Tente de novo.")
 
-    def named(self, holder: str) -> tuple[Payer, int]:
+    def named(self, holder: str) -> tuple[BankPayer, int]:
         """The holder's wallet and its balance in centavos. Raises WalletNotFound."""
         payer = self._find(holder)
         if payer is None:
@@ -127,7 +127,7 @@ class Wallets:
         with self._database.reading() as session:
             return payer, balance_centavos(session, payer.account_id)
 
-    def pay(self, asked: WalletPayment) -> tuple[Paid, int]:
+    def pay(self, asked: WalletPaymentOrder) -> tuple[PaymentResult, int]:
         """Pay from the holder's wallet; gives the payment and the balance then.
 
         The same charge is paid once by the same wallet and PIN, however often it is asked, unless
@@ -137,7 +137,7 @@ class Wallets:
         payer, _ = self.named(asked.holder)
         if asked.card is not None and payers.card_digits(asked.card) != payer.card_number:
             raise CardRefused("Este cartão não é o da sua conta. Nada foi pago.")
-        order = Order(
+        order = PaymentOrder(
             code=asked.code,
             pin=asked.pin,
             payer_handle=payer.handle,
@@ -148,7 +148,7 @@ class Wallets:
         with self._database.reading() as session:
             return paid, balance_centavos(session, payer.account_id)
 
-    def _key(self, payer: Payer, asked: WalletPayment) -> str:
+    def _key(self, payer: BankPayer, asked: WalletPaymentOrder) -> str:
         """One key for each charge and round: the PIN is in it, so a wrong one repeats nothing."""
         with self._database.reading() as session:
             returned = (
@@ -164,23 +164,25 @@ class Wallets:
         parts = json.dumps(["wallet", asked.holder, asked.pin, asked.txid, rounds])
         return hmac.digest(self._settings.secret_key.encode(), parts.encode(), "sha256").hex()
 
-    def _find(self, holder: str) -> Payer | None:
+    def _find(self, holder: str) -> BankPayer | None:
         with self._database.reading() as session:
             return _held_by(session, holder)
 
-    def _issue_anew(self, payer: Payer, pin_hash: str, made: str | None) -> Opened:
-        unproved = update(Payer).where(Payer.id == payer.id, Payer.is_pin_proved.is_(False))
+    def _issue_anew(self, payer: BankPayer, pin_hash: str, made: str | None) -> OpenedWallet:
+        unproved = update(BankPayer).where(
+            BankPayer.id == payer.id, BankPayer.is_pin_proved.is_(False)
+        )
         with self._database.writing() as session:
             fresh = unproved.values(pin_hash=pin_hash, failed_pins=0)
             if rows_changed(session, fresh) != 1:
                 raise WalletExists("Esta conta já existe, e a senha dela já foi usada.")
             balance = balance_centavos(session, payer.account_id)
-        return Opened(payer, balance, made, is_new=False)
+        return OpenedWallet(payer, balance, made, is_new=False)
 
-    def _linked(self, holder: str, handle: str) -> Opened | None:
+    def _linked(self, holder: str, handle: str) -> OpenedWallet | None:
         """The demo client, made this holder's unless it is another's; its PIN stays as it is."""
         if self._find(holder) is None:
-            free = update(Payer).where(Payer.handle == handle, Payer.holder.is_(None))
+            free = update(BankPayer).where(BankPayer.handle == handle, BankPayer.holder.is_(None))
             try:
                 with self._database.writing() as session:
                     session.execute(free.values(holder=holder))
@@ -190,14 +192,16 @@ class Wallets:
         if payer is None or payer.handle != handle:
             return None
         with self._database.reading() as session:
-            return Opened(payer, balance_centavos(session, payer.account_id), None, is_new=False)
+            return OpenedWallet(
+                payer, balance_centavos(session, payer.account_id), None, is_new=False
+            )
 
-    def _insert(self, asked: WalletOrder, pin_hash: str, attempt: int) -> Payer:
+    def _insert(self, asked: WalletOrder, pin_hash: str, attempt: int) -> BankPayer:
         now = self._clock.now()
         source = open_account(self._database, OPENING_ACCOUNT, "opening", now)
         handle = _handle(asked.login, is_taken=attempt > 0)
         account = open_account(self._database, f"wallet:{asked.holder}", "payer", now)
-        payer = Payer(
+        payer = BankPayer(
             handle=handle,
             name=clean(asked.name, 100) or handle,
             document=_new_cpf(),
@@ -219,8 +223,8 @@ def masked_card(number: str) -> str:
     return f"•••• {number[-4:]}"
 
 
-def _held_by(session: Session, holder: str) -> Payer | None:
-    return session.scalars(select(Payer).where(Payer.holder == holder)).first()
+def _held_by(session: Session, holder: str) -> BankPayer | None:
+    return session.scalars(select(BankPayer).where(BankPayer.holder == holder)).first()
 
 
 def _opening(source: int, account: int, ispb: str, now: datetime) -> Transfer:

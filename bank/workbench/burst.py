@@ -17,8 +17,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from bank.chaos.scenarios import AT_THE_DEADLINE, ENDINGS, NEVER_TOLD, Mix, Scenario, chance, draw
-from bank.workbench.burst_http import OutOfTime, PatientHttp
-from bank.workbench.burst_report import Report, Sent, compare
+from bank.workbench.burst_http import BurstTimeout, RetryingHttpClient
+from bank.workbench.burst_report import BurstReport, SentPayment, compare
 from core.money import plain
 
 AMOUNT_CENTAVOS_MIN, AMOUNT_CENTAVOS_MAX = 100, 50_000
@@ -36,7 +36,7 @@ class BurstFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Plan:
+class BurstPlan:
     """What to send where; `rate` is payments a second, URLs have no final slash."""
 
     payments: int
@@ -51,7 +51,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedPayment:
     """One payment before it is made."""
 
     number: int
@@ -60,7 +60,7 @@ class Planned:
     amount_centavos: int
 
 
-def planned(plan: Plan) -> list[Planned]:
+def planned(plan: BurstPlan) -> list[PlannedPayment]:
     """Every payment of the plan, numbered from 1."""
     found = []
     for number in range(1, plan.payments + 1):
@@ -68,25 +68,25 @@ def planned(plan: Plan) -> list[Planned]:
         amount = chance(plan.seed, _AMOUNTS - number).randint(
             AMOUNT_CENTAVOS_MIN, AMOUNT_CENTAVOS_MAX
         )
-        found.append(Planned(number, drawn.scenario, drawn.late_seconds, amount))
+        found.append(PlannedPayment(number, drawn.scenario, drawn.late_seconds, amount))
     return found
 
 
 class Burst:
     """One run; `on_progress` is told, in the calling thread, how many payments were sent, ended."""
 
-    def __init__(self, plan: Plan, on_progress: Callable[[int, int], None]) -> None:
+    def __init__(self, plan: BurstPlan, on_progress: Callable[[int, int], None]) -> None:
         """Nothing is sent before `run`."""
         self._plan = plan
         self._on_progress = on_progress
-        self._http = PatientHttp(plan.timeout_seconds)
+        self._http = RetryingHttpClient(plan.timeout_seconds)
         self._run_id = secrets.token_hex(8)
         self._merchant = {"Authorization": f"Bearer {plan.api_key}"} if plan.api_key else {}
-        self._sent: list[Sent] = []
+        self._sent: list[SentPayment] = []
         self._lock = threading.Lock()
         self._asked_at: dict[str, float] = {}
 
-    def run(self) -> Report:
+    def run(self) -> BurstReport:
         """Send, wait until each payment has its end, compare. Raises BurstFailed."""
         began = time.monotonic()
         try:
@@ -95,7 +95,7 @@ class Burst:
             ledger = self._await_endings()
             payments = self._service_list("", {})
             receipts = self._service_list("/receipts", {})
-        except OutOfTime as error:
+        except BurstTimeout as error:
             raise BurstFailed(
                 f"Depois de {self._plan.timeout_seconds:.0f} s ainda não há resposta: {error}"
             ) from None
@@ -126,7 +126,7 @@ class Burst:
             for future in futures:
                 future.result()
 
-    def _send(self, one: Planned, began: float) -> None:
+    def _send(self, one: PlannedPayment, began: float) -> None:
         wait = began + (one.number - 1) / self._plan.rate - time.monotonic()
         if wait > 0:
             time.sleep(wait)
@@ -143,9 +143,11 @@ class Burst:
         )
         refused = None if reply.status == 200 else reply.code
         with self._lock:
-            self._sent.append(Sent(payment["id"], one.scenario, one.amount_centavos, refused))
+            self._sent.append(
+                SentPayment(payment["id"], one.scenario, one.amount_centavos, refused)
+            )
 
-    def _create(self, one: Planned) -> dict[str, Any]:
+    def _create(self, one: PlannedPayment) -> dict[str, Any]:
         asked: dict[str, Any] = {
             "value": plain(one.amount_centavos),
             "metadata": {"burst": self._run_id},
@@ -177,7 +179,7 @@ class Burst:
                 return rows
             time.sleep(_LOOK_AGAIN_SECONDS)
 
-    def _ask_for(self, lost: Iterable[Sent]) -> set[str]:
+    def _ask_for(self, lost: Iterable[SentPayment]) -> set[str]:
         """Have the service ask the bank, as *Já paguei* does; the payments it found."""
         now = time.monotonic()
         due = [one for one in lost if now >= self._asked_at.get(one.txid, 0)]
@@ -188,7 +190,7 @@ class Burst:
         with ThreadPoolExecutor(min(8, len(due))) as workers:
             return {txid for txid, found in workers.map(self._check, due) if found}
 
-    def _check(self, one: Sent) -> tuple[str, bool]:
+    def _check(self, one: SentPayment) -> tuple[str, bool]:
         url = f"{self._plan.service_url}/payments/pix/{one.txid}/check"
         reply = self._http.post(url, {}, {})
         return one.txid, reply.members.get("status") == "confirmed"
@@ -216,11 +218,11 @@ class Burst:
         return rows
 
 
-def _is_to_be_found(one: Sent, found: set[str]) -> bool:
+def _is_to_be_found(one: SentPayment, found: set[str]) -> bool:
     return one.scenario in NEVER_TOLD and one.txid not in found
 
 
-def _has_ended(one: Sent, states: dict[str, str], found: set[str]) -> bool:
+def _has_ended(one: SentPayment, states: dict[str, str], found: set[str]) -> bool:
     if one.scenario in NEVER_TOLD:
         return one.txid in found
     return states.get(one.txid) == ENDINGS[one.scenario].bank_state or states.get(one.txid) in (

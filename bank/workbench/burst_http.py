@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bank.codes.http import Answer, AnswerTooLarge, NoAnswer, Partner
+from bank.codes.http import AnswerTooLarge, HttpAnswer, HttpClient, NoAnswer
 
 _PASSING_STATUSES = (408, 425, 429)
 _PASSING_CODES = ("location-refused", "location-unreachable", "payload-type-wrong",
@@ -17,12 +17,12 @@ _PASSING_CODES = ("location-refused", "location-unreachable", "payload-type-wron
 _WAIT_FIRST_SECONDS, _WAIT_MAX_SECONDS = 0.1, 2.0
 
 
-class OutOfTime(Exception):
+class BurstTimeout(Exception):
     """Nobody gave a lasting answer before the burst's time was over."""
 
 
 @dataclass(frozen=True)
-class Reply:
+class JsonAnswer:
     """A status and the JSON object that came with it."""
 
     status: int
@@ -34,55 +34,55 @@ class Reply:
         return str(self.members.get("code") or self.status)
 
 
-class PatientHttp:
+class RetryingHttpClient:
     """Asks until a lasting answer comes or the time is over; safe to share between threads."""
 
     def __init__(self, seconds: float) -> None:
         """`seconds` from now all patience ends."""
         self._until = time.monotonic() + seconds
-        self._partner = Partner()
+        self._http_client = HttpClient()
 
     @property
     def is_over(self) -> bool:
         """Whether the time is over."""
         return time.monotonic() > self._until
 
-    def get(self, url: str, headers: Mapping[str, str]) -> Reply:
-        """GET. Raises OutOfTime."""
+    def get(self, url: str, headers: Mapping[str, str]) -> JsonAnswer:
+        """GET. Raises BurstTimeout."""
         return self._ask("GET", url, b"", headers)
 
-    def post(self, url: str, members: Mapping[str, Any], headers: Mapping[str, str]) -> Reply:
-        """POST JSON; the headers hold the key that makes a repeated request one. OutOfTime."""
+    def post(self, url: str, members: Mapping[str, Any], headers: Mapping[str, str]) -> JsonAnswer:
+        """POST JSON; the headers hold the key that makes a repeated request one. BurstTimeout."""
         return self._ask("POST", url, json.dumps(members).encode(), headers)
 
     def close(self) -> None:
         """Close idle connections."""
-        self._partner.close()
+        self._http_client.close()
 
-    def _ask(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+    def _ask(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> JsonAnswer:
         wait = _WAIT_FIRST_SECONDS
         while True:
             try:
-                reply = _reply(self._partner.send(method, url, body, headers))
+                reply = _reply(self._http_client.send(method, url, body, headers))
             except (NoAnswer, AnswerTooLarge):
                 reply = None
             if reply is not None and not _is_passing(reply):
                 return reply
             if self.is_over:
-                raise OutOfTime(f"{method} {url}")
+                raise BurstTimeout(f"{method} {url}")
             time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
             wait = min(wait * 2, _WAIT_MAX_SECONDS)
 
 
-def _reply(answer: Answer) -> Reply:
+def _reply(answer: HttpAnswer) -> JsonAnswer:
     try:
         members = json.loads(answer.body)
     except (ValueError, RecursionError):
         members = {}
-    return Reply(answer.status, members if isinstance(members, dict) else {})
+    return JsonAnswer(answer.status, members if isinstance(members, dict) else {})
 
 
-def _is_passing(reply: Reply) -> bool:
+def _is_passing(reply: JsonAnswer) -> bool:
     if reply.status >= 500 or reply.status in _PASSING_STATUSES:
         return True
     return reply.status >= 400 and reply.code in _PASSING_CODES

@@ -12,7 +12,7 @@ from bank.chaos.scenarios import ENDINGS, Scenario
 
 
 @dataclass(frozen=True)
-class Sent:
+class SentPayment:
     """One payment of a burst as its sender knows it; `refused_by_bank` if it never was paid."""
 
     txid: str
@@ -22,7 +22,7 @@ class Sent:
 
 
 @dataclass(frozen=True)
-class Report:
+class BurstReport:
     """The closing report. Sums are centavos, latencies milliseconds from debit to answer.
 
     `lost`: the bank keeps the money and the payment is not confirmed, or it is confirmed and the
@@ -66,11 +66,11 @@ class Report:
 
 
 def compare(
-    sent: Sequence[Sent],
+    sent: Sequence[SentPayment],
     ledger: Iterable[Mapping[str, Any]],
     payments: Iterable[Mapping[str, Any]],
     receipts: Iterable[Mapping[str, Any]],
-) -> Report:
+) -> BurstReport:
     """Judge each payment by all three books, rows as the two sides' lists give them."""
     books = _Books(sent, ledger, payments, receipts)
     lost: list[str] = []
@@ -92,7 +92,7 @@ def compare(
         for row in rows
         if row["answered_after_ms"] is not None and row["answered_after_ms"] >= 0
     )
-    return Report(
+    return BurstReport(
         sent=len(sent),
         confirmed=len(confirmed),
         refused=dict(books.refusals()),
@@ -119,7 +119,7 @@ class _Books:
 
     def __init__(
         self,
-        sent: Sequence[Sent],
+        sent: Sequence[SentPayment],
         ledger: Iterable[Mapping[str, Any]],
         payments: Iterable[Mapping[str, Any]],
         receipts: Iterable[Mapping[str, Any]],
@@ -156,7 +156,7 @@ class _Books:
             if row["status"] == "returned"
         )
 
-    def problem_of(self, one: Sent) -> str | None:
+    def problem_of(self, one: SentPayment) -> str | None:
         """How a payment that is neither lost nor doubled differs from its scenario's ending."""
         rows, status = self.paid[one.txid], self.standing.get(one.txid)
         if one.refused_by_bank:

@@ -11,12 +11,12 @@ import click
 from click import ClickException, echo
 
 from bank.chaos.scenarios import SEED_MAX, Mix, MixError, mix_from
-from bank.codes.http import AnswerTooLarge, NoAnswer, Partner
+from bank.codes.http import AnswerTooLarge, HttpClient, NoAnswer
 from bank.money.demo import DEMO_PIN
 from bank.text import brl, clean
 from bank.workbench import doctor
-from bank.workbench.burst import Burst, BurstFailed, Plan
-from bank.workbench.burst_report import Report
+from bank.workbench.burst import Burst, BurstFailed, BurstPlan
+from bank.workbench.burst_report import BurstReport
 from core.clock import SystemClock
 
 SERVICE_URL = "http://127.0.0.1:5000"
@@ -82,7 +82,7 @@ def burst_command(as_json: bool, timeout: float, **options: Any) -> None:
 
     The exit status is 1 if anything was lost, doubled, or ended where it must not.
     """
-    plan = Plan(
+    plan = BurstPlan(
         payments=options["payments"],
         rate=options["rate"],
         mix=options["mix"],
@@ -131,7 +131,7 @@ def verify_command(secret: str | None, headers: Any, body: Path | None, bank: st
         findings = doctor.diagnose(
             doctor.headers_in(told),
             content,
-            [doctor.Candidate("given", secret)],
+            [doctor.NamedSecret("given", secret)],
             SystemClock().now(),
         )
     else:
@@ -148,7 +148,7 @@ COMMANDS = (chaos_command, burst_command, verify_command)
 """What `flask bank` gets from here."""
 
 
-def _tell(report: Report) -> None:
+def _tell(report: BurstReport) -> None:
     echo(f"Enviados:     {report.sent} em {report.seconds:.1f} s")
     echo(f"Confirmados:  {report.confirmed}")
     for reason, count in sorted(report.refused.items()):
@@ -172,17 +172,17 @@ def _tell(report: Report) -> None:
 
 
 def _asked(method: str, url: str, **members: Any) -> dict[str, Any]:
-    partner = Partner()
+    http_client = HttpClient()
     try:
         body = json.dumps(members).encode() if members else b""
-        answer = partner.send(method, url, body, {})
+        answer = http_client.send(method, url, body, {})
         told = json.loads(answer.body)
     except NoAnswer as failure:
         _fail(f"O banco não respondeu em {url} ({failure}). Ele está no ar?")
     except (AnswerTooLarge, ValueError, RecursionError):
         _fail(f"O que responde em {url} não é o banco.")
     finally:
-        partner.close()
+        http_client.close()
     if not isinstance(told, dict):
         _fail(f"O que responde em {url} não é o banco.")
     if answer.status != 200:

@@ -10,13 +10,13 @@ from flask.typing import ResponseReturnValue
 
 from bank.blueprints import forms
 from bank.branch import here
-from bank.chaos.chaos import Chaos
+from bank.chaos.chaos import ChaosRun
 from bank.chaos.chaos_words import DEEDS
 from bank.chaos.scenarios import PRESETS, SEED_MAX, Mix, MixError, mix_from
 from bank.errors import BankError, BurstRefused, InvalidInput
 from bank.models import Transfer
 from bank.money.burst_desk import FUNDS_CENTAVOS_MAX, PAGE_MAX, BurstSession
-from bank.money.paying import Order, state_of
+from bank.money.paying import PaymentOrder, state_of
 from bank.workbench import doctor
 from core.clock import rfc3339
 from core.errors import FieldError
@@ -78,7 +78,7 @@ def pay_in_burst() -> ResponseReturnValue:
     if not isinstance(code, str):
         raise InvalidInput([FieldError("code", "must be a string")])
     key = request.headers.get("Idempotency-Key", "")
-    order = Order(
+    order = PaymentOrder(
         code=code,
         pin="",
         payer_handle=session.payer,
@@ -132,11 +132,11 @@ def _examined(headers: str, body: str, secret: str) -> list[doctor.Finding]:
         raise InvalidInput(detail="Isto é grande demais para ser um aviso.")
     branch = here()
     settings = branch.settings
-    known = [doctor.Candidate("current", settings.webhook_secret)]
+    known = [doctor.NamedSecret("current", settings.webhook_secret)]
     if settings.webhook_secret_previous:
-        known.append(doctor.Candidate("previous", settings.webhook_secret_previous))
+        known.append(doctor.NamedSecret("previous", settings.webhook_secret_previous))
     if secret.strip():
-        known.insert(0, doctor.Candidate("given", secret))
+        known.insert(0, doctor.NamedSecret("given", secret))
     return doctor.diagnose(
         doctor.headers_in(headers), body.encode("utf-8", "replace"), known, branch.clock.now()
     )
@@ -152,7 +152,7 @@ def _mix_page(refusal: BankError | None) -> str:
     )
 
 
-def _told(chaos: Chaos) -> dict[str, Any]:
+def _told(chaos: ChaosRun) -> dict[str, Any]:
     return {
         "mix": str(chaos.mix),
         "weights": {scenario.value: weight for scenario, weight in chaos.mix.weights},

@@ -31,7 +31,7 @@ _ENTRIES_MAX = 10
 
 
 @dataclass(frozen=True)
-class Candidate:
+class NamedSecret:
     """A secret and what it is called: `current`, `previous` or `given`."""
 
     name: str
@@ -48,7 +48,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class _Key:
+class _NamedKey:
     name: str
     raw: bytes
 
@@ -73,7 +73,7 @@ def headers_in(text: str) -> dict[str, str]:
 
 
 def diagnose(
-    headers: Mapping[str, str], body: bytes, secrets: Sequence[Candidate], now: datetime
+    headers: Mapping[str, str], body: bytes, secrets: Sequence[NamedSecret], now: datetime
 ) -> list[Finding]:
     """Everything that speaks for or against the signature, the decisive finding first.
 
@@ -101,9 +101,9 @@ def _fault(code: str, text: str) -> Finding:
     return Finding(code, True, text)
 
 
-def _keys(candidates: Sequence[Candidate]) -> tuple[list[_Key], list[Finding]]:
+def _keys(candidates: Sequence[NamedSecret]) -> tuple[list[_NamedKey], list[Finding]]:
     """The keys to try, and what is wrong with how a secret was written."""
-    keys: list[_Key] = []
+    keys: list[_NamedKey] = []
     findings: list[Finding] = []
     for candidate in candidates:
         text = candidate.secret.strip()
@@ -125,7 +125,7 @@ def _keys(candidates: Sequence[Candidate]) -> tuple[list[_Key], list[Finding]]:
             findings.append(
                 _fault("secret-too-short", f"O segredo tem {len(raw)} bytes; o mínimo é 24.")
             )
-        keys.append(_Key(candidate.name, raw))
+        keys.append(_NamedKey(candidate.name, raw))
     if not keys:
         findings.append(_fault("secret-missing", "Não há segredo para conferir a assinatura."))
     return keys, findings
@@ -205,7 +205,7 @@ def _decoded(encoded: str) -> tuple[bytes | None, Finding | None]:
 
 def _of_match(
     digests: Sequence[bytes],
-    keys: Sequence[_Key],
+    keys: Sequence[_NamedKey],
     message_id: str,
     timestamp: str,
     body: bytes,
@@ -226,7 +226,7 @@ def _of_match(
     for key in keys:
         # The most usual mistake in other languages: the text of the secret as the key.
         for raw in (base64.b64encode(key.raw), b"whsec_" + base64.b64encode(key.raw)):
-            if _fitting(digests, [_Key(key.name, raw)], _content(message_id, timestamp, body)):
+            if _fitting(digests, [_NamedKey(key.name, raw)], _content(message_id, timestamp, body)):
                 return [
                     _fault(
                         "secret-not-decoded",
@@ -307,7 +307,7 @@ def _content(message_id: str, timestamp: str, body: bytes) -> bytes:
     return f"{message_id}.{timestamp}.".encode("utf-8", "replace") + body
 
 
-def _fitting(digests: Sequence[bytes], keys: Sequence[_Key], content: bytes) -> str | None:
+def _fitting(digests: Sequence[bytes], keys: Sequence[_NamedKey], content: bytes) -> str | None:
     for key in keys:
         expected = hmac.digest(key.raw, content, hashlib.sha256)
         if any(hmac.compare_digest(expected, digest) for digest in digests):

@@ -15,13 +15,13 @@ from click.testing import CliRunner
 
 from bank.chaos.scenarios import Scenario, mix_from
 from bank.cli import bank_cli
-from bank.workbench.burst import Plan, planned
-from bank.workbench.burst_http import OutOfTime, PatientHttp
-from bank.workbench.burst_report import Sent, compare
+from bank.workbench.burst import BurstPlan, planned
+from bank.workbench.burst_http import BurstTimeout, RetryingHttpClient
+from bank.workbench.burst_report import SentPayment, compare
 from tests.support.service import ROOT, ServiceProcess
 
 BURST_SECONDS = 100
-PLAN = Plan(
+PLAN = BurstPlan(
     payments=200,
     rate=1000,
     mix=mix_from("hostile"),
@@ -39,7 +39,7 @@ class Books:
     """Books of a burst that went well, to be spoilt."""
 
     def __init__(self) -> None:
-        self.sent: list[Sent] = []
+        self.sent: list[SentPayment] = []
         self.ledger: list[dict] = []
         self.payments: list[dict] = []
         self.receipts: list[dict] = []
@@ -49,7 +49,7 @@ class Books:
         """One payment of 10.00 with its rows in all three books."""
         number = next(self._numbers)
         txid = f"tx{number}"
-        self.sent.append(Sent(txid, scenario, 1000))
+        self.sent.append(SentPayment(txid, scenario, 1000))
         self.ledger.append(
             {
                 "txid": txid,
@@ -170,9 +170,9 @@ def test_the_same_seed_plans_the_same_burst():
 
 def test_patience_ends():
     """A side that never comes back must not hold the command for ever."""
-    http = PatientHttp(0.2)
+    http = RetryingHttpClient(0.2)
 
-    with pytest.raises(OutOfTime):
+    with pytest.raises(BurstTimeout):
         http.get("http://127.0.0.1:9/", {})
 
 

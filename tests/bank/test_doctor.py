@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from bank.cli import bank_cli
 from bank.workbench import doctor
-from bank.workbench.doctor import Candidate, diagnose, headers_in
+from bank.workbench.doctor import NamedSecret, diagnose, headers_in
 from core.signing.signatures import new_secret, sign, signed_headers
 from tests.bank.conftest import hidden_fields
 
@@ -36,7 +36,7 @@ def headers(body: bytes = BODY, secret: str = SECRET, **changes: str) -> dict[st
 
 def codes(given: dict[str, str], body: bytes = BODY, secret: str = SECRET, now=NOW) -> set[str]:
     """The codes of what is at fault."""
-    found = diagnose(given, body, [Candidate("current", secret)], now)
+    found = diagnose(given, body, [NamedSecret("current", secret)], now)
     return {finding.code for finding in found if finding.is_fault}
 
 
@@ -52,7 +52,7 @@ def signature() -> str:
 
 def test_a_good_notification_has_no_fault_and_names_the_secret():
     """Whoever is told of faults that are none stops believing."""
-    found = diagnose(headers(), BODY, [Candidate("current", SECRET)], NOW)
+    found = diagnose(headers(), BODY, [NamedSecret("current", SECRET)], NOW)
 
     assert [finding.code for finding in found] == ["signature-fits", "clock-ok"]
     assert "current" in found[0].text
@@ -60,7 +60,7 @@ def test_a_good_notification_has_no_fault_and_names_the_secret():
 
 def test_the_previous_secret_is_recognised():
     """In a rotation somebody is always behind."""
-    secrets = [Candidate("current", new_secret()), Candidate("previous", SECRET)]
+    secrets = [NamedSecret("current", new_secret()), NamedSecret("previous", SECRET)]
 
     found = diagnose(headers(), BODY, secrets, NOW)
 
@@ -72,7 +72,7 @@ def test_no_finding_ever_shows_a_secret():
     broken = [headers(), headers(secret=new_secret()), headers(signature="v1,AAAA")]
 
     texts = [
-        f.text for given in broken for f in diagnose(given, BODY, [Candidate("x", SECRET)], NOW)
+        f.text for given in broken for f in diagnose(given, BODY, [NamedSecret("x", SECRET)], NOW)
     ]
 
     assert not any(SECRET[6:20] in text for text in texts)
@@ -126,7 +126,7 @@ def test_clock_skew_is_told_in_seconds(seconds, where):
     """The signature fits, and the clock of one of the two is wrong."""
     now = NOW + timedelta(seconds=seconds)
 
-    found = diagnose(headers(), BODY, [Candidate("current", SECRET)], now)
+    found = diagnose(headers(), BODY, [NamedSecret("current", SECRET)], now)
 
     (fault,) = [finding for finding in found if finding.is_fault]
     assert fault.code == "clock-skew"
@@ -155,7 +155,7 @@ def test_clock_skew_is_told_in_seconds(seconds, where):
 )
 def test_a_body_that_was_written_anew_is_recognised(signed, words):
     """A proxy or a framework parsed the JSON and wrote it again: the commonest mistake of all."""
-    found = diagnose(headers(signed), BODY, [Candidate("current", SECRET)], NOW)
+    found = diagnose(headers(signed), BODY, [NamedSecret("current", SECRET)], NOW)
 
     assert found[0].code == "body-changed"
     assert words in found[0].text
@@ -249,7 +249,7 @@ def test_noise_is_examined_without_an_error(noise):
     """People paste anything."""
     given = headers_in(noise) | {"webhook-signature": noise, "webhook-id": noise}
 
-    assert diagnose(given, noise.encode("utf-8", "replace"), [Candidate("x", noise)], NOW)
+    assert diagnose(given, noise.encode("utf-8", "replace"), [NamedSecret("x", noise)], NOW)
 
 
 def test_every_finding_is_in_the_document():

@@ -10,7 +10,7 @@ from sqlalchemy import func, inspect, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from bank.database import Database, alembic_config
-from bank.models import Account, Base, Payer, Transfer
+from bank.models import BankAccount, BankBase, BankPayer, Transfer
 from bank.money.demo import migrate
 from core.clock import SystemClock
 
@@ -34,9 +34,9 @@ def test_migrations_make_just_the_tables_of_the_models(database):
     }
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts=options)
-        assert compare_metadata(context, Base.metadata) == []
+        assert compare_metadata(context, BankBase.metadata) == []
         tables = set(inspect(connection).get_table_names())
-    assert tables == {*Base.metadata.tables, "bank_alembic_version", "payments"}
+    assert tables == {*BankBase.metadata.tables, "bank_alembic_version", "payments"}
 
 
 def test_migrations_go_down_and_up_again(database, any_empty_database_url):
@@ -49,7 +49,7 @@ def test_migrations_go_down_and_up_again(database, any_empty_database_url):
     migrate(any_empty_database_url)
 
     with database.reading() as session:
-        assert session.scalar(select(func.count(Payer.id))) == 3
+        assert session.scalar(select(func.count(BankPayer.id))) == 3
 
 
 def test_a_database_of_newer_code_is_refused_in_one_sentence(database, any_empty_database_url):
@@ -65,11 +65,11 @@ def test_identifiers_differ_by_case_and_instants_keep_microseconds(database):
     """MariaDB would take abc for ABC and drop fractions of a second unless told otherwise."""
     now = SystemClock().now().replace(microsecond=123_456)
     with database.writing() as session:
-        session.add(Account(name="payee:abc", kind="payee", opened_at=now))
-        session.add(Account(name="payee:ABC", kind="payee", opened_at=now))
+        session.add(BankAccount(name="payee:abc", kind="payee", opened_at=now))
+        session.add(BankAccount(name="payee:ABC", kind="payee", opened_at=now))
 
     with database.reading() as session:
-        found = session.scalars(select(Account).where(Account.name == "payee:abc")).one()
+        found = session.scalars(select(BankAccount).where(BankAccount.name == "payee:abc")).one()
     assert found.opened_at == now
 
 

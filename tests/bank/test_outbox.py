@@ -16,9 +16,9 @@ from sqlalchemy import select
 
 from bank.app import close_bank_app, create_bank_app, start_jobs, stop_jobs
 from bank.branch import EXTENSION
-from bank.codes.http import ANSWER_TIMEOUT_SECONDS, Answer
+from bank.codes.http import ANSWER_TIMEOUT_SECONDS, HttpAnswer
 from bank.models import Notice
-from bank.money.notices import Verdict, told_by
+from bank.money.notices import NoticeVerdict, told_by
 from bank.money.outbox import LEASE, delay_before
 from core.signing.signatures import verify
 from tests.bank.conftest import settings_for
@@ -87,7 +87,7 @@ def test_a_service_that_is_too_slow_counts_as_no_answer(bank, service, monkeypat
     """It may have taken the notice all the same, so it is told again and not given up."""
     import urllib3
 
-    bank.branch.partner._pool.connection_pool_kw["timeout"] = urllib3.Timeout(0.2)
+    bank.branch.http_client._pool.connection_pool_kw["timeout"] = urllib3.Timeout(0.2)
     service.hold_seconds = 0.6
     code, _ = service.charge(bank.clock.now())
 
@@ -213,9 +213,9 @@ def test_waits_double_up_to_a_minute_and_honour_retry_after():
 )
 def test_an_answer_of_any_form_is_judged_by_its_status(body):
     """The service's words are for people; its status decides."""
-    told = told_by(Answer(409, {}, body))
+    told = told_by(HttpAnswer(409, {}, body))
 
-    assert (told.verdict, told.code) == (Verdict.RETURNED, None)
+    assert (told.verdict, told.code) == (NoticeVerdict.RETURNED, None)
 
 
 def test_the_job_sends_what_is_due_and_stops(bank, service):

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import func, select
 
-from bank.models import Account, Notice, Transfer
+from bank.models import BankAccount, Notice, Transfer
 from bank.money.ledger import balance_centavos
 from tests.bank.conftest import hidden_fields
 from tests.bank.service_double import charge_payload
@@ -85,7 +85,7 @@ def test_the_ledger_sums_to_zero_whatever_happened(any_bank, service):
         any_bank.pay(code)
 
     with any_bank.branch.database.reading() as session:
-        accounts = session.scalars(select(Account.id)).all()
+        accounts = session.scalars(select(BankAccount.id)).all()
         balances = [balance_centavos(session, account) for account in accounts]
         moved = session.scalar(select(func.count(Transfer.id)))
     assert sum(balances) == 0

@@ -1,10 +1,12 @@
-"""The bank's rooms, read from the source: imports point downward, and no circle closes."""
+"""The bank's rooms and names, read from the source: imports point downward, no circle closes."""
 
 from __future__ import annotations
 
 import ast
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+from tests.test_tidy import part_of, product_files, tree_of
 
 BANK = Path(__file__).resolve().parents[2] / "bank"
 
@@ -80,3 +82,31 @@ def test_the_database_imports_no_room():
     edges = graph()
 
     assert not {name for name in edges["bank.database"] if room_of(name) in LEVEL_OF}
+
+
+def errors_and_types(part_is_bank: bool) -> dict[str, str | None]:
+    """Each class by its name, with the `code` it has on the wire if it is an error."""
+    codes: dict[str, str | None] = {}
+    for path in product_files():
+        if (part_of(path) == "bank") is part_is_bank:
+            for node in ast.walk(tree_of(path)):
+                if isinstance(node, ast.ClassDef):
+                    codes[node.name] = code_of(node)
+    return codes
+
+
+def code_of(node: ast.ClassDef) -> str | None:
+    """The text that a class assigns to `code`."""
+    for statement in node.body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "code":
+            return str(ast.literal_eval(statement.value))
+    return None
+
+
+def test_a_class_name_means_one_thing_at_the_bank_and_at_the_service():
+    """Whoever searches for a name finds one thing. An error has one code on both sides."""
+    bank, service = errors_and_types(True), errors_and_types(False)
+    # The column type is written twice, since neither side may import the other.
+    shared = (bank.keys() & service.keys()) - {"UtcDateTime"}
+
+    assert {name for name in shared if not bank[name] or bank[name] != service[name]} == set()

@@ -12,7 +12,7 @@ import pytest
 
 from bank.app import close_bank_app, create_bank_app
 from bank.branch import EXTENSION
-from bank.models import Account, Transfer
+from bank.models import BankAccount, Transfer
 from bank.money.audit import audit
 from bank.money.ledger import balance_centavos
 from core.clock import rfc3339
@@ -249,8 +249,8 @@ def test_a_payee_that_spent_the_money_fails_the_refund(bank, service):
     """Devolução não realizada: said as such, and nothing moved."""
     payment = paid(bank, service)
     with bank.branch.database.writing() as session:
-        payee = session.query(Account).filter_by(name=f"payee:{PAYEE_KEY}").one()
-        source = session.query(Account).filter_by(kind="opening").one()
+        payee = session.query(BankAccount).filter_by(name=f"payee:{PAYEE_KEY}").one()
+        source = session.query(BankAccount).filter_by(kind="opening").one()
         session.add(
             Transfer(
                 identifier="O" + "0" * 31,

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 from sqlalchemy import func, select
 
-from bank.models import Account, Payer, Transfer
+from bank.models import BankAccount, BankPayer, Transfer
 from bank.money.audit import audit
 from bank.money.wallets import OPENING_CENTAVOS
 from core.signing.signatures import new_secret, signed_headers
@@ -113,7 +113,7 @@ def test_what_is_no_order_opens_nothing(bank, body):
     answer = ordered(bank, "/api/wallets", body)
     assert answer.status_code == 400
     with bank.branch.database.reading() as session:
-        assert session.scalar(select(func.count(Payer.id))) == 3
+        assert session.scalar(select(func.count(BankPayer.id))) == 3
 
 
 def test_names_that_no_screen_shows_are_cleaned(bank):
@@ -132,12 +132,12 @@ def test_wallets_opened_at_once_for_one_holder_are_one_wallet(any_bank):
     assert sum(answer.status_code == 201 for answer in answers) == 1
     assert len({answer.get_json()["card"] for answer in answers}) == 1
     with any_bank.branch.database.reading() as session:
-        held = select(func.count(Payer.id)).where(Payer.holder == BOB["holder"])
+        held = select(func.count(BankPayer.id)).where(BankPayer.holder == BOB["holder"])
         assert session.scalar(held) == 1
         given = (
             select(func.count(Transfer.id))
-            .join(Account, Account.id == Transfer.credit_account_id)
-            .where(Account.name == f"wallet:{BOB['holder']}")
+            .join(BankAccount, BankAccount.id == Transfer.credit_account_id)
+            .where(BankAccount.name == f"wallet:{BOB['holder']}")
         )
         assert session.scalar(given) == 1
 

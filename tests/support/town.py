@@ -25,7 +25,7 @@ from werkzeug.wrappers import Response
 
 from bank.app import close_bank_app, create_bank_app
 from bank.branch import EXTENSION, Branch
-from bank.money.audit import Audit, audit
+from bank.money.audit import LedgerAudit, audit
 from bank.money.demo import migrate
 from bank.money.ledger import balance_centavos
 from bank.money.payers import payer_named
@@ -188,7 +188,7 @@ class Town:
         with self.branch.database.reading() as session:
             return balance_centavos(session, payer_named(session, handle).account_id)
 
-    def audit(self) -> Audit:
+    def audit(self) -> LedgerAudit:
         """The bank's own audit of its whole ledger."""
         return audit(self.branch.database)
 
