@@ -25,7 +25,7 @@ from core.errors import (
     PaymentCancelled,
 )
 from core.money import plain
-from db_models.payment import PaymentStatus
+from db_models.payment import Payment, PaymentStatus
 
 LOOK_UP_AFTER = timedelta(seconds=20)
 """How old a payment is before the bank is asked about it: its own word mostly comes sooner."""
@@ -134,8 +134,12 @@ def _pause(age: timedelta) -> timedelta:
     return min(max(age / 2, LOOK_UP_PAUSE_MIN), LOOK_UP_PAUSE_MAX)
 
 
-def expire(payment: Standing) -> Change:
-    """Write down that the deadline has passed; the caller has seen that it is due."""
+def expire(payment: Standing | type[Payment]) -> Change:
+    """Write down that the deadline has passed; the caller has seen that it is due.
+
+    Given the class `Payment`, the values are expressions over its columns: the sweep writes many
+    payments with one statement.
+    """
     return Change(
         event="payment.expired",
         message="The payment has expired.",

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from core.errors import ConcurrentUpdate, DatabaseUnavailable
-from db_models import Payment, PaymentStatus
+from db_models import Payment
+from payments import lifecycle
 from repository.database import Work, in_unit_of_work, ledger, now, reading
 from repository.events import Recorded
 
@@ -73,20 +74,23 @@ def _expire(work: Work, ids: list[int]) -> int:
     won = work.payments.lock_due(ids, work.now)
     if not won:
         return 0
-    if work.payments.expire([payment.id for payment in won], work.now) != len(won):
+    # The rule reads the columns of the table here, so one statement expires the whole batch.
+    values = lifecycle.expire(Payment).values
+    if work.payments.change_due([payment.id for payment in won], work.now, values) != len(won):
         raise ConcurrentUpdate  # an engine without row locks: the unit starts again
     work.record_many([_expired(payment, work.now) for payment in won])
     return len(won)
 
 
 def _expired(payment: Payment, at: datetime) -> Recorded:
+    change = lifecycle.expire(payment)
     return Recorded(
-        name="payment.expired",
+        name=change.event,
         payment_id=payment.id,
         merchant_id=payment.merchant_id,
         txid=payment.txid,
-        status=PaymentStatus.EXPIRED,
-        sequence=payment.sequence + 1,
+        status=str(change.values["status"]),
+        sequence=change.values["sequence"],
         occurred_at=at,
-        message="The payment has expired.",
+        message=change.message,
     )

@@ -145,21 +145,17 @@ class Payments:
         )
         return self._unit.session.scalars(due).all()
 
-    def expire(self, ids: Sequence[int], now: datetime) -> int:
-        """Write `expired` on those of these that are still pending and due; gives how many."""
-        done = self._unit.connection.execute(
-            update(Payment)
-            .where(
-                Payment.id.in_(ids),
-                Payment.status == PaymentStatus.PENDING,
-                Payment.expires_at < now,
-            )
-            .values(
-                status=PaymentStatus.EXPIRED,
-                resolved_at=Payment.expires_at,
-                sequence=Payment.sequence + 1,
-            )
+    def change_due(self, ids: Sequence[int], now: datetime, values: Mapping[str, Any]) -> int:
+        """Write the values on the payments of these ids that are still due; return how many.
+
+        A value may be an expression over the columns of `Payment`.
+        """
+        still_due = update(Payment).where(
+            Payment.id.in_(ids),
+            Payment.status == PaymentStatus.PENDING,
+            Payment.expires_at < now,
         )
+        done = self._unit.connection.execute(still_due.values(**values))
         return cast("CursorResult[Any]", done).rowcount
 
     def oldest_due(self, now: datetime) -> datetime | None:
