@@ -14,11 +14,11 @@ from typing import Literal
 from flask import request
 
 from accounts import audit, passwords, throttle, tokens
-from config import current_settings
+from config import Settings, current_settings
 from core.errors import Unauthorized
 from core.ids import new_public_id
 from db_models import Account, SignIn
-from repository.database import Work, in_unit_of_work, reading
+from repository.database import Work, in_unit_of_work, now, reading
 
 ROTATION_OVERLAP = timedelta(seconds=30)
 """How long the token before the last rotation is taken for a second tab's and not a thief's."""
@@ -122,11 +122,19 @@ def end_others(work: Work, account: Account, reason: str, but: str | None) -> in
     return ended
 
 
-def forget_old(now: datetime) -> int:
-    """Drop sign-ins that ended a month ago, a bounded batch at a time; gives how many."""
+def forget_old(moment: datetime) -> int:
+    """Drop a bounded batch of sign-ins that ended a month ago; returns how many."""
     return in_unit_of_work(
-        lambda work: work.sign_ins.forget_before(now - _FORGET_AFTER, _FORGET_BATCH)
+        lambda work: work.sign_ins.forget_before(moment - _FORGET_AFTER, _FORGET_BATCH)
     )
+
+
+def forget_old_records(settings: Settings) -> int:
+    """Drop old sign-ins and audit entries older than AUDIT_DAYS; returns how many rows."""
+    moment = now()
+    before = moment - timedelta(days=settings.audit_days)
+    entries = in_unit_of_work(lambda work: work.audit.forget_before(before, _FORGET_BATCH))
+    return entries + forget_old(moment)
 
 
 def _open(

@@ -15,8 +15,8 @@ import structlog
 from flask import Flask
 from flask_apscheduler import APScheduler
 
-from accounts.housekeeping import forget_old
 from accounts.keys import key_uses
+from accounts.sign_ins import forget_old_records
 from blueprints.recovery.proofs import forget_old_proofs
 from config import Settings, parts_of
 from core.errors import BalcaoError
@@ -63,7 +63,7 @@ class Jobs:
         self._add("relay", RELAY_INTERVAL_SECONDS, lambda: announcer.relay(self._go_on))
         self._add("forget-keys", FORGET_INTERVAL_SECONDS, forget_old_keys)
         self._add("key-uses", KEY_USES_INTERVAL_SECONDS, lambda: key_uses().write())
-        self._add("forget-people", FORGET_INTERVAL_SECONDS, lambda: forget_old(settings))
+        self._add("forget-people", FORGET_INTERVAL_SECONDS, lambda: forget_old_records(settings))
         self._add("forget-proofs", FORGET_INTERVAL_SECONDS, lambda: forget_old_proofs(settings))
         self._add("signals", SIGNALS_INTERVAL_SECONDS, lambda: scan(settings))
         self._add_reconciliation(settings)

@@ -6,9 +6,8 @@ from flask import Response, jsonify, request
 from flask_openapi import APIBlueprint, Tag
 from werkzeug.wrappers import Response as BaseResponse
 
-from blueprints.transactions.opening import opened
 from blueprints.transactions.presenter import watch_object
-from blueprints.transactions.routes import listed
+from blueprints.transactions.routes import listed, open_transaction
 from blueprints.transactions.schemas import (
     StartedPayment,
     TransactionDetail,
@@ -38,7 +37,7 @@ declare(bp, StartedPayment)
 def start_payment(body: StartedPayment) -> BaseResponse:
     """A new payment of the merchant's: `code` to pay it by, `watch_code` to look at it."""
     asked = NewPayment.model_construct(value=body.amount, description=body.description)
-    return opened("start payment", body, asked)
+    return open_transaction("start payment", body, asked)
 
 
 @bp.get(

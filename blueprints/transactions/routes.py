@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from flask import Response, jsonify
 from flask_openapi import APIBlueprint, Tag
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounts import audit
 from accounts.access import signed_in_merchant
-from blueprints.transactions.opening import opened
 from blueprints.transactions.presenter import state_of, transaction_object, transaction_with_refund
 from blueprints.transactions.schemas import (
     NewTransaction,
@@ -18,15 +19,18 @@ from blueprints.transactions.schemas import (
     TransactionPath,
     TransactionQuery,
 )
+from config import current_settings
 from core import ids
 from core.errors import InvalidCursor, PaymentNotFound, StatusNotSettable
 from db_models import Payment, PaymentStatus, Refund
 from payments import refunds, service
 from payments.lifecycle import status_at
-from payments.schemas import NewPayment
+from payments.opening import Opened, open_payment
+from payments.schemas import Body, NewPayment
 from repository.database import Work, in_unit_of_work, reading
 from repository.portal import FAILED, Narrowed, Place, PortalQueries
 from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, also, declare, problems
+from web.idempotency import keyed_by_request
 
 bp = APIBlueprint("transactions", __name__, abp_tags=[Tag(name="Transactions")])
 declare(bp, NewTransaction)
@@ -51,7 +55,7 @@ def create_transaction(body: NewTransaction) -> BaseResponse:
     asked = NewPayment.model_construct(
         value=body.amount, description=body.description, order_id=body.order_id
     )
-    return opened("create transaction", body, asked)
+    return open_transaction("create transaction", body, asked)
 
 
 @bp.get(
@@ -103,6 +107,25 @@ def update_transaction(path: TransactionPath, body: StatusChange) -> Response:
         f"The transaction is {state}. A merchant may set cancelled while it is created, and "
         "refunded once it is completed."
     )
+
+
+def open_transaction(operation: str, body: Body, new_payment: NewPayment) -> BaseResponse:
+    """Create the payment for the merchant who is signed in.
+
+    `operation` and `body` identify the request under its Idempotency-Key. Raises what
+    `payments.opening.open_payment` and the credentials raise.
+    """
+    return open_payment(
+        new_payment,
+        keyed_by_request(operation, body),
+        lambda work: signed_in_merchant(work, "payments:write"),
+        _as_transaction,
+    ).response()
+
+
+def _as_transaction(payment: Payment, now: datetime) -> Opened:
+    answer = transaction_with_refund(payment, None, now)
+    return Opened(f"{current_settings().public_url}/transactions/{answer['id']}", answer)
 
 
 def listed(query: TransactionQuery) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from accounts import audit
-from accounts.housekeeping import forget_old
+from accounts.sign_ins import forget_old_records
 from repository.database import in_unit_of_work, reading
 from tests.accounts.people import PASSWORD, Person, actions, audit_rows
 
@@ -90,9 +90,9 @@ def test_rows_are_forgotten_when_their_time_is_over(app, alice, clock, settings)
     assert actions(app, "alice") == ["account.created"]
     with app.app_context():
         clock.advance(days=settings.audit_days)
-        assert forget_old(settings) == 0
+        assert forget_old_records(settings) == 0
         clock.advance(seconds=1)
-        assert forget_old(settings) == 2  # the demo merchant's too
+        assert forget_old_records(settings) == 2  # the demo merchant's too
     assert actions(app) == []
 
 
