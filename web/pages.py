@@ -1,24 +1,20 @@
-"""What every page uses: the language, the Brazilian way of writing money and time, static files."""
+"""What every page uses: its language, how money is written, the addresses of static files."""
 
 from __future__ import annotations
 
 import hashlib
-from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from babel.dates import format_date as babel_date
 from babel.numbers import format_currency
 from flask import Flask, Response, g, request
-from flask_babel import Babel, format_date, get_locale, get_translations
-from markupsafe import Markup, escape
+from flask_babel import Babel, get_locale, get_translations
 
 from core.money import reais
+from web import zones
 
 LANGUAGES = ("pt-BR", "en")
-SAO_PAULO = ZoneInfo("America/Sao_Paulo")
 _STATIC = Path(__file__).resolve().parent.parent / "static"
 YEAR_SECONDS = 31_536_000
 
@@ -45,16 +41,18 @@ def init_pages(app: Flask) -> None:
     """Register language, filters and `asset`."""
     app.config["BABEL_DEFAULT_LOCALE"] = "pt_BR"
     app.config["BABEL_TRANSLATION_DIRECTORIES"] = str(_STATIC.parent / "translations")
-    Babel(app, locale_selector=lambda: language().replace("-", "_"))
+    Babel(
+        app,
+        locale_selector=lambda: language().replace("-", "_"),
+        timezone_selector=zones.select_zone,
+    )
     app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]  # by jinja2.ext.i18n
         gettext=lambda text: _translations().ugettext(text),
         ngettext=lambda one, many, number: _translations().ungettext(one, many, number),
         newstyle=True,
     )
     app.add_template_filter(brl)
-    app.add_template_filter(clock)
-    app.add_template_filter(day)
-    app.add_template_filter(moment)
+    zones.init_zones(app)
     app.add_template_global(asset)
 
     @app.context_processor
@@ -94,34 +92,6 @@ def brl(centavos: int) -> str:
 @lru_cache(maxsize=4096)
 def _currency(centavos: int, locale: str) -> str:
     return format_currency(reais(centavos), "BRL", locale=locale).replace(" ", "\u00a0")
-
-
-def clock(instant: datetime) -> Markup:
-    """`14:35` in São Paulo, as a `time` element of the exact instant."""
-    return _time(instant, f"{instant.astimezone(SAO_PAULO):%H:%M}")
-
-
-def day(instant: datetime) -> str:
-    """`24 de nov.`: the day in São Paulo."""
-    return str(format_date(instant.astimezone(SAO_PAULO), "d MMM", rebase=False))
-
-
-def moment(instant: datetime) -> Markup:
-    """Day, time and offset in São Paulo, as a `time` element of the exact instant."""
-    local = instant.astimezone(SAO_PAULO)
-    offset = f"{local:%z}"
-    shown = _date(local.date(), str(get_locale()))
-    return _time(instant, f"{shown} {local:%H:%M:%S} (UTC{offset[:3]}:{offset[3:]})")
-
-
-@lru_cache(maxsize=512)
-def _date(day_: date, locale: str) -> str:
-    return str(babel_date(day_, "medium", locale=locale))
-
-
-def _time(instant: datetime, shown: str) -> Markup:
-    written = instant.isoformat(timespec="seconds").replace("+00:00", "Z")
-    return Markup('<time datetime="{}">{}</time>').format(escape(written), shown)
 
 
 def asset(name: str) -> str:

@@ -1,31 +1,42 @@
-"""The viewer's zone: days begin and end where the person who looks is.
+"""Times for people: the zone of whoever looks, its days, and how an instant is written in it.
 
-The browser tells its zone in a cookie (static/js/portal/zone.js); without one it is São Paulo's.
+The zone is flask-babel's of the request (`get_timezone`). The browser tells its own in a cookie
+(static/js/portal/zone.js) whose path is that of the portal or of the administrators' pages; without
+the cookie, and so on every other page, the zone is São Paulo's.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from typing import cast
 from zoneinfo import ZoneInfo, available_timezones
 
 from babel.dates import format_date
-from flask import g, request
-from flask_babel import get_locale
+from flask import Flask, request
+from flask_babel import get_locale, get_timezone
 from markupsafe import Markup, escape
 
 from repository.portal import Span
-from web.pages import SAO_PAULO
 
 COOKIE = "balcao_zone"
+SAO_PAULO = ZoneInfo("America/Sao_Paulo")
+
+
+def init_zones(app: Flask) -> None:
+    """Register the filters that write instants and days."""
+    for written in (clock, day, moment, when, exactly_when, full_day):
+        app.add_template_filter(written)
+
+
+def select_zone() -> ZoneInfo:
+    """The zone that the browser told, if it is one; São Paulo's otherwise. For flask-babel."""
+    return _known(request.cookies.get(COOKIE, ""))
 
 
 def viewer_zone() -> ZoneInfo:
-    """The zone that the browser told, if it is one; São Paulo's otherwise."""
-    if "viewer_zone" not in g:
-        g.viewer_zone = _known(request.cookies.get(COOKIE, ""))
-    found: ZoneInfo = g.viewer_zone
-    return found
+    """The zone of this request."""
+    return cast("ZoneInfo", get_timezone())
 
 
 @lru_cache(maxsize=64)
@@ -47,33 +58,62 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
+def clock(instant: datetime) -> Markup:
+    """`14:35`."""
+    return _time(instant, f"{_local(instant):%H:%M}")
+
+
+def day(instant: datetime) -> str:
+    """`24 nov.`: the day alone."""
+    return _written_day(_local(instant).date(), "d MMM", _locale())
+
+
+def moment(instant: datetime) -> Markup:
+    """`24 de nov. de 2026 14:35:09 (UTC-03:00)`."""
+    local = _local(instant)
+    shown = f"{full_day(local.date())} {local:%H:%M:%S} ({_offset(local)})"
+    return _time(instant, shown)
+
+
 def when(instant: datetime) -> Markup:
-    """`20 de nov., 14:35` in the viewer's zone, with the year where it is another one."""
-    local = instant.astimezone(viewer_zone())
-    known = _moment(local.date(), str(get_locale()))
-    return _time(instant, f"{known}, {local:%H:%M}", "short")
+    """`24 de nov., 14:35`; the page's script writes it anew, with the year of another year."""
+    local, locale = _local(instant), _locale()
+    form = "d MMM" if locale == "en" else "d 'de' MMM"
+    return _time(instant, f"{_written_day(local.date(), form, locale)}, {local:%H:%M}", "short")
 
 
 def exactly_when(instant: datetime) -> Markup:
-    """Day, time to the second and offset in the viewer's zone."""
-    local = instant.astimezone(viewer_zone())
+    """`24 de nov. de 2026, 14:35:09 (UTC-03:00)`; the page's script writes it anew."""
+    local = _local(instant)
+    shown = f"{full_day(local.date())}, {local:%H:%M:%S} ({_offset(local)})"
+    return _time(instant, shown, "exact")
+
+
+def full_day(day: date) -> str:
+    """`24 de nov. de 2026`: a day that is the same in every zone."""
+    return _written_day(day, "medium", _locale())
+
+
+def _local(instant: datetime) -> datetime:
+    return instant.astimezone(viewer_zone())
+
+
+def _locale() -> str:
+    return str(get_locale())
+
+
+def _offset(local: datetime) -> str:
     offset = f"{local:%z}"
-    day = format_date(local.date(), "medium", locale=str(get_locale()))
-    return _time(instant, f"{day}, {local:%H:%M:%S} (UTC{offset[:3]}:{offset[3:]})", "exact")
+    return f"UTC{offset[:3]}:{offset[3:]}"
 
 
-@lru_cache(maxsize=1024)
-def _moment(day: date, locale: str) -> str:
-    return str(format_date(day, "d MMM" if locale == "en" else "d 'de' MMM", locale=locale))
+@lru_cache(maxsize=2048)
+def _written_day(day: date, form: str, locale: str) -> str:
+    return str(format_date(day, form, locale=locale))
 
 
-def _time(instant: datetime, shown: str, form: str) -> Markup:
+def _time(instant: datetime, shown: str, form: str | None = None) -> Markup:
+    """A `time` element of the exact instant; `form` tells the portal's script how to write it."""
     written = instant.isoformat(timespec="seconds").replace("+00:00", "Z")
-    return Markup('<time datetime="{}" data-time="{}">{}</time>').format(
-        escape(written), form, shown
-    )
-
-
-def portal_day(day: date) -> str:
-    """`20 de nov. de 2026`: a day by itself."""
-    return str(format_date(day, "medium", locale=str(get_locale())))
+    kind = Markup(' data-time="{}"').format(form) if form else ""
+    return Markup('<time datetime="{}"{}>{}</time>').format(escape(written), kind, shown)

@@ -11,6 +11,6 @@ DOORS = (overview_routes, account_routes, audit_routes)
 
 
 def init_admin(app: Flask) -> None:
-    """Serve the administrators' pages; the portal's filters must be there."""
+    """Serve the administrators' pages."""
     app.add_template_filter(audit_routes.facts)
     app.register_blueprint(bp)

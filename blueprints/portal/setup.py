@@ -16,7 +16,6 @@ from blueprints.portal import (
     signal_routes,
 )
 from blueprints.portal.page import bp
-from web import zones
 
 DOORS = (
     home_routes,
@@ -33,8 +32,5 @@ DOORS = (
 
 def init_portal(app: Flask) -> None:
     """Serve the portal."""
-    app.add_template_filter(zones.when)
-    app.add_template_filter(zones.exactly_when)
-    app.add_template_filter(zones.portal_day)
     app.add_template_filter(signal_routes.masked)
     app.register_blueprint(bp)

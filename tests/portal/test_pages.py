@@ -204,6 +204,16 @@ def test_days_are_the_viewers(alice, charge, clock):
     assert "04:00" in page
 
 
+def test_shoppers_pages_keep_brazils_time(alice, charge, bank):
+    """The cookie is the portal's and the administrators': a receipt reads the same to everybody."""
+    payment = charge()  # made at 15:00 UTC
+    bank.confirm(payment)
+    alice.client.set_cookie("balcao_zone", "Pacific/Auckland", path="/portal")
+    receipt = alice.get(f"/payments/pix/{payment['id']}/receipt").text
+    assert "12:00:00 (UTC-03:00)" in receipt
+    assert "UTC+13:00" not in receipt
+
+
 @pytest.mark.parametrize("zone", ["Nowhere/City", "../../etc/passwd", "", "x" * 3000])
 def test_a_zone_that_is_none_is_sao_paulos(alice, charge, zone):
     """A cookie is whatever somebody put there."""
