@@ -1,11 +1,13 @@
 # Everything one does with Balcão. Needs only make and python3 >= 3.11 (Debian: python3-venv).
-#   make run                     make test ARGS="-k sweep"           make install PYTHON=python3.12
+#   make run                     make test ARGS=tests/unit/test_money.py      make test ARGS="-k sweep"
 # Two stamp files inside .venv remember what was installed, for which Python: a second run asks
 # pip for nothing.
 
 PYTHON ?= python3
-WORKERS ?= 3
 ARGS ?=
+# The suite runs in several processes. The files that ARGS names, or the tests that -k picks, run in
+# one: to start the others and to let each collect would take longer than the tests themselves.
+WORKERS ?= $(if $(findstring .py,$(ARGS))$(filter -k,$(ARGS)),0,3)
 
 VENV := .venv
 PY := $(VENV)/bin/python

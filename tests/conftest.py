@@ -1,26 +1,32 @@
-"""Fixtures that every test may ask for. Alice sells, Bob pays, Charlie is a stranger."""
+"""Fixtures that every test may ask for. Alice sells, Bob pays, Charlie is a stranger.
+
+The app is imported by the fixtures that need it: a test of a pure rule runs without it.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import hypothesis
 import pytest
-from flask import Flask
-from flask.testing import FlaskClient
 
-from config import Settings
 from tests.support.clocks import FrozenClock
-from tests.support.service import (
-    BankInTest,
-    ServiceProcess,
-    close_app,
-    ready_app,
-    settings_for,
-)
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from flask.testing import FlaskClient
+
+    from config import Settings
+    from tests.support.service import BankInTest, ServiceProcess
+
+try:
+    import hypothesis
+except ModuleNotFoundError:
+    # Raised as an error, the sentence would be the last line of a trace.
+    sys.exit("The packages that the tests need are not installed: `make test` installs them.")
 
 pytest_plugins = ["tests.support.plugin"]
 
@@ -38,12 +44,16 @@ def clock() -> FrozenClock:
 @pytest.fixture
 def settings(fresh_database: Callable[[str], str], tmp_path: Path) -> Settings:
     """Development settings on a new SQLite file; parametrise `any_database_url` for the others."""
+    from tests.support.service import settings_for
+
     return settings_for(fresh_database("sqlite"), tmp_path)
 
 
 @pytest.fixture
 def app(settings: Settings, clock: FrozenClock) -> Iterator[Flask]:
     """The service on a migrated database with the demo merchant, nobody serving it."""
+    from tests.support.service import close_app, ready_app
+
     app = ready_app(settings, clock)
     yield app
     close_app(app)
@@ -58,6 +68,8 @@ def client(app: Flask) -> FlaskClient:
 @pytest.fixture
 def bank(client: FlaskClient, clock: FrozenClock) -> BankInTest:
     """A bank that tells the service of money."""
+    from tests.support.service import BankInTest
+
     return BankInTest(client, clock)
 
 
@@ -77,6 +89,8 @@ def make_payment(client: FlaskClient) -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., ServiceProcess]]:
     """Start the service as a process: serve(DATABASE_URL=…, ASYNC_MODE=…) → ServiceProcess."""
+    from tests.support.service import ServiceProcess
+
     with ExitStack() as running:
 
         def start(**environment: Any) -> ServiceProcess:

@@ -1,4 +1,8 @@
-"""Fixtures for databases, Redis and the browser, and the lines that say what was not run."""
+"""Fixtures for databases, Redis and the browser, and the lines that say what was not run.
+
+Every run loads this module, also one of a single file of arithmetic. So what is slow to import (the
+app, SQLAlchemy, Playwright) is imported by the fixture that needs it.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
-from playwright.sync_api import Error as PlaywrightError
 
 from tests.support import places
-from tests.support.browser import SHOPPER, NewContext, running_chromium
-from tests.support.databases import Databases
 from tests.support.order import slowest_first
 from tests.support.parts import REASON_PREFIX, MissingPart, everything_is_required, leave_out
-from tests.support.redis_space import RedisSpace
-from tests.support.servers import PRIVATE_SERVERS, PrivateServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+    from tests.support.browser import NewContext
+    from tests.support.databases import Databases
+    from tests.support.redis_space import RedisSpace
+    from tests.support.servers import PrivateServer
 
 MARK_OF_FIXTURE = {
     "chromium": pytest.mark.browser,
@@ -42,6 +48,8 @@ _failed = pytest.StashKey[bool]()
 @pytest.fixture(scope="session")
 def databases() -> Iterator[Databases]:
     """The database servers of the run, for fixtures that keep a database longer than one test."""
+    from tests.support.databases import Databases
+
     servers = Databases()
     yield servers
     servers.close()
@@ -79,6 +87,8 @@ def any_empty_database_url(
 @pytest.fixture(scope="session")
 def redis_space() -> Iterator[RedisSpace]:
     """The Redis of the run."""
+    from tests.support.redis_space import RedisSpace
+
     space = RedisSpace()
     yield space
     space.close()
@@ -96,6 +106,8 @@ def redis_url(redis_space: RedisSpace) -> Iterator[str]:
 @pytest.fixture
 def private_server() -> Iterator[Callable[[str], PrivateServer]]:
     """Start a server that this test may stop, kill and start: "mysql", "postgres" or "redis"."""
+    from tests.support.servers import PRIVATE_SERVERS
+
     with ExitStack() as started:
 
         def start(kind: str) -> PrivateServer:
@@ -108,6 +120,8 @@ def private_server() -> Iterator[Callable[[str], PrivateServer]]:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """The running browser. Tests open pages with `page` or `new_context`."""
+    from tests.support.browser import running_chromium
+
     with ExitStack() as running:
         with _left_out_when_missing():
             browser = running.enter_context(running_chromium())
@@ -121,6 +135,8 @@ def new_context(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[N
     A shopper's in São Paulo unless told otherwise. Of a failed test, each open page is
     photographed into test-results/.
     """
+    from tests.support.browser import SHOPPER
+
     opened: list[BrowserContext] = []
 
     def open_context(**options: Any) -> BrowserContext:
@@ -164,6 +180,8 @@ def _left_out_when_missing() -> Iterator[None]:
 
 
 def _photograph(test: str, pages: list[Page]) -> None:
+    from playwright.sync_api import Error as PlaywrightError
+
     PAGES_OF_FAILED_TESTS.mkdir(exist_ok=True)
     name = re.sub(r"\W+", "-", test).strip("-")
     for number, open_page in enumerate(pages, start=1):

@@ -20,8 +20,8 @@ def test_seconds_are_added_up_by_file(tmp_path):
     """A report names classes as if they were folders, and a quick file is not worth a line."""
     cases = [
         ("tests.unit.test_money", 4.6),
-        ("tests.unit.test_lifecycle.TestHistories", 5.5),
-        ("tests.unit.test_lifecycle", 2.2),
+        ("tests.http.test_histories.TestHistories", 5.5),
+        ("tests.http.test_histories", 2.2),
         ("tests.unit.test_clock", 0.1),
         ("tests.unit.test_that_was_deleted", 60),
     ]
@@ -29,6 +29,6 @@ def test_seconds_are_added_up_by_file(tmp_path):
     lines = [f'<testcase classname="{name}" name="x" time="{took}"/>' for name, took in cases]
     report.write_text(f"<testsuites><testsuite>{''.join(lines)}</testsuite></testsuites>")
     assert list(order.measured(report).items()) == [
-        ("tests/unit/test_lifecycle.py", 8),
+        ("tests/http/test_histories.py", 8),
         ("tests/unit/test_money.py", 5),
     ]
