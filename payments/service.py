@@ -15,6 +15,7 @@ from core.errors import (
     AmountMismatch,
     ConcurrentUpdate,
     NotificationConflict,
+    NotRenewable,
     OrderAlreadyHasPayment,
     PaidTooLate,
     PaymentCancelled,
@@ -32,6 +33,9 @@ from repository.events import Recorded
 
 CLOCK_SKEW = timedelta(seconds=300)
 """How far ahead of ours a bank's clock may run before its `paid_at` is nonsense."""
+
+RENEWALS_MAX = 50
+"""How many renewals of one payment are followed."""
 
 _REFUSALS: tuple[type[Refused | PaymentNotFound], ...] = (
     AlreadyPaid,
@@ -98,35 +102,54 @@ def explain_live_order(work: Work, merchant: Account, order_id: str) -> None:
     )
 
 
-def renew(work: Work, old: Payment, *, ttl: timedelta, location_base: str) -> Payment:
-    """A new payment for the same order and amount, once the old one has expired.
+def renew(work: Work, payment: Payment, *, ttl: timedelta, location_base: str) -> Payment:
+    """A new payment for the same order and amount, once the given one has expired.
 
-    Asked again it gives the renewal that is still pending; of an expired renewal it makes the next
-    one. Raises NotRenewable, or OrderAlreadyHasPayment when the order got another payment since.
+    A second call returns the renewal that is still pending; if that has expired too, the next one
+    is made. Raises NotRenewable, or OrderAlreadyHasPayment when the order has another payment.
     """
-    while True:
-        lifecycle.check_renewable(old, work.now)
-        successor = work.payments.successor_of(old.id)
-        if successor is None:
-            break
-        if status_at(successor, work.now) is PaymentStatus.PENDING:
-            return successor
-        old = successor
-    if lifecycle.is_due(old, work.now):
-        expire(work, old)
-    if old.order_id is not None:
-        explain_live_order(work, old.merchant, old.order_id)
+    lifecycle.check_renewable(payment, work.now)
+    newest = newest_renewal(work, payment)
+    if newest is None:
+        raise NotRenewable(
+            f"This payment was renewed {RENEWALS_MAX} times. Renew the newest one, or create a "
+            "payment."
+        )
+    if status_at(newest, work.now) is PaymentStatus.PENDING:
+        return newest
+    lifecycle.check_renewable(newest, work.now)
+    if lifecycle.is_due(newest, work.now):
+        expire(work, newest)
+    if newest.order_id is not None:
+        explain_live_order(work, newest.merchant, newest.order_id)
     return _insert(
         work,
-        old.merchant,
-        amount_centavos=old.amount_centavos,
+        newest.merchant,
+        amount_centavos=newest.amount_centavos,
         lifetime=ttl,
         location_base=location_base,
-        description=old.description,
-        order_id=old.order_id,
-        details=dict(old.details),
-        renewed_from_id=old.id,
+        description=newest.description,
+        order_id=newest.order_id,
+        details=dict(newest.details),
+        renewed_from_id=newest.id,
     )
+
+
+def newest_renewal(work: Work, payment: Payment) -> Payment | None:
+    """The payment that now stands for this one: its first renewal that has not expired.
+
+    The last renewal when all have expired; the payment itself when it was never renewed. None when
+    more than RENEWALS_MAX renewals lie between.
+    """
+    newest = payment
+    for _ in range(RENEWALS_MAX + 1):
+        if status_at(newest, work.now) is not PaymentStatus.EXPIRED:
+            return newest
+        successor = work.payments.successor_of(newest.id)
+        if successor is None:
+            return newest
+        newest = successor
+    return None
 
 
 def _insert(

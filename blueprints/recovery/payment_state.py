@@ -13,11 +13,9 @@ from enum import StrEnum
 from db_models import Payment, PaymentStatus, Receipt
 from payments import bank_client, traces
 from payments.lifecycle import status_at
+from payments.service import newest_renewal
 from repository.database import Work
 from repository.recovery_lookups import RecoveryLookups
-
-RENEWALS_MAX = 50
-"""Renewals of renewals that are followed."""
 
 
 class State(StrEnum):
@@ -82,13 +80,10 @@ def _without_money(work: Work, payment: Payment, status: PaymentStatus) -> tuple
 
 def _of_expired(work: Work, payment: Payment) -> tuple[State, Action]:
     """Whether a new code may be asked for, by the rules of `payments.service.renew`."""
-    last = payment
-    for _ in range(RENEWALS_MAX):
-        successor = work.payments.successor_of(last.id)
-        if successor is None:
-            break
-        last = successor
-    status = status_at(last, work.now)
+    newest = newest_renewal(work, payment)
+    if newest is None:
+        return State.REPLACED, Action.OPEN
+    status = status_at(newest, work.now)
     if status is PaymentStatus.CONFIRMED:
         return State.PAID_ELSEWHERE, Action.OPEN
     if status is PaymentStatus.CANCELLED:

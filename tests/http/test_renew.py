@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from payments import service
 from tests.http.checks import problem, rows
 
 
@@ -69,6 +70,20 @@ def test_a_chain_of_renewals_ends_in_the_newest(expired, client, clock):
     assert third["id"] not in (expired["id"], second["id"])
     assert renew(client, second).json["payment"]["id"] == third["id"]
     assert renew(client, expired).json["payment"]["id"] == third["id"]
+
+
+def test_a_long_chain_is_followed_to_its_limit_and_no_further(expired, client, clock, monkeypatch):
+    """Anyone with the link may renew: no request may walk a chain that grows without an end."""
+    monkeypatch.setattr(service, "RENEWALS_MAX", 3)
+    newest = expired
+    for _ in range(3):
+        newest = renew(client, expired).json["payment"]
+        clock.advance(seconds=1801)
+    fourth = renew(client, expired).json["payment"]
+    assert "3 times" in problem(renew(client, expired), 409, "not-renewable")["detail"]
+    assert renew(client, newest).json["payment"]["id"] == fourth["id"]
+    clock.advance(seconds=1801)
+    assert renew(client, fourth).status_code == 201
 
 
 def test_what_waits_or_was_paid_or_cancelled_is_not_renewed(make_payment, client, bank, app):

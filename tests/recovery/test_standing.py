@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from payments import service
 from tests.recovery.conftest import ask, picture, recover, upload
 
 
@@ -132,6 +133,40 @@ def test_an_order_for_which_the_shop_made_another_code_offers_none(here):
 
     assert told(answer.get_json()) == ("replaced", "expired", "open")
     assert other["id"] not in answer.text
+
+
+def test_what_renewing_would_refuse_is_not_offered(here):
+    """Without an order nothing cancels the third code when the second one's money comes late."""
+    payment = here.create(expires_in=60)
+    here.clock.advance(seconds=61)
+    second = renewed(here, payment)
+    here.pay(second, scenario="lost")
+    here.clock.advance(seconds=1801)
+    renewed(here, payment)
+    here.reconcile()
+    assert here.payment(second)["status"] == "confirmed"
+
+    assert told(recover(here, payment["pix_code"])) == ("paid-elsewhere", "expired", "open")
+    assert here.client().post(f"/payments/pix/{payment['id']}/renew").status_code == 409
+
+
+def test_a_code_renewed_too_often_leads_to_the_shop(here, monkeypatch):
+    """The chain is followed as far as renewing follows it: beyond that only the shop knows."""
+    monkeypatch.setattr(service, "RENEWALS_MAX", 1)
+    payment = here.create(expires_in=60)
+    here.clock.advance(seconds=61)
+    second = renewed(here, payment)
+    here.clock.advance(seconds=1801)
+    assert told(recover(here, payment["pix_code"])) == ("expired", "expired", "renew")
+    renewed(here, second)
+    assert told(recover(here, payment["pix_code"])) == ("replaced", "expired", "open")
+
+
+def renewed(here, payment):
+    """The payment that renews this one."""
+    answer = here.client().post(f"/payments/pix/{payment['id']}/renew")
+    assert answer.status_code == 201
+    return answer.get_json()["payment"]
 
 
 def test_a_cancelled_payment_says_so(here):
