@@ -1,4 +1,4 @@
-"""`python -m bank` serves the simulated bank by itself; with arguments it is `flask bank …`."""
+"""`python -m bank` serves the bank as a process of its own; with arguments it is `flask bank …`."""
 
 from __future__ import annotations
 

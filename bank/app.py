@@ -1,4 +1,4 @@
-"""The bank as a Flask application: its parts, doors, headers and error table."""
+"""The bank as a Flask application: blueprints, headers, error handlers, jobs."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from werkzeug.exceptions import HTTPException
 
 from bank import text
 from bank.blueprints import api, login_pages, pages, scan_pages, service_api, sessions, wallet_api
-from bank.blueprints.forms import form_token
+from bank.blueprints.forms import csrf_token
 from bank.branch import EXTENSION, Branch, build
 from bank.errors import BankError
 from bank.money.demo import DEMO_PIN
-from bank.money.notices import reason_of
+from bank.money.notices import refusal_reason
 from bank.money.payers import masked_document
 from bank.settings import BankSettings
 from bank.workbench import chaos_routes
@@ -54,15 +54,15 @@ log = logging.getLogger(__name__)
 
 
 class _MountedSession(SecureCookieSessionInterface):
-    """A session whose cookie goes only to where the application is mounted."""
+    """A session whose cookie is sent only below the path where the application is mounted."""
 
     def get_cookie_path(self, app: Flask) -> str:
-        """The mount point, `/bank` behind the service and `/` alone."""
+        """`/bank` when mounted in the service, `/` when the bank runs by itself."""
         return request.script_root or super().get_cookie_path(app)
 
 
 def create_bank_app(settings: BankSettings, clock: Clock | None = None) -> Flask:
-    """The application; neither the database nor the network is touched, and no job starts."""
+    """Create the application without touching the database or the network; no job starts."""
     app = Flask("bank")
     app.secret_key = settings.secret_key
     app.session_interface = _MountedSession()
@@ -76,39 +76,42 @@ def create_bank_app(settings: BankSettings, clock: Clock | None = None) -> Flask
         SESSION_COOKIE_SECURE=settings.service_url.startswith("https:"),
     )
     app.jinja_env.filters.update(
-        brl=text.brl, moment=text.moment, day=text.day, masked=masked_document, reason=reason_of
+        brl=text.brl,
+        moment=text.moment,
+        day=text.day,
+        masked=masked_document,
+        reason=refusal_reason,
     )
     app.jinja_env.globals.update(
-        form_token=form_token,
+        csrf_token=csrf_token,
         is_logged_in=sessions.is_logged_in,
         demo_pin=DEMO_PIN if settings.demo else None,
         language=settings.language,
     )
     app.extensions[EXTENSION] = build(settings, clock or SystemClock())
-    doors = (login_pages.bp, pages.bp, scan_pages.bp, api.bp, service_api.bp, wallet_api.bp)
-    for door in doors:
-        app.register_blueprint(door)
+    for module in (login_pages, pages, scan_pages, api, service_api, wallet_api):
+        app.register_blueprint(module.bp)
     if settings.demo:
         app.register_blueprint(chaos_routes.bp)
     app.add_url_rule("/healthz", view_func=_healthz)
-    app.before_request(_name_request)
+    app.before_request(_set_request_id)
     app.after_request(_add_headers)
-    app.register_error_handler(BankError, _refused)
+    app.register_error_handler(BankError, _bank_error)
     app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(DBAPIError, _database_away)
-    app.register_error_handler(TimeoutError, _database_away)
-    app.register_error_handler(Exception, _unexpected)
+    app.register_error_handler(DBAPIError, _database_unavailable)
+    app.register_error_handler(TimeoutError, _database_unavailable)
+    app.register_error_handler(Exception, _unexpected_error)
     return app
 
 
 def start_jobs(app: Flask) -> None:
-    """Send due notices and settle refunds every second; starting twice is starting once."""
+    """Send due notices and settle due refunds every second. A second call is a no-op."""
     if _JOBS in app.extensions:
         return
     branch: Branch = app.extensions[EXTENSION]
     jobs = BackgroundScheduler(timezone="UTC")
     jobs.add_job(
-        _send_due,
+        _run_due_work,
         "interval",
         args=[branch],
         seconds=OUTBOX_INTERVAL_SECONDS,
@@ -121,37 +124,36 @@ def start_jobs(app: Flask) -> None:
 
 
 def stop_jobs(app: Flask) -> None:
-    """Take no new notices; what is being sent is settled, or sent again after its lease."""
+    """Claim no more notices. A notice that is being sent is settled, or sent again later."""
     jobs: BackgroundScheduler | None = app.extensions.pop(_JOBS, None)
     if jobs is not None:
         jobs.shutdown(wait=False)
 
 
 def close_bank_app(app: Flask) -> None:
-    """Stop the jobs and give back every connection."""
+    """Stop the jobs and close every connection."""
     stop_jobs(app)
     branch: Branch = app.extensions[EXTENSION]
     branch.http_client.close()
     branch.database.close()
 
 
-def _send_due(branch: Branch) -> None:
+def _run_due_work(branch: Branch) -> None:
     try:
         branch.outbox.send_due()
         branch.refunds.settle_due()
     except (DBAPIError, TimeoutError) as error:
-        # The next second tries again; a database that is away needs no trace per second.
-        log.warning("outbox: the database is away (%s)", type(error).__name__)
+        # The job runs again in a second; a stack trace each second would only fill the log.
+        log.warning("outbox: the database does not answer (%s)", type(error).__name__)
 
 
 def _healthz() -> ResponseReturnValue:
-    """Whether the process answers."""
     return jsonify(status="ok")
 
 
-def _name_request() -> None:
-    given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+def _set_request_id() -> None:
+    header = request.headers.get("X-Request-ID", "")
+    g.request_id = header if _REQUEST_ID.fullmatch(header) else secrets.token_hex(16)
 
 
 def _add_headers(response: Response) -> Response:
@@ -163,7 +165,7 @@ def _add_headers(response: Response) -> Response:
     return response
 
 
-def _refused(error: BankError) -> ResponseReturnValue:
+def _bank_error(error: BankError) -> ResponseReturnValue:
     return _problem(error.status, error.code, error.title, error.detail, error)
 
 
@@ -172,26 +174,26 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
         return error.get_response()
     title = _TITLES.get(error.code, "Algo não deu certo")
     code = error.name.lower().replace(" ", "-")
-    answer = _problem(error.code, code, title, "Confira o endereço e o que foi enviado.")
+    response = _problem(error.code, code, title, "Confira o endereço e o que foi enviado.")
     for name, value in error.get_headers(request.environ):
         if name in ("Allow", "Retry-After", "WWW-Authenticate"):
-            answer.headers[name] = value
-    return answer
+            response.headers[name] = value
+    return response
 
 
-def _database_away(error: Exception) -> ResponseReturnValue:
-    log.error("the database is away: %s", type(error).__name__)
-    answer = _problem(
+def _database_unavailable(error: Exception) -> ResponseReturnValue:
+    log.error("the database does not answer: %s", type(error).__name__)
+    response = _problem(
         503,
         "service-unavailable",
         "O banco está fora do ar por um instante",
         "Tente de novo em alguns segundos.",
     )
-    answer.headers["Retry-After"] = "2"
-    return answer
+    response.headers["Retry-After"] = "2"
+    return response
 
 
-def _unexpected(error: Exception) -> ResponseReturnValue:
+def _unexpected_error(error: Exception) -> ResponseReturnValue:
     log.error("unexpected error", exc_info=error)
     return _problem(
         500, "internal-error", "Algo deu errado do nosso lado", "Tente de novo em instantes."
@@ -201,19 +203,19 @@ def _unexpected(error: Exception) -> ResponseReturnValue:
 def _problem(
     status: int, code: str, title: str, detail: str, error: BankError | None = None
 ) -> Response:
-    """The same refusal as problem+json for the API and as a page for everybody else."""
+    """Render an error as problem+json below /api/ and as a page elsewhere."""
     if request.path.startswith("/api/"):
-        members = {
+        problem = {
             "type": "about:blank",
             "title": title,
             "status": status,
             "detail": detail,
             "message": detail,
             "code": code,
-            "errors": [vars(fault) for fault in error.errors] if error else [],
+            "errors": [vars(field_error) for field_error in error.errors] if error else [],
             "request_id": g.get("request_id"),
         }
-        response = jsonify(members)
+        response = jsonify(problem)
         response.mimetype = "application/problem+json"
     else:
         page = render_template("bank/error.html", title=title, detail=detail, status=status)

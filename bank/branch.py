@@ -1,4 +1,4 @@
-"""The bank's parts, built once per application and found again in each request."""
+"""The objects that the bank's views share, created once per application."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXTENSION = "balcao-bank"
 
 @dataclass(frozen=True)
 class Branch:
-    """Everything a request may need."""
+    """Settings, clock, database and services of one application."""
 
     settings: BankSettings
     clock: Clock
@@ -40,7 +40,7 @@ class Branch:
 
 
 def build(settings: BankSettings, clock: Clock) -> Branch:
-    """Put the parts together; neither the database nor the network is touched."""
+    """Create the objects without touching the database or the network."""
     database = Database(settings.database_url)
     http_client = HttpClient()
     reader = CodeReader(http_client, settings.participant_hosts, KeyDirectory(database))
@@ -63,7 +63,7 @@ def build(settings: BankSettings, clock: Clock) -> Branch:
     )
 
 
-def here() -> Branch:
-    """The parts of the application that serves this request."""
+def current_branch() -> Branch:
+    """The branch of the application that serves this request."""
     branch: Branch = current_app.extensions[EXTENSION]
     return branch

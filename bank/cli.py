@@ -1,26 +1,24 @@
-"""`flask bank …`: paying from a terminal, over HTTP to a bank that runs somewhere."""
+"""`flask bank …`: commands that pay over HTTP, and commands on the bank's database."""
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
 from urllib.parse import urlencode
 
 import click
-from click import ClickException, echo
+from click import echo
 from flask.cli import ScriptInfo
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from bank.chaos.scenarios import LATE_SECONDS_DEFAULT, LATE_SECONDS_MAX, Scenario
-from bank.codes.http import AnswerTooLarge, HttpAnswer, HttpClient, NoAnswer
 from bank.database import Database
 from bank.errors import UnknownPayer
 from bank.money.audit import audit
-from bank.money.payers import payer_named, unlock
-from bank.text import brl, clean, moment
+from bank.money.payers import payer_by_handle, unlock
+from bank.terminal import ask_bank, fail, printable
+from bank.text import brl, moment
 from bank.workbench.chaos_cli import COMMANDS
 from core.clock import parse_rfc3339
 from core.errors import InvalidMoney
@@ -47,7 +45,7 @@ _url_option = click.option(
     envvar="BANK_URL",
     default=DEFAULT_URL,
     show_default=True,
-    help="Where the bank answers.",
+    help="The bank's URL.",
 )
 
 
@@ -62,22 +60,22 @@ for _command in COMMANDS:
 
 @bank_cli.command("pay")
 @click.argument("code")
-@click.option("--payer", help="The paying client's handle, as bia; the first one by default.")
-@click.option("--pin", prompt="Senha", hide_input=True, help="Asked for when it is not given.")
-@click.option("--value", help="Reais to pay, as 12,50 or 12.50, for a code that has no amount.")
+@click.option("--payer", help="The client who pays, by handle; by default the first client.")
+@click.option("--pin", prompt="Senha", hide_input=True, help="Prompted for if missing.")
+@click.option("--value", help="The amount in reais, 12,50 or 12.50, for a code without one.")
 @click.option(
     "--scenario",
     type=click.Choice([scenario.value for scenario in Scenario]),
     default=Scenario.NORMAL.value,
     show_default=True,
-    help="How the payment is to go.",
+    help="The fault to inject.",
 )
 @click.option(
     "--late-seconds",
     type=click.IntRange(1, LATE_SECONDS_MAX),
     default=LATE_SECONDS_DEFAULT,
     show_default=True,
-    help="How long the scenario late holds the notice back.",
+    help="The delay of the scenario late.",
 )
 @_url_option
 def pay_command(
@@ -89,41 +87,46 @@ def pay_command(
     late_seconds: int,
     url: str,
 ) -> None:
-    """Pay CODE, a BR Code, and say what the service answered.
+    """Pay CODE, a BR Code, and print the service's answer.
 
-    The exit status is 1 when nothing was paid, or when the money came back.
+    The exit status is 1 if nothing was paid, or if the money came back.
     """
     order = {"code": code, "pin": pin, "scenario": scenario, "late_seconds": late_seconds}
     if payer is not None:
         order["payer"] = payer
     if value is not None:
         order["value"] = _typed_reais(value)
-    paid = _answered(_post(f"{url.rstrip('/')}/api/pay", order))
-    answer = paid.get("answer") or {}
-    echo(f"Para:      {_shown(paid['payee']['name'])} ({_shown(paid['payee']['key'])})")
-    echo(f"Valor:     {brl(paid['amount_centavos'])}")
-    echo(f"Id:        {_shown(paid['end_to_end_id'])}")
-    echo(f"Situação:  {_STATES.get(paid['status'], _shown(paid['status']))}")
+    payment = ask_bank("POST", f"{url.rstrip('/')}/api/pay", order)
+    answer = payment.get("answer") or {}
+    echo(f"Para:      {printable(payment['payee']['name'])} ({printable(payment['payee']['key'])})")
+    echo(f"Valor:     {brl(payment['amount_centavos'])}")
+    echo(f"Id:        {printable(payment['end_to_end_id'])}")
+    echo(f"Situação:  {_STATES.get(payment['status'], printable(payment['status']))}")
     if answer.get("detail"):
-        echo(f"Resposta:  {_shown(answer['detail'])} ({answer.get('status') or answer['code']})")
-    if paid["status"] == "returned":
+        echo(f"Resposta:  {printable(answer['detail'])} ({answer.get('status') or answer['code']})")
+    if payment["status"] == "returned":
         raise click.exceptions.Exit(1)
 
 
 @bank_cli.command("statement")
 @click.option("--payer", default="bia", show_default=True, help="The client's handle or card.")
-@click.option("--pin", prompt="Senha", hide_input=True, help="Asked for when it is not given.")
+@click.option("--pin", prompt="Senha", hide_input=True, help="Prompted for if missing.")
 @click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
 @_url_option
 def statement_command(payer: str, pin: str, limit: int, url: str) -> None:
     """Print a client's balance and latest transfers, newest first."""
     query = urlencode({"limit": limit})
-    told = _answered(_get(f"{url.rstrip('/')}/api/statement?{query}", payer, pin))
-    echo(f"{_shown(told['payer']['name'])}: saldo {brl(told['balance_centavos'])}")
-    for entry in told["data"]:
+    credentials = b64encode(f"{payer}:{pin}".encode()).decode()
+    statement = ask_bank(
+        "GET",
+        f"{url.rstrip('/')}/api/statement?{query}",
+        headers={"Authorization": f"Basic {credentials}"},
+    )
+    echo(f"{printable(statement['payer']['name'])}: saldo {brl(statement['balance_centavos'])}")
+    for entry in statement["data"]:
         made_at = moment(parse_rfc3339(entry["made_at"]))
         state = _STATES.get(entry["status"] or "", "")
-        name = _shown(entry["payee_name"] or "")
+        name = printable(entry["payee_name"] or "")
         line = f"{made_at}  {brl(entry['amount_centavos']):>14}  {_KINDS[entry['kind']]} {name}"
         echo(f"{line} {f'({state})' if state else ''}".rstrip())
 
@@ -139,7 +142,7 @@ def _typed_reais(text: str) -> str:
 _database_option = click.option(
     "--database",
     envvar="BANK_DATABASE_URL",
-    help="The bank's database; by default the one this installation's bank uses.",
+    help="The URL of the bank's database; by default that of this installation.",
 )
 
 
@@ -148,100 +151,55 @@ _database_option = click.option(
 @_database_option
 def unlock_command(handle: str, database: str | None) -> None:
     """Unlock the card of HANDLE after five wrong PINs."""
-    with _opened(database) as opened:
+    with _open_database(database) as opened_database:
         try:
-            with opened.writing() as session:
-                was_locked = unlock(session, payer_named(session, handle))
+            with opened_database.writing() as session:
+                was_locked = unlock(session, payer_by_handle(session, handle))
         except UnknownPayer as error:
-            _fail(error.detail)
+            fail(error.detail)
     echo("Desbloqueado." if was_locked else "Não estava bloqueado.")
 
 
 @bank_cli.command("audit")
 @_database_option
 def audit_command(database: str | None) -> None:
-    """Add the whole ledger up: transfers, balances, notices, returns, refunds.
+    """Check the whole ledger: transfers, balances, notices, returns, refunds.
 
-    The exit status is 1, with a list, when anything does not add up. Nothing is changed.
+    Prints each fault; the exit status is 1 if there is any. Nothing is changed.
     """
-    with _opened(database) as opened:
-        found = audit(opened)
-    for name, centavos in sorted(found.sums_centavos.items()):
-        echo(f"{_shown(name):<60} {brl(centavos):>20}")
+    with _open_database(database) as opened_database:
+        result = audit(opened_database)
+    for name, centavos in sorted(result.sums_centavos.items()):
+        echo(f"{printable(name):<60} {brl(centavos):>20}")
     echo(
-        f"{found.accounts} contas, {found.transfers} transferências, {found.notices} avisos, "
-        f"{found.refunds} devoluções; a soma é {brl(found.total_centavos)}."
+        f"{result.accounts} contas, {result.transfers} transferências, {result.notices} avisos, "
+        f"{result.refunds} devoluções; a soma é {brl(result.total_centavos)}."
     )
-    for fault in found.faults:
-        echo(f"ERRADO  {_shown(fault.replace(NO_BREAK, ' '))}")
-    if found.faults:
+    for fault in result.faults:
+        echo(f"ERRADO  {printable(fault.replace(NO_BREAK, ' '))}")
+    if result.faults:
         raise click.exceptions.Exit(1)
     echo("Tudo confere.")
 
 
 @contextmanager
-def _opened(database: str | None) -> Iterator[Database]:
-    """The bank's database; ends with a sentence where it cannot be read."""
-    url = database or _installed_database()
+def _open_database(url: str | None) -> Iterator[Database]:
+    """Open the bank's database; one that cannot be read ends the command with a sentence."""
+    url = url or _installed_database()
     if not url:
-        _fail("Diga qual é o banco de dados: --database ou BANK_DATABASE_URL.")
+        fail("Diga qual é o banco de dados: --database ou BANK_DATABASE_URL.")
     try:
-        opened = Database(url)
+        database = Database(url)
         try:
-            yield opened
+            yield database
         finally:
-            opened.close()
+            database.close()
     except (ArgumentError, DBAPIError) as error:
-        _fail(f"O banco de dados não pôde ser lido ({type(error).__name__}).")
+        fail(f"O banco de dados não pôde ser lido ({type(error).__name__}).")
 
 
 def _installed_database() -> str | None:
-    """What the application that offers these commands says, where there is one."""
+    """The setting of the Flask application that runs the command; None without one."""
     script = click.get_current_context().find_object(ScriptInfo)
     url = script.load_app().config.get("BANK_DATABASE_URL") if script else None
     return str(url) if url else None
-
-
-def _post(url: str, members: dict[str, Any]) -> HttpAnswer:
-    return _asked(lambda http_client: http_client.post(url, json.dumps(members).encode(), {}), url)
-
-
-def _get(url: str, payer: str, pin: str) -> HttpAnswer:
-    basic = b64encode(f"{payer}:{pin}".encode()).decode()
-    who = {"Authorization": f"Basic {basic}"}
-    return _asked(lambda http_client: http_client.get(url, "application/json", who), url)
-
-
-def _asked(ask: Any, url: str) -> HttpAnswer:
-    http_client = HttpClient()
-    try:
-        answer: HttpAnswer = ask(http_client)
-    except NoAnswer as failure:
-        _fail(f"O banco não respondeu em {url} ({failure}). Ele está no ar?")
-    except AnswerTooLarge:
-        _fail(f"O que responde em {url} não é o banco.")
-    finally:
-        http_client.close()
-    return answer
-
-
-def _answered(answer: HttpAnswer) -> dict[str, Any]:
-    """The answer's members; a refusal ends the command with the bank's own sentence."""
-    try:
-        members = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        members = None
-    if not isinstance(members, dict):
-        _fail(f"O banco respondeu {answer.status}, mas não em JSON. O endereço está certo?")
-    if answer.status != 200:
-        _fail(f"{_shown(members.get('title'))}: {_shown(members.get('detail'))}")
-    return members
-
-
-def _shown(text: object) -> str:
-    # A name from outside must not steer the terminal.
-    return clean(str(text), 300)
-
-
-def _fail(sentence: str) -> NoReturn:
-    raise ClickException(sentence)

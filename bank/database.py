@@ -1,4 +1,4 @@
-"""The bank's own database: engine, transactions, migrations."""
+"""The bank's database: engine, transactions, migrations."""
 
 from __future__ import annotations
 
@@ -20,41 +20,39 @@ _WRITES = "bank_writes"
 
 
 class Database:
-    """One engine, and two kinds of transaction: `reading()` and `writing()`.
+    """One engine with read transactions and write transactions.
 
-    Nothing slow may happen inside either: no HTTP, no Argon2, no sleep. On SQLite there is a
-    single connection, since a green thread that waits while it holds a write transaction would
-    stop every other one.
+    Do nothing slow inside a transaction: no HTTP, no Argon2, no sleep. SQLite has a pool of one
+    connection, so a green thread that waits inside a transaction stops every other one.
     """
 
     def __init__(self, url: str) -> None:
-        """Make the engine; no connection is opened yet."""
         self.engine = _engine(url)
         self._write_engine = self.engine.execution_options(**{_WRITES: True})
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session to read with; whatever it changed is dropped, and what it read stays usable."""
+        """A read session. Changes are rolled back; objects stay usable after it is closed."""
         with Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
-        """A session whose every query sees the same instant, whatever is written meanwhile."""
+        """A read session in which every query sees the same snapshot of the data."""
         engine = self.engine
-        if engine.dialect.name != "sqlite":  # there a reading transaction is a snapshot anyway
+        if engine.dialect.name != "sqlite":  # SQLite reads a snapshot anyway
             engine = engine.execution_options(isolation_level="REPEATABLE READ")
         with Session(engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """A transaction: committed when the block ends, rolled back when it raises."""
+        """A write session: committed when the block ends, rolled back when it raises."""
         with Session(self._write_engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     def upgrade(self) -> None:
-        """Bring the tables up to date. Raises RuntimeError when newer code wrote them."""
+        """Run the migrations. Raises RuntimeError if newer code has migrated the database."""
         with self._write_engine.begin() as connection:
             try:
                 command.upgrade(alembic_config(connection), "head")
@@ -64,12 +62,12 @@ class Database:
                 ) from None
 
     def close(self) -> None:
-        """Close every pooled connection."""
+        """Close the pool's connections."""
         self.engine.dispose()
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
-    """The configuration of the bank's migrations, run on a connection that is already open."""
+    """Alembic's configuration; migrations run on `connection`, which is already open."""
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
@@ -101,7 +99,7 @@ def _engine(url: str) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # The driver must not open transactions by itself: it would do so late, and never IMMEDIATE.
+    # SQLAlchemy's begin event opens each transaction. The driver would open it later, and DEFERRED.
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS:d}")
@@ -111,6 +109,6 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_on_sqlite(connection: Connection) -> None:
-    # A write transaction that began by reading could not be promoted while another one writes.
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    # A DEFERRED transaction that reads first fails with SQLITE_BUSY once another one has written.
+    is_writing = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")

@@ -1,14 +1,14 @@
-"""What the bank refuses, and why: one type per reason, each with a sentence for the payer's screen.
+"""The bank's errors: one class per reason; `title` and `detail` are shown to the payer.
 
 BankError
-├── CodeRefused                  the code, or what it points at, cannot be paid from (422)
+├── CodeRefused                  the code, or the charge behind it, cannot be paid (422)
 │   ├── CodeUnreadable           not a BR Code, or a damaged one
-│   ├── CodeNotPayableHere       a kind of code this bank does not pay yet
-│   ├── UnknownParticipant       the location's host is no registered bank
-│   ├── LocationUnreachable      nobody answered there (502)
+│   ├── CodeNotPayableHere       a kind of code that this bank does not pay
+│   ├── UnknownParticipant       the location's host belongs to no known bank
+│   ├── LocationUnreachable      the receiver's bank did not answer (502)
 │   ├── LocationNotFound / LocationGone / LocationRefused
 │   ├── PayloadTypeWrong / PayloadTooLarge / PayloadMalformed
-│   ├── KeySetRefused            the signer's keys are elsewhere or unreadable
+│   ├── KeySetRefused            the signer's keys are at an unknown host, or unreadable
 │   ├── PayloadSignatureRefused
 │   └── ChargePaid / ChargeRemoved / ChargeExpired / AmountChanged (409)
 ├── PinRefused / PinLocked / LoginRefused / CardRefused (403)
@@ -31,13 +31,13 @@ from core.errors import BalcaoError, InvalidRequest
 
 
 class BankError(BalcaoError):
-    """The root; `status` is the HTTP status that says it, `title` heads the page."""
+    """The root of the bank's errors; `status` is the HTTP status of the response."""
 
     status: ClassVar[int] = 400
 
 
 class CodeRefused(BankError):
-    """Nothing was paid: the code does not lead to a charge that this bank may pay."""
+    """The code does not lead to a charge that this bank may pay; nothing was paid."""
 
     code = "code-refused"
     title = "Este código não pode ser pago"
@@ -45,26 +45,25 @@ class CodeRefused(BankError):
 
 
 class CodeUnreadable(CodeRefused):
-    """Not a BR Code, or a damaged one; `reason` is the decoder's own word for it."""
+    """Not a BR Code, or a damaged one; `reason` is the decoder's code (`crc_mismatch`, …)."""
 
     code = "code-unreadable"
     title = "Não conseguimos ler este código"
 
     def __init__(self, detail: str, reason: str) -> None:
-        """Keep the decoder's reason (`crc_mismatch`, …) beside the sentence."""
         self.reason = reason
         super().__init__(detail)
 
 
 class CodeNotPayableHere(CodeRefused):
-    """A good code of a kind this bank does not pay."""
+    """A valid code of a kind that this bank does not pay."""
 
     code = "code-not-payable-here"
     title = "Este banco ainda não paga este tipo de código"
 
 
 class UnknownParticipant(CodeRefused):
-    """The location's host belongs to no bank that this one knows."""
+    """The location's host belongs to no bank in `participant_hosts`."""
 
     code = "unknown-participant"
     title = "Não conhecemos o banco deste código"
@@ -79,28 +78,28 @@ class LocationUnreachable(CodeRefused):
 
 
 class LocationNotFound(CodeRefused):
-    """No charge is bound to the location."""
+    """The receiver's bank has no charge at the location (404)."""
 
     code = "location-not-found"
     title = "Esta cobrança não existe"
 
 
 class LocationGone(CodeRefused):
-    """There was a charge, and it will not come back."""
+    """The charge at the location has ended (410)."""
 
     code = "location-gone"
     title = "Esta cobrança não está mais disponível"
 
 
 class LocationRefused(CodeRefused):
-    """The receiver's bank answered something that is no charge."""
+    """The receiver's bank answered with another status than 200, 404 or 410."""
 
     code = "location-refused"
     title = "O banco de quem recebe não entregou a cobrança"
 
 
 class PayloadTypeWrong(CodeRefused):
-    """The answer is not `application/jose`."""
+    """The answer's content type is not `application/jose`."""
 
     code = "payload-type-wrong"
     title = "A resposta do banco de quem recebe não é uma cobrança assinada"
@@ -114,28 +113,28 @@ class PayloadTooLarge(CodeRefused):
 
 
 class PayloadMalformed(CodeRefused):
-    """The signed payload lacks something, or holds it in another form."""
+    """A field of the signed payload is missing or malformed."""
 
     code = "payload-malformed"
     title = "Os dados da cobrança estão incompletos"
 
 
 class KeySetRefused(CodeRefused):
-    """The keys to check the signature with are elsewhere than at a known bank, or unreadable."""
+    """The key set is at a host that no known bank has, or it cannot be read."""
 
     code = "key-set-refused"
     title = "Não foi possível conferir a assinatura da cobrança"
 
 
 class PayloadSignatureRefused(CodeRefused):
-    """The payload was not signed by the receiver's bank."""
+    """The signature or the certificate of the receiver's bank is not valid."""
 
     code = "payload-signature-refused"
     title = "A assinatura da cobrança não confere"
 
 
 class ChargePaid(CodeRefused):
-    """The charge was settled before."""
+    """The charge is paid."""
 
     code = "charge-paid"
     title = "Esta cobrança já foi paga"
@@ -143,7 +142,7 @@ class ChargePaid(CodeRefused):
 
 
 class ChargeRemoved(CodeRefused):
-    """The receiver or its bank withdrew the charge."""
+    """The receiver or its bank cancelled the charge."""
 
     code = "charge-removed"
     title = "Esta cobrança foi cancelada"
@@ -183,7 +182,7 @@ class PinLocked(BankError):
 
 
 class LoginRefused(BankError):
-    """No payer has this card and PIN."""
+    """Card and PIN do not match; the error does not say whether the card exists."""
 
     code = "login-refused"
     title = "Não foi possível entrar"
@@ -191,7 +190,7 @@ class LoginRefused(BankError):
 
 
 class CardRefused(BankError):
-    """The card is another client's, or nobody's: which of both is not said."""
+    """The card is not the wallet's; the error does not say whether the card exists."""
 
     code = "card-refused"
     title = "Cartão recusado"
@@ -199,7 +198,7 @@ class CardRefused(BankError):
 
 
 class WalletNotFound(BankError):
-    """The service's account has no wallet here."""
+    """The service's account has no wallet at this bank."""
 
     code = "wallet-not-found"
     title = "Não encontramos esta conta"
@@ -207,7 +206,7 @@ class WalletNotFound(BankError):
 
 
 class WalletExists(BankError):
-    """The service's account has a wallet whose PIN is in use."""
+    """The service's account has a wallet whose PIN was entered right."""
 
     code = "wallet-exists"
     title = "Esta conta já existe"
@@ -215,7 +214,7 @@ class WalletExists(BankError):
 
 
 class OverLimit(BankError):
-    """More than this payer may pay at once."""
+    """The amount is above the payer's limit for one payment."""
 
     code = "over-limit"
     title = "Valor acima do seu limite"
@@ -231,21 +230,21 @@ class InsufficientFunds(BankError):
 
 
 class InvalidInput(BankError, InvalidRequest):
-    """Fields that are missing or not of their form."""
+    """Fields are missing or malformed."""
 
     code = "invalid-request"
     title = "Pedido inválido"
 
 
 class StalePage(BankError):
-    """The form's token is not this session's."""
+    """The form's CSRF token is not the session's."""
 
     code = "stale-page"
     title = "Esta página ficou velha"
 
 
 class UnknownPayer(BankError):
-    """No payer has this handle."""
+    """No payer has this handle or card."""
 
     code = "payer-not-found"
     title = "Não encontramos este cliente"
@@ -269,7 +268,7 @@ class UnknownRefund(BankError):
 
 
 class RefundRefused(BankError):
-    """The payee may not give this back."""
+    """The payment cannot be refunded, or not by this amount."""
 
     code = "refund-refused"
     title = "Esta devolução não pode ser feita"
@@ -277,25 +276,25 @@ class RefundRefused(BankError):
 
 
 class RefundTooLarge(RefundRefused):
-    """More than is left of the payment."""
+    """The amount is larger than what is left of the payment."""
 
     code = "refund-exceeds-payment"
 
 
 class RefundTooLate(RefundRefused):
-    """More than 90 days after the payment."""
+    """The payment is older than 90 days."""
 
     code = "refund-too-late"
 
 
 class RefundNotPossible(RefundRefused):
-    """The payment's money went back already, since it was refused."""
+    """The service refused the payment, so its money went back already."""
 
     code = "payment-returned"
 
 
 class RefundKeyReused(BankError):
-    """One refund_id came with two different refunds."""
+    """The refund_id belongs to a different refund."""
 
     code = "idempotency-conflict"
     title = "Este refund_id já é de outra devolução"
@@ -303,7 +302,7 @@ class RefundKeyReused(BankError):
 
 
 class ScanRefused(BankError):
-    """Nothing that can be paid was found in a picture, or it is no picture."""
+    """The picture holds no Pix code, or several, or it is not a picture."""
 
     code = "picture-refused"
     title = "Não achamos um código Pix"
@@ -311,7 +310,7 @@ class ScanRefused(BankError):
 
 
 class ScanTooLarge(ScanRefused):
-    """Too many bytes or pixels."""
+    """The picture has too many bytes or pixels."""
 
     code = "picture-too-large"
     title = "A imagem é grande demais"
@@ -319,7 +318,7 @@ class ScanTooLarge(ScanRefused):
 
 
 class RequestKeyReused(BankError):
-    """One request key came with two different payments."""
+    """The request key belongs to a different payment."""
 
     code = "idempotency-conflict"
     title = "Esta chave já foi usada em outro pagamento"
@@ -327,7 +326,7 @@ class RequestKeyReused(BankError):
 
 
 class ChaosIsOff(BankError):
-    """Scenarios exist in development only."""
+    """The request needs a bank in development: scenarios and test wallets exist there only."""
 
     code = "chaos-is-off"
     title = "Este banco não faz cenários de teste"
@@ -335,7 +334,7 @@ class ChaosIsOff(BankError):
 
 
 class BurstRefused(BankError):
-    """The burst's token is missing, too old, or of another bank."""
+    """The burst's token is missing, expired, or signed by another bank."""
 
     code = "burst-refused"
     title = "A rajada não está aberta"
@@ -343,7 +342,7 @@ class BurstRefused(BankError):
 
 
 class ApiBroken(BankError):
-    """The scenario *broken-api*: this answer fails on purpose."""
+    """The scenario *broken-api* makes this look-up fail."""
 
     code = "service-unavailable"
     title = "O banco está fora do ar por um instante"
@@ -351,7 +350,7 @@ class ApiBroken(BankError):
 
 
 class ServiceSignatureRefused(BankError):
-    """The look-up was not signed by the service, or not now."""
+    """The service's signature of the request is wrong or too old."""
 
     code = "bad-signature"
     title = "A assinatura foi recusada"

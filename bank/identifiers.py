@@ -1,4 +1,4 @@
-"""Identifiers a payer's bank makes (Manual de Padrões para Iniciação do Pix, endToEndId)."""
+"""Identifiers of transfers (Manual de Padrões para Iniciação do Pix, endToEndId)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ PAYMENT, RETURN, OPENING = "E", "D", "O"
 
 
 def new_identifier(letter: str, ispb: str, now: datetime) -> str:
-    """32 characters: the letter, the bank's ISPB, the minute in UTC, 11 random ones.
+    """32 characters: the letter, the bank's ISPB, the minute in UTC, 11 random characters.
 
-    `E` is a payment's end_to_end_id, `D` a return's rtrId; `O` (opening balances) is our own.
+    `E` begins a payment's end_to_end_id and `D` a return's rtrId. `O`, for opening balances, is
+    this bank's own invention.
     """
-    tail = "".join(secrets.choice(_ALPHABET) for _ in range(11))
-    return f"{letter}{ispb}{now.astimezone(UTC):%Y%m%d%H%M}{tail}"
+    random_part = "".join(secrets.choice(_ALPHABET) for _ in range(11))
+    return f"{letter}{ispb}{now.astimezone(UTC):%Y%m%d%H%M}{random_part}"
 
 
 def is_identifier(text: str) -> bool:
-    """Whether the text has the form of an identifier made here."""
+    """Whether the text has the form that `new_identifier` gives."""
     return _IDENTIFIER.fullmatch(text) is not None

@@ -1,6 +1,6 @@
-"""The bank's tables: columns and constraints, no decision.
+"""The bank's tables.
 
-Balances are stored nowhere: an account holds what transfers credited to it, less what they debited.
+No table stores a balance: it is the sum of an account's credits less the sum of its debits.
 """
 
 from __future__ import annotations
@@ -46,19 +46,19 @@ _TABLE = {
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware instant, stored in UTC without an offset, microseconds kept on every engine."""
+    """An aware instant, stored as naive UTC with microseconds on every engine."""
 
     impl = DateTime
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """MySQL and MariaDB drop fractions of a second unless told how many digits to keep."""
+        """Ask MySQL and MariaDB for microseconds; by default they store whole seconds."""
         if dialect.name in ("mysql", "mariadb"):
             return dialect.type_descriptor(mysql.DATETIME(fsp=6))
         return dialect.type_descriptor(DateTime())
 
     def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        """Refuse naive instants: they would be read as UTC whatever they meant."""
+        """Refuse naive instants, whose time zone is unknown. Raises ValueError."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -66,29 +66,32 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.astimezone(UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        """Give the instant back as aware UTC."""
+        """Return the stored instant as aware UTC."""
         return None if value is None else value.replace(tzinfo=UTC)
 
 
 def exact_text(length: int) -> String:
-    """Text that is equal only to itself: case and final spaces count, on MySQL too."""
+    """Text that MySQL too compares byte by byte, so that case and trailing spaces count."""
     binary = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
     return String(length).with_variant(binary, "mysql", "mariadb")
 
 
 def _row_id() -> Mapped[int]:
-    # SQLite only numbers a column of the very type INTEGER.
+    # SQLite generates ids only for a column of the type INTEGER.
     return mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
 
 
 class BankBase(DeclarativeBase):
-    """All of the bank's tables; each name begins with `bank_`."""
+    """The base of the bank's tables, whose names begin with `bank_`."""
 
     metadata = MetaData(naming_convention=_NAMING)
 
 
 class BankAccount(BankBase):
-    """One side of transfers: a payer's, one per key that was paid, and where balances came from."""
+    """An account of the ledger: a payer's, a payee's (one per Pix key), or `opening`.
+
+    Opening balances are debited from the account `opening`.
+    """
 
     __tablename__ = "bank_accounts"
     __table_args__ = (
@@ -103,10 +106,10 @@ class BankAccount(BankBase):
 
 
 class BankPayer(BankBase):
-    """A client of this bank; the number of wrong PINs in a row locks it.
+    """A client of this bank, with one card. FAILED_PINS_MAX wrong PINs in a row lock the card.
 
-    `holder` is what the service calls the account it opened the wallet for. As long as the PIN was
-    never right, it may be issued anew.
+    `holder` is the service's id of the account that the wallet was opened for. The PIN may be
+    reissued while `is_pin_proved` is false, that is, until it was entered right once.
     """
 
     __tablename__ = "bank_payers"
@@ -132,12 +135,12 @@ class BankPayer(BankBase):
 
     @property
     def pins_left(self) -> int:
-        """How many wrong PINs more lock the card; 0 where it is locked."""
+        """How many more wrong PINs lock the card; 0 when it is locked."""
         return max(0, FAILED_PINS_MAX - self.failed_pins)
 
 
 class KnownKey(BankBase):
-    """A directory entry: who a key belongs to, as the bank at `host` signed it in a charge."""
+    """The owner of a Pix key, as named in a charge that the bank at `host` signed."""
 
     __tablename__ = "bank_known_keys"
     __table_args__ = (_TABLE,)
@@ -151,14 +154,16 @@ class KnownKey(BankBase):
 
 
 class Transfer(BankBase):
-    """Money that moved from one account to another; never changed afterwards.
+    """A movement of money from one account to another. Rows never change.
 
-    `identifier` is `E…` for a payment (its end_to_end_id), `D…` for money given back (rtrId) and
-    `O…` for an opening balance. A *return* reverses a payment that was refused, a *refund* is what
-    the payee gave back of one that was not; `reverses_id` and `refunds_id` name the payment.
-    `txid` is a signed charge's. A static code's own text for it is the `reference`, kept apart:
-    anyone can write any txid into a static code. `request_key` makes a repeated request the same
-    payment, if it is the same request by `request_hash`.
+    `identifier` begins with `E` for a payment (its end_to_end_id), with `D` for money that goes
+    back (its rtrId) and with `O` for an opening balance. A *return* reverses a payment that the
+    service refused; a *refund* gives back some or all of a payment that it accepted. `reverses_id`
+    and `refunds_id` name that payment.
+
+    `txid` comes from a signed charge. The txid of a static code is stored as `reference`, because
+    anyone can write any txid into a static code. `request_key` is the idempotency key of the
+    request, and `request_hash` tells whether a repeated key came with the same request.
     """
 
     __tablename__ = "bank_transfers"
@@ -201,16 +206,16 @@ class Transfer(BankBase):
 
     @property
     def undoes(self) -> Transfer | None:
-        """The payment whose money this transfer gave back; None for other kinds."""
+        """The payment that this return or refund gives back; None for other kinds."""
         return self.reverses or self.refunds
 
 
 class Notice(BankBase):
-    """The outbox: what the service must hear about one payment, until it answered.
+    """The outbox: the confirmation of one payment, sent until the service answers it.
 
-    `body` is kept byte for byte, since it is what gets signed; `scenario` is what goes wrong with
-    it on purpose. Whoever moves `next_attempt_at`
-    ahead by a conditional update holds the notice until then; `done_at` ends it.
+    `body` is stored byte for byte because it is signed. `scenario` names the fault to inject.
+    A worker claims a notice by moving `next_attempt_at` ahead with a conditional update; until that
+    instant no other worker sends it. `done_at` is set when the service has answered.
     """
 
     __tablename__ = "bank_notices"
@@ -240,10 +245,10 @@ class Notice(BankBase):
 
 
 class BankRefund(BankBase):
-    """What the payee asked to give back of one payment; `refund_id` is the payee's own word.
+    """A refund that the payee requested for one payment; `refund_id` is the payee's own id.
 
-    It is *processing* until `due_at`, then *done* with the transfer that moved the money, or
-    *failed* where the payee's account did not hold it.
+    A refund is *processing* until `due_at`. Then it is *done*, with the transfer that moved the
+    money, or *failed*, if the payee's account did not hold enough.
     """
 
     __tablename__ = "bank_refunds"
@@ -271,7 +276,7 @@ class BankRefund(BankBase):
 
 
 class ChaosMix(BankBase):
-    """The mix that payments without a scenario draw from, and how many have; one row at most."""
+    """The mix that payments draw their scenarios from, and the number drawn; one row at most."""
 
     __tablename__ = "bank_chaos"
     __table_args__ = (CheckConstraint("id = 1", name="single"), _TABLE)

@@ -1,4 +1,4 @@
-"""The bank served by itself: its settings, its socket, its jobs, and a stop that answers first."""
+"""Serves the bank as a process of its own: settings, socket, jobs, graceful shutdown."""
 
 from __future__ import annotations
 
@@ -28,109 +28,109 @@ from core.signing import signatures
 
 ROOT = Path(__file__).resolve().parents[1]
 MOUNT = "/bank"
-"""The bank answers here as well as at the root: behind a proxy it shares the service's address."""
+"""The bank answers here as well as at /, since a proxy may serve it below the service's host."""
 
-SILENCE_SECONDS_MAX = 10
+REQUEST_TIMEOUT_SECONDS = 10
 _BACKLOG = 128
 
 
 class _Handler(WSGIRequestHandler):
-    """One request for each connection (HTTP/1.0), so that a stop waits for requests alone."""
+    """Closes each connection after one request (HTTP/1.0), so that a stop waits for no idle one."""
 
-    protocol_version = "HTTP/1.0"  # Werkzeug takes 1.1 where nothing is said
-    timeout = SILENCE_SECONDS_MAX
+    protocol_version = "HTTP/1.0"  # Werkzeug's default is 1.1
+    timeout = REQUEST_TIMEOUT_SECONDS
 
     def send_header(self, keyword: str, value: str) -> None:
-        """But for a second Date: files bring one, and the server has said it already."""
+        """Skip a second Date header: the server has sent one, and static files bring another."""
         if keyword.lower() != "date" or not any(
             line.lower().startswith(b"date:") for line in getattr(self, "_headers_buffer", ())
         ):
             super().send_header(keyword, value)
 
     def log(self, *_args: Any, **_kwargs: Any) -> None:
-        """Nothing: what went wrong is logged by the application."""
+        """Log no requests; the application logs its errors."""
 
 
 class _Server(ThreadedWSGIServer):
-    """Waits at its close for the requests under way."""
-
-    daemon_threads = False
+    daemon_threads = False  # server_close() waits for the requests in progress
 
 
 def settings_from(environment: Mapping[str, str]) -> BankSettings:
-    """The settings; in development what is missing is made and kept, as the service does.
+    """Read the settings. In development, create and store missing secrets as the service does.
 
-    The two then agree by themselves: the same signing secret in the same folder, and the bank's
-    tables on the service's database server where it has one. Raises BankSettingsError.
+    Bank and service then share the signing secret in the same instance folder, and the bank's
+    tables are in the service's database, unless that is SQLite. Raises BankSettingsError.
     """
-    given = {name: value for name, value in environment.items() if value != ""}
-    if given.get("APP_ENV", "development") != "production":
-        instance = Path(given.get("INSTANCE_DIR", ROOT / "instance"))
-        _keep(given, "BANK_WEBHOOK_SECRET", instance, signatures.new_secret())
-        _keep(given, "BANK_SECRET_KEY", instance, secrets.token_urlsafe(48))
-        if not secret_in(given, "BANK_DATABASE_URL"):
-            services = secret_in(given, "DATABASE_URL")
-            own = f"sqlite:///{instance / 'bank.sqlite3'}"
-            given["BANK_DATABASE_URL"] = own if services.startswith("sqlite") else services or own
-    return BankSettings.from_env(given)
+    values = {name: value for name, value in environment.items() if value != ""}
+    if values.get("APP_ENV", "development") != "production":
+        instance = Path(values.get("INSTANCE_DIR", ROOT / "instance"))
+        _ensure_secret(values, "BANK_WEBHOOK_SECRET", instance, signatures.new_secret())
+        _ensure_secret(values, "BANK_SECRET_KEY", instance, secrets.token_urlsafe(48))
+        if not secret_in(values, "BANK_DATABASE_URL"):
+            service_database = secret_in(values, "DATABASE_URL")
+            is_shared = service_database and not service_database.startswith("sqlite")
+            own_database = f"sqlite:///{instance / 'bank.sqlite3'}"
+            values["BANK_DATABASE_URL"] = service_database if is_shared else own_database
+    return BankSettings.from_env(values)
 
 
-def _keep(given: dict[str, str], name: str, folder: Path, fresh: str) -> None:
-    if name in given or f"{name}_FILE" in given:
+def _ensure_secret(values: dict[str, str], name: str, folder: Path, new_secret: str) -> None:
+    """Set the secret from its file in `folder`; a missing file is created with `new_secret`."""
+    if name in values or f"{name}_FILE" in values:
         return
     path = folder / name.lower()
     try:
-        given[name] = kept(path, fresh)
+        values[name] = kept(path, new_secret)
     except OSError as error:
         raise BankSettingsError(f"{path} cannot be written or read: {error.strerror}.") from None
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve the bank until SIGTERM or Ctrl-C; gives the exit status.
+    """Serve the bank until SIGTERM or Ctrl-C and return the exit status.
 
-    With arguments it runs one of the bank's commands instead, which ends the process.
+    With arguments, run one of the bank's commands instead and end the process.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    # It reports each late tick; a coalesced tick loses nothing here.
+    # apscheduler warns of each late run. Late runs are coalesced and lose nothing here.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
-    in_file = {k: v for k, v in dotenv_values(ROOT / ".env").items() if v is not None}
+    dotenv = {k: v for k, v in dotenv_values(ROOT / ".env").items() if v is not None}
     try:
-        settings = settings_from({**in_file, **os.environ})
+        settings = settings_from({**dotenv, **os.environ})
         if arguments:
-            _command(settings, arguments)
-        listener = _bound(settings)
+            _run_command(settings, arguments)
+        listener = _bind(settings)
         migrate(settings.database_url)
     except (BankSettingsError, RuntimeError) as error:
-        return _refused(str(error))
+        return _report(str(error))
     except ArgumentError:
-        return _refused("BANK_DATABASE_URL is not the address of a database.")
+        return _report("BANK_DATABASE_URL is not the URL of a database.")
     except DBAPIError as error:
-        return _refused(f"Its database cannot be opened: {_reason(error)}.")
+        return _report(f"Its database cannot be opened: {_reason(error)}.")
     _serve(settings, listener)
     return 0
 
 
-def _command(settings: BankSettings, arguments: Sequence[str]) -> NoReturn:
-    """`flask bank …` where the bank runs: its commands find both sides as this bank does."""
-    own = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - compared
-    os.environ.setdefault("BANK_URL", f"http://{own}:{settings.port}")
+def _run_command(settings: BankSettings, arguments: Sequence[str]) -> NoReturn:
+    """Run a command of `flask bank` with the addresses and the database of these settings."""
+    own_host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - compared
+    os.environ.setdefault("BANK_URL", f"http://{own_host}:{settings.port}")
     os.environ["BANK_DATABASE_URL"] = settings.database_url
     os.environ["PUBLIC_URL"] = settings.service_url
     bank_cli.main(list(arguments), "python -m bank", standalone_mode=True)
 
 
-def _refused(sentence: str) -> int:
+def _report(sentence: str) -> int:
     click.echo(f"The bank cannot start: {sentence}", err=True)
     return 1
 
 
 def _reason(error: DBAPIError) -> str:
-    # PyMySQL's errors are pairs of a number and a sentence; the others' are the sentence.
-    said = [arg for arg in getattr(error.orig, "args", ()) if isinstance(arg, str) and arg]
-    return said[0].splitlines()[0].rstrip(".") if said else type(error.orig).__name__
+    # PyMySQL's errors hold a number and a message; the other drivers' hold a message alone.
+    messages = [arg for arg in getattr(error.orig, "args", ()) if isinstance(arg, str) and arg]
+    return messages[0].splitlines()[0].rstrip(".") if messages else type(error.orig).__name__
 
 
-def _bound(settings: BankSettings) -> socket.socket:
+def _bind(settings: BankSettings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listener = socket.socket(family, socket.SOCK_STREAM)
@@ -149,16 +149,16 @@ def _serve(settings: BankSettings, listener: socket.socket) -> None:
     server = _Server(
         settings.host, settings.port, application, handler=_Handler, fd=listener.fileno()
     )
-    asked = threading.Event()
+    stop_requested = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked.set())
-    thread = threading.Thread(target=server.serve_forever, name="http")
-    thread.start()
+        signal.signal(number, lambda *_: stop_requested.set())
+    server_thread = threading.Thread(target=server.serve_forever, name="http")
+    server_thread.start()
     start_jobs(app)
     click.echo(f"The bank is open at http://{settings.host}:{settings.port}/. Ctrl-C closes it.")
     sys.stdout.flush()
-    asked.wait()
+    stop_requested.wait()
     server.shutdown()
-    thread.join()
+    server_thread.join()
     server.server_close()
     close_bank_app(app)

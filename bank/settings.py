@@ -1,4 +1,4 @@
-"""The bank's settings: typed, read once, and the only place that knows their names."""
+"""The bank's settings, and the only place that knows their names in the environment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from core.signing.signatures import is_secret
 
 DEFAULT_ISPB = "99999004"
-"""Invented: no participant of Pix has it."""
+"""An invented ISPB, which no participant of Pix has."""
 
 DEFAULT_PORT = 5001
 
@@ -24,19 +24,18 @@ _REFUND_DELAY_MAX = 86_400
 
 
 class BankSettingsError(ValueError):
-    """A setting is missing or wrong; the text is one sentence that names it."""
+    """A setting is missing or wrong; the message names it."""
 
 
 @dataclass(frozen=True)
 class BankSettings:
-    """Everything the bank is told from outside.
+    """The bank's configuration.
 
-    `service_url` is where confirmations go, without a final slash. `participant_hosts` maps the
-    host of a location or key set, as written in codes (`127.0.0.1:5000`), to the base URL to fetch
-    it from; a host that is not in it belongs to nobody. `ispb` heads the bank's identifiers. `host`
-    and `port` are where a bank that is served by itself listens. `refund_delay_seconds` is how long
-    a refund stays *processing*. `webhook_secret_previous` signs nothing here; the signature doctor
-    recognises it.
+    `service_url` is the base URL of the service, without a trailing slash. `participant_hosts` maps
+    the host of a location or key set, as codes contain it (`127.0.0.1:5000`), to the base URL to
+    fetch from; other hosts are refused. `ispb` is part of the bank's identifiers. A bank that runs
+    by itself listens on `host` and `port`. A refund stays *processing* for `refund_delay_seconds`.
+    The bank never signs with `webhook_secret_previous`; only the signature doctor uses it.
     """
 
     database_url: str
@@ -53,7 +52,7 @@ class BankSettings:
     webhook_secret_previous: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what could not work, in one sentence. Raises BankSettingsError."""
+        """Validate and normalise the values. Raises BankSettingsError."""
         if not self.database_url:
             raise BankSettingsError("BANK_DATABASE_URL is missing.")
         if not is_secret(self.webhook_secret):
@@ -83,21 +82,23 @@ class BankSettings:
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str]) -> BankSettings:
-        """Read the settings; a secret may come from the file named by `NAME_FILE`.
+        """Read the settings; the file named by `NAME_FILE` may hold a secret.
 
-        `BANK_PARTICIPANTS` lists hosts, comma-separated, each alone (reached by https) or as
-        `host=base URL`; without it the only participant is the one at PUBLIC_URL, reached at
-        BANK_SERVICE_URL where that is given. Raises BankSettingsError.
+        `BANK_PARTICIPANTS` is a comma-separated list of hosts, each written as `host`, which is
+        fetched by https, or as `host=base URL`. Without it the only participant is the service at
+        PUBLIC_URL, fetched at BANK_SERVICE_URL if that is set. Raises BankSettingsError.
         """
         public_url = environment.get("PUBLIC_URL", "http://127.0.0.1:5000")
         service_url = environment.get("BANK_SERVICE_URL", public_url)
-        listed = environment.get("BANK_PARTICIPANTS", "")
+        participants = environment.get("BANK_PARTICIPANTS", "")
         return cls(
             database_url=secret_in(environment, "BANK_DATABASE_URL"),
             webhook_secret=secret_in(environment, "BANK_WEBHOOK_SECRET"),
             service_url=service_url,
             secret_key=secret_in(environment, "BANK_SECRET_KEY"),
-            participant_hosts=_hosts_in(listed) if listed else own_host(public_url, service_url),
+            participant_hosts=_hosts_in(participants)
+            if participants
+            else own_host(public_url, service_url),
             ispb=environment.get("BANK_ISPB", DEFAULT_ISPB),
             language=environment.get("BANK_LANGUAGE", "pt-BR"),
             demo=environment.get("APP_ENV", "development") != "production",
@@ -109,9 +110,9 @@ class BankSettings:
 
 
 def own_host(public_url: str, base: str | None = None) -> dict[str, str]:
-    """The participant whose codes bear host and port of `public_url`; reached there, or at `base`.
+    """The host of `public_url`, mapped to the base URL to fetch from: `base`, or `public_url`.
 
-    A code's host needs a dot, so a service at `localhost` writes its address in codes.
+    The host in a code must contain a dot, so a service at `localhost` writes 127.0.0.1 in codes.
     """
     host = urlsplit(_base_url("PUBLIC_URL", public_url)).netloc.lower()
     base = _base_url("BANK_SERVICE_URL", base or public_url)
@@ -122,9 +123,9 @@ def own_host(public_url: str, base: str | None = None) -> dict[str, str]:
     return hosts
 
 
-def _hosts_in(listed: str) -> dict[str, str]:
+def _hosts_in(participants: str) -> dict[str, str]:
     hosts: dict[str, str] = {}
-    for entry in filter(None, (part.strip() for part in listed.split(","))):
+    for entry in filter(None, (part.strip() for part in participants.split(","))):
         host, _, base = entry.partition("=")
         hosts[host] = base or f"https://{host}"
     return hosts
@@ -133,22 +134,22 @@ def _hosts_in(listed: str) -> dict[str, str]:
 def _base_url(name: str, url: str) -> str:
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        is_http = parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
-        usable = False
-    if not usable:
+        is_http = False
+    if not is_http:
         raise BankSettingsError(f"{name} must hold http or https URLs, not {url!r}.")
     return url.rstrip("/")
 
 
-def _number(text: str, otherwise: int = 0) -> int:
-    return int(text) if re.fullmatch(r"\d{1,5}", text, re.ASCII) else otherwise
+def _number(text: str, default: int = 0) -> int:
+    return int(text) if re.fullmatch(r"\d{1,5}", text, re.ASCII) else default
 
 
 def secret_in(environment: Mapping[str, str], name: str) -> str:
-    """The value of NAME, or of the file that NAME_FILE names; empty where neither is given.
+    """The content of the file that NAME_FILE names, else the value of NAME, else empty.
 
-    Raises BankSettingsError when the file cannot be read.
+    Raises BankSettingsError if the file cannot be read.
     """
     path = environment.get(f"{name}_FILE")
     if path:

@@ -1,4 +1,4 @@
-"""Conditional updates: the number of rows says who won."""
+"""Conditional updates: the row count says whether the condition still held."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 
 
 def rows_changed(session: Session, statement: Update) -> int:
-    """Run an update and count the rows it matched.
+    """Run an update and return how many rows it matched.
 
-    MySQL counts only rows whose values changed unless the driver asks otherwise; SQLAlchemy does.
+    MySQL by itself counts only rows whose values changed; SQLAlchemy sets the driver's
+    CLIENT.FOUND_ROWS flag, so that matched rows count on every engine.
     """
     return cast(CursorResult[Any], session.execute(statement)).rowcount

@@ -1,1 +1,1 @@
-"""Pages and APIs of the bank: what a browser, a payer and the service ask."""
+"""The bank's pages and its APIs for payers and for the service."""

@@ -11,15 +11,15 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
 from bank.blueprints import forms
-from bank.blueprints.service_api import payer_told, request_target, require_signature
-from bank.blueprints.sessions import NotLoggedIn, payer_here
-from bank.branch import here
+from bank.blueprints.service_api import payer_in_notice, request_target, require_signature
+from bank.blueprints.sessions import NotLoggedIn, current_payer
+from bank.branch import current_branch
 from bank.chaos import chaos
 from bank.errors import InvalidInput
 from bank.models import BankPayer, Transfer
 from bank.money import ledger, payers
 from bank.money.partners import payments_of_charge
-from bank.money.paying import state_of
+from bank.money.paying import payment_status
 from core.clock import rfc3339
 from core.errors import FieldError
 from core.money import json_number
@@ -33,7 +33,7 @@ _PAYMENTS_MAX = 100
 @bp.post("/pay")
 def pay() -> ResponseReturnValue:
     """Pay a code. Body: {"code", "pin", "payer"?, "value"?, "scenario"?, "late_seconds"?}."""
-    paid = here().teller.pay(forms.order_from_json(request))
+    paid = current_branch().teller.pay(forms.order_from_json(request))
     response = jsonify(payment_entry(paid.transfer) | {"answer": answer_entry(paid.transfer)})
     if paid.is_repeated:
         response.headers["Idempotent-Replayed"] = "true"
@@ -48,7 +48,7 @@ def statement() -> ResponseReturnValue:
     """
     limit, after = forms.page_in(request.args)
     payer = _payer_asking()
-    with here().database.reading() as work:
+    with current_branch().database.reading() as work:
         page = ledger.statement(work, payer.account_id, limit, after)
         balance = ledger.balance_centavos(work, payer.account_id)
     return jsonify(
@@ -63,14 +63,14 @@ def statement() -> ResponseReturnValue:
 @bp.get("/payments/<txid>")
 def payments(txid: str) -> ResponseReturnValue:
     """What this bank knows of a charge; the service signs the request's target."""
-    branch = here()
+    branch = current_branch()
     require_signature(request_target())
     if not _TXID.fullmatch(txid):
         raise InvalidInput([FieldError("txid", "must be 1 to 35 letters and digits")])
     with branch.database.reading() as work:
         rows = payments_of_charge(work, txid, _PAYMENTS_MAX)
-    chaos.trouble_look_up(rows, branch.clock)
-    return jsonify(payments=[payment_entry(row) | {"payer": payer_told(row)} for row in rows])
+    chaos.inject_look_up_faults(rows, branch.clock)
+    return jsonify(payments=[payment_entry(row) | {"payer": payer_in_notice(row)} for row in rows])
 
 
 def payment_entry(transfer: Transfer) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def payment_entry(transfer: Transfer) -> dict[str, Any]:
     return {
         "end_to_end_id": transfer.identifier,
         "txid": transfer.txid,
-        "status": state_of(transfer),
+        "status": payment_status(transfer),
         "value": json_number(transfer.amount_centavos),
         "amount_centavos": transfer.amount_centavos,
         "paid_at": rfc3339(transfer.made_at),
@@ -88,12 +88,12 @@ def payment_entry(transfer: Transfer) -> dict[str, Any]:
 
 def _payer_asking() -> BankPayer:
     """Raises PinRefused and PinLocked, or Unauthorized where nobody is told at all."""
-    database = here().database
+    database = current_branch().database
     told = request.authorization
     if told is None or told.type != "basic" or told.username is None or told.password is None:
         try:
             with database.reading() as work:
-                return payer_here(work)
+                return current_payer(work)
         except NotLoggedIn:
             challenge = WWWAuthenticate("basic", {"realm": "Banco Garoa"})
             raise Unauthorized(www_authenticate=challenge) from None
@@ -101,7 +101,7 @@ def _payer_asking() -> BankPayer:
         payer = payers.payer_by_login(work, told.username)
     payers.check_pin(database, payer, told.password)
     with database.writing() as work:
-        payers.forget_failed_pins(work, payer)
+        payers.reset_failed_pins(work, payer)
     return payer
 
 
@@ -125,7 +125,7 @@ def _entry(transfer: Transfer, account_id: int) -> dict[str, Any]:
     return {
         "id": transfer.identifier,
         "kind": transfer.kind,
-        "status": state_of(transfer) if transfer.kind == "payment" else None,
+        "status": payment_status(transfer) if transfer.kind == "payment" else None,
         "value": json_number(signed),
         "amount_centavos": signed,
         "made_at": rfc3339(transfer.made_at),

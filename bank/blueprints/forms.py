@@ -14,7 +14,7 @@ from typing import Any
 from flask import Request, session
 from werkzeug.exceptions import UnsupportedMediaType
 
-from bank.branch import here
+from bank.branch import current_branch
 from bank.chaos.scenarios import LATE_SECONDS_DEFAULT, LATE_SECONDS_MAX, Scenario
 from bank.errors import InvalidInput, StalePage
 from bank.identifiers import is_identifier
@@ -29,14 +29,14 @@ _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _CODE_CHARACTERS_MAX = 2048
 
 
-def form_token() -> str:
+def csrf_token() -> str:
     """This session's token, which every form that changes something carries."""
     if _TOKEN not in session:
         session[_TOKEN] = secrets.token_urlsafe(24)
     return str(session[_TOKEN])
 
 
-def check_form_token(form: Mapping[str, str]) -> None:
+def check_csrf_token(form: Mapping[str, str]) -> None:
     """Pass a form that this session's own page sent. Raises StalePage."""
     expected, given = str(session.get(_TOKEN, "")), form.get("token", "")
     if not expected or not hmac.compare_digest(expected.encode(), given.encode("utf-8", "replace")):
@@ -196,5 +196,5 @@ def _idempotency_key(request: Request, members: Mapping[str, Any]) -> str | None
 def _keyed(*parts: str) -> str:
     """What is kept of a request key: one payer's key, under that PIN, says nothing to another."""
     message = json.dumps(parts).encode()
-    secret = here().settings.secret_key.encode()
+    secret = current_branch().settings.secret_key.encode()
     return hmac.new(secret, message, hashlib.sha256).hexdigest()

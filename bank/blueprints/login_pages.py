@@ -8,7 +8,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from bank.blueprints import forms, sessions
-from bank.branch import here
+from bank.branch import current_branch
 from bank.errors import BankError, LoginRefused, PinRefused, UnknownPayer
 from bank.models import FAILED_PINS_MAX, BankPayer
 from bank.money import payers
@@ -19,7 +19,7 @@ bp = Blueprint("login", __name__)
 @bp.get("/login")
 def show() -> ResponseReturnValue:
     """The form; whoever is logged in already goes on. Query: next (a path of this bank's)."""
-    back = sessions.own_path(request.args.get("next", "/"))
+    back = sessions.local_path(request.args.get("next", "/"))
     if sessions.is_logged_in():
         return redirect(request.script_root + back, 303)
     return _form(back, None)
@@ -28,9 +28,9 @@ def show() -> ResponseReturnValue:
 @bp.post("/login")
 def log_in() -> ResponseReturnValue:
     """Check card and PIN; five wrong ones in a row lock the card, here as at a payment."""
-    back = sessions.own_path(request.form.get("next", "/"))
+    back = sessions.local_path(request.form.get("next", "/"))
     try:
-        forms.check_form_token(request.form)
+        forms.check_csrf_token(request.form)
         payer = _payer_told()
     except BankError as refusal:
         return _form(back, refusal)
@@ -41,19 +41,19 @@ def log_in() -> ResponseReturnValue:
 @bp.post("/logout")
 def log_out() -> ResponseReturnValue:
     """End the session."""
-    forms.check_form_token(request.form)
+    forms.check_csrf_token(request.form)
     sessions.leave()
     return redirect(url_for("login.show"), 303)
 
 
 def _payer_told() -> BankPayer:
-    branch = here()
+    branch = current_branch()
     try:
         with branch.database.reading() as work:
             payer = payers.payer_by_login(work, request.form.get("login", ""))
         payers.check_pin(branch.database, payer, request.form.get("pin", ""))
         with branch.database.writing() as work:
-            payers.forget_failed_pins(work, payer)
+            payers.reset_failed_pins(work, payer)
     except (UnknownPayer, PinRefused):
         # One sentence for both: it does not tell whose cards exist.
         raise LoginRefused(
@@ -64,7 +64,7 @@ def _payer_told() -> BankPayer:
 
 
 def _form(back: str, refusal: BankError | None) -> ResponseReturnValue:
-    branch = here()
+    branch = current_branch()
     clients: Sequence[BankPayer] = ()
     if branch.settings.demo:
         with branch.database.reading() as work:

@@ -6,25 +6,25 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from bank.blueprints import forms
-from bank.blueprints.sessions import for_payers, payer_here
-from bank.branch import here
-from bank.chaos.chaos_words import DEEDS
+from bank.blueprints.sessions import current_payer, login_required
+from bank.branch import current_branch
+from bank.chaos.chaos_words import SCENARIO_TEXTS
 from bank.chaos.scenarios import Scenario
 from bank.errors import BankError, CodeRefused, InvalidInput
 from bank.money import ledger
-from bank.money.paying import payment_named, state_of
+from bank.money.paying import payment_by_id, payment_status
 from bank.money.refunds import refunds_of
 
 bp = Blueprint("pages", __name__)
 
 
 @bp.get("/")
-@for_payers
+@login_required
 def home() -> ResponseReturnValue:
     """The payer's home: balance, a field for a code, the statement."""
     limit, after = forms.page_in(request.args)
-    with here().database.reading() as work:
-        payer = payer_here(work)
+    with current_branch().database.reading() as work:
+        payer = current_payer(work)
         page = ledger.statement(work, payer.account_id, limit, after)
         balance = ledger.balance_centavos(work, payer.account_id)
     return render_template(
@@ -37,7 +37,7 @@ def home() -> ResponseReturnValue:
 
 
 @bp.get("/pay")
-@for_payers
+@login_required
 def review() -> ResponseReturnValue:
     """Who gets how much, as the receiver's bank signed it, and the field for the PIN.
 
@@ -50,35 +50,35 @@ def review() -> ResponseReturnValue:
 
 
 @bp.post("/pay")
-@for_payers
+@login_required
 def pay() -> ResponseReturnValue:
     """Pay, then show the receipt; what was refused is said above the same review."""
     scenario, late_seconds = forms.scenario_in(request.form), forms.late_seconds_in(request.form)
     try:
-        forms.check_form_token(request.form)
-        with here().database.reading() as work:
-            payer = payer_here(work)
+        forms.check_csrf_token(request.form)
+        with current_branch().database.reading() as work:
+            payer = current_payer(work)
         order = forms.order_from_form(request.form, payer.handle)
-        payment = here().teller.pay(order).transfer
+        payment = current_branch().teller.pay(order).transfer
     except BankError as refusal:
         return _review(request.form.get("code", ""), scenario, late_seconds, refusal)
     return redirect(url_for("pages.receipt", end_to_end_id=payment.identifier), 303)
 
 
 @bp.get("/transfers/<end_to_end_id>")
-@for_payers
+@login_required
 def receipt(end_to_end_id: str) -> ResponseReturnValue:
     """A payment of the payer's own; the page looks again by itself while it may change."""
-    with here().database.reading() as work:
-        payer = payer_here(work)
-        payment = payment_named(work, end_to_end_id, payer.account_id)
+    with current_branch().database.reading() as work:
+        payer = current_payer(work)
+        payment = payment_by_id(work, end_to_end_id, payer.account_id)
         refunds = refunds_of(work, payment)
     return render_template(
         "bank/receipt.html",
         payment=payment,
         payer=payer,
         refunds=refunds,
-        state=state_of(payment),
+        state=payment_status(payment),
     )
 
 
@@ -86,7 +86,7 @@ def _review(
     code: str, scenario: Scenario | None, late_seconds: int, refusal: BankError | None
 ) -> ResponseReturnValue:
     """The review page, with what was refused; a code that cannot be read has an error page."""
-    branch = here()
+    branch = current_branch()
     try:
         offer = branch.reader.read(code, branch.clock.now())
     except CodeRefused as unreadable:
@@ -99,7 +99,7 @@ def _review(
         except InvalidInput as wrong:
             refusal = refusal or wrong
     with branch.database.reading() as work:
-        payer = payer_here(work)
+        payer = current_payer(work)
         balance = ledger.balance_centavos(work, payer.account_id)
     page = render_template(
         "bank/review.html",
@@ -109,7 +109,7 @@ def _review(
         payer=payer,
         balance_centavos=balance,
         scenario=scenario,
-        scenario_text=scenario and DEEDS.get(scenario),
+        scenario_text=scenario and SCENARIO_TEXTS.get(scenario),
         late_seconds=late_seconds,
         refusal=refusal,
         request_key=forms.new_request_key(),

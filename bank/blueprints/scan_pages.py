@@ -7,8 +7,8 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from bank.blueprints import forms
-from bank.blueprints.sessions import for_payers, is_logged_in, payer_here
-from bank.branch import here
+from bank.blueprints.sessions import current_payer, is_logged_in, login_required
+from bank.branch import current_branch
 from bank.codes import pictures
 from bank.errors import BankError, ScanRefused, ScanTooLarge
 
@@ -19,11 +19,11 @@ _FORM_BYTES, _CHUNK_BYTES = 64 * 1024, 256 * 1024
 
 
 @bp.get("/scan")
-@for_payers
+@login_required
 def show() -> ResponseReturnValue:
     """The camera where there is one, and a field for a picture."""
-    with here().database.reading() as work:
-        payer_here(work)
+    with current_branch().database.reading() as work:
+        current_payer(work)
     return render_template("bank/scan.html", refusal=None)
 
 
@@ -40,14 +40,14 @@ def read() -> ResponseReturnValue:
     return _read_frame() if request.mimetype == "image/jpeg" else _read_upload()
 
 
-@for_payers
+@login_required
 def _read_upload() -> ResponseReturnValue:
     try:
         if (request.content_length or 0) > pictures.PICTURE_BYTES_MAX + _FORM_BYTES:
             raise RequestEntityTooLarge  # before any of it is written to a file
-        forms.check_form_token(request.form)
-        with here().database.reading() as work:
-            payer_here(work)
+        forms.check_csrf_token(request.form)
+        with current_branch().database.reading() as work:
+            current_payer(work)
         chosen = request.files.get("picture")
         picture = chosen.read(pictures.PICTURE_BYTES_MAX + 1) if chosen else b""
         if not picture:
@@ -65,7 +65,7 @@ def _read_frame() -> ResponseReturnValue:
     if not is_logged_in():
         return jsonify(code=None, detail="Entre de novo.", login_url=url_for("login.show")), 401
     try:
-        forms.check_form_token({"token": request.headers.get("X-Form-Token", "")})
+        forms.check_csrf_token({"token": request.headers.get("X-Form-Token", "")})
         code = pictures.code_in(request.get_data())
     except RequestEntityTooLarge:
         return jsonify(code=None, detail="A imagem pode ter até 5 MB."), 413

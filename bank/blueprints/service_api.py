@@ -16,13 +16,13 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import or_, select
 
 from bank.blueprints import forms
-from bank.branch import here
+from bank.branch import current_branch
 from bank.errors import InvalidInput, ServiceSignatureRefused
 from bank.identifiers import is_identifier
 from bank.models import BankRefund, Transfer
-from bank.money.partners import partners_payment, settled_between
-from bank.money.paying import state_of
-from bank.money.refunds import RefundOrder, refund_named
+from bank.money.partners import service_payment, settled_between
+from bank.money.paying import payment_status
+from bank.money.refunds import RefundOrder, refund_by_id
 from core.clock import parse_rfc3339, rfc3339
 from core.errors import BadSignature, FieldError, InvalidMoney
 from core.money import centavos_from, json_number
@@ -37,7 +37,7 @@ _REFUND_ID = re.compile(r"[a-zA-Z0-9]{1,35}", re.ASCII)
 
 def require_signature(body: bytes) -> None:
     """Pass a request that the service signed over these bytes. Raises ServiceSignatureRefused."""
-    branch = here()
+    branch = current_branch()
     try:
         headers = {name.lower(): value for name, value in request.headers.items()}
         signatures.verify([branch.settings.webhook_secret], headers, body, branch.clock.now())
@@ -55,8 +55,8 @@ def request_target() -> bytes:
 def transfer(end_to_end_id: str) -> ResponseReturnValue:
     """One payment by its end_to_end_id, with what was given back of it."""
     require_signature(request_target())
-    with here().database.reading() as work:
-        payment = partners_payment(work, end_to_end_id)
+    with current_branch().database.reading() as work:
+        payment = service_payment(work, end_to_end_id)
         back = select(Transfer).where(
             or_(Transfer.reverses_id == payment.id, Transfer.refunds_id == payment.id)
         )
@@ -71,7 +71,7 @@ def settled() -> ResponseReturnValue:
     require_signature(request_target())
     limit, after = forms.page_in(request.args)
     start, end = _window()
-    with here().database.reading() as work:
+    with current_branch().database.reading() as work:
         rows, following = settled_between(work, start, end, limit, after)
     return jsonify(data=[settled_entry(row) for row in rows], next=following)
 
@@ -80,7 +80,7 @@ def settled() -> ResponseReturnValue:
 def refund() -> ResponseReturnValue:
     """Give money back. Body: {"end_to_end_id", "refund_id", "value"}; the same id is the same."""
     require_signature(request.get_data())
-    told, is_repeated = here().refunds.ask(_refund_order())
+    told, is_repeated = current_branch().refunds.ask(_refund_order())
     answer = jsonify(refund_entry(told))
     answer.status_code = 201
     if is_repeated:
@@ -94,8 +94,8 @@ def refund_status(refund_id: str) -> ResponseReturnValue:
     require_signature(request_target())
     if not _REFUND_ID.fullmatch(refund_id):
         raise InvalidInput([FieldError("refund_id", "must be 1 to 35 letters and digits")])
-    with here().database.reading() as work:
-        return jsonify(refund_entry(refund_named(work, refund_id)))
+    with current_branch().database.reading() as work:
+        return jsonify(refund_entry(refund_by_id(work, refund_id)))
 
 
 def settled_entry(payment: Transfer) -> dict[str, Any]:
@@ -107,14 +107,14 @@ def settled_entry(payment: Transfer) -> dict[str, Any]:
         "value": json_number(payment.amount_centavos),
         "amount_centavos": payment.amount_centavos,
         "paid_at": rfc3339(payment.made_at),
-        "status": state_of(payment),
-        "payer": payer_told(payment),
+        "status": payment_status(payment),
+        "payer": payer_in_notice(payment),
         "key": payment.payee_key,
         "reference": payment.reference,
     }
 
 
-def payer_told(payment: Transfer) -> Any:
+def payer_in_notice(payment: Transfer) -> Any:
     """Who paid, exactly as the notice told it; a statement of fact that must not differ."""
     return json.loads(payment.notice.body)["payer"] if payment.notice else None
 

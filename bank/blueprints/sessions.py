@@ -48,23 +48,23 @@ def is_logged_in() -> bool:
     return isinstance(session.get(_PAYER), str)
 
 
-def payer_here(work: Session) -> BankPayer:
+def current_payer(work: Session) -> BankPayer:
     """The logged-in payer. Raises NotLoggedIn, also for one whose account is gone."""
     if not is_logged_in():
         raise NotLoggedIn
     try:
-        return payers.payer_named(work, session[_PAYER])
+        return payers.payer_by_handle(work, session[_PAYER])
     except UnknownPayer:
         raise NotLoggedIn from None
 
 
-def own_path(text: str) -> str:
+def local_path(text: str) -> str:
     """The text if it is a path of this application (with its query), else the home's."""
     is_own = len(text) <= _NEXT_CHARACTERS_MAX and _OWN_PATH.fullmatch(text) is not None
     return text if is_own else "/"
 
 
-def for_payers(
+def login_required(
     view: Callable[Arguments, ResponseReturnValue],
 ) -> Callable[Arguments, ResponseReturnValue]:
     """A page that strangers are led away from, to the login and then back."""
@@ -72,17 +72,17 @@ def for_payers(
     @wraps(view)
     def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> ResponseReturnValue:
         if not is_logged_in():
-            return to_login()
+            return redirect_to_login()
         try:
             return view(*args, **kwargs)
         except NotLoggedIn:
             leave()
-            return to_login()
+            return redirect_to_login()
 
     return guarded
 
 
-def to_login() -> ResponseReturnValue:
+def redirect_to_login() -> ResponseReturnValue:
     """The way to the login; what a form carried is asked for again, save the code to pay."""
     back = request.full_path.rstrip("?")
     if request.method != "GET":
@@ -91,4 +91,4 @@ def to_login() -> ResponseReturnValue:
         back = back.removeprefix(request.script_root)
     if back in ("", "/"):
         return redirect(url_for("login.show"), 303)
-    return redirect(url_for("login.show", next=own_path(back)), 303)
+    return redirect(url_for("login.show", next=local_path(back)), 303)

@@ -16,7 +16,7 @@ from flask.typing import ResponseReturnValue
 from bank.blueprints import forms
 from bank.blueprints.api import answer_entry, payment_entry
 from bank.blueprints.service_api import request_target, require_signature
-from bank.branch import here
+from bank.branch import current_branch
 from bank.errors import InvalidInput
 from bank.models import BankPayer
 from bank.money.wallets import WalletOrder, WalletPaymentOrder, masked_card
@@ -38,7 +38,7 @@ def open_wallet() -> ResponseReturnValue:
     """
     require_signature(request.get_data())
     told = _strings(("holder", "login", "name"), ("pin", "demo"))
-    opened = here().wallets.open(
+    opened = current_branch().wallets.open(
         WalletOrder(told["holder"], told["login"], told["name"], told.get("pin"), told.get("demo"))
     )
     answer = jsonify(
@@ -56,7 +56,7 @@ def show_wallet(holder: str) -> ResponseReturnValue:
     require_signature(request_target())
     if not _HOLDER.fullmatch(holder):
         raise InvalidInput([FieldError("holder", "must be 1 to 64 letters, digits, - or _")])
-    payer, balance = here().wallets.named(holder)
+    payer, balance = current_branch().wallets.named(holder)
     return jsonify(wallet=wallet_entry(payer, balance))
 
 
@@ -82,7 +82,7 @@ def pay() -> ResponseReturnValue:
         card=told.get("card"),
         agreed_centavos=agreed,
     )
-    paid, balance = here().wallets.pay(asked)
+    paid, balance = current_branch().wallets.pay(asked)
     answer = jsonify(
         payment=payment_entry(paid.transfer),
         answer=answer_entry(paid.transfer),

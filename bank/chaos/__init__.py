@@ -1,1 +1,1 @@
-"""Trouble that is asked for: scenarios and their switches."""
+"""Faults injected on purpose: scenarios, and the mix that payments draw from."""

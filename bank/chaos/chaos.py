@@ -17,7 +17,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from bank.chaos.scenarios import NEVER_TOLD, DrawnScenario, Mix, Scenario, draw, mix_from
+from bank.chaos.scenarios import NEVER_NOTIFIED, DrawnScenario, Mix, Scenario, draw, mix_from
 from bank.database import Database
 from bank.errors import ApiBroken, ChaosIsOff
 from bank.models import ChaosMix, Notice, Transfer
@@ -37,7 +37,7 @@ SWAP_WAIT, SWAP_LEAD = timedelta(seconds=10), timedelta(seconds=2)
 SLOW_SECONDS = 2.5
 """How long the look-up of a *slow-api* payment takes: less than the service waits."""
 
-BROKEN_FOR = timedelta(seconds=6)
+BROKEN_API_DURATION = timedelta(seconds=6)
 """How long after a *broken-api* payment its look-up answers 503."""
 
 _ROW = 1
@@ -65,7 +65,7 @@ class ChaosRun:
     drawn: int
 
 
-def attempt_of(scenario: Scenario, number: int) -> InjectedFaults:
+def injected_faults(scenario: Scenario, number: int) -> InjectedFaults:
     """What the `number`-th attempt (from 1) of a payment's notice suffers."""
     is_first = number <= 1
     return InjectedFaults(
@@ -78,7 +78,7 @@ def attempt_of(scenario: Scenario, number: int) -> InjectedFaults:
     )
 
 
-def other_secret(secret: str) -> str:
+def wrong_secret(secret: str) -> str:
     """A well-formed secret that is not this one."""
     digest = hashlib.sha256(b"not " + secret.encode()).digest()
     return "whsec_" + base64.b64encode(digest).decode()
@@ -91,18 +91,18 @@ def amount_to_pay(asked_centavos: int, scenario: Scenario) -> int:
     return asked_centavos + 1 if scenario is Scenario.PAY_MORE else asked_centavos
 
 
-def moment_of_payment(now: datetime, deadline: datetime, scenario: Scenario) -> datetime:
+def payment_instant(now: datetime, deadline: datetime, scenario: Scenario) -> datetime:
     """When the money leaves: now, or just after the deadline where it is to be paid too late."""
     if scenario is Scenario.PAID_AFTER_DEADLINE:
         return max(now, deadline + AFTER_THE_DEADLINE)
     return now
 
 
-def wait_before_telling(
+def first_attempt_at(
     work: Session, now: datetime, deadline: datetime, scenario: Scenario, late_seconds: int
 ) -> datetime | None:
     """When the first attempt is due, or None for at once; part of the payment's transaction."""
-    if scenario in NEVER_TOLD:
+    if scenario in NEVER_NOTIFIED:
         return NEVER
     if scenario is Scenario.LATE:
         return now + timedelta(seconds=late_seconds)
@@ -128,13 +128,16 @@ def _overtakes(work: Session, now: datetime) -> bool:
     return rows_changed(work, first.values(next_attempt_at=now + SWAP_LEAD)) == 1
 
 
-def trouble_look_up(transfers: Iterable[Transfer], clock: Clock) -> None:
+def inject_look_up_faults(transfers: Iterable[Transfer], clock: Clock) -> None:
     """Answer slowly, or not at all, where a payment's scenario says so. Raises ApiBroken."""
     told = [(transfer, transfer.notice) for transfer in transfers]
     for transfer, notice in told:
         if notice is None:
             continue
-        if notice.scenario == Scenario.BROKEN_API and clock.now() < transfer.made_at + BROKEN_FOR:
+        if (
+            notice.scenario == Scenario.BROKEN_API
+            and clock.now() < transfer.made_at + BROKEN_API_DURATION
+        ):
             raise ApiBroken("O banco está com um problema de propósito. Tente de novo.")
         if notice.scenario == Scenario.SLOW_API:
             time.sleep(SLOW_SECONDS)

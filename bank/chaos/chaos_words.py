@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from bank.chaos.scenarios import Scenario
 
-DEEDS: Mapping[Scenario, str] = MappingProxyType(
+SCENARIO_TEXTS: Mapping[Scenario, str] = MappingProxyType(
     {
         Scenario.PAY_LESS: "paga um centavo a menos do que a cobrança pede",
         Scenario.PAY_MORE: "paga um centavo a mais do que a cobrança pede",

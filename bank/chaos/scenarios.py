@@ -53,7 +53,7 @@ class Ending:
 
     payment: str
     reason: str | None
-    is_kept_there: bool
+    is_receipt_stored: bool
     bank_state: str
 
 
@@ -86,12 +86,12 @@ ENDINGS: Mapping[Scenario, Ending] = MappingProxyType(
     }
 )
 
-NEVER_TOLD = frozenset(
+NEVER_NOTIFIED = frozenset(
     scenario for scenario, ending in ENDINGS.items() if ending.bank_state == "sent"
 )
 """Their notice is thrown away for good: only the service's look-up finds the money."""
 
-AT_THE_DEADLINE = frozenset({Scenario.TOLD_AFTER_DEADLINE, Scenario.PAID_AFTER_DEADLINE})
+DEADLINE_SCENARIOS = frozenset({Scenario.TOLD_AFTER_DEADLINE, Scenario.PAID_AFTER_DEADLINE})
 """They wait for the charge's deadline, so it should be near."""
 
 COPIES: Mapping[Scenario, int] = MappingProxyType(
@@ -153,14 +153,14 @@ def mix_from(text: str) -> Mix:
     return Mix(listed)
 
 
-def chance(seed: int, number: int) -> random.Random:
+def random_for(seed: int, number: int) -> random.Random:
     """The chance of the `number`-th payment of a run: the same for the same seed, in any thread."""
     return random.Random(f"{seed}:{number}")  # noqa: S311 - repeatable on purpose
 
 
 def draw(mix: Mix, seed: int, number: int) -> DrawnScenario:
     """The scenario of the `number`-th payment of a run."""
-    by_chance = chance(seed, number)
+    by_chance = random_for(seed, number)
     scenarios, weights = zip(*mix.weights, strict=True)
     (scenario,) = by_chance.choices(scenarios, weights)
     return DrawnScenario(scenario, by_chance.randint(1, _LATE_SECONDS_IN_A_MIX))

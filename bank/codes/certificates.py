@@ -24,7 +24,7 @@ _REFUSALS = {
 }
 
 
-def sentence_for(code: str) -> str:
+def refusal_text(code: str) -> str:
     """Why a signature is not believed, for the payer's screen."""
     known = _REFUSALS.get(code, "Não dá para confiar nos dados desta cobrança.")
     return f"{known} Nada foi pago. ({code})"

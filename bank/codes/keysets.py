@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from bank.codes.http import AnswerTooLarge, HttpClient, NoAnswer
 from bank.errors import KeySetRefused
 
-KEPT_FOR = timedelta(hours=1)
+CACHE_LIFETIME = timedelta(hours=1)
 _FETCHED_AGAIN_AFTER = timedelta(seconds=5)
 _KEY_SETS_MAX = 32
 
@@ -43,7 +43,7 @@ class KeySetCache:
         url = self._url(jku)
         with self._lock:
             kept = self._kept.get(url)
-        if kept is not None and now - kept.fetched_at < KEPT_FOR:
+        if kept is not None and now - kept.fetched_at < CACHE_LIFETIME:
             # An unknown key may be a new one; whoever invents them must not make us fetch for ever.
             recent = now - kept.fetched_at < _FETCHED_AGAIN_AFTER
             if recent or _holds(kept.keys, kid):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from bank.codes.certificates import chain_fault, sentence_for
+from bank.codes.certificates import chain_fault, refusal_text
 from bank.codes.charge import Charge, charge_from
 from bank.codes.directory import KeyDirectory
 from bank.codes.http import AnswerTooLarge, HttpClient, NoAnswer
@@ -168,10 +168,10 @@ class CodeReader:
             keys = self._key_sets.for_key(header.get("jku"), header.get("kid"), now)
             payload = jws.verify(token, keys, now)
         except jws.JwsError as error:
-            raise PayloadSignatureRefused(sentence_for(error.code)) from None
+            raise PayloadSignatureRefused(refusal_text(error.code)) from None
         fault = chain_fault(keys, header.get("kid"), now)
         if fault is not None:
-            raise PayloadSignatureRefused(sentence_for(fault))
+            raise PayloadSignatureRefused(refusal_text(fault))
         return charge_from(payload)
 
     def _fetch(self, url: str) -> str:

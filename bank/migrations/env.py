@@ -1,4 +1,4 @@
-"""Runs the bank's migrations, with a version table of its own beside the service's."""
+"""Runs the bank's migrations, which have a version table of their own."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from bank.models import BankBase
 VERSION_TABLE = "bank_alembic_version"
 
 
-def _is_the_banks(name: str | None, kind: str, _parents: Any) -> bool:
-    # The service's tables may live in the same database and are none of ours.
+def _is_bank_table(name: str | None, kind: str, _parents: Any) -> bool:
+    # The service's tables may stand in the same database; Alembic must ignore them.
     return kind != "table" or (name or "").startswith("bank_")
 
 
@@ -24,7 +24,7 @@ def _run() -> None:
         version_table=VERSION_TABLE,
         render_as_batch=True,
         compare_type=True,
-        include_name=_is_the_banks,
+        include_name=_is_bank_table,
     )
     with context.begin_transaction():
         context.run_migrations()

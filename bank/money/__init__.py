@@ -1,1 +1,1 @@
-"""Who has how much, and what moves it: ledger, payments, refunds, notices."""
+"""The ledger and what moves money in it: payments, refunds, notices to the service."""

@@ -89,7 +89,7 @@ class BurstDesk:
         cursor = after if after is not None and is_identifier(after) else session.opened_by
         since = select(Transfer.id).where(Transfer.identifier == cursor).scalar_subquery()
         with self._database.reading() as work:
-            payer = payers.payer_named(work, session.payer)
+            payer = payers.payer_by_handle(work, session.payer)
             paid = select(Transfer).where(
                 Transfer.debit_account_id == payer.account_id,
                 Transfer.kind == "payment",
@@ -107,11 +107,11 @@ class BurstDesk:
     def _payer(self) -> BankPayer:
         try:
             with self._database.reading() as work:
-                return payers.payer_named(work, BURST_PAYER)
+                return payers.payer_by_handle(work, BURST_PAYER)
         except UnknownPayer:
             self._open_payer()
         with self._database.reading() as work:
-            return payers.payer_named(work, BURST_PAYER)
+            return payers.payer_by_handle(work, BURST_PAYER)
 
     def _open_payer(self) -> None:
         now = self._clock.now()

@@ -46,12 +46,12 @@ def migrate(url: str, clock: Clock | None = None) -> None:
     database = Database(url)
     try:
         database.upgrade()
-        open_accounts(database, clock or SystemClock())
+        open_demo_accounts(database, clock or SystemClock())
     finally:
         database.close()
 
 
-def open_accounts(database: Database, clock: Clock) -> None:
+def open_demo_accounts(database: Database, clock: Clock) -> None:
     """Open the demo clients' accounts, unless the bank has clients already."""
     with database.reading() as session:
         if session.scalars(select(BankPayer.id).limit(1)).first() is not None:

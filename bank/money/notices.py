@@ -48,7 +48,7 @@ class NoticeAnswer:
     retry_after_seconds: int = 0
 
 
-def reason_of(notice: Notice) -> str:
+def refusal_reason(notice: Notice) -> str:
     """Why the service refused, for the payer; its own words where the code is not one we know."""
     known = _REASONS.get(notice.answer_code or "")
     return known or notice.answer_detail or "A loja não disse o motivo."
@@ -59,7 +59,7 @@ def new_message_id() -> str:
     return f"msg_{secrets.token_hex(16)}"
 
 
-def body_of(transfer: Transfer, txid: str, payer: BankPayer) -> bytes:
+def confirmation_body(transfer: Transfer, txid: str, payer: BankPayer) -> bytes:
     """The confirmation's JSON, exactly as it will be signed."""
     members = {
         "bank_payment_id": json.dumps(txid),
@@ -72,7 +72,7 @@ def body_of(transfer: Transfer, txid: str, payer: BankPayer) -> bytes:
     return ("{" + ", ".join(f'"{name}": {value}' for name, value in members.items()) + "}").encode()
 
 
-def told_by(answer: HttpAnswer) -> NoticeAnswer:
+def judge_answer(answer: HttpAnswer) -> NoticeAnswer:
     """Judge an answer: 2xx confirms; 4xx sends the money back, unless it asks for patience."""
     code, detail = _problem_in(answer.body)
     if 200 <= answer.status < 300:
@@ -82,7 +82,7 @@ def told_by(answer: HttpAnswer) -> NoticeAnswer:
     return NoticeAnswer(NoticeVerdict.TRY_AGAIN, answer.status, code, detail, _retry_after(answer))
 
 
-def not_told(reason: str) -> NoticeAnswer:
+def no_answer(reason: str) -> NoticeAnswer:
     """Nobody answered, so the notice is tried again."""
     return NoticeAnswer(
         NoticeVerdict.TRY_AGAIN, None, "no-answer", clean(reason, _DETAIL_CHARACTERS_MAX)

@@ -16,14 +16,20 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from bank.chaos.chaos import STALE_BY, InjectedFaults, attempt_of, other_secret
+from bank.chaos.chaos import STALE_BY, InjectedFaults, injected_faults, wrong_secret
 from bank.chaos.scenarios import Scenario
 from bank.codes.http import ANSWER_TIMEOUT_SECONDS, AnswerTooLarge, HttpClient, NoAnswer
 from bank.database import Database
 from bank.identifiers import RETURN, new_identifier
 from bank.models import Notice, Transfer
 from bank.money.ledger import lock_account
-from bank.money.notices import CONFIRMATION_PATH, NoticeAnswer, NoticeVerdict, not_told, told_by
+from bank.money.notices import (
+    CONFIRMATION_PATH,
+    NoticeAnswer,
+    NoticeVerdict,
+    judge_answer,
+    no_answer,
+)
 from bank.money.refunds import refunded_centavos
 from bank.settings import BankSettings
 from bank.updates import rows_changed
@@ -69,7 +75,7 @@ class Outbox:
     def send_due(self) -> int:
         """Send the notices that are due, a bounded batch at once; the number this worker sent."""
         with self._database.reading() as session:
-            due = ids_due(session, self._clock.now(), BATCH)
+            due = due_notice_ids(session, self._clock.now(), BATCH)
         if not due:
             return 0
         with ThreadPoolExecutor(min(_WORKERS, len(due))) as workers:
@@ -106,9 +112,9 @@ class Outbox:
 
     def _post(self, notice: ClaimedNotice) -> NoticeAnswer:
         """Post as the scenario asks, copies in parallel; one acceptance is enough."""
-        attempt = attempt_of(notice.scenario, notice.attempts)
+        attempt = injected_faults(notice.scenario, notice.attempts)
         if attempt.is_thrown_away:
-            return not_told("the notice was thrown away on purpose")
+            return no_answer("the notice was thrown away on purpose")
         if attempt.has_forged_copy_first:
             # Somebody else's letter: its answer decides nothing.
             self._post_once(notice, InjectedFaults(is_signed_by_another=True))
@@ -119,7 +125,7 @@ class Outbox:
                 each = [notice] * notice.copies, [attempt] * notice.copies
                 answers = list(workers.map(self._post_once, *each))
         if attempt.is_answer_thrown_away:
-            return not_told("the answer was thrown away on purpose")
+            return no_answer("the answer was thrown away on purpose")
         return min(answers, key=lambda told: list(NoticeVerdict).index(told.verdict))
 
     def _post_one_by_one(
@@ -134,15 +140,15 @@ class Outbox:
 
     def _post_once(self, notice: ClaimedNotice, attempt: InjectedFaults) -> NoticeAnswer:
         now = self._clock.now() - (STALE_BY if attempt.is_signed_long_ago else timedelta(0))
-        secret = other_secret(self._secret) if attempt.is_signed_by_another else self._secret
+        secret = wrong_secret(self._secret) if attempt.is_signed_by_another else self._secret
         headers = signed_headers(secret, notice.message_id, now, notice.body)
         try:
             answer = self._http_client.post(self._url, notice.body, headers)
         except NoAnswer as failure:
-            return not_told(str(failure))
+            return no_answer(str(failure))
         except AnswerTooLarge:
-            return not_told("the answer is too large to be one")
-        return told_by(answer)
+            return no_answer("the answer is too large to be one")
+        return judge_answer(answer)
 
     def _settle(self, notice: ClaimedNotice, told: NoticeAnswer) -> None:
         """Keep the answer; end the notice or set its next attempt. The first ending counts."""
@@ -157,7 +163,7 @@ class Outbox:
             if told.verdict is NoticeVerdict.TRY_AGAIN:
                 # A later holder has another number of attempts, and its lease is not ours to move.
                 ours = still_open.where(Notice.attempts == notice.attempts)
-                wait = delay_before(notice.attempts, told.retry_after_seconds)
+                wait = retry_delay(notice.attempts, told.retry_after_seconds)
                 session.execute(ours.values(next_attempt_at=now + wait, **kept))
                 return
             ended = still_open.values(done_at=now, verdict=told.verdict.value, **kept)
@@ -166,7 +172,7 @@ class Outbox:
                 lock_account(session, paid.credit_account_id)
                 left = paid.amount_centavos - refunded_centavos(session, paid)
                 if left > 0:
-                    session.add(give_back(paid, left, self._ispb, now))
+                    session.add(reversal_of(paid, left, self._ispb, now))
 
 
 def held(notice: Notice) -> ClaimedNotice:
@@ -181,13 +187,13 @@ def held(notice: Notice) -> ClaimedNotice:
     )
 
 
-def ids_due(session: Session, now: datetime, limit: int) -> Sequence[int]:
+def due_notice_ids(session: Session, now: datetime, limit: int) -> Sequence[int]:
     """Ids of notices that may be sent, the longest due first."""
     due = select(Notice.id).where(Notice.done_at.is_(None), Notice.next_attempt_at <= now)
     return session.scalars(due.order_by(Notice.next_attempt_at).limit(limit)).all()
 
 
-def give_back(paid: Transfer, amount_centavos: int, ispb: str, now: datetime) -> Transfer:
+def reversal_of(paid: Transfer, amount_centavos: int, ispb: str, now: datetime) -> Transfer:
     """The transfer that reverses a payment, less what its payee refunded; one per payment."""
     return Transfer(
         identifier=new_identifier(RETURN, ispb, now),
@@ -203,7 +209,7 @@ def give_back(paid: Transfer, amount_centavos: int, ispb: str, now: datetime) ->
     )
 
 
-def delay_before(attempts: int, retry_after_seconds: int) -> timedelta:
+def retry_delay(attempts: int, retry_after_seconds: int) -> timedelta:
     """How long to wait after this many attempts: doubling to a minute, half of it by chance.
 
     A longer wait that the service asked for is kept, within the same minute.

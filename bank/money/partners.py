@@ -13,7 +13,7 @@ from bank.identifiers import is_identifier
 from bank.models import KnownKey, Transfer
 
 
-def partners_payment(session: Session, end_to_end_id: str) -> Transfer:
+def service_payment(session: Session, end_to_end_id: str) -> Transfer:
     """A payment the service may ask about. Raises UnknownTransfer, for others' as for none."""
     named = select(Transfer).where(Transfer.identifier == end_to_end_id, _is_partners())
     found = session.scalars(named).first() if is_identifier(end_to_end_id) else None

@@ -44,7 +44,7 @@ def payer_by_login(session: Session, text: str) -> BankPayer:
     told = text.strip()
     digits = card_digits(told)
     if not _CARD.fullmatch(digits):
-        return payer_named(session, told.lower())
+        return payer_by_handle(session, told.lower())
     payer = session.scalars(select(BankPayer).where(BankPayer.card_number == digits)).first()
     if payer is None:
         raise UnknownPayer("Este cartão não existe neste banco.")
@@ -56,7 +56,7 @@ def card_digits(text: str) -> str:
     return re.sub(r"[ .-]", "", text.strip())
 
 
-def payer_named(session: Session, handle: str | None) -> BankPayer:
+def payer_by_handle(session: Session, handle: str | None) -> BankPayer:
     """The payer with this handle, or the first one when none is named. Raises UnknownPayer."""
     query = select(BankPayer).order_by(BankPayer.id).limit(1)
     if handle is not None:
@@ -69,7 +69,7 @@ def payer_named(session: Session, handle: str | None) -> BankPayer:
     return payer
 
 
-def check_pin_form(pin: str) -> None:
+def validate_pin_format(pin: str) -> None:
     """Pass what has the form of a PIN. Raises InvalidInput."""
     if not _PIN.fullmatch(pin):
         fault = FieldError("pin", "must be 4 to 6 digits")
@@ -81,7 +81,7 @@ def check_pin(database: Database, payer: BankPayer, pin: str) -> None:
 
     Raises InvalidInput for what is no PIN (not counted), PinRefused and PinLocked.
     """
-    check_pin_form(pin)
+    validate_pin_format(pin)
     if payer.pins_left == 0:
         raise _locked()
     if offload(_matches, payer.pin_hash, pin):
@@ -101,7 +101,7 @@ def check_pin(database: Database, payer: BankPayer, pin: str) -> None:
     raise PinRefused(f"A senha não confere. Você ainda tem {left} {tries}.")
 
 
-def forget_failed_pins(session: Session, payer: BankPayer) -> None:
+def reset_failed_pins(session: Session, payer: BankPayer) -> None:
     """Start counting anew, inside the payment's transaction, unless the payer is locked by now.
 
     A right PIN among many guesses made at once must not pay after the fifth wrong one was counted.

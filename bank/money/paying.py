@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from bank.chaos.chaos import ChaosDesk, amount_to_pay, moment_of_payment, wait_before_telling
+from bank.chaos.chaos import ChaosDesk, amount_to_pay, first_attempt_at, payment_instant
 from bank.chaos.scenarios import COPIES, DrawnScenario, Scenario
 from bank.codes.charge import Charge
 from bank.codes.reader import CodeReader, Offer
@@ -28,7 +28,7 @@ from bank.identifiers import PAYMENT, is_identifier, new_identifier
 from bank.models import BankPayer, Notice, Transfer
 from bank.money import payers
 from bank.money.ledger import debit, open_account
-from bank.money.notices import body_of, new_message_id
+from bank.money.notices import confirmation_body, new_message_id
 from bank.money.outbox import LEASE, ClaimedNotice, Outbox, held
 from bank.settings import BankSettings
 from bank.text import brl
@@ -102,7 +102,7 @@ class Teller:
         if repeated is not None:
             return PaymentResult(repeated, is_repeated=True)
         with self._database.reading() as session:
-            payer = payers.payer_named(session, order.payer_handle)
+            payer = payers.payer_by_handle(session, order.payer_handle)
         offer = self._reader.read(order.code, self._clock.now())
         if offer.charge is None:
             return self._pay_static(order, payer, offer)
@@ -127,7 +127,7 @@ class Teller:
         if notice is not None:
             self._outbox.send(notice)
         with self._database.reading() as session:
-            return PaymentResult(payment_named(session, identifier), is_repeated=False)
+            return PaymentResult(payment_by_id(session, identifier), is_repeated=False)
 
     def _take(
         self,
@@ -141,7 +141,7 @@ class Teller:
     ) -> tuple[str, ClaimedNotice | None]:
         """Debit and write the notice, in one transaction; None if it must wait."""
         now = self._clock.now()
-        made_at = moment_of_payment(now, charge.expires_at, drawn.scenario)
+        made_at = payment_instant(now, charge.expires_at, drawn.scenario)
         transfer = Transfer(
             identifier=new_identifier(PAYMENT, self._ispb, now),
             kind="payment",
@@ -158,14 +158,14 @@ class Teller:
         )
         with self._database.writing() as session:
             debit(session, transfer)
-            payers.forget_failed_pins(session, payer)
-            due_at = wait_before_telling(
+            payers.reset_failed_pins(session, payer)
+            due_at = first_attempt_at(
                 session, now, charge.expires_at, drawn.scenario, drawn.late_seconds
             )
             notice = Notice(
                 transfer_id=transfer.id,
                 message_id=new_message_id(),
-                body=body_of(transfer, charge.txid, payer),
+                body=confirmation_body(transfer, charge.txid, payer),
                 scenario=drawn.scenario.value,
                 copies=COPIES.get(drawn.scenario, 1),
                 # Written as held by us already, so that no other worker comes in between.
@@ -212,14 +212,14 @@ class Teller:
         try:
             with self._database.writing() as session:
                 debit(session, transfer)
-                payers.forget_failed_pins(session, payer)
+                payers.reset_failed_pins(session, payer)
         except (IntegrityError, InsufficientFunds):
             repeated = self._repeated(order)
             if repeated is None:
                 raise
             return PaymentResult(repeated, is_repeated=True)
         with self._database.reading() as session:
-            return PaymentResult(payment_named(session, transfer.identifier), is_repeated=False)
+            return PaymentResult(payment_by_id(session, transfer.identifier), is_repeated=False)
 
     def _repeated(self, order: PaymentOrder) -> Transfer | None:
         if order.request_key is None:
@@ -232,7 +232,7 @@ class Teller:
         return found
 
 
-def payment_named(session: Session, identifier: str, account_id: int | None = None) -> Transfer:
+def payment_by_id(session: Session, identifier: str, account_id: int | None = None) -> Transfer:
     """The payment with this end_to_end_id, made from this account if one is named.
 
     Raises UnknownTransfer, for another payer's as for one that does not exist.
@@ -246,7 +246,7 @@ def payment_named(session: Session, identifier: str, account_id: int | None = No
     return found
 
 
-def state_of(transfer: Transfer) -> str:
+def payment_status(transfer: Transfer) -> str:
     """`sent` while the service has not answered, then `confirmed` or `returned`.
 
     A static code's payment is `settled` at once: nobody has to be told of it.

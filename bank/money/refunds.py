@@ -22,7 +22,7 @@ from bank.errors import (
 from bank.identifiers import RETURN, new_identifier
 from bank.models import BankRefund, Transfer
 from bank.money.ledger import debit, lock_account
-from bank.money.partners import partners_payment
+from bank.money.partners import service_payment
 from bank.settings import BankSettings
 from bank.text import brl
 from core.clock import Clock
@@ -82,7 +82,7 @@ class RefundDesk:
     def _known(self, order: RefundOrder) -> BankRefund | None:
         with self._database.reading() as session:
             try:
-                known = refund_named(session, order.refund_id)
+                known = refund_by_id(session, order.refund_id)
             except UnknownRefund:
                 return None
         same = (known.payment.identifier, known.amount_centavos)
@@ -93,7 +93,7 @@ class RefundDesk:
     def _take(self, order: RefundOrder) -> BankRefund:
         now = self._clock.now()
         with self._database.writing() as session:
-            payment = partners_payment(session, order.end_to_end_id)
+            payment = service_payment(session, order.end_to_end_id)
             lock_account(session, payment.credit_account_id)
             if session.scalar(select(Transfer.id).where(Transfer.reverses_id == payment.id)):
                 raise RefundNotPossible("O pagamento foi recusado e já voltou inteiro.")
@@ -154,7 +154,7 @@ class RefundDesk:
         refund.status, refund.settled_at, refund.transfer_id = "done", now, transfer.id
 
 
-def refund_named(session: Session, refund_id: str) -> BankRefund:
+def refund_by_id(session: Session, refund_id: str) -> BankRefund:
     """The refund of this id. Raises UnknownRefund."""
     found = session.scalars(select(BankRefund).where(BankRefund.refund_id == refund_id)).first()
     if found is None:

@@ -100,7 +100,7 @@ class Wallets:
         if not self._settings.demo:
             raise ChaosIsOff("Este banco não abre contas de teste.")
         if asked.pin is not None:
-            payers.check_pin_form(asked.pin)
+            payers.validate_pin_format(asked.pin)
         linked = self._linked(asked.holder, asked.demo) if asked.demo else None
         if linked is not None and asked.pin is not None:
             raise WalletExists("A senha dos clientes de teste é a de sempre.")

@@ -16,7 +16,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from bank.chaos.scenarios import AT_THE_DEADLINE, ENDINGS, NEVER_TOLD, Mix, Scenario, chance, draw
+from bank.chaos.scenarios import (
+    DEADLINE_SCENARIOS,
+    ENDINGS,
+    NEVER_NOTIFIED,
+    Mix,
+    Scenario,
+    draw,
+    random_for,
+)
 from bank.workbench.burst_http import BurstTimeout, RetryingHttpClient
 from bank.workbench.burst_report import BurstReport, SentPayment, compare
 from core.money import plain
@@ -65,7 +73,7 @@ def planned(plan: BurstPlan) -> list[PlannedPayment]:
     found = []
     for number in range(1, plan.payments + 1):
         drawn = draw(plan.mix, plan.seed, number)
-        amount = chance(plan.seed, _AMOUNTS - number).randint(
+        amount = random_for(plan.seed, _AMOUNTS - number).randint(
             AMOUNT_CENTAVOS_MIN, AMOUNT_CENTAVOS_MAX
         )
         found.append(PlannedPayment(number, drawn.scenario, drawn.late_seconds, amount))
@@ -152,7 +160,7 @@ class Burst:
             "value": plain(one.amount_centavos),
             "metadata": {"burst": self._run_id},
         }
-        if one.scenario in AT_THE_DEADLINE:
+        if one.scenario in DEADLINE_SCENARIOS:
             asked["expires_in"] = NEAR_DEADLINE_SECONDS
         key = {"Idempotency-Key": f"burst-{self._run_id}-{one.number}"}
         reply = self._http.post(
@@ -219,11 +227,11 @@ class Burst:
 
 
 def _is_to_be_found(one: SentPayment, found: set[str]) -> bool:
-    return one.scenario in NEVER_TOLD and one.txid not in found
+    return one.scenario in NEVER_NOTIFIED and one.txid not in found
 
 
 def _has_ended(one: SentPayment, states: dict[str, str], found: set[str]) -> bool:
-    if one.scenario in NEVER_TOLD:
+    if one.scenario in NEVER_NOTIFIED:
         return one.txid in found
     return states.get(one.txid) == ENDINGS[one.scenario].bank_state or states.get(one.txid) in (
         "confirmed",

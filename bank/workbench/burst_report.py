@@ -172,7 +172,7 @@ class _Books:
         if ending.reason and row["answer_code"] != ending.reason:
             return f"refused as {row['answer_code']}, not {ending.reason}"
         if bool(ending.reason and self.refused[one.txid]) != bool(
-            ending.reason and ending.is_kept_there
+            ending.reason and ending.is_receipt_stored
         ):
             return "the service's receipts do not show the refusal as they must"
         return None

@@ -9,14 +9,14 @@ from flask import Blueprint, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
 from bank.blueprints import forms
-from bank.branch import here
+from bank.branch import current_branch
 from bank.chaos.chaos import ChaosRun
-from bank.chaos.chaos_words import DEEDS
+from bank.chaos.chaos_words import SCENARIO_TEXTS
 from bank.chaos.scenarios import PRESETS, SEED_MAX, Mix, MixError, mix_from
 from bank.errors import BankError, BurstRefused, InvalidInput
 from bank.models import Transfer
 from bank.money.burst_desk import FUNDS_CENTAVOS_MAX, PAGE_MAX, BurstSession
-from bank.money.paying import PaymentOrder, state_of
+from bank.money.paying import PaymentOrder, payment_status
 from bank.workbench import doctor
 from core.clock import rfc3339
 from core.errors import FieldError
@@ -29,14 +29,16 @@ _PASTED_CHARACTERS_MAX = 12_000
 @bp.get("/api/chaos")
 def mix_in_force() -> ResponseReturnValue:
     """The mix that payments without a scenario draw from."""
-    return jsonify(_told(here().desk.current()))
+    return jsonify(_told(current_branch().desk.current()))
 
 
 @bp.put("/api/chaos")
 def put_mix() -> ResponseReturnValue:
     """Begin a run. Body: {"mix", "seed"?}; the next payment is its first."""
     members = forms.json_object(request)
-    return jsonify(_told(here().desk.put(_mix(members.get("mix")), _seed(members.get("seed", 0)))))
+    return jsonify(
+        _told(current_branch().desk.put(_mix(members.get("mix")), _seed(members.get("seed", 0))))
+    )
 
 
 @bp.get("/chaos")
@@ -49,9 +51,9 @@ def mix_page() -> ResponseReturnValue:
 def set_mix() -> ResponseReturnValue:
     """Begin a run from the page's form."""
     try:
-        forms.check_form_token(request.form)
+        forms.check_csrf_token(request.form)
         text = request.form.get("mix", "").strip() or request.form.get("preset", "")
-        here().desk.put(_mix(text), _seed(request.form.get("seed") or 0))
+        current_branch().desk.put(_mix(text), _seed(request.form.get("seed") or 0))
     except BankError as refusal:
         return _mix_page(refusal), refusal.status
     return _mix_page(None)
@@ -66,7 +68,7 @@ def open_burst() -> ResponseReturnValue:
         raise InvalidInput([FieldError("pin", "must be a string")])
     if type(funds) is not int or not 1 <= funds <= FUNDS_CENTAVOS_MAX:
         raise InvalidInput([FieldError("funds_centavos", f"must be 1 to {FUNDS_CENTAVOS_MAX}")])
-    return jsonify(token=here().bursts.open(pin, funds))
+    return jsonify(token=current_branch().bursts.open(pin, funds))
 
 
 @bp.post("/api/burst/pay")
@@ -86,14 +88,14 @@ def pay_in_burst() -> ResponseReturnValue:
         late_seconds=forms.late_seconds_in(members),
         request_key=hashlib.sha256(f"burst:{key}".encode()).hexdigest() if key else None,
     )
-    paid = here().teller.pay(order, is_pin_checked=True)
+    paid = current_branch().teller.pay(order, is_pin_checked=True)
     return jsonify(_payment(paid.transfer, 0))
 
 
 @bp.get("/api/burst/payments")
 def burst_payments() -> ResponseReturnValue:
     """What a burst paid, oldest first: ledger and notices. Query: after?."""
-    page = here().bursts.payments(_session(), request.args.get("after"), PAGE_MAX)
+    page = current_branch().bursts.payments(_session(), request.args.get("after"), PAGE_MAX)
     return jsonify(data=[_payment(*entry) for entry in page.payments], next=page.after)
 
 
@@ -106,7 +108,7 @@ def doctor_page() -> ResponseReturnValue:
 @bp.post("/doctor")
 def examine_page() -> ResponseReturnValue:
     """Say what is wrong with what was pasted."""
-    forms.check_form_token(request.form)
+    forms.check_csrf_token(request.form)
     pasted = {name: request.form.get(name, "") for name in ("headers", "body", "secret")}
     # A form sends every line break as CR LF, whatever was pasted.
     body = pasted["body"].replace("\r\n", "\n")
@@ -130,7 +132,7 @@ def examine() -> ResponseReturnValue:
 def _examined(headers: str, body: str, secret: str) -> list[doctor.Finding]:
     if max(len(headers), len(body)) > _PASTED_CHARACTERS_MAX:
         raise InvalidInput(detail="Isto é grande demais para ser um aviso.")
-    branch = here()
+    branch = current_branch()
     settings = branch.settings
     known = [doctor.NamedSecret("current", settings.webhook_secret)]
     if settings.webhook_secret_previous:
@@ -145,9 +147,9 @@ def _examined(headers: str, body: str, secret: str) -> list[doctor.Finding]:
 def _mix_page(refusal: BankError | None) -> str:
     return render_template(
         "bank/chaos.html",
-        chaos=here().desk.current(),
+        chaos=current_branch().desk.current(),
         presets=PRESETS,
-        deeds=DEEDS,
+        scenario_texts=SCENARIO_TEXTS,
         refusal=refusal,
     )
 
@@ -182,7 +184,7 @@ def _session() -> BurstSession:
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() != "bearer":
         raise BurstRefused("Abra a rajada com a senha.")
-    return here().bursts.session(token)
+    return current_branch().bursts.session(token)
 
 
 def _payment(transfer: Transfer, returned_centavos: int) -> dict[str, Any]:
@@ -193,7 +195,7 @@ def _payment(transfer: Transfer, returned_centavos: int) -> dict[str, Any]:
         "txid": transfer.txid,
         "amount_centavos": transfer.amount_centavos,
         "returned_centavos": returned_centavos,
-        "status": state_of(transfer),
+        "status": payment_status(transfer),
         "scenario": notice.scenario if notice else None,
         "attempts": notice.attempts if notice else 0,
         "answer_code": notice.answer_code if notice else None,

@@ -21,7 +21,7 @@ from bank.app import close_bank_app, create_bank_app
 from bank.branch import EXTENSION, Branch
 from bank.money.demo import migrate
 from bank.money.ledger import balance_centavos
-from bank.money.payers import payer_named
+from bank.money.payers import payer_by_handle
 from bank.settings import BankSettings, own_host
 from core.signing.signatures import new_secret, signed_headers
 from tests.bank.service_double import ServiceDouble
@@ -72,7 +72,7 @@ class Bank:
     def balance(self, payer: str = "bia") -> int:
         """A client's balance in centavos."""
         with self.branch.database.reading() as session:
-            return balance_centavos(session, payer_named(session, payer).account_id)
+            return balance_centavos(session, payer_by_handle(session, payer).account_id)
 
     def lookup(self, txid: str) -> list[dict[str, object]]:
         """What the bank tells the service of a charge."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bank.codes.certificates import chain_fault, sentence_for
+from bank.codes.certificates import chain_fault, refusal_text
 from core.signing import jws
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -68,8 +68,8 @@ def test_every_doubt_has_a_sentence_of_its_own():
         "certificate-chain",
         "signature-invalid",
     )
-    sentences = {sentence_for(code) for code in codes}
+    sentences = {refusal_text(code) for code in codes}
 
     assert len(sentences) == len(codes)
     assert all("Nada foi pago" in sentence for sentence in sentences)
-    assert "new-code" in sentence_for("new-code")
+    assert "new-code" in refusal_text("new-code")

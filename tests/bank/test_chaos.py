@@ -14,12 +14,12 @@ from click.testing import CliRunner
 from sqlalchemy import select
 
 from bank.app import close_bank_app, create_bank_app
-from bank.chaos.chaos import other_secret
-from bank.chaos.chaos_words import DEEDS
+from bank.chaos.chaos import wrong_secret
+from bank.chaos.chaos_words import SCENARIO_TEXTS
 from bank.chaos.scenarios import (
-    AT_THE_DEADLINE,
+    DEADLINE_SCENARIOS,
     ENDINGS,
-    NEVER_TOLD,
+    NEVER_NOTIFIED,
     PRESETS,
     MixError,
     Scenario,
@@ -56,7 +56,7 @@ def test_the_document_lists_every_scenario_with_its_ending():
         told[name.strip("`")] = (payment.strip("`"), code, receipt == "yes", state.strip("`"))
 
     assert told == {
-        scenario.value: (e.payment, e.reason, e.is_kept_there, e.bank_state)
+        scenario.value: (e.payment, e.reason, e.is_receipt_stored, e.bank_state)
         for scenario, e in ENDINGS.items()
     }
 
@@ -75,7 +75,7 @@ def test_the_document_lists_every_preset():
 def test_every_scenario_has_an_ending_and_words():
     """A scenario without words would be played on a payer who was not told."""
     assert set(ENDINGS) == set(Scenario)
-    assert set(DEEDS) == set(Scenario) - {Scenario.NORMAL}
+    assert set(SCENARIO_TEXTS) == set(Scenario) - {Scenario.NORMAL}
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,8 @@ def test_the_other_secret_is_a_good_one_and_another():
     """A malformed one would fail for another reason than the wrong key."""
     secret = "whsec_" + "A" * 44
 
-    assert is_secret(other_secret(secret))
-    assert other_secret(secret) != secret
+    assert is_secret(wrong_secret(secret))
+    assert wrong_secret(secret) != secret
 
 
 # --- the mix in force ----------------------------------------------------------------------------
@@ -277,10 +277,10 @@ def played(tmp_path_factory):
         swapped = running.create(value="10.00")
         pay(running, swapped, Scenario.OUT_OF_ORDER)
         for scenario in Scenario:
-            near = {"expires_in": 10} if scenario in AT_THE_DEADLINE else {}
+            near = {"expires_in": 10} if scenario in DEADLINE_SCENARIOS else {}
             payment = running.create(value="10.00", **near)
             made[scenario] = (payment, pay(running, payment, scenario))
-        for scenario in NEVER_TOLD:
+        for scenario in NEVER_NOTIFIED:
             threading.Thread(
                 target=ask_until_found, args=(running, made[scenario][0]), daemon=True
             ).start()
@@ -336,7 +336,7 @@ def test_each_scenario_ends_as_the_document_says(played, scenario):
     payment, paid = made[scenario]
     ending = ENDINGS[scenario]
     kept = [("refused" if ending.reason else "accepted", ending.reason)]
-    wanted = (ending.payment, kept if ending.is_kept_there else [], ending.bank_state)
+    wanted = (ending.payment, kept if ending.is_receipt_stored else [], ending.bank_state)
     limit = time.monotonic() + ENDS_WITHIN_SECONDS
     while True:
         books = statement(running)
@@ -377,8 +377,8 @@ def test_a_scenario_goes_on_after_the_bank_was_killed(tmp_path):
 
 def test_words_of_the_page_name_no_scenario_twice():
     """Two scenarios with the same sentence cannot be told apart by a payer."""
-    assert len(set(DEEDS.values())) == len(DEEDS)
-    assert all(re.fullmatch(r"[a-zàáâãçéêíóôõú ,:é0-9]+", text) for text in DEEDS.values())
+    assert len(set(SCENARIO_TEXTS.values())) == len(SCENARIO_TEXTS)
+    assert all(re.fullmatch(r"[a-zàáâãçéêíóôõú ,:é0-9]+", text) for text in SCENARIO_TEXTS.values())
 
 
 def test_a_service_that_is_away_stops_the_ten_copies(bank, service):

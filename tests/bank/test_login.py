@@ -6,7 +6,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from bank.blueprints.sessions import own_path
+from bank.blueprints.sessions import local_path
 from tests.bank.conftest import hidden_fields
 
 
@@ -140,7 +140,7 @@ def test_a_login_leads_to_own_paths_only(bank, elsewhere):
     form = hidden_fields(bank.client.get("/login", query_string={"next": elsewhere}).text)
     data = {**form, "next": elsewhere, "login": "bia", "pin": "1234"}
 
-    assert own_path(elsewhere) == "/"
+    assert local_path(elsewhere) == "/"
     assert bank.client.post("/login", data=data).location == "/"
 
 

@@ -18,8 +18,8 @@ from bank.app import close_bank_app, create_bank_app, start_jobs, stop_jobs
 from bank.branch import EXTENSION
 from bank.codes.http import ANSWER_TIMEOUT_SECONDS, HttpAnswer
 from bank.models import Notice
-from bank.money.notices import NoticeVerdict, told_by
-from bank.money.outbox import LEASE, delay_before
+from bank.money.notices import NoticeVerdict, judge_answer
+from bank.money.outbox import LEASE, retry_delay
 from core.signing.signatures import verify
 from tests.bank.conftest import settings_for
 
@@ -200,12 +200,12 @@ def test_the_lease_is_longer_than_an_attempt():
 
 def test_waits_double_up_to_a_minute_and_honour_retry_after():
     """Doubling spares a service in trouble; chance keeps payments from coming back all at once."""
-    waits = [delay_before(attempts, 0).total_seconds() for attempts in (1, 2, 3, 20, 10_000)]
+    waits = [retry_delay(attempts, 0).total_seconds() for attempts in (1, 2, 3, 20, 10_000)]
 
     for wait, longest in zip(waits, (1, 2, 4, 60, 60), strict=True):
         assert longest / 2 <= wait <= longest
-    assert delay_before(1, 7).total_seconds() == 7
-    assert delay_before(1, 86_400).total_seconds() == 60
+    assert retry_delay(1, 7).total_seconds() == 7
+    assert retry_delay(1, 86_400).total_seconds() == 60
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_waits_double_up_to_a_minute_and_honour_retry_after():
 )
 def test_an_answer_of_any_form_is_judged_by_its_status(body):
     """The service's words are for people; its status decides."""
-    told = told_by(HttpAnswer(409, {}, body))
+    told = judge_answer(HttpAnswer(409, {}, body))
 
     assert (told.verdict, told.code) == (NoticeVerdict.RETURNED, None)
 

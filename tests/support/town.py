@@ -28,7 +28,7 @@ from bank.branch import EXTENSION, Branch
 from bank.money.audit import LedgerAudit, audit
 from bank.money.demo import migrate
 from bank.money.ledger import balance_centavos
-from bank.money.payers import payer_named
+from bank.money.payers import payer_by_handle
 from bank.settings import BankSettings, own_host
 from core.clock import Clock
 from payments import refunds
@@ -186,7 +186,7 @@ class Town:
     def balance(self, handle: str = "bia") -> int:
         """A client's balance at the bank, in centavos."""
         with self.branch.database.reading() as session:
-            return balance_centavos(session, payer_named(session, handle).account_id)
+            return balance_centavos(session, payer_by_handle(session, handle).account_id)
 
     def audit(self) -> LedgerAudit:
         """The bank's own audit of its whole ledger."""
