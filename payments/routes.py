@@ -31,6 +31,7 @@ from repository.payments import Filters
 from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, also, declare, problems
 from web.bodies import check_storable
 from web.idempotency import Keyed, key_of_request, keyed_by_request
+from web.pages import language_query
 
 bp = APIBlueprint("payments", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Payments")])
 declare(bp, NewPayment)
@@ -146,7 +147,7 @@ def _created(opened: Opened) -> BaseResponse:
     if not _is_form():
         return opened.response()
     page = f"{request.script_root}/payments/pix/{opened.answer['payment']['id']}"
-    return redirect(f"{page}{_lang()}", 303)
+    return redirect(f"{page}{language_query()}", 303)
 
 
 @bp.get(
@@ -238,7 +239,7 @@ def expire_soon(path: PaymentPath) -> BaseResponse:
         service.revise_deadline(work, payment, work.now + SOON)
 
     in_unit_of_work(revise)
-    return redirect(f"{request.script_root}/payments/pix/{path.payment_id}{_lang()}", 303)
+    return redirect(f"{request.script_root}/payments/pix/{path.payment_id}{language_query()}", 303)
 
 
 def _known(path: PaymentPath) -> str:
@@ -255,11 +256,6 @@ def _is_form() -> bool:
         "text/html" in request.environ.get("HTTP_ACCEPT", "")
         and "text/html" in request.accept_mimetypes.values()
     )
-
-
-def _lang() -> str:
-    lang = request.args.get("lang", "")
-    return f"?lang={lang}" if lang in ("en", "pt-BR") else ""
 
 
 def _private(body: dict[str, Any]) -> Response:

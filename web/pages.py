@@ -28,13 +28,29 @@ def language() -> str:
 
 
 def _wished_language() -> str:
-    asked = request.args.get("lang", "")
-    for known in LANGUAGES:
-        if asked.lower().replace("_", "-") in (known.lower(), known[:2]):
-            return known
+    if named := _named_language():
+        return named
     # A browser that speaks any Portuguese is served ours; best_match alone knows only pt-BR.
     best = request.accept_languages.best_match(("pt-BR", "pt", "en", "en-US", "en-GB"), "pt-BR")
     return "en" if best.startswith("en") else "pt-BR"
+
+
+def _named_language() -> str | None:
+    """The language that `?lang=` names, however it is spelt: `pt`, `pt_br`, `EN`."""
+    named = request.args.get("lang", "").lower().replace("_", "-")
+    return next((one for one in LANGUAGES if named in (one.lower(), one[:2])), None)
+
+
+def language_args() -> dict[str, Any]:
+    """`{"lang": …}` if this page's address names a language: it goes along to the next page."""
+    named = _named_language()
+    return {"lang": named} if named else {}
+
+
+def language_query() -> str:
+    """The same as the end of an address: `?lang=en`, or nothing."""
+    named = _named_language()
+    return f"?lang={named}" if named else ""
 
 
 def init_pages(app: Flask) -> None:
@@ -53,7 +69,8 @@ def init_pages(app: Flask) -> None:
     )
     app.add_template_filter(brl)
     zones.init_zones(app)
-    app.add_template_global(asset)
+    for value in (asset, language_args, language_query):
+        app.add_template_global(value)
 
     @app.context_processor
     def of_the_request() -> dict[str, str]:

@@ -10,13 +10,13 @@ from flask.typing import ResponseReturnValue
 from accounts import service
 from accounts.access import acting_admin, page_guard
 from blueprints.admin.page import admin_and_queries, bp, page
-from blueprints.portal.page import kept_language
 from core import ids
 from core.errors import Conflict, FieldError, InvalidCursor, InvalidRequest, NotFound
 from db_models import Account
 from db_models.account import ADMIN, MERCHANT, PAYER
 from repository.database import Work, in_unit_of_work, reading
 from web.bodies import check_storable
+from web.pages import language_args
 from web.pages import spoken as _
 from web.problems import status_of
 
@@ -43,7 +43,7 @@ def accounts() -> ResponseReturnValue:
         admin, queries = admin_and_queries(work)
         found = queries.accounts(role, prefix, after, PAGE + 1)
     shown = found[:PAGE]
-    filters = {"role": role, "q": prefix, **kept_language()}
+    filters = {"role": role, "q": prefix, **language_args()}
     more = len(found) > PAGE
     return page(
         "accounts.html",
@@ -92,7 +92,7 @@ def _change(
     except Conflict as error:
         sentence = _("A própria conta não se desativa: peça a outra pessoa da administração.")
         return _drawn(account_id, status_of(type(error)), sentence)
-    there = url_for("admin.account", account_id=account_id, done=done, **kept_language())
+    there = url_for("admin.account", account_id=account_id, done=done, **language_args())
     return redirect(there, 303)
 
 

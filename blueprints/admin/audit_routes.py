@@ -14,13 +14,13 @@ from flask.typing import ResponseReturnValue
 from accounts.access import page_guard
 from blueprints.admin.page import admin_and_queries, bp, page
 from blueprints.portal.filters import day_from
-from blueprints.portal.page import kept_language
 from core import ids
 from core.errors import FieldError, InvalidCursor, InvalidRequest
 from repository.admin import WINDOW_ROWS, Deeds
 from repository.database import reading
 from web import zones
 from web.bodies import check_storable
+from web.pages import language_args
 
 PAGE = 50
 ACTION_MAX, LOGIN_MAX = 40, 64
@@ -47,7 +47,7 @@ class Asked:
         """The page with the same filters."""
         days = {"from": self.from_day, "to": self.to_day}
         named: dict[str, Any] = {name: day.isoformat() for name, day in days.items() if day}
-        named |= {"action": self.action, "login": self.login, **kept_language(), **more}
+        named |= {"action": self.action, "login": self.login, **language_args(), **more}
         return url_for("admin.audit", **named)
 
 

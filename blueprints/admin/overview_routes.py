@@ -11,7 +11,6 @@ from accounts.access import page_guard
 from blueprints.admin.overview import checks, overview, reached
 from blueprints.admin.page import admin_and_queries, bp, page
 from blueprints.portal import timeline
-from blueprints.portal.page import kept
 from config import current_settings
 from repository.admin import COUNT_MAX
 from repository.database import reading
@@ -29,7 +28,7 @@ def home() -> ResponseReturnValue:
         found = overview(work, queries, current_settings(), health, limits_reached)
     values: dict[str, Any] = {"now": found, "count_max": COUNT_MAX, "reason_of": reason_of}
     if request.args.get("fragment") == "overview":
-        return render_template("admin/_overview.html", **values, **kept())
+        return render_template("admin/_overview.html", **values)
     return page("home.html", admin, "home", **values)
 
 

@@ -8,7 +8,6 @@ from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
 from accounts.access import acting_admin
-from blueprints.portal.page import kept
 from config import current_settings
 from db_models import Account
 from repository.admin import AdminQueries
@@ -33,7 +32,6 @@ def page(
         section=section,
         zone=zones.viewer_zone().key,
         is_development=current_settings().is_development,
-        **kept(),
         **values,
     )
     return html, status

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from urllib.parse import urlencode
 
 from flask import Response, jsonify, redirect, render_template, request
 from flask_openapi import APIBlueprint, Tag
@@ -23,6 +24,7 @@ from payments.schemas import PaymentAnswer, ReceiptAnswer, StatusAnswer
 from repository.database import Work, reading
 from web.api_docs import declare, html_page, problems, reference
 from web.bodies import Complete
+from web.pages import language_args
 
 bp = APIBlueprint("pages", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Shopper")])
 
@@ -160,9 +162,8 @@ def check_payment(path: PaymentPath) -> BaseResponse:
     if may_be_paid and bank_client.ask_about(txid):
         traces.note_asked(txid)
     if not prefers_json() and "text/html" in request.accept_mimetypes.values():
-        lang = request.args.get("lang")
-        query = f"?checked=1&lang={lang}" if lang in ("en", "pt-BR") else "?checked=1"
-        return redirect(f"{request.script_root}/payments/pix/{txid}{query}", 303)
+        query = urlencode({"checked": 1, **language_args()})
+        return redirect(f"{request.script_root}/payments/pix/{txid}?{query}", 303)
     with reading() as work:
         payment = work.payments.by_txid(txid)
         return _no_store(jsonify(presenter().status(payment, work.now)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -15,6 +14,7 @@ from core.errors import PaidTooLate
 from db_models import Account, Payment, PaymentStatus
 from payments.lifecycle import remaining_ms, sequence_at, status_at
 from payments.presenter import QR_PREFIX
+from web.pages import language_query
 from web.pages import spoken as _
 
 REFRESH_SECONDS = 10
@@ -93,7 +93,7 @@ def payment_view(
     """The view of a payment at `now`; addresses are relative to the host that was asked."""
     base = f"{request.script_root}/payments/pix"
     own = f"{base}/{payment.txid}"
-    lang = f"?lang={request.args['lang']}" if _lang_is_asked() else ""
+    lang = language_query()
     image = f"{base}/qr_code/{QR_PREFIX}{payment.txid}"
     confirmed = payment.status == PaymentStatus.CONFIRMED
     return PaymentView(
@@ -122,10 +122,6 @@ def payment_view(
         if paid_elsewhere
         else None,
     )
-
-
-def _lang_is_asked() -> bool:
-    return re.fullmatch(r"[A-Za-z]{2}([-_][A-Za-z]{2})?", request.args.get("lang", "")) is not None
 
 
 def merchant_view(merchant: Account) -> MerchantView:

@@ -46,6 +46,7 @@ from repository.database import Work, in_unit_of_work, reading
 from web.api_docs import SIGNED_IN, declare, html_page, problems, takes
 from web.forms import FORM, is_form, parsed, read_form
 from web.limits import limiter
+from web.pages import language_query
 from web.problems import prefers_page, status_of
 
 bp = APIBlueprint("payer", __name__, abp_tags=[Tag(name="Payer")])
@@ -200,7 +201,7 @@ def pay(path: PayerPath) -> BaseResponse:
     except (PayerRefused, InvalidRequest, Conflict, Refused, BankUnavailable) as error:
         return _drawn_again("pay", error, path.code)
     if prefers_page():
-        return redirect(f"{request.script_root}/payments/pix/{payment.txid}{_lang()}", 303)
+        return redirect(f"{request.script_root}/payments/pix/{payment.txid}{language_query()}", 303)
     note = None if outcome.is_completed else "The bank's notice is on its way; look again."
     answer = {
         "message": "The payment has been made.",
@@ -260,12 +261,13 @@ def open_wallet() -> BaseResponse:
         return _drawn_again("pay" if ids.is_txid(code) else "wallet", error, code)
     in_unit_of_work(lambda work: audit.record(work, account, "wallet.opened", account.login))
     if prefers_page():
+        payment_path = f"/{code}" if ids.is_txid(code) else ""
         page = render_template(
             "payer/opened.html",
             opened=opened,
             bank_login=opened.wallet.handle,
             bank_url=current_settings().bank_url,
-            next_url=f"{request.script_root}/pay{f'/{code}' if ids.is_txid(code) else ''}{_lang()}",
+            next_url=f"{request.script_root}/pay{payment_path}{language_query()}",
         )
         return Response(page, mimetype="text/html")
     response = _private(new_wallet_object(opened))
@@ -350,14 +352,8 @@ def _drawn(
         is_payable=status is PaymentStatus.PENDING,
         problem=None if error is None else error.code,
         bank_url=current_settings().bank_url,
-        lang=_lang(),
     )
     return Response(page, mimetype="text/html")
-
-
-def _lang() -> str:
-    lang = request.args.get("lang", "")
-    return f"?lang={lang}" if lang in ("en", "pt-BR") else ""
 
 
 def _private(body: dict[str, Any]) -> Response:

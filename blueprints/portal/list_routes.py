@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from accounts.access import page_guard
 from blueprints.portal.filters import PAGE, STATES, Listing, listing_of
-from blueprints.portal.page import bp, kept_language, merchant_and_queries, page
+from blueprints.portal.page import bp, merchant_and_queries, page
 from blueprints.portal.payment_rows import label_of, row_of
 from core import ids
 from core.errors import FieldError, InvalidRequest
@@ -17,6 +17,7 @@ from repository.database import reading
 from repository.portal import SEARCH_WINDOW, Page
 from repository.recovery_uploads import RecoveryUploads
 from web import zones
+from web.pages import language_args
 
 PROOFS_COUNTED_MAX = 100
 ROWS_MAX = 100
@@ -50,7 +51,7 @@ def payments() -> ResponseReturnValue:
         older_url=older,
         newer_url=newer,
         rows_url=_address(asked, fragment="rows"),
-        clear_url=url_for("portal.payments", **kept_language()),
+        clear_url=url_for("portal.payments", **language_args()),
         export_url=url_for("portal.export", **asked.query()),
         without=_without(asked),
         is_live=asked.place is None,
@@ -75,7 +76,7 @@ def payment_rows() -> ResponseReturnValue:
 
 
 def _address(asked: Listing, **more: Any) -> str:
-    return url_for("portal.payments", **asked.query(), **kept_language(), **more)
+    return url_for("portal.payments", **asked.query(), **language_args(), **more)
 
 
 def _ways_on(asked: Listing, found: Page) -> tuple[str | None, str | None]:
@@ -97,7 +98,7 @@ def _without(asked: Listing) -> dict[str, str]:
     """The address without one of the filters, by its name."""
     changes = {"state": "state", "from": "from_day", "to": "to_day", "q": "text", "order": "order"}
     return {
-        name: url_for("portal.payments", **asked.query(**{field: None}), **kept_language())
+        name: url_for("portal.payments", **asked.query(**{field: None}), **language_args())
         for name, field in changes.items()
         if getattr(asked, field)
     }

@@ -10,7 +10,7 @@ from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from accounts.access import development_only, page_guard, signed_in_merchant
-from blueprints.portal.page import bp, kept_language, merchant_and_queries, page
+from blueprints.portal.page import bp, merchant_and_queries, page
 from config import current_settings
 from core.errors import OrderAlreadyHasPayment
 from core.money import plain
@@ -20,6 +20,7 @@ from payments.schemas import EXPIRES_IN_MAX, NewPayment
 from repository.database import reading
 from web.form_fields import Form
 from web.idempotency import Keyed
+from web.pages import language_args
 from web.pages import spoken as _
 
 TEST_CENTAVOS = 100
@@ -89,7 +90,7 @@ def create_payment() -> ResponseReturnValue:
         form.refuse("order_id", _("Este pedido já tem uma cobrança aberta ou paga."))
         return _form(form, 409, order_id)
     return redirect(
-        url_for("portal.payment", payment_id=txid, done="created", **kept_language()), 303
+        url_for("portal.payment", payment_id=txid, done="created", **language_args()), 303
     )
 
 
@@ -103,7 +104,7 @@ def test_payment() -> ResponseReturnValue:
     )
     txid = _create(asked, None)
     return redirect(
-        url_for("portal.payment", payment_id=txid, done="created", **kept_language()), 303
+        url_for("portal.payment", payment_id=txid, done="created", **language_args()), 303
     )
 
 

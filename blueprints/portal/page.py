@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
 from accounts.access import signed_in_merchant
@@ -55,20 +55,7 @@ def page(
             socket_client=SCRIPT,
             is_development=current_settings().is_development,
             badges={"signals": f"{UNSEEN_MAX - 1}+" if unseen >= UNSEEN_MAX else unseen},
-            **kept(),
             **values,
         ),
         status,
     )
-
-
-def kept() -> dict[str, Any]:
-    """The same for templates: as fields for `url_for`, and as the end of an address."""
-    lang = kept_language()
-    return {"lang": lang, "kept": f"?lang={lang['lang']}" if lang else ""}
-
-
-def kept_language() -> dict[str, Any]:
-    """A language asked for in the address, to go along to the next page."""
-    asked = request.args.get("lang", "")
-    return {"lang": asked} if asked in ("en", "pt-BR") else {}

@@ -15,8 +15,6 @@ from accounts import audit
 from accounts.access import page_guard, signed_in_merchant
 from blueprints.portal.page import (
     bp,
-    kept,
-    kept_language,
     merchant_and_queries,
     own_payment,
     page,
@@ -33,6 +31,7 @@ from payments.schemas import NewRefund
 from repository.database import Work, in_unit_of_work, reading
 from repository.traces import Traces
 from web.form_fields import Form
+from web.pages import language_args
 from web.pages import spoken as _
 from web.problems import status_of
 
@@ -85,7 +84,7 @@ def _drawn(
         "refund_key": secrets.token_hex(16),
     }
     if is_fragment:
-        return render_template("portal/_payment_state.html", **kept(), **values)
+        return render_template("portal/_payment_state.html", **values)
     return page(
         "payment.html", merchant, "payments", status, unseen=unseen, signals=signals, **values
     )
@@ -217,4 +216,4 @@ def _done(
         txid = in_unit_of_work(do)
     except Conflict as error:
         return _drawn(payment_id, status_of(type(error)), problem=sentence)
-    return redirect(url_for("portal.payment", payment_id=txid, done=done, **kept_language()), 303)
+    return redirect(url_for("portal.payment", payment_id=txid, done=done, **language_args()), 303)

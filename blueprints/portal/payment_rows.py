@@ -7,9 +7,9 @@ from datetime import datetime
 
 from flask import url_for
 
-from blueprints.portal.page import kept_language
 from db_models import Payment, PaymentStatus
 from payments.lifecycle import sequence_at, status_at
+from web.pages import language_args
 from web.pages import spoken as _
 
 
@@ -69,5 +69,5 @@ def row_of(payment: Payment, now: datetime) -> Row:
         order_id=payment.order_id,
         created_at=payment.created_at,
         paid_at=payment.resolved_at if paid else None,
-        url=url_for("portal.payment", payment_id=payment.txid, **kept_language()),
+        url=url_for("portal.payment", payment_id=payment.txid, **language_args()),
     )

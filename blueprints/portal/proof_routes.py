@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from accounts import audit
 from accounts.access import page_guard, signed_in_merchant
-from blueprints.portal.page import bp, kept_language, page
+from blueprints.portal.page import bp, page
 from blueprints.portal.payment_rows import label_of, mark_of
 from core import ids
 from core.errors import FieldError, InvalidCursor, InvalidRequest, NotFound
@@ -19,6 +19,7 @@ from db_models.recovery_upload import NOTE_MAX
 from repository.database import Work, in_unit_of_work, reading
 from repository.recovery_uploads import RecoveryUploads
 from web.bodies import check_storable
+from web.pages import language_args
 
 PAGE = 10
 DONE = frozenset({"verified", "rejected", "deleted"})
@@ -38,7 +39,7 @@ def proofs() -> ResponseReturnValue:
             merchant.id, waiting=not judged, limit=PAGE + 1, after=after
         )
         shown = [(proof, payment, mark_of(payment, work.now)) for proof, payment in found[:PAGE]]
-    kept: dict[str, Any] = {**({"judged": "1"} if judged else {}), **kept_language()}
+    kept: dict[str, Any] = {**({"judged": "1"} if judged else {}), **language_args()}
     older_url = None
     if len(found) > PAGE:
         older_url = url_for("portal.proofs", after=shown[-1][0].public_id, **kept)
@@ -93,7 +94,7 @@ def review_proof(proof_id: str) -> ResponseReturnValue:
         audit.record(work, merchant, f"proof.{verdict}", proof.public_id)
 
     _changed(proof_id, judge)
-    return redirect(url_for("portal.proofs", done=verdict, **kept_language()), 303)
+    return redirect(url_for("portal.proofs", done=verdict, **language_args()), 303)
 
 
 @bp.post("/portal/proofs/<string:proof_id>/delete")
@@ -107,7 +108,7 @@ def delete_proof(proof_id: str) -> ResponseReturnValue:
 
     _changed(proof_id, delete)
     more: dict[str, Any] = {"judged": "1"} if "judged" in request.form else {}
-    address = url_for("portal.proofs", done="deleted", **more, **kept_language())
+    address = url_for("portal.proofs", done="deleted", **more, **language_args())
     return redirect(address, 303)
 
 

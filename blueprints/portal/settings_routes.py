@@ -15,7 +15,7 @@ from accounts.access import current_caller, page_guard, signed_in_merchant
 from accounts.keys import SCOPES
 from blueprints.checkout.brand import parse_color
 from blueprints.portal import logos
-from blueprints.portal.page import bp, kept_language, merchant_and_queries, page
+from blueprints.portal.page import bp, merchant_and_queries, page
 from blueprints.portal.pix_keys import kind_name, shown_key
 from core.errors import Forbidden, InvalidRequest, NotFound
 from core.ids import new_public_id
@@ -25,6 +25,7 @@ from repository.database import LostRace, Work, in_unit_of_work, reading
 from repository.portal import PortalQueries
 from web.bodies import body_limit
 from web.form_fields import Form
+from web.pages import language_args
 from web.pages import spoken as _
 
 NAME_MAX, CITY_MAX, GRACE_SECONDS_MAX, CONTACT_MAX = 120, 60, 3600, 120
@@ -76,7 +77,7 @@ def drawn(
 
 def done(what: str, section: str) -> ResponseReturnValue:
     """Back to the page, which says what was done."""
-    address = url_for("portal.settings", done=what, _anchor=section, **kept_language())
+    address = url_for("portal.settings", done=what, _anchor=section, **language_args())
     return redirect(address, 303)
 
 

@@ -7,10 +7,11 @@ from flask.typing import ResponseReturnValue
 
 from accounts import audit
 from accounts.access import page_guard, signed_in_merchant
-from blueprints.portal.page import bp, kept_language, page
+from blueprints.portal.page import bp, page
 from core import ids
 from core.errors import InvalidCursor
 from repository.database import Work, in_unit_of_work, reading
+from web.pages import language_args
 
 PAGE = 25
 
@@ -29,7 +30,7 @@ def signals() -> ResponseReturnValue:
     older_url = None
     if len(found) > PAGE:
         last = shown[-1][0].public_id
-        older_url = url_for("portal.signals", after=last, **kept_language())
+        older_url = url_for("portal.signals", after=last, **language_args())
     return page(
         "signals.html",
         merchant,
@@ -57,7 +58,7 @@ def see_signals() -> ResponseReturnValue:
             audit.record(work, merchant, "signals.seen", details={"count": seen})
 
     in_unit_of_work(see)
-    return redirect(url_for("portal.signals", done="seen", **kept_language()), 303)
+    return redirect(url_for("portal.signals", done="seen", **language_args()), 303)
 
 
 def masked(document: str) -> str:

@@ -29,6 +29,7 @@ from core.errors import (
 )
 from core.pictures import PICTURE_BYTES_MAX
 from web.bodies import body_limit, check_storable
+from web.pages import language_query
 from web.pages import spoken as _
 from web.problems import RECOVER_PATH, prefers_page, status_of
 
@@ -124,7 +125,7 @@ def _found(answer: Answer) -> Result:
         merchant=merchant_view(standing.payment.merchant),
         step=Step(
             texts.label_of(standing.action),
-            f"{own}{tail}{kept_language()}",
+            f"{own}{tail}{language_query()}",
             standing.action is Action.RENEW,
         ),
     )
@@ -149,7 +150,6 @@ def _drawn(result: Result | None) -> Response:
     html = render_template(
         f"recovery/{'_result' if fragment else 'recover'}.html",
         result=result,
-        kept=kept_language(),
         picture_bytes_max=PICTURE_BYTES_MAX,
         typed=request.form.get("qr_data", "")[:4096],
         is_near=_is_near(result),
@@ -168,9 +168,3 @@ def _is_near(result: Result | None) -> bool:
         return False
     left: datetime = result.answer.standing.payment.expires_at
     return abs((left - result.answer.standing.at).total_seconds()) < 86_400
-
-
-def kept_language() -> str:
-    """A language asked for in the address, as the end of the next one."""
-    lang = request.args.get("lang", "")
-    return f"?lang={lang}" if lang in ("en", "pt-BR") else ""

@@ -22,6 +22,7 @@ from db_models import Payment
 from payments import service
 from payments.schemas import NewPayment
 from repository.database import Work, in_unit_of_work
+from web.pages import language_query
 
 bp = Blueprint("shop", __name__)
 
@@ -125,9 +126,7 @@ def order() -> ResponseReturnValue:
         txid = in_unit_of_work(lambda work: _pay(work, asked, number).txid)
     except OrderAlreadyHasPayment:
         txid = in_unit_of_work(lambda work: _live(work, number).txid)
-    lang = request.args.get("lang")
-    query = f"?lang={lang}" if lang in ("en", "pt-BR") else ""
-    return redirect(f"{request.script_root}/payments/pix/{txid}{query}", 303)
+    return redirect(f"{request.script_root}/payments/pix/{txid}{language_query()}", 303)
 
 
 def _pay(work: Work, asked: NewPayment, number: str) -> Payment:

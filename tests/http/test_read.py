@@ -89,3 +89,14 @@ def test_the_page_speaks_the_language_asked_for(make_payment, client):
     assert client.get(f"{url}?lang=%0d%0aX: y").headers["Content-Language"] == "pt-BR"
     english = client.get(url, headers={"Accept-Language": "en-GB,en;q=0.9"})
     assert english.headers["Content-Language"] == "en"
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [("en", "?lang=en"), ("pt-BR", "?lang=pt-BR"), ("pt_br", "?lang=pt-BR"), ("fr", ""), ("", "")],
+)
+def test_a_language_goes_along_to_the_next_page(make_payment, client, asked, kept):
+    """However it was spelt; a language that no page speaks is dropped."""
+    payment = make_payment()
+    page = client.get(f"/payments/pix/{payment['id']}?lang={asked}").text
+    assert f'/payments/pix/{payment["id"]}/check{kept}"' in page
