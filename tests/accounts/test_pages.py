@@ -122,7 +122,7 @@ def test_somebody_new_signs_up_without_javascript(open_page, service):
     """The whole way, in English, where scripts do not run."""
     page = open_page("/signup?next=/users/me/&lang=en", **PHONE, java_script_enabled=False)
     page.get_by_label("Username").fill("bob")
-    page.get_by_label("Pay", exact=False).first.check()
+    page.get_by_label("Pay with a card").check()
     page.get_by_label("Password", exact=True).fill("a password of his")
     page.get_by_role("button", name="Create account").click()
     page.wait_for_url(service.url + "/users/me/")

@@ -229,7 +229,7 @@ def test_the_english_pages_are_accessible_and_leave_no_word_in_portuguese(visit,
         "expired": "This code has expired",
         "cancelled": "The shop cancelled this payment",
         "receipt": "Pix payment receipt",
-        "payment not found": "We could not find this payment",
+        "payment not found": "We couldn’t find this payment",
     }
     for name, title in titles.items():
         page = visitor.open(places[name])

@@ -18,9 +18,15 @@ from tests.support.service import BankInTest
 BADGE = re.compile(r'class="nav__badge">(\d+\+?)<')
 SENTENCES = {
     "wrong-pins": ("3 PINs errados para a mesma cobrança em 10 minutos.", "3 wrong PINs for"),
-    "wrong-amounts": ("3 pagamentos de valor errado", "3 payments of a wrong amount"),
-    "creation-burst": ("3 cobranças criadas em 10 minutos.", "3 charges created within 10 minutes"),
-    "refused-payer": ("3 pagamentos recusados do mesmo pagador", "3 refused payments of the same"),
+    "wrong-amounts": ("3 pagamentos de valor errado", "Wrong amount paid 3 times"),
+    "creation-burst": (
+        "3 cobranças criadas em 10 minutos.",
+        "3 payments created within 10 minutes",
+    ),
+    "refused-payer": (
+        "3 pagamentos recusados do mesmo pagador",
+        "3 refused payments from the same",
+    ),
 }
 
 
@@ -98,7 +104,7 @@ def test_each_kind_is_a_sentence_in_both_languages(alice, charge, signal, kind):
     assert portuguese in alice.get("/portal/signals").text
     page = alice.get("/portal/signals?lang=en").text
     assert english in page
-    assert "We tell you from 2 on." in page
+    assert "We alert you at 2 or more." in page
 
 
 def test_windows_and_single_counts_read_well(alice, charge, signal):

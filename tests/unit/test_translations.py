@@ -17,10 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ENGLISH = ROOT / "translations" / "en" / "LC_MESSAGES"
 PLACEHOLDER = re.compile(r"%\(\w+\)s|\{\w+\}")
 # Words that are the same in both languages; units and marks are no words.
-SAME_IN_ENGLISH = {
-    *("Total", "Portal", "Logo", "Redis", "CSV", "QR (SVG)", "QR (PNG)"),
-    *("CPF", "CNPJ", "e-mail", "E-mail"),
-}
+SAME_IN_ENGLISH = {"Total", "Portal", "Logo", "Redis", "CSV", "CPF", "CNPJ"}
 WORD = re.compile(r"[^\W\d_]{4,}")
 
 
