@@ -270,7 +270,7 @@ def _generate(values: dict[str, Any], instance: Path) -> None:
 
 def _kept(path: Path, fresh: str) -> str:
     try:
-        return secret_files.kept(path, fresh)
+        return secret_files.read_or_create(path, fresh)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written or read: {error}.") from None
 

@@ -1,4 +1,4 @@
-"""Time: one clock, always aware UTC, so that a test can hold it still."""
+"""Time: one clock, always aware UTC, which a test can replace."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _RFC3339 = re.compile(
 
 
 class Clock(Protocol):
-    """Tells the instant; everything that needs the time asks one of these."""
+    """The only source of the present time in the product."""
 
     def now(self) -> datetime:
         """The present instant, aware, in UTC."""
@@ -27,12 +27,12 @@ class SystemClock:
 
 
 def rfc3339(instant: datetime) -> str:
-    """Write an aware instant as RFC 3339 in UTC with `Z`, milliseconds kept."""
+    """Write an aware instant as RFC 3339 in UTC with `Z`, with milliseconds."""
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_rfc3339(text: str) -> datetime:
-    """Read an RFC 3339 instant; the offset is required (local time sent as `Z` pays too late).
+    """Read an RFC 3339 instant; the offset is required, so that local time never passes for UTC.
 
     Raises ValueError for anything else, also for dates that do not exist.
     """

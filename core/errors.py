@@ -1,7 +1,7 @@
-"""What can go wrong, as types. They know nothing of HTTP; `web.problems` maps them once.
+"""The error types of the service. They know nothing of HTTP; `web.problems` maps each to a status.
 
 BalcaoError
-├── InvalidRequest            a field, or several, are not what the contract says
+├── InvalidRequest            one or more fields do not match the contract
 │   ├── InvalidMoney
 │   ├── MalformedJson
 │   ├── InvalidCursor
@@ -16,7 +16,7 @@ BalcaoError
 │   ├── PaymentNotFound
 │   ├── NotOurCode
 │   └── Gone
-├── Refused                   money that goes back to the payer
+├── Refused                   the money goes back to the payer
 │   ├── AmountMismatch
 │   ├── AlreadyPaid
 │   ├── PaymentCancelled
@@ -35,9 +35,9 @@ BalcaoError
 │   ├── TooManyProofs
 │   └── PaymentExpired, NoWallet, WalletExists: core.payer_errors
 ├── PayerRefused, BankUnavailable: core.payer_errors
-├── UpgradeRequired           what answers here is a websocket
-├── ConcurrentUpdate          two writers met and this one lost more often than allowed
-├── DecodersBusy             more pictures came at once than are read at once
+├── UpgradeRequired           the address speaks websocket only
+├── ConcurrentUpdate          another writer was first, in every retry
+├── DecodersBusy              too many pictures wait to be read
 └── DatabaseUnavailable
 """
 
@@ -50,23 +50,23 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class FieldError:
-    """One thing wrong with one field: its dotted path and a sentence fragment."""
+    """A fault of one field: its dotted path, and a fragment that follows the name in a sentence."""
 
     field: str
     detail: str
 
 
 class BalcaoError(Exception):
-    """The root: `code` is stable and for machines, `detail` is one sentence for people.
+    """The root of all errors: `code` is stable, for programs; `detail` is a sentence for people.
 
-    `members` go with the answer beside these, by their own names.
+    `members` are further members of the JSON answer.
     """
 
     code: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Something went wrong"
 
     def __init__(self, detail: str | None = None, errors: Sequence[FieldError] = ()) -> None:
-        """Keep the sentence (default: the title) and the fields at fault, all at once."""
+        """`detail` defaults to the title; `errors` lists every field at fault."""
         self.detail = detail or f"{self.title}."
         self.errors = tuple(errors)
         self.members: dict[str, str] = {}
@@ -74,21 +74,21 @@ class BalcaoError(Exception):
 
 
 class InvalidRequest(BalcaoError):
-    """Fields that are missing, unknown or not of their form."""
+    """Fields are missing, unknown or malformed."""
 
     code = "invalid-request"
     title = "The request is not valid"
 
     def __init__(self, errors: Sequence[FieldError] = (), detail: str | None = None) -> None:
-        """Take the fields at fault; the sentence names them unless one is given."""
+        """`detail` defaults to a sentence that names the first three fields."""
         if detail is None and errors:
-            named = "; ".join(f"{error.field} {error.detail}" for error in errors[:3])
-            detail = f"{named}." if len(errors) <= 3 else f"{named}; and {len(errors) - 3} more."
+            names = "; ".join(f"{error.field} {error.detail}" for error in errors[:3])
+            detail = f"{names}." if len(errors) <= 3 else f"{names}; and {len(errors) - 3} more."
         super().__init__(detail, errors)
 
 
 class InvalidMoney(InvalidRequest, ValueError):
-    """Not an amount of reais that can be paid."""
+    """The value is not an amount of reais that can be paid."""
 
     code = "invalid-request"
 
@@ -109,15 +109,14 @@ class MalformedJson(InvalidRequest):
 
 
 class InvalidCursor(InvalidRequest):
-    """A list was asked to go on after something that is not in it."""
+    """The cursor of a list does not come from that list."""
 
     def __init__(self) -> None:
-        """The cursor is opaque, so the sentence says where to get a good one."""
-        super().__init__([FieldError("after", "is not a cursor this list gave")])
+        super().__init__([FieldError("after", "is not a cursor of this list")])
 
 
 class PictureRefused(InvalidRequest):
-    """A file that cannot be looked at for a code."""
+    """The file cannot be searched for a code."""
 
     code = "picture-refused"
     title = "The picture cannot be read"
@@ -128,77 +127,77 @@ class PictureRefused(InvalidRequest):
 
 
 class UnsupportedPicture(PictureRefused):
-    """Another format than PNG, JPEG, GIF and WebP, or two formats in one file.
+    """The format is not PNG, JPEG, GIF or WebP, or the file holds two formats.
 
-    `found` is the format's name (`SVG`, `HEIC`, `PDF`, …, or `unknown`); `inside` is the picture's
-    own format where `found` hides within it.
+    `found_format` is the format's name (`SVG`, `HEIC`, `PDF`, …, or `unknown`); `picture_format` is
+    set where the file is also a picture of that format.
     """
 
     code = "unsupported-picture"
-    title = "The file is no PNG, JPEG, GIF or WebP picture"
+    title = "The file is not a PNG, JPEG, GIF or WebP picture"
 
-    def __init__(self, found: str, inside: str | None = None) -> None:
-        """Name what was found by content."""
-        self.found = found
-        self.inside = inside
-        named = "of an unknown format" if found == "unknown" else f"{found}"
-        super().__init__(
-            f"The file is {named}; send a PNG, JPEG, GIF or WebP picture."
-            if inside is None
-            else f"The {inside} picture holds {found} as well; send it without."
-        )
+    def __init__(self, found_format: str, picture_format: str | None = None) -> None:
+        self.found_format = found_format
+        self.picture_format = picture_format
+        if picture_format is not None:
+            detail = f"The {picture_format} picture also holds {found_format}; send it without."
+        elif found_format == "unknown":
+            detail = "The file has an unknown format; send a PNG, JPEG, GIF or WebP picture."
+        else:
+            detail = f"The file is {found_format}; send a PNG, JPEG, GIF or WebP picture."
+        super().__init__(detail)
 
 
 class PictureTooLarge(PictureRefused):
-    """Too many bytes or pixels, or too much work to unpack."""
+    """The picture has too many bytes or pixels, or takes too much work to unpack."""
 
     code = "picture-too-large"
     title = "The picture is too large"
 
 
 class UnreadablePicture(PictureRefused):
-    """A picture of a known format that is broken or cut off."""
+    """The picture's format is known, but the picture is broken or cut off."""
 
     code = "unreadable-picture"
     title = "The picture is broken"
 
 
 class NoCodeInPicture(PictureRefused):
-    """A good picture, and no code that could be read in it."""
+    """The picture is good, but no code could be read in it."""
 
     code = "no-code-in-picture"
     title = "No code was found in the picture"
 
 
 class Unauthorized(BalcaoError):
-    """Nobody, or somebody unknown, asked for what needs a merchant."""
+    """The credentials are missing, unknown or expired."""
 
     code = "unauthorized"
     title = "Credentials are missing or wrong"
 
 
 class Forbidden(BalcaoError):
-    """Somebody known asked for what is not theirs to do."""
+    """The credentials are good, but do not allow this."""
 
     code = "forbidden"
     title = "This account or key may not do that"
 
 
 class CsrfFailed(Forbidden):
-    """A request by cookie came without the token that only our own pages know."""
+    """A request with a sign-in cookie lacks the CSRF token that only our own pages know."""
 
     code = "csrf-failed"
-    title = "The form's token is missing or does not fit"
+    title = "The form's CSRF token is missing or wrong"
 
 
 class TooManyRequests(BalcaoError):
-    """A limit was reached; it lets go by itself."""
+    """A rate limit was reached."""
 
     code = "too-many-requests"
     title = "Too many requests"
 
     def __init__(self, retry_after_seconds: int, detail: str | None = None) -> None:
-        """Whole seconds until it is worth asking again."""
+        """Take the whole seconds after which a retry may succeed; at least one."""
         self.retry_after_seconds = max(1, retry_after_seconds)
         super().__init__(
             detail or f"Too many requests. Try again in {self.retry_after_seconds} seconds."
@@ -206,14 +205,14 @@ class TooManyRequests(BalcaoError):
 
 
 class BadSignature(BalcaoError):
-    """A notification that was not signed by the bank, or not now."""
+    """The notification's signature is wrong, or its timestamp is too far from the present."""
 
     code = "bad-signature"
     title = "The signature was refused"
 
 
 class NotFound(BalcaoError):
-    """Nothing stands at this address."""
+    """The address leads to nothing."""
 
     code = "not-found"
     title = "Nothing was found here"
@@ -227,64 +226,64 @@ class PaymentNotFound(NotFound):
 
 
 class NotOurCode(NotFound):
-    """A code that leads to no payment here; `kind` says what it is."""
+    """The code belongs to no payment of this service; `kind` says what the code is."""
 
     code = "not-our-code"
-    title = "The code is no payment of this service"
+    title = "The code belongs to no payment of this service"
 
     def __init__(self, kind: str, detail: str) -> None:
-        """`kind` goes with the answer as a member of its own."""
+        """`kind` becomes a member of the JSON answer."""
         super().__init__(detail)
         self.members["kind"] = kind
 
 
 class Gone(NotFound):
-    """A location that was, and for good will not be (API Pix 2.9.0, CobPayloadNaoEncontrado)."""
+    """The location existed and will not come back (API Pix 2.9.0, CobPayloadNaoEncontrado)."""
 
     code = "payload-gone"
     title = "This code can no longer be paid"
 
 
 class Refused(BalcaoError):
-    """Money that is not taken and goes back to its payer."""
+    """The payment does not take the money; the bank gives it back to the payer."""
 
     code = "refused"
     title = "The money was refused"
 
 
 class AmountMismatch(Refused):
-    """Another amount arrived than was asked."""
+    """The amount that arrived is not the payment's amount."""
 
     code = "amount-mismatch"
     title = "The amount does not match the payment"
 
 
 class AlreadyPaid(Refused):
-    """Another receipt settled this payment, or its order, before."""
+    """An earlier receipt settled this payment, or another payment of its order."""
 
     code = "already-paid"
     title = "The payment was already paid"
 
 
 class PaymentCancelled(Refused):
-    """Its merchant cancelled the payment."""
+    """The merchant cancelled the payment."""
 
     code = "payment-cancelled"
     title = "The payment was cancelled"
 
 
 class PaidTooLate(Refused):
-    """The bank took the money after the deadline."""
+    """The payer paid after the deadline."""
 
     code = "paid-too-late"
     title = "The payment was paid after its deadline"
 
 
 class Conflict(BalcaoError):
-    """The request is fine, but not in the present state."""
+    """The request is valid, but the present state does not allow it."""
 
     code = "conflict"
-    title = "The request does not fit the present state"
+    title = "The present state does not allow this"
 
 
 class LoginTaken(Conflict):
@@ -295,24 +294,24 @@ class LoginTaken(Conflict):
 
 
 class OrderAlreadyHasPayment(Conflict):
-    """The order has a payment that can be, or was, paid."""
+    """The order has a payment that is pending or paid."""
 
     code = "order-already-has-payment"
     title = "The order already has a live or paid payment"
 
 
 class IdempotencyConflict(Conflict):
-    """One Idempotency-Key came with two different requests."""
+    """The same Idempotency-Key came with a different request."""
 
     code = "idempotency-conflict"
     title = "The Idempotency-Key was used with another request"
 
 
 class NotificationConflict(Conflict):
-    """One end_to_end_id came with two different payments or amounts."""
+    """The same end_to_end_id came with a different payment or amount."""
 
     code = "notification-conflict"
-    title = "The same end_to_end_id was told with other contents"
+    title = "The same end_to_end_id came with a different payment or amount"
 
 
 class NotCancellable(Conflict):
@@ -330,63 +329,63 @@ class NotRenewable(Conflict):
 
 
 class NotRefundable(Conflict):
-    """Nothing of this payment can be given back, as it stands."""
+    """The payment has no money that can be refunded now."""
 
     code = "not-refundable"
     title = "The payment cannot be refunded"
 
 
 class RefundExceedsPayment(NotRefundable):
-    """More was asked for than is left of the payment."""
+    """The refund is larger than what is left of the payment."""
 
     code = "refund-exceeds-payment"
     title = "The refund is larger than what is left of the payment"
 
 
 class RefundTooLate(NotRefundable):
-    """Banks give back for 90 days (Manual de Padrões para Iniciação do Pix, devolução)."""
+    """Banks refund within 90 days (Manual de Padrões para Iniciação do Pix, devolução)."""
 
     code = "refund-too-late"
     title = "The payment is too old to be refunded"
 
 
 class StatusNotSettable(Conflict):
-    """A status that nobody writes by hand."""
+    """A client may not set this status; it follows from what happens to the payment."""
 
     code = "status-not-settable"
     title = "This status cannot be set"
 
 
 class TooManyProofs(Conflict):
-    """A payment has as many proofs as are kept of one."""
+    """The payment has reached the limit of stored proofs."""
 
     code = "too-many-proofs"
-    title = "The payment has as many proofs as are kept"
+    title = "The payment has reached the limit of proofs"
 
 
 class UpgradeRequired(BalcaoError):
-    """An address of websockets was asked for something else."""
+    """The address speaks websocket only, and the request did not ask for the upgrade."""
 
     code = "upgrade-required"
-    title = "A websocket answers here: ask for the upgrade"
+    title = "This address needs a websocket upgrade"
 
 
 class ConcurrentUpdate(BalcaoError):
-    """Several writers met over one row; asking again settles it."""
+    """Other writers changed the row in every retry; the client may try again."""
 
     code = "concurrent-update"
     title = "Another request changed the same payment"
 
 
 class DecodersBusy(BalcaoError):
-    """Too many pictures are being read; nothing was kept, and the caller may try again."""
+    """Too many pictures wait to be read; nothing was stored, and the client may try again."""
 
     code = "decoders-busy"
     title = "Too many pictures are being read at the moment"
 
 
 class DatabaseUnavailable(BalcaoError):
-    """The database did not answer; nothing was lost, and the caller may try again."""
+    """The database did not answer; nothing was changed, and the client may try again."""
 
     code = "service-unavailable"
     title = "The service cannot reach its database at the moment"

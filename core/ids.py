@@ -22,10 +22,10 @@ def new_watch_code() -> str:
 
 
 def new_public_id() -> str:
-    """An id for the wire of whatever is no payment: 32 lower-case hex digits, 128 random bits."""
+    """The public id of anything but a payment: 32 lower-case hex digits, 128 random bits."""
     return secrets.token_hex(16)
 
 
 def is_txid(text: str) -> bool:
-    """Whether the text has the form of an id made here; it says nothing of its existence."""
+    """Whether the text has the form of an id made here; the id need not exist."""
     return _HEX_32.fullmatch(text) is not None

@@ -61,9 +61,9 @@ def typed_centavos(text: str) -> int:
     if len(typed) <= _TYPED_MAX:
         numeral = _SPACE_AT_MARK.sub(r"\1", _CURRENCY.sub("", typed))
         for form in (_BRAZILIAN, _ENGLISH, _SPACED):
-            if found := form.fullmatch(numeral):
-                whole = re.sub(r"[., ]", "", found[1])
-                return centavos_from(f"{whole}.{found[2] or '0'}")
+            if match := form.fullmatch(numeral):
+                whole = re.sub(r"[., ]", "", match[1])
+                return centavos_from(f"{whole}.{match[2] or '0'}")
     raise InvalidMoney("must be an amount of reais, as 12,50")
 
 

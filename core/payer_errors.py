@@ -1,17 +1,17 @@
-"""What can go wrong when somebody pays here, from a wallet at the bank.
+"""The error types of paying from a wallet at the simulated bank.
 
 BalcaoError
 ├── Conflict
 │   ├── PaymentExpired
 │   ├── NoWallet
 │   └── WalletExists
-├── PayerRefused              the payer's bank does not let this payer pay this
+├── PayerRefused              the payer's bank refuses; nothing was debited
 │   ├── InsufficientFunds
 │   ├── PinRefused
 │   ├── PinLocked
 │   ├── OverLimit
 │   └── CardRefused
-└── BankUnavailable           the bank did not answer; what became of the request is not known
+└── BankUnavailable           the bank did not answer; the outcome is unknown
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class NoWallet(Conflict):
 
 
 class WalletExists(Conflict):
-    """The payer's wallet is open and its PIN in use."""
+    """The payer has an open wallet already."""
 
     code = "wallet-exists"
-    title = "This account has its wallet already"
+    title = "This account has a wallet already"
 
 
 class PayerRefused(BalcaoError):
-    """The payer's bank does not let this payer pay this; nothing was debited."""
+    """The payer's bank refuses the payment; nothing was debited."""
 
     code = "payer-refused"
     title = "The bank refused the payment"
@@ -69,21 +69,21 @@ class PinLocked(PayerRefused):
 
 
 class OverLimit(PayerRefused):
-    """More than this wallet pays at once."""
+    """The amount is above the wallet's limit for one payment."""
 
     code = "over-limit"
     title = "The payment is above the wallet's limit"
 
 
 class CardRefused(PayerRefused):
-    """The card is not this account's."""
+    """The card belongs to another account."""
 
     code = "card-refused"
-    title = "The card is not of this account"
+    title = "The card belongs to another account"
 
 
 class BankUnavailable(BalcaoError):
-    """The bank did not answer: what became of the request is not known; it may be sent again."""
+    """The bank did not answer: the outcome is unknown, and the request may be sent again."""
 
     code = "bank-unavailable"
     title = "The bank does not answer at the moment"

@@ -1,8 +1,8 @@
-"""Opening a picture that a stranger sent: what it may be, how large, and nothing else of it.
+"""Open a picture that a stranger sent, within limits of format, size and memory.
 
-The content says what a file is; its name and claimed type say nothing. Sizes are read from the
-header before any pixel is unpacked, and so is what the decoder will need: a file of a few
-kilobytes may ask for gigabytes.
+The content decides the format; the file's name and declared type are ignored. Dimensions, and the
+memory that the decoder will need, are read from the header before any pixel is unpacked: a file of
+a few kilobytes can ask for gigabytes.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
 PICTURE_BYTES_MAX = 5 * 1024 * 1024
 PIXELS_MAX = 40_000_000
 MEMORY_MAX = 200 * 1024 * 1024
-"""What one picture may take while it is unpacked, by the estimate of `memory_of`: room for 40
-megapixels of colour in a PNG, 13 in a WebP, 30 in a progressive JPEG of full colour."""
+"""Bytes that one picture may take while it is unpacked, as `memory_of` estimates them: enough for
+40 megapixels of colour in a PNG, 13 in a WebP, 30 in a progressive JPEG of full colour."""
 PIXEL_SCANS_MAX = 600_000_000
-"""Pixels times scans of one JPEG: a progressive one goes over all its pixels with each scan, and a
-scan may be twenty bytes long."""
+"""Pixels times scans of one JPEG: the decoder visits every pixel in each scan, and a scan may be
+twenty bytes long."""
 
-# Texts inside a PNG are compressed and unpacked while its header is read; nobody reads them here.
+# Pillow unpacks the compressed texts of a PNG while it reads the header; we do not use them.
 PngImagePlugin.MAX_TEXT_MEMORY = PngImagePlugin.MAX_TEXT_CHUNK
 
 _TOO_MANY_PIXELS = f"The picture may have up to {PIXELS_MAX // 10**6} megapixels."
@@ -62,7 +62,7 @@ _BRANDS = (
     (b"heis", "HEIC"),
     (b"avif", "AVIF"),
     (b"avis", "AVIF"),
-    (b"mif1", "HEIC"),  # any picture of this container, and commonly that one
+    (b"mif1", "HEIC"),  # the container of several formats, most often HEIC
     (b"msf1", "HEIC"),
 )
 _MARKUP = re.compile(rb"<(?:svg|html|script|!doctype|\?php|\?xml)\b", re.I)
@@ -70,7 +70,7 @@ _SVG = re.compile(rb"<svg\b", re.I)
 _TEXT_START = re.compile(rb"\A(?:\xef\xbb\xbf)?[\s]*<")
 _HEAD_BYTES = 4096
 _PDF_BYTES = 1024
-"""Readers of PDF look for its header this far into a file."""
+"""PDF readers look for the header in the first 1,024 bytes of a file."""
 _ZIP_END = b"PK\x05\x06"
 _ZIP_END_BYTES, _ZIP_COMMENT_MAX = 22, 65_535
 _JPEG_SCAN = b"\xff\xda"
@@ -78,7 +78,7 @@ _JPEG_END = b"\xff\xd9"
 
 
 def format_of(data: bytes) -> str:
-    """What the content is: one of FORMATS, another format's name, or `unknown`."""
+    """The format by content: one of FORMATS, another format's name, or `unknown`."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
     for beginning, name in _BEGINNINGS:
@@ -94,7 +94,7 @@ def format_of(data: bytes) -> str:
 
 
 def second_format_of(data: bytes) -> str | None:
-    """What a picture is besides: a PDF, a ZIP or markup that another program would find in it."""
+    """The second format in a picture (PDF, ZIP, HTML) that another program would find, or None."""
     head = data[:_HEAD_BYTES]
     if b"%PDF-" in head[:_PDF_BYTES]:
         return "PDF"
@@ -111,15 +111,16 @@ def second_format_of(data: bytes) -> str | None:
 
 @contextmanager
 def opened(data: bytes) -> Iterator[Image.Image]:
-    """The picture, its header read and checked, its pixels not yet unpacked.
+    """The picture with its header checked; its pixels are not unpacked yet.
 
-    Whatever goes wrong inside the block, unpacking for one, is raised as a typed error too:
+    Errors inside the block, such as those of unpacking, become typed errors too. Raises
     UnsupportedPicture (another format, or two at once), PictureTooLarge (over 5 MB, 40 megapixels
-    or the memory to unpack it), UnreadablePicture (broken).
+    or the memory limit), UnreadablePicture (broken).
     """
     check_bytes(data)
     try:
-        # libjpeg fills up a cut file where its end mark comes too early, and else refuses it.
+        # libjpeg paints the missing part of a cut file grey if it meets an end mark, and refuses
+        # the file otherwise.
         file = io.BytesIO(data + _JPEG_END if data[:2] == b"\xff\xd8" else data)
         with Image.open(file, formats=FORMATS) as image:
             _check_size(image, data)
@@ -131,25 +132,25 @@ def opened(data: bytes) -> Iterator[Image.Image]:
             f"The picture may have up to {PIXELS_MAX // 10**6} megapixels."
         ) from None
     except Exception as broken:
-        # A hostile file makes a decoder raise nearly anything.
+        # A hostile file can make a decoder raise nearly any exception.
         raise UnreadablePicture("The picture is broken or cut off.") from broken
 
 
 def check_bytes(data: bytes) -> None:
-    """Pass what is one picture of a format read here. Raises as `opened` does."""
+    """Check that the bytes are one picture in one of FORMATS. Raises as `opened` does."""
     if len(data) > PICTURE_BYTES_MAX:
         raise PictureTooLarge(f"The file may have up to {PICTURE_BYTES_MAX // 2**20} MB.")
     if not data:
         raise UnreadablePicture("The file is empty.")
-    found = format_of(data)
-    if found not in FORMATS:
-        raise UnsupportedPicture(found)
+    picture_format = format_of(data)
+    if picture_format not in FORMATS:
+        raise UnsupportedPicture(picture_format)
     if second := second_format_of(data):
-        raise UnsupportedPicture(second, inside=found)
+        raise UnsupportedPicture(second, picture_format)
 
 
 def is_cut_off(data: bytes) -> bool:
-    """Whether a JPEG lacks its end mark; the decoder then paints the rest grey."""
+    """Whether a JPEG lacks its end mark; the decoder paints the missing part grey."""
     return data[:2] == b"\xff\xd8" and _JPEG_END not in data[-(2**16) :]
 
 
@@ -164,7 +165,7 @@ def _check_size(image: Image.Image, data: bytes) -> None:
 
 
 def memory_of(image: Image.Image) -> int:
-    """The bytes that unpacking takes at its height, by what decoders were measured to take.
+    """The peak memory in bytes of unpacking, estimated from measurements of the decoders.
 
     Pillow keeps four bytes for a pixel of colour. WebP's decoder keeps the canvas twice beside the
     picture and the copy handed over; libjpeg keeps every coefficient of a progressive file.
@@ -188,15 +189,15 @@ def _samples_per_pixel(image: JpegImageFile) -> float:
 
 
 def shades(image: Image.Image, factor: int = 1, *, paper: int = 255) -> Image.Image:
-    """The picture in shades of grey on a paper of this shade, `factor` times smaller.
+    """The picture in greyscale on paper of this shade, `factor` times smaller.
 
-    Worked strip by strip: beside the picture itself only a little more than the answer is held.
+    Works strip by strip, so that memory holds little more than the picture and the result.
     """
     return _in_strips(image, factor, "L", paper)
 
 
 def colours(image: Image.Image, factor: int = 1) -> Image.Image:
-    """The picture in red, green and blue on white paper, else as `shades`."""
+    """The picture in RGB on white paper, otherwise as `shades`."""
     return _in_strips(image, factor, "RGB", 255)
 
 
@@ -210,23 +211,23 @@ def _in_strips(image: Image.Image, factor: int, mode: str, paper: int) -> Image.
     if image.mode == mode and factor == 1 and not has_holes(image):
         return image.copy()
     size = (-(-image.width // factor), -(-image.height // factor))
-    answer = Image.new(mode, size)
+    result = Image.new(mode, size)
     rows = max(1, _STRIP_PIXELS // image.width // factor) * factor
     for top in range(0, image.height, rows):
         strip = image.crop((0, top, image.width, min(top + rows, image.height)))
         plain = _on_paper(strip, image, mode, paper)
-        answer.paste(plain.reduce(factor) if factor > 1 else plain, (0, top // factor))
-    return answer
+        result.paste(plain.reduce(factor) if factor > 1 else plain, (0, top // factor))
+    return result
 
 
 def _on_paper(strip: Image.Image, image: Image.Image, mode: str, paper: int) -> Image.Image:
     if has_holes(image):
         strip.info = dict(image.info)
-        seen = strip.convert("RGBA")
-        sheet = Image.new("RGBA", seen.size, (paper, paper, paper, 255))
-        return Image.alpha_composite(sheet, seen).convert(mode)
+        foreground = strip.convert("RGBA")
+        sheet = Image.new("RGBA", foreground.size, (paper, paper, paper, 255))
+        return Image.alpha_composite(sheet, foreground).convert(mode)
     if image.mode.startswith("I;16"):
-        # Pillow cuts sixteen bits off at 255 instead of scaling them.
+        # Pillow clips 16-bit values at 255 instead of scaling them.
         grey = strip.convert("I").point(lambda value: value * (1 / 257)).convert("L")
         return grey if mode == "L" else grey.convert(mode)
     return strip.convert(mode)

@@ -61,10 +61,9 @@ _LABELS = (
 
 
 class KhqrError(Exception):
-    """A text that is no KHQR: `code` is one of KHQR_ERROR_CODES, `detail` is for people."""
+    """The text is not a valid KHQR: `code` is one of KHQR_ERROR_CODES, `detail` is for people."""
 
     def __init__(self, code: str, detail: str) -> None:
-        """Keep the code, which is stable and for machines, and the sentence."""
         self.code = code
         self.detail = detail
         super().__init__(f"{code}: {detail}")
@@ -72,10 +71,10 @@ class KhqrError(Exception):
 
 @dataclass(frozen=True)
 class Khqr:
-    """One code as read: values as they are written in it, None for what is absent.
+    """One parsed code: values as written in the text, None for absent ones.
 
-    Instants are Unix milliseconds, as written. Whether the code has expired is for the caller to
-    say: a payer refuses it after `expires_at_ms`. `md5` is what Bakong finds a payment by.
+    Instants are Unix milliseconds. The caller checks the expiry: a payer refuses the code after
+    `expires_at_ms`. Bakong looks payments up by `md5`.
     """
 
     payload_format: str
@@ -108,10 +107,10 @@ class Khqr:
 
 
 def md5_of(text: str) -> str:
-    """The hex MD5 of a whole text, under which Bakong and systems like it look a payment up.
+    """The hex MD5 of a whole text, by which Bakong and similar systems look a payment up.
 
-    A name for the text and no protection of it. Raises UnicodeEncodeError for text without a
-    UTF-8 form.
+    It identifies the text and protects nothing. Raises UnicodeEncodeError for text without a UTF-8
+    form.
     """
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 

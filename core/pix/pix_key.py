@@ -1,7 +1,7 @@
-"""Pix keys: which kind a key is, and what a person meant who typed one.
+"""Pix keys: the kind of a key, and the canonical key for what a person typed.
 
 Forms are those of DICT (Banco Central, API DICT 2.12) and of the Manual de Padrões para Iniciação
-do Pix §2.5.1. A key of good form may still belong to nobody: only DICT knows.
+do Pix §2.5.1. A well-formed key need not exist: only DICT knows.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class KeyKind(StrEnum):
 
 
 class InvalidPixKey(InvalidRequest, ValueError):
-    """Not a Pix key, however kindly it is read."""
+    """The text cannot be read as a Pix key."""
 
     code = "invalid-request"
 
@@ -56,7 +56,7 @@ class InvalidPixKey(InvalidRequest, ValueError):
 def kind_of(key: str) -> KeyKind | None:
     """The kind of a key in canonical form, or None for anything else; never raises.
 
-    Canonical is what stands in codes and in API paths: bare digits, `+55…`, lower case.
+    The canonical form is the one in codes and API paths: bare digits, `+55…`, lower case.
     """
     if len(key) > KEY_CHARACTERS_MAX:
         return None
@@ -94,7 +94,7 @@ def normalise(text: str) -> str:
 
 
 def _candidates(typed: str) -> list[str]:
-    """What the text may mean, the likeliest first; each still has to pass `kind_of`."""
+    """Possible readings, the likeliest first; each still has to pass `kind_of`."""
     if "@" in typed:
         return [typed.lower()]
     bare = "".join(typed.split()).translate(_PUNCTUATION)

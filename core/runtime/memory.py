@@ -1,4 +1,4 @@
-"""Memory that was needed for a moment goes back to the system at once."""
+"""Return large freed blocks of memory to the system at once."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _LARGE_BYTES = 1024 * 1024
 
 @lru_cache(maxsize=1)
 def return_large_blocks() -> bool:
-    """From now on, give back every freed block of a megabyte or more; whether that can be asked.
+    """Make malloc return every freed block of a megabyte or more; False where it cannot be asked.
 
-    glibc would, after the first large block is freed, keep such blocks in an arena per thread:
-    the threads that unpack pictures would each hold tens of megabytes for ever.
+    After the first large block is freed, glibc would keep such blocks in one arena per thread, so
+    that each thread that unpacks pictures would hold tens of megabytes for ever.
     """
     try:
         return bool(ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES))

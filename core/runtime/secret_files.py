@@ -1,4 +1,4 @@
-"""Secrets that a first start makes and every later one finds again, one in a file."""
+"""Secrets in files: the first start writes one, later starts read it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import secrets
 from pathlib import Path
 
 
-def kept(path: Path, fresh: str) -> str:
-    """The secret in the file; the first of several processes to come writes it (mode 600).
+def read_or_create(path: Path, fresh: str) -> str:
+    """The secret in the file; the first of several processes writes `fresh` into it (mode 600).
 
-    Folders that are missing are made. Raises OSError where the file can be neither read nor made.
+    Missing folders are created. Raises OSError where the file can be neither read nor created.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():

@@ -1,7 +1,7 @@
-"""Signed payloads: what a location serves is a compact JWS, so that nobody between can change it.
+"""Signed payloads: a location serves a compact JWS, so that nobody in between can change it.
 
 Header and key set follow the Manual de Padrões para Iniciação do Pix §2.7 and RFC 7515 and 7517.
-Fetching a key set is not done here: whoever does must first know the host that `jku` names.
+This module fetches no key set: the caller must first check the host that `jku` names.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from joserfc.errors import DecodeError, InvalidHeaderValueError, JoseError
 from joserfc.jwk import ECKey, RSAKey
 
 ALGORITHMS = ("ES256", "PS256", "RS256")
-"""Asymmetric alone: `none` proves nothing, and with HS* whoever verifies could sign."""
+"""Asymmetric algorithms only: `none` proves nothing, and with HS* every verifier could sign."""
 
 CERTIFICATE_LIFETIME = timedelta(days=730)
 TOKEN_CHARACTERS_MAX = 65_536
@@ -44,14 +44,13 @@ _PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 
 class JwsError(Exception):
-    """A token that proves nothing.
+    """The token is not valid.
 
     `code` is `malformed`, `alg-not-allowed`, `key-not-found`, `certificate-mismatch`,
     `certificate-expired` or `signature-invalid`.
     """
 
     def __init__(self, code: str, detail: str) -> None:
-        """Keep the code, which is stable and for machines, and the sentence for people."""
         self.code = code
         self.detail = detail
         super().__init__(f"{code}: {detail}")
@@ -59,7 +58,7 @@ class JwsError(Exception):
 
 @dataclass(frozen=True)
 class SigningKey:
-    """A private key, its certificate, and the id under which readers find both; PEM texts."""
+    """A private key, its certificate and the key id under which verifiers find it; PEM texts."""
 
     kid: str
     private_pem: str = field(repr=False)
@@ -67,7 +66,7 @@ class SigningKey:
 
 
 def generate_key(subject_host: str, now: datetime) -> SigningKey:
-    """A new P-256 key with a certificate it signs itself, good for about two years from `now`.
+    """A new P-256 key with a self-signed certificate, valid for about two years from `now`.
 
     `subject_host` is a host name or an IP address without a port. Raises ValueError otherwise.
     """
@@ -133,7 +132,7 @@ def sign(key: SigningKey, payload: Mapping[str, Any], jku: str) -> str:
 
 
 def header_of(token: str) -> dict[str, Any]:
-    """The header of a compact JWS, before anything in it is trusted.
+    """The header of a compact JWS, not verified yet.
 
     Raises JwsError `malformed`.
     """
@@ -142,18 +141,19 @@ def header_of(token: str) -> dict[str, Any]:
     if not _COMPACT.fullmatch(token):
         raise JwsError("malformed", "The token is not three parts of base64url.")
     header = _json_object(_base64url(token.partition(".")[0]), "header")
-    # An extension that must be understood is one we do not understand (RFC 7515 §4.1.11); `b64`
-    # among them would change what is signed (RFC 7797).
+    # `crit` names extensions that a verifier must support, and we support none (RFC 7515 §4.1.11);
+    # `b64` changes what is signed (RFC 7797).
     if "crit" in header or "b64" in header:
         raise JwsError("malformed", "The header demands an extension that is not supported.")
     return header
 
 
 def verify(token: str, jwks: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    """The payload of a token signed by a key of this set, whose certificate is good at `now`.
+    """The payload of a token that a key of this set signed, with a certificate valid at `now`.
 
-    In order: form, algorithm, key by `kid`, thumbprint and contents of the leaf certificate, its
-    dates, the signature. The certificate's issuer is not judged. Raises JwsError and nothing else.
+    Checks, in this order: form, algorithm, key by `kid`, thumbprint and contents of the leaf
+    certificate, its dates, the signature. The certificate's issuer is not checked. Raises JwsError
+    and no other error.
     """
     header = header_of(token)
     algorithm = header.get("alg")
@@ -169,17 +169,17 @@ def verify(token: str, jwks: Mapping[str, Any], now: datetime) -> dict[str, Any]
 
 
 def seal(private_pem: str, passphrase: str) -> str:
-    """The private key as PEM that only the passphrase opens (PKCS #8).
+    """The private key as PEM encrypted with the passphrase (PKCS #8).
 
-    The passphrase must be a random secret: PKCS #8 slows a guesser down but little.
-    Raises ValueError for what is no private key and for an empty passphrase.
+    The passphrase must be a random secret, because PKCS #8 hardly slows guessing down.
+    Raises ValueError for an invalid private key and for an empty passphrase.
     """
     encryption = serialization.BestAvailableEncryption(passphrase.encode())
     return _repacked(private_pem, None, encryption)
 
 
 def unseal(sealed_pem: str, passphrase: str) -> str:
-    """The private key as plain PEM. Raises ValueError for another passphrase and for no key."""
+    """The private key as plain PEM. Raises ValueError for a wrong passphrase or an invalid key."""
     return _repacked(sealed_pem, passphrase.encode(), serialization.NoEncryption())
 
 
@@ -217,7 +217,7 @@ def _digital_signature_only() -> x509.KeyUsage:
 
 
 def _registry() -> jws.JWSRegistry:
-    """joserfc's rules with our algorithms and sizes; headers unknown to it are ignored."""
+    """joserfc's rules with our algorithms and sizes; unknown headers are ignored."""
     registry = jws.JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
     registry.max_header_length = TOKEN_CHARACTERS_MAX
     registry.max_payload_length = TOKEN_CHARACTERS_MAX
@@ -226,7 +226,7 @@ def _registry() -> jws.JWSRegistry:
 
 @lru_cache(maxsize=16)
 def _loaded(key: SigningKey) -> tuple[ECKey, str]:
-    """The opened private key and the certificate's `x5t`: opening costs more than signing."""
+    """The parsed private key and the certificate's `x5t`; parsing costs more than signing."""
     certificate = x509.load_pem_x509_certificate(key.certificate_pem.encode())
     return ECKey.import_key(key.private_pem), _thumbprints(certificate)["x5t"]
 
@@ -234,7 +234,7 @@ def _loaded(key: SigningKey) -> tuple[ECKey, str]:
 def _thumbprints(certificate: x509.Certificate) -> dict[str, str]:
     """Both thumbprints of a certificate, named as header and JWK name them (RFC 7515 §4.1.7)."""
     return {
-        # SHA-1 is what the standard's `x5t` is; the signature never rests on it.
+        # The standard defines `x5t` with SHA-1; the signature does not depend on it.
         "x5t": _unpadded(certificate.fingerprint(hashes.SHA1())),  # noqa: S303
         "x5t#S256": _unpadded(certificate.fingerprint(hashes.SHA256())),
     }
@@ -254,7 +254,7 @@ def _base64url(segment: str) -> bytes:
 def _json_object(data: bytes, part: str) -> dict[str, Any]:
     try:
         value = json.loads(data.decode())
-        # Python reads NaN and halves of surrogate pairs, which nobody could send on or show.
+        # Python accepts NaN and lone surrogates, which cannot be written out again.
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     # Deep nesting exhausts the stack; ValueError covers bad UTF-8, bad JSON and endless numerals.
     except (ValueError, RecursionError):
@@ -265,7 +265,7 @@ def _json_object(data: bytes, part: str) -> dict[str, Any]:
 
 
 def _key_of(jwks: Mapping[str, Any], kid: object) -> Mapping[str, Any]:
-    # A key set comes from the network too: it may be any JSON.
+    # The key set comes from the network too, so it may be any JSON.
     keys = jwks.get("keys") if isinstance(jwks, Mapping) else None
     if isinstance(kid, str) and kid and isinstance(keys, list):
         for jwk in keys[:_KEYS_MAX]:
@@ -291,19 +291,19 @@ def _check_certificate(
     header: Mapping[str, Any],
     jwk: Mapping[str, Any],
 ) -> None:
-    """Pass a certificate that the header names, that holds the JWK's key, and that may sign."""
+    """Check that the header names the certificate, that it holds the JWK's key, and may sign."""
     thumbprints = _thumbprints(certificate)
-    named = {name: header[name] for name in thumbprints if name in header}
-    if not named or any(thumbprints[name] != value for name, value in named.items()):
+    claimed = {name: header[name] for name in thumbprints if name in header}
+    if not claimed or any(thumbprints[name] != value for name, value in claimed.items()):
         raise JwsError("certificate-mismatch", "The header names another certificate.")
     if any(jwk.get(name) != value for name, value in _public_members(public).items()):
-        raise JwsError("certificate-mismatch", "The certificate is of another key.")
+        raise JwsError("certificate-mismatch", "The certificate belongs to another key.")
     if not _may_sign(certificate):
         raise JwsError("certificate-mismatch", "The certificate may not sign.")
 
 
 def _public_key(certificate: x509.Certificate) -> _PublicKey:
-    """The certificate's key, if it is one with which an allowed algorithm works."""
+    """The certificate's key. Raises JwsError where no allowed algorithm works with it."""
     try:
         public = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
@@ -312,7 +312,7 @@ def _public_key(certificate: x509.Certificate) -> _PublicKey:
         return public
     if isinstance(public, rsa.RSAPublicKey) and _RSA_BITS_MIN <= public.key_size <= _RSA_BITS_MAX:
         return public
-    raise JwsError("certificate-mismatch", "The certificate's key is of a kind we do not take.")
+    raise JwsError("certificate-mismatch", "The certificate's key is of an unsupported kind.")
 
 
 def _public_members(public: _PublicKey) -> dict[str, str]:
@@ -331,9 +331,9 @@ def _public_members(public: _PublicKey) -> dict[str, str]:
 
 
 def _signed_payload(token: str, public: _PublicKey) -> bytes:
-    """The token's payload, once this key is found to have signed it.
+    """The token's payload, after checking that this key signed it.
 
-    The key comes from the certificate, so nothing of a hostile JWK is imported.
+    The key comes from the certificate, so that no part of a hostile JWK is imported.
     """
     key = (
         RSAKey.import_key(public)
@@ -343,9 +343,9 @@ def _signed_payload(token: str, public: _PublicKey) -> bytes:
     try:
         return jws.deserialize_compact(token, key, registry=_registry()).payload
     except (DecodeError, InvalidHeaderValueError):
-        raise JwsError("malformed", "The token's parts do not have their form.") from None
+        raise JwsError("malformed", "The token's parts are malformed.") from None
     except (JoseError, ValueError):
-        raise JwsError("signature-invalid", "The signature does not fit the token.") from None
+        raise JwsError("signature-invalid", "The signature does not match the token.") from None
 
 
 def _may_sign(certificate: x509.Certificate) -> bool:

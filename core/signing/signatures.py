@@ -1,7 +1,7 @@
 """Standard Webhooks signatures (https://www.standardwebhooks.com), behind a wrapper.
 
-The library computes the signature. Reading the headers stays here: its own `verify` lets
-ValueError and UnicodeDecodeError escape for hostile headers, and asks the machine's clock.
+The library computes the signature. This module reads the headers, because the library's `verify`
+lets ValueError and UnicodeDecodeError escape for hostile headers and reads the machine's clock.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER = (
 
 _MESSAGE_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _TIMESTAMP = re.compile(r"\d{1,12}", re.ASCII)
-_SIGNATURES_MAX = 10  # a rotation needs two; more only burns our time
+_SIGNATURES_MAX = 10  # a rotation needs two; checking more costs time only
 _SECRET_BYTES_MIN = 24  # Standard Webhooks: between 24 and 64 bytes
 
 
 class Headers(Protocol):
-    """Looks up a header by its name: a mapping, or a framework's own kind."""
+    """A mapping of headers, or a framework's own type."""
 
     def get(self, name: str, /) -> str | None:
         """The value, or None."""
@@ -42,7 +42,7 @@ class Headers(Protocol):
 
 @dataclass(frozen=True)
 class Signed:
-    """What a good signature vouches for."""
+    """What a valid signature proves."""
 
     message_id: str
     signed_at: datetime
@@ -81,7 +81,7 @@ def signed_headers(secret: str, message_id: str, at: datetime, body: bytes) -> d
 def verify(secrets: Sequence[str], headers: Headers, body: bytes, now: datetime) -> Signed:
     """Check that one of the secrets signed this body within 300 s of `now`.
 
-    Raises BadSignature, saying what was wrong, and nothing else, whatever the headers hold.
+    Raises BadSignature with the reason, and no other error, whatever the headers hold.
     """
     message_id = _header(headers, ID_HEADER)
     timestamp = _header(headers, TIMESTAMP_HEADER)
@@ -98,8 +98,8 @@ def verify(secrets: Sequence[str], headers: Headers, body: bytes, now: datetime)
     except (OverflowError, ValueError, OSError):
         raise BadSignature("webhook-timestamp is not a time.") from None
     skew = (now - signed_at).total_seconds()
-    given = _signatures_in(signature)
-    if not _any_matches(secrets, message_id, signed_at, body, given):
+    candidates = _signatures_in(signature)
+    if not _any_matches(secrets, message_id, signed_at, body, candidates):
         raise BadSignature("No signature matches the body, its id and its timestamp.")
     if abs(skew) > TOLERANCE.total_seconds():
         where = "past" if skew > 0 else "future"
@@ -119,27 +119,27 @@ def _header(headers: Headers, name: str) -> str:
 
 def _signatures_in(header: str) -> list[bytes]:
     entries = header.split(" ")[:_SIGNATURES_MAX]
-    found: list[bytes] = []
+    signatures: list[bytes] = []
     for entry in entries:
         version, _, encoded = entry.partition(",")
         if version != "v1":
             continue
         try:
-            found.append(base64.b64decode(encoded, validate=True))
+            signatures.append(base64.b64decode(encoded, validate=True))
         except (binascii.Error, ValueError):
             continue
-    if not found:
+    if not signatures:
         raise BadSignature("webhook-signature holds no entry of the form v1,<base64>.")
-    return found
+    return signatures
 
 
 def _any_matches(
-    secrets: Sequence[str], message_id: str, at: datetime, body: bytes, given: Sequence[bytes]
+    secrets: Sequence[str], message_id: str, at: datetime, body: bytes, candidates: Sequence[bytes]
 ) -> bool:
     matches = False
     for secret in secrets:
         expected = base64.b64decode(sign(secret, message_id, at, body).removeprefix("v1,"))
-        for candidate in given:
-            # Every pair is compared, so that the time taken tells nothing about which one fits.
+        for candidate in candidates:
+            # Every pair is compared, so that timing does not reveal which one matches.
             matches |= hmac.compare_digest(expected, candidate)
     return matches

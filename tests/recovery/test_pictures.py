@@ -286,7 +286,7 @@ def test_another_format_is_refused_by_its_name(data: bytes, found: str):
     with pytest.raises(UnsupportedPicture) as refused:
         texts(data)
 
-    assert (refused.value.found, refused.value.inside) == (found, None)
+    assert (refused.value.found_format, refused.value.picture_format) == (found, None)
     assert found in refused.value.detail
 
 
@@ -313,8 +313,8 @@ def test_two_formats_in_one_file_are_refused(data: bytes, found: str):
     with pytest.raises(UnsupportedPicture) as refused:
         texts(data)
 
-    assert refused.value.found == found
-    assert refused.value.inside in ("PNG", "JPEG", "GIF")
+    assert refused.value.found_format == found
+    assert refused.value.picture_format in ("PNG", "JPEG", "GIF")
 
 
 def test_what_phones_put_behind_a_picture_does_no_harm():

@@ -29,11 +29,11 @@ def encode_static(
     postal_code: str | None = None,
     single_use: bool = False,
 ) -> str:
-    """A static code for this key; without an amount the payer types one.
+    """A static code for this key; without an amount the payer types it.
 
-    Name, city and additional information are folded to ASCII and cut to their room. Key, txid and
-    postal code (eight digits) must be canonical. Raises BrCodeError with the code of the first
-    value that no code can hold.
+    Name, city and additional information are folded to ASCII and cut to their maximum. Key, txid
+    and postal code (eight digits) must be canonical. Raises BrCodeError with the code of the first
+    value that a BR Code cannot hold.
     """
     if kind_of(key) is None:
         raise BrCodeError("key_invalid", "The key is not a Pix key in canonical form.")
@@ -89,7 +89,7 @@ def _sealed(
     postal_code: str | None,
     txid: str,
 ) -> str:
-    """The whole text in ascending ids with its CRC."""
+    """The whole text: objects in ascending order of their ids, then the CRC."""
     merchant = write_object("59", _folded(name, _NAME_MAX, "name_invalid"))
     merchant += write_object("60", _folded(city, _CITY_MAX, "city_invalid"))
     if postal_code is not None:
@@ -111,9 +111,9 @@ def _sealed(
     return body + crc16(body)
 
 
-@lru_cache(maxsize=1024)  # a merchant's name and city, in each of its codes
+@lru_cache(maxsize=1024)  # every code of a merchant holds the same name and city
 def _folded(text: str, characters_max: int, error_code: str) -> str:
-    """The text as printable ASCII, single-spaced and cut; refused when nothing is left."""
+    """The text as printable ASCII, single-spaced and cut. Raises BrCodeError if nothing is left."""
     decomposed = unicodedata.normalize("NFD", " ".join(text.split()))
     printable = "".join(character for character in decomposed if " " <= character <= "~")
     folded = " ".join(printable.split())[:characters_max].strip()
@@ -123,7 +123,7 @@ def _folded(text: str, characters_max: int, error_code: str) -> str:
 
 
 def _folded_info(text: str, account: str) -> str:
-    """Additional information, cut to what the account template has left for its value."""
+    """Additional information, cut to the space that the account template has left."""
     room = min(_ADDITIONAL_INFO_MAX, VALUE_CHARACTERS_MAX - len(account) - _HEADER_CHARACTERS)
     if room < 1:
         raise BrCodeError("additional_info_invalid", "The key leaves no room for information.")
@@ -134,7 +134,7 @@ def _amount_text(amount_centavos: int) -> str:
     """Reais with two decimals always: some payers read `198` as 1.98 (bacen/pix-api issue 248)."""
     if isinstance(amount_centavos, bool) or not isinstance(amount_centavos, int):
         raise BrCodeError("amount_invalid", "The amount must be whole centavos.")
-    # The magnitude is checked first: turning a huge integer into digits is slow, and then refused.
+    # The magnitude is checked first, because turning a huge integer into digits is slow.
     if not 0 < amount_centavos < 10 ** (_AMOUNT_MAX - 1):
         raise BrCodeError("amount_invalid", "The amount must be 0.01 to 9999999999.99.")
     return plain(amount_centavos)

@@ -13,8 +13,8 @@ LOCATION_CHARACTERS_MAX = 77
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _SEGMENT_CHARACTER = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})"
-# Neither user, query nor fragment has a place in it: what stands before the first slash is the
-# host that will be called, and nothing else.
+# User, query and fragment are not allowed: the part before the first slash is the host that will
+# be called.
 _LOCATION = re.compile(
     rf"(?P<host>{_LABEL}(?:\.{_LABEL})+)(?::(?P<port>[0-9]{{1,5}}))?"
     rf"(?P<path>(?:/{_SEGMENT_CHARACTER}+)+)"
@@ -23,7 +23,7 @@ _PORT_MAX = 65_535
 
 
 def check_location(location: str) -> None:
-    """Pass a location of the form host/path: a host with a dot, perhaps a port, then a path.
+    """Check that a location has the form host/path: a host with a dot, an optional port, a path.
 
     Raises BrCodeError `url_invalid`.
     """
@@ -35,11 +35,11 @@ def check_location(location: str) -> None:
     if match["port"] is not None and not 1 <= int(match["port"]) <= _PORT_MAX:
         raise BrCodeError("url_invalid", "The location's port does not exist.")
     if {".", ".."} & set(match["path"].split("/")):
-        raise BrCodeError("url_invalid", "The location's path climbs.")
+        raise BrCodeError("url_invalid", "The location's path contains . or .. segments.")
 
 
 def check_same_host(location: str, recurrence: str) -> None:
-    """Pass two locations on one host, as a composite code must have them (§2.8).
+    """Check that two locations have the same host, as a composite code requires (§2.8).
 
     Raises BrCodeError `url_invalid`.
     """

@@ -1,4 +1,4 @@
-"""What a BR Code says, and the one way in which reading or writing it fails."""
+"""The content of a BR Code, and the error of reading or writing one."""
 
 from __future__ import annotations
 
@@ -37,24 +37,23 @@ ERROR_CODES = (
 
 Objects = tuple[tuple[str, str], ...]
 Tlv = tuple[tuple[str, str | Objects], ...]
-"""Pairs of id and value in the order written; templates hold pairs themselves."""
+"""Pairs of id and value in their written order; the value of a template is a tuple of pairs."""
 
 
 class BrCodeError(Exception):
-    """A text that is no BR Code that may be paid, or values of which none can be made.
+    """The text is not a valid BR Code, or the values do not fit into one.
 
     `code` is one of ERROR_CODES, `detail` one sentence for people.
     """
 
     def __init__(self, code: str, detail: str) -> None:
-        """Keep the code, which is stable and for machines, and the sentence."""
         self.code = code
         self.detail = detail
         super().__init__(f"{code}: {detail}")
 
 
 class Kind(StrEnum):
-    """What a code offers, by the presence of key, location and recurrence."""
+    """The kind of a code, decided by the presence of key, location and recurrence."""
 
     STATIC = "static"
     DYNAMIC = "dynamic"
@@ -65,10 +64,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class BrCode:
-    """One code as read: values as they are written in it, None for what is absent.
+    """One parsed code: values as written in the text, None for absent ones.
 
-    `warnings` holds the codes with which strict reading would have refused, in order.
-    Names for the payer come from DICT and the signed payload, never from `merchant_name`.
+    `warnings` holds, in order, the error codes that strict reading would have raised. Show payers
+    the names from DICT and the signed payload, never `merchant_name`.
     """
 
     kind: Kind
@@ -94,9 +93,9 @@ class BrCode:
     tlv: Tlv
     warnings: tuple[str, ...]
     amount_centavos: int | None
-    """The amount to pay, of static codes alone: in a dynamic one only the payload binds."""
+    """The amount to pay of a static code; None for a dynamic one, whose payload has the amount."""
 
     @property
     def is_single_use(self) -> bool:
-        """Whether the code asks to be paid once only."""
+        """Whether the code may be paid only once."""
         return self.point_of_initiation == "12"

@@ -1,4 +1,4 @@
-"""The grammar under every EMV code: rows of `ID LL VALUE`, closed by a CRC (EMVCo MPM 1.1)."""
+"""The grammar of every EMV code: objects `ID LL VALUE` in a row, and a CRC (EMVCo MPM 1.1)."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ def crc16(text: str) -> str:
 
 
 def write_object(object_id: str, value: str) -> str:
-    """One object. Raises BrCodeError `tlv_malformed` unless the value has 1 to 99 characters."""
+    """Write one object of 1 to 99 characters. Raises BrCodeError `tlv_malformed`."""
     if not 1 <= len(value) <= VALUE_CHARACTERS_MAX:
         raise BrCodeError("tlv_malformed", f"Object {object_id} must have 1 to 99 characters.")
     return f"{object_id}{len(value):02d}{value}"
 
 
 def read_objects(text: str) -> Objects:
-    """The objects in a row of them, in the order written; lengths count characters.
+    """Read a row of objects in their written order; lengths count characters.
 
-    Raises BrCodeError `tlv_malformed`. A repeated id is refused, so the work is bounded by the
-    hundred ids that exist, however long the text is.
+    Raises BrCodeError `tlv_malformed`. A repeated id is refused, so the hundred possible ids bound
+    the work, however long the text is.
     """
     objects: dict[str, str] = {}
     at = 0
     while at < len(text):
         header = text[at : at + _HEADER_CHARACTERS]
-        # isdigit alone takes digits of every script.
+        # isdigit alone accepts digits of every script.
         if len(header) < _HEADER_CHARACTERS or not (header.isascii() and header.isdigit()):
             raise BrCodeError("tlv_malformed", f"There is no object header at character {at}.")
         object_id, length = header[:2], int(header[2:])
@@ -48,7 +48,7 @@ def read_objects(text: str) -> Objects:
         if length == 0 or len(value) < length:
             raise BrCodeError("tlv_malformed", f"Object {object_id} is empty or cut off.")
         if object_id in objects:
-            raise BrCodeError("tlv_malformed", f"Object {object_id} is there twice.")
+            raise BrCodeError("tlv_malformed", f"Object {object_id} appears twice.")
         objects[object_id] = value
         at += length
     return tuple(objects.items())
