@@ -43,7 +43,7 @@ class SessionPath(BaseModel):
     )
 
 
-class PageQuery(BaseModel):
+class AccountPageQuery(BaseModel):
     """A page of a list."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -58,7 +58,7 @@ class PageQuery(BaseModel):
     responses={200: KeyList, **problems(400, 401, 403, 503)},
     security=SIGNED_IN,
 )
-def list_keys(query: PageQuery) -> Response:
+def list_keys(query: AccountPageQuery) -> Response:
     """The merchant's keys, newest first, revoked ones too; never the keys themselves."""
     _check_cursor(query.after)
     with reading() as work:
@@ -116,7 +116,7 @@ def revoke_key(path: KeyPath) -> Response:
     responses={200: SignInList, **problems(400, 401, 403, 503)},
     security=SIGNED_IN,
 )
-def list_sessions(query: PageQuery) -> Response:
+def list_sessions(query: AccountPageQuery) -> Response:
     """Where the account is signed in, newest first."""
     _check_cursor(query.after)
     with reading() as work:

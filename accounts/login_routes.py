@@ -138,7 +138,7 @@ def sign_up() -> BaseResponse:
     return _with_cookies(redirect(_home(wished, account), 303), opened)
 
 
-def _sign_in(given: Any) -> sign_ins.Opened:
+def _sign_in(given: Any) -> sign_ins.OpenSignIn:
     body = parsed(SignInBody, given)
     name = body.username or body.login
     if name is None:
@@ -149,7 +149,7 @@ def _sign_in(given: Any) -> sign_ins.Opened:
     return sign_ins.sign_in(name, body.password, "cookie")
 
 
-def _answer(opened: sign_ins.Opened) -> Response:
+def _answer(opened: sign_ins.OpenSignIn) -> Response:
     body = {
         **token_object(opened.tokens),
         "csrf_token": opened.tokens.csrf_token,
@@ -158,7 +158,7 @@ def _answer(opened: sign_ins.Opened) -> Response:
     return _with_cookies(jsonify(body), opened)
 
 
-def _with_cookies(answer: Any, opened: sign_ins.Opened) -> Response:
+def _with_cookies(answer: Any, opened: sign_ins.OpenSignIn) -> Response:
     response = make_response(answer)
     response.headers["Cache-Control"] = "no-store"
     tokens.set_cookies(response, opened.tokens, opened.left)

@@ -33,7 +33,7 @@ def hand_over(response: Response) -> Response:
     kept = g._get_current_object()
     if kept.get("cookies_are_set"):  # by a sign-in or sign-out of this very request
         return response
-    renewed: sign_ins.Opened | None = kept.get("renewed")
+    renewed: sign_ins.OpenSignIn | None = kept.get("renewed")
     is_over = kept.get("sign_in_is_over")
     if renewed is not None and not is_over:
         tokens.set_cookies(response, renewed.tokens, renewed.left)

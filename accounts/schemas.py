@@ -9,15 +9,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from accounts.keys import SCOPES
 from accounts.passwords import CHARACTERS_MAX, CHARACTERS_MIN
+from web.bodies import StrictBody
 
 LOGIN_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@+\-]{0,63}$"
 EMAIL_PATTERN = r"^[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9\-]{1,63}(\.[A-Za-z0-9\-]{1,63}){1,3}$"
-
-
-class Body(BaseModel):
-    """A request body: strict types, and a field nobody knows is an error, never ignored."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 def _text(least: int, most: int) -> dict[str, Any]:
@@ -101,7 +96,7 @@ ScopeName = Literal[
 assert set(ScopeName.__args__) == set(SCOPES)  # type: ignore[attr-defined]  # noqa: S101
 
 
-class NewUser(Body):
+class NewUser(StrictBody):
     """`POST /users/`."""
 
     model_config = ConfigDict(
@@ -123,7 +118,7 @@ class NewUser(Body):
     """Of a payer's card at the simulated bank; made there when absent."""
 
 
-class PasswordChange(Body):
+class PasswordChange(StrictBody):
     """`POST /users/me/password`."""
 
     current_password: GivenPassword
@@ -133,7 +128,7 @@ class PasswordChange(Body):
 _SHORT_TEXT = WithJsonSchema(_text(1, 64))
 
 
-class SignInBody(Body):
+class SignInBody(StrictBody):
     """`POST /api/login`: the login may be given under either name."""
 
     model_config = ConfigDict(
@@ -147,7 +142,7 @@ class SignInBody(Body):
     password: GivenPassword
 
 
-class RefreshBody(Body):
+class RefreshBody(StrictBody):
     """`POST /token/refresh`."""
 
     refresh_token: Annotated[
@@ -157,7 +152,7 @@ class RefreshBody(Body):
     ]
 
 
-class NewKey(Body):
+class NewKey(StrictBody):
     """`POST /api/keys`."""
 
     label: Label = "api"
@@ -165,7 +160,7 @@ class NewKey(Body):
         list[ScopeName],
         Field(min_length=1, max_length=len(SCOPES), json_schema_extra={"uniqueItems": True}),
         AfterValidator(_distinct),
-    ] = ["payments:read", "payments:write"]
+    ] = ["payments:read", "payments:write"]  # noqa: RUF012 - pydantic copies it
 
 
 class UserObject(BaseModel):

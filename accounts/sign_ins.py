@@ -38,7 +38,7 @@ Channel = Literal["cookie", "token"]
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenSignIn:
     """A sign-in that stands, its account, and what it gives out."""
 
     account: Account
@@ -47,7 +47,7 @@ class Opened:
     """How long it stays open without another refresh."""
 
 
-def sign_in(login: str, password: str, channel: Channel) -> Opened:
+def sign_in(login: str, password: str, channel: Channel) -> OpenSignIn:
     """Check a password and open a sign-in, in a unit of work of its own.
 
     Raises Unauthorized, the same for an unknown login and a wrong password and after the same time,
@@ -74,7 +74,7 @@ def checked(login: str, password: str) -> Account | None:
     return account if passwords.is_right(password, known) else None
 
 
-def open_for(work: Work, account: Account, channel: Channel) -> Opened:
+def open_for(work: Work, account: Account, channel: Channel) -> OpenSignIn:
     """Open a sign-in without asking for a password: right after a sign-up."""
     left = timedelta(seconds=current_settings().refresh_token_seconds)
     sign_in_id, refresh_id = new_public_id(), new_public_id()
@@ -91,10 +91,10 @@ def open_for(work: Work, account: Account, channel: Channel) -> Opened:
             "user_agent": _user_agent(),
         }
     )
-    return Opened(account, tokens.issue(account, sign_in_id, refresh_id, left), left)
+    return OpenSignIn(account, tokens.issue(account, sign_in_id, refresh_id, left), left)
 
 
-def refresh(refresh_token: str) -> Opened:
+def refresh(refresh_token: str) -> OpenSignIn:
     """Change a refresh token for new tokens, in a unit of work of its own.
 
     Raises Unauthorized; for a token that was used before, the whole sign-in has ended then.
@@ -139,7 +139,7 @@ def forget_old_records(settings: Settings) -> int:
 
 def _open(
     work: Work, account: Account, known: str, fresh_hash: str | None, channel: Channel
-) -> Opened:
+) -> OpenSignIn:
     if not work.accounts.enter(account.id, known, work.now, fresh_hash):
         raise Unauthorized("The password was changed in this very moment: sign in again.")
     opened = open_for(work, account, channel)
@@ -154,7 +154,7 @@ def _record_failure(work: Work, login: str) -> None:
     audit.record(work, account, "session.refused", login if account is not None else "(unknown)")
 
 
-def _rotated(work: Work, claims: tokens.Claims) -> Opened | None:
+def _rotated(work: Work, claims: tokens.Claims) -> OpenSignIn | None:
     account = work.accounts.find_signed_in(claims.account_public_id, claims.sign_in_id, work.now)
     if account is None:
         raise Unauthorized("This sign-in has ended.")
@@ -172,7 +172,7 @@ def _rotated(work: Work, claims: tokens.Claims) -> Opened | None:
     if row is None:
         raise Unauthorized("This sign-in has ended.")
     left = tokens.lifetime(row.expires_at, work.now)
-    return Opened(account, tokens.issue(account, claims.sign_in_id, present, left), left)
+    return OpenSignIn(account, tokens.issue(account, claims.sign_in_id, present, left), left)
 
 
 def _is_second_tab(row: SignIn, spent: str, now: datetime) -> bool:

@@ -37,7 +37,7 @@ _DEVICE_CHARACTERS_MAX = 1024
 
 
 @dataclass
-class Attempt:
+class PasswordAttempt:
     """One try of a password that was let through."""
 
     limits: Limits
@@ -55,7 +55,7 @@ class Attempt:
         self.limits.give_back(limit, *who)
 
 
-def admit(login: str) -> Attempt:
+def admit(login: str) -> PasswordAttempt:
     """Let a try of this login's password through, or raise TooManyRequests with the wait."""
     settings, counts = current_settings(), limits()
     window = settings.sign_in_window_seconds
@@ -63,7 +63,7 @@ def admit(login: str) -> Attempt:
     name = _tag(login)
     device = _devices().get(name)
     if device is not None and counts.take(usual, "device", device) is None:
-        return Attempt(counts, (usual, ("device", device)), ())
+        return PasswordAttempt(counts, (usual, ("device", device)), ())
     address = client_network()
     of_address = per_seconds(settings.sign_in_tries_per_address_max, window)
     of_login = per_seconds(settings.sign_in_tries_per_login_max, window)
@@ -78,7 +78,7 @@ def admit(login: str) -> Attempt:
         counts.count(SIGN_IN)
         raise TooManyRequests(wait, f"Too many tries to sign in. Try again in {wait} seconds.")
     on_failure = ((of_address, ("address", address)), (of_login, ("login", name)))
-    return Attempt(counts, (allowed, who), on_failure)
+    return PasswordAttempt(counts, (allowed, who), on_failure)
 
 
 def remember_device(response: Response, login: str) -> None:

@@ -23,7 +23,7 @@ from bank.app import close_bank_app, create_bank_app, start_jobs
 from bank.cli import bank_cli
 from bank.money.demo import migrate
 from bank.settings import BankSettings, BankSettingsError, secret_in
-from core.runtime.secret_files import kept
+from core.runtime.secret_files import read_or_create
 from core.signing import signatures
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,7 +80,7 @@ def _ensure_secret(values: dict[str, str], name: str, folder: Path, new_secret: 
         return
     path = folder / name.lower()
     try:
-        values[name] = kept(path, new_secret)
+        values[name] = read_or_create(path, new_secret)
     except OSError as error:
         raise BankSettingsError(f"{path} cannot be written or read: {error.strerror}.") from None
 

@@ -31,7 +31,7 @@ from core.signing import signatures
 from core.signing.signatures import Signed
 from payments import service
 from payments.schemas import Confirmation
-from payments.service import CLOCK_SKEW, Outcome
+from payments.service import CLOCK_SKEW, ConfirmationResult
 from repository.database import in_unit_of_work, now
 from web.bodies import parse_json
 
@@ -70,7 +70,7 @@ class BankUnanswering(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
+class BankAnswer:
     """What the bank said to an order: an HTTP status and a JSON object."""
 
     status: int
@@ -80,7 +80,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Page:
+class SettledPage:
     """What a bank settled in a part of a window; `next` is where the next part begins, or None."""
 
     told: tuple[Confirmation, ...]
@@ -113,7 +113,7 @@ _asked = _Recently(ASK_AGAIN_AFTER.total_seconds())
 _complained = _Recently(3600)
 
 
-class _Standing:
+class _AnswerLog:
     """Whether the bank answers a kind of question: said when it changes, not at every question."""
 
     def __init__(self) -> None:
@@ -132,7 +132,7 @@ class _Standing:
             log.warning("bank.away", question=question, why=why[:200])
 
 
-_standing = _Standing()
+_answer_log = _AnswerLog()
 
 
 def ask_about(txid: str) -> bool:
@@ -164,7 +164,7 @@ def held_for(txid: str) -> tuple[Confirmation, ...]:
         return _read(_get(f"/api/payments/{txid}"), "payments", only=txid)
 
 
-def settled_between(start: datetime, end: datetime, after: str | None) -> Page:
+def settled_between(start: datetime, end: datetime, after: str | None) -> SettledPage:
     """One page of what the bank settled from `start` to `end`. Raises BankUnanswering.
 
     `after` is what the page before said.
@@ -182,10 +182,10 @@ def settled_between(start: datetime, end: datetime, after: str | None) -> Page:
             raise BankUnanswering("its list goes in a circle", 200)
         if after is not None and not answer["data"]:
             raise BankUnanswering("it does not know the place it gave", 200)
-        return Page(told, cursor)
+        return SettledPage(told, cursor)
 
 
-def settle(told: Confirmation) -> Outcome | None:
+def settle(told: Confirmation) -> ConfirmationResult | None:
     """Settle or refuse with money the bank holds, and keep either; None where it contradicts.
 
     Raises DatabaseUnavailable and ConcurrentUpdate.
@@ -211,12 +211,12 @@ def _noted(question: str) -> Iterator[None]:
     try:
         yield
     except BankUnanswering as error:
-        _standing.unanswered(question, str(error))
+        _answer_log.unanswered(question, str(error))
         raise
-    _standing.answered(question)
+    _answer_log.answered(question)
 
 
-def order(question: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
+def order(question: str, path: str, body: Mapping[str, Any] | None = None) -> BankAnswer:
     """Tell the bank to do something, or ask it: POST with a body, GET without one.
 
     Gives also an answer that refuses; `question` names the kind of question in the log. A body is
@@ -239,7 +239,7 @@ def _get(path: str) -> Mapping[str, Any]:
     return answer.members
 
 
-def _exchanged(path: str, body: Mapping[str, Any] | None) -> Answer:
+def _exchanged(path: str, body: Mapping[str, Any] | None) -> BankAnswer:
     settings = current_settings()
     message_id = f"{'lookup' if body is None else 'order'}_{secrets.token_hex(12)}"
     raw = None if body is None else json.dumps(body).encode()
@@ -256,7 +256,7 @@ def _exchanged(path: str, body: Mapping[str, Any] | None) -> Answer:
         raise BankUnanswering(type(error).__name__) from error
 
 
-def _fetched(url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+def _fetched(url: str, headers: Mapping[str, str], body: bytes | None) -> BankAnswer:
     # Without `identity` a small body could unpack into one that fills the memory.
     fixed = {"Accept": "application/json", "Accept-Encoding": "identity"}
     if body is not None:
@@ -291,7 +291,7 @@ def _fetched(url: str, headers: Mapping[str, str], body: bytes | None) -> Answer
         raise BankUnanswering(why, response.status) from None
     if not isinstance(answer, dict):
         raise BankUnanswering("its answer is no JSON object", response.status)
-    return Answer(response.status, answer, "Idempotent-Replayed" in response.headers)
+    return BankAnswer(response.status, answer, "Idempotent-Replayed" in response.headers)
 
 
 def _read(

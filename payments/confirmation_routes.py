@@ -14,7 +14,7 @@ from core.signing import signatures
 from payments import service
 from payments.routes import presenter
 from payments.schemas import Confirmation, ConfirmationAnswer, is_end_to_end_id
-from payments.service import CLOCK_SKEW, Outcome
+from payments.service import CLOCK_SKEW, ConfirmationResult
 from repository.database import in_unit_of_work, now
 from web.api_docs import declare, problems, reference
 from web.problems import refuse_invalid
@@ -44,7 +44,7 @@ def confirm_payment() -> BaseResponse:
     secrets = current_settings().bank_secrets
     signed = signatures.verify(secrets, request.headers, request.get_data(), now())
     told = _parsed(signed)
-    outcome: Outcome = in_unit_of_work(lambda work: service.confirm(work, told, signed))
+    outcome: ConfirmationResult = in_unit_of_work(lambda work: service.confirm(work, told, signed))
     payment = outcome.accepted_or_raise()
     return _answer(
         {

@@ -20,7 +20,7 @@ from web.idempotency import Keyed
 
 
 @dataclass(frozen=True)
-class Opened:
+class CreatedAnswer:
     """What is answered, and kept under the key: where the new thing is found, and how it looks."""
 
     location: str
@@ -29,7 +29,7 @@ class Opened:
     """Whether it is a first answer given again."""
 
     @classmethod
-    def before(cls, keyed: Keyed, work: Work, merchant_id: int) -> Opened | None:
+    def before(cls, keyed: Keyed, work: Work, merchant_id: int) -> CreatedAnswer | None:
         """The first answer under this key, or None where the key is new.
 
         Raises IdempotencyConflict for another request.
@@ -53,8 +53,8 @@ def open_payment(
     asked: NewPayment,
     keyed: Keyed,
     merchant_of: Callable[[Work], Account],
-    answer_of: Callable[[Payment, datetime], Opened],
-) -> Opened:
+    answer_of: Callable[[Payment, datetime], CreatedAnswer],
+) -> CreatedAnswer:
     """Create the payment that is asked for, or give the first answer under the key again.
 
     `merchant_of` finds who asks, `answer_of` writes the answer as of an instant. Raises
@@ -63,10 +63,10 @@ def open_payment(
     settings = current_settings()
     tries = count()
 
-    def create(work: Work) -> Opened:
+    def create(work: Work) -> CreatedAnswer:
         merchant = merchant_of(work)
         if next(tries) > 0:  # a unique index said no: find out which, with fresh eyes
-            opened = Opened.before(keyed, work, merchant.id)
+            opened = CreatedAnswer.before(keyed, work, merchant.id)
             if opened is not None:
                 return opened
             if asked.order_id is not None:
@@ -83,7 +83,7 @@ def open_payment(
     return in_unit_of_work(create)
 
 
-def keep(keyed: Keyed, work: Work, payment: Payment, opened: Opened) -> Opened:
+def keep(keyed: Keyed, work: Work, payment: Payment, opened: CreatedAnswer) -> CreatedAnswer:
     """Store the answer under its key, in the transaction of what it tells of; gives it back."""
     keyed.keep(work, payment.merchant_id, opened.location, opened.answer)
     return opened

@@ -15,10 +15,10 @@ import structlog
 
 from core.errors import ConcurrentUpdate
 from payments import bank_client, lifecycle, traces
-from payments.bank_client import BankUnanswering, Page
+from payments.bank_client import BankUnanswering, SettledPage
 from payments.service import CLOCK_SKEW
 from repository.database import Work, in_unit_of_work, now, reading
-from repository.reconciliations import Mark, Waiting
+from repository.reconciliations import Mark, UnpaidPayment
 
 log = structlog.get_logger()
 
@@ -112,7 +112,7 @@ def _walk(mark: Mark, goal: datetime, keep_going: Callable[[], bool]) -> tuple[M
     return mark, settled
 
 
-def _settle_page(page: Page) -> int:
+def _settle_page(page: SettledPage) -> int:
     """Settle what is for payments of ours and has no receipt yet; gives how many were settled."""
     if not page.told:
         return 0
@@ -158,7 +158,7 @@ def _ask_about_waiting(keep_going: Callable[[], bool]) -> int:
     return settled
 
 
-def _ask(one: Waiting) -> int:
+def _ask(one: UnpaidPayment) -> int:
     """Ask about one payment; gives whether that settled it. Raises BankUnanswering."""
     if not bank_client.may_ask(one.txid):
         return 0

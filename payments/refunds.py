@@ -35,7 +35,7 @@ from core.errors import (
 from core.money import plain
 from db_models import Payment, PaymentStatus, Refund, RefundStatus
 from payments import bank_client
-from payments.bank_client import Answer, BankUnanswering
+from payments.bank_client import BankAnswer, BankUnanswering
 from payments.lifecycle import status_at
 from payments.schemas import NewRefund
 from repository.database import Work, in_unit_of_work, now, reading
@@ -58,7 +58,7 @@ _FAILED_AT_BANK = "refund-failed"
 
 
 @dataclass(frozen=True)
-class Told:
+class RefundReport:
     """What the bank says of one refund."""
 
     status: RefundStatus
@@ -200,7 +200,7 @@ def _ask(row: int) -> bool:
     return True
 
 
-def _ordered(made: Refund, payment: Payment) -> Answer:
+def _ordered(made: Refund, payment: Payment) -> BankAnswer:
     body = {
         "end_to_end_id": payment.end_to_end_id,
         "refund_id": made.bank_refund_id,
@@ -209,7 +209,7 @@ def _ordered(made: Refund, payment: Payment) -> Answer:
     return bank_client.order("refund", "/api/refunds", body)
 
 
-def _told(made: Refund, payment: Payment, answer: Answer) -> Told:
+def _told(made: Refund, payment: Payment, answer: BankAnswer) -> RefundReport:
     """What the answer says of this refund. Raises BankUnanswering where it says nothing."""
     members = answer.members
     if answer.status >= 400:
@@ -217,7 +217,7 @@ def _told(made: Refund, payment: Payment, answer: Answer) -> Told:
         # An address the bank does not have says nothing of the money.
         if not isinstance(code, str) or not _REASON.fullmatch(code) or code == "not-found":
             raise BankUnanswering(f"it answered {answer.status} without a reason", answer.status)
-        return Told(RefundStatus.FAILED, None, code, None)
+        return RefundReport(RefundStatus.FAILED, None, code, None)
     expected = (made.bank_refund_id, payment.end_to_end_id, made.amount_centavos)
     named = tuple(members.get(name) for name in ("refund_id", "end_to_end_id", "amount_centavos"))
     if named != expected:
@@ -229,7 +229,7 @@ def _told(made: Refund, payment: Payment, answer: Answer) -> Told:
         raise BankUnanswering("it gave a status that is none", answer.status) from None
     if status is RefundStatus.DONE and not _is_return_id(return_id):
         raise BankUnanswering("it gave money back without a return_id", answer.status)
-    return Told(
+    return RefundReport(
         status,
         return_id if _is_return_id(return_id) else None,
         _FAILED_AT_BANK if status is RefundStatus.FAILED else None,
@@ -237,7 +237,7 @@ def _told(made: Refund, payment: Payment, answer: Answer) -> Told:
     )
 
 
-def settle(work: Work, row: int, told: Told) -> None:
+def settle(work: Work, row: int, told: RefundReport) -> None:
     """Write how a refund ended, and what that means for its payment; the first ending counts."""
     done = told.status is RefundStatus.DONE
     settled_at = min(told.settled_at or work.now, work.now)

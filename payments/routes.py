@@ -16,7 +16,7 @@ from core import ids
 from core.errors import InvalidCursor, PaymentNotFound
 from db_models import Payment
 from payments import service
-from payments.opening import Opened, keep, open_payment
+from payments.opening import CreatedAnswer, keep, open_payment
 from payments.presenter import Presenter, receipt_object
 from payments.schemas import (
     Instant,
@@ -121,10 +121,10 @@ def renew_payment(path: PaymentPath) -> BaseResponse:
     """A new payment for the same order and amount; whoever has the link may ask."""
     keyed = Keyed(key_of_request(), f"renew {path.payment_id}", {})
 
-    def renew(work: Work) -> Opened:
+    def renew(work: Work) -> CreatedAnswer:
         old = work.payments.by_txid(_known(path))
         # Before the rules: the renewal may have been paid since, and its first answer still holds.
-        opened = Opened.before(keyed, work, old.merchant_id)
+        opened = CreatedAnswer.before(keyed, work, old.merchant_id)
         if opened is not None:
             return opened
         payment = service.renew(
@@ -138,12 +138,12 @@ def renew_payment(path: PaymentPath) -> BaseResponse:
     return _created(in_unit_of_work(renew))
 
 
-def _told(message: str, payment: Payment, now: datetime) -> Opened:
+def _told(message: str, payment: Payment, now: datetime) -> CreatedAnswer:
     answer = {"message": message, "payment": presenter().payment(payment, now)}
-    return Opened(presenter().page_url(payment.txid), answer)
+    return CreatedAnswer(presenter().page_url(payment.txid), answer)
 
 
-def _created(opened: Opened) -> BaseResponse:
+def _created(opened: CreatedAnswer) -> BaseResponse:
     if not _is_form():
         return opened.response()
     page = f"{request.script_root}/payments/pix/{opened.answer['payment']['id']}"

@@ -11,7 +11,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     RootModel,
     WithJsonSchema,
@@ -20,6 +19,7 @@ from pydantic import (
 from core.clock import parse_rfc3339
 from core.errors import InvalidMoney
 from core.money import centavos_from
+from web.bodies import StrictBody
 
 EXPIRES_IN_MIN, EXPIRES_IN_MAX = 10, 2_592_000
 METADATA_KEYS_MAX = 20
@@ -97,13 +97,7 @@ OrderId = Annotated[
 ]
 
 
-class Body(BaseModel):
-    """A request body: strict types, and a field nobody knows is an error, never ignored."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
-
-
-class NewPayment(Body):
+class NewPayment(StrictBody):
     """`POST /payments/pix`."""
 
     value: Centavos
@@ -122,7 +116,7 @@ class NewPayment(Body):
     ] = Field(default_factory=dict)
 
 
-class Payer(Body):
+class Payer(StrictBody):
     """Who paid, as the bank tells it."""
 
     name: Text140 | None = None
@@ -130,7 +124,7 @@ class Payer(Body):
     """CPF (11 digits) or CNPJ (14 characters, letters allowed since July 2026)."""
 
 
-class Confirmation(Body):
+class Confirmation(StrictBody):
     """`POST /payments/pix/confirmation`: what the bank says of money that arrived."""
 
     bank_payment_id: Annotated[str, Field(min_length=1, max_length=64)]
@@ -141,7 +135,7 @@ class Confirmation(Body):
     payer: Payer | None = None
 
 
-class NewRefund(Body):
+class NewRefund(StrictBody):
     """`POST /payments/pix/<id>/refunds`."""
 
     value: Centavos | None = None

@@ -49,7 +49,7 @@ REASONS = {refusal.code: refusal for refusal in _REFUSALS}
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ConfirmationResult:
     """How a confirmation ended: the payment as it now stands, or why the money goes back."""
 
     payment: Payment | None
@@ -184,7 +184,7 @@ def _insert(
     return payment
 
 
-def confirm(work: Work, told: Confirmation, signed: Signed) -> Outcome:
+def confirm(work: Work, told: Confirmation, signed: Signed) -> ConfirmationResult:
     """Settle a payment with the money a bank told of, or keep why it goes back.
 
     Refusals are returned, not raised, so that the receipt of the attempt is committed. The same
@@ -200,7 +200,7 @@ def confirm(work: Work, told: Confirmation, signed: Signed) -> Outcome:
     if payment is None:
         missing = PaymentNotFound(f"There is no payment {told.bank_payment_id}.")
         _keep(work, told, end_to_end_id, paid_at, None, missing)
-        return Outcome(None, refusal=missing)
+        return ConfirmationResult(None, refusal=missing)
     try:
         change = lifecycle.confirm(
             payment,
@@ -215,22 +215,22 @@ def confirm(work: Work, told: Confirmation, signed: Signed) -> Outcome:
     except Refused as refusal:
         _keep(work, told, end_to_end_id, paid_at, payment, refusal)
         _note_refusal(work, payment, refusal)
-        return Outcome(payment, refusal=refusal)
+        return ConfirmationResult(payment, refusal=refusal)
     _apply(work, payment, change)
     _keep(work, told, end_to_end_id, paid_at, payment, None)
-    return Outcome(payment)
+    return ConfirmationResult(payment)
 
 
-def _told_again(known: Receipt, told: Confirmation, payment: Payment | None) -> Outcome:
+def _told_again(known: Receipt, told: Confirmation, payment: Payment | None) -> ConfirmationResult:
     same = (told.bank_payment_id, told.value) == (known.bank_payment_id, known.amount_centavos)
     if not same:
         raise NotificationConflict(
             f"{known.end_to_end_id} was told before, for another payment or amount."
         )
     if known.verdict == Verdict.ACCEPTED:
-        return Outcome(payment, duplicate=True)
+        return ConfirmationResult(payment, duplicate=True)
     refusal = REASONS.get(known.reason or "", Refused)
-    return Outcome(payment, duplicate=True, refusal=refusal())
+    return ConfirmationResult(payment, duplicate=True, refusal=refusal())
 
 
 def _clear_the_order(work: Work, payment: Payment, order_id: str) -> None:

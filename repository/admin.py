@@ -42,7 +42,7 @@ _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Waiting:
+class Backlog:
     """How many wait, up to COUNT_MAX + 1, and since when the oldest of those does."""
 
     count: int = 0
@@ -99,7 +99,7 @@ class AdminQueries:
         """Use the session of the unit of work."""
         self._session = session
 
-    def untold_events(self) -> Waiting:
+    def untold_events(self) -> Backlog:
         """Events that nobody was told of yet, those being told at this moment included."""
         return self._waiting(
             select(PaymentEvent.occurred_at.label("since"))
@@ -107,7 +107,7 @@ class AdminQueries:
             .order_by(PaymentEvent.relay_at)
         )
 
-    def overdue_payments(self, before: datetime) -> Waiting:
+    def overdue_payments(self, before: datetime) -> Backlog:
         """Payments that nobody wrote down as expired, of a deadline before this instant."""
         return self._waiting(
             select(Payment.expires_at.label("since"))
@@ -126,7 +126,7 @@ class AdminQueries:
         )
         return [Stuck(*row) for row in self._session.execute(query)]
 
-    def slow_refunds(self, before: datetime) -> Waiting:
+    def slow_refunds(self, before: datetime) -> Backlog:
         """Refunds asked for before this instant that the bank has not answered."""
         return self._waiting(
             select(Refund.requested_at.label("since")).where(
@@ -146,7 +146,7 @@ class AdminQueries:
         )
         return [Stuck(*row) for row in self._session.execute(query)]
 
-    def late_look_ups(self, before: datetime) -> Waiting:
+    def late_look_ups(self, before: datetime) -> Backlog:
         """Payments the bank should have been asked about before this instant."""
         return self._waiting(
             select(Payment.look_up_at.label("since"))
@@ -234,11 +234,11 @@ class AdminQueries:
         names = select(recent.subquery().c.action).distinct().limit(ACTIONS_MAX)
         return sorted(self._session.scalars(names))
 
-    def _waiting(self, some: Select[Any]) -> Waiting:
+    def _waiting(self, some: Select[Any]) -> Backlog:
         bounded = some.limit(COUNT_MAX + 1).subquery()
         query = select(func.count(), func.min(bounded.c.since)).select_from(bounded)
         count, since = self._session.execute(query).one()
-        return Waiting(int(count), since)
+        return Backlog(int(count), since)
 
     def _begins(self, prefix: str) -> Any:
         if self._session.get_bind().dialect.name == "postgresql":

@@ -26,7 +26,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Waiting:
+class UnpaidPayment:
     """A payment that nobody is known to have paid."""
 
     id: int
@@ -78,12 +78,12 @@ class Reconciliations:
         )
         return cast("CursorResult[Any]", done).rowcount == 1
 
-    def to_ask_about(self, now: datetime, limit: int) -> Sequence[Waiting]:
+    def to_ask_about(self, now: datetime, limit: int) -> Sequence[UnpaidPayment]:
         """Unpaid payments whose look-up is due, the longest waiting first."""
         due = self._waiting().where(Payment.look_up_at <= now)
         return self._some(due.order_by(Payment.look_up_at, Payment.id), limit)
 
-    def about_to_expire(self, now: datetime, limit: int) -> Sequence[Waiting]:
+    def about_to_expire(self, now: datetime, limit: int) -> Sequence[UnpaidPayment]:
         """Payments whose deadline has passed and that nobody has written down as expired."""
         due = self._waiting().where(
             Payment.status == PaymentStatus.PENDING, Payment.expires_at < now
@@ -94,8 +94,8 @@ class Reconciliations:
         columns = (Payment.id, Payment.txid, Payment.created_at, Payment.expires_at)
         return select(*columns).where(Payment.status.in_(_UNPAID))
 
-    def _some(self, query: Any, limit: int) -> Sequence[Waiting]:
-        return [Waiting(*row) for row in self._session.execute(query.limit(limit))]
+    def _some(self, query: Any, limit: int) -> Sequence[UnpaidPayment]:
+        return [UnpaidPayment(*row) for row in self._session.execute(query.limit(limit))]
 
     def ask_again(self, when: Mapping[int, datetime | None]) -> None:
         """Write when to ask about each of these next; those settled meanwhile stay untouched."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Request, Response
 from flask.json.provider import DefaultJSONProvider
+from pydantic import BaseModel, ConfigDict
 from werkzeug.exceptions import UnsupportedMediaType
 
 from core.errors import MalformedJson
@@ -21,6 +22,15 @@ BODY_BYTES_MAX = 65_536
 DEPTH_MAX = 20
 
 _View = TypeVar("_View", bound=Callable[..., Any])
+
+
+class StrictBody(BaseModel):
+    """A request body: strict types, and an unknown field is an error.
+
+    Errors never repeat the input, because it may be a password or a PIN.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 def body_limit(most: int) -> Callable[[_View], _View]:

@@ -15,9 +15,9 @@ from payments.reconciliation import LIST
 from payments.refunds import PAUSE_MAX
 from repository.admin import (
     AdminQueries,
+    Backlog,
     RefusedReceipt,
     Stuck,
-    Waiting,
 )
 from repository.database import Work
 from web.api_docs import VERSION
@@ -47,14 +47,14 @@ class Check:
 class Late:
     """How many wait longer than they should, since when, and the first few of them."""
 
-    waiting: Waiting
+    waiting: Backlog
     seconds: int
     is_late: bool
     examples: Sequence[Stuck] = ()
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReconciliationHealth:
     """How far the bank's list was read; without a bank to ask there is none."""
 
     asks_bank: bool
@@ -83,7 +83,7 @@ class Overview:
     overdue: Late
     refunds: Late
     look_ups: Late
-    reading: Reading
+    reading: ReconciliationHealth
     refused: list[RefusedReceipt]
     signals: Sequence[tuple[Signal, str, str]]
     limits: list[Reached]
@@ -124,7 +124,7 @@ def overview(
     asks = settings.asks_bank
     overdue = queries.overdue_payments(overdue_before)
     refunds = queries.slow_refunds(refunds_before)
-    look_ups = queries.late_look_ups(now - patience) if asks else Waiting()
+    look_ups = queries.late_look_ups(now - patience) if asks else Backlog()
     walked_to = queries.walked_to(LIST) if asks else None
     untold = queries.untold_events()
     return Overview(
@@ -137,7 +137,7 @@ def overview(
             now, refunds, queries.slowest_refunds(refunds_before) if refunds.count else ()
         ),
         look_ups=_late(now, look_ups),
-        reading=Reading(
+        reading=ReconciliationHealth(
             asks,
             walked_to,
             _seconds(now, walked_to),
@@ -167,7 +167,7 @@ def reached() -> list[Reached]:
 
 
 def _late(
-    now: datetime, waiting: Waiting, examples: Sequence[Stuck] = (), *, is_late: bool | None = None
+    now: datetime, waiting: Backlog, examples: Sequence[Stuck] = (), *, is_late: bool | None = None
 ) -> Late:
     late = waiting.count > 0 if is_late is None else is_late
     return Late(waiting, _seconds(now, waiting.since), late, examples)

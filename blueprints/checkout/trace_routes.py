@@ -12,15 +12,15 @@ from core import ids
 from core.errors import Forbidden, PaymentNotFound, Unauthorized
 from db_models import TraceKind
 from payments import traces
-from payments.schemas import Body
 from repository.database import reading
+from web.bodies import StrictBody
 from web.limits import limiter
 from web.problems import refuse_invalid
 
 bp = Blueprint("traces", __name__)
 
 
-class Traced(Body):
+class Traced(StrictBody):
     """`POST /payments/pix/<id>/trace`."""
 
     what: Literal["opened", "copied"]

@@ -33,7 +33,7 @@ from core.payer_errors import (
 )
 from db_models import Account, Payment
 from payments import bank_client
-from payments.bank_client import Answer, BankUnanswering
+from payments.bank_client import BankAnswer, BankUnanswering
 from payments.service import REASONS
 
 _NOTHING_PAID = "Nothing was paid."
@@ -83,7 +83,7 @@ class NewWallet:
 
 
 @dataclass(frozen=True)
-class Paid:
+class WalletDebit:
     """Money the bank took: whether the service answered its notice yet says `is_confirmed`."""
 
     end_to_end_id: str
@@ -125,7 +125,7 @@ def open_wallet(account: Account, pin: str | None) -> NewWallet:
     return NewWallet(_wallet(answer.members), card, made)
 
 
-def pay(account: Account, payment: Payment, card: str | None, pin: str) -> Paid:
+def pay(account: Account, payment: Payment, card: str | None, pin: str) -> WalletDebit:
     """Pay from the account's wallet; the same payment is paid once, however often this is asked.
 
     Raises a PayerRefused, NoWallet, a Refused or Conflict where the payment cannot be paid or its
@@ -153,7 +153,7 @@ def pay(account: Account, payment: Payment, card: str | None, pin: str) -> Paid:
     return _paid(answer)
 
 
-def _ordered(question: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
+def _ordered(question: str, path: str, body: Mapping[str, Any] | None = None) -> BankAnswer:
     try:
         return bank_client.order(question, path, body)
     except BankUnanswering as error:
@@ -162,7 +162,7 @@ def _ordered(question: str, path: str, body: Mapping[str, Any] | None = None) ->
         ) from error
 
 
-def _paid(answer: Answer) -> Paid:
+def _paid(answer: BankAnswer) -> WalletDebit:
     told, balance = answer.members.get("payment"), answer.members.get("balance_centavos")
     if not isinstance(told, dict) or not isinstance(balance, int):
         raise BankUnavailable
@@ -174,10 +174,10 @@ def _paid(answer: Answer) -> Paid:
         code = reason.get("code") if isinstance(reason, dict) else None
         raise REASONS.get(str(code), Refused)("The bank took the money and has given it back.")
     is_repeated = answer.is_replayed
-    return Paid(end_to_end_id, balance, status == "confirmed", is_repeated)
+    return WalletDebit(end_to_end_id, balance, status == "confirmed", is_repeated)
 
 
-def _refusal(answer: Answer) -> BalcaoError:
+def _refusal(answer: BankAnswer) -> BalcaoError:
     """The bank's refusal in our words; its own may name what is nobody's business here."""
     code = _code(answer)
     if code == "invalid-request":
@@ -191,7 +191,7 @@ def _refusal(answer: Answer) -> BalcaoError:
     return kind(detail)
 
 
-def _code(answer: Answer) -> str:
+def _code(answer: BankAnswer) -> str:
     return str(answer.members.get("code", "unknown"))[:64]
 
 

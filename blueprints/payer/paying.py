@@ -14,7 +14,7 @@ import structlog
 
 from accounts import audit
 from blueprints.payer import bank_wallet
-from blueprints.payer.bank_wallet import Paid
+from blueprints.payer.bank_wallet import WalletDebit
 from core.errors import (
     AlreadyPaid,
     BalcaoError,
@@ -38,11 +38,11 @@ LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class Outcome:
+class WalletPaymentResult:
     """A payment as it stands after the bank took the money."""
 
     payment: Payment
-    paid: Paid
+    paid: WalletDebit
     is_completed: bool
 
 
@@ -57,7 +57,7 @@ def require_payable(work: Work, payment: Payment) -> None:
         raise PaymentExpired("The payment's deadline has passed. Nothing was paid.")
 
 
-def pay(account: Account, payment: Payment, card: str | None, pin: str) -> Outcome:
+def pay(account: Account, payment: Payment, card: str | None, pin: str) -> WalletPaymentResult:
     """Pay and wait for the bank's notice, 5 s at most. Raises what `bank.pay` raises.
 
     Must not be called inside a unit of work.
@@ -72,7 +72,7 @@ def pay(account: Account, payment: Payment, card: str | None, pin: str) -> Outco
     settled = _settled(payment.txid)
     if settled.status == PaymentStatus.CONFIRMED and settled.end_to_end_id != paid.end_to_end_id:
         raise AlreadyPaid("Somebody else paid it in the same moment: the bank gives it back.")
-    return Outcome(settled, paid, settled.status == PaymentStatus.CONFIRMED)
+    return WalletPaymentResult(settled, paid, settled.status == PaymentStatus.CONFIRMED)
 
 
 def _settled(txid: str) -> Payment:
@@ -86,7 +86,7 @@ def _settled(txid: str) -> Payment:
         time.sleep(LOOK_SECONDS)
 
 
-def _note(account: Account, payment: Payment, paid: Paid) -> None:
+def _note(account: Account, payment: Payment, paid: WalletDebit) -> None:
     """Keep who paid."""
     if paid.is_repeated:
         return

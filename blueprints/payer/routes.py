@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from flask import Response, g, jsonify, redirect, render_template, request
 from flask_openapi import APIBlueprint, Tag
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounts import audit
@@ -44,6 +44,7 @@ from payments.lifecycle import status_at
 from payments.schemas import PaymentObject
 from repository.database import Work, in_unit_of_work, reading
 from web.api_docs import SIGNED_IN, declare, html_page, problems, takes
+from web.bodies import StrictBody
 from web.forms import FORM, is_form, parsed, read_form
 from web.limits import limiter
 from web.pages import language_query
@@ -68,13 +69,7 @@ class PayerPath(BaseModel):
 Pin = Annotated[str, Field(pattern=r"^[0-9]{4,6}$")]
 
 
-class Body(BaseModel):
-    """Strict, and what it refuses is never shown: it may be a PIN."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
-
-
-class PayBody(Body):
+class PayBody(StrictBody):
     """`POST /api/pay/<code>`."""
 
     card: Annotated[str, Field(pattern=r"^[0-9][0-9 .\-]{10,30}$")] | None = None
@@ -82,7 +77,7 @@ class PayBody(Body):
     pin: Pin
 
 
-class WalletBody(Body):
+class WalletBody(StrictBody):
     """`POST /api/wallet`."""
 
     pin: Pin | None = None
@@ -294,7 +289,7 @@ def new_wallet_object(opened: NewWallet) -> dict[str, Any]:
     return {**wallet_object(opened.wallet), "card": opened.card, "pin": opened.pin}
 
 
-def _read(model: type[Body], without: tuple[str, ...] = ()) -> Any:
+def _read(model: type[StrictBody], without: tuple[str, ...] = ()) -> Any:
     """The body, JSON or form. Raises InvalidRequest, and UnsupportedMediaType for anything else."""
     if not is_form():
         return parsed(model, request.get_json())

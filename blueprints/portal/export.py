@@ -28,7 +28,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", 
 
 
 @dataclass(frozen=True)
-class Form:
+class CsvDialect:
     """How the file is written."""
 
     separator: str = ","
@@ -36,9 +36,9 @@ class Form:
     with_mark: bool = False
 
 
-PLAIN = Form()
+PLAIN = CsvDialect()
 MARKED = replace(PLAIN, with_mark=True)
-SPREADSHEET = Form(";", ",", with_mark=True)
+SPREADSHEET = CsvDialect(";", ",", with_mark=True)
 
 
 def harmless(text: str | None) -> str:
@@ -72,7 +72,7 @@ def labels() -> dict[str, str]:
 
 def written(
     batches: Iterator[tuple[Sequence[Payment], datetime]],
-    form: Form,
+    form: CsvDialect,
     zone: ZoneInfo,
     first_line: list[str],
     words: dict[str, str],
@@ -92,7 +92,7 @@ def written(
 
 
 def _line(
-    payment: Payment, now: datetime, form: Form, zone: ZoneInfo, words: dict[str, str]
+    payment: Payment, now: datetime, form: CsvDialect, zone: ZoneInfo, words: dict[str, str]
 ) -> list[str]:
     paid_at = payment.resolved_at if payment.end_to_end_id else None
     return [
@@ -109,7 +109,7 @@ def _line(
     ]
 
 
-def _money(centavos: int, form: Form) -> str:
+def _money(centavos: int, form: CsvDialect) -> str:
     return plain(centavos).replace(".", form.decimal)
 
 

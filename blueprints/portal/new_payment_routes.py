@@ -15,7 +15,7 @@ from config import current_settings
 from core.errors import OrderAlreadyHasPayment
 from core.money import plain
 from db_models import Payment
-from payments.opening import Opened, open_payment
+from payments.opening import CreatedAnswer, open_payment
 from payments.schemas import EXPIRES_IN_MAX, NewPayment
 from repository.database import reading
 from web.form_fields import Form
@@ -117,5 +117,5 @@ def _create(asked: NewPayment, key: str | None) -> str:
     return str(opened.answer["id"])
 
 
-def _as_page(payment: Payment, _now: datetime) -> Opened:
-    return Opened(f"/portal/payments/{payment.txid}", {"id": payment.txid})
+def _as_page(payment: Payment, _now: datetime) -> CreatedAnswer:
+    return CreatedAnswer(f"/portal/payments/{payment.txid}", {"id": payment.txid})

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from blueprints.recovery import limits, texts
 from blueprints.recovery.finding import find
-from blueprints.recovery.payment_state import Standing, ask_bank, standing_of
+from blueprints.recovery.payment_state import PaymentState, ask_bank, standing_of
 from blueprints.recovery.reading import Kind, Reading, is_ours, read_picture, read_text, read_texts
 from config import current_settings
 from core.errors import FieldError, InvalidRequest, NoCodeInPicture, NotOurCode, PaymentNotFound
@@ -19,10 +19,10 @@ from repository.database import reading
 
 
 @dataclass(frozen=True)
-class Answer:
+class LookupResult:
     """How a payment stands, and by which text it was found."""
 
-    standing: Standing
+    standing: PaymentState
     by: Reading
     settled_now: bool = False
     """Whether the bank's word, lost until now, settled it in this very try."""
@@ -73,7 +73,7 @@ def of_picture_and_text(picture: BinaryIO, text: str) -> tuple[Reading, ...]:
     return seen
 
 
-def look(readings: Sequence[Reading], *, ask: bool) -> Answer:
+def look(readings: Sequence[Reading], *, ask: bool) -> LookupResult:
     """Find the payment and say how it stands; with `ask`, after asking the bank for its money.
 
     Nothing else is changed by looking. Raises PaymentNotFound, NotOurCode and TooManyRequests.
@@ -84,7 +84,7 @@ def look(readings: Sequence[Reading], *, ask: bool) -> Answer:
             raise unknown(readings[0])
         txid = found.payment.txid
         before = status_at(found.payment, work.now)
-        answer = Answer(standing_of(work, txid), found.reading)
+        answer = LookupResult(standing_of(work, txid), found.reading)
     limits.admit_for(txid)
     if not ask or not ask_bank(txid, before):
         return answer

@@ -13,10 +13,10 @@ from flask import Blueprint, Response, g, render_template, request
 from blueprints.checkout.views import MerchantView, merchant_view
 from blueprints.recovery import limits, lookup, texts
 from blueprints.recovery.finding import READINGS_MAX
-from blueprints.recovery.lookup import Answer
+from blueprints.recovery.lookup import LookupResult
 from blueprints.recovery.payment_state import Action, State
 from blueprints.recovery.reading import Reading
-from blueprints.recovery.texts import Told
+from blueprints.recovery.texts import StateMessage
 from blueprints.recovery.uploads import FORM_BYTES_MAX
 from core.errors import (
     BalcaoError,
@@ -50,11 +50,11 @@ TONES = {
 class Result:
     """What the page draws of one try; without a standing it is why there is none."""
 
-    told: Told
+    told: StateMessage
     tone: str
     icon: str
     status: int = 200
-    answer: Answer | None = None
+    answer: LookupResult | None = None
     merchant: MerchantView | None = None
     step: Step | None = None
     retry_after_seconds: int | None = None
@@ -112,7 +112,7 @@ def _readings() -> tuple[Reading, ...]:
         )
 
 
-def _found(answer: Answer) -> Result:
+def _found(answer: LookupResult) -> Result:
     standing = answer.standing
     tone, icon = TONES[standing.state]
     own = f"{request.script_root}/payments/pix/{standing.payment.txid}"
@@ -138,10 +138,10 @@ def _missed(error: BalcaoError) -> Result:
         return Result(texts.no_code(), "calm", "search", status)
     if isinstance(error, NotOurCode):
         title = _("Este código não é um pagamento daqui")
-        return Result(Told(title, error.detail), "calm", "search", status)
+        return Result(StateMessage(title, error.detail), "calm", "search", status)
     if isinstance(error, PaymentNotFound):
         title = _("Não encontramos este pagamento")
-        return Result(Told(title, error.detail), "calm", "search", status)
+        return Result(StateMessage(title, error.detail), "calm", "search", status)
     return Result(texts.of_error(error), "warn", "alert", status, retry_after_seconds=wait)
 
 

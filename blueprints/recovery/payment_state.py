@@ -43,7 +43,7 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True)
-class Standing:
+class PaymentState:
     """A payment with its merchant, as it stands at `at`."""
 
     payment: Payment
@@ -55,17 +55,17 @@ class Standing:
     """The last money that came and goes back; None once the payment is paid."""
 
 
-def standing_of(work: Work, txid: str) -> Standing:
+def standing_of(work: Work, txid: str) -> PaymentState:
     """How the payment stands now. Raises PaymentNotFound."""
     payment = work.payments.by_txid(txid)
     status = status_at(payment, work.now)
     if status is PaymentStatus.CONFIRMED:
-        return Standing(payment, work.now, status, State.PAID, Action.RECEIPT)
+        return PaymentState(payment, work.now, status, State.PAID, Action.RECEIPT)
     refused = RecoveryLookups(work.session).last_refused(payment.id)
     state, action = _without_money(work, payment, status)
     if refused is not None and state is not State.PAID_ELSEWHERE:
         state = State.REFUSED
-    return Standing(payment, work.now, status, state, action, refused)
+    return PaymentState(payment, work.now, status, state, action, refused)
 
 
 def _without_money(work: Work, payment: Payment, status: PaymentStatus) -> tuple[State, Action]:

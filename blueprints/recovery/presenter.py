@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from blueprints.recovery import texts
-from blueprints.recovery.lookup import Answer
-from blueprints.recovery.payment_state import Action, Standing
+from blueprints.recovery.lookup import LookupResult
+from blueprints.recovery.payment_state import Action, PaymentState
 from core.clock import rfc3339
 from core.money import json_number
 from db_models import Payment, PaymentStatus
@@ -34,7 +34,7 @@ def completed_at(payment: Payment) -> str | None:
     return rfc3339(payment.resolved_at) if confirmed and payment.resolved_at else None
 
 
-def step_url(standing: Standing) -> str:
+def step_url(standing: PaymentState) -> str:
     """Where the one button leads."""
     page = presenter().page_url(standing.payment.txid)
     return {Action.RECEIPT: f"{page}/receipt", Action.RENEW: f"{page}/renew"}.get(
@@ -42,7 +42,7 @@ def step_url(standing: Standing) -> str:
     )
 
 
-def recovery_object(answer: Answer) -> dict[str, Any]:
+def recovery_object(answer: LookupResult) -> dict[str, Any]:
     """How a payment stands, with the names the described system gives its fields."""
     standing, payment = answer.standing, answer.standing.payment
     told = texts.of_standing(standing)

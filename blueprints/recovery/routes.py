@@ -9,7 +9,7 @@ from flask import Response, jsonify
 from flask_openapi import APIBlueprint, Tag
 
 from blueprints.recovery import limits, lookup
-from blueprints.recovery.lookup import Answer
+from blueprints.recovery.lookup import LookupResult
 from blueprints.recovery.presenter import recovery_object
 from blueprints.recovery.schemas import PictureForm, QrData, RecoveryAnswer
 from blueprints.recovery.uploads import FORM_BYTES_MAX, MULTIPART, picture_and_fields
@@ -64,7 +64,7 @@ def upload_screenshot_with_qr() -> Response:
     return _answered(lookup.look(readings, ask=True))
 
 
-def _answered(answer: Answer) -> Response:
+def _answered(answer: LookupResult) -> Response:
     response = jsonify(recovery_object(answer))
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -9,7 +9,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from blueprints.recovery.reading import TEXT_MAX
 from payments.routes import PageQuery, QueryText
-from payments.schemas import Body, Centavos, OrderId
+from payments.schemas import Centavos, OrderId
+from web.bodies import StrictBody
 
 SessionStatus = Literal["pending", "completed", "failed", "expired"]
 ProofVerdict = Literal["pending", "verified", "rejected"]
@@ -46,7 +47,7 @@ CustomerId = Annotated[
 ]
 
 
-class QrData(Body):
+class QrData(StrictBody):
     """`POST /api/payment/verify-qr` and `/recover-from-qr`."""
 
     qr_data: Annotated[str, Field(min_length=1, max_length=TEXT_MAX)]
@@ -105,7 +106,7 @@ class RecoveryAnswer(BaseModel):
     receipt_url: str | None
 
 
-class NewSession(Body):
+class NewSession(StrictBody):
     """`POST /api/payment/create-session`."""
 
     order_id: NumberedOrderId

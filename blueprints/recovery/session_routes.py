@@ -30,7 +30,7 @@ from config import current_settings
 from core import ids
 from core.errors import FieldError, InvalidCursor, InvalidRequest, PaymentNotFound
 from db_models import Payment
-from payments.opening import Opened, open_payment
+from payments.opening import CreatedAnswer, open_payment
 from payments.routes import presenter
 from payments.schemas import NewPayment
 from repository.database import Work, in_unit_of_work, now, reading
@@ -68,13 +68,13 @@ def create_session(body: NewSession) -> BaseResponse:
     ).response()
 
 
-def _as_session(payment: Payment, now: datetime) -> Opened:
+def _as_session(payment: Payment, now: datetime) -> CreatedAnswer:
     answer = {
         "success": True,
         "message": "The payment session has been created.",
         **session_object(payment, None, now),
     }
-    return Opened(presenter().page_url(payment.txid), answer)
+    return CreatedAnswer(presenter().page_url(payment.txid), answer)
 
 
 @bp.get(

@@ -4,35 +4,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from blueprints.recovery.payment_state import Action, Standing, State
+from blueprints.recovery.payment_state import Action, PaymentState, State
 from blueprints.recovery.reading import Kind, Reading
 from core.errors import AmountMismatch, BalcaoError, PaidTooLate
 from web.pages import spoken as _
 
 
 @dataclass(frozen=True)
-class Told:
+class StateMessage:
     """A heading and a sentence or two."""
 
     title: str
     body: str
 
 
-def of_standing(standing: Standing) -> Told:
+def of_standing(standing: PaymentState) -> StateMessage:
     """How the payment stands."""
     match standing.state:
         case State.PAID:
-            return Told(
+            return StateMessage(
                 _("Este pagamento está pago"),
                 _("O banco confirmou. O recibo tem todos os dados."),
             )
         case State.WAITING:
-            return Told(
+            return StateMessage(
                 _("Este pagamento espera por você"),
                 _("O banco ainda não recebeu dinheiro por ele. Abra a página e pague até o prazo."),
             )
         case State.EXPIRED:
-            return Told(
+            return StateMessage(
                 _("O prazo deste código acabou"),
                 _(
                     "Nada foi cobrado até agora. Se você pagou dentro do prazo, não pague de novo: "
@@ -40,25 +40,25 @@ def of_standing(standing: Standing) -> Told:
                 ),
             )
         case State.REFUSED:
-            return Told(_("O dinheiro que chegou está voltando"), _refused(standing))
+            return StateMessage(_("O dinheiro que chegou está voltando"), _refused(standing))
         case State.CANCELLED:
-            return Told(
+            return StateMessage(
                 _("A loja cancelou este pagamento"),
                 _("Se você pagou, o valor volta para a sua conta."),
             )
         case State.PAID_ELSEWHERE:
-            return Told(
+            return StateMessage(
                 _("Este pedido já foi pago com outro código"),
                 _("Não pague este código: se alguém pagar, o valor volta."),
             )
         case State.REPLACED:
-            return Told(
+            return StateMessage(
                 _("A loja gerou outro código para este pedido"),
                 _("Não pague este. Peça o código novo à loja."),
             )
 
 
-def _refused(standing: Standing) -> str:
+def _refused(standing: PaymentState) -> str:
     reason = standing.refused.reason if standing.refused else None
     why = {
         PaidTooLate.code: _("Ele chegou depois do prazo."),
@@ -82,17 +82,17 @@ def label_of(action: Action) -> str:
     }[action]
 
 
-def of_reading(reading: Reading) -> Told:
+def of_reading(reading: Reading) -> StateMessage:
     """What a text is that led to no payment here."""
     if reading.may_be_ours and reading.kind is not Kind.BAKONG:
-        return Told(
+        return StateMessage(
             _("Não encontramos este pagamento"),
             _(
                 "Lemos o código, mas nenhum pagamento daqui tem os dados dele. Confira se a "
                 "imagem está inteira, ou fale com a loja."
             ),
         )
-    return Told(_("Este código não é um pagamento daqui"), _kind(reading))
+    return StateMessage(_("Este código não é um pagamento daqui"), _kind(reading))
 
 
 def _kind(reading: Reading) -> str:
@@ -139,9 +139,9 @@ def _pix_kinds() -> dict[Kind, str]:
     }
 
 
-def no_code() -> Told:
+def no_code() -> StateMessage:
     """A picture in which no code was read."""
-    return Told(
+    return StateMessage(
         _("Não achamos um código nesta imagem"),
         _(
             "O QR precisa aparecer inteiro e sem reflexo. Na página do pagamento, toque em "
@@ -150,7 +150,7 @@ def no_code() -> Told:
     )
 
 
-def of_error(error: BalcaoError) -> Told:
+def of_error(error: BalcaoError) -> StateMessage:
     """Why a picture or text could not be looked at, for the page."""
     sentences = {
         "unsupported-picture": _("Envie uma imagem PNG, JPEG, GIF ou WebP: outro tipo não serve."),
@@ -163,4 +163,4 @@ def of_error(error: BalcaoError) -> Told:
         ),
     }
     body = sentences.get(error.code, _("Não conseguimos ler o que veio. Confira e tente de novo."))
-    return Told(_("Não deu certo desta vez"), body)
+    return StateMessage(_("Não deu certo desta vez"), body)

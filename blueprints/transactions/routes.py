@@ -25,11 +25,12 @@ from core.errors import InvalidCursor, PaymentNotFound, StatusNotSettable
 from db_models import Payment, PaymentStatus, Refund
 from payments import refunds, service
 from payments.lifecycle import status_at
-from payments.opening import Opened, open_payment
-from payments.schemas import Body, NewPayment
+from payments.opening import CreatedAnswer, open_payment
+from payments.schemas import NewPayment
 from repository.database import Work, in_unit_of_work, reading
 from repository.portal import FAILED, Narrowed, Place, PortalQueries
 from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, also, declare, problems
+from web.bodies import StrictBody
 from web.idempotency import keyed_by_request
 
 bp = APIBlueprint("transactions", __name__, abp_tags=[Tag(name="Transactions")])
@@ -109,7 +110,7 @@ def update_transaction(path: TransactionPath, body: StatusChange) -> Response:
     )
 
 
-def open_transaction(operation: str, body: Body, new_payment: NewPayment) -> BaseResponse:
+def open_transaction(operation: str, body: StrictBody, new_payment: NewPayment) -> BaseResponse:
     """Create the payment for the merchant who is signed in.
 
     `operation` and `body` identify the request under its Idempotency-Key. Raises what
@@ -123,9 +124,9 @@ def open_transaction(operation: str, body: Body, new_payment: NewPayment) -> Bas
     ).response()
 
 
-def _as_transaction(payment: Payment, now: datetime) -> Opened:
+def _as_transaction(payment: Payment, now: datetime) -> CreatedAnswer:
     answer = transaction_with_refund(payment, None, now)
-    return Opened(f"{current_settings().public_url}/transactions/{answer['id']}", answer)
+    return CreatedAnswer(f"{current_settings().public_url}/transactions/{answer['id']}", answer)
 
 
 def listed(query: TransactionQuery) -> Response:

@@ -8,10 +8,11 @@ from pydantic import BaseModel, Field
 
 from blueprints.transactions.presenter import State
 from payments.routes import PageQuery
-from payments.schemas import Body, Centavos, OrderId, RefundObject, StatusName, Text140
+from payments.schemas import Centavos, OrderId, RefundObject, StatusName, Text140
+from web.bodies import StrictBody
 
 
-class NewTransaction(Body):
+class NewTransaction(StrictBody):
     """`POST /transactions/`."""
 
     amount: Centavos
@@ -19,14 +20,14 @@ class NewTransaction(Body):
     order_id: OrderId | None = None
 
 
-class StartedPayment(Body):
+class StartedPayment(StrictBody):
     """`POST /api/start_payment`."""
 
     amount: Centavos
     description: Text140 | None = None
 
 
-class StatusChange(Body):
+class StatusChange(StrictBody):
     """`PUT /transactions/<id>`: a merchant may cancel, or give back; the rest is refused."""
 
     status: Literal[

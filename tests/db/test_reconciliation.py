@@ -30,7 +30,7 @@ def asked(clock, monkeypatch):
     """The bank behind BANK_URL; nobody has asked it before."""
     monkeypatch.setattr(bank_client, "_asked", bank_client._Recently(0))
     monkeypatch.setattr(bank_client, "_complained", bank_client._Recently(3600))
-    monkeypatch.setattr(bank_client, "_standing", bank_client._Standing())
+    monkeypatch.setattr(bank_client, "_answer_log", bank_client._AnswerLog())
     with AskedBank(clock) as bank:
         yield bank
 

@@ -34,7 +34,7 @@ def _nothing_remembered(monkeypatch):
     """Each test is the first to ask and to complain."""
     monkeypatch.setattr(bank_client, "_asked", bank_client._Recently(5))
     monkeypatch.setattr(bank_client, "_complained", bank_client._Recently(3600))
-    monkeypatch.setattr(bank_client, "_standing", bank_client._Standing())
+    monkeypatch.setattr(bank_client, "_answer_log", bank_client._AnswerLog())
 
 
 def check(client, payment):

@@ -15,7 +15,7 @@ from core.pix.br_code import (
     ERROR_CODES,
     BrCode,
     BrCodeError,
-    Kind,
+    BrCodeKind,
     crc16,
     decode,
     encode_dynamic,
@@ -94,7 +94,7 @@ def test_a_static_code_is_written_in_ascending_ids() -> None:
     assert [name for name, _ in read.tlv] == [
         *("00", "01", "26", "52", "53", "54", "58", "59", "60", "61", "62", "63"),
     ]
-    assert read.kind is Kind.STATIC
+    assert read.kind is BrCodeKind.STATIC
     assert read.is_single_use
     assert read.url is None
     assert (read.key, read.key_type) == (EVP, KeyKind.EVP)
@@ -105,7 +105,7 @@ def test_a_static_code_is_written_in_ascending_ids() -> None:
 def test_a_dynamic_code_says_where_to_ask_and_nothing_that_binds() -> None:
     """Amount and txid belong to the signed payload; in the text anyone could change them."""
     read = decode(DYNAMIC, strict=True)
-    assert read.kind is Kind.DYNAMIC
+    assert read.kind is BrCodeKind.DYNAMIC
     assert read.is_single_use
     assert read.url == LOCATION
     assert (read.amount, read.amount_centavos, read.txid, read.key) == (None, None, "***", None)
@@ -405,13 +405,13 @@ def test_additional_information_of_72_characters_is_read() -> None:
     recurrence = _account(("25", "pix.example.com/rec/1234"))
     read = decode(_code(id26=_account(("02", "i" * 72)), id80=recurrence), strict=True)
     assert read.additional_info == "i" * 72
-    assert read.kind is Kind.RECURRENCE_ONLY
+    assert read.kind is BrCodeKind.RECURRENCE_ONLY
 
 
 def test_a_static_code_may_offer_a_recurrence_beside_it() -> None:
     """A wallet that knows no recurrences pays the first part and skips object 80."""
     read = decode(_code(id80=_account(("25", "pix.example.com/rec/1234"))), strict=True)
-    assert read.kind is Kind.COMPOSITE_STATIC
+    assert read.kind is BrCodeKind.COMPOSITE_STATIC
     assert (read.key, read.recurrence_url) == (EVP, "pix.example.com/rec/1234")
 
 
@@ -564,7 +564,7 @@ def test_a_static_code_is_read_back_as_it_was_written(
     read = decode(code, strict=True)
     assert code.isascii()
     assert len(code) <= CHARACTERS_MAX
-    assert (read.kind, read.key, read.amount_centavos) == (Kind.STATIC, key, amount_centavos)
+    assert (read.kind, read.key, read.amount_centavos) == (BrCodeKind.STATIC, key, amount_centavos)
     assert (read.txid, read.postal_code) == (txid or "***", postal_code)
     assert read.is_single_use is single_use
     assert (read.additional_info is None) is (additional_info is None)
@@ -586,4 +586,4 @@ def test_a_static_code_is_read_back_as_it_was_written(
 def test_a_dynamic_code_is_read_back_as_it_was_written(token: str, name: str, city: str) -> None:
     """The location must survive to the letter: it is the only link to the payment."""
     read = decode(encode_dynamic(f"pix.example.com/qr/v2/{token}", name, city), strict=True)
-    assert (read.kind, read.url) == (Kind.DYNAMIC, f"pix.example.com/qr/v2/{token}")
+    assert (read.kind, read.url) == (BrCodeKind.DYNAMIC, f"pix.example.com/qr/v2/{token}")

@@ -15,7 +15,7 @@ from core.pix.br_code import (
     ERROR_CODES,
     BrCode,
     BrCodeError,
-    Kind,
+    BrCodeKind,
     crc16,
     decode,
     encode_dynamic,
@@ -111,7 +111,7 @@ def _is_ours_to_write(vector: dict[str, Any]) -> bool:
     fields = vector["fields"]
     return (
         vector["verdict"] == "valid"
-        and vector["kind"] in (Kind.STATIC, Kind.DYNAMIC)
+        and vector["kind"] in (BrCodeKind.STATIC, BrCodeKind.DYNAMIC)
         and fields["fss"] is None
         and (fields["url"] is None or fields["amount"] is None)
     )

@@ -7,7 +7,7 @@ the location that serves the payment's signed payload.
 
 from core.pix.br_code.decode import decode
 from core.pix.br_code.encode import encode_dynamic, encode_static
-from core.pix.br_code.model import ERROR_CODES, BrCode, BrCodeError, Kind, Tlv
+from core.pix.br_code.model import ERROR_CODES, BrCode, BrCodeError, BrCodeKind, Tlv
 from core.pix.br_code.tlv import CHARACTERS_MAX, crc16
 
 __all__ = [
@@ -15,7 +15,7 @@ __all__ = [
     "ERROR_CODES",
     "BrCode",
     "BrCodeError",
-    "Kind",
+    "BrCodeKind",
     "Tlv",
     "crc16",
     "decode",

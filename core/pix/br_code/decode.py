@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.pix.br_code.location import check_location, check_same_host
-from core.pix.br_code.model import GUI, NO_TXID, BrCode, BrCodeError, Kind, Objects, Tlv
+from core.pix.br_code.model import GUI, NO_TXID, BrCode, BrCodeError, BrCodeKind, Objects, Tlv
 from core.pix.br_code.tlv import CHARACTERS_MAX, crc16, read_objects
 from core.pix.pix_key import KeyKind, kind_of
 
@@ -25,7 +25,7 @@ _FOUR_DIGITS = re.compile(r"[0-9]{4}")
 
 
 @dataclass(frozen=True)
-class _Account:
+class _PixAccount:
     """The Pix template among the merchant accounts, and the recurrence beside it."""
 
     account_id: str
@@ -37,16 +37,16 @@ class _Account:
     recurrence_url: str | None
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> BrCodeKind:
         """What the code offers; `_account` has refused the other combinations."""
         if self.key is not None:
-            return Kind.COMPOSITE_STATIC if self.recurrence_url else Kind.STATIC
+            return BrCodeKind.COMPOSITE_STATIC if self.recurrence_url else BrCodeKind.STATIC
         if self.url is not None:
-            return Kind.COMPOSITE_DYNAMIC if self.recurrence_url else Kind.DYNAMIC
-        return Kind.RECURRENCE_ONLY
+            return BrCodeKind.COMPOSITE_DYNAMIC if self.recurrence_url else BrCodeKind.DYNAMIC
+        return BrCodeKind.RECURRENCE_ONLY
 
 
-class _Verdict:
+class _FaultCollector:
     """Collects what lenient reading tolerates; strict reading raises it at once."""
 
     def __init__(self, strict: bool) -> None:
@@ -66,7 +66,7 @@ def decode(text: str, strict: bool = False) -> BrCode:
     Raises BrCodeError with the first fault found, and nothing else, for any text of any length.
     """
     code = text.strip()
-    verdict = _Verdict(strict)
+    verdict = _FaultCollector(strict)
     objects = read_objects(code)
     tlv: Tlv = tuple(
         (object_id, read_objects(value) if _is_template(object_id) else value)
@@ -139,7 +139,7 @@ def _crc(code: str, objects: Objects) -> str:
     return written
 
 
-def _account(templates: Mapping[str, Mapping[str, str]]) -> _Account:
+def _account(templates: Mapping[str, Mapping[str, str]]) -> _PixAccount:
     """Find the Pix account and judge whether it holds one way to be paid.
 
     Of two Pix templates each reader might pay another one, so that is refused.
@@ -165,7 +165,7 @@ def _account(templates: Mapping[str, Mapping[str, str]]) -> _Account:
             check_location(location)
     if url is not None and recurrence is not None:
         check_same_host(url, recurrence)
-    return _Account(
+    return _PixAccount(
         account_id=accounts[0],
         gui=template["00"],
         key=key,
@@ -176,7 +176,7 @@ def _account(templates: Mapping[str, Mapping[str, str]]) -> _Account:
     )
 
 
-def _key_type(account: _Account, verdict: _Verdict) -> KeyKind | None:
+def _key_type(account: _PixAccount, verdict: _FaultCollector) -> KeyKind | None:
     if account.key is None:
         return None
     kind = kind_of(account.key)
@@ -185,14 +185,14 @@ def _key_type(account: _Account, verdict: _Verdict) -> KeyKind | None:
     return kind
 
 
-def _check_account_extras(account: _Account) -> None:
+def _check_account_extras(account: _PixAccount) -> None:
     if len(account.additional_info or "") > _ADDITIONAL_INFO_MAX:
         raise BrCodeError("additional_info_invalid", "Object 26-02 is over 72 characters.")
     if account.fss is not None and not _ISPB.fullmatch(account.fss):
         raise BrCodeError("fss_invalid", "Object 26-03 is not an ISPB of eight characters.")
 
 
-def _centavos(amount: str, account: _Account, verdict: _Verdict) -> int:
+def _centavos(amount: str, account: _PixAccount, verdict: _FaultCollector) -> int:
     """Object 54 in centavos, checked even in a dynamic code, where nobody may charge it."""
     lacks_reais = _AMOUNT_WITHOUT_REAIS.fullmatch(amount) is not None
     if len(amount) > _AMOUNT_MAX or not (lacks_reais or _AMOUNT.fullmatch(amount)):
@@ -206,7 +206,7 @@ def _centavos(amount: str, account: _Account, verdict: _Verdict) -> int:
     return centavos
 
 
-def _merchant_text(text: str, characters_max: int, code: str, verdict: _Verdict) -> str:
+def _merchant_text(text: str, characters_max: int, code: str, verdict: _FaultCollector) -> str:
     """A name or city; characters that no screen shows are refused in either mode."""
     if not 1 <= len(text) <= characters_max:
         raise BrCodeError(code, f"The text is absent or over {characters_max} characters.")
@@ -217,7 +217,7 @@ def _merchant_text(text: str, characters_max: int, code: str, verdict: _Verdict)
     return text
 
 
-def _check_postal_code(postal_code: str | None, verdict: _Verdict) -> None:
+def _check_postal_code(postal_code: str | None, verdict: _FaultCollector) -> None:
     if postal_code is None or len(postal_code) <= _POSTAL_CODE_MAX:
         return
     if len(postal_code) > _POSTAL_CODE_MAX_OF_EMV:
@@ -225,7 +225,7 @@ def _check_postal_code(postal_code: str | None, verdict: _Verdict) -> None:
     verdict.tolerate("postal_code_invalid", "Object 61 is over 8 characters.")
 
 
-def _txid(template: Mapping[str, str], account: _Account, verdict: _Verdict) -> str:
+def _txid(template: Mapping[str, str], account: _PixAccount, verdict: _FaultCollector) -> str:
     """Object 62-05; of a dynamic code it says nothing, and the payload names the txid."""
     txid = template.get("05", "")
     if not 1 <= len(txid) <= _TXID_MAX:

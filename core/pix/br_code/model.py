@@ -52,7 +52,7 @@ class BrCodeError(Exception):
         super().__init__(f"{code}: {detail}")
 
 
-class Kind(StrEnum):
+class BrCodeKind(StrEnum):
     """The kind of a code, decided by the presence of key, location and recurrence."""
 
     STATIC = "static"
@@ -70,7 +70,7 @@ class BrCode:
     the names from DICT and the signed payload, never `merchant_name`.
     """
 
-    kind: Kind
+    kind: BrCodeKind
     payload_format: str
     point_of_initiation: str | None
     account_id: str
