@@ -27,6 +27,7 @@ from config import Settings
 from db_models import Account, Payment
 from repository.connections import engine_options
 from server import serving
+from web.merchant_view import merchant_view
 from web.pages import init_pages
 
 
@@ -48,7 +49,7 @@ def page_values(app: Flask) -> dict[str, Any]:
     with app.test_request_context():
         return {
             "payment": views.payment_view(payment, now),
-            "merchant": views.merchant_view(merchant),
+            "merchant": merchant_view(merchant),
             "checked": False,
             "test_strip": views.test_strip(settings, payment, now),
             "now": now,

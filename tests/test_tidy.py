@@ -172,6 +172,20 @@ def test_imports_point_downward_only():
     assert wrong == []
 
 
+def test_no_visitors_folder_imports_another():
+    """Each kind of visitor can be read and changed alone; what two share stands below them."""
+    wrong = []
+    for path in product_files():
+        folder = path.relative_to(ROOT).parts[:2]
+        if folder[0] != "blueprints":
+            continue
+        for line, name in imported(path):
+            if name.startswith("blueprints.") and name.split(".")[1] != folder[1]:
+                wrong.append(f"{named(path)}:{line} imports {name}")
+
+    assert wrong == []
+
+
 def module_of(path: Path) -> str:
     """The dotted name by which the file is imported."""
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")

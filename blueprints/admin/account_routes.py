@@ -11,14 +11,14 @@ from accounts import service
 from accounts.access import acting_admin, page_guard
 from blueprints.admin.page import admin_and_queries, bp, page
 from core import ids
-from core.errors import Conflict, FieldError, InvalidCursor, InvalidRequest, NotFound
+from core.errors import Conflict, InvalidCursor, NotFound
 from db_models import Account
 from db_models.account import ADMIN, MERCHANT, PAYER
 from repository.database import Work, in_unit_of_work, reading
-from web.bodies import check_storable
 from web.pages import language_args
 from web.pages import spoken as _
 from web.problems import status_of
+from web.query_fields import QueryFields
 
 PAGE = 25
 KEYS_SHOWN, SESSIONS_SHOWN, DEEDS_SHOWN = 50, 30, 30
@@ -129,14 +129,10 @@ def _found(work: Work, account_id: str) -> Account:
 
 def _asked() -> tuple[str | None, str | None, str | None]:
     """Role, beginning of the login and place. Raises InvalidRequest and InvalidCursor."""
-    role = request.args.get("role") or None
-    if role is not None and role not in ROLES:
-        raise InvalidRequest([FieldError("role", f"must be one of {', '.join(ROLES)}")])
-    prefix = request.args.get("q", "").strip()
-    check_storable(prefix)
-    if len(prefix) > LOGIN_MAX:
-        raise InvalidRequest([FieldError("q", f"must be at most {LOGIN_MAX} characters")])
+    fields = QueryFields(request.args)
+    role, prefix = fields.one_of("role", ROLES), fields.text("q", LOGIN_MAX)
+    fields.require_valid()
     after = request.args.get("after")
     if after is not None and not ids.is_txid(after):
         raise InvalidCursor
-    return role, prefix or None, after
+    return role, prefix, after

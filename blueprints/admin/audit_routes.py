@@ -13,14 +13,13 @@ from flask.typing import ResponseReturnValue
 
 from accounts.access import page_guard
 from blueprints.admin.page import admin_and_queries, bp, page
-from blueprints.portal.filters import day_from
 from core import ids
-from core.errors import FieldError, InvalidCursor, InvalidRequest
+from core.errors import InvalidCursor
 from repository.admin import WINDOW_ROWS, Deeds
 from repository.database import reading
 from web import zones
-from web.bodies import check_storable
 from web.pages import language_args
+from web.query_fields import QueryFields
 
 PAGE = 50
 ACTION_MAX, LOGIN_MAX = 40, 64
@@ -103,22 +102,11 @@ def _text_of(value: Any) -> str:
 
 def _asked() -> Asked:
     """What the address asks for. Raises InvalidRequest and InvalidCursor."""
-    wrong: list[FieldError] = []
-    action, login = (_word(*one, wrong) for one in (("action", ACTION_MAX), ("login", LOGIN_MAX)))
-    first, last = (day_from(request.args, name, wrong) for name in ("from", "to"))
-    if wrong:
-        raise InvalidRequest(wrong)
-    if first and last and last < first:
-        first, last = last, first
+    fields = QueryFields(request.args)
+    action, login = fields.text("action", ACTION_MAX), fields.text("login", LOGIN_MAX)
+    first, last = fields.days()
+    fields.require_valid()
     after = request.args.get("after")
     if after is not None and not ids.is_txid(after):
         raise InvalidCursor
     return Asked(action, login, first, last, after)
-
-
-def _word(name: str, most: int, wrong: list[FieldError]) -> str | None:
-    given = request.args.get(name, "").strip()
-    check_storable(given)
-    if len(given) > most:
-        wrong.append(FieldError(name, f"must be at most {most} characters"))
-    return given or None

@@ -10,11 +10,10 @@ from flask.typing import ResponseReturnValue
 from accounts.access import page_guard
 from blueprints.admin.overview import checks, overview, reached
 from blueprints.admin.page import admin_and_queries, bp, page
-from blueprints.portal import timeline
 from config import current_settings
+from payments.refusals import refusal_text
 from repository.admin import COUNT_MAX
 from repository.database import reading
-from web.pages import spoken as _
 
 
 @bp.get("/admin")
@@ -26,14 +25,7 @@ def home() -> ResponseReturnValue:
     with reading() as work:
         admin, queries = admin_and_queries(work)
         found = overview(work, queries, current_settings(), health, limits_reached)
-    values: dict[str, Any] = {"now": found, "count_max": COUNT_MAX, "reason_of": reason_of}
+    values: dict[str, Any] = {"now": found, "count_max": COUNT_MAX, "refusal_text": refusal_text}
     if request.args.get("fragment") == "overview":
         return render_template("admin/_overview.html", **values)
     return page("home.html", admin, "home", **values)
-
-
-def reason_of(code: str) -> str:
-    """Why money was refused; here also for money that no payment of ours asked for."""
-    if code == "payment-not-found":
-        return _("Nenhuma cobrança daqui tem este identificador.")
-    return timeline.reason_of(code)

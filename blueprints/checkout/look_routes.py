@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from blueprints.checkout.brand import parse_color, style_sheet
 from core import ids
 from core.errors import NotFound
 from repository.database import reading
 from repository.portal import PortalQueries
+from web.brand import parse_color, style_sheet
 
 bp = Blueprint("looks", __name__)
 

@@ -24,6 +24,7 @@ from payments.schemas import PaymentAnswer, ReceiptAnswer, StatusAnswer
 from repository.database import Work, reading
 from web.api_docs import declare, html_page, problems, reference
 from web.bodies import Complete
+from web.merchant_view import merchant_view
 from web.pages import language_args
 
 bp = APIBlueprint("pages", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Shopper")])
@@ -67,7 +68,7 @@ def payment_page(path: PaymentPath) -> BaseResponse:
     page = render_template(
         f"checkout/{template}",
         payment=views.payment_view(payment, moment, paid_elsewhere=elsewhere),
-        merchant=views.merchant_view(payment.merchant),
+        merchant=merchant_view(payment.merchant),
         checked="checked" in request.args,
         test_strip=views.test_strip(current_settings(), payment, moment),
         now=moment,
@@ -106,7 +107,7 @@ def receipt_page(path: PaymentPath) -> BaseResponse:
     page = render_template(
         "checkout/receipt.html",
         payment=view,
-        merchant=views.merchant_view(payment.merchant),
+        merchant=merchant_view(payment.merchant),
         refunds=refunds,
         qr_svg_url=f"{request.script_root}/payments/pix/{payment.txid}/receipt/qr.svg",
         now=moment,

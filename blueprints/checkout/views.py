@@ -11,7 +11,7 @@ from flask import request
 
 from config import Settings
 from core.errors import PaidTooLate
-from db_models import Account, Payment, PaymentStatus
+from db_models import Payment, PaymentStatus
 from payments.lifecycle import remaining_ms, sequence_at, status_at
 from payments.presenter import QR_PREFIX
 from web.pages import language_query
@@ -47,19 +47,6 @@ class PaymentView:
     check_url: str
     renew_url: str
     paid_elsewhere_url: str | None
-
-
-@dataclass(frozen=True)
-class MerchantView:
-    """A merchant as its shoppers see it."""
-
-    name: str
-    logo_url: str | None
-    shop_url: str | None
-    support_url: str | None
-    support_contact: str | None
-    style_url: str | None
-    """Its colour as a style sheet, where it chose one."""
 
 
 @dataclass(frozen=True)
@@ -121,19 +108,6 @@ def payment_view(
         paid_elsewhere_url=f"{base}/{paid_elsewhere.txid}/receipt{lang}"
         if paid_elsewhere
         else None,
-    )
-
-
-def merchant_view(merchant: Account) -> MerchantView:
-    """The merchant as its shoppers see it."""
-    color = merchant.brand_color
-    return MerchantView(
-        name=merchant.name,
-        logo_url=merchant.logo_url,
-        shop_url=merchant.shop_url,
-        support_url=merchant.support_url,
-        support_contact=merchant.support_contact,
-        style_url=f"{request.script_root}/brand/{color[1:]}.css" if color else None,
     )
 
 

@@ -17,7 +17,6 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from accounts import audit
 from accounts.access import acting_payer, development_only, page_guard
-from blueprints.checkout.views import merchant_view
 from blueprints.payer import bank_wallet, paying
 from blueprints.payer.bank_wallet import NewWallet, Wallet
 from blueprints.payer.demo import DEMO_PIN, is_demo_payer
@@ -47,6 +46,7 @@ from web.api_docs import SIGNED_IN, declare, html_page, problems, takes
 from web.bodies import StrictBody
 from web.forms import FORM, is_form, parsed, read_form
 from web.limits import limiter
+from web.merchant_view import merchant_view
 from web.pages import language_query
 from web.problems import prefers_page, status_of
 

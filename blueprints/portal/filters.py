@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -11,17 +10,15 @@ from zoneinfo import ZoneInfo
 from werkzeug.datastructures import MultiDict
 
 from core import ids
-from core.errors import FieldError, InvalidCursor, InvalidRequest
+from core.errors import InvalidCursor
 from db_models import PaymentStatus
 from repository.portal import Narrowed, Place
-from web.bodies import check_storable
+from web.query_fields import QueryFields
 from web.zones import span_of
 
 PAGE = 25
 TEXT_MAX, ORDER_MAX = 140, 64
 STATES = [str(status) for status in PaymentStatus]
-
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -68,44 +65,12 @@ class Listing:
 
 def listing_of(arguments: MultiDict[str, str]) -> Listing:
     """Read an address. Raises InvalidRequest for what no form of ours sends, InvalidCursor."""
-    found: list[FieldError] = []
-    state = arguments.get("state") or None
-    if state is not None and state not in STATES:
-        found.append(FieldError("state", f"must be one of {', '.join(STATES)}"))
-    first, last = (day_from(arguments, name, found) for name in ("from", "to"))
-    if first and last and last < first:
-        first, last = last, first
-    text = _text(arguments, "q", TEXT_MAX, found)
-    order = _text(arguments, "order", ORDER_MAX, found)
-    if found:
-        raise InvalidRequest(found)
+    fields = QueryFields(arguments)
+    state = fields.one_of("state", STATES)
+    first, last = fields.days()
+    text, order = fields.text("q", TEXT_MAX), fields.text("order", ORDER_MAX)
+    fields.require_valid()
     return Listing(state, first, last, text, order, _place(arguments))
-
-
-def day_from(arguments: MultiDict[str, str], name: str, found: list[FieldError]) -> date | None:
-    """A day of the address, or None; what is none is added to what was found wrong."""
-    given = arguments.get(name) or None
-    if given is None:
-        return None
-    try:
-        day = date.fromisoformat(given) if _DAY.fullmatch(given) else None
-    except ValueError:
-        day = None
-    # A day before and after is needed for its midnights, and databases end at the year 9999.
-    if day is None or not 1970 <= day.year <= 9000:
-        found.append(FieldError(name, "must be a day, as 2026-11-20"))
-        return None
-    return day
-
-
-def _text(
-    arguments: MultiDict[str, str], name: str, most: int, found: list[FieldError]
-) -> str | None:
-    given = arguments.get(name, "").strip()
-    check_storable(given)
-    if len(given) > most:
-        found.append(FieldError(name, f"must be at most {most} characters"))
-    return given or None
 
 
 def _place(arguments: MultiDict[str, str]) -> Place | None:

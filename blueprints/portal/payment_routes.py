@@ -20,13 +20,14 @@ from blueprints.portal.page import (
     page,
 )
 from blueprints.portal.payment_rows import label_of, mark_of
-from blueprints.portal.timeline import reason_of, timeline
+from blueprints.portal.timeline import timeline
 from config import current_settings
 from core.errors import Conflict
 from db_models import Account, Payment, PaymentStatus, Verdict
 from payments import refunds, service
 from payments.lifecycle import sequence_at, status_at
 from payments.presenter import QR_PREFIX
+from payments.refusals import refusal_text
 from payments.schemas import NewRefund
 from repository.database import Work, in_unit_of_work, reading
 from repository.traces import Traces
@@ -111,7 +112,7 @@ def _facts(work: Work, payment_id: str) -> tuple[Account, Facts]:
         label=label_of(mark),
         sequence=sequence_at(found, work.now),
         entries=entries,
-        refusals=[reason_of(one.reason) for one in receipts if one.verdict == Verdict.REFUSED],
+        refusals=[refusal_text(one.reason) for one in receipts if one.verdict == Verdict.REFUSED],
         payer=accepted.payer_name if accepted else None,
         renewed_from=queries.txid_of(found.renewed_from_id) if found.renewed_from_id else None,
         renewed_by=renewed_by,

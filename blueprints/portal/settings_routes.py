@@ -13,7 +13,6 @@ from werkzeug.datastructures import FileStorage
 from accounts import audit, passwords, service, sign_ins, throttle
 from accounts.access import current_caller, page_guard, signed_in_merchant
 from accounts.keys import SCOPES
-from blueprints.checkout.brand import parse_color
 from blueprints.portal import logos
 from blueprints.portal.page import bp, merchant_and_queries, page
 from blueprints.portal.pix_keys import kind_name, shown_key
@@ -24,6 +23,7 @@ from db_models import Account
 from repository.database import LostRace, Work, in_unit_of_work, reading
 from repository.portal import PortalQueries
 from web.bodies import body_limit
+from web.brand import parse_color
 from web.form_fields import Form
 from web.pages import language_args
 from web.pages import spoken as _

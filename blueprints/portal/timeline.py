@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from db_models import PaymentEvent, PaymentTrace, Receipt, Refund, RefundStatus, TraceKind, Verdict
+from payments.refusals import refusal_text
 from web.pages import brl
 from web.pages import spoken as _
 
@@ -64,19 +65,8 @@ def _of_trace(trace: PaymentTrace) -> Entry:
     return Entry(trace.first_at, title, detail)
 
 
-def reason_of(code: str | None) -> str:
-    """Why money was refused, by the receipt's code."""
-    known = {
-        "amount-mismatch": _("O valor pago não era o da cobrança."),
-        "already-paid": _("A cobrança, ou o pedido, já estava paga."),
-        "payment-cancelled": _("A cobrança estava cancelada."),
-        "paid-too-late": _("O pagamento foi feito depois do prazo."),
-    }
-    return known.get(code or "", code or "")
-
-
 def _of_receipt(receipt: Receipt) -> Entry:
-    words = {"amount": brl(receipt.amount_centavos), "reason": reason_of(receipt.reason)}
+    words = {"amount": brl(receipt.amount_centavos), "reason": refusal_text(receipt.reason)}
     return Entry(
         receipt.told_at,
         _("Dinheiro recusado, volta ao pagador"),

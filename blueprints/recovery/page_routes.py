@@ -10,7 +10,6 @@ from typing import BinaryIO, cast
 
 from flask import Blueprint, Response, g, render_template, request
 
-from blueprints.checkout.views import MerchantView, merchant_view
 from blueprints.recovery import limits, lookup, texts
 from blueprints.recovery.finding import READINGS_MAX
 from blueprints.recovery.lookup import LookupResult
@@ -29,6 +28,7 @@ from core.errors import (
 )
 from core.pictures import PICTURE_BYTES_MAX
 from web.bodies import body_limit, check_storable
+from web.merchant_view import MerchantView, merchant_view
 from web.pages import language_query
 from web.pages import spoken as _
 from web.problems import RECOVER_PATH, prefers_page, status_of

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from blueprints.checkout.brand import contrast, style_sheet
 from config import parts_of
 from repository.accounts import RecentAccounts
 from tests.portal.signing import PASSWORD, found_in, sign_in
+from web.brand import contrast, style_sheet
 
 SHOP: dict[str, Any] = {
     "name": "Queijaria da Alice",
