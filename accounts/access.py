@@ -17,16 +17,15 @@ from typing import Any
 from flask import g, redirect, request
 from flask.typing import ResponseReturnValue
 
-from accounts import keys, tokens
+from accounts import csrf, keys, tokens
 from accounts.local_paths import login_path
 from config import current_settings
-from core.errors import CsrfFailed, Forbidden, NotFound, Unauthorized
+from core.errors import Forbidden, NotFound, Unauthorized
 from db_models import Account
 from db_models.account import ADMIN, MERCHANT, PAYER
 from repository.database import Work, reading
 
 DEMO_LOGIN = "demo"
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(frozen=True)
@@ -167,27 +166,10 @@ def _identified(work: Work) -> Caller:
     if not kept:
         raise Unauthorized("Send Authorization: Bearer with an API key or an access token.")
     try:
-        return _signed_in(work, _read_cookie(kept), by_cookie=True)
+        return _signed_in(work, csrf.read_access_cookie(kept), by_cookie=True)
     except Unauthorized:
         g.sign_in_is_over = True  # the browser is told to forget what opens nothing any more
         raise
-
-
-def _read_cookie(token: str) -> tokens.Claims:
-    """A cookie's claims; a request that may change something proves that a page of ours made it.
-
-    The signature is looked at first: a cookie that opens nothing is a 401, whatever came with it.
-    """
-    if request.method in _SAFE_METHODS:
-        return tokens.read(token, "access")
-    tokens.read(token, "access")
-    given = request.headers.get(tokens.CSRF_HEADER) or request.form.get(tokens.CSRF_FIELD)
-    if not given:
-        raise CsrfFailed(
-            f"A request by cookie needs the header {tokens.CSRF_HEADER} (the value of the cookie "
-            f"{tokens.CSRF_COOKIE}) or the form field {tokens.CSRF_FIELD}."
-        )
-    return tokens.read(token, "access", given)
 
 
 def _signed_in(work: Work, claims: tokens.Claims, *, by_cookie: bool = False) -> Caller:

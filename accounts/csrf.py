@@ -1,23 +1,40 @@
-"""CSRF tokens: of a sign-in for whoever is signed in, of the browser for the sign-in page itself.
+"""CSRF: a request by cookie that may change something proves that a page of ours made it.
 
-The second is OWASP's signed double-submit cookie: a random cookie, and in the form the same value
-signed by us. A program that sends a form without being a browser has no cookie to be misused.
+- A sign-in has one token for as long as it stands, so that a page that stood open while the tokens
+  changed can still be sent. Forms send it as a field, scripts as a header.
+- The pages of strangers (sign-in, sign-up) have OWASP's signed double-submit cookie: a random
+  cookie, and in the form the same value signed by us. A program that sends a form without being a
+  browser has no cookie to be misused.
+- A handshake of a websocket carries no token: its origin has to be ours.
 """
 
 from __future__ import annotations
 
 import hmac
 import secrets
+from urllib.parse import urlsplit
 
 from flask import Response, g, request
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from accounts import tokens
-from config import current_settings
+from config import Settings, current_parts, current_settings
 from core.errors import CsrfFailed, Unauthorized
 
+HEADER, FIELD = "X-CSRF-TOKEN", "csrf_token"
 FORM_COOKIE = "form"
 FORM_SECONDS = 12 * 3600
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def key_for(settings: Settings) -> bytes:
+    """The key of the sign-ins' tokens, derived from the one that signs access tokens."""
+    return hmac.digest(tokens.signing_key(settings), b"forms", "sha256")
+
+
+def sign_in_token(sign_in_id: str) -> str:
+    """The token of a sign-in."""
+    return hmac.digest(current_parts().csrf_key, sign_in_id.encode(), "sha256").hex()[:32]
 
 
 def csrf_token() -> str:
@@ -29,6 +46,31 @@ def csrf_token() -> str:
         except Unauthorized:
             pass  # signed out: the page's forms are a stranger's
     return stranger_token()
+
+
+def read_access_cookie(token: str) -> tokens.Claims:
+    """The claims of an access token from a cookie. Raises Unauthorized, and CsrfFailed.
+
+    The signature is looked at first: a cookie that opens nothing is a 401, whatever came with it.
+    """
+    claims = tokens.read(token, "access")
+    if request.method in _SAFE_METHODS:
+        return claims
+    sent = request.headers.get(HEADER) or request.form.get(FIELD)
+    if not sent:
+        raise CsrfFailed(
+            f"A request by cookie needs the header {HEADER} (the value of the cookie "
+            f"{tokens.CSRF_COOKIE}) or the form field {FIELD}."
+        )
+    return tokens.read(token, "access", sent)
+
+
+def is_from_our_own_page() -> bool:
+    """Whether a page of this service opens the connection, or a program, which has no origin."""
+    origin = request.headers.get("Origin")  # a browser always says; a program need not
+    public = urlsplit(current_settings().public_url)
+    own = (request.host_url.rstrip("/"), f"{public.scheme}://{public.netloc}")
+    return origin is None or origin in own
 
 
 def stranger_token() -> str:
@@ -49,7 +91,7 @@ def require_stranger_token() -> None:
     if not is_browser:
         return
     try:
-        nonce = _serializer().loads(request.form.get(tokens.CSRF_FIELD, ""), max_age=FORM_SECONDS)
+        nonce = _serializer().loads(request.form.get(FIELD, ""), max_age=FORM_SECONDS)
     except BadData:
         raise CsrfFailed("The page stood open for too long: load it again.") from None
     known = request.cookies.get(FORM_COOKIE, "")

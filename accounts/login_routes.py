@@ -43,7 +43,7 @@ from web.problems import prefers_page, status_of
 bp = APIBlueprint("login", __name__, abp_tags=[Tag(name="People")])
 declare(bp, SignInBody)
 
-_OF_THE_FORM = ("csrf_token", "next", "lang")
+_OF_THE_FORM = (csrf.FIELD, "next", "lang")
 
 
 @bp.get("/login", doc_ui=False)

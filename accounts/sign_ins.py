@@ -13,7 +13,7 @@ from typing import Literal
 
 from flask import request
 
-from accounts import audit, passwords, throttle, tokens
+from accounts import audit, csrf, passwords, throttle, tokens
 from config import Settings, current_settings
 from core.errors import Unauthorized
 from core.ids import new_public_id
@@ -91,7 +91,7 @@ def open_for(work: Work, account: Account, channel: Channel) -> OpenSignIn:
             "user_agent": _user_agent(),
         }
     )
-    return OpenSignIn(account, tokens.issue(account, sign_in_id, refresh_id, left), left)
+    return _with_tokens(account, sign_in_id, refresh_id, left)
 
 
 def refresh(refresh_token: str) -> OpenSignIn:
@@ -172,7 +172,13 @@ def _rotated(work: Work, claims: tokens.Claims) -> OpenSignIn | None:
     if row is None:
         raise Unauthorized("This sign-in has ended.")
     left = tokens.lifetime(row.expires_at, work.now)
-    return OpenSignIn(account, tokens.issue(account, claims.sign_in_id, present, left), left)
+    return _with_tokens(account, claims.sign_in_id, present, left)
+
+
+def _with_tokens(account: Account, sign_in_id: str, refresh_id: str, left: timedelta) -> OpenSignIn:
+    csrf_token = csrf.sign_in_token(sign_in_id)
+    issued = tokens.issue(account, sign_in_id, refresh_id, csrf_token, left)
+    return OpenSignIn(account, issued, left)
 
 
 def _is_second_tab(row: SignIn, spent: str, now: datetime) -> bool:

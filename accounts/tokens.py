@@ -24,13 +24,12 @@ from flask_jwt_extended import (
 )
 from flask_jwt_extended.exceptions import CSRFError, JWTExtendedException
 
-from config import Settings, current_parts, current_settings
+from config import Settings, current_settings
 from core.errors import CsrfFailed, Unauthorized
 from db_models import Account
 
 AUDIENCE = "balcao"
 ACCESS_COOKIE, REFRESH_COOKIE, CSRF_COOKIE = "access_token", "refresh_token", "csrf_access_token"
-CSRF_HEADER, CSRF_FIELD = "X-CSRF-TOKEN", "csrf_token"
 TOKEN_CHARACTERS_MAX = 2048
 """Longer than any token made here."""
 
@@ -64,7 +63,7 @@ class _Expired(Unauthorized):
 
 def init_tokens(app: Flask, settings: Settings) -> None:
     """Configure Flask-JWT-Extended; the key is checked to be long enough for the algorithm."""
-    key = _signing_key(settings)
+    key = signing_key(settings)
     strict = jwt.PyJWT(options={"enforce_minimum_key_length": True})
     strict.encode({}, key, algorithm=settings.algorithm)
     app.config.update(
@@ -88,25 +87,17 @@ def init_tokens(app: Flask, settings: Settings) -> None:
     JWTManager(app)
 
 
-def csrf_key(settings: Settings) -> bytes:
-    """The key of the CSRF tokens, derived from the one that signs the sign-in's tokens."""
-    return hmac.digest(_signing_key(settings), b"forms", "sha256")
-
-
-def _signing_key(settings: Settings) -> bytes:
+def signing_key(settings: Settings) -> bytes:
+    """The key of access and refresh tokens."""
     return hmac.digest(settings.secret_key.encode(), b"balcao tokens", "sha512")
 
 
-def issue(account: Account, sign_in_id: str, refresh_id: str, left: timedelta) -> Tokens:
-    """Tokens of a sign-in that stays open for so long; the refresh token carries `refresh_id`.
-
-    The CSRF token is the same over the whole sign-in, so that a page that stood open while the
-    tokens changed can still be sent.
-    """
+def issue(
+    account: Account, sign_in_id: str, refresh_id: str, csrf_token: str, left: timedelta
+) -> Tokens:
+    """Tokens of a sign-in that stays open for so long; the refresh token carries `refresh_id`."""
     settings = current_settings()
-    key = current_parts().csrf_key
-    csrf = hmac.digest(key, sign_in_id.encode(), "sha256").hex()[:32]
-    claims = {"sid": sign_in_id, "csrf": csrf}
+    claims = {"sid": sign_in_id, "csrf": csrf_token}
     lasts = min(timedelta(seconds=settings.access_token_seconds), left)
     return Tokens(
         access_token=create_access_token(
@@ -117,7 +108,7 @@ def issue(account: Account, sign_in_id: str, refresh_id: str, left: timedelta) -
         refresh_token=create_refresh_token(
             account.public_id, expires_delta=left, additional_claims={**claims, "jti": refresh_id}
         ),
-        csrf_token=csrf,
+        csrf_token=csrf_token,
         expires_in=int(lasts.total_seconds()),
         sign_in_id=sign_in_id,
     )

@@ -7,13 +7,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import structlog
-from flask import Flask, request
+from flask import Flask
 
+from accounts import csrf
 from accounts.access import Caller, caller_by_token, current_caller
-from config import current_settings
 from core.errors import BalcaoError, Forbidden
 from db_models.account import MERCHANT
 from repository.credentials import Credentials
@@ -34,19 +33,12 @@ def watching_merchant(work: Work, token: str | None = None) -> Caller:
     Raises Unauthorized or Forbidden.
     """
     caller = current_caller(work) if token is None else caller_by_token(work, token)
-    if caller.by_cookie and not _is_from_our_own_page():
+    if caller.by_cookie and not csrf.is_from_our_own_page():
         raise Forbidden("A sign-in by cookie is for this service's own pages.")
     if caller.account.role != MERCHANT:
         raise Forbidden(f"This is for a {MERCHANT}; the account is a {caller.account.role}.")
     caller.require("payments:read")
     return caller
-
-
-def _is_from_our_own_page() -> bool:
-    origin = request.headers.get("Origin")  # a browser always says; a program need not
-    public = urlsplit(current_settings().public_url)
-    own = (request.host_url.rstrip("/"), f"{public.scheme}://{public.netloc}")
-    return origin is None or origin in own
 
 
 @dataclass(eq=False)

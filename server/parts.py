@@ -7,8 +7,8 @@ from typing import Any
 from flask import Flask
 from flask_socketio import SocketIO
 
+from accounts import csrf
 from accounts.keys import KeyUses
-from accounts.tokens import csrf_key
 from blueprints.portal.figures import ClosedDays
 from blueprints.transactions.merchant_sockets import MerchantSockets
 from config import Settings
@@ -38,7 +38,7 @@ def build_parts(app: Flask, settings: Settings, clock: Clock) -> Parts:
         redis=connect(settings.redis_url) if settings.redis_url else None,
         metrics=metrics,
         limits=Limits(settings.redis_url, metrics.limits_reached),
-        csrf_key=csrf_key(settings),
+        csrf_key=csrf.key_for(settings),
         key_uses=KeyUses(),
         key_ring=KeyRing(settings),
         presenter=Presenter(settings.public_url),

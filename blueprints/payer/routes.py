@@ -15,7 +15,7 @@ from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 from werkzeug.wrappers import Response as BaseResponse
 
-from accounts import audit
+from accounts import audit, csrf
 from accounts.access import acting_payer, development_only, page_guard
 from blueprints.payer import bank_wallet, paying
 from blueprints.payer.bank_wallet import NewWallet, Wallet
@@ -294,7 +294,7 @@ def _read(model: type[StrictBody], without: tuple[str, ...] = ()) -> Any:
     if not is_form():
         return parsed(model, request.get_json())
     fields = read_form()
-    dropped = {"csrf_token", *without}
+    dropped = {csrf.FIELD, *without}
     # A form sends every field it has: one left empty was not filled in.
     kept = {name: text for name, text in fields.items() if name not in dropped and text != ""}
     return parsed(model, kept)

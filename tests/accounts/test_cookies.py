@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from accounts import csrf
 from accounts.sign_ins import ROTATION_OVERLAP
 from accounts.tokens import issue
 from repository.database import reading
@@ -33,7 +34,8 @@ def let_run_out(browser, person):
     with person.app.app_context(), reading() as work:
         account = work.accounts.by_login(person.login)
         (row, *_) = work.sign_ins.open_of(account.id, work.now, None, 1)
-        spent = issue(account, row.public_id, row.refresh_id, timedelta(seconds=-60))
+        token = csrf.sign_in_token(row.public_id)
+        spent = issue(account, row.public_id, row.refresh_id, token, timedelta(seconds=-60))
     browser.set_cookie("access_token", spent.access_token)
 
 
