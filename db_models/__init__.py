@@ -6,7 +6,7 @@ from db_models.audit_entry import AuditEntry
 from db_models.idempotent_request import IdempotentRequest
 from db_models.logo import Logo
 from db_models.payment import Payment, PaymentStatus
-from db_models.payment_event import PaymentEvent
+from db_models.payment_event import EventName, PaymentEvent
 from db_models.payment_trace import PaymentTrace, TraceKind
 from db_models.receipt import Receipt, Verdict
 from db_models.reconciliation import Reconciliation
@@ -20,6 +20,7 @@ __all__ = [
     "Account",
     "ApiKey",
     "AuditEntry",
+    "EventName",
     "IdempotentRequest",
     "Logo",
     "Payment",

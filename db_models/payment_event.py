@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import JSON, ForeignKey, Index, Integer, String
@@ -12,8 +13,38 @@ from db_models.account import Id
 from db_models.base import TABLE_OPTIONS, UtcDateTime, db
 
 
+class EventName(StrEnum):
+    """What can happen to a payment, as stored in `payment_events.name`."""
+
+    PAYMENT_CREATED = "payment.created"
+    PAYMENT_CONFIRMED = "payment.confirmed"
+    PAYMENT_EXPIRED = "payment.expired"
+    PAYMENT_CANCELLED = "payment.cancelled"
+    PAYMENT_REVISED = "payment.revised"
+    PAYMENT_REFUNDED = "payment.refunded"
+    RECEIPT_REFUSED = "receipt.refused"
+    REFUND_FAILED = "refund.failed"
+    SIGNAL_RAISED = "signal.raised"
+
+    @property
+    def is_announced(self) -> bool:
+        """Whether watchers hear of it; the others are stored only, for the contract names none."""
+        return self not in _STORED_ONLY
+
+
+_STORED_ONLY = frozenset(
+    {EventName.PAYMENT_CREATED, EventName.PAYMENT_REVISED, EventName.SIGNAL_RAISED}
+)
+
+SUPERSEDED = "superseded"
+"""The `reason` of a cancellation: another payment of the same order was paid."""
+
+_SUPERSEDED_MESSAGE = "The payment has been cancelled. Its order was paid by another payment."
+"""How a superseded payment was stored before `data` had a reason."""
+
+
 class PaymentEvent(db.Model):  # type: ignore[name-defined, misc]  # see Account
-    """Stored with the change it tells of; told after the commit, or by the relay."""
+    """Stored in the transaction of the change; announced after the commit, or by the relay."""
 
     __tablename__ = "payment_events"
     __table_args__ = (
@@ -29,4 +60,12 @@ class PaymentEvent(db.Model):  # type: ignore[name-defined, misc]  # see Account
     occurred_at: Mapped[datetime] = mapped_column(UtcDateTime)
     data: Mapped[dict[str, Any]] = mapped_column(JSON)
     relay_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """When the relay may tell it, should whoever recorded it not have; null once told."""
+    """When the relay may announce the event; null once it was announced, or where none is due."""
+
+    @property
+    def is_superseded(self) -> bool:
+        """Whether the payment was cancelled because another payment of its order was paid."""
+        return self.data.get("reason", self.data.get("message")) in (
+            SUPERSEDED,
+            _SUPERSEDED_MESSAGE,
+        )

@@ -11,7 +11,7 @@ The clock expires a payment; the sweep only writes it down. So every reader asks
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -26,6 +26,7 @@ from core.errors import (
 )
 from core.money import plain
 from db_models.payment import Payment, PaymentStatus
+from db_models.payment_event import SUPERSEDED, EventName
 
 LOOK_UP_AFTER = timedelta(seconds=20)
 """How old a payment is before the bank is asked about it: its own word mostly comes sooner."""
@@ -47,10 +48,11 @@ class Standing(Protocol):
 class Change:
     """One allowed change: the statuses it may start from, the columns it writes, how it is told."""
 
-    event: str
+    event: EventName
     message: str
     from_statuses: tuple[str, ...]
     values: Mapping[str, Any]
+    reason: str | None = None
 
 
 def is_due(payment: Standing, now: datetime) -> bool:
@@ -104,7 +106,7 @@ def confirm(
             f"after the deadline {rfc3339(payment.expires_at)}."
         )
     return Change(
-        event="payment.confirmed",
+        event=EventName.PAYMENT_CONFIRMED,
         message="The payment has been confirmed.",
         from_statuses=(PaymentStatus.PENDING, PaymentStatus.EXPIRED),
         values={
@@ -141,7 +143,7 @@ def expire(payment: Standing | type[Payment]) -> Change:
     payments with one statement.
     """
     return Change(
-        event="payment.expired",
+        event=EventName.PAYMENT_EXPIRED,
         message="The payment has expired.",
         from_statuses=(PaymentStatus.PENDING,),
         values={
@@ -162,12 +164,13 @@ def cancel(payment: Standing, now: datetime, reason: str = "") -> Change:
 
 def supersede(payment: Standing, now: datetime) -> Change:
     """Cancel an order's newer payment because money for the older one, paid in time, came late."""
-    return _cancelled(payment, now, "Its order was paid by another payment.")
+    change = _cancelled(payment, now, "Its order was paid by another payment.")
+    return replace(change, reason=SUPERSEDED)
 
 
 def _cancelled(payment: Standing, now: datetime, reason: str) -> Change:
     return Change(
-        event="payment.cancelled",
+        event=EventName.PAYMENT_CANCELLED,
         message=f"The payment has been cancelled. {reason}".strip(),
         from_statuses=(PaymentStatus.PENDING,),
         values={
@@ -184,7 +187,7 @@ def revise_deadline(payment: Standing, expires_at: datetime, now: datetime) -> C
     if status_at(payment, now) is not PaymentStatus.PENDING:
         raise NotCancellable("Only a pending payment's deadline can be moved.")
     return Change(
-        event="payment.revised",
+        event=EventName.PAYMENT_REVISED,
         message="The payment's deadline has moved.",
         from_statuses=(PaymentStatus.PENDING,),
         values={"expires_at": expires_at, "sequence": payment.sequence + 1},
@@ -194,7 +197,7 @@ def revise_deadline(payment: Standing, expires_at: datetime, now: datetime) -> C
 def refuse(payment: Standing, reason: str, now: datetime) -> Change:
     """Note on the payment that money came and goes back, so that its page can say so."""
     return Change(
-        event="receipt.refused",
+        event=EventName.RECEIPT_REFUSED,
         message="Money arrived for this payment and goes back to its payer.",
         from_statuses=(PaymentStatus.EXPIRED, PaymentStatus.PENDING),
         values={"refusal": reason, "sequence": sequence_at(payment, now) + 1},

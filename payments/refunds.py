@@ -33,7 +33,7 @@ from core.errors import (
     RefundTooLate,
 )
 from core.money import plain
-from db_models import Payment, PaymentStatus, Refund, RefundStatus
+from db_models import EventName, Payment, PaymentStatus, Refund, RefundStatus
 from payments import bank_client
 from payments.bank_client import BankAnswer, BankUnanswering
 from payments.lifecycle import status_at
@@ -257,9 +257,13 @@ def settle(work: Work, row: int, told: RefundReport) -> None:
     made, payment = work.refunds.with_payment(row)
     amount = plain(made.amount_centavos)
     if done:
-        name, message = "payment.refunded", f"{amount} BRL of the payment has been given back."
+        name, message = (
+            EventName.PAYMENT_REFUNDED,
+            f"{amount} BRL of the payment has been given back.",
+        )
     else:
-        name, message = "refund.failed", f"{amount} BRL could not be given back."
+        name = EventName.REFUND_FAILED
+        message = f"{amount} BRL could not be given back."
     work.record(
         Recorded(
             name=name,

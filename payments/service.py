@@ -24,7 +24,7 @@ from core.errors import (
 )
 from core.pix import br_code
 from core.signing.signatures import Signed
-from db_models import Account, Payment, PaymentStatus, Receipt, Verdict
+from db_models import Account, EventName, Payment, PaymentStatus, Receipt, Verdict
 from payments import lifecycle
 from payments.lifecycle import Change, status_at
 from payments.schemas import Confirmation, NewPayment
@@ -180,7 +180,7 @@ def _insert(
         **values,
     }
     payment = work.payments.insert(row)
-    _record(work, payment, "payment.created", "The payment has been created.", work.now)
+    _record(work, payment, EventName.PAYMENT_CREATED, "The payment has been created.", work.now)
     return payment
 
 
@@ -279,7 +279,7 @@ def _note_refusal(work: Work, payment: Payment, refusal: Refused) -> None:
     if isinstance(refusal, PaidTooLate):
         _apply(work, payment, lifecycle.refuse(payment, refusal.code, work.now))
         return
-    _record(work, payment, "receipt.refused", refusal.detail, work.now)
+    _record(work, payment, EventName.RECEIPT_REFUSED, refusal.detail, work.now)
 
 
 def expire(work: Work, payment: Payment) -> None:
@@ -304,10 +304,17 @@ def _apply(work: Work, payment: Payment, change: Change) -> None:
     """
     if not work.payments.change(payment, change.from_statuses, change.values):
         raise ConcurrentUpdate
-    _record(work, payment, change.event, change.message, work.now)
+    _record(work, payment, change.event, change.message, work.now, change.reason)
 
 
-def _record(work: Work, payment: Payment, name: str, message: str, at: datetime) -> None:
+def _record(
+    work: Work,
+    payment: Payment,
+    name: EventName,
+    message: str,
+    at: datetime,
+    reason: str | None = None,
+) -> None:
     work.record(
         Recorded(
             name=name,
@@ -318,5 +325,6 @@ def _record(work: Work, payment: Payment, name: str, message: str, at: datetime)
             sequence=payment.sequence,
             occurred_at=at,
             message=message,
+            reason=reason,
         )
     )

@@ -15,7 +15,7 @@ import structlog
 
 from config import Settings
 from core.errors import ConcurrentUpdate
-from db_models import Payment, SignalKind
+from db_models import EventName, Payment, SignalKind
 from repository.database import LostRace, Work, in_unit_of_work, reading
 from repository.events import Recorded
 from repository.signals import Count
@@ -122,7 +122,7 @@ def _keep(work: Work, one: Watched, count: Count) -> bool:
     )
     work.record(
         Recorded(
-            name="signal.raised",
+            name=EventName.SIGNAL_RAISED,
             payment_id=payment.id,
             merchant_id=count.merchant_id,
             txid=payment.txid,

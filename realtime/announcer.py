@@ -14,9 +14,10 @@ from flask_socketio import SocketIO
 
 from core.clock import rfc3339
 from core.errors import ConcurrentUpdate, DatabaseUnavailable
+from db_models import EventName
 from realtime.channel import Channel, PublishFailed
 from repository.database import in_unit_of_work, ledger, reading
-from repository.events import UNANNOUNCED, Recorded
+from repository.events import Recorded
 
 log = structlog.get_logger()
 
@@ -69,7 +70,7 @@ class Announcer:
     def announce(self, events: list[Recorded]) -> None:
         """Tell what a unit of work recorded; what cannot be told is left to the relay."""
         for event in events:
-            if event.name in UNANNOUNCED:
+            if not event.name.is_announced:
                 continue
             self._emit_once(event)
             if self._published(event):
@@ -114,7 +115,7 @@ class Announcer:
         return told
 
     def _published(self, event: Recorded) -> bool:
-        if self._channel is None or event.name in UNANNOUNCED:
+        if self._channel is None or not event.name.is_announced:
             return True
         try:
             self._channel.publish(event)
@@ -144,7 +145,7 @@ class Announcer:
             self._recent[event.id] = None
             if len(self._recent) > RECENT_MAX:
                 self._recent.popitem(last=False)
-        if event.name not in UNANNOUNCED:
+        if event.name.is_announced:
             self._emit(event)
             for listener in self.listeners:
                 listener(event)
@@ -163,5 +164,5 @@ class Announcer:
         self._socketio.emit(name, message, to=rooms)
         # The described systems' clients listen for the name with the id.
         self._socketio.emit(f"{name}-{event.txid}", message, to=rooms)
-        if event.name == "payment.confirmed":
+        if event.name is EventName.PAYMENT_CONFIRMED:
             self._socketio.emit("payment_completed", message, to=dashboard)

@@ -22,6 +22,7 @@ from redis.retry import Retry
 
 from core.clock import parse_rfc3339, rfc3339
 from core.errors import BalcaoError
+from db_models import EventName
 from repository.events import Recorded
 
 log = structlog.get_logger()
@@ -138,9 +139,13 @@ def _pass_on(data: bytes, hear: Callable[[Recorded], None]) -> None:
 
 
 def _written(event: Recorded) -> str:
-    return json.dumps({**asdict(event), "occurred_at": rfc3339(event.occurred_at)})
+    fields = asdict(event)
+    del fields["reason"]  # it is stored and not announced
+    return json.dumps({**fields, "occurred_at": rfc3339(event.occurred_at)})
 
 
 def _read(data: bytes) -> Recorded:
     fields = json.loads(data)
-    return Recorded(**{**fields, "occurred_at": parse_rfc3339(fields["occurred_at"])})
+    fields["name"] = EventName(fields["name"])
+    fields["occurred_at"] = parse_rfc3339(fields["occurred_at"])
+    return Recorded(**fields)

@@ -9,12 +9,8 @@ from typing import Any, cast
 
 from sqlalchemy import CursorResult, insert, select, update
 
-from db_models import Payment, PaymentEvent
+from db_models import EventName, Payment, PaymentEvent
 from repository.connections import Unit
-
-UNANNOUNCED = frozenset({"payment.created", "payment.revised", "signal.raised"})
-"""Recorded, but nobody watches yet, the page asks anyway, or it is none of a payer's business: the
-contract names no such event."""
 
 RELAY_PATIENCE = timedelta(seconds=4)
 """How long whoever recorded an event has to tell it before the relay does."""
@@ -24,7 +20,7 @@ RELAY_PATIENCE = timedelta(seconds=4)
 class Recorded:
     """One thing that happened to one payment, as it is stored and told."""
 
-    name: str
+    name: EventName
     payment_id: int
     merchant_id: int
     txid: str
@@ -33,6 +29,8 @@ class Recorded:
     occurred_at: datetime
     message: str
     id: int = 0
+    reason: str | None = None
+    """Why, where code decides by it; stored with the event and not announced."""
 
 
 class Events:
@@ -103,19 +101,22 @@ _INSERT = insert(PaymentEvent.__table__)
 
 
 def _row(event: Recorded) -> dict[str, Any]:
+    data = {"status": event.status, "message": event.message}
+    if event.reason is not None:
+        data["reason"] = event.reason
     return {
         "payment_id": event.payment_id,
         "name": event.name,
         "sequence": event.sequence,
         "occurred_at": event.occurred_at,
-        "data": {"status": event.status, "message": event.message},
-        "relay_at": None if event.name in UNANNOUNCED else event.occurred_at + RELAY_PATIENCE,
+        "data": data,
+        "relay_at": event.occurred_at + RELAY_PATIENCE if event.name.is_announced else None,
     }
 
 
 def _recorded(event: PaymentEvent, txid: str, merchant_id: int) -> Recorded:
     return Recorded(
-        name=event.name,
+        name=EventName(event.name),
         payment_id=event.payment_id,
         merchant_id=merchant_id,
         txid=txid,

@@ -20,6 +20,7 @@ from bank.app import create_bank_app
 from bank.settings import BankSettings, BankSettingsError
 from config import Settings
 from core.signing import signatures
+from db_models import EventName
 from payments.schemas import NewPayment
 from realtime.announcer import Announcer
 from repository.events import Recorded
@@ -208,19 +209,13 @@ def test_the_banks_defaults_in_the_document_are_the_codes(bank_environment: dict
 # --- events --------------------------------------------------------------------------------------
 
 
-def event_names_in_the_code() -> set[str]:
-    """Every event name that stands in the source of the parts that record events."""
-    texts = {
-        node.value
-        for part in ("payments", "signals")
-        for path in (ROOT / part).rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
+def recorded_events() -> set[str]:
+    """The members of EventName that the verbs record."""
     return {
-        text
-        for text in texts
-        if re.fullmatch(r"(payment|receipt|refund|signal)\.(?!html)[a-z]+", text)
+        EventName[node.attr].value
+        for path in (ROOT / "payments").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "EventName"
     }
 
 
@@ -228,7 +223,7 @@ def test_every_recorded_event_is_in_the_document_and_no_other():
     """A client's developer reads the list; an event missing there is never listened for."""
     documented = {code_of(row[0]) for row in rows("events.md", "What is recorded")}
 
-    assert documented == event_names_in_the_code()
+    assert documented == set(EventName) == recorded_events()
 
 
 class _HeardEmits:
@@ -244,7 +239,7 @@ class _HeardEmits:
 def emitted_for(app: Flask, name: str) -> list[tuple[str, dict[str, Any]]]:
     """What the announcer emits for one recorded event of the payment `<id>`."""
     network = _HeardEmits()
-    event = Recorded(name, 1, 1, "<id>", "pending", 2, FrozenClock().now(), "…", 1)
+    event = Recorded(EventName(name), 1, 1, "<id>", "pending", 2, FrozenClock().now(), "…", 1)
     Announcer(app, network, None).announce([event])  # type: ignore[arg-type]
     return network.heard
 
@@ -261,7 +256,7 @@ def test_the_message_has_the_fields_of_the_document(app: Flask):
     """Every announced event carries the same fields."""
     documented = [code_of(row[0]) for row in rows("events.md", "The message")]
 
-    names = event_names_in_the_code()
+    names = recorded_events()
     messages = [message for name in names for _, message in emitted_for(app, name)]
     assert messages
     assert all(list(message) == documented for message in messages)

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from db_models import PaymentEvent, PaymentTrace, Receipt, Refund, RefundStatus, TraceKind, Verdict
+from db_models import (
+    EventName,
+    PaymentEvent,
+    PaymentTrace,
+    Receipt,
+    Refund,
+    RefundStatus,
+    TraceKind,
+    Verdict,
+)
 from payments.refusals import refusal_text
 from web.pages import brl
 from web.pages import spoken as _
@@ -40,17 +49,16 @@ def timeline(
 def _of_event(event: PaymentEvent) -> Entry | None:
     """None for what the receipts and refunds tell better."""
     at = event.occurred_at
-    if event.name == "payment.created":
+    if event.name == EventName.PAYMENT_CREATED:
         return Entry(at, _("Cobrança criada"))
-    if event.name == "payment.confirmed":
+    if event.name == EventName.PAYMENT_CONFIRMED:
         return Entry(at, _("Pagamento confirmado"), tone="good")
-    if event.name == "payment.expired":
+    if event.name == EventName.PAYMENT_EXPIRED:
         return Entry(at, _("O prazo acabou sem pagamento"), tone="warn")
-    if event.name == "payment.cancelled":
-        superseded = str(event.data.get("message", "")).endswith("paid by another payment.")
-        detail = _("O pedido foi pago por outra cobrança.") if superseded else ""
+    if event.name == EventName.PAYMENT_CANCELLED:
+        detail = _("O pedido foi pago por outra cobrança.") if event.is_superseded else ""
         return Entry(at, _("Cobrança cancelada"), detail)
-    if event.name == "payment.revised":
+    if event.name == EventName.PAYMENT_REVISED:
         return Entry(at, _("Prazo alterado"))
     return None
 

@@ -1,0 +1,26 @@
+"""Payment events: what a stored row says of a cancellation."""
+
+from __future__ import annotations
+
+import pytest
+
+from db_models import PaymentEvent
+from db_models.payment_event import SUPERSEDED
+
+CANCELLED = "The payment has been cancelled."
+BEFORE = f"{CANCELLED} Its order was paid by another payment."
+
+
+@pytest.mark.parametrize(
+    ("data", "is_superseded"),
+    [
+        ({"message": "any words", "reason": SUPERSEDED}, True),
+        ({"message": BEFORE}, True),
+        ({"message": CANCELLED}, False),
+        ({"message": BEFORE, "reason": "another"}, False),
+        ({}, False),
+    ],
+)
+def test_a_row_says_by_data_whether_another_payment_took_its_place(data, is_superseded):
+    """Rows stored before there was a reason are told rightly too, by their whole sentence."""
+    assert PaymentEvent(data=data).is_superseded is is_superseded
