@@ -26,6 +26,7 @@ from realtime.announcer import Announcer
 from repository.events import Recorded
 from tests.support.clocks import FrozenClock
 from tests.support.service import SECRET
+from tests.test_tidy import LEVELS
 from web.docs_routes import error_rows
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -393,6 +394,15 @@ def test_every_folder_of_the_product_is_in_the_architecture_document():
     missing = {folder for folder in folders if f"`{folder}/`" not in text}
     assert folders >= {"core", "payments", "bank"}
     assert missing == set()
+
+
+def test_the_picture_in_the_architecture_document_shows_the_levels_of_the_imports():
+    """The picture is what people remember; a level that moved only in the code misleads them."""
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    picture = text.split("## The picture")[1].split("```")[1]
+
+    drawn = re.findall(r"^ (\w+)(?:/|\.py) ", picture, flags=re.M)
+    assert drawn == [part for level in reversed(LEVELS) for part in level]
 
 
 def test_functions_and_files_named_in_the_architecture_document_exist():
