@@ -14,7 +14,7 @@ from accounts.key_answers import made_key
 from accounts.presenter import key_object, session_object
 from accounts.schemas import EndedSessions, KeyList, Message, NewKey, NewKeyAnswer, SignInList
 from core import ids
-from core.errors import Forbidden, InvalidCursor, NotFound
+from core.errors import Forbidden, NotFound
 from repository.database import Work, in_unit_of_work, reading
 from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, also, declare, problems
 
@@ -60,12 +60,10 @@ class AccountPageQuery(BaseModel):
 )
 def list_keys(query: AccountPageQuery) -> Response:
     """The merchant's keys, newest first, revoked ones too; never the keys themselves."""
-    _check_cursor(query.after)
     with reading() as work:
         account = signed_in_merchant(work, SCOPE)
-        found = work.accounts.keys_of(account.id, query.after, query.limit + 1)
-    data = [key_object(key) for key in found[: query.limit]]
-    return _private({"data": data, "next": data[-1]["id"] if len(found) > query.limit else None})
+        page = work.accounts.keys_of(account.id, query.after, query.limit)
+    return _private({"data": [key_object(key) for key in page.items], "next": page.next})
 
 
 @bp.post(
@@ -118,12 +116,11 @@ def revoke_key(path: KeyPath) -> Response:
 )
 def list_sessions(query: AccountPageQuery) -> Response:
     """Where the account is signed in, newest first."""
-    _check_cursor(query.after)
     with reading() as work:
         caller = _owner(work)
-        found = work.sign_ins.open_of(caller.account.id, work.now, query.after, query.limit + 1)
-    data = [session_object(row, caller.sign_in_id) for row in found[: query.limit]]
-    return _private({"data": data, "next": data[-1]["id"] if len(found) > query.limit else None})
+        page = work.sign_ins.open_of(caller.account.id, work.now, query.after, query.limit)
+    data = [session_object(row, caller.sign_in_id) for row in page.items]
+    return _private({"data": data, "next": page.next})
 
 
 @bp.delete(
@@ -173,11 +170,6 @@ def _refuse_more_than_own(caller: Caller, scopes: list[Any]) -> None:
     """A key makes no key that may do more than itself."""
     if caller.scopes is not None and not caller.scopes.issuperset(scopes):
         raise Forbidden("A key cannot make a key with scopes that it lacks itself.")
-
-
-def _check_cursor(after: str | None) -> None:
-    if after is not None and not ids.is_txid(after):
-        raise InvalidCursor
 
 
 def _private(body: dict[str, Any]) -> Response:

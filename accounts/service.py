@@ -179,7 +179,9 @@ def make_key(
 
     Raises Conflict where the account has as many as it may.
     """
-    in_use = [one for one in work.accounts.keys_of(account.id, None, 500) if not one.revoked_at]
+    in_use = [
+        one for one in work.accounts.keys_of(account.id, None, 500).items if not one.revoked_at
+    ]
     if len(in_use) >= KEYS_MAX:
         raise Conflict(f"An account has at most {KEYS_MAX} keys in use: revoke one first.")
     key, public_id = key or new_api_key(live=is_live()), new_public_id()

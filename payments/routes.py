@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from accounts.access import acting_merchant, development_only
 from config import current_parts, current_settings
 from core import ids
-from core.errors import InvalidCursor, PaymentNotFound
+from core.errors import PaymentNotFound
 from db_models import Payment
 from payments import service
 from payments.opening import CreatedAnswer, keep, open_payment
@@ -27,7 +27,8 @@ from payments.schemas import (
     StatusAnswer,
 )
 from repository.database import Work, in_unit_of_work, reading
-from repository.payments import Filters
+from repository.paging import Cursor
+from repository.payment_list import PaymentFilters
 from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, also, declare, problems
 from web.bodies import check_storable
 from web.idempotency import Keyed, key_of_request, keyed_by_request
@@ -158,16 +159,15 @@ def _created(opened: CreatedAnswer) -> BaseResponse:
 )
 def list_payments(query: ListQuery) -> BaseResponse:
     """The merchant's payments, newest first."""
-    filters = Filters(query.status, query.order_id, query.created_from, query.created_to, query.q)
-    if query.after is not None and not ids.is_txid(query.after):
-        raise InvalidCursor
+    filters = PaymentFilters(
+        query.status, query.order_id, query.created_from, query.created_to, query.q
+    )
+    cursor = None if query.after is None else Cursor(query.after)
     with reading() as work:
         merchant = acting_merchant(work)
-        found = work.payments.of_merchant(
-            merchant.id, filters, query.after, query.limit + 1, work.now
-        )
-        data = [presenter().payment(payment, work.now) for payment in found[: query.limit]]
-    return _private({"data": data, "next": data[-1]["id"] if len(found) > query.limit else None})
+        page = work.payments.of_merchant(merchant.id, filters, cursor, query.limit, work.now)
+        data = [presenter().payment(payment, work.now) for payment in page.items]
+    return _private({"data": data, "next": page.next})
 
 
 @bp.get(
@@ -180,10 +180,8 @@ def list_receipts(query: ReceiptQuery) -> BaseResponse:
     """Accepted and refused receipts, newest first: nothing that arrives is forgotten."""
     with reading() as work:
         merchant = acting_merchant(work)
-        found = work.receipts.of_merchant(merchant.id, query.verdict, query.after, query.limit + 1)
-        data = [receipt_object(receipt) for receipt in found[: query.limit]]
-    more = len(found) > query.limit
-    return _private({"data": data, "next": data[-1]["end_to_end_id"] if more else None})
+        page = work.receipts.of_merchant(merchant.id, query.verdict, query.after, query.limit)
+    return _private({"data": [receipt_object(one) for one in page.items], "next": page.next})
 
 
 @bp.get(

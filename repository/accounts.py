@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,12 +12,14 @@ from sqlalchemy.orm import Session
 
 from core.errors import NotFound
 from db_models import Account, ApiKey, SignIn
+from repository.paging import Keyset, Page
 from repository.updates import changed
 
 KNOWN_FOR_SECONDS = 2.0
 _KNOWN_MAX = 1000
 KEY_USE_GRAIN = timedelta(minutes=1)
 """How exactly a key's last use is kept."""
+_NEWEST_KEYS = Keyset(ApiKey.id, cursor=ApiKey.public_id)
 
 
 class RecentAccounts:
@@ -105,16 +107,6 @@ class Accounts:
         """Whether there is any account at all."""
         return self._session.scalars(select(Account.id).limit(1)).first() is not None
 
-    def page(self, role: str | None, after: str | None, limit: int) -> Sequence[Account]:
-        """Accounts, newest first; `after` is the public id of the last one seen."""
-        query = select(Account).order_by(Account.id.desc()).limit(limit)
-        if role is not None:
-            query = query.where(Account.role == role)
-        if after is not None:
-            last = select(Account.id).where(Account.public_id == after).scalar_subquery()
-            query = query.where(Account.id < last)
-        return self._session.scalars(query).all()
-
     def insert(self, values: Mapping[str, Any]) -> None:
         """Store a new account."""
         self._session.execute(insert(Account).values(**values))
@@ -166,17 +158,11 @@ class Accounts:
         """Store the hash of a new API key."""
         self._session.execute(insert(ApiKey).values(**values))
 
-    def keys_of(self, account_id: int, after: str | None, limit: int) -> Sequence[ApiKey]:
-        """An account's keys, newest first, revoked ones too; `after` is a key's public id."""
-        query = select(ApiKey).where(ApiKey.account_id == account_id)
-        if after is not None:
-            last = (
-                select(ApiKey.id)
-                .where(ApiKey.account_id == account_id, ApiKey.public_id == after)
-                .scalar_subquery()
-            )
-            query = query.where(ApiKey.id < last)
-        return self._session.scalars(query.order_by(ApiKey.id.desc()).limit(limit)).all()
+    def keys_of(self, account_id: int, after: str | None, limit: int) -> Page[ApiKey]:
+        """A page of an account's keys, newest first, revoked ones too. Raises InvalidCursor."""
+        own = ApiKey.account_id == account_id
+        query = select(ApiKey).where(own)
+        return _NEWEST_KEYS.page(self._session, query, own, after=after, limit=limit)
 
     def find_key(self, account_id: int, public_id: str) -> ApiKey | None:
         """One of the account's keys, or None."""

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from core.errors import InvalidCursor
 from db_models import (
     Account,
     AuditEntry,
@@ -26,6 +25,8 @@ from db_models import (
     Refund,
     Verdict,
 )
+from repository.audit import NEWEST_FIRST
+from repository.paging import Keyset, Page, cut
 
 COUNT_MAX = 1000
 """As far as anything is counted; one more means *more than so many*."""
@@ -39,6 +40,8 @@ ACTIONS_MAX = 100
 _BEYOND_ASCII = "\x7f"
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 """Before anything here: later than that means *not null*, in words that every index understands."""
+_BY_LOGIN = Keyset(Account.login, cursor=Account.public_id, descending=False)
+_BY_TIME = Keyset(AuditEntry.occurred_at, AuditEntry.id, cursor=AuditEntry.public_id)
 
 
 @dataclass(frozen=True)
@@ -174,46 +177,43 @@ class AdminQueries:
 
     def accounts(
         self, role: str | None, prefix: str | None, after: str | None, limit: int
-    ) -> Sequence[Account]:
-        """Accounts by their login, of one role or whose login begins so; `after` is a public id."""
-        query = select(Account).order_by(Account.login).limit(limit)
+    ) -> Page[Account]:
+        """A page of accounts by their login, of one role or whose login begins with `prefix`.
+
+        Raises InvalidCursor.
+        """
+        query = select(Account)
         if role is not None:
             query = query.where(Account.role == role)
         if prefix:
             query = query.where(self._begins(prefix))
-        if after is not None:
-            last = select(Account.login).where(Account.public_id == after).scalar_subquery()
-            query = query.where(Account.login > last)
-        return self._session.scalars(query).all()
+        return _BY_LOGIN.page(self._session, query, after=after, limit=limit)
 
-    def deeds(self, asked: Deeds, after: str | None, limit: int) -> tuple[list[Deed], str | None]:
-        """What was done, newest first, and where to go on: a public id, None at the end.
+    def deeds(self, asked: Deeds, after: str | None, limit: int) -> Page[Deed]:
+        """A page of what was done, newest first. Raises InvalidCursor.
 
-        `after` is the public id of the last entry looked at; raises InvalidCursor where there is
-        no such entry. What no index leads to is looked for among WINDOW_ROWS entries for each page.
+        What no index leads to is looked for among WINDOW_ROWS entries for each page.
         """
+        # By day the time counts: a clock that was set back wrote rows out of order.
+        keyset = _BY_TIME if asked.has_days else NEWEST_FIRST
         walk, beside = _walk_of(asked)
         if after is not None:
-            place = self._session.execute(
-                select(AuditEntry.id, AuditEntry.occurred_at).where(AuditEntry.public_id == after)
-            ).one_or_none()
-            if place is None:
-                raise InvalidCursor
-            walk = walk.where(*_behind(place, asked))
-        order = _order(AuditEntry, asked)
+            walk = walk.where(keyset.beyond(keyset.key_of(self._session, after)))
         if not beside:
-            page = walk.order_by(*order).limit(limit + 1)
-            return _cut(self._deeds_of(page, order), limit)
-        window = walk.order_by(*order).limit(WINDOW_ROWS).subquery()
+            page = walk.order_by(*keyset.order()).limit(limit + 1)
+            return cut(self._deeds_of(page, keyset.order()), limit, _cursor_of)
+        window = walk.order_by(*keyset.order()).limit(WINDOW_ROWS)
+        looked_at = window.subquery()
         page = (
             select(AuditEntry.id)
-            .join(window, window.c.id == AuditEntry.id)
+            .join(looked_at, looked_at.c.id == AuditEntry.id)
             .where(*beside)
-            .order_by(*order)
+            .order_by(*keyset.order())
             .limit(limit + 1)
         )
-        found, place_on = _cut(self._deeds_of(page, order), limit)
-        return found, place_on or self._end_of(window, asked)
+        found = self._deeds_of(page, keyset.order())
+        end = keyset.end_of(self._session, window, WINDOW_ROWS) if len(found) <= limit else None
+        return cut(found, limit, _cursor_of, None if end is None else end[0])
 
     def deeds_about(self, account: Account, actions: Sequence[str], limit: int) -> list[Deed]:
         """What was done with the account, and what of these actions others did to it."""
@@ -247,15 +247,6 @@ class AdminQueries:
         # Logins are ASCII and compared byte for byte: a span of the index, exactly.
         return (Account.login >= prefix) & (Account.login < prefix + _BEYOND_ASCII)
 
-    def _end_of(self, window: Any, asked: Deeds) -> str | None:
-        """The last entry of a window, where there may be more behind it."""
-        looked_at = self._session.execute(select(func.count()).select_from(window)).scalar_one()
-        if looked_at < WINDOW_ROWS:
-            return None
-        columns = [window.c.occurred_at, window.c.id] if asked.has_days else [window.c.id]
-        last = select(window.c.public_id).order_by(*columns).limit(1)
-        return str(self._session.execute(last).scalar_one())
-
     def _deeds_of(self, ids: Select[Any] | list[int], order: Sequence[Any]) -> list[Deed]:
         query = (
             select(AuditEntry, Account.login, Account.public_id)
@@ -272,7 +263,7 @@ class AdminQueries:
 
 def _walk_of(asked: Deeds) -> tuple[Any, list[Any]]:
     """The entries along the index that leads furthest, and what must be looked for beside it."""
-    columns = (AuditEntry.id, AuditEntry.public_id, AuditEntry.occurred_at)
+    columns = (AuditEntry.id, AuditEntry.occurred_at)
     of_account = [AuditEntry.account_id == asked.account_id] if asked.account_id is not None else []
     of_action = [AuditEntry.action == asked.action] if asked.action is not None else []
     if asked.has_days:
@@ -287,23 +278,5 @@ def _walk_of(asked: Deeds) -> tuple[Any, list[Any]]:
     return select(*columns).where(*of_action), []
 
 
-def _order(entry: Any, asked: Deeds) -> list[Any]:
-    """By day it is the time that counts: a clock that was set back wrote rows out of order."""
-    return [*([entry.occurred_at.desc()] if asked.has_days else []), entry.id.desc()]
-
-
-def _behind(place: Any, asked: Deeds) -> list[Any]:
-    row, at = place
-    if not asked.has_days:
-        return [AuditEntry.id < row]
-    return [
-        AuditEntry.occurred_at <= at,
-        or_(AuditEntry.occurred_at < at, AuditEntry.id < row),
-    ]
-
-
-def _cut(found: list[Deed], limit: int) -> tuple[list[Deed], str | None]:
-    """A page, and the id of its last entry where there is more."""
-    if len(found) <= limit:
-        return found, None
-    return found[:limit], found[limit - 1].entry.public_id
+def _cursor_of(deed: Deed) -> str:
+    return deed.entry.public_id

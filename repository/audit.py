@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,10 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from db_models import Account, AuditEntry
+from repository.paging import Keyset, Page
 from repository.updates import changed
+
+NEWEST_FIRST = Keyset(AuditEntry.id, cursor=AuditEntry.public_id)
 
 
 class Audit:
@@ -31,25 +34,15 @@ class Audit:
         account_id: int | None = None,
         action: str | None = None,
         after: str | None = None,
-    ) -> Sequence[tuple[AuditEntry, str | None]]:
-        """Entries with the login of their account, newest first, of one account if it is named.
-
-        `after` is the public id of the last one seen.
-        """
-        query = (
-            select(AuditEntry, Account.login)
-            .outerjoin(Account, Account.id == AuditEntry.account_id)
-            .order_by(AuditEntry.id.desc())
-            .limit(limit)
+    ) -> Page[tuple[AuditEntry, str | None]]:
+        """A page of entries with the login of their account, newest first. Raises InvalidCursor."""
+        query = select(AuditEntry, Account.login).outerjoin(
+            Account, Account.id == AuditEntry.account_id
         )
-        if account_id is not None:
-            query = query.where(AuditEntry.account_id == account_id)
+        own = [] if account_id is None else [AuditEntry.account_id == account_id]
         if action is not None:
             query = query.where(AuditEntry.action == action)
-        if after is not None:
-            last = select(AuditEntry.id).where(AuditEntry.public_id == after).scalar_subquery()
-            query = query.where(AuditEntry.id < last)
-        return [(entry, login) for entry, login in self._session.execute(query).all()]
+        return NEWEST_FIRST.page(self._session, query.where(*own), *own, after=after, limit=limit)
 
     def forget_before(self, instant: datetime, limit: int) -> int:
         """Drop up to `limit` entries older than the instant; gives how many."""

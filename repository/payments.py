@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Select, Update, bindparam, insert, or_, select, update
+from sqlalchemy import CursorResult, Select, Update, bindparam, insert, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
-from core.errors import InvalidCursor, PaymentNotFound
+from core.errors import PaymentNotFound
 from db_models import Account, Payment, PaymentStatus
 from repository.connections import Unit
-
-
-@dataclass(frozen=True)
-class Filters:
-    """What a merchant may narrow its list by; None means everything."""
-
-    status: str | None = None
-    order_id: str | None = None
-    created_from: datetime | None = None
-    created_to: datetime | None = None
-    text: str | None = None
+from repository.paging import Cursor, Page
+from repository.payment_list import PaymentFilters, page_of_merchant
 
 
 class Payments:
@@ -166,21 +156,19 @@ class Payments:
         return self._unit.session.scalars(due.order_by(Payment.expires_at).limit(1)).one_or_none()
 
     def of_merchant(
-        self, merchant_id: int, filters: Filters, after: str | None, limit: int, now: datetime
-    ) -> Sequence[Payment]:
-        """A page of the merchant's payments, newest first, after the one with this txid.
+        self,
+        merchant_id: int,
+        filters: PaymentFilters,
+        cursor: Cursor | None,
+        limit: int,
+        now: datetime,
+    ) -> Page[Payment]:
+        """A page of the merchant's payments, newest first, without the merchant.
 
-        Raises InvalidCursor where the merchant has no such payment.
+        Raises InvalidCursor. See `page_of_merchant` about a page that is short and still goes on.
         """
-        page = _filtered(select(Payment).where(Payment.merchant_id == merchant_id), filters, now)
-        if after is not None:
-            anchor = self._unit.session.scalars(
-                select(Payment.id).where(Payment.txid == after, Payment.merchant_id == merchant_id)
-            ).one_or_none()
-            if anchor is None:
-                raise InvalidCursor
-            page = page.where(Payment.id < anchor)
-        return self._unit.session.scalars(page.order_by(Payment.id.desc()).limit(limit)).all()
+        session = self._unit.session
+        return page_of_merchant(session, merchant_id, filters, cursor, limit, now)
 
     def _found(self, payment: Payment | None) -> Payment:
         if payment is None:
@@ -255,31 +243,3 @@ def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in values.items()
         if value is not None
     }
-
-
-def _filtered(query: Select[Payment], filters: Filters, now: datetime) -> Select[Payment]:
-    """Narrow by what is asked; a payment that is due counts as expired before that is written."""
-    due = Payment.expires_at < now
-    pending = Payment.status == PaymentStatus.PENDING
-    if filters.status == PaymentStatus.PENDING:
-        query = query.where(pending, ~due)
-    elif filters.status == PaymentStatus.EXPIRED:
-        query = query.where(or_(Payment.status == PaymentStatus.EXPIRED, pending & due))
-    elif filters.status is not None:
-        query = query.where(Payment.status == filters.status)
-    if filters.order_id is not None:
-        query = query.where(Payment.order_id == filters.order_id)
-    if filters.created_from is not None:
-        query = query.where(Payment.created_at >= filters.created_from)
-    if filters.created_to is not None:
-        query = query.where(Payment.created_at <= filters.created_to)
-    if filters.text is not None:
-        query = query.where(
-            or_(
-                Payment.description.icontains(filters.text, autoescape=True),
-                Payment.order_id == filters.text,
-                Payment.txid == filters.text,
-                Payment.end_to_end_id == filters.text,
-            )
-        )
-    return query

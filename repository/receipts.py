@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select
 from sqlalchemy.orm import Session
 
-from core.errors import InvalidCursor
 from db_models import Receipt
+from repository.paging import Keyset, Page
 
 
 class Receipts:
@@ -36,26 +36,19 @@ class Receipts:
 
     def of_merchant(
         self, merchant_id: int, verdict: str | None, after: str | None, limit: int
-    ) -> Sequence[Receipt]:
-        """A page of what banks told about the merchant's payments, newest first.
+    ) -> Page[Receipt]:
+        """A page of what banks told about the merchant's money, newest first.
 
-        `after` is an end_to_end_id; raises InvalidCursor where the merchant has no such receipt.
+        `after` is an end_to_end_id. Raises InvalidCursor.
         """
-        page = select(Receipt).where(Receipt.merchant_id == merchant_id)
+        own = Receipt.merchant_id == merchant_id
+        query = select(Receipt).where(own)
         if verdict is not None:
-            page = page.where(Receipt.verdict == verdict)
-        if after is not None:
-            anchor = self._session.scalars(
-                select(Receipt.id).where(
-                    Receipt.end_to_end_id == after, Receipt.merchant_id == merchant_id
-                )
-            ).one_or_none()
-            if anchor is None:
-                raise InvalidCursor
-            page = page.where(Receipt.id < anchor)
-        return self._session.scalars(page.order_by(Receipt.id.desc()).limit(limit)).all()
+            query = query.where(Receipt.verdict == verdict)
+        return _NEWEST_FIRST.page(self._session, query, own, after=after, limit=limit)
 
 
 # Written once: to build a statement costs more than to send it.
 _INSERT = insert(Receipt.__table__)
 _BY_END_TO_END_ID = select(Receipt).where(Receipt.end_to_end_id == bindparam("end_to_end_id"))
+_NEWEST_FIRST = Keyset(Receipt.id, cursor=Receipt.end_to_end_id)

@@ -9,8 +9,10 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, and_, delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from core.errors import InvalidCursor
 from db_models import Payment, PaymentStatus, ProofVerdict, RecoveryUpload
+from repository.paging import Keyset, Page
+
+_NEWEST_FIRST = Keyset(RecoveryUpload.id, cursor=RecoveryUpload.public_id)
 
 
 class RecoveryUploads:
@@ -56,25 +58,19 @@ class RecoveryUploads:
 
     def of_merchant(
         self, merchant_id: int, *, waiting: bool, limit: int, after: str | None
-    ) -> Sequence[tuple[RecoveryUpload, Payment]]:
+    ) -> Page[tuple[RecoveryUpload, Payment]]:
         """A page of the merchant's proofs with their payments, newest first.
 
-        Those that wait, or those that were judged. Raises InvalidCursor where the merchant has no
-        proof of this id.
+        Those that wait, or those that were judged. Raises InvalidCursor.
         """
+        own = RecoveryUpload.merchant_id == merchant_id
         pending = RecoveryUpload.verdict == ProofVerdict.PENDING
-        page = (
+        query = (
             select(RecoveryUpload, Payment)
             .join(Payment, Payment.id == RecoveryUpload.payment_id)
-            .where(RecoveryUpload.merchant_id == merchant_id, pending if waiting else ~pending)
+            .where(own, pending if waiting else ~pending)
         )
-        if after is not None:
-            anchor = self.find(merchant_id, after)
-            if anchor is None:
-                raise InvalidCursor
-            page = page.where(RecoveryUpload.id < anchor.id)
-        found = self._session.execute(page.order_by(RecoveryUpload.id.desc()).limit(limit))
-        return [(proof, payment) for proof, payment in found]
+        return _NEWEST_FIRST.page(self._session, query, own, after=after, limit=limit)
 
     def find(self, merchant_id: int, public_id: str) -> RecoveryUpload | None:
         """The merchant's proof of this id, without its picture; or None."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,10 @@ from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from db_models import SignIn
+from repository.paging import Keyset, Page
 from repository.updates import changed
+
+_NEWEST_FIRST = Keyset(SignIn.id, cursor=SignIn.public_id)
 
 
 class SignIns:
@@ -66,19 +69,14 @@ class SignIns:
 
     def open_of(
         self, account_id: int, now: datetime, after: str | None, limit: int
-    ) -> Sequence[SignIn]:
-        """An account's sign-ins that have not ended, newest first; `after` is a public id."""
-        query = select(SignIn).where(
-            SignIn.account_id == account_id, SignIn.ended_at.is_(None), SignIn.expires_at > now
-        )
-        if after is not None:
-            last = (
-                select(SignIn.id)
-                .where(SignIn.account_id == account_id, SignIn.public_id == after)
-                .scalar_subquery()
-            )
-            query = query.where(SignIn.id < last)
-        return self._session.scalars(query.order_by(SignIn.id.desc()).limit(limit)).all()
+    ) -> Page[SignIn]:
+        """A page of an account's sign-ins that have not ended, newest first.
+
+        Raises InvalidCursor.
+        """
+        own = SignIn.account_id == account_id
+        query = select(SignIn).where(own, SignIn.ended_at.is_(None), SignIn.expires_at > now)
+        return _NEWEST_FIRST.page(self._session, query, own, after=after, limit=limit)
 
     def forget_before(self, instant: datetime, limit: int) -> int:
         """Drop up to `limit` sign-ins that ended or ran out before the instant."""

@@ -15,6 +15,7 @@ from sqlalchemy import Select, and_, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from db_models import Account, AuditEntry, Payment, Receipt, Signal, SignalKind, Verdict
+from repository.paging import Keyset, Page
 from repository.updates import changed
 
 TAIL_ROWS = 20_000
@@ -22,6 +23,7 @@ TAIL_ROWS = 20_000
 UNSEEN_MAX = 100
 """As far as unseen signals are counted: a badge says no more than that there are many."""
 OF_PAYMENT_MAX = 5
+_NEWEST_FIRST = Keyset(Signal.id, cursor=Signal.public_id)
 _OF_A_PAYMENT = (SignalKind.WRONG_PINS, SignalKind.WRONG_AMOUNTS)
 """The kinds whose subject is a payment's id."""
 PIN_REFUSED = "payment.pin-refused"
@@ -127,21 +129,16 @@ class Signals:
 
     def of_merchant(
         self, merchant_id: int, limit: int, after: str | None = None
-    ) -> Sequence[tuple[Signal, str]]:
-        """A merchant's signals with the payment's id, newest first, after the one named."""
+    ) -> Page[tuple[Signal, str]]:
+        """A page of a merchant's signals with the payment's id, newest first.
+
+        Raises InvalidCursor.
+        """
+        own = Signal.merchant_id == merchant_id
         query = (
-            select(Signal, Payment.txid)
-            .join(Payment, Payment.id == Signal.payment_id)
-            .where(Signal.merchant_id == merchant_id)
-            .order_by(Signal.id.desc())
-            .limit(limit)
+            select(Signal, Payment.txid).join(Payment, Payment.id == Signal.payment_id).where(own)
         )
-        if after is not None:
-            last = select(Signal.id).where(
-                Signal.public_id == after, Signal.merchant_id == merchant_id
-            )
-            query = query.where(Signal.id < last.scalar_subquery())
-        return [(signal, txid) for signal, txid in self._session.execute(query).all()]
+        return _NEWEST_FIRST.page(self._session, query, own, after=after, limit=limit)
 
     def newest(self, limit: int) -> Sequence[tuple[Signal, str, str]]:
         """The newest signals of all merchants, each with the payment's id and the login."""

@@ -11,7 +11,7 @@ from accounts import service
 from accounts.access import acting_admin, page_guard
 from blueprints.admin.page import admin_and_queries, bp, page
 from core import ids
-from core.errors import Conflict, InvalidCursor, NotFound
+from core.errors import Conflict, NotFound
 from db_models import Account
 from db_models.account import ADMIN, MERCHANT, PAYER
 from repository.database import Work, in_unit_of_work, reading
@@ -41,22 +41,20 @@ def accounts() -> ResponseReturnValue:
     role, prefix, after = _asked()
     with reading() as work:
         admin, queries = admin_and_queries(work)
-        found = queries.accounts(role, prefix, after, PAGE + 1)
-    shown = found[:PAGE]
+        found = queries.accounts(role, prefix, after, PAGE)
     filters = {"role": role, "q": prefix, **language_args()}
-    more = len(found) > PAGE
     return page(
         "accounts.html",
         admin,
         "accounts",
-        shown=shown,
+        shown=found.items,
         role=role,
         prefix=prefix,
         roles=[(one, role_name(one)) for one in ROLES],
         names={one: role_name(one) for one in ROLES},
         is_first=after is None,
         first_url=url_for("admin.accounts", **filters),
-        next_url=url_for("admin.accounts", after=shown[-1].public_id, **filters) if more else None,
+        next_url=url_for("admin.accounts", after=found.next, **filters) if found.next else None,
     )
 
 
@@ -100,8 +98,8 @@ def _drawn(account_id: str, status: int = 200, problem: str | None = None) -> Re
     with reading() as work:
         admin, queries = admin_and_queries(work)
         found = _found(work, account_id)
-        keys = work.accounts.keys_of(found.id, None, KEYS_SHOWN)
-        sessions = work.sign_ins.open_of(found.id, work.now, None, SESSIONS_SHOWN)
+        keys = work.accounts.keys_of(found.id, None, KEYS_SHOWN).items
+        sessions = work.sign_ins.open_of(found.id, work.now, None, SESSIONS_SHOWN).items
         deeds = queries.deeds_about(found, DONE_TO, DEEDS_SHOWN)
     done = request.args.get("done")
     return page(
@@ -128,11 +126,8 @@ def _found(work: Work, account_id: str) -> Account:
 
 
 def _asked() -> tuple[str | None, str | None, str | None]:
-    """Role, beginning of the login and place. Raises InvalidRequest and InvalidCursor."""
+    """Role, beginning of the login and cursor. Raises InvalidRequest."""
     fields = QueryFields(request.args)
     role, prefix = fields.one_of("role", ROLES), fields.text("q", LOGIN_MAX)
     fields.require_valid()
-    after = request.args.get("after")
-    if after is not None and not ids.is_txid(after):
-        raise InvalidCursor
-    return role, prefix, after
+    return role, prefix, request.args.get("after")

@@ -13,10 +13,9 @@ from flask.typing import ResponseReturnValue
 
 from accounts.access import page_guard
 from blueprints.admin.page import admin_and_queries, bp, page
-from core import ids
-from core.errors import InvalidCursor
-from repository.admin import WINDOW_ROWS, Deeds
+from repository.admin import WINDOW_ROWS, Deed, Deeds
 from repository.database import reading
+from repository.paging import Page
 from web import zones
 from web.pages import language_args
 from web.query_fields import QueryFields
@@ -65,19 +64,19 @@ def audit() -> ResponseReturnValue:
             before_instant=zones.span_of(asked.to_day, zone)[1] if asked.to_day else None,
         )
         is_nobody = asked.login is not None and who is None
-        shown, place = ([], None) if is_nobody else queries.deeds(deeds, asked.after, PAGE)
+        found = Page[Deed]([], None) if is_nobody else queries.deeds(deeds, asked.after, PAGE)
         actions = queries.recent_actions()
     return page(
         "audit.html",
         admin,
         "audit",
-        shown=shown,
+        shown=found.items,
         asked=asked,
         actions=actions,
         is_nobody=is_nobody,
         window_rows=WINDOW_ROWS,
         first_url=asked.address(),
-        next_url=asked.address(after=place) if place else None,
+        next_url=asked.address(after=found.next) if found.next else None,
     )
 
 
@@ -101,12 +100,9 @@ def _text_of(value: Any) -> str:
 
 
 def _asked() -> Asked:
-    """What the address asks for. Raises InvalidRequest and InvalidCursor."""
+    """What the address asks for. Raises InvalidRequest."""
     fields = QueryFields(request.args)
     action, login = fields.text("action", ACTION_MAX), fields.text("login", LOGIN_MAX)
     first, last = fields.days()
     fields.require_valid()
-    after = request.args.get("after")
-    if after is not None and not ids.is_txid(after):
-        raise InvalidCursor
-    return Asked(action, login, first, last, after)
+    return Asked(action, login, first, last, request.args.get("after"))

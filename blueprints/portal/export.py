@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from blueprints.portal.payment_rows import label_of, mark_of
 from core.money import plain
 from db_models import Payment
-from repository.portal import Page, Place
+from repository.paging import Cursor, Page
 from web.pages import spoken as _
 
 BATCH = 200
@@ -118,14 +118,14 @@ def _local(instant: datetime, zone: ZoneInfo) -> str:
 
 
 def batches(
-    read: Callable[[Place | None], tuple[Page, datetime]], rest: Callable[[], None]
+    read: Callable[[Cursor | None], tuple[Page[Payment], datetime]], rest: Callable[[], None]
 ) -> Iterator[tuple[Sequence[Payment], datetime]]:
     """Every page of a list by its key, newest first; `rest` lets others work in between."""
-    place: Place | None = None
+    cursor: Cursor | None = None
     while True:
-        found, now = read(place)
-        yield found.payments, now
-        if found.next is None:
+        page, now = read(cursor)
+        yield page.items, now
+        if page.next is None:
             return
-        place = Place(found.next)
+        cursor = Cursor(page.next)
         rest()

@@ -12,8 +12,9 @@ from blueprints.portal import export as file
 from blueprints.portal.filters import listing_of
 from blueprints.portal.page import bp, merchant_and_queries
 from core.runtime.offload import active_hub
+from db_models import Payment
 from repository.database import now, reading
-from repository.portal import Page, Place, PortalQueries
+from repository.paging import Cursor, Page
 from web import zones
 
 
@@ -26,14 +27,12 @@ def export() -> Response:
     with reading() as work:
         merchant, _queries = merchant_and_queries(work)
     app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]
-    merchant_id, narrowed = int(merchant.id), asked.narrowed(zone)
+    merchant_id, filters = int(merchant.id), asked.filters(zone)
 
-    def read(place: Place | None) -> tuple[Page, datetime]:
+    def read(cursor: Cursor | None) -> tuple[Page[Payment], datetime]:
         # The answer is written after the request: each batch opens what it needs, and closes it.
         with app.app_context(), reading() as work:
-            found = PortalQueries(work.session).page(
-                merchant_id, narrowed, place, file.BATCH, work.now
-            )
+            found = work.payments.of_merchant(merchant_id, filters, cursor, file.BATCH, work.now)
             return found, work.now
 
     form = file.SPREADSHEET if "excel" in request.args else file.PLAIN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,13 +12,16 @@ from werkzeug.datastructures import MultiDict
 from core import ids
 from core.errors import InvalidCursor
 from db_models import PaymentStatus
-from repository.portal import Narrowed, Place
+from repository.paging import Cursor
+from repository.payment_list import PaymentFilters
 from web.query_fields import QueryFields
 from web.zones import span_of
 
 PAGE = 25
 TEXT_MAX, ORDER_MAX = 140, 64
 STATES = [str(status) for status in PaymentStatus]
+_TICK = timedelta(microseconds=1)
+"""The resolution of stored times."""
 
 
 @dataclass(frozen=True)
@@ -30,27 +33,27 @@ class Listing:
     to_day: date | None = None
     text: str | None = None
     order: str | None = None
-    place: Place | None = None
+    cursor: Cursor | None = None
 
     @property
     def is_narrowed(self) -> bool:
         """Whether any filter is set."""
         return any((self.state, self.from_day, self.to_day, self.text, self.order))
 
-    def narrowed(self, zone: ZoneInfo) -> Narrowed:
+    def filters(self, zone: ZoneInfo) -> PaymentFilters:
         """The filters as the query takes them: whole days of the viewer's zone."""
-        return Narrowed(
+        return PaymentFilters(
             status=self.state,
             order_id=self.order,
             created_from=span_of(self.from_day, zone)[0] if self.from_day else None,
-            created_before=span_of(self.to_day, zone)[1] if self.to_day else None,
+            created_to=span_of(self.to_day, zone)[1] - _TICK if self.to_day else None,
             text=self.text,
         )
 
     def query(self, **changes: Any) -> dict[str, Any]:
         """The filters for an address; `changes` replace some, or take them away with None.
 
-        The place is left out: a list that is narrowed otherwise begins at its beginning.
+        The cursor is left out: a list with other filters begins at its beginning.
         """
         fields = replace(self, **changes)
         named = {
@@ -70,14 +73,14 @@ def listing_of(arguments: MultiDict[str, str]) -> Listing:
     first, last = fields.days()
     text, order = fields.text("q", TEXT_MAX), fields.text("order", ORDER_MAX)
     fields.require_valid()
-    return Listing(state, first, last, text, order, _place(arguments))
+    return Listing(state, first, last, text, order, _cursor(arguments))
 
 
-def _place(arguments: MultiDict[str, str]) -> Place | None:
+def _cursor(arguments: MultiDict[str, str]) -> Cursor | None:
     after, before = arguments.get("after"), arguments.get("before")
     if after is None and before is None:
         return None
     txid = after if after is not None else before
     if (after is not None and before is not None) or txid is None or not ids.is_txid(txid):
         raise InvalidCursor
-    return Place(txid, newer=before is not None)
+    return Cursor(txid, newer=before is not None)

@@ -11,7 +11,7 @@ from blueprints.portal.page import bp, merchant_and_queries, page
 from blueprints.portal.payment_rows import row_of
 from config import current_settings
 from repository.database import reading
-from repository.portal import Narrowed
+from repository.payment_list import PaymentFilters
 from web import zones
 
 NEWEST = 8
@@ -27,8 +27,8 @@ def home() -> ResponseReturnValue:
         shown = figures(queries, merchant.id, zone, work.now)
         if request.args.get("fragment") == "figures":
             return render_template("portal/_figures.html", figures=shown, median_of=MEDIAN_OF_MAX)
-        newest = queries.page(merchant.id, Narrowed(), None, NEWEST, work.now)
-        rows = [row_of(payment, work.now) for payment in newest.payments]
+        newest = work.payments.of_merchant(merchant.id, PaymentFilters(), None, NEWEST, work.now)
+        rows = [row_of(payment, work.now) for payment in newest.items]
     return page(
         "home.html",
         merchant,

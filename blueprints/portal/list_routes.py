@@ -7,14 +7,16 @@ from typing import Any
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from accounts.access import page_guard
+from accounts.access import page_guard, signed_in_merchant
 from blueprints.portal.filters import PAGE, STATES, Listing, listing_of
 from blueprints.portal.page import bp, merchant_and_queries, page
 from blueprints.portal.payment_rows import label_of, row_of
 from core import ids
 from core.errors import FieldError, InvalidRequest
+from db_models import Payment
 from repository.database import reading
-from repository.portal import SEARCH_WINDOW, Page
+from repository.paging import Page
+from repository.payment_list import SEARCH_WINDOW
 from repository.recovery_uploads import RecoveryUploads
 from web import zones
 from web.pages import language_args
@@ -31,13 +33,15 @@ def payments() -> ResponseReturnValue:
     asked = listing_of(request.args)
     zone = zones.viewer_zone()
     with reading() as work:
-        merchant, queries = merchant_and_queries(work)
-        found = queries.page(merchant.id, asked.narrowed(zone), asked.place, PAGE, work.now)
-        rows = [row_of(payment, work.now) for payment in found.payments]
+        merchant = signed_in_merchant(work)
+        found = work.payments.of_merchant(
+            merchant.id, asked.filters(zone), asked.cursor, PAGE, work.now
+        )
+        rows = [row_of(payment, work.now) for payment in found.items]
         if request.args.get("fragment") == "rows":
             return render_template("portal/_rows.html", rows=rows)
         proofs = RecoveryUploads(work.session).waiting(merchant.id, PROOFS_COUNTED_MAX)
-    if asked.place is not None and asked.place.newer and found.next is None:
+    if asked.cursor is not None and asked.cursor.newer and found.next is None:
         # The newest page, perhaps a short one: the list from its beginning shows it whole.
         return redirect(_address(asked), 303)
     older, newer = _ways_on(asked, found)
@@ -54,7 +58,7 @@ def payments() -> ResponseReturnValue:
         clear_url=url_for("portal.payments", **language_args()),
         export_url=url_for("portal.export", **asked.query()),
         without=_without(asked),
-        is_live=asked.place is None,
+        is_live=asked.cursor is None,
         proofs=proofs,
         proofs_counted_max=PROOFS_COUNTED_MAX,
         search_window=SEARCH_WINDOW,
@@ -79,14 +83,14 @@ def _address(asked: Listing, **more: Any) -> str:
     return url_for("portal.payments", **asked.query(), **language_args(), **more)
 
 
-def _ways_on(asked: Listing, found: Page) -> tuple[str | None, str | None]:
+def _ways_on(asked: Listing, found: Page[Payment]) -> tuple[str | None, str | None]:
     """The addresses of the older and of the newer page, where there are such."""
-    place = asked.place
-    first = found.payments[0].txid if found.payments else (place.txid if place else None)
-    last = found.payments[-1].txid if found.payments else (place.txid if place else None)
-    if place is None or not place.newer:
+    cursor = asked.cursor
+    first = found.items[0].txid if found.items else (cursor.id if cursor else None)
+    last = found.items[-1].txid if found.items else (cursor.id if cursor else None)
+    if cursor is None or not cursor.newer:
         older = _address(asked, after=found.next) if found.next else None
-        newer = _address(asked, before=first) if place is not None and first else None
+        newer = _address(asked, before=first) if cursor is not None and first else None
         return older, newer
     return (
         _address(asked, after=last) if last else None,

@@ -13,7 +13,7 @@ from accounts.access import page_guard, signed_in_merchant
 from blueprints.portal.page import bp, page
 from blueprints.portal.payment_rows import label_of, mark_of
 from core import ids
-from core.errors import FieldError, InvalidCursor, InvalidRequest, NotFound
+from core.errors import FieldError, InvalidRequest, NotFound
 from db_models import Account, ProofVerdict, RecoveryUpload
 from db_models.recovery_upload import NOTE_MAX
 from repository.database import Work, in_unit_of_work, reading
@@ -31,18 +31,14 @@ VERDICTS = (ProofVerdict.VERIFIED, ProofVerdict.REJECTED)
 def proofs() -> ResponseReturnValue:
     """Those that wait; `?judged=1` shows the others. `?after=` goes on behind one of them."""
     judged, after = "judged" in request.args, request.args.get("after")
-    if after is not None and not ids.is_txid(after):
-        raise InvalidCursor
     with reading() as work:
         merchant = signed_in_merchant(work)
         found = RecoveryUploads(work.session).of_merchant(
-            merchant.id, waiting=not judged, limit=PAGE + 1, after=after
+            merchant.id, waiting=not judged, limit=PAGE, after=after
         )
-        shown = [(proof, payment, mark_of(payment, work.now)) for proof, payment in found[:PAGE]]
+        shown = [(proof, payment, mark_of(payment, work.now)) for proof, payment in found.items]
     kept: dict[str, Any] = {**({"judged": "1"} if judged else {}), **language_args()}
-    older_url = None
-    if len(found) > PAGE:
-        older_url = url_for("portal.proofs", after=shown[-1][0].public_id, **kept)
+    older_url = url_for("portal.proofs", after=found.next, **kept) if found.next else None
     done = request.args.get("done")
     return page(
         "proofs.html",

@@ -48,8 +48,8 @@ def drawn(
     with reading() as work:
         merchant, _queries = merchant_and_queries(work)
         caller = current_caller(work)
-        keys = work.accounts.keys_of(merchant.id, None, KEYS_SHOWN)
-        sessions = work.sign_ins.open_of(merchant.id, work.now, None, SESSIONS_SHOWN)
+        keys = work.accounts.keys_of(merchant.id, None, KEYS_SHOWN).items
+        sessions = work.sign_ins.open_of(merchant.id, work.now, None, SESSIONS_SHOWN).items
     kind = kind_of(merchant.pix_key or "")
     done = request.args.get("done")
     return page(

@@ -21,23 +21,19 @@ PAGE = 25
 def signals() -> ResponseReturnValue:
     """The list; `?after=` goes on behind a signal."""
     after = request.args.get("after")
-    if after is not None and not ids.is_txid(after):
-        raise InvalidCursor
     with reading() as work:
         merchant = signed_in_merchant(work)
-        found = work.signals.of_merchant(merchant.id, PAGE + 1, after)
-    shown = found[:PAGE]
+        found = work.signals.of_merchant(merchant.id, PAGE, after)
     older_url = None
-    if len(found) > PAGE:
-        last = shown[-1][0].public_id
-        older_url = url_for("portal.signals", after=last, **language_args())
+    if found.next is not None:
+        older_url = url_for("portal.signals", after=found.next, **language_args())
     return page(
         "signals.html",
         merchant,
         "signals",
-        shown=shown,
+        shown=found.items,
         is_newest=after is None,
-        unseen_here=any(signal.seen_at is None for signal, _txid in shown),
+        unseen_here=any(signal.seen_at is None for signal, _txid in found.items),
         older_url=older_url,
         done=request.args.get("done") == "seen",
     )

@@ -28,13 +28,14 @@ from blueprints.recovery.sessions import CUSTOMER, proof_object, session_object
 from blueprints.recovery.uploads import FORM_BYTES_MAX, MULTIPART, picture_and_fields
 from config import current_settings
 from core import ids
-from core.errors import FieldError, InvalidCursor, InvalidRequest, PaymentNotFound
+from core.errors import FieldError, InvalidRequest, PaymentNotFound
 from db_models import Payment
 from payments.opening import CreatedAnswer, open_payment
 from payments.routes import presenter
 from payments.schemas import NewPayment
 from repository.database import Work, in_unit_of_work, now, reading
-from repository.payments import Filters
+from repository.paging import Cursor
+from repository.payment_list import PaymentFilters
 from repository.recovery_uploads import RecoveryUploads
 from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, SIGNED_IN, also, declare, problems, takes
 from web.bodies import body_limit
@@ -85,20 +86,15 @@ def _as_session(payment: Payment, now: datetime) -> CreatedAnswer:
 )
 def list_sessions(query: SessionQuery) -> Response:
     """The merchant's payments as sessions, newest first, each with its newest proof."""
-    if query.after is not None and not ids.is_txid(query.after):
-        raise InvalidCursor
     status = None if query.status is None else _STATUS_OF[query.status]
-    filters = Filters(status=status, order_id=query.order_id)
+    filters = PaymentFilters(status=status, order_id=query.order_id)
+    cursor = None if query.after is None else Cursor(query.after)
     with reading() as work:
         merchant = acting_merchant(work)
-        found = work.payments.of_merchant(
-            merchant.id, filters, query.after, query.limit + 1, work.now
-        )
-        shown = found[: query.limit]
-        last = RecoveryUploads(work.session).last_of_each([payment.id for payment in shown])
-        data = [session_object(payment, last.get(payment.id), work.now) for payment in shown]
-    more = len(found) > query.limit
-    return _private({"data": data, "next": data[-1]["session_id"] if more else None})
+        page = work.payments.of_merchant(merchant.id, filters, cursor, query.limit, work.now)
+        last = RecoveryUploads(work.session).last_of_each([payment.id for payment in page.items])
+        data = [session_object(payment, last.get(payment.id), work.now) for payment in page.items]
+    return _private({"data": data, "next": page.next})
 
 
 @bp.post(

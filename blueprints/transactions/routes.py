@@ -21,14 +21,15 @@ from blueprints.transactions.schemas import (
 )
 from config import current_settings
 from core import ids
-from core.errors import InvalidCursor, PaymentNotFound, StatusNotSettable
+from core.errors import PaymentNotFound, StatusNotSettable
 from db_models import Payment, PaymentStatus, Refund
 from payments import refunds, service
 from payments.lifecycle import status_at
 from payments.opening import CreatedAnswer, open_payment
 from payments.schemas import NewPayment
 from repository.database import Work, in_unit_of_work, reading
-from repository.portal import FAILED, Narrowed, Place, PortalQueries
+from repository.paging import Cursor
+from repository.payment_list import FAILED, PaymentFilters
 from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, also, declare, problems
 from web.bodies import StrictBody
 from web.idempotency import keyed_by_request
@@ -131,17 +132,13 @@ def _as_transaction(payment: Payment, now: datetime) -> CreatedAnswer:
 
 def listed(query: TransactionQuery) -> Response:
     """A page of the caller's own transactions. Raises InvalidCursor."""
-    if query.after is not None and not ids.is_txid(query.after):
-        raise InvalidCursor
-    status = None if query.state is None else _STATUS_OF[query.state]
-    place = None if query.after is None else Place(query.after)
+    filters = PaymentFilters(status=None if query.state is None else _STATUS_OF[query.state])
+    cursor = None if query.after is None else Cursor(query.after)
     with reading() as work:
         merchant = signed_in_merchant(work)
-        found = PortalQueries(work.session).page(
-            merchant.id, Narrowed(status=status), place, query.limit, work.now
-        )
-        data = [transaction_object(payment, work.now) for payment in found.payments]
-    return _private({"data": data, "next": found.next})
+        page = work.payments.of_merchant(merchant.id, filters, cursor, query.limit, work.now)
+        data = [transaction_object(payment, work.now) for payment in page.items]
+    return _private({"data": data, "next": page.next})
 
 
 def _cancelled(path: TransactionPath) -> Response:

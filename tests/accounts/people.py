@@ -96,7 +96,9 @@ def bearer(token: str) -> dict[str, str]:
 def audit_rows(app: Flask, login: str | None = None) -> list[AuditEntry]:
     """What was done, oldest first; by one account if it is named."""
     with app.app_context(), reading() as work:
-        found = [entry for entry, who in work.audit.page(500) if login is None or who == login]
+        found = [
+            entry for entry, who in work.audit.page(500).items if login is None or who == login
+        ]
     return found[::-1]
 
 

@@ -102,6 +102,8 @@ def test_the_rows_go_page_by_page_and_by_kind(app, alice):
         alice.ask_tokens(username="alice", password="wrong")
     with app.app_context(), reading() as work:
         first = work.audit.page(2, action="session.refused")
-        rest = work.audit.page(2, action="session.refused", after=first[-1][0].public_id)
-    assert [login for _, login in (*first, *rest)] == ["alice"] * 3
-    assert len({entry.id for entry, _ in (*first, *rest)}) == 3
+        rest = work.audit.page(2, action="session.refused", after=first.next)
+    found = [*first.items, *rest.items]
+    assert rest.next is None
+    assert [login for _, login in found] == ["alice"] * 3
+    assert len({entry.id for entry, _ in found}) == 3

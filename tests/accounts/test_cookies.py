@@ -33,7 +33,7 @@ def let_run_out(browser, person):
     """Put an access token in the browser whose quarter of an hour is over, of the same sign-in."""
     with person.app.app_context(), reading() as work:
         account = work.accounts.by_login(person.login)
-        (row, *_) = work.sign_ins.open_of(account.id, work.now, None, 1)
+        (row, *_) = work.sign_ins.open_of(account.id, work.now, None, 1).items
         token = csrf.sign_in_token(row.public_id)
         spent = issue(account, row.public_id, row.refresh_id, token, timedelta(seconds=-60))
     browser.set_cookie("access_token", spent.access_token)

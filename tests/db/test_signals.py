@@ -166,10 +166,10 @@ def test_a_merchant_sees_its_own_and_may_say_that_it_looked(processes, count):
     count()
     with processes.app().app_context():
         with reading() as work:
-            [(signal, txid)] = work.signals.of_merchant(demo, 10)
+            [(signal, txid)] = work.signals.of_merchant(demo, 10).items
             assert (txid, signal.times, signal.threshold) == (payment["id"], 3, 3)
-            assert work.signals.of_merchant(demo, 10, signal.public_id) == []
-            assert work.signals.of_merchant(charlie, 10) == []
+            assert work.signals.of_merchant(demo, 10, signal.public_id).items == []
+            assert work.signals.of_merchant(charlie, 10).items == []
             assert (work.signals.unseen(demo), work.signals.unseen(charlie)) == (1, 0)
         in_unit_of_work(lambda work: work.signals.mark_seen(charlie, work.now))
         with reading() as work:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.clock import rfc3339
+from repository import payment_list
 from tests.http.checks import fields, problem
 
 
@@ -140,6 +141,59 @@ def test_filters_narrow_each_other(make_payment, client, bank):
     make_payment(description="pão", order_id="B")
     assert len(listed(client, "?q=p%C3%A3o&status=confirmed")) == 1
     assert listed(client, "?q=p%C3%A3o&status=confirmed&order_id=B") == []
+
+
+def walked(client, query):
+    """The descriptions page by page, until no page leads on."""
+    pages: list[list[str]] = []
+    after = ""
+    while after is not None and len(pages) < 20:
+        page = client.get(f"/payments/pix{query}{after}").json
+        pages.append([payment["description"] for payment in page["data"]])
+        after = page["next"] and f"&after={page['next']}"
+    return pages
+
+
+def test_a_search_looks_at_so_many_and_leads_on_also_from_an_empty_page(
+    make_payment, client, monkeypatch
+):
+    """A word nobody wrote costs the same with a million payments: `next` goes on, data or not."""
+    monkeypatch.setattr(payment_list, "SEARCH_WINDOW", 3)
+    for text in ("mel", "sal", "mel", "sal", "sal", "sal", "sal"):
+        make_payment(description=text)
+    assert walked(client, "?q=mel") == [[], ["mel"], ["mel"]]
+    assert walked(client, "?q=mel&limit=1") == [[], ["mel"], ["mel"]]
+    assert walked(client, "?q=sal&limit=2") == [["sal", "sal"], ["sal", "sal"], ["sal"]]
+    assert walked(client, "?q=nothing") == [[], [], []]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 20])
+def test_a_whole_id_is_found_at_once_and_each_payment_once(
+    make_payment, client, clock, monkeypatch, limit
+):
+    """Orders and ids have an index, so they are found however old they are, and not again later."""
+    monkeypatch.setattr(payment_list, "SEARCH_WINDOW", 3)
+    for text in ("first A-1", "x", "second", "x", "x", "third A-1", "x", "x", "the word a-1", "x"):
+        order = {} if text == "x" or "word" in text else {"order_id": "A-1", "expires_in": 10}
+        make_payment(description=text, **order)
+        clock.advance(seconds=11)
+    pages = walked(client, f"?q=A-1&limit={limit}")
+    assert sorted(text for page in pages for text in page) == [
+        "first A-1",
+        "second",
+        "the word a-1",
+        "third A-1",
+    ]
+    assert pages[0][0] == "the word a-1"
+    assert len(pages[0]) == min(limit, 4)
+
+
+def test_an_order_and_a_search_narrow_each_other(make_payment, client):
+    """An id of another order is no match within this one."""
+    make_payment(description="one", order_id="A")
+    other = make_payment(description="two", order_id="B")
+    assert listed(client, f"?order_id=A&q={other['id']}") == []
+    assert listed(client, "?order_id=B&q=B") == ["two"]
 
 
 def test_a_stranger_sees_nothing_of_it(make_payment, client, charlie):

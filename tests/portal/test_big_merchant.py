@@ -21,7 +21,9 @@ import sqlalchemy as sa
 from config import parts_of
 from db_models import Payment
 from repository.database import reading
-from repository.portal import Narrowed, Place, PortalQueries
+from repository.paging import Cursor
+from repository.payment_list import PaymentFilters
+from repository.portal import PortalQueries
 from tests.db.tables import NOON, Tables
 from tests.portal.signing import make_account, sign_in
 from tests.support.service import close_app, ready_app, settings_for
@@ -120,6 +122,11 @@ def shop(request, databases, tmp_path_factory):
 
 def explained(work, search) -> str:
     """How the engine answers the last SELECT on payments that `search` sends."""
+    return plans_of(work, search)[-1]
+
+
+def plans_of(work, search) -> list[str]:
+    """How the engine answers each SELECT on payments that `search` sends."""
     bind = work.session.get_bind()
     engine = bind.engine
     sent = []
@@ -132,13 +139,16 @@ def explained(work, search) -> str:
         search()
     finally:
         sa.event.remove(engine, "before_cursor_execute", keep)
-    statement, parameters = [one for one in sent if "payments" in one[0]][-1]
     connection = work.session.connection()
     # MySQL 9 tells a tree by itself, MariaDB and MySQL 8 this table.
     explain = "EXPLAIN FORMAT=TRADITIONAL" if engine.dialect.name == "mysql" else "EXPLAIN"
-    found = connection.exec_driver_sql(f"{explain} {statement}", parameters).mappings()
-    told = [[row[name] for name in row if name not in ONLY_MYSQL] for row in found]
-    return "\n".join(" ".join(str(part) for part in row) for row in told)
+    plans = []
+    for statement, parameters in sent:
+        if "payments" in statement:
+            found = connection.exec_driver_sql(f"{explain} {statement}", parameters).mappings()
+            told = [[row[name] for name in row if name not in ONLY_MYSQL] for row in found]
+            plans.append("\n".join(" ".join(str(part) for part in row) for row in told))
+    return plans
 
 
 def scans(plan: str) -> bool:
@@ -148,16 +158,16 @@ def scans(plan: str) -> bool:
 
 
 LISTS = {
-    "all": Narrowed(),
-    "one state": Narrowed(status="cancelled"),
-    "expired": Narrowed(status="expired"),
-    "days": Narrowed(
-        created_from=NOON - timedelta(days=40), created_before=NOON - timedelta(days=39)
+    "all": PaymentFilters(),
+    "one state": PaymentFilters(status="cancelled"),
+    "expired": PaymentFilters(status="expired"),
+    "days": PaymentFilters(
+        created_from=NOON - timedelta(days=40), created_to=NOON - timedelta(days=39)
     ),
-    "state and days": Narrowed(
+    "state and days": PaymentFilters(
         status="confirmed",
         created_from=NOON - timedelta(days=40),
-        created_before=NOON - timedelta(days=39),
+        created_to=NOON - timedelta(days=39),
     ),
 }
 
@@ -166,25 +176,62 @@ LISTS = {
 def test_a_list_is_read_along_its_index(shop, name):
     """From its head and from deep inside: never the whole table, never a sort of all of it."""
     with shop.app_context(), reading() as work:
-        queries, merchant = PortalQueries(work.session), shop.config["ALICE_ID"]
-        head = queries.page(merchant, LISTS[name], None, 25, work.now)
-        deep = Place(head.payments[-1].txid)
-        for place in (None, deep, Place(deep.txid, newer=True)):
+        payments, merchant = work.payments, shop.config["ALICE_ID"]
+        head = payments.of_merchant(merchant, LISTS[name], None, 25, work.now)
+        deep = Cursor(head.items[-1].txid)
+        for cursor in (None, deep, Cursor(deep.id, newer=True)):
             plan = explained(
                 work,
-                lambda place=place: queries.page(merchant, LISTS[name], place, 25, work.now),
+                lambda cursor=cursor: payments.of_merchant(
+                    merchant, LISTS[name], cursor, 25, work.now
+                ),
             )
             assert "ix_payments_created" in plan, plan
             assert not scans(plan), plan
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/payments/pix",
+        "/payments/pix?limit=100&status=confirmed",
+        "/payments/pix?status=expired",
+        "/payments/pix?from=2026-10-11T00:00:00Z&to=2026-10-12T00:00:00Z",
+        "/payments/pix?q=nothing",
+        "/payments/pix?q=E77777",
+        "/payments/pix?order_id=o-77777",
+        "/api/transactions?state=failed",
+        "/api/payment/sessions?status=completed",
+    ],
+)
+def test_programs_read_the_same_list_by_the_same_indexes(shop, path):
+    """What a till asks each second must not grow with what the shop has sold."""
+    browser = sign_in(shop, "alice")
+    with shop.app_context(), reading() as work:
+        plans = plans_of(work, lambda: browser.get(path))
+    assert plans
+    for plan in plans:
+        assert not scans(plan), plan
+
+
+def test_a_search_by_a_program_looks_at_a_window_and_leads_on(shop):
+    """`next` goes on behind the window, found or not: following it finds what is older."""
+    browser = sign_in(shop, "alice")
+    path = "/payments/pix?q=cura+12000"
+    pages = [browser.get(path).get_json()]
+    while not pages[-1]["data"] and len(pages) < 10:
+        pages.append(browser.get(f"{path}&after={pages[-1]['next']}").get_json())
+    assert [payment["order_id"] for payment in pages[-1]["data"]] == ["o-12000"]
+    assert len(pages) == 3
+
+
 def test_an_order_is_found_by_its_index(shop):
     """One customer's order among all the shop's."""
     with shop.app_context(), reading() as work:
-        queries, merchant = PortalQueries(work.session), shop.config["ALICE_ID"]
+        merchant, filters = shop.config["ALICE_ID"], PaymentFilters(order_id="o-77777")
         plan = explained(
             work,
-            lambda: queries.page(merchant, Narrowed(order_id="o-77777"), None, 25, work.now),
+            lambda: work.payments.of_merchant(merchant, filters, None, 25, work.now),
         )
     assert re.search(r"ix_payments_order|uq_payments_merchant_id_live_order_id", plan), plan
     assert not scans(plan), plan
