@@ -169,7 +169,7 @@ def audit_command(database: str | None) -> None:
     """
     with _open_database(database) as opened_database:
         result = audit(opened_database)
-    for name, centavos in sorted(result.sums_centavos.items()):
+    for name, centavos in sorted(result.balances_centavos.items()):
         echo(f"{printable(name):<60} {brl(centavos):>20}")
     echo(
         f"{result.accounts} contas, {result.transfers} transferências, {result.notices} avisos, "

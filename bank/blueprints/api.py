@@ -1,4 +1,4 @@
-"""The bank over JSON: paying and statements for the command line, look-ups for the service."""
+"""The JSON API: payments and statements for the command line, look-ups for the service."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ _PAYMENTS_MAX = 100
 @bp.post("/pay")
 def pay() -> ResponseReturnValue:
     """Pay a code. Body: {"code", "pin", "payer"?, "value"?, "scenario"?, "late_seconds"?}."""
-    paid = current_branch().teller.pay(forms.order_from_json(request))
-    response = jsonify(payment_entry(paid.transfer) | {"answer": answer_entry(paid.transfer)})
-    if paid.is_repeated:
+    result = current_branch().teller.pay(forms.order_from_json(request))
+    payment = result.transfer
+    response = jsonify(payment_entry(payment) | {"answer": answer_entry(payment)})
+    if result.is_repeated:
         response.headers["Idempotent-Replayed"] = "true"
     return response
 
@@ -44,10 +45,10 @@ def pay() -> ResponseReturnValue:
 def statement() -> ResponseReturnValue:
     """The payer's balance and transfers, newest first. Query: limit?, after?.
 
-    The payer is who is logged in, or who sends card (or handle) and PIN by HTTP Basic.
+    The payer is logged in, or sends card (or handle) and PIN by HTTP Basic authentication.
     """
-    limit, after = forms.page_in(request.args)
-    payer = _payer_asking()
+    limit, after = forms.page_params(request.args)
+    payer = _authenticated_payer()
     with current_branch().database.reading() as work:
         page = ledger.statement(work, payer.account_id, limit, after)
         balance = ledger.balance_centavos(work, payer.account_id)
@@ -55,14 +56,14 @@ def statement() -> ResponseReturnValue:
         payer={"handle": payer.handle, "name": payer.name},
         balance=json_number(balance),
         balance_centavos=balance,
-        data=[_entry(transfer, payer.account_id) for transfer in page.transfers],
+        data=[_statement_entry(transfer, payer.account_id) for transfer in page.transfers],
         next=page.after,
     )
 
 
 @bp.get("/payments/<txid>")
 def payments(txid: str) -> ResponseReturnValue:
-    """What this bank knows of a charge; the service signs the request's target."""
+    """The payments of a charge, for the service, which signs the request's target."""
     branch = current_branch()
     require_signature(request_target())
     if not _TXID.fullmatch(txid):
@@ -74,7 +75,7 @@ def payments(txid: str) -> ResponseReturnValue:
 
 
 def payment_entry(transfer: Transfer) -> dict[str, Any]:
-    """A payment as its payer and the service are told of it."""
+    """A payment in the JSON of the payer and of the service."""
     return {
         "end_to_end_id": transfer.identifier,
         "txid": transfer.txid,
@@ -86,11 +87,11 @@ def payment_entry(transfer: Transfer) -> dict[str, Any]:
     }
 
 
-def _payer_asking() -> BankPayer:
-    """Raises PinRefused and PinLocked, or Unauthorized where nobody is told at all."""
+def _authenticated_payer() -> BankPayer:
+    """Raises PinRefused, PinLocked, or Unauthorized without session and credentials."""
     database = current_branch().database
-    told = request.authorization
-    if told is None or told.type != "basic" or told.username is None or told.password is None:
+    basic = request.authorization
+    if basic is None or basic.type != "basic" or basic.username is None or basic.password is None:
         try:
             with database.reading() as work:
                 return current_payer(work)
@@ -98,15 +99,15 @@ def _payer_asking() -> BankPayer:
             challenge = WWWAuthenticate("basic", {"realm": "Banco Garoa"})
             raise Unauthorized(www_authenticate=challenge) from None
     with database.reading() as work:
-        payer = payers.payer_by_login(work, told.username)
-    payers.check_pin(database, payer, told.password)
+        payer = payers.payer_by_login(work, basic.username)
+    payers.check_pin(database, payer, basic.password)
     with database.writing() as work:
         payers.reset_failed_pins(work, payer)
     return payer
 
 
 def answer_entry(transfer: Transfer) -> dict[str, Any] | None:
-    """What the service last answered; None before its first answer."""
+    """The service's last answer to the notice; None before the first one."""
     notice = transfer.notice
     if notice is None or (notice.answer_status is None and notice.answer_code is None):
         return None
@@ -118,16 +119,15 @@ def answer_entry(transfer: Transfer) -> dict[str, Any] | None:
     }
 
 
-def _entry(transfer: Transfer, account_id: int) -> dict[str, Any]:
-    signed = transfer.amount_centavos
-    if transfer.debit_account_id == account_id:
-        signed = -signed
+def _statement_entry(transfer: Transfer, account_id: int) -> dict[str, Any]:
+    is_debit = transfer.debit_account_id == account_id
+    amount_centavos = -transfer.amount_centavos if is_debit else transfer.amount_centavos
     return {
         "id": transfer.identifier,
         "kind": transfer.kind,
         "status": payment_status(transfer) if transfer.kind == "payment" else None,
-        "value": json_number(signed),
-        "amount_centavos": signed,
+        "value": json_number(amount_centavos),
+        "amount_centavos": amount_centavos,
         "made_at": rfc3339(transfer.made_at),
         "payee_name": transfer.payee_name,
     }

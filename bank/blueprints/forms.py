@@ -1,4 +1,4 @@
-"""What pages and API take from outside, checked before anything else sees it."""
+"""Parses and validates the forms, queries and JSON bodies of requests."""
 
 from __future__ import annotations
 
@@ -24,62 +24,62 @@ from core.money import centavos_from, typed_centavos
 
 LIST_MAX, LIST_DEFAULT = 100, 20
 
-_TOKEN = "csrf"  # noqa: S105 - the session's field, not a secret
+_TOKEN = "csrf"  # noqa: S105 - a field of the session, not a secret
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _CODE_CHARACTERS_MAX = 2048
 
 
 def csrf_token() -> str:
-    """This session's token, which every form that changes something carries."""
+    """The session's CSRF token, created if there is none."""
     if _TOKEN not in session:
         session[_TOKEN] = secrets.token_urlsafe(24)
     return str(session[_TOKEN])
 
 
 def check_csrf_token(form: Mapping[str, str]) -> None:
-    """Pass a form that this session's own page sent. Raises StalePage."""
-    expected, given = str(session.get(_TOKEN, "")), form.get("token", "")
-    if not expected or not hmac.compare_digest(expected.encode(), given.encode("utf-8", "replace")):
+    """Raise StalePage unless the form carries the session's CSRF token."""
+    expected, token = str(session.get(_TOKEN, "")), form.get("token", "")
+    if not expected or not hmac.compare_digest(expected.encode(), token.encode("utf-8", "replace")):
         raise StalePage("Confira os dados e envie de novo. Nada foi pago.")
 
 
 def new_request_key() -> str:
-    """A key that makes pressing a form's button twice one payment."""
+    """An idempotency key for a form, so that sending the form twice pays once."""
     return secrets.token_urlsafe(24)
 
 
 def scenario_in(fields: Mapping[str, Any]) -> Scenario | None:
-    """The scenario named in a form, query or object, if any is. Raises InvalidInput."""
-    named = fields.get("scenario")
-    if not named:
+    """The field `scenario`, if it is set. Raises InvalidInput."""
+    name = fields.get("scenario")
+    if not name:
         return None
     try:
-        return Scenario(named)
+        return Scenario(name)
     except ValueError:
-        known = ", ".join(scenario.value for scenario in Scenario)
-        raise InvalidInput([FieldError("scenario", f"must be one of {known}")]) from None
+        names = ", ".join(scenario.value for scenario in Scenario)
+        raise InvalidInput([FieldError("scenario", f"must be one of {names}")]) from None
 
 
 def late_seconds_in(fields: Mapping[str, Any]) -> int:
-    """How long to hold a notice back, 1 to 300 s, 10 by default. Raises InvalidInput."""
-    given = fields.get("late_seconds")
-    if given is None or given == "":
+    """The field `late_seconds`, 1 to 300; 10 by default. Raises InvalidInput."""
+    value = fields.get("late_seconds")
+    if value is None or value == "":
         return LATE_SECONDS_DEFAULT
-    # The type is checked as well: true is an int, and 10.0 no whole number of JSON's.
-    text = str(given) if type(given) in (int, str) else ""
+    # The exact type is checked, because `true` is an instance of int.
+    text = str(value) if type(value) in (int, str) else ""
     if not re.fullmatch(r"\d{1,3}", text, re.ASCII) or not 1 <= int(text) <= LATE_SECONDS_MAX:
         raise InvalidInput([FieldError("late_seconds", f"must be 1 to {LATE_SECONDS_MAX}")])
     return int(text)
 
 
-def page_in(query: Mapping[str, str]) -> tuple[int, str | None]:
-    """`limit` and `after` of a list. Raises InvalidInput."""
+def page_params(query: Mapping[str, str]) -> tuple[int, str | None]:
+    """The fields `limit` and `after` of a list. Raises InvalidInput."""
     text = query.get("limit", str(LIST_DEFAULT))
     if not re.fullmatch(r"\d{1,3}", text, re.ASCII) or not 1 <= int(text) <= LIST_MAX:
         raise InvalidInput([FieldError("limit", f"must be 1 to {LIST_MAX}")])
     after = query.get("after")
     if after is not None and not is_identifier(after):
-        raise InvalidInput([FieldError("after", "is not a cursor this list gave")])
+        raise InvalidInput([FieldError("after", "is not a cursor of this list")])
     return int(text), after
 
 
@@ -89,7 +89,7 @@ def typed_amount(fields: Mapping[str, str]) -> int | None:
     Raises InvalidInput. The form that pays carries the amount it showed, as `agreed`.
     """
     if fields.get("agreed"):
-        return agreed_in(fields)
+        return agreed_centavos_in(fields)
     text = fields.get("value", "").strip()
     if not text:
         return None
@@ -102,19 +102,19 @@ def typed_amount(fields: Mapping[str, str]) -> int | None:
         ) from None
 
 
-def agreed_in(form: Mapping[str, str]) -> int:
-    """The amount the payer saw, in centavos. Raises InvalidInput."""
+def agreed_centavos_in(form: Mapping[str, str]) -> int:
+    """The field `agreed`: the amount that the payer saw. Raises InvalidInput."""
     agreed = form.get("agreed", "")
     if not re.fullmatch(r"\d{1,12}", agreed, re.ASCII) or int(agreed) == 0:
-        raise InvalidInput([FieldError("agreed", "must be the amount shown, in centavos")])
+        raise InvalidInput([FieldError("agreed", "must be the amount that was shown, in centavos")])
     return int(agreed)
 
 
 def order_from_form(form: Mapping[str, str], payer_handle: str | None) -> PaymentOrder:
-    """The order of the page's form. Raises InvalidInput."""
-    agreed, key = agreed_in(form), form.get("request_key", "")
+    """The order in the review page's form. Raises InvalidInput."""
+    agreed, key = agreed_centavos_in(form), form.get("request_key", "")
     if not re.fullmatch(r"[\w-]{20,64}", key, re.ASCII):
-        raise InvalidInput([FieldError("request_key", "must be the form's own")])
+        raise InvalidInput([FieldError("request_key", "must be the key in the form")])
     return PaymentOrder(
         code=form.get("code", "")[:_CODE_CHARACTERS_MAX],
         pin=form.get("pin", ""),
@@ -123,12 +123,12 @@ def order_from_form(form: Mapping[str, str], payer_handle: str | None) -> Paymen
         late_seconds=late_seconds_in(form),
         agreed_centavos=agreed,
         typed_centavos=agreed,
-        request_key=_keyed("page", payer_handle or "", key),
+        request_key=_request_key("page", payer_handle or "", key),
     )
 
 
 def order_from_json(request: Request) -> PaymentOrder:
-    """The order of `POST /api/pay`. Raises InvalidInput with every field at fault."""
+    """The order in the body of `POST /api/pay`. Raises InvalidInput with all invalid fields."""
     members = json_object(request)
     errors = [
         FieldError(name, "must be a string")
@@ -156,7 +156,7 @@ def order_from_json(request: Request) -> PaymentOrder:
 
 
 def json_object(request: Request) -> dict[str, Any]:
-    """The body as one JSON object. Raises InvalidInput, or UnsupportedMediaType."""
+    """Parse the body as a JSON object. Raises InvalidInput and UnsupportedMediaType."""
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("Send application/json.")
     try:
@@ -175,7 +175,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _amount_in(members: Mapping[str, Any]) -> int | None:
-    """The amount an API's caller means to pay; binding where the code has one too."""
+    """The field `value`. If the code has an amount too, the two must agree."""
     if members.get("value") is None:
         return None
     try:
@@ -190,11 +190,11 @@ def _idempotency_key(request: Request, members: Mapping[str, Any]) -> str | None
         return None
     if not _KEY.fullmatch(key):
         raise InvalidInput([FieldError("Idempotency-Key", "must be 1 to 255 characters")])
-    return _keyed("api", members.get("payer") or "", members["pin"], key)
+    return _request_key("api", members.get("payer") or "", members["pin"], key)
 
 
-def _keyed(*parts: str) -> str:
-    """What is kept of a request key: one payer's key, under that PIN, says nothing to another."""
+def _request_key(*parts: str) -> str:
+    """An HMAC of payer, PIN and key, so that one payer's keys never meet another payer's."""
     message = json.dumps(parts).encode()
     secret = current_branch().settings.secret_key.encode()
     return hmac.new(secret, message, hashlib.sha256).hexdigest()

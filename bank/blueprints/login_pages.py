@@ -1,4 +1,4 @@
-"""Logging in with card (or handle) and PIN, and leaving."""
+"""The login with card (or handle) and PIN, and the logout."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ bp = Blueprint("login", __name__)
 
 @bp.get("/login")
 def show() -> ResponseReturnValue:
-    """The form; whoever is logged in already goes on. Query: next (a path of this bank's)."""
-    back = sessions.local_path(request.args.get("next", "/"))
+    """The login form; a payer who is logged in is redirected to `next`, a path of this bank."""
+    next_path = sessions.local_path(request.args.get("next", "/"))
     if sessions.is_logged_in():
-        return redirect(request.script_root + back, 303)
-    return _form(back, None)
+        return redirect(request.script_root + next_path, 303)
+    return _form(next_path, None)
 
 
 @bp.post("/login")
 def log_in() -> ResponseReturnValue:
-    """Check card and PIN; five wrong ones in a row lock the card, here as at a payment."""
-    back = sessions.local_path(request.form.get("next", "/"))
+    """Check card and PIN. Wrong PINs count as they do at a payment: five in a row lock the card."""
+    next_path = sessions.local_path(request.form.get("next", "/"))
     try:
         forms.check_csrf_token(request.form)
-        payer = _payer_told()
+        payer = _authenticated_payer()
     except BankError as refusal:
-        return _form(back, refusal)
-    sessions.enter(payer)
-    return redirect(request.script_root + back, 303)
+        return _form(next_path, refusal)
+    sessions.start(payer)
+    return redirect(request.script_root + next_path, 303)
 
 
 @bp.post("/logout")
 def log_out() -> ResponseReturnValue:
     """End the session."""
     forms.check_csrf_token(request.form)
-    sessions.leave()
+    sessions.end()
     return redirect(url_for("login.show"), 303)
 
 
-def _payer_told() -> BankPayer:
+def _authenticated_payer() -> BankPayer:
     branch = current_branch()
     try:
         with branch.database.reading() as work:
@@ -55,7 +55,7 @@ def _payer_told() -> BankPayer:
         with branch.database.writing() as work:
             payers.reset_failed_pins(work, payer)
     except (UnknownPayer, PinRefused):
-        # One sentence for both: it does not tell whose cards exist.
+        # One error for both, so that it does not reveal which cards exist.
         raise LoginRefused(
             "Cartão ou senha não conferem. "
             f"Depois de {FAILED_PINS_MAX} senhas erradas seguidas o cartão é bloqueado."
@@ -63,7 +63,7 @@ def _payer_told() -> BankPayer:
     return payer
 
 
-def _form(back: str, refusal: BankError | None) -> ResponseReturnValue:
+def _form(next_path: str, refusal: BankError | None) -> ResponseReturnValue:
     branch = current_branch()
     clients: Sequence[BankPayer] = ()
     if branch.settings.demo:
@@ -71,10 +71,10 @@ def _form(back: str, refusal: BankError | None) -> ResponseReturnValue:
             clients = payers.demo_payers(work)
     page = render_template(
         "bank/login.html",
-        back=back,
+        back=next_path,
         refusal=refusal,
         clients=clients,
         login=request.form.get("login", "")[:40],
-        is_paying=back.startswith("/pay?"),
+        is_paying=next_path.startswith("/pay?"),
     )
     return page, refusal.status if refusal else 200

@@ -1,4 +1,4 @@
-"""The bank app's pages: home, review, receipt."""
+"""The bank's pages: home, review, receipt."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ bp = Blueprint("pages", __name__)
 @bp.get("/")
 @login_required
 def home() -> ResponseReturnValue:
-    """The payer's home: balance, a field for a code, the statement."""
-    limit, after = forms.page_in(request.args)
+    """Balance, a field for a code, and the statement."""
+    limit, after = forms.page_params(request.args)
     with current_branch().database.reading() as work:
         payer = current_payer(work)
         page = ledger.statement(work, payer.account_id, limit, after)
@@ -39,9 +39,9 @@ def home() -> ResponseReturnValue:
 @bp.get("/pay")
 @login_required
 def review() -> ResponseReturnValue:
-    """Who gets how much, as the receiver's bank signed it, and the field for the PIN.
+    """Payee and amount, as the receiver's bank signed them, and a field for the PIN.
 
-    A code without an amount asks for it first; it comes back here as `value`.
+    For a code without an amount the page first asks for one, which comes back here as `value`.
     """
     if not request.args.get("code", "").strip():
         return redirect(url_for("pages.home"), 303)
@@ -52,7 +52,7 @@ def review() -> ResponseReturnValue:
 @bp.post("/pay")
 @login_required
 def pay() -> ResponseReturnValue:
-    """Pay, then show the receipt; what was refused is said above the same review."""
+    """Pay and redirect to the receipt; an error is shown above the review."""
     scenario, late_seconds = forms.scenario_in(request.form), forms.late_seconds_in(request.form)
     try:
         forms.check_csrf_token(request.form)
@@ -68,7 +68,7 @@ def pay() -> ResponseReturnValue:
 @bp.get("/transfers/<end_to_end_id>")
 @login_required
 def receipt(end_to_end_id: str) -> ResponseReturnValue:
-    """A payment of the payer's own; the page looks again by itself while it may change."""
+    """The receipt of one of the payer's payments; it refreshes until the service has answered."""
     with current_branch().database.reading() as work:
         payer = current_payer(work)
         payment = payment_by_id(work, end_to_end_id, payer.account_id)
@@ -85,19 +85,19 @@ def receipt(end_to_end_id: str) -> ResponseReturnValue:
 def _review(
     code: str, scenario: Scenario | None, late_seconds: int, refusal: BankError | None
 ) -> ResponseReturnValue:
-    """The review page, with what was refused; a code that cannot be read has an error page."""
+    """Render the review with an error, if any. Raises CodeRefused for an unreadable code."""
     branch = current_branch()
     try:
         offer = branch.reader.read(code, branch.clock.now())
-    except CodeRefused as unreadable:
-        # What went wrong first is what the payer must hear of.
-        raise (refusal or unreadable) from None
+    except CodeRefused as code_error:
+        # Of two errors the payer sees the first one.
+        raise (refusal or code_error) from None
     amount = offer.amount_centavos
     if amount is None and offer.is_payable:
         try:
             amount = forms.typed_amount(request.values)
-        except InvalidInput as wrong:
-            refusal = refusal or wrong
+        except InvalidInput as amount_error:
+            refusal = refusal or amount_error
     with branch.database.reading() as work:
         payer = current_payer(work)
         balance = ledger.balance_centavos(work, payer.account_id)

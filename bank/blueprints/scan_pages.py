@@ -1,4 +1,4 @@
-"""Reading a code from a picture: uploaded by a form, or frame by frame from the camera."""
+"""Reads a code from an uploaded picture or from frames of the camera."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from bank.errors import BankError, ScanRefused, ScanTooLarge
 bp = Blueprint("scan", __name__)
 
 _FORM_BYTES, _CHUNK_BYTES = 64 * 1024, 256 * 1024
-"""Room for the rest of a multipart body around the picture."""
+"""The room for the other parts of a multipart body, and the parser's chunk size."""
 
 
 @bp.get("/scan")
 @login_required
 def show() -> ResponseReturnValue:
-    """The camera where there is one, and a field for a picture."""
+    """The page with the camera and a field for a picture."""
     with current_branch().database.reading() as work:
         current_payer(work)
     return render_template("bank/scan.html", refusal=None)
@@ -29,13 +29,13 @@ def show() -> ResponseReturnValue:
 
 @bp.post("/scan")
 def read() -> ResponseReturnValue:
-    """Read a picture: a form's `picture` leads to the review; a frame (image/jpeg) gets JSON.
+    """Read a picture: a form's `picture` redirects to the review, a frame (image/jpeg) gets JSON.
 
-    A frame carries the session's token in X-Form-Token; without a code in it the answer is
-    {"code": null, "detail": …}, since the next frame may have one.
+    A frame carries the CSRF token in X-Form-Token. A frame without a code gets
+    {"code": null, "detail": …} with 200, because the next frame may show one.
     """
     request.max_content_length = pictures.PICTURE_BYTES_MAX + _FORM_BYTES
-    # The parser holds whole chunks of the file to this limit as well, not fields alone.
+    # Werkzeug applies this limit to each chunk of a file too, so it must exceed a chunk.
     request.max_form_memory_size = _CHUNK_BYTES
     return _read_frame() if request.mimetype == "image/jpeg" else _read_upload()
 
@@ -44,20 +44,20 @@ def read() -> ResponseReturnValue:
 def _read_upload() -> ResponseReturnValue:
     try:
         if (request.content_length or 0) > pictures.PICTURE_BYTES_MAX + _FORM_BYTES:
-            raise RequestEntityTooLarge  # before any of it is written to a file
+            raise RequestEntityTooLarge  # before the parser writes the upload to a file
         forms.check_csrf_token(request.form)
         with current_branch().database.reading() as work:
             current_payer(work)
-        chosen = request.files.get("picture")
-        picture = chosen.read(pictures.PICTURE_BYTES_MAX + 1) if chosen else b""
+        upload = request.files.get("picture")
+        picture = upload.read(pictures.PICTURE_BYTES_MAX + 1) if upload else b""
         if not picture:
             raise ScanRefused("Escolha uma imagem com o QR code.")
         code = pictures.code_in(picture)
     except RequestEntityTooLarge:
         refusal: BankError = ScanTooLarge("A imagem pode ter até 5 MB.")
         return render_template("bank/scan.html", refusal=refusal), refusal.status
-    except BankError as refused:
-        return render_template("bank/scan.html", refusal=refused), refused.status
+    except BankError as error:
+        return render_template("bank/scan.html", refusal=error), error.status
     return redirect(url_for("pages.review", code=code), 303)
 
 
@@ -69,10 +69,10 @@ def _read_frame() -> ResponseReturnValue:
         code = pictures.code_in(request.get_data())
     except RequestEntityTooLarge:
         return jsonify(code=None, detail="A imagem pode ter até 5 MB."), 413
-    except ScanTooLarge as refused:
-        return jsonify(code=None, detail=refused.detail), refused.status
-    except ScanRefused as refused:
-        return jsonify(code=None, detail=refused.detail)
-    except BankError as refused:
-        return jsonify(code=None, detail=refused.detail), refused.status
+    except ScanTooLarge as error:
+        return jsonify(code=None, detail=error.detail), error.status
+    except ScanRefused as error:
+        return jsonify(code=None, detail=error.detail)
+    except BankError as error:
+        return jsonify(code=None, detail=error.detail), error.status
     return jsonify(code=code, review_url=url_for("pages.review", code=code))

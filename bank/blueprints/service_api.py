@@ -1,7 +1,7 @@
-"""What the bank answers the service, and nobody else: look-ups, windows, refunds; all signed.
+"""The API for the service alone: look-ups, lists of settled payments, refunds; all signed.
 
-A GET is signed over `GET ` and its path with query, as the service asks for it below the bank's
-root, so that headers once seen open no other address; a POST is signed over its body.
+The service signs a GET over `GET ` and the target, the path below the bank's root with its query,
+so that a signature is valid for one address only. It signs a POST over its body.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _REFUND_ID = re.compile(r"[a-zA-Z0-9]{1,35}", re.ASCII)
 
 
 def require_signature(body: bytes) -> None:
-    """Pass a request that the service signed over these bytes. Raises ServiceSignatureRefused."""
+    """Raise ServiceSignatureRefused unless the service signed these bytes."""
     branch = current_branch()
     try:
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -46,51 +46,51 @@ def require_signature(body: bytes) -> None:
 
 
 def request_target() -> bytes:
-    """What a GET is signed over: `GET /api/…` with its query, byte for byte."""
+    """The bytes that the service signs for a GET: `GET /api/…` with the query."""
     query = b"?" + request.query_string if request.query_string else b""
     return b"GET " + request.path.encode("utf-8", "replace") + query
 
 
 @bp.get("/transfers/<end_to_end_id>")
 def transfer(end_to_end_id: str) -> ResponseReturnValue:
-    """One payment by its end_to_end_id, with what was given back of it."""
+    """A payment by its end_to_end_id, with its returns and refunds."""
     require_signature(request_target())
     with current_branch().database.reading() as work:
         payment = service_payment(work, end_to_end_id)
-        back = select(Transfer).where(
+        query = select(Transfer).where(
             or_(Transfer.reverses_id == payment.id, Transfer.refunds_id == payment.id)
         )
-        returns = work.scalars(back.order_by(Transfer.id)).all()
-    told = settled_entry(payment) | {"returns": [_return(one) for one in returns]}
-    return jsonify(transfer=told)
+        returns = work.scalars(query.order_by(Transfer.id)).all()
+    entry = settled_entry(payment) | {"returns": [_return_entry(row) for row in returns]}
+    return jsonify(transfer=entry)
 
 
 @bp.get("/settled")
 def settled() -> ResponseReturnValue:
-    """Payments made in a window, oldest first. Query: from, to (RFC 3339), limit?, after?."""
+    """Payments from `from` until before `to` (RFC 3339), oldest first. Query: limit?, after?."""
     require_signature(request_target())
-    limit, after = forms.page_in(request.args)
+    limit, after = forms.page_params(request.args)
     start, end = _window()
     with current_branch().database.reading() as work:
-        rows, following = settled_between(work, start, end, limit, after)
-    return jsonify(data=[settled_entry(row) for row in rows], next=following)
+        rows, next_cursor = settled_between(work, start, end, limit, after)
+    return jsonify(data=[settled_entry(row) for row in rows], next=next_cursor)
 
 
 @bp.post("/refunds")
 def refund() -> ResponseReturnValue:
-    """Give money back. Body: {"end_to_end_id", "refund_id", "value"}; the same id is the same."""
+    """Refund a payment once per refund_id. Body: {"end_to_end_id", "refund_id", "value"}."""
     require_signature(request.get_data())
-    told, is_repeated = current_branch().refunds.ask(_refund_order())
-    answer = jsonify(refund_entry(told))
-    answer.status_code = 201
+    bank_refund, is_repeated = current_branch().refunds.request(_refund_order())
+    response = jsonify(refund_entry(bank_refund))
+    response.status_code = 201
     if is_repeated:
-        answer.headers["Idempotent-Replayed"] = "true"
-    return answer
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
 
 
 @bp.get("/refunds/<refund_id>")
 def refund_status(refund_id: str) -> ResponseReturnValue:
-    """How a refund stands: processing, done or failed."""
+    """A refund with its status: processing, done or failed."""
     require_signature(request_target())
     if not _REFUND_ID.fullmatch(refund_id):
         raise InvalidInput([FieldError("refund_id", "must be 1 to 35 letters and digits")])
@@ -99,7 +99,7 @@ def refund_status(refund_id: str) -> ResponseReturnValue:
 
 
 def settled_entry(payment: Transfer) -> dict[str, Any]:
-    """A payment as a window lists it; `txid` (`bank_payment_id`) is null for a static code's."""
+    """A payment as JSON; `txid` and `bank_payment_id` are null for a static code."""
     return {
         "end_to_end_id": payment.identifier,
         "txid": payment.txid,
@@ -115,12 +115,12 @@ def settled_entry(payment: Transfer) -> dict[str, Any]:
 
 
 def payer_in_notice(payment: Transfer) -> Any:
-    """Who paid, exactly as the notice told it; a statement of fact that must not differ."""
+    """The payer exactly as in the notice, so that look-up and notice never differ."""
     return json.loads(payment.notice.body)["payer"] if payment.notice else None
 
 
 def refund_entry(refund: BankRefund) -> dict[str, Any]:
-    """A refund as the service is told of it."""
+    """A refund as JSON."""
     return {
         "refund_id": refund.refund_id,
         "return_id": refund.return_id,
@@ -133,7 +133,7 @@ def refund_entry(refund: BankRefund) -> dict[str, Any]:
     }
 
 
-def _return(transfer: Transfer) -> dict[str, Any]:
+def _return_entry(transfer: Transfer) -> dict[str, Any]:
     return {
         "return_id": transfer.identifier,
         "kind": transfer.kind,

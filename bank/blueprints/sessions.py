@@ -1,4 +1,4 @@
-"""Who is logged in: the payer named in the signed session cookie, and where a login leads back."""
+"""The payer's session, in a signed cookie, and the redirects to the login and back."""
 
 from __future__ import annotations
 
@@ -17,28 +17,29 @@ from bank.models import BankPayer
 from bank.money import payers
 
 IDLE_MAX = timedelta(minutes=30)
-"""After this long without a request the payer has to log in again."""
+"""A session ends after this time without a request."""
 
 _PAYER = "payer"
 _NEXT_CHARACTERS_MAX = 4096
-# Browsers take a backslash for a slash and drop tabs and line breaks: both could name a host.
-_OWN_PATH = re.compile(r"/(?:[^/\\\x00-\x20\x7f][^\\\x00-\x20\x7f]*)?")
+# Browsers read a backslash as a slash and drop tabs and line breaks, so that `/\evil.example`
+# would lead to another host.
+_LOCAL_PATH = re.compile(r"/(?:[^/\\\x00-\x20\x7f][^\\\x00-\x20\x7f]*)?")
 
 Arguments = ParamSpec("Arguments")
 
 
 class NotLoggedIn(Exception):
-    """The page belongs to a payer and nobody is logged in."""
+    """The page needs a payer, and no payer is logged in."""
 
 
-def enter(payer: BankPayer) -> None:
-    """Begin a session of this payer's; whatever an earlier one held is dropped."""
+def start(payer: BankPayer) -> None:
+    """Start a session of this payer and drop the data of an earlier one."""
     session.clear()
     session.permanent = True
     session[_PAYER] = payer.handle
 
 
-def leave() -> None:
+def end() -> None:
     """End the session."""
     session.clear()
 
@@ -49,7 +50,7 @@ def is_logged_in() -> bool:
 
 
 def current_payer(work: Session) -> BankPayer:
-    """The logged-in payer. Raises NotLoggedIn, also for one whose account is gone."""
+    """The payer who is logged in. Raises NotLoggedIn, also if the payer no longer exists."""
     if not is_logged_in():
         raise NotLoggedIn
     try:
@@ -59,15 +60,15 @@ def current_payer(work: Session) -> BankPayer:
 
 
 def local_path(text: str) -> str:
-    """The text if it is a path of this application (with its query), else the home's."""
-    is_own = len(text) <= _NEXT_CHARACTERS_MAX and _OWN_PATH.fullmatch(text) is not None
-    return text if is_own else "/"
+    """The text if it is a path of this application, with its query; else `/`."""
+    is_local = len(text) <= _NEXT_CHARACTERS_MAX and _LOCAL_PATH.fullmatch(text) is not None
+    return text if is_local else "/"
 
 
 def login_required(
     view: Callable[Arguments, ResponseReturnValue],
 ) -> Callable[Arguments, ResponseReturnValue]:
-    """A page that strangers are led away from, to the login and then back."""
+    """Decorate a view: without a session it redirects to the login, which leads back."""
 
     @wraps(view)
     def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> ResponseReturnValue:
@@ -76,19 +77,19 @@ def login_required(
         try:
             return view(*args, **kwargs)
         except NotLoggedIn:
-            leave()
+            end()
             return redirect_to_login()
 
     return guarded
 
 
 def redirect_to_login() -> ResponseReturnValue:
-    """The way to the login; what a form carried is asked for again, save the code to pay."""
-    back = request.full_path.rstrip("?")
+    """Redirect to the login with the way back; of a form only the code to pay is kept."""
+    next_path = request.full_path.rstrip("?")
     if request.method != "GET":
         code = request.form.get("code", "") if request.endpoint == "pages.pay" else ""
-        back = url_for("pages.review", code=code) if code else url_for("pages.home")
-        back = back.removeprefix(request.script_root)
-    if back in ("", "/"):
+        next_path = url_for("pages.review", code=code) if code else url_for("pages.home")
+        next_path = next_path.removeprefix(request.script_root)
+    if next_path in ("", "/"):
         return redirect(url_for("login.show"), 303)
-    return redirect(url_for("login.show", next=local_path(back)), 303)
+    return redirect(url_for("login.show", next=local_path(next_path)), 303)

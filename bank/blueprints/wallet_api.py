@@ -1,7 +1,7 @@
-"""What the bank does for the service's payers, on the service's signed word: open, show, pay.
+"""The wallet API for the service: open a wallet, show it, pay from it.
 
-Signed as `service_api` has it: a GET over its target, a POST over its body. Every body has fields
-of its own and no others are taken, so that none fits another address.
+Requests are signed as in `service_api`. Each body has fields of its own and no unknown ones, so
+that the signed body of one address is refused at another.
 """
 
 from __future__ import annotations
@@ -28,35 +28,41 @@ bp = Blueprint("wallet_api", __name__, url_prefix="/api/wallets")
 _HOLDER = re.compile(r"[a-zA-Z0-9_-]{1,64}", re.ASCII)
 _TXID = re.compile(r"[a-zA-Z0-9]{1,35}", re.ASCII)
 _LENGTHS = {"login": 64, "name": 120, "pin": 12, "demo": 32, "card": 32, "code": 2048}
+_LENGTH_DEFAULT = 64
 
 
 @bp.post("")
 def open_wallet() -> ResponseReturnValue:
     """Open a holder's wallet. Body: {"holder", "login", "name", "pin"?, "demo"?}.
 
-    The card is told whole, and the PIN where the bank made it: here and never again.
+    The response shows the whole card, and the PIN if the bank generated it. Neither is shown again.
     """
     require_signature(request.get_data())
-    told = _strings(("holder", "login", "name"), ("pin", "demo"))
-    opened = current_branch().wallets.open(
-        WalletOrder(told["holder"], told["login"], told["name"], told.get("pin"), told.get("demo"))
+    fields = _strings(("holder", "login", "name"), ("pin", "demo"))
+    order = WalletOrder(
+        holder=fields["holder"],
+        login=fields["login"],
+        name=fields["name"],
+        pin=fields.get("pin"),
+        demo=fields.get("demo"),
     )
-    answer = jsonify(
-        wallet=wallet_entry(opened.payer, opened.balance_centavos),
-        card=opened.payer.card_number,
-        pin=opened.pin,
+    wallet = current_branch().wallets.open(order)
+    response = jsonify(
+        wallet=wallet_entry(wallet.payer, wallet.balance_centavos),
+        card=wallet.payer.card_number,
+        pin=wallet.pin,
     )
-    answer.status_code = 201 if opened.is_new else 200
-    return answer
+    response.status_code = 201 if wallet.is_new else 200
+    return response
 
 
 @bp.get("/<holder>")
 def show_wallet(holder: str) -> ResponseReturnValue:
-    """A holder's card, masked, with balance and limit."""
+    """The holder's masked card, balance and limit."""
     require_signature(request_target())
     if not _HOLDER.fullmatch(holder):
         raise InvalidInput([FieldError("holder", "must be 1 to 64 letters, digits, - or _")])
-    payer, balance = current_branch().wallets.named(holder)
+    payer, balance = current_branch().wallets.wallet_of(holder)
     return jsonify(wallet=wallet_entry(payer, balance))
 
 
@@ -64,38 +70,38 @@ def show_wallet(holder: str) -> ResponseReturnValue:
 def pay() -> ResponseReturnValue:
     """Pay a charge for a holder. Body: {"holder", "code", "txid", "value", "pin", "card"?}.
 
-    The same charge is paid once by the same wallet, however often this is asked.
+    Repeated requests for the same charge from the same wallet pay once.
     """
     require_signature(request.get_data())
-    told = _strings(("holder", "code", "txid", "pin", "value"), ("card",))
+    fields = _strings(("holder", "code", "txid", "pin", "value"), ("card",))
     try:
-        agreed = centavos_from(told["value"])
+        agreed_centavos = centavos_from(fields["value"])
     except InvalidMoney as error:
         raise InvalidInput([FieldError("value", error.detail)]) from None
-    if not _TXID.fullmatch(told["txid"]):
+    if not _TXID.fullmatch(fields["txid"]):
         raise InvalidInput([FieldError("txid", "must be 1 to 35 letters and digits")])
-    asked = WalletPaymentOrder(
-        holder=told["holder"],
-        code=told["code"],
-        txid=told["txid"],
-        pin=told["pin"],
-        card=told.get("card"),
-        agreed_centavos=agreed,
+    order = WalletPaymentOrder(
+        holder=fields["holder"],
+        code=fields["code"],
+        txid=fields["txid"],
+        pin=fields["pin"],
+        card=fields.get("card"),
+        agreed_centavos=agreed_centavos,
     )
-    paid, balance = current_branch().wallets.pay(asked)
-    answer = jsonify(
-        payment=payment_entry(paid.transfer),
-        answer=answer_entry(paid.transfer),
+    result, balance = current_branch().wallets.pay(order)
+    response = jsonify(
+        payment=payment_entry(result.transfer),
+        answer=answer_entry(result.transfer),
         balance=json_number(balance),
         balance_centavos=balance,
     )
-    if paid.is_repeated:
-        answer.headers["Idempotent-Replayed"] = "true"
-    return answer
+    if result.is_repeated:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
 
 
 def wallet_entry(payer: BankPayer, balance_centavos: int) -> dict[str, Any]:
-    """A wallet as the service is told of it; never its whole card."""
+    """A wallet as JSON, with the card masked."""
     return {
         "holder": payer.holder,
         "handle": payer.handle,
@@ -111,22 +117,24 @@ def wallet_entry(payer: BankPayer, balance_centavos: int) -> dict[str, Any]:
 
 
 def _strings(required: Iterable[str], optional: Iterable[str]) -> dict[str, str]:
-    """The body's members, all of them text. Raises InvalidInput with every field at fault."""
+    """The body's members, all of them text. Raises InvalidInput with all invalid fields."""
     members = forms.json_object(request)
-    required, known = tuple(required), {*required, *optional}
-    errors = [FieldError(name, "is not a known field") for name in sorted({*members} - known)]
+    required = tuple(required)
+    names = {*required, *optional}
+    errors = [FieldError(name, "is not a known field") for name in sorted({*members} - names)]
     errors += [FieldError(name, "is required") for name in required if name not in members]
-    found: dict[str, str] = {}
-    for name in sorted(known & {*members}):
+    fields: dict[str, str] = {}
+    for name in sorted(names & {*members}):
         value = members[name]
         if value is None and name not in required:
             continue
-        if not isinstance(value, str) or not value or len(value) > _LENGTHS.get(name, 64):
-            errors.append(FieldError(name, "must be a text of its usual length"))
+        characters_max = _LENGTHS.get(name, _LENGTH_DEFAULT)
+        if not isinstance(value, str) or not 1 <= len(value) <= characters_max:
+            errors.append(FieldError(name, f"must be a text of 1 to {characters_max} characters"))
         else:
-            found[name] = value
-    if "holder" in found and not _HOLDER.fullmatch(found["holder"]):
+            fields[name] = value
+    if "holder" in fields and not _HOLDER.fullmatch(fields["holder"]):
         errors.append(FieldError("holder", "must be 1 to 64 letters, digits, - or _"))
     if errors:
         raise InvalidInput(errors)
-    return found
+    return fields

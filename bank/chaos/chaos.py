@@ -1,7 +1,7 @@
-"""Chaos on request: what a scenario does to an attempt, and the mix that new payments draw from.
+"""Fault injection: what each scenario does, and the mix that payments draw scenarios from.
 
-Everything a scenario needs is kept in rows (the notice's scenario, its number of attempts, when it
-is due), so that a killed bank goes on with it where it stopped. Development only.
+The state of a scenario is stored in the notice's row (scenario, attempts, next attempt), so that a
+bank that is killed continues with it after its restart. Development only.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from core.clock import Clock
 from core.signing.signatures import TOLERANCE
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
-"""When a notice that was thrown away is due."""
+"""The due time of a notice that is dropped for good."""
 
 AFTER_THE_DEADLINE = timedelta(seconds=2)
 STALE_BY = 2 * TOLERANCE
 SWAP_WAIT, SWAP_LEAD = timedelta(seconds=10), timedelta(seconds=2)
-"""How long the first of two swapped notices waits for its partner, and then behind it."""
+"""How long the first of two swapped notices waits for the second, and how far it then follows."""
 
 SLOW_SECONDS = 2.5
-"""How long the look-up of a *slow-api* payment takes: less than the service waits."""
+"""The delay of a look-up of a *slow-api* payment; it is shorter than the service's timeout."""
 
 BROKEN_API_DURATION = timedelta(seconds=6)
-"""How long after a *broken-api* payment its look-up answers 503."""
+"""How long after a *broken-api* payment a look-up gets 503."""
 
 _ROW = 1
 _OFF = Mix(((Scenario.NORMAL, 1),))
@@ -46,66 +46,67 @@ _OFF = Mix(((Scenario.NORMAL, 1),))
 
 @dataclass(frozen=True)
 class InjectedFaults:
-    """What is done to one attempt at telling the service."""
+    """The faults of one attempt to send a notice."""
 
-    is_thrown_away: bool = False
-    is_answer_thrown_away: bool = False
-    has_forged_copy_first: bool = False
-    is_signed_by_another: bool = False
-    is_signed_long_ago: bool = False
-    is_one_by_one: bool = False
+    drops_notice: bool = False
+    drops_answer: bool = False
+    sends_forged_copy_first: bool = False
+    signs_with_wrong_secret: bool = False
+    signs_with_stale_time: bool = False
+    sends_copies_one_by_one: bool = False
 
 
 @dataclass(frozen=True)
 class ChaosRun:
-    """The mix in force: its seed, and how many payments have drawn from it."""
+    """The mix in force, its seed, and how many payments have drawn from it."""
 
     mix: Mix
     seed: int
     drawn: int
 
 
-def injected_faults(scenario: Scenario, number: int) -> InjectedFaults:
-    """What the `number`-th attempt (from 1) of a payment's notice suffers."""
-    is_first = number <= 1
+def injected_faults(scenario: Scenario, attempt: int) -> InjectedFaults:
+    """The faults of this attempt to send a notice; the first attempt is 1."""
+    is_first = attempt <= 1
     return InjectedFaults(
-        is_thrown_away=scenario is Scenario.LOST_ONCE and is_first,
-        is_answer_thrown_away=scenario is Scenario.ANSWER_LOST and is_first,
-        has_forged_copy_first=scenario is Scenario.BAD_SIGNATURE and is_first,
-        is_signed_by_another=scenario is Scenario.WRONG_KEY,
-        is_signed_long_ago=scenario is Scenario.STALE,
-        is_one_by_one=scenario is Scenario.TEN_TIMES,
+        drops_notice=scenario is Scenario.LOST_ONCE and is_first,
+        drops_answer=scenario is Scenario.ANSWER_LOST and is_first,
+        sends_forged_copy_first=scenario is Scenario.BAD_SIGNATURE and is_first,
+        signs_with_wrong_secret=scenario is Scenario.WRONG_KEY,
+        signs_with_stale_time=scenario is Scenario.STALE,
+        sends_copies_one_by_one=scenario is Scenario.TEN_TIMES,
     )
 
 
 def wrong_secret(secret: str) -> str:
-    """A well-formed secret that is not this one."""
+    """A well-formed secret that differs from this one."""
     digest = hashlib.sha256(b"not " + secret.encode()).digest()
     return "whsec_" + base64.b64encode(digest).decode()
 
 
-def amount_to_pay(asked_centavos: int, scenario: Scenario) -> int:
-    """What leaves the payer's account; a charge of one centavo cannot be underpaid."""
+def amount_to_pay(charge_centavos: int, scenario: Scenario) -> int:
+    """The amount to debit; a charge of one centavo cannot be underpaid."""
     if scenario is Scenario.PAY_LESS:
-        return max(1, asked_centavos - 1)
-    return asked_centavos + 1 if scenario is Scenario.PAY_MORE else asked_centavos
+        return max(1, charge_centavos - 1)
+    return charge_centavos + 1 if scenario is Scenario.PAY_MORE else charge_centavos
 
 
 def payment_instant(now: datetime, deadline: datetime, scenario: Scenario) -> datetime:
-    """When the money leaves: now, or just after the deadline where it is to be paid too late."""
+    """When the payment counts as made: now, or after the deadline for *paid-after-deadline*."""
     if scenario is Scenario.PAID_AFTER_DEADLINE:
         return max(now, deadline + AFTER_THE_DEADLINE)
     return now
 
 
 def first_attempt_at(
-    work: Session, now: datetime, deadline: datetime, scenario: Scenario, late_seconds: int
+    work: Session, now: datetime, deadline: datetime, drawn: DrawnScenario
 ) -> datetime | None:
-    """When the first attempt is due, or None for at once; part of the payment's transaction."""
+    """When the notice is first sent; None for at once. Runs in the payment's transaction."""
+    scenario = drawn.scenario
     if scenario in NEVER_NOTIFIED:
         return NEVER
     if scenario is Scenario.LATE:
-        return now + timedelta(seconds=late_seconds)
+        return now + timedelta(seconds=drawn.late_seconds)
     if scenario in (Scenario.TOLD_AFTER_DEADLINE, Scenario.PAID_AFTER_DEADLINE):
         return max(now, deadline + AFTER_THE_DEADLINE)
     if scenario is Scenario.OUT_OF_ORDER:
@@ -114,24 +115,24 @@ def first_attempt_at(
 
 
 def _overtakes(work: Session, now: datetime) -> bool:
-    """Whether an earlier notice waits to be overtaken; it then follows two seconds behind."""
-    waiting = select(Notice.id, Notice.next_attempt_at).where(
+    """Whether an earlier notice waits to be swapped; it is then sent SWAP_LEAD from now."""
+    waiting_notices = select(Notice.id, Notice.next_attempt_at).where(
         Notice.scenario == Scenario.OUT_OF_ORDER.value,
         Notice.done_at.is_(None),
         Notice.attempts == 0,
         Notice.next_attempt_at > now + SWAP_LEAD,
     )
-    row = work.execute(waiting.order_by(Notice.id).limit(1)).first()
+    row = work.execute(waiting_notices.order_by(Notice.id).limit(1)).first()
     if row is None:
         return False
-    first = update(Notice).where(Notice.id == row.id, Notice.next_attempt_at == row.next_attempt_at)
-    return rows_changed(work, first.values(next_attempt_at=now + SWAP_LEAD)) == 1
+    swap = update(Notice).where(Notice.id == row.id, Notice.next_attempt_at == row.next_attempt_at)
+    return rows_changed(work, swap.values(next_attempt_at=now + SWAP_LEAD)) == 1
 
 
 def inject_look_up_faults(transfers: Iterable[Transfer], clock: Clock) -> None:
-    """Answer slowly, or not at all, where a payment's scenario says so. Raises ApiBroken."""
-    told = [(transfer, transfer.notice) for transfer in transfers]
-    for transfer, notice in told:
+    """Delay or fail a look-up if the scenario of a payment says so. Raises ApiBroken."""
+    for transfer in transfers:
+        notice = transfer.notice
         if notice is None:
             continue
         if (
@@ -144,45 +145,44 @@ def inject_look_up_faults(transfers: Iterable[Transfer], clock: Clock) -> None:
 
 
 class ChaosDesk:
-    """Keeps the mix that payments without a scenario of their own draw from; thread-safe."""
+    """Stores the mix that payments without a scenario draw from; thread-safe."""
 
     def __init__(self, settings: BankSettings, database: Database) -> None:
-        """Nothing is read before it is needed."""
         self._is_allowed = settings.demo
         self._database = database
 
-    def current(self) -> ChaosRun:
-        """The mix in force; everything normal until one is set."""
+    def current_run(self) -> ChaosRun:
+        """The mix in force; all payments are normal until one is set."""
         with self._database.reading() as work:
             row = work.get(ChaosMix, _ROW)
         return ChaosRun(mix_from(row.mix), row.seed, row.drawn) if row else ChaosRun(_OFF, 0, 0)
 
-    def put(self, mix: Mix, seed: int) -> ChaosRun:
-        """Begin a run: the next payment is its first. Raises ChaosIsOff outside development."""
+    def start_run(self, mix: Mix, seed: int) -> ChaosRun:
+        """Set the mix; the next payment is the first to draw. Raises ChaosIsOff in production."""
         if not self._is_allowed:
             raise ChaosIsOff("Isto só existe em desenvolvimento.")
         row = {"mix": str(mix), "seed": seed, "drawn": 0}
-        again = update(ChaosMix).where(ChaosMix.id == _ROW).values(**row)
+        change = update(ChaosMix).where(ChaosMix.id == _ROW).values(**row)
         try:
             with self._database.writing() as work:
-                if rows_changed(work, again) == 0:
+                if rows_changed(work, change) == 0:
                     work.add(ChaosMix(id=_ROW, **row))
-        except IntegrityError:  # somebody else put the first one in between
+        except IntegrityError:  # another request has inserted the row in the meantime
             with self._database.writing() as work:
-                work.execute(again)
-        return self.current()
+                work.execute(change)
+        return self.current_run()
 
-    def allow(self, scenario: Scenario | None) -> None:
-        """Pass what a payment may ask for. Raises ChaosIsOff outside development."""
+    def check_allowed(self, scenario: Scenario | None) -> None:
+        """Raises ChaosIsOff for a scenario other than *normal* in production."""
         if scenario not in (None, Scenario.NORMAL) and not self._is_allowed:
             raise ChaosIsOff("Isto só existe em desenvolvimento.")
 
     def draw(self) -> DrawnScenario:
-        """The next payment's scenario; the number is counted in a row, so no two get the same."""
-        if not self._is_allowed or self.current().mix == _OFF:
+        """Draw the next payment's scenario; the table counts draws, so each has its number."""
+        if not self._is_allowed or self.current_run().mix == _OFF:
             return DrawnScenario(Scenario.NORMAL, 1)
-        counted = update(ChaosMix).where(ChaosMix.id == _ROW).values(drawn=ChaosMix.drawn + 1)
+        increment = update(ChaosMix).where(ChaosMix.id == _ROW).values(drawn=ChaosMix.drawn + 1)
         with self._database.writing() as work:
-            work.execute(counted)
+            work.execute(increment)
             row = work.get_one(ChaosMix, _ROW)
             return draw(mix_from(row.mix), row.seed, row.drawn)

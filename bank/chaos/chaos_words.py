@@ -1,4 +1,4 @@
-"""The scenarios in the payer's language: each completes *este pagamento …*."""
+"""The scenarios in Portuguese: each text completes *este pagamento …*."""
 
 from __future__ import annotations
 

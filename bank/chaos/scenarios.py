@@ -1,6 +1,6 @@
-"""How a payment is to go wrong: the scenarios, what each must end in, and mixes of them.
+"""The scenarios of injected faults, the ending that each must reach, and mixes of scenarios.
 
-Plain values only. `docs/chaos.md` shows the same table to people; a test compares the two.
+`docs/chaos.md` documents the same table; a test compares the two.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LATE_SECONDS_IN_A_MIX = 5
 
 
 class Scenario(StrEnum):
-    """How this payment is to go, for whoever tests a shop."""
+    """The fault to inject into one payment."""
 
     NORMAL = "normal"
     PAY_LESS = "pay-less"
@@ -43,12 +43,12 @@ class Scenario(StrEnum):
 
 @dataclass(frozen=True)
 class Ending:
-    """Where a payment must end, whoever is killed on the way.
+    """The state that a payment must reach, even if the service or the bank is killed meanwhile.
 
-    `payment` is its status at the service; `reason` the code its money was refused with, None if
-    it was taken; `is_kept_there` whether the service keeps a receipt of the attempt;
-    `bank_state` what the bank believes: `confirmed`, `returned`, or `sent` for a notice that was
-    thrown away, since only the service's own question brought the news.
+    `payment` is its status at the service. `reason` is the code with which the service refused the
+    money; None if it accepted it. `is_receipt_stored` says whether the service stores a receipt of
+    the attempt. `bank_state` is the payment's status at the bank: `confirmed`, `returned`, or
+    `sent` if the notice was dropped, since the service then learns of the payment by a look-up.
     """
 
     payment: str
@@ -57,47 +57,47 @@ class Ending:
     bank_state: str
 
 
-_TAKEN = Ending("confirmed", None, True, "confirmed")
-_FOUND = Ending("confirmed", None, True, "sent")
-_OTHER_AMOUNT = Ending("pending", "amount-mismatch", True, "returned")
-_UNSIGNED = Ending("pending", "bad-signature", False, "returned")
-_TOO_LATE = Ending("expired", "paid-too-late", True, "returned")
+_ACCEPTED = Ending("confirmed", None, True, "confirmed")
+_FOUND_BY_LOOK_UP = Ending("confirmed", None, True, "sent")
+_WRONG_AMOUNT = Ending("pending", "amount-mismatch", True, "returned")
+_WRONG_SIGNATURE = Ending("pending", "bad-signature", False, "returned")
+_PAID_TOO_LATE = Ending("expired", "paid-too-late", True, "returned")
 
 ENDINGS: Mapping[Scenario, Ending] = MappingProxyType(
     {
-        Scenario.NORMAL: _TAKEN,
-        Scenario.PAY_LESS: _OTHER_AMOUNT,
-        Scenario.PAY_MORE: _OTHER_AMOUNT,
-        Scenario.WRONG_KEY: _UNSIGNED,
-        Scenario.STALE: _UNSIGNED,
-        Scenario.BAD_SIGNATURE: _TAKEN,
-        Scenario.DOUBLE: _TAKEN,
-        Scenario.TEN_TIMES: _TAKEN,
-        Scenario.PARALLEL: _TAKEN,
-        Scenario.LATE: _TAKEN,
-        Scenario.OUT_OF_ORDER: _TAKEN,
-        Scenario.LOST_ONCE: _TAKEN,
-        Scenario.ANSWER_LOST: _TAKEN,
-        Scenario.LOST: _FOUND,
-        Scenario.SLOW_API: _FOUND,
-        Scenario.BROKEN_API: _FOUND,
-        Scenario.TOLD_AFTER_DEADLINE: _TAKEN,
-        Scenario.PAID_AFTER_DEADLINE: _TOO_LATE,
+        Scenario.NORMAL: _ACCEPTED,
+        Scenario.PAY_LESS: _WRONG_AMOUNT,
+        Scenario.PAY_MORE: _WRONG_AMOUNT,
+        Scenario.WRONG_KEY: _WRONG_SIGNATURE,
+        Scenario.STALE: _WRONG_SIGNATURE,
+        Scenario.BAD_SIGNATURE: _ACCEPTED,
+        Scenario.DOUBLE: _ACCEPTED,
+        Scenario.TEN_TIMES: _ACCEPTED,
+        Scenario.PARALLEL: _ACCEPTED,
+        Scenario.LATE: _ACCEPTED,
+        Scenario.OUT_OF_ORDER: _ACCEPTED,
+        Scenario.LOST_ONCE: _ACCEPTED,
+        Scenario.ANSWER_LOST: _ACCEPTED,
+        Scenario.LOST: _FOUND_BY_LOOK_UP,
+        Scenario.SLOW_API: _FOUND_BY_LOOK_UP,
+        Scenario.BROKEN_API: _FOUND_BY_LOOK_UP,
+        Scenario.TOLD_AFTER_DEADLINE: _ACCEPTED,
+        Scenario.PAID_AFTER_DEADLINE: _PAID_TOO_LATE,
     }
 )
 
 NEVER_NOTIFIED = frozenset(
     scenario for scenario, ending in ENDINGS.items() if ending.bank_state == "sent"
 )
-"""Their notice is thrown away for good: only the service's look-up finds the money."""
+"""Scenarios that drop the notice for good: only a look-up by the service finds the payment."""
 
 DEADLINE_SCENARIOS = frozenset({Scenario.TOLD_AFTER_DEADLINE, Scenario.PAID_AFTER_DEADLINE})
-"""They wait for the charge's deadline, so it should be near."""
+"""Scenarios that wait for the charge's deadline, so their charges need a short one."""
 
 COPIES: Mapping[Scenario, int] = MappingProxyType(
     {Scenario.DOUBLE: 2, Scenario.TEN_TIMES: 10, Scenario.PARALLEL: 10}
 )
-"""How often a notice is sent at each attempt, where not once."""
+"""How many copies of the notice one attempt sends; other scenarios send one."""
 
 PRESETS: Mapping[str, str] = MappingProxyType(
     {
@@ -109,7 +109,7 @@ PRESETS: Mapping[str, str] = MappingProxyType(
 
 
 class MixError(ValueError):
-    """The text is no mix; it says why."""
+    """The text is not a mix; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -119,51 +119,51 @@ class Mix:
     weights: tuple[tuple[Scenario, int], ...]
 
     def __str__(self) -> str:
-        """The mix as it may be typed again: `normal=80,double=20`."""
+        """The text that `mix_from` parses: `normal=80,double=20`."""
         return ",".join(f"{scenario.value}={weight}" for scenario, weight in self.weights)
 
 
 @dataclass(frozen=True)
 class DrawnScenario:
-    """What one payment of a run got: a scenario, and how long *late* holds its notice back."""
+    """The scenario of one payment; *late* delays its notice by `late_seconds`."""
 
     scenario: Scenario
     late_seconds: int
 
 
 def mix_from(text: str) -> Mix:
-    """Read a preset's name, or `name=weight,…` (weight 1 where none is given). Raises MixError."""
-    told = PRESETS.get(text.strip(), text)
-    if len(told) > _MIX_CHARACTERS_MAX:
+    """Parse a preset's name or `name=weight,…`; the default weight is 1. Raises MixError."""
+    mix = PRESETS.get(text.strip(), text)
+    if len(mix) > _MIX_CHARACTERS_MAX:
         raise MixError(f"a mix has at most {_MIX_CHARACTERS_MAX} characters")
     weights: dict[Scenario, int] = {}
-    for entry in filter(None, (part.strip() for part in told.split(","))):
+    for entry in filter(None, (part.strip() for part in mix.split(","))):
         name, equals, number = (part.strip() for part in entry.partition("="))
         try:
             scenario = Scenario(name)
         except ValueError:
-            known = ", ".join([*PRESETS, *Scenario])
-            raise MixError(f"{name[:40]!r} is none of {known}") from None
+            names = ", ".join([*PRESETS, *Scenario])
+            raise MixError(f"{name[:40]!r} is not one of {names}") from None
         if scenario in weights:
-            raise MixError(f"{name} is named twice")
+            raise MixError(f"{name} appears twice")
         weights[scenario] = _weight(name, number) if equals else 1
-    listed = tuple((scenario, weights[scenario]) for scenario in Scenario if weights.get(scenario))
-    if not listed:
+    ordered = tuple((scenario, weights[scenario]) for scenario in Scenario if weights.get(scenario))
+    if not ordered:
         raise MixError("a mix needs one scenario with a weight above zero")
-    return Mix(listed)
+    return Mix(ordered)
 
 
 def random_for(seed: int, number: int) -> random.Random:
-    """The chance of the `number`-th payment of a run: the same for the same seed, in any thread."""
+    """The random numbers of the `number`-th payment of a run; they depend on the seed alone."""
     return random.Random(f"{seed}:{number}")  # noqa: S311 - repeatable on purpose
 
 
 def draw(mix: Mix, seed: int, number: int) -> DrawnScenario:
     """The scenario of the `number`-th payment of a run."""
-    by_chance = random_for(seed, number)
+    rng = random_for(seed, number)
     scenarios, weights = zip(*mix.weights, strict=True)
-    (scenario,) = by_chance.choices(scenarios, weights)
-    return DrawnScenario(scenario, by_chance.randint(1, _LATE_SECONDS_IN_A_MIX))
+    (scenario,) = rng.choices(scenarios, weights)
+    return DrawnScenario(scenario, rng.randint(1, _LATE_SECONDS_IN_A_MIX))
 
 
 def _weight(name: str, number: str) -> int:

@@ -1,1 +1,1 @@
-"""Reading codes and the charges behind them."""
+"""Reads BR Codes, from text or pictures, and fetches the charges behind them."""

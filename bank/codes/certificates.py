@@ -1,4 +1,4 @@
-"""The certificates of a charge's key: their chain and dates (Manual de Segurança do Pix)."""
+"""Checks the certificate chain of the key that signed a charge (Manual de Segurança do Pix)."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ _REFUSALS = {
 
 
 def refusal_text(code: str) -> str:
-    """Why a signature is not believed, for the payer's screen."""
-    known = _REFUSALS.get(code, "Não dá para confiar nos dados desta cobrança.")
-    return f"{known} Nada foi pago. ({code})"
+    """Why the signature is refused, as a sentence for the payer."""
+    reason = _REFUSALS.get(code, "Não dá para confiar nos dados desta cobrança.")
+    return f"{reason} Nada foi pago. ({code})"
 
 
 def chain_fault(keys: Mapping[str, Any], kid: object, now: datetime) -> str | None:
-    """What is wrong with the chain of the key `kid`: `certificate-chain`, `certificate-expired`.
+    """Check the certificates of the key `kid`; None if they are valid.
 
-    Each certificate must be issued by the next one, the last by itself, and all be good at `now`.
-    A chain is trusted for where it was fetched from: the key set of a host that we registered.
+    Each certificate must be issued by the next one and the last one by itself; else the fault is
+    `certificate-chain`. All must be valid at `now`; else it is `certificate-expired`. The root is
+    trusted because the key set comes from the host of a known bank.
     """
     try:
         chain = _chain_of(keys, kid)
@@ -42,22 +43,23 @@ def chain_fault(keys: Mapping[str, Any], kid: object, now: datetime) -> str | No
             certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return "certificate-chain"
-    if any(not one.not_valid_before_utc <= now <= one.not_valid_after_utc for one in chain):
+    if any(not cert.not_valid_before_utc <= now <= cert.not_valid_after_utc for cert in chain):
         return "certificate-expired"
     return None
 
 
 def _chain_of(keys: Mapping[str, Any], kid: object) -> list[x509.Certificate]:
-    listed = keys.get("keys")
-    found = [
+    entries = keys.get("keys")
+    matches = [
         key
-        for key in (listed if isinstance(listed, list) else [])
+        for key in (entries if isinstance(entries, list) else [])
         if isinstance(key, Mapping) and key.get("kid") == kid
     ]
-    x5c = found[0].get("x5c") if found else None
+    x5c = matches[0].get("x5c") if matches else None
     if not isinstance(x5c, list) or not 1 <= len(x5c) <= CHAIN_MAX:
         raise ValueError("no chain")
     try:
-        return [x509.load_der_x509_certificate(base64.b64decode(one, validate=True)) for one in x5c]
+        ders = [base64.b64decode(text, validate=True) for text in x5c]
+        return [x509.load_der_x509_certificate(der) for der in ders]
     except (binascii.Error, x509.InvalidVersion):
         raise ValueError("an unreadable certificate") from None

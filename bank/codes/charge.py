@@ -1,4 +1,4 @@
-"""The payload of an immediate charge (API Pix 2.9.0, CobPayload); its form is not trusted."""
+"""Parses the payload of an immediate charge (API Pix 2.9.0, CobPayload)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NAME_CHARACTERS_MAX, _CITY_CHARACTERS_MAX, _MESSAGE_CHARACTERS_MAX = 100, 40, 1
 
 @dataclass(frozen=True)
 class Charge:
-    """What the receiver's bank signed."""
+    """A charge as the receiver's bank signed it."""
 
     txid: str
     status: str
@@ -38,7 +38,7 @@ class Charge:
 
 
 def charge_from(payload: Mapping[str, Any]) -> Charge:
-    """Read a payload, unknown members ignored. Raises PayloadMalformed, naming the field."""
+    """Parse a payload; unknown members are ignored. Raises PayloadMalformed, with the field."""
     calendar = _object(payload, "calendario")
     value = _object(payload, "valor")
     created_at = _instant(calendar, "calendario", "criacao")
@@ -48,15 +48,15 @@ def charge_from(payload: Mapping[str, Any]) -> Charge:
     return Charge(
         txid=_matching(payload, "txid", _TXID),
         status=_text(payload, "status"),
-        revision=_whole(payload, "revisao", 2**31),
+        revision=_integer(payload, "revisao", 2**31),
         key=_matching(payload, "chave", _KEY),
         amount_centavos=_amount(value),
         created_at=created_at,
         expires_at=created_at
-        + timedelta(seconds=_whole(calendar, "expiracao", _EXPIRATION_SECONDS_MAX)),
-        payee_name=_shown(payee.get("nome"), _NAME_CHARACTERS_MAX),
-        payee_city=_shown(payee.get("cidade"), _CITY_CHARACTERS_MAX),
-        message=_shown(payload.get("solicitacaoPagador"), _MESSAGE_CHARACTERS_MAX),
+        + timedelta(seconds=_integer(calendar, "expiracao", _EXPIRATION_SECONDS_MAX)),
+        payee_name=_clean_or_none(payee.get("nome"), _NAME_CHARACTERS_MAX),
+        payee_city=_clean_or_none(payee.get("cidade"), _CITY_CHARACTERS_MAX),
+        message=_clean_or_none(payload.get("solicitacaoPagador"), _MESSAGE_CHARACTERS_MAX),
     )
 
 
@@ -87,12 +87,12 @@ def _matching(payload: Mapping[str, Any], name: str, form: re.Pattern[str]) -> s
     return value
 
 
-def _whole(payload: Mapping[str, Any], name: str, at_most: int) -> int:
+def _integer(payload: Mapping[str, Any], name: str, maximum: int) -> int:
     value = payload.get(name)
-    # Some banks write whole numbers as text, as the API's own examples do.
+    # Some banks write integers as text, as the examples of API Pix do.
     if isinstance(value, str) and re.fullmatch(r"\d{1,10}", value, re.ASCII):
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= at_most:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= maximum:
         raise _malformed(name)
     return value
 
@@ -114,5 +114,5 @@ def _instant(calendar: Mapping[str, Any], parent: str, name: str) -> datetime:
         raise _malformed(f"{parent}.{name}") from None
 
 
-def _shown(value: object, characters_max: int) -> str | None:
+def _clean_or_none(value: object, characters_max: int) -> str | None:
     return (clean(value, characters_max) or None) if isinstance(value, str) else None

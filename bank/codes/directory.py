@@ -1,7 +1,7 @@
-"""Who a key belongs to, as banks told it: learnt from charges they signed, from nothing else.
+"""The owners of Pix keys, learnt only from charges that banks signed.
 
-The real directory of keys is DICT; a static code is signed by nobody, so without an entry here its
-name is only what somebody wrote into it.
+It stands in for DICT, the real directory. Nobody signs a static code, so its name is trusted only
+if its key has an entry here.
 """
 
 from __future__ import annotations
@@ -16,56 +16,55 @@ from bank.codes.charge import Charge
 from bank.database import Database
 from bank.models import KnownKey
 
-_REMEMBERED_MAX = 1000
+_CACHE_ENTRIES_MAX = 1000
 
 
 @dataclass(frozen=True)
 class KeyOwner:
-    """A key's owner; `city` may be unknown."""
+    """The owner of a Pix key; `city` may be unknown."""
 
     name: str
     city: str | None
 
 
 class KeyDirectory:
-    """Entries in the bank's own database; opens transactions of its own."""
+    """Reads and writes directory entries, in transactions of its own."""
 
     def __init__(self, database: Database) -> None:
-        """Nothing is read yet."""
         self._database = database
-        # What this process learnt already, so that a payment to a known shop costs no query.
-        self._learnt: set[tuple[str, str, str, str | None]] = set()
+        # Entries that this process has stored, so that a payment to a known shop costs no query.
+        self._cache: set[tuple[str, str, str, str | None]] = set()
 
     def find(self, key: str) -> KeyOwner | None:
-        """The key's owner, or None where no bank ever told us."""
+        """The key's owner; None if no bank has signed a charge for the key."""
         with self._database.reading() as session:
             row = session.scalars(select(KnownKey).where(KnownKey.key == key)).first()
         return KeyOwner(row.name, row.city) if row else None
 
     def learn(self, charge: Charge, host: str, now: datetime) -> None:
-        """Keep the owner a signed charge names; one host cannot rename what another one told."""
+        """Store the owner that a signed charge names. Only the host that named it may rename it."""
         if charge.payee_name is None:
             return
-        told_now = (charge.key, host, charge.payee_name, charge.payee_city)
-        if told_now in self._learnt:
+        entry = (charge.key, host, charge.payee_name, charge.payee_city)
+        if entry in self._cache:
             return
         with self._database.reading() as session:
             row = session.scalars(select(KnownKey).where(KnownKey.key == charge.key)).first()
-        told = {"name": charge.payee_name, "city": charge.payee_city}
+        owner = {"name": charge.payee_name, "city": charge.payee_city}
         if row is None:
-            self._add(KnownKey(key=charge.key, host=host, learnt_at=now, **told))
-        elif row.host == host and (row.name, row.city) != (told["name"], told["city"]):
-            ours = update(KnownKey).where(KnownKey.id == row.id)
+            self._add(KnownKey(key=charge.key, host=host, learnt_at=now, **owner))
+        elif row.host == host and (row.name, row.city) != (owner["name"], owner["city"]):
+            change = update(KnownKey).where(KnownKey.id == row.id)
             with self._database.writing() as session:
-                session.execute(ours.values(learnt_at=now, **told))
-        if len(self._learnt) >= _REMEMBERED_MAX:
-            self._learnt.clear()
-        self._learnt.add(told_now)
+                session.execute(change.values(learnt_at=now, **owner))
+        if len(self._cache) >= _CACHE_ENTRIES_MAX:
+            self._cache.clear()
+        self._cache.add(entry)
 
-    def _add(self, entry: KnownKey) -> None:
+    def _add(self, row: KnownKey) -> None:
         try:
             with self._database.writing() as session:
-                session.add(entry)
+                session.add(row)
         except IntegrityError:
-            # Another request learnt the same key in between: its entry stands.
+            # Another request has added the same key in the meantime; its entry stays.
             return

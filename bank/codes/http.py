@@ -1,4 +1,4 @@
-"""HTTP to other banks and to the service: bounded in time and size, and never redirected."""
+"""An HTTP client for other banks and the service, with limits of time and size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib3.exceptions import HTTPError
 
 CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS = 3.0, 5.0
 ANSWER_TIMEOUT_SECONDS = 10.0
-"""A whole answer, however slowly it trickles: each read alone may take READ_TIMEOUT_SECONDS."""
+"""The limit for a whole answer; READ_TIMEOUT_SECONDS limits a single read."""
 
 ANSWER_BYTES_MAX = 64 * 1024
 _CHUNK_BYTES = 16 * 1024
@@ -19,16 +19,16 @@ _USER_AGENT = "balcao-bank"
 
 
 class NoAnswer(Exception):
-    """Nobody answered in time, or the connection broke; the text says what happened."""
+    """No answer came in time, or the connection broke; the message says which."""
 
 
 class AnswerTooLarge(Exception):
-    """More than ANSWER_BYTES_MAX came."""
+    """The body of an answer is longer than ANSWER_BYTES_MAX."""
 
 
 @dataclass(frozen=True)
 class HttpAnswer:
-    """What came back; header names are looked up without regard to case."""
+    """An HTTP response; header names are case-insensitive."""
 
     status: int
     headers: Mapping[str, str]
@@ -36,15 +36,17 @@ class HttpAnswer:
 
     @property
     def media_type(self) -> str:
-        """The content type without its parameters, in lower case."""
+        """The content type in lower case, without parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 class HttpClient:
-    """A pool of connections; safe to share between threads."""
+    """A thread-safe connection pool. It verifies certificates, and follows no redirect.
+
+    Nothing is retried here: callers retry with their own keys and deadlines.
+    """
 
     def __init__(self) -> None:
-        """Certificates are checked; nothing is retried here and no redirect is followed."""
         self._pool = urllib3.PoolManager(
             num_pools=8,
             maxsize=64,
@@ -53,7 +55,7 @@ class HttpClient:
         )
 
     def get(self, url: str, accept: str, headers: Mapping[str, str] | None = None) -> HttpAnswer:
-        """Fetch a URL. Raises NoAnswer and AnswerTooLarge."""
+        """GET a URL. Raises NoAnswer and AnswerTooLarge."""
         return self._request("GET", url, b"", {"Accept": accept, **(headers or {})})
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
@@ -61,28 +63,28 @@ class HttpClient:
         return self.send("POST", url, body, headers)
 
     def send(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
-        """Send JSON, or nothing, by this method. Raises NoAnswer and AnswerTooLarge."""
-        fixed = {"Accept": "application/json"}
+        """Send JSON, or no body. Raises NoAnswer and AnswerTooLarge."""
+        json_headers = {"Accept": "application/json"}
         if body:
-            fixed["Content-Type"] = "application/json"
-        return self._request(method, url, body, {**fixed, **headers})
+            json_headers["Content-Type"] = "application/json"
+        return self._request(method, url, body, {**json_headers, **headers})
 
     def close(self) -> None:
-        """Close idle connections."""
+        """Close the idle connections."""
         self._pool.clear()
 
     def _request(
         self, method: str, url: str, body: bytes, headers: Mapping[str, str]
     ) -> HttpAnswer:
-        # Without `identity` a small body could unpack into one that fills the memory.
-        fixed = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"}
-        until = time.monotonic() + ANSWER_TIMEOUT_SECONDS
+        # Only `identity`: a small compressed body could unpack to one that fills the memory.
+        base_headers = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"}
+        deadline = time.monotonic() + ANSWER_TIMEOUT_SECONDS
         try:
             response = self._pool.request(
                 method,
                 url,
                 body=body or None,
-                headers={**fixed, **headers},
+                headers={**base_headers, **headers},
                 redirect=False,
                 preload_content=False,
                 decode_content=False,
@@ -90,23 +92,23 @@ class HttpClient:
         except HTTPError as error:
             raise NoAnswer(_reason(error)) from None
         try:
-            content = _read(response, until)
+            content = _read(response, deadline)
         except BaseException:
-            # A half-read connection must not go back to the pool.
+            # The pool must not reuse a connection with unread data.
             response.close()
             raise
         response.release_conn()
         return HttpAnswer(response.status, response.headers, content)
 
 
-def _read(response: urllib3.BaseHTTPResponse, until: float) -> bytes:
+def _read(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
     content = bytearray()
     try:
         while chunk := response.read1(_CHUNK_BYTES, decode_content=False):
             content += chunk
             if len(content) > ANSWER_BYTES_MAX:
                 raise AnswerTooLarge
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 raise NoAnswer(f"the answer took over {ANSWER_TIMEOUT_SECONDS:.0f} s")
     except (HTTPError, OSError) as error:
         raise NoAnswer(_reason(error)) from None
@@ -114,7 +116,7 @@ def _read(response: urllib3.BaseHTTPResponse, until: float) -> bytes:
 
 
 def _reason(error: Exception) -> str:
-    """The failure in a few words, without addresses of objects in memory."""
+    """The failure in a few words; the exceptions' own texts contain memory addresses."""
     name = type(error).__name__
     return {
         "NewConnectionError": "connection refused",

@@ -1,4 +1,4 @@
-"""The public keys of other banks: fetched from hosts we know, kept for an hour."""
+"""The public keys of other banks: fetched from known hosts and cached for an hour."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bank.codes.http import AnswerTooLarge, HttpClient, NoAnswer
 from bank.errors import KeySetRefused
 
 CACHE_LIFETIME = timedelta(hours=1)
-_FETCHED_AGAIN_AFTER = timedelta(seconds=5)
+_REFETCH_INTERVAL = timedelta(seconds=5)
 _KEY_SETS_MAX = 32
 
 
@@ -26,35 +26,35 @@ class _CachedKeySet:
 
 
 class KeySetCache:
-    """A small cache of key sets, safe to share between threads."""
+    """A thread-safe cache of at most _KEY_SETS_MAX key sets."""
 
     def __init__(self, http_client: HttpClient, hosts: Mapping[str, str]) -> None:
-        """`hosts` maps the participants' hosts to the base URLs to fetch from."""
+        """`hosts` maps the hosts of known banks to the base URLs to fetch from."""
         self._http_client = http_client
         self._hosts = hosts
-        self._kept: OrderedDict[str, _CachedKeySet] = OrderedDict()
+        self._cache: OrderedDict[str, _CachedKeySet] = OrderedDict()
         self._lock = threading.Lock()
 
     def for_key(self, jku: object, kid: object, now: datetime) -> dict[str, Any]:
-        """The key set at `jku`, fetched anew when it is old or lacks the key `kid`.
+        """The key set at `jku`, fetched again if it is old or does not contain the key `kid`.
 
-        Raises KeySetRefused when the host is no participant's or holds no key set.
+        Raises KeySetRefused if no known bank has the host, or if it serves no key set.
         """
         url = self._url(jku)
         with self._lock:
-            kept = self._kept.get(url)
-        if kept is not None and now - kept.fetched_at < CACHE_LIFETIME:
-            # An unknown key may be a new one; whoever invents them must not make us fetch for ever.
-            recent = now - kept.fetched_at < _FETCHED_AGAIN_AFTER
-            if recent or _holds(kept.keys, kid):
-                return kept.keys
-        fresh = _CachedKeySet(self._fetch(url), now)
+            cached = self._cache.get(url)
+        if cached is not None and now - cached.fetched_at < CACHE_LIFETIME:
+            # An unknown key may be new. The interval limits the fetches that invented keys cause.
+            is_recent = now - cached.fetched_at < _REFETCH_INTERVAL
+            if is_recent or _contains(cached.keys, kid):
+                return cached.keys
+        key_set = _CachedKeySet(self._fetch(url), now)
         with self._lock:
-            self._kept[url] = fresh
-            self._kept.move_to_end(url)
-            while len(self._kept) > _KEY_SETS_MAX:
-                self._kept.popitem(last=False)
-        return fresh.keys
+            self._cache[url] = key_set
+            self._cache.move_to_end(url)
+            while len(self._cache) > _KEY_SETS_MAX:
+                self._cache.popitem(last=False)
+        return key_set.keys
 
     def _url(self, jku: object) -> str:
         try:
@@ -83,8 +83,8 @@ class KeySetCache:
         return keys
 
 
-def _holds(keys: Mapping[str, Any], kid: object) -> bool:
-    listed = keys.get("keys")
-    return isinstance(listed, list) and any(
-        isinstance(key, dict) and key.get("kid") == kid for key in listed
+def _contains(keys: Mapping[str, Any], kid: object) -> bool:
+    entries = keys.get("keys")
+    return isinstance(entries, list) and any(
+        isinstance(key, dict) and key.get("kid") == kid for key in entries
     )

@@ -1,7 +1,7 @@
-"""Reading a code as a payer's bank does: nothing is believed that was not signed and checked.
+"""Reads a BR Code as a payer's bank does and trusts only what is signed and verified.
 
-The order is that of Banco Central's Manual de Padrões para Iniciação do Pix §2.7: the code, its
-host, the answer, the signature, the payload's form, its status, its deadline, its amount.
+The steps follow Banco Central's Manual de Padrões para Iniciação do Pix §2.7: the code, its host,
+the answer, the signature, the payload's fields, the charge's status, its deadline, its amount.
 """
 
 from __future__ import annotations
@@ -57,17 +57,16 @@ _WARNINGS = {
     "txid_invalid": "O identificador deste código está escrito de um jeito incomum.",
 }
 
-
 _REFERENCE = re.compile(r"[a-zA-Z0-9]{1,25}", re.ASCII)
 _CODE_CHECKED = "Código inteiro: o verificador (CRC) confere"
 
 
 @dataclass(frozen=True)
 class Offer:
-    """What the payer sees before the PIN: who gets how much, and by which key.
+    """What the payer sees before entering the PIN: the payee, the key and the amount.
 
-    `charge` is None for a static code; its amount may be None too, since there the payer types it.
-    `is_confirmed` says that a bank told us who the key belongs to; `checks` are the steps passed.
+    A static code has no `charge`; its amount is None if the payer has to type one. `is_confirmed`
+    says that a bank has signed who owns the key. `checks` lists the checks that the code passed.
     """
 
     code: str
@@ -85,23 +84,23 @@ class Offer:
 
 
 class CodeReader:
-    """Turns a code into an offer, by asking the receiver's bank."""
+    """Turns codes into offers by fetching charges from the receivers' banks."""
 
     def __init__(
         self, http_client: HttpClient, hosts: Mapping[str, str], directory: KeyDirectory
     ) -> None:
-        """`hosts` maps the participants' hosts to the base URLs to fetch from."""
+        """`hosts` maps the hosts of known banks to the base URLs to fetch from."""
         self._http_client = http_client
         self._hosts = hosts
         self._directory = directory
         self._key_sets = KeySetCache(http_client, hosts)
 
     def read(self, code: str, now: datetime) -> Offer:
-        """Check a code step by step. Raises a CodeRefused for the first step that fails."""
-        decoded = _decoded(code)
+        """Check a code step by step. Raises a CodeRefused at the first check that fails."""
+        decoded = _decode(code)
         warnings = tuple(_WARNINGS[warning] for warning in decoded.warnings)
         if decoded.url is None and decoded.key is not None:
-            return self._static(code.strip(), decoded, decoded.key, warnings)
+            return self._static_offer(code.strip(), decoded, decoded.key, warnings)
         location = _location_of(decoded)
         host = location.partition("/")[0].lower()
         charge = self._charge_at(location, now)
@@ -129,29 +128,29 @@ class CodeReader:
             ),
         )
 
-    def _static(
+    def _static_offer(
         self, code: str, decoded: br_code.BrCode, key: str, warnings: tuple[str, ...]
     ) -> Offer:
-        """An offer nobody signed: the key's owner by the directory, else the code's own text."""
+        """The offer of a static code: the payee from the directory, else as the code says."""
         if decoded.fss is not None:
             raise CodeNotPayableHere("É um código de Pix Saque. Nada foi pago.")
-        well_formed = "key_invalid" not in decoded.warnings
-        holder = self._directory.find(key) if well_formed else None
+        is_key_valid = "key_invalid" not in decoded.warnings
+        owner = self._directory.find(key) if is_key_valid else None
         info = clean(decoded.additional_info or "", 72)
         return Offer(
             code=code,
-            payee_name=holder.name if holder else clean(decoded.merchant_name, 100),
-            payee_city=holder.city if holder else clean(decoded.merchant_city, 40),
+            payee_name=owner.name if owner else clean(decoded.merchant_name, 100),
+            payee_city=owner.city if owner else clean(decoded.merchant_city, 40),
             key=key,
             amount_centavos=decoded.amount_centavos,
             warnings=warnings,
             charge=None,
-            is_confirmed=holder is not None,
-            is_payable=well_formed,
+            is_confirmed=owner is not None,
+            is_payable=is_key_valid,
             message=info or None,
             reference=decoded.txid if _REFERENCE.fullmatch(decoded.txid) else None,
             checks=(_CODE_CHECKED, "A chave tem a forma de uma chave Pix")
-            + (("O dono da chave foi informado pelo banco dele",) if holder else ()),
+            + (("O dono da chave foi informado pelo banco dele",) if owner else ()),
         )
 
     def _charge_at(self, location: str, now: datetime) -> Charge:
@@ -193,11 +192,11 @@ class CodeReader:
             )
         if answer.media_type != PAYLOAD_TYPE:
             raise PayloadTypeWrong("Esperávamos application/jose. Nada foi pago.")
-        # What is not ASCII is no JWS either, and is refused with the signature.
+        # A JWS is ASCII: a replacement character makes jws.verify refuse it.
         return answer.body.decode("ascii", "replace").strip()
 
 
-def _decoded(code: str) -> br_code.BrCode:
+def _decode(code: str) -> br_code.BrCode:
     try:
         return br_code.decode(code)
     except br_code.BrCodeError as error:

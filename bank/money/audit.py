@@ -1,4 +1,4 @@
-"""Adding everything up: what must be true of the whole ledger, read at one instant."""
+"""Checks the invariants of the whole ledger in one snapshot."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ from bank.models import BankAccount, BankBase, BankRefund, Notice, Transfer
 from bank.text import brl
 
 FAULTS_MAX = 100
-"""Of each kind; more are counted, not listed."""
+"""How many faults of each kind are listed; further ones are only counted."""
 
 
 @dataclass(frozen=True)
 class LedgerAudit:
-    """What was counted, and a sentence for each thing that is wrong."""
+    """The numbers of rows, the balances, and a sentence for each fault."""
 
     accounts: int
     transfers: int
     notices: int
     refunds: int
-    sums_centavos: dict[str, int]
+    balances_centavos: dict[str, int]
     faults: tuple[str, ...]
 
     @property
     def total_centavos(self) -> int:
-        """All accounts together; zero in a ledger where nothing was lost or made up."""
-        return sum(self.sums_centavos.values())
+        """The sum of all balances, which double entry keeps at zero."""
+        return sum(self.balances_centavos.values())
 
 
 def audit(database: Database) -> LedgerAudit:
-    """Check the ledger as it stands at one instant, while payments may go on."""
+    """Check the ledger in one snapshot; payments may go on meanwhile."""
     with database.snapshot() as session:
-        sums = _sums(session)
+        balances = _balances(session)
         faults = [fault for check in _CHECKS for fault in _bounded(check, session)]
-        if sum(sums.values()):
-            faults.append(f"os saldos somam {brl(sum(sums.values()))}, e não zero")
+        if sum(balances.values()):
+            faults.append(f"os saldos somam {brl(sum(balances.values()))}, e não zero")
         return LedgerAudit(
             accounts=_count(session, BankAccount),
             transfers=_count(session, Transfer),
             notices=_count(session, Notice),
             refunds=_count(session, BankRefund),
-            sums_centavos=_sums_by_name(session, sums),
+            balances_centavos=_balances_by_name(session, balances),
             faults=tuple(faults),
         )
 
 
-def _count(session: Session, kind: type[BankBase]) -> int:
-    return session.scalar(select(func.count()).select_from(kind)) or 0
+def _count(session: Session, table: type[BankBase]) -> int:
+    return session.scalar(select(func.count()).select_from(table)) or 0
 
 
 def _bounded(check: Callable[[Session], Iterator[str]], session: Session) -> Iterator[str]:
@@ -64,24 +64,24 @@ def _bounded(check: Callable[[Session], Iterator[str]], session: Session) -> Ite
         yield f"e mais {number - FAULTS_MAX} do mesmo tipo"
 
 
-def _sums(session: Session) -> Counter[int]:
-    """Credits less debits of each account id that any transfer names, or that exists."""
-    sums: Counter[int] = Counter(dict.fromkeys(session.scalars(select(BankAccount.id)), 0))
+def _balances(session: Session) -> Counter[int]:
+    """Credits less debits by account id, also of ids that only transfers name."""
+    balances: Counter[int] = Counter(dict.fromkeys(session.scalars(select(BankAccount.id)), 0))
     for side, sign in ((Transfer.credit_account_id, 1), (Transfer.debit_account_id, -1)):
         rows = session.execute(select(side, func.sum(Transfer.amount_centavos)).group_by(side))
         for account, amount in rows:
-            sums[account] += sign * int(amount)
-    return sums
+            balances[account] += sign * int(amount)
+    return balances
 
 
-def _sums_by_name(session: Session, sums: Counter[int]) -> dict[str, int]:
+def _balances_by_name(session: Session, balances: Counter[int]) -> dict[str, int]:
     names = {row.id: row.name for row in session.execute(select(BankAccount.id, BankAccount.name))}
-    return {names.get(account, f"conta {account}"): amount for account, amount in sums.items()}
+    return {names.get(account, f"conta {account}"): amount for account, amount in balances.items()}
 
 
 def _unbalanced_transfers(session: Session) -> Iterator[str]:
-    """Two accounts that exist and differ, and an amount."""
-    known = set(session.scalars(select(BankAccount.id)))
+    """Each transfer has a positive amount and two different accounts that exist."""
+    account_ids = set(session.scalars(select(BankAccount.id)))
     rows = select(
         Transfer.identifier,
         Transfer.debit_account_id,
@@ -91,115 +91,117 @@ def _unbalanced_transfers(session: Session) -> Iterator[str]:
     for identifier, debit, credit, amount in session.execute(rows):
         if amount <= 0:
             yield f"{identifier}: o valor é {amount}"
-        if debit == credit or not {debit, credit} <= known:
+        if debit == credit or not {debit, credit} <= account_ids:
             yield f"{identifier}: debita {debit} e credita {credit}, que não são duas contas"
 
 
 def _overdrawn(session: Session) -> Iterator[str]:
-    """Only where balances came from may be below zero."""
-    sums = _sums(session)
+    """Only the account `opening` may have a negative balance."""
+    balances = _balances(session)
     rows = (
         select(BankAccount.id, BankAccount.name)
         .where(BankAccount.kind != "opening")
         .order_by(BankAccount.id)
     )
     for account, name in session.execute(rows):
-        if sums[account] < 0:
-            yield f"{name}: saldo negativo, {brl(sums[account])}"
+        if balances[account] < 0:
+            yield f"{name}: saldo negativo, {brl(balances[account])}"
 
 
-def _strays(session: Session) -> Iterator[str]:
-    """Each notice belongs to one payment of a charge, and each such payment has its notice."""
+def _unpaired_notices(session: Session) -> Iterator[str]:
+    """Each notice belongs to a payment, and each payment of a charge has a notice."""
     rows = select(Notice.message_id, Transfer.kind).outerjoin(
         Transfer, Transfer.id == Notice.transfer_id
     )
     for message_id, kind in session.execute(rows.order_by(Notice.id)):
         if kind != "payment":
             yield f"aviso {message_id}: não é de nenhum pagamento"
-    charged = (
+    without_notice = (
         select(Transfer.identifier)
         .outerjoin(Notice, Notice.transfer_id == Transfer.id)
         .where(Transfer.kind == "payment", Transfer.txid.is_not(None), Notice.id.is_(None))
     )
-    for identifier in session.scalars(charged.order_by(Transfer.id)):
+    for identifier in session.scalars(without_notice.order_by(Transfer.id)):
         yield f"{identifier}: pagamento de uma cobrança, sem aviso"
 
 
 def _wrong_returns(session: Session) -> Iterator[str]:
-    """A refused payment went back once, less its refunds; what was not refused did not."""
-    back = aliased(Transfer)
+    """A refused payment was returned once, less its refunds; no other payment was returned."""
+    reversal = aliased(Transfer)
     rows = (
-        select(Transfer, Notice.verdict, back)
+        select(Transfer, Notice.verdict, reversal)
         .outerjoin(Notice, Notice.transfer_id == Transfer.id)
-        .outerjoin(back, back.reverses_id == Transfer.id)
+        .outerjoin(reversal, reversal.reverses_id == Transfer.id)
         .where(Transfer.kind != "opening", Transfer.reverses_id.is_(None))
         .order_by(Transfer.id)
     )
-    refunded = _refunded(session)
-    seen: Counter[int] = Counter()
-    for paid, verdict, given in session.execute(rows).unique():
-        seen[paid.id] += 1
-        if seen[paid.id] > 1:
-            yield f"{paid.identifier}: voltou {seen[paid.id]} vezes"
+    refunds = _refunded_centavos(session)
+    reversal_counts: Counter[int] = Counter()
+    for payment, verdict, back in session.execute(rows).unique():
+        reversal_counts[payment.id] += 1
+        if reversal_counts[payment.id] > 1:
+            yield f"{payment.identifier}: voltou {reversal_counts[payment.id]} vezes"
         if verdict == "returned":
-            back_centavos = (given.amount_centavos if given else 0) + refunded[paid.id]
-            if back_centavos != paid.amount_centavos:
-                yield f"{paid.identifier}: recusado, mas voltaram {brl(back_centavos)}"
-        elif given is not None:
-            yield f"{paid.identifier}: voltou sem ter sido recusado"
-        if given is not None and not _mirrors(given, paid):
-            yield f"{given.identifier}: não volta pelo caminho de {paid.identifier}"
+            back_centavos = (back.amount_centavos if back else 0) + refunds[payment.id]
+            if back_centavos != payment.amount_centavos:
+                yield f"{payment.identifier}: recusado, mas voltaram {brl(back_centavos)}"
+        elif back is not None:
+            yield f"{payment.identifier}: voltou sem ter sido recusado"
+        if back is not None and not _mirrors(back, payment):
+            yield f"{back.identifier}: não volta pelo caminho de {payment.identifier}"
 
 
 def _wrong_refunds(session: Session) -> Iterator[str]:
-    """Each refund that is done moved its amount back; together never more than was paid."""
-    moved = aliased(Transfer)
+    """Each refund that is done has its transfer; a payment's refunds never exceed the payment."""
+    refund_transfer = aliased(Transfer)
     rows = (
-        select(BankRefund, Transfer, moved)
+        select(BankRefund, Transfer, refund_transfer)
         .outerjoin(Transfer, Transfer.id == BankRefund.payment_id)
-        .outerjoin(moved, moved.id == BankRefund.transfer_id)
+        .outerjoin(refund_transfer, refund_transfer.id == BankRefund.transfer_id)
         .order_by(BankRefund.id)
     )
-    for refund, paid, transfer in session.execute(rows).unique():
+    for refund, payment, transfer in session.execute(rows).unique():
         if refund.status != "done":
             continue
-        right = (
-            paid is not None
+        is_consistent = (
+            payment is not None
             and transfer is not None
-            and (transfer.kind, transfer.refunds_id) == ("refund", paid.id)
+            and (transfer.kind, transfer.refunds_id) == ("refund", payment.id)
             and transfer.amount_centavos == refund.amount_centavos
-            and _mirrors(transfer, paid)
+            and _mirrors(transfer, payment)
         )
-        if not right:
+        if not is_consistent:
             yield f"devolução {refund.refund_id}: feita, mas o valor não voltou por ela"
-    known = select(BankRefund.transfer_id).where(BankRefund.transfer_id.is_not(None))
-    stray = select(Transfer.identifier).where(Transfer.kind == "refund", Transfer.id.not_in(known))
-    for identifier in session.scalars(stray.order_by(Transfer.id)):
+    requested_ids = select(BankRefund.transfer_id).where(BankRefund.transfer_id.is_not(None))
+    without_request = select(Transfer.identifier).where(
+        Transfer.kind == "refund", Transfer.id.not_in(requested_ids)
+    )
+    for identifier in session.scalars(without_request.order_by(Transfer.id)):
         yield f"{identifier}: devolução que ninguém pediu"
-    for payment, amount in _refunded(session).items():
-        of = session.get(Transfer, payment)
-        if of is not None and amount > of.amount_centavos:
-            yield f"{of.identifier}: devolveram {brl(amount)}, mais do que foi pago"
+    for payment_id, amount in _refunded_centavos(session).items():
+        refunded_payment = session.get(Transfer, payment_id)
+        if refunded_payment is not None and amount > refunded_payment.amount_centavos:
+            yield f"{refunded_payment.identifier}: devolveram {brl(amount)}, mais do que foi pago"
 
 
-def _refunded(session: Session) -> Counter[int]:
+def _refunded_centavos(session: Session) -> Counter[int]:
     rows = (
         select(BankRefund.payment_id, func.sum(BankRefund.amount_centavos))
         .where(BankRefund.status != "failed")
         .group_by(BankRefund.payment_id)
     )
-    return Counter({payment: int(amount) for payment, amount in session.execute(rows)})
+    return Counter({payment_id: int(amount) for payment_id, amount in session.execute(rows)})
 
 
-def _mirrors(back: Transfer, paid: Transfer) -> bool:
-    there = (paid.debit_account_id, paid.credit_account_id)
-    return (back.credit_account_id, back.debit_account_id) == there
+def _mirrors(back: Transfer, payment: Transfer) -> bool:
+    accounts = (payment.debit_account_id, payment.credit_account_id)
+    return (back.credit_account_id, back.debit_account_id) == accounts
 
 
 _CHECKS: tuple[Callable[[Session], Iterator[str]], ...] = (
     _unbalanced_transfers,
     _overdrawn,
-    _strays,
+    _unpaired_notices,
     _wrong_returns,
     _wrong_refunds,
 )

@@ -1,6 +1,6 @@
-"""The bank's side of a burst: one funded payer whose PIN is taken once, and what it paid.
+"""The bank's side of a burst: a funded payer, a token to pay with, and the list of payments.
 
-Argon2 at every payment would measure Argon2. Development only.
+The PIN is checked once for the whole burst; else a burst would measure Argon2. Development only.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from sqlalchemy.exc import IntegrityError
 
 from bank.database import Database
 from bank.errors import BurstRefused, UnknownPayer
-from bank.identifiers import OPENING, is_identifier, new_identifier
+from bank.identifiers import is_identifier
 from bank.models import BankPayer, Transfer
 from bank.money import payers
-from bank.money.demo import DEMO_PIN
-from bank.money.ledger import open_account
+from bank.money.demo import DEMO_PIN, OPENING_ACCOUNT
+from bank.money.ledger import open_account, opening_transfer
 from bank.settings import BankSettings
 from core.clock import Clock
 
@@ -31,89 +31,81 @@ _LIMIT_CENTAVOS = 10**9
 
 @dataclass(frozen=True)
 class BurstSession:
-    """What a token vouches for: the payer, and the transfer that funded it."""
+    """The content of a token: the payer's handle, and the id of the transfer that funded it."""
 
     payer: str
-    opened_by: str
+    funding_id: str
 
 
 @dataclass(frozen=True)
 class BurstPage:
-    """Payments of a burst, oldest first, each with what was given back of it; `after` goes on."""
+    """Payments of a burst, oldest first, with their returned centavos, and the next cursor."""
 
     payments: list[tuple[Transfer, int]]
     after: str | None
 
 
 class BurstDesk:
-    """Opens bursts and lists their payments; safe to share between threads."""
+    """Opens bursts and lists their payments; thread-safe."""
 
     def __init__(self, settings: BankSettings, database: Database, clock: Clock) -> None:
-        """Nothing is opened yet; tokens survive a restart, since the bank's key signs them."""
         self._ispb = settings.ispb
         self._database = database
         self._clock = clock
         self._tokens = URLSafeTimedSerializer(settings.secret_key, salt="burst")
 
     def open(self, pin: str, funds_centavos: int) -> str:
-        """Fund the burst's payer once its PIN was right; gives the token to pay with.
+        """Check the PIN, fund the burst's payer and return the token to pay with.
 
-        Raises what a wrong PIN raises.
+        Raises what `check_pin` raises.
         """
-        payer = self._payer()
+        payer = self._burst_payer()
         payers.check_pin(self._database, payer, pin)
         now = self._clock.now()
-        source = open_account(self._database, "opening", "opening", now)
-        funding = Transfer(
-            identifier=new_identifier(OPENING, self._ispb, now),
-            kind="opening",
-            debit_account_id=source,
-            credit_account_id=payer.account_id,
-            amount_centavos=funds_centavos,
-            made_at=now,
-        )
+        source = open_account(self._database, OPENING_ACCOUNT, "opening", now)
+        funding = opening_transfer(source, payer.account_id, funds_centavos, self._ispb, now)
         with self._database.writing() as work:
             work.add(funding)
         return str(self._tokens.dumps([payer.handle, funding.identifier]))
 
     def session(self, token: str) -> BurstSession:
-        """What a token vouches for. Raises BurstRefused."""
+        """Verify a token. Raises BurstRefused."""
         try:
-            payer, opened_by = self._tokens.loads(token, max_age=SESSION_SECONDS)
+            payer, funding_id = self._tokens.loads(token, max_age=SESSION_SECONDS)
         except (BadSignature, ValueError, TypeError):
             raise BurstRefused("Abra a rajada de novo com a senha.") from None
-        return BurstSession(payer, opened_by)
+        return BurstSession(payer, funding_id)
 
     def payments(self, session: BurstSession, after: str | None, limit: int) -> BurstPage:
-        """What the burst paid, as the ledger and the notices have it."""
-        cursor = after if after is not None and is_identifier(after) else session.opened_by
-        since = select(Transfer.id).where(Transfer.identifier == cursor).scalar_subquery()
+        """The burst's payments after the cursor, or from the first one."""
+        cursor = after if after is not None and is_identifier(after) else session.funding_id
+        cursor_id = select(Transfer.id).where(Transfer.identifier == cursor).scalar_subquery()
         with self._database.reading() as work:
             payer = payers.payer_by_handle(work, session.payer)
-            paid = select(Transfer).where(
+            query = select(Transfer).where(
                 Transfer.debit_account_id == payer.account_id,
                 Transfer.kind == "payment",
-                Transfer.id > since,
+                Transfer.id > cursor_id,
             )
-            rows = work.scalars(paid.order_by(Transfer.id).limit(limit + 1)).unique().all()
-            shown = list(rows[:limit])
+            rows = work.scalars(query.order_by(Transfer.id).limit(limit + 1)).unique().all()
+            page = list(rows[:limit])
             returns = select(Transfer.reverses_id, Transfer.amount_centavos).where(
-                Transfer.reverses_id.in_([row.id for row in shown])
+                Transfer.reverses_id.in_([row.id for row in page])
             )
-            returned = {row.reverses_id: row.amount_centavos for row in work.execute(returns)}
-        payments = [(row, returned.get(row.id, 0)) for row in shown]
-        return BurstPage(payments, shown[-1].identifier if len(rows) > limit else None)
+            returned_by_id = {row.reverses_id: row.amount_centavos for row in work.execute(returns)}
+        payments = [(row, returned_by_id.get(row.id, 0)) for row in page]
+        return BurstPage(payments, page[-1].identifier if len(rows) > limit else None)
 
-    def _payer(self) -> BankPayer:
+    def _burst_payer(self) -> BankPayer:
         try:
             with self._database.reading() as work:
                 return payers.payer_by_handle(work, BURST_PAYER)
         except UnknownPayer:
-            self._open_payer()
+            self._create_payer()
         with self._database.reading() as work:
             return payers.payer_by_handle(work, BURST_PAYER)
 
-    def _open_payer(self) -> None:
+    def _create_payer(self) -> None:
         now = self._clock.now()
         account = open_account(self._database, f"payer:{BURST_PAYER}", "payer", now)
         payer = BankPayer(
@@ -129,4 +121,4 @@ class BurstDesk:
             with self._database.writing() as work:
                 work.add(payer)
         except IntegrityError:
-            return  # another burst opened it in between
+            return  # another burst has created the payer in the meantime

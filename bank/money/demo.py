@@ -1,4 +1,4 @@
-"""Demo clients with invented names, so that the first payment needs no sign-up."""
+"""Demo clients with invented names, so that nobody has to sign up to try a payment."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from bank.database import Database
-from bank.identifiers import OPENING, new_identifier
-from bank.models import BankAccount, BankPayer, Transfer
+from bank.models import BankAccount, BankPayer
+from bank.money.ledger import opening_transfer
 from bank.money.payers import hash_pin
 from bank.settings import DEFAULT_ISPB
 from core.clock import Clock, SystemClock
 
 DEMO_PIN = "1234"
-"""Told on the page: nothing it opens is real."""
+"""The demo clients' PIN, which pages show: their money is not real."""
 
 OPENING_ACCOUNT = "opening"
-"""Where every balance came from: what it lacks is what all the others hold."""
+"""The account that opening balances are debited from, so its balance is negative."""
 
 
 @dataclass(frozen=True)
-class _Person:
+class _DemoClient:
     handle: str
     name: str
     document: str
@@ -31,17 +31,17 @@ class _Person:
     limit_centavos: int
 
 
-_PEOPLE = (
-    _Person("bia", "Bia Andrade", "12345678909", "9990012345670018", 482_350, 500_000),
-    _Person("caio", "Caio Teixeira", "11144477735", "9990012345670026", 125_000, 100_000),
-    _Person("dora", "Dora Nakamura", "52998224725", "9990012345670034", 3_790, 50_000),
+_DEMO_CLIENTS = (
+    _DemoClient("bia", "Bia Andrade", "12345678909", "9990012345670018", 482_350, 500_000),
+    _DemoClient("caio", "Caio Teixeira", "11144477735", "9990012345670026", 125_000, 100_000),
+    _DemoClient("dora", "Dora Nakamura", "52998224725", "9990012345670034", 3_790, 50_000),
 )
 
 
 def migrate(url: str, clock: Clock | None = None) -> None:
-    """Bring the bank's tables up to date and open the demo accounts if there are none.
+    """Run the bank's migrations and open the demo accounts if the bank has no clients.
 
-    Raises RuntimeError when newer code wrote the database.
+    Raises RuntimeError if newer code has migrated the database.
     """
     database = Database(url)
     try:
@@ -52,7 +52,7 @@ def migrate(url: str, clock: Clock | None = None) -> None:
 
 
 def open_demo_accounts(database: Database, clock: Clock) -> None:
-    """Open the demo clients' accounts, unless the bank has clients already."""
+    """Open the demo clients' accounts if the bank has no clients."""
     with database.reading() as session:
         if session.scalars(select(BankPayer.id).limit(1)).first() is not None:
             return
@@ -62,31 +62,26 @@ def open_demo_accounts(database: Database, clock: Clock) -> None:
         with database.writing() as session:
             source = BankAccount(name=OPENING_ACCOUNT, kind="opening", opened_at=now)
             session.add(source)
-            for person in _PEOPLE:
-                account = BankAccount(name=f"payer:{person.handle}", kind="payer", opened_at=now)
+            for client in _DEMO_CLIENTS:
+                account = BankAccount(name=f"payer:{client.handle}", kind="payer", opened_at=now)
                 session.add(account)
                 session.flush()
                 session.add(
                     BankPayer(
-                        handle=person.handle,
-                        name=person.name,
-                        document=person.document,
-                        card_number=person.card_number,
+                        handle=client.handle,
+                        name=client.name,
+                        document=client.document,
+                        card_number=client.card_number,
                         pin_hash=pin_hash,
-                        limit_centavos=person.limit_centavos,
+                        limit_centavos=client.limit_centavos,
                         account_id=account.id,
                     )
                 )
                 session.add(
-                    Transfer(
-                        identifier=new_identifier(OPENING, DEFAULT_ISPB, now),
-                        kind="opening",
-                        debit_account_id=source.id,
-                        credit_account_id=account.id,
-                        amount_centavos=person.balance_centavos,
-                        made_at=now,
+                    opening_transfer(
+                        source.id, account.id, client.balance_centavos, DEFAULT_ISPB, now
                     )
                 )
     except IntegrityError:
-        # Another process opened them in between: its rows stand, ours were rolled back.
+        # Another process has opened the accounts in the meantime; this transaction rolled back.
         return

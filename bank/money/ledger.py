@@ -1,4 +1,4 @@
-"""Double entry: every transfer debits one account and credits another; balances are sums."""
+"""Double entry: each transfer debits one account and credits another; balances are sums."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from sqlalchemy.orm import Session, joinedload
 
 from bank.database import Database
 from bank.errors import InsufficientFunds
+from bank.identifiers import OPENING, new_identifier
 from bank.models import BankAccount, Transfer
 
 
 def balance_centavos(session: Session, account_id: int) -> int:
-    """What transfers credited to an account, less what they debited."""
+    """The account's credits less its debits."""
     credited = select(func.coalesce(func.sum(Transfer.amount_centavos), 0)).where(
         Transfer.credit_account_id == account_id
     )
@@ -27,55 +28,75 @@ def balance_centavos(session: Session, account_id: int) -> int:
 
 
 def open_account(database: Database, name: str, kind: str, now: datetime) -> int:
-    """The id of the account of this name, opened if there was none; opens a transaction.
+    """Return the id of the account with this name, and open the account if there is none.
 
-    It commits by itself, so that two payments to a new key never wait for each other's debit.
+    It commits a transaction of its own, so that two payments to a new key never wait for each
+    other's debit.
     """
     with database.reading() as session:
-        found = session.scalar(select(BankAccount.id).where(BankAccount.name == name))
-    if found is not None:
-        return found
+        account_id = session.scalar(select(BankAccount.id).where(BankAccount.name == name))
+    if account_id is not None:
+        return account_id
     try:
         with database.writing() as session:
             account = BankAccount(name=name, kind=kind, opened_at=now)
             session.add(account)
             session.flush()
             return account.id
-    except IntegrityError:  # another process opened it in between
+    except IntegrityError:  # another process has opened the account in the meantime
         with database.reading() as session:
             return session.scalars(select(BankAccount.id).where(BankAccount.name == name)).one()
 
 
 def lock_account(session: Session, account_id: int) -> None:
-    """Make others who would debit this account wait until the transaction ends."""
+    """Lock the account, so that other debits wait until this transaction ends."""
     session.execute(select(BankAccount.id).where(BankAccount.id == account_id).with_for_update())
 
 
 def debit(session: Session, transfer: Transfer) -> None:
-    """Add a transfer whose debited account must cover it.
+    """Add a transfer if the debited account's balance covers it. Raises InsufficientFunds.
 
-    The account's row is locked first, so that of two payments at once the second one sees what
-    the first one took. Raises InsufficientFunds.
+    The account is locked before its balance is read, so that two payments at once cannot both
+    spend the same money.
     """
     lock_account(session, transfer.debit_account_id)
-    held = balance_centavos(session, transfer.debit_account_id)
-    if held < transfer.amount_centavos:
+    balance = balance_centavos(session, transfer.debit_account_id)
+    if balance < transfer.amount_centavos:
         raise InsufficientFunds("O saldo da conta não cobre este pagamento. Nada foi pago.")
     session.add(transfer)
     session.flush()
 
 
+def opening_transfer(
+    debit_account_id: int, credit_account_id: int, amount_centavos: int, ispb: str, now: datetime
+) -> Transfer:
+    """The transfer of an opening balance, from the account `opening` to a payer's account."""
+    return Transfer(
+        identifier=new_identifier(OPENING, ispb, now),
+        kind="opening",
+        debit_account_id=debit_account_id,
+        credit_account_id=credit_account_id,
+        amount_centavos=amount_centavos,
+        made_at=now,
+    )
+
+
+def whole_milliseconds(instant: datetime) -> datetime:
+    """The instant without microseconds: the wire has milliseconds, and both sides must agree."""
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+
+
 @dataclass(frozen=True)
 class Statement:
-    """A page of an account's transfers, newest first; `after` continues it."""
+    """A page of an account's transfers, newest first; `after` is the next page's cursor."""
 
     transfers: Sequence[Transfer]
     after: str | None
 
 
 def statement(session: Session, account_id: int, limit: int, after: str | None) -> Statement:
-    """Transfers of an account that came before the one named by `after`, newest first."""
-    # What was given back is shown with its reason, which stands at the payment's notice.
+    """The account's transfers older than the one that `after` identifies, newest first."""
+    # A return is shown with its reason, which the payment's notice holds.
     query = select(Transfer).options(joinedload(Transfer.reverses).joinedload(Transfer.notice))
     query = query.where(
         or_(Transfer.debit_account_id == account_id, Transfer.credit_account_id == account_id)

@@ -1,4 +1,4 @@
-"""What the service is told of a payment: written once, signed anew at every attempt."""
+"""The confirmation that is sent to the service, and what the service's answer means."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.money import plain
 
 CONFIRMATION_PATH = "/payments/pix/confirmation"
 
-_TRY_AGAIN = (408, 425, 429)
+_RETRY_STATUSES = (408, 425, 429)
 _CODE = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
 _DETAIL_CHARACTERS_MAX = 500
 _REASONS = {
@@ -30,16 +30,16 @@ _REASONS = {
 
 
 class NoticeVerdict(StrEnum):
-    """What an answer means for the notice."""
+    """What the service's answer means for the payment."""
 
     CONFIRMED = "confirmed"
     RETURNED = "returned"
-    TRY_AGAIN = "try-again"
+    RETRY = "retry"
 
 
 @dataclass(frozen=True)
 class NoticeAnswer:
-    """An answer as it is kept: no status when nobody answered."""
+    """The service's answer to a notice; `status` is None if no answer came."""
 
     verdict: NoticeVerdict
     status: int | None
@@ -49,21 +49,21 @@ class NoticeAnswer:
 
 
 def refusal_reason(notice: Notice) -> str:
-    """Why the service refused, for the payer; its own words where the code is not one we know."""
-    known = _REASONS.get(notice.answer_code or "")
-    return known or notice.answer_detail or "A loja não disse o motivo."
+    """Why the service refused the payment, as a sentence for the payer."""
+    reason = _REASONS.get(notice.answer_code or "")
+    return reason or notice.answer_detail or "A loja não disse o motivo."
 
 
 def new_message_id() -> str:
-    """A `webhook-id`; it stays the same over every attempt."""
+    """A `webhook-id`; all attempts to send a notice share it."""
     return f"msg_{secrets.token_hex(16)}"
 
 
 def confirmation_body(transfer: Transfer, txid: str, payer: BankPayer) -> bytes:
-    """The confirmation's JSON, exactly as it will be signed."""
+    """The confirmation as JSON, in the bytes that are signed."""
     members = {
         "bank_payment_id": json.dumps(txid),
-        # Written as text, so that no amount ever passes through a float.
+        # The amount is inserted as text, because json.dumps would need a float.
         "value": plain(transfer.amount_centavos),
         "end_to_end_id": json.dumps(transfer.identifier),
         "paid_at": json.dumps(rfc3339(transfer.made_at)),
@@ -73,19 +73,19 @@ def confirmation_body(transfer: Transfer, txid: str, payer: BankPayer) -> bytes:
 
 
 def judge_answer(answer: HttpAnswer) -> NoticeAnswer:
-    """Judge an answer: 2xx confirms; 4xx sends the money back, unless it asks for patience."""
+    """2xx confirms the payment, 4xx returns it; 408, 425, 429 and all else are retried."""
     code, detail = _problem_in(answer.body)
     if 200 <= answer.status < 300:
         return NoticeAnswer(NoticeVerdict.CONFIRMED, answer.status, code, detail)
-    if 400 <= answer.status < 500 and answer.status not in _TRY_AGAIN:
+    if 400 <= answer.status < 500 and answer.status not in _RETRY_STATUSES:
         return NoticeAnswer(NoticeVerdict.RETURNED, answer.status, code, detail)
-    return NoticeAnswer(NoticeVerdict.TRY_AGAIN, answer.status, code, detail, _retry_after(answer))
+    return NoticeAnswer(NoticeVerdict.RETRY, answer.status, code, detail, _retry_after(answer))
 
 
 def no_answer(reason: str) -> NoticeAnswer:
-    """Nobody answered, so the notice is tried again."""
+    """The result of an attempt without an answer: it is retried."""
     return NoticeAnswer(
-        NoticeVerdict.TRY_AGAIN, None, "no-answer", clean(reason, _DETAIL_CHARACTERS_MAX)
+        NoticeVerdict.RETRY, None, "no-answer", clean(reason, _DETAIL_CHARACTERS_MAX)
     )
 
 

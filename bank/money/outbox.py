@@ -1,7 +1,7 @@
-"""Telling the service: a notice is sent until it is answered 2xx or 4xx, whoever dies meanwhile.
+"""Sends notices to the service until each is answered with 2xx or 4xx.
 
-A notice is held by moving its `next_attempt_at` ahead with a conditional update. So two workers
-never send one at the same time, and a worker killed in between only delays it by the lease.
+A worker claims a notice by moving its `next_attempt_at` ahead with a conditional update. So two
+workers never send the same notice at once, and a killed worker delays it by the lease only.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from core.clock import Clock
 from core.signing.signatures import signed_headers
 
 LEASE = timedelta(seconds=2 * ANSWER_TIMEOUT_SECONDS)
-"""Longer than an attempt can take, so that it ends before another worker may begin."""
+"""Longer than an attempt can take, so that it ends before another worker claims the notice."""
 
 BATCH = 64
 _WORKERS = 8
@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ClaimedNotice:
-    """A notice that this worker alone may send until its lease ends."""
+    """A notice that only this worker may send until the lease ends."""
 
     notice_id: int
     message_id: str
@@ -59,12 +59,11 @@ class ClaimedNotice:
 
 
 class Outbox:
-    """Sends what is due, and settles each payment by the answer."""
+    """Sends due notices and settles each payment by the service's answer."""
 
     def __init__(
         self, settings: BankSettings, database: Database, http_client: HttpClient, clock: Clock
     ) -> None:
-        """Nothing is sent before `send_due` or `send` is called."""
         self._url = settings.service_url + CONFIRMATION_PATH
         self._secret = settings.webhook_secret
         self._ispb = settings.ispb
@@ -73,28 +72,28 @@ class Outbox:
         self._clock = clock
 
     def send_due(self) -> int:
-        """Send the notices that are due, a bounded batch at once; the number this worker sent."""
+        """Send a batch of due notices and return how many this call sent."""
         with self._database.reading() as session:
             due = due_notice_ids(session, self._clock.now(), BATCH)
         if not due:
             return 0
         with ThreadPoolExecutor(min(_WORKERS, len(due))) as workers:
-            return sum(workers.map(self._send_if_free, due))
+            return sum(workers.map(self._claim_and_send, due))
 
     def send(self, notice: ClaimedNotice) -> NoticeAnswer:
-        """Post a held notice, settle by the answer, and say what the answer was."""
-        told = self._post(notice)
-        self._settle(notice, told)
-        return told
+        """Post a claimed notice, settle the payment and return the answer."""
+        answer = self._post(notice)
+        self._settle(notice, answer)
+        return answer
 
-    def _send_if_free(self, notice_id: int) -> int:
+    def _claim_and_send(self, notice_id: int) -> int:
         try:
-            held = self._claim(notice_id)
-            if held is None:
+            notice = self._claim(notice_id)
+            if notice is None:
                 return 0
-            self.send(held)
+            self.send(notice)
         except Exception:
-            # One notice that fails must not hold up the others; its lease brings it back.
+            # A notice that fails must not stop the others; it is due again after its lease.
             log.exception("notice could not be sent")
             return 0
         return 1
@@ -102,81 +101,79 @@ class Outbox:
     def _claim(self, notice_id: int) -> ClaimedNotice | None:
         now = self._clock.now()
         with self._database.writing() as session:
-            claim = update(Notice).where(
+            due_notice = update(Notice).where(
                 Notice.id == notice_id, Notice.done_at.is_(None), Notice.next_attempt_at <= now
             )
-            taken = claim.values(next_attempt_at=now + LEASE, attempts=Notice.attempts + 1)
-            if rows_changed(session, taken) != 1:
+            claim = due_notice.values(next_attempt_at=now + LEASE, attempts=Notice.attempts + 1)
+            if rows_changed(session, claim) != 1:
                 return None
-            return held(session.get_one(Notice, notice_id))
+            return claimed_notice(session.get_one(Notice, notice_id))
 
     def _post(self, notice: ClaimedNotice) -> NoticeAnswer:
-        """Post as the scenario asks, copies in parallel; one acceptance is enough."""
-        attempt = injected_faults(notice.scenario, notice.attempts)
-        if attempt.is_thrown_away:
-            return no_answer("the notice was thrown away on purpose")
-        if attempt.has_forged_copy_first:
-            # Somebody else's letter: its answer decides nothing.
-            self._post_once(notice, InjectedFaults(is_signed_by_another=True))
-        if attempt.is_one_by_one or notice.copies == 1:
-            answers = self._post_one_by_one(notice, attempt)
+        """Post the copies that the scenario demands; one that is accepted confirms the payment."""
+        faults = injected_faults(notice.scenario, notice.attempts)
+        if faults.drops_notice:
+            return no_answer("the notice was dropped on purpose")
+        if faults.sends_forged_copy_first:
+            # The forged copy plays an attacker's request, so its answer is ignored.
+            self._post_once(notice, InjectedFaults(signs_with_wrong_secret=True))
+        if faults.sends_copies_one_by_one or notice.copies == 1:
+            answers = self._post_one_by_one(notice, faults)
         else:
             with ThreadPoolExecutor(notice.copies) as workers:
-                each = [notice] * notice.copies, [attempt] * notice.copies
-                answers = list(workers.map(self._post_once, *each))
-        if attempt.is_answer_thrown_away:
-            return no_answer("the answer was thrown away on purpose")
-        return min(answers, key=lambda told: list(NoticeVerdict).index(told.verdict))
+                copies = [notice] * notice.copies, [faults] * notice.copies
+                answers = list(workers.map(self._post_once, *copies))
+        if faults.drops_answer:
+            return no_answer("the answer was dropped on purpose")
+        return min(answers, key=lambda answer: list(NoticeVerdict).index(answer.verdict))
 
-    def _post_one_by_one(
-        self, notice: ClaimedNotice, attempt: InjectedFaults
-    ) -> list[NoticeAnswer]:
+    def _post_one_by_one(self, notice: ClaimedNotice, faults: InjectedFaults) -> list[NoticeAnswer]:
         answers: list[NoticeAnswer] = []
         for _ in range(notice.copies):
-            answers.append(self._post_once(notice, attempt))
-            if answers[-1].verdict is NoticeVerdict.TRY_AGAIN:
-                break  # the rest would outlast the lease
+            answers.append(self._post_once(notice, faults))
+            if answers[-1].verdict is NoticeVerdict.RETRY:
+                break  # further copies could take longer than the lease
         return answers
 
-    def _post_once(self, notice: ClaimedNotice, attempt: InjectedFaults) -> NoticeAnswer:
-        now = self._clock.now() - (STALE_BY if attempt.is_signed_long_ago else timedelta(0))
-        secret = wrong_secret(self._secret) if attempt.is_signed_by_another else self._secret
+    def _post_once(self, notice: ClaimedNotice, faults: InjectedFaults) -> NoticeAnswer:
+        now = self._clock.now() - (STALE_BY if faults.signs_with_stale_time else timedelta(0))
+        secret = wrong_secret(self._secret) if faults.signs_with_wrong_secret else self._secret
         headers = signed_headers(secret, notice.message_id, now, notice.body)
         try:
             answer = self._http_client.post(self._url, notice.body, headers)
         except NoAnswer as failure:
             return no_answer(str(failure))
         except AnswerTooLarge:
-            return no_answer("the answer is too large to be one")
+            return no_answer("the answer is too large")
         return judge_answer(answer)
 
-    def _settle(self, notice: ClaimedNotice, told: NoticeAnswer) -> None:
-        """Keep the answer; end the notice or set its next attempt. The first ending counts."""
+    def _settle(self, notice: ClaimedNotice, answer: NoticeAnswer) -> None:
+        """Store the answer, then end the notice or set its next attempt. The first end counts."""
         now = self._clock.now()
-        kept = {
-            "answer_status": told.status,
-            "answer_code": told.code,
-            "answer_detail": told.detail,
+        answer_columns = {
+            "answer_status": answer.status,
+            "answer_code": answer.code,
+            "answer_detail": answer.detail,
         }
-        still_open = update(Notice).where(Notice.id == notice.notice_id, Notice.done_at.is_(None))
+        open_notice = update(Notice).where(Notice.id == notice.notice_id, Notice.done_at.is_(None))
         with self._database.writing() as session:
-            if told.verdict is NoticeVerdict.TRY_AGAIN:
-                # A later holder has another number of attempts, and its lease is not ours to move.
-                ours = still_open.where(Notice.attempts == notice.attempts)
-                wait = retry_delay(notice.attempts, told.retry_after_seconds)
-                session.execute(ours.values(next_attempt_at=now + wait, **kept))
+            if answer.verdict is NoticeVerdict.RETRY:
+                # A worker that claimed the notice later has raised `attempts`; its lease must stay.
+                own_claim = open_notice.where(Notice.attempts == notice.attempts)
+                wait = retry_delay(notice.attempts, answer.retry_after_seconds)
+                session.execute(own_claim.values(next_attempt_at=now + wait, **answer_columns))
                 return
-            ended = still_open.values(done_at=now, verdict=told.verdict.value, **kept)
-            if rows_changed(session, ended) == 1 and told.verdict is NoticeVerdict.RETURNED:
-                paid = session.get_one(Notice, notice.notice_id).transfer
-                lock_account(session, paid.credit_account_id)
-                left = paid.amount_centavos - refunded_centavos(session, paid)
-                if left > 0:
-                    session.add(reversal_of(paid, left, self._ispb, now))
+            end = open_notice.values(done_at=now, verdict=answer.verdict.value, **answer_columns)
+            if rows_changed(session, end) == 1 and answer.verdict is NoticeVerdict.RETURNED:
+                payment = session.get_one(Notice, notice.notice_id).transfer
+                lock_account(session, payment.credit_account_id)
+                remainder = payment.amount_centavos - refunded_centavos(session, payment)
+                if remainder > 0:
+                    session.add(reversal_of(payment, remainder, self._ispb, now))
 
 
-def held(notice: Notice) -> ClaimedNotice:
-    """What sending needs of a notice that was just claimed, free of its session."""
+def claimed_notice(notice: Notice) -> ClaimedNotice:
+    """Copy the columns that sending needs, so that no session is needed."""
     return ClaimedNotice(
         notice_id=notice.id,
         message_id=notice.message_id,
@@ -188,32 +185,32 @@ def held(notice: Notice) -> ClaimedNotice:
 
 
 def due_notice_ids(session: Session, now: datetime, limit: int) -> Sequence[int]:
-    """Ids of notices that may be sent, the longest due first."""
+    """Ids of due notices, the longest due first."""
     due = select(Notice.id).where(Notice.done_at.is_(None), Notice.next_attempt_at <= now)
     return session.scalars(due.order_by(Notice.next_attempt_at).limit(limit)).all()
 
 
-def reversal_of(paid: Transfer, amount_centavos: int, ispb: str, now: datetime) -> Transfer:
-    """The transfer that reverses a payment, less what its payee refunded; one per payment."""
+def reversal_of(payment: Transfer, amount_centavos: int, ispb: str, now: datetime) -> Transfer:
+    """The return of a refused payment; a payment has at most one."""
     return Transfer(
         identifier=new_identifier(RETURN, ispb, now),
         kind="return",
-        debit_account_id=paid.credit_account_id,
-        credit_account_id=paid.debit_account_id,
+        debit_account_id=payment.credit_account_id,
+        credit_account_id=payment.debit_account_id,
         amount_centavos=amount_centavos,
         made_at=now,
-        txid=paid.txid,
-        payee_name=paid.payee_name,
-        payee_key=paid.payee_key,
-        reverses_id=paid.id,
+        txid=payment.txid,
+        payee_name=payment.payee_name,
+        payee_key=payment.payee_key,
+        reverses_id=payment.id,
     )
 
 
 def retry_delay(attempts: int, retry_after_seconds: int) -> timedelta:
-    """How long to wait after this many attempts: doubling to a minute, half of it by chance.
+    """The delay after this many attempts: exponential backoff with jitter, at most a minute.
 
-    A longer wait that the service asked for is kept, within the same minute.
+    A longer Retry-After of the service is respected, up to the same minute.
     """
     step = min(_DELAY_FIRST_SECONDS * 2.0 ** min(attempts - 1, 16), _DELAY_MAX_SECONDS)
-    by_chance = step * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
-    return timedelta(seconds=max(by_chance, min(retry_after_seconds, _DELAY_MAX_SECONDS)))
+    delay = step * random.uniform(0.5, 1.0)  # noqa: S311 - jitter needs no secure randomness
+    return timedelta(seconds=max(delay, min(retry_after_seconds, _DELAY_MAX_SECONDS)))

@@ -1,4 +1,4 @@
-"""The bank's clients and their PINs: Argon2id, five wrong ones in a row lock."""
+"""The bank's clients and their PINs, hashed with Argon2id; five wrong PINs in a row lock a card."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bank.updates import rows_changed
 from core.errors import FieldError
 from core.runtime.offload import offload
 
-_DEMO_MAX = 10
+_DEMO_PAYERS_MAX = 10
 
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 _HANDLE = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
@@ -26,25 +26,24 @@ _PIN = re.compile(r"\d{4,6}", re.ASCII)
 
 
 def hash_pin(pin: str) -> str:
-    """Argon2id (19 MiB, two passes) of a PIN; takes tens of milliseconds, off the hub."""
+    """Hash a PIN with Argon2id (19 MiB, two passes): tens of milliseconds on a worker thread."""
     return offload(_HASHER.hash, pin)
 
 
 def demo_payers(session: Session) -> Sequence[BankPayer]:
-    """The first payers, oldest first, who may log in with one press in development.
+    """The demo clients, oldest first, whom the login page offers in development.
 
-    A wallet opened for somebody who signed up has a PIN that only its holder knows.
+    Wallets are left out, because only their holders know their PINs.
     """
-    demo = select(BankPayer).join(BankPayer.account).where(BankAccount.name.startswith("payer:"))
-    return session.scalars(demo.order_by(BankPayer.id).limit(_DEMO_MAX)).all()
+    query = select(BankPayer).join(BankPayer.account).where(BankAccount.name.startswith("payer:"))
+    return session.scalars(query.order_by(BankPayer.id).limit(_DEMO_PAYERS_MAX)).all()
 
 
 def payer_by_login(session: Session, text: str) -> BankPayer:
     """The payer with this card number (spaces allowed) or handle. Raises UnknownPayer."""
-    told = text.strip()
-    digits = card_digits(told)
+    digits = card_digits(text)
     if not _CARD.fullmatch(digits):
-        return payer_by_handle(session, told.lower())
+        return payer_by_handle(session, text.strip().lower())
     payer = session.scalars(select(BankPayer).where(BankPayer.card_number == digits)).first()
     if payer is None:
         raise UnknownPayer("Este cartão não existe neste banco.")
@@ -52,12 +51,12 @@ def payer_by_login(session: Session, text: str) -> BankPayer:
 
 
 def card_digits(text: str) -> str:
-    """A card's number without what people write between its digits."""
+    """A card number without the spaces, dots and hyphens that people write in it."""
     return re.sub(r"[ .-]", "", text.strip())
 
 
 def payer_by_handle(session: Session, handle: str | None) -> BankPayer:
-    """The payer with this handle, or the first one when none is named. Raises UnknownPayer."""
+    """The payer with this handle; without a handle the first payer. Raises UnknownPayer."""
     query = select(BankPayer).order_by(BankPayer.id).limit(1)
     if handle is not None:
         if not _HANDLE.fullmatch(handle):
@@ -70,16 +69,16 @@ def payer_by_handle(session: Session, handle: str | None) -> BankPayer:
 
 
 def validate_pin_format(pin: str) -> None:
-    """Pass what has the form of a PIN. Raises InvalidInput."""
+    """Raise InvalidInput unless the PIN is 4 to 6 digits."""
     if not _PIN.fullmatch(pin):
-        fault = FieldError("pin", "must be 4 to 6 digits")
-        raise InvalidInput([fault], detail="A senha tem de 4 a 6 números.")
+        error = FieldError("pin", "must be 4 to 6 digits")
+        raise InvalidInput([error], detail="A senha tem de 4 a 6 números.")
 
 
 def check_pin(database: Database, payer: BankPayer, pin: str) -> None:
-    """Return if the PIN is right; count it if it is wrong. Opens transactions of its own.
+    """Return if the PIN is right; a wrong PIN is counted in a transaction of its own.
 
-    Raises InvalidInput for what is no PIN (not counted), PinRefused and PinLocked.
+    Raises InvalidInput for a malformed PIN, which is not counted, PinRefused, and PinLocked.
     """
     validate_pin_format(pin)
     if payer.pins_left == 0:
@@ -87,25 +86,25 @@ def check_pin(database: Database, payer: BankPayer, pin: str) -> None:
     if offload(_matches, payer.pin_hash, pin):
         return
     with database.writing() as session:
-        counted = update(BankPayer).where(
+        increment = update(BankPayer).where(
             BankPayer.id == payer.id, BankPayer.failed_pins < FAILED_PINS_MAX
         )
-        session.execute(counted.values(failed_pins=BankPayer.failed_pins + 1))
+        session.execute(increment.values(failed_pins=BankPayer.failed_pins + 1))
         failed = session.scalars(
             select(BankPayer.failed_pins).where(BankPayer.id == payer.id)
         ).one()
     if failed >= FAILED_PINS_MAX:
         raise _locked()
-    left = FAILED_PINS_MAX - failed
-    tries = "tentativa" if left == 1 else "tentativas"
-    raise PinRefused(f"A senha não confere. Você ainda tem {left} {tries}.")
+    remaining = FAILED_PINS_MAX - failed
+    attempts = "tentativa" if remaining == 1 else "tentativas"
+    raise PinRefused(f"A senha não confere. Você ainda tem {remaining} {attempts}.")
 
 
 def reset_failed_pins(session: Session, payer: BankPayer) -> None:
-    """Start counting anew, inside the payment's transaction, unless the payer is locked by now.
+    """Reset the count of wrong PINs in the payment's transaction. Raises PinLocked.
 
-    A right PIN among many guesses made at once must not pay after the fifth wrong one was counted.
-    Raises PinLocked.
+    The card may have been locked since the PIN was checked: among many guesses made at once, the
+    right one must not pay after the fifth wrong one was counted.
     """
     reset = update(BankPayer).where(
         BankPayer.id == payer.id, BankPayer.failed_pins < FAILED_PINS_MAX
@@ -115,15 +114,15 @@ def reset_failed_pins(session: Session, payer: BankPayer) -> None:
 
 
 def unlock(session: Session, payer: BankPayer) -> bool:
-    """Let the payer's card be used again; whether it was locked. For the bank's own staff."""
-    locked = update(BankPayer).where(
+    """Unlock the payer's card and return whether it was locked."""
+    locked_payer = update(BankPayer).where(
         BankPayer.id == payer.id, BankPayer.failed_pins >= FAILED_PINS_MAX
     )
-    return rows_changed(session, locked.values(failed_pins=0)) == 1
+    return rows_changed(session, locked_payer.values(failed_pins=0)) == 1
 
 
 def masked_document(document: str) -> str:
-    """A CPF as it may be shown: `***.456.789-**`."""
+    """A CPF with its first and last digits hidden: `***.456.789-**`."""
     return f"***.{document[3:6]}.{document[6:9]}-**" if len(document) == 11 else "***"
 
 

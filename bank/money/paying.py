@@ -1,4 +1,4 @@
-"""Paying an offer: PIN, then debit and notice in one transaction, then the notice is sent."""
+"""Pays codes: PIN, then debit and notice in one transaction, then the notice is sent."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from bank.errors import (
 from bank.identifiers import PAYMENT, is_identifier, new_identifier
 from bank.models import BankPayer, Notice, Transfer
 from bank.money import payers
-from bank.money.ledger import debit, open_account
+from bank.money.ledger import debit, open_account, whole_milliseconds
 from bank.money.notices import confirmation_body, new_message_id
-from bank.money.outbox import LEASE, ClaimedNotice, Outbox, held
+from bank.money.outbox import LEASE, ClaimedNotice, Outbox, claimed_notice
 from bank.settings import BankSettings
 from bank.text import brl
 from core.clock import Clock
@@ -38,12 +38,12 @@ from core.errors import FieldError
 
 @dataclass(frozen=True)
 class PaymentOrder:
-    """What a payer asks for.
+    """A request to pay a code.
 
-    `agreed_centavos` is the amount the payer saw, if a screen showed one; without a `scenario` the
-    mix in force draws one; `late_seconds` is how long *late* holds the notice back;
-    `typed_centavos` is the payer's own amount, for a code that has none; the same `request_key`
-    (≤ 64 characters) is the same payment.
+    `agreed_centavos` is the amount that a screen showed to the payer, if any. `typed_centavos` is
+    the amount that the payer typed, for a code without one. Without a `scenario` one is drawn from
+    the mix in force; *late* delays the notice by `late_seconds`. `request_key` is an idempotency
+    key of at most 64 characters.
     """
 
     code: str
@@ -56,22 +56,22 @@ class PaymentOrder:
     typed_centavos: int | None = None
 
     def fingerprint(self) -> str:
-        """What makes two orders the same one, the PIN apart: SHA-256 in hex."""
-        told: list[object] = [self.code.strip(), self.payer_handle]
-        told += [self.scenario, self.late_seconds, self.typed_centavos]
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+        """SHA-256 in hex of the fields that a repeated request must have in common."""
+        fields: list[object] = [self.code.strip(), self.payer_handle]
+        fields += [self.scenario, self.late_seconds, self.typed_centavos]
+        return hashlib.sha256(json.dumps(fields).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class PaymentResult:
-    """A payment as it stands, and whether it was made by an earlier copy of the same request."""
+    """A payment, and whether an earlier copy of the same request made it."""
 
     transfer: Transfer
     is_repeated: bool
 
 
 class Teller:
-    """Takes orders; safe to share between threads."""
+    """Pays codes; thread-safe."""
 
     def __init__(
         self,
@@ -82,7 +82,6 @@ class Teller:
         desk: ChaosDesk,
         clock: Clock,
     ) -> None:
-        """Nothing happens before `pay`."""
         self._ispb = settings.ispb
         self._database = database
         self._reader = reader
@@ -91,65 +90,65 @@ class Teller:
         self._clock = clock
 
     def pay(self, order: PaymentOrder, *, is_pin_checked: bool = False) -> PaymentResult:
-        """Pay, tell the service at once, and return the payment as it then stands.
+        """Pay, notify the service and return the payment as it is after the service's answer.
 
-        `is_pin_checked` is for a caller that took the PIN before, once for many payments.
+        A caller that has checked the PIN once for many payments sets `is_pin_checked`.
         Raises a CodeRefused, InvalidInput, UnknownPayer, PinRefused, PinLocked, OverLimit,
         InsufficientFunds, AmountChanged, ChaosIsOff or RequestKeyReused; then nothing was debited.
         """
-        self._desk.allow(order.scenario)
-        repeated = self._repeated(order)
-        if repeated is not None:
-            return PaymentResult(repeated, is_repeated=True)
+        self._desk.check_allowed(order.scenario)
+        earlier_payment = self._earlier_payment(order)
+        if earlier_payment is not None:
+            return PaymentResult(earlier_payment, is_repeated=True)
         with self._database.reading() as session:
             payer = payers.payer_by_handle(session, order.payer_handle)
         offer = self._reader.read(order.code, self._clock.now())
         if offer.charge is None:
             return self._pay_static(order, payer, offer)
-        charge = _payable_charge(offer, order)
+        charge = offer.charge
+        _check_agreed_amount(charge, order)
         if not is_pin_checked:
             self._authorise(payer, order.pin, charge.amount_centavos)
-        drawn = self._drawn(order)
-        amount = amount_to_pay(charge.amount_centavos, drawn.scenario)
+        drawn_scenario = self._scenario_of(order)
+        amount = amount_to_pay(charge.amount_centavos, drawn_scenario.scenario)
         payee_account = open_account(
             self._database, f"payee:{charge.key}", "payee", self._clock.now()
         )
         try:
-            identifier, notice = self._take(
-                order, drawn, payer, offer, charge, amount, payee_account
+            identifier, notice = self._debit_with_notice(
+                order, drawn_scenario, payer, offer, charge, amount, payee_account
             )
         except (IntegrityError, InsufficientFunds):
-            # The same request may have come twice at once, and the other one was first.
-            repeated = self._repeated(order)
-            if repeated is None:
+            # A copy of the same request may have been paid at the same time.
+            earlier_payment = self._earlier_payment(order)
+            if earlier_payment is None:
                 raise
-            return PaymentResult(repeated, is_repeated=True)
+            return PaymentResult(earlier_payment, is_repeated=True)
         if notice is not None:
             self._outbox.send(notice)
         with self._database.reading() as session:
             return PaymentResult(payment_by_id(session, identifier), is_repeated=False)
 
-    def _take(
+    def _debit_with_notice(
         self,
         order: PaymentOrder,
-        drawn: DrawnScenario,
+        drawn_scenario: DrawnScenario,
         payer: BankPayer,
         offer: Offer,
         charge: Charge,
         amount_centavos: int,
         payee_account: int,
     ) -> tuple[str, ClaimedNotice | None]:
-        """Debit and write the notice, in one transaction; None if it must wait."""
+        """Add transfer and notice in one transaction; None instead of a notice that must wait."""
         now = self._clock.now()
-        made_at = payment_instant(now, charge.expires_at, drawn.scenario)
+        made_at = payment_instant(now, charge.expires_at, drawn_scenario.scenario)
         transfer = Transfer(
             identifier=new_identifier(PAYMENT, self._ispb, now),
             kind="payment",
             debit_account_id=payer.account_id,
             credit_account_id=payee_account,
             amount_centavos=amount_centavos,
-            # The wire has milliseconds: both sides must hold the very same instant.
-            made_at=made_at.replace(microsecond=made_at.microsecond // 1000 * 1000),
+            made_at=whole_milliseconds(made_at),
             txid=charge.txid,
             payee_name=offer.payee_name,
             payee_key=charge.key,
@@ -159,31 +158,29 @@ class Teller:
         with self._database.writing() as session:
             debit(session, transfer)
             payers.reset_failed_pins(session, payer)
-            due_at = first_attempt_at(
-                session, now, charge.expires_at, drawn.scenario, drawn.late_seconds
-            )
+            due_at = first_attempt_at(session, now, charge.expires_at, drawn_scenario)
             notice = Notice(
                 transfer_id=transfer.id,
                 message_id=new_message_id(),
                 body=confirmation_body(transfer, charge.txid, payer),
-                scenario=drawn.scenario.value,
-                copies=COPIES.get(drawn.scenario, 1),
-                # Written as held by us already, so that no other worker comes in between.
+                scenario=drawn_scenario.scenario.value,
+                copies=COPIES.get(drawn_scenario.scenario, 1),
+                # Inserted as claimed by this worker, so that no other worker sends it too.
                 attempts=0 if due_at else 1,
                 next_attempt_at=due_at or now + LEASE,
             )
             session.add(notice)
             session.flush()
-            return transfer.identifier, None if due_at else held(notice)
+            return transfer.identifier, None if due_at else claimed_notice(notice)
 
-    def _drawn(self, order: PaymentOrder) -> DrawnScenario:
-        """What the order asks for, or what the mix in force gives this payment."""
+    def _scenario_of(self, order: PaymentOrder) -> DrawnScenario:
+        """The order's own scenario, else one drawn from the mix in force."""
         if order.scenario is None:
             return self._desk.draw()
         return DrawnScenario(order.scenario, order.late_seconds)
 
     def _authorise(self, payer: BankPayer, pin: str, amount_centavos: int) -> None:
-        """Pass the right PIN and an amount within the payer's limit."""
+        """Check PIN and limit. Raises what `check_pin` raises, and OverLimit."""
         payers.check_pin(self._database, payer, pin)
         if amount_centavos > payer.limit_centavos:
             raise OverLimit(
@@ -191,7 +188,7 @@ class Teller:
             )
 
     def _pay_static(self, order: PaymentOrder, payer: BankPayer, offer: Offer) -> PaymentResult:
-        """Pay a code that no charge stands behind: within this ledger, and nobody is told."""
+        """Pay a code without a charge: no notice is sent, since no service waits for one."""
         amount = _static_amount(offer, order)
         self._authorise(payer, order.pin, amount)
         now = self._clock.now()
@@ -202,7 +199,7 @@ class Teller:
             debit_account_id=payer.account_id,
             credit_account_id=payee_account,
             amount_centavos=amount,
-            made_at=now.replace(microsecond=now.microsecond // 1000 * 1000),
+            made_at=whole_milliseconds(now),
             reference=offer.reference,
             payee_name=offer.payee_name,
             payee_key=offer.key,
@@ -214,62 +211,59 @@ class Teller:
                 debit(session, transfer)
                 payers.reset_failed_pins(session, payer)
         except (IntegrityError, InsufficientFunds):
-            repeated = self._repeated(order)
-            if repeated is None:
+            earlier_payment = self._earlier_payment(order)
+            if earlier_payment is None:
                 raise
-            return PaymentResult(repeated, is_repeated=True)
+            return PaymentResult(earlier_payment, is_repeated=True)
         with self._database.reading() as session:
             return PaymentResult(payment_by_id(session, transfer.identifier), is_repeated=False)
 
-    def _repeated(self, order: PaymentOrder) -> Transfer | None:
+    def _earlier_payment(self, order: PaymentOrder) -> Transfer | None:
+        """The payment made with the same request key. Raises RequestKeyReused."""
         if order.request_key is None:
             return None
         with self._database.reading() as session:
-            same = select(Transfer).where(Transfer.request_key == order.request_key)
-            found = session.scalars(same).first()
-        if found is not None and found.request_hash != order.fingerprint():
+            query = select(Transfer).where(Transfer.request_key == order.request_key)
+            payment = session.scalars(query).first()
+        if payment is not None and payment.request_hash != order.fingerprint():
             raise RequestKeyReused("Faça o outro pagamento com outra chave. Nada foi pago agora.")
-        return found
+        return payment
 
 
 def payment_by_id(session: Session, identifier: str, account_id: int | None = None) -> Transfer:
-    """The payment with this end_to_end_id, made from this account if one is named.
+    """The payment with this end_to_end_id, and with this debited account, if it is given.
 
-    Raises UnknownTransfer, for another payer's as for one that does not exist.
+    Raises UnknownTransfer, also for a payment from another account.
     """
-    named = select(Transfer).where(Transfer.identifier == identifier, Transfer.kind == "payment")
+    query = select(Transfer).where(Transfer.identifier == identifier, Transfer.kind == "payment")
     if account_id is not None:
-        named = named.where(Transfer.debit_account_id == account_id)
-    found = session.scalars(named).first() if is_identifier(identifier) else None
-    if found is None:
+        query = query.where(Transfer.debit_account_id == account_id)
+    payment = session.scalars(query).first() if is_identifier(identifier) else None
+    if payment is None:
         raise UnknownTransfer("Não há transferência com este identificador neste banco.")
-    return found
+    return payment
 
 
 def payment_status(transfer: Transfer) -> str:
-    """`sent` while the service has not answered, then `confirmed` or `returned`.
+    """`sent` until the service answers, then `confirmed` or `returned`.
 
-    A static code's payment is `settled` at once: nobody has to be told of it.
+    A payment of a static code is `settled` at once, because it has no notice.
     """
     if transfer.notice is None:
         return "settled"
     return transfer.notice.verdict or "sent"
 
 
-def _payable_charge(offer: Offer, order: PaymentOrder) -> Charge:
-    if offer.charge is None:
-        raise CodeNotPayableHere("Não há cobrança neste código. Nada foi pago.")
-    agreed = order.agreed_centavos
-    if agreed is not None and agreed != offer.charge.amount_centavos:
+def _check_agreed_amount(charge: Charge, order: PaymentOrder) -> None:
+    if order.agreed_centavos not in (None, charge.amount_centavos):
         raise AmountChanged(
-            f"A cobrança agora pede {brl(offer.charge.amount_centavos)}. Confira e confirme "
+            f"A cobrança agora pede {brl(charge.amount_centavos)}. Confira e confirme "
             "de novo. Nada foi pago."
         )
-    return offer.charge
 
 
 def _static_amount(offer: Offer, order: PaymentOrder) -> int:
-    """The code's amount, or the payer's own where it has none."""
+    """The code's amount, else the amount that the payer typed."""
     if not offer.is_payable:
         raise CodeNotPayableHere("A chave deste código não é uma chave Pix. Nada foi pago.")
     if order.scenario not in (None, Scenario.NORMAL):

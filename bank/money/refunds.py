@@ -1,4 +1,4 @@
-"""Giving money back on the payee's word: whole or in part, at once or later, once per id."""
+"""Refunds that the payee requests: in full or in part, at once or delayed, once per refund_id."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from bank.errors import (
 )
 from bank.identifiers import RETURN, new_identifier
 from bank.models import BankRefund, Transfer
-from bank.money.ledger import debit, lock_account
+from bank.money.ledger import debit, lock_account, whole_milliseconds
 from bank.money.partners import service_payment
 from bank.settings import BankSettings
 from bank.text import brl
 from core.clock import Clock
 
 REFUNDABLE_FOR = timedelta(days=90)
-"""Counted from the payment (Manual de Padrões para Iniciação do Pix, devolução)."""
+"""From the payment on (Manual de Padrões para Iniciação do Pix, devolução)."""
 
 _BATCH = 64
 
 
 @dataclass(frozen=True)
 class RefundOrder:
-    """What the payee asks for; `refund_id` is its own, 1 to 35 letters and digits."""
+    """A request to refund a payment; the payee chooses `refund_id`, 1 to 35 letters and digits."""
 
     end_to_end_id: str
     refund_id: str
@@ -43,54 +43,53 @@ class RefundOrder:
 
 
 class RefundDesk:
-    """Takes refunds and settles them; safe to share between threads."""
+    """Accepts refunds and settles them; thread-safe."""
 
     def __init__(self, settings: BankSettings, database: Database, clock: Clock) -> None:
-        """Nothing happens before `ask`; refunds wait `refund_delay_seconds` before they settle."""
         self._ispb = settings.ispb
         self._delay = timedelta(seconds=settings.refund_delay_seconds)
         self._database = database
         self._clock = clock
 
-    def ask(self, order: RefundOrder) -> tuple[BankRefund, bool]:
-        """The refund as it stands, and whether it was asked for before by the same id.
+    def request(self, order: RefundOrder) -> tuple[BankRefund, bool]:
+        """Return the refund, and whether an earlier request with the same id created it.
 
         Raises UnknownTransfer, RefundTooLarge, RefundTooLate, RefundNotPossible, RefundKeyReused.
         """
-        known = self._known(order)
-        if known is not None:
-            return known, True
+        earlier_refund = self._existing_refund(order)
+        if earlier_refund is not None:
+            return earlier_refund, True
         try:
-            return self._take(order), False
+            return self._create(order), False
         except (IntegrityError, RefundTooLarge):
-            # The same request may have come twice at once, and the other one was first.
-            known = self._known(order)
-            if known is None:
+            # A copy of the same request may have been accepted at the same time.
+            earlier_refund = self._existing_refund(order)
+            if earlier_refund is None:
                 raise
-            return known, True
+            return earlier_refund, True
 
     def settle_due(self) -> int:
-        """Settle refunds whose time has come, a bounded batch at once; how many this call ended."""
+        """Settle a batch of due refunds and return how many this call settled."""
         now = self._clock.now()
         with self._database.reading() as session:
             due = select(BankRefund.id).where(
                 BankRefund.status == "processing", BankRefund.due_at <= now
             )
             ids = session.scalars(due.order_by(BankRefund.due_at).limit(_BATCH)).all()
-        return sum(self._settle_one(refund) for refund in ids)
+        return sum(self._settle(refund_row_id) for refund_row_id in ids)
 
-    def _known(self, order: RefundOrder) -> BankRefund | None:
+    def _existing_refund(self, order: RefundOrder) -> BankRefund | None:
         with self._database.reading() as session:
             try:
-                known = refund_by_id(session, order.refund_id)
+                refund = refund_by_id(session, order.refund_id)
             except UnknownRefund:
                 return None
-        same = (known.payment.identifier, known.amount_centavos)
-        if same != (order.end_to_end_id, order.amount_centavos):
+        request = (refund.payment.identifier, refund.amount_centavos)
+        if request != (order.end_to_end_id, order.amount_centavos):
             raise RefundKeyReused("Use outro refund_id para outra devolução.")
-        return known
+        return refund
 
-    def _take(self, order: RefundOrder) -> BankRefund:
+    def _create(self, order: RefundOrder) -> BankRefund:
         now = self._clock.now()
         with self._database.writing() as session:
             payment = service_payment(session, order.end_to_end_id)
@@ -99,9 +98,9 @@ class RefundDesk:
                 raise RefundNotPossible("O pagamento foi recusado e já voltou inteiro.")
             if now - payment.made_at > REFUNDABLE_FOR:
                 raise RefundTooLate(f"O prazo é de {REFUNDABLE_FOR.days} dias depois do pagamento.")
-            left = payment.amount_centavos - refunded_centavos(session, payment)
-            if order.amount_centavos > left:
-                raise RefundTooLarge(f"Deste pagamento só restam {brl(left)}.")
+            remainder = payment.amount_centavos - refunded_centavos(session, payment)
+            if order.amount_centavos > remainder:
+                raise RefundTooLarge(f"Deste pagamento só restam {brl(remainder)}.")
             refund = BankRefund(
                 refund_id=order.refund_id,
                 return_id=new_identifier(RETURN, self._ispb, now),
@@ -115,22 +114,22 @@ class RefundDesk:
             session.add(refund)
             session.flush()
             if not self._delay:
-                self._move(session, refund)
+                self._move_money(session, refund)
             return refund
 
-    def _settle_one(self, refund_row: int) -> int:
+    def _settle(self, refund_row_id: int) -> int:
         with self._database.writing() as session:
-            held = select(BankRefund).where(
-                BankRefund.id == refund_row, BankRefund.status == "processing"
+            query = select(BankRefund).where(
+                BankRefund.id == refund_row_id, BankRefund.status == "processing"
             )
-            refund = session.scalars(held.with_for_update(of=BankRefund)).first()
+            refund = session.scalars(query.with_for_update(of=BankRefund)).first()
             if refund is None:
                 return 0
-            self._move(session, refund)
+            self._move_money(session, refund)
             return 1
 
-    def _move(self, session: Session, refund: BankRefund) -> None:
-        """Move the money, in the caller's transaction; a payee that lacks it fails the refund."""
+    def _move_money(self, session: Session, refund: BankRefund) -> None:
+        """Add the transfer; the refund fails if the payee's balance does not cover it."""
         now = self._clock.now()
         payment = refund.payment
         transfer = Transfer(
@@ -139,7 +138,7 @@ class RefundDesk:
             debit_account_id=payment.credit_account_id,
             credit_account_id=payment.debit_account_id,
             amount_centavos=refund.amount_centavos,
-            made_at=now.replace(microsecond=now.microsecond // 1000 * 1000),
+            made_at=whole_milliseconds(now),
             txid=payment.txid,
             reference=payment.reference,
             payee_name=payment.payee_name,
@@ -155,21 +154,21 @@ class RefundDesk:
 
 
 def refund_by_id(session: Session, refund_id: str) -> BankRefund:
-    """The refund of this id. Raises UnknownRefund."""
-    found = session.scalars(select(BankRefund).where(BankRefund.refund_id == refund_id)).first()
-    if found is None:
+    """The refund with this refund_id. Raises UnknownRefund."""
+    refund = session.scalars(select(BankRefund).where(BankRefund.refund_id == refund_id)).first()
+    if refund is None:
         raise UnknownRefund("Nenhuma devolução tem este refund_id.")
-    return found
+    return refund
 
 
 def refunds_of(session: Session, payment: Transfer) -> Sequence[BankRefund]:
     """A payment's refunds, oldest first."""
-    of_it = select(BankRefund).where(BankRefund.payment_id == payment.id)
-    return session.scalars(of_it.order_by(BankRefund.id)).all()
+    query = select(BankRefund).where(BankRefund.payment_id == payment.id)
+    return session.scalars(query.order_by(BankRefund.id)).all()
 
 
 def refunded_centavos(session: Session, payment: Transfer) -> int:
-    """What was given back of a payment, or is about to be."""
+    """The sum of a payment's refunds that are done or processing."""
     total = select(func.coalesce(func.sum(BankRefund.amount_centavos), 0)).where(
         BankRefund.payment_id == payment.id, BankRefund.status != "failed"
     )

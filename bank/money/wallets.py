@@ -1,7 +1,7 @@
-"""Wallets of the service's payers: opened, shown and paid from on the service's signed word.
+"""Wallets of the service's payers. The service opens, shows and pays from them by signed requests.
 
-The service knows who is signed in there, and names that account by its `holder`; the PIN stays
-between the payer and this bank, which alone keeps its hash.
+`holder` is the service's id of the account that is signed in there. The service passes the PIN on
+and stores neither it nor its hash.
 """
 
 from __future__ import annotations
@@ -11,19 +11,16 @@ import json
 import re
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from bank.database import Database
 from bank.errors import CardRefused, ChaosIsOff, WalletExists, WalletNotFound
-from bank.identifiers import OPENING, new_identifier
 from bank.models import BankPayer, Notice, Transfer
 from bank.money import payers
 from bank.money.demo import OPENING_ACCOUNT
-from bank.money.ledger import balance_centavos, open_account
+from bank.money.ledger import balance_centavos, open_account, opening_transfer
 from bank.money.paying import PaymentOrder, PaymentResult, Teller
 from bank.settings import BankSettings
 from bank.text import clean
@@ -35,18 +32,18 @@ LIMIT_CENTAVOS = 50_000
 PIN_DIGITS = 6
 
 _ISSUER = "999001"
-"""Begins every card of this bank; no card network has it."""
+"""The first digits of this bank's cards, which belong to no card network."""
 _CARD_DIGITS = 16
 _HANDLE_CHARACTERS = 24
-_TRIES = 5
+_INSERT_ATTEMPTS_MAX = 5
 
 
 @dataclass(frozen=True)
 class WalletOrder:
-    """For whom a wallet is to be opened: `login` and `name` as the service has them.
+    """A request to open a wallet; `login` and `name` are the service's.
 
-    Without a `pin` the bank makes one. `demo` is the handle of a demo client who is to be this
-    holder from now on, if it is nobody else's.
+    Without a `pin` the bank generates one. `demo` is the handle of a demo client to link to the
+    holder, if no other holder has it.
     """
 
     holder: str
@@ -58,7 +55,7 @@ class WalletOrder:
 
 @dataclass(frozen=True)
 class OpenedWallet:
-    """A wallet just opened; `pin` is told where the bank made it, here and never again."""
+    """An opened wallet; `pin` is set if the bank generated it, and cannot be read again."""
 
     payer: BankPayer
     balance_centavos: int
@@ -68,7 +65,7 @@ class OpenedWallet:
 
 @dataclass(frozen=True)
 class WalletPaymentOrder:
-    """What a holder wants paid: a code, for an amount seen on a screen, by card and PIN."""
+    """A request to pay a code from a wallet; the holder saw the amount `agreed_centavos`."""
 
     holder: str
     code: str
@@ -79,47 +76,46 @@ class WalletPaymentOrder:
 
 
 class Wallets:
-    """Opens wallets and pays from them; safe to share between threads."""
+    """Opens wallets and pays from them; thread-safe."""
 
     def __init__(
         self, settings: BankSettings, database: Database, teller: Teller, clock: Clock
     ) -> None:
-        """Nothing happens before it is asked."""
         self._settings = settings
         self._database = database
         self._teller = teller
         self._clock = clock
 
-    def open(self, asked: WalletOrder) -> OpenedWallet:
-        """A wallet with money to try things with, and its card.
+    def open(self, order: WalletOrder) -> OpenedWallet:
+        """Open a wallet with a card and play money.
 
-        As long as its PIN was never right it is issued anew: the first answer may have been lost
-        on its way. Raises WalletExists after that, InvalidInput for what is no PIN, and ChaosIsOff
-        where this bank gives no money away.
+        The caller may repeat the request, since the answer may be lost: until the PIN has been
+        entered right once, the wallet gets a new PIN each time. Later requests raise WalletExists.
+        Raises InvalidInput for a malformed PIN, and ChaosIsOff in production.
         """
         if not self._settings.demo:
             raise ChaosIsOff("Este banco não abre contas de teste.")
-        if asked.pin is not None:
-            payers.validate_pin_format(asked.pin)
-        linked = self._linked(asked.holder, asked.demo) if asked.demo else None
-        if linked is not None and asked.pin is not None:
+        if order.pin is not None:
+            payers.validate_pin_format(order.pin)
+        demo_wallet = self._link_demo_client(order.holder, order.demo) if order.demo else None
+        if demo_wallet is not None and order.pin is not None:
             raise WalletExists("A senha dos clientes de teste é a de sempre.")
-        if linked is not None:
-            return linked
-        made = None if asked.pin else f"{secrets.randbelow(10**PIN_DIGITS):0{PIN_DIGITS}d}"
-        pin_hash = payers.hash_pin(asked.pin or made or "")
-        for attempt in range(_TRIES):
-            known = self._find(asked.holder)
-            if known is not None:
-                return self._issue_anew(known, pin_hash, made)
+        if demo_wallet is not None:
+            return demo_wallet
+        new_pin = None if order.pin else f"{secrets.randbelow(10**PIN_DIGITS):0{PIN_DIGITS}d}"
+        pin_hash = payers.hash_pin(order.pin or new_pin or "")
+        for attempt in range(_INSERT_ATTEMPTS_MAX):
+            payer = self._find(order.holder)
+            if payer is not None:
+                return self._reissue(payer, pin_hash, new_pin)
             try:
-                payer = self._insert(asked, pin_hash, attempt)
+                payer = self._insert(order, pin_hash, attempt)
             except IntegrityError:
-                continue  # the holder, the handle or the card was taken meanwhile
-            return OpenedWallet(payer, OPENING_CENTAVOS, made, is_new=True)
+                continue  # another request has inserted the holder, the handle or the card
+            return OpenedWallet(payer, OPENING_CENTAVOS, new_pin, is_new=True)
         raise WalletExists("A conta não pôde ser aberta agora. Tente de novo.")
 
-    def named(self, holder: str) -> tuple[BankPayer, int]:
+    def wallet_of(self, holder: str) -> tuple[BankPayer, int]:
         """The holder's wallet and its balance in centavos. Raises WalletNotFound."""
         payer = self._find(holder)
         if payer is None:
@@ -127,67 +123,74 @@ class Wallets:
         with self._database.reading() as session:
             return payer, balance_centavos(session, payer.account_id)
 
-    def pay(self, asked: WalletPaymentOrder) -> tuple[PaymentResult, int]:
-        """Pay from the holder's wallet; gives the payment and the balance then.
+    def pay(self, wallet_order: WalletPaymentOrder) -> tuple[PaymentResult, int]:
+        """Pay from the holder's wallet and return the payment and the new balance.
 
-        The same charge is paid once by the same wallet and PIN, however often it is asked, unless
-        its money came back in between. Raises what `Teller.pay` raises, WalletNotFound, and
-        CardRefused for a card that is not the holder's.
+        Requests for the same charge by the same wallet and PIN pay once, unless the money came back
+        in the meantime. Raises what `Teller.pay` raises, WalletNotFound, and CardRefused for a card
+        that is not the holder's.
         """
-        payer, _ = self.named(asked.holder)
-        if asked.card is not None and payers.card_digits(asked.card) != payer.card_number:
+        payer, _ = self.wallet_of(wallet_order.holder)
+        card = wallet_order.card
+        if card is not None and payers.card_digits(card) != payer.card_number:
             raise CardRefused("Este cartão não é o da sua conta. Nada foi pago.")
         order = PaymentOrder(
-            code=asked.code,
-            pin=asked.pin,
+            code=wallet_order.code,
+            pin=wallet_order.pin,
             payer_handle=payer.handle,
-            agreed_centavos=asked.agreed_centavos,
-            request_key=self._key(payer, asked),
+            agreed_centavos=wallet_order.agreed_centavos,
+            request_key=self._request_key(payer, wallet_order),
         )
-        paid = self._teller.pay(order)
+        result = self._teller.pay(order)
         with self._database.reading() as session:
-            return paid, balance_centavos(session, payer.account_id)
+            return result, balance_centavos(session, payer.account_id)
 
-    def _key(self, payer: BankPayer, asked: WalletPaymentOrder) -> str:
-        """One key for each charge and round: the PIN is in it, so a wrong one repeats nothing."""
+    def _request_key(self, payer: BankPayer, order: WalletPaymentOrder) -> str:
+        """An idempotency key for the charge; a payment that was returned begins a new round.
+
+        The PIN is part of it, so that a wrong PIN never returns an earlier payment.
+        """
         with self._database.reading() as session:
-            returned = (
+            returned_payments = (
                 select(func.count(Transfer.id))
                 .join(Notice)
                 .where(
                     Transfer.debit_account_id == payer.account_id,
-                    Transfer.txid == asked.txid,
+                    Transfer.txid == order.txid,
                     Notice.verdict == "returned",
                 )
             )
-            rounds = session.scalar(returned) or 0
-        parts = json.dumps(["wallet", asked.holder, asked.pin, asked.txid, rounds])
+            rounds = session.scalar(returned_payments) or 0
+        parts = json.dumps(["wallet", order.holder, order.pin, order.txid, rounds])
         return hmac.digest(self._settings.secret_key.encode(), parts.encode(), "sha256").hex()
 
     def _find(self, holder: str) -> BankPayer | None:
         with self._database.reading() as session:
-            return _held_by(session, holder)
+            query = select(BankPayer).where(BankPayer.holder == holder)
+            return session.scalars(query).first()
 
-    def _issue_anew(self, payer: BankPayer, pin_hash: str, made: str | None) -> OpenedWallet:
-        unproved = update(BankPayer).where(
+    def _reissue(self, payer: BankPayer, pin_hash: str, new_pin: str | None) -> OpenedWallet:
+        unproved_payer = update(BankPayer).where(
             BankPayer.id == payer.id, BankPayer.is_pin_proved.is_(False)
         )
         with self._database.writing() as session:
-            fresh = unproved.values(pin_hash=pin_hash, failed_pins=0)
-            if rows_changed(session, fresh) != 1:
+            reset = unproved_payer.values(pin_hash=pin_hash, failed_pins=0)
+            if rows_changed(session, reset) != 1:
                 raise WalletExists("Esta conta já existe, e a senha dela já foi usada.")
             balance = balance_centavos(session, payer.account_id)
-        return OpenedWallet(payer, balance, made, is_new=False)
+        return OpenedWallet(payer, balance, new_pin, is_new=False)
 
-    def _linked(self, holder: str, handle: str) -> OpenedWallet | None:
-        """The demo client, made this holder's unless it is another's; its PIN stays as it is."""
+    def _link_demo_client(self, holder: str, handle: str) -> OpenedWallet | None:
+        """Link the demo client to the holder and keep its PIN; None if it has another holder."""
         if self._find(holder) is None:
-            free = update(BankPayer).where(BankPayer.handle == handle, BankPayer.holder.is_(None))
+            unlinked_client = update(BankPayer).where(
+                BankPayer.handle == handle, BankPayer.holder.is_(None)
+            )
             try:
                 with self._database.writing() as session:
-                    session.execute(free.values(holder=holder))
+                    session.execute(unlinked_client.values(holder=holder))
             except IntegrityError:
-                return None  # the holder got another wallet meanwhile
+                return None  # another request has opened a wallet for the holder
         payer = self._find(holder)
         if payer is None or payer.handle != handle:
             return None
@@ -196,60 +199,46 @@ class Wallets:
                 payer, balance_centavos(session, payer.account_id), None, is_new=False
             )
 
-    def _insert(self, asked: WalletOrder, pin_hash: str, attempt: int) -> BankPayer:
+    def _insert(self, order: WalletOrder, pin_hash: str, attempt: int) -> BankPayer:
         now = self._clock.now()
         source = open_account(self._database, OPENING_ACCOUNT, "opening", now)
-        handle = _handle(asked.login, is_taken=attempt > 0)
-        account = open_account(self._database, f"wallet:{asked.holder}", "payer", now)
+        handle = _handle(order.login, is_taken=attempt > 0)
+        account = open_account(self._database, f"wallet:{order.holder}", "payer", now)
         payer = BankPayer(
             handle=handle,
-            name=clean(asked.name, 100) or handle,
+            name=clean(order.name, 100) or handle,
             document=_new_cpf(),
             card_number=_new_card(),
             pin_hash=pin_hash,
             is_pin_proved=False,
             limit_centavos=LIMIT_CENTAVOS,
             account_id=account,
-            holder=asked.holder,
+            holder=order.holder,
         )
-        opening = _opening(source, account, self._settings.ispb, now)
+        ispb = self._settings.ispb
+        opening = opening_transfer(source, account, OPENING_CENTAVOS, ispb, now)
         with self._database.writing() as session:
             session.add_all([payer, opening])
         return payer
 
 
 def masked_card(number: str) -> str:
-    """A card as it may be shown: `•••• 0018`."""
+    """A card number with only its last digits: `•••• 0018`."""
     return f"•••• {number[-4:]}"
 
 
-def _held_by(session: Session, holder: str) -> BankPayer | None:
-    return session.scalars(select(BankPayer).where(BankPayer.holder == holder)).first()
-
-
-def _opening(source: int, account: int, ispb: str, now: datetime) -> Transfer:
-    return Transfer(
-        identifier=new_identifier(OPENING, ispb, now),
-        kind="opening",
-        debit_account_id=source,
-        credit_account_id=account,
-        amount_centavos=OPENING_CENTAVOS,
-        made_at=now,
-    )
-
-
 def _handle(login: str, *, is_taken: bool) -> str:
-    """The login as a handle of this bank, with a tail where that one is taken."""
-    plain = re.sub(r"[^a-z0-9]+", "-", login.lower()).strip("-")[:_HANDLE_CHARACTERS].strip("-")
-    if plain and not is_taken:
-        return plain
-    return f"{plain or 'cliente'}-{secrets.token_hex(3)}"
+    """A handle made from the login, with a random suffix if the plain one is taken."""
+    slug = re.sub(r"[^a-z0-9]+", "-", login.lower()).strip("-")[:_HANDLE_CHARACTERS].strip("-")
+    if slug and not is_taken:
+        return slug
+    return f"{slug or 'cliente'}-{secrets.token_hex(3)}"
 
 
 def _new_card() -> str:
     """Sixteen digits with a check digit (ISO/IEC 7812-1, Luhn)."""
-    rest = _CARD_DIGITS - len(_ISSUER) - 1
-    digits = f"{_ISSUER}{secrets.randbelow(10**rest):0{rest}d}"
+    random_digits = _CARD_DIGITS - len(_ISSUER) - 1
+    digits = f"{_ISSUER}{secrets.randbelow(10**random_digits):0{random_digits}d}"
     return digits + _luhn(digits)
 
 
@@ -262,7 +251,7 @@ def _luhn(digits: str) -> str:
 
 
 def _new_cpf() -> str:
-    """Eleven digits in the form of a CPF, check digits right; it is nobody's we know of."""
+    """A random CPF, with valid check digits."""
     digits = f"{secrets.randbelow(10**9):09d}"
     for length in (10, 11):
         weighted = sum(int(d) * w for d, w in zip(digits, range(length, 1, -1), strict=True))

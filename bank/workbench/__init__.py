@@ -1,1 +1,1 @@
-"""Tools for developers: bursts, chaos, the signature doctor."""
+"""Tools for developers: bursts, chaos commands and routes, the signature doctor."""

@@ -1,7 +1,7 @@
-"""A burst: many payments made at the service and paid through the bank, both over HTTP.
+"""A burst: many payments, created at the service and paid through the bank, both over HTTP.
 
-Either side may be killed and come back meanwhile: every request carries a key and is repeated
-until it is answered. The k-th payment has the same scenario and amount for the same seed.
+Both sides may be killed and restarted meanwhile: each request carries an idempotency key and is
+retried until it is answered. Scenario and amount of the k-th payment depend on the seed alone.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ AMOUNT_CENTAVOS_MIN, AMOUNT_CENTAVOS_MAX = 100, 50_000
 WORKERS = 24
 NEAR_DEADLINE_SECONDS = 15
 
-_ASK_AGAIN_SECONDS = 5.5
-_LOOK_AGAIN_SECONDS = 0.5
-_SERVICE_PAGE = 40
-_AMOUNTS = -1  # the amount's chance must not depend on how many numbers a draw takes
+_CHECK_INTERVAL_SECONDS = 5.5
+_POLL_INTERVAL_SECONDS = 0.5
+_SERVICE_PAGE_ROWS = 40
+_AMOUNTS = -1  # amounts have random numbers of their own, apart from those of the scenarios
 
 
 class BurstFailed(Exception):
-    """The burst could not begin or be read; the text says why."""
+    """The burst could not start or not read the results; the message says why."""
 
 
 @dataclass(frozen=True)
 class BurstPlan:
-    """What to send where; `rate` is payments a second, URLs have no final slash."""
+    """The parameters of a burst. `rate` is in payments per second; URLs have no trailing slash."""
 
     payments: int
     rate: float
@@ -60,7 +60,7 @@ class BurstPlan:
 
 @dataclass(frozen=True)
 class PlannedPayment:
-    """One payment before it is made."""
+    """A payment to create."""
 
     number: int
     scenario: Scenario
@@ -68,38 +68,37 @@ class PlannedPayment:
     amount_centavos: int
 
 
-def planned(plan: BurstPlan) -> list[PlannedPayment]:
-    """Every payment of the plan, numbered from 1."""
-    found = []
+def planned_payments(plan: BurstPlan) -> list[PlannedPayment]:
+    """The payments of a burst, numbered from 1."""
+    payments = []
     for number in range(1, plan.payments + 1):
         drawn = draw(plan.mix, plan.seed, number)
         amount = random_for(plan.seed, _AMOUNTS - number).randint(
             AMOUNT_CENTAVOS_MIN, AMOUNT_CENTAVOS_MAX
         )
-        found.append(PlannedPayment(number, drawn.scenario, drawn.late_seconds, amount))
-    return found
+        payments.append(PlannedPayment(number, drawn.scenario, drawn.late_seconds, amount))
+    return payments
 
 
 class Burst:
-    """One run; `on_progress` is told, in the calling thread, how many payments were sent, ended."""
+    """One burst. `on_progress(sent, ended)` is called in the thread that runs it."""
 
     def __init__(self, plan: BurstPlan, on_progress: Callable[[int, int], None]) -> None:
-        """Nothing is sent before `run`."""
         self._plan = plan
         self._on_progress = on_progress
         self._http = RetryingHttpClient(plan.timeout_seconds)
         self._run_id = secrets.token_hex(8)
-        self._merchant = {"Authorization": f"Bearer {plan.api_key}"} if plan.api_key else {}
+        self._merchant_headers = {"Authorization": f"Bearer {plan.api_key}"} if plan.api_key else {}
         self._sent: list[SentPayment] = []
         self._lock = threading.Lock()
-        self._asked_at: dict[str, float] = {}
+        self._next_check_at: dict[str, float] = {}
 
     def run(self) -> BurstReport:
-        """Send, wait until each payment has its end, compare. Raises BurstFailed."""
-        began = time.monotonic()
+        """Send the payments, wait until each has ended, and compare. Raises BurstFailed."""
+        started_at = time.monotonic()
         try:
             self._open()
-            self._send_all(began)
+            self._send_all(started_at)
             ledger = self._await_endings()
             payments = self._service_list("", {})
             receipts = self._service_list("/receipts", {})
@@ -110,23 +109,25 @@ class Burst:
         finally:
             self._http.close()
         report = compare(self._sent, ledger, payments, receipts)
-        return replace(report, seconds=round(time.monotonic() - began, 1))
+        return replace(report, seconds=round(time.monotonic() - started_at, 1))
 
     def _open(self) -> None:
-        self._planned = planned(self._plan)
-        funds = sum(one.amount_centavos + 1 for one in self._planned)
-        reply = self._http.post(
+        self._planned = planned_payments(self._plan)
+        # The scenario *pay-more* debits one centavo more.
+        funds = sum(planned.amount_centavos + 1 for planned in self._planned)
+        answer = self._http.post(
             f"{self._plan.bank_url}/api/burst/session",
             {"pin": self._plan.pin, "funds_centavos": funds},
             {},
         )
-        if reply.status != 200:
-            raise BurstFailed(str(reply.members.get("detail") or f"O banco disse {reply.status}."))
-        self._payer = {"Authorization": f"Bearer {reply.members['token']}"}
+        if answer.status != 200:
+            detail = answer.members.get("detail") or f"O banco respondeu {answer.status}."
+            raise BurstFailed(str(detail))
+        self._payer_headers = {"Authorization": f"Bearer {answer.members['token']}"}
 
-    def _send_all(self, began: float) -> None:
+    def _send_all(self, started_at: float) -> None:
         with ThreadPoolExecutor(WORKERS) as workers:
-            futures = [workers.submit(self._send, one, began) for one in self._planned]
+            futures = [workers.submit(self._send, planned, started_at) for planned in self._planned]
             while not all(future.done() for future in futures):
                 self._on_progress(len(self._sent), 0)
                 time.sleep(0.1)
@@ -134,106 +135,109 @@ class Burst:
             for future in futures:
                 future.result()
 
-    def _send(self, one: PlannedPayment, began: float) -> None:
-        wait = began + (one.number - 1) / self._plan.rate - time.monotonic()
+    def _send(self, planned: PlannedPayment, started_at: float) -> None:
+        wait = started_at + (planned.number - 1) / self._plan.rate - time.monotonic()
         if wait > 0:
             time.sleep(wait)
-        payment = self._create(one)
-        key = f"burst-{self._run_id}-{one.number}"
-        reply = self._http.post(
+        payment = self._create(planned)
+        key = f"burst-{self._run_id}-{planned.number}"
+        answer = self._http.post(
             f"{self._plan.bank_url}/api/burst/pay",
             {
                 "code": payment["pix_code"],
-                "scenario": one.scenario.value,
-                "late_seconds": one.late_seconds,
+                "scenario": planned.scenario.value,
+                "late_seconds": planned.late_seconds,
             },
-            {**self._payer, "Idempotency-Key": key},
+            {**self._payer_headers, "Idempotency-Key": key},
         )
-        refused = None if reply.status == 200 else reply.code
+        refusal_code = None if answer.status == 200 else answer.code
         with self._lock:
             self._sent.append(
-                SentPayment(payment["id"], one.scenario, one.amount_centavos, refused)
+                SentPayment(payment["id"], planned.scenario, planned.amount_centavos, refusal_code)
             )
 
-    def _create(self, one: PlannedPayment) -> dict[str, Any]:
-        asked: dict[str, Any] = {
-            "value": plain(one.amount_centavos),
+    def _create(self, planned: PlannedPayment) -> dict[str, Any]:
+        members: dict[str, Any] = {
+            "value": plain(planned.amount_centavos),
             "metadata": {"burst": self._run_id},
         }
-        if one.scenario in DEADLINE_SCENARIOS:
-            asked["expires_in"] = NEAR_DEADLINE_SECONDS
-        key = {"Idempotency-Key": f"burst-{self._run_id}-{one.number}"}
-        reply = self._http.post(
-            f"{self._plan.service_url}/payments/pix", asked, {**self._merchant, **key}
+        if planned.scenario in DEADLINE_SCENARIOS:
+            members["expires_in"] = NEAR_DEADLINE_SECONDS
+        key = {"Idempotency-Key": f"burst-{self._run_id}-{planned.number}"}
+        answer = self._http.post(
+            f"{self._plan.service_url}/payments/pix", members, {**self._merchant_headers, **key}
         )
-        if reply.status != 201:
+        if answer.status != 201:
             raise BurstFailed(
-                f"A loja não criou o pagamento: {reply.members.get('detail') or reply.status}"
+                f"A loja não criou o pagamento: {answer.members.get('detail') or answer.status}"
             )
-        payment: dict[str, Any] = reply.members["payment"]
+        payment: dict[str, Any] = answer.members["payment"]
         return payment
 
     def _await_endings(self) -> list[dict[str, Any]]:
-        """The bank's rows once each has its end, or as they are when the time is over."""
-        paid = [one for one in self._sent if one.refused_by_bank is None]
-        found: set[str] = set()
+        """The bank's rows when all payments have ended, or when the time is over."""
+        paid = [sent for sent in self._sent if sent.refused_by_bank is None]
+        found_txids: set[str] = set()
         while True:
             rows = self._bank_list()
             states = {row["txid"]: row["status"] for row in rows}
-            found |= self._ask_for(one for one in paid if _is_to_be_found(one, found))
-            open_ones = [one for one in paid if not _has_ended(one, states, found)]
-            self._on_progress(len(self._sent), len(paid) - len(open_ones))
-            if not open_ones or self._http.is_over:
+            found_txids |= self._check_due(
+                sent for sent in paid if _needs_look_up(sent) and sent.txid not in found_txids
+            )
+            unfinished = [sent for sent in paid if not _has_ended(sent, states, found_txids)]
+            self._on_progress(len(self._sent), len(paid) - len(unfinished))
+            if not unfinished or self._http.has_timed_out:
                 return rows
-            time.sleep(_LOOK_AGAIN_SECONDS)
+            time.sleep(_POLL_INTERVAL_SECONDS)
 
-    def _ask_for(self, lost: Iterable[SentPayment]) -> set[str]:
-        """Have the service ask the bank, as *Já paguei* does; the payments it found."""
+    def _check_due(self, unnotified: Iterable[SentPayment]) -> set[str]:
+        """Make the service ask the bank, as *Já paguei* does, and return the txids it found."""
         now = time.monotonic()
-        due = [one for one in lost if now >= self._asked_at.get(one.txid, 0)]
-        for one in due:
-            self._asked_at[one.txid] = now + _ASK_AGAIN_SECONDS
+        due = [sent for sent in unnotified if now >= self._next_check_at.get(sent.txid, 0)]
+        for sent in due:
+            self._next_check_at[sent.txid] = now + _CHECK_INTERVAL_SECONDS
         if not due:
             return set()
         with ThreadPoolExecutor(min(8, len(due))) as workers:
-            return {txid for txid, found in workers.map(self._check, due) if found}
+            return {txid for txid, is_found in workers.map(self._check, due) if is_found}
 
-    def _check(self, one: SentPayment) -> tuple[str, bool]:
-        url = f"{self._plan.service_url}/payments/pix/{one.txid}/check"
-        reply = self._http.post(url, {}, {})
-        return one.txid, reply.members.get("status") == "confirmed"
+    def _check(self, sent: SentPayment) -> tuple[str, bool]:
+        url = f"{self._plan.service_url}/payments/pix/{sent.txid}/check"
+        answer = self._http.post(url, {}, {})
+        return sent.txid, answer.members.get("status") == "confirmed"
 
     def _bank_list(self) -> list[dict[str, Any]]:
-        return self._pages(f"{self._plan.bank_url}/api/burst/payments", {}, self._payer)
+        return self._pages(f"{self._plan.bank_url}/api/burst/payments", {}, self._payer_headers)
 
     def _service_list(self, path: str, query: dict[str, str]) -> list[dict[str, Any]]:
-        """The merchant's newest rows, back to where all of ours must have been seen."""
+        """All rows of the merchant's list, newest first."""
         url = f"{self._plan.service_url}/payments/pix{path}"
-        return self._pages(url, {"limit": str(_SERVICE_PAGE), **query}, self._merchant)
+        return self._pages(url, {"limit": str(_SERVICE_PAGE_ROWS), **query}, self._merchant_headers)
 
     def _pages(
         self, url: str, query: dict[str, str], headers: dict[str, str]
     ) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         for _ in itertools.count():
-            reply = self._http.get(f"{url}?{urlencode(query)}", headers)
-            if reply.status != 200:
-                raise BurstFailed(f"{url}: {reply.members.get('detail') or reply.status}")
-            rows += reply.members["data"]
-            if reply.members["next"] is None:
+            answer = self._http.get(f"{url}?{urlencode(query)}", headers)
+            if answer.status != 200:
+                raise BurstFailed(f"{url}: {answer.members.get('detail') or answer.status}")
+            rows += answer.members["data"]
+            if answer.members["next"] is None:
                 break
-            query = {**query, "after": reply.members["next"]}
+            query = {**query, "after": answer.members["next"]}
         return rows
 
 
-def _is_to_be_found(one: SentPayment, found: set[str]) -> bool:
-    return one.scenario in NEVER_NOTIFIED and one.txid not in found
+def _needs_look_up(sent: SentPayment) -> bool:
+    return sent.scenario in NEVER_NOTIFIED
 
 
-def _has_ended(one: SentPayment, states: dict[str, str], found: set[str]) -> bool:
-    if one.scenario in NEVER_NOTIFIED:
-        return one.txid in found
-    return states.get(one.txid) == ENDINGS[one.scenario].bank_state or states.get(one.txid) in (
+def _has_ended(sent: SentPayment, states: dict[str, str], found_txids: set[str]) -> bool:
+    if _needs_look_up(sent):
+        return sent.txid in found_txids
+    return states.get(sent.txid) in (
+        ENDINGS[sent.scenario].bank_state,
         "confirmed",
         "returned",
     )

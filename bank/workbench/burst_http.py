@@ -1,4 +1,4 @@
-"""HTTP for a burst: every request is repeated until it is answered, since either side may die."""
+"""HTTP with retries, for bursts during which the service or the bank may be killed."""
 
 from __future__ import annotations
 
@@ -11,70 +11,70 @@ from typing import Any
 
 from bank.codes.http import AnswerTooLarge, HttpAnswer, HttpClient, NoAnswer
 
-_PASSING_STATUSES = (408, 425, 429)
-_PASSING_CODES = ("location-refused", "location-unreachable", "payload-type-wrong",
+_TRANSIENT_STATUSES = (408, 425, 429)
+_TRANSIENT_CODES = ("location-refused", "location-unreachable", "payload-type-wrong",
                   "key-set-refused")  # fmt: skip
 _WAIT_FIRST_SECONDS, _WAIT_MAX_SECONDS = 0.1, 2.0
 
 
 class BurstTimeout(Exception):
-    """Nobody gave a lasting answer before the burst's time was over."""
+    """No final answer came before the burst's deadline."""
 
 
 @dataclass(frozen=True)
 class JsonAnswer:
-    """A status and the JSON object that came with it."""
+    """A status and the JSON object in the body; other bodies count as empty."""
 
     status: int
     members: dict[str, Any]
 
     @property
     def code(self) -> str:
-        """The problem's code, or the status where there is none."""
+        """The problem's code; without one, the status."""
         return str(self.members.get("code") or self.status)
 
 
 class RetryingHttpClient:
-    """Asks until a lasting answer comes or the time is over; safe to share between threads."""
+    """Retries requests until a final answer comes or the deadline passes; thread-safe."""
 
     def __init__(self, seconds: float) -> None:
-        """`seconds` from now all patience ends."""
-        self._until = time.monotonic() + seconds
+        """The deadline is `seconds` from now."""
+        self._deadline = time.monotonic() + seconds
         self._http_client = HttpClient()
 
     @property
-    def is_over(self) -> bool:
-        """Whether the time is over."""
-        return time.monotonic() > self._until
+    def has_timed_out(self) -> bool:
+        """Whether the deadline has passed."""
+        return time.monotonic() > self._deadline
 
     def get(self, url: str, headers: Mapping[str, str]) -> JsonAnswer:
         """GET. Raises BurstTimeout."""
         return self._ask("GET", url, b"", headers)
 
     def post(self, url: str, members: Mapping[str, Any], headers: Mapping[str, str]) -> JsonAnswer:
-        """POST JSON; the headers hold the key that makes a repeated request one. BurstTimeout."""
+        """POST JSON; the headers need an idempotency key. Raises BurstTimeout."""
         return self._ask("POST", url, json.dumps(members).encode(), headers)
 
     def close(self) -> None:
-        """Close idle connections."""
+        """Close the idle connections."""
         self._http_client.close()
 
     def _ask(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> JsonAnswer:
         wait = _WAIT_FIRST_SECONDS
         while True:
             try:
-                reply = _reply(self._http_client.send(method, url, body, headers))
+                json_answer = _parse(self._http_client.send(method, url, body, headers))
             except (NoAnswer, AnswerTooLarge):
-                reply = None
-            if reply is not None and not _is_passing(reply):
-                return reply
-            if self.is_over:
+                json_answer = None
+            if json_answer is not None and not _is_transient(json_answer):
+                return json_answer
+            if self.has_timed_out:
                 raise BurstTimeout(f"{method} {url}")
-            time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
+            time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter needs no secure randomness
             wait = min(wait * 2, _WAIT_MAX_SECONDS)
 
 
-def _reply(answer: HttpAnswer) -> JsonAnswer:
+def _parse(answer: HttpAnswer) -> JsonAnswer:
     try:
         members = json.loads(answer.body)
     except (ValueError, RecursionError):
@@ -82,7 +82,7 @@ def _reply(answer: HttpAnswer) -> JsonAnswer:
     return JsonAnswer(answer.status, members if isinstance(members, dict) else {})
 
 
-def _is_passing(reply: JsonAnswer) -> bool:
-    if reply.status >= 500 or reply.status in _PASSING_STATUSES:
+def _is_transient(json_answer: JsonAnswer) -> bool:
+    if json_answer.status >= 500 or json_answer.status in _TRANSIENT_STATUSES:
         return True
-    return reply.status >= 400 and reply.code in _PASSING_CODES
+    return json_answer.status >= 400 and json_answer.code in _TRANSIENT_CODES

@@ -1,4 +1,4 @@
-"""What became of a burst: the bank's ledger against the service's books, to the centavo."""
+"""Compares the bank's ledger with the service's payments and receipts after a burst."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bank.chaos.scenarios import ENDINGS, Scenario
 
 @dataclass(frozen=True)
 class SentPayment:
-    """One payment of a burst as its sender knows it; `refused_by_bank` if it never was paid."""
+    """A payment of a burst; `refused_by_bank` is the code of a refusal, None if it was paid."""
 
     txid: str
     scenario: Scenario
@@ -23,11 +23,11 @@ class SentPayment:
 
 @dataclass(frozen=True)
 class BurstReport:
-    """The closing report. Sums are centavos, latencies milliseconds from debit to answer.
+    """The report of a burst; latencies are milliseconds from the debit to the service's answer.
 
-    `lost`: the bank keeps the money and the payment is not confirmed, or it is confirmed and the
-    money went back. `doubled`: settled, or kept from the payer, more than once. `unexpected`:
-    ended elsewhere than its scenario must. The lists hold payment ids.
+    `lost` lists payments whose money the bank holds and which the service has not confirmed, or the
+    reverse. `doubled` lists payments that were debited or accepted more than once. `unexpected`
+    maps payments that did not end as their scenario says to the difference. All by payment id.
     """
 
     sent: int
@@ -48,7 +48,7 @@ class BurstReport:
 
     @property
     def are_sums_equal(self) -> bool:
-        """Whether the bank and the service count the same money."""
+        """Whether bank, payments and receipts add up to the same sum."""
         return (
             self.bank_kept_centavos
             == self.service_confirmed_centavos
@@ -57,11 +57,11 @@ class BurstReport:
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing was lost, doubled, or ended where it must not."""
+        """Whether no payment is lost, doubled or unexpected, and the sums are equal."""
         return not (self.lost or self.doubled or self.unexpected) and self.are_sums_equal
 
     def as_json(self) -> dict[str, Any]:
-        """The report for machines."""
+        """The report as a JSON object."""
         return {**asdict(self), "sums_equal": self.are_sums_equal, "good": self.is_good}
 
 
@@ -71,22 +71,24 @@ def compare(
     payments: Iterable[Mapping[str, Any]],
     receipts: Iterable[Mapping[str, Any]],
 ) -> BurstReport:
-    """Judge each payment by all three books, rows as the two sides' lists give them."""
+    """Compare each payment in all three books; rows are those of the two sides' lists."""
     books = _Books(sent, ledger, payments, receipts)
     lost: list[str] = []
     doubled: list[str] = []
     unexpected: dict[str, str] = {}
-    for one in sent:
-        kept, accepted = books.kept(one.txid), books.accepted[one.txid]
-        is_confirmed = books.standing.get(one.txid) == "confirmed"
-        if len(kept) > 1 or len(accepted) > 1:
-            doubled.append(one.txid)
-        elif bool(kept) != is_confirmed:
-            lost.append(one.txid)
-        elif problem := books.problem_of(one):
-            unexpected[one.txid] = problem
-    confirmed = [one.txid for one in sent if books.standing.get(one.txid) == "confirmed"]
-    waits = sorted(
+    for payment in sent:
+        debits, accepted = books.unreturned(payment.txid), books.accepted[payment.txid]
+        is_confirmed = books.statuses.get(payment.txid) == "confirmed"
+        if len(debits) > 1 or len(accepted) > 1:
+            doubled.append(payment.txid)
+        elif bool(debits) != is_confirmed:
+            lost.append(payment.txid)
+        elif problem := books.problem_of(payment):
+            unexpected[payment.txid] = problem
+    confirmed = [
+        payment.txid for payment in sent if books.statuses.get(payment.txid) == "confirmed"
+    ]
+    latencies = sorted(
         row["answered_after_ms"]
         for rows in books.paid.values()
         for row in rows
@@ -96,26 +98,28 @@ def compare(
         sent=len(sent),
         confirmed=len(confirmed),
         refused=dict(books.refusals()),
-        unpaid=dict(Counter(one.refused_by_bank for one in sent if one.refused_by_bank)),
+        unpaid=dict(
+            Counter(payment.refused_by_bank for payment in sent if payment.refused_by_bank)
+        ),
         lost=lost,
         doubled=doubled,
         unexpected=unexpected,
-        scenarios=dict(Counter(one.scenario.value for one in sent)),
+        scenarios=dict(Counter(payment.scenario.value for payment in sent)),
         bank_kept_centavos=sum(
-            row["amount_centavos"] for one in sent for row in books.kept(one.txid)
+            row["amount_centavos"] for payment in sent for row in books.unreturned(payment.txid)
         ),
-        service_confirmed_centavos=sum(books.asked[txid] for txid in confirmed),
+        service_confirmed_centavos=sum(books.amounts[txid] for txid in confirmed),
         service_receipts_centavos=sum(
-            row["amount_centavos"] for one in sent for row in books.accepted[one.txid]
+            row["amount_centavos"] for payment in sent for row in books.accepted[payment.txid]
         ),
-        p50_ms=_percentile(waits, 50),
-        p95_ms=_percentile(waits, 95),
-        p99_ms=_percentile(waits, 99),
+        p50_ms=_percentile(latencies, 50),
+        p95_ms=_percentile(latencies, 95),
+        p99_ms=_percentile(latencies, 99),
     )
 
 
 class _Books:
-    """The three books by payment; rows of other payments are left out."""
+    """The rows of the three books by payment id, without those of other payments."""
 
     def __init__(
         self,
@@ -124,31 +128,31 @@ class _Books:
         payments: Iterable[Mapping[str, Any]],
         receipts: Iterable[Mapping[str, Any]],
     ) -> None:
-        ours = {one.txid for one in sent}
+        txids = {payment.txid for payment in sent}
         self.paid: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         self.accepted: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         self.refused: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-        self.standing: dict[str, str] = {}
-        self.asked: dict[str, int] = {}
+        self.statuses: dict[str, str] = {}
+        self.amounts: dict[str, int] = {}
         for row in ledger:
-            if row["txid"] in ours:
+            if row["txid"] in txids:
                 self.paid[row["txid"]].append(row)
         for row in payments:
-            if row["id"] in ours:
-                self.standing[row["id"]] = row["status"]
-                self.asked[row["id"]] = row["amount_centavos"]
+            if row["id"] in txids:
+                self.statuses[row["id"]] = row["status"]
+                self.amounts[row["id"]] = row["amount_centavos"]
         for row in receipts:
-            if row["bank_payment_id"] in ours:
+            if row["bank_payment_id"] in txids:
                 book = self.accepted if row["verdict"] == "accepted" else self.refused
                 book[row["bank_payment_id"]].append(row)
 
-    def kept(self, txid: str) -> list[Mapping[str, Any]]:
-        """The payments whose money did not go back whole."""
+    def unreturned(self, txid: str) -> list[Mapping[str, Any]]:
+        """The bank's payments whose money did not go back in full."""
         rows = self.paid[txid]
         return [row for row in rows if row["returned_centavos"] != row["amount_centavos"]]
 
     def refusals(self) -> Counter[str]:
-        """Payments given back, by the reason the service gave."""
+        """The numbers of returned payments by the service's code."""
         return Counter(
             row["answer_code"] or "unknown"
             for rows in self.paid.values()
@@ -156,22 +160,23 @@ class _Books:
             if row["status"] == "returned"
         )
 
-    def problem_of(self, one: SentPayment) -> str | None:
-        """How a payment that is neither lost nor doubled differs from its scenario's ending."""
-        rows, status = self.paid[one.txid], self.standing.get(one.txid)
-        if one.refused_by_bank:
+    def problem_of(self, payment: SentPayment) -> str | None:
+        """How a payment differs from the ending of its scenario; None if it does not."""
+        rows, status = self.paid[payment.txid], self.statuses.get(payment.txid)
+        if payment.refused_by_bank:
             return f"refused by the bank and {len(rows)} times in its ledger" if rows else None
         if not rows:
             return "not in the bank's ledger"
-        ending, row = ENDINGS[one.scenario], rows[0]
-        wanted = {ending.payment, "expired"} if ending.payment == "pending" else {ending.payment}
-        if status not in wanted:
+        ending, row = ENDINGS[payment.scenario], rows[0]
+        is_pending = ending.payment == "pending"
+        # A payment that stays pending expires at its deadline.
+        if status != ending.payment and not (is_pending and status == "expired"):
             return f"{status}, not {ending.payment}"
         if row["status"] != ending.bank_state:
             return f"{row['status']} at the bank, not {ending.bank_state}"
         if ending.reason and row["answer_code"] != ending.reason:
             return f"refused as {row['answer_code']}, not {ending.reason}"
-        if bool(ending.reason and self.refused[one.txid]) != bool(
+        if bool(ending.reason and self.refused[payment.txid]) != bool(
             ending.reason and ending.is_receipt_stored
         ):
             return "the service's receipts do not show the refusal as they must"
@@ -179,7 +184,7 @@ class _Books:
 
 
 def _percentile(values: Sequence[int], percent: int) -> int | None:
-    """The nearest-rank percentile of sorted values."""
+    """The nearest-rank percentile of values in ascending order."""
     if not values:
         return None
     return values[max(0, math.ceil(len(values) * percent / 100) - 1)]

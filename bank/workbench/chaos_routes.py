@@ -1,4 +1,4 @@
-"""Doors of the test bench, in development only: the mix, bursts, and the signature doctor."""
+"""The routes of mix, bursts and signature doctor, which exist in development only."""
 
 from __future__ import annotations
 
@@ -27,33 +27,32 @@ _PASTED_CHARACTERS_MAX = 12_000
 
 
 @bp.get("/api/chaos")
-def mix_in_force() -> ResponseReturnValue:
+def show_mix() -> ResponseReturnValue:
     """The mix that payments without a scenario draw from."""
-    return jsonify(_told(current_branch().desk.current()))
+    return jsonify(_run_entry(current_branch().desk.current_run()))
 
 
 @bp.put("/api/chaos")
 def put_mix() -> ResponseReturnValue:
-    """Begin a run. Body: {"mix", "seed"?}; the next payment is its first."""
+    """Start a run; the next payment is its first. Body: {"mix", "seed"?}."""
     members = forms.json_object(request)
-    return jsonify(
-        _told(current_branch().desk.put(_mix(members.get("mix")), _seed(members.get("seed", 0))))
-    )
+    mix, seed = _mix(members.get("mix")), _seed(members.get("seed", 0))
+    return jsonify(_run_entry(current_branch().desk.start_run(mix, seed)))
 
 
 @bp.get("/chaos")
 def mix_page() -> ResponseReturnValue:
-    """The same as a page."""
+    """The page with the mix in force, a form for another one, and the scenarios."""
     return _mix_page(None)
 
 
 @bp.post("/chaos")
 def set_mix() -> ResponseReturnValue:
-    """Begin a run from the page's form."""
+    """Start a run from the page's form."""
     try:
         forms.check_csrf_token(request.form)
         text = request.form.get("mix", "").strip() or request.form.get("preset", "")
-        current_branch().desk.put(_mix(text), _seed(request.form.get("seed") or 0))
+        current_branch().desk.start_run(_mix(text), _seed(request.form.get("seed") or 0))
     except BankError as refusal:
         return _mix_page(refusal), refusal.status
     return _mix_page(None)
@@ -61,7 +60,7 @@ def set_mix() -> ResponseReturnValue:
 
 @bp.post("/api/burst/session")
 def open_burst() -> ResponseReturnValue:
-    """Take the PIN once and fund the burst's payer. Body: {"pin", "funds_centavos"}."""
+    """Check the PIN and fund the burst's payer. Body: {"pin", "funds_centavos"}."""
     members = forms.json_object(request)
     pin, funds = members.get("pin"), members.get("funds_centavos")
     if not isinstance(pin, str):
@@ -75,7 +74,7 @@ def open_burst() -> ResponseReturnValue:
 def pay_in_burst() -> ResponseReturnValue:
     """Pay a code with a burst's token. Body: {"code", "scenario"?, "late_seconds"?}."""
     members = forms.json_object(request)
-    session = _session()
+    session = _burst_session()
     code = members.get("code")
     if not isinstance(code, str):
         raise InvalidInput([FieldError("code", "must be a string")])
@@ -88,108 +87,112 @@ def pay_in_burst() -> ResponseReturnValue:
         late_seconds=forms.late_seconds_in(members),
         request_key=hashlib.sha256(f"burst:{key}".encode()).hexdigest() if key else None,
     )
-    paid = current_branch().teller.pay(order, is_pin_checked=True)
-    return jsonify(_payment(paid.transfer, 0))
+    result = current_branch().teller.pay(order, is_pin_checked=True)
+    return jsonify(_payment_entry(result.transfer, 0))
 
 
 @bp.get("/api/burst/payments")
 def burst_payments() -> ResponseReturnValue:
-    """What a burst paid, oldest first: ledger and notices. Query: after?."""
-    page = current_branch().bursts.payments(_session(), request.args.get("after"), PAGE_MAX)
-    return jsonify(data=[_payment(*entry) for entry in page.payments], next=page.after)
+    """A burst's payments with the answers to their notices, oldest first. Query: after?."""
+    page = current_branch().bursts.payments(_burst_session(), request.args.get("after"), PAGE_MAX)
+    return jsonify(data=[_payment_entry(*row) for row in page.payments], next=page.after)
 
 
 @bp.get("/doctor")
 def doctor_page() -> ResponseReturnValue:
-    """A form for a notification that was refused."""
+    """The page with a form for a notification that was refused."""
     return render_template("bank/doctor.html", pasted={}, findings=None)
 
 
 @bp.post("/doctor")
-def examine_page() -> ResponseReturnValue:
-    """Say what is wrong with what was pasted."""
+def examine_form() -> ResponseReturnValue:
+    """Examine the notification in the page's form."""
     forms.check_csrf_token(request.form)
     pasted = {name: request.form.get(name, "") for name in ("headers", "body", "secret")}
-    # A form sends every line break as CR LF, whatever was pasted.
+    # Browsers send the line breaks of a form as CR LF, whatever was pasted.
     body = pasted["body"].replace("\r\n", "\n")
-    findings = _examined(pasted["headers"], body, pasted["secret"])
+    findings = _findings(pasted["headers"], body, pasted["secret"])
     return render_template("bank/doctor.html", pasted={**pasted, "secret": ""}, findings=findings)
 
 
 @bp.post("/api/doctor")
 def examine() -> ResponseReturnValue:
-    """Say what is wrong. Body: {"headers", "body", "secret"?}, each as text."""
+    """Examine a notification. Body: {"headers", "body", "secret"?}, each as text."""
     members = forms.json_object(request)
     for name in ("headers", "body", "secret"):
         if not isinstance(members.get(name, ""), str):
             raise InvalidInput([FieldError(name, "must be a string")])
-    findings = _examined(
+    findings = _findings(
         members.get("headers", ""), members.get("body", ""), members.get("secret", "")
     )
     return jsonify(findings=[vars(finding) for finding in findings])
 
 
-def _examined(headers: str, body: str, secret: str) -> list[doctor.Finding]:
+def _findings(headers: str, body: str, secret: str) -> list[doctor.Finding]:
     if max(len(headers), len(body)) > _PASTED_CHARACTERS_MAX:
         raise InvalidInput(detail="Isto é grande demais para ser um aviso.")
     branch = current_branch()
     settings = branch.settings
-    known = [doctor.NamedSecret("current", settings.webhook_secret)]
+    named_secrets = [doctor.NamedSecret("current", settings.webhook_secret)]
     if settings.webhook_secret_previous:
-        known.append(doctor.NamedSecret("previous", settings.webhook_secret_previous))
+        named_secrets.append(doctor.NamedSecret("previous", settings.webhook_secret_previous))
     if secret.strip():
-        known.insert(0, doctor.NamedSecret("given", secret))
+        named_secrets.insert(0, doctor.NamedSecret("given", secret))
     return doctor.diagnose(
-        doctor.headers_in(headers), body.encode("utf-8", "replace"), known, branch.clock.now()
+        doctor.headers_in(headers),
+        body.encode("utf-8", "replace"),
+        named_secrets,
+        branch.clock.now(),
     )
 
 
 def _mix_page(refusal: BankError | None) -> str:
     return render_template(
         "bank/chaos.html",
-        chaos=current_branch().desk.current(),
+        run=current_branch().desk.current_run(),
         presets=PRESETS,
         scenario_texts=SCENARIO_TEXTS,
         refusal=refusal,
     )
 
 
-def _told(chaos: ChaosRun) -> dict[str, Any]:
+def _run_entry(run: ChaosRun) -> dict[str, Any]:
     return {
-        "mix": str(chaos.mix),
-        "weights": {scenario.value: weight for scenario, weight in chaos.mix.weights},
-        "seed": chaos.seed,
-        "drawn": chaos.drawn,
+        "mix": str(run.mix),
+        "weights": {scenario.value: weight for scenario, weight in run.mix.weights},
+        "seed": run.seed,
+        "drawn": run.drawn,
         "presets": dict(PRESETS),
     }
 
 
-def _mix(told: object) -> Mix:
-    if isinstance(told, dict):
-        told = ",".join(f"{name}={weight}" for name, weight in told.items())
+def _mix(value: object) -> Mix:
+    """The mix in a text, or in an object of weights. Raises InvalidInput."""
+    if isinstance(value, dict):
+        value = ",".join(f"{name}={weight}" for name, weight in value.items())
     try:
-        return mix_from(told if isinstance(told, str) else "")
+        return mix_from(value if isinstance(value, str) else "")
     except MixError as error:
         raise InvalidInput([FieldError("mix", str(error))]) from None
 
 
-def _seed(told: object) -> int:
-    text = str(told) if type(told) in (int, str) else ""
+def _seed(value: object) -> int:
+    text = str(value) if type(value) in (int, str) else ""
     if not (text.isascii() and text.isdigit()) or len(text) > 19 or int(text) > SEED_MAX:
         raise InvalidInput([FieldError("seed", f"must be a whole number up to {SEED_MAX}")])
     return int(text)
 
 
-def _session() -> BurstSession:
+def _burst_session() -> BurstSession:
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() != "bearer":
         raise BurstRefused("Abra a rajada com a senha.")
     return current_branch().bursts.session(token)
 
 
-def _payment(transfer: Transfer, returned_centavos: int) -> dict[str, Any]:
+def _payment_entry(transfer: Transfer, returned_centavos: int) -> dict[str, Any]:
     notice = transfer.notice
-    ended = notice.done_at if notice else None
+    done_at = notice.done_at if notice else None
     return {
         "end_to_end_id": transfer.identifier,
         "txid": transfer.txid,
@@ -200,7 +203,7 @@ def _payment(transfer: Transfer, returned_centavos: int) -> dict[str, Any]:
         "attempts": notice.attempts if notice else 0,
         "answer_code": notice.answer_code if notice else None,
         "paid_at": rfc3339(transfer.made_at),
-        "answered_after_ms": round((ended - transfer.made_at).total_seconds() * 1000)
-        if ended
+        "answered_after_ms": round((done_at - transfer.made_at).total_seconds() * 1000)
+        if done_at
         else None,
     }

@@ -1,8 +1,8 @@
-"""What is wrong with a signed notification: a pure examination of headers, body and secrets.
+"""Finds out what is wrong with the signature of a notification.
 
 Standard Webhooks (https://www.standardwebhooks.com): `webhook-signature` is `v1,` and the base64
-of HMAC-SHA256 over `<webhook-id>.<webhook-timestamp>.<body>`; the key is what stands after
-`whsec_`, base64-decoded. A secret is compared, never shown.
+of HMAC-SHA256 over `<webhook-id>.<webhook-timestamp>.<body>`. The key is the secret without
+`whsec_`, base64-decoded. Findings never show a secret.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ENTRIES_MAX = 10
 
 @dataclass(frozen=True)
 class NamedSecret:
-    """A secret and what it is called: `current`, `previous` or `given`."""
+    """A secret with its name: `current`, `previous` or `given`."""
 
     name: str
     secret: str
@@ -40,7 +40,7 @@ class NamedSecret:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was found; a stable code, whether it is a fault, and a sentence."""
+    """A result of the examination: a stable code, whether it is a fault, and a sentence."""
 
     code: str
     is_fault: bool
@@ -54,30 +54,30 @@ class _NamedKey:
 
 
 def headers_in(text: str) -> dict[str, str]:
-    """Headers from a paste: `Name: value` lines, `curl -H '…'`, or a JSON object; names lowered."""
+    """Parse `Name: value` lines, `curl -H '…'` or a JSON object; names become lower case."""
     try:
         members = json.loads(text)
     except (ValueError, RecursionError):
         members = None
     if isinstance(members, dict):
         return {str(name).strip().lower(): str(value) for name, value in members.items()}
-    found: dict[str, str] = {}
+    headers: dict[str, str] = {}
     for line in text.splitlines():
         entry = re.sub(r"^\s*(?:curl\s.*?)?(?:-H|--header)\s+", "", line).strip(" \t\\")
         if entry[:1] in ("'", '"') and entry[-1:] == entry[:1]:
             entry = entry[1:-1]
         name, colon, value = entry.partition(":")
         if colon:
-            found[name.strip().lower()] = value.strip()
-    return found
+            headers[name.strip().lower()] = value.strip()
+    return headers
 
 
 def diagnose(
     headers: Mapping[str, str], body: bytes, secrets: Sequence[NamedSecret], now: datetime
 ) -> list[Finding]:
-    """Everything that speaks for or against the signature, the decisive finding first.
+    """All findings about the signature, the decisive one first.
 
-    Header names are lower case. Never raises, whatever was pasted.
+    Header names are in lower case. The function raises no error for any input.
     """
     keys, findings = _keys(secrets)
     missing = [name for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER)
@@ -89,25 +89,25 @@ def diagnose(
         findings.append(
             _fault("id-malformed", "webhook-id deve ter de 1 a 128 caracteres ASCII, sem espaço.")
         )
-    findings += _of_time(timestamp, now)
-    digests, of_signature = _digests(headers.get(SIGNATURE_HEADER, ""))
-    findings += of_signature
+    findings += _timestamp_findings(timestamp, now)
+    digests, signature_findings = _digests(headers.get(SIGNATURE_HEADER, ""))
+    findings += signature_findings
     if not digests or not keys or not message_id or not timestamp:
         return findings
-    return [*_of_match(digests, keys, message_id, timestamp, body, headers), *findings]
+    return [*_match_findings(digests, keys, message_id, timestamp, body, headers), *findings]
 
 
 def _fault(code: str, text: str) -> Finding:
     return Finding(code, True, text)
 
 
-def _keys(candidates: Sequence[NamedSecret]) -> tuple[list[_NamedKey], list[Finding]]:
-    """The keys to try, and what is wrong with how a secret was written."""
+def _keys(secrets: Sequence[NamedSecret]) -> tuple[list[_NamedKey], list[Finding]]:
+    """The keys to try, and the faults in how the secrets are written."""
     keys: list[_NamedKey] = []
     findings: list[Finding] = []
-    for candidate in candidates:
-        text = candidate.secret.strip()
-        if text != candidate.secret:
+    for named_secret in secrets:
+        text = named_secret.secret.strip()
+        if text != named_secret.secret:
             findings.append(
                 _fault("secret-whitespace", "O segredo foi colado com espaços ou quebra de linha.")
             )
@@ -125,13 +125,13 @@ def _keys(candidates: Sequence[NamedSecret]) -> tuple[list[_NamedKey], list[Find
             findings.append(
                 _fault("secret-too-short", f"O segredo tem {len(raw)} bytes; o mínimo é 24.")
             )
-        keys.append(_NamedKey(candidate.name, raw))
+        keys.append(_NamedKey(named_secret.name, raw))
     if not keys:
         findings.append(_fault("secret-missing", "Não há segredo para conferir a assinatura."))
     return keys, findings
 
 
-def _of_time(timestamp: str, now: datetime) -> list[Finding]:
+def _timestamp_findings(timestamp: str, now: datetime) -> list[Finding]:
     if not timestamp:
         return []
     if _MILLISECONDS.fullmatch(timestamp):
@@ -157,7 +157,7 @@ def _of_time(timestamp: str, now: datetime) -> list[Finding]:
 
 
 def _digests(header: str) -> tuple[list[bytes], list[Finding]]:
-    """The digests a header holds, however they are written, and what is wrong with the writing."""
+    """The digests in the header, in any encoding, and the faults in how they are written."""
     digests: list[bytes] = []
     findings: list[Finding] = []
     for entry in header.split()[:_ENTRIES_MAX]:
@@ -171,7 +171,7 @@ def _digests(header: str) -> tuple[list[bytes], list[Finding]]:
             findings.append(
                 _fault("version-unknown", f"A versão {version[:20]!r} não é conhecida; use v1.")
             )
-        digest, fault = _decoded(encoded)
+        digest, fault = _decode(encoded)
         if fault is not None:
             findings.append(fault)
         if digest is not None:
@@ -179,7 +179,7 @@ def _digests(header: str) -> tuple[list[bytes], list[Finding]]:
     return digests, findings
 
 
-def _decoded(encoded: str) -> tuple[bytes | None, Finding | None]:
+def _decode(encoded: str) -> tuple[bytes | None, Finding | None]:
     if _HEX.fullmatch(encoded):
         return bytes.fromhex(encoded), _fault(
             "signature-hex", "A assinatura está em hexadecimal; use base64."
@@ -203,7 +203,7 @@ def _decoded(encoded: str) -> tuple[bytes | None, Finding | None]:
     return digest, fault
 
 
-def _of_match(
+def _match_findings(
     digests: Sequence[bytes],
     keys: Sequence[_NamedKey],
     message_id: str,
@@ -211,22 +211,24 @@ def _of_match(
     body: bytes,
     headers: Mapping[str, str],
 ) -> list[Finding]:
-    fitting = _fitting(digests, keys, _content(message_id, timestamp, body))
-    if fitting is not None:
-        found = [Finding("signature-fits", False, f"A assinatura confere (segredo {fitting}).")]
-        if fitting == "previous":
-            found.append(
+    name = _matching_key(digests, keys, _content(message_id, timestamp, body))
+    if name is not None:
+        findings = [Finding("signature-fits", False, f"A assinatura confere (segredo {name}).")]
+        if name == "previous":
+            findings.append(
                 _fault("secret-previous", "Foi assinada com o segredo anterior; passe ao atual.")
             )
-        return found
-    for code, text, content in _suspects(message_id, timestamp, body, headers):
-        fitting = _fitting(digests, keys, content)
-        if fitting is not None:
-            return [_fault(code, f"{text} (Segredo {fitting}.)")]
+        return findings
+    for code, text, content in _signed_variants(message_id, timestamp, body, headers):
+        name = _matching_key(digests, keys, content)
+        if name is not None:
+            return [_fault(code, f"{text} (Segredo {name}.)")]
     for key in keys:
-        # The most usual mistake in other languages: the text of the secret as the key.
+        # A common mistake is to use the text of the secret as the key, without decoding it.
         for raw in (base64.b64encode(key.raw), b"whsec_" + base64.b64encode(key.raw)):
-            if _fitting(digests, [_NamedKey(key.name, raw)], _content(message_id, timestamp, body)):
+            if _matching_key(
+                digests, [_NamedKey(key.name, raw)], _content(message_id, timestamp, body)
+            ):
                 return [
                     _fault(
                         "secret-not-decoded",
@@ -244,10 +246,10 @@ def _of_match(
     ]
 
 
-def _suspects(
+def _signed_variants(
     message_id: str, timestamp: str, body: bytes, headers: Mapping[str, str]
 ) -> Iterator[tuple[str, str, bytes]]:
-    """What may have been signed instead: a code, the sentence for it, and the signed bytes."""
+    """What may have been signed instead: a fault's code, its sentence, and the signed bytes."""
     for text, variant in doctor_bodies.variants(body):
         yield (
             "body-changed",
@@ -307,7 +309,9 @@ def _content(message_id: str, timestamp: str, body: bytes) -> bytes:
     return f"{message_id}.{timestamp}.".encode("utf-8", "replace") + body
 
 
-def _fitting(digests: Sequence[bytes], keys: Sequence[_NamedKey], content: bytes) -> str | None:
+def _matching_key(
+    digests: Sequence[bytes], keys: Sequence[_NamedKey], content: bytes
+) -> str | None:
     for key in keys:
         expected = hmac.digest(key.raw, content, hashlib.sha256)
         if any(hmac.compare_digest(expected, digest) for digest in digests):

@@ -1,4 +1,4 @@
-"""What a body may have been before something on the way wrote it anew."""
+"""Other forms that a body may have had before a proxy or a framework rewrote it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def _as_written(number: str) -> str:
-    """Marks a number that must be written as it was read, since 100.00 is not 100.0."""
+    """Mark a number that must be written as it was read: 100.00 must not become 100.0."""
     return f"\0{number}\0"
 
 
 def variants(body: bytes) -> Iterator[tuple[str, bytes]]:
-    """Each other form of the body with the words for it; the nearest forms first."""
+    """Other forms of the body, each with a description; the most likely forms come first."""
     seen = {body}
     for text, variant in _all_variants(body):
         if variant not in seen:
@@ -58,12 +58,12 @@ def _rewritten(body: bytes) -> Iterator[tuple[str, bytes]]:
         words += ["com \\u em vez de acentos"] if is_ascii else []
         words += ["com números como texto"] if numbers is Decimal else []
         words += ["com uma quebra de linha no fim"] if end else []
-        text = _dumped(value, separators, is_sorted, is_ascii, None)
+        text = _dump(value, separators, is_sorted, is_ascii, None)
         yield ", ".join(words), (text + end).encode("utf-8", "surrogatepass")
     for numbers, value in readings:
         for indent in (2, 4):
             for end in ("", "\n"):
-                text = _dumped(value, (",", ": "), False, False, indent)
+                text = _dump(value, (",", ": "), False, False, indent)
                 as_text = "números como texto, " if numbers is Decimal else ""
                 yield (
                     f"em JSON com {as_text}recuo de {indent}",
@@ -71,7 +71,7 @@ def _rewritten(body: bytes) -> Iterator[tuple[str, bytes]]:
                 )
 
 
-def _dumped(
+def _dump(
     value: Any, separators: tuple[str, str], is_sorted: bool, is_ascii: bool, indent: int | None
 ) -> str:
     text = json.dumps(

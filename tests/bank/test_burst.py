@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from bank.chaos.scenarios import Scenario, mix_from
 from bank.cli import bank_cli
-from bank.workbench.burst import BurstPlan, planned
+from bank.workbench.burst import BurstPlan, planned_payments
 from bank.workbench.burst_http import BurstTimeout, RetryingHttpClient
 from bank.workbench.burst_report import SentPayment, compare
 from tests.support.service import ROOT, ServiceProcess
@@ -162,10 +162,10 @@ def test_a_payment_the_bank_refused_at_the_door_moved_no_money(books):
 
 def test_the_same_seed_plans_the_same_burst():
     """Amounts and scenarios by the payment's number alone."""
-    assert planned(PLAN) == planned(PLAN)
-    assert planned(replace(PLAN, payments=50)) == planned(PLAN)[:50]
-    assert planned(replace(PLAN, seed=8)) != planned(PLAN)
-    assert {one.scenario for one in planned(PLAN)} == set(Scenario)
+    assert planned_payments(PLAN) == planned_payments(PLAN)
+    assert planned_payments(replace(PLAN, payments=50)) == planned_payments(PLAN)[:50]
+    assert planned_payments(replace(PLAN, seed=8)) != planned_payments(PLAN)
+    assert {one.scenario for one in planned_payments(PLAN)} == set(Scenario)
 
 
 def test_patience_ends():
@@ -271,11 +271,11 @@ def test_a_burst_survives_a_kill_9_on_every_engine(any_database_url, tmp_path):
     assert report["unexpected"] == {}
     assert (report["lost"], report["doubled"], report["unpaid"]) == ([], [], {})
     assert (report["sent"], report["confirmed"]) == (payments, payments)
-    asked = sum(one.amount_centavos for one in planned(replace(PLAN, payments=payments)))
+    asked = sum(one.amount_centavos for one in planned_payments(replace(PLAN, payments=payments)))
     sums = {report[f"{book}_centavos"] for book in
             ("bank_kept", "service_confirmed", "service_receipts")}  # fmt: skip
     assert sums == {asked}
-    wanted = planned(replace(PLAN, payments=payments, mix=mix_from("duplicates")))
+    wanted = planned_payments(replace(PLAN, payments=payments, mix=mix_from("duplicates")))
     assert report["scenarios"] == dict(Counter(one.scenario.value for one in wanted))
     assert burst.returncode == 0
 

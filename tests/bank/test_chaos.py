@@ -83,7 +83,7 @@ def test_every_scenario_has_an_ending_and_words():
     [
         ("", "above zero"),
         ("normal=0", "above zero"),
-        ("norml=3", "none of"),
+        ("norml=3", "not one of"),
         ("normal=-1", "whole number"),
         ("normal=1.5", "whole number"),
         ("normal=99999999999", "whole number"),
@@ -215,7 +215,7 @@ def test_the_page_sets_the_mix_and_says_what_is_wrong(bank):
     assert good.status_code == 200
     assert "lost-once=3" in good.text
     assert (bad.status_code, stranger.status_code) == (400, 400)
-    assert "is none of" in bad.text
+    assert "is not one of" in bad.text
     assert bank.client.get("/api/chaos").get_json()["mix"] == PRESETS["realistic"]
 
 
@@ -229,7 +229,7 @@ def test_the_command_sets_and_shows_the_mix(bank_url, bank):
     assert "late=1" in shown.output
     assert "9" in shown.output
     assert wrong.exit_code == 2
-    assert "none of" in wrong.output
+    assert "not one of" in wrong.output
 
 
 def test_outside_development_there_is_no_chaos(bank, service):
