@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import insert, select, update
 
 from config import Settings, current_parts
 from core.clock import rfc3339
@@ -88,18 +87,14 @@ class KeyRing:
 
     def _rotate(self, work: Work) -> str:
         key = jws.generate_key(self._host, work.now)
-        work.session.execute(
-            update(SigningKeyRow)
-            .where(SigningKeyRow.retired_at.is_(None))
-            .values(retired_at=work.now + PUBLISHED_BEFORE_USE)
-        )
-        work.session.execute(
-            insert(SigningKeyRow).values(
-                kid=key.kid,
-                sealed_private_pem=jws.seal(key.private_pem, self._secret),
-                certificate_pem=key.certificate_pem,
-                created_at=work.now,
-            )
+        work.signing_keys.retire_all(work.now + PUBLISHED_BEFORE_USE)
+        work.signing_keys.insert(
+            {
+                "kid": key.kid,
+                "sealed_private_pem": jws.seal(key.private_pem, self._secret),
+                "certificate_pem": key.certificate_pem,
+                "created_at": work.now,
+            }
         )
         return key.kid
 
@@ -121,8 +116,7 @@ class KeyRing:
             return
         with self._loading:
             with reading() as work:
-                oldest_first = select(SigningKeyRow).order_by(SigningKeyRow.id)
-                rows = work.session.scalars(oldest_first).all()
+                rows = work.signing_keys.oldest_first()
             published = [row for row in rows if _is_published(row, now)]
             # Put in place whole: other threads read them meanwhile.
             self._public = [_public(row) for row in reversed(published)]

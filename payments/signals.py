@@ -15,7 +15,7 @@ import structlog
 
 from config import Settings
 from core.errors import ConcurrentUpdate
-from db_models import EventName, Payment, SignalKind
+from db_models import EventName, SignalKind
 from repository.database import LostRace, Work, in_unit_of_work, reading
 from repository.events import Recorded
 from repository.signals import Count
@@ -101,7 +101,7 @@ def _keep(work: Work, one: Watched, count: Count) -> bool:
     if found is not None:
         work.signals.raise_to(found.id, count, work.now)
         return False
-    payment = work.session.get(Payment, count.payment_id)
+    payment = work.payments.by_row_ids({count.payment_id}).get(count.payment_id)
     if payment is None:
         return False
     seconds = int(one.window.total_seconds())

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from core.errors import NotFound
 from db_models import Account, ApiKey, SignIn
+from repository.connections import rows_changed
 from repository.paging import Keyset, Page
-from repository.updates import changed
 
 KNOWN_FOR_SECONDS = 2.0
 _KNOWN_MAX = 1000
@@ -185,4 +185,4 @@ class Accounts:
         )
 
     def _changed(self, statement: Any) -> bool:
-        return changed(self._session, statement) == 1
+        return rows_changed(self._session, statement) == 1

@@ -10,8 +10,8 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from db_models import Account, AuditEntry
+from repository.connections import rows_changed
 from repository.paging import Keyset, Page
-from repository.updates import changed
 
 NEWEST_FIRST = Keyset(AuditEntry.id, cursor=AuditEntry.public_id)
 
@@ -54,4 +54,4 @@ class Audit:
         ).all()
         if not old:
             return 0
-        return changed(self._session, delete(AuditEntry).where(AuditEntry.id.in_(old)))
+        return rows_changed(self._session, delete(AuditEntry).where(AuditEntry.id.in_(old)))

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any, Protocol, cast
 
-from sqlalchemy import Connection, Engine, event, exc
+from sqlalchemy import Connection, CursorResult, Engine, Executable, event, exc, text
 from sqlalchemy.orm import Session
 
 from core.runtime.offload import active_hub
@@ -165,3 +166,26 @@ class Unit(Protocol):
     @property
     def session(self) -> Session:
         """The session on this connection."""
+
+
+def rows_changed(session: Session, statement: Executable) -> int:
+    """Run an UPDATE or DELETE; return how many rows it matched."""
+    return cast("CursorResult[Any]", session.execute(statement)).rowcount
+
+
+def check_readable(connection: Connection) -> None:
+    """Raise as the driver does where the database does not answer."""
+    connection.execute(text("SELECT 1"))
+
+
+def check_writable(connection: Connection, now: datetime) -> None:
+    """Write a value that nothing reads; raise as the driver does where that fails.
+
+    Only SQLite needs the write: on a full disk it reads well, and it writes no page whose bytes
+    stay the same. A server refuses to begin the transaction.
+    """
+    if connection.dialect.name == "sqlite":
+        version = int(now.timestamp()) % 2**31
+        connection.execute(text(f"PRAGMA user_version = {version}"))
+    else:
+        check_readable(connection)

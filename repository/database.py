@@ -40,6 +40,7 @@ from repository.reconciliations import Reconciliations
 from repository.refunds import Refunds
 from repository.sign_ins import SignIns
 from repository.signals import Signals
+from repository.signing_keys import SigningKeys
 
 log = structlog.get_logger()
 Result = TypeVar("Result")
@@ -121,6 +122,11 @@ class Work:
     def signals(self) -> Signals:
         """Queries on signals."""
         return Signals(self.session)
+
+    @cached_property
+    def signing_keys(self) -> SigningKeys:
+        """Queries on the keys that sign payloads."""
+        return SigningKeys(self.session)
 
     def close(self) -> None:
         """Let go of the rows that were read; they stay usable."""

@@ -10,8 +10,8 @@ from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from db_models import SignIn
+from repository.connections import rows_changed
 from repository.paging import Keyset, Page
-from repository.updates import changed
 
 _NEWEST_FIRST = Keyset(SignIn.id, cursor=SignIn.public_id)
 
@@ -47,7 +47,7 @@ class SignIns:
             )
             .values(refresh_id=fresh, previous_refresh_id=spent, rotated_at=now, seen_at=now)
         )
-        return changed(self._session, statement) == 1
+        return rows_changed(self._session, statement) == 1
 
     def end(self, public_id: str, now: datetime, reason: str) -> bool:
         """End a sign-in and with it every token of its family; False where it had ended."""
@@ -56,7 +56,7 @@ class SignIns:
             .where(SignIn.public_id == public_id, SignIn.ended_at.is_(None))
             .values(ended_at=now, end_reason=reason)
         )
-        return changed(self._session, statement) == 1
+        return rows_changed(self._session, statement) == 1
 
     def end_all(self, account_id: int, now: datetime, reason: str, but: str | None = None) -> int:
         """End every sign-in of an account, but one if it is named; gives how many ended."""
@@ -65,7 +65,7 @@ class SignIns:
         )
         if but is not None:
             statement = statement.where(SignIn.public_id != but)
-        return changed(self._session, statement.values(ended_at=now, end_reason=reason))
+        return rows_changed(self._session, statement.values(ended_at=now, end_reason=reason))
 
     def open_of(
         self, account_id: int, now: datetime, after: str | None, limit: int
@@ -87,4 +87,4 @@ class SignIns:
         ).all()
         if not old:
             return 0
-        return changed(self._session, delete(SignIn).where(SignIn.id.in_(old)))
+        return rows_changed(self._session, delete(SignIn).where(SignIn.id.in_(old)))

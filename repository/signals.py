@@ -15,8 +15,8 @@ from sqlalchemy import Select, and_, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from db_models import Account, AuditEntry, Payment, Receipt, Signal, SignalKind, Verdict
+from repository.connections import rows_changed
 from repository.paging import Keyset, Page
-from repository.updates import changed
 
 TAIL_ROWS = 20_000
 """How far back a count looks at most, in rows."""
@@ -125,7 +125,7 @@ class Signals:
         """Write a higher count down; False where it is no higher."""
         higher = update(Signal).where(Signal.id == signal_id, Signal.times < count.times)
         values = {"times": count.times, "payment_id": count.payment_id, "last_at": now}
-        return changed(self._session, higher.values(**values)) == 1
+        return rows_changed(self._session, higher.values(**values)) == 1
 
     def of_merchant(
         self, merchant_id: int, limit: int, after: str | None = None
@@ -186,7 +186,7 @@ class Signals:
             if last is None:
                 return 0
             unseen = unseen.where(Signal.id <= last)
-        return changed(self._session, unseen.values(seen_at=now))
+        return rows_changed(self._session, unseen.values(seen_at=now))
 
     def _unseen(self, merchant_id: int) -> Any:
         some = (

@@ -277,6 +277,29 @@ def test_what_is_dangerous_has_one_home(deed: str):
     assert homes == {file for file, _ in found}, "a home where this is no longer done"
 
 
+HAS_SQL = {"repository", "db_models", "bank"}  # the bank is an application with its own database
+SQL_NAMES = {"select", "insert", "update", "delete", "text", "func", "exists", "union_all"}
+SQL_CALLS = {"execute", "scalars", "scalar", "get"}
+
+
+def test_sql_stands_in_the_repository_alone():
+    """A query elsewhere is missed when a column changes, and no test counts what it costs."""
+    strays = []
+    for path in product_files():
+        if part_of(path) in HAS_SQL:
+            continue
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sqlalchemy"):
+                imported_names = {alias.name for alias in node.names} & SQL_NAMES
+                strays += [f"{named(path)}:{node.lineno} {name}" for name in imported_names]
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                target = _name(node.func.value)
+                if node.func.attr in SQL_CALLS and target.endswith(("session", "connection")):
+                    strays.append(f"{named(path)}:{node.lineno} {target}.{node.func.attr}")
+
+    assert strays == []
+
+
 def test_modules_and_functions_stay_small():
     """A function fits on a screen, a module is read in one sitting."""
     too_long = []

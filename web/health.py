@@ -9,10 +9,10 @@ import redis
 from flask import Response, jsonify
 from flask_openapi import OpenAPI
 from pydantic import BaseModel
-from sqlalchemy import text
 
 from config import Settings, current_parts
 from core.errors import BalcaoError
+from repository.connections import check_readable, check_writable
 from repository.database import Work, in_unit_of_work, ledger, now, reading
 from web.api_docs import MACHINES
 
@@ -76,11 +76,11 @@ def _database() -> str:
     try:
         if ledger().is_unwritten_since_loss:
             # Reading is not enough: a full disk reads well.
-            in_unit_of_work(_write_something, attempts=1)
+            in_unit_of_work(_check_writable, attempts=1)
             ledger().written_at = now()
         else:
             with reading() as work:
-                work.session.execute(text("SELECT 1"))
+                check_readable(work.connection)
     except BalcaoError as error:
         return error.detail
     except Exception as error:
@@ -88,12 +88,8 @@ def _database() -> str:
     return "ok"
 
 
-def _write_something(work: Work) -> None:
-    """Change what nothing reads; SQLite writes no page whose bytes stay the same."""
-    if ledger().is_sqlite:
-        work.session.execute(text(f"PRAGMA user_version = {int(work.now.timestamp()) % 2**31}"))
-    else:
-        work.session.execute(text("SELECT 1"))
+def _check_writable(work: Work) -> None:
+    check_writable(work.connection, work.now)
 
 
 def _redis(connection: Any) -> str:

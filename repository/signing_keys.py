@@ -1,0 +1,35 @@
+"""Queries on signing_keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+
+from db_models import SigningKeyRow
+
+
+class SigningKeys:
+    """The keys that sign payloads, as every process shares them."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def oldest_first(self) -> Sequence[SigningKeyRow]:
+        """Every key, retired ones included."""
+        return self._session.scalars(select(SigningKeyRow).order_by(SigningKeyRow.id)).all()
+
+    def retire_all(self, retired_at: datetime) -> None:
+        """Let every key that signs sign until `retired_at`."""
+        self._session.execute(
+            update(SigningKeyRow)
+            .where(SigningKeyRow.retired_at.is_(None))
+            .values(retired_at=retired_at)
+        )
+
+    def insert(self, values: dict[str, Any]) -> None:
+        """Store a new key: `kid`, `sealed_private_pem`, `certificate_pem`, `created_at`."""
+        self._session.execute(insert(SigningKeyRow).values(values))
