@@ -75,22 +75,22 @@ def alembic_config(connection: Connection | None = None) -> Config:
 
 
 def _engine(url: str) -> Engine:
-    parsed = make_url(url)
-    if parsed.drivername in ("mysql", "mariadb"):
-        parsed = parsed.set(drivername=f"{parsed.drivername}+pymysql")
-    if parsed.drivername in ("postgresql", "postgres"):
-        parsed = parsed.set(drivername="postgresql+pg8000")
-    if parsed.get_backend_name() == "sqlite":
+    parsed_url = make_url(url)
+    if parsed_url.drivername in ("mysql", "mariadb"):
+        parsed_url = parsed_url.set(drivername=f"{parsed_url.drivername}+pymysql")
+    if parsed_url.drivername in ("postgresql", "postgres"):
+        parsed_url = parsed_url.set(drivername="postgresql+pg8000")
+    if parsed_url.get_backend_name() == "sqlite":
         engine = create_engine(
-            parsed, pool_size=1, max_overflow=0, pool_timeout=_POOL_TIMEOUT_SECONDS
+            parsed_url, pool_size=1, max_overflow=0, pool_timeout=_POOL_TIMEOUT_SECONDS
         )
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_on_sqlite)
         return engine
-    if parsed.get_backend_name() in ("mysql", "mariadb"):
-        parsed = parsed.update_query_dict({"charset": "utf8mb4"})
+    if parsed_url.get_backend_name() in ("mysql", "mariadb"):
+        parsed_url = parsed_url.update_query_dict({"charset": "utf8mb4"})
     return create_engine(
-        parsed,
+        parsed_url,
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
         pool_size=10,

@@ -138,8 +138,8 @@ def _bind(settings: BankSettings) -> socket.socket:
         listener.bind((settings.host, settings.port))
         listener.listen(_BACKLOG)
     except OSError as error:
-        where = f"{settings.host}, port {settings.port}"
-        raise BankSettingsError(f"Cannot listen on {where}: {error.strerror or error}.") from None
+        address = f"{settings.host}, port {settings.port}"
+        raise BankSettingsError(f"Cannot listen on {address}: {error.strerror or error}.") from None
     return listener
 
 

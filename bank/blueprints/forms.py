@@ -104,15 +104,15 @@ def typed_amount(fields: Mapping[str, str]) -> int | None:
 
 def agreed_centavos_in(form: Mapping[str, str]) -> int:
     """The field `agreed`: the amount that the payer saw. Raises InvalidInput."""
-    agreed = form.get("agreed", "")
-    if not re.fullmatch(r"\d{1,12}", agreed, re.ASCII) or int(agreed) == 0:
+    text = form.get("agreed", "")
+    if not re.fullmatch(r"\d{1,12}", text, re.ASCII) or int(text) == 0:
         raise InvalidInput([FieldError("agreed", "must be the amount that was shown, in centavos")])
-    return int(agreed)
+    return int(text)
 
 
 def order_from_form(form: Mapping[str, str], payer_handle: str | None) -> PaymentOrder:
     """The order in the review page's form. Raises InvalidInput."""
-    agreed, key = agreed_centavos_in(form), form.get("request_key", "")
+    agreed_centavos, key = agreed_centavos_in(form), form.get("request_key", "")
     if not re.fullmatch(r"[\w-]{20,64}", key, re.ASCII):
         raise InvalidInput([FieldError("request_key", "must be the key in the form")])
     return PaymentOrder(
@@ -121,8 +121,8 @@ def order_from_form(form: Mapping[str, str], payer_handle: str | None) -> Paymen
         payer_handle=payer_handle,
         scenario=scenario_in(form),
         late_seconds=late_seconds_in(form),
-        agreed_centavos=agreed,
-        typed_centavos=agreed,
+        agreed_centavos=agreed_centavos,
+        typed_centavos=agreed_centavos,
         request_key=_request_key("page", payer_handle or "", key),
     )
 

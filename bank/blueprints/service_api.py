@@ -66,7 +66,7 @@ def transfer(end_to_end_id: str) -> ResponseReturnValue:
 
 
 @bp.get("/settled")
-def settled() -> ResponseReturnValue:
+def settled_payments() -> ResponseReturnValue:
     """Payments from `from` until before `to` (RFC 3339), oldest first. Query: limit?, after?."""
     require_signature(request_target())
     limit, after = forms.page_params(request.args)

@@ -71,7 +71,7 @@ def login_required(
     """Decorate a view: without a session it redirects to the login, which leads back."""
 
     @wraps(view)
-    def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> ResponseReturnValue:
+    def view_with_login(*args: Arguments.args, **kwargs: Arguments.kwargs) -> ResponseReturnValue:
         if not is_logged_in():
             return redirect_to_login()
         try:
@@ -80,7 +80,7 @@ def login_required(
             end()
             return redirect_to_login()
 
-    return guarded
+    return view_with_login
 
 
 def redirect_to_login() -> ResponseReturnValue:

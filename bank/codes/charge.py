@@ -46,10 +46,10 @@ def charge_from(payload: Mapping[str, Any]) -> Charge:
     payee = payload.get("recebedor")
     payee = payee if isinstance(payee, Mapping) else {}
     return Charge(
-        txid=_matching(payload, "txid", _TXID),
+        txid=_text_matching(payload, "txid", _TXID),
         status=_text(payload, "status"),
         revision=_integer(payload, "revisao", 2**31),
-        key=_matching(payload, "chave", _KEY),
+        key=_text_matching(payload, "chave", _KEY),
         amount_centavos=_amount(value),
         created_at=created_at,
         expires_at=created_at
@@ -60,7 +60,7 @@ def charge_from(payload: Mapping[str, Any]) -> Charge:
     )
 
 
-def _malformed(field: str) -> PayloadMalformed:
+def _malformed_error(field: str) -> PayloadMalformed:
     return PayloadMalformed(
         f"O banco de quem recebe não informou direito o campo {field}. Nada foi pago."
     )
@@ -69,21 +69,21 @@ def _malformed(field: str) -> PayloadMalformed:
 def _object(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value = payload.get(name)
     if not isinstance(value, Mapping):
-        raise _malformed(name)
+        raise _malformed_error(name)
     return value
 
 
 def _text(payload: Mapping[str, Any], name: str) -> str:
     value = payload.get(name)
     if not isinstance(value, str):
-        raise _malformed(name)
+        raise _malformed_error(name)
     return value
 
 
-def _matching(payload: Mapping[str, Any], name: str, form: re.Pattern[str]) -> str:
+def _text_matching(payload: Mapping[str, Any], name: str, form: re.Pattern[str]) -> str:
     value = _text(payload, name)
     if not form.fullmatch(value):
-        raise _malformed(name)
+        raise _malformed_error(name)
     return value
 
 
@@ -93,25 +93,25 @@ def _integer(payload: Mapping[str, Any], name: str, maximum: int) -> int:
     if isinstance(value, str) and re.fullmatch(r"\d{1,10}", value, re.ASCII):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= maximum:
-        raise _malformed(name)
+        raise _malformed_error(name)
     return value
 
 
 def _amount(value: Mapping[str, Any]) -> int:
     if value.get("retirada") is not None:
         raise PayloadMalformed("Este banco não paga Pix Saque nem Pix Troco. Nada foi pago.")
-    original = _matching(value, "original", _AMOUNT)
+    original = _text_matching(value, "original", _AMOUNT)
     try:
         return centavos_from(original)
     except InvalidMoney:
-        raise _malformed("valor.original") from None
+        raise _malformed_error("valor.original") from None
 
 
 def _instant(calendar: Mapping[str, Any], parent: str, name: str) -> datetime:
     try:
         return parse_rfc3339(_text(calendar, name))
     except (ValueError, PayloadMalformed):
-        raise _malformed(f"{parent}.{name}") from None
+        raise _malformed_error(f"{parent}.{name}") from None
 
 
 def _clean_or_none(value: object, characters_max: int) -> str | None:

@@ -42,19 +42,19 @@ class KeySetCache:
         """
         url = self._url(jku)
         with self._lock:
-            cached = self._cache.get(url)
-        if cached is not None and now - cached.fetched_at < CACHE_LIFETIME:
+            cache_entry = self._cache.get(url)
+        if cache_entry is not None and now - cache_entry.fetched_at < CACHE_LIFETIME:
             # An unknown key may be new. The interval limits the fetches that invented keys cause.
-            is_recent = now - cached.fetched_at < _REFETCH_INTERVAL
-            if is_recent or _contains(cached.keys, kid):
-                return cached.keys
-        key_set = _CachedKeySet(self._fetch(url), now)
+            is_recent = now - cache_entry.fetched_at < _REFETCH_INTERVAL
+            if is_recent or _contains(cache_entry.keys, kid):
+                return cache_entry.keys
+        new_entry = _CachedKeySet(self._fetch(url), now)
         with self._lock:
-            self._cache[url] = key_set
+            self._cache[url] = new_entry
             self._cache.move_to_end(url)
             while len(self._cache) > _KEY_SETS_MAX:
                 self._cache.popitem(last=False)
-        return key_set.keys
+        return new_entry.keys
 
     def _url(self, jku: object) -> str:
         try:

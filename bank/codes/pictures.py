@@ -65,13 +65,13 @@ def _texts_in(picture: bytes) -> list[str]:
         raise ScanTooLarge(_TOO_MANY_PIXELS) from None
     except errors.PictureRefused:
         raise ScanRefused("Isto não é uma imagem PNG, JPEG, GIF ou WebP legível.") from None
-    for attempt in (grey, ImageOps.autocontrast(grey), _enlarged(grey)):
+    for attempt in (grey, ImageOps.autocontrast(grey), _enlarge(grey)):
         if texts := [qr.text for qr in zxingcpp.read_barcodes(attempt, formats=_QR)]:
             return texts
     return []
 
 
-def _enlarged(image: Image.Image) -> Image.Image:
+def _enlarge(image: Image.Image) -> Image.Image:
     if max(image.size) * 2 > _SIDE_MAX:
         return image
     return image.resize((image.width * 2, image.height * 2))

@@ -97,19 +97,19 @@ class CodeReader:
 
     def read(self, code: str, now: datetime) -> Offer:
         """Check a code step by step. Raises a CodeRefused at the first check that fails."""
-        decoded = _decode(code)
-        warnings = tuple(_WARNINGS[warning] for warning in decoded.warnings)
-        if decoded.url is None and decoded.key is not None:
-            return self._static_offer(code.strip(), decoded, decoded.key, warnings)
-        location = _location_of(decoded)
+        decoded_code = _decode(code)
+        warnings = tuple(_WARNINGS[warning] for warning in decoded_code.warnings)
+        if decoded_code.url is None and decoded_code.key is not None:
+            return self._static_offer(code.strip(), decoded_code, decoded_code.key, warnings)
+        location = _location_of(decoded_code)
         host = location.partition("/")[0].lower()
         charge = self._charge_at(location, now)
         _refuse_unless_payable(charge, now)
         self._directory.learn(charge, host, now)
         return Offer(
             code=code.strip(),
-            payee_name=charge.payee_name or clean(decoded.merchant_name, 100),
-            payee_city=charge.payee_city or clean(decoded.merchant_city, 40),
+            payee_name=charge.payee_name or clean(decoded_code.merchant_name, 100),
+            payee_city=charge.payee_city or clean(decoded_code.merchant_city, 40),
             key=charge.key,
             amount_centavos=charge.amount_centavos,
             warnings=warnings,
@@ -129,26 +129,26 @@ class CodeReader:
         )
 
     def _static_offer(
-        self, code: str, decoded: br_code.BrCode, key: str, warnings: tuple[str, ...]
+        self, code: str, decoded_code: br_code.BrCode, key: str, warnings: tuple[str, ...]
     ) -> Offer:
         """The offer of a static code: the payee from the directory, else as the code says."""
-        if decoded.fss is not None:
+        if decoded_code.fss is not None:
             raise CodeNotPayableHere("É um código de Pix Saque. Nada foi pago.")
-        is_key_valid = "key_invalid" not in decoded.warnings
+        is_key_valid = "key_invalid" not in decoded_code.warnings
         owner = self._directory.find(key) if is_key_valid else None
-        info = clean(decoded.additional_info or "", 72)
+        info = clean(decoded_code.additional_info or "", 72)
         return Offer(
             code=code,
-            payee_name=owner.name if owner else clean(decoded.merchant_name, 100),
-            payee_city=owner.city if owner else clean(decoded.merchant_city, 40),
+            payee_name=owner.name if owner else clean(decoded_code.merchant_name, 100),
+            payee_city=owner.city if owner else clean(decoded_code.merchant_city, 40),
             key=key,
-            amount_centavos=decoded.amount_centavos,
+            amount_centavos=decoded_code.amount_centavos,
             warnings=warnings,
             charge=None,
             is_confirmed=owner is not None,
             is_payable=is_key_valid,
             message=info or None,
-            reference=decoded.txid if _REFERENCE.fullmatch(decoded.txid) else None,
+            reference=decoded_code.txid if _REFERENCE.fullmatch(decoded_code.txid) else None,
             checks=(_CODE_CHECKED, "A chave tem a forma de uma chave Pix")
             + (("O dono da chave foi informado pelo banco dele",) if owner else ()),
         )
@@ -204,16 +204,16 @@ def _decode(code: str) -> br_code.BrCode:
         raise CodeUnreadable(sentence, error.code) from None
 
 
-def _location_of(decoded: br_code.BrCode) -> str:
-    if decoded.url is None:
+def _location_of(decoded_code: br_code.BrCode) -> str:
+    if decoded_code.url is None:
         raise CodeNotPayableHere(
             "Ele autoriza um Pix Automático, que este banco ainda não faz. Nada foi pago."
         )
-    if "/cobv/" in decoded.url:
+    if "/cobv/" in decoded_code.url:
         raise CodeNotPayableHere(
             "É uma cobrança com vencimento, que este banco ainda não paga. Nada foi pago."
         )
-    return decoded.url
+    return decoded_code.url
 
 
 def _refuse_unless_payable(charge: Charge, now: datetime) -> None:
@@ -222,15 +222,15 @@ def _refuse_unless_payable(charge: Charge, now: datetime) -> None:
     if charge.status in REMOVED:
         # A bank may also serve an expired charge with its final status.
         if now > charge.expires_at:
-            raise _expired(charge)
+            raise _expired_error(charge)
         raise ChargeRemoved("Quem recebe não espera mais este pagamento. Nada foi pago.")
     if charge.status != ACTIVE:
         raise ChargeRemoved("Esta cobrança não aceita pagamento. Nada foi pago.")
     if now > charge.expires_at:
-        raise _expired(charge)
+        raise _expired_error(charge)
 
 
-def _expired(charge: Charge) -> ChargeExpired:
+def _expired_error(charge: Charge) -> ChargeExpired:
     return ChargeExpired(
         f"Era até {moment(charge.expires_at)}. Peça um novo código à loja. Nada foi pago."
     )

@@ -38,7 +38,7 @@ def audit(database: Database) -> LedgerAudit:
     """Check the ledger in one snapshot; payments may go on meanwhile."""
     with database.snapshot() as session:
         balances = _balances(session)
-        faults = [fault for check in _CHECKS for fault in _bounded(check, session)]
+        faults = [fault for check in _CHECKS for fault in _limit_faults(check, session)]
         if sum(balances.values()):
             faults.append(f"os saldos somam {brl(sum(balances.values()))}, e não zero")
         return LedgerAudit(
@@ -55,7 +55,7 @@ def _count(session: Session, table: type[BankBase]) -> int:
     return session.scalar(select(func.count()).select_from(table)) or 0
 
 
-def _bounded(check: Callable[[Session], Iterator[str]], session: Session) -> Iterator[str]:
+def _limit_faults(check: Callable[[Session], Iterator[str]], session: Session) -> Iterator[str]:
     number = 0
     for number, fault in enumerate(check(session), start=1):
         if number <= FAULTS_MAX:
@@ -137,18 +137,20 @@ def _wrong_returns(session: Session) -> Iterator[str]:
     )
     refunds = _refunded_centavos(session)
     reversal_counts: Counter[int] = Counter()
-    for payment, verdict, back in session.execute(rows).unique():
+    for payment, verdict, returned_transfer in session.execute(rows).unique():
         reversal_counts[payment.id] += 1
         if reversal_counts[payment.id] > 1:
             yield f"{payment.identifier}: voltou {reversal_counts[payment.id]} vezes"
         if verdict == "returned":
-            back_centavos = (back.amount_centavos if back else 0) + refunds[payment.id]
+            back_centavos = refunds[payment.id]
+            if returned_transfer is not None:
+                back_centavos += returned_transfer.amount_centavos
             if back_centavos != payment.amount_centavos:
                 yield f"{payment.identifier}: recusado, mas voltaram {brl(back_centavos)}"
-        elif back is not None:
+        elif returned_transfer is not None:
             yield f"{payment.identifier}: voltou sem ter sido recusado"
-        if back is not None and not _mirrors(back, payment):
-            yield f"{back.identifier}: não volta pelo caminho de {payment.identifier}"
+        if returned_transfer is not None and not _mirrors(returned_transfer, payment):
+            yield f"{returned_transfer.identifier}: não volta pelo caminho de {payment.identifier}"
 
 
 def _wrong_refunds(session: Session) -> Iterator[str]:
@@ -193,9 +195,9 @@ def _refunded_centavos(session: Session) -> Counter[int]:
     return Counter({payment_id: int(amount) for payment_id, amount in session.execute(rows)})
 
 
-def _mirrors(back: Transfer, payment: Transfer) -> bool:
+def _mirrors(returned_transfer: Transfer, payment: Transfer) -> bool:
     accounts = (payment.debit_account_id, payment.credit_account_id)
-    return (back.credit_account_id, back.debit_account_id) == accounts
+    return (returned_transfer.credit_account_id, returned_transfer.debit_account_id) == accounts
 
 
 _CHECKS: tuple[Callable[[Session], Iterator[str]], ...] = (

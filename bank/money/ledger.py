@@ -18,13 +18,13 @@ from bank.models import BankAccount, Transfer
 
 def balance_centavos(session: Session, account_id: int) -> int:
     """The account's credits less its debits."""
-    credited = select(func.coalesce(func.sum(Transfer.amount_centavos), 0)).where(
+    credits = select(func.coalesce(func.sum(Transfer.amount_centavos), 0)).where(
         Transfer.credit_account_id == account_id
     )
-    debited = select(func.coalesce(func.sum(Transfer.amount_centavos), 0)).where(
+    debits = select(func.coalesce(func.sum(Transfer.amount_centavos), 0)).where(
         Transfer.debit_account_id == account_id
     )
-    return int(session.scalar(credited) or 0) - int(session.scalar(debited) or 0)
+    return int(session.scalar(credits) or 0) - int(session.scalar(debits) or 0)
 
 
 def open_account(database: Database, name: str, kind: str, now: datetime) -> int:

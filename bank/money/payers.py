@@ -82,7 +82,7 @@ def check_pin(database: Database, payer: BankPayer, pin: str) -> None:
     """
     validate_pin_format(pin)
     if payer.pins_left == 0:
-        raise _locked()
+        raise _locked_error()
     if offload(_matches, payer.pin_hash, pin):
         return
     with database.writing() as session:
@@ -90,14 +90,14 @@ def check_pin(database: Database, payer: BankPayer, pin: str) -> None:
             BankPayer.id == payer.id, BankPayer.failed_pins < FAILED_PINS_MAX
         )
         session.execute(increment.values(failed_pins=BankPayer.failed_pins + 1))
-        failed = session.scalars(
+        failed_count = session.scalars(
             select(BankPayer.failed_pins).where(BankPayer.id == payer.id)
         ).one()
-    if failed >= FAILED_PINS_MAX:
-        raise _locked()
-    remaining = FAILED_PINS_MAX - failed
-    attempts = "tentativa" if remaining == 1 else "tentativas"
-    raise PinRefused(f"A senha não confere. Você ainda tem {remaining} {attempts}.")
+    if failed_count >= FAILED_PINS_MAX:
+        raise _locked_error()
+    attempts_left = FAILED_PINS_MAX - failed_count
+    attempts = "tentativa" if attempts_left == 1 else "tentativas"
+    raise PinRefused(f"A senha não confere. Você ainda tem {attempts_left} {attempts}.")
 
 
 def reset_failed_pins(session: Session, payer: BankPayer) -> None:
@@ -110,7 +110,7 @@ def reset_failed_pins(session: Session, payer: BankPayer) -> None:
         BankPayer.id == payer.id, BankPayer.failed_pins < FAILED_PINS_MAX
     )
     if rows_changed(session, reset.values(failed_pins=0, is_pin_proved=True)) != 1:
-        raise _locked()
+        raise _locked_error()
 
 
 def unlock(session: Session, payer: BankPayer) -> bool:
@@ -133,7 +133,7 @@ def _matches(pin_hash: str, pin: str) -> bool:
         return False
 
 
-def _locked() -> PinLocked:
+def _locked_error() -> PinLocked:
     return PinLocked(
         f"A senha foi bloqueada depois de {FAILED_PINS_MAX} tentativas erradas seguidas. "
         "O saldo continua seguro; o desbloqueio é com o banco."

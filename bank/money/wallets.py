@@ -216,9 +216,9 @@ class Wallets:
             holder=order.holder,
         )
         ispb = self._settings.ispb
-        opening = opening_transfer(source, account, OPENING_CENTAVOS, ispb, now)
+        funding = opening_transfer(source, account, OPENING_CENTAVOS, ispb, now)
         with self._database.writing() as session:
-            session.add_all([payer, opening])
+            session.add_all([payer, funding])
         return payer
 
 
@@ -254,6 +254,6 @@ def _new_cpf() -> str:
     """A random CPF, with valid check digits."""
     digits = f"{secrets.randbelow(10**9):09d}"
     for length in (10, 11):
-        weighted = sum(int(d) * w for d, w in zip(digits, range(length, 1, -1), strict=True))
-        digits += str((weighted * 10 % 11) % 10)
+        weighted_sum = sum(int(d) * w for d, w in zip(digits, range(length, 1, -1), strict=True))
+        digits += str((weighted_sum * 10 % 11) % 10)
     return digits

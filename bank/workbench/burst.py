@@ -89,7 +89,7 @@ class Burst:
         self._http = RetryingHttpClient(plan.timeout_seconds)
         self._run_id = secrets.token_hex(8)
         self._merchant_headers = {"Authorization": f"Bearer {plan.api_key}"} if plan.api_key else {}
-        self._sent: list[SentPayment] = []
+        self._sent_payments: list[SentPayment] = []
         self._lock = threading.Lock()
         self._next_check_at: dict[str, float] = {}
 
@@ -108,13 +108,13 @@ class Burst:
             ) from None
         finally:
             self._http.close()
-        report = compare(self._sent, ledger, payments, receipts)
+        report = compare(self._sent_payments, ledger, payments, receipts)
         return replace(report, seconds=round(time.monotonic() - started_at, 1))
 
     def _open(self) -> None:
-        self._planned = planned_payments(self._plan)
+        self._planned_payments = planned_payments(self._plan)
         # The scenario *pay-more* debits one centavo more.
-        funds = sum(planned.amount_centavos + 1 for planned in self._planned)
+        funds = sum(payment.amount_centavos + 1 for payment in self._planned_payments)
         answer = self._http.post(
             f"{self._plan.bank_url}/api/burst/session",
             {"pin": self._plan.pin, "funds_centavos": funds},
@@ -127,43 +127,51 @@ class Burst:
 
     def _send_all(self, started_at: float) -> None:
         with ThreadPoolExecutor(WORKERS) as workers:
-            futures = [workers.submit(self._send, planned, started_at) for planned in self._planned]
+            futures = [
+                workers.submit(self._send, payment, started_at)
+                for payment in self._planned_payments
+            ]
             while not all(future.done() for future in futures):
-                self._on_progress(len(self._sent), 0)
+                self._on_progress(len(self._sent_payments), 0)
                 time.sleep(0.1)
-            self._on_progress(len(self._sent), 0)
+            self._on_progress(len(self._sent_payments), 0)
             for future in futures:
                 future.result()
 
-    def _send(self, planned: PlannedPayment, started_at: float) -> None:
-        wait = started_at + (planned.number - 1) / self._plan.rate - time.monotonic()
+    def _send(self, planned_payment: PlannedPayment, started_at: float) -> None:
+        wait = started_at + (planned_payment.number - 1) / self._plan.rate - time.monotonic()
         if wait > 0:
             time.sleep(wait)
-        payment = self._create(planned)
-        key = f"burst-{self._run_id}-{planned.number}"
+        payment = self._create(planned_payment)
+        key = f"burst-{self._run_id}-{planned_payment.number}"
         answer = self._http.post(
             f"{self._plan.bank_url}/api/burst/pay",
             {
                 "code": payment["pix_code"],
-                "scenario": planned.scenario.value,
-                "late_seconds": planned.late_seconds,
+                "scenario": planned_payment.scenario.value,
+                "late_seconds": planned_payment.late_seconds,
             },
             {**self._payer_headers, "Idempotency-Key": key},
         )
         refusal_code = None if answer.status == 200 else answer.code
         with self._lock:
-            self._sent.append(
-                SentPayment(payment["id"], planned.scenario, planned.amount_centavos, refusal_code)
+            self._sent_payments.append(
+                SentPayment(
+                    payment["id"],
+                    planned_payment.scenario,
+                    planned_payment.amount_centavos,
+                    refusal_code,
+                )
             )
 
-    def _create(self, planned: PlannedPayment) -> dict[str, Any]:
+    def _create(self, planned_payment: PlannedPayment) -> dict[str, Any]:
         members: dict[str, Any] = {
-            "value": plain(planned.amount_centavos),
+            "value": plain(planned_payment.amount_centavos),
             "metadata": {"burst": self._run_id},
         }
-        if planned.scenario in DEADLINE_SCENARIOS:
+        if planned_payment.scenario in DEADLINE_SCENARIOS:
             members["expires_in"] = NEAR_DEADLINE_SECONDS
-        key = {"Idempotency-Key": f"burst-{self._run_id}-{planned.number}"}
+        key = {"Idempotency-Key": f"burst-{self._run_id}-{planned_payment.number}"}
         answer = self._http.post(
             f"{self._plan.service_url}/payments/pix", members, {**self._merchant_headers, **key}
         )
@@ -176,35 +184,49 @@ class Burst:
 
     def _await_endings(self) -> list[dict[str, Any]]:
         """The bank's rows when all payments have ended, or when the time is over."""
-        paid = [sent for sent in self._sent if sent.refused_by_bank is None]
+        debited_payments = [
+            payment for payment in self._sent_payments if payment.refused_by_bank is None
+        ]
         found_txids: set[str] = set()
         while True:
             rows = self._bank_list()
             states = {row["txid"]: row["status"] for row in rows}
             found_txids |= self._check_due(
-                sent for sent in paid if _needs_look_up(sent) and sent.txid not in found_txids
+                payment
+                for payment in debited_payments
+                if _needs_look_up(payment) and payment.txid not in found_txids
             )
-            unfinished = [sent for sent in paid if not _has_ended(sent, states, found_txids)]
-            self._on_progress(len(self._sent), len(paid) - len(unfinished))
-            if not unfinished or self._http.has_timed_out:
+            unfinished_payments = [
+                payment
+                for payment in debited_payments
+                if not _has_ended(payment, states, found_txids)
+            ]
+            self._on_progress(
+                len(self._sent_payments), len(debited_payments) - len(unfinished_payments)
+            )
+            if not unfinished_payments or self._http.has_timed_out:
                 return rows
             time.sleep(_POLL_INTERVAL_SECONDS)
 
-    def _check_due(self, unnotified: Iterable[SentPayment]) -> set[str]:
+    def _check_due(self, unnotified_payments: Iterable[SentPayment]) -> set[str]:
         """Make the service ask the bank, as *Já paguei* does, and return the txids it found."""
         now = time.monotonic()
-        due = [sent for sent in unnotified if now >= self._next_check_at.get(sent.txid, 0)]
-        for sent in due:
-            self._next_check_at[sent.txid] = now + _CHECK_INTERVAL_SECONDS
+        due = [
+            payment
+            for payment in unnotified_payments
+            if now >= self._next_check_at.get(payment.txid, 0)
+        ]
+        for payment in due:
+            self._next_check_at[payment.txid] = now + _CHECK_INTERVAL_SECONDS
         if not due:
             return set()
         with ThreadPoolExecutor(min(8, len(due))) as workers:
             return {txid for txid, is_found in workers.map(self._check, due) if is_found}
 
-    def _check(self, sent: SentPayment) -> tuple[str, bool]:
-        url = f"{self._plan.service_url}/payments/pix/{sent.txid}/check"
+    def _check(self, payment: SentPayment) -> tuple[str, bool]:
+        url = f"{self._plan.service_url}/payments/pix/{payment.txid}/check"
         answer = self._http.post(url, {}, {})
-        return sent.txid, answer.members.get("status") == "confirmed"
+        return payment.txid, answer.members.get("status") == "confirmed"
 
     def _bank_list(self) -> list[dict[str, Any]]:
         return self._pages(f"{self._plan.bank_url}/api/burst/payments", {}, self._payer_headers)
@@ -229,15 +251,15 @@ class Burst:
         return rows
 
 
-def _needs_look_up(sent: SentPayment) -> bool:
-    return sent.scenario in NEVER_NOTIFIED
+def _needs_look_up(payment: SentPayment) -> bool:
+    return payment.scenario in NEVER_NOTIFIED
 
 
-def _has_ended(sent: SentPayment, states: dict[str, str], found_txids: set[str]) -> bool:
-    if _needs_look_up(sent):
-        return sent.txid in found_txids
-    return states.get(sent.txid) in (
-        ENDINGS[sent.scenario].bank_state,
+def _has_ended(payment: SentPayment, states: dict[str, str], found_txids: set[str]) -> bool:
+    if _needs_look_up(payment):
+        return payment.txid in found_txids
+    return states.get(payment.txid) in (
+        ENDINGS[payment.scenario].bank_state,
         "confirmed",
         "returned",
     )

@@ -77,7 +77,10 @@ def compare(
     doubled: list[str] = []
     unexpected: dict[str, str] = {}
     for payment in sent:
-        debits, accepted = books.unreturned(payment.txid), books.accepted[payment.txid]
+        debits, accepted = (
+            books.unreturned_debits(payment.txid),
+            books.accepted_receipts[payment.txid],
+        )
         is_confirmed = books.statuses.get(payment.txid) == "confirmed"
         if len(debits) > 1 or len(accepted) > 1:
             doubled.append(payment.txid)
@@ -90,7 +93,7 @@ def compare(
     ]
     latencies = sorted(
         row["answered_after_ms"]
-        for rows in books.paid.values()
+        for rows in books.debits.values()
         for row in rows
         if row["answered_after_ms"] is not None and row["answered_after_ms"] >= 0
     )
@@ -106,11 +109,15 @@ def compare(
         unexpected=unexpected,
         scenarios=dict(Counter(payment.scenario.value for payment in sent)),
         bank_kept_centavos=sum(
-            row["amount_centavos"] for payment in sent for row in books.unreturned(payment.txid)
+            row["amount_centavos"]
+            for payment in sent
+            for row in books.unreturned_debits(payment.txid)
         ),
         service_confirmed_centavos=sum(books.amounts[txid] for txid in confirmed),
         service_receipts_centavos=sum(
-            row["amount_centavos"] for payment in sent for row in books.accepted[payment.txid]
+            row["amount_centavos"]
+            for payment in sent
+            for row in books.accepted_receipts[payment.txid]
         ),
         p50_ms=_percentile(latencies, 50),
         p95_ms=_percentile(latencies, 95),
@@ -129,40 +136,44 @@ class _Books:
         receipts: Iterable[Mapping[str, Any]],
     ) -> None:
         txids = {payment.txid for payment in sent}
-        self.paid: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-        self.accepted: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-        self.refused: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        self.debits: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        self.accepted_receipts: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        self.refused_receipts: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         self.statuses: dict[str, str] = {}
         self.amounts: dict[str, int] = {}
         for row in ledger:
             if row["txid"] in txids:
-                self.paid[row["txid"]].append(row)
+                self.debits[row["txid"]].append(row)
         for row in payments:
             if row["id"] in txids:
                 self.statuses[row["id"]] = row["status"]
                 self.amounts[row["id"]] = row["amount_centavos"]
         for row in receipts:
             if row["bank_payment_id"] in txids:
-                book = self.accepted if row["verdict"] == "accepted" else self.refused
+                book = (
+                    self.accepted_receipts
+                    if row["verdict"] == "accepted"
+                    else self.refused_receipts
+                )
                 book[row["bank_payment_id"]].append(row)
 
-    def unreturned(self, txid: str) -> list[Mapping[str, Any]]:
+    def unreturned_debits(self, txid: str) -> list[Mapping[str, Any]]:
         """The bank's payments whose money did not go back in full."""
-        rows = self.paid[txid]
+        rows = self.debits[txid]
         return [row for row in rows if row["returned_centavos"] != row["amount_centavos"]]
 
     def refusals(self) -> Counter[str]:
         """The numbers of returned payments by the service's code."""
         return Counter(
             row["answer_code"] or "unknown"
-            for rows in self.paid.values()
+            for rows in self.debits.values()
             for row in rows
             if row["status"] == "returned"
         )
 
     def problem_of(self, payment: SentPayment) -> str | None:
         """How a payment differs from the ending of its scenario; None if it does not."""
-        rows, status = self.paid[payment.txid], self.statuses.get(payment.txid)
+        rows, status = self.debits[payment.txid], self.statuses.get(payment.txid)
         if payment.refused_by_bank:
             return f"refused by the bank and {len(rows)} times in its ledger" if rows else None
         if not rows:
@@ -176,7 +187,7 @@ class _Books:
             return f"{row['status']} at the bank, not {ending.bank_state}"
         if ending.reason and row["answer_code"] != ending.reason:
             return f"refused as {row['answer_code']}, not {ending.reason}"
-        if bool(ending.reason and self.refused[payment.txid]) != bool(
+        if bool(ending.reason and self.refused_receipts[payment.txid]) != bool(
             ending.reason and ending.is_receipt_stored
         ):
             return "the service's receipts do not show the refusal as they must"

@@ -104,8 +104,8 @@ def burst_command(as_json: bool, timeout: float, **options: Any) -> None:
     # The progress bar goes to standard error, so that standard output holds only the report.
     with click.progressbar(length=total, label="Rajada", file=sys.stderr) as bar:
 
-        def show_progress(sent: int, ended: int) -> None:
-            bar.update(max(0, sent + ended - bar.pos))
+        def show_progress(sent_count: int, ended_count: int) -> None:
+            bar.update(max(0, sent_count + ended_count - bar.pos))
 
         try:
             report = Burst(plan, show_progress).run()

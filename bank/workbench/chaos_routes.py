@@ -101,18 +101,18 @@ def burst_payments() -> ResponseReturnValue:
 @bp.get("/doctor")
 def doctor_page() -> ResponseReturnValue:
     """The page with a form for a notification that was refused."""
-    return render_template("bank/doctor.html", pasted={}, findings=None)
+    return render_template("bank/doctor.html", paste={}, findings=None)
 
 
 @bp.post("/doctor")
 def examine_form() -> ResponseReturnValue:
     """Examine the notification in the page's form."""
     forms.check_csrf_token(request.form)
-    pasted = {name: request.form.get(name, "") for name in ("headers", "body", "secret")}
+    paste = {name: request.form.get(name, "") for name in ("headers", "body", "secret")}
     # Browsers send the line breaks of a form as CR LF, whatever was pasted.
-    body = pasted["body"].replace("\r\n", "\n")
-    findings = _findings(pasted["headers"], body, pasted["secret"])
-    return render_template("bank/doctor.html", pasted={**pasted, "secret": ""}, findings=findings)
+    body = paste["body"].replace("\r\n", "\n")
+    findings = _findings(paste["headers"], body, paste["secret"])
+    return render_template("bank/doctor.html", paste={**paste, "secret": ""}, findings=findings)
 
 
 @bp.post("/api/doctor")

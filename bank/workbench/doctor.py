@@ -80,9 +80,9 @@ def diagnose(
     Header names are in lower case. The function raises no error for any input.
     """
     keys, findings = _keys(secrets)
-    missing = [name for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER)
+    missing_names = [name for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER)
                if not headers.get(name)]  # fmt: skip
-    findings += [_fault("header-missing", f"Falta o cabeçalho {name}.") for name in missing]
+    findings += [_fault("header-missing", f"Falta o cabeçalho {name}.") for name in missing_names]
     message_id = headers.get(ID_HEADER, "")
     timestamp = headers.get(TIMESTAMP_HEADER, "")
     if message_id and not _MESSAGE_ID.fullmatch(message_id):
@@ -115,9 +115,9 @@ def _keys(secrets: Sequence[NamedSecret]) -> tuple[list[_NamedKey], list[Finding
             findings.append(
                 _fault("secret-without-prefix", "O segredo foi colado sem o prefixo whsec_.")
             )
-        encoded = text.removeprefix("whsec_")
+        base64_text = text.removeprefix("whsec_")
         try:
-            raw = base64.b64decode(encoded, validate=True)
+            raw = base64.b64decode(base64_text, validate=True)
         except (binascii.Error, ValueError):
             findings.append(_fault("secret-not-base64", "O que vem depois de whsec_ não é base64."))
             continue
@@ -143,17 +143,17 @@ def _timestamp_findings(timestamp: str, now: datetime) -> list[Finding]:
     if not _TIMESTAMP.fullmatch(timestamp):
         return [_fault("timestamp-malformed", "webhook-timestamp deve ser em segundos Unix.")]
     skew = round(now.timestamp()) - int(timestamp)
-    where = "no passado" if skew > 0 else "no futuro"
+    direction = "no passado" if skew > 0 else "no futuro"
     limit = int(TOLERANCE.total_seconds())
     if abs(skew) > limit:
         return [
             _fault(
                 "clock-skew",
-                f"webhook-timestamp está {abs(skew)} s {where}; o limite é {limit} s. "
+                f"webhook-timestamp está {abs(skew)} s {direction}; o limite é {limit} s. "
                 "Acerte o relógio, ou assine de novo a cada tentativa.",
             )
         ]
-    return [Finding("clock-ok", False, f"webhook-timestamp está {abs(skew)} s {where}.")]
+    return [Finding("clock-ok", False, f"webhook-timestamp está {abs(skew)} s {direction}.")]
 
 
 def _digests(header: str) -> tuple[list[bytes], list[Finding]]:
@@ -161,17 +161,17 @@ def _digests(header: str) -> tuple[list[bytes], list[Finding]]:
     digests: list[bytes] = []
     findings: list[Finding] = []
     for entry in header.split()[:_ENTRIES_MAX]:
-        version, comma, encoded = entry.partition(",")
+        version, comma, base64_text = entry.partition(",")
         if not comma:
             findings.append(
                 _fault("version-missing", "Falta a versão antes da assinatura: v1,<base64>.")
             )
-            encoded = entry
+            base64_text = entry
         elif version != "v1":
             findings.append(
                 _fault("version-unknown", f"A versão {version[:20]!r} não é conhecida; use v1.")
             )
-        digest, fault = _decode(encoded)
+        digest, fault = _decode(base64_text)
         if fault is not None:
             findings.append(fault)
         if digest is not None:
@@ -179,13 +179,13 @@ def _digests(header: str) -> tuple[list[bytes], list[Finding]]:
     return digests, findings
 
 
-def _decode(encoded: str) -> tuple[bytes | None, Finding | None]:
-    if _HEX.fullmatch(encoded):
-        return bytes.fromhex(encoded), _fault(
+def _decode(base64_text: str) -> tuple[bytes | None, Finding | None]:
+    if _HEX.fullmatch(base64_text):
+        return bytes.fromhex(base64_text), _fault(
             "signature-hex", "A assinatura está em hexadecimal; use base64."
         )
     fault: Finding | None = None
-    text = encoded
+    text = base64_text
     if re.search(r"[-_]", text):
         fault = _fault("base64-url-safe", "A assinatura usa base64 de URL (- e _); use + e /.")
         text = text.replace("-", "+").replace("_", "/")
@@ -313,7 +313,7 @@ def _matching_key(
     digests: Sequence[bytes], keys: Sequence[_NamedKey], content: bytes
 ) -> str | None:
     for key in keys:
-        expected = hmac.digest(key.raw, content, hashlib.sha256)
-        if any(hmac.compare_digest(expected, digest) for digest in digests):
+        expected_digest = hmac.digest(key.raw, content, hashlib.sha256)
+        if any(hmac.compare_digest(expected_digest, digest) for digest in digests):
             return key.name
     return None

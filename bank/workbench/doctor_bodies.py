@@ -25,10 +25,10 @@ def _as_written(number: str) -> str:
 
 def variants(body: bytes) -> Iterator[tuple[str, bytes]]:
     """Other forms of the body, each with a description; the most likely forms come first."""
-    seen = {body}
+    seen_bodies = {body}
     for text, variant in _all_variants(body):
-        if variant not in seen:
-            seen.add(variant)
+        if variant not in seen_bodies:
+            seen_bodies.add(variant)
             yield text, variant
 
 

@@ -1,8 +1,8 @@
-// What the pages do better with JavaScript; each of them works without.
+// Improvements of the pages; each page works without JavaScript too.
 
-const LOOK_AGAIN_MS = 1500;
+const REFRESH_INTERVAL_MS = 1500;
 
-/** Keep a form from being sent twice, and say that it is on its way. */
+/** Block a second submit of the form, and show on the button that it is being sent. */
 function sendOnce(form) {
   const button = form.querySelector("button[type=submit]");
   const label = [...button.childNodes];
@@ -14,33 +14,33 @@ function sendOnce(form) {
     button.setAttribute("aria-busy", "true");
     button.textContent = form.dataset.once;
   });
-  // Back from the receipt, the browser shows the page as it was left.
+  // The back button may restore this page from the cache, with the busy button.
   window.addEventListener("pageshow", () => {
     button.removeAttribute("aria-busy");
     button.replaceChildren(...label);
   });
 }
 
-/** Look at a receipt again until the shop has answered; only what changed is put in its place. */
-async function followReceipt() {
-  const shown = document.querySelector("[data-receipt]");
-  if (!shown || shown.dataset.receipt !== "sent") return;
+/** Refresh the receipt until the shop has answered. */
+async function refreshReceipt() {
+  const receipt = document.querySelector("[data-receipt]");
+  if (!receipt || receipt.dataset.receipt !== "sent") return;
   try {
-    const answer = await fetch(location.href, { signal: AbortSignal.timeout(4000) });
-    if (answer.ok) {
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const fresh = page.querySelector("[data-receipt]");
-      if (fresh && fresh.innerHTML !== shown.innerHTML) {
-        shown.innerHTML = fresh.innerHTML;
-        shown.dataset.receipt = fresh.dataset.receipt;
+    const response = await fetch(location.href, { signal: AbortSignal.timeout(4000) });
+    if (response.ok) {
+      const page = new DOMParser().parseFromString(await response.text(), "text/html");
+      const newReceipt = page.querySelector("[data-receipt]");
+      if (newReceipt && newReceipt.innerHTML !== receipt.innerHTML) {
+        receipt.innerHTML = newReceipt.innerHTML;
+        receipt.dataset.receipt = newReceipt.dataset.receipt;
         document.title = page.title;
       }
     }
   } catch {
-    // Offline or slow: the next look may succeed.
+    // Offline or slow: the next refresh may succeed.
   }
-  setTimeout(followReceipt, LOOK_AGAIN_MS);
+  setTimeout(refreshReceipt, REFRESH_INTERVAL_MS);
 }
 
 document.querySelectorAll("form[data-once]").forEach(sendOnce);
-setTimeout(followReceipt, LOOK_AGAIN_MS);
+setTimeout(refreshReceipt, REFRESH_INTERVAL_MS);
