@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, jsonify
+from flask import Response
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,6 +16,7 @@ from accounts.schemas import EndedSessions, KeyList, Message, NewKey, NewKeyAnsw
 from core import ids
 from core.errors import Forbidden, NotFound
 from repository.database import Work, in_unit_of_work, reading
+from web.answers import private_json
 from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, also, declare, problems
 
 bp = APIBlueprint("keys", __name__, url_prefix="/api", abp_tags=[Tag(name="People")])
@@ -63,7 +64,7 @@ def list_keys(query: AccountPageQuery) -> Response:
     with reading() as work:
         account = signed_in_merchant(work, SCOPE)
         page = work.accounts.keys_of(account.id, query.after, query.limit)
-    return _private({"data": [key_object(key) for key in page.items], "next": page.next})
+    return private_json({"data": [key_object(key) for key in page.items], "next": page.next})
 
 
 @bp.post(
@@ -82,8 +83,7 @@ def make_key(body: NewKey) -> Response:
         return made_key(work, account, body)
 
     answer, is_replayed = in_unit_of_work(make)
-    response = _private(answer)
-    response.status_code = 201
+    response = private_json(answer, 201)
     if is_replayed:
         response.headers["Idempotent-Replayed"] = "true"
     return response
@@ -105,7 +105,7 @@ def revoke_key(path: KeyPath) -> Response:
         service.revoke_key(work, account, path.key_id)
 
     in_unit_of_work(revoke)
-    return _private({"message": "The key was revoked."})
+    return private_json({"message": "The key was revoked."})
 
 
 @bp.get(
@@ -120,7 +120,7 @@ def list_sessions(query: AccountPageQuery) -> Response:
         caller = _owner(work)
         page = work.sign_ins.open_of(caller.account.id, work.now, query.after, query.limit)
     data = [session_object(row, caller.sign_in_id) for row in page.items]
-    return _private({"data": data, "next": page.next})
+    return private_json({"data": data, "next": page.next})
 
 
 @bp.delete(
@@ -140,7 +140,7 @@ def end_session(path: SessionPath) -> Response:
         sign_ins.end(work, caller.account, row.public_id, sign_ins.ENDED_BY_OWNER)
 
     in_unit_of_work(end)
-    return _private({"message": "The session was ended."})
+    return private_json({"message": "The session was ended."})
 
 
 @bp.delete(
@@ -157,7 +157,7 @@ def end_other_sessions() -> Response:
         return sign_ins.end_others(work, caller.account, sign_ins.ENDED_BY_OWNER, caller.sign_in_id)
 
     ended = in_unit_of_work(end)
-    return _private({"message": "The other sessions were ended.", "ended_sessions": ended})
+    return private_json({"message": "The other sessions were ended.", "ended_sessions": ended})
 
 
 def _owner(work: Work) -> Caller:
@@ -170,9 +170,3 @@ def _refuse_more_than_own(caller: Caller, scopes: list[Any]) -> None:
     """A key makes no key that may do more than itself."""
     if caller.scopes is not None and not caller.scopes.issuperset(scopes):
         raise Forbidden("A key cannot make a key with scopes that it lacks itself.")
-
-
-def _private(body: dict[str, Any]) -> Response:
-    response = jsonify(body)
-    response.headers["Cache-Control"] = "no-store"
-    return response

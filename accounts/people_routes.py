@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from flask import Response, jsonify
+from flask import Response
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,6 +24,7 @@ from accounts.sign_up_answers import answer_of
 from config import current_settings
 from core.errors import FieldError, Forbidden, InvalidRequest
 from repository.database import reading
+from web.answers import private_json
 from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, also, declare, problems, takes
 from web.forms import FORM, parsed, read_form
 from web.limits import limiter
@@ -99,7 +100,7 @@ def sign_up(body: NewUser) -> Response:
 def me() -> Response:
     """The account of the credentials."""
     with reading() as work:
-        return _private(user_object(acting_account(work)))
+        return private_json(user_object(acting_account(work)))
 
 
 @bp.post(
@@ -113,7 +114,7 @@ def change_password(body: PasswordChange) -> Response:
     with reading() as work:
         caller = current_caller(work)
     ended = service.change_password(caller, body.current_password, body.new_password)
-    return _private({"message": "The password was changed.", "ended_sessions": ended})
+    return private_json({"message": "The password was changed.", "ended_sessions": ended})
 
 
 @bp.post(
@@ -129,12 +130,12 @@ def token() -> Response:
     if form.grant_type == "refresh_token":
         if form.refresh_token is None:
             raise InvalidRequest([FieldError("refresh_token", "is required")])
-        return _private(token_object(sign_ins.refresh(form.refresh_token).tokens))
+        return private_json(token_object(sign_ins.refresh(form.refresh_token).tokens))
     if form.username is None or form.password is None:
         missing = [name for name in ("username", "password") if getattr(form, name) is None]
         raise InvalidRequest([FieldError(name, "is required") for name in missing])
     opened = sign_ins.sign_in(form.username, form.password, "token")
-    return _private(token_object(opened.tokens))
+    return private_json(token_object(opened.tokens))
 
 
 @bp.post(
@@ -144,10 +145,4 @@ def token() -> Response:
 )
 def refresh(body: RefreshBody) -> Response:
     """New tokens for a refresh token, which is used up by that: used again, the sign-in ends."""
-    return _private(token_object(sign_ins.refresh(body.refresh_token).tokens))
-
-
-def _private(body: dict[str, Any]) -> Response:
-    response = jsonify(body)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return private_json(token_object(sign_ins.refresh(body.refresh_token).tokens))

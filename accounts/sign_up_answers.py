@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, jsonify
+from flask import Response
 
 from accounts import passwords, service
 from accounts.idempotency import differing_fields, request_key
@@ -19,6 +19,7 @@ from core.errors import FieldError, InvalidRequest, LoginTaken
 from db_models import Account
 from db_models.account import PAYER
 from repository.database import Work, reading
+from web.answers import private_json
 
 _OPERATION = "sign up"
 
@@ -37,10 +38,8 @@ def answer_of(body: NewUser) -> Response:
         if first is None:
             raise
         answer, replayed = first, True
-    response = jsonify(answer)
-    response.status_code = 201
+    response = private_json(answer, 201)
     response.headers["Location"] = "/users/me/"
-    response.headers["Cache-Control"] = "no-store"
     if replayed:
         response.headers["Idempotent-Replayed"] = "true"
     return response

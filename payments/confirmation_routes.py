@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Response, jsonify, request
+from flask import request
 from flask_openapi import APIBlueprint, Tag
 from flask_openapi.models import RequestBody
 from pydantic import ValidationError
@@ -16,6 +16,7 @@ from payments.routes import presenter
 from payments.schemas import Confirmation, ConfirmationAnswer, is_end_to_end_id
 from payments.service import CLOCK_SKEW, ConfirmationResult
 from repository.database import in_unit_of_work, now
+from web.answers import private_json
 from web.api_docs import declare, problems, reference
 from web.problems import refuse_invalid
 
@@ -46,7 +47,7 @@ def confirm_payment() -> BaseResponse:
     told = _parsed(signed)
     outcome: ConfirmationResult = in_unit_of_work(lambda work: service.confirm(work, told, signed))
     payment = outcome.accepted_or_raise()
-    return _answer(
+    return private_json(
         {
             "message": "The payment has been confirmed.",
             "payment": presenter().payment(payment, now()),
@@ -68,9 +69,3 @@ def _parsed(signed: signatures.Signed) -> Confirmation:
     if told.paid_at is not None and told.paid_at > now() + CLOCK_SKEW:
         raise InvalidRequest([FieldError("paid_at", "lies in the future")])
     return told
-
-
-def _answer(body: dict[str, object]) -> Response:
-    response = jsonify(body)
-    response.headers["Cache-Control"] = "no-store"
-    return response

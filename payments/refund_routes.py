@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flask import Response, jsonify
+from flask import Response
 from flask_openapi import APIBlueprint, Tag
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -18,6 +18,7 @@ from payments.presenter import refund_object
 from payments.routes import PaymentPath, presenter
 from payments.schemas import NewRefund, RefundObject, RefundsOfPayment
 from repository.database import Work, in_unit_of_work, reading
+from web.answers import private_json
 from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, also, declare, problems
 from web.idempotency import Keyed, Replay, key_of_request
 
@@ -55,10 +56,8 @@ def create_refund(path: PaymentPath, body: NewRefund) -> BaseResponse:
     if not is_repeated and refunds.tell_bank(made.id):
         with reading() as work:
             made, payment = work.refunds.with_payment(made.id)
-    response = jsonify(refund_object(made, payment))
-    response.status_code = 201
+    response = private_json(refund_object(made, payment), 201)
     response.headers["Location"] = f"{presenter().page_url(payment.txid)}/refunds"
-    response.headers["Cache-Control"] = "no-store"
     if is_repeated:
         response.headers["Idempotent-Replayed"] = "true"
     return response
@@ -75,9 +74,7 @@ def list_refunds(path: PaymentPath) -> Response:
     with reading() as work:
         payment = _own(work, path, "payments:read")
         found: Sequence[Refund] = work.refunds.of_payment(payment.id)
-    response = jsonify([refund_object(one, payment) for one in found])
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return private_json([refund_object(one, payment) for one in found])
 
 
 def _own(work: Work, path: PaymentPath, scope: str) -> Payment:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from flask import Response, jsonify, make_response, redirect, request
+from flask import redirect, request
 from flask_openapi import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from werkzeug.wrappers import Response as BaseResponse
@@ -29,6 +29,7 @@ from payments.schemas import (
 from repository.database import Work, in_unit_of_work, reading
 from repository.paging import Cursor
 from repository.payment_list import PaymentFilters
+from web.answers import polled_json, private_json
 from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, also, declare, problems
 from web.bodies import check_storable
 from web.idempotency import Keyed, key_of_request, keyed_by_request
@@ -167,7 +168,7 @@ def list_payments(query: ListQuery) -> BaseResponse:
         merchant = acting_merchant(work)
         page = work.payments.of_merchant(merchant.id, filters, cursor, query.limit, work.now)
         data = [presenter().payment(payment, work.now) for payment in page.items]
-    return _private({"data": data, "next": page.next})
+    return private_json({"data": data, "next": page.next})
 
 
 @bp.get(
@@ -181,7 +182,7 @@ def list_receipts(query: ReceiptQuery) -> BaseResponse:
     with reading() as work:
         merchant = acting_merchant(work)
         page = work.receipts.of_merchant(merchant.id, query.verdict, query.after, query.limit)
-    return _private({"data": [receipt_object(one) for one in page.items], "next": page.next})
+    return private_json({"data": [receipt_object(one) for one in page.items], "next": page.next})
 
 
 @bp.get(
@@ -200,10 +201,7 @@ def payment_status(path: PaymentPath) -> BaseResponse:
         if payment is None:
             raise PaymentNotFound
         body = presenter().status(payment, work.now)
-    response = jsonify(body)
-    response.headers["Cache-Control"] = "no-cache, private"
-    response.set_etag(f"{body['status']}-{body['sequence']}", weak=True)
-    return response.make_conditional(request)
+    return polled_json(body)
 
 
 @bp.post(
@@ -224,7 +222,7 @@ def cancel_payment(path: PaymentPath) -> BaseResponse:
         return presenter().payment(payment, work.now)
 
     body = {"message": "The payment has been cancelled.", "payment": in_unit_of_work(cancel)}
-    return _private(body)
+    return private_json(body)
 
 
 @bp.post("/<string:payment_id>/expire-soon", doc_ui=False)
@@ -254,9 +252,3 @@ def _is_form() -> bool:
         "text/html" in request.environ.get("HTTP_ACCEPT", "")
         and "text/html" in request.accept_mimetypes.values()
     )
-
-
-def _private(body: dict[str, Any]) -> Response:
-    response = make_response(jsonify(body))
-    response.headers["Cache-Control"] = "no-store"
-    return response

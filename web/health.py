@@ -14,6 +14,7 @@ from config import Settings, current_parts
 from core.errors import BalcaoError
 from repository.connections import check_readable, check_writable
 from repository.database import Work, in_unit_of_work, ledger, now, reading
+from web.answers import private_json
 from web.api_docs import MACHINES
 
 LAG_MAX = timedelta(seconds=30)
@@ -51,10 +52,8 @@ def init_health(app: OpenAPI, settings: Settings) -> None:
         checks = health_checks(settings)
         ready = all(state in WELL for state in checks.values())
         body = {"status": "ready" if ready else "not ready", "checks": checks}
-        response = jsonify(body)
-        response.headers["Cache-Control"] = "no-store"
+        response = private_json(body, 200 if ready else 503)
         if not ready:
-            response.status_code = 503
             response.headers["Retry-After"] = "2"
         return response
 

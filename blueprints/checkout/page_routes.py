@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from urllib.parse import urlencode
 
-from flask import Response, jsonify, redirect, render_template, request
+from flask import Response, redirect, render_template, request
 from flask_openapi import APIBlueprint, Tag
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -22,6 +22,7 @@ from payments.presenter import Presenter, receipt_refund
 from payments.routes import PaymentPath, presenter
 from payments.schemas import PaymentAnswer, ReceiptAnswer, StatusAnswer
 from repository.database import Work, reading
+from web.answers import private_json
 from web.api_docs import declare, html_page, problems, reference
 from web.bodies import Complete
 from web.merchant_view import merchant_view
@@ -63,7 +64,7 @@ def payment_page(path: PaymentPath) -> BaseResponse:
         payment, elsewhere = work.payments.by_txid_and_paid_elsewhere(_known(path))
         moment = work.now
     if prefers_json():
-        return _no_store(jsonify({"payment": presenter().payment(payment, moment)}))
+        return _negotiated({"payment": presenter().payment(payment, moment)})
     template = "payment.html" if request.args.get("fragment") != "state" else "_state.html"
     page = render_template(
         f"checkout/{template}",
@@ -102,7 +103,7 @@ def receipt_page(path: PaymentPath) -> BaseResponse:
         moment = work.now
     payer = views.masked_name(receipt.payer_name if receipt else None)
     if prefers_json():
-        return _no_store(jsonify(_receipt_object(presenter(), payment, payer, refunds, moment)))
+        return _negotiated(_receipt_object(presenter(), payment, payer, refunds, moment))
     view = views.payment_view(payment, moment, payer_name=payer)
     page = render_template(
         "checkout/receipt.html",
@@ -167,7 +168,7 @@ def check_payment(path: PaymentPath) -> BaseResponse:
         return redirect(f"{request.script_root}/payments/pix/{txid}?{query}", 303)
     with reading() as work:
         payment = work.payments.by_txid(txid)
-        return _no_store(jsonify(presenter().status(payment, work.now)))
+        return _negotiated(presenter().status(payment, work.now))
 
 
 def _known(path: PaymentPath) -> str:
@@ -176,7 +177,8 @@ def _known(path: PaymentPath) -> str:
     return path.payment_id
 
 
-def _no_store(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
+def _negotiated(body: dict[str, object]) -> Response:
+    """The JSON of an address that answers with a page as well."""
+    response = private_json(body)
     response.headers["Vary"] = "Accept"
     return response

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any
 
-from flask import Response, g, jsonify, redirect, render_template, request
+from flask import Response, g, redirect, render_template, request
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 from werkzeug.wrappers import Response as BaseResponse
@@ -42,6 +42,7 @@ from db_models.account import PAYER
 from payments.lifecycle import status_at
 from payments.schemas import PaymentObject
 from repository.database import Work, in_unit_of_work, reading
+from web.answers import private_json
 from web.api_docs import SIGNED_IN, declare, html_page, problems, takes
 from web.bodies import StrictBody
 from web.forms import FORM, is_form, parsed, read_form
@@ -208,7 +209,7 @@ def pay(path: PayerPath) -> BaseResponse:
         "note": note,
         "payment": _presented(outcome.payment),
     }
-    response = _private(answer)
+    response = private_json(answer)
     if outcome.paid.is_repeated:
         response.headers["Idempotent-Replayed"] = "true"
     return response
@@ -228,7 +229,7 @@ def show_wallet() -> Response:
     wallet = bank_wallet.wallet_of(account)
     if wallet is None:
         raise NoWallet("Choose a PIN first: POST /api/wallet.")
-    return _private(wallet_object(wallet))
+    return private_json(wallet_object(wallet))
 
 
 @bp.post(
@@ -265,9 +266,7 @@ def open_wallet() -> BaseResponse:
             next_url=f"{request.script_root}/pay{payment_path}{language_query()}",
         )
         return Response(page, mimetype="text/html")
-    response = _private(new_wallet_object(opened))
-    response.status_code = 201
-    return response
+    return private_json(new_wallet_object(opened), 201)
 
 
 def wallet_object(wallet: Wallet) -> dict[str, Any]:
@@ -349,9 +348,3 @@ def _drawn(
         bank_url=current_settings().bank_url,
     )
     return Response(page, mimetype="text/html")
-
-
-def _private(body: dict[str, Any]) -> Response:
-    response = jsonify(body)
-    response.headers["Cache-Control"] = "no-store"
-    return response

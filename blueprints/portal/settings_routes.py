@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
-from flask import Response, jsonify, redirect, request, url_for
+from flask import Response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 
@@ -22,6 +22,7 @@ from core.pix.pix_key import TYPED_CHARACTERS_MAX, kind_of, normalise
 from db_models import Account
 from repository.database import LostRace, Work, in_unit_of_work, reading
 from repository.portal import PortalQueries
+from web.answers import private_json
 from web.bodies import body_limit
 from web.brand import parse_color
 from web.form_fields import Form
@@ -183,9 +184,7 @@ def pix_key_kind() -> Response:
             kind = None
         if kind is not None:
             answer = {"kind": str(kind), "name": kind_name(kind), "shown": shown_key(key)}
-    response = jsonify(answer)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return private_json(answer)
 
 
 @bp.post("/portal/settings/keys")

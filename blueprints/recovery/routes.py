@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import BinaryIO, cast
 
-from flask import Response, jsonify
+from flask import Response
 from flask_openapi import APIBlueprint, Tag
 
 from blueprints.recovery import limits, lookup
@@ -13,6 +13,7 @@ from blueprints.recovery.lookup import LookupResult
 from blueprints.recovery.presenter import recovery_object
 from blueprints.recovery.schemas import PictureForm, QrData, RecoveryAnswer
 from blueprints.recovery.uploads import FORM_BYTES_MAX, MULTIPART, picture_and_fields
+from web.answers import private_json
 from web.api_docs import declare, problems, takes
 from web.bodies import body_limit
 
@@ -65,6 +66,4 @@ def upload_screenshot_with_qr() -> Response:
 
 
 def _answered(answer: LookupResult) -> Response:
-    response = jsonify(recovery_object(answer))
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return private_json(recovery_object(answer))

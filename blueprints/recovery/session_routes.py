@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from datetime import datetime
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
-from flask import Response, jsonify
+from flask import Response
 from flask_openapi import APIBlueprint
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -37,6 +37,7 @@ from repository.database import Work, in_unit_of_work, now, reading
 from repository.paging import Cursor
 from repository.payment_list import PaymentFilters
 from repository.recovery_uploads import RecoveryUploads
+from web.answers import private_json
 from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, SIGNED_IN, also, declare, problems, takes
 from web.bodies import body_limit
 from web.idempotency import keyed_by_request
@@ -94,7 +95,7 @@ def list_sessions(query: SessionQuery) -> Response:
         page = work.payments.of_merchant(merchant.id, filters, cursor, query.limit, work.now)
         last = RecoveryUploads(work.session).last_of_each([payment.id for payment in page.items])
         data = [session_object(payment, last.get(payment.id), work.now) for payment in page.items]
-    return _private({"data": data, "next": page.next})
+    return private_json({"data": data, "next": page.next})
 
 
 @bp.post(
@@ -125,9 +126,7 @@ def upload_screenshot() -> BaseResponse:
         sha256, proof = proofs.prepared(cast("BinaryIO", file.stream))
     payment, kept, is_new = proofs.keep(session_id, sha256, proof)
     message = "The picture waits for the merchant." if is_new else "This picture is there already."
-    response = _private(proof_object(payment, kept, message, now()))
-    response.status_code = 201 if is_new else 200
-    return response
+    return private_json(proof_object(payment, kept, message, now()), 201 if is_new else 200)
 
 
 @bp.post(
@@ -147,7 +146,7 @@ def cleanup() -> Response:
 
     in_unit_of_work(note)
     message = f"{deleted} picture{'' if deleted == 1 else 's'} dropped."
-    return _private({"success": True, "message": message, "deleted": deleted})
+    return private_json({"success": True, "message": message, "deleted": deleted})
 
 
 def _require(session_id: str) -> None:
@@ -155,9 +154,3 @@ def _require(session_id: str) -> None:
     with reading() as work:
         if not ids.is_txid(session_id) or work.payments.find_by_txid(session_id) is None:
             raise PaymentNotFound("There is no such session.")
-
-
-def _private(body: dict[str, Any]) -> Response:
-    response = jsonify(body)
-    response.headers["Cache-Control"] = "no-store"
-    return response

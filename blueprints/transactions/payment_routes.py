@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Response, jsonify, request
+from flask import Response
 from flask_openapi import APIBlueprint, Tag
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -20,6 +20,7 @@ from core import ids
 from core.errors import PaymentNotFound
 from payments.schemas import NewPayment
 from repository.database import reading
+from web.answers import polled_json
 from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, also, declare, problems
 
 bp = APIBlueprint("started_payments", __name__, abp_tags=[Tag(name="Transactions")])
@@ -71,7 +72,4 @@ def watch(path: WatchPath) -> BaseResponse:
         if payment is None:
             raise PaymentNotFound
         body = watch_object(payment, work.now)
-    response = jsonify(body)
-    response.headers["Cache-Control"] = "no-cache, private"
-    response.set_etag(f"{body['status']}-{body['sequence']}", weak=True)
-    return response.make_conditional(request)
+    return polled_json(body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from flask import Response, jsonify
+from flask import Response
 from flask_openapi import APIBlueprint, Tag
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -30,6 +30,7 @@ from payments.schemas import NewPayment
 from repository.database import Work, in_unit_of_work, reading
 from repository.paging import Cursor
 from repository.payment_list import FAILED, PaymentFilters
+from web.answers import private_json
 from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, also, declare, problems
 from web.bodies import StrictBody
 from web.idempotency import keyed_by_request
@@ -83,7 +84,7 @@ def read_transaction(path: TransactionPath) -> Response:
     """One of the merchant's own; another's is not found, like one that does not exist."""
     with reading() as work:
         payment = _own(work, path, "payments:read")
-        return _private(transaction_with_refund(payment, _last_refund(work, payment), work.now))
+        return private_json(transaction_with_refund(payment, _last_refund(work, payment), work.now))
 
 
 @bp.put(
@@ -138,7 +139,7 @@ def listed(query: TransactionQuery) -> Response:
         merchant = signed_in_merchant(work)
         page = work.payments.of_merchant(merchant.id, filters, cursor, query.limit, work.now)
         data = [transaction_object(payment, work.now) for payment in page.items]
-    return _private({"data": data, "next": page.next})
+    return private_json({"data": data, "next": page.next})
 
 
 def _cancelled(path: TransactionPath) -> Response:
@@ -148,7 +149,7 @@ def _cancelled(path: TransactionPath) -> Response:
         audit.record(work, signed_in_merchant(work), "payment.cancelled", payment.txid)
         return transaction_with_refund(payment, None, work.now)
 
-    return _private(in_unit_of_work(cancel))
+    return private_json(in_unit_of_work(cancel))
 
 
 def _refunded(path: TransactionPath) -> Response:
@@ -163,7 +164,7 @@ def _refunded(path: TransactionPath) -> Response:
     refunds.tell_bank(made.id)  # whatever it answers: the row says how it stands, now and later
     with reading() as work:
         made, payment = work.refunds.with_payment(made.id)
-        return _private(transaction_with_refund(payment, made, work.now))
+        return private_json(transaction_with_refund(payment, made, work.now))
 
 
 def _own(work: Work, path: TransactionPath, scope: str) -> Payment:
@@ -181,9 +182,3 @@ def _last_refund(work: Work, payment: Payment) -> Refund | None:
         return None
     found = work.refunds.of_payment(payment.id)
     return found[-1] if found else None
-
-
-def _private(body: dict[str, object]) -> Response:
-    response = jsonify(body)
-    response.headers["Cache-Control"] = "no-store"
-    return response

@@ -1,0 +1,28 @@
+"""JSON answers: for one caller alone, or to be polled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Response, jsonify, request
+from werkzeug.wrappers import Response as BaseResponse
+
+
+def private_json(body: Any, status: int = 200) -> Response:
+    """JSON that no cache may store."""
+    response = jsonify(body)
+    response.status_code = status
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def polled_json(body: Mapping[str, Any]) -> BaseResponse:
+    """JSON about a payment that clients ask for again and again.
+
+    304 while `status` and `sequence` are those of the ETag in `If-None-Match`.
+    """
+    response = jsonify(body)
+    response.headers["Cache-Control"] = "no-cache, private"
+    response.set_etag(f"{body['status']}-{body['sequence']}", weak=True)
+    return response.make_conditional(request)
