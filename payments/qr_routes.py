@@ -95,8 +95,6 @@ def _code_of(txid: str) -> str:
 @bp.get("/payments/pix/<string:payment_id>/receipt/qr.svg", doc_ui=False)
 def receipt_qr(path: PaymentPath) -> BaseResponse:
     """The QR of a receipt's own address, for paper."""
-    if not ids.is_txid(path.payment_id):
-        raise PaymentNotFound
     _code_of(path.payment_id)
     return _picture(f"{presenter().page_url(path.payment_id)}/receipt", "svg")
 

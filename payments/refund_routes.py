@@ -10,7 +10,6 @@ from flask_openapi import APIBlueprint, Tag
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounts.access import acting_merchant
-from core import ids
 from core.errors import PaymentNotFound
 from db_models import Payment, Refund
 from payments import refunds
@@ -79,13 +78,7 @@ def list_refunds(path: PaymentPath) -> Response:
 
 def _own(work: Work, path: PaymentPath, scope: str) -> Payment:
     """The merchant's own payment. Raises PaymentNotFound, for another's as for none."""
-    merchant = acting_merchant(work, scope)
-    if not ids.is_txid(path.payment_id):
-        raise PaymentNotFound
-    payment = work.payments.by_txid(path.payment_id)
-    if payment.merchant_id != merchant.id:
-        raise PaymentNotFound
-    return payment
+    return work.payments.own(acting_merchant(work, scope), path.payment_id)
 
 
 def _of_replay(work: Work, payment: Payment, replay: Replay) -> Refund:

@@ -12,7 +12,6 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from accounts.access import acting_merchant, development_only
 from config import current_parts, current_settings
-from core import ids
 from core.errors import PaymentNotFound
 from db_models import Payment
 from payments import service
@@ -124,7 +123,7 @@ def renew_payment(path: PaymentPath) -> BaseResponse:
     keyed = Keyed(key_of_request(), f"renew {path.payment_id}", {})
 
     def renew(work: Work) -> CreatedAnswer:
-        old = work.payments.by_txid(_known(path))
+        old = work.payments.by_txid(path.payment_id)
         # Before the rules: the renewal may have been paid since, and its first answer still holds.
         opened = CreatedAnswer.before(keyed, work, old.merchant_id)
         if opened is not None:
@@ -197,7 +196,7 @@ def list_receipts(query: ReceiptQuery) -> BaseResponse:
 def payment_status(path: PaymentPath) -> BaseResponse:
     """The small answer to poll; `If-None-Match` gives 304 until something changes."""
     with reading() as work:
-        payment = work.payments.find_by_txid(_known(path))
+        payment = work.payments.find_by_txid(path.payment_id)
         if payment is None:
             raise PaymentNotFound
         body = presenter().status(payment, work.now)
@@ -215,9 +214,7 @@ def cancel_payment(path: PaymentPath) -> BaseResponse:
 
     def cancel(work: Work) -> dict[str, Any]:
         merchant = acting_merchant(work, "payments:write")
-        payment = work.payments.by_txid(_known(path))
-        if payment.merchant_id != merchant.id:
-            raise PaymentNotFound  # whose it is, is nobody else's business
+        payment = work.payments.own(merchant, path.payment_id)
         service.cancel(work, payment)
         return presenter().payment(payment, work.now)
 
@@ -231,18 +228,11 @@ def expire_soon(path: PaymentPath) -> BaseResponse:
     """Test strip: move the deadline to ten seconds from now."""
 
     def revise(work: Work) -> None:
-        payment = work.payments.by_txid(_known(path))
+        payment = work.payments.by_txid(path.payment_id)
         service.revise_deadline(work, payment, work.now + SOON)
 
     in_unit_of_work(revise)
     return redirect(f"{request.script_root}/payments/pix/{path.payment_id}{language_query()}", 303)
-
-
-def _known(path: PaymentPath) -> str:
-    """The id, if it has the form of one: nothing else ever reaches the database."""
-    if not ids.is_txid(path.payment_id):
-        raise PaymentNotFound
-    return path.payment_id
 
 
 def _is_form() -> bool:

@@ -10,6 +10,7 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, Select, Update, bindparam, insert, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
+from core import ids
 from core.errors import PaymentNotFound
 from db_models import Account, Payment, PaymentStatus
 from repository.connections import Unit
@@ -43,12 +44,25 @@ class Payments:
         set_committed_value(payment, "merchant", merchant)
         return payment, elsewhere
 
+    def own(self, merchant: Account, txid: str) -> Payment:
+        """The payment with its merchant, if it is this one's. Raises PaymentNotFound.
+
+        The same for another merchant's payment as for none: nobody learns that it exists.
+        """
+        payment = self._found(self.find_by_txid(txid))
+        if payment.merchant_id != merchant.id:
+            raise PaymentNotFound
+        set_committed_value(payment, "merchant", merchant)
+        return payment
+
     def by_watch_code(self, watch_code: str) -> Payment:
         """The payment this code may read, with its merchant. Raises PaymentNotFound."""
         return self._with_merchant(self._found(self.find_by_watch_code(watch_code)))
 
     def find_by_watch_code(self, watch_code: str) -> Payment | None:
         """The payment this code may read, without its merchant, or None; for what is polled."""
+        if not ids.is_txid(watch_code):
+            return None
         return self._one(_BY_WATCH_CODE, {"watch_code": watch_code})
 
     def by_row_ids(self, ids: Collection[int]) -> dict[int, Payment]:
@@ -58,6 +72,8 @@ class Payments:
 
     def find_by_txid(self, txid: str) -> Payment | None:
         """The payment without its merchant, or None; for what is polled."""
+        if not ids.is_txid(txid):  # a text of another form never reaches the database
+            return None
         return self._one(_BY_TXID, {"txid": txid})
 
     def _one(self, query: Select[Any], asked: Mapping[str, Any]) -> Payment | None:

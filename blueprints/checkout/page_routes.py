@@ -12,7 +12,6 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from blueprints.checkout import views
 from config import current_settings
-from core import ids
 from core.clock import rfc3339
 from core.errors import PaymentNotFound
 from core.money import json_number
@@ -61,7 +60,7 @@ def prefers_json() -> bool:
 def payment_page(path: PaymentPath) -> BaseResponse:
     """The live payment page; JSON `{"payment": …}` for a client that prefers JSON."""
     with reading() as work:
-        payment, elsewhere = work.payments.by_txid_and_paid_elsewhere(_known(path))
+        payment, elsewhere = work.payments.by_txid_and_paid_elsewhere(path.payment_id)
         moment = work.now
     if prefers_json():
         return _negotiated({"payment": presenter().payment(payment, moment)})
@@ -95,7 +94,7 @@ def payment_page(path: PaymentPath) -> BaseResponse:
 def receipt_page(path: PaymentPath) -> BaseResponse:
     """The receipt of a confirmed payment, public by its unguessable link; 404 until it is paid."""
     with reading() as work:
-        payment = work.payments.by_txid(_known(path))
+        payment = work.payments.by_txid(path.payment_id)
         if payment.status != PaymentStatus.CONFIRMED:
             raise PaymentNotFound("This payment has no receipt: it was not paid.")
         receipt = work.receipts.accepted_of(payment.id)
@@ -157,7 +156,7 @@ def _receipt_object(
 )
 def check_payment(path: PaymentPath) -> BaseResponse:
     """*Já paguei*: ask the bank, at most once in 5 s per payment, and say how it stands."""
-    txid = _known(path)
+    txid = path.payment_id
     with reading() as work:
         payment = work.payments.by_txid(txid)
     may_be_paid = payment.status in (PaymentStatus.PENDING, PaymentStatus.EXPIRED)
@@ -169,12 +168,6 @@ def check_payment(path: PaymentPath) -> BaseResponse:
     with reading() as work:
         payment = work.payments.by_txid(txid)
         return _negotiated(presenter().status(payment, work.now))
-
-
-def _known(path: PaymentPath) -> str:
-    if not ids.is_txid(path.payment_id):
-        raise PaymentNotFound
-    return path.payment_id
 
 
 def _negotiated(body: dict[str, object]) -> Response:

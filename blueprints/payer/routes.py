@@ -41,7 +41,7 @@ from db_models import Account, Payment, PaymentStatus
 from db_models.account import PAYER
 from payments.lifecycle import status_at
 from payments.schemas import PaymentObject
-from repository.database import Work, in_unit_of_work, reading
+from repository.database import in_unit_of_work, reading
 from web.answers import private_json
 from web.api_docs import SIGNED_IN, declare, html_page, problems, takes
 from web.bodies import StrictBody
@@ -159,7 +159,7 @@ def pay_page(path: PayerPath) -> BaseResponse:
     """Who gets how much, and the PIN that pays it."""
     with reading() as work:
         account = acting_payer(work)
-        payment = _known(work, path.code)
+        payment = work.payments.by_txid(path.code)
     return _drawn("pay", account, payment)
 
 
@@ -185,7 +185,7 @@ def pay(path: PayerPath) -> BaseResponse:
     try:
         with reading() as work:
             account = acting_payer(work)
-            payment = _known(work, path.code)
+            payment = work.payments.by_txid(path.code)
             paying.require_payable(work, payment)
         body = _read(PayBody)
         outcome = paying.pay(account, payment, body.card, body.pin)
@@ -299,12 +299,6 @@ def _read(model: type[StrictBody], without: tuple[str, ...] = ()) -> Any:
     return parsed(model, kept)
 
 
-def _known(work: Work, code: str) -> Payment:
-    if not ids.is_txid(code):
-        raise PaymentNotFound
-    return work.payments.by_txid(code)
-
-
 def _presented(payment: Payment) -> dict[str, Any]:
     present = current_parts().presenter
     with reading() as work:
@@ -318,7 +312,7 @@ def _drawn_again(name: str, error: BalcaoError, code: str) -> BaseResponse:
     g.problem_code = error.code
     with reading() as work:
         account = acting_payer(work)
-        payment = _known(work, code) if name == "pay" else None
+        payment = work.payments.by_txid(code) if name == "pay" else None
     response = _drawn(name, account, payment, error)
     response.status_code = status_of(type(error))
     return response

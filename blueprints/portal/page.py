@@ -9,9 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from accounts.access import signed_in_merchant
 from config import current_settings
-from core import ids
-from core.errors import PaymentNotFound
-from db_models import Account, Payment
+from db_models import Account
 from repository.database import Work, reading
 from repository.portal import PortalQueries
 from repository.signals import UNSEEN_MAX
@@ -25,14 +23,6 @@ SCRIPT = "vendor/socket.io-4.8.4/socket.io.esm.min.js"
 def merchant_and_queries(work: Work) -> tuple[Account, PortalQueries]:
     """Who is signed in, and the queries of the portal."""
     return signed_in_merchant(work), PortalQueries(work.session)
-
-
-def own_payment(work: Work, merchant: Account, txid: str) -> Payment:
-    """The merchant's payment. Raises PaymentNotFound, also where it is another's."""
-    payment = work.payments.find_by_txid(txid) if ids.is_txid(txid) else None
-    if payment is None or payment.merchant_id != merchant.id:
-        raise PaymentNotFound  # whose it is, is nobody else's business
-    return payment
 
 
 def page(

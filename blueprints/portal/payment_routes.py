@@ -16,7 +16,6 @@ from accounts.access import page_guard, signed_in_merchant
 from blueprints.portal.page import (
     bp,
     merchant_and_queries,
-    own_payment,
     page,
 )
 from blueprints.portal.payment_rows import label_of, mark_of
@@ -93,7 +92,7 @@ def _drawn(
 
 def _facts(work: Work, payment_id: str) -> tuple[Account, Facts]:
     merchant, queries = merchant_and_queries(work)
-    found = own_payment(work, merchant, payment_id)
+    found = work.payments.own(merchant, payment_id)
     receipts = queries.receipts_of(found.id)
     entries = timeline(
         queries.events_of(found.id),
@@ -140,7 +139,7 @@ def cancel(payment_id: str) -> ResponseReturnValue:
 
     def do(work: Work) -> str:
         merchant = signed_in_merchant(work, "payments:write")
-        found = own_payment(work, merchant, payment_id)
+        found = work.payments.own(merchant, payment_id)
         service.cancel(work, found)
         audit.record(work, merchant, "payment.cancelled", found.txid)
         return str(found.txid)
@@ -155,9 +154,7 @@ def renew(payment_id: str) -> ResponseReturnValue:
 
     def do(work: Work) -> str:
         merchant = signed_in_merchant(work, "payments:write")
-        old = own_payment(work, merchant, payment_id)
-        # Its merchant is not read with it: the one who asks is the one.
-        old = work.payments.by_txid(old.txid)
+        old = work.payments.own(merchant, payment_id)
         fresh = service.renew(
             work,
             old,
@@ -190,7 +187,7 @@ def refund(payment_id: str) -> ResponseReturnValue:
 
     def do(work: Work) -> str:
         merchant = signed_in_merchant(work, "refunds:write")
-        found = own_payment(work, merchant, payment_id)
+        found = work.payments.own(merchant, payment_id)
         made, known = refunds.refund(work, found, asked)
         if not known:
             details = {"payment": found.txid, "amount_centavos": made.amount_centavos}

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from blueprints.recovery.reading import Kind, Reading
-from core import ids
 from core.pix import br_code
 from core.pix.br_code import BrCodeError
 from db_models import Payment
@@ -71,5 +70,5 @@ def _by_whole_code(work: Work, text: str) -> Payment | None:
     except BrCodeError:
         return None
     token = location.rpartition("/")[2]
-    payment = work.payments.find_by_watch_code(token) if ids.is_txid(token) else None
+    payment = work.payments.find_by_watch_code(token)
     return payment if payment is not None and payment.br_code == text else None

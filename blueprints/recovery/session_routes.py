@@ -27,7 +27,6 @@ from blueprints.recovery.schemas import (
 from blueprints.recovery.sessions import CUSTOMER, proof_object, session_object
 from blueprints.recovery.uploads import FORM_BYTES_MAX, MULTIPART, picture_and_fields
 from config import current_settings
-from core import ids
 from core.errors import FieldError, InvalidRequest, PaymentNotFound
 from db_models import Payment
 from payments.opening import CreatedAnswer, open_payment
@@ -152,5 +151,5 @@ def cleanup() -> Response:
 def _require(session_id: str) -> None:
     """Raise PaymentNotFound unless the session exists: before a picture is looked at."""
     with reading() as work:
-        if not ids.is_txid(session_id) or work.payments.find_by_txid(session_id) is None:
+        if work.payments.find_by_txid(session_id) is None:
             raise PaymentNotFound("There is no such session.")

@@ -16,7 +16,6 @@ from blueprints.transactions.schemas import (
     WatchAnswer,
     WatchPath,
 )
-from core import ids
 from core.errors import PaymentNotFound
 from payments.schemas import NewPayment
 from repository.database import reading
@@ -65,8 +64,6 @@ def merchant_transactions(query: TransactionQuery) -> Response:
 )
 def watch(path: WatchPath) -> BaseResponse:
     """How one payment stands, for whoever has its watch code; nothing else can be done with it."""
-    if not ids.is_txid(path.watch_code):
-        raise PaymentNotFound
     with reading() as work:
         payment = work.payments.find_by_watch_code(path.watch_code)
         if payment is None:

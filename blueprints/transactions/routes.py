@@ -20,8 +20,7 @@ from blueprints.transactions.schemas import (
     TransactionQuery,
 )
 from config import current_settings
-from core import ids
-from core.errors import PaymentNotFound, StatusNotSettable
+from core.errors import StatusNotSettable
 from db_models import Payment, PaymentStatus, Refund
 from payments import refunds, service
 from payments.lifecycle import status_at
@@ -169,12 +168,7 @@ def _refunded(path: TransactionPath) -> Response:
 
 def _own(work: Work, path: TransactionPath, scope: str) -> Payment:
     """The merchant's own payment. Raises PaymentNotFound, for another's as for none."""
-    merchant = signed_in_merchant(work, scope)
-    known = ids.is_txid(path.transaction_id)
-    payment = work.payments.find_by_txid(path.transaction_id) if known else None
-    if payment is None or payment.merchant_id != merchant.id:
-        raise PaymentNotFound
-    return payment
+    return work.payments.own(signed_in_merchant(work, scope), path.transaction_id)
 
 
 def _last_refund(work: Work, payment: Payment) -> Refund | None:
