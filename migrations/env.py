@@ -5,7 +5,11 @@ from contextlib import contextmanager
 from logging.config import fileConfig
 
 from alembic import context
+from alembic.operations import ops
 from flask import current_app
+
+from db_models.account import Id
+from db_models.base import ExactString, UtcDateTime
 
 config = context.config
 if config.config_file_name is not None:
@@ -19,11 +23,49 @@ def include_name(name, type_, _parents):
     return not (type_ == "table" and name is not None and name.startswith("bank_"))
 
 
-def drop_empty_revision(_context, _revision, directives):
-    """`flask db migrate` writes no revision when nothing changed."""
-    if getattr(config.cmd_opts, "autogenerate", False) and directives[0].upgrade_ops.is_empty():
+def render_item(kind, item, autogen_context):
+    """Write our own types as calls of migrations/columns.py; False leaves an item to Alembic."""
+    if kind != "type":
+        return False
+    if isinstance(item, UtcDateTime):
+        call = "columns.instant()"
+    elif isinstance(item, ExactString):
+        call = f"columns.exact({item.impl_instance.length})"
+    elif item is Id:
+        call = "columns.row_id()"
+    else:
+        return False
+    autogen_context.imports.add("from migrations import columns")
+    return call
+
+
+PLAIN_ALTERATIONS = (ops.AddColumnOp, ops.DropColumnOp, ops.CreateIndexOp, ops.DropIndexOp)
+
+
+def finish_revision(_context, _revision, directives):
+    """Write no revision when nothing changed; alter tables in place where every engine can."""
+    if not getattr(config.cmd_opts, "autogenerate", False):
+        return
+    script = directives[0]
+    if script.upgrade_ops.is_empty():
         directives[:] = []
         logger.info("No changes in schema detected.")
+        return
+    for container in (script.upgrade_ops, script.downgrade_ops):
+        container.ops = [plain for operation in container.ops for plain in unwrapped(operation)]
+
+
+def unwrapped(operation):
+    """The operations on one table without their batch, unless one of them needs it.
+
+    A batch copies the table on SQLite to drop a column, which fails for generated columns; SQLite
+    itself adds and drops columns in place.
+    """
+    if isinstance(operation, ops.ModifyTableOps) and all(
+        isinstance(inner, PLAIN_ALTERATIONS) for inner in operation.ops
+    ):
+        return operation.ops
+    return [operation]
 
 
 @contextmanager
@@ -53,12 +95,13 @@ def require_no_dangling_rows(connection):
 
 
 options = dict(migrate.configure_args)
-options.setdefault("process_revision_directives", drop_empty_revision)
+options.setdefault("process_revision_directives", finish_revision)
 with migrate.db.engine.connect() as connection, without_foreign_keys(connection):
     context.configure(
         connection=connection,
         target_metadata=migrate.db.metadata,
         include_name=include_name,
+        render_item=render_item,
         **options,
     )
     with context.begin_transaction():
