@@ -55,9 +55,9 @@ def seed() -> None:
     if not settings.is_development:
         raise click.ClickException("Demo data belongs into a development profile.")
     ensure_demo_merchant(settings)
-    orders = (("Café da serra", "34.90"), ("Queijo meia cura", "54.90"), ("Mel silvestre", "28.90"))
-    for description, value in orders:
-        asked = NewPayment.model_validate({"value": value, "description": description})
+    orders = (("Café da serra", 3490), ("Queijo meia cura", 5490), ("Mel silvestre", 2890))
+    for description, centavos in orders:
+        asked = NewPayment.of(centavos, description=description)
         payment = in_unit_of_work(lambda work, asked=asked: _create(work, asked, settings))  # type: ignore[misc]
         click.echo(f"{settings.public_url}/payments/pix/{payment.txid}  {description}")
 

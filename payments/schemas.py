@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -18,7 +18,7 @@ from pydantic import (
 
 from core.clock import parse_rfc3339
 from core.errors import InvalidMoney
-from core.money import centavos_from
+from core.money import centavos_from, plain
 from web.bodies import StrictBody
 
 EXPIRES_IN_MIN, EXPIRES_IN_MAX = 10, 2_592_000
@@ -114,6 +114,14 @@ class NewPayment(StrictBody):
         ],
         Field(max_length=METADATA_KEYS_MAX),
     ] = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, value_centavos: int, **fields: Any) -> Self:
+        """Build it for another form of request: a page, a transaction, a session, a command.
+
+        `fields` are those of this class. Raises pydantic.ValidationError.
+        """
+        return cls.model_validate({"value": plain(value_centavos), **fields})
 
 
 class Payer(StrictBody):

@@ -91,8 +91,26 @@ def assert_prints(example: Example, output: str, address: str) -> None:
     shown = re.sub(r"\s+", "", example.answer.replace(ADDRESS, address))
     pattern = ".*?".join(re.escape(part) for part in shown.split("…"))
     assert re.fullmatch(pattern, re.sub(r"\s+", "", output)), (
-        f"the README shows\n{example.answer}\nand what came is\n{output}"
+        f"README.md shows another answer to\n\n{example.text}\n\n"
+        f"{differing_lines(example.answer, output)}\n"
+        "Correct the answer in README.md; `…` stands for what changes from run to run."
     )
+
+
+def differing_lines(shown: str, output: str) -> str:
+    """The members that only one of two answers has, each on its own line."""
+
+    def pieces(text: str) -> list[str]:
+        return [piece.strip() for piece in re.split(r"(?<=[,{}\n])", text) if piece.strip()]
+
+    def name(piece: str) -> str:
+        return piece.partition(":")[0]
+
+    names_shown = {name(piece) for piece in pieces(shown)}
+    names_printed = {name(piece) for piece in pieces(output)}
+    lines = [f"  only in README.md: {p}" for p in pieces(shown) if name(p) not in names_printed]
+    lines += [f"  only in the answer: {p}" for p in pieces(output) if name(p) not in names_shown]
+    return "\n".join(lines) or f"  README.md:\n{shown}\n  the answer:\n{output}"
 
 
 def test_the_shell_examples_print_what_the_readme_shows(service: ServiceProcess, tmp_path: Path):
@@ -218,3 +236,10 @@ def _said(page: Page, said: queue.Queue[Any]) -> str:
             return str(said.get())
         page.wait_for_timeout(50)
     raise AssertionError("the page said nothing")
+
+
+def test_a_new_member_is_named_by_the_failure():
+    """Whoever adds a field is told which line to write, and not to compare two screens."""
+    shown, printed_now = '{"id":"…","value":5}', '{"id":"1","value":5,"note":null}'
+
+    assert differing_lines(shown, printed_now) == '  only in the answer: "note":null}'

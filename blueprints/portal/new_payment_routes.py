@@ -13,7 +13,6 @@ from accounts.access import development_only, page_guard, signed_in_merchant
 from blueprints.portal.page import bp, merchant_and_queries, page
 from config import current_settings
 from core.errors import OrderAlreadyHasPayment
-from core.money import plain
 from db_models import Payment
 from payments.opening import CreatedAnswer, open_payment
 from payments.schemas import EXPIRES_IN_MAX, NewPayment
@@ -75,14 +74,7 @@ def create_payment() -> ResponseReturnValue:
     lifetime = form.whole("expires_in", 10, EXPIRES_IN_MAX)
     if form.errors or value is None:
         return _form(form, 400)
-    asked = NewPayment.model_validate(
-        {
-            "value": plain(value),
-            "description": description,
-            "order_id": order_id,
-            "expires_in": lifetime,
-        }
-    )
+    asked = NewPayment.of(value, description=description, order_id=order_id, expires_in=lifetime)
     key = request.form.get("form_key", "")
     try:
         txid = _create(asked, f"portal-{key}" if _FORM_KEY.fullmatch(key) else None)
@@ -99,9 +91,7 @@ def create_payment() -> ResponseReturnValue:
 @page_guard("merchant")
 def test_payment() -> ResponseReturnValue:
     """A charge of R$ 1,00 to try the whole way with the simulated bank."""
-    asked = NewPayment.model_validate(
-        {"value": plain(TEST_CENTAVOS), "description": _("Pagamento de teste")}
-    )
+    asked = NewPayment.of(TEST_CENTAVOS, description=_("Pagamento de teste"))
     txid = _create(asked, None)
     return redirect(
         url_for("portal.payment", payment_id=txid, done="created", **language_args()), 303

@@ -56,8 +56,8 @@ _STATUS_OF = {word: str(status) for status, word in STATUS_WORDS.items()}
 )
 def create_session(body: NewSession) -> BaseResponse:
     """Create a payment with the fields of a session. Safe to repeat under an Idempotency-Key."""
-    asked = NewPayment.model_construct(
-        value=body.amount,
+    asked = NewPayment.of(
+        body.amount,
         order_id=body.order_id,
         metadata={} if body.customer_id is None else {CUSTOMER: body.customer_id},
     )

@@ -17,7 +17,6 @@ from flask_babel import lazy_gettext as _
 from accounts.access import DEMO_LOGIN, development_only
 from config import current_settings
 from core.errors import FieldError, InvalidRequest, NotFound, OrderAlreadyHasPayment
-from core.money import plain
 from db_models import Payment
 from payments import service
 from payments.schemas import NewPayment
@@ -114,13 +113,11 @@ def order() -> ResponseReturnValue:
     number = request.form.get("order") or _new_order()
     if not _ORDER.fullmatch(number):
         raise InvalidRequest([FieldError("order", "is not an order number of this shop")])
-    asked = NewPayment.model_validate(
-        {
-            "value": plain(product.price_centavos),
-            "description": str(product.name),
-            "order_id": number,
-            "metadata": {"product": product.slug},
-        }
+    asked = NewPayment.of(
+        product.price_centavos,
+        description=str(product.name),
+        order_id=number,
+        metadata={"product": product.slug},
     )
     try:
         txid = in_unit_of_work(lambda work: _pay(work, asked, number).txid)

@@ -36,7 +36,7 @@ declare(bp, StartedPayment)
 )
 def start_payment(body: StartedPayment) -> BaseResponse:
     """A new payment of the merchant's: `code` to pay it by, `watch_code` to look at it."""
-    asked = NewPayment.model_construct(value=body.amount, description=body.description)
+    asked = NewPayment.of(body.amount, description=body.description)
     return open_transaction("start payment", body, asked)
 
 

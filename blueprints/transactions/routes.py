@@ -54,10 +54,8 @@ _STATUS_OF = {
 )
 def create_transaction(body: NewTransaction) -> BaseResponse:
     """Create a payment as the merchant who is signed in."""
-    asked = NewPayment.model_construct(
-        value=body.amount, description=body.description, order_id=body.order_id
-    )
-    return open_transaction("create transaction", body, asked)
+    new_payment = NewPayment.of(body.amount, description=body.description, order_id=body.order_id)
+    return open_transaction("create transaction", body, new_payment)
 
 
 @bp.get(
