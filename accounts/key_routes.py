@@ -7,6 +7,7 @@ from typing import Any
 from flask import Response
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field
+from werkzeug.wrappers import Response as BaseResponse
 
 from accounts import service, sign_ins
 from accounts.access import Caller, current_caller, signed_in_merchant
@@ -18,6 +19,7 @@ from core.errors import Forbidden, NotFound
 from repository.database import Work, in_unit_of_work, reading
 from web.answers import private_json
 from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, also, declare, problems
+from web.idempotency import CreatedAnswer
 
 bp = APIBlueprint("keys", __name__, url_prefix="/api", abp_tags=[Tag(name="People")])
 declare(bp, NewKey)
@@ -74,19 +76,15 @@ def list_keys(query: AccountPageQuery) -> Response:
     security=SIGNED_IN,
     openapi_extensions=also(IDEMPOTENCY_KEY),
 )
-def make_key(body: NewKey) -> Response:
+def make_key(body: NewKey) -> BaseResponse:
     """A key for the merchant's programs: shown this once, kept as its hash."""
 
-    def make(work: Work) -> tuple[dict[str, Any], bool]:
+    def make(work: Work) -> CreatedAnswer:
         account = signed_in_merchant(work, SCOPE)
         _refuse_more_than_own(current_caller(work), body.scopes)
         return made_key(work, account, body)
 
-    answer, is_replayed = in_unit_of_work(make)
-    response = private_json(answer, 201)
-    if is_replayed:
-        response.headers["Idempotent-Replayed"] = "true"
-    return response
+    return in_unit_of_work(make).response()
 
 
 @bp.delete(

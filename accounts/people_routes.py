@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from flask import Response
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field
+from werkzeug.wrappers import Response as BaseResponse
 
 from accounts import service, sign_ins
 from accounts.access import acting_account, current_caller
@@ -84,7 +85,7 @@ def require_open_sign_up() -> None:
     strict_slashes=False,
 )
 @limiter.limit(sign_ups_limit)
-def sign_up(body: NewUser) -> Response:
+def sign_up(body: NewUser) -> BaseResponse:
     """Make an account: a merchant, who can create payments at once, or a payer."""
     require_open_sign_up()
     return answer_of(body)

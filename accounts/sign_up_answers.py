@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response
+from werkzeug.wrappers import Response as BaseResponse
 
 from accounts import passwords, service
-from accounts.idempotency import differing_fields, request_key
 from accounts.presenter import user_object
 from accounts.schemas import NewUser
 from config import current_parts
@@ -19,30 +18,29 @@ from core.errors import FieldError, InvalidRequest, LoginTaken
 from db_models import Account
 from db_models.account import PAYER
 from repository.database import Work, reading
-from web.answers import private_json
+from web.idempotency import CreatedAnswer, KeyedRequest, keyed_request
 
-_OPERATION = "sign up"
+_LOCATION = "/users/me/"
 
 
-def answer_of(body: NewUser) -> Response:
+def answer_of(body: NewUser) -> BaseResponse:
     """Sign up and answer 201. Raises what `service.sign_up` does, and IdempotencyConflict."""
-    key = request_key()
+    keyed = keyed_request("sign up", body, without={"password", "pin"})
     if body.pin is not None and body.role != PAYER:
         raise InvalidRequest([FieldError("pin", "is for payers alone")])
-    replayed = False
+
+    def store(work: Work, account: Account) -> None:
+        keyed.store(work, account.id, CreatedAnswer(_LOCATION, user_object(account)))
+
     try:
-        account = service.sign_up(body, lambda work, new: _keep(work, new, key, body))
-        answer = user_object(account) | _told_once(account, body.pin)
+        account = service.sign_up(body, store)
     except LoginTaken:
-        first = _first_answer(body, key) if key is not None else None
+        first = _first_answer(keyed, body)
         if first is None:
             raise
-        answer, replayed = first, True
-    response = private_json(answer, 201)
-    response.headers["Location"] = "/users/me/"
-    if replayed:
-        response.headers["Idempotent-Replayed"] = "true"
-    return response
+        return first.response()
+    answer = user_object(account) | _told_once(account, body.pin)
+    return CreatedAnswer(_LOCATION, answer).response()
 
 
 def _told_once(account: Account, pin: str | None) -> dict[str, Any]:
@@ -56,34 +54,13 @@ def _told_once(account: Account, pin: str | None) -> dict[str, Any]:
     return told
 
 
-def _kept_fields(body: NewUser) -> dict[str, Any]:
-    return body.model_dump(mode="json", exclude={"password", "pin"})
-
-
-def _keep(work: Work, account: Account, key: str | None, body: NewUser) -> None:
-    if key is None:
-        return
-    work.idempotent_requests.insert(
-        {
-            "merchant_id": account.id,
-            "key": key,
-            "operation": _OPERATION,
-            "request": _kept_fields(body),
-            "status": 201,
-            "location": "/users/me/",
-            "answer": user_object(account),
-            "created_at": work.now,
-        }
-    )
-
-
-def _first_answer(body: NewUser, key: str) -> dict[str, Any] | None:
+def _first_answer(keyed: KeyedRequest, body: NewUser) -> CreatedAnswer | None:
+    """The first answer to this sign-up; None unless key and password are those of the account."""
     with reading() as work:
         account = work.accounts.find_by_login(body.username)
-        kept = work.idempotent_requests.find(account.id, key) if account is not None else None
-    if account is None or kept is None or kept.operation != _OPERATION:
+        stored = keyed.stored(work, account.id) if account is not None else None
+    if account is None or stored is None or stored.operation != keyed.operation:
         return None
     if not passwords.is_right(body.password, account.password_hash):
         return None
-    differing_fields(kept, _OPERATION, _kept_fields(body))
-    return kept.answer
+    return keyed.replay_of(stored)

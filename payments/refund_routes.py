@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from flask import Response
 from flask_openapi import APIBlueprint, Tag
@@ -19,7 +18,7 @@ from payments.schemas import NewRefund, RefundObject, RefundsOfPayment
 from repository.database import Work, in_unit_of_work, reading
 from web.answers import private_json
 from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, also, declare, problems
-from web.idempotency import Keyed, Replay, key_of_request
+from web.idempotency import CreatedAnswer, keyed_request
 
 bp = APIBlueprint("refunds", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Refunds")])
 declare(bp, NewRefund)
@@ -37,29 +36,23 @@ def create_refund(path: PaymentPath, body: NewRefund) -> BaseResponse:
 
     The answer is `processing` where the bank did not answer at once; `GET` tells how it ends.
     """
-    asked = body.model_dump(mode="json")
-    keyed = Keyed(key_of_request(), f"refund {path.payment_id}", asked)
+    keyed = keyed_request(f"refund {path.payment_id}", body)
 
     def give_back(work: Work) -> tuple[Refund, Payment, bool]:
         payment = _own(work, path, "refunds:write")
-        replay = keyed.find(work, payment.merchant_id)
-        if replay is not None:
-            return _of_replay(work, payment, replay), payment, True
+        first = keyed.first_answer(work, payment.merchant_id)
+        if first is not None:
+            return _refund_of(work, payment, first), payment, True
         made, is_repeated = refunds.refund(work, payment, body)
         if not is_repeated:
-            location = f"{presenter().page_url(payment.txid)}/refunds"
-            keyed.keep(work, payment.merchant_id, location, refund_object(made, payment))
+            keyed.store(work, payment.merchant_id, _answer_of(made, payment))
         return made, payment, is_repeated
 
     made, payment, is_repeated = in_unit_of_work(give_back)
     if not is_repeated and refunds.tell_bank(made.id):
         with reading() as work:
             made, payment = work.refunds.with_payment(made.id)
-    response = private_json(refund_object(made, payment), 201)
-    response.headers["Location"] = f"{presenter().page_url(payment.txid)}/refunds"
-    if is_repeated:
-        response.headers["Idempotent-Replayed"] = "true"
-    return response
+    return _answer_of(made, payment, is_replay=is_repeated).response()
 
 
 @bp.get(
@@ -81,10 +74,14 @@ def _own(work: Work, path: PaymentPath, scope: str) -> Payment:
     return work.payments.own(acting_merchant(work, scope), path.payment_id)
 
 
-def _of_replay(work: Work, payment: Payment, replay: Replay) -> Refund:
+def _answer_of(refund: Refund, payment: Payment, *, is_replay: bool = False) -> CreatedAnswer:
+    location = f"{presenter().page_url(payment.txid)}/refunds"
+    return CreatedAnswer(location, refund_object(refund, payment), is_replay)
+
+
+def _refund_of(work: Work, payment: Payment, first: CreatedAnswer) -> Refund:
     """The refund of the first answer, as it stands by now."""
-    answer: dict[str, Any] = replay.answer
-    made = work.refunds.find(payment.id, str(answer["id"]))
+    made = work.refunds.find(payment.id, str(first.answer["id"]))
     if made is None:
         raise PaymentNotFound
     return made

@@ -15,7 +15,7 @@ from config import current_parts, current_settings
 from core.errors import PaymentNotFound
 from db_models import Payment
 from payments import service
-from payments.opening import CreatedAnswer, keep, open_payment
+from payments.opening import open_payment
 from payments.presenter import Presenter, receipt_object
 from payments.schemas import (
     Instant,
@@ -31,7 +31,7 @@ from repository.payment_list import PaymentFilters
 from web.answers import polled_json, private_json
 from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, also, declare, problems
 from web.bodies import check_storable
-from web.idempotency import Keyed, key_of_request, keyed_by_request
+from web.idempotency import CreatedAnswer, KeyedRequest, keyed_request, request_key
 from web.pages import language_query
 
 bp = APIBlueprint("payments", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Payments")])
@@ -97,7 +97,7 @@ def presenter() -> Presenter:
 )
 def create_payment(body: NewPayment) -> BaseResponse:
     """Create a payment with its BR Code. Safe to repeat under an Idempotency-Key."""
-    keyed = keyed_by_request("create payment", body)
+    keyed = keyed_request("create payment", body)
     return _created(
         open_payment(
             body,
@@ -120,21 +120,22 @@ def create_payment(body: NewPayment) -> BaseResponse:
 )
 def renew_payment(path: PaymentPath) -> BaseResponse:
     """A new payment for the same order and amount; whoever has the link may ask."""
-    keyed = Keyed(key_of_request(), f"renew {path.payment_id}", {})
+    keyed = KeyedRequest(request_key(), f"renew {path.payment_id}", {})
 
     def renew(work: Work) -> CreatedAnswer:
         old = work.payments.by_txid(path.payment_id)
         # Before the rules: the renewal may have been paid since, and its first answer still holds.
-        opened = CreatedAnswer.before(keyed, work, old.merchant_id)
-        if opened is not None:
-            return opened
+        first = keyed.first_answer(work, old.merchant_id)
+        if first is not None:
+            return first
         payment = service.renew(
             work,
             old,
             ttl=timedelta(seconds=current_settings().payment_ttl_seconds),
             location_base=current_settings().location_base,
         )
-        return keep(keyed, work, payment, _told("The payment has been renewed.", payment, work.now))
+        answer = _told("The payment has been renewed.", payment, work.now)
+        return keyed.store(work, payment.merchant_id, answer)
 
     return _created(in_unit_of_work(renew))
 

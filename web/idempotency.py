@@ -12,7 +12,10 @@ from flask import request
 from pydantic import BaseModel
 
 from core.errors import FieldError, IdempotencyConflict, InvalidRequest
+from db_models import IdempotentRequest
 from repository.database import Work, in_unit_of_work, now
+from web.answers import created_json
+from web.bodies import Complete
 
 HEADER = "Idempotency-Key"
 KEPT_FOR = timedelta(days=7)
@@ -21,70 +24,90 @@ _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 
 @dataclass(frozen=True)
-class Replay:
-    """A first answer, to be given again."""
+class CreatedAnswer:
+    """The answer to a request that creates something, as it is stored under its key."""
 
-    status: int
     location: str
+    """Where the new thing is found, as an absolute address; empty where it has none."""
     answer: dict[str, Any]
+    is_replay: bool = False
+    """Whether it is a first answer given again."""
+
+    def response(self) -> Complete:
+        """201 with the answer as JSON."""
+        return created_json(self.answer, self.location, is_replay=self.is_replay)
 
 
 @dataclass(frozen=True)
-class Keyed:
-    """One request under its key; a key of None keeps nothing."""
+class KeyedRequest:
+    """A request and its Idempotency-Key; under a key of None nothing is stored or found."""
 
     key: str | None
     operation: str
-    body: Mapping[str, Any]
+    fields: Mapping[str, Any]
+    """What must be the same when the key comes again."""
 
-    def keep(self, work: Work, merchant_id: int, location: str, answer: dict[str, Any]) -> None:
-        """Store the answer in the transaction of what it created.
+    def store(self, work: Work, account_id: int, created: CreatedAnswer) -> CreatedAnswer:
+        """Store the answer in the transaction of what it tells of; returns it.
 
-        Raises LostRace where the key was used meanwhile.
+        Raises LostRace where the account used the key meanwhile.
         """
         if self.key is not None:
             work.idempotent_requests.insert(
                 {
-                    "merchant_id": merchant_id,
+                    "merchant_id": account_id,
                     "key": self.key,
                     "operation": self.operation,
-                    "request": dict(self.body),
+                    "request": dict(self.fields),
                     "status": 201,
-                    "location": location,
-                    "answer": answer,
+                    "location": created.location,
+                    "answer": created.answer,
                     "created_at": work.now,
                 }
             )
+        return created
 
-    def find(self, work: Work, merchant_id: int) -> Replay | None:
-        """The first answer, or None where the key is new.
+    def first_answer(self, work: Work, account_id: int) -> CreatedAnswer | None:
+        """The answer stored under this key, or None where the key is new.
 
         Raises IdempotencyConflict, naming the fields that differ, for another request.
         """
+        stored = self.stored(work, account_id)
+        return None if stored is None else self.replay_of(stored)
+
+    def stored(self, work: Work, account_id: int) -> IdempotentRequest | None:
+        """The request that came first under this key, not compared with this one."""
         if self.key is None:
             return None
-        kept = work.idempotent_requests.find(merchant_id, self.key)
-        if kept is None:
-            return None
-        differing = _differing(kept.request, self.body)
-        if kept.operation != self.operation:
+        return work.idempotent_requests.find(account_id, self.key)
+
+    def replay_of(self, stored: IdempotentRequest) -> CreatedAnswer:
+        """The answer of a stored request. Raises IdempotencyConflict unless it equals this one."""
+        names = [*stored.request, *(name for name in self.fields if name not in stored.request)]
+        differing = [name for name in names if stored.request.get(name) != self.fields.get(name)]
+        if stored.operation != self.operation:
             differing = ["(the operation)", *differing]
         if differing:
             raise IdempotencyConflict(
                 f"This Idempotency-Key came before with other values of: {', '.join(differing)}.",
                 [FieldError(name, "differs from the first request") for name in differing],
             )
-        return Replay(kept.status, kept.location, kept.answer)
+        return CreatedAnswer(stored.location, stored.answer, is_replay=True)
 
 
-def keyed_by_request(operation: str, body: BaseModel) -> Keyed:
-    """The request under its Idempotency-Key. Raises InvalidRequest for a key that is none."""
-    key = key_of_request()
-    # The body is kept for comparison alone: without a key nothing is.
-    return Keyed(key, operation, {} if key is None else body.model_dump(mode="json"))
+def keyed_request(operation: str, body: BaseModel, without: set[str] | None = None) -> KeyedRequest:
+    """The present request under its Idempotency-Key.
+
+    `without` names fields of the body that are not stored, and so not compared. Raises
+    InvalidRequest for a malformed key.
+    """
+    key = request_key()
+    # The body is stored for comparison alone: without a key nothing is.
+    fields = {} if key is None else body.model_dump(mode="json", exclude=without)
+    return KeyedRequest(key, operation, fields)
 
 
-def key_of_request() -> str | None:
+def request_key() -> str | None:
     """The request's Idempotency-Key. Raises InvalidRequest unless it has 1 to 255 characters."""
     key = request.headers.get(HEADER)
     if key is not None and not _KEY.fullmatch(key):
@@ -93,13 +116,8 @@ def key_of_request() -> str | None:
 
 
 def forget_old_keys() -> int:
-    """Drop answers older than seven days, a bounded batch at a time; gives how many."""
+    """Drop a bounded batch of answers older than seven days; returns how many."""
     before = now() - KEPT_FOR
     return in_unit_of_work(
         lambda work: work.idempotent_requests.forget_before(before, _FORGET_BATCH)
     )
-
-
-def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
-    names = [*first, *(name for name in second if name not in first)]
-    return [name for name in names if first.get(name) != second.get(name)]

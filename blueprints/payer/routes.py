@@ -42,7 +42,7 @@ from db_models.account import PAYER
 from payments.lifecycle import status_at
 from payments.schemas import PaymentObject
 from repository.database import in_unit_of_work, reading
-from web.answers import private_json
+from web.answers import REPLAYED, private_json
 from web.api_docs import SIGNED_IN, declare, html_page, problems, takes
 from web.bodies import StrictBody
 from web.forms import FORM, is_form, parsed, read_form
@@ -211,7 +211,7 @@ def pay(path: PayerPath) -> BaseResponse:
     }
     response = private_json(answer)
     if outcome.paid.is_repeated:
-        response.headers["Idempotent-Replayed"] = "true"
+        response.headers[REPLAYED] = "true"
     return response
 
 

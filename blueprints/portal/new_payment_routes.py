@@ -14,11 +14,11 @@ from blueprints.portal.page import bp, merchant_and_queries, page
 from config import current_settings
 from core.errors import OrderAlreadyHasPayment
 from db_models import Payment
-from payments.opening import CreatedAnswer, open_payment
+from payments.opening import open_payment
 from payments.schemas import EXPIRES_IN_MAX, NewPayment
 from repository.database import reading
 from web.form_fields import Form
-from web.idempotency import Keyed
+from web.idempotency import CreatedAnswer, KeyedRequest
 from web.pages import language_args
 from web.pages import spoken as _
 
@@ -100,7 +100,7 @@ def test_payment() -> ResponseReturnValue:
 
 def _create(asked: NewPayment, key: str | None) -> str:
     """The txid of the new payment, or of the one that the same form made before."""
-    keyed = Keyed(key, "create in portal", asked.model_dump(mode="json"))
+    keyed = KeyedRequest(key, "create in portal", asked.model_dump(mode="json"))
     opened = open_payment(
         asked, keyed, lambda work: signed_in_merchant(work, "payments:write"), _as_page
     )

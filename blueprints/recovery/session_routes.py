@@ -29,7 +29,7 @@ from blueprints.recovery.uploads import FORM_BYTES_MAX, MULTIPART, picture_and_f
 from config import current_settings
 from core.errors import FieldError, InvalidRequest, PaymentNotFound
 from db_models import Payment
-from payments.opening import CreatedAnswer, open_payment
+from payments.opening import open_payment
 from payments.routes import presenter
 from payments.schemas import NewPayment
 from repository.database import Work, in_unit_of_work, now, reading
@@ -39,7 +39,7 @@ from repository.recovery_uploads import RecoveryUploads
 from web.answers import private_json
 from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, SIGNED_IN, also, declare, problems, takes
 from web.bodies import body_limit
-from web.idempotency import keyed_by_request
+from web.idempotency import CreatedAnswer, keyed_request
 
 bp = APIBlueprint("recovery_sessions", __name__, url_prefix="/api/payment", abp_tags=[TAG])
 declare(bp, NewSession, ProofForm)
@@ -63,7 +63,7 @@ def create_session(body: NewSession) -> BaseResponse:
     )
     return open_payment(
         asked,
-        keyed_by_request("create session", body),
+        keyed_request("create session", body),
         lambda work: acting_merchant(work, "payments:write"),
         _as_session,
     ).response()

@@ -24,7 +24,7 @@ from core.errors import StatusNotSettable
 from db_models import Payment, PaymentStatus, Refund
 from payments import refunds, service
 from payments.lifecycle import status_at
-from payments.opening import CreatedAnswer, open_payment
+from payments.opening import open_payment
 from payments.schemas import NewPayment
 from repository.database import Work, in_unit_of_work, reading
 from repository.paging import Cursor
@@ -32,7 +32,7 @@ from repository.payment_list import FAILED, PaymentFilters
 from web.answers import private_json
 from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, also, declare, problems
 from web.bodies import StrictBody
-from web.idempotency import keyed_by_request
+from web.idempotency import CreatedAnswer, keyed_request
 
 bp = APIBlueprint("transactions", __name__, abp_tags=[Tag(name="Transactions")])
 declare(bp, NewTransaction)
@@ -117,7 +117,7 @@ def open_transaction(operation: str, body: StrictBody, new_payment: NewPayment) 
     """
     return open_payment(
         new_payment,
-        keyed_by_request(operation, body),
+        keyed_request(operation, body),
         lambda work: signed_in_merchant(work, "payments:write"),
         _as_transaction,
     ).response()
