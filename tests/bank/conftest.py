@@ -1,4 +1,4 @@
-"""A bank with its own database, and the service it pays on the other side of real HTTP."""
+"""A bank with its own database, and a double of the service at the other end of real HTTP."""
 
 from __future__ import annotations
 
@@ -28,23 +28,21 @@ from tests.bank.service_double import ServiceDouble
 
 
 class MovingClock:
-    """The machine's clock, moved ahead by as much as a test says."""
+    """The machine's clock plus an offset that tests advance."""
 
     def __init__(self) -> None:
         self.ahead = timedelta(0)
 
     def now(self) -> datetime:
-        """The present instant, as the test sees it."""
         return datetime.now(UTC) + self.ahead
 
     def advance(self, seconds: float) -> None:
-        """Move ahead."""
         self.ahead += timedelta(seconds=seconds)
 
 
 @dataclass
 class Bank:
-    """The bank under test: its application, its parts, a client, and its clock."""
+    """The bank under test: its application, a test client, and its clock."""
 
     app: Flask
     client: FlaskClient
@@ -52,19 +50,19 @@ class Bank:
 
     @property
     def branch(self) -> Branch:
-        """The parts behind the doors."""
+        """The objects that the bank's views share."""
         branch: Branch = self.app.extensions[EXTENSION]
         return branch
 
     def pay(self, code: str, **changes: object) -> TestResponse:
-        """Pay over JSON as Bia, with the right PIN unless told otherwise."""
+        """Pay over JSON, by default as Bia and with the right PIN."""
         return self.client.post("/api/pay", json={"code": code, "pin": "1234", **changes})
 
     def pay_on_page(self, code: str, pin: str = "1234", scenario: str = "normal") -> TestResponse:
-        """Open the review as who is logged in, Bia at first, and send its form with this PIN."""
+        """Open the review, after a login as Bia if nobody is logged in, and send its form."""
         with self.client.session_transaction() as session:
-            somebody = "payer" in session
-        if not somebody:
+            is_logged_in = "payer" in session
+        if not is_logged_in:
             self.log_in()
         review = self.client.get("/pay", query_string={"code": code, "scenario": scenario})
         return self.client.post("/pay", data={**hidden_fields(review.text), "pin": pin})
@@ -75,32 +73,32 @@ class Bank:
             return balance_centavos(session, payer_by_handle(session, payer).account_id)
 
     def lookup(self, txid: str) -> list[dict[str, object]]:
-        """What the bank tells the service of a charge."""
-        answer = self.asked(f"/api/payments/{txid}")
+        """The payments of a charge, as the service reads them."""
+        answer = self.signed_get(f"/api/payments/{txid}")
         payments: list[dict[str, object]] = answer.get_json()["payments"]
         return payments
 
-    def asked(self, target: str) -> TestResponse:
-        """A question of the service's, signed over its target."""
+    def signed_get(self, target: str) -> TestResponse:
+        """Send a GET that the service signs over its target."""
         secret = self.branch.settings.webhook_secret
         body = f"GET {target}".encode()
         headers = signed_headers(secret, "msg_lookup", self.clock.now(), body)
         return self.client.get(target, headers=headers)
 
     def log_in(self, payer: str = "bia", pin: str = "1234") -> TestResponse:
-        """Log this bank's client in, by the form."""
+        """Log a client in with the form."""
         form = hidden_fields(self.client.get("/login").text)
         return self.client.post("/login", data={**form, "login": payer, "pin": pin})
 
 
 def hidden_fields(page: str) -> dict[str, str]:
-    """The hidden fields of a page's form."""
-    found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page)
-    return {name: html.unescape(value) for name, value in found}
+    """The hidden fields of the form on a page."""
+    fields = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page)
+    return {name: html.unescape(value) for name, value in fields}
 
 
 def settings_for(database_url: str, service: ServiceDouble) -> BankSettings:
-    """Settings of a bank that knows this service, and it alone."""
+    """Settings of a bank whose only participant is this service."""
     return BankSettings(
         database_url=database_url,
         webhook_secret=service.secret,
@@ -112,7 +110,7 @@ def settings_for(database_url: str, service: ServiceDouble) -> BankSettings:
 
 @pytest.fixture
 def service() -> Iterator[ServiceDouble]:
-    """The service on the other side."""
+    """The double of the service."""
     with ServiceDouble(new_secret()) as double:
         yield double
 
@@ -120,27 +118,27 @@ def service() -> Iterator[ServiceDouble]:
 @pytest.fixture
 def bank(service, fresh_database) -> Iterator[Bank]:
     """A bank on SQLite whose outbox runs only when a test calls it."""
-    yield from _opened(fresh_database("sqlite"), service)
+    yield from _open_bank(fresh_database("sqlite"), service)
 
 
 @pytest.fixture
 def any_bank(service, any_database_url) -> Iterator[Bank]:
-    """The same, once for each database engine."""
-    yield from _opened(any_database_url, service)
+    """A bank as in the fixture `bank`, once for each database engine."""
+    yield from _open_bank(any_database_url, service)
 
 
 @pytest.fixture
 def bank_url(bank) -> Iterator[str]:
-    """Where the bank answers, mounted at /bank as behind the service."""
-    mounted = DispatcherMiddleware(Response("", 404), {"/bank": bank.app})
-    server = make_server("127.0.0.1", 0, mounted, threaded=True)
+    """The URL of the bank, mounted at /bank as in the service."""
+    dispatcher = DispatcherMiddleware(Response("", 404), {"/bank": bank.app})
+    server = make_server("127.0.0.1", 0, dispatcher, threaded=True)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/bank"
     server.shutdown()
     server.server_close()
 
 
-def _opened(database_url: str, service: ServiceDouble) -> Iterator[Bank]:
+def _open_bank(database_url: str, service: ServiceDouble) -> Iterator[Bank]:
     migrate(database_url)
     clock = MovingClock()
     app = create_bank_app(settings_for(database_url, service), clock)

@@ -1,7 +1,7 @@
-"""The network partner of the bank's tests: a real HTTP server that signs charges and takes notices.
+"""A double of the service: a real HTTP server that signs charges and receives notices.
 
-The bank knows the service by HTTP alone, so its tests need something real on the other side that
-can also be slow, wrong, or away at a given moment.
+Bank and service share nothing but HTTP. The double can also be slow, wrong or down at a given
+moment, which a real service cannot do on request.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PAYEE_KEY = "123e4567-e12b-12d3-a456-426655440000"
 
 @dataclass(frozen=True)
 class Notice:
-    """A confirmation as it arrived: bytes and headers untouched."""
+    """A confirmation as received: the body and the three headers."""
 
     message_id: str
     signature: str
@@ -47,10 +47,10 @@ class Notice:
 
 @dataclass
 class ServiceDouble:
-    """Charges at `/qr/v2/<token>`, their keys at `/qr/v2/jwks`, and the confirmation door.
+    """Serves charges at `/qr/v2/<token>`, keys at `/qr/v2/jwks`, and the confirmation route.
 
-    `answers` are taken one by one for confirmations (the last one stays); an answer is a status,
-    or a pair of status and problem code. `hold` makes every confirmation wait that long.
+    Each confirmation takes the next of `answers`, and the last one is repeated. An answer is a
+    status, or a pair of status and problem code. `hold_seconds` delays each confirmation.
     """
 
     secret: str
@@ -58,17 +58,17 @@ class ServiceDouble:
     hold_seconds: float = 0.0
     charges: dict[str, Callable[[], Response]] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
-    fetched: Counter[str] = field(default_factory=Counter)
+    request_counts: Counter[str] = field(default_factory=Counter)
 
     def __enter__(self) -> Self:
         """Listen on a free port of 127.0.0.1."""
         self.key = jws.generate_key("127.0.0.1", datetime.now(UTC))
-        self.published = [self.key]
+        self.published_keys = [self.key]
         self._lock = threading.Lock()
         self._server = make_server("127.0.0.1", 0, self._application, threaded=True)
         self.host = f"127.0.0.1:{self._server.server_port}"
         self.url = f"http://{self.host}"
-        # Looks every 20 ms whether it is to stop, not every half second.
+        # Polls for the shutdown every 20 ms; the default is half a second.
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
@@ -83,26 +83,26 @@ class ServiceDouble:
         self._server.server_close()
 
     def charge(self, now: datetime, **changes: Any) -> tuple[str, str]:
-        """A new charge of R$ 54,90: its BR Code and its txid; `changes` replace payload members."""
+        """A new charge of R$ 54,90: BR Code and txid; `changes` replace members of the payload."""
         payload = charge_payload(now, **changes)
         token = new_txid()
-        self.charges[token] = lambda: self.signed(payload)
+        self.charges[token] = lambda: self.signed_payload(payload)
         return self.code_for(token), str(payload["txid"])
 
     def code_for(self, token: str, host: str | None = None) -> str:
-        """The BR Code of a location of this server, or of another host."""
+        """The BR Code of a location at this server or at another host."""
         return br_code.encode_dynamic(
             f"{host or self.host}/qr/v2/{token}", "Loja da Alice", "Recife"
         )
 
-    def signed(self, payload: dict[str, Any], **changes: Any) -> Response:
-        """A payload as a location serves it."""
+    def signed_payload(self, payload: dict[str, Any], **changes: Any) -> Response:
+        """The response of a location: the payload, signed."""
         jku = changes.get("jku", f"{self.url}/qr/v2/jwks")
         token = jws.sign(changes.get("key", self.key), payload, jku)
         return Response(token, mimetype=changes.get("mimetype", "application/jose"))
 
     def serve(self, answer: Callable[[], Response]) -> str:
-        """The BR Code of a location that answers whatever the function makes."""
+        """The BR Code of a location that answers with the result of this function."""
         token = new_txid()
         self.charges[token] = answer
         return self.code_for(token)
@@ -110,19 +110,19 @@ class ServiceDouble:
     def _application(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         request = Request(environ)
         with self._lock:
-            self.fetched[request.path] += 1
+            self.request_counts[request.path] += 1
         return self._answer(request)(environ, start)
 
     def _answer(self, request: Request) -> Response:
         if request.path == "/qr/v2/jwks":
-            keys = {"keys": [jws.public_jwk(key) for key in self.published]}
+            keys = {"keys": [jws.public_jwk(key) for key in self.published_keys]}
             return Response(json.dumps(keys), mimetype="application/jwk-set+json")
         if request.path == "/payments/pix/confirmation" and request.method == "POST":
-            return self._confirmed(request)
+            return self._take_confirmation(request)
         serve = self.charges.get(request.path.rpartition("/")[2])
         return serve() if serve else Response("{}", 404, mimetype="application/problem+json")
 
-    def _confirmed(self, request: Request) -> Response:
+    def _take_confirmation(self, request: Request) -> Response:
         body = request.get_data()
         headers = {name.lower(): value for name, value in request.headers.items()}
         verify([self.secret], headers, body, datetime.now(UTC))
@@ -137,15 +137,15 @@ class ServiceDouble:
                 )
             )
             answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        status, code = answer if isinstance(answer, tuple) else (answer, "told")
+        status, code = answer if isinstance(answer, tuple) else (answer, "ok")
         problem = {"code": code, "detail": f"This is {code}."}
         return Response(json.dumps(problem), status, mimetype="application/problem+json")
 
 
 def charge_payload(now: datetime, **changes: Any) -> dict[str, Any]:
-    """What the service signs for R$ 54,90, with members replaced or, by None, left out.
+    """The payload of a charge of R$ 54,90; `changes` replace members, and None removes one.
 
-    `created_at`, `seconds` and `amount` reach into the nested ones.
+    `created_at`, `seconds` and `amount` replace nested members.
     """
     created_at = changes.pop("created_at", now - timedelta(seconds=5))
     payload = {

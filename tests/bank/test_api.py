@@ -1,4 +1,4 @@
-"""The bank's JSON doors: the service's signed look-up, and input of every kind."""
+"""The bank's JSON API: look-ups signed by the service, and hostile input."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from bank.settings import BankSettings, BankSettingsError
 from core.signing.signatures import new_secret, signed_headers
 
 
-def test_the_service_may_ask_what_the_bank_holds(bank, service):
-    """One payment confirmed, in the contract's words; of others, nothing."""
+def test_the_service_reads_the_payments_of_its_charge(bank, service):
+    """The response holds the confirmed payment of the charge, and no other payment."""
     code, txid = service.charge(bank.clock.now())
-    paid = bank.pay(code).get_json()
+    payment = bank.pay(code).get_json()
 
     [row] = bank.lookup(txid)
 
     assert {name: row[name] for name in ("end_to_end_id", "value", "paid_at", "status")} == {
-        "end_to_end_id": paid["end_to_end_id"],
+        "end_to_end_id": payment["end_to_end_id"],
         "value": 54.90,
-        "paid_at": paid["paid_at"],
+        "paid_at": payment["paid_at"],
         "status": "confirmed",
     }
     assert row["payer"] == service.notices[0].members["payer"]
     assert bank.lookup("f" * 32) == []
 
 
-def test_a_stranger_learns_nothing_from_the_look_up(bank, service):
-    """Unsigned, signed by another, signed long ago: 401, saying what was wrong."""
+def test_a_look_up_with_a_wrong_signature_gets_401(bank, service):
+    """Unsigned, signed with another secret or signed long ago: the detail says what is wrong."""
     code, txid = service.charge(bank.clock.now())
     bank.pay(code)
     now = bank.clock.now()
@@ -74,7 +74,7 @@ BODIES = [
 
 @pytest.mark.parametrize("body", BODIES)
 def test_a_hostile_body_is_a_problem_and_never_a_500(bank, body):
-    """4xx, problem+json, a stable code, and nothing was paid."""
+    """Each body gets a 4xx as problem+json with a stable code, and nothing is paid."""
     answer = bank.client.post("/api/pay", data=body, content_type="application/json")
 
     assert 400 <= answer.status_code < 500
@@ -87,8 +87,8 @@ def test_a_hostile_body_is_a_problem_and_never_a_500(bank, body):
 
 
 @pytest.mark.parametrize("pin", ["", "12", "12345678", "١٢٣٤", "12 4", "\ud800\ud800", "1234\n"])
-def test_what_is_no_pin_is_not_counted_as_a_wrong_one(bank, service, pin):
-    """A slip of the form must not lock anybody out."""
+def test_a_malformed_pin_is_not_counted_as_a_wrong_one(bank, service, pin):
+    """A typing error must not lock the card."""
     code, _ = service.charge(bank.clock.now())
 
     answer = bank.client.post("/api/pay", json={"code": code, "pin": pin})
@@ -128,10 +128,8 @@ def test_what_is_no_pin_is_not_counted_as_a_wrong_one(bank, service, pin):
         ("GET", "/healthz", 200),
     ],
 )
-def test_every_address_answers_strangers_with_a_status_of_their_own_making(
-    any_bank, method, path, status
-):
-    """Also on engines that refuse NUL bytes: what cannot exist never reaches the database."""
+def test_hostile_addresses_never_get_a_500(any_bank, method, path, status):
+    """Some engines refuse NUL bytes, so invalid ids must never reach the database."""
     answer = any_bank.client.open(path, method=method)
 
     assert answer.status_code == status
@@ -155,34 +153,34 @@ def test_every_address_answers_strangers_with_a_status_of_their_own_making(
         ("POST", "/scan", 400),
     ],
 )
-def test_every_address_answers_payers_with_a_status_of_its_own_making(bank, method, path, status):
-    """The same behind the login."""
+def test_hostile_addresses_never_get_a_500_behind_the_login(bank, method, path, status):
+    """A payer who is logged in can send the same addresses."""
     bank.log_in()
 
     assert bank.client.open(path, method=method).status_code == status
 
 
 def test_bodies_have_a_limit_and_a_type(bank):
-    """16 KB are plenty for a code and a PIN."""
+    """A code and a PIN need less than 16 KB."""
     bank.log_in()
     large = bank.client.post("/api/pay", data=b" " * 16_385, content_type="application/json")
     form = bank.client.post("/pay", data={"code": "0" * 20_000})
-    typed = bank.client.post("/api/pay", data=b"{}", content_type="text/plain")
+    wrong_type = bank.client.post("/api/pay", data=b"{}", content_type="text/plain")
 
-    assert (large.status_code, form.status_code, typed.status_code) == (413, 413, 415)
-
-
-def test_a_request_id_is_echoed_only_if_it_is_sane(bank):
-    """It is written to logs and headers."""
-    given = bank.client.get("/healthz", headers={"X-Request-ID": "abc-1"})
-    made = bank.client.get("/healthz", headers={"X-Request-ID": "<script>"})
-
-    assert given.headers["X-Request-ID"] == "abc-1"
-    assert len(made.headers["X-Request-ID"]) == 32
+    assert (large.status_code, form.status_code, wrong_type.status_code) == (413, 413, 415)
 
 
-def test_a_database_that_is_away_is_503_and_says_when_to_come_again(bank, tmp_path):
-    """The bank is asked again; nobody sees a stack trace."""
+def test_only_a_well_formed_request_id_is_echoed(bank):
+    """The id is written to logs and headers."""
+    echoed = bank.client.get("/healthz", headers={"X-Request-ID": "abc-1"})
+    generated = bank.client.get("/healthz", headers={"X-Request-ID": "<script>"})
+
+    assert echoed.headers["X-Request-ID"] == "abc-1"
+    assert len(generated.headers["X-Request-ID"]) == 32
+
+
+def test_a_database_that_does_not_answer_is_503_with_retry_after(bank, tmp_path):
+    """Clients can retry, and nobody sees a stack trace."""
     bank.branch.database.engine.dispose()
     with bank.branch.database.writing() as session:
         session.connection().exec_driver_sql("DROP TABLE bank_notices")
@@ -194,7 +192,7 @@ def test_a_database_that_is_away_is_503_and_says_when_to_come_again(bank, tmp_pa
 
 
 def test_pins_and_cards_are_never_logged(bank, service, caplog):
-    """What a log holds, its readers can use."""
+    """Everybody who reads the logs could use them."""
     caplog.set_level(logging.DEBUG)
     code, _ = service.charge(bank.clock.now())
 
@@ -206,7 +204,7 @@ def test_pins_and_cards_are_never_logged(bank, service, caplog):
 
 
 def environment(**changes):
-    """A complete environment of a bank that stands alone."""
+    """The environment of a bank that runs by itself."""
     return {
         "BANK_DATABASE_URL": "sqlite:///bank.sqlite",
         "BANK_WEBHOOK_SECRET": new_secret(),
@@ -216,7 +214,7 @@ def environment(**changes):
 
 
 def test_settings_come_from_the_environment_and_from_files(tmp_path):
-    """A secret may be mounted as a file; hosts are what codes may point at."""
+    """A file may hold a secret, and BANK_PARTICIPANTS lists the hosts that codes may contain."""
     secret = tmp_path / "secret"
     secret.write_text(new_secret() + "\n")
 
@@ -253,8 +251,8 @@ def test_settings_come_from_the_environment_and_from_files(tmp_path):
     ],
 )
 def test_a_wrong_setting_is_named_in_one_sentence(changes, named):
-    """Whoever starts the bank reads which one, and no stack trace."""
-    with pytest.raises(BankSettingsError, match=named) as refused:
+    """The operator reads which setting is wrong, without a stack trace."""
+    with pytest.raises(BankSettingsError, match=named) as caught:
         BankSettings.from_env(environment(**changes))
-    assert str(refused.value).endswith(".")
-    assert json.dumps(str(refused.value))
+    assert str(caught.value).endswith(".")
+    assert json.dumps(str(caught.value))

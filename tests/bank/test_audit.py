@@ -1,4 +1,4 @@
-"""`flask bank audit`: it says that all is well, and sees when it is not."""
+"""`flask bank audit` accepts a sound ledger and finds each kind of fault."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from bank.money.audit import audit
 
 
 @pytest.fixture
-def used(any_bank, service):
-    """A bank with a payment that was confirmed, one that came back, and one still to be told."""
+def ledger_in_use(any_bank, service):
+    """A bank with three payments: confirmed, returned, and not yet answered."""
     for answer in (200, (409, "already-paid"), 503):
         service.answers = [answer]
         any_bank.pay(service.charge(any_bank.clock.now())[0])
@@ -20,7 +20,7 @@ def used(any_bank, service):
 
 
 def corrupt(bank, *statements):
-    """Write past the code that guards the ledger."""
+    """Write to the database directly, past the code that protects the ledger."""
     engine = bank.branch.database.engine
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
@@ -33,24 +33,24 @@ def corrupt(bank, *statements):
 
 
 def run(bank):
-    """The command, on this bank's database."""
+    """Run the command on this bank's database."""
     url = bank.branch.settings.database_url
     result = CliRunner().invoke(bank_cli, ["audit", "--database", url])
     return result.exit_code, result.output
 
 
-def test_a_ledger_that_was_only_used_adds_up(used):
-    """Exit status 0, with every account's sum and a total of zero."""
-    status, told = run(used)
+def test_a_ledger_in_normal_use_has_no_fault(ledger_in_use):
+    """Exit status 0, the balance of each account, and a total of zero."""
+    status, output = run(ledger_in_use)
 
-    assert status == 0, told
-    assert "payer:bia" in told
-    assert "Tudo confere." in told
-    assert audit(used.branch.database).total_centavos == 0
+    assert status == 0, output
+    assert "payer:bia" in output
+    assert "Tudo confere." in output
+    assert audit(ledger_in_use.branch.database).total_centavos == 0
 
 
 @pytest.mark.parametrize(
-    ("statement", "said"),
+    ("statement", "sentence"),
     [
         ("DELETE FROM bank_transfers WHERE kind = 'return'", "recusado, mas voltaram R$"),
         ("UPDATE bank_transfers SET amount_centavos = 1 WHERE kind = 'return'", "voltaram"),
@@ -66,37 +66,37 @@ def test_a_ledger_that_was_only_used_adds_up(used):
         ),
     ],
 )
-def test_rows_changed_behind_the_banks_back_are_found(used, statement, said):
+def test_rows_that_were_changed_directly_are_found(ledger_in_use, statement, sentence):
     """Exit status 1 and a sentence that names the row, on each engine."""
-    corrupt(used, statement)
+    corrupt(ledger_in_use, statement)
 
-    status, told = run(used)
+    status, output = run(ledger_in_use)
 
     assert status == 1
-    assert said in told
-    assert "ERRADO" in told
+    assert sentence in output
+    assert "ERRADO" in output
 
 
-def test_a_transfer_that_vanished_under_its_notice_is_found(bank, service):
-    """SQLite with its foreign keys off, as after a careless repair by hand."""
+def test_a_notice_without_its_transfer_is_found(bank, service):
+    """SQLite with foreign keys off, as after a careless repair by hand."""
     bank.pay(service.charge(bank.clock.now())[0])
     corrupt(bank, "DELETE FROM bank_transfers WHERE kind = 'payment'")
 
     assert "não é de nenhum pagamento" in run(bank)[1]
 
 
-def test_an_account_that_vanished_leaves_a_sum_that_is_not_two_sided(bank, service):
-    """Money on one side only is money that was lost or made up."""
+def test_a_transfer_to_a_missing_account_is_found(bank, service):
+    """A transfer with one account means that money was lost or invented."""
     corrupt(bank, "DELETE FROM bank_accounts WHERE name = 'opening'")
 
-    status, told = run(bank)
+    status, output = run(bank)
 
     assert status == 1
-    assert "que não são duas contas" in told
+    assert "que não são duas contas" in output
 
 
-def test_a_database_that_is_none_is_one_sentence(tmp_path):
-    """A wrong address, an empty file: no trace, and not 'all is well'."""
+def test_an_unreadable_database_is_one_sentence(tmp_path):
+    """A wrong URL or an empty file must print neither a stack trace nor 'all is well'."""
     for url in ("nonsense", f"sqlite:///{tmp_path}/empty.sqlite", "sqlite:////nowhere/x"):
         result = CliRunner().invoke(bank_cli, ["audit", "--database", url])
         assert result.exit_code == 1

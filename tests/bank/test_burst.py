@@ -1,4 +1,4 @@
-"""Bursts: the report sees every centavo, and nothing is lost over a kill -9."""
+"""Bursts: the report finds each wrong centavo, and a kill -9 loses no payment."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PLAN = BurstPlan(
 
 
 class Books:
-    """Books of a burst that went well, to be spoilt."""
+    """The three books of a burst without faults, which each test changes."""
 
     def __init__(self) -> None:
         self.sent: list[SentPayment] = []
@@ -78,16 +78,16 @@ class Books:
 
 @pytest.fixture
 def books() -> Books:
-    """Three payments: told, refused, and found by a look-up."""
-    found = Books()
-    found.add(Scenario.NORMAL, "confirmed", "confirmed")
-    found.add(Scenario.PAY_LESS, "pending", "returned", "amount-mismatch")
-    found.add(Scenario.LOST, "confirmed", "sent")
-    return found
+    """Three payments: confirmed, refused, and found by a look-up."""
+    result = Books()
+    result.add(Scenario.NORMAL, "confirmed", "confirmed")
+    result.add(Scenario.PAY_LESS, "pending", "returned", "amount-mismatch")
+    result.add(Scenario.LOST, "confirmed", "sent")
+    return result
 
 
 def test_books_that_agree_are_good(books):
-    """Confirmed, refused by reason, and the same sums on both sides."""
+    """Confirmed and refused payments are counted, and both sides have the same sums."""
     report = books.report()
 
     assert report.is_good
@@ -97,8 +97,8 @@ def test_books_that_agree_are_good(books):
     assert (report.p50_ms, report.p99_ms) == (1, 2)
 
 
-def test_money_the_bank_keeps_without_a_confirmed_payment_is_lost(books):
-    """The worst of all: the payer paid, the shop does not know."""
+def test_a_debit_without_a_confirmed_payment_is_lost(books):
+    """The worst fault: the payer has paid, and the shop does not know."""
     books.payments[0]["status"] = "pending"
 
     report = books.report()
@@ -109,14 +109,14 @@ def test_money_the_bank_keeps_without_a_confirmed_payment_is_lost(books):
 
 
 def test_a_confirmed_payment_whose_money_went_back_is_lost_too(books):
-    """Lost to the merchant."""
+    """The merchant has lost the money."""
     books.ledger[0] |= {"status": "returned", "returned_centavos": 1000}
 
     assert books.report().lost == ["tx1"]
 
 
 def test_two_receipts_or_two_debits_are_doubled(books):
-    """Settled twice, or paid twice."""
+    """The service has accepted the money twice, or the payer has paid twice."""
     books.receipts.append(dict(books.receipts[0]))
     books.ledger.append(dict(books.ledger[2]))
 
@@ -133,8 +133,8 @@ def test_two_receipts_or_two_debits_are_doubled(books):
         (lambda b: b.ledger.pop(1), "ledger"),
     ],
 )
-def test_another_end_than_the_scenarios_is_unexpected(books, change, words):
-    """Nothing is lost, and still something is wrong."""
+def test_an_ending_other_than_the_scenarios_is_unexpected(books, change, words):
+    """No money is lost, but the service has a fault."""
     change(books)
 
     report = books.report()
@@ -145,8 +145,8 @@ def test_another_end_than_the_scenarios_is_unexpected(books, change, words):
     assert words in problem
 
 
-def test_a_payment_the_bank_refused_at_the_door_moved_no_money(books):
-    """Counted by its reason, neither lost nor unexpected."""
+def test_a_payment_that_the_bank_refused_is_neither_lost_nor_unexpected(books):
+    """It moved no money and is counted by its reason."""
     books.add(Scenario.NORMAL, "expired", "confirmed")
     books.sent[3] = replace(books.sent[3], refused_by_bank="charge-expired")
     del books.ledger[3], books.receipts[3]
@@ -161,15 +161,15 @@ def test_a_payment_the_bank_refused_at_the_door_moved_no_money(books):
 
 
 def test_the_same_seed_plans_the_same_burst():
-    """Amounts and scenarios by the payment's number alone."""
+    """Amount and scenario depend on seed and number alone."""
     assert planned_payments(PLAN) == planned_payments(PLAN)
     assert planned_payments(replace(PLAN, payments=50)) == planned_payments(PLAN)[:50]
     assert planned_payments(replace(PLAN, seed=8)) != planned_payments(PLAN)
-    assert {one.scenario for one in planned_payments(PLAN)} == set(Scenario)
+    assert {payment.scenario for payment in planned_payments(PLAN)} == set(Scenario)
 
 
-def test_patience_ends():
-    """A side that never comes back must not hold the command for ever."""
+def test_retries_end_at_the_deadline():
+    """A side that never comes back must not block the command for ever."""
     http = RetryingHttpClient(0.2)
 
     with pytest.raises(BurstTimeout):
@@ -179,23 +179,23 @@ def test_patience_ends():
 # --- the bank's doors ----------------------------------------------------------------------------
 
 
-def test_the_pin_is_taken_once_and_the_token_pays(bank, service):
-    """The ledger has the funds as an opening transfer, and the list shows this burst's alone."""
+def test_the_pin_is_checked_once_and_the_token_pays(bank, service):
+    """An opening transfer funds the payer, and the list shows the payments of this burst only."""
 
-    def opened() -> dict[str, str]:
+    def open_session() -> dict[str, str]:
         answer = bank.client.post(
             "/api/burst/session", json={"pin": "1234", "funds_centavos": 20_000}
         )
         return {"Authorization": f"Bearer {answer.get_json()['token']}"}
 
-    earlier = opened()
+    earlier = open_session()
     order = {"code": service.charge(bank.clock.now())[0], "scenario": "double"}
     key = {"Idempotency-Key": "one"}
     first = bank.client.post("/api/burst/pay", json=order, headers={**earlier, **key})
-    again = bank.client.post("/api/burst/pay", json=order, headers={**earlier, **key})
-    later = opened()
+    repeated = bank.client.post("/api/burst/pay", json=order, headers={**earlier, **key})
+    later = open_session()
 
-    assert first.get_json()["end_to_end_id"] == again.get_json()["end_to_end_id"]
+    assert first.get_json()["end_to_end_id"] == repeated.get_json()["end_to_end_id"]
     (row,) = bank.client.get("/api/burst/payments", headers=earlier).get_json()["data"]
     assert (row["status"], row["scenario"], row["returned_centavos"]) == ("confirmed", "double", 0)
     assert bank.client.get("/api/burst/payments", headers=later).get_json()["data"] == []
@@ -203,14 +203,14 @@ def test_the_pin_is_taken_once_and_the_token_pays(bank, service):
 
 
 @pytest.mark.parametrize("token", ["", "Bearer x", "Bearer " + "é" * 9, "Basic YTpi"])
-def test_without_its_token_a_burst_neither_pays_nor_lists(bank, token):
-    """A token of another bank, or none, opens nothing."""
+def test_a_missing_or_foreign_token_neither_pays_nor_lists(bank, token):
+    """Only the bank that signed the token accepts it."""
     headers = {"Authorization": token.encode().decode("latin-1")}
 
     pay = bank.client.post("/api/burst/pay", json={"code": "x"}, headers=headers)
-    listed = bank.client.get("/api/burst/payments", headers=headers)
+    payment_list = bank.client.get("/api/burst/payments", headers=headers)
 
-    assert (pay.status_code, listed.status_code) == (401, 401)
+    assert (pay.status_code, payment_list.status_code) == (401, 401)
 
 
 @pytest.mark.parametrize(
@@ -219,13 +219,13 @@ def test_without_its_token_a_burst_neither_pays_nor_lists(bank, token):
      ({"pin": "1234", "funds_centavos": 10**13}, 400), ({"pin": 1, "funds_centavos": 5}, 400),
      ({"pin": "9999", "funds_centavos": 5}, 403)],
 )  # fmt: skip
-def test_a_burst_opens_with_the_right_pin_and_sane_funds_only(bank, body, status):
-    """It makes money out of nothing, though only play money."""
+def test_a_burst_needs_the_right_pin_and_valid_funds(bank, body, status):
+    """The request creates money, even if it is play money."""
     assert bank.client.post("/api/burst/session", json=body).status_code == status
 
 
-def test_a_burst_without_a_bank_says_so():
-    """In one sentence, with exit status 1."""
+def test_a_burst_without_a_bank_ends_with_one_sentence():
+    """The exit status is 1."""
     nowhere = "http://127.0.0.1:9"
     arguments = ["burst", "--payments", "1", "--service", nowhere, "--bank", nowhere]
 
@@ -240,28 +240,28 @@ def test_a_burst_without_a_bank_says_so():
 
 @pytest.mark.slow
 def test_a_burst_survives_a_kill_9_on_every_engine(any_database_url, tmp_path):
-    """Duplicates, parallel and swapped notices, and the process with service and bank dies."""
+    """The process of service and bank is killed amid duplicate, parallel and swapped notices."""
     databases = {"DATABASE_URL": any_database_url}
     if not any_database_url.startswith("sqlite"):
         databases["BANK_DATABASE_URL"] = any_database_url
     payments = 80
-    with ServiceProcess(tmp_path, **databases) as running:
+    with ServiceProcess(tmp_path, **databases) as process:
         burst = subprocess.Popen(
             [
                 *(sys.executable, "-m", "flask", "bank", "burst", "--json", "--seed", "7"),
                 *("--mix", "duplicates", "--payments", str(payments), "--rate", "200"),
-                *("--service", running.url, "--bank", f"{running.url}/bank"),
+                *("--service", process.url, "--bank", f"{process.url}/bank"),
                 *("--timeout", str(BURST_SECONDS)),
             ],
             cwd=ROOT,
-            env=running.environment,
+            env=process.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
         try:
-            _wait_for_confirmed(running, payments // 5)
-            running.kill()
-            running.start()
+            _wait_for_confirmed(process, payments // 5)
+            process.kill()
+            process.start()
             output, _ = burst.communicate(timeout=BURST_SECONDS + 10)
         finally:
             burst.kill()
@@ -271,20 +271,21 @@ def test_a_burst_survives_a_kill_9_on_every_engine(any_database_url, tmp_path):
     assert report["unexpected"] == {}
     assert (report["lost"], report["doubled"], report["unpaid"]) == ([], [], {})
     assert (report["sent"], report["confirmed"]) == (payments, payments)
-    asked = sum(one.amount_centavos for one in planned_payments(replace(PLAN, payments=payments)))
+    plan = replace(PLAN, payments=payments)
+    total_centavos = sum(payment.amount_centavos for payment in planned_payments(plan))
     sums = {report[f"{book}_centavos"] for book in
             ("bank_kept", "service_confirmed", "service_receipts")}  # fmt: skip
-    assert sums == {asked}
-    wanted = planned_payments(replace(PLAN, payments=payments, mix=mix_from("duplicates")))
-    assert report["scenarios"] == dict(Counter(one.scenario.value for one in wanted))
+    assert sums == {total_centavos}
+    drawn = planned_payments(replace(plan, mix=mix_from("duplicates")))
+    assert report["scenarios"] == dict(Counter(payment.scenario.value for payment in drawn))
     assert burst.returncode == 0
 
 
-def _wait_for_confirmed(running: ServiceProcess, number: int) -> None:
+def _wait_for_confirmed(process: ServiceProcess, number: int) -> None:
     limit = time.monotonic() + BURST_SECONDS
     while time.monotonic() < limit:
         path = f"/payments/pix?status=confirmed&limit={number}"
-        if len(json.loads(running.get(path)[1])["data"]) >= number:
+        if len(json.loads(process.get(path)[1])["data"]) >= number:
             return
         time.sleep(0.1)
     raise AssertionError("the burst does not get going")

@@ -1,4 +1,4 @@
-"""The chain a signer's key comes with, and the sentence each doubt has on the screen."""
+"""The certificate chain of a signer's key, and the sentence for each refusal."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 def keys(*certificates):
-    """A key set whose one key carries this chain."""
+    """A key set with one key that carries this chain."""
     return {"keys": [{"kid": "k", "x5c": list(certificates)}]}
 
 
 def certificate(now=NOW):
-    """A certificate that signed itself, as a key set carries it."""
+    """A self-signed certificate as a key set carries it."""
     return jws.public_jwk(jws.generate_key("127.0.0.1", now))["x5c"][0]
 
 
-def test_a_certificate_that_signed_itself_is_a_whole_chain():
-    """It is trusted for the registered host it was fetched from."""
+def test_a_self_signed_certificate_is_a_valid_chain():
+    """It is trusted because it comes from the host of a known bank."""
     assert chain_fault(keys(certificate()), "k", NOW) is None
 
 
 @pytest.mark.parametrize("days", [-1, 731])
 def test_a_chain_outside_its_dates_is_expired(days):
-    """Both sides: not yet, and no longer."""
+    """Both before the first and after the last day."""
     fault = chain_fault(keys(certificate()), "k", NOW + timedelta(days=days))
 
     assert fault == "certificate-expired"
@@ -47,18 +47,18 @@ def test_a_chain_outside_its_dates_is_expired(days):
         {"keys": [{"kid": "k", "x5c": "AAAA"}]},
     ],
 )
-def test_a_chain_that_is_none_does_not_close(listed):
-    """A key set comes from the network: it may be any JSON."""
+def test_a_missing_or_malformed_chain_is_refused(listed):
+    """A key set comes from the network and may be any JSON."""
     assert chain_fault(listed, "k", NOW) == "certificate-chain"
 
 
-def test_a_stranger_in_the_chain_breaks_it():
-    """The leaf must be issued by what comes after it, and not merely stand before it."""
+def test_a_certificate_that_another_issued_breaks_the_chain():
+    """Each certificate must be issued by the next one, not merely stand before it."""
     assert chain_fault(keys(certificate(), certificate()), "k", NOW) == "certificate-chain"
 
 
-def test_every_doubt_has_a_sentence_of_its_own():
-    """The payer reads which check failed; the code is for whoever debugs a shop."""
+def test_each_refusal_has_its_own_sentence():
+    """The payer reads which check failed; the code helps developers of a shop."""
     codes = (
         "malformed",
         "alg-not-allowed",

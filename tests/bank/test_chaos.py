@@ -1,4 +1,4 @@
-"""Chaos: mixes are repeatable, and every scenario ends where the document says it must."""
+"""Chaos: mixes are repeatable, and each scenario ends as docs/chaos.md says."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ENDS_WITHIN_SECONDS = 60
 
 
 def rows_of(heading: str) -> list[list[str]]:
-    """The table under a heading of docs/chaos.md, without its head."""
+    """The rows of the table below a heading of docs/chaos.md."""
     text = (ROOT / "docs/chaos.md").read_text(encoding="utf-8")
     section = text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("| `")]
@@ -49,31 +49,31 @@ def rows_of(heading: str) -> list[list[str]]:
 
 
 def test_the_document_lists_every_scenario_with_its_ending():
-    """A shop's tests are written from this table."""
-    told = {}
+    """Developers of a shop write their tests from this table."""
+    documented = {}
     for name, _, payment, reason, receipt, state in rows_of("Scenarios"):
         code = None if reason == "none" else reason.strip("`")
-        told[name.strip("`")] = (payment.strip("`"), code, receipt == "yes", state.strip("`"))
+        documented[name.strip("`")] = (payment.strip("`"), code, receipt == "yes", state.strip("`"))
 
-    assert told == {
+    assert documented == {
         scenario.value: (e.payment, e.reason, e.is_receipt_stored, e.bank_state)
         for scenario, e in ENDINGS.items()
     }
 
 
 def test_the_document_lists_every_preset():
-    """A preset that weighs otherwise than told gives other numbers."""
-    told = {name.strip("`"): mix.strip("`") for name, mix in rows_of("As a mix")}
+    """A wrong weight in the document would promise other numbers."""
+    documented = {name.strip("`"): mix.strip("`") for name, mix in rows_of("As a mix")}
 
-    assert set(told) == set(PRESETS)
-    assert {n: m for n, m in told.items() if n != "hostile"} == {
+    assert set(documented) == set(PRESETS)
+    assert {n: m for n, m in documented.items() if n != "hostile"} == {
         name: mix for name, mix in PRESETS.items() if name != "hostile"
     }
     assert mix_from("hostile").weights == tuple((scenario, 1) for scenario in Scenario)
 
 
-def test_every_scenario_has_an_ending_and_words():
-    """A scenario without words would be played on a payer who was not told."""
+def test_each_scenario_has_an_ending_and_a_text():
+    """The payer must be told which fault is injected."""
     assert set(ENDINGS) == set(Scenario)
     assert set(SCENARIO_TEXTS) == set(Scenario) - {Scenario.NORMAL}
 
@@ -93,13 +93,13 @@ def test_every_scenario_has_an_ending_and_words():
     ],
 )
 def test_a_wrong_mix_is_refused_with_the_reason(text, word):
-    """A typing error must not become a run of normal payments."""
+    """A typing error must not start a run of normal payments."""
     with pytest.raises(MixError, match=word):
         mix_from(text)
 
 
 def test_the_same_seed_gives_the_same_payments_in_any_order():
-    """The k-th payment's chance is its own, so threads cannot move it."""
+    """The random numbers of a payment depend on its number, so threads cannot change them."""
     mix = mix_from("realistic")
     forward = [draw(mix, 7, number) for number in range(1, 301)]
     backward = [draw(mix, 7, number) for number in range(300, 0, -1)][::-1]
@@ -109,17 +109,17 @@ def test_the_same_seed_gives_the_same_payments_in_any_order():
     assert len({drawn.scenario for drawn in forward}) == len(mix.weights)
 
 
-def test_weights_are_kept_over_a_long_run():
-    """Twenty per cent are a fifth."""
+def test_the_shares_of_a_long_run_match_the_weights():
+    """A weight of 20 in 100 gives a fifth of the payments."""
     mix = mix_from("normal=70,double=20,late=10")
-    drawn = [draw(mix, 1, number).scenario for number in range(5000)]
+    scenarios = [draw(mix, 1, number).scenario for number in range(5000)]
 
-    assert 900 < drawn.count(Scenario.DOUBLE) < 1100
-    assert 400 < drawn.count(Scenario.LATE) < 600
+    assert 900 < scenarios.count(Scenario.DOUBLE) < 1100
+    assert 400 < scenarios.count(Scenario.LATE) < 600
 
 
-def test_the_other_secret_is_a_good_one_and_another():
-    """A malformed one would fail for another reason than the wrong key."""
+def test_the_wrong_secret_is_well_formed_and_different():
+    """A malformed secret would be refused for another reason than a wrong key."""
     secret = "whsec_" + "A" * 44
 
     assert is_secret(wrong_secret(secret))
@@ -130,17 +130,17 @@ def test_the_other_secret_is_a_good_one_and_another():
 
 
 def scenarios_paid(bank) -> list[str]:
-    """What each payment got, in order."""
+    """The scenario of each payment, in order."""
     with bank.branch.database.reading() as session:
         return list(session.scalars(select(Notice.scenario).order_by(Notice.id)))
 
 
 def test_payments_without_a_scenario_draw_from_the_mix_and_a_run_repeats(bank, service):
-    """The whole point of a seed: the failing run comes again."""
+    """With the seed a developer repeats the run that failed."""
     runs = []
     for _ in range(2):
-        put = bank.client.put("/api/chaos", json={"mix": {"normal": 1, "double": 1}, "seed": 7})
-        assert put.status_code == 200, put.text
+        answer = bank.client.put("/api/chaos", json={"mix": {"normal": 1, "double": 1}, "seed": 7})
+        assert answer.status_code == 200, answer.text
         before = len(scenarios_paid(bank))
         for _ in range(6):
             assert bank.pay(service.charge(bank.clock.now(), amount="1.00")[0]).status_code == 200
@@ -152,7 +152,7 @@ def test_payments_without_a_scenario_draw_from_the_mix_and_a_run_repeats(bank, s
 
 
 def test_payments_at_once_draw_every_number_once(any_bank, service):
-    """Two that got the same number would make the run another one."""
+    """Two payments with the same number would make the run a different one."""
     any_bank.client.put("/api/chaos", json={"mix": "normal=1,double=1,late=1", "seed": 3})
     codes = [service.charge(any_bank.clock.now(), amount="1.00")[0] for _ in range(6)]
 
@@ -160,9 +160,9 @@ def test_payments_at_once_draw_every_number_once(any_bank, service):
         answers = list(crowd.map(lambda code: _pay(any_bank, code), codes))
 
     mix = mix_from("normal=1,double=1,late=1")
-    wanted = sorted(draw(mix, 3, number).scenario for number in range(1, 7))
+    expected = sorted(draw(mix, 3, number).scenario for number in range(1, 7))
     assert answers == [200] * 6
-    assert sorted(scenarios_paid(any_bank)) == wanted
+    assert sorted(scenarios_paid(any_bank)) == expected
 
 
 def _pay(bank, code: str) -> int:
@@ -170,8 +170,8 @@ def _pay(bank, code: str) -> int:
     return client.post("/api/pay", json={"code": code, "pin": "1234"}).status_code
 
 
-def test_a_scenario_of_its_own_wins_over_the_mix_and_draws_nothing(bank, service):
-    """*normal* said aloud is normal."""
+def test_a_payment_with_a_scenario_draws_nothing_from_the_mix(bank, service):
+    """This holds for the scenario *normal* too."""
     bank.client.put("/api/chaos", json={"mix": "pay-less", "seed": 1})
 
     bank.pay(service.charge(bank.clock.now())[0], scenario="normal")
@@ -180,15 +180,15 @@ def test_a_scenario_of_its_own_wins_over_the_mix_and_draws_nothing(bank, service
     assert bank.client.get("/api/chaos").get_json()["drawn"] == 0
 
 
-def test_the_mix_survives_the_bank(bank, service):
-    """It is a row: a killed bank goes on with the run."""
+def test_the_mix_survives_a_restart_of_the_bank(bank, service):
+    """The mix is stored in a row, so a killed bank continues the run."""
     bank.client.put("/api/chaos", json={"mix": "double", "seed": 5})
 
-    again = create_bank_app(bank.branch.settings)
-    told = again.test_client().get("/api/chaos").get_json()
-    close_bank_app(again)
+    restarted_app = create_bank_app(bank.branch.settings)
+    run = restarted_app.test_client().get("/api/chaos").get_json()
+    close_bank_app(restarted_app)
 
-    assert (told["mix"], told["seed"]) == ("double=1", 5)
+    assert (run["mix"], run["seed"]) == ("double=1", 5)
 
 
 @pytest.mark.parametrize(
@@ -196,16 +196,16 @@ def test_the_mix_survives_the_bank(bank, service):
     [{}, {"mix": 3}, {"mix": "x"}, {"mix": "normal", "seed": -1}, {"mix": "normal", "seed": True},
      {"mix": "normal", "seed": "9" * 30}, {"mix": {"normal": None}}],
 )  # fmt: skip
-def test_a_mix_or_seed_that_is_none_is_refused(bank, body):
-    """Never a 500 for something a client sent."""
+def test_an_invalid_mix_or_seed_gets_a_400(bank, body):
+    """No input of a client may cause a 500."""
     answer = bank.client.put("/api/chaos", json=body)
 
     assert answer.status_code == 400
     assert answer.get_json()["errors"][0]["field"] in ("mix", "seed")
 
 
-def test_the_page_sets_the_mix_and_says_what_is_wrong(bank):
-    """By hand, with the session's own token."""
+def test_the_page_sets_the_mix_and_shows_errors(bank):
+    """The form needs the session's CSRF token."""
     fields = hidden_fields(bank.client.get("/chaos").text)
 
     good = bank.client.post("/chaos", data={**fields, "preset": "realistic", "seed": "7"})
@@ -220,20 +220,20 @@ def test_the_page_sets_the_mix_and_says_what_is_wrong(bank):
 
 
 def test_the_command_sets_and_shows_the_mix(bank_url, bank):
-    """From a terminal."""
+    """`flask bank chaos` uses the bank's API."""
     begun = CliRunner().invoke(bank_cli, ["chaos", "late=1", "--seed", "9", "--url", bank_url])
-    shown = CliRunner().invoke(bank_cli, ["chaos", "--url", bank_url])
-    wrong = CliRunner().invoke(bank_cli, ["chaos", "lat=1", "--url", bank_url])
+    shown_run = CliRunner().invoke(bank_cli, ["chaos", "--url", bank_url])
+    wrong_mix = CliRunner().invoke(bank_cli, ["chaos", "lat=1", "--url", bank_url])
 
     assert begun.exit_code == 0, begun.output
-    assert "late=1" in shown.output
-    assert "9" in shown.output
-    assert wrong.exit_code == 2
-    assert "not one of" in wrong.output
+    assert "late=1" in shown_run.output
+    assert "9" in shown_run.output
+    assert wrong_mix.exit_code == 2
+    assert "not one of" in wrong_mix.output
 
 
-def test_outside_development_there_is_no_chaos(bank, service):
-    """Nobody may ask a bank that is taken seriously to lie."""
+def test_production_has_no_chaos(bank, service):
+    """Nobody may make a bank in production send wrong notices."""
     settings = bank.branch.settings
     serious = BankSettings(
         settings.database_url, settings.webhook_secret, service.url, "k" * 32,
@@ -248,15 +248,15 @@ def test_outside_development_there_is_no_chaos(bank, service):
     assert client.get("/doctor").status_code == 404
     assert client.put("/api/chaos", json={"mix": "late", "seed": 1}).status_code == 404
     assert client.post("/api/burst/session", json={"pin": "1234"}).status_code == 404
-    asked = client.post("/api/pay", json={**order, "scenario": "double"})
-    paid = client.post("/api/pay", json=order)
+    with_scenario = client.post("/api/pay", json={**order, "scenario": "double"})
+    bank_answer = client.post("/api/pay", json=order)
     close_bank_app(app)
-    assert (asked.status_code, asked.get_json()["code"]) == (404, "chaos-is-off")
-    assert paid.get_json()["amount_centavos"] == 5490
+    assert (with_scenario.status_code, with_scenario.get_json()["code"]) == (404, "chaos-is-off")
+    assert bank_answer.get_json()["amount_centavos"] == 5490
 
 
 def test_two_notices_are_swapped(bank, service):
-    """The second payment's notice comes first, the first one's follows."""
+    """The notice of the second payment arrives before that of the first."""
     first = bank.pay(service.charge(bank.clock.now())[0], scenario="out-of-order").get_json()
     second = bank.pay(service.charge(bank.clock.now())[0], scenario="out-of-order").get_json()
     bank.clock.advance(3)
@@ -270,39 +270,39 @@ def test_two_notices_are_swapped(bank, service):
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory):
-    """Every scenario played once, at the same time, against one service that runs."""
-    with ServiceProcess(tmp_path_factory.mktemp("service")) as running:
-        made = {}
-        swapped = running.create(value="10.00")
-        pay(running, swapped, Scenario.OUT_OF_ORDER)
+def scenario_runs(tmp_path_factory):
+    """Each scenario run once, all at the same time, against one running service."""
+    with ServiceProcess(tmp_path_factory.mktemp("service")) as process:
+        payments = {}
+        second_payment = process.create(value="10.00")
+        pay(process, second_payment, Scenario.OUT_OF_ORDER)
         for scenario in Scenario:
             near = {"expires_in": 10} if scenario in DEADLINE_SCENARIOS else {}
-            payment = running.create(value="10.00", **near)
-            made[scenario] = (payment, pay(running, payment, scenario))
+            payment = process.create(value="10.00", **near)
+            payments[scenario] = (payment, pay(process, payment, scenario))
         for scenario in NEVER_NOTIFIED:
             threading.Thread(
-                target=ask_until_found, args=(running, made[scenario][0]), daemon=True
+                target=ask_until_found, args=(process, payments[scenario][0]), daemon=True
             ).start()
-        yield running, made
+        yield process, payments
 
 
-def pay(running: ServiceProcess, payment: dict, scenario: Scenario) -> dict:
-    """Pay through the bank's own door; gives the bank's answer."""
+def pay(process: ServiceProcess, payment: dict, scenario: Scenario) -> dict:
+    """Pay through the bank's API and return its answer."""
     body = {"code": payment["pix_code"], "pin": "1234", "scenario": scenario.value,
             "late_seconds": 2}  # fmt: skip
-    status, raw, _ = running.request(
+    status, raw, _ = process.request(
         "POST", "/bank/api/pay", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
     assert status == 200, raw
     return json.loads(raw)
 
 
-def ask_until_found(running: ServiceProcess, payment: dict) -> None:
-    """Press *Já paguei* as often as it does anything, until it helped."""
+def ask_until_found(process: ServiceProcess, payment: dict) -> None:
+    """Press *Já paguei* again until the service has found the payment."""
     limit = time.monotonic() + ENDS_WITHIN_SECONDS
     while time.monotonic() < limit:
-        _, raw, _ = running.request(
+        _, raw, _ = process.request(
             "POST", f"/payments/pix/{payment['id']}/check", b"", {"Accept": "application/json"}
         )
         if json.loads(raw)["status"] == "confirmed":
@@ -310,9 +310,9 @@ def ask_until_found(running: ServiceProcess, payment: dict) -> None:
         time.sleep(1)
 
 
-def statement(running: ServiceProcess) -> dict[str, tuple[str, int]]:
+def statement(process: ServiceProcess) -> dict[str, tuple[str, int]]:
     """Status and signed amount of Bia's payments at the bank, by end_to_end_id."""
-    status, raw, _ = running.request(
+    status, raw, _ = process.request(
         "GET",
         "/bank/api/statement?limit=100",
         headers={"Authorization": "Basic YmlhOjEyMzQ="},
@@ -321,68 +321,70 @@ def statement(running: ServiceProcess) -> dict[str, tuple[str, int]]:
     return {row["id"]: (row["status"], row["amount_centavos"]) for row in json.loads(raw)["data"]}
 
 
-def receipts(running: ServiceProcess, payment: dict) -> list[tuple[str, str | None]]:
-    """Verdicts and reasons the service keeps for a payment."""
-    rows = json.loads(running.get("/payments/pix/receipts?limit=100")[1])["data"]
+def receipts(process: ServiceProcess, payment: dict) -> list[tuple[str, str | None]]:
+    """Verdicts and reasons of the receipts that the service stores for a payment."""
+    rows = json.loads(process.get("/payments/pix/receipts?limit=100")[1])["data"]
     mine = [row for row in rows if row["bank_payment_id"] == payment["id"]]
     return [(row["verdict"], row["reason"]) for row in mine]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scenario", list(Scenario), ids=lambda scenario: scenario.value)
-def test_each_scenario_ends_as_the_document_says(played, scenario):
-    """Status and receipts at the service, state and money at the bank."""
-    running, made = played
-    payment, paid = made[scenario]
+def test_each_scenario_ends_as_the_document_says(scenario_runs, scenario):
+    """Status and receipts at the service, status and money at the bank."""
+    process, payments = scenario_runs
+    payment, bank_answer = payments[scenario]
     ending = ENDINGS[scenario]
-    kept = [("refused" if ending.reason else "accepted", ending.reason)]
-    wanted = (ending.payment, kept if ending.is_receipt_stored else [], ending.bank_state)
+    expected_receipts = [("refused" if ending.reason else "accepted", ending.reason)]
+    if not ending.is_receipt_stored:
+        expected_receipts = []
+    expected = (ending.payment, expected_receipts, ending.bank_state)
     limit = time.monotonic() + ENDS_WITHIN_SECONDS
     while True:
-        books = statement(running)
-        state, amount = books[paid["end_to_end_id"]]
-        found = running.payment(payment["id"])["status"], receipts(running, payment), state
-        if found == wanted or time.monotonic() > limit:
+        books = statement(process)
+        state, amount = books[bank_answer["end_to_end_id"]]
+        outcome = process.payment(payment["id"])["status"], receipts(process, payment), state
+        if outcome == expected or time.monotonic() > limit:
             break
         time.sleep(0.5)
 
-    assert found == wanted
-    asked = {Scenario.PAY_LESS: 999, Scenario.PAY_MORE: 1001}.get(scenario, 1000)
-    assert amount == -asked
-    _, raw, _ = running.request(
+    assert outcome == expected
+    debited_centavos = {Scenario.PAY_LESS: 999, Scenario.PAY_MORE: 1001}.get(scenario, 1000)
+    assert amount == -debited_centavos
+    _, raw, _ = process.request(
         "GET", "/bank/api/statement?limit=100", headers={"Authorization": "Basic YmlhOjEyMzQ="}
     )
-    back = [row for row in json.loads(raw)["data"] if row["kind"] == "return"]
-    returned = [e for e in ENDINGS.values() if e.bank_state == "returned"]
+    returns = [row for row in json.loads(raw)["data"] if row["kind"] == "return"]
+    returned_endings = [e for e in ENDINGS.values() if e.bank_state == "returned"]
     if ending.bank_state == "returned":
-        assert asked in [row["amount_centavos"] for row in back]
-    assert len(back) <= len(returned)
+        assert debited_centavos in [row["amount_centavos"] for row in returns]
+    assert len(returns) <= len(returned_endings)
 
 
 @pytest.mark.slow
-def test_a_scenario_goes_on_after_the_bank_was_killed(tmp_path):
-    """What a scenario needs is in rows: the held notice comes, once, from the next process."""
-    with ServiceProcess(tmp_path) as running:
-        payment = running.create(value="10.00")
-        pay(running, payment, Scenario.LATE)
-        running.kill()
-        running.start()
+def test_a_scenario_continues_after_the_bank_was_killed(tmp_path):
+    """Its state is in rows: the next process sends the delayed notice, once."""
+    with ServiceProcess(tmp_path) as process:
+        payment = process.create(value="10.00")
+        pay(process, payment, Scenario.LATE)
+        process.kill()
+        process.start()
         limit = time.monotonic() + ENDS_WITHIN_SECONDS
-        while running.payment(payment["id"])["status"] != "confirmed":
+        while process.payment(payment["id"])["status"] != "confirmed":
             assert time.monotonic() < limit
             time.sleep(0.2)
 
-        assert receipts(running, payment) == [("accepted", None)]
+        assert receipts(process, payment) == [("accepted", None)]
 
 
-def test_words_of_the_page_name_no_scenario_twice():
-    """Two scenarios with the same sentence cannot be told apart by a payer."""
+def test_no_two_scenarios_have_the_same_text():
+    """A payer could not tell them apart."""
     assert len(set(SCENARIO_TEXTS.values())) == len(SCENARIO_TEXTS)
     assert all(re.fullmatch(r"[a-zàáâãçéêíóôõú ,:é0-9]+", text) for text in SCENARIO_TEXTS.values())
 
 
-def test_a_service_that_is_away_stops_the_ten_copies(bank, service):
-    """Ten time-outs in a row would outlast the lease, and another worker would begin."""
+def test_a_service_that_does_not_answer_stops_the_ten_copies(bank, service):
+    """Ten timeouts in a row would outlast the lease, and another worker would claim the notice."""
     service.answers = [503, 200]
     bank.pay(service.charge(bank.clock.now())[0], scenario="ten-times")
     assert len(service.notices) == 1

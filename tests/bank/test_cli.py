@@ -1,4 +1,4 @@
-"""`flask bank …`: the same in a terminal, by HTTP to the bank that runs."""
+"""`flask bank …`: the commands that pay over HTTP at a running bank."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.bank.service_double import PAYEE_KEY
 
 @pytest.fixture
 def run(bank_url):
-    """Run the command against the running bank; the PIN is typed when it is asked for."""
+    """Run the command against the running bank; the PIN is typed at the prompt."""
 
     def invoke(*arguments, pin="1234\n"):
         result = CliRunner().invoke(bank_cli, [*arguments, "--url", bank_url], input=pin)
@@ -21,8 +21,8 @@ def run(bank_url):
     return invoke
 
 
-def test_paying_in_a_terminal_says_who_got_how_much(run, bank, service):
-    """The PIN is asked for and not shown."""
+def test_the_pay_command_prints_payee_and_amount(run, bank, service):
+    """It prompts for the PIN and does not print it."""
     code, _ = service.charge(bank.clock.now())
 
     status, text = run("pay", code)
@@ -35,8 +35,8 @@ def test_paying_in_a_terminal_says_who_got_how_much(run, bank, service):
     assert len(service.notices) == 1
 
 
-def test_money_that_came_back_is_exit_status_1(run, bank, service):
-    """A script can tell."""
+def test_a_returned_payment_is_exit_status_1(run, bank, service):
+    """A script can react to it."""
     service.answers = [(409, "paid-too-late")]
     code, _ = service.charge(bank.clock.now())
 
@@ -49,7 +49,7 @@ def test_money_that_came_back_is_exit_status_1(run, bank, service):
 
 @pytest.mark.parametrize("typed", ["12,50", "12.50", "R$ 12,50"])
 def test_an_amount_in_a_terminal_is_read_as_on_the_page(run, bank, typed):
-    """A payer types a comma here too."""
+    """People type a comma in a terminal too."""
     code = br_code.encode_static(PAYEE_KEY, "Barraca", "Olinda")
 
     status, text = run("pay", code, "--value", typed)
@@ -59,7 +59,7 @@ def test_an_amount_in_a_terminal_is_read_as_on_the_page(run, bank, typed):
     assert bank.balance() == 482_350 - 1250
 
 
-def test_what_is_no_amount_is_refused_before_the_bank_is_asked(run, bank):
+def test_an_invalid_amount_is_refused_before_any_request(run, bank):
     """`1,234` is a thousand to one person and one real to another."""
     code = br_code.encode_static(PAYEE_KEY, "Barraca", "Olinda")
 
@@ -71,7 +71,7 @@ def test_what_is_no_amount_is_refused_before_the_bank_is_asked(run, bank):
 
 
 def test_a_refusal_is_one_sentence(run):
-    """No stack trace for a code that cannot be read."""
+    """A code that cannot be read causes no stack trace."""
     status, text = run("pay", "oi")
 
     assert status == 1
@@ -79,8 +79,8 @@ def test_a_refusal_is_one_sentence(run):
     assert "Traceback" not in text
 
 
-def test_a_bank_that_is_not_running_is_said_so():
-    """The likeliest mistake of all."""
+def test_the_command_says_that_the_bank_is_not_running():
+    """This is the most likely mistake."""
     result = CliRunner().invoke(
         bank_cli, ["statement", "--pin", "1234", "--url", "http://127.0.0.1:9/bank"]
     )
@@ -89,8 +89,8 @@ def test_a_bank_that_is_not_running_is_said_so():
     assert "Ele está no ar?" in result.output
 
 
-def test_the_statement_lists_what_moved(run, bank, service):
-    """Newest first, with the balance."""
+def test_the_statement_lists_transfers_and_balance(run, bank, service):
+    """The newest transfer comes first."""
     code, _ = service.charge(bank.clock.now())
     bank.pay(code)
 

@@ -1,4 +1,4 @@
-"""The signature doctor: one test for each thing that goes wrong when people sign by hand."""
+"""The signature doctor: one test for each mistake that people make when they sign."""
 
 from __future__ import annotations
 
@@ -28,51 +28,55 @@ BODY = '{"bank_payment_id": "abc", "value": 100.00, "payer": {"name": "José"}}'
 
 
 def headers(body: bytes = BODY, secret: str = SECRET, **changes: str) -> dict[str, str]:
-    """Good headers for a body; `id`, `timestamp`, `signature` replace theirs, empty leaves out."""
+    """Valid headers; `id`, `timestamp`, `signature` replace values, and empty ones are left out."""
     good = signed_headers(secret, "msg_1", NOW, body)
     good |= {f"webhook-{name}": value for name, value in changes.items()}
     return {name: value for name, value in good.items() if value}
 
 
-def codes(given: dict[str, str], body: bytes = BODY, secret: str = SECRET, now=NOW) -> set[str]:
-    """The codes of what is at fault."""
-    found = diagnose(given, body, [NamedSecret("current", secret)], now)
-    return {finding.code for finding in found if finding.is_fault}
+def codes(
+    pasted_headers: dict[str, str], body: bytes = BODY, secret: str = SECRET, now=NOW
+) -> set[str]:
+    """The codes of the findings that are faults."""
+    findings = diagnose(pasted_headers, body, [NamedSecret("current", secret)], now)
+    return {finding.code for finding in findings if finding.is_fault}
 
 
 def digest(content: bytes, key: bytes = KEY) -> bytes:
-    """HMAC-SHA256, as somebody else's program computes it."""
+    """HMAC-SHA256 as another program computes it."""
     return hmac.digest(key, content, hashlib.sha256)
 
 
 def signature() -> str:
-    """The good signature without its version."""
+    """The valid signature without its version."""
     return headers()["webhook-signature"].removeprefix("v1,")
 
 
-def test_a_good_notification_has_no_fault_and_names_the_secret():
-    """Whoever is told of faults that are none stops believing."""
-    found = diagnose(headers(), BODY, [NamedSecret("current", SECRET)], NOW)
+def test_a_valid_notification_has_no_fault_and_names_the_secret():
+    """Developers stop trusting a tool that reports faults where there are none."""
+    findings = diagnose(headers(), BODY, [NamedSecret("current", SECRET)], NOW)
 
-    assert [finding.code for finding in found] == ["signature-fits", "clock-ok"]
-    assert "current" in found[0].text
+    assert [finding.code for finding in findings] == ["signature-fits", "clock-ok"]
+    assert "current" in findings[0].text
 
 
 def test_the_previous_secret_is_recognised():
-    """In a rotation somebody is always behind."""
+    """During a rotation some senders still use the previous secret."""
     secrets = [NamedSecret("current", new_secret()), NamedSecret("previous", SECRET)]
 
-    found = diagnose(headers(), BODY, secrets, NOW)
+    findings = diagnose(headers(), BODY, secrets, NOW)
 
-    assert [finding.code for finding in found if finding.is_fault] == ["secret-previous"]
+    assert [finding.code for finding in findings if finding.is_fault] == ["secret-previous"]
 
 
 def test_no_finding_ever_shows_a_secret():
-    """The page and the terminal may be on a projector."""
+    """The page or the terminal may be visible to others."""
     broken = [headers(), headers(secret=new_secret()), headers(signature="v1,AAAA")]
 
     texts = [
-        f.text for given in broken for f in diagnose(given, BODY, [NamedSecret("x", SECRET)], NOW)
+        f.text
+        for pasted_headers in broken
+        for f in diagnose(pasted_headers, BODY, [NamedSecret("x", SECRET)], NOW)
     ]
 
     assert not any(SECRET[6:20] in text for text in texts)
@@ -98,43 +102,43 @@ def test_no_finding_ever_shows_a_secret():
     ],
 )
 def test_a_broken_header_is_named(changes, code):
-    """Which header, and what about it."""
+    """The finding says which header is wrong and why."""
     assert code in codes(headers(**changes))
 
 
 def test_a_hexadecimal_signature_is_recognised():
-    """What most other services send."""
+    """Many other services send hexadecimal signatures."""
     content = f"msg_1.{int(NOW.timestamp())}.".encode() + BODY
 
     assert codes(headers(signature=f"v1,{digest(content).hex()}")) == {"signature-hex"}
 
 
 def test_the_url_alphabet_is_recognised():
-    """urlsafe_b64encode is one word away from b64encode; such a digest appears sooner or later."""
+    """urlsafe_b64encode is easily taken for b64encode, and differs for some digests only."""
     for number in range(100):
         body = b"%d" % number
         good = headers(body)["webhook-signature"].removeprefix("v1,")
         if re.search(r"[+/]", good):
             break
-    changed = good.replace("+", "-").replace("/", "_")
+    url_safe = good.replace("+", "-").replace("/", "_")
 
-    assert codes(headers(body, signature=f"v1,{changed}"), body) == {"base64-url-safe"}
+    assert codes(headers(body, signature=f"v1,{url_safe}"), body) == {"base64-url-safe"}
 
 
 @pytest.mark.parametrize(("seconds", "where"), [(301, "no passado"), (-400, "no futuro")])
-def test_clock_skew_is_told_in_seconds(seconds, where):
-    """The signature fits, and the clock of one of the two is wrong."""
+def test_clock_skew_is_reported_in_seconds(seconds, where):
+    """The signature is right, but one of the two clocks is wrong."""
     now = NOW + timedelta(seconds=seconds)
 
-    found = diagnose(headers(), BODY, [NamedSecret("current", SECRET)], now)
+    findings = diagnose(headers(), BODY, [NamedSecret("current", SECRET)], now)
 
-    (fault,) = [finding for finding in found if finding.is_fault]
+    (fault,) = [finding for finding in findings if finding.is_fault]
     assert fault.code == "clock-skew"
     assert f"{abs(seconds)} s {where}" in fault.text
 
 
 @pytest.mark.parametrize(
-    ("signed", "words"),
+    ("signed_form", "words"),
     [
         (b'{"bank_payment_id":"abc","value":100.00,"payer":{"name":"Jos\xc3\xa9"}}', "compacto"),
         (
@@ -153,16 +157,16 @@ def test_clock_skew_is_told_in_seconds(seconds, where):
         (b"", "vazio"),
     ],
 )
-def test_a_body_that_was_written_anew_is_recognised(signed, words):
-    """A proxy or a framework parsed the JSON and wrote it again: the commonest mistake of all."""
-    found = diagnose(headers(signed), BODY, [NamedSecret("current", SECRET)], NOW)
+def test_a_rewritten_body_is_recognised(signed_form, words):
+    """The most common mistake: a proxy or a framework parsed the JSON and wrote it again."""
+    findings = diagnose(headers(signed_form), BODY, [NamedSecret("current", SECRET)], NOW)
 
-    assert found[0].code == "body-changed"
-    assert words in found[0].text
+    assert findings[0].code == "body-changed"
+    assert words in findings[0].text
 
 
 @pytest.mark.parametrize(
-    ("signed", "arrived"),
+    ("signed_form", "received_form"),
     [
         (b'{"a":\n1}', b'{"a":\r\n1}'),
         (b'{"a":\r\n1}', b'{"a":\n1}'),
@@ -171,24 +175,24 @@ def test_a_body_that_was_written_anew_is_recognised(signed, words):
         (b'{"a":1}', b'  {"a":1} '),
     ],
 )
-def test_changed_line_breaks_and_edges_are_recognised(signed, arrived):
-    """Invisible on a screen, and all the same another body."""
-    assert codes(headers(signed), arrived) == {"body-changed"}
+def test_changed_line_breaks_and_edges_are_recognised(signed_form, received_form):
+    """They are invisible on a screen, but change the signed bytes."""
+    assert codes(headers(signed_form), received_form) == {"body-changed"}
 
 
 @pytest.mark.parametrize(
     ("content", "code"),
     [(BODY, "signed-body-only"), (f"{int(NOW.timestamp())}.".encode() + BODY, "signed-without-id")],
 )
-def test_signing_less_than_everything_is_recognised(content, code):
-    """Habits from other services."""
-    encoded = base64.b64encode(digest(content)).decode()
+def test_signing_only_a_part_is_recognised(content, code):
+    """Some other services sign the body alone."""
+    base64_text = base64.b64encode(digest(content)).decode()
 
-    assert codes(headers(signature=f"v1,{encoded}")) == {code}
+    assert codes(headers(signature=f"v1,{base64_text}")) == {code}
 
 
 def test_an_id_from_the_body_is_recognised():
-    """Somebody signed with the payment's id and sent another header."""
+    """The sender signed the payment's id and sent another one in the header."""
     good = sign(SECRET, "abc", NOW, BODY)
 
     assert codes(headers(signature=good)) == {"id-changed"}
@@ -206,22 +210,22 @@ def test_an_id_from_the_body_is_recognised():
     ],
 )
 def test_a_secret_that_was_pasted_wrongly_is_named(secret, code):
-    """The first thing to doubt, and the last anybody does."""
+    """It is the first thing to check, and often the last one that people think of."""
     assert code in codes(headers(), secret=secret)
 
 
-def test_without_a_secret_it_says_so():
-    """It must not look like a good signature."""
+def test_a_missing_secret_is_reported():
+    """The result must not look like a valid signature."""
     assert diagnose(headers(), BODY, [], NOW)[0].code == "secret-missing"
 
 
 @pytest.mark.parametrize("key", [SECRET.encode(), SECRET.removeprefix("whsec_").encode()])
 def test_a_secret_used_undecoded_is_recognised(key):
-    """The classic in languages without a Standard Webhooks library."""
+    """A common mistake in languages without a Standard Webhooks library."""
     content = f"msg_1.{int(NOW.timestamp())}.".encode() + BODY
-    encoded = base64.b64encode(digest(content, key)).decode()
+    base64_text = base64.b64encode(digest(content, key)).decode()
 
-    assert codes(headers(signature=f"v1,{encoded}")) == {"secret-not-decoded"}
+    assert codes(headers(signature=f"v1,{base64_text}")) == {"secret-not-decoded"}
 
 
 @pytest.mark.parametrize(
@@ -233,8 +237,8 @@ def test_a_secret_used_undecoded_is_recognised(key):
         '{"Webhook-Id": "msg_1", "webhook-timestamp": "5", "webhook-signature": "v1,x"}',
     ],
 )
-def test_headers_are_read_however_they_are_pasted(pasted):
-    """From a log, from a terminal, from a program."""
+def test_headers_are_read_from_logs_terminals_and_programs(pasted):
+    """Developers paste headers in each of these forms."""
     assert headers_in(pasted) == {
         "webhook-id": "msg_1",
         "webhook-timestamp": "5",
@@ -247,33 +251,35 @@ def test_headers_are_read_however_they_are_pasted(pasted):
 )
 def test_noise_is_examined_without_an_error(noise):
     """People paste anything."""
-    given = headers_in(noise) | {"webhook-signature": noise, "webhook-id": noise}
+    pasted_headers = headers_in(noise) | {"webhook-signature": noise, "webhook-id": noise}
 
-    assert diagnose(given, noise.encode("utf-8", "replace"), [NamedSecret("x", noise)], NOW)
+    assert diagnose(
+        pasted_headers, noise.encode("utf-8", "replace"), [NamedSecret("x", noise)], NOW
+    )
 
 
 def test_every_finding_is_in_the_document():
-    """The codes are looked up there."""
+    """Readers look up the codes there."""
     source = ast.parse(Path(doctor.__file__).read_text(encoding="utf-8"))
     texts = {node.value for node in ast.walk(source) if isinstance(node, ast.Constant)}
     document = (
         (ROOT / "docs/chaos.md").read_text(encoding="utf-8").split("## The signature doctor")[1]
     )
-    documented = re.findall(r"^\| `([a-z0-9-]+)` \|", document, flags=re.M)
+    documented_codes = re.findall(r"^\| `([a-z0-9-]+)` \|", document, flags=re.M)
 
-    assert documented
-    assert set(documented) <= texts
+    assert documented_codes
+    assert set(documented_codes) <= texts
     kebab = {t for t in texts if isinstance(t, str) and re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", t)}
-    assert kebab - {"svix-id", "x-request-id", "utf-8"} == set(documented)
+    assert kebab - {"svix-id", "x-request-id", "utf-8"} == set(documented_codes)
 
 
 def test_the_page_examines_with_the_banks_own_secret_and_shows_none(bank, service):
     """In development nobody has to look for the secret first."""
-    signed = signed_headers(service.secret, "msg_1", bank.clock.now(), b'{"a":\n1}')
+    signed_form = signed_headers(service.secret, "msg_1", bank.clock.now(), b'{"a":\n1}')
     page = bank.client.get("/doctor")
     pasted = {
         **hidden_fields(page.text),
-        "headers": "\r\n".join(f"{name}: {value}" for name, value in signed.items()),
+        "headers": "\r\n".join(f"{name}: {value}" for name, value in signed_form.items()),
         "body": '{"a":\r\n1}',
     }
 
@@ -285,33 +291,35 @@ def test_the_page_examines_with_the_banks_own_secret_and_shows_none(bank, servic
 
 
 def test_the_command_examines_files_with_a_secret(tmp_path):
-    """Without a bank that runs."""
+    """It needs no running bank."""
     now = datetime.now(UTC)
     body = tmp_path / "body.json"
-    told = tmp_path / "headers.txt"
+    header_file = tmp_path / "headers.txt"
     body.write_bytes(BODY + b"\n")
-    signed = signed_headers(SECRET, "msg_1", now, BODY)
-    told.write_text("\n".join(f"{name}: {value}" for name, value in signed.items()))
-    arguments = ["verify", "--secret", SECRET, "--headers", str(told), "--body", str(body)]
+    signed_form = signed_headers(SECRET, "msg_1", now, BODY)
+    header_file.write_text("\n".join(f"{name}: {value}" for name, value in signed_form.items()))
+    arguments = ["verify", "--secret", SECRET, "--headers", str(header_file), "--body", str(body)]
 
-    wrong = CliRunner().invoke(bank_cli, arguments)
+    fault_result = CliRunner().invoke(bank_cli, arguments)
     body.write_bytes(BODY)
-    right = CliRunner().invoke(bank_cli, arguments)
+    valid_result = CliRunner().invoke(bank_cli, arguments)
 
-    assert (wrong.exit_code, right.exit_code) == (1, 0), wrong.output + right.output
-    assert "[body-changed]" in wrong.output
-    assert "[signature-fits]" in right.output
+    assert (fault_result.exit_code, valid_result.exit_code) == (1, 0), (
+        fault_result.output + valid_result.output
+    )
+    assert "[body-changed]" in fault_result.output
+    assert "[signature-fits]" in valid_result.output
 
 
-def test_the_command_asks_the_running_bank_where_no_secret_is_given(
-    bank, bank_url, service, tmp_path
-):
-    """The bank knows its secret and does not tell it."""
-    told = tmp_path / "headers.txt"
-    signed = signed_headers(service.secret, "msg_1", bank.clock.now(), b"")
-    told.write_text("\n".join(f"{name}: {value}" for name, value in signed.items()))
+def test_without_a_secret_the_command_asks_the_running_bank(bank, bank_url, service, tmp_path):
+    """The bank uses its own secret and does not reveal it."""
+    header_file = tmp_path / "headers.txt"
+    signed_form = signed_headers(service.secret, "msg_1", bank.clock.now(), b"")
+    header_file.write_text("\n".join(f"{name}: {value}" for name, value in signed_form.items()))
 
-    found = CliRunner().invoke(bank_cli, ["verify", "--headers", str(told), "--url", bank_url])
+    result = CliRunner().invoke(
+        bank_cli, ["verify", "--headers", str(header_file), "--url", bank_url]
+    )
 
-    assert found.exit_code == 0, found.output
-    assert "segredo current" in found.output
+    assert result.exit_code == 0, result.output
+    assert "segredo current" in result.output

@@ -1,4 +1,4 @@
-"""The bank's own tables: made by migrations, the same on every engine, beside anybody else's."""
+"""The bank's migrations create the same tables on every engine, beside those of the service."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from core.clock import SystemClock
 
 @pytest.fixture
 def database(any_empty_database_url):
-    """A migrated database of the bank, which the service's table shares."""
+    """A migrated database, which also holds a table of the service."""
     other = Database(any_empty_database_url)
     with other.writing() as session:
         session.connection().exec_driver_sql("CREATE TABLE payments (id INTEGER PRIMARY KEY)")
@@ -26,8 +26,8 @@ def database(any_empty_database_url):
     other.close()
 
 
-def test_migrations_make_just_the_tables_of_the_models(database):
-    """No drift, and the service's own table is neither wanted nor touched."""
+def test_migrations_create_exactly_the_tables_of_the_models(database):
+    """Alembic finds no difference and ignores the service's table."""
     options = {
         "include_name": lambda name, kind, _parents: kind != "table" or name.startswith("bank_"),
         "version_table": "bank_alembic_version",
@@ -40,7 +40,7 @@ def test_migrations_make_just_the_tables_of_the_models(database):
 
 
 def test_migrations_go_down_and_up_again(database, any_empty_database_url):
-    """An operator may have to go back; going forward once more opens the demo accounts anew."""
+    """An operator may have to go back; the next upgrade opens the demo accounts again."""
     with database.engine.begin() as connection:
         command.downgrade(alembic_config(connection), "base")
     assert not inspect(database.engine).has_table("bank_transfers")
@@ -53,7 +53,7 @@ def test_migrations_go_down_and_up_again(database, any_empty_database_url):
 
 
 def test_a_database_of_newer_code_is_refused_in_one_sentence(database, any_empty_database_url):
-    """Old code on new tables would break in stranger ways."""
+    """Old code on new tables would fail later and less clearly."""
     with database.writing() as session:
         session.execute(text("UPDATE bank_alembic_version SET version_num = 'bank_9999'"))
 
@@ -62,7 +62,7 @@ def test_a_database_of_newer_code_is_refused_in_one_sentence(database, any_empty
 
 
 def test_identifiers_differ_by_case_and_instants_keep_microseconds(database):
-    """MariaDB would take abc for ABC and drop fractions of a second unless told otherwise."""
+    """By default MariaDB compares without case and drops fractions of a second."""
     now = SystemClock().now().replace(microsecond=123_456)
     with database.writing() as session:
         session.add(BankAccount(name="payee:abc", kind="payee", opened_at=now))
@@ -85,8 +85,8 @@ def test_identifiers_differ_by_case_and_instants_keep_microseconds(database):
         {"debit_account_id": 999},
     ],
 )
-def test_the_schema_refuses_transfers_that_make_no_sense(database, changes):
-    """The net under the code: amounts, two accounts, and reversals that reverse something."""
+def test_the_schema_refuses_inconsistent_transfers(database, changes):
+    """Constraints hold even if the code has a fault: amounts, two accounts, reversals."""
     row = {
         "identifier": "E" * 32,
         "kind": "payment",
@@ -104,20 +104,20 @@ def test_the_schema_refuses_transfers_that_make_no_sense(database, changes):
         assert session.scalar(select(func.count(Transfer.id))) == 3
 
 
-def test_a_payment_is_given_back_once(database):
-    """Two workers that both read a 4xx cannot pay back twice."""
+def test_a_payment_is_returned_once(database):
+    """Two workers that both read a 4xx cannot return the money twice."""
     with database.reading() as session:
-        opening = session.scalars(select(Transfer).order_by(Transfer.id)).first()
+        opening_transfer = session.scalars(select(Transfer).order_by(Transfer.id)).first()
 
     def reversal(letter):
         return Transfer(
             identifier=letter * 32,
             kind="return",
-            debit_account_id=opening.credit_account_id,
-            credit_account_id=opening.debit_account_id,
+            debit_account_id=opening_transfer.credit_account_id,
+            credit_account_id=opening_transfer.debit_account_id,
             amount_centavos=1,
-            made_at=opening.made_at,
-            reverses_id=opening.id,
+            made_at=opening_transfer.made_at,
+            reverses_id=opening_transfer.id,
         )
 
     with database.writing() as session:

@@ -1,4 +1,4 @@
-"""The outbox: a notice reaches the service whoever fails meanwhile, and never twice at once."""
+"""The outbox: each notice reaches the service despite failures, and never twice at once."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def only_notice(bank):
-    """The one notice in the outbox."""
+    """The only notice in the outbox."""
     with bank.branch.database.reading() as session:
         return session.scalars(select(Notice)).one()
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 408, 425, 429, 301])
-def test_a_service_in_trouble_is_told_again_until_it_answers(bank, service, status):
-    """Only 2xx and 4xx end a notice: the money stays out meanwhile, and is told under one id."""
+def test_a_notice_is_retried_until_the_service_answers(bank, service, status):
+    """Only 2xx and 4xx end a notice; until then money and id stay as they are."""
     service.answers = [status, 200]
     code, _ = service.charge(bank.clock.now())
 
@@ -48,8 +48,8 @@ def test_a_service_in_trouble_is_told_again_until_it_answers(bank, service, stat
     assert first.body == second.body
 
 
-def test_every_attempt_is_signed_with_the_present_time(bank, service):
-    """A signature older than five minutes is refused, and a notice may wait longer than that."""
+def test_each_attempt_is_signed_with_the_current_time(bank, service):
+    """The service refuses a signature older than five minutes, and a notice may wait longer."""
     service.answers = [503, 200]
     code, _ = service.charge(bank.clock.now())
     bank.pay(code)
@@ -64,19 +64,19 @@ def test_every_attempt_is_signed_with_the_present_time(bank, service):
         "webhook-timestamp": second.timestamp,
         "webhook-signature": second.signature,
     }
-    signed = verify([service.secret], headers, second.body, bank.clock.now())
-    assert signed.message_id == second.message_id
+    signed_at = verify([service.secret], headers, second.body, bank.clock.now())
+    assert signed_at.message_id == second.message_id
 
 
-def test_a_service_that_is_down_is_told_when_it_is_back(bank, service):
-    """Nobody answers: the payment stands as sent, with the reason, and the money is not lost."""
+def test_a_service_that_is_down_gets_the_notice_when_it_is_back(bank, service):
+    """Meanwhile the payment is `sent`, with the reason, and no money is lost."""
     code, _ = service.charge(bank.clock.now())
     bank.branch.reader.read(code, bank.clock.now())
     bank.branch.outbox._url = "http://127.0.0.1:9/payments/pix/confirmation"
 
-    told = bank.pay(code).get_json()
+    payment = bank.pay(code).get_json()
 
-    assert (told["status"], told["answer"]["code"]) == ("sent", "no-answer")
+    assert (payment["status"], payment["answer"]["code"]) == ("sent", "no-answer")
     bank.branch.outbox._url = f"{service.url}/payments/pix/confirmation"
     bank.clock.advance(2)
     bank.branch.outbox.send_due()
@@ -84,21 +84,21 @@ def test_a_service_that_is_down_is_told_when_it_is_back(bank, service):
 
 
 def test_a_service_that_is_too_slow_counts_as_no_answer(bank, service, monkeypatch):
-    """It may have taken the notice all the same, so it is told again and not given up."""
+    """The service may have processed the notice, so it is sent again."""
     import urllib3
 
     bank.branch.http_client._pool.connection_pool_kw["timeout"] = urllib3.Timeout(0.2)
     service.hold_seconds = 0.6
     code, _ = service.charge(bank.clock.now())
 
-    told = bank.pay(code).get_json()
+    payment = bank.pay(code).get_json()
 
-    assert (told["status"], told["answer"]["code"]) == ("sent", "no-answer")
+    assert (payment["status"], payment["answer"]["code"]) == ("sent", "no-answer")
     assert bank.balance() == 482_350 - 5490
 
 
-def test_a_late_4xx_gives_the_money_back_once(bank, service):
-    """Also when the refusal only comes with a retry, and another worker settles it as well."""
+def test_a_late_4xx_returns_the_money_once(bank, service):
+    """The refusal comes with a retry, and another worker settles the notice at the same time."""
     service.answers = [503, (409, "payment-cancelled")]
     code, txid = service.charge(bank.clock.now())
     bank.pay(code)
@@ -113,8 +113,8 @@ def test_a_late_4xx_gives_the_money_back_once(bank, service):
     assert [row["status"] for row in bank.lookup(txid)] == ["returned"]
 
 
-def test_workers_that_meet_over_one_notice_send_it_once(any_bank, service):
-    """The claim is a conditional update: of many workers and processes, one wins."""
+def test_workers_at_once_send_a_notice_once(any_bank, service):
+    """The claim is a conditional update: one worker of all processes gets it."""
     service.answers = [503, 200]
     service.hold_seconds = 0.05
     codes = [service.charge(any_bank.clock.now())[0] for _ in range(4)]
@@ -129,15 +129,15 @@ def test_workers_that_meet_over_one_notice_send_it_once(any_bank, service):
     outboxes = [any_bank.branch.outbox, other.extensions[EXTENSION].outbox] * 3
 
     with ThreadPoolExecutor(6) as workers:
-        sent = list(workers.map(lambda outbox: outbox.send_due(), outboxes))
+        sent_counts = list(workers.map(lambda outbox: outbox.send_due(), outboxes))
     close_bank_app(other)
 
-    assert sum(sent) == 4
+    assert sum(sent_counts) == 4
     assert len({notice.message_id for notice in service.notices}) == len(service.notices) == 4
 
 
 def test_a_worker_that_dies_delays_its_notice_by_the_lease(bank, service, monkeypatch):
-    """kill -9 between commit and post: the row is there, and comes free by itself."""
+    """After a kill -9 between commit and post, the notice is due again when the lease ends."""
     monkeypatch.setattr(bank.branch.outbox, "send", lambda _notice: None)
     code, _ = service.charge(bank.clock.now())
     assert bank.pay(code).get_json()["status"] == "sent"
@@ -164,8 +164,8 @@ app.test_client().post("/api/pay", json={"code": code, "pin": "1234"})
 """
 
 
-def test_a_bank_killed_while_it_tells_the_service_tells_it_again(bank, service):
-    """kill -9 in the middle of the post: debited once, told again under the same id, confirmed."""
+def test_a_bank_killed_while_it_sends_a_notice_sends_it_again(bank, service):
+    """After a kill -9 during the post: one debit, a second attempt with the same id, confirmed."""
     service.hold_seconds = 2.0
     code, _ = service.charge(bank.clock.now())
     settings = bank.branch.settings
@@ -174,8 +174,8 @@ def test_a_bank_killed_while_it_tells_the_service_tells_it_again(bank, service):
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    until = time.monotonic() + 20
-    while not service.fetched["/payments/pix/confirmation"] and time.monotonic() < until:
+    deadline = time.monotonic() + 20
+    while not service.request_counts["/payments/pix/confirmation"] and time.monotonic() < deadline:
         time.sleep(0.02)
     process.kill()
     process.wait(10)
@@ -187,19 +187,19 @@ def test_a_bank_killed_while_it_tells_the_service_tells_it_again(bank, service):
 
     assert only_notice(bank).verdict == "confirmed"
     assert bank.balance() == 482_350 - 5490
-    until = time.monotonic() + 5
-    while len(service.notices) < 2 and time.monotonic() < until:
+    deadline = time.monotonic() + 5
+    while len(service.notices) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
     assert len({notice.message_id for notice in service.notices}) == 1
 
 
 def test_the_lease_is_longer_than_an_attempt():
-    """Otherwise a second worker could begin while the first one still waits."""
+    """Otherwise a second worker could claim the notice during the first attempt."""
     assert timedelta(seconds=ANSWER_TIMEOUT_SECONDS) < LEASE
 
 
-def test_waits_double_up_to_a_minute_and_honour_retry_after():
-    """Doubling spares a service in trouble; chance keeps payments from coming back all at once."""
+def test_delays_double_up_to_a_minute_and_honour_retry_after():
+    """Backoff spares a service in trouble, and jitter keeps retries from coming all at once."""
     waits = [retry_delay(attempts, 0).total_seconds() for attempts in (1, 2, 3, 20, 10_000)]
 
     for wait, longest in zip(waits, (1, 2, 4, 60, 60), strict=True):
@@ -212,29 +212,29 @@ def test_waits_double_up_to_a_minute_and_honour_retry_after():
     "body", [b"", b"\xff", b"[]", b"7", b'{"code": 7}', b'{"code": "A B"}', b"[" * 60_000]
 )
 def test_an_answer_of_any_form_is_judged_by_its_status(body):
-    """The service's words are for people; its status decides."""
-    told = judge_answer(HttpAnswer(409, {}, body))
+    """The body may be anything; the status decides."""
+    answer = judge_answer(HttpAnswer(409, {}, body))
 
-    assert (told.verdict, told.code) == (NoticeVerdict.RETURNED, None)
+    assert (answer.verdict, answer.code) == (NoticeVerdict.RETURNED, None)
 
 
-def test_the_job_sends_what_is_due_and_stops(bank, service):
-    """The scheduler's own thread, for real."""
+def test_the_job_sends_due_notices_and_stops(bank, service):
+    """On the scheduler's own thread."""
     service.answers = [503, 200]
     code, _ = service.charge(bank.clock.now())
     bank.pay(code)
 
     start_jobs(bank.app)
     start_jobs(bank.app)
-    until = time.monotonic() + 10
-    while only_notice(bank).verdict is None and time.monotonic() < until:
+    deadline = time.monotonic() + 10
+    while only_notice(bank).verdict is None and time.monotonic() < deadline:
         time.sleep(0.1)
     stop_jobs(bank.app)
     stop_jobs(bank.app)
 
     assert only_notice(bank).verdict == "confirmed"
     assert len(service.notices) == 2
-    assert not [one for one in threading.enumerate() if one.name.startswith("APScheduler")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("APScheduler")]
 
 
 _GREEN = """
@@ -264,12 +264,12 @@ with ServiceDouble(new_secret(), answers=[503, 200]) as service:
         client.post("/api/pay", json={"code": code, "pin": "1234", "scenario": scenario})
         for code, scenario in zip(codes, ("normal", "double", "normal"))
     ]
-    until = time.monotonic() + 15
+    deadline = time.monotonic() + 15
     verdicts = []
     while "sent" in verdicts or not verdicts:
         rows = client.get("/api/statement", auth=("bia", "1234")).get_json()["data"]
         verdicts = [row["status"] for row in rows if row["kind"] == "payment"]
-        assert time.monotonic() < until, verdicts
+        assert time.monotonic() < deadline, verdicts
         time.sleep(0.1)
     close_bank_app(app)
     print([answer.status_code for answer in answers], verdicts)
@@ -278,7 +278,7 @@ with ServiceDouble(new_secret(), answers=[503, 200]) as service:
 
 @pytest.mark.parametrize("library", ["eventlet", "gevent"])
 def test_paying_and_the_job_work_under_a_patched_hub(library, fresh_database):
-    """The service runs eventlet by default and gevent in compose; the bank shares its process."""
+    """The bank runs in the service's process, under eventlet or gevent."""
     run = subprocess.run(
         [sys.executable, "-c", _GREEN, library, fresh_database("sqlite")],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""The bank app in the payer's hand."""
+"""The bank's pages, as a payer sees them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ AXE = next((Path(__file__).resolve().parents[1] / "vendor").rglob("axe.min.js"))
 
 
 def review_fields(bank, code):
-    """The hidden fields of the form that pays this code."""
+    """The hidden fields of the review's form for this code."""
     page = bank.client.get("/pay", query_string={"code": code}).text
     return hidden_fields(page)
 
 
 def test_home_shows_balance_and_statement(bank, service):
-    """What went out, what came back, and what is left."""
+    """The statement lists payments and returns."""
     code, _ = service.charge(bank.clock.now())
     bank.pay(code)
     service.answers = [(409, "paid-too-late")]
@@ -38,8 +38,8 @@ def test_home_shows_balance_and_statement(bank, service):
     assert "\N{MINUS SIGN}R$ 1.234,56" in page
 
 
-def test_the_statement_goes_on_page_by_page_without_row_numbers(bank, service):
-    """A cursor is a transfer's own identifier, which nobody can guess."""
+def test_the_statement_has_pages_without_row_numbers(bank, service):
+    """The cursor is a transfer's identifier, which nobody can guess."""
     for amount in ("1.00", "2.00", "3.00"):
         code, _ = service.charge(bank.clock.now(), amount=amount)
         bank.pay(code)
@@ -55,19 +55,19 @@ def test_the_statement_goes_on_page_by_page_without_row_numbers(bank, service):
 
 
 def test_the_review_shows_payee_amount_and_ids_before_any_pin(bank, service):
-    """The payer decides by what the receiver's bank signed."""
+    """The payer decides by what the receiver's bank has signed."""
     code, txid = service.charge(bank.clock.now())
     bank.log_in()
 
     page = bank.client.get("/pay", query_string={"code": code}).text
 
-    for shown in ("Loja da Alice", "R$\xa054,90", txid, "Pagar R$\xa054,90"):
-        assert shown in page
+    for text in ("Loja da Alice", "R$\xa054,90", txid, "Pagar R$\xa054,90"):
+        assert text in page
     assert not service.notices
 
 
-def test_paying_on_the_page_leads_to_the_receipt(bank, service):
-    """303, so that reloading the receipt pays nothing again."""
+def test_paying_on_the_page_redirects_to_the_receipt(bank, service):
+    """With 303, so that a reload of the receipt pays nothing again."""
     code, txid = service.charge(bank.clock.now())
 
     answer = bank.pay_on_page(code)
@@ -79,8 +79,8 @@ def test_paying_on_the_page_leads_to_the_receipt(bank, service):
     assert 'http-equiv="refresh"' not in receipt
 
 
-def test_a_receipt_refreshes_itself_while_the_notice_is_under_way(bank, service):
-    """Without JavaScript too; with it, only what changed is replaced."""
+def test_a_receipt_refreshes_until_the_service_has_answered(bank, service):
+    """Without JavaScript the page reloads; with it, only the changed part is replaced."""
     service.answers = [503]
     code, _ = service.charge(bank.clock.now())
 
@@ -90,8 +90,8 @@ def test_a_receipt_refreshes_itself_while_the_notice_is_under_way(bank, service)
     assert '<noscript><meta http-equiv="refresh"' in receipt
 
 
-def test_a_returned_payment_says_why(bank, service):
-    """In the payer's words, with the code for whoever debugs a shop."""
+def test_a_returned_payment_shows_the_reason(bank, service):
+    """As a sentence for the payer, with the code for developers of the shop."""
     service.answers = [(409, "paid-too-late")]
     code, _ = service.charge(bank.clock.now())
 
@@ -103,20 +103,20 @@ def test_a_returned_payment_says_why(bank, service):
 
 
 def test_a_wrong_pin_keeps_the_payer_on_the_review(bank, service):
-    """With the number of tries left; the form works again at once."""
+    """The page shows how many attempts are left, and the form works again at once."""
     code, _ = service.charge(bank.clock.now())
 
-    refused = bank.pay_on_page(code, pin="9999")
+    refusal = bank.pay_on_page(code, pin="9999")
 
-    assert refused.status_code == 403
-    assert "Você ainda tem 4 tentativas" in refused.text
-    again = bank.client.post("/pay", data={**hidden_fields(refused.text), "pin": "1234"})
-    assert again.status_code == 303
+    assert refusal.status_code == 403
+    assert "Você ainda tem 4 tentativas" in refusal.text
+    second_try = bank.client.post("/pay", data={**hidden_fields(refusal.text), "pin": "1234"})
+    assert second_try.status_code == 303
 
 
 @pytest.mark.parametrize("token", [None, "", "x", "é"])
 def test_a_form_of_another_site_pays_nothing(bank, service, token):
-    """The token is this session's; a foreign page cannot know it."""
+    """The form needs the session's CSRF token, which another site cannot know."""
     code, _ = service.charge(bank.clock.now())
     bank.log_in()
     form = review_fields(bank, code)
@@ -132,8 +132,8 @@ def test_a_form_of_another_site_pays_nothing(bank, service, token):
     assert bank.client.get("/").status_code == 200
 
 
-def test_another_client_pays_from_its_own_account(bank, service):
-    """The session says who pays."""
+def test_the_session_decides_who_pays(bank, service):
+    """Another client pays from its own account."""
     bank.log_in("caio")
     code, _ = service.charge(bank.clock.now())
 
@@ -142,8 +142,8 @@ def test_another_client_pays_from_its_own_account(bank, service):
     assert (bank.balance("bia"), bank.balance("caio")) == (482_350, 125_000 - 5490)
 
 
-def test_a_code_that_cannot_be_paid_has_a_page_that_says_why(bank, service):
-    """The same look, the right status, a way back."""
+def test_a_code_that_cannot_be_paid_gets_an_error_page(bank, service):
+    """It has the same look, the right status and a link back."""
     code, _ = service.charge(bank.clock.now(), seconds=0)
     bank.log_in()
 
@@ -155,7 +155,7 @@ def test_a_code_that_cannot_be_paid_has_a_page_that_says_why(bank, service):
 
 
 def test_pages_forbid_foreign_and_inline_content(bank, service):
-    """A strict policy, no caching, and no inline script or style that it would block."""
+    """A strict policy, no caching, and no inline script or style that the policy would block."""
     code, _ = service.charge(bank.clock.now())
     login = bank.client.get("/login")
     bank.log_in()
@@ -167,8 +167,8 @@ def test_pages_forbid_foreign_and_inline_content(bank, service):
         assert not re.search(r"<style|\sstyle=|\son\w+=|<script>|https?://(?!www\.w3)", answer.text)
 
 
-def test_a_foreign_name_cannot_write_html(bank, service):
-    """Names come from outside; pages escape them."""
+def test_names_from_outside_are_escaped(bank, service):
+    """A name must not become HTML."""
     code, _ = service.charge(bank.clock.now(), recebedor={"nome": "<script>alert(1)</script>"})
     bank.log_in()
 
@@ -179,7 +179,7 @@ def test_a_foreign_name_cannot_write_html(bank, service):
 
 
 def test_bank_pays_in_a_browser_mounted_under_a_prefix(bank, service, bank_url, new_context):
-    """The whole way at /bank on a phone: link, PIN, receipt that changes by itself, home."""
+    """All steps at /bank on a phone: link, PIN, receipt that refreshes, home."""
     service.answers = [503, 200]
     code, _ = service.charge(bank.clock.now())
     page = new_context(viewport={"width": 390, "height": 844}).new_page()
@@ -202,7 +202,7 @@ def test_bank_pays_in_a_browser_mounted_under_a_prefix(bank, service, bank_url, 
 
 
 def test_bank_pays_in_a_browser_without_javascript(bank, service, bank_url, new_context):
-    """Forms and a refresh are enough."""
+    """Forms and a reload are enough."""
     service.answers = [503, 200]
     code, _ = service.charge(bank.clock.now())
     page = new_context(java_script_enabled=False).new_page()
@@ -224,12 +224,12 @@ def test_bank_pays_in_a_browser_without_javascript(bank, service, bank_url, new_
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_is_accessible_and_fits_320_px(bank, service, bank_url, new_context, scheme):
-    """axe finds nothing, and nothing has to be scrolled sideways."""
-    paid = bank.pay_on_page(service.charge(bank.clock.now())[0]).location
+    """axe finds no fault, and no page scrolls sideways."""
+    confirmed_url = bank.pay_on_page(service.charge(bank.clock.now())[0]).location
     service.answers = [503]
-    sent = bank.pay_on_page(service.charge(bank.clock.now(), amount="1000.00")[0]).location
+    sent_url = bank.pay_on_page(service.charge(bank.clock.now(), amount="1000.00")[0]).location
     service.answers = [(409, "already-paid")]
-    returned = bank.pay_on_page(service.charge(bank.clock.now())[0]).location
+    returned_url = bank.pay_on_page(service.charge(bank.clock.now())[0]).location
     code, _ = service.charge(bank.clock.now())
     page = new_context(
         viewport={"width": 320, "height": 640}, color_scheme=scheme, bypass_csp=True
@@ -243,13 +243,23 @@ def test_every_page_is_accessible_and_fits_320_px(bank, service, bank_url, new_c
     review = f"/pay?scenario=double&code={quote(code)}"
     free = br_code.encode_static(PAYEE_KEY, "Barraca do Bob", "Olinda")
     static = f"/pay?code={quote(free)}"
-    paths = ("/", "/scan", review, static, f"{static}&value=12", paid, sent, returned, "/nowhere")
+    paths = (
+        "/",
+        "/scan",
+        review,
+        static,
+        f"{static}&value=12",
+        confirmed_url,
+        sent_url,
+        returned_url,
+        "/nowhere",
+    )
     for path in paths:
         check_page(page, bank_url, path)
 
 
 def check_page(page, bank_url, path):
-    """Open a page of the bank, and look for broken rules and for what is too wide."""
+    """Open a page of the bank, run axe on it and compare its width with the screen's."""
     page.goto(bank_url + path)
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     page.evaluate(AXE.read_text())

@@ -1,4 +1,4 @@
-"""Paying: the money leaves, the service hears of it, and what it refuses comes back."""
+"""Paying: debit, notice, answer, and the return of what the service refuses."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.bank.service_double import charge_payload
 OPENING = 482_350
 
 
-def test_a_confirmed_payment_leaves_the_account_and_is_told_once(bank, service):
-    """The whole way: debit, signed notice, answer, receipt."""
+def test_a_confirmed_payment_is_debited_and_sends_one_notice(bank, service):
+    """All steps: debit, signed notice, answer, receipt."""
     code, txid = service.charge(bank.clock.now())
 
     answer = bank.pay(code).get_json()
@@ -42,10 +42,12 @@ def test_the_amount_is_written_with_two_decimals_and_no_float_error(bank, servic
     for amount in ("0.01", "8.20", "54.90", "4999.99"):
         code, _ = service.charge(bank.clock.now(), amount=amount)
         bank.pay(code, payer="bia")
-    written = re.findall(rb'"value": ([0-9.]+)', b"".join(one.body for one in service.notices))
+    amounts = re.findall(
+        rb'"value": ([0-9.]+)', b"".join(notice.body for notice in service.notices)
+    )
 
     # The last one is over what is left in the account.
-    assert written == [b"0.01", b"8.20", b"54.90"]
+    assert amounts == [b"0.01", b"8.20", b"54.90"]
     exact = json.loads(service.notices[1].body, parse_float=Decimal)
     assert exact["value"] == Decimal("8.20")
 
@@ -64,7 +66,7 @@ def test_an_end_to_end_id_has_the_form_of_pix(bank, service):
 
 @pytest.mark.parametrize(("status", "reason"), [(409, "paid-too-late"), (400, "amount-mismatch")])
 def test_refused_money_comes_back_with_the_reason(bank, service, status, reason):
-    """A 4xx is final: the payer has the money again and is told why."""
+    """A 4xx is final: the payer has the money back and sees why."""
     service.answers = [(status, reason)]
     code, txid = service.charge(bank.clock.now())
 
@@ -77,8 +79,8 @@ def test_refused_money_comes_back_with_the_reason(bank, service, status, reason)
     assert len(service.notices) == 1
 
 
-def test_the_ledger_sums_to_zero_whatever_happened(any_bank, service):
-    """Double entry: no centavo appears or vanishes, on any engine."""
+def test_the_ledger_always_sums_to_zero(any_bank, service):
+    """Double entry neither creates nor loses a centavo, on any engine."""
     for answer in (200, (409, "already-paid"), 503, 200):
         service.answers = [answer]
         code, _ = service.charge(any_bank.clock.now())
@@ -87,10 +89,10 @@ def test_the_ledger_sums_to_zero_whatever_happened(any_bank, service):
     with any_bank.branch.database.reading() as session:
         accounts = session.scalars(select(BankAccount.id)).all()
         balances = [balance_centavos(session, account) for account in accounts]
-        moved = session.scalar(select(func.count(Transfer.id)))
+        transfer_count = session.scalar(select(func.count(Transfer.id)))
     assert sum(balances) == 0
     assert any_bank.balance() == OPENING - 3 * 5490
-    assert moved == 3 + 4 + 1
+    assert transfer_count == 3 + 4 + 1
 
 
 def test_history_cannot_be_changed(bank, service):
@@ -108,17 +110,17 @@ def test_history_cannot_be_changed(bank, service):
 
 
 def test_the_fifth_wrong_pin_locks_and_the_right_one_no_longer_pays(bank, service):
-    """Four are forgiven; a right one in between starts the count anew."""
+    """Four wrong PINs do not lock, and a right one resets the count."""
     code, _ = service.charge(bank.clock.now())
     for _ in range(4):
         assert bank.pay(code, pin="0000").get_json()["code"] == "pin-refused"
     assert bank.pay(code).status_code == 200
     code, _ = service.charge(bank.clock.now())
-    wrong = [bank.pay(code, pin="0000").get_json()["code"] for _ in range(5)]
+    codes = [bank.pay(code, pin="0000").get_json()["code"] for _ in range(5)]
 
-    assert wrong == ["pin-refused"] * 4 + ["pin-locked"]
-    locked = bank.pay(code)
-    assert (locked.status_code, locked.get_json()["code"]) == (403, "pin-locked")
+    assert codes == ["pin-refused"] * 4 + ["pin-locked"]
+    refusal = bank.pay(code)
+    assert (refusal.status_code, refusal.get_json()["code"]) == (403, "pin-locked")
     assert bank.balance() == OPENING - 5490
     assert bank.pay(code, payer="caio").status_code == 200
 
@@ -160,7 +162,7 @@ def test_two_payments_at_once_cannot_spend_the_same_money(any_bank, service):
 
 
 def test_pressing_the_button_twice_pays_once(bank, service):
-    """The form's own key makes a repeated request the same payment."""
+    """The form carries an idempotency key."""
     code, _ = service.charge(bank.clock.now())
     bank.log_in()
     form = {**hidden_fields(bank.client.get("/pay", query_string={"code": code}).text)}
@@ -173,7 +175,7 @@ def test_pressing_the_button_twice_pays_once(bank, service):
 
 
 def test_an_idempotency_key_belongs_to_one_order(bank, service):
-    """The same key with the same order is its answer again; with another one, a conflict."""
+    """With the same order it returns the earlier payment; with another one it is a conflict."""
     code, _ = service.charge(bank.clock.now())
     other, _ = service.charge(bank.clock.now())
     key = {"Idempotency-Key": "order 1042"}
@@ -181,17 +183,17 @@ def test_an_idempotency_key_belongs_to_one_order(bank, service):
     def pay(text):
         return bank.client.post("/api/pay", json={"code": text, "pin": "1234"}, headers=key)
 
-    first, again, conflict = pay(code), pay(code), pay(other)
+    first, repeated, conflict = pay(code), pay(code), pay(other)
 
-    assert first.get_json() == again.get_json()
+    assert first.get_json() == repeated.get_json()
     assert "Idempotent-Replayed" not in first.headers
-    assert again.headers["Idempotent-Replayed"] == "true"
+    assert repeated.headers["Idempotent-Replayed"] == "true"
     assert (conflict.status_code, conflict.get_json()["code"]) == (409, "idempotency-conflict")
     assert len(service.notices) == 1
 
 
 def test_one_request_sent_many_times_at_once_is_one_payment(any_bank, service):
-    """All that the account holds: a copy that comes second must not hear of too little money."""
+    """It spends the whole balance: a second copy must not fail with insufficient funds."""
     code, _ = service.charge(any_bank.clock.now(), amount="37.90")
 
     def pay(_copy):
@@ -210,12 +212,14 @@ def test_one_request_sent_many_times_at_once_is_one_payment(any_bank, service):
 
 
 def test_an_amount_that_changed_since_it_was_shown_is_not_paid(bank, service):
-    """What binds is what the payer saw."""
+    """The payer pays only the amount on the screen."""
     from tests.bank.conftest import hidden_fields
 
     amounts = ["10.00", "99.00", "99.00"]
     payload = charge_payload(bank.clock.now())
-    code = service.serve(lambda: service.signed({**payload, "valor": {"original": amounts.pop(0)}}))
+    code = service.serve(
+        lambda: service.signed_payload({**payload, "valor": {"original": amounts.pop(0)}})
+    )
     bank.log_in()
     form = hidden_fields(bank.client.get("/pay", query_string={"code": code}).text)
 
@@ -227,14 +231,14 @@ def test_an_amount_that_changed_since_it_was_shown_is_not_paid(bank, service):
 
 
 def test_paying_less_takes_one_centavo_less_but_never_nothing(bank, service):
-    """The scenario for shops that must refuse a wrong amount."""
-    for amount, paid in (("54.90", 5489), ("0.01", 1)):
+    """The scenario tests shops that must refuse a wrong amount."""
+    for amount, debited_centavos in (("54.90", 5489), ("0.01", 1)):
         code, _ = service.charge(bank.clock.now(), amount=amount)
-        assert bank.pay(code, scenario="pay-less").get_json()["amount_centavos"] == paid
+        assert bank.pay(code, scenario="pay-less").get_json()["amount_centavos"] == debited_centavos
 
 
-def test_the_double_scenario_tells_the_same_notice_twice_at_once(bank, service):
-    """Same id, same bytes, one debit."""
+def test_the_double_scenario_sends_the_same_notice_twice_at_once(bank, service):
+    """The same id and bytes, and one debit."""
     code, _ = service.charge(bank.clock.now())
 
     bank.pay(code, scenario="double")
@@ -244,8 +248,8 @@ def test_the_double_scenario_tells_the_same_notice_twice_at_once(bank, service):
     assert bank.balance() == OPENING - 5490
 
 
-def test_the_late_scenario_holds_the_notice_back(bank, service):
-    """The payment's time stays the true one, so that it was paid in time and told late."""
+def test_the_late_scenario_delays_the_notice(bank, service):
+    """The notice still has the true time of the payment, which was made before the deadline."""
     code, _ = service.charge(bank.clock.now())
 
     answer = bank.pay(code, scenario="late", late_seconds=300).get_json()

@@ -1,4 +1,4 @@
-"""What a payer's bank checks before it shows an amount: each failed check is one named refusal."""
+"""The checks of a payer's bank before it shows an amount; each failed check has its own code."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tests.bank.service_double import PAYEE_KEY, charge_payload
 
 
 def refusal(bank, code):
-    """The stable code with which the bank refuses to read this one."""
-    with pytest.raises(CodeRefused) as refused:
+    """The code of the error with which the bank refuses this BR Code."""
+    with pytest.raises(CodeRefused) as caught:
         bank.branch.reader.read(code, bank.clock.now())
-    assert "ago" in refused.value.detail or refused.value.detail.endswith(".")
-    return refused.value.code
+    assert "ago" in caught.value.detail or caught.value.detail.endswith(".")
+    return caught.value.code
 
 
-def test_a_signed_charge_shows_who_gets_how_much(bank, service):
-    """Name, key and amount come from the signed payload, not from the code's own text."""
+def test_a_signed_charge_shows_payee_and_amount(bank, service):
+    """Name, key and amount come from the signed payload, not from the code's text."""
     code, txid = service.charge(bank.clock.now(), recebedor={"nome": "Alice Livros"})
 
     offer = bank.branch.reader.read(f"  {code}\n", bank.clock.now())
@@ -39,8 +39,8 @@ def test_without_a_name_in_the_payload_the_codes_name_is_shown(bank, service):
     assert bank.branch.reader.read(code, bank.clock.now()).payee_name == "Loja da Alice"
 
 
-def test_a_static_code_has_a_name_that_nobody_confirmed(bank, service):
-    """No bank signed it, so what stands in it is shown as hearsay."""
+def test_the_name_in_a_static_code_is_not_confirmed(bank, service):
+    """No bank has signed it, and the page says so."""
     code = br_code.encode_static(PAYEE_KEY, "Loja da Alice", "Recife", amount_centavos=1000)
 
     offer = bank.branch.reader.read(code, bank.clock.now())
@@ -50,24 +50,24 @@ def test_a_static_code_has_a_name_that_nobody_confirmed(bank, service):
 
 
 @pytest.mark.parametrize("text", ["", "oi", "0" * 3000, "\ud800", "000201\x00", "💸" * 40])
-def test_what_is_no_code_is_called_unreadable(bank, text):
-    """A payer pastes anything; the screen says so and nothing else happens."""
+def test_text_that_is_not_a_code_is_unreadable(bank, text):
+    """A payer may paste anything."""
     assert refusal(bank, text) == "code-unreadable"
 
 
 def test_a_code_with_one_changed_letter_is_unreadable(bank, service):
-    """The checksum stands between a slip and a payment to somebody else."""
+    """The checksum keeps a typing error from paying somebody else."""
     code, _ = service.charge(bank.clock.now())
 
     assert refusal(bank, code.replace("Recife", "Recifo")) == "code-unreadable"
 
 
-def test_a_location_of_no_participant_is_never_fetched(bank, service):
-    """A code must not make the bank call any address it names."""
+def test_a_location_at_an_unknown_host_is_never_fetched(bank, service):
+    """A code must not make the bank send requests to any address."""
     code = service.code_for("0" * 32, host="10.0.0.1:80")
 
     assert refusal(bank, code) == "unknown-participant"
-    assert not service.fetched
+    assert not service.request_counts
 
 
 @pytest.mark.parametrize(
@@ -87,12 +87,12 @@ def test_a_location_of_no_participant_is_never_fetched(bank, service):
     ],
 )
 def test_a_location_that_serves_no_charge_is_refused(bank, service, answer, code):
-    """Each kind of wrong answer has its own name, so that a merchant can find the fault."""
+    """Each kind of wrong answer has its own code, so that a merchant can find the fault."""
     assert refusal(bank, service.serve(answer)) == code
 
 
 def test_a_location_that_does_not_answer_is_unreachable(bank, service):
-    """The payer may try again: nothing was paid."""
+    """The payer may try again, because nothing was paid."""
     code, _ = service.charge(bank.clock.now())
     service.__exit__(None, None, None)
 
@@ -100,53 +100,55 @@ def test_a_location_that_does_not_answer_is_unreachable(bank, service):
 
 
 def test_a_payload_signed_by_an_unpublished_key_is_refused(bank, service):
-    """Whoever serves the location must also hold the key of the set."""
+    """The key must be in the key set of the receiver's bank."""
     stranger = jws.generate_key("127.0.0.1", datetime.now(UTC))
     payload = charge_payload(bank.clock.now())
 
-    code = service.serve(lambda: service.signed(payload, key=stranger))
+    code = service.serve(lambda: service.signed_payload(payload, key=stranger))
 
     assert refusal(bank, code) == "payload-signature-refused"
 
 
 def test_a_payload_changed_after_signing_is_refused(bank, service):
-    """One signature must not vouch for another amount."""
-    good = service.signed(charge_payload(bank.clock.now())).get_data(as_text=True).split(".")
-    other = service.signed(charge_payload(bank.clock.now(), amount="0.01"))
-    swapped = ".".join([good[0], other.get_data(as_text=True).split(".")[1], good[2]])
+    """A signature must not be valid for another amount."""
+    good = (
+        service.signed_payload(charge_payload(bank.clock.now())).get_data(as_text=True).split(".")
+    )
+    other = service.signed_payload(charge_payload(bank.clock.now(), amount="0.01"))
+    forged_token = ".".join([good[0], other.get_data(as_text=True).split(".")[1], good[2]])
 
-    code = service.serve(lambda: Response(swapped, mimetype="application/jose"))
+    code = service.serve(lambda: Response(forged_token, mimetype="application/jose"))
 
     assert refusal(bank, code) == "payload-signature-refused"
 
 
 def test_keys_at_an_unknown_host_are_never_fetched(bank, service):
-    """`jku` is written by whoever signed, so it must not choose whom the bank calls."""
+    """The signer writes `jku`, so it must not choose where the bank sends requests."""
     payload = charge_payload(bank.clock.now())
 
-    code = service.serve(lambda: service.signed(payload, jku="https://evil.example/jwks"))
+    code = service.serve(lambda: service.signed_payload(payload, jku="https://evil.example/jwks"))
 
     assert refusal(bank, code) == "key-set-refused"
 
 
 def test_keys_are_fetched_once_an_hour_and_again_for_a_new_key(bank, service):
-    """The cache spares the other bank, and a rotated key still works at once."""
+    """The cache spares the other bank, and a rotated key works at once."""
     code, _ = service.charge(bank.clock.now())
     for _ in range(3):
         bank.branch.reader.read(code, bank.clock.now())
-    assert service.fetched["/qr/v2/jwks"] == 1
+    assert service.request_counts["/qr/v2/jwks"] == 1
 
     service.key = jws.generate_key("127.0.0.1", datetime.now(UTC))
-    service.published.append(service.key)
+    service.published_keys.append(service.key)
     bank.clock.advance(6)
     bank.branch.reader.read(code, bank.clock.now())
-    assert service.fetched["/qr/v2/jwks"] == 2
+    assert service.request_counts["/qr/v2/jwks"] == 2
 
     bank.clock.advance(3601 - 1800)
     bank.clock.advance(1800)
-    fresh, _ = service.charge(bank.clock.now())
-    bank.branch.reader.read(fresh, bank.clock.now())
-    assert service.fetched["/qr/v2/jwks"] == 3
+    new_code, _ = service.charge(bank.clock.now())
+    bank.branch.reader.read(new_code, bank.clock.now())
+    assert service.request_counts["/qr/v2/jwks"] == 3
 
 
 @pytest.mark.parametrize(
@@ -170,13 +172,15 @@ def test_keys_are_fetched_once_an_hour_and_again_for_a_new_key(bank, service):
         {"calendario": []},
     ],
 )
-def test_a_payload_that_lacks_something_is_malformed(bank, service, changes):
-    """A signature says who wrote it, not that it makes sense."""
+def test_a_payload_with_a_missing_or_wrong_field_is_malformed(bank, service, changes):
+    """A valid signature does not make the content valid."""
     payload = charge_payload(bank.clock.now(), **changes)
     if payload["calendario"] and payload["calendario"]["expiracao"] == float("inf"):
         payload["calendario"]["expiracao"] = "1e400"
 
-    assert refusal(bank, service.serve(lambda: service.signed(payload))) == "payload-malformed"
+    assert (
+        refusal(bank, service.serve(lambda: service.signed_payload(payload))) == "payload-malformed"
+    )
 
 
 @pytest.mark.parametrize(
@@ -189,13 +193,13 @@ def test_a_payload_that_lacks_something_is_malformed(bank, service, changes):
     ],
 )
 def test_only_an_active_charge_is_payable(bank, service, status, code):
-    """A bank may serve a charge with its final status instead of 404."""
+    """A bank may serve a charge with its final status instead of a 404."""
     text, _ = service.charge(bank.clock.now(), status=status)
 
     assert refusal(bank, text) == code
 
 
-def test_a_charge_is_payable_until_its_very_last_second(bank, service):
+def test_a_charge_is_payable_until_its_last_second(bank, service):
     """Both sides of the deadline: creation plus expiration."""
     now = bank.clock.now()
     created_at = now.replace(microsecond=0)
@@ -207,13 +211,13 @@ def test_a_charge_is_payable_until_its_very_last_second(bank, service):
     assert refusal(bank, code) == "charge-expired"
 
 
-def test_names_from_outside_lose_what_no_screen_shows(bank, service):
-    """A line break or a right-to-left mark in a name must not dress up a receipt."""
+def test_names_from_outside_lose_invisible_characters(bank, service):
+    """A line break or a right-to-left mark in a name must not falsify a receipt."""
     name = "Loja\x00 da\u202e Alice\n" + "x" * 300
     code, _ = service.charge(bank.clock.now(), recebedor={"nome": name})
 
-    shown = bank.branch.reader.read(code, bank.clock.now()).payee_name
+    payee_name = bank.branch.reader.read(code, bank.clock.now()).payee_name
 
-    assert shown.startswith("Loja da Alice")
-    assert len(shown) <= 100
-    assert shown.isprintable()
+    assert payee_name.startswith("Loja da Alice")
+    assert len(payee_name) <= 100
+    assert payee_name.isprintable()

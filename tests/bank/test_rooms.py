@@ -1,4 +1,4 @@
-"""The bank's rooms and names, read from the source: imports point downward, no circle closes."""
+"""The bank's source: imports point downward, no circle closes, and each name means one thing."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ def graph() -> dict[str, set[str]]:
 
 
 def test_the_modules_are_found_at_all():
-    """A test that reads nothing passes for ever."""
+    """A test that reads no file would always pass."""
     edges = graph()
 
     assert "bank.database" in edges["bank.money.demo"]
     assert "bank.money.payers" in edges["bank.money.wallets"]
 
 
-def test_no_import_goes_in_a_circle():
-    """Modules in a circle cannot be read, tested or replaced apart."""
+def test_no_imports_form_a_circle():
+    """Modules in a circle cannot be read, tested or replaced separately."""
     circle = []
     try:
         TopologicalSorter(graph()).prepare()
@@ -64,7 +64,7 @@ def test_no_import_goes_in_a_circle():
 
 
 def test_rooms_import_downward_only():
-    """An upward arrow makes two rooms one."""
+    """Two rooms that import each other are in fact one room."""
     wrong = [
         f"{name} imports {other}"
         for name, others in graph().items()
@@ -78,14 +78,14 @@ def test_rooms_import_downward_only():
 
 
 def test_the_database_imports_no_room():
-    """Tables and transactions lie under every room."""
+    """All rooms build on the tables and transactions."""
     edges = graph()
 
     assert not {name for name in edges["bank.database"] if room_of(name) in LEVEL_OF}
 
 
-def errors_and_types(part_is_bank: bool) -> dict[str, str | None]:
-    """Each class by its name, with the `code` it has on the wire if it is an error."""
+def codes_by_class(part_is_bank: bool) -> dict[str, str | None]:
+    """The classes of bank or service by name, each with the `code` that it assigns, if any."""
     codes: dict[str, str | None] = {}
     for path in product_files():
         if (part_of(path) == "bank") is part_is_bank:
@@ -104,8 +104,8 @@ def code_of(node: ast.ClassDef) -> str | None:
 
 
 def test_a_class_name_means_one_thing_at_the_bank_and_at_the_service():
-    """Whoever searches for a name finds one thing. An error has one code on both sides."""
-    bank, service = errors_and_types(True), errors_and_types(False)
+    """A search for a name finds one thing. An error may exist on both sides with the same code."""
+    bank, service = codes_by_class(True), codes_by_class(False)
     # The column type is written twice, since neither side may import the other.
     shared = (bank.keys() & service.keys()) - {"UtcDateTime"}
 

@@ -1,4 +1,4 @@
-"""Reading a code from a picture or from the camera, whatever the picture is."""
+"""Reading a code from a picture or from the camera."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def qr(text, scale=4):
 def picture(*texts, kind="PNG", scale=4):
     """A picture with these codes side by side."""
     codes = [qr(text, scale).convert("RGB") for text in texts]
-    sheet = Image.new("RGB", (sum(one.width for one in codes) + 40, 400), "white")
+    sheet = Image.new("RGB", (sum(code.width for code in codes) + 40, 400), "white")
     x = 10
-    for one in codes:
-        sheet.paste(one, (x, 10))
-        x += one.width + 10
+    for code in codes:
+        sheet.paste(code, (x, 10))
+        x += code.width + 10
     out = io.BytesIO()
     sheet.save(out, kind)
     return out.getvalue()
@@ -45,14 +45,14 @@ def picture(*texts, kind="PNG", scale=4):
 def upload(bank, data, name="foto.png"):
     """Send the form with a picture."""
     form = hidden_fields(bank.client.get("/scan").text)
-    chosen = FileStorage(io.BytesIO(data), name)
-    boundary, body = encode_multipart({**form, "picture": chosen})
+    upload_file = FileStorage(io.BytesIO(data), name)
+    boundary, body = encode_multipart({**form, "picture": upload_file})
     media_type = f'multipart/form-data; boundary="{boundary}"'
     return bank.client.post("/scan", data=body, content_type=media_type)
 
 
 def code_at(answer):
-    """The code that a redirection to the review carries."""
+    """The code in a redirect to the review."""
     assert answer.status_code == 303, answer.text
     return parse_qs(urlsplit(answer.location).query)["code"]
 
@@ -66,19 +66,19 @@ def scanner(bank):
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP"])
 def test_a_picture_leads_to_the_review(scanner, kind):
-    """By content: the file's name and claimed type say nothing."""
+    """The content decides; the file's name and declared type do not matter."""
     assert code_at(upload(scanner, picture(CODE, kind=kind), "x.exe")) == [CODE]
 
 
-def test_of_several_codes_the_pix_one_is_taken(scanner):
-    """A poster has a link beside the code to pay; a receipt has one of its own."""
+def test_the_pix_code_among_several_codes_is_used(scanner):
+    """A poster or a receipt may have another QR code beside the one to pay."""
     sheet = picture("https://example.com/menu", CODE, "WIFI:S:loja;;")
 
     assert code_at(upload(scanner, sheet)) == [CODE]
 
 
 @pytest.mark.parametrize(
-    ("data", "status", "said"),
+    ("data", "status", "sentence"),
     [
         (picture("https://example.com"), 422, "não é de Pix"),
         (picture(CODE, OTHER), 422, "mais de um código Pix"),
@@ -92,15 +92,15 @@ def test_of_several_codes_the_pix_one_is_taken(scanner):
         (b"\x89PNG\r\n\x1a\n" + b"\0" * (5 * 1024 * 1024), 413, "até 5 MB"),
     ],
 )
-def test_a_picture_without_a_pix_code_says_so_clearly(scanner, data, status, said):
-    """One sentence on the page with the form, and never a 500."""
+def test_a_picture_without_a_pix_code_gets_one_sentence(scanner, data, status, sentence):
+    """The page shows it with the form, and never a 500."""
     answer = upload(scanner, data)
 
-    assert (answer.status_code, said in answer.text) == (status, True)
+    assert (answer.status_code, sentence in answer.text) == (status, True)
     assert 'name="picture"' in answer.text
 
 
-def test_a_bomb_of_pixels_is_not_unpacked(scanner):
+def test_a_decompression_bomb_is_not_decoded(scanner):
     """A small file may claim 100 megapixels: its header is read, its pixels are not."""
 
     def chunk(kind, body):
@@ -115,8 +115,8 @@ def test_a_bomb_of_pixels_is_not_unpacked(scanner):
     assert (answer.status_code, "40 megapixels" in answer.text) == (413, True)
 
 
-def test_a_body_over_the_limit_is_413_here_and_small_elsewhere(scanner):
-    """5 MB are for pictures alone."""
+def test_only_pictures_may_have_5_mb(scanner):
+    """All other bodies have a small limit."""
     large = upload(scanner, b"\0" * (6 * 1024 * 1024))
     elsewhere = scanner.client.post("/login", data={"picture": (io.BytesIO(b"\0" * 20_000), "x")})
 
@@ -124,7 +124,7 @@ def test_a_body_over_the_limit_is_413_here_and_small_elsewhere(scanner):
 
 
 def test_a_frame_of_the_camera_is_answered_in_json(scanner):
-    """With the review's address where there is a code, else with the reason, and no error."""
+    """With the review's address if there is a code, else with the reason."""
     found = re.search(r'data-token="([^"]+)"', scanner.client.get("/scan").text)
     assert found is not None
     token = found[1]
@@ -134,18 +134,18 @@ def test_a_frame_of_the_camera_is_answered_in_json(scanner):
         return scanner.client.post("/scan", data=data, headers=headers, content_type="image/jpeg")
 
     found = frame(picture(CODE, kind="JPEG")).get_json()
-    nothing = frame(picture(kind="JPEG"))
+    empty_frame = frame(picture(kind="JPEG"))
 
     assert found["code"] == CODE
     assert scanner.client.get(found["review_url"]).status_code == 200
-    assert (nothing.status_code, nothing.get_json()["code"]) == (200, None)
+    assert (empty_frame.status_code, empty_frame.get_json()["code"]) == (200, None)
     assert frame(b"\xff\xd8\xff").get_json()["code"] is None
     assert frame(picture(CODE, kind="JPEG"), "other").status_code == 400
     assert frame(b"\0" * (6 * 1024 * 1024)).status_code == 413
 
 
 def test_pictures_of_strangers_are_not_read(bank):
-    """Decoding costs; it is for payers."""
+    """Decoding is expensive, so it needs a login."""
     frame = bank.client.post("/scan", data=picture(CODE), content_type="image/jpeg")
     form = bank.client.post("/scan", data={"picture": (io.BytesIO(picture(CODE)), "x.png")})
 
@@ -154,12 +154,12 @@ def test_pictures_of_strangers_are_not_read(bank):
 
 
 def test_a_camera_that_sees_a_code_leads_to_the_review(bank, bank_url, tmp_path):
-    """In a real browser with a film for a camera: policy, script, frames, decoder, review."""
+    """In a real browser with a film as camera: policy, script, frames, decoder, review."""
     film = tmp_path / "film.mjpeg"
-    seen = Image.new("RGB", (640, 480), "white")
-    seen.paste(qr(CODE, 5).convert("RGB").resize((400, 400)), (120, 40))
+    film_frame = Image.new("RGB", (640, 480), "white")
+    film_frame.paste(qr(CODE, 5).convert("RGB").resize((400, 400)), (120, 40))
     frame = io.BytesIO()
-    seen.save(frame, "JPEG", quality=95)
+    film_frame.save(frame, "JPEG", quality=95)
     film.write_bytes(frame.getvalue() * 10)
     flags = (
         "--use-fake-ui-for-media-stream",

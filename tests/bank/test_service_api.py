@@ -1,4 +1,4 @@
-"""What the bank answers the service: look-ups that fit one question, windows, and refunds."""
+"""The API for the service: signed look-ups, lists of payments, and refunds."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from core.signing.signatures import signed_headers
 from tests.bank.service_double import PAYEE_KEY
 
 
-def paid(bank, service, **changes):
+def make_payment(bank, service, **changes):
     """The end_to_end_id of a new payment of R$ 54,90 by Bia."""
     code, _ = service.charge(bank.clock.now())
     return bank.pay(code, **changes).get_json()["end_to_end_id"]
 
 
-def ask(bank, members, client=None):
-    """Ask for a refund, signed over the body."""
+def request_refund(bank, members, client=None):
+    """Request a refund, signed over the body."""
     body = members if isinstance(members, bytes) else json.dumps(members).encode()
     headers = signed_headers(bank.branch.settings.webhook_secret, "msg_r", bank.clock.now(), body)
     door = client or bank.client
@@ -36,21 +36,21 @@ def ask(bank, members, client=None):
 
 
 def order(payment, refund_id="R1", value=54.90):
-    """A refund's body."""
+    """The body of a refund request."""
     return {"end_to_end_id": payment, "refund_id": refund_id, "value": value}
 
 
 def window(bank, start=-3600, end=3600, **more):
-    """The target of a question for a window around now, in seconds."""
+    """The target of a list of the payments around now; offsets in seconds."""
     now = bank.clock.now()
     times = {"from": now + timedelta(seconds=start), "to": now + timedelta(seconds=end)}
     query = {name: rfc3339(at) for name, at in times.items()} | more
     return "/api/settled?" + urlencode(query)
 
 
-def test_headers_of_one_question_open_no_other(bank, service):
-    """Whoever caught a look-up on the wire cannot read another payment with it."""
-    mine, others = paid(bank, service), paid(bank, service)
+def test_the_signature_of_one_look_up_is_refused_at_another(bank, service):
+    """Somebody who has seen a look-up cannot read another payment with its headers."""
+    mine, others = make_payment(bank, service), make_payment(bank, service)
     secret, now = bank.branch.settings.webhook_secret, bank.clock.now()
     caught = signed_headers(secret, "msg_1", now, f"GET /api/transfers/{mine}".encode())
 
@@ -59,11 +59,11 @@ def test_headers_of_one_question_open_no_other(bank, service):
         assert bank.client.get(target, headers=caught).status_code == 401
 
 
-def test_the_signature_fits_the_path_below_the_mount(bank, service, bank_url):
-    """Mounted at /bank the service signs /api/…, as it does for a bank of its own."""
+def test_the_service_signs_the_path_below_the_mount(bank, service, bank_url):
+    """At /bank the service signs /api/…, as it does for a bank that runs by itself."""
     import urllib3
 
-    payment = paid(bank, service)
+    payment = make_payment(bank, service)
     target = f"/api/transfers/{payment}"
     body = f"GET {target}".encode()
     secret = bank.branch.settings.webhook_secret
@@ -74,42 +74,47 @@ def test_the_signature_fits_the_path_below_the_mount(bank, service, bank_url):
     assert answer.json()["transfer"]["end_to_end_id"] == payment
 
 
-def test_a_transfer_tells_what_was_given_back_of_it(bank, service):
-    """By a refund here, by a refusal there."""
-    payment = paid(bank, service)
-    ask(bank, order(payment, value=10))
+def test_a_transfer_lists_its_refunds_and_returns(bank, service):
+    """One payment was refunded, another one was refused."""
+    payment = make_payment(bank, service)
+    request_refund(bank, order(payment, value=10))
     service.answers = [(409, "already-paid")]
-    refused = paid(bank, service)
+    refused_id = make_payment(bank, service)
 
-    told = bank.asked(f"/api/transfers/{payment}").get_json()["transfer"]
-    back = bank.asked(f"/api/transfers/{refused}").get_json()["transfer"]
+    refunded = bank.signed_get(f"/api/transfers/{payment}").get_json()["transfer"]
+    transfer = bank.signed_get(f"/api/transfers/{refused_id}").get_json()["transfer"]
 
-    assert [(one["kind"], one["amount_centavos"]) for one in told["returns"]] == [("refund", 1000)]
-    assert (back["status"], back["returns"][0]["kind"]) == ("returned", "return")
-    assert bank.asked(f"/api/transfers/{told['returns'][0]['return_id']}").status_code == 404
+    assert [
+        (end_to_end_id["kind"], end_to_end_id["amount_centavos"])
+        for end_to_end_id in refunded["returns"]
+    ] == [("refund", 1000)]
+    assert (transfer["status"], transfer["returns"][0]["kind"]) == ("returned", "return")
+    assert (
+        bank.signed_get(f"/api/transfers/{refunded['returns'][0]['return_id']}").status_code == 404
+    )
 
 
-def test_a_window_lists_what_was_paid_in_it_oldest_first(any_bank, service):
-    """Page by page without a gap or a copy; static payments too, with no payment's name."""
-    payments = [paid(any_bank, service) for _ in range(4)]
+def test_a_window_lists_its_payments_oldest_first(any_bank, service):
+    """Pages have no gap and no duplicate; static payments are listed without a txid."""
+    payments = [make_payment(any_bank, service) for _ in range(4)]
     static = br_code.encode_static(PAYEE_KEY, "Barraca", "Olinda", amount_centavos=100)
     payments.append(any_bank.pay(static).get_json()["end_to_end_id"])
     stranger = "c0ffee00-e12b-12d3-a456-426655440000"
     any_bank.pay(br_code.encode_static(stranger, "Outro", "Olinda", amount_centavos=100))
 
-    listed, after = [], None
+    rows, after = [], None
     for _ in range(3):
-        page = any_bank.asked(window(any_bank, limit=2, **({"after": after} if after else {})))
-        listed += page.get_json()["data"]
+        page = any_bank.signed_get(window(any_bank, limit=2, **({"after": after} if after else {})))
+        rows += page.get_json()["data"]
         after = page.get_json()["next"]
 
     assert after is None
-    assert [entry["end_to_end_id"] for entry in listed] == payments
-    assert {"value", "paid_at", "status", "payer", "bank_payment_id"} <= set(listed[0])
-    assert listed[0]["payer"]["document"] == "12345678909"
-    assert (listed[-1]["bank_payment_id"], listed[-1]["status"]) == (None, "settled")
-    assert any_bank.asked(window(any_bank, start=60)).get_json()["data"] == []
-    assert any_bank.asked(window(any_bank, end=-60)).get_json()["data"] == []
+    assert [entry["end_to_end_id"] for entry in rows] == payments
+    assert {"value", "paid_at", "status", "payer", "bank_payment_id"} <= set(rows[0])
+    assert rows[0]["payer"]["document"] == "12345678909"
+    assert (rows[-1]["bank_payment_id"], rows[-1]["status"]) == (None, "settled")
+    assert any_bank.signed_get(window(any_bank, start=60)).get_json()["data"] == []
+    assert any_bank.signed_get(window(any_bank, end=-60)).get_json()["data"] == []
 
 
 @pytest.mark.parametrize(
@@ -126,20 +131,20 @@ def test_a_window_lists_what_was_paid_in_it_oldest_first(any_bank, service):
         "?from=%ff%00&to=2026-01-02T00:00:00Z",
     ],
 )
-def test_a_window_that_makes_no_sense_is_a_problem(bank, query):
-    """400 and the field's name, never a 500."""
-    answer = bank.asked(f"/api/settled{query}")
+def test_an_invalid_window_gets_a_400(bank, query):
+    """The problem names the field."""
+    answer = bank.signed_get(f"/api/settled{query}")
 
     assert (answer.status_code, answer.get_json()["code"]) == (400, "invalid-request")
 
 
-def test_a_refund_gives_back_the_whole_or_parts_and_never_more(any_bank, service):
-    """To the centavo, and the ledger still adds up."""
-    payment = paid(any_bank, service)
+def test_refunds_never_exceed_the_payment(any_bank, service):
+    """In full or in part, to the centavo, and the ledger stays balanced."""
+    payment = make_payment(any_bank, service)
 
-    parts = [ask(any_bank, order(payment, f"R{n}", 20)) for n in range(2)]
-    too_much = ask(any_bank, order(payment, "R9", "14.91"))
-    last = ask(any_bank, order(payment, "R3", "14.90"))
+    parts = [request_refund(any_bank, order(payment, f"R{n}", 20)) for n in range(2)]
+    too_much = request_refund(any_bank, order(payment, "R9", "14.91"))
+    last = request_refund(any_bank, order(payment, "R3", "14.90"))
 
     assert [part.status_code for part in (*parts, last)] == [201] * 3
     assert last.get_json()["status"] == "done"
@@ -147,30 +152,30 @@ def test_a_refund_gives_back_the_whole_or_parts_and_never_more(any_bank, service
     assert (too_much.status_code, too_much.get_json()["code"]) == (409, "refund-exceeds-payment")
     assert any_bank.balance() == 482_350
     assert audit(any_bank.branch.database).faults == ()
-    answer = any_bank.asked("/api/refunds/R3").get_json()
+    answer = any_bank.signed_get("/api/refunds/R3").get_json()
     assert (answer["status"], answer["amount_centavos"]) == ("done", 1490)
 
 
-def test_the_same_refund_asked_again_is_the_same_refund(bank, service):
-    """An answer that was lost costs nobody anything; another refund needs another id."""
-    payment = paid(bank, service)
+def test_a_repeated_refund_request_refunds_once(bank, service):
+    """The answer may be lost; another refund needs another id."""
+    payment = make_payment(bank, service)
 
-    first, again = (ask(bank, order(payment)) for _ in range(2))
-    other = ask(bank, order(payment, value=1))
+    first, repeated = (request_refund(bank, order(payment)) for _ in range(2))
+    other = request_refund(bank, order(payment, value=1))
 
-    assert first.get_json() == again.get_json()
-    assert (again.status_code, again.headers["Idempotent-Replayed"]) == (201, "true")
+    assert first.get_json() == repeated.get_json()
+    assert (repeated.status_code, repeated.headers["Idempotent-Replayed"]) == (201, "true")
     assert (other.status_code, other.get_json()["code"]) == (409, "idempotency-conflict")
     assert bank.balance() == 482_350
 
 
-def test_refunds_at_once_never_give_back_more_than_was_paid(any_bank, service):
-    """Many requests at the same moment: of the same id one, of different ids what there is."""
-    payment = paid(any_bank, service)
+def test_refunds_at_once_never_exceed_the_payment(any_bank, service):
+    """Many requests at the same moment, with the same id and with different ids."""
+    payment = make_payment(any_bank, service)
     orders = [order(payment, "SAME", 10)] * 3 + [order(payment, f"N{n}", 20) for n in range(3)]
 
     def send(members):
-        return ask(any_bank, members, any_bank.app.test_client()).status_code
+        return request_refund(any_bank, members, any_bank.app.test_client()).status_code
 
     with ThreadPoolExecutor(6) as senders:
         statuses = list(senders.map(send, orders))
@@ -181,19 +186,22 @@ def test_refunds_at_once_never_give_back_more_than_was_paid(any_bank, service):
     assert audit(any_bank.branch.database).faults == ()
 
 
-def test_what_cannot_be_refunded_is_refused_by_name(bank, service):
-    """Unknown, returned already, or more than 90 days ago."""
-    payment = paid(bank, service)
+def test_a_payment_that_cannot_be_refunded_gets_its_own_code(bank, service):
+    """Unknown, already returned, or more than 90 days old."""
+    payment = make_payment(bank, service)
     service.answers = [(409, "already-paid")]
-    returned = paid(bank, service)
+    returned_id = make_payment(bank, service)
     unknown = payment[:-3] + "aaa"
 
-    codes = [ask(bank, order(one, "R1")).get_json()["code"] for one in (unknown, returned)]
+    codes = [
+        request_refund(bank, order(end_to_end_id, "R1")).get_json()["code"]
+        for end_to_end_id in (unknown, returned_id)
+    ]
     bank.clock.advance(90 * 86_400 + 60)
-    codes.append(ask(bank, order(payment, "R2")).get_json()["code"])
+    codes.append(request_refund(bank, order(payment, "R2")).get_json()["code"])
 
     assert codes == ["transfer-not-found", "payment-returned", "refund-too-late"]
-    assert bank.asked("/api/refunds/R1").status_code == 404
+    assert bank.signed_get("/api/refunds/R1").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -212,9 +220,9 @@ def test_what_cannot_be_refunded_is_refused_by_name(bank, service):
     ],
 )
 def test_a_hostile_refund_is_a_problem_and_never_a_500(bank, body):
-    """Though it is signed."""
+    """The request is signed, but its fields are not valid."""
     try:
-        answer = ask(bank, body)
+        answer = request_refund(bank, body)
     except UnicodeDecodeError:
         answer = bank.client.post("/api/refunds", data=body, content_type="application/json")
 
@@ -222,32 +230,32 @@ def test_a_hostile_refund_is_a_problem_and_never_a_500(bank, body):
     assert answer.mimetype == "application/problem+json"
 
 
-def test_a_slow_refund_is_processing_until_its_time(bank, service):
-    """The money is promised meanwhile, so that it cannot be given back twice."""
+def test_a_delayed_refund_is_processing_until_it_is_due(bank, service):
+    """Meanwhile the amount is reserved, so that it cannot be refunded twice."""
     settings = replace(bank.branch.settings, refund_delay_seconds=30)
-    payment = paid(bank, service)
+    payment = make_payment(bank, service)
     slow = create_bank_app(settings, bank.clock)
     branch = slow.extensions[EXTENSION]
 
-    asked = ask(bank, order(payment), slow.test_client()).get_json()
-    more = ask(bank, order(payment, "R2", 1), slow.test_client())
+    bank_refund = request_refund(bank, order(payment), slow.test_client()).get_json()
+    more = request_refund(bank, order(payment, "R2", 1), slow.test_client())
 
-    assert (asked["status"], more.status_code) == ("processing", 409)
+    assert (bank_refund["status"], more.status_code) == ("processing", 409)
     assert (branch.refunds.settle_due(), bank.balance()) == (0, 482_350 - 5490)
     bank.log_in()
     assert "está devolvendo" in bank.client.get(f"/transfers/{payment}").text
     bank.clock.advance(31)
     assert (branch.refunds.settle_due(), branch.refunds.settle_due()) == (1, 0)
     assert bank.balance() == 482_350
-    assert bank.asked("/api/refunds/R1").get_json()["status"] == "done"
+    assert bank.signed_get("/api/refunds/R1").get_json()["status"] == "done"
     assert "A loja devolveu" in bank.client.get(f"/transfers/{payment}").text
     assert "Devolução da loja" in bank.client.get("/").text
     close_bank_app(slow)
 
 
-def test_a_payee_that_spent_the_money_fails_the_refund(bank, service):
-    """Devolução não realizada: said as such, and nothing moved."""
-    payment = paid(bank, service)
+def test_a_refund_fails_if_the_payee_has_spent_the_money(bank, service):
+    """Pix calls it *devolução não realizada*; no money moves."""
+    payment = make_payment(bank, service)
     with bank.branch.database.writing() as session:
         payee = session.query(BankAccount).filter_by(name=f"payee:{PAYEE_KEY}").one()
         source = session.query(BankAccount).filter_by(kind="opening").one()
@@ -262,10 +270,10 @@ def test_a_payee_that_spent_the_money_fails_the_refund(bank, service):
             )
         )
 
-    asked = ask(bank, order(payment)).get_json()
+    bank_refund = request_refund(bank, order(payment)).get_json()
 
-    assert asked["status"] == "failed"
+    assert bank_refund["status"] == "failed"
     assert bank.balance() == 482_350 - 5490
     bank.log_in()
     assert "não tinha saldo" in bank.client.get(f"/transfers/{payment}").text
-    assert ask(bank, order(payment, "R2")).get_json()["status"] == "failed"
+    assert request_refund(bank, order(payment, "R2")).get_json()["status"] == "failed"

@@ -1,4 +1,4 @@
-"""Codes without a charge: anyone makes them, nobody signs them, and nobody is told."""
+"""Codes without a charge: anyone can write them, no bank signs them, and no notice is sent."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ FIXED = br_code.encode_static(PAYEE_KEY, "Barraca", "Olinda", amount_centavos=12
     ],
 )
 def test_the_payer_types_the_amount_as_brazil_writes_it(bank, typed, centavos):
-    """First the amount, then the PIN for exactly that amount."""
+    """The page asks for the amount first, then for the PIN."""
     bank.log_in()
-    asked = bank.client.get("/pay", query_string={"code": FREE}).text
+    review_page = bank.client.get("/pay", query_string={"code": FREE}).text
     review = bank.client.get("/pay", query_string={"code": FREE, "value": typed}).text
 
-    paid = bank.client.post("/pay", data={**hidden_fields(review), "pin": "1234"})
+    receipt = bank.client.post("/pay", data={**hidden_fields(review), "pin": "1234"})
 
-    assert "Quanto você quer pagar?" in asked
-    assert 'name="pin"' not in asked
-    assert paid.status_code == 303
+    assert "Quanto você quer pagar?" in review_page
+    assert 'name="pin"' not in review_page
+    assert receipt.status_code == 303
     assert bank.balance() == 482_350 - centavos
 
 
 @pytest.mark.parametrize(
     "typed", ["0", "-1", "1e3", "12,345", "abc", "9" * 12, "1,2,3", "\x00", "\u0661", "54 90"]
 )
-def test_what_is_no_amount_is_asked_for_again(bank, typed):
-    """Beside the field, and nothing is paid."""
+def test_an_invalid_amount_is_asked_for_again(bank, typed):
+    """The error stands beside the field, and nothing is paid."""
     bank.log_in()
 
     page = bank.client.get("/pay", query_string={"code": FREE, "value": typed})
@@ -53,13 +53,13 @@ def test_what_is_no_amount_is_asked_for_again(bank, typed):
     assert "Quanto você quer pagar?" in page.text
 
 
-def test_a_static_payment_moves_money_here_and_tells_nobody(any_bank, service):
-    """The receipt says so: no shop will confirm it."""
+def test_a_static_payment_moves_money_and_sends_no_notice(any_bank, service):
+    """The receipt says that no shop will confirm it."""
     any_bank.log_in()
     review = any_bank.client.get("/pay", query_string={"code": FIXED}).text
 
-    paid = any_bank.client.post("/pay", data={**hidden_fields(review), "pin": "1234"})
-    receipt = any_bank.client.get(paid.location).text
+    receipt = any_bank.client.post("/pay", data={**hidden_fields(review), "pin": "1234"})
+    receipt = any_bank.client.get(receipt.location).text
 
     assert "nenhuma loja é avisada" in receipt
     assert any_bank.balance() == 482_350 - 1250
@@ -70,7 +70,7 @@ def test_a_static_payment_moves_money_here_and_tells_nobody(any_bank, service):
 
 
 def test_the_name_is_confirmed_once_a_bank_signed_it_for_that_key(bank, service):
-    """The code says Barraca; the bank that holds the key says Loja da Alice."""
+    """The code says Barraca; the bank that has the key says Loja da Alice."""
     bank.log_in()
     before = bank.client.get("/pay", query_string={"code": FREE}).text
     bank.pay(service.charge(bank.clock.now())[0])
@@ -84,33 +84,33 @@ def test_the_name_is_confirmed_once_a_bank_signed_it_for_that_key(bank, service)
 
 
 def test_no_other_host_can_rename_a_key(bank, service):
-    """The first bank that spoke for a key is the one that speaks for it."""
+    """Only the bank that first named the owner of a key may rename it."""
     offer = bank.branch.reader.read(service.charge(bank.clock.now())[0], bank.clock.now())
     directory = bank.branch.reader._directory
     directory.learn(offer.charge, "pix.evil.example", bank.clock.now())
 
-    renamed = offer.charge.__class__(**{**vars(offer.charge), "payee_name": "Charlie"})
-    directory.learn(renamed, "pix.evil.example", bank.clock.now())
+    renamed_charge = offer.charge.__class__(**{**vars(offer.charge), "payee_name": "Charlie"})
+    directory.learn(renamed_charge, "pix.evil.example", bank.clock.now())
 
     assert directory.find(PAYEE_KEY).name == "Loja da Alice"
-    directory.learn(renamed, service.host, bank.clock.now())
+    directory.learn(renamed_charge, service.host, bank.clock.now())
     assert directory.find(PAYEE_KEY).name == "Charlie"
 
 
-def test_a_static_code_cannot_pass_for_the_payment_of_a_charge(bank, service):
-    """Charlie writes the txid of Alice's charge into a code for his own key: it settles nothing."""
+def test_a_static_code_never_pays_a_charge(bank, service):
+    """Charlie writes the txid of Alice's charge into a code for his own key."""
     _, txid = service.charge(bank.clock.now())
     own_key = "c0ffee00-e12b-12d3-a456-426655440000"
-    forged = br_code.encode_static(
+    forged_code = br_code.encode_static(
         own_key, "Charlie", "Recife", amount_centavos=5490, txid=txid[:25]
     )
 
-    paid = bank.pay(forged).get_json()
+    receipt = bank.pay(forged_code).get_json()
 
-    assert paid["status"] == "settled"
+    assert receipt["status"] == "settled"
     assert bank.lookup(txid) == []
     assert bank.lookup(txid[:25]) == []
-    assert bank.asked(f"/api/transfers/{paid['end_to_end_id']}").status_code == 404
+    assert bank.signed_get(f"/api/transfers/{receipt['end_to_end_id']}").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def test_a_static_code_cannot_pass_for_the_payment_of_a_charge(bank, service):
         ({"code": FREE, "value": 40, "pin": "9999"}, "pin-refused"),
     ],
 )
-def test_a_static_payment_that_cannot_be_is_refused_by_name(bank, changes, code):
-    """The same rules as for any payment, and nothing was paid."""
+def test_an_impossible_static_payment_gets_its_own_code(bank, changes, code):
+    """The rules are those of other payments, and nothing is paid."""
     answer = bank.client.post("/api/pay", json={"pin": "1234", **changes})
 
     assert answer.get_json()["code"] == code
@@ -136,7 +136,7 @@ def test_a_static_payment_that_cannot_be_is_refused_by_name(bank, changes, code)
 
 
 def test_one_static_payment_sent_twice_is_paid_once(bank):
-    """The form's key works here as well."""
+    """The form carries an idempotency key here too."""
     bank.log_in()
     review = bank.client.get("/pay", query_string={"code": FIXED}).text
     form = {**hidden_fields(review), "pin": "1234"}

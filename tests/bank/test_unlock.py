@@ -1,4 +1,4 @@
-"""`flask bank unlock`: what the bank's own staff does after five wrong PINs."""
+"""`flask bank unlock` unlocks a card after five wrong PINs."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from bank.cli import bank_cli
 
 
 def run(bank, handle):
-    """The command, on this bank's database."""
+    """Run the command on this bank's database."""
     url = bank.branch.settings.database_url
     result = CliRunner().invoke(bank_cli, ["unlock", handle, "--database", url])
     return result.exit_code, result.output.strip()
 
 
-def test_a_locked_card_pays_again_and_the_count_starts_anew(bank, service):
-    """A developer who tried the lock need not throw the database away."""
+def test_an_unlocked_card_pays_again_and_its_count_is_reset(bank, service):
+    """A developer who has tried the lock need not delete the database."""
     code, _ = service.charge(bank.clock.now())
     for _ in range(5):
         bank.pay(code, pin="0000")
@@ -27,8 +27,8 @@ def test_a_locked_card_pays_again_and_the_count_starts_anew(bank, service):
     assert bank.pay(code).status_code == 200
 
 
-def test_wrong_pins_short_of_the_lock_are_not_forgiven(bank, service):
-    """Unlocking a card that is not locked would be five more guesses."""
+def test_unlocking_keeps_the_count_of_a_card_that_is_not_locked(bank, service):
+    """Otherwise the command would allow five more guesses."""
     code, _ = service.charge(bank.clock.now())
     for _ in range(4):
         bank.pay(code, pin="0000")
@@ -38,8 +38,8 @@ def test_wrong_pins_short_of_the_lock_are_not_forgiven(bank, service):
     assert bank.pay(code, pin="0000").get_json()["code"] == "pin-locked"
 
 
-def test_nobody_of_that_name_is_one_sentence(bank):
-    """Exit status 1, no trace."""
-    status, said = run(bank, "zé")
+def test_an_unknown_handle_is_one_sentence(bank):
+    """The exit status is 1, and there is no stack trace."""
+    status, output = run(bank, "zé")
     assert status == 1
-    assert "não existe" in said
+    assert "não existe" in output
