@@ -1,6 +1,7 @@
 """`make bench`: every comparison, started, measured and told by this one command.
 
     python -m benchmarks [case …] [--rounds N]     cases: http qr live sweep
+    python -m benchmarks tricks --only WORDS           of docs/performance.md, those with the words
 
 Ours and the bare reference take turns within each round; medians are compared as ratios, because
 machines differ and drift. JSON goes to benchmarks/results/.
@@ -18,12 +19,13 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from benchmarks import report
-from benchmarks.cases import http, live, qr, sweep
+from benchmarks.cases import http, live, qr, sweep, tricks
 from tests.support.databases import Databases
 
-CASES = {"http": http, "qr": qr, "live": live, "sweep": sweep}
+CASES = {"http": http, "qr": qr, "live": live, "sweep": sweep, "tricks": tricks}
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -32,6 +34,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks")
     parser.add_argument("cases", nargs="*", choices=[*CASES, []], default=[])
     parser.add_argument("--rounds", type=int, default=None, help="rounds of each comparison")
+    parser.add_argument("--only", nargs="*", default=[], help="words in the names of tricks")
     parser.add_argument("--engine", default="mysql", choices=("sqlite", "mysql", "postgres"))
     asked = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -44,7 +47,11 @@ def main() -> int:
                 folder = Path(made.enter_context(tempfile.TemporaryDirectory()))
                 url = made.enter_context(databases.fresh(asked.engine))
                 print(f"measuring {name} …", file=sys.stderr)
-                options = {} if asked.rounds is None else {"rounds": asked.rounds}
+                options: dict[str, Any] = {}
+                if asked.rounds is not None:
+                    options["rounds"] = asked.rounds
+                if name == "tricks":
+                    options["words"] = asked.only
                 outcomes += CASES[name].measure(folder, url, **options)
     finally:
         databases.close()

@@ -1,0 +1,245 @@
+"""The service in this process, asked through WSGI: CPU time without a server or a client in it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TextIO
+
+from flask import Flask
+
+from core.clock import SystemClock, rfc3339
+from core.signing import signatures
+from tests.support.service import (
+    DEMO_PASSWORD,
+    SECRET,
+    close_app,
+    end_to_end_id,
+    ready_app,
+    settings_for,
+)
+from web.logs import init_logs
+
+Environ = dict[str, Any]
+
+BROWSER = {
+    "HTTP_ACCEPT": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8",
+    "HTTP_ACCEPT_LANGUAGE": "pt-BR,pt;q=0.9,en;q=0.8",
+    "HTTP_USER_AGENT": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+}
+PROGRAM = {"HTTP_ACCEPT": "*/*", "HTTP_USER_AGENT": "curl/8.5.0"}
+
+
+def environ(
+    method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b""
+) -> Environ:
+    """What a server hands to the application for one request."""
+    path, _, query = path.partition("?")
+    made: Environ = {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": path,
+        "QUERY_STRING": query,
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "5000",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "HTTP_HOST": "127.0.0.1:5000",
+        "REMOTE_ADDR": "127.0.0.1",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": io.StringIO(),
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        **(headers or PROGRAM),
+    }
+    if body:
+        made |= {"CONTENT_LENGTH": str(len(body)), "CONTENT_TYPE": "application/json"}
+    return made
+
+
+@dataclass
+class Answer:
+    """What the application answered."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+def asked(app: Flask, one: Environ) -> Answer:
+    """One request, answered whole."""
+    started: list[Any] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], _error: Any = None) -> Any:
+        started[:] = [int(status[:3]), headers]
+
+    answer = app.wsgi_app(one, start_response)
+    try:
+        body = b"".join(answer)
+    finally:
+        close = getattr(answer, "close", None)
+        if close is not None:
+            close()
+    return Answer(started[0], started[1], body)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A kind of request: `prepare` makes so many of them, outside of what is measured."""
+
+    name: str
+    prepare: Callable[[int], Sequence[Environ]]
+    expect: int = 200
+    at_once: int = 10
+    """How many are measured together."""
+
+    def spent(self, app: Flask, by: Callable[[], float] = time.process_time) -> float:
+        """Seconds for one of them, by this clock: of CPU, unless told otherwise."""
+        environs = self.prepare(self.at_once)
+        started = by()
+        answers = [asked(app, one).status for one in environs]
+        elapsed = by() - started
+        assert set(answers) == {self.expect}, f"{self.name} was answered {sorted(set(answers))}"
+        return elapsed / len(environs)
+
+
+class Service:
+    """An app on this database, and what is asked of it."""
+
+    def __init__(self, app: Flask) -> None:
+        """Sign the demo merchant in and create the payment that is looked at."""
+        self.app = app
+        self.payment = self.create()
+        client = app.test_client()
+        body = {"username": "demo", "password": DEMO_PASSWORD}
+        csrf = client.post("/api/login", json=body).json["csrf_token"]  # type: ignore[index]
+        cookies = (client.get_cookie(name) for name in ("access_token", "refresh_token"))
+        self.cookie = "; ".join(f"{one.key}={one.value}" for one in cookies if one)
+        made = client.post(
+            "/api/keys",
+            json={"label": "benchmark", "scopes": ["payments:read", "payments:write"]},
+            headers={"X-CSRF-TOKEN": csrf},
+        )
+        self.key = made.json["key"]  # type: ignore[index]
+        self.cancelled = self.create("an order that was given up")
+        cancel = environ("POST", f"/payments/pix/{self.cancelled['id']}/cancel")
+        assert asked(app, cancel).status == 200
+        self.paid = self.create()
+        assert asked(app, self._confirmation(self.paid)).status == 200
+
+    def create(self, order: str | None = None) -> dict[str, Any]:
+        """A new payment of the demo merchant."""
+        body = json.dumps({"value": 54.9, "order_id": order}).encode()
+        answer = asked(self.app, environ("POST", "/payments/pix", body=body))
+        assert answer.status == 201, answer.body
+        created: dict[str, Any] = json.loads(answer.body)["payment"]
+        return created
+
+    def operations(self) -> dict[str, Operation]:
+        """What is measured, by name."""
+        txid, code = self.payment["id"], self.payment["watch_code"]
+        page, gone = f"/payments/pix/{txid}", self.cancelled["id"]
+        signed_in = {**BROWSER, "HTTP_COOKIE": f"{self.cookie}; balcao_zone=America/Recife"}
+        by_key = {**PROGRAM, "HTTP_AUTHORIZATION": f"Bearer {self.key}"}
+        image = f"/payments/pix/qr_code/qr_code_payment_{txid}"
+        found = [
+            Operation("create", self._new_payments, 201),
+            Operation("confirm", self._confirmations),
+            _same("poll", environ, "GET", f"{page}/status"),
+            _same("page", environ, "GET", page, BROWSER),
+            _same("page, cancelled", environ, "GET", f"/payments/pix/{gone}", BROWSER),
+            _same("receipt", environ, "GET", f"/payments/pix/{self.paid['id']}/receipt", BROWSER),
+            _same("page as JSON", environ, "GET", page, {**PROGRAM, "HTTP_ACCEPT": _JSON}),
+            _same("QR", environ, "GET", f"{image}.svg", BROWSER),
+            _same("QR as PNG", environ, "GET", f"{image}.png", BROWSER),
+            Operation("both first QRs", self._both_first_pictures),
+            Operation("first QR, SVG", lambda number: self._first_pictures(number, "svg")),
+            Operation("first QR, PNG", lambda number: self._first_pictures(number, "png")),
+            _same("payload", environ, "GET", f"/qr/v2/{code}"),
+            _same("list by key", environ, "GET", "/payments/pix?limit=1", by_key),
+            _same("portal, list", environ, "GET", "/portal/payments", signed_in),
+            _same("portal, home", environ, "GET", "/portal", signed_in),
+            _same("brand", environ, "GET", "/brand/d97706.css", BROWSER),
+        ]
+        return {one.name: one for one in found}
+
+    def _new_payments(self, number: int) -> list[Environ]:
+        body = {"value": 54.9, "description": "Uma cesta de frutas", "metadata": {"cart": "4711"}}
+        return [
+            environ(
+                "POST",
+                "/payments/pix",
+                body=json.dumps({**body, "order_id": secrets.token_hex(8)}).encode(),
+            )
+            for _ in range(number)
+        ]
+
+    def _confirmations(self, number: int) -> list[Environ]:
+        return [self._confirmation(self.create()) for _ in range(number)]
+
+    def _confirmation(self, payment: dict[str, Any]) -> Environ:
+        now = SystemClock().now()
+        body = json.dumps(
+            {
+                "bank_payment_id": payment["id"],
+                "value": payment["value"],
+                "end_to_end_id": end_to_end_id(),
+                "paid_at": rfc3339(now),
+                "payer": {"name": "Bob de Souza", "document": "12345678909"},
+            }
+        ).encode()
+        signed = signatures.signed_headers(SECRET, f"msg_{secrets.token_hex(8)}", now, body)
+        headers = {f"HTTP_{name.upper().replace('-', '_')}": text for name, text in signed.items()}
+        return environ("POST", "/payments/pix/confirmation", {**PROGRAM, **headers}, body)
+
+    def _first_pictures(self, number: int, kind: str) -> list[Environ]:
+        paths = [f"/payments/pix/qr_code/{self.create()['qr_code']}.{kind}" for _ in range(number)]
+        return [environ("GET", path, BROWSER) for path in paths]
+
+    def _both_first_pictures(self, number: int) -> list[Environ]:
+        """A page shows one of them, and leads to the other."""
+        return [
+            environ("GET", f"/payments/pix/qr_code/{name}.{kind}", BROWSER)
+            for name in [self.create()["qr_code"] for _ in range(number // 2)]
+            for kind in ("svg", "png")
+        ]
+
+
+_JSON = "application/json"
+_SHORT = ("QR", "QR as PNG", "brand")
+
+
+def _same(name: str, make: Callable[..., Environ], *arguments: Any) -> Operation:
+    at_once = 60 if name in _SHORT else 10
+    return Operation(
+        name, lambda number: [make(*arguments) for _ in range(number)], at_once=at_once
+    )
+
+
+@contextmanager
+def service(folder: Path, database_url: str) -> Iterator[Service]:
+    """The service in this process, logging as it does by default, into nothing."""
+    settings = settings_for(database_url, folder, log_level="info")
+    with redirect_stderr(_nothing()):
+        init_logs(settings)
+    app = ready_app(settings, SystemClock())
+    try:
+        yield Service(app)
+    finally:
+        close_app(app)
+
+
+@cache
+def _nothing() -> TextIO:
+    """A stream that stays open: loggers keep the one they first wrote to."""
+    return Path(os.devnull).open("w")

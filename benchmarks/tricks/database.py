@@ -1,0 +1,446 @@
+"""Tricks between a request and its database: what is built, sent, and asked for twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, cast
+from unittest.mock import patch
+
+from flask import Flask
+from sqlalchemy import CursorResult, event, insert, select, update
+from sqlalchemy.orm.attributes import set_committed_value
+
+from accounts import keys
+from benchmarks.tricks.trick import Trick, instead, together, uncached
+from config import parts_of
+from db_models import Account, Payment, PaymentEvent, PaymentStatus, Receipt
+from payments.location import KeyRing
+from realtime.announcer import Announcer
+from repository import accounts, connections, database, events, payments, receipts
+from repository.database import Work, in_unit_of_work
+
+TABLE = Payment.__table__
+
+
+def _poll_statement(self: payments.Payments, txid: str) -> Payment | None:
+    return self._one(select(TABLE).where(TABLE.c.txid == txid), {})
+
+
+def _poll_session(self: payments.Payments, txid: str) -> Payment | None:
+    query = select(Payment).where(Payment.txid == txid)
+    return self._unit.session.scalars(query).one_or_none()
+
+
+def _stored_by_setters(values: Any) -> Payment:
+    return Payment(**dict(values))
+
+
+def _insert_statement(self: payments.Payments, values: Mapping[str, Any]) -> Payment:
+    done = self._unit.connection.execute(insert(TABLE), payments._columns(values))
+    key: Any = done.inserted_primary_key
+    return payments._stored({**payments._UNSET, **values, "id": int(key[0])})
+
+
+def _insert_orm(self: payments.Payments, values: Mapping[str, Any]) -> Payment:
+    payment = Payment(**{**payments._UNSET, **values})
+    self._unit.session.add(payment)
+    self._unit.session.flush()
+    return payment
+
+
+def _insert_class(self: payments.Payments, values: Mapping[str, Any]) -> Payment:
+    done: Any = self._unit.session.execute(insert(Payment).values(**values))
+    return payments._stored({**payments._UNSET, **values, "id": int(done.inserted_primary_key[0])})
+
+
+def _all_columns(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {("metadata" if name == "details" else name): value for name, value in values.items()}
+
+
+def _lock_statement(self: payments.Payments, txid: str) -> tuple[Payment | None, timedelta]:
+    grace = select(Account.grace_seconds).where(Account.id == TABLE.c.merchant_id).scalar_subquery()
+    query = select(TABLE, grace).where(TABLE.c.txid == txid).with_for_update()
+    row = self._unit.connection.execute(query).one_or_none()
+    if row is None:
+        return None, timedelta(0)
+    *values, seconds = row
+    found = payments._stored(zip(payments._ATTRIBUTES, values, strict=True))
+    return found, timedelta(seconds=seconds or 0)
+
+
+def _lock_session(self: payments.Payments, txid: str) -> tuple[Payment | None, timedelta]:
+    grace = select(Account.grace_seconds).where(Account.id == Payment.merchant_id)
+    query = select(Payment, grace.scalar_subquery()).where(Payment.txid == txid)
+    row = self._unit.session.execute(query.with_for_update()).one_or_none()
+    return (None, timedelta(0)) if row is None else (row[0], timedelta(seconds=row[1] or 0))
+
+
+def _lock_twice(self: payments.Payments, txid: str) -> tuple[Payment | None, timedelta]:
+    session = self._unit.session
+    found = session.scalars(
+        select(Payment).where(Payment.txid == txid).with_for_update()
+    ).one_or_none()
+    if found is None:
+        return None, timedelta(0)
+    grace = select(Account.grace_seconds).where(Account.id == found.merchant_id)
+    return found, timedelta(seconds=session.scalars(grace).one() or 0)
+
+
+def _change_plain(
+    self: payments.Payments,
+    payment: Payment,
+    from_statuses: Collection[str],
+    values: Mapping[str, Any],
+) -> bool:
+    statement = (
+        update(Payment)
+        .where(
+            Payment.id == payment.id,
+            Payment.status.in_(from_statuses),
+            Payment.sequence == payment.sequence,
+        )
+        .values(**values)
+    )
+    done = self._unit.session.execute(statement, execution_options={"synchronize_session": False})
+    if cast("CursorResult[Any]", done).rowcount != 1:
+        return False
+    for name, value in values.items():
+        set_committed_value(payment, name, value)
+    return True
+
+
+def _payload_session(self: payments.Payments, watch_code: str) -> Payment | None:
+    query = select(Payment).where(Payment.watch_code == watch_code)
+    return self._unit.session.scalars(query).one_or_none()
+
+
+def _paid_elsewhere_apart(self: payments.Payments, txid: str) -> tuple[Payment, Payment | None]:
+    payment = self.by_txid(txid)
+    if payment.status != PaymentStatus.CANCELLED or payment.order_id is None:
+        return payment, None
+    other = self.live_of_order(payment.merchant_id, payment.order_id)
+    return payment, other if other and other.status == PaymentStatus.CONFIRMED else None
+
+
+def _receipt_statement(self: receipts.Receipts, end_to_end_id: str) -> Receipt | None:
+    query = select(Receipt).where(Receipt.end_to_end_id == end_to_end_id)
+    return self._session.scalars(query).one_or_none()
+
+
+def _receipt_insert(self: receipts.Receipts, values: Mapping[str, Any]) -> None:
+    self._session.connection().execute(insert(Receipt.__table__), dict(values))
+
+
+def _receipt_insert_class(self: receipts.Receipts, values: Mapping[str, Any]) -> None:
+    self._session.execute(insert(Receipt).values(**values))
+
+
+def _event_statement(self: events.Events, told: events.Recorded) -> events.Recorded:
+    done = self._unit.connection.execute(insert(PaymentEvent.__table__), events._row(told))
+    key: Any = done.inserted_primary_key
+    return replace(told, id=int(key[0]))
+
+
+def _event_class(self: events.Events, told: events.Recorded) -> events.Recorded:
+    statement = insert(PaymentEvent).values(**events._row(told))
+    done: Any = self._unit.session.execute(statement)
+    return replace(told, id=int(done.inserted_primary_key[0]))
+
+
+_make_work = Work.__init__
+
+
+def _work_with_session(self: Work, *arguments: Any) -> None:
+    _make_work(self, *arguments)
+    self.session  # noqa: B018 - made here, for it is measured
+
+
+def _work_with_all(self: Work, *arguments: Any) -> None:
+    _make_work(self, *arguments)
+    for name in _QUERIES:
+        getattr(self, name)
+
+
+_QUERIES = [
+    name
+    for name, value in vars(Work).items()
+    if type(value).__name__ == "cached_property" and name != "session"
+]
+
+
+def _find_each_time(
+    _self: accounts.RecentAccounts, _key: Any, find: Callable[[], Account | None]
+) -> Account | None:
+    return find()
+
+
+@contextmanager
+def _one_pool(app: Flask) -> Iterator[None]:
+    """Reads take from the pool of units of work, in a transaction that is rolled back."""
+    kept = parts_of(app).ledger
+    with patch.object(kept, "reading_engine", kept.engine):
+        yield
+
+
+def _pings(engine: Any) -> None:
+    engine.pool._pre_ping = True
+
+
+def _rollbacks(engine: Any) -> None:
+    @event.listens_for(engine, "reset")
+    def _reset(connection: Any, record: Any, _state: Any) -> None:
+        record.info.pop(connections.ENDED, None)
+        connection.rollback()
+
+
+_note = keys.KeyUses.note
+
+
+def _write_each_use(_self: keys.KeyUses, key_id: int, at: datetime) -> None:
+    in_unit_of_work(lambda work: work.accounts.note_key_use(key_id, at))
+
+
+@contextmanager
+def _mark_each(app: Flask) -> Iterator[None]:
+    announcer: Announcer = parts_of(app).announcer
+    listeners: list[Any] = parts_of(app).ledger.commit_listeners
+
+    def flush(_events: list[events.Recorded]) -> None:
+        announcer.flush()
+
+    listeners.append(flush)
+    try:
+        yield
+    finally:
+        listeners.remove(flush)
+
+
+_active = KeyRing.active
+
+
+def _load_each_time(self: KeyRing, now: datetime) -> Any:
+    self._loaded_at = None
+    return _active(self, now)
+
+
+Off = Callable[[Flask], AbstractContextManager[Any]]
+
+
+def _of_payments(**replaced: Any) -> Off:
+    return instead(*((payments.Payments, name, value) for name, value in replaced.items()))
+
+
+_NO_SESSION: Off = together(
+    _of_payments(
+        find_by_txid=_poll_session,
+        insert=_insert_orm,
+        lock_by_txid=_lock_session,
+        change=_change_plain,
+    ),
+    instead((receipts.Receipts, "insert", _receipt_insert_class)),
+    instead((receipts.Receipts, "find_by_end_to_end_id", _receipt_statement)),
+    instead((events.Events, "insert", _event_class)),
+)
+
+
+def _in(query: type[Any], name: str, plain: Any) -> Off:
+    return instead((query, name, plain))
+
+
+PAYMENTS = "repository/payments.py"
+TRICKS = [
+    Trick(
+        "all of repository/ by the session, statements made each time",
+        "repository/",
+        ("poll", "create", "confirm"),
+        _NO_SESSION,
+    ),
+    Trick(
+        "statement written once",
+        f"{PAYMENTS} find_by_txid",
+        ("poll",),
+        _of_payments(find_by_txid=_poll_statement),
+    ),
+    Trick(
+        "read without a session",
+        f"{PAYMENTS} find_by_txid",
+        ("poll", "page"),
+        _of_payments(find_by_txid=_poll_session),
+    ),
+    Trick(
+        "read without a session",
+        f"{PAYMENTS} find_by_watch_code",
+        ("payload",),
+        _of_payments(find_by_watch_code=_payload_session),
+    ),
+    Trick(
+        "filled past its setters",
+        f"{PAYMENTS} _stored",
+        ("poll", "create", "confirm"),
+        instead((payments, "_stored", _stored_by_setters)),
+    ),
+    Trick(
+        "statements written once",
+        "repository/payments.py, receipts.py, events.py insert",
+        ("create", "confirm"),
+        together(
+            _of_payments(insert=_insert_statement),
+            _in(receipts.Receipts, "insert", _receipt_insert),
+            _in(events.Events, "insert", _event_statement),
+        ),
+    ),
+    Trick(
+        "on the table, without a session",
+        f"{PAYMENTS} insert",
+        ("create",),
+        _of_payments(insert=_insert_class),
+    ),
+    Trick(
+        "on the table, without a session (against add and flush)",
+        f"{PAYMENTS} insert",
+        ("create",),
+        _of_payments(insert=_insert_orm),
+    ),
+    Trick(
+        "columns that are null left out",
+        f"{PAYMENTS} _columns",
+        ("create",),
+        instead((payments, "_columns", _all_columns)),
+    ),
+    Trick(
+        "statement written once",
+        f"{PAYMENTS} lock_by_txid",
+        ("confirm",),
+        _of_payments(lock_by_txid=_lock_statement),
+    ),
+    Trick(
+        "without a session",
+        f"{PAYMENTS} lock_by_txid",
+        ("confirm",),
+        _of_payments(lock_by_txid=_lock_session),
+    ),
+    Trick(
+        "payment and grace by one statement",
+        f"{PAYMENTS} lock_by_txid",
+        ("confirm",),
+        _of_payments(lock_by_txid=_lock_twice),
+    ),
+    Trick(
+        "statements remembered",
+        f"{PAYMENTS} _change",
+        ("confirm",),
+        uncached(payments, "_change"),
+    ),
+    Trick(
+        "on the table, without a session",
+        f"{PAYMENTS} change",
+        ("confirm",),
+        _of_payments(change=_change_plain),
+    ),
+    Trick(
+        "merchant and other payment by one statement",
+        f"{PAYMENTS} by_txid_and_paid_elsewhere",
+        ("page, cancelled",),
+        _of_payments(by_txid_and_paid_elsewhere=_paid_elsewhere_apart),
+    ),
+    Trick(
+        "statement written once",
+        "repository/receipts.py find_by_end_to_end_id",
+        ("confirm",),
+        _in(receipts.Receipts, "find_by_end_to_end_id", _receipt_statement),
+    ),
+    Trick(
+        "on the table",
+        "repository/receipts.py insert",
+        ("confirm",),
+        _in(receipts.Receipts, "insert", _receipt_insert_class),
+    ),
+    Trick(
+        "on the table",
+        "repository/events.py insert",
+        ("create", "confirm"),
+        _in(events.Events, "insert", _event_class),
+    ),
+    Trick(
+        "session made when asked for",
+        "repository/database.py Work",
+        ("poll", "create"),
+        _in(Work, "__init__", _work_with_session),
+    ),
+    Trick(
+        "session and queries made when asked for",
+        "repository/database.py Work",
+        ("poll", "create"),
+        _in(Work, "__init__", _work_with_all),
+    ),
+    Trick(
+        "accounts known for two seconds",
+        "repository/accounts.py RecentAccounts",
+        ("create", "page"),
+        _in(accounts.RecentAccounts, "get", _find_each_time),
+    ),
+    Trick(
+        "a pool whose connections commit by themselves",
+        "repository/connections.py reading_options",
+        ("poll", "page"),
+        _one_pool,
+    ),
+    Trick(
+        "the same, with the database away",
+        "repository/connections.py reading_options",
+        ("poll",),
+        _one_pool,
+        is_distant=True,
+    ),
+    Trick(
+        "a look at the socket in place of a ping",
+        "repository/connections.py find_dead_connections",
+        ("poll", "create"),
+        instead((database, "find_dead_connections", _pings)),
+        is_built_in=True,
+    ),
+    Trick(
+        "the same, with the database away",
+        "repository/connections.py find_dead_connections",
+        ("poll", "create"),
+        instead((database, "find_dead_connections", _pings)),
+        is_built_in=True,
+        is_distant=True,
+    ),
+    Trick(
+        "no rollback after a commit",
+        "repository/connections.py skip_needless_rollbacks",
+        ("create",),
+        instead((database, "skip_needless_rollbacks", _rollbacks)),
+        is_built_in=True,
+    ),
+    Trick(
+        "the same, with the database away",
+        "repository/connections.py skip_needless_rollbacks",
+        ("create",),
+        instead((database, "skip_needless_rollbacks", _rollbacks)),
+        is_built_in=True,
+        is_distant=True,
+    ),
+    Trick(
+        "uses of keys written later",
+        "accounts/keys.py KeyUses",
+        ("list by key",),
+        _in(keys.KeyUses, "note", _write_each_use),
+    ),
+    Trick(
+        "events marked as told later",
+        "realtime/announcer.py flush",
+        ("confirm",),
+        _mark_each,
+    ),
+    Trick(
+        "signing keys remembered",
+        "payments/location.py KeyRing",
+        ("payload",),
+        _in(KeyRing, "active", _load_each_time),
+    ),
+]

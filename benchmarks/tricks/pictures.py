@@ -1,0 +1,52 @@
+"""Tricks of codes, pictures and signatures."""
+
+from __future__ import annotations
+
+from benchmarks.tricks.trick import Trick, instead, uncached
+from core.signing import jws
+from payments import qr_image, qr_routes
+
+TRICKS = [
+    Trick(
+        "one mask for every QR",
+        "payments/qr_image.py _symbol",
+        ("first QR, SVG", "first QR, PNG"),
+        instead((qr_image, "_MASK", None)),
+    ),
+    Trick(
+        "pictures remembered",
+        "payments/qr_image.py qr_svg",
+        ("QR",),
+        uncached(qr_routes, "qr_svg"),
+    ),
+    Trick(
+        "pictures remembered",
+        "payments/qr_image.py qr_png",
+        ("QR as PNG",),
+        uncached(qr_routes, "qr_png"),
+    ),
+    Trick(
+        "symbols remembered",
+        "payments/qr_image.py _symbol",
+        ("both first QRs",),
+        uncached(qr_image, "_symbol"),
+    ),
+    Trick(
+        "digests of pictures remembered",
+        "payments/qr_routes.py _digest",
+        ("QR", "QR as PNG"),
+        uncached(qr_routes, "_digest"),
+    ),
+    Trick(
+        "codes of payments remembered",
+        "payments/qr_routes.py _code_of",
+        ("QR",),
+        uncached(qr_routes, "_code_of"),
+    ),
+    Trick(
+        "opened keys remembered",
+        "core/signing/jws.py _loaded",
+        ("payload",),
+        uncached(jws, "_loaded"),
+    ),
+]

@@ -1,0 +1,136 @@
+"""Tricks of a process: how it starts, what it collects, and what it gives back.
+
+python -m benchmarks.tricks.process loading|pauses|memory|hashing 0|1
+
+Each is a process of its own, with the trick (1) or without it (0), and writes one number.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable
+from unittest.mock import patch
+
+REQUESTS = 4000
+PICTURES, SIDE = 16, 6000
+HASHES = 100
+
+
+def loading(is_on: bool) -> float:
+    """Seconds of CPU to load the service, the collector resting meanwhile or not."""
+    if is_on:
+        gc.disable()
+    started = time.process_time()
+    import app
+
+    assert app
+    return time.process_time() - started
+
+
+def pauses(is_on: bool) -> float:
+    """Seconds of the longest collection among requests, what was loaded frozen or not."""
+    import tempfile
+    from pathlib import Path
+
+    from benchmarks.in_process import service
+    from tests.support.databases import Databases
+
+    longest, began = 0.0, 0.0
+
+    def note(phase: str, _info: dict[str, int]) -> None:
+        nonlocal longest, began
+        if phase == "start":
+            began = time.process_time()
+        else:
+            longest = max(longest, time.process_time() - began)
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Databases().fresh("sqlite") as url,
+        service(Path(folder), url) as ours,
+    ):
+        if is_on:
+            gc.freeze()
+        operation = ours.operations()["page"]
+        gc.callbacks.append(note)
+        for _ in range(REQUESTS // operation.at_once):
+            operation.spent(ours.app)
+        gc.collect()
+    return longest
+
+
+def memory(is_on: bool) -> float:
+    """Megabytes more after threads have unpacked a large picture each, one after the other."""
+    from PIL import Image
+
+    from core.runtime.memory import return_large_blocks
+
+    file = io.BytesIO()
+    Image.new("L", (SIDE, SIDE), 255).save(file, "PNG")
+    if is_on:
+        return_large_blocks()
+    before = _resident()
+    ended = [threading.Event() for _ in range(PICTURES)]
+
+    def unpack() -> None:
+        with Image.open(io.BytesIO(file.getvalue())) as image:
+            image.convert("RGB").resize((SIDE // 3, SIDE // 3))
+
+    def work(number: int) -> None:
+        unpack()
+        if number + 1 < PICTURES:
+            ended[number].set()
+        ended[-1].wait()  # as a pool's thread does, it stays
+
+    for number in range(PICTURES):
+        threading.Thread(target=work, args=(number,), daemon=True).start()
+        if number + 1 < PICTURES:
+            ended[number].wait()
+    grown = _resident() - before
+    ended[-1].set()
+    return grown
+
+
+def hashing(is_on: bool) -> float:
+    """Megabytes at most while many passwords are hashed at once by threads of one process."""
+    from accounts import passwords
+    from core.runtime import offload
+
+    turns = offload._turns if is_on else threading.BoundedSemaphore(HASHES)
+    all_there = threading.Barrier(HASHES)
+
+    def hash_one() -> None:
+        all_there.wait()
+        passwords.hashed("a password of many")
+
+    with patch.object(offload, "_turns", turns):
+        threads = [threading.Thread(target=hash_one) for _ in range(HASHES)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _resident() -> float:
+    import os
+
+    from benchmarks.processes import resident_bytes
+
+    return resident_bytes(os.getpid()) / 1024 / 1024
+
+
+PARTS: dict[str, Callable[[bool], float]] = {
+    "loading": loading,
+    "pauses": pauses,
+    "memory": memory,
+    "hashing": hashing,
+}
+
+if __name__ == "__main__":
+    print(PARTS[sys.argv[1]](sys.argv[2] == "1"))

@@ -1,0 +1,325 @@
+"""Tricks around each request and in what is written out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import Any
+
+import structlog
+from flask import Flask, Response, g, request
+from flask_babel import get_translations
+from flask_limiter import Limiter
+from werkzeug.wrappers import Response as BaseResponse
+
+from accounts import access, renewal, sign_ins, tokens
+from benchmarks.tricks.trick import Trick, another_hook, instead, together, uncached
+from blueprints.checkout import look_routes, page_routes, views
+from config import parts_of
+from core.errors import BalcaoError, Unauthorized
+from core.pix.br_code import encode
+from payments import qr_image, qr_routes
+from payments import routes as payment_routes
+from web import api_docs, bodies, idempotency, limits, metrics, pages, requests, zones
+
+
+@contextmanager
+def _headers_by_a_hook(app: Flask) -> Iterator[None]:
+    """Each answer's fixed headers, set on the response as Flask's documentation shows."""
+    outer: Any = app.wsgi_app  # Socket.IO's, which hands on what is not for it
+    below: Any = outer.wsgi_app
+    hooks = app.after_request_funcs[None]
+
+    def set_headers(response: Response) -> Response:
+        for name, value in below._instead.get(request.path, below._headers):
+            response.headers[name] = value
+        return response
+
+    outer.wsgi_app = below._application
+    hooks.append(set_headers)
+    try:
+        yield
+    finally:
+        hooks.remove(set_headers)
+        outer.wsgi_app = below
+
+
+class _Forgetful(dict[Any, Any]):
+    """A dict that says it has nothing."""
+
+    def __contains__(self, _key: object) -> bool:
+        return False
+
+
+def _series_looked_up(app: Flask) -> AbstractContextManager[Any]:
+    return instead((parts_of(app).metrics, "_series", _Forgetful()))(app)
+
+
+@contextmanager
+def _limiter_hooks(app: Flask) -> Iterator[None]:
+    """As `limiter.init_app` alone would leave it."""
+    check: Any = limits.limiter._check_request_limit
+    inject: Any = partial(Limiter._Limiter__inject_headers, limits.limiter)  # type: ignore[attr-defined]
+    release: Any = limits.limiter._Limiter__release_context  # type: ignore[attr-defined]
+    hooks: list[tuple[Any, Any]] = [
+        (app.before_request_funcs[None], check),
+        (app.after_request_funcs[None], inject),
+        (app.teardown_request_funcs.setdefault(None, []), release),
+    ]
+    for listed, hook in hooks:
+        listed.append(hook)
+    try:
+        yield
+    finally:
+        for listed, hook in hooks:
+            listed.remove(hook)
+
+
+def _has_credentials() -> bool:
+    return (
+        "Authorization" in request.headers
+        or tokens.ACCESS_COOKIE in request.cookies
+        or tokens.REFRESH_COOKIE in request.cookies
+    )
+
+
+def _renew() -> None:
+    spent = request.cookies.get(tokens.REFRESH_COOKIE)
+    if not spent or "Authorization" in request.headers or request.path.startswith(renewal.PUBLIC):
+        return
+    try:
+        tokens.read(request.cookies.get(tokens.ACCESS_COOKIE, ""), "access")
+    except Unauthorized:
+        try:
+            g.renewed = sign_ins.refresh(spent)
+        except BalcaoError:
+            return
+        g.renewed_access_token = g.renewed.tokens.access_token
+
+
+def _hand_over(response: Response) -> Response:
+    if g.get("cookies_are_set"):
+        return response
+    renewed: sign_ins.OpenSignIn | None = g.get("renewed")
+    is_over = g.get("sign_in_is_over")
+    if renewed is not None and not is_over:
+        tokens.set_cookies(response, renewed.tokens, renewed.left)
+        response.headers["Cache-Control"] = "no-store"
+    elif is_over:
+        tokens.unset_cookies(response)
+    return response
+
+
+def _prefers_json() -> bool:
+    best = request.accept_mimetypes.best_match(("text/html", "application/json"))
+    return best == "application/json"
+
+
+def _is_form() -> bool:
+    return "text/html" in request.accept_mimetypes.values()
+
+
+def _picture(text: str, kind: str) -> BaseResponse:
+    body = qr_image.qr_svg(text) if kind == "svg" else qr_image.qr_png(text)
+    headers = [
+        ("Content-Type", "image/svg+xml" if kind == "svg" else "image/png"),
+        ("Cache-Control", qr_routes.FOR_EVER),
+        ("ETag", f'"{qr_routes._digest(text, kind)}"'),
+    ]
+    return Response(body, headers=headers).make_conditional(request)
+
+
+def _keyed(operation: str, body: Any) -> idempotency.KeyedRequest:
+    key, fields = idempotency.request_key(), body.model_dump(mode="json")
+    return idempotency.KeyedRequest(key, operation, fields)
+
+
+@contextmanager
+def _yield_each_time(app: Flask) -> Iterator[None]:
+    """Everybody has a turn after each request, as the simplest hook would do."""
+    sleep = app.extensions["socketio"].sleep
+
+    def yield_to_the_hub(response: Response) -> Response:
+        sleep(0)
+        return response
+
+    with another_hook("after_request_funcs", "HubYield", yield_to_the_hub)(app):
+        yield
+
+
+def _both_proxies() -> tuple[Any, Any]:
+    return request, g
+
+
+@contextmanager
+def _aligned_columns(_app: Flask) -> Iterator[None]:
+    """The log as a terminal shows it; for all loggers that keep their first configuration."""
+    kept = structlog.get_config()["processors"]
+    last = kept[-2:]
+    kept[-2:] = [
+        structlog.dev.ConsoleRenderer(
+            colors=False, exception_formatter=structlog.dev.plain_traceback
+        )
+    ]
+    try:
+        yield
+    finally:
+        kept[-1:] = last
+
+
+_plain_headers: Callable[..., Any] = Response.get_wsgi_headers
+
+TRICKS = [
+    Trick(
+        "request and g without proxies",
+        "web/requests.py present",
+        ("poll", "QR", "create"),
+        instead((requests, "present", _both_proxies), (metrics, "present", _both_proxies)),
+    ),
+    Trick(
+        "g without its proxy, where cookies are handed over",
+        "accounts/renewal.py hand_over",
+        ("poll", "QR"),
+        another_hook("after_request_funcs", "hand_over", _hand_over),
+    ),
+    Trick(
+        "the hub left alone where others had a turn",
+        "web/requests.py HubYield",
+        ("poll", "QR"),
+        _yield_each_time,
+    ),
+    Trick(
+        "fixed headers below the routing",
+        "web/requests.py FixedHeaders",
+        ("poll", "QR", "page", "create"),
+        _headers_by_a_hook,
+    ),
+    Trick(
+        "no body, no limits of bodies",
+        "web/requests.py begin_request",
+        ("poll", "QR"),
+        instead((requests, "_SAYS_IT_HAS_A_BODY", {"REQUEST_METHOD"})),
+    ),
+    Trick(
+        "series of metrics remembered",
+        "web/metrics.py Metrics.measure",
+        ("poll", "QR", "create"),
+        _series_looked_up,
+    ),
+    Trick(
+        "views are no coroutines",
+        "web/api_docs.py ensure_sync",
+        ("poll", "QR", "create"),
+        instead((api_docs.DocumentedApp, "ensure_sync", Flask.ensure_sync)),
+    ),
+    Trick(
+        "no hooks of Flask-Limiter",
+        "web/limits.py init_limits",
+        ("poll", "QR", "create"),
+        _limiter_hooks,
+    ),
+    Trick(
+        "headers written whole",
+        "web/bodies.py Complete",
+        ("create", "QR", "page"),
+        instead((bodies.Complete, "get_wsgi_headers", _plain_headers)),
+    ),
+    Trick(
+        "credentials looked for before cookies are parsed",
+        "accounts/access.py has_credentials",
+        ("create",),
+        instead((access, "has_credentials", _has_credentials)),
+    ),
+    Trick(
+        "no cookies, no renewal",
+        "accounts/renewal.py renew",
+        ("poll", "QR"),
+        another_hook("before_request_funcs", "renew", _renew),
+    ),
+    Trick(
+        "both looks for cookies",
+        "accounts",
+        ("poll", "create"),
+        together(
+            instead((access, "has_credentials", _has_credentials)),
+            another_hook("before_request_funcs", "renew", _renew),
+        ),
+    ),
+    Trick(
+        "Accept searched before it is parsed",
+        "blueprints/checkout/page_routes.py prefers_json",
+        ("page",),
+        instead((page_routes, "prefers_json", _prefers_json)),
+    ),
+    Trick(
+        "Accept searched before it is parsed",
+        "payments/routes.py _is_form",
+        ("create",),
+        instead((payment_routes, "_is_form", _is_form)),
+    ),
+    Trick(
+        "no If-None-Match, no conditional answer",
+        "payments/qr_routes.py _picture",
+        ("QR",),
+        instead((qr_routes, "_picture", _picture)),
+    ),
+    Trick(
+        "catalogue searched once",
+        "web/pages.py _translations",
+        ("page", "portal, list"),
+        instead((pages, "_translations", get_translations)),
+    ),
+    Trick(
+        "amounts remembered",
+        "web/pages.py _currency",
+        ("page", "portal, list"),
+        uncached(pages, "_currency"),
+    ),
+    Trick(
+        "digests of files remembered",
+        "web/pages.py _digest",
+        ("page", "portal, list"),
+        uncached(pages, "_digest"),
+    ),
+    Trick(
+        "dates remembered",
+        "web/zones.py _written_day",
+        ("portal, list",),
+        uncached(zones, "_written_day"),
+    ),
+    Trick("zones remembered", "web/zones.py _known", ("portal, list",), uncached(zones, "_known")),
+    Trick(
+        "names of zones remembered",
+        "web/zones.py _names",
+        ("portal, list",),
+        together(uncached(zones, "_names"), uncached(zones, "_known")),
+    ),
+    Trick(
+        "address of the test strip remembered",
+        "blueprints/checkout/views.py _asking_to_pay",
+        ("page",),
+        uncached(views, "_asking_to_pay"),
+    ),
+    Trick(
+        "style sheets remembered",
+        "blueprints/checkout/brand.py style_sheet",
+        ("brand",),
+        uncached(look_routes, "style_sheet"),
+    ),
+    Trick(
+        "folded names remembered",
+        "core/pix/br_code/encode.py _folded",
+        ("create",),
+        uncached(encode, "_folded"),
+    ),
+    Trick(
+        "no key, no body kept",
+        "web/idempotency.py keyed_request",
+        ("create",),
+        instead((payment_routes, "keyed_request", _keyed)),
+    ),
+    Trick(
+        "log lines without columns", "web/logs.py init_logs", ("poll", "create"), _aligned_columns
+    ),
+]
