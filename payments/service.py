@@ -79,10 +79,14 @@ def create(
         amount_centavos=asked.value,
         lifetime=lifetime,
         location_base=location_base,
-        description=asked.description,
-        order_id=asked.order_id,
         details=dict(asked.metadata),
+        **_written_by_merchant(asked),
     )
+
+
+def _written_by_merchant(source: NewPayment | Payment) -> dict[str, Any]:
+    """The columns that a new payment takes as they are sent, and a renewal copies."""
+    return {"description": source.description, "order_id": source.order_id}
 
 
 def explain_live_order(work: Work, merchant: Account, order_id: str) -> None:
@@ -128,9 +132,8 @@ def renew(work: Work, payment: Payment, *, ttl: timedelta, location_base: str) -
         amount_centavos=newest.amount_centavos,
         lifetime=ttl,
         location_base=location_base,
-        description=newest.description,
-        order_id=newest.order_id,
         details=dict(newest.details),
+        **_written_by_merchant(newest),
         renewed_from_id=newest.id,
     )
 

@@ -198,15 +198,15 @@ class Payments:
 
 
 # Written once: to build a statement costs more than to send it.
-_INSERT = insert(Payment.__table__)
-_UNSET = {
-    "refunding_centavos": 0,
-    **dict.fromkeys(("description", "order_id", "resolved_at", "end_to_end_id", "refusal")),
-    "renewed_from_id": None,
-}
-"""What a new payment has where nothing else is said."""
 _TABLE = Payment.__table__
+_INSERT = insert(_TABLE)
 _ATTRIBUTES = [Payment.__mapper__.get_property_by_column(column).key for column in _TABLE.c]
+_UNSET = {
+    attribute: None if column.default is None else column.default.arg
+    for column, attribute in zip(_TABLE.c, _ATTRIBUTES, strict=True)
+    if column.computed is None and (column.nullable or column.default is not None)
+}
+"""The attributes of a new payment for which no value is given."""
 _BY_TXID = select(_TABLE).where(_TABLE.c.txid == bindparam("txid"))
 _BY_WATCH_CODE = select(_TABLE).where(_TABLE.c.watch_code == bindparam("watch_code"))
 _HELD_BY_TXID = (
