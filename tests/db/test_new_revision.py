@@ -27,6 +27,13 @@ def service(any_empty_database_url, tmp_path, clock):
     close_app(app)
 
 
+def copied_migrations(tmp_path: Path) -> Path:
+    """The migrations in a folder that the test may write to."""
+    folder = tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
 def changed_models(app: Flask) -> None:
     """Give the app's migrations models with new columns on a payment, and one new table."""
     metadata = sa.MetaData(naming_convention=db.metadata.naming_convention)
@@ -58,8 +65,7 @@ def test_a_generated_revision_runs_both_ways_and_keeps_every_row(
     """A revision that needs hands on one engine is found out by whoever runs that engine."""
     tables = Tables(any_empty_database_url)
     tables.insert(Payment, payment_row(tables.merchant_id()))
-    folder = tmp_path / "migrations"
-    shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    folder = copied_migrations(tmp_path)
     before = tables.rows("SELECT * FROM payments")
     with service.app_context():
         changed_models(service)
@@ -76,3 +82,52 @@ def test_a_generated_revision_runs_both_ways_and_keeps_every_row(
     assert with_note == [(None, None, None)]
     assert tables.rows("SELECT * FROM payments") == before
     assert len(before) == 1
+
+
+CHECKED = '''
+"""A column with a rule and a foreign key."""
+
+import sqlalchemy as sa
+from migrations import columns
+
+revision = "9999"
+down_revision = "0007"
+RULE = {"ck_payments_tip_small": "tip_centavos >= 0 AND tip_centavos <= amount_centavos"}
+
+
+def upgrade():
+    tip = sa.Column("tip_centavos", sa.BigInteger(), nullable=False, server_default="0")
+    columns.add_column("payments", tip, **RULE)
+    key = sa.ForeignKey("accounts.id", name="fk_payments_tipped_id")
+    columns.add_column("payments", sa.Column("tipped_id", columns.row_id(), key))
+
+
+def downgrade():
+    columns.drop_column("payments", "tipped_id", "fk_payments_tipped_id")
+    columns.drop_column("payments", "tip_centavos", *RULE)
+'''
+
+
+def test_a_column_with_constraints_is_added_to_payments_on_every_engine(
+    service, any_empty_database_url, tmp_path
+):
+    """SQLite cannot copy a table with a generated column, so it gets constraints in place."""
+    tables = Tables(any_empty_database_url)
+    tables.insert(Payment, payment_row(tables.merchant_id()))
+    folder = copied_migrations(tmp_path)
+    (folder / "versions" / "9999_tip.py").write_text(CHECKED, encoding="utf-8")
+    before = tables.rows("SELECT * FROM payments")
+    with service.app_context():
+        upgrade(directory=str(folder))
+        tables.change("UPDATE payments SET tip_centavos = amount_centavos")
+        for wrong in (
+            "UPDATE payments SET tip_centavos = amount_centavos + 1",
+            "UPDATE payments SET tipped_id = 4711",
+        ):
+            with pytest.raises(sa.exc.DBAPIError):
+                tables.change(wrong)
+        with_tip = tables.rows("SELECT amount_centavos - tip_centavos, tipped_id FROM payments")
+        downgrade(directory=str(folder), revision="-1")
+
+    assert with_tip == [(0, None)]
+    assert tables.rows("SELECT * FROM payments") == before
