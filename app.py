@@ -42,7 +42,7 @@ from blueprints.shop.setup import init_shop
 from blueprints.transactions.setup import init_transactions
 from config import ConfigurationError, Settings, parts_of
 from core.clock import Clock, SystemClock
-from core.runtime.offload import active_hub
+from core.runtime.hub import active_hub
 from core.runtime.parts import EXTENSION, Parts
 from payments.setup import init_payments
 from realtime.setup import init_realtime

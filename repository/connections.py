@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 from sqlalchemy import Connection, CursorResult, Engine, Executable, event, exc, text
 from sqlalchemy.orm import Session
 
-from core.runtime.offload import active_hub
+from core.runtime.hub import system_poll
 
 SQLITE_BUSY_SECONDS = 5
 PINGED_AFTER_SECONDS = 30.0
@@ -124,7 +124,7 @@ def skip_needless_rollbacks(engine: Engine) -> None:
 
 def _look() -> Callable[[Any], bool]:
     """Whether a driver's connection has something to read although nothing was asked."""
-    poll, pollin = _system_poll()
+    poll, pollin = system_poll()
 
     def readable(connection: Any) -> bool:
         # PyMySQL and pg8000 name their sockets so; of another driver each use is pinged.
@@ -139,23 +139,6 @@ def _look() -> Callable[[Any], bool]:
             return True
 
     return readable
-
-
-def _system_poll() -> tuple[Any, int]:
-    """The system's own poll: with a timeout of zero it waits for nothing and needs no hub."""
-    hub = active_hub()
-    if hub == "eventlet":
-        from eventlet.patcher import original
-
-        select = original("select")
-        return select.poll, select.POLLIN
-    if hub == "gevent":
-        from gevent.monkey import get_original
-
-        return get_original("select", "poll"), get_original("select", "POLLIN")
-    import select
-
-    return select.poll, select.POLLIN
 
 
 class Unit(Protocol):

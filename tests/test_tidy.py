@@ -53,7 +53,15 @@ HOMES = {
         "bank/serving.py",
     },
     "prints": set[str](),
+    # See docs/decisions/0034-hubs-and-their-homes.md.
+    "imports a hub": {
+        "core/runtime/hub.py",
+        "blueprints/transactions/websocket.py",
+        "server/async_mode.py",
+        "server/serving.py",
+    },
 }
+HUBS = {"eventlet", "gevent", "greenlet"}
 
 
 def product_files() -> list[Path]:
@@ -107,6 +115,9 @@ def _is_for_the_checker(node: ast.stmt) -> bool:
 
 def done_in(path: Path) -> Iterator[tuple[int, str]]:
     """Line and name of each thing in the file that has one home."""
+    for line, name in imported(path):
+        if name.partition(".")[0] in HUBS:
+            yield line, "imports a hub"
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             if node.func.attr == "commit":

@@ -14,6 +14,7 @@ from flask import Flask, Request, Response, current_app, g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from config import Settings
+from core.runtime.hub import current_greenlet
 from web.bodies import BODY_BYTES_MAX
 from web.problems import RECOVER_PATH
 
@@ -134,9 +135,7 @@ class HubYield:
 
     def __call__(self, response: Response) -> Response:
         """Yield where the same greenlet has answered for longer than HUB_HELD_SECONDS_MAX."""
-        from greenlet import getcurrent  # of both hubs
-
-        current, at = getcurrent(), time.perf_counter()
+        current, at = current_greenlet(), time.perf_counter()
         if current is not self._holder:
             # Another greenlet answered the last request: the hub ran in between.
             self._holder, self._since = current, at

@@ -11,7 +11,7 @@ from accounts.access import page_guard
 from blueprints.portal import export as file
 from blueprints.portal.filters import listing_of
 from blueprints.portal.page import bp, merchant_and_queries
-from core.runtime.offload import active_hub
+from core.runtime.hub import active_hub
 from db_models import Payment
 from repository.database import now, reading
 from repository.paging import Cursor, Page

@@ -149,7 +149,7 @@ elif mode == "gevent":
     monkey.patch_all()
 import threading, time
 from core.errors import BalcaoError
-from core.runtime.offload import active_hub
+from core.runtime.hub import active_hub
 from blueprints.recovery.reading import pictures
 from blueprints.recovery.reading.gate import Gate
 

@@ -1,0 +1,74 @@
+"""The process's concurrency: which hub runs, if any, and what only the hub's library can do.
+
+eventlet, gevent and greenlet are imported here, in `server/` and in
+`blueprints/transactions/websocket.py` alone: see decision 0034 and `tests/test_tidy.py`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+Result = TypeVar("Result")
+
+
+def active_hub() -> Literal["eventlet", "gevent", "threading"]:
+    """Which concurrency this process really runs with: whose patch is in place, if any is."""
+    if "eventlet" in sys.modules:
+        from eventlet.patcher import is_monkey_patched
+
+        if is_monkey_patched("socket"):
+            return "eventlet"
+    if "gevent" in sys.modules:
+        from gevent.monkey import is_module_patched
+
+        if is_module_patched("socket"):
+            return "gevent"
+    return "threading"
+
+
+def run_on_pool(function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
+    """Call the function on a real thread of the hub's pool; other greenlets run meanwhile.
+
+    Raises RuntimeError where no hub runs.
+    """
+    hub = active_hub()
+    if hub == "eventlet":
+        from eventlet import tpool
+
+        result: Result = tpool.execute(function, *args, **kwargs)
+        return result
+    if hub == "gevent":
+        from gevent import get_hub
+
+        pooled: Result = get_hub().threadpool.apply(function, args, kwargs)
+        return pooled
+    raise RuntimeError("no hub runs in this process")
+
+
+def current_greenlet() -> object:
+    """The greenlet that runs this code; both hubs use the same library for them."""
+    from greenlet import getcurrent
+
+    return getcurrent()
+
+
+def system_poll() -> tuple[Any, int]:
+    """The system's own `poll` and its POLLIN, also in a patched process.
+
+    With a timeout of zero it waits for nothing and needs no hub.
+    """
+    hub = active_hub()
+    if hub == "eventlet":
+        from eventlet.patcher import original
+
+        select = original("select")
+        return select.poll, select.POLLIN
+    if hub == "gevent":
+        from gevent.monkey import get_original
+
+        return get_original("select", "poll"), get_original("select", "POLLIN")
+    import select
+
+    return select.poll, select.POLLIN
