@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Response
 from flask_openapi import APIBlueprint, Tag
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounts import service, sign_ins
@@ -20,12 +20,12 @@ from repository.database import Work, in_unit_of_work, reading
 from web.answers import private_json
 from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, also, declare, problems
 from web.idempotency import CreatedAnswer
+from web.page_query import PageQuery
 
 bp = APIBlueprint("keys", __name__, url_prefix="/api", abp_tags=[Tag(name="People")])
 declare(bp, NewKey)
 
 SCOPE = "account:write"
-PAGE_DEFAULT, PAGE_MAX = 20, 100
 
 
 class KeyPath(BaseModel):
@@ -46,22 +46,13 @@ class SessionPath(BaseModel):
     )
 
 
-class AccountPageQuery(BaseModel):
-    """A page of a list."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-    limit: int = Field(PAGE_DEFAULT, ge=1, le=PAGE_MAX)
-    after: str | None = Field(None, max_length=140)
-
-
 @bp.get(
     "/keys",
     summary="List API keys",
     responses={200: KeyList, **problems(400, 401, 403, 503)},
     security=SIGNED_IN,
 )
-def list_keys(query: AccountPageQuery) -> Response:
+def list_keys(query: PageQuery) -> Response:
     """The merchant's keys, newest first, revoked ones too; never the keys themselves."""
     with reading() as work:
         account = signed_in_merchant(work, SCOPE)
@@ -112,7 +103,7 @@ def revoke_key(path: KeyPath) -> Response:
     responses={200: SignInList, **problems(400, 401, 403, 503)},
     security=SIGNED_IN,
 )
-def list_sessions(query: AccountPageQuery) -> Response:
+def list_sessions(query: PageQuery) -> Response:
     """Where the account is signed in, newest first."""
     with reading() as work:
         caller = _owner(work)

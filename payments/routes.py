@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from flask import redirect, request
 from flask_openapi import APIBlueprint, Tag
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounts.access import acting_merchant, development_only
@@ -30,23 +30,14 @@ from repository.paging import Cursor
 from repository.payment_list import PaymentFilters
 from web.answers import polled_json, private_json
 from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, also, declare, problems
-from web.bodies import check_storable
 from web.idempotency import CreatedAnswer, KeyedRequest, keyed_request, request_key
+from web.page_query import PageQuery, QueryText
 from web.pages import language_query
 
 bp = APIBlueprint("payments", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Payments")])
 declare(bp, NewPayment)
 
-PAGE_DEFAULT, PAGE_MAX = 20, 100
 SOON = timedelta(seconds=10)
-
-
-def _storable(value: str) -> str:
-    check_storable(value)
-    return value
-
-
-QueryText = Annotated[str, Field(max_length=140), AfterValidator(_storable)]
 
 
 class PaymentPath(BaseModel):
@@ -56,15 +47,6 @@ class PaymentPath(BaseModel):
         description="The payment's id: 32 hex digits.",
         json_schema_extra={"pattern": "^[0-9a-f]{32}$"},  # shown, not checked: others are a 404
     )
-
-
-class PageQuery(BaseModel):
-    """A page of a list."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-    limit: int = Field(PAGE_DEFAULT, ge=1, le=PAGE_MAX)
-    after: QueryText | None = None
 
 
 class ListQuery(PageQuery):

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from blueprints.recovery.reading import TEXT_MAX
-from payments.routes import PageQuery, QueryText
 from payments.schemas import Centavos, OrderId
 from web.bodies import StrictBody
+from web.page_query import PageQuery, QueryText
 
 SessionStatus = Literal["pending", "completed", "failed", "expired"]
 ProofVerdict = Literal["pending", "verified", "rejected"]

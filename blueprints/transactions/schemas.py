@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from blueprints.transactions.presenter import State
-from payments.routes import PageQuery
 from payments.schemas import Centavos, OrderId, RefundObject, StatusName, Text140
 from web.bodies import StrictBody
+from web.page_query import PageQuery
 
 
 class NewTransaction(StrictBody):

@@ -1,0 +1,28 @@
+"""The query of a list in the API: how many items, and after which."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from web.bodies import check_storable
+
+PAGE_DEFAULT, PAGE_MAX = 20, 100
+
+
+def _storable(value: str) -> str:
+    check_storable(value)
+    return value
+
+
+QueryText = Annotated[str, Field(max_length=140), AfterValidator(_storable)]
+
+
+class PageQuery(BaseModel):
+    """A page of a list; `after` is the `next` of the page before."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    limit: int = Field(PAGE_DEFAULT, ge=1, le=PAGE_MAX)
+    after: QueryText | None = None
