@@ -162,7 +162,9 @@ class Accounts:
         """A page of an account's keys, newest first, revoked ones too. Raises InvalidCursor."""
         own = ApiKey.account_id == account_id
         query = select(ApiKey).where(own)
-        return _NEWEST_KEYS.page(self._session, query, own, after=after, limit=limit)
+        return _NEWEST_KEYS.page(
+            self._session, query, own, after=after, limit=limit, unknown_is_end=True
+        )
 
     def find_key(self, account_id: int, public_id: str) -> ApiKey | None:
         """One of the account's keys, or None."""

@@ -187,7 +187,7 @@ class AdminQueries:
             query = query.where(Account.role == role)
         if prefix:
             query = query.where(self._begins(prefix))
-        return _BY_LOGIN.page(self._session, query, after=after, limit=limit)
+        return _BY_LOGIN.page(self._session, query, after=after, limit=limit, unknown_is_end=True)
 
     def deeds(self, asked: Deeds, after: str | None, limit: int) -> Page[Deed]:
         """A page of what was done, newest first. Raises InvalidCursor.

@@ -42,7 +42,9 @@ class Audit:
         own = [] if account_id is None else [AuditEntry.account_id == account_id]
         if action is not None:
             query = query.where(AuditEntry.action == action)
-        return NEWEST_FIRST.page(self._session, query.where(*own), *own, after=after, limit=limit)
+        return NEWEST_FIRST.page(
+            self._session, query.where(*own), *own, after=after, limit=limit, unknown_is_end=True
+        )
 
     def forget_before(self, instant: datetime, limit: int) -> int:
         """Drop up to `limit` entries older than the instant; gives how many."""

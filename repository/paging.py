@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
+from core import ids
 from core.errors import InvalidCursor
 
 Item = TypeVar("Item")
@@ -88,15 +89,28 @@ class Keyset:
         return row
 
     def page(
-        self, session: Session, query: Any, *scope: Any, after: str | None, limit: int
+        self,
+        session: Session,
+        query: Any,
+        *scope: Any,
+        after: str | None,
+        limit: int,
+        unknown_is_end: bool = False,
     ) -> Page[Any]:
         """A page of a query whose first entity has the cursor's column.
 
         The items are entities where the query selects nothing else, and tuples otherwise. Raises
-        InvalidCursor as `key_of` does.
+        InvalidCursor as `key_of` does; with `unknown_is_end` an id that no row has gives an empty
+        last page instead, for lists whose rows may be gone by then.
         """
         if after is not None:
-            query = query.where(self.beyond(self.key_of(session, after, *scope)))
+            try:
+                key = self.key_of(session, after, *scope)
+            except InvalidCursor:
+                if unknown_is_end and ids.is_txid(after):
+                    return Page([], None)
+                raise
+            query = query.where(self.beyond(key))
         rows = session.execute(query.order_by(*self.order()).limit(limit + 1)).all()
         items = [row[0] if len(row) == 1 else tuple(row) for row in rows[:limit]]
         is_last = len(rows) <= limit

@@ -76,7 +76,9 @@ class SignIns:
         """
         own = SignIn.account_id == account_id
         query = select(SignIn).where(own, SignIn.ended_at.is_(None), SignIn.expires_at > now)
-        return _NEWEST_FIRST.page(self._session, query, own, after=after, limit=limit)
+        return _NEWEST_FIRST.page(
+            self._session, query, own, after=after, limit=limit, unknown_is_end=True
+        )
 
     def forget_before(self, instant: datetime, limit: int) -> int:
         """Drop up to `limit` sign-ins that ended or ran out before the instant."""

@@ -138,7 +138,9 @@ class Signals:
         query = (
             select(Signal, Payment.txid).join(Payment, Payment.id == Signal.payment_id).where(own)
         )
-        return _NEWEST_FIRST.page(self._session, query, own, after=after, limit=limit)
+        return _NEWEST_FIRST.page(
+            self._session, query, own, after=after, limit=limit, unknown_is_end=True
+        )
 
     def newest(self, limit: int) -> Sequence[tuple[Signal, str, str]]:
         """The newest signals of all merchants, each with the payment's id and the login."""
