@@ -8,6 +8,7 @@ import string
 from datetime import UTC, datetime
 
 _ALPHABET = string.ascii_letters + string.digits
+_TXID = re.compile(r"[a-zA-Z0-9]{1,35}", re.ASCII)
 _IDENTIFIER = re.compile(r"[EDO][0-9A-Z]{8}\d{12}[a-zA-Z0-9]{11}", re.ASCII)
 
 PAYMENT, RETURN, OPENING = "E", "D", "O"
@@ -26,3 +27,8 @@ def new_identifier(letter: str, ispb: str, now: datetime) -> str:
 def is_identifier(text: str) -> bool:
     """Whether the text has the form that `new_identifier` gives."""
     return _IDENTIFIER.fullmatch(text) is not None
+
+
+def is_txid(text: str) -> bool:
+    """Whether the text has the form of a charge's or a static code's txid."""
+    return _TXID.fullmatch(text) is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from flask import Blueprint, jsonify, request
@@ -16,6 +15,7 @@ from bank.blueprints.sessions import NotLoggedIn, current_payer
 from bank.branch import current_branch
 from bank.chaos import chaos
 from bank.errors import InvalidInput
+from bank.identifiers import is_txid
 from bank.models import BankPayer, Transfer
 from bank.money import ledger, payers
 from bank.money.partners import payments_of_charge
@@ -26,7 +26,6 @@ from core.money import json_number
 
 bp = Blueprint("api", __name__, url_prefix="/api")
 
-_TXID = re.compile(r"[a-zA-Z0-9]{1,35}", re.ASCII)
 _PAYMENTS_MAX = 100
 
 
@@ -66,7 +65,7 @@ def payments(txid: str) -> ResponseReturnValue:
     """The payments of a charge, for the service, which signs the request's target."""
     branch = current_branch()
     require_signature(request_target())
-    if not _TXID.fullmatch(txid):
+    if not is_txid(txid):
         raise InvalidInput([FieldError("txid", "must be 1 to 35 letters and digits")])
     with branch.database.reading() as work:
         rows = payments_of_charge(work, txid, _PAYMENTS_MAX)

@@ -84,9 +84,9 @@ def page_params(query: Mapping[str, str]) -> tuple[int, str | None]:
 
 
 def typed_amount(fields: Mapping[str, str]) -> int | None:
-    """The centavos a payer typed for a code without an amount; None where nothing was typed.
+    """The amount that the payer typed for a code without one; None if nothing was typed.
 
-    Raises InvalidInput. The form that pays carries the amount it showed, as `agreed`.
+    The form that pays holds the amount in `agreed`, as it was shown. Raises InvalidInput.
     """
     if fields.get("agreed"):
         return agreed_centavos_in(fields)

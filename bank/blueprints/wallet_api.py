@@ -18,6 +18,7 @@ from bank.blueprints.api import answer_entry, payment_entry
 from bank.blueprints.service_api import request_target, require_signature
 from bank.branch import current_branch
 from bank.errors import InvalidInput
+from bank.identifiers import is_txid
 from bank.models import BankPayer
 from bank.money.wallets import WalletOrder, WalletPaymentOrder, masked_card
 from core.errors import FieldError, InvalidMoney
@@ -26,7 +27,6 @@ from core.money import centavos_from, json_number
 bp = Blueprint("wallet_api", __name__, url_prefix="/api/wallets")
 
 _HOLDER = re.compile(r"[a-zA-Z0-9_-]{1,64}", re.ASCII)
-_TXID = re.compile(r"[a-zA-Z0-9]{1,35}", re.ASCII)
 _LENGTHS = {"login": 64, "name": 120, "pin": 12, "demo": 32, "card": 32, "code": 2048}
 _LENGTH_DEFAULT = 64
 
@@ -78,7 +78,7 @@ def pay() -> ResponseReturnValue:
         agreed_centavos = centavos_from(fields["value"])
     except InvalidMoney as error:
         raise InvalidInput([FieldError("value", error.detail)]) from None
-    if not _TXID.fullmatch(fields["txid"]):
+    if not is_txid(fields["txid"]):
         raise InvalidInput([FieldError("txid", "must be 1 to 35 letters and digits")])
     order = WalletPaymentOrder(
         holder=fields["holder"],

@@ -84,10 +84,8 @@ def test_a_transfer_lists_its_refunds_and_returns(bank, service):
     refunded = bank.signed_get(f"/api/transfers/{payment}").get_json()["transfer"]
     transfer = bank.signed_get(f"/api/transfers/{refused_id}").get_json()["transfer"]
 
-    assert [
-        (end_to_end_id["kind"], end_to_end_id["amount_centavos"])
-        for end_to_end_id in refunded["returns"]
-    ] == [("refund", 1000)]
+    entries = [(row["kind"], row["amount_centavos"]) for row in refunded["returns"]]
+    assert entries == [("refund", 1000)]
     assert (transfer["status"], transfer["returns"][0]["kind"]) == ("returned", "return")
     assert (
         bank.signed_get(f"/api/transfers/{refunded['returns'][0]['return_id']}").status_code == 404
