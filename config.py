@@ -1,4 +1,4 @@
-"""Every setting, typed, read once from the environment (or `.env`); nothing else reads it.
+"""Every setting, typed, read once from the environment or `.env`.
 
 `ASYNC_MODE` alone is looked at earlier as well, by `server/async_mode.py`: the hub must be patched
 before this module may be imported.
@@ -38,11 +38,11 @@ _FROM_FILE = (
 
 
 class ConfigurationError(Exception):
-    """A setting is missing or wrong; the message is one sentence for whoever starts the service."""
+    """A setting is missing or wrong; the message is one sentence for the operator."""
 
 
 class Settings(BaseModel):
-    """The settings, validated and frozen; field names are the environment's in lower case."""
+    """The settings, validated and frozen; a field is named like its variable, in lower case."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -95,24 +95,24 @@ class Settings(BaseModel):
 
     @property
     def serves_bank(self) -> bool:
-        """Whether this process serves the simulated bank: only where nobody else is to be it."""
-        here = f"{self.public_url}/bank"
-        return self.is_development and self.bank_url == self.bank_internal_url == here
+        """Whether this process serves the simulated bank: not where a setting names another one."""
+        own_bank = f"{self.public_url}/bank"
+        return self.is_development and self.bank_url == self.bank_internal_url == own_bank
 
     @property
     def asks_bank(self) -> bool:
-        """Whether there is a bank to ask: in production only where BANK_URL says so."""
+        """Whether there is a bank to ask: in production only if BANK_URL is set."""
         return self.is_development or self.bank_internal_url != f"{self.public_url}/bank"
 
     @property
     def bank_secrets(self) -> tuple[str, ...]:
-        """Every secret a confirmation may be signed with: two during a rotation."""
+        """Every secret that may sign a confirmation: two during a rotation."""
         previous = self.bank_webhook_secret_previous
         return (self.bank_webhook_secret, *([previous] if previous else []))
 
     @property
     def location_base(self) -> str:
-        """`host/path` that BR Codes point at, without scheme; `localhost` is written as an address.
+        """The `host/path` of BR Codes, without scheme; `localhost` is written as 127.0.0.1.
 
         A location's host needs a dot (Manual de Padrões para Iniciação do Pix, 2.5.2).
         """
@@ -160,7 +160,7 @@ class Settings(BaseModel):
     def _redis(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must begin with one of redis://, rediss://, unix://")
-        return _with_a_possible_port(value) if value else value
+        return _require_valid_port(value) if value else value
 
     @field_validator("database_url", "bank_database_url")
     @classmethod
@@ -169,25 +169,25 @@ class Settings(BaseModel):
         plain |= {"postgresql": "postgresql+pg8000", "postgres": "postgresql+pg8000"}
         scheme, separator, rest = value.partition("://")
         scheme = plain.get(scheme, scheme)
-        known = ("sqlite", "mysql+pymysql", "mariadb+pymysql", "postgresql+pg8000")
-        if not separator or scheme not in known:
-            raise ValueError(f"must begin with one of {', '.join(k + '://' for k in known)}")
-        _with_a_possible_port(value)
+        schemes = ("sqlite", "mysql+pymysql", "mariadb+pymysql", "postgresql+pg8000")
+        if not separator or scheme not in schemes:
+            raise ValueError(f"must begin with one of {', '.join(s + '://' for s in schemes)}")
+        _require_valid_port(value)
         if scheme != "sqlite" and "charset=" not in rest and "mysql" in scheme:
             rest += ("&" if "?" in rest else "?") + "charset=utf8mb4"
         return f"{scheme}://{rest}"
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
-        """Read and check every setting; in development, make and keep the secrets that are missing.
+        """Read and check every setting; in development, create the missing secrets and store them.
 
         `NAME_FILE` names a file that holds a secret. Raises ConfigurationError with one sentence.
         """
-        given = {name: value for name, value in environ.items() if value != ""}
+        variables = {name: value for name, value in environ.items() if value != ""}
         for name in _FROM_FILE:
-            _read_secret_file(given, name)
+            _read_secret_file(variables, name)
         values: dict[str, Any] = {
-            name: given[name.upper()] for name in cls.model_fields if name.upper() in given
+            name: variables[name.upper()] for name in cls.model_fields if name.upper() in variables
         }
         instance = Path(values.get("instance_dir", ROOT / "instance"))
         _fill_defaults(values, instance)
@@ -199,27 +199,27 @@ class Settings(BaseModel):
 
     @classmethod
     def load(cls) -> Settings:
-        """Read the process's environment, and `.env` beneath it."""
+        """Read the process's environment; `.env` holds the defaults."""
         from_file = {k: v for k, v in dotenv_values(ROOT / ".env").items() if v is not None}
         return cls.from_env({**from_file, **os.environ})
 
 
-def _with_a_possible_port(url: str) -> str:
+def _require_valid_port(url: str) -> str:
     try:
-        possible = urlsplit(url).port != 0
+        is_valid = urlsplit(url).port != 0
     except ValueError:
-        possible = False
-    if not possible:
+        is_valid = False
+    if not is_valid:
         raise ValueError("has a port that is not a number from 1 to 65535")
     return url
 
 
-def _read_secret_file(given: dict[str, str], name: str) -> None:
-    path = given.get(f"{name}_FILE")
-    if path is None or name in given:
+def _read_secret_file(variables: dict[str, str], name: str) -> None:
+    path = variables.get(f"{name}_FILE")
+    if path is None or name in variables:
         return
     try:
-        given[name] = Path(path).read_text(encoding="utf-8").strip()
+        variables[name] = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{name}_FILE cannot be read: {error}.") from None
 
@@ -228,26 +228,27 @@ def _fill_defaults(values: dict[str, Any], instance: Path) -> None:
     production = values.get("app_env", "development") == "production"
     host, port = values.get("host", "127.0.0.1"), values.get("port", "5000")
     if "public_url" not in values:
-        shown = "127.0.0.1" if host in ("0.0.0.0", "::", "localhost") else host  # noqa: S104 - compared, not bound
-        values["public_url"] = f"http://{shown}:{port}"
+        name = "127.0.0.1" if host in ("0.0.0.0", "::", "localhost") else host  # noqa: S104 - compared, not bound
+        values["public_url"] = f"http://{name}:{port}"
     values.setdefault("bank_url", f"{values['public_url'].rstrip('/')}/bank")
     values.setdefault("bank_internal_url", values["bank_url"])
     if production:
-        _demand(values)
-        values.setdefault("demo_pix_key", str(uuid.UUID(int=0)))  # no demo merchant there
+        _require_secrets(values)
+        # Production has no demo merchant, but the setting has no other default.
+        values.setdefault("demo_pix_key", str(uuid.UUID(int=0)))
         values.setdefault("demo_password", secrets.token_urlsafe(24))
     else:
-        _generate(values, instance)
+        _create_secrets(values, instance)
     if "database_url" not in values:
         values["database_url"] = f"sqlite:///{instance / 'balcao.sqlite3'}"
     if "bank_database_url" not in values:
-        beside = values["database_url"].startswith("sqlite")
+        is_sqlite = values["database_url"].startswith("sqlite")
         values["bank_database_url"] = (
-            f"sqlite:///{instance / 'bank.sqlite3'}" if beside else values["database_url"]
+            f"sqlite:///{instance / 'bank.sqlite3'}" if is_sqlite else values["database_url"]
         )
 
 
-def _demand(values: Mapping[str, Any]) -> None:
+def _require_secrets(values: Mapping[str, Any]) -> None:
     missing = [name for name in _SECRETS if name.lower() not in values]
     if missing:
         raise ConfigurationError(
@@ -256,7 +257,7 @@ def _demand(values: Mapping[str, Any]) -> None:
         )
 
 
-def _generate(values: dict[str, Any], instance: Path) -> None:
+def _create_secrets(values: dict[str, Any], instance: Path) -> None:
     makers: dict[str, Callable[[], str]] = {
         "secret_key": lambda: secrets.token_urlsafe(48),
         "bank_webhook_secret": signatures.new_secret,
@@ -265,10 +266,10 @@ def _generate(values: dict[str, Any], instance: Path) -> None:
     }
     for name, make in makers.items():
         if name not in values:
-            values[name] = _kept(instance / name, make())
+            values[name] = _stored_secret(instance / name, make())
 
 
-def _kept(path: Path, fresh: str) -> str:
+def _stored_secret(path: Path, fresh: str) -> str:
     try:
         return secret_files.read_or_create(path, fresh)
     except OSError as error:
@@ -296,6 +297,6 @@ def parts_of(app: Flask) -> Parts:
 
 
 def current_settings() -> Settings:
-    """The settings of the app at work."""
-    found: Settings = current_app.config["BALCAO"]
-    return found
+    """The settings of the app that serves this request, or whose context is pushed."""
+    settings: Settings = current_app.config["BALCAO"]
+    return settings

@@ -1,4 +1,4 @@
-"""Tells the rooms what was recorded, and the database what was told."""
+"""Announce stored events to the rooms, and write down which ones were announced."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from repository.events import Recorded
 log = structlog.get_logger()
 
 RELAY_BATCH = 100
-TOLD_BATCH = 500
+FLUSH_BATCH = 500
 RECENT_MAX = 10_000
-"""Events remembered as emitted here: what comes again by another way is not emitted again."""
+"""Emitted events that this process remembers, so that it emits none of them twice."""
 
 CATCH_UP_PAGE = 200
 CATCH_UP_PAGES_MAX = 50
 CATCH_UP_MARGIN = timedelta(seconds=10)
-"""Clocks of several machines differ, and a transaction takes its time."""
+"""Allows for clocks that differ between machines, and for transactions that commit late."""
 
 
 def room_of(txid: str) -> str:
-    """The room of one payment's watchers."""
+    """The room of those who watch one payment."""
     return f"payment:{txid}"
 
 
 def merchant_room(merchant_id: int) -> str:
-    """The room of one merchant's dashboards; the name never leaves the server."""
+    """The room of one merchant's portal pages; clients never see the name."""
     return f"merchant:{merchant_id}"
 
 
@@ -46,20 +46,20 @@ class Announcer:
     """Listens to commits: announces at once, and remembers for the next flush what it announced."""
 
     def __init__(self, app: Flask, socketio: SocketIO, channel: Channel | None) -> None:
-        """Emit through this server, and tell other processes through the channel, if any."""
+        """Emit through this Socket.IO server; `channel` reaches the other processes, if any."""
         self._app = app
         self._socketio = socketio
         self._channel = channel
-        self._told: deque[int] = deque()
+        self._unflushed: deque[int] = deque()
         self._recent: OrderedDict[int, None] = OrderedDict()
         self._lock = threading.Lock()
         self._recent_lock = threading.Lock()
         self._listening = False
         self.listeners: list[Callable[[Recorded], None]] = []
-        """Who else is told of each event, once in each process; must neither wait nor raise."""
+        """Called with each announced event, once in each process; must neither wait nor raise."""
 
     def listen(self) -> None:
-        """Hear the other processes from now on; the first client that connects asks for it."""
+        """Subscribe to the other processes; called when the first client connects."""
         if self._channel is not None and not self._listening:
             self._listening = True
             clock = ledger().clock
@@ -68,51 +68,57 @@ class Announcer:
             )
 
     def announce(self, events: list[Recorded]) -> None:
-        """Tell what a unit of work recorded; what cannot be told is left to the relay."""
+        """Announce what a unit of work recorded; the relay retries what could not be published."""
         for event in events:
             if not event.name.is_announced:
                 continue
             self._emit_once(event)
             if self._published(event):
-                self._told.append(event.id)
+                self._unflushed.append(event.id)
 
     def flush(self) -> int:
-        """Write down what was told since; gives how many. What fails is kept for the next time."""
+        """Write down what was announced since the last flush; return how many events.
+
+        What fails is written by the next flush.
+        """
         with self._lock:
             flushed = 0
-            while self._told:
-                batch = [self._told[i] for i in range(min(TOLD_BATCH, len(self._told)))]
+            while self._unflushed:
+                batch = [self._unflushed[i] for i in range(min(FLUSH_BATCH, len(self._unflushed)))]
                 try:
-                    in_unit_of_work(lambda work, ids=batch: work.events.mark_told(ids))  # type: ignore[misc]
+                    in_unit_of_work(lambda work, ids=batch: work.events.mark_announced(ids))  # type: ignore[misc]
                 except (DatabaseUnavailable, ConcurrentUpdate):
                     break
                 for _ in batch:
-                    self._told.popleft()
+                    self._unflushed.popleft()
                 flushed += len(batch)
             return flushed
 
     def relay(self, keep_going: Callable[[], bool] = lambda: True) -> int:
-        """Tell what was recorded but never told (its process died, Redis was away)."""
-        told = 0
+        """Announce events that were stored but not announced; return how many.
+
+        That happens when their process died, or while Redis was away.
+        """
+        announced = 0
         try:
             with reading() as work:
-                waiting = work.events.untold(work.now, RELAY_BATCH)
-            own = set(self._told)
-            # Told here and waiting for Redis: there is nothing to do before it is back.
-            if waiting and self._channel is not None and not self._channel.answers():
+                due_events = work.events.unannounced(work.now, RELAY_BATCH)
+            own = set(self._unflushed)
+            # Events that this process emitted only wait for Redis: nothing to do before it is back.
+            if due_events and self._channel is not None and not self._channel.answers():
                 with self._recent_lock:
                     own.update(self._recent)
-            for event in waiting:
+            for event in due_events:
                 if event.id in own or not keep_going():
                     continue
                 if in_unit_of_work(lambda work, key=event.id: work.events.claim(key, work.now)):  # type: ignore[misc]
                     self.announce([event])
-                    told += 1
+                    announced += 1
         except (DatabaseUnavailable, ConcurrentUpdate):
             log.info("relay.postponed")
-        if told:
-            log.info("relay.told", events=told)
-        return told
+        if announced:
+            log.info("relay.announced", events=announced)
+        return announced
 
     def _published(self, event: Recorded) -> bool:
         if self._channel is None or not event.name.is_announced:
@@ -125,17 +131,17 @@ class Announcer:
         return True
 
     def _catch_up(self, since: datetime) -> None:
-        """Emit what other processes stored while this one did not hear them."""
-        found: list[Recorded] = []
+        """Emit what other processes stored while this one was not subscribed."""
+        missed: list[Recorded] = []
         oldest = None
         with self._app.app_context(), reading() as work:
             for _ in range(CATCH_UP_PAGES_MAX):
                 page = work.events.newest(CATCH_UP_PAGE, oldest)
-                found += [event for event in page if event.occurred_at >= since - CATCH_UP_MARGIN]
+                missed += [event for event in page if event.occurred_at >= since - CATCH_UP_MARGIN]
                 if not page or page[-1].occurred_at < since - CATCH_UP_MARGIN:
                     break
                 oldest = page[-1].id
-        for event in reversed(found):
+        for event in reversed(missed):
             self._emit_once(event)
 
     def _emit_once(self, event: Recorded) -> None:
@@ -159,10 +165,10 @@ class Announcer:
             "occurred_at": rfc3339(event.occurred_at),
             "message": event.message,
         }
-        dashboard = merchant_room(event.merchant_id)
-        rooms: Any = [room_of(event.txid), dashboard]  # its stubs know of one room only
+        portal_room = merchant_room(event.merchant_id)
+        rooms: Any = [room_of(event.txid), portal_room]  # the stubs allow one room only
         self._socketio.emit(name, message, to=rooms)
-        # The described systems' clients listen for the name with the id.
+        # Clients of other systems listen for the name with the id.
         self._socketio.emit(f"{name}-{event.txid}", message, to=rooms)
         if event.name is EventName.PAYMENT_CONFIRMED:
-            self._socketio.emit("payment_completed", message, to=dashboard)
+            self._socketio.emit("payment_completed", message, to=portal_room)

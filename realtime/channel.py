@@ -1,7 +1,7 @@
-"""One Redis channel between the processes of a service: what one commits, all of them tell.
+"""One Redis channel between the processes of a service, so that all announce what one commits.
 
-Nothing is queued here. A message that a process missed (its connection broke, Redis started again)
-is read from the stored events as soon as it listens again.
+Nothing is queued here. A process that missed messages (its connection broke, Redis restarted) reads
+them from the stored events when it subscribes again.
 """
 
 from __future__ import annotations
@@ -28,58 +28,58 @@ from repository.events import Recorded
 log = structlog.get_logger()
 
 ANSWER_SECONDS = 0.5
-"""What Redis may take; a confirmation waits for it once, then not again for AWAY_SECONDS."""
+"""The timeout of Redis; a confirmation waits for it once, then not again for AWAY_SECONDS."""
 
 AWAY_SECONDS = 1.0
 RETRY_SECONDS = 0.5
-"""Between attempts to listen: constant, for watchers wait for it and Redis minds little."""
+"""The pause between attempts to subscribe: constant, because watchers wait for it."""
 
 PULSE_SECONDS = 5.0
-"""Silence after which the listener asks whether its connection still lives."""
+"""The silence after which the listener pings, to find a dead connection."""
 
 
 class PublishFailed(Exception):
-    """Redis did not take an event, so the watchers at other processes have not heard it."""
+    """Redis did not take an event, so other processes could not announce it."""
 
 
 def connect(url: str, retries: int = 0) -> Redis:
-    """A client that fails within a second where redis-py by itself would try for many.
+    """A client that fails within a second, where redis-py by default would retry for many.
 
-    `retries` are for a connection that turns out broken, not for silence. Raises ValueError for an
-    address that is none. Nothing is opened yet.
+    `retries` are for broken connections, not for timeouts. Opens no connection yet. Raises
+    ValueError for an invalid URL.
     """
-    again = Retry(NoBackoff(), retries, supported_errors=(RedisConnectionError,))
+    retry = Retry(NoBackoff(), retries, supported_errors=(RedisConnectionError,))
     return Redis.from_url(
-        url, socket_connect_timeout=ANSWER_SECONDS, socket_timeout=ANSWER_SECONDS, retry=again
+        url, socket_connect_timeout=ANSWER_SECONDS, socket_timeout=ANSWER_SECONDS, retry=retry
     )
 
 
 class Channel:
-    """Publishes events, and listens for those of the other processes."""
+    """Publishes events to the other processes, and listens for theirs."""
 
     def __init__(self, url: str, service: str) -> None:
-        """`service` is a secret that its processes share, and no other service's do."""
+        """`service` is a secret that the processes of this service share with no other service."""
         self._publisher = connect(url, retries=1)
-        # A lost connection must surface here: redis-py would join again and hide what it missed.
+        # A lost connection must raise: redis-py would subscribe again and hide the missed messages.
         self._listener = connect(url)
-        # Redis shares channels between its numbered databases; two services must not meet there.
+        # Redis shares channels between its numbered databases; two services must not share one.
         number = self._publisher.connection_pool.connection_kwargs.get("db", 0)
         name = hashlib.sha256(f"balcao events {service}".encode()).hexdigest()[:32]
         self._name = f"balcao:{number}:{name}"
         self._away_until = 0.0
 
     def publish(self, event: Recorded) -> None:
-        """Tell the other processes. Raises PublishFailed, at once while Redis is known as away."""
+        """Publish an event. Raises PublishFailed, without waiting if Redis has just failed."""
         if time.monotonic() < self._away_until:
             raise PublishFailed
         try:
-            self._publisher.publish(self._name, _written(event))
+            self._publisher.publish(self._name, _serialize(event))
         except (RedisError, OSError) as error:
             self._away_until = time.monotonic() + AWAY_SECONDS
             raise PublishFailed from error
 
     def answers(self) -> bool:
-        """Whether Redis takes messages at this moment."""
+        """Whether Redis answers now."""
         try:
             self._publisher.ping()
         except (RedisError, OSError):
@@ -89,12 +89,12 @@ class Channel:
 
     def listen(
         self,
-        hear: Callable[[Recorded], None],
+        on_event: Callable[[Recorded], None],
         catch_up: Callable[[datetime], None],
         now: Callable[[], datetime],
     ) -> None:
-        """Hear the other processes for ever; after each gap catch up with what was stored since."""
-        heard_at = now()
+        """Listen for ever; call `catch_up` with the time of the last message after each gap."""
+        last_message_at = now()
         warned = False
         while True:
             try:
@@ -102,11 +102,11 @@ class Channel:
                     subscription.subscribe(self._name)
                     for message in _messages(subscription):
                         if message["type"] == "subscribe":
-                            catch_up(heard_at)
+                            catch_up(last_message_at)
                             warned = False
                         elif message["type"] == "message":
-                            _pass_on(message["data"], hear)
-                        heard_at = now()
+                            _deliver(message["data"], on_event)
+                        last_message_at = now()
             except (RedisError, OSError, BalcaoError) as error:
                 if not warned:
                     log.warning("channel.deaf", cause=type(error).__name__)
@@ -115,36 +115,36 @@ class Channel:
 
 
 def _messages(subscription: Any) -> Any:
-    """Whatever arrives, the answers to our own pulse included. Raises when there is no answer."""
-    asked = False
+    """Every message, and the answers to our pings. Raises RedisConnectionError without them."""
+    has_pinged = False
     while True:
         message = subscription.get_message(timeout=PULSE_SECONDS)
         if message is not None:
-            asked = False
+            has_pinged = False
             yield message
-        elif asked:
+        elif has_pinged:
             raise RedisConnectionError("no answer to a ping")
         else:
             subscription.ping()
-            asked = True
+            has_pinged = True
 
 
-def _pass_on(data: bytes, hear: Callable[[Recorded], None]) -> None:
+def _deliver(data: bytes, on_event: Callable[[Recorded], None]) -> None:
     try:
-        event = _read(data)
+        event = _parse(data)
     except (ValueError, TypeError, AttributeError):
         log.warning("channel.unreadable", length=len(data))
         return
-    hear(event)
+    on_event(event)
 
 
-def _written(event: Recorded) -> str:
+def _serialize(event: Recorded) -> str:
     fields = asdict(event)
     del fields["reason"]  # it is stored and not announced
     return json.dumps({**fields, "occurred_at": rfc3339(event.occurred_at)})
 
 
-def _read(data: bytes) -> Recorded:
+def _parse(data: bytes) -> Recorded:
     fields = json.loads(data)
     fields["name"] = EventName(fields["name"])
     fields["occurred_at"] = parse_rfc3339(fields["occurred_at"])

@@ -1,4 +1,4 @@
-"""Joining: who may watch what. The acknowledgement carries the state, so nothing is missed."""
+"""Join rooms: who may watch what. The acknowledgement has the state, so that no event is missed."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from repository.database import reading
 log = structlog.get_logger()
 
 ROOMS_MAX = 100
-"""Payments one connection may watch; a page watches one."""
+"""Payments that one connection may watch; a payment page watches one."""
 
 TOKEN_MAX = TOKEN_CHARACTERS_MAX
-"""Longer than any key or token; it is kept as long as the connection lives."""
+"""Longer than any key or token; the process stores it as long as the connection is open."""
 
 
 def register(
@@ -32,7 +32,7 @@ def register(
 ) -> None:
     """Attach `watch`, `unwatch` and `watch_merchant`."""
     tokens: dict[str, str] = {}
-    dashboards: dict[str, Watching] = {}
+    watchings_by_sid: dict[str, Watching] = {}
 
     @socketio.on("connect")
     def connect(auth: Any = None) -> None:
@@ -44,16 +44,16 @@ def register(
     @socketio.on("disconnect")
     def disconnect(*_reason: Any) -> None:
         tokens.pop(_sid(), None)
-        if watching := dashboards.pop(_sid(), None):
+        if watching := watchings_by_sid.pop(_sid(), None):
             watchings.remove(watching)
 
     @socketio.on("watch")
     def watch(data: Any = None) -> dict[str, Any]:
-        return _answered(lambda: _watch(presenter, data))
+        return _acknowledgement(lambda: _watch(presenter, data))
 
     @socketio.on("unwatch")
     def unwatch(data: Any = None) -> dict[str, Any]:
-        return _answered(lambda: _unwatch(data))
+        return _acknowledgement(lambda: _unwatch(data))
 
     @socketio.on("watch_merchant")
     def watch_merchant(_data: Any = None) -> dict[str, Any]:
@@ -61,19 +61,19 @@ def register(
 
         def join() -> dict[str, Any]:
             caller = _watch_merchant(tokens.get(sid))
-            if sid not in dashboards:
+            if sid not in watchings_by_sid:
                 watching = Watching(caller, lambda: _disconnect(socketio, sid))
-                dashboards[sid] = watching
+                watchings_by_sid[sid] = watching
                 watchings.add(watching)
             return {"merchant": caller.account.login}
 
-        return _answered(join)
+        return _acknowledgement(join)
 
 
-def _answered(do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What the handler did, or the error's code: a hostile message never ends the connection."""
+def _acknowledgement(handle: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What the handler returns, or the error's code; no message ends the connection."""
     try:
-        return {"ok": True, **do()}
+        return {"ok": True, **handle()}
     except BalcaoError as error:
         return {"ok": False, "code": error.code, "detail": error.detail}
     except Exception:
@@ -85,7 +85,7 @@ def _watch(presenter: Presenter, data: Any) -> dict[str, Any]:
     txid = _txid_in(data)
     if len(rooms()) > ROOMS_MAX:
         raise TooManyRooms
-    # Joined before the state is read: a change in between is heard, and the state shows it too.
+    # Join before reading the state: a change in between is announced, and the state shows it too.
     join_room(room_of(txid))
     try:
         with reading() as work:
@@ -125,7 +125,7 @@ def _sid() -> str:
 
 
 class TooManyRooms(Conflict):
-    """One connection asked to watch more payments than any page needs."""
+    """One connection asked to watch more payments than the limit."""
 
     code = "too-many-rooms"
     title = f"One connection may watch at most {ROOMS_MAX} payments"

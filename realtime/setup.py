@@ -1,4 +1,4 @@
-"""The Socket.IO server of one app."""
+"""Serve Socket.IO on one app."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from core.runtime.parts import Parts
 from realtime import rooms
 
 PACKETS_AT_ONCE_MAX = 128
-"""In one long-polling request: a dashboard may watch 100 payments; engine.io stops at 16."""
+"""In one long-polling request: a portal page may watch 100 payments; engine.io allows 16."""
 
 MESSAGE_BYTES_MAX = 16_384
-"""A client sends ids; nothing it may say needs more."""
+"""Enough for every message a client may send: they hold ids and a token."""
 
 
 def init_realtime(app: Flask, settings: Settings, parts: Parts) -> None:
@@ -29,8 +29,8 @@ def init_realtime(app: Flask, settings: Settings, parts: Parts) -> None:
         "ping_timeout": 15,
     }
     for name in ("engineio.server", "socketio.server"):
-        # They write a trace for each message that is none: a stranger could fill the disk. What
-        # fails in our own handlers is logged there.
+        # They log a traceback for each malformed message, so that a stranger could fill the disk.
+        # Our own handlers log their failures themselves.
         logging.getLogger(name).setLevel(logging.CRITICAL)
     Payload.max_decode_packets = PACKETS_AT_ONCE_MAX
     rooms.register(parts.socketio, parts.presenter, parts.announcer, parts.watchings)

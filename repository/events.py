@@ -1,4 +1,4 @@
-"""Payment events: recorded with the change, told after it."""
+"""Queries on payment_events: stored with the change, announced after the commit."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from db_models import EventName, Payment, PaymentEvent
 from repository.connections import Unit
 
 RELAY_PATIENCE = timedelta(seconds=4)
-"""How long whoever recorded an event has to tell it before the relay does."""
+"""How long the process that stored an event has to announce it before the relay does."""
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """One thing that happened to one payment, as it is stored and told."""
+    """One event of one payment, as it is stored and announced."""
 
     name: EventName
     payment_id: int
@@ -37,17 +37,16 @@ class Events:
     """Queries on payment_events."""
 
     def __init__(self, unit: Unit) -> None:
-        """Use the connection of the unit of work."""
         self._unit = unit
 
     def insert(self, event: Recorded) -> Recorded:
-        """Store one event; gives it back with its id."""
+        """Store one event; return it with its id."""
         done = self._unit.connection.execute(_INSERT, _row(event))
         key: Any = done.inserted_primary_key
         return replace(event, id=int(key[0]))
 
     def insert_many(self, events: Sequence[Recorded]) -> list[Recorded]:
-        """Store the same kind of event for several payments; gives them back with their ids."""
+        """Store the same kind of event for several payments; return them with their ids."""
         if not events:
             return []
         self._unit.session.execute(insert(PaymentEvent), [_row(event) for event in events])
@@ -60,8 +59,8 @@ class Events:
         ids = {(payment_id, sequence): key for payment_id, sequence, key in keys}
         return [replace(event, id=ids[event.payment_id, event.sequence]) for event in events]
 
-    def untold(self, now: datetime, limit: int) -> list[Recorded]:
-        """Events whose recorder had its time and did not tell them, oldest first."""
+    def unannounced(self, now: datetime, limit: int) -> list[Recorded]:
+        """Events that their process should have announced by now and did not, oldest first."""
         rows = self._unit.session.execute(
             select(PaymentEvent, Payment.txid, Payment.merchant_id)
             .join(Payment, Payment.id == PaymentEvent.payment_id)
@@ -72,7 +71,7 @@ class Events:
         return [_recorded(event, txid, merchant_id) for event, txid, merchant_id in rows]
 
     def newest(self, limit: int, before_id: int | None = None) -> list[Recorded]:
-        """Events in the order they were stored, newest first; `before_id` goes on further back."""
+        """Events from the newest stored one backwards; `before_id` continues further back."""
         query = select(PaymentEvent, Payment.txid, Payment.merchant_id).join(
             Payment, Payment.id == PaymentEvent.payment_id
         )
@@ -82,7 +81,7 @@ class Events:
         return [_recorded(event, txid, merchant_id) for event, txid, merchant_id in rows]
 
     def claim(self, event_id: int, now: datetime) -> bool:
-        """Take one untold event for this process; False where another took it first."""
+        """Claim one unannounced event for this process; False if another process was first."""
         done = self._unit.connection.execute(
             update(PaymentEvent)
             .where(PaymentEvent.id == event_id, PaymentEvent.relay_at <= now)
@@ -90,8 +89,8 @@ class Events:
         )
         return cast("CursorResult[Any]", done).rowcount == 1
 
-    def mark_told(self, event_ids: Sequence[int]) -> None:
-        """Write down that these were told, so that the relay leaves them alone."""
+    def mark_announced(self, event_ids: Sequence[int]) -> None:
+        """Write down that these events were announced, so that the relay skips them."""
         self._unit.connection.execute(
             update(PaymentEvent).where(PaymentEvent.id.in_(event_ids)).values(relay_at=None)
         )

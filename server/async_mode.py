@@ -1,4 +1,4 @@
-"""Which concurrency the process serves with, decided and patched before anything else is imported.
+"""Choose the async mode and patch the standard library before anything else is imported.
 
 Imported first by `app.py`; only the standard library and python-dotenv may come before the patch
 (a patch after `import flask` or `import pydantic` breaks locks and TLS).
@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 
 
 def chosen() -> str:
-    """`ASYNC_MODE` of the environment or `.env`; eventlet where neither says. Not validated."""
+    """`ASYNC_MODE` of the environment or `.env`, eventlet by default; not validated."""
     in_file = dotenv_values(Path(__file__).resolve().parents[1] / ".env").get("ASYNC_MODE")
     return os.environ.get("ASYNC_MODE") or in_file or "eventlet"
 
@@ -23,7 +23,7 @@ def patch(mode: str) -> None:
     """Make the standard library cooperative, for eventlet and gevent."""
     if mode == "eventlet":
         with warnings.catch_warnings():
-            # Known and decided (docs/decisions): a warning at each start helps no operator.
+            # eventlet warns of its deprecation; docs/decisions says why we use it all the same.
             warnings.simplefilter("ignore")
             import eventlet
 

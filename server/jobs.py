@@ -1,6 +1,6 @@
 """Background work of a serving process: sweep, relay, reconciliation, refunds, old keys.
 
-Started by `main()`, never by `create_app`: a command line or a test must not sweep.
+`main()` starts it, never `create_app`: a command or a test must not sweep.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class Jobs:
     """The scheduler of one process."""
 
     def __init__(self, app: Flask, settings: Settings) -> None:
-        """Declare the jobs; nothing runs yet."""
+        """Declare the jobs; `start` runs them."""
         self._app = app
         self._stopping = threading.Event()
-        # APScheduler reports each late tick as a warning; a coalesced tick loses nothing here.
+        # APScheduler warns of each late tick; coalesced ticks lose nothing here.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
-        app.config["SCHEDULER_API_ENABLED"] = False  # it would let anyone add jobs
+        app.config["SCHEDULER_API_ENABLED"] = False  # the API would let anyone add jobs
         app.config["SCHEDULER_TIMEZONE"] = "UTC"
         app.config["SCHEDULER_JOB_DEFAULTS"] = {
             "coalesce": True,
@@ -58,9 +58,9 @@ class Jobs:
         with app.app_context():
             grace = timedelta(seconds=settings.sweep_start_grace_seconds)
             sweep = Sweep.starting_at(now(), grace)
-        self._add("sweep", settings.sweep_interval_seconds, lambda: sweep.run(self._go_on))
+        self._add("sweep", settings.sweep_interval_seconds, lambda: sweep.run(self._keep_going))
         self._add("flush", RELAY_INTERVAL_SECONDS, announcer.flush)
-        self._add("relay", RELAY_INTERVAL_SECONDS, lambda: announcer.relay(self._go_on))
+        self._add("relay", RELAY_INTERVAL_SECONDS, lambda: announcer.relay(self._keep_going))
         self._add("forget-keys", FORGET_INTERVAL_SECONDS, forget_old_keys)
         self._add("key-uses", KEY_USES_INTERVAL_SECONDS, lambda: key_uses().write())
         self._add("forget-people", FORGET_INTERVAL_SECONDS, lambda: forget_old_records(settings))
@@ -69,32 +69,31 @@ class Jobs:
         self._add_reconciliation(settings)
 
     def start(self) -> None:
-        """Begin."""
         self._scheduler.start()
 
     def stop(self) -> None:
-        """Take no new batch; what is under way commits or rolls back. Tells what can be told."""
+        """Begin no new batch, let those in progress end, and write what can be written."""
         self._stopping.set()
         self._scheduler.shutdown(wait=False)
         with self._app.app_context():
             parts_of(self._app).announcer.flush()
-            with suppress(BalcaoError):  # a last use that is not kept is no reason to hang on
+            with suppress(BalcaoError):  # losing the last use of a key must not delay the stop
                 key_uses().write()
 
-    def _go_on(self) -> bool:
+    def _keep_going(self) -> bool:
         return not self._stopping.is_set()
 
     def _add_reconciliation(self, settings: Settings) -> None:
-        """Ask the bank at once, before the sweep's grace ends, and from then on regularly."""
+        """Ask the bank at once, before the sweep's grace ends, and then at each interval."""
         if not settings.asks_bank:
             log.warning("reconciliation.off", reason="BANK_URL is not set: no bank to ask")
             return
-        self._add("refunds", REFUNDS_INTERVAL_SECONDS, lambda: refunds.run(self._go_on))
+        self._add("refunds", REFUNDS_INTERVAL_SECONDS, lambda: refunds.run(self._keep_going))
         reconciler = Reconciler(timedelta(seconds=settings.reconcile_interval_seconds))
         self._add(
             "reconcile",
             settings.reconcile_interval_seconds,
-            lambda: reconciler.run(self._go_on),
+            lambda: reconciler.run(self._keep_going),
             at_once=True,
         )
 

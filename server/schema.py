@@ -1,4 +1,4 @@
-"""Whether the database's schema fits the code, and bringing it up to date."""
+"""Compare the database's schema with the code, and migrate it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def init_migrations(app: Flask) -> None:
 
 
 def revision_of_database() -> str | None:
-    """The revision the database stands at; None for an empty one. Raises ConfigurationError."""
+    """The database's revision; None for an empty database. Raises ConfigurationError."""
     try:
         with db.engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision()
@@ -36,45 +36,45 @@ def revision_of_database() -> str | None:
 
 
 def reason_of(error: exc.DBAPIError) -> str:
-    """The driver's own sentence, in one line and without its full stop."""
-    # PyMySQL's errors are pairs of a number and a sentence; the others' are the sentence.
-    said = [arg for arg in getattr(error.orig, "args", ()) if isinstance(arg, str) and arg]
-    return said[0].splitlines()[0].rstrip(".") if said else type(error.orig).__name__
+    """The first line of the driver's message, without its full stop."""
+    # PyMySQL's errors hold a number and a message, those of the other drivers a message only.
+    messages = [arg for arg in getattr(error.orig, "args", ()) if isinstance(arg, str) and arg]
+    return messages[0].splitlines()[0].rstrip(".") if messages else type(error.orig).__name__
 
 
 def require_schema(app: Flask, *, migrate: bool) -> None:
-    """See to it that the schema is the code's; older ones are migrated where that is allowed.
+    """Check that the schema is the code's; migrate an older one if `migrate` allows it.
 
-    Raises ConfigurationError for a newer database, or for an older one that may not be migrated.
+    Raises ConfigurationError for a newer database, and for an older one without `migrate`.
     """
     with app.app_context():
         script = ScriptDirectory(str(MIGRATIONS))
         head = script.get_current_head()
-        found = revision_of_database()
-        if found == head:
+        current = revision_of_database()
+        if current == head:
             return
-        known = {revision.revision for revision in script.walk_revisions()}
-        if found is not None and found not in known:
+        revisions = {revision.revision for revision in script.walk_revisions()}
+        if current is not None and current not in revisions:
             raise ConfigurationError(
-                f"The database is newer than this code (revision {found}, the code knows {head}): "
+                f"The database is newer than this code ({current} instead of {head}): "
                 "install the newer version, or restore the backup made before the upgrade."
             )
         if not migrate:
             raise ConfigurationError(
-                f"The database is older than this code (revision {found}, needed {head}): "
+                f"The database is older than this code ({current} instead of {head}): "
                 "run `flask db upgrade` first."
             )
         _upgrade(head)
 
 
 def _upgrade(head: str | None) -> None:
-    """Bring the schema up to date, while another process that starts may be doing the same."""
+    """Migrate to the head, while another starting process may be doing the same."""
     for _ in range(ATTEMPTS_MAX):
         try:
             upgrade(directory=str(MIGRATIONS))
         except exc.DBAPIError as error:
             reason = reason_of(error)
-            time.sleep(random.uniform(0.2, 1.0))  # noqa: S311 - parts the two, guards nothing
+            time.sleep(random.uniform(0.2, 1.0))  # noqa: S311 - jitter, not a secret
             if revision_of_database() == head:
                 return
         else:

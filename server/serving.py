@@ -1,4 +1,4 @@
-"""Serving: one socket, three kinds of concurrency, and a stop that answers what is under way."""
+"""Serve on one socket in one of three async modes, and stop gracefully."""
 
 from __future__ import annotations
 
@@ -18,46 +18,45 @@ from config import ConfigurationError, Settings
 
 log = structlog.get_logger()
 
-CONNECTIONS_MAX = 20_000  # websockets count; eventlet's own default freezes at 1,024
+CONNECTIONS_MAX = 20_000  # websockets included; eventlet stops accepting at 1,024 by default
 BACKLOG = 1024
 DRAIN_SECONDS = 10.0
 SILENCE_SECONDS_MAX = 45
-"""A client that says nothing for so long is gone: a living websocket answers a ping each 20 s."""
+"""A client that is silent for longer has gone: an open websocket answers a ping every 20 s."""
 
 LONG_LIVED = ("/socket.io", "/api/merchant/ws")
-"""Connections that stay: nobody waits for their end."""
+"""Paths of connections that stay open; a stop does not wait for them."""
 
 _TICK_SECONDS = 0.1
 
 
 class InFlight:
-    """Counts requests being answered, so that a stop can wait for them."""
+    """WSGI middleware that counts the requests in progress, so that a stop can wait for them."""
 
     def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
-        """Wrap a WSGI application; long-lived requests are not waited for."""
         self._application = application
         self._lock = threading.Lock()
         self._count = 0
-        self.stopping = False
+        self.is_stopping = False
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer one request; while the process stops, the last one of its connection."""
+        """Answer one request; while the process stops, tell the client to close the connection."""
         if environ.get("PATH_INFO", "").startswith(LONG_LIVED):
             return self._application(environ, start_response)
 
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            last = [("Connection", "close")] if self.stopping else []
+            last = [("Connection", "close")] if self.is_stopping else []
             return start_response(status, [*headers, *last], *rest)
 
         self._add(1)
         try:
-            return _Counted(self._application(environ, start), lambda: self._add(-1))
+            return _CountedResponse(self._application(environ, start), lambda: self._add(-1))
         except BaseException:
             self._add(-1)
             raise
 
     def wait(self, limit: float) -> int:
-        """Wait while requests are being answered, until `limit` (monotonic); gives how many are."""
+        """Wait for the requests in progress until `limit` (monotonic); return how many are left."""
         while self._count > 0 and time.monotonic() < limit:
             time.sleep(_TICK_SECONDS / 2)
         return self._count
@@ -67,42 +66,43 @@ class InFlight:
             self._count += change
 
 
-class _Counted:
-    """A response that says when it has been sent whole."""
+class _CountedResponse:
+    """A response that calls back once, when the server closes it."""
 
-    def __init__(self, answer: Iterable[bytes], sent: Callable[[], None]) -> None:
-        self._answer = answer
-        self._sent = sent
+    def __init__(self, response: Iterable[bytes], on_close: Callable[[], None]) -> None:
+        self._response = response
+        self._on_close = on_close
         self._open = True
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._answer)
+        return iter(self._response)
 
     def close(self) -> None:
         """Called by the server after the last byte."""
         try:
-            if hasattr(self._answer, "close"):
-                self._answer.close()
+            if hasattr(self._response, "close"):
+                self._response.close()
         finally:
             if self._open:
                 self._open = False
-                self._sent()
+                self._on_close()
 
 
 def bind(settings: Settings) -> socket.socket:
-    """The listening socket. Raises ConfigurationError where the address cannot be had."""
+    """The listening socket. Raises ConfigurationError if the address cannot be bound."""
     try:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Inherited by each connection: an event right behind another would wait 40 ms for an ACK.
+        # Each connection inherits it. Without it, the second of two quick events waits 40 ms for
+        # the ACK of the first.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.bind((settings.host, settings.port))
         listener.listen(BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ConfigurationError(
-                f"Port {settings.port} on {settings.host} is taken by another program: "
+                f"Port {settings.port} on {settings.host} is used by another program: "
                 "stop it, or set PORT."
             ) from None
         raise ConfigurationError(
@@ -115,39 +115,39 @@ def serve(
     application: Callable[..., Iterable[bytes]],
     settings: Settings,
     listener: socket.socket,
-    started: Callable[[], None],
-    stopping: Callable[[], None],
+    on_start: Callable[[], None],
+    on_stop: Callable[[], None],
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C; then accept nothing new and answer what is under way."""
+    """Serve until SIGTERM or Ctrl-C; then refuse new requests and finish those in progress."""
     _allow_open_files()
     counted = InFlight(application)
     start = {"eventlet": _eventlet, "gevent": _gevent, "threading": _threading}
     stop_accepting = start[settings.async_mode](counted, listener)
-    asked: list[int] = []
+    signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _frame: asked.append(received))
-    started()
-    while not asked:
-        time.sleep(_TICK_SECONDS)  # green where the process is patched
-    counted.stopping = True
-    time.sleep(_TICK_SECONDS)  # for who is connected already and was not accepted yet
+        signal.signal(number, lambda received, _frame: signals.append(received))
+    on_start()
+    while not signals:
+        time.sleep(_TICK_SECONDS)  # cooperative where the process is patched
+    counted.is_stopping = True
+    time.sleep(_TICK_SECONDS)  # accept clients that are connected but not accepted yet
     stop_accepting()
     listener.close()
     limit = time.monotonic() + DRAIN_SECONDS
     counted.wait(limit)
-    stopping()
+    on_stop()
     if unanswered := counted.wait(limit):
         log.warning("stop.unanswered", requests=unanswered)
 
 
 def _allow_open_files() -> None:
-    """Each connection is an open file, and systems allow 1,024 of them until they are asked."""
+    """Raise the limit of open files: each connection is one, and the usual limit is 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = CONNECTIONS_MAX + 1000
+    target = CONNECTIONS_MAX + 1000
     if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        target = min(target, hard)
+    if soft != resource.RLIM_INFINITY and soft < target:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
 
 
 def _eventlet(application: InFlight, listener: socket.socket) -> Callable[[], None]:
@@ -155,10 +155,10 @@ def _eventlet(application: InFlight, listener: socket.socket) -> Callable[[], No
     import eventlet.wsgi
 
     class QuietProtocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet is untyped
-        """Writes nothing of its own: not of each request, nor of bytes that are none."""
+        """Writes no log lines, neither for requests nor for malformed bytes."""
 
         def log_message(self, *_args: Any) -> None:
-            """Nothing: each request is logged with its id elsewhere."""
+            """Do nothing: web.requests logs each request with its id."""
 
     server = eventlet.spawn(
         eventlet.wsgi.server,
@@ -169,7 +169,7 @@ def _eventlet(application: InFlight, listener: socket.socket) -> Callable[[], No
         socket_timeout=SILENCE_SECONDS_MAX,
         log_output=False,
         debug=False,
-        capitalize_response_headers=False,  # names mean the same in any case
+        capitalize_response_headers=False,  # header names are case-insensitive
     )
     return lambda: server.kill()
 
@@ -179,7 +179,7 @@ def _gevent(application: InFlight, listener: socket.socket) -> Callable[[], None
     from gevent.pool import Pool
 
     class QuickHandler(pywsgi.WSGIHandler):
-        """Sends small answers at once: pywsgi writes head and body apart."""
+        """Sends small responses at once: pywsgi writes head and body separately."""
 
         def __init__(self, sock: Any, address: Any, server: Any, rfile: Any = None) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -187,7 +187,7 @@ def _gevent(application: InFlight, listener: socket.socket) -> Callable[[], None
             super().__init__(sock, address, server, rfile)  # type: ignore[call-arg]
 
         def _handle_client_error(self, ex: Exception) -> Any:
-            if isinstance(ex, OSError):  # it fell silent or left: there is nobody to answer
+            if isinstance(ex, OSError):  # the client was silent too long, or has gone
                 return None
             return super()._handle_client_error(ex)  # type: ignore[misc]
 
@@ -204,14 +204,14 @@ def _gevent(application: InFlight, listener: socket.socket) -> Callable[[], None
 
 
 class _QuietHandler(WSGIRequestHandler):
-    """Speaks HTTP/1.1 and leaves the logging to the application."""
+    """Speaks HTTP/1.1 and writes no log lines."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     timeout = SILENCE_SECONDS_MAX
 
     def log(self, *_args: Any, **_kwargs: Any) -> None:
-        """Nothing: each request is logged with its id elsewhere."""
+        """Do nothing: web.requests logs each request with its id."""
 
 
 def _threading(application: InFlight, listener: socket.socket) -> Callable[[], None]:

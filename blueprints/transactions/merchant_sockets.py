@@ -1,7 +1,7 @@
-"""The raw websockets of merchants in this process: who hears what, in words of their own.
+"""The plain websockets of merchants in this process, and the task that sends them events.
 
-Events come from the announcer, after the commit and from every process. A task of its own reads
-what the message needs of the payment, for nobody who takes money waits for a socket.
+Events come from the announcer, after the commit and from every process. The task reads the payment
+that a message needs, so that no confirmation waits for a socket.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ log = structlog.get_logger()
 
 CLOSE_UNAUTHORIZED = 4401
 CLOSE_GOING_AWAY = 1001
-"""RFC 6455, 7.4.1: the server goes down; a client connects again."""
+"""RFC 6455, 7.4.1: the server stops, and the client should connect again."""
 
 LINES_PER_MERCHANT_MAX = 500
 PENDING_MAX = 10_000
 READ_AT_ONCE = 100
 ATTEMPTS_MAX, PAUSE_SECONDS = 20, 0.5
-"""How long a database that is away delays a message before the listeners are sent to ask anew."""
+"""How long an unavailable database delays a message before the connections are dropped."""
 
 
 def type_of(event: str) -> str:
@@ -68,7 +68,7 @@ def message_of(event: Recorded, payment: Payment) -> str:
 
 
 class MerchantSockets:
-    """The open lines by merchant, and the task that tells them."""
+    """The open connections by merchant, and the task that sends to them."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class MerchantSockets:
         start: Callable[..., Any],
         sleep: Callable[[float], Any],
     ) -> None:
-        """None yet; the task begins with the first."""
+        """`start` runs the task with the first connection; it and `sleep` are the async mode's."""
         self._app = app
         self._watchings = watchings
         self._start = start
@@ -85,24 +85,24 @@ class MerchantSockets:
         self._lines: dict[int, dict[Line, Watching]] = defaultdict(dict)
         self._lock = threading.Lock()
         self._pending: Queue[Recorded] = Queue(PENDING_MAX)
-        self._is_telling = False
+        self._is_sending = False
 
     def check_room(self, merchant_id: int) -> None:
-        """Raise TooManyRequests where the merchant has as many lines as it may."""
+        """Raise TooManyRequests if the merchant has reached LINES_PER_MERCHANT_MAX."""
         if len(self._lines.get(merchant_id, ())) >= LINES_PER_MERCHANT_MAX:
-            raise TooManyRequests(60, "This merchant has too many connections at once.")
+            raise TooManyRequests(60, "This merchant has too many open connections.")
 
     def join(self, line: Line, watching: Watching) -> None:
-        """Tell this line from now on."""
+        """Send this connection its merchant's events; the first one starts the task."""
         with self._lock:
             self._lines[watching.caller.account.id][line] = watching
-            begins, self._is_telling = not self._is_telling, True
+            begins, self._is_sending = not self._is_sending, True
         self._watchings.add(watching)
         if begins:
-            self._start(self._tell_for_ever)
+            self._start(self._send_for_ever)
 
     def leave(self, line: Line, watching: Watching) -> None:
-        """Tell it nothing more."""
+        """Send this connection nothing more."""
         merchant_id = watching.caller.account.id
         with self._lock:
             self._lines[merchant_id].pop(line, None)
@@ -111,17 +111,17 @@ class MerchantSockets:
         self._watchings.remove(watching)
 
     def hear(self, event: Recorded) -> None:
-        """Take an event to be told; costs nothing where its merchant has no line here."""
+        """Queue an event to be sent, if its merchant has a connection in this process."""
         if event.merchant_id not in self._lines:
             return
         try:
             self._pending.put_nowait(event)
         except Full:
-            # They have missed something, and must know: whoever connects again looks first.
+            # Drop the connections that miss an event: a client that reconnects reads the state.
             self._drop(event.merchant_id)
 
     def close_all(self) -> None:
-        """Say farewell to all: the process stops."""
+        """Close every connection, because the process stops."""
         for merchant_id in list(self._lines):
             for line in self._lines_of(merchant_id):
                 line.close(CLOSE_GOING_AWAY)
@@ -134,15 +134,15 @@ class MerchantSockets:
         for line in self._lines_of(merchant_id):
             line.drop()
 
-    def _tell_for_ever(self) -> None:
+    def _send_for_ever(self) -> None:
         while True:
             try:
-                self._tell(self._gathered())
+                self._send(self._next_events())
             except Exception:
                 log.exception("merchant_sockets.failed")
 
-    def _gathered(self) -> list[Recorded]:
-        """The next event, waited for, and what came right behind it."""
+    def _next_events(self) -> list[Recorded]:
+        """Wait for the next event; return it with those queued behind it."""
         events = [self._pending.get()]
         while len(events) < READ_AT_ONCE:
             try:
@@ -151,7 +151,7 @@ class MerchantSockets:
                 break
         return events
 
-    def _tell(self, events: list[Recorded]) -> None:
+    def _send(self, events: list[Recorded]) -> None:
         payments = self._read(events)
         for event in events:
             if payments is None:
@@ -159,7 +159,7 @@ class MerchantSockets:
                 continue
             payment = payments.get(event.payment_id)
             lines = self._lines_of(event.merchant_id)
-            # Whose it is, is asked of the row once more: this goes out to somebody.
+            # The row says whose payment it is, because the message leaves the service.
             if payment is None or payment.merchant_id != event.merchant_id or not lines:
                 continue
             text = message_of(event, payment)
@@ -167,9 +167,9 @@ class MerchantSockets:
                 line.tell(text)
 
     def _read(self, events: list[Recorded]) -> dict[int, Payment] | None:
-        """The payments, or None where the database stayed away for too long.
+        """The payments of the events, or None if the database stayed unavailable.
 
-        Whose credentials have ended is gone by then, and hears nothing of this.
+        Connections whose credentials have ended are closed before.
         """
         merchants = {event.merchant_id for event in events}
         for _ in range(ATTEMPTS_MAX):

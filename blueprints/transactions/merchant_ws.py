@@ -1,4 +1,4 @@
-"""`WS /api/merchant/ws`: a merchant hears of its payments over a plain websocket, as JSON."""
+"""`WS /api/merchant/ws`: a merchant receives events over a plain websocket, as JSON."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 bp = APIBlueprint("merchant_ws", __name__, abp_tags=[Tag(name="Transactions")])
 
 PATH = "/api/merchant/ws"
-_TOLD = ("X-Request-ID", "Set-Cookie")
-"""Of our usual headers, those that an upgrade carries as well."""
+_UPGRADE_HEADERS = ("X-Request-ID", "Set-Cookie")
+"""The headers of a usual answer that an upgrade has too."""
 
 
 class TokenQuery(BaseModel):
-    """Who listens, for clients that can set no header."""
+    """The credentials of clients that cannot set a header."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -47,15 +47,15 @@ class TokenQuery(BaseModel):
     security=SIGNED_IN,
 )
 def merchant_ws(query: TokenQuery) -> Response:
-    """Hear of the merchant's own payments as they change; refused before the upgrade, by HTTP."""
-    # Werkzeug leads whoever asks for the upgrade to `listen`: here it was not asked for.
-    _who(query.token)
+    """Receive the merchant's events; credentials are refused by HTTP, before the upgrade."""
+    # Werkzeug routes requests with an upgrade to `listen`; this request has none.
+    _caller(query.token)
     raise UpgradeRequired
 
 
 def listen() -> Response:
-    """Agree to the upgrade. Raises as `merchant_ws` answers."""
-    caller = _who(request.args.get("token"))
+    """Accept the upgrade. Raises the errors that `merchant_ws` documents."""
+    caller = _caller(request.args.get("token"))
     parts = current_parts()
     sockets = parts.merchant_sockets
     sockets.check_room(caller.account.id)
@@ -67,14 +67,14 @@ def listen() -> Response:
 bp.add_url_rule(PATH, view_func=listen, methods=["GET"], websocket=True)
 
 
-def _who(token: str | None) -> Caller:
+def _caller(token: str | None) -> Caller:
     with reading() as work:
         return watching_merchant(work, None if "Authorization" in request.headers else token)
 
 
 @bp.after_request
-def say_what_is_spoken(response: Response) -> Response:
-    """Name the protocol to whoever asked for another (RFC 9110, 15.5.22)."""
+def name_protocol(response: Response) -> Response:
+    """Name the protocol in a 426 answer (RFC 9110, 15.5.22)."""
     if response.status_code == 426:
         response.headers["Upgrade"] = "websocket"
         response.headers["Sec-WebSocket-Version"] = VERSION
@@ -82,10 +82,9 @@ def say_what_is_spoken(response: Response) -> Response:
 
 
 class Upgrade(Response):
-    """An answer that becomes a websocket, and ends with it."""
+    """An answer that becomes a websocket and lasts as long as it."""
 
     def __init__(self, protocol: WSConnection, caller: Caller, sockets: MerchantSockets) -> None:
-        """Take what was agreed on; nothing is sent before the server asks for the answer."""
         super().__init__(status=101)
         self._protocol = protocol
         self._caller = caller
@@ -96,16 +95,16 @@ class Upgrade(Response):
         environ: WSGIEnvironment,
         start_response: StartResponse,  # noqa: ARG002 - the socket is answered directly
     ) -> Iterable[bytes]:
-        """Hold the connection until it ends; the server is told that it was answered."""
-        connection, gone = connection_of(environ)
+        """Run the websocket until it ends, then tell the server that the request is answered."""
+        connection, finish = connection_of(environ)
         line = Line(self._protocol, connection)
         watching = Watching(
             self._caller, lambda: line.close(CLOSE_UNAUTHORIZED, "The credentials have ended.")
         )
-        headers = [(name, value) for name, value in self.headers if name in _TOLD]
+        headers = [(name, value) for name, value in self.headers if name in _UPGRADE_HEADERS]
         try:
             line.accept(headers, lambda: self._sockets.join(line, watching))
             line.run()
         finally:
             self._sockets.leave(line, watching)
-        return gone()
+        return finish()

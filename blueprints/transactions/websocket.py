@@ -1,8 +1,8 @@
-"""One raw websocket (RFC 6455) over the socket of the request that asked for it.
+"""One plain websocket (RFC 6455) on the socket of the request that asked for the upgrade.
 
-The protocol is wsproto's. What is ours is how it is written to: at once or not at all. What a
-client has not read yet waits in the kernel, up to OUTGOING_BYTES_MAX, and whoever lets more than
-that pile up is dropped. So writing never waits, and no slow reader holds up another.
+wsproto implements the protocol. This module adds writes that never wait: data that a client has not
+read waits in the kernel, up to OUTGOING_BYTES_MAX, and a client with more is dropped. So no slow
+reader delays another one.
 """
 
 from __future__ import annotations
@@ -34,32 +34,32 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 PING_SECONDS = 25.0
-"""Between two pings; whoever has said nothing since the last one is gone."""
+"""Between two pings; a client that sent nothing since the last ping has gone."""
 
 OUTGOING_BYTES_MAX = 256 * 1024
 INCOMING_BYTES_MAX = 16 * 1024
-"""Of one message. Nothing a client says is needed here."""
+"""Of one message; clients have nothing to send."""
 
 RECEIVED_AT_ONCE = 4096
 VERSION = "13"
 
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==", re.ASCII)
-"""Sixteen bytes in base64."""
+"""16 bytes in base64."""
 
 
 def handshake(headers: Any, path: str) -> WSConnection:
-    """What the client began, from the headers of its request.
+    """Begin the protocol from the headers of the client's request.
 
-    Extensions are not taken: messages are small, and a compressor for each connection is not.
-    Raises UpgradeRequired where no websocket, or another version, was asked for; InvalidRequest
-    for a handshake that is none.
+    No extension is accepted: messages are small, and a compressor per connection is large. Raises
+    UpgradeRequired if the request asks for no websocket or for another version, InvalidRequest for
+    a malformed handshake.
     """
     if headers.get("Upgrade", "").lower() != "websocket":
         raise UpgradeRequired
     if headers.get("Sec-WebSocket-Version") != VERSION:
-        raise UpgradeRequired(f"Only version {VERSION} of the protocol is spoken here.")
-    asked = {token.strip().lower() for token in headers.get("Connection", "").split(",")}
-    if "upgrade" not in asked:
+        raise UpgradeRequired(f"This service speaks version {VERSION} of the websocket protocol.")
+    options = {token.strip().lower() for token in headers.get("Connection", "").split(",")}
+    if "upgrade" not in options:
         raise InvalidRequest([FieldError("Connection", "must be: Upgrade")])
     key = headers.get("Sec-WebSocket-Key", "")
     if not _KEY.fullmatch(key):
@@ -67,7 +67,7 @@ def handshake(headers: Any, path: str) -> WSConnection:
     protocol = WSConnection(ConnectionType.SERVER)
     protocol.initiate_upgrade_connection(
         [
-            (b"Host", b"localhost"),  # it was looked at before, and has no part in the answer
+            (b"Host", b"localhost"),  # required by wsproto; the answer does not contain it
             (b"Upgrade", b"websocket"),
             (b"Connection", b"Upgrade"),
             (b"Sec-WebSocket-Version", VERSION.encode()),
@@ -79,13 +79,13 @@ def handshake(headers: Any, path: str) -> WSConnection:
 
 
 class Line:
-    """A connection that only tells; it is read for pongs and farewells alone."""
+    """An open websocket that only sends; it reads nothing but pongs and close frames."""
 
     def __init__(self, protocol: WSConnection, connection: Any) -> None:
-        """Speak through this socket, which its server leaves to us until `run` ends."""
+        """Use this socket, which its server leaves to us until `run` ends."""
         self._protocol = protocol
         self._in = connection
-        # Another name of the same socket, for it has another patience: none at all.
+        # A non-blocking duplicate of the socket, so that a write never waits.
         self._out = connection.dup()
         self._out.settimeout(0.0)
         self._out.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, OUTGOING_BYTES_MAX)
@@ -94,9 +94,9 @@ class Line:
         self.is_over = False
 
     def accept(self, headers: Iterable[tuple[str, str]], joined: Callable[[], None]) -> None:
-        """Agree to the upgrade with these headers besides; `joined` happens before anyone knows.
+        """Accept the upgrade with these extra headers; call `joined` just before.
 
-        What is told from `joined` on comes right behind the agreement.
+        Messages sent after `joined` follow the acceptance directly.
         """
         extra = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers]
         with self._lock:
@@ -104,26 +104,26 @@ class Line:
             self._write(AcceptConnection(extra_headers=extra))
 
     def tell(self, text: str) -> bool:
-        """Send a message, or drop a client that has let too much wait; whether it was sent."""
+        """Send a message, or drop a client with too much unread data; whether it was sent."""
         with self._lock:
             return self._write(TextMessage(data=text))
 
     def close(self, code: int, reason: str = "") -> None:
-        """Say farewell and end the connection; the client's own farewell is not waited for."""
+        """Send a close frame and end the connection; do not wait for the client's close frame."""
         with self._lock:
             if self._protocol.state is ConnectionState.OPEN:
                 self._write(CloseConnection(code=code, reason=reason))
         with suppress(OSError):
-            self._in.shutdown(socket.SHUT_RD)  # whoever waits there wakes up and leaves
+            self._in.shutdown(socket.SHUT_RD)  # wakes the reader, which then ends
 
     def drop(self) -> None:
-        """End the connection without a word."""
+        """End the connection without a close frame."""
         self.is_over = True
         with suppress(OSError):
             self._in.shutdown(socket.SHUT_RDWR)
 
     def run(self) -> None:
-        """Answer pings and send our own, until the client leaves or falls silent."""
+        """Answer pings and send our own, until the client leaves or is silent for too long."""
         try:
             self._listen()
         finally:
@@ -150,21 +150,21 @@ class Line:
                 continue
             except OSError:
                 return
-            if not data or not self._heard(data):
+            if not data or not self._handle(data):
                 return
             is_waiting = False
 
-    def _heard(self, data: bytes) -> bool:
-        """Answer what came; whether the connection goes on."""
+    def _handle(self, data: bytes) -> bool:
+        """Answer what the client sent; return whether the connection stays open."""
         with self._lock:
             try:
                 self._protocol.receive_data(data)
                 events = list(self._protocol.events())
             except (RemoteProtocolError, LocalProtocolError):
                 return False
-            return all(self._answered(event) for event in events)
+            return all(self._handle_event(event) for event in events)
 
-    def _answered(self, event: Event) -> bool:
+    def _handle_event(self, event: Event) -> bool:
         if isinstance(event, Ping):
             return self._write(event.response())
         if isinstance(event, CloseConnection):
@@ -181,7 +181,7 @@ class Line:
         return True
 
     def _write(self, event: Event) -> bool:
-        """Send whole or drop; the lock is held."""
+        """Send the whole event or drop the connection; the caller holds the lock."""
         if self.is_over:
             return False
         try:
@@ -195,9 +195,9 @@ class Line:
 
 
 def connection_of(environ: WSGIEnvironment) -> tuple[Any, Callable[[], Sequence[bytes]]]:
-    """The client's socket, and how to tell the server that it was answered already.
+    """The client's socket, and a function that tells the server that the request is answered.
 
-    Raises RuntimeError under a server that gives no way to its sockets.
+    Raises RuntimeError under a server whose sockets cannot be reached.
     """
     if "werkzeug.socket" in environ:
         return environ["werkzeug.socket"], _gone_from_werkzeug
@@ -208,7 +208,7 @@ def connection_of(environ: WSGIEnvironment) -> tuple[Any, Callable[[], Sequence[
     rfile: Any = getattr(environ["wsgi.input"], "rfile", environ["wsgi.input"])
     if hasattr(rfile, "raw"):  # gevent's
         return rfile.raw._sock, lambda: ()
-    raise RuntimeError("this server gives no way to the socket of a request")
+    raise RuntimeError("this server does not expose the socket of a request")
 
 
 def _gone_from_werkzeug() -> Sequence[bytes]:

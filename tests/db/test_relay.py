@@ -136,7 +136,7 @@ def test_a_relay_that_dies_with_its_claim_leaves_it_to_the_next(processes, crash
 
 def _untold(now):
     with reading() as work:
-        return work.events.untold(now, 100)
+        return work.events.unannounced(now, 100)
 
 
 def _claim(event_id):

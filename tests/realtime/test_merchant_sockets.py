@@ -55,7 +55,7 @@ def there(app):
         return told
 
     def tell() -> None:
-        sockets._tell(sockets._gathered())
+        sockets._send(sockets._next_events())
 
     return SimpleNamespace(sockets=sockets, connect=connect, tell=tell)
 
