@@ -135,11 +135,10 @@ def to_login() -> ResponseReturnValue:
 
 def has_credentials() -> bool:
     """Whether the request came with any, good or bad."""
-    if "HTTP_AUTHORIZATION" in request.environ:
-        return True
-    # Looked for before they are parsed: a program sends none.
-    return "HTTP_COOKIE" in request.environ and (
-        tokens.ACCESS_COOKIE in request.cookies or tokens.REFRESH_COOKIE in request.cookies
+    return (
+        "Authorization" in request.headers
+        or tokens.ACCESS_COOKIE in request.cookies
+        or tokens.REFRESH_COOKIE in request.cookies
     )
 
 

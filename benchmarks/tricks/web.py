@@ -13,7 +13,7 @@ from flask_babel import get_translations
 from flask_limiter import Limiter
 from werkzeug.wrappers import Response as BaseResponse
 
-from accounts import access, renewal, sign_ins, tokens
+from accounts import renewal, sign_ins, tokens
 from benchmarks.tricks.trick import Trick, another_hook, instead, together, uncached
 from blueprints.checkout import look_routes, page_routes, views
 from config import parts_of
@@ -74,14 +74,6 @@ def _limiter_hooks(app: Flask) -> Iterator[None]:
     finally:
         for listed, hook in hooks:
             listed.remove(hook)
-
-
-def _has_credentials() -> bool:
-    return (
-        "Authorization" in request.headers
-        or tokens.ACCESS_COOKIE in request.cookies
-        or tokens.REFRESH_COOKIE in request.cookies
-    )
 
 
 def _renew() -> None:
@@ -226,25 +218,10 @@ TRICKS = [
         instead((bodies.Complete, "get_wsgi_headers", _plain_headers)),
     ),
     Trick(
-        "credentials looked for before cookies are parsed",
-        "accounts/access.py has_credentials",
-        ("create",),
-        instead((access, "has_credentials", _has_credentials)),
-    ),
-    Trick(
         "no cookies, no renewal",
         "accounts/renewal.py renew",
         ("poll", "QR"),
         another_hook("before_request_funcs", "renew", _renew),
-    ),
-    Trick(
-        "both looks for cookies",
-        "accounts",
-        ("poll", "create"),
-        together(
-            instead((access, "has_credentials", _has_credentials)),
-            another_hook("before_request_funcs", "renew", _renew),
-        ),
     ),
     Trick(
         "Accept searched before it is parsed",
