@@ -30,11 +30,10 @@ def renew() -> None:
 
 def hand_over(response: Response) -> Response:
     """After a request: give the browser what was renewed, or take what opens nothing any more."""
-    kept = g._get_current_object()
-    if kept.get("cookies_are_set"):  # by a sign-in or sign-out of this very request
+    if g.get("cookies_are_set"):  # by a sign-in or sign-out of this very request
         return response
-    renewed: sign_ins.OpenSignIn | None = kept.get("renewed")
-    is_over = kept.get("sign_in_is_over")
+    renewed: sign_ins.OpenSignIn | None = g.get("renewed")
+    is_over = g.get("sign_in_is_over")
     if renewed is not None and not is_over:
         tokens.set_cookies(response, renewed.tokens, renewed.left)
         response.headers["Cache-Control"] = "no-store"

@@ -90,19 +90,6 @@ def _renew() -> None:
         g.renewed_access_token = g.renewed.tokens.access_token
 
 
-def _hand_over(response: Response) -> Response:
-    if g.get("cookies_are_set"):
-        return response
-    renewed: sign_ins.OpenSignIn | None = g.get("renewed")
-    is_over = g.get("sign_in_is_over")
-    if renewed is not None and not is_over:
-        tokens.set_cookies(response, renewed.tokens, renewed.left)
-        response.headers["Cache-Control"] = "no-store"
-    elif is_over:
-        tokens.unset_cookies(response)
-    return response
-
-
 def _prefers_json() -> bool:
     best = request.accept_mimetypes.best_match(("text/html", "application/json"))
     return best == "application/json"
@@ -168,12 +155,6 @@ TRICKS = [
         "web/requests.py present",
         ("poll", "QR", "create"),
         instead((requests, "present", _both_proxies), (metrics, "present", _both_proxies)),
-    ),
-    Trick(
-        "g without its proxy, where cookies are handed over",
-        "accounts/renewal.py hand_over",
-        ("poll", "QR"),
-        another_hook("after_request_funcs", "hand_over", _hand_over),
     ),
     Trick(
         "the hub left alone where others had a turn",
