@@ -28,7 +28,6 @@ PERMISSIONS = "Permissions-Policy"
 HUB_HELD_SECONDS_MAX = 0.002
 """How long quick answers to one connection may follow each other before others have a turn."""
 
-_SAYS_IT_HAS_A_BODY = {"CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING"}
 _SANE_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}", re.ASCII)
 _QUIET = ("/healthz", "/readyz", "/metrics", "/static/", "/docs/assets/", "/payments/pix/qr_code/")
 
@@ -59,8 +58,6 @@ def begin_request() -> None:
     given = asked.environ.get("HTTP_X_REQUEST_ID", "")
     kept.request_id = given if _SANE_ID.fullmatch(given) else secrets.token_hex(16)
     kept.started = time.perf_counter()
-    if not asked.environ.keys() & _SAYS_IT_HAS_A_BODY:
-        return
     view = current_app.view_functions.get(asked.endpoint or "")
     most = getattr(view, "body_bytes_max", BODY_BYTES_MAX)
     if most != BODY_BYTES_MAX:

@@ -169,12 +169,6 @@ TRICKS = [
         _headers_by_a_hook,
     ),
     Trick(
-        "no body, no limits of bodies",
-        "web/requests.py begin_request",
-        ("poll", "QR"),
-        instead((requests, "_SAYS_IT_HAS_A_BODY", {"REQUEST_METHOD"})),
-    ),
-    Trick(
         "series of metrics remembered",
         "web/metrics.py Metrics.measure",
         ("poll", "QR", "create"),
