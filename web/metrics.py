@@ -57,18 +57,15 @@ class Metrics:
             ("limit",),
             registry=self.registry,
         )
-        self._series: dict[tuple[str, str, int], Histogram] = {}  # a look-up by labels takes a lock
 
     def measure(self, response: Response) -> Response:
         """Count the request, and how long it took; an `after_request` hook."""
         asked, kept = present()
         route = asked.url_rule.rule if asked.url_rule else "(none)"
         method = asked.method if asked.method in METHODS else "(other)"
-        key = (method, route, response.status_code)
-        if key not in self._series:
-            self._series[key] = self.requests.labels(*key)
         ended = time.perf_counter()
-        self._series[key].observe(ended - kept.get("started", ended))
+        series = self.requests.labels(method, route, response.status_code)
+        series.observe(ended - kept.get("started", ended))
         return response
 
     def count_events(self, events: list[Recorded]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,6 @@ from werkzeug.wrappers import Response as BaseResponse
 from accounts import renewal, sign_ins, tokens
 from benchmarks.tricks.trick import Trick, another_hook, instead, together, uncached
 from blueprints.checkout import look_routes, page_routes, views
-from config import parts_of
 from core.errors import BalcaoError, Unauthorized
 from core.pix.br_code import encode
 from payments import qr_image, qr_routes
@@ -43,17 +42,6 @@ def _headers_by_a_hook(app: Flask) -> Iterator[None]:
     finally:
         hooks.remove(set_headers)
         outer.wsgi_app = below
-
-
-class _Forgetful(dict[Any, Any]):
-    """A dict that says it has nothing."""
-
-    def __contains__(self, _key: object) -> bool:
-        return False
-
-
-def _series_looked_up(app: Flask) -> AbstractContextManager[Any]:
-    return instead((parts_of(app).metrics, "_series", _Forgetful()))(app)
 
 
 @contextmanager
@@ -167,12 +155,6 @@ TRICKS = [
         "web/requests.py FixedHeaders",
         ("poll", "QR", "page", "create"),
         _headers_by_a_hook,
-    ),
-    Trick(
-        "series of metrics remembered",
-        "web/metrics.py Metrics.measure",
-        ("poll", "QR", "create"),
-        _series_looked_up,
     ),
     Trick(
         "views are no coroutines",
