@@ -8,22 +8,20 @@ from typing import Any
 from flask import Response, current_app, jsonify, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from web.bodies import Complete
-
 REPLAYED = "Idempotent-Replayed"
 """The header of an answer that was given before under the same Idempotency-Key."""
 
 
 def created_json(
     body: Mapping[str, Any], location: str = "", *, is_replay: bool = False
-) -> Complete:
+) -> Response:
     """201 with JSON that no cache may store; `location` is an ASCII address, or empty."""
     headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
     if location:
         headers.append(("Location", location))
     if is_replay:
         headers.append((REPLAYED, "true"))
-    return Complete(current_app.json.dumps(body) + "\n", 201, headers)
+    return Response(current_app.json.dumps(body) + "\n", 201, headers)
 
 
 def private_json(body: Any, status: int = 200) -> Response:

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from flask import request
+from flask import Response, request
 from pydantic import BaseModel
 
 from core.errors import FieldError, IdempotencyConflict, InvalidRequest
 from db_models import IdempotentRequest
 from repository.database import Work, in_unit_of_work, now
 from web.answers import created_json
-from web.bodies import Complete
 
 HEADER = "Idempotency-Key"
 KEPT_FOR = timedelta(days=7)
@@ -33,7 +32,7 @@ class CreatedAnswer:
     is_replay: bool = False
     """Whether it is a first answer given again."""
 
-    def response(self) -> Complete:
+    def response(self) -> Response:
         """201 with the answer as JSON."""
         return created_json(self.answer, self.location, is_replay=self.is_replay)
 

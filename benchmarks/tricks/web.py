@@ -171,7 +171,7 @@ TRICKS = [
     Trick(
         "headers written whole",
         "web/bodies.py Complete",
-        ("create", "QR", "page"),
+        ("QR",),
         instead((bodies.Complete, "get_wsgi_headers", _plain_headers)),
     ),
     Trick(

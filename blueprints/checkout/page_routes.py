@@ -23,7 +23,6 @@ from payments.schemas import PaymentAnswer, ReceiptAnswer, StatusAnswer
 from repository.database import Work, reading
 from web.answers import private_json
 from web.api_docs import declare, html_page, problems, reference
-from web.bodies import Complete
 from web.merchant_view import merchant_view
 from web.pages import language_args
 
@@ -74,7 +73,7 @@ def payment_page(path: PaymentPath) -> BaseResponse:
         now=moment,
         refresh_seconds=views.REFRESH_SECONDS,
     )
-    return Complete(page, headers=[("Content-Type", "text/html; charset=utf-8")])
+    return Response(page, mimetype="text/html")
 
 
 @bp.get(
