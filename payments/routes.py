@@ -220,8 +220,4 @@ def expire_soon(path: PaymentPath) -> BaseResponse:
 
 def _is_form() -> bool:
     """Whether a browser's form asks: it wants to be taken somewhere."""
-    # Looked at as text first: hardly a program names it, and to parse the header costs.
-    return (
-        "text/html" in request.environ.get("HTTP_ACCEPT", "")
-        and "text/html" in request.accept_mimetypes.values()
-    )
+    return "text/html" in request.accept_mimetypes.values()

@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from accounts import renewal, sign_ins, tokens
 from benchmarks.tricks.trick import Trick, another_hook, instead, together, uncached
-from blueprints.checkout import look_routes, page_routes, views
+from blueprints.checkout import look_routes, views
 from core.errors import BalcaoError, Unauthorized
 from core.pix.br_code import encode
 from payments import qr_image, qr_routes
@@ -76,15 +76,6 @@ def _renew() -> None:
         except BalcaoError:
             return
         g.renewed_access_token = g.renewed.tokens.access_token
-
-
-def _prefers_json() -> bool:
-    best = request.accept_mimetypes.best_match(("text/html", "application/json"))
-    return best == "application/json"
-
-
-def _is_form() -> bool:
-    return "text/html" in request.accept_mimetypes.values()
 
 
 def _picture(text: str, kind: str) -> BaseResponse:
@@ -179,18 +170,6 @@ TRICKS = [
         "accounts/renewal.py renew",
         ("poll", "QR"),
         another_hook("before_request_funcs", "renew", _renew),
-    ),
-    Trick(
-        "Accept searched before it is parsed",
-        "blueprints/checkout/page_routes.py prefers_json",
-        ("page",),
-        instead((page_routes, "prefers_json", _prefers_json)),
-    ),
-    Trick(
-        "Accept searched before it is parsed",
-        "payments/routes.py _is_form",
-        ("create",),
-        instead((payment_routes, "_is_form", _is_form)),
     ),
     Trick(
         "no If-None-Match, no conditional answer",

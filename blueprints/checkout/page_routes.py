@@ -35,8 +35,9 @@ TO_THE_PAGE = {"description": "To a browser's form: go and look at the page."}
 
 def prefers_json() -> bool:
     """Whether the client asks for JSON before a page; `*/*` gets the page."""
+    # A header that names no JSON never gets it, whatever weight it gives to `*/*`.
     accept = request.environ.get("HTTP_ACCEPT", "")
-    if "json" not in accept and "application/*" not in accept:  # to weigh the whole of it costs
+    if "json" not in accept and "application/*" not in accept:
         return False
     best = request.accept_mimetypes.best_match(("text/html", "application/json"))
     return best == "application/json"
