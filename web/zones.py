@@ -39,7 +39,6 @@ def viewer_zone() -> ZoneInfo:
     return cast("ZoneInfo", get_timezone())
 
 
-@lru_cache(maxsize=64)
 def _known(name: str) -> ZoneInfo:
     return ZoneInfo(name) if name in _names() else SAO_PAULO
 
@@ -107,7 +106,6 @@ def _offset(local: datetime) -> str:
     return f"UTC{offset[:3]}:{offset[3:]}"
 
 
-@lru_cache(maxsize=2048)
 def _written_day(day: date, form: str, locale: str) -> str:
     return str(format_date(day, form, locale=locale))
 

@@ -15,9 +15,8 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from accounts import renewal, sign_ins, tokens
 from benchmarks.tricks.trick import Trick, another_hook, instead, together, uncached
-from blueprints.checkout import look_routes, views
+from blueprints.checkout import look_routes
 from core.errors import BalcaoError, Unauthorized
-from core.pix.br_code import encode
 from payments import qr_image, qr_routes
 from payments import routes as payment_routes
 from web import api_docs, bodies, idempotency, limits, metrics, pages, requests, zones
@@ -196,35 +195,16 @@ TRICKS = [
         uncached(pages, "_digest"),
     ),
     Trick(
-        "dates remembered",
-        "web/zones.py _written_day",
-        ("portal, list",),
-        uncached(zones, "_written_day"),
-    ),
-    Trick("zones remembered", "web/zones.py _known", ("portal, list",), uncached(zones, "_known")),
-    Trick(
         "names of zones remembered",
         "web/zones.py _names",
         ("portal, list",),
         together(uncached(zones, "_names"), uncached(zones, "_known")),
     ),
     Trick(
-        "address of the test strip remembered",
-        "blueprints/checkout/views.py _asking_to_pay",
-        ("page",),
-        uncached(views, "_asking_to_pay"),
-    ),
-    Trick(
         "style sheets remembered",
         "blueprints/checkout/brand.py style_sheet",
         ("brand",),
         uncached(look_routes, "style_sheet"),
-    ),
-    Trick(
-        "folded names remembered",
-        "core/pix/br_code/encode.py _folded",
-        ("create",),
-        uncached(encode, "_folded"),
     ),
     Trick(
         "no key, no body kept",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from urllib.parse import urlencode
 
 from flask import request
@@ -119,19 +118,13 @@ def masked_name(name: str | None) -> str | None:
     return " ".join([first, *(f"{other[0]}." for other in others)])
 
 
-@lru_cache(maxsize=2048)
-def _asking_to_pay(code: str) -> str:
-    return urlencode({"code": code})
-
-
 def test_strip(settings: Settings, payment: Payment, now: datetime) -> list[Tool] | None:
     """The test strip's buttons: what the simulated bank can do; None outside development."""
     if not settings.is_development or status_at(payment, now) is not PaymentStatus.PENDING:
         return None
-    code = payment.br_code
     own = f"{request.script_root}/payments/pix/{payment.txid}"
 
-    pay = f"{settings.bank_url}/pay?{_asking_to_pay(code)}"
+    pay = f"{settings.bank_url}/pay?{urlencode({'code': payment.br_code})}"
 
     def at_the_bank(key: str, label: str, scenario: str) -> Tool:
         return Tool(key, label, f"{pay}&scenario={scenario}", "get", {})

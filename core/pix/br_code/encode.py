@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
 
 from core.money import plain
 from core.pix.br_code.location import check_location
@@ -111,7 +110,6 @@ def _sealed(
     return body + crc16(body)
 
 
-@lru_cache(maxsize=1024)  # every code of a merchant holds the same name and city
 def _folded(text: str, characters_max: int, error_code: str) -> str:
     """The text as printable ASCII, single-spaced and cut. Raises BrCodeError if nothing is left."""
     decomposed = unicodedata.normalize("NFD", " ".join(text.split()))
