@@ -100,10 +100,8 @@ def keyed_request(operation: str, body: BaseModel, without: set[str] | None = No
     `without` names fields of the body that are not stored, and so not compared. Raises
     InvalidRequest for a malformed key.
     """
-    key = request_key()
-    # The body is stored for comparison alone: without a key nothing is.
-    fields = {} if key is None else body.model_dump(mode="json", exclude=without)
-    return KeyedRequest(key, operation, fields)
+    fields = body.model_dump(mode="json", exclude=without)
+    return KeyedRequest(request_key(), operation, fields)
 
 
 def request_key() -> str | None:

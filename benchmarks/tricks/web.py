@@ -18,8 +18,7 @@ from benchmarks.tricks.trick import Trick, another_hook, instead, together, unca
 from blueprints.checkout import look_routes
 from core.errors import BalcaoError, Unauthorized
 from payments import qr_image, qr_routes
-from payments import routes as payment_routes
-from web import api_docs, bodies, idempotency, limits, metrics, pages, requests, zones
+from web import api_docs, bodies, limits, metrics, pages, requests, zones
 
 
 @contextmanager
@@ -85,11 +84,6 @@ def _picture(text: str, kind: str) -> BaseResponse:
         ("ETag", f'"{qr_routes._digest(text, kind)}"'),
     ]
     return Response(body, headers=headers).make_conditional(request)
-
-
-def _keyed(operation: str, body: Any) -> idempotency.KeyedRequest:
-    key, fields = idempotency.request_key(), body.model_dump(mode="json")
-    return idempotency.KeyedRequest(key, operation, fields)
 
 
 @contextmanager
@@ -205,12 +199,6 @@ TRICKS = [
         "blueprints/checkout/brand.py style_sheet",
         ("brand",),
         uncached(look_routes, "style_sheet"),
-    ),
-    Trick(
-        "no key, no body kept",
-        "web/idempotency.py keyed_request",
-        ("create",),
-        instead((payment_routes, "keyed_request", _keyed)),
     ),
     Trick(
         "log lines without columns", "web/logs.py init_logs", ("poll", "create"), _aligned_columns
