@@ -99,19 +99,12 @@ def receipt_qr(path: PaymentPath) -> BaseResponse:
     return _picture(f"{presenter().page_url(path.payment_id)}/receipt", "svg")
 
 
-@lru_cache(maxsize=_CODES_CACHED)
-def _digest(text: str, kind: str) -> str:
-    """A name for these bytes: they follow from the text, the kind and how this version draws."""
-    body = qr_svg(text) if kind == "svg" else qr_png(text)
-    return hashlib.sha256(body).hexdigest()[:32]
-
-
 def _picture(text: str, kind: str) -> BaseResponse:
     body = qr_svg(text) if kind == "svg" else qr_png(text)
     headers = [
         ("Content-Type", "image/svg+xml" if kind == "svg" else "image/png"),
         ("Cache-Control", FOR_EVER),
-        ("ETag", f'"{_digest(text, kind)}"'),
+        ("ETag", f'"{hashlib.sha256(body).hexdigest()[:32]}"'),
     ]
     if "HTTP_IF_NONE_MATCH" not in request.environ:
         return Complete(body, headers=headers)

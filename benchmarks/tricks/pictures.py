@@ -32,12 +32,6 @@ TRICKS = [
         uncached(qr_image, "_symbol"),
     ),
     Trick(
-        "digests of pictures remembered",
-        "payments/qr_routes.py _digest",
-        ("QR", "QR as PNG"),
-        uncached(qr_routes, "_digest"),
-    ),
-    Trick(
         "codes of payments remembered",
         "payments/qr_routes.py _code_of",
         ("QR",),
