@@ -250,12 +250,5 @@ def _change(from_statuses: tuple[str, ...]) -> Update:
 
 
 def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same values by column name, without those that are null anyway.
-
-    `metadata` is taken by the declarative base.
-    """
-    return {
-        ("metadata" if name == "details" else name): value
-        for name, value in values.items()
-        if value is not None
-    }
+    """The same values by column name: `metadata` is taken by the declarative base."""
+    return {("metadata" if name == "details" else name): value for name, value in values.items()}

@@ -56,10 +56,6 @@ def _insert_class(self: payments.Payments, values: Mapping[str, Any]) -> Payment
     return payments._stored({**payments._UNSET, **values, "id": int(done.inserted_primary_key[0])})
 
 
-def _all_columns(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {("metadata" if name == "details" else name): value for name, value in values.items()}
-
-
 def _lock_statement(self: payments.Payments, txid: str) -> tuple[Payment | None, timedelta]:
     grace = select(Account.grace_seconds).where(Account.id == TABLE.c.merchant_id).scalar_subquery()
     query = select(TABLE, grace).where(TABLE.c.txid == txid).with_for_update()
@@ -303,12 +299,6 @@ TRICKS = [
         f"{PAYMENTS} insert",
         ("create",),
         _of_payments(insert=_insert_orm),
-    ),
-    Trick(
-        "columns that are null left out",
-        f"{PAYMENTS} _columns",
-        ("create",),
-        instead((payments, "_columns", _all_columns)),
     ),
     Trick(
         "statement written once",
