@@ -52,7 +52,7 @@ def init_logs(settings: Settings) -> None:
     written: list[structlog.typing.Processor]
     if settings.log_format == "json":
         written = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    elif not sys.stderr.isatty():  # a file or a pipe: aligned columns would cost and help nobody
+    elif not sys.stderr.isatty():  # a file or a pipe: no terminal shows aligned columns
         written = [
             structlog.processors.format_exc_info,
             structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import structlog
 from flask import Flask, Response, g, request
 from flask_babel import get_translations
 from flask_limiter import Limiter
@@ -104,22 +103,6 @@ def _both_proxies() -> tuple[Any, Any]:
     return request, g
 
 
-@contextmanager
-def _aligned_columns(_app: Flask) -> Iterator[None]:
-    """The log as a terminal shows it; for all loggers that keep their first configuration."""
-    kept = structlog.get_config()["processors"]
-    last = kept[-2:]
-    kept[-2:] = [
-        structlog.dev.ConsoleRenderer(
-            colors=False, exception_formatter=structlog.dev.plain_traceback
-        )
-    ]
-    try:
-        yield
-    finally:
-        kept[-1:] = last
-
-
 _plain_headers: Callable[..., Any] = Response.get_wsgi_headers
 
 TRICKS = [
@@ -200,8 +183,5 @@ TRICKS = [
         "blueprints/checkout/brand.py style_sheet",
         ("brand",),
         uncached(look_routes, "style_sheet"),
-    ),
-    Trick(
-        "log lines without columns", "web/logs.py init_logs", ("poll", "create"), _aligned_columns
     ),
 ]
