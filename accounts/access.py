@@ -40,6 +40,7 @@ class Caller:
     by_cookie: bool = False
     key_id: int | None = None
     """The row of an API key."""
+    key_public_id: str | None = None
     expires_at: datetime | None = None
     """When the access token itself ends; its sign-in may go on."""
 
@@ -188,7 +189,8 @@ def _caller_by_key(work: Work, key: str) -> Caller:
         raise Unauthorized("This API key is unknown or revoked.")
     account, row = found
     keys.key_uses().note(row.id, work.now)
-    return Caller(account, frozenset(row.scopes.split()), None, key_id=row.id)
+    scopes = frozenset(row.scopes.split())
+    return Caller(account, scopes, None, key_id=row.id, key_public_id=row.public_id)
 
 
 def _in_role(account: Account, role: str) -> Account:

@@ -1,4 +1,4 @@
-"""Who did what: one row, written in the transaction of the deed itself."""
+"""Write the audit log: who did what and by which key, in the transaction of the action."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import g, has_request_context, request
 
-from db_models import Account
+from db_models import Account, AuditAction
 from repository.database import Work
 
 SUBJECT_CHARACTERS_MAX = 140
@@ -17,20 +17,21 @@ ADDRESS_CHARACTERS_MAX = 45
 def record(
     work: Work,
     account: Account | None,
-    action: str,
+    action: AuditAction,
     subject: str = "",
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """Keep that the account did this; None is somebody unknown, or the operator at the terminal.
+    """Write that the account did this; None is an unknown person, or the operator at the terminal.
 
-    `action` is dotted past, as `key.revoked`; `details` must never hold a secret.
+    The id of the API key that the request came with is added to `details`, which must never hold a
+    secret.
     """
     work.audit.insert(
         {
             "account_id": None if account is None else account.id,
             "action": action,
             "subject": subject[:SUBJECT_CHARACTERS_MAX],
-            "details": dict(details or {}),
+            "details": {**(details or {}), **_by_key()},
             "address": client_address(),
             "request_id": g.get("request_id", "") if has_request_context() else "",
             "occurred_at": work.now,
@@ -42,3 +43,8 @@ def client_address() -> str:
     """The address the request came from, as far as TRUSTED_PROXIES can tell; empty elsewhere."""
     address = (request.remote_addr or "") if has_request_context() else ""
     return address[:ADDRESS_CHARACTERS_MAX]
+
+
+def _by_key() -> dict[str, str]:
+    caller = g.get("caller") if has_request_context() else None
+    return {} if caller is None or caller.key_public_id is None else {"key": caller.key_public_id}

@@ -22,7 +22,7 @@ from core.errors import (
 from core.ids import new_public_id
 from core.pix import br_code
 from core.pix.br_code import BrCodeError
-from db_models import Account, ApiKey
+from db_models import Account, ApiKey, AuditAction
 from db_models.account import MERCHANT
 from repository.database import LostRace, Work, in_unit_of_work
 
@@ -98,7 +98,7 @@ def create(
         require_payee(values["pix_key"], values["name"], values["city"])
     work.accounts.insert(values)
     account = work.accounts.by_login(login)
-    audit.record(work, account, "account.created", login, {"role": role})
+    audit.record(work, account, AuditAction.ACCOUNT_CREATED, login, {"role": role})
     return account
 
 
@@ -127,7 +127,9 @@ def change_password(caller: Caller, current: str, fresh: str) -> int:
     attempt = throttle.admit(account.login)
     if sign_ins.checked(account.login, current) is None:
         attempt.failed()
-        in_unit_of_work(lambda work: audit.record(work, account, "password.refused", account.login))
+        in_unit_of_work(
+            lambda work: audit.record(work, account, AuditAction.PASSWORD_REFUSED, account.login)
+        )
         raise InvalidRequest([FieldError("current_password", "is not the present password")])
     attempt.succeeded()
     known, fresh_hash = account.password_hash, passwords.hashed(fresh)
@@ -145,7 +147,7 @@ def set_password(
     """
     if not work.accounts.replace_password(account.id, known, fresh_hash):
         raise Unauthorized("The password was changed in this very moment: sign in again.")
-    audit.record(work, account, "password.changed", account.login)
+    audit.record(work, account, AuditAction.PASSWORD_CHANGED, account.login)
     return sign_ins.end_others(work, account, sign_ins.PASSWORD_CHANGED, but)
 
 
@@ -159,7 +161,7 @@ def disable(work: Work, account: Account, by: Account | None = None) -> bool:
         raise Conflict("An administrator cannot disable the account that is signed in.")
     if not work.accounts.set_disabled(account.id, work.now):
         return False
-    audit.record(work, by or account, "account.disabled", account.login)
+    audit.record(work, by or account, AuditAction.ACCOUNT_DISABLED, account.login)
     sign_ins.end_others(work, account, sign_ins.ENDED_BY_OPERATOR, None)
     return True
 
@@ -168,7 +170,7 @@ def enable(work: Work, account: Account, by: Account | None = None) -> bool:
     """Let a disabled account in again: its keys work, its sessions stay ended; whether it was."""
     if not work.accounts.set_disabled(account.id, None):
         return False
-    audit.record(work, by or account, "account.enabled", account.login)
+    audit.record(work, by or account, AuditAction.ACCOUNT_ENABLED, account.login)
     return True
 
 
@@ -196,7 +198,9 @@ def make_key(
             "created_at": work.now,
         }
     )
-    audit.record(work, account, "key.created", public_id, {"label": label, "scopes": [*scopes]})
+    audit.record(
+        work, account, AuditAction.KEY_CREATED, public_id, {"label": label, "scopes": [*scopes]}
+    )
     made = work.accounts.find_key(account.id, public_id)
     if made is None:
         raise NotFound
@@ -209,4 +213,4 @@ def revoke_key(work: Work, account: Account, public_id: str) -> None:
     if key is None:
         raise NotFound("There is no such key.")
     if work.accounts.revoke_key(key.id, work.now):
-        audit.record(work, account, "key.revoked", public_id, {"label": key.label})
+        audit.record(work, account, AuditAction.KEY_REVOKED, public_id, {"label": key.label})

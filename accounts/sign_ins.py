@@ -17,7 +17,7 @@ from accounts import audit, csrf, passwords, throttle, tokens
 from config import Settings, current_settings
 from core.errors import Unauthorized
 from core.ids import new_public_id
-from db_models import Account, SignIn
+from db_models import Account, AuditAction, SignIn
 from repository.database import Work, in_unit_of_work, now, reading
 
 ROTATION_OVERLAP = timedelta(seconds=30)
@@ -110,7 +110,7 @@ def end(work: Work, account: Account, sign_in_id: str, reason: str) -> bool:
     """End one sign-in of the account; False where it had ended."""
     if not work.sign_ins.end(sign_in_id, work.now, reason):
         return False
-    audit.record(work, account, "session.ended", sign_in_id, {"reason": reason})
+    audit.record(work, account, AuditAction.SESSION_ENDED, sign_in_id, {"reason": reason})
     return True
 
 
@@ -118,7 +118,9 @@ def end_others(work: Work, account: Account, reason: str, but: str | None) -> in
     """End every sign-in of the account, but the one named; gives how many ended."""
     ended = work.sign_ins.end_all(account.id, work.now, reason, but)
     if ended:
-        audit.record(work, account, "sessions.ended", "", {"reason": reason, "count": ended})
+        audit.record(
+            work, account, AuditAction.SESSIONS_ENDED, "", {"reason": reason, "count": ended}
+        )
     return ended
 
 
@@ -144,14 +146,16 @@ def _open(
         raise Unauthorized("The password was changed in this very moment: sign in again.")
     opened = open_for(work, account, channel)
     details = {"channel": channel}
-    audit.record(work, account, "session.started", opened.tokens.sign_in_id, details)
+    audit.record(work, account, AuditAction.SESSION_STARTED, opened.tokens.sign_in_id, details)
     return opened
 
 
 def _record_failure(work: Work, login: str) -> None:
     """Unknown logins are not kept as they were typed: now and then one is a password."""
     account = work.accounts.find_by_login(login)
-    audit.record(work, account, "session.refused", login if account is not None else "(unknown)")
+    audit.record(
+        work, account, AuditAction.SESSION_REFUSED, login if account is not None else "(unknown)"
+    )
 
 
 def _rotated(work: Work, claims: tokens.Claims) -> OpenSignIn | None:
@@ -165,7 +169,9 @@ def _rotated(work: Work, claims: tokens.Claims) -> OpenSignIn | None:
         row = work.sign_ins.find(claims.sign_in_id)
         if row is None or not _is_second_tab(row, claims.token_id, work.now):
             work.sign_ins.end(claims.sign_in_id, work.now, REUSED)
-            audit.record(work, account, "session.ended", claims.sign_in_id, {"reason": REUSED})
+            audit.record(
+                work, account, AuditAction.SESSION_ENDED, claims.sign_in_id, {"reason": REUSED}
+            )
             return None
         present = row.refresh_id
     row = work.sign_ins.find(claims.sign_in_id)

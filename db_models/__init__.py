@@ -2,7 +2,7 @@
 
 from db_models.account import Account
 from db_models.api_key import ApiKey
-from db_models.audit_entry import AuditEntry
+from db_models.audit_entry import AuditAction, AuditEntry
 from db_models.idempotent_request import IdempotentRequest
 from db_models.logo import Logo
 from db_models.payment import Payment, PaymentStatus
@@ -19,6 +19,7 @@ from db_models.signing_key import SigningKeyRow
 __all__ = [
     "Account",
     "ApiKey",
+    "AuditAction",
     "AuditEntry",
     "EventName",
     "IdempotentRequest",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import JSON, ForeignKey, Index, String
@@ -11,6 +12,36 @@ from sqlalchemy.orm import Mapped, mapped_column
 from core.ids import new_public_id
 from db_models.account import Id
 from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string
+
+
+class AuditAction(StrEnum):
+    """What people, keys and the operator do; docs/accounts.md lists each."""
+
+    ACCOUNT_CREATED = "account.created"
+    ACCOUNT_DISABLED = "account.disabled"
+    ACCOUNT_ENABLED = "account.enabled"
+    SESSION_STARTED = "session.started"
+    SESSION_REFUSED = "session.refused"
+    SESSION_ENDED = "session.ended"
+    SESSIONS_ENDED = "sessions.ended"
+    PASSWORD_CHANGED = "password.changed"  # noqa: S105 - an action's name
+    PASSWORD_REFUSED = "password.refused"  # noqa: S105 - an action's name
+    KEY_CREATED = "key.created"
+    KEY_REVOKED = "key.revoked"
+    SHOP_CHANGED = "shop.changed"
+    LOGO_CHANGED = "logo.changed"
+    PIX_KEY_CHANGED = "pix-key.changed"
+    PAYMENT_CANCELLED = "payment.cancelled"
+    PAYMENT_RENEWED = "payment.renewed"
+    REFUND_ASKED = "refund.asked"
+    PROOF_VERIFIED = "proof.verified"
+    PROOF_REJECTED = "proof.rejected"
+    PROOF_DELETED = "proof.deleted"
+    PROOFS_CLEANED = "proofs.cleaned"
+    SIGNALS_SEEN = "signals.seen"
+    WALLET_OPENED = "wallet.opened"
+    PAYMENT_PAID = "payment.paid"
+    PIN_REFUSED = "payment.pin-refused"
 
 
 class AuditEntry(db.Model):  # type: ignore[name-defined, misc]  # see Account

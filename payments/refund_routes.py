@@ -39,11 +39,12 @@ def create_refund(path: PaymentPath, body: NewRefund) -> BaseResponse:
     keyed = keyed_request(f"refund {path.payment_id}", body)
 
     def give_back(work: Work) -> tuple[Refund, Payment, bool]:
-        payment = _own(work, path, "refunds:write")
+        merchant = acting_merchant(work, "refunds:write")
+        payment = work.payments.own(merchant, path.payment_id)
         first = keyed.first_answer(work, payment.merchant_id)
         if first is not None:
             return _refund_of(work, payment, first), payment, True
-        made, is_repeated = refunds.refund(work, payment, body)
+        made, is_repeated = refunds.refund(work, payment, body, merchant)
         if not is_repeated:
             keyed.store(work, payment.merchant_id, _answer_of(made, payment))
         return made, payment, is_repeated

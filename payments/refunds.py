@@ -20,6 +20,7 @@ from typing import Any
 
 import structlog
 
+from accounts import audit
 from config import current_settings
 from core import ids
 from core.clock import parse_rfc3339
@@ -33,7 +34,7 @@ from core.errors import (
     RefundTooLate,
 )
 from core.money import plain
-from db_models import EventName, Payment, PaymentStatus, Refund, RefundStatus
+from db_models import Account, AuditAction, EventName, Payment, PaymentStatus, Refund, RefundStatus
 from payments import bank_client
 from payments.bank_client import BankAnswer, BankUnanswering
 from payments.lifecycle import status_at
@@ -67,12 +68,12 @@ class RefundReport:
     settled_at: datetime | None
 
 
-def refund(work: Work, payment: Payment, asked: NewRefund) -> tuple[Refund, bool]:
+def refund(work: Work, payment: Payment, asked: NewRefund, by: Account) -> tuple[Refund, bool]:
     """A refund that waits for the bank, and whether it was asked for before under the same name.
 
-    Without `value` it is all that is left. Call `tell_bank` after the commit. Raises
-    NotRefundable, RefundExceedsPayment, RefundTooLate, IdempotencyConflict, and LostRace where the
-    same name came twice at once.
+    Without `value` it is all that is left; `by` is the merchant who asks. Call `tell_bank` after
+    the commit. Raises NotRefundable, RefundExceedsPayment, RefundTooLate, IdempotencyConflict, and
+    LostRace where the same name came twice at once.
     """
     if asked.refund_id is not None:
         known = work.refunds.find(payment.id, asked.refund_id)
@@ -103,15 +104,17 @@ def refund(work: Work, payment: Payment, asked: NewRefund) -> tuple[Refund, bool
     }
     made = Refund(**row)
     made.id = work.refunds.insert(row)
+    details = {"payment": payment.txid, "amount_centavos": amount}
+    audit.record(work, by, AuditAction.REFUND_ASKED, made.refund_id, details)
     return made, False
 
 
-def refund_whole(work: Work, payment: Payment) -> Refund:
+def refund_whole(work: Work, payment: Payment, by: Account) -> Refund:
     """A refund of all that is left of a payment; call `tell_bank` after the commit.
 
     Raises NotRefundable and RefundTooLate.
     """
-    made, _ = refund(work, payment, NewRefund())
+    made, _ = refund(work, payment, NewRefund(), by)
     return made
 
 

@@ -198,7 +198,7 @@ def cancel_payment(path: PaymentPath) -> BaseResponse:
     def cancel(work: Work) -> dict[str, Any]:
         merchant = acting_merchant(work, "payments:write")
         payment = work.payments.own(merchant, path.payment_id)
-        service.cancel(work, payment)
+        service.cancel(work, payment, merchant)
         return presenter().payment(payment, work.now)
 
     body = {"message": "The payment has been cancelled.", "payment": in_unit_of_work(cancel)}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from accounts import audit
 from core import ids
 from core.errors import (
     AlreadyPaid,
@@ -24,7 +25,7 @@ from core.errors import (
 )
 from core.pix import br_code
 from core.signing.signatures import Signed
-from db_models import Account, EventName, Payment, PaymentStatus, Receipt, Verdict
+from db_models import Account, AuditAction, EventName, Payment, PaymentStatus, Receipt, Verdict
 from payments import lifecycle
 from payments.lifecycle import Change, status_at
 from payments.schemas import Confirmation, NewPayment
@@ -106,8 +107,17 @@ def explain_live_order(work: Work, merchant: Account, order_id: str) -> None:
     )
 
 
-def renew(work: Work, payment: Payment, *, ttl: timedelta, location_base: str) -> Payment:
+def renew(
+    work: Work,
+    payment: Payment,
+    *,
+    ttl: timedelta,
+    location_base: str,
+    by: Account | None = None,
+) -> Payment:
     """A new payment for the same order and amount, once the given one has expired.
+
+    `by` is the merchant who asks, for the audit log; None is a shopper.
 
     A second call returns the renewal that is still pending; if that has expired too, the next one
     is made. Raises NotRenewable, or OrderAlreadyHasPayment when the order has another payment.
@@ -119,8 +129,14 @@ def renew(work: Work, payment: Payment, *, ttl: timedelta, location_base: str) -
             f"This payment was renewed {RENEWALS_MAX} times. Renew the newest one, or create a "
             "payment."
         )
-    if status_at(newest, work.now) is PaymentStatus.PENDING:
-        return newest
+    if status_at(newest, work.now) is not PaymentStatus.PENDING:
+        newest = _insert_renewal(work, newest, ttl, location_base)
+        if by is not None:
+            audit.record(work, by, AuditAction.PAYMENT_RENEWED, payment.txid, {"by": newest.txid})
+    return newest
+
+
+def _insert_renewal(work: Work, newest: Payment, ttl: timedelta, location_base: str) -> Payment:
     lifecycle.check_renewable(newest, work.now)
     if lifecycle.is_due(newest, work.now):
         expire(work, newest)
@@ -290,9 +306,10 @@ def expire(work: Work, payment: Payment) -> None:
     _apply(work, payment, lifecycle.expire(payment))
 
 
-def cancel(work: Work, payment: Payment) -> None:
-    """Cancel a pending payment for its merchant. Raises NotCancellable."""
+def cancel(work: Work, payment: Payment, by: Account) -> None:
+    """Cancel a pending payment; `by` is the merchant who asks. Raises NotCancellable."""
     _apply(work, payment, lifecycle.cancel(payment, work.now))
+    audit.record(work, by, AuditAction.PAYMENT_CANCELLED, payment.txid)
 
 
 def revise_deadline(work: Work, payment: Payment, expires_at: datetime) -> None:

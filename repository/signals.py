@@ -14,7 +14,16 @@ from typing import Any
 from sqlalchemy import Select, and_, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from db_models import Account, AuditEntry, Payment, Receipt, Signal, SignalKind, Verdict
+from db_models import (
+    Account,
+    AuditAction,
+    AuditEntry,
+    Payment,
+    Receipt,
+    Signal,
+    SignalKind,
+    Verdict,
+)
 from repository.connections import rows_changed
 from repository.paging import Keyset, Page
 
@@ -26,7 +35,6 @@ OF_PAYMENT_MAX = 5
 _NEWEST_FIRST = Keyset(Signal.id, cursor=Signal.public_id)
 _OF_A_PAYMENT = (SignalKind.WRONG_PINS, SignalKind.WRONG_AMOUNTS)
 """The kinds whose subject is a payment's id."""
-PIN_REFUSED = "payment.pin-refused"
 """The audit entry of a wrong PIN; its subject is the payment's id."""
 
 
@@ -94,7 +102,7 @@ class Signals:
             .where(
                 AuditEntry.id > self._tail(AuditEntry),
                 AuditEntry.occurred_at >= since,
-                AuditEntry.action == PIN_REFUSED,
+                AuditEntry.action == AuditAction.PIN_REFUSED,
             )
             .group_by(Payment.merchant_id, Payment.txid)
             .having(func.count() >= at_least)

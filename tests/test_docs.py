@@ -20,7 +20,7 @@ from bank.app import create_bank_app
 from bank.settings import BankSettings, BankSettingsError
 from config import Settings
 from core.signing import signatures
-from db_models import EventName
+from db_models import AuditAction, EventName
 from payments.schemas import NewPayment
 from realtime.announcer import Announcer
 from repository.events import Recorded
@@ -279,6 +279,16 @@ def test_every_error_code_is_in_the_document_with_its_status():
     documented = [(code_of(row[0]), int(row[1])) for row in rows("errors.md", "Errors")]
 
     assert documented == [(code, status) for code, status, _ in error_rows()]
+
+
+# --- the audit log ------------------------------------------------------------------------------
+
+
+def test_every_audited_action_is_in_the_document_and_no_other():
+    """Whoever reads the log looks an action up there."""
+    documented = [name for row in rows("accounts.md", "Audit log") for name in in_code(row[0])]
+
+    assert sorted(documented) == sorted(AuditAction)
 
 
 # --- routes --------------------------------------------------------------------------------------

@@ -289,6 +289,26 @@ def test_what_is_dangerous_has_one_home(deed: str):
 
 
 HAS_SQL = {"repository", "db_models", "bank"}  # the bank is an application with its own database
+AUDITED_IN_THE_VERB = {
+    "AuditAction.PAYMENT_CANCELLED",
+    "AuditAction.PAYMENT_RENEWED",
+    "AuditAction.REFUND_ASKED",
+}
+
+
+def test_what_a_verb_audits_is_audited_nowhere_else():
+    """Each route audited for itself, so one of them forgot, and a key's refund left no trace."""
+    strays = [
+        f"{named(path)}:{node.lineno} {_name(node)}"
+        for path in product_files()
+        if part_of(path) != "payments"
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Attribute) and _name(node) in AUDITED_IN_THE_VERB
+    ]
+
+    assert strays == []
+
+
 SQL_NAMES = {"select", "insert", "update", "delete", "text", "func", "exists", "union_all"}
 SQL_CALLS = {"execute", "scalars", "scalar", "get"}
 

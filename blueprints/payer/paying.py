@@ -25,10 +25,9 @@ from core.payer_errors import (
     PinLocked,
     PinRefused,
 )
-from db_models import Account, Payment, PaymentStatus
+from db_models import Account, AuditAction, Payment, PaymentStatus
 from payments.lifecycle import status_at
 from repository.database import Work, in_unit_of_work, reading
-from repository.signals import PIN_REFUSED
 
 log = structlog.get_logger()
 
@@ -65,7 +64,7 @@ def pay(account: Account, payment: Payment, card: str | None, pin: str) -> Walle
     try:
         paid = bank_wallet.pay(account, payment, card, pin)
     except (PinRefused, PinLocked) as refused:
-        _write_down(account, PIN_REFUSED, payment, {"code": refused.code})
+        _write_down(account, AuditAction.PIN_REFUSED, payment, {"code": refused.code})
         raise
     log.info("payer.paid", payment=payment.txid, account=account.public_id)
     _note(account, payment, paid)
@@ -91,10 +90,12 @@ def _note(account: Account, payment: Payment, paid: WalletDebit) -> None:
     if paid.is_repeated:
         return
     details = {"end_to_end_id": paid.end_to_end_id, "amount_centavos": payment.amount_centavos}
-    _write_down(account, "payment.paid", payment, details)
+    _write_down(account, AuditAction.PAYMENT_PAID, payment, details)
 
 
-def _write_down(account: Account, action: str, payment: Payment, details: dict[str, Any]) -> None:
+def _write_down(
+    account: Account, action: AuditAction, payment: Payment, details: dict[str, Any]
+) -> None:
     """Keep it beside what happened; a database that is away now must not change the answer."""
     try:
         in_unit_of_work(lambda work: audit.record(work, account, action, payment.txid, details))

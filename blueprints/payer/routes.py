@@ -37,7 +37,7 @@ from core.payer_errors import (
     NoWallet,
     PayerRefused,
 )
-from db_models import Account, Payment, PaymentStatus
+from db_models import Account, AuditAction, Payment, PaymentStatus
 from db_models.account import PAYER
 from payments.lifecycle import status_at
 from payments.schemas import PaymentObject
@@ -255,7 +255,9 @@ def open_wallet() -> BaseResponse:
         opened = bank_wallet.open_wallet(account, body.pin)
     except (PayerRefused, InvalidRequest, Conflict, BankUnavailable) as error:
         return _drawn_again("pay" if ids.is_txid(code) else "wallet", error, code)
-    in_unit_of_work(lambda work: audit.record(work, account, "wallet.opened", account.login))
+    in_unit_of_work(
+        lambda work: audit.record(work, account, AuditAction.WALLET_OPENED, account.login)
+    )
     if prefers_page():
         payment_path = f"/{code}" if ids.is_txid(code) else ""
         page = render_template(

@@ -11,7 +11,6 @@ from typing import Any
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from accounts import audit
 from accounts.access import page_guard, signed_in_merchant
 from blueprints.portal.page import (
     bp,
@@ -140,8 +139,7 @@ def cancel(payment_id: str) -> ResponseReturnValue:
     def do(work: Work) -> str:
         merchant = signed_in_merchant(work, "payments:write")
         found = work.payments.own(merchant, payment_id)
-        service.cancel(work, found)
-        audit.record(work, merchant, "payment.cancelled", found.txid)
+        service.cancel(work, found, merchant)
         return str(found.txid)
 
     return _done(payment_id, do, "cancelled", _("Só uma cobrança aberta pode ser cancelada."))
@@ -160,8 +158,8 @@ def renew(payment_id: str) -> ResponseReturnValue:
             old,
             ttl=timedelta(seconds=current_settings().payment_ttl_seconds),
             location_base=current_settings().location_base,
+            by=merchant,
         )
-        audit.record(work, merchant, "payment.renewed", old.txid, {"by": fresh.txid})
         return str(fresh.txid)
 
     sentence = _("Só uma cobrança expirada pode ser renovada, e só se o pedido não tiver outra.")
@@ -188,10 +186,7 @@ def refund(payment_id: str) -> ResponseReturnValue:
     def do(work: Work) -> str:
         merchant = signed_in_merchant(work, "refunds:write")
         found = work.payments.own(merchant, payment_id)
-        made, known = refunds.refund(work, found, asked)
-        if not known:
-            details = {"payment": found.txid, "amount_centavos": made.amount_centavos}
-            audit.record(work, merchant, "refund.asked", made.refund_id, details)
+        made, _known = refunds.refund(work, found, asked, merchant)
         rows[:] = [made.id]
         return str(found.txid)
 

@@ -14,7 +14,7 @@ from blueprints.portal.page import bp, page
 from blueprints.portal.payment_rows import label_of, mark_of
 from core import ids
 from core.errors import FieldError, InvalidRequest, NotFound
-from db_models import Account, ProofVerdict, RecoveryUpload
+from db_models import Account, AuditAction, ProofVerdict, RecoveryUpload
 from db_models.recovery_upload import NOTE_MAX
 from repository.database import Work, in_unit_of_work, reading
 from repository.recovery_uploads import RecoveryUploads
@@ -87,7 +87,7 @@ def review_proof(proof_id: str) -> ResponseReturnValue:
 
     def judge(work: Work, merchant: Account, proof: RecoveryUpload) -> None:
         RecoveryUploads(work.session).judge(proof.id, verdict, note or None, work.now)
-        audit.record(work, merchant, f"proof.{verdict}", proof.public_id)
+        audit.record(work, merchant, AuditAction(f"proof.{verdict}"), proof.public_id)
 
     _changed(proof_id, judge)
     return redirect(url_for("portal.proofs", done=verdict, **language_args()), 303)
@@ -100,7 +100,7 @@ def delete_proof(proof_id: str) -> ResponseReturnValue:
 
     def delete(work: Work, merchant: Account, proof: RecoveryUpload) -> None:
         RecoveryUploads(work.session).delete(proof.id)
-        audit.record(work, merchant, "proof.deleted", proof.public_id)
+        audit.record(work, merchant, AuditAction.PROOF_DELETED, proof.public_id)
 
     _changed(proof_id, delete)
     more: dict[str, Any] = {"judged": "1"} if "judged" in request.form else {}

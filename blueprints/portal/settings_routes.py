@@ -19,7 +19,7 @@ from blueprints.portal.pix_keys import kind_name, shown_key
 from core.errors import Forbidden, InvalidRequest, NotFound
 from core.ids import new_public_id
 from core.pix.pix_key import TYPED_CHARACTERS_MAX, kind_of, normalise
-from db_models import Account
+from db_models import Account, AuditAction
 from repository.database import LostRace, Work, in_unit_of_work, reading
 from repository.portal import PortalQueries
 from web.answers import private_json
@@ -106,7 +106,7 @@ def save_shop() -> ResponseReturnValue:
     def save(work: Work, merchant: Account) -> None:
         service.require_payee(merchant.pix_key or "", values["name"], values["city"])
         work.accounts.change(merchant.id, values)
-        audit.record(work, merchant, "shop.changed", merchant.login)
+        audit.record(work, merchant, AuditAction.SHOP_CHANGED, merchant.login)
 
     try:
         _changed(save)
@@ -137,7 +137,7 @@ def save_logo() -> ResponseReturnValue:
         PortalQueries(work.session).replace_logo(merchant.id, name, png or b"", work.now)
         address = f"{request.script_root}/logos/{name}.png" if name else None
         work.accounts.change(merchant.id, {"logo_url": address})
-        audit.record(work, merchant, "logo.changed", merchant.login)
+        audit.record(work, merchant, AuditAction.LOGO_CHANGED, merchant.login)
 
     _changed(save)
     return done("logo", "logo")
@@ -160,7 +160,7 @@ def save_pix_key() -> ResponseReturnValue:
     def save(work: Work, merchant: Account) -> None:
         service.require_payee(key, merchant.name, merchant.city)
         work.accounts.change(merchant.id, {"pix_key": key})
-        audit.record(work, merchant, "pix-key.changed", merchant.login)
+        audit.record(work, merchant, AuditAction.PIX_KEY_CHANGED, merchant.login)
 
     try:
         _changed(save)

@@ -10,6 +10,7 @@ from accounts.access import page_guard, signed_in_merchant
 from blueprints.portal.page import bp, page
 from core import ids
 from core.errors import InvalidCursor
+from db_models import AuditAction
 from repository.database import Work, in_unit_of_work, reading
 from web.pages import language_args
 
@@ -51,7 +52,7 @@ def see_signals() -> ResponseReturnValue:
         merchant = signed_in_merchant(work, "payments:write")
         seen = work.signals.mark_seen(merchant.id, work.now, up_to)
         if seen:
-            audit.record(work, merchant, "signals.seen", details={"count": seen})
+            audit.record(work, merchant, AuditAction.SIGNALS_SEEN, details={"count": seen})
 
     in_unit_of_work(see)
     return redirect(url_for("portal.signals", done="seen", **language_args()), 303)

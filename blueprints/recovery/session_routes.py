@@ -28,7 +28,7 @@ from blueprints.recovery.sessions import CUSTOMER, proof_object, session_object
 from blueprints.recovery.uploads import FORM_BYTES_MAX, MULTIPART, picture_and_fields
 from config import current_settings
 from core.errors import FieldError, InvalidRequest, PaymentNotFound
-from db_models import Payment
+from db_models import AuditAction, Payment
 from payments.opening import open_payment
 from payments.routes import presenter
 from payments.schemas import NewPayment
@@ -141,7 +141,9 @@ def cleanup() -> Response:
     deleted = proofs.forget_of_expired_sessions() + proofs.forget_old_proofs(current_settings())
 
     def note(work: Work) -> None:
-        audit.record(work, acting_admin(work), "proofs.cleaned", details={"count": deleted})
+        audit.record(
+            work, acting_admin(work), AuditAction.PROOFS_CLEANED, details={"count": deleted}
+        )
 
     in_unit_of_work(note)
     message = f"{deleted} picture{'' if deleted == 1 else 's'} dropped."

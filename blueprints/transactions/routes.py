@@ -8,7 +8,6 @@ from flask import Response
 from flask_openapi import APIBlueprint, Tag
 from werkzeug.wrappers import Response as BaseResponse
 
-from accounts import audit
 from accounts.access import signed_in_merchant
 from blueprints.transactions.presenter import state_of, transaction_object, transaction_with_refund
 from blueprints.transactions.schemas import (
@@ -142,8 +141,7 @@ def listed(query: TransactionQuery) -> Response:
 def _cancelled(path: TransactionPath) -> Response:
     def cancel(work: Work) -> dict[str, object]:
         payment = _own(work, path, "payments:write")
-        service.cancel(work, payment)
-        audit.record(work, signed_in_merchant(work), "payment.cancelled", payment.txid)
+        service.cancel(work, payment, signed_in_merchant(work))
         return transaction_with_refund(payment, None, work.now)
 
     return private_json(in_unit_of_work(cancel))
@@ -152,10 +150,7 @@ def _cancelled(path: TransactionPath) -> Response:
 def _refunded(path: TransactionPath) -> Response:
     def give_back(work: Work) -> Refund:
         payment = _own(work, path, "refunds:write")
-        made = refunds.refund_whole(work, payment)
-        details = {"payment": payment.txid, "amount_centavos": made.amount_centavos}
-        audit.record(work, signed_in_merchant(work), "refund.asked", made.refund_id, details)
-        return made
+        return refunds.refund_whole(work, payment, signed_in_merchant(work))
 
     made = in_unit_of_work(give_back)
     refunds.tell_bank(made.id)  # whatever it answers: the row says how it stands, now and later

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
 
 from accounts import audit
 from accounts.sign_ins import forget_old_records
+from db_models import AuditAction
 from repository.database import in_unit_of_work, reading
 from tests.accounts.people import PASSWORD, Person, actions, audit_rows
 
@@ -79,9 +85,9 @@ def test_a_long_subject_is_cut_and_an_unknown_account_is_nobody(app):
     """Whatever another part of the service wants to keep fits."""
     with app.app_context():
         in_unit_of_work(
-            lambda work: audit.record(work, None, "settings.changed", "x" * 500, {"grace": 5})
+            lambda work: audit.record(work, None, AuditAction.SHOP_CHANGED, "x" * 500, {"grace": 5})
         )
-    (row,) = [row for row in audit_rows(app) if row.action == "settings.changed"]
+    (row,) = [row for row in audit_rows(app) if row.action == "shop.changed"]
     assert (len(row.subject), row.account_id, row.address) == (140, None, "")
 
 
@@ -107,3 +113,100 @@ def test_the_rows_go_page_by_page_and_by_kind(app, alice):
     assert rest.next is None
     assert [login for _, login in found] == ["alice"] * 3
     assert len({entry.id for entry, _ in found}) == 3
+
+
+def by_key(alice: Person, path: str, **options: Any) -> TestResponse:
+    """Ask as the shop's server, with an API key that may do everything with payments."""
+    scopes = ("payments:read", "payments:write", "refunds:write")
+    headers = {"Authorization": f"Bearer {alice.key(*scopes)['key']}"}
+    return alice.post(path, headers=headers, **options)
+
+
+def by_token(alice: Person, path: str, **options: Any) -> TestResponse:
+    """Ask as a program that signed in."""
+    return alice.post(path, headers=alice.bearer(), **options)
+
+
+def by_page(alice: Person, path: str, **options: Any) -> TestResponse:
+    """Press the portal's button."""
+    path = path.replace("/payments/pix/", "/portal/payments/").replace("/refunds", "/refund")
+    options.pop("json", None)
+    return alice.enter().post(path, headers=alice.with_csrf(), **options)
+
+
+def by_transaction(alice: Person, path: str, **options: Any) -> TestResponse:
+    """Ask by the status of a transaction."""
+    status = "refunded" if path.endswith("/refunds") else "cancelled"
+    payment_id = path.split("/")[3]
+    return alice.app.test_client().put(
+        f"/transactions/{payment_id}", json={"status": status}, headers=alice.bearer()
+    )
+
+
+DOORS = [by_key, by_token, by_page, by_transaction]
+Ask = Callable[..., TestResponse]
+
+
+@pytest.fixture
+def alice(app) -> Person:
+    """A merchant."""
+    person = Person(app, "alice", address="192.0.2.1")
+    person.sign_up()
+    return person
+
+
+def charge(alice: Person) -> dict[str, Any]:
+    """A pending payment of this merchant."""
+    made = alice.post("/payments/pix", json={"value": 10}, headers=alice.bearer())
+    payment: dict[str, Any] = made.get_json()["payment"]
+    return payment
+
+
+def deeds(alice: Person) -> list[Any]:
+    """What was done to payments in her name."""
+    prefixes = ("payment.", "refund.")
+    return [row for row in audit_rows(alice.app, "alice") if row.action.startswith(prefixes)]
+
+
+@pytest.mark.parametrize("ask", DOORS)
+def test_a_cancellation_leaves_one_row_by_whatever_way_it_is_asked_for(alice, ask: Ask):
+    """The main API once left none: nobody could say whose key had cancelled."""
+    payment = charge(alice)
+    assert ask(alice, f"/payments/pix/{payment['id']}/cancel").status_code in (200, 303)
+    (row,) = deeds(alice)
+    assert (row.action, row.subject) == ("payment.cancelled", payment["id"])
+    assert set(row.details) == ({"key"} if ask is by_key else set())
+
+
+@pytest.mark.parametrize("ask", DOORS)
+def test_a_refund_leaves_one_row_by_whatever_way_it_is_asked_for(alice, bank, ask: Ask):
+    """Money that went back is the first thing that is asked about."""
+    payment = charge(alice)
+    assert bank.confirm(payment).status_code == 200
+    answer = ask(alice, f"/payments/pix/{payment['id']}/refunds", json={})
+    assert answer.status_code in (200, 201, 303), answer.text
+    (row,) = deeds(alice)
+    assert row.action == "refund.asked"
+    amount = {"payment": payment["id"], "amount_centavos": 1000}
+    assert {name: row.details[name] for name in amount} == amount
+    assert set(row.details) - set(amount) == ({"key"} if ask is by_key else set())
+
+
+def test_the_key_in_a_row_is_the_one_that_asked(alice):
+    """A merchant with ten keys finds the till."""
+    key = alice.key("payments:read", "payments:write")
+    headers = {"Authorization": f"Bearer {key['key']}"}
+    payment = charge(alice)
+    alice.post(f"/payments/pix/{payment['id']}/cancel", headers=headers)
+    (row,) = deeds(alice)
+    assert row.details == {"key": key["id"]}
+
+
+def test_a_shopper_who_renews_and_a_bank_that_confirms_leave_no_row(alice, bank, clock):
+    """Nobody signed in asked for it; the payment's events tell it."""
+    expired, paid = charge(alice), charge(alice)
+    assert bank.confirm(paid).status_code == 200
+    clock.advance(hours=1)
+    renewed = alice.app.test_client().post(f"/payments/pix/{expired['id']}/renew")
+    assert renewed.status_code == 201
+    assert deeds(alice) == []

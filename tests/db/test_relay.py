@@ -186,7 +186,8 @@ def test_a_change_that_was_rolled_back_is_never_told(processes):
     watcher = Watcher(processes.app(0), payment)
 
     def fail(work):
-        service.cancel(work, work.payments.by_txid(payment["id"]))
+        cancelled = work.payments.by_txid(payment["id"])
+        service.cancel(work, cancelled, cancelled.merchant)
         raise RuntimeError("the door fell over")
 
     with processes.app(0).app_context(), pytest.raises(RuntimeError, match="fell over"):

@@ -7,11 +7,10 @@ from functools import partial
 import pytest
 
 from accounts import audit
-from db_models import Account
+from db_models import Account, AuditAction
 from payments.signals import scan
 from repository import signals as queries
 from repository.database import in_unit_of_work, reading
-from repository.signals import PIN_REFUSED
 from tests.db.crowd import at_once
 from tests.support.service import PIX_KEY
 
@@ -57,7 +56,9 @@ def wrong_amount(processes, payment, document="12345678909"):
 def wrong_pin(processes, payment):
     """What the payer's door keeps of a wrong PIN."""
     with processes.app().app_context():
-        in_unit_of_work(lambda work: audit.record(work, None, PIN_REFUSED, payment["id"]))
+        in_unit_of_work(
+            lambda work: audit.record(work, None, AuditAction.PIN_REFUSED, payment["id"])
+        )
 
 
 def test_wrong_amounts_for_one_payment_are_a_signal_at_the_threshold(processes, count):

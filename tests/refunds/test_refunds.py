@@ -227,7 +227,8 @@ def test_without_a_bank_to_ask_nothing_is_promised(fresh_database, tmp_path):
         with here.app.test_request_context():
 
             def give_back(work):
-                return refunds.refund_whole(work, work.payments.by_txid(payment["id"]))
+                paid = work.payments.by_txid(payment["id"])
+                return refunds.refund_whole(work, paid, paid.merchant)
 
             with pytest.raises(NotRefundable, match="BANK_URL"):
                 in_unit_of_work(give_back)
