@@ -102,7 +102,7 @@ def bind(settings: Settings) -> socket.socket:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ConfigurationError(
-                f"Port {settings.port} on {settings.host} is used by another program: "
+                f"Port {settings.port} on {settings.host} is in use by another program: "
                 "stop it, or set PORT."
             ) from None
         raise ConfigurationError(

@@ -109,7 +109,7 @@ def test_a_port_that_is_taken_is_named(tmp_path, mode):
         other.listen()
         port = str(other.getsockname()[1])
         ended = refused_start(tmp_path, {"PORT": port, "ASYNC_MODE": mode})
-    assert_one_sentence(ended, port, "taken")
+    assert_one_sentence(ended, port, "in use")
 
 
 @pytest.mark.parametrize("missing", [("SECRET_KEY",), ("BANK_WEBHOOK_SECRET",)])
