@@ -24,7 +24,7 @@ DEV_STAMP := $(VENV)/.installed-dev-$(VERSION)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help faults install run bank seed up down test test-fast test-sqlite test-mysql test-postgres lint format types \
+.PHONY: help faults install run dev bank seed up down test test-fast test-sqlite test-mysql test-postgres lint format types \
 	check bench screenshots translations vendor lock clean
 
 help: ## list the targets
@@ -64,6 +64,9 @@ install: $(RUN_STAMP) ## make the virtual environment with what the service need
 
 run: $(RUN_STAMP) ## serve shop, checkout, bank and API docs; prints where they are
 	@exec $(PY) app.py
+
+dev: $(RUN_STAMP) ## the same while you change it: reloads code and pages, shows tracebacks
+	@exec $(PY) -m server.dev
 
 bank: $(RUN_STAMP) ## serve the simulated bank alone (BANK_PORT, 5001); see docs/settings.md
 	@exec $(PY) -m bank

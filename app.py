@@ -20,6 +20,7 @@ from server import async_mode
 if __name__ == "__main__":
     async_mode.patch(async_mode.chosen())
 
+import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ from realtime.setup import init_realtime
 from server import jobs, schema, serving
 from server.bank_mount import mount_bank
 from server.banner import print_banner, print_first_account_hint
+from server.dev import refuse_flask_run
 from server.parts import build_parts
 from web import problems, requests
 from web.api_docs import make_app
@@ -67,6 +69,7 @@ ROOT = Path(__file__).resolve().parent
 
 def create_app(settings: Settings | None = None, clock: Clock | None = None) -> Flask:
     """The service, ready to answer; no job runs and nothing listens yet."""
+    refuse_flask_run()
     # A command line or a test runs unpatched, whatever the serving process is set to.
     settings = (settings or Settings.load()).model_copy(update={"async_mode": active_hub()})
     app = make_app(
@@ -144,19 +147,31 @@ def main() -> int:
     try:
         settings = Settings.load()
         listener = serving.bind(settings)
-        init_logs(settings)
-        app = create_app(settings)
-        schema.require_schema(app, migrate=settings.is_development)
-        bank: Flask | None = None
-        if settings.is_development:
-            with app.app_context():
-                ensure_demo_merchant(settings)
-                ensure_demo_payer(settings)
-        if settings.serves_bank:
-            bank = mount_bank(app, settings)
+        app, bank = prepare(settings)
     except ConfigurationError as error:
         click.echo(f"Balcão cannot start: {error}", err=True)
         return 1
+    run(app, bank, settings, listener)
+    return 0
+
+
+def prepare(settings: Settings) -> tuple[Flask, Flask | None]:
+    """Build the service on a database that fits it, and the bank where this process serves it.
+
+    In development the database is migrated and has the demo accounts. Raises ConfigurationError.
+    """
+    init_logs(settings)
+    app = create_app(settings)
+    schema.require_schema(app, migrate=settings.is_development)
+    if settings.is_development:
+        with app.app_context():
+            ensure_demo_merchant(settings)
+            ensure_demo_payer(settings)
+    return app, mount_bank(app, settings) if settings.serves_bank else None
+
+
+def run(app: Flask, bank: Flask | None, settings: Settings, listener: socket.socket) -> None:
+    """Serve with the background jobs until a signal asks to stop."""
     background = jobs.Jobs(app, settings)
     gc.freeze()
     gc.enable()
@@ -180,7 +195,6 @@ def main() -> int:
         parts_of(app).merchant_sockets.close_all()
 
     serving.serve(app, settings, listener, on_start, on_stop)
-    return 0
 
 
 def _leave(status: int) -> Any:

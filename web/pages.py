@@ -116,6 +116,11 @@ def asset(name: str) -> str:
     return f"{request.script_root}/static/{name}?v={_digest(name)}"
 
 
+def forget_static_files() -> None:
+    """Read static files again for their addresses, because they may have changed."""
+    _digest.cache_clear()
+
+
 @lru_cache(maxsize=512)
 def _digest(name: str) -> str:
     try:
