@@ -24,9 +24,9 @@ FROM python:3.13-slim AS packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
 COPY requirements.txt constraints.txt ./
-# pytest stands in requirements.txt for `make test`, and gunicorn is not what serves here.
+# pytest stands in requirements.txt for `make test`; the image runs no tests.
 RUN python3 -m venv /opt/balcao \
-    && grep -vE '^(pytest|gunicorn)==' requirements.txt > serving.txt \
+    && grep -vE '^pytest==' requirements.txt > serving.txt \
     && /opt/balcao/bin/python -m pip install --quiet -r serving.txt -c constraints.txt \
     && /opt/balcao/bin/python -m pip uninstall --quiet --yes pip \
     && find /opt/balcao -type d \( -name tests -o -name test \) -prune -exec rm -rf {} + \

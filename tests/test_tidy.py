@@ -463,3 +463,43 @@ def test_nothing_is_left_for_later_in_the_source():
     ]
 
     assert found == []
+
+
+# Requirements that no file imports, and what uses them.
+USED_WITHOUT_IMPORT = {
+    "mypy": "make types",
+    "pg8000": "SQLAlchemy loads it for postgresql+pg8000 addresses",
+    "pytest-cov": "`pytest --cov`, for whoever looks for untested lines",
+    "pytest-timeout": "the `timeout` of pyproject.toml",
+    "pytest-xdist": "`-n` of the Makefile",
+    "requests": "the Socket.IO client's long polling",
+    "ruff": "make lint",
+    "simple-websocket": "Flask-SocketIO's websocket in threading mode",
+}
+IMPORTED_AS = {
+    "argon2-cffi": "argon2",
+    "flask-apscheduler": "flask_apscheduler",
+    "pillow": "PIL",
+    "pyjwt": "jwt",
+    "python-dotenv": "dotenv",
+    "python-socketio": "socketio",
+    "websocket-client": "websocket",
+    "zxing-cpp": "zxingcpp",
+}
+
+
+def test_every_required_package_is_used():
+    """A pin that nothing imports is downloaded, updated and trusted for nothing."""
+    pins = re.compile(r"^([A-Za-z0-9_-]+)==", re.M)
+    texts = [(ROOT / name).read_text() for name in ("requirements.txt", "requirements-dev.txt")]
+    required = {name.lower() for text in texts for name in pins.findall(text)}
+    sources = [path for path in ROOT.rglob("*.py") if ".venv" not in path.parts]
+    imports = {name.partition(".")[0] for path in sources for _, name in imported(path)}
+
+    unused = {
+        name
+        for name in required
+        if IMPORTED_AS.get(name, name.replace("-", "_")) not in imports
+        and not name.startswith("types-")
+    }
+    assert unused == USED_WITHOUT_IMPORT.keys()

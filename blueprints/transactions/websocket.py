@@ -201,8 +201,6 @@ def connection_of(environ: WSGIEnvironment) -> tuple[Any, Callable[[], Sequence[
     """
     if "werkzeug.socket" in environ:
         return environ["werkzeug.socket"], _gone_from_werkzeug
-    if "gunicorn.socket" in environ:
-        return environ["gunicorn.socket"], _gone_from_gunicorn
     if "eventlet.input" in environ:
         return environ["eventlet.input"].get_socket(), _gone_from_eventlet
     rfile: Any = getattr(environ["wsgi.input"], "rfile", environ["wsgi.input"])
@@ -213,10 +211,6 @@ def connection_of(environ: WSGIEnvironment) -> tuple[Any, Callable[[], Sequence[
 
 def _gone_from_werkzeug() -> Sequence[bytes]:
     raise ConnectionError("answered over a websocket")
-
-
-def _gone_from_gunicorn() -> Sequence[bytes]:
-    raise StopIteration
 
 
 def _gone_from_eventlet() -> Sequence[bytes]:
