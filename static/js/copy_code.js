@@ -1,4 +1,5 @@
-// Copies the code a button points at: clipboard, else execCommand, else the shopper's own hand.
+// Copies the code that a button points at: by the clipboard, else by execCommand; else it selects the
+// code, and the shopper copies it.
 const SHOWN_MS = 2_500;
 
 async function writeToClipboard(field) {
@@ -48,7 +49,7 @@ async function copy(button, root) {
   }, SHOWN_MS);
 }
 
-/** Serve each `[data-copy]` button and `[data-select-on-focus]` field in `root`, now and later. */
+/** Handle `[data-copy]` buttons and `[data-select-on-focus]` fields in `root`, also later ones. */
 export function copyCodes(root) {
   root.addEventListener("click", (event) => {
     const button = event.target.closest("[data-copy]");

@@ -1,4 +1,4 @@
-// Rewrites times into the viewer's own zone; the server wrote them in Brasília's.
+// Rewrites times in the viewer's time zone; the server writes them in Brasília's.
 const CLOCK = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
 
 function offsetOf(parts) {
@@ -13,7 +13,7 @@ function moment(at, language) {
   return `${day} ${clock} (${offsetOf(zone)})`;
 }
 
-/** Rewrite each `<time>` of `[data-local-times]` whole, of `[data-local-clock]` as a clock time. */
+/** Rewrite each `<time>`: with its day in `[data-local-times]`, as a clock time in `[data-local-clock]`. */
 export function showLocalTimes(root) {
   const language = document.documentElement.lang;
   for (const time of root.querySelectorAll("[data-local-times] time[datetime]")) {

@@ -1,4 +1,4 @@
-// Asks one address for its state, again and again; no failed request can stop it.
+// Polls one address for its state; a failed request does not stop it.
 const TIMEOUT_MS = 4_000;
 const HURRIED_MS = 2_000;
 const BRISK_MS = 5_000;
@@ -9,7 +9,7 @@ const PACE = [
   { untilMs: Infinity, everyMs: 15_000 },
 ];
 
-/** Fetch with a deadline; an own signal may end it sooner. */
+/** Fetch with a timeout; the caller's own signal may abort earlier. */
 export async function fetchWithin(url, options, { ms = TIMEOUT_MS, signal } = {}) {
   const control = new AbortController();
   const stop = () => control.abort();
@@ -38,9 +38,9 @@ export class Poller {
   #underway = null;
 
   /**
-   * `answered(state | null)` hears every answer, null for "not modified"; until it resolves to
-   * true the same state is asked for again, so that an answer which could not be drawn is never
-   * taken for a drawn one.
+   * `answered(state | null)` is called with each answer, null for "not modified". It resolves to
+   * true once the state is drawn; until then the same state is fetched again, so that a failed
+   * drawing is retried.
    */
   constructor(url, { answered, failed }) {
     this.#url = url;
@@ -48,7 +48,7 @@ export class Poller {
     this.#failed = failed;
   }
 
-  /** The pace without any hurry, in whole seconds, as the page tells it. */
+  /** The slowest interval in whole seconds, which the page shows. */
   get paceSeconds() {
     const age = performance.now() - this.#startedAt;
     return PACE.find((step) => age < step.untilMs).everyMs / 1000;
@@ -71,7 +71,7 @@ export class Poller {
     this.#resting = resting;
   }
 
-  /** Ask now. `whole` wants a body, for the time left in it, even when nothing changed. */
+  /** Ask now. `whole` asks for a body even if nothing changed, for the time left in it. */
   async ask({ whole = false } = {}) {
     this.#underway?.abort();
     clearTimeout(this.#timer);

@@ -1,4 +1,4 @@
-// Shows what was typed into a password field, for as long as its button is pressed in.
+// Shows the text of a password field while its button is pressed.
 for (const button of document.querySelectorAll("[data-reveal]")) {
   const field = document.getElementById(button.dataset.reveal);
   button.hidden = false;
@@ -8,7 +8,7 @@ for (const button of document.querySelectorAll("[data-reveal]")) {
     button.setAttribute("aria-pressed", String(shown));
     field.focus();
   });
-  // A field of type text would be offered for completion the next time.
+  // The browser would offer a text field's value for completion later.
   field.form.addEventListener("submit", () => {
     field.type = "password";
   });

@@ -1,4 +1,4 @@
-// Recovery: a picture that is dropped, pasted, chosen or taken is read, here where the browser can.
+// Recovery: reads a picture that is dropped, pasted, chosen or taken; in the browser if it can.
 import { showLocalTimes } from "../local_time.js";
 import { openCamera } from "./recover_camera.js";
 import { asTheServerTakesIt, canReadHere, textsIn } from "./recover_reading.js";
@@ -32,7 +32,7 @@ function show(html) {
   answer.scrollIntoView({ block: "nearest" });
 }
 
-/** Ask the page's own address and show what it answers; gives the answer's status, 0 for none. */
+/** Send to the page's own address and show the answer; returns its status, 0 without an answer. */
 async function ask(fields) {
   asked += 1;
   const own = asked;
@@ -75,7 +75,7 @@ function askTexts(texts) {
   return ask(fieldsOf(texts));
 }
 
-/** Read a picture, in the browser where it can, else on the server; gives the answer's status. */
+/** Read a picture in the browser if it can, else on the server; returns the answer's status. */
 async function askPicture(picture) {
   if (!picture.type.startsWith("image/")) {
     say(main.dataset.noPicture, true);
@@ -84,7 +84,7 @@ async function askPicture(picture) {
   say(main.dataset.reading);
   main.classList.add("is-busy");
   const texts = await textsIn(picture);
-  // Where only a stranger's code was read, ours may stand beside it, smaller: the server looks.
+  // The browser found only foreign codes: a smaller one of ours may be beside them, so the server looks.
   if (texts.length > 0) {
     const status = await askTexts(texts);
     if (status !== NOT_FOUND) return status;

@@ -1,12 +1,12 @@
-// The camera: where the browser reads codes it looks by itself, else the payer takes a picture.
+// The camera: a browser that reads codes scans continuously; otherwise the payer takes a picture.
 import { canReadHere, textsIn } from "./recover_reading.js";
 
 const LOOK_EVERY_MS = 250;
 const QUALITY = 0.9;
 
 /**
- * Serve the camera's buttons in `form`; tells `found(texts)` and `taken(picture)`. The latter gives
- * whether that picture was enough: if not, the camera stays on for another one.
+ * Handle the camera's buttons in `form`; calls `found(texts)` or `taken(picture)`. `taken` returns
+ * whether the picture was enough: if not, the camera stays on for another one.
  */
 export function openCamera(form, { say, found, taken }) {
   const opener = form.querySelector("[data-camera-open]");
@@ -21,7 +21,7 @@ export function openCamera(form, { say, found, taken }) {
   let stream = null;
   let isOpening = false;
 
-  // Not served where a page may have no camera at all: an address that is not secure, for one.
+  // Hide the buttons where a page can have no camera, such as on an address without TLS.
   if (!navigator.mediaDevices?.getUserMedia) return;
   opener.hidden = false;
 

@@ -1,4 +1,4 @@
-// Reading codes in the browser itself, so that a picture need not leave the device.
+// Reads codes in the browser, so that a picture need not leave the device.
 const SIDE_MAX = 2_500;
 const QUALITY = 0.9;
 const CODES_MAX = 8;
@@ -18,12 +18,12 @@ async function detector() {
 
 const ready = detector();
 
-/** Whether this browser reads QR codes by itself. */
+/** Whether this browser can read QR codes. */
 export async function canReadHere() {
   return (await ready) !== null;
 }
 
-/** The texts of the codes in a picture or a video's frame; none where the browser cannot say. */
+/** The texts of the codes in a picture or a video frame; empty if the browser cannot read them. */
 export async function textsIn(source) {
   const reader = await ready;
   if (reader === null) return [];
@@ -38,8 +38,8 @@ export async function textsIn(source) {
 }
 
 /**
- * The picture as the server takes it: drawn again where it has more than `bytesMax` or is of another
- * format that this browser shows (HEIC, AVIF); as it is where that cannot be done.
+ * The picture in a form that the server accepts: drawn again if it is over `bytesMax` or in another
+ * format that this browser shows (HEIC, AVIF), and unchanged if that fails.
  */
 export async function asTheServerTakesIt(picture, bytesMax) {
   if (picture.size <= bytesMax && READ_BY_THE_SERVER.includes(picture.type)) return picture;
