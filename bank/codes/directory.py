@@ -16,8 +16,6 @@ from bank.codes.charge import Charge
 from bank.database import Database
 from bank.models import KnownKey
 
-_CACHE_ENTRIES_MAX = 1000
-
 
 @dataclass(frozen=True)
 class KeyOwner:
@@ -32,8 +30,6 @@ class KeyDirectory:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        # Entries that this process has stored, so that a payment to a known shop costs no query.
-        self._cache: set[tuple[str, str, str, str | None]] = set()
 
     def find(self, key: str) -> KeyOwner | None:
         """The key's owner; None if no bank has signed a charge for the key."""
@@ -45,9 +41,6 @@ class KeyDirectory:
         """Store the owner that a signed charge names. Only the host that named it may rename it."""
         if charge.payee_name is None:
             return
-        entry = (charge.key, host, charge.payee_name, charge.payee_city)
-        if entry in self._cache:
-            return
         with self._database.reading() as session:
             row = session.scalars(select(KnownKey).where(KnownKey.key == charge.key)).first()
         owner = {"name": charge.payee_name, "city": charge.payee_city}
@@ -57,9 +50,6 @@ class KeyDirectory:
             change = update(KnownKey).where(KnownKey.id == row.id)
             with self._database.writing() as session:
                 session.execute(change.values(learnt_at=now, **owner))
-        if len(self._cache) >= _CACHE_ENTRIES_MAX:
-            self._cache.clear()
-        self._cache.add(entry)
 
     def _add(self, row: KnownKey) -> None:
         try:
