@@ -313,6 +313,49 @@ SQL_NAMES = {"select", "insert", "update", "delete", "text", "func", "exists", "
 SQL_CALLS = {"execute", "scalars", "scalar", "get"}
 
 
+def private_names_of_libraries() -> set[tuple[str, str]]:
+    """File and name of every private attribute of a library's that the product asks for."""
+    own = {name for path in product_files() for name in _names_made_in(path)}
+    found = set()
+    for path in product_files():
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.Attribute):
+                name, holder = node.attr, _name(node.value)
+                is_own = holder in ("self", "cls", "os") or (name in own and holder != "super()")
+            elif isinstance(node, ast.Call) and _name(node.func) in ("getattr", "setattr"):
+                name, is_own = ast.unparse(node.args[1]).strip("'"), False
+            else:
+                continue
+            if name.startswith("_") and not name.startswith("__") and not is_own:
+                found.add((named(path), name))
+    return found
+
+
+def _names_made_in(path: Path) -> Iterator[str]:
+    """What a file defines or assigns, attributes of objects included."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Store):
+            yield node.id if isinstance(node, ast.Name) else node.attr
+
+
+def test_private_attributes_of_libraries_are_listed():
+    """An upgrade may take them away: the list says what to look at, and what breaks."""
+    page = (ROOT / "docs" / "performance.md").read_text("utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    listed = {
+        (file, name)
+        for row in rows
+        for file in re.findall(r"`([a-z_/]+\.py)`", row.split(" | ")[0])
+        for name in re.findall(r"`(_[a-z_]+)`", row)
+    }
+
+    found = private_names_of_libraries()
+    assert found
+    assert found <= listed, sorted(found - listed)
+
+
 def test_sql_stands_in_the_repository_alone():
     """A query elsewhere is missed when a column changes, and no test counts what it costs."""
     strays = []

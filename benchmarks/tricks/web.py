@@ -180,7 +180,7 @@ TRICKS = [
     ),
     Trick(
         "style sheets remembered",
-        "blueprints/checkout/brand.py style_sheet",
+        "web/brand.py style_sheet",
         ("brand",),
         uncached(look_routes, "style_sheet"),
     ),
