@@ -1,1 +1,1 @@
-"""The administrators' pages: how the service is, whose accounts there are, who did what."""
+"""The administrators' pages: the health of the service, its accounts, its audit log."""

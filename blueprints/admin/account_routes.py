@@ -1,4 +1,4 @@
-"""Everybody's accounts: found by role and login, looked at, disabled and let in again."""
+"""The accounts of all people: search by role and login, show, disable and enable."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOGIN_MAX = 64
 ROLES = (MERCHANT, PAYER, ADMIN)
 DONE = frozenset({"disabled", "enabled"})
 DONE_TO = ("account.disabled", "account.enabled")
-"""What an administrator does to another's account."""
+"""Audit actions of an administrator on another account."""
 
 
 def role_name(role: str) -> str:
@@ -37,45 +37,47 @@ def role_name(role: str) -> str:
 @bp.get("/admin/accounts")
 @page_guard("admin")
 def accounts() -> ResponseReturnValue:
-    """The list by login. Query: `role`, `q` (how the login begins), `after`."""
-    role, prefix, after = _asked()
+    """The list by login. Query: `role`, `q` (prefix of the login), `after`."""
+    role, prefix, after = _filters()
     with reading() as work:
         admin, queries = admin_and_queries(work)
-        found = queries.accounts(role, prefix, after, PAGE)
+        accounts_page = queries.accounts(role, prefix, after, PAGE)
     filters = {"role": role, "q": prefix, **language_args()}
     return page(
         "accounts.html",
         admin,
         "accounts",
-        shown=found.items,
+        accounts=accounts_page.items,
         role=role,
         prefix=prefix,
-        roles=[(one, role_name(one)) for one in ROLES],
-        names={one: role_name(one) for one in ROLES},
+        roles=[(value, role_name(value)) for value in ROLES],
+        names={value: role_name(value) for value in ROLES},
         is_first=after is None,
         first_url=url_for("admin.accounts", **filters),
-        next_url=url_for("admin.accounts", after=found.next, **filters) if found.next else None,
+        next_url=url_for("admin.accounts", after=accounts_page.next, **filters)
+        if accounts_page.next
+        else None,
     )
 
 
 @bp.get("/admin/accounts/<string:account_id>")
 @page_guard("admin")
 def account(account_id: str) -> ResponseReturnValue:
-    """One account: its keys, its sessions, what was done with it and to it."""
-    return _drawn(account_id)
+    """One account: its keys, its sessions, and the audit entries by and about it."""
+    return _account_page(account_id)
 
 
 @bp.post("/admin/accounts/<string:account_id>/disable")
 @page_guard("admin")
 def disable(account_id: str) -> ResponseReturnValue:
-    """Refuse every credential of the account from now on, in every process."""
+    """Refuse every credential of the account from now on, in all processes."""
     return _change(account_id, service.disable, "disabled")
 
 
 @bp.post("/admin/accounts/<string:account_id>/enable")
 @page_guard("admin")
 def enable(account_id: str) -> ResponseReturnValue:
-    """Let the account in again."""
+    """Accept the credentials of the account again."""
     return _change(account_id, service.enable, "enabled")
 
 
@@ -83,33 +85,35 @@ def _change(
     account_id: str, change: Callable[[Work, Account, Account], bool], done: str
 ) -> ResponseReturnValue:
     def do(work: Work) -> None:
-        change(work, _found(work, account_id), acting_admin(work))
+        change(work, _account(work, account_id), acting_admin(work))
 
     try:
         in_unit_of_work(do)
     except Conflict as error:
         sentence = _("A própria conta não se desativa: peça a outra pessoa da administração.")
-        return _drawn(account_id, status_of(type(error)), sentence)
-    there = url_for("admin.account", account_id=account_id, done=done, **language_args())
-    return redirect(there, 303)
+        return _account_page(account_id, status_of(type(error)), sentence)
+    address = url_for("admin.account", account_id=account_id, done=done, **language_args())
+    return redirect(address, 303)
 
 
-def _drawn(account_id: str, status: int = 200, problem: str | None = None) -> ResponseReturnValue:
+def _account_page(
+    account_id: str, status: int = 200, problem: str | None = None
+) -> ResponseReturnValue:
     with reading() as work:
         admin, queries = admin_and_queries(work)
-        found = _found(work, account_id)
-        keys = work.accounts.keys_of(found.id, None, KEYS_SHOWN).items
-        sessions = work.sign_ins.open_of(found.id, work.now, None, SESSIONS_SHOWN).items
-        deeds = queries.deeds_about(found, DONE_TO, DEEDS_SHOWN)
+        account = _account(work, account_id)
+        keys = work.accounts.keys_of(account.id, None, KEYS_SHOWN).items
+        sessions = work.sign_ins.open_of(account.id, work.now, None, SESSIONS_SHOWN).items
+        deeds = queries.deeds_about(account, DONE_TO, DEEDS_SHOWN)
     done = request.args.get("done")
     return page(
         "account.html",
         admin,
         "accounts",
         status,
-        found=found,
-        role=role_name(found.role),
-        is_own=found.id == admin.id,
+        account=account,
+        role=role_name(account.role),
+        is_own=account.id == admin.id,
         keys=keys,
         sessions=sessions,
         deeds=deeds,
@@ -118,15 +122,15 @@ def _drawn(account_id: str, status: int = 200, problem: str | None = None) -> Re
     )
 
 
-def _found(work: Work, account_id: str) -> Account:
-    found = work.accounts.find_by_public_id(account_id) if ids.is_txid(account_id) else None
-    if found is None:
-        raise NotFound("There is no such account.")
-    return found
+def _account(work: Work, account_id: str) -> Account:
+    account = work.accounts.find_by_public_id(account_id) if ids.is_txid(account_id) else None
+    if account is None:
+        raise NotFound("This account does not exist.")
+    return account
 
 
-def _asked() -> tuple[str | None, str | None, str | None]:
-    """Role, beginning of the login and cursor. Raises InvalidRequest."""
+def _filters() -> tuple[str | None, str | None, str | None]:
+    """Return role, prefix of the login and cursor. Raises InvalidRequest."""
     fields = QueryFields(request.args)
     role, prefix = fields.one_of("role", ROLES), fields.text("q", LOGIN_MAX)
     fields.require_valid()

@@ -1,4 +1,4 @@
-"""Who did what: entries that are written once and never changed, narrowed by the address."""
+"""The audit log: entries are written once and never changed; the address holds the filters."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _SECRET = re.compile(r"password|secret|token|card|(^|_)pin($|_)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the address asks for."""
+class AuditFilters:
+    """Filters and cursor from the address."""
 
     action: str | None
     login: str | None
@@ -42,48 +42,52 @@ class Asked:
         return any((self.action, self.login, self.from_day, self.to_day))
 
     def address(self, **more: str | None) -> str:
-        """The page with the same filters."""
+        """The address of the page with the same filters."""
         days = {"from": self.from_day, "to": self.to_day}
-        named: dict[str, Any] = {name: day.isoformat() for name, day in days.items() if day}
-        named |= {"action": self.action, "login": self.login, **language_args(), **more}
-        return url_for("admin.audit", **named)
+        arguments: dict[str, Any] = {name: day.isoformat() for name, day in days.items() if day}
+        arguments |= {"action": self.action, "login": self.login, **language_args(), **more}
+        return url_for("admin.audit", **arguments)
 
 
 @bp.get("/admin/audit")
 @page_guard("admin")
 def audit() -> ResponseReturnValue:
     """The entries. Query: `action`, `login`, `from`, `to` (days), `after`."""
-    asked, zone = _asked(), zones.viewer_zone()
+    filters, zone = _filters(), zones.viewer_zone()
     with reading() as work:
         admin, queries = admin_and_queries(work)
-        who = work.accounts.find_by_login(asked.login) if asked.login else None
+        account = work.accounts.find_by_login(filters.login) if filters.login else None
         deeds = Deeds(
-            account_id=who.id if who else None,
-            action=asked.action,
-            from_instant=zones.span_of(asked.from_day, zone)[0] if asked.from_day else None,
-            before_instant=zones.span_of(asked.to_day, zone)[1] if asked.to_day else None,
+            account_id=account.id if account else None,
+            action=filters.action,
+            from_instant=zones.span_of(filters.from_day, zone)[0] if filters.from_day else None,
+            before_instant=zones.span_of(filters.to_day, zone)[1] if filters.to_day else None,
         )
-        is_nobody = asked.login is not None and who is None
-        found = Page[Deed]([], None) if is_nobody else queries.deeds(deeds, asked.after, PAGE)
+        is_unknown_login = filters.login is not None and account is None
+        if is_unknown_login:
+            entries = Page[Deed]([], None)
+        else:
+            entries = queries.deeds(deeds, filters.after, PAGE)
         actions = queries.recent_actions()
     return page(
         "audit.html",
         admin,
         "audit",
-        shown=found.items,
-        asked=asked,
+        entries=entries.items,
+        filters=filters,
         actions=actions,
-        is_nobody=is_nobody,
+        is_unknown_login=is_unknown_login,
         window_rows=WINDOW_ROWS,
-        first_url=asked.address(),
-        next_url=asked.address(after=found.next) if found.next else None,
+        first_url=filters.address(),
+        next_url=filters.address(after=entries.next) if entries.next else None,
     )
 
 
 def facts(details: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The details of an entry as pairs to read; what is named like a secret is not shown.
+    """Return the details of an entry as pairs of name and text.
 
-    Whoever records a deed keeps secrets out of it; this is the net beneath.
+    The code that records an entry leaves secrets out. In case it did not, a value whose name
+    looks like a secret is masked here.
     """
     return [
         (name.replace("_", " "), "•••" if _SECRET.search(name) else _text_of(value))
@@ -93,16 +97,16 @@ def facts(details: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _text_of(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
-        value = ", ".join(str(one) for one in value)
+        value = ", ".join(str(element) for element in value)
     text = "—" if value is None else str(value)
     is_long = len(text) > VALUE_CHARACTERS_MAX
     return f"{text[:VALUE_CHARACTERS_MAX]}…" if is_long else text
 
 
-def _asked() -> Asked:
-    """What the address asks for. Raises InvalidRequest."""
+def _filters() -> AuditFilters:
+    """Read the address. Raises InvalidRequest."""
     fields = QueryFields(request.args)
     action, login = fields.text("action", ACTION_MAX), fields.text("login", LOGIN_MAX)
     first, last = fields.days()
     fields.require_valid()
-    return Asked(action, login, first, last, request.args.get("after"))
+    return AuditFilters(action, login, first, last, request.args.get("after"))

@@ -1,4 +1,4 @@
-"""How the service is, in figures: each with the edge from which it is worth a look."""
+"""The health of the service in figures, each with the threshold above which it is a problem."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ from web.limits import limit_names, limits
 
 NEWEST = 20
 UNTOLD_LATE = timedelta(seconds=15)
-"""The relay tells within five seconds what its recorder did not."""
+"""The relay announces an event within five seconds if its recorder did not."""
 REFUND_LATE = PAUSE_MAX + timedelta(minutes=5)
-"""By then a bank that answers at all was asked again."""
+"""After this time a refund has had a retry, so a reachable bank has answered."""
 ASKING_LATE = timedelta(minutes=2)
-"""Beyond two turns of the reconciliation."""
+"""Added to the length of two runs of the reconciliation."""
 _CONVERTER = re.compile(r"<\w+:")
 
 
 @dataclass(frozen=True)
 class Check:
-    """One part of the service; `said` is what is wrong with it, in the words of /readyz."""
+    """One part of the service; `detail` is the error text of /readyz, empty when it works."""
 
     name: str
     state: str
-    said: str
+    detail: str
 
 
 @dataclass(frozen=True)
 class Late:
-    """How many wait longer than they should, since when, and the first few of them."""
+    """A backlog: how many rows wait, since when, and the rows that wait longest."""
 
-    waiting: Backlog
+    backlog: Backlog
     seconds: int
     is_late: bool
     examples: Sequence[Stuck] = ()
@@ -55,7 +55,7 @@ class Late:
 
 @dataclass(frozen=True)
 class ReconciliationHealth:
-    """How far the bank's list was read; without a bank to ask there is none."""
+    """How far the bank's list was read; `walked_to` is None if the service asks no bank."""
 
     asks_bank: bool
     walked_to: datetime | None
@@ -74,7 +74,7 @@ class Reached:
 
 @dataclass(frozen=True)
 class Overview:
-    """Everything the first page shows."""
+    """The values of the first page."""
 
     at: datetime
     checks: list[Check]
@@ -92,20 +92,20 @@ class Overview:
     up_seconds: int
 
     @property
-    def needs_a_look(self) -> int:
-        """How many of the figures are beyond their edge."""
+    def problem_count(self) -> int:
+        """How many of the figures exceed their threshold."""
         late = (self.untold, self.overdue, self.refunds, self.look_ups, self.reading)
         bad = [check for check in self.checks if check.state == "bad"]
-        return len(bad) + sum(one.is_late for one in late)
+        return len(bad) + sum(figure.is_late for figure in late)
 
 
 def checks(settings: Settings) -> list[Check]:
-    """Each part of the service as /readyz finds it; it opens readings of its own."""
-    found = []
-    for name, said in health_checks(settings).items():
-        state = {"ok": "good", "not configured": "off"}[said] if said in WELL else "bad"
-        found.append(Check(name, state, said if state == "bad" else ""))
-    return found
+    """Check each part of the service as /readyz does; opens its own database sessions."""
+    results = []
+    for name, text in health_checks(settings).items():
+        state = {"ok": "good", "not configured": "off"}[text] if text in WELL else "bad"
+        results.append(Check(name, state, text if state == "bad" else ""))
+    return results
 
 
 def overview(
@@ -115,7 +115,7 @@ def overview(
     health: list[Check],
     limits_reached: list[Reached],
 ) -> Overview:
-    """The figures as they stand at this instant."""
+    """The figures at `work.now`."""
     now = work.now
     due = work.payments.oldest_due(now)
     overdue_before = now - lag_allowed(settings)
@@ -153,24 +153,24 @@ def overview(
 
 
 def reached() -> list[Reached]:
-    """Every limit with how often it was reached, the most reached first; it may ask Redis."""
+    """Count how often each limit was reached, highest count first; may ask Redis."""
     routes: dict[str, list[str]] = {}
     for rule in current_app.url_map.iter_rules():
         methods = sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
-        shown = _CONVERTER.sub("<", rule.rule)
-        routes.setdefault(rule.endpoint, []).append(f"{' '.join(methods)} {shown}")
-    found = [
+        path = _CONVERTER.sub("<", rule.rule)
+        routes.setdefault(rule.endpoint, []).append(f"{' '.join(methods)} {path}")
+    counts = [
         Reached(name, routes.get(name, []), times)
         for name, times in limits().hits(*limit_names()).items()
     ]
-    return sorted(found, key=lambda one: (-one.times, one.name))
+    return sorted(counts, key=lambda limit: (-limit.times, limit.name))
 
 
 def _late(
-    now: datetime, waiting: Backlog, examples: Sequence[Stuck] = (), *, is_late: bool | None = None
+    now: datetime, backlog: Backlog, examples: Sequence[Stuck] = (), *, is_late: bool | None = None
 ) -> Late:
-    late = waiting.count > 0 if is_late is None else is_late
-    return Late(waiting, _seconds(now, waiting.since), late, examples)
+    late = backlog.count > 0 if is_late is None else is_late
+    return Late(backlog, _seconds(now, backlog.since), late, examples)
 
 
 def _seconds(now: datetime, since: datetime | None) -> int:

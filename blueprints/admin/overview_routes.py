@@ -1,4 +1,4 @@
-"""The first page: how the service is."""
+"""The administrators' first page: the health of the service."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from repository.database import reading
 @bp.get("/admin")
 @page_guard("admin")
 def home() -> ResponseReturnValue:
-    """The overview; `?fragment=overview` is the part with the figures alone."""
-    # Redis may be away and be waited for: no connection to the database is held meanwhile.
+    """The overview; `?fragment=overview` returns only the figures."""
+    # Redis may be slow to answer, so ask it before a database connection is taken.
     health, limits_reached = checks(current_settings()), reached()
     with reading() as work:
         admin, queries = admin_and_queries(work)
-        found = overview(work, queries, current_settings(), health, limits_reached)
-    values: dict[str, Any] = {"now": found, "count_max": COUNT_MAX, "refusal_text": refusal_text}
+        figures = overview(work, queries, current_settings(), health, limits_reached)
+    values: dict[str, Any] = {"now": figures, "count_max": COUNT_MAX, "refusal_text": refusal_text}
     if request.args.get("fragment") == "overview":
         return render_template("admin/_overview.html", **values)
     return page("home.html", admin, "home", **values)

@@ -1,4 +1,4 @@
-"""The administrators' blueprint, and what all of its views share."""
+"""The administrators' blueprint, and what its views share."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ bp = Blueprint("admin", __name__)
 
 
 def admin_and_queries(work: Work) -> tuple[Account, AdminQueries]:
-    """Who is signed in, and the queries of these pages. Raises Unauthorized or Forbidden."""
+    """The administrator and the queries of these pages. Raises Unauthorized or Forbidden."""
     return acting_admin(work), AdminQueries(work.session)
 
 
 def page(
     template: str, admin: Account, section: str, status: int = 200, **values: Any
 ) -> ResponseReturnValue:
-    """A page of the administrators'; `section` is the entry of the navigation it belongs to."""
+    """Render a page of the administration; `section` is its entry in the navigation."""
     html = render_template(
         f"admin/{template}",
         admin=admin,

@@ -1,4 +1,4 @@
-"""The administrators' doors, all on one blueprint."""
+"""The administrators' routes, all on one blueprint."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from flask import Flask
 from blueprints.admin import account_routes, audit_routes, overview_routes
 from blueprints.admin.page import bp
 
-DOORS = (overview_routes, account_routes, audit_routes)
+ROUTE_MODULES = (overview_routes, account_routes, audit_routes)
 
 
 def init_admin(app: Flask) -> None:

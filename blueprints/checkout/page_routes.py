@@ -1,4 +1,4 @@
-"""The shopper's door: the payment page, its receipt, and *Já paguei*."""
+"""The shopper's routes: the payment page, its receipt, and *Já paguei*."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TO_THE_PAGE = {"description": "To a browser's form: go and look at the page."}
 
 def prefers_json() -> bool:
     """Whether the client asks for JSON before a page; `*/*` gets the page."""
-    # A header that names no JSON never gets it, whatever weight it gives to `*/*`.
+    # A header without a JSON type gets the page, whatever weight it gives to `*/*`.
     accept = request.environ.get("HTTP_ACCEPT", "")
     if "json" not in accept and "application/*" not in accept:
         return False
@@ -116,11 +116,11 @@ def receipt_page(path: PaymentPath) -> BaseResponse:
 
 
 def _refunds_shown(work: Work, payment: Payment) -> list[Refund]:
-    """What goes back to the payer, or went; a refund that failed is the merchant's affair."""
+    """Refunds that are requested or done; only the merchant sees the ones that failed."""
     if payment.refunded_centavos + payment.refunding_centavos == 0:
         return []
-    found = work.refunds.of_payment(payment.id)
-    return [refund for refund in found if refund.status != RefundStatus.FAILED]
+    refunds = work.refunds.of_payment(payment.id)
+    return [refund for refund in refunds if refund.status != RefundStatus.FAILED]
 
 
 def _receipt_object(
@@ -171,7 +171,7 @@ def check_payment(path: PaymentPath) -> BaseResponse:
 
 
 def _negotiated(body: dict[str, object]) -> Response:
-    """The JSON of an address that answers with a page as well."""
+    """A JSON answer of an address that also answers with a page."""
     response = private_json(body)
     response.headers["Vary"] = "Accept"
     return response

@@ -1,4 +1,4 @@
-"""What the payment page tells of itself: that it was opened, that its code was copied."""
+"""Traces of the payment page: a shopper opened the page or copied the code."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ class Traced(StrictBody):
 @bp.post("/payments/pix/<string:payment_id>/trace")
 @limiter.limit("60 per minute")
 def trace(payment_id: str) -> Response:
-    """Keep for the merchant that a shopper did this; told again it changes nothing. 204."""
+    """Store the trace for the merchant; a repeated trace is a no-op. Answers 204."""
     if not ids.is_txid(payment_id):
         raise PaymentNotFound
     try:
-        told = Traced.model_validate(request.get_json())
+        body = Traced.model_validate(request.get_json())
     except ValidationError as error:
         return refuse_invalid(error)
-    traces.note(payment_id, TraceKind(told.what), unless_by=_account_id())
+    traces.note(payment_id, TraceKind(body.what), unless_by=_account_id())
     return Response(status=204, headers={"Cache-Control": "no-store"})
 
 
 def _account_id() -> int | None:
-    """Whose browser it is, where somebody is signed in; a shopper mostly is nobody here."""
+    """The id of the signed-in account; None for most shoppers, who have no account."""
     if not has_credentials():
         return None
     try:

@@ -1,4 +1,4 @@
-"""What the payment page and the receipt show: plain values for the templates, decided here."""
+"""The values of the payment page and the receipt, computed for the templates."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from web.pages import language_query
 from web.pages import spoken as _
 
 REFRESH_SECONDS = 10
-"""How often a page without JavaScript asks again."""
+"""How often a page without JavaScript reloads."""
 
 
 @dataclass(frozen=True)
 class PaymentView:
-    """A payment as its page draws it."""
+    """The values of a payment for its page."""
 
     id: str
     status_page: str
@@ -60,7 +60,7 @@ class Tool:
 
 
 def status_page(payment: Payment, now: datetime) -> str:
-    """Which of the page's states is drawn; `checking` belongs to the browser."""
+    """The state that the page shows; only the browser sets `checking`."""
     status = status_at(payment, now)
     if status is PaymentStatus.PENDING:
         return "waiting"
@@ -76,7 +76,7 @@ def payment_view(
     payer_name: str | None = None,
     paid_elsewhere: Payment | None = None,
 ) -> PaymentView:
-    """The view of a payment at `now`; addresses are relative to the host that was asked."""
+    """The view of a payment at `now`; addresses are relative to the host of the request."""
     base = f"{request.script_root}/payments/pix"
     own = f"{base}/{payment.txid}"
     lang = language_query()
@@ -119,7 +119,7 @@ def masked_name(name: str | None) -> str | None:
 
 
 def test_strip(settings: Settings, payment: Payment, now: datetime) -> list[Tool] | None:
-    """The test strip's buttons: what the simulated bank can do; None outside development."""
+    """The buttons of the test strip; None outside development or when nothing can be paid."""
     if not settings.is_development or status_at(payment, now) is not PaymentStatus.PENDING:
         return None
     own = f"{request.script_root}/payments/pix/{payment.txid}"

@@ -1,1 +1,1 @@
-"""The payer's side of the simulated bank: signed in here, paying there. Development only."""
+"""The payer's pages: sign in here, pay at the simulated bank. Development only."""

@@ -1,6 +1,6 @@
-"""What the payer's door asks of the simulated bank: wallets, and payments from them.
+"""The payer's requests to the simulated bank: wallets, and payments from wallets.
 
-A PIN goes through here and is kept nowhere: not in a row, not in a log, not in an error.
+A PIN passes through this module and is never stored: not in a row, a log or an error.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ _REFUSALS: Mapping[str, tuple[type[BalcaoError], str]] = {
     "location-gone": (PaymentExpired, f"The payment can no longer be paid. {_NOTHING_PAID}"),
     "charge-expired": (PaymentExpired, f"The deadline has passed. {_NOTHING_PAID}"),
 }
-"""What the bank's codes are here; any other is a PayerRefused."""
+"""The error for each code of the bank; any other code is a PayerRefused."""
 
 
 @dataclass(frozen=True)
 class Wallet:
-    """A payer's wallet as the bank tells of it; never its whole card."""
+    """A payer's wallet at the bank, without the full card number."""
 
     handle: str
     card_masked: str
@@ -75,7 +75,7 @@ class Wallet:
 
 @dataclass(frozen=True)
 class NewWallet:
-    """A wallet just opened: card and PIN are told once. The PIN is None where it was chosen."""
+    """A new wallet; card and PIN are shown once. `pin` is None if the payer chose the PIN."""
 
     wallet: Wallet
     card: str
@@ -84,7 +84,7 @@ class NewWallet:
 
 @dataclass(frozen=True)
 class WalletDebit:
-    """Money the bank took: whether the service answered its notice yet says `is_confirmed`."""
+    """Money that the bank took; `is_confirmed` once the service has answered the bank's notice."""
 
     end_to_end_id: str
     balance_centavos: int
@@ -93,9 +93,9 @@ class WalletDebit:
 
 
 def wallet_of(account: Account) -> Wallet | None:
-    """The account's wallet, or None where it has none. Raises BankUnavailable.
+    """The account's wallet, or None. Raises BankUnavailable.
 
-    The demo payer's is linked to a demo client of the bank's, the first time.
+    The first call links the demo payer's wallet to a demo client of the bank.
     """
     answer = _ordered("wallet", f"/api/wallets/{account.public_id}")
     if answer.status == 200:
@@ -106,10 +106,10 @@ def wallet_of(account: Account) -> Wallet | None:
 
 
 def open_wallet(account: Account, pin: str | None) -> NewWallet:
-    """A wallet with demo money, its PIN the one chosen, or one the bank makes.
+    """Open a wallet with demo money; the bank makes a PIN if `pin` is None.
 
-    Opened anew as long as its PIN was never right. Raises WalletExists, InvalidRequest, and
-    BankUnavailable.
+    It can be opened again until its PIN was right once. Raises WalletExists, InvalidRequest,
+    and BankUnavailable.
     """
     body = {"holder": account.public_id, "login": account.login, "name": account.name}
     if pin is not None:
@@ -119,17 +119,17 @@ def open_wallet(account: Account, pin: str | None) -> NewWallet:
     answer = _ordered("wallet", "/api/wallets", body)
     if answer.status not in (200, 201):
         raise _refusal(answer)
-    card, made = answer.members.get("card"), answer.members.get("pin")
-    if not isinstance(card, str) or not (made is None or isinstance(made, str)):
+    card, new_pin = answer.members.get("card"), answer.members.get("pin")
+    if not isinstance(card, str) or not (new_pin is None or isinstance(new_pin, str)):
         raise BankUnavailable
-    return NewWallet(_wallet(answer.members), card, made)
+    return NewWallet(_wallet(answer.members), card, new_pin)
 
 
 def pay(account: Account, payment: Payment, card: str | None, pin: str) -> WalletDebit:
-    """Pay from the account's wallet; the same payment is paid once, however often this is asked.
+    """Pay from the account's wallet; a repeated call does not pay twice.
 
-    Raises a PayerRefused, NoWallet, a Refused or Conflict where the payment cannot be paid or its
-    money goes back, and BankUnavailable where nobody knows yet.
+    Raises a PayerRefused, NoWallet, a Refused or Conflict if the payment cannot be paid or its
+    money goes back, and BankUnavailable if the result is unknown.
     """
     body = {
         "holder": account.public_id,
@@ -143,10 +143,10 @@ def pay(account: Account, payment: Payment, card: str | None, pin: str) -> Walle
     try:
         answer = bank_client.order("pay", "/api/wallets/payments", body)
     except BankUnanswering:
-        # It may have taken the money and been too slow to say so: asked again, it knows.
+        # The bank may have taken the money but answered too late: a retry returns the result.
         answer = _ordered("pay", "/api/wallets/payments", body)
     if _code(answer) == "wallet-not-found" and is_demo_payer(account):
-        wallet_of(account)  # links it
+        wallet_of(account)  # links the wallet
         answer = _ordered("pay", "/api/wallets/payments", body)
     if answer.status != 200:
         raise _refusal(answer)
@@ -158,15 +158,15 @@ def _ordered(question: str, path: str, body: Mapping[str, Any] | None = None) ->
         return bank_client.order(question, path, body)
     except BankUnanswering as error:
         raise BankUnavailable(
-            "The bank does not answer at the moment. Asking again does not pay twice."
+            "The bank does not answer at the moment. Trying again does not pay twice."
         ) from error
 
 
 def _paid(answer: BankAnswer) -> WalletDebit:
-    told, balance = answer.members.get("payment"), answer.members.get("balance_centavos")
-    if not isinstance(told, dict) or not isinstance(balance, int):
+    payment, balance = answer.members.get("payment"), answer.members.get("balance_centavos")
+    if not isinstance(payment, dict) or not isinstance(balance, int):
         raise BankUnavailable
-    end_to_end_id, status = told.get("end_to_end_id"), told.get("status")
+    end_to_end_id, status = payment.get("end_to_end_id"), payment.get("status")
     if not isinstance(end_to_end_id, str):
         raise BankUnavailable
     if status == "returned":
@@ -178,11 +178,11 @@ def _paid(answer: BankAnswer) -> WalletDebit:
 
 
 def _refusal(answer: BankAnswer) -> BalcaoError:
-    """The bank's refusal in our words; its own may name what is nobody's business here."""
+    """The bank's refusal as our error; the bank's own text may hold private details."""
     code = _code(answer)
     if code == "invalid-request":
-        told = answer.members.get("errors")
-        fields = [one.get("field") for one in told if isinstance(one, dict)] if told else []
+        errors = answer.members.get("errors") or []
+        fields = [error.get("field") for error in errors if isinstance(error, dict)]
         if "pin" in fields:
             return InvalidRequest([FieldError("pin", "must be 4 to 6 digits")])
         if "card" in fields:
@@ -196,18 +196,18 @@ def _code(answer: BankAnswer) -> str:
 
 
 def _wallet(members: Mapping[str, Any]) -> Wallet:
-    """Raises BankUnavailable for an answer that tells of none."""
-    told = members.get("wallet")
-    if not isinstance(told, dict):
+    """Raises BankUnavailable if the answer holds no wallet."""
+    wallet = members.get("wallet")
+    if not isinstance(wallet, dict):
         raise BankUnavailable
     try:
         return Wallet(
-            handle=str(told["handle"]),
-            card_masked=str(told["card_masked"]),
-            balance_centavos=int(told["balance_centavos"]),
-            limit_centavos=int(told["limit_centavos"]),
-            is_pin_proved=bool(told["is_pin_proved"]),
-            pins_left=int(told["pins_left"]),
+            handle=str(wallet["handle"]),
+            card_masked=str(wallet["card_masked"]),
+            balance_centavos=int(wallet["balance_centavos"]),
+            limit_centavos=int(wallet["limit_centavos"]),
+            is_pin_proved=bool(wallet["is_pin_proved"]),
+            pins_left=int(wallet["pins_left"]),
         )
     except (KeyError, TypeError, ValueError):
         raise BankUnavailable from None

@@ -13,7 +13,7 @@ DEMO_PAYER = "bia"
 NAME = "Bia Andrade"
 DEMO_CLIENT = "bia"
 DEMO_PIN = "1234"
-"""Her handle at the bank, and the PIN of its demo clients, which its page tells as well."""
+"""Her handle at the bank, and the PIN of its demo clients, which the bank's page also shows."""
 
 
 def is_demo_payer(account: Account) -> bool:
@@ -22,9 +22,9 @@ def is_demo_payer(account: Account) -> bool:
 
 
 def ensure_demo_payer(settings: Settings) -> None:
-    """Make the demo payer, with the demo merchant's password; her wallet is linked when needed.
+    """Create the demo payer with the demo merchant's password; her first use links the wallet.
 
-    A login of that name that somebody has already stays as it is.
+    An existing account with this login stays unchanged.
     """
     with reading() as work:
         if work.accounts.find_by_login(DEMO_PAYER) is not None:

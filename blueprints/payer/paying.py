@@ -1,7 +1,7 @@
-"""Paying as somebody who is signed in: the bank takes the money, and tells us as any bank does.
+"""Payments by a signed-in payer: the bank takes the money and sends a notice, as any bank does.
 
-Nothing is confirmed from here. What the page waits for is the bank's own signed notice, which
-comes while it answers, or some seconds later.
+This module confirms no payment. The page waits for the bank's signed notice, which comes
+during the bank's answer or some seconds later.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LOOK_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class WalletPaymentResult:
-    """A payment as it stands after the bank took the money."""
+    """A payment after the bank took the money."""
 
     payment: Payment
     paid: WalletDebit
@@ -57,25 +57,25 @@ def require_payable(work: Work, payment: Payment) -> None:
 
 
 def pay(account: Account, payment: Payment, card: str | None, pin: str) -> WalletPaymentResult:
-    """Pay and wait for the bank's notice, 5 s at most. Raises what `bank.pay` raises.
+    """Pay and wait for the bank's notice, 5 s at most. Raises what `bank_wallet.pay` raises.
 
     Must not be called inside a unit of work.
     """
     try:
         paid = bank_wallet.pay(account, payment, card, pin)
     except (PinRefused, PinLocked) as refused:
-        _write_down(account, AuditAction.PIN_REFUSED, payment, {"code": refused.code})
+        _audit(account, AuditAction.PIN_REFUSED, payment, {"code": refused.code})
         raise
     log.info("payer.paid", payment=payment.txid, account=account.public_id)
-    _note(account, payment, paid)
-    settled = _settled(payment.txid)
+    _audit_payment(account, payment, paid)
+    settled = _wait_for_notice(payment.txid)
     if settled.status == PaymentStatus.CONFIRMED and settled.end_to_end_id != paid.end_to_end_id:
         raise AlreadyPaid("Somebody else paid it in the same moment: the bank gives it back.")
     return WalletPaymentResult(settled, paid, settled.status == PaymentStatus.CONFIRMED)
 
 
-def _settled(txid: str) -> Payment:
-    """The payment once it is confirmed, or as it stands after the wait."""
+def _wait_for_notice(txid: str) -> Payment:
+    """Wait until the payment is confirmed or the time is over; return its last state."""
     until = time.monotonic() + NOTICE_SECONDS
     while True:
         with reading() as work:
@@ -85,18 +85,17 @@ def _settled(txid: str) -> Payment:
         time.sleep(LOOK_SECONDS)
 
 
-def _note(account: Account, payment: Payment, paid: WalletDebit) -> None:
-    """Keep who paid."""
+def _audit_payment(account: Account, payment: Payment, paid: WalletDebit) -> None:
     if paid.is_repeated:
         return
     details = {"end_to_end_id": paid.end_to_end_id, "amount_centavos": payment.amount_centavos}
-    _write_down(account, AuditAction.PAYMENT_PAID, payment, details)
+    _audit(account, AuditAction.PAYMENT_PAID, payment, details)
 
 
-def _write_down(
+def _audit(
     account: Account, action: AuditAction, payment: Payment, details: dict[str, Any]
 ) -> None:
-    """Keep it beside what happened; a database that is away now must not change the answer."""
+    """Write the audit entry; a database failure here must not change the answer."""
     try:
         in_unit_of_work(lambda work: audit.record(work, account, action, payment.txid, details))
     except BalcaoError as error:

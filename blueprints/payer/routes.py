@@ -1,7 +1,7 @@
-"""The payer's door: `/pay/<code>` and its JSON, for whoever is signed in as a payer.
+"""The payer's routes: `/pay/<code>` and its JSON, for a signed-in payer.
 
-It exists in the development profile alone, where the bank is the simulated one: with a real bank
-people pay in that bank's own application.
+They exist only in the development profile, where the bank is simulated: with a real bank,
+people pay in the bank's own application.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ bp = APIBlueprint("payer", __name__, abp_tags=[Tag(name="Payer")])
 
 JSON = "application/json"
 PAY_LIMIT = "60 per minute"
-"""Of one address: a person pays a few, and the bank counts wrong PINs by itself."""
+"""Per address: a person pays a few times, and the bank counts wrong PINs."""
 
 
 class PayerPath(BaseModel):
@@ -122,7 +122,7 @@ declare(bp, PayBody, WalletBody)
 
 
 def _well_formed(view: Callable[..., Any]) -> Callable[..., Any]:
-    """A code that no payment can have is a 404, whoever asks: nobody is led to sign in for it."""
+    """Answer 404 to a malformed code before the sign-in, so that it leads nobody to sign in."""
 
     @wraps(view)
     def guarded(path: PayerPath) -> Any:
@@ -140,7 +140,7 @@ def wallet_page() -> BaseResponse:
     """The payer's wallet: card, balance, limit, and the way to the bank's application."""
     with reading() as work:
         account = acting_payer(work)
-    return _drawn("wallet", account, None)
+    return _payer_page("wallet", account, None)
 
 
 @bp.get(
@@ -160,7 +160,7 @@ def pay_page(path: PayerPath) -> BaseResponse:
     with reading() as work:
         account = acting_payer(work)
         payment = work.payments.by_txid(path.code)
-    return _drawn("pay", account, payment)
+    return _payer_page("pay", account, payment)
 
 
 @bp.post(
@@ -195,7 +195,7 @@ def pay(path: PayerPath) -> BaseResponse:
         back = f"?next=/pay/{path.code}" if ids.is_txid(path.code) else ""
         return redirect(f"{request.script_root}/login{back}", 303)
     except (PayerRefused, InvalidRequest, Conflict, Refused, BankUnavailable) as error:
-        return _drawn_again("pay", error, path.code)
+        return _error_page("pay", error, path.code)
     if prefers_page():
         return redirect(f"{request.script_root}/payments/pix/{payment.txid}{language_query()}", 303)
     note = None if outcome.is_completed else "The bank's notice is on its way; look again."
@@ -254,7 +254,7 @@ def open_wallet() -> BaseResponse:
         body = _read(WalletBody, without=("code",))
         opened = bank_wallet.open_wallet(account, body.pin)
     except (PayerRefused, InvalidRequest, Conflict, BankUnavailable) as error:
-        return _drawn_again("pay" if ids.is_txid(code) else "wallet", error, code)
+        return _error_page("pay" if ids.is_txid(code) else "wallet", error, code)
     in_unit_of_work(
         lambda work: audit.record(work, account, AuditAction.WALLET_OPENED, account.login)
     )
@@ -296,9 +296,9 @@ def _read(model: type[StrictBody], without: tuple[str, ...] = ()) -> Any:
         return parsed(model, request.get_json())
     fields = read_form()
     dropped = {csrf.FIELD, *without}
-    # A form sends every field it has: one left empty was not filled in.
-    kept = {name: text for name, text in fields.items() if name not in dropped and text != ""}
-    return parsed(model, kept)
+    # A form sends all of its fields: an empty field was not filled in.
+    values = {name: text for name, text in fields.items() if name not in dropped and text != ""}
+    return parsed(model, values)
 
 
 def _presented(payment: Payment) -> dict[str, Any]:
@@ -307,20 +307,20 @@ def _presented(payment: Payment) -> dict[str, Any]:
         return present.payment(payment, work.now)
 
 
-def _drawn_again(name: str, error: BalcaoError, code: str) -> BaseResponse:
-    """The page with what was wrong, for a browser; for a program the error itself."""
+def _error_page(name: str, error: BalcaoError, code: str) -> BaseResponse:
+    """Show the error on the page to a browser; raise the error for a program."""
     if not prefers_page() or isinstance(error, CsrfFailed):
         raise error
     g.problem_code = error.code
     with reading() as work:
         account = acting_payer(work)
         payment = work.payments.by_txid(code) if name == "pay" else None
-    response = _drawn(name, account, payment, error)
+    response = _payer_page(name, account, payment, error)
     response.status_code = status_of(type(error))
     return response
 
 
-def _drawn(
+def _payer_page(
     name: str, account: Account, payment: Payment | None, error: BalcaoError | None = None
 ) -> Response:
     wallet, is_away = None, False

@@ -1,4 +1,4 @@
-"""What the app gets from this folder: the payer's door, and a wallet for whoever signs up."""
+"""Put the payer's routes on the app, and open a wallet for each new payer."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def init_payer(app: OpenAPI) -> None:
 def open_wallet_at_sign_up(account: Account, pin: str | None) -> dict[str, Any]:
     """Open a payer's wallet; return its card and PIN, which the answer to the sign-up shows once.
 
-    A sign-up listener: called after the commit, in development. Both are None where the bank is
-    away; the first visit of /pay, or `POST /api/wallet`, opens the wallet then.
+    A sign-up listener: called after the commit, in development. Both are None if the bank does
+    not answer; the first visit of /pay, or `POST /api/wallet`, opens the wallet then.
     """
     if account.role != PAYER:
         return {}

@@ -1,1 +1,1 @@
-"""The demo shop: what a developer's own shop would do, in one small file."""
+"""The demo shop: an example of a developer's shop, in one small file."""

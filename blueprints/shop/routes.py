@@ -1,6 +1,6 @@
 """A shop of six products and a cart of one; *Pagar com Pix* leads to the payment page.
 
-It stands in the development profile alone.
+It exists only in the development profile.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def shelf() -> ResponseReturnValue:
 @bp.get("/shop/cart/<slug>")
 @development_only
 def cart(slug: str) -> ResponseReturnValue:
-    """A cart of one, with the order's number: sending the form twice pays once."""
+    """A cart with one product and the order's number: a form sent twice creates one payment."""
     return render_template(
         "shop/cart.html", product=_product(slug), order=_new_order(), home_url="/"
     )
@@ -113,24 +113,28 @@ def order() -> ResponseReturnValue:
     number = request.form.get("order") or _new_order()
     if not _ORDER.fullmatch(number):
         raise InvalidRequest([FieldError("order", "is not an order number of this shop")])
-    asked = NewPayment.of(
+    payment = NewPayment.of(
         product.price_centavos,
         description=str(product.name),
         order_id=number,
         metadata={"product": product.slug},
     )
     try:
-        txid = in_unit_of_work(lambda work: _pay(work, asked, number).txid)
+        txid = in_unit_of_work(lambda work: _pay(work, payment, number).txid)
     except OrderAlreadyHasPayment:
         txid = in_unit_of_work(lambda work: _live(work, number).txid)
     return redirect(f"{request.script_root}/payments/pix/{txid}{language_query()}", 303)
 
 
-def _pay(work: Work, asked: NewPayment, number: str) -> Payment:
+def _pay(work: Work, payment: NewPayment, number: str) -> Payment:
     merchant = work.accounts.by_login(DEMO_LOGIN)
     service.explain_live_order(work, merchant, number)
     return service.create(
-        work, merchant, asked, ttl=ORDER_LIFETIME, location_base=current_settings().location_base
+        work,
+        merchant,
+        payment,
+        ttl=ORDER_LIFETIME,
+        location_base=current_settings().location_base,
     )
 
 

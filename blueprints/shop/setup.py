@@ -8,5 +8,5 @@ from blueprints.shop import routes
 
 
 def init_shop(app: Flask) -> None:
-    """Serve the shop; its routes answer in the development profile alone."""
+    """Serve the shop; its routes answer only in the development profile."""
     app.register_blueprint(routes.bp)
