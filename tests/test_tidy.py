@@ -53,6 +53,7 @@ HOMES = {
         "bank/serving.py",
     },
     "prints": set[str](),
+    "writes an audit row": {"accounts/audit.py"},
     # See docs/decisions/0034-hubs-and-their-homes.md.
     "imports a hub": {
         "core/runtime/hub.py",
@@ -122,6 +123,8 @@ def done_in(path: Path) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             if node.func.attr == "commit":
                 yield node.lineno, "commits"
+            elif node.func.attr == "insert" and _name(node.func.value).endswith("audit"):
+                yield node.lineno, "writes an audit row"
             elif node.func.attr in ("emit", "send") and _is_socket(node.func.value):
                 yield node.lineno, "emits"
             elif node.func.attr in ("now", "utcnow", "today") and _name(node.func.value) in (

@@ -115,6 +115,27 @@ def test_the_rows_go_page_by_page_and_by_kind(app, alice):
     assert len({entry.id for entry, _ in found}) == 3
 
 
+def test_an_account_reads_its_own_rows_page_by_page_and_nobody_elses(app, alice):
+    """What Charlie did, or tried with a wrong password, is none of Alice's business."""
+    charlie = Person(app, "charlie", address="192.0.2.66")
+    charlie.sign_up()
+    for person in (alice, charlie, alice, charlie):
+        person.ask_tokens(username=person.login, password="wrong")
+    with app.app_context(), reading() as work:
+        own = work.accounts.by_login("alice").id
+        stranger = work.audit.page(1, account_id=work.accounts.by_login("charlie").id)
+        first = work.audit.page(2, account_id=own)
+        rest = work.audit.page(2, account_id=own, after=first.next)
+        elsewhere = work.audit.page(2, account_id=own, after=stranger.items[0][0].public_id)
+    assert [entry.action for entry, _ in [*first.items, *rest.items]] == [
+        "session.refused",
+        "session.refused",
+        "account.created",
+    ]
+    assert {login for _, login in [*first.items, *rest.items]} == {"alice"}
+    assert (rest.next, elsewhere.items) == (None, [])
+
+
 def by_key(alice: Person, path: str, **options: Any) -> TestResponse:
     """Ask as the shop's server, with an API key that may do everything with payments."""
     scopes = ("payments:read", "payments:write", "refunds:write")
