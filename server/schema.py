@@ -56,12 +56,12 @@ def require_schema(app: Flask, *, migrate: bool) -> None:
         revisions = {revision.revision for revision in script.walk_revisions()}
         if current is not None and current not in revisions:
             raise ConfigurationError(
-                f"The database is newer than this code ({current} instead of {head}): "
+                f"The database is newer than this code (revision {current}, not {head}): "
                 "install the newer version, or restore the backup made before the upgrade."
             )
         if not migrate:
             raise ConfigurationError(
-                f"The database is older than this code ({current} instead of {head}): "
+                f"The database is older than this code (revision {current}, not {head}): "
                 "run `flask db upgrade` first."
             )
         _upgrade(head)
