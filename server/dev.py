@@ -118,7 +118,7 @@ def _is_loopback(host: str) -> bool:
 
 def watched_files() -> dict[Path, int]:
     """The files whose change needs a restart, with the time of their last change."""
-    found: dict[Path, int] = {}
+    changed_at: dict[Path, int] = {}
     for folder, folders, names in os.walk(ROOT):
         if Path(folder) == ROOT:
             folders[:] = [name for name in folders if name not in NOT_SERVED and name[0] != "."]
@@ -126,10 +126,10 @@ def watched_files() -> dict[Path, int]:
             if name.endswith((".py", ".po")) or name == ".env":
                 path = Path(folder, name)
                 try:
-                    found[path] = path.stat().st_mtime_ns
+                    changed_at[path] = path.stat().st_mtime_ns
                 except FileNotFoundError:  # an editor replaces files by renaming
                     continue
-    return found
+    return changed_at
 
 
 def _names(paths: Iterable[Path]) -> str:
@@ -208,10 +208,19 @@ def show_changes_and_tracebacks(app: Flask) -> None:
     app.wsgi_app = DebuggedApplication(app.wsgi_app, evalex=False)  # type: ignore[method-assign]
 
 
-def _serve_failure(listener: socket.socket, error: Exception) -> NoReturn:
-    """Answer every request with why the service could not start, until the parent ends this."""
+def _serve_failure(listener: socket.socket, error: Exception) -> None:
+    """Answer every request with why the service could not start, until SIGTERM.
+
+    Requests that were read before the signal are answered, as in the service itself.
+    """
     from werkzeug.debug import DebuggedApplication
-    from werkzeug.serving import make_server
+    from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+
+    class OneRequest(WSGIRequestHandler):
+        """A connection that a browser keeps open would delay the restart."""
+
+        protocol_version = "HTTP/1.0"
+        timeout = 1
 
     traceback = error.__traceback__
 
@@ -220,8 +229,16 @@ def _serve_failure(listener: socket.socket, error: Exception) -> NoReturn:
 
     host, port = listener.getsockname()[:2]
     page = DebuggedApplication(fail, evalex=False)
-    make_server(host, port, page, threaded=True, fd=listener.fileno()).serve_forever()
-    raise SystemExit(1)
+    server = ThreadedWSGIServer(host, port, page, OneRequest, fd=listener.fileno())
+    server.daemon_threads = False  # closing the server then waits for their answers
+
+    def stop(_number: int, _frame: object) -> None:
+        # A shutdown waits for the loop that this handler interrupts.
+        threading.Thread(target=server.shutdown).start()
+
+    signal.signal(signal.SIGTERM, stop)
+    server.serve_forever(poll_interval=POLL_SECONDS)
+    server.server_close()
 
 
 if __name__ == "__main__":

@@ -7,11 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -77,9 +80,9 @@ def developer(tmp_path) -> Iterator[Developer]:
         [sys.executable, "-m", "server.dev"], cwd=folder, env=service.environment
     )
     try:
-        found = Developer(folder, service.url, process)
-        found.sees(lambda: found.page()[0] == 200)
-        yield found
+        developer = Developer(folder, service.url, process)
+        developer.sees(lambda: developer.page()[0] == 200)
+        yield developer
     finally:
         process.kill()
         process.wait()
@@ -119,6 +122,35 @@ def test_a_mistake_is_a_traceback_in_the_browser_and_ends_with_its_correction(
 
     developer.change("web/health.py", 'return jsonify(status="alive")', 'raise LookupError("lost")')
     developer.sees(lambda: "LookupError: lost" in developer.page("/healthz")[1])
+
+
+def test_a_restart_finishes_the_page_that_shows_a_mistake(developer: Developer):
+    """A page that was cut in the middle would hide the mistake from its reader."""
+    routes = "blueprints/shop/routes.py"
+    developer.change(routes, "bp = ", "raise LookupError('mistake 0')\nbp = ")
+    developer.sees(lambda: "LookupError: mistake 0" in developer.page()[1])
+    stop = threading.Event()
+
+    def shows(mistake: str) -> bool:
+        return mistake in developer.page()[1]
+
+    def load_pages() -> int:
+        pages = 0
+        while not stop.is_set():
+            status, page = developer.page()  # raises where the answer is cut
+            assert (status, page.rstrip()[-3:]) == (500, "-->")
+            pages += 1
+        return pages
+
+    with ThreadPoolExecutor(4) as browsers:
+        loads = [browsers.submit(load_pages) for _ in range(4)]
+        try:
+            for number in range(1, 4):
+                developer.change(routes, f"mistake {number - 1}", f"mistake {number}")
+                developer.sees(partial(shows, f"LookupError: mistake {number}"))
+        finally:
+            stop.set()
+        assert all(load.result() > 0 for load in loads)
 
 
 def test_ctrl_c_ends_parent_and_child(developer: Developer):
