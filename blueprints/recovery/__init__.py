@@ -1,1 +1,1 @@
-"""Recovery: from a picture of a QR, or its text, back to the payment. It never moves money."""
+"""Recovery: find the payment of a QR's picture or text. Recovery never moves money."""

@@ -1,7 +1,7 @@
-"""From what was read to the payment it speaks of, or to none: never to one that only resembles it.
+"""Find the payment that a text names, and never one that only resembles it.
 
-Every clue is an unguessable value that stands in the text whole; what else the text says must not
-contradict the payment that was found by it.
+Each lookup uses an unguessable value that is complete in the text. If the text also names an order
+or an amount, they must match the payment.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from repository.database import Work
 from repository.recovery_lookups import RecoveryLookups
 
 READINGS_MAX = 8
-"""Codes of one picture that are looked up; a picture of more is somebody's joke."""
+"""The codes of one picture that are looked up; a payer's picture has one or two."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """A payment, and the text that speaks of it."""
+class Match:
+    """A payment, and the text that names the payment."""
 
     payment: Payment
     reading: Reading
 
 
-def find(work: Work, readings: Sequence[Reading]) -> Found | None:
-    """The payment of the first text that has one; texts that may be ours stand before others."""
+def find(work: Work, readings: Sequence[Reading]) -> Match | None:
+    """The first payment that one of the texts names."""
     for reading in readings[:READINGS_MAX]:
         payment = _payment_of(work, reading)
         if payment is not None:
-            return Found(payment, reading)
+            return Match(payment, reading)
     return None
 
 
@@ -52,7 +52,7 @@ def _by_clue(work: Work, reading: Reading) -> Payment | None:
         by_id = work.payments.find_by_txid(reading.payment_id)
         if by_id is not None or reading.kind is not Kind.PAYMENT_ID:
             return by_id
-        # What a person typed may be the other number of 32 digits.
+        # A person may have typed the watch code, which has 32 hex digits as well.
         return work.payments.find_by_watch_code(reading.payment_id)
     if reading.end_to_end_id is not None:
         return lookups.by_end_to_end_id(reading.end_to_end_id)
@@ -64,7 +64,7 @@ def _by_clue(work: Work, reading: Reading) -> Payment | None:
 
 
 def _by_whole_code(work: Work, text: str) -> Payment | None:
-    """A code that was made here under an address this service no longer has: letter by letter."""
+    """Find a code that this service made under a former address; the whole code must be equal."""
     try:
         location = br_code.decode(text).url or ""
     except BrCodeError:

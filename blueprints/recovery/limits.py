@@ -1,4 +1,4 @@
-"""How often an address may try, and how often anybody may try one payment."""
+"""Limits of attempts: by client address, and by payment."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ TRIES = named("recovery-tries")
 PICTURES = named("recovery-pictures")
 PER_PAYMENT = named("recovery-payment")
 PER_PAYMENT_MAX = 20
-"""A minute, by everybody together: the bank is asked at most once in 5 s anyway."""
+"""Per minute, by all clients together; the bank is asked at most once in 5 s anyway."""
 
 _MINUTE = 60
 
 
 def admit(*, with_picture: bool = False) -> None:
-    """Count a try of the address that asks. Raises TooManyRequests."""
+    """Count an attempt of the client's address. Raises TooManyRequests."""
     address = client_network()
     _take(TRIES, current_settings().recovery_tries_per_minute, address)
     if with_picture:
@@ -24,12 +24,12 @@ def admit(*, with_picture: bool = False) -> None:
 
 
 def admit_for(txid: str) -> None:
-    """Count a try about a payment that was found. Raises TooManyRequests."""
+    """Count an attempt for one payment. Raises TooManyRequests."""
     _take(PER_PAYMENT, PER_PAYMENT_MAX, txid)
 
 
-def _take(name: str, most: int, who: str) -> None:
-    wait = limits().take(per_seconds(most, _MINUTE), name, who)
+def _take(name: str, maximum: int, key: str) -> None:
+    wait = limits().take(per_seconds(maximum, _MINUTE), name, key)
     if wait is not None:
         limits().count(name)
         raise TooManyRequests(wait)

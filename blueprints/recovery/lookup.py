@@ -1,4 +1,4 @@
-"""One try, from what came to how its payment stands: what every door of recovery does."""
+"""One attempt, from a text or picture to the state of its payment; for the API and the page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from blueprints.recovery import limits, texts
 from blueprints.recovery.finding import find
-from blueprints.recovery.payment_state import PaymentState, ask_bank, standing_of
+from blueprints.recovery.payment_state import PaymentState, ask_bank, payment_state_of
 from blueprints.recovery.reading import Kind, Reading, is_ours, read_picture, read_text, read_texts
 from config import current_settings
 from core.errors import FieldError, InvalidRequest, NoCodeInPicture, NotOurCode, PaymentNotFound
@@ -20,83 +20,89 @@ from repository.database import reading
 
 @dataclass(frozen=True)
 class LookupResult:
-    """How a payment stands, and by which text it was found."""
+    """A payment's state, and the text that named the payment."""
 
-    standing: PaymentState
-    by: Reading
+    payment_state: PaymentState
+    reading: Reading
     settled_now: bool = False
-    """Whether the bank's word, lost until now, settled it in this very try."""
+    """Whether this attempt confirmed the payment, because the bank's notice had been lost."""
 
 
-def of_text(text: str) -> tuple[Reading, ...]:
-    """What a typed or pasted text says. Raises InvalidRequest for one that is none."""
-    read = read_text(text, location_base=current_settings().location_base)
-    if read.kind is Kind.EMPTY:
+def readings_of_text(text: str) -> tuple[Reading, ...]:
+    """Read a typed or pasted text. Raises InvalidRequest for an empty or invalid text."""
+    text_reading = read_text(text, location_base=current_settings().location_base)
+    if text_reading.kind is Kind.EMPTY:
         raise InvalidRequest([FieldError("qr_data", "must not be empty")])
-    return (read,)
+    return (text_reading,)
 
 
-def of_texts(texts: Sequence[str]) -> tuple[Reading, ...]:
-    """What several texts of one picture say, what may be ours first."""
+def readings_of_texts(texts: Sequence[str]) -> tuple[Reading, ...]:
+    """Read the texts of one picture; those that may name a payment of ours come first."""
     return read_texts(texts, location_base=current_settings().location_base)
 
 
-def of_picture(picture: BinaryIO) -> tuple[Reading, ...]:
-    """What the codes of a picture say. Raises as `read_picture` does, and NoCodeInPicture."""
+def readings_of_picture(picture: BinaryIO) -> tuple[Reading, ...]:
+    """Read the codes of a picture. Raises what `read_picture` raises, and NoCodeInPicture."""
     base = current_settings().location_base
-    found = read_picture(picture, is_ours=partial(is_ours, location_base=base))
-    if not found.texts:
+    codes = read_picture(picture, is_ours=partial(is_ours, location_base=base))
+    if not codes.texts:
         raise NoCodeInPicture(texts.no_code().body)
-    return read_texts(found.texts, location_base=base)
+    return read_texts(codes.texts, location_base=base)
 
 
-def of_picture_and_text(picture: BinaryIO, text: str) -> tuple[Reading, ...]:
-    """What a picture says, and the text that was sent with it.
+def readings_of_picture_and_text(picture: BinaryIO, text: str) -> tuple[Reading, ...]:
+    """Read a picture and the text sent with it; return the readings that name a payment.
 
-    Raises InvalidRequest where they name two payments: one of them is not what the payer means.
+    Raises InvalidRequest if they name two payments, because the payer can mean only one.
     """
-    typed = of_text(text) if text.strip() else ()
+    from_text = readings_of_text(text) if text.strip() else ()
     try:
-        seen = of_picture(picture)
+        from_picture = readings_of_picture(picture)
     except NoCodeInPicture:
-        if not typed:
+        if not from_text:
             raise
-        return typed
-    if typed:
+        return from_text
+    if from_text:
         with reading() as work:
-            one, other = find(work, seen), find(work, typed)
-        if one is not None and other is not None and one.payment.id != other.payment.id:
+            in_picture, in_text = find(work, from_picture), find(work, from_text)
+        if in_picture and in_text and in_picture.payment.id != in_text.payment.id:
             fault = "names another payment than the picture does"
             raise InvalidRequest([FieldError("qr_data", fault)])
-        if one is None and other is not None:
-            return typed
-    return seen
+        if in_picture is None and in_text is not None:
+            return from_text
+    return from_picture
 
 
 def look(readings: Sequence[Reading], *, ask: bool) -> LookupResult:
-    """Find the payment and say how it stands; with `ask`, after asking the bank for its money.
+    """Find the payment and its state; with `ask`, ask the bank for the payment's money first.
 
-    Nothing else is changed by looking. Raises PaymentNotFound, NotOurCode and TooManyRequests.
+    Only the bank's answer changes a payment. Raises PaymentNotFound, NotOurCode and
+    TooManyRequests.
     """
     with reading() as work:
-        found = find(work, readings)
-        if found is None:
-            raise unknown(readings[0])
-        txid = found.payment.txid
-        before = status_at(found.payment, work.now)
-        answer = LookupResult(standing_of(work, txid), found.reading)
+        match = find(work, readings)
+        if match is None:
+            raise not_found_error(readings[0])
+        txid = match.payment.txid
+        status_before = status_at(match.payment, work.now)
+        result = LookupResult(payment_state_of(work, txid), match.reading)
     limits.admit_for(txid)
-    if not ask or not ask_bank(txid, before):
-        return answer
+    if not ask or not ask_bank(txid, status_before):
+        return result
     with reading() as work:
-        now = standing_of(work, txid)
-    settled = before is not now.status and now.status is PaymentStatus.CONFIRMED
-    return replace(answer, standing=now, settled_now=settled)
+        state_now = payment_state_of(work, txid)
+    is_settled = (
+        status_before is not state_now.status and state_now.status is PaymentStatus.CONFIRMED
+    )
+    return replace(result, payment_state=state_now, settled_now=is_settled)
 
 
-def unknown(read: Reading) -> PaymentNotFound | NotOurCode:
-    """Why a text led to no payment: the same for one that never was and one it contradicts."""
-    told = texts.of_reading(read)
-    if read.may_be_ours and read.kind is not Kind.BAKONG:
-        return PaymentNotFound(told.body)
-    return NotOurCode(str(read.kind), told.body)
+def not_found_error(text_reading: Reading) -> PaymentNotFound | NotOurCode:
+    """The error for a text without a payment.
+
+    A payment that the text contradicts gets the same error as a payment that never existed.
+    """
+    message = texts.of_reading(text_reading)
+    if text_reading.may_be_ours and text_reading.kind is not Kind.BAKONG:
+        return PaymentNotFound(message.body)
+    return NotOurCode(str(text_reading.kind), message.body)

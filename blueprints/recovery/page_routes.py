@@ -1,4 +1,4 @@
-"""The page where a payer shows the picture of a QR; it works without JavaScript, too."""
+"""The page where a payer uploads the picture of a QR; works without JavaScript, too."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ TONES = {
 
 @dataclass(frozen=True)
 class Result:
-    """What the page draws of one try; without a standing it is why there is none."""
+    """The outcome of one attempt, as the page shows it; an error has no `lookup_result`."""
 
-    told: StateMessage
+    message: StateMessage
     tone: str
     icon: str
     status: int = 200
-    answer: LookupResult | None = None
+    lookup_result: LookupResult | None = None
     merchant: MerchantView | None = None
     step: Step | None = None
     retry_after_seconds: int | None = None
@@ -62,7 +62,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Step:
-    """The one button."""
+    """The button for the next step."""
 
     label: str
     url: str
@@ -71,31 +71,31 @@ class Step:
 
 @bp.get(RECOVER_PATH)
 def page() -> Response:
-    """The page, nothing looked up yet."""
-    return _drawn(None)
+    """The page with an empty form."""
+    return _render(None)
 
 
 @bp.post(RECOVER_PATH)
 @body_limit(FORM_BYTES_MAX)
 def recover() -> Response:
-    """Look up what was sent; `?fragment=result` gives the answer's part of the page alone."""
+    """Look up a picture or a text; `?fragment=result` returns only the result's HTML."""
     try:
-        result = _found(lookup.look(_readings(), ask=True))
+        result = _success(lookup.look(_read_form(), ask=True))
     except BalcaoError as error:
         if not prefers_page() and request.args.get("fragment") != "result":
-            raise  # a program, which the page's form was not made for: the contract's error
-        result = _missed(error)
+            raise  # a program posted the form: answer problem+json
+        result = _failure(error)
         g.problem_code = error.code
-    return _drawn(result)
+    return _render(result)
 
 
-def _readings() -> tuple[Reading, ...]:
-    """What a picture or texts say; texts may be several, as a browser reads them in a picture."""
+def _read_form() -> tuple[Reading, ...]:
+    """Read the form's picture or texts; a browser that reads a picture sends several texts."""
     with ExitStack() as closing:
-        for every in request.files.values():
-            closing.callback(every.close)
-        # A form whose file was not chosen still has the field, without a name.
-        files = [sent for sent in request.files.getlist("file") if sent.filename]
+        for upload in request.files.values():
+            closing.callback(upload.close)
+        # If the payer chose no file, the form has a file without a name.
+        files = [upload for upload in request.files.getlist("file") if upload.filename]
         texts = [text for text in request.form.getlist("qr_data") if text.strip()]
         limits.admit(with_picture=bool(files))
         for text in texts:
@@ -104,34 +104,35 @@ def _readings() -> tuple[Reading, ...]:
             raise InvalidRequest([FieldError("file", "must be given once")])
         if files:
             picture = cast("BinaryIO", files[0].stream)
-            return lookup.of_picture_and_text(picture, texts[0] if texts else "")
+            return lookup.readings_of_picture_and_text(picture, texts[0] if texts else "")
         if not texts:
             raise InvalidRequest([FieldError("file", "is required")])
-        return (
-            lookup.of_text(texts[0]) if len(texts) == 1 else lookup.of_texts(texts[:READINGS_MAX])
-        )
+        if len(texts) == 1:
+            return lookup.readings_of_text(texts[0])
+        return lookup.readings_of_texts(texts[:READINGS_MAX])
 
 
-def _found(answer: LookupResult) -> Result:
-    standing = answer.standing
-    tone, icon = TONES[standing.state]
-    own = f"{request.script_root}/payments/pix/{standing.payment.txid}"
-    tail = {Action.RECEIPT: "/receipt", Action.RENEW: "/renew"}.get(standing.action, "")
+def _success(lookup_result: LookupResult) -> Result:
+    payment_state = lookup_result.payment_state
+    payment, action = payment_state.payment, payment_state.action
+    tone, icon = TONES[payment_state.state]
+    page_path = f"{request.script_root}/payments/pix/{payment.txid}"
+    suffix = {Action.RECEIPT: "/receipt", Action.RENEW: "/renew"}.get(action, "")
     return Result(
-        texts.of_standing(standing),
+        texts.of_payment_state(payment_state),
         tone,
         icon,
-        answer=answer,
-        merchant=merchant_view(standing.payment.merchant),
+        lookup_result=lookup_result,
+        merchant=merchant_view(payment.merchant),
         step=Step(
-            texts.label_of(standing.action),
-            f"{own}{tail}{language_query()}",
-            standing.action is Action.RENEW,
+            texts.label_of(action),
+            f"{page_path}{suffix}{language_query()}",
+            is_form=action is Action.RENEW,
         ),
     )
 
 
-def _missed(error: BalcaoError) -> Result:
+def _failure(error: BalcaoError) -> Result:
     wait = error.retry_after_seconds if isinstance(error, TooManyRequests) else None
     status = status_of(type(error))
     if isinstance(error, NoCodeInPicture):
@@ -145,14 +146,14 @@ def _missed(error: BalcaoError) -> Result:
     return Result(texts.of_error(error), "warn", "alert", status, retry_after_seconds=wait)
 
 
-def _drawn(result: Result | None) -> Response:
-    fragment = request.args.get("fragment") == "result" and result is not None
+def _render(result: Result | None) -> Response:
+    is_fragment = request.args.get("fragment") == "result" and result is not None
     html = render_template(
-        f"recovery/{'_result' if fragment else 'recover'}.html",
+        f"recovery/{'_result' if is_fragment else 'recover'}.html",
         result=result,
         picture_bytes_max=PICTURE_BYTES_MAX,
-        typed=request.form.get("qr_data", "")[:4096],
-        is_near=_is_near(result),
+        typed_text=request.form.get("qr_data", "")[:4096],
+        is_deadline_near=_is_deadline_near(result),
     )
     response = Response(html, result.status if result else 200, mimetype="text/html")
     if result is not None and result.retry_after_seconds is not None:
@@ -162,9 +163,10 @@ def _drawn(result: Result | None) -> Response:
     return response
 
 
-def _is_near(result: Result | None) -> bool:
-    """Whether the deadline is within a day, so that its time alone says when."""
-    if result is None or result.answer is None:
+def _is_deadline_near(result: Result | None) -> bool:
+    """Whether the deadline is within a day, so that the page shows its time without the date."""
+    if result is None or result.lookup_result is None:
         return False
-    left: datetime = result.answer.standing.payment.expires_at
-    return abs((left - result.answer.standing.at).total_seconds()) < 86_400
+    payment_state = result.lookup_result.payment_state
+    expires_at: datetime = payment_state.payment.expires_at
+    return abs((expires_at - payment_state.at).total_seconds()) < 86_400

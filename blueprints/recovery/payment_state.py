@@ -1,7 +1,7 @@
-"""How a payment stands for whoever shows its code: one state, and one thing to do.
+"""A payment's state and next step, for the person who has the payment's code.
 
-It tells nothing of any other payment: neither its id nor its amount, only, where it must be known
-so that nobody pays twice, that the order was paid.
+Ids and amounts of other payments stay private. The state says only that the order was paid, so
+that nobody pays twice.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from repository.recovery_lookups import RecoveryLookups
 
 
 class State(StrEnum):
-    """What the payer is told."""
+    """The payment's state, as the payer reads it."""
 
     PAID = "paid"
     WAITING = "waiting"
     EXPIRED = "expired"
     REFUSED = "refused"
-    """Money came that could not be taken, and goes back."""
+    """The service refused money for this payment; the money goes back."""
     CANCELLED = "cancelled"
     PAID_ELSEWHERE = "paid-elsewhere"
     """Another code of the same order was paid."""
     REPLACED = "replaced"
-    """The shop made another code for the order, which this one's holder is not shown."""
+    """The shop made another code for the order; the payer of this code does not see that code."""
 
 
 class Action(StrEnum):
-    """The one thing to do."""
+    """The payer's next step."""
 
     RECEIPT = "receipt"
     PAY = "pay"
@@ -44,42 +44,42 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class PaymentState:
-    """A payment with its merchant, as it stands at `at`."""
+    """The state of a payment at the instant `at`."""
 
     payment: Payment
     at: datetime
     status: PaymentStatus
     state: State
     action: Action
-    refused: Receipt | None = None
-    """The last money that came and goes back; None once the payment is paid."""
+    refused_receipt: Receipt | None = None
+    """The newest receipt of money that goes back; None once the payment is paid."""
 
 
-def standing_of(work: Work, txid: str) -> PaymentState:
-    """How the payment stands now. Raises PaymentNotFound."""
+def payment_state_of(work: Work, txid: str) -> PaymentState:
+    """The payment's state now. Raises PaymentNotFound."""
     payment = work.payments.by_txid(txid)
     status = status_at(payment, work.now)
     if status is PaymentStatus.CONFIRMED:
         return PaymentState(payment, work.now, status, State.PAID, Action.RECEIPT)
-    refused = RecoveryLookups(work.session).last_refused(payment.id)
-    state, action = _without_money(work, payment, status)
-    if refused is not None and state is not State.PAID_ELSEWHERE:
+    refused_receipt = RecoveryLookups(work.session).last_refused(payment.id)
+    state, action = _unpaid_state(work, payment, status)
+    if refused_receipt is not None and state is not State.PAID_ELSEWHERE:
         state = State.REFUSED
-    return PaymentState(payment, work.now, status, state, action, refused)
+    return PaymentState(payment, work.now, status, state, action, refused_receipt)
 
 
-def _without_money(work: Work, payment: Payment, status: PaymentStatus) -> tuple[State, Action]:
+def _unpaid_state(work: Work, payment: Payment, status: PaymentStatus) -> tuple[State, Action]:
     if status is PaymentStatus.PENDING:
         return State.WAITING, Action.PAY
     if RecoveryLookups(work.session).is_order_paid(payment):
         return State.PAID_ELSEWHERE, Action.OPEN
     if status is PaymentStatus.CANCELLED:
         return State.CANCELLED, Action.OPEN
-    return _of_expired(work, payment)
+    return _expired_state(work, payment)
 
 
-def _of_expired(work: Work, payment: Payment) -> tuple[State, Action]:
-    """Whether a new code may be asked for, by the rules of `payments.service.renew`."""
+def _expired_state(work: Work, payment: Payment) -> tuple[State, Action]:
+    """Offer a new code only where `payments.service.renew` would make one."""
     newest = newest_renewal(work, payment)
     if newest is None:
         return State.REPLACED, Action.OPEN
@@ -97,10 +97,10 @@ def _of_expired(work: Work, payment: Payment) -> tuple[State, Action]:
 
 
 def ask_bank(txid: str, status: PaymentStatus) -> bool:
-    """Settle the payment with what the bank holds for it, as *Já paguei* does.
+    """Ask the bank for the payment's money and settle the payment, as *Já paguei* does.
 
-    At most once in 5 s per payment; gives whether the bank was asked and answered. Outside a unit
-    of work.
+    Asks at most once in 5 s per payment; returns whether the bank answered. Call outside a unit of
+    work.
     """
     if status not in (PaymentStatus.PENDING, PaymentStatus.EXPIRED):
         return False

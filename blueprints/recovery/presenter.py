@@ -1,4 +1,4 @@
-"""What the doors of recovery answer, as plain objects."""
+"""Build the JSON objects of recovery's API."""
 
 from __future__ import annotations
 
@@ -20,48 +20,48 @@ STATUS_WORDS = {
     PaymentStatus.EXPIRED: "expired",
     PaymentStatus.CANCELLED: "failed",
 }
-"""The four words of a session, by a payment's status."""
+"""A session's `status`, by the payment's status."""
 
 
 def bill_number(payment: Payment) -> str:
-    """The payment's number where a bill's is asked for: the first 25 digits of its id."""
+    """The `bill_number`: the first 25 digits of the payment's id."""
     return payment.txid[:BILL_NUMBER_LENGTH]
 
 
 def completed_at(payment: Payment) -> str | None:
-    """When it was confirmed, for the wire."""
-    confirmed = payment.status == PaymentStatus.CONFIRMED
-    return rfc3339(payment.resolved_at) if confirmed and payment.resolved_at else None
+    """When the payment was confirmed (RFC 3339)."""
+    is_confirmed = payment.status == PaymentStatus.CONFIRMED
+    return rfc3339(payment.resolved_at) if is_confirmed and payment.resolved_at else None
 
 
-def step_url(standing: PaymentState) -> str:
-    """Where the one button leads."""
-    page = presenter().page_url(standing.payment.txid)
+def step_url(payment_state: PaymentState) -> str:
+    """The URL of the next step."""
+    page = presenter().page_url(payment_state.payment.txid)
     return {Action.RECEIPT: f"{page}/receipt", Action.RENEW: f"{page}/renew"}.get(
-        standing.action, page
+        payment_state.action, page
     )
 
 
-def recovery_object(answer: LookupResult) -> dict[str, Any]:
-    """How a payment stands, with the names the described system gives its fields."""
-    standing, payment = answer.standing, answer.standing.payment
-    told = texts.of_standing(standing)
+def recovery_object(result: LookupResult) -> dict[str, Any]:
+    """The answer to a lookup, with the field names of the described system."""
+    payment_state, payment = result.payment_state, result.payment_state.payment
+    message = texts.of_payment_state(payment_state)
     page = presenter().page_url(payment.txid)
-    refused = standing.refused
+    refused_receipt = payment_state.refused_receipt
     return {
         "success": True,
-        "message": f"{told.title}. {told.body}",
-        "title": told.title,
-        "state": str(standing.state),
-        "status": STATUS_WORDS[standing.status],
-        "settled_now": answer.settled_now,
+        "message": f"{message.title}. {message.body}",
+        "title": message.title,
+        "state": str(payment_state.state),
+        "status": STATUS_WORDS[payment_state.status],
+        "settled_now": result.settled_now,
         "action": {
-            "name": str(standing.action),
-            "label": texts.label_of(standing.action),
-            "method": "POST" if standing.action is Action.RENEW else "GET",
-            "url": step_url(standing),
+            "name": str(payment_state.action),
+            "label": texts.label_of(payment_state.action),
+            "method": "POST" if payment_state.action is Action.RENEW else "GET",
+            "url": step_url(payment_state),
         },
-        "kind": str(answer.by.kind),
+        "kind": str(result.reading.kind),
         "session_id": payment.txid,
         "payment_id": payment.txid,
         "transaction_id": payment.txid,
@@ -75,10 +75,10 @@ def recovery_object(answer: LookupResult) -> dict[str, Any]:
         "refunded_value": json_number(payment.refunded_centavos),
         "created_at": rfc3339(payment.created_at),
         "expires_at": rfc3339(payment.expires_at),
-        "remaining_ms": remaining_ms(payment, standing.at),
+        "remaining_ms": remaining_ms(payment, payment_state.at),
         "completed_at": completed_at(payment),
         "reference_id": payment.end_to_end_id,
-        "refused_at": rfc3339(refused.told_at) if refused else None,
+        "refused_at": rfc3339(refused_receipt.told_at) if refused_receipt else None,
         "payment_url": page,
-        "receipt_url": f"{page}/receipt" if standing.action is Action.RECEIPT else None,
+        "receipt_url": f"{page}/receipt" if payment_state.action is Action.RECEIPT else None,
     }

@@ -1,4 +1,4 @@
-"""Proofs: pictures kept for the merchant to look at, and dropped again. They settle nothing."""
+"""Store proofs, which are pictures for the merchant, and delete them. A proof settles nothing."""
 
 from __future__ import annotations
 
@@ -20,41 +20,42 @@ BATCH = 200
 BATCHES_MAX = 50
 
 
-def prepared(picture: BinaryIO) -> tuple[str, Proof]:
-    """The SHA-256 of the file, and the picture drawn again. Raises as `make_proof` does."""
+def prepare(picture: BinaryIO) -> tuple[str, Proof]:
+    """The file's SHA-256, and the picture encoded anew. Raises what `make_proof` raises."""
     digest = hashlib.sha256()
-    left = PICTURE_BYTES_MAX + 1
-    while left > 0 and (part := picture.read(min(left, 65_536))):
+    remaining = PICTURE_BYTES_MAX + 1
+    while remaining > 0 and (part := picture.read(min(remaining, 65_536))):
         digest.update(part)
-        left -= len(part)
+        remaining -= len(part)
     picture.seek(0)
     return digest.hexdigest(), make_proof(picture)
 
 
-def keep(txid: str, sha256: str, proof: Proof) -> tuple[Payment, RecoveryUpload, bool]:
-    """Keep the picture with its payment; the same file again is the proof that is there.
+def store(txid: str, sha256: str, proof: Proof) -> tuple[Payment, RecoveryUpload, bool]:
+    """Store the proof with its payment; for the same file again, return the stored proof.
 
-    Gives the payment, the proof, and whether it is new. Raises PaymentNotFound, and TooManyProofs
-    for the sixth of a payment. Outside a unit of work.
+    Returns the payment, the proof, and whether the proof is new. Raises PaymentNotFound, and
+    TooManyProofs for a payment that has PROOFS_PER_PAYMENT_MAX. Call outside a unit of work.
     """
 
     def insert(work: Work) -> tuple[Payment, RecoveryUpload, bool]:
         payment = work.payments.by_txid(txid)
         uploads = RecoveryUploads(work.session)
-        there = uploads.of_payment(payment.id)
-        same = next((one for one in there if one.sha256 == sha256), None)
-        if same is not None:
-            return payment, same, False
-        taken = {one.number for one in there}
-        free = [n for n in range(1, PROOFS_PER_PAYMENT_MAX + 1) if n not in taken]
-        if not free:
-            raise TooManyProofs(f"At most {PROOFS_PER_PAYMENT_MAX} proofs are kept of a payment.")
-        # Two at once want the same number: the unique index lets one, the other begins again.
+        earlier = uploads.of_payment(payment.id)
+        duplicate = next((upload for upload in earlier if upload.sha256 == sha256), None)
+        if duplicate is not None:
+            return payment, duplicate, False
+        used_numbers = {upload.number for upload in earlier}
+        free_numbers = [n for n in range(1, PROOFS_PER_PAYMENT_MAX + 1) if n not in used_numbers]
+        if not free_numbers:
+            raise TooManyProofs(f"A payment can have at most {PROOFS_PER_PAYMENT_MAX} proofs.")
+        # Two uploads at once choose the same number: the unique index admits one; the other
+        # transaction is run again.
         uploads.insert(
             {
                 "payment_id": payment.id,
                 "merchant_id": payment.merchant_id,
-                "number": free[0],
+                "number": free_numbers[0],
                 "sha256": sha256,
                 "picture": proof.data,
                 "width": proof.width,
@@ -63,28 +64,28 @@ def keep(txid: str, sha256: str, proof: Proof) -> tuple[Payment, RecoveryUpload,
                 "uploaded_at": work.now,
             }
         )
-        made = next(one for one in uploads.of_payment(payment.id) if one.sha256 == sha256)
-        return payment, made, True
+        new = next(u for u in uploads.of_payment(payment.id) if u.sha256 == sha256)
+        return payment, new, True
 
     return in_unit_of_work(insert)
 
 
 def forget_old_proofs(settings: Settings) -> int:
-    """Drop what is older than PROOF_DAYS; gives how many. A bounded number at a time."""
+    """Delete proofs older than PROOF_DAYS, in batches; return how many."""
     before = now() - timedelta(days=settings.proof_days)
     return _in_batches(lambda uploads, _work: uploads.delete_before(before, BATCH))
 
 
-def forget_of_expired_sessions() -> int:
-    """Drop the pictures of sessions that were not paid and no longer can be; gives how many."""
+def forget_proofs_of_expired_sessions() -> int:
+    """Delete the proofs of sessions that expired or were cancelled; return how many."""
     return _in_batches(lambda uploads, work: uploads.delete_of_expired(work.now, BATCH))
 
 
-def _in_batches(drop: Callable[[RecoveryUploads, Work], int]) -> int:
-    dropped = 0
+def _in_batches(delete: Callable[[RecoveryUploads, Work], int]) -> int:
+    deleted = 0
     for _ in range(BATCHES_MAX):
-        batch = in_unit_of_work(lambda work: drop(RecoveryUploads(work.session), work))
-        dropped += batch
+        batch = in_unit_of_work(lambda work: delete(RecoveryUploads(work.session), work))
+        deleted += batch
         if batch < BATCH:
             break
-    return dropped
+    return deleted

@@ -1,4 +1,4 @@
-"""The door for programs: which payment a QR speaks of, and how it stands."""
+"""The JSON API: find the payment of a QR, and return its state."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ declare(bp, QrData, PictureForm, RecoveryAnswer)
 
 @bp.post(
     "/verify-qr",
-    summary="Which payment is it, and how does it stand",
+    summary="Find the payment of a QR",
     responses={200: RecoveryAnswer, **problems(400, 404, 413, 415, 429, 503)},
 )
 def verify_qr(body: QrData) -> Response:
-    """Read a QR's text and say how its payment stands. Changes nothing and asks nobody."""
+    """Find the payment of a QR's text and return its state, without asking the bank."""
     limits.admit()
-    return _answered(lookup.look(lookup.of_text(body.qr_data), ask=False))
+    return _answer(lookup.look(lookup.readings_of_text(body.qr_data), ask=False))
 
 
 @bp.post(
@@ -41,29 +41,29 @@ def verify_qr(body: QrData) -> Response:
 def recover_from_qr(body: QrData) -> Response:
     """Find the payment of a QR's text, and settle it if the bank holds its money."""
     limits.admit()
-    return _answered(lookup.look(lookup.of_text(body.qr_data), ask=True))
+    return _answer(lookup.look(lookup.readings_of_text(body.qr_data), ask=True))
 
 
 @bp.post(
     "/upload-screenshot-with-qr",
-    summary="The same by a picture",
+    summary="Find the payment of a picture and ask the bank",
     responses={200: RecoveryAnswer, **problems(400, 404, 413, 415, 422, 429, 503)},
     openapi_extensions=takes(PictureForm, MULTIPART),
 )
 @body_limit(FORM_BYTES_MAX)
 def upload_screenshot_with_qr() -> Response:
-    """Read the QR in a picture (PNG, JPEG, GIF, WebP, up to 5 MB), then as `recover-from-qr`.
+    """Read the QR in a picture (PNG, JPEG, GIF, WebP, up to 5 MB), then do as `recover-from-qr`.
 
-    The picture is not kept.
+    The picture is not stored.
     """
     limits.admit(with_picture=True)
     with ExitStack() as closing:
         file, fields = picture_and_fields(closing, ("qr_data",))
-        readings = lookup.of_picture_and_text(
+        readings = lookup.readings_of_picture_and_text(
             cast("BinaryIO", file.stream), fields.get("qr_data", "")
         )
-    return _answered(lookup.look(readings, ask=True))
+    return _answer(lookup.look(readings, ask=True))
 
 
-def _answered(answer: LookupResult) -> Response:
-    return private_json(recovery_object(answer))
+def _answer(result: LookupResult) -> Response:
+    return private_json(recovery_object(result))

@@ -1,4 +1,4 @@
-"""What comes in and goes out at the doors of recovery."""
+"""The requests and answers of recovery's API."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SessionStatus = Literal["pending", "completed", "failed", "expired"]
 ProofVerdict = Literal["pending", "verified", "rejected"]
 NAME_MAX = 64
 NUMBER_MAX = 2**53
-"""The largest integer that every reader of JSON takes as it is."""
+"""The largest integer that every JSON reader keeps exactly."""
 
 
 def _text_of_number(value: Any) -> Any:
     """The described system numbers its orders and customers: 123 is the order "123"."""
-    # The size is looked at first: int(1e999999) never ends. 123.0 is an integer to JSON Schema.
+    # Check the size first, because int(1e999999) never ends. JSON Schema takes 123.0 as an integer.
     if isinstance(value, Decimal) and value.adjusted() < 16 and value == value.to_integral_value():
         value = int(value)
     is_number = isinstance(value, int) and not isinstance(value, bool)
@@ -51,7 +51,7 @@ class QrData(StrictBody):
     """`POST /api/payment/verify-qr` and `/recover-from-qr`."""
 
     qr_data: Annotated[str, Field(min_length=1, max_length=TEXT_MAX)]
-    """What the QR says, or any of the forms that name a payment."""
+    """The QR's text, or another text that names a payment, such as its URL or id."""
 
 
 class PictureForm(BaseModel):
@@ -64,7 +64,7 @@ class PictureForm(BaseModel):
 
 
 class NextStep(BaseModel):
-    """The one thing to do."""
+    """The payer's next step."""
 
     name: Literal["receipt", "pay", "renew", "open"]
     label: str
@@ -73,7 +73,7 @@ class NextStep(BaseModel):
 
 
 class RecoveryAnswer(BaseModel):
-    """How the payment in a picture stands, and what to do."""
+    """The state of the payment, and the next step."""
 
     success: bool
     message: str
@@ -144,14 +144,14 @@ class SessionObject(BaseModel):
 
 
 class SessionCreated(SessionObject):
-    """A session that was made."""
+    """A new session."""
 
     success: bool
     message: str
 
 
 class SessionQuery(PageQuery):
-    """Which of the merchant's sessions."""
+    """The filter of the merchant's sessions."""
 
     status: SessionStatus | None = None
     order_id: QueryText | None = None
@@ -174,7 +174,7 @@ class ProofForm(BaseModel):
 
 
 class ProofAnswer(BaseModel):
-    """A proof that is kept for the merchant to look at."""
+    """A proof that is stored for the merchant."""
 
     success: bool
     message: str
@@ -189,7 +189,7 @@ class ProofAnswer(BaseModel):
 
 
 class CleanupAnswer(BaseModel):
-    """What was dropped."""
+    """How many pictures were deleted."""
 
     success: bool
     message: str

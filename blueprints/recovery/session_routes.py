@@ -1,4 +1,4 @@
-"""The door for sessions and for proofs that the merchant looks at."""
+"""The API for sessions, and for proofs that the merchant checks."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ _STATUS_OF = {word: str(status) for status, word in STATUS_WORDS.items()}
 )
 def create_session(body: NewSession) -> BaseResponse:
     """Create a payment with the fields of a session. Safe to repeat under an Idempotency-Key."""
-    asked = NewPayment.of(
+    new_payment = NewPayment.of(
         body.amount,
         order_id=body.order_id,
         metadata={} if body.customer_id is None else {CUSTOMER: body.customer_id},
     )
     return open_payment(
-        asked,
+        new_payment,
         keyed_request("create session", body),
         lambda work: acting_merchant(work, "payments:write"),
         _as_session,
@@ -99,7 +99,7 @@ def list_sessions(query: SessionQuery) -> Response:
 
 @bp.post(
     "/upload-screenshot",
-    summary="Send a proof for the merchant to look at",
+    summary="Send a proof for the merchant to check",
     responses={
         200: ProofAnswer,
         201: ProofAnswer,
@@ -109,10 +109,10 @@ def list_sessions(query: SessionQuery) -> Response:
 )
 @body_limit(FORM_BYTES_MAX)
 def upload_screenshot() -> BaseResponse:
-    """Keep a picture for the payment's merchant; whoever has the session's id may.
+    """Store a picture for the payment's merchant; the session's id is enough to send one.
 
-    It says nothing of whether money moved, and changes no payment. 200 where the same file is
-    there already; at most five are kept of a payment.
+    A proof never says that money moved, and changes no payment. The answer is 200 if the same file
+    was already sent. A payment can have five proofs.
     """
     limits.admit(with_picture=True)
     with ExitStack() as closing:
@@ -120,38 +120,39 @@ def upload_screenshot() -> BaseResponse:
         session_id = fields.get("session_id")
         if session_id is None:
             raise InvalidRequest([FieldError("session_id", "is required")])
-        _require(session_id)
+        _check_session_exists(session_id)
         limits.admit_for(session_id)
-        sha256, proof = proofs.prepared(cast("BinaryIO", file.stream))
-    payment, kept, is_new = proofs.keep(session_id, sha256, proof)
-    message = "The picture waits for the merchant." if is_new else "This picture is there already."
-    return private_json(proof_object(payment, kept, message, now()), 201 if is_new else 200)
+        sha256, proof = proofs.prepare(cast("BinaryIO", file.stream))
+    payment, upload, is_new = proofs.store(session_id, sha256, proof)
+    message = "The picture waits for the merchant." if is_new else "This picture was already sent."
+    return private_json(proof_object(payment, upload, message, now()), 201 if is_new else 200)
 
 
 @bp.post(
     "/cleanup",
-    summary="Drop the pictures of expired sessions",
+    summary="Delete the pictures of expired sessions",
     responses={200: CleanupAnswer, **problems(401, 403, 503)},
     security=SIGNED_IN,
 )
 def cleanup() -> Response:
-    """Drop the proofs of sessions that expired or were cancelled, and of those past PROOF_DAYS."""
+    """Delete proofs older than PROOF_DAYS, and those of expired or cancelled sessions."""
     with reading() as work:
         acting_admin(work)
-    deleted = proofs.forget_of_expired_sessions() + proofs.forget_old_proofs(current_settings())
+    deleted = proofs.forget_proofs_of_expired_sessions()
+    deleted += proofs.forget_old_proofs(current_settings())
 
-    def note(work: Work) -> None:
+    def record(work: Work) -> None:
         audit.record(
             work, acting_admin(work), AuditAction.PROOFS_CLEANED, details={"count": deleted}
         )
 
-    in_unit_of_work(note)
-    message = f"{deleted} picture{'' if deleted == 1 else 's'} dropped."
+    in_unit_of_work(record)
+    message = f"{deleted} picture{'' if deleted == 1 else 's'} deleted."
     return private_json({"success": True, "message": message, "deleted": deleted})
 
 
-def _require(session_id: str) -> None:
-    """Raise PaymentNotFound unless the session exists: before a picture is looked at."""
+def _check_session_exists(session_id: str) -> None:
+    """Raise PaymentNotFound before a picture without a session costs any work."""
     with reading() as work:
         if work.payments.find_by_txid(session_id) is None:
             raise PaymentNotFound("There is no such session.")

@@ -16,11 +16,11 @@ from payments.lifecycle import status_at
 from payments.routes import presenter
 
 CUSTOMER = "customer_id"
-"""Where a payment's metadata keeps its customer."""
+"""The key of the customer in a payment's metadata."""
 
 
 def session_object(payment: Payment, proof: RecoveryUpload | None, now: datetime) -> dict[str, Any]:
-    """A session as its merchant sees it; `proof` is its newest, without the picture."""
+    """A session as its merchant sees it; `proof` is the newest one, without the picture."""
     order = payment.order_id
     return {
         "session_id": payment.txid,
@@ -50,14 +50,14 @@ def session_object(payment: Payment, proof: RecoveryUpload | None, now: datetime
 
 
 def picture_url(proof: RecoveryUpload) -> str:
-    """Where the merchant sees the picture, signed in."""
+    """The picture's URL in the portal, where the merchant must be signed in."""
     return f"{current_settings().public_url}/portal/proofs/{proof.public_id}/picture"
 
 
 def proof_object(
     payment: Payment, proof: RecoveryUpload, message: str, now: datetime
 ) -> dict[str, Any]:
-    """What whoever sent a proof is told; where the picture lies is not for them."""
+    """The answer to the sender of a proof, without the picture's URL."""
     return {
         "success": True,
         "message": message,

@@ -1,4 +1,4 @@
-"""Recovery's doors, put on the app."""
+"""Put recovery's API and page on the app."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from blueprints.recovery import page_routes, routes, session_routes
 
 
 def init_recovery(app: OpenAPI) -> None:
-    """Serve them."""
     app.register_api(routes.bp)
     app.register_api(session_routes.bp)
     app.register_blueprint(page_routes.bp)

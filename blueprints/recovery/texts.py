@@ -1,4 +1,4 @@
-"""What payers are told, in the request's language: how a payment stands, or what a code is."""
+"""Messages for payers, in the request's language: a payment's state, or the kind of a code."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from web.pages import spoken as _
 
 @dataclass(frozen=True)
 class StateMessage:
-    """A heading and a sentence or two."""
+    """A heading, and one or two sentences."""
 
     title: str
     body: str
 
 
-def of_standing(standing: PaymentState) -> StateMessage:
-    """How the payment stands."""
-    match standing.state:
+def of_payment_state(payment_state: PaymentState) -> StateMessage:
+    """The message for a payment's state."""
+    match payment_state.state:
         case State.PAID:
             return StateMessage(
                 _("Este pagamento está pago"),
@@ -40,7 +40,7 @@ def of_standing(standing: PaymentState) -> StateMessage:
                 ),
             )
         case State.REFUSED:
-            return StateMessage(_("O dinheiro que chegou está voltando"), _refused(standing))
+            return StateMessage(_("O dinheiro que chegou está voltando"), _refusal(payment_state))
         case State.CANCELLED:
             return StateMessage(
                 _("A loja cancelou este pagamento"),
@@ -58,8 +58,9 @@ def of_standing(standing: PaymentState) -> StateMessage:
             )
 
 
-def _refused(standing: PaymentState) -> str:
-    reason = standing.refused.reason if standing.refused else None
+def _refusal(payment_state: PaymentState) -> str:
+    receipt = payment_state.refused_receipt
+    reason = receipt.reason if receipt else None
     why = {
         PaidTooLate.code: _("Ele chegou depois do prazo."),
         AmountMismatch.code: _("O valor era outro."),
@@ -68,12 +69,12 @@ def _refused(standing: PaymentState) -> str:
     then = {
         Action.PAY: _("Este código ainda pode ser pago com o valor certo."),
         Action.RENEW: _("Não pague este código de novo: gere um novo."),
-    }.get(standing.action, _("Não pague este código de novo."))
+    }.get(payment_state.action, _("Não pague este código de novo."))
     return f"{why} {back} {then}"
 
 
 def label_of(action: Action) -> str:
-    """What the one button says."""
+    """The label of the button."""
     return {
         Action.RECEIPT: _("Ver recibo"),
         Action.PAY: _("Abrir e pagar"),
@@ -83,7 +84,7 @@ def label_of(action: Action) -> str:
 
 
 def of_reading(reading: Reading) -> StateMessage:
-    """What a text is that led to no payment here."""
+    """The message for a text without a payment here."""
     if reading.may_be_ours and reading.kind is not Kind.BAKONG:
         return StateMessage(
             _("Não encontramos este pagamento"),
@@ -140,7 +141,7 @@ def _pix_kinds() -> dict[Kind, str]:
 
 
 def no_code() -> StateMessage:
-    """A picture in which no code was read."""
+    """The message for a picture without a readable code."""
     return StateMessage(
         _("Não achamos um código nesta imagem"),
         _(
@@ -151,7 +152,7 @@ def no_code() -> StateMessage:
 
 
 def of_error(error: BalcaoError) -> StateMessage:
-    """Why a picture or text could not be looked at, for the page."""
+    """The page's message for an error."""
     sentences = {
         "unsupported-picture": _("Envie uma imagem PNG, JPEG, GIF ou WebP: outro tipo não serve."),
         "picture-too-large": _("A imagem pode ter até 5 MB e 40 megapixels."),
