@@ -1,1 +1,1 @@
-"""The merchant's portal: pages, and what their scripts ask for, on the same verbs as others."""
+"""The merchant's portal: its pages and the requests of their scripts."""

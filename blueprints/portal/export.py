@@ -1,7 +1,7 @@
-"""A list as CSV, however long: read in small batches of its own and written as it is read.
+"""Write a list of payments as CSV of any length, one small batch at a time.
 
-RFC 4180: commas, CRLF, quotes doubled. The variant for spreadsheets in Brazil has what those expect
-instead: a byte order mark, semicolons and decimal commas.
+RFC 4180: commas, CRLF, quotes doubled. The variant for Brazilian spreadsheets has a byte order
+mark, semicolons and decimal commas.
 """
 
 from __future__ import annotations
@@ -20,36 +20,36 @@ from repository.paging import Cursor, Page
 from web.pages import spoken as _
 
 BATCH = 200
-"""Rows read at once: some milliseconds of work, after which others have their turn."""
+"""Rows per query: a few milliseconds of work, after which other requests run."""
 
 BYTE_ORDER_MARK = "\ufeff"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""A spreadsheet takes text that begins so for a formula (OWASP, CSV Injection)."""
+_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""A spreadsheet reads text with such a beginning as a formula (OWASP, CSV Injection)."""
 
 
 @dataclass(frozen=True)
 class CsvDialect:
-    """How the file is written."""
+    """The separators of a file, and whether it starts with a byte order mark."""
 
     separator: str = ","
     decimal: str = "."
-    with_mark: bool = False
+    with_bom: bool = False
 
 
 PLAIN = CsvDialect()
-MARKED = replace(PLAIN, with_mark=True)
-SPREADSHEET = CsvDialect(";", ",", with_mark=True)
+PLAIN_WITH_BOM = replace(PLAIN, with_bom=True)
+SPREADSHEET = CsvDialect(";", ",", with_bom=True)
 
 
-def harmless(text: str | None) -> str:
-    """The text, with an apostrophe before what a spreadsheet would calculate."""
+def escape_formula(text: str | None) -> str:
+    """Put an apostrophe before text that a spreadsheet would calculate."""
     if not text:
         return ""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if text.startswith(_FORMULA_PREFIXES) else text
 
 
 def headings() -> list[str]:
-    """The first line."""
+    """The column names, in the language of the request."""
     return [
         _("Identificador"),
         _("Estado"),
@@ -64,27 +64,27 @@ def headings() -> list[str]:
     ]
 
 
-def labels() -> dict[str, str]:
-    """The words for states, in the language of the request: the file is written after it."""
+def mark_labels() -> dict[str, str]:
+    """The label of each mark. Call it in the request: the file is written after the request."""
     marks = ("pending", "confirmed", "expired", "cancelled", "refunded", "part-refunded", "refused")
     return {mark: label_of(mark) for mark in marks}
 
 
-def written(
+def csv_chunks(
     batches: Iterator[tuple[Sequence[Payment], datetime]],
-    form: CsvDialect,
+    dialect: CsvDialect,
     zone: ZoneInfo,
-    first_line: list[str],
-    words: dict[str, str],
+    column_names: list[str],
+    labels: dict[str, str],
 ) -> Iterator[bytes]:
-    """The file, a batch at a time; times are the zone's, with their offset."""
+    """The file's bytes, one batch at a time; times are in `zone`, with their offset."""
     buffer = io.StringIO()
-    writer = csv.writer(buffer, delimiter=form.separator, lineterminator="\r\n")
-    if form.with_mark:
+    writer = csv.writer(buffer, delimiter=dialect.separator, lineterminator="\r\n")
+    if dialect.with_bom:
         buffer.write(BYTE_ORDER_MARK)
-    writer.writerow(first_line)
+    writer.writerow(column_names)
     for payments, now in batches:
-        writer.writerows(_line(payment, now, form, zone, words) for payment in payments)
+        writer.writerows(_line(payment, now, dialect, zone, labels) for payment in payments)
         yield buffer.getvalue().encode("utf-8", "replace")
         buffer.seek(0)
         buffer.truncate()
@@ -92,25 +92,25 @@ def written(
 
 
 def _line(
-    payment: Payment, now: datetime, form: CsvDialect, zone: ZoneInfo, words: dict[str, str]
+    payment: Payment, now: datetime, dialect: CsvDialect, zone: ZoneInfo, labels: dict[str, str]
 ) -> list[str]:
     paid_at = payment.resolved_at if payment.end_to_end_id else None
     return [
         payment.txid,
-        words[mark_of(payment, now)],
+        labels[mark_of(payment, now)],
         _local(payment.created_at, zone),
         _local(payment.expires_at, zone),
         _local(paid_at, zone) if paid_at else "",
-        _money(payment.amount_centavos, form),
-        _money(payment.refunded_centavos, form),
-        harmless(payment.order_id),
-        harmless(payment.description),
-        harmless(payment.end_to_end_id),
+        _money(payment.amount_centavos, dialect),
+        _money(payment.refunded_centavos, dialect),
+        escape_formula(payment.order_id),
+        escape_formula(payment.description),
+        escape_formula(payment.end_to_end_id),
     ]
 
 
-def _money(centavos: int, form: CsvDialect) -> str:
-    return plain(centavos).replace(".", form.decimal)
+def _money(centavos: int, dialect: CsvDialect) -> str:
+    return plain(centavos).replace(".", dialect.decimal)
 
 
 def _local(instant: datetime, zone: ZoneInfo) -> str:
@@ -118,9 +118,9 @@ def _local(instant: datetime, zone: ZoneInfo) -> str:
 
 
 def batches(
-    read: Callable[[Cursor | None], tuple[Page[Payment], datetime]], rest: Callable[[], None]
+    read: Callable[[Cursor | None], tuple[Page[Payment], datetime]], pause: Callable[[], None]
 ) -> Iterator[tuple[Sequence[Payment], datetime]]:
-    """Every page of a list by its key, newest first; `rest` lets others work in between."""
+    """All pages of a list, newest first; `pause` lets other requests run between two pages."""
     cursor: Cursor | None = None
     while True:
         page, now = read(cursor)
@@ -128,4 +128,4 @@ def batches(
         if page.next is None:
             return
         cursor = Cursor(page.next)
-        rest()
+        pause()

@@ -1,4 +1,4 @@
-"""`/portal/payments.csv`: the list, as narrowed, as a file of any size."""
+"""`/portal/payments.csv`: the list with its filters, as a file of any size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, cast
 from flask import Flask, Response, current_app, request
 
 from accounts.access import page_guard
-from blueprints.portal import export as file
+from blueprints.portal import export as csv_export
 from blueprints.portal.filters import listing_of
 from blueprints.portal.page import bp, merchant_and_queries
 from core.runtime.hub import active_hub
@@ -21,24 +21,32 @@ from web import zones
 @bp.get("/portal/payments.csv")
 @page_guard("merchant")
 def export() -> Response:
-    """The list's filters; `?bom=1` adds a byte order mark, `?excel=1` writes as Excel expects."""
-    asked = listing_of(request.args)
+    """Takes the list's filters; `?bom=1` adds a byte order mark, `?excel=1` is for Excel."""
+    listing = listing_of(request.args)
     zone = zones.viewer_zone()
     with reading() as work:
         merchant, _queries = merchant_and_queries(work)
     app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]
-    merchant_id, filters = int(merchant.id), asked.filters(zone)
+    merchant_id, filters = int(merchant.id), listing.filters(zone)
 
     def read(cursor: Cursor | None) -> tuple[Page[Payment], datetime]:
-        # The answer is written after the request: each batch opens what it needs, and closes it.
+        # The answer is written after the request, so each batch opens its own unit of work.
         with app.app_context(), reading() as work:
-            found = work.payments.of_merchant(merchant_id, filters, cursor, file.BATCH, work.now)
-            return found, work.now
+            page = work.payments.of_merchant(
+                merchant_id, filters, cursor, csv_export.BATCH, work.now
+            )
+            return page, work.now
 
-    form = file.SPREADSHEET if "excel" in request.args else file.PLAIN
-    if "bom" in request.args:
-        form = file.MARKED if form is file.PLAIN else form
-    body = file.written(file.batches(read, _rest(app)), form, zone, file.headings(), file.labels())
+    dialect = csv_export.SPREADSHEET if "excel" in request.args else csv_export.PLAIN
+    if "bom" in request.args and dialect is csv_export.PLAIN:
+        dialect = csv_export.PLAIN_WITH_BOM
+    body = csv_export.csv_chunks(
+        csv_export.batches(read, _pause_of(app)),
+        dialect,
+        zone,
+        csv_export.headings(),
+        csv_export.mark_labels(),
+    )
     name = f"pagamentos-{now().astimezone(zone):%Y-%m-%d}.csv"
     return Response(
         body,
@@ -51,8 +59,8 @@ def export() -> Response:
     )
 
 
-def _rest(app: Flask) -> Any:
-    """A turn for everybody else at the hub; a thread needs to give none."""
+def _pause_of(app: Flask) -> Any:
+    """A function that lets other green threads run; does nothing under real threads."""
     if active_hub() == "threading":
         return lambda: None
     sleep: Any = app.extensions["socketio"].sleep

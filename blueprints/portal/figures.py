@@ -1,7 +1,7 @@
-"""Today's figures and the last thirty days, in the viewer's days.
+"""The figures of today and of the last thirty days, in the viewer's time zone.
 
-A day that is over does not change: what was taken in it is remembered by the process, so that a
-portal that stays open asks for today alone. Nothing depends on the memory; it may be lost.
+The takings of past days do not change, so each process caches them and a portal that stays open
+queries today alone. The cache may be lost at any time.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from web.zones import span_of
 
 DAYS = 30
 MEDIAN_OF_MAX = 500
-"""The median is of the newest so many: on a busy day, of its last hours."""
+"""The median is of this many of the newest payments: on a busy day, of the last hours."""
 
 CLOSED_AFTER = timedelta(minutes=10)
-"""How long after its end a day is final: a transaction that began in it may still commit."""
+"""A day is final this long after its end: a transaction that began in it may commit late."""
 
-_REMEMBERED_MAX = 30_000
+_CACHED_MAX = 30_000
 
 
 @dataclass(frozen=True)
@@ -37,72 +37,69 @@ class DayTakings:
 
 @dataclass(frozen=True)
 class Figures:
-    """What the head of the portal shows."""
+    """The figures on the portal's first page."""
 
     today: Takings
     yesterday_centavos: int
     created: int
     converted: int
     seconds_to_pay: int | None
-    """The median; None where nothing was paid in thirty days."""
-    is_of_today: bool
-    """Whether the median is of today's payments; of the thirty days' where today has none."""
+    """The median; None if nothing was paid in thirty days."""
+    is_median_of_today: bool
+    """False if nothing was paid today: then the median is of the last thirty days."""
     days: list[DayTakings]
 
     @property
     def conversion_percent(self) -> int | None:
-        """Of the payments made today, how many in a hundred are paid."""
+        """The share of today's payments that are paid; None if none was created."""
         return None if self.created == 0 else round(100 * self.converted / self.created)
 
     @property
     def total_centavos(self) -> int:
-        """Of all the days."""
         return sum(day.centavos for day in self.days)
 
     @property
     def total_count(self) -> int:
-        """Of all the days."""
         return sum(day.count for day in self.days)
 
 
 class ClosedDays:
-    """What was taken in days that are over, by merchant and span."""
+    """A cache of the takings of past days, by merchant and span."""
 
     def __init__(self) -> None:
-        """Nothing is known yet."""
-        self._known: OrderedDict[tuple[int, Span], Takings] = OrderedDict()
+        self._takings: OrderedDict[tuple[int, Span], Takings] = OrderedDict()
 
     def get(self, merchant_id: int, span: Span) -> Takings | None:
-        """What is remembered, or None."""
-        return self._known.get((merchant_id, span))
+        return self._takings.get((merchant_id, span))
 
-    def keep(self, merchant_id: int, span: Span, takings: Takings) -> None:
-        """Remember it; what is longest known makes room."""
-        self._known[merchant_id, span] = takings
-        while len(self._known) > _REMEMBERED_MAX:
-            self._known.popitem(last=False)
+    def add(self, merchant_id: int, span: Span, takings: Takings) -> None:
+        """Store takings; a full cache drops its oldest entry."""
+        self._takings[merchant_id, span] = takings
+        while len(self._takings) > _CACHED_MAX:
+            self._takings.popitem(last=False)
 
 
 def figures(queries: PortalQueries, merchant_id: int, zone: ZoneInfo, now: datetime) -> Figures:
-    """The figures of the day that this is in the zone, by three statements."""
+    """The figures as of `now`, by three statements."""
     today = now.astimezone(zone).date()
     days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
     takings = _takings(queries, merchant_id, [span_of(day, zone) for day in days], now)
     start, end = span_of(today, zone)
     created, converted = queries.created(merchant_id, (start, end))
-    lately = queries.paid_lately(merchant_id, span_of(days[0], zone)[0], MEDIAN_OF_MAX)
-    of_today = [took for paid, took in lately if paid >= start]
-    waits = of_today or [took for _, took in lately]
-    median = statistics.median(took.total_seconds() for took in waits) if waits else None
+    recent = queries.paid_lately(merchant_id, span_of(days[0], zone)[0], MEDIAN_OF_MAX)
+    waits_today = [wait for paid_at, wait in recent if paid_at >= start]
+    waits = waits_today or [wait for _, wait in recent]
+    median = statistics.median(wait.total_seconds() for wait in waits) if waits else None
     return Figures(
         today=takings[-1],
         yesterday_centavos=takings[-2].centavos,
         created=created,
         converted=converted,
         seconds_to_pay=None if median is None else round(median),
-        is_of_today=bool(of_today),
+        is_median_of_today=bool(waits_today),
         days=[
-            DayTakings(day, one.count, one.centavos) for day, one in zip(days, takings, strict=True)
+            DayTakings(day, total.count, total.centavos)
+            for day, total in zip(days, takings, strict=True)
         ],
     )
 
@@ -110,12 +107,12 @@ def figures(queries: PortalQueries, merchant_id: int, zone: ZoneInfo, now: datet
 def _takings(
     queries: PortalQueries, merchant_id: int, spans: list[Span], now: datetime
 ) -> list[Takings]:
-    """Of each span, asking only for those that are not remembered."""
-    closed = current_parts().closed_days
-    known = {span: closed.get(merchant_id, span) for span in spans}
-    missing = [span for span in spans if known[span] is None]
-    for span, found in zip(missing, queries.takings(merchant_id, missing), strict=True):
-        known[span] = found
+    """The takings of each span; queries only the spans that are not cached."""
+    cache = current_parts().closed_days
+    by_span = {span: cache.get(merchant_id, span) for span in spans}
+    uncached = [span for span in spans if by_span[span] is None]
+    for span, takings in zip(uncached, queries.takings(merchant_id, uncached), strict=True):
+        by_span[span] = takings
         if span[1] < now - CLOSED_AFTER:
-            closed.keep(merchant_id, span, found)
-    return [known[span] or Takings() for span in spans]
+            cache.add(merchant_id, span, takings)
+    return [by_span[span] or Takings() for span in spans]

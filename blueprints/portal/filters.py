@@ -1,4 +1,4 @@
-"""A list of payments as its address says: filters, and where to go on, all in the query."""
+"""The filters and the cursor of a list of payments, as its query string carries them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TICK = timedelta(microseconds=1)
 
 @dataclass(frozen=True)
 class Listing:
-    """What the address asks for."""
+    """The filters and the cursor of one page of the list."""
 
     state: str | None = None
     from_day: date | None = None
@@ -41,7 +41,7 @@ class Listing:
         return any((self.state, self.from_day, self.to_day, self.text, self.order))
 
     def filters(self, zone: ZoneInfo) -> PaymentFilters:
-        """The filters as the query takes them: whole days of the viewer's zone."""
+        """The filters for the repository; days are whole days in `zone`."""
         return PaymentFilters(
             status=self.state,
             order_id=self.order,
@@ -51,23 +51,23 @@ class Listing:
         )
 
     def query(self, **changes: Any) -> dict[str, Any]:
-        """The filters for an address; `changes` replace some, or take them away with None.
+        """The filters as URL arguments; `changes` replace fields, and None removes a field.
 
-        The cursor is left out: a list with other filters begins at its beginning.
+        Without the cursor, because a list with other filters starts at its first page.
         """
         fields = replace(self, **changes)
-        named = {
+        arguments = {
             "state": fields.state,
             "from": fields.from_day.isoformat() if fields.from_day else None,
             "to": fields.to_day.isoformat() if fields.to_day else None,
             "q": fields.text,
             "order": fields.order,
         }
-        return {name: value for name, value in named.items() if value}
+        return {name: value for name, value in arguments.items() if value}
 
 
 def listing_of(arguments: MultiDict[str, str]) -> Listing:
-    """Read an address. Raises InvalidRequest for what no form of ours sends, InvalidCursor."""
+    """Parse a query string. Raises InvalidRequest and InvalidCursor; our forms cause neither."""
     fields = QueryFields(arguments)
     state = fields.one_of("state", STATES)
     first, last = fields.days()

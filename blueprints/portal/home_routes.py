@@ -20,20 +20,22 @@ NEWEST = 8
 @bp.get("/portal")
 @page_guard("merchant")
 def home() -> ResponseReturnValue:
-    """The portal's first page; `?fragment=figures` is the part with numbers alone."""
+    """The portal's first page; `?fragment=figures` answers the figures alone."""
     zone = zones.viewer_zone()
     with reading() as work:
         merchant, queries = merchant_and_queries(work)
-        shown = figures(queries, merchant.id, zone, work.now)
+        page_figures = figures(queries, merchant.id, zone, work.now)
         if request.args.get("fragment") == "figures":
-            return render_template("portal/_figures.html", figures=shown, median_of=MEDIAN_OF_MAX)
+            return render_template(
+                "portal/_figures.html", figures=page_figures, median_of=MEDIAN_OF_MAX
+            )
         newest = work.payments.of_merchant(merchant.id, PaymentFilters(), None, NEWEST, work.now)
         rows = [row_of(payment, work.now) for payment in newest.items]
     return page(
         "home.html",
         merchant,
         "home",
-        figures=shown,
+        figures=page_figures,
         median_of=MEDIAN_OF_MAX,
         rows=rows,
         rows_max=NEWEST,

@@ -1,4 +1,4 @@
-"""The list of payments: narrowed and paged by its address, and its rows one by one."""
+"""The list of payments with its filters and pages, and single rows of it."""
 
 from __future__ import annotations
 
@@ -23,42 +23,42 @@ from web.pages import language_args
 
 PROOFS_COUNTED_MAX = 100
 ROWS_MAX = 100
-"""As many rows may be asked for by their ids at once as a list that stayed open may show."""
+"""Rows per request by id; also the most rows that a list that stays open shows."""
 
 
 @bp.get("/portal/payments")
 @page_guard("merchant")
 def payments() -> ResponseReturnValue:
-    """The list; `?fragment=rows` gives its rows alone."""
-    asked = listing_of(request.args)
+    """The list; `?fragment=rows` answers its rows alone."""
+    listing = listing_of(request.args)
     zone = zones.viewer_zone()
     with reading() as work:
         merchant = signed_in_merchant(work)
-        found = work.payments.of_merchant(
-            merchant.id, asked.filters(zone), asked.cursor, PAGE, work.now
+        payment_page = work.payments.of_merchant(
+            merchant.id, listing.filters(zone), listing.cursor, PAGE, work.now
         )
-        rows = [row_of(payment, work.now) for payment in found.items]
+        rows = [row_of(payment, work.now) for payment in payment_page.items]
         if request.args.get("fragment") == "rows":
             return render_template("portal/_rows.html", rows=rows)
         proofs = RecoveryUploads(work.session).waiting(merchant.id, PROOFS_COUNTED_MAX)
-    if asked.cursor is not None and asked.cursor.newer and found.next is None:
-        # The newest page, perhaps a short one: the list from its beginning shows it whole.
-        return redirect(_address(asked), 303)
-    older, newer = _ways_on(asked, found)
+    if listing.cursor is not None and listing.cursor.newer and payment_page.next is None:
+        # This newest page may be short; the list without a cursor fills it.
+        return redirect(_address(listing), 303)
+    older, newer = _page_addresses(listing, payment_page)
     return page(
         "payments.html",
         merchant,
         "payments",
         rows=rows,
-        asked=asked,
+        listing=listing,
         states=[(state, label_of(state)) for state in STATES],
         older_url=older,
         newer_url=newer,
-        rows_url=_address(asked, fragment="rows"),
+        rows_url=_address(listing, fragment="rows"),
         clear_url=url_for("portal.payments", **language_args()),
-        export_url=url_for("portal.export", **asked.query()),
-        without=_without(asked),
-        is_live=asked.cursor is None,
+        export_url=url_for("portal.export", **listing.query()),
+        urls_without=_addresses_without(listing),
+        is_live=listing.cursor is None,
         proofs=proofs,
         proofs_counted_max=PROOFS_COUNTED_MAX,
         search_window=SEARCH_WINDOW,
@@ -68,41 +68,43 @@ def payments() -> ResponseReturnValue:
 @bp.get("/portal/payments/rows")
 @page_guard("merchant")
 def payment_rows() -> ResponseReturnValue:
-    """The rows of these payments as they stand now: `?ids=` with up to 100 ids and commas."""
+    """The current rows of the payments in `?ids=`: up to 100 ids, with commas between them."""
     txids = [txid for txid in request.args.get("ids", "").split(",") if txid]
     if len(txids) > ROWS_MAX or not all(ids.is_txid(txid) for txid in txids):
-        raise InvalidRequest([FieldError("ids", f"must be up to {ROWS_MAX} ids of payments")])
+        raise InvalidRequest(
+            [FieldError("ids", f"must be at most {ROWS_MAX} payment ids, with commas between them")]
+        )
     with reading() as work:
         merchant, queries = merchant_and_queries(work)
-        found = queries.by_txids(merchant.id, txids) if txids else []
-        rows = [row_of(payment, work.now) for payment in found]
+        merchant_payments = queries.by_txids(merchant.id, txids) if txids else []
+        rows = [row_of(payment, work.now) for payment in merchant_payments]
     return render_template("portal/_rows.html", rows=rows)
 
 
-def _address(asked: Listing, **more: Any) -> str:
-    return url_for("portal.payments", **asked.query(), **language_args(), **more)
+def _address(listing: Listing, **extra: Any) -> str:
+    return url_for("portal.payments", **listing.query(), **language_args(), **extra)
 
 
-def _ways_on(asked: Listing, found: Page[Payment]) -> tuple[str | None, str | None]:
-    """The addresses of the older and of the newer page, where there are such."""
-    cursor = asked.cursor
-    first = found.items[0].txid if found.items else (cursor.id if cursor else None)
-    last = found.items[-1].txid if found.items else (cursor.id if cursor else None)
+def _page_addresses(listing: Listing, payment_page: Page[Payment]) -> tuple[str | None, str | None]:
+    """The addresses of the older and the newer page; None if there is no such page."""
+    cursor = listing.cursor
+    first = payment_page.items[0].txid if payment_page.items else (cursor.id if cursor else None)
+    last = payment_page.items[-1].txid if payment_page.items else (cursor.id if cursor else None)
     if cursor is None or not cursor.newer:
-        older = _address(asked, after=found.next) if found.next else None
-        newer = _address(asked, before=first) if cursor is not None and first else None
+        older = _address(listing, after=payment_page.next) if payment_page.next else None
+        newer = _address(listing, before=first) if cursor is not None and first else None
         return older, newer
     return (
-        _address(asked, after=last) if last else None,
-        _address(asked, before=found.next) if found.next else None,
+        _address(listing, after=last) if last else None,
+        _address(listing, before=payment_page.next) if payment_page.next else None,
     )
 
 
-def _without(asked: Listing) -> dict[str, str]:
-    """The address without one of the filters, by its name."""
+def _addresses_without(listing: Listing) -> dict[str, str]:
+    """For each filter in use: the address of the list without that filter."""
     changes = {"state": "state", "from": "from_day", "to": "to_day", "q": "text", "order": "order"}
     return {
-        name: url_for("portal.payments", **asked.query(**{field: None}), **language_args())
+        name: url_for("portal.payments", **listing.query(**{field: None}), **language_args())
         for name, field in changes.items()
-        if getattr(asked, field)
+        if getattr(listing, field)
     }

@@ -1,4 +1,4 @@
-"""A logo that somebody sent, made into a small PNG of ours: nothing of the file itself is kept."""
+"""Turn an uploaded logo into a new small PNG; the uploaded file itself is never stored."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 
 
 class UnusableLogo(ValueError):
-    """No picture of a kind we take, or too large a one."""
+    """The file is not a PNG, JPEG or WebP picture, or is too large."""
 
 
 def logo_png(data: bytes) -> bytes:
-    """The picture as a PNG of at most 256 × 256 px and 60,000 bytes, turned as its EXIF says.
+    """A PNG of at most 256 × 256 px and 60,000 bytes, rotated as the EXIF data says.
 
-    Works on a thread of its own. Raises UnusableLogo.
+    Runs on a thread of its own. Raises UnusableLogo.
     """
     if not 0 < len(data) <= UPLOAD_BYTES_MAX:
         raise UnusableLogo
-    return offload(_drawn_again, data)
+    return offload(_redraw, data)
 
 
-def _drawn_again(data: bytes) -> bytes:
+def _redraw(data: bytes) -> bytes:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a picture's oddities its owner is not to be told
-            with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-                width, height = opened.size  # known before a pixel is unpacked
+            warnings.simplefilter("ignore")  # the merchant can do nothing about Pillow's warnings
+            with Image.open(io.BytesIO(data), formats=FORMATS) as upload:
+                width, height = upload.size  # from the header: no pixel is decoded yet
                 if width * height > PIXELS_MAX or min(width, height) < 1:
                     raise UnusableLogo
-                opened.draft("RGB", (SIDE_MAX * 2, SIDE_MAX * 2))
-                opened.load()
-                picture = ImageOps.exif_transpose(opened).convert("RGBA")
+                upload.draft("RGB", (SIDE_MAX * 2, SIDE_MAX * 2))
+                upload.load()
+                picture = ImageOps.exif_transpose(upload).convert("RGBA")
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
         raise UnusableLogo from error
     except (ValueError, SyntaxError, EOFError, KeyError, IndexError) as error:
-        # Pillow's parsers raise these on files made to hurt.
+        # Pillow's parsers raise these for malicious files.
         raise UnusableLogo from error
-    return _small_enough(picture)
+    return _shrink(picture)
 
 
-def _small_enough(picture: Image.Image) -> bytes:
+def _shrink(picture: Image.Image) -> bytes:
     for side, colors in ((SIDE_MAX, None), (SIDE_MAX, 256), (192, 128), (128, 64)):
         small = picture.copy()
         small.thumbnail((side, side), Image.Resampling.LANCZOS)

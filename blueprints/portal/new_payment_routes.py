@@ -1,4 +1,4 @@
-"""Charges made by hand: a form, and in development a test payment in one press."""
+"""Payments that the merchant creates by a form, and test payments in development."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
 def lifetimes() -> list[tuple[int, str]]:
-    """How long a charge may wait: seconds, and how that is said."""
+    """How long a payment may stay open: the choices, in seconds, with their labels."""
     return [
         (10 * _MINUTE, _("10 minutos")),
         (30 * _MINUTE, _("30 minutos")),
@@ -43,11 +43,12 @@ def lifetimes() -> list[tuple[int, str]]:
 @bp.get("/portal/payments/new")
 @page_guard("merchant")
 def new_payment() -> ResponseReturnValue:
-    """The form."""
-    return _form(Form({}))
+    return _form_page(Form({}))
 
 
-def _form(form: Form, status: int = 200, taken_order: str | None = None) -> ResponseReturnValue:
+def _form_page(
+    form: Form, status: int = 200, taken_order: str | None = None
+) -> ResponseReturnValue:
     with reading() as work:
         merchant, _queries = merchant_and_queries(work)
     return page(
@@ -66,21 +67,21 @@ def _form(form: Form, status: int = 200, taken_order: str | None = None) -> Resp
 @bp.post("/portal/payments/new")
 @page_guard("merchant")
 def create_payment() -> ResponseReturnValue:
-    """Create the charge and show it; the same form sent twice creates one."""
+    """Create the payment and redirect to its page; a form sent twice creates one payment."""
     form = Form(request.form)
     value = form.money("value")
     description = form.text("description", 140)
     order_id = form.text("order_id", 64)
     lifetime = form.whole("expires_in", 10, EXPIRES_IN_MAX)
     if form.errors or value is None:
-        return _form(form, 400)
-    asked = NewPayment.of(value, description=description, order_id=order_id, expires_in=lifetime)
+        return _form_page(form, 400)
+    terms = NewPayment.of(value, description=description, order_id=order_id, expires_in=lifetime)
     key = request.form.get("form_key", "")
     try:
-        txid = _create(asked, f"portal-{key}" if _FORM_KEY.fullmatch(key) else None)
+        txid = _create(terms, f"portal-{key}" if _FORM_KEY.fullmatch(key) else None)
     except OrderAlreadyHasPayment:
         form.refuse("order_id", _("Este pedido já tem uma cobrança aberta ou paga."))
-        return _form(form, 409, order_id)
+        return _form_page(form, 409, order_id)
     return redirect(
         url_for("portal.payment", payment_id=txid, done="created", **language_args()), 303
     )
@@ -90,22 +91,22 @@ def create_payment() -> ResponseReturnValue:
 @development_only
 @page_guard("merchant")
 def test_payment() -> ResponseReturnValue:
-    """A charge of R$ 1,00 to try the whole way with the simulated bank."""
-    asked = NewPayment.of(TEST_CENTAVOS, description=_("Pagamento de teste"))
-    txid = _create(asked, None)
+    """Create a payment of R$ 1,00, to try the simulated bank."""
+    terms = NewPayment.of(TEST_CENTAVOS, description=_("Pagamento de teste"))
+    txid = _create(terms, None)
     return redirect(
         url_for("portal.payment", payment_id=txid, done="created", **language_args()), 303
     )
 
 
-def _create(asked: NewPayment, key: str | None) -> str:
-    """The txid of the new payment, or of the one that the same form made before."""
-    keyed = KeyedRequest(key, "create in portal", asked.model_dump(mode="json"))
-    opened = open_payment(
-        asked, keyed, lambda work: signed_in_merchant(work, "payments:write"), _as_page
+def _create(terms: NewPayment, key: str | None) -> str:
+    """Create a payment; return its txid, or the txid that the same form created before."""
+    keyed = KeyedRequest(key, "create in portal", terms.model_dump(mode="json"))
+    created = open_payment(
+        terms, keyed, lambda work: signed_in_merchant(work, "payments:write"), _created_answer
     )
-    return str(opened.answer["id"])
+    return str(created.answer["id"])
 
 
-def _as_page(payment: Payment, _now: datetime) -> CreatedAnswer:
+def _created_answer(payment: Payment, _now: datetime) -> CreatedAnswer:
     return CreatedAnswer(f"/portal/payments/{payment.txid}", {"id": payment.txid})

@@ -1,4 +1,4 @@
-"""The portal's blueprint, and what all of its views share."""
+"""The portal's blueprint, and the functions that its views share."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from web import zones
 
 bp = Blueprint("portal", __name__)
 
-SCRIPT = "vendor/socket.io-4.8.4/socket.io.esm.min.js"
+SOCKET_CLIENT = "vendor/socket.io-4.8.4/socket.io.esm.min.js"
 
 
 def merchant_and_queries(work: Work) -> tuple[Account, PortalQueries]:
-    """Who is signed in, and the queries of the portal."""
+    """The signed-in merchant, and the portal's queries."""
     return signed_in_merchant(work), PortalQueries(work.session)
 
 
 def page(
     template: str, merchant: Account, section: str, status: int = 200, **values: Any
 ) -> ResponseReturnValue:
-    """A page of the portal; `section` is the entry of the navigation it belongs to.
+    """Render a page of the portal; `section` is the page's entry in the navigation.
 
-    `unseen` is how many signals nobody has looked at, where that was read with the rest.
+    `unseen` is the number of unseen signals, for views that have read the number already.
     """
     unseen = values.pop("unseen", None)
     if unseen is None:
@@ -42,7 +42,7 @@ def page(
             merchant=merchant,
             section=section,
             zone=zones.viewer_zone().key,
-            socket_client=SCRIPT,
+            socket_client=SOCKET_CLIENT,
             is_development=current_settings().is_development,
             badges={"signals": f"{UNSEEN_MAX - 1}+" if unseen >= UNSEEN_MAX else unseen},
             **values,

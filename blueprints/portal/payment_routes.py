@@ -1,4 +1,4 @@
-"""One payment: what it is, what happened to it, and what its merchant may do about it."""
+"""The page of one payment: its state, its timeline, and the merchant's actions."""
 
 from __future__ import annotations
 
@@ -12,11 +12,7 @@ from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from accounts.access import page_guard, signed_in_merchant
-from blueprints.portal.page import (
-    bp,
-    merchant_and_queries,
-    page,
-)
+from blueprints.portal.page import bp, merchant_and_queries, page
 from blueprints.portal.payment_rows import label_of, mark_of
 from blueprints.portal.timeline import timeline
 from config import current_settings
@@ -34,13 +30,13 @@ from web.pages import language_args
 from web.pages import spoken as _
 from web.problems import status_of
 
-DONE = frozenset({"created", "cancelled", "renewed", "refund-asked", "refunded"})
-"""What `?done=` may say was just done."""
+NOTICES = frozenset({"created", "cancelled", "renewed", "refund-asked", "refunded"})
+"""The values of `?done=`: each shows a notice on the page."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """A payment as its page in the portal draws it."""
+    """What the page of one payment shows."""
 
     payment: Payment
     mark: str
@@ -51,7 +47,7 @@ class Facts:
     payer: str | None
     renewed_from: str | None
     renewed_by: str | None
-    left_centavos: int
+    refundable_centavos: int
     may_cancel: bool
     may_renew: bool
     page_url: str
@@ -62,10 +58,10 @@ class Facts:
 @page_guard("merchant")
 def payment(payment_id: str) -> ResponseReturnValue:
     """The payment's page; `?fragment=state` is the part that changes."""
-    return _drawn(payment_id)
+    return _render_payment(payment_id)
 
 
-def _drawn(
+def _render_payment(
     payment_id: str, status: int = 200, problem: str | None = None, form: Form | None = None
 ) -> ResponseReturnValue:
     is_fragment = request.args.get("fragment") == "state"
@@ -73,10 +69,10 @@ def _drawn(
         merchant, facts = _facts(work, payment_id)
         if not is_fragment:
             unseen, signals = work.signals.unseen_and_of_payment(merchant.id, facts.payment.txid)
-    done = request.args.get("done")
+    notice = request.args.get("done")
     values: dict[str, Any] = {
         "facts": facts,
-        "done": done if done in DONE else None,
+        "notice": notice if notice in NOTICES else None,
         "problem": problem,
         "form": form or Form({}),
         "pay_url": _pay_url(facts) if current_settings().is_development else None,
@@ -91,41 +87,43 @@ def _drawn(
 
 def _facts(work: Work, payment_id: str) -> tuple[Account, Facts]:
     merchant, queries = merchant_and_queries(work)
-    found = work.payments.own(merchant, payment_id)
-    receipts = queries.receipts_of(found.id)
+    payment = work.payments.own(merchant, payment_id)
+    receipts = queries.receipts_of(payment.id)
     entries = timeline(
-        queries.events_of(found.id),
-        Traces(work.session).of_payment(found.id),
+        queries.events_of(payment.id),
+        Traces(work.session).of_payment(payment.id),
         receipts,
-        work.refunds.of_payment(found.id),
+        work.refunds.of_payment(payment.id),
     )
-    accepted = next((one for one in receipts if one.verdict == Verdict.ACCEPTED), None)
-    status = status_at(found, work.now)
-    mark = mark_of(found, work.now)
-    renewed_by = queries.renewal_of(found.id) if status is PaymentStatus.EXPIRED else None
+    accepted_receipt = next((row for row in receipts if row.verdict == Verdict.ACCEPTED), None)
+    status = status_at(payment, work.now)
+    mark = mark_of(payment, work.now)
+    renewed_by = queries.renewal_of(payment.id) if status is PaymentStatus.EXPIRED else None
     base = f"{request.script_root}/payments/pix"
     return merchant, Facts(
-        payment=found,
+        payment=payment,
         mark=mark,
         label=label_of(mark),
-        sequence=sequence_at(found, work.now),
+        sequence=sequence_at(payment, work.now),
         entries=entries,
-        refusals=[refusal_text(one.reason) for one in receipts if one.verdict == Verdict.REFUSED],
-        payer=accepted.payer_name if accepted else None,
-        renewed_from=queries.txid_of(found.renewed_from_id) if found.renewed_from_id else None,
+        refusals=[refusal_text(row.reason) for row in receipts if row.verdict == Verdict.REFUSED],
+        payer=accepted_receipt.payer_name if accepted_receipt else None,
+        renewed_from=queries.txid_of(payment.renewed_from_id) if payment.renewed_from_id else None,
         renewed_by=renewed_by,
-        left_centavos=found.amount_centavos - found.refunded_centavos - found.refunding_centavos
+        refundable_centavos=payment.amount_centavos
+        - payment.refunded_centavos
+        - payment.refunding_centavos
         if status is PaymentStatus.CONFIRMED
         else 0,
         may_cancel=status is PaymentStatus.PENDING,
         may_renew=status is PaymentStatus.EXPIRED,
-        page_url=f"{current_settings().public_url}/payments/pix/{found.txid}",
-        qr_svg_url=f"{base}/qr_code/{QR_PREFIX}{found.txid}.svg",
+        page_url=f"{current_settings().public_url}/payments/pix/{payment.txid}",
+        qr_svg_url=f"{base}/qr_code/{QR_PREFIX}{payment.txid}.svg",
     )
 
 
 def _pay_url(facts: Facts) -> str | None:
-    """In development: where the simulated bank pays this payment."""
+    """The page where the simulated bank pays this payment, in development."""
     if not facts.may_cancel:
         return None
     return f"{request.script_root}/payments/pix/{facts.payment.txid}"
@@ -138,75 +136,76 @@ def cancel(payment_id: str) -> ResponseReturnValue:
 
     def do(work: Work) -> str:
         merchant = signed_in_merchant(work, "payments:write")
-        found = work.payments.own(merchant, payment_id)
-        service.cancel(work, found, merchant)
-        return str(found.txid)
+        payment = work.payments.own(merchant, payment_id)
+        service.cancel(work, payment, merchant)
+        return str(payment.txid)
 
-    return _done(payment_id, do, "cancelled", _("Só uma cobrança aberta pode ser cancelada."))
+    return _run_action(payment_id, do, "cancelled", _("Só uma cobrança aberta pode ser cancelada."))
 
 
 @bp.post("/portal/payments/<string:payment_id>/renew")
 @page_guard("merchant")
 def renew(payment_id: str) -> ResponseReturnValue:
-    """A new payment for the same order and amount."""
+    """Create a new payment for the same order and amount."""
 
     def do(work: Work) -> str:
         merchant = signed_in_merchant(work, "payments:write")
-        old = work.payments.own(merchant, payment_id)
-        fresh = service.renew(
+        expired_payment = work.payments.own(merchant, payment_id)
+        renewal = service.renew(
             work,
-            old,
+            expired_payment,
             ttl=timedelta(seconds=current_settings().payment_ttl_seconds),
             location_base=current_settings().location_base,
             by=merchant,
         )
-        return str(fresh.txid)
+        return str(renewal.txid)
 
-    sentence = _("Só uma cobrança expirada pode ser renovada, e só se o pedido não tiver outra.")
-    return _done(payment_id, do, "renewed", sentence)
+    problem = _("Só uma cobrança expirada pode ser renovada, e só se o pedido não tiver outra.")
+    return _run_action(payment_id, do, "renewed", problem)
 
 
 @bp.post("/portal/payments/<string:payment_id>/refund")
 @page_guard("merchant")
 def refund(payment_id: str) -> ResponseReturnValue:
-    """Give money back: `value` (all that is left when empty), `description`, `refund_id`."""
+    """Refund `value`, or all that remains if empty; with a `description` and a `refund_id`."""
     form = Form(request.form)
     value = form.money("value", required=False)
     description = form.text("description", 140)
     if form.errors:
-        return _drawn(payment_id, 400, form=form)
-    name = request.form.get("refund_id", "")
-    asked = NewRefund.model_construct(
+        return _render_payment(payment_id, 400, form=form)
+    refund_id = request.form.get("refund_id", "")
+    is_refund_id = refund_id.isascii() and refund_id.isalnum() and len(refund_id) <= 35
+    new_refund = NewRefund.model_construct(
         value=value,
-        refund_id=name if name.isascii() and name.isalnum() and len(name) <= 35 else None,
+        refund_id=refund_id if is_refund_id else None,
         description=description,
     )
-    rows: list[int] = []
+    refund_rows: list[int] = []
 
     def do(work: Work) -> str:
         merchant = signed_in_merchant(work, "refunds:write")
-        found = work.payments.own(merchant, payment_id)
-        made, _known = refunds.refund(work, found, asked, merchant)
-        rows[:] = [made.id]
-        return str(found.txid)
+        payment = work.payments.own(merchant, payment_id)
+        refund, _is_repeat = refunds.refund(work, payment, new_refund, merchant)
+        refund_rows[:] = [refund.id]
+        return str(payment.txid)
 
-    answer = _done(
+    answer = _run_action(
         payment_id,
         do,
         "refund-asked",
         _("Este valor não pode ser devolvido: confira o que resta e o prazo de 90 dias."),
     )
-    for row in rows:
-        refunds.tell_bank(row)
+    for refund_row in refund_rows:
+        refunds.tell_bank(refund_row)
     return answer
 
 
-def _done(
-    payment_id: str, do: Callable[[Work], str], done: str, sentence: str
+def _run_action(
+    payment_id: str, do: Callable[[Work], str], notice: str, problem: str
 ) -> ResponseReturnValue:
-    """Do it and go to the payment it is about, or say on its page why it cannot be done."""
+    """Run `do` and redirect to the payment it returns; show `problem` on a conflict."""
     try:
         txid = in_unit_of_work(do)
     except Conflict as error:
-        return _drawn(payment_id, status_of(type(error)), problem=sentence)
-    return redirect(url_for("portal.payment", payment_id=txid, done=done, **language_args()), 303)
+        return _render_payment(payment_id, status_of(type(error)), problem=problem)
+    return redirect(url_for("portal.payment", payment_id=txid, done=notice, **language_args()), 303)

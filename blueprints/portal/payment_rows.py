@@ -1,4 +1,4 @@
-"""A payment as the portal's lists draw it."""
+"""A payment as a row of the portal's lists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from web.pages import spoken as _
 
 @dataclass(frozen=True)
 class Row:
-    """One line; `mark` names how it stands, for the style sheet."""
+    """One row; `mark` is the payment's state as a CSS modifier."""
 
     id: str
     mark: str
@@ -31,18 +31,18 @@ class Row:
 
 
 def mark_of(payment: Payment, now: datetime) -> str:
-    """How a payment stands, in one word."""
+    """The payment's state in one word: its status, or how far it was refunded or refused."""
     status = status_at(payment, now)
     if status is PaymentStatus.CONFIRMED and payment.refunded_centavos:
-        whole = payment.refunded_centavos >= payment.amount_centavos
-        return "refunded" if whole else "part-refunded"
+        is_full = payment.refunded_centavos >= payment.amount_centavos
+        return "refunded" if is_full else "part-refunded"
     if status is PaymentStatus.EXPIRED and payment.refusal:
         return "refused"
     return str(status)
 
 
 def label_of(mark: str) -> str:
-    """The word a person reads."""
+    """The translated label of a mark."""
     return {
         "pending": _("Aguardando"),
         "confirmed": _("Pago"),
@@ -55,9 +55,9 @@ def label_of(mark: str) -> str:
 
 
 def row_of(payment: Payment, now: datetime) -> Row:
-    """The line of a payment as it stands at this instant."""
+    """The row of a payment as of `now`."""
     mark = mark_of(payment, now)
-    paid = payment.status == PaymentStatus.CONFIRMED
+    is_paid = payment.status == PaymentStatus.CONFIRMED
     return Row(
         id=payment.txid,
         mark=mark,
@@ -68,6 +68,6 @@ def row_of(payment: Payment, now: datetime) -> Row:
         title=payment.description,
         order_id=payment.order_id,
         created_at=payment.created_at,
-        paid_at=payment.resolved_at if paid else None,
+        paid_at=payment.resolved_at if is_paid else None,
         url=url_for("portal.payment", payment_id=payment.txid, **language_args()),
     )

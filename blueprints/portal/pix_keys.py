@@ -1,4 +1,4 @@
-"""Pix keys as people read them: with their marks, and with the name of their kind."""
+"""Pix keys with punctuation, and the names of their kinds."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from core.pix.pix_key import KeyKind, kind_of
 from web.pages import spoken as _
 
 
-def shown_key(key: str) -> str:
-    """The key with the marks its kind is written with."""
+def format_key(key: str) -> str:
+    """Add the punctuation that people write in a key of its kind."""
     kind = kind_of(key)
     if kind is KeyKind.CPF:
         return f"{key[:3]}.{key[3:6]}.{key[6:9]}-{key[9:]}"
@@ -20,7 +20,7 @@ def shown_key(key: str) -> str:
 
 
 def kind_name(kind: KeyKind) -> str:
-    """The kind's name."""
+    """The kind's translated name."""
     return {
         KeyKind.CPF: _("CPF"),
         KeyKind.CNPJ: _("CNPJ"),

@@ -1,4 +1,4 @@
-"""The shop's static code, on paper: an A5 poster, and the code alone as SVG and PNG."""
+"""The shop's static QR code: as an A5 poster, and alone as SVG and PNG."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 from accounts.access import page_guard
 from blueprints.portal.page import bp, merchant_and_queries, page
-from blueprints.portal.pix_keys import shown_key
+from blueprints.portal.pix_keys import format_key
 from core.errors import FieldError, InvalidMoney, InvalidRequest
 from core.money import plain, typed_centavos
 from core.pix import br_code
@@ -33,7 +33,7 @@ _SIZE = re.compile(rb'width="\d+" height="\d+"')
 @bp.get("/portal/poster")
 @page_guard("merchant")
 def poster() -> ResponseReturnValue:
-    """The poster as it prints; `?value=` fixes the amount."""
+    """The page that prints the poster; `?value=` fixes the amount."""
     with reading() as work:
         merchant, _queries = merchant_and_queries(work)
     form = Form(request.args)
@@ -53,7 +53,7 @@ def poster() -> ResponseReturnValue:
         form=form,
         centavos=centavos if code else None,
         code=code,
-        key=shown_key(merchant.pix_key or ""),
+        key=format_key(merchant.pix_key or ""),
         value=plain(centavos) if centavos and code else None,
     )
 
@@ -61,12 +61,12 @@ def poster() -> ResponseReturnValue:
 @bp.get("/portal/poster/<any('qr.svg', 'qr.png', 'poster.svg'):name>")
 @page_guard("merchant")
 def poster_file(name: str) -> Response:
-    """The code alone, or the whole poster, to download; `?value=` fixes the amount."""
+    """Download the code or the poster; `?value=` fixes the amount."""
     with reading() as work:
         merchant, _queries = merchant_and_queries(work)
-    given = request.args.get("value") or None
+    value = request.args.get("value") or None
     try:
-        centavos = None if given is None else typed_centavos(given)
+        centavos = None if value is None else typed_centavos(value)
     except InvalidMoney as error:
         raise InvalidRequest([FieldError("value", error.detail)]) from None
     code = _code(merchant, centavos)
@@ -76,15 +76,14 @@ def poster_file(name: str) -> Response:
         body, kind = qr_svg(code), "image/svg+xml"
     else:
         body, kind = _poster_svg(merchant, code, centavos), "image/svg+xml"
-    file = f"pix-{merchant.login}-{name}"
-    safe = re.sub(r"[^A-Za-z0-9.\-]", "_", file)
+    filename = re.sub(r"[^A-Za-z0-9.\-]", "_", f"pix-{merchant.login}-{name}")
     return Response(
         body,
         content_type=kind,
         headers={
             "Cache-Control": "no-store",
             "Content-Disposition": f"{'inline' if 'show' in request.args else 'attachment'}; "
-            f'filename="{safe}"',
+            f'filename="{filename}"',
         },
     )
 
@@ -109,15 +108,15 @@ def _large_png(code: str) -> bytes:
 
 
 def _poster_svg(merchant: Account, code: str, centavos: int | None) -> bytes:
-    """The poster as one drawing of 148 × 210 mm; letters are the reader's own sans-serif."""
-    placed = b'x="24" y="52" width="100" height="100"'
-    qr = _SIZE.sub(placed, qr_svg(code), count=1).decode()
+    """The poster as an SVG of 148 × 210 mm, in the viewer's sans-serif font."""
+    placement = b'x="24" y="52" width="100" height="100"'
+    qr = _SIZE.sub(placement, qr_svg(code), count=1).decode()
     lines = [
         _line(24, 9, 700, merchant.name),
         _line(40, 6, 400, _("Pague com Pix")),
         _line(167, 13, 700, brl(centavos)) if centavos else _line(167, 6, 400, _("Digite o valor")),
         _line(184, 4.4, 400, _("Abra o app do seu banco, escolha Pix e leia o código.")),
-        _line(193, 4, 400, _("Chave Pix: %(key)s") % {"key": shown_key(merchant.pix_key or "")}),
+        _line(193, 4, 400, _("Chave Pix: %(key)s") % {"key": format_key(merchant.pix_key or "")}),
     ]
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" width="148mm" height="210mm" '
@@ -127,7 +126,7 @@ def _poster_svg(merchant: Account, code: str, centavos: int | None) -> bytes:
 
 
 def _line(y: float, size: float, weight: int, text: str) -> str:
-    # Long names are pressed into the poster's width instead of running over its edge.
+    # Squeeze long names, so that they do not run over the poster's edge.
     fit = ' textLength="132" lengthAdjust="spacingAndGlyphs"' if len(text) * size > 245 else ""
     return (
         f'<text x="74" y="{y}" text-anchor="middle" font-size="{size}" font-weight="{weight}"'

@@ -1,4 +1,4 @@
-"""The pictures payers sent as proof: the merchant looks, judges, and drops them."""
+"""Pictures that payers sent as proof: the merchant views, judges and deletes them."""
 
 from __future__ import annotations
 
@@ -22,46 +22,50 @@ from web.bodies import check_storable
 from web.pages import language_args
 
 PAGE = 10
-DONE = frozenset({"verified", "rejected", "deleted"})
+NOTICES = frozenset({"verified", "rejected", "deleted"})
 VERDICTS = (ProofVerdict.VERIFIED, ProofVerdict.REJECTED)
 
 
 @bp.get("/portal/proofs")
 @page_guard("merchant")
 def proofs() -> ResponseReturnValue:
-    """Those that wait; `?judged=1` shows the others. `?after=` goes on behind one of them."""
-    judged, after = "judged" in request.args, request.args.get("after")
+    """Proofs without a verdict; `?judged=1` lists those with one. `?after=` is the cursor."""
+    is_judged, after = "judged" in request.args, request.args.get("after")
     with reading() as work:
         merchant = signed_in_merchant(work)
-        found = RecoveryUploads(work.session).of_merchant(
-            merchant.id, waiting=not judged, limit=PAGE, after=after
+        proof_page = RecoveryUploads(work.session).of_merchant(
+            merchant.id, waiting=not is_judged, limit=PAGE, after=after
         )
-        shown = [(proof, payment, mark_of(payment, work.now)) for proof, payment in found.items]
-    kept: dict[str, Any] = {**({"judged": "1"} if judged else {}), **language_args()}
-    older_url = url_for("portal.proofs", after=found.next, **kept) if found.next else None
-    done = request.args.get("done")
+        rows = [(proof, payment, mark_of(payment, work.now)) for proof, payment in proof_page.items]
+    url_arguments: dict[str, Any] = {**({"judged": "1"} if is_judged else {}), **language_args()}
+    older_url = (
+        url_for("portal.proofs", after=proof_page.next, **url_arguments)
+        if proof_page.next
+        else None
+    )
+    notice = request.args.get("done")
     return page(
         "proofs.html",
         merchant,
         "payments",
-        shown=shown,
+        rows=rows,
         label_of=label_of,
-        judged=judged,
+        is_judged=is_judged,
         is_newest=after is None,
-        newest_url=url_for("portal.proofs", **kept),
+        newest_url=url_for("portal.proofs", **url_arguments),
         older_url=older_url,
         note_max=NOTE_MAX,
-        done=done if done in DONE else None,
+        notice=notice if notice in NOTICES else None,
     )
 
 
 @bp.get("/portal/proofs/<string:proof_id>/picture")
 @page_guard("merchant")
 def proof_picture(proof_id: str) -> Response:
-    """The picture itself, for its merchant alone."""
+    """The picture; only its merchant may see it."""
     with reading() as work:
         merchant = signed_in_merchant(work)
-        data = RecoveryUploads(work.session).picture(merchant.id, _known(proof_id))
+        data = RecoveryUploads(work.session).picture(merchant.id, _require_id(proof_id))
     if data is None:
         raise NotFound("There is no such picture.")
     return Response(
@@ -77,7 +81,7 @@ def proof_picture(proof_id: str) -> Response:
 @bp.post("/portal/proofs/<string:proof_id>/review")
 @page_guard("merchant")
 def review_proof(proof_id: str) -> ResponseReturnValue:
-    """Write `verdict` (`verified`, `rejected`) and a `note`. No payment is changed by it."""
+    """Store a `verdict` (`verified`, `rejected`) and a `note`; the payment does not change."""
     verdict, note = request.form.get("verdict", ""), request.form.get("note", "").strip()
     check_storable(note)
     if verdict not in VERDICTS:
@@ -89,29 +93,29 @@ def review_proof(proof_id: str) -> ResponseReturnValue:
         RecoveryUploads(work.session).judge(proof.id, verdict, note or None, work.now)
         audit.record(work, merchant, AuditAction(f"proof.{verdict}"), proof.public_id)
 
-    _changed(proof_id, judge)
+    _change_proof(proof_id, judge)
     return redirect(url_for("portal.proofs", done=verdict, **language_args()), 303)
 
 
 @bp.post("/portal/proofs/<string:proof_id>/delete")
 @page_guard("merchant")
 def delete_proof(proof_id: str) -> ResponseReturnValue:
-    """Drop the picture and what was said of it; who dropped it stays known."""
+    """Delete the picture, its verdict and its note; the audit log keeps who deleted them."""
 
     def delete(work: Work, merchant: Account, proof: RecoveryUpload) -> None:
         RecoveryUploads(work.session).delete(proof.id)
         audit.record(work, merchant, AuditAction.PROOF_DELETED, proof.public_id)
 
-    _changed(proof_id, delete)
-    more: dict[str, Any] = {"judged": "1"} if "judged" in request.form else {}
-    address = url_for("portal.proofs", done="deleted", **more, **language_args())
+    _change_proof(proof_id, delete)
+    judged_argument: dict[str, Any] = {"judged": "1"} if "judged" in request.form else {}
+    address = url_for("portal.proofs", done="deleted", **judged_argument, **language_args())
     return redirect(address, 303)
 
 
-def _changed(proof_id: str, change: Callable[[Work, Account, RecoveryUpload], None]) -> None:
+def _change_proof(proof_id: str, change: Callable[[Work, Account, RecoveryUpload], None]) -> None:
     def do(work: Work) -> None:
         merchant = signed_in_merchant(work, "payments:write")
-        proof = RecoveryUploads(work.session).find(merchant.id, _known(proof_id))
+        proof = RecoveryUploads(work.session).find(merchant.id, _require_id(proof_id))
         if proof is None:
             raise NotFound("There is no such picture.")
         change(work, merchant, proof)
@@ -119,7 +123,7 @@ def _changed(proof_id: str, change: Callable[[Work, Account, RecoveryUpload], No
     in_unit_of_work(do)
 
 
-def _known(proof_id: str) -> str:
+def _require_id(proof_id: str) -> str:
     if not ids.is_txid(proof_id):
         raise NotFound("There is no such picture.")
     return proof_id

@@ -1,4 +1,4 @@
-"""The shop's settings: what shoppers are shown, and where the money goes."""
+"""The shop's settings: what shoppers see, and where the money goes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from accounts.access import current_caller, page_guard, signed_in_merchant
 from accounts.keys import SCOPES
 from blueprints.portal import logos
 from blueprints.portal.page import bp, merchant_and_queries, page
-from blueprints.portal.pix_keys import kind_name, shown_key
+from blueprints.portal.pix_keys import format_key, kind_name
 from core.errors import Forbidden, InvalidRequest, NotFound
 from core.ids import new_public_id
 from core.pix.pix_key import TYPED_CHARACTERS_MAX, kind_of, normalise
@@ -31,61 +31,60 @@ from web.pages import spoken as _
 
 NAME_MAX, CITY_MAX, GRACE_SECONDS_MAX, CONTACT_MAX = 120, 60, 3600, 120
 KEYS_SHOWN, SESSIONS_SHOWN = 60, 30
-DONE = frozenset({"shop", "logo", "pix-key", "password", "key-revoked", "session-ended"})
+NOTICES = frozenset({"shop", "logo", "pix-key", "password", "key-revoked", "session-ended"})
 DEFAULT_COLOR = "#04694f"
 
 
 @bp.get("/portal/settings")
 @page_guard("merchant")
 def settings() -> ResponseReturnValue:
-    """All of the settings, on one page."""
-    return drawn("", Form({}))
+    return _render_settings("", Form({}))
 
 
-def drawn(
-    section: str, form: Form, status: int = 200, made_key: str | None = None
+def _render_settings(
+    section: str, form: Form, status: int = 200, new_key: str | None = None
 ) -> ResponseReturnValue:
-    """The page; `form` is what was sent to one of its sections, with what is wrong with it."""
+    """Render the page; `form` has the values and errors of `section`, the section that was sent."""
     with reading() as work:
         merchant, _queries = merchant_and_queries(work)
         caller = current_caller(work)
         keys = work.accounts.keys_of(merchant.id, None, KEYS_SHOWN).items
         sessions = work.sign_ins.open_of(merchant.id, work.now, None, SESSIONS_SHOWN).items
     kind = kind_of(merchant.pix_key or "")
-    done = request.args.get("done")
+    notice = request.args.get("done")
     return page(
         "settings.html",
         merchant,
         "settings",
         status,
-        sent=section,
+        sent_section=section,
         form=form,
-        nothing=Form({}),
-        done=done if done in DONE else None,
+        empty_form=Form({}),
+        notice=notice if notice in NOTICES else None,
         keys=[key for key in keys if key.revoked_at is None],
-        revoked=[key for key in keys if key.revoked_at is not None],
-        made_key=made_key,
+        revoked_keys=[key for key in keys if key.revoked_at is not None],
+        new_key=new_key,
         scopes=list(SCOPES),
         sessions=sessions,
         own_session=caller.sign_in_id,
-        pix_key=shown_key(merchant.pix_key or ""),
+        pix_key=format_key(merchant.pix_key or ""),
         pix_key_kind=kind_name(kind) if kind else "",
         color=merchant.brand_color or DEFAULT_COLOR,
-        password_least=passwords.CHARACTERS_MIN,
-        grace_most=GRACE_SECONDS_MAX,
+        password_min=passwords.CHARACTERS_MIN,
+        grace_max=GRACE_SECONDS_MAX,
     )
 
 
-def done(what: str, section: str) -> ResponseReturnValue:
-    """Back to the page, which says what was done."""
-    address = url_for("portal.settings", done=what, _anchor=section, **language_args())
+def _redirect_with_notice(notice: str, section: str) -> ResponseReturnValue:
+    """Redirect to a section of the page, which shows the notice."""
+    address = url_for("portal.settings", done=notice, _anchor=section, **language_args())
     return redirect(address, 303)
 
 
 @bp.post("/portal/settings/shop")
 @page_guard("merchant")
 def save_shop() -> ResponseReturnValue:
-    """Name, city, colour, contact, addresses and grace."""
+    """Save name, city, colour, contact, addresses and grace period."""
     form = Form(request.form)
     values: dict[str, Any] = {
         "name": form.text("name", NAME_MAX, required=True),
@@ -101,7 +100,7 @@ def save_shop() -> ResponseReturnValue:
     elif values["brand_color"] == DEFAULT_COLOR:
         values["brand_color"] = None
     if form.errors:
-        return drawn("shop", form, 400)
+        return _render_settings("shop", form, 400)
 
     def save(work: Work, merchant: Account) -> None:
         service.require_payee(merchant.pix_key or "", values["name"], values["city"])
@@ -109,28 +108,30 @@ def save_shop() -> ResponseReturnValue:
         audit.record(work, merchant, AuditAction.SHOP_CHANGED, merchant.login)
 
     try:
-        _changed(save)
+        _change_account(save)
     except InvalidRequest as error:
-        for one in error.errors:
-            form.refuse(one.field, _("Use letras ou números que um código Pix possa escrever."))
-        return drawn("shop", form, 400)
-    return done("shop", "shop")
+        for field_error in error.errors:
+            form.refuse(
+                field_error.field, _("Use letras ou números que um código Pix possa escrever.")
+            )
+        return _render_settings("shop", form, 400)
+    return _redirect_with_notice("shop", "shop")
 
 
 @bp.post("/portal/settings/logo")
 @page_guard("merchant")
 @body_limit(logos.UPLOAD_BYTES_MAX + 65_536)
 def save_logo() -> ResponseReturnValue:
-    """A picture for the payment page; `remove` takes it away."""
+    """Save the logo of the payment page, or delete the logo if `remove` is sent."""
     form = Form(request.form)
     png: bytes | None = None
     if "remove" not in request.form:
-        sent = request.files.get("logo")
+        upload = request.files.get("logo")
         try:
-            png = logos.logo_png(_bytes_of(sent) if sent else b"")
+            png = logos.logo_png(_read_upload(upload) if upload else b"")
         except logos.UnusableLogo:
             form.refuse("logo", _("Envie uma imagem PNG, JPEG ou WebP de até 2 MB."))
-            return drawn("logo", form, 400)
+            return _render_settings("logo", form, 400)
 
     def save(work: Work, merchant: Account) -> None:
         name = new_public_id() if png is not None else None
@@ -139,23 +140,23 @@ def save_logo() -> ResponseReturnValue:
         work.accounts.change(merchant.id, {"logo_url": address})
         audit.record(work, merchant, AuditAction.LOGO_CHANGED, merchant.login)
 
-    _changed(save)
-    return done("logo", "logo")
+    _change_account(save)
+    return _redirect_with_notice("logo", "logo")
 
 
 @bp.post("/portal/settings/pix-key")
 @page_guard("merchant")
 def save_pix_key() -> ResponseReturnValue:
-    """Another key to receive by; as money follows it, the password is asked again."""
+    """Change the Pix key. Requires the password, because money goes to the key."""
     form = Form(request.form)
-    key = _normal_key(form)
+    key = _read_pix_key(form)
     if form.errors or key is None:
-        return drawn("pix-key", form, 400)
+        return _render_settings("pix-key", form, 400)
     with reading() as work:
         merchant = signed_in_merchant(work, "account:write")
-    if not _is_password(merchant, request.form.get("password", "")):
+    if not _is_right_password(merchant, request.form.get("password", "")):
         form.refuse("password", _("A senha não confere."))
-        return drawn("pix-key", form, 400)
+        return _render_settings("pix-key", form, 400)
 
     def save(work: Work, merchant: Account) -> None:
         service.require_payee(key, merchant.name, merchant.city)
@@ -163,134 +164,135 @@ def save_pix_key() -> ResponseReturnValue:
         audit.record(work, merchant, AuditAction.PIX_KEY_CHANGED, merchant.login)
 
     try:
-        _changed(save)
+        _change_account(save)
     except LostRace:
         form.refuse("pix_key", _("Outra conta recebe por esta chave."))
-        return drawn("pix-key", form, 409)
-    return done("pix-key", "pix-key")
+        return _render_settings("pix-key", form, 409)
+    return _redirect_with_notice("pix-key", "pix-key")
 
 
 @bp.post("/portal/settings/pix-key/kind")
 @page_guard("merchant")
 def pix_key_kind() -> Response:
-    """What the text typed so far means as a Pix key: `{"key"}` → `{"kind", "name", "shown"}`."""
-    given = request.get_json().get("key")
+    """The kind of the Pix key typed so far: `{"key"}` → `{"kind", "name", "shown"}`."""
+    text = request.get_json().get("key")
     answer: dict[str, str | None] = {"kind": None, "name": None, "shown": None}
-    if isinstance(given, str) and len(given) <= TYPED_CHARACTERS_MAX:
+    if isinstance(text, str) and len(text) <= TYPED_CHARACTERS_MAX:
         try:
-            key = normalise(given)
+            key = normalise(text)
             kind = kind_of(key)
         except InvalidRequest:
             kind = None
         if kind is not None:
-            answer = {"kind": str(kind), "name": kind_name(kind), "shown": shown_key(key)}
+            answer = {"kind": str(kind), "name": kind_name(kind), "shown": format_key(key)}
     return private_json(answer)
 
 
 @bp.post("/portal/settings/keys")
 @page_guard("merchant")
 def make_key() -> ResponseReturnValue:
-    """Make an API key; the answer shows it, once."""
+    """Make an API key; only this answer shows the key."""
     form = Form(request.form)
     label = form.text("label", 60, required=True)
     scopes = [scope for scope in SCOPES if scope in request.form.getlist("scopes")]
     if not scopes:
         form.refuse("scopes", _("Escolha ao menos uma permissão."))
     if form.errors or label is None:
-        return drawn("keys", form, 400)
-    made: list[str] = []
+        return _render_settings("keys", form, 400)
+    new_keys: list[str] = []
 
     def save(work: Work, merchant: Account) -> None:
-        made[:] = [service.make_key(work, merchant, label, scopes)[1]]
+        new_keys[:] = [service.make_key(work, merchant, label, scopes)[1]]
 
     try:
-        _changed(save)
+        _change_account(save)
     except InvalidRequest:
         form.refuse("label", _("Há chaves demais: revogue uma antes."))
-        return drawn("keys", form, 400)
-    return drawn("keys", Form({}), made_key=made[0])
+        return _render_settings("keys", form, 400)
+    return _render_settings("keys", Form({}), new_key=new_keys[0])
 
 
 @bp.post("/portal/settings/keys/<string:key_id>/revoke")
 @page_guard("merchant")
 def revoke_key(key_id: str) -> ResponseReturnValue:
-    """End a key, everywhere at once."""
-    _changed(lambda work, merchant: service.revoke_key(work, merchant, key_id))
-    return done("key-revoked", "keys")
+    _change_account(lambda work, merchant: service.revoke_key(work, merchant, key_id))
+    return _redirect_with_notice("key-revoked", "keys")
 
 
 @bp.post("/portal/settings/password")
 @page_guard("merchant")
 def change_password() -> ResponseReturnValue:
-    """Another password; every other sign-in ends."""
+    """Change the password; ends every other sign-in."""
     form = Form(request.form)
-    fresh = request.form.get("new_password", "")
-    if not passwords.CHARACTERS_MIN <= len(fresh) <= passwords.CHARACTERS_MAX:
-        least = {"n": passwords.CHARACTERS_MIN}
-        form.refuse("new_password", _("A nova senha precisa de ao menos %(n)s caracteres.") % least)
-    elif fresh != request.form.get("repeated", ""):
+    new_password = request.form.get("new_password", "")
+    if not passwords.CHARACTERS_MIN <= len(new_password) <= passwords.CHARACTERS_MAX:
+        limits = {"n": passwords.CHARACTERS_MIN}
+        form.refuse(
+            "new_password", _("A nova senha precisa de ao menos %(n)s caracteres.") % limits
+        )
+    elif new_password != request.form.get("repeated", ""):
         form.refuse("repeated", _("As duas senhas não são iguais."))
     if form.errors:
-        return drawn("password", form, 400)
+        return _render_settings("password", form, 400)
     with reading() as work:
         caller = current_caller(work)
-    current = request.form.get("current_password", "")[: passwords.CHARACTERS_MAX]
+    current_password = request.form.get("current_password", "")[: passwords.CHARACTERS_MAX]
     try:
-        service.change_password(caller, current, fresh)
+        service.change_password(caller, current_password, new_password)
     except InvalidRequest as error:
-        sentence = {
+        problems = {
             "current_password": _("A senha atual não confere."),
             "new_password": _("Escolha uma senha diferente da atual e do seu login."),
         }
-        for one in error.errors:
-            form.refuse(one.field, sentence.get(one.field, one.detail))
-        return drawn("password", form, 400)
-    return done("password", "password")
+        for field_error in error.errors:
+            form.refuse(field_error.field, problems.get(field_error.field, field_error.detail))
+        return _render_settings("password", form, 400)
+    return _redirect_with_notice("password", "password")
 
 
 @bp.post("/portal/settings/sessions/<string:session_id>/end")
 @page_guard("merchant")
 def end_session(session_id: str) -> ResponseReturnValue:
-    """End one of the account's sign-ins; another's is as if it were none: 404."""
+    """End one of the account's sign-ins; 404 for a sign-in of another account."""
 
     def save(work: Work, merchant: Account) -> None:
-        found = work.sign_ins.find(session_id)
-        if found is None or found.account_id != merchant.id:
+        session = work.sign_ins.find(session_id)
+        if session is None or session.account_id != merchant.id:
             raise NotFound("There is no such session.")
         sign_ins.end(work, merchant, session_id, sign_ins.ENDED_BY_OWNER)
 
-    _changed(save)
-    return done("session-ended", "sessions")
+    _change_account(save)
+    return _redirect_with_notice("session-ended", "sessions")
 
 
-def _bytes_of(sent: FileStorage) -> bytes:
-    with closing(sent):  # a large one lies in a file of its own
-        return bytes(sent.read(logos.UPLOAD_BYTES_MAX + 1))
+def _read_upload(upload: FileStorage) -> bytes:
+    with closing(upload):  # a large upload is a temporary file
+        return bytes(upload.read(logos.UPLOAD_BYTES_MAX + 1))
 
 
-def _changed(save: Callable[[Work, Account], None]) -> None:
+def _change_account(save: Callable[[Work, Account], None]) -> None:
     def do(work: Work) -> None:
         save(work, signed_in_merchant(work, "account:write"))
 
     in_unit_of_work(do, attempts=1)
 
 
-def _normal_key(form: Form) -> str | None:
-    given = form.text("pix_key", TYPED_CHARACTERS_MAX, required=True)
-    if given is None:
+def _read_pix_key(form: Form) -> str | None:
+    text = form.text("pix_key", TYPED_CHARACTERS_MAX, required=True)
+    if text is None:
         return None
     try:
-        return normalise(given)
+        return normalise(text)
     except InvalidRequest:
-        sentence = _("Não é uma chave Pix: confira os números, ou use CPF, CNPJ, telefone, e-mail.")
-        form.refuse("pix_key", sentence)
+        problem = _("Não é uma chave Pix: confira os números, ou use CPF, CNPJ, telefone, e-mail.")
+        form.refuse("pix_key", problem)
         return None
 
 
-def _is_password(account: Account, password: str) -> bool:
-    """Whether it is the account's; tries are counted as at the sign-in."""
+def _is_right_password(account: Account, password: str) -> bool:
+    """Whether this is the account's password; the attempt counts as a sign-in attempt."""
     if account.password_hash is None:
-        raise Forbidden("This account has no password: it acts by API keys.")
+        raise Forbidden("This account has no password: it uses API keys.")
     attempt = throttle.admit(account.login)
     if not password or sign_ins.checked(account.login, password) is None:
         attempt.failed()

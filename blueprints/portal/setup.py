@@ -1,4 +1,4 @@
-"""The portal's doors, all on one blueprint."""
+"""Register the portal; the modules below add their routes to its blueprint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from blueprints.portal import (
 )
 from blueprints.portal.page import bp
 
-DOORS = (
+ROUTE_MODULES = (
     home_routes,
     list_routes,
     export_routes,
@@ -32,5 +32,5 @@ DOORS = (
 
 def init_portal(app: Flask) -> None:
     """Serve the portal."""
-    app.add_template_filter(signal_routes.masked)
+    app.add_template_filter(signal_routes.masked_document, "masked")
     app.register_blueprint(bp)

@@ -1,4 +1,4 @@
-"""What happened to one payment, from rows of four tables, told in order."""
+"""The timeline of one payment, from the rows of four tables."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from web.pages import spoken as _
 
 @dataclass(frozen=True)
 class Entry:
-    """One point; `tone` is good, bad, warn or calm."""
+    """One point of the timeline; `tone` is good, bad, warn or calm."""
 
     at: datetime
     title: str
@@ -37,17 +37,17 @@ def timeline(
     receipts: Sequence[Receipt],
     refunds: Sequence[Refund],
 ) -> list[Entry]:
-    """Everything that is known, oldest first."""
-    found = [entry for event in events if (entry := _of_event(event)) is not None]
-    found += [_of_trace(trace) for trace in traces]
-    found += [_of_receipt(one) for one in receipts if one.verdict == Verdict.REFUSED]
+    """All entries, oldest first."""
+    entries = [entry for event in events if (entry := _of_event(event)) is not None]
+    entries += [_of_trace(trace) for trace in traces]
+    entries += [_of_receipt(row) for row in receipts if row.verdict == Verdict.REFUSED]
     for refund in refunds:
-        found += _of_refund(refund)
-    return sorted(found, key=lambda entry: entry.at)
+        entries += _of_refund(refund)
+    return sorted(entries, key=lambda entry: entry.at)
 
 
 def _of_event(event: PaymentEvent) -> Entry | None:
-    """None for what the receipts and refunds tell better."""
+    """None for events that receipts and refunds describe better."""
     at = event.occurred_at
     if event.name == EventName.PAYMENT_CREATED:
         return Entry(at, _("Cobrança criada"))

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from blueprints.portal.export import harmless
+from blueprints.portal.export import escape_formula
 
 
 def read(answer, separator=","):
@@ -67,13 +67,13 @@ def test_excel_in_brazil_gets_what_it_opens(alice, charge):
 )
 def test_a_formula_is_text(text):
     """Whoever orders under the name `=cmd|…` must not run it on the merchant's computer."""
-    assert harmless(text) == f"'{text}"
+    assert escape_formula(text) == f"'{text}"
 
 
 @pytest.mark.parametrize("text", ["Queijo", "1-2", "a=b", "", "(+55)"])
 def test_what_is_no_formula_is_left_alone(text):
     """An apostrophe too many is a wrong description."""
-    assert harmless(text) == text
+    assert escape_formula(text) == text
 
 
 def test_a_hostile_description_stays_in_its_cell(alice, charge):
