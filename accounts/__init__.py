@@ -1,1 +1,1 @@
-"""Who asks, and for which merchant they may act."""
+"""Accounts: sign-up, sign-in, API keys, and which account a request acts for."""

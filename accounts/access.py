@@ -1,9 +1,9 @@
-"""Who asks, and for whom they may act.
+"""Authenticate a request: which account it acts for, and what it may do.
 
-Three kinds of credentials: an API key or an access token in `Authorization: Bearer`, or the access
-token in the cookie of a browser, which needs the CSRF token with every request that may change
-something. Each is looked up in the database for every request, by one statement: what was revoked
-opens nothing from then on, in any process.
+There are three kinds of credentials: an API key or an access token in `Authorization: Bearer`, and
+the access token in a browser's cookie. A request by cookie that may change something needs the CSRF
+token as well. Every request looks its credentials up in the database, by one statement: a revoked
+credential is refused at once, in every process.
 """
 
 from __future__ import annotations
@@ -30,41 +30,44 @@ DEMO_LOGIN = "demo"
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sent the request, and by what."""
+    """The account that sent a request, and the credentials it used."""
 
     account: Account
     scopes: frozenset[str] | None
-    """What an API key may do; None for whoever signed in, who may do everything."""
+    """The scopes of an API key; None for a sign-in, which may do everything."""
     sign_in_id: str | None
-    """The sign-in of a token or cookie."""
+    """The sign-in of a token or cookie; None for an API key."""
     by_cookie: bool = False
     key_id: int | None = None
-    """The row of an API key."""
+    """The row id of an API key."""
     key_public_id: str | None = None
     expires_at: datetime | None = None
-    """When the access token itself ends; its sign-in may go on."""
+    """When the access token expires; its sign-in may last longer."""
 
     def require(self, scope: str) -> None:
-        """Raise Forbidden unless the credentials may do this."""
+        """Raise Forbidden if the credentials lack the scope."""
         if self.scopes is not None and scope not in self.scopes:
             raise Forbidden(f"This API key lacks the scope {scope}.")
 
 
 def caller_by_token(work: Work, token: str | None) -> Caller:
-    """Whose API key or access token this is. Raises Unauthorized."""
+    """The caller with this API key or access token. Raises Unauthorized."""
     if not token or len(token) > tokens.TOKEN_CHARACTERS_MAX or not token.isascii():
         raise Unauthorized("An API key or an access token is needed.")
     if token.startswith(keys.PREFIX):
         return _caller_by_key(work, token)
-    return _signed_in(work, tokens.read(token, "access"))
+    return _caller_by_claims(work, tokens.read(token, "access"))
 
 
 def current_caller(work: Work) -> Caller:
-    """Who sent this request. Raises Unauthorized, and CsrfFailed for a cookie without its token."""
-    known: Caller | None = g.get("caller")
-    if known is None:
-        known = g.caller = _identified(work)
-    return known
+    """The caller of this request, authenticated once.
+
+    Raises Unauthorized, and CsrfFailed for a cookie without the CSRF token.
+    """
+    caller: Caller | None = g.get("caller")
+    if caller is None:
+        caller = g.caller = _authenticate(work)
+    return caller
 
 
 def acting_account(work: Work) -> Account:
@@ -73,10 +76,10 @@ def acting_account(work: Work) -> Account:
 
 
 def acting_merchant(work: Work, scope: str = "payments:read") -> Account:
-    """The merchant this request acts for, if its credentials have the scope.
+    """The merchant this request acts for.
 
-    Without credentials it is the demo merchant, in the development profile alone. Raises
-    Unauthorized or Forbidden otherwise; wrong credentials are refused in every profile.
+    Without credentials that is the demo merchant, in development only; wrong credentials are
+    refused there too. Raises Unauthorized, and Forbidden for another role or a missing scope.
     """
     if has_credentials() or not current_settings().is_development:
         return signed_in_merchant(work, scope)
@@ -87,7 +90,7 @@ def acting_merchant(work: Work, scope: str = "payments:read") -> Account:
 
 
 def signed_in_merchant(work: Work, scope: str = "payments:read") -> Account:
-    """The merchant this request acts for; never the demo merchant by itself."""
+    """As `acting_merchant`, but a request without credentials is refused in development too."""
     caller = current_caller(work)
     account = _in_role(caller.account, MERCHANT)
     caller.require(scope)
@@ -105,10 +108,10 @@ def acting_admin(work: Work) -> Account:
 
 
 def page_guard(*roles: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A page for whoever signed in with one of these roles; without any, for all who signed in.
+    """Show a page only to accounts with one of these roles; without roles, to every account.
 
-    Others are led to the sign-in and back, or refused with 403. Inside, `g.account_id` is the row
-    of the account, and `acting_account` costs no further statement.
+    A visitor who is not signed in is redirected to the sign-in page; another role gets a 403. In
+    the view, `g.account_id` is the account's row id, and `acting_account` needs no statement.
     """
 
     def guard(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -118,9 +121,9 @@ def page_guard(*roles: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
                 with reading() as work:
                     account = acting_account(work)
             except Unauthorized:
-                return to_login()
+                return redirect_to_login()
             if roles and account.role not in roles:
-                raise Forbidden("This page is for others: sign in with another account.")
+                raise Forbidden("This account cannot see this page: sign in with another account.")
             g.account_id = account.id
             return view(*args, **kwargs)
 
@@ -129,13 +132,13 @@ def page_guard(*roles: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
     return guard
 
 
-def to_login() -> ResponseReturnValue:
-    """The way to the sign-in page, and from there back to what was asked for."""
+def redirect_to_login() -> ResponseReturnValue:
+    """Redirect to the sign-in page, which leads back to the requested page."""
     return redirect(login_path(), 303)
 
 
 def has_credentials() -> bool:
-    """Whether the request came with any, good or bad."""
+    """Whether the request has credentials, valid or not."""
     return (
         "Authorization" in request.headers
         or tokens.ACCESS_COOKIE in request.cookies
@@ -144,7 +147,7 @@ def has_credentials() -> bool:
 
 
 def development_only(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a route exist in the development profile alone: elsewhere it is a plain 404."""
+    """Serve a route in development only; in production it answers 404."""
 
     @wraps(view)
     def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -155,24 +158,24 @@ def development_only(view: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
-def _identified(work: Work) -> Caller:
+def _authenticate(work: Work) -> Caller:
     header = request.headers.get("Authorization")
     if header is not None:
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer":
             raise Unauthorized("Authorization must be: Bearer and an API key or access token.")
         return caller_by_token(work, token.strip())
-    kept: str | None = g.get("renewed_access_token") or request.cookies.get(tokens.ACCESS_COOKIE)
-    if not kept:
+    cookie: str | None = g.get("renewed_access_token") or request.cookies.get(tokens.ACCESS_COOKIE)
+    if not cookie:
         raise Unauthorized("Send Authorization: Bearer with an API key or an access token.")
     try:
-        return _signed_in(work, csrf.read_access_cookie(kept), by_cookie=True)
+        return _caller_by_claims(work, csrf.read_access_cookie(cookie), by_cookie=True)
     except Unauthorized:
-        g.sign_in_is_over = True  # the browser is told to forget what opens nothing any more
+        g.sign_in_is_over = True  # `renewal` then deletes the cookies
         raise
 
 
-def _signed_in(work: Work, claims: tokens.Claims, *, by_cookie: bool = False) -> Caller:
+def _caller_by_claims(work: Work, claims: tokens.Claims, *, by_cookie: bool = False) -> Caller:
     account = work.accounts.find_signed_in(claims.account_public_id, claims.sign_in_id, work.now)
     if account is None:
         raise Unauthorized("This sign-in has ended.")
@@ -183,11 +186,13 @@ def _signed_in(work: Work, claims: tokens.Claims, *, by_cookie: bool = False) ->
 
 def _caller_by_key(work: Work, key: str) -> Caller:
     if not keys.is_for_this_profile(key):
-        raise Unauthorized("This API key is for the other profile: test and live are apart.")
-    found = work.accounts.find_by_key_sha256(keys.key_hash(key))
-    if found is None:
+        raise Unauthorized(
+            "This is a key of the other profile: test keys for development, live for production."
+        )
+    account_and_key = work.accounts.find_by_key_sha256(keys.key_hash(key))
+    if account_and_key is None:
         raise Unauthorized("This API key is unknown or revoked.")
-    account, row = found
+    account, row = account_and_key
     keys.key_uses().note(row.id, work.now)
     scopes = frozenset(row.scopes.split())
     return Caller(account, scopes, None, key_id=row.id, key_public_id=row.public_id)

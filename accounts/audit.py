@@ -1,4 +1,4 @@
-"""Write the audit log: who did what and by which key, in the transaction of the action."""
+"""Write the audit log: which account did what, in the transaction of the action."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def record(
     subject: str = "",
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write that the account did this; None is an unknown person, or the operator at the terminal.
+    """Add an entry to the audit log, with the request's API key id, address and id.
 
-    The id of the API key that the request came with is added to `details`, which must never hold a
-    secret.
+    An `account` of None is an unknown person, or the operator at the terminal. `details` must never
+    hold a secret.
     """
     work.audit.insert(
         {
@@ -40,7 +40,7 @@ def record(
 
 
 def client_address() -> str:
-    """The address the request came from, as far as TRUSTED_PROXIES can tell; empty elsewhere."""
+    """The client's address, behind as many proxies as TRUSTED_PROXIES; empty without a request."""
     address = (request.remote_addr or "") if has_request_context() else ""
     return address[:ADDRESS_CHARACTERS_MAX]
 

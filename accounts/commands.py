@@ -1,4 +1,4 @@
-"""`flask accounts …` and `flask merchant …`: people and keys, from the terminal."""
+"""`flask accounts …` and `flask merchant …`: manage accounts and API keys at the terminal."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ def register(app: Flask) -> None:
 @click.option("--name", default=None, help="What shoppers and banks are shown.")
 @click.option("--email", default=None)
 @_from_stdin
-def create(login: str, role: str, password_stdin: bool, **known: str | None) -> None:
-    """Make an account that signs in with a password."""
+def create(login: str, role: str, password_stdin: bool, **fields: str | None) -> None:
+    """Create an account that signs in with a password."""
     _check_login(login)
-    hashed = passwords.hashed(_asked_password(password_stdin))
-    _done(
+    password_hash = passwords.hash_password(_read_password(password_stdin))
+    _commit(
         lambda work: service.create(
             work,
             login=login,
             role=role,
-            password_hash=hashed,
-            name=known["name"],
-            email=known["email"],
+            password_hash=password_hash,
+            name=fields["name"],
+            email=fields["email"],
         )
     )
     click.echo(f"The {role} {login} can sign in.")
@@ -64,29 +64,29 @@ def create(login: str, role: str, password_stdin: bool, **known: str | None) -> 
 @click.argument("login")
 @_from_stdin
 def password(login: str, password_stdin: bool) -> None:
-    """Set another password for LOGIN; it is signed out everywhere."""
-    fresh = passwords.hashed(_asked_password(password_stdin))
+    """Set a new password for LOGIN and end all its sessions."""
+    new_hash = passwords.hash_password(_read_password(password_stdin))
 
     def change(work: Work) -> int:
         account = work.accounts.by_login(login)
-        return service.set_password(work, account, account.password_hash, fresh)
+        return service.set_password(work, account, account.password_hash, new_hash)
 
-    click.echo(f"The password of {login} was changed; {_done(change)} sessions ended.")
+    click.echo(f"The password of {login} was changed; {_commit(change)} sessions ended.")
 
 
 @accounts.command("disable")
 @click.argument("login")
 def disable(login: str) -> None:
-    """Refuse every credential of LOGIN, from now on and in every process."""
-    _done(lambda work: service.disable(work, work.accounts.by_login(login)))
-    click.echo(f"{login} opens nothing any more.")
+    """Refuse every credential of LOGIN at once, in every process."""
+    _commit(lambda work: service.disable(work, work.accounts.by_login(login)))
+    click.echo(f"{login} is disabled.")
 
 
 @accounts.command("enable")
 @click.argument("login")
 def enable(login: str) -> None:
-    """Let LOGIN in again; its keys work again, its sessions stay ended."""
-    _done(lambda work: service.enable(work, work.accounts.by_login(login)))
+    """Undo `disable`: LOGIN can sign in and its keys work; its sessions stay ended."""
+    _commit(lambda work: service.enable(work, work.accounts.by_login(login)))
     click.echo(f"{login} can sign in again.")
 
 
@@ -99,11 +99,11 @@ def enable(login: str) -> None:
 @click.option("--support-url", default=None, help="Where *Falar com a loja* leads.")
 @click.option("--grace-seconds", default=0, type=click.IntRange(0, 3600))
 def add(login: str, pix_key: str, name: str, city: str, **fields: Any) -> None:
-    """Add a merchant and show its first API key, once; it has no password yet."""
+    """Add a merchant without a password, and show its first API key, once."""
     _check_login(login)
     try:
         canonical = normalise(pix_key)
-        # A name or a city that no BR Code can hold would fail at each payment; it fails here.
+        # Otherwise each payment would fail for a name or a city that no BR Code can hold.
         br_code.encode_static(canonical, name, city)
     except InvalidRequest as error:
         raise click.ClickException(f"The Pix key {error.detail}") from None
@@ -123,7 +123,7 @@ def add(login: str, pix_key: str, name: str, city: str, **fields: Any) -> None:
         )
         return service.make_key(work, account, "first", tuple(SCOPES))[1]
 
-    click.echo(_done(make))
+    click.echo(_commit(make))
 
 
 @merchant.command("key")
@@ -134,7 +134,7 @@ def add(login: str, pix_key: str, name: str, city: str, **fields: Any) -> None:
     "scopes",
     multiple=True,
     type=click.Choice(tuple(SCOPES)),
-    help="What it may do, once for each; everything when absent.",
+    help="A scope of the key; repeat for more. Default: all scopes.",
 )
 def key(login: str, label: str, scopes: Sequence[str]) -> None:
     """Make another API key for LOGIN and show it, once."""
@@ -142,10 +142,10 @@ def key(login: str, label: str, scopes: Sequence[str]) -> None:
     def make(work: Work) -> str:
         account = work.accounts.by_login(login)
         if account.role != MERCHANT:
-            raise NotFound(f"{login} is no merchant: only merchants have API keys.")
+            raise NotFound(f"{login} is not a merchant: only merchants have API keys.")
         return service.make_key(work, account, label, tuple(scopes) or tuple(SCOPES))[1]
 
-    click.echo(_done(make))
+    click.echo(_commit(make))
 
 
 def _check_login(login: str) -> None:
@@ -155,26 +155,26 @@ def _check_login(login: str) -> None:
         )
 
 
-def _asked_password(from_stdin: bool) -> str:
-    """A password from a pipe, or asked twice without showing it."""
+def _read_password(from_stdin: bool) -> str:
+    """Read a password from a pipe, or ask for it twice at the terminal without an echo."""
     if from_stdin:
-        given = sys.stdin.readline().rstrip("\r\n")
+        password = sys.stdin.readline().rstrip("\r\n")
     else:
-        given = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    if not passwords.CHARACTERS_MIN <= len(given) <= passwords.CHARACTERS_MAX:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    if not passwords.CHARACTERS_MIN <= len(password) <= passwords.CHARACTERS_MAX:
         raise click.ClickException(
             f"A password has {passwords.CHARACTERS_MIN} to {passwords.CHARACTERS_MAX} characters."
         )
-    return str(given)
+    return str(password)
 
 
-def _done(do: Any) -> Any:
-    """Run one unit of work; what is refused is one sentence on the terminal."""
+def _commit(do: Any) -> Any:
+    """Run one unit of work; print an error as one sentence."""
     try:
         return in_unit_of_work(do, attempts=1)
     except LoginTaken as error:
         raise click.ClickException(error.detail) from None
     except LostRace:
-        raise click.ClickException("An account has this login or this key already.") from None
+        raise click.ClickException("Another account already has this login or key.") from None
     except BalcaoError as error:
         raise click.ClickException(error.detail) from None

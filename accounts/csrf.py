@@ -1,11 +1,11 @@
-"""CSRF: a request by cookie that may change something proves that a page of ours made it.
+"""CSRF: a request by cookie that may change something must come from a page of this service.
 
-- A sign-in has one token for as long as it stands, so that a page that stood open while the tokens
-  changed can still be sent. Forms send it as a field, scripts as a header.
-- The pages of strangers (sign-in, sign-up) have OWASP's signed double-submit cookie: a random
-  cookie, and in the form the same value signed by us. A program that sends a form without being a
-  browser has no cookie to be misused.
-- A handshake of a websocket carries no token: its origin has to be ours.
+- A sign-in has one CSRF token until it ends, so that a page can still be sent after its access
+  token was renewed. Forms send the CSRF token as a field, scripts as a header.
+- The forms of visitors who are not signed in (sign-in, sign-up) use OWASP's signed double-submit
+  cookie: a random cookie, and the same value signed in the form. A program that is not a browser
+  needs neither, because it has no cookies that another site could misuse.
+- A websocket handshake carries no token: its Origin must be this service.
 """
 
 from __future__ import annotations
@@ -28,64 +28,64 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def key_for(settings: Settings) -> bytes:
-    """The key of the sign-ins' tokens, derived from the one that signs access tokens."""
+    """The key of the CSRF tokens, derived from the key that signs access tokens."""
     return hmac.digest(tokens.signing_key(settings), b"forms", "sha256")
 
 
 def sign_in_token(sign_in_id: str) -> str:
-    """The token of a sign-in."""
+    """The CSRF token of a sign-in."""
     return hmac.digest(current_parts().csrf_key, sign_in_id.encode(), "sha256").hex()[:32]
 
 
 def csrf_token() -> str:
-    """The token for a form's field `csrf_token`, or the header X-CSRF-TOKEN, on this page."""
+    """The CSRF token for the forms (`csrf_token`) and scripts (X-CSRF-TOKEN) of this page."""
     token = g.get("renewed_access_token") or request.cookies.get(tokens.ACCESS_COOKIE)
     if token:
         try:
             return tokens.read(token, "access").csrf
         except Unauthorized:
-            pass  # signed out: the page's forms are a stranger's
+            pass  # signed out, so the forms get a visitor's token
     return stranger_token()
 
 
 def read_access_cookie(token: str) -> tokens.Claims:
     """The claims of an access token from a cookie. Raises Unauthorized, and CsrfFailed.
 
-    The signature is looked at first: a cookie that opens nothing is a 401, whatever came with it.
+    The access token is checked first, so an invalid cookie is a 401 even without a CSRF token.
     """
     claims = tokens.read(token, "access")
     if request.method in _SAFE_METHODS:
         return claims
-    sent = request.headers.get(HEADER) or request.form.get(FIELD)
-    if not sent:
+    request_token = request.headers.get(HEADER) or request.form.get(FIELD)
+    if not request_token:
         raise CsrfFailed(
             f"A request by cookie needs the header {HEADER} (the value of the cookie "
             f"{tokens.CSRF_COOKIE}) or the form field {FIELD}."
         )
-    return tokens.read(token, "access", sent)
+    return tokens.read(token, "access", request_token)
 
 
 def is_from_our_own_page() -> bool:
-    """Whether a page of this service opens the connection, or a program, which has no origin."""
-    origin = request.headers.get("Origin")  # a browser always says; a program need not
+    """Whether a page of this service, or a program that is not a browser, opens the connection."""
+    origin = request.headers.get("Origin")  # browsers always send it
     public = urlsplit(current_settings().public_url)
     own = (request.host_url.rstrip("/"), f"{public.scheme}://{public.netloc}")
     return origin is None or origin in own
 
 
 def stranger_token() -> str:
-    """The token for a form of somebody who is not signed in; its cookie goes with the answer."""
+    """The form token of a visitor who is not signed in; `keep_form_cookie` sends its cookie."""
     if "form_nonce" not in g:
-        known = request.cookies.get(FORM_COOKIE, "")
-        g.form_nonce = known if len(known) == 32 and known.isalnum() else secrets.token_hex(16)
+        cookie = request.cookies.get(FORM_COOKIE, "")
+        g.form_nonce = cookie if len(cookie) == 32 and cookie.isalnum() else secrets.token_hex(16)
     return str(_serializer().dumps(g.form_nonce))
 
 
 def require_stranger_token() -> None:
-    """Raise CsrfFailed where a browser sends a form that is not from a page it got here.
+    """Raise CsrfFailed if a browser sends a form that is not from a page of this service.
 
-    Browsers say where a form comes from (Origin, Sec-Fetch-Site), or send a cookie; what does
-    neither is a program with nothing that a stranger's page could borrow.
+    A browser sends Origin, Sec-Fetch-Site or a cookie. A request with none of them is from a
+    program, which has no cookies that another site could misuse.
     """
     is_browser = any(name in request.headers for name in ("Origin", "Sec-Fetch-Site", "Cookie"))
     if not is_browser:
@@ -93,14 +93,14 @@ def require_stranger_token() -> None:
     try:
         nonce = _serializer().loads(request.form.get(FIELD, ""), max_age=FORM_SECONDS)
     except BadData:
-        raise CsrfFailed("The page stood open for too long: load it again.") from None
-    known = request.cookies.get(FORM_COOKIE, "")
-    if not hmac.compare_digest(str(nonce).encode(), known.encode("utf-8", "replace")):
-        raise CsrfFailed("The page stood open for too long: load it again.")
+        raise CsrfFailed("The page was open for too long: load it again.") from None
+    cookie = request.cookies.get(FORM_COOKIE, "")
+    if not hmac.compare_digest(str(nonce).encode(), cookie.encode("utf-8", "replace")):
+        raise CsrfFailed("The page was open for too long: load it again.")
 
 
 def keep_form_cookie(response: Response) -> Response:
-    """Send the cookie that the form on this page will be compared with."""
+    """Set the cookie that the form of this page is compared with; an `after_request` hook."""
     nonce = g.get("form_nonce")
     if nonce is not None and request.cookies.get(FORM_COOKIE) != nonce:
         response.set_cookie(

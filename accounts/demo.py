@@ -1,4 +1,4 @@
-"""The demo merchant of the development profile: whoever sends no credentials acts for it."""
+"""The demo merchant of development: requests without credentials act for it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ SUPPORT = "mailto:ola@feiradavila.example"
 
 
 def ensure_demo_merchant(settings: Settings) -> None:
-    """Make the demo merchant, or bring its key, address and password up to date."""
+    """Create the demo merchant, or update its Pix key, address and password."""
     with reading() as work:
-        found = work.accounts.find_by_login(DEMO_LOGIN)
-    known = None if found is None else found.password_hash
-    password_hash = known if _is_known(settings.demo_password, known) else None
-    fresh_hash = password_hash or _hashed(settings.demo_password)
-    in_unit_of_work(lambda work: _ensure(work, settings, fresh_hash))
+        account = work.accounts.find_by_login(DEMO_LOGIN)
+    stored_hash = None if account is None else account.password_hash
+    is_right = _is_right(settings.demo_password, stored_hash)
+    password_hash = stored_hash if is_right and stored_hash else _hash(settings.demo_password)
+    in_unit_of_work(lambda work: _ensure(work, settings, password_hash))
 
 
 def _ensure(work: Work, settings: Settings, password_hash: str) -> None:
@@ -31,8 +31,8 @@ def _ensure(work: Work, settings: Settings, password_hash: str) -> None:
         "shop_url": f"{settings.public_url}/",
         "password_hash": password_hash,
     }
-    found = work.accounts.find_by_login(DEMO_LOGIN)
-    if found is None:
+    account = work.accounts.find_by_login(DEMO_LOGIN)
+    if account is None:
         service.create(
             work,
             login=DEMO_LOGIN,
@@ -44,15 +44,15 @@ def _ensure(work: Work, settings: Settings, password_hash: str) -> None:
             is_demo=True,
             **current,
         )
-    elif any(getattr(found, name) != value for name, value in current.items()):
-        work.accounts.change(found.id, current)
+    elif any(getattr(account, name) != value for name, value in current.items()):
+        work.accounts.change(account.id, current)
 
 
 @lru_cache(maxsize=8)
-def _is_known(password: str, known_hash: str | None) -> bool:
-    return passwords.is_right(password, known_hash)
+def _is_right(password: str, password_hash: str | None) -> bool:
+    return passwords.is_right(password, password_hash)
 
 
 @lru_cache(maxsize=8)
-def _hashed(password: str) -> str:
-    return passwords.hashed(password)
+def _hash(password: str) -> str:
+    return passwords.hash_password(password)

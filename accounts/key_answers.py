@@ -1,7 +1,7 @@
-"""The answer to making a key, the same one again under the same Idempotency-Key.
+"""Make an API key; a repetition under the same Idempotency-Key gets the same key.
 
-The key itself is kept nowhere, so it is made again: under an Idempotency-Key its random part is
-computed from a nonce that is kept with the answer, and a secret that is not.
+The API key is not stored, so a repetition computes it again: under an Idempotency-Key its random
+part is derived from a nonce, which is stored with the answer, and SECRET_KEY.
 """
 
 from __future__ import annotations
@@ -25,39 +25,39 @@ _OPERATION = "make a key"
 _NONCE = "nonce"
 
 
-def made_key(work: Work, account: Account, body: NewKey) -> CreatedAnswer:
-    """The answer that shows a new key, or the first answer under the Idempotency-Key.
+def make_key_answer(work: Work, account: Account, body: NewKey) -> CreatedAnswer:
+    """Make a key, or repeat the first answer under the Idempotency-Key.
 
-    Raises Conflict where the account has as many keys as it may, or the key is revoked since,
-    and IdempotencyConflict for another request under the same Idempotency-Key.
+    Raises Conflict if the account has KEYS_MAX keys or the first key was revoked, and
+    IdempotencyConflict for a different request under the same Idempotency-Key.
     """
     keyed = keyed_request(_OPERATION, body)
     if keyed.key is None:
-        row, key = service.make_key(work, account, body.label, body.scopes, _fresh())
+        row, key = service.make_key(work, account, body.label, body.scopes, _new_key())
         return CreatedAnswer("", {**key_object(row), "key": key})
     first = keyed.first_answer(work, account.id)
     if first is not None:
-        return _again(work, account, first)
+        return _replay(work, account, first)
     nonce = secrets.token_hex(16)
-    row, key = service.make_key(work, account, body.label, body.scopes, _fresh(account, nonce))
+    row, key = service.make_key(work, account, body.label, body.scopes, _new_key(account, nonce))
     answer = key_object(row)
     keyed.store(work, account.id, CreatedAnswer("", {**answer, _NONCE: nonce}))
     return CreatedAnswer("", {**answer, "key": key})
 
 
-def _again(work: Work, account: Account, first: CreatedAnswer) -> CreatedAnswer:
+def _replay(work: Work, account: Account, first: CreatedAnswer) -> CreatedAnswer:
     answer = dict(first.answer)
-    key = _fresh(account, answer.pop(_NONCE))
+    key = _new_key(account, answer.pop(_NONCE))
     if work.accounts.find_by_key_sha256(key_hash(key)) is None:
-        raise Conflict("The key that was made for this Idempotency-Key is revoked since.")
+        raise Conflict("The API key that this Idempotency-Key created was revoked.")
     return replace(first, answer={**answer, "key": key})
 
 
-def _fresh(account: Account | None = None, nonce: str | None = None) -> str:
-    """A key: random, or the one of this account and nonce."""
+def _new_key(account: Account | None = None, nonce: str | None = None) -> str:
+    """A random key, or the key that belongs to this account and nonce."""
     if account is None or nonce is None:
         return new_api_key(live=is_live())
     settings = current_settings()
     secret = hmac.digest(settings.secret_key.encode(), b"balcao api keys", "sha256")
-    drawn = hmac.digest(secret, f"{account.public_id} {nonce}".encode(), "sha256")
-    return new_api_key(base64.urlsafe_b64encode(drawn).rstrip(b"=").decode(), live=is_live())
+    digest = hmac.digest(secret, f"{account.public_id} {nonce}".encode(), "sha256")
+    return new_api_key(base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), live=is_live())

@@ -1,4 +1,4 @@
-"""`/api/keys` and `/api/sessions`: what opens an account, and how to end it."""
+"""`/api/keys` and `/api/sessions`: list, make and end the credentials of an account."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from accounts import service, sign_ins
 from accounts.access import Caller, current_caller, signed_in_merchant
-from accounts.key_answers import made_key
+from accounts.key_answers import make_key_answer
 from accounts.presenter import key_object, session_object
 from accounts.schemas import EndedSessions, KeyList, Message, NewKey, NewKeyAnswer, SignInList
 from core import ids
@@ -29,16 +29,18 @@ SCOPE = "account:write"
 
 
 class KeyPath(BaseModel):
-    """Which key."""
+    """The path of one API key."""
 
     key_id: str = Field(
         description="The key's id: 32 hex digits.",
-        json_schema_extra={"pattern": "^[0-9a-f]{32}$"},  # shown, not checked: others are a 404
+        json_schema_extra={
+            "pattern": "^[0-9a-f]{32}$"
+        },  # documented, not checked: another id is a 404
     )
 
 
 class SessionPath(BaseModel):
-    """Which session."""
+    """The path of one session."""
 
     session_id: str = Field(
         description="The session's id: 32 hex digits.",
@@ -53,7 +55,7 @@ class SessionPath(BaseModel):
     security=SIGNED_IN,
 )
 def list_keys(query: PageQuery) -> Response:
-    """The merchant's keys, newest first, revoked ones too; never the keys themselves."""
+    """The merchant's keys, newest first, with revoked keys; the secret part is never shown."""
     with reading() as work:
         account = signed_in_merchant(work, SCOPE)
         page = work.accounts.keys_of(account.id, query.after, query.limit)
@@ -68,12 +70,12 @@ def list_keys(query: PageQuery) -> Response:
     openapi_extensions=also(IDEMPOTENCY_KEY),
 )
 def make_key(body: NewKey) -> BaseResponse:
-    """A key for the merchant's programs: shown this once, kept as its hash."""
+    """Make a key for the merchant's programs. The key is shown once and stored as its hash."""
 
     def make(work: Work) -> CreatedAnswer:
         account = signed_in_merchant(work, SCOPE)
         _refuse_more_than_own(current_caller(work), body.scopes)
-        return made_key(work, account, body)
+        return make_key_answer(work, account, body)
 
     return in_unit_of_work(make).response()
 
@@ -85,12 +87,12 @@ def make_key(body: NewKey) -> BaseResponse:
     security=SIGNED_IN,
 )
 def revoke_key(path: KeyPath) -> Response:
-    """End a key: it opens nothing from now on, in any process. Safe to repeat."""
+    """Revoke a key: every process refuses the key at once. Safe to repeat."""
 
     def revoke(work: Work) -> None:
         account = signed_in_merchant(work, SCOPE)
         if not ids.is_txid(path.key_id):
-            raise NotFound("There is no such key.")
+            raise NotFound("This key does not exist.")
         service.revoke_key(work, account, path.key_id)
 
     in_unit_of_work(revoke)
@@ -104,7 +106,7 @@ def revoke_key(path: KeyPath) -> Response:
     security=SIGNED_IN,
 )
 def list_sessions(query: PageQuery) -> Response:
-    """Where the account is signed in, newest first."""
+    """The account's open sessions, newest first."""
     with reading() as work:
         caller = _owner(work)
         page = work.sign_ins.open_of(caller.account.id, work.now, query.after, query.limit)
@@ -119,13 +121,13 @@ def list_sessions(query: PageQuery) -> Response:
     security=SIGNED_IN,
 )
 def end_session(path: SessionPath) -> Response:
-    """End one session of the account, in every process at once."""
+    """End one session of the account at once, in every process."""
 
     def end(work: Work) -> None:
         caller = _owner(work)
         row = work.sign_ins.find(path.session_id) if ids.is_txid(path.session_id) else None
         if row is None or row.account_id != caller.account.id:
-            raise NotFound("There is no such session.")
+            raise NotFound("This session does not exist.")
         sign_ins.end(work, caller.account, row.public_id, sign_ins.ENDED_BY_OWNER)
 
     in_unit_of_work(end)
@@ -139,7 +141,7 @@ def end_session(path: SessionPath) -> Response:
     security=SIGNED_IN,
 )
 def end_other_sessions() -> Response:
-    """End every session of the account but the one that asks."""
+    """End every session of the account except the one that sends this request."""
 
     def end(work: Work) -> int:
         caller = _owner(work)
@@ -156,6 +158,6 @@ def _owner(work: Work) -> Caller:
 
 
 def _refuse_more_than_own(caller: Caller, scopes: list[Any]) -> None:
-    """A key makes no key that may do more than itself."""
+    """A key must not make another key with more scopes than its own."""
     if caller.scopes is not None and not caller.scopes.issuperset(scopes):
-        raise Forbidden("A key cannot make a key with scopes that it lacks itself.")
+        raise Forbidden("A key cannot make another key with scopes that it lacks.")

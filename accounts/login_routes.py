@@ -1,4 +1,4 @@
-"""`/login` and `/signup`: the pages, and what their forms and programs send."""
+"""`/login` and `/signup`: the pages, and the routes that their forms and programs call."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from db_models import Account
 from repository.database import Work, in_unit_of_work, reading
 from web.api_docs import SIGNED_IN, declare, problems, takes
 from web.bodies import check_storable
-from web.forms import FORM, is_form, parsed, read_form
+from web.forms import FORM, is_form, parse, read_form
 from web.limits import limiter
 from web.pages import spoken as _
 from web.problems import prefers_page, status_of
@@ -43,7 +43,7 @@ from web.problems import prefers_page, status_of
 bp = APIBlueprint("login", __name__, abp_tags=[Tag(name="People")])
 declare(bp, SignInBody)
 
-_OF_THE_FORM = (csrf.FIELD, "next", "lang")
+_EXTRA_FIELDS = (csrf.FIELD, "next", "lang")
 
 
 @bp.get("/login", doc_ui=False)
@@ -57,26 +57,27 @@ def login_page() -> BaseResponse:
     summary="Sign in",
     responses={
         200: SignInAnswer,
-        303: {"description": "To a browser's form: go to `next`, or to the account's own page."},
+        303: {"description": "For a browser's form: to `next`, or to the account's home page."},
         **problems(400, 401, 403, 413, 415, 429, 503),
     },
     openapi_extensions=takes(SignInBody, "application/json", FORM),
 )
 def login() -> BaseResponse:
-    """Sign in by `username` or `login`, as JSON or as a form; sets the session's cookies."""
+    """Sign in by `username` or `login`, as JSON or as a form, and set the session's cookies."""
     if not is_form():
         return _answer(_sign_in(request.get_json()))
     csrf.require_stranger_token()
     fields = read_form()
-    wished = fields.get("next", "")
-    given = {name: value for name, value in fields.items() if name not in _OF_THE_FORM}
+    next_path = fields.get("next", "")
+    credentials = {name: value for name, value in fields.items() if name not in _EXTRA_FIELDS}
     if not prefers_page():
-        return _answer(_sign_in(given))
+        return _answer(_sign_in(credentials))
     try:
-        opened = _sign_in(given)
+        sign_in = _sign_in(credentials)
     except (Unauthorized, TooManyRequests, InvalidRequest) as error:
-        return _login_page(wished, given.get("login") or given.get("username", ""), error)
-    return _with_cookies(redirect(_home(wished, opened.account), 303), opened)
+        login = credentials.get("login") or credentials.get("username", "")
+        return _login_page(next_path, login, error)
+    return _with_cookies(redirect(_home(next_path, sign_in.account), 303), sign_in)
 
 
 @bp.post(
@@ -84,22 +85,22 @@ def login() -> BaseResponse:
     summary="Sign out",
     responses={
         200: Message,
-        303: {"description": "To a browser's form: go to the sign-in page."},
+        303: {"description": "For a browser's form: to the sign-in page."},
         **problems(401, 403, 413, 503),
     },
     security=SIGNED_IN,
 )
 def logout() -> BaseResponse:
-    """End this session, in every process at once, and forget its cookies."""
+    """End this session at once, in every process, and delete its cookies."""
 
-    def leave(work: Work) -> None:
+    def end(work: Work) -> None:
         caller = current_caller(work)
         if caller.sign_in_id is None:
-            raise InvalidRequest(detail="An API key has no session; revoke it instead.")
+            raise InvalidRequest(detail="An API key has no session: revoke the key instead.")
         sign_ins.end(work, caller.account, caller.sign_in_id, sign_ins.SIGNED_OUT)
 
     try:
-        in_unit_of_work(leave)
+        in_unit_of_work(end)
     except Unauthorized:
         if not prefers_page():
             raise
@@ -123,63 +124,63 @@ def sign_up_page() -> BaseResponse:
 @bp.post("/signup", doc_ui=False)
 @limiter.limit(sign_ups_limit)
 def sign_up() -> BaseResponse:
-    """Make an account from the page's form, and sign it in."""
+    """Create an account from the page's form, and sign in."""
     require_open_sign_up()
     csrf.require_stranger_token()
     fields = read_form()
-    wished = fields.get("next", "")
-    given = {name: value for name, value in fields.items() if name not in _OF_THE_FORM and value}
+    next_path = fields.get("next", "")
+    values = {name: value for name, value in fields.items() if name not in _EXTRA_FIELDS and value}
     try:
-        body = parsed(NewUser, given)
+        body = parse(NewUser, values)
         account = service.sign_up(body)
     except (InvalidRequest, LoginTaken) as error:
-        return _sign_up_page(wished, given, error)
-    opened = in_unit_of_work(lambda work: sign_ins.open_for(work, account, "cookie"))
-    return _with_cookies(redirect(_home(wished, account), 303), opened)
+        return _sign_up_page(next_path, values, error)
+    sign_in = in_unit_of_work(lambda work: sign_ins.open_for(work, account, "cookie"))
+    return _with_cookies(redirect(_home(next_path, account), 303), sign_in)
 
 
-def _sign_in(given: Any) -> sign_ins.OpenSignIn:
-    body = parsed(SignInBody, given)
+def _sign_in(credentials: Any) -> sign_ins.OpenSignIn:
+    body = parse(SignInBody, credentials)
     name = body.username or body.login
     if name is None:
         raise InvalidRequest([FieldError("username", "is required")])
     if body.username and body.login and body.username != body.login:
-        raise InvalidRequest([FieldError("login", "must be the username, or be left out")])
+        raise InvalidRequest([FieldError("login", "must equal the username, or be left out")])
     check_storable(name)
     return sign_ins.sign_in(name, body.password, "cookie")
 
 
-def _answer(opened: sign_ins.OpenSignIn) -> Response:
+def _answer(sign_in: sign_ins.OpenSignIn) -> Response:
     body = {
-        **token_object(opened.tokens),
-        "csrf_token": opened.tokens.csrf_token,
-        "user": user_object(opened.account),
+        **token_object(sign_in.tokens),
+        "csrf_token": sign_in.tokens.csrf_token,
+        "user": user_object(sign_in.account),
     }
-    return _with_cookies(jsonify(body), opened)
+    return _with_cookies(jsonify(body), sign_in)
 
 
-def _with_cookies(answer: Any, opened: sign_ins.OpenSignIn) -> Response:
+def _with_cookies(answer: Any, sign_in: sign_ins.OpenSignIn) -> Response:
     response = make_response(answer)
     response.headers["Cache-Control"] = "no-store"
-    tokens.set_cookies(response, opened.tokens, opened.left)
-    throttle.remember_device(response, opened.account.login)
+    tokens.set_cookies(response, sign_in.tokens, sign_in.lifetime)
+    throttle.remember_device(response, sign_in.account.login)
     g.cookies_are_set = True
     return response
 
 
-def _home(wished: str, account: Account) -> str:
-    return f"{request.script_root}{after_sign_in(wished, account.role)}"
+def _home(next_path: str, account: Account) -> str:
+    return f"{request.script_root}{after_sign_in(next_path, account.role)}"
 
 
-def _login_page(wished: str, login: str, error: BalcaoError | None = None) -> BaseResponse:
-    here = _account_here()
+def _login_page(next_path: str, login: str, error: BalcaoError | None = None) -> BaseResponse:
+    account = _signed_in_account()
     page = render_template(
         "accounts/login.html",
-        next=wished,
+        next=next_path,
         login=login[:64],
-        said=None if error is None else _said(error),
-        account=here,
-        home="/" if here is None else _home(wished, here),
+        refusal=None if error is None else _refusal(error),
+        account=account,
+        home="/" if account is None else _home(next_path, account),
         sign_up_is_open=current_settings().sign_up == "open",
         demo=_demo(),
         form_token=csrf.stranger_token(),
@@ -188,15 +189,15 @@ def _login_page(wished: str, login: str, error: BalcaoError | None = None) -> Ba
 
 
 def _sign_up_page(
-    wished: str, given: dict[str, str], error: BalcaoError | None = None
+    next_path: str, values: dict[str, str], error: BalcaoError | None = None
 ) -> BaseResponse:
-    wrong = {} if error is None else {found.field: found.detail for found in error.errors}
+    wrong = {} if error is None else {field.field: field.detail for field in error.errors}
     if isinstance(error, LoginTaken):
         wrong["username"] = "taken"
     page = render_template(
         "accounts/signup.html",
-        next=wished,
-        given={name: value for name, value in given.items() if name != "password"},
+        next=next_path,
+        values={name: value for name, value in values.items() if name != "password"},
         wrong=wrong,
         form_token=csrf.stranger_token(),
     )
@@ -213,7 +214,7 @@ def _page(page: str, error: BalcaoError | None) -> Response:
     return response
 
 
-def _said(error: BalcaoError) -> str:
+def _refusal(error: BalcaoError) -> str:
     if isinstance(error, TooManyRequests):
         minutes = -(-error.retry_after_seconds // 60)
         return _("Tentativas demais. Espere %(minutes)s min e tente de novo.") % {
@@ -224,8 +225,8 @@ def _said(error: BalcaoError) -> str:
     return _("Escreva o usuário e a senha.")
 
 
-def _account_here() -> Account | None:
-    """Who is signed in already, if anybody is."""
+def _signed_in_account() -> Account | None:
+    """The account that this browser is signed in to, if any."""
     if tokens.ACCESS_COOKIE not in request.cookies and "renewed" not in g:
         return None
     if request.method != "GET":
@@ -238,5 +239,5 @@ def _account_here() -> Account | None:
 
 
 def _demo() -> tuple[str, Literal["instance/demo_password"]] | None:
-    """Where the demo merchant's password is, in development."""
+    """In development, the demo merchant's login and the file with its password."""
     return ("demo", "instance/demo_password") if current_settings().is_development else None

@@ -1,4 +1,4 @@
-"""Passwords: Argon2id, computed off the hub, and the same time for a login nobody has."""
+"""Password hashes: Argon2id, computed off the hub, as slow for unknown logins as for known ones."""
 
 from __future__ import annotations
 
@@ -12,39 +12,41 @@ from argon2.low_level import Type
 from core.runtime.offload import offload
 
 CHARACTERS_MIN, CHARACTERS_MAX = 8, 256
-"""NIST SP 800-63B asks for 8 or more; the upper end only bounds the work."""
+"""NIST SP 800-63B asks for at least 8; the maximum only bounds the work."""
 
 # OWASP Password Storage Cheat Sheet: m=19 MiB, t=2, p=1.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
 
 
-def hashed(password: str) -> str:
-    """The Argon2id hash of a password, in PHC form; takes some 50 ms, off the hub."""
+def hash_password(password: str) -> str:
+    """The Argon2id hash of a password, in PHC form; takes about 50 ms, off the hub."""
     return offload(_HASHER.hash, _normal(password))
 
 
-def is_right(password: str, known_hash: str | None) -> bool:
-    """Whether the password has this hash; as slow where there is no hash to compare with."""
-    return offload(_verify, known_hash or _nobodys_hash(), _normal(password)) and bool(known_hash)
+def is_right(password: str, password_hash: str | None) -> bool:
+    """Whether the password has this hash; just as slow if there is no hash."""
+    return offload(_verify, password_hash or _placeholder_hash(), _normal(password)) and bool(
+        password_hash
+    )
 
 
-def rehashed(password: str, known_hash: str) -> str | None:
-    """A new hash of a right password whose old one was made with other costs; else None."""
-    return hashed(password) if _HASHER.check_needs_rehash(known_hash) else None
+def rehash(password: str, password_hash: str) -> str | None:
+    """A new hash of a right password if the present hash has other costs; else None."""
+    return hash_password(password) if _HASHER.check_needs_rehash(password_hash) else None
 
 
-def _verify(known_hash: str, password: str) -> bool:
+def _verify(password_hash: str, password: str) -> bool:
     try:
-        return _HASHER.verify(known_hash, password)
+        return _HASHER.verify(password_hash, password)
     except (VerificationError, InvalidHashError):
         return False
 
 
 def _normal(password: str) -> str:
-    """The same password from every keyboard: composed and decomposed accents are one (NIST)."""
+    """Compose accents, because keyboards differ in how they send them (NIST SP 800-63B)."""
     return unicodedata.normalize("NFKC", password)
 
 
 @lru_cache(maxsize=1)
-def _nobodys_hash() -> str:
+def _placeholder_hash() -> str:
     return _HASHER.hash("nobody has this password")

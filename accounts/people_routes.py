@@ -1,4 +1,4 @@
-"""`/users/` and `/token`: signing up, tokens, the caller's own account."""
+"""`/users/` and `/token`: sign-up, tokens, and the caller's own account."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from accounts.schemas import (
     TokenAnswer,
     UserObject,
 )
-from accounts.sign_up_answers import answer_of
+from accounts.sign_up_answers import sign_up_answer
 from config import current_settings
 from core.errors import FieldError, Forbidden, InvalidRequest
 from repository.database import reading
 from web.answers import private_json
 from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, also, declare, problems, takes
-from web.forms import FORM, parsed, read_form
+from web.forms import FORM, parse, read_form
 from web.limits import limiter
 
 bp = APIBlueprint("people", __name__, abp_tags=[Tag(name="People")])
 
 
 class TokenForm(BaseModel):
-    """`POST /token`: password grant or refresh (RFC 6749, 4.3 and 6); the rest is ignored."""
+    """`POST /token`: password grant or refresh (RFC 6749, 4.3 and 6); other fields are ignored."""
 
     model_config = ConfigDict(
         hide_input_in_errors=True,
@@ -65,16 +65,16 @@ declare(bp, NewUser, TokenForm)
 
 
 def sign_ups_limit() -> str:
-    """How many accounts one address may make in an hour."""
+    """How many accounts one address may create in an hour."""
     settings = current_settings()
     return f"{settings.sign_ups_per_address_max} per hour"
 
 
 def require_open_sign_up() -> None:
-    """Raise Forbidden where the operator alone makes accounts."""
+    """Raise Forbidden if only the operator creates accounts."""
     settings = current_settings()
     if settings.sign_up == "closed":
-        raise Forbidden("Signing up is closed here: the operator makes accounts.")
+        raise Forbidden("Sign-up is closed: ask the operator for an account.")
 
 
 @bp.post(
@@ -86,9 +86,9 @@ def require_open_sign_up() -> None:
 )
 @limiter.limit(sign_ups_limit)
 def sign_up(body: NewUser) -> BaseResponse:
-    """Make an account: a merchant, who can create payments at once, or a payer."""
+    """Create an account: a merchant, who can create payments at once, or a payer."""
     require_open_sign_up()
-    return answer_of(body)
+    return sign_up_answer(body)
 
 
 @bp.get(
@@ -99,7 +99,7 @@ def sign_up(body: NewUser) -> BaseResponse:
     strict_slashes=False,
 )
 def me() -> Response:
-    """The account of the credentials."""
+    """The account that the credentials belong to."""
     with reading() as work:
         return private_json(user_object(acting_account(work)))
 
@@ -111,7 +111,7 @@ def me() -> Response:
     security=SIGNED_IN,
 )
 def change_password(body: PasswordChange) -> Response:
-    """Set another password; every other session of the account ends at once."""
+    """Set a new password; every other session of the account ends at once."""
     with reading() as work:
         caller = current_caller(work)
     ended = service.change_password(caller, body.current_password, body.new_password)
@@ -125,18 +125,18 @@ def change_password(body: PasswordChange) -> Response:
     openapi_extensions=takes(TokenForm, FORM),
 )
 def token() -> Response:
-    """Tokens for login and password, or for a refresh token, which is used up by that."""
-    # An empty field is one that was left out (RFC 6749, 3.2).
-    form = parsed(TokenForm, {name: value for name, value in read_form().items() if value})
+    """Tokens for login and password, or for a refresh token, which works only once."""
+    # An empty field counts as absent (RFC 6749, 3.2).
+    form = parse(TokenForm, {name: value for name, value in read_form().items() if value})
     if form.grant_type == "refresh_token":
         if form.refresh_token is None:
             raise InvalidRequest([FieldError("refresh_token", "is required")])
         return private_json(token_object(sign_ins.refresh(form.refresh_token).tokens))
     if form.username is None or form.password is None:
-        missing = [name for name in ("username", "password") if getattr(form, name) is None]
-        raise InvalidRequest([FieldError(name, "is required") for name in missing])
-    opened = sign_ins.sign_in(form.username, form.password, "token")
-    return private_json(token_object(opened.tokens))
+        names = [name for name in ("username", "password") if getattr(form, name) is None]
+        raise InvalidRequest([FieldError(name, "is required") for name in names])
+    sign_in = sign_ins.sign_in(form.username, form.password, "token")
+    return private_json(token_object(sign_in.tokens))
 
 
 @bp.post(
@@ -145,5 +145,5 @@ def token() -> Response:
     responses={200: TokenAnswer, **problems(400, 401, 413, 415, 503)},
 )
 def refresh(body: RefreshBody) -> Response:
-    """New tokens for a refresh token, which is used up by that: used again, the sign-in ends."""
+    """New tokens for a refresh token. A second use of the same token ends the session."""
     return private_json(token_object(sign_ins.refresh(body.refresh_token).tokens))

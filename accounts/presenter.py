@@ -1,4 +1,4 @@
-"""Accounts, keys, sessions and tokens as the wire shows them."""
+"""Accounts, keys, sessions and tokens as JSON objects."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def user_object(account: Account) -> dict[str, Any]:
 
 
 def token_object(tokens: Tokens) -> dict[str, Any]:
-    """What a sign-in gives out (RFC 6749, 5.1)."""
+    """The tokens of a sign-in (RFC 6749, 5.1)."""
     return {
         "access_token": tokens.access_token,
         "token_type": "bearer",
@@ -43,7 +43,7 @@ def token_object(tokens: Tokens) -> dict[str, Any]:
 
 
 def key_object(key: ApiKey) -> dict[str, Any]:
-    """An API key, without the key."""
+    """An API key, without its secret part."""
     marks = {TEST_PREFIX: "test", LIVE_PREFIX: "live"}
     return {
         "id": key.public_id,
@@ -58,7 +58,7 @@ def key_object(key: ApiKey) -> dict[str, Any]:
 
 
 def session_object(row: SignIn, current: str | None) -> dict[str, Any]:
-    """A sign-in; `current` is the id of the one that asks."""
+    """A sign-in; `current` is the id of the sign-in that sends the request."""
     return {
         "id": row.public_id,
         "channel": row.channel,

@@ -1,4 +1,4 @@
-"""What people's doors take and answer: parsed once, at the door."""
+"""Request bodies and answers of the account routes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EMAIL_PATTERN = r"^[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9\-]{1,63}(\.[A-Za-z0-9\-]{1
 
 
 def _text(least: int, most: int) -> dict[str, Any]:
-    """The schema of any text but one with NUL characters, which no body may hold."""
+    """The schema of a text without NUL characters, which no body may hold."""
     return {"type": "string", "minLength": least, "maxLength": most, "pattern": "^[^\\u0000]+$"}
 
 
@@ -43,7 +43,7 @@ def _name(value: str) -> str:
 def _role(value: object) -> object:
     if value == "admin":
         raise ValueError(
-            "cannot be admin: an administrator is made by `flask accounts create` on the server"
+            "cannot be admin: create an administrator with `flask accounts create` on the server"
         )
     return value
 
@@ -65,7 +65,7 @@ NewPassword = Annotated[
     Field(min_length=CHARACTERS_MIN, max_length=CHARACTERS_MAX),
     WithJsonSchema(_text(CHARACTERS_MIN, CHARACTERS_MAX)),
 ]
-GivenPassword = Annotated[
+PresentPassword = Annotated[
     str, Field(min_length=1, max_length=CHARACTERS_MAX), WithJsonSchema(_text(1, CHARACTERS_MAX))
 ]
 Email = Annotated[
@@ -112,16 +112,16 @@ class NewUser(StrictBody):
     password: NewPassword
     email: Email | None = None
     name: Name | None = None
-    """What shoppers and banks are shown; the username when absent."""
+    """The name that shoppers and banks see; the username when absent."""
     role: Annotated[Literal["merchant", "payer"], BeforeValidator(_role)] = "merchant"
     pin: Annotated[str, Field(pattern=r"^[0-9]{4,6}$")] | None = None
-    """Of a payer's card at the simulated bank; made there when absent."""
+    """The PIN of a payer's card at the simulated bank; the bank makes one when absent."""
 
 
 class PasswordChange(StrictBody):
     """`POST /users/me/password`."""
 
-    current_password: GivenPassword
+    current_password: PresentPassword
     new_password: NewPassword
 
 
@@ -129,7 +129,7 @@ _SHORT_TEXT = WithJsonSchema(_text(1, 64))
 
 
 class SignInBody(StrictBody):
-    """`POST /api/login`: the login may be given under either name."""
+    """`POST /api/login`, with the login as `username` or `login`."""
 
     model_config = ConfigDict(
         json_schema_extra={"oneOf": [{"required": ["username"]}, {"required": ["login"]}]}
@@ -139,7 +139,7 @@ class SignInBody(StrictBody):
         None
     )
     login: Annotated[Annotated[str, Field(min_length=1, max_length=64)] | None, _SHORT_TEXT] = None
-    password: GivenPassword
+    password: PresentPassword
 
 
 class RefreshBody(StrictBody):
@@ -184,14 +184,14 @@ class UserObject(BaseModel):
 
 
 class SignUpAnswer(UserObject):
-    """A new account; a payer's card at the simulated bank, and its PIN, are told this once."""
+    """A new account, with a payer's card at the simulated bank and its PIN, shown only once."""
 
     card: str | None = None
     pin: str | None = None
 
 
 class TokenAnswer(BaseModel):
-    """What a sign-in gives (RFC 6749, 5.1)."""
+    """The tokens of a sign-in (RFC 6749, 5.1)."""
 
     access_token: str
     token_type: Literal["bearer"]
@@ -200,7 +200,7 @@ class TokenAnswer(BaseModel):
 
 
 class SignInAnswer(TokenAnswer):
-    """The same for a browser, which has it as cookies too."""
+    """The tokens of a sign-in by a browser, which also gets them as cookies."""
 
     csrf_token: str
     user: UserObject
@@ -219,7 +219,7 @@ class EndedSessions(Message):
 
 
 class KeyObject(BaseModel):
-    """An API key, without the key."""
+    """An API key, without its secret part."""
 
     id: str
     label: str
@@ -232,7 +232,7 @@ class KeyObject(BaseModel):
 
 
 class NewKeyAnswer(KeyObject):
-    """A new key: `key` is shown this once."""
+    """A new key; `key` is shown only once."""
 
     key: str
 
@@ -245,7 +245,7 @@ class KeyList(BaseModel):
 
 
 class SignInObject(BaseModel):
-    """A sign-in that has not ended; `current` is the one that asks."""
+    """A sign-in that has not ended; `current` marks the one that sends the request."""
 
     id: str
     channel: Literal["cookie", "token"]

@@ -1,4 +1,4 @@
-"""What people do with their accounts: sign up, change the password, make and revoke keys."""
+"""Sign up, change the password, disable and enable accounts, make and revoke API keys."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from db_models.account import MERCHANT
 from repository.database import LostRace, Work, in_unit_of_work
 
 DEFAULT_CITY = "São Paulo"
-"""Where a shop is until it says so: no BR Code is without a city."""
+"""The city of a merchant who has set none: every BR Code needs a city."""
 
 KEYS_MAX = 50
-"""Keys in use that one account may have."""
+"""How many keys in use one account may have."""
 
 
 def sign_up(body: NewUser, also: Callable[[Work, Account], object] | None = None) -> Account:
-    """Make an account, in a unit of work of its own; a merchant can receive at once.
+    """Create an account and commit; a merchant can receive at once.
 
-    `also` is done in the same unit. Raises InvalidRequest for a name no BR Code can hold, and
-    LoginTaken.
+    `also` runs in the same unit of work. Raises InvalidRequest for a name that no BR Code can hold,
+    and LoginTaken.
     """
     if body.password == body.username:
         raise InvalidRequest([FieldError("password", "must not be the username")])
-    password_hash = passwords.hashed(body.password)
+    password_hash = passwords.hash_password(body.password)
 
     def make(work: Work) -> Account:
         account = create(
@@ -73,13 +73,13 @@ def create(
     is_demo: bool = False,
     **more: Any,
 ) -> Account:
-    """Make an account with what a merchant needs to receive: a random Pix key and a city.
+    """Create an account; a merchant gets a random Pix key and a city, so that it can receive.
 
-    Raises LoginTaken, LostRace where another was first, and InvalidRequest for a name or city that
-    no BR Code can hold.
+    Raises LoginTaken, LostRace if another request took the login meanwhile, and InvalidRequest for
+    a name or city that no BR Code can hold.
     """
-    reserved = login == DEMO_LOGIN and not is_demo
-    if reserved or work.accounts.find_by_login(login) is not None:
+    is_reserved = login == DEMO_LOGIN and not is_demo
+    if is_reserved or work.accounts.find_by_login(login) is not None:
         raise LoginTaken(f"The login {login} is taken.")
     values = {
         "public_id": new_public_id(),
@@ -103,62 +103,63 @@ def create(
 
 
 def require_payee(pix_key: str, name: str, city: str) -> None:
-    """Raise InvalidRequest for a name or city that no BR Code can hold: each payment would fail."""
+    """Raise InvalidRequest for a name or city that no BR Code can hold."""
     try:
         br_code.encode_static(pix_key, name, city)
     except BrCodeError as error:
-        field = "city" if error.code.startswith("city") else "name"
+        field = "city" if error.code == "city_invalid" else "name"
         raise InvalidRequest(
             [FieldError(field, "must hold letters or digits that a Pix code can write")]
         ) from None
 
 
-def change_password(caller: Caller, current: str, fresh: str) -> int:
-    """Set another password and end every other sign-in, in every process; gives how many ended.
+def change_password(caller: Caller, current: str, new: str) -> int:
+    """Set a new password, end every other sign-in and commit; return how many sign-ins ended.
 
-    In a unit of work of its own. Raises Forbidden for an API key, InvalidRequest for a wrong
-    password, and TooManyRequests.
+    Raises Forbidden for an API key, InvalidRequest for a wrong password, and TooManyRequests.
     """
     if caller.scopes is not None:
-        raise Forbidden("A password is changed by whoever signed in, not by an API key.")
+        raise Forbidden("An API key cannot change the password: sign in with the password.")
     account = caller.account
-    if fresh in (account.login, current):
-        raise InvalidRequest([FieldError("new_password", "must not be the login or the old one")])
+    if new in (account.login, current):
+        raise InvalidRequest(
+            [FieldError("new_password", "must not be the login or the old password")]
+        )
     attempt = throttle.admit(account.login)
-    if sign_ins.checked(account.login, current) is None:
+    if sign_ins.check_password(account.login, current) is None:
         attempt.failed()
         in_unit_of_work(
             lambda work: audit.record(work, account, AuditAction.PASSWORD_REFUSED, account.login)
         )
         raise InvalidRequest([FieldError("current_password", "is not the present password")])
     attempt.succeeded()
-    known, fresh_hash = account.password_hash, passwords.hashed(fresh)
+    old_hash, new_hash = account.password_hash, passwords.hash_password(new)
     return in_unit_of_work(
-        lambda work: set_password(work, account, known, fresh_hash, caller.sign_in_id)
+        lambda work: set_password(work, account, old_hash, new_hash, caller.sign_in_id)
     )
 
 
 def set_password(
-    work: Work, account: Account, known: str | None, fresh_hash: str, but: str | None = None
+    work: Work, account: Account, old_hash: str | None, new_hash: str, but: str | None = None
 ) -> int:
-    """Replace the password and end the account's sign-ins, but the one named.
+    """Replace the password and end the account's sign-ins except `but`; return how many ended.
 
-    Raises Unauthorized where the password is not the known one any more.
+    Raises Unauthorized if the stored hash is no longer `old_hash`.
     """
-    if not work.accounts.replace_password(account.id, known, fresh_hash):
-        raise Unauthorized("The password was changed in this very moment: sign in again.")
+    if not work.accounts.replace_password(account.id, old_hash, new_hash):
+        raise Unauthorized("The password was just changed elsewhere: sign in again.")
     audit.record(work, account, AuditAction.PASSWORD_CHANGED, account.login)
     return sign_ins.end_others(work, account, sign_ins.PASSWORD_CHANGED, but)
 
 
 def disable(work: Work, account: Account, by: Account | None = None) -> bool:
-    """Refuse every credential of the account from now on, in every process; whether it was in use.
+    """Refuse every credential of the account at once; False if it was disabled already.
 
-    `by` is the administrator who asks, None the operator at the terminal. Raises Conflict where
-    that is the account itself: whoever is left must be able to let others in again.
+    `by` is the administrator; None is the operator at the terminal. Raises Conflict if
+    administrators disable their own account: nobody could enable the last one again.
     """
     if by is not None and by.id == account.id:
-        raise Conflict("An administrator cannot disable the account that is signed in.")
+        raise Conflict("Administrators cannot disable their own account.")
     if not work.accounts.set_disabled(account.id, work.now):
         return False
     audit.record(work, by or account, AuditAction.ACCOUNT_DISABLED, account.login)
@@ -167,7 +168,7 @@ def disable(work: Work, account: Account, by: Account | None = None) -> bool:
 
 
 def enable(work: Work, account: Account, by: Account | None = None) -> bool:
-    """Let a disabled account in again: its keys work, its sessions stay ended; whether it was."""
+    """Undo `disable`, except that sessions stay ended; False if the account was not disabled."""
     if not work.accounts.set_disabled(account.id, None):
         return False
     audit.record(work, by or account, AuditAction.ACCOUNT_ENABLED, account.login)
@@ -177,12 +178,12 @@ def enable(work: Work, account: Account, by: Account | None = None) -> bool:
 def make_key(
     work: Work, account: Account, label: str, scopes: Sequence[str], key: str | None = None
 ) -> tuple[ApiKey, str]:
-    """A new key of the account's, and the key itself, which is kept nowhere.
+    """Make a key; return its row, and the key itself, which is not stored.
 
-    Raises Conflict where the account has as many as it may.
+    Raises Conflict if the account has KEYS_MAX keys in use.
     """
     in_use = [
-        one for one in work.accounts.keys_of(account.id, None, 500).items if not one.revoked_at
+        row for row in work.accounts.keys_of(account.id, None, 500).items if not row.revoked_at
     ]
     if len(in_use) >= KEYS_MAX:
         raise Conflict(f"An account has at most {KEYS_MAX} keys in use: revoke one first.")
@@ -201,16 +202,16 @@ def make_key(
     audit.record(
         work, account, AuditAction.KEY_CREATED, public_id, {"label": label, "scopes": [*scopes]}
     )
-    made = work.accounts.find_key(account.id, public_id)
-    if made is None:
+    row = work.accounts.find_key(account.id, public_id)
+    if row is None:
         raise NotFound
-    return made, key
+    return row, key
 
 
 def revoke_key(work: Work, account: Account, public_id: str) -> None:
-    """End a key of the account's, in every process at once; again is no error. Raises NotFound."""
+    """Revoke a key of the account at once; safe to repeat. Raises NotFound."""
     key = work.accounts.find_key(account.id, public_id)
     if key is None:
-        raise NotFound("There is no such key.")
+        raise NotFound("This key does not exist.")
     if work.accounts.revoke_key(key.id, work.now):
         audit.record(work, account, AuditAction.KEY_REVOKED, public_id, {"label": key.label})

@@ -1,4 +1,4 @@
-"""Put sign-up, sign-in and keys on the app."""
+"""Register the account routes and commands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from config import Settings
 
 
 def init_accounts(app: OpenAPI, settings: Settings) -> None:
-    """Configure the tokens, serve the routes, add the commands and `csrf_token()` for forms."""
+    """Configure tokens; add the routes, the commands, and `csrf_token()` for templates."""
     init_tokens(app, settings)
     app.add_template_global(csrf.csrf_token)
     for bp in (people_routes.bp, login_routes.bp, key_routes.bp):

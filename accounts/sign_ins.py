@@ -1,8 +1,8 @@
-"""Sign-ins: opened by a password, kept open by rotating refresh tokens, ended for good.
+"""Sign-ins: a password opens them, rotating refresh tokens keep them open, until they end.
 
-A refresh token is used once. Used again, its whole family ends: either its owner or a thief holds a
-copy, and nobody can tell which. Only at the very moment of a rotation, when two tabs ask at once,
-the second is given what the first was given (docs/decisions/0019-refresh-tokens.md).
+A refresh token works once. A second use ends the sign-in, because either the owner or a thief has a
+copy, and the service cannot tell which. The exception: two tabs may refresh at the same moment, and
+then the second tab gets the same new token (docs/decisions/0019-refresh-tokens.md).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from db_models import Account, AuditAction, SignIn
 from repository.database import Work, in_unit_of_work, now, reading
 
 ROTATION_OVERLAP = timedelta(seconds=30)
-"""How long the token before the last rotation is taken for a second tab's and not a thief's."""
+"""How long after a rotation the previous refresh token still counts as a second tab's."""
 
 SIGNED_OUT, PASSWORD_CHANGED, REUSED, ENDED_BY_OWNER, ENDED_BY_OPERATOR = (
     "signed-out",
@@ -39,44 +39,45 @@ Channel = Literal["cookie", "token"]
 
 @dataclass(frozen=True)
 class OpenSignIn:
-    """A sign-in that stands, its account, and what it gives out."""
+    """A sign-in that has not ended, with new tokens."""
 
     account: Account
     tokens: tokens.Tokens
-    left: timedelta
-    """How long it stays open without another refresh."""
+    lifetime: timedelta
+    """How long the sign-in stays open; a refresh does not prolong it."""
 
 
 def sign_in(login: str, password: str, channel: Channel) -> OpenSignIn:
-    """Check a password and open a sign-in, in a unit of work of its own.
+    """Check a password, open a sign-in and commit.
 
-    Raises Unauthorized, the same for an unknown login and a wrong password and after the same time,
-    and TooManyRequests.
+    Raises TooManyRequests, and Unauthorized: an unknown login and a wrong password get the same
+    error after the same time.
     """
     attempt = throttle.admit(login)
-    account = checked(login, password)
+    account = check_password(login, password)
     if account is None:
         attempt.failed()
         in_unit_of_work(lambda work: _record_failure(work, login))
         raise Unauthorized("The login or the password is wrong.")
-    known = str(account.password_hash)
-    fresh_hash = passwords.rehashed(password, known)
-    opened = in_unit_of_work(lambda work: _open(work, account, known, fresh_hash, channel))
+    old_hash = str(account.password_hash)
+    new_hash = passwords.rehash(password, old_hash)
+    open_sign_in = in_unit_of_work(lambda work: _open(work, account, old_hash, new_hash, channel))
     attempt.succeeded()
-    return opened
+    return open_sign_in
 
 
-def checked(login: str, password: str) -> Account | None:
-    """The account, if the login is one and the password is its own; no sign-in is opened."""
+def check_password(login: str, password: str) -> Account | None:
+    """The account with this login and password, or None; opens no sign-in."""
     with reading() as work:
         account = work.accounts.find_by_login(login)
-    known = account.password_hash if account is not None and account.disabled_at is None else None
-    return account if passwords.is_right(password, known) else None
+    is_enabled = account is not None and account.disabled_at is None
+    password_hash = account.password_hash if account is not None and is_enabled else None
+    return account if passwords.is_right(password, password_hash) else None
 
 
 def open_for(work: Work, account: Account, channel: Channel) -> OpenSignIn:
-    """Open a sign-in without asking for a password: right after a sign-up."""
-    left = timedelta(seconds=current_settings().refresh_token_seconds)
+    """Open a sign-in without a password, right after a sign-up."""
+    lifetime = timedelta(seconds=current_settings().refresh_token_seconds)
     sign_in_id, refresh_id = new_public_id(), new_public_id()
     work.sign_ins.insert(
         {
@@ -86,28 +87,30 @@ def open_for(work: Work, account: Account, channel: Channel) -> OpenSignIn:
             "refresh_id": refresh_id,
             "created_at": work.now,
             "seen_at": work.now,
-            "expires_at": work.now + left,
+            "expires_at": work.now + lifetime,
             "address": audit.client_address(),
             "user_agent": _user_agent(),
         }
     )
-    return _with_tokens(account, sign_in_id, refresh_id, left)
+    return _with_tokens(account, sign_in_id, refresh_id, lifetime)
 
 
 def refresh(refresh_token: str) -> OpenSignIn:
-    """Change a refresh token for new tokens, in a unit of work of its own.
+    """Exchange a refresh token for new tokens and commit.
 
-    Raises Unauthorized; for a token that was used before, the whole sign-in has ended then.
+    Raises Unauthorized; if the token was used before, the sign-in ends as well.
     """
     claims = tokens.read(refresh_token, "refresh")
-    opened = in_unit_of_work(lambda work: _rotated(work, claims))
-    if opened is None:  # raised here, outside, so that the end of the family is kept
+    open_sign_in = in_unit_of_work(lambda work: _rotate(work, claims))
+    if (
+        open_sign_in is None
+    ):  # raised after the commit, or the rollback would undo the end of the sign-in
         raise Unauthorized("This refresh token was used before: sign in again.")
-    return opened
+    return open_sign_in
 
 
 def end(work: Work, account: Account, sign_in_id: str, reason: str) -> bool:
-    """End one sign-in of the account; False where it had ended."""
+    """End one sign-in of the account; False if it had ended already."""
     if not work.sign_ins.end(sign_in_id, work.now, reason):
         return False
     audit.record(work, account, AuditAction.SESSION_ENDED, sign_in_id, {"reason": reason})
@@ -115,7 +118,7 @@ def end(work: Work, account: Account, sign_in_id: str, reason: str) -> bool:
 
 
 def end_others(work: Work, account: Account, reason: str, but: str | None) -> int:
-    """End every sign-in of the account, but the one named; gives how many ended."""
+    """End every sign-in of the account except `but`; return how many ended."""
     ended = work.sign_ins.end_all(account.id, work.now, reason, but)
     if ended:
         audit.record(
@@ -125,14 +128,14 @@ def end_others(work: Work, account: Account, reason: str, but: str | None) -> in
 
 
 def forget_old(moment: datetime) -> int:
-    """Drop a bounded batch of sign-ins that ended a month ago; returns how many."""
+    """Delete a batch of sign-ins that ended a month ago; return how many."""
     return in_unit_of_work(
         lambda work: work.sign_ins.forget_before(moment - _FORGET_AFTER, _FORGET_BATCH)
     )
 
 
 def forget_old_records(settings: Settings) -> int:
-    """Drop old sign-ins and audit entries older than AUDIT_DAYS; returns how many rows."""
+    """Delete old sign-ins, and audit entries older than AUDIT_DAYS; return how many rows."""
     moment = now()
     before = moment - timedelta(days=settings.audit_days)
     entries = in_unit_of_work(lambda work: work.audit.forget_before(before, _FORGET_BATCH))
@@ -140,32 +143,33 @@ def forget_old_records(settings: Settings) -> int:
 
 
 def _open(
-    work: Work, account: Account, known: str, fresh_hash: str | None, channel: Channel
+    work: Work, account: Account, old_hash: str, new_hash: str | None, channel: Channel
 ) -> OpenSignIn:
-    if not work.accounts.enter(account.id, known, work.now, fresh_hash):
-        raise Unauthorized("The password was changed in this very moment: sign in again.")
-    opened = open_for(work, account, channel)
+    if not work.accounts.enter(account.id, old_hash, work.now, new_hash):
+        raise Unauthorized("The password was just changed elsewhere: sign in again.")
+    open_sign_in = open_for(work, account, channel)
     details = {"channel": channel}
-    audit.record(work, account, AuditAction.SESSION_STARTED, opened.tokens.sign_in_id, details)
-    return opened
+    audit.record(
+        work, account, AuditAction.SESSION_STARTED, open_sign_in.tokens.sign_in_id, details
+    )
+    return open_sign_in
 
 
 def _record_failure(work: Work, login: str) -> None:
-    """Unknown logins are not kept as they were typed: now and then one is a password."""
+    """Record a failed sign-in, without an unknown login: people type their password there."""
     account = work.accounts.find_by_login(login)
     audit.record(
         work, account, AuditAction.SESSION_REFUSED, login if account is not None else "(unknown)"
     )
 
 
-def _rotated(work: Work, claims: tokens.Claims) -> OpenSignIn | None:
+def _rotate(work: Work, claims: tokens.Claims) -> OpenSignIn | None:
+    """Replace the refresh token; None if it was used before, which ends the sign-in."""
     account = work.accounts.find_signed_in(claims.account_public_id, claims.sign_in_id, work.now)
     if account is None:
         raise Unauthorized("This sign-in has ended.")
-    fresh = new_public_id()
-    if work.sign_ins.rotate(claims.sign_in_id, claims.token_id, fresh, work.now):
-        present = fresh
-    else:
+    refresh_id = new_public_id()
+    if not work.sign_ins.rotate(claims.sign_in_id, claims.token_id, refresh_id, work.now):
         row = work.sign_ins.find(claims.sign_in_id)
         if row is None or not _is_second_tab(row, claims.token_id, work.now):
             work.sign_ins.end(claims.sign_in_id, work.now, REUSED)
@@ -173,24 +177,26 @@ def _rotated(work: Work, claims: tokens.Claims) -> OpenSignIn | None:
                 work, account, AuditAction.SESSION_ENDED, claims.sign_in_id, {"reason": REUSED}
             )
             return None
-        present = row.refresh_id
+        refresh_id = row.refresh_id
     row = work.sign_ins.find(claims.sign_in_id)
     if row is None:
         raise Unauthorized("This sign-in has ended.")
-    left = tokens.lifetime(row.expires_at, work.now)
-    return _with_tokens(account, claims.sign_in_id, present, left)
+    lifetime = tokens.lifetime(row.expires_at, work.now)
+    return _with_tokens(account, claims.sign_in_id, refresh_id, lifetime)
 
 
-def _with_tokens(account: Account, sign_in_id: str, refresh_id: str, left: timedelta) -> OpenSignIn:
+def _with_tokens(
+    account: Account, sign_in_id: str, refresh_id: str, lifetime: timedelta
+) -> OpenSignIn:
     csrf_token = csrf.sign_in_token(sign_in_id)
-    issued = tokens.issue(account, sign_in_id, refresh_id, csrf_token, left)
-    return OpenSignIn(account, issued, left)
+    issued = tokens.issue(account, sign_in_id, refresh_id, csrf_token, lifetime)
+    return OpenSignIn(account, issued, lifetime)
 
 
-def _is_second_tab(row: SignIn, spent: str, now: datetime) -> bool:
+def _is_second_tab(row: SignIn, token_id: str, now: datetime) -> bool:
     return (
         row.ended_at is None
-        and row.previous_refresh_id == spent
+        and row.previous_refresh_id == token_id
         and row.rotated_at is not None
         and now - row.rotated_at <= ROTATION_OVERLAP
     )

@@ -1,7 +1,8 @@
-"""The answer to a sign-up, the same one again under the same Idempotency-Key.
+"""Sign up; a repetition under the same Idempotency-Key gets the first answer.
 
-Whose key it is, only the password tells: without it a repetition finds a taken login, as anybody
-else would. The password is compared with its hash, and not kept with the request.
+Nobody is signed in yet, so the password proves that a repetition comes from the same person: with
+another password the answer is that the login is taken. The request is stored without its password,
+which is compared with the account's hash.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from web.idempotency import CreatedAnswer, KeyedRequest, keyed_request
 _LOCATION = "/users/me/"
 
 
-def answer_of(body: NewUser) -> BaseResponse:
-    """Sign up and answer 201. Raises what `service.sign_up` does, and IdempotencyConflict."""
+def sign_up_answer(body: NewUser) -> BaseResponse:
+    """Sign up and answer 201. Raises as `service.sign_up` does, and IdempotencyConflict."""
     keyed = keyed_request("sign up", body, without={"password", "pin"})
     if body.pin is not None and body.role != PAYER:
-        raise InvalidRequest([FieldError("pin", "is for payers alone")])
+        raise InvalidRequest([FieldError("pin", "is only for payers")])
 
     def store(work: Work, account: Account) -> None:
         keyed.store(work, account.id, CreatedAnswer(_LOCATION, user_object(account)))
@@ -39,28 +40,28 @@ def answer_of(body: NewUser) -> BaseResponse:
         if first is None:
             raise
         return first.response()
-    answer = user_object(account) | _told_once(account, body.pin)
+    answer = user_object(account) | _call_listeners(account, body.pin)
     return CreatedAnswer(_LOCATION, answer).response()
 
 
-def _told_once(account: Account, pin: str | None) -> dict[str, Any]:
-    """What others add to this answer and keep nowhere: the sign-up listeners.
+def _call_listeners(account: Account, pin: str | None) -> dict[str, Any]:
+    """Call the sign-up listeners; return the members they add to this answer.
 
-    They are called after the commit, and may take their time: no transaction is open.
+    They are not stored, so a replay lacks them. No transaction is open: a listener may be slow.
     """
-    told: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     for listener in current_parts().sign_up_listeners:
-        told |= listener(account, pin)
-    return told
+        members |= listener(account, pin)
+    return members
 
 
 def _first_answer(keyed: KeyedRequest, body: NewUser) -> CreatedAnswer | None:
-    """The first answer to this sign-up; None unless key and password are those of the account."""
+    """The first answer to this sign-up; None if the key or the password is another."""
     with reading() as work:
         account = work.accounts.find_by_login(body.username)
-        stored = keyed.stored(work, account.id) if account is not None else None
-    if account is None or stored is None or stored.operation != keyed.operation:
+        first = keyed.first_request(work, account.id) if account is not None else None
+    if account is None or first is None or first.operation != keyed.operation:
         return None
     if not passwords.is_right(body.password, account.password_hash):
         return None
-    return keyed.replay_of(stored)
+    return keyed.replay_of(first)

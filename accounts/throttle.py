@@ -1,14 +1,14 @@
-"""How often passwords may be tried, so that guessing is slow and nobody can lock out another.
+"""Limit password attempts, so that guessing is slow and an attacker cannot lock out the owner.
 
-| Counted for | What reaching it does |
+| What is counted | When the limit is reached |
 |---|---|
-| a login from one address | that address waits for that login |
-| failures of one address, over all logins | that address waits |
-| failures of one login, over all addresses | every address has few tries left for it, never none |
-| a browser that signed in before (device cookie) | its own count; the three above do not touch it |
+| attempts for one login from one address | the address waits before it tries this login again |
+| failures from one address, for all logins | the address waits |
+| failures for one login, from all addresses | each address has NARROW_TRIES attempts left for it |
+| attempts from a browser that signed in before | the browser is treated like any other |
 
-The last is OWASP's device cookie (Slow Down Online Guessing Attacks with Device Cookies): whoever
-fills the other counts does not fill the one of the owner's own browser.
+The last count is OWASP's device cookie (Slow Down Online Guessing Attacks with Device Cookies): an
+attacker who fills the other counts cannot block the owner's browser.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from limits import RateLimitItem
 
 from config import current_settings
 from core.errors import TooManyRequests
-from web.limits import Limits, client_network, limits, named, per_seconds
+from web.limits import Limits, client_network, limits, per_seconds, register_limit
 
-SIGN_IN = named("sign-in")
+SIGN_IN = register_limit("sign-in")
 NARROW_TRIES = 2
-"""What an address has left for a login that many addresses are guessing at."""
+"""The attempts that an address has for a login that many addresses are guessing at."""
 
 DEVICE_COOKIE = "device"
 DEVICE_SECONDS = 180 * 86_400
@@ -38,25 +38,25 @@ _DEVICE_CHARACTERS_MAX = 1024
 
 @dataclass
 class PasswordAttempt:
-    """One try of a password that was let through."""
+    """An admitted attempt: the caller reports whether the password was right."""
 
     limits: Limits
-    tried: tuple[RateLimitItem, tuple[str, ...]]
+    own_count: tuple[RateLimitItem, tuple[str, ...]]
     on_failure: tuple[tuple[RateLimitItem, tuple[str, ...]], ...]
 
     def failed(self) -> None:
-        """The password was wrong: it counts for the address and for the login."""
+        """Count a wrong password for the address and for the login."""
         for limit, who in self.on_failure:
             self.limits.take(limit, *who)
 
     def succeeded(self) -> None:
-        """The password was right: what was tried before it is forgotten."""
-        limit, who = self.tried
+        """Reset the count after a right password."""
+        limit, who = self.own_count
         self.limits.give_back(limit, *who)
 
 
 def admit(login: str) -> PasswordAttempt:
-    """Let a try of this login's password through, or raise TooManyRequests with the wait."""
+    """Admit an attempt for this login. Raises TooManyRequests with the seconds to wait."""
     settings, counts = current_settings(), limits()
     window = settings.sign_in_window_seconds
     usual = per_seconds(settings.sign_in_tries_max, window)
@@ -67,28 +67,28 @@ def admit(login: str) -> PasswordAttempt:
     address = client_network()
     of_address = per_seconds(settings.sign_in_tries_per_address_max, window)
     of_login = per_seconds(settings.sign_in_tries_per_login_max, window)
-    wait = counts.is_spent(of_address, "address", address)
+    wait = counts.seconds_to_wait(of_address, "address", address)
     if wait is None:
-        is_guessed_at = counts.is_spent(of_login, "login", name) is not None
+        is_guessed_at = counts.seconds_to_wait(of_login, "login", name) is not None
         tries = min(NARROW_TRIES, settings.sign_in_tries_max)
-        allowed = per_seconds(tries, window) if is_guessed_at else usual
+        limit = per_seconds(tries, window) if is_guessed_at else usual
         who = ("narrow" if is_guessed_at else "pair", name, address)
-        wait = counts.take(allowed, *who)
+        wait = counts.take(limit, *who)
     if wait is not None:
         counts.count(SIGN_IN)
-        raise TooManyRequests(wait, f"Too many tries to sign in. Try again in {wait} seconds.")
+        raise TooManyRequests(wait, f"Too many attempts to sign in. Try again in {wait} seconds.")
     on_failure = ((of_address, ("address", address)), (of_login, ("login", name)))
-    return PasswordAttempt(counts, (allowed, who), on_failure)
+    return PasswordAttempt(counts, (limit, who), on_failure)
 
 
 def remember_device(response: Response, login: str) -> None:
-    """Let this browser be known for a login that it just signed in to."""
-    known = {**_devices()}
-    known.pop(_tag(login), None)
-    kept = list(known.items())[-(_DEVICE_LOGINS_MAX - 1) :]
+    """Add the login to the browser's device cookie, after a sign-in."""
+    devices = {**_devices()}
+    devices.pop(_tag(login), None)
+    newest = list(devices.items())[-(_DEVICE_LOGINS_MAX - 1) :]
     response.set_cookie(
         DEVICE_COOKIE,
-        _serializer().dumps([*kept, (_tag(login), secrets.token_hex(8))]),
+        _serializer().dumps([*newest, (_tag(login), secrets.token_hex(8))]),
         max_age=DEVICE_SECONDS,
         secure=current_settings().public_url.startswith("https://"),
         httponly=True,
@@ -97,13 +97,13 @@ def remember_device(response: Response, login: str) -> None:
 
 
 def _devices() -> dict[str, str]:
-    """The logins this browser is known for, each with a number of its own."""
+    """The logins in the device cookie, each with the random number that it is counted by."""
     cookie = request.cookies.get(DEVICE_COOKIE, "")
     if not cookie or len(cookie) > _DEVICE_CHARACTERS_MAX:
         return {}
     try:
-        found: Any = _serializer().loads(cookie, max_age=DEVICE_SECONDS)
-        return {str(name): str(number) for name, number in found}
+        pairs: Any = _serializer().loads(cookie, max_age=DEVICE_SECONDS)
+        return {str(name): str(number) for name, number in pairs}
     except (BadData, ValueError, TypeError):
         return {}
 
@@ -113,5 +113,5 @@ def _serializer() -> URLSafeTimedSerializer:
 
 
 def _tag(login: str) -> str:
-    """Stands for a login in keys and cookies, where its letters might mean something else."""
+    """A hash of the login for keys and cookies, where its characters could have a meaning."""
     return hashlib.sha256(login.encode()).hexdigest()[:24]

@@ -1,7 +1,7 @@
 """Access and refresh tokens: JWTs by Flask-JWT-Extended, each bound to the row of its sign-in.
 
-The key is derived from SECRET_KEY, so that what is signed here fits nowhere else, and the other way
-round. Issuer and audience are checked; the algorithm is the configured one and no other.
+The signing key is derived from SECRET_KEY, so a token is no valid signature anywhere else. Issuer
+and audience are checked, and only the configured algorithm is accepted.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TOKEN_CHARACTERS_MAX = 2048
 
 @dataclass(frozen=True)
 class Claims:
-    """What a token that was checked says; whether its sign-in still stands, the database knows."""
+    """The claims of a valid token; whether its sign-in has ended is only in the database."""
 
     account_public_id: str
     sign_in_id: str
@@ -47,22 +47,22 @@ class Claims:
 
 @dataclass(frozen=True)
 class Tokens:
-    """What a sign-in gives out."""
+    """The tokens of a sign-in."""
 
     access_token: str
     refresh_token: str
     csrf_token: str
     expires_in: int
-    """Seconds until the access token ends."""
+    """Seconds until the access token expires."""
     sign_in_id: str
 
 
 class _Expired(Unauthorized):
-    """The token was good once."""
+    """The token was valid, but has expired."""
 
 
 def init_tokens(app: Flask, settings: Settings) -> None:
-    """Configure Flask-JWT-Extended; the key is checked to be long enough for the algorithm."""
+    """Configure Flask-JWT-Extended. Raises if the key is too short for the algorithm."""
     key = signing_key(settings)
     strict = jwt.PyJWT(options={"enforce_minimum_key_length": True})
     strict.encode({}, key, algorithm=settings.algorithm)
@@ -88,39 +88,41 @@ def init_tokens(app: Flask, settings: Settings) -> None:
 
 
 def signing_key(settings: Settings) -> bytes:
-    """The key of access and refresh tokens."""
+    """The key that signs access and refresh tokens."""
     return hmac.digest(settings.secret_key.encode(), b"balcao tokens", "sha512")
 
 
 def issue(
-    account: Account, sign_in_id: str, refresh_id: str, csrf_token: str, left: timedelta
+    account: Account, sign_in_id: str, refresh_id: str, csrf_token: str, lifetime: timedelta
 ) -> Tokens:
-    """Tokens of a sign-in that stays open for so long; the refresh token carries `refresh_id`."""
+    """New tokens of a sign-in that stays open for `lifetime`."""
     settings = current_settings()
     claims = {"sid": sign_in_id, "csrf": csrf_token}
-    lasts = min(timedelta(seconds=settings.access_token_seconds), left)
+    access_lifetime = min(timedelta(seconds=settings.access_token_seconds), lifetime)
     return Tokens(
         access_token=create_access_token(
             account.public_id,
-            expires_delta=lasts,
+            expires_delta=access_lifetime,
             additional_claims={**claims, "role": account.role},
         ),
         refresh_token=create_refresh_token(
-            account.public_id, expires_delta=left, additional_claims={**claims, "jti": refresh_id}
+            account.public_id,
+            expires_delta=lifetime,
+            additional_claims={**claims, "jti": refresh_id},
         ),
         csrf_token=csrf_token,
-        expires_in=int(lasts.total_seconds()),
+        expires_in=int(access_lifetime.total_seconds()),
         sign_in_id=sign_in_id,
     )
 
 
 def read(token: str, kind: Literal["access", "refresh"], csrf: str | None = None) -> Claims:
-    """What a token says, once signature, times, issuer, audience and kind are checked.
+    """Check signature, times, issuer, audience and kind of a token, and return its claims.
 
-    Raises Unauthorized; CsrfFailed where `csrf` is given and is not the token's own.
+    Raises Unauthorized, and CsrfFailed if `csrf` is given and differs from the claim.
     """
     if not token or len(token) > TOKEN_CHARACTERS_MAX or not token.isascii():
-        raise Unauthorized("The token is not one of this service.")
+        raise Unauthorized("This token was not issued by this service.")
     if csrf is not None and not csrf.isascii():
         raise CsrfFailed
     try:
@@ -130,28 +132,30 @@ def read(token: str, kind: Literal["access", "refresh"], csrf: str | None = None
     except jwt.ExpiredSignatureError:
         raise _Expired("The token has expired: refresh it, or sign in again.") from None
     except (jwt.PyJWTError, JWTExtendedException, ValueError, TypeError):
-        raise Unauthorized("The token is not one of this service.") from None
-    said = (claims.get("sub"), claims.get("sid"), claims.get("jti"), claims.get("csrf"))
-    ends = claims.get("exp")
-    if claims.get("type") != kind or not all(isinstance(one, str) for one in said):
+        raise Unauthorized("This token was not issued by this service.") from None
+    texts = (claims.get("sub"), claims.get("sid"), claims.get("jti"), claims.get("csrf"))
+    expires_at = claims.get("exp")
+    if claims.get("type") != kind or not all(isinstance(text, str) for text in texts):
         raise Unauthorized(f"This is not an {kind} token.")
-    if not isinstance(ends, int):
-        raise Unauthorized("This token has no end.")
-    return Claims(*cast("tuple[str, str, str, str]", said), datetime.fromtimestamp(ends, UTC))
+    if not isinstance(expires_at, int):
+        raise Unauthorized("This token has no expiry.")
+    return Claims(
+        *cast("tuple[str, str, str, str]", texts), datetime.fromtimestamp(expires_at, UTC)
+    )
 
 
-def set_cookies(response: Response, tokens: Tokens, left: timedelta) -> None:
-    """Give a browser its tokens; it forgets them when the sign-in ends."""
-    seconds = max(1, int(left.total_seconds()))
+def set_cookies(response: Response, tokens: Tokens, lifetime: timedelta) -> None:
+    """Set the cookies of a sign-in; the browser deletes them when the sign-in ends."""
+    seconds = max(1, int(lifetime.total_seconds()))
     set_access_cookies(response, tokens.access_token, max_age=seconds)
     set_refresh_cookies(response, tokens.refresh_token, max_age=seconds)
 
 
 def unset_cookies(response: Response) -> None:
-    """Take a browser's tokens away."""
+    """Delete the cookies of a sign-in."""
     unset_jwt_cookies(response)
 
 
 def lifetime(expires_at: datetime, now: datetime) -> timedelta:
-    """How long a sign-in stays open yet; at least a second."""
+    """How long a sign-in stays open from now; at least a second."""
     return max(expires_at - now, timedelta(seconds=1))

@@ -41,8 +41,8 @@ def read_form() -> dict[str, str]:
     return fields
 
 
-def parsed(model: type[Model], fields: object) -> Model:
-    """The fields as the model has them. Raises InvalidRequest with everything at fault."""
+def parse(model: type[Model], fields: object) -> Model:
+    """Validate the fields. Raises InvalidRequest with every field at fault."""
     try:
         return model.model_validate(fields)
     except ValidationError as error:

@@ -71,27 +71,27 @@ class KeyedRequest:
 
         Raises IdempotencyConflict, naming the fields that differ, for another request.
         """
-        stored = self.stored(work, account_id)
-        return None if stored is None else self.replay_of(stored)
+        first = self.first_request(work, account_id)
+        return None if first is None else self.replay_of(first)
 
-    def stored(self, work: Work, account_id: int) -> IdempotentRequest | None:
-        """The request that came first under this key, not compared with this one."""
+    def first_request(self, work: Work, account_id: int) -> IdempotentRequest | None:
+        """The first request under this key, whether it equals this one or not."""
         if self.key is None:
             return None
         return work.idempotent_requests.find(account_id, self.key)
 
-    def replay_of(self, stored: IdempotentRequest) -> CreatedAnswer:
-        """The answer of a stored request. Raises IdempotencyConflict unless it equals this one."""
-        names = [*stored.request, *(name for name in self.fields if name not in stored.request)]
-        differing = [name for name in names if stored.request.get(name) != self.fields.get(name)]
-        if stored.operation != self.operation:
+    def replay_of(self, first: IdempotentRequest) -> CreatedAnswer:
+        """The answer to the first request. Raises IdempotencyConflict if this request differs."""
+        names = [*first.request, *(name for name in self.fields if name not in first.request)]
+        differing = [name for name in names if first.request.get(name) != self.fields.get(name)]
+        if first.operation != self.operation:
             differing = ["(the operation)", *differing]
         if differing:
             raise IdempotencyConflict(
                 f"This Idempotency-Key came before with other values of: {', '.join(differing)}.",
                 [FieldError(name, "differs from the first request") for name in differing],
             )
-        return CreatedAnswer(stored.location, stored.answer, is_replay=True)
+        return CreatedAnswer(first.location, first.answer, is_replay=True)
 
 
 def keyed_request(operation: str, body: BaseModel, without: set[str] | None = None) -> KeyedRequest:

@@ -35,7 +35,7 @@ PREFIX = "balcao"
 HITS_KEPT = timedelta(hours=24)
 REDIS_SECONDS_MAX = 1
 """How long an answer of Redis is waited for."""
-_NAMED: list[str] = []
+_REGISTERED: list[str] = []
 
 
 def client_network() -> str:
@@ -91,8 +91,8 @@ class Limits:
         """Use one of what the limit allows; the seconds until the next one where there is none."""
         return self._ask(lambda by: None if by.hit(limit, *who) else _wait(by, limit, who))
 
-    def is_spent(self, limit: RateLimitItem, *who: str) -> int | None:
-        """The seconds until the limit allows one more; None where it allows one now."""
+    def seconds_to_wait(self, limit: RateLimitItem, *who: str) -> int | None:
+        """The seconds until the limit allows a request; None if it allows one now."""
         return self._ask(lambda by: None if by.test(limit, *who) else _wait(by, limit, who))
 
     def give_back(self, limit: RateLimitItem, *who: str) -> None:
@@ -147,22 +147,22 @@ def limits() -> Limits:
     return current_parts().limits
 
 
-def named(name: str) -> str:
-    """Give a limit that is no route's a name, by which it is counted and shown."""
-    if name not in _NAMED:
-        _NAMED.append(name)
+def register_limit(name: str) -> str:
+    """Register a limit that belongs to no route, so that it is counted and shown by this name."""
+    if name not in _REGISTERED:
+        _REGISTERED.append(name)
     return name
 
 
 def limit_names() -> list[str]:
-    """Every name a limit of the present app may be counted under: given ones, then endpoints."""
+    """Every name that limits are counted under: registered names, then endpoints."""
     app = current_app
     limited = [
         endpoint
         for endpoint in sorted(app.view_functions)
         if any(limiter.limit_manager.resolve_limits(app, endpoint))
     ]
-    return [*_NAMED, *limited]
+    return [*_REGISTERED, *limited]
 
 
 def per_seconds(amount: int, seconds: int) -> RateLimitItem:

@@ -106,7 +106,7 @@ def hashing(is_on: bool) -> float:
 
     def hash_one() -> None:
         all_there.wait()
-        passwords.hashed("a password of many")
+        passwords.hash_password("a password of many")
 
     with patch.object(offload, "_turns", turns):
         threads = [threading.Thread(target=hash_one) for _ in range(HASHES)]

@@ -29,7 +29,7 @@ def ensure_demo_payer(settings: Settings) -> None:
     with reading() as work:
         if work.accounts.find_by_login(DEMO_PAYER) is not None:
             return
-    password_hash = passwords.hashed(settings.demo_password)
+    password_hash = passwords.hash_password(settings.demo_password)
     try:
         in_unit_of_work(
             lambda work: service.create(

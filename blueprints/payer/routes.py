@@ -45,7 +45,7 @@ from repository.database import in_unit_of_work, reading
 from web.answers import REPLAYED, private_json
 from web.api_docs import SIGNED_IN, declare, html_page, problems, takes
 from web.bodies import StrictBody
-from web.forms import FORM, is_form, parsed, read_form
+from web.forms import FORM, is_form, parse, read_form
 from web.limits import limiter
 from web.merchant_view import merchant_view
 from web.pages import language_query
@@ -293,12 +293,12 @@ def new_wallet_object(opened: NewWallet) -> dict[str, Any]:
 def _read(model: type[StrictBody], without: tuple[str, ...] = ()) -> Any:
     """The body, JSON or form. Raises InvalidRequest, and UnsupportedMediaType for anything else."""
     if not is_form():
-        return parsed(model, request.get_json())
+        return parse(model, request.get_json())
     fields = read_form()
     dropped = {csrf.FIELD, *without}
     # A form sends all of its fields: an empty field was not filled in.
     values = {name: text for name, text in fields.items() if name not in dropped and text != ""}
-    return parsed(model, values)
+    return parse(model, values)
 
 
 def _presented(payment: Payment) -> dict[str, Any]:

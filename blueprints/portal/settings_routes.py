@@ -294,7 +294,7 @@ def _is_right_password(account: Account, password: str) -> bool:
     if account.password_hash is None:
         raise Forbidden("This account has no password: it uses API keys.")
     attempt = throttle.admit(account.login)
-    if not password or sign_ins.checked(account.login, password) is None:
+    if not password or sign_ins.check_password(account.login, password) is None:
         attempt.failed()
         return False
     attempt.succeeded()

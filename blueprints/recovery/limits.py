@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from config import current_settings
 from core.errors import TooManyRequests
-from web.limits import client_network, limits, named, per_seconds
+from web.limits import client_network, limits, per_seconds, register_limit
 
-TRIES = named("recovery-tries")
-PICTURES = named("recovery-pictures")
-PER_PAYMENT = named("recovery-payment")
+TRIES = register_limit("recovery-tries")
+PICTURES = register_limit("recovery-pictures")
+PER_PAYMENT = register_limit("recovery-payment")
 PER_PAYMENT_MAX = 20
 """Per minute, by all clients together; the bank is asked at most once in 5 s anyway."""
 

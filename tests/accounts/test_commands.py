@@ -129,7 +129,7 @@ def test_a_payer_gets_no_key(run, person):
     """Keys are for programs that sell."""
     person("bob", role="payer")
     done = run("merchant", "key", "bob")
-    assert (done.exit_code, "is no merchant" in done.output) == (1, True)
+    assert (done.exit_code, "is not a merchant" in done.output) == (1, True)
 
 
 def test_a_payer_has_no_static_code(app, person):

@@ -123,20 +123,20 @@ def test_the_same_password_from_another_keyboard_is_the_same(app):
 
 def test_a_sign_in_that_was_checked_before_the_change_does_not_outlive_it(alice, monkeypatch):
     """Between checking a password and writing the row another request changes it."""
-    checked = sign_ins.checked
+    check_password = sign_ins.check_password
 
     def change_meanwhile(login, password):
-        found = checked(login, password)
-        assert found is not None
-        monkeypatch.setattr(sign_ins, "checked", checked)
+        account = check_password(login, password)
+        assert account is not None
+        monkeypatch.setattr(sign_ins, "check_password", check_password)
         with alice.app.app_context():
-            fresh = passwords.hashed(FRESH)
+            fresh = passwords.hash_password(FRESH)
             in_unit_of_work(
-                lambda work: service.set_password(work, found, found.password_hash, fresh)
+                lambda work: service.set_password(work, account, account.password_hash, fresh)
             )
-        return found
+        return account
 
-    monkeypatch.setattr(sign_ins, "checked", change_meanwhile)
+    monkeypatch.setattr(sign_ins, "check_password", change_meanwhile)
     assert alice.ask_tokens().status_code == 401
     assert open_sign_ins(alice.app) == 0
 
@@ -148,7 +148,7 @@ def test_of_two_changes_that_meet_one_wins(alice):
             account = work.accounts.by_login("alice")
 
         def change_to(fresh):
-            hashed = passwords.hashed(fresh)
+            hashed = passwords.hash_password(fresh)
             in_unit_of_work(
                 lambda work: service.set_password(work, account, account.password_hash, hashed)
             )

@@ -42,7 +42,7 @@ class Browser:
 
 @cache
 def _hash() -> str:
-    return passwords.hashed(PASSWORD)
+    return passwords.hash_password(PASSWORD)
 
 
 def make_account(app: Flask, login: str, role: str = "merchant") -> None:
