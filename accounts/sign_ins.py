@@ -145,7 +145,7 @@ def forget_old_records(settings: Settings) -> int:
 def _open(
     work: Work, account: Account, old_hash: str, new_hash: str | None, channel: Channel
 ) -> OpenSignIn:
-    if not work.accounts.enter(account.id, old_hash, work.now, new_hash):
+    if not work.accounts.note_sign_in(account.id, old_hash, work.now, new_hash):
         raise Unauthorized("The password was just changed elsewhere: sign in again.")
     open_sign_in = open_for(work, account, channel)
     details = {"channel": channel}

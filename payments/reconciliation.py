@@ -65,7 +65,7 @@ class Reconciler:
         settled += _ask_about_waiting(keep_going)
         # A little sooner than the interval: one's own next run must not come just too early.
         again = begun + self.interval * 0.9
-        in_unit_of_work(lambda work: work.reconciliations.give_back(LIST, walked, again))
+        in_unit_of_work(lambda work: work.reconciliations.release(LIST, walked, again))
         if settled:
             log.info("reconciliation.settled", payments=settled)
         return settled
@@ -75,7 +75,7 @@ class Reconciler:
 
         def take(work: Work) -> Mark | None:
             first = begun - FIRST_WINDOW
-            return work.reconciliations.take(LIST, begun, begun + TURN, first, by_force=by_force)
+            return work.reconciliations.acquire(LIST, begun, begun + TURN, first, by_force=by_force)
 
         mark = in_unit_of_work(take)
         self.started = True
@@ -118,7 +118,7 @@ def _settle_page(page: SettledPage) -> int:
         return 0
     transfers = [(told.bank_payment_id, told.end_to_end_id or "") for told in page.told]
     with reading() as work:
-        missing = work.reconciliations.unknown_of(transfers)
+        missing = work.reconciliations.without_receipt(transfers)
     settled = 0
     for told in page.told:
         if (told.bank_payment_id, told.end_to_end_id) not in missing:
@@ -139,7 +139,7 @@ def _ask_about_waiting(keep_going: Callable[[], bool]) -> int:
         waiting = {
             one.id: one for one in work.reconciliations.about_to_expire(work.now, LOOK_UPS_MAX)
         }
-        due = work.reconciliations.to_ask_about(work.now, LOOK_UPS_MAX)
+        due = work.reconciliations.due_look_ups(work.now, LOOK_UPS_MAX)
     waiting |= {one.id: one for one in due}
     until = time.monotonic() + PART_SECONDS
     next_time: dict[int, datetime | None] = {}
@@ -154,7 +154,7 @@ def _ask_about_waiting(keep_going: Callable[[], bool]) -> int:
             unanswered += 1
         # Also where no answer came: one payment the bank chokes on must not hold up the others.
         next_time[one.id] = lifecycle.next_look_up(one.created_at, one.expires_at, now())
-    in_unit_of_work(lambda work: work.reconciliations.ask_again(next_time))
+    in_unit_of_work(lambda work: work.reconciliations.schedule_look_ups(next_time))
     return settled
 
 

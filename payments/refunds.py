@@ -81,7 +81,7 @@ def refund(work: Work, payment: Payment, asked: NewRefund, by: Account) -> tuple
             _check_same(known, asked)
             return known, True
     _check_refundable(work, payment)
-    left = work.refunds.left(payment.id)
+    left = work.refunds.remaining_centavos(payment.id)
     amount = left if asked.value is None else asked.value
     if left == 0:
         raise NotRefundable("Nothing is left of this payment: all of it went, or goes, back.")
@@ -182,7 +182,7 @@ def run(keep_going: Callable[[], bool] = lambda: True) -> int:
 
 
 def _take(row: int) -> bool:
-    return in_unit_of_work(lambda work: work.refunds.take(row, work.now, work.now + TURN))
+    return in_unit_of_work(lambda work: work.refunds.acquire(row, work.now, work.now + TURN))
 
 
 def _ask(row: int) -> bool:
@@ -253,7 +253,7 @@ def settle(work: Work, row: int, told: RefundReport) -> None:
     if not work.refunds.settle(row, values):
         return
     made, payment = work.refunds.with_payment(row)
-    move = work.refunds.give_back_held if done else work.refunds.free_held
+    move = work.refunds.complete_hold if done else work.refunds.release_hold
     if not move(payment.id, made.amount_centavos):
         raise ConcurrentUpdate
     # Its row is ours from the change on: only now is its number the one of this event.

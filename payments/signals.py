@@ -97,9 +97,9 @@ def _write(one: Watched, count: Count) -> int:
 
 def _keep(work: Work, one: Watched, count: Count) -> bool:
     """Write a new signal with its event, or a higher count; whether it is new."""
-    found = work.signals.open_one(count, work.now - one.window)
+    found = work.signals.find_open(count, work.now - one.window)
     if found is not None:
-        work.signals.raise_to(found.id, count, work.now)
+        work.signals.raise_count(found.id, count, work.now)
         return False
     payment = work.payments.by_row_ids({count.payment_id}).get(count.payment_id)
     if payment is None:

@@ -20,7 +20,7 @@ def note(txid: str, kind: TraceKind, *, unless_by: int | None = None) -> None:
     Raises PaymentNotFound. Must not be called inside a unit of work.
     """
     with reading() as work:
-        standing = Traces(work.session).standing(txid, kind)
+        standing = Traces(work.session).find(txid, kind)
         moment = work.now
     if standing is None:
         raise PaymentNotFound
@@ -35,7 +35,7 @@ def note(txid: str, kind: TraceKind, *, unless_by: int | None = None) -> None:
         except LostRace:
             return  # another tab was first, and that is all there is to know
     elif moment - last_at >= APART:
-        in_unit_of_work(lambda work: Traces(work.session).again(payment_id, kind, work.now))
+        in_unit_of_work(lambda work: Traces(work.session).count_again(payment_id, kind, work.now))
 
 
 def note_asked(txid: str) -> None:

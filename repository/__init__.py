@@ -1,1 +1,1 @@
-"""The session, the unit of work, and the queries: one class per table."""
+"""The unit of work and the queries: one class per table."""

@@ -1,7 +1,7 @@
-"""What administrators look at: what waits too long, what was refused, accounts, who did what.
+"""Queries for administrators: backlogs, refused receipts, accounts and the audit.
 
-Every query is bounded: by a page, by a count that stops at COUNT_MAX, or by the last rows of a
-table. None grows with what the tables hold.
+Every query is bounded by a page, by COUNT_MAX or by the last rows of a table, so its cost does not
+grow with the tables.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from repository.audit import NEWEST_FIRST
 from repository.paging import Keyset, Page, cut
 
 COUNT_MAX = 1000
-"""As far as anything is counted; one more means *more than so many*."""
+"""Counts stop at COUNT_MAX + 1, which means *more than COUNT_MAX*."""
 TAIL_ROWS = 20_000
-"""How many of the last receipts are looked through for refused ones."""
+"""How many of the last receipts are searched for refused ones."""
 WINDOW_ROWS = 20_000
-"""How many entries one page looks through for what no index leads to."""
+"""How many entries one page searches by a filter that no index covers."""
 STUCK_SHOWN = 5
 RECENT_ENTRIES = 1000
 ACTIONS_MAX = 100
 _BEYOND_ASCII = "\x7f"
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
-"""Before anything here: later than that means *not null*, in words that every index understands."""
+"""Earlier than every row. `column > _EVER` means *not null*, and every engine uses the index."""
 _BY_LOGIN = Keyset(Account.login, cursor=Account.public_id, descending=False)
 _BY_TIME = Keyset(AuditEntry.occurred_at, AuditEntry.id, cursor=AuditEntry.public_id)
 
 
 @dataclass(frozen=True)
 class Backlog:
-    """How many wait, up to COUNT_MAX + 1, and since when the oldest of those does."""
+    """The number of waiting rows, up to COUNT_MAX + 1, and the time of the oldest of them."""
 
     count: int = 0
     since: datetime | None = None
@@ -54,7 +54,7 @@ class Backlog:
 
 @dataclass(frozen=True)
 class Stuck:
-    """One payment that should have ended, and whose it is."""
+    """A payment that should have ended by now, with its merchant's login."""
 
     txid: str
     login: str
@@ -63,7 +63,7 @@ class Stuck:
 
 @dataclass(frozen=True)
 class RefusedReceipt:
-    """Money that went back, and whose it would have been, where that is known."""
+    """Money that was sent back, with the payment and the merchant it was meant for, if known."""
 
     receipt: Receipt
     txid: str | None
@@ -72,8 +72,8 @@ class RefusedReceipt:
 
 
 @dataclass(frozen=True)
-class Deed:
-    """An entry of the audit, and by whose account."""
+class AuditRow:
+    """An entry of the audit, with the account that acted."""
 
     entry: AuditEntry
     login: str | None
@@ -81,8 +81,8 @@ class Deed:
 
 
 @dataclass(frozen=True)
-class Deeds:
-    """What a search of the audit asks for; None means everything."""
+class AuditSearch:
+    """Conditions on audit entries; None means no condition."""
 
     account_id: int | None = None
     action: str | None = None
@@ -91,7 +91,6 @@ class Deeds:
 
     @property
     def has_days(self) -> bool:
-        """Whether it is bounded in time."""
         return self.from_instant is not None or self.before_instant is not None
 
 
@@ -102,24 +101,24 @@ class AdminQueries:
         """Use the session of the unit of work."""
         self._session = session
 
-    def untold_events(self) -> Backlog:
-        """Events that nobody was told of yet, those being told at this moment included."""
-        return self._waiting(
+    def unannounced_events(self) -> Backlog:
+        """Events that are stored but not announced yet."""
+        return self._backlog(
             select(PaymentEvent.occurred_at.label("since"))
             .where(PaymentEvent.relay_at > _EVER)
             .order_by(PaymentEvent.relay_at)
         )
 
     def overdue_payments(self, before: datetime) -> Backlog:
-        """Payments that nobody wrote down as expired, of a deadline before this instant."""
-        return self._waiting(
+        """Pending payments whose deadline was before this instant: the sweep is late."""
+        return self._backlog(
             select(Payment.expires_at.label("since"))
             .where(Payment.status == PaymentStatus.PENDING, Payment.expires_at < before)
             .order_by(Payment.expires_at)
         )
 
     def most_overdue(self, before: datetime) -> list[Stuck]:
-        """The first few of those, the longest waiting first."""
+        """The first overdue payments, by their deadline."""
         query = (
             select(Payment.txid, Account.login, Payment.expires_at)
             .join(Account, Account.id == Payment.merchant_id)
@@ -130,15 +129,15 @@ class AdminQueries:
         return [Stuck(*row) for row in self._session.execute(query)]
 
     def slow_refunds(self, before: datetime) -> Backlog:
-        """Refunds asked for before this instant that the bank has not answered."""
-        return self._waiting(
+        """Refunds that were requested before this instant and that the bank has not answered."""
+        return self._backlog(
             select(Refund.requested_at.label("since")).where(
                 Refund.ask_at > _EVER, Refund.requested_at < before
             )
         )
 
     def slowest_refunds(self, before: datetime) -> list[Stuck]:
-        """The first few of those by when the bank is asked again."""
+        """The first slow refunds, by the time of their next request to the bank."""
         query = (
             select(Payment.txid, Account.login, Refund.requested_at)
             .join(Payment, Payment.id == Refund.payment_id)
@@ -150,17 +149,17 @@ class AdminQueries:
         return [Stuck(*row) for row in self._session.execute(query)]
 
     def late_look_ups(self, before: datetime) -> Backlog:
-        """Payments the bank should have been asked about before this instant."""
-        return self._waiting(
+        """Payments whose look-up at the bank was due before this instant."""
+        return self._backlog(
             select(Payment.look_up_at.label("since"))
             .where(Payment.look_up_at < before)
             .order_by(Payment.look_up_at)
         )
 
     def walked_to(self, name: str) -> datetime | None:
-        """Up to when a list of the bank's was read; None where nobody ever began."""
-        mark = select(Reconciliation.walked_to).where(Reconciliation.name == name)
-        return self._session.scalars(mark).one_or_none()
+        """The time up to which a list of the bank was read; None if it never was."""
+        query = select(Reconciliation.walked_to).where(Reconciliation.name == name)
+        return self._session.scalars(query).one_or_none()
 
     def refused_receipts(self, limit: int) -> list[RefusedReceipt]:
         """The newest refused receipts among the last TAIL_ROWS of all merchants."""
@@ -178,7 +177,7 @@ class AdminQueries:
     def accounts(
         self, role: str | None, prefix: str | None, after: str | None, limit: int
     ) -> Page[Account]:
-        """A page of accounts by their login, of one role or whose login begins with `prefix`.
+        """A page of accounts in the order of logins, filtered by role and by the login's prefix.
 
         Raises InvalidCursor.
         """
@@ -189,65 +188,65 @@ class AdminQueries:
             query = query.where(self._begins(prefix))
         return _BY_LOGIN.page(self._session, query, after=after, limit=limit, unknown_is_end=True)
 
-    def deeds(self, asked: Deeds, after: str | None, limit: int) -> Page[Deed]:
-        """A page of what was done, newest first. Raises InvalidCursor.
+    def audit(self, search: AuditSearch, after: str | None, limit: int) -> Page[AuditRow]:
+        """A page of the audit, newest first. Raises InvalidCursor.
 
-        What no index leads to is looked for among WINDOW_ROWS entries for each page.
+        A filter that no index covers is applied to WINDOW_ROWS entries for each page.
         """
-        # By day the time counts: a clock that was set back wrote rows out of order.
-        keyset = _BY_TIME if asked.has_days else NEWEST_FIRST
-        walk, beside = _walk_of(asked)
+        # Days order by time: after a clock was set back, row ids are out of that order.
+        keyset = _BY_TIME if search.has_days else NEWEST_FIRST
+        indexed, conditions = _by_index(search)
         if after is not None:
-            walk = walk.where(keyset.beyond(keyset.key_of(self._session, after)))
-        if not beside:
-            page = walk.order_by(*keyset.order()).limit(limit + 1)
-            return cut(self._deeds_of(page, keyset.order()), limit, _cursor_of)
-        window = walk.order_by(*keyset.order()).limit(WINDOW_ROWS)
-        looked_at = window.subquery()
+            indexed = indexed.where(keyset.beyond(keyset.key_of(self._session, after)))
+        if not conditions:
+            page = indexed.order_by(*keyset.order()).limit(limit + 1)
+            return cut(self._audit_rows(page, keyset.order()), limit, _cursor_of)
+        window = indexed.order_by(*keyset.order()).limit(WINDOW_ROWS)
+        entries = window.subquery()
         page = (
             select(AuditEntry.id)
-            .join(looked_at, looked_at.c.id == AuditEntry.id)
-            .where(*beside)
+            .join(entries, entries.c.id == AuditEntry.id)
+            .where(*conditions)
             .order_by(*keyset.order())
             .limit(limit + 1)
         )
-        found = self._deeds_of(page, keyset.order())
-        end = keyset.end_of(self._session, window, WINDOW_ROWS) if len(found) <= limit else None
-        return cut(found, limit, _cursor_of, None if end is None else end[0])
+        rows = self._audit_rows(page, keyset.order())
+        end = keyset.end_of(self._session, window, WINDOW_ROWS) if len(rows) <= limit else None
+        return cut(rows, limit, _cursor_of, None if end is None else end[0])
 
-    def deeds_about(self, account: Account, actions: Sequence[str], limit: int) -> list[Deed]:
-        """What was done with the account, and what of these actions others did to it."""
+    def audit_about(self, account: Account, actions: Sequence[str], limit: int) -> list[AuditRow]:
+        """Everything the account did, and these actions by others on the account."""
         entry = select(AuditEntry.id).order_by(AuditEntry.id.desc()).limit(limit)
         queries = [entry.where(AuditEntry.account_id == account.id)]
-        # One action at a time: each is a walk along its index, from the newest.
+        # One query for each action: each reads its index from the newest entry.
         queries += [
             entry.where(AuditEntry.action == action, AuditEntry.subject == account.login)
             for action in actions
         ]
         ids = [row for query in queries for row in self._session.scalars(query)]
         newest = sorted(set(ids), reverse=True)[:limit]
-        return self._deeds_of(newest, [AuditEntry.id.desc()]) if newest else []
+        return self._audit_rows(newest, [AuditEntry.id.desc()]) if newest else []
 
     def recent_actions(self) -> list[str]:
-        """The names of what was done lately, to choose from."""
+        """The actions among the last RECENT_ENTRIES entries, to choose a filter from."""
         recent = select(AuditEntry.action).order_by(AuditEntry.id.desc()).limit(RECENT_ENTRIES)
         names = select(recent.subquery().c.action).distinct().limit(ACTIONS_MAX)
         return sorted(self._session.scalars(names))
 
-    def _waiting(self, some: Select[Any]) -> Backlog:
-        bounded = some.limit(COUNT_MAX + 1).subquery()
+    def _backlog(self, rows: Select[Any]) -> Backlog:
+        bounded = rows.limit(COUNT_MAX + 1).subquery()
         query = select(func.count(), func.min(bounded.c.since)).select_from(bounded)
         count, since = self._session.execute(query).one()
         return Backlog(int(count), since)
 
     def _begins(self, prefix: str) -> Any:
         if self._session.get_bind().dialect.name == "postgresql":
-            # Its order of letters is the database's own, so a span of logins is no prefix there.
+            # PostgreSQL orders text by the database's locale, so a range of logins is no prefix.
             return Account.login.startswith(prefix, autoescape=True)
-        # Logins are ASCII and compared byte for byte: a span of the index, exactly.
+        # Logins are ASCII and compared byte for byte, so a prefix is a range of the index.
         return (Account.login >= prefix) & (Account.login < prefix + _BEYOND_ASCII)
 
-    def _deeds_of(self, ids: Select[Any] | list[int], order: Sequence[Any]) -> list[Deed]:
+    def _audit_rows(self, ids: Select[Any] | list[int], order: Sequence[Any]) -> list[AuditRow]:
         query = (
             select(AuditEntry, Account.login, Account.public_id)
             .outerjoin(Account, Account.id == AuditEntry.account_id)
@@ -258,25 +257,26 @@ class AdminQueries:
         else:
             page = ids.subquery()
             query = query.join(page, page.c.id == AuditEntry.id)
-        return [Deed(*row) for row in self._session.execute(query)]
+        return [AuditRow(*row) for row in self._session.execute(query)]
 
 
-def _walk_of(asked: Deeds) -> tuple[Any, list[Any]]:
-    """The entries along the index that leads furthest, and what must be looked for beside it."""
-    columns = (AuditEntry.id, AuditEntry.occurred_at)
-    of_account = [AuditEntry.account_id == asked.account_id] if asked.account_id is not None else []
-    of_action = [AuditEntry.action == asked.action] if asked.action is not None else []
-    if asked.has_days:
+def _by_index(search: AuditSearch) -> tuple[Any, list[Any]]:
+    """The query along the most selective index, and the conditions which that does not cover."""
+    query = select(AuditEntry.id, AuditEntry.occurred_at)
+    account, action = search.account_id, search.action
+    of_account = [AuditEntry.account_id == account] if account is not None else []
+    of_action = [AuditEntry.action == action] if action is not None else []
+    if search.has_days:
         days = []
-        if asked.from_instant is not None:
-            days.append(AuditEntry.occurred_at >= asked.from_instant)
-        if asked.before_instant is not None:
-            days.append(AuditEntry.occurred_at < asked.before_instant)
-        return select(*columns).where(*days), of_account + of_action
+        if search.from_instant is not None:
+            days.append(AuditEntry.occurred_at >= search.from_instant)
+        if search.before_instant is not None:
+            days.append(AuditEntry.occurred_at < search.before_instant)
+        return query.where(*days), of_account + of_action
     if of_account:
-        return select(*columns).where(*of_account), of_action
-    return select(*columns).where(*of_action), []
+        return query.where(*of_account), of_action
+    return query.where(*of_action), []
 
 
-def _cursor_of(deed: Deed) -> str:
-    return deed.entry.public_id
+def _cursor_of(row: AuditRow) -> str:
+    return row.entry.public_id

@@ -1,4 +1,4 @@
-"""Queries on who did what; nothing here changes a row."""
+"""Queries on the audit; none of them changes a row."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Audit:
         self._session = session
 
     def insert(self, values: Mapping[str, Any]) -> None:
-        """Keep what was done."""
+        """Store a new entry."""
         self._session.execute(insert(AuditEntry).values(**values))
 
     def page(
@@ -39,15 +39,20 @@ class Audit:
         query = select(AuditEntry, Account.login).outerjoin(
             Account, Account.id == AuditEntry.account_id
         )
-        own = [] if account_id is None else [AuditEntry.account_id == account_id]
+        scope = [] if account_id is None else [AuditEntry.account_id == account_id]
         if action is not None:
             query = query.where(AuditEntry.action == action)
         return NEWEST_FIRST.page(
-            self._session, query.where(*own), *own, after=after, limit=limit, unknown_is_end=True
+            self._session,
+            query.where(*scope),
+            *scope,
+            after=after,
+            limit=limit,
+            unknown_is_end=True,
         )
 
     def forget_before(self, instant: datetime, limit: int) -> int:
-        """Drop up to `limit` entries older than the instant; gives how many."""
+        """Delete up to `limit` entries older than the instant; return how many."""
         old = self._session.scalars(
             select(AuditEntry.id)
             .where(AuditEntry.occurred_at < instant)

@@ -1,8 +1,7 @@
-"""The pools of connections: how they are opened, kept, found dead and given back.
+"""The connection pools: options, checks for dead connections, and the return of connections.
 
-Two pools where the engine is a server: one for units of work, one whose connections commit by
-themselves, for what only reads. At READ COMMITTED a transaction gives reads nothing, and to end one
-costs a round trip.
+A database server gets two pools: one for units of work and one in autocommit mode for reads. At
+READ COMMITTED a transaction gains nothing for reads, and ending one costs a round trip.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from core.runtime.hub import system_poll
 
 SQLITE_BUSY_SECONDS = 5
 PINGED_AFTER_SECONDS = 30.0
-"""How long a connection may rest unasked: a firewall forgets without telling either end."""
+"""A connection idle for longer is pinged: a firewall drops idle ones and tells neither end."""
 ENDED = "balcao_ended"
-"""In a connection's `info`: its transaction was ended, there is nothing to roll back."""
-_RESTING_SINCE = "balcao_resting_since"
+"""Key in a connection's `info`: its transaction has ended, so there is nothing to roll back."""
+_IDLE_SINCE = "balcao_idle_since"
 
 
 def engine_options(url: str, green: bool) -> dict[str, Any]:
@@ -52,7 +51,7 @@ def engine_options(url: str, green: bool) -> dict[str, Any]:
 
 
 def reading_options(options: dict[str, Any]) -> dict[str, Any]:
-    """The same for connections that only read: each statement stands for itself."""
+    """The same options for connections that only read, in autocommit mode."""
     return {
         **options,
         "isolation_level": "AUTOCOMMIT",
@@ -62,44 +61,44 @@ def reading_options(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def prepare_sqlite(engine: Engine) -> None:
-    """Make SQLite durable, strict, and able to read while another writes."""
+    """Make SQLite durable and strict, and let readers run beside a writer."""
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves
+        connection.isolation_level = None  # _begin sends BEGIN
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = FULL")  # what was answered 200 survives a power cut
+        cursor.execute("PRAGMA synchronous = FULL")  # answered changes survive a power cut
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_SECONDS * 1000}")
         cursor.close()
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # A writer says so at once: a reader that turns writer fails when another wrote meanwhile.
+        # Lock for writing at once: a read transaction that begins to write fails if another wrote.
         options = connection.get_execution_options()
         connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes") else "BEGIN")
 
 
 def find_dead_connections(engine: Engine) -> None:
-    """Replace what the server closed before it is used.
+    """Replace connections that the server closed, before they are used.
 
-    The pool's own ping is a round trip for each use. A look at the socket costs a system call:
-    a server that closed its end made it readable. What rested long is pinged all the same.
+    The pool's own ping costs a round trip for each use; polling the socket costs a system call,
+    and a socket closed by the server is readable. Connections that were idle for long are pinged.
     """
-    readable = _look()
+    is_readable = _socket_poller()
 
     @event.listens_for(engine, "checkin")
-    def _rest(_connection: Any, record: Any) -> None:
-        record.info[_RESTING_SINCE] = time.monotonic()
+    def _note_idle(_connection: Any, record: Any) -> None:
+        record.info[_IDLE_SINCE] = time.monotonic()
 
     @event.listens_for(engine, "checkout")
     def _check(connection: Any, record: Any, _proxy: Any) -> None:
-        since = record.info.pop(_RESTING_SINCE, None)
+        since = record.info.pop(_IDLE_SINCE, None)
         if since is None:  # just opened
             return
-        rested = time.monotonic() - since
-        if rested < PINGED_AFTER_SECONDS and not readable(connection):
+        idle_seconds = time.monotonic() - since
+        if idle_seconds < PINGED_AFTER_SECONDS and not is_readable(connection):
             return
         try:
             alive = engine.dialect.do_ping(connection)
@@ -110,9 +109,9 @@ def find_dead_connections(engine: Engine) -> None:
 
 
 def skip_needless_rollbacks(engine: Engine) -> None:
-    """Give a connection back without a ROLLBACK where its transaction was ended.
+    """Return a connection to the pool without a ROLLBACK if its transaction has ended.
 
-    In place of the pool's own, which must be off (`pool_reset_on_return=None`).
+    This replaces the pool's own reset, which must be off (`pool_reset_on_return=None`).
     """
 
     @event.listens_for(engine, "reset")
@@ -122,27 +121,27 @@ def skip_needless_rollbacks(engine: Engine) -> None:
             connection.rollback()
 
 
-def _look() -> Callable[[Any], bool]:
-    """Whether a driver's connection has something to read although nothing was asked."""
+def _socket_poller() -> Callable[[Any], bool]:
+    """A function that tells whether a driver's connection has unexpected bytes to read."""
     poll, pollin = system_poll()
 
-    def readable(connection: Any) -> bool:
-        # PyMySQL and pg8000 name their sockets so; of another driver each use is pinged.
+    def is_readable(connection: Any) -> bool:
+        # The sockets of PyMySQL and pg8000; connections of other drivers are pinged at each use.
         sock = getattr(connection, "_sock", None) or getattr(connection, "_usock", None)
         if sock is None:
             return True
         try:
-            asked = poll()
-            asked.register(sock.fileno(), pollin)
-            return bool(asked.poll(0))
+            poller = poll()
+            poller.register(sock.fileno(), pollin)
+            return bool(poller.poll(0))
         except (OSError, ValueError):
             return True
 
-    return readable
+    return is_readable
 
 
 class Unit(Protocol):
-    """What queries are sent through: a connection, and on it, where rows are read, a session."""
+    """What queries use: a connection, and a session on it for whole rows."""
 
     connection: Connection
 
@@ -157,15 +156,15 @@ def rows_changed(session: Session, statement: Executable) -> int:
 
 
 def check_readable(connection: Connection) -> None:
-    """Raise as the driver does where the database does not answer."""
+    """Raise the driver's error if the database does not answer."""
     connection.execute(text("SELECT 1"))
 
 
 def check_writable(connection: Connection, now: datetime) -> None:
-    """Write a value that nothing reads; raise as the driver does where that fails.
+    """Write a value that nothing reads; raise the driver's error if that fails.
 
-    Only SQLite needs the write: on a full disk it reads well, and it writes no page whose bytes
-    stay the same. A server refuses to begin the transaction.
+    Only SQLite needs the write: on a full disk reads still work, and SQLite writes no page whose
+    bytes stay the same. A server refuses to begin the transaction.
     """
     if connection.dialect.name == "sqlite":
         version = int(now.timestamp()) % 2**31

@@ -1,4 +1,4 @@
-"""Which sign-ins and keys still open something: asked for many connections at once."""
+"""Which sign-ins and API keys are still valid, asked for many open connections at once."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from db_models import Account, ApiKey, SignIn
 
 
 class Credentials:
-    """Queries on what opened connections that are still there."""
+    """Queries on the sign-ins and keys of open connections."""
 
     def __init__(self, session: Session) -> None:
         """Use the session of the unit of work."""
         self._session = session
 
     def open_sign_ins(self, public_ids: Collection[str], now: datetime) -> set[str]:
-        """Those of these sign-ins that have not ended, of accounts that are not disabled."""
+        """The sign-ins among these that have not ended and whose accounts are not disabled."""
         if not public_ids:
             return set()
-        still = (
+        query = (
             select(SignIn.public_id)
             .join(Account, Account.id == SignIn.account_id)
             .where(
@@ -32,13 +32,13 @@ class Credentials:
                 Account.disabled_at.is_(None),
             )
         )
-        return set(self._session.scalars(still))
+        return set(self._session.scalars(query))
 
     def valid_keys(self, key_ids: Collection[int]) -> set[int]:
-        """Those of these API keys that are not revoked, of accounts that are not disabled."""
+        """The API keys among these that are not revoked and whose accounts are not disabled."""
         if not key_ids:
             return set()
-        still = (
+        query = (
             select(ApiKey.id)
             .join(Account, Account.id == ApiKey.account_id)
             .where(
@@ -47,4 +47,4 @@ class Credentials:
                 Account.disabled_at.is_(None),
             )
         )
-        return set(self._session.scalars(still))
+        return set(self._session.scalars(query))

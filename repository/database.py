@@ -48,21 +48,22 @@ Listener = Callable[[list[Recorded]], None]
 
 ATTEMPTS_MAX = 8
 READING = "reading"
-"""The bind whose connections only read."""
+"""The name of the bind whose connections only read."""
 
 
 class LostRace(ConcurrentUpdate):
-    """A unique constraint said no: another transaction was first."""
+    """A unique constraint was violated: another transaction was first."""
 
 
 class Work:
-    """One unit of work: a connection, its queries, and the single instant all of it happens at.
+    """One unit of work: a connection, its queries, and the single instant of everything in it.
 
-    What is not asked for is not made: a session costs more than a short statement.
+    The session and the query objects are created at first use: a session costs more than a short
+    statement.
     """
 
     def __init__(self, connection: Connection, now: datetime, recent: RecentAccounts) -> None:
-        """Use a connection whose transaction, if it has one, somebody else ends."""
+        """Use this connection; the caller commits or rolls back."""
         self.connection = connection
         self.now = now
         self.recent = recent
@@ -110,12 +111,12 @@ class Work:
 
     @cached_property
     def audit(self) -> Audit:
-        """Queries on who did what."""
+        """Queries on the audit."""
         return Audit(self.session)
 
     @cached_property
     def idempotent_requests(self) -> IdempotentRequests:
-        """Queries on the answers kept under idempotency keys."""
+        """Queries on the answers stored under idempotency keys."""
         return IdempotentRequests(self.session)
 
     @cached_property
@@ -129,21 +130,20 @@ class Work:
         return SigningKeys(self.session)
 
     def close(self) -> None:
-        """Let go of the rows that were read; they stay usable."""
+        """Detach the rows that were read; they stay usable."""
         session: Session | None = self.__dict__.get("session")
         if session is not None:
             session.close()
 
     def _merchant(self, account_id: int) -> Account:
-        found = self.recent.get(account_id, lambda: self.accounts.find(account_id))
-        if found is None:
-            raise NotFound("The payment's merchant is gone.")
-        return found
+        merchant = self.recent.get(account_id, lambda: self.accounts.find(account_id))
+        if merchant is None:
+            raise NotFound("The payment's merchant no longer exists.")
+        return merchant
 
     def record(self, event_: Recorded) -> None:
-        """Store an event with the change it tells of; it is told after the commit."""
-        stored = self.events.insert(event_)
-        self.recorded.append(stored)
+        """Store an event together with its change; the commit listeners announce it."""
+        self.recorded.append(self.events.insert(event_))
 
     def record_many(self, events: list[Recorded]) -> None:
         """Store the same kind of event for several payments at once."""
@@ -152,7 +152,7 @@ class Work:
 
 @dataclass
 class Ledger:
-    """What a process keeps beside its database: the clock and who wants to hear of commits."""
+    """The database of a process, with its clock and its commit listeners."""
 
     clock: Clock
     engine: Engine
@@ -160,13 +160,13 @@ class Ledger:
     recent: RecentAccounts = field(default_factory=RecentAccounts)
     commit_listeners: list[Listener] = field(default_factory=list)
     lost_at: datetime | None = None
-    """When this process last found its database away; None if it never did."""
+    """When this process last lost its database; None if it never did."""
     written_at: datetime | None = None
-    """When this process last wrote to it; None if it never did."""
+    """When this process last wrote to its database; None if it never did."""
 
     @property
     def is_unwritten_since_loss(self) -> bool:
-        """Whether nothing could be written since the database was last found away."""
+        """Whether nothing was written since the database was last lost."""
         if self.lost_at is None:
             return False
         return self.written_at is None or self.written_at <= self.lost_at
@@ -179,8 +179,8 @@ class Ledger:
 
 def open_database(app: Flask, settings: Settings, clock: Clock) -> Ledger:
     """Bind the engines to the app and make them behave alike on every database."""
-    # A lost database is told once for each request, as 503 and a line; the pool would add a stack
-    # trace for each connection that it cannot close politely.
+    # Each request that finds no database answers 503 and logs a line. The pool would add a stack
+    # trace for each connection that it cannot close.
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     url = settings.database_url
     options = engine_options(url, green=settings.async_mode != "threading")
@@ -193,57 +193,57 @@ def open_database(app: Flask, settings: Settings, clock: Clock) -> Ledger:
     db.init_app(app)
     with app.app_context():
         engine = db.engine
-        kept = Ledger(clock, engine, engine if is_sqlite else db.engines[READING])
+        ledger_ = Ledger(clock, engine, engine if is_sqlite else db.engines[READING])
     if is_sqlite:
         prepare_sqlite(engine)
     else:
         skip_needless_rollbacks(engine)
         find_dead_connections(engine)
-        find_dead_connections(kept.reading_engine)
-    return kept
+        find_dead_connections(ledger_.reading_engine)
+    return ledger_
 
 
 def ledger() -> Ledger:
-    """The present app's ledger."""
+    """The current app's ledger."""
     return current_parts().ledger
 
 
 def now() -> datetime:
-    """The present instant by the app's clock."""
+    """The current instant by the app's clock."""
     return ledger().clock.now()
 
 
 @contextmanager
 def unit_of_work() -> Iterator[Work]:
-    """Open one transaction; returning commits, raising rolls back, listeners hear afterwards.
+    """Open a transaction: returning commits and calls the listeners, raising rolls back.
 
-    Raises DatabaseUnavailable where the database is away, ConcurrentUpdate after a deadlock and
-    LostRace after a violated unique constraint. Opening one inside another raises RuntimeError.
+    Raises DatabaseUnavailable if the database is away, ConcurrentUpdate after a deadlock and
+    LostRace after a violated unique constraint. A unit of work inside another raises RuntimeError.
     """
     if g.get("in_unit_of_work"):
         raise RuntimeError("a unit of work is already open")
     g.in_unit_of_work = True
-    kept = ledger()
+    ledger_ = ledger()
     try:
-        with _translated(), _writing(kept) as connection:
-            work = Work(connection, kept.clock.now(), kept.recent)
+        with _translated_errors(), _transaction(ledger_) as connection:
+            work = Work(connection, ledger_.clock.now(), ledger_.recent)
             try:
                 yield work
             finally:
                 work.close()
         if work.recorded:  # an empty transaction commits on a full disk as well
-            kept.written_at = work.now
+            ledger_.written_at = work.now
     finally:
         g.in_unit_of_work = False
-    _tell(work.recorded)
+    _call_listeners(work.recorded)
 
 
 @contextmanager
-def _writing(kept: Ledger) -> Iterator[Connection]:
+def _transaction(ledger_: Ledger) -> Iterator[Connection]:
     """A connection in a transaction: committed at the end, rolled back after an error."""
-    connection = kept.engine.connect()
+    connection = ledger_.engine.connect()
     try:
-        if kept.is_sqlite:
+        if ledger_.is_sqlite:
             connection = connection.execution_options(writes=True)
         transaction = connection.begin()
         yield connection
@@ -254,9 +254,9 @@ def _writing(kept: Ledger) -> Iterator[Connection]:
 
 
 def in_unit_of_work(do: Callable[[Work], Result], attempts: int = ATTEMPTS_MAX) -> Result:
-    """Run one unit of work, again with fresh eyes when another writer was in the way.
+    """Run a unit of work; retry it from the start after ConcurrentUpdate.
 
-    Raises ConcurrentUpdate when every attempt lost.
+    Raises ConcurrentUpdate when every attempt failed.
     """
     for attempt in range(attempts):
         try:
@@ -273,15 +273,15 @@ def in_unit_of_work(do: Callable[[Work], Result], attempts: int = ATTEMPTS_MAX) 
 
 @contextmanager
 def reading() -> Iterator[Work]:
-    """Open a connection that only reads; the rows stay usable afterwards, the connection goes back.
+    """Open a connection that only reads; its rows stay usable after it is closed.
 
-    Each statement sees what is committed when it begins.
+    Each statement sees the rows that are committed when it begins.
     """
-    kept = ledger()
-    with _translated():
-        connection = kept.reading_engine.connect()
+    ledger_ = ledger()
+    with _translated_errors():
+        connection = ledger_.reading_engine.connect()
         try:
-            work = Work(connection, kept.clock.now(), kept.recent)
+            work = Work(connection, ledger_.clock.now(), ledger_.recent)
             try:
                 yield work
             finally:
@@ -291,27 +291,27 @@ def reading() -> Iterator[Work]:
 
 
 def _give_back(connection: Connection) -> None:
-    """Roll back what was not committed; a connection that died meanwhile is thrown away."""
+    """Roll back what was not committed; discard the connection if it died."""
     try:
         connection.close()
     except (exc.DBAPIError, OSError):
         connection.invalidate()
 
 
-def _tell(recorded: list[Recorded]) -> None:
+def _call_listeners(recorded: list[Recorded]) -> None:
     if not recorded:
         return
     for listener in ledger().commit_listeners:
         try:
             listener(recorded)
         except Exception:
-            # The relay tells it later; whoever paid must not see that a browser was not told.
+            # The relay announces the events later; the request itself has succeeded.
             log.exception("listener.failed", events=[event_.name for event_ in recorded])
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """Turn the drivers' errors into ours."""
+def _translated_errors() -> Iterator[None]:
+    """Raise our own errors for those of the drivers."""
     try:
         yield
     except BalcaoError:
@@ -322,7 +322,7 @@ def _translated() -> Iterator[None]:
         raise
     except exc.TimeoutError as error:
         raise DatabaseUnavailable from error
-    except OSError as error:  # pg8000 lets a connection that is reset under it through as it is
+    except OSError as error:  # pg8000 does not wrap the error of a reset connection
         ledger().lost_at = now()
         raise DatabaseUnavailable from error
     except exc.DBAPIError as error:
@@ -335,7 +335,7 @@ def _translated() -> Iterator[None]:
 
 
 def _code(error: exc.DBAPIError) -> str:
-    """The engine's own error code: MySQL's number, PostgreSQL's SQLSTATE, SQLite's sentence."""
+    """The engine's error code: MySQL's number, PostgreSQL's SQLSTATE or SQLite's message."""
     arguments = getattr(error.orig, "args", ())
     first = arguments[0] if arguments else ""
     if isinstance(first, dict):
@@ -360,6 +360,6 @@ def _is_away(error: exc.DBAPIError) -> bool:
     code = _code(error)
     if code[:2] in ("08", "57", "53") and len(code) == 5:  # PostgreSQL: connection, shutdown, full
         return True
-    known = ("1040", "1053", "2002", "2003", "2006", "2013", "1927", "1290")
-    away = ("unable to open", "disk I/O error", "disk is full", "readonly database")
-    return code in known or any(words in code for words in away)
+    mysql_codes = ("1040", "1053", "2002", "2003", "2006", "2013", "1927", "1290")
+    sqlite_messages = ("unable to open", "disk I/O error", "disk is full", "readonly database")
+    return code in mysql_codes or any(message in code for message in sqlite_messages)

@@ -13,7 +13,7 @@ from db_models import EventName, Payment, PaymentEvent
 from repository.connections import Unit
 
 RELAY_PATIENCE = timedelta(seconds=4)
-"""How long the process that stored an event has to announce it before the relay does."""
+"""The process that stored an event has this long to announce it before the relay does."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Recorded:
     message: str
     id: int = 0
     reason: str | None = None
-    """Why, where code decides by it; stored with the event and not announced."""
+    """A code for the reason, where the service itself needs it; stored and not announced."""
 
 
 class Events:
@@ -41,8 +41,8 @@ class Events:
 
     def insert(self, event: Recorded) -> Recorded:
         """Store one event; return it with its id."""
-        done = self._unit.connection.execute(_INSERT, _row(event))
-        key: Any = done.inserted_primary_key
+        result = self._unit.connection.execute(_INSERT, _row(event))
+        key: Any = result.inserted_primary_key
         return replace(event, id=int(key[0]))
 
     def insert_many(self, events: Sequence[Recorded]) -> list[Recorded]:
@@ -60,7 +60,7 @@ class Events:
         return [replace(event, id=ids[event.payment_id, event.sequence]) for event in events]
 
     def unannounced(self, now: datetime, limit: int) -> list[Recorded]:
-        """Events that their process should have announced by now and did not, oldest first."""
+        """Events whose process should have announced them by now, oldest first."""
         rows = self._unit.session.execute(
             select(PaymentEvent, Payment.txid, Payment.merchant_id)
             .join(Payment, Payment.id == PaymentEvent.payment_id)
@@ -71,7 +71,7 @@ class Events:
         return [_recorded(event, txid, merchant_id) for event, txid, merchant_id in rows]
 
     def newest(self, limit: int, before_id: int | None = None) -> list[Recorded]:
-        """Events from the newest stored one backwards; `before_id` continues further back."""
+        """Events, newest first; `before_id` gives those before that event."""
         query = select(PaymentEvent, Payment.txid, Payment.merchant_id).join(
             Payment, Payment.id == PaymentEvent.payment_id
         )
@@ -82,15 +82,15 @@ class Events:
 
     def claim(self, event_id: int, now: datetime) -> bool:
         """Claim one unannounced event for this process; False if another process was first."""
-        done = self._unit.connection.execute(
+        result = self._unit.connection.execute(
             update(PaymentEvent)
             .where(PaymentEvent.id == event_id, PaymentEvent.relay_at <= now)
             .values(relay_at=now + RELAY_PATIENCE)
         )
-        return cast("CursorResult[Any]", done).rowcount == 1
+        return cast("CursorResult[Any]", result).rowcount == 1
 
     def mark_announced(self, event_ids: Sequence[int]) -> None:
-        """Write down that these events were announced, so that the relay skips them."""
+        """Mark these events as announced, so that the relay skips them."""
         self._unit.connection.execute(
             update(PaymentEvent).where(PaymentEvent.id.in_(event_ids)).values(relay_at=None)
         )

@@ -1,4 +1,4 @@
-"""Queries on the answers kept for Idempotency-Keys."""
+"""Queries on the answers stored for Idempotency-Keys."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class IdempotentRequests:
         self._session = session
 
     def find(self, merchant_id: int, key: str) -> IdempotentRequest | None:
-        """What this merchant asked and was answered under this key, or None."""
-        kept = select(IdempotentRequest).where(
+        """The merchant's request and answer under this key, or None."""
+        query = select(IdempotentRequest).where(
             IdempotentRequest.merchant_id == merchant_id, IdempotentRequest.key == key
         )
-        return self._session.scalars(kept).one_or_none()
+        return self._session.scalars(query).one_or_none()
 
     def insert(self, values: Mapping[str, Any]) -> None:
-        """Keep a request and its answer."""
+        """Store a request and its answer."""
         self._session.execute(insert(IdempotentRequest).values(**values))
 
     def forget_before(self, instant: datetime, limit: int) -> int:
-        """Drop up to `limit` answers older than the instant; gives how many."""
+        """Delete up to `limit` answers older than the instant; return how many."""
         old = self._session.scalars(
             select(IdempotentRequest.id)
             .where(IdempotentRequest.created_at < instant)
@@ -40,5 +40,7 @@ class IdempotentRequests:
         ).all()
         if not old:
             return 0
-        done = self._session.execute(delete(IdempotentRequest).where(IdempotentRequest.id.in_(old)))
-        return cast("CursorResult[Any]", done).rowcount
+        result = self._session.execute(
+            delete(IdempotentRequest).where(IdempotentRequest.id.in_(old))
+        )
+        return cast("CursorResult[Any]", result).rowcount

@@ -1,4 +1,4 @@
-"""Pages of a list by its key: a cursor names a row, and no row is read only to be skipped."""
+"""Keyset paging: a cursor names a row, and no row is read only to be skipped."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from core.errors import InvalidCursor
 Item = TypeVar("Item")
 
 _CURSOR = re.compile(r"[\x21-\x7e]{1,140}")
-"""Every cursor is an id of the wire; other text is not looked up."""
+"""Every cursor is a public id; any other text is refused without a query."""
 
 
 @dataclass(frozen=True)
 class Page(Generic[Item]):
-    """Items in the order of their list, and the cursor that the list goes on from; None at its end.
+    """Items of a list, and the cursor of the next page; None at the end of the list.
 
-    A search that looks at a window of rows may give a short page, even an empty one, that goes on.
+    A search through a window of rows may give a short or empty page that has a next page.
     """
 
     items: Sequence[Item]
@@ -32,14 +32,14 @@ class Page(Generic[Item]):
 
 @dataclass(frozen=True)
 class Cursor:
-    """The row beside which a list goes on: towards the older rows, or towards the newer ones."""
+    """The row where a page begins, and the direction: older rows, or newer ones."""
 
     id: str
     newer: bool = False
 
 
 class Keyset:
-    """The order of a list, and the column whose values are its cursors.
+    """The order of a list, and the column that holds its cursors.
 
     Rows are ordered by a unique column, or by any other column and then by a unique one.
     """
@@ -51,7 +51,7 @@ class Keyset:
         self._descending = descending
 
     def reversed(self) -> Keyset:
-        """The same list from its other end."""
+        """The opposite order."""
         return Keyset(*self._columns, cursor=self._cursor, descending=not self._descending)
 
     def of(self, rows: Any) -> Keyset:
@@ -60,11 +60,11 @@ class Keyset:
         return Keyset(*columns, cursor=self._cursor, descending=self._descending)
 
     def order(self) -> list[Any]:
-        """What ORDER BY takes."""
+        """The columns for ORDER BY."""
         return [column.desc() if self._descending else column for column in self._columns]
 
     def beyond(self, key: Sequence[Any]) -> Any:
-        """The condition that holds for the rows behind the row with this key."""
+        """The condition for rows that come after the row with this key."""
         ahead = [
             column < value if self._descending else column > value
             for column, value in zip(self._columns, key, strict=True)
@@ -72,18 +72,18 @@ class Keyset:
         if len(ahead) == 1:
             return ahead[0]
         column, value = self._columns[0], key[0]
-        # The index is entered by the first half; not every engine enters it by a pair of columns.
+        # The first half lets every engine use the index; not all do so for a pair of columns.
         return and_(column <= value if self._descending else column >= value, or_(*ahead))
 
     def key_of(self, session: Session, cursor: str, *scope: Any) -> Sequence[Any]:
-        """The key of the row that a cursor names.
+        """The key of the row with this cursor.
 
         Raises InvalidCursor unless one of the rows in `scope` (conditions) has this cursor.
         """
         row = None
         if _CURSOR.fullmatch(cursor):
-            named = select(*self._columns).where(self._cursor == cursor, *scope)
-            row = session.execute(named).one_or_none()
+            query = select(*self._columns).where(self._cursor == cursor, *scope)
+            row = session.execute(query).one_or_none()
         if row is None:
             raise InvalidCursor
         return row
@@ -99,9 +99,9 @@ class Keyset:
     ) -> Page[Any]:
         """A page of a query whose first entity has the cursor's column.
 
-        The items are entities where the query selects nothing else, and tuples otherwise. Raises
-        InvalidCursor as `key_of` does; with `unknown_is_end` an id that no row has gives an empty
-        last page instead, for lists whose rows may be gone by then.
+        The items are entities if the query selects one entity, and tuples otherwise. Raises
+        InvalidCursor as `key_of` does. With `unknown_is_end` the id of no row gives an empty last
+        page instead, for lists whose rows may be deleted.
         """
         if after is not None:
             try:
@@ -117,22 +117,22 @@ class Keyset:
         return Page(items, None if is_last else getattr(rows[limit - 1][0], self._cursor.key))
 
     def end_of(self, session: Session, window: Any, size: int) -> Sequence[Any] | None:
-        """The cursor and the key of the last row of a full window; None where rows are missing.
+        """The cursor and the key of the last row of a full window; None if the window is not full.
 
-        `window` selects the columns of the key; it is full with `size` rows.
+        `window` selects the columns of the key; a full window has `size` rows.
         """
         rows = window.subquery()
         unique = self._columns[-1]
         last = select(rows.c[unique.key]).order_by(*self.of(rows).order())
-        named = unique == last.offset(size - 1).limit(1).scalar_subquery()
-        end = select(self._cursor, *self._columns).where(named)
+        is_last = unique == last.offset(size - 1).limit(1).scalar_subquery()
+        end = select(self._cursor, *self._columns).where(is_last)
         return session.execute(end).one_or_none()
 
 
 def cut(
     items: Sequence[Item], limit: int, cursor_of: Callable[[Item], str], end: str | None = None
 ) -> Page[Item]:
-    """A page of at most `limit` items; `end` is its cursor where no more than those were found."""
+    """A page of the first `limit` items; `end` is the cursor if there are no more items."""
     if len(items) <= limit:
         return Page(items, end)
     return Page(items[:limit], cursor_of(items[limit - 1]))

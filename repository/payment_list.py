@@ -1,7 +1,7 @@
 """A merchant's list of payments: the one query behind the API, the portal and its exports.
 
-It reads as much for a merchant with a million payments as for one with ten: a page of each status
-along its index, or a window of rows for a text (docs/decisions/0023-portal-queries.md).
+Its cost does not grow with the merchant's payments: it reads a page of each status along its index,
+or a window of rows for a text search (docs/decisions/0023-portal-queries.md).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from db_models import Payment, PaymentStatus, Receipt, Verdict
 from repository.paging import Cursor, Keyset, Page, cut
 
 SEARCH_WINDOW = 5_000
-"""How many payments one page of a text search looks at; the next page looks at the next ones."""
+"""How many payments one page of a text search reads; the next page reads on from there."""
 
 FAILED = "failed"
 """Expired or cancelled: a filter beside the statuses."""
@@ -28,7 +28,7 @@ NEWEST_FIRST = Keyset(Payment.created_at, Payment.id, cursor=Payment.txid)
 
 @dataclass(frozen=True)
 class PaymentFilters:
-    """Which of a merchant's payments; None means all. Both times belong to the span."""
+    """Filters on a merchant's payments; None means all. Both times are inclusive."""
 
     status: str | None = None
     order_id: str | None = None
@@ -47,8 +47,8 @@ def page_of_merchant(
 ) -> Page[Payment]:
     """A page of the merchant's payments, newest first.
 
-    A text is looked for in SEARCH_WINDOW payments per page: a page may then hold few, or none, and
-    still go on. Raises InvalidCursor where the merchant has no payment of this id.
+    A text search reads SEARCH_WINDOW payments per page, so a short or empty page may have a next
+    page. Raises InvalidCursor if the merchant has no payment with the cursor's id.
     """
     search = _MerchantList(session, merchant_id, filters, cursor, now)
     page = search.page(limit) if filters.text is None else search.text_page(filters.text, limit)
@@ -56,7 +56,7 @@ def page_of_merchant(
 
 
 class _MerchantList:
-    """One reading of the list, in the direction that its cursor says."""
+    """One page of the list, read in the direction of its cursor."""
 
     def __init__(
         self,
@@ -79,14 +79,14 @@ class _MerchantList:
             self._start = NEWEST_FIRST.key_of(session, cursor.id, own)
 
     def page(self, limit: int) -> Page[Payment]:
-        """The next payments by the filters alone."""
+        """The next payments by every filter but the text."""
         return cut(self._read(self._keys(limit + 1), limit + 1), limit, _cursor_of)
 
     def text_page(self, text: str, limit: int) -> Page[Payment]:
-        """The payments with this text among the next SEARCH_WINDOW.
+        """The payments with this text in their description among the next SEARCH_WINDOW.
 
-        A payment whose order, id or end-to-end id is the text is found wherever it stands, and
-        given on the first page if that has room. Later pages leave it out then.
+        A payment whose order, id or end-to-end id equals the text is found anywhere in the list.
+        The first page shows it if it has room; later pages then leave it out.
         """
         exact = self._exact(text, limit + 1)
         is_new = []
@@ -95,12 +95,14 @@ class _MerchantList:
             exact = self._exact(text, limit + 1, *is_new)
         window = self._keys(SEARCH_WINDOW)
         in_description = Payment.description.icontains(text, autoescape=True)
-        found = self._read(window, limit + 1, in_description, *is_new)
+        matches = self._read(window, limit + 1, in_description, *is_new)
         # A full page ends before its window does.
-        is_full = len(found) > limit
+        is_full = len(matches) > limit
         end = None if is_full else self._keyset.end_of(self._session, window, SEARCH_WINDOW)
-        behind = [] if end is None else [one for one in exact if self._is_behind(one, end[1:])]
-        within = {payment.id: payment for payment in [*found, *exact] if payment not in behind}
+        behind = (
+            [] if end is None else [match for match in exact if self._is_behind(match, end[1:])]
+        )
+        within = {match.id: match for match in [*matches, *exact] if match not in behind}
         items = sorted(within.values(), key=_key_of, reverse=not self.is_newer)
         if self._is_first:
             items += behind[: max(0, limit - len(items))]
@@ -112,44 +114,44 @@ class _MerchantList:
         return {payment.id for payment in first.text_page(text, limit).items}
 
     def _is_behind(self, payment: Payment, key: Sequence[Any]) -> bool:
-        """Whether the list comes to the payment after the row with this key."""
-        there = tuple(key)
-        return _key_of(payment) > there if self.is_newer else _key_of(payment) < there
+        """Whether the payment comes after the row with this key in the order of reading."""
+        row_key = tuple(key)
+        return _key_of(payment) > row_key if self.is_newer else _key_of(payment) < row_key
 
     def _read(self, keys: Any, limit: int, *conditions: Any) -> list[Payment]:
-        """The payments of these keys for which the conditions hold, in the order of the reading."""
-        chosen = keys.subquery()
-        query = select(Payment).join(chosen, chosen.c.id == Payment.id).where(*conditions)
+        """The payments with these keys that meet the conditions, in the order of reading."""
+        rows = keys.subquery()
+        query = select(Payment).join(rows, rows.c.id == Payment.id).where(*conditions)
         return list(self._session.scalars(query.order_by(*self._keyset.order()).limit(limit)))
 
     def _exact(self, text: str, limit: int, *conditions: Any) -> list[Payment]:
-        """The payments whose order, id or end-to-end id is the text."""
+        """The payments whose order, id or end-to-end id equals the text."""
         settled = select(Receipt.payment_id).where(
             Receipt.end_to_end_id == text, Receipt.verdict == Verdict.ACCEPTED
         )
-        # Each way by its own index; together, no engine uses all three.
-        ways = [
-            self._select(self._has_status(), *conditions, of)
-            for of in (
+        # One query per index: no engine uses all three indexes in one query.
+        queries = [
+            self._select(self._has_status(), *conditions, is_exact)
+            for is_exact in (
                 Payment.order_id == text,
                 Payment.txid == text,
                 Payment.id == settled.scalar_subquery(),
             )
         ]
-        found = union_all(*(self._bounded(way, limit) for way in ways)).subquery()
-        query = select(Payment).where(Payment.id.in_(select(found.c.id)))
+        matches = union_all(*(self._bounded(query, limit) for query in queries)).subquery()
+        query = select(Payment).where(Payment.id.in_(select(matches.c.id)))
         return list(self._session.scalars(query.order_by(*self._keyset.order()).limit(limit)))
 
     def _keys(self, limit: int) -> Any:
         """The keys of the next `limit` payments by every filter but the text.
 
-        Each status is read by itself along `ix_payments_created`, and their heads are merged.
+        Each status is read separately along `ix_payments_created`; the first rows are merged.
         """
         if self._filters.order_id is not None:
             return self._bounded(self._select(self._has_status()), limit)
         branches = [self._of_status(status, limit) for status in self._statuses()]
         if self._filters.status in (PaymentStatus.EXPIRED, FAILED):
-            branches.append(self._due())
+            branches.append(self._overdue())
         if len(branches) == 1:
             return branches[0]
         heads = union_all(*branches).subquery()
@@ -160,10 +162,10 @@ class _MerchantList:
         status = self._filters.status
         if status == FAILED:
             return [str(PaymentStatus.EXPIRED), str(PaymentStatus.CANCELLED)]
-        return [str(one) for one in PaymentStatus] if status is None else [status]
+        return [str(each) for each in PaymentStatus] if status is None else [status]
 
     def _select(self, *conditions: Any) -> Select[int, datetime]:
-        """Keys of the merchant's payments by order and time, behind the row of the cursor."""
+        """Keys of the merchant's payments by order id and time, after the row of the cursor."""
         query = select(Payment.id, Payment.created_at).where(
             Payment.merchant_id == self._merchant_id, *conditions
         )
@@ -187,28 +189,28 @@ class _MerchantList:
             query = query.where(Payment.expires_at >= self._now)
         return self._bounded(query, limit)
 
-    def _due(self) -> Any:
-        """Expired by the clock and not yet written down: what the sweep takes in a second.
+    def _overdue(self) -> Any:
+        """Payments that the clock has expired and the sweep has not written yet: few at a time.
 
-        Without order or limit, so that it is read along `ix_payments_due`.
+        The query has no order and no limit, so that engines read it along `ix_payments_due`.
         """
-        inner = self._select(self._is_due()).subquery()
+        inner = self._select(self._is_overdue()).subquery()
         return select(inner.c.id, inner.c.created_at)
 
-    def _is_due(self) -> Any:
+    def _is_overdue(self) -> Any:
         return and_(Payment.status == PaymentStatus.PENDING, Payment.expires_at < self._now)
 
     def _has_status(self) -> Any:
-        """The condition of the status filter, by the clock."""
+        """The condition of the status filter, with deadlines judged by the clock."""
         status = self._filters.status
         if status is None:
             return literal(True)
         if status == PaymentStatus.PENDING:
             return and_(Payment.status == status, Payment.expires_at >= self._now)
-        written = Payment.status.in_(self._statuses())
+        has_stored_status = Payment.status.in_(self._statuses())
         if status in (PaymentStatus.EXPIRED, FAILED):
-            return or_(written, self._is_due())
-        return written
+            return or_(has_stored_status, self._is_overdue())
+        return has_stored_status
 
 
 def _cursor_of(payment: Payment) -> str:

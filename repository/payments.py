@@ -22,96 +22,95 @@ class Payments:
     """Queries on payments."""
 
     def __init__(self, unit: Unit, merchant: Callable[[int], Account]) -> None:
-        """Use the connection of the unit of work; `merchant` gives the account of a row id."""
+        """Use the connection of the unit of work; `merchant` finds the account with a row id."""
         self._unit = unit
         self._merchant = merchant
 
     def by_txid(self, txid: str) -> Payment:
         """The payment with its merchant. Raises PaymentNotFound."""
-        return self._with_merchant(self._found(self.find_by_txid(txid)))
+        return self._with_merchant(self._require(self.find_by_txid(txid)))
 
     def by_txid_and_paid_elsewhere(self, txid: str) -> tuple[Payment, Payment | None]:
-        """The payment with its merchant, and which one paid its order where it was cancelled.
+        """The payment with its merchant; if it is cancelled, also the payment that paid its order.
 
-        Two statements at most: only a cancelled payment asks for the other, with its merchant.
-        Raises PaymentNotFound.
+        Runs two statements at most. Raises PaymentNotFound.
         """
-        payment = self._found(self.find_by_txid(txid))
+        payment = self._require(self.find_by_txid(txid))
         if payment.status != PaymentStatus.CANCELLED or payment.order_id is None:
             return self._with_merchant(payment), None
-        asked = {"merchant_id": payment.merchant_id, "order_id": payment.order_id}
-        merchant, elsewhere = self._unit.session.execute(_MERCHANT_AND_PAID_ELSEWHERE, asked).one()
+        ids_ = {"merchant_id": payment.merchant_id, "order_id": payment.order_id}
+        merchant, elsewhere = self._unit.session.execute(_MERCHANT_AND_PAID_ELSEWHERE, ids_).one()
         set_committed_value(payment, "merchant", merchant)
         return payment, elsewhere
 
     def own(self, merchant: Account, txid: str) -> Payment:
-        """The payment with its merchant, if it is this one's. Raises PaymentNotFound.
+        """The merchant's payment. Raises PaymentNotFound.
 
-        The same for another merchant's payment as for none: nobody learns that it exists.
+        Another merchant's payment raises the same error, so that nobody learns that it exists.
         """
-        payment = self._found(self.find_by_txid(txid))
+        payment = self._require(self.find_by_txid(txid))
         if payment.merchant_id != merchant.id:
             raise PaymentNotFound
         set_committed_value(payment, "merchant", merchant)
         return payment
 
     def by_watch_code(self, watch_code: str) -> Payment:
-        """The payment this code may read, with its merchant. Raises PaymentNotFound."""
-        return self._with_merchant(self._found(self.find_by_watch_code(watch_code)))
+        """The payment with this watch code, with its merchant. Raises PaymentNotFound."""
+        return self._with_merchant(self._require(self.find_by_watch_code(watch_code)))
 
     def find_by_watch_code(self, watch_code: str) -> Payment | None:
-        """The payment this code may read, without its merchant, or None; for what is polled."""
+        """The payment with this watch code, without its merchant, or None; fast, for polling."""
         if not ids.is_txid(watch_code):
             return None
         return self._one(_BY_WATCH_CODE, {"watch_code": watch_code})
 
     def by_row_ids(self, ids: Collection[int]) -> dict[int, Payment]:
-        """These payments by their row ids, without their merchants, by one statement."""
-        found = self._unit.session.scalars(select(Payment).where(Payment.id.in_(ids)))
-        return {payment.id: payment for payment in found}
+        """These payments by their row ids, without their merchants; runs one statement."""
+        payments = self._unit.session.scalars(select(Payment).where(Payment.id.in_(ids)))
+        return {payment.id: payment for payment in payments}
 
     def find_by_txid(self, txid: str) -> Payment | None:
-        """The payment without its merchant, or None; for what is polled."""
-        if not ids.is_txid(txid):  # a text of another form never reaches the database
+        """The payment without its merchant, or None; fast, for polling."""
+        if not ids.is_txid(txid):  # other text never reaches the database
             return None
         return self._one(_BY_TXID, {"txid": txid})
 
-    def _one(self, query: Select[Any], asked: Mapping[str, Any]) -> Payment | None:
-        """A payment by a unique column. Without a session: it costs more than the statement."""
-        row = self._unit.connection.execute(query, asked).one_or_none()
-        return None if row is None else _stored(zip(_ATTRIBUTES, row, strict=True))
+    def _one(self, query: Select[Any], key: Mapping[str, Any]) -> Payment | None:
+        """A payment by a unique column. Uses no session: that costs more than the statement."""
+        row = self._unit.connection.execute(query, key).one_or_none()
+        return None if row is None else _payment_of(zip(_ATTRIBUTES, row, strict=True))
 
     def lock_by_txid(self, txid: str) -> tuple[Payment | None, timedelta]:
-        """The payment, held until the transaction ends, and its merchant's grace; else (None, 0).
+        """The payment, locked until the transaction ends, and its merchant's grace; or (None, 0).
 
-        The lock only spares rivals a wasted attempt; the conditional update decides. The merchant
-        is read beside it, not held: it would be held against all of its payments.
+        The lock only saves concurrent writers a failed attempt; the conditional update decides.
+        The merchant's row is not locked, because that would block all of its payments.
         """
-        row = self._unit.connection.execute(_HELD_BY_TXID, {"txid": txid}).one_or_none()
+        row = self._unit.connection.execute(_LOCKED_BY_TXID, {"txid": txid}).one_or_none()
         if row is None:
             return None, timedelta(0)
         *values, seconds = row
-        return _stored(zip(_ATTRIBUTES, values, strict=True)), timedelta(seconds=seconds or 0)
+        return _payment_of(zip(_ATTRIBUTES, values, strict=True)), timedelta(seconds=seconds or 0)
 
     def insert(self, values: Mapping[str, Any]) -> Payment:
-        """Store a new payment; gives it as if it had been read back, without its merchant."""
+        """Store a new payment; return it, without its merchant, as if it had been read back."""
         # On the table, not the class: the ORM's bulk path costs more than the statement.
-        done = self._unit.connection.execute(_INSERT, _columns(values))
-        key: Any = done.inserted_primary_key
-        return _stored({**_UNSET, **values, "id": int(key[0])})
+        result = self._unit.connection.execute(_INSERT, _columns(values))
+        key: Any = result.inserted_primary_key
+        return _payment_of({**_UNSET, **values, "id": int(key[0])})
 
     def change(
         self, payment: Payment, from_statuses: Collection[str], values: Mapping[str, Any]
     ) -> bool:
-        """Write the values if the payment still stands as it was read; False where it moved.
+        """Update the payment if nobody changed it since it was read; False otherwise.
 
-        On success the given object shows them too.
+        On success the given object has the new values as well.
         """
-        done = self._unit.connection.execute(
+        result = self._unit.connection.execute(
             _change(tuple(from_statuses)),
             {"row": payment.id, "as_read": payment.sequence, **values},
         )
-        if cast("CursorResult[Any]", done).rowcount != 1:
+        if cast("CursorResult[Any]", result).rowcount != 1:
             return False
         for name, value in values.items():
             set_committed_value(payment, name, value)
@@ -126,20 +125,20 @@ class Payments:
 
     def successor_of(self, payment_id: int) -> Payment | None:
         """The payment that renewed this one, with its merchant, if there is one."""
-        renewed = select(Payment).where(Payment.renewed_from_id == payment_id)
-        found = self._unit.session.scalars(renewed).one_or_none()
-        return None if found is None else self._with_merchant(found)
+        query = select(Payment).where(Payment.renewed_from_id == payment_id)
+        successor = self._unit.session.scalars(query).one_or_none()
+        return None if successor is None else self._with_merchant(successor)
 
     def ids_due(self, now: datetime, limit: int) -> Sequence[int]:
-        """Ids of pending payments whose deadline has passed, oldest first, from the index alone."""
-        due = select(Payment.id).where(
+        """Row ids of pending payments whose deadline has passed, oldest first; index only."""
+        query = select(Payment.id).where(
             Payment.status == PaymentStatus.PENDING, Payment.expires_at < now
         )
-        return self._unit.session.scalars(due.order_by(Payment.expires_at).limit(limit)).all()
+        return self._unit.session.scalars(query.order_by(Payment.expires_at).limit(limit)).all()
 
     def lock_due(self, ids: Sequence[int], now: datetime) -> Sequence[Payment]:
-        """Of these, the ones still due, held until the transaction ends, in one fixed order."""
-        due = (
+        """Lock and return those of these payments that are still due, in the order of row ids."""
+        query = (
             select(Payment)
             .where(
                 Payment.id.in_(ids),
@@ -149,10 +148,10 @@ class Payments:
             .order_by(Payment.id)
             .with_for_update()
         )
-        return self._unit.session.scalars(due).all()
+        return self._unit.session.scalars(query).all()
 
     def change_due(self, ids: Sequence[int], now: datetime, values: Mapping[str, Any]) -> int:
-        """Write the values on the payments of these ids that are still due; return how many.
+        """Update those of these payments that are still due; return how many.
 
         A value may be an expression over the columns of `Payment`.
         """
@@ -161,15 +160,15 @@ class Payments:
             Payment.status == PaymentStatus.PENDING,
             Payment.expires_at < now,
         )
-        done = self._unit.connection.execute(still_due.values(**values))
-        return cast("CursorResult[Any]", done).rowcount
+        result = self._unit.connection.execute(still_due.values(**values))
+        return cast("CursorResult[Any]", result).rowcount
 
     def oldest_due(self, now: datetime) -> datetime | None:
-        """The deadline that has been waiting longest for the sweep; None where none waits."""
-        due = select(Payment.expires_at).where(
+        """The oldest deadline that the sweep has not handled yet, or None."""
+        query = select(Payment.expires_at).where(
             Payment.status == PaymentStatus.PENDING, Payment.expires_at < now
         )
-        return self._unit.session.scalars(due.order_by(Payment.expires_at).limit(1)).one_or_none()
+        return self._unit.session.scalars(query.order_by(Payment.expires_at).limit(1)).one_or_none()
 
     def of_merchant(
         self,
@@ -181,23 +180,23 @@ class Payments:
     ) -> Page[Payment]:
         """A page of the merchant's payments, newest first, without the merchant.
 
-        Raises InvalidCursor. See `page_of_merchant` about a page that is short and still goes on.
+        Raises InvalidCursor. See `page_of_merchant` about short pages that have a next page.
         """
         session = self._unit.session
         return page_of_merchant(session, merchant_id, filters, cursor, limit, now)
 
-    def _found(self, payment: Payment | None) -> Payment:
+    def _require(self, payment: Payment | None) -> Payment:
         if payment is None:
             raise PaymentNotFound
         return payment
 
     def _with_merchant(self, payment: Payment) -> Payment:
-        """The payment with its merchant: found apart, because it is mostly known already."""
+        """Attach the merchant. It is read separately because it is usually cached."""
         set_committed_value(payment, "merchant", self._merchant(payment.merchant_id))
         return payment
 
 
-# Written once: to build a statement costs more than to send it.
+# Built once: building a statement costs more than executing it.
 _TABLE = Payment.__table__
 _INSERT = insert(_TABLE)
 _ATTRIBUTES = [Payment.__mapper__.get_property_by_column(column).key for column in _TABLE.c]
@@ -206,10 +205,10 @@ _UNSET = {
     for column, attribute in zip(_TABLE.c, _ATTRIBUTES, strict=True)
     if column.computed is None and (column.nullable or column.default is not None)
 }
-"""The attributes of a new payment for which no value is given."""
+"""Defaults for the attributes of a new payment."""
 _BY_TXID = select(_TABLE).where(_TABLE.c.txid == bindparam("txid"))
 _BY_WATCH_CODE = select(_TABLE).where(_TABLE.c.watch_code == bindparam("watch_code"))
-_HELD_BY_TXID = (
+_LOCKED_BY_TXID = (
     select(
         _TABLE,
         select(Account.grace_seconds).where(Account.id == _TABLE.c.merchant_id).scalar_subquery(),
@@ -229,10 +228,10 @@ _MERCHANT_AND_PAID_ELSEWHERE = (
 )
 
 
-def _stored(values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Payment:
-    """A payment as it lies in the database, of no session.
+def _payment_of(values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Payment:
+    """A payment with the values of its row, detached from any session.
 
-    Past the attributes' setters: what they keep is for a flush, and nothing is left to write.
+    Skips the attributes' setters: they track changes for a flush, and there is nothing to flush.
     """
     payment = Payment()
     payment.__dict__.update(values)
@@ -241,7 +240,7 @@ def _stored(values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Payment:
 
 @lru_cache
 def _change(from_statuses: tuple[str, ...]) -> Update:
-    """Writes what is given beside `row` and `as_read`, where both and the status still hold."""
+    """An update of the row `row`, if its status and its sequence (`as_read`) are unchanged."""
     return update(_TABLE).where(
         _TABLE.c.id == bindparam("row"),
         _TABLE.c.status.in_(from_statuses),
@@ -250,5 +249,5 @@ def _change(from_statuses: tuple[str, ...]) -> Update:
 
 
 def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same values by column name: `metadata` is taken by the declarative base."""
+    """The values by column name; the declarative base reserves the attribute `metadata`."""
     return {("metadata" if name == "details" else name): value for name, value in values.items()}

@@ -1,7 +1,7 @@
-"""What the portal reads beside the list of payments: sums over spans of time, and one payment.
+"""Queries of the portal beside the list of payments: sums over time spans, and one payment.
 
-Every query is bounded by the day or the payment it is about. None grows with how much a merchant
-has sold (measured in docs/decisions/0023-portal-queries.md).
+Every query is bounded by a day or a payment. Its cost does not grow with the merchant's sales
+(measured in docs/decisions/0023-portal-queries.md).
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from db_models import Logo, Payment, PaymentEvent, PaymentStatus, Receipt
 from repository.payment_list import NEWEST_FIRST
 
 EVENTS_MAX, RECEIPTS_MAX = 100, 50
-"""Of one payment's timeline."""
+"""Limits of one payment's timeline."""
 
 Span = tuple[datetime, datetime]
-"""A start, and an end that no longer belongs to it."""
+"""An inclusive start and an exclusive end."""
 
 
 @dataclass(frozen=True)
 class Takings:
-    """What was confirmed in a span: how many, how much, and how much of it went back since."""
+    """Payments confirmed in a span: their number, their sum and what was refunded since."""
 
     count: int = 0
     centavos: int = 0
@@ -40,7 +40,7 @@ class PortalQueries:
         self._session = session
 
     def takings(self, merchant_id: int, spans: Sequence[Span]) -> list[Takings]:
-        """What was confirmed in each span, in their order, by one statement."""
+        """The takings of each span, in the order of the spans; runs one statement."""
         if not spans:
             return []
         sums = [
@@ -58,11 +58,11 @@ class PortalQueries:
             for number, (start, end) in enumerate(spans)
         ]
         rows = self._session.execute(union_all(*sums) if len(sums) > 1 else sums[0]).all()
-        found = {int(number): Takings(int(n), int(c), int(r)) for number, n, c, r in rows}
-        return [found[number] for number in range(len(spans))]
+        takings = {int(number): Takings(int(n), int(c), int(r)) for number, n, c, r in rows}
+        return [takings[number] for number in range(len(spans))]
 
     def created(self, merchant_id: int, span: Span) -> tuple[int, int]:
-        """How many payments were made in the span, and how many of those are paid by now."""
+        """How many payments were created in the span, and how many of those are paid by now."""
         start, end = span
         rows = self._session.execute(
             select(Payment.status, func.count())
@@ -80,7 +80,7 @@ class PortalQueries:
     def paid_lately(
         self, merchant_id: int, since: datetime, limit: int
     ) -> list[tuple[datetime, timedelta]]:
-        """When the newest confirmed payments were paid, and how long after they were made."""
+        """When the newest confirmed payments were paid, and how long after their creation."""
         rows = self._session.execute(
             select(Payment.resolved_at, Payment.created_at)
             .where(
@@ -91,22 +91,24 @@ class PortalQueries:
             .order_by(Payment.resolved_at.desc())
             .limit(limit)
         ).all()
-        return [(paid, paid - made) for paid, made in rows if paid is not None]
+        return [
+            (paid_at, paid_at - created_at) for paid_at, created_at in rows if paid_at is not None
+        ]
 
     def by_txids(self, merchant_id: int, txids: Sequence[str]) -> Sequence[Payment]:
-        """Those of these payments that are the merchant's, newest first."""
-        mine = select(Payment).where(Payment.txid.in_(txids), Payment.merchant_id == merchant_id)
-        return self._session.scalars(mine.order_by(*NEWEST_FIRST.order())).all()
+        """The merchant's payments among these, newest first."""
+        query = select(Payment).where(Payment.txid.in_(txids), Payment.merchant_id == merchant_id)
+        return self._session.scalars(query.order_by(*NEWEST_FIRST.order())).all()
 
     def events_of(self, payment_id: int) -> Sequence[PaymentEvent]:
-        """What happened to a payment, in order."""
-        found = select(PaymentEvent).where(PaymentEvent.payment_id == payment_id)
-        return self._session.scalars(found.order_by(PaymentEvent.id).limit(EVENTS_MAX)).all()
+        """The first EVENTS_MAX events of a payment, in order."""
+        query = select(PaymentEvent).where(PaymentEvent.payment_id == payment_id)
+        return self._session.scalars(query.order_by(PaymentEvent.id).limit(EVENTS_MAX)).all()
 
     def receipts_of(self, payment_id: int) -> Sequence[Receipt]:
-        """What banks told about a payment, in order: the accepted one, and refused ones."""
-        found = select(Receipt).where(Receipt.payment_id == payment_id)
-        return self._session.scalars(found.order_by(Receipt.id).limit(RECEIPTS_MAX)).all()
+        """The first RECEIPTS_MAX receipts of a payment, accepted and refused, in order."""
+        query = select(Receipt).where(Receipt.payment_id == payment_id)
+        return self._session.scalars(query.order_by(Receipt.id).limit(RECEIPTS_MAX)).all()
 
     def renewal_of(self, payment_id: int) -> str | None:
         """The txid of the payment that renewed this one, if any."""
@@ -129,7 +131,7 @@ class PortalQueries:
     def replace_logo(
         self, account_id: int, public_id: str | None, png: bytes, now: datetime
     ) -> None:
-        """Put a picture in the place of the account's logo; None only takes the old one away."""
+        """Replace the account's logo; if `public_id` is None, only delete the old one."""
         table = Logo.__table__
         self._session.execute(table.delete().where(table.c.account_id == account_id))
         if public_id is not None:

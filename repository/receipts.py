@@ -20,12 +20,11 @@ class Receipts:
         self._session = session
 
     def find_by_end_to_end_id(self, end_to_end_id: str) -> Receipt | None:
-        """What was told under this id before, or None."""
-        told = {"end_to_end_id": end_to_end_id}
-        return self._session.scalars(_BY_END_TO_END_ID, told).one_or_none()
+        key = {"end_to_end_id": end_to_end_id}
+        return self._session.scalars(_BY_END_TO_END_ID, key).one_or_none()
 
     def insert(self, values: Mapping[str, Any]) -> None:
-        """Store what a bank told."""
+        """Store a new receipt."""
         # On the table, not the class: the ORM's bulk path costs more than the statement.
         self._session.connection().execute(_INSERT, dict(values))
 
@@ -37,7 +36,7 @@ class Receipts:
     def of_merchant(
         self, merchant_id: int, verdict: str | None, after: str | None, limit: int
     ) -> Page[Receipt]:
-        """A page of what banks told about the merchant's money, newest first.
+        """A page of the merchant's receipts, newest first.
 
         `after` is an end_to_end_id. Raises InvalidCursor.
         """
@@ -48,7 +47,7 @@ class Receipts:
         return _NEWEST_FIRST.page(self._session, query, own, after=after, limit=limit)
 
 
-# Written once: to build a statement costs more than to send it.
+# Built once: building a statement costs more than executing it.
 _INSERT = insert(Receipt.__table__)
 _BY_END_TO_END_ID = select(Receipt).where(Receipt.end_to_end_id == bindparam("end_to_end_id"))
 _NEWEST_FIRST = Keyset(Receipt.id, cursor=Receipt.end_to_end_id)

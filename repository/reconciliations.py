@@ -1,4 +1,4 @@
-"""Queries for asking the bank: whose turn it is, how far it got, and what is known already."""
+"""Queries for reconciliation: the lease, the progress through a list, and unpaid payments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNPAID = (PaymentStatus.PENDING, PaymentStatus.EXPIRED)
 
 @dataclass(frozen=True)
 class Mark:
-    """How far a list was walked; `held_until` proves whose turn it is."""
+    """The progress through a list; `held_until` is the end of the lease and proves its holder."""
 
     walked_to: datetime
     window_to: datetime | None
@@ -27,7 +27,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class UnpaidPayment:
-    """A payment that nobody is known to have paid."""
+    """A payment without an accepted receipt."""
 
     id: int
     txid: str
@@ -36,18 +36,18 @@ class UnpaidPayment:
 
 
 class Reconciliations:
-    """Queries for asking the bank."""
+    """Queries for reconciliation with the bank."""
 
     def __init__(self, session: Session) -> None:
         """Use the session of the unit of work."""
         self._session = session
 
-    def take(
+    def acquire(
         self, name: str, now: datetime, until: datetime, first: datetime, *, by_force: bool
     ) -> Mark | None:
-        """Take the turn until then; None where somebody has it, or had it just now.
+        """Acquire the lease until `until`; None if another process holds it or it rests.
 
-        A list never walked begins at `first`. `by_force` takes the turn from whoever has it.
+        A list that was never read begins at `first`. `by_force` takes the lease from its holder.
         """
         row = self._session.get(Reconciliation, name)
         if row is None:
@@ -59,8 +59,11 @@ class Reconciliations:
         mark = Mark(row.walked_to, row.window_to, row.cursor, until)
         return mark if self._move(name, row.not_before, {"not_before": until}) else None
 
-    def give_back(self, name: str, mark: Mark, not_before: datetime) -> bool:
-        """Write how far it got; False, and nothing written, where the turn was lost meanwhile."""
+    def release(self, name: str, mark: Mark, not_before: datetime) -> bool:
+        """Write the progress and release the lease, which rests until `not_before`.
+
+        Writes nothing and returns False if the lease was lost.
+        """
         values = {
             "walked_to": mark.walked_to,
             "window_to": mark.window_to,
@@ -70,56 +73,58 @@ class Reconciliations:
         return self._move(name, mark.held_until, values)
 
     def _move(self, name: str, held_until: datetime, values: Mapping[str, Any]) -> bool:
-        done = self._session.execute(
+        result = self._session.execute(
             update(Reconciliation)
             .where(Reconciliation.name == name, Reconciliation.not_before == held_until)
             .values(**values)
             .execution_options(synchronize_session=False)
         )
-        return cast("CursorResult[Any]", done).rowcount == 1
+        return cast("CursorResult[Any]", result).rowcount == 1
 
-    def to_ask_about(self, now: datetime, limit: int) -> Sequence[UnpaidPayment]:
-        """Unpaid payments whose look-up is due, the longest waiting first."""
-        due = self._waiting().where(Payment.look_up_at <= now)
-        return self._some(due.order_by(Payment.look_up_at, Payment.id), limit)
+    def due_look_ups(self, now: datetime, limit: int) -> Sequence[UnpaidPayment]:
+        """Unpaid payments whose look-up is due, the oldest due time first."""
+        query = self._unpaid().where(Payment.look_up_at <= now)
+        return self._first(query.order_by(Payment.look_up_at, Payment.id), limit)
 
     def about_to_expire(self, now: datetime, limit: int) -> Sequence[UnpaidPayment]:
-        """Payments whose deadline has passed and that nobody has written down as expired."""
-        due = self._waiting().where(
+        """Pending payments whose deadline has passed and which the sweep has not expired yet."""
+        query = self._unpaid().where(
             Payment.status == PaymentStatus.PENDING, Payment.expires_at < now
         )
-        return self._some(due.order_by(Payment.expires_at), limit)
+        return self._first(query.order_by(Payment.expires_at), limit)
 
-    def _waiting(self) -> Any:
+    def _unpaid(self) -> Any:
         columns = (Payment.id, Payment.txid, Payment.created_at, Payment.expires_at)
         return select(*columns).where(Payment.status.in_(_UNPAID))
 
-    def _some(self, query: Any, limit: int) -> Sequence[UnpaidPayment]:
+    def _first(self, query: Any, limit: int) -> Sequence[UnpaidPayment]:
         return [UnpaidPayment(*row) for row in self._session.execute(query.limit(limit))]
 
-    def ask_again(self, when: Mapping[int, datetime | None]) -> None:
-        """Write when to ask about each of these next; those settled meanwhile stay untouched."""
-        if not when:
+    def schedule_look_ups(self, times: Mapping[int, datetime | None]) -> None:
+        """Write the next look-up time of each payment that is still unpaid."""
+        if not times:
             return
         table = Payment.__table__
         statement = (
             update(table)
             .where(
                 table.c.id == bindparam("row"),
-                # Not `IN`: many rows at once take no list.
+                # Not `IN`: an executemany statement takes no list.
                 or_(*(table.c.status == status for status in _UNPAID)),
             )
             .values(look_up_at=bindparam("next"))
         )
-        # In one fixed order: two that write the same rows must not wait for each other.
-        rows = [{"row": key, "next": when[key]} for key in sorted(when)]
+        # In the order of row ids, so that two writers of the same rows do not deadlock.
+        rows = [{"row": key, "next": times[key]} for key in sorted(times)]
         self._session.connection().execute(statement, rows)
 
-    def unknown_of(self, transfers: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
-        """Of (txid, end_to_end_id) pairs, those for payments of ours whose receipt is missing."""
+    def without_receipt(self, transfers: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+        """The (txid, end_to_end_id) pairs of our payments for which no receipt is stored."""
         txids = {txid for txid, _ in transfers}
         ids = {end_to_end_id for _, end_to_end_id in transfers}
         ours = set(self._session.scalars(select(Payment.txid).where(Payment.txid.in_(txids))))
-        told = select(Receipt.end_to_end_id).where(Receipt.end_to_end_id.in_(ids))
-        known = set(self._session.scalars(told))
-        return frozenset(pair for pair in transfers if pair[0] in ours and pair[1] not in known)
+        receipts = select(Receipt.end_to_end_id).where(Receipt.end_to_end_id.in_(ids))
+        receipt_ids = set(self._session.scalars(receipts))
+        return frozenset(
+            pair for pair in transfers if pair[0] in ours and pair[1] not in receipt_ids
+        )

@@ -1,4 +1,4 @@
-"""Queries on proofs. A list never reads a picture: that is asked for one by one."""
+"""Queries on proofs. Lists leave the pictures out; `picture` reads a single one."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ class RecoveryUploads:
             .where(RecoveryUpload.payment_id.in_(payment_ids))
             .group_by(RecoveryUpload.payment_id)
         )
-        found = self._session.scalars(select(RecoveryUpload).where(RecoveryUpload.id.in_(newest)))
-        return {proof.payment_id: proof for proof in found}
+        proofs = self._session.scalars(select(RecoveryUpload).where(RecoveryUpload.id.in_(newest)))
+        return {proof.payment_id: proof for proof in proofs}
 
     def insert(self, values: Mapping[str, Any]) -> None:
-        """Store a new one."""
+        """Store a new proof."""
         self._session.execute(insert(RecoveryUpload).values(**values))
 
-    def waiting(self, merchant_id: int, most: int) -> int:
-        """How many of the merchant's proofs nobody has judged; counted up to `most`."""
-        some = (
+    def count_unjudged(self, merchant_id: int, most: int) -> int:
+        """The number of the merchant's proofs without a verdict, counted up to `most`."""
+        unjudged = (
             select(RecoveryUpload.id)
             .where(
                 RecoveryUpload.merchant_id == merchant_id,
@@ -53,41 +53,41 @@ class RecoveryUploads:
             )
             .limit(most)
         )
-        counted = select(func.count()).select_from(some.subquery())
-        return int(self._session.scalars(counted).one())
+        count = select(func.count()).select_from(unjudged.subquery())
+        return int(self._session.scalars(count).one())
 
     def of_merchant(
-        self, merchant_id: int, *, waiting: bool, limit: int, after: str | None
+        self, merchant_id: int, *, is_pending: bool, limit: int, after: str | None
     ) -> Page[tuple[RecoveryUpload, Payment]]:
         """A page of the merchant's proofs with their payments, newest first.
 
-        Those that wait, or those that were judged. Raises InvalidCursor.
+        Only those without a verdict, or only those with one. Raises InvalidCursor.
         """
         own = RecoveryUpload.merchant_id == merchant_id
         pending = RecoveryUpload.verdict == ProofVerdict.PENDING
         query = (
             select(RecoveryUpload, Payment)
             .join(Payment, Payment.id == RecoveryUpload.payment_id)
-            .where(own, pending if waiting else ~pending)
+            .where(own, pending if is_pending else ~pending)
         )
         return _NEWEST_FIRST.page(self._session, query, own, after=after, limit=limit)
 
     def find(self, merchant_id: int, public_id: str) -> RecoveryUpload | None:
-        """The merchant's proof of this id, without its picture; or None."""
+        """The merchant's proof with this id, without its picture; or None."""
         own = select(RecoveryUpload).where(
             RecoveryUpload.public_id == public_id, RecoveryUpload.merchant_id == merchant_id
         )
         return self._session.scalars(own).one_or_none()
 
     def picture(self, merchant_id: int, public_id: str) -> bytes | None:
-        """The picture of the merchant's proof of this id, or None."""
+        """The picture of the merchant's proof with this id, or None."""
         own = select(RecoveryUpload.picture).where(
             RecoveryUpload.public_id == public_id, RecoveryUpload.merchant_id == merchant_id
         )
         return self._session.scalars(own).one_or_none()
 
     def judge(self, proof_id: int, verdict: str, note: str | None, now: datetime) -> None:
-        """Write what the merchant made of it."""
+        """Store the merchant's verdict."""
         self._session.execute(
             update(RecoveryUpload)
             .where(RecoveryUpload.id == proof_id)
@@ -95,36 +95,36 @@ class RecoveryUploads:
         )
 
     def delete(self, proof_id: int) -> None:
-        """Drop one, its picture and all."""
+        """Delete a proof and its picture."""
         self._session.execute(delete(RecoveryUpload).where(RecoveryUpload.id == proof_id))
 
     def delete_before(self, moment: datetime, limit: int) -> int:
-        """Drop a batch of those that were sent before this; gives how many."""
+        """Delete up to `limit` proofs uploaded before the moment; return how many."""
         old = (
             select(RecoveryUpload.id)
             .where(RecoveryUpload.uploaded_at < moment)
             .order_by(RecoveryUpload.uploaded_at)
             .limit(limit)
         )
-        return self._deleted(self._session.scalars(old).all())
+        return self._delete_all(self._session.scalars(old).all())
 
     def delete_of_expired(self, now: datetime, limit: int) -> int:
-        """Drop a batch of those whose payment was not paid and no longer can be; how many."""
-        over = or_(
+        """Delete up to `limit` proofs of payments that can no longer be paid; return how many."""
+        is_over = or_(
             Payment.status.in_((PaymentStatus.EXPIRED, PaymentStatus.CANCELLED)),
             and_(Payment.status == PaymentStatus.PENDING, Payment.expires_at < now),
         )
         expired = (
             select(RecoveryUpload.id)
             .join(Payment, Payment.id == RecoveryUpload.payment_id)
-            .where(over)
+            .where(is_over)
             .order_by(RecoveryUpload.id)
             .limit(limit)
         )
-        return self._deleted(self._session.scalars(expired).all())
+        return self._delete_all(self._session.scalars(expired).all())
 
-    def _deleted(self, ids: Sequence[int]) -> int:
+    def _delete_all(self, ids: Sequence[int]) -> int:
         if not ids:
             return 0
-        done = self._session.execute(delete(RecoveryUpload).where(RecoveryUpload.id.in_(ids)))
-        return cast("CursorResult[Any]", done).rowcount
+        result = self._session.execute(delete(RecoveryUpload).where(RecoveryUpload.id.in_(ids)))
+        return cast("CursorResult[Any]", result).rowcount

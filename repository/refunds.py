@@ -1,4 +1,4 @@
-"""Queries on refunds, and on what of a payment is held for them."""
+"""Queries on refunds, and on the amount of a payment that is on hold for them."""
 
 from __future__ import annotations
 
@@ -20,55 +20,55 @@ class Refunds:
         self._session = session
 
     def find(self, payment_id: int, refund_id: str) -> Refund | None:
-        """The payment's refund of this name, or None."""
-        named = select(Refund).where(Refund.payment_id == payment_id, Refund.refund_id == refund_id)
-        return self._session.scalars(named).one_or_none()
+        """The payment's refund with this id, or None."""
+        query = select(Refund).where(Refund.payment_id == payment_id, Refund.refund_id == refund_id)
+        return self._session.scalars(query).one_or_none()
 
     def of_payment(self, payment_id: int) -> Sequence[Refund]:
         """The payment's refunds, oldest first."""
-        of_it = select(Refund).where(Refund.payment_id == payment_id)
-        return self._session.scalars(of_it.order_by(Refund.id)).all()
+        query = select(Refund).where(Refund.payment_id == payment_id)
+        return self._session.scalars(query.order_by(Refund.id)).all()
 
     def with_payment(self, row: int) -> tuple[Refund, Payment]:
-        """The refund with this row id, and its payment, as they stand in the database now."""
+        """The refund with this row id and its payment, read anew from the database."""
         both = select(Refund, Payment).join(Payment, Payment.id == Refund.payment_id)
         fresh = both.where(Refund.id == row).execution_options(populate_existing=True)
         refund, payment = self._session.execute(fresh).one()
         return refund, payment
 
     def insert(self, values: Mapping[str, Any]) -> int:
-        """Store a new refund; gives its row id."""
-        done = self._session.connection().execute(_INSERT, dict(values))
-        key: Any = done.inserted_primary_key
+        """Store a new refund; return its row id."""
+        result = self._session.connection().execute(_INSERT, dict(values))
+        key: Any = result.inserted_primary_key
         return int(key[0])
 
-    def left(self, payment_id: int) -> int:
-        """How many centavos of a payment are neither given back nor held, the row held from now on.
+    def remaining_centavos(self, payment_id: int) -> int:
+        """Lock the payment; return the centavos that are neither refunded nor on hold.
 
-        A payment that was not paid has none.
+        0 for a payment that is not confirmed.
         """
-        paid = (
+        remaining = (
             select(Payment.amount_centavos - Payment.refunded_centavos - Payment.refunding_centavos)
             .where(Payment.id == payment_id, Payment.status == PaymentStatus.CONFIRMED)
             .with_for_update()
         )
-        return int(self._session.scalar(paid) or 0)
+        return int(self._session.scalar(remaining) or 0)
 
     def hold(self, payment_id: int, amount_centavos: int) -> bool:
-        """Hold so much of a confirmed payment; False, and nothing held, where less is left."""
-        spoken_for = Payment.refunded_centavos + Payment.refunding_centavos
+        """Put an amount of a confirmed payment on hold; False, and no change, if less remains."""
+        used_centavos = Payment.refunded_centavos + Payment.refunding_centavos
         return self._changed_one(
             update(Payment)
             .where(
                 Payment.id == payment_id,
                 Payment.status == PaymentStatus.CONFIRMED,
-                spoken_for + amount_centavos <= Payment.amount_centavos,
+                used_centavos + amount_centavos <= Payment.amount_centavos,
             )
             .values(refunding_centavos=Payment.refunding_centavos + amount_centavos)
         )
 
-    def give_back_held(self, payment_id: int, amount_centavos: int) -> bool:
-        """Turn what was held into money given back; a change that everybody sees."""
+    def complete_hold(self, payment_id: int, amount_centavos: int) -> bool:
+        """Turn an amount on hold into a refunded amount; increments the payment's sequence."""
         return self._changed_one(
             update(Payment)
             .where(Payment.id == payment_id, Payment.refunding_centavos >= amount_centavos)
@@ -79,8 +79,8 @@ class Refunds:
             )
         )
 
-    def free_held(self, payment_id: int, amount_centavos: int) -> bool:
-        """Let go of what was held."""
+    def release_hold(self, payment_id: int, amount_centavos: int) -> bool:
+        """Take an amount off hold."""
         return self._changed_one(
             update(Payment)
             .where(Payment.id == payment_id, Payment.refunding_centavos >= amount_centavos)
@@ -88,7 +88,7 @@ class Refunds:
         )
 
     def settle(self, row: int, values: Mapping[str, Any]) -> bool:
-        """Write how a refund ended; False where it had ended before. The first ending counts."""
+        """Write the outcome of a refund; False if it already has one, which then stays."""
         return self._changed_one(
             update(Refund)
             .where(Refund.id == row, Refund.status == RefundStatus.PROCESSING)
@@ -96,12 +96,12 @@ class Refunds:
         )
 
     def ids_due(self, now: datetime, limit: int) -> Sequence[int]:
-        """Row ids of refunds the bank may be asked about, the longest due first."""
-        due = select(Refund.id).where(Refund.ask_at <= now)
-        return self._session.scalars(due.order_by(Refund.ask_at, Refund.id).limit(limit)).all()
+        """Row ids of refunds that are due to be asked about, the oldest due time first."""
+        query = select(Refund.id).where(Refund.ask_at <= now)
+        return self._session.scalars(query.order_by(Refund.ask_at, Refund.id).limit(limit)).all()
 
-    def take(self, row: int, now: datetime, until: datetime) -> bool:
-        """Take the turn to ask about this refund; False where another took it first."""
+    def acquire(self, row: int, now: datetime, until: datetime) -> bool:
+        """Acquire the lease to ask about this refund; False if another process was first."""
         return self._changed_one(
             update(Refund)
             .where(Refund.id == row, Refund.ask_at <= now)
@@ -109,7 +109,7 @@ class Refunds:
         )
 
     def ask_again(self, row: int, at: datetime) -> bool:
-        """Write when the bank is asked next, unless it has answered meanwhile."""
+        """Write when to ask the bank next; False if it has answered meanwhile."""
         return self._changed_one(
             update(Refund)
             .where(Refund.id == row, Refund.status == RefundStatus.PROCESSING)
@@ -118,8 +118,8 @@ class Refunds:
 
     def _changed_one(self, statement: Executable) -> bool:
         options: Any = statement
-        done = self._session.execute(options.execution_options(synchronize_session=False))
-        return cast("CursorResult[Any]", done).rowcount == 1
+        result = self._session.execute(options.execution_options(synchronize_session=False))
+        return cast("CursorResult[Any]", result).rowcount == 1
 
 
 _INSERT = insert(Refund.__table__)

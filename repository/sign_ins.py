@@ -1,4 +1,4 @@
-"""Queries on sign-ins. Each change is conditional: of two that meet, one wins."""
+"""Queries on sign-ins. Each change is conditional: of two concurrent changes one succeeds."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ class SignIns:
 
     def find(self, public_id: str) -> SignIn | None:
         """The sign-in with this id, ended or not, or None."""
-        found = select(SignIn).where(SignIn.public_id == public_id)
-        return self._session.scalars(found).one_or_none()
+        query = select(SignIn).where(SignIn.public_id == public_id)
+        return self._session.scalars(query).one_or_none()
 
-    def rotate(self, public_id: str, spent: str, fresh: str, now: datetime) -> bool:
-        """Put a new refresh token in the place of the spent one; whether that was the present one.
+    def rotate(self, public_id: str, old_id: str, new_id: str, now: datetime) -> bool:
+        """Replace the refresh token; False if `old_id` is not the current token.
 
-        Of two that present the same token one finds it present, the other does not.
+        If two requests present the same token, only one of them succeeds.
         """
         statement = (
             update(SignIn)
             .where(
                 SignIn.public_id == public_id,
-                SignIn.refresh_id == spent,
+                SignIn.refresh_id == old_id,
                 SignIn.ended_at.is_(None),
                 SignIn.expires_at > now,
             )
-            .values(refresh_id=fresh, previous_refresh_id=spent, rotated_at=now, seen_at=now)
+            .values(refresh_id=new_id, previous_refresh_id=old_id, rotated_at=now, seen_at=now)
         )
         return rows_changed(self._session, statement) == 1
 
     def end(self, public_id: str, now: datetime, reason: str) -> bool:
-        """End a sign-in and with it every token of its family; False where it had ended."""
+        """End a sign-in and every token of its family; False if it had ended already."""
         statement = (
             update(SignIn)
             .where(SignIn.public_id == public_id, SignIn.ended_at.is_(None))
@@ -59,7 +59,7 @@ class SignIns:
         return rows_changed(self._session, statement) == 1
 
     def end_all(self, account_id: int, now: datetime, reason: str, but: str | None = None) -> int:
-        """End every sign-in of an account, but one if it is named; gives how many ended."""
+        """End every sign-in of an account except `but`; return how many ended."""
         statement = update(SignIn).where(
             SignIn.account_id == account_id, SignIn.ended_at.is_(None), SignIn.expires_at > now
         )
@@ -81,7 +81,7 @@ class SignIns:
         )
 
     def forget_before(self, instant: datetime, limit: int) -> int:
-        """Drop up to `limit` sign-ins that ended or ran out before the instant."""
+        """Delete up to `limit` sign-ins that were over before the instant; return how many."""
         old = self._session.scalars(
             select(SignIn.id)
             .where(or_(SignIn.expires_at < instant, SignIn.ended_at < instant))

@@ -1,7 +1,7 @@
-"""Queries on signals, and the counts they are made of.
+"""Queries on signals, and the counts that raise them.
 
-Each count reads no more than the last rows of a table, by its primary key: the cost stays the same
-whatever the table holds.
+Each count reads only the last rows of a table by its primary key, so its cost does not grow with
+the table.
 """
 
 from __future__ import annotations
@@ -28,19 +28,18 @@ from repository.connections import rows_changed
 from repository.paging import Keyset, Page
 
 TAIL_ROWS = 20_000
-"""How far back a count looks at most, in rows."""
+"""A count reads at most this many of the last rows."""
 UNSEEN_MAX = 100
-"""As far as unseen signals are counted: a badge says no more than that there are many."""
+"""Unseen signals are counted up to this number; a badge shows no more."""
 OF_PAYMENT_MAX = 5
 _NEWEST_FIRST = Keyset(Signal.id, cursor=Signal.public_id)
 _OF_A_PAYMENT = (SignalKind.WRONG_PINS, SignalKind.WRONG_AMOUNTS)
 """The kinds whose subject is a payment's id."""
-"""The audit entry of a wrong PIN; its subject is the payment's id."""
 
 
 @dataclass(frozen=True)
 class Count:
-    """How often something happened to one merchant, and to which payment last."""
+    """How often something happened to a merchant, and the last payment it happened to."""
 
     kind: SignalKind
     merchant_id: int
@@ -57,7 +56,7 @@ class Signals:
         self._session = session
 
     def creations(self, since: datetime, at_least: int) -> list[Count]:
-        """Merchants with so many new payments since then."""
+        """Merchants with at least so many new payments since then."""
         newest = func.max(Payment.id)
         query = (
             select(Payment.merchant_id, func.count(), newest)
@@ -69,9 +68,9 @@ class Signals:
         return [Count(SignalKind.CREATION_BURST, row[0], "", row[1], row[2]) for row in rows]
 
     def wrong_amounts(self, since: datetime, at_least: int) -> list[Count]:
-        """Payments for which so many wrong amounts arrived since then."""
+        """Payments with at least so many receipts of a wrong amount since then."""
         query = (
-            self._refused(since)
+            self._refused_receipts(since)
             .add_columns(Payment.txid)
             .join(Payment, Payment.id == Receipt.payment_id)
             .where(Receipt.reason == "amount-mismatch")
@@ -82,9 +81,9 @@ class Signals:
         return [Count(SignalKind.WRONG_AMOUNTS, row[0], row[3], row[1], row[2]) for row in rows]
 
     def refused_payers(self, since: datetime, at_least: int) -> list[Count]:
-        """Payers, by document, whose money was refused so often since then."""
+        """Payers, by document, with at least so many refused receipts since then."""
         query = (
-            self._refused(since)
+            self._refused_receipts(since)
             .add_columns(Receipt.payer_document)
             .where(Receipt.payer_document.is_not(None))
             .group_by(Receipt.merchant_id, Receipt.payer_document)
@@ -94,7 +93,7 @@ class Signals:
         return [Count(SignalKind.REFUSED_PAYER, row[0], row[3], row[1], row[2]) for row in rows]
 
     def wrong_pins(self, since: datetime, at_least: int) -> list[Count]:
-        """Payments for which so many wrong PINs were given since then."""
+        """Payments with at least so many wrong PINs since then."""
         query = (
             select(Payment.merchant_id, Payment.txid, func.count(), func.max(Payment.id))
             .select_from(AuditEntry)
@@ -110,9 +109,9 @@ class Signals:
         rows = self._session.execute(query).all()
         return [Count(SignalKind.WRONG_PINS, row[0], row[1], row[2], row[3]) for row in rows]
 
-    def open_one(self, count: Count, since: datetime) -> Signal | None:
-        """The signal of the same thing that was still counted up since then, or None."""
-        same = (
+    def find_open(self, count: Count, since: datetime) -> Signal | None:
+        """The signal of the same kind and subject whose count rose since then, or None."""
+        query = (
             select(Signal)
             .where(
                 Signal.merchant_id == count.merchant_id,
@@ -123,14 +122,14 @@ class Signals:
             .order_by(Signal.id.desc())
             .limit(1)
         )
-        return self._session.scalars(same).one_or_none()
+        return self._session.scalars(query).one_or_none()
 
     def insert(self, values: Mapping[str, Any]) -> None:
         """Store a new signal."""
         self._session.execute(insert(Signal).values(**values))
 
-    def raise_to(self, signal_id: int, count: Count, now: datetime) -> bool:
-        """Write a higher count down; False where it is no higher."""
+    def raise_count(self, signal_id: int, count: Count, now: datetime) -> bool:
+        """Write a higher count; False if the stored count is as high already."""
         higher = update(Signal).where(Signal.id == signal_id, Signal.times < count.times)
         values = {"times": count.times, "payment_id": count.payment_id, "last_at": now}
         return rows_changed(self._session, higher.values(**values)) == 1
@@ -162,20 +161,20 @@ class Signals:
         return [(signal, txid, login) for signal, txid, login in self._session.execute(query)]
 
     def unseen(self, merchant_id: int) -> int:
-        """How many of a merchant's signals nobody has looked at, up to UNSEEN_MAX."""
+        """The number of a merchant's unseen signals, counted up to UNSEEN_MAX."""
         return int(self._session.execute(select(self._unseen(merchant_id))).scalar_one())
 
     def unseen_and_of_payment(self, merchant_id: int, txid: str) -> tuple[int, list[Signal]]:
-        """The same, and the newest signals about one payment, by one statement."""
+        """The number of unseen signals, and a payment's newest signals; runs one statement."""
         unseen = select(self._unseen(merchant_id).label("unseen")).subquery()
-        about_it = and_(
+        is_of_payment = and_(
             Signal.merchant_id == merchant_id,
             Signal.kind.in_(_OF_A_PAYMENT),
             Signal.subject == txid,
         )
         query = (
             select(unseen.c.unseen, Signal)
-            .select_from(unseen.outerjoin(Signal, about_it))
+            .select_from(unseen.outerjoin(Signal, is_of_payment))
             .order_by(Signal.id.desc())
             .limit(OF_PAYMENT_MAX)
         )
@@ -183,9 +182,9 @@ class Signals:
         return int(rows[0][0]), [signal for _, signal in rows if signal is not None]
 
     def mark_seen(self, merchant_id: int, now: datetime, up_to: str | None = None) -> int:
-        """Write down that a merchant looked at all of them; gives how many were new.
+        """Mark a merchant's signals as seen; return how many were unseen.
 
-        `up_to` leaves those alone that came after the one named: nobody has seen them.
+        `up_to` is the newest signal that the merchant saw; later ones stay unseen.
         """
         unseen = update(Signal).where(Signal.merchant_id == merchant_id, Signal.seen_at.is_(None))
         if up_to is not None:
@@ -199,15 +198,15 @@ class Signals:
         return rows_changed(self._session, unseen.values(seen_at=now))
 
     def _unseen(self, merchant_id: int) -> Any:
-        some = (
+        bounded = (
             select(Signal.id)
             .where(Signal.merchant_id == merchant_id, Signal.seen_at.is_(None))
             .limit(UNSEEN_MAX)
             .subquery()
         )
-        return select(func.count()).select_from(some).scalar_subquery()
+        return select(func.count()).select_from(bounded).scalar_subquery()
 
-    def _refused(self, since: datetime) -> Select[Any, Any, Any]:
+    def _refused_receipts(self, since: datetime) -> Select[Any, Any, Any]:
         return select(Receipt.merchant_id, func.count(), func.max(Receipt.payment_id)).where(
             Receipt.id > self._tail(Receipt),
             Receipt.told_at >= since,
@@ -217,5 +216,5 @@ class Signals:
         )
 
     def _tail(self, model: Any) -> int:
-        """The row id before the last rows of a table."""
+        """The row id before the last TAIL_ROWS rows of a table."""
         return (self._session.execute(select(func.max(model.id))).scalar() or 0) - TAIL_ROWS

@@ -13,7 +13,7 @@ from db_models import SigningKeyRow
 
 
 class SigningKeys:
-    """The keys that sign payloads, as every process shares them."""
+    """Queries on the keys that sign payloads; all processes share them."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -23,7 +23,7 @@ class SigningKeys:
         return self._session.scalars(select(SigningKeyRow).order_by(SigningKeyRow.id)).all()
 
     def retire_all(self, retired_at: datetime) -> None:
-        """Let every key that signs sign until `retired_at`."""
+        """Set the end of every active key to `retired_at`."""
         self._session.execute(
             update(SigningKeyRow)
             .where(SigningKeyRow.retired_at.is_(None))

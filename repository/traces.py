@@ -12,7 +12,7 @@ from db_models import Payment, PaymentTrace
 
 TIMES_MAX = 9_999
 APART = timedelta(seconds=10)
-"""What comes sooner after the last is the same visit: a page that is reloaded writes nothing."""
+"""A trace that follows sooner belongs to the same visit, so a reloaded page writes nothing."""
 
 
 class Traces:
@@ -22,27 +22,27 @@ class Traces:
         """Use the session of the unit of work."""
         self._session = session
 
-    def standing(self, txid: str, kind: str) -> tuple[int, int, int, datetime | None] | None:
-        """The payment's row id and its merchant's, and how often and when last it was traced.
+    def find(self, txid: str, kind: str) -> tuple[int, int, int, datetime | None] | None:
+        """The row ids of payment and merchant, the number of traces and the time of the last.
 
-        None where there is no such payment.
+        None if there is no such payment.
         """
-        known = and_(PaymentTrace.payment_id == Payment.id, PaymentTrace.kind == kind)
+        is_kind = and_(PaymentTrace.payment_id == Payment.id, PaymentTrace.kind == kind)
         query = (
             select(Payment.id, Payment.merchant_id, PaymentTrace.times, PaymentTrace.last_at)
-            .outerjoin(PaymentTrace, known)
+            .outerjoin(PaymentTrace, is_kind)
             .where(Payment.txid == txid)
         )
-        found = self._session.execute(query).one_or_none()
-        return None if found is None else (found[0], found[1], found[2] or 0, found[3])
+        row = self._session.execute(query).one_or_none()
+        return None if row is None else (row[0], row[1], row[2] or 0, row[3])
 
     def insert(self, payment_id: int, kind: str, now: datetime) -> None:
-        """Store the first of its kind. A unique index refuses a second first."""
+        """Store the first trace of its kind; a unique index refuses a second row."""
         row = {"payment_id": payment_id, "kind": kind, "first_at": now, "last_at": now, "times": 1}
         self._session.execute(insert(PaymentTrace).values(**row))
 
-    def again(self, payment_id: int, kind: str, now: datetime) -> None:
-        """Count one more, unless one was counted within moments or there were enough."""
+    def count_again(self, payment_id: int, kind: str, now: datetime) -> None:
+        """Add one to the count, at most once in APART and up to TIMES_MAX."""
         self._session.execute(
             update(PaymentTrace)
             .where(
@@ -57,5 +57,5 @@ class Traces:
 
     def of_payment(self, payment_id: int) -> Sequence[PaymentTrace]:
         """The payment's traces: at most one of each kind."""
-        found = select(PaymentTrace).where(PaymentTrace.payment_id == payment_id)
-        return self._session.scalars(found).all()
+        query = select(PaymentTrace).where(PaymentTrace.payment_id == payment_id)
+        return self._session.scalars(query).all()

@@ -41,7 +41,7 @@ def _stored_by_setters(values: Any) -> Payment:
 def _insert_statement(self: payments.Payments, values: Mapping[str, Any]) -> Payment:
     done = self._unit.connection.execute(insert(TABLE), payments._columns(values))
     key: Any = done.inserted_primary_key
-    return payments._stored({**payments._UNSET, **values, "id": int(key[0])})
+    return payments._payment_of({**payments._UNSET, **values, "id": int(key[0])})
 
 
 def _insert_orm(self: payments.Payments, values: Mapping[str, Any]) -> Payment:
@@ -52,8 +52,9 @@ def _insert_orm(self: payments.Payments, values: Mapping[str, Any]) -> Payment:
 
 
 def _insert_class(self: payments.Payments, values: Mapping[str, Any]) -> Payment:
-    done: Any = self._unit.session.execute(insert(Payment).values(**values))
-    return payments._stored({**payments._UNSET, **values, "id": int(done.inserted_primary_key[0])})
+    result: Any = self._unit.session.execute(insert(Payment).values(**values))
+    row_id = int(result.inserted_primary_key[0])
+    return payments._payment_of({**payments._UNSET, **values, "id": row_id})
 
 
 def _lock_statement(self: payments.Payments, txid: str) -> tuple[Payment | None, timedelta]:
@@ -63,7 +64,7 @@ def _lock_statement(self: payments.Payments, txid: str) -> tuple[Payment | None,
     if row is None:
         return None, timedelta(0)
     *values, seconds = row
-    found = payments._stored(zip(payments._ATTRIBUTES, values, strict=True))
+    found = payments._payment_of(zip(payments._ATTRIBUTES, values, strict=True))
     return found, timedelta(seconds=seconds or 0)
 
 
@@ -274,9 +275,9 @@ TRICKS = [
     ),
     Trick(
         "filled past its setters",
-        f"{PAYMENTS} _stored",
+        f"{PAYMENTS} _payment_of",
         ("poll", "create", "confirm"),
-        instead((payments, "_stored", _stored_by_setters)),
+        instead((payments, "_payment_of", _stored_by_setters)),
     ),
     Trick(
         "statements written once",

@@ -104,7 +104,7 @@ def _account_page(
         account = _account(work, account_id)
         keys = work.accounts.keys_of(account.id, None, KEYS_SHOWN).items
         sessions = work.sign_ins.open_of(account.id, work.now, None, SESSIONS_SHOWN).items
-        deeds = queries.deeds_about(account, DONE_TO, DEEDS_SHOWN)
+        deeds = queries.audit_about(account, DONE_TO, DEEDS_SHOWN)
     done = request.args.get("done")
     return page(
         "account.html",

@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 
 from accounts.access import page_guard
 from blueprints.admin.page import admin_and_queries, bp, page
-from repository.admin import WINDOW_ROWS, Deed, Deeds
+from repository.admin import WINDOW_ROWS, AuditRow, AuditSearch
 from repository.database import reading
 from repository.paging import Page
 from web import zones
@@ -57,7 +57,7 @@ def audit() -> ResponseReturnValue:
     with reading() as work:
         admin, queries = admin_and_queries(work)
         account = work.accounts.find_by_login(filters.login) if filters.login else None
-        deeds = Deeds(
+        search = AuditSearch(
             account_id=account.id if account else None,
             action=filters.action,
             from_instant=zones.span_of(filters.from_day, zone)[0] if filters.from_day else None,
@@ -65,9 +65,9 @@ def audit() -> ResponseReturnValue:
         )
         is_unknown_login = filters.login is not None and account is None
         if is_unknown_login:
-            entries = Page[Deed]([], None)
+            entries = Page[AuditRow]([], None)
         else:
-            entries = queries.deeds(deeds, filters.after, PAGE)
+            entries = queries.audit(search, filters.after, PAGE)
         actions = queries.recent_actions()
     return page(
         "audit.html",

@@ -126,7 +126,7 @@ def overview(
     refunds = queries.slow_refunds(refunds_before)
     look_ups = queries.late_look_ups(now - patience) if asks else Backlog()
     walked_to = queries.walked_to(LIST) if asks else None
-    untold = queries.untold_events()
+    untold = queries.unannounced_events()
     return Overview(
         at=now,
         checks=health,

@@ -40,7 +40,7 @@ def payments() -> ResponseReturnValue:
         rows = [row_of(payment, work.now) for payment in payment_page.items]
         if request.args.get("fragment") == "rows":
             return render_template("portal/_rows.html", rows=rows)
-        proofs = RecoveryUploads(work.session).waiting(merchant.id, PROOFS_COUNTED_MAX)
+        proofs = RecoveryUploads(work.session).count_unjudged(merchant.id, PROOFS_COUNTED_MAX)
     if listing.cursor is not None and listing.cursor.newer and payment_page.next is None:
         # This newest page may be short; the list without a cursor fills it.
         return redirect(_address(listing), 303)

@@ -34,7 +34,7 @@ def proofs() -> ResponseReturnValue:
     with reading() as work:
         merchant = signed_in_merchant(work)
         proof_page = RecoveryUploads(work.session).of_merchant(
-            merchant.id, waiting=not is_judged, limit=PAGE, after=after
+            merchant.id, is_pending=not is_judged, limit=PAGE, after=after
         )
         rows = [(proof, payment, mark_of(payment, work.now)) for proof, payment in proof_page.items]
     url_arguments: dict[str, Any] = {**({"judged": "1"} if is_judged else {}), **language_args()}

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from config import parts_of
-from repository.admin import AdminQueries, Deeds
+from repository.admin import AdminQueries, AuditSearch
 from repository.database import reading
 from tests.db.tables import NOON, Tables
 from tests.portal.signing import make_account, sign_in
@@ -101,7 +101,7 @@ def searches(work) -> dict[str, Callable[[], object]]:
     root = work.accounts.by_login("root")
     day = (NOON - timedelta(days=30, hours=1), NOON - timedelta(days=29))
     return {
-        "untold": queries.untold_events,
+        "unannounced": queries.unannounced_events,
         "overdue": lambda: queries.overdue_payments(work.now),
         "most overdue": lambda: queries.most_overdue(work.now),
         "refunds": lambda: queries.slow_refunds(work.now),
@@ -111,13 +111,13 @@ def searches(work) -> dict[str, Callable[[], object]]:
         "accounts": lambda: queries.accounts(None, None, None, 26),
         "payers": lambda: queries.accounts("payer", None, None, 26),
         "prefix": lambda: queries.accounts(None, "p-0999", None, 26),
-        "deeds": lambda: queries.deeds(Deeds(), None, 50),
-        "of action": lambda: queries.deeds(Deeds(action="rare"), None, 50),
-        "of account": lambda: queries.deeds(Deeds(account_id=root.id), None, 50),
-        "both": lambda: queries.deeds(Deeds(account_id=root.id, action="rare"), None, 50),
-        "of day": lambda: queries.deeds(Deeds(None, None, *day), None, 50),
-        "of day and action": lambda: queries.deeds(Deeds(None, "rare", *day), None, 50),
-        "about": lambda: queries.deeds_about(root, ("account.disabled",), 30),
+        "deeds": lambda: queries.audit(AuditSearch(), None, 50),
+        "of action": lambda: queries.audit(AuditSearch(action="rare"), None, 50),
+        "of account": lambda: queries.audit(AuditSearch(account_id=root.id), None, 50),
+        "both": lambda: queries.audit(AuditSearch(account_id=root.id, action="rare"), None, 50),
+        "of day": lambda: queries.audit(AuditSearch(None, None, *day), None, 50),
+        "of day and action": lambda: queries.audit(AuditSearch(None, "rare", *day), None, 50),
+        "about": lambda: queries.audit_about(root, ("account.disabled",), 30),
         "actions": queries.recent_actions,
     }
 

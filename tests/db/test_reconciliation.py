@@ -239,7 +239,7 @@ def test_a_process_killed_in_its_turn_is_followed_by_another(two, asked):
     two.clock.advance(seconds=15)
     with two.app().app_context(), unit_of_work() as work:
         now = two.clock.now()
-        assert work.reconciliations.take("settled", now, now + TURN, now, by_force=False)
+        assert work.reconciliations.acquire("settled", now, now + TURN, now, by_force=False)
     asked.take(payment)
     two.clock.advance(seconds=29)
     assert other.run() == 0
@@ -254,12 +254,12 @@ def test_a_process_that_lost_its_turn_does_not_move_the_mark(two, asked):
     with two.app().app_context():
         now = two.clock.now()
         with unit_of_work() as work:
-            held = work.reconciliations.take("settled", now, now + TURN, now, by_force=False)
+            held = work.reconciliations.acquire("settled", now, now + TURN, now, by_force=False)
         assert held is not None
         two.clock.advance(minutes=5)
         Job(two, 1).run()
         with unit_of_work() as work:
-            assert not work.reconciliations.give_back("settled", held, now)
+            assert not work.reconciliations.release("settled", held, now)
     assert mark(two).walked_to == two.clock.now()
 
 
