@@ -1,4 +1,4 @@
-"""What the location inside a dynamic BR Code serves: a signed statement of who gets how much.
+"""The signed payload that the location inside a dynamic BR Code serves: who gets how much.
 
 Source: API Pix 2.9.0, tag CobPayload; Manual de Padrões para Iniciação do Pix, 2.7.
 """
@@ -23,18 +23,18 @@ from repository.database import Work, in_unit_of_work, reading
 log = structlog.get_logger()
 
 PUBLISHED_AFTER_RETIREMENT = timedelta(days=1)
-"""A bank may keep a key set for an hour; a day leaves room for slow ones."""
+"""A bank may cache a key set for an hour; a day also covers slower caches."""
 RELOAD_AFTER = timedelta(seconds=60)
-"""How long a process may sign without looking whether another one made a new key."""
+"""How long a process may sign before it reads the keys again: another may have made a new one."""
 PUBLISHED_BEFORE_USE = timedelta(minutes=2)
-"""How long a new key is only shown: a bank that just fetched the key set must have seen the key
-that signs, and so must every process of ours."""
-KEY_SET_KEPT = timedelta(seconds=1)
+"""How long a new key is published before it signs, so that every process and every bank that has
+just fetched the key set knows the key."""
+KEY_SET_MAX_AGE = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
-class _Usable:
-    """A key this process can sign with, until it is retired."""
+class _OpenKey:
+    """A decrypted key. It signs until `retired_at`."""
 
     key: SigningKey
     created_at: datetime
@@ -42,46 +42,46 @@ class _Usable:
 
 
 class KeyRing:
-    """The process's view of the signing keys; the database has the truth."""
+    """A cache of the signing keys in the database."""
 
     def __init__(self, settings: Settings) -> None:
-        """Keys are sealed under SECRET_KEY."""
+        """The database stores keys encrypted with SECRET_KEY."""
         self._secret = settings.secret_key
         self._host = settings.location_base.split("/")[0].split(":")[0]
         self._loading = threading.Lock()
         self._making = threading.Lock()
         self._loaded_at: datetime | None = None
-        self._usable: list[_Usable] = []
-        self._public: list[dict[str, Any]] = []
+        self._open_keys: list[_OpenKey] = []
+        self._public_keys: list[dict[str, Any]] = []
 
     def active(self, now: datetime) -> SigningKey:
-        """The key that signs now; the first process ever to ask makes it."""
+        """The key that signs now. The first call on a new database creates the first key."""
         self._load(now, RELOAD_AFTER)
         key = self._signer(now)
         if key is None:
-            with self._making:  # those who asked meanwhile find the first one's key
+            with self._making:  # Other threads wait here, then find the new key.
                 self._load(now, None)
                 if self._signer(now) is None:
                     self.rotate()
                     self._load(now, None)
             key = self._signer(now)
         if key is None:
-            raise RuntimeError("no signing key could be made or read")
+            raise RuntimeError("No signing key could be created or decrypted.")
         return key
 
     def key_set(self, now: datetime) -> dict[str, Any]:
         """The JWK Set: every key that signs, will sign, or was retired within the last day.
 
-        Never older than a second: another process may sign with a key made since.
+        At most a second old, because another process may already sign with a newer key.
         """
         self.active(now)
-        self._load(now, KEY_SET_KEPT)
-        return {"keys": self._public}
+        self._load(now, KEY_SET_MAX_AGE)
+        return {"keys": self._public_keys}
 
     def rotate(self) -> str:
-        """Make a new key, which signs once it was shown for two minutes; gives its kid.
+        """Create a key and return its kid.
 
-        Where no other key can sign it does so at once.
+        The key signs after two minutes, or at once if no other key can sign.
         """
         return in_unit_of_work(self._rotate)
 
@@ -99,63 +99,63 @@ class KeyRing:
         return key.kid
 
     def _signer(self, now: datetime) -> SigningKey | None:
-        """The newest key that was shown long enough; else the oldest, which banks saw first."""
-        able = [one for one in self._usable if one.retired_at is None or now < one.retired_at]
-        shown = [one for one in able if now - one.created_at >= PUBLISHED_BEFORE_USE]
-        if shown:
-            return shown[-1].key
-        return able[0].key if able else None
+        """The newest key that was published for two minutes; else the oldest key."""
+        keys = [one for one in self._open_keys if one.retired_at is None or now < one.retired_at]
+        ready_keys = [one for one in keys if now - one.created_at >= PUBLISHED_BEFORE_USE]
+        if ready_keys:
+            return ready_keys[-1].key
+        return keys[0].key if keys else None
 
-    def _load(self, now: datetime, not_older_than: timedelta | None) -> None:
-        """Read the keys anew, unless what is known is young enough; None takes nothing for that.
+    def _load(self, now: datetime, max_age: timedelta | None) -> None:
+        """Read the keys unless the cache is younger than `max_age`.
 
-        A request that began earlier and loads later must not be told that it is young enough.
+        None reads always: a request that waited may have a `now` before the last read.
         """
-        known_at = self._loaded_at
-        if not_older_than is not None and known_at is not None and now - known_at < not_older_than:
+        loaded_at = self._loaded_at
+        if max_age is not None and loaded_at is not None and now - loaded_at < max_age:
             return
         with self._loading:
             with reading() as work:
                 rows = work.signing_keys.oldest_first()
-            published = [row for row in rows if _is_published(row, now)]
-            # Put in place whole: other threads read them meanwhile.
-            self._public = [_public(row) for row in reversed(published)]
-            self._usable = [one for row in published if (one := self._opened(row, now)) is not None]
+            rows = [row for row in rows if _is_published(row, now)]
+            # Other threads read these lists, so each list is replaced, never changed.
+            self._public_keys = [_public_jwk(row) for row in reversed(rows)]
+            self._open_keys = [key for row in rows if (key := self._open(row, now)) is not None]
             self._loaded_at = now
 
-    def _opened(self, row: SigningKeyRow, now: datetime) -> _Usable | None:
+    def _open(self, row: SigningKeyRow, now: datetime) -> _OpenKey | None:
         if row.retired_at is not None and row.retired_at <= now:
             return None
         try:
-            private = jws.unseal(row.sealed_private_pem, self._secret)
+            private_pem = jws.unseal(row.sealed_private_pem, self._secret)
         except ValueError:
-            # SECRET_KEY changed: that key signs no more, a new one is made.
+            # SECRET_KEY has changed since the key was stored: `active` creates a new key.
             log.warning("signing_key.unreadable", kid=row.kid)
             return None
-        key = SigningKey(row.kid, private, row.certificate_pem)
-        return _Usable(key, row.created_at, row.retired_at)
+        key = SigningKey(row.kid, private_pem, row.certificate_pem)
+        return _OpenKey(key, row.created_at, row.retired_at)
 
 
 def _is_published(row: SigningKeyRow, now: datetime) -> bool:
     return row.retired_at is None or now - row.retired_at <= PUBLISHED_AFTER_RETIREMENT
 
 
-def _public(row: SigningKeyRow) -> dict[str, Any]:
+def _public_jwk(row: SigningKeyRow) -> dict[str, Any]:
     return jws.public_jwk(
         SigningKey(kid=row.kid, private_pem="", certificate_pem=row.certificate_pem)
     )
 
 
 def key_ring() -> KeyRing:
-    """The present app's key ring."""
+    """The current app's key ring."""
     return current_parts().key_ring
 
 
 def payload(payment: Payment, now: datetime) -> dict[str, Any]:
     """The payload of a payment that can be paid (API Pix 2.9.0, CobPayload).
 
-    `recebedor` stands beside the schema's fields: a bank shows the payee's name from DICT, and
-    where no DICT exists this is the signed source of it.
+    `recebedor` is not in the schema. Banks take the payee's name from DICT; without DICT, this
+    member is its signed source.
     """
     lifetime = payment.expires_at - payment.created_at
     body: dict[str, Any] = {

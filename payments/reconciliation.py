@@ -1,13 +1,14 @@
-"""Reconciliation: finding the money whose notice never arrived, by asking the bank regularly.
+"""Reconciliation: ask the bank regularly for payments whose notification was lost.
 
-A list of what the bank settled is walked window by window; beside it single payments that wait, or
-have just expired, are asked about, ever more rarely. Either settles by `service.confirm`.
+Each run reads the bank's list of settled transfers, window by window. Then it looks up single
+payments that are pending or have just expired, at growing intervals. Both settle payments by
+`service.confirm`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -15,7 +16,8 @@ import structlog
 
 from core.errors import ConcurrentUpdate
 from payments import bank_client, lifecycle, traces
-from payments.bank_client import BankUnanswering, SettledPage
+from payments.bank_client import NoBankAnswer, SettledPage
+from payments.schemas import Confirmation
 from payments.service import CLOCK_SKEW
 from repository.database import Work, in_unit_of_work, now, reading
 from repository.reconciliations import Mark, UnpaidPayment
@@ -23,82 +25,82 @@ from repository.reconciliations import Mark, UnpaidPayment
 log = structlog.get_logger()
 
 LIST = "settled"
-TURN = timedelta(seconds=30)
-"""How long one process walks at most; after a crash the next one begins so much later."""
+LEASE = timedelta(seconds=30)
+"""The lease: how long one process may run alone. After a crash the next run waits this long."""
 IN_FLIGHT = timedelta(seconds=5)
-"""How old money is before the list is asked about it: its notice may be under way, and a bank that
-is answered 4xx in that moment gives the money back."""
+"""The list is read up to this long ago: the notification of a newer transfer may be on its way,
+and the bank returns the money if a notification gets a 4xx."""
 OVERLAP = CLOCK_SKEW
-"""How far each window reaches back into the one before: a bank's clock may be behind by that."""
+"""How far a window overlaps the window before, because a bank's clock may be slow."""
 WINDOW_MAX = timedelta(days=1)
 FIRST_WINDOW = timedelta(hours=1)
 PAGES_MAX = 200
 LOOK_UPS_MAX = 50
 PART_SECONDS = 5.0
-"""How long walking, and asking, each may begin new questions; together they end within the turn."""
+"""How long each of the two parts may send new requests, so that both end within the lease."""
 UNANSWERED_MAX = 2
-"""So many questions in a row without an answer end a run: the bank is away."""
+"""This many failed requests in a row end a run: the bank is unavailable."""
 
 
 @dataclass
 class Reconciler:
-    """One process's reconciliation. Any number may exist: a conditional update decides whose turn.
+    """One process's reconciliation. Any number of processes may run it: one holds the lease.
 
-    The first run after a start waits for no turn: whoever had it may have died with it.
+    The first run after a start takes the lease by force: its holder may have been killed.
     """
 
     interval: timedelta
     started: bool = False
 
     def run(self, keep_going: Callable[[], bool] = lambda: True) -> int:
-        """Walk and ask, within its turn; gives how many payments were settled.
+        """Read the list and look up payments; returns how many payments were settled.
 
-        Raises DatabaseUnavailable and ConcurrentUpdate.
+        A no-op if another process holds the lease. Raises DatabaseUnavailable and ConcurrentUpdate.
         """
-        begun = now()
-        # While nobody served, no notice was answered: after a start there is none to wait for.
-        goal = begun - IN_FLIGHT if self.started else begun
-        mark = self._take(begun)
+        started_at = now()
+        # Before the first run no notification was answered, so no notification is on its way.
+        goal = started_at - IN_FLIGHT if self.started else started_at
+        mark = self._acquire_lease(started_at)
         if mark is None:
             return 0
-        walked, settled = _walk(mark, goal, keep_going)
-        settled += _ask_about_waiting(keep_going)
-        # A little sooner than the interval: one's own next run must not come just too early.
-        again = begun + self.interval * 0.9
-        in_unit_of_work(lambda work: work.reconciliations.release(LIST, walked, again))
+        new_mark, settled = _read_list(mark, goal, keep_going)
+        settled += _look_up_payments(keep_going)
+        # The lease ends a little before the next run of this process, which would find it taken.
+        next_run = started_at + self.interval * 0.9
+        in_unit_of_work(lambda work: work.reconciliations.release(LIST, new_mark, next_run))
         if settled:
             log.info("reconciliation.settled", payments=settled)
         return settled
 
-    def _take(self, begun: datetime) -> Mark | None:
+    def _acquire_lease(self, at: datetime) -> Mark | None:
         by_force = not self.started
 
         def take(work: Work) -> Mark | None:
-            first = begun - FIRST_WINDOW
-            return work.reconciliations.acquire(LIST, begun, begun + TURN, first, by_force=by_force)
+            first = at - FIRST_WINDOW
+            return work.reconciliations.acquire(LIST, at, at + LEASE, first, by_force=by_force)
 
         mark = in_unit_of_work(take)
         self.started = True
         return mark
 
 
-def _walk(mark: Mark, goal: datetime, keep_going: Callable[[], bool]) -> tuple[Mark, int]:
-    """Read pages up to `goal`, or until it is enough for one run; gives how far it got.
+def _read_list(mark: Mark, goal: datetime, keep_going: Callable[[], bool]) -> tuple[Mark, int]:
+    """Read pages up to `goal` or the limits of one run; returns the new mark and the settled count.
 
-    A bank that does not answer ends the walk where it stands.
+    Stops at the last page that was read if the bank does not answer.
     """
-    until = time.monotonic() + PART_SECONDS
+    deadline = time.monotonic() + PART_SECONDS
     settled = 0
     for _ in range(PAGES_MAX):
-        # A clock that was set back leaves the mark ahead of the goal: then the overlap is read.
+        # If the clock was set back, the mark lies after the goal: read the overlap alone.
         end = mark.window_to or max(min(goal, mark.walked_to + WINDOW_MAX), mark.walked_to)
         mark = replace(mark, window_to=end)
         try:
             start = min(mark.walked_to, goal) - OVERLAP
-            page = bank_client.settled_between(start, end, mark.cursor)
-        except BankUnanswering as error:
-            if error.answered is not None and error.answered < 500:
-                mark = replace(mark, cursor=None)  # it knows the place no more: the window anew
+            page = bank_client.fetch_settled_page(start, end, mark.cursor)
+        except NoBankAnswer as error:
+            if error.http_status is not None and error.http_status < 500:
+                mark = replace(mark, cursor=None)  # the bank refused the cursor: restart the window
             break
         settled += _settle_page(page)
         if page.next is not None:
@@ -107,69 +109,69 @@ def _walk(mark: Mark, goal: datetime, keep_going: Callable[[], bool]) -> tuple[M
             mark = replace(mark, walked_to=end, window_to=None, cursor=None)
             if end >= goal:
                 break
-        if time.monotonic() > until or not keep_going():
+        if time.monotonic() > deadline or not keep_going():
             break
     return mark, settled
 
 
 def _settle_page(page: SettledPage) -> int:
-    """Settle what is for payments of ours and has no receipt yet; gives how many were settled."""
-    if not page.told:
+    """Settle our payments on the page that have no receipt yet; returns how many were settled."""
+    if not page.confirmations:
         return 0
-    transfers = [(told.bank_payment_id, told.end_to_end_id or "") for told in page.told]
+    transfers = [(one.bank_payment_id, one.end_to_end_id or "") for one in page.confirmations]
     with reading() as work:
-        missing = work.reconciliations.without_receipt(transfers)
+        new_transfers = work.reconciliations.without_receipt(transfers)
+    return _settle_all(
+        one
+        for one in page.confirmations
+        if (one.bank_payment_id, one.end_to_end_id) in new_transfers
+    )
+
+
+def _settle_all(confirmations: Iterable[Confirmation]) -> int:
     settled = 0
-    for told in page.told:
-        if (told.bank_payment_id, told.end_to_end_id) not in missing:
-            continue
+    for confirmation in confirmations:
         try:
-            outcome = bank_client.settle(told)
+            outcome = bank_client.settle(confirmation)
         except ConcurrentUpdate:
-            continue  # somebody else is at it; the next window reaches back here
+            continue  # The next window or look-up brings this transfer again.
         if outcome is not None and outcome.refusal is None and not outcome.duplicate:
             settled += 1
     return settled
 
 
-def _ask_about_waiting(keep_going: Callable[[], bool]) -> int:
-    """Ask about payments whose look-up is due, one by one; gives how many were settled."""
+def _look_up_payments(keep_going: Callable[[], bool]) -> int:
+    """Look up the payments whose look-up is due, one by one; returns how many were settled."""
     with reading() as work:
-        # What the sweep is about to announce comes first.
-        waiting = {
+        # Payments that the sweep is about to announce as expired come first.
+        payments = {
             one.id: one for one in work.reconciliations.about_to_expire(work.now, LOOK_UPS_MAX)
         }
-        due = work.reconciliations.due_look_ups(work.now, LOOK_UPS_MAX)
-    waiting |= {one.id: one for one in due}
-    until = time.monotonic() + PART_SECONDS
-    next_time: dict[int, datetime | None] = {}
+        due_payments = work.reconciliations.due_look_ups(work.now, LOOK_UPS_MAX)
+    payments |= {one.id: one for one in due_payments}
+    deadline = time.monotonic() + PART_SECONDS
+    next_look_ups: dict[int, datetime | None] = {}
     settled = unanswered = 0
-    for one in list(waiting.values())[:LOOK_UPS_MAX]:
-        if time.monotonic() > until or unanswered >= UNANSWERED_MAX or not keep_going():
+    for payment in list(payments.values())[:LOOK_UPS_MAX]:
+        if time.monotonic() > deadline or unanswered >= UNANSWERED_MAX or not keep_going():
             break
         try:
-            settled += _ask(one)
+            settled += _look_up(payment)
             unanswered = 0
-        except BankUnanswering:
+        except NoBankAnswer:
             unanswered += 1
-        # Also where no answer came: one payment the bank chokes on must not hold up the others.
-        next_time[one.id] = lifecycle.next_look_up(one.created_at, one.expires_at, now())
-    in_unit_of_work(lambda work: work.reconciliations.schedule_look_ups(next_time))
+        # Also after a failure, so that one payment that the bank cannot answer delays no other.
+        next_look_ups[payment.id] = lifecycle.next_look_up(
+            payment.created_at, payment.expires_at, now()
+        )
+    in_unit_of_work(lambda work: work.reconciliations.schedule_look_ups(next_look_ups))
     return settled
 
 
-def _ask(one: UnpaidPayment) -> int:
-    """Ask about one payment; gives whether that settled it. Raises BankUnanswering."""
-    if not bank_client.may_ask(one.txid):
+def _look_up(payment: UnpaidPayment) -> int:
+    """Look up one payment; returns 1 if that settled it, else 0. Raises NoBankAnswer."""
+    if not bank_client.may_ask(payment.txid):
         return 0
-    held = bank_client.held_for(one.txid)
-    traces.note_asked(one.txid)
-    settled = 0
-    for told in held:
-        try:
-            outcome = bank_client.settle(told)
-        except ConcurrentUpdate:
-            continue
-        if outcome is not None and outcome.refusal is None and not outcome.duplicate:
-            settled += 1
-    return settled
+    confirmations = bank_client.fetch_transfers(payment.txid)
+    traces.note_asked(payment.txid)
+    return _settle_all(confirmations)

@@ -1,4 +1,4 @@
-"""The merchant's door for giving money back."""
+"""The merchant's API for refunds."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ declare(bp, NewRefund)
     openapi_extensions=also(IDEMPOTENCY_KEY),
 )
 def create_refund(path: PaymentPath, body: NewRefund) -> BaseResponse:
-    """Give back all that is left of a confirmed payment, or a part. Safe to repeat by `refund_id`.
+    """Refund a confirmed payment, whole or in part. Safe to repeat with the same `refund_id`.
 
-    The answer is `processing` where the bank did not answer at once; `GET` tells how it ends.
+    The status is `processing` if the bank does not answer at once; `GET` returns the final status.
     """
     keyed = keyed_request(f"refund {path.payment_id}", body)
 
-    def give_back(work: Work) -> tuple[Refund, Payment, bool]:
+    def request_refund(work: Work) -> tuple[Refund, Payment, bool]:
         merchant = acting_merchant(work, "refunds:write")
         payment = work.payments.own(merchant, path.payment_id)
         first = keyed.first_answer(work, payment.merchant_id)
         if first is not None:
             return _refund_of(work, payment, first), payment, True
-        made, is_repeated = refunds.refund(work, payment, body, merchant)
+        refund, is_repeated = refunds.request_refund(work, payment, body, merchant)
         if not is_repeated:
-            keyed.store(work, payment.merchant_id, _answer_of(made, payment))
-        return made, payment, is_repeated
+            keyed.store(work, payment.merchant_id, _answer_of(refund, payment))
+        return refund, payment, is_repeated
 
-    made, payment, is_repeated = in_unit_of_work(give_back)
-    if not is_repeated and refunds.tell_bank(made.id):
+    refund, payment, is_repeated = in_unit_of_work(request_refund)
+    if not is_repeated and refunds.tell_bank(refund.id):
         with reading() as work:
-            made, payment = work.refunds.with_payment(made.id)
-    return _answer_of(made, payment, is_replay=is_repeated).response()
+            refund, payment = work.refunds.with_payment(refund.id)
+    return _answer_of(refund, payment, is_replay=is_repeated).response()
 
 
 @bp.get(
@@ -66,12 +66,12 @@ def list_refunds(path: PaymentPath) -> Response:
     """A payment's refunds, oldest first; there are at most 100."""
     with reading() as work:
         payment = _own(work, path, "payments:read")
-        found: Sequence[Refund] = work.refunds.of_payment(payment.id)
-    return private_json([refund_object(one, payment) for one in found])
+        all_refunds: Sequence[Refund] = work.refunds.of_payment(payment.id)
+    return private_json([refund_object(refund, payment) for refund in all_refunds])
 
 
 def _own(work: Work, path: PaymentPath, scope: str) -> Payment:
-    """The merchant's own payment. Raises PaymentNotFound, for another's as for none."""
+    """The merchant's own payment. Raises PaymentNotFound, also for another merchant's."""
     return work.payments.own(acting_merchant(work, scope), path.payment_id)
 
 
@@ -81,8 +81,8 @@ def _answer_of(refund: Refund, payment: Payment, *, is_replay: bool = False) -> 
 
 
 def _refund_of(work: Work, payment: Payment, first: CreatedAnswer) -> Refund:
-    """The refund of the first answer, as it stands by now."""
-    made = work.refunds.find(payment.id, str(first.answer["id"]))
-    if made is None:
+    """The refund of the first answer, with its present status."""
+    refund = work.refunds.find(payment.id, str(first.answer["id"]))
+    if refund is None:
         raise PaymentNotFound
-    return made
+    return refund

@@ -1,4 +1,4 @@
-"""The sweep: writes down, and so announces, the payments whose deadline has passed."""
+"""The sweep: store and announce the expiry of payments whose deadline has passed."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from repository.events import Recorded
 log = structlog.get_logger()
 
 BATCH = 200
-BATCHES_MAX = 20  # a run ends in time for the next; what is left waits a second
+BATCHES_MAX = 20  # A run must end before the next; the rest waits for that run, a second later.
 
 
 @dataclass
 class Sweep:
     """One process's sweep. Any number may run at once: a conditional update decides each row.
 
-    After a start, and after the database was away, it waits a grace first, so that confirmations
-    queued at the bank meanwhile are heard before anything is announced as expired.
+    After a start, and after the database was unavailable, a sweep waits for `grace`, so that
+    confirmations that are queued at the bank arrive before their payments are announced as expired.
     """
 
     grace: timedelta
@@ -33,19 +33,19 @@ class Sweep:
 
     @classmethod
     def starting_at(cls, instant: datetime, grace: timedelta) -> Sweep:
-        """A sweep whose first grace begins at this instant."""
+        """A sweep whose first grace begins at `instant`."""
         return cls(grace, instant + grace)
 
     def run(self, keep_going: Callable[[], bool] = lambda: True) -> int:
-        """Expire what is due, in bounded batches; gives how many rows this process won."""
+        """Expire due payments in bounded batches; returns how many this process expired."""
         if now() < self._not_before():
             return 0
         expired = 0
         try:
             for _ in range(BATCHES_MAX):
-                found, won = expire_batch(BATCH)
+                due, won = expire_batch(BATCH)
                 expired += won
-                if found < BATCH or not keep_going():
+                if due < BATCH or not keep_going():
                     break
         except ConcurrentUpdate:
             log.info("sweep.contended", expired=expired)
@@ -56,13 +56,16 @@ class Sweep:
         return expired
 
     def _not_before(self) -> datetime:
-        """When it may run: whoever found the database away, a bank may have been sent off."""
+        """The earliest time to run: the bank retries what it could not deliver during an outage."""
         lost_at = ledger().lost_at
         return self.not_before if lost_at is None else max(self.not_before, lost_at + self.grace)
 
 
 def expire_batch(limit: int) -> tuple[int, int]:
-    """Expire at most `limit` due payments; gives how many were found and how many were won."""
+    """Expire at most `limit` payments; returns how many were due and how many this call expired.
+
+    Another process may expire some of the due payments first.
+    """
     with reading() as work:
         ids = list(work.payments.ids_due(work.now, limit))
     if not ids:
@@ -74,15 +77,15 @@ def _expire(work: Work, ids: list[int]) -> int:
     won = work.payments.lock_due(ids, work.now)
     if not won:
         return 0
-    # The rule reads the columns of the table here, so one statement expires the whole batch.
+    # Given the class, the rule returns SQL expressions: one statement expires the whole batch.
     values = lifecycle.expire(Payment).values
     if work.payments.change_due([payment.id for payment in won], work.now, values) != len(won):
-        raise ConcurrentUpdate  # an engine without row locks: the unit starts again
-    work.record_many([_expired(payment, work.now) for payment in won])
+        raise ConcurrentUpdate  # SQLite has no row locks: the unit of work starts again.
+    work.record_many([_expiry_event(payment, work.now) for payment in won])
     return len(won)
 
 
-def _expired(payment: Payment, at: datetime) -> Recorded:
+def _expiry_event(payment: Payment, at: datetime) -> Recorded:
     change = lifecycle.expire(payment)
     return Recorded(
         name=change.event,

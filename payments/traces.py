@@ -1,7 +1,4 @@
-"""What was done about a payment, for its merchant: by shoppers on its page, and by asking the bank.
-
-The page tells of itself after it is shown.
-"""
+"""Traces show a merchant what happened to a payment: page views, copied codes, bank look-ups."""
 
 from __future__ import annotations
 
@@ -14,17 +11,17 @@ from repository.traces import APART, TIMES_MAX, Traces
 
 
 def note(txid: str, kind: TraceKind, *, unless_by: int | None = None) -> None:
-    """Keep that this was done to the payment; what comes again within seconds writes nothing.
+    """Count that this happened to the payment; a repetition within seconds is not counted.
 
-    `unless_by` is the row id of whoever asks: a merchant that looks at its own page is no shopper.
-    Raises PaymentNotFound. Must not be called inside a unit of work.
+    `unless_by` is the row id of the signed-in account: a merchant's visit to its own page is not
+    counted. Raises PaymentNotFound. Must not be called inside a unit of work.
     """
     with reading() as work:
-        standing = Traces(work.session).find(txid, kind)
+        trace = Traces(work.session).find(txid, kind)
         moment = work.now
-    if standing is None:
+    if trace is None:
         raise PaymentNotFound
-    payment_id, merchant_id, times, last_at = standing
+    payment_id, merchant_id, times, last_at = trace
     if merchant_id == unless_by or times >= TIMES_MAX:
         return
     if last_at is None:
@@ -33,12 +30,12 @@ def note(txid: str, kind: TraceKind, *, unless_by: int | None = None) -> None:
                 lambda work: Traces(work.session).insert(payment_id, kind, work.now), attempts=1
             )
         except LostRace:
-            return  # another tab was first, and that is all there is to know
+            return  # Another tab has counted this moment.
     elif moment - last_at >= APART:
         in_unit_of_work(lambda work: Traces(work.session).count_again(payment_id, kind, work.now))
 
 
 def note_asked(txid: str) -> None:
-    """Keep that the bank was asked; where that cannot be kept it is nobody's failure."""
+    """Count a look-up at the bank. A trace that cannot be stored must not fail the look-up."""
     with suppress(BalcaoError):
         note(txid, TraceKind.ASKED)

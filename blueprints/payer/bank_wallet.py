@@ -33,7 +33,7 @@ from core.payer_errors import (
 )
 from db_models import Account, Payment
 from payments import bank_client
-from payments.bank_client import BankAnswer, BankUnanswering
+from payments.bank_client import BankAnswer, NoBankAnswer
 from payments.service import REASONS
 
 _NOTHING_PAID = "Nothing was paid."
@@ -142,7 +142,7 @@ def pay(account: Account, payment: Payment, card: str | None, pin: str) -> Walle
         body["card"] = card
     try:
         answer = bank_client.order("pay", "/api/wallets/payments", body)
-    except BankUnanswering:
+    except NoBankAnswer:
         # The bank may have taken the money but answered too late: a retry returns the result.
         answer = _ordered("pay", "/api/wallets/payments", body)
     if _code(answer) == "wallet-not-found" and is_demo_payer(account):
@@ -156,7 +156,7 @@ def pay(account: Account, payment: Payment, card: str | None, pin: str) -> Walle
 def _ordered(question: str, path: str, body: Mapping[str, Any] | None = None) -> BankAnswer:
     try:
         return bank_client.order(question, path, body)
-    except BankUnanswering as error:
+    except NoBankAnswer as error:
         raise BankUnavailable(
             "The bank does not answer at the moment. Trying again does not pay twice."
         ) from error

@@ -185,7 +185,7 @@ def refund(payment_id: str) -> ResponseReturnValue:
     def do(work: Work) -> str:
         merchant = signed_in_merchant(work, "refunds:write")
         payment = work.payments.own(merchant, payment_id)
-        refund, _is_repeat = refunds.refund(work, payment, new_refund, merchant)
+        refund, _is_repeat = refunds.request_refund(work, payment, new_refund, merchant)
         refund_rows[:] = [refund.id]
         return str(payment.txid)
 

@@ -150,7 +150,7 @@ def _cancelled(path: TransactionPath) -> Response:
 def _refunded(path: TransactionPath) -> Response:
     def give_back(work: Work) -> Refund:
         payment = _own(work, path, "refunds:write")
-        return refunds.refund_whole(work, payment, signed_in_merchant(work))
+        return refunds.request_full_refund(work, payment, signed_in_merchant(work))
 
     made = in_unit_of_work(give_back)
     refunds.tell_bank(made.id)  # whatever it answers: the row says how it stands, now and later

@@ -140,8 +140,8 @@ def test_a_bank_that_is_not_asked_is_told(app, root, make_payment, clock, settin
 
 def test_how_far_the_banks_list_was_read(clock, tmp_path, fresh_database, monkeypatch):
     """Never, then up to now, then behind: a bank that does not answer holds it back."""
-    monkeypatch.setattr(bank_client, "_asked", bank_client._Recently(0))
-    monkeypatch.setattr(bank_client, "_answer_log", bank_client._AnswerLog())
+    monkeypatch.setattr(bank_client, "_look_ups", bank_client._Throttle(0))
+    monkeypatch.setattr(bank_client, "_availability_log", bank_client._AvailabilityLog())
     with AskedBank(clock) as asked:
         settings = settings_for(fresh_database("sqlite"), tmp_path, bank_url=asked.url)
         app = ready_app(settings, clock)

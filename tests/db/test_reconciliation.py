@@ -15,7 +15,7 @@ from core.clock import rfc3339
 from core.errors import DatabaseUnavailable
 from db_models import Payment, Reconciliation
 from payments import bank_client, lifecycle, reconciliation
-from payments.reconciliation import IN_FLIGHT, OVERLAP, TURN, Reconciler
+from payments.reconciliation import IN_FLIGHT, LEASE, OVERLAP, Reconciler
 from repository.database import unit_of_work
 from tests.db.conftest import Processes
 from tests.db.tables import NOON, Tables, payment_row
@@ -28,9 +28,9 @@ INTERVAL = timedelta(seconds=15)
 @pytest.fixture
 def asked(clock, monkeypatch):
     """The bank behind BANK_URL; nobody has asked it before."""
-    monkeypatch.setattr(bank_client, "_asked", bank_client._Recently(0))
-    monkeypatch.setattr(bank_client, "_complained", bank_client._Recently(3600))
-    monkeypatch.setattr(bank_client, "_answer_log", bank_client._AnswerLog())
+    monkeypatch.setattr(bank_client, "_look_ups", bank_client._Throttle(0))
+    monkeypatch.setattr(bank_client, "_warnings", bank_client._Throttle(3600))
+    monkeypatch.setattr(bank_client, "_availability_log", bank_client._AvailabilityLog())
     with AskedBank(clock) as bank:
         yield bank
 
@@ -239,7 +239,7 @@ def test_a_process_killed_in_its_turn_is_followed_by_another(two, asked):
     two.clock.advance(seconds=15)
     with two.app().app_context(), unit_of_work() as work:
         now = two.clock.now()
-        assert work.reconciliations.acquire("settled", now, now + TURN, now, by_force=False)
+        assert work.reconciliations.acquire("settled", now, now + LEASE, now, by_force=False)
     asked.take(payment)
     two.clock.advance(seconds=29)
     assert other.run() == 0
@@ -254,7 +254,7 @@ def test_a_process_that_lost_its_turn_does_not_move_the_mark(two, asked):
     with two.app().app_context():
         now = two.clock.now()
         with unit_of_work() as work:
-            held = work.reconciliations.acquire("settled", now, now + TURN, now, by_force=False)
+            held = work.reconciliations.acquire("settled", now, now + LEASE, now, by_force=False)
         assert held is not None
         two.clock.advance(minutes=5)
         Job(two, 1).run()

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from config import Settings
-from payments.reconciliation import IN_FLIGHT, TURN
+from payments.reconciliation import IN_FLIGHT, LEASE
 from tests.db.tables import Tables
 from tests.realtime.clients import Watcher
 from tests.support.deadlines import bring_forward
@@ -105,5 +105,5 @@ def test_by_the_default_settings_the_worst_case_is_within_a_minute(tmp_path):
     interval = timedelta(
         seconds=Settings.from_env({"INSTANCE_DIR": str(tmp_path)}).reconcile_interval_seconds
     )
-    worst = IN_FLIGHT + TURN + interval
+    worst = IN_FLIGHT + LEASE + interval
     assert worst <= timedelta(seconds=MINUTE - 10)

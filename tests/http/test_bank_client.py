@@ -32,9 +32,9 @@ def settings(fresh_database, tmp_path, asked):
 @pytest.fixture(autouse=True)
 def _nothing_remembered(monkeypatch):
     """Each test is the first to ask and to complain."""
-    monkeypatch.setattr(bank_client, "_asked", bank_client._Recently(5))
-    monkeypatch.setattr(bank_client, "_complained", bank_client._Recently(3600))
-    monkeypatch.setattr(bank_client, "_answer_log", bank_client._AnswerLog())
+    monkeypatch.setattr(bank_client, "_look_ups", bank_client._Throttle(5))
+    monkeypatch.setattr(bank_client, "_warnings", bank_client._Throttle(3600))
+    monkeypatch.setattr(bank_client, "_availability_log", bank_client._AvailabilityLog())
 
 
 def check(client, payment):
@@ -126,8 +126,8 @@ def test_wrong_money_is_refused_and_kept_once(client, app, asked, make_payment):
     asked.take(payment, value=54.89, amount_centavos=5489)
     with app.app_context():
         for _ in range(3):
-            for told in bank_client.held_for(payment["id"]):
-                bank_client.settle(told)
+            for confirmation in bank_client.fetch_transfers(payment["id"]):
+                bank_client.settle(confirmation)
     assert check(client, payment) == "pending"
     receipts = client.get("/payments/pix/receipts?verdict=refused").json["data"]
     assert [(one["reason"], one["amount_centavos"]) for one in receipts] == [
@@ -182,7 +182,7 @@ def test_a_bad_answer_changes_nothing_and_the_next_good_one_counts(
     asked.take(payment)
     asked.misbehave = lambda _question: answer
     assert check(client, payment) == "pending"
-    monkeypatch.setattr(bank_client, "_asked", bank_client._Recently(5))
+    monkeypatch.setattr(bank_client, "_look_ups", bank_client._Throttle(5))
     asked.misbehave = lambda _question: None
     assert check(client, payment) == "confirmed"
 

@@ -228,7 +228,7 @@ def test_without_a_bank_to_ask_nothing_is_promised(fresh_database, tmp_path):
 
             def give_back(work):
                 paid = work.payments.by_txid(payment["id"])
-                return refunds.refund_whole(work, paid, paid.merchant)
+                return refunds.request_full_refund(work, paid, paid.merchant)
 
             with pytest.raises(NotRefundable, match="BANK_URL"):
                 in_unit_of_work(give_back)
