@@ -1,1 +1,1 @@
-"""The same payments in the words of two other systems: transactions, states, watch codes."""
+"""Payments for clients of two other systems, which call them transactions."""

@@ -96,9 +96,9 @@ class MerchantSockets:
         """Send this connection its merchant's events; the first one starts the task."""
         with self._lock:
             self._lines[watching.caller.account.id][line] = watching
-            begins, self._is_sending = not self._is_sending, True
+            is_first, self._is_sending = not self._is_sending, True
         self._watchings.add(watching)
-        if begins:
+        if is_first:
             self._start(self._send_for_ever)
 
     def leave(self, line: Line, watching: Watching) -> None:
@@ -174,7 +174,7 @@ class MerchantSockets:
         merchants = {event.merchant_id for event in events}
         for _ in range(ATTEMPTS_MAX):
             with self._lock:
-                watching = [one for key in merchants for one in self._lines.get(key, {}).values()]
+                watching = [w for key in merchants for w in self._lines.get(key, {}).values()]
             try:
                 with self._app.app_context():
                     self._watchings.look(watching)

@@ -7,7 +7,7 @@ from flask_openapi import APIBlueprint, Tag
 from werkzeug.wrappers import Response as BaseResponse
 
 from blueprints.transactions.presenter import watch_object
-from blueprints.transactions.routes import listed, open_transaction
+from blueprints.transactions.routes import list_transactions_page, open_transaction
 from blueprints.transactions.schemas import (
     StartedPayment,
     TransactionDetail,
@@ -35,9 +35,9 @@ declare(bp, StartedPayment)
     strict_slashes=False,
 )
 def start_payment(body: StartedPayment) -> BaseResponse:
-    """A new payment of the merchant's: `code` to pay it by, `watch_code` to look at it."""
-    asked = NewPayment.of(body.amount, description=body.description)
-    return open_transaction("start payment", body, asked)
+    """Create a payment of the merchant: `code` is for paying, `watch_code` for watching."""
+    new_payment = NewPayment.of(body.amount, description=body.description)
+    return open_transaction("start payment", body, new_payment)
 
 
 @bp.get(
@@ -49,7 +49,7 @@ def start_payment(body: StartedPayment) -> BaseResponse:
 )
 def merchant_transactions(query: TransactionQuery) -> Response:
     """The same list as `GET /transactions/`."""
-    return listed(query)
+    return list_transactions_page(query)
 
 
 @bp.get(
@@ -63,7 +63,7 @@ def merchant_transactions(query: TransactionQuery) -> Response:
     strict_slashes=False,
 )
 def watch(path: WatchPath) -> BaseResponse:
-    """How one payment stands, for whoever has its watch code; nothing else can be done with it."""
+    """A payment's state; the watch code gives access to nothing else."""
     with reading() as work:
         payment = work.payments.find_by_watch_code(path.watch_code)
         if payment is None:

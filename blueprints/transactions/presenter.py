@@ -1,4 +1,4 @@
-"""A payment as a transaction: other names for the same row, and three states instead of four.
+"""A payment as a transaction: other field names, and three states instead of four.
 
 pending ──▶ created      confirmed ──▶ completed      expired, cancelled ──▶ failed
 """
@@ -27,7 +27,6 @@ _STATE_OF: dict[PaymentStatus, State] = {
 
 
 def state_of(status: PaymentStatus) -> State:
-    """The state that goes with a payment's status."""
     return _STATE_OF[status]
 
 
@@ -56,7 +55,7 @@ def transaction_object(payment: Payment, now: datetime) -> dict[str, Any]:
         "refunded_amount": json_number(payment.refunded_centavos),
         "pix_code": payment.br_code,
         "payment_url": page_url,
-        # Where the simulated bank's payers pay; with a real bank, that is the payer's own app.
+        # Payers of the simulated bank pay here; with a real bank they use the bank's app.
         "pay_url": f"{public_url}/pay/{payment.txid}" if settings.is_development else page_url,
         "qr_code_url": presenter().qr_url(payment.txid),
         "watch_code": payment.watch_code,
@@ -68,13 +67,13 @@ def transaction_object(payment: Payment, now: datetime) -> dict[str, Any]:
 def transaction_with_refund(
     payment: Payment, refund: Refund | None, now: datetime
 ) -> dict[str, Any]:
-    """The same, and the last refund that was asked for."""
-    shown = None if refund is None else refund_object(refund, payment)
-    return {**transaction_object(payment, now), "refund": shown}
+    """A transaction with its newest refund."""
+    refund_or_none = None if refund is None else refund_object(refund, payment)
+    return {**transaction_object(payment, now), "refund": refund_or_none}
 
 
 def watch_object(payment: Payment, now: datetime) -> dict[str, Any]:
-    """What a watch code lets anybody read: how one payment stands, and no way to anything else."""
+    """The payment's state for anybody with the watch code, without ids or personal data."""
     status = status_at(payment, now)
     return {
         "state": state_of(status),

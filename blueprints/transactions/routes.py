@@ -66,7 +66,7 @@ def create_transaction(body: NewTransaction) -> BaseResponse:
 )
 def list_transactions(query: TransactionQuery) -> Response:
     """The merchant's own transactions, newest first."""
-    return listed(query)
+    return list_transactions_page(query)
 
 
 @bp.get(
@@ -77,7 +77,7 @@ def list_transactions(query: TransactionQuery) -> Response:
     strict_slashes=False,
 )
 def read_transaction(path: TransactionPath) -> Response:
-    """One of the merchant's own; another's is not found, like one that does not exist."""
+    """One of the merchant's transactions; another merchant's gets 404."""
     with reading() as work:
         payment = _own(work, path, "payments:read")
         return private_json(transaction_with_refund(payment, _last_refund(work, payment), work.now))
@@ -91,14 +91,14 @@ def read_transaction(path: TransactionPath) -> Response:
     strict_slashes=False,
 )
 def update_transaction(path: TransactionPath, body: StatusChange) -> Response:
-    """`cancelled` while nothing was paid; `refunded` gives back all that is left of what was.
+    """`cancelled` cancels an unpaid transaction; `refunded` refunds what is left of a paid one.
 
-    No other status is written by hand: money alone completes a transaction.
+    A merchant cannot set another status, because only money completes a transaction.
     """
     if body.status == "cancelled":
-        return _cancelled(path)
+        return _cancel(path)
     if body.status == "refunded":
-        return _refunded(path)
+        return _refund(path)
     with reading() as work:
         payment = _own(work, path, "payments:write")
         state = state_of(status_at(payment, work.now))
@@ -127,7 +127,7 @@ def _as_transaction(payment: Payment, now: datetime) -> CreatedAnswer:
     return CreatedAnswer(f"{current_settings().public_url}/transactions/{answer['id']}", answer)
 
 
-def listed(query: TransactionQuery) -> Response:
+def list_transactions_page(query: TransactionQuery) -> Response:
     """A page of the caller's own transactions. Raises InvalidCursor."""
     filters = PaymentFilters(status=None if query.state is None else _STATUS_OF[query.state])
     cursor = None if query.after is None else Cursor(query.after)
@@ -138,7 +138,7 @@ def listed(query: TransactionQuery) -> Response:
     return private_json({"data": data, "next": page.next})
 
 
-def _cancelled(path: TransactionPath) -> Response:
+def _cancel(path: TransactionPath) -> Response:
     def cancel(work: Work) -> dict[str, object]:
         payment = _own(work, path, "payments:write")
         service.cancel(work, payment, signed_in_merchant(work))
@@ -147,25 +147,25 @@ def _cancelled(path: TransactionPath) -> Response:
     return private_json(in_unit_of_work(cancel))
 
 
-def _refunded(path: TransactionPath) -> Response:
-    def give_back(work: Work) -> Refund:
+def _refund(path: TransactionPath) -> Response:
+    def create_refund(work: Work) -> Refund:
         payment = _own(work, path, "refunds:write")
         return refunds.request_full_refund(work, payment, signed_in_merchant(work))
 
-    made = in_unit_of_work(give_back)
-    refunds.tell_bank(made.id)  # whatever it answers: the row says how it stands, now and later
+    refund = in_unit_of_work(create_refund)
+    refunds.tell_bank(refund.id)  # the row has the bank's answer; if there is none, a job retries
     with reading() as work:
-        made, payment = work.refunds.with_payment(made.id)
-        return private_json(transaction_with_refund(payment, made, work.now))
+        refund, payment = work.refunds.with_payment(refund.id)
+        return private_json(transaction_with_refund(payment, refund, work.now))
 
 
 def _own(work: Work, path: TransactionPath, scope: str) -> Payment:
-    """The merchant's own payment. Raises PaymentNotFound, for another's as for none."""
+    """The merchant's payment. Raises PaymentNotFound, for another merchant's payment too."""
     return work.payments.own(signed_in_merchant(work, scope), path.transaction_id)
 
 
 def _last_refund(work: Work, payment: Payment) -> Refund | None:
     if payment.status != PaymentStatus.CONFIRMED:
         return None
-    found = work.refunds.of_payment(payment.id)
-    return found[-1] if found else None
+    payment_refunds = work.refunds.of_payment(payment.id)
+    return payment_refunds[-1] if payment_refunds else None

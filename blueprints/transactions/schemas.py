@@ -1,4 +1,4 @@
-"""What comes in and goes out at the doors of this folder."""
+"""The requests and answers of the transactions API."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class StartedPayment(StrictBody):
 
 
 class StatusChange(StrictBody):
-    """`PUT /transactions/<id>`: a merchant may cancel, or give back; the rest is refused."""
+    """`PUT /transactions/<id>`: only `cancelled` and `refunded` can be set."""
 
     status: Literal[
         "created",
@@ -43,16 +43,18 @@ class StatusChange(StrictBody):
 
 
 class TransactionPath(BaseModel):
-    """Which transaction."""
+    """The path of a transaction."""
 
     transaction_id: str = Field(
         description="The payment's id: 32 hex digits.",
-        json_schema_extra={"pattern": "^[0-9a-f]{32}$"},  # shown, not checked: others are a 404
+        json_schema_extra={
+            "pattern": "^[0-9a-f]{32}$"
+        },  # documented, not checked: another id gets 404
     )
 
 
 class WatchPath(BaseModel):
-    """Which payment, to look at."""
+    """The path of a watched payment."""
 
     watch_code: str = Field(
         description="The payment's watch code: 32 hex digits.",
@@ -61,7 +63,7 @@ class WatchPath(BaseModel):
 
 
 class TransactionQuery(PageQuery):
-    """Which of the merchant's transactions."""
+    """The filter of the merchant's transactions."""
 
     state: State | None = None
 
@@ -94,7 +96,7 @@ class TransactionObject(BaseModel):
 
 
 class TransactionDetail(TransactionObject):
-    """One transaction, with the last refund that was asked for."""
+    """A transaction with its newest refund."""
 
     refund: RefundObject | None
 
@@ -107,7 +109,7 @@ class TransactionList(BaseModel):
 
 
 class WatchAnswer(BaseModel):
-    """How one payment stands."""
+    """A payment's state."""
 
     state: State
     status: StatusName

@@ -93,14 +93,14 @@ class Line:
         self._incoming = 0
         self.is_over = False
 
-    def accept(self, headers: Iterable[tuple[str, str]], joined: Callable[[], None]) -> None:
-        """Accept the upgrade with these extra headers; call `joined` just before.
+    def accept(self, headers: Iterable[tuple[str, str]], join: Callable[[], None]) -> None:
+        """Accept the upgrade with these extra headers; call `join` just before.
 
-        Messages sent after `joined` follow the acceptance directly.
+        Messages sent after `join` follow the acceptance directly.
         """
         extra = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers]
         with self._lock:
-            joined()
+            join()
             self._write(AcceptConnection(extra_headers=extra))
 
     def tell(self, text: str) -> bool:
@@ -135,15 +135,15 @@ class Line:
         next_ping = time.monotonic() + PING_SECONDS
         is_waiting = False
         while not self.is_over:
-            left = next_ping - time.monotonic()
-            if left <= 0:
+            seconds_left = next_ping - time.monotonic()
+            if seconds_left <= 0:
                 if is_waiting:
                     return
                 with self._lock:
                     self._write(Ping())
                 is_waiting, next_ping = True, next_ping + PING_SECONDS
                 continue
-            self._in.settimeout(left)
+            self._in.settimeout(seconds_left)
             try:
                 data = self._in.recv(RECEIVED_AT_ONCE)
             except TimeoutError:
@@ -200,20 +200,20 @@ def connection_of(environ: WSGIEnvironment) -> tuple[Any, Callable[[], Sequence[
     Raises RuntimeError under a server whose sockets cannot be reached.
     """
     if "werkzeug.socket" in environ:
-        return environ["werkzeug.socket"], _gone_from_werkzeug
+        return environ["werkzeug.socket"], _detach_from_werkzeug
     if "eventlet.input" in environ:
-        return environ["eventlet.input"].get_socket(), _gone_from_eventlet
+        return environ["eventlet.input"].get_socket(), _detach_from_eventlet
     rfile: Any = getattr(environ["wsgi.input"], "rfile", environ["wsgi.input"])
     if hasattr(rfile, "raw"):  # gevent's
         return rfile.raw._sock, lambda: ()
     raise RuntimeError("this server does not expose the socket of a request")
 
 
-def _gone_from_werkzeug() -> Sequence[bytes]:
+def _detach_from_werkzeug() -> Sequence[bytes]:
     raise ConnectionError("answered over a websocket")
 
 
-def _gone_from_eventlet() -> Sequence[bytes]:
+def _detach_from_eventlet() -> Sequence[bytes]:
     from eventlet.wsgi import WSGI_LOCAL
 
     WSGI_LOCAL.already_handled = True

@@ -30,7 +30,7 @@ def line_up(gate: Gate, visit: Callable[[int], None], crowd: int) -> list[thread
         thread.start()
         threads.append(thread)
         limit = time.monotonic() + 10
-        while len(gate._waiting) <= number:
+        while len(gate._queue) <= number:
             assert time.monotonic() < limit
             time.sleep(0.001)
     return threads
@@ -38,14 +38,14 @@ def line_up(gate: Gate, visit: Callable[[int], None], crowd: int) -> list[thread
 
 def test_first_come_first_served():
     """Nobody is overtaken, however busy the machine is."""
-    gate = Gate(1, waiting_max=10)
+    gate = Gate(1, queue_max=10)
     order: list[int] = []
 
     def visit(number: int) -> None:
-        with gate.passing(10):
+        with gate.place(10):
             order.append(number)
 
-    with gate.passing(0):
+    with gate.place(0):
         threads = line_up(gate, visit, 8)
     for thread in threads:
         thread.join(10)
@@ -55,18 +55,18 @@ def test_first_come_first_served():
 
 def test_so_many_are_inside_and_the_others_wait():
     """Both places are used, and no third one."""
-    gate = Gate(2, waiting_max=10)
+    gate = Gate(2, queue_max=10)
     inside: list[int] = []
     crowds: list[int] = []
 
     def visit(number: int) -> None:
-        with gate.passing(10):
+        with gate.place(10):
             inside.append(number)
             crowds.append(len(inside))
             time.sleep(0.05)
             inside.remove(number)
 
-    with gate.passing(0), gate.passing(0):
+    with gate.place(0), gate.place(0):
         threads = line_up(gate, visit, 8)
         assert inside == []
     for thread in threads:
@@ -77,33 +77,33 @@ def test_so_many_are_inside_and_the_others_wait():
 
 def test_whoever_waits_too_long_is_told_and_takes_no_place():
     """The place that came free in the meantime goes to the next."""
-    gate = Gate(1, waiting_max=10)
-    with gate.passing(0):
+    gate = Gate(1, queue_max=10)
+    with gate.place(0):
         began = time.monotonic()
-        with pytest.raises(DecodersBusy), gate.passing(0.1):
+        with pytest.raises(DecodersBusy), gate.place(0.1):
             pytest.fail("two were inside")
         assert 0.08 < time.monotonic() - began < 2
-    with gate.passing(0):
+    with gate.place(0):
         pass
 
 
 def test_a_crowd_that_is_full_is_told_at_once():
     """Each that waits holds a connection; there is a number to that."""
-    gate = Gate(1, waiting_max=1)
+    gate = Gate(1, queue_max=1)
     waiting = threading.Event()
 
     def wait() -> None:
         waiting.set()
-        with gate.passing(10):
+        with gate.place(10):
             pass
 
-    with gate.passing(0):
+    with gate.place(0):
         thread = threading.Thread(target=wait)
         thread.start()
         assert waiting.wait(5)
         time.sleep(0.1)
         began = time.monotonic()
-        with pytest.raises(DecodersBusy), gate.passing(10):
+        with pytest.raises(DecodersBusy), gate.place(10):
             pytest.fail("two were waiting")
         assert time.monotonic() - began < 1
     thread.join(10)
@@ -112,11 +112,11 @@ def test_a_crowd_that_is_full_is_told_at_once():
 
 def test_a_place_is_free_again_after_a_failure():
     """A hostile picture must not stop the next one."""
-    gate = Gate(1, waiting_max=1)
+    gate = Gate(1, queue_max=1)
     for _ in range(3):
-        with pytest.raises(ValueError, match="broken"), gate.passing(0):
+        with pytest.raises(ValueError, match="broken"), gate.place(0):
             raise ValueError("broken")
-    with gate.passing(0):
+    with gate.place(0):
         pass
 
 

@@ -1,10 +1,10 @@
-"""Pure reading, without Flask and without a database: texts and pictures in, clues out.
+"""Read texts and pictures for the identifiers in them, without Flask and without a database.
 
-    with_ours = partial(is_ours, location_base=settings.location_base)
-    texts = read_picture(upload.stream, is_ours=with_ours).texts
+    is_our_text = partial(is_ours, location_base=settings.location_base)
+    texts = read_picture(upload.stream, is_ours=is_our_text).texts
     readings = read_texts(texts, location_base=settings.location_base)
 
-A reading says which payment a code speaks of, and never that money moved.
+A reading says which payment a code names, and never that money moved.
 """
 
 from blueprints.recovery.reading.described import khqr_text, order_text

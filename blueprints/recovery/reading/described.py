@@ -1,10 +1,10 @@
-"""The two texts in which other shops' systems write an order into a QR, written and read.
+"""Write and read the two texts in which other shops' systems put an order into a QR.
 
     KHQR:order_id=123:transaction_id=abc123def456789:amount=50.00
     ORDER_123_abc123def456_50.00
 
-What separates the fields may stand in an order's name, so we write such characters with a percent
-sign (RFC 3986) and read them so. Texts of others, which do not, are read as far as they are clear.
+An order's name may contain the separators of the fields, so we percent-encode them (RFC 3986).
+Other systems do not encode them; their texts are read as far as they are unambiguous.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _HEX_32_IN_ANY_CASE = re.compile(r"[0-9A-Fa-f]{32}", re.ASCII)
 
 
 def khqr_text(order_id: str, transaction_id: str, amount_centavos: int) -> str:
-    """`KHQR:order_id=…:transaction_id=…:amount=…`, ASCII alone.
+    """`KHQR:order_id=…:transaction_id=…:amount=…`, in ASCII.
 
-    Raises InvalidRequest for an order of none or over 64 characters, or another form of
-    transaction id than 1 to 64 letters, digits and hyphens.
+    Raises InvalidRequest unless the order has 1 to 64 characters, and the transaction id 1 to 64
+    letters, digits and hyphens.
     """
     _check(order_id, transaction_id)
     return (
@@ -40,15 +40,15 @@ def khqr_text(order_id: str, transaction_id: str, amount_centavos: int) -> str:
 
 
 def order_text(order_id: str, transaction_id: str, amount_centavos: int) -> str:
-    """`ORDER_<id>_<transaction>_<amount>`, ASCII alone. Raises as `khqr_text` does."""
+    """`ORDER_<id>_<transaction>_<amount>`, in ASCII. Raises what `khqr_text` raises."""
     _check(order_id, transaction_id)
-    # quote leaves the underscore, which separates here, as it is.
+    # quote does not encode the underscore, which separates fields here.
     order = quote(order_id, safe="").replace("_", "%5F")
     return f"{_ORDER_PREFIX}{order}_{transaction_id}_{plain(amount_centavos)}"
 
 
 def read_described(text: str) -> Reading | None:
-    """The text as one of the two forms, whole or damaged, or None where it is neither."""
+    """Read one of the two forms, complete or damaged; None for any other text."""
     if text[: len(_KHQR_PREFIX)].upper() == _KHQR_PREFIX:
         return _khqr(text)
     if text[: len(_ORDER_PREFIX)].upper() == _ORDER_PREFIX:
@@ -72,30 +72,30 @@ def _has_utf8_form(text: str) -> bool:
 
 
 def _khqr(text: str) -> Reading:
-    """Fields in any order, each once; a field of another name makes it another system's text."""
-    found: dict[str, str] = {}
+    """Read the fields in any order; with an unknown or repeated field, the text is not complete."""
+    fields: dict[str, str] = {}
     is_whole = True
     for part in text[len(_KHQR_PREFIX) :].split(":"):
         name, equals, value = part.partition("=")
         name = name.strip().lower()
-        if not equals or name not in _FIELDS or name in found:
+        if not equals or name not in _FIELDS or name in fields:
             is_whole = False
         else:
-            found[name] = value.strip()
+            fields[name] = value.strip()
     return _reading(
         Kind.KHQR_ORDER,
         text,
-        order_id=found.get("order_id"),
-        transaction_id=found.get("transaction_id"),
-        amount=found.get("amount"),
+        order_id=fields.get("order_id"),
+        transaction_id=fields.get("transaction_id"),
+        amount=fields.get("amount"),
         is_whole=is_whole,
     )
 
 
 def _order(text: str) -> Reading:
-    """Read from the right, since an order of another system may hold underscores itself.
+    """Read from the right, because another system's order may contain underscores.
 
-    Where the end is missing that cannot be told apart, so then only two or three parts are clear.
+    Without its end, the text is unambiguous only if it has two or three parts.
     """
     parts = text[len(_ORDER_PREFIX) :].split("_")
     amount: str | None = None
@@ -124,7 +124,7 @@ def _reading(
     amount: str | None,
     is_whole: bool,
 ) -> Reading:
-    """A field that is not of its form is left out: a guess at it might find what it should not."""
+    """Leave out malformed fields, because a guessed value might find another payment."""
     order = unquote(order_id) if order_id else None
     if order is not None and (len(order) > ORDER_ID_MAX or not order.isprintable()):
         order = None
@@ -146,9 +146,9 @@ def _reading(
 
 
 def _centavos(amount: str) -> int | None:
-    """The amount, or None: a text cut within it says `5` where `50.00` stood.
+    """The amount in centavos, or None if the text was cut within it.
 
-    Two decimals are always written, by us and by the described system, so fewer are a cut.
+    We and the described system always write two decimals; `5` may be the rest of `50.00`.
     """
     if not _AMOUNT.fullmatch(amount) or len(amount.rpartition(".")[2]) != 2 or "." not in amount:
         return None

@@ -1,7 +1,7 @@
-"""Texts that are no payment of ours, told apart so that a page can say kindly what they are.
+"""Name the kind of a text that is no payment of ours, so that the page can tell the payer.
 
-Forms are those in which phones write codes (ZXing's "Barcode contents"), vCard 4.0, RFC 3966 and
-6068, BIP 21, and FEBRABAN's lines of digits.
+The forms are ZXing's "Barcode contents", vCard 4.0, RFC 3966 and 6068, BIP 21, and FEBRABAN's lines
+of digits.
 """
 
 from __future__ import annotations
@@ -41,11 +41,10 @@ END_TO_END_ID = re.compile(
     r"E[0-9A-Z]{8}20[0-9]{2}(?:0[1-9]|1[0-2])(?:[0-2][0-9]|3[01])[0-2][0-9][0-5][0-9][A-Za-z0-9]{11}",
     re.A,
 )
-"""API Pix 2.9.0, EndToEndId, with the minute of the payment that it holds."""
+"""API Pix 2.9.0, EndToEndId; it contains the minute of the payment."""
 _BETWEEN_DIGITS = re.compile(r"[ .\-]")
-_BOLETO_DIGITS = {47}
-"""A bank's slip as typed; of tax and utility slips 48 digits, of a bar code 44."""
-_COLLECTION_DIGITS, _BAR_CODE_DIGITS = 48, 44
+_BANK_SLIP_DIGITS, _COLLECTION_SLIP_DIGITS, _BAR_CODE_DIGITS = 47, 48, 44
+"""Digits of a bank's slip, of a tax or utility slip, and of the bar code of either."""
 _CRYPTO_ADDRESS = re.compile(
     r"(?:bc1|tb1|ltc1)[02-9ac-hj-np-z]{11,80}|0x[0-9a-fA-F]{40}|ln(?:bc|tb)[0-9a-z]{50,2000}",
     re.A,
@@ -62,7 +61,7 @@ _HOST_MAX = 253
 
 
 def name_foreign(text: str) -> Reading:
-    """The kind of a stripped text that holds nothing of ours; PLAIN_TEXT where none is known."""
+    """The kind of a stripped text that names no payment of ours; PLAIN_TEXT if unknown."""
     if not text:
         return Reading(Kind.EMPTY, text)
     start = text[:20].upper()
@@ -75,7 +74,7 @@ def name_foreign(text: str) -> Reading:
         return Reading(Kind.BOLETO, text)
     if _is_crypto_address(text):
         return Reading(Kind.CRYPTO, text)
-    return _person(text) or Reading(Kind.PLAIN_TEXT, text)
+    return _pix_key(text) or Reading(Kind.PLAIN_TEXT, text)
 
 
 def _web_address(text: str) -> Reading | None:
@@ -94,33 +93,33 @@ def _is_boleto(text: str) -> bool:
     digits = _BETWEEN_DIGITS.sub("", text)
     if not (digits.isascii() and digits.isdigit()):
         return False
-    collected = digits[0] == "8" and len(digits) in (_COLLECTION_DIGITS, _BAR_CODE_DIGITS)
+    length = len(digits)
+    is_collection_slip = digits[0] == "8" and length in (_COLLECTION_SLIP_DIGITS, _BAR_CODE_DIGITS)
     # Digit 4 of a bank's bar code is the currency, 9 for the real.
-    bank = len(digits) == _BAR_CODE_DIGITS and digits[3] == "9"
-    return len(digits) in _BOLETO_DIGITS or collected or bank
+    is_bank_bar_code = length == _BAR_CODE_DIGITS and digits[3] == "9"
+    return length == _BANK_SLIP_DIGITS or is_collection_slip or is_bank_bar_code
 
 
 def _is_crypto_address(text: str) -> bool:
-    # A segwit address and an invoice are also written in upper case alone, for smaller codes.
-    written = text.lower() if text.isupper() else text
-    if _CRYPTO_ADDRESS.fullmatch(written):
+    # A segwit address and an invoice may be all upper case, which makes a smaller code.
+    if _CRYPTO_ADDRESS.fullmatch(text.lower() if text.isupper() else text):
         return True
     return _BASE58_ADDRESS.fullmatch(text) is not None and _has_base58_checksum(text)
 
 
 def _has_base58_checksum(text: str) -> bool:
-    """Base58Check: without the checksum any long word of letters would be an address."""
+    """Check Base58Check, because without it any long word would be an address."""
     number = 0
     for character in text:
         number = number * 58 + _BASE58.index(character)
     zeros = len(text) - len(text.lstrip("1"))
-    raw = b"\0" * zeros + number.to_bytes((number.bit_length() + 7) // 8, "big")
-    body, checksum = raw[:-4], raw[-4:]
+    decoded = b"\0" * zeros + number.to_bytes((number.bit_length() + 7) // 8, "big")
+    body, checksum = decoded[:-4], decoded[-4:]
     return hashlib.sha256(hashlib.sha256(body).digest()).digest()[:4] == checksum
 
 
-def _person(text: str) -> Reading | None:
-    """A key, a phone number or an address for mail, typed or scanned alone."""
+def _pix_key(text: str) -> Reading | None:
+    """Read a text that is a Pix key and nothing else; some keys are a phone number or an e-mail."""
     try:
         key = normalise(text)
     except InvalidPixKey:

@@ -1,7 +1,7 @@
-"""How many pictures are unpacked at once, and how many may wait for it.
+"""Limit how many pictures are decoded at once, and how many may wait.
 
-Waiting is done in the request's own thread or greenlet, before anything is read: on a patched hub
-the standard library's locks let other requests go on.
+A request waits in its own thread or greenlet, before its picture is read. On a patched hub the
+standard library's locks let other requests go on.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from core.errors import DecodersBusy
 
 
 class Gate:
-    """Lets so many be inside at once; first come, first served."""
+    """A semaphore with a bounded queue; first come, first served."""
 
-    def __init__(self, places: int, waiting_max: int) -> None:
-        """`places` may be inside at once, `waiting_max` more may wait."""
-        self._free = places
-        self._waiting_max = waiting_max
-        self._waiting: deque[threading.Event] = deque()
+    def __init__(self, places: int, queue_max: int) -> None:
+        """Admit `places` callers at once; let `queue_max` more wait."""
+        self._free_places = places
+        self._queue_max = queue_max
+        self._queue: deque[threading.Event] = deque()
         self._lock = threading.Lock()
 
     @contextmanager
-    def passing(self, wait_seconds: float) -> Iterator[None]:
-        """Be inside, once there is room. Raises DecodersBusy after the wait or a full crowd."""
+    def place(self, wait_seconds: float) -> Iterator[None]:
+        """Hold a place. Raises DecodersBusy after `wait_seconds`, or if the queue is full."""
         self._enter(wait_seconds)
         try:
             yield
@@ -35,34 +35,34 @@ class Gate:
 
     def _enter(self, wait_seconds: float) -> None:
         with self._lock:
-            if self._free:
-                self._free -= 1
+            if self._free_places:
+                self._free_places -= 1
                 return
-            if len(self._waiting) >= self._waiting_max:
+            if len(self._queue) >= self._queue_max:
                 raise DecodersBusy
             turn = threading.Event()
-            self._waiting.append(turn)
-        came = False
+            self._queue.append(turn)
+        has_place = False
         try:
-            came = turn.wait(wait_seconds)
+            has_place = turn.wait(wait_seconds)
         finally:
-            if not came:
+            if not has_place:
                 self._give_up(turn)
-        if not came:
+        if not has_place:
             raise DecodersBusy
 
     def _give_up(self, turn: threading.Event) -> None:
-        """Stop waiting; a place given in this very moment goes to the next."""
+        """Leave the queue; pass on a place that was assigned in the meantime."""
         with self._lock:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
+            if turn in self._queue:
+                self._queue.remove(turn)
                 return
         self._leave()
 
     def _leave(self) -> None:
-        """Hand the place over to whoever waits longest."""
+        """Give the place to the first in the queue."""
         with self._lock:
-            if self._waiting:
-                self._waiting.popleft().set()
+            if self._queue:
+                self._queue.popleft().set()
             else:
-                self._free += 1
+                self._free_places += 1

@@ -1,4 +1,4 @@
-"""What a text turned out to be, and what of it can find a payment."""
+"""The kinds of texts, and the identifiers read from a text."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from core.pix.khqr import md5_of
 
 
 class Kind(StrEnum):
-    """What a scanned, pasted or typed text is. The sentences for people belong to the pages."""
+    """What a scanned, pasted or typed text is."""
 
     # May lead to a payment of ours.
     OUR_CODE = "our-code"
-    """A dynamic BR Code whose location is ours, whole or damaged with its token intact."""
+    """A dynamic BR Code with our location; it may be damaged if the token is intact."""
     OUR_ADDRESS = "our-address"
-    """The address of a payment's page, location or QR picture on our host."""
+    """The URL of a payment's page, location or QR picture on our host."""
     PAYMENT_ID = "payment-id"
     """32 hex digits: a payment's id, or its watch code."""
     KHQR_ORDER = "khqr-order"
@@ -23,27 +23,27 @@ class Kind(StrEnum):
     ORDER = "order"
     """`ORDER_<id>_<transaction>_<amount>`."""
     BAKONG = "bakong"
-    """A KHQR of Bakong, in EMV's form."""
+    """A Bakong KHQR, which is an EMV code."""
     END_TO_END_ID = "end-to-end-id"
-    """The number a bank's receipt shows: `E`, ISPB, minute and eleven characters."""
+    """The number on a bank's receipt: `E`, ISPB, minute and eleven characters."""
 
-    # Pix, but no payment of ours; the whole text may still be one that was made here.
+    # Pix, but no payment of ours, unless this service made the code under a former address.
     OTHER_PIX = "other-pix"
     """A dynamic BR Code whose location is elsewhere."""
     STATIC_PIX = "static-pix"
-    """A BR Code with a key: it says whom to pay, and no payment."""
+    """A BR Code with a Pix key; it names a payee and no payment."""
     PIX_RECURRENCE = "pix-recurrence"
     """An offer of Pix Automático, without a payment."""
     DAMAGED_PIX = "damaged-pix"
-    """A BR Code of which too little survived to say whose it is."""
+    """A BR Code too damaged to say who issued it."""
     PIX_KEY = "pix-key"
-    """A CPF, a CNPJ or a random key, alone."""
+    """A CPF, a CNPJ or a random key, with nothing else."""
 
-    # Something else altogether.
+    # Neither Pix nor ours.
     OTHER_EMV = "other-emv"
     """A payment code of another country or arrangement."""
     OUR_OTHER_PAGE = "our-other-page"
-    """An address on our host that names no payment."""
+    """A URL on our host that names no payment."""
     WEB_ADDRESS = "web-address"
     WIFI = "wifi"
     CONTACT = "contact"
@@ -74,12 +74,11 @@ MAY_BE_OURS = frozenset(
 
 @dataclass(frozen=True)
 class Reading:
-    """One text as it was read. What is absent is None; nothing here was looked up anywhere.
+    """What was read from one text, before any lookup; absent values are None.
 
-    Every clue is what stands in the text, letter by letter, and finds a payment by being equal
-    to the payment's own: a clue with one wrong character finds none. `is_whole` says that the
-    text is complete and, where it has a checksum, that this holds. `fault` names what is wrong
-    with a damaged code (a code of BrCodeError or KhqrError).
+    Identifiers are copied exactly, and a payment is found only by an equal identifier. `is_whole`
+    says that the text is complete and that its checksum, if it has one, is right. `fault` names
+    what is wrong with a damaged code (a code of BrCodeError or KhqrError).
     """
 
     kind: Kind
@@ -89,35 +88,35 @@ class Reading:
     watch_code: str | None = None
     """The token of our location: 32 lower-case hex digits."""
     payment_id: str | None = None
-    """32 lower-case hex digits; where a person typed them, they may be a watch code instead."""
+    """32 lower-case hex digits; if a person typed them, they may be a watch code instead."""
     end_to_end_id: str | None = None
     order_id: str | None = None
     transaction_id: str | None = None
-    """As the described forms carry it; here it is a payment's id where it is 32 hex digits."""
+    """From the described forms; 32 hex digits are a payment's id."""
     amount_centavos: int | None = None
     bill_number: str | None = None
-    """Of a Bakong code: object 62-01."""
+    """From a Bakong code: object 62-01."""
     pix_key: str | None = None
-    """Of a static BR Code, or the key itself."""
+    """From a static BR Code, or the whole text."""
     country: str | None = None
-    """ISO 3166 code in another country's payment code, where it says one."""
+    """The ISO 3166 code in another country's payment code."""
     host: str | None = None
-    """Host of a web address or of another shop's location, to be shown."""
+    """The host of a URL or of another shop's location, for display."""
 
     @property
     def may_be_ours(self) -> bool:
-        """Whether a payment may be looked up by the clues; another kind is only named."""
+        """Whether the text may name a payment of ours."""
         return self.kind in MAY_BE_OURS
 
     @property
     def md5(self) -> str:
-        """The hex MD5 of the whole text, under which sessions may be kept."""
+        """The hex MD5 of the whole text, a session's `md5_hash`."""
         return md5_of(self.text)
 
     def contradicts(self, order_id: str | None, amount_centavos: int) -> bool:
-        """Whether the text names another order or amount than the payment that was found.
+        """Whether the text names another order or amount than the payment has.
 
-        Then the text was put together by somebody, and the payment is not the one it shows.
+        Such a text was composed by hand, and must not lead to the payment.
         """
         return (self.order_id is not None and self.order_id != order_id) or (
             self.amount_centavos is not None and self.amount_centavos != amount_centavos

@@ -1,8 +1,8 @@
-"""Finding the QR codes in a picture: cheap attempts first, dearer ones only after a miss.
+"""Find the QR codes in a picture: try cheap attempts first, expensive ones only if they fail.
 
-zxing-cpp looks at each version of the picture; it tries turned, mirrored, inverted and smaller
-symbols by itself, and checks each by its error correction, so an attempt adds a chance and no wrong
-text. What it cannot undo is grain, moiré, blur, uneven light and slant: that is what the rungs are.
+zxing-cpp decodes each version of the picture. It handles rotated, mirrored, inverted and smaller
+symbols by itself, and its error correction prevents wrong texts, so each attempt can only help. It
+cannot undo grain, moiré, blur, uneven light and slant; the rungs of the ladder do.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import zxingcpp
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
-from blueprints.recovery.reading.straighten import Corners, modules_of, straightened, unbent
+from blueprints.recovery.reading.straighten import Corners, modules_of, straighten, unbend
 from core.pictures import colours, has_holes, opened, shades
 
 WORKING_SIDE = 1600
-"""Pictures are made smaller by whole factors as long as their longer side stays above this."""
+"""Pictures are reduced by whole factors as long as their longer side stays above this."""
 TILE_SIDE = 2400
-"""No attempt is made on a longer side: one over tens of megapixels takes seconds."""
+"""The longest side that is decoded, because tens of megapixels take seconds."""
 FRAMES_MAX = 4
-"""Frames of an animation that are looked at; a QR that is shown stands in the first ones."""
+"""Decoded frames of an animation; a QR is in one of the first frames."""
 
 _QR = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCodeModel2])
 _LOCAL, _GLOBAL = zxingcpp.Binarizer.LocalAverage, zxingcpp.Binarizer.GlobalHistogram
-_CANDIDATES_MAX, _SEEN_MAX = 3, 30
+_CANDIDATES_MAX, _CORNERS_MAX = 3, 30
 _HEAVY_PIXELS = 16_000_000
 
 Attempt = tuple[Image.Image, zxingcpp.Binarizer]
@@ -35,33 +35,32 @@ Attempt = tuple[Image.Image, zxingcpp.Binarizer]
 
 @dataclass(frozen=True)
 class Rung:
-    """One kind of attempt, with the name under which its success is told."""
+    """One kind of attempt."""
 
     name: str
     attempts: Callable[[Source], Iterator[Attempt]]
 
 
 class Source:
-    """One picture, unpacked as far as the rungs ask for it. Raises as `core.pictures.opened`."""
+    """A picture whose versions are decoded on demand. Raises what `core.pictures.opened` raises."""
 
     def __init__(self, data: bytes) -> None:
-        """Keep the file; the first look at `working` unpacks it."""
         self._data = data
         self.corners: list[Corners] = []
-        """Where symbols stand that were seen and could not be read."""
+        """The corners of symbols that were located but not decoded."""
 
     @cached_property
     def working(self) -> Image.Image:
-        """The first frame in greys, its longer side below twice WORKING_SIDE."""
+        """The first frame in grey, its longer side below twice WORKING_SIDE."""
         with opened(self._data) as image:
             if isinstance(image, JpegImageFile):
-                # Decoded at a half, quarter or eighth at once, where enough is left of it.
+                # Pillow can decode a JPEG at a half, quarter or eighth of its size.
                 image.draft("L", (WORKING_SIDE, WORKING_SIDE))
             return shades(image, max(1, max(image.size) // WORKING_SIDE))
 
     @cached_property
     def full(self) -> Image.Image:
-        """The first frame in greys as it came; halved where its colours take the memory."""
+        """The first frame in grey at full size; halved if its colours need much memory."""
         with opened(self._data) as image:
             if isinstance(image, JpegImageFile):
                 image.draft("L", image.size)
@@ -70,56 +69,65 @@ class Source:
 
     @cached_property
     def sharp(self) -> Image.Image:
-        """`working` at a size at which a module has pixels to spare, its greys spread."""
+        """`working` with stretched contrast, enlarged if its modules would be too small."""
         factor = 2 if max(self.working.size) <= 1000 else 1
         size = (self.working.width * factor, self.working.height * factor)
         return ImageOps.autocontrast(self.working.resize(size, Image.Resampling.BICUBIC), 1)
 
     def on_black(self) -> Iterator[Image.Image]:
-        """The picture on black paper, where it is transparent: light modules need it."""
+        """A transparent picture on a black background, which makes light modules visible."""
         with opened(self._data) as image:
             if has_holes(image):
                 yield shades(image, max(1, max(image.size) // WORKING_SIDE), paper=0)
 
     def channels(self) -> Iterator[Image.Image]:
-        """Red, green and blue alone: a coloured code may have no contrast in grey."""
+        """Red, green and blue separately, because a coloured code may have no contrast in grey."""
         with opened(self._data) as image:
             image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))
             if image.mode not in ("L", "1", "LA") and not image.mode.startswith("I"):
                 yield from colours(image, max(1, max(image.size) // WORKING_SIDE)).split()
 
     def later_frames(self) -> Iterator[Image.Image]:
-        """The frames after the first, of an animation."""
+        """The second and later frames of an animation."""
         with opened(self._data) as image:
             for number in range(1, min(FRAMES_MAX, getattr(image, "n_frames", 1))):
                 image.seek(number)
                 yield shades(image, max(1, max(image.size) // WORKING_SIDE))
 
 
-def texts_in(image: Image.Image, binarizer: zxingcpp.Binarizer, seen: list[Corners]) -> list[str]:
-    """The text of every QR code read; where a symbol was seen and not read, its corners."""
+def texts_in(
+    image: Image.Image, binarizer: zxingcpp.Binarizer, corners: list[Corners]
+) -> list[str]:
+    """Decode the QR codes; append to `corners` those of symbols that could not be decoded."""
     texts = []
-    found = zxingcpp.read_barcodes(
+    symbols = zxingcpp.read_barcodes(
         image,
         formats=_QR,
         binarizer=binarizer,
         text_mode=zxingcpp.TextMode.Plain,
         return_errors=True,
     )
-    for symbol in found:
+    for symbol in symbols:
         version = _version(symbol.extra)
         if symbol.valid:
             texts.append(symbol.text)
-        elif version is not None and len(seen) < _SEEN_MAX:
-            at = symbol.position
-            points = (at.top_left, at.top_right, at.bottom_right, at.bottom_left)
-            corners = tuple((float(point.x), float(point.y)) for point in points)
-            seen.append(Corners(image.size, corners, 17 + 4 * version))
+        elif version is not None and len(corners) < _CORNERS_MAX:
+            position = symbol.position
+            points = tuple(
+                (float(point.x), float(point.y))
+                for point in (
+                    position.top_left,
+                    position.top_right,
+                    position.bottom_right,
+                    position.bottom_left,
+                )
+            )
+            corners.append(Corners(image.size, points, 17 + 4 * version))
     return texts
 
 
 def _version(extra: object) -> int | None:
-    """The number that says how many modules the symbol has, where the decoder came that far."""
+    """The symbol's version, which says how many modules it has; None if it was not decoded."""
     version = extra.get("Version") if isinstance(extra, dict) else None
     return int(version) if isinstance(version, str) and version.isdecimal() else None
 
@@ -133,19 +141,19 @@ def _other_binarizer(source: Source) -> Iterator[Attempt]:
 
 
 def _contrast(source: Source) -> Iterator[Attempt]:
-    spread = ImageOps.autocontrast(source.working, 2)
-    yield spread, _LOCAL
+    stretched = ImageOps.autocontrast(source.working, 2)
+    yield stretched, _LOCAL
     yield ImageOps.equalize(source.working), _GLOBAL
     for paper in source.on_black():
         yield paper, _LOCAL
 
 
 def _smoothed(source: Source) -> Iterator[Attempt]:
-    """Against grain and moiré: both are finer than a module."""
-    spread = ImageOps.autocontrast(source.working, 1)
+    """Blur grain and moiré, which are finer than a module."""
+    stretched = ImageOps.autocontrast(source.working, 1)
     for radius in (0.8, 1.5, 2.5):
-        yield spread.filter(ImageFilter.GaussianBlur(radius)), _LOCAL
-    yield spread.filter(ImageFilter.MedianFilter(3)), _LOCAL
+        yield stretched.filter(ImageFilter.GaussianBlur(radius)), _LOCAL
+    yield stretched.filter(ImageFilter.MedianFilter(3)), _LOCAL
 
 
 def _smaller(source: Source) -> Iterator[Attempt]:
@@ -164,16 +172,16 @@ def _larger(source: Source) -> Iterator[Attempt]:
 
 
 def _even_light(source: Source) -> Iterator[Attempt]:
-    """Each point against its surroundings: shadows, lamps and vignettes fall out."""
+    """Compare each pixel with its surroundings, to remove shadows, lamps and vignettes."""
     yield between_extremes(source.working), _LOCAL
     for share in (40, 15):
-        even = flattened(source.sharp, max(8, min(source.sharp.size) // share))
+        even = flatten(source.sharp, max(8, min(source.sharp.size) // share))
         yield even, _GLOBAL
         yield even, _LOCAL
 
 
 def _sharpened(source: Source) -> Iterator[Attempt]:
-    """Against blur, in several widths of it, on smoothed greys so that the grain does not grow."""
+    """Undo several widths of blur, on smoothed grey so that grain is not amplified."""
     smooth = ImageOps.autocontrast(source.working, 1).filter(ImageFilter.GaussianBlur(1))
     half = smooth.reduce(2)
     for image, radius, percent in (
@@ -189,7 +197,7 @@ def _sharpened(source: Source) -> Iterator[Attempt]:
 
 
 def _straightened(source: Source) -> Iterator[Attempt]:
-    """Symbols that were seen and not read, each drawn again as a square."""
+    """Redraw symbols that were located but not decoded as squares."""
     squares = _squares(source)
     for square in squares:
         yield square, _LOCAL
@@ -199,20 +207,20 @@ def _straightened(source: Source) -> Iterator[Attempt]:
 
 
 def _flattened_out(source: Source) -> Iterator[Attempt]:
-    """The same, as if from a sheet that was bent."""
+    """Redraw these symbols as if the sheet had been bent."""
     for square in _squares(source):
-        for flat in unbent(square):
+        for flat in unbend(square):
             yield flat, _LOCAL
 
 
 def _squares(source: Source) -> list[Image.Image]:
     distinct = _distinct(source.corners)[:_CANDIDATES_MAX]
-    squares = (straightened(source.sharp, corners) for corners in distinct)
+    squares = (straighten(source.sharp, corners) for corners in distinct)
     return [square for square in squares if square is not None]
 
 
 def _full_size(source: Source) -> Iterator[Attempt]:
-    """Parts of a picture that was made smaller, at more pixels: a small code in a photograph."""
+    """Parts of a reduced picture at a higher resolution, for a small code in a photograph."""
     if source.full.size == source.working.size:
         return
     for parts in (2, 3, 5):
@@ -224,7 +232,7 @@ def _full_size(source: Source) -> Iterator[Attempt]:
 
 
 def _parts(source: Source) -> Iterator[Attempt]:
-    """Parts of the picture, each with its own contrast and larger where there are few pixels."""
+    """Parts of the picture, each with its own contrast; small parts are enlarged."""
     for tile in _tiles(source.working, 2):
         if min(tile.size) >= 100:
             factor = 2 if max(tile.size) <= 1000 else 1
@@ -234,12 +242,12 @@ def _parts(source: Source) -> Iterator[Attempt]:
 
 
 def _tiles(image: Image.Image, parts: int) -> Iterator[Image.Image]:
-    """So many parts each way, each half over the next, so that some part has any code whole."""
+    """`parts` by `parts` tiles; they overlap by half, so that one tile contains a whole code."""
     width, height = image.width * 2 // (parts + 1), image.height * 2 // (parts + 1)
     for row in range(parts):
         for column in range(parts):
-            left, top = column * width // 2, row * height // 2
-            yield image.crop((left, top, left + width, top + height))
+            x, y = column * width // 2, row * height // 2
+            yield image.crop((x, y, x + width, y + height))
 
 
 def _channels(source: Source) -> Iterator[Attempt]:
@@ -252,17 +260,17 @@ def _frames(source: Source) -> Iterator[Attempt]:
         yield frame, _LOCAL
 
 
-def flattened(image: Image.Image, radius: int) -> Image.Image:
-    """The picture without what is wider than the radius, its greys spread about the middle."""
+def flatten(image: Image.Image, radius: int) -> Image.Image:
+    """Remove differences of light wider than `radius` px, and centre the grey values."""
     around = image.filter(ImageFilter.BoxBlur(radius))
     difference = ImageChops.subtract(image, around, scale=0.5, offset=128)
     return difference.filter(ImageFilter.GaussianBlur(0.8))
 
 
 def between_extremes(image: Image.Image) -> Image.Image:
-    """Each point against the middle between the darkest and lightest near it, much contrasted.
+    """Compare each pixel with the middle of the darkest and lightest near it.
 
-    Unlike a mean, the middle does not shift where there is more of one of them.
+    Unlike a mean, the middle does not shift where dark or light pixels prevail.
     """
     small = image.filter(ImageFilter.GaussianBlur(0.8)).reduce(4)
     dark, light = (
@@ -273,12 +281,12 @@ def between_extremes(image: Image.Image) -> Image.Image:
     return ImageChops.subtract(image, middle, scale=0.3, offset=128)
 
 
-def _distinct(seen: list[Corners]) -> list[Corners]:
-    kept: list[Corners] = []
-    for corners in seen:
-        if not any(corners.is_near(other) for other in kept):
-            kept.append(corners)
-    return kept
+def _distinct(all_corners: list[Corners]) -> list[Corners]:
+    distinct: list[Corners] = []
+    for corners in all_corners:
+        if not any(corners.is_near(other) for other in distinct):
+            distinct.append(corners)
+    return distinct
 
 
 LADDER = (
@@ -297,4 +305,4 @@ LADDER = (
     Rung("later frames", _frames),
     Rung("parts", _parts),
 )
-"""From cheap to dear; each rung's attempts are its own, and the first that finds ends it."""
+"""From cheap to expensive; the ladder ends with the first attempt that finds a code."""

@@ -1,8 +1,7 @@
-"""Our own marks in a text: locations inside BR Codes, whole or damaged, and addresses.
+"""Find our locations, in complete or damaged BR Codes, and our URLs in a text.
 
-A location is ours by its host and path, and the payment is the one whose token is equal to the
-whole token in it. A token of another length, or followed by what no code of ours has there, is
-none: a part of a token, or one with a character too many, must not become another's.
+A location is ours if its host and path are ours. Its token must have the right length and be
+followed by what follows it in our codes: a cut or lengthened token must not match another payment.
 """
 
 from __future__ import annotations
@@ -11,12 +10,12 @@ import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
-_TOKEN = "[0-9A-Fa-f]{32}"  # noqa: S105 - a form, not a secret
-# What follows a location in a code of ours, as far as the text goes on.
+_TOKEN = "[0-9A-Fa-f]{32}"  # noqa: S105 - a pattern, not a secret
+# What follows the location in our codes, or the beginning of that if the text is cut there.
 _NEXT_OBJECT = "(?:52040000|520?4?0{0,4}\\Z|5?\\Z|[^0-9A-Za-z])"
 _LOCATION = re.compile(rf"/?qr/v2/(?:cobv/)?({_TOKEN})(?={_NEXT_OBJECT})", re.I | re.A)
-# All that stands between location and merchant in a code of ours; the token may open a text
-# whose beginning is missing.
+# What stands between token and merchant in our codes, for a text that lost its beginning and
+# starts with the token.
 _HEADLESS = re.compile(rf"({_TOKEN})5204000053039865802BR", re.I | re.A)
 _OBJECT_25 = re.compile(r"25[0-9]{2}\Z", re.A)
 _SCHEME = re.compile(r"https?://\Z", re.I | re.A)
@@ -33,14 +32,14 @@ _ADDRESSES_MAX = 20
 
 @dataclass(frozen=True)
 class Address:
-    """What an address on our host names; both are None on a page without a payment."""
+    """The payment that a URL on our host names; both are None if it names no payment."""
 
     payment_id: str | None = None
     watch_code: str | None = None
 
 
 def location_token(location: str, base: str) -> str | None:
-    """The token of a location as it stands in a whole BR Code, where the location is ours."""
+    """The token of the location in a complete BR Code; None if the location is not ours."""
     for own in _spellings(base):
         if location[: len(own)].lower() == own:
             match = _LOCATION.fullmatch(location[len(own) :])
@@ -49,23 +48,25 @@ def location_token(location: str, base: str) -> str | None:
 
 
 def surviving_token(text: str, base: str) -> str | None:
-    """The token of our location in a damaged text, where host and token both survived.
+    """The token of our location in a damaged text, or None.
 
-    A text that begins within our location keeps what is left of the host; what else stands
-    before it must be the object's header, a scheme, or nothing that belongs to an address.
+    The text may begin within the host. Otherwise the whole host must be there, and start the
+    location: the header of the BR Code's object, a scheme or a space stands before it.
     """
     if headless := _HEADLESS.match(text):
         return headless[1].lower()
     for match in _LOCATION.finditer(text):
         before = text[: match.start()].lower()
         for own in _spellings(base):
-            if own.endswith(before) or (before.endswith(own) and _opens(before[: -len(own)])):
+            if own.endswith(before) or (
+                before.endswith(own) and _can_precede_host(before[: -len(own)])
+            ):
                 return match[1].lower()
     return None
 
 
-def _opens(before: str) -> bool:
-    """Whether a host may begin after this: not within another host, path or query."""
+def _can_precede_host(before: str) -> bool:
+    """Whether a host can start after this text, so that it is no part of another URL."""
     if not before or _OBJECT_25.search(before):
         return True
     if scheme := _SCHEME.search(before):
@@ -75,7 +76,7 @@ def _opens(before: str) -> bool:
 
 
 def _spellings(base: str) -> tuple[str, ...]:
-    """The base as locations have it and as a browser on the same machine shows it."""
+    """The base, and its form with `localhost`, which a browser on the same machine may show."""
     own = base.lower().rstrip("/")
     host, slash, path = own.partition("/")
     if host.partition(":")[0] == "127.0.0.1":
@@ -84,13 +85,13 @@ def _spellings(base: str) -> tuple[str, ...]:
 
 
 def addresses_in(text: str) -> list[str]:
-    """The web addresses in a text, in order, without the full stop that closes a sentence."""
-    found = _ADDRESS_IN_TEXT.findall(text)[:_ADDRESSES_MAX]
-    return [address.rstrip(".,;:!?)]}»”") for address in found]
+    """The URLs in a text, in order, without the punctuation that ends a sentence."""
+    addresses = _ADDRESS_IN_TEXT.findall(text)[:_ADDRESSES_MAX]
+    return [address.rstrip(".,;:!?)]}»”") for address in addresses]
 
 
 def own_address(address: str, base: str) -> Address | None:
-    """What an http or https address names on our host, or None where it leads elsewhere."""
+    """What an http or https URL names on our host; None for a URL on another host."""
     parts = split_address(address)
     if parts is None or "@" in parts.netloc:
         return None
@@ -113,7 +114,7 @@ def own_address(address: str, base: str) -> Address | None:
 
 
 def split_address(address: str) -> SplitResult | None:
-    """The parts of an address, or None where it is none; never raises."""
+    """The parts of an http or https URL, or None for any other text; never raises."""
     try:
         parts = urlsplit(address)
         if parts.scheme.lower() not in ("http", "https") or not parts.hostname:

@@ -1,4 +1,4 @@
-"""Reading the codes in a picture, within a time, and never on the thread that serves requests."""
+"""Read the codes in a picture, within a time limit and off the thread that serves requests."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from core.runtime.offload import offload
 Result = TypeVar("Result")
 
 BUDGET_SECONDS = 2.0
-"""When no further attempt is begun. One takes up to 0.2 s; a picture made to be slow, of tens of
-thousands of corner marks, takes 3 s for one."""
+"""After this time no attempt starts. An attempt takes up to 0.2 s, or 3 s for a hostile picture of
+tens of thousands of corner marks."""
 SECOND_LOOK_SECONDS = 0.6
-"""How long a code of ours is looked for once another one was found."""
+"""How long the search for a code of ours goes on after a foreign code was found."""
 DECODES_AT_ONCE = 1
-"""In this process. The decoder runs beside the requests on a core of its own; a second one would
-compete with them, and take as much memory again."""
-WAITING_MAX = 200
+"""Per process. One decoder runs on a core beside the requests; a second decoder would compete with
+them and need as much memory again."""
+QUEUE_MAX = 200
 WAIT_SECONDS = 10.0
 
-_gate = Gate(DECODES_AT_ONCE, WAITING_MAX)
+_gate = Gate(DECODES_AT_ONCE, QUEUE_MAX)
 
 
 @dataclass(frozen=True)
 class PictureReading:
-    """The texts of a picture's codes in the order found, each once; none where none was read.
+    """The distinct texts of a picture's codes, in the order of discovery.
 
-    `rung` names the attempt that found the last of them, `looked_ms` how long it all took.
+    `rung` is the rung that found the last text; `looked_ms` is the time of the whole search.
     """
 
     texts: tuple[str, ...]
@@ -48,11 +48,11 @@ def read_picture(
     is_ours: Callable[[str], bool] | None = None,
     wait_seconds: float = WAIT_SECONDS,
 ) -> PictureReading:
-    """Read the codes of an upload off the hub, when its turn comes; safe for any upload.
+    """Wait for a place at the gate, then read the codes of any upload off the hub.
 
-    A file is read only then, so that pictures that wait lie where the form's parser put them and
-    not in memory. `is_ours` as in `decode_picture`. Raises what that raises, and DecodersBusy
-    when the turn does not come in time.
+    The upload is read only then, so that waiting pictures stay in files and not in memory.
+    `is_ours` as in `decode_picture`. Raises what `decode_picture` raises, and DecodersBusy if no
+    place is free in time.
     """
     return in_turn(upload, lambda data: decode_picture(data, is_ours=is_ours), wait_seconds)
 
@@ -60,9 +60,9 @@ def read_picture(
 def in_turn(
     upload: bytes | BinaryIO, work: Callable[[bytes], Result], wait_seconds: float
 ) -> Result:
-    """Do the work on an upload's bytes off the hub, one upload at a time."""
+    """Wait for a place at the gate, then run `work` on the upload's bytes off the hub."""
     return_large_blocks()
-    with _gate.passing(wait_seconds):
+    with _gate.place(wait_seconds):
         data = upload if isinstance(upload, bytes) else upload.read(PICTURE_BYTES_MAX + 1)
         return offload(work, data)
 
@@ -73,31 +73,33 @@ def decode_picture(
     is_ours: Callable[[str], bool] | None = None,
     budget_seconds: float = BUDGET_SECONDS,
 ) -> PictureReading:
-    """The texts of the codes in a picture, from the first rung of the ladder that finds any.
+    """The texts of the codes in a picture, from the first attempt that finds any.
 
-    With `is_ours`, a pure function, the ladder goes on for a while where only other codes were
-    found. Raises UnsupportedPicture, PictureTooLarge and UnreadablePicture, the last also for a
-    JPEG whose end is missing and in whose rest no code is.
+    With `is_ours`, a pure function, the search goes on for SECOND_LOOK_SECONDS if only other codes
+    were found. Raises UnsupportedPicture, PictureTooLarge and UnreadablePicture, which includes a
+    JPEG that is cut off and shows no code.
     """
-    began = perf_counter()
+    started_at = perf_counter()
     check_bytes(data)
     source = Source(data)
-    found: dict[str, None] = {}
+    texts: dict[str, None] = {}
     last_rung = None
-    ends = began + budget_seconds
+    ends_at = started_at + budget_seconds
     for rung in LADDER:
         for image, binarizer in rung.attempts(source):
-            new = [text for text in texts_in(image, binarizer, source.corners) if text not in found]
+            new = [text for text in texts_in(image, binarizer, source.corners) if text not in texts]
             if new:
                 last_rung = rung.name
-                ends = min(ends, perf_counter() + SECOND_LOOK_SECONDS)
-                found.update(dict.fromkeys(new))
-            if perf_counter() > ends or (new and (not is_ours or any(map(is_ours, new)))):
-                return _reading(data, found, last_rung, began)
-    return _reading(data, found, last_rung, began)
+                ends_at = min(ends_at, perf_counter() + SECOND_LOOK_SECONDS)
+                texts.update(dict.fromkeys(new))
+            if perf_counter() > ends_at or (new and (not is_ours or any(map(is_ours, new)))):
+                return _reading(data, texts, last_rung, started_at)
+    return _reading(data, texts, last_rung, started_at)
 
 
-def _reading(data: bytes, found: dict[str, None], rung: str | None, began: float) -> PictureReading:
-    if not found and is_cut_off(data):
-        raise UnreadablePicture("The picture's end is missing, and no code is in the rest.")
-    return PictureReading(tuple(found), rung, round((perf_counter() - began) * 1000))
+def _reading(
+    data: bytes, texts: dict[str, None], rung: str | None, started_at: float
+) -> PictureReading:
+    if not texts and is_cut_off(data):
+        raise UnreadablePicture("The picture is cut off, and the rest shows no code.")
+    return PictureReading(tuple(texts), rung, round((perf_counter() - started_at) * 1000))

@@ -1,4 +1,4 @@
-"""A picture that is kept as proof: drawn again, so that only what one sees of it is kept."""
+"""Encode a proof anew, so that the service stores only its pixels and no metadata."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from blueprints.recovery.reading.pictures import WAIT_SECONDS, in_turn
 from core.pictures import colours, opened
 
 PROOF_SIDE_MAX = 2000
-"""A phone's screen fits, and its small print stays legible."""
+"""Enough for a phone's screen with legible small print."""
 PROOF_BYTES_MAX = 1024 * 1024
 _QUALITIES = (82, 70, 55, 40, 25)
 _ORIENTATION = 0x0112
@@ -25,7 +25,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What turns a picture upright, by its Exif orientation (Exif 3.0, 4.6.5.1)."""
+"""How to turn a picture upright, by its Exif orientation (Exif 3.0, 4.6.5.1)."""
 
 
 @dataclass(frozen=True)
@@ -39,36 +39,36 @@ class Proof:
 
 
 def make_proof(upload: bytes | BinaryIO, *, wait_seconds: float = WAIT_SECONDS) -> Proof:
-    """Draw an upload again, off the hub and in its turn. Raises as `read_picture` does."""
+    """Encode an upload anew, as `in_turn` does. Raises what `read_picture` raises."""
     return in_turn(upload, reencode, wait_seconds)
 
 
 def reencode(data: bytes) -> Proof:
-    """The first frame as a JPEG: upright, on white paper, nothing of the file but its pixels.
+    """The first frame as an upright JPEG on white, without metadata.
 
     Raises UnsupportedPicture, PictureTooLarge and UnreadablePicture.
     """
     with opened(data) as image:
         turn = _UPRIGHT.get(_orientation(image))
         image.draft("RGB", (PROOF_SIDE_MAX, PROOF_SIDE_MAX))
-        drawn = colours(image, max(1, max(image.size) // PROOF_SIDE_MAX))
-    drawn.thumbnail((PROOF_SIDE_MAX, PROOF_SIDE_MAX))
+        frame = colours(image, max(1, max(image.size) // PROOF_SIDE_MAX))
+    frame.thumbnail((PROOF_SIDE_MAX, PROOF_SIDE_MAX))
     if turn is not None:
-        drawn = drawn.transpose(turn)
-    # What Pillow carries over from a file (comments, profiles) stays behind with the old object.
-    drawn.info = {}
+        frame = frame.transpose(turn)
+    # Otherwise Pillow saves the comments and profiles of the upload again.
+    frame.info = {}
     for quality in _QUALITIES:
         out = io.BytesIO()
-        drawn.save(out, "JPEG", quality=quality)
+        frame.save(out, "JPEG", quality=quality)
         if out.tell() <= PROOF_BYTES_MAX:
             break
-    return Proof(out.getvalue(), drawn.width, drawn.height)
+    return Proof(out.getvalue(), frame.width, frame.height)
 
 
 def _orientation(image: Image.Image) -> int:
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except Exception:
-        # Metadata of a stranger's file; a broken one is none.
+        # A stranger's file may have broken metadata, which counts as none.
         return 1
     return value if isinstance(value, int) else 1

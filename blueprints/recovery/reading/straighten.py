@@ -1,7 +1,7 @@
-"""Geometry: a symbol seen from the side, or on a sheet that does not lie flat, is drawn again.
+"""Redraw a symbol that was photographed from the side, or on a bent sheet, as a flat square.
 
-A decoder that meets a symbol it cannot read often still says where it stands and how many modules
-it has. With that, each module gets its own whole number of pixels.
+A decoder that cannot read a symbol often reports its corners and its number of modules. With these,
+each module gets a whole number of pixels.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ Point = tuple[float, float]
 MODULE_PX = 8
 _QUIET = 4 * MODULE_PX
 _SIDE_MIN = 40.0
-"""Corners closer than this are a speck: no symbol has its modules on so few pixels."""
+"""In px; a smaller symbol has too few pixels for its modules."""
 _BENDS = (0.5, -0.5, 1.0, -1.0, 1.5, -1.5)
-"""How far the middle of a bent sheet lies from where it should, in modules."""
+"""How far the middle of a bent sheet is off, in modules."""
 _STRIPS = 32
-# A module takes in light from its neighbours when the picture is blurred; this gives it back.
+# In a blurred picture a module takes light from its neighbours; these kernels subtract it.
 _APART = (
     ImageFilter.Kernel((3, 3), (-1, -2, -1, -2, 26, -2, -1, -2, -1), 14),
     ImageFilter.Kernel((3, 3), (-1, -2, -1, -2, 17, -2, -1, -2, -1), 5),
@@ -30,7 +30,7 @@ _APART = (
 
 @dataclass(frozen=True)
 class Corners:
-    """Where a symbol stands in a picture of this size: its corners clockwise from its own first."""
+    """A symbol's corners in a picture of `size`, clockwise from the symbol's top left."""
 
     size: tuple[int, int]
     points: tuple[Point, ...]
@@ -43,7 +43,7 @@ class Corners:
         return tuple((x * across, y * down) for x, y in self.points)
 
     def is_near(self, other: Corners) -> bool:
-        """Whether both frame the same symbol, to a fiftieth of the picture."""
+        """Whether both are corners of the same symbol, to a fiftieth of the picture."""
         if self.modules != other.modules:
             return False
         mine, others = self.within((100, 100)), other.within((100, 100))
@@ -52,8 +52,8 @@ class Corners:
         )
 
 
-def straightened(image: Image.Image, corners: Corners) -> Image.Image | None:
-    """The symbol as a square with its quiet zone, MODULE_PX a module; None for a speck."""
+def straighten(image: Image.Image, corners: Corners) -> Image.Image | None:
+    """The symbol as a square with its quiet zone, MODULE_PX per module; None if it is too small."""
     points = corners.within(image.size)
     pairs = zip(points, points[1:] + points[:1], strict=True)
     if min(math.dist(one, other) for one, other in pairs) < _SIDE_MIN:
@@ -69,25 +69,25 @@ def straightened(image: Image.Image, corners: Corners) -> Image.Image | None:
 
 
 def modules_of(square: Image.Image) -> Iterator[Image.Image]:
-    """The straightened symbol with one grey for each module, taken apart from its neighbours."""
+    """The straightened symbol with one grey per module, without the neighbours' light."""
     modules = ImageOps.autocontrast(square.reduce(MODULE_PX), 1)
     size = (modules.width * 4, modules.height * 4)
     for kernel in _APART:
         yield modules.filter(kernel).resize(size, Image.Resampling.NEAREST)
 
 
-def unbent(square: Image.Image) -> Iterator[Image.Image]:
-    """The straightened symbol as it would be, had its sheet been bent like so: each way a little.
+def unbend(square: Image.Image) -> Iterator[Image.Image]:
+    """Undo possible bends of the sheet of a straightened symbol, one version for each bend.
 
-    The corners, which were found, stay where they are; the middle moves, or both halves apart.
+    The corners stay; the middle moves one way, or the two halves move opposite ways.
     """
     for bend in _BENDS:
         for waves in (1, 2):
             for upright in (True, False):
-                yield _bent(square, bend * MODULE_PX, waves, upright)
+                yield _bend(square, bend * MODULE_PX, waves, upright)
 
 
-def _bent(square: Image.Image, by: float, waves: int, upright: bool) -> Image.Image:
+def _bend(square: Image.Image, by: float, waves: int, upright: bool) -> Image.Image:
     side = square.width
     mesh: list[tuple[tuple[int, int, int, int], tuple[float, ...]]] = []
     for strip in range(_STRIPS):
@@ -109,7 +109,7 @@ def _wave(at: int, side: int, waves: int) -> float:
 def perspective(target: tuple[Point, ...], source: tuple[Point, ...]) -> list[float] | None:
     """Pillow's eight numbers that map each of four target points to its source.
 
-    None where three of the points lie on one line.
+    None if three of the points lie on one line.
     """
     rows: list[list[float]] = []
     for (x, y), (u, v) in zip(target, source, strict=True):

@@ -1,9 +1,8 @@
-"""Reading a text: whichever way a code came to us, what of it can find a payment.
+"""Read the identifiers of a payment in a text that was scanned, pasted or typed.
 
-The text may have been scanned, pasted from a messenger, or typed. Broken lines, spaces put in, a
-lost end, a wrong checksum and changed case hide nothing that survived whole; a token or an id is
-taken letter by letter as it stands, so what finds a payment is always an exact value. Nothing is
-looked up here, and no state is changed.
+Line breaks, added spaces, a missing end, a wrong checksum and changed case do not hide an
+identifier that is complete. Tokens and ids are copied exactly and never repaired, so that a damaged
+one cannot find another payment. Nothing is looked up here, and nothing is changed.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ from core.pix.br_code.tlv import read_objects
 from core.pix.khqr import Khqr, KhqrError, decode_khqr
 
 TEXT_MAX = 4096
-"""No code of any kind read here is as long; a symbol of digits alone may be."""
+"""Characters; every kind of code that is read here is shorter."""
 
-# Within a sentence the number must go on as a code does: an order may be called 000201 as well.
+# Within a sentence, check what follows the number, because an order may be called 000201 too.
 _EMV_START = re.compile(r"\A000201|000201(?=01021[12]|(?:2[6-9]|[34][0-9]|5[01])[0-9]{2}00)", re.A)
 _LINE_BREAKS = re.compile(r"[\r\n\t\v\f\u2028\u2029]+[ \u00a0]*")
 _SPACES = re.compile(r"\s+")
@@ -39,34 +38,34 @@ _TYPED_ID = re.compile(r"(?:qr_code_payment_)?([0-9A-Fa-f]{32})(?:\.png|\.svg)?"
 _COUNTRY = re.compile(r"5802([A-Z]{2})", re.A)
 _BAKONG_MARKS = re.compile(r"(?:29|30)[0-9]{2}00[0-9]{2}[^\s@]{1,30}@|KHQR", re.I)
 _PIX_GUI = "br.gov.bcb.pix"
-# Every GUI but Pix's is longer than what a cut could leave of that one's beginning.
+# Six characters tell another GUI from Pix's, which begins with `br.gov`; fewer may be a cut one.
 _OTHER_ARRANGEMENT = re.compile(
     r"000201(?:01021[12])?[0-9]{4}(?:[0-9]{4})?(?!br\.gov|00|$)[^\s]{6}", re.I | re.A
 )
 _CODES_MAX = 8
-"""A text may quote several codes; more than these few are somebody's joke."""
+"""A text may quote several codes; no payer sends more."""
 _ENDS_MAX = 4
 
 
 def read_text(text: str, *, location_base: str) -> Reading:
-    """What the text is, and the clues in it. `location_base` is `host/path` of our locations.
+    """The kind of the text and its identifiers. `location_base` is `host/path` of our locations.
 
-    Raises InvalidRequest for a text over 4096 characters or one that cannot be stored (NUL, lone
+    Raises InvalidRequest for a text over TEXT_MAX or one that cannot be stored (NUL, lone
     surrogates), and nothing else for any text.
     """
     _check(text)
     cleaned = _without_invisible(text).strip()
     for read in (_described, _emv, _own_mark):
-        if (found := read(cleaned, location_base)) is not None:
-            return found
+        if (reading := read(cleaned, location_base)) is not None:
+            return reading
     return name_foreign(cleaned)
 
 
 def read_texts(texts: Iterable[str], *, location_base: str) -> tuple[Reading, ...]:
-    """Every text of one picture as read: what may be ours first, each once, else in order.
+    """The distinct readings of one picture's texts, in order, but ours first.
 
-    A text that `read_text` refuses is kept as plain text without content: the picture did hold a
-    code, and the page may say so.
+    A text that `read_text` refuses becomes an empty plain text, so that the page can say that the
+    picture has a code.
     """
     readings: dict[Reading, None] = {}
     for text in texts:
@@ -78,7 +77,7 @@ def read_texts(texts: Iterable[str], *, location_base: str) -> tuple[Reading, ..
 
 
 def is_ours(text: str, *, location_base: str) -> bool:
-    """Whether a payment may be looked up by this text; never raises. For choosing in a picture."""
+    """Whether the text may name a payment of ours; never raises."""
     try:
         return read_text(text, location_base=location_base).may_be_ours
     except InvalidRequest:
@@ -86,7 +85,7 @@ def is_ours(text: str, *, location_base: str) -> bool:
 
 
 def _rank(reading: Reading) -> int:
-    """Our own codes before texts that only look like some; any Pix before what is none."""
+    """The sort key: our codes, texts that may be ours, other Pix, anything else."""
     if reading.kind in (Kind.OUR_CODE, Kind.OUR_ADDRESS):
         return 0
     if reading.may_be_ours:
@@ -99,18 +98,18 @@ def _check(text: str) -> None:
     if len(text) > TEXT_MAX:
         raise InvalidRequest(detail=f"The text must have at most {TEXT_MAX} characters.")
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise InvalidRequest(detail="The text holds characters that no code has.")
+        raise InvalidRequest(detail="The text contains characters that no code has.")
 
 
 def _without_invisible(text: str) -> str:
-    """Messengers put in marks of direction and joiners that nobody sees or copies on purpose."""
+    """Remove the invisible direction marks and joiners that messengers add."""
     if text.isascii():
         return text
     return "".join(c for c in text if unicodedata.category(c) != "Cf").replace("\u00a0", " ")
 
 
 def _described(text: str, _base: str) -> Reading | None:
-    """The forms have no spaces: ours write them as %20, so those in it were put in on the way."""
+    """Read the described forms; they encode spaces as %20, so a space in one was added later."""
     reading = read_described(_LINE_BREAKS.sub("", text))
     if reading is not None and not reading.is_whole:
         return read_described(_SPACES.sub("", text)) or reading
@@ -118,7 +117,7 @@ def _described(text: str, _base: str) -> Reading | None:
 
 
 def _emv(text: str, base: str) -> Reading | None:
-    """Codes in EMV's form: ours, other Pix, Bakong, others; whole before damaged."""
+    """Read EMV codes (ours, other Pix, Bakong, others), complete before damaged ones."""
     starts = [match.start() for match in _EMV_START.finditer(text)][:_CODES_MAX]
     if not starts:
         compact = _SPACES.sub("", text)
@@ -135,27 +134,27 @@ def _emv(text: str, base: str) -> Reading | None:
 
 
 def _repairs(text: str) -> Iterator[str]:
-    """The text as it is, and with what may have been put in taken out; a CRC judges each."""
+    """The text, and versions of it without possible additions; the CRC finds the right one."""
     yield text
     joined = _LINE_BREAKS.sub("", text).strip()
     if joined != text:
         yield joined
-        # Where a line was broken at a space of the name, the space was the break.
+        # If the line was broken at a space of the name, the break replaced the space.
         yield _LINE_BREAKS.sub(" ", text).strip()
     compact = _SPACES.sub("", text)
     if compact not in (text, joined):
         yield compact
-    # Behind the code may stand what a messenger or a person wrote: it ends with its CRC.
+    # The code ends with its CRC; what follows was added by a messenger or a person.
     for match in islice(re.finditer(r"6304[0-9A-Fa-f]{4}", joined), _ENDS_MAX):
         yield joined[: match.end()]
 
 
 def _whole(code: str, base: str) -> tuple[Reading | None, str]:
-    """The code's reading where its checksum holds, else None and what is wrong with it."""
+    """The reading of a code with a right checksum, else None and the fault."""
     try:
         return _pix(code, br_code.decode(code), base), ""
-    except BrCodeError as no_pix:
-        fault = no_pix.code
+    except BrCodeError as error:
+        fault = error.code
     try:
         return _bakong(code, decode_khqr(code)), ""
     except KhqrError:
@@ -169,26 +168,24 @@ def _whole(code: str, base: str) -> tuple[Reading | None, str]:
     return Reading(kind, code, fault=fault, country=country), fault
 
 
-def _pix(code: str, read: BrCode, base: str) -> Reading:
-    """A BR Code whose CRC holds; the location alone says whose it is."""
-    if read.url is not None:
-        token = location_token(read.url, base)
+def _pix(code: str, pix: BrCode, base: str) -> Reading:
+    """A BR Code with a right CRC; only its location says whose code it is."""
+    if pix.url is not None:
+        token = location_token(pix.url, base)
         if token is not None:
             return Reading(Kind.OUR_CODE, code, watch_code=token)
-        return Reading(Kind.OTHER_PIX, code, host=read.url.partition("/")[0].lower())
-    if read.key is not None:
-        return Reading(
-            Kind.STATIC_PIX, code, pix_key=read.key, amount_centavos=read.amount_centavos
-        )
+        return Reading(Kind.OTHER_PIX, code, host=pix.url.partition("/")[0].lower())
+    if pix.key is not None:
+        return Reading(Kind.STATIC_PIX, code, pix_key=pix.key, amount_centavos=pix.amount_centavos)
     return Reading(Kind.PIX_RECURRENCE, code)
 
 
-def _bakong(code: str, read: Khqr) -> Reading:
-    return Reading(Kind.BAKONG, code, country="KH", bill_number=read.bill_number)
+def _bakong(code: str, khqr: Khqr) -> Reading:
+    return Reading(Kind.BAKONG, code, country="KH", bill_number=khqr.bill_number)
 
 
 def _damaged(text: str, base: str, fault: str) -> Reading:
-    """What can still be said of a code whose checksum does not hold."""
+    """Read what is left of a code with a wrong checksum."""
     compact = _SPACES.sub("", text)
     token = surviving_token(compact, base)
     if token is not None:
@@ -199,31 +196,31 @@ def _damaged(text: str, base: str, fault: str) -> Reading:
         return Reading(Kind.DAMAGED_PIX, text, is_whole=False, fault=fault)
     if code == "KH" or _BAKONG_MARKS.search(compact):
         return Reading(Kind.BAKONG, text, is_whole=False, fault=fault, country=code)
-    # Of a code cut before it says which arrangement it belongs to, ours is the likeliest here.
+    # If the code is cut before it names its arrangement, it is most likely a Pix.
     kind = Kind.OTHER_EMV if code or _OTHER_ARRANGEMENT.match(compact) else Kind.DAMAGED_PIX
     return Reading(kind, text, is_whole=False, fault=fault, country=code)
 
 
 def _own_mark(text: str, base: str) -> Reading | None:
-    """An id, an address or a location of ours, alone or in a sentence."""
+    """Read an id, a URL or a location of ours, alone or in a sentence."""
     compact = _SPACES.sub("", text)
-    if END_TO_END_ID.fullmatch(compact):  # before ids, since it may be of hex digits alone
+    if END_TO_END_ID.fullmatch(compact):  # before ids, because it may consist of hex digits
         return Reading(Kind.END_TO_END_ID, compact, end_to_end_id=compact)
     if match := _TYPED_ID.fullmatch(compact):
         return Reading(Kind.PAYMENT_ID, compact, payment_id=match[1].lower())
     own_page = None
-    typed = () if "://" in compact else (f"https://{compact}", f"http://{compact}")
-    written = (*addresses_in(text), *addresses_in(_LINE_BREAKS.sub("", text)))
-    for address in (compact, *typed, *written):
-        named = own_address(address, base)
-        if named is None:
+    without_scheme = () if "://" in compact else (f"https://{compact}", f"http://{compact}")
+    in_text = (*addresses_in(text), *addresses_in(_LINE_BREAKS.sub("", text)))
+    for address in (compact, *without_scheme, *in_text):
+        own = own_address(address, base)
+        if own is None:
             continue
-        if named.payment_id or named.watch_code:
+        if own.payment_id or own.watch_code:
             return Reading(
                 Kind.OUR_ADDRESS,
                 address,
-                payment_id=named.payment_id,
-                watch_code=named.watch_code,
+                payment_id=own.payment_id,
+                watch_code=own.watch_code,
             )
         own_page = own_page or Reading(Kind.OUR_OTHER_PAGE, address)
     for candidate in (text, compact):

@@ -1,7 +1,7 @@
 // Recovery: reads a picture that is dropped, pasted, chosen or taken; in the browser if it can.
 import { showLocalTimes } from "../local_time.js";
 import { openCamera } from "./recover_camera.js";
-import { asTheServerTakesIt, canReadHere, textsIn } from "./recover_reading.js";
+import { asServerFormat, canReadHere, textsIn } from "./recover_reading.js";
 
 const ANSWER_MS = 25_000;
 const FOUND = 200;
@@ -14,7 +14,7 @@ const status = form.querySelector("[data-status]");
 const drop = form.querySelector("[data-drop]");
 const file = form.elements.namedItem("file");
 const text = form.elements.namedItem("qr_data");
-let asked = 0;
+let requests = 0;
 
 function say(words, isWrong = false) {
   status.textContent = words;
@@ -34,8 +34,8 @@ function show(html) {
 
 /** Send to the page's own address and show the answer; returns its status, 0 without an answer. */
 async function ask(fields) {
-  asked += 1;
-  const own = asked;
+  requests += 1;
+  const request = requests;
   const address = new URL(form.action);
   address.searchParams.set("fragment", "result");
   main.classList.add("is-busy");
@@ -47,7 +47,7 @@ async function ask(fields) {
       signal: AbortSignal.timeout(ANSWER_MS),
     });
     const html = await answer.text();
-    if (own !== asked) return answer.status;
+    if (request !== requests) return answer.status;
     if (answer.status === 413) {
       say(main.dataset.tooLarge, true);
     } else {
@@ -56,16 +56,16 @@ async function ask(fields) {
     }
     return answer.status;
   } catch {
-    if (own === asked) say(main.dataset.unreachable, true);
+    if (request === requests) say(main.dataset.unreachable, true);
     return 0;
   } finally {
-    if (own === asked) main.classList.remove("is-busy");
+    if (request === requests) main.classList.remove("is-busy");
   }
 }
 
 function fieldsOf(texts) {
   const fields = new FormData();
-  for (const one of texts) fields.append("qr_data", one);
+  for (const text of texts) fields.append("qr_data", text);
   return fields;
 }
 
@@ -90,16 +90,16 @@ async function askPicture(picture) {
     if (status !== NOT_FOUND) return status;
   }
   const fields = new FormData();
-  const sent = await asTheServerTakesIt(picture, Number(main.dataset.bytesMax));
-  fields.append("file", sent, "qr");
+  const upload = await asServerFormat(picture, Number(main.dataset.bytesMax));
+  fields.append("file", upload, "qr");
   return ask(fields);
 }
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  const typed = text.value.trim();
+  const code = text.value.trim();
   if (file.files.length > 0) askPicture(file.files[0]);
-  else if (typed !== "") askTexts([typed]);
+  else if (code !== "") askTexts([code]);
   else file.focus();
 });
 
@@ -108,16 +108,16 @@ file.addEventListener("change", () => {
 });
 
 document.addEventListener("paste", (event) => {
-  const pasted = [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));
-  if (pasted !== undefined) {
+  const picture = [...event.clipboardData.files].find((item) => item.type.startsWith("image/"));
+  if (picture !== undefined) {
     event.preventDefault();
-    askPicture(pasted);
+    askPicture(picture);
     return;
   }
-  const words = event.clipboardData.getData("text/plain").trim();
-  if (words === "" || event.target === text) return;
-  text.value = words;
-  askTexts([words]);
+  const code = event.clipboardData.getData("text/plain").trim();
+  if (code === "" || event.target === text) return;
+  text.value = code;
+  askTexts([code]);
 });
 
 document.addEventListener("dragover", (event) => {
@@ -129,19 +129,19 @@ for (const end of ["dragleave", "drop"]) {
 }
 document.addEventListener("drop", (event) => {
   event.preventDefault();
-  const dropped = event.dataTransfer.files[0];
-  if (dropped !== undefined) askPicture(dropped);
+  const picture = event.dataTransfer.files[0];
+  if (picture !== undefined) askPicture(picture);
 });
 
 showLocalTimes(result);
 drop.querySelector("[data-ways]").hidden = false;
 canReadHere().then((can) => {
-  for (const one of form.querySelectorAll("[data-privacy]")) {
-    one.hidden = (one.dataset.privacy === "browser") !== can;
+  for (const note of form.querySelectorAll("[data-privacy]")) {
+    note.hidden = (note.dataset.privacy === "browser") !== can;
   }
 });
 openCamera(form, {
   say,
-  found: askTexts,
-  taken: async (picture) => [FOUND, NOT_FOUND].includes(await askPicture(picture)),
+  onCodes: askTexts,
+  onPicture: async (picture) => [FOUND, NOT_FOUND].includes(await askPicture(picture)),
 });

@@ -5,10 +5,10 @@ const LOOK_EVERY_MS = 250;
 const QUALITY = 0.9;
 
 /**
- * Handle the camera's buttons in `form`; calls `found(texts)` or `taken(picture)`. `taken` returns
- * whether the picture was enough: if not, the camera stays on for another one.
+ * Handle the camera's buttons in `form`; calls `onCodes(texts)` or `onPicture(picture)`, which
+ * returns whether the picture was enough: if not, the camera stays on for another one.
  */
-export function openCamera(form, { say, found, taken }) {
+export function openCamera(form, { say, onCodes, onPicture }) {
   const opener = form.querySelector("[data-camera-open]");
   const box = form.querySelector("[data-camera]");
   const video = box.querySelector("video");
@@ -33,16 +33,16 @@ export function openCamera(form, { say, found, taken }) {
     opener.hidden = false;
   };
 
-  const look = async (watched) => {
-    if (stream !== watched) return;
+  const look = async (watchedStream) => {
+    if (stream !== watchedStream) return;
     const texts = video.videoWidth > 0 ? await textsIn(video) : [];
-    if (stream !== watched) return;
+    if (stream !== watchedStream) return;
     if (texts.length > 0) {
       close();
-      found(texts);
+      onCodes(texts);
       return;
     }
-    setTimeout(look, LOOK_EVERY_MS, watched);
+    setTimeout(look, LOOK_EVERY_MS, watchedStream);
   };
 
   const open = async () => {
@@ -59,18 +59,18 @@ export function openCamera(form, { say, found, taken }) {
     } finally {
       isOpening = false;
     }
-    const opened = stream;
+    const openStream = stream;
     opener.hidden = true;
     box.hidden = false;
     say(box.dataset.aim);
     taker.focus();
-    video.srcObject = opened;
+    video.srcObject = openStream;
     try {
       await video.play();
     } catch {
       return; // closed again before its first picture
     }
-    if (await canReadHere()) look(opened);
+    if (await canReadHere()) look(openStream);
   };
 
   const take = async () => {
@@ -80,10 +80,10 @@ export function openCamera(form, { say, found, taken }) {
     canvas.height = video.videoHeight;
     canvas.getContext("2d").drawImage(video, 0, 0);
     taker.disabled = true;
-    const picture = await new Promise((done) => {
-      canvas.toBlob(done, "image/jpeg", QUALITY);
+    const picture = await new Promise((resolve) => {
+      canvas.toBlob(resolve, "image/jpeg", QUALITY);
     });
-    const isEnough = picture !== null && (await taken(picture));
+    const isEnough = picture !== null && (await onPicture(picture));
     taker.disabled = false;
     if (isEnough) close();
   };

@@ -2,7 +2,7 @@
 const SIDE_MAX = 2_500;
 const QUALITY = 0.9;
 const CODES_MAX = 8;
-const READ_BY_THE_SERVER = ["image/png", "image/jpeg", "image/gif", "image/webp"];
+const SERVER_FORMATS = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 
 async function detector() {
   if (!("BarcodeDetector" in window)) return null;
@@ -41,8 +41,8 @@ export async function textsIn(source) {
  * The picture in a form that the server accepts: drawn again if it is over `bytesMax` or in another
  * format that this browser shows (HEIC, AVIF), and unchanged if that fails.
  */
-export async function asTheServerTakesIt(picture, bytesMax) {
-  if (picture.size <= bytesMax && READ_BY_THE_SERVER.includes(picture.type)) return picture;
+export async function asServerFormat(picture, bytesMax) {
+  if (picture.size <= bytesMax && SERVER_FORMATS.includes(picture.type)) return picture;
   try {
     const image = await createImageBitmap(picture);
     const scale = Math.min(1, SIDE_MAX / Math.max(image.width, image.height));
@@ -51,10 +51,10 @@ export async function asTheServerTakesIt(picture, bytesMax) {
     canvas.height = Math.round(image.height * scale);
     canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
     image.close();
-    const drawn = await new Promise((done) => {
-      canvas.toBlob(done, "image/jpeg", QUALITY);
+    const jpeg = await new Promise((resolve) => {
+      canvas.toBlob(resolve, "image/jpeg", QUALITY);
     });
-    return drawn ?? picture;
+    return jpeg ?? picture;
   } catch {
     return picture;
   }
