@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from playwright.sync_api import (
     Browser,
@@ -80,6 +81,7 @@ def find_chromium() -> str:
 
 
 _running: list[Playwright] = []
+_sessions: WeakKeyDictionary[Page, CDPSession] = WeakKeyDictionary()
 
 
 @contextmanager
@@ -112,26 +114,27 @@ def running_chromium(*more_flags: str) -> Iterator[Browser]:
             browser.close()
 
 
-def axe_violations(page: Page, **options: Any) -> list[Violation]:
+def axe_violations(page: Page, exclude: str | None = None, **options: Any) -> list[Violation]:
     """The accessibility rules the page breaks as it stands; empty when there are none.
 
     axe runs in a world of its own inside the page: it sees the same elements, the page's scripts
     do not see it, and neither a Content-Security-Policy nor JavaScript turned off stops it.
-    `options` are those of axe.run, e.g. rules={"region": {"enabled": False}}.
+    Elements that `exclude` selects are not looked at. `options` are those of axe.run, e.g.
+    rules={"region": {"enabled": False}}.
     """
-    session = page.context.new_cdp_session(page)
-    try:
-        frame = session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
-        world = session.send("Page.createIsolatedWorld", {"frameId": frame, "worldName": "axe"})
-        context = world["executionContextId"]
-        if _evaluate(session, context, JAVASCRIPT_IS_OFF):
-            _evaluate(session, context, TIMERS_AT_ONCE)
-            options = {"preload": False, **options}
+    session = _session(page)
+    frame = session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
+    # Of a document that was looked at before this is the same world, with axe already in it.
+    world = session.send("Page.createIsolatedWorld", {"frameId": frame, "worldName": "axe"})
+    context = world["executionContextId"]
+    if _evaluate(session, context, JAVASCRIPT_IS_OFF):
+        _evaluate(session, context, TIMERS_AT_ONCE)
+        options = {"preload": False, **options}
+    if not _evaluate(session, context, "'axe' in globalThis"):
         _evaluate(session, context, AXE.read_text(encoding="utf-8") + "; undefined")
-        call = f"axe.run(document, {json.dumps(options)}).then(found => found.violations)"
-        found = _evaluate(session, context, call)
-    finally:
-        session.detach()
+    examined = "document" if exclude is None else json.dumps({"exclude": [[exclude]]})
+    call = f"axe.run({examined}, {json.dumps(options)}).then(found => found.violations)"
+    found = _evaluate(session, context, call)
     return [
         Violation(
             rule=one["id"],
@@ -141,6 +144,13 @@ def axe_violations(page: Page, **options: Any) -> list[Violation]:
         )
         for one in found
     ]
+
+
+def _session(page: Page) -> CDPSession:
+    """The page's one session for axe: a world belongs to the session that made it."""
+    if page not in _sessions:
+        _sessions[page] = page.context.new_cdp_session(page)
+    return _sessions[page]
 
 
 def _evaluate(session: CDPSession, context: int, expression: str) -> Any:

@@ -63,6 +63,25 @@ def test_axe_finds_nothing_on_a_sound_page_and_takes_its_options(page, address):
     assert axe_violations(page, runOnly=["html-has-lang"]) == []
 
 
+def test_axe_sees_each_document_of_a_page_as_it_stands(page, address):
+    """It stays loaded from one look to the next, and must not stay with what it saw before."""
+    page.goto(f"{address}/sound")
+    assert axe_violations(page) == []
+    page.evaluate("document.querySelector('h1').insertAdjacentHTML('afterend', '<img src=/a>')")
+    assert [found.rule for found in axe_violations(page)] == ["image-alt"]
+    page.goto(f"{address}/faulty")
+    assert {"html-has-lang", "image-alt"} <= {found.rule for found in axe_violations(page)}
+    page.goto(f"{address}/sound")
+    assert axe_violations(page) == []
+
+
+def test_axe_leaves_out_what_it_is_told_to_and_nothing_else(page, address):
+    """A library's elements are excluded; the same fault outside of them is found."""
+    page.goto(f"{address}/faulty")
+    found = {violation.rule for violation in axe_violations(page, exclude="main > *")}
+    assert found == {"html-has-lang"}
+
+
 def test_the_browser_cannot_reach_the_internet(page):
     """A page that needs a foreign host must fail its test on every machine alike."""
     with pytest.raises(Error, match="ERR_NAME_NOT_RESOLVED"):
