@@ -1,4 +1,4 @@
-"""The tables: columns and constraints, one file each; no queries, no decisions."""
+"""The tables, one file each: columns and constraints, no queries and no rules."""
 
 from db_models.account import Account
 from db_models.api_key import ApiKey

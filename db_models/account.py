@@ -1,4 +1,4 @@
-"""Who: a merchant that receives, a payer that pays, an administrator who looks after both."""
+"""Accounts of merchants, payers and administrators."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string
 Id = BigInteger().with_variant(Integer, "sqlite")
 
 MERCHANT, PAYER, ADMIN = "merchant", "payer", "admin"
-"""The roles an account may have; it has one."""
+"""The roles. Each account has one."""
 
 
 class Account(db.Model):  # type: ignore[name-defined, misc]  # Flask-SQLAlchemy's Model is made at run time
-    """Somebody who signs in; of a merchant also how it receives and what its shoppers are shown."""
+    """An account that can sign in. The shop's columns are used for merchants alone."""
 
     __tablename__ = "accounts"
     __table_args__ = (
@@ -36,18 +36,18 @@ class Account(db.Model):  # type: ignore[name-defined, misc]  # Flask-SQLAlchemy
     login: Mapped[str] = mapped_column(exact_string(64), unique=True)
     role: Mapped[str] = mapped_column(String(16), default=MERCHANT)
     password_hash: Mapped[str | None] = mapped_column(String(255))
-    """Argon2id in PHC form; None for whoever has API keys alone."""
+    """Argon2id in PHC form; None for an account that uses API keys only."""
     email: Mapped[str | None] = mapped_column(String(254))
     name: Mapped[str] = mapped_column(String(120))
     city: Mapped[str] = mapped_column(String(60))
     pix_key: Mapped[str | None] = mapped_column(exact_string(77), unique=True)
-    """Where a merchant receives; payers and administrators have none."""
+    """The Pix key that receives a merchant's money; None for payers and administrators."""
     grace_seconds: Mapped[int] = mapped_column(Integer, default=0)
-    """Seconds after a deadline in which the bank may still have taken the money."""
+    """A payment made up to this many seconds after the deadline is accepted."""
     shop_url: Mapped[str | None] = mapped_column(String(500))
     support_url: Mapped[str | None] = mapped_column(String(500))
     support_contact: Mapped[str | None] = mapped_column(String(120))
-    """How shoppers reach the shop, in its own words: a telephone, an e-mail, a place."""
+    """How shoppers reach the shop, as free text: a telephone number, an e-mail, an address."""
     logo_url: Mapped[str | None] = mapped_column(String(500))
     brand_color: Mapped[str | None] = mapped_column(String(7))
     """`#rrggbb`, for the shop's payment pages."""
@@ -55,4 +55,4 @@ class Account(db.Model):  # type: ignore[name-defined, misc]  # Flask-SQLAlchemy
     signed_in_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """The last sign-in by password."""
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """Since when none of its credentials opens anything; None for an account in use."""
+    """From this time on no credential of the account works; None for an active account."""

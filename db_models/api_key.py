@@ -1,4 +1,4 @@
-"""Keys a merchant's programs present as `Authorization: Bearer`."""
+"""API keys, sent by a merchant's programs as `Authorization: Bearer`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string
 
 
 class ApiKey(db.Model):  # type: ignore[name-defined, misc]  # see Account
-    """The SHA-256 of one key; the key itself is shown once and kept nowhere."""
+    """The SHA-256 of one key. The key itself is shown once and never stored."""
 
     __tablename__ = "api_keys"
     __table_args__ = (TABLE_OPTIONS,)
@@ -23,11 +23,11 @@ class ApiKey(db.Model):  # type: ignore[name-defined, misc]  # see Account
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"), index=True)
     key_sha256: Mapped[str] = mapped_column(exact_string(64), unique=True)
     prefix: Mapped[str] = mapped_column(String(24), default="balcao_")
-    """How the key begins, so that its owner knows it again: `balcao_live_Ab12`."""
+    """The first characters of the key, so that its owner recognises it: `balcao_live_Ab12`."""
     scopes: Mapped[str] = mapped_column(String(255), default="")
-    """What it may do, parted by spaces (RFC 6749, 3.3)."""
+    """Scopes, separated by spaces (RFC 6749, 3.3)."""
     label: Mapped[str] = mapped_column(String(60))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """To the minute: not every request writes."""
+    """Accurate to a minute, because not every request updates it."""
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -1,4 +1,4 @@
-"""Who did what, when, and from where: rows that are written once and never changed."""
+"""The audit log: who did what, when and from where. Rows are inserted and never changed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string
 
 
 class AuditAction(StrEnum):
-    """What people, keys and the operator do; docs/accounts.md lists each."""
+    """The actions in the audit log, listed in docs/accounts.md."""
 
     ACCOUNT_CREATED = "account.created"
     ACCOUNT_DISABLED = "account.disabled"
@@ -45,7 +45,7 @@ class AuditAction(StrEnum):
 
 
 class AuditEntry(db.Model):  # type: ignore[name-defined, misc]  # see Account
-    """One deed. Without an account it is somebody unknown's, or the operator's at the terminal."""
+    """One action. It has no account if the actor is unknown, or is the operator at the terminal."""
 
     __tablename__ = "audit_entries"
     __table_args__ = (
@@ -58,13 +58,13 @@ class AuditEntry(db.Model):  # type: ignore[name-defined, misc]  # see Account
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     public_id: Mapped[str] = mapped_column(exact_string(32), unique=True, default=new_public_id)
     account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id"))
-    """Whose account it was done with."""
+    """The account of the actor."""
     action: Mapped[str] = mapped_column(String(40))
     subject: Mapped[str] = mapped_column(String(140))
-    """What it was done to: a login, a key's public id, a payment's id."""
+    """The object of the action: a login, a key's public id, a payment's id."""
     details: Mapped[dict[str, Any]] = mapped_column(JSON)
-    """What else is worth knowing; never a secret."""
+    """More facts on the action; never a secret."""
     address: Mapped[str] = mapped_column(String(45))
-    """From where; empty at the terminal."""
+    """The IP address of the actor; empty at the terminal."""
     request_id: Mapped[str] = mapped_column(String(128))
     occurred_at: Mapped[datetime] = mapped_column(UtcDateTime)

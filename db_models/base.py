@@ -20,7 +20,7 @@ _NAMES = {
 
 
 class Base(DeclarativeBase):
-    """Names every constraint, so that SQLite's batch migrations can find it again."""
+    """Name every constraint, so that SQLite's batch migrations can find it."""
 
     metadata = MetaData(naming_convention=_NAMES)
 
@@ -40,9 +40,9 @@ TABLE_OPTIONS = {
 
 
 class UtcDateTime(types.TypeDecorator[datetime]):
-    """An aware UTC instant with microseconds; naive values are refused.
+    """An aware UTC instant with microseconds. A naive value raises ValueError.
 
-    MySQL drops fractions from a bare DATETIME, hence `fsp=6`.
+    MySQL drops fractions of seconds from a plain DATETIME, hence `fsp=6`.
     """
 
     impl = DateTime
@@ -63,7 +63,7 @@ class UtcDateTime(types.TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError("a stored instant must be aware")
+            raise ValueError("An instant needs a time zone to be stored.")
         return value.astimezone(UTC).replace(tzinfo=None)
 
     def process_result_value(
@@ -71,15 +71,15 @@ class UtcDateTime(types.TypeDecorator[datetime]):
         value: datetime | None,
         dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's signature
     ) -> datetime | None:
-        """Give the offset back."""
+        """Add the UTC offset again."""
         return None if value is None else value.replace(tzinfo=UTC)
 
 
 class ExactString(types.TypeDecorator[str]):
-    """Text compared byte for byte: ids and keys that differ in case alone are different.
+    """Text that is compared byte for byte, for ids and keys.
 
-    MySQL's and MariaDB's default collations fold case, and their `utf8mb4_bin` still takes "a" and
-    "a " for equal; each has a binary collation without that padding, under a name of its own.
+    The default collations of MySQL and MariaDB ignore case, and `utf8mb4_bin` ignores spaces at the
+    end. Each has a binary collation that ignores neither, under its own name.
     """
 
     impl = String
@@ -98,5 +98,5 @@ class ExactString(types.TypeDecorator[str]):
 
 
 def exact_string(length: int) -> types.TypeEngine[str]:
-    """Text of at most so many characters, compared byte for byte."""
+    """Text of at most `length` characters, compared byte for byte."""
     return ExactString(length)

@@ -1,4 +1,4 @@
-"""The first answer to each Idempotency-Key, to be given again."""
+"""The first answer to each Idempotency-Key, stored for retries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string
 
 
 class IdempotentRequest(db.Model):  # type: ignore[name-defined, misc]  # see Account
-    """One row per merchant and key, written in the transaction of what it created."""
+    """One row per merchant and key, inserted in the transaction of the request."""
 
     __tablename__ = "idempotent_requests"
     __table_args__ = (UniqueConstraint("merchant_id", "key"), TABLE_OPTIONS)
@@ -23,7 +23,7 @@ class IdempotentRequest(db.Model):  # type: ignore[name-defined, misc]  # see Ac
     key: Mapped[str] = mapped_column(exact_string(255))
     operation: Mapped[str] = mapped_column(String(120))
     request: Mapped[dict[str, Any]] = mapped_column(JSON)
-    """The body as sent, so that a conflict can name the fields that differ."""
+    """The body of the request, so that a conflict can name the fields that differ."""
     status: Mapped[int] = mapped_column(Integer)
     location: Mapped[str] = mapped_column(String(500))
     answer: Mapped[dict[str, Any]] = mapped_column(JSON)

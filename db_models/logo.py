@@ -1,4 +1,4 @@
-"""A merchant's logo, as it was re-encoded here; in the database, because processes share it."""
+"""A merchant's logo, re-encoded. It is in the database because processes share it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from db_models.account import Id
 from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string
 
 LOGO_BYTES_MAX = 60_000
-"""A BLOB of MySQL holds 65,535 bytes."""
+"""A BLOB in MySQL holds at most 65,535 bytes."""
 
 
 class Logo(db.Model):  # type: ignore[name-defined, misc]  # see Account
-    """One PNG per account; a new one gets a new address, so that any may be cached for ever."""
+    """One PNG per account. A new logo gets a new URL, so that each may be cached for ever."""
 
     __tablename__ = "logos"
     __table_args__ = (TABLE_OPTIONS,)

@@ -1,4 +1,4 @@
-"""A payment: one request for one amount, and whether it was paid. One row, one status."""
+"""A payment: a request for one amount, and its status."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string
 
 
 class PaymentStatus(enum.StrEnum):
-    """Where a payment stands; `confirmed` and `cancelled` are final."""
+    """The stored status; `confirmed` and `cancelled` are final."""
 
     PENDING = "pending"
     CONFIRMED = "confirmed"
@@ -34,7 +34,7 @@ class PaymentStatus(enum.StrEnum):
 
 
 class Payment(db.Model):  # type: ignore[name-defined, misc]  # see Account
-    """One row decides: each change is a conditional update of `status`."""
+    """Each change of a payment is a conditional update of its row by `status`."""
 
     __tablename__ = "payments"
     __table_args__ = (
@@ -70,14 +70,14 @@ class Payment(db.Model):  # type: ignore[name-defined, misc]  # see Account
         CheckConstraint("sequence > 0", name="sequence_positive"),
         CheckConstraint("expires_at > created_at", name="expires_after_creation"),
         UniqueConstraint("merchant_id", "live_order_id"),
-        # All the sweep reads when it looks for what is due: the search never touches the table.
+        # Covers the sweep's search for due payments, which therefore never reads the table.
         Index("ix_payments_due", "status", "expires_at", "id"),
         Index("ix_payments_look_up", "look_up_at", "id"),
         Index("ix_payments_merchant", "merchant_id", "id"),
         Index("ix_payments_order", "merchant_id", "order_id"),
-        # The portal's list, a state at a time, newest first, and how many a day brought.
+        # The portal's list by status, newest first, and its count of payments per day.
         Index("ix_payments_created", "merchant_id", "status", "created_at", "id"),
-        # A day's takings and times to pay, summed without touching the table.
+        # The daily takings and times to pay are summed from this index alone.
         Index(
             "ix_payments_takings",
             "merchant_id",
@@ -96,9 +96,9 @@ class Payment(db.Model):  # type: ignore[name-defined, misc]  # see Account
     merchant_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
     amount_centavos: Mapped[int] = mapped_column(BigInteger)
     refunded_centavos: Mapped[int] = mapped_column(BigInteger, default=0)
-    """What the bank has given back."""
+    """The sum of the refunds that are done."""
     refunding_centavos: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
-    """What is held for refunds the bank has not answered yet."""
+    """The sum that is reserved for refunds without a final answer of the bank."""
     description: Mapped[str | None] = mapped_column(String(140))
     order_id: Mapped[str | None] = mapped_column(exact_string(64))
     live_order_id: Mapped[str | None] = mapped_column(
@@ -108,7 +108,7 @@ class Payment(db.Model):  # type: ignore[name-defined, misc]  # see Account
             persisted=True,
         ),
     )
-    """The order while this payment can be, or was, paid: unique, so an order is paid once."""
+    """The order id while the payment is pending or confirmed: unique, so an order is paid once."""
     details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
     br_code: Mapped[str] = mapped_column(Text)
     status: Mapped[str] = mapped_column(String(16))
@@ -116,12 +116,12 @@ class Payment(db.Model):  # type: ignore[name-defined, misc]  # see Account
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     resolved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     end_to_end_id: Mapped[str | None] = mapped_column(exact_string(128))
-    """Of the accepted receipt, copied so that a page needs one query."""
+    """Copied from the accepted receipt, so that a page needs one query."""
     refusal: Mapped[str | None] = mapped_column(String(40))
-    """Why the last refused receipt was refused: the page tells a payer that money goes back."""
+    """The reason of the last refused receipt; the page tells the payer that the money returns."""
     sequence: Mapped[int] = mapped_column(Integer)
     look_up_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """When the bank is asked about it next, in case its word was lost; never where null."""
+    """The next look-up at the bank, in case a notification was lost; null for no look-up."""
     renewed_from_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"), unique=True)
 
     merchant: Mapped[Account] = relationship(lazy="raise_on_sql")

@@ -1,4 +1,4 @@
-"""A payment event: what happened to a payment, one append-only row per change."""
+"""Payment events: one append-only row per change of a payment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from db_models.base import TABLE_OPTIONS, UtcDateTime, db
 
 
 class EventName(StrEnum):
-    """What can happen to a payment, as stored in `payment_events.name`."""
+    """The names of events in `payment_events.name`."""
 
     PAYMENT_CREATED = "payment.created"
     PAYMENT_CONFIRMED = "payment.confirmed"
@@ -28,7 +28,7 @@ class EventName(StrEnum):
 
     @property
     def is_announced(self) -> bool:
-        """Whether watchers hear of it; the others are stored only, for the contract names none."""
+        """Whether listeners get the event; the other events are only stored."""
         return self not in _STORED_ONLY
 
 
@@ -40,11 +40,11 @@ SUPERSEDED = "superseded"
 """The `reason` of a cancellation: another payment of the same order was paid."""
 
 _SUPERSEDED_MESSAGE = "The payment has been cancelled. Its order was paid by another payment."
-"""How a superseded payment was stored before `data` had a reason."""
+"""The mark of a superseded payment in rows from before `data` had a reason."""
 
 
 class PaymentEvent(db.Model):  # type: ignore[name-defined, misc]  # see Account
-    """Stored in the transaction of the change; announced after the commit, or by the relay."""
+    """Inserted in the transaction of the change; announced after the commit, or by the relay."""
 
     __tablename__ = "payment_events"
     __table_args__ = (
@@ -60,7 +60,7 @@ class PaymentEvent(db.Model):  # type: ignore[name-defined, misc]  # see Account
     occurred_at: Mapped[datetime] = mapped_column(UtcDateTime)
     data: Mapped[dict[str, Any]] = mapped_column(JSON)
     relay_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """When the relay may announce the event; null once it was announced, or where none is due."""
+    """When the relay may announce the event; null if it was announced or is only stored."""
 
     @property
     def is_superseded(self) -> bool:

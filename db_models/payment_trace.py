@@ -1,4 +1,4 @@
-"""What was done about a payment: bounded traces, one row per kind and not per view."""
+"""Traces of a payment: one row per kind, so that their number is bounded."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from db_models.base import TABLE_OPTIONS, UtcDateTime, db
 
 
 class TraceKind(enum.StrEnum):
-    """What was done."""
+    """The kinds of traces."""
 
     OPENED = "opened"
-    """The page was looked at."""
+    """A shopper opened the payment page."""
     COPIED = "copied"
-    """Its code was copied."""
+    """A shopper copied the Pix code."""
     ASKED = "asked"
-    """The bank was asked: the payer said *Já paguei*, or the reconciliation's turn had come."""
+    """The bank was asked, after a click on *Já paguei* or by the reconciliation."""
 
 
 class PaymentTrace(db.Model):  # type: ignore[name-defined, misc]  # see Account
-    """When something was first and last done about a payment, and about how often."""
+    """The first and last time of one kind of trace, and about how often it happened."""
 
     __tablename__ = "payment_traces"
     __table_args__ = (

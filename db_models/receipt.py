@@ -1,4 +1,4 @@
-"""A receipt: what a bank told us about money. Nothing that arrives is forgotten."""
+"""Receipts: one row for all money that a bank reports, accepted or refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string
 
 
 class Verdict(enum.StrEnum):
-    """Whether the money was kept or goes back."""
+    """`refused` means that the bank returns the money."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
@@ -38,7 +38,7 @@ class Receipt(db.Model):  # type: ignore[name-defined, misc]  # see Account
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     end_to_end_id: Mapped[str] = mapped_column(exact_string(128), unique=True)
     bank_payment_id: Mapped[str] = mapped_column(exact_string(64))
-    """The id as it was told, also where no payment has it."""
+    """The id in the bank's notification, also if no payment has this id."""
     payment_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
     merchant_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id"))
     amount_centavos: Mapped[int] = mapped_column(BigInteger)
@@ -53,4 +53,4 @@ class Receipt(db.Model):  # type: ignore[name-defined, misc]  # see Account
         Computed("CASE WHEN verdict = 'accepted' THEN payment_id END", persisted=True),
         unique=True,
     )
-    """The payment an accepted receipt settles: unique, so a payment is settled once."""
+    """`payment_id` of an accepted receipt: unique, so a payment is settled once."""

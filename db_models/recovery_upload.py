@@ -1,6 +1,6 @@
-"""A proof: a picture that a payer sent for the merchant to look at. It settles nothing.
+"""Proofs: pictures that payers upload for the merchant to review. A proof settles nothing.
 
-It lies in the database, because processes share it, and outside of what is served as a file.
+Pictures are in the database because processes share them, and no static file route serves them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NOTE_MAX = 500
 
 
 class ProofVerdict(enum.StrEnum):
-    """What the merchant made of it."""
+    """The merchant's decision."""
 
     PENDING = "pending"
     VERIFIED = "verified"
@@ -37,7 +37,7 @@ class ProofVerdict(enum.StrEnum):
 
 
 class RecoveryUpload(db.Model):  # type: ignore[name-defined, misc]  # see Account
-    """One re-encoded picture; at most five per payment, by their numbers."""
+    """One re-encoded picture. `number` limits a payment to five pictures."""
 
     __tablename__ = "recovery_uploads"
     __table_args__ = (
@@ -63,11 +63,11 @@ class RecoveryUpload(db.Model):  # type: ignore[name-defined, misc]  # see Accou
     merchant_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
     number: Mapped[int] = mapped_column(Integer)
     sha256: Mapped[str] = mapped_column(exact_string(64))
-    """Of the file as it was sent: the same one again is the same proof."""
+    """The digest of the uploaded file: a repeated upload is the same proof."""
     picture: Mapped[bytes] = mapped_column(
         LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb"), deferred=True
     )
-    """A JPEG of ours."""
+    """The re-encoded JPEG."""
     width: Mapped[int] = mapped_column(Integer)
     height: Mapped[int] = mapped_column(Integer)
     verdict: Mapped[str] = mapped_column(String(16), default=ProofVerdict.PENDING)

@@ -1,4 +1,4 @@
-"""A refund: money of a confirmed payment that its merchant gives back, whole or in part."""
+"""Refunds of confirmed payments, whole or in part."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string
 
 
 class RefundStatus(enum.StrEnum):
-    """Where a refund stands; `done` and `failed` are final."""
+    """The status of a refund; `done` and `failed` are final."""
 
     PROCESSING = "processing"
     DONE = "done"
@@ -30,7 +30,7 @@ class RefundStatus(enum.StrEnum):
 
 
 class Refund(db.Model):  # type: ignore[name-defined, misc]  # see Account
-    """Written before the bank is asked, and asked for until it has answered."""
+    """Inserted before the order is sent to the bank; the order is sent until the bank answers."""
 
     __tablename__ = "refunds"
     __table_args__ = (
@@ -54,20 +54,20 @@ class Refund(db.Model):  # type: ignore[name-defined, misc]  # see Account
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     payment_id: Mapped[int] = mapped_column(ForeignKey("payments.id"))
     refund_id: Mapped[str] = mapped_column(exact_string(35))
-    """The merchant's own name for it, or one made here; unique among the payment's."""
+    """The id from the merchant, or one generated here; unique within the payment."""
     bank_refund_id: Mapped[str] = mapped_column(exact_string(35), unique=True)
-    """What the bank knows it by: unique among all, so that asking again is asking once."""
+    """The id at the bank. It is unique, so that the bank executes a repeated order once."""
     return_id: Mapped[str | None] = mapped_column(exact_string(64), unique=True)
     """The bank's identifier of the returned money (rtrId of API Pix)."""
     amount_centavos: Mapped[int] = mapped_column(BigInteger)
     is_rest: Mapped[bool] = mapped_column(Boolean(create_constraint=False))
-    """Whether no amount was named: all that was left, at that moment."""
+    """Whether the request had no amount, and so took everything that was left."""
     description: Mapped[str | None] = mapped_column(String(140))
     status: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str | None] = mapped_column(String(64))
-    """Why it failed: the bank's own code, or ours."""
+    """Why the refund failed: a code from the bank, or `refund-failed`."""
     requested_at: Mapped[datetime] = mapped_column(UtcDateTime)
     settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     ask_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """When the bank may be asked next; whoever moves it ahead has the turn until then."""
+    """When the order may be sent next; a process moves it ahead to acquire the lease."""
     attempts: Mapped[int] = mapped_column(Integer)

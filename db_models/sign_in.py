@@ -1,4 +1,4 @@
-"""Sign-ins: one row for each, from the password to the end, however often its tokens change."""
+"""Sign-ins: one row from the password to the end, however often its tokens are refreshed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string
 
 
 class SignIn(db.Model):  # type: ignore[name-defined, misc]  # see Account
-    """A family of tokens: every access token names its row, and the row's end ends them all."""
+    """A family of tokens. Every access token names its row; when the row ends, all tokens end."""
 
     __tablename__ = "sign_ins"
     __table_args__ = (
@@ -29,18 +29,18 @@ class SignIn(db.Model):  # type: ignore[name-defined, misc]  # see Account
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     public_id: Mapped[str] = mapped_column(exact_string(32), unique=True, default=new_public_id)
-    """The claim `sid` of its tokens."""
+    """The claim `sid` of the tokens."""
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
     channel: Mapped[str] = mapped_column(String(16))
     """`cookie` for browsers, `token` for programs."""
     refresh_id: Mapped[str] = mapped_column(exact_string(32))
     """The claim `jti` of the refresh token that may be used next."""
     previous_refresh_id: Mapped[str | None] = mapped_column(exact_string(32))
-    """The one before: used again at the same moment it is a second tab, later it is a thief."""
+    """The `jti` before it. Used again at once, a second tab sent it; used later, a thief did."""
     rotated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    """The last time that tokens were given out."""
+    """The last time that tokens were issued."""
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     end_reason: Mapped[str | None] = mapped_column(String(24))

@@ -1,4 +1,4 @@
-"""A signal: something a merchant should look at, with the number that says why."""
+"""Signals: counts of suspicious events, for the merchant to review."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string
 
 
 class SignalKind(enum.StrEnum):
-    """What was counted."""
+    """The events that are counted."""
 
     WRONG_PINS = "wrong-pins"
     WRONG_AMOUNTS = "wrong-amounts"
@@ -23,7 +23,7 @@ class SignalKind(enum.StrEnum):
 
 
 class Signal(db.Model):  # type: ignore[name-defined, misc]  # see Account
-    """How often something happened within a window, once that reached its threshold."""
+    """A count within a window that reached its threshold."""
 
     __tablename__ = "signals"
     __table_args__ = (
@@ -32,7 +32,7 @@ class Signal(db.Model):  # type: ignore[name-defined, misc]  # see Account
             name="kind_known",
         ),
         CheckConstraint("times >= threshold AND threshold > 0", name="threshold_reached"),
-        # Of several processes that count at once, one writes.
+        # If several processes count at once, one inserts the row.
         UniqueConstraint("merchant_id", "kind", "subject", "window_at"),
         Index("ix_signals_merchant", "merchant_id", "id"),
         Index("ix_signals_unseen", "merchant_id", "seen_at"),
@@ -44,15 +44,15 @@ class Signal(db.Model):  # type: ignore[name-defined, misc]  # see Account
     merchant_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
     kind: Mapped[str] = mapped_column(String(20))
     subject: Mapped[str] = mapped_column(exact_string(64))
-    """What the count is of: a payment's id, a payer's document; empty for the whole account."""
+    """A payment's id or a payer's document; empty for the whole account."""
     payment_id: Mapped[int] = mapped_column(ForeignKey("payments.id"))
-    """The newest payment it happened to."""
+    """The newest payment in the count."""
     times: Mapped[int] = mapped_column(Integer)
     threshold: Mapped[int] = mapped_column(Integer)
     window_seconds: Mapped[int] = mapped_column(Integer)
     window_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    """The instant rounded down to a window: what makes a row one of its kind."""
+    """The start of the window: the time of insertion, rounded down; part of the unique key."""
     first_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_at: Mapped[datetime] = mapped_column(UtcDateTime)
     seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """When its merchant said it was looked at."""
+    """When the merchant marked the signal as seen."""

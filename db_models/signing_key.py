@@ -1,4 +1,4 @@
-"""Keys that sign what a location serves; in the database, so that every process has the same."""
+"""Keys that sign payloads; in the database, so that all processes use the same keys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string
 
 
 class SigningKeyRow(db.Model):  # type: ignore[name-defined, misc]  # see Account
-    """A P-256 key and its certificate; the private part is encrypted under SECRET_KEY."""
+    """A P-256 key and its certificate; the private key is encrypted with SECRET_KEY."""
 
     __tablename__ = "signing_keys"
     __table_args__ = (TABLE_OPTIONS,)
@@ -23,5 +23,5 @@ class SigningKeyRow(db.Model):  # type: ignore[name-defined, misc]  # see Accoun
     certificate_pem: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     retired_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """From when on it signs nothing: its successor was shown for two minutes by then. Its public
-    part stays in the key set for a day."""
+    """The key stops signing here, two minutes after its successor was published. Its public key
+    stays in the key set for a day."""

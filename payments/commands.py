@@ -1,4 +1,4 @@
-"""`flask keys …` and `flask sweep`: the operator's terminal."""
+"""`flask keys`, `flask sweep` and `flask seed`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from payments.schemas import NewPayment
 from payments.sweep import BATCH, expire_batch
 from repository.database import Work, in_unit_of_work
 
-keys = AppGroup("keys", help="The keys that sign what locations serve.")
+keys = AppGroup("keys", help="The keys that sign the payloads of dynamic BR Codes.")
 
 
 def register(app: Flask) -> None:
@@ -30,19 +30,19 @@ def register(app: Flask) -> None:
 
 @keys.command("rotate")
 def rotate() -> None:
-    """Show a new key, which signs two minutes later; the old one stays shown for a day."""
+    """Publish a new signing key; it signs after two minutes. The old key stays public for a day."""
     click.echo(f"New signing key: {key_ring().rotate()}")
 
 
 @click.command("sweep")
 @with_appcontext
 def sweep() -> None:
-    """Write down every payment that is due as expired, now; for a service that is down."""
+    """Expire every due payment now, for example while the service is stopped."""
     total = 0
     while True:
-        found, won = expire_batch(BATCH)
+        due, won = expire_batch(BATCH)
         total += won
-        if found < BATCH:
+        if due < BATCH:
             break
     click.echo(f"Expired: {total}")
 
@@ -50,23 +50,25 @@ def sweep() -> None:
 @click.command("seed")
 @with_appcontext
 def seed() -> None:
-    """Give the demo merchant a few payments to look at; for development."""
+    """Create example payments for the demo merchant; for development only."""
     settings = current_settings()
     if not settings.is_development:
-        raise click.ClickException("Demo data belongs into a development profile.")
+        raise click.ClickException("Demo data is for development only. Set APP_ENV=development.")
     ensure_demo_merchant(settings)
     orders = (("Café da serra", 3490), ("Queijo meia cura", 5490), ("Mel silvestre", 2890))
     for description, centavos in orders:
-        asked = NewPayment.of(centavos, description=description)
-        payment = in_unit_of_work(lambda work, asked=asked: _create(work, asked, settings))  # type: ignore[misc]
+        new_payment = NewPayment.of(centavos, description=description)
+        payment = in_unit_of_work(
+            lambda work, new_payment=new_payment: _create(work, new_payment, settings)  # type: ignore[misc]
+        )
         click.echo(f"{settings.public_url}/payments/pix/{payment.txid}  {description}")
 
 
-def _create(work: Work, asked: NewPayment, settings: Settings) -> Payment:
+def _create(work: Work, new_payment: NewPayment, settings: Settings) -> Payment:
     return service.create(
         work,
         work.accounts.by_login(DEMO_LOGIN),
-        asked,
+        new_payment,
         ttl=timedelta(seconds=settings.payment_ttl_seconds),
         location_base=settings.location_base,
     )

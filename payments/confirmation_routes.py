@@ -1,4 +1,4 @@
-"""The bank's door: a signed notification that money arrived."""
+"""The bank's API: a signed notification that money arrived."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ SIGNED: list[dict[str, list[str]]] = [{"bankSignature": []}]
     "/confirmation",
     summary="Confirm a payment (the bank)",
     description="Signed by Standard Webhooks: `webhook-id`, `webhook-timestamp` and "
-    "`webhook-signature` over `id.timestamp.body`. Safe to repeat. 4xx means refused: the money "
-    "goes back. 503 means: keep it and try again.",
+    "`webhook-signature` over `id.timestamp.body`. Safe to repeat. 4xx: refused, return the money. "
+    "503: keep the money and try again.",
     request_body=RequestBody(
         content={"application/json": {"schema": reference(Confirmation)}},
         required=True,
@@ -41,11 +41,13 @@ SIGNED: list[dict[str, list[str]]] = [{"bankSignature": []}]
     security=SIGNED,
 )
 def confirm_payment() -> BaseResponse:
-    """Check the signature over the bytes as they came, then settle or refuse, and keep either."""
+    """Verify the signature over the raw body, then settle or refuse, and store the receipt."""
     secrets = current_settings().bank_secrets
     signed = signatures.verify(secrets, request.headers, request.get_data(), now())
-    told = _parsed(signed)
-    outcome: ConfirmationResult = in_unit_of_work(lambda work: service.confirm(work, told, signed))
+    confirmation = _parse(signed)
+    outcome: ConfirmationResult = in_unit_of_work(
+        lambda work: service.confirm(work, confirmation, signed)
+    )
     payment = outcome.accepted_or_raise()
     return private_json(
         {
@@ -56,16 +58,16 @@ def confirm_payment() -> BaseResponse:
     )
 
 
-def _parsed(signed: signatures.Signed) -> Confirmation:
+def _parse(signed: signatures.Signed) -> Confirmation:
     try:
-        told = Confirmation.model_validate(request.get_json())
+        confirmation = Confirmation.model_validate(request.get_json())
     except ValidationError as error:
         refuse_invalid(error)
         raise  # refuse_invalid always raises
-    if told.end_to_end_id is None and not is_end_to_end_id(signed.message_id):
+    if confirmation.end_to_end_id is None and not is_end_to_end_id(signed.message_id):
         raise BadSignature(
-            "webhook-id stands for end_to_end_id here and must be letters, digits, and . _ : -."
+            "Without end_to_end_id, webhook-id replaces it: use letters, digits and . _ : - only."
         )
-    if told.paid_at is not None and told.paid_at > now() + CLOCK_SKEW:
-        raise InvalidRequest([FieldError("paid_at", "lies in the future")])
-    return told
+    if confirmation.paid_at is not None and confirmation.paid_at > now() + CLOCK_SKEW:
+        raise InvalidRequest([FieldError("paid_at", "is in the future")])
+    return confirmation

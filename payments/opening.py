@@ -1,4 +1,4 @@
-"""Opening a payment, once for each Idempotency-Key: what every door that creates one does."""
+"""Create a payment once for each Idempotency-Key: the code that all create routes share."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from web.idempotency import CreatedAnswer, KeyedRequest
 
 
 def open_payment(
-    asked: NewPayment,
+    new_payment: NewPayment,
     keyed: KeyedRequest,
     merchant_of: Callable[[Work], Account],
     answer_of: Callable[[Payment, datetime], CreatedAnswer],
 ) -> CreatedAnswer:
-    """Create the payment that is asked for, or give the first answer under the key again.
+    """Create a payment, or repeat the first answer under the same key.
 
-    `merchant_of` finds who asks, `answer_of` writes the answer as of an instant. Raises
+    `merchant_of` authenticates the caller; `answer_of` builds the answer as of an instant. Raises
     OrderAlreadyHasPayment, IdempotencyConflict and what `merchant_of` raises.
     """
     settings = current_settings()
-    tries = count()
+    attempts = count()
 
     def create(work: Work) -> CreatedAnswer:
         merchant = merchant_of(work)
-        if next(tries) > 0:  # a unique index said no: find out which, with fresh eyes
+        if next(attempts) > 0:  # A unique index refused the first try: find out which.
             first = keyed.first_answer(work, merchant.id)
             if first is not None:
                 return first
-            if asked.order_id is not None:
-                service.explain_live_order(work, merchant, asked.order_id)
+            if new_payment.order_id is not None:
+                service.explain_live_order(work, merchant, new_payment.order_id)
         payment = service.create(
             work,
             merchant,
-            asked,
+            new_payment,
             ttl=timedelta(seconds=settings.payment_ttl_seconds),
             location_base=settings.location_base,
         )

@@ -1,4 +1,4 @@
-"""A payment as the wire shows it: one place that knows the object's fields."""
+"""The JSON objects of payments, refunds and receipts."""
 
 from __future__ import annotations
 
@@ -16,20 +16,18 @@ QR_PREFIX = "qr_code_payment_"
 
 @dataclass(frozen=True)
 class Presenter:
-    """Writes payments for one public address (without a trailing slash)."""
+    """Build payment objects; `public_url` has no trailing slash."""
 
     public_url: str
 
     def page_url(self, txid: str) -> str:
-        """The payment page."""
         return f"{self.public_url}/payments/pix/{txid}"
 
     def qr_url(self, txid: str, suffix: str = "png") -> str:
-        """The QR image."""
         return f"{self.public_url}/payments/pix/qr_code/{QR_PREFIX}{txid}.{suffix}"
 
     def payment(self, payment: Payment, now: datetime) -> dict[str, Any]:
-        """The payment object (wire contract, section 2), as it stands at `now`."""
+        """The payment object of the API, as of `now`."""
         status = status_at(payment, now)
         confirmed = status is PaymentStatus.CONFIRMED
         resolved_at = payment.resolved_at
@@ -60,7 +58,7 @@ class Presenter:
         }
 
     def status(self, payment: Payment, now: datetime) -> dict[str, Any]:
-        """The small answer to a poll."""
+        """The answer to a poll, as of `now`."""
         return {
             "id": payment.txid,
             "status": str(status_at(payment, now)),
@@ -72,7 +70,7 @@ class Presenter:
 
 
 def refund_object(refund: Refund, payment: Payment) -> dict[str, Any]:
-    """A refund as the wire shows it."""
+    """A refund as its merchant sees it."""
     return {
         "id": refund.refund_id,
         "payment_id": payment.txid,
@@ -88,7 +86,7 @@ def refund_object(refund: Refund, payment: Payment) -> dict[str, Any]:
 
 
 def receipt_refund(refund: Refund) -> dict[str, Any]:
-    """A refund as the receipt shows it to whoever has its link: no word of the merchant's own."""
+    """A refund on the public receipt: without the merchant's `refund_id` and `description`."""
     return {
         "return_id": refund.return_id,
         "value": json_number(refund.amount_centavos),
@@ -100,7 +98,7 @@ def receipt_refund(refund: Refund) -> dict[str, Any]:
 
 
 def receipt_object(receipt: Receipt) -> dict[str, Any]:
-    """What a bank told about money, for its merchant."""
+    """A receipt as its merchant sees it."""
     payer = {"name": receipt.payer_name, "document": receipt.payer_document}
     return {
         "end_to_end_id": receipt.end_to_end_id,

@@ -1,4 +1,4 @@
-"""QR images of BR Codes: drawn once per text, the same bytes every time.
+"""QR images of BR Codes: drawn once per text and cached; the bytes are always the same.
 
 The symbol follows the Manual do BR Code: error correction M and a quiet zone of four modules.
 """
@@ -18,11 +18,11 @@ CODE_CHARACTERS_MAX = 512
 MODULE_PX = 8
 QUIET_ZONE_MODULES = 4
 
-# Every mask is valid, and scanners read them alike; to search the best of the eight takes two
-# thirds of the time (https://github.com/lincolnloop/python-qrcode/issues/124).
+# Every mask is valid, and scanners read all of them equally well. A search for the best of the
+# eight would take two thirds of the time (https://github.com/lincolnloop/python-qrcode/issues/124).
 _MASK = 3
-_IMAGES_CACHED = 2048  # about 1 KB each as PNG, 4 KB as SVG
-_SYMBOLS_CACHED = 64  # a page asks for both pictures of one code within moments
+_IMAGES_CACHED = 2048  # About 1 KB each as PNG, 4 KB as SVG.
+_SYMBOLS_CACHED = 64  # A page requests both pictures of one code within moments.
 
 _Symbol = tuple[tuple[bool, ...], ...]
 
@@ -45,11 +45,11 @@ def qr_png(code: str) -> bytes:
 
 @lru_cache(maxsize=_IMAGES_CACHED)
 def qr_svg(code: str) -> bytes:
-    """An SVG of the code, one unit per module: one black stroke per run on its own white ground.
+    """An SVG of the code: one black stroke per run of dark modules, on a white background.
 
-    A stroke takes half the bytes of a filled rectangle; it lies along the middle of its row, so
-    the picture begins half a unit above the first. The ground is part of the image, so that it
-    reads in dark mode. Raises ValueError unless the code is 1 to 512 ASCII characters.
+    A stroke needs half the bytes of a rectangle. It lies on the middle of its row, so the view box
+    begins half a unit above the first row. The image brings its background, so that the code is
+    readable in dark mode. Raises ValueError unless the code is 1 to 512 ASCII characters.
     """
     symbol = _symbol(code)
     side = len(symbol)
@@ -63,7 +63,7 @@ def qr_svg(code: str) -> bytes:
 
 @lru_cache(maxsize=_SYMBOLS_CACHED)
 def _symbol(code: str) -> _Symbol:
-    """The modules of the code row by row, quiet zone included; True is dark."""
+    """The rows of modules, with the quiet zone; True is dark."""
     if not 1 <= len(code) <= CODE_CHARACTERS_MAX or not code.isascii():
         raise ValueError(f"a QR code holds 1 to {CODE_CHARACTERS_MAX} ASCII characters")
     qr = QRCode(error_correction=ERROR_CORRECT_M, border=QUIET_ZONE_MODULES, mask_pattern=_MASK)
@@ -73,7 +73,7 @@ def _symbol(code: str) -> _Symbol:
 
 
 def _strokes(symbol: _Symbol) -> Iterator[str]:
-    """Each row with dark modules as one line: its dark runs drawn, the light ones skipped."""
+    """The path commands: move over each light run, draw a line for each dark run."""
     for y, row in enumerate(symbol):
         x, skipped, drawing = 0, 0, False
         for dark, modules in groupby(row):

@@ -1,4 +1,4 @@
-"""QR pictures and the locations that codes point at: made on request, nothing is ever stored."""
+"""QR images and the payloads of dynamic BR Codes: built on request, never stored."""
 
 from __future__ import annotations
 
@@ -37,28 +37,28 @@ _CODES_CACHED = 4096
 
 
 class QrPath(BaseModel):
-    """Which picture."""
+    """The name of a QR image."""
 
     name: str = Field(description="`qr_code_payment_<id>`, with `.png` or `.svg`; PNG when bare.")
 
 
 class TokenPath(BaseModel):
-    """Which location."""
+    """The token of a location."""
 
     token: str = Field(
         description="The token at the end of a BR Code's location.",
-        json_schema_extra={"pattern": "^[0-9a-f]{32}$"},  # shown, not checked: others are a 404
+        json_schema_extra={"pattern": "^[0-9a-f]{32}$"},  # documented only: another token is a 404
     )
 
 
 class LoginPath(BaseModel):
-    """Whose code."""
+    """The login of a merchant."""
 
     login: str = Field(description="The merchant's login.")
 
 
 class ValueQuery(BaseModel):
-    """How much, if it is fixed."""
+    """The amount of a static code."""
 
     value: Annotated[str, Field(json_schema_extra={"pattern": MONEY_TEXT})] | None = Field(
         None, description="Reais; the payer types the amount when absent."
@@ -70,31 +70,31 @@ class ValueQuery(BaseModel):
     summary="The QR of a payment",
     responses={
         200: picture("The QR."),
-        304: {"description": "The ETag given still holds."},
+        304: {"description": "The picture has not changed since this ETag."},
         **problems(404, 503),
     },
 )
 def payment_qr(path: QrPath) -> BaseResponse:
-    """The QR of the payment's BR Code; a code never changes, so it may be kept for ever."""
-    asked = _NAME.fullmatch(path.name)
-    if asked is None:
+    """The QR of the payment's BR Code. A code never changes, so the picture is cached for ever."""
+    match = _NAME.fullmatch(path.name)
+    if match is None:
         raise NotFound("There is no such picture.")
-    return _picture(_code_of(asked[1]), asked[2] or "png")
+    return _picture(_code_of(match[1]), match[2] or "png")
 
 
 @lru_cache(maxsize=_CODES_CACHED)
 def _code_of(txid: str) -> str:
-    """The payment's code. It never changes, so a process asks the database once."""
+    """The payment's BR Code. It never changes, so each process reads it once."""
     with reading() as work:
         payment = work.payments.find_by_txid(txid)
     if payment is None:
-        raise PaymentNotFound  # raised, so not remembered
+        raise PaymentNotFound  # `lru_cache` does not cache exceptions.
     return payment.br_code
 
 
 @bp.get("/payments/pix/<string:payment_id>/receipt/qr.svg", doc_ui=False)
 def receipt_qr(path: PaymentPath) -> BaseResponse:
-    """The QR of a receipt's own address, for paper."""
+    """The QR of the receipt's URL, for a printed receipt."""
     _code_of(path.payment_id)
     return _picture(f"{presenter().page_url(path.payment_id)}/receipt", "svg")
 
@@ -135,13 +135,13 @@ def merchant_qr(path: LoginPath, query: ValueQuery) -> BaseResponse:
     except BrCodeError as error:
         raise InvalidRequest([FieldError("value", error.detail)]) from None
     response = _picture(code, "png")
-    response.headers["Cache-Control"] = "no-cache"  # the merchant may change its key or name
+    response.headers["Cache-Control"] = "no-cache"  # The merchant may change its key or name.
     return response
 
 
 @bp.get(
     "/qr/v2/jwks",
-    summary="The keys that sign what locations serve",
+    summary="The keys that sign the payloads",
     responses={
         200: {
             "description": "A JWK Set (RFC 7517).",
@@ -170,7 +170,7 @@ def key_set() -> BaseResponse:
     },
 )
 def payload(path: TokenPath) -> BaseResponse:
-    """Who gets how much, signed, for a payer's bank; 410 once it cannot be paid any more."""
+    """The signed payee and amount, for a payer's bank; 410 if the payment cannot be paid."""
     if not ids.is_txid(path.token):
         raise NotFound("No payload is bound to this location.")
     with reading() as work:

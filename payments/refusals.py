@@ -1,4 +1,4 @@
-"""Why money was refused, in the words that merchants and administrators read."""
+"""The reasons of refused receipts, as sentences for merchants and administrators."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from web.pages import spoken as _
 
 
 def refusal_text(code: str | None) -> str:
-    """The sentence for a receipt's reason; an unknown reason as it is."""
+    """The sentence for a receipt's reason; an unknown code is returned unchanged."""
     texts = {
         "amount-mismatch": _("O valor pago não era o da cobrança."),
         "already-paid": _("A cobrança, ou o pedido, já estava paga."),

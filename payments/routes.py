@@ -1,4 +1,4 @@
-"""The shop's door: create, read, list, cancel, renew."""
+"""The merchant's API for payments: create, poll, list, cancel, renew."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ SOON = timedelta(seconds=10)
 
 
 class PaymentPath(BaseModel):
-    """Which payment."""
+    """The id of a payment."""
 
     payment_id: str = Field(
         description="The payment's id: 32 hex digits.",
-        json_schema_extra={"pattern": "^[0-9a-f]{32}$"},  # shown, not checked: others are a 404
+        json_schema_extra={"pattern": "^[0-9a-f]{32}$"},  # documented only: another id is a 404
     )
 
 
 class ListQuery(PageQuery):
-    """Which of the merchant's payments."""
+    """The filters of the list of payments."""
 
     status: Literal["pending", "confirmed", "expired", "cancelled"] | None = None
     order_id: QueryText | None = None
@@ -60,13 +60,13 @@ class ListQuery(PageQuery):
 
 
 class ReceiptQuery(PageQuery):
-    """Which of the merchant's receipts."""
+    """The filters of the list of receipts."""
 
     verdict: Literal["accepted", "refused"] | None = None
 
 
 def presenter() -> Presenter:
-    """The present app's presenter."""
+    """The current app's presenter."""
     return current_parts().presenter
 
 
@@ -80,12 +80,12 @@ def presenter() -> Presenter:
 def create_payment(body: NewPayment) -> BaseResponse:
     """Create a payment with its BR Code. Safe to repeat under an Idempotency-Key."""
     keyed = keyed_request("create payment", body)
-    return _created(
+    return _created_response(
         open_payment(
             body,
             keyed,
             lambda work: acting_merchant(work, "payments:write"),
-            lambda payment, now: _told("The payment has been created.", payment, now),
+            lambda payment, now: _answer_of("The payment has been created.", payment, now),
         )
     )
 
@@ -95,18 +95,18 @@ def create_payment(body: NewPayment) -> BaseResponse:
     summary="Renew an expired payment",
     responses={
         201: PaymentMessage,
-        303: {"description": "To a browser's form: go to the new payment's page."},
+        303: {"description": "For a browser's form: redirect to the page of the new payment."},
         **problems(400, 404, 409, 503),
     },
     openapi_extensions=also(IDEMPOTENCY_KEY),
 )
 def renew_payment(path: PaymentPath) -> BaseResponse:
-    """A new payment for the same order and amount; whoever has the link may ask."""
+    """Create a new payment for the same order and amount. Anyone with the link may renew."""
     keyed = KeyedRequest(request_key(), f"renew {path.payment_id}", {})
 
     def renew(work: Work) -> CreatedAnswer:
         old = work.payments.by_txid(path.payment_id)
-        # Before the rules: the renewal may have been paid since, and its first answer still holds.
+        # A repeated request gets its first answer, also if the renewal has been paid since.
         first = keyed.first_answer(work, old.merchant_id)
         if first is not None:
             return first
@@ -116,21 +116,21 @@ def renew_payment(path: PaymentPath) -> BaseResponse:
             ttl=timedelta(seconds=current_settings().payment_ttl_seconds),
             location_base=current_settings().location_base,
         )
-        answer = _told("The payment has been renewed.", payment, work.now)
+        answer = _answer_of("The payment has been renewed.", payment, work.now)
         return keyed.store(work, payment.merchant_id, answer)
 
-    return _created(in_unit_of_work(renew))
+    return _created_response(in_unit_of_work(renew))
 
 
-def _told(message: str, payment: Payment, now: datetime) -> CreatedAnswer:
+def _answer_of(message: str, payment: Payment, now: datetime) -> CreatedAnswer:
     answer = {"message": message, "payment": presenter().payment(payment, now)}
     return CreatedAnswer(presenter().page_url(payment.txid), answer)
 
 
-def _created(opened: CreatedAnswer) -> BaseResponse:
+def _created_response(created: CreatedAnswer) -> BaseResponse:
     if not _is_form():
-        return opened.response()
-    page = f"{request.script_root}/payments/pix/{opened.answer['payment']['id']}"
+        return created.response()
+    page = f"{request.script_root}/payments/pix/{created.answer['payment']['id']}"
     return redirect(f"{page}{language_query()}", 303)
 
 
@@ -155,12 +155,12 @@ def list_payments(query: ListQuery) -> BaseResponse:
 
 @bp.get(
     "/receipts",
-    summary="List what banks told about the merchant's money",
+    summary="List the merchant's receipts",
     responses={200: ReceiptList, **problems(400, 401, 403, 503)},
     security=MERCHANT,
 )
 def list_receipts(query: ReceiptQuery) -> BaseResponse:
-    """Accepted and refused receipts, newest first: nothing that arrives is forgotten."""
+    """Accepted and refused receipts, newest first."""
     with reading() as work:
         merchant = acting_merchant(work)
         page = work.receipts.of_merchant(merchant.id, query.verdict, query.after, query.limit)
@@ -172,12 +172,12 @@ def list_receipts(query: ReceiptQuery) -> BaseResponse:
     summary="Poll a payment",
     responses={
         200: StatusAnswer,
-        304: {"description": "Nothing changed since the ETag given."},
+        304: {"description": "Nothing has changed since this ETag."},
         **problems(404, 503),
     },
 )
 def payment_status(path: PaymentPath) -> BaseResponse:
-    """The small answer to poll; `If-None-Match` gives 304 until something changes."""
+    """The status to poll. With `If-None-Match` the answer is 304 until something changes."""
     with reading() as work:
         payment = work.payments.find_by_txid(path.payment_id)
         if payment is None:
@@ -193,7 +193,7 @@ def payment_status(path: PaymentPath) -> BaseResponse:
     security=MERCHANT,
 )
 def cancel_payment(path: PaymentPath) -> BaseResponse:
-    """Cancel a payment that was not paid; only its merchant may."""
+    """Cancel a pending payment. Only its merchant may do this."""
 
     def cancel(work: Work) -> dict[str, Any]:
         merchant = acting_merchant(work, "payments:write")
@@ -208,7 +208,7 @@ def cancel_payment(path: PaymentPath) -> BaseResponse:
 @bp.post("/<string:payment_id>/expire-soon", doc_ui=False)
 @development_only
 def expire_soon(path: PaymentPath) -> BaseResponse:
-    """Test strip: move the deadline to ten seconds from now."""
+    """Move the deadline to ten seconds from now, for the test buttons of the payment page."""
 
     def revise(work: Work) -> None:
         payment = work.payments.by_txid(path.payment_id)
@@ -219,5 +219,5 @@ def expire_soon(path: PaymentPath) -> BaseResponse:
 
 
 def _is_form() -> bool:
-    """Whether a browser's form asks: it wants to be taken somewhere."""
+    """Whether a browser's form sent the request: it needs a redirect, not JSON."""
     return "text/html" in request.accept_mimetypes.values()

@@ -1,4 +1,4 @@
-"""What comes in and goes out over the wire: parsed once, at the door."""
+"""The bodies of requests and answers."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ EXPIRES_IN_MIN, EXPIRES_IN_MAX = 10, 2_592_000
 METADATA_KEYS_MAX = 20
 
 MONEY_TEXT = r"^(0\.0[1-9]|0\.[1-9][0-9]?|[1-9][0-9]{0,9}(\.[0-9]{1,2})?)$"
-"""The plain way to write an amount; exponents that land on a centavo are taken as well."""
+"""How to write an amount. Exponents such as 1e2 are accepted too if they give whole centavos."""
 
 _END_TO_END_ID = r"^[A-Za-z0-9][A-Za-z0-9._:\-]{0,127}$"
 
-# MySQL compares `a ` and `a` as one: no order may depend on it.
+# MySQL compares `a ` and `a` as equal, so an order id may not begin or end with a space.
 _WITHOUT_EDGES = r"^[^ \t\r\n\u00a0]([\s\S]*[^ \t\r\n\u00a0])?$"
 
 
@@ -41,7 +41,7 @@ def _money(value: object) -> int:
 
 
 def _whole(value: object) -> object:
-    """60.0 is an integer to JSON Schema. The size is looked at first: int(1e999999) never ends."""
+    # JSON Schema counts 60.0 as an integer. The size is checked first: int(1e999999) never ends.
     if isinstance(value, Decimal) and value.adjusted() < 10 and value == value.to_integral_value():
         return int(value)
     return value
@@ -86,7 +86,7 @@ Instant = Annotated[
     BeforeValidator(_instant),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-# No body holds NUL characters (web.bodies); the document says so where any other text is taken.
+# `web.bodies` refuses NUL characters; this pattern documents that for fields of free text.
 _NO_NUL = {"pattern": r"^[^\u0000]*$"}
 Text140 = Annotated[str, Field(max_length=140, json_schema_extra=_NO_NUL)]
 OrderId = Annotated[
@@ -106,7 +106,7 @@ class NewPayment(StrictBody):
     expires_in: (
         Annotated[int, Field(ge=EXPIRES_IN_MIN, le=EXPIRES_IN_MAX), BeforeValidator(_whole)] | None
     ) = None
-    """Seconds until the deadline; the setting PAYMENT_TTL_SECONDS when absent."""
+    """Seconds until the deadline. Default: the setting PAYMENT_TTL_SECONDS."""
     metadata: Annotated[
         dict[
             Annotated[str, Field(min_length=1, max_length=64)],
@@ -117,15 +117,15 @@ class NewPayment(StrictBody):
 
     @classmethod
     def of(cls, value_centavos: int, **fields: Any) -> Self:
-        """Build it for another form of request: a page, a transaction, a session, a command.
+        """Build a NewPayment from centavos and other fields of this class.
 
-        `fields` are those of this class. Raises pydantic.ValidationError.
+        Raises pydantic.ValidationError.
         """
         return cls.model_validate({"value": plain(value_centavos), **fields})
 
 
 class Payer(StrictBody):
-    """Who paid, as the bank tells it."""
+    """The payer, as reported by the bank."""
 
     name: Text140 | None = None
     document: Annotated[str, Field(pattern=r"^([0-9]{11}|[0-9A-Z]{12}[0-9]{2})$")] | None = None
@@ -133,12 +133,12 @@ class Payer(StrictBody):
 
 
 class Confirmation(StrictBody):
-    """`POST /payments/pix/confirmation`: what the bank says of money that arrived."""
+    """`POST /payments/pix/confirmation`: the bank's report of money that arrived."""
 
     bank_payment_id: Annotated[str, Field(min_length=1, max_length=64)]
     value: Centavos
     end_to_end_id: Annotated[str, Field(pattern=_END_TO_END_ID)] | None = None
-    """E + ISPB + UTC minute + 11 characters (API Pix 2.9.0); other unique ids are taken as well."""
+    """E + ISPB + UTC minute + 11 characters (API Pix 2.9.0); other unique ids are accepted too."""
     paid_at: Instant | None = None
     payer: Payer | None = None
 
@@ -147,16 +147,16 @@ class NewRefund(StrictBody):
     """`POST /payments/pix/<id>/refunds`."""
 
     value: Centavos | None = None
-    """All that is left of the payment when absent."""
+    """Default: everything that is left of the payment."""
     refund_id: (
         Annotated[str, Field(min_length=1, max_length=35, pattern=r"^[a-zA-Z0-9]+$")] | None
     ) = None
-    """The merchant's own name for it, unique among the payment's (API Pix 2.9.0, devolução)."""
+    """The merchant's id of the refund, unique within the payment (API Pix 2.9.0, devolução)."""
     description: Text140 | None = None
 
 
 def is_end_to_end_id(text: str) -> bool:
-    """Whether the text may stand as an end_to_end_id."""
+    """Whether the text is a valid end_to_end_id."""
     return re.fullmatch(_END_TO_END_ID[1:-1], text, re.ASCII) is not None
 
 
@@ -164,7 +164,7 @@ StatusName = Literal["pending", "confirmed", "expired", "cancelled"]
 
 
 class PaymentObject(BaseModel):
-    """A payment as the wire shows it."""
+    """A payment."""
 
     id: str
     bank_payment_id: str
@@ -198,14 +198,14 @@ class PaymentAnswer(BaseModel):
 
 
 class PaymentMessage(BaseModel):
-    """One payment and what was done with it."""
+    """A sentence on what was done, and the payment."""
 
     message: str
     payment: PaymentObject
 
 
 class ConfirmationAnswer(PaymentMessage):
-    """The bank's answer; `duplicate` when the same notification had been taken before."""
+    """The answer to the bank; `duplicate` if the same notification was accepted before."""
 
     duplicate: bool
 
@@ -218,7 +218,7 @@ class PaymentList(BaseModel):
 
 
 class StatusAnswer(BaseModel):
-    """What is polled."""
+    """The status of a payment, to poll."""
 
     id: str
     status: StatusName
@@ -229,7 +229,7 @@ class StatusAnswer(BaseModel):
 
 
 class ReceiptObject(BaseModel):
-    """What a bank told about money, and what became of it."""
+    """Money that arrived for a payment: accepted, or refused and returned."""
 
     end_to_end_id: str
     bank_payment_id: str
@@ -243,7 +243,7 @@ class ReceiptObject(BaseModel):
 
 
 class PaidReceipt(BaseModel):
-    """What a payer keeps of a confirmed payment; public by its link, so the payer is masked."""
+    """The public receipt of a confirmed payment; `payer` is masked."""
 
     payment_id: str
     value: float
@@ -267,7 +267,7 @@ class ReceiptAnswer(BaseModel):
 
 
 class RefundObject(BaseModel):
-    """Money of a payment that goes back; `processing` until the bank has answered."""
+    """A refund; `processing` until the bank has given a final answer."""
 
     id: str
     payment_id: str

@@ -1,6 +1,6 @@
-"""The verbs: create, renew, confirm, expire, cancel, revise. Nothing else changes a payment.
+"""The operations that change a payment: create, renew, confirm, expire, cancel, revise.
 
-Each takes the unit of work of the door that called it and never commits.
+Each uses the unit of work of its caller and never commits.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from repository.database import Work
 from repository.events import Recorded
 
 CLOCK_SKEW = timedelta(seconds=300)
-"""How far ahead of ours a bank's clock may run before its `paid_at` is nonsense."""
+"""How far a bank's clock may be ahead of ours; a later `paid_at` is invalid."""
 
 RENEWALS_MAX = 50
-"""How many renewals of one payment are followed."""
+"""How many renewals of one payment can follow each other."""
 
 _REFUSALS: tuple[type[Refused | PaymentNotFound], ...] = (
     AlreadyPaid,
@@ -46,19 +46,19 @@ _REFUSALS: tuple[type[Refused | PaymentNotFound], ...] = (
     PaymentNotFound,
 )
 REASONS = {refusal.code: refusal for refusal in _REFUSALS}
-"""By the code a receipt keeps: what a notification told again is refused with."""
+"""The refusals by the code that a receipt stores."""
 
 
 @dataclass(frozen=True)
 class ConfirmationResult:
-    """How a confirmation ended: the payment as it now stands, or why the money goes back."""
+    """The result of a confirmation: the payment, or why the bank has to return the money."""
 
     payment: Payment | None
     duplicate: bool = False
     refusal: Refused | PaymentNotFound | None = None
 
     def accepted_or_raise(self) -> Payment:
-        """The confirmed payment. Raises the refusal; call it after the commit that kept it."""
+        """The confirmed payment, or raise the refusal. Call it after the commit of the receipt."""
         if self.refusal is not None:
             raise self.refusal
         if self.payment is None:
@@ -67,34 +67,34 @@ class ConfirmationResult:
 
 
 def create(
-    work: Work, merchant: Account, asked: NewPayment, *, ttl: timedelta, location_base: str
+    work: Work, merchant: Account, new_payment: NewPayment, *, ttl: timedelta, location_base: str
 ) -> Payment:
-    """A new pending payment with its BR Code and its first event.
+    """Insert a pending payment with its BR Code and its first event.
 
-    Raises LostRace where the order already has a live payment (see `explain_live_order`).
+    Raises LostRace if the order already has a live payment (see `explain_live_order`).
     """
-    lifetime = ttl if asked.expires_in is None else timedelta(seconds=asked.expires_in)
+    seconds = new_payment.expires_in
+    lifetime = ttl if seconds is None else timedelta(seconds=seconds)
     return _insert(
         work,
         merchant,
-        amount_centavos=asked.value,
+        amount_centavos=new_payment.value,
         lifetime=lifetime,
         location_base=location_base,
-        details=dict(asked.metadata),
-        **_written_by_merchant(asked),
+        details=dict(new_payment.metadata),
+        **_merchant_columns(new_payment),
     )
 
 
-def _written_by_merchant(source: NewPayment | Payment) -> dict[str, Any]:
-    """The columns that a new payment takes as they are sent, and a renewal copies."""
+def _merchant_columns(source: NewPayment | Payment) -> dict[str, Any]:
+    """The columns that a new payment takes from the request, and a renewal from the old payment."""
     return {"description": source.description, "order_id": source.order_id}
 
 
 def explain_live_order(work: Work, merchant: Account, order_id: str) -> None:
-    """Say why the order cannot have a new payment, or make room for it.
+    """Raise OrderAlreadyHasPayment if the order has a live payment.
 
-    Raises OrderAlreadyHasPayment. A payment whose deadline has passed is written down as expired
-    here: the clock expires it, not the sweep.
+    A payment whose deadline has passed is not live; its expiry is stored here, before the sweep.
     """
     live = work.payments.live_of_order(merchant.id, order_id)
     if live is None:
@@ -115,19 +115,18 @@ def renew(
     location_base: str,
     by: Account | None = None,
 ) -> Payment:
-    """A new payment for the same order and amount, once the given one has expired.
+    """Renew an expired payment: insert a new payment for the same order and amount.
 
-    `by` is the merchant who asks, for the audit log; None is a shopper.
-
-    A second call returns the renewal that is still pending; if that has expired too, the next one
-    is made. Raises NotRenewable, or OrderAlreadyHasPayment when the order has another payment.
+    A second call returns the renewal while that is pending, and renews it once it has expired. `by`
+    is the merchant for the audit log, None for a shopper. Raises NotRenewable, or
+    OrderAlreadyHasPayment if the order has another payment.
     """
     lifecycle.check_renewable(payment, work.now)
     newest = newest_renewal(work, payment)
     if newest is None:
         raise NotRenewable(
-            f"This payment was renewed {RENEWALS_MAX} times. Renew the newest one, or create a "
-            "payment."
+            f"This payment was renewed {RENEWALS_MAX} times. Renew the newest payment, or create "
+            "a new one."
         )
     if status_at(newest, work.now) is not PaymentStatus.PENDING:
         newest = _insert_renewal(work, newest, ttl, location_base)
@@ -149,16 +148,15 @@ def _insert_renewal(work: Work, newest: Payment, ttl: timedelta, location_base: 
         lifetime=ttl,
         location_base=location_base,
         details=dict(newest.details),
-        **_written_by_merchant(newest),
+        **_merchant_columns(newest),
         renewed_from_id=newest.id,
     )
 
 
 def newest_renewal(work: Work, payment: Payment) -> Payment | None:
-    """The payment that now stands for this one: its first renewal that has not expired.
+    """The first payment in the chain of renewals that has not expired, else the last payment.
 
-    The last renewal when all have expired; the payment itself when it was never renewed. None when
-    more than RENEWALS_MAX renewals lie between.
+    The chain begins with `payment` itself. None if it has more than RENEWALS_MAX renewals.
     """
     newest = payment
     for _ in range(RENEWALS_MAX + 1):
@@ -203,98 +201,100 @@ def _insert(
     return payment
 
 
-def confirm(work: Work, told: Confirmation, signed: Signed) -> ConfirmationResult:
-    """Settle a payment with the money a bank told of, or keep why it goes back.
+def confirm(work: Work, confirmation: Confirmation, signed: Signed) -> ConfirmationResult:
+    """Settle a payment with money that arrived at the bank, or refuse the money; store a receipt.
 
-    Refusals are returned, not raised, so that the receipt of the attempt is committed. The same
-    end_to_end_id again gets the first outcome again. Raises NotificationConflict where it comes
-    with another payment or amount.
+    Refusals are returned, not raised, so that their receipts are committed. A repeated
+    end_to_end_id gets the first result. Raises NotificationConflict if the repetition names
+    another payment or amount.
     """
-    end_to_end_id = told.end_to_end_id or signed.message_id
-    paid_at = told.paid_at or signed.signed_at
-    payment, grace = work.payments.lock_by_txid(told.bank_payment_id)
-    known = work.receipts.find_by_end_to_end_id(end_to_end_id)
-    if known is not None:
-        return _told_again(known, told, payment)
+    end_to_end_id = confirmation.end_to_end_id or signed.message_id
+    paid_at = confirmation.paid_at or signed.signed_at
+    payment, grace = work.payments.lock_by_txid(confirmation.bank_payment_id)
+    earlier_receipt = work.receipts.find_by_end_to_end_id(end_to_end_id)
+    if earlier_receipt is not None:
+        return _first_result(earlier_receipt, confirmation, payment)
     if payment is None:
-        missing = PaymentNotFound(f"There is no payment {told.bank_payment_id}.")
-        _keep(work, told, end_to_end_id, paid_at, None, missing)
-        return ConfirmationResult(None, refusal=missing)
+        not_found = PaymentNotFound(f"There is no payment {confirmation.bank_payment_id}.")
+        _insert_receipt(work, confirmation, end_to_end_id, paid_at, None, not_found)
+        return ConfirmationResult(None, refusal=not_found)
     try:
         change = lifecycle.confirm(
             payment,
-            amount_centavos=told.value,
+            amount_centavos=confirmation.value,
             paid_at=paid_at,
             end_to_end_id=end_to_end_id,
             grace=grace,
             now=work.now,
         )
         if payment.status == PaymentStatus.EXPIRED and payment.order_id is not None:
-            _clear_the_order(work, payment, payment.order_id)
+            _free_order(work, payment, payment.order_id)
     except Refused as refusal:
-        _keep(work, told, end_to_end_id, paid_at, payment, refusal)
-        _note_refusal(work, payment, refusal)
+        _insert_receipt(work, confirmation, end_to_end_id, paid_at, payment, refusal)
+        _record_refusal(work, payment, refusal)
         return ConfirmationResult(payment, refusal=refusal)
     _apply(work, payment, change)
-    _keep(work, told, end_to_end_id, paid_at, payment, None)
+    _insert_receipt(work, confirmation, end_to_end_id, paid_at, payment, None)
     return ConfirmationResult(payment)
 
 
-def _told_again(known: Receipt, told: Confirmation, payment: Payment | None) -> ConfirmationResult:
-    same = (told.bank_payment_id, told.value) == (known.bank_payment_id, known.amount_centavos)
-    if not same:
+def _first_result(
+    receipt: Receipt, confirmation: Confirmation, payment: Payment | None
+) -> ConfirmationResult:
+    claim = (confirmation.bank_payment_id, confirmation.value)
+    if claim != (receipt.bank_payment_id, receipt.amount_centavos):
         raise NotificationConflict(
-            f"{known.end_to_end_id} was told before, for another payment or amount."
+            f"{receipt.end_to_end_id} came before, for another payment or amount."
         )
-    if known.verdict == Verdict.ACCEPTED:
+    if receipt.verdict == Verdict.ACCEPTED:
         return ConfirmationResult(payment, duplicate=True)
-    refusal = REASONS.get(known.reason or "", Refused)
+    refusal = REASONS.get(receipt.reason or "", Refused)
     return ConfirmationResult(payment, duplicate=True, refusal=refusal())
 
 
-def _clear_the_order(work: Work, payment: Payment, order_id: str) -> None:
-    """Make way for an expired payment paid in time: its order may have got a newer one.
+def _free_order(work: Work, payment: Payment, order_id: str) -> None:
+    """Cancel or expire the order's newer payment, because money for the expired one came late.
 
-    Raises AlreadyPaid when the newer one was paid; cancels it when it is still waiting, and writes
-    it down as expired when its own deadline has passed.
+    Raises AlreadyPaid if the newer payment was paid.
     """
     rival = work.payments.live_of_order(payment.merchant_id, order_id)
     if rival is None:
         return
     if rival.status == PaymentStatus.CONFIRMED:
-        raise AlreadyPaid("Another payment of the same order was paid before.")
+        raise AlreadyPaid("Another payment of the same order has already been paid.")
     if lifecycle.is_due(rival, work.now):
         expire(work, rival)
         return
     _apply(work, rival, lifecycle.supersede(rival, work.now))
 
 
-def _keep(
+def _insert_receipt(
     work: Work,
-    told: Confirmation,
+    confirmation: Confirmation,
     end_to_end_id: str,
     paid_at: datetime,
     payment: Payment | None,
     refusal: Refused | PaymentNotFound | None,
 ) -> None:
+    payer = confirmation.payer
     work.receipts.insert(
         {
             "end_to_end_id": end_to_end_id,
-            "bank_payment_id": told.bank_payment_id,
+            "bank_payment_id": confirmation.bank_payment_id,
             "payment_id": payment.id if payment else None,
             "merchant_id": payment.merchant_id if payment else None,
-            "amount_centavos": told.value,
+            "amount_centavos": confirmation.value,
             "paid_at": paid_at,
             "told_at": work.now,
-            "payer_name": told.payer.name if told.payer else None,
-            "payer_document": told.payer.document if told.payer else None,
+            "payer_name": payer.name if payer else None,
+            "payer_document": payer.document if payer else None,
             "verdict": Verdict.ACCEPTED if refusal is None else Verdict.REFUSED,
             "reason": None if refusal is None else refusal.code,
         }
     )
 
 
-def _note_refusal(work: Work, payment: Payment, refusal: Refused) -> None:
+def _record_refusal(work: Work, payment: Payment, refusal: Refused) -> None:
     if isinstance(refusal, PaidTooLate):
         _apply(work, payment, lifecycle.refuse(payment, refusal.code, work.now))
         return
@@ -302,12 +302,12 @@ def _note_refusal(work: Work, payment: Payment, refusal: Refused) -> None:
 
 
 def expire(work: Work, payment: Payment) -> None:
-    """Write down that this payment's deadline has passed."""
+    """Store the expiry of a payment whose deadline has passed."""
     _apply(work, payment, lifecycle.expire(payment))
 
 
 def cancel(work: Work, payment: Payment, by: Account) -> None:
-    """Cancel a pending payment; `by` is the merchant who asks. Raises NotCancellable."""
+    """Cancel a pending payment; `by` is the merchant. Raises NotCancellable."""
     _apply(work, payment, lifecycle.cancel(payment, work.now))
     audit.record(work, by, AuditAction.PAYMENT_CANCELLED, payment.txid)
 
@@ -318,9 +318,9 @@ def revise_deadline(work: Work, payment: Payment, expires_at: datetime) -> None:
 
 
 def _apply(work: Work, payment: Payment, change: Change) -> None:
-    """Make the change if the payment still stands as it was read.
+    """Store the change and its event if the payment has not changed since it was read.
 
-    Raises ConcurrentUpdate otherwise: the unit starts again and decides on what it then finds.
+    Otherwise raises ConcurrentUpdate: the unit of work starts again with the new state.
     """
     if not work.payments.change(payment, change.from_statuses, change.values):
         raise ConcurrentUpdate

@@ -1,4 +1,4 @@
-"""Put the routes of shops and banks on the app."""
+"""Register the routes and commands of payments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from payments import (
 
 
 def init_payments(app: OpenAPI) -> None:
-    """Serve payments, refunds, confirmations, codes and locations; add the commands."""
     for bp in (routes.bp, refund_routes.bp, confirmation_routes.bp, qr_routes.bp):
         app.register_api(bp)
     commands.register(app)

@@ -1,8 +1,7 @@
-"""Counts what may be fraud, and keeps a row where a threshold is reached.
+"""Signals: count events that may be fraud, and store a row once a count reaches its threshold.
 
-A signal is a number and the threshold it reached, no score: what it means is for the merchant to
-say. Counting is a job of its own, so no payment waits for it, and a signal comes some seconds after
-what it is about.
+A signal is a count, not a score: the merchant decides what it means. A job counts, so that no
+payment waits for it; a signal comes some seconds after its cause.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ MESSAGES = {
 
 
 @dataclass(frozen=True)
-class Watched:
-    """One thing that is counted: from how many on it is a signal, and within how long."""
+class Rule:
+    """A signal is raised when `count` finds at least `threshold` events within `window`."""
 
     kind: SignalKind
     threshold: int
@@ -40,80 +39,80 @@ class Watched:
     count: Callable[[Work, datetime, int], list[Count]]
 
 
-def watched(settings: Settings) -> list[Watched]:
-    """What the settings ask to be counted; a threshold of zero turns one off."""
+def rules(settings: Settings) -> list[Rule]:
+    """The rules that the settings turn on; a threshold of zero turns a rule off."""
     window = timedelta(seconds=settings.signal_window_seconds)
-    everything = [
-        Watched(
+    all_rules = [
+        Rule(
             SignalKind.WRONG_PINS,
             settings.signal_wrong_pins,
             window,
             lambda work, since, least: work.signals.wrong_pins(since, least),
         ),
-        Watched(
+        Rule(
             SignalKind.WRONG_AMOUNTS,
             settings.signal_wrong_amounts,
             window,
             lambda work, since, least: work.signals.wrong_amounts(since, least),
         ),
-        Watched(
+        Rule(
             SignalKind.CREATION_BURST,
             settings.signal_creations,
             window,
             lambda work, since, least: work.signals.creations(since, least),
         ),
-        Watched(
+        Rule(
             SignalKind.REFUSED_PAYER,
             settings.signal_refused_per_payer,
             window,
             lambda work, since, least: work.signals.refused_payers(since, least),
         ),
     ]
-    return [one for one in everything if one.threshold > 0]
+    return [rule for rule in all_rules if rule.threshold > 0]
 
 
 def scan(settings: Settings) -> int:
-    """Count everything once; gives how many new signals were written."""
-    written = 0
-    for one in watched(settings):
+    """Count once by every rule; returns how many new signals were stored."""
+    signals = 0
+    for rule in rules(settings):
         with reading() as work:
-            counts = one.count(work, work.now - one.window, one.threshold)
+            counts = rule.count(work, work.now - rule.window, rule.threshold)
         for count in counts:
-            written += _write(one, count)
-    return written
+            signals += _store(rule, count)
+    return signals
 
 
-def _write(one: Watched, count: Count) -> int:
+def _store(rule: Rule, count: Count) -> int:
     try:
-        new = in_unit_of_work(lambda work: _keep(work, one, count), attempts=1)
+        is_new = in_unit_of_work(lambda work: _insert_or_raise(work, rule, count), attempts=1)
     except (LostRace, ConcurrentUpdate):
-        return 0  # another process wrote it, and will again
-    if new:
+        return 0  # Another process has stored this count.
+    if is_new:
         log.warning(
-            "signal.raised", kind=str(one.kind), merchant=count.merchant_id, times=count.times
+            "signal.raised", kind=str(rule.kind), merchant=count.merchant_id, times=count.times
         )
-    return int(new)
+    return int(is_new)
 
 
-def _keep(work: Work, one: Watched, count: Count) -> bool:
-    """Write a new signal with its event, or a higher count; whether it is new."""
-    found = work.signals.find_open(count, work.now - one.window)
-    if found is not None:
-        work.signals.raise_count(found.id, count, work.now)
+def _insert_or_raise(work: Work, rule: Rule, count: Count) -> bool:
+    """Insert a signal with its event, or raise the count of an open one; True if it is new."""
+    open_signal = work.signals.find_open(count, work.now - rule.window)
+    if open_signal is not None:
+        work.signals.raise_count(open_signal.id, count, work.now)
         return False
     payment = work.payments.by_row_ids({count.payment_id}).get(count.payment_id)
     if payment is None:
         return False
-    seconds = int(one.window.total_seconds())
+    seconds = int(rule.window.total_seconds())
     rounded = int(work.now.timestamp()) // seconds * seconds
     work.signals.insert(
         {
             "merchant_id": count.merchant_id,
-            "kind": str(one.kind),
+            "kind": str(rule.kind),
             "subject": count.subject,
             "payment_id": count.payment_id,
             "times": count.times,
-            "threshold": one.threshold,
+            "threshold": rule.threshold,
             "window_seconds": seconds,
             "window_at": datetime.fromtimestamp(rounded, work.now.tzinfo),
             "first_at": work.now,
@@ -129,7 +128,7 @@ def _keep(work: Work, one: Watched, count: Count) -> bool:
             status=payment.status,
             sequence=payment.sequence,
             occurred_at=work.now,
-            message=MESSAGES[one.kind].format(times=count.times, minutes=max(1, seconds // 60)),
+            message=MESSAGES[rule.kind].format(times=count.times, minutes=max(1, seconds // 60)),
         )
     )
     return True
