@@ -1,1 +1,1 @@
-"""How fast, measured against a bare Flask app on the same server in the same run."""
+"""Performance of the service against a bare Flask app on the same server in the same run."""

@@ -1,10 +1,10 @@
-"""`make bench`: every comparison, started, measured and told by this one command.
+"""`make bench`: run the comparisons and print their results.
 
     python -m benchmarks [case …] [--rounds N]     cases: http qr live sweep
-    python -m benchmarks tricks --only WORDS           of docs/performance.md, those with the words
+    python -m benchmarks tricks --only WORDS           optimisations whose names have the words
 
-Ours and the bare reference take turns within each round; medians are compared as ratios, because
-machines differ and drift. JSON goes to benchmarks/results/.
+The service and the bare app alternate within each round; their medians are compared as ratios,
+because machines differ and drift. The results are written as JSON to benchmarks/results/.
 """
 
 from __future__ import annotations
@@ -30,47 +30,51 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> int:
-    """Run the chosen cases; exit status 1 when a bound was missed."""
+    """Run the cases; exit status 1 when a bound was missed."""
     parser = argparse.ArgumentParser(prog="benchmarks")
     parser.add_argument("cases", nargs="*", choices=[*CASES, []], default=[])
     parser.add_argument("--rounds", type=int, default=None, help="rounds of each comparison")
     parser.add_argument("--only", nargs="*", default=[], help="words in the names of tricks")
     parser.add_argument("--engine", default="mysql", choices=("sqlite", "mysql", "postgres"))
-    asked = parser.parse_args()
+    options = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     outcomes: list[report.Outcome] = []
     databases = Databases()
     try:
-        for name in asked.cases or CASES:
-            with ExitStack() as made:
-                folder = Path(made.enter_context(tempfile.TemporaryDirectory()))
-                url = made.enter_context(databases.fresh(asked.engine))
+        for name in options.cases or CASES:
+            with ExitStack() as stack:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+                url = stack.enter_context(databases.fresh(options.engine))
                 print(f"measuring {name} …", file=sys.stderr)
-                options: dict[str, Any] = {}
-                if asked.rounds is not None:
-                    options["rounds"] = asked.rounds
+                arguments: dict[str, Any] = {}
+                if options.rounds is not None:
+                    arguments["rounds"] = options.rounds
                 if name == "tricks":
-                    options["words"] = asked.only
-                outcomes += CASES[name].measure(folder, url, **options)
+                    arguments["words"] = options.only
+                outcomes += CASES[name].measure(folder, url, **arguments)
     finally:
         databases.close()
     print(report.table(outcomes))
-    _keep(outcomes, asked.engine)
-    return 0 if all(one.kept for one in outcomes) else 1
+    write_results(outcomes, options.engine)
+    return 0 if all(outcome.is_met for outcome in outcomes) else 1
 
 
-def _keep(outcomes: list[report.Outcome], engine: str) -> None:
+def write_results(outcomes: list[report.Outcome], engine: str) -> None:
+    """Write the outcomes as JSON into RESULTS and print the file's path to standard error."""
     RESULTS.mkdir(exist_ok=True)
     at = datetime.now(UTC)
-    told = {
+    results = {
         "at": at.isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "engine": engine,
-        "outcomes": [{**asdict(one), "ratio": one.ratio, "kept": one.kept} for one in outcomes],
+        "outcomes": [
+            {**asdict(outcome), "ratio": outcome.ratio, "kept": outcome.is_met}
+            for outcome in outcomes
+        ],
     }
     path = RESULTS / f"{at:%Y%m%d-%H%M%S}.json"
-    path.write_text(json.dumps(told, indent=2) + "\n")
+    path.write_text(json.dumps(results, indent=2) + "\n")
     print(f"\n{path}", file=sys.stderr)
 
 

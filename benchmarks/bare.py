@@ -1,4 +1,4 @@
-"""What the service is measured against: the same server, and as little as possible on it.
+"""The bare app that the service is compared with: the same server, with minimal endpoints.
 
 python -m benchmarks.bare PORT DATABASE_URL PAGE_BYTES PICTURE_FILE
 """
@@ -32,7 +32,7 @@ from web.pages import init_pages
 
 
 def page_values(app: Flask) -> dict[str, Any]:
-    """What the payment page shows, made once: rendering is all that is left to do."""
+    """The values of the payment page, built once so that a request only renders them."""
     now = datetime.now(UTC)
     merchant = Account(name="Feira da Vila", city="São Paulo", pix_key="", shop_url="/")
     payment = Payment(
@@ -58,7 +58,7 @@ def page_values(app: Flask) -> dict[str, Any]:
 
 
 def serving_root() -> Path:
-    """Where the templates live."""
+    """The folder that contains the templates."""
     return Path(serving.__file__).resolve().parents[1]
 
 
@@ -66,7 +66,7 @@ def build(database_url: str, page_bytes: int, picture: bytes) -> Flask:
     """A Flask app with one endpoint for each comparison."""
     app = Flask("bare", template_folder=str(serving_root() / "templates"))
     init_pages(app)
-    shown = page_values(app)
+    values = page_values(app)
     mode = async_mode.chosen()
     socketio = SocketIO(app, async_mode=mode)  # type: ignore[arg-type]  # checked by settings
     engine = sa.create_engine(database_url, **engine_options(database_url, green=True))
@@ -105,8 +105,8 @@ def build(database_url: str, page_bytes: int, picture: bytes) -> Flask:
 
     @app.get("/page")
     def page() -> str:
-        # The same template, so the same size and the same work, with values that stand still.
-        return render_template("checkout/payment.html", **shown)
+        # The same template, so the same size and the same work, with constant values.
+        return render_template("checkout/payment.html", **values)
 
     @app.get("/plain-page")
     def plain_page() -> Response:
@@ -137,7 +137,7 @@ def build(database_url: str, page_bytes: int, picture: bytes) -> Flask:
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serve until a signal stops the process."""
     port, database_url, page_bytes, picture = sys.argv[1:5]
     settings = Settings.from_env(
         {

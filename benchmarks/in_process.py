@@ -1,4 +1,4 @@
-"""The service in this process, asked through WSGI: CPU time without a server or a client in it."""
+"""The service in this process, called through WSGI: CPU time without a server or a client."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ PROGRAM = {"HTTP_ACCEPT": "*/*", "HTTP_USER_AGENT": "curl/8.5.0"}
 def environ(
     method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b""
 ) -> Environ:
-    """What a server hands to the application for one request."""
+    """The WSGI environ of a request."""
     path, _, query = path.partition("?")
-    made: Environ = {
+    environ_: Environ = {
         "REQUEST_METHOD": method,
         "SCRIPT_NAME": "",
         "PATH_INFO": path,
@@ -63,27 +63,28 @@ def environ(
         **(headers or PROGRAM),
     }
     if body:
-        made |= {"CONTENT_LENGTH": str(len(body)), "CONTENT_TYPE": "application/json"}
-    return made
+        environ_ |= {"CONTENT_LENGTH": str(len(body)), "CONTENT_TYPE": "application/json"}
+
+    return environ_
 
 
 @dataclass
 class Answer:
-    """What the application answered."""
+    """An answer of the application."""
 
     status: int
     headers: list[tuple[str, str]]
     body: bytes
 
 
-def asked(app: Flask, one: Environ) -> Answer:
-    """One request, answered whole."""
+def send(app: Flask, request: Environ) -> Answer:
+    """Send a request and read the whole answer."""
     started: list[Any] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _error: Any = None) -> Any:
         started[:] = [int(status[:3]), headers]
 
-    answer = app.wsgi_app(one, start_response)
+    answer = app.wsgi_app(request, start_response)
     try:
         body = b"".join(answer)
     finally:
@@ -95,69 +96,69 @@ def asked(app: Flask, one: Environ) -> Answer:
 
 @dataclass(frozen=True)
 class Operation:
-    """A kind of request: `prepare` makes so many of them, outside of what is measured."""
+    """A kind of request: `prepare` builds so many of them before the measurement."""
 
     name: str
     prepare: Callable[[int], Sequence[Environ]]
     expect: int = 200
     at_once: int = 10
-    """How many are measured together."""
+    """How many requests are measured together."""
 
-    def spent(self, app: Flask, by: Callable[[], float] = time.process_time) -> float:
-        """Seconds for one of them, by this clock: of CPU, unless told otherwise."""
+    def measure(self, app: Flask, clock: Callable[[], float] = time.process_time) -> float:
+        """Seconds for one request by this clock; by default CPU seconds."""
         environs = self.prepare(self.at_once)
-        started = by()
-        answers = [asked(app, one).status for one in environs]
-        elapsed = by() - started
-        assert set(answers) == {self.expect}, f"{self.name} was answered {sorted(set(answers))}"
+        start = clock()
+        statuses = {send(app, request).status for request in environs}
+        elapsed = clock() - start
+        assert statuses == {self.expect}, f"{self.name} was answered {sorted(statuses)}"
         return elapsed / len(environs)
 
 
 class Service:
-    """An app on this database, and what is asked of it."""
+    """A running app, and the operations that are measured on it."""
 
     def __init__(self, app: Flask) -> None:
-        """Sign the demo merchant in and create the payment that is looked at."""
+        """Sign in as the demo merchant and create the payments that the operations read."""
         self.app = app
         self.payment = self.create()
         client = app.test_client()
         body = {"username": "demo", "password": DEMO_PASSWORD}
         csrf = client.post("/api/login", json=body).json["csrf_token"]  # type: ignore[index]
         cookies = (client.get_cookie(name) for name in ("access_token", "refresh_token"))
-        self.cookie = "; ".join(f"{one.key}={one.value}" for one in cookies if one)
-        made = client.post(
+        self.cookie = "; ".join(f"{cookie.key}={cookie.value}" for cookie in cookies if cookie)
+        key_answer = client.post(
             "/api/keys",
             json={"label": "benchmark", "scopes": ["payments:read", "payments:write"]},
             headers={"X-CSRF-TOKEN": csrf},
         )
-        self.key = made.json["key"]  # type: ignore[index]
+        self.key = key_answer.json["key"]  # type: ignore[index]
         self.cancelled = self.create("an order that was given up")
         cancel = environ("POST", f"/payments/pix/{self.cancelled['id']}/cancel")
-        assert asked(app, cancel).status == 200
+        assert send(app, cancel).status == 200
         self.paid = self.create()
-        assert asked(app, self._confirmation(self.paid)).status == 200
+        assert send(app, self._confirmation(self.paid)).status == 200
 
     def create(self, order: str | None = None) -> dict[str, Any]:
-        """A new payment of the demo merchant."""
+        """Create a payment of the demo merchant."""
         body = json.dumps({"value": 54.9, "order_id": order}).encode()
-        answer = asked(self.app, environ("POST", "/payments/pix", body=body))
+        answer = send(self.app, environ("POST", "/payments/pix", body=body))
         assert answer.status == 201, answer.body
         created: dict[str, Any] = json.loads(answer.body)["payment"]
         return created
 
     def operations(self) -> dict[str, Operation]:
-        """What is measured, by name."""
+        """The measured operations by name."""
         txid, code = self.payment["id"], self.payment["watch_code"]
-        page, gone = f"/payments/pix/{txid}", self.cancelled["id"]
-        signed_in = {**BROWSER, "HTTP_COOKIE": f"{self.cookie}; balcao_zone=America/Recife"}
-        by_key = {**PROGRAM, "HTTP_AUTHORIZATION": f"Bearer {self.key}"}
+        page, cancelled = f"/payments/pix/{txid}", f"/payments/pix/{self.cancelled['id']}"
+        with_cookies = {**BROWSER, "HTTP_COOKIE": f"{self.cookie}; balcao_zone=America/Recife"}
+        with_key = {**PROGRAM, "HTTP_AUTHORIZATION": f"Bearer {self.key}"}
         image = f"/payments/pix/qr_code/qr_code_payment_{txid}"
-        found = [
+        operations = [
             Operation("create", self._new_payments, 201),
             Operation("confirm", self._confirmations),
             _same("poll", environ, "GET", f"{page}/status"),
             _same("page", environ, "GET", page, BROWSER),
-            _same("page, cancelled", environ, "GET", f"/payments/pix/{gone}", BROWSER),
+            _same("page, cancelled", environ, "GET", cancelled, BROWSER),
             _same("receipt", environ, "GET", f"/payments/pix/{self.paid['id']}/receipt", BROWSER),
             _same("page as JSON", environ, "GET", page, {**PROGRAM, "HTTP_ACCEPT": _JSON}),
             _same("QR", environ, "GET", f"{image}.svg", BROWSER),
@@ -166,12 +167,12 @@ class Service:
             Operation("first QR, SVG", lambda number: self._first_pictures(number, "svg")),
             Operation("first QR, PNG", lambda number: self._first_pictures(number, "png")),
             _same("payload", environ, "GET", f"/qr/v2/{code}"),
-            _same("list by key", environ, "GET", "/payments/pix?limit=1", by_key),
-            _same("portal, list", environ, "GET", "/portal/payments", signed_in),
-            _same("portal, home", environ, "GET", "/portal", signed_in),
+            _same("list by key", environ, "GET", "/payments/pix?limit=1", with_key),
+            _same("portal, list", environ, "GET", "/portal/payments", with_cookies),
+            _same("portal, home", environ, "GET", "/portal", with_cookies),
             _same("brand", environ, "GET", "/brand/d97706.css", BROWSER),
         ]
-        return {one.name: one for one in found}
+        return {operation.name: operation for operation in operations}
 
     def _new_payments(self, number: int) -> list[Environ]:
         body = {"value": 54.9, "description": "Uma cesta de frutas", "metadata": {"cart": "4711"}}
@@ -207,7 +208,7 @@ class Service:
         return [environ("GET", path, BROWSER) for path in paths]
 
     def _both_first_pictures(self, number: int) -> list[Environ]:
-        """A page shows one of them, and leads to the other."""
+        """Both pictures of each code: a page shows one and links to the other."""
         return [
             environ("GET", f"/payments/pix/qr_code/{name}.{kind}", BROWSER)
             for name in [self.create()["qr_code"] for _ in range(number // 2)]
@@ -228,9 +229,9 @@ def _same(name: str, make: Callable[..., Environ], *arguments: Any) -> Operation
 
 @contextmanager
 def service(folder: Path, database_url: str) -> Iterator[Service]:
-    """The service in this process, logging as it does by default, into nothing."""
+    """The service in this process, with its default logging, written to the null device."""
     settings = settings_for(database_url, folder, log_level="info")
-    with redirect_stderr(_nothing()):
+    with redirect_stderr(_null_stream()):
         init_logs(settings)
     app = ready_app(settings, SystemClock())
     try:
@@ -240,6 +241,6 @@ def service(folder: Path, database_url: str) -> Iterator[Service]:
 
 
 @cache
-def _nothing() -> TextIO:
-    """A stream that stays open: loggers keep the one they first wrote to."""
+def _null_stream() -> TextIO:
+    """A stream that stays open: loggers keep the first stream they wrote to."""
     return Path(os.devnull).open("w")

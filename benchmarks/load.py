@@ -1,6 +1,6 @@
-"""A closed-loop HTTP client: some keep-alive connections, each asking again once answered.
+"""A closed-loop HTTP client: each keep-alive connection sends its next request after an answer.
 
-One thread and raw sockets, so that on two cores the client does not become what is measured.
+It uses one thread and raw sockets, so that the client is not the bottleneck on two cores.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ANSWER_TIMEOUT_SECONDS = 20.0
 
 @dataclass
 class Load:
-    """What a round gave: requests a second, and every latency in seconds."""
+    """The result of a round: requests per second, and every latency in seconds."""
 
     requests_per_second: float
     latencies: list[float]
@@ -27,13 +27,13 @@ class _Connection:
     sock: socket.socket
     sent_at: float = 0.0
     buffer: bytes = b""
-    missing: int = -1
+    missing_bytes: int = -1
 
 
 def request_bytes(
     method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
 ) -> bytes:
-    """One HTTP/1.1 request as it goes over the wire."""
+    """The bytes of one HTTP/1.1 request."""
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", "Accept: */*"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     if body or method == "POST":
@@ -46,8 +46,8 @@ def run(
 ) -> Load:
     """Keep `clients` connections busy for `seconds`.
 
-    Raises AssertionError for an answer with another status than `expect`: a measurement of errors
-    is none.
+    Raises AssertionError for an answer whose status is not `expect`: error answers must not be
+    measured.
     """
     selector = selectors.DefaultSelector()
     for _ in range(clients):
@@ -61,7 +61,7 @@ def run(
     ends = started + seconds
     while (now := time.perf_counter()) < ends:
         ready = selector.select(ANSWER_TIMEOUT_SECONDS)
-        assert ready, "nobody answered"
+        assert ready, f"no answer within {ANSWER_TIMEOUT_SECONDS:.0f} s"
         for key, _ in ready:
             connection: _Connection = key.data
             if _read(connection, expect):
@@ -80,23 +80,23 @@ def _send(connection: _Connection, request: bytes) -> None:
 
 
 def _read(connection: _Connection, expect: int) -> bool:
-    """Take what has come; whether the answer is whole."""
+    """Read the bytes that have arrived; return whether the answer is complete."""
     data = connection.sock.recv(262_144)
     assert data, "the server closed the connection"
-    if connection.missing < 0:
+    if connection.missing_bytes < 0:
         connection.buffer += data
         head, separator, rest = connection.buffer.partition(b"\r\n\r\n")
         if not separator:
             return False
         status = int(head[9:12])
         assert status == expect, f"{status}: {connection.buffer[:400]!r}"
-        connection.missing = _length(head) - len(rest)
+        connection.missing_bytes = _length(head) - len(rest)
         connection.buffer = b""
     else:
-        connection.missing -= len(data)
-    if connection.missing > 0:
+        connection.missing_bytes -= len(data)
+    if connection.missing_bytes > 0:
         return False
-    connection.missing = -1
+    connection.missing_bytes = -1
     return True
 
 

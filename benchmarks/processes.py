@@ -1,4 +1,4 @@
-"""The two servers of a comparison, as processes: ours and the bare one."""
+"""The two servers of a comparison, as processes: the service and the bare app."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Bare:
 
 
 def resident_bytes(pid: int) -> int:
-    """The memory a process holds (VmRSS)."""
+    """The resident memory of a process (VmRSS)."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
-    raise AssertionError(f"process {pid} is gone")
+    raise AssertionError(f"process {pid} has ended")
 
 
 @contextmanager
 def ours(folder: Path, database_url: str, **environment: Any) -> Iterator[ServiceProcess]:
-    """The service in its default mode, logging as it does by default."""
+    """The service in its default mode, with its default logging."""
     instance = folder / "ours"
     instance.mkdir(exist_ok=True)
     with ServiceProcess(instance, DATABASE_URL=database_url, **environment) as service:
@@ -43,16 +43,16 @@ def ours(folder: Path, database_url: str, **environment: Any) -> Iterator[Servic
 
 
 @contextmanager
-def bare(
+def bare_server(
     folder: Path, database_url: str, page_bytes: int = 5000, picture: bytes = b"x" * 1000
 ) -> Iterator[Bare]:
-    """The bare server on the same kind of server."""
-    place = folder / "bare"
-    place.mkdir(exist_ok=True)
-    (place / "picture.png").write_bytes(picture)
+    """The bare app on the same kind of server."""
+    bare_folder = folder / "bare"
+    bare_folder.mkdir(exist_ok=True)
+    (bare_folder / "picture.png").write_bytes(picture)
     port = free_port()
-    arguments = [str(port), database_url, str(page_bytes), str(place / "picture.png")]
-    with (place / "bare.log").open("ab") as log:
+    arguments = [str(port), database_url, str(page_bytes), str(bare_folder / "picture.png")]
+    with (bare_folder / "bare.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.bare", *arguments],
             cwd=ROOT,
@@ -61,7 +61,7 @@ def bare(
             stderr=log,
         )
     try:
-        _wait(port, process, place / "bare.log")
+        _wait(port, process, bare_folder / "bare.log")
         yield Bare(port, process.pid)
     finally:
         process.kill()

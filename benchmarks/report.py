@@ -1,4 +1,4 @@
-"""One comparison's outcome, and the table of all."""
+"""The outcome of a comparison, and the table of outcomes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 
 @dataclass
 class Outcome:
-    """A ratio of two medians taken in interleaved rounds, and the bound it is held to."""
+    """Two medians from interleaved rounds, and the bound on their ratio."""
 
     name: str
     ours: float
@@ -23,36 +23,35 @@ class Outcome:
 
     @property
     def ratio(self) -> float:
-        """Ours over the bare one's; a bare value of zero has none."""
+        """The service's median divided by the bare app's; NaN if that is zero."""
         return self.ours / self.bare if self.bare else float("nan")
 
     @property
-    def kept(self) -> bool:
-        """Whether the bound holds."""
+    def is_met(self) -> bool:
+        """Whether the ratio is within the bound."""
         if self.better == "higher":
             return self.ratio >= self.bound
         return self.ratio <= self.bound
 
 
 def median(values: Sequence[float]) -> float:
-    """The middle one."""
     return statistics.median(values)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which this share of them lies."""
+    """The value below which this share of the values lies."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """The outcomes as text."""
+    """The outcomes as a text table."""
     lines = [f"{'measured':44} {'ours':>12} {'bare':>12} {'ratio':>7} {'bound':>8}  "]
-    for one in outcomes:
-        sign = ">=" if one.better == "higher" else "<="
+    for row in outcomes:
+        sign = ">=" if row.better == "higher" else "<="
         lines.append(
-            f"{one.name:44} {one.ours:>12.4g} {one.bare:>12.4g} {one.ratio:>7.2f} "
-            f"{sign}{one.bound:>6.2f}  {'kept' if one.kept else 'MISSED'}  {one.unit}"
-            f"{'; ' + one.note if one.note else ''}"
+            f"{row.name:44} {row.ours:>12.4g} {row.bare:>12.4g} {row.ratio:>7.2f} "
+            f"{sign}{row.bound:>6.2f}  {'met' if row.is_met else 'MISSED'}  {row.unit}"
+            f"{'; ' + row.note if row.note else ''}"
         )
     return "\n".join(lines)

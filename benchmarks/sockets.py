@@ -1,4 +1,4 @@
-"""Socket.IO clients over raw websockets: thousands of them in one thread."""
+"""Socket.IO clients over raw websockets: one thread runs thousands of them."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class Watcher:
         self.wait_for("40")
 
     def watch(self, payment_id: str) -> None:
-        """Join the payment's room; returns once acknowledged."""
+        """Join the payment's room; return after the server's acknowledgement."""
         self._send("420" + json.dumps(["watch", {"payment_id": payment_id}]))
         answer = self.wait_for("430")
         assert '"ok":true' in answer.replace(" ", ""), answer
 
     def wait_for(self, prefix: str) -> str:
-        """The next message that begins so; pings are answered on the way."""
+        """Wait for a message with this prefix; answer pings meanwhile."""
         while True:
             for message in self.messages():
                 if message.startswith(prefix):
@@ -53,22 +53,22 @@ class Watcher:
             self._receive()
 
     def messages(self) -> list[str]:
-        """The whole messages that have come, without waiting."""
-        found = []
+        """The complete messages that have arrived; never waits."""
+        messages = []
         while (message := self._next_frame()) is not None:
             if message == "2":
                 self._send("3")
             else:
-                found.append(message)
-        return found
+                messages.append(message)
+        return messages
 
     def receive_now(self) -> list[str]:
-        """Read what is there (the caller knows that there is something)."""
+        """Read once; the caller knows that there are bytes to read."""
         self._receive()
         return self.messages()
 
     def close(self) -> None:
-        """Go without a word, as phones do."""
+        """Close the socket without a close frame, as phones do."""
         self.sock.close()
 
     def _receive(self) -> None:
@@ -98,30 +98,27 @@ class Watcher:
 
 
 class Crowd:
-    """Watchers who answer pings and otherwise do nothing."""
+    """Watchers that answer pings and otherwise do nothing."""
 
     def __init__(self) -> None:
-        """Nobody yet."""
         self._selector = selectors.DefaultSelector()
         self.watchers: list[Watcher] = []
 
     def add(self, watcher: Watcher) -> None:
-        """Take one in."""
         watcher.sock.setblocking(True)
         self._selector.register(watcher.sock, selectors.EVENT_READ, watcher)
         self.watchers.append(watcher)
 
     def attend(self, seconds: float) -> int:
-        """Answer pings for a while; gives how many other messages came."""
-        heard = 0
+        """Answer pings for so many seconds; return the number of other messages."""
+        messages = 0
         ends = time.monotonic() + seconds
-        while (left := ends - time.monotonic()) > 0:
-            for key, _ in self._selector.select(min(left, 0.2)):
-                heard += len(key.data.receive_now())
-        return heard
+        while (seconds_left := ends - time.monotonic()) > 0:
+            for key, _ in self._selector.select(min(seconds_left, 0.2)):
+                messages += len(key.data.receive_now())
+        return messages
 
     def close(self) -> None:
-        """All go."""
         for watcher in self.watchers:
             self._selector.unregister(watcher.sock)
             watcher.close()
@@ -129,6 +126,6 @@ class Crowd:
 
 
 def event_in(message: str) -> tuple[str, Any]:
-    """Name and data of a Socket.IO event message."""
+    """The name and the data of a Socket.IO event message."""
     name, data = json.loads(message[message.index("[") :])
     return name, data

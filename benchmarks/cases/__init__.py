@@ -1,1 +1,1 @@
-"""The comparisons; each module's `measure` gives its outcomes."""
+"""The comparisons; each module's `measure` returns its outcomes."""

@@ -1,4 +1,4 @@
-"""Create, page and QR over HTTP, against bare endpoints of the same server."""
+"""Create, page and QR over HTTP, compared with bare endpoints on the same server."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from benchmarks.load import request_bytes, run
-from benchmarks.processes import bare, ours
+from benchmarks.processes import bare_server, ours
 from benchmarks.report import Outcome, median
 
 ROUNDS, SECONDS = 5, 4.0
@@ -15,12 +15,12 @@ INSERT = request_bytes("POST", "/insert", json.dumps({"value": 54.90}).encode())
 
 
 def measure(folder: Path, database_url: str, rounds: int = ROUNDS) -> list[Outcome]:
-    """Requests a second, in interleaved rounds."""
+    """Measure requests per second in interleaved rounds."""
     with ours(folder, database_url) as service:
         payment = service.create()
         page = service.get(f"/payments/pix/{payment['id']}", accept="text/html")[1]
         picture = service.get(f"/payments/pix/qr_code/{payment['qr_code']}.png")[1]
-        with bare(folder, database_url, len(page), picture) as reference:
+        with bare_server(folder, database_url, len(page), picture) as reference:
             pairs = {
                 "create, 16 clients": (CREATE, INSERT, 16, 201, 0.6),
                 "payment page, 8 clients": (

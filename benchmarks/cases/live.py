@@ -1,4 +1,4 @@
-"""From a confirmation to the watcher's socket among a thousand others; and what each one weighs."""
+"""The delay from a confirmation to one of a thousand watchers, and the memory of a watcher."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.load import request_bytes
-from benchmarks.processes import bare, ours, resident_bytes
+from benchmarks.processes import bare_server, ours, resident_bytes
 from benchmarks.report import Outcome, percentile
 from benchmarks.sockets import Crowd, Watcher
 from core.clock import SystemClock, rfc3339
@@ -23,12 +23,12 @@ P99_BOUND, MEMORY_BOUND = 3.0, 1.3
 
 
 def measure(folder: Path, database_url: str, rounds: int = 3) -> list[Outcome]:
-    """p99 from the POST's first byte to the event at a socket, and memory per idle watcher."""
+    """Measure p99 from the POST's first byte to the event, and the memory per idle watcher."""
     return [_latency(folder, database_url, rounds), _memory(folder, database_url)]
 
 
 def _latency(folder: Path, database_url: str, rounds: int) -> Outcome:
-    with ours(folder, database_url) as service, bare(folder, database_url) as reference:
+    with ours(folder, database_url) as service, bare_server(folder, database_url) as reference:
         unpaid = service.create()
         crowds = {service.port: Crowd(), reference.port: Crowd()}
         for port, crowd in crowds.items():
@@ -36,36 +36,36 @@ def _latency(folder: Path, database_url: str, rounds: int) -> Outcome:
                 watcher = Watcher(port)
                 watcher.watch(unpaid["id"])
                 crowd.add(watcher)
-        taken: tuple[list[float], list[float]] = ([], [])
+        seconds: tuple[list[float], list[float]] = ([], [])
         for _ in range(rounds):
             for _ in range(CONFIRMATIONS // rounds):
                 payment = service.create()
-                taken[0].append(_timed(service.port, payment["id"], _confirmation(payment)))
-                taken[1].append(_timed(reference.port, payment["id"], _emission(payment["id"])))
+                seconds[0].append(_timed(service.port, payment["id"], _confirmation(payment)))
+                seconds[1].append(_timed(reference.port, payment["id"], _emission(payment["id"])))
             for crowd in crowds.values():
-                assert crowd.attend(0.5) == 0, "somebody heard what was not theirs"
+                assert crowd.attend(0.5) == 0, "a watcher received another payment's event"
         for crowd in crowds.values():
             crowd.close()
     return Outcome(
         f"confirm to event, p99, {OTHERS} others",
-        percentile(taken[0], 0.99) * 1000,
-        percentile(taken[1], 0.99) * 1000,
+        percentile(seconds[0], 0.99) * 1000,
+        percentile(seconds[1], 0.99) * 1000,
         "ms",
         P99_BOUND,
         "lower",
         rounds,
-        "p50 {:.1f} against {:.1f}".format(*(percentile(one, 0.5) * 1000 for one in taken)),
+        "p50 {:.1f} against {:.1f}".format(*(percentile(side, 0.5) * 1000 for side in seconds)),
     )
 
 
 def _timed(port: int, room: str, request: Callable[[], bytes]) -> float:
     watcher = Watcher(port)
     watcher.watch(room)
-    raw = request()
+    data = request()
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         started = time.perf_counter()
-        connection.sendall(raw)
+        connection.sendall(data)
         watcher.wait_for('42["payment-confirmed"')
         elapsed = time.perf_counter() - started
         connection.recv(65_536)
@@ -95,8 +95,8 @@ def _emission(room: str) -> Callable[[], bytes]:
 
 
 def _memory(folder: Path, database_url: str) -> Outcome:
-    grown = []
-    with ours(folder, database_url) as service, bare(folder, database_url) as reference:
+    kib_each = []
+    with ours(folder, database_url) as service, bare_server(folder, database_url) as reference:
         assert service.process is not None
         unpaid = service.create()
         for port, pid in ((service.port, service.process.pid), (reference.port, reference.pid)):
@@ -111,15 +111,17 @@ def _memory(folder: Path, database_url: str) -> Outcome:
                 if number % 500 == 0:
                     crowd.attend(0.01)
             crowd.attend(3)
-            grown.append((resident_bytes(pid) - before) / IDLE / 1024)
+            kib_each.append((resident_bytes(pid) - before) / IDLE / 1024)
             if port == service.port:
-                assert service.get("/healthz")[0] == 200, "full of watchers, it answers no more"
+                assert service.get("/healthz")[0] == 200, (
+                    "with many watchers the service stopped answering"
+                )
             crowd.close()
             warm.close()
     return Outcome(
         f"memory of an idle watcher, {IDLE} of them",
-        grown[0],
-        grown[1],
+        kib_each[0],
+        kib_each[1],
         "KiB each",
         MEMORY_BOUND,
         "lower",

@@ -1,4 +1,4 @@
-"""Sweeping ten thousand due payments out of a small table and out of a large one."""
+"""The time to expire ten thousand due payments in a small table and in a large one."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ _INSERTED_AT_ONCE = 5_000
 
 
 def measure(folder: Path, database_url: str, rounds: int = 3) -> list[Outcome]:
-    """Seconds to expire what is due, the tables taken in turns."""
+    """Measure the seconds to expire all due payments."""
     app = ready_app(settings_for(database_url, folder), SystemClock())
-    taken: dict[int, list[float]] = {SMALL: [], LARGE: []}
+    seconds: dict[int, list[float]] = {SMALL: [], LARGE: []}
     with app.app_context():
-        have = 0
+        rows = 0
         for size in (SMALL, LARGE):
-            _fill(size - have)
-            have = size
+            _fill(size - rows)
+            rows = size
             for _ in range(rounds):
-                _make_due()
-                taken[size].append(_sweep())
+                _set_due()
+                seconds[size].append(_sweep())
     close_app(app)
     return [
         Outcome(
             f"sweep of {DUE:,}: table of {LARGE:,} / {SMALL:,}",
-            median(taken[LARGE]),
-            median(taken[SMALL]),
+            median(seconds[LARGE]),
+            median(seconds[SMALL]),
             "s",
             BOUND,
             "lower",
@@ -47,7 +47,7 @@ def measure(folder: Path, database_url: str, rounds: int = 3) -> list[Outcome]:
 
 
 def _fill(rows: int) -> None:
-    """Payments that are still far from due, in the merchant's name."""
+    """Insert payments of the merchant whose deadlines are far away."""
     now = SystemClock().now()
     with db.engine.begin() as connection:
         merchant = connection.scalar(sa.text("SELECT id FROM accounts"))
@@ -78,8 +78,8 @@ def _row(merchant: int, now: datetime, number: int) -> dict[str, object]:
     }
 
 
-def _make_due() -> None:
-    """Make the oldest due a moment ago, each at its own instant; the expired wait once more."""
+def _set_due() -> None:
+    """Make the oldest payments pending and due a moment ago, each at its own instant."""
     now = SystemClock().now()
     with db.engine.begin() as connection:
         ids = connection.scalars(sa.select(Payment.id).order_by(Payment.id).limit(DUE)).all()
@@ -98,9 +98,9 @@ def _sweep() -> float:
     started = time.perf_counter()
     expired = 0
     while True:
-        found, won = expire_batch(BATCH)
+        due, won = expire_batch(BATCH)
         expired += won
-        if found < BATCH:
+        if due < BATCH:
             break
     elapsed = time.perf_counter() - started
     assert expired == DUE, f"{expired} of {DUE} were expired"

@@ -1,4 +1,4 @@
-"""Every optimisation of docs/performance.md against the plain form in its place."""
+"""Every optimisation of docs/performance.md, compared with its plain form."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from tests.support.service import ROOT
 
 ROUNDS = 40
 BOUND = 0.95
-"""What gains less than a twentieth of its request is not worth a reader's time."""
+"""An optimisation must gain at least a twentieth of its request."""
 MODE = "eventlet"
 
 
 PARTS = {
-    "loading": ("app.py: the collector rests while the service loads", "s of CPU"),
-    "pauses": ("app.py main: what was loaded is frozen; longest collection", "s of CPU"),
-    "memory": ("core/runtime/memory.py: large blocks are given back", "MB kept after 16 pictures"),
-    "hashing": ("core/runtime/offload.py: hashing takes turns", "MB at most, 100 at once"),
+    "loading": ("app.py: no garbage collection while the service loads", "s of CPU"),
+    "pauses": ("app.py main: loaded objects are frozen; longest collection", "s of CPU"),
+    "memory": ("core/runtime/memory.py: large blocks are returned", "MB kept after 16 pictures"),
+    "hashing": ("core/runtime/offload.py: at most a few hashes at once", "MB at most, 100 at once"),
 }
-"""Of `benchmarks.tricks.process`."""
+"""Name and unit of each part of `benchmarks.tricks.process`."""
 ROUNDS_OF_PARTS_MAX = 5
 
 
 def measure(
     folder: Path, database_url: str, rounds: int = ROUNDS, words: Sequence[str] = ()
 ) -> list[Outcome]:
-    """A request with each trick and without it, and a process; of tricks that have the words."""
+    """Measure requests and processes with and without each trick whose name has the words."""
     arguments = [MODE, str(folder), database_url, str(rounds), *words]
     outcomes = list(_requests(arguments, rounds))
     for part, (name, unit) in PARTS.items():
@@ -40,7 +40,7 @@ def measure(
 
 
 def _process(part: str, name: str, unit: str, rounds: int) -> Outcome:
-    taken: tuple[list[float], list[float]] = ([], [])
+    results: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
         for is_on in (1, 0):
             run = subprocess.run(
@@ -50,8 +50,8 @@ def _process(part: str, name: str, unit: str, rounds: int) -> Outcome:
                 text=True,
                 check=True,
             )
-            taken[1 - is_on].append(float(run.stdout))
-    ours, plain = median(taken[0]), median(taken[1])
+            results[1 - is_on].append(float(run.stdout))
+    ours, plain = median(results[0]), median(results[1])
     return Outcome(name, ours, plain, unit, BOUND, "lower", rounds)
 
 
@@ -65,14 +65,14 @@ def _requests(arguments: Sequence[str], rounds: int) -> Iterator[Outcome]:
     ) as child:
         assert child.stdout is not None
         for line in child.stdout:
-            found = json.loads(line)
+            result = json.loads(line)
             print(line, end="", file=sys.stderr)
             yield Outcome(
-                f"{found['operation']}: {found['name']}",
-                found["with"] * 1000,
-                found["without"] * 1000,
-                f"ms, {found['clock']}; least {found['least'][0] * 1000:.3g} and "
-                f"{found['least'][1] * 1000:.3g}",
+                f"{result['operation']}: {result['name']}",
+                result["with"] * 1000,
+                result["without"] * 1000,
+                f"ms, {result['clock']}; minimum {result['least'][0] * 1000:.3g} and "
+                f"{result['least'][1] * 1000:.3g}",
                 BOUND,
                 "lower",
                 rounds,

@@ -1,8 +1,8 @@
-"""Measures tricks in a process of its own, under the hub that the service serves with.
+"""Measure tricks in a separate process, under the hub of the service.
 
 python -m benchmarks.tricks.child MODE FOLDER DATABASE_URL ROUNDS [WORDS]
 
-Writes one JSON object a line: name, operation, and the seconds with and without the trick.
+Writes one JSON object per line: name, operation, and the seconds with and without the trick.
 """
 
 from __future__ import annotations
@@ -33,59 +33,59 @@ from benchmarks.tricks.trick import Trick
 
 TRICKS: list[Trick] = [*web.TRICKS, *data.TRICKS, *pictures.TRICKS]
 DISTANCE_SECONDS = 0.0005
-"""A round trip to a database on another machine of the same building."""
+"""The time of a round trip to a database on another machine in the same building."""
 
 
-def measured(
+def measure(
     trick: Trick, operation: Operation, with_it: Service, without: Service, rounds: int
 ) -> dict[str, Any]:
-    """Seconds with and without, in turns; by the processor's clock, or by the wall's if told so."""
-    off = _as_it_is if trick.is_built_in else trick.off
-    by = time.perf_counter if trick.is_distant else time.process_time
-    taken: tuple[list[float], list[float]] = ([], [])
-    with _database_away() if trick.is_distant else ExitStack():
+    """Seconds with and without the trick, measured in turns; wall time if the trick is distant."""
+    off = _unchanged if trick.is_built_in else trick.off
+    clock = time.perf_counter if trick.is_distant else time.process_time
+    seconds: tuple[list[float], list[float]] = ([], [])
+    with _distant_database() if trick.is_distant else ExitStack():
         for number in range(-1, rounds):
             for is_off in (False, True) if number % 2 else (True, False):
                 if is_off:
                     with off(without.app):
-                        spent = operation.spent(without.app, by)
+                        elapsed = operation.measure(without.app, clock)
                 else:
-                    spent = operation.spent(with_it.app, by)
-                if number >= 0:  # the first is for caches
-                    taken[is_off].append(spent)
-    share = median(one / other for one, other in zip(*taken, strict=True))
-    plain = median(taken[1])
+                    elapsed = operation.measure(with_it.app, clock)
+                if number >= 0:  # the first round fills the caches
+                    seconds[is_off].append(elapsed)
+                share = median(fast / plain for fast, plain in zip(*seconds, strict=True))
+    plain = median(seconds[1])
     return {
         "name": f"{trick.where}: {trick.name}",
         "operation": operation.name,
         "with": plain * share,
         "without": plain,
-        "least": [min(taken[0]), min(taken[1])],
+        "least": [min(seconds[0]), min(seconds[1])],
         "clock": "wall" if trick.is_distant else "CPU",
     }
 
 
 @contextmanager
-def _as_it_is(_app: Any) -> Iterator[None]:
+def _unchanged(_app: Any) -> Iterator[None]:
     yield
 
 
 @contextmanager
-def _database_away() -> Iterator[None]:
-    """Each command to MySQL takes as long as on another machine."""
+def _distant_database() -> Iterator[None]:
+    """Delay each command to MySQL as if it ran on another machine."""
     send = Connection._execute_command  # type: ignore[attr-defined]
 
-    def sent(self: Any, *arguments: Any) -> Any:
+    def send_slowly(self: Any, *arguments: Any) -> Any:
         answer = send(self, *arguments)
         time.sleep(DISTANCE_SECONDS)
         return answer
 
-    with patch.object(Connection, "_execute_command", sent):
+    with patch.object(Connection, "_execute_command", send_slowly):
         yield
 
 
 def main() -> None:
-    """Measure those whose place or name has the words in it."""
+    """Measure the tricks whose place or name contains the words."""
     _, folder, url, rounds, *words = sys.argv[1:]
     with service(Path(folder), url) as ours:
         gc.collect()
@@ -101,7 +101,7 @@ def main() -> None:
                         pair = own, stack.enter_context(service(Path(folder), url))
                 for name in trick.operations:
                     operation = pair[1].operations()[name]
-                    print(json.dumps(measured(trick, operation, *pair, int(rounds))), flush=True)
+                    print(json.dumps(measure(trick, operation, *pair, int(rounds))), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Tricks between a request and its database: what is built, sent, and asked for twice."""
+"""Tricks between a request and its database."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def _poll_session(self: payments.Payments, txid: str) -> Payment | None:
     return self._unit.session.scalars(query).one_or_none()
 
 
-def _stored_by_setters(values: Any) -> Payment:
+def _payment_by_setters(values: Any) -> Payment:
     return Payment(**dict(values))
 
 
 def _insert_statement(self: payments.Payments, values: Mapping[str, Any]) -> Payment:
-    done = self._unit.connection.execute(insert(TABLE), payments._columns(values))
-    key: Any = done.inserted_primary_key
+    result = self._unit.connection.execute(insert(TABLE), payments._columns(values))
+    key: Any = result.inserted_primary_key
     return payments._payment_of({**payments._UNSET, **values, "id": int(key[0])})
 
 
@@ -64,8 +64,8 @@ def _lock_statement(self: payments.Payments, txid: str) -> tuple[Payment | None,
     if row is None:
         return None, timedelta(0)
     *values, seconds = row
-    found = payments._payment_of(zip(payments._ATTRIBUTES, values, strict=True))
-    return found, timedelta(seconds=seconds or 0)
+    payment = payments._payment_of(zip(payments._ATTRIBUTES, values, strict=True))
+    return payment, timedelta(seconds=seconds or 0)
 
 
 def _lock_session(self: payments.Payments, txid: str) -> tuple[Payment | None, timedelta]:
@@ -77,13 +77,13 @@ def _lock_session(self: payments.Payments, txid: str) -> tuple[Payment | None, t
 
 def _lock_twice(self: payments.Payments, txid: str) -> tuple[Payment | None, timedelta]:
     session = self._unit.session
-    found = session.scalars(
+    payment = session.scalars(
         select(Payment).where(Payment.txid == txid).with_for_update()
     ).one_or_none()
-    if found is None:
+    if payment is None:
         return None, timedelta(0)
-    grace = select(Account.grace_seconds).where(Account.id == found.merchant_id)
-    return found, timedelta(seconds=session.scalars(grace).one() or 0)
+    grace = select(Account.grace_seconds).where(Account.id == payment.merchant_id)
+    return payment, timedelta(seconds=session.scalars(grace).one() or 0)
 
 
 def _change_plain(
@@ -101,8 +101,8 @@ def _change_plain(
         )
         .values(**values)
     )
-    done = self._unit.session.execute(statement, execution_options={"synchronize_session": False})
-    if cast("CursorResult[Any]", done).rowcount != 1:
+    result = self._unit.session.execute(statement, execution_options={"synchronize_session": False})
+    if cast("CursorResult[Any]", result).rowcount != 1:
         return False
     for name, value in values.items():
         set_committed_value(payment, name, value)
@@ -135,16 +135,16 @@ def _receipt_insert_class(self: receipts.Receipts, values: Mapping[str, Any]) ->
     self._session.execute(insert(Receipt).values(**values))
 
 
-def _event_statement(self: events.Events, told: events.Recorded) -> events.Recorded:
-    done = self._unit.connection.execute(insert(PaymentEvent.__table__), events._row(told))
-    key: Any = done.inserted_primary_key
-    return replace(told, id=int(key[0]))
+def _event_statement(self: events.Events, event_: events.Recorded) -> events.Recorded:
+    result = self._unit.connection.execute(insert(PaymentEvent.__table__), events._row(event_))
+    key: Any = result.inserted_primary_key
+    return replace(event_, id=int(key[0]))
 
 
-def _event_class(self: events.Events, told: events.Recorded) -> events.Recorded:
-    statement = insert(PaymentEvent).values(**events._row(told))
-    done: Any = self._unit.session.execute(statement)
-    return replace(told, id=int(done.inserted_primary_key[0]))
+def _event_class(self: events.Events, event_: events.Recorded) -> events.Recorded:
+    statement = insert(PaymentEvent).values(**events._row(event_))
+    result: Any = self._unit.session.execute(statement)
+    return replace(event_, id=int(result.inserted_primary_key[0]))
 
 
 _make_work = Work.__init__
@@ -152,7 +152,7 @@ _make_work = Work.__init__
 
 def _work_with_session(self: Work, *arguments: Any) -> None:
     _make_work(self, *arguments)
-    self.session  # noqa: B018 - made here, for it is measured
+    self.session  # noqa: B018 - created because it is measured
 
 
 def _work_with_all(self: Work, *arguments: Any) -> None:
@@ -176,9 +176,9 @@ def _find_each_time(
 
 @contextmanager
 def _one_pool(app: Flask) -> Iterator[None]:
-    """Reads take from the pool of units of work, in a transaction that is rolled back."""
-    kept = parts_of(app).ledger
-    with patch.object(kept, "reading_engine", kept.engine):
+    """Read through the pool of units of work, in a transaction that is rolled back."""
+    ledger = parts_of(app).ledger
+    with patch.object(ledger, "reading_engine", ledger.engine):
         yield
 
 
@@ -250,13 +250,13 @@ def _in(query: type[Any], name: str, plain: Any) -> Off:
 PAYMENTS = "repository/payments.py"
 TRICKS = [
     Trick(
-        "all of repository/ by the session, statements made each time",
+        "all of repository/ through the session, statements built each time",
         "repository/",
         ("poll", "create", "confirm"),
         _NO_SESSION,
     ),
     Trick(
-        "statement written once",
+        "statement built once",
         f"{PAYMENTS} find_by_txid",
         ("poll",),
         _of_payments(find_by_txid=_poll_statement),
@@ -274,13 +274,13 @@ TRICKS = [
         _of_payments(find_by_watch_code=_payload_session),
     ),
     Trick(
-        "filled past its setters",
+        "filled without its setters",
         f"{PAYMENTS} _payment_of",
         ("poll", "create", "confirm"),
-        instead((payments, "_payment_of", _stored_by_setters)),
+        instead((payments, "_payment_of", _payment_by_setters)),
     ),
     Trick(
-        "statements written once",
+        "statements built once",
         "repository/payments.py, receipts.py, events.py insert",
         ("create", "confirm"),
         together(
@@ -302,7 +302,7 @@ TRICKS = [
         _of_payments(insert=_insert_orm),
     ),
     Trick(
-        "statement written once",
+        "statement built once",
         f"{PAYMENTS} lock_by_txid",
         ("confirm",),
         _of_payments(lock_by_txid=_lock_statement),
@@ -320,7 +320,7 @@ TRICKS = [
         _of_payments(lock_by_txid=_lock_twice),
     ),
     Trick(
-        "statements remembered",
+        "cached statements",
         f"{PAYMENTS} _change",
         ("confirm",),
         uncached(payments, "_change"),
@@ -338,7 +338,7 @@ TRICKS = [
         _of_payments(by_txid_and_paid_elsewhere=_paid_elsewhere_apart),
     ),
     Trick(
-        "statement written once",
+        "statement built once",
         "repository/receipts.py find_by_end_to_end_id",
         ("confirm",),
         _in(receipts.Receipts, "find_by_end_to_end_id", _receipt_statement),
@@ -356,45 +356,45 @@ TRICKS = [
         _in(events.Events, "insert", _event_class),
     ),
     Trick(
-        "session made when asked for",
+        "session created at first use",
         "repository/database.py Work",
         ("poll", "create"),
         _in(Work, "__init__", _work_with_session),
     ),
     Trick(
-        "session and queries made when asked for",
+        "session and queries created at first use",
         "repository/database.py Work",
         ("poll", "create"),
         _in(Work, "__init__", _work_with_all),
     ),
     Trick(
-        "accounts known for two seconds",
+        "accounts cached for two seconds",
         "repository/accounts.py RecentAccounts",
         ("create", "page"),
         _in(accounts.RecentAccounts, "get", _find_each_time),
     ),
     Trick(
-        "a pool whose connections commit by themselves",
+        "a pool in autocommit mode",
         "repository/connections.py reading_options",
         ("poll", "page"),
         _one_pool,
     ),
     Trick(
-        "the same, with the database away",
+        "the same, with a distant database",
         "repository/connections.py reading_options",
         ("poll",),
         _one_pool,
         is_distant=True,
     ),
     Trick(
-        "a look at the socket in place of a ping",
+        "the socket polled instead of a ping",
         "repository/connections.py find_dead_connections",
         ("poll", "create"),
         instead((database, "find_dead_connections", _pings)),
         is_built_in=True,
     ),
     Trick(
-        "the same, with the database away",
+        "the same, with a distant database",
         "repository/connections.py find_dead_connections",
         ("poll", "create"),
         instead((database, "find_dead_connections", _pings)),
@@ -409,7 +409,7 @@ TRICKS = [
         is_built_in=True,
     ),
     Trick(
-        "the same, with the database away",
+        "the same, with a distant database",
         "repository/connections.py skip_needless_rollbacks",
         ("create",),
         instead((database, "skip_needless_rollbacks", _rollbacks)),
@@ -423,13 +423,13 @@ TRICKS = [
         _in(keys.KeyUses, "note", _write_each_use),
     ),
     Trick(
-        "events marked as told later",
+        "events marked as announced later",
         "realtime/announcer.py flush",
         ("confirm",),
         _mark_each,
     ),
     Trick(
-        "signing keys remembered",
+        "cached signing keys",
         "payments/location.py KeyRing",
         ("payload",),
         _in(KeyRing, "active", _load_each_time),

@@ -1,4 +1,4 @@
-"""Tricks of codes, pictures and signatures."""
+"""Tricks for codes, pictures and signatures."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ TRICKS = [
         instead((qr_image, "_MASK", None)),
     ),
     Trick(
-        "pictures remembered",
+        "cached pictures",
         "payments/qr_image.py qr_svg",
         ("QR",),
         uncached(qr_routes, "qr_svg"),
     ),
     Trick(
-        "pictures remembered",
+        "cached pictures",
         "payments/qr_image.py qr_png",
         ("QR as PNG",),
         uncached(qr_routes, "qr_png"),
     ),
     Trick(
-        "symbols remembered",
+        "cached symbols",
         "payments/qr_image.py _symbol",
         ("both first QRs",),
         uncached(qr_image, "_symbol"),
     ),
     Trick(
-        "codes of payments remembered",
+        "cached codes of payments",
         "payments/qr_routes.py _code_of",
         ("QR",),
         uncached(qr_routes, "_code_of"),
     ),
     Trick(
-        "opened keys remembered",
+        "cached private keys",
         "core/signing/jws.py _loaded",
         ("payload",),
         uncached(jws, "_loaded"),

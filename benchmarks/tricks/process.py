@@ -1,8 +1,8 @@
-"""Tricks of a process: how it starts, what it collects, and what it gives back.
+"""Tricks for the process: start, garbage collection and memory.
 
 python -m benchmarks.tricks.process loading|pauses|memory|hashing 0|1
 
-Each is a process of its own, with the trick (1) or without it (0), and writes one number.
+Each run measures one trick, on (1) or off (0), and prints one number.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HASHES = 100
 
 
 def loading(is_on: bool) -> float:
-    """Seconds of CPU to load the service, the collector resting meanwhile or not."""
+    """CPU seconds to load the service, with garbage collection off or on."""
     if is_on:
         gc.disable()
     started = time.process_time()
@@ -33,7 +33,7 @@ def loading(is_on: bool) -> float:
 
 
 def pauses(is_on: bool) -> float:
-    """Seconds of the longest collection among requests, what was loaded frozen or not."""
+    """Seconds of the longest collection during requests, with loaded objects frozen or not."""
     import tempfile
     from pathlib import Path
 
@@ -59,13 +59,13 @@ def pauses(is_on: bool) -> float:
         operation = ours.operations()["page"]
         gc.callbacks.append(note)
         for _ in range(REQUESTS // operation.at_once):
-            operation.spent(ours.app)
+            operation.measure(ours.app)
         gc.collect()
     return longest
 
 
 def memory(is_on: bool) -> float:
-    """Megabytes more after threads have unpacked a large picture each, one after the other."""
+    """Megabytes gained after each of several threads in turn has decoded a large picture."""
     from PIL import Image
 
     from core.runtime.memory import return_large_blocks
@@ -85,7 +85,7 @@ def memory(is_on: bool) -> float:
         unpack()
         if number + 1 < PICTURES:
             ended[number].set()
-        ended[-1].wait()  # as a pool's thread does, it stays
+        ended[-1].wait()  # the thread stays alive, as in a pool
 
     for number in range(PICTURES):
         threading.Thread(target=work, args=(number,), daemon=True).start()
@@ -97,15 +97,15 @@ def memory(is_on: bool) -> float:
 
 
 def hashing(is_on: bool) -> float:
-    """Megabytes at most while many passwords are hashed at once by threads of one process."""
+    """Peak megabytes while threads of one process hash many passwords at once."""
     from accounts import passwords
     from core.runtime import offload
 
     turns = offload._turns if is_on else threading.BoundedSemaphore(HASHES)
-    all_there = threading.Barrier(HASHES)
+    barrier = threading.Barrier(HASHES)
 
     def hash_one() -> None:
-        all_there.wait()
+        barrier.wait()
         passwords.hash_password("a password of many")
 
     with patch.object(offload, "_turns", turns):

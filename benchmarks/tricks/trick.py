@@ -1,8 +1,7 @@
-"""What a trick is, and how it is turned off.
+"""A trick is an optimisation, which a benchmark can turn off.
 
-A trick is measured by turning it off: `off` puts the plain form in its place, for as long as the
-context lasts. Where the form is chosen when the app is made, `is_built_in` is set, and a second app
-is made in that context.
+`off` is a context in which the plain form replaces the trick. `is_built_in` means that the form is
+chosen when the app is built, so a second app is built in that context.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from flask import Flask
 
 @dataclass(frozen=True)
 class Trick:
-    """One optimisation: where it stands, the operations it is for, and how it is turned off."""
+    """An optimisation: its place, the operations it serves, and the context that turns it off."""
 
     name: str
     where: str
@@ -26,11 +25,11 @@ class Trick:
     off: Callable[[Flask], AbstractContextManager[Any]]
     is_built_in: bool = False
     is_distant: bool = False
-    """Whether it saves waiting: measured by the wall's clock, with the database far away."""
+    """Whether the trick saves waiting: measured in wall time with a distant database."""
 
 
 def instead(*replaced: tuple[Any, str, Any]) -> Callable[[Flask], AbstractContextManager[Any]]:
-    """Put other values in the place of attributes: (object, name, value)."""
+    """Replace attributes: (object, name, value)."""
 
     @contextmanager
     def replacing(_app: Flask) -> Iterator[None]:
@@ -43,24 +42,24 @@ def instead(*replaced: tuple[Any, str, Any]) -> Callable[[Flask], AbstractContex
 
 
 def uncached(holder: Any, name: str) -> Callable[[Flask], AbstractContextManager[Any]]:
-    """Call the function below an `lru_cache` each time."""
+    """Replace a cached function by the function below its `lru_cache`."""
     return instead((holder, name, getattr(holder, name).__wrapped__))
 
 
 def another_hook(
     where: str, name: str, hook: Callable[..., Any]
 ) -> Callable[[Flask], AbstractContextManager[Any]]:
-    """Put another function in the place of the hook of this name."""
+    """Replace the hook with this name."""
 
     @contextmanager
     def replacing(app: Flask) -> Iterator[None]:
         hooks: list[Any] = getattr(app, where)[None]
-        at = [getattr(one, "__name__", type(one).__name__) for one in hooks].index(name)
-        kept, hooks[at] = hooks[at], hook
+        at = [getattr(each, "__name__", type(each).__name__) for each in hooks].index(name)
+        original, hooks[at] = hooks[at], hook
         try:
             yield
         finally:
-            hooks[at] = kept
+            hooks[at] = original
 
     return replacing
 
@@ -68,7 +67,7 @@ def another_hook(
 def together(
     *several: Callable[[Flask], AbstractContextManager[Any]],
 ) -> Callable[[Flask], AbstractContextManager[Any]]:
-    """Turn several off at once."""
+    """Turn several tricks off at once."""
 
     @contextmanager
     def all_of_them(app: Flask) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Tricks around each request and in what is written out."""
+"""Tricks around each request and in the writing of answers."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from web import api_docs, bodies, limits, metrics, pages, requests, zones
 
 @contextmanager
 def _headers_by_a_hook(app: Flask) -> Iterator[None]:
-    """Each answer's fixed headers, set on the response as Flask's documentation shows."""
-    outer: Any = app.wsgi_app  # Socket.IO's, which hands on what is not for it
+    """Set the fixed headers in a hook, as Flask's documentation shows."""
+    outer: Any = app.wsgi_app  # Socket.IO's app; it passes other requests on
     below: Any = outer.wsgi_app
     hooks = app.after_request_funcs[None]
 
@@ -44,7 +44,7 @@ def _headers_by_a_hook(app: Flask) -> Iterator[None]:
 
 @contextmanager
 def _limiter_hooks(app: Flask) -> Iterator[None]:
-    """As `limiter.init_app` alone would leave it."""
+    """Register the hooks that `limiter.init_app` alone would register."""
     check: Any = limits.limiter._check_request_limit
     inject: Any = partial(Limiter._Limiter__inject_headers, limits.limiter)  # type: ignore[attr-defined]
     release: Any = limits.limiter._Limiter__release_context  # type: ignore[attr-defined]
@@ -53,24 +53,28 @@ def _limiter_hooks(app: Flask) -> Iterator[None]:
         (app.after_request_funcs[None], inject),
         (app.teardown_request_funcs.setdefault(None, []), release),
     ]
-    for listed, hook in hooks:
-        listed.append(hook)
+    for functions, hook in hooks:
+        functions.append(hook)
     try:
         yield
     finally:
-        for listed, hook in hooks:
-            listed.remove(hook)
+        for functions, hook in hooks:
+            functions.remove(hook)
 
 
 def _renew() -> None:
-    spent = request.cookies.get(tokens.REFRESH_COOKIE)
-    if not spent or "Authorization" in request.headers or request.path.startswith(renewal.PUBLIC):
+    refresh_token = request.cookies.get(tokens.REFRESH_COOKIE)
+    if (
+        not refresh_token
+        or "Authorization" in request.headers
+        or request.path.startswith(renewal.PUBLIC)
+    ):
         return
     try:
         tokens.read(request.cookies.get(tokens.ACCESS_COOKIE, ""), "access")
     except Unauthorized:
         try:
-            g.renewed = sign_ins.refresh(spent)
+            g.renewed = sign_ins.refresh(refresh_token)
         except BalcaoError:
             return
         g.renewed_access_token = g.renewed.tokens.access_token
@@ -88,7 +92,7 @@ def _picture(text: str, kind: str) -> BaseResponse:
 
 @contextmanager
 def _yield_each_time(app: Flask) -> Iterator[None]:
-    """Everybody has a turn after each request, as the simplest hook would do."""
+    """Yield to the hub after each request, as the simplest hook would do."""
     sleep = app.extensions["socketio"].sleep
 
     def yield_to_the_hub(response: Response) -> Response:
@@ -113,7 +117,7 @@ TRICKS = [
         instead((requests, "present", _both_proxies), (metrics, "present", _both_proxies)),
     ),
     Trick(
-        "the hub left alone where others had a turn",
+        "fewer yields to the hub",
         "web/requests.py HubYield",
         ("poll", "QR"),
         _yield_each_time,
@@ -125,7 +129,7 @@ TRICKS = [
         _headers_by_a_hook,
     ),
     Trick(
-        "views are no coroutines",
+        "views are never coroutines",
         "web/api_docs.py ensure_sync",
         ("poll", "QR", "create"),
         instead((api_docs.DocumentedApp, "ensure_sync", Flask.ensure_sync)),
@@ -137,7 +141,7 @@ TRICKS = [
         _limiter_hooks,
     ),
     Trick(
-        "headers written whole",
+        "headers sent as they are",
         "web/bodies.py Complete",
         ("QR",),
         instead((bodies.Complete, "get_wsgi_headers", _plain_headers)),
@@ -155,31 +159,31 @@ TRICKS = [
         instead((qr_routes, "_picture", _picture)),
     ),
     Trick(
-        "catalogue searched once",
+        "catalogue looked up once",
         "web/pages.py _translations",
         ("page", "portal, list"),
         instead((pages, "_translations", get_translations)),
     ),
     Trick(
-        "amounts remembered",
+        "cached amounts",
         "web/pages.py _currency",
         ("page", "portal, list"),
         uncached(pages, "_currency"),
     ),
     Trick(
-        "digests of files remembered",
+        "cached digests of files",
         "web/pages.py _digest",
         ("page", "portal, list"),
         uncached(pages, "_digest"),
     ),
     Trick(
-        "names of zones remembered",
+        "cached names of zones",
         "web/zones.py _names",
         ("portal, list",),
         uncached(zones, "_names"),
     ),
     Trick(
-        "style sheets remembered",
+        "cached style sheets",
         "web/brand.py style_sheet",
         ("brand",),
         uncached(look_routes, "style_sheet"),

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 
 import pytest
 
-from benchmarks.in_process import Service, asked
+from benchmarks.in_process import Service, send
 from benchmarks.tricks.child import TRICKS
 from core.clock import SystemClock
 from tests.support.service import close_app, ready_app, settings_for
@@ -50,10 +50,10 @@ def test_the_plain_form_of_a_trick_answers_the_same(trick, service, started):
                 plain, off = stack.enter_context(started()), nullcontext
         for name in trick.operations:
             operation = service.operations()[name]
-            fast = asked(service.app, operation.prepare(2)[0])
+            fast = send(service.app, operation.prepare(2)[0])
             request = plain.operations()[name].prepare(2)[0]
             with off(plain.app):
-                slow = asked(plain.app, request)
+                slow = send(plain.app, request)
             assert slow.status == fast.status == operation.expect
             assert lasting(slow.headers) == lasting(fast.headers)
 
