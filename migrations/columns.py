@@ -1,7 +1,7 @@
-"""Column types that need care on one engine or another, for migrations alone.
+"""Column types of the migrations that differ between engines.
 
 `flask db migrate` writes these helpers into new revisions (see `render_item` in env.py), so that a
-revision means the same when the types of `db_models` have changed since.
+revision keeps its meaning when the types of `db_models` change.
 """
 
 import sqlalchemy as sa
@@ -18,21 +18,21 @@ TABLE = {
         ("collate", "utf8mb4_unicode_ci"),
     )
 }
-"""Keyword arguments of `op.create_table`."""
+"""Keyword arguments for `op.create_table`."""
 
 
 def row_id():
-    """A row's number; SQLite increments INTEGER only."""
+    """An automatic row id; SQLite increments only INTEGER columns."""
     return sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def instant():
-    """UTC with microseconds, which MySQL drops from a bare DATETIME."""
+    """UTC with microseconds; a plain DATETIME of MySQL has none."""
     return sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
 
 
 def exact(length):
-    """Text compared byte for byte; `utf8mb4_bin` would take "a" and "a " for equal."""
+    """Text compared byte for byte; `utf8mb4_bin` would ignore trailing spaces."""
     dialect = op.get_bind().dialect
     collation = "utf8mb4_nopad_bin" if getattr(dialect, "is_mariadb", False) else "utf8mb4_0900_bin"
     binary = mysql.VARCHAR(length, charset="utf8mb4", collation=collation)
@@ -40,10 +40,10 @@ def exact(length):
 
 
 def add_column(table, column, **checks):
-    """Add a column with its foreign key and with rules, given as SQL by constraint name.
+    """Add a column with its foreign key; `checks` are SQL conditions by constraint name.
 
-    SQLite gets the constraints with the column. To add one later, Alembic would copy the table,
-    and SQLite refuses a copy of generated columns, which `payments` and `receipts` have.
+    SQLite gets the constraints in the same statement. To add a constraint later, Alembic would copy
+    the table, which fails for the generated columns of `payments` and `receipts`.
     """
     bind = op.get_bind()
     if bind.dialect.name != "sqlite":
@@ -62,7 +62,7 @@ def add_column(table, column, **checks):
 
 def drop_column(table, name, *constraints):
     """Drop a column that `add_column` added; `constraints` are the names of its fk and checks."""
-    if op.get_bind().dialect.name != "sqlite":  # SQLite drops them with the column
+    if op.get_bind().dialect.name != "sqlite":  # SQLite drops constraints with the column
         for constraint in constraints:
             kind = "foreignkey" if constraint.startswith("fk_") else "check"
             op.drop_constraint(op.f(constraint), table, type_=kind)

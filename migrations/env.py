@@ -1,4 +1,4 @@
-"""Runs the migrations on the app's own engine, in one transaction where the database can."""
+"""Run the migrations on the app's engine, in one transaction where the database supports it."""
 
 import logging
 from contextlib import contextmanager
@@ -19,12 +19,12 @@ migrate = current_app.extensions["migrate"]
 
 
 def include_name(name, type_, _parents):
-    """Leave the bank's tables alone: it may share the database, and migrates for itself."""
+    """Skip the bank's tables: the bank may share the database and has its own migrations."""
     return not (type_ == "table" and name is not None and name.startswith("bank_"))
 
 
 def render_item(kind, item, autogen_context):
-    """Write our own types as calls of migrations/columns.py; False leaves an item to Alembic."""
+    """Render our own types as calls of migrations/columns.py; False leaves an item to Alembic."""
     if kind != "type":
         return False
     if isinstance(item, UtcDateTime):
@@ -43,7 +43,7 @@ PLAIN_ALTERATIONS = (ops.AddColumnOp, ops.DropColumnOp, ops.CreateIndexOp, ops.D
 
 
 def finish_revision(_context, _revision, directives):
-    """Write no revision when nothing changed; alter tables in place where every engine can."""
+    """Drop an empty revision; alter tables in place where every engine can."""
     if not getattr(config.cmd_opts, "autogenerate", False):
         return
     script = directives[0]
@@ -52,14 +52,14 @@ def finish_revision(_context, _revision, directives):
         logger.info("No changes in schema detected.")
         return
     for container in (script.upgrade_ops, script.downgrade_ops):
-        container.ops = [plain for operation in container.ops for plain in unwrapped(operation)]
+        container.ops = [plain for operation in container.ops for plain in unbatched(operation)]
 
 
-def unwrapped(operation):
-    """The operations on one table without their batch, unless one of them needs it.
+def unbatched(operation):
+    """The operations on a table without their batch, unless an operation needs the batch.
 
-    A batch copies the table on SQLite to drop a column, which fails for generated columns; SQLite
-    itself adds and drops columns in place.
+    On SQLite a batch copies the table to drop a column, which fails for generated columns. SQLite
+    itself can add and drop columns in place.
     """
     if isinstance(operation, ops.ModifyTableOps) and all(
         isinstance(inner, PLAIN_ALTERATIONS) for inner in operation.ops
@@ -70,28 +70,28 @@ def unwrapped(operation):
 
 @contextmanager
 def without_foreign_keys(connection):
-    """Let SQLite rebuild a table that others point at: dropping the old one would drop its rows.
+    """Let SQLite rebuild a table that has references: dropping the old table would delete rows.
 
-    It is SQLite's own procedure (lang_altertable.html, section 7), and cannot be chosen within a
-    transaction. What points nowhere afterwards stops the migration.
+    This is SQLite's own procedure (lang_altertable.html, section 7). Foreign keys cannot be turned
+    off within a transaction. Dangling references stop the migration afterwards.
     """
     if connection.dialect.name != "sqlite":
         yield
         return
-    raw = connection.connection.dbapi_connection
-    raw.execute("PRAGMA foreign_keys = OFF")
+    driver_connection = connection.connection.dbapi_connection
+    driver_connection.execute("PRAGMA foreign_keys = OFF")
     try:
         yield
     finally:
-        raw.execute("PRAGMA foreign_keys = ON")
+        driver_connection.execute("PRAGMA foreign_keys = ON")
 
 
 def require_no_dangling_rows(connection):
-    """Raise where a row points at one that is gone."""
+    """Raise RuntimeError if a row refers to a row that does not exist."""
     if connection.dialect.name == "sqlite":
         dangling = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
         if dangling:
-            raise RuntimeError(f"The migration left rows that point nowhere: {dangling[:5]}")
+            raise RuntimeError(f"The migration left dangling references: {dangling[:5]}")
 
 
 options = dict(migrate.configure_args)

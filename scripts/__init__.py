@@ -1,1 +1,1 @@
-"""Commands for whoever works on the project; the service imports none of them."""
+"""Commands for developers; the service imports none of them."""

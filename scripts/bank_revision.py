@@ -1,4 +1,4 @@
-"""Write a revision of the bank's tables from the changes in `bank/models.py`.
+"""Write a migration of the bank's tables from the changes in `bank/models.py`.
 
     .venv/bin/python -m scripts.bank_revision -m "what changes" --rev-id bank_0003
 
@@ -17,7 +17,7 @@ from bank.database import Database, alembic_config
 
 
 def write_revision(message: str, revision_id: str, folder: str | None = None) -> None:
-    """Write the file into `folder`, a migrations folder; by default into the bank's."""
+    """Write the migration into `folder`; by default into the bank's migrations folder."""
     with tempfile.TemporaryDirectory() as temporary:
         database = Database(f"sqlite:///{temporary}/bank.sqlite3")
         try:
@@ -32,7 +32,7 @@ def write_revision(message: str, revision_id: str, folder: str | None = None) ->
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the message and the revision's id from the command line."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description="Write a revision of the bank's tables.")
     parser.add_argument("-m", "--message", required=True, help="what changes")
     parser.add_argument("--rev-id", required=True, help="the next id, as bank_0003")

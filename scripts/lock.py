@@ -1,7 +1,7 @@
-"""Write constraints.txt: the exact version of everything the two requirements files bring.
+"""Write constraints.txt: the exact version of every package that the requirements files install.
 
-The versions are those that pip installs into an empty environment, so nothing that happens to lie
-in a developer's own environment gets in.
+pip resolves the versions in an empty environment, so packages of a developer's own environment do
+not get into the file.
 """
 
 from __future__ import annotations
@@ -13,23 +13,25 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = """\
-# The exact version of every package, direct or brought along, for running, testing and linting.
-# Made by `make lock` from the two requirements files; pip installs none of it unless asked for.
+# The exact version of every package, direct or indirect, for running, testing and linting.
+# `make lock` writes this file from the requirements files. It installs nothing by itself.
 """
 
 
-def resolved() -> list[str]:
-    """`name==version` of every package, sorted, as pip resolves requirements-dev.txt today."""
+def resolve_versions() -> list[str]:
+    """Resolve requirements-dev.txt with pip; return `name==version` of every package, sorted."""
     with tempfile.TemporaryDirectory(prefix="balcao-lock-") as folder:
         venv.create(folder, with_pip=True)
         pip = [str(Path(folder) / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
-        wanted = str(ROOT / "requirements-dev.txt")
-        subprocess.run([*pip, "install", "--quiet", "-r", wanted], check=True)  # noqa: S603 - ours
-        frozen = subprocess.run(  # noqa: S603 - ours
+        requirements = str(ROOT / "requirements-dev.txt")
+        subprocess.run([*pip, "install", "--quiet", "-r", requirements], check=True)  # noqa: S603 - ours
+        freeze = subprocess.run(  # noqa: S603 - ours
             [*pip, "freeze"], check=True, capture_output=True, text=True
         )
-    return sorted(frozen.stdout.split(), key=str.casefold)
+    return sorted(freeze.stdout.split(), key=str.casefold)
 
 
 if __name__ == "__main__":
-    (ROOT / "constraints.txt").write_text(HEADER + "\n".join(resolved()) + "\n", encoding="utf-8")
+    (ROOT / "constraints.txt").write_text(
+        HEADER + "\n".join(resolve_versions()) + "\n", encoding="utf-8"
+    )

@@ -1,8 +1,8 @@
-"""Photograph the running pages for the README, into docs/screenshots/.
+"""Write the README's screenshots into docs/screenshots/.
 
-It starts the service by itself, on a free port and in a temporary folder: first as `make run` does,
-for the shop and the bank, then with the same database in the production profile, so that the
-shopper's pages are shown as shoppers see them, without the test strip.
+The command starts the service on a free port in a temporary folder: first as `make run` does, for
+the shop and the bank; then in the production profile with the same database, so that the shopper's
+pages appear without the test strip.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.support.parts import MissingPart
 from tests.support.service import ServiceProcess
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "screenshots"
-COLOURS = 256  # what drawn pages need; a quarter of the bytes
+COLOURS = 256  # enough for pages without photographs, with a quarter of the bytes
 BYTES_MAX = 200_000
 
 PHONE: dict[str, Any] = {
@@ -43,24 +43,24 @@ DARK: dict[str, Any] = {"color_scheme": "dark"}
 
 PRODUCT = {"value": "54.90", "description": "Queijo meia cura, 500 g"}
 HOUR = 3600
-PASSWORD = "a-password-for-pictures"  # noqa: S105 - of a service that lives for seconds
+PASSWORD = "a-password-for-pictures"  # noqa: S105 - of a temporary service
 
 
 @dataclass
 class Camera:
-    """Takes pictures of the service at `url`; `taken` names what it wrote, with the bytes."""
+    """Takes screenshots of the service at `url`; `sizes` has the bytes of each file by name."""
 
     browser: Browser
     url: str
-    taken: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
 
     @contextmanager
     def at(self, path: str, *looks: dict[str, Any]) -> Iterator[Page]:
-        """A page in a browser of its own, without movement; the later of two looks prevails."""
-        chosen: dict[str, Any] = {"reduced_motion": "reduce"}
+        """A page in a new browser context without animations; later looks override earlier ones."""
+        options: dict[str, Any] = {"reduced_motion": "reduce"}
         for look in (SHOPPER, *looks):
-            chosen |= look
-        context = self.browser.new_context(**chosen)
+            options |= look
+        context = self.browser.new_context(**options)
         try:
             page = context.new_page()
             page.goto(self.url + path, wait_until="networkidle")
@@ -69,22 +69,22 @@ class Camera:
             context.close()
 
     def take(self, page: Page, name: str, whole: bool = True) -> None:
-        """Write the page, or what is in its window, as docs/screenshots/<name>.png.
+        """Write the whole page, or only its viewport, as docs/screenshots/<name>.png.
 
-        Raises ValueError when the picture is too heavy for a README.
+        Raises ValueError if the file is larger than BYTES_MAX.
         """
-        raw = Image.open(io.BytesIO(page.screenshot(full_page=whole, animations="disabled")))
+        image = Image.open(io.BytesIO(page.screenshot(full_page=whole, animations="disabled")))
         output = io.BytesIO()
-        small = raw.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        small = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
         small.save(output, format="PNG", optimize=True)
         if output.tell() > BYTES_MAX:
             raise ValueError(f"{name}.png has {output.tell()} bytes, {BYTES_MAX} at most")
         (FOLDER / f"{name}.png").write_bytes(output.getvalue())
-        self.taken[name] = output.tell()
+        self.sizes[name] = output.tell()
 
 
 def pay(camera: Camera, payment: dict[str, Any]) -> None:
-    """Pay at the bank's counter on a phone, photographing what the payer is shown."""
+    """Pay at the bank's counter on a phone; take screenshots of the bank's pages."""
     with camera.at(f"/bank/pay?{urlencode({'code': payment['pix_code']})}", PHONE) as page:
         enter_bank(page)
         page.wait_for_load_state("networkidle")
@@ -96,8 +96,8 @@ def pay(camera: Camera, payment: dict[str, Any]) -> None:
         camera.take(page, "bank-receipt")
 
 
-def photograph_house(camera: Camera, service: ServiceProcess) -> tuple[str, str, str]:
-    """The shop and the bank; gives the ids of a waiting, a paid and an expired payment."""
+def photograph_shop_and_bank(camera: Camera, service: ServiceProcess) -> tuple[str, str, str]:
+    """The shop and the bank; return the ids of a pending, a paid and an expired payment."""
     with camera.at("/", DESKTOP) as page:
         camera.take(page, "shop")
     expiring = service.create(**PRODUCT, order_id="1040", expires_in=10)
@@ -106,12 +106,12 @@ def photograph_house(camera: Camera, service: ServiceProcess) -> tuple[str, str,
     with camera.at(f"/payments/pix/{expiring['id']}", DESKTOP) as page:
         expired = page.get_by_role("heading", name="O prazo deste código acabou")
         expect(expired).to_be_visible(timeout=20_000)
-    waiting = service.create(**PRODUCT, order_id="1042", expires_in=HOUR // 4)
-    return waiting["id"], paid["id"], expiring["id"]
+    pending = service.create(**PRODUCT, order_id="1042", expires_in=HOUR // 4)
+    return pending["id"], paid["id"], expiring["id"]
 
 
 def photograph_recovery(camera: Camera, service: ServiceProcess) -> None:
-    """The three scenarios of recovery, as the payer sees them on a phone."""
+    """The three scenarios of recovery on a phone."""
     lost, later, first = (
         service.create(**PRODUCT, order_id=order, expires_in=seconds)
         for order, seconds in (("1050", HOUR), ("1051", HOUR), ("1052", 10))
@@ -142,7 +142,7 @@ def photograph_recovery(camera: Camera, service: ServiceProcess) -> None:
 
 
 def photograph_portal(camera: Camera, service: ServiceProcess) -> None:
-    """The merchant's portal, and the page where a picture finds its payment."""
+    """The merchant's portal and the recovery page."""
     for number in range(4):
         service.create(value=f"{38 + 7 * number}.90", description="Cesta da semana",
                        order_id=f"{1100 + number}", expires_in=HOUR)  # fmt: skip
@@ -152,15 +152,15 @@ def photograph_portal(camera: Camera, service: ServiceProcess) -> None:
             page.get_by_label("Senha", exact=True).fill(PASSWORD)
             page.get_by_role("button", name="Entrar").click()
             page.wait_for_url(camera.url + "/portal")
-            page.wait_for_timeout(1000)  # the chart is drawn, the socket has said hello
+            page.wait_for_timeout(1000)  # until the chart is drawn and the socket is connected
             camera.take(page, name, whole=False)
     with camera.at("/payment/recover-from-qr", PHONE) as page:
         camera.take(page, "recover", whole=False)
 
 
-def photograph_checkout(camera: Camera, waiting: str, paid: str, expired: str) -> None:
+def photograph_checkout(camera: Camera, pending: str, paid: str, expired: str) -> None:
     """The shopper's pages."""
-    checkout = f"/payments/pix/{waiting}"
+    checkout = f"/payments/pix/{pending}"
     for name, looks in (
         ("checkout-phone", (PHONE,)),
         ("checkout-desktop", (DESKTOP,)),
@@ -177,24 +177,24 @@ def photograph_checkout(camera: Camera, waiting: str, paid: str, expired: str) -
 
 
 def main() -> int:
-    """Run the command; 0 when every picture is written."""
+    """Run the command; exit status 0 if every screenshot was written."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory(prefix="balcao-") as folder, running_chromium() as browser:
-            with ServiceProcess(Path(folder), DEMO_PASSWORD=PASSWORD) as house:
-                camera = Camera(browser, house.url)
-                payments = photograph_house(camera, house)
-                photograph_portal(camera, house)
-                photograph_recovery(camera, house)
-                house.stop()
-            shoppers = ServiceProcess(Path(folder), PORT=house.port, APP_ENV="production")
-            with shoppers:
+            with ServiceProcess(Path(folder), DEMO_PASSWORD=PASSWORD) as service:
+                camera = Camera(browser, service.url)
+                payments = photograph_shop_and_bank(camera, service)
+                photograph_portal(camera, service)
+                photograph_recovery(camera, service)
+                service.stop()
+            production = ServiceProcess(Path(folder), PORT=service.port, APP_ENV="production")
+            with production:
                 photograph_checkout(camera, *payments)
-                shoppers.stop()
-    except MissingPart as missing:
-        print(f"Not here: {missing}", file=sys.stderr)
+                production.stop()
+    except MissingPart as error:
+        print(f"Something is not installed: {error}", file=sys.stderr)
         return 1
-    for name, size in camera.taken.items():
+    for name, size in camera.sizes.items():
         print(f"{size // 1000:>5} kB  docs/screenshots/{name}.png")
     return 0
 

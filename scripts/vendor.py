@@ -1,8 +1,8 @@
-"""Fetch the vendored libraries again, or check the ones that are here.
+"""Fetch the vendored libraries again, or check the vendored files.
 
-The tables in the README.md of each vendor folder say what belongs there and with which SHA-256:
-they are the only list. `--check` reads and compares; without it the packages are fetched by npm
-into a temporary folder and a file is written only when its SHA-256 is the one in the table.
+The README.md of each vendor folder has a table of its files with their SHA-256. `--check` compares
+the files with the tables. Without it npm fetches the packages into a temporary folder, and a file
+is written only if its SHA-256 matches the table.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ NPM_TIMEOUT_SECONDS = 120
 
 
 @dataclass(frozen=True)
-class Vendored:
-    """One row of a vendor table: a file here, and where it was published."""
+class VendoredFile:
+    """A row of a vendor table: a file, and where it was published."""
 
     path: Path
     package: str
@@ -37,49 +37,49 @@ class Vendored:
 
     @property
     def archive(self) -> str:
-        """The npm name of the package, with its version."""
+        """The npm name of the package with its version."""
         return f"{self.package}@{self.version}"
 
 
-def listed(folder: Path) -> Iterator[Vendored]:
+def table_rows(folder: Path) -> Iterator[VendoredFile]:
     """The rows of the table in `folder`/README.md."""
     for line in (folder / "README.md").read_text(encoding="utf-8").splitlines():
         cells = [cell.strip().strip("`") for cell in line.strip("|").split("|")]
         if line.startswith("| `") and len(cells) == 6:
             name, package, version, member, licence, sha256 = cells
-            yield Vendored(folder / name, package, version, member, licence, sha256)
+            yield VendoredFile(folder / name, package, version, member, licence, sha256)
 
 
-def everything_listed() -> list[Vendored]:
+def all_rows() -> list[VendoredFile]:
     """The rows of every vendor table."""
-    return [row for folder in VENDOR_FOLDERS for row in listed(folder)]
+    return [row for folder in VENDOR_FOLDERS for row in table_rows(folder)]
 
 
-def faults(rows: Iterable[Vendored]) -> list[str]:
-    """What is wrong with the files here, one sentence each; empty when all is as listed."""
+def find_problems(rows: Iterable[VendoredFile]) -> list[str]:
+    """Compare the files with the tables; return one sentence per problem."""
     rows = list(rows)
-    wrong = []
+    problems = []
     for row in rows:
         name = row.path.relative_to(ROOT)
         if not row.path.is_file():
-            wrong.append(f"{name} is listed and not here")
+            problems.append(f"{name} is in a vendor table but does not exist")
         elif hashlib.sha256(row.path.read_bytes()).hexdigest() != row.sha256:
-            wrong.append(f"{name} is not the file that {row.archive} published")
-    here = {
+            problems.append(f"{name} differs from the file that {row.archive} published")
+    files = {
         path
         for folder in VENDOR_FOLDERS
         for path in folder.rglob("*")
         if path.is_file() and path.name != "README.md"
     }
-    unlisted = sorted(here - {row.path for row in rows})
-    wrong += [f"{path.relative_to(ROOT)} is in no vendor table" for path in unlisted]
-    return wrong
+    unlisted = sorted(files - {row.path for row in rows})
+    problems += [f"{path.relative_to(ROOT)} is in no vendor table" for path in unlisted]
+    return problems
 
 
-def fetch(row: Vendored, into: Path, npm: str) -> bytes:
-    """The bytes of one published file; the archive is fetched once per version.
+def fetch(row: VendoredFile, into: Path, npm: str) -> bytes:
+    """The bytes of a published file; each archive is fetched once.
 
-    Raises subprocess.CalledProcessError when npm cannot fetch it, KeyError when the archive does
+    Raises subprocess.CalledProcessError if npm cannot fetch it, KeyError if the archive does
     not contain the file.
     """
     folder = into / row.archive.replace("/", "_")
@@ -90,46 +90,46 @@ def fetch(row: Vendored, into: Path, npm: str) -> bytes:
             command, check=True, capture_output=True, timeout=NPM_TIMEOUT_SECONDS
         )
     (archive,) = folder.glob("*.tgz")
-    with tarfile.open(fileobj=io.BytesIO(archive.read_bytes()), mode="r:gz") as opened:
-        member = opened.extractfile(f"package/{row.member}")
+    with tarfile.open(fileobj=io.BytesIO(archive.read_bytes()), mode="r:gz") as tar:
+        member = tar.extractfile(f"package/{row.member}")
         if member is None:
             raise KeyError(row.member)
         return member.read()
 
 
-def refresh(rows: Iterable[Vendored], npm: str) -> list[str]:
-    """Write each listed file anew; returns a sentence for each whose SHA-256 differs."""
-    wrong = []
+def refresh(rows: Iterable[VendoredFile], npm: str) -> list[str]:
+    """Write each file anew; return one sentence per file whose SHA-256 differs."""
+    problems = []
     with tempfile.TemporaryDirectory(prefix="balcao-vendor-") as temporary:
         for row in rows:
             content = fetch(row, Path(temporary), npm)
             sha256 = hashlib.sha256(content).hexdigest()
             if sha256 != row.sha256:
-                wrong.append(f"{row.path.relative_to(ROOT)}: {row.archive} has SHA-256 {sha256}")
+                problems.append(f"{row.path.relative_to(ROOT)}: {row.archive} has SHA-256 {sha256}")
                 continue
             row.path.parent.mkdir(parents=True, exist_ok=True)
             row.path.write_bytes(content)
-    return wrong
+    return problems
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0 when every file is as its table says."""
+    """Run the command; exit status 0 if every file matches its table."""
     parser = argparse.ArgumentParser(prog="python -m scripts.vendor", description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare, fetch nothing")
     options = parser.parse_args(arguments)
-    rows = everything_listed()
+    rows = all_rows()
     if not options.check:
         npm = shutil.which("npm")
         if npm is None:
-            print("npm is needed to fetch the vendored libraries: apt install npm", file=sys.stderr)
+            print("npm is missing. Install it first: apt install npm", file=sys.stderr)
             return 1
-        refused = refresh(rows, npm)
-        if refused:
-            print("Refused, nothing of it was written:", *refused, sep="\n", file=sys.stderr)
+        mismatches = refresh(rows, npm)
+        if mismatches:
+            print("These files were not written:", *mismatches, sep="\n", file=sys.stderr)
             return 1
-    wrong = faults(rows)
-    print(*(wrong or [f"{len(rows)} vendored files are the published ones."]), sep="\n")
-    return 1 if wrong else 0
+    problems = find_problems(rows)
+    print(*(problems or [f"{len(rows)} vendored files match their tables."]), sep="\n")
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

@@ -30,17 +30,17 @@ TABLE = {
 
 
 def row_id():
-    """A row's number; SQLite counts up INTEGER alone."""
+    """An automatic row id; SQLite increments only INTEGER columns."""
     return sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def instant():
-    """UTC with microseconds, which MySQL drops unless told."""
+    """UTC with microseconds; a plain DATETIME of MySQL has none."""
     return sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
 
 
 def exact(length):
-    """Text compared byte for byte; `utf8mb4_bin` would take "a" and "a " for equal."""
+    """Text compared byte for byte; `utf8mb4_bin` would ignore trailing spaces."""
     dialect = op.get_bind().dialect
     collation = "utf8mb4_nopad_bin" if getattr(dialect, "is_mariadb", False) else "utf8mb4_0900_bin"
     binary = mysql.VARCHAR(length, charset="utf8mb4", collation=collation)
@@ -87,7 +87,7 @@ def upgrade():
         batch_op.add_column(sa.Column("scopes", sa.String(length=255), nullable=True))
         batch_op.add_column(sa.Column("last_used_at", instant(), nullable=True))
     fill_public_ids("api_keys")
-    # A key made before there were scopes could do everything, and still can.
+    # Keys without scopes could do everything; they keep every scope.
     op.execute(f"UPDATE api_keys SET prefix = 'balcao_', scopes = '{ALL_SCOPES}'")
     with op.batch_alter_table("api_keys", schema=None) as batch_op:
         batch_op.alter_column("public_id", existing_type=exact(32), nullable=False)
@@ -159,8 +159,7 @@ def downgrade():
         batch_op.drop_column("scopes")
         batch_op.drop_column("prefix")
         batch_op.drop_column("public_id")
-    # Whoever is no merchant does not exist before this revision; its login stands in for the key
-    # that its column then demands.
+    # The earlier revision demands a Pix key of every account: the public id is used instead.
     op.execute("UPDATE accounts SET pix_key = public_id WHERE pix_key IS NULL")
     with op.batch_alter_table("accounts", schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f("ck_accounts_merchant_receives_by_a_key"), type_="check")

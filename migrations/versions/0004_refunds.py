@@ -1,4 +1,4 @@
-"""Refunds, and what of a payment is held for them.
+"""Refunds, and the amounts of payments that are on hold for them.
 
 Revision ID: 0004
 Revises: 0003
@@ -31,7 +31,7 @@ HELD = {
 
 
 def instant():
-    """UTC with microseconds, which MySQL drops unless told."""
+    """UTC with microseconds; a plain DATETIME of MySQL has none."""
     return sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
 
 
@@ -41,7 +41,7 @@ def row_id():
 
 
 def exact(length):
-    """Text compared byte for byte; `utf8mb4_bin` would take "a" and "a " for equal."""
+    """Text compared byte for byte; `utf8mb4_bin` would ignore trailing spaces."""
     dialect = op.get_bind().dialect
     collation = "utf8mb4_nopad_bin" if getattr(dialect, "is_mariadb", False) else "utf8mb4_0900_bin"
     binary = mysql.VARCHAR(length, charset="utf8mb4", collation=collation)
@@ -50,7 +50,7 @@ def exact(length):
 
 def upgrade():
     if op.get_bind().dialect.name == "sqlite":
-        # With the column: to add a constraint later, SQLite would have to rewrite the table.
+        # Add the constraint with the column: adding it later would rewrite the table on SQLite.
         checks = [f"CONSTRAINT ck_payments_{name} CHECK ({rule})" for name, rule in HELD.items()]
         op.execute(
             "ALTER TABLE payments ADD COLUMN refunding_centavos BIGINT DEFAULT 0 NOT NULL "

@@ -26,17 +26,17 @@ TABLE = {
 
 
 def row_id():
-    """A row's number; SQLite counts up INTEGER alone."""
+    """An automatic row id; SQLite increments only INTEGER columns."""
     return sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def instant():
-    """UTC with microseconds, which MySQL drops unless told."""
+    """UTC with microseconds; a plain DATETIME of MySQL has none."""
     return sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
 
 
 def exact(length):
-    """Text compared byte for byte; `utf8mb4_bin` would take "a" and "a " for equal."""
+    """Text compared byte for byte; `utf8mb4_bin` would ignore trailing spaces."""
     dialect = op.get_bind().dialect
     collation = "utf8mb4_nopad_bin" if getattr(dialect, "is_mariadb", False) else "utf8mb4_0900_bin"
     binary = mysql.VARCHAR(length, charset="utf8mb4", collation=collation)
