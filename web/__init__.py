@@ -1,1 +1,1 @@
-"""What every door shares: bodies, errors, headers, request ids, metrics, health, API documents."""
+"""HTTP for all blueprints: bodies, errors, headers, request ids, metrics, health, API docs."""

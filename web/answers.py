@@ -1,4 +1,4 @@
-"""JSON answers: for one caller alone, or to be polled."""
+"""JSON answers: private ones, and ones that clients poll."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from flask import Response, current_app, jsonify, request
 from werkzeug.wrappers import Response as BaseResponse
 
 REPLAYED = "Idempotent-Replayed"
-"""The header of an answer that was given before under the same Idempotency-Key."""
+"""The header of a replayed answer: an earlier request had the same Idempotency-Key."""
 
 
 def created_json(
     body: Mapping[str, Any], location: str = "", *, is_replay: bool = False
 ) -> Response:
-    """201 with JSON that no cache may store; `location` is an ASCII address, or empty."""
+    """201 with JSON that no cache may store; `location` is an absolute ASCII URL, or empty."""
     headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
     if location:
         headers.append(("Location", location))
@@ -33,9 +33,9 @@ def private_json(body: Any, status: int = 200) -> Response:
 
 
 def polled_json(body: Mapping[str, Any]) -> BaseResponse:
-    """JSON about a payment that clients ask for again and again.
+    """JSON about a payment that clients poll.
 
-    304 while `status` and `sequence` are those of the ETag in `If-None-Match`.
+    The answer is 304 while `status` and `sequence` match the ETag in `If-None-Match`.
     """
     response = jsonify(body)
     response.headers["Cache-Control"] = "no-cache, private"

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what flask-openapi cannot know by itself."""
+"""The OpenAPI document: the parts that flask-openapi does not generate."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pydantic import BaseModel
 from web.problems import refuse_invalid
 
 MERCHANT: list[dict[str, list[Any]]] = [{"apiKey": []}, {"password": []}, {"cookie": []}, {}]
-"""A merchant's key or sign-in; without, the development profile acts for the demo merchant."""
+"""A merchant's key or sign-in, or nothing: in development that is the demo merchant."""
 
 SIGNED_IN: list[dict[str, list[Any]]] = [{"password": []}, {"apiKey": []}, {"cookie": []}]
-"""Whoever has an account, by token, key or cookie."""
+"""An account, by token, key or cookie."""
 
 VERSION = "0.1.0"
 MACHINES = Tag(name="Machines")
@@ -30,7 +30,7 @@ IDEMPOTENCY_KEY: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "1 to 255 characters; the same key and body again get the first answer again.",
+    "description": "1 to 255 characters. The same key and body again get the first answer.",
     "schema": {"type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$", "maxLength": 255},
 }
 SECURITY_SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
@@ -47,8 +47,8 @@ SECURITY_SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
     ),
     "cookie": SecurityScheme(
         **{"type": "apiKey", "in": "cookie", "name": "access_token"},
-        description="The cookie of `POST /api/login`; whatever may change something also needs "
-        "the header `X-CSRF-TOKEN` with the value of the cookie `csrf_access_token`.",
+        description="The cookie of `POST /api/login`. A request that may change something also "
+        "needs the header `X-CSRF-TOKEN` with the value of the cookie `csrf_access_token`.",
     ),
     "bankSignature": SecurityScheme(
         **{"type": "apiKey", "in": "header", "name": "webhook-signature"},
@@ -64,7 +64,7 @@ _DECLARED: dict[str, dict[str, Any]] = {}
 
 
 class ProblemField(BaseModel):
-    """One field at fault."""
+    """An invalid field."""
 
     field: str
     detail: str
@@ -97,43 +97,44 @@ def problems(*statuses: int) -> Responses:
 
 
 def reference(model: type[BaseModel]) -> dict[str, str]:
-    """A `$ref` to a model that some route names, or that `declare` added."""
+    """A `$ref` to a model that a route uses, or that `declare` added."""
     return {"$ref": _REF.format(model=model.__name__)}
 
 
 def declare(bp: APIBlueprint, *models: type[BaseModel]) -> None:
-    """Add models to the document's components: such as no route names by itself, or whole.
+    """Add models to the document's components, with their whole schemas.
 
-    flask-openapi drops the keywords it does not know, as the `propertyNames` of an object.
+    Needed for models that no route names, and for keywords that flask-openapi drops, such as
+    `propertyNames`.
     """
     for model in models:
         schema = model.model_json_schema(ref_template=_REF)
-        named = {**schema.pop("$defs", {}), model.__name__: schema}
-        bp.components_schemas.update({name: Schema(**found) for name, found in named.items()})
-        _DECLARED.update(named)
+        schemas = {**schema.pop("$defs", {}), model.__name__: schema}
+        bp.components_schemas.update({name: Schema(**value) for name, value in schemas.items()})
+        _DECLARED.update(schemas)
 
 
 def also(*parameters: dict[str, Any]) -> dict[str, Any]:
-    """Parameters that a route reads by itself, for its `openapi_extensions`."""
+    """Document parameters that a route reads itself; for its `openapi_extensions`."""
     return {_ALSO: list(parameters)}
 
 
 def takes(model: type[BaseModel], *content_types: str) -> dict[str, Any]:
-    """The body of a route that reads it by itself, for its `openapi_extensions`.
+    """Document a body that a route reads itself; for its `openapi_extensions`.
 
     The model must be declared.
     """
-    content = {one: {"schema": reference(model)} for one in content_types}
+    content = {name: {"schema": reference(model)} for name in content_types}
     return {_TAKES: {"content": content, "required": True}}
 
 
 def html_page(description: str) -> dict[str, Any]:
-    """A page as an answer."""
+    """Document an HTML page as an answer."""
     return {"description": description, "content": {"text/html": {"schema": {"type": "string"}}}}
 
 
 def picture(description: str) -> dict[str, Any]:
-    """A QR image as an answer."""
+    """Document a QR picture as an answer."""
     return {
         "description": description,
         "content": {
@@ -144,10 +145,10 @@ def picture(description: str) -> dict[str, Any]:
 
 
 class DocumentedApp(OpenAPI):
-    """A Flask app whose document says what every route has in common, and nothing untrue."""
+    """A Flask app whose document also has declared models, own bodies and the common 413."""
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """The function as it is: no view or hook here is a coroutine, and to look costs."""
+        """Return the function: no view or hook is a coroutine, so the check would be wasted."""
         return func
 
     def generate_spec_json(self) -> None:
@@ -158,12 +159,12 @@ class DocumentedApp(OpenAPI):
             for operation in operations.values():
                 answers = operation["responses"]
                 if "application/problem+json" not in answers["400"].get("content", {}):
-                    del answers["400"]  # flask-openapi's own guess; a route declares its own
+                    del answers["400"]  # flask-openapi adds a 400 to each route
                 if also := operation.pop(_ALSO, None):
                     operation.setdefault("parameters", []).extend(also)
                 if body := operation.pop(_TAKES, None):
                     operation["requestBody"] = body
-                answers.update({str(status): shown for status, shown in problems(413).items()})
+                answers.update({str(status): answer for status, answer in problems(413).items()})
 
 
 def make_app(import_name: str, **options: Any) -> OpenAPI:

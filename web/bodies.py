@@ -1,4 +1,4 @@
-"""JSON bodies, read strictly: what is ambiguous is refused before anything is decided."""
+"""JSON bodies, parsed strictly: an ambiguous body is refused before it is used."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class StrictBody(BaseModel):
 
 
 def body_limit(most: int) -> Callable[[_View], _View]:
-    """Let a view be sent a larger body than others: so many bytes, the form around it included.
+    """Allow a view a larger body than others, in bytes, including the form around a file.
 
-    The innermost decorator but for those that keep the view's attributes (functools.wraps).
+    A decorator outside this one must keep the view's attributes, as functools.wraps does.
     """
 
     def mark(view: _View) -> _View:
@@ -47,10 +47,10 @@ def body_limit(most: int) -> Callable[[_View], _View]:
 
 
 def parse_json(data: bytes) -> Any:
-    """Parse a JSON text; numbers with a point become Decimal, never float.
+    """Parse JSON; numbers with a point become Decimal, never float.
 
-    Raises MalformedJson for anything ambiguous as well: repeated keys, NaN, Infinity, lone
-    surrogates, NUL characters, nesting deeper than 20.
+    Raises MalformedJson, also for what other parsers read differently or no database stores:
+    repeated keys, NaN, Infinity, lone surrogates, NUL characters, nesting deeper than 20.
     """
     try:
         text = data.decode("utf-8")
@@ -69,24 +69,24 @@ def parse_json(data: bytes) -> Any:
             f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}."
         ) from None
     except (ValueError, ArithmeticError):
-        raise MalformedJson("The body holds a number that is too long.") from None
+        raise MalformedJson("The body has a number that is too long.") from None
     _check_text(value, 0)
     return value
 
 
 def _refuse_constant(name: str) -> None:
-    raise MalformedJson(f"The body holds {name}, which is not JSON.")
+    raise MalformedJson(f"The body has {name}, which is not JSON.")
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        keys: set[str] = set()
         for key, _ in pairs:
-            if key in seen:
-                raise MalformedJson(f"The key {key[:60]!a} stands more than once.")
-            seen.add(key)
-    return found
+            if key in keys:
+                raise MalformedJson(f"The key {key[:60]!a} appears more than once.")
+            keys.add(key)
+    return members
 
 
 def _check_text(value: Any, depth: int) -> None:
@@ -104,29 +104,29 @@ def _check_text(value: Any, depth: int) -> None:
 
 
 def check_storable(text: str) -> None:
-    """Raise MalformedJson for text no database takes: NUL characters and lone surrogates."""
+    """Raise MalformedJson for text that no database stores: NUL characters, lone surrogates."""
     if "\x00" in text:
-        raise MalformedJson("Text must not hold NUL characters.")
+        raise MalformedJson("Text must not contain NUL characters.")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        raise MalformedJson("Text must not hold lone surrogates.") from None
+        raise MalformedJson("Text must not contain lone surrogates.") from None
 
 
 class Complete(Response):
-    """An answer with a body whose headers are written whole where it is made.
+    """A response whose headers are complete when it is created; not for 204 and 304.
 
-    Werkzeug goes through them once more for each answer, to resolve and quote a `Location` and to
-    count the body. Here the one is absolute ASCII and the other was counted. Not for 204 and 304.
+    Werkzeug would go through the headers again, to resolve and quote `Location` and to count the
+    body. Here `Location` is an absolute ASCII URL already, and the body is counted.
     """
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:  # noqa: ARG002 - Werkzeug's
-        """The headers as they are."""
+        """Return the headers unchanged."""
         return self.headers
 
 
 class StrictRequest(Request):
-    """A request whose JSON body is an object read by `parse_json`, or an error."""
+    """A request whose JSON body must be an object that `parse_json` accepts."""
 
     def _get_file_stream(self, *args: Any, **kwargs: Any) -> Any:
         stream = super()._get_file_stream(*args, **kwargs)
@@ -134,7 +134,7 @@ class StrictRequest(Request):
         return stream
 
     def close(self) -> None:
-        """Close every file of the form, also of one that was refused before its end."""
+        """Close every file of the form, even if the form was refused halfway."""
         super().close()
         for stream in self.__dict__.pop("_file_streams", ()):
             stream.close()
@@ -142,10 +142,10 @@ class StrictRequest(Request):
     def get_json(
         self,
         force: bool = False,  # noqa: ARG002 - Flask's signature
-        silent: bool = False,  # noqa: ARG002 - nobody may be silent here
+        silent: bool = False,  # noqa: ARG002 - errors are never silent here
         cache: bool = True,
     ) -> Any:
-        """The body as an object. Raises MalformedJson or UnsupportedMediaType; never silent."""
+        """The body as an object. Raises MalformedJson or UnsupportedMediaType, even if `silent`."""
         data = self.get_data(cache=cache)
         if not data.strip():
             raise MalformedJson("The body is empty; a JSON object is expected.")
@@ -158,7 +158,7 @@ class StrictRequest(Request):
 
 
 class WireJson(DefaultJSONProvider):
-    """Answers keep their fields' order and their letters."""
+    """Write answers compactly, in the order of their members, without escaping letters."""
 
     sort_keys = False
     ensure_ascii = False

@@ -1,7 +1,7 @@
-"""A merchant's colour as the pages' action colour, moved only as far as reading demands.
+"""A merchant's colour as the action colour of its pages, changed only if text needs contrast.
 
-Contrast as in WCAG 2.2 (1.4.3): at least 4.5 for text. The merchant's own colour is kept where it
-reads; a pale one is darkened for light pages, a dark one is lightened for dark pages.
+WCAG 2.2 (1.4.3) requires a contrast of at least 4.5 for text. A pale colour is darkened for light
+pages, a dark colour is lightened for dark pages; a readable colour stays as it is.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ BLACK: Rgb = (0, 0, 0)
 LIGHT_SURFACE: Rgb = WHITE
 DARK_SURFACE: Rgb = (0x15, 0x1D, 0x1A)
 INK_ON_BRIGHT: Rgb = (0x08, 0x10, 0x0D)
-"""`--surface` of tokens.css, and what is written on a bright button."""
+"""`--surface` of tokens.css, and the text colour on a bright button."""
 
 CONTRAST_LIGHT, CONTRAST_DARK = 5.6, 6.4
-"""Against the surface: more than 4.5, because the same colour is also read on tinted grounds."""
+"""The contrast to the surface: over 4.5, because the colour is also used on tinted grounds."""
 
 _COLOR = re.compile(r"#([0-9a-fA-F]{6})")
 _STEPS = 64
@@ -43,16 +43,16 @@ def contrast(one: Rgb, other: Rgb) -> float:
     return (first + 0.05) / (second + 0.05)
 
 
-def mixed(color: Rgb, other: Rgb, share: float) -> Rgb:
-    """The colour with a share (0 to 1) of another in it."""
+def mix(color: Rgb, other: Rgb, share: float) -> Rgb:
+    """The colour mixed with another, whose share is 0 to 1."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(color, other, strict=True))
     return red, green, blue
 
 
 def readable(color: Rgb, ground: Rgb, toward: Rgb, least: float) -> Rgb:
-    """The colour itself, or the nearest on the way to `toward` that has the contrast."""
+    """The colour, or the nearest colour on the way to `toward` that has the contrast `least`."""
     for step in range(_STEPS + 1):
-        candidate = mixed(color, toward, step / _STEPS)
+        candidate = mix(color, toward, step / _STEPS)
         if contrast(candidate, ground) >= least:
             return candidate
     return toward
@@ -60,27 +60,27 @@ def readable(color: Rgb, ground: Rgb, toward: Rgb, least: float) -> Rgb:
 
 @lru_cache(maxsize=512)
 def style_sheet(color: str) -> str:
-    """The custom properties of tokens.css that follow from `#rrggbb`, for light and dark pages."""
+    """The custom properties of tokens.css that depend on `#rrggbb`, for light and dark pages."""
     own = _rgb(color)
     light = readable(own, LIGHT_SURFACE, BLACK, CONTRAST_LIGHT)
     dark = readable(own, DARK_SURFACE, WHITE, CONTRAST_DARK)
     on_light = {
         "action": light,
-        "action-hover": mixed(light, BLACK, 0.16),
-        "action-press": mixed(light, BLACK, 0.32),
-        "action-tint": mixed(WHITE, light, 0.09),
+        "action-hover": mix(light, BLACK, 0.16),
+        "action-press": mix(light, BLACK, 0.32),
+        "action-tint": mix(WHITE, light, 0.09),
         "on-action": WHITE,
     }
     on_dark = {
         "action": dark,
-        "action-hover": mixed(dark, WHITE, 0.2),
-        "action-press": mixed(dark, WHITE, 0.08),
-        "action-tint": mixed(DARK_SURFACE, dark, 0.12),
+        "action-hover": mix(dark, WHITE, 0.2),
+        "action-press": mix(dark, WHITE, 0.08),
+        "action-tint": mix(DARK_SURFACE, dark, 0.12),
         "on-action": INK_ON_BRIGHT,
     }
     return (
-        f":root{{{_written(on_light)}}}"
-        f"@media (prefers-color-scheme:dark){{:root{{{_written(on_dark)}}}}}"
+        f":root{{{_declarations(on_light)}}}"
+        f"@media (prefers-color-scheme:dark){{:root{{{_declarations(on_dark)}}}}}"
     )
 
 
@@ -88,7 +88,7 @@ def _rgb(color: str) -> Rgb:
     return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
 
 
-def _written(properties: dict[str, Rgb]) -> str:
+def _declarations(properties: dict[str, Rgb]) -> str:
     return ";".join(
         f"--{name}:#{red:02x}{green:02x}{blue:02x}"
         for name, (red, green, blue) in properties.items()

@@ -1,4 +1,4 @@
-"""The API's document and its reader: Swagger UI from the installed wheel, nothing from outside."""
+"""The API's document, and Swagger UI from the installed package: nothing is loaded from outside."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def docs() -> ResponseReturnValue:
 
 @bp.get("/docs/assets/<path:name>")
 def docs_asset(name: str) -> Response:
-    """A file of Swagger UI."""
+    """Serve a file of Swagger UI."""
     response = send_from_directory(_SWAGGER, name)
     response.headers["Cache-Control"] = "public, max-age=86400"
     return response
@@ -47,20 +47,20 @@ def docs_asset(name: str) -> Response:
 
 @bp.get("/docs/errors")
 def error_list() -> ResponseReturnValue:
-    """Every error code: where the `type` of an error leads."""
+    """The page of all error codes, to which the `type` of an error leads."""
     return render_template("docs/errors.html", rows=error_rows())
 
 
 def error_rows() -> list[tuple[str, int, str]]:
-    """Every code the service answers with: code, HTTP status, title."""
-    known = {kind.code: (status_of(kind), kind.title) for kind in _kinds(BalcaoError)}
+    """Every error code, sorted: code, HTTP status, title."""
+    titles = {kind.code: (status_of(kind), kind.title) for kind in _kinds(BalcaoError)}
     for status, code in CODE_OF_STATUS.items():
-        known.setdefault(code, (status, HTTPStatus(status).phrase))
-    return sorted((code, status, title) for code, (status, title) in known.items())
+        titles.setdefault(code, (status, HTTPStatus(status).phrase))
+    return sorted((code, status, title) for code, (status, title) in titles.items())
 
 
 def _kinds(kind: type[BalcaoError]) -> list[type[BalcaoError]]:
-    """The service's errors; the bank's share the root and answer for themselves."""
+    """The errors below `kind`, without the bank's errors, which share the same root."""
     below = [deeper for child in kind.__subclasses__() for deeper in _kinds(child)]
     return below if kind.__module__.startswith("bank.") else [kind, *below]
 

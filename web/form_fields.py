@@ -1,4 +1,4 @@
-"""What a person typed into a form, read kindly; what cannot be read is said beside its field."""
+"""Parse form fields; collect one error message per field."""
 
 from __future__ import annotations
 
@@ -13,57 +13,57 @@ from web.pages import spoken as _
 
 
 class Form:
-    """The fields of a form that was sent, and what is wrong with them, by field."""
+    """The submitted values of a form, and an error message per invalid field."""
 
-    def __init__(self, sent: Mapping[str, str]) -> None:
-        """Take the fields as they came; nothing is trusted yet."""
-        self.sent = sent
+    def __init__(self, values: Mapping[str, str]) -> None:
+        """`values` are the submitted fields, not validated yet."""
+        self.values = values
         self.errors: dict[str, str] = {}
 
     def refuse(self, name: str, sentence: str) -> None:
-        """Say what is wrong with a field."""
+        """Set a field's error message, unless the field has one."""
         self.errors.setdefault(name, sentence)
 
     def text(self, name: str, most: int, *, required: bool = False) -> str | None:
-        """A line of text without edges, or None where it is empty or refused."""
-        given = " ".join(self.sent.get(name, "").split())
-        if required and not given:
+        """A line of text with single spaces; None if the text is empty or refused."""
+        text = " ".join(self.values.get(name, "").split())
+        if required and not text:
             self.refuse(name, _("Preencha este campo."))
-        if len(given) > most:
+        if len(text) > most:
             self.refuse(name, _("Use no máximo %(n)s caracteres.") % {"n": most})
-        if not given.isprintable() or not _is_storable(given):
+        if not text.isprintable() or not _is_storable(text):
             self.refuse(name, _("Este texto tem caracteres que não podemos guardar."))
-        return given if given and name not in self.errors else None
+        return text if text and name not in self.errors else None
 
     def money(self, name: str, *, required: bool = True) -> int | None:
-        """Centavos, or None where it is empty or refused."""
-        given = self.sent.get(name, "").strip()
-        if not given:
+        """An amount in centavos; None if the field is empty or refused."""
+        text = self.values.get(name, "").strip()
+        if not text:
             if required:
                 self.refuse(name, _("Informe o valor."))
             return None
         try:
-            return typed_centavos(given)
+            return typed_centavos(text)
         except InvalidMoney:
             self.refuse(name, _("Escreva um valor em reais, maior que zero, como 54,90."))
             return None
 
     def whole(self, name: str, least: int, most: int) -> int | None:
-        """A whole number within its limits, or None where it is refused."""
-        given = self.sent.get(name, "").strip()
-        if re.fullmatch(r"[0-9]{1,9}", given, re.ASCII) and least <= int(given) <= most:
-            return int(given)
+        """A whole number from `least` to `most`; None if the field is refused."""
+        text = self.values.get(name, "").strip()
+        if re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) and least <= int(text) <= most:
+            return int(text)
         words = {"least": least, "most": most}
         self.refuse(name, _("Escreva um número de %(least)s a %(most)s.") % words)
         return None
 
     def link(self, name: str, most: int = 500) -> str | None:
-        """An https, http, mailto or tel address; None where it is empty or refused."""
-        given = self.text(name, most)
-        if given is not None and not _is_link(given):
+        """An https, http, mailto or tel URL; None if the field is empty or refused."""
+        text = self.text(name, most)
+        if text is not None and not _is_link(text):
             self.refuse(name, _("Escreva um endereço que comece com https://, mailto: ou tel:."))
             return None
-        return given
+        return text
 
 
 def _is_storable(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Bodies of forms, read as strictly as JSON is."""
+"""Form bodies, read as strictly as JSON."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ FORMS = (FORM, "multipart/form-data")
 
 
 def is_form() -> bool:
-    """Whether the request carries a form."""
+    """Whether the request has a form as its body."""
     return request.mimetype in FORMS
 
 
 def read_form() -> dict[str, str]:
     """The fields of the form, each given once.
 
-    Raises UnsupportedMediaType, InvalidRequest for a field given twice (RFC 6749, 3.2), and
-    MalformedJson for text that no database takes.
+    Raises UnsupportedMediaType, InvalidRequest for a repeated field (RFC 6749, 3.2), and
+    MalformedJson for text that no database stores.
     """
     if not is_form():
         raise UnsupportedMediaType(f"Send the body as {FORM}.")
@@ -47,4 +47,4 @@ def parse(model: type[Model], fields: object) -> Model:
         return model.model_validate(fields)
     except ValidationError as error:
         refuse_invalid(error)
-        raise  # it always raises; the checker cannot know
+        raise  # never reached; the type checker cannot know that

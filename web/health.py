@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can do its work."""
+"""`/healthz` and `/readyz`: whether the process lives, and whether it can work."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from web.answers import private_json
 from web.api_docs import MACHINES
 
 LAG_MAX = timedelta(seconds=30)
-"""A sweep that far behind is not running: watchers are promised two seconds."""
+"""A sweep that lags further behind is not running: it should lag two seconds at most."""
 
 
 WELL = ("ok", "not configured")
-"""What a check answers where nothing is wrong."""
+"""The results of a check that found no problem."""
 
 
 class Alive(BaseModel):
@@ -32,7 +32,7 @@ class Alive(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether the service can do its work, and each part's answer."""
+    """Whether the service can work, and the result of each check."""
 
     status: Literal["ready", "not ready"]
     checks: dict[str, str]
@@ -48,7 +48,7 @@ def init_health(app: OpenAPI, settings: Settings) -> None:
 
     @app.get("/readyz", tags=[MACHINES], responses={200: Readiness, 503: Readiness})
     def readyz() -> Response:
-        """Database, Redis and sweep do their work; 503 with the reason otherwise."""
+        """Whether database, Redis and sweep work; a 503 names the reason."""
         checks = health_checks(settings)
         ready = all(state in WELL for state in checks.values())
         body = {"status": "ready" if ready else "not ready", "checks": checks}
@@ -59,7 +59,7 @@ def init_health(app: OpenAPI, settings: Settings) -> None:
 
 
 def health_checks(settings: Settings) -> dict[str, str]:
-    """How each part of the service is: one of WELL, or a sentence that says what is wrong."""
+    """The result of each check: one of WELL, or a sentence that names the problem."""
     checks = {"database": _database(), "redis": _redis(current_parts().redis)}
     if checks["database"] == "ok":
         checks["sweep"] = _sweep(settings)
@@ -67,14 +67,14 @@ def health_checks(settings: Settings) -> dict[str, str]:
 
 
 def lag_allowed(settings: Settings) -> timedelta:
-    """How far the sweep may be behind a deadline."""
+    """How far the sweep may lag behind a deadline."""
     return LAG_MAX + timedelta(seconds=settings.sweep_start_grace_seconds)
 
 
 def _database() -> str:
     try:
         if ledger().is_unwritten_since_loss:
-            # Reading is not enough: a full disk reads well.
+            # A read does not prove that the database works: with a full disk only writes fail.
             in_unit_of_work(_check_writable, attempts=1)
             ledger().written_at = now()
         else:
@@ -83,7 +83,7 @@ def _database() -> str:
     except BalcaoError as error:
         return error.detail
     except Exception as error:
-        return f"The database answers with {type(error).__name__}."
+        return f"The database failed with {type(error).__name__}."
     return "ok"
 
 

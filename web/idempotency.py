@@ -1,4 +1,4 @@
-"""Idempotency-Key: the same request again gets its first answer again."""
+"""Idempotency-Key: a repeated request gets the first answer."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 @dataclass(frozen=True)
 class CreatedAnswer:
-    """The answer to a request that creates something, as it is stored under its key."""
+    """The answer to a request that creates something, as stored under its key."""
 
     location: str
-    """Where the new thing is found, as an absolute address; empty where it has none."""
+    """The absolute URL of the new resource; empty if it has none."""
     answer: dict[str, Any]
     is_replay: bool = False
-    """Whether it is a first answer given again."""
+    """Whether this is the stored answer to a repeated request."""
 
     def response(self) -> Response:
         """201 with the answer as JSON."""
@@ -39,17 +39,17 @@ class CreatedAnswer:
 
 @dataclass(frozen=True)
 class KeyedRequest:
-    """A request and its Idempotency-Key; under a key of None nothing is stored or found."""
+    """A request and its Idempotency-Key; with a key of None nothing is stored or looked up."""
 
     key: str | None
     operation: str
     fields: Mapping[str, Any]
-    """What must be the same when the key comes again."""
+    """The fields that must be equal when the key is used again."""
 
     def store(self, work: Work, account_id: int, created: CreatedAnswer) -> CreatedAnswer:
-        """Store the answer in the transaction of what it tells of; returns it.
+        """Store the answer, in the transaction that creates the resource; return the answer.
 
-        Raises LostRace where the account used the key meanwhile.
+        Raises LostRace if another request of the account used the key meanwhile.
         """
         if self.key is not None:
             work.idempotent_requests.insert(
@@ -67,9 +67,9 @@ class KeyedRequest:
         return created
 
     def first_answer(self, work: Work, account_id: int) -> CreatedAnswer | None:
-        """The answer stored under this key, or None where the key is new.
+        """The answer stored under this key; None if the key is new.
 
-        Raises IdempotencyConflict, naming the fields that differ, for another request.
+        Raises IdempotencyConflict with the fields that differ, if this is another request.
         """
         first = self.first_request(work, account_id)
         return None if first is None else self.replay_of(first)
@@ -88,14 +88,14 @@ class KeyedRequest:
             differing = ["(the operation)", *differing]
         if differing:
             raise IdempotencyConflict(
-                f"This Idempotency-Key came before with other values of: {', '.join(differing)}.",
+                f"This Idempotency-Key was used before with other values: {', '.join(differing)}.",
                 [FieldError(name, "differs from the first request") for name in differing],
             )
         return CreatedAnswer(first.location, first.answer, is_replay=True)
 
 
 def keyed_request(operation: str, body: BaseModel, without: set[str] | None = None) -> KeyedRequest:
-    """The present request under its Idempotency-Key.
+    """The current request with its Idempotency-Key.
 
     `without` names fields of the body that are not stored, and so not compared. Raises
     InvalidRequest for a malformed key.
@@ -113,7 +113,7 @@ def request_key() -> str | None:
 
 
 def forget_old_keys() -> int:
-    """Drop a bounded batch of answers older than seven days; returns how many."""
+    """Delete a batch of answers older than seven days; return how many."""
     before = now() - KEPT_FOR
     return in_unit_of_work(
         lambda work: work.idempotent_requests.forget_before(before, _FORGET_BATCH)

@@ -1,7 +1,7 @@
-"""How often: limits by Flask-Limiter and its `limits`, in Redis where several processes share one.
+"""Rate limits by Flask-Limiter and its library `limits`, shared through Redis if there is one.
 
-While Redis is away each process counts for itself: a limit that fails open would be no limit, and
-one that fails shut would take the service down with Redis.
+While Redis is down, each process counts for itself. A limit that fails open would be no limit, and
+a limit that fails closed would take the service down with Redis.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ STRATEGY = "moving-window"
 PREFIX = "balcao"
 HITS_KEPT = timedelta(hours=24)
 REDIS_SECONDS_MAX = 1
-"""How long an answer of Redis is waited for."""
+"""The timeout of Redis."""
 _REGISTERED: list[str] = []
 
 
 def client_network() -> str:
-    """Who asks, for limits: the address, of IPv6 the /64 that one customer has."""
+    """The client that limits count: its address, or for IPv6 the /64 that one customer has."""
     text = request.remote_addr or "unknown"
     try:
         address = ipaddress.ip_address(text)
@@ -52,13 +52,13 @@ def client_network() -> str:
     return text
 
 
-def _on_breach(breached: RequestLimit) -> Response | None:
-    """Answer as every other error is answered, and count it.
+def _on_breach(limit: RequestLimit) -> Response | None:
+    """Count the refusal and answer like any other error.
 
-    What is raised here, Flask-Limiter would take for a storage that is away.
+    Flask-Limiter would take an exception raised here for a failure of the storage.
     """
     limits().count(request.endpoint or "unknown")
-    error = TooManyRequests(math.ceil(breached.window.reset_time - time.time()))
+    error = TooManyRequests(math.ceil(limit.window.reset_time - time.time()))
     g.problem_code = error.code
     answer = problem(429, error.code, error.title, error.detail)
     answer.headers["Retry-After"] = str(error.retry_after_seconds)
@@ -72,37 +72,37 @@ limiter = Limiter(
     on_breach=_on_breach,
     key_prefix=PREFIX,
 )
-"""`@limiter.limit("10/minute")` on a view; who asks is its address."""
+"""`@limiter.limit("10/minute")` limits a view for each client network."""
 
 
 class Limits:
-    """The counts of one app: what is limited by something else than a route and an address."""
+    """Limits that count something else than the requests of one address to one route."""
 
-    def __init__(self, redis_url: str | None, counted: Counter) -> None:
-        """Count in this Redis; without one, in this process."""
+    def __init__(self, redis_url: str | None, counter: Counter) -> None:
+        """Count in this Redis, or without one in this process."""
         self._own = MovingWindowRateLimiter(MemoryStorage())
         self._shared = self._own
         if redis_url is not None:
             storage: Any = storage_from_string(_uri(redis_url), **_redis_options())
             self._shared = MovingWindowRateLimiter(storage)
-        self._counted = counted
+        self._counter = counter
 
     def take(self, limit: RateLimitItem, *who: str) -> int | None:
-        """Use one of what the limit allows; the seconds until the next one where there is none."""
+        """Count one request; None if the limit allows it, else the seconds to wait."""
         return self._ask(lambda by: None if by.hit(limit, *who) else _wait(by, limit, who))
 
     def seconds_to_wait(self, limit: RateLimitItem, *who: str) -> int | None:
-        """The seconds until the limit allows a request; None if it allows one now."""
+        """The seconds until the limit allows a request, None if now; counts nothing."""
         return self._ask(lambda by: None if by.test(limit, *who) else _wait(by, limit, who))
 
     def give_back(self, limit: RateLimitItem, *who: str) -> None:
-        """Forget what was used of the limit."""
+        """Reset the count of the limit."""
         self._ask(lambda by: by.clear(limit, *who))
 
     def count(self, name: str) -> None:
-        """Note that a limit was reached, for /metrics and the admin page."""
+        """Record that a limit was reached, for /metrics and the admin page."""
         g.limit_reached = name
-        self._counted.labels(name).inc()
+        self._counter.labels(name).inc()
         key = _hour_key(name, now())
         seconds = int(HITS_KEPT.total_seconds()) + 3600
         self._ask(lambda by: by.storage.incr(key, seconds))
@@ -110,7 +110,7 @@ class Limits:
     def hits(self, *names: str) -> dict[str, int]:
         """How often each limit was reached in the last 24 hours, in all processes together.
 
-        Without Redis, or while it is away, in this process alone.
+        Without Redis, or while Redis is down, only in this process.
         """
         moment = now()
         hours = range(int(HITS_KEPT.total_seconds() // 3600))
@@ -118,8 +118,8 @@ class Limits:
             name: [_hour_key(name, moment - timedelta(hours=hour)) for hour in hours]
             for name in names
         }
-        # All at once: a Redis that is away is waited for one time, not for each of the keys.
-        return self._ask(partial(_stored, keys))
+        # One call for all keys, so that a Redis that is down costs one timeout, not one per key.
+        return self._ask(partial(_sums, keys))
 
     def _ask(self, do: Callable[[MovingWindowRateLimiter], Result]) -> Result:
         try:
@@ -132,18 +132,19 @@ class Limits:
 
 
 def init_limits(app: Flask, settings: Settings) -> None:
-    """Attach the limiter."""
+    """Attach the limiter to the app."""
     uri = _uri(settings.redis_url) if settings.redis_url else "memory://"
     app.config["RATELIMIT_STORAGE_URI"] = uri
     app.config["RATELIMIT_STORAGE_OPTIONS"] = _redis_options() if settings.redis_url else {}
-    # A decorator asks by itself. The hooks around every request serve default limits and
-    # `deduct_when`, which are not used here; already known to the app, the limiter adds none.
+    # The decorators check limits themselves. The limiter's hooks around every request serve only
+    # default limits and `deduct_when`, which are not used; an app that already lists the limiter
+    # gets no hooks.
     app.extensions.setdefault("limiter", set()).add(limiter)
     limiter.init_app(app)
 
 
 def limits() -> Limits:
-    """The present app's counts."""
+    """The limits of the current app."""
     return current_parts().limits
 
 
@@ -166,7 +167,7 @@ def limit_names() -> list[str]:
 
 
 def per_seconds(amount: int, seconds: int) -> RateLimitItem:
-    """So many in so many seconds."""
+    """The limit of `amount` requests in so many seconds."""
     return parse(f"{amount} per {seconds} seconds")
 
 
@@ -187,7 +188,7 @@ def _wait(by: MovingWindowRateLimiter, limit: RateLimitItem, who: tuple[str, ...
     return max(1, math.ceil(reset_at - time.time()))
 
 
-def _stored(keys: dict[str, list[str]], by: MovingWindowRateLimiter) -> dict[str, int]:
+def _sums(keys: dict[str, list[str]], by: MovingWindowRateLimiter) -> dict[str, int]:
     return {name: sum(by.storage.get(key) or 0 for key in hours) for name, hours in keys.items()}
 
 

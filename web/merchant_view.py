@@ -1,4 +1,4 @@
-"""A merchant as its shoppers see it, on every page where they pay it or find a payment."""
+"""A merchant as shoppers see it, on the pages where they pay or find a payment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from db_models import Account
 
 @dataclass(frozen=True)
 class MerchantView:
-    """What pages show of a merchant."""
+    """The public details of a merchant."""
 
     name: str
     logo_url: str | None
@@ -19,11 +19,11 @@ class MerchantView:
     support_url: str | None
     support_contact: str | None
     style_url: str | None
-    """Its colour as a style sheet, where it chose one."""
+    """The style sheet with the merchant's colour, if it has chosen one."""
 
 
 def merchant_view(merchant: Account) -> MerchantView:
-    """The view of a merchant; the style sheet's address is relative to the host that was asked."""
+    """The view of a merchant, with the style sheet's URL relative to the request's host."""
     color = merchant.brand_color
     return MerchantView(
         name=merchant.name,

@@ -1,4 +1,4 @@
-"""Prometheus metrics: requests, and what happened to payments."""
+"""Prometheus metrics of requests, payment events, the sweep and limits."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from prometheus_client import (
 
 from repository.events import Recorded
 from web.api_docs import MACHINES
-from web.requests import present
+from web.requests import current_request
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
-"""The methods counted by name; made-up ones are counted together, or they would fill the memory."""
+"""Counted by name; all other methods share one label, or invented names would fill the memory."""
 
 
 class Metrics:
-    """One app's metrics, in a registry of their own."""
+    """The metrics of one app, in their own registry."""
 
     def __init__(self) -> None:
-        """Declare them."""
+        """Declare the metrics."""
         self.registry = CollectorRegistry()
         self.requests = Histogram(
             "balcao_http_request_seconds",
@@ -59,13 +59,13 @@ class Metrics:
         )
 
     def measure(self, response: Response) -> Response:
-        """Count the request, and how long it took; an `after_request` hook."""
-        asked, kept = present()
-        route = asked.url_rule.rule if asked.url_rule else "(none)"
-        method = asked.method if asked.method in METHODS else "(other)"
+        """Observe the request's duration; an `after_request` hook."""
+        req, context = current_request()
+        route = req.url_rule.rule if req.url_rule else "(none)"
+        method = req.method if req.method in METHODS else "(other)"
         ended = time.perf_counter()
         series = self.requests.labels(method, route, response.status_code)
-        series.observe(ended - kept.get("started", ended))
+        series.observe(ended - context.get("started", ended))
         return response
 
     def count_events(self, events: list[Recorded]) -> None:
@@ -74,11 +74,11 @@ class Metrics:
             self.events.labels(event.name).inc()
 
     def text(self) -> bytes:
-        """The exposition; of all worker processes where they share a directory."""
+        """The metrics in Prometheus text format; of all processes if they share a directory."""
         if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):  # read by prometheus_client itself too
-            together = CollectorRegistry()
-            multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
-            return generate_latest(together)
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            return generate_latest(registry)
         return generate_latest(self.registry)
 
 
@@ -96,5 +96,5 @@ def init_metrics(app: OpenAPI, metrics: Metrics) -> None:
         },
     )
     def metrics_page() -> Response:
-        """Prometheus text; of this process, or of all where they share a directory."""
+        """Prometheus text, of this process, or of all processes if they share a directory."""
         return Response(metrics.text(), content_type=CONTENT_TYPE_LATEST)

@@ -1,4 +1,4 @@
-"""The query of a list in the API: how many items, and after which."""
+"""The query of a list in the API: how many items, and after which cursor."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QueryText = Annotated[str, Field(max_length=140), AfterValidator(_storable)]
 
 
 class PageQuery(BaseModel):
-    """A page of a list; `after` is the `next` of the page before."""
+    """A page of a list; `after` is the `next` of the previous page."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 

@@ -1,4 +1,4 @@
-"""What every page uses: its language, how money is written, the addresses of static files."""
+"""For every page: the language, the format of money, the URLs of static files."""
 
 from __future__ import annotations
 
@@ -20,41 +20,41 @@ YEAR_SECONDS = 31_536_000
 
 
 def language() -> str:
-    """`?lang=` where it names one of ours, else the browser's wish, else Portuguese."""
+    """The language of `?lang=`, else of the browser, else Portuguese."""
     if "language" not in g:
-        g.language = _wished_language()
-    spoken: str = g.language
-    return spoken
+        g.language = _negotiate_language()
+    name: str = g.language
+    return name
 
 
-def _wished_language() -> str:
-    if named := _named_language():
-        return named
-    # A browser that speaks any Portuguese is served ours; best_match alone knows only pt-BR.
+def _negotiate_language() -> str:
+    if name := _language_from_query():
+        return name
+    # Any Portuguese gets pt-BR; best_match alone would not match `pt` with `pt-BR`.
     best = request.accept_languages.best_match(("pt-BR", "pt", "en", "en-US", "en-GB"), "pt-BR")
     return "en" if best.startswith("en") else "pt-BR"
 
 
-def _named_language() -> str | None:
-    """The language that `?lang=` names, however it is spelt: `pt`, `pt_br`, `EN`."""
-    named = request.args.get("lang", "").lower().replace("_", "-")
-    return next((one for one in LANGUAGES if named in (one.lower(), one[:2])), None)
+def _language_from_query() -> str | None:
+    """The language that `?lang=` names, also as `pt`, `pt_br` or `EN`."""
+    value = request.args.get("lang", "").lower().replace("_", "-")
+    return next((name for name in LANGUAGES if value in (name.lower(), name[:2])), None)
 
 
 def language_args() -> dict[str, Any]:
-    """`{"lang": …}` if this page's address names a language: it goes along to the next page."""
-    named = _named_language()
-    return {"lang": named} if named else {}
+    """`{"lang": …}` if this page's URL has `?lang=`, to keep the language on the next page."""
+    name = _language_from_query()
+    return {"lang": name} if name else {}
 
 
 def language_query() -> str:
-    """The same as the end of an address: `?lang=en`, or nothing."""
-    named = _named_language()
-    return f"?lang={named}" if named else ""
+    """The same as a query string: `?lang=en`, or empty."""
+    name = _language_from_query()
+    return f"?lang={name}" if name else ""
 
 
 def init_pages(app: Flask) -> None:
-    """Register language, filters and `asset`."""
+    """Register the language selector, the filters, `asset` and the language helpers."""
     app.config["BABEL_DEFAULT_LOCALE"] = "pt_BR"
     app.config["BABEL_TRANSLATION_DIRECTORIES"] = str(_STATIC.parent / "translations")
     Babel(
@@ -64,7 +64,7 @@ def init_pages(app: Flask) -> None:
     )
     app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]  # by jinja2.ext.i18n
         gettext=lambda text: _translations().ugettext(text),
-        ngettext=lambda one, many, number: _translations().ungettext(one, many, number),
+        ngettext=lambda singular, plural, n: _translations().ungettext(singular, plural, n),
         newstyle=True,
     )
     app.add_template_filter(brl)
@@ -78,7 +78,7 @@ def init_pages(app: Flask) -> None:
 
 
 def set_page_headers(response: Response) -> Response:
-    """Say how long a page or a static file may be kept; an `after_request` hook."""
+    """Set caching and language headers of pages and static files; an `after_request` hook."""
     if response.headers.get("Content-Type", "").startswith("text/html"):
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers["Vary"] = "Accept, Accept-Language"
@@ -90,19 +90,19 @@ def set_page_headers(response: Response) -> Response:
 
 
 def spoken(text: str) -> str:
-    """The text in the request's language; for Python code, as `_` is for templates."""
+    """Translate a text into the request's language: the `_` of Python code."""
     return str(_translations().ugettext(text))
 
 
 def _translations() -> Any:
-    """The request's catalogue, searched for once: a page asks it some forty times."""
+    """The request's catalogue, looked up once, because a page uses it some forty times."""
     if "translations" not in g:
         g.translations = get_translations()
     return g.translations
 
 
 def brl(centavos: int) -> str:
-    """`R$ 54,90`, with a space that does not break; `R$54.90` in English."""
+    """`R$ 54,90` with a no-break space; `R$54.90` in English."""
     return _currency(centavos, str(get_locale()))
 
 
@@ -112,12 +112,12 @@ def _currency(centavos: int, locale: str) -> str:
 
 
 def asset(name: str) -> str:
-    """The address of a static file, marked by its content: it may be kept for a year."""
+    """The URL of a static file, with a hash of its content, so that caches may keep it a year."""
     return f"{request.script_root}/static/{name}?v={_digest(name)}"
 
 
 def forget_static_files() -> None:
-    """Read static files again for their addresses, because they may have changed."""
+    """Hash static files again, because they may have changed."""
     _digest.cache_clear()
 
 

@@ -1,4 +1,4 @@
-"""Errors, mapped once: type to status, written as problem+json, or as a page for browsers."""
+"""Error answers: the status of each error type, as problem+json or as a page for browsers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.errors import BalcaoError, FieldError, InvalidRequest
 
 log = structlog.get_logger()
 
-# The first match counts, so the particular stands before the general.
+# The first match wins, so subclasses come before their base classes.
 STATUS_OF: tuple[tuple[type[BalcaoError], int], ...] = (
     (errors.AmountMismatch, 400),
     (errors.UnsupportedPicture, 415),
@@ -36,7 +36,7 @@ STATUS_OF: tuple[tuple[type[BalcaoError], int], ...] = (
     (payer_errors.PayerRefused, 403),
     (payer_errors.BankUnavailable, 503),
     (errors.UpgradeRequired, 426),
-    # Not 4xx: the bank must keep its notification and try again.
+    # Not 4xx, so that the bank retries its notification.
     (errors.ConcurrentUpdate, 503),
     (errors.DecodersBusy, 503),
     (errors.DatabaseUnavailable, 503),
@@ -60,40 +60,40 @@ CODE_OF_STATUS = {
 RETRY_AFTER_SECONDS = 2
 NOT_FOUND = errors.PaymentNotFound.code
 RECOVER_PATH = "/payment/recover-from-qr"
-"""Where a payment that was not found by its address may be found by its QR."""
+"""The page that finds a payment by its QR code."""
 
 
 def init_problems(app: Flask) -> None:
-    """Answer every error from here."""
-    app.register_error_handler(BalcaoError, _known)
-    app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(Exception, _unknown)
+    """Register the error handlers."""
+    app.register_error_handler(BalcaoError, _on_our_error)
+    app.register_error_handler(HTTPException, _on_http_error)
+    app.register_error_handler(Exception, _on_unknown_error)
 
 
 def refuse_invalid(error: ValidationError) -> Response:
-    """Turn a failed validation into the contract's error: every field at fault, at once."""
-    found = []
+    """Raise InvalidRequest with every field that failed the validation."""
+    field_errors = []
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         name = ".".join(str(part) for part in problem["loc"]) or "body"
-        found.append(FieldError(name, _fragment(problem["type"], problem["msg"])))
-    raise InvalidRequest(found)
+        field_errors.append(FieldError(name, _fragment(problem["type"], problem["msg"])))
+    raise InvalidRequest(field_errors)
 
 
 def _fragment(kind: str, message: str) -> str:
-    known = {"missing": "is required", "extra_forbidden": "is not a known field"}
-    if kind in known:
-        return known[kind]
+    fragments = {"missing": "is required", "extra_forbidden": "is not a known field"}
+    if kind in fragments:
+        return fragments[kind]
     text = message.removeprefix("Value error, ").removeprefix("Input ")
     return text[0].lower() + text[1:]
 
 
 def status_of(error: type[BalcaoError]) -> int:
-    """The HTTP status of one kind of our errors."""
+    """The HTTP status of an error type."""
     return next(status for kind, status in STATUS_OF if issubclass(error, kind))
 
 
 def prefers_page() -> bool:
-    """Whether the client asked for a page in so many words; `*/*` (curl, SDKs) did not."""
+    """Whether `Accept` names text/html; `*/*`, as curl and SDKs send, does not count."""
     accept = request.accept_mimetypes
     return "text/html" in accept.values() and accept["text/html"] >= accept["application/json"]
 
@@ -103,10 +103,10 @@ def problem(
     code: str,
     title: str,
     detail: str,
-    found: tuple[FieldError, ...] = (),
+    field_errors: tuple[FieldError, ...] = (),
     members: Mapping[str, str] | None = None,
 ) -> Response:
-    """An error answer in the client's form."""
+    """An error answer, as problem+json or as a page."""
     if prefers_page():
         page = render_template(
             "errors/error.html",
@@ -127,7 +127,7 @@ def problem(
             "detail": detail,
             "message": detail,
             "code": code,
-            "errors": [{"field": error.field, "detail": error.detail} for error in found],
+            "errors": [{"field": error.field, "detail": error.detail} for error in field_errors],
             "request_id": g.get("request_id", ""),
             **(members or {}),
         }
@@ -142,7 +142,7 @@ def problem(
     return response
 
 
-def _known(error: BalcaoError) -> Response:
+def _on_our_error(error: BalcaoError) -> Response:
     status = status_of(type(error))
     g.problem_code = error.code
     if status >= 500:
@@ -153,7 +153,7 @@ def _known(error: BalcaoError) -> Response:
     return response
 
 
-def _http(error: HTTPException) -> Any:
+def _on_http_error(error: HTTPException) -> Any:
     if error.response is not None:
         return error.response
     status = error.code or 500
@@ -163,7 +163,7 @@ def _http(error: HTTPException) -> Any:
     g.problem_code = code
     detail = error.description or error.name
     if isinstance(error, RequestEntityTooLarge):
-        detail = "The body is larger than this service reads."
+        detail = "The body is too large."
     response = problem(status, code, error.name, " ".join(detail.split()))
     for name, value in error.get_headers():
         if name.lower() in ("allow", "retry-after", "location"):
@@ -172,22 +172,22 @@ def _http(error: HTTPException) -> Any:
 
 
 def explain_precondition(response: Response) -> Response:
-    """Write a 412's body, which Werkzeug leaves empty; an `after_request` hook."""
+    """Fill the body of a 412, which Werkzeug leaves empty; an `after_request` hook."""
     if response.status_code == 412:
         code = CODE_OF_STATUS[412]
-        told = problem(412, code, "Precondition Failed", "If-Match does not hold any more.")
+        answer = problem(412, code, "Precondition Failed", "If-Match does not match any more.")
         response.direct_passthrough = False
-        response.set_data(told.get_data())
-        response.content_type = told.content_type
+        response.set_data(answer.get_data())
+        response.content_type = answer.content_type
     return response
 
 
-def _unknown(error: Exception) -> Response:
+def _on_unknown_error(error: Exception) -> Response:
     g.problem_code = "internal-error"
     log.exception("request.failed", error=type(error).__name__)
     return problem(
         500,
         "internal-error",
         "Something went wrong on our side",
-        "Something went wrong on our side. The request id finds it in the log.",
+        "Something went wrong on our side. Look up the request id in the log.",
     )

@@ -1,4 +1,4 @@
-"""Filters of a list, read from its address; what no form of ours sends is collected by field."""
+"""Parse the filters in a list's URL; collect one error per field."""
 
 from __future__ import annotations
 
@@ -13,52 +13,52 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
 class QueryFields:
-    """The fields of a query, and the errors in them. An empty field is an absent one."""
+    """The fields of a query string, and their errors. An empty field counts as absent."""
 
     def __init__(self, arguments: Mapping[str, str]) -> None:
-        """`arguments` are the request's; nothing is checked yet."""
+        """`arguments` are the request's, not validated yet."""
         self._arguments = arguments
         self._errors: list[FieldError] = []
 
     def require_valid(self) -> None:
-        """Raise InvalidRequest with every error found so far."""
+        """Raise InvalidRequest if a field was refused."""
         if self._errors:
             raise InvalidRequest(self._errors)
 
     def one_of(self, name: str, values: Collection[str]) -> str | None:
-        """One of the values, or None."""
-        given = self._arguments.get(name) or None
-        if given is None or given in values:
-            return given
+        """One of `values`; None if the field is absent or refused."""
+        value = self._arguments.get(name) or None
+        if value is None or value in values:
+            return value
         self._refuse(name, f"must be one of {', '.join(values)}")
         return None
 
     def text(self, name: str, most: int) -> str | None:
-        """A text of at most so many characters, or None. Raises MalformedJson for NUL and such."""
-        given = self._arguments.get(name, "").strip()
-        check_storable(given)
-        if len(given) > most:
+        """A text of up to `most` characters, or None. Raises MalformedJson as `check_storable`."""
+        value = self._arguments.get(name, "").strip()
+        check_storable(value)
+        if len(value) > most:
             self._refuse(name, f"must be at most {most} characters")
-        return given or None
+        return value or None
 
     def days(self) -> tuple[date | None, date | None]:
-        """The days `from` and `to`, the earlier one first."""
+        """The days `from` and `to`, the earlier first."""
         first, last = self._day("from"), self._day("to")
         if first and last and last < first:
             return last, first
         return first, last
 
     def _day(self, name: str) -> date | None:
-        given = self._arguments.get(name) or None
-        if given is None:
+        value = self._arguments.get(name) or None
+        if value is None:
             return None
         try:
-            day = date.fromisoformat(given) if _DAY.fullmatch(given) else None
+            day = date.fromisoformat(value) if _DAY.fullmatch(value) else None
         except ValueError:
             day = None
-        # A day before and after is needed for its midnights, and databases end at the year 9999.
+        # Midnight in any zone may be a day earlier or later, and databases end at the year 9999.
         if day is None or not 1970 <= day.year <= 9000:
-            self._refuse(name, "must be a day, as 2026-11-20")
+            self._refuse(name, "must be a day, such as 2026-11-20")
             return None
         return day
 

@@ -1,4 +1,4 @@
-"""What happens around every request: its id, its log line, its limits, its headers."""
+"""Hooks around every request: its id, its log line, its body limit, its headers."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ log = structlog.get_logger()
 
 PERMISSIONS = "Permissions-Policy"
 HUB_HELD_SECONDS_MAX = 0.002
-"""How long quick answers to one connection may follow each other before others have a turn."""
+"""How long one connection's requests may run in a row before other connections get a turn."""
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}", re.ASCII)
 _QUIET = ("/healthz", "/readyz", "/metrics", "/static/", "/docs/assets/", "/payments/pix/qr_code/")
 
 
-def present() -> tuple[Request, Any]:
-    """The request and its `g` themselves: what asks both often saves the way through proxies."""
+def current_request() -> tuple[Request, Any]:
+    """The request and `g` without Flask's proxies, which cost time at each access."""
     proxies: Any = (request, g)
     return proxies[0]._get_current_object(), proxies[1]._get_current_object()
 
 
 def init_requests(app: Flask, settings: Settings) -> None:
-    """Bound bodies, and add the headers that every answer has."""
+    """Limit the size of bodies, and add the headers that every answer has."""
     headers = security_headers(settings)
-    # The one page with a camera of its own.
+    # The only page that uses the camera.
     with_camera = {
         **headers,
         PERMISSIONS: headers[PERMISSIONS].replace("camera=()", "camera=(self)"),
@@ -53,56 +53,59 @@ def init_requests(app: Flask, settings: Settings) -> None:
 
 
 def begin_request() -> None:
-    """Name the request and bound its body; a hook. Raises RequestEntityTooLarge."""
-    asked, kept = present()
-    given = asked.environ.get("HTTP_X_REQUEST_ID", "")
-    kept.request_id = given if _SANE_ID.fullmatch(given) else secrets.token_hex(16)
-    kept.started = time.perf_counter()
-    view = current_app.view_functions.get(asked.endpoint or "")
+    """Set the request's id and check its size; a `before_request` hook.
+
+    Raises RequestEntityTooLarge.
+    """
+    req, context = current_request()
+    client_id = req.environ.get("HTTP_X_REQUEST_ID", "")
+    context.request_id = client_id if _SANE_ID.fullmatch(client_id) else secrets.token_hex(16)
+    context.started = time.perf_counter()
+    view = current_app.view_functions.get(req.endpoint or "")
     most = getattr(view, "body_bytes_max", BODY_BYTES_MAX)
     if most != BODY_BYTES_MAX:
-        asked.max_content_length = most
-        # Werkzeug counts what it has read and not yet parsed as well, of a file too.
-        asked.max_form_memory_size = most
-    if (asked.content_length or 0) > most:
+        req.max_content_length = most
+        # Werkzeug also counts bytes that it has read but not parsed, even those of a file.
+        req.max_form_memory_size = most
+    if (req.content_length or 0) > most:
         raise RequestEntityTooLarge
 
 
 def log_request(response: Response) -> Response:
-    """Write the request's line in the log and send its id back; an `after_request` hook."""
-    asked, kept = present()
-    response.headers["X-Request-ID"] = kept.get("request_id", "")
-    # A page fetches many pictures and files; who looks for one asks for the debug level.
-    quiet = asked.path.startswith(_QUIET)
-    if not quiet or response.status_code >= 500:
+    """Log the request and send its id back; an `after_request` hook."""
+    req, context = current_request()
+    response.headers["X-Request-ID"] = context.get("request_id", "")
+    # A page fetches many pictures and files, and probes ask every few seconds.
+    is_quiet = req.path.startswith(_QUIET)
+    if not is_quiet or response.status_code >= 500:
         log.info(
             "request",
-            method=asked.method,
-            path=asked.path,
+            method=req.method,
+            path=req.path,
             status=response.status_code,
-            ms=round((time.perf_counter() - kept.get("started", 0.0)) * 1000, 1),
-            **({"code": kept.problem_code} if "problem_code" in kept else {}),
+            ms=round((time.perf_counter() - context.get("started", 0.0)) * 1000, 1),
+            **({"code": context.problem_code} if "problem_code" in context else {}),
         )
     return response
 
 
 class FixedHeaders:
-    """Adds the same headers to every answer; below the routing, because that is cheap."""
+    """WSGI middleware that adds the same headers to every answer, cheaper than a Flask hook."""
 
     def __init__(
         self,
         application: WSGIApplication,
         headers: Mapping[str, str],
-        instead: Mapping[str, Mapping[str, str]],
+        headers_of_path: Mapping[str, Mapping[str, str]],
     ) -> None:
-        """Wrap a WSGI application; a path named in `instead` gets those headers."""
+        """Wrap a WSGI application; `headers_of_path` replaces the headers of some paths."""
         self._application = application
         self._headers = list(headers.items())
-        self._instead = {path: list(own.items()) for path, own in instead.items()}
+        self._headers_of_path = {path: list(own.items()) for path, own in headers_of_path.items()}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        own = self._instead.get(environ.get("PATH_INFO", ""), self._headers)
+        own = self._headers_of_path.get(environ.get("PATH_INFO", ""), self._headers)
 
         def start(
             status: str, headers: list[tuple[str, str]], *rest: Any
@@ -113,37 +116,37 @@ class FixedHeaders:
 
 
 def hub_hooks(settings: Settings, socketio: SocketIO) -> list[HubYield]:
-    """The `after_request` hook of a cooperative async mode; none for threads."""
+    """The `after_request` hook of the cooperative async modes; an empty list for threads."""
     sleep: Any = socketio.sleep
     return [] if settings.async_mode == "threading" else [HubYield(sleep)]
 
 
 class HubYield:
-    """An `after_request` hook that yields to the hub: a busy keep-alive client would hold it.
+    """An `after_request` hook that yields to the hub, which a busy keep-alive client would hold.
 
-    Used in the cooperative async modes alone.
+    Used only in the cooperative async modes.
     """
 
     def __init__(self, sleep: Callable[[float], object]) -> None:
-        """Yield by `sleep(0)` of the async mode."""
+        """`sleep` is that of the async mode; `sleep(0)` yields."""
         self._sleep = sleep
         self._holder: object = None
         self._since = time.perf_counter()
 
     def __call__(self, response: Response) -> Response:
-        """Yield where the same greenlet has answered for longer than HUB_HELD_SECONDS_MAX."""
-        current, at = current_greenlet(), time.perf_counter()
+        """Yield if the same greenlet has answered for longer than HUB_HELD_SECONDS_MAX."""
+        current, now = current_greenlet(), time.perf_counter()
         if current is not self._holder:
-            # Another greenlet answered the last request: the hub ran in between.
-            self._holder, self._since = current, at
-        elif at - self._since > HUB_HELD_SECONDS_MAX:
+            # Another greenlet answered the last request, so the hub ran in between.
+            self._holder, self._since = current, now
+        elif now - self._since > HUB_HELD_SECONDS_MAX:
             self._sleep(0)
             self._since = time.perf_counter()
         return response
 
 
 def security_headers(settings: Settings) -> dict[str, str]:
-    """Headers of every answer; pages have no inline script or style and reach nowhere else."""
+    """Headers of every answer: no inline scripts or styles, no connections to other hosts."""
     address = urlsplit(settings.public_url)
     socket = f"{'wss' if address.scheme == 'https' else 'ws'}://{address.netloc}"
     policy = (

@@ -1,8 +1,8 @@
-"""Times for people: the zone of whoever looks, its days, and how an instant is written in it.
+"""Times on pages: the viewer's time zone, its days, and how an instant is written in it.
 
-The zone is flask-babel's of the request (`get_timezone`). The browser tells its own in a cookie
-(static/js/portal/zone.js) whose path is that of the portal or of the administrators' pages; without
-the cookie, and so on every other page, the zone is São Paulo's.
+The zone is flask-babel's zone of the request (`get_timezone`). In the portal and on the pages of
+administrators the browser sends its zone in a cookie (static/js/portal/zone.js); without the
+cookie, and so on every other page, the zone is São Paulo's.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ SAO_PAULO = ZoneInfo("America/Sao_Paulo")
 
 
 def init_zones(app: Flask) -> None:
-    """Register the filters that write instants and days."""
-    for written in (clock, day, moment, when, exactly_when, full_day):
-        app.add_template_filter(written)
+    """Register the template filters that write instants and days."""
+    for write in (clock, day, moment, when, exactly_when, full_day):
+        app.add_template_filter(write)
 
 
 def select_zone() -> ZoneInfo:
-    """The zone that the browser told, if it is one; São Paulo's otherwise. For flask-babel."""
-    return _known(request.cookies.get(COOKIE, ""))
+    """The zone in the browser's cookie if it exists, else São Paulo's; for flask-babel."""
+    return _zone_or_default(request.cookies.get(COOKIE, ""))
 
 
 def viewer_zone() -> ZoneInfo:
@@ -39,7 +39,7 @@ def viewer_zone() -> ZoneInfo:
     return cast("ZoneInfo", get_timezone())
 
 
-def _known(name: str) -> ZoneInfo:
+def _zone_or_default(name: str) -> ZoneInfo:
     return ZoneInfo(name) if name in _names() else SAO_PAULO
 
 
@@ -49,7 +49,7 @@ def _names() -> frozenset[str]:
 
 
 def span_of(day: date, zone: ZoneInfo, days: int = 1) -> Span:
-    """From this day's midnight to that of `days` later, as instants; a day may have 23 hours."""
+    """From the midnight of this day to the midnight `days` later; a day may have 23 hours."""
     return _midnight(day, zone), _midnight(day + timedelta(days=days), zone)
 
 
@@ -63,34 +63,34 @@ def clock(instant: datetime) -> Markup:
 
 
 def day(instant: datetime) -> str:
-    """`24 nov.`: the day alone."""
-    return _written_day(_local(instant).date(), "d MMM", _locale())
+    """`24 nov.`"""
+    return _format_day(_local(instant).date(), "d MMM", _locale())
 
 
 def moment(instant: datetime) -> Markup:
     """`24 de nov. de 2026 14:35:09 (UTC-03:00)`."""
     local = _local(instant)
-    shown = f"{full_day(local.date())} {local:%H:%M:%S} ({_offset(local)})"
-    return _time(instant, shown)
+    text = f"{full_day(local.date())} {local:%H:%M:%S} ({_offset(local)})"
+    return _time(instant, text)
 
 
 def when(instant: datetime) -> Markup:
-    """`24 de nov., 14:35`; the page's script writes it anew, with the year of another year."""
+    """`24 de nov., 14:35`; the page's script rewrites it, with the year if it is another year."""
     local, locale = _local(instant), _locale()
     form = "d MMM" if locale == "en" else "d 'de' MMM"
-    return _time(instant, f"{_written_day(local.date(), form, locale)}, {local:%H:%M}", "short")
+    return _time(instant, f"{_format_day(local.date(), form, locale)}, {local:%H:%M}", "short")
 
 
 def exactly_when(instant: datetime) -> Markup:
-    """`24 de nov. de 2026, 14:35:09 (UTC-03:00)`; the page's script writes it anew."""
+    """`24 de nov. de 2026, 14:35:09 (UTC-03:00)`; the page's script rewrites it."""
     local = _local(instant)
-    shown = f"{full_day(local.date())}, {local:%H:%M:%S} ({_offset(local)})"
-    return _time(instant, shown, "exact")
+    text = f"{full_day(local.date())}, {local:%H:%M:%S} ({_offset(local)})"
+    return _time(instant, text, "exact")
 
 
 def full_day(day: date) -> str:
-    """`24 de nov. de 2026`: a day that is the same in every zone."""
-    return _written_day(day, "medium", _locale())
+    """`24 de nov. de 2026`; a day has no zone."""
+    return _format_day(day, "medium", _locale())
 
 
 def _local(instant: datetime) -> datetime:
@@ -106,12 +106,12 @@ def _offset(local: datetime) -> str:
     return f"UTC{offset[:3]}:{offset[3:]}"
 
 
-def _written_day(day: date, form: str, locale: str) -> str:
+def _format_day(day: date, form: str, locale: str) -> str:
     return str(format_date(day, form, locale=locale))
 
 
-def _time(instant: datetime, shown: str, form: str | None = None) -> Markup:
-    """A `time` element of the exact instant; `form` tells the portal's script how to write it."""
-    written = instant.isoformat(timespec="seconds").replace("+00:00", "Z")
+def _time(instant: datetime, text: str, form: str | None = None) -> Markup:
+    """A `time` element with the exact instant; `form` tells the page's script how to rewrite it."""
+    attribute = instant.isoformat(timespec="seconds").replace("+00:00", "Z")
     kind = Markup(' data-time="{}"').format(form) if form else ""
-    return Markup('<time datetime="{}"{}>{}</time>').format(escape(written), kind, shown)
+    return Markup('<time datetime="{}"{}>{}</time>').format(escape(attribute), kind, text)

@@ -29,7 +29,7 @@ def _headers_by_a_hook(app: Flask) -> Iterator[None]:
     hooks = app.after_request_funcs[None]
 
     def set_headers(response: Response) -> Response:
-        for name, value in below._instead.get(request.path, below._headers):
+        for name, value in below._headers_of_path.get(request.path, below._headers):
             response.headers[name] = value
         return response
 
@@ -112,9 +112,12 @@ _plain_headers: Callable[..., Any] = Response.get_wsgi_headers
 TRICKS = [
     Trick(
         "request and g without proxies",
-        "web/requests.py present",
+        "web/requests.py current_request",
         ("poll", "QR", "create"),
-        instead((requests, "present", _both_proxies), (metrics, "present", _both_proxies)),
+        instead(
+            (requests, "current_request", _both_proxies),
+            (metrics, "current_request", _both_proxies),
+        ),
     ),
     Trick(
         "fewer yields to the hub",
