@@ -39,7 +39,7 @@ class Developer:
         """Status and body, as a browser asks for it."""
         request = urllib.request.Request(self.url + path, headers={"Accept": "text/html"})
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=WITHIN_SECONDS) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
