@@ -1,6 +1,6 @@
 """Column types of the migrations that differ between engines.
 
-`flask db migrate` writes these helpers into new revisions (see `render_item` in env.py), so that a
+`flask db migrate` writes these helpers into new revisions (see autogenerate.py), so that a
 revision keeps its meaning when the types of `db_models` change.
 """
 
@@ -39,13 +39,15 @@ def exact(length):
     return sa.String(length).with_variant(binary, "mysql", "mariadb")
 
 
-def add_column(table, column, **checks):
+def add_column(table, column, *, foreign_key=None, **checks):
     """Add a column with its foreign key; `checks` are SQL conditions by constraint name.
 
     SQLite gets the constraints in the same statement. To add a constraint later, Alembic would copy
     the table, which fails for the generated columns of `payments` and `receipts`.
     """
     bind = op.get_bind()
+    if foreign_key is not None:
+        column.append_foreign_key(foreign_key)
     if bind.dialect.name != "sqlite":
         op.add_column(table, column)
         for name, rule in checks.items():
@@ -53,9 +55,9 @@ def add_column(table, column, **checks):
         return
     sa.Table(table, sa.MetaData(), column)
     parts = [str(CreateColumn(column).compile(dialect=bind.dialect))]
-    for key in column.foreign_keys:
-        target, _, target_column = key.target_fullname.rpartition(".")
-        parts.append(f"CONSTRAINT {key.name} REFERENCES {target} ({target_column})")
+    if foreign_key is not None:
+        target, _, target_column = foreign_key.target_fullname.rpartition(".")
+        parts.append(f"CONSTRAINT {foreign_key.name} REFERENCES {target} ({target_column})")
     parts += [f"CONSTRAINT {name} CHECK ({rule})" for name, rule in checks.items()]
     op.execute(f"ALTER TABLE {table} ADD COLUMN {' '.join(parts)}")
 

@@ -44,6 +44,7 @@ def changed_models(app: Flask) -> None:
         sa.Column("note", sa.String(140)),
         sa.Column("noted_at", UtcDateTime),
         sa.Column("note_key", exact_string(32)),
+        sa.Column("noted_by_id", Id, sa.ForeignKey("accounts.id")),
     ):
         payments.append_column(column)
     sa.Index("ix_payments_note_key", payments.c.note_key, unique=True)
@@ -73,15 +74,32 @@ def test_a_generated_revision_runs_both_ways_and_keeps_every_row(
         written = next(Path(folder, "versions").glob("9999_*.py")).read_text(encoding="utf-8")
         upgrade(directory=str(folder))
         check(directory=str(folder))  # ends the process where models and tables differ
-        with_note = tables.rows("SELECT note, noted_at, note_key FROM payments")
+        with_note = tables.rows("SELECT note, noted_at, note_key, noted_by_id FROM payments")
+        with pytest.raises(sa.exc.DBAPIError):
+            tables.change("UPDATE payments SET noted_by_id = 4711")
         downgrade(directory=str(folder), revision="-1")
 
     for call in ("columns.instant()", "columns.exact(32)", "columns.row_id()"):
         assert call in written
     assert "db_models" not in written
-    assert with_note == [(None, None, None)]
+    assert with_note == [(None, None, None, None)]
     assert tables.rows("SELECT * FROM payments") == before
     assert len(before) == 1
+
+
+def test_a_revision_that_sqlite_cannot_run_is_not_written(service, tmp_path, capsys):
+    """The message says what to declare instead; on another engine it would be found too late."""
+    folder = copied_migrations(tmp_path)
+    versions = sorted(Path(folder, "versions").iterdir())
+    with service.app_context():
+        changed_models(service)
+        table = service.extensions["migrate"].db.metadata.tables["payments"]
+        table.append_constraint(sa.UniqueConstraint(table.c.note))
+        with pytest.raises(SystemExit):
+            migrate(directory=str(folder), message="notes", rev_id="9999")
+
+    assert sorted(Path(folder, "versions").iterdir()) == versions
+    assert "Index(..., unique=True)" in capsys.readouterr().err
 
 
 CHECKED = '''
@@ -99,7 +117,7 @@ def upgrade():
     tip = sa.Column("tip_centavos", sa.BigInteger(), nullable=False, server_default="0")
     columns.add_column("payments", tip, **RULE)
     key = sa.ForeignKey("accounts.id", name="fk_payments_tipped_id")
-    columns.add_column("payments", sa.Column("tipped_id", columns.row_id(), key))
+    columns.add_column("payments", sa.Column("tipped_id", columns.row_id()), foreign_key=key)
 
 
 def downgrade():
