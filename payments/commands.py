@@ -40,9 +40,9 @@ def sweep() -> None:
     """Expire every due payment now, for example while the service is stopped."""
     total = 0
     while True:
-        due, won = expire_batch(BATCH)
+        due_count, won = expire_batch(BATCH)
         total += won
-        if due < BATCH:
+        if due_count < BATCH:
             break
     click.echo(f"Expired: {total}")
 

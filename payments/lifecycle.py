@@ -1,11 +1,11 @@
-"""The rules of a payment's life: plain values in, a change out; no database, no clock.
+"""The rules of a payment's status: functions of plain values, without database and clock.
 
     pending ──┬─ confirm: right amount, paid_at <= deadline + grace ──▶ confirmed
               ├─ expire: now > deadline ──▶ expired
-              └─ cancel: asked by its merchant ──▶ cancelled
-    expired ──── confirm: paid in time, told late ──▶ confirmed
+              └─ cancel: the merchant's request ──▶ cancelled
+    expired ──── confirm: paid in time, notified late ──▶ confirmed
 
-The clock expires a payment; the sweep only writes it down. So every reader asks `status_at`.
+A payment expires at its deadline, before the sweep stores that. So readers call `status_at`.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from db_models.payment import Payment, PaymentStatus
 from db_models.payment_event import SUPERSEDED, EventName
 
 LOOK_UP_AFTER = timedelta(seconds=20)
-"""How old a payment is before the bank is asked about it: its own word mostly comes sooner."""
+"""The age of a payment at its first look-up: a notification usually arrives sooner."""
 LOOK_UP_PAUSE_MIN, LOOK_UP_PAUSE_MAX = timedelta(seconds=15), timedelta(minutes=10)
 LOOK_UP_AFTER_EXPIRY = timedelta(hours=1)
-"""How long a payment counts as freshly expired."""
+"""How long after its deadline a payment is looked up."""
 
 
 class Standing(Protocol):
-    """What the rules read of a payment."""
+    """The attributes of a payment that the rules read."""
 
     status: Any
     sequence: Any
@@ -46,7 +46,7 @@ class Standing(Protocol):
 
 @dataclass(frozen=True)
 class Change:
-    """One allowed change: the statuses it may start from, the columns it writes, how it is told."""
+    """An allowed change: the statuses it may start from, the new column values and the event."""
 
     event: EventName
     message: str
@@ -56,22 +56,22 @@ class Change:
 
 
 def is_due(payment: Standing, now: datetime) -> bool:
-    """Whether the deadline has passed without anybody having written so down."""
+    """Whether the deadline has passed but the expiry is not stored yet."""
     return bool(payment.status == PaymentStatus.PENDING and now > payment.expires_at)
 
 
 def status_at(payment: Standing, now: datetime) -> PaymentStatus:
-    """How the payment stands at this instant: after the deadline a pending one is expired."""
+    """The status at `now`: after the deadline a pending payment is expired."""
     return PaymentStatus.EXPIRED if is_due(payment, now) else PaymentStatus(payment.status)
 
 
 def sequence_at(payment: Standing, now: datetime) -> int:
-    """The number of the state shown by `status_at`: an expiry counts before it is written."""
+    """The sequence that belongs to `status_at`: an expiry counts before it is stored."""
     return int(payment.sequence) + (1 if is_due(payment, now) else 0)
 
 
 def remaining_ms(payment: Standing, now: datetime) -> int:
-    """Milliseconds left to pay, by the server's clock; 0 once resolved or due."""
+    """Milliseconds left to pay, by the server's clock; 0 if the payment is resolved or due."""
     if payment.status != PaymentStatus.PENDING:
         return 0
     left: timedelta = payment.expires_at - now
@@ -87,10 +87,10 @@ def confirm(
     grace: timedelta,
     now: datetime,
 ) -> Change:
-    """Resolve a payment as paid by this money.
+    """Confirm a payment.
 
-    Raises AlreadyPaid, PaymentCancelled, AmountMismatch, or PaidTooLate when the bank took the
-    money after the deadline and its grace. Told late is not paid late: an expired payment yields.
+    An expired payment can be confirmed, because a notification may be late. Raises AlreadyPaid,
+    PaymentCancelled, AmountMismatch, or PaidTooLate if `paid_at` is after the deadline and `grace`.
     """
     if payment.status == PaymentStatus.CONFIRMED:
         raise AlreadyPaid("Another receipt settled this payment before.")
@@ -114,16 +114,16 @@ def confirm(
             "resolved_at": now,
             "end_to_end_id": end_to_end_id,
             "look_up_at": None,
-            # Readers may have been shown the expiry's number before the sweep wrote it.
+            # Readers may have seen the sequence of the expiry before the sweep stored it.
             "sequence": sequence_at(payment, now) + 1,
         },
     )
 
 
 def next_look_up(created_at: datetime, expires_at: datetime, now: datetime) -> datetime | None:
-    """When to ask the bank again about a payment that waits, or has just expired.
+    """The time of the next look-up of a pending or just expired payment.
 
-    Ever more rarely, but once right after the deadline; None an hour after it.
+    Pauses grow, but one look-up comes right after the deadline. None an hour after the deadline.
     """
     if now <= expires_at:
         return min(now + _pause(now - created_at), expires_at + LOOK_UP_PAUSE_MIN)
@@ -137,9 +137,9 @@ def _pause(age: timedelta) -> timedelta:
 
 
 def expire(payment: Standing | type[Payment]) -> Change:
-    """Write down that the deadline has passed; the caller has seen that it is due.
+    """Expire a payment; the caller has checked that it is due.
 
-    Given the class `Payment`, the values are expressions over its columns: the sweep writes many
+    Given the class `Payment`, the values are SQL expressions, so that the sweep can update many
     payments with one statement.
     """
     return Change(
@@ -163,7 +163,7 @@ def cancel(payment: Standing, now: datetime, reason: str = "") -> Change:
 
 
 def supersede(payment: Standing, now: datetime) -> Change:
-    """Cancel an order's newer payment because money for the older one, paid in time, came late."""
+    """Cancel an order's newer payment: the older one was paid in time, but notified late."""
     change = _cancelled(payment, now, "Its order was paid by another payment.")
     return replace(change, reason=SUPERSEDED)
 
@@ -183,7 +183,7 @@ def _cancelled(payment: Standing, now: datetime, reason: str) -> Change:
 
 
 def revise_deadline(payment: Standing, expires_at: datetime, now: datetime) -> Change:
-    """Move the deadline of a payment that can still be paid. Raises NotCancellable otherwise."""
+    """Move the deadline of a payment that can still be paid. Raises NotCancellable."""
     if status_at(payment, now) is not PaymentStatus.PENDING:
         raise NotCancellable("Only a pending payment's deadline can be moved.")
     return Change(
@@ -195,7 +195,7 @@ def revise_deadline(payment: Standing, expires_at: datetime, now: datetime) -> C
 
 
 def refuse(payment: Standing, reason: str, now: datetime) -> Change:
-    """Note on the payment that money came and goes back, so that its page can say so."""
+    """Store on the payment that its money is returned, so that the payment page can show this."""
     return Change(
         event=EventName.RECEIPT_REFUSED,
         message="Money arrived for this payment and goes back to its payer.",

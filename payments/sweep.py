@@ -43,9 +43,9 @@ class Sweep:
         expired = 0
         try:
             for _ in range(BATCHES_MAX):
-                due, won = expire_batch(BATCH)
+                due_count, won = expire_batch(BATCH)
                 expired += won
-                if due < BATCH or not keep_going():
+                if due_count < BATCH or not keep_going():
                     break
         except ConcurrentUpdate:
             log.info("sweep.contended", expired=expired)

@@ -237,7 +237,7 @@ def test_settings_come_from_the_environment_and_from_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "named"),
+    ("changes", "setting"),
     [
         ({"BANK_DATABASE_URL": ""}, "BANK_DATABASE_URL"),
         ({"BANK_WEBHOOK_SECRET": "secret"}, "BANK_WEBHOOK_SECRET"),
@@ -250,9 +250,9 @@ def test_settings_come_from_the_environment_and_from_files(tmp_path):
         ({"BANK_LANGUAGE": "fr"}, "BANK_LANGUAGE"),
     ],
 )
-def test_a_wrong_setting_is_named_in_one_sentence(changes, named):
+def test_a_wrong_setting_is_named_in_one_sentence(changes, setting):
     """The operator reads which setting is wrong, without a stack trace."""
-    with pytest.raises(BankSettingsError, match=named) as caught:
+    with pytest.raises(BankSettingsError, match=setting) as caught:
         BankSettings.from_env(environment(**changes))
     assert str(caught.value).endswith(".")
     assert json.dumps(str(caught.value))

@@ -176,7 +176,7 @@ def test_retries_end_at_the_deadline():
         http.get("http://127.0.0.1:9/", {})
 
 
-# --- the bank's doors ----------------------------------------------------------------------------
+# --- the bank's API ------------------------------------------------------------------------------
 
 
 def test_the_pin_is_checked_once_and_the_token_pays(bank, service):
@@ -276,8 +276,8 @@ def test_a_burst_survives_a_kill_9_on_every_engine(any_database_url, tmp_path):
     sums = {report[f"{book}_centavos"] for book in
             ("bank_kept", "service_confirmed", "service_receipts")}  # fmt: skip
     assert sums == {total_centavos}
-    drawn = planned_payments(replace(plan, mix=mix_from("duplicates")))
-    assert report["scenarios"] == dict(Counter(payment.scenario.value for payment in drawn))
+    duplicates = planned_payments(replace(plan, mix=mix_from("duplicates")))
+    assert report["scenarios"] == dict(Counter(payment.scenario.value for payment in duplicates))
     assert burst.returncode == 0
 
 
@@ -288,4 +288,4 @@ def _wait_for_confirmed(process: ServiceProcess, number: int) -> None:
         if len(json.loads(process.get(path)[1])["data"]) >= number:
             return
         time.sleep(0.1)
-    raise AssertionError("the burst does not get going")
+    raise AssertionError(f"fewer than {number} payments were confirmed in {BURST_SECONDS} s")

@@ -106,7 +106,7 @@ def test_the_same_seed_gives_the_same_payments_in_any_order():
 
     assert forward == backward
     assert forward != [draw(mix, 8, number) for number in range(1, 301)]
-    assert len({drawn.scenario for drawn in forward}) == len(mix.weights)
+    assert len({one.scenario for one in forward}) == len(mix.weights)
 
 
 def test_the_shares_of_a_long_run_match_the_weights():
@@ -221,15 +221,15 @@ def test_the_page_sets_the_mix_and_shows_errors(bank):
 
 def test_the_command_sets_and_shows_the_mix(bank_url, bank):
     """`flask bank chaos` uses the bank's API."""
-    begun = CliRunner().invoke(bank_cli, ["chaos", "late=1", "--seed", "9", "--url", bank_url])
-    shown_run = CliRunner().invoke(bank_cli, ["chaos", "--url", bank_url])
-    wrong_mix = CliRunner().invoke(bank_cli, ["chaos", "lat=1", "--url", bank_url])
+    set_result = CliRunner().invoke(bank_cli, ["chaos", "late=1", "--seed", "9", "--url", bank_url])
+    show_result = CliRunner().invoke(bank_cli, ["chaos", "--url", bank_url])
+    error_result = CliRunner().invoke(bank_cli, ["chaos", "lat=1", "--url", bank_url])
 
-    assert begun.exit_code == 0, begun.output
-    assert "late=1" in shown_run.output
-    assert "9" in shown_run.output
-    assert wrong_mix.exit_code == 2
-    assert "not one of" in wrong_mix.output
+    assert set_result.exit_code == 0, set_result.output
+    assert "late=1" in show_result.output
+    assert "9" in show_result.output
+    assert error_result.exit_code == 2
+    assert "not one of" in error_result.output
 
 
 def test_production_has_no_chaos(bank, service):
@@ -291,34 +291,37 @@ def pay(process: ServiceProcess, payment: dict, scenario: Scenario) -> dict:
     """Pay through the bank's API and return its answer."""
     body = {"code": payment["pix_code"], "pin": "1234", "scenario": scenario.value,
             "late_seconds": 2}  # fmt: skip
-    status, raw, _ = process.request(
+    status, answer_body, _ = process.request(
         "POST", "/bank/api/pay", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
-    assert status == 200, raw
-    return json.loads(raw)
+    assert status == 200, answer_body
+    return json.loads(answer_body)
 
 
 def ask_until_found(process: ServiceProcess, payment: dict) -> None:
     """Press *Já paguei* again until the service has found the payment."""
     limit = time.monotonic() + ENDS_WITHIN_SECONDS
     while time.monotonic() < limit:
-        _, raw, _ = process.request(
+        _, answer_body, _ = process.request(
             "POST", f"/payments/pix/{payment['id']}/check", b"", {"Accept": "application/json"}
         )
-        if json.loads(raw)["status"] == "confirmed":
+        if json.loads(answer_body)["status"] == "confirmed":
             return
         time.sleep(1)
 
 
 def statement(process: ServiceProcess) -> dict[str, tuple[str, int]]:
     """Status and signed amount of Bia's payments at the bank, by end_to_end_id."""
-    status, raw, _ = process.request(
+    status, answer_body, _ = process.request(
         "GET",
         "/bank/api/statement?limit=100",
         headers={"Authorization": "Basic YmlhOjEyMzQ="},
     )
-    assert status == 200, raw
-    return {row["id"]: (row["status"], row["amount_centavos"]) for row in json.loads(raw)["data"]}
+    assert status == 200, answer_body
+    return {
+        row["id"]: (row["status"], row["amount_centavos"])
+        for row in json.loads(answer_body)["data"]
+    }
 
 
 def receipts(process: ServiceProcess, payment: dict) -> list[tuple[str, str | None]]:
@@ -351,10 +354,10 @@ def test_each_scenario_ends_as_the_document_says(scenario_runs, scenario):
     assert outcome == expected
     debited_centavos = {Scenario.PAY_LESS: 999, Scenario.PAY_MORE: 1001}.get(scenario, 1000)
     assert amount == -debited_centavos
-    _, raw, _ = process.request(
+    _, answer_body, _ = process.request(
         "GET", "/bank/api/statement?limit=100", headers={"Authorization": "Basic YmlhOjEyMzQ="}
     )
-    returns = [row for row in json.loads(raw)["data"] if row["kind"] == "return"]
+    returns = [row for row in json.loads(answer_body)["data"] if row["kind"] == "return"]
     returned_endings = [e for e in ENDINGS.values() if e.bank_state == "returned"]
     if ending.bank_state == "returned":
         assert debited_centavos in [row["amount_centavos"] for row in returns]

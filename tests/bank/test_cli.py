@@ -47,12 +47,12 @@ def test_a_returned_payment_is_exit_status_1(run, bank, service):
     assert "(409)" in text
 
 
-@pytest.mark.parametrize("typed", ["12,50", "12.50", "R$ 12,50"])
-def test_an_amount_in_a_terminal_is_read_as_on_the_page(run, bank, typed):
+@pytest.mark.parametrize("amount", ["12,50", "12.50", "R$ 12,50"])
+def test_an_amount_in_a_terminal_is_read_as_on_the_page(run, bank, amount):
     """People type a comma in a terminal too."""
     code = br_code.encode_static(PAYEE_KEY, "Barraca", "Olinda")
 
-    status, text = run("pay", code, "--value", typed)
+    status, text = run("pay", code, "--value", amount)
 
     assert status == 0, text
     assert "R$ 12,50" in text
@@ -96,7 +96,7 @@ def test_the_statement_lists_transfers_and_balance(run, bank, service):
 
     lines = run("statement")[1].splitlines()
 
-    shown = "Bia Andrade: saldo R$ 4.768,60"
-    assert lines[0].endswith(shown) or lines[1] == shown
+    balance_line = "Bia Andrade: saldo R$ 4.768,60"
+    assert lines[0].endswith(balance_line) or lines[1] == balance_line
     assert "\N{MINUS SIGN}R$ 54,90" in lines[-2]
     assert "Saldo inicial" in lines[-1]

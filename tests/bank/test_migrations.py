@@ -69,8 +69,8 @@ def test_identifiers_differ_by_case_and_instants_keep_microseconds(database):
         session.add(BankAccount(name="payee:ABC", kind="payee", opened_at=now))
 
     with database.reading() as session:
-        found = session.scalars(select(BankAccount).where(BankAccount.name == "payee:abc")).one()
-    assert found.opened_at == now
+        account = session.scalars(select(BankAccount).where(BankAccount.name == "payee:abc")).one()
+    assert account.opened_at == now
 
 
 @pytest.mark.parametrize(

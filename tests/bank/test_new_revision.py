@@ -36,13 +36,13 @@ def changed_models() -> sa.MetaData:
 def test_a_generated_revision_of_the_bank_runs_both_ways_and_keeps_every_row(
     any_empty_database_url, tmp_path, monkeypatch
 ):
-    """A revision that fails on one engine is found out by whoever runs that engine."""
+    """A revision that fails on one engine would break every bank on that engine."""
     migrate(any_empty_database_url)
     folder = tmp_path / "migrations"
     shutil.copytree(str(alembic_config().get_main_option("script_location")), folder)
     monkeypatch.setattr(BankBase, "metadata", changed_models())
     write_revision("notes", "bank_9999", str(folder))
-    written = next(Path(folder, "versions").glob("bank_9999_*.py")).read_text(encoding="utf-8")
+    script = next(Path(folder, "versions").glob("bank_9999_*.py")).read_text(encoding="utf-8")
     database = Database(any_empty_database_url)
     before = clients(database)
 
@@ -50,15 +50,15 @@ def test_a_generated_revision_of_the_bank_runs_both_ways_and_keeps_every_row(
         config = alembic_config(connection)
         config.set_main_option("script_location", str(folder))
         command.upgrade(config, "head")
-        command.check(config)  # raises where models and tables differ
-    changed = clients(database)
+        command.check(config)  # Raises an error if models and tables differ.
+    upgraded = clients(database)
     with database.engine.begin() as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, "-1")
 
-    assert "bank.models" not in written
+    assert "bank.models" not in script
     assert len(before) == 3
-    assert changed == [{**client, "nickname": None, "named_at": None} for client in before]
+    assert upgraded == [{**client, "nickname": None, "named_at": None} for client in before]
     assert clients(database) == before
     database.close()
 

@@ -263,7 +263,7 @@ def check_page(page, bank_url, path):
     page.goto(bank_url + path)
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     page.evaluate(AXE.read_text())
-    found = page.evaluate("axe.run().then((found) => found.violations.map((one) => one.id))")
-    assert found == [], path
+    violations = page.evaluate("axe.run().then((run) => run.violations.map((one) => one.id))")
+    assert violations == [], path
     overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert overflow <= 0, path

@@ -23,14 +23,15 @@ def modules() -> dict[str, Path]:
 
 def imports(path: Path, names: dict[str, Path]) -> set[str]:
     """Modules of the bank that a file imports, also inside functions and for types alone."""
-    found: set[str] = set()
+    imported_names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            imported_names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             submodules = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= submodules if submodules <= names.keys() else submodules | {node.module or ""}
-    return found & names.keys()
+            is_package = submodules <= names.keys()
+            imported_names |= submodules if is_package else submodules | {node.module or ""}
+    return imported_names & names.keys()
 
 
 def room_of(name: str) -> str:
@@ -39,7 +40,7 @@ def room_of(name: str) -> str:
 
 
 def graph() -> dict[str, set[str]]:
-    """What each module imports."""
+    """The imports of each module."""
     names = modules()
     return {name: imports(path, names) - {name} for name, path in names.items()}
 

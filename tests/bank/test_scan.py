@@ -125,19 +125,19 @@ def test_only_pictures_may_have_5_mb(scanner):
 
 def test_a_frame_of_the_camera_is_answered_in_json(scanner):
     """With the review's address if there is a code, else with the reason."""
-    found = re.search(r'data-token="([^"]+)"', scanner.client.get("/scan").text)
-    assert found is not None
-    token = found[1]
+    match = re.search(r'data-token="([^"]+)"', scanner.client.get("/scan").text)
+    assert match is not None
+    token = match[1]
 
     def frame(data, token=token):
         headers = {"X-Form-Token": token}
         return scanner.client.post("/scan", data=data, headers=headers, content_type="image/jpeg")
 
-    found = frame(picture(CODE, kind="JPEG")).get_json()
+    answer = frame(picture(CODE, kind="JPEG")).get_json()
     empty_frame = frame(picture(kind="JPEG"))
 
-    assert found["code"] == CODE
-    assert scanner.client.get(found["review_url"]).status_code == 200
+    assert answer["code"] == CODE
+    assert scanner.client.get(answer["review_url"]).status_code == 200
     assert (empty_frame.status_code, empty_frame.get_json()["code"]) == (200, None)
     assert frame(b"\xff\xd8\xff").get_json()["code"] is None
     assert frame(picture(CODE, kind="JPEG"), "other").status_code == 400

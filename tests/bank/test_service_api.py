@@ -31,8 +31,8 @@ def request_refund(bank, members, client=None):
     """Request a refund, signed over the body."""
     body = members if isinstance(members, bytes) else json.dumps(members).encode()
     headers = signed_headers(bank.branch.settings.webhook_secret, "msg_r", bank.clock.now(), body)
-    door = client or bank.client
-    return door.post("/api/refunds", data=body, headers=headers, content_type="application/json")
+    sender = client or bank.client
+    return sender.post("/api/refunds", data=body, headers=headers, content_type="application/json")
 
 
 def order(payment, refund_id="R1", value=54.90):

@@ -14,7 +14,7 @@ FIXED = br_code.encode_static(PAYEE_KEY, "Barraca", "Olinda", amount_centavos=12
 
 
 @pytest.mark.parametrize(
-    ("typed", "centavos"),
+    ("text", "centavos"),
     [
         ("12,50", 1250),
         ("12,5", 1250),
@@ -25,11 +25,11 @@ FIXED = br_code.encode_static(PAYEE_KEY, "Barraca", "Olinda", amount_centavos=12
         ("1,234.56", 123_456),
     ],
 )
-def test_the_payer_types_the_amount_as_brazil_writes_it(bank, typed, centavos):
+def test_the_payer_types_the_amount_as_brazil_writes_it(bank, text, centavos):
     """The page asks for the amount first, then for the PIN."""
     bank.log_in()
     review_page = bank.client.get("/pay", query_string={"code": FREE}).text
-    review = bank.client.get("/pay", query_string={"code": FREE, "value": typed}).text
+    review = bank.client.get("/pay", query_string={"code": FREE, "value": text}).text
 
     receipt = bank.client.post("/pay", data={**hidden_fields(review), "pin": "1234"})
 
@@ -40,13 +40,13 @@ def test_the_payer_types_the_amount_as_brazil_writes_it(bank, typed, centavos):
 
 
 @pytest.mark.parametrize(
-    "typed", ["0", "-1", "1e3", "12,345", "abc", "9" * 12, "1,2,3", "\x00", "\u0661", "54 90"]
+    "text", ["0", "-1", "1e3", "12,345", "abc", "9" * 12, "1,2,3", "\x00", "\u0661", "54 90"]
 )
-def test_an_invalid_amount_is_asked_for_again(bank, typed):
+def test_an_invalid_amount_is_asked_for_again(bank, text):
     """The error stands beside the field, and nothing is paid."""
     bank.log_in()
 
-    page = bank.client.get("/pay", query_string={"code": FREE, "value": typed})
+    page = bank.client.get("/pay", query_string={"code": FREE, "value": text})
 
     assert page.status_code == 400
     assert "Escreva o valor em reais" in page.text

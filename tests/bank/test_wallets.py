@@ -20,11 +20,13 @@ BOB = {"holder": "b" * 32, "login": "bob", "name": "Bob de Souza"}
 
 def post_signed(bank, path, body, secret=None):
     """Send a POST that the service signs over its body."""
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    body_bytes = body if isinstance(body, bytes) else json.dumps(body).encode()
     secret = secret or bank.branch.settings.webhook_secret
-    headers = signed_headers(secret, "msg_order", bank.clock.now(), raw)
+    headers = signed_headers(secret, "msg_order", bank.clock.now(), body_bytes)
     client = bank.app.test_client()
-    return client.post(path, data=raw, headers={**headers, "Content-Type": "application/json"})
+    return client.post(
+        path, data=body_bytes, headers={**headers, "Content-Type": "application/json"}
+    )
 
 
 def open_bobs_wallet(bank, **changes):
@@ -54,8 +56,8 @@ def test_a_wallet_has_a_card_a_pin_and_an_opening_balance(any_bank):
     shown_wallet = any_bank.signed_get(f"/api/wallets/{BOB['holder']}")
     assert shown_wallet.get_json()["wallet"] == wallet_json["wallet"]
     assert wallet_json["card"] not in shown_wallet.text
-    found = audit(any_bank.branch.database)
-    assert (found.faults, found.total_centavos) == ((), 0)
+    report = audit(any_bank.branch.database)
+    assert (report.faults, report.total_centavos) == ((), 0)
 
 
 def test_only_the_service_may_open_show_and_pay(bank, service):

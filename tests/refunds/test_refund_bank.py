@@ -1,4 +1,4 @@
-"""What the bank makes of a refund: done, refused, slow, away, or answered by nonsense."""
+"""The bank's answers to a refund: done, refused, slow, no answer, or an invalid answer."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.support.town import town
 WHOLE = 5490
 
 
-def held(town_, payment):
-    """What is given back and what is held of a payment."""
+def refund_sums(town_, payment):
+    """The refunded and the reserved centavos of a payment."""
     row = town_.tables.payment(payment["id"])
     return row.refunded_centavos, row.refunding_centavos
 
 
 def empty_the_payee(here, payment):
-    """Let the merchant's account at the bank hold nothing any more."""
+    """Move all money out of the merchant's account at the bank."""
     with here.branch.database.writing() as session:
         paid = session.scalars(sa.select(Transfer).where(Transfer.txid == payment["id"])).one()
         source = sa.select(Transfer.debit_account_id).where(Transfer.kind == "opening").limit(1)
@@ -39,30 +39,34 @@ def empty_the_payee(here, payment):
         )
 
 
-def test_a_bank_that_is_away_is_asked_again_until_it_is_back(anywhere):
-    """The merchant pressed the button; that the bank sleeps is our affair, not theirs."""
+def test_the_order_is_sent_again_until_the_bank_answers(anywhere):
+    """The merchant requests a refund once; retries are the service's task."""
     payment = anywhere.paid()
     before = anywhere.balance()
     anywhere.close_bank()
-    told = anywhere.refund(payment, value="20.00").get_json()
-    assert (told["status"], told["return_id"], told["settled_at"]) == ("processing", None, None)
-    assert held(anywhere, payment) == (0, 2000)
+    refund = anywhere.refund(payment, value="20.00").get_json()
+    assert (refund["status"], refund["return_id"], refund["settled_at"]) == (
+        "processing",
+        None,
+        None,
+    )
+    assert refund_sums(anywhere, payment) == (0, 2000)
     assert anywhere.payment(payment)["refunded_value"] == 0.0
     for _ in range(3):
         anywhere.clock.advance(seconds=60)
         assert anywhere.run_refunds() == 0
     anywhere.open_bank()
-    assert anywhere.run_refunds() == 0  # not its time yet
+    assert anywhere.run_refunds() == 0  # The retry is not due yet.
     anywhere.clock.advance(minutes=11)
     assert anywhere.run_refunds() == 1
     assert anywhere.refunds(payment)[0]["status"] == "done"
-    assert held(anywhere, payment) == (2000, 0)
+    assert refund_sums(anywhere, payment) == (2000, 0)
     assert anywhere.balance() == before + 2000
     assert anywhere.audit().faults == ()
 
 
-def test_what_waits_for_the_bank_counts_as_given_back_already(here):
-    """Else the whole could be promised twice while the bank is away."""
+def test_a_reserved_amount_cannot_be_refunded_again(here):
+    """Otherwise two full refunds could be requested while the bank is unavailable."""
     payment = here.paid()
     here.close_bank()
     assert here.refund(payment, value="54.00").status_code == 201
@@ -70,27 +74,27 @@ def test_what_waits_for_the_bank_counts_as_given_back_already(here):
     assert here.refund(payment).get_json()["amount_centavos"] == 90
 
 
-def test_the_pauses_grow_to_ten_minutes_and_no_further(here):
-    """A bank that comes back after a night must not find a crowd at its door, nor be forgotten."""
+def test_the_pauses_between_retries_grow_to_ten_minutes(here):
+    """After a long outage the bank gets few retries at once, but within ten minutes."""
     payment = here.paid()
     here.close_bank()
     here.refund(payment)
     waits = []
     for _ in range(20):
-        due = here.tables.rows(sa.select(Refund.ask_at))[0].ask_at
-        here.clock.advance(seconds=(due - here.clock.now()).total_seconds() + 0.01)
-        asked_at = here.clock.now()
+        due_at = here.tables.rows(sa.select(Refund.ask_at))[0].ask_at
+        here.clock.advance(seconds=(due_at - here.clock.now()).total_seconds() + 0.01)
+        run_at = here.clock.now()
         here.run_refunds()
-        after = here.tables.rows(sa.select(Refund.ask_at))[0].ask_at
-        waits.append((after - asked_at).total_seconds())
-    # What a run takes by itself is in the figures.
+        next_at = here.tables.rows(sa.select(Refund.ask_at))[0].ask_at
+        waits.append((next_at - run_at).total_seconds())
+    # The waits include the duration of a run.
     assert 2 <= waits[0] < 6
     assert all(later > earlier - 3 for earlier, later in pairwise(waits))
     assert 600 <= waits[-1] < 604
 
 
-def test_a_refund_the_bank_refuses_has_failed_and_frees_its_amount(anywhere):
-    """The money is still the merchant's, so it can be promised again."""
+def test_a_refund_that_the_bank_refuses_fails_and_releases_its_amount(anywhere):
+    """The money is still the merchant's, so that the merchant can request a refund again."""
     payment = anywhere.paid()
     with anywhere.branch.database.writing() as session:
         session.execute(
@@ -98,36 +102,36 @@ def test_a_refund_the_bank_refuses_has_failed_and_frees_its_amount(anywhere):
             .where(Transfer.txid == payment["id"])
             .values(made_at=anywhere.clock.now().replace(year=2020))
         )
-    told = anywhere.refund(payment).get_json()
-    assert (told["status"], told["reason"]) == ("failed", "refund-too-late")
-    assert told["return_id"] is None
-    assert told["settled_at"] is not None
-    assert held(anywhere, payment) == (0, 0)
+    refund = anywhere.refund(payment).get_json()
+    assert (refund["status"], refund["reason"]) == ("failed", "refund-too-late")
+    assert refund["return_id"] is None
+    assert refund["settled_at"] is not None
+    assert refund_sums(anywhere, payment) == (0, 0)
     assert anywhere.payment(payment)["refunded_value"] == 0.0
     assert anywhere.tables.event_names(payment["id"])[-1] == "refund.failed"
-    again = anywhere.refund(payment).get_json()
-    assert (again["status"], again["amount_centavos"]) == ("failed", WHOLE)
+    retry = anywhere.refund(payment).get_json()
+    assert (retry["status"], retry["amount_centavos"]) == ("failed", WHOLE)
 
 
-def test_a_merchant_whose_account_is_empty_cannot_give_back(here):
-    """The bank takes the order and fails it: that is an answer as well, and not a refusal."""
+def test_a_refund_from_an_empty_account_fails(here):
+    """The bank accepts the order, and then reports the status `failed`."""
     payment = here.paid()
     empty_the_payee(here, payment)
-    told = here.refund(payment).get_json()
-    assert (told["status"], told["reason"]) == ("failed", "refund-failed")
-    assert held(here, payment) == (0, 0)
+    refund = here.refund(payment).get_json()
+    assert (refund["status"], refund["reason"]) == ("failed", "refund-failed")
+    assert refund_sums(here, payment) == (0, 0)
 
 
-def test_a_slow_bank_keeps_a_refund_processing_until_the_money_moved(fresh_database, tmp_path):
-    """Real banks settle later; the page must not say *given back* before it is."""
+def test_a_refund_is_processing_until_a_slow_bank_has_moved_the_money(fresh_database, tmp_path):
+    """Real banks settle later; the page must not show a refund as done before that."""
     with town(fresh_database("sqlite"), tmp_path, refund_delay_seconds=60) as here:
         payment = here.paid()
         before = here.balance()
-        told = here.refund(payment).get_json()
-        assert told["status"] == "processing"
+        refund = here.refund(payment).get_json()
+        assert refund["status"] == "processing"
         here.clock.advance(seconds=30)
         assert here.run_refunds() == 0
-        assert held(here, payment) == (0, WHOLE)
+        assert refund_sums(here, payment) == (0, WHOLE)
         assert here.balance() == before
         here.clock.advance(seconds=60)
         assert here.branch.refunds.settle_due() == 1
@@ -136,19 +140,19 @@ def test_a_slow_bank_keeps_a_refund_processing_until_the_money_moved(fresh_datab
         assert here.balance() == before + WHOLE
 
 
-def test_an_answer_that_was_lost_is_asked_for_again_and_moves_nothing_twice(here):
-    """The bank did it, and the line broke before it could say so."""
+def test_a_retry_after_a_lost_answer_does_not_refund_twice(here):
+    """The bank moves the money, but the connection breaks before its answer arrives."""
     payment = here.paid()
     before = here.balance()
     original = here.bank_app.wsgi_app
 
-    def breaks(environ, start_response):
+    def lose_answer(environ, start_response):
         for _ in original(environ, lambda *_: lambda _: None):
             pass
         start_response("502 Bad Gateway", [("Content-Type", "text/html")])
         return [b"<h1>Bad Gateway</h1>"]
 
-    here.bank_app.wsgi_app = breaks
+    here.bank_app.wsgi_app = lose_answer
     assert here.refund(payment).get_json()["status"] == "processing"
     assert here.balance() == before + WHOLE
     here.bank_app.wsgi_app = original
@@ -158,7 +162,7 @@ def test_an_answer_that_was_lost_is_asked_for_again_and_moves_nothing_twice(here
     assert here.payment(payment)["refunded_value"] == 54.9
 
 
-ANSWERS_THAT_SAY_NOTHING = [
+ANSWERS_WITHOUT_RESULT = [
     (200, {}),
     (201, {"refund_id": "another", "status": "done"}),
     (201, {"status": "done", "return_id": "D1", "amount_centavos": WHOLE}),
@@ -174,36 +178,36 @@ ANSWERS_THAT_SAY_NOTHING = [
 ]
 
 
-@pytest.mark.parametrize(("status", "body"), ANSWERS_THAT_SAY_NOTHING)
-def test_an_answer_that_says_nothing_of_the_refund_decides_nothing(here, status, body):
-    """A proxy's page, a wrong address, our own wrong clock: none of them moved money or refused."""
+@pytest.mark.parametrize(("status", "body"), ANSWERS_WITHOUT_RESULT)
+def test_an_answer_without_a_result_does_not_settle_the_refund(here, status, body):
+    """Errors of proxies, URLs and clocks do not say whether the bank moved the money."""
     payment = here.paid()
     original = here.bank_app.wsgi_app
 
-    def answers(_environ, start_response):
+    def send_answer(_environ, start_response):
         start_response(f"{status} X", [("Content-Type", "application/json")])
         return [json.dumps(body).encode()]
 
-    here.bank_app.wsgi_app = answers
+    here.bank_app.wsgi_app = send_answer
     assert here.refund(payment).get_json()["status"] == "processing"
-    assert held(here, payment) == (0, WHOLE)
+    assert refund_sums(here, payment) == (0, WHOLE)
     here.bank_app.wsgi_app = original
     here.clock.advance(seconds=30)
     assert here.run_refunds() == 1
     assert here.payment(payment)["refunded_value"] == 54.9
 
 
-def doctored(change):
-    """A bank whose right answer is changed before it leaves."""
+def falsify(change):
+    """Wrap the bank so that `change` is merged into its answers."""
 
     def wrap(original):
-        def answers(environ, start_response):
+        def send_changed_answer(environ, start_response):
             body = b"".join(original(environ, lambda *_: lambda _: None))
-            told = {**json.loads(body), **change}
+            answer = {**json.loads(body), **change}
             start_response("201 X", [("Content-Type", "application/json")])
-            return [json.dumps(told).encode()]
+            return [json.dumps(answer).encode()]
 
-        return answers
+        return send_changed_answer
 
     return wrap
 
@@ -222,36 +226,36 @@ def doctored(change):
     ],
     ids=str,
 )
-def test_an_answer_for_something_else_settles_nothing(here, change):
-    """What contradicts the order is no answer to it, however well it is meant."""
+def test_an_answer_that_contradicts_the_order_settles_nothing(here, change):
+    """An answer about another refund, or with an invalid member, must not be trusted."""
     payment = here.paid()
     original = here.bank_app.wsgi_app
-    here.bank_app.wsgi_app = doctored(change)(original)
+    here.bank_app.wsgi_app = falsify(change)(original)
     assert here.refund(payment).get_json()["status"] == "processing"
     assert here.payment(payment)["refunded_value"] == 0.0
     here.bank_app.wsgi_app = original
 
 
-def test_one_refund_the_bank_chokes_on_does_not_hold_up_the_others(here):
-    """The oldest is asked about first, and must not be asked about alone for ever."""
+def test_a_refund_that_the_bank_cannot_process_does_not_delay_the_others(here):
+    """The oldest refund comes first; its errors must not stop the whole job."""
     payments = [here.paid() for _ in range(3)]
     here.close_bank()
     for payment in payments:
         here.refund(payment)
     here.open_bank()
     original = here.bank_app.wsgi_app
-    choking = here.tables.rows(sa.select(Refund.bank_refund_id).order_by(Refund.id))[0][0]
+    bad_refund_id = here.tables.rows(sa.select(Refund.bank_refund_id).order_by(Refund.id))[0][0]
 
-    def chokes(environ, start_response):
+    def fail_one_refund(environ, start_response):
         length = int(environ.get("CONTENT_LENGTH") or 0)
         body = environ["wsgi.input"].read(length)
-        if choking.encode() in body:
+        if bad_refund_id.encode() in body:
             start_response("500 X", [("Content-Type", "application/json")])
             return [b"{}"]
         return original({**environ, "wsgi.input": io.BytesIO(body)}, start_response)
 
-    here.bank_app.wsgi_app = chokes
+    here.bank_app.wsgi_app = fail_one_refund
     here.clock.advance(seconds=30)
     assert here.run_refunds() == 2
-    found = [here.refunds(payment)[0]["status"] for payment in payments]
-    assert found == ["processing", "done", "done"]
+    statuses = [here.refunds(payment)[0]["status"] for payment in payments]
+    assert statuses == ["processing", "done", "done"]

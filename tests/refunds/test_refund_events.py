@@ -1,4 +1,4 @@
-"""Who hears of a refund: the payment's watchers and its merchant, and nobody else."""
+"""The events of a refund reach the payment's listeners and its merchant, and nobody else."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ PASSWORD = "correct horse battery"
 
 
 def post(service, path, body, headers=None):
-    """POST of JSON; gives the answer's object."""
-    raw = json.dumps(body).encode()
-    status, answer, _ = service.request("POST", path, raw, {**JSON, **(headers or {})})
+    """POST a JSON body; returns the JSON object of the answer."""
+    body_bytes = json.dumps(body).encode()
+    status, answer, _ = service.request("POST", path, body_bytes, {**JSON, **(headers or {})})
     assert status in (200, 201), answer
     return json.loads(answer)
 
 
 def merchant_token(service, login):
-    """An access token of a merchant who has just signed up."""
+    """Create a merchant; returns an access token."""
     post(service, "/users/", {"username": login, "password": PASSWORD})
     answer = post(service, "/api/login", {"username": login, "password": PASSWORD})
     return answer["access_token"]
 
 
 @pytest.mark.timeout(90)
-def test_a_refund_is_told_to_the_payments_watchers_and_its_merchant_alone(serve):
-    """Bob's page shows it without a reload; Charlie, who sells and watches too, hears nothing."""
+def test_a_refund_is_announced_to_the_payments_listeners_and_its_merchant_alone(serve):
+    """Bob's page shows the refund without a reload; Charlie, another merchant, gets no event."""
     service = serve()
     alice, charlie = merchant_token(service, "alice"), merchant_token(service, "charlie")
     bearer = {"Authorization": f"Bearer {alice}"}
@@ -62,8 +62,8 @@ def test_a_refund_is_told_to_the_payments_watchers_and_its_merchant_alone(serve)
         assert bob.watch(payment)["refunded_value"] == 4.0
 
 
-def test_a_refund_is_its_merchants_alone(serve):
-    """Whose payment it is, is nobody else's business: for Charlie it does not exist."""
+def test_only_the_payments_merchant_can_refund_and_list_refunds(serve):
+    """For Charlie the payment does not exist, so that Charlie cannot learn about it."""
     service = serve()
     alice, charlie = merchant_token(service, "alice"), merchant_token(service, "charlie")
     payment = post(service, "/payments/pix", {"value": 10}, {"Authorization": f"Bearer {alice}"})[
@@ -74,20 +74,20 @@ def test_a_refund_is_its_merchants_alone(serve):
     post(service, "/users/", {"username": "bob", "password": PASSWORD, "role": "payer"})
     answer = post(service, "/api/login", {"username": "bob", "password": PASSWORD})
     cases = {
-        404: [{"Authorization": f"Bearer {charlie}"}, {}],  # without any: the demo merchant
+        404: [{"Authorization": f"Bearer {charlie}"}, {}],  # No credential means the demo merchant.
         403: [{"Authorization": f"Bearer {answer['access_token']}"}],
         401: [{"Authorization": "Bearer balcao_test_wrong"}, {"Authorization": "Basic YTpi"}],
     }
     for expected, callers in cases.items():
         for headers in callers:
-            for method, raw in (("POST", b"{}"), ("GET", None)):
-                status, body, _ = service.request(method, path, raw, {**JSON, **headers})
+            for method, request_body in (("POST", b"{}"), ("GET", None)):
+                status, body, _ = service.request(method, path, request_body, {**JSON, **headers})
                 assert (status, method) == (expected, method), (headers, body)
     assert service.payment(payment["id"])["refunded_value"] == 0.0
 
 
-def test_a_key_refunds_only_with_the_scope_for_it(serve):
-    """A key in a shop's web server creates payments; it must not be able to empty the till."""
+def test_an_api_key_refunds_only_with_the_scope_refunds_write(serve):
+    """A shop's web server needs a key for payments. If that key leaks, it must not refund."""
     service = serve()
     alice = {"Authorization": f"Bearer {merchant_token(service, 'alice')}"}
     keys = {

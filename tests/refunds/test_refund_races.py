@@ -1,4 +1,4 @@
-"""Refunds asked for at once: together they never give back more than was paid."""
+"""Simultaneous refunds never return more than was paid."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ WHOLE = 5490
 PARTS = 16
 
 
-def statuses(answers):
-    """How many answers had each status."""
+def count_statuses(answers):
+    """The number of answers by HTTP status."""
     return Counter(answer.status_code for answer in answers)
 
 
-def test_of_two_refunds_of_the_whole_one_wins(anywhere):
-    """Two clerks press the button in the same second; the payer gets the money once."""
+def test_one_of_two_simultaneous_full_refunds_wins(anywhere):
+    """Two clerks refund the same payment in the same second; the payer gets the money once."""
     payment = anywhere.paid()
     before = anywhere.balance()
     answers = at_once([partial(anywhere.refund, payment) for _ in range(2)])
-    assert statuses(answers) == {201: 1, 409: 1}
+    assert count_statuses(answers) == {201: 1, 409: 1}
     anywhere.clock.advance(seconds=30)
     anywhere.run_refunds()
     assert anywhere.payment(payment)["refunded_value"] == 54.9
@@ -31,12 +31,12 @@ def test_of_two_refunds_of_the_whole_one_wins(anywhere):
     assert anywhere.audit().faults == ()
 
 
-def test_sixteen_parts_at_once_never_exceed_the_whole(anywhere):
-    """Each would fit alone; all of them are eight times too much."""
+def test_sixteen_simultaneous_parts_never_exceed_the_payment(anywhere):
+    """Each part fits alone; together they are eight times the payment."""
     payment = anywhere.paid(value="8.00")
     before = anywhere.balance()
     answers = at_once([partial(anywhere.refund, payment, value="4.00") for _ in range(PARTS)])
-    assert statuses(answers) == {201: 2, 409: PARTS - 2}
+    assert count_statuses(answers) == {201: 2, 409: PARTS - 2}
     anywhere.clock.advance(seconds=30)
     anywhere.run_refunds()
     row = anywhere.tables.payment(payment["id"])
@@ -45,29 +45,29 @@ def test_sixteen_parts_at_once_never_exceed_the_whole(anywhere):
     assert anywhere.audit().faults == ()
 
 
-def test_sixteen_parts_that_fit_are_all_given_back(anywhere):
-    """Nobody loses a race that nobody has to lose."""
+def test_sixteen_simultaneous_parts_that_fit_are_all_refunded(anywhere):
+    """No refund may fail because of a race if the sum is not too large."""
     payment = anywhere.paid(value="16.00")
     answers = at_once([partial(anywhere.refund, payment, value="1.00") for _ in range(PARTS)])
-    assert statuses(answers) == {201: PARTS}
+    assert count_statuses(answers) == {201: PARTS}
     anywhere.clock.advance(seconds=30)
     anywhere.run_refunds()
-    told = anywhere.refunds(payment)
-    assert Counter(refund["status"] for refund in told) == {"done": PARTS}
-    assert len({refund["return_id"] for refund in told}) == PARTS
+    all_refunds = anywhere.refunds(payment)
+    assert Counter(refund["status"] for refund in all_refunds) == {"done": PARTS}
+    assert len({refund["return_id"] for refund in all_refunds}) == PARTS
     assert anywhere.payment(payment)["refunded_value"] == 16.0
     events = anywhere.tables.events(payment["id"])
-    refunded = [event.sequence for event in events if event.name == "payment.refunded"]
-    assert len(refunded) == len(set(refunded)) == PARTS
-    assert max(refunded) == anywhere.payment(payment)["sequence"]
+    sequences = [event.sequence for event in events if event.name == "payment.refunded"]
+    assert len(sequences) == len(set(sequences)) == PARTS
+    assert max(sequences) == anywhere.payment(payment)["sequence"]
 
 
-def test_one_name_asked_sixteen_times_at_once_is_one_refund(anywhere):
-    """A client with a nervous retry gets the same answer from each attempt."""
+def test_sixteen_simultaneous_requests_with_one_refund_id_are_one_refund(anywhere):
+    """A client that retries too fast gets the same answer to each request."""
     payment = anywhere.paid()
-    asked = partial(anywhere.refund, payment, value="7.00", refund_id="uma")
-    answers = at_once([asked for _ in range(PARTS)])
-    assert statuses(answers) == {201: PARTS}
+    request_refund = partial(anywhere.refund, payment, value="7.00", refund_id="uma")
+    answers = at_once([request_refund for _ in range(PARTS)])
+    assert count_statuses(answers) == {201: PARTS}
     assert {answer.get_json()["id"] for answer in answers} == {"uma"}
     assert sum("Idempotent-Replayed" not in answer.headers for answer in answers) == 1
     anywhere.clock.advance(seconds=30)
@@ -76,8 +76,8 @@ def test_one_name_asked_sixteen_times_at_once_is_one_refund(anywhere):
     assert len(anywhere.refunds(payment)) == 1
 
 
-def test_two_processes_ask_about_a_refund_once_between_them(anywhere, tmp_path):
-    """Any number of processes run the job; a refund's event is recorded once."""
+def test_of_two_processes_only_one_settles_a_refund(anywhere, tmp_path):
+    """Any number of processes may run the job; a refund's event is stored once."""
     payment = anywhere.paid()
     anywhere.close_bank()
     assert anywhere.refund(payment).get_json()["status"] == "processing"

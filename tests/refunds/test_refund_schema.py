@@ -1,4 +1,4 @@
-"""What the database refuses about refunds, on every engine; the migration keeps payments."""
+"""The constraints on refunds, on every database engine, and the migration that adds refunds."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ BAD_REFUNDS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.fixture
 def service(any_database_url, tmp_path, clock):
-    """The service on a migrated database of each engine."""
+    """The service on a migrated database, on each engine."""
     app = ready_app(settings_for(any_database_url, tmp_path), clock)
     yield app
     close_app(app)
@@ -55,7 +55,7 @@ def tables(service, any_database_url):
 
 
 def refund_row(payment_id, number=1, **changes):
-    """A valid row of `refunds`: processing."""
+    """A valid row of `refunds` with the status `processing`."""
     return {
         "payment_id": payment_id,
         "refund_id": f"r{number}",
@@ -74,7 +74,7 @@ def refund_row(payment_id, number=1, **changes):
 
 
 def refusal(tables, model, row):
-    """What the database says to a row; empty where it takes it."""
+    """The database's error for a row; empty if the row was inserted."""
     try:
         tables.insert(model, row)
     except sa.exc.DBAPIError as error:
@@ -82,35 +82,35 @@ def refusal(tables, model, row):
     return ""
 
 
-def stored(tables, **changes):
-    """The row id of a confirmed payment put into the table."""
+def insert_payment(tables, **changes):
+    """Insert a confirmed payment; returns its row id."""
     row = payment_row(tables.merchant_id(), **{**CONFIRMED, **changes})
     tables.insert(Payment, row)
     return tables.payment(row["txid"]).id
 
 
-def test_more_than_was_paid_can_neither_be_held_nor_given_back(tables):
-    """The net below the conditional update."""
-    stored(tables, refunded_centavos=5000, refunding_centavos=490)
+def test_no_more_than_was_paid_can_be_reserved_or_refunded(tables):
+    """A second guard, in case the conditional update has a mistake."""
+    insert_payment(tables, refunded_centavos=5000, refunding_centavos=490)
     merchant = tables.merchant_id()
     for constraint, changes in BAD_PAYMENTS:
-        said = refusal(tables, Payment, payment_row(merchant, **changes))
-        assert f"ck_payments_{constraint}" in said, (changes, said)
+        message = refusal(tables, Payment, payment_row(merchant, **changes))
+        assert f"ck_payments_{constraint}" in message, (changes, message)
 
 
-def test_a_refund_that_breaks_a_rule_is_not_stored(tables):
-    """Done has the money's identifier, failed its reason, processing its next time to be asked."""
-    payment = stored(tables)
+def test_an_inconsistent_refund_is_not_stored(tables):
+    """`done` needs `return_id`, `failed` needs `reason`, `processing` needs `ask_at`."""
+    payment = insert_payment(tables)
     tables.insert(Refund, refund_row(payment, 1), refund_row(payment, 2, **DONE))
     for constraint, changes in BAD_REFUNDS:
-        said = refusal(tables, Refund, {**refund_row(payment, 3), **changes})
-        assert f"ck_refunds_{constraint}" in said, (changes, said)
+        message = refusal(tables, Refund, {**refund_row(payment, 3), **changes})
+        assert f"ck_refunds_{constraint}" in message, (changes, message)
     assert "foreign key" in refusal(tables, Refund, refund_row(999_999, 3)).lower()
 
 
-def test_names_are_unique_where_they_must_be(tables):
-    """The merchant's for one payment, the bank's two for all; and `a` is not `A`."""
-    one, other = stored(tables), stored(tables)
+def test_the_ids_of_refunds_are_unique(tables):
+    """The merchant's id within a payment, the bank's two ids everywhere; `a` and `A` differ."""
+    one, other = insert_payment(tables), insert_payment(tables)
     tables.insert(Refund, refund_row(one, 1, **DONE))
     tables.insert(Refund, refund_row(other, 2, refund_id="r1"))
     tables.insert(Refund, refund_row(one, 3, refund_id="R1"))
@@ -121,8 +121,8 @@ def test_names_are_unique_where_they_must_be(tables):
 
 @pytest.mark.slow
 def test_the_migration_keeps_every_payment(service, tables):
-    """A till of a year does not start anew because refunds were added."""
-    before = [stored(tables, refunded_centavos=number) for number in range(50)]
+    """A merchant keeps a year of payments when refunds are added."""
+    before = [insert_payment(tables, refunded_centavos=number) for number in range(50)]
     with service.app_context():
         downgrade(directory=str(MIGRATIONS), revision="0003")
         columns = {column["name"] for column in sa.inspect(tables.engine).get_columns("payments")}
@@ -131,25 +131,25 @@ def test_the_migration_keeps_every_payment(service, tables):
     query = sa.select(Payment.id, Payment.refunded_centavos, Payment.refunding_centavos)
     rows = tables.rows(query.order_by(Payment.id))
     assert rows == [(row, number, 0) for number, row in enumerate(before)]
-    said = refusal(
+    message = refusal(
         tables, Payment, payment_row(tables.merchant_id(), **CONFIRMED, refunding_centavos=5491)
     )
-    assert "ck_payments_refunding_within_rest" in said
+    assert "ck_payments_refunding_within_rest" in message
 
 
-def test_the_job_finds_what_is_due_by_an_index(tables, any_database_url):
-    """A year of settled refunds must not be read every second to find the one that waits."""
-    payment = stored(tables)
+def test_the_job_finds_due_refunds_by_an_index(tables, any_database_url):
+    """The job runs every second, and must not read a year of settled refunds each time."""
+    payment = insert_payment(tables)
     rows = [
         refund_row(payment, number, **{**DONE, "return_id": f"D{number}"}) for number in range(1500)
     ]
     tables.insert(Refund, *rows)
     tables.insert(Refund, refund_row(payment, 2000))
-    asked = "SELECT id FROM refunds WHERE ask_at <= '2027-01-01' ORDER BY ask_at, id LIMIT 50"
+    query = "SELECT id FROM refunds WHERE ask_at <= '2027-01-01' ORDER BY ask_at, id LIMIT 50"
     if any_database_url.startswith("sqlite"):
-        plan = str(tables.rows(f"EXPLAIN QUERY PLAN {asked}"))
+        plan = str(tables.rows(f"EXPLAIN QUERY PLAN {query}"))
         assert "ix_refunds_due" in plan
         assert "TEMP B-TREE" not in plan
     else:
         tables.change("ANALYZE TABLE refunds" if "mysql" in any_database_url else "ANALYZE refunds")
-        assert "ix_refunds_due" in str(tables.rows(f"EXPLAIN {asked}"))
+        assert "ix_refunds_due" in str(tables.rows(f"EXPLAIN {query}"))

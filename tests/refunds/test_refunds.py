@@ -1,4 +1,4 @@
-"""Giving money back: all that is left, or a part, once for each name, and never more than came."""
+"""Refunds, whole or in part: once per `refund_id`, and never more than was paid."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from tests.support.town import town
 WHOLE = 5490
 
 
-def test_a_whole_refund_moves_the_money_back_at_the_bank(here):
-    """The payer has it again, the merchant's page says so, and nothing else changed."""
+def test_a_full_refund_moves_the_money_back_at_the_bank(here):
+    """The payer has the money again, the API shows the refund, and the payment stays confirmed."""
     payment = here.paid()
     before = here.balance()
     answer = here.refund(payment, description="veio quebrado")
     assert answer.status_code == 201
-    told = answer.get_json()
-    assert (told["status"], told["value"], told["amount_centavos"]) == ("done", 54.9, WHOLE)
-    assert (told["payment_id"], told["description"]) == (payment["id"], "veio quebrado")
-    assert len(told["return_id"]) == 32
-    assert told["return_id"].startswith("D")
-    assert told["settled_at"] >= told["requested_at"]
-    assert here.refunds(payment) == [told]
-    stands = here.payment(payment)
-    assert (stands["status"], stands["paid"], stands["refunded_value"]) == ("confirmed", True, 54.9)
+    refund = answer.get_json()
+    assert (refund["status"], refund["value"], refund["amount_centavos"]) == ("done", 54.9, WHOLE)
+    assert (refund["payment_id"], refund["description"]) == (payment["id"], "veio quebrado")
+    assert len(refund["return_id"]) == 32
+    assert refund["return_id"].startswith("D")
+    assert refund["settled_at"] >= refund["requested_at"]
+    assert here.refunds(payment) == [refund]
+    after = here.payment(payment)
+    assert (after["status"], after["paid"], after["refunded_value"]) == ("confirmed", True, 54.9)
     assert here.balance() == before + WHOLE
     assert here.audit().faults == ()
     assert here.audit().total_centavos == 0
 
 
-def test_parts_add_up_to_the_whole_and_no_centavo_more(here):
-    """The last centavo can be given back, the one after it cannot."""
+def test_partial_refunds_add_up_to_the_payment_and_no_centavo_more(here):
+    """The last centavo can be refunded; after it nothing can."""
     payment = here.paid()
     assert here.refund(payment, value="54.89").get_json()["status"] == "done"
     over = here.refund(payment, value=0.02)
@@ -52,7 +52,7 @@ def test_parts_add_up_to_the_whole_and_no_centavo_more(here):
 
 
 def test_only_a_confirmed_payment_is_refunded(here):
-    """Nothing came, so nothing can go back."""
+    """No money arrived, so no money can be returned."""
     pending, cancelled = here.create(), here.create()
     here.client().post(f"/payments/pix/{cancelled['id']}/cancel")
     expired = here.create(expires_in=10)
@@ -66,8 +66,8 @@ def test_only_a_confirmed_payment_is_refunded(here):
         assert here.refunds(payment) == []
 
 
-def test_banks_give_back_for_ninety_days_and_not_a_second_longer(here):
-    """The rule is the scheme's, not ours: after it a merchant pays back by another Pix."""
+def test_a_refund_is_possible_for_ninety_days_and_not_a_second_longer(here):
+    """This is a rule of Pix; later the merchant has to send a new Pix."""
     payment = here.paid()
     here.clock.advance(days=90, seconds=-30)
     assert here.refund(payment, value=1).get_json()["status"] == "done"
@@ -77,7 +77,7 @@ def test_banks_give_back_for_ninety_days_and_not_a_second_longer(here):
 
 
 def test_the_same_refund_id_is_the_same_refund(here):
-    """A client that lost the answer asks again, and nobody is paid back twice."""
+    """A client that lost the answer sends the request again, and the payer is not paid twice."""
     payment = here.paid()
     first = here.refund(payment, value="10.00", refund_id="devolucao1", description="um")
     again = here.refund(payment, value=10, refund_id="devolucao1", description="um")
@@ -87,33 +87,33 @@ def test_the_same_refund_id_is_the_same_refund(here):
     assert again.headers["Idempotent-Replayed"] == "true"
     assert "Idempotent-Replayed" not in first.headers
     for other in ({"value": "10.01", "description": "um"}, {"value": 10}, {"description": "um"}):
-        refused = here.refund(payment, refund_id="devolucao1", **other)
-        assert refused.status_code == 409
-        assert refused.get_json(force=True)["code"] == "idempotency-conflict"
+        conflict = here.refund(payment, refund_id="devolucao1", **other)
+        assert conflict.status_code == 409
+        assert conflict.get_json(force=True)["code"] == "idempotency-conflict"
     assert here.payment(payment)["refunded_value"] == 10.0
 
 
-def test_a_whole_refund_asked_again_is_not_a_refund_of_nothing(here):
-    """All that was left is gone by then, and the answer is still the first one."""
+def test_a_repeated_full_refund_gets_the_first_answer(here):
+    """Nothing is left at the second request, which still succeeds."""
     payment = here.paid()
     first = here.refund(payment, refund_id="tudo")
     again = here.refund(payment, refund_id="tudo")
     assert again.get_json() == first.get_json()
     assert again.get_json()["amount_centavos"] == WHOLE
-    named = here.refund(payment, refund_id="tudo", value="54.90")
-    assert named.status_code == 409
+    with_value = here.refund(payment, refund_id="tudo", value="54.90")
+    assert with_value.status_code == 409
 
 
-def test_two_payments_may_have_refunds_of_one_name(here):
-    """The name is the merchant's own, for each payment anew; the bank must not mix them up."""
+def test_two_payments_may_have_refunds_with_one_refund_id(here):
+    """A `refund_id` is unique within its payment alone; the bank must not confuse the refunds."""
     one, other = here.paid(), here.paid()
-    told = [here.refund(payment, refund_id="r1").get_json() for payment in (one, other)]
-    assert [refund["status"] for refund in told] == ["done", "done"]
-    assert told[0]["return_id"] != told[1]["return_id"]
+    both = [here.refund(payment, refund_id="r1").get_json() for payment in (one, other)]
+    assert [refund["status"] for refund in both] == ["done", "done"]
+    assert both[0]["return_id"] != both[1]["return_id"]
 
 
-def test_an_idempotency_key_gives_the_same_refund_again(here):
-    """Without a name of its own a refund is still safe to repeat."""
+def test_a_repeated_idempotency_key_returns_the_same_refund(here):
+    """A request without `refund_id` is safe to repeat with an Idempotency-Key."""
     payment = here.paid()
     key = {"Idempotency-Key": "refund-1"}
     first = here.refund(payment, headers=key, value=10)
@@ -127,7 +127,7 @@ def test_an_idempotency_key_gives_the_same_refund_again(here):
 
 
 def test_a_payment_has_at_most_a_hundred_refunds(here):
-    """A list without an end would have no page."""
+    """The list of refunds has no pages, so its length is limited."""
     payment = here.paid(value="2.00")
     here.close_bank()
     for _ in range(100):
@@ -160,8 +160,8 @@ def test_a_payment_has_at_most_a_hundred_refunds(here):
     ],
     ids=str,
 )
-def test_a_body_that_is_not_a_refund_gives_nothing_back(here, body):
-    """Unknown and ill-formed fields are refused, each with its name."""
+def test_an_invalid_body_refunds_nothing(here, body):
+    """The error names the unknown or invalid field."""
     payment = here.paid()
     answer = here.refund(payment, **body)
     assert answer.status_code == 400
@@ -172,7 +172,7 @@ def test_a_body_that_is_not_a_refund_gives_nothing_back(here, body):
 
 
 @pytest.mark.parametrize(
-    ("raw", "content_type", "status"),
+    ("body", "content_type", "status"),
     [
         (b"", "application/json", 400),
         (b"[]", "application/json", 400),
@@ -187,37 +187,36 @@ def test_a_body_that_is_not_a_refund_gives_nothing_back(here, body):
         (b"{}" + b" " * 70_000, "application/json", 413),
     ],
 )
-def test_hostile_bytes_give_nothing_back(here, raw, content_type, status):
-    """None of them is a reason for a 500, and none for money to move."""
+def test_hostile_bytes_refund_nothing(here, body, content_type, status):
+    """No input may cause a 500 or move money."""
     payment = here.paid()
     path = f"/payments/pix/{payment['id']}/refunds"
-    answer = here.client().post(path, data=raw, content_type=content_type)
+    answer = here.client().post(path, data=body, content_type=content_type)
     assert answer.status_code == status
     assert answer.mimetype == "application/problem+json"
     assert here.refunds(payment) == []
 
 
-def test_the_receipt_and_the_page_show_what_went_back(here):
-    """Who has the link sees it; the merchant's own words and names stay its own."""
+def test_the_receipt_and_the_page_show_refunds(here):
+    """Anyone with the link sees the refund, without the merchant's `refund_id` and note."""
     payment = here.paid()
     client = here.client()
     here.refund(payment, value="12.00", refund_id="interno7", description="nota interna")
     page = client.get(f"/payments/pix/{payment['id']}", headers={"Accept": "text/html"}).text
     assert "R$\N{NO-BREAK SPACE}12,00" in page
     receipt = client.get(f"/payments/pix/{payment['id']}/receipt", headers={"Accept": "text/html"})
-    told = here.refunds(payment)[0]
-    assert told["return_id"] in receipt.text
+    assert here.refunds(payment)[0]["return_id"] in receipt.text
     assert "devolvido" in receipt.text
-    asked = {"Accept": "application/json"}
-    shown = client.get(f"/payments/pix/{payment['id']}/receipt", headers=asked).get_json()
-    [refund] = shown["receipt"]["refunds"]
+    json_only = {"Accept": "application/json"}
+    answer = client.get(f"/payments/pix/{payment['id']}/receipt", headers=json_only).get_json()
+    [refund] = answer["receipt"]["refunds"]
     assert (refund["value"], refund["status"]) == (12.0, "done")
-    assert "interno7" not in json.dumps(shown) + receipt.text
-    assert "nota interna" not in json.dumps(shown) + receipt.text
+    assert "interno7" not in json.dumps(answer) + receipt.text
+    assert "nota interna" not in json.dumps(answer) + receipt.text
 
 
-def test_without_a_bank_to_ask_nothing_is_promised(fresh_database, tmp_path):
-    """In production without BANK_URL a refund could only wait for ever."""
+def test_without_a_bank_no_refund_is_accepted(fresh_database, tmp_path):
+    """In production without BANK_URL a refund would be processing for ever."""
     with town(fresh_database("sqlite"), tmp_path) as here:
         payment = here.paid()
         settings = here.app.config["BALCAO"]
@@ -226,11 +225,11 @@ def test_without_a_bank_to_ask_nothing_is_promised(fresh_database, tmp_path):
         )
         with here.app.test_request_context():
 
-            def give_back(work):
-                paid = work.payments.by_txid(payment["id"])
-                return refunds.request_full_refund(work, paid, paid.merchant)
+            def request_refund(work):
+                row = work.payments.by_txid(payment["id"])
+                return refunds.request_full_refund(work, row, row.merchant)
 
             with pytest.raises(NotRefundable, match="BANK_URL"):
-                in_unit_of_work(give_back)
+                in_unit_of_work(request_refund)
         here.app.config["BALCAO"] = settings
         assert here.tables.payment(payment["id"]).refunding_centavos == 0
