@@ -84,7 +84,7 @@ def login_required(
 
 
 def redirect_to_login() -> ResponseReturnValue:
-    """Redirect to the login with the way back; of a form only the code to pay is kept."""
+    """Redirect to the login, which returns here; only the code to pay of a form is kept."""
     next_path = request.full_path.rstrip("?")
     if request.method != "GET":
         code = request.form.get("code", "") if request.endpoint == "pages.pay" else ""

@@ -99,14 +99,14 @@ def payment_instant(now: datetime, deadline: datetime, scenario: Scenario) -> da
 
 
 def first_attempt_at(
-    work: Session, now: datetime, deadline: datetime, drawn: DrawnScenario
+    work: Session, now: datetime, deadline: datetime, drawn_scenario: DrawnScenario
 ) -> datetime | None:
     """When the notice is first sent; None for at once. Runs in the payment's transaction."""
-    scenario = drawn.scenario
+    scenario = drawn_scenario.scenario
     if scenario in NEVER_NOTIFIED:
         return NEVER
     if scenario is Scenario.LATE:
-        return now + timedelta(seconds=drawn.late_seconds)
+        return now + timedelta(seconds=drawn_scenario.late_seconds)
     if scenario in (Scenario.TOLD_AFTER_DEADLINE, Scenario.PAID_AFTER_DEADLINE):
         return max(now, deadline + AFTER_THE_DEADLINE)
     if scenario is Scenario.OUT_OF_ORDER:

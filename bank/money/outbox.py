@@ -74,11 +74,11 @@ class Outbox:
     def send_due(self) -> int:
         """Send a batch of due notices and return how many this call sent."""
         with self._database.reading() as session:
-            due = due_notice_ids(session, self._clock.now(), BATCH)
-        if not due:
+            notice_ids = due_notice_ids(session, self._clock.now(), BATCH)
+        if not notice_ids:
             return 0
-        with ThreadPoolExecutor(min(_WORKERS, len(due))) as workers:
-            return sum(workers.map(self._claim_and_send, due))
+        with ThreadPoolExecutor(min(_WORKERS, len(notice_ids))) as workers:
+            return sum(workers.map(self._claim_and_send, notice_ids))
 
     def send(self, notice: ClaimedNotice) -> NoticeAnswer:
         """Post a claimed notice, settle the payment and return the answer."""
@@ -185,9 +185,9 @@ def claimed_notice(notice: Notice) -> ClaimedNotice:
 
 
 def due_notice_ids(session: Session, now: datetime, limit: int) -> Sequence[int]:
-    """Ids of due notices, the longest due first."""
-    due = select(Notice.id).where(Notice.done_at.is_(None), Notice.next_attempt_at <= now)
-    return session.scalars(due.order_by(Notice.next_attempt_at).limit(limit)).all()
+    """Ids of due notices, the oldest due time first."""
+    query = select(Notice.id).where(Notice.done_at.is_(None), Notice.next_attempt_at <= now)
+    return session.scalars(query.order_by(Notice.next_attempt_at).limit(limit)).all()
 
 
 def reversal_of(payment: Transfer, amount_centavos: int, ispb: str, now: datetime) -> Transfer:

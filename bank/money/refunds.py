@@ -72,10 +72,10 @@ class RefundDesk:
         """Settle a batch of due refunds and return how many this call settled."""
         now = self._clock.now()
         with self._database.reading() as session:
-            due = select(BankRefund.id).where(
+            query = select(BankRefund.id).where(
                 BankRefund.status == "processing", BankRefund.due_at <= now
             )
-            ids = session.scalars(due.order_by(BankRefund.due_at).limit(_BATCH)).all()
+            ids = session.scalars(query.order_by(BankRefund.due_at).limit(_BATCH)).all()
         return sum(self._settle(refund_row_id) for refund_row_id in ids)
 
     def _existing_refund(self, order: RefundOrder) -> BankRefund | None:

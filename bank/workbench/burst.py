@@ -72,11 +72,11 @@ def planned_payments(plan: BurstPlan) -> list[PlannedPayment]:
     """The payments of a burst, numbered from 1."""
     payments = []
     for number in range(1, plan.payments + 1):
-        drawn = draw(plan.mix, plan.seed, number)
+        planned = draw(plan.mix, plan.seed, number)
         amount = random_for(plan.seed, _AMOUNTS - number).randint(
             AMOUNT_CENTAVOS_MIN, AMOUNT_CENTAVOS_MAX
         )
-        payments.append(PlannedPayment(number, drawn.scenario, drawn.late_seconds, amount))
+        payments.append(PlannedPayment(number, planned.scenario, planned.late_seconds, amount))
     return payments
 
 
@@ -191,7 +191,7 @@ class Burst:
         while True:
             rows = self._bank_list()
             states = {row["txid"]: row["status"] for row in rows}
-            found_txids |= self._check_due(
+            found_txids |= self._check_payments(
                 payment
                 for payment in debited_payments
                 if _needs_look_up(payment) and payment.txid not in found_txids
@@ -208,20 +208,20 @@ class Burst:
                 return rows
             time.sleep(_POLL_INTERVAL_SECONDS)
 
-    def _check_due(self, unnotified_payments: Iterable[SentPayment]) -> set[str]:
+    def _check_payments(self, unnotified_payments: Iterable[SentPayment]) -> set[str]:
         """Make the service ask the bank, as *Já paguei* does, and return the txids it found."""
         now = time.monotonic()
-        due = [
+        due_payments = [
             payment
             for payment in unnotified_payments
             if now >= self._next_check_at.get(payment.txid, 0)
         ]
-        for payment in due:
+        for payment in due_payments:
             self._next_check_at[payment.txid] = now + _CHECK_INTERVAL_SECONDS
-        if not due:
+        if not due_payments:
             return set()
-        with ThreadPoolExecutor(min(8, len(due))) as workers:
-            return {txid for txid, is_found in workers.map(self._check, due) if is_found}
+        with ThreadPoolExecutor(min(8, len(due_payments))) as workers:
+            return {txid for txid, is_found in workers.map(self._check, due_payments) if is_found}
 
     def _check(self, payment: SentPayment) -> tuple[str, bool]:
         url = f"{self._plan.service_url}/payments/pix/{payment.txid}/check"

@@ -66,17 +66,17 @@ class BurstReport:
 
 
 def compare(
-    sent: Sequence[SentPayment],
+    sent_payments: Sequence[SentPayment],
     ledger: Iterable[Mapping[str, Any]],
     payments: Iterable[Mapping[str, Any]],
     receipts: Iterable[Mapping[str, Any]],
 ) -> BurstReport:
     """Compare each payment in all three books; rows are those of the two sides' lists."""
-    books = _Books(sent, ledger, payments, receipts)
+    books = _Books(sent_payments, ledger, payments, receipts)
     lost: list[str] = []
     doubled: list[str] = []
     unexpected: dict[str, str] = {}
-    for payment in sent:
+    for payment in sent_payments:
         debits, accepted = (
             books.unreturned_debits(payment.txid),
             books.accepted_receipts[payment.txid],
@@ -89,7 +89,7 @@ def compare(
         elif problem := books.problem_of(payment):
             unexpected[payment.txid] = problem
     confirmed = [
-        payment.txid for payment in sent if books.statuses.get(payment.txid) == "confirmed"
+        payment.txid for payment in sent_payments if books.statuses.get(payment.txid) == "confirmed"
     ]
     latencies = sorted(
         row["answered_after_ms"]
@@ -98,25 +98,25 @@ def compare(
         if row["answered_after_ms"] is not None and row["answered_after_ms"] >= 0
     )
     return BurstReport(
-        sent=len(sent),
+        sent=len(sent_payments),
         confirmed=len(confirmed),
         refused=dict(books.refusals()),
         unpaid=dict(
-            Counter(payment.refused_by_bank for payment in sent if payment.refused_by_bank)
+            Counter(payment.refused_by_bank for payment in sent_payments if payment.refused_by_bank)
         ),
         lost=lost,
         doubled=doubled,
         unexpected=unexpected,
-        scenarios=dict(Counter(payment.scenario.value for payment in sent)),
+        scenarios=dict(Counter(payment.scenario.value for payment in sent_payments)),
         bank_kept_centavos=sum(
             row["amount_centavos"]
-            for payment in sent
+            for payment in sent_payments
             for row in books.unreturned_debits(payment.txid)
         ),
         service_confirmed_centavos=sum(books.amounts[txid] for txid in confirmed),
         service_receipts_centavos=sum(
             row["amount_centavos"]
-            for payment in sent
+            for payment in sent_payments
             for row in books.accepted_receipts[payment.txid]
         ),
         p50_ms=_percentile(latencies, 50),
@@ -130,12 +130,12 @@ class _Books:
 
     def __init__(
         self,
-        sent: Sequence[SentPayment],
+        sent_payments: Sequence[SentPayment],
         ledger: Iterable[Mapping[str, Any]],
         payments: Iterable[Mapping[str, Any]],
         receipts: Iterable[Mapping[str, Any]],
     ) -> None:
-        txids = {payment.txid for payment in sent}
+        txids = {payment.txid for payment in sent_payments}
         self.debits: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         self.accepted_receipts: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         self.refused_receipts: dict[str, list[Mapping[str, Any]]] = defaultdict(list)

@@ -50,7 +50,7 @@ class Finding:
 @dataclass(frozen=True)
 class _NamedKey:
     name: str
-    raw: bytes
+    key: bytes
 
 
 def headers_in(text: str) -> dict[str, str]:
@@ -117,15 +117,15 @@ def _keys(secrets: Sequence[NamedSecret]) -> tuple[list[_NamedKey], list[Finding
             )
         base64_text = text.removeprefix("whsec_")
         try:
-            raw = base64.b64decode(base64_text, validate=True)
+            secret_key = base64.b64decode(base64_text, validate=True)
         except (binascii.Error, ValueError):
             findings.append(_fault("secret-not-base64", "O que vem depois de whsec_ não é base64."))
             continue
-        if len(raw) < _SECRET_BYTES_MIN:
+        if len(secret_key) < _SECRET_BYTES_MIN:
             findings.append(
-                _fault("secret-too-short", f"O segredo tem {len(raw)} bytes; o mínimo é 24.")
+                _fault("secret-too-short", f"O segredo tem {len(secret_key)} bytes; o mínimo é 24.")
             )
-        keys.append(_NamedKey(named_secret.name, raw))
+        keys.append(_NamedKey(named_secret.name, secret_key))
     if not keys:
         findings.append(_fault("secret-missing", "Não há segredo para conferir a assinatura."))
     return keys, findings
@@ -225,9 +225,10 @@ def _match_findings(
             return [_fault(code, f"{text} (Segredo {name}.)")]
     for key in keys:
         # A common mistake is to use the text of the secret as the key, without decoding it.
-        for raw in (base64.b64encode(key.raw), b"whsec_" + base64.b64encode(key.raw)):
+        encoded = base64.b64encode(key.key)
+        for text_key in (encoded, b"whsec_" + encoded):
             if _matching_key(
-                digests, [_NamedKey(key.name, raw)], _content(message_id, timestamp, body)
+                digests, [_NamedKey(key.name, text_key)], _content(message_id, timestamp, body)
             ):
                 return [
                     _fault(
@@ -313,7 +314,7 @@ def _matching_key(
     digests: Sequence[bytes], keys: Sequence[_NamedKey], content: bytes
 ) -> str | None:
     for key in keys:
-        expected_digest = hmac.digest(key.raw, content, hashlib.sha256)
+        expected_digest = hmac.digest(key.key, content, hashlib.sha256)
         if any(hmac.compare_digest(expected_digest, digest) for digest in digests):
             return key.name
     return None

@@ -18,7 +18,7 @@ _MARKED = re.compile(r'"\\u0000([^"\\]*)\\u0000"')
 _BOM = b"\xef\xbb\xbf"
 
 
-def _as_written(number: str) -> str:
+def _mark_number(number: str) -> str:
     """Mark a number that must be written as it was read: 100.00 must not become 100.0."""
     return f"\0{number}\0"
 
@@ -46,7 +46,7 @@ def _all_variants(body: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _rewritten(body: bytes) -> Iterator[tuple[str, bytes]]:
     readings = []
-    for numbers in (_as_written, float, Decimal):
+    for numbers in (_mark_number, float, Decimal):
         try:
             readings.append((numbers, json.loads(body.removeprefix(_BOM), parse_float=numbers)))
         except (ValueError, RecursionError):

@@ -208,7 +208,7 @@ def test_the_heaviest_queries_go_by_an_index_on_the_server(databases, tmp_path, 
             "both": r"audit_entries (ref|range) .*ix_audit_entries_account",
             "of day and action": r"audit_entries range .*ix_audit_entries_occurred",
             "of action": r"audit_entries (ref|range) .*ix_audit_entries_action",
-            "untold": r"payment_events range .*ix_payment_events_relay",
+            "unannounced": r"payment_events range .*ix_payment_events_relay",
             "prefix": r"accounts range .*uq_accounts_login",
         }
         try:
