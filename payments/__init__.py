@@ -1,1 +1,1 @@
-"""The payment: its rules, its verbs, and the door of the shop and the bank."""
+"""Payments: the rules, the operations, and the APIs for merchants and the bank."""

@@ -35,7 +35,7 @@ from web.bodies import parse_json
 
 log = structlog.get_logger()
 
-ASK_AGAIN_AFTER = timedelta(seconds=5)
+LOOK_UP_INTERVAL = timedelta(seconds=5)
 CONNECT_SECONDS, READ_SECONDS, ANSWER_SECONDS = 2.0, 4.0, 6.0
 """ANSWER_SECONDS limits a whole answer, also when its bytes arrive slowly."""
 ANSWER_BYTES_MAX = 262_144
@@ -107,7 +107,7 @@ class _Throttle:
             return True
 
 
-_look_ups = _Throttle(ASK_AGAIN_AFTER.total_seconds())
+_look_ups = _Throttle(LOOK_UP_INTERVAL.total_seconds())
 _warnings = _Throttle(3600)
 
 
@@ -138,7 +138,7 @@ def ask_about(txid: str) -> bool:
     changes nothing and raises nothing.
     """
     settings = current_settings()
-    if not settings.asks_bank or not may_ask(txid):
+    if not settings.asks_bank or not may_look_up(txid):
         return False
     try:
         for confirmation in fetch_transfers(txid):
@@ -149,8 +149,8 @@ def ask_about(txid: str) -> bool:
     return True
 
 
-def may_ask(txid: str) -> bool:
-    """Whether this process may look up the payment now: once in 5 s. True uses up the turn."""
+def may_look_up(txid: str) -> bool:
+    """Whether this process may look up the payment now, once in 5 s. True counts as a look-up."""
     return _look_ups.allow(txid)
 
 
@@ -277,7 +277,7 @@ def _fetch(url: str, headers: Mapping[str, str], body: bytes | None) -> BankAnsw
             if time.monotonic() > deadline:
                 raise NoBankAnswer("the answer took too long", response.status)
     except BaseException:
-        response.close()  # a connection with unread bytes cannot be reused
+        response.close()  # A connection with unread bytes cannot be reused.
         raise
     response.release_conn()
     try:

@@ -63,7 +63,7 @@ def _parse(signed: signatures.Signed) -> Confirmation:
         confirmation = Confirmation.model_validate(request.get_json())
     except ValidationError as error:
         refuse_invalid(error)
-        raise  # refuse_invalid always raises
+        raise  # For the type checker: `refuse_invalid` always raises.
     if confirmation.end_to_end_id is None and not is_end_to_end_id(signed.message_id):
         raise BadSignature(
             "Without end_to_end_id, webhook-id replaces it: use letters, digits and . _ : - only."

@@ -65,7 +65,7 @@ class Reconciler:
             return 0
         new_mark, settled = _read_list(mark, goal, keep_going)
         settled += _look_up_payments(keep_going)
-        # The lease ends a little before the next run of this process, which would find it taken.
+        # The lease ends a little before this process's next run, so that the run can acquire it.
         next_run = started_at + self.interval * 0.9
         in_unit_of_work(lambda work: work.reconciliations.release(LIST, new_mark, next_run))
         if settled:
@@ -100,7 +100,9 @@ def _read_list(mark: Mark, goal: datetime, keep_going: Callable[[], bool]) -> tu
             page = bank_client.fetch_settled_page(start, end, mark.cursor)
         except NoBankAnswer as error:
             if error.http_status is not None and error.http_status < 500:
-                mark = replace(mark, cursor=None)  # the bank refused the cursor: restart the window
+                mark = replace(
+                    mark, cursor=None
+                )  # The bank may refuse the cursor: restart the window.
             break
         settled += _settle_page(page)
         if page.next is not None:
@@ -170,8 +172,8 @@ def _look_up_payments(keep_going: Callable[[], bool]) -> int:
 
 def _look_up(payment: UnpaidPayment) -> int:
     """Look up one payment; returns 1 if that settled it, else 0. Raises NoBankAnswer."""
-    if not bank_client.may_ask(payment.txid):
+    if not bank_client.may_look_up(payment.txid):
         return 0
     confirmations = bank_client.fetch_transfers(payment.txid)
-    traces.note_asked(payment.txid)
+    traces.record_look_up(payment.txid)
     return _settle_all(confirmations)

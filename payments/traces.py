@@ -10,7 +10,7 @@ from repository.database import LostRace, in_unit_of_work, reading
 from repository.traces import APART, TIMES_MAX, Traces
 
 
-def note(txid: str, kind: TraceKind, *, unless_by: int | None = None) -> None:
+def record(txid: str, kind: TraceKind, *, unless_by: int | None = None) -> None:
     """Count that this happened to the payment; a repetition within seconds is not counted.
 
     `unless_by` is the row id of the signed-in account: a merchant's visit to its own page is not
@@ -35,7 +35,7 @@ def note(txid: str, kind: TraceKind, *, unless_by: int | None = None) -> None:
         in_unit_of_work(lambda work: Traces(work.session).count_again(payment_id, kind, work.now))
 
 
-def note_asked(txid: str) -> None:
+def record_look_up(txid: str) -> None:
     """Count a look-up at the bank. A trace that cannot be stored must not fail the look-up."""
     with suppress(BalcaoError):
-        note(txid, TraceKind.ASKED)
+        record(txid, TraceKind.ASKED)

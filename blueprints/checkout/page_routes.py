@@ -161,7 +161,7 @@ def check_payment(path: PaymentPath) -> BaseResponse:
         payment = work.payments.by_txid(txid)
     may_be_paid = payment.status in (PaymentStatus.PENDING, PaymentStatus.EXPIRED)
     if may_be_paid and bank_client.ask_about(txid):
-        traces.note_asked(txid)
+        traces.record_look_up(txid)
     if not prefers_json() and "text/html" in request.accept_mimetypes.values():
         query = urlencode({"checked": 1, **language_args()})
         return redirect(f"{request.script_root}/payments/pix/{txid}?{query}", 303)

@@ -36,7 +36,7 @@ def trace(payment_id: str) -> Response:
         body = Traced.model_validate(request.get_json())
     except ValidationError as error:
         return refuse_invalid(error)
-    traces.note(payment_id, TraceKind(body.what), unless_by=_account_id())
+    traces.record(payment_id, TraceKind(body.what), unless_by=_account_id())
     return Response(status=204, headers={"Cache-Control": "no-store"})
 
 

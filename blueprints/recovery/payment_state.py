@@ -106,5 +106,5 @@ def ask_bank(txid: str, status: PaymentStatus) -> bool:
         return False
     if not bank_client.ask_about(txid):
         return False
-    traces.note_asked(txid)
+    traces.record_look_up(txid)
     return True

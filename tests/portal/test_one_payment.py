@@ -34,7 +34,7 @@ def test_the_timeline_tells_everything_in_order(app, alice, client, charge, bank
     assert trace(client, payment, "copied").status_code == 204
     clock.advance(seconds=5)
     with app.app_context():
-        payment_traces.note(payment["id"], TraceKind.ASKED)
+        payment_traces.record(payment["id"], TraceKind.ASKED)
     clock.advance(seconds=5)
     assert bank.confirm(payment, value=1).status_code == 400
     clock.advance(seconds=5)
