@@ -1,4 +1,4 @@
-"""People with accounts."""
+"""Fixtures: accounts."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tests.accounts.people import Person
 
 @pytest.fixture
 def person(app: Flask) -> Callable[..., Person]:
-    """Somebody who signed up: person("alice", role="merchant") → Person."""
+    """Create an account: person("alice", role="merchant") → Person."""
 
     def make(login: str, address: str = "127.0.0.1", **fields: Any) -> Person:
-        made = Person(app, login, address=address)
-        made.sign_up(**fields)
-        return made
+        account = Person(app, login, address=address)
+        account.sign_up(**fields)
+        return account
 
     return make
 
 
 @pytest.fixture
 def alice(person: Callable[..., Person]) -> Person:
-    """Alice, who sells."""
+    """Alice, a merchant."""
     return person("alice")

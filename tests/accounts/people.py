@@ -1,4 +1,4 @@
-"""Alice, Bob and Charlie as programs and as browsers: what the tests of accounts share."""
+"""Alice, Bob and Charlie as programs and as browsers, for the tests of accounts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PASSWORD = "correct horse battery"
 
 @dataclass
 class Person:
-    """Somebody with an account: as a program with tokens, and as a browser with cookies."""
+    """The owner of an account, as a program with tokens and as a browser with cookies."""
 
     app: Flask
     login: str
@@ -29,38 +29,38 @@ class Person:
     csrf: str = ""
 
     def sign_up(self, **fields: Any) -> dict[str, Any]:
-        """Make the account; gives what the service answers."""
+        """Create the account; return the answer's body."""
         answer = self.post("/users/", json=self._body(**fields))
         assert answer.status_code == 201, answer.text
-        made: dict[str, Any] = answer.get_json()
-        return made
+        body: dict[str, Any] = answer.get_json()
+        return body
 
     def tokens(self, **form: str) -> dict[str, Any]:
-        """Tokens for the password, or for what the form says."""
+        """Tokens for the password, or for the fields of `form`."""
         answer = self.ask_tokens(**form)
         assert answer.status_code == 200, answer.text
-        given: dict[str, Any] = answer.get_json()
-        return given
+        body: dict[str, Any] = answer.get_json()
+        return body
 
     def ask_tokens(self, **form: str) -> TestResponse:
-        """Ask for tokens, whatever comes of it."""
+        """Ask for tokens; return the answer, also a refusal."""
         fields = form or {"username": self.login, "password": self.password}
         return self.post("/token", data=fields)
 
     def bearer(self) -> dict[str, str]:
-        """The header of a program that just signed in."""
+        """Sign in as a program; return its Authorization header."""
         return bearer(self.tokens()["access_token"])
 
     def key(self, *scopes: str, **fields: Any) -> dict[str, Any]:
-        """A new API key with these scopes, made by whoever signed in."""
+        """Sign in and make an API key with these scopes."""
         body = {**({"scopes": list(scopes)} if scopes else {}), **fields}
         answer = self.post("/api/keys", json=body, headers=self.bearer())
         assert answer.status_code == 201, answer.text
-        made: dict[str, Any] = answer.get_json()
-        return made
+        key: dict[str, Any] = answer.get_json()
+        return key
 
     def enter(self, **fields: Any) -> FlaskClient:
-        """Sign in as a browser; gives the client with its cookies."""
+        """Sign in as a browser; return the client with its cookies."""
         browser = self.app.test_client()
         body = {"login": self.login, "password": self.password, **fields}
         answer = browser.post("/api/login", json=body, environ_overrides=self._from())
@@ -70,7 +70,7 @@ class Person:
         return browser
 
     def with_csrf(self) -> dict[str, str]:
-        """The header that goes with the cookies."""
+        """The CSRF header that a request by cookie needs."""
         return {"X-CSRF-TOKEN": self.csrf}
 
     def post(self, path: str, **options: Any) -> TestResponse:
@@ -94,16 +94,16 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def audit_rows(app: Flask, login: str | None = None) -> list[AuditEntry]:
-    """What was done, oldest first; by one account if it is named."""
+    """The audit log, oldest first; of one account if `login` is given."""
     with app.app_context(), reading() as work:
-        found = [
+        entries = [
             entry for entry, who in work.audit.page(500).items if login is None or who == login
         ]
-    return found[::-1]
+    return entries[::-1]
 
 
 def actions(app: Flask, login: str | None = None) -> list[str]:
-    """The names of what was done, oldest first."""
+    """The actions in the audit log, oldest first."""
     return [entry.action for entry in audit_rows(app, login)]
 
 

@@ -1,4 +1,4 @@
-"""Who did what: a row for each deed, in its own transaction, and never a secret in it."""
+"""The audit log: one row per action, in the action's transaction, without secrets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.accounts.people import PASSWORD, Person, actions, audit_rows
 
 
 def test_a_day_of_an_account_can_be_read_afterwards(app, settings):
-    """Signing up, in, wrongly, keys, the password, the end: each by its name, in order."""
+    """Sign-up, sign-ins, keys, a new password, sign-out: each has its row, in order."""
     alice = Person(app, "alice", address="192.0.2.1")
     alice.sign_up()
     alice.ask_tokens(username="alice", password="wrong")
@@ -25,7 +25,7 @@ def test_a_day_of_an_account_can_be_read_afterwards(app, settings):
     key = alice.post("/api/keys", json={"label": "till"}, headers=header).get_json()
     client = app.test_client()
     client.delete(f"/api/keys/{key['id']}", headers=header)
-    client.delete(f"/api/keys/{key['id']}", headers=header)  # again: nothing is done, nothing kept
+    client.delete(f"/api/keys/{key['id']}", headers=header)  # again: nothing changes, no row
     body = {"current_password": PASSWORD, "new_password": "another horse battery"}
     alice.post("/users/me/password", json=body, headers=header)
     alice.post("/api/logout", headers=header)
@@ -41,7 +41,7 @@ def test_a_day_of_an_account_can_be_read_afterwards(app, settings):
 
 
 def test_a_row_says_who_when_from_where_and_in_which_request(app, clock):
-    """Enough to answer a telephone call about it."""
+    """An operator can answer a question about it on the telephone."""
     alice = Person(app, "alice", address="192.0.2.1")
     alice.sign_up(role="payer")
     clock.advance(seconds=5)
@@ -51,38 +51,38 @@ def test_a_row_says_who_when_from_where_and_in_which_request(app, clock):
         headers={"X-Request-ID": "call-17"},
     )
     assert answer.status_code == 401
-    made, refused = audit_rows(app, "alice")
-    assert (made.subject, made.details) == ("alice", {"role": "payer"})
-    assert (refused.address, refused.request_id) == ("192.0.2.1", "call-17")
-    assert refused.occurred_at == clock.now()
-    assert (refused.occurred_at - made.occurred_at).total_seconds() == 5
+    creation, refusal = audit_rows(app, "alice")
+    assert (creation.subject, creation.details) == ("alice", {"role": "payer"})
+    assert (refusal.address, refusal.request_id) == ("192.0.2.1", "call-17")
+    assert refusal.occurred_at == clock.now()
+    assert (refusal.occurred_at - creation.occurred_at).total_seconds() == 5
 
 
 def test_no_row_holds_a_secret(app):
-    """A password typed where the login belongs must not be kept either."""
+    """A password typed into the login field must not be stored either."""
     alice = Person(app, "alice")
     alice.sign_up()
     alice.ask_tokens(username=PASSWORD, password="alice")
     alice.ask_tokens(username="alice", password="a wrong password")
     key = alice.key("payments:read")
-    kept = json.dumps([[row.action, row.subject, row.details] for row in audit_rows(app)])
+    stored_text = json.dumps([[row.action, row.subject, row.details] for row in audit_rows(app)])
     for secret in (PASSWORD, "a wrong password", key["key"], "argon2"):
-        assert secret not in kept
-    assert '["session.refused", "(unknown)", {}]' in kept
+        assert secret not in stored_text
+    assert '["session.refused", "(unknown)", {}]' in stored_text
 
 
-def test_what_is_rolled_back_is_not_in_the_rows(app, alice):
-    """The row and the deed are one transaction."""
+def test_an_action_that_is_rolled_back_leaves_no_row(app, alice):
+    """The row and the action are one transaction."""
     before = actions(app)
-    taken = Person(app, "alice").post(
+    answer = Person(app, "alice").post(
         "/users/", json={"username": "alice", "password": "another horse"}
     )
-    assert taken.status_code == 409
+    assert answer.status_code == 409
     assert actions(app) == before
 
 
-def test_a_long_subject_is_cut_and_an_unknown_account_is_nobody(app):
-    """Whatever another part of the service wants to keep fits."""
+def test_a_long_subject_is_cut_and_an_unknown_account_is_none(app):
+    """No subject may fail in the database because of its length."""
     with app.app_context():
         in_unit_of_work(
             lambda work: audit.record(work, None, AuditAction.SHOP_CHANGED, "x" * 500, {"grace": 5})
@@ -91,8 +91,8 @@ def test_a_long_subject_is_cut_and_an_unknown_account_is_nobody(app):
     assert (len(row.subject), row.account_id, row.address) == (140, None, "")
 
 
-def test_rows_are_forgotten_when_their_time_is_over(app, alice, clock, settings):
-    """Addresses of people are kept as long as somebody needs them, and no longer."""
+def test_rows_are_deleted_after_audit_days(app, alice, clock, settings):
+    """Addresses are personal data: they are not kept longer than needed."""
     assert actions(app, "alice") == ["account.created"]
     with app.app_context():
         clock.advance(days=settings.audit_days)
@@ -103,20 +103,20 @@ def test_rows_are_forgotten_when_their_time_is_over(app, alice, clock, settings)
 
 
 def test_the_rows_go_page_by_page_and_by_kind(app, alice):
-    """What the administrator's page reads."""
+    """The administrator's page reads the log this way."""
     for _ in range(3):
         alice.ask_tokens(username="alice", password="wrong")
     with app.app_context(), reading() as work:
         first = work.audit.page(2, action="session.refused")
         rest = work.audit.page(2, action="session.refused", after=first.next)
-    found = [*first.items, *rest.items]
+    entries = [*first.items, *rest.items]
     assert rest.next is None
-    assert [login for _, login in found] == ["alice"] * 3
-    assert len({entry.id for entry, _ in found}) == 3
+    assert [login for _, login in entries] == ["alice"] * 3
+    assert len({entry.id for entry, _ in entries}) == 3
 
 
 def test_an_account_reads_its_own_rows_page_by_page_and_nobody_elses(app, alice):
-    """What Charlie did, or tried with a wrong password, is none of Alice's business."""
+    """Alice must not see what Charlie did, or tried with a wrong password."""
     charlie = Person(app, "charlie", address="192.0.2.66")
     charlie.sign_up()
     for person in (alice, charlie, alice, charlie):
@@ -137,26 +137,26 @@ def test_an_account_reads_its_own_rows_page_by_page_and_nobody_elses(app, alice)
 
 
 def by_key(alice: Person, path: str, **options: Any) -> TestResponse:
-    """Ask as the shop's server, with an API key that may do everything with payments."""
+    """Ask with an API key that has all scopes of payments."""
     scopes = ("payments:read", "payments:write", "refunds:write")
     headers = {"Authorization": f"Bearer {alice.key(*scopes)['key']}"}
     return alice.post(path, headers=headers, **options)
 
 
 def by_token(alice: Person, path: str, **options: Any) -> TestResponse:
-    """Ask as a program that signed in."""
+    """Ask with an access token."""
     return alice.post(path, headers=alice.bearer(), **options)
 
 
 def by_page(alice: Person, path: str, **options: Any) -> TestResponse:
-    """Press the portal's button."""
+    """Press the button in the portal."""
     path = path.replace("/payments/pix/", "/portal/payments/").replace("/refunds", "/refund")
     options.pop("json", None)
     return alice.enter().post(path, headers=alice.with_csrf(), **options)
 
 
 def by_transaction(alice: Person, path: str, **options: Any) -> TestResponse:
-    """Ask by the status of a transaction."""
+    """Ask by changing the status of a transaction."""
     status = "refunded" if path.endswith("/refunds") else "cancelled"
     payment_id = path.split("/")[3]
     return alice.app.test_client().put(
@@ -164,7 +164,7 @@ def by_transaction(alice: Person, path: str, **options: Any) -> TestResponse:
     )
 
 
-DOORS = [by_key, by_token, by_page, by_transaction]
+INTERFACES = [by_key, by_token, by_page, by_transaction]
 Ask = Callable[..., TestResponse]
 
 
@@ -178,35 +178,35 @@ def alice(app) -> Person:
 
 def charge(alice: Person) -> dict[str, Any]:
     """A pending payment of this merchant."""
-    made = alice.post("/payments/pix", json={"value": 10}, headers=alice.bearer())
-    payment: dict[str, Any] = made.get_json()["payment"]
+    answer = alice.post("/payments/pix", json={"value": 10}, headers=alice.bearer())
+    payment: dict[str, Any] = answer.get_json()["payment"]
     return payment
 
 
-def deeds(alice: Person) -> list[Any]:
-    """What was done to payments in her name."""
+def payment_rows(alice: Person) -> list[Any]:
+    """The audit rows of the merchant's payments and refunds."""
     prefixes = ("payment.", "refund.")
     return [row for row in audit_rows(alice.app, "alice") if row.action.startswith(prefixes)]
 
 
-@pytest.mark.parametrize("ask", DOORS)
-def test_a_cancellation_leaves_one_row_by_whatever_way_it_is_asked_for(alice, ask: Ask):
-    """The main API once left none: nobody could say whose key had cancelled."""
+@pytest.mark.parametrize("ask", INTERFACES)
+def test_a_cancellation_leaves_one_row_through_every_interface(alice, ask: Ask):
+    """The main API once wrote none, so nobody could tell whose key had cancelled."""
     payment = charge(alice)
     assert ask(alice, f"/payments/pix/{payment['id']}/cancel").status_code in (200, 303)
-    (row,) = deeds(alice)
+    (row,) = payment_rows(alice)
     assert (row.action, row.subject) == ("payment.cancelled", payment["id"])
     assert set(row.details) == ({"key"} if ask is by_key else set())
 
 
-@pytest.mark.parametrize("ask", DOORS)
-def test_a_refund_leaves_one_row_by_whatever_way_it_is_asked_for(alice, bank, ask: Ask):
-    """Money that went back is the first thing that is asked about."""
+@pytest.mark.parametrize("ask", INTERFACES)
+def test_a_refund_leaves_one_row_through_every_interface(alice, bank, ask: Ask):
+    """Refunds are what an operator is asked about first."""
     payment = charge(alice)
     assert bank.confirm(payment).status_code == 200
     answer = ask(alice, f"/payments/pix/{payment['id']}/refunds", json={})
     assert answer.status_code in (200, 201, 303), answer.text
-    (row,) = deeds(alice)
+    (row,) = payment_rows(alice)
     assert row.action == "refund.asked"
     amount = {"payment": payment["id"], "amount_centavos": 1000}
     assert {name: row.details[name] for name in amount} == amount
@@ -214,20 +214,20 @@ def test_a_refund_leaves_one_row_by_whatever_way_it_is_asked_for(alice, bank, as
 
 
 def test_the_key_in_a_row_is_the_one_that_asked(alice):
-    """A merchant with ten keys finds the till."""
+    """A merchant with ten keys can find the till that sent the request."""
     key = alice.key("payments:read", "payments:write")
     headers = {"Authorization": f"Bearer {key['key']}"}
     payment = charge(alice)
     alice.post(f"/payments/pix/{payment['id']}/cancel", headers=headers)
-    (row,) = deeds(alice)
+    (row,) = payment_rows(alice)
     assert row.details == {"key": key["id"]}
 
 
 def test_a_shopper_who_renews_and_a_bank_that_confirms_leave_no_row(alice, bank, clock):
-    """Nobody signed in asked for it; the payment's events tell it."""
+    """No account asked for it; the payment's events record it."""
     expired, paid = charge(alice), charge(alice)
     assert bank.confirm(paid).status_code == 200
     clock.advance(hours=1)
     renewed = alice.app.test_client().post(f"/payments/pix/{expired['id']}/renew")
     assert renewed.status_code == 201
-    assert deeds(alice) == []
+    assert payment_rows(alice) == []

@@ -1,4 +1,4 @@
-"""Sign-up and sign-in under generated bodies: never a 5xx, and nothing kept of what is refused."""
+"""Sign-up and sign-in with generated bodies: never a 5xx, and a refusal stores nothing."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ MANY = hypothesis_settings(
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
-    """A service that lets one address try as often as it likes, with Alice in it."""
+    """A service with very high limits, and Alice's account."""
     folder: Path = tmp_path_factory.mktemp("hostile")
     settings = settings_for(
         f"sqlite:///{folder}/balcao.sqlite3",
@@ -87,7 +87,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
 
 @pytest.fixture(autouse=True)
 def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is tried here are bodies; Argon2 with its real costs would take most of the time."""
+    """Argon2 with its real costs would take most of the time of these tests."""
     from argon2 import PasswordHasher
 
     from accounts import passwords
@@ -96,40 +96,40 @@ def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "_HASHER", cheap)
 
 
-def sent(body: Any) -> dict[str, Any]:
-    """The body as a client can write it: in JSON even a lone surrogate has its escape."""
+def json_request(body: Any) -> dict[str, Any]:
+    """The body as JSON, in which even a lone surrogate can be written."""
     return {"data": json.dumps(body), "headers": {"Content-Type": "application/json"}}
 
 
 def header_text(text: str) -> str:
-    """So much of a text as a header can carry."""
+    """The text without the characters that a header cannot contain."""
     latin = text.encode("latin-1", "replace").decode("latin-1")
-    return "".join(one for one in latin if one not in "\r\n\x00")
+    return "".join(char for char in latin if char not in "\r\n\x00")
 
 
 def counts(app: Flask) -> tuple[int, int]:
     """How many accounts and sign-ins there are."""
     with app.app_context(), reading() as work:
-        asked = sa.select(
+        query = sa.select(
             sa.select(sa.func.count(Account.id)).scalar_subquery(),
             sa.select(sa.func.count(SignIn.id)).scalar_subquery(),
         )
-        accounts, sign_ins = work.session.execute(asked).one()
+        accounts, sign_ins = work.session.execute(query).one()
         return int(accounts), int(sign_ins)
 
 
 def is_well_refused(answer: Any) -> bool:
-    """Whether it is a 4xx in the form of every error."""
+    """Whether the answer is a 4xx with the members of every error."""
     body = answer.get_json(force=True, silent=True) or {}
     return 400 <= answer.status_code < 500 and {"code", "detail", "errors"} <= set(body)
 
 
 @MANY
 @given(body=BODIES)
-def test_sign_up_keeps_one_account_or_nothing(app, body):
-    """201 and a row, or a 4xx and none."""
+def test_sign_up_stores_one_account_or_nothing(app, body):
+    """Either 201 and a row, or a 4xx and no row."""
     before = counts(app)
-    answer = app.test_client().post("/users/", **sent(body))
+    answer = app.test_client().post("/users/", **json_request(body))
     if answer.status_code == 201:
         assert counts(app) == (before[0] + 1, before[1])
         assert answer.get_json()["username"] == body["username"]
@@ -140,14 +140,14 @@ def test_sign_up_keeps_one_account_or_nothing(app, body):
 
 @MANY
 @given(body=BODIES)
-def test_a_sign_in_with_anything_but_the_password_opens_nothing(app, body):
-    """Whatever the body, no session begins."""
+def test_only_the_right_password_opens_a_session(app, body):
+    """No other body opens one."""
     if body.get("username", body.get("login")) == "alice" and body.get("password") == PASSWORD:
         return
     before = counts(app)
     for answer in (
-        app.test_client().post("/api/login", **sent(body)),
-        app.test_client().post("/token/refresh", **sent(body)),
+        app.test_client().post("/api/login", **json_request(body)),
+        app.test_client().post("/token/refresh", **json_request(body)),
     ):
         assert is_well_refused(answer), (answer.status_code, answer.text)
     assert counts(app)[1] == before[1]
@@ -155,8 +155,8 @@ def test_a_sign_in_with_anything_but_the_password_opens_nothing(app, body):
 
 @MANY
 @given(fields=TEXTS)
-def test_forms_are_read_as_strictly(app, fields):
-    """The same by the two doors that take forms, and by the page."""
+def test_forms_are_read_as_strictly_as_json(app, fields):
+    """By the two routes that take forms, and by the page."""
     before = counts(app)
     data = {name.encode("utf-8", "replace").decode(): value for name, value in fields.items()}
     safe = {name: value.encode("utf-8", "replace").decode() for name, value in data.items()}
@@ -166,17 +166,17 @@ def test_forms_are_read_as_strictly(app, fields):
     assert counts(app) == before
     page = app.test_client().post("/signup", data=safe, headers={"Accept": "text/html"})
     assert page.status_code < 500
-    made = page.status_code == 303
-    assert counts(app) == (before[0] + made, before[1] + made)
+    new = page.status_code == 303
+    assert counts(app) == (before[0] + new, before[1] + new)
 
 
 @MANY
-@given(raw=RAW, kind=TYPES)
-def test_bytes_of_any_kind_are_refused_in_words(app, raw, kind):
-    """Whatever the content type says of them."""
+@given(body=RAW, content_type=TYPES)
+def test_bytes_of_any_kind_are_refused_in_words(app, body, content_type):
+    """Under every content type."""
     before = counts(app)
     for path in ("/users/", "/token", "/token/refresh", "/api/login", "/signup"):
-        answer = app.test_client().post(path, data=raw, headers={"Content-Type": kind})
+        answer = app.test_client().post(path, data=body, headers={"Content-Type": content_type})
         assert 400 <= answer.status_code < 500, (path, answer.status_code, answer.text)
     assert counts(app) == before
 
@@ -188,7 +188,7 @@ def test_bytes_of_any_kind_are_refused_in_words(app, raw, kind):
     csrf=st.text(max_size=40).map(header_text),
 )
 def test_credentials_of_any_kind_are_refused_in_words(app, authorization, cookie, csrf):
-    """Headers and cookies come from strangers too."""
+    """Headers and cookies are untrusted input too."""
     client = app.test_client()
     header = {"Authorization": f"Bearer {authorization}", "X-CSRF-TOKEN": csrf}
     assert client.get("/users/me/", headers=header).status_code == 401

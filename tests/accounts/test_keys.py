@@ -1,4 +1,4 @@
-"""API keys: shown once, limited by scopes, noted when used, revoked for good."""
+"""API keys: shown once, limited by scopes, with their last use, revoked for good."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from repository.database import in_unit_of_work, reading
 from tests.accounts.people import PASSWORD, Person, bearer
 from tests.support.service import close_app, ready_app, settings_for
 
-# What needs which scope; a key with every other one is refused.
+# The scope that each route needs; a key with all other scopes is refused.
 NEEDS = [
     ("GET", "/payments/pix", "payments:read"),
     ("GET", "/payments/pix/receipts", "payments:read"),
@@ -29,29 +29,31 @@ NEEDS = [
 
 
 def rows(app):
-    """Every key that is stored."""
+    """The stored keys."""
     with app.app_context(), reading() as work:
         return work.session.scalars(sa.select(ApiKey).order_by(ApiKey.id)).all()
 
 
 def test_a_key_is_shown_once_and_kept_as_its_hash(alice):
-    """Whoever reads the table, a backup or a later answer cannot use it."""
-    made = alice.key("payments:read", label="caixa 1")
-    assert made["key"].startswith("balcao_test_")
-    assert len(made["key"]) >= len("balcao_test_") + 43
+    """The table, a backup or a later answer must not give a usable key away."""
+    key = alice.key("payments:read", label="caixa 1")
+    assert key["key"].startswith("balcao_test_")
+    assert len(key["key"]) >= len("balcao_test_") + 43
     (row,) = rows(alice.app)
-    assert row.key_sha256 == key_hash(made["key"])
-    assert made["prefix"] == row.prefix == made["key"][: len("balcao_test_") + 4]
+    assert row.key_sha256 == key_hash(key["key"])
+    assert key["prefix"] == row.prefix == key["key"][: len("balcao_test_") + 4]
     listed = alice.get("/api/keys", alice.bearer())
-    assert made["key"] not in listed.text
-    (shown,) = listed.get_json()["data"]
-    assert shown == {name: value for name, value in made.items() if name != "key"}
-    assert (shown["label"], shown["mode"]) == ("caixa 1", "test")
-    assert shown["scopes"] == ["payments:read"]
+    assert key["key"] not in listed.text
+    (item,) = listed.get_json()["data"]
+    assert item == {name: value for name, value in key.items() if name != "key"}
+    assert (item["label"], item["mode"]) == ("caixa 1", "test")
+    assert item["scopes"] == ["payments:read"]
 
 
-def test_live_keys_look_different_and_the_two_kinds_are_apart(tmp_path, fresh_database, clock):
-    """A key from a developer's notes must not move money, nor a live one be tried out."""
+def test_live_and_test_keys_differ_and_each_profile_refuses_the_other(
+    tmp_path, fresh_database, clock
+):
+    """A developer's test key must not move money, and a live key must not be used for tests."""
     url = fresh_database("sqlite")
     live_settings = settings_for(
         url, tmp_path, app_env="production", public_url="https://shop.example"
@@ -64,12 +66,12 @@ def test_live_keys_look_different_and_the_two_kinds_are_apart(tmp_path, fresh_da
         live_key = alice.key("payments:read")
         assert live_key["mode"] == "live"
         assert live_key["key"].startswith("balcao_live_")
-        tried = Person(test, "alice")
-        test_key = tried.key("payments:read")
+        developer = Person(test, "alice")
+        test_key = developer.key("payments:read")
         assert alice.get("/payments/pix", bearer(live_key["key"])).status_code == 200
         assert alice.get("/payments/pix", bearer(test_key["key"])).status_code == 401
-        assert tried.get("/payments/pix", bearer(test_key["key"])).status_code == 200
-        assert tried.get("/payments/pix", bearer(live_key["key"])).status_code == 401
+        assert developer.get("/payments/pix", bearer(test_key["key"])).status_code == 200
+        assert developer.get("/payments/pix", bearer(live_key["key"])).status_code == 401
     finally:
         close_app(live)
         close_app(test)
@@ -77,37 +79,37 @@ def test_live_keys_look_different_and_the_two_kinds_are_apart(tmp_path, fresh_da
 
 @pytest.mark.parametrize(("method", "path", "scope"), NEEDS)
 def test_a_key_does_what_its_scopes_say_and_nothing_else(alice, method, path, scope):
-    """The key of a display in the shop cannot cancel, and the one of the till makes no keys."""
+    """The key of a shop's display cannot cancel, and the key of the till makes no keys."""
     payment = alice.post("/payments/pix", json={"value": 1}, headers=alice.bearer())
     spare = alice.key("payments:read")
     path = path.format(payment=payment.get_json()["payment"]["id"], key=spare["id"])
     body: dict[str, Any] = {}
     if method == "POST":
         body = {"json": {"value": 1} if path == "/payments/pix" else {}}
-    others = [one for one in SCOPES if one != scope]
+    others = [name for name in SCOPES if name != scope]
     client = alice.app.test_client()
     without, right = alice.key(*others), alice.key(scope)
-    refused = client.open(path, method=method, headers=bearer(without["key"]), **body)
-    assert (refused.status_code, refused.get_json()["code"]) == (403, "forbidden"), path
-    assert scope in refused.get_json()["detail"]
+    refusal = client.open(path, method=method, headers=bearer(without["key"]), **body)
+    assert (refusal.status_code, refusal.get_json()["code"]) == (403, "forbidden"), path
+    assert scope in refusal.get_json()["detail"]
     if path == "/api/keys" and method == "POST":
         body = {"json": {"scopes": [scope]}}
-    done = client.open(path, method=method, headers=bearer(right["key"]), **body)
-    assert done.status_code in (200, 201), done.text
+    answer = client.open(path, method=method, headers=bearer(right["key"]), **body)
+    assert answer.status_code in (200, 201), answer.text
 
 
 def test_a_key_makes_no_key_that_may_do_more_than_itself(alice):
-    """Else the scope for settings would be the scope for everything."""
+    """Otherwise the scope for settings would include all scopes."""
     key = bearer(alice.key("account:write", "payments:read")["key"])
-    refused = alice.post("/api/keys", json={"scopes": ["refunds:write"]}, headers=key)
-    assert refused.status_code == 403
+    refusal = alice.post("/api/keys", json={"scopes": ["refunds:write"]}, headers=key)
+    assert refusal.status_code == 403
     assert alice.post("/api/keys", json={}, headers=key).status_code == 403
-    made = alice.post("/api/keys", json={"scopes": ["payments:read"]}, headers=key)
-    assert made.status_code == 201
+    answer = alice.post("/api/keys", json={"scopes": ["payments:read"]}, headers=key)
+    assert answer.status_code == 201
 
 
-def test_a_key_is_no_person(alice):
-    """It changes no password and signs nobody out of itself."""
+def test_a_key_cannot_change_the_password_or_sign_out(alice):
+    """A key has no password and no session."""
     key = bearer(alice.key(*SCOPES)["key"])
     body = {"current_password": PASSWORD, "new_password": "another password"}
     assert alice.post("/users/me/password", json=body, headers=key).status_code == 403
@@ -128,28 +130,28 @@ def test_a_key_is_no_person(alice):
         {"mode": "live"},
     ],
 )
-def test_a_key_that_is_asked_for_wrongly_is_not_made(alice, body):
-    """A key with no scope, or one nobody knows, is a mistake that is better found at once."""
+def test_an_invalid_request_makes_no_key(alice, body):
+    """A key without scopes, or with an unknown scope, would fail later."""
     answer = alice.post("/api/keys", json=body, headers=alice.bearer())
     assert answer.status_code == 400
     assert rows(alice.app) == []
 
 
-def test_a_revoked_key_opens_nothing_and_stays_in_the_list(alice):
-    """Revoking twice is no error: the one who pressed twice wants it gone."""
-    key, kept = alice.key("payments:read"), alice.key("payments:read")
+def test_a_revoked_key_is_refused_and_stays_in_the_list(alice):
+    """Revoking twice is no error, because people press twice."""
+    key, other = alice.key("payments:read"), alice.key("payments:read")
     client = alice.app.test_client()
     for _ in range(2):
         ended = client.delete(f"/api/keys/{key['id']}", headers=alice.bearer())
         assert ended.status_code == 200
     assert alice.get("/payments/pix", bearer(key["key"])).status_code == 401
-    assert alice.get("/payments/pix", bearer(kept["key"])).status_code == 200
-    shown = alice.get("/api/keys", alice.bearer()).get_json()["data"]
-    assert [one["revoked_at"] is None for one in shown] == [True, False]
+    assert alice.get("/payments/pix", bearer(other["key"])).status_code == 200
+    items = alice.get("/api/keys", alice.bearer()).get_json()["data"]
+    assert [item["revoked_at"] is None for item in items] == [True, False]
 
 
-def test_a_strangers_keys_and_sessions_are_not_there(alice):
-    """Charlie gets 404 for what is Alice's, as for what never was."""
+def test_another_accounts_keys_and_sessions_are_a_404(alice):
+    """Charlie gets the same 404 for Alice's ids as for ids that never existed."""
     charlie = Person(alice.app, "charlie")
     charlie.sign_up()
     key, header = alice.key("payments:read"), charlie.bearer()
@@ -166,36 +168,36 @@ def test_a_strangers_keys_and_sessions_are_not_there(alice):
 def test_the_list_goes_page_by_page(alice):
     """Newest first; the cursor of another list is refused."""
     header = alice.bearer()
-    made = [alice.key("payments:read", label=f"key {n}")["id"] for n in range(5)]
-    seen, after = [], ""
+    ids = [alice.key("payments:read", label=f"key {n}")["id"] for n in range(5)]
+    listed, after = [], ""
     while True:
         page = alice.get(f"/api/keys?limit=2{after}", header).get_json()
-        seen += [key["id"] for key in page["data"]]
+        listed += [key["id"] for key in page["data"]]
         if page["next"] is None:
             break
         after = f"&after={page['next']}"
-    assert seen == made[::-1]
+    assert listed == ids[::-1]
     assert alice.get("/api/keys?after=nonsense", header).status_code == 400
     assert alice.get("/api/keys?limit=0", header).status_code == 400
     assert alice.get("/api/keys?limit=101", header).status_code == 400
     assert alice.get("/api/keys?page=2", header).status_code == 400
 
 
-def test_an_account_has_so_many_keys_and_no_more(alice, monkeypatch):
-    """A program that makes a key at each start is found out."""
+def test_an_account_has_at_most_keys_max_keys(alice, monkeypatch):
+    """A program that makes a key at each start is stopped."""
     monkeypatch.setattr("accounts.service.KEYS_MAX", 2)
     header = alice.bearer()
-    made = [alice.key("payments:read") for _ in range(2)]
+    keys = [alice.key("payments:read") for _ in range(2)]
     assert alice.post("/api/keys", json={}, headers=header).status_code == 409
-    alice.app.test_client().delete(f"/api/keys/{made[0]['id']}", headers=header)
+    alice.app.test_client().delete(f"/api/keys/{keys[0]['id']}", headers=header)
     assert alice.post("/api/keys", json={}, headers=header).status_code == 201
 
 
 def test_the_last_use_is_kept_to_the_minute_and_no_request_waits_for_it(alice, clock):
-    """Reading writes nothing; what was noted is written in one go, at most once a minute each."""
+    """A request writes nothing; the job writes all uses at once, each key once a minute."""
     key = alice.key("payments:read")
 
-    def used():
+    def use():
         alice.get("/payments/pix", bearer(key["key"]))
         before = rows(alice.app)[0].last_used_at
         with alice.app.app_context():
@@ -203,32 +205,32 @@ def test_the_last_use_is_kept_to_the_minute_and_no_request_waits_for_it(alice, c
         return before, rows(alice.app)[0].last_used_at
 
     first = clock.now()
-    assert used() == (None, first)
+    assert use() == (None, first)
     clock.advance(seconds=59.9)
-    assert used() == (first, first)
+    assert use() == (first, first)
     clock.advance(seconds=0.1)
-    assert used() == (first, first + timedelta(seconds=60))
-    shown = alice.get("/api/keys", alice.bearer()).get_json()["data"][0]["last_used_at"]
-    assert shown == "2026-11-20T15:01:00.000Z"
+    assert use() == (first, first + timedelta(seconds=60))
+    last_use = alice.get("/api/keys", alice.bearer()).get_json()["data"][0]["last_used_at"]
+    assert last_use == "2026-11-20T15:01:00.000Z"
 
 
 def test_two_processes_that_used_a_key_write_the_later_time_once_a_minute(alice, clock):
-    """The row decides: a process that did not see the other's write overwrites nothing."""
+    """A process that did not see the other's write must not overwrite it."""
     alice.key("payments:read")
     (row,) = rows(alice.app)
     at = clock.now()
 
-    def used_at(moment):
+    def note_use(moment):
         with alice.app.app_context():
             in_unit_of_work(lambda work: work.accounts.note_key_use(row.id, moment))
 
     for seconds in (0, 30, 59, 60):
-        used_at(at + timedelta(seconds=seconds))
+        note_use(at + timedelta(seconds=seconds))
     assert rows(alice.app)[0].last_used_at == at + timedelta(seconds=60)
 
 
-def test_keys_from_before_there_were_kinds_still_open(alice):
-    """An upgrade must not close every shop."""
+def test_old_keys_without_live_or_test_still_work(alice):
+    """An upgrade must not lock every shop out."""
     old = "balcao_" + "a" * 43
     with alice.app.app_context():
         in_unit_of_work(
@@ -247,8 +249,8 @@ def test_keys_from_before_there_were_kinds_still_open(alice):
     assert alice.get("/api/keys", bearer(old)).get_json()["data"][0]["mode"] is None
 
 
-def test_the_same_key_is_answered_again_under_its_idempotency_key(alice):
-    """The answer that was lost held the only copy; nothing that is stored gives it away."""
+def test_a_repetition_under_the_idempotency_key_gets_the_same_key(alice):
+    """A lost answer held the only copy of the key; what is stored does not reveal the key."""
     header = {**alice.bearer(), "Idempotency-Key": "till-1"}
     body = {"label": "till", "scopes": ["payments:read"]}
     first = alice.post("/api/keys", json=body, headers=header)
@@ -260,23 +262,23 @@ def test_the_same_key_is_answered_again_under_its_idempotency_key(alice):
     key = first.get_json()["key"]
     assert alice.get("/payments/pix", bearer(key)).status_code == 200
     with alice.app.app_context(), reading() as work:
-        kept = work.idempotent_requests.find(work.accounts.by_login("alice").id, "till-1")
-    assert kept is not None
-    assert key.removeprefix("balcao_test_") not in str(kept.answer) + str(kept.request)
+        row = work.idempotent_requests.find(work.accounts.by_login("alice").id, "till-1")
+    assert row is not None
+    assert key.removeprefix("balcao_test_") not in str(row.answer) + str(row.request)
     other = alice.post("/api/keys", json={**body, "label": "door"}, headers=header)
     assert (other.status_code, other.get_json()["code"]) == (409, "idempotency-conflict")
     alice.app.test_client().delete(f"/api/keys/{first.get_json()['id']}", headers=header)
-    gone = alice.post("/api/keys", json=body, headers=header)
-    assert (gone.status_code, gone.get_json()["code"]) == (409, "conflict")
+    refusal = alice.post("/api/keys", json=body, headers=header)
+    assert (refusal.status_code, refusal.get_json()["code"]) == (409, "conflict")
 
 
 def test_another_account_under_the_same_idempotency_key_gets_another_key(alice):
-    """Idempotency keys are each account's own."""
+    """Each account has its own idempotency keys."""
     charlie = Person(alice.app, "charlie")
     charlie.sign_up()
-    made = []
+    keys = []
     for shop in (alice, charlie):
         header = {**shop.bearer(), "Idempotency-Key": "1"}
-        made.append(shop.post("/api/keys", json={}, headers=header).get_json()["key"])
-    assert made[0] != made[1]
-    assert charlie.get("/users/me/", bearer(made[1])).get_json()["username"] == "charlie"
+        keys.append(shop.post("/api/keys", json={}, headers=header).get_json()["key"])
+    assert keys[0] != keys[1]
+    assert charlie.get("/users/me/", bearer(keys[1])).get_json()["username"] == "charlie"

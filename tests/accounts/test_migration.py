@@ -1,4 +1,4 @@
-"""Databases from before there were accounts: nobody is lost, and every key still opens."""
+"""Migrating a database without accounts: every merchant stays, and every key still works."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PIX = "123e4567-e89b-42d3-a456-426655440099"
 
 @pytest.fixture
 def before(any_empty_database_url, tmp_path, clock):
-    """The app on a database of the revision before, with a merchant and its key."""
+    """The app on a database of the previous revision, with a merchant and its key."""
     app = create_app(settings_for(any_empty_database_url, tmp_path), clock)
     with app.app_context():
         upgrade(directory=str(MIGRATIONS), revision="0002")
@@ -48,8 +48,8 @@ def rows(table):
         return connection.execute(sa.text(f"SELECT * FROM {table}")).mappings().all()  # noqa: S608
 
 
-def test_a_merchant_and_its_key_go_on_as_they_were(before):
-    """The upgrade is not felt by any program."""
+def test_a_merchant_and_its_key_still_work(before):
+    """No program has to change for the upgrade."""
     with before.app_context():
         upgrade(directory=str(MIGRATIONS))
         (account,), (key,) = rows("accounts"), rows("api_keys")
@@ -63,8 +63,8 @@ def test_a_merchant_and_its_key_go_on_as_they_were(before):
     assert client.get("/users/me/", headers=header).get_json()["username"] == "alice"
 
 
-def test_the_way_back_keeps_what_the_old_version_knows(before):
-    """A payer did not exist then; its row stays, so that a second upgrade finds it."""
+def test_the_downgrade_keeps_the_rows(before):
+    """The row of a payer, unknown to the old version, stays for a second upgrade."""
     with before.app_context():
         upgrade(directory=str(MIGRATIONS))
         body = {"username": "bob", "password": "correct horse", "role": "payer"}

@@ -1,4 +1,4 @@
-"""Pages for those who signed in: strangers are led to the sign-in, other roles are refused."""
+"""Guarded pages: visitors are redirected to the sign-in, other roles are refused."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PAGE = {"Accept": "text/html"}
 
 @pytest.fixture
 def app(settings, clock) -> Iterator[Flask]:
-    """The service with a page and an answer for each role, as other doors have them."""
+    """The service with a page and a JSON route for each role."""
     app = ready_app(settings, clock)
 
     def page(role):
@@ -58,53 +58,53 @@ def everybody(app):
     for role, person in people.items():
         person.sign_up(role=role)
     root = Person(app, "root")
-    made = app.test_cli_runner().invoke(
+    result = app.test_cli_runner().invoke(
         args=["accounts", "create", "root", "--role", "admin", "--password-stdin"],
         input=f"{root.password}\n",
     )
-    assert made.exit_code == 0, made.output
+    assert result.exit_code == 0, result.output
     return {**people, "admin": root}
 
 
 def test_each_role_sees_its_own_pages_and_no_other(everybody):
-    """By cookie, as browsers come, and by token."""
+    """By cookie and by token."""
     for role, person in everybody.items():
         browser = person.enter()
         header = person.bearer()
-        for asked in everybody:
-            expected = 200 if asked == role else 403
-            assert browser.get(f"/for/{asked}", headers=PAGE).status_code == expected
-            assert browser.get(f"/as/{asked}").status_code == expected
-            assert person.get(f"/as/{asked}", header).status_code == expected
+        for other in everybody:
+            expected = 200 if other == role else 403
+            assert browser.get(f"/for/{other}", headers=PAGE).status_code == expected
+            assert browser.get(f"/as/{other}").status_code == expected
+            assert person.get(f"/as/{other}", header).status_code == expected
         assert browser.get("/for/all", headers=PAGE).text == "everybody"
         assert browser.get(f"/for/{role}").get_json()["login"] == person.login
 
 
-def test_a_stranger_is_led_to_the_sign_in_and_back(app, everybody):
-    """With the whole address, filters and all."""
+def test_a_visitor_is_redirected_to_the_sign_in_and_back(app, everybody):
+    """With the whole URL, including the query."""
     stranger = app.test_client()
     answer = stranger.get("/for/merchant?state=paid&q=ol%C3%A1%26x", headers=PAGE)
     assert answer.status_code == 303
     to = urlsplit(answer.headers["Location"])
     assert (to.path, to.netloc) == ("/login", "")
-    wished = parse_qs(to.query)["next"][0]
-    fields = {"username": "alice", "password": everybody["merchant"].password, "next": wished}
-    entered = stranger.post("/api/login", data=fields, headers=PAGE)
-    assert entered.status_code == 303
-    assert stranger.get(entered.headers["Location"], headers=PAGE).status_code == 200
-    assert "q=ol%C3%A1%26x" in entered.headers["Location"]
+    next_path = parse_qs(to.query)["next"][0]
+    fields = {"username": "alice", "password": everybody["merchant"].password, "next": next_path}
+    sign_in = stranger.post("/api/login", data=fields, headers=PAGE)
+    assert sign_in.status_code == 303
+    assert stranger.get(sign_in.headers["Location"], headers=PAGE).status_code == 200
+    assert "q=ol%C3%A1%26x" in sign_in.headers["Location"]
 
 
-def test_without_credentials_nobody_acts_as_the_demo_merchant_here(app):
-    """Its convenience is for creating payments by curl, not for the portal."""
+def test_a_guarded_route_without_credentials_never_acts_for_the_demo_merchant(app):
+    """The demo merchant without credentials is for trying the API, not for the portal."""
     for role in ("merchant", "payer", "admin"):
         answer = app.test_client().get(f"/as/{role}")
         assert (answer.status_code, answer.get_json()["code"]) == (401, "unauthorized")
     assert app.test_client().get("/payments/pix").status_code == 200
 
 
-def test_whom_a_request_is_for_is_asked_once(app, everybody):
-    """The page and what it shows cost one statement together for that."""
+def test_a_request_looks_up_its_account_once(app, everybody):
+    """The guard and the view need only one statement together."""
     from sqlalchemy import event
 
     from repository.database import ledger
@@ -112,27 +112,29 @@ def test_whom_a_request_is_for_is_asked_once(app, everybody):
     header = everybody["merchant"].bearer()
     with app.app_context():
         engines = {ledger().engine, ledger().reading_engine}
-    asked: list[str] = []
+    statements: list[str] = []
 
     def hear(_connection, _cursor, statement, _parameters, _context, _many):
         if statement.upper().startswith(("SELECT", "INSERT", "UPDATE", "DELETE")):
-            asked.append(statement)
+            statements.append(statement)
 
     for engine in engines:
         event.listen(engine, "before_cursor_execute", hear)
     try:
         assert app.test_client().get("/for/merchant", headers=header).status_code == 200
-        assert len(asked) == 1, asked
-        asked.clear()
-        made = app.test_client().post("/payments/pix", json={"value": 1}, headers=header)
-        assert made.status_code == 201
-        assert len(asked) <= 4, asked
-        asked.clear()
+        assert len(statements) == 1, statements
+        statements.clear()
+        creation = app.test_client().post("/payments/pix", json={"value": 1}, headers=header)
+        assert creation.status_code == 201
+        assert len(statements) <= 4, statements
+        statements.clear()
         key = everybody["merchant"].key("payments:write", "payments:read")["key"]
-        asked.clear()
+        statements.clear()
         assert app.test_client().get("/payments/pix", headers=bearer(key)).status_code == 200
-        assert len([one for one in asked if "accounts" in one]) == 1, asked
-        assert not any(one.upper().startswith(("INSERT", "UPDATE")) for one in asked), asked
+        assert len([text for text in statements if "accounts" in text]) == 1, statements
+        assert not any(text.upper().startswith(("INSERT", "UPDATE")) for text in statements), (
+            statements
+        )
     finally:
         for engine in engines:
             event.remove(engine, "before_cursor_execute", hear)

@@ -16,13 +16,13 @@ from tests.support.browser import NewContext, axe_violations
 from tests.support.service import ServiceProcess
 
 LOOKS = {"phone": PHONE, "narrow": NARROW, "desktop": DESKTOP}
-# The status of a refused form is told to the console by the browser itself.
+# The browser itself writes the status of a refused form to the console.
 EXPECTED_COMPLAINT = "Failed to load resource"
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    """The service in the development profile, with Alice in it."""
+    """The service in development, with Alice's account."""
     folder = tmp_path_factory.mktemp("pages")
     with ServiceProcess(folder, SIGN_UPS_PER_ADDRESS_MAX=1000, SIGN_IN_TRIES_MAX=1000) as running:
         body = json.dumps({"username": "alice", "password": PASSWORD}).encode()
@@ -33,28 +33,28 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
 
 @pytest.fixture
 def open_page(new_context: NewContext, service: ServiceProcess) -> Iterator[Any]:
-    """Open a path: open_page("/login", **look) → page. Nothing outside is asked, nothing fails."""
-    asked: list[str] = []
+    """Open a path: open_page("/login", **look) → page; fails on other hosts or script errors."""
+    urls: list[str] = []
     complaints: list[str] = []
 
     def begin(path: str, **look: Any) -> Page:
         page: Page = new_context(**look).new_page()
         page.set_default_timeout(10_000)
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("request", lambda request: urls.append(request.url))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on(
             "console",
-            lambda said: complaints.append(said.text) if said.type == "error" else None,
+            lambda line: complaints.append(line.text) if line.type == "error" else None,
         )
         page.goto(service.url + path)
         return page
 
     yield begin
     own = urlsplit(service.url).netloc
-    outside = [url for url in asked if urlsplit(url).netloc not in (own, "")]
-    assert asked
+    outside = [url for url in urls if urlsplit(url).netloc not in (own, "")]
+    assert urls
     assert outside == []
-    assert [one for one in complaints if EXPECTED_COMPLAINT not in one] == []
+    assert [text for text in complaints if EXPECTED_COMPLAINT not in text] == []
 
 
 def enter(page: Page, password: str = PASSWORD) -> None:
@@ -65,14 +65,14 @@ def enter(page: Page, password: str = PASSWORD) -> None:
 
 
 def fits(page: Page) -> bool:
-    """Whether nothing lies beyond the right edge."""
+    """Whether the page does not scroll sideways."""
     return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("look", LOOKS)
 def test_the_pages_are_accessible_in_every_state(open_page, look, scheme):
-    """As they open, after a mistake, and for whoever is signed in already."""
+    """When they open, and after each mistake."""
     page = open_page("/login", **LOOKS[look], color_scheme=scheme)
     states = ["sign in"]
     assert axe_violations(page) == []
@@ -97,7 +97,7 @@ def test_the_pages_are_accessible_in_every_state(open_page, look, scheme):
 
 
 def test_signing_in_and_out_by_keyboard_alone(open_page, service):
-    """Tab, type, Enter: where the page leads, and back to nobody."""
+    """Sign in with Tab and Enter, then sign out."""
     page = open_page("/login?next=/users/me/", **DESKTOP)
     page.get_by_label("Usuário").focus()
     page.keyboard.type("alice")
@@ -106,7 +106,7 @@ def test_signing_in_and_out_by_keyboard_alone(open_page, service):
     page.keyboard.press("Enter")
     page.wait_for_url(service.url + "/users/me/")
     assert json.loads(page.locator("body").inner_text())["username"] == "alice"
-    cookies = {one["name"]: one for one in page.context.cookies()}
+    cookies = {cookie["name"]: cookie for cookie in page.context.cookies()}
     assert cookies["access_token"]["httpOnly"] is True
     assert cookies["csrf_access_token"]["httpOnly"] is False
     page.goto(service.url + "/login")
@@ -115,11 +115,11 @@ def test_signing_in_and_out_by_keyboard_alone(open_page, service):
     page.get_by_role("button", name="Sair").click()
     page.wait_for_url(service.url + "/login")
     expect(page.get_by_text("Você já entrou")).to_have_count(0)
-    assert "access_token" not in {one["name"] for one in page.context.cookies()}
+    assert "access_token" not in {cookie["name"] for cookie in page.context.cookies()}
 
 
-def test_somebody_new_signs_up_without_javascript(open_page, service):
-    """The whole way, in English, where scripts do not run."""
+def test_a_new_visitor_signs_up_without_javascript(open_page, service):
+    """The whole form, in English."""
     page = open_page("/signup?next=/users/me/&lang=en", **PHONE, java_script_enabled=False)
     page.get_by_label("Username").fill("bob")
     page.get_by_label("Pay with a card").check()
@@ -129,8 +129,8 @@ def test_somebody_new_signs_up_without_javascript(open_page, service):
     assert json.loads(page.locator("body").inner_text())["role"] == "payer"
 
 
-def test_the_password_can_be_looked_at_before_it_is_sent(open_page):
-    """A long one is typed wrongly; whoever is alone may look."""
+def test_the_password_can_be_shown_before_it_is_sent(open_page):
+    """Long passwords are easily mistyped."""
     page = open_page("/login", **PHONE)
     field = page.locator("#password")
     page.get_by_label("Usuário").fill("alice")
@@ -146,7 +146,7 @@ def test_the_password_can_be_looked_at_before_it_is_sent(open_page):
 
 
 def test_swagger_uis_authorize_takes_login_and_password(open_page, service):
-    """A developer's first steps, with nothing from outside: Authorize, try, see who one is."""
+    """A developer's first steps: Authorize, Try it out, the own account."""
     page = open_page("/docs", **DESKTOP)
     page.get_by_role("button", name="Authorize").first.click()
     form = page.locator(".auth-container", has_text="OAuth2, password")

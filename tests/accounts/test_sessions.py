@@ -1,4 +1,4 @@
-"""Sessions: seen, ended one by one, and all at once with the password."""
+"""Sessions: listed, ended one by one, and ended all at once by a new password."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def change(person, header, **body):
     return person.post("/users/me/password", json=fields, headers=header)
 
 
-def test_the_list_says_where_from_and_which_one_asks(alice, clock):
-    """Alice looks for the one that is not hers."""
+def test_the_list_shows_the_address_and_the_current_session(alice, clock):
+    """Alice looks for a session that somebody else opened."""
     program = alice.bearer()
     clock.advance(seconds=5)
     browser = alice.app.test_client()
@@ -44,9 +44,9 @@ def test_the_list_says_where_from_and_which_one_asks(alice, clock):
 
 
 def test_one_session_is_ended_and_the_others_stay(alice):
-    """The telephone that was left in a taxi."""
+    """Alice ends the session of a lost telephone."""
     phone, till = alice.tokens(), alice.tokens()
-    lost = next(one for one in sessions(alice, bearer(phone["access_token"])) if one["current"])
+    lost = next(row for row in sessions(alice, bearer(phone["access_token"])) if row["current"])
     client = alice.app.test_client()
     header = bearer(till["access_token"])
     assert client.delete(f"/api/sessions/{lost['id']}", headers=header).status_code == 200
@@ -57,21 +57,21 @@ def test_one_session_is_ended_and_the_others_stay(alice):
 
 
 def test_all_the_others_are_ended_at_once(alice):
-    """And the one that asks stays; by an API key none is left."""
+    """The session that asks stays open; an API key has no session and ends all."""
     for _ in range(3):
         alice.tokens()
     header = alice.bearer()
     client = alice.app.test_client()
     ended = client.delete("/api/sessions", headers=header)
     assert (ended.status_code, ended.get_json()["ended_sessions"]) == (200, 3)
-    assert [one["current"] for one in sessions(alice, header)] == [True]
+    assert [row["current"] for row in sessions(alice, header)] == [True]
     key = bearer(alice.key("account:write")["key"])
     assert client.delete("/api/sessions", headers=key).get_json()["ended_sessions"] == 2
     assert open_sign_ins(alice.app) == 0
 
 
 def test_another_password_ends_every_other_session(alice):
-    """Whoever knew the old one is out; whoever changed it stays in; programs' keys go on."""
+    """Only the session that changed the password and the API keys go on."""
     key = alice.key("payments:read")
     spied, own = alice.tokens(), alice.tokens()
     answer = change(alice, bearer(own["access_token"]))
@@ -95,7 +95,7 @@ def test_another_password_ends_every_other_session(alice):
     ],
 )
 def test_a_refused_change_changes_nothing(alice, body, field):
-    """The old password, and every session, is as before."""
+    """The old password and every session still work."""
     header = alice.bearer()
     answer = change(alice, header, **body)
     assert answer.status_code == 400
@@ -104,7 +104,7 @@ def test_a_refused_change_changes_nothing(alice, body, field):
     assert alice.ask_tokens().status_code == 200
 
 
-def test_the_password_must_not_become_the_login(app):
+def test_the_new_password_must_not_be_the_login(app):
     """The same rule as at sign-up."""
     alice = Person(app, "alice-of-the-cheese")
     alice.sign_up()
@@ -122,7 +122,7 @@ def test_the_same_password_from_another_keyboard_is_the_same(app):
 
 
 def test_a_sign_in_that_was_checked_before_the_change_does_not_outlive_it(alice, monkeypatch):
-    """Between checking a password and writing the row another request changes it."""
+    """Another request changes the password after it was checked and before the row is written."""
     check_password = sign_ins.check_password
 
     def change_meanwhile(login, password):
@@ -141,16 +141,16 @@ def test_a_sign_in_that_was_checked_before_the_change_does_not_outlive_it(alice,
     assert open_sign_ins(alice.app) == 0
 
 
-def test_of_two_changes_that_meet_one_wins(alice):
-    """The second was asked by whoever knew a password that is no more."""
+def test_of_two_simultaneous_changes_one_wins(alice):
+    """The second change was made with a password that is not valid any more."""
     with alice.app.app_context():
         with reading() as work:
             account = work.accounts.by_login("alice")
 
-        def change_to(fresh):
-            hashed = passwords.hash_password(fresh)
+        def change_to(new):
+            new_hash = passwords.hash_password(new)
             in_unit_of_work(
-                lambda work: service.set_password(work, account, account.password_hash, hashed)
+                lambda work: service.set_password(work, account, account.password_hash, new_hash)
             )
 
         change_to("first horse battery")
@@ -160,7 +160,7 @@ def test_of_two_changes_that_meet_one_wins(alice):
 
 
 def test_a_hash_made_with_other_costs_is_renewed_at_the_next_sign_in(alice):
-    """Costs grow over the years; nobody is asked to change the password for that."""
+    """Costs grow over the years, and nobody must change the password for that."""
     from argon2 import PasswordHasher
 
     old = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
@@ -172,14 +172,14 @@ def test_a_hash_made_with_other_costs_is_renewed_at_the_next_sign_in(alice):
         )
         assert alice.ask_tokens().status_code == 200
         with reading() as work:
-            kept = work.accounts.by_login("alice").password_hash
-    assert kept is not None
-    assert "m=19456,t=2,p=1" in kept
+            new_hash = work.accounts.by_login("alice").password_hash
+    assert new_hash is not None
+    assert "m=19456,t=2,p=1" in new_hash
     assert alice.ask_tokens().status_code == 200
 
 
-def test_ended_sessions_are_forgotten_after_a_month_and_open_ones_are_not(alice, clock):
-    """The table does not grow for ever, and nobody is signed out by tidying."""
+def test_ended_sessions_are_deleted_after_a_month_and_open_ones_are_not(alice, clock):
+    """The table does not grow for ever, and the cleaning signs nobody out."""
     alice.tokens()
     keep = alice.tokens()
     client = alice.app.test_client()

@@ -1,4 +1,4 @@
-"""Signing up: an account that works at once, and nothing stored for what is refused."""
+"""Sign-up: the account works at once, and a refused request stores nothing."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tests.support.service import close_app, ready_app, settings_for
 
 
 def stored_logins(app):
-    """Every login that is stored."""
+    """The stored logins."""
     with app.app_context(), reading() as work:
         return set(work.session.scalars(sa.select(Account.login)).all())
 
 
-def stored(app, login):
-    """One account's row."""
+def account_row(app, login):
+    """The row of an account."""
     with app.app_context(), reading() as work:
         return work.accounts.by_login(login)
 
 
 def test_a_fresh_merchant_can_be_paid_at_once(app, bank, person):
-    """Between signing up and the first money lies nothing that has to be set."""
+    """A new merchant needs no settings before the first payment."""
     alice = person("alice", name="Queijaria da Alice")
     answer = alice.post("/payments/pix", json={"value": "54.90"}, headers=alice.bearer())
     assert answer.status_code == 201
@@ -39,7 +39,7 @@ def test_a_fresh_merchant_can_be_paid_at_once(app, bank, person):
 
 
 def test_the_answer_shows_the_account_and_no_secret(app):
-    """A client keeps this answer; neither the password nor its hash may be in it."""
+    """Clients store this answer, so it must contain neither the password nor its hash."""
     answer = Person(app, "alice").post(
         "/users/",
         json={"username": "alice", "password": PASSWORD, "email": "alice@example.com"},
@@ -60,22 +60,22 @@ def test_the_answer_shows_the_account_and_no_secret(app):
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_the_password_is_kept_as_argon2id_with_owasps_costs(app, alice):
-    """Whoever reads the table has 19 MiB and two passes between him and each guess."""
-    kept = stored(app, "alice").password_hash
-    assert kept.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+def test_the_password_is_stored_as_argon2id_with_owasps_costs(app, alice):
+    """Each guess at a stolen table costs 19 MiB and two passes."""
+    password_hash = account_row(app, "alice").password_hash
+    assert password_hash.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
 
 def test_a_payer_has_no_pix_key_and_creates_no_payment(person):
-    """Roles are apart: a payer's token does not sell."""
+    """A payer's token cannot sell."""
     bob = person("bob", role="payer")
     assert bob.get("/users/me/", bob.bearer()).get_json()["pix_key"] is None
-    refused = bob.post("/payments/pix", json={"value": 10}, headers=bob.bearer())
-    assert (refused.status_code, refused.get_json()["code"]) == (403, "forbidden")
+    refusal = bob.post("/payments/pix", json={"value": 10}, headers=bob.bearer())
+    assert (refusal.status_code, refusal.get_json()["code"]) == (403, "forbidden")
 
 
-def test_nobody_becomes_an_administrator_by_asking(app):
-    """The role decides who sees everybody's money."""
+def test_a_sign_up_cannot_create_an_administrator(app):
+    """Only the operator creates administrators, at the terminal."""
     charlie = Person(app, "charlie")
     answer = charlie.post(
         "/users/", json={"username": "charlie", "password": PASSWORD, "role": "admin"}
@@ -86,17 +86,17 @@ def test_nobody_becomes_an_administrator_by_asking(app):
 
 
 def test_a_taken_login_is_a_409_and_changes_nothing(app, alice):
-    """The first Alice keeps her password."""
-    before = stored(app, "alice").password_hash
+    """The first Alice's password stays as it is."""
+    before = account_row(app, "alice").password_hash
     answer = Person(app, "alice").post(
         "/users/", json={"username": "alice", "password": "another password"}
     )
     assert (answer.status_code, answer.get_json()["code"]) == (409, "login-taken")
-    assert stored(app, "alice").password_hash == before
+    assert account_row(app, "alice").password_hash == before
 
 
-def test_the_demo_merchants_login_is_never_given_away(tmp_path, fresh_database, clock):
-    """In production there is no demo merchant; a copy of that database run in development has."""
+def test_the_demo_merchants_login_is_reserved_in_production(tmp_path, fresh_database, clock):
+    """A copy of a production database may run in development, which has the demo merchant."""
     settings = settings_for(
         fresh_database("sqlite"), tmp_path, app_env="production", public_url="https://shop.example"
     )
@@ -128,18 +128,18 @@ def test_the_demo_merchants_login_is_never_given_away(tmp_path, fresh_database, 
     ],
 )
 def test_each_field_is_checked_on_both_sides_of_its_edge(app, field, good, bad):
-    """One character more than is kept would be cut, or fail in the database."""
+    """A longer text would be cut, or fail in the database."""
     body = {"username": "ana", "password": PASSWORD}
     client = app.test_client()
-    refused = client.post("/users/", json={**body, field: bad})
-    assert (refused.status_code, refused.get_json()["code"]) == (400, "invalid-request")
-    assert [error["field"] for error in refused.get_json()["errors"]] == [field]
+    refusal = client.post("/users/", json={**body, field: bad})
+    assert (refusal.status_code, refusal.get_json()["code"]) == (400, "invalid-request")
+    assert [error["field"] for error in refusal.get_json()["errors"]] == [field]
     assert stored_logins(app) == {"demo"}
     assert client.post("/users/", json={**body, field: good}).status_code == 201
 
 
 def test_the_password_must_not_be_the_username(app):
-    """It is the first guess of everybody."""
+    """The username is the first guess of an attacker."""
     answer = app.test_client().post(
         "/users/", json={"username": "alicealice"} | {"password": "alicealice"}
     )
@@ -155,7 +155,7 @@ def test_the_last_slash_may_be_missing(app, path):
 
 
 def test_the_same_sign_up_again_under_its_key_gets_the_first_answer(app):
-    """A client whose answer was lost asks again, and must not be told that its login is taken."""
+    """A client that lost the answer repeats the request; its login is not taken by another."""
     client, key = app.test_client(), {"Idempotency-Key": "sign-up-1"}
     body = {"username": "alice", "password": PASSWORD, "name": "Alice"}
     first = client.post("/users/", json=body, headers=key)
@@ -168,21 +168,21 @@ def test_the_same_sign_up_again_under_its_key_gets_the_first_answer(app):
     assert [error["field"] for error in other.get_json()["errors"]] == ["name"]
 
 
-def test_a_stranger_with_the_key_but_not_the_password_learns_nothing(app):
-    """Idempotency keys are no secrets: counters, order numbers."""
+def test_the_idempotency_key_without_the_password_reveals_nothing(app):
+    """Idempotency keys are not secret; many are counters or order numbers."""
     client, key = app.test_client(), {"Idempotency-Key": "1"}
     body = {"username": "alice", "password": PASSWORD, "email": "alice@example.com"}
     client.post("/users/", json=body, headers=key)
     answer = client.post("/users/", json={**body, "password": "a guess of his"}, headers=key)
     assert (answer.status_code, answer.get_json()["code"]) == (409, "login-taken")
     with app.app_context(), reading() as work:
-        kept = work.idempotent_requests.find(work.accounts.by_login("alice").id, "1")
-    assert kept is not None
-    assert PASSWORD not in str(kept.request) + str(kept.answer)
+        row = work.idempotent_requests.find(work.accounts.by_login("alice").id, "1")
+    assert row is not None
+    assert PASSWORD not in str(row.request) + str(row.answer)
 
 
-def test_signing_up_can_be_closed(tmp_path, fresh_database, clock):
-    """A shop of one's own is no place where strangers make accounts."""
+def test_sign_up_can_be_closed(tmp_path, fresh_database, clock):
+    """An operator with one shop wants no accounts of strangers."""
     app = ready_app(settings_for(fresh_database("sqlite"), tmp_path, sign_up="closed"), clock)
     try:
         client = app.test_client()
@@ -195,25 +195,27 @@ def test_signing_up_can_be_closed(tmp_path, fresh_database, clock):
         close_app(app)
 
 
-def test_an_address_makes_so_many_accounts_in_an_hour_and_no_more(tmp_path, fresh_database, clock):
-    """Each costs 19 MiB of work and a row; the next address is not held up."""
+def test_an_address_can_create_a_limited_number_of_accounts_in_an_hour(
+    tmp_path, fresh_database, clock
+):
+    """Each account costs a hash and a row; other addresses are not affected."""
     settings = settings_for(fresh_database("sqlite"), tmp_path, sign_ups_per_address_max=2)
     app = ready_app(settings, clock)
     try:
         for number in range(2):
             Person(app, f"shop{number}", address="192.0.2.1").sign_up()
         body = {"username": "shop2", "password": PASSWORD}
-        refused = Person(app, "shop2", address="192.0.2.1").post("/users/", json=body)
-        assert (refused.status_code, refused.get_json()["code"]) == (429, "too-many-requests")
-        assert 0 < int(refused.headers["Retry-After"]) <= 3600
+        refusal = Person(app, "shop2", address="192.0.2.1").post("/users/", json=body)
+        assert (refusal.status_code, refusal.get_json()["code"]) == (429, "too-many-requests")
+        assert 0 < int(refusal.headers["Retry-After"]) <= 3600
         assert "shop2" not in stored_logins(app)
         Person(app, "shop2", address="192.0.2.2").sign_up()
     finally:
         close_app(app)
 
 
-def test_a_body_that_is_refused_uses_nothing_of_the_limit(tmp_path, fresh_database, clock):
-    """Whoever mistypes twice has not made two accounts."""
+def test_a_refused_body_does_not_count_for_the_limit(tmp_path, fresh_database, clock):
+    """A mistyped form has created no account."""
     settings = settings_for(fresh_database("sqlite"), tmp_path, sign_ups_per_address_max=1)
     app = ready_app(settings, clock)
     try:
@@ -225,8 +227,8 @@ def test_a_body_that_is_refused_uses_nothing_of_the_limit(tmp_path, fresh_databa
         close_app(app)
 
 
-def test_the_caller_is_told_who_they_are(alice):
-    """What a client asks first, with and without the last slash."""
+def test_users_me_shows_the_callers_account(alice):
+    """Clients ask for it first, with and without the last slash."""
     header = alice.bearer()
     for path in ("/users/me/", "/users/me"):
         answer = alice.get(path, header)

@@ -1,4 +1,4 @@
-"""`/token`: the password grant, rotation, and what happens to a token that is used twice."""
+"""`/token`: the password grant, rotation, and refresh tokens that are used twice."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from tests.support.service import close_app, ready_app, settings_for
 
 
 def claims_of(token):
-    """What stands in a token, unchecked."""
+    """The claims of a token, not verified."""
     return jwt.decode(token, options={"verify_signature": False})
 
 
 def refresh(person, token):
-    """Change a refresh token, by the OAuth2 form."""
+    """Refresh by the OAuth2 form."""
     return person.ask_tokens(grant_type="refresh_token", refresh_token=token)
 
 
 def me(person, token):
-    """The status of asking who one is."""
+    """The status of `GET /users/me/` with the token."""
     return person.get("/users/me/", bearer(token)).status_code
 
 
-def test_the_password_gives_tokens_as_oauth2_says(alice, settings):
-    """What a client of the usual libraries reads (RFC 6749, 5.1)."""
+def test_the_password_grant_answers_as_oauth2_requires(alice, settings):
+    """OAuth2 libraries read these members (RFC 6749, 5.1)."""
     answer = alice.ask_tokens()
     assert answer.status_code == 200
-    given = answer.get_json()
-    assert set(given) == {"access_token", "token_type", "expires_in", "refresh_token"}
-    assert (given["token_type"], given["expires_in"]) == ("bearer", 900)
+    body = answer.get_json()
+    assert set(body) == {"access_token", "token_type", "expires_in", "refresh_token"}
+    assert (body["token_type"], body["expires_in"]) == ("bearer", 900)
     assert answer.headers["Cache-Control"] == "no-store"
-    assert me(alice, given["access_token"]) == 200
-    said = claims_of(given["access_token"])
-    assert said["exp"] - said["iat"] == 900
-    assert (said["iss"], said["aud"]) == (settings.public_url, "balcao")
-    assert jwt.get_unverified_header(given["access_token"])["alg"] == "HS256"
+    assert me(alice, body["access_token"]) == 200
+    claims = claims_of(body["access_token"])
+    assert claims["exp"] - claims["iat"] == 900
+    assert (claims["iss"], claims["aud"]) == (settings.public_url, "balcao")
+    assert jwt.get_unverified_header(body["access_token"])["alg"] == "HS256"
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
-def test_the_algorithm_is_the_one_of_the_settings(tmp_path, fresh_database, clock, algorithm):
-    """And the key is long enough for each, or the service would not start."""
+def test_the_algorithm_comes_from_the_settings(tmp_path, fresh_database, clock, algorithm):
+    """The key is long enough for each, or the service would not start."""
     settings = settings_for(fresh_database("sqlite"), tmp_path, algorithm=algorithm)
     app = ready_app(settings, clock)
     try:
@@ -72,8 +72,8 @@ def test_the_algorithm_is_the_one_of_the_settings(tmp_path, fresh_database, cloc
         ({"grant_type": "refresh_token", "refresh_token": "nonsense"}, 401, None),
     ],
 )
-def test_what_is_missing_or_wrong_is_said(alice, form, status, field):
-    """400 for what is no question, 401 for a wrong answer to ours; never a 500."""
+def test_an_invalid_form_is_refused(alice, form, status, field):
+    """400 for an invalid form, 401 for wrong credentials, never a 500."""
     answer = alice.ask_tokens(**form)
     assert answer.status_code == status, answer.text
     if field is not None:
@@ -84,17 +84,16 @@ def test_what_is_missing_or_wrong_is_said(alice, form, status, field):
 
 
 def test_an_unknown_login_is_answered_like_a_wrong_password(alice):
-    """Else a list of customers could be read off the answers."""
-    known = alice.ask_tokens(username="alice", password="wrong").get_json()
-    unknown = alice.ask_tokens(username="nobody", password="wrong").get_json()
-    for answer in (known, unknown):
+    """Otherwise the answers would reveal which logins exist."""
+    wrong_password = alice.ask_tokens(username="alice", password="wrong").get_json()
+    unknown_login = alice.ask_tokens(username="nobody", password="wrong").get_json()
+    for answer in (wrong_password, unknown_login):
         answer.pop("request_id")
-    assert known == unknown
+    assert wrong_password == unknown_login
 
 
-def test_fields_of_other_clients_are_ignored_and_doubled_ones_refused(alice):
-    """RFC 6749, 3.2: unknown parameters are ignored, none comes twice. Swagger UI sends empty ones,
-    and an Authorization header of its own."""
+def test_unknown_fields_are_ignored_and_repeated_fields_refused(alice):
+    """As RFC 6749, 3.2 says. Swagger UI sends empty fields, and an Authorization header."""
     basic = base64.b64encode(b":").decode()
     fields = {"grant_type": "password", "username": "alice", "password": alice.password}
     more = {"scope": "", "client_id": "", "client_secret": "", "audience": "x"}
@@ -105,25 +104,25 @@ def test_fields_of_other_clients_are_ignored_and_doubled_ones_refused(alice):
 
 
 def test_a_json_body_is_a_415(alice):
-    """The OAuth2 form is a form."""
+    """OAuth2 requires a form."""
     answer = alice.post("/token", json={"username": "alice", "password": alice.password})
     assert answer.status_code == 415
 
 
-def test_a_refresh_gives_new_tokens_and_uses_the_old_one_up(alice, clock):
-    """The rotation: whoever has the newest is the one who goes on."""
+def test_a_refresh_gives_new_tokens_and_replaces_the_old_one(alice, clock):
+    """Only the newest refresh token works."""
     first = alice.tokens()
     second = refresh(alice, first["refresh_token"]).get_json()
     assert second["refresh_token"] != first["refresh_token"]
     assert me(alice, second["access_token"]) == 200
-    assert me(alice, first["access_token"]) == 200  # good until it ends, a quarter of an hour
+    assert me(alice, first["access_token"]) == 200  # valid until it expires, after 15 minutes
     third = alice.post("/token/refresh", json={"refresh_token": second["refresh_token"]})
     assert third.status_code == 200
     assert open_sign_ins(alice.app) == 1
 
 
-def test_a_refresh_token_used_again_ends_the_whole_family(alice, clock):
-    """A copy was made, by whom nobody can tell: neither its owner nor the thief goes on."""
+def test_a_refresh_token_used_again_ends_the_sign_in(alice, clock):
+    """There is a copy, and nobody can tell who is the thief: both are signed out."""
     first = alice.tokens()
     second = refresh(alice, first["refresh_token"]).get_json()
     clock.advance(seconds=ROTATION_OVERLAP.total_seconds() + 0.001)
@@ -137,19 +136,19 @@ def test_a_refresh_token_used_again_ends_the_whole_family(alice, clock):
 
 
 def test_two_tabs_that_refresh_at_the_same_moment_both_go_on(alice, clock):
-    """A browser with two tabs is no thief: the second is given what the first was given."""
+    """The second tab gets the same refresh token as the first."""
     first = alice.tokens()
     one = refresh(alice, first["refresh_token"]).get_json()
     clock.advance(seconds=ROTATION_OVERLAP.total_seconds())
     other = refresh(alice, first["refresh_token"])
     assert other.status_code == 200
-    given = claims_of(other.get_json()["refresh_token"])
-    assert given["jti"] == claims_of(one["refresh_token"])["jti"]
+    claims = claims_of(other.get_json()["refresh_token"])
+    assert claims["jti"] == claims_of(one["refresh_token"])["jti"]
     assert refresh(alice, one["refresh_token"]).status_code == 200
 
 
-def test_a_token_from_two_rotations_ago_is_no_second_tab(alice):
-    """Within the moment of overlap only the token just before is excused."""
+def test_a_token_from_two_rotations_ago_does_not_count_as_a_second_tab(alice):
+    """The overlap excuses only the token before the last rotation."""
     first = alice.tokens()
     second = refresh(alice, first["refresh_token"]).get_json()
     assert refresh(alice, second["refresh_token"]).status_code == 200
@@ -157,8 +156,8 @@ def test_a_token_from_two_rotations_ago_is_no_second_tab(alice):
     assert open_sign_ins(alice.app) == 0
 
 
-def test_the_end_of_one_family_leaves_the_others(alice, clock):
-    """Alice's till stays signed in when a token of her telephone was stolen."""
+def test_the_end_of_one_sign_in_leaves_the_others_open(alice, clock):
+    """Alice's till stays signed in if a token of her telephone was stolen."""
     till, phone = alice.tokens(), alice.tokens()
     refresh(alice, phone["refresh_token"])
     clock.advance(seconds=60)
@@ -168,11 +167,11 @@ def test_the_end_of_one_family_leaves_the_others(alice, clock):
     assert refresh(alice, till["refresh_token"]).status_code == 200
 
 
-def test_a_sign_in_ends_by_itself_however_often_it_is_refreshed(alice, clock, settings):
-    """Thirty days after the password was last given, to the second."""
-    given = alice.tokens()
+def test_refreshing_does_not_prolong_a_sign_in(alice, clock, settings):
+    """It ends thirty days after the password was entered, to the second."""
+    first = alice.tokens()
     clock.advance(seconds=settings.refresh_token_seconds - 1)
-    last = refresh(alice, given["refresh_token"])
+    last = refresh(alice, first["refresh_token"])
     assert last.status_code == 200
     assert last.get_json()["expires_in"] == 1
     clock.advance(seconds=1)
@@ -180,32 +179,34 @@ def test_a_sign_in_ends_by_itself_however_often_it_is_refreshed(alice, clock, se
     assert me(alice, last.get_json()["access_token"]) == 401
 
 
-def test_a_token_names_nobody_by_a_number(alice):
-    """Its claims can be read by whoever holds it."""
-    said = claims_of(alice.tokens()["access_token"])
-    assert all(len(said[name]) == 32 for name in ("sub", "sid", "csrf"))
+def test_a_token_contains_no_row_ids(alice):
+    """Everybody who has a token can read its claims."""
+    claims = claims_of(alice.tokens()["access_token"])
+    assert all(len(claims[name]) == 32 for name in ("sub", "sid", "csrf"))
     assert not any(
         isinstance(value, int) and value < 1000
-        for value in said.values()
+        for value in claims.values()
         if not isinstance(value, bool)
     )
 
 
 def _segment(value):
-    raw = json.dumps(value).encode() if isinstance(value, dict) else value
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    data = json.dumps(value).encode() if isinstance(value, dict) else value
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def forged(good, key):
-    """Tokens that are each wrong in one way, by what is wrong."""
-    said, head = claims_of(good), jwt.get_unverified_header(good)
+    """Tokens with one fault each, by the fault."""
+    claims, head = claims_of(good), jwt.get_unverified_header(good)
     signature = good.split(".")[2]
     body = good.split(".")[1]
-    past = {"iat": said["iat"] - 7200, "nbf": said["nbf"] - 7200, "exp": said["exp"] - 7200}
+    past = {"iat": claims["iat"] - 7200, "nbf": claims["nbf"] - 7200, "exp": claims["exp"] - 7200}
 
     def signed(changes, with_key=key, algorithm="HS256"):
-        left = {name: value for name, value in {**said, **changes}.items() if value is not None}
-        return jwt.encode(left, with_key, algorithm=algorithm)
+        forged_claims = {
+            name: value for name, value in {**claims, **changes}.items() if value is not None
+        }
+        return jwt.encode(forged_claims, with_key, algorithm=algorithm)
 
     return {
         "no algorithm": f"{_segment({**head, 'alg': 'none'})}.{body}.",
@@ -215,7 +216,7 @@ def forged(good, key):
         "the setting itself as key": signed({}, b"k" * 48),
         "another algorithm": signed({}, algorithm="HS512"),
         "expired": signed(past),
-        "not yet": signed({"nbf": said["nbf"] + 600}),
+        "not yet": signed({"nbf": claims["nbf"] + 600}),
         "another audience": signed({"aud": "garoa"}),
         "no audience": signed({"aud": None}),
         "another issuer": signed({"iss": "https://elsewhere.example"}),
@@ -228,7 +229,7 @@ def forged(good, key):
         "no sign-in": signed({"sid": None}),
         "no account": signed({"sub": None}),
         "changed by hand": ".".join(
-            (good.split(".")[0], _segment({**said, "role": "admin"}), signature)
+            (good.split(".")[0], _segment({**claims, "role": "admin"}), signature)
         ),
         "cut": good[:-4],
         "without signature": ".".join(good.split(".")[:2]) + ".",
@@ -240,8 +241,8 @@ def forged(good, key):
     }
 
 
-def test_what_was_not_made_here_opens_nothing(alice):
-    """Each is wrong in one way alone; the one that is right shows that the others could be."""
+def test_forged_tokens_are_refused(alice):
+    """Each has one fault only; the token without a fault shows that the others could work."""
     good = alice.tokens()["access_token"]
     key = alice.app.config["JWT_SECRET_KEY"]
     assert me(alice, jwt.encode(claims_of(good), key, algorithm="HS256")) == 200
@@ -250,18 +251,18 @@ def test_what_was_not_made_here_opens_nothing(alice):
             "/users/me/", headers=[("Authorization", f"Bearer {token}")]
         )
         assert (answer.status_code, answer.get_json()["code"]) == (401, "unauthorized"), what
-        made = alice.app.test_client().post(
+        creation = alice.app.test_client().post(
             "/payments/pix", json={"value": 1}, headers={"Authorization": f"Bearer {token}"}
         )
-        assert made.status_code == 401, what
+        assert creation.status_code == 401, what
 
 
-def test_a_refresh_token_is_no_access_token_and_the_other_way_round(alice):
-    """The one lives for a month: what it opened would stay open for a month."""
-    given = alice.tokens()
-    assert me(alice, given["refresh_token"]) == 401
-    assert refresh(alice, given["access_token"]).status_code == 401
-    assert me(alice, given["access_token"]) == 200  # and the mistake ended nothing
+def test_access_and_refresh_tokens_cannot_replace_each_other(alice):
+    """A refresh token lasts a month: access must not last as long."""
+    issued = alice.tokens()
+    assert me(alice, issued["refresh_token"]) == 401
+    assert refresh(alice, issued["access_token"]).status_code == 401
+    assert me(alice, issued["access_token"]) == 200  # the mistake did not end the sign-in
 
 
 @pytest.mark.parametrize("header", ["Basic YTpi", "Bearer", "Bearer ", "Token abc", "", "bearer"])
@@ -271,17 +272,17 @@ def test_another_kind_of_authorization_is_a_401_and_never_the_demo_merchant(clie
     assert answer.status_code == 401
 
 
-def test_a_token_of_a_disabled_account_opens_nothing(alice):
-    """`flask accounts disable` is for the moment when it is urgent."""
-    given, key = alice.tokens(), alice.key("payments:read")
+def test_a_disabled_accounts_credentials_are_refused(alice):
+    """`flask accounts disable` must work at once."""
+    issued, key = alice.tokens(), alice.key("payments:read")
     ran = alice.app.test_cli_runner().invoke(args=["accounts", "disable", "alice"])
     assert ran.exit_code == 0, ran.output
-    assert me(alice, given["access_token"]) == 401
+    assert me(alice, issued["access_token"]) == 401
     assert me(alice, key["key"]) == 401
-    assert refresh(alice, given["refresh_token"]).status_code == 401
+    assert refresh(alice, issued["refresh_token"]).status_code == 401
     assert alice.ask_tokens().status_code == 401
     ran = alice.app.test_cli_runner().invoke(args=["accounts", "enable", "alice"])
     assert ran.exit_code == 0, ran.output
     assert me(alice, key["key"]) == 200
-    assert me(alice, given["access_token"]) == 401
+    assert me(alice, issued["access_token"]) == 401
     assert alice.ask_tokens().status_code == 200

@@ -1,4 +1,4 @@
-"""Two processes on one database: what one of them ends opens nothing at the other, at once."""
+"""Two processes on one database: credentials that one revokes are refused by the other."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 def post(process: ServiceProcess, path: str, body: Any, headers: Any = None) -> tuple[int, Any]:
-    """POST JSON to one process; the status and the parsed answer."""
-    raw = json.dumps(body).encode()
-    status, answer, _ = process.request("POST", path, raw, {**JSON, **(headers or {})})
+    """POST JSON to one process; return the status and the parsed answer."""
+    data = json.dumps(body).encode()
+    status, answer, _ = process.request("POST", path, data, {**JSON, **(headers or {})})
     return status, json.loads(answer)
 
 
 def tokens(process: ServiceProcess, **form: str) -> tuple[int, Any]:
-    """The OAuth2 form to one process."""
+    """Ask one process for tokens, by the OAuth2 form."""
     fields = form or {"username": "alice", "password": PASSWORD}
     status, answer, _ = process.request("POST", "/token", urlencode(fields).encode(), FORM)
     return status, json.loads(answer)
 
 
 def me(process: ServiceProcess, token: str) -> int:
-    """The status of asking who one is."""
+    """The status of `GET /users/me/` with the token."""
     return process.request("GET", "/users/me/", headers=bearer(token))[0]
 
 
@@ -46,7 +46,7 @@ def two(
 ) -> tuple[ServiceProcess, ServiceProcess]:
     """Two processes on one database; Alice signed up at the first."""
     first = serve(DATABASE_URL=any_database_url, instance=tmp_path / "one")
-    # The tokens name their issuer, so both are the same service to the outside.
+    # Tokens name their issuer, so both processes have the same public URL.
     second = serve(DATABASE_URL=any_database_url, instance=tmp_path / "two", PUBLIC_URL=first.url)
     status, _ = post(first, "/users/", {"username": "alice", "password": PASSWORD})
     assert status == 201
@@ -54,7 +54,7 @@ def two(
 
 
 def test_what_one_process_ends_the_other_refuses_at_once(two):
-    """No time lies between: both are asked one right after the other, before and after."""
+    """Both processes are asked right before and right after each change."""
     first, second = two
     _, own = tokens(first)
     header = bearer(own["access_token"])
@@ -68,28 +68,28 @@ def test_what_one_process_ends_the_other_refuses_at_once(two):
     for process in two:
         assert process.request("GET", "/payments/pix", headers=bearer(key["key"]))[0] == 401
 
-    # A sign-out at the one.
+    # A sign-out at the first.
     _, other = tokens(second)
     assert [me(process, other["access_token"]) for process in two] == [200, 200]
     status, _ = post(first, "/api/logout", {}, bearer(other["access_token"]))
     assert status == 200
     assert [me(process, other["access_token"]) for process in two] == [401, 401]
 
-    # A refresh token that was rotated at both and comes again at the first.
+    # A refresh token that was rotated at both processes and is used again.
     _, stolen = tokens(first)
-    spent = {"grant_type": "refresh_token", "refresh_token": stolen["refresh_token"]}
-    status, next_one = tokens(second, **spent)
+    old_token = {"grant_type": "refresh_token", "refresh_token": stolen["refresh_token"]}
+    status, next_one = tokens(second, **old_token)
     assert status == 200
     status, last = tokens(
         first, grant_type="refresh_token", refresh_token=next_one["refresh_token"]
     )
     assert (status, me(second, last["access_token"])) == (200, 200)
-    assert tokens(second, **spent)[0] == 401
+    assert tokens(second, **old_token)[0] == 401
     assert [me(process, last["access_token"]) for process in two] == [401, 401]
     ended = {"grant_type": "refresh_token", "refresh_token": last["refresh_token"]}
     assert [tokens(process, **ended)[0] for process in two] == [401, 401]
 
-    # The password: every session but the one that changes it.
+    # A new password ends every session except the one that changes it.
     spies = [tokens(process)[1]["access_token"] for process in two]
     body = {"current_password": PASSWORD, "new_password": FRESH}
     status, answer = post(second, "/users/me/password", body, header)
@@ -101,10 +101,10 @@ def test_what_one_process_ends_the_other_refuses_at_once(two):
 
 
 def test_a_browsers_cookies_open_both_processes(two):
-    """Behind one proxy a visit goes to either; the CSRF token holds at both."""
+    """A proxy sends requests to either process; both accept the CSRF token."""
     first, second = two
-    raw = json.dumps({"login": "alice", "password": PASSWORD}).encode()
-    request = first.request("POST", "/api/login", raw, JSON)
+    data = json.dumps({"login": "alice", "password": PASSWORD}).encode()
+    request = first.request("POST", "/api/login", data, JSON)
     assert request[0] == 200
     answer = json.loads(request[1])
     jar = SimpleCookie()
@@ -121,12 +121,12 @@ def test_a_browsers_cookies_open_both_processes(two):
 def test_the_demo_merchants_password_is_printed_and_opens_the_portals_sign_in(
     serve: Callable[..., ServiceProcess], tmp_path: Path
 ):
-    """Whoever starts it the first time can look at everything at once; the file is theirs alone."""
+    """After the first start the operator can sign in at once; only they can read the file."""
     process = serve(is_first_start=True)
-    kept = process.instance / "demo_password"
-    assert kept.stat().st_mode & 0o077 == 0
-    password = kept.read_text().strip()
-    assert _said(process, f"(demo, {password})")
+    file = process.instance / "demo_password"
+    assert file.stat().st_mode & 0o077 == 0
+    password = file.read_text().strip()
+    assert _logs(process, f"(demo, {password})")
     status, answer = post(process, "/api/login", {"login": "demo", "password": password})
     assert (status, answer["user"]["role"]) == (200, "merchant")
     assert me(process, answer["access_token"]) == 200
@@ -135,7 +135,7 @@ def test_the_demo_merchants_password_is_printed_and_opens_the_portals_sign_in(
 def test_in_production_the_start_says_how_the_first_account_is_made(
     serve: Callable[..., ServiceProcess], tmp_path: Path
 ):
-    """Nobody is made by itself there, and an empty sign-in page explains nothing."""
+    """Production creates no account itself, and a sign-in page does not explain that."""
     environment: dict[str, Any] = {
         "APP_ENV": "production",
         "PUBLIC_URL": "https://shop.example",
@@ -146,21 +146,21 @@ def test_in_production_the_start_says_how_the_first_account_is_made(
     )
     try:
         process = serve(**environment)
-        assert _said(process, "accounts create LOGIN")
+        assert _logs(process, "accounts create LOGIN")
         process.kill()
-        made = app.test_cli_runner().invoke(
+        result = app.test_cli_runner().invoke(
             args=["accounts", "create", "ana", "--password-stdin"], input=f"{PASSWORD}\n"
         )
-        assert made.exit_code == 0, made.output
+        assert result.exit_code == 0, result.output
         again = serve(**environment)
-        assert _said(again, "Balcão is open")
+        assert _logs(again, "Balcão is open")
         assert "accounts create LOGIN" not in again.log()
     finally:
         close_app(app)
 
 
-def _said(process: ServiceProcess, words: str) -> bool:
-    """Whether the process says this within ten seconds."""
+def _logs(process: ServiceProcess, words: str) -> bool:
+    """Whether the process logs these words within ten seconds."""
     limit = time.monotonic() + 10
     while words not in process.log() and time.monotonic() < limit:
         time.sleep(0.05)
