@@ -1,4 +1,4 @@
-"""A service with its bank, and what payers send: texts, and pictures of codes."""
+"""A service with its bank, and helpers to send texts and pictures of codes."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ NO_LIMITS = {"recovery_tries_per_minute": 100_000, "recovery_pictures_per_minute
 
 @pytest.fixture
 def here(fresh_database, tmp_path) -> Iterator[Town]:
-    """A service and its bank under one clock; nobody reconciles, so a lost notice stays lost."""
-    with town(fresh_database("sqlite"), tmp_path, **NO_LIMITS) as made:
-        yield made
+    """A service and its bank under one clock; no job reconciles, so a lost notice stays lost."""
+    with town(fresh_database("sqlite"), tmp_path, **NO_LIMITS) as new_town:
+        yield new_town
 
 
 @pytest.fixture(scope="module")
 def one_town(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    """One town for all tests of a file that neither moves its clock nor counts its rows."""
+    """One town for a test file whose tests neither move the clock nor count rows."""
     with (
         databases.fresh("sqlite") as url,
-        town(url, tmp_path_factory.mktemp("town"), **NO_LIMITS) as made,
+        town(url, tmp_path_factory.mktemp("town"), **NO_LIMITS) as new_town,
     ):
-        yield made
+        yield new_town
 
 
 @pytest.fixture
 def there(any_database_url, tmp_path) -> Iterator[Town]:
-    """The same, once for each engine."""
-    with town(any_database_url, tmp_path, **NO_LIMITS) as made:
-        yield made
+    """A service and its bank, once per database engine."""
+    with town(any_database_url, tmp_path, **NO_LIMITS) as new_town:
+        yield new_town
 
 
 def picture(text: str) -> bytes:
-    """The QR of a text as the service draws it."""
+    """The service's QR picture of a text."""
     return qr_png(text)
 
 
@@ -59,11 +59,11 @@ def ask(town: Town, verb: str, text: str, **headers: str) -> TestResponse:
 
 
 def recover(town: Town, text: str) -> dict[str, Any]:
-    """Find the payment, ask the bank; it must be found."""
+    """Find the payment and ask the bank; fail unless the payment is found."""
     answer = ask(town, "recover-from-qr", text)
     assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.get_json()
-    return found
+    body: dict[str, Any] = answer.get_json()
+    return body
 
 
 def upload(town: Town, data: bytes, **fields: Any) -> TestResponse:
@@ -76,7 +76,7 @@ def upload(town: Town, data: bytes, **fields: Any) -> TestResponse:
 
 
 def multipart(data: bytes, name: str = "print.png", **fields: str) -> tuple[bytes, str]:
-    """A form with a picture as bytes, and its content type: for a service that is served."""
+    """A form with a picture as bytes, and its content type, for a served process."""
     return encode_body({"file": FileStorage(io.BytesIO(data), name), **fields})
 
 
@@ -88,7 +88,7 @@ def encode_body(fields: dict[str, Any]) -> tuple[bytes, str]:
 
 @pytest.fixture
 def dump() -> Callable[[Town], dict[str, list[Any]]]:
-    """Every row of every table, for comparing before and after."""
+    """Every row of every table of the service."""
 
     def rows(town: Town) -> dict[str, list[Any]]:
         import sqlalchemy as sa

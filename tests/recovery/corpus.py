@@ -1,7 +1,7 @@
-"""Pictures as payers send them: our QR codes, photographed, passed on, cut and darkened, by seed.
+"""Pictures of our QR codes as payers send them: photographed, forwarded, cut, dark; by seed.
 
 python -m tests.recovery.corpus            # the table of results, kind by kind
-python -m tests.recovery.corpus FOLDER     # write the pictures there, to look at them
+python -m tests.recovery.corpus FOLDER     # write the pictures to a folder
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HOSTS = (BASE, "pagar.loja-da-alice.com.example")
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture of the corpus, with the text that stands in it."""
+    """One picture of the corpus, with the text of its code."""
 
     kind: str
     number: int
@@ -40,7 +40,7 @@ class Sample:
 
 
 def samples(per_kind: int = PER_KIND, seed: int = SEED) -> Iterator[Sample]:
-    """Every kind, `per_kind` pictures of each; the same seed gives the same pictures."""
+    """`per_kind` pictures of every kind; the same seed gives the same pictures."""
     for kind in KINDS:
         for number in range(per_kind):
             yield sample(kind, number, seed)
@@ -59,7 +59,7 @@ def sample_of(kind: str, number: int, text: str, rng: random.Random) -> Sample:
 
 
 def code_of(rng: random.Random) -> str:
-    """A code of ours with another token, name and host each time."""
+    """A code of ours with a random token, name and host."""
     token = f"{rng.getrandbits(128):032x}"
     location = f"{rng.choice(HOSTS)}/qr/v2/{token}"
     return encode_dynamic(location, rng.choice(_NAMES), rng.choice(_CITIES))
@@ -72,7 +72,7 @@ class Result:
     kind: str
     is_found: bool
     wrong: tuple[str, ...]
-    """Texts that nobody put into the picture."""
+    """Texts that are not in the picture."""
     rung: str | None
     looked_ms: int
 
@@ -82,14 +82,16 @@ def results(
 ) -> Iterator[Result]:
     """Read the whole corpus, picture by picture."""
     for sample in samples(per_kind, seed):
-        read = decode_picture(sample.data, is_ours=is_ours_in_corpus, budget_seconds=budget_seconds)
-        expected = {sample.text, *beside(sample)}
+        reading = decode_picture(
+            sample.data, is_ours=is_ours_in_corpus, budget_seconds=budget_seconds
+        )
+        expected = {sample.text, *other_codes(sample)}
         yield Result(
             sample.kind,
-            sample.text in read.texts,
-            tuple(text for text in read.texts if text not in expected),
-            read.rung,
-            read.looked_ms,
+            sample.text in reading.texts,
+            tuple(text for text in reading.texts if text not in expected),
+            reading.rung,
+            reading.looked_ms,
         )
 
 
@@ -98,26 +100,26 @@ def is_ours_in_corpus(text: str) -> bool:
     return any(is_ours(text, location_base=host) for host in HOSTS)
 
 
-def beside(sample: Sample) -> tuple[str, ...]:
+def other_codes(sample: Sample) -> tuple[str, ...]:
     """The other codes that the picture may show."""
     return OTHER_CODES if sample.kind == "two codes" else ()
 
 
-def table(found: Iterable[Result]) -> str:
-    """The results kind by kind, and by the rung that found them."""
+def table(results_of_samples: Iterable[Result]) -> str:
+    """The results by kind, and by the rung that found the code."""
     kinds: dict[str, list[Result]] = {}
     rungs: dict[str, int] = {}
-    for result in found:
+    for result in results_of_samples:
         kinds.setdefault(result.kind, []).append(result)
         if result.is_found and result.rung:
             rungs[result.rung] = rungs.get(result.rung, 0) + 1
     lines = [f"{'kind':<24}{'found':>9}{'wrong':>7}{'median ms':>11}{'max ms':>8}"]
     for kind, of_kind in [*kinds.items(), ("all", [r for rs in kinds.values() for r in rs])]:
-        spent = sorted(result.looked_ms for result in of_kind)
+        times_ms = sorted(result.looked_ms for result in of_kind)
         score = f"{sum(result.is_found for result in of_kind)}/{len(of_kind)}"
         wrong = sum(len(result.wrong) for result in of_kind)
-        middle = spent[len(spent) // 2]
-        lines.append(f"{kind:<24}{score:>9}{wrong:>7}{middle:>11}{spent[-1]:>8}")
+        middle = times_ms[len(times_ms) // 2]
+        lines.append(f"{kind:<24}{score:>9}{wrong:>7}{middle:>11}{times_ms[-1]:>8}")
     ranked = sorted(rungs.items(), key=lambda rung: -rung[1])
     return "\n".join([*lines, "", *(f"{name:<24}{count:>9}" for name, count in ranked)])
 
@@ -131,7 +133,7 @@ def _write(folder: Path) -> None:
 
 
 def main() -> None:
-    """The table of results, or the pictures in a folder."""
+    """Print the table of results, or write the pictures to a folder."""
     if len(sys.argv) > 1:
         _write(Path(sys.argv[1]))
     else:

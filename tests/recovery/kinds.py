@@ -1,8 +1,8 @@
-"""The kinds of pictures that payers send: each is one thing that happens to a QR on its way.
+"""The kinds of pictures that payers send; each kind applies one distortion to a QR.
 
-How strong it is was set by what phones and messengers do (their sizes, qualities and lenses), not
-by what a decoder can take; where a decoder fails, the decoder is to be improved. Only the kinds in
-UNDISTORTED leave every module as it was drawn.
+The strength of a distortion comes from real phones and messengers (sizes, qualities, lenses), not
+from what the decoder can read. If the decoder fails, improve the decoder. Only the kinds in
+UNDISTORTED keep every module intact.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ def as_served(_rng: random.Random, scene: Scene) -> bytes:
 
 
 def other_format(rng: random.Random, scene: Scene) -> bytes:
-    """The same in another format: JPEG 95, WebP, GIF."""
+    """The QR in another format: JPEG 95, WebP, GIF."""
     kind = rng.choice(("JPEG", "WEBP", "GIF"))
     return saved(scene.qr, kind, **({"quality": 95} if kind == "JPEG" else {}))
 
 
 def quarter_turn(rng: random.Random, scene: Scene) -> bytes:
-    """Turned by 90, 180 or 270 degrees, or seen in a mirror (a front camera)."""
+    """Rotated by 90, 180 or 270 degrees, or mirrored (a front camera)."""
     turns = Image.Transpose
     way = rng.choice((turns.ROTATE_90, turns.ROTATE_180, turns.ROTATE_270, turns.FLIP_LEFT_RIGHT))
     return saved(scene.qr.transpose(way), "PNG")
@@ -66,22 +66,22 @@ def screenshot(rng: random.Random, scene: Scene) -> bytes:
 
 
 def screenshot_dark(rng: random.Random, scene: Scene) -> bytes:
-    """The dark page: the QR stays dark on white, on its card."""
+    """A screenshot of the dark page, whose QR stays dark on white."""
     return saved(phone_screen(rng, scene, dark=True), "PNG")
 
 
 def screenshot_folded(rng: random.Random, scene: Scene) -> bytes:
-    """The page with its fold closed: the QR is a small mark, 96 points of a screen's 390."""
+    """A screenshot of the page with the fold closed; the QR has 96 of the screen's 390 CSS px."""
     return saved(phone_screen(rng, scene, dark=rng.random() < 0.5, share=96 / 390), "PNG")
 
 
 def inverted(rng: random.Random, scene: Scene) -> bytes:
-    """A browser that forces darkness turns the QR's colours round, quiet zone and all."""
+    """A browser's forced dark mode inverts the QR with its quiet zone."""
     return saved(phone_screen(rng, scene, dark=True, inverted=True), "PNG")
 
 
 def two_codes(rng: random.Random, scene: Scene) -> bytes:
-    """A poster with a code of the shop's site, its network or another Pix beside ours."""
+    """A poster with a URL, a Wi-Fi code or another Pix beside our code."""
     second = Image.open(io.BytesIO(qr_png(rng.choice(OTHER_CODES)))).convert("L")
     pair = [scene.qr, second]
     rng.shuffle(pair)
@@ -95,7 +95,7 @@ def two_codes(rng: random.Random, scene: Scene) -> bytes:
 
 
 def jpeg_30(rng: random.Random, scene: Scene) -> bytes:
-    """A screenshot in quality 30, after a scaling that put its modules between the pixels."""
+    """A scaled screenshot in quality 30, whose modules do not align with pixels."""
     screen = phone_screen(rng, scene, dark=rng.random() < 0.5)
     factor = rng.uniform(0.35, 0.8)
     small = screen.resize((round(screen.width * factor), round(screen.height * factor)))
@@ -103,7 +103,7 @@ def jpeg_30(rng: random.Random, scene: Scene) -> bytes:
 
 
 def blur(rng: random.Random, scene: Scene) -> bytes:
-    """Out of focus: a circle of confusion up to about a module wide."""
+    """Out of focus, by up to about a module."""
     photo = clutter(rng, (800, 800))
     flat = shot(rng, scene)
     photo.paste(flat, ((800 - flat.width) // 2, (800 - flat.height) // 2))
@@ -112,7 +112,7 @@ def blur(rng: random.Random, scene: Scene) -> bytes:
 
 
 def motion_blur(rng: random.Random, scene: Scene) -> bytes:
-    """The hand shook: smeared along a line of up to one and a half modules."""
+    """A shaking hand: smeared by up to one and a half modules."""
     photo = clutter(rng, (900, 900))
     flat = printed(rng, scene, rng.randint(500, 720))
     photo.paste(flat, ((900 - flat.width) // 2, (900 - flat.height) // 2))
@@ -133,7 +133,7 @@ def motion_blur(rng: random.Random, scene: Scene) -> bytes:
 
 
 def tilt(rng: random.Random, scene: Scene) -> bytes:
-    """Held at any angle in the picture's plane, seen nearly from the front."""
+    """Rotated by any angle, and photographed nearly from the front."""
     flat = shot(rng, scene)
     photo = seen_from(rng, flat, (1000, 1000), rng.uniform(0, 8), rng.uniform(0, 360))
     return saved(lens(rng, photo, blur=0.8, noise=6))
@@ -147,24 +147,24 @@ def at_an_angle(rng: random.Random, scene: Scene) -> bytes:
 
 
 def moire(rng: random.Random, scene: Scene) -> bytes:
-    """A photograph of a screen: its stripes beat against the sensor's grid."""
+    """A photo of a screen, whose stripes interfere with the sensor's grid."""
     side = rng.randint(260, 420)
     screen = Image.new("RGB", (side + 40, side + 40), "white")
     screen.paste(scene.qr.resize((side, side), Image.Resampling.BILINEAR), (20, 20))
     grid = pixel_grid(screen)
-    seen = rng.randint(620, 900)
-    photo = seen_from(rng, grid, (seen, seen), rng.uniform(0, 15), rng.uniform(-8, 8))
+    photo_side = rng.randint(620, 900)
+    photo = seen_from(rng, grid, (photo_side, photo_side), rng.uniform(0, 15), rng.uniform(-8, 8))
     return saved(lens(rng, photo, blur=rng.uniform(0.4, 0.9), noise=10), quality=75)
 
 
 def small(rng: random.Random, scene: Scene) -> bytes:
-    """A thumbnail of 200 pixels with its quiet zone: about three pixels a module."""
+    """A thumbnail of 200 px with its quiet zone, about three px per module."""
     way = rng.choice(list(Image.Resampling)[1:])
     return saved(scene.qr.resize((200, 200), way), quality=rng.randint(60, 90))
 
 
 def cropped(rng: random.Random, scene: Scene) -> bytes:
-    """Cut by hand: no quiet zone left, on some sides into the edge modules, or with stray text."""
+    """Cropped by hand: part of the quiet zone is missing, and some edge modules."""
     quiet = 4 * _MODULE_PX
     cuts = [rng.randint(quiet // 2, quiet + _MODULE_PX // 2) for _ in range(4)]
     side = scene.qr.width
@@ -175,7 +175,7 @@ def cropped(rng: random.Random, scene: Scene) -> bytes:
 
 
 def messenger(rng: random.Random, scene: Scene) -> bytes:
-    """Sent on twice: each time made to fit 1600 and then 1280 px and compressed again."""
+    """Forwarded twice: fitted into 1600 and then 1280 px, and compressed each time."""
     picture = phone_screen(rng, scene, dark=rng.random() < 0.3)
     if rng.random() < 0.5:
         picture = lens(
@@ -191,7 +191,7 @@ def messenger(rng: random.Random, scene: Scene) -> bytes:
 
 
 def hand(rng: random.Random, scene: Scene) -> bytes:
-    """A thumb on the corner without a mark: up to a twelfth of the symbol is covered."""
+    """A thumb covers the corner without a finder pattern, up to a twelfth of the symbol."""
     side = rng.randint(480, 640)
     flat = printed(rng, scene, side)
     photo = clutter(rng, (900, 900))
@@ -200,7 +200,7 @@ def hand(rng: random.Random, scene: Scene) -> bytes:
     quiet = side * 4 / 65
     corner = at + (flat.width + side) / 2 - quiet
     symbol = side - 2 * quiet
-    # About three quarters of a disc round the corner's inside lie on the symbol.
+    # About three quarters of the thumb's disc are on the symbol.
     covered = rng.uniform(0.02, 0.083)
     radius = symbol * math.sqrt(covered / math.pi / 0.75)
     x, y = corner - radius * 0.6, corner - radius * 0.6
@@ -214,7 +214,7 @@ def hand(rng: random.Random, scene: Scene) -> bytes:
 
 
 def glare(rng: random.Random, scene: Scene) -> bytes:
-    """A lamp mirrored in the glass, and its half shade over the rest."""
+    """A lamp reflected in the glass."""
     flat = printed(rng, scene, rng.randint(480, 640))
     photo = seen_from(rng, flat, (900, 900), rng.uniform(5, 20), rng.uniform(-15, 15))
     spot = Image.new("L", photo.size, 0)
@@ -229,7 +229,7 @@ def glare(rng: random.Random, scene: Scene) -> bytes:
 
 
 def shade(rng: random.Random, scene: Scene) -> bytes:
-    """The photographer's shadow falls over a part, with a hard edge."""
+    """The photographer's shadow with a hard edge."""
     flat = printed(rng, scene, rng.randint(480, 640))
     photo = seen_from(rng, flat, (900, 900), rng.uniform(0, 15), rng.uniform(-20, 20))
     dark = ImageEnhance.Brightness(photo).enhance(rng.uniform(0.25, 0.45))
@@ -241,7 +241,7 @@ def shade(rng: random.Random, scene: Scene) -> bytes:
 
 
 def low_light(rng: random.Random, scene: Scene) -> bytes:
-    """A dim bar: little contrast, much grain, a yellow lamp."""
+    """A dim bar with a yellow lamp: little contrast, much grain."""
     flat = printed(rng, scene, rng.randint(480, 700))
     photo = seen_from(rng, flat, (1000, 1000), rng.uniform(0, 15), rng.uniform(-15, 15))
     photo = ImageEnhance.Brightness(photo).enhance(rng.uniform(0.18, 0.32))
@@ -251,22 +251,22 @@ def low_light(rng: random.Random, scene: Scene) -> bytes:
 
 
 def far_away(rng: random.Random, scene: Scene) -> bytes:
-    """Twelve megapixels in which the code takes little: a poster across the room."""
+    """A poster across the room: a small code in twelve megapixels."""
     photo = clutter(rng, (4000, 3000))
     flat = printed(rng, scene, rng.randint(300, 420))
     degrees = rng.uniform(-12, 12)
     mask = Image.new("L", flat.size, 255).rotate(degrees, expand=True)
     turned = flat.rotate(degrees, Image.Resampling.BICUBIC, expand=True)
-    # The rest lies out of focus already: to soften twelve megapixels takes half of the time.
-    left, top = rng.randint(200, 3300), rng.randint(200, 2300)
-    photo.paste(turned, (left, top), mask)
-    around = (left - 8, top - 8, left + turned.width + 8, top + turned.height + 8)
+    # Blur only the code, because blurring twelve megapixels takes half of the time.
+    x0, top = rng.randint(200, 3300), rng.randint(200, 2300)
+    photo.paste(turned, (x0, top), mask)
+    around = (x0 - 8, top - 8, x0 + turned.width + 8, top + turned.height + 8)
     photo.paste(photo.crop(around).filter(ImageFilter.GaussianBlur(0.9)), around[:2])
     return saved(lens(rng, photo, blur=0, noise=6), quality=80)
 
 
 def screen_photo(rng: random.Random, scene: Scene) -> bytes:
-    """All at once, as it comes most often: a phone's screen, from the side, in a lamp's light."""
+    """The most common case: a phone's screen, from the side, with a lamp's reflection."""
     screen = phone_screen(rng, scene, dark=rng.random() < 0.4)
     size = (1500, 2000)
     photo = seen_from(rng, screen, size, rng.uniform(10, 30), rng.uniform(-20, 20))
@@ -279,7 +279,7 @@ def screen_photo(rng: random.Random, scene: Scene) -> bytes:
 
 
 def receipt_paper(rng: random.Random, scene: Scene) -> bytes:
-    """Thermal paper: grey ink, missing lines of the print head, a sheet that does not lie flat."""
+    """Thermal paper: grey ink, missing lines, a bent sheet."""
     flat = printed(rng, scene, rng.randint(420, 560)).convert("L")
     flat = flat.point(lambda v: 90 + v * 150 // 255)
     draw = ImageDraw.Draw(flat)
@@ -290,11 +290,11 @@ def receipt_paper(rng: random.Random, scene: Scene) -> bytes:
     strips = 48
     mesh = []
     for strip in range(strips):
-        left, right = (flat.width * strip // strips, flat.width * (strip + 1) // strips)
-        a = bend * math.sin(2 * math.pi * waves * left / flat.width)
-        b = bend * math.sin(2 * math.pi * waves * right / flat.width)
-        quad = (left, a, left, flat.height + a, right, flat.height + b, right, b)
-        mesh.append(((left, 0, right, flat.height), quad))
+        x0, x1 = (flat.width * strip // strips, flat.width * (strip + 1) // strips)
+        a = bend * math.sin(2 * math.pi * waves * x0 / flat.width)
+        b = bend * math.sin(2 * math.pi * waves * x1 / flat.width)
+        quad = (x0, a, x0, flat.height + a, x1, flat.height + b, x1, b)
+        mesh.append(((x0, 0, x1, flat.height), quad))
     bent = flat.transform(flat.size, Image.Transform.MESH, mesh, Image.Resampling.BICUBIC)
     photo = seen_from(
         rng, bent.convert("RGB"), (900, 900), rng.uniform(0, 15), rng.uniform(-20, 20)

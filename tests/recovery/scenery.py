@@ -1,4 +1,4 @@
-"""What happens to light on its way to the upload: screens, paper, a table, a lens, a file."""
+"""Simulate how a QR becomes an upload: screen, paper, surroundings, lens, file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from blueprints.recovery.reading.straighten import perspective
 
 @dataclass(frozen=True)
 class Scene:
-    """The code that must be found, and its QR as the service draws it: one bit, 8 px a module."""
+    """A code, and its QR as the service draws it: one bit, 8 px per module."""
 
     text: str
     qr: Image.Image
@@ -25,12 +25,12 @@ class Scene:
 
 
 def saved(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
-    """The file's bytes; JPEG in quality 85 with halved colour, as phones write it."""
+    """The file's bytes; JPEG in quality 85 with subsampled colour, as phones write it."""
     if kind == "JPEG":
         image = image.convert("RGB")
         options = {"quality": 85, **options}
     if kind == "PNG":
-        options = {"compress_level": 1, **options}  # the pixels are the same, and it takes a third
+        options = {"compress_level": 1, **options}  # the same pixels in a third of the time
     out = io.BytesIO()
     image.save(out, kind, **options)
     return out.getvalue()
@@ -58,8 +58,8 @@ def phone_screen(
 ) -> Image.Image:
     """A screenshot of the checkout on a phone: status bar, texts, QR card, button.
 
-    The QR is scaled by the browser to the card's width, so that modules have no whole pixels. It
-    takes this share of the screen's width, else some 62 to 86 hundredths.
+    The browser scales the QR to the card, so that modules do not align with pixels. The QR takes
+    `share` of the screen's width, by default 62 to 86 %.
     """
     width = rng.choice((720, 1080, 1170, 1440))
     height = round(width * rng.choice((1.78, 2.0, 2.17, 2.22)))
@@ -88,8 +88,8 @@ def phone_screen(
 
 
 def clutter(rng: random.Random, size: tuple[int, int]) -> Image.Image:
-    """What lies around a code in a photograph: surfaces, edges, print."""
-    full, size = size, (size[0] // 3, size[1] // 3)  # it lies out of focus anyway
+    """The surroundings of a code in a photo: surfaces, edges, print."""
+    full, size = size, (size[0] // 3, size[1] // 3)  # it is out of focus anyway
     base = tuple(rng.randint(40, 215) for _ in range(3))
     scene = Image.new("RGB", size, base)
     draw = ImageDraw.Draw(scene)
@@ -106,7 +106,7 @@ def clutter(rng: random.Random, size: tuple[int, int]) -> Image.Image:
 
 
 def printed(rng: random.Random, scene: Scene, side: int) -> Image.Image:
-    """The QR on paper with a margin, ink not quite black and paper not quite white."""
+    """The QR on paper with a margin; the ink is not quite black, the paper not quite white."""
     ink, paper = rng.randint(5, 45), rng.randint(215, 250)
     margin = round(side * rng.uniform(0.02, 0.15))
     sheet = Image.new("L", (side + 2 * margin, side + 2 * margin), paper)
@@ -118,9 +118,9 @@ def printed(rng: random.Random, scene: Scene, side: int) -> Image.Image:
 def seen_from(
     rng: random.Random, flat: Image.Image, size: tuple[int, int], angle: float, roll: float
 ) -> Image.Image:
-    """A flat thing photographed by a camera `angle` degrees off its normal, turned by `roll`.
+    """Photograph a flat picture `angle` degrees off its normal, rotated by `roll` degrees.
 
-    A pinhole camera at three widths' distance, which is how a phone is held before a screen.
+    The pinhole camera is three widths away, as a phone in front of a screen.
     """
     direction = rng.uniform(0, 2 * math.pi)
     tilt, turn = math.radians(angle), math.radians(roll)
@@ -148,15 +148,15 @@ def seen_from(
 
 
 def _grain(rng: random.Random, size: tuple[int, int], deviation: float) -> Image.Image:
-    """Noise about 128 (Pillow's own cannot be seeded): the mean of two even ones is a triangle."""
+    """Seeded noise around 128, the mean of two uniform ones; Pillow's noise has no seed."""
     one, two = (Image.frombytes("L", size, rng.randbytes(size[0] * size[1])) for _ in range(2))
-    gain = deviation / 52  # the deviation of that triangle
+    gain = deviation / 52  # the deviation of that mean
     grain = Image.blend(one, two, 0.5).point(lambda v: round(128 + (v - 127.5) * gain))
     return Image.merge("RGB", (grain, grain, grain))
 
 
 def lens(rng: random.Random, photo: Image.Image, *, blur: float, noise: float) -> Image.Image:
-    """What lens and sensor add: softness, uneven light towards the corners, grain."""
+    """Add what lens and sensor add: blur, darker corners, grain."""
     if blur:
         photo = photo.filter(ImageFilter.GaussianBlur(blur))
     photo = ImageChops.multiply(photo, _falloff(photo.size))
@@ -172,7 +172,7 @@ def _falloff(size: tuple[int, int]) -> Image.Image:
 
 
 def pixel_grid(screen: Image.Image, per_pixel: int = 3) -> Image.Image:
-    """The screen as a camera close to it sees it: red, green and blue stripes with dark gaps."""
+    """The screen in close-up: red, green and blue stripes with dark gaps."""
     size = (screen.width * per_pixel, screen.height * per_pixel)
     large = screen.resize(size, Image.Resampling.NEAREST)
     cell = Image.new("RGB", (per_pixel, per_pixel))
@@ -183,7 +183,7 @@ def pixel_grid(screen: Image.Image, per_pixel: int = 3) -> Image.Image:
     mask = Image.new("RGB", size)
     mask.paste(cell, (0, 0))
     filled = per_pixel
-    while filled < size[0]:  # doubled each time: a paste per cell would take minutes
+    while filled < size[0]:  # doubles, because one paste per cell would take minutes
         mask.paste(mask.crop((0, 0, filled, per_pixel)), (filled, 0))
         filled *= 2
     filled = per_pixel

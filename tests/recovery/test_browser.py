@@ -1,4 +1,4 @@
-"""The page in a browser: by file, by paste, by drop, by typing, and without scripts."""
+"""The page in a browser: choose, paste or drop a picture, type a code, or use no scripts."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ window.BarcodeDetector = class {
 """
 PASTE_OR_DROP = """
 ([name, base64]) => {
-  const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
-  const moved = new DataTransfer();
-  moved.items.add(new File([bytes], "print.png", { type: "image/png" }));
+  const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], "print.png", { type: "image/png" }));
   const options = { bubbles: true, cancelable: true };
   const event = name === "paste"
-    ? new ClipboardEvent("paste", { ...options, clipboardData: moved })
-    : new DragEvent("drop", { ...options, dataTransfer: moved });
+    ? new ClipboardEvent("paste", { ...options, clipboardData: transfer })
+    : new DragEvent("drop", { ...options, dataTransfer: transfer });
   document.body.dispatchEvent(event);
 }
 """
@@ -49,24 +49,28 @@ def service(tmp_path_factory):
 
 
 def upload_of(text):
-    """What a file chooser gives."""
+    """The QR of a text as a file for the file input."""
     return {"name": "print.png", "mimeType": "image/png", "buffer": qr_png(text)}
 
 
-def come_to_rest(page):
-    """Wait for colours that are on their way to others: axe would measure those in between."""
-    page.evaluate("Promise.all(document.getAnimations().map((one) => one.finished)).then(() => 0)")
+def await_animations(page):
+    """Wait for animations to end, because axe would measure colours in transition."""
+    page.evaluate(
+        "Promise.all(document.getAnimations().map((animation) => animation.finished)).then(() => 0)"
+    )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("lang", ["pt-BR", "en"])
 def test_a_file_gets_one_answer_and_one_button_accessibly(service, new_context, scheme, lang):
-    """axe before and after; the heading of the answer has the focus; nothing overflows."""
+    """axe finds nothing before and after, the answer's heading has the focus, nothing overflows."""
     payment = service.create(value="54.90", order_id=f"A1-{scheme}-{lang}")
     page = new_context(locale=lang, color_scheme=scheme, viewport=PHONE).new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.on(
+        "console", lambda message: errors.append(message.text) if message.type == "error" else None
+    )
     page.goto(service.url + PAGE)
     assert axe_violations(page) == []
 
@@ -75,7 +79,7 @@ def test_a_file_gets_one_answer_and_one_button_accessibly(service, new_context, 
     heading = page.locator("#result-title")
     expect(heading).to_be_focused()
     assert page.locator("[data-result] .button").count() == 1
-    come_to_rest(page)
+    await_animations(page)
     assert axe_violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     assert errors == []
@@ -85,7 +89,7 @@ def test_a_file_gets_one_answer_and_one_button_accessibly(service, new_context, 
 
 @pytest.mark.parametrize("way", ["paste", "drop"])
 def test_a_picture_is_pasted_or_dropped_anywhere_on_the_page(service, page, way):
-    """Ctrl+V right after the print, or the file dragged from the desktop."""
+    """Payers press Ctrl+V after a screenshot, or drag a file from the desktop."""
     payment = service.create()
     page.goto(service.url + PAGE)
     expect(page.locator("[data-ways]")).to_be_visible()
@@ -96,8 +100,8 @@ def test_a_picture_is_pasted_or_dropped_anywhere_on_the_page(service, page, way)
     expect(page.locator("#result-title")).to_have_text("Este pagamento espera por você")
 
 
-def test_a_code_is_typed_and_a_foreign_one_is_named(service, page):
-    """And a second try replaces the first answer."""
+def test_a_typed_code_is_looked_up_and_a_foreign_one_is_named(service, page):
+    """The second answer replaces the first."""
     payment = service.create()
     page.goto(service.url + PAGE)
     page.fill("#qr_data", "https://example.org/x")
@@ -111,14 +115,14 @@ def test_a_code_is_typed_and_a_foreign_one_is_named(service, page):
     assert page.locator("[data-result]").count() == 1
 
 
-def test_where_the_browser_reads_the_code_the_picture_stays_on_the_device(service, new_context):
-    """The page says so, and no request carries the picture."""
+def test_a_picture_that_the_browser_reads_stays_on_the_device(service, new_context):
+    """The page says so, and no request contains the picture."""
     payment = service.create()
     context = new_context()
     context.add_init_script(READS_CODES)
     page = context.new_page()
-    sent: list[bytes] = []
-    page.on("request", lambda one: sent.append(one.post_data_buffer or b""))
+    bodies: list[bytes] = []
+    page.on("request", lambda request: bodies.append(request.post_data_buffer or b""))
     page.goto(service.url + PAGE)
     page.evaluate("(code) => { window.localStorage.code = code; }", payment["pix_code"])
     expect(page.locator('[data-privacy="browser"]')).to_be_visible()
@@ -127,14 +131,14 @@ def test_where_the_browser_reads_the_code_the_picture_stays_on_the_device(servic
     page.set_input_files("#file", upload_of(payment["pix_code"]))
 
     expect(page.locator("#result-title")).to_have_text("Este pagamento espera por você")
-    assert all(b"PNG" not in body for body in sent)
-    assert any(payment["watch_code"].encode() in body for body in sent)
+    assert all(b"PNG" not in body for body in bodies)
+    assert any(payment["watch_code"].encode() in body for body in bodies)
 
 
-def test_where_the_browser_sees_only_a_strangers_code_the_server_looks_for_ours(
+def test_the_server_looks_for_our_code_if_the_browser_reads_only_a_foreign_one(
     service, new_context
 ):
-    """A poster: the browser read the larger code, and ours stands beside it, smaller."""
+    """On a poster the browser may read only a larger code beside ours."""
     payment = service.create()
     context = new_context()
     context.add_init_script(READS_CODES)
@@ -147,8 +151,8 @@ def test_where_the_browser_sees_only_a_strangers_code_the_server_looks_for_ours(
     expect(page.locator("#result-title")).to_have_text("Este pagamento espera por você")
 
 
-def test_what_the_browser_cannot_read_is_read_by_the_server(service, new_context):
-    """A browser without the reader says that the picture is read and thrown away."""
+def test_the_server_reads_what_the_browser_cannot(service, new_context):
+    """Without a reader in the browser, the page says that the picture is uploaded and deleted."""
     payment = service.create()
     page = new_context().new_page()
     page.add_init_script("delete window.BarcodeDetector;")
@@ -160,22 +164,22 @@ def test_what_the_browser_cannot_read_is_read_by_the_server(service, new_context
     expect(page.locator("#result-title")).to_have_text("Este pagamento espera por você")
 
 
-def test_a_format_that_only_the_browser_reads_is_drawn_again_for_the_server(service, page):
-    """Phones make HEIC and AVIF; a browser that shows such a picture can hand it on as a JPEG."""
+def test_a_format_that_only_the_browser_reads_is_converted(service, page):
+    """Phones make HEIC and AVIF; a browser that shows such a picture can send it as a JPEG."""
     payment = service.create()
     avif = io.BytesIO()
     with Image.open(io.BytesIO(qr_png(payment["pix_code"]))) as qr:
         qr.convert("RGB").save(avif, "AVIF")
     page.goto(service.url + PAGE)
 
-    sent = {"name": "print.avif", "mimeType": "image/avif", "buffer": avif.getvalue()}
-    page.set_input_files("#file", sent)
+    upload = {"name": "print.avif", "mimeType": "image/avif", "buffer": avif.getvalue()}
+    page.set_input_files("#file", upload)
 
     expect(page.locator("#result-title")).to_have_text("Este pagamento espera por você")
 
 
 def test_without_scripts_the_form_does_the_same(service, new_context):
-    """Choose, send, read: the answer stands on the same page."""
+    """The answer is on the same page."""
     payment = service.create()
     page = new_context(java_script_enabled=False, viewport=PHONE).new_page()
     page.goto(service.url + PAGE)
@@ -187,8 +191,8 @@ def test_without_scripts_the_form_does_the_same(service, new_context):
     assert axe_violations(page) == []
 
 
-def test_no_connection_is_said_and_a_second_try_works(service, page):
-    """On a train; the picture is still there."""
+def test_the_page_reports_a_lost_connection_and_a_retry_works(service, page):
+    """The page keeps the chosen picture."""
     payment = service.create()
     page.goto(service.url + PAGE)
     page.route("**/payment/recover-from-qr?*", lambda route: route.abort())

@@ -1,7 +1,7 @@
-"""The camera of the page: in a real browser, with a film for a camera, or without permission.
+"""The page's camera in a real browser, with a film as the camera, or without permission.
 
-Debian's Chromium has no BarcodeDetector, so there the payer takes the picture and the server reads
-it. Where a browser has one, it looks at the running picture: that reader alone is played here.
+Debian's Chromium has no BarcodeDetector, so the payer takes a picture and the server reads it. Only
+the BarcodeDetector, which scans continuously in other browsers, is replaced here.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def payment(service: ServiceProcess) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def filmed(
+def camera_browser(
     chromium: Browser, payment: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Browser]:
-    """A browser whose camera sees the payment's QR on a table; it ends before the run's other."""
+    """A browser whose camera shows the payment's QR on a table."""
     film = tmp_path_factory.mktemp("film") / "qr.mjpeg"
     film.write_bytes(_film(payment["pix_code"]))
     flags = ("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={film}")
@@ -70,10 +70,10 @@ def _film(code: str) -> bytes:
 
 
 @contextmanager
-def opened(
+def open_page(
     browser: Browser, service: ServiceProcess, script: str = "", **options: Any
 ) -> Iterator[Page]:
-    """The page in a context of its own, its camera's button in sight."""
+    """The page in its own context, with the camera button visible."""
     look: dict[str, Any] = {**SHOPPER, **options}
     context = browser.new_context(**look)
     try:
@@ -88,16 +88,16 @@ def opened(
 
 
 def expect_camera_off(page: Page) -> None:
-    """The camera's light is out, and its picture gone."""
+    """Check that the camera is off and its picture is hidden."""
     expect(page.locator("[data-camera]")).to_be_hidden()
     expect(page.locator(".camera__video")).to_have_js_property("srcObject", None)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_what_the_camera_sees_is_taken_and_found(filmed, service, payment, scheme):
-    """Policy, permission, running picture, one tap, decoder, answer; then the camera is off."""
+def test_a_picture_taken_by_the_camera_finds_the_payment(camera_browser, service, payment, scheme):
+    """After the answer the camera is off."""
     look = {"color_scheme": scheme, "viewport": PHONE["viewport"]}
-    with opened(filmed, service, permissions=["camera"], **look) as page:
+    with open_page(camera_browser, service, permissions=["camera"], **look) as page:
         page.get_by_role("button", name="Usar a câmera").click()
         expect(page.locator("[data-status]")).to_have_text("Aponte para o QR.")
         expect(page.locator(".camera__video")).to_have_js_property("videoWidth", 640)
@@ -110,23 +110,23 @@ def test_what_the_camera_sees_is_taken_and_found(filmed, service, payment, schem
         expect_camera_off(page)
 
 
-def test_a_reader_in_the_browser_finds_it_without_a_tap(filmed, service, payment):
-    """The real camera before a reader that is played: no picture leaves the device."""
-    with opened(filmed, service, READER, permissions=["camera"]) as page:
-        sent: list[bytes] = []
-        page.on("request", lambda one: sent.append(one.post_data_buffer or b""))
+def test_a_reader_in_the_browser_finds_it_without_a_tap(camera_browser, service, payment):
+    """With the replaced reader, no picture leaves the device."""
+    with open_page(camera_browser, service, READER, permissions=["camera"]) as page:
+        bodies: list[bytes] = []
+        page.on("request", lambda request: bodies.append(request.post_data_buffer or b""))
         page.evaluate("(code) => { window.localStorage.code = code; }", payment["pix_code"])
         page.get_by_role("button", name="Usar a câmera").click()
 
         expect(page.locator("#result-title")).to_have_text(WAITING)
         expect_camera_off(page)
-        assert not any(b"JFIF" in body for body in sent)
-        assert any(payment["watch_code"].encode() in body for body in sent)
+        assert not any(b"JFIF" in body for body in bodies)
+        assert any(payment["watch_code"].encode() in body for body in bodies)
 
 
-def test_a_closed_camera_is_off_and_opens_again(filmed, service):
-    """Looked in by mistake: its button is there again, with the focus on it."""
-    with opened(filmed, service, permissions=["camera"]) as page:
+def test_a_closed_camera_is_off_and_opens_again(camera_browser, service):
+    """The camera button is visible again and has the focus."""
+    with open_page(camera_browser, service, permissions=["camera"]) as page:
         opener = page.get_by_role("button", name="Usar a câmera")
         for _ in range(2):
             opener.click()
@@ -137,9 +137,9 @@ def test_a_closed_camera_is_off_and_opens_again(filmed, service):
         expect(page.locator("[data-status]")).to_be_empty()
 
 
-def test_a_camera_that_is_refused_says_what_else_there_is(filmed, service):
-    """A context whose permission is another one: the browser itself refuses the camera."""
-    with opened(filmed, service, permissions=["geolocation"]) as page:
+def test_a_refused_camera_names_the_alternatives(camera_browser, service):
+    """The context has another permission, so the browser refuses the camera."""
+    with open_page(camera_browser, service, permissions=["geolocation"]) as page:
         page.get_by_role("button", name="Usar a câmera").click()
 
         expect(page.locator("[data-status]")).to_have_text(DENIED)
@@ -149,8 +149,8 @@ def test_a_camera_that_is_refused_says_what_else_there_is(filmed, service):
 
 
 def test_a_device_without_a_camera_says_so(chromium, service):
-    """Permitted, and there is none."""
-    with opened(chromium, service, permissions=["camera"]) as page:
+    """The camera is permitted, but does not exist."""
+    with open_page(chromium, service, permissions=["camera"]) as page:
         page.get_by_role("button", name="Usar a câmera").click()
 
         expect(page.locator("[data-status]")).to_have_text(NONE)

@@ -1,4 +1,4 @@
-"""From a text to its payment: whichever form it has, and never to another one."""
+"""Each form of a text finds its payment, and never another one."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ FORMS = {
 
 @pytest.fixture
 def here(one_town):
-    """The town of this file: payments are found by what is their own, however many there are."""
+    """One town for this file, because other payments do not affect what is found."""
     return one_town
 
 
 def bakong(bill_number: str) -> str:
-    """A whole KHQR with this bill number, as another shop's software writes one."""
+    """A complete KHQR with this bill number, as another shop's software writes it."""
     from core.pix.br_code import crc16
 
     def obj(name: str, value: str) -> str:
@@ -55,7 +55,7 @@ def bakong(bill_number: str) -> str:
 
 @pytest.mark.parametrize("name", FORMS)
 def test_each_form_of_a_code_finds_its_payment(here, name):
-    """The payer has whatever survived; each form names one payment."""
+    """The payer may have kept only one of these forms; each names one payment."""
     order = f"A_1: é {list(FORMS).index(name)}"
     payment = here.create(order_id=order)
     here.create(order_id=f"another, {name}")
@@ -63,12 +63,12 @@ def test_each_form_of_a_code_finds_its_payment(here, name):
     if name == "the location":
         text = text.replace("127.0.0.1", here.url.removeprefix("http://"))
 
-    found = ask(here, "verify-qr", text)
+    answer = ask(here, "verify-qr", text)
 
-    assert found.status_code == 200, found.text
-    told = found.get_json()
-    assert told["session_id"] == told["payment_id"] == told["transaction_id"] == payment["id"]
-    assert (told["order_id"], told["amount"], told["status"]) == (order, 54.9, "pending")
+    assert answer.status_code == 200, answer.text
+    body = answer.get_json()
+    assert body["session_id"] == body["payment_id"] == body["transaction_id"] == payment["id"]
+    assert (body["order_id"], body["amount"], body["status"]) == (order, 54.9, "pending")
 
 
 @pytest.mark.parametrize(
@@ -83,24 +83,24 @@ def test_each_form_of_a_code_finds_its_payment(here, name):
         lambda p: p["id"][:-1] + ("0" if p["id"][-1] != "0" else "1"),
     ],
 )
-def test_what_does_not_agree_finds_nothing_and_says_no_more(here, request, text):
-    """Order, transaction and amount must agree; which of them did not is nobody's to know."""
+def test_a_text_that_contradicts_its_payment_finds_nothing(here, request, text):
+    """Order, transaction and amount must match; the answer does not say which one did not."""
     payment = here.create(order_id=request.node.name[-20:])
 
     answer = ask(here, "verify-qr", text(payment))
-    never = ask(here, "verify-qr", khqr_text("9", "f" * 32, 100))
+    unknown = ask(here, "verify-qr", khqr_text("9", "f" * 32, 100))
 
-    assert answer.status_code == never.status_code == 404
+    assert answer.status_code == unknown.status_code == 404
     same = ("type", "title", "status", "code")
     if answer.get_json(force=True)["code"] == "payment-not-found":
         assert [answer.get_json(force=True)[k] for k in (*same, "detail")] == [
-            never.get_json(force=True)[k] for k in (*same, "detail")
+            unknown.get_json(force=True)[k] for k in (*same, "detail")
         ]
     assert payment["id"] not in answer.text.replace(text(payment), "")
 
 
 def test_a_code_made_under_another_address_of_ours_is_still_found(fresh_database, tmp_path):
-    """The service moved; the codes that were sent before name its old address."""
+    """Codes that were made before the service moved contain the old address."""
     from tests.recovery.conftest import NO_LIMITS
     from tests.support.town import town
 
@@ -116,14 +116,14 @@ def test_a_code_made_under_another_address_of_ours_is_still_found(fresh_database
         assert ask(after, "verify-qr", changed).status_code == 404
 
 
-def test_a_receipts_number_finds_the_payment_it_was_for(here):
-    """The payer's own app shows the end-to-end id; that is what they have."""
+def test_a_receipts_end_to_end_id_finds_its_payment(here):
+    """The payer's bank app shows the end-to-end id."""
     payment = here.create()
     paid = here.pay(payment)
 
-    told = recover(here, paid["end_to_end_id"])
+    body = recover(here, paid["end_to_end_id"])
 
-    assert (told["payment_id"], told["state"]) == (payment["id"], "paid")
+    assert (body["payment_id"], body["state"]) == (payment["id"], "paid")
     assert ask(here, "verify-qr", paid["end_to_end_id"][:-1] + "~").status_code == 404
 
 
@@ -136,33 +136,33 @@ def test_a_receipts_number_finds_the_payment_it_was_for(here):
         ("tel:+5511999999999", "phone", "phone"),
     ],
 )
-def test_a_foreign_code_is_named_kindly(here, text, kind, sentence):
-    """A payer who photographed the wrong thing must learn what it was."""
+def test_the_answer_names_the_kind_of_a_foreign_code(here, text, kind, sentence):
+    """A payer who photographed the wrong code must learn which one it was."""
     answer = ask(here, "verify-qr", text)
-    told = answer.get_json(force=True)
+    body = answer.get_json(force=True)
 
-    assert (answer.status_code, told["code"], told["kind"]) == (404, "not-our-code", kind)
-    assert sentence in told["detail"]
+    assert (answer.status_code, body["code"], body["kind"]) == (404, "not-our-code", kind)
+    assert sentence in body["detail"]
     portuguese = ask(here, "verify-qr", text, **{"Accept-Language": "pt-BR"})
-    assert portuguese.get_json(force=True)["detail"] != told["detail"]
+    assert portuguese.get_json(force=True)["detail"] != body["detail"]
 
 
 def test_every_kind_of_reading_has_a_sentence_in_both_languages(app):
-    """A kind that is added later and has no sentence would be a 500 at the worst moment."""
+    """A new kind without a sentence would be a 500."""
     from blueprints.recovery import texts
     from blueprints.recovery.reading import Kind, Reading
 
-    told = {}
+    messages = {}
     for lang in ("pt-BR", "en"):
         with app.test_request_context(headers={"Accept-Language": lang}):
-            told[lang] = {kind: texts.of_reading(Reading(kind, "x")) for kind in Kind}
-    assert all(one.title and one.body for both in told.values() for one in both.values())
-    same = [kind for kind in Kind if told["en"][kind].body == told["pt-BR"][kind].body]
+            messages[lang] = {kind: texts.of_reading(Reading(kind, "x")) for kind in Kind}
+    assert all(m.title and m.body for by_kind in messages.values() for m in by_kind.values())
+    same = [kind for kind in Kind if messages["en"][kind].body == messages["pt-BR"][kind].body]
     assert same == []
 
 
 def test_a_picture_finds_its_payment_and_the_right_one_of_two_codes(here):
-    """A screenshot holds what else was on the screen."""
+    """A screenshot may show other codes beside ours."""
     import io
 
     from PIL import Image
@@ -177,31 +177,38 @@ def test_a_picture_finds_its_payment_and_the_right_one_of_two_codes(here):
     sheet.save(out, "PNG")
 
     for data in (picture(payment["pix_code"]), out.getvalue()):
-        told = upload(here, data)
-        assert told.status_code == 200, told.text
-        assert told.get_json()["payment_id"] == payment["id"]
+        answer = upload(here, data)
+        assert answer.status_code == 200, answer.text
+        assert answer.get_json()["payment_id"] == payment["id"]
 
 
 def test_picture_and_text_that_name_two_payments_are_refused(here):
-    """One of them is not what the payer means, and only the payer knows which."""
+    """Only the payer knows which payment is meant."""
     one, other = here.create(), here.create()
 
-    both = upload(here, picture(one["pix_code"]), qr_data=other["pix_code"])
+    conflicting = upload(here, picture(one["pix_code"]), qr_data=other["pix_code"])
     agreeing = upload(here, picture(one["pix_code"]), qr_data=one["id"])
-    helped = upload(here, picture("https://example.org"), qr_data=one["id"])
+    with_foreign_picture = upload(here, picture("https://example.org"), qr_data=one["id"])
 
-    assert (both.status_code, both.get_json(force=True)["errors"][0]["field"]) == (400, "qr_data")
-    assert agreeing.get_json()["payment_id"] == helped.get_json()["payment_id"] == one["id"]
+    assert (conflicting.status_code, conflicting.get_json(force=True)["errors"][0]["field"]) == (
+        400,
+        "qr_data",
+    )
+    assert (
+        agreeing.get_json()["payment_id"]
+        == with_foreign_picture.get_json()["payment_id"]
+        == one["id"]
+    )
 
 
-def test_no_text_changes_anything_by_being_verified(here, dump):
-    """Reading is reading: a thousand shuffled and cut texts leave every row as it was."""
+def test_verifying_a_text_changes_no_row(here, dump):
+    """A thousand changed and cut texts leave every row as it was."""
     rng = random.Random(7)
     payments = [here.create(order_id=f"o{n}") for n in range(3)]
     before = dump(here)
     whole = [form(p) for p in payments for name, form in FORMS.items() if name != "the location"]
     client = here.client()
-    found = 0
+    found_count = 0
     for _ in range(1000):
         text = rng.choice(whole)
         cut = rng.randrange(len(text)), rng.randrange(len(text))
@@ -214,8 +221,8 @@ def test_no_text_changes_anything_by_being_verified(here, dump):
         answer = client.post("/api/payment/verify-qr", json={"qr_data": text})
         assert answer.status_code in (200, 400, 404, 429), answer.text
         if answer.status_code == 200:
-            found += 1
-            told = answer.get_json()["payment_id"]
-            assert any(p["id"] == told for p in payments)
-    assert found > 10
+            found_count += 1
+            payment_id = answer.get_json()["payment_id"]
+            assert any(p["id"] == payment_id for p in payments)
+    assert found_count > 10
     assert dump(here) == before

@@ -1,4 +1,4 @@
-"""Many uploads at once: one is read at a time, the others wait or are told so."""
+"""Many uploads at once: one is decoded at a time, the others wait or are refused."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from payments.qr_image import qr_png
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def line_up(gate: Gate, visit: Callable[[int], None], crowd: int) -> list[threading.Thread]:
-    """So many visitors before a closed gate, each there before the next one comes."""
+def line_up(gate: Gate, visit: Callable[[int], None], count: int) -> list[threading.Thread]:
+    """Start `count` visitors of a full gate, each after the one before is in the queue."""
     threads = []
-    for number in range(crowd):
+    for number in range(count):
         thread = threading.Thread(target=visit, args=(number,))
         thread.start()
         threads.append(thread)
@@ -37,7 +37,7 @@ def line_up(gate: Gate, visit: Callable[[int], None], crowd: int) -> list[thread
 
 
 def test_first_come_first_served():
-    """Nobody is overtaken, however busy the machine is."""
+    """The queue keeps its order on a busy machine too."""
     gate = Gate(1, queue_max=10)
     order: list[int] = []
 
@@ -53,16 +53,16 @@ def test_first_come_first_served():
     assert order == list(range(8))
 
 
-def test_so_many_are_inside_and_the_others_wait():
-    """Both places are used, and no third one."""
+def test_all_places_are_used_and_the_others_wait():
+    """Two places admit two visitors at once."""
     gate = Gate(2, queue_max=10)
     inside: list[int] = []
-    crowds: list[int] = []
+    counts: list[int] = []
 
     def visit(number: int) -> None:
         with gate.place(10):
             inside.append(number)
-            crowds.append(len(inside))
+            counts.append(len(inside))
             time.sleep(0.05)
             inside.remove(number)
 
@@ -72,11 +72,11 @@ def test_so_many_are_inside_and_the_others_wait():
     for thread in threads:
         thread.join(10)
 
-    assert (len(crowds), max(crowds)) == (8, 2)
+    assert (len(counts), max(counts)) == (8, 2)
 
 
-def test_whoever_waits_too_long_is_told_and_takes_no_place():
-    """The place that came free in the meantime goes to the next."""
+def test_a_visitor_that_waits_too_long_is_refused_and_takes_no_place():
+    """The place stays free for the next visitor."""
     gate = Gate(1, queue_max=10)
     with gate.place(0):
         began = time.monotonic()
@@ -87,20 +87,20 @@ def test_whoever_waits_too_long_is_told_and_takes_no_place():
         pass
 
 
-def test_a_crowd_that_is_full_is_told_at_once():
-    """Each that waits holds a connection; there is a number to that."""
+def test_a_full_queue_refuses_at_once():
+    """Each waiting upload holds a connection, so their number is limited."""
     gate = Gate(1, queue_max=1)
-    waiting = threading.Event()
+    has_started = threading.Event()
 
     def wait() -> None:
-        waiting.set()
+        has_started.set()
         with gate.place(10):
             pass
 
     with gate.place(0):
         thread = threading.Thread(target=wait)
         thread.start()
-        assert waiting.wait(5)
+        assert has_started.wait(5)
         time.sleep(0.1)
         began = time.monotonic()
         with pytest.raises(DecodersBusy), gate.place(10):
@@ -120,18 +120,18 @@ def test_a_place_is_free_again_after_a_failure():
         pass
 
 
-def test_an_upload_is_read_from_its_file_when_its_turn_has_come():
-    """200 pictures that wait lie in files, not in memory; one over the limit is not read whole."""
+def test_an_upload_is_read_from_its_file_when_it_has_a_place():
+    """200 waiting pictures stay in files; a picture over the limit is not read completely."""
 
-    class Counted(io.BytesIO):
-        asked = 0
+    class CountingFile(io.BytesIO):
+        read_size = 0
 
         def read(self, size: int | None = -1, /) -> bytes:
-            Counted.asked = size or 0
+            CountingFile.read_size = size or 0
             return super().read(size)
 
-    assert read_picture(Counted(qr_png("olá".replace("á", "a")))).texts == ("ola",)
-    assert Counted.asked == PICTURE_BYTES_MAX + 1
+    assert read_picture(CountingFile(qr_png("olá".replace("á", "a")))).texts == ("ola",)
+    assert CountingFile.read_size == PICTURE_BYTES_MAX + 1
     with pytest.raises(UnsupportedPicture):
         read_picture(io.BytesIO(b"<svg/>"))
 
@@ -156,7 +156,7 @@ from blueprints.recovery.reading.gate import Gate
 assert active_hub() == mode
 data = sys.stdin.buffer.read()
 pictures._gate = Gate(1, 3)
-answers, ticks, done = [], [], threading.Event()
+answers, ticks, is_over = [], [], threading.Event()
 
 def upload():
     try:
@@ -165,7 +165,7 @@ def upload():
         answers.append(error.code)
 
 def tick():
-    while not done.is_set():
+    while not is_over.is_set():
         began = time.perf_counter()
         time.sleep(0.005)
         ticks.append(time.perf_counter() - began)
@@ -177,7 +177,7 @@ for thread in uploads:
     thread.start()
 for thread in uploads:
     thread.join(60)
-done.set()
+is_over.set()
 beside.join(5)
 ticks.sort()
 read = answers.count(True)
@@ -187,14 +187,14 @@ sys.stdout.write(f"{len(answers)} {read} {busy} {len(ticks)} {ticks[len(ticks) /
 
 
 @pytest.mark.parametrize("mode", ["eventlet", "gevent", "threading"])
-def test_uploads_at_once_leave_the_others_alone(mode: str):
-    """In each way of serving: all are answered, and what runs beside goes on between them.
+def test_uploads_at_once_do_not_block_other_work(mode: str):
+    """In each async mode, all uploads are answered and other tasks go on.
 
-    Grain takes a second or two to be looked at; a hub that waited for it would tick a few times.
+    Decoding grain takes a second or two; a blocked hub would tick only a few times.
     """
     grain = io.BytesIO()
     Image.effect_noise((1200, 1200), 120).save(grain, "PNG")
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", _CROWD, mode],
         input=grain.getvalue(),
         capture_output=True,
@@ -202,10 +202,10 @@ def test_uploads_at_once_leave_the_others_alone(mode: str):
         check=False,
         timeout=100,
     )
-    assert done.returncode == 0, done.stderr.decode()
-    answered, read, busy, ticks, median_ms = map(int, done.stdout.split())
+    assert process.returncode == 0, process.stderr.decode()
+    answer_count, read, busy, ticks, median_ms = map(int, process.stdout.split())
 
-    assert (answered, read + busy) == (40, 40)
+    assert (answer_count, read + busy) == (40, 40)
     assert 4 <= read <= 12
     assert ticks > 40
     assert median_ms < 50

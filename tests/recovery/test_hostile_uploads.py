@@ -1,4 +1,4 @@
-"""Files made to hurt, through every door that takes one: a clear error, and nothing is kept."""
+"""Hostile files get a clear error at every endpoint that takes files, and nothing is stored."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from core.pictures import PICTURE_BYTES_MAX
 from payments.qr_image import qr_png
 from tests.recovery.conftest import form, picture
 
-DOORS = {
+PATHS = {
     "upload": "/api/payment/upload-screenshot-with-qr",
     "proof": "/api/payment/upload-screenshot",
     "page": "/payment/recover-from-qr",
@@ -28,20 +28,20 @@ DOORS = {
 
 @pytest.fixture
 def here(one_town):
-    """The town of this file: whatever is sent leaves nothing behind, so it is as good as new."""
+    """One town for this file, because a refused upload leaves nothing behind."""
     return one_town
 
 
-def sent(town, path, fields):
-    """Send a form whose bytes are in memory: the test client would leave a file behind."""
-    made = {k: FileStorage(*v) if isinstance(v, tuple) else v for k, v in fields.items()}
-    edge, body = encode_multipart(made)
-    content_type = f"multipart/form-data; boundary={edge}"
+def send(town, path, fields):
+    """Send a form from memory, because the test client would leave a file behind."""
+    parts = {k: FileStorage(*v) if isinstance(v, tuple) else v for k, v in fields.items()}
+    boundary, body = encode_multipart(parts)
+    content_type = f"multipart/form-data; boundary={boundary}"
     return town.client().post(path, data=body, content_type=content_type)
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that says it has this size, and has hardly any pixel."""
+    """A PNG whose header claims this size, with hardly any pixels."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         checked = name + body
@@ -62,7 +62,7 @@ def bomb() -> bytes:
 
 
 def jpeg(**options: object) -> bytes:
-    """A photo of nothing much."""
+    """A photo of one colour."""
     out = io.BytesIO()
     Image.new("RGB", (300, 200), (20, 90, 70)).save(out, "JPEG", **options)
     return out.getvalue()
@@ -85,30 +85,30 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("endpoint", PATHS)
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_file_is_refused_by_name_at_every_door(here, dump, door, name):
-    """A clear 4xx within a moment, and no row anywhere says that it came."""
+def test_every_endpoint_refuses_a_hostile_file(here, dump, endpoint, name):
+    """The answer is a quick 4xx, and no row changes."""
     data, status = HOSTILE[name]
     payment = here.create()
     before = dump(here)
-    more = {"session_id": payment["id"]} if door == "proof" else {}
-    began = time.monotonic()
+    other_fields = {"session_id": payment["id"]} if endpoint == "proof" else {}
+    started_at = time.monotonic()
 
-    answer = sent(here, DOORS[door], form(data, **more))
+    answer = send(here, PATHS[endpoint], form(data, **other_fields))
 
     assert answer.status_code == status, answer.text
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - started_at < 5
     assert dump(here) == before
-    if door != "page":
-        told = answer.get_json(force=True)
-        assert told["code"] in {"unsupported-picture", "picture-too-large", "unreadable-picture"}
+    if endpoint != "page":
+        problem = answer.get_json(force=True)
+        assert problem["code"] in {"unsupported-picture", "picture-too-large", "unreadable-picture"}
         assert answer.content_type == "application/problem+json"
 
 
 @pytest.mark.parametrize("kind", ["wrong extension", "no extension", "path", "NUL", "long"])
 def test_the_files_name_means_nothing(here, kind):
-    """The content says what a file is; its name is never a name on our disk."""
+    """Only the content decides; the name is never used on our disk."""
     payment = here.create()
     names = {
         "wrong extension": "photo.svg",
@@ -119,14 +119,14 @@ def test_the_files_name_means_nothing(here, kind):
     }
     data = {"file": (io.BytesIO(picture(payment["pix_code"])), names[kind])}
 
-    answer = here.client().post(DOORS["upload"], data=data)
+    answer = here.client().post(PATHS["upload"], data=data)
 
     assert answer.status_code == 200, answer.text
     assert answer.get_json()["payment_id"] == payment["id"]
 
 
 def test_an_animated_gif_and_a_turned_photo_are_read(here):
-    """What messengers and phones make of a picture is no attack."""
+    """Messengers and phones make such pictures; they are no attack."""
     payment = here.create()
     code = Image.open(io.BytesIO(picture(payment["pix_code"]))).convert("RGB")
     gif, turned = io.BytesIO(), io.BytesIO()
@@ -137,7 +137,7 @@ def test_an_animated_gif_and_a_turned_photo_are_read(here):
     code.rotate(90, expand=True).save(turned, "JPEG", exif=exif)
 
     for data in (gif.getvalue(), turned.getvalue()):
-        answer = here.client().post(DOORS["upload"], data=form(data))
+        answer = here.client().post(PATHS["upload"], data=form(data))
         assert answer.status_code == 200, answer.text
         assert answer.get_json()["payment_id"] == payment["id"]
 
@@ -159,20 +159,20 @@ def test_an_animated_gif_and_a_turned_photo_are_read(here):
         (lambda: {**form(qr_png("a")), "other": (io.BytesIO(b"x"), "x.png")}, "other"),
     ],
 )
-def test_a_form_that_is_not_as_it_should_be_names_its_field(here, data, field):
-    """No file, two files, a field nobody knows."""
-    answer = here.client().post(DOORS["upload"], data=data(), content_type="multipart/form-data")
+def test_a_wrong_form_gets_an_error_for_the_field(here, data, field):
+    """No file, two files, or an unknown field."""
+    answer = here.client().post(PATHS["upload"], data=data(), content_type="multipart/form-data")
 
     assert answer.status_code == 400, answer.text
     assert [one["field"] for one in answer.get_json(force=True)["errors"]] == [field]
 
 
-@pytest.mark.parametrize("door", ["upload", "proof"])
-def test_what_is_no_form_is_refused(here, door):
-    """JSON, or a body that is the picture itself."""
-    bare = here.client().post(DOORS[door], data=qr_png("a"), content_type="image/png")
-    assert bare.status_code == 415
-    assert here.client().post(DOORS[door], json={"file": "x"}).status_code == 415
+@pytest.mark.parametrize("endpoint", ["upload", "proof"])
+def test_a_body_that_is_not_a_form_is_refused(here, endpoint):
+    """JSON, or the bare picture."""
+    picture_answer = here.client().post(PATHS[endpoint], data=qr_png("a"), content_type="image/png")
+    assert picture_answer.status_code == 415
+    assert here.client().post(PATHS[endpoint], json={"file": "x"}).status_code == 415
 
 
 @pytest.mark.parametrize(
@@ -185,15 +185,15 @@ def test_what_is_no_form_is_refused(here, door):
     ],
 )
 def test_huge_parts_of_a_form_are_refused(here, body, statuses):
-    """A part is no picture, however large."""
-    answer = sent(here, DOORS["upload"], {**form(qr_png("a")), **body})
+    """Only the picture may be large."""
+    answer = send(here, PATHS["upload"], {**form(qr_png("a")), **body})
 
     assert answer.status_code in statuses, answer.text
     assert answer.status_code < 500
 
 
-def test_a_text_that_no_database_takes_is_refused(here):
-    """NUL, lone surrogates, and 4,096 characters at most; with the edge from both sides."""
+def test_a_text_that_cannot_be_stored_is_refused(here):
+    """NUL, lone surrogates, and more than 4,096 characters."""
     client = here.client()
     for text, status in (
         ("a\0b", 400),

@@ -1,4 +1,4 @@
-"""Times on the recovery page are those of whoever looks, as on the payment page."""
+"""The recovery page shows times in the viewer's zone, as the payment page does."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ def service(serve):
     return serve(RECOVERY_TRIES_PER_MINUTE=10_000, RECOVERY_PICTURES_PER_MINUTE=10_000)
 
 
-def test_the_deadline_is_told_in_the_viewers_zone(service, new_context):
-    """Half a world away the same instant has another name."""
+def test_the_deadline_is_in_the_viewers_zone(service, new_context):
+    """The same instant has another local time in Tokyo."""
     payment = service.create()
     deadline = datetime.fromisoformat(payment["expiration_date"]).astimezone(ZoneInfo(TOKYO))
     page = new_context(timezone_id=TOKYO).new_page()
     page.goto(service.url + PAGE)
     picture = {"name": "print.png", "mimeType": "image/png", "buffer": qr_png(payment["pix_code"])}
     page.set_input_files("#file", picture)
-    told = page.locator("[data-result] time").last
-    expect(told).to_have_text(f"{deadline:%H:%M}")
+    deadline_time = page.locator("[data-result] time").last
+    expect(deadline_time).to_have_text(f"{deadline:%H:%M}")
     page.goto(f"{service.url}/payments/pix/{payment['id']}")
     expect(page.locator("[data-local-clock] time")).to_have_text(f"{deadline:%H:%M}")
 
 
-def test_when_it_was_paid_is_told_in_the_viewers_zone(service, new_context):
-    """With its offset: a receipt may be shown to somebody elsewhere."""
+def test_the_time_of_payment_is_in_the_viewers_zone(service, new_context):
+    """The time has its offset, because a receipt may be shown to a person in another zone."""
     payment = service.create()
     assert service.tell(payment)[0] == 200
     page = new_context(timezone_id=TOKYO).new_page()

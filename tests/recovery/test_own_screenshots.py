@@ -1,7 +1,7 @@
-"""A screenshot of a page of ours finds its payment: photographed by a browser, sent as it is.
+"""A screenshot of our page, taken by a browser and sent unchanged, finds its payment.
 
-What is photographed is what a phone photographs: the window, and not the whole page. The pictures
-go through the real door; a phone's screen has two or three points to a CSS pixel, a cheap one one.
+A screenshot shows the window and not the whole page, as on a phone. A phone has two or three device
+pixels per CSS pixel, a cheap one has one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.support.service import ServiceProcess
 
 RECOVERY = "/payment/recover-from-qr"
 SMALL: dict[str, Any] = {**PHONE, "viewport": {"width": 375, "height": 553}}
-"""What a small phone shows of a page between its browser's bars."""
+"""The visible part of a page on a small phone."""
 QUALITY = 75
 
 
@@ -38,17 +38,17 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
         yield running
 
 
-def shown(new_context: NewContext, service: ServiceProcess, path: str, **look: Any) -> Page:
-    """The page, its pictures drawn."""
+def open_page(new_context: NewContext, service: ServiceProcess, path: str, **look: Any) -> Page:
+    """Open the page and wait for its pictures."""
     page = new_context(**look).new_page()
     page.goto(service.url + path)
     for image in page.locator("img:visible").all():
-        image.evaluate("(one) => one.decode()")
+        image.evaluate("(image) => image.decode()")
     return page
 
 
-def sent(service: ServiceProcess, data: bytes) -> tuple[int, dict[str, Any]]:
-    """What the door for pictures answers."""
+def upload(service: ServiceProcess, data: bytes) -> tuple[int, dict[str, Any]]:
+    """Upload a picture; return the status and the JSON."""
     body, content_type = multipart(data)
     headers = {"Content-Type": content_type, "Accept-Language": "pt-BR"}
     status, answer, _ = service.request(
@@ -57,15 +57,15 @@ def sent(service: ServiceProcess, data: bytes) -> tuple[int, dict[str, Any]]:
     return status, json.loads(answer)
 
 
-def found(service: ServiceProcess, data: bytes) -> str:
-    """The id of the payment that the picture led to."""
-    status, told = sent(service, data)
-    assert status == 200, told
-    return str(told["payment_id"])
+def found_payment_id(service: ServiceProcess, data: bytes) -> str:
+    """Upload a picture; return the id of the payment that was found."""
+    status, answer_json = upload(service, data)
+    assert status == 200, answer_json
+    return str(answer_json["payment_id"])
 
 
-def passed_on(picture: bytes) -> bytes:
-    """The picture as a messenger hands it over: fitted into 1280 px, compressed twice."""
+def forwarded(picture: bytes) -> bytes:
+    """The picture as a messenger forwards it: fitted into 1280 px and compressed twice."""
     image = Image.open(io.BytesIO(picture)).convert("RGB")
     for quality in (70, 60):
         out = io.BytesIO()
@@ -76,43 +76,43 @@ def passed_on(picture: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("points", [1, 2, 3])
+@pytest.mark.parametrize("device_scale", [1, 2, 3])
 def test_a_phones_screenshot_of_the_waiting_page_finds_the_payment(
-    new_context, service, points, scheme
+    new_context, service, device_scale, scheme
 ):
-    """The QR to scan is folded away on a phone; its small picture beside the fold is read."""
-    payment = service.create(value="54.90", order_id=f"A{points}{scheme}")
-    look = {**PHONE, "device_scale_factor": points, "color_scheme": scheme}
-    page = shown(new_context, service, f"/payments/pix/{payment['id']}", **look)
+    """A phone's page folds the large QR away; the small picture beside the fold is read."""
+    payment = service.create(value="54.90", order_id=f"A{device_scale}{scheme}")
+    look = {**PHONE, "device_scale_factor": device_scale, "color_scheme": scheme}
+    page = open_page(new_context, service, f"/payments/pix/{payment['id']}", **look)
     expect(page.locator("details.fold")).not_to_have_attribute("open", "")
 
     for picture in (page.screenshot(), page.screenshot(type="jpeg", quality=QUALITY)):
-        assert found(service, picture) == payment["id"]
+        assert found_payment_id(service, picture) == payment["id"]
 
 
 @pytest.mark.parametrize("look", [NARROW, SMALL, DESKTOP], ids=["320px", "small", "desktop"])
-def test_on_every_screen_the_first_sight_of_the_page_is_enough(new_context, service, look):
-    """Nobody scrolls before a screenshot."""
+def test_a_screenshot_without_scrolling_is_enough_on_every_screen(new_context, service, look):
+    """Payers do not scroll before a screenshot."""
     payment = service.create(value="9999999999.99", order_id=f"B{look['viewport']['width']}")
-    page = shown(new_context, service, f"/payments/pix/{payment['id']}", **look)
+    page = open_page(new_context, service, f"/payments/pix/{payment['id']}", **look)
 
-    assert found(service, page.screenshot()) == payment["id"]
-
-
-@pytest.mark.parametrize("points", [2, 3])
-def test_a_screenshot_that_was_passed_on_finds_the_payment(new_context, service, points):
-    """The payer asks somebody else to pay: the messenger makes it smaller and coarser."""
-    payment = service.create(order_id=f"C{points}")
-    look = {**PHONE, "device_scale_factor": points}
-    page = shown(new_context, service, f"/payments/pix/{payment['id']}", **look)
-
-    assert found(service, passed_on(page.screenshot())) == payment["id"]
+    assert found_payment_id(service, page.screenshot()) == payment["id"]
 
 
-def test_from_the_page_to_the_picture_and_back(new_context, service):
-    """Bob keeps a screenshot, comes back with nothing else, and is on the page again."""
+@pytest.mark.parametrize("device_scale", [2, 3])
+def test_a_forwarded_screenshot_finds_the_payment(new_context, service, device_scale):
+    """A messenger makes the picture smaller and coarser."""
+    payment = service.create(order_id=f"C{device_scale}")
+    look = {**PHONE, "device_scale_factor": device_scale}
+    page = open_page(new_context, service, f"/payments/pix/{payment['id']}", **look)
+
+    assert found_payment_id(service, forwarded(page.screenshot())) == payment["id"]
+
+
+def test_a_screenshot_of_the_page_leads_back_to_the_page(new_context, service):
+    """Bob has only a screenshot, and returns to the payment's page."""
     payment = service.create(value="54.90", order_id="D1")
-    page = shown(new_context, service, f"/payments/pix/{payment['id']}", **PHONE)
+    page = open_page(new_context, service, f"/payments/pix/{payment['id']}", **PHONE)
     picture = page.screenshot()
 
     page.goto(service.url + RECOVERY)
@@ -125,31 +125,35 @@ def test_from_the_page_to_the_picture_and_back(new_context, service):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_screenshot_of_the_confirmation_leads_to_the_receipt(new_context, service, scheme):
-    """It is the one that payers keep: *paid*, with the way to the receipt in it."""
+    """Payers keep this screenshot; it leads to the receipt."""
     payment = service.create(value="54.90", order_id=f"E{scheme}")
     assert service.tell(payment, payer=BOB)[0] == 200
     path = f"/payments/pix/{payment['id']}"
-    page = shown(new_context, service, path, **PHONE, color_scheme=scheme)
+    page = open_page(new_context, service, path, **PHONE, color_scheme=scheme)
     assert axe_violations(page) == []
 
     for picture in (page.screenshot(), page.screenshot(type="jpeg", quality=QUALITY)):
-        status, told = sent(service, picture)
-        assert (status, told["payment_id"], told["state"]) == (200, payment["id"], "paid")
-        assert told["action"]["url"] == f"{service.url}{path}/receipt"
+        status, answer_json = upload(service, picture)
+        assert (status, answer_json["payment_id"], answer_json["state"]) == (
+            200,
+            payment["id"],
+            "paid",
+        )
+        assert answer_json["action"]["url"] == f"{service.url}{path}/receipt"
 
-    receipt = shown(new_context, service, f"{path}/receipt", **PHONE, color_scheme=scheme)
-    assert found(service, receipt.screenshot(full_page=True)) == payment["id"]
+    receipt = open_page(new_context, service, f"{path}/receipt", **PHONE, color_scheme=scheme)
+    assert found_payment_id(service, receipt.screenshot(full_page=True)) == payment["id"]
 
 
-def test_a_screenshot_without_a_code_gets_the_way_to_one(new_context, service):
-    """Scrolled past the code: the answer says where it stands, and that the text is as good."""
+def test_a_screenshot_without_a_code_gets_instructions(new_context, service):
+    """The answer says where the code is, and that the payer can paste its text."""
     payment = service.create(order_id="F1")
-    page = shown(new_context, service, f"/payments/pix/{payment['id']}", **PHONE)
-    page.locator(".fold .qr-mark").evaluate("(one) => { one.style.visibility = 'hidden'; }")
+    page = open_page(new_context, service, f"/payments/pix/{payment['id']}", **PHONE)
+    page.locator(".fold .qr-mark").evaluate("(mark) => { mark.style.visibility = 'hidden'; }")
     picture = page.screenshot()
 
-    status, told = sent(service, picture)
-    assert (status, told["code"]) == (422, "no-code-in-picture")
+    status, answer_json = upload(service, picture)
+    assert (status, answer_json["code"]) == (422, "no-code-in-picture")
     page.goto(service.url + RECOVERY)
     page.set_input_files("#file", {"name": "print.png", "mimeType": "image/png", "buffer": picture})
     result = page.locator("[data-result]")

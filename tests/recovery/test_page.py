@@ -1,4 +1,4 @@
-"""The page: without scripts it is a form that works; it says one thing, and never too much."""
+"""The recovery page without scripts: a form, and one answer that reveals nothing else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.recovery.conftest import form, picture
 PAGE = "/payment/recover-from-qr"
 
 
-def show(here, lang="pt-BR", query="", **fields):
+def submit(here, lang="pt-BR", query="", **fields):
     """Send the form as a browser without scripts does."""
     return here.client().post(
         f"{PAGE}{query}",
@@ -19,8 +19,8 @@ def show(here, lang="pt-BR", query="", **fields):
 
 
 @pytest.mark.parametrize("lang", ["pt-BR", "en"])
-def test_the_page_is_there_in_both_languages_and_may_have_the_camera(here, lang):
-    """The camera is this page's alone: no other page may even ask for it."""
+def test_the_page_has_both_languages_and_may_use_the_camera(here, lang):
+    """No other page may ask for the camera."""
     answer = here.client().get(PAGE, headers={"Accept-Language": lang})
 
     assert answer.status_code == 200
@@ -36,7 +36,7 @@ def test_a_picture_without_scripts_gets_its_answer_on_the_same_page(here):
     """A plain upload form: choose, send, read."""
     payment = here.create(order_id="A1")
 
-    answer = show(here, **form(picture(payment["pix_code"])), qr_data="")
+    answer = submit(here, **form(picture(payment["pix_code"])), qr_data="")
 
     assert answer.status_code == 200
     assert "Este pagamento espera por você" in answer.text
@@ -45,37 +45,37 @@ def test_a_picture_without_scripts_gets_its_answer_on_the_same_page(here):
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_an_expired_one_has_a_button_that_makes_the_new_code_in_one_tap(here):
+def test_an_expired_payment_has_a_button_for_a_new_code(here):
     """The button is a form of its own, and leads to the new code's page."""
     payment = here.create(order_id="A1", expires_in=60)
     here.clock.advance(seconds=61)
 
-    answer = show(here, query="?lang=en", qr_data=payment["pix_code"])
+    answer = submit(here, query="?lang=en", qr_data=payment["pix_code"])
 
     assert f'action="/payments/pix/{payment["id"]}/renew?lang=en"' in answer.text
-    tapped = here.client().post(
+    renewal = here.client().post(
         f"/payments/pix/{payment['id']}/renew?lang=en", headers={"Accept": "text/html"}
     )
-    assert tapped.status_code == 303
-    assert payment["id"] not in tapped.headers["Location"]
+    assert renewal.status_code == 303
+    assert payment["id"] not in renewal.headers["Location"]
 
 
-def test_the_fragment_is_the_answer_alone(here):
-    """What the page's script puts in its place."""
+def test_the_fragment_is_only_the_answer(here):
+    """The page's script inserts the fragment."""
     payment = here.create()
 
-    answer = show(here, query="?fragment=result", qr_data=payment["pix_code"])
+    answer = submit(here, query="?fragment=result", qr_data=payment["pix_code"])
 
     assert answer.text.lstrip().startswith("<section")
     assert "<html" not in answer.text
 
 
 def test_several_texts_of_one_picture_are_looked_up_together(here):
-    """A browser that reads codes by itself sends all of them: ours is among them."""
+    """A browser that reads codes itself sends all of them, ours among others."""
     payment = here.create()
     texts = ["https://example.org/menu", payment["pix_code"]]
 
-    assert payment["id"] in show(here, qr_data=texts).text
+    assert payment["id"] in submit(here, qr_data=texts).text
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_several_texts_of_one_picture_are_looked_up_together(here):
         ({"file": None}, 422, "Não achamos um código nesta imagem"),
     ],
 )
-def test_what_was_not_found_says_why_in_words(here, fields, status, sentence):
-    """Never a bare number; what was typed stays in its field, harmless."""
+def test_a_failed_lookup_says_why(here, fields, status, sentence):
+    """The page explains the failure in a sentence, not only by a status code."""
     if "file" in fields:
         import io
 
@@ -97,40 +97,40 @@ def test_what_was_not_found_says_why_in_words(here, fields, status, sentence):
         out = io.BytesIO()
         Image.new("L", (200, 200), 255).save(out, "PNG")
         fields = form(out.getvalue())
-    answer = show(here, **fields)
+    answer = submit(here, **fields)
 
     assert answer.status_code == status
     assert sentence in answer.text
 
 
-def test_what_is_typed_is_shown_again_as_text_alone(here):
-    """A code may hold anything."""
-    answer = show(here, qr_data='</textarea><script>alert("x")</script>')
+def test_the_typed_text_is_shown_again_as_escaped_text(here):
+    """A code may contain any text, markup too."""
+    answer = submit(here, qr_data='</textarea><script>alert("x")</script>')
 
     assert "<script>alert" not in answer.text
     assert "&lt;script&gt;alert" in answer.text
 
 
-def test_pages_of_payments_that_are_not_found_or_expired_lead_there(here):
-    """Whoever stands before a dead end has a picture, mostly."""
-    lost = here.client().get(f"/payments/pix/{'0' * 32}", headers={"Accept": "text/html"})
+def test_pages_of_missing_or_expired_payments_link_to_recovery(here):
+    """A payer at a dead end usually has a picture."""
+    unknown = here.client().get(f"/payments/pix/{'0' * 32}", headers={"Accept": "text/html"})
     payment = here.create(expires_in=60)
     here.clock.advance(seconds=61)
     expired = here.client().get(f"/payments/pix/{payment['id']}", headers={"Accept": "text/html"})
     shop = here.client().get("/", headers={"Accept": "text/html"})
 
-    assert (lost.status_code, expired.status_code) == (404, 200)
-    for page in (lost, expired, shop):
+    assert (unknown.status_code, expired.status_code) == (404, 200)
+    for page in (unknown, expired, shop):
         assert f'href="{PAGE}"' in page.text
 
 
-def test_too_many_tries_are_told_when_to_come_again(fresh_database, tmp_path):
-    """The page says it, and so does the header."""
+def test_too_many_attempts_are_told_when_to_retry(fresh_database, tmp_path):
+    """The page and the header say so."""
     from tests.support.town import town
 
     with town(fresh_database("sqlite"), tmp_path, recovery_tries_per_minute=1) as here:
-        show(here, qr_data="0" * 32)
-        answer = show(here, qr_data="0" * 32)
+        submit(here, qr_data="0" * 32)
+        answer = submit(here, qr_data="0" * 32)
 
     assert answer.status_code == 429
     assert int(answer.headers["Retry-After"]) > 0

@@ -1,4 +1,4 @@
-"""The merchant's queue of proofs in a browser: look, judge with a note, drop; nobody else's."""
+"""The merchant's queue of proofs in a browser: view, judge with a note, delete."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ def alice(new_context, service, cookies) -> Callable[..., Visit]:
     """The demo merchant's browser: alice(viewport=…) → Visit."""
 
     def begin(**look: Any) -> Visit:
-        found = visitor(new_context, service, **look)
-        found.page.context.add_cookies(cookies)
-        return found
+        visit = visitor(new_context, service, **look)
+        visit.page.context.add_cookies(cookies)
+        return visit
 
     return begin
 
 
 def bank_app(amount: str) -> bytes:
-    """A payer's screenshot of the bank's app, which anybody could draw."""
+    """A screenshot of the bank's app, which anybody could fake."""
     screen = Image.new("RGB", (540, 1170), "#f4f0fa")
     draw = ImageDraw.Draw(screen)
     draw.rectangle((0, 0, 540, 170), fill="#6b1fb3")
@@ -73,8 +73,10 @@ def bank_app(amount: str) -> bytes:
     return out.getvalue()
 
 
-def proven(service: ServiceProcess, order: str, amount: str = "54.90") -> dict[str, Any]:
-    """A payment whose payer sent a proof."""
+def payment_with_proof(
+    service: ServiceProcess, order: str, amount: str = "54.90"
+) -> dict[str, Any]:
+    """Create a payment and send a proof for it."""
     payment = service.create(value=amount, order_id=order)
     body, content_type = multipart(bank_app(f"R$ {amount}"), session_id=payment["id"])
     status, answer, _ = service.request(
@@ -90,24 +92,24 @@ def entry(page: Page, order: str) -> Locator:
 
 
 def judge(page: Page, order: str, button: str, note: str = "") -> None:
-    """Look through one proof of the queue and say what it is."""
-    one = entry(page, order)
-    one.get_by_label("Nota").fill(note)
-    one.get_by_role("button", name=button, exact=True).click()
+    """Judge one proof of the queue with a button and a note."""
+    proof = entry(page, order)
+    proof.get_by_label("Nota").fill(note)
+    proof.get_by_role("button", name=button, exact=True).click()
     expect(page.locator(".notice[role=status]")).to_be_visible()
     expect(entry(page, order)).to_have_count(0)
 
 
-def test_a_proof_is_looked_at_judged_and_dropped(alice, service):
-    """Pending, then verified or rejected with its note, then gone; no payment hears of it."""
-    good, bad = proven(service, "Q-1"), proven(service, "Q-2")
+def test_a_proof_is_viewed_judged_and_deleted(alice, service):
+    """Each verdict is shown with its note; no payment changes."""
+    good, bad = payment_with_proof(service, "Q-1"), payment_with_proof(service, "Q-2")
     here = alice(**DESKTOP)
     page = here.open(QUEUE)
     for order in ("Q-1", "Q-2"):
         picture = entry(page, order).locator("img")
         picture.scroll_into_view_if_needed()
         expect(picture).to_have_js_property("complete", True)
-        assert picture.evaluate("(one) => one.naturalWidth") == 540
+        assert picture.evaluate("(image) => image.naturalWidth") == 540
 
     judge(page, "Q-1", "Conferido")
     expect(page.locator(".notice")).to_have_text("Comprovante marcado como conferido.")
@@ -123,18 +125,18 @@ def test_a_proof_is_looked_at_judged_and_dropped(alice, service):
     expect(entry(page, "Q-2")).to_have_count(0)
     expect(entry(page, "Q-1")).to_have_count(1)
 
-    assert [service.payment(one["id"])["status"] for one in (good, bad)] == ["pending"] * 2
+    assert [service.payment(payment["id"])["status"] for payment in (good, bad)] == ["pending"] * 2
     assert (here.complaints, here.strangers) == ([], [])
 
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_the_queue_is_accessible_and_fits_everywhere(alice, service, look):
-    """Waiting, judged, with a long note and a long order, and empty: axe finds nothing."""
+    """axe finds nothing with pending and judged proofs, a long note, a long order, or none."""
     here = alice(**LOOKS[look])
     mark = f"L{list(LOOKS).index(look)}"
     long_order = f"{mark}-" + "P" * 60
-    proven(service, long_order)
-    proven(service, f"{mark}-2", amount="9999999999.99")
+    payment_with_proof(service, long_order)
+    payment_with_proof(service, f"{mark}-2", amount="9999999999.99")
     page = here.open(QUEUE)
     expect(entry(page, long_order)).to_be_visible()
     assert axe_violations(page) == []
@@ -148,14 +150,14 @@ def test_the_queue_is_accessible_and_fits_everywhere(alice, service, look):
     assert axe_violations(page) == []
     assert scrolls_sideways(page) == []
     small = page.locator(".proof :is(button, .button):visible").evaluate_all(
-        "(all) => all.map((one) => one.getBoundingClientRect().height).filter((one) => one < 43.5)"
+        "(all) => all.map((el) => el.getBoundingClientRect().height).filter((px) => px < 43.5)"
     )
     assert small == []
 
 
-def test_another_merchant_sees_nothing_of_it(new_context, service, cookies):
-    """Charlie signs up: his queue is empty, and Alice's pictures are not there for him."""
-    proven(service, "S-1")
+def test_another_merchant_sees_no_proof(new_context, service, cookies):
+    """Charlie signs up; his queue is empty, and Alice's pictures are not found."""
+    payment_with_proof(service, "S-1")
     alice = visitor(new_context, service, **DESKTOP)
     alice.page.context.add_cookies(cookies)
     picture = entry(alice.open(QUEUE), "S-1").locator("a.proof__picture").get_attribute("href")
@@ -171,8 +173,8 @@ def test_another_merchant_sees_nothing_of_it(new_context, service, cookies):
     expect(page.locator(".proof")).to_have_count(0)
     assert axe_violations(page) == []
 
-    for who, status in ((charlie, 404), (alice, 200)):
-        answer = who.page.request.get(service.url + str(picture))
+    for visit, status in ((charlie, 404), (alice, 200)):
+        answer = visit.page.request.get(service.url + str(picture))
         assert answer.status == status
     assert "no-store" in answer.headers["cache-control"]
     stranger = new_context().request.get(service.url + str(picture), max_redirects=0)

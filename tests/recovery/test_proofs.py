@@ -1,4 +1,4 @@
-"""A proof is kept as one sees it, and nothing else of the file is."""
+"""A stored proof contains the visible picture and nothing else of the file."""
 
 from __future__ import annotations
 
@@ -21,25 +21,24 @@ def saved(image: Image.Image, kind: str = "PNG", **options) -> bytes:
     return out.getvalue()
 
 
-def drawn(data: bytes) -> Image.Image:
-    """The kept picture, opened."""
+def open_picture(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data))
 
 
 def shade(image: Image.Image, at: tuple[int, int]) -> int:
-    """The grey at one place."""
+    """The grey value of one pixel."""
     return image.convert("L").tobytes()[at[1] * image.width + at[0]]
 
 
 def with_metadata(kind: str) -> bytes:
-    """A picture that tells where it was taken, by whom, and holds a preview."""
+    """A picture with metadata: a place, a person, comments."""
     image = Image.new("RGB", (40, 30), "red")
     exif = Image.Exif()
     exif[0x010E] = SECRET.decode()
     if kind == "PNG":
-        notes = PngImagePlugin.PngInfo()
-        notes.add_text("Comment", SECRET.decode())
-        return saved(image, kind, exif=exif, pnginfo=notes)
+        png_info = PngImagePlugin.PngInfo()
+        png_info.add_text("Comment", SECRET.decode())
+        return saved(image, kind, exif=exif, pnginfo=png_info)
     if kind == "GIF":
         return saved(image, kind, comment=SECRET)
     options = {"exif": exif, "icc_profile": SECRET, "xmp": SECRET}
@@ -47,31 +46,31 @@ def with_metadata(kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP"])
-def test_nothing_but_the_pixels_is_kept(kind: str):
-    """Place, camera and comments are nobody's business; what hides behind the picture neither."""
+def test_only_the_pixels_are_stored(kind: str):
+    """Metadata and data after the picture are private, so the service removes them."""
     data = with_metadata(kind)
     assert SECRET in data
     proof = reencode(data + b"<hidden>")
-    kept = drawn(proof.data)
+    picture = open_picture(proof.data)
 
     assert SECRET not in proof.data
     assert b"<hidden>" not in proof.data
-    assert (kept.format, kept.size, proof.media_type) == ("JPEG", (40, 30), "image/jpeg")
-    assert (len(kept.getexif()), "icc_profile" in kept.info, "comment" in kept.info) == (
+    assert (picture.format, picture.size, proof.media_type) == ("JPEG", (40, 30), "image/jpeg")
+    assert (len(picture.getexif()), "icc_profile" in picture.info, "comment" in picture.info) == (
         0,
         False,
         False,
     )
-    red, green, _ = kept.convert("RGB").split()
+    red, green, _ = picture.convert("RGB").split()
     assert (shade(red, (20, 15)) > 240, shade(green, (20, 15)) < 15) == (True, True)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_proof_stands_upright_as_the_phone_showed_it(orientation: int):
-    """The note of how the phone was held is lost, so the picture is turned."""
+def test_a_proof_is_turned_upright(orientation: int):
+    """The Exif orientation is removed, so the pixels must be turned."""
     upright = Image.new("RGB", (64, 48), "white")
     upright.paste("black", (0, 0, 16, 16))
-    back = {
+    inverse_turns = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
         4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -80,35 +79,35 @@ def test_a_proof_stands_upright_as_the_phone_showed_it(orientation: int):
         7: Image.Transpose.TRANSVERSE,
         8: Image.Transpose.ROTATE_270,
     }
-    stored = upright.transpose(back[orientation]) if orientation > 1 else upright
+    turned = upright.transpose(inverse_turns[orientation]) if orientation > 1 else upright
     exif = Image.Exif()
     exif[0x0112] = orientation
     for kind in ("JPEG", "PNG", "WEBP"):
-        kept = drawn(reencode(saved(stored, kind, exif=exif)).data)
-        assert kept.size == (64, 48), kind
-        corners = [shade(kept, at) > 128 for at in ((8, 8), (56, 8), (8, 40), (56, 40))]
+        picture = open_picture(reencode(saved(turned, kind, exif=exif)).data)
+        assert picture.size == (64, 48), kind
+        corners = [shade(picture, at) > 128 for at in ((8, 8), (56, 8), (8, 40), (56, 40))]
         assert corners == [False, True, True, True], kind
 
 
-def test_a_transparent_proof_stands_on_white():
-    """JPEG knows no holes; black ones would hide what was written there."""
+def test_a_transparent_proof_gets_a_white_background():
+    """JPEG has no transparency, and a black background would hide dark text."""
     data = saved(Image.new("RGBA", (20, 20), (0, 0, 0, 0)))
 
-    assert shade(drawn(reencode(data).data), (10, 10)) > 250
+    assert shade(open_picture(reencode(data).data), (10, 10)) > 250
 
 
-def test_a_proof_is_small_and_of_bounded_size():
-    """Grain is the worst that can be compressed."""
+def test_a_proof_has_a_bounded_size():
+    """Grain compresses worst."""
     grain = Image.effect_noise((2500, 3100), 200).convert("RGB")
     proof = reencode(saved(grain, "JPEG", quality=60))
 
     assert max(proof.width, proof.height) == PROOF_SIDE_MAX
     assert len(proof.data) <= PROOF_BYTES_MAX
-    assert drawn(proof.data).size == (proof.width, proof.height)
+    assert open_picture(proof.data).size == (proof.width, proof.height)
 
 
-def test_a_very_narrow_picture_is_kept_too():
-    """A side of no pixels is no picture."""
+def test_a_very_narrow_picture_is_stored():
+    """No side may become zero px."""
     proof = reencode(saved(Image.new("L", (30_000, 1))))
 
     assert (proof.width, proof.height) == (PROOF_SIDE_MAX, 1)
@@ -122,8 +121,8 @@ def test_a_very_narrow_picture_is_kept_too():
         (bytes(6 * 2**20), PictureTooLarge),
     ],
 )
-def test_what_cannot_be_drawn_is_not_kept(data: bytes, error: type[Exception]):
-    """The same limits as for reading, also by way of the queue."""
+def test_a_picture_that_cannot_be_decoded_is_not_stored(data: bytes, error: type[Exception]):
+    """The limits are the same as for reading codes, with and without the gate."""
     with pytest.raises(error):
         reencode(data)
     with pytest.raises(error):

@@ -1,4 +1,4 @@
-"""Sessions and proofs: the described system's words for a payment, and pictures to look at."""
+"""Sessions, which are payments in the described system, and proofs, which are pictures."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tests.support.service import close_app, ready_app, settings_for
 
 @pytest.fixture
 def app(any_database_url, tmp_path, clock):
-    """A service without the limits that belong to one address."""
-    made = ready_app(settings_for(any_database_url, tmp_path, **NO_LIMITS), clock)
-    made.extensions["tables"] = Tables(any_database_url)
-    yield made
-    close_app(made)
+    """A service without limits per address."""
+    new_app = ready_app(settings_for(any_database_url, tmp_path, **NO_LIMITS), clock)
+    new_app.extensions["tables"] = Tables(any_database_url)
+    yield new_app
+    close_app(new_app)
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def alice(app):
 
 @pytest.fixture
 def session(alice):
-    """Make a session of Alice's."""
+    """Create a session of Alice."""
 
     def make(order="A1", by=alice, **fields):
         answer = by.client.post(
@@ -53,7 +53,7 @@ def session(alice):
 
 
 def photo(shade=120, size=(400, 300)):
-    """A JPEG as phones send them, with metadata in it."""
+    """A JPEG with metadata, as phones send it."""
     out = io.BytesIO()
     exif = Image.Exif()
     exif[0x010F] = "Bob's phone"
@@ -70,37 +70,47 @@ def prove(app, session_id, data=None, **fields):
 
 
 def payment_tables(app):
-    """Every row that says what a payment is and what happened to it."""
+    """The rows of every table about payments."""
     tables = app.extensions["tables"]
     names = ("payments", "payment_events", "receipts", "refunds", "payment_traces")
     return {name: [tuple(r) for r in tables.rows(f"SELECT * FROM {name}")] for name in names}  # noqa: S608
 
 
 def proof_ids(app):
-    """The proofs by the names their addresses have."""
+    """The public ids of all proofs."""
     rows = app.extensions["tables"].rows("SELECT public_id FROM recovery_uploads ORDER BY id")
     return [row[0] for row in rows]
 
 
 def test_a_session_is_a_payment_with_the_described_fields(app, session):
-    """A client of the described system finds every field that means something here."""
-    made = session("7", customer_id=42)
+    """A client of the described system finds every field that has a meaning here."""
+    new_session = session("7", customer_id=42)
 
-    assert made["session_id"] == made["payment_id"] == made["transaction_id"]
-    assert made["md5_hash"] == md5_of(made["qr_data"])
-    assert made["bill_number"] == made["session_id"][:25]
-    assert (made["order_id"], made["customer_id"], made["currency"]) == ("7", "42", "BRL")
-    assert (made["amount"], made["amount_centavos"], made["status"]) == (54.9, 5490, "pending")
-    lifetime = parse_rfc3339(made["expires_at"]) - parse_rfc3339(made["created_at"])
+    assert new_session["session_id"] == new_session["payment_id"] == new_session["transaction_id"]
+    assert new_session["md5_hash"] == md5_of(new_session["qr_data"])
+    assert new_session["bill_number"] == new_session["session_id"][:25]
+    assert (new_session["order_id"], new_session["customer_id"], new_session["currency"]) == (
+        "7",
+        "42",
+        "BRL",
+    )
+    assert (new_session["amount"], new_session["amount_centavos"], new_session["status"]) == (
+        54.9,
+        5490,
+        "pending",
+    )
+    lifetime = parse_rfc3339(new_session["expires_at"]) - parse_rfc3339(new_session["created_at"])
     assert lifetime == timedelta(seconds=1800)
-    assert made["payment_screenshot_path"] is made["payment_verification_status"] is None
-    for text in (made["qr_data"], made["khqr_data"]):
-        found = app.test_client().post("/api/payment/verify-qr", json={"qr_data": text})
-        assert found.get_json()["session_id"] == made["session_id"]
+    assert (
+        new_session["payment_screenshot_path"] is new_session["payment_verification_status"] is None
+    )
+    for text in (new_session["qr_data"], new_session["khqr_data"]):
+        answer = app.test_client().post("/api/payment/verify-qr", json={"qr_data": text})
+        assert answer.get_json()["session_id"] == new_session["session_id"]
 
 
-def test_an_order_may_be_a_number_as_the_described_system_has_them(session):
-    """Its `order_id` is an INT."""
+def test_an_order_may_be_a_number(session):
+    """The described system's `order_id` is an INT."""
     assert session(123)["order_id"] == "123"
     assert session(2**53)["order_id"] == str(2**53)
     assert session(7.0)["order_id"] == "7"
@@ -122,8 +132,8 @@ def test_an_order_may_be_a_number_as_the_described_system_has_them(session):
         ({"order_id": "1", "amount": 10, "customer_id": "x" * 65}, "customer_id"),
     ],
 )
-def test_what_has_no_meaning_here_is_refused(client, body, field):
-    """Dollars are not Pix, and nobody writes a status."""
+def test_a_value_that_the_service_does_not_support_is_refused(client, body, field):
+    """Pix is not paid in dollars, and a client cannot set the status."""
     answer = client.post("/api/payment/create-session", json=body)
 
     assert answer.status_code == 400
@@ -131,11 +141,11 @@ def test_what_has_no_meaning_here_is_refused(client, body, field):
 
 
 def test_an_order_has_one_live_session_and_a_key_repeats_the_first_answer(client):
-    """Several attempts at one order are one payment."""
+    """Several attempts for one order create one payment."""
     body = {"order_id": "A1", "amount": 10}
-    keyed = {"Idempotency-Key": "k1"}
-    first = client.post("/api/payment/create-session", json=body, headers=keyed)
-    again = client.post("/api/payment/create-session", json=body, headers=keyed)
+    headers = {"Idempotency-Key": "k1"}
+    first = client.post("/api/payment/create-session", json=body, headers=headers)
+    again = client.post("/api/payment/create-session", json=body, headers=headers)
     other = client.post("/api/payment/create-session", json=body)
 
     assert (first.status_code, again.status_code, other.status_code) == (201, 201, 409)
@@ -145,9 +155,9 @@ def test_an_order_has_one_live_session_and_a_key_repeats_the_first_answer(client
 
 
 def test_a_merchant_lists_its_own_sessions_with_their_newest_proof(app, alice, session):
-    """Newest first, by pages; Charlie's list holds none of them."""
-    made = [session(f"A{n}") for n in range(3)]
-    assert prove(app, made[0]["session_id"]).status_code == 201
+    """The list is paged, newest first; Charlie's list has none of Alice's sessions."""
+    sessions = [session(f"A{n}") for n in range(3)]
+    assert prove(app, sessions[0]["session_id"]).status_code == 201
     make_account(app, "charlie")
     charlie = sign_in(app, "charlie")
 
@@ -156,7 +166,7 @@ def test_a_merchant_lists_its_own_sessions_with_their_newest_proof(app, alice, s
     by_status = alice.client.get("/api/payment/sessions?status=completed").get_json()
 
     listed = [one["session_id"] for one in first["data"] + rest["data"]]
-    assert listed == [one["session_id"] for one in reversed(made)]
+    assert listed == [one["session_id"] for one in reversed(sessions)]
     assert rest["next"] is None
     assert by_status["data"] == []
     assert rest["data"][0]["payment_verification_status"] == "pending"
@@ -164,16 +174,16 @@ def test_a_merchant_lists_its_own_sessions_with_their_newest_proof(app, alice, s
     assert charlie.client.get("/api/payment/sessions").get_json()["data"] == []
 
 
-def test_a_proof_changes_no_payment_whatever_is_said_of_it(app, alice, session):
-    """The described system's hole: there a picture settles; here no table of payments moves."""
-    made = session()
+def test_a_proof_changes_no_payment_whatever_its_verdict(app, alice, session):
+    """In the described system a picture completes a payment; here no payment row changes."""
+    new_session = session()
     before = payment_tables(app)
 
-    sent = prove(app, made["session_id"])
-    assert (sent.status_code, sent.get_json()["status"]) == (201, "pending")
-    assert sent.get_json()["payment_verification_status"] == "pending"
+    upload = prove(app, new_session["session_id"])
+    assert (upload.status_code, upload.get_json()["status"]) == (201, "pending")
+    assert upload.get_json()["payment_verification_status"] == "pending"
     [proof] = proof_ids(app)
-    assert proof not in sent.text
+    assert proof not in upload.text
     for verdict in ("verified", "rejected", "verified"):
         judged = alice.post(
             f"/portal/proofs/{proof}/review", {"verdict": verdict, "note": "conferido na conta"}
@@ -187,31 +197,31 @@ def test_a_proof_changes_no_payment_whatever_is_said_of_it(app, alice, session):
         "conferido na conta",
         "pending",
     )
-    deeds = [entry.action for entry in audit_rows(app, "alice") if "proof" in entry.action]
-    assert deeds == ["proof.verified", "proof.rejected", "proof.verified"]
+    actions = [entry.action for entry in audit_rows(app, "alice") if "proof" in entry.action]
+    assert actions == ["proof.verified", "proof.rejected", "proof.verified"]
 
 
-def test_a_proof_is_drawn_again_without_what_the_file_said_of_its_maker(app, alice, session):
-    """A photo says where it was taken and by whose phone; the merchant sees the picture alone."""
+def test_a_proof_loses_its_metadata(app, alice, session):
+    """A photo's metadata has its place and phone; the merchant sees only the pixels."""
     prove(app, session()["session_id"])
     [proof] = proof_ids(app)
 
-    shown = alice.get(f"/portal/proofs/{proof}/picture")
+    picture = alice.get(f"/portal/proofs/{proof}/picture")
 
-    assert shown.status_code == 200
-    assert shown.headers["Cache-Control"] == "no-store"
-    assert shown.headers["Content-Disposition"].startswith("inline; filename=")
-    assert shown.headers["X-Content-Type-Options"] == "nosniff"
-    assert b"Bob" not in shown.data
-    assert b"Exif" not in shown.data
-    with Image.open(io.BytesIO(shown.data)) as image:
+    assert picture.status_code == 200
+    assert picture.headers["Cache-Control"] == "no-store"
+    assert picture.headers["Content-Disposition"].startswith("inline; filename=")
+    assert picture.headers["X-Content-Type-Options"] == "nosniff"
+    assert b"Bob" not in picture.data
+    assert b"Exif" not in picture.data
+    with Image.open(io.BytesIO(picture.data)) as image:
         assert (image.format, image.size) == ("JPEG", (400, 300))
 
 
-def test_only_the_payments_merchant_sees_judges_or_drops_a_proof(app, alice, session):
-    """Charlie sells elsewhere; Bob, who sent it, has no way back to it either."""
-    made = session()
-    prove(app, made["session_id"])
+def test_only_the_payments_merchant_sees_judges_or_deletes_a_proof(app, alice, session):
+    """Neither Charlie, another merchant, nor Bob, who sent the proof, can see it."""
+    new_session = session()
+    prove(app, new_session["session_id"])
     [proof] = proof_ids(app)
     make_account(app, "charlie")
     make_account(app, "bob", "payer")
@@ -226,13 +236,13 @@ def test_only_the_payments_merchant_sees_judges_or_drops_a_proof(app, alice, ses
     assert app.test_client().get(f"{path}/picture").status_code == 303
     assert alice.get(f"{path}/picture").status_code == 200
     assert "Pedido A1" in alice.get("/portal/proofs").text
-    without = alice.client.post(f"{path}/delete", headers={"Accept": "text/html"})
-    assert without.status_code == 403
+    without_csrf = alice.client.post(f"{path}/delete", headers={"Accept": "text/html"})
+    assert without_csrf.status_code == 403
     assert proof_ids(app) == [proof]
 
 
-def test_the_queue_shows_what_waits_and_then_what_was_judged(app, alice, session):
-    """What is judged leaves the queue; its note stays to be read; a wrong verdict is no verdict."""
+def test_a_judged_proof_moves_from_the_queue_to_the_judged_list(app, alice, session):
+    """Its note is shown there, escaped; an invalid verdict is refused."""
     prove(app, session()["session_id"])
     [proof] = proof_ids(app)
     path = f"/portal/proofs/{proof}/review"
@@ -249,12 +259,12 @@ def test_the_queue_shows_what_waits_and_then_what_was_judged(app, alice, session
     assert "&lt;b&gt;ok&lt;/b&gt;" in judged
 
 
-def test_a_payment_keeps_five_proofs_and_the_same_file_once(app, session):
-    """Whoever has a link must not be able to fill the disk."""
-    made = session()
-    first = prove(app, made["session_id"], photo(0))
-    again = prove(app, made["session_id"], photo(0))
-    more = [prove(app, made["session_id"], photo(n)).status_code for n in range(1, 6)]
+def test_a_payment_has_at_most_five_proofs_and_each_file_once(app, session):
+    """A person with a link must not be able to fill the disk."""
+    new_session = session()
+    first = prove(app, new_session["session_id"], photo(0))
+    again = prove(app, new_session["session_id"], photo(0))
+    more = [prove(app, new_session["session_id"], photo(n)).status_code for n in range(1, 6)]
 
     assert (first.status_code, again.status_code) == (201, 200)
     assert more == [201] * (PROOFS_PER_PAYMENT_MAX - 1) + [409]
@@ -262,18 +272,18 @@ def test_a_payment_keeps_five_proofs_and_the_same_file_once(app, session):
 
 
 def test_a_proof_needs_a_session_that_exists(app, session):
-    """Nothing is looked at for a session that is none."""
+    """An unknown session gets 404, a missing one 400."""
     session()
     for unknown in ("0" * 32, "not-an-id", "", "A" * 5000):
         assert prove(app, unknown).status_code == 404
-    missing = app.test_client().post("/api/payment/upload-screenshot", data=form(photo()))
-    assert missing.status_code == 400
-    assert [e["field"] for e in missing.get_json(force=True)["errors"]] == ["session_id"]
+    without_session = app.test_client().post("/api/payment/upload-screenshot", data=form(photo()))
+    assert without_session.status_code == 400
+    assert [e["field"] for e in without_session.get_json(force=True)["errors"]] == ["session_id"]
     assert proof_ids(app) == []
 
 
-def test_the_merchant_drops_a_picture_and_it_is_gone(app, alice, session):
-    """On request means now, in the database as well."""
+def test_a_deleted_picture_is_gone_at_once(app, alice, session):
+    """The row is deleted too."""
     prove(app, session()["session_id"])
     [proof] = proof_ids(app)
 
@@ -283,8 +293,8 @@ def test_the_merchant_drops_a_picture_and_it_is_gone(app, alice, session):
     assert alice.get(f"/portal/proofs/{proof}/picture").status_code == 404
 
 
-def test_pictures_are_dropped_after_their_days_and_not_a_moment_sooner(app, session, clock):
-    """PROOF_DAYS is 90: on the last of them they are still there."""
+def test_pictures_are_deleted_after_proof_days_and_not_earlier(app, session, clock):
+    """PROOF_DAYS is 90; after exactly 90 days the pictures still exist."""
     from blueprints.recovery.proofs import forget_old_proofs
 
     settings = app.config["BALCAO"]
@@ -298,8 +308,8 @@ def test_pictures_are_dropped_after_their_days_and_not_a_moment_sooner(app, sess
     assert proof_ids(app) == []
 
 
-def test_an_administrator_cleans_up_what_belongs_to_expired_sessions(app, alice, session, clock):
-    """A paid one's and a live one's stay; a merchant may not clean up, nor may nobody."""
+def test_an_administrator_deletes_the_proofs_of_expired_sessions(app, alice, session, clock):
+    """Proofs of paid and live sessions stay; only an administrator may clean up."""
     old = session("old")
     paid, live = session("paid"), None
     prove(app, old["session_id"], photo(1))
@@ -321,8 +331,8 @@ def test_an_administrator_cleans_up_what_belongs_to_expired_sessions(app, alice,
 
     assert app.test_client().post("/api/payment/cleanup").status_code == 401
     assert clean(alice).status_code == 403
-    done = clean(admin)
-    assert (done.status_code, done.get_json()["deleted"]) == (200, 1)
+    cleanup = clean(admin)
+    assert (cleanup.status_code, cleanup.get_json()["deleted"]) == (200, 1)
     assert clean(admin).get_json()["deleted"] == 0
     assert len(proof_ids(app)) == 2
     assert payment_tables(app) == before
@@ -330,21 +340,21 @@ def test_an_administrator_cleans_up_what_belongs_to_expired_sessions(app, alice,
 
 
 def test_sessions_need_a_merchant(app, alice):
-    """In production nobody acts without credentials; a key needs its scope."""
+    """Production requires credentials, and a key needs its scope."""
     person = Person(app, "dora")
     person.sign_up()
     reader = {"Authorization": f"Bearer {person.key('payments:read')['key']}"}
     body = json.dumps({"order_id": "1", "amount": 10})
     headers = {**reader, "Content-Type": "application/json"}
-    refused = app.test_client().post("/api/payment/create-session", data=body, headers=headers)
-    assert refused.status_code == 403
+    forbidden = app.test_client().post("/api/payment/create-session", data=body, headers=headers)
+    assert forbidden.status_code == 403
     assert app.test_client().get("/api/payment/sessions", headers=reader).status_code == 200
     wrong = {"Authorization": "Bearer nothing"}
     assert app.test_client().get("/api/payment/sessions", headers=wrong).status_code == 401
 
 
 def test_the_same_picture_for_two_sessions_is_two_proofs(app, session):
-    """What was sent for one order says nothing of another."""
+    """A proof for one order is no proof for another."""
     one, other = session("1"), session("2")
     data = qr_png(one["qr_data"])
     assert [prove(app, s["session_id"], data).status_code for s in (one, other)] == [201, 201]

@@ -1,4 +1,4 @@
-"""Addresses, ids and bank's numbers, as payers copy and type them."""
+"""URLs, ids and end-to-end ids, as payers copy and type them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tests.recovery.texts import BASE, ID, TOKEN, read
         f"Loja https://outra.example e (https://{BASE}/payments/pix/{ID})",
     ],
 )
-def test_the_address_of_a_payment_is_found(text: str):
-    """Of its page, its receipt, its picture; alone or in a shared sentence."""
-    found = read(text)
+def test_the_url_of_a_payment_is_found(text: str):
+    """The URL of the page, receipt or picture, alone or in a sentence."""
+    reading = read(text)
 
-    assert (found.kind, found.payment_id) == (Kind.OUR_ADDRESS, ID)
+    assert (reading.kind, reading.payment_id) == (Kind.OUR_ADDRESS, ID)
 
 
 @pytest.mark.parametrize(
@@ -38,11 +38,11 @@ def test_the_address_of_a_payment_is_found(text: str):
         f"veja {BASE}/qr/v2/{TOKEN}, por favor",
     ],
 )
-def test_the_address_of_a_location_is_found_by_its_token(text: str):
-    """What stands inside the code, copied out of it."""
-    found = read(text)
+def test_the_url_of_a_location_is_found_by_its_token(text: str):
+    """The payer copied the location out of the code."""
+    reading = read(text)
 
-    assert (found.kind, found.watch_code) == (Kind.OUR_ADDRESS, TOKEN)
+    assert (reading.kind, reading.watch_code) == (Kind.OUR_ADDRESS, TOKEN)
 
 
 @pytest.mark.parametrize(
@@ -57,11 +57,11 @@ def test_the_address_of_a_location_is_found_by_its_token(text: str):
         (f"ftp://{BASE}/payments/pix/{ID}", Kind.PLAIN_TEXT),
     ],
 )
-def test_an_address_without_a_payment_of_ours_finds_none(text: str, kind: Kind):
-    """A wrong id, a wrong port, another host that only looks like ours."""
-    found = read(text)
+def test_a_url_without_a_payment_of_ours_finds_none(text: str, kind: Kind):
+    """A wrong id, a wrong port, or a host that only looks like ours."""
+    reading = read(text)
 
-    assert (found.kind, found.payment_id, found.watch_code) == (kind, None, None)
+    assert (reading.kind, reading.payment_id, reading.watch_code) == (kind, None, None)
 
 
 @pytest.mark.parametrize(
@@ -76,18 +76,18 @@ def test_an_address_without_a_payment_of_ours_finds_none(text: str, kind: Kind):
     ],
 )
 def test_an_id_is_read_as_it_is_typed(text: str):
-    """From a mail, a file's name, a bill."""
+    """Payers copy ids from mails, file names and bills."""
     assert (read(text).kind, read(text).payment_id) == (Kind.PAYMENT_ID, ID)
 
 
 @pytest.mark.parametrize("text", [ID[:-1], ID + "0", f"{ID[:8]}-{ID[8:]}", ID[:-1] + "g"])
-def test_what_has_no_ids_form_is_none(text: str):
-    """31 and 33 digits are no id with a mistake in it: they are none."""
+def test_a_malformed_id_is_not_read(text: str):
+    """An id of 31 or 33 digits is not repaired."""
     assert read(text).payment_id is None
 
 
-def test_the_number_on_a_banks_receipt_is_known():
-    """Payers have it where the picture of the code is lost."""
+def test_the_end_to_end_id_on_a_receipt_is_read():
+    """Payers still have the receipt when they have lost the code."""
     text = "E1234567820260909122112345abcdef"
 
     assert read(text) == Reading(Kind.END_TO_END_ID, text, end_to_end_id=text)

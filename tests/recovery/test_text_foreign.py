@@ -1,4 +1,4 @@
-"""What is not ours is named for what it is; of several texts ours comes first."""
+"""Foreign texts get their kind; among several texts, ours comes first."""
 
 from __future__ import annotations
 
@@ -60,50 +60,50 @@ BR_CODES = [
         ("Meu pedido não chegou.", Kind.PLAIN_TEXT),
     ],
 )
-def test_a_foreign_text_is_named_for_what_it_is(text: str, kind: Kind):
-    """A page can then say kindly what it is, and that it has no payment in it."""
-    found = read(text)
+def test_a_foreign_text_gets_its_kind(text: str, kind: Kind):
+    """The page can then tell the payer what the text is."""
+    reading = read(text)
 
-    assert (found.kind, found.may_be_ours) == (kind, False)
-    assert (found.payment_id, found.watch_code, found.transaction_id) == (None, None, None)
+    assert (reading.kind, reading.may_be_ours) == (kind, False)
+    assert (reading.payment_id, reading.watch_code, reading.transaction_id) == (None, None, None)
 
 
-def test_another_countrys_code_says_which():
-    """Its checksum holds, so it is whole; it is only no Pix."""
+def test_a_code_of_another_country_names_the_country():
+    """The code is complete, but no Pix."""
     text = "000201010211" + "26190009SG.PAYNOW010212" + "520400005303702"
     text += "5802SG5904Shop6009Singapore6304"
-    found = read(text + crc16(text))
+    reading = read(text + crc16(text))
 
-    assert (found.kind, found.country, found.is_whole) == (Kind.OTHER_EMV, "SG", True)
+    assert (reading.kind, reading.country, reading.is_whole) == (Kind.OTHER_EMV, "SG", True)
 
 
 @pytest.mark.parametrize("vector", BR_CODES, ids=lambda vector: vector["id"])
-def test_published_pix_codes_are_other_peoples_and_whole(vector):
-    """Of each is known whether it leads elsewhere, holds a key, or offers a recurrence."""
-    found = read(vector["payload"])
+def test_published_pix_codes_are_foreign_and_whole(vector):
+    """Each has a location, a key, or a recurrence."""
+    reading = read(vector["payload"])
 
-    assert found.kind in (Kind.OTHER_PIX, Kind.STATIC_PIX, Kind.PIX_RECURRENCE)
-    assert found.pix_key == vector["fields"]["key"]
-    assert found.is_whole
+    assert reading.kind in (Kind.OTHER_PIX, Kind.STATIC_PIX, Kind.PIX_RECURRENCE)
+    assert reading.pix_key == vector["fields"]["key"]
+    assert reading.is_whole
 
 
 @pytest.mark.parametrize(
     ("key", "txid", "amount"), [("charlie@example.com", None, None), ("52998224725", "x1", 500)]
 )
-def test_a_static_code_gives_its_key_and_amount(key, txid, amount):
-    """So a page may say whose it is, where it is a merchant's own."""
-    found = read(encode_static(key, "C", "R", amount_centavos=amount, txid=txid))
+def test_a_static_code_yields_its_key_and_amount(key, txid, amount):
+    """The page can show whose code it is."""
+    reading = read(encode_static(key, "C", "R", amount_centavos=amount, txid=txid))
 
-    assert (found.pix_key, found.amount_centavos) == (key, amount)
+    assert (reading.pix_key, reading.amount_centavos) == (key, amount)
 
 
 # --- several texts, limits, and everything else ---------------------------------------------------
 
 
-def test_of_a_pictures_texts_ours_comes_first():
-    """A poster has the shop's site beside the code to pay; each text once."""
+def test_ours_is_first_among_a_pictures_texts():
+    """A poster shows the shop's site beside the code to pay; each text is listed once."""
     texts = ["https://www.example.com", "WIFI:S:x;;", ID, CODE, CODE, "\0binary", "x" * 9999]
-    kinds = [found.kind for found in read_texts(texts, location_base=BASE)]
+    kinds = [reading.kind for reading in read_texts(texts, location_base=BASE)]
 
     assert kinds == [
         Kind.OUR_CODE,
@@ -114,8 +114,8 @@ def test_of_a_pictures_texts_ours_comes_first():
     ]
 
 
-def test_ours_is_what_a_payment_may_be_looked_up_by():
-    """The decoder stops at such a text; one that cannot be read is not one."""
+def test_a_text_that_may_name_a_payment_is_ours():
+    """The decoder stops at such a text; an invalid text is not ours."""
     assert is_ours(CODE, location_base=BASE)
     assert is_ours(ID, location_base=BASE)
     assert not is_ours(CODE, location_base="other.example")
@@ -124,7 +124,7 @@ def test_ours_is_what_a_payment_may_be_looked_up_by():
 
 
 def test_the_text_may_have_4096_characters_and_no_more():
-    """Every search below is bounded by it."""
+    """The limit bounds every search in the text."""
     assert read("x" * TEXT_MAX).kind is Kind.PLAIN_TEXT
     with pytest.raises(InvalidRequest):
         read("x" * (TEXT_MAX + 1))
@@ -132,7 +132,7 @@ def test_the_text_may_have_4096_characters_and_no_more():
 
 @pytest.mark.parametrize("text", ["a\0b", "\ud800", CODE + "\udfff"])
 def test_a_text_that_cannot_be_stored_is_refused(text: str):
-    """Neither a database nor MD5 takes it."""
+    """Neither the database nor MD5 accepts such a text."""
     with pytest.raises(InvalidRequest):
         read(text)
 
@@ -182,31 +182,33 @@ PIECES = st.sampled_from(
 def test_any_text_is_read_or_refused_and_its_clues_are_in_it(text: str, base: str):
     """Nothing but the typed error, in bounded time; and no clue that is not in the text."""
     try:
-        found = read_text(text, location_base=base)
+        reading = read_text(text, location_base=base)
     except InvalidRequest:
-        refused = (
+        is_invalid = (
             len(text) > TEXT_MAX or "\0" in text or any("\ud800" <= c <= "\udfff" for c in text)
         )
-        assert refused
+        assert is_invalid
         return
     letters = "".join(text.split()).lower()
-    for clue in (found.watch_code, found.payment_id, found.end_to_end_id):
-        assert clue is None or clue.lower() in letters
-    assert found.watch_code is None or len(found.watch_code) == 32
-    assert found.payment_id is None or len(found.payment_id) == 32
+    for identifier in (reading.watch_code, reading.payment_id, reading.end_to_end_id):
+        assert identifier is None or identifier.lower() in letters
+    assert reading.watch_code is None or len(reading.watch_code) == 32
+    assert reading.payment_id is None or len(reading.payment_id) == 32
 
 
 def test_reading_is_pure():
-    """It imports core alone: no web framework and no database, so it can change no state."""
-    allowed = {"core", "recovery", "PIL", "zxingcpp"}
-    for path in (ROOT / "recovery" / "reading").glob("*.py"):
+    """It imports no web framework and no database, so it can change no state."""
+    packages = {"core", "blueprints", "PIL", "zxingcpp"}
+    for path in (ROOT / "blueprints" / "recovery" / "reading").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             for name in names:
-                top = name.partition(".")[0]
-                own = name.startswith("blueprints.recovery.reading")
-                assert (top in allowed and (top != "recovery" or own)) or top in _STANDARD, name
+                package = name.partition(".")[0]
+                is_own = name.startswith("blueprints.recovery.reading")
+                assert (
+                    package in packages and (package != "blueprints" or is_own)
+                ) or package in _STANDARD, name
 
 
 _STANDARD = {

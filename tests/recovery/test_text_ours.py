@@ -1,4 +1,4 @@
-"""Our own codes, whole and damaged: the token in them finds their payment, and no other's."""
+"""The token in our codes, complete or damaged, finds their payment and no other."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ STORABLE = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_si
 
 
 def test_our_code_is_found_by_its_token():
-    """The token is the payment's watch code; the whole text is kept for comparing."""
-    found = read(CODE)
+    """The token is the payment's watch code."""
+    reading = read(CODE)
 
-    assert (found.kind, found.is_whole, found.watch_code) == (Kind.OUR_CODE, True, TOKEN)
-    assert (found.text, found.fault, found.payment_id) == (CODE, None, None)
+    assert (reading.kind, reading.is_whole, reading.watch_code) == (Kind.OUR_CODE, True, TOKEN)
+    assert (reading.text, reading.fault, reading.payment_id) == (CODE, None, None)
 
 
 @pytest.mark.parametrize(
@@ -35,8 +35,8 @@ def test_our_code_is_found_by_its_token():
         CODE[:-4] + CODE[-4:].lower(),
     ],
 )
-def test_what_a_messenger_did_to_our_code_is_undone(text: str):
-    """Line breaks, invisible marks, a sentence around it: the checksum says that it is whole."""
+def test_a_messengers_changes_to_our_code_are_undone(text: str):
+    """After line breaks, invisible marks or a sentence around it, the checksum is still right."""
     assert read(text) == Reading(Kind.OUR_CODE, text=read(text).text, watch_code=TOKEN)
     assert read(text).text.lower() == CODE.lower()
 
@@ -64,20 +64,20 @@ def test_what_a_messenger_did_to_our_code_is_undone(text: str):
     ],
 )
 def test_a_damaged_code_is_found_by_the_token_that_survived(text: str):
-    """Cut at either end, changed, in capitals, with spaces: not to be paid, but found."""
-    found = read(text)
+    """A code that was cut, changed, capitalised or spaced cannot be paid, but is found."""
+    reading = read(text)
 
-    assert (found.kind, found.watch_code, found.is_whole) == (Kind.OUR_CODE, TOKEN, False)
-    assert found.fault in ("tlv_malformed", "crc_missing", "crc_mismatch")
+    assert (reading.kind, reading.watch_code, reading.is_whole) == (Kind.OUR_CODE, TOKEN, False)
+    assert reading.fault in ("tlv_malformed", "crc_missing", "crc_mismatch")
 
 
 @pytest.mark.parametrize("length", range(31))
 def test_a_part_of_a_token_finds_nothing(length: int):
-    """Neither as it stands, nor filled up with the digits that happen to follow."""
-    at = CODE.index(TOKEN) + length
+    """The part is not completed with the digits that follow."""
+    index = CODE.index(TOKEN) + length
 
-    assert read(CODE[:at]).watch_code is None
-    assert read(CODE[:at] + CODE[at + 32 - length :]).watch_code is None
+    assert read(CODE[:index]).watch_code is None
+    assert read(CODE[:index] + CODE[index + 32 - length :]).watch_code is None
 
 
 @pytest.mark.parametrize(
@@ -94,11 +94,11 @@ def test_a_part_of_a_token_finds_nothing(length: int):
     ],
 )
 def test_a_location_elsewhere_is_another_shops(text: str, base: str):
-    """The token alone proves nothing: anybody may write ours behind their own host."""
-    found = read(text, base)
+    """Anybody can put our token behind another host."""
+    reading = read(text, base)
 
-    assert (found.kind, found.watch_code, found.may_be_ours) == (Kind.OTHER_PIX, None, False)
-    assert found.host == text[text.index("br.gov.bcb.pix") + 18 :].partition("/")[0]
+    assert (reading.kind, reading.watch_code, reading.may_be_ours) == (Kind.OTHER_PIX, None, False)
+    assert reading.host == text[text.index("br.gov.bcb.pix") + 18 :].partition("/")[0]
 
 
 @pytest.mark.parametrize(
@@ -111,13 +111,13 @@ def test_a_location_elsewhere_is_another_shops(text: str, base: str):
         f"https://evil.example/https://{BASE}/qr/v2/{TOKEN}",
     ],
 )
-def test_our_location_within_something_elses_is_not_ours(text: str):
-    """Where host and path belong to another address, that one is meant."""
+def test_our_location_within_another_url_is_not_ours(text: str):
+    """The URL leads to the other host."""
     assert read(text).watch_code is None
 
 
-def test_a_host_is_compared_without_case_and_a_path_on_it_is_kept():
-    """A base may have a path of its own, and a `cobv` location its own segment."""
+def test_a_host_is_compared_without_case_and_with_its_path():
+    """A base may have a path, and a `cobv` location an additional segment."""
     base = "Pix.Loja.example/balcao"
     code = encode_dynamic(f"pix.loja.EXAMPLE/balcao/qr/v2/cobv/{TOKEN}", "A", "B")
 
@@ -126,7 +126,7 @@ def test_a_host_is_compared_without_case_and_a_path_on_it_is_kept():
 
 
 def test_a_service_on_this_machine_is_known_by_both_its_names():
-    """Codes are written with the address, since a location's host needs a dot."""
+    """Our codes contain 127.0.0.1, because a location's host needs a dot."""
     code = encode_dynamic(f"127.0.0.1:5000/qr/v2/{TOKEN}", "A", "B")
 
     assert read(code, "127.0.0.1:5000").watch_code == TOKEN
@@ -136,43 +136,49 @@ def test_a_service_on_this_machine_is_known_by_both_its_names():
 
 @settings(max_examples=300)
 @given(st.integers(0, 31), st.sampled_from(HEX), st.booleans())
-def test_a_changed_character_in_a_token_never_gives_the_old_one(at: int, digit: str, sealed: bool):
-    """The token is read as it stands; finding is by the exact token, so it finds no payment."""
-    changed = TOKEN[:at] + digit + TOKEN[at + 1 :]
-    text = CODE.replace(TOKEN, changed)
-    if sealed:
+def test_a_token_with_a_changed_character_is_not_repaired(
+    index: int, digit: str, has_new_crc: bool
+):
+    """The changed token is copied exactly, so it finds no payment."""
+    changed_token = TOKEN[:index] + digit + TOKEN[index + 1 :]
+    text = CODE.replace(TOKEN, changed_token)
+    if has_new_crc:
         text = text[:-4] + crc16(text[:-4])
 
-    found = read(text)
+    reading = read(text)
 
-    assert found.watch_code == changed
-    assert found.is_whole is (sealed or changed == TOKEN)
+    assert reading.watch_code == changed_token
+    assert reading.is_whole is (has_new_crc or changed_token == TOKEN)
 
 
 @settings(max_examples=300)
 @given(st.integers(0, 32), st.sampled_from(HEX + "xyz "), st.booleans())
-def test_an_inserted_or_lost_character_in_a_token_gives_none(at: int, character: str, lost: bool):
-    """A token of 31 or 33 digits is not cut or filled to one of 32; a space is no digit."""
-    changed = (
-        TOKEN[:at] + TOKEN[at + 1 :] if lost and at < 32 else TOKEN[:at] + character + TOKEN[at:]
+def test_a_token_with_an_added_or_removed_character_is_not_read(
+    index: int, character: str, is_removed: bool
+):
+    """A token of 31 or 33 digits is not cut or filled to 32; spaces do not count."""
+    changed_token = (
+        TOKEN[:index] + TOKEN[index + 1 :]
+        if is_removed and index < 32
+        else TOKEN[:index] + character + TOKEN[index:]
     )
 
-    found = read(CODE.replace(TOKEN, changed)).watch_code
+    token = read(CODE.replace(TOKEN, changed_token)).watch_code
 
-    assert found == (TOKEN if changed.replace(" ", "") == TOKEN else None)
+    assert token == (TOKEN if changed_token.replace(" ", "") == TOKEN else None)
 
 
 @settings(max_examples=300)
 @given(st.integers(0, len(CODE)), st.integers(0, len(CODE)), STORABLE | st.text(HEX, max_size=40))
-def test_whatever_happens_to_our_code_finds_this_payment_or_none(start: int, end: int, put: str):
-    """Any part of a code replaced by any text: what is named instead stands there to the letter."""
+def test_a_changed_code_finds_its_own_payment_or_none(start: int, end: int, replacement: str):
+    """For any replaced part, another token is read only if it is in the text exactly."""
     start, end = sorted((start, end))
-    text = CODE[:start] + put + CODE[end:]
+    text = CODE[:start] + replacement + CODE[end:]
 
-    found = read(text).watch_code
+    token = read(text).watch_code
 
     is_kept = end <= CODE.index(TOKEN) or start >= CODE.index(TOKEN) + 32
-    if is_kept and TOKEN not in put:
-        assert found in (TOKEN, None) or found in put
+    if is_kept and TOKEN not in replacement:
+        assert token in (TOKEN, None) or token in replacement
     else:
-        assert found is None or found in "".join(text.split()).lower()
+        assert token is None or token in "".join(text.split()).lower()
