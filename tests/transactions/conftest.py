@@ -1,4 +1,4 @@
-"""People with accounts at a service within the test: Alice and Charlie sell, Bob pays."""
+"""Accounts at a service within the test: Alice and Charlie sell, Bob pays."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from tests.transactions.merchant import Merchant
 
 
 @pytest.fixture
-def sells(app: Flask) -> Callable[[str], Merchant]:
-    """A merchant who has just signed up, as a program with a token: sells("alice")."""
+def sign_up_merchant(app: Flask) -> Callable[[str], Merchant]:
+    """Sign up a merchant who has a token: sign_up_merchant("alice")."""
 
-    def make(login: str) -> Merchant:
+    def sign_up(login: str) -> Merchant:
         person = Person(app, login)
         person.sign_up()
         return Merchant(person, person.bearer())
 
-    return make
+    return sign_up
 
 
 @pytest.fixture
-def alice(sells: Callable[[str], Merchant]) -> Merchant:
+def alice(sign_up_merchant: Callable[[str], Merchant]) -> Merchant:
     """Alice, who sells."""
-    return sells("alice")
+    return sign_up_merchant("alice")
 
 
 @pytest.fixture
-def charlie(sells: Callable[[str], Merchant]) -> Merchant:
-    """Charlie, who sells too, and is a stranger to Alice's payments."""
-    return sells("charlie")
+def charlie(sign_up_merchant: Callable[[str], Merchant]) -> Merchant:
+    """Charlie, who sells too, and must not see Alice's payments."""
+    return sign_up_merchant("charlie")
 
 
 @pytest.fixture
 def bob(app: Flask) -> Merchant:
-    """Bob, who pays, with a token like the others'."""
+    """Bob, who pays, and has a token too."""
     person = Person(app, "bob")
     person.sign_up(role="payer")
     return Merchant(person, person.bearer())

@@ -1,4 +1,4 @@
-"""Somebody with a token, at the doors of the transactions."""
+"""A client of the transactions API that has a token."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ class Merchant:
     def call(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, **options: Any
     ) -> TestResponse:
-        """One request."""
+        """Send a request with the token."""
         client = self.person.app.test_client()
-        sent = {**self.headers, **(headers or {})}
-        return client.open(path, method=method, headers=sent, **options)
+        all_headers = {**self.headers, **(headers or {})}
+        return client.open(path, method=method, headers=all_headers, **options)
 
     def create(self, **fields: Any) -> dict[str, Any]:
-        """A new transaction."""
+        """Create a transaction."""
         answer = self.call("POST", "/transactions/", json={"amount": "54.90", **fields})
         assert answer.status_code == 201, answer.text
-        made: dict[str, Any] = answer.get_json()
-        return made
+        transaction: dict[str, Any] = answer.get_json()
+        return transaction
 
-    def read(self, made: Mapping[str, Any]) -> dict[str, Any]:
-        """The transaction as it stands."""
-        answer = self.call("GET", f"/transactions/{made['id']}")
+    def read(self, transaction: Mapping[str, Any]) -> dict[str, Any]:
+        """Read the transaction."""
+        answer = self.call("GET", f"/transactions/{transaction['id']}")
         assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.get_json()
-        return found
+        body: dict[str, Any] = answer.get_json()
+        return body
 
-    def put(self, made: Mapping[str, Any], status: Any) -> TestResponse:
-        """Ask for another status."""
-        return self.call("PUT", f"/transactions/{made['id']}", json={"status": status})
+    def set_status(self, transaction: Mapping[str, Any], status: Any) -> TestResponse:
+        """Set another status."""
+        return self.call("PUT", f"/transactions/{transaction['id']}", json={"status": status})
 
-    def listed(self, query: str = "", path: str = "/transactions/") -> dict[str, Any]:
-        """A page of the list."""
+    def list_page(self, query: str = "", path: str = "/transactions/") -> dict[str, Any]:
+        """Read a page of the list."""
         answer = self.call("GET", f"{path}{query}")
         assert answer.status_code == 200, answer.text
         page: dict[str, Any] = answer.get_json()
         return page
 
 
-def as_payment(made: Mapping[str, Any]) -> dict[str, Any]:
-    """What a bank needs to know of a transaction, to tell of its money."""
-    return {"id": made["id"], "value": made["amount"]}
+def as_payment(transaction: Mapping[str, Any]) -> dict[str, Any]:
+    """The payment that `BankInTest.confirm` expects, of a transaction."""
+    return {"id": transaction["id"], "value": transaction["amount"]}

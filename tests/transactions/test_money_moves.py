@@ -1,4 +1,4 @@
-"""PUT against a bank: what meets what, and what the bank says of it, on every engine."""
+"""Cancel and refund transactions with a bank, and race them with payments, on every engine."""
 
 from __future__ import annotations
 
@@ -15,96 +15,96 @@ from tests.transactions.merchant import Merchant
 
 @pytest.fixture
 def anywhere(any_database_url, tmp_path):
-    """A service and its bank, on each engine in turn."""
-    with town(any_database_url, tmp_path) as found:
-        yield found
+    """A service and its bank, once per database engine."""
+    with town(any_database_url, tmp_path) as new_town:
+        yield new_town
 
 
 @pytest.fixture
 def here(fresh_database, tmp_path):
-    """Both on SQLite."""
-    with town(fresh_database("sqlite"), tmp_path) as found:
-        yield found
+    """A service and its bank on SQLite."""
+    with town(fresh_database("sqlite"), tmp_path) as new_town:
+        yield new_town
 
 
 def alice_in(there: Town) -> Merchant:
-    """Alice, with an account at this service."""
+    """Sign up Alice at this service."""
     person = Person(there.app, "alice")
     person.sign_up()
     return Merchant(person, person.bearer())
 
 
-def test_cancelling_and_paying_at_once_end_in_one_of_the_two(anywhere):
-    """A clerk gives up the order while the shopper presses *pay*: never both, never neither."""
+def test_of_cancelling_and_paying_at_once_exactly_one_succeeds(anywhere):
+    """A clerk cancels the order while the shopper presses *pay*."""
     alice = alice_in(anywhere)
-    seen: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
     for _ in range(6):
-        made = alice.create()
-        order = {"code": made["pix_code"], "pin": "1234"}
-        pay = partial(anywhere.bank_app.test_client().post, "/api/pay", json=order)
-        cancelled, _paid = at_once([partial(alice.put, made, "cancelled"), pay])
+        transaction = alice.create()
+        bank_order = {"code": transaction["pix_code"], "pin": "1234"}
+        pay = partial(anywhere.bank_app.test_client().post, "/api/pay", json=bank_order)
+        cancelled, _paid = at_once([partial(alice.set_status, transaction, "cancelled"), pay])
         anywhere.reconcile()
-        state = alice.read(made)["payment_status"]
+        state = alice.read(transaction)["payment_status"]
         assert (cancelled.status_code, state) in ((200, "cancelled"), (409, "confirmed"))
-        seen[state] += 1
-    assert sum(seen.values()) == 6
+        outcomes[state] += 1
+    assert sum(outcomes.values()) == 6
     assert anywhere.audit().faults == ()
 
 
-def test_of_many_who_give_back_the_whole_one_does(anywhere):
-    """A double click is one refund."""
+def test_of_several_refunds_at_once_one_succeeds(anywhere):
+    """A double click makes one refund."""
     alice = alice_in(anywhere)
-    made = alice.create(amount="8.00")
+    transaction = alice.create(amount="8.00")
     before = anywhere.balance()
-    anywhere.pay(made)
-    assert alice.read(made)["state"] == "completed"
-    answers = at_once([partial(alice.put, made, "refunded") for _ in range(6)])
+    anywhere.pay(transaction)
+    assert alice.read(transaction)["state"] == "completed"
+    answers = at_once([partial(alice.set_status, transaction, "refunded") for _ in range(6)])
     assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 5}
     anywhere.clock.advance(seconds=30)
     anywhere.run_refunds()
-    assert alice.read(made)["refund"]["status"] == "done"
+    assert alice.read(transaction)["refund"]["status"] == "done"
     assert anywhere.balance() == before
     assert anywhere.audit().faults == ()
 
 
-def test_what_is_left_after_a_part_is_given_back(here):
-    """The merchant gave back a part before, by the other door; the rest is what is left."""
+def test_after_a_partial_refund_the_rest_is_refunded(here):
+    """The merchant made the partial refund through the payments API."""
     alice = alice_in(here)
-    made = alice.create(amount="10.00")
-    here.pay(made)
-    part = alice.call("POST", f"/payments/pix/{made['id']}/refunds", json={"value": "4.00"})
+    transaction = alice.create(amount="10.00")
+    here.pay(transaction)
+    part = alice.call("POST", f"/payments/pix/{transaction['id']}/refunds", json={"value": "4.00"})
     assert part.status_code == 201
-    told = alice.put(made, "refunded").get_json()
-    assert (told["refund"]["value"], told["refunded_amount"]) == (6.0, 10.0)
+    body = alice.set_status(transaction, "refunded").get_json()
+    assert (body["refund"]["value"], body["refunded_amount"]) == (6.0, 10.0)
 
 
-def test_a_bank_that_is_away_leaves_the_refund_on_its_way(here):
-    """The answer is the same 200; `refund` says how far it is, and the job brings it home."""
+def test_a_refund_is_retried_when_the_bank_is_back(here):
+    """The answer is 200 with a `processing` refund, which the job completes later."""
     alice = alice_in(here)
-    made = alice.create(amount="3.00")
-    here.pay(made)
+    transaction = alice.create(amount="3.00")
+    here.pay(transaction)
     here.close_bank()
-    answer = alice.put(made, "refunded")
+    answer = alice.set_status(transaction, "refunded")
     assert (answer.status_code, answer.get_json()["refund"]["status"]) == (200, "processing")
-    assert alice.read(made)["refunded_amount"] == 0.0
+    assert alice.read(transaction)["refunded_amount"] == 0.0
     here.open_bank()
     here.clock.advance(seconds=30)
     assert here.run_refunds() == 1
-    after = alice.read(made)
+    after = alice.read(transaction)
     assert (after["refund"]["status"], after["refunded_amount"]) == ("done", 3.0)
 
 
-def test_a_transaction_is_too_old_to_be_given_back_after_ninety_days(here):
-    """On both sides of the edge; the bank would refuse it as well."""
+def test_a_transaction_cannot_be_refunded_after_ninety_days(here):
+    """Both sides of the limit; the bank would refuse a later refund too."""
     person = alice_in(here).person
-    # A sign-in would have ended long before; a till's key has not.
+    # A sign-in would have ended by then, an API key has not.
     till = person.key("payments:read", "payments:write", "refunds:write")
     alice = Merchant(person, bearer(till["key"]))
     early, late = alice.create(amount="1.00"), alice.create(amount="1.00")
-    for made in (early, late):
-        here.pay(made)
+    for transaction in (early, late):
+        here.pay(transaction)
     here.clock.advance(days=90, seconds=-60)
-    assert alice.put(early, "refunded").status_code == 200
+    assert alice.set_status(early, "refunded").status_code == 200
     here.clock.advance(seconds=120)
-    answer = alice.put(late, "refunded")
+    answer = alice.set_status(late, "refunded")
     assert (answer.status_code, answer.get_json()["code"]) == (409, "refund-too-late")

@@ -1,4 +1,4 @@
-"""`/transactions/`: the caller's own, created, read, cancelled and given back; nothing by hand."""
+"""`/transactions/`: create, read, list, cancel and refund the merchant's own transactions."""
 
 from __future__ import annotations
 
@@ -15,43 +15,45 @@ FIELDS = {
 }  # fmt: skip
 
 
-def test_a_transaction_is_a_payment_in_other_words(alice, client):
-    """One row, two names: whatever is done to the one is seen on the other."""
-    made = alice.create(amount=100.5, description="Two cakes", order_id="o-1")
+def test_a_transaction_is_a_payment_with_other_field_names(alice, client):
+    """Both APIs read the same row."""
+    transaction = alice.create(amount=100.5, description="Two cakes", order_id="o-1")
 
-    assert set(made) == FIELDS | {"refund"}
-    assert (made["amount"], made["amount_centavos"]) == (100.5, 10050)
-    assert made["status"] == made["state"] == "created"
-    assert (made["description"], made["order_id"]) == ("Two cakes", "o-1")
-    assert made["id"] == made["transaction_id"] == made["code"]
-    asked = {"Accept": "application/json"}
-    payment = client.get(f"/payments/pix/{made['id']}", headers=asked).get_json()["payment"]
+    assert set(transaction) == FIELDS | {"refund"}
+    assert (transaction["amount"], transaction["amount_centavos"]) == (100.5, 10050)
+    assert transaction["status"] == transaction["state"] == "created"
+    assert (transaction["description"], transaction["order_id"]) == ("Two cakes", "o-1")
+    assert transaction["id"] == transaction["transaction_id"] == transaction["code"]
+    headers = {"Accept": "application/json"}
+    payment = client.get(f"/payments/pix/{transaction['id']}", headers=headers).get_json()[
+        "payment"
+    ]
     assert (payment["value"], payment["status"]) == (100.5, "pending")
     for name in ("pix_code", "payment_url", "qr_code_url", "watch_code"):
-        assert payment[name] == made[name], name
-    assert client.get(made["qr_code_url"]).mimetype == "image/png"
+        assert payment[name] == transaction[name], name
+    assert client.get(transaction["qr_code_url"]).mimetype == "image/png"
 
 
-def test_creating_says_where_the_transaction_is(alice):
-    """`Location` is followed by clients that never look into the body."""
+def test_the_answer_has_the_location_of_the_new_transaction(alice):
+    """Some clients follow `Location` and ignore the body."""
     answer = alice.call("POST", "/transactions/", json={"amount": 1})
     assert answer.headers["Location"].endswith(f"/transactions/{answer.get_json()['id']}")
     assert alice.call("GET", answer.headers["Location"]).get_json()["amount"] == 1.0
 
 
 @pytest.mark.parametrize("amount", [0.01, "0.01", 100, "100.5", 9999999999.99, "9999999999.99"])
-def test_amounts_are_read_as_values_are(alice, amount):
-    """The smallest and the largest, as numbers and as text."""
-    made = alice.create(amount=amount)
-    assert made["amount_centavos"] == round(float(amount) * 100)
+def test_amounts_may_be_numbers_or_texts(alice, amount):
+    """The smallest and the largest amount are accepted."""
+    transaction = alice.create(amount=amount)
+    assert transaction["amount_centavos"] == round(float(amount) * 100)
 
 
 @pytest.mark.parametrize(
     "amount",
     [0, "0.00", -1, 100.001, "100.001", "1e400", 10000000000, "1,50", "", " 1", True, None, [], {}],
 )
-def test_what_is_no_amount_is_refused_by_its_name(alice, amount):
-    """A client learns which field is wrong, in its own word for it."""
+def test_an_invalid_amount_gets_an_error_for_its_field(alice, amount):
+    """The error names `amount`, not the `value` of the payments API."""
     answer = alice.call("POST", "/transactions/", json={"amount": amount})
     assert answer.status_code == 400
     assert [error["field"] for error in answer.get_json()["errors"]] == ["amount"]
@@ -75,29 +77,29 @@ def test_what_is_no_amount_is_refused_by_its_name(alice, amount):
         (b'{"amount": 1, "order_id": ""}', "invalid-request"),
     ],
 )
-def test_garbage_is_a_clear_400(alice, body, code):
-    """Nothing a client sends is our fault."""
+def test_an_invalid_body_is_a_400(alice, body, code):
+    """No body may cause a 500."""
     answer = alice.call(
         "POST", "/transactions/", data=body, headers={"Content-Type": "application/json"}
     )
     assert (answer.status_code, answer.get_json()["code"]) == (400, code)
-    assert alice.listed()["data"] == []
+    assert alice.list_page()["data"] == []
 
 
-def test_a_slash_at_the_end_makes_no_difference(alice):
-    """A redirect would lose the body of a POST, and many clients follow none."""
+def test_a_trailing_slash_makes_no_difference(alice):
+    """A redirect would lose the body of a POST, and many clients do not follow it."""
     for path in ("/transactions", "/transactions/"):
-        made = alice.call("POST", path, json={"amount": 1})
-        assert made.status_code == 201, path
+        creation = alice.call("POST", path, json={"amount": 1})
+        assert creation.status_code == 201, path
         assert alice.call("GET", path).status_code == 200, path
-        own = f"/transactions/{made.get_json()['id']}"
-        for address in (own, f"{own}/"):
+        transaction_path = f"/transactions/{creation.get_json()['id']}"
+        for address in (transaction_path, f"{transaction_path}/"):
             assert alice.call("GET", address).status_code == 200, address
             assert alice.call("PUT", address, json={"status": "completed"}).status_code == 409
 
 
-def test_without_credentials_nobody_is_anybody(app, client):
-    """In development too: whoever speaks of transactions has signed in."""
+def test_every_route_requires_credentials(app, client):
+    """In development too, there is no default merchant for transactions."""
     for method, path in (
         ("POST", "/transactions/"),
         ("GET", "/transactions/"),
@@ -113,107 +115,117 @@ def test_without_credentials_nobody_is_anybody(app, client):
         assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_a_payer_sells_nothing(bob):
-    """The role decides, not the password."""
+def test_a_payer_cannot_use_the_transactions_api(bob):
+    """The account's role decides."""
     assert bob.call("POST", "/transactions/", json={"amount": 1}).status_code == 403
     assert bob.call("GET", "/transactions/").status_code == 403
     assert bob.call("POST", "/api/start_payment", json={"amount": 1}).status_code == 403
 
 
 def test_a_strangers_transaction_is_not_found(alice, charlie):
-    """Whose it is, is nobody else's business: the same answer as for one that does not exist."""
-    made = alice.create()
-    for identity in (made["id"], ABSENT, "x", made["id"].upper(), f"{made['id']}0", "%00"):
+    """Charlie gets the same answer as for a transaction that does not exist."""
+    transaction = alice.create()
+    for identity in (
+        transaction["id"],
+        ABSENT,
+        "x",
+        transaction["id"].upper(),
+        f"{transaction['id']}0",
+        "%00",
+    ):
         read = charlie.call("GET", f"/transactions/{identity}")
         changed = charlie.call("PUT", f"/transactions/{identity}", json={"status": "cancelled"})
         for answer in (read, changed):
             assert (answer.status_code, answer.get_json()["code"]) == (404, "payment-not-found")
-    assert charlie.listed()["data"] == []
-    assert alice.read(made)["status"] == "created"
+    assert charlie.list_page()["data"] == []
+    assert alice.read(transaction)["status"] == "created"
 
 
-def test_a_merchant_may_cancel_what_nobody_paid(alice, app):
-    """The shop gave the order up."""
-    made = alice.create()
-    answer = alice.put(made, "cancelled")
+def test_a_merchant_may_cancel_an_unpaid_transaction(alice, app):
+    """A second cancellation is refused."""
+    transaction = alice.create()
+    answer = alice.set_status(transaction, "cancelled")
     assert answer.status_code == 200
     assert (answer.get_json()["status"], answer.get_json()["payment_status"]) == (
         "failed",
         "cancelled",
     )
-    assert alice.read(made)["state"] == "failed"
+    assert alice.read(transaction)["state"] == "failed"
     assert "payment.cancelled" in actions(app, "alice")
-    again = alice.put(made, "cancelled")
+    again = alice.set_status(transaction, "cancelled")
     assert (again.status_code, again.get_json()["code"]) == (409, "not-cancellable")
 
 
-@pytest.mark.parametrize("written", ["completed", "confirmed", "created", "pending", "failed",
+@pytest.mark.parametrize("status", ["completed", "confirmed", "created", "pending", "failed",
                                      "expired"])  # fmt: skip
-def test_nobody_completes_a_transaction_by_hand(alice, bank, written):
-    """Money alone does; whoever could write it would be paid for nothing."""
-    waiting, paid = alice.create(), alice.create()
+def test_a_merchant_cannot_set_another_status(alice, bank, status):
+    """Only money completes a transaction."""
+    unpaid, paid = alice.create(), alice.create()
     assert bank.confirm(as_payment(paid)).status_code == 200
-    for made, state in ((waiting, "created"), (paid, "completed")):
-        answer = alice.put(made, written)
+    for transaction, state in ((unpaid, "created"), (paid, "completed")):
+        answer = alice.set_status(transaction, status)
         assert (answer.status_code, answer.get_json()["code"]) == (409, "status-not-settable")
         assert state in answer.get_json()["detail"]
-        assert alice.read(made)["status"] == state
+        assert alice.read(transaction)["status"] == state
 
 
-@pytest.mark.parametrize("word", ["", "paid", "Cancelled", "canceled", None, 1, True, [], {}])
-def test_an_unknown_word_is_a_400(alice, word):
-    """A typing error is not a conflict."""
-    made = alice.create()
-    answer = alice.put(made, word)
+@pytest.mark.parametrize("status", ["", "paid", "Cancelled", "canceled", None, 1, True, [], {}])
+def test_an_unknown_status_is_a_400(alice, status):
+    """A misspelt status is invalid, not a conflict."""
+    transaction = alice.create()
+    answer = alice.set_status(transaction, status)
     assert answer.status_code == 400
     assert [error["field"] for error in answer.get_json()["errors"]] == ["status"]
-    assert alice.read(made)["status"] == "created"
+    assert alice.read(transaction)["status"] == "created"
 
 
-def test_what_was_paid_cannot_be_cancelled_and_what_was_not_cannot_be_given_back(alice, bank):
-    """Each way leaves from one state alone."""
-    waiting, paid = alice.create(), alice.create()
+def test_a_paid_transaction_cannot_be_cancelled_nor_an_unpaid_one_refunded(alice, bank):
+    """Each change is allowed in one state only."""
+    unpaid, paid = alice.create(), alice.create()
     bank.confirm(as_payment(paid))
-    cancelled = alice.put(paid, "cancelled")
+    cancelled = alice.set_status(paid, "cancelled")
     assert (cancelled.status_code, cancelled.get_json()["code"]) == (409, "not-cancellable")
-    given_back = alice.put(waiting, "refunded")
-    assert (given_back.status_code, given_back.get_json()["code"]) == (409, "not-refundable")
+    refund = alice.set_status(unpaid, "refunded")
+    assert (refund.status_code, refund.get_json()["code"]) == (409, "not-refundable")
 
 
 def test_after_the_deadline_a_transaction_has_failed(alice, clock):
-    """By the clock, before the sweep has written anything down; on both sides of the edge."""
-    made = alice.create()
+    """The clock decides, before the sweep writes the status; both sides of the deadline."""
+    transaction = alice.create()
     clock.advance(seconds=1800)
-    assert alice.read(made)["state"] == "created"
+    assert alice.read(transaction)["state"] == "created"
     clock.advance(microseconds=1)
-    assert (alice.read(made)["state"], alice.read(made)["payment_status"]) == ("failed", "expired")
-    assert alice.put(made, "cancelled").status_code == 409
-    assert [one["id"] for one in alice.listed("?state=failed")["data"]] == [made["id"]]
-    assert alice.listed("?state=created")["data"] == []
+    assert (alice.read(transaction)["state"], alice.read(transaction)["payment_status"]) == (
+        "failed",
+        "expired",
+    )
+    assert alice.set_status(transaction, "cancelled").status_code == 409
+    assert [one["id"] for one in alice.list_page("?state=failed")["data"]] == [transaction["id"]]
+    assert alice.list_page("?state=created")["data"] == []
 
 
-def test_lists_are_narrowed_by_state_and_read_page_by_page(alice, charlie, bank):
-    """Both addresses give the same list, each merchant its own."""
-    made = [alice.create() for _ in range(7)]
+def test_lists_are_filtered_by_state_and_paged(alice, charlie, bank):
+    """Both paths return the same list, and each merchant sees only its own."""
+    transaction = [alice.create() for _ in range(7)]
     charlie.create()
-    bank.confirm(as_payment(made[1]))
-    alice.put(made[3], "cancelled")
+    bank.confirm(as_payment(transaction[1]))
+    alice.set_status(transaction[3], "cancelled")
     for path in ("/transactions/", "/api/transactions"):
-        seen, after = [], ""
+        ids, after = [], ""
         while True:
-            page = alice.listed(f"?limit=3{after}", path)
-            seen += [one["id"] for one in page["data"]]
+            page = alice.list_page(f"?limit=3{after}", path)
+            ids += [one["id"] for one in page["data"]]
             assert set(page["data"][0]) == FIELDS
             if page["next"] is None:
                 break
             after = f"&after={page['next']}"
-        assert seen == [one["id"] for one in reversed(made)]
+        assert ids == [one["id"] for one in reversed(transaction)]
         of_state = {
-            state: [one["id"] for one in alice.listed(f"?state={state}", path)["data"]]
+            state: [one["id"] for one in alice.list_page(f"?state={state}", path)["data"]]
             for state in ("created", "completed", "failed")
         }
-        assert of_state["completed"] == [made[1]["id"]]
-        assert of_state["failed"] == [made[3]["id"]]
+        assert of_state["completed"] == [transaction[1]["id"]]
+        assert of_state["failed"] == [transaction[3]["id"]]
         assert len(of_state["created"]) == 5
 
 
@@ -221,19 +233,19 @@ def test_lists_are_narrowed_by_state_and_read_page_by_page(alice, charlie, bank)
     "query", ["?limit=0", "?limit=101", "?limit=x", "?after=x", f"?after={ABSENT}", "?state=paid",
               "?skip=1", "?after=%00"],
 )  # fmt: skip
-def test_a_list_that_cannot_be_is_a_400(alice, query):
-    """Also another merchant's cursor, which is none here."""
+def test_an_invalid_query_is_a_400(alice, query):
+    """An unknown cursor or field is invalid too."""
     assert alice.call("GET", f"/transactions/{query}").status_code == 400
 
 
-def test_anothers_cursor_is_no_cursor(alice, charlie):
-    """It would tell whether the payment exists."""
-    made = charlie.create()
-    assert alice.call("GET", f"/transactions/?after={made['id']}").status_code == 400
+def test_another_merchants_cursor_is_a_400(alice, charlie):
+    """Otherwise the answer would reveal that the payment exists."""
+    transaction = charlie.create()
+    assert alice.call("GET", f"/transactions/?after={transaction['id']}").status_code == 400
 
 
-def test_one_key_creates_one_transaction(alice, charlie):
-    """A client that repeats a request after a broken connection must not ask twice for money."""
+def test_an_idempotency_key_creates_one_transaction(alice, charlie):
+    """A client that repeats a request after a broken connection must not create two payments."""
     key = {"Idempotency-Key": "order-77"}
     body = {"amount": 5, "description": "x"}
     first = alice.call("POST", "/transactions/", headers=key, json=body)
@@ -248,11 +260,11 @@ def test_one_key_creates_one_transaction(alice, charlie):
     elsewhere = alice.call("POST", "/api/start_payment", headers=key, json=body)
     assert elsewhere.status_code == 409
     assert charlie.call("POST", "/transactions/", headers=key, json=body).status_code == 201
-    assert len(alice.listed()["data"]) == 1
+    assert len(alice.list_page()["data"]) == 1
 
 
-def test_an_order_is_asked_for_once(alice, charlie, clock):
-    """And again once the first payment expired; two shops may have the same number."""
+def test_an_order_has_one_live_transaction(alice, charlie, clock):
+    """After the first one expires a new one is possible; two shops may use the same number."""
     alice.create(order_id="7")
     second = alice.call("POST", "/transactions/", json={"amount": 1, "order_id": "7"})
     assert (second.status_code, second.get_json()["code"]) == (409, "order-already-has-payment")
@@ -261,13 +273,13 @@ def test_an_order_is_asked_for_once(alice, charlie, clock):
     alice.create(order_id="7")
 
 
-def test_a_key_opens_what_its_scopes_say(alice):
-    """An API key for a till reads; one that creates does not give back."""
+def test_an_api_key_allows_what_its_scopes_say(alice):
+    """A key that may create and cancel may not refund."""
     person: Person = alice.person
     reads = bearer(person.key("payments:read")["key"])
     writes = bearer(person.key("payments:read", "payments:write")["key"])
-    made = alice.create()
-    path = f"/transactions/{made['id']}"
+    transaction = alice.create()
+    path = f"/transactions/{transaction['id']}"
     assert alice.call("GET", path, headers=reads).status_code == 200
     assert alice.call("PUT", path, headers=reads, json={"status": "cancelled"}).status_code == 403
     refund = alice.call("PUT", path, headers=writes, json={"status": "refunded"})
@@ -279,12 +291,12 @@ def test_a_key_opens_what_its_scopes_say(alice):
 
 
 def test_a_browser_needs_its_csrf_token(alice):
-    """A page of Mallory's may send a form with Alice's cookie; it cannot read the token."""
+    """Mallory's page can send a form with Alice's cookie, but cannot read the token."""
     browser = alice.person.enter()
     body = {"amount": 1}
     assert browser.post("/api/start_payment", json=body).get_json()["code"] == "csrf-failed"
-    told = browser.post("/api/start_payment", json=body, headers=alice.person.with_csrf())
-    assert told.status_code == 201
-    path = f"/transactions/{told.get_json()['id']}"
+    answer = browser.post("/api/start_payment", json=body, headers=alice.person.with_csrf())
+    assert answer.status_code == 201
+    path = f"/transactions/{answer.get_json()['id']}"
     assert browser.put(path, json={"status": "cancelled"}).status_code == 403
     assert browser.get(path).get_json()["status"] == "created"
