@@ -11,14 +11,14 @@ import signal
 import sys
 
 if __name__ == "__main__":
-    gc.disable()  # what is loaded now is never garbage: a quarter of the time to load it
-    # Until it serves, Ctrl-C just ends it: there is nothing to answer, and no trace to show.
+    gc.disable()  # imported modules are no garbage: saves a quarter of the start
+    # Before the service serves, Ctrl-C ends the process without a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from server import async_mode
 
 if __name__ == "__main__":
-    async_mode.patch(async_mode.chosen())
+    async_mode.patch(async_mode.configured_mode())
 
 import socket
 from contextlib import suppress
@@ -68,9 +68,9 @@ ROOT = Path(__file__).resolve().parent
 
 
 def create_app(settings: Settings | None = None, clock: Clock | None = None) -> Flask:
-    """The service, ready to answer; no job runs and nothing listens yet."""
+    """Build the service, without jobs and without a listening socket."""
     refuse_flask_run()
-    # A command line or a test runs unpatched, whatever the serving process is set to.
+    # Commands and tests run unpatched, whatever ASYNC_MODE says.
     settings = (settings or Settings.load()).model_copy(update={"async_mode": active_hub()})
     app = make_app(
         "balcao", root_path=str(ROOT), static_folder="static", template_folder="templates"
@@ -87,7 +87,7 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
 
 
 def _add_routes(app: OpenAPI, settings: Settings, parts: Parts) -> None:
-    """Put each folder on the app: routes, commands, filters and error handlers."""
+    """Register the routes, commands, filters and error handlers of each folder."""
     schema.init_migrations(app)
     init_problems(app)
     init_requests(app, settings)
@@ -114,7 +114,7 @@ def _add_routes(app: OpenAPI, settings: Settings, parts: Parts) -> None:
 
 
 def _add_hooks(app: Flask, settings: Settings, parts: Parts) -> None:
-    """Register what runs around each request, here in the order in which it runs."""
+    """Register the hooks around each request, listed in the order in which they run."""
     before_request: tuple[Any, ...] = (requests.begin_request, renewal.renew)
     after_request: tuple[Any, ...] = (
         csrf.keep_form_cookie,
@@ -156,7 +156,7 @@ def main() -> int:
 
 
 def prepare(settings: Settings) -> tuple[Flask, Flask | None]:
-    """Build the service on a database that fits it, and the bank where this process serves it.
+    """Build the service, check its database, and build the bank if this process serves it.
 
     In development the database is migrated and has the demo accounts. Raises ConfigurationError.
     """
@@ -198,7 +198,7 @@ def run(app: Flask, bank: Flask | None, settings: Settings, listener: socket.soc
 
 
 def _leave(status: int) -> Any:
-    """End the process; sockets that clients keep open must not hold it."""
+    """End the process, even if clients keep sockets open."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()

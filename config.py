@@ -1,7 +1,7 @@
 """Every setting, typed, read once from the environment or `.env`.
 
-`ASYNC_MODE` alone is looked at earlier as well, by `server/async_mode.py`: the hub must be patched
-before this module may be imported.
+`server/async_mode.py` reads ASYNC_MODE as well, because it must patch the standard library before
+this module is imported.
 """
 
 from __future__ import annotations
@@ -90,12 +90,12 @@ class Settings(BaseModel):
 
     @property
     def is_development(self) -> bool:
-        """Whether demo shop, bank simulator, test strip and the demo merchant exist."""
+        """Whether the demo shop, the bank simulator, the test strip and the demo merchant exist."""
         return self.app_env == "development"
 
     @property
     def serves_bank(self) -> bool:
-        """Whether this process serves the simulated bank: not where a setting names another one."""
+        """Whether this process serves the simulated bank: not if a setting names another bank."""
         own_bank = f"{self.public_url}/bank"
         return self.is_development and self.bank_url == self.bank_internal_url == own_bank
 
@@ -249,10 +249,10 @@ def _fill_defaults(values: dict[str, Any], instance: Path) -> None:
 
 
 def _require_secrets(values: Mapping[str, Any]) -> None:
-    missing = [name for name in _SECRETS if name.lower() not in values]
-    if missing:
+    names = [name for name in _SECRETS if name.lower() not in values]
+    if names:
         raise ConfigurationError(
-            f"{' and '.join(missing)} must be set when APP_ENV is production "
+            f"{' and '.join(names)} must be set when APP_ENV is production "
             "(or NAME_FILE with the path of a file that holds the value)."
         )
 

@@ -10,7 +10,7 @@ import sys
 
 from server import async_mode
 
-async_mode.patch(async_mode.chosen())
+async_mode.patch(async_mode.configured_mode())
 
 import secrets
 import tempfile
@@ -67,7 +67,7 @@ def build(database_url: str, page_bytes: int, picture: bytes) -> Flask:
     app = Flask("bare", template_folder=str(serving_root() / "templates"))
     init_pages(app)
     values = page_values(app)
-    mode = async_mode.chosen()
+    mode = async_mode.configured_mode()
     socketio = SocketIO(app, async_mode=mode)  # type: ignore[arg-type]  # checked by settings
     engine = sa.create_engine(database_url, **engine_options(database_url, green=True))
     metadata = sa.MetaData()
@@ -142,7 +142,7 @@ def main() -> None:
     settings = Settings.from_env(
         {
             "PORT": port,
-            "ASYNC_MODE": async_mode.chosen(),
+            "ASYNC_MODE": async_mode.configured_mode(),
             "DATABASE_URL": database_url,
             "INSTANCE_DIR": str(Path(picture).parent),
         }

@@ -1,4 +1,4 @@
-"""Time: one clock, always aware UTC, which a test can replace."""
+"""Time: one clock, in aware UTC, which tests can replace."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def rfc3339(instant: datetime) -> str:
 
 
 def parse_rfc3339(text: str) -> datetime:
-    """Read an RFC 3339 instant; the offset is required, so that local time never passes for UTC.
+    """Parse an RFC 3339 instant; the offset is required, so local time is never taken for UTC.
 
     Raises ValueError for anything else, also for dates that do not exist.
     """
     if not _RFC3339.fullmatch(text):
-        raise ValueError("must be an RFC 3339 time with an offset, as 2026-01-31T12:00:00Z")
+        raise ValueError("must be an RFC 3339 time with an offset, such as 2026-01-31T12:00:00Z")
     try:
         return datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError):

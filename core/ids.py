@@ -1,4 +1,4 @@
-"""Identifiers that leave the service: unguessable, fixed in form."""
+"""Public ids: unguessable, with a fixed format."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def new_txid() -> str:
 
 
 def new_watch_code() -> str:
-    """A code that allows reading one payment and nothing more: 32 lower-case hex digits."""
+    """A code that only allows reading one payment: 32 lower-case hex digits."""
     return secrets.token_hex(16)
 
 
 def new_public_id() -> str:
-    """The public id of anything but a payment: 32 lower-case hex digits, 128 random bits."""
+    """The public id of any other row: 32 lower-case hex digits, 128 random bits."""
     return secrets.token_hex(16)
 
 
 def is_txid(text: str) -> bool:
-    """Whether the text has the form of an id made here; the id need not exist."""
+    """Whether the text has the format of our ids; the id need not exist."""
     return _HEX_32.fullmatch(text) is not None

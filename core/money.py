@@ -8,7 +8,7 @@ from decimal import Decimal
 from core.errors import InvalidMoney
 
 CENTAVOS_MAX = 999_999_999_999
-"""9999999999.99 reais: what API Pix writes in `\\d{1,10}\\.\\d{2}`."""
+"""9999999999.99 reais, the largest amount of API Pix: `\\d{1,10}\\.\\d{2}`."""
 
 _NUMERAL = re.compile(r"-?\d{1,40}(\.\d{1,40})?([eE][+-]?\d{1,4})?", re.ASCII)
 _TEXT_MAX = 64
@@ -55,11 +55,11 @@ def typed_centavos(text: str) -> int:
 
     `54,90`, `54.90`, `54`, `R$ 1.234,56`, `1,234.56`, `1 234,56`. One or two digits after the last
     mark are centavos. Three digits after points are thousands, as Brazil writes them: `1.234` is
-    `1234`. What two people could read differently is refused: `1,234`, `0.500`, `54 90`.
+    `1234`. An ambiguous amount is refused: `1,234`, `0.500`, `54 90`.
     """
-    typed = " ".join(text.split())
-    if len(typed) <= _TYPED_MAX:
-        numeral = _SPACE_AT_MARK.sub(r"\1", _CURRENCY.sub("", typed))
+    line = " ".join(text.split())
+    if len(line) <= _TYPED_MAX:
+        numeral = _SPACE_AT_MARK.sub(r"\1", _CURRENCY.sub("", line))
         for form in (_BRAZILIAN, _ENGLISH, _SPACED):
             if match := form.fullmatch(numeral):
                 whole = re.sub(r"[., ]", "", match[1])

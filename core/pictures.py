@@ -110,8 +110,8 @@ def second_format_of(data: bytes) -> str | None:
 
 
 @contextmanager
-def opened(data: bytes) -> Iterator[Image.Image]:
-    """The picture with its header checked; its pixels are not unpacked yet.
+def open_picture(data: bytes) -> Iterator[Image.Image]:
+    """Open a picture and check its header; its pixels are not unpacked yet.
 
     Errors inside the block, such as those of unpacking, become typed errors too. Raises
     UnsupportedPicture (another format, or two at once), PictureTooLarge (over 5 MB, 40 megapixels
@@ -137,7 +137,7 @@ def opened(data: bytes) -> Iterator[Image.Image]:
 
 
 def check_bytes(data: bytes) -> None:
-    """Check that the bytes are one picture in one of FORMATS. Raises as `opened` does."""
+    """Check that the bytes are one picture in one of FORMATS. Raises as `open_picture` does."""
     if len(data) > PICTURE_BYTES_MAX:
         raise PictureTooLarge(f"The file may have up to {PICTURE_BYTES_MAX // 2**20} MB.")
     if not data:

@@ -1,1 +1,1 @@
-"""Socket.IO: rooms, joining, announcing; no writes but what has been told."""
+"""Socket.IO: rooms, joins and announcements; writes only which events were announced."""

@@ -1,1 +1,1 @@
-"""How a process lives: patching, listening, jobs, schema, the mounted bank."""
+"""The process: monkey patching, serving, jobs, schema, the mounted bank."""

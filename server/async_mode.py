@@ -13,7 +13,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 
-def chosen() -> str:
+def configured_mode() -> str:
     """`ASYNC_MODE` of the environment or `.env`, eventlet by default; not validated."""
     in_file = dotenv_values(Path(__file__).resolve().parents[1] / ".env").get("ASYNC_MODE")
     return os.environ.get("ASYNC_MODE") or in_file or "eventlet"
@@ -23,7 +23,7 @@ def patch(mode: str) -> None:
     """Make the standard library cooperative, for eventlet and gevent."""
     if mode == "eventlet":
         with warnings.catch_warnings():
-            # eventlet warns of its deprecation; docs/decisions says why we use it all the same.
+            # eventlet is deprecated; decision 0001 says why this service uses it.
             warnings.simplefilter("ignore")
             import eventlet
 

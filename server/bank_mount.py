@@ -1,4 +1,4 @@
-"""Mount the simulated bank beside the service, at /bank of the same process."""
+"""Serve the simulated bank at /bank, in the same process."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from server.schema import reason_of
 
 
 def mount_bank(app: Flask, settings: Settings) -> Flask:
-    """Serve the bank at /bank; raises ConfigurationError where it cannot start."""
-    # Imported here: production serves no bank and does not load one.
+    """Serve the bank at /bank. Raises ConfigurationError if the bank cannot start."""
+    # Imported here, because production does not need the bank.
     from bank.app import create_bank_app
     from bank.money.demo import migrate
     from bank.settings import BankSettings, BankSettingsError

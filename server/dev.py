@@ -5,8 +5,8 @@ When a Python file, a translation or `.env` changes, the parent replaces the chi
 that arrive meanwhile wait in the socket's queue. Templates, style sheets and scripts need no
 restart: the child reads them again for each request.
 
-A traceback shows source code to whoever can open the page, so all of this is refused in production
-and on addresses that other machines reach.
+A traceback shows source code to everybody who can open the page, so all of this is refused in
+production and on addresses that other machines reach.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def main() -> int:
 
 
 def development_settings() -> Settings:
-    """The settings for reloading. Raises ConfigurationError where tracebacks must not be shown."""
+    """The settings for reloading. Raises ConfigurationError if tracebacks must not be shown."""
     from config import ConfigurationError, Settings
 
     settings = Settings.load()
@@ -170,9 +170,9 @@ def serve_reloaded(listener: socket.socket) -> None:
         service: Any = importlib.import_module("app")
         settings = development_settings()
         app, bank = service.prepare(settings)
-        for served in (app, bank):
-            if served is not None:
-                show_changes_and_tracebacks(served)
+        for application in (app, bank):
+            if application is not None:
+                show_changes_and_tracebacks(application)
     except Exception as error:
         sys.excepthook(type(error), error, error.__traceback__)
         _serve_failure(listener, error)
@@ -181,7 +181,7 @@ def serve_reloaded(listener: socket.socket) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """End this process when its parent is gone: nobody else would stop it."""
+    """End this process when its parent has ended, because nothing else would."""
     while os.getppid() == parent:
         time.sleep(POLL_SECONDS)
     os._exit(1)
@@ -209,7 +209,7 @@ def show_changes_and_tracebacks(app: Flask) -> None:
 
 
 def _serve_failure(listener: socket.socket, error: Exception) -> None:
-    """Answer every request with why the service could not start, until SIGTERM.
+    """Answer every request with the traceback of the failed start, until SIGTERM.
 
     Requests that were read before the signal are answered, as in the service itself.
     """

@@ -1,4 +1,4 @@
-"""Background work of a serving process: sweep, relay, reconciliation, refunds, old keys.
+"""Background jobs of a serving process: sweep, relay, reconciliation, refunds, cleaning.
 
 `main()` starts it, never `create_app`: a command or a test must not sweep.
 """
@@ -72,12 +72,12 @@ class Jobs:
         self._scheduler.start()
 
     def stop(self) -> None:
-        """Begin no new batch, let those in progress end, and write what can be written."""
+        """Begin no new batch, let running batches end, and write what is still in memory."""
         self._stopping.set()
         self._scheduler.shutdown(wait=False)
         with self._app.app_context():
             parts_of(self._app).announcer.flush()
-            with suppress(BalcaoError):  # losing the last use of a key must not delay the stop
+            with suppress(BalcaoError):  # a lost key use must not delay the stop
                 key_uses().write()
 
     def _keep_going(self) -> bool:

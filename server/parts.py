@@ -1,4 +1,4 @@
-"""Build the parts of an application; nothing is asked of the database or the network yet."""
+"""Build the parts of an application, without a query or a connection yet."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from web.metrics import Metrics
 
 
 def build_parts(app: Flask, settings: Settings, clock: Clock) -> Parts:
-    """Put the parts together."""
+    """Build the parts of an app."""
     metrics = Metrics()
     socketio = SocketIO()
     channel = Channel(settings.redis_url, settings.secret_key) if settings.redis_url else None
-    start: Any = socketio.start_background_task  # its stubs are narrower than what it takes
+    start: Any = socketio.start_background_task  # its stubs are too narrow
     sleep: Any = socketio.sleep
     watchings = Watchings(app, start, sleep)
     return Parts(

@@ -120,23 +120,23 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; then refuse new requests and finish those in progress."""
     _allow_open_files()
-    counted = InFlight(application)
+    in_flight = InFlight(application)
     start = {"eventlet": _eventlet, "gevent": _gevent, "threading": _threading}
-    stop_accepting = start[settings.async_mode](counted, listener)
+    stop_accepting = start[settings.async_mode](in_flight, listener)
     signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _frame: signals.append(received))
     on_start()
     while not signals:
-        time.sleep(_TICK_SECONDS)  # cooperative where the process is patched
-    counted.is_stopping = True
+        time.sleep(_TICK_SECONDS)  # yields to the hub in a patched process
+    in_flight.is_stopping = True
     time.sleep(_TICK_SECONDS)  # accept clients that are connected but not accepted yet
     stop_accepting()
     listener.close()
     limit = time.monotonic() + DRAIN_SECONDS
-    counted.wait(limit)
+    in_flight.wait(limit)
     on_stop()
-    if unanswered := counted.wait(limit):
+    if unanswered := in_flight.wait(limit):
         log.warning("stop.unanswered", requests=unanswered)
 
 

@@ -57,7 +57,7 @@ def _is_pix(text: str) -> bool:
 def _texts_in(picture: bytes) -> list[str]:
     """The texts of every QR code in the picture."""
     try:
-        with pictures.opened(picture) as image:
+        with pictures.open_picture(picture) as image:
             # Pillow then decodes a large JPEG at a reduced size, which is faster.
             image.draft("L", (_SIDE_MAX, _SIDE_MAX))
             grey = pictures.shades(image, max(1, max(image.size) // _SIDE_MAX))

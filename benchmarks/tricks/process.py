@@ -101,14 +101,14 @@ def hashing(is_on: bool) -> float:
     from accounts import passwords
     from core.runtime import offload
 
-    turns = offload._turns if is_on else threading.BoundedSemaphore(HASHES)
+    turns = offload._slots if is_on else threading.BoundedSemaphore(HASHES)
     barrier = threading.Barrier(HASHES)
 
     def hash_one() -> None:
         barrier.wait()
         passwords.hash_password("a password of many")
 
-    with patch.object(offload, "_turns", turns):
+    with patch.object(offload, "_slots", turns):
         threads = [threading.Thread(target=hash_one) for _ in range(HASHES)]
         for thread in threads:
             thread.start()

@@ -176,14 +176,14 @@ def decode_khqr(text: str) -> Khqr:
 def _crc(code: str, objects: tuple[tuple[str, str], ...]) -> str:
     if not objects or objects[-1][0] != "63" or len(objects[-1][1]) != 4:
         raise KhqrError("crc_missing", "The last object is not a CRC.")
-    written = objects[-1][1]
+    crc = objects[-1][1]
     try:
         computed = crc16(code[:-4])
     except UnicodeEncodeError:
         raise KhqrError("crc_mismatch", "The text has no UTF-8 form to check.") from None
-    if not written.isascii() or written.upper() != computed:
+    if not crc.isascii() or crc.upper() != computed:
         raise KhqrError("crc_mismatch", "The CRC does not match: the text was changed.")
-    return written
+    return crc
 
 
 def _account(

@@ -1,4 +1,4 @@
-"""Pix keys: the kind of a key, and the canonical key for what a person typed.
+"""Pix keys: the kind of a key, and the canonical key for what a person text.
 
 Forms are those of DICT (Banco Central, API DICT 2.12) and of the Manual de Padrões para Iniciação
 do Pix §2.5.1. A well-formed key need not exist: only DICT knows.
@@ -56,7 +56,7 @@ class InvalidPixKey(InvalidRequest, ValueError):
 def kind_of(key: str) -> KeyKind | None:
     """The kind of a key in canonical form, or None for anything else; never raises.
 
-    The canonical form is the one in codes and API paths: bare digits, `+55…`, lower case.
+    The canonical form is the one in codes and API paths: compact digits, `+55…`, lower case.
     """
     if len(key) > KEY_CHARACTERS_MAX:
         return None
@@ -82,25 +82,25 @@ def normalise(text: str) -> str:
     its check digits hold and else a mobile phone, but digits masked as a CPF are never a phone.
     Raises InvalidPixKey.
     """
-    typed = text.strip()
-    if not typed:
+    text = text.strip()
+    if not text:
         raise InvalidPixKey("must not be empty")
-    if len(typed) > TYPED_CHARACTERS_MAX:
+    if len(text) > TYPED_CHARACTERS_MAX:
         raise InvalidPixKey(f"must be at most {KEY_CHARACTERS_MAX} characters")
-    for candidate in _candidates(typed):
+    for candidate in _candidates(text):
         if kind_of(candidate):
             return candidate
     raise InvalidPixKey("must be a CPF, a CNPJ, a phone, an e-mail or a random Pix key")
 
 
-def _candidates(typed: str) -> list[str]:
+def _candidates(text: str) -> list[str]:
     """Possible readings, the likeliest first; each still has to pass `kind_of`."""
-    if "@" in typed:
-        return [typed.lower()]
-    bare = "".join(typed.split()).translate(_PUNCTUATION)
-    if bare.startswith("+"):
-        return [bare]
-    readings = [typed.lower(), bare.upper()]
-    if _TYPED_PHONE.fullmatch(bare) and not _CPF_MASK.fullmatch(typed):
-        readings.append(f"+55{bare}")
+    if "@" in text:
+        return [text.lower()]
+    compact = "".join(text.split()).translate(_PUNCTUATION)
+    if compact.startswith("+"):
+        return [compact]
+    readings = [text.lower(), compact.upper()]
+    if _TYPED_PHONE.fullmatch(compact) and not _CPF_MASK.fullmatch(text):
+        readings.append(f"+55{compact}")
     return readings

@@ -1,7 +1,7 @@
-"""The process's concurrency: which hub runs, if any, and what only the hub's library can do.
+"""The process's concurrency: which hub runs, if any, and calls to the hub's library.
 
-eventlet, gevent and greenlet are imported here, in `server/` and in
-`blueprints/transactions/websocket.py` alone: see decision 0034 and `tests/test_tidy.py`.
+eventlet, gevent and greenlet are imported only here, in `server/` and in
+`blueprints/transactions/websocket.py`: see decision 0034 and `tests/test_tidy.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 
 def active_hub() -> Literal["eventlet", "gevent", "threading"]:
-    """Which concurrency this process really runs with: whose patch is in place, if any is."""
+    """The hub whose monkey patch is in place, whatever ASYNC_MODE says; else threading."""
     if "eventlet" in sys.modules:
         from eventlet.patcher import is_monkey_patched
 
@@ -31,7 +31,7 @@ def active_hub() -> Literal["eventlet", "gevent", "threading"]:
 def run_on_pool(function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
     """Call the function on a real thread of the hub's pool; other greenlets run meanwhile.
 
-    Raises RuntimeError where no hub runs.
+    Raises RuntimeError if no hub runs.
     """
     hub = active_hub()
     if hub == "eventlet":
@@ -42,8 +42,8 @@ def run_on_pool(function: Callable[..., Result], *args: Any, **kwargs: Any) -> R
     if hub == "gevent":
         from gevent import get_hub
 
-        pooled: Result = get_hub().threadpool.apply(function, args, kwargs)
-        return pooled
+        answer: Result = get_hub().threadpool.apply(function, args, kwargs)
+        return answer
     raise RuntimeError("no hub runs in this process")
 
 
@@ -55,9 +55,9 @@ def current_greenlet() -> object:
 
 
 def system_poll() -> tuple[Any, int]:
-    """The system's own `poll` and its POLLIN, also in a patched process.
+    """The operating system's `poll` and POLLIN, also in a patched process.
 
-    With a timeout of zero it waits for nothing and needs no hub.
+    It blocks the whole hub, so call it only with a timeout of zero.
     """
     hub = active_hub()
     if hub == "eventlet":

@@ -1,4 +1,4 @@
-"""Work that would hold the green hub (Argon2, image decoding) runs on a real thread instead."""
+"""Run work that would block the hub (Argon2, image decoding) on a real thread."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from core.runtime.hub import active_hub, run_on_pool
 Result = TypeVar("Result")
 
 AT_ONCE_MAX = 8
-"""How many run at the same time where no hub has a pool: an Argon2 takes 19 MiB while it runs."""
+"""How many calls may run at once without a hub's pool: each Argon2 takes 19 MiB."""
 
-_turns = BoundedSemaphore(AT_ONCE_MAX)
+_slots = BoundedSemaphore(AT_ONCE_MAX)
 
 
 def offload(function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
-    """Call the function off the hub and wait for its answer; other requests go on meanwhile.
+    """Call the function off the hub and return its result; other requests go on meanwhile.
 
-    Without a patched hub (tests, command line, threading mode) it is a plain call, which waits for
-    its turn. The function must not offload anything itself.
+    Without a patched hub (tests, command line, threading mode) this is a plain call, limited to
+    AT_ONCE_MAX at a time. The function must not call `offload` itself.
     """
     if active_hub() != "threading":
         return run_on_pool(function, *args, **kwargs)
-    with _turns:
+    with _slots:
         return function(*args, **kwargs)

@@ -1,7 +1,7 @@
 """The parts of one application, built once by `server.parts.build_parts`.
 
-A request reaches them by `config.current_parts()`. At run time this module imports no part: the
-types stand here for the checker alone, so that the lowest folder imports nothing above it.
+A request reaches them by `config.current_parts()`. This module imports the types of the parts only
+for the type checker, because the lowest folder must not import from the folders above it.
 """
 
 from __future__ import annotations

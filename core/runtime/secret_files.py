@@ -1,4 +1,4 @@
-"""Secrets in files: the first start writes one, later starts read it."""
+"""Secrets in files: the first start writes the secret, later starts read it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 def read_or_create(path: Path, fresh: str) -> str:
     """The secret in the file; the first of several processes writes `fresh` into it (mode 600).
 
-    Missing folders are created. Raises OSError where the file can be neither read nor created.
+    Missing folders are created. Raises OSError if the file can be neither read nor created.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
@@ -19,7 +19,7 @@ def read_or_create(path: Path, fresh: str) -> str:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(fresh + "\n")
         try:
-            os.link(temporary, path)  # fails where another process was first
+            os.link(temporary, path)  # fails if another process was first
         except FileExistsError:
             pass
         finally:

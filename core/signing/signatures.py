@@ -58,10 +58,10 @@ def is_secret(text: str) -> bool:
     if not text.startswith("whsec_"):
         return False
     try:
-        raw = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+        secret = base64.b64decode(text.removeprefix("whsec_"), validate=True)
     except (binascii.Error, ValueError):
         return False
-    return len(raw) >= _SECRET_BYTES_MIN
+    return len(secret) >= _SECRET_BYTES_MIN
 
 
 def sign(secret: str, message_id: str, at: datetime, body: bytes) -> str:

@@ -16,7 +16,7 @@ from PIL import Image, ImageChops, ImageFilter, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
 from blueprints.recovery.reading.straighten import Corners, modules_of, straighten, unbend
-from core.pictures import colours, has_holes, opened, shades
+from core.pictures import colours, has_holes, open_picture, shades
 
 WORKING_SIDE = 1600
 """Pictures are reduced by whole factors as long as their longer side stays above this."""
@@ -42,7 +42,7 @@ class Rung:
 
 
 class Source:
-    """A picture whose versions are decoded on demand. Raises what `core.pictures.opened` raises."""
+    """A picture whose versions are decoded on demand. Raises as `open_picture`."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -52,7 +52,7 @@ class Source:
     @cached_property
     def working(self) -> Image.Image:
         """The first frame in grey, its longer side below twice WORKING_SIDE."""
-        with opened(self._data) as image:
+        with open_picture(self._data) as image:
             if isinstance(image, JpegImageFile):
                 # Pillow can decode a JPEG at a half, quarter or eighth of its size.
                 image.draft("L", (WORKING_SIDE, WORKING_SIDE))
@@ -61,7 +61,7 @@ class Source:
     @cached_property
     def full(self) -> Image.Image:
         """The first frame in grey at full size; halved if its colours need much memory."""
-        with opened(self._data) as image:
+        with open_picture(self._data) as image:
             if isinstance(image, JpegImageFile):
                 image.draft("L", image.size)
             is_heavy = image.mode != "L" and image.width * image.height > _HEAVY_PIXELS
@@ -76,20 +76,20 @@ class Source:
 
     def on_black(self) -> Iterator[Image.Image]:
         """A transparent picture on a black background, which makes light modules visible."""
-        with opened(self._data) as image:
+        with open_picture(self._data) as image:
             if has_holes(image):
                 yield shades(image, max(1, max(image.size) // WORKING_SIDE), paper=0)
 
     def channels(self) -> Iterator[Image.Image]:
         """Red, green and blue separately, because a coloured code may have no contrast in grey."""
-        with opened(self._data) as image:
+        with open_picture(self._data) as image:
             image.draft("RGB", (WORKING_SIDE, WORKING_SIDE))
             if image.mode not in ("L", "1", "LA") and not image.mode.startswith("I"):
                 yield from colours(image, max(1, max(image.size) // WORKING_SIDE)).split()
 
     def later_frames(self) -> Iterator[Image.Image]:
         """The second and later frames of an animation."""
-        with opened(self._data) as image:
+        with open_picture(self._data) as image:
             for number in range(1, min(FRAMES_MAX, getattr(image, "n_frames", 1))):
                 image.seek(number)
                 yield shades(image, max(1, max(image.size) // WORKING_SIDE))

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from blueprints.recovery.reading.pictures import WAIT_SECONDS, in_turn
-from core.pictures import colours, opened
+from core.pictures import colours, open_picture
 
 PROOF_SIDE_MAX = 2000
 """Enough for a phone's screen with legible small print."""
@@ -48,7 +48,7 @@ def reencode(data: bytes) -> Proof:
 
     Raises UnsupportedPicture, PictureTooLarge and UnreadablePicture.
     """
-    with opened(data) as image:
+    with open_picture(data) as image:
         turn = _UPRIGHT.get(_orientation(image))
         image.draft("RGB", (PROOF_SIDE_MAX, PROOF_SIDE_MAX))
         frame = colours(image, max(1, max(image.size) // PROOF_SIDE_MAX))

@@ -126,17 +126,17 @@ def _is_template(object_id: str) -> bool:
 
 
 def _crc(code: str, objects: Objects) -> str:
-    """The CRC as written, once it is found to be last and right."""
+    """Check that the last object is the right CRC, and return it."""
     if not objects or objects[-1][0] != "63" or len(objects[-1][1]) != 4:
         raise BrCodeError("crc_missing", "The last object is not a CRC.")
-    written = objects[-1][1]
+    crc = objects[-1][1]
     try:
         computed = crc16(code[:-4])
     except UnicodeEncodeError:
         raise BrCodeError("crc_mismatch", "The text has no UTF-8 form to check.") from None
-    if not written.isascii() or written.upper() != computed:
+    if not crc.isascii() or crc.upper() != computed:
         raise BrCodeError("crc_mismatch", "The CRC does not match: the text was changed.")
-    return written
+    return crc
 
 
 def _account(templates: Mapping[str, Mapping[str, str]]) -> _PixAccount:
