@@ -24,7 +24,7 @@ PAGE = 25
 KEYS_SHOWN, SESSIONS_SHOWN, DEEDS_SHOWN = 50, 30, 30
 LOGIN_MAX = 64
 ROLES = (MERCHANT, PAYER, ADMIN)
-DONE = frozenset({"disabled", "enabled"})
+NOTICES = frozenset({"disabled", "enabled"})
 DONE_TO = ("account.disabled", "account.enabled")
 """Audit actions of an administrator on another account."""
 
@@ -82,7 +82,7 @@ def enable(account_id: str) -> ResponseReturnValue:
 
 
 def _change(
-    account_id: str, change: Callable[[Work, Account, Account], bool], done: str
+    account_id: str, change: Callable[[Work, Account, Account], bool], notice: str
 ) -> ResponseReturnValue:
     def do(work: Work) -> None:
         change(work, _account(work, account_id), acting_admin(work))
@@ -92,7 +92,7 @@ def _change(
     except Conflict as error:
         sentence = _("A própria conta não se desativa: peça a outra pessoa da administração.")
         return _account_page(account_id, status_of(type(error)), sentence)
-    address = url_for("admin.account", account_id=account_id, done=done, **language_args())
+    address = url_for("admin.account", account_id=account_id, done=notice, **language_args())
     return redirect(address, 303)
 
 
@@ -105,7 +105,7 @@ def _account_page(
         keys = work.accounts.keys_of(account.id, None, KEYS_SHOWN).items
         sessions = work.sign_ins.open_of(account.id, work.now, None, SESSIONS_SHOWN).items
         deeds = queries.audit_about(account, DONE_TO, DEEDS_SHOWN)
-    done = request.args.get("done")
+    notice = request.args.get("done")
     return page(
         "account.html",
         admin,
@@ -118,7 +118,7 @@ def _account_page(
         sessions=sessions,
         deeds=deeds,
         problem=problem,
-        done=done if done in DONE else None,
+        notice=notice if notice in NOTICES else None,
     )
 
 

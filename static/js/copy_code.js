@@ -1,41 +1,41 @@
-// Copies the code that a button points at: by the clipboard, else by execCommand; else it selects the
-// code, and the shopper copies it.
-const SHOWN_MS = 2_500;
+// Copies the code of a button: by the clipboard, else by execCommand; else selects the code, so
+// that the shopper can copy it.
+const NOTICE_MS = 2_500;
 
 async function writeToClipboard(field) {
   try {
     await navigator.clipboard.writeText(field.value);
     return true;
   } catch {
-    return copySelected(field);
+    return copySelection(field);
   }
 }
 
-function copySelected(field) {
-  const focused = document.activeElement;
+function copySelection(field) {
+  const active = document.activeElement;
   field.focus({ preventScroll: true });
   field.select();
-  let copied = false;
+  let isCopied = false;
   try {
-    copied = document.execCommand("copy");
+    isCopied = document.execCommand("copy");
   } catch {
-    copied = false;
+    isCopied = false;
   }
-  focused?.focus({ preventScroll: true });
-  return copied;
+  active?.focus({ preventScroll: true });
+  return isCopied;
 }
 
 async function copy(button, root) {
   const field = root.getElementById(button.dataset.copy);
-  const copied = await writeToClipboard(field);
+  const isCopied = await writeToClipboard(field);
   const label = button.querySelector("[data-copy-label]");
-  const said = button.parentElement.querySelector("[data-copy-said]");
+  const notice = button.parentElement.querySelector("[data-copy-said]");
   label.dataset.idle ??= label.textContent;
-  button.classList.toggle("is-copied", copied);
-  said.classList.toggle("is-shown", !copied);
-  said.textContent = copied ? button.dataset.copied : button.dataset.failed;
-  field.classList.toggle("is-marked", !copied);
-  if (!copied) {
+  button.classList.toggle("is-copied", isCopied);
+  notice.classList.toggle("is-shown", !isCopied);
+  notice.textContent = isCopied ? button.dataset.copied : button.dataset.failed;
+  field.classList.toggle("is-marked", !isCopied);
+  if (!isCopied) {
     field.select();
     button.focus({ preventScroll: true });
     return;
@@ -45,8 +45,8 @@ async function copy(button, root) {
   setTimeout(() => {
     label.textContent = label.dataset.idle;
     button.classList.remove("is-copied");
-    said.textContent = "";
-  }, SHOWN_MS);
+    notice.textContent = "";
+  }, NOTICE_MS);
 }
 
 /** Handle `[data-copy]` buttons and `[data-select-on-focus]` fields in `root`, also later ones. */

@@ -1,23 +1,23 @@
-// Rewrites times in the viewer's time zone; the server writes them in Brasília's.
+// Rewrites times in the viewer's time zone; the server writes Brasília time.
 const CLOCK = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
 
 function offsetOf(parts) {
   return parts.find((part) => part.type === "timeZoneName").value.replace("GMT", "UTC");
 }
 
-/** Day, time and offset, in the server's shape: `20 de nov. de 2026 14:35:02 (UTC-03:00)`. */
-function moment(at, language) {
+/** Day, time and offset, as the server writes them: `20 de nov. de 2026 14:35:02 (UTC-03:00)`. */
+function fullTime(at, language) {
   const day = new Intl.DateTimeFormat(language, { dateStyle: "medium" }).format(at);
   const clock = new Intl.DateTimeFormat(language, { ...CLOCK, second: "2-digit" }).format(at);
   const zone = new Intl.DateTimeFormat(language, { timeZoneName: "longOffset" }).formatToParts(at);
   return `${day} ${clock} (${offsetOf(zone)})`;
 }
 
-/** Rewrite each `<time>`: with its day in `[data-local-times]`, as a clock time in `[data-local-clock]`. */
+/** Rewrite each `<time>`: with its day in `[data-local-times]`, without in `[data-local-clock]`. */
 export function showLocalTimes(root) {
   const language = document.documentElement.lang;
   for (const time of root.querySelectorAll("[data-local-times] time[datetime]")) {
-    time.textContent = moment(new Date(time.dateTime), language);
+    time.textContent = fullTime(new Date(time.dateTime), language);
   }
   const clock = new Intl.DateTimeFormat(language, CLOCK);
   for (const time of root.querySelectorAll("[data-local-clock] time[datetime]")) {

@@ -1,8 +1,8 @@
-// Polls one address for its state; a failed request does not stop it.
+// Polls a URL for the payment's state; a failed request does not stop the polling.
 const TIMEOUT_MS = 4_000;
-const HURRIED_MS = 2_000;
+const HURRY_MS = 2_000;
 const BRISK_MS = 5_000;
-const RESTING_MS = 60_000;
+const REST_MS = 60_000;
 const PACE = [
   { untilMs: 2 * 60_000, everyMs: 5_000 },
   { untilMs: 10 * 60_000, everyMs: 10_000 },
@@ -27,25 +27,25 @@ export async function fetchWithin(url, options, { ms = TIMEOUT_MS, signal } = {}
 
 export class Poller {
   #url;
-  #answered;
-  #failed;
+  #onAnswer;
+  #onFailure;
   #startedAt = performance.now();
-  #hurriedUntil = 0;
+  #hurryUntil = 0;
   #briskUntil = 0;
-  #resting = false;
+  #isResting = false;
   #etag = null;
   #timer = 0;
-  #underway = null;
+  #current = null;
 
   /**
-   * `answered(state | null)` is called with each answer, null for "not modified". It resolves to
+   * `onAnswer(state | null)` is called with each answer, null for "not modified". It resolves to
    * true once the state is drawn; until then the same state is fetched again, so that a failed
    * drawing is retried.
    */
-  constructor(url, { answered, failed }) {
+  constructor(url, { onAnswer, onFailure }) {
     this.#url = url;
-    this.#answered = answered;
-    this.#failed = failed;
+    this.#onAnswer = onAnswer;
+    this.#onFailure = onFailure;
   }
 
   /** The slowest interval in whole seconds, which the page shows. */
@@ -61,29 +61,29 @@ export class Poller {
   /** Every 2 s for `fastMs`, then at least every 5 s until `briskMs`. */
   hurry({ fastMs = 30_000, briskMs = 0 } = {}) {
     const now = performance.now();
-    this.#hurriedUntil = Math.max(this.#hurriedUntil, now + fastMs);
+    this.#hurryUntil = Math.max(this.#hurryUntil, now + fastMs);
     this.#briskUntil = Math.max(this.#briskUntil, now + briskMs);
-    if (this.#underway === null) this.#schedule();
+    if (this.#current === null) this.#schedule();
   }
 
-  /** A settled payment hardly changes: ask once a minute. */
-  rest(resting) {
-    this.#resting = resting;
+  /** Ask once a minute, because a payment in a final state hardly changes. */
+  rest(isResting) {
+    this.#isResting = isResting;
   }
 
-  /** Ask now. `whole` asks for a body even if nothing changed, for the time left in it. */
+  /** Ask now. `whole` asks for a body even if nothing changed: it has the time left. */
   async ask({ whole = false } = {}) {
-    this.#underway?.abort();
+    this.#current?.abort();
     clearTimeout(this.#timer);
-    const mine = new AbortController();
-    this.#underway = mine;
+    const control = new AbortController();
+    this.#current = control;
     try {
-      await this.#request(whole, mine.signal);
+      await this.#request(whole, control.signal);
     } catch {
-      if (this.#underway === mine) this.#failed();
+      if (this.#current === control) this.#onFailure();
     } finally {
-      if (this.#underway === mine) {
-        this.#underway = null;
+      if (this.#current === control) {
+        this.#current = null;
         this.#schedule();
       }
     }
@@ -94,12 +94,12 @@ export class Poller {
     if (this.#etag !== null && !whole) headers["If-None-Match"] = this.#etag;
     const response = await fetchWithin(this.#url, { headers }, { signal });
     if (response.status === 304) {
-      await this.#answered(null);
+      await this.#onAnswer(null);
       return;
     }
     if (!response.ok) throw new Error(`status ${response.status}`);
-    const drawn = await this.#answered(JSON.parse(response.text));
-    this.#etag = drawn ? response.etag : null;
+    const isDrawn = await this.#onAnswer(JSON.parse(response.text));
+    this.#etag = isDrawn ? response.etag : null;
   }
 
   #schedule() {
@@ -110,8 +110,8 @@ export class Poller {
 
   #intervalMs() {
     const now = performance.now();
-    if (this.#resting) return RESTING_MS;
-    if (now < this.#hurriedUntil) return HURRIED_MS;
+    if (this.#isResting) return REST_MS;
+    if (now < this.#hurryUntil) return HURRY_MS;
     const pace = this.paceSeconds * 1000;
     return now < this.#briskUntil ? Math.min(pace, BRISK_MS) : pace;
   }

@@ -1,4 +1,4 @@
-// The administrators' pages: times in the viewer's zone, and an overview that keeps itself fresh.
+// The administrators' pages: times in the viewer's zone, and an overview that updates itself.
 import { fetchWithin } from "../poller.js";
 import { sendOnce } from "../portal/forms.js";
 import { showTimes, tellZone } from "../portal/zone.js";
@@ -6,21 +6,21 @@ import { showTimes, tellZone } from "../portal/zone.js";
 const EVERY_MS = 10_000;
 
 class LiveOverview {
-  #room;
+  #container;
   #banner = document.getElementById("connection");
   #timer = 0;
-  #failed = false;
-  #signedOut = false;
+  #hasFailed = false;
+  #isSignedOut = false;
 
-  constructor(room) {
-    this.#room = room;
+  constructor(container) {
+    this.#container = container;
   }
 
   start() {
     window.addEventListener("offline", () => this.#say());
-    window.addEventListener("online", () => this.#now());
+    window.addEventListener("online", () => this.#askNow());
     document.addEventListener("visibilitychange", () => {
-      if (document.visibilityState === "visible") this.#now();
+      if (document.visibilityState === "visible") this.#askNow();
     });
     this.#schedule();
   }
@@ -33,42 +33,43 @@ class LiveOverview {
     }, EVERY_MS);
   }
 
-  async #now() {
+  async #askNow() {
     await this.#ask();
     this.#schedule();
   }
 
   async #ask() {
-    if (this.#signedOut) return;
+    if (this.#isSignedOut) return;
     try {
-      const url = new URL(this.#room.dataset.overviewUrl, window.location.href);
+      const url = new URL(this.#container.dataset.overviewUrl, window.location.href);
       const headers = { Accept: "text/html", "Accept-Language": document.documentElement.lang };
       const answer = await fetchWithin(url, { headers, redirect: "manual" });
-      if ([0, 401, 403].includes(answer.status)) this.#signedOut = true;
+      if ([0, 401, 403].includes(answer.status)) this.#isSignedOut = true;
       else if (answer.ok) this.#draw(answer.text);
       else throw new Error(`status ${answer.status}`);
-      this.#failed = false;
+      this.#hasFailed = false;
     } catch {
-      this.#failed = true;
+      this.#hasFailed = true;
     }
     this.#say();
   }
 
-  // What is scrolled stays where it is, and whoever stands on a link stays on it.
+  // Keeps the scroll position, and the focus on the same link.
   #draw(html) {
     const next = new DOMParser().parseFromString(html, "text/html").querySelector("#overview");
-    const old = this.#room.querySelector("#overview");
+    const old = this.#container.querySelector("#overview");
     if (next === null) throw new Error("no overview in the answer");
-    const fresh = document.importNode(next, true);
-    showTimes(fresh);
-    const held = old.contains(document.activeElement)
+    const overview = document.importNode(next, true);
+    showTimes(overview);
+    const focusedHref = old.contains(document.activeElement)
       ? document.activeElement.getAttribute("href")
       : null;
     const { scrollX, scrollY } = window;
-    old.replaceWith(fresh);
-    if (held !== null) {
-      const same = [...fresh.querySelectorAll("a")].find((one) => one.getAttribute("href") === held);
-      (same ?? document.getElementById("main")).focus({ preventScroll: true });
+    old.replaceWith(overview);
+    if (focusedHref !== null) {
+      const links = [...overview.querySelectorAll("a")];
+      const link = links.find((a) => a.getAttribute("href") === focusedHref);
+      (link ?? document.getElementById("main")).focus({ preventScroll: true });
     }
     window.scrollTo(scrollX, scrollY);
   }
@@ -76,9 +77,9 @@ class LiveOverview {
   #say() {
     const { offline, unreachable, signedOut } = this.#banner.dataset;
     let text = "";
-    if (this.#signedOut) text = signedOut;
+    if (this.#isSignedOut) text = signedOut;
     else if (!navigator.onLine) text = offline;
-    else if (this.#failed) text = unreachable.replace("{seconds}", EVERY_MS / 1000);
+    else if (this.#hasFailed) text = unreachable.replace("{seconds}", EVERY_MS / 1000);
     if (this.#banner.textContent !== text) this.#banner.textContent = text;
     this.#banner.hidden = text === "";
   }
@@ -86,10 +87,10 @@ class LiveOverview {
 
 const admin = document.querySelector("[data-admin]");
 
-// In another zone the days are others: the page is asked for again, once.
+// A page drawn for another zone has other days, so it loads again, once.
 if (!tellZone(admin.dataset.zone, "/admin")) {
   showTimes(document);
   sendOnce(document);
-  const room = document.querySelector("[data-overview-url]");
-  if (room !== null) new LiveOverview(room).start();
+  const container = document.querySelector("[data-overview-url]");
+  if (container !== null) new LiveOverview(container).start();
 }

@@ -1,10 +1,10 @@
-// Counts the time left by the page's own monotonic clock, so a wrong wall clock does not matter.
-const SPOKEN_MINUTES = [10, 5, 1];
+// Counts the time left by the monotonic clock, because the wall clock may be wrong.
+const SPEAK_AT = [10, 5, 1];
 const NEAR_MS = 5 * 60_000;
-const SLEPT_MS = 2_000;
+const SLEEP_MS = 2_000;
 const DAYS_FROM_S = 2 * 86_400;
 
-/** mm:ss, h:mm:ss from an hour on, whole days from two days on: the shapes the server renders. */
+/** mm:ss, h:mm:ss from one hour, whole days from two days: as the server writes it. */
 export function timeLeft(remainingMs, daysText) {
   const seconds = Math.max(Math.ceil(remainingMs / 1000), 0);
   const pad = (number) => String(number).padStart(2, "0");
@@ -15,30 +15,30 @@ export function timeLeft(remainingMs, daysText) {
 
 export class Countdown {
   #root;
-  #atZero;
+  #onZero;
   #speak;
-  #slept;
+  #onWake;
   #deadline = null;
-  #lastLeft = Infinity;
+  #lastMs = Infinity;
   #drift = Date.now() - performance.now();
   #timer = 0;
 
-  /** `atZero()` once per deadline, `speak(minutes)` at 10, 5 and 1, `slept()` after a sleep. */
-  constructor(root, { atZero, speak, slept }) {
+  /** `onZero()` once per deadline, `speak(minutes)` at 10, 5 and 1, `onWake()` after a sleep. */
+  constructor(root, { onZero, speak, onWake }) {
     this.#root = root;
-    this.#atZero = atZero;
+    this.#onZero = onZero;
     this.#speak = speak;
-    this.#slept = slept;
+    this.#onWake = onWake;
   }
 
-  get leftMs() {
+  get remainingMs() {
     return this.#deadline === null ? Infinity : this.#deadline - performance.now();
   }
 
-  /** Take the server's count, in milliseconds; it replaces whatever was counted here. */
+  /** Set the time left as the server counts it. */
   sync(remainingMs) {
     this.#deadline = performance.now() + remainingMs;
-    this.#lastLeft = remainingMs;
+    this.#lastMs = remainingMs;
     this.#tick();
   }
 
@@ -49,35 +49,35 @@ export class Countdown {
 
   #tick() {
     clearTimeout(this.#timer);
-    const left = this.leftMs;
-    this.#draw(left);
-    this.#noticeMinutes(left);
+    const ms = this.remainingMs;
+    this.#draw(ms);
+    this.#noticeMinutes(ms);
     this.#noticeSleep();
-    if (left <= 0) {
+    if (ms <= 0) {
       this.#deadline = null;
-      this.#atZero();
+      this.#onZero();
     } else {
-      this.#timer = setTimeout(() => this.#tick(), (left % 1000) + 5);
+      this.#timer = setTimeout(() => this.#tick(), (ms % 1000) + 5);
     }
   }
 
-  #draw(left) {
+  #draw(ms) {
     const figure = this.#root.querySelector("[data-countdown]");
     if (figure === null) return;
-    figure.textContent = timeLeft(left, figure.dataset.days);
-    figure.closest("[data-deadline]").classList.toggle("deadline--near", left < NEAR_MS);
+    figure.textContent = timeLeft(ms, figure.dataset.days);
+    figure.closest("[data-deadline]").classList.toggle("deadline--near", ms < NEAR_MS);
   }
 
-  #noticeMinutes(left) {
-    const crossed = SPOKEN_MINUTES.filter((m) => this.#lastLeft > m * 60_000 && left <= m * 60_000);
-    this.#lastLeft = left;
-    if (crossed.length > 0 && left > 0) this.#speak(Math.min(...crossed));
+  #noticeMinutes(ms) {
+    const minutes = SPEAK_AT.filter((m) => this.#lastMs > m * 60_000 && ms <= m * 60_000);
+    this.#lastMs = ms;
+    if (minutes.length > 0 && ms > 0) this.#speak(Math.min(...minutes));
   }
 
-  // The monotonic clock may stand still while a laptop sleeps; the wall clock tells.
+  // The monotonic clock may stop while a laptop sleeps; the wall clock does not.
   #noticeSleep() {
     const drift = Date.now() - performance.now();
-    if (Math.abs(drift - this.#drift) > SLEPT_MS) this.#slept();
+    if (Math.abs(drift - this.#drift) > SLEEP_MS) this.#onWake();
     this.#drift = drift;
   }
 }

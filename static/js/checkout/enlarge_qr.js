@@ -1,4 +1,4 @@
-// Shows a QR as large as the window allows; without this script its link opens the picture itself.
+// Shows a QR as large as the window allows; without this script, the link opens the picture.
 function open(link) {
   const dialog = document.createElement("dialog");
   const picture = link.querySelector("img").cloneNode();
@@ -18,7 +18,7 @@ function open(link) {
   dialog.showModal();
 }
 
-/** Serve every `[data-enlarge-qr]` link under `root`, also those drawn later. */
+/** Handle `[data-enlarge-qr]` links in `root`, also later ones. */
 export function enlargeQr(root) {
   root.addEventListener("click", (event) => {
     const link = event.target.closest("[data-enlarge-qr]");

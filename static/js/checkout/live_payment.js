@@ -1,12 +1,12 @@
-// Keeps the page at the server's state. Events and timers are reasons to ask; only an answer
-// changes what is drawn.
+// Keeps the page at the server's state. Events and timers cause requests; only an answer changes
+// the page.
 import { Countdown } from "./countdown.js";
 import { watchPayment } from "./live_socket.js";
 import { Poller, fetchWithin } from "../poller.js";
 import { StateLine } from "./state_line.js";
 
 const CHECK_TIMEOUT_MS = 5_000;
-const CHECKING_SHOWN_MS = 700;
+const CHECKING_MS = 700;
 const RETURN_WINDOW_MS = 500;
 const STATUS_OF_PAGE = { waiting: "pending", refused: "expired" };
 
@@ -18,72 +18,72 @@ function pageOf({ status, refusal }) {
   return status;
 }
 
-/** Follow the payment in `checkout`; `drawn(root)` is told of every region put on the page. */
-export function followPayment(checkout, { drawn }) {
-  new LivePayment(checkout, drawn).start();
+/** Follow the payment in `checkout`; `onDraw(root)` gets each region put on the page. */
+export function followPayment(checkout, { onDraw }) {
+  new LivePayment(checkout, onDraw).start();
 }
 
 class LivePayment {
   #checkout;
   #region;
-  #drawn;
+  #onDraw;
   #poller;
   #line;
   #countdown;
-  #proveSocket;
+  #checkSocket;
   #drawing = null;
   #checkingView = null;
-  #focusBefore = null;
+  #lastFocus = null;
   #returnedAt = -Infinity;
 
-  constructor(checkout, drawn) {
+  constructor(checkout, onDraw) {
     this.#checkout = checkout;
     this.#region = checkout.querySelector("#state");
-    this.#drawn = drawn;
+    this.#onDraw = onDraw;
     this.#poller = new Poller(checkout.dataset.statusUrl, {
-      answered: (answer) => this.#answered(answer),
-      failed: () => this.#failed(),
+      onAnswer: (answer) => this.#handleAnswer(answer),
+      onFailure: () => this.#line.fail(),
     });
     this.#line = new StateLine(checkout.querySelector("#state-line"), {
       paceSeconds: () => this.#poller.paceSeconds,
       deadline: () => this.#region.querySelector("[data-deadline-time]").textContent.trim(),
     });
     this.#countdown = new Countdown(this.#region, {
-      atZero: () => this.#deadlineReached(),
+      onZero: () => this.#handleDeadline(),
       speak: (minutes) => this.#speak(minutes),
-      slept: () => this.#returned(),
+      onWake: () => this.#handleReturn(),
     });
   }
 
   start() {
-    this.#settleIn();
+    this.#applyState();
     this.#poller.start();
-    this.#proveSocket = watchPayment(
+    this.#checkSocket = watchPayment(
       this.#checkout.dataset.socketClient,
       this.#checkout.dataset.paymentId,
       {
-        hint: (message) => this.#hinted(message),
-        live: (isLive) => this.#line.socket(isLive),
+        onHint: (message) => this.#handleHint(message),
+        onLive: (isLive) => this.#line.setSocket(isLive),
       },
     );
     document.addEventListener("visibilitychange", () => {
-      if (document.visibilityState === "visible") this.#returned();
+      if (document.visibilityState === "visible") this.#handleReturn();
     });
-    window.addEventListener("focus", () => this.#returned());
+    window.addEventListener("focus", () => this.#handleReturn());
     window.addEventListener("pageshow", (event) => {
-      if (event.persisted) this.#returned();
+      if (event.persisted) this.#handleReturn();
     });
     window.addEventListener("online", () => {
-      this.#line.connectivity();
-      this.#returned({ anyway: true });
+      this.#line.update();
+      this.#handleReturn({ force: true });
     });
-    window.addEventListener("offline", () => this.#line.connectivity());
+    window.addEventListener("offline", () => this.#line.update());
     this.#region.addEventListener("submit", (event) => {
       if (!event.target.matches("form[data-check]")) return;
       event.preventDefault();
       this.#check(event.target.action);
     });
-    // The test strip says so when it did something to the payment, its deadline included.
+    // The test strip may have changed the payment or its deadline.
     document.addEventListener("payment-touched", () =>
       this.#draw().catch(() => this.#poller.hurry()),
     );
@@ -101,42 +101,42 @@ class LivePayment {
     return Number(this.#section.dataset.sequence);
   }
 
-  // After each drawing: the line, the clock and the pace follow what is drawn.
-  #settleIn() {
+  // After each drawing: set the state line, the clock and the pace.
+  #applyState() {
     const { page, line, remainingMs } = this.#section.dataset;
     this.#checkout.dataset.page = page;
-    this.#line.drawn(page, line);
+    this.#line.setPage(page, line);
     this.#poller.rest(page === "confirmed" || page === "cancelled");
     this.#countdown.stop();
     if (page === "waiting") this.#syncClock(Number(remainingMs));
   }
 
   #syncClock(remainingMs) {
-    this.#line.late(remainingMs <= 0);
+    this.#line.setLate(remainingMs <= 0);
     this.#countdown.sync(remainingMs);
   }
 
-  // With an equal sequence only the clock may have moved: forward, from waiting to expired.
+  // With an equal sequence only time can have changed the page, from waiting to expired.
   #isNews(answer) {
     if (answer.sequence !== this.#sequence) return answer.sequence > this.#sequence;
     const page = pageOf(answer);
     return page !== this.#page && (this.#page === "waiting" || page === "refused");
   }
 
-  async #answered(answer) {
-    this.#line.answered();
+  async #handleAnswer(answer) {
+    this.#line.succeed();
     if (answer === null) return true;
     if (this.#isNews(answer)) {
       await this.#draw();
       return !this.#isNews(answer);
     }
     if (this.#page === "waiting" && answer.status === "pending")
-      this.#stillWaiting(answer.remaining_ms);
+      this.#keepWaiting(answer.remaining_ms);
     return true;
   }
 
-  // At zero the server may still have a moment left: then the code comes back and counts on.
-  #stillWaiting(remainingMs) {
+  // At zero the server may still count some time left: show the code again.
+  #keepWaiting(remainingMs) {
     if (remainingMs <= 0) {
       this.#poller.hurry();
       return;
@@ -145,11 +145,7 @@ class LivePayment {
     this.#syncClock(remainingMs);
   }
 
-  #failed() {
-    this.#line.failed();
-  }
-
-  async #hinted({ status, sequence, remaining_ms: remainingMs }) {
+  async #handleHint({ status, sequence, remaining_ms: remainingMs }) {
     if (sequence > this.#sequence) {
       try {
         await this.#draw();
@@ -162,19 +158,18 @@ class LivePayment {
     ) {
       await this.#poller.ask({ whole: true });
     } else if (status === "pending" && remainingMs > 0) {
-      this.#stillWaiting(remainingMs);
+      this.#keepWaiting(remainingMs);
     }
   }
 
-  // Back from the bank's app, from sleep, from no network: the state may be anything, and the
-  // socket may be dead.
-  #returned({ anyway = false } = {}) {
+  // After the bank's app, a sleep or no network, the state may be old and the socket dead.
+  #handleReturn({ force = false } = {}) {
     const now = performance.now();
-    if (!anyway && now - this.#returnedAt < RETURN_WINDOW_MS) return;
+    if (!force && now - this.#returnedAt < RETURN_WINDOW_MS) return;
     this.#returnedAt = now;
     this.#poller.hurry();
     this.#poller.ask({ whole: true });
-    this.#proveSocket?.();
+    this.#checkSocket?.();
   }
 
   #draw() {
@@ -199,48 +194,48 @@ class LivePayment {
   }
 
   #swap(next) {
-    const changed = next.dataset.page !== this.#page;
-    const held = this.#region.contains(document.activeElement);
-    const unfolded = this.#region.querySelector(".fold")?.open;
-    this.#forgetChecking();
+    const isNewPage = next.dataset.page !== this.#page;
+    const hadFocus = this.#region.contains(document.activeElement);
+    const isOpen = this.#region.querySelector(".fold")?.open;
+    this.#clearChecking();
     this.#region.replaceChildren(next);
-    if (unfolded) next.querySelector(".fold")?.setAttribute("open", "");
-    this.#settleIn();
-    this.#drawn(next);
+    if (isOpen) next.querySelector(".fold")?.setAttribute("open", "");
+    this.#applyState();
+    this.#onDraw(next);
     document.title = next.dataset.title;
-    if (changed || held) next.querySelector("h1").focus({ preventScroll: !changed });
+    if (isNewPage || hadFocus) next.querySelector("h1").focus({ preventScroll: !isNewPage });
   }
 
-  async #deadlineReached() {
-    this.#line.late(true);
+  async #handleDeadline() {
+    this.#line.setLate(true);
     if (this.#page !== "waiting" || this.#checkingView !== null) return;
     this.#beginChecking("deadline");
     this.#poller.hurry();
     await this.#poller.ask({ whole: true });
   }
 
-  // "Já paguei": the service asks the bank, once; then the page looks more often for a minute.
+  // "Já paguei": the service asks the bank once; then the page polls faster for a minute.
   async #check(url) {
     if (this.#checkingView !== null) return;
-    const view = this.#beginChecking("asked");
-    const shown = pause(CHECKING_SHOWN_MS);
+    const view = this.#beginChecking("button");
+    const minimum = pause(CHECKING_MS);
     this.#poller.hurry({ fastMs: 30_000, briskMs: 60_000 });
-    const answered = await this.#askTheBank(url);
-    await shown;
+    const isAnswered = await this.#askBank(url);
+    await minimum;
     if (this.#checkingView !== view) return;
     this.#endChecking();
     const note = this.#section.querySelector("[data-check-note]");
-    if (note !== null) note.hidden = !answered;
-    this.#line.say(answered ? "notYet" : "unanswered");
-    if (this.#countdown.leftMs === Infinity) this.#deadlineReached();
+    if (note !== null) note.hidden = !isAnswered;
+    this.#line.say(isAnswered ? "notYet" : "unanswered");
+    if (this.#countdown.remainingMs === Infinity) this.#handleDeadline();
   }
 
-  async #askTheBank(url) {
+  async #askBank(url) {
     try {
       const options = { method: "POST", headers: { Accept: "application/json" } };
       const response = await fetchWithin(url, options, { ms: CHECK_TIMEOUT_MS });
       if (!response.ok) return false;
-      await this.#answered(JSON.parse(response.text));
+      await this.#handleAnswer(JSON.parse(response.text));
       return true;
     } catch {
       return false;
@@ -250,35 +245,35 @@ class LivePayment {
   #beginChecking(reason) {
     const view = document.getElementById("checking").content.firstElementChild.cloneNode(true);
     view.dataset.reason = reason;
-    this.#focusBefore = this.#region.contains(document.activeElement)
+    this.#lastFocus = this.#region.contains(document.activeElement)
       ? document.activeElement
       : null;
     this.#region.style.minHeight = `${this.#region.offsetHeight}px`;
     this.#section.hidden = true;
     this.#region.append(view);
     this.#checkingView = view;
-    if (this.#focusBefore !== null) view.querySelector("h1").focus({ preventScroll: true });
-    this.#line.checking(true);
+    if (this.#lastFocus !== null) view.querySelector("h1").focus({ preventScroll: true });
+    this.#line.setChecking(true);
     return view;
   }
 
   #endChecking() {
     this.#checkingView.remove();
     this.#section.hidden = false;
-    this.#focusBefore?.focus({ preventScroll: true });
-    this.#forgetChecking();
+    this.#lastFocus?.focus({ preventScroll: true });
+    this.#clearChecking();
   }
 
-  #forgetChecking() {
+  #clearChecking() {
     this.#checkingView = null;
-    this.#focusBefore = null;
+    this.#lastFocus = null;
     this.#region.style.minHeight = "";
-    this.#line.checking(false);
+    this.#line.setChecking(false);
   }
 
   #speak(minutes) {
-    const said = this.#checkout.querySelector("#time-said");
-    const { minute, minutes: many } = said.dataset;
-    said.textContent = minutes === 1 ? minute : many.replace("{minutes}", minutes);
+    const line = this.#checkout.querySelector("#time-said");
+    const { minute, minutes: many } = line.dataset;
+    line.textContent = minutes === 1 ? minute : many.replace("{minutes}", minutes);
   }
 }

@@ -1,4 +1,4 @@
-// Watches one payment over Socket.IO. What it hears are hints: the server knows the state.
+// Watches one payment over Socket.IO. Its messages are hints to ask the server.
 const EVENTS = [
   "payment-confirmed",
   "payment-expired",
@@ -9,22 +9,22 @@ const EVENTS = [
 const ACK_TIMEOUT_MS = 4_000;
 
 /**
- * `client` is the address of the Socket.IO module; it may come late or never.
- * `hint({status, sequence, remaining_ms?})` hears of changes and of every (re)connection,
- * `live(bool)` of the connection.
- * Answers a function that proves a connection which may have died in silence.
+ * `client` is the URL of the Socket.IO module, which may load late or never.
+ * `onHint({status, sequence, remaining_ms?})` is called at changes and (re)connections,
+ * `onLive(bool)` when the connection starts or ends.
+ * Returns a function that checks a connection which may be dead.
  */
-export function watchPayment(client, paymentId, { hint, live }) {
+export function watchPayment(client, paymentId, { onHint, onLive }) {
   let socket = null;
 
   function watch() {
     socket.timeout(ACK_TIMEOUT_MS).emit("watch", { payment_id: paymentId }, (error, answer) => {
       if (error) {
-        live(false);
+        onLive(false);
         socket.disconnect().connect();
       } else {
-        live(answer.ok);
-        if (answer.ok) hint(answer.payment);
+        onLive(answer.ok);
+        if (answer.ok) onHint(answer.payment);
       }
     });
   }
@@ -36,18 +36,18 @@ export function watchPayment(client, paymentId, { hint, live }) {
       tryAllTransports: true,
     });
     socket.on("connect", watch);
-    socket.on("disconnect", () => live(false));
-    socket.on("connect_error", () => live(false));
+    socket.on("disconnect", () => onLive(false));
+    socket.on("connect_error", () => onLive(false));
     for (const name of EVENTS) {
       socket.on(name, (message) => {
-        if (message.payment_id === paymentId) hint(message);
+        if (message.payment_id === paymentId) onHint(message);
       });
     }
   }
 
-  import(client).then(open, () => live(false));
+  import(client).then(open, () => onLive(false));
 
-  return function prove() {
+  return function check() {
     if (socket === null) return;
     if (socket.connected) watch();
     else socket.connect();

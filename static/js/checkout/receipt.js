@@ -1,4 +1,4 @@
-// The receipt's entry: times in the viewer's zone, and a print button where scripts run.
+// The receipt's entry: times in the viewer's zone, and the print button.
 import { showLocalTimes } from "../local_time.js";
 
 showLocalTimes(document);

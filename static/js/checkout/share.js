@@ -1,4 +1,4 @@
-// Hands the code and its picture to the device's share sheet, where there is one.
+// Shares the code and its picture by the device's share sheet.
 async function pictureOf(url) {
   try {
     const response = await fetch(url);
@@ -9,24 +9,24 @@ async function pictureOf(url) {
   }
 }
 
-/** Show the `[data-share]` buttons in `root` where the device can share; else they stay hidden. */
+/** Show the `[data-share]` buttons in `root` if the device can share. */
 export function offerShare(root) {
   for (const button of root.querySelectorAll("[data-share]")) {
     const { shareTitle: title, shareCode, sharePng } = button.dataset;
     const text = root.querySelector(`#${shareCode}`).value;
     if (!navigator.canShare?.({ title, text })) continue;
-    // Fetched before the click: a share sheet opens only straight after the shopper's touch.
+    // Fetched before the click, because a share sheet must open right after a touch.
     const picture = pictureOf(sharePng);
     button.hidden = false;
     button.addEventListener("click", async () => {
       const files = [await picture].filter((file) => file !== null);
-      const whole = { title, text, files };
+      const content = { title, text, files };
       try {
         await navigator.share(
-          files.length > 0 && navigator.canShare(whole) ? whole : { title, text },
+          files.length > 0 && navigator.canShare(content) ? content : { title, text },
         );
       } catch (error) {
-        // Closing the sheet without choosing is no failure.
+        // Closing the share sheet is not a failure.
         if (error.name !== "AbortError") button.hidden = true;
       }
     });

@@ -1,8 +1,8 @@
-// The one line that says how things stand; its texts come with the page, in its language.
-const NOT_YET_MS = 60_000;
-const SOCKET_PATIENCE_MS = 3_000;
-const FAILURES_UNTIL_SAID = 2;
-const SETTLED = new Set(["confirmed", "cancelled"]);
+// The line that says the payment's state; the page has the texts.
+const NOTE_MS = 60_000;
+const SOCKET_GRACE_MS = 3_000;
+const FAILURES_MIN = 2;
+const FINAL = new Set(["confirmed", "cancelled"]);
 
 export class StateLine {
   #element;
@@ -10,59 +10,59 @@ export class StateLine {
   #deadline;
   #page = "";
   #line = "";
-  #checking = false;
+  #isChecking = false;
   #note = null;
   #noteTimer = 0;
   #failures = 0;
-  #socketDown = false;
+  #isSocketDown = false;
   #socketTimer = 0;
-  #late = false;
+  #isLate = false;
 
-  /** `paceSeconds()`, how often we ask, and `deadline()`, until when to pay, fill the sentences. */
+  /** `paceSeconds()` and `deadline()` fill the placeholders of the sentences. */
   constructor(element, { paceSeconds, deadline }) {
     this.#element = element;
     this.#deadline = deadline;
     this.#paceSeconds = paceSeconds;
-    this.socket(false);
+    this.setSocket(false);
   }
 
-  drawn(page, line) {
+  setPage(page, line) {
     this.#page = page;
     this.#line = line;
     this.#note = null;
     this.#show();
   }
 
-  checking(checking) {
-    this.#checking = checking;
+  setChecking(isChecking) {
+    this.#isChecking = isChecking;
     this.#show();
   }
 
-  /** Whether the deadline has passed here: a code past it is not called valid. */
-  late(late) {
-    this.#late = late;
+  /** After the deadline, the line does not call the code valid. */
+  setLate(isLate) {
+    this.#isLate = isLate;
     this.#show();
   }
 
-  answered() {
+  succeed() {
     this.#failures = 0;
     this.#show();
   }
 
-  failed() {
+  fail() {
     this.#failures += 1;
     this.#show();
   }
 
-  /** A connection that comes back within seconds is not worth a sentence. */
-  socket(isLive) {
+  /** A connection that returns within seconds is not mentioned. */
+  setSocket(isLive) {
     if (isLive) {
       clearTimeout(this.#socketTimer);
       this.#socketTimer = 0;
       this.#setSocketDown(false);
     } else if (this.#socketTimer === 0) {
-      // Each failed attempt reports again: the patience runs from the first.
-      this.#socketTimer = setTimeout(() => this.#setSocketDown(true), SOCKET_PATIENCE_MS);
+      // Each failed attempt calls this; the timer runs from the first.
+      this.#socketTimer = setTimeout(() => this.#setSocketDown(true), SOCKET_GRACE_MS);
     }
   }
 
@@ -73,16 +73,16 @@ export class StateLine {
     this.#noteTimer = setTimeout(() => {
       this.#note = null;
       this.#show();
-    }, NOT_YET_MS);
+    }, NOTE_MS);
     this.#show();
   }
 
-  connectivity() {
+  update() {
     this.#show();
   }
 
-  #setSocketDown(down) {
-    this.#socketDown = down;
+  #setSocketDown(isDown) {
+    this.#isSocketDown = isDown;
     this.#show();
   }
 
@@ -94,19 +94,19 @@ export class StateLine {
 
   #sentence() {
     const texts = this.#element.dataset;
-    const paced = (text) => text.replace("{seconds}", this.#paceSeconds());
-    if (SETTLED.has(this.#page)) return { text: this.#line, trouble: false };
+    const fill = (text) => text.replace("{seconds}", this.#paceSeconds());
+    if (FINAL.has(this.#page)) return { text: this.#line, trouble: false };
     if (!navigator.onLine) {
-      const valid = this.#page === "waiting" && !this.#late;
-      const text = valid ? texts.offline.replace("{time}", this.#deadline()) : texts.offlineLate;
+      const isValid = this.#page === "waiting" && !this.#isLate;
+      const text = isValid ? texts.offline.replace("{time}", this.#deadline()) : texts.offlineLate;
       return { text, trouble: true };
     }
-    if (this.#failures >= FAILURES_UNTIL_SAID)
-      return { text: paced(texts.unreachable), trouble: true };
-    if (this.#checking) return { text: texts.checking, trouble: false };
+    if (this.#failures >= FAILURES_MIN)
+      return { text: fill(texts.unreachable), trouble: true };
+    if (this.#isChecking) return { text: texts.checking, trouble: false };
     if (this.#note !== null) return { text: texts[this.#note], trouble: false };
-    if (this.#socketDown && this.#page === "waiting")
-      return { text: paced(texts.noSocket), trouble: true };
+    if (this.#isSocketDown && this.#page === "waiting")
+      return { text: fill(texts.noSocket), trouble: true };
     return { text: this.#line, trouble: false };
   }
 }

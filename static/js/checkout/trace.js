@@ -1,5 +1,5 @@
-// Tells the merchant's timeline that the page was opened and its code copied; nothing waits for it.
-function tell(paymentId, what) {
+// Reports to the merchant's timeline that the page was opened or its code copied.
+function report(paymentId, what) {
   fetch(`/payments/pix/${paymentId}/trace`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
@@ -8,17 +8,17 @@ function tell(paymentId, what) {
   }).catch(() => {});
 }
 
-/** Tell once that it was opened, as soon as somebody sees it, and each time a code is copied. */
-export function tellTraces(checkout) {
+/** Report once that the page is visible, and each time a code is copied. */
+export function reportTraces(checkout) {
   const { paymentId } = checkout.dataset;
-  const opened = () => {
+  const reportOpened = () => {
     if (document.visibilityState !== "visible") return;
-    document.removeEventListener("visibilitychange", opened);
-    tell(paymentId, "opened");
+    document.removeEventListener("visibilitychange", reportOpened);
+    report(paymentId, "opened");
   };
-  document.addEventListener("visibilitychange", opened);
-  opened();
-  for (const copied of ["code-copied", "copy"]) {
-    document.addEventListener(copied, () => tell(paymentId, "copied"));
+  document.addEventListener("visibilitychange", reportOpened);
+  reportOpened();
+  for (const name of ["code-copied", "copy"]) {
+    document.addEventListener(name, () => report(paymentId, "copied"));
   }
 }

@@ -1,4 +1,4 @@
-// A form that pays is sent once: pressed again it would only wait. Back from a later page, it opens.
+// Sends a form that pays once. Coming back from a later page, the form can be sent again.
 const BUSY = "aria-busy";
 
 document.addEventListener("submit", (event) => {

@@ -1,9 +1,9 @@
-// The last thirty days as bars, by uPlot: the server's still drawing stands until this one does.
+// Draws the last thirty days as bars by uPlot, in place of the server's static chart.
 /* global uPlot */
 const DAY_SECONDS = 86_400;
 const HEIGHT = 220;
 
-let drawing = null;
+let chart = null;
 
 function reais(centavos, options = {}) {
   const language = document.documentElement.lang;
@@ -11,7 +11,7 @@ function reais(centavos, options = {}) {
   return new Intl.NumberFormat(language, form).format(centavos / 100);
 }
 
-// Days are counted in UTC, whatever the zone: they are names of days here, not instants.
+// Days are formatted in UTC, because they are dates here, not instants.
 function dayAt(seconds, form) {
   const language = document.documentElement.lang;
   const options = { ...form, timeZone: "UTC" };
@@ -20,23 +20,23 @@ function dayAt(seconds, form) {
 
 function colours() {
   const style = getComputedStyle(document.documentElement);
-  const named = (name) => style.getPropertyValue(name).trim();
-  return { bar: named("--action"), line: named("--line"), ink: named("--ink-soft") };
+  const token = (name) => style.getPropertyValue(name).trim();
+  return { bar: token("--action"), line: token("--line"), ink: token("--ink-soft") };
 }
 
-function options(room, counts) {
+function options(container, counts) {
   const { bar, line, ink } = colours();
   const font = "12px system-ui, sans-serif";
   return {
-    width: room.clientWidth,
+    width: container.clientWidth,
     height: HEIGHT,
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
     padding: [12, 0, 0, 0],
     cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
     legend: { show: false },
     scales: {
-      x: { range: (_u, least, most) => [least - DAY_SECONDS / 2, most + DAY_SECONDS / 2] },
-      y: { range: (_u, _least, most) => [0, Math.max(most, 100) * 1.08] },
+      x: { range: (_u, min, max) => [min - DAY_SECONDS / 2, max + DAY_SECONDS / 2] },
+      y: { range: (_u, _min, max) => [0, Math.max(max, 100) * 1.08] },
     },
     axes: [
       {
@@ -58,7 +58,7 @@ function options(room, counts) {
         size: 68,
         space: 44,
         values: (_u, amounts) =>
-          amounts.map((one) => reais(one, { notation: "compact", maximumFractionDigits: 1 })),
+          amounts.map((amount) => reais(amount, { notation: "compact", maximumFractionDigits: 1 })),
       },
     ],
     series: [
@@ -71,13 +71,13 @@ function options(room, counts) {
         paths: uPlot.paths.bars({ size: [0.66, 26], radius: 0.22 }),
       },
     ],
-    hooks: { setCursor: [(plot) => tell(plot, room, counts)] },
+    hooks: { setCursor: [(plot) => showTip(plot, container, counts)] },
   };
 }
 
-// What the pointed-at day brought, beside its bar.
-function tell(plot, room, counts) {
-  const tip = room.querySelector(".chart__tip");
+// Shows the takings of the day under the pointer, beside its bar.
+function showTip(plot, container, counts) {
+  const tip = container.querySelector(".chart__tip");
   const { idx, left } = plot.cursor;
   if (idx === null || idx === undefined || left < 0) {
     tip.hidden = true;
@@ -92,12 +92,12 @@ function tell(plot, room, counts) {
   tip.append(day, sum);
   tip.hidden = false;
   const x = plot.valToPos(at, "x") + plot.bbox.left / devicePixelRatio;
-  const most = room.clientWidth - tip.offsetWidth - 4;
-  tip.style.left = `${Math.max(4, Math.min(x - tip.offsetWidth / 2, most))}px`;
+  const leftMax = container.clientWidth - tip.offsetWidth - 4;
+  tip.style.left = `${Math.max(4, Math.min(x - tip.offsetWidth / 2, leftMax))}px`;
 }
 
-function draw(room) {
-  const days = JSON.parse(room.dataset.days);
+function draw(container) {
+  const days = JSON.parse(container.dataset.days);
   const data = [
     days.map(([day]) => Date.parse(`${day}T00:00:00Z`) / 1000),
     days.map(([, centavos]) => centavos),
@@ -106,26 +106,26 @@ function draw(room) {
   tip.className = "chart__tip";
   tip.hidden = true;
   tip.setAttribute("aria-hidden", "true");
-  room.replaceChildren(tip);
-  drawing?.destroy();
-  drawing = new uPlot(options(room, days.map(([, , count]) => count)), data, room);
-  room.dataset.drawn = "";
+  container.replaceChildren(tip);
+  chart?.destroy();
+  chart = new uPlot(options(container, days.map(([, , count]) => count)), data, container);
+  container.dataset.drawn = "";
 }
 
-const resized = new ResizeObserver(([entry]) => {
+const resizeObserver = new ResizeObserver(([entry]) => {
   const width = Math.round(entry.contentRect.width);
-  if (drawing !== null && width > 0 && Math.abs(width - drawing.width) > 1) {
-    drawing.setSize({ width, height: HEIGHT });
+  if (chart !== null && width > 0 && Math.abs(width - chart.width) > 1) {
+    chart.setSize({ width, height: HEIGHT });
   }
 });
-const scheme = window.matchMedia("(prefers-color-scheme: dark)");
+const darkScheme = window.matchMedia("(prefers-color-scheme: dark)");
 
 /** Draw the chart that is in `root`, if one is, and follow its width and the colour scheme. */
 export function drawChart(root) {
-  const room = root.querySelector("[data-chart]");
-  if (room === null || typeof uPlot === "undefined") return;
-  draw(room);
-  resized.disconnect();
-  resized.observe(room);
-  scheme.onchange = () => draw(room);
+  const container = root.querySelector("[data-chart]");
+  if (container === null || typeof uPlot === "undefined") return;
+  draw(container);
+  resizeObserver.disconnect();
+  resizeObserver.observe(container);
+  darkScheme.onchange = () => draw(container);
 }

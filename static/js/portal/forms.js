@@ -1,4 +1,4 @@
-// A form is sent once: the second press of an impatient finger is not another charge.
+// Sends a form once, so that a double click does not create two payments; closes open menus.
 export function sendOnce(root) {
   root.addEventListener("submit", (event) => {
     const form = event.target.closest("form[data-once]");
@@ -12,7 +12,7 @@ export function sendOnce(root) {
       button.setAttribute("aria-busy", "true");
     }
   });
-  // Back from the next page, by the browser's memory of this one: it may be sent again.
+  // A page that the browser restored from its cache may send its forms again.
   window.addEventListener("pageshow", (event) => {
     if (!event.persisted) return;
     for (const form of root.querySelectorAll("form[data-once]")) delete form.dataset.sent;

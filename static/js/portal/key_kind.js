@@ -1,10 +1,10 @@
-// Says which kind of Pix key is being typed; the server knows the check digits.
+// Shows the kind of the Pix key being typed; the server checks its digits.
 import { fetchWithin } from "../poller.js";
 import { csrfToken } from "./csrf.js";
 
 const PAUSE_MS = 250;
 
-function say(field, line, { name, shown }) {
+function show(field, line, { name, shown }) {
   const { idle, known, unknown } = line.dataset;
   const kind = field.value.trim() === "" ? idle : name === null ? unknown : known;
   line.textContent = kind.replace("{kind}", name).replace("{key}", shown);
@@ -12,18 +12,18 @@ function say(field, line, { name, shown }) {
 }
 
 async function ask(field, line) {
-  const asked = field.value;
-  if (asked.trim() === "") {
-    say(field, line, { name: null, shown: null });
+  const text = field.value;
+  if (text.trim() === "") {
+    show(field, line, { name: null, shown: null });
     return;
   }
   const headers = { "Content-Type": "application/json", "X-CSRF-TOKEN": csrfToken() };
-  const options = { method: "POST", headers, body: JSON.stringify({ key: asked }) };
+  const options = { method: "POST", headers, body: JSON.stringify({ key: text }) };
   try {
     const answer = await fetchWithin(field.dataset.keyKind, options);
-    if (answer.ok && field.value === asked) say(field, line, JSON.parse(answer.text));
+    if (answer.ok && field.value === text) show(field, line, JSON.parse(answer.text));
   } catch {
-    // Without an answer nothing is said: the form tells all of it when it is sent.
+    // Show nothing without an answer; the form shows errors when it is sent.
   }
 }
 

@@ -1,5 +1,5 @@
-// Keeps the portal at the server's state: an event, a reconnect, a return and a timer are reasons
-// to ask, and only an answer changes what is drawn.
+// Keeps the portal at the server's state. Events, reconnects, returns and timers cause requests;
+// only an answer changes the page.
 import { fetchWithin } from "../poller.js";
 import { watchMerchant } from "./merchant_socket.js";
 
@@ -9,7 +9,7 @@ const POLL_MS = 10_000;
 const LIVE_POLL_MS = 30_000;
 const RETURN_WINDOW_MS = 500;
 
-async function page(url) {
+async function fetchPage(url) {
   const headers = { Accept: "text/html", "Accept-Language": document.documentElement.lang };
   const answer = await fetchWithin(url, { headers, redirect: "manual" });
   if (answer.status === 0 || answer.status === 401 || answer.status === 403) return "signed-out";
@@ -17,31 +17,31 @@ async function page(url) {
   return new DOMParser().parseFromString(answer.text, "text/html");
 }
 
-/** The list of rows: those on the page are renewed in place, new ones come in on top. */
+/** The list of rows: known rows are updated in place, new rows are added at the top. */
 class Rows {
   #list;
-  #said;
-  #drawn;
+  #status;
+  #onDraw;
 
-  constructor(list, drawn) {
+  constructor(list, onDraw) {
     this.#list = list;
-    this.#said = document.getElementById("said");
-    this.#drawn = drawn;
+    this.#status = document.getElementById("said");
+    this.#onDraw = onDraw;
   }
 
-  #known() {
+  #items() {
     return new Map([...this.#list.children].map((item) => [item.dataset.paymentId, item]));
   }
 
   has(id) {
-    return this.#known().has(id);
+    return this.#items().has(id);
   }
 
   get ids() {
-    return [...this.#known().keys()];
+    return [...this.#items().keys()];
   }
 
-  get takesNew() {
+  get addsNew() {
     return this.#list.dataset.isFirst !== undefined;
   }
 
@@ -55,38 +55,38 @@ class Rows {
     return new URL(this.#list.dataset.rowsUrl, window.location.href);
   }
 
-  #arrived(item) {
+  #adopt(item) {
     const next = document.importNode(item, true);
-    this.#drawn(next);
+    this.#onDraw(next);
     return next;
   }
 
-  /** Put newer states of rows in the places of the older ones. */
-  renew(parsed) {
-    const known = this.#known();
+  /** Replace rows whose state is newer. */
+  update(parsed) {
+    const items = this.#items();
     for (const item of parsed.querySelectorAll(".row-item")) {
-      const old = known.get(item.dataset.paymentId);
+      const old = items.get(item.dataset.paymentId);
       if (old === undefined) continue;
       const isNewer = Number(item.dataset.sequence) > Number(old.dataset.sequence);
       if (!isNewer && item.dataset.mark === old.dataset.mark) continue;
       if (Number(item.dataset.sequence) < Number(old.dataset.sequence)) continue;
-      const next = this.#arrived(item);
-      const held = old.contains(document.activeElement);
+      const next = this.#adopt(item);
+      const hadFocus = old.contains(document.activeElement);
       old.replaceWith(next);
       next.classList.add("is-changed");
-      if (held) next.querySelector("a").focus({ preventScroll: true });
+      if (hadFocus) next.querySelector("a").focus({ preventScroll: true });
       if (next.dataset.mark === "confirmed" && old.dataset.mark !== "confirmed") this.#say(next);
     }
   }
 
-  /** Take in what is new at the head of the list. */
-  takeIn(parsed) {
-    const known = this.#known();
+  /** Add new rows at the top of the list. */
+  addNew(parsed) {
+    const items = this.#items();
     const first = this.#list.firstElementChild;
     for (const item of parsed.querySelectorAll(".row-item")) {
-      if (known.has(item.dataset.paymentId)) continue;
+      if (items.has(item.dataset.paymentId)) continue;
       if (first !== null && !this.#isNewer(item, first)) continue;
-      const next = this.#arrived(item);
+      const next = this.#adopt(item);
       next.classList.add("is-changed");
       this.#list.insertBefore(next, first);
     }
@@ -94,198 +94,201 @@ class Rows {
       this.#list.lastElementChild.remove();
     }
     if (this.#list.children.length > 0) {
-      for (const one of document.querySelectorAll("[data-empty], .first")) one.remove();
+      for (const hint of document.querySelectorAll("[data-empty], .first")) hint.remove();
     }
   }
 
-  #isNewer(item, than) {
-    return Number(item.dataset.created) > Number(than.dataset.created);
+  #isNewer(item, other) {
+    return Number(item.dataset.created) > Number(other.dataset.created);
   }
 
   #say(item) {
     const amount = item.querySelector(".row__amount").textContent.trim();
-    this.#said.textContent = this.#said.dataset.paid.replace("{amount}", amount);
+    this.#status.textContent = this.#status.dataset.paid.replace("{amount}", amount);
   }
 }
 
 class LivePortal {
   #portal;
   #rows;
-  #one;
+  #payment;
   #figures;
-  #drawn;
-  #figuresDrawn;
+  #onDraw;
+  #onFiguresDraw;
   #banner = document.getElementById("connection");
-  #prove = () => {};
-  #live = false;
-  #failed = false;
-  #signedOut = false;
-  #gathered = new Set();
-  #gathering = 0;
-  #figuresAt = -Infinity;
+  #checkSocket = () => {};
+  #isLive = false;
+  #hasFailed = false;
+  #isSignedOut = false;
+  #changedIds = new Set();
+  #gatherTimer = 0;
+  #figuresAskedAt = -Infinity;
   #figuresTimer = 0;
-  #poll = 0;
+  #pollTimer = 0;
   #returnedAt = -Infinity;
 
-  constructor(portal, { drawn, figuresDrawn }) {
+  constructor(portal, { onDraw, onFiguresDraw }) {
     const list = document.querySelector("[data-live-rows]");
     this.#portal = portal;
-    this.#rows = list === null ? null : new Rows(list, drawn);
-    this.#one = document.querySelector("[data-one-payment]");
+    this.#rows = list === null ? null : new Rows(list, onDraw);
+    this.#payment = document.querySelector("[data-one-payment]");
     this.#figures = document.querySelector("[data-figures-url]");
-    this.#drawn = drawn;
-    this.#figuresDrawn = figuresDrawn;
+    this.#onDraw = onDraw;
+    this.#onFiguresDraw = onFiguresDraw;
   }
 
-  get #follows() {
-    return this.#rows !== null || this.#one !== null || this.#figures !== null;
+  get #hasLiveParts() {
+    return this.#rows !== null || this.#payment !== null || this.#figures !== null;
   }
 
   start() {
     window.addEventListener("offline", () => this.#say());
-    window.addEventListener("online", () => this.#returned({ anyway: true }));
+    window.addEventListener("online", () => this.#handleReturn({ force: true }));
     if (!navigator.onLine) this.#say();
-    if (!this.#follows) return;
-    this.#prove = watchMerchant(this.#portal.dataset.socketClient, {
-      heard: (id) => this.#heard(id),
-      joined: () => this.#everything(),
-      live: (is) => this.#isLive(is),
+    if (!this.#hasLiveParts) return;
+    this.#checkSocket = watchMerchant(this.#portal.dataset.socketClient, {
+      onChange: (id) => this.#handleChange(id),
+      onJoin: () => this.#askAll(),
+      onLive: (isLive) => this.#setLive(isLive),
     });
     document.addEventListener("visibilitychange", () => {
-      if (document.visibilityState === "visible") this.#returned();
+      if (document.visibilityState === "visible") this.#handleReturn();
     });
-    window.addEventListener("focus", () => this.#returned());
+    window.addEventListener("focus", () => this.#handleReturn());
     window.addEventListener("pageshow", (event) => {
-      if (event.persisted) this.#returned({ anyway: true });
+      if (event.persisted) this.#handleReturn({ force: true });
     });
     this.#schedule();
   }
 
-  #isLive(is) {
-    this.#live = is;
-    for (const one of document.querySelectorAll("[data-live]")) one.hidden = !is;
+  #setLive(isLive) {
+    this.#isLive = isLive;
+    for (const sign of document.querySelectorAll("[data-live]")) sign.hidden = !isLive;
     this.#schedule();
   }
 
   #schedule() {
-    clearTimeout(this.#poll);
+    clearTimeout(this.#pollTimer);
     const jitter = 0.9 + Math.random() * 0.2;
-    const pace = this.#live && !this.#failed ? LIVE_POLL_MS : POLL_MS;
-    this.#poll = setTimeout(async () => {
-      if (document.visibilityState === "visible") await this.#everything();
+    const pace = this.#isLive && !this.#hasFailed ? LIVE_POLL_MS : POLL_MS;
+    this.#pollTimer = setTimeout(async () => {
+      if (document.visibilityState === "visible") await this.#askAll();
       this.#schedule();
     }, pace * jitter);
   }
 
-  #returned({ anyway = false } = {}) {
+  #handleReturn({ force = false } = {}) {
     const now = performance.now();
-    if (!anyway && now - this.#returnedAt < RETURN_WINDOW_MS) return;
+    if (!force && now - this.#returnedAt < RETURN_WINDOW_MS) return;
     this.#returnedAt = now;
-    this.#prove();
-    this.#everything();
+    this.#checkSocket();
+    this.#askAll();
   }
 
-  // Several changes within a moment are one question.
-  #heard(id) {
-    this.#gathered.add(id);
-    if (this.#gathering === 0) this.#gathering = setTimeout(() => this.#ask(), GATHER_MS);
+  // Changes within GATHER_MS become one request.
+  #handleChange(id) {
+    this.#changedIds.add(id);
+    if (this.#gatherTimer === 0) this.#gatherTimer = setTimeout(() => this.#ask(), GATHER_MS);
   }
 
   async #ask() {
-    const ids = [...this.#gathered];
-    this.#gathered.clear();
-    this.#gathering = 0;
-    await this.#tried(async () => {
-      if (this.#one !== null && ids.includes(this.#one.dataset.onePayment)) await this.#askOne();
+    const ids = [...this.#changedIds];
+    this.#changedIds.clear();
+    this.#gatherTimer = 0;
+    await this.#attempt(async () => {
+      const paymentId = this.#payment?.dataset.onePayment;
+      if (paymentId !== undefined && ids.includes(paymentId)) await this.#askPayment();
       if (this.#rows !== null) await this.#askRows(ids);
     });
-    this.#figuresSoon();
+    this.#scheduleFigures();
   }
 
-  async #everything() {
-    if (!this.#follows || this.#signedOut) return;
-    await this.#tried(async () => {
-      if (this.#one !== null) await this.#askOne();
+  async #askAll() {
+    if (!this.#hasLiveParts || this.#isSignedOut) return;
+    await this.#attempt(async () => {
+      if (this.#payment !== null) await this.#askPayment();
       if (this.#rows !== null) await this.#askRows(null);
       if (this.#figures !== null) await this.#askFigures();
     });
   }
 
   async #askRows(ids) {
-    const shown = ids === null ? this.#rows.ids : ids.filter((id) => this.#rows.has(id));
-    if (shown.length > 0) {
-      const parsed = await this.#page(this.#rows.oneUrl(shown.slice(0, 100)));
-      if (parsed !== null) this.#rows.renew(parsed);
+    const known = ids === null ? this.#rows.ids : ids.filter((id) => this.#rows.has(id));
+    if (known.length > 0) {
+      const parsed = await this.#fetchPage(this.#rows.oneUrl(known.slice(0, 100)));
+      if (parsed !== null) this.#rows.update(parsed);
     }
-    if (this.#rows.takesNew && (ids === null || shown.length < ids.length)) {
-      const parsed = await this.#page(this.#rows.listUrl);
-      if (parsed !== null) this.#rows.takeIn(parsed);
+    if (this.#rows.addsNew && (ids === null || known.length < ids.length)) {
+      const parsed = await this.#fetchPage(this.#rows.listUrl);
+      if (parsed !== null) this.#rows.addNew(parsed);
     }
   }
 
-  async #askOne() {
-    const parsed = await this.#page(new URL(this.#one.dataset.stateUrl, window.location.href));
+  async #askPayment() {
+    const parsed = await this.#fetchPage(
+      new URL(this.#payment.dataset.stateUrl, window.location.href),
+    );
     const next = parsed?.querySelector(".one");
-    const old = this.#one.querySelector(".one");
+    const old = this.#payment.querySelector(".one");
     if (!next || Number(next.dataset.sequence) < Number(old.dataset.sequence)) return;
     const isSame =
       next.dataset.sequence === old.dataset.sequence && next.dataset.mark === old.dataset.mark;
-    const entries = (one) => one.querySelectorAll(".timeline__entry").length;
+    const entries = (root) => root.querySelectorAll(".timeline__entry").length;
     if (isSame && entries(next) === entries(old)) return;
-    // Whoever is typing a refund is not interrupted: the next question brings it.
+    // Do not interrupt a merchant who types a refund; a later answer updates the page.
     if (old.contains(document.activeElement) && document.activeElement.matches("input")) return;
-    const fresh = document.importNode(next, true);
-    const held = old.contains(document.activeElement);
-    this.#drawn(fresh);
-    old.replaceWith(fresh);
-    if (held) document.getElementById("main").focus({ preventScroll: true });
-    if (fresh.dataset.mark === "confirmed" && old.dataset.mark !== "confirmed") {
-      const said = document.getElementById("said");
-      const amount = fresh.querySelector(".one__amount").textContent.trim();
-      said.textContent = said.dataset.paid.replace("{amount}", amount);
+    const element = document.importNode(next, true);
+    const hadFocus = old.contains(document.activeElement);
+    this.#onDraw(element);
+    old.replaceWith(element);
+    if (hadFocus) document.getElementById("main").focus({ preventScroll: true });
+    if (element.dataset.mark === "confirmed" && old.dataset.mark !== "confirmed") {
+      const status = document.getElementById("said");
+      const amount = element.querySelector(".one__amount").textContent.trim();
+      status.textContent = status.dataset.paid.replace("{amount}", amount);
     }
   }
 
-  #figuresSoon() {
+  #scheduleFigures() {
     if (this.#figures === null) return;
     clearTimeout(this.#figuresTimer);
-    const wait = Math.max(0, this.#figuresAt + FIGURES_EVERY_MS - performance.now());
-    this.#figuresTimer = setTimeout(() => this.#tried(() => this.#askFigures()), wait);
+    const wait = Math.max(0, this.#figuresAskedAt + FIGURES_EVERY_MS - performance.now());
+    this.#figuresTimer = setTimeout(() => this.#attempt(() => this.#askFigures()), wait);
   }
 
   async #askFigures() {
-    this.#figuresAt = performance.now();
-    const parsed = await this.#page(
+    this.#figuresAskedAt = performance.now();
+    const parsed = await this.#fetchPage(
       new URL(this.#figures.dataset.figuresUrl, window.location.href),
     );
     const next = parsed?.querySelector("#figures");
     const old = this.#figures.querySelector("#figures");
     if (!next) return;
-    const tiles = (one) => one.querySelector(".tiles").textContent;
-    const days = (one) => one.querySelector("[data-chart]").dataset.days;
+    const tiles = (root) => root.querySelector(".tiles").textContent;
+    const days = (root) => root.querySelector("[data-chart]").dataset.days;
     if (tiles(next) === tiles(old) && days(next) === days(old)) return;
-    const fresh = document.importNode(next, true);
+    const element = document.importNode(next, true);
     const isOpen = old.querySelector("details").open;
-    const held = old.querySelector("summary") === document.activeElement;
-    old.replaceWith(fresh);
-    fresh.querySelector("details").open = isOpen;
-    if (held) fresh.querySelector("summary").focus({ preventScroll: true });
-    this.#figuresDrawn(this.#figures);
+    const hadFocus = old.querySelector("summary") === document.activeElement;
+    old.replaceWith(element);
+    element.querySelector("details").open = isOpen;
+    if (hadFocus) element.querySelector("summary").focus({ preventScroll: true });
+    this.#onFiguresDraw(this.#figures);
   }
 
-  async #page(url) {
-    const found = await page(url);
-    if (found !== "signed-out") return found;
-    this.#signedOut = true;
+  async #fetchPage(url) {
+    const answer = await fetchPage(url);
+    if (answer !== "signed-out") return answer;
+    this.#isSignedOut = true;
     return null;
   }
 
-  async #tried(work) {
+  async #attempt(work) {
     try {
       await work();
-      this.#failed = false;
+      this.#hasFailed = false;
     } catch {
-      this.#failed = true;
+      this.#hasFailed = true;
     }
     this.#say();
   }
@@ -293,15 +296,15 @@ class LivePortal {
   #say() {
     const { offline, unreachable, signedOut } = this.#banner.dataset;
     let text = "";
-    if (this.#signedOut) text = signedOut;
+    if (this.#isSignedOut) text = signedOut;
     else if (!navigator.onLine) text = offline;
-    else if (this.#failed) text = unreachable.replace("{seconds}", POLL_MS / 1000);
+    else if (this.#hasFailed) text = unreachable.replace("{seconds}", POLL_MS / 1000);
     if (this.#banner.textContent !== text) this.#banner.textContent = text;
     this.#banner.hidden = text === "";
   }
 }
 
-/** Follow whatever of the merchant's payments the page shows. */
-export function followMerchant(portal, told) {
-  new LivePortal(portal, told).start();
+/** Follow the merchant's payments that the page shows. */
+export function followMerchant(portal, callbacks) {
+  new LivePortal(portal, callbacks).start();
 }

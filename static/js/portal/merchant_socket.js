@@ -1,4 +1,4 @@
-// Watches all of a merchant's payments over Socket.IO; what it hears are hints to ask the server.
+// Watches all of a merchant's payments over Socket.IO. Its messages are hints to ask the server.
 const EVENTS = [
   "payment-confirmed",
   "payment-expired",
@@ -8,35 +8,35 @@ const EVENTS = [
   "payment_completed",
 ];
 const ACK_TIMEOUT_MS = 4_000;
-const RENEW_EVERY_MS = 30_000;
+const RECONNECT_EVERY_MS = 30_000;
 
 /**
- * `client` is the address of the Socket.IO module. `heard(paymentId)` is told of each change,
- * `joined()` of every (re)connection, `live(bool)` of whether changes are heard at all. Answers a
- * function that proves a connection which may have died in silence.
+ * `client` is the URL of the Socket.IO module. `onChange(paymentId)` is called at each change,
+ * `onJoin()` at each (re)connection, `onLive(bool)` when the connection starts or ends. Returns a
+ * function that checks a connection which may be dead.
  */
-export function watchMerchant(client, { heard, joined, live }) {
+export function watchMerchant(client, { onChange, onJoin, onLive }) {
   let socket = null;
-  let renewedAt = -Infinity;
+  let reconnectedAt = -Infinity;
 
-  // The handshake's cookie has run out, and the browser may hold a fresh one: shake hands again.
-  function renew() {
+  // The handshake's cookie has expired; connect again, as the browser may have a newer cookie.
+  function reconnect() {
     const now = performance.now();
-    if (now - renewedAt < RENEW_EVERY_MS) return;
-    renewedAt = now;
+    if (now - reconnectedAt < RECONNECT_EVERY_MS) return;
+    reconnectedAt = now;
     socket.disconnect().connect();
   }
 
   function watch() {
     socket.timeout(ACK_TIMEOUT_MS).emit("watch_merchant", {}, (error, answer) => {
       if (error) {
-        live(false);
+        onLive(false);
         socket.disconnect().connect();
         return;
       }
-      live(answer.ok);
-      if (answer.ok) joined();
-      else if (answer.code === "unauthorized") renew();
+      onLive(answer.ok);
+      if (answer.ok) onJoin();
+      else if (answer.code === "unauthorized") reconnect();
     });
   }
 
@@ -47,14 +47,14 @@ export function watchMerchant(client, { heard, joined, live }) {
       tryAllTransports: true,
     });
     socket.on("connect", watch);
-    socket.on("disconnect", () => live(false));
-    socket.on("connect_error", () => live(false));
-    for (const name of EVENTS) socket.on(name, ({ payment_id: id }) => heard(id));
+    socket.on("disconnect", () => onLive(false));
+    socket.on("connect_error", () => onLive(false));
+    for (const name of EVENTS) socket.on(name, ({ payment_id: id }) => onChange(id));
   }
 
-  import(client).then(open, () => live(false));
+  import(client).then(open, () => onLive(false));
 
-  return function prove() {
+  return function check() {
     if (socket === null) return;
     if (socket.connected) watch();
     else socket.connect();

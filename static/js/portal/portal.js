@@ -1,4 +1,4 @@
-// The portal's entry: starts each behaviour that the page has a place for.
+// The portal's entry: starts the behaviours that the page has elements for.
 import { copyCodes } from "../copy_code.js";
 import { drawChart } from "./chart.js";
 import { sendOnce } from "./forms.js";
@@ -8,20 +8,22 @@ import { showTimes, tellZone } from "./zone.js";
 
 const portal = document.querySelector("[data-portal]");
 
-// In another zone the days are others: the page is asked for again, once.
+// A page drawn for another zone has other days, so it loads again, once.
 if (!tellZone(portal.dataset.zone)) {
   copyCodes(document);
   sendOnce(document);
   askKeyKind(document);
   showTimes(document);
   drawChart(document);
-  followMerchant(portal, { drawn: showTimes, figuresDrawn: drawChart });
+  followMerchant(portal, { onDraw: showTimes, onFiguresDraw: drawChart });
 }
 
-// On a phone what narrows further is folded away; without scripts it stands open.
+// On a phone the further filters are closed; without scripts they are open.
 const narrow = window.matchMedia("(max-width: 47.99rem)");
 const fold = () => {
-  for (const one of document.querySelectorAll("[data-narrow-closed]")) one.open = !narrow.matches;
+  for (const details of document.querySelectorAll("[data-narrow-closed]")) {
+    details.open = !narrow.matches;
+  }
 };
 fold();
 narrow.addEventListener("change", fold);

@@ -1,38 +1,38 @@
-// The viewer's zone: told to the server in a cookie, for days; used here for every time shown.
+// The viewer's time zone: the server gets it in a cookie, for days; times are written here.
 const COOKIE = "balcao_zone";
-const NAME = /^[A-Za-z0-9_+\-/]{1,64}$/; // as tz names are, and as a cookie takes them bare
+const NAME = /^[A-Za-z0-9_+\-/]{1,64}$/; // time zone names, which a cookie takes unquoted
 const YEAR_SECONDS = 31_536_000;
 const CLOCK = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
 
-function told() {
-  const found = document.cookie.split("; ").find((one) => one.startsWith(`${COOKIE}=`));
-  return found === undefined ? null : found.slice(COOKIE.length + 1);
+function cookieZone() {
+  const cookie = document.cookie.split("; ").find((pair) => pair.startsWith(`${COOKIE}=`));
+  return cookie === undefined ? null : cookie.slice(COOKIE.length + 1);
 }
 
 /**
- * Tell the server this browser's zone. True when the page was drawn for another one and is being
- * asked for again; a page that answered a form stays, and so does one whose cookie is refused.
- * `path` is where the pages are that want to know.
+ * Tell the server this browser's zone. Returns true if the page was drawn for another zone and
+ * loads again; an answer to a form does not, nor a page whose cookie is refused. `path` is the
+ * cookie's path.
  */
-export function tellZone(drawnFor, path = "/portal") {
+export function tellZone(pageZone, path = "/portal") {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  if (!NAME.test(zone) || told() === zone) return false;
+  if (!NAME.test(zone) || cookieZone() === zone) return false;
   const secure = window.location.protocol === "https:" ? "; Secure" : "";
   document.cookie =
     `${COOKIE}=${zone}; Path=${path}; Max-Age=${YEAR_SECONDS}` +
     `; SameSite=Lax${secure}`;
-  if (told() !== zone || zone === drawnFor) return false;
-  const answeredAForm =
+  if (cookieZone() !== zone || zone === pageZone) return false;
+  const isFormAnswer =
     performance.getEntriesByType("navigation")[0]?.type === "reload" ||
     document.querySelector("[aria-invalid], #made-key") !== null;
-  if (answeredAForm) return false;
+  if (isFormAnswer) return false;
   window.location.replace(window.location.href);
   return true;
 }
 
 function short(at, language) {
-  const own = at.getFullYear() === new Date().getFullYear();
-  const form = { day: "numeric", month: "short", ...(own ? {} : { year: "numeric" }) };
+  const isThisYear = at.getFullYear() === new Date().getFullYear();
+  const form = { day: "numeric", month: "short", ...(isThisYear ? {} : { year: "numeric" }) };
   const day = new Intl.DateTimeFormat(language, form).format(at);
   return `${day}, ${new Intl.DateTimeFormat(language, CLOCK).format(at)}`;
 }
@@ -45,7 +45,7 @@ function exact(at, language) {
   return `${day}, ${clock} (${offset === "UTC" ? "UTC+00:00" : offset})`;
 }
 
-/** Write each `time[data-time]` in the viewer's own zone and language. */
+/** Write each `time[data-time]` in the viewer's zone and language. */
 export function showTimes(root) {
   const language = document.documentElement.lang;
   for (const time of root.querySelectorAll("time[data-time]")) {
