@@ -1,4 +1,4 @@
-"""Root looks after the service; Alice sells, Bob pays, Charlie is nobody here."""
+"""Root and Rita are administrators, Alice is a merchant, Bob is a payer."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import pytest
 from flask import Flask
 
 from tests.db.tables import Tables
-from tests.portal.conftest import counted
+from tests.portal.conftest import count_statements
 from tests.portal.signing import Browser, make_account, sign_in
 
-__all__ = ["counted"]
+__all__ = ["count_statements"]
 
 
 @pytest.fixture
 def people(app: Flask) -> None:
-    """Accounts of each role; the second administrator is Rita."""
+    """An account of each role, and a second administrator."""
     make_account(app, "alice")
     make_account(app, "bob", "payer")
     make_account(app, "root", "admin")
@@ -38,13 +38,13 @@ def alice(app: Flask, people: None) -> Browser:
 
 @pytest.fixture
 def tables(settings: Any) -> Tables:
-    """The database, beside the service."""
+    """The database, without the service."""
     return Tables(settings.database_url)
 
 
 @pytest.fixture
 def id_of(tables: Tables) -> Callable[[str], str]:
-    """The id of the wire of an account, by its login."""
+    """The public id of an account, by its login."""
 
     def find(login: str) -> str:
         return str(

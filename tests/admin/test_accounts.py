@@ -1,4 +1,4 @@
-"""Accounts: found, looked at, disabled at once and everywhere, and let in again."""
+"""The accounts' pages: the list, one account, disabling and enabling."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)>'
 
 
 def logins(page: str) -> list[str]:
-    """The logins of a list, from the top."""
+    """The logins of a list, in order."""
     return re.findall(r'class="person__login">([^<]+)<', page)
 
 
@@ -44,13 +44,13 @@ def account_row(login: str, role: str = "payer", **changes: object) -> dict[str,
 @pytest.fixture
 def key(alice):
     """An API key of Alice's, as its programs send it."""
-    made = alice.client.post("/api/keys", json={}, headers={"X-CSRF-TOKEN": alice.token})
-    assert made.status_code == 201
-    return bearer(made.get_json()["key"])
+    answer = alice.client.post("/api/keys", json={}, headers={"X-CSRF-TOKEN": alice.token})
+    assert answer.status_code == 201
+    return bearer(answer.get_json()["key"])
 
 
-def test_the_list_says_who_there_is(root, alice, tables):
-    """By login; role, name, last sign-in and state of each."""
+def test_the_list_has_all_accounts(root, alice, tables):
+    """In order of login, with role, name, last sign-in and state."""
     page = root.get("/admin/accounts").text
     assert logins(page) == sorted(row.login for row in tables.rows("SELECT login FROM accounts"))
     assert "Loja de Alice" in page
@@ -62,8 +62,8 @@ def test_the_list_says_who_there_is(root, alice, tables):
     assert "entrou em" in alices
 
 
-def test_a_role_narrows_and_so_does_the_beginning_of_a_login(root, tables):
-    """The beginning exactly: in this case of letters, with what means something to LIKE."""
+def test_the_list_is_filtered_by_role_and_by_the_prefix_of_a_login(root, tables):
+    """The prefix is case-sensitive, and LIKE's wildcards have no meaning in it."""
     for login in ("mara", "Mara", "maria", "mar_x", "mar%y", "ma", "zmar"):
         if "%" not in login:
             tables.insert(Account, account_row(login))
@@ -79,10 +79,8 @@ def test_a_role_narrows_and_so_does_the_beginning_of_a_login(root, tables):
 @pytest.mark.mysql
 @pytest.mark.postgres
 @pytest.mark.parametrize("engine", ["mysql", "postgres"])
-def test_the_beginning_of_a_login_means_the_same_on_every_engine(
-    fresh_database, tmp_path, clock, engine
-):
-    """Servers order letters by their own rules; a prefix is a prefix."""
+def test_a_login_prefix_means_the_same_on_every_engine(fresh_database, tmp_path, clock, engine):
+    """Collations differ between engines; the result must not."""
     url = fresh_database(engine)
     app = ready_app(settings_for(url, tmp_path), clock)
     tables = Tables(url)
@@ -91,47 +89,47 @@ def test_the_beginning_of_a_login_means_the_same_on_every_engine(
     make_account(app, "root", "admin")
     root = sign_in(app, "root")
     try:
-        found = set(logins(root.get("/admin/accounts?q=mar").text))
-        assert found == {"mara", "maria", "mar_x", "mar-x"}
+        matches = set(logins(root.get("/admin/accounts?q=mar").text))
+        assert matches == {"mara", "maria", "mar_x", "mar-x"}
         assert logins(root.get("/admin/accounts?q=mar_").text) == ["mar_x"]
-        everybody = {row.login for row in tables.rows("SELECT login FROM accounts")}
-        assert set(logins(root.get("/admin/accounts").text)) == everybody
+        all_logins = {row.login for row in tables.rows("SELECT login FROM accounts")}
+        assert set(logins(root.get("/admin/accounts").text)) == all_logins
     finally:
         close_app(app)
 
 
 @pytest.mark.parametrize("query", ["", "role=payer", "q=p"])
-def test_the_list_is_paged_without_gap_or_copy(root, tables, query):
-    """60 payers and some others: each is met once, and the filters go along."""
+def test_paging_shows_each_account_once(root, tables, query):
+    """60 payers and some others; the links keep the filters."""
     tables.insert(Account, *[account_row(f"p{number:03}") for number in range(60)])
     path: str | None = f"/admin/accounts?{query}"
-    found, pages = [], 0
+    listed, pages = [], 0
     while path:
         page = root.get(path).text
-        found += logins(page)
+        listed += logins(page)
         pages += 1
         link = re.search(r'rel="next" href="([^"]+)"', page)
         path = html.unescape(link[1]) if link else None
     assert pages == 3
-    assert found == sorted(set(found))
-    assert {f"p{number:03}" for number in range(60)} <= set(found)
+    assert listed == sorted(set(listed))
+    assert {f"p{number:03}" for number in range(60)} <= set(listed)
 
 
 @pytest.mark.parametrize("query", ["role=boss", "after=x", "q=" + "x" * 65, "q=%00"])
-def test_what_no_form_sends_is_a_clear_400(root, query):
-    """Hand-made addresses are told what is wrong with them."""
+def test_an_invalid_query_is_a_400(root, query):
+    """Our forms never send such queries."""
     assert root.get(f"/admin/accounts?{query}").status_code == 400
 
 
-@pytest.mark.parametrize("there", ["x", "0" * 32, "%00"])
-def test_an_account_that_is_not_there_is_a_404(root, there):
-    """Looked at, disabled or enabled."""
-    assert root.get(f"/admin/accounts/{there}").status_code == 404
-    assert root.post(f"/admin/accounts/{there}/disable").status_code == 404
+@pytest.mark.parametrize("account_id", ["x", "0" * 32, "%00"])
+def test_an_unknown_account_is_a_404(root, account_id):
+    """For its page and for disabling."""
+    assert root.get(f"/admin/accounts/{account_id}").status_code == 404
+    assert root.post(f"/admin/accounts/{account_id}/disable").status_code == 404
 
 
-def test_one_accounts_page_says_what_it_has_and_did(root, alice, key, client, app, id_of):
-    """Keys by their beginning and scopes, sessions, what was done; no secret among it."""
+def test_an_accounts_page_has_its_keys_sessions_and_actions(root, alice, key, client, app, id_of):
+    """Keys show their prefix and scopes; the page has no secrets."""
     assert client.get("/payments/pix", headers=key).status_code == 200
     with app.app_context():
         parts_of(app).key_uses.write()
@@ -147,20 +145,20 @@ def test_one_accounts_page_says_what_it_has_and_did(root, alice, key, client, ap
     assert alice.token not in page
 
 
-def test_disabling_ends_sessions_and_keys_at_once_and_leaves_its_trace(
+def test_disabling_ends_sessions_and_keys_at_once_and_is_audited(
     app, root, alice, key, client, id_of
 ):
-    """The answer is given before anything else may come in by them."""
-    there = f"/admin/accounts/{id_of('alice')}"
-    assert "Sim, desativar alice" in root.get(there).text
-    answer = root.post(f"{there}/disable")
-    assert (answer.status_code, answer.location) == (303, f"{there}?done=disabled")
+    """When the answer arrives, no session and no key works."""
+    path = f"/admin/accounts/{id_of('alice')}"
+    assert "Sim, desativar alice" in root.get(path).text
+    answer = root.post(f"{path}/disable")
+    assert (answer.status_code, answer.location) == (303, f"{path}?done=disabled")
     assert alice.get("/portal").status_code == 303
     assert client.get("/payments/pix", headers=key).status_code == 401
     again = client.post("/token", data={"username": "alice", "password": PASSWORD})
     assert again.status_code == 401
-    [disabled] = [row for row in audit_rows(app, "root") if row.action == "account.disabled"]
-    assert (disabled.subject, disabled.address) == ("alice", "127.0.0.1")
+    [entry] = [row for row in audit_rows(app, "root") if row.action == "account.disabled"]
+    assert (entry.subject, entry.address) == ("alice", "127.0.0.1")
     assert "sessions.ended" in actions(app, "alice")
     page = root.get(answer.location).text
     assert "Conta desativada" in page
@@ -169,59 +167,59 @@ def test_disabling_ends_sessions_and_keys_at_once_and_leaves_its_trace(
     assert "Sim, desativar" not in page
 
 
-def test_enabling_lets_the_keys_in_again_but_no_session(app, root, alice, key, client, id_of):
-    """Whoever was signed in proves again who it is."""
-    there = f"/admin/accounts/{id_of('alice')}"
-    root.post(f"{there}/disable")
-    assert root.post(f"{there}/enable").location == f"{there}?done=enabled"
+def test_enabling_restores_the_keys_but_no_session(app, root, alice, key, client, id_of):
+    """Everybody must sign in again."""
+    path = f"/admin/accounts/{id_of('alice')}"
+    root.post(f"{path}/disable")
+    assert root.post(f"{path}/enable").location == f"{path}?done=enabled"
     assert client.get("/payments/pix", headers=key).status_code == 200
     assert alice.get("/portal").status_code == 303
     assert sign_in(app, "alice").get("/portal").status_code == 200
     assert actions(app, "root")[-2:] == ["account.disabled", "account.enabled"]
 
 
-def test_doing_it_twice_is_done_once(app, root, id_of):
-    """Two administrators press at the same moment: one deed, no error."""
-    there = f"/admin/accounts/{id_of('alice')}"
+def test_disabling_or_enabling_twice_is_one_action(app, root, id_of):
+    """Two administrators may press the button at the same time."""
+    path = f"/admin/accounts/{id_of('alice')}"
     for verb in ("disable", "disable", "enable", "enable"):
-        assert root.post(f"{there}/{verb}").status_code == 303
+        assert root.post(f"{path}/{verb}").status_code == 303
     assert actions(app, "root")[-2:] == ["account.disabled", "account.enabled"]
 
 
 def test_an_administrator_does_not_disable_itself(app, root, id_of, tables):
-    """Somebody must be left who can let the others in again."""
-    there = f"/admin/accounts/{id_of('root')}"
-    assert "Sim, desativar" not in root.get(there).text
-    answer = root.post(f"{there}/disable")
+    """Otherwise the last administrator could lock everybody out."""
+    path = f"/admin/accounts/{id_of('root')}"
+    assert "Sim, desativar" not in root.get(path).text
+    answer = root.post(f"{path}/disable")
     assert answer.status_code == 409
     assert "A própria conta não se desativa" in answer.text
     assert root.get("/admin").status_code == 200
     assert tables.rows("SELECT login FROM accounts WHERE disabled_at IS NOT NULL") == []
     assert root.post(f"/admin/accounts/{id_of('rita')}/disable").status_code == 303
 
-    def itself(work):
+    def disable_itself(work):
         own = work.accounts.by_login("root")
         service.disable(work, own, own)
 
     with app.app_context(), pytest.raises(Conflict):
-        in_unit_of_work(itself)
+        in_unit_of_work(disable_itself)
 
 
 @pytest.mark.parametrize("verb", ["disable", "enable"])
-def test_a_form_without_the_token_changes_nothing(root, id_of, tables, verb):
+def test_a_form_without_the_csrf_token_changes_nothing(root, id_of, tables, verb):
     """Another site's page must not be able to press the button."""
     tables.change("UPDATE accounts SET disabled_at = created_at WHERE login = 'bob'")
     for login in ("alice", "bob"):
-        there = f"/admin/accounts/{id_of(login)}/{verb}"
-        assert root.client.post(there, data={"csrf_token": "forged"}).status_code in (401, 403)
-        assert root.client.post(there).status_code == 403
-        assert root.client.get(there).status_code == 405
+        path = f"/admin/accounts/{id_of(login)}/{verb}"
+        assert root.client.post(path, data={"csrf_token": "forged"}).status_code in (401, 403)
+        assert root.client.post(path).status_code == 403
+        assert root.client.get(path).status_code == 405
     rows = tables.rows("SELECT login FROM accounts WHERE disabled_at IS NOT NULL")
     assert [row.login for row in rows] == ["bob"]
 
 
-def test_the_terminal_does_the_same(app, alice, root, id_of):
-    """`flask accounts disable` and the page share what is done."""
+def test_the_command_does_the_same(app, alice, root, id_of):
+    """`flask accounts disable` has the same effects as the page."""
     run = app.test_cli_runner().invoke
     assert run(args=["accounts", "disable", "alice"]).exit_code == 0
     assert alice.get("/portal").status_code == 303
@@ -232,26 +230,28 @@ def test_the_terminal_does_the_same(app, alice, root, id_of):
     assert sign_in(app, "alice").get("/portal").status_code == 200
 
 
-def test_what_one_process_disables_the_other_refuses_at_once(any_database_url, tmp_path, clock):
-    """Two apps on one database, each with what it had just seen in its memory."""
+def test_an_account_disabled_in_one_process_is_refused_in_the_other_at_once(
+    any_database_url, tmp_path, clock
+):
+    """Two apps on one database, each with the account in its cache."""
     settings = settings_for(any_database_url, tmp_path)
     first, second = ready_app(settings, clock), ready_app(settings, clock)
     try:
         make_account(first, "alice")
         make_account(first, "root", "admin")
         alice, root = sign_in(second, "alice"), sign_in(first, "root")
-        made = alice.client.post("/api/keys", json={}, headers={"X-CSRF-TOKEN": alice.token})
-        key = bearer(made.get_json()["key"])
+        answer = alice.client.post("/api/keys", json={}, headers={"X-CSRF-TOKEN": alice.token})
+        key = bearer(answer.get_json()["key"])
         for app in (first, second):
             assert app.test_client().get("/payments/pix", headers=key).status_code == 200
         assert alice.get("/portal").status_code == 200
         rows = Tables(any_database_url).rows("SELECT public_id FROM accounts WHERE login = 'alice'")
-        there = f"/admin/accounts/{rows[0].public_id}"
-        assert root.post(f"{there}/disable").status_code == 303
+        path = f"/admin/accounts/{rows[0].public_id}"
+        assert root.post(f"{path}/disable").status_code == 303
         for app in (second, first):
             assert app.test_client().get("/payments/pix", headers=key).status_code == 401
         assert alice.get("/portal").status_code == 303
-        assert root.post(f"{there}/enable").status_code == 303
+        assert root.post(f"{path}/enable").status_code == 303
         assert second.test_client().get("/payments/pix", headers=key).status_code == 200
         assert alice.get("/portal").status_code == 303
     finally:
@@ -259,8 +259,8 @@ def test_what_one_process_disables_the_other_refuses_at_once(any_database_url, t
         close_app(second)
 
 
-def test_what_a_merchant_calls_itself_is_text(root, tables, id_of):
-    """In the list, on its page and beside money that was refused."""
+def test_a_merchants_name_is_escaped(root, tables, id_of):
+    """In the list, on the account's page and beside refused money."""
     tables.change("UPDATE accounts SET name = :name WHERE login = 'alice'", name=HOSTILE)
     tables.change(
         "INSERT INTO receipts (end_to_end_id, bank_payment_id, merchant_id, amount_centavos,"
@@ -274,8 +274,8 @@ def test_what_a_merchant_calls_itself_is_text(root, tables, id_of):
         assert "&lt;script&gt;alert(1)" in page, path
 
 
-def test_old_dates_carry_their_year(root, tables, id_of):
-    """The last sign-in of an account that nobody uses is not *this* November's."""
+def test_old_dates_have_their_year(root, tables, id_of):
+    """Without a year, an old date would look like one of this year."""
     old = NOON - timedelta(days=800)
     tables.change("UPDATE accounts SET created_at = :at WHERE login = 'bob'", at=str(old)[:26])
     assert f"{old:%Y-%m-%d}T" in root.get(f"/admin/accounts/{id_of('bob')}").text

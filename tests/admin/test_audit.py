@@ -1,4 +1,4 @@
-"""The audit: narrowed by deed, account and day, readable, and never a secret in it."""
+"""The audit log's page: filters, paging, readable details and no secrets."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)>'
 
 
 def subjects(page: str) -> list[str]:
-    """What the entries of a page are about, from the top."""
+    """The subjects of a page's entries, in order."""
     return [
-        html.unescape(found) for found in re.findall(r'class="deed__subject">([^<]*)</span>', page)
+        html.unescape(text) for text in re.findall(r'class="deed__subject">([^<]*)</span>', page)
     ]
 
 
 def walk(browser, path: str) -> tuple[list[str], int]:
-    """The subjects of all pages, and how many pages there are."""
-    found: list[str] = []
+    """The subjects of all pages, and the number of pages."""
+    all_subjects: list[str] = []
     pages = 0
-    following: str | None = path
-    while following:
-        page = browser.get(following).text
-        found += subjects(page)
+    next_path: str | None = path
+    while next_path:
+        page = browser.get(next_path).text
+        all_subjects += subjects(page)
         pages += 1
         link = re.search(r'rel="next" href="([^"]+)"', page)
-        following = html.unescape(link[1]) if link else None
-    return found, pages
+        next_path = html.unescape(link[1]) if link else None
+    return all_subjects, pages
 
 
 @pytest.fixture
@@ -46,19 +46,19 @@ def note(app, clock):
     """Write an entry: note("alice", "key.revoked", "its subject", details={…})."""
 
     def write(login, action, subject="", details=None):
-        def keep(work):
+        def record(work):
             account = work.accounts.by_login(login) if login else None
             audit.record(work, account, action, subject, details)
 
         with app.app_context():
-            in_unit_of_work(keep)
+            in_unit_of_work(record)
 
     return write
 
 
 @pytest.fixture
 def entries(tables):
-    """Write many entries at once: entries([(account row, action, subject, at), …])."""
+    """Insert many entries: entries([(account row, action, subject, at), …])."""
 
     def write(rows):
         tables.insert(
@@ -83,7 +83,7 @@ def entries(tables):
 
 @pytest.fixture
 def row_of(tables):
-    """The row of an account, by its login."""
+    """The row id of an account, by its login."""
 
     def find(login):
         return tables.rows("SELECT id FROM accounts WHERE login = :login", login=login)[0].id
@@ -91,8 +91,8 @@ def row_of(tables):
     return find
 
 
-def test_what_was_done_is_told_with_by_whom_and_from_where(root, alice, note, id_of):
-    """The newest first; the account is a link to its page."""
+def test_an_entry_has_its_account_details_and_address(root, alice, note, id_of):
+    """Newest first; the account links to its page."""
     note("alice", "key.created", "k" * 32, {"label": "till", "scopes": ["a:read", "b:write"]})
     note(None, "session.refused", "(unknown)")
     page = root.get("/admin/audit").text
@@ -104,8 +104,8 @@ def test_what_was_done_is_told_with_by_whom_and_from_where(root, alice, note, id
     assert re.search(r"endereço</span> 127\.0\.0\.1", page)
 
 
-def test_filters_narrow_alone_and_together(root, note, clock):
-    """By deed, by account, by whole days of the viewer's zone."""
+def test_filters_work_alone_and_together(root, note, clock):
+    """By action, by account, by whole days of the viewer's zone."""
     note("alice", "key.created", "first")
     clock.advance(hours=24)
     note("alice", "key.revoked", "second")
@@ -114,22 +114,26 @@ def test_filters_narrow_alone_and_together(root, note, clock):
     note("bob", "key.revoked", "fourth")
     browser = sign_in(root.client.application, "root")
 
-    def found(query):
+    def matches(query):
         page = browser.get(f"/admin/audit?{query}").text
-        return [one for one in subjects(page) if one in ("first", "second", "third", "fourth")]
+        return [
+            subject
+            for subject in subjects(page)
+            if subject in ("first", "second", "third", "fourth")
+        ]
 
-    assert found("") == ["fourth", "third", "second", "first"]
-    assert found("action=key.revoked") == ["fourth", "third", "second"]
-    assert found("login=alice") == ["second", "first"]
-    assert found("login=bob&action=key.revoked") == ["fourth", "third"]
-    assert found("login=bob&action=key.created") == []
-    assert found("from=2026-11-21") == ["fourth", "third", "second"]
-    assert found("to=2026-11-21") == ["third", "second", "first"]
-    assert found("from=2026-11-21&to=2026-11-21") == ["third", "second"]
-    assert found("from=2026-11-22&to=2026-11-20") == ["fourth", "third", "second", "first"]
-    assert found("login=alice&from=2026-11-21") == ["second"]
-    assert found("login=alice&action=key.created&to=2026-11-20") == ["first"]
-    assert found("from=2026-11-23") == []
+    assert matches("") == ["fourth", "third", "second", "first"]
+    assert matches("action=key.revoked") == ["fourth", "third", "second"]
+    assert matches("login=alice") == ["second", "first"]
+    assert matches("login=bob&action=key.revoked") == ["fourth", "third"]
+    assert matches("login=bob&action=key.created") == []
+    assert matches("from=2026-11-21") == ["fourth", "third", "second"]
+    assert matches("to=2026-11-21") == ["third", "second", "first"]
+    assert matches("from=2026-11-21&to=2026-11-21") == ["third", "second"]
+    assert matches("from=2026-11-22&to=2026-11-20") == ["fourth", "third", "second", "first"]
+    assert matches("login=alice&from=2026-11-21") == ["second"]
+    assert matches("login=alice&action=key.created&to=2026-11-20") == ["first"]
+    assert matches("from=2026-11-23") == []
     assert "Não há conta com o usuário “nobody”." in browser.get("/admin/audit?login=nobody").text
 
 
@@ -142,20 +146,21 @@ def test_a_day_ends_at_the_viewers_midnight(root, entries, row_of):
     assert "before" in subjects(root.get("/admin/audit?login=alice&to=2026-11-21").text)
     root.client.set_cookie("balcao_zone", "Asia/Tokyo", path="/admin")
     days = "from=2026-11-22&to=2026-11-22"
-    found = subjects(root.get(f"/admin/audit?action=key.created&{days}").text)
-    assert found == ["after", "before"]
+    page = root.get(f"/admin/audit?action=key.created&{days}").text
+    assert subjects(page) == ["after", "before"]
 
 
-@pytest.mark.parametrize("who", ["", "login=alice&", "action=key.created&"])
-def test_entries_written_out_of_order_are_all_found_on_their_day(root, entries, row_of, who):
-    """A clock that was wrong for a while, or units that overlap: no entry may hide behind that."""
+@pytest.mark.parametrize("query", ["", "login=alice&", "action=key.created&"])
+def test_entries_written_out_of_order_are_listed_on_their_day(root, entries, row_of, query):
+    """After a wrong clock, or with overlapping units of work, no entry may be missing."""
     alice, midnight = row_of("alice"), NOON.replace(hour=3, minute=0)
     hours = [-30, 40, -1, 0, 20, 59, -59, 10, -400, 400]
     entries([(alice, "key.created", str(at), midnight + timedelta(hours=at)) for at in hours])
-    found = subjects(root.get(f"/admin/audit?{who}from=2026-11-20").text)
-    assert [one for one in found if one.isdigit()] == ["400", "59", "40", "20", "10", "0"]
-    found = subjects(root.get(f"/admin/audit?{who}to=2026-11-19").text)
-    assert found == ["-1", "-30", "-59", "-400"]
+    listed = subjects(root.get(f"/admin/audit?{query}from=2026-11-20").text)
+    after_midnight = [subject for subject in listed if subject.isdigit()]
+    assert after_midnight == ["400", "59", "40", "20", "10", "0"]
+    listed = subjects(root.get(f"/admin/audit?{query}to=2026-11-19").text)
+    assert listed == ["-1", "-30", "-59", "-400"]
 
 
 @pytest.mark.parametrize(
@@ -170,41 +175,41 @@ def test_entries_written_out_of_order_are_all_found_on_their_day(root, entries, 
         "login=alice&action=key.created&to=2026-11-20",
     ],
 )
-def test_the_list_is_paged_without_gap_or_copy(root, entries, row_of, query):
-    """120 entries of one instant, whatever they are narrowed by."""
+def test_paging_shows_each_entry_once(root, entries, row_of, query):
+    """120 entries of one instant, with any filters."""
     numbers = [str(number) for number in range(120)]
     entries([(row_of("alice"), "key.created", number, NOON) for number in numbers])
-    found, pages = walk(root, f"/admin/audit?{query}")
-    assert [one for one in found if one in set(numbers)] == numbers[::-1]
+    listed, pages = walk(root, f"/admin/audit?{query}")
+    assert [subject for subject in listed if subject in set(numbers)] == numbers[::-1]
     assert pages >= 3
 
 
-def test_a_rare_deed_of_a_busy_account_is_found_a_window_at_a_time(
+def test_a_rare_action_of_a_busy_account_is_searched_window_by_window(
     root, entries, row_of, monkeypatch
 ):
-    """A page looks through so many entries and no more; the next goes on behind them."""
+    """A page reads a limited number of entries; the next page continues after them."""
     monkeypatch.setattr(admin, "WINDOW_ROWS", 40)
     alice = row_of("alice")
     entries([(alice, "key.revoked", "rare", NOON)])
     entries([(alice, "session.started", str(number), NOON) for number in range(95)])
     for days in ("", "&from=2026-11-20"):
-        asked = f"/admin/audit?login=alice&action=key.revoked{days}"
-        page = root.get(asked).text
+        path = f"/admin/audit?login=alice&action=key.revoked{days}"
+        page = root.get(path).text
         assert subjects(page) == []
         assert "anotações olhadas" in page
-        assert walk(root, asked) == (["rare"], 3)
+        assert walk(root, path) == (["rare"], 3)
 
 
 @pytest.mark.parametrize(
     "query", ["after=x", "from=20-11-2026", "action=" + "x" * 41, "login=" + "x" * 65, "login=%00"]
 )
-def test_what_no_form_sends_is_a_clear_400(root, query):
-    """Hand-made addresses are told what is wrong with them."""
+def test_an_invalid_query_is_a_400(root, query):
+    """Our forms never send such queries."""
     assert root.get(f"/admin/audit?{query}").status_code == 400
 
 
-def test_what_somebody_wrote_is_text(root, note):
-    """Subjects, names and values come from whoever was there."""
+def test_subjects_and_details_are_escaped(root, note):
+    """Subjects, names and values may come from attackers."""
     note("alice", "shop.changed", HOSTILE, {HOSTILE: HOSTILE, "list": [HOSTILE]})
     page = root.get("/admin/audit").text
     assert "<script>alert" not in page
@@ -214,12 +219,12 @@ def test_what_somebody_wrote_is_text(root, note):
     assert "<script>alert" not in hostile
 
 
-def test_what_is_named_like_a_secret_is_not_shown():
-    """The net beneath the rule that no entry holds one."""
+def test_details_that_are_named_like_a_secret_are_masked():
+    """A second protection: entries must not have secrets at all."""
     details = {"password": "hunter2", "refresh_token": "eyJ", "pin": "1234", "card_number": "5"}
     assert [value for _, value in facts(details)] == ["•••"] * 4
-    shown = {"label": "till", "count": 3, "none": None, "long": "x" * 300, "shipping": "fast"}
-    assert facts(shown) == [
+    harmless = {"label": "till", "count": 3, "none": None, "long": "x" * 300, "shipping": "fast"}
+    assert facts(harmless) == [
         ("label", "till"),
         ("count", "3"),
         ("none", "—"),
@@ -228,8 +233,8 @@ def test_what_is_named_like_a_secret_is_not_shown():
     ]
 
 
-def test_the_deeds_to_choose_from_are_those_that_happened(root, note):
-    """So that nobody needs to know their names by heart."""
+def test_the_filter_suggests_only_actions_that_happened(root, note):
+    """Nobody knows all names of actions by heart."""
     note("alice", "shop.changed")
     page = root.get("/admin/audit").text
     choices = re.findall(r'<option value="([^"]+)">', page)

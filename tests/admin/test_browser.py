@@ -1,4 +1,4 @@
-"""The administrators' pages in Chromium: accessible, kept fresh, and without JavaScript."""
+"""The administrators' pages in Chromium: accessible, live, and usable without JavaScript."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.browser.visits import visitor as new_visitor
 from tests.support.browser import axe_violations
 from tests.support.service import ROOT, ServiceProcess
 
-PASSWORD = "the password of whoever looks after it"
+PASSWORD = "the password of the administrator"
 DEMO_PASSWORD = "the password of the demo shop"
 JSON = {"Content-Type": "application/json", "Accept": "application/json"}
 BOB = {"name": "Bob de Souza", "document": "12345678909"}
@@ -26,7 +26,7 @@ SIGNALS_WITHIN_SECONDS = 40
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    """The service with an administrator, and with some trouble in it."""
+    """The service with an administrator, refused money and signals."""
     folder = tmp_path_factory.mktemp("admin")
     with ServiceProcess(
         folder, DEMO_PASSWORD=DEMO_PASSWORD, SIGNAL_CREATIONS=4, SIGN_IN_TRIES_MAX=50
@@ -42,8 +42,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
         )
         for login in ("alice", "charlie"):
             body = {"username": login, "password": PASSWORD, "name": f"Loja <b>{login}</b>"}
-            made = running.request("POST", "/users/", json.dumps(body).encode(), JSON)
-            assert made[0] == 201
+            answer = running.request("POST", "/users/", json.dumps(body).encode(), JSON)
+            assert answer[0] == 201
         for number in range(4):
             payment = running.create(value="62.00", description=f"Caneca {number}")
         for _ in range(3):
@@ -53,15 +53,15 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
 
 @pytest.fixture(scope="module")
 def cookies(service: ServiceProcess) -> Callable[[str, str], list[dict[str, str]]]:
-    """The cookies of a fresh sign-in: cookies(login, password)."""
+    """Sign in: cookies(login, password) → the cookies."""
     import urllib.request
 
     def enter(login: str, password: str) -> list[dict[str, str]]:
         body = json.dumps({"username": login, "password": password}).encode()
         request = urllib.request.Request(service.url + "/api/login", data=body, headers=JSON)
         with urllib.request.urlopen(request, timeout=10) as answer:
-            given = answer.headers.get_all("Set-Cookie")
-        pairs = [one.split(";")[0].partition("=") for one in given]
+            set_cookies = answer.headers.get_all("Set-Cookie")
+        pairs = [cookie.split(";")[0].partition("=") for cookie in set_cookies]
         return [{"name": n, "value": v, "url": service.url} for n, _, v in pairs if v]
 
     return enter
@@ -69,22 +69,24 @@ def cookies(service: ServiceProcess) -> Callable[[str, str], list[dict[str, str]
 
 @pytest.fixture
 def visit(new_context: Any, service: ServiceProcess, cookies: Any) -> Callable[..., Visit]:
-    """A visit in which somebody is signed in: visit("root", viewport=…) → Visit."""
+    """Open a signed-in browser: visit("root", viewport=…) → Visit."""
 
     def begin(login: str = "root", password: str = PASSWORD, **look: Any) -> Visit:
-        found = new_visitor(new_context, service, **look)
-        found.page.context.add_cookies(cookies(login, password))
-        return found
+        visit = new_visitor(new_context, service, **look)
+        visit.page.context.add_cookies(cookies(login, password))
+        return visit
 
     return begin
 
 
 @pytest.fixture
-def told(service: ServiceProcess, cookies: Any) -> None:
-    """The job that counts has run: the overview has its signals."""
-    header = "; ".join(f"{one['name']}={one['value']}" for one in cookies("root", PASSWORD))
-    limit = time.monotonic() + SIGNALS_WITHIN_SECONDS
-    while time.monotonic() < limit:
+def signals(service: ServiceProcess, cookies: Any) -> None:
+    """Wait until the counting job has written its signals."""
+    header = "; ".join(
+        f"{cookie['name']}={cookie['value']}" for cookie in cookies("root", PASSWORD)
+    )
+    deadline = time.monotonic() + SIGNALS_WITHIN_SECONDS
+    while time.monotonic() < deadline:
         _, page, _ = service.request("GET", "/admin", headers={"Cookie": header})
         if b"valor errado" in page and "cobranças criadas".encode() in page:
             return
@@ -93,7 +95,7 @@ def told(service: ServiceProcess, cookies: Any) -> None:
 
 
 def account_of(visitor: Visit, login: str) -> Page:
-    """Go to an account's page by the list, as one does."""
+    """Go to an account's page by the list."""
     page = visitor.open("/admin/accounts")
     page.get_by_label("O usuário começa com").fill(login)
     page.get_by_role("button", name="Filtrar").click()
@@ -105,17 +107,17 @@ def account_of(visitor: Visit, login: str) -> Page:
 @pytest.mark.parametrize(
     ("look", "scheme"), [(DESKTOP, "light"), (NARROW, "dark"), (PHONE, "light"), (DESKTOP, "dark")]
 )
-def test_every_page_is_accessible_quiet_and_fits(visit, told, look, scheme):
-    """With figures, lists and open folds: axe finds nothing, nothing lies beyond the edge."""
+def test_every_page_is_accessible_quiet_and_fits(visit, signals, look, scheme):
+    """With figures, lists and open folds: no axe violations, no sideways scrolling."""
     visitor = visit(**look, color_scheme=scheme)
     account_of(visitor, "alice")
-    one = visitor.page.url.removeprefix(visitor.service.url)
+    account_path = visitor.page.url.removeprefix(visitor.service.url)
     for path in (
         "/admin",
         "/admin?lang=en",
         "/admin/accounts",
         "/admin/accounts?q=nobody-of-the-kind",
-        one,
+        account_path,
         "/admin/audit",
         "/admin/audit?action=account.created&login=alice",
         "/admin/audit?login=nobody-of-the-kind",
@@ -126,13 +128,13 @@ def test_every_page_is_accessible_quiet_and_fits(visit, told, look, scheme):
             fold.click()
         assert axe_violations(page) == [], (path, scheme)
         assert scrolls_sideways(page) == [], path
-    assert visitor.strangers == []
+    assert visitor.foreign_requests == []
     assert visitor.complaints == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_merchants_signals_are_accessible_and_fit(visit, told, scheme):
-    """The list, the badge, the notice on a payment's page, and the list once it was seen."""
+def test_the_merchants_signals_are_accessible_and_fit(visit, signals, scheme):
+    """The list, the badge, and the notice on a payment's page."""
     visitor = visit("demo", DEMO_PASSWORD, **(NARROW if scheme == "dark" else DESKTOP))
     page = visitor.open("/portal/signals")
     expect(page.locator(".nav__badge").first).to_be_visible()
@@ -145,8 +147,8 @@ def test_the_merchants_signals_are_accessible_and_fit(visit, told, scheme):
     assert visitor.complaints == []
 
 
-def test_the_overview_keeps_itself_fresh_and_in_place(visit, told, service):
-    """What happened meanwhile comes in; scroll, focus and the page itself stay."""
+def test_the_overview_updates_itself_in_place(visit, signals, service):
+    """New events appear; scroll position and focus stay, and the page does not reload."""
     visitor = visit(**DESKTOP)
     visitor.page.clock.install()
     page = visitor.open("/admin")
@@ -154,24 +156,24 @@ def test_the_overview_keeps_itself_fresh_and_in_place(visit, told, service):
     before = lines.count()
     assert before >= 3
     page.set_viewport_size({"width": 1280, "height": 400})
-    held = page.locator(".line__note a").nth(2)
-    held.focus()
+    focused_link = page.locator(".line__note a").nth(2)
+    focused_link.focus()
     page.mouse.wheel(0, 260)
     page.wait_for_function("window.scrollY > 100")
-    page.evaluate("() => { window.kept = true; }")
-    there = page.evaluate("window.scrollY")
+    page.evaluate("() => { window.isSamePage = true; }")
+    scroll_y = page.evaluate("window.scrollY")
     payment = service.create(value="9.99")
     assert service.tell(payment, value=1)[0] == 400
     page.clock.run_for(10_500)
     expect(lines).to_have_count(min(before + 1, 20))
-    assert page.evaluate("window.scrollY") == there
-    assert page.evaluate("window.kept") is True
+    assert page.evaluate("window.scrollY") == scroll_y
+    assert page.evaluate("window.isSamePage") is True
     assert page.evaluate("document.activeElement.closest('.line__note') !== null") is True
     assert visitor.complaints == []
 
 
-def test_a_service_that_is_away_is_told_and_what_is_shown_stays(visit, service):
-    """The figures are of before, and the page says so."""
+def test_an_unreachable_service_is_announced_and_the_figures_stay(visit, service):
+    """The figures are old, and the page says so."""
     visitor = visit(**PHONE)
     page = visitor.open("/admin")
     banner = page.locator("#connection")
@@ -186,7 +188,7 @@ def test_a_service_that_is_away_is_told_and_what_is_shown_stays(visit, service):
 
 
 def test_an_overview_whose_session_ended_says_so(visit, service, new_context, cookies):
-    """It does not ask for ever on behalf of whoever may not know any more."""
+    """The page stops polling without a session."""
     visitor = visit(**PHONE)
     page = visitor.open("/admin")
     page.context.clear_cookies()
@@ -195,8 +197,8 @@ def test_an_overview_whose_session_ended_says_so(visit, service, new_context, co
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_an_account_is_disabled_in_two_steps_and_let_in_again(visit, service, scripts):
-    """One press never disables anybody; without JavaScript it is the same."""
+def test_an_account_is_disabled_in_two_steps_and_enabled_again(visit, service, scripts):
+    """With and without JavaScript, one click never disables an account."""
     visitor = visit(**PHONE, java_script_enabled=scripts)
     page = account_of(visitor, "charlie")
     button = page.get_by_role("button", name="Sim, desativar charlie")
@@ -212,8 +214,8 @@ def test_an_account_is_disabled_in_two_steps_and_let_in_again(visit, service, sc
     assert service.request("POST", "/api/login", body, JSON)[0] == 200
 
 
-def test_the_way_in_and_around_goes_by_keyboard(new_context, service):
-    """From the sign-in page to an account: the role's own page, the skip link, the list."""
+def test_the_pages_work_by_keyboard(new_context, service):
+    """From the sign-in page by the overview and the list to an account."""
     visitor = new_visitor(new_context, service, **DESKTOP)
     page = visitor.open("/login")
     page.locator("input[name=username], input[name=login]").first.fill("root")
@@ -231,7 +233,7 @@ def test_the_way_in_and_around_goes_by_keyboard(new_context, service):
 
 
 def test_times_are_those_of_the_viewers_zone(visit):
-    """A day of the audit begins where the administrator is."""
+    """Days of the audit log are in the administrator's zone."""
     visitor = visit(**DESKTOP, timezone_id="Asia/Tokyo")
     page = visitor.open("/admin/audit")
     expect(page.locator(".portal")).to_have_attribute("data-zone", "Asia/Tokyo")

@@ -1,4 +1,4 @@
-"""The overview tells the truth: each figure from the situation, on both sides of its edge."""
+"""Each figure of the overview, on both sides of its limit."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ from web.limits import Limits, limit_names
 
 STATEMENTS_MAX = 14
 ENTRY = re.compile(r'data-vital="([a-z-]+)">(.*?)(?=data-vital=|</section>)', re.S)
-SHOWN = re.compile(r'class="mark(?: mark--(\w+))?">([^<]+)</span>')
+MARK = re.compile(r'class="mark(?: mark--(\w+))?">([^<]+)</span>')
 
 
 def vitals(browser) -> dict[str, tuple[str, str]]:
-    """What the overview shows: how it looks (confirmed, refused) and the word, by its name."""
+    """The marks of the overview by name: (confirmed, refused or nothing, text)."""
     page = browser.get("/admin?fragment=overview").text
-    found = {}
+    marks = {}
     for name, text in ENTRY.findall(page):
-        shown = SHOWN.search(text)
-        assert shown, name
-        found[name] = (shown[1] or "", shown[2].strip())
-    return found
+        mark = MARK.search(text)
+        assert mark, name
+        marks[name] = (mark[1] or "", mark[2].strip())
+    return marks
 
 
 def verdict(browser) -> str:
-    """The sentence on top."""
-    found = re.search(r'class="verdict[^"]*">\s*<strong>([^<]+)', browser.get("/admin").text)
-    assert found
-    return found[1]
+    """The overview's first sentence."""
+    match = re.search(r'class="verdict[^"]*">\s*<strong>([^<]+)', browser.get("/admin").text)
+    assert match
+    return match[1]
 
 
 @pytest.fixture
 def healthy(app, tables):
-    """The bank's list was read just now, as the job of a serving process does."""
+    """Record that the bank's list was read just now."""
     tables.change(
         "INSERT INTO reconciliations (name, walked_to, not_before) VALUES ('settled', :at, :at)",
         at=NOON.strftime("%Y-%m-%d %H:%M:%S.%f"),
@@ -58,7 +58,7 @@ def healthy(app, tables):
 
 
 def test_a_fresh_service_is_in_order(root, healthy):
-    """Nothing waits, nothing was refused: the page says so in one line."""
+    """Nothing is late and nothing was refused."""
     assert verdict(root) == "Tudo em ordem"
     assert vitals(root) == {
         "database": ("confirmed", "No ar"),
@@ -72,8 +72,10 @@ def test_a_fresh_service_is_in_order(root, healthy):
     }
 
 
-def test_an_event_that_nobody_told_is_counted_until_it_is(app, root, make_payment, bank, clock):
-    """Recorded with the change; told by the job, which nobody runs here until the test does."""
+def test_an_unannounced_event_is_counted_until_its_announcement(
+    app, root, make_payment, bank, clock
+):
+    """No job announces events in this test until the test does."""
     payment = make_payment()
     assert vitals(root)["untold"] == ("confirmed", "0")
     bank.confirm(payment)
@@ -87,21 +89,21 @@ def test_an_event_that_nobody_told_is_counted_until_it_is(app, root, make_paymen
     assert vitals(root)["untold"] == ("confirmed", "0")
 
 
-def test_a_payment_that_nobody_expires_is_stuck_and_named(app, root, alice, clock, settings):
-    """Only beyond what a sweep may be behind; then with whose it is, and until it is swept."""
+def test_an_overdue_payment_is_counted_and_named(app, root, alice, clock, settings):
+    """Only after the sweep's allowed lag; with its merchant, until the sweep expires it."""
     answer = alice.client.post(
         "/payments/pix",
         json={"value": 1, "expires_in": 10},
         headers={"X-CSRF-TOKEN": alice.token},
     )
     txid = answer.get_json()["payment"]["id"]
-    allowed = LAG_MAX.seconds + settings.sweep_start_grace_seconds
-    clock.advance(seconds=10 + allowed)
-    found = vitals(root)
-    assert (found["overdue"], found["sweep"][0]) == (("confirmed", "0"), "confirmed")
+    lag_max = LAG_MAX.seconds + settings.sweep_start_grace_seconds
+    clock.advance(seconds=10 + lag_max)
+    marks = vitals(root)
+    assert (marks["overdue"], marks["sweep"][0]) == (("confirmed", "0"), "confirmed")
     clock.advance(seconds=1)
-    found = vitals(root)
-    assert (found["overdue"], found["sweep"]) == (("refused", "1"), ("refused", "Com problema"))
+    marks = vitals(root)
+    assert (marks["overdue"], marks["sweep"]) == (("refused", "1"), ("refused", "Com problema"))
     page = root.get("/admin").text
     assert f'href="/payments/pix/{txid}"' in page
     assert re.search(rf"{txid[:8]}…</a> alice", page)
@@ -112,15 +114,15 @@ def test_a_payment_that_nobody_expires_is_stuck_and_named(app, root, alice, cloc
 
 
 def test_a_refund_that_the_bank_does_not_answer_is_slow(root, alice, client, clock, bank):
-    """No bank listens here: the row waits, and is asked for again and again."""
+    """No bank listens here, so the refund stays open."""
     headers = {"X-CSRF-TOKEN": alice.token}
-    made = alice.client.post("/payments/pix", json={"value": 5}, headers=headers)
-    payment = made.get_json()["payment"]
+    answer = alice.client.post("/payments/pix", json={"value": 5}, headers=headers)
+    payment = answer.get_json()["payment"]
     assert bank.confirm(payment).status_code == 200
-    asked = alice.client.post(
+    answer = alice.client.post(
         f"/payments/pix/{payment['id']}/refunds", json={"value": 1}, headers=headers
     )
-    assert asked.status_code == 201
+    assert answer.status_code == 201
     clock.advance(seconds=REFUND_LATE.total_seconds())
     assert vitals(root)["refunds"] == ("confirmed", "0")
     clock.advance(seconds=1)
@@ -128,22 +130,24 @@ def test_a_refund_that_the_bank_does_not_answer_is_slow(root, alice, client, clo
     assert re.search(rf"{payment['id'][:8]}…</a> alice", root.get("/admin").text)
 
 
-def test_a_bank_that_is_not_asked_is_told(app, root, make_payment, clock, settings):
-    """The first question is due twenty seconds after a payment was made."""
+def test_late_queries_to_the_bank_are_counted(app, root, make_payment, clock, settings):
+    """The first query is due twenty seconds after a payment was created."""
     make_payment(expires_in=86_400)
-    patience = 2 * settings.reconcile_interval_seconds + ASKING_LATE.seconds
-    clock.advance(seconds=20 + patience)
+    lag_max = 2 * settings.reconcile_interval_seconds + ASKING_LATE.seconds
+    clock.advance(seconds=20 + lag_max)
     assert vitals(root)["look-ups"] == ("confirmed", "0")
     clock.advance(seconds=1)
     assert vitals(root)["look-ups"] == ("refused", "1")
 
 
-def test_how_far_the_banks_list_was_read(clock, tmp_path, fresh_database, monkeypatch):
-    """Never, then up to now, then behind: a bank that does not answer holds it back."""
+def test_the_overview_says_how_far_the_banks_list_was_read(
+    clock, tmp_path, fresh_database, monkeypatch
+):
+    """Never, then up to now, then late, because the bank does not answer."""
     monkeypatch.setattr(bank_client, "_look_ups", bank_client._Throttle(0))
     monkeypatch.setattr(bank_client, "_availability_log", bank_client._AvailabilityLog())
-    with AskedBank(clock) as asked:
-        settings = settings_for(fresh_database("sqlite"), tmp_path, bank_url=asked.url)
+    with AskedBank(clock) as bank:
+        settings = settings_for(fresh_database("sqlite"), tmp_path, bank_url=bank.url)
         app = ready_app(settings, clock)
         make_account(app, "root", "admin")
         root = sign_in(app, "root")
@@ -152,7 +156,7 @@ def test_how_far_the_banks_list_was_read(clock, tmp_path, fresh_database, monkey
             job = Reconciler(timedelta(seconds=15))
             job.run()
         assert vitals(root)["reading"] == ("confirmed", "Em dia")
-        asked.misbehave = lambda _question: (503, b"")
+        bank.misbehave = lambda _question: (503, b"")
         clock.advance(seconds=2 * 15 + 120)
         with app.app_context():
             job.run()
@@ -163,17 +167,17 @@ def test_how_far_the_banks_list_was_read(clock, tmp_path, fresh_database, monkey
 
 
 def test_without_a_bank_to_ask_nothing_is_late(app, root, settings, make_payment, clock):
-    """In production without BANK_URL notices alone settle: that is no fault."""
+    """In production without BANK_URL only notices settle payments, which is not a fault."""
     make_payment(expires_in=86_400)
     clock.advance(seconds=3600)
     app.config["BALCAO"] = settings.model_copy(update={"app_env": "production"})
-    found = vitals(root)
-    assert found["reading"] == ("", "Não configurado")
-    assert "look-ups" not in found
+    marks = vitals(root)
+    assert marks["reading"] == ("", "Não configurado")
+    assert "look-ups" not in marks
 
 
-def test_refused_money_is_told_with_whose_it_was(root, alice, bank, make_payment):
-    """Of every merchant, newest first, and also what no payment of ours asked for."""
+def test_refused_money_is_listed_with_its_merchant(root, alice, bank, make_payment):
+    """Of every merchant, newest first, also money without a payment of this service."""
     payment = make_payment()
     assert bank.confirm(payment, value=1.23).status_code == 400
     stray = {**bank.body(payment), "bank_payment_id": "0" * 32, "value": 77.5}
@@ -194,10 +198,10 @@ def test_refused_money_is_told_with_whose_it_was(root, alice, bank, make_payment
 
 
 def test_only_the_newest_refusals_are_shown(root, tables):
-    """Twenty; the list of all of them is the merchant's own."""
+    """The page has a limit."""
     merchant = tables.merchant_id()
-    refused = {"verdict": "refused", "reason": "paid-too-late", "merchant_id": merchant}
-    rows = [receipt_row(None, amount_centavos=100 + n, **refused) for n in range(25)]
+    refusal = {"verdict": "refused", "reason": "paid-too-late", "merchant_id": merchant}
+    rows = [receipt_row(None, amount_centavos=100 + n, **refusal) for n in range(25)]
     tables.insert(Receipt, *rows)
     amounts = re.findall(r'line__amount money">([^<]+)<', root.get("/admin").text)
     assert amounts == [f"R$\xa01,{n:02}" for n in range(24, 24 - NEWEST, -1)]
@@ -206,33 +210,33 @@ def test_only_the_newest_refusals_are_shown(root, tables):
 def test_a_limit_that_was_reached_is_counted_under_its_name(
     app, root, client, clock, settings, make_payment
 ):
-    """Tries of a password have a name of their own; a route is named by its address."""
+    """Sign-in attempts have their own name; a route is named by its path."""
     page = root.get("/admin").text
     assert limit(page, SIGN_IN) == 0
     person = Person(app, "alice")
     for _ in range(settings.sign_in_tries_max + 3):
         answer = person.ask_tokens(username="alice", password="a guess")
     assert answer.status_code == 429
-    there = f"/payments/pix/{make_payment()['id']}/trace"
-    told = [client.post(there, json={"what": "opened"}).status_code for _ in range(62)]
-    assert (told[59], told[60], told[61]) == (204, 429, 429)
+    path = f"/payments/pix/{make_payment()['id']}/trace"
+    statuses = [client.post(path, json={"what": "opened"}).status_code for _ in range(62)]
+    assert (statuses[59], statuses[60], statuses[61]) == (204, 429, 429)
     page = root.get("/admin").text
     assert (limit(page, SIGN_IN), limit(page, "traces.trace")) == (3, 2)
     assert "<code>POST /payments/pix/&lt;payment_id&gt;/trace</code>" in page
-    # Both windows end within a day, by the app's own clock.
+    # Both windows end within a day of the app's clock.
     clock.advance(hours=25)
     assert limit(sign_in(app, "root").get("/admin").text, SIGN_IN) == 0
 
 
 def limit(page: str, name: str) -> int:
-    """How often a limit was reached, as the table says."""
-    found = re.search(rf'data-limit="{re.escape(name)}".*?<td>(\d+)</td>', page, re.S)
-    assert found, name
-    return int(found[1])
+    """How often a limit was reached, from the table."""
+    match = re.search(rf'data-limit="{re.escape(name)}".*?<td>(\d+)</td>', page, re.S)
+    assert match, name
+    return int(match[1])
 
 
 def test_every_limited_route_is_in_the_table(app):
-    """The list is the limiter's own: a route that gets a limit later is shown as well."""
+    """The names come from the limiter, so that new limits appear by themselves."""
     with app.test_request_context("/"):
         names = limit_names()
     routes = {"people.sign_up", "login.sign_up", "payer.pay", "traces.trace"}
@@ -241,10 +245,10 @@ def test_every_limited_route_is_in_the_table(app):
     assert len(names) == len(set(names))
 
 
-def test_a_limit_reached_in_one_process_is_seen_in_the_other(
+def test_a_limit_reached_in_one_process_is_counted_in_the_other(
     clock, tmp_path, fresh_database, redis_url
 ):
-    """Counted in Redis, where there is one."""
+    """With Redis, all processes count together."""
     settings = settings_for(fresh_database("sqlite"), tmp_path, redis_url=redis_url)
     first, second = ready_app(settings, clock), ready_app(settings, clock)
     try:
@@ -259,18 +263,18 @@ def test_a_limit_reached_in_one_process_is_seen_in_the_other(
         close_app(second)
 
 
-def test_a_redis_that_says_nothing_is_waited_for_once(app):
-    """A day is 24 counters for each name: asked one by one, the page would never come."""
+def test_the_overview_waits_for_a_silent_redis_only_once(app):
+    """A day has 24 counters for each name: one timeout for each would take too long."""
     with socket.create_server(("127.0.0.1", 0)) as silent, app.app_context():
-        counted = parts_of(app).metrics.limits_reached
-        counts = Limits(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", counted)
-        began = time.monotonic()
+        counter = parts_of(app).metrics.limits_reached
+        counts = Limits(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", counter)
+        started = time.monotonic()
         assert counts.hits(*[f"name-{n}" for n in range(20)]) == {f"name-{n}": 0 for n in range(20)}
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - started < 10
 
 
-def test_what_the_merchants_were_told_is_here_too(app, root, tables, make_payment, clock):
-    """Signals of all of them, with whose they are."""
+def test_the_merchants_signals_are_listed(app, root, tables, make_payment, clock):
+    """The signals of all merchants, with the merchant."""
     payment = make_payment()
     tables.change(
         "INSERT INTO signals (public_id, merchant_id, kind, subject, payment_id, times, threshold,"
@@ -284,8 +288,8 @@ def test_what_the_merchants_were_told_is_here_too(app, root, tables, make_paymen
     assert 'href="/admin/accounts?q=demo"' in page
 
 
-def test_counts_end_where_they_stop_helping(root, tables, clock):
-    """A thousand or a million stuck payments are the same news."""
+def test_counts_have_a_maximum(root, tables, clock):
+    """Counting more overdue payments would cost time and tell nothing new."""
     merchant = tables.merchant_id()
     long_ago = {"created_at": NOON - timedelta(days=2), "expires_at": NOON - timedelta(days=1)}
     rows = [payment_row(merchant, **long_ago) for _ in range(COUNT_MAX)]
@@ -296,11 +300,11 @@ def test_counts_end_where_they_stop_helping(root, tables, clock):
     assert "há 1 d 0 h" in root.get("/admin").text
 
 
-def test_the_page_costs_few_statements(root, make_payment, bank, counted):
-    """It is asked for every ten seconds, by whoever leaves it open."""
+def test_the_page_needs_few_statements(root, make_payment, bank, count_statements):
+    """An open page requests the overview every ten seconds."""
     bank.confirm(make_payment(), value=2)
     root.get("/admin")
     for path in ("/admin", "/admin?fragment=overview"):
-        with counted() as statements:
+        with count_statements() as statements:
             root.get(path)
         assert len(statements) <= STATEMENTS_MAX, statements

@@ -1,4 +1,4 @@
-"""At 00:00: the page checks first, and only then says that the time is over."""
+"""At 00:00 the page first checks, and only then says that the payment has expired."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.browser.visits import (
     EXPIRED,
     WAITING,
     block_sockets,
+    expect_heading,
     heading,
-    shows,
     state_line,
 )
 from tests.support.service import ServiceProcess
@@ -22,25 +22,25 @@ from tests.support.service import ServiceProcess
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    """A service whose sweep comes long after: at zero the page has nobody's hint but its own."""
+    """A service that sweeps late, so that at zero the page gets no event."""
     folder = tmp_path_factory.mktemp("unswept")
     with ServiceProcess(folder, SWEEP_INTERVAL_SECONDS=50) as running:
         yield running
 
 
 def test_at_zero_the_page_checks_then_says_expired_and_offers_a_new_code(visit, service):
-    """Never a failure that a later message can contradict: first the question, then the answer.
+    """The page must not say expired before the server does.
 
-    Then one press leads to a new page for the same order, and what was not paid can be paid.
+    Then one button leads to a new payment for the same order.
     """
     payment = service.create(expires_in=10, order_id="renew-1", value="31.40")
     bob = visit()
     page = bob.watch(payment)
     deadline = time.time() + service.payment(payment["id"])["remaining_ms"] / 1000
-    shows(page, EXPIRED, seconds=15)
+    expect_heading(page, EXPIRED, seconds=15)
     assert bob.diary() == [WAITING, CHECKING, EXPIRED]
-    late = bob.painted_at(EXPIRED) - deadline
-    assert 0 <= late < 3
+    delay = bob.painted_at(EXPIRED) - deadline
+    assert 0 <= delay < 3
     expect(state_line(page)).to_have_text("Prazo encerrado")
     expect(heading(page)).to_be_focused()
     expect(page).to_have_title(f"{EXPIRED} · Feira da Vila")
@@ -53,38 +53,38 @@ def test_at_zero_the_page_checks_then_says_expired_and_offers_a_new_code(visit, 
     assert bob.loads == [page.url]
 
     state.get_by_role("button", name="Gerar novo código").click()
-    shows(page, WAITING)
-    renewed = service.payment(page.url.rsplit("/", 1)[-1])
-    assert renewed["id"] != payment["id"]
-    assert (renewed["order_id"], renewed["amount_centavos"]) == ("renew-1", 3140)
-    expect(page.locator("#pix-code")).to_have_value(renewed["pix_code"])
+    expect_heading(page, WAITING)
+    renewal = service.payment(page.url.rsplit("/", 1)[-1])
+    assert renewal["id"] != payment["id"]
+    assert (renewal["order_id"], renewal["amount_centavos"]) == ("renew-1", 3140)
+    expect(page.locator("#pix-code")).to_have_value(renewal["pix_code"])
     assert bob.complaints == []
 
 
-def test_while_the_question_is_unanswered_at_zero_the_page_only_checks(visit, service):
-    """Offline at the deadline, the page knows nothing, and must not pretend to."""
+def test_without_an_answer_at_zero_the_page_only_checks(visit, service):
+    """Offline at the deadline, the page cannot know the payment's state."""
     payment = service.create(expires_in=10)
     bob = visit()
     block_sockets(bob.page)
     page = bob.open(f"/payments/pix/{payment['id']}")
     page.wait_for_timeout(300)
     bob.page.route("**/status", lambda route: route.abort())
-    shows(page, CHECKING, seconds=15)
+    expect_heading(page, CHECKING, seconds=15)
     page.wait_for_timeout(2500)
     assert heading(page).inner_text() == CHECKING
     page.unroute("**/status")
-    shows(page, EXPIRED, seconds=10)
+    expect_heading(page, EXPIRED, seconds=10)
 
 
 def test_paid_in_the_last_second_the_page_never_says_expired(visit, service):
-    """The confirmation crosses the deadline on its way; elsewhere people then paid twice."""
+    """The confirmation arrives after the deadline; a page that said expired would be paid twice."""
     payment = service.create(expires_in=10)
     bob = visit()
     page = bob.watch(payment)
-    left = service.payment(payment["id"])["remaining_ms"] / 1000
-    time.sleep(max(left - 0.2, 0))
+    seconds_left = service.payment(payment["id"])["remaining_ms"] / 1000
+    time.sleep(max(seconds_left - 0.2, 0))
     assert service.tell(payment)[0] == 200
-    shows(page, CONFIRMED)
+    expect_heading(page, CONFIRMED)
     page.wait_for_timeout(1000)
     assert EXPIRED not in bob.diary()
-    shows(page, CONFIRMED)
+    expect_heading(page, CONFIRMED)

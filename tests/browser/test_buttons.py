@@ -1,4 +1,4 @@
-"""What the shopper presses: copy, share, enlarge, *Já paguei*, and the test strip's tools."""
+"""The shopper's buttons: copy, share, enlarge, *Já paguei*, and the test strip's tools."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tests.browser.visits import (
     WAITING,
     block_sockets,
     enter_bank,
+    expect_heading,
     heading,
     pay_at_the_bank,
     review_path,
-    shows,
     state_line,
     texts_in,
 )
@@ -27,7 +27,7 @@ CLIPBOARD = {"permissions": ["clipboard-read", "clipboard-write"]}
 NO_CLIPBOARD = "navigator.clipboard.writeText = () => Promise.reject(new Error('denied')); 0"
 NO_COMMAND = "document.execCommand = () => false; 0"
 
-# A device with a share sheet: it keeps what it was handed.
+# A device with a share sheet, which records the shared data.
 SHARE_SHEET = """
   window.shared = [];
   navigator.canShare = (data) => data.files === undefined || data.files.length > 0;
@@ -38,8 +38,8 @@ SHARE_SHEET = """
 """
 
 
-def test_copying_puts_the_whole_code_on_the_clipboard_and_says_so(visit, service):
-    """Most shoppers pay on the phone that shows the page: this button is the payment."""
+def test_copying_puts_the_code_on_the_clipboard_and_says_so(visit, service):
+    """Most shoppers pay on the phone that shows the page, so this button matters most."""
     payment = service.create()
     bob = visit(**PHONE, **CLIPBOARD)
     page = bob.watch(payment)
@@ -50,7 +50,7 @@ def test_copying_puts_the_whole_code_on_the_clipboard_and_says_so(visit, service
     expect(page.get_by_role("button", name=COPY)).to_be_visible(timeout=5_000)
 
 
-def test_where_the_clipboard_is_denied_the_older_way_copies(visit, service):
+def test_without_clipboard_permission_exec_command_copies(visit, service):
     """An app's built-in browser often has no clipboard permission."""
     payment = service.create()
     bob = visit(**CLIPBOARD)
@@ -61,8 +61,8 @@ def test_where_the_clipboard_is_denied_the_older_way_copies(visit, service):
     assert page.evaluate("navigator.clipboard.readText()") == payment["pix_code"]
 
 
-def test_where_nothing_can_copy_the_code_is_selected_and_the_hand_is_guided(visit, service):
-    """Never "copied" when it was not: the payer would paste yesterday's code into the bank."""
+def test_if_copying_fails_the_code_is_selected_and_the_page_says_how_to_copy(visit, service):
+    """If the page said copied, the payer would paste an older code at the bank."""
     payment = service.create()
     bob = visit(**PHONE)
     page = bob.watch(payment)
@@ -72,21 +72,21 @@ def test_where_nothing_can_copy_the_code_is_selected_and_the_hand_is_guided(visi
     expect(page.locator("[data-copy-said]")).to_have_text("Segure o código e toque em Copiar")
     expect(page.locator("[data-copy-said]")).to_be_visible()
     expect(page.get_by_role("button", name=COPY)).to_be_focused()
-    selected = page.locator("#pix-code").evaluate(
+    selection = page.locator("#pix-code").evaluate(
         "(field) => field.value.slice(field.selectionStart, field.selectionEnd)"
     )
-    assert selected == payment["pix_code"]
+    assert selection == payment["pix_code"]
 
 
-def test_the_code_is_in_a_labelled_field_and_selected_whole_on_focus(visit, service):
-    """A screen reader gets all of it, and no one drags over 150 characters."""
+def test_the_code_is_in_a_labelled_field_and_selected_on_focus(visit, service):
+    """Screen readers get the label, and nobody must drag over 150 characters."""
     payment = service.create()
     page = visit().watch(payment)
     field = page.get_by_label("Código Pix (Copia e Cola)")
     field.focus()
     expect(field).to_have_value(payment["pix_code"])
     assert field.get_attribute("readonly") is not None
-    assert field.evaluate("(one) => one.selectionEnd - one.selectionStart") == len(
+    assert field.evaluate("(input) => input.selectionEnd - input.selectionStart") == len(
         payment["pix_code"]
     )
 
@@ -94,19 +94,19 @@ def test_the_code_is_in_a_labelled_field_and_selected_whole_on_focus(visit, serv
 def test_sharing_is_offered_only_where_the_device_can(visit, service):
     """A button that does nothing costs trust."""
     payment = service.create()
-    plain = visit().watch(payment)
-    plain.evaluate("navigator.canShare = undefined; 0")
-    expect(plain.get_by_role("button", name="Compartilhar")).to_be_hidden()
+    page_without_sharing = visit().watch(payment)
+    page_without_sharing.evaluate("navigator.canShare = undefined; 0")
+    expect(page_without_sharing.get_by_role("button", name="Compartilhar")).to_be_hidden()
 
     bob = visit(**PHONE)
     bob.page.add_init_script(SHARE_SHEET)
     page = bob.watch(payment)
     page.get_by_role("button", name="Compartilhar").click()
     page.wait_for_timeout(300)
-    (shared,) = page.evaluate("window.shared")
-    assert shared["text"] == payment["pix_code"]
-    assert "Feira da Vila" in shared["title"]
-    ((name, kind, size),) = shared["files"]
+    (share,) = page.evaluate("window.shared")
+    assert share["text"] == payment["pix_code"]
+    assert "Feira da Vila" in share["title"]
+    ((name, kind, size),) = share["files"]
     assert (name, kind) == ("pix.png", "image/png")
     assert size > 300
 
@@ -127,40 +127,40 @@ def test_the_qr_is_enlarged_by_a_tap_and_closed_by_escape(visit, service):
     expect(link).to_be_focused()
 
 
-def test_i_have_paid_asks_and_tells_the_truth(visit, service):
-    """Nothing arrived: the page says so and what to expect, and neither blames nor celebrates."""
+def test_i_have_paid_checks_and_reports_the_result(visit, service):
+    """No money arrived: the page says so, and how long it usually takes."""
     payment = service.create()
     bob = visit()
     page = bob.watch(payment)
     page.get_by_role("button", name="Já paguei").click()
-    shows(page, CHECKING)
+    expect_heading(page, CHECKING)
     expect(state_line(page)).to_have_text("Conferindo…")
-    shows(page, WAITING)
-    truth = "Ainda não chegou, costuma levar menos de 10 s."
-    expect(state_line(page)).to_have_text(truth)
-    expect(page.locator("[data-check-note]")).to_have_text(truth)
+    expect_heading(page, WAITING)
+    sentence = "Ainda não chegou, costuma levar menos de 10 s."
+    expect(state_line(page)).to_have_text(sentence)
+    expect(page.locator("[data-check-note]")).to_have_text(sentence)
     expect(page.get_by_role("button", name="Já paguei")).to_be_focused()
     assert bob.diary() == [WAITING, CHECKING, WAITING]
     assert bob.loads == [page.url]
     assert bob.complaints == []
 
 
-def test_after_i_have_paid_the_page_asks_more_often(visit, service):
-    """With sockets blocked too, the answer comes within about two seconds, not five."""
+def test_after_i_have_paid_the_page_polls_faster(visit, service):
+    """Even without sockets the answer comes within about two seconds, not five."""
     payment = service.create()
     bob = visit()
     block_sockets(bob.page)
     page = bob.open(f"/payments/pix/{payment['id']}")
     page.get_by_role("button", name="Já paguei").click()
     expect(state_line(page)).to_contain_text("Ainda não chegou")
-    told = time.time()
+    notified_at = time.time()
     assert service.tell(payment)[0] == 200
-    shows(page, CONFIRMED)
-    assert time.time() - told < 4
+    expect_heading(page, CONFIRMED)
+    assert time.time() - notified_at < 4
 
 
-def test_i_have_paid_finds_money_whose_notice_is_held_up(visit, service):
-    """The bank holds the notice for ten seconds; asked, it tells at once what it holds."""
+def test_i_have_paid_confirms_money_whose_notice_is_delayed(visit, service):
+    """The bank delays the notice for ten seconds, but answers a query at once."""
     payment = service.create()
     bob = visit()
     page = bob.watch(payment)
@@ -169,12 +169,12 @@ def test_i_have_paid_finds_money_whose_notice_is_held_up(visit, service):
     expect(heading(bank)).to_have_text("Pix enviado", timeout=15_000)
     assert bob.diary() == [WAITING]
     page.get_by_role("button", name="Já paguei").click()
-    shows(page, CONFIRMED)
+    expect_heading(page, CONFIRMED)
     assert service.payment(payment["id"])["status"] == "confirmed"
 
 
 def test_the_strip_pays_less_and_the_money_goes_back(visit, service):
-    """*Pagar menos*: refused by the service, told to the payer; the shopper's page waits on."""
+    """*Pagar menos*: the service refuses the money, and the shopper's page keeps waiting."""
     payment = service.create(value="15.00")
     bob = visit()
     page = bob.watch(payment)
@@ -189,7 +189,7 @@ def test_the_strip_pays_less_and_the_money_goes_back(visit, service):
     assert service.payment(payment["id"])["status"] == "pending"
 
 
-def test_the_strip_tells_twice_and_the_payment_is_confirmed_once(visit, service):
+def test_the_strip_sends_two_notices_and_the_payment_is_confirmed_once(visit, service):
     """*Duplicar aviso*: one settlement, one change of the page."""
     payment = service.create(value="16.00")
     bob = visit()
@@ -197,15 +197,15 @@ def test_the_strip_tells_twice_and_the_payment_is_confirmed_once(visit, service)
     bank = _tool(page, "Duplicar aviso")
     pay_at_the_bank(bank)
     expect(heading(bank)).to_have_text("Pix confirmado", timeout=15_000)
-    shows(page, CONFIRMED)
+    expect_heading(page, CONFIRMED)
     page.wait_for_timeout(300)
     assert bob.diary() == [WAITING, CONFIRMED]
     assert service.payment(payment["id"])["sequence"] == 2
 
 
 @pytest.mark.slow
-def test_the_strip_holds_the_notice_back_and_it_still_arrives(visit, service):
-    """*Atrasar*: the bank tells ten seconds later; the page waits, then changes by itself."""
+def test_the_strip_delays_the_notice_and_it_still_arrives(visit, service):
+    """*Atrasar*: the bank's notice comes ten seconds later; then the page changes by itself."""
     payment = service.create(value="17.00")
     bob = visit()
     page = bob.watch(payment)
@@ -213,13 +213,13 @@ def test_the_strip_holds_the_notice_back_and_it_still_arrives(visit, service):
     pay_at_the_bank(bank)
     expect(heading(bank)).to_have_text("Pix enviado", timeout=15_000)
     assert heading(page).inner_text() == WAITING
-    shows(page, CONFIRMED, seconds=20)
+    expect_heading(page, CONFIRMED, seconds=20)
     expect(heading(bank)).to_have_text("Pix confirmado", timeout=10_000)
     assert bob.diary() == [WAITING, CONFIRMED]
 
 
 def test_the_strip_expires_the_payment_in_ten_seconds(visit, service):
-    """*Expirar em 10 s*: the clock on the page follows without a reload."""
+    """*Expirar em 10 s*: the countdown changes without a reload."""
     payment = service.create()
     bob = visit()
     page = bob.watch(payment)
@@ -231,9 +231,9 @@ def test_the_strip_expires_the_payment_in_ten_seconds(visit, service):
 
 
 def _tool(page, name):
-    """The bank's page that a tool of the strip opens in a tab of its own."""
+    """Press a tool of the strip; return the bank's page, which opens in a new tab."""
     strip = page.get_by_role("complementary", name="Ambiente de teste")
     expect(strip).to_contain_text("Ambiente de teste: nenhum dinheiro real")
-    with page.context.expect_page() as opened:
+    with page.context.expect_page() as new_page:
         strip.get_by_role("link", name=name).click()
-    return opened.value
+    return new_page.value

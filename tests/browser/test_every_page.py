@@ -1,4 +1,4 @@
-"""Every page and state, light and dark: axe finds nothing; console and network are quiet."""
+"""Every page and state, light and dark: no axe violations, console errors or foreign requests."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from tests.browser.visits import (
     REFUSED,
     WAITING,
     enter_bank,
+    expect_heading,
     heading,
     review_path,
-    shows,
 )
 from tests.support.browser import axe_violations
 from tests.support.deadlines import bring_forward
 
 SCHEMES = ["light", "dark"]
 
-# page → its heading. The addresses are made by `places`.
+# The heading of each page; `places` has the paths.
 HEADINGS = {
     "shop": "Do sítio para a sua mesa",
     "cart": "Seu carrinho",
     "waiting": WAITING,
     "last minutes": WAITING,
-    "asked": WAITING,
+    "checked": WAITING,
     "confirmed": CONFIRMED,
     "expired": EXPIRED,
     "refused": REFUSED,
     "cancelled": CANCELLED,
     "payment not found": NOT_FOUND,
     "no such page": "Esta página não existe",
-    "not so": "Este endereço não se abre assim",
+    "wrong method": "Este endereço não se abre assim",
     "receipt": "Recibo de pagamento Pix",
     "no receipt": NOT_FOUND,
     "error codes": "Error codes",
@@ -53,10 +53,10 @@ HEADINGS = {
     "bank, unreadable": "Não conseguimos ler este código",
     "bank, no such page": "Esta página não existe",
 }
-ERRORS = {  # the status the browser's console is right to mention
+ERRORS = {  # the status that the browser's console may report
     "payment not found": 404,
     "no such page": 404,
-    "not so": 405,
+    "wrong method": 405,
     "no receipt": 404,
     "bank, unreadable": 422,
     "bank, no such page": 404,
@@ -65,38 +65,38 @@ ERRORS = {  # the status the browser's console is right to mention
 
 @pytest.fixture(scope="module")
 def places(service):
-    """The address of each page, with payments in every state."""
-    waiting = service.create(value="54.90", order_id="every-1042", description="Queijo meia cura")
+    """The path of each page, with payments in every state."""
+    pending = service.create(value="54.90", order_id="every-1042", description="Queijo meia cura")
     short = service.create(value="54.90", expires_in=250)
-    gone = [service.create(value="54.90", expires_in=10) for _ in range(2)]
+    expired = [service.create(value="54.90", expires_in=10) for _ in range(2)]
     cancelled = service.create(value="54.90")
     service.request("POST", f"/payments/pix/{cancelled['id']}/cancel")
     paid = service.create(value="54.90", order_id="every-1041", description="Queijo meia cura")
-    receipt = _paid_at_the_bank(service, paid, "normal")
-    returned = _paid_at_the_bank(service, waiting, "pay-less")
-    bring_forward(service, 0.2, *gone)
+    receipt = _pay_at_the_bank(service, paid, "normal")
+    returned = _pay_at_the_bank(service, pending, "pay-less")
+    bring_forward(service, 0.2, *expired)
     time.sleep(0.4)
-    assert service.tell(gone[1])[0] == 409
+    assert service.tell(expired[1])[0] == 409
     page = "/payments/pix/"
     return {
         "shop": "/",
         "cart": "/shop/cart/queijo",
-        "waiting": page + waiting["id"],
+        "waiting": page + pending["id"],
         "last minutes": page + short["id"],
-        "asked": f"{page}{waiting['id']}?checked=1",
+        "checked": f"{page}{pending['id']}?checked=1",
         "confirmed": page + paid["id"],
-        "expired": page + gone[0]["id"],
-        "refused": page + gone[1]["id"],
+        "expired": page + expired[0]["id"],
+        "refused": page + expired[1]["id"],
         "cancelled": page + cancelled["id"],
         "payment not found": page + "0" * 32,
         "no such page": "/nowhere",
-        "not so": "/shop/orders",
+        "wrong method": "/shop/orders",
         "receipt": f"{page}{paid['id']}/receipt",
-        "no receipt": f"{page}{waiting['id']}/receipt",
+        "no receipt": f"{page}{pending['id']}/receipt",
         "error codes": "/docs/errors",
         "bank": "/bank/",
-        "bank review": review_path(waiting),
-        "bank review, test": review_path(waiting, "pay-less"),
+        "bank review": review_path(pending),
+        "bank review, test": review_path(pending, "pay-less"),
         "bank receipt": f"/bank/transfers/{receipt}",
         "bank receipt, returned": f"/bank/transfers/{returned}",
         "bank, unreadable": "/bank/pay?code=00020126",
@@ -104,8 +104,8 @@ def places(service):
     }
 
 
-def _paid_at_the_bank(service, payment, scenario):
-    """Pay by the bank's API; gives the transfer's id once the shop has answered."""
+def _pay_at_the_bank(service, payment, scenario):
+    """Pay by the bank's API; return the transfer's id."""
     body = json.dumps({"code": payment["pix_code"], "pin": "1234", "scenario": scenario}).encode()
     headers = {"Content-Type": "application/json"}
     status, answer, _ = service.request("POST", "/bank/api/pay", body, headers)
@@ -113,13 +113,13 @@ def _paid_at_the_bank(service, payment, scenario):
     return json.loads(answer)["end_to_end_id"]
 
 
-def test_the_pages_visited_here_are_all_there_are(places):
-    """A page without a heading to look for would be visited by nobody."""
+def test_every_place_has_a_heading(places):
+    """A page without a heading here would not be visited."""
     assert places.keys() == HEADINGS.keys()
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_every_page_is_accessible_quiet_and_reaches_nowhere_else(visit, places, scheme):
+def test_every_page_is_accessible_and_quiet_and_requests_no_other_host(visit, places, scheme):
     """No rule of axe broken, no console error, no policy violated, no request to another host."""
     look = PHONE if scheme == "dark" else DESKTOP
     visitor = visit(**look, color_scheme=scheme)
@@ -129,16 +129,16 @@ def test_every_page_is_accessible_quiet_and_reaches_nowhere_else(visit, places, 
         if name.startswith("bank"):
             enter_bank(page)
         expect(heading(page).first).to_have_text(HEADINGS[name])
-        page.wait_for_timeout(200)  # the socket, and what a script may still complain of
+        page.wait_for_timeout(200)  # for the socket, and late errors of scripts
         assert axe_violations(page) == [], name
         _unfold(page)
-        assert visitor.strangers == [], name
+        assert visitor.foreign_requests == [], name
         expected = f"the server responded with a status of {ERRORS.get(name)} "
         assert [text for text in visitor.complaints if expected not in text] == [], name
 
 
 def _unfold(page: Page) -> None:
-    """Open what is folded away, and look at that as well."""
+    """Open the first fold, and check the page again."""
     fold = page.locator("details > summary:visible")
     if fold.count() > 0:
         fold.first.click()
@@ -146,8 +146,8 @@ def _unfold(page: Page) -> None:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_what_opens_over_the_page_is_accessible(visit, places, scheme):
-    """The enlarged QR, and the page while it checks."""
+def test_the_enlarged_qr_and_the_checking_view_are_accessible(visit, places, scheme):
+    """Both appear only after a click."""
     visitor = visit(color_scheme=scheme)
     page = visitor.open(places["waiting"])
     page.locator("[data-enlarge-qr]:visible").click()
@@ -157,25 +157,25 @@ def test_what_opens_over_the_page_is_accessible(visit, places, scheme):
     unanswered: list[Route] = []
     page.route("**/check", lambda route: unanswered.append(route))
     page.get_by_role("button", name="Já paguei").click()
-    shows(page, CHECKING)
+    expect_heading(page, CHECKING)
     assert axe_violations(page) == []
     assert visitor.complaints == []
     unanswered[0].abort()
 
 
-def test_the_api_reader_is_quiet_and_our_part_of_it_accessible(visit):
-    """/docs is Swagger UI, a library: what is inside its root is its authors' to mend.
+def test_the_api_reader_is_quiet_and_our_part_is_accessible(visit):
+    """We check the page around Swagger UI, not the library itself.
 
-    Everything around it is ours, and it must work with no host but this one.
+    The page must work without requests to other hosts.
     """
     visitor = visit()
     page = visitor.open("/docs")
     expect(page.locator("#swagger .opblock").first).to_be_visible(timeout=20_000)
     for scheme in SCHEMES:
-        page.emulate_media(color_scheme=scheme)  # to load it costs more than to look at it
+        page.emulate_media(color_scheme=scheme)  # loading the page is slower than a check
         page.wait_for_function("document.getAnimations().length === 0")
         assert axe_violations(page, exclude="#swagger > *") == [], scheme
-    assert visitor.strangers == []
+    assert visitor.foreign_requests == []
     assert visitor.complaints == []
 
 
@@ -191,25 +191,25 @@ def test_the_api_reader_is_quiet_and_our_part_of_it_accessible(visit):
     ],
 )
 def test_the_language_follows_the_browser_and_the_address(visit, service, languages, query, title):
-    """Portuguese unless the browser or the address asks for English; live changes keep to it."""
+    """Portuguese unless the browser or the URL asks for English; also after live changes."""
     payment = service.create(value="54.90")
     bob = visit(locale=languages)
     page = bob.watch(payment, query)
-    shows(page, title)
-    english = title == "Pay with Pix"
-    assert page.locator("html").get_attribute("lang") == ("en" if english else "pt-BR")
+    expect_heading(page, title)
+    is_english = title == "Pay with Pix"
+    assert page.locator("html").get_attribute("lang") == ("en" if is_english else "pt-BR")
     expect(page.locator(".checkout__amount")).to_have_text(
-        "R$54.90" if english else "R$\u00a054,90"
+        "R$54.90" if is_english else "R$\u00a054,90"
     )
     assert service.tell(payment)[0] == 200
-    shows(page, "Payment confirmed" if english else CONFIRMED)
-    expect(page).to_have_title(f"✓ {'Paid' if english else 'Pago'} · Feira da Vila")
+    expect_heading(page, "Payment confirmed" if is_english else CONFIRMED)
+    expect(page).to_have_title(f"✓ {'Paid' if is_english else 'Pago'} · Feira da Vila")
     assert bob.complaints == []
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_the_english_pages_are_accessible_and_leave_no_word_in_portuguese(visit, places, scheme):
-    """A page half translated is read out in the wrong voice."""
+def test_the_english_pages_are_accessible_and_have_no_portuguese_words(visit, places, scheme):
+    """Screen readers would read Portuguese words with an English voice."""
     visitor = visit(locale="en-US", color_scheme=scheme)
     titles = {
         "waiting": "Pay with Pix",
@@ -228,27 +228,27 @@ def test_the_english_pages_are_accessible_and_leave_no_word_in_portuguese(visit,
         assert foreign.isdisjoint(words), name
 
 
-def test_the_receipt_is_a_page_and_json_at_one_address(visit, service, places):
-    """An accountant's script reads what the shopper sees."""
+def test_the_receipt_is_a_page_and_json_at_one_url(visit, service, places):
+    """The JSON has the facts of the page."""
     page = visit().open(places["receipt"])
     status, body = service.get(places["receipt"])
     assert status == 200
     receipt = json.loads(body)["receipt"]
-    shown = page.locator("main").inner_text()
+    text = page.locator("main").inner_text()
     for fact in ("payment_id", "end_to_end_id", "payee", "payer", "order_id", "description"):
-        assert receipt[fact] in shown, fact
+        assert receipt[fact] in text, fact
     assert receipt["amount_centavos"] == 5490
-    assert "R$\u00a054,90" in shown
-    assert "(UTC-03:00)" in shown
+    assert "R$\u00a054,90" in text
+    assert "(UTC-03:00)" in text
 
 
-def test_the_receipts_times_are_in_the_readers_zone(visit, places):
-    """Whoever travels reads the hour of the place, with its offset."""
+def test_the_receipts_times_are_in_the_viewers_zone(visit, places):
+    """The time has its offset, so that it stays unambiguous."""
     page = visit(timezone_id="Asia/Tokyo").open(places["receipt"])
     expect(page.locator("time").first).to_contain_text("(UTC+09:00)")
 
 
-def test_nothing_went_wrong_inside_meanwhile(service, places):
-    """All these pages, and not one error in the service's own log."""
+def test_the_service_logged_no_errors(service, places):
+    """After all these pages, the service's log has no errors."""
     assert "Traceback" not in service.log()
     assert '"level": "error"' not in service.log()

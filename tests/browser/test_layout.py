@@ -1,4 +1,4 @@
-"""The page on a narrow phone, a phone, a desktop, enlarged, in the dark, and on paper."""
+"""The layout on narrow phones, phones and desktops, zoomed, in dark mode, and on paper."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ SCHEMES = ["light", "dark"]
 TARGET_PX = 48
 QR_PX = 260
 MARK_PX = 96
-# What has moved since the page began, as the browser counts it.
-MOVED = """() => new Promise((done) => {
-  let moved = 0;
+# The sum of layout shifts since the page began to load.
+LAYOUT_SHIFT = """() => new Promise((done) => {
+  let shift = 0;
   new PerformanceObserver((list) => {
-    for (const one of list.getEntries()) moved += one.value;
+    for (const entry of list.getEntries()) shift += entry.value;
   }).observe({ type: "layout-shift", buffered: true });
-  setTimeout(() => done(moved), 300);
+  setTimeout(() => done(shift), 300);
 })"""
 A4 = {"paperWidth": 8.27, "paperHeight": 11.69}
 TILL_ROLL = {"paperWidth": 3.15, "paperHeight": 11.69, "preferCSSPageSize": False}  # 80 mm wide
 
 
 @pytest.fixture(scope="module")
-def waiting(service):
-    """A payment to look at."""
+def pending(service):
+    """A pending payment."""
     return service.create(
         value="54.90", order_id="1042-look", description="Queijo meia cura, 500 g", expires_in=3600
     )
 
 
 @pytest.fixture(scope="module")
-def longest(service):
-    """A payment whose every text is as long as it may be, without a place to break it."""
+def long_texts(service):
+    """A payment with all texts at their maximum length, without spaces."""
     return service.create(
         value="9999999999.99", order_id="P" * 64, description="Q" * 140, expires_in=2_592_000
     )
@@ -64,20 +64,20 @@ def paid(service):
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_nothing_scrolls_sideways(visit, service, waiting, longest, paid, look):
-    """Sideways scrolling hides the amount or the button, and 320 px is a zoomed window too."""
+def test_nothing_scrolls_sideways(visit, service, pending, long_texts, paid, look):
+    """Sideways scrolling hides the amount or the button; a zoomed window is 320 px wide too."""
     bob = visit(**LOOKS[look])
     for path in (
         "/",
         "/shop/cart/queijo",
-        f"/payments/pix/{waiting['id']}",
-        f"/payments/pix/{longest['id']}",
+        f"/payments/pix/{pending['id']}",
+        f"/payments/pix/{long_texts['id']}",
         f"/payments/pix/{paid['id']}",
         f"/payments/pix/{paid['id']}/receipt",
         f"/payments/pix/{'0' * 32}",
         "/bank/",
-        review_path(waiting),
-        review_path(longest),
+        review_path(pending),
+        review_path(long_texts),
         "/docs/errors",
     ):
         page = bob.open(path)
@@ -88,25 +88,25 @@ def test_nothing_scrolls_sideways(visit, service, waiting, longest, paid, look):
         assert scrolls_sideways(page) == [], path
 
 
-def test_large_text_alone_scrolls_nothing_sideways(visit, waiting):
-    """A browser whose letters are twice as large, as its owner set it (WCAG 1.4.4)."""
+def test_large_text_does_not_scroll_sideways(visit, pending):
+    """A browser with text set to 200 % (WCAG 1.4.4)."""
     bob = visit(**PHONE)
-    page = bob.open(f"/payments/pix/{waiting['id']}")
+    page = bob.open(f"/payments/pix/{pending['id']}")
     page.evaluate("document.documentElement.style.fontSize = '200%'; 0")
     assert scrolls_sideways(page) == []
     expect(page.get_by_role("button", name="Copiar código Pix")).to_be_visible()
 
 
 @pytest.mark.parametrize("look", ["320px", "phone"])
-def test_on_a_phone_the_copy_button_comes_first_and_fits_a_thumb(visit, waiting, look):
-    """A phone cannot scan its own screen, so the QR is folded away and the code is one tap."""
+def test_on_a_phone_the_copy_button_comes_first_and_fits_a_thumb(visit, pending, look):
+    """A phone cannot scan its own screen, so the QR is folded and copying is one tap."""
     bob = visit(**LOOKS[look])
-    page = bob.open(f"/payments/pix/{waiting['id']}")
+    page = bob.open(f"/payments/pix/{pending['id']}")
     copy = page.get_by_role("button", name="Copiar código Pix")
     box, window = copy.bounding_box(), page.viewport_size
     assert box["height"] >= TARGET_PX
     assert box["width"] > window["width"] * 0.75
-    assert box["y"] + box["height"] < window["height"], "it is in sight without scrolling"
+    assert box["y"] + box["height"] < window["height"], "it is visible without scrolling"
     assert page.locator(".qr__image:visible").count() == 0
     focusable = page.locator("#state :is(a, button, input, summary):visible")
     assert focusable.first.inner_text().strip() == "Copiar código Pix"
@@ -116,19 +116,19 @@ def test_on_a_phone_the_copy_button_comes_first_and_fits_a_thumb(visit, waiting,
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("look", ["320px", "phone"])
-def test_on_a_phone_the_closed_fold_wears_the_qr_as_its_mark(visit, waiting, look, scheme):
-    """A screenshot of the page holds the code: in sight below the copy button, black on white."""
-    page = visit(**LOOKS[look], color_scheme=scheme).open(f"/payments/pix/{waiting['id']}")
+def test_on_a_phone_the_closed_fold_shows_a_small_qr(visit, pending, look, scheme):
+    """A screenshot of the page must contain the code: below the copy button, black on white."""
+    page = visit(**LOOKS[look], color_scheme=scheme).open(f"/payments/pix/{pending['id']}")
     mark = page.locator(".fold .qr-mark")
-    mark.evaluate("(one) => one.decode()")
+    mark.evaluate("(image) => image.decode()")
     copy = page.get_by_role("button", name="Copiar código Pix").bounding_box()
     box = mark.bounding_box()
     assert (box["width"], box["height"]) == (MARK_PX, MARK_PX)
     assert box["y"] > copy["y"] + copy["height"]
-    assert box["y"] + box["height"] < page.viewport_size["height"], "in sight without scrolling"
+    assert box["y"] + box["height"] < page.viewport_size["height"], "visible without scrolling"
     pixels = Image.open(io.BytesIO(mark.screenshot())).convert("L")
     assert pixels.getpixel((4, pixels.height // 2)) == 255, "the quiet zone is white"
-    assert texts_in(page.screenshot()) == [waiting["pix_code"]]
+    assert texts_in(page.screenshot()) == [pending["pix_code"]]
 
     page.get_by_text("Pagar com outro aparelho").click()
     expect(mark).to_be_hidden()
@@ -136,34 +136,34 @@ def test_on_a_phone_the_closed_fold_wears_the_qr_as_its_mark(visit, waiting, loo
 
 
 @pytest.mark.parametrize("look", ["320px", "phone", "desktop"])
-def test_nothing_moves_while_the_page_comes_in(visit, waiting, paid, look):
-    """A button that jumps away from the finger is pressed wrongly."""
+def test_nothing_moves_while_the_page_loads(visit, pending, paid, look):
+    """If a button moves, the finger hits something else."""
     bob = visit(**LOOKS[look])
-    for payment in (waiting, paid):
+    for payment in (pending, paid):
         page = bob.open(f"/payments/pix/{payment['id']}", wait_until="networkidle")
-        assert page.evaluate(MOVED) == 0
+        assert page.evaluate(LAYOUT_SHIFT) == 0
 
 
 @pytest.mark.parametrize("look", ["320px", "phone"])
-def test_on_a_phone_every_control_fits_a_thumb(visit, waiting, paid, look):
-    """Fingers are 48 px wide, whatever the designer's mouse says."""
+def test_on_a_phone_every_control_fits_a_thumb(visit, pending, paid, look):
+    """Touch targets need 48 px."""
     bob = visit(**LOOKS[look])
-    for path in (f"/payments/pix/{waiting['id']}", f"/payments/pix/{paid['id']}", "/"):
+    for path in (f"/payments/pix/{pending['id']}", f"/payments/pix/{paid['id']}", "/"):
         page = bob.open(path)
         small = page.evaluate(
-            """(least) => [...document.querySelectorAll(
+            """(min) => [...document.querySelectorAll(
             "a.button, button, summary, .page-footer a, .state__help a, .shop-head a")]
-          .filter((one) => one.checkVisibility())
-          .filter((one) => one.getBoundingClientRect().height < least - 0.5)
-          .map((one) => one.outerHTML)""",
+          .filter((control) => control.checkVisibility())
+          .filter((control) => control.getBoundingClientRect().height < min - 0.5)
+          .map((control) => control.outerHTML)""",
             TARGET_PX,
         )
         assert small == [], path
 
 
-def test_on_a_desktop_the_qr_comes_first_and_is_large_enough(visit, waiting):
-    """The phone in the hand reads it from the screen, at a distance."""
-    page = visit(**DESKTOP).open(f"/payments/pix/{waiting['id']}")
+def test_on_a_desktop_the_qr_comes_first_and_is_large_enough(visit, pending):
+    """A phone scans the QR from the screen."""
+    page = visit(**DESKTOP).open(f"/payments/pix/{pending['id']}")
     qr = page.locator(".qr__image:visible")
     copy = page.get_by_role("button", name="Copiar código Pix")
     assert qr.count() == 1
@@ -175,25 +175,25 @@ def test_on_a_desktop_the_qr_comes_first_and_is_large_enough(visit, waiting):
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("look", ["320px", "phone", "desktop"])
-def test_the_qr_on_the_screen_is_read_and_is_black_on_white(visit, waiting, look, scheme):
-    """A QR that follows the dark mode is unreadable to most banks' apps."""
-    page = visit(**LOOKS[look], color_scheme=scheme).open(f"/payments/pix/{waiting['id']}")
+def test_the_qr_on_the_screen_is_readable_and_black_on_white(visit, pending, look, scheme):
+    """Most bank apps cannot read a QR in dark-mode colours."""
+    page = visit(**LOOKS[look], color_scheme=scheme).open(f"/payments/pix/{pending['id']}")
     fold = page.get_by_text("Pagar com outro aparelho")
     if fold.is_visible():
         fold.click()
     image = page.locator(".qr__image:visible")
-    image.evaluate("(one) => one.decode()")
-    image.evaluate("(one) => one.scrollIntoView({ block: 'center' })")
+    image.evaluate("(image) => image.decode()")
+    image.evaluate("(image) => image.scrollIntoView({ block: 'center' })")
     picture = image.screenshot()
     pixels = Image.open(io.BytesIO(picture)).convert("L")
     assert pixels.getpixel((4, pixels.height // 2)) == 255, "the quiet zone is white"
     assert pixels.getextrema() == (0, 255)
-    assert texts_in(page.screenshot()) == [waiting["pix_code"]]
+    assert texts_in(page.screenshot()) == [pending["pix_code"]]
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_the_receipts_qr_is_read_from_the_screen(visit, service, paid, scheme):
-    """It leads back to the receipt, so a printed one can be checked."""
+def test_the_receipts_qr_is_readable_on_the_screen(visit, service, paid, scheme):
+    """The QR links to the receipt, so that a printed receipt can be checked."""
     path = f"/payments/pix/{paid['id']}/receipt"
     page = visit(**PHONE, color_scheme=scheme).open(path)
     page.locator(".receipt__qr").scroll_into_view_if_needed()
@@ -202,15 +202,15 @@ def test_the_receipts_qr_is_read_from_the_screen(visit, service, paid, scheme):
 
 @pytest.mark.parametrize("sheet", [A4, TILL_ROLL], ids=["A4", "80mm"])
 def test_the_receipt_prints_on_one_sheet_without_its_buttons(visit, service, sheet):
-    """On A4 for the files, on an 80 mm roll at the counter; ink is not spent on buttons."""
+    """On A4 and on an 80 mm roll, without buttons."""
     payment = service.create(value="54.90", order_id=f"print-{sheet['paperWidth']}")
     assert service.tell(payment, payer=BOB)[0] == 200
     page = visit(color_scheme="dark").open(f"/payments/pix/{payment['id']}/receipt")
     expect(page.get_by_role("button", name="Imprimir")).to_be_visible()
     assert pdf_pages(page, **sheet) == 1
     page.emulate_media(media="print", color_scheme="dark")
-    for gone in (".receipt__actions", ".page-footer"):
-        expect(page.locator(gone)).to_be_hidden()
+    for selector in (".receipt__actions", ".page-footer"):
+        expect(page.locator(selector)).to_be_hidden()
     page.set_viewport_size({"width": round(sheet["paperWidth"] * 96) - 30, "height": 1000})
     assert scrolls_sideways(page) == []
     assert _colours(page) == ("rgb(0, 0, 0)", "rgb(255, 255, 255)")
@@ -219,17 +219,17 @@ def test_the_receipt_prints_on_one_sheet_without_its_buttons(visit, service, she
     ]
 
 
-def test_less_motion_is_obeyed(visit, waiting):
-    """Whoever gets dizzy has said so to the browser."""
-    page = visit(reduced_motion="reduce").open(f"/payments/pix/{waiting['id']}")
-    moving = page.evaluate("""document.getAnimations()
-      .filter((one) => one.effect.getComputedTiming().activeDuration > 50).length""")
-    assert moving == 0
+def test_reduced_motion_stops_animations(visit, pending):
+    """The browser's setting `prefers-reduced-motion` applies."""
+    page = visit(reduced_motion="reduce").open(f"/payments/pix/{pending['id']}")
+    animations = page.evaluate("""document.getAnimations()
+      .filter((animation) => animation.effect.getComputedTiming().activeDuration > 50).length""")
+    assert animations == 0
     assert heading(page).inner_text() == "Pague com Pix"
 
 
 def _colours(page: Page) -> tuple[str, str]:
-    """The heading's colour, and the ground's."""
+    """The colours of the text and the background."""
     ink: str = page.evaluate("getComputedStyle(document.querySelector('.receipt__amount')).color")
     ground: str = page.evaluate("getComputedStyle(document.body).backgroundColor")
     return ink, ground

@@ -1,4 +1,4 @@
-"""The page keeps to the server's state, whatever happens to socket, network, tab and clock."""
+"""The page follows the server's state despite problems of socket, network, tab and clock."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.browser.visits import (
     WAITING,
     Lifeline,
     block_sockets,
-    shows,
+    expect_heading,
     state_line,
 )
 
@@ -28,7 +28,7 @@ SPARE_SECONDS = 1.0  # for a machine that runs other tests beside this one
 
 NO_SOCKET = "Sem conexão ao vivo; conferimos a cada 5 s"
 
-# What a browser does when the shopper comes back; each is dispatched as the browser would.
+# The events that a browser dispatches when the shopper comes back.
 RETURNS = {
     "visibilitychange": "document.dispatchEvent(new Event('visibilitychange'))",
     "focus": "window.dispatchEvent(new Event('focus'))",
@@ -41,9 +41,9 @@ RETURNS = {
 def test_coming_back_with_a_dead_socket_shows_the_payment_at_once(
     visit, service, event, record_property
 ):
-    """The phone suspended the tab while Bob was in his bank's app, and the socket died in silence.
+    """The phone suspended the tab while Bob was in his bank's app, and the socket died silently.
 
-    The poller's first turn comes after four seconds, so within one only the return can do it.
+    The poller first asks after four seconds, so within one second only the return can.
     """
     payment = service.create()
     bob = visit()
@@ -52,18 +52,18 @@ def test_coming_back_with_a_dead_socket_shows_the_payment_at_once(
     line.cut()
     assert service.tell(payment)[0] == 200
     page.wait_for_timeout(300)
-    assert bob.diary() == [WAITING], "the socket is dead, so nothing was heard"
-    returned = time.time()
+    assert bob.diary() == [WAITING], "the socket is dead, so no event arrived"
+    returned_at = time.time()
     page.evaluate(RETURNS[event])
-    shows(page, CONFIRMED)
-    took = bob.painted_at(CONFIRMED) - returned
-    record_property("return_ms", round(took * 1000))
-    assert took < RETURN_SECONDS + SPARE_SECONDS
+    expect_heading(page, CONFIRMED)
+    seconds = bob.painted_at(CONFIRMED) - returned_at
+    record_property("return_ms", round(seconds * 1000))
+    assert seconds < RETURN_SECONDS + SPARE_SECONDS
     assert bob.loads == [page.url]
 
 
 def test_a_frozen_tab_shows_the_payment_at_once_when_it_thaws(visit, service):
-    """Chromium's own page life cycle: frozen, no script runs; then active again."""
+    """A frozen page runs no scripts; then Chromium activates it again."""
     payment = service.create()
     bob = visit()
     line = Lifeline().attach(bob.page)
@@ -74,73 +74,73 @@ def test_a_frozen_tab_shows_the_payment_at_once_when_it_thaws(visit, service):
     assert service.tell(payment)[0] == 200
     time.sleep(1)
     session.send("Page.setWebLifecycleState", {"state": "active"})
-    returned = time.time()
+    returned_at = time.time()
     page.evaluate(RETURNS["visibilitychange"])
-    shows(page, CONFIRMED)
-    assert bob.painted_at(CONFIRMED) - returned < RETURN_SECONDS + SPARE_SECONDS
+    expect_heading(page, CONFIRMED)
+    assert bob.painted_at(CONFIRMED) - returned_at < RETURN_SECONDS + SPARE_SECONDS
 
 
 def test_a_dead_socket_is_replaced_after_the_return(visit, service):
-    """A confirmation that comes later must be heard again at once, not by the poller."""
+    """A later confirmation must arrive by the new socket, not by the poller."""
     payment = service.create()
     bob = visit()
     line = Lifeline().attach(bob.page)
     page = bob.watch(payment)
     line.cut()
-    bob.heard.clear()
-    # Unanswered for four seconds, the old socket is given up.
+    bob.frames.clear()
+    # The page gives up the old socket after four seconds without an answer.
     with page.expect_websocket(timeout=10_000):
         page.evaluate(RETURNS["visibilitychange"])
-    until = time.monotonic() + 5
-    while not any(frame.startswith("43") for frame in bob.heard) and time.monotonic() < until:
+    deadline = time.monotonic() + 5
+    while not any(frame.startswith("43") for frame in bob.frames) and time.monotonic() < deadline:
         page.wait_for_timeout(50)
     page.route("**/status", lambda route: route.abort())
     assert service.tell(payment)[0] == 200
-    shows(page, CONFIRMED)
+    expect_heading(page, CONFIRMED)
 
 
 def test_with_sockets_blocked_the_page_still_notices_within_six_seconds(
     visit, service, record_property
 ):
-    """A company's network lets plain requests through and nothing else."""
+    """Some company networks allow only plain requests."""
     payment = service.create()
     bob = visit()
     block_sockets(bob.page)
     page = bob.open(f"/payments/pix/{payment['id']}")
     expect(state_line(page)).to_have_text(NO_SOCKET, timeout=10_000)
     with page.expect_response("**/status"):
-        pass  # the longest wait begins when a question was just answered
-    told = time.time()
+        pass  # the longest wait begins right after an answer
+    notified_at = time.time()
     assert service.tell(payment)[0] == 200
-    shows(page, CONFIRMED, seconds=10)
-    took = time.time() - told
-    record_property("sockets_blocked_ms", round(took * 1000))
-    assert took < BLOCKED_SECONDS + SPARE_SECONDS
+    expect_heading(page, CONFIRMED, seconds=10)
+    seconds = time.time() - notified_at
+    record_property("sockets_blocked_ms", round(seconds * 1000))
+    assert seconds < BLOCKED_SECONDS + SPARE_SECONDS
     assert bob.loads == [page.url]
 
 
 def test_without_the_socket_library_the_page_still_notices(visit, service):
-    """A script that did not load must not take the page with it."""
+    """A library that did not load must not break the page."""
     payment = service.create()
     bob = visit()
     bob.page.route("**/*.esm.min.js*", lambda route: route.abort())
     page = bob.open(f"/payments/pix/{payment['id']}")
     expect(state_line(page)).to_have_text(NO_SOCKET, timeout=10_000)
     assert service.tell(payment)[0] == 200
-    shows(page, CONFIRMED, seconds=10)
+    expect_heading(page, CONFIRMED, seconds=10)
 
 
 @pytest.mark.parametrize("failure", ["500", "no network", "not JSON"])
 def test_a_failed_poll_does_not_stop_the_poller(visit, service, failure):
-    """Elsewhere the fallback stops for ever after one failed request, and nobody notices."""
+    """A fallback that stops after one failed request would go unnoticed."""
     payment = service.create()
-    failed: list[str] = []
+    failed_urls: list[str] = []
 
     def answer(route: Route) -> None:
-        if failed:
+        if failed_urls:
             route.continue_()
             return
-        failed.append(route.request.url)
+        failed_urls.append(route.request.url)
         if failure == "500":
             route.fulfill(status=500, body="{}")
         elif failure == "no network":
@@ -152,36 +152,36 @@ def test_a_failed_poll_does_not_stop_the_poller(visit, service, failure):
     block_sockets(bob.page)
     bob.page.route("**/status", answer)
     page = bob.open(f"/payments/pix/{payment['id']}")
-    shows(page, WAITING)
+    expect_heading(page, WAITING)
     page.wait_for_timeout(300)
     page.evaluate(RETURNS["focus"])
     page.wait_for_timeout(300)
-    assert failed, "the first question was asked, and failed"
+    assert failed_urls, "the first request failed"
     assert service.tell(payment)[0] == 200
-    shows(page, CONFIRMED, seconds=6)
+    expect_heading(page, CONFIRMED, seconds=6)
     assert [text for text in bob.complaints if text.startswith("threw")] == []
 
 
-def test_two_failures_in_a_row_are_said_and_taken_back(visit, service):
-    """One lost request is nobody's business; a service that is away is told as it is."""
+def test_two_failures_in_a_row_are_announced_until_an_answer_comes(visit, service):
+    """One lost request is not mentioned; an unreachable service is."""
     payment = service.create()
-    away = [True]
+    outage = [True]
     bob = visit()
     block_sockets(bob.page)
     bob.page.route(
-        "**/status", lambda route: route.fulfill(status=503) if away else route.continue_()
+        "**/status", lambda route: route.fulfill(status=503) if outage else route.continue_()
     )
     page = bob.open(f"/payments/pix/{payment['id']}")
     page.wait_for_timeout(300)
     page.evaluate(RETURNS["focus"])
     expect(state_line(page)).to_contain_text("O serviço não respondeu", timeout=10_000)
-    away.clear()
+    outage.clear()
     expect(state_line(page)).to_have_text(NO_SOCKET, timeout=10_000)
-    shows(page, WAITING)
+    expect_heading(page, WAITING)
 
 
-def test_offline_is_said_and_the_return_shows_the_payment(visit, service):
-    """In a lift: the code stays valid, and the page says until when."""
+def test_offline_is_announced_and_the_return_shows_the_payment(visit, service):
+    """Offline, the page says until when the code is valid."""
     payment = service.create()
     bob = visit()
     page = bob.watch(payment)
@@ -192,88 +192,88 @@ def test_offline_is_said_and_the_return_shows_the_payment(visit, service):
     assert service.tell(payment)[0] == 200
     page.wait_for_timeout(500)
     assert bob.diary() == [WAITING]
-    back = time.time()
+    online_at = time.time()
     page.context.set_offline(False)
-    shows(page, CONFIRMED)
-    assert bob.painted_at(CONFIRMED) - back < RETURN_SECONDS + SPARE_SECONDS
+    expect_heading(page, CONFIRMED)
+    assert bob.painted_at(CONFIRMED) - online_at < RETURN_SECONDS + SPARE_SECONDS
     expect(state_line(page)).to_have_text("Pago")
     assert bob.loads == [page.url]
 
 
 @pytest.mark.parametrize("hours", [-1, 1], ids=["an-hour-slow", "an-hour-fast"])
 def test_a_wrong_clock_in_the_browser_changes_nothing(visit, service, hours):
-    """The server counts the time left; the page only goes on counting."""
+    """The page counts down from the server's time left, not from the clock."""
     payment = service.create(expires_in=600)
     bob = visit()
     bob.page.add_init_script(f"""{{
-      const Right = Date;
-      window.Date = class extends Right {{
-        constructor(...given) {{
-          super(...(given.length > 0 ? given : [Right.now() + {hours * 3_600_000}]));
+      const RealDate = Date;
+      window.Date = class extends RealDate {{
+        constructor(...args) {{
+          super(...(args.length > 0 ? args : [RealDate.now() + {hours * 3_600_000}]));
         }}
-        static now() {{ return Right.now() + {hours * 3_600_000}; }}
+        static now() {{ return RealDate.now() + {hours * 3_600_000}; }}
       }};
     }}""")
     page = bob.watch(payment)
-    wrong = page.evaluate("Date.now()") / 1000 - time.time()
-    assert abs(wrong - hours * 3600) < 60
+    offset = page.evaluate("Date.now()") / 1000 - time.time()
+    assert abs(offset - hours * 3600) < 60
     page.wait_for_timeout(1500)
     minutes, seconds = page.locator("[data-countdown]").inner_text().split(":")
-    left = service.payment(payment["id"])["remaining_ms"] / 1000
-    assert abs(int(minutes) * 60 + int(seconds) - left) < 3
+    seconds_left = service.payment(payment["id"])["remaining_ms"] / 1000
+    assert abs(int(minutes) * 60 + int(seconds) - seconds_left) < 3
     assert bob.diary() == [WAITING]
 
 
-def test_the_last_minutes_are_spoken_and_the_figure_does_not_jump(visit, service):
-    """Whoever listens hears 10, 5 and 1 minutes, not every second."""
-    payment = service.create(expires_in=66)  # a busy machine opens the page in time
+def test_the_last_minutes_are_announced_and_the_figure_does_not_move(visit, service):
+    """Screen readers say 10, 5 and 1 minutes, not every second."""
+    payment = service.create(expires_in=66)  # enough for a busy machine to open the page
     bob = visit()
     page = bob.watch(payment)
     timer = page.get_by_role("timer")
     width = timer.bounding_box()["width"]
-    said = page.locator("#time-said")
-    expect(said).to_have_text("")
-    expect(said).to_have_text("Falta 1 minuto para pagar.", timeout=9_000)
+    announcement = page.locator("#time-said")
+    expect(announcement).to_have_text("")
+    expect(announcement).to_have_text("Falta 1 minuto para pagar.", timeout=9_000)
     assert abs(timer.bounding_box()["width"] - width) < 1, "tabular figures keep their width"
     assert timer.get_attribute("aria-live") is None, "a timer is not read out second by second"
 
 
 def test_the_shop_cancels_and_the_page_says_so(visit, service):
-    """The shopper must not pay what the shop took back."""
+    """The shopper must not pay a cancelled payment."""
     payment = service.create()
     bob = visit()
     page = bob.watch(payment)
     status, _, _ = service.request("POST", f"/payments/pix/{payment['id']}/cancel")
     assert status == 200
-    shows(page, CANCELLED)
+    expect_heading(page, CANCELLED)
     expect(page.locator("#state")).to_contain_text("Se você pagou, o valor volta para a sua conta.")
     expect(page.locator("#pix-code")).to_have_count(0)
     assert bob.complaints == []
 
 
-def test_money_that_came_too_late_is_said_on_the_expired_page(visit, service):
-    """It goes back; nobody may be invited to pay the same code again."""
+def test_the_expired_page_says_that_money_came_too_late(visit, service):
+    """The money goes back; the page must not invite a second payment of this code."""
     payment = service.create(expires_in=10)
     bob = visit()
     page = bob.watch(payment)
-    shows(page, EXPIRED, seconds=15)
+    expect_heading(page, EXPIRED, seconds=15)
     status, answer = service.tell(payment)
     assert (status, answer["code"]) == (409, "paid-too-late")
-    shows(page, REFUSED, seconds=10)
+    expect_heading(page, REFUSED, seconds=10)
     expect(page.locator("#state")).to_contain_text("Não pague este código de novo.")
     expect(page.get_by_role("button", name="Gerar novo código")).to_be_visible()
     assert bob.loads == [page.url]
 
 
-def test_paid_in_time_and_told_late_turns_expired_into_confirmed(visit, service):
-    """The bank could not reach us until after the deadline: the money was in time, so it counts."""
+def test_a_late_notice_of_a_timely_payment_turns_expired_into_confirmed(visit, service):
+    """The bank's notice came after the deadline, but the money was paid in time."""
     payment = service.create(expires_in=10)
     paid_at = rfc3339(SystemClock().now() + timedelta(seconds=1))
     bob = visit()
     page = bob.watch(payment)
-    shows(page, EXPIRED, seconds=15)
+    expect_heading(page, EXPIRED, seconds=15)
     assert service.tell(payment, paid_at=paid_at)[0] == 200
-    shows(page, CONFIRMED)
+    expect_heading(page, CONFIRMED)
     texts = bob.diary()
     assert texts[0] == WAITING
     assert texts[-2:] == [EXPIRED, CONFIRMED]

@@ -1,4 +1,4 @@
-"""JavaScript off, or not yet loaded: the server's page alone is enough to pay."""
+"""Without JavaScript, the server's page alone is enough to pay."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tests.browser.visits import (
     DESKTOP,
     PHONE,
     WAITING,
+    expect_heading,
     heading,
     pay_at_the_bank,
-    shows,
     state_line,
     texts_in,
 )
@@ -28,11 +28,11 @@ REFRESH_SECONDS = 10
 
 @pytest.mark.parametrize("look", [PHONE, DESKTOP], ids=["phone", "desktop"])
 def test_state_amount_code_and_qr_are_on_the_first_paint(visit, service, look):
-    """The server renders the truth; scripts only keep it fresh."""
+    """The server renders the state; scripts only update it."""
     payment = service.create(value="54.90", order_id=f"nojs-{look['viewport']['width']}")
     bob = visit(**OFF, **look)
     page = bob.open(f"/payments/pix/{payment['id']}")
-    shows(page, WAITING)
+    expect_heading(page, WAITING)
     expect(state_line(page)).to_have_text("Aguardando pagamento")
     expect(page.locator(".checkout__amount")).to_have_text("R$\u00a054,90")
     expect(page.get_by_label("Código Pix (Copia e Cola)")).to_have_value(payment["pix_code"])
@@ -44,64 +44,64 @@ def test_state_amount_code_and_qr_are_on_the_first_paint(visit, service, look):
     image.scroll_into_view_if_needed()
     assert texts_in(image.screenshot()) == [payment["pix_code"]]
     assert not [url for url in bob.requests if url.split("?")[0].endswith(".js")]
-    # The refresh is what stands in for the scripts: it shows the same state anew and ends nothing.
+    # axe forbids a meta refresh, but here it replaces the scripts and interrupts nothing.
     assert axe_violations(page, rules={"meta-refresh": {"enabled": False}}) == []
 
 
 @pytest.mark.slow
-def test_the_page_asks_again_by_itself_and_shows_what_happened(visit, service):
-    """A meta refresh stands in for the poller: pay, wait, and the page knows."""
+def test_the_page_reloads_by_itself_and_shows_the_payment(visit, service):
+    """A meta refresh replaces the poller."""
     payment = service.create(value="8.00")
     page = visit(**OFF).open(f"/payments/pix/{payment['id']}")
     assert service.tell(payment)[0] == 200
-    shows(page, CONFIRMED, seconds=REFRESH_SECONDS + 5)
+    expect_heading(page, CONFIRMED, seconds=REFRESH_SECONDS + 5)
     expect(page).to_have_title("✓ Pago · Feira da Vila")
-    assert page.locator("noscript meta[http-equiv=refresh]").count() == 0, "a settled page rests"
+    assert page.locator("noscript meta[http-equiv=refresh]").count() == 0, "a final state stays"
 
 
-def test_i_have_paid_is_a_form_that_comes_back_with_the_truth(visit, service):
-    """The button asks the bank through the service, with no script at all."""
+def test_i_have_paid_is_a_form_that_answers_with_the_state(visit, service):
+    """The button asks the bank through the service, without a script."""
     payment = service.create()
     page = visit(**OFF).open(f"/payments/pix/{payment['id']}")
     page.get_by_role("button", name="Já paguei").click()
-    shows(page, WAITING)
+    expect_heading(page, WAITING)
     note = page.get_by_text("Ainda não chegou, costuma levar menos de 10 s.")
     expect(note).to_be_visible()
 
 
-def test_an_expired_page_keeps_asking_and_its_new_code_is_a_form(visit, service):
-    """Money paid in time may still be told late, so the page must not rest; and one press renews.
+def test_an_expired_page_keeps_reloading_and_its_new_code_is_a_form(visit, service):
+    """A notice of money paid in time may come late, so the page keeps reloading.
 
-    The language asked for goes along.
+    The form keeps the language.
     """
     payment = service.create(expires_in=10, order_id="nojs-renew")
     bring_forward(service, 0.2, payment)
     time.sleep(0.4)
     page = visit(**OFF).open(f"/payments/pix/{payment['id']}?lang=en")
-    shows(page, "This code has expired")
+    expect_heading(page, "This code has expired")
     refresh = page.locator("noscript meta[http-equiv=refresh]")
     expect(refresh).to_have_attribute("content", str(REFRESH_SECONDS))
     page.get_by_role("button", name="Get a new code").click()
-    shows(page, "Pay with Pix")
-    renewed = service.payment(page.url.split("?")[0].rsplit("/", 1)[-1])
-    assert renewed["id"] != payment["id"]
-    assert renewed["order_id"] == "nojs-renew"
+    expect_heading(page, "Pay with Pix")
+    renewal = service.payment(page.url.split("?")[0].rsplit("/", 1)[-1])
+    assert renewal["id"] != payment["id"]
+    assert renewal["order_id"] == "nojs-renew"
     assert page.url.endswith("?lang=en")
 
 
 def test_shop_and_bank_work_too(visit):
-    """The whole way: choose, order, pay at the bank, see it confirmed."""
+    """Choose, order, pay at the bank, see the confirmation."""
     bob = visit(**OFF)
     page = bob.open("/shop/cart/mel")
     page.get_by_role("button", name="Pagar com Pix").click()
-    shows(page, WAITING)
-    with page.context.expect_page() as opened:
+    expect_heading(page, WAITING)
+    with page.context.expect_page() as new_page:
         page.get_by_role("link", name="Pagar agora").click()
-    bank = opened.value
+    bank = new_page.value
     pay_at_the_bank(bank)
     expect(heading(bank)).to_have_text("Pix confirmado", timeout=15_000)
     page.reload()
-    shows(page, CONFIRMED)
+    expect_heading(page, CONFIRMED)
     page.get_by_role("link", name="Ver recibo").click()
-    shows(page, "Recibo de pagamento Pix")
+    expect_heading(page, "Recibo de pagamento Pix")
     expect(page.get_by_role("button", name="Imprimir")).to_be_hidden()

@@ -1,4 +1,4 @@
-"""What the browser's tests share: a shopper's visit that remembers everything the page did."""
+"""Functions of the browser tests, and `Visit`, which records what a page does."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PHONE: dict[str, Any] = {
 }
 NARROW: dict[str, Any] = {**PHONE, "viewport": {"width": 320, "height": 640}}
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
-# At 200 % zoom a window of 1280 × 720 has room for half as much of everything.
+# A window of 1280 × 720 at 200 % zoom has half the width and height.
 ZOOMED: dict[str, Any] = {"viewport": {"width": 640, "height": 360}, "device_scale_factor": 2}
 
 BOB = {"name": "Bob de Souza", "document": "12345678909"}
@@ -36,13 +36,13 @@ REFUSED = "Recebemos depois do prazo e o valor está voltando"
 CANCELLED = "A loja cancelou este pagamento"
 NOT_FOUND = "Não encontramos este pagamento"
 
-# Each heading the state region ever showed, with the wall clock's milliseconds once it is painted.
+# Records each heading of the state region, and when it was painted, in milliseconds since 1970.
 DIARY = """() => {
   const region = document.querySelector("#state");
   window.diary = [];
   const write = () => {
-    const shown = [...region.querySelectorAll("h1")].find((one) => one.checkVisibility());
-    const text = shown?.textContent.trim();
+    const heading = [...region.querySelectorAll("h1")].find((h1) => h1.checkVisibility());
+    const text = heading?.textContent.trim();
     if (text === undefined || text === window.diary.at(-1)?.text) return;
     const entry = { text, painted: null };
     window.diary.push(entry);
@@ -56,7 +56,7 @@ DIARY = """() => {
   });
 }"""
 
-# What a policy forbids is told to the console by an event as well, wherever it happened.
+# Logs violations of the content security policy to the console.
 VIOLATIONS = """document.addEventListener("securitypolicyviolation", (event) => {
   console.error(`policy violated: ${event.violatedDirective} ${event.blockedURI}`);
 });"""
@@ -64,14 +64,14 @@ VIOLATIONS = """document.addEventListener("securitypolicyviolation", (event) => 
 
 @dataclass
 class Visit:
-    """One open page. It remembers its complaints, its requests, and each time it was loaded."""
+    """One open page, with its console errors, requests, loads and received socket frames."""
 
     page: Page
     service: ServiceProcess
     complaints: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     loads: list[str] = field(default_factory=list)
-    heard: list[str] = field(default_factory=list)
+    frames: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.page.set_default_timeout(10_000)
@@ -88,11 +88,11 @@ class Visit:
 
     def _websocket(self, socket: WebSocket) -> None:
         self.requests.append(socket.url)
-        socket.on("framereceived", lambda data: self.heard.append(str(data)))
+        socket.on("framereceived", lambda data: self.frames.append(str(data)))
 
     @property
-    def strangers(self) -> list[str]:
-        """Requests that left the service."""
+    def foreign_requests(self) -> list[str]:
+        """Requests to other hosts."""
         ours = urlsplit(self.service.url).netloc
         return [
             url
@@ -106,13 +106,13 @@ class Visit:
         return self.page
 
     def watch(self, payment: dict[str, Any], query: str = "") -> Page:
-        """Open a payment's page, wait until its socket watches, and begin its diary."""
-        with self.page.expect_websocket() as opened:
+        """Open a payment's page, wait until its socket watches, and start its diary."""
+        with self.page.expect_websocket() as socket:
             self.open(f"/payments/pix/{payment['id']}{query}")
         # The acknowledgement of `watch` is the first Socket.IO packet of type 3.
-        with_ack = [frame for frame in self.heard if frame.startswith("43")]
-        if not with_ack:
-            opened.value.wait_for_event(
+        acks = [frame for frame in self.frames if frame.startswith("43")]
+        if not acks:
+            socket.value.wait_for_event(
                 "framereceived", predicate=lambda data: str(data).startswith("43")
             )
         self.page.evaluate(DIARY)
@@ -123,58 +123,58 @@ class Visit:
         return [entry["text"] for entry in self.page.evaluate("window.diary")]
 
     def painted_at(self, heading: str) -> float:
-        """When a heading of the diary was on the screen, in seconds since 1970."""
+        """When a heading of the diary was painted, in seconds since 1970."""
         self.page.wait_for_timeout(50)  # the paint after the last change
-        shown = [one for one in self.page.evaluate("window.diary") if one["text"] == heading]
-        assert shown, f"{heading!r} is not among {self.diary()}"
-        painted: float = shown[-1]["painted"]
+        entries = [
+            entry for entry in self.page.evaluate("window.diary") if entry["text"] == heading
+        ]
+        assert entries, f"{heading!r} is not among {self.diary()}"
+        painted: float = entries[-1]["painted"]
         return painted / 1000
 
 
 @dataclass
 class Lifeline:
-    """A socket that can die in silence: from `cut` on, nothing passes and nobody is told."""
+    """A socket that can die silently: after `cut` it passes nothing and does not close."""
 
-    alive: bool = True
+    is_alive: bool = True
 
     def cut(self) -> None:
-        """Let it die."""
-        self.alive = False
+        self.is_alive = False
 
     def attach(self, page: Page) -> Lifeline:
-        """Carry the page's sockets; those opened after the cut live."""
-        page.route_web_socket("**/socket.io/**", self._carry)
+        """Route the page's sockets; those opened after the cut work."""
+        page.route_web_socket("**/socket.io/**", self._route)
         return self
 
-    def _carry(self, near: WebSocketRoute) -> None:
+    def _route(self, near: WebSocketRoute) -> None:
         far = near.connect_to_server()
-        opened_alive = self.alive
+        was_alive = self.is_alive
 
         def passes() -> bool:
-            return self.alive or not opened_alive
+            return self.is_alive or not was_alive
 
         near.on_message(lambda message: far.send(message) if passes() else None)
         far.on_message(lambda message: near.send(message) if passes() else None)
 
 
 def block_sockets(page: Page) -> None:
-    """Neither websocket nor long polling: a firewall that knows only plain requests."""
+    """Block websockets and long polling, as some firewalls do."""
     page.route("**/socket.io/**", lambda route: route.abort())
     page.route_web_socket("**/socket.io/**", lambda socket: socket.close())
 
 
 def heading(page: Page) -> Locator:
-    """The heading on the page."""
     return page.locator("h1:visible")
 
 
 def state_line(page: Page) -> Locator:
-    """The one line that says how things stand."""
+    """The line that says the payment's state."""
     return page.locator("#state-line")
 
 
 def enter_bank(bank: Page) -> None:
-    """Be Bia at the bank: where it asks who is there, she is the first of the demo's clients."""
+    """Sign in at the demo bank as Bia, if the bank asks."""
     expect(heading(bank).first).to_be_visible()
     enter = bank.get_by_role("button", name="Entrar como Bia")
     if enter.count() > 0:
@@ -195,30 +195,30 @@ def review_path(payment: dict[str, Any], scenario: str = "normal") -> str:
 
 
 def texts_in(picture: bytes) -> list[str]:
-    """What a scanner reads in a screenshot."""
+    """The texts of the QR codes in a screenshot."""
     image = Image.open(io.BytesIO(picture)).convert("L")
-    return [found.text for found in zxingcpp.read_barcodes(image)]
+    return [barcode.text for barcode in zxingcpp.read_barcodes(image)]
 
 
 def scrolls_sideways(page: Page) -> list[str]:
-    """What is wider than its room, or cut off by it; empty when all fits.
+    """The elements that are wider than their container; empty if all fit.
 
-    The strip's row of tools and the fields of one line may scroll by themselves.
+    The strip's row of tools and text fields may scroll by themselves.
     """
-    found: list[str] = page.evaluate("""() => {
-      const may = "input, textarea, select, .visually-hidden, .test-strip__tools, option";
-      const wide = [...document.querySelectorAll("html, body, body *")].filter((one) =>
-        one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1 && !one.closest(may)
-        && getComputedStyle(one).display !== "inline");
-      return wide.filter((one) => !wide.some((other) => other !== one && one.contains(other)))
-        .map((one) =>
-        `${one.scrollWidth} > ${one.clientWidth}: ${one.outerHTML.slice(0, 150)}`);
+    wide: list[str] = page.evaluate("""() => {
+      const exempt = "input, textarea, select, .visually-hidden, .test-strip__tools, option";
+      const wide = [...document.querySelectorAll("html, body, body *")].filter((node) =>
+        node.clientWidth > 0 && node.scrollWidth > node.clientWidth + 1 && !node.closest(exempt)
+        && getComputedStyle(node).display !== "inline");
+      return wide.filter((node) => !wide.some((other) => other !== node && node.contains(other)))
+        .map((node) =>
+        `${node.scrollWidth} > ${node.clientWidth}: ${node.outerHTML.slice(0, 150)}`);
     }""")
-    return found
+    return wide
 
 
 def pdf_pages(page: Page, **options: Any) -> int:
-    """How many sheets of paper the page takes."""
+    """The number of sheets that the page prints on."""
     session = page.context.new_cdp_session(page)
     try:
         answer = session.send("Page.printToPDF", {"preferCSSPageSize": False, **options})
@@ -228,10 +228,10 @@ def pdf_pages(page: Page, **options: Any) -> int:
 
 
 def visitor(new_context: NewContext, service: ServiceProcess, **look: Any) -> Visit:
-    """A new visit in a browser of its own."""
+    """A visit in a new browser context."""
     return Visit(new_context(**look).new_page(), service)
 
 
-def shows(page: Page, text: str, seconds: float = 5) -> None:
-    """Wait until the page's heading says this."""
+def expect_heading(page: Page, text: str, seconds: float = 5) -> None:
+    """Wait until the page's heading is `text`."""
     expect(heading(page)).to_have_text(text, timeout=seconds * 1000)

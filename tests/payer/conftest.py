@@ -1,4 +1,4 @@
-"""A service whose bank is real, and people who sign up there to pay."""
+"""A service with the simulated bank, and payers who sign up."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ CSRF = "X-CSRF-TOKEN"
 
 @dataclass
 class Person:
-    """Somebody who signed up, with a browser that is signed in by cookie."""
+    """A signed-up account, with a client that is signed in by cookie."""
 
     client: FlaskClient
     login: str
-    told: dict[str, Any]
+    sign_up_answer: dict[str, Any]
     token: str
 
     @property
     def pin(self) -> str:
-        """The PIN of the card, as the sign-up told it."""
-        return str(self.told["pin"])
+        """The card's PIN, from the sign-up."""
+        return str(self.sign_up_answer["pin"])
 
     @property
     def card(self) -> str:
-        """The card's number, as the sign-up told it."""
-        return str(self.told["card"])
+        """The card's number, from the sign-up."""
+        return str(self.sign_up_answer["card"])
 
     def headers(self) -> dict[str, str]:
-        """What a request by cookie must carry."""
+        """The CSRF header that a request with the cookie needs."""
         cookie = self.client.get_cookie("csrf_access_token")
         return {} if cookie is None else {CSRF: cookie.value}
 
     def pay(self, payment: dict[str, Any], **body: Any) -> TestResponse:
-        """Pay by cookie, in JSON, with the right PIN unless told otherwise."""
+        """Pay by cookie, in JSON, with the right PIN unless `body` has another."""
         return self.client.post(
             f"/api/pay/{payment['id']}",
             json={"pin": self.pin, **body},
@@ -49,42 +49,42 @@ class Person:
         )
 
     def wallet(self) -> TestResponse:
-        """How the wallet stands."""
+        """GET /api/wallet."""
         return self.client.get("/api/wallet")
 
 
 def sign_up(here: Town, login: str, role: str = "payer", **fields: Any) -> Person:
-    """Sign somebody up, and in."""
+    """Sign up and sign in."""
     client = here.client()
     body = {"username": login, "password": PASSWORD, "role": role, **fields}
     answer = client.post("/users/", json=body)
     assert answer.status_code == 201, answer.text
-    entered = client.post("/api/login", json={"username": login, "password": PASSWORD})
-    assert entered.status_code == 200, entered.text
-    return Person(client, login, answer.get_json(), entered.get_json()["access_token"])
+    login_answer = client.post("/api/login", json={"username": login, "password": PASSWORD})
+    assert login_answer.status_code == 200, login_answer.text
+    return Person(client, login, answer.get_json(), login_answer.get_json()["access_token"])
 
 
 @pytest.fixture
 def here(fresh_database, tmp_path) -> Iterator[Town]:
     """Service and bank, both on SQLite."""
-    with town(fresh_database("sqlite"), tmp_path) as found:
-        yield found
+    with town(fresh_database("sqlite"), tmp_path) as both:
+        yield both
 
 
 @pytest.fixture
 def anywhere(any_database_url, tmp_path) -> Iterator[Town]:
-    """Both on each engine in turn."""
-    with town(any_database_url, tmp_path) as found:
-        yield found
+    """Service and bank on each engine in turn."""
+    with town(any_database_url, tmp_path) as both:
+        yield both
 
 
 @pytest.fixture
 def bob(here) -> Person:
-    """Bob pays."""
+    """A payer."""
     return sign_up(here, "bob", name="Bob de Souza")
 
 
 @pytest.fixture
 def charlie(here) -> Person:
-    """Charlie pays as well, and is a stranger to Bob."""
+    """Another payer."""
     return sign_up(here, "charlie", name="Charlie")

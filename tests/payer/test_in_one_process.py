@@ -1,4 +1,4 @@
-"""Service and bank in one process, as `make run` serves them: each waits for the other."""
+"""Service and bank in one process, as `make run` starts them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ JSON = {"Content-Type": "application/json"}
 
 
 def post(service, path, body, **headers):
-    """POST of JSON; gives status and answer."""
-    raw = json.dumps(body).encode()
-    status, answer, _ = service.request("POST", path, raw, {**JSON, **headers}, timeout=30)
+    """POST JSON; return status and answer."""
+    data = json.dumps(body).encode()
+    status, answer, _ = service.request("POST", path, data, {**JSON, **headers}, timeout=30)
     return status, json.loads(answer)
 
 
@@ -32,15 +32,15 @@ def token_of(service, login, password):
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("mode", ["eventlet", "gevent", "threading"])
-def test_payers_pay_at_once_where_service_and_bank_are_one_process(serve, mode):
-    """A request that holds what the bank's own question needs would wait for itself for ever."""
+def test_payers_pay_at_once_when_service_and_bank_are_one_process(serve, mode):
+    """If a request blocked the bank's own requests, it would wait for itself for ever."""
     service = serve(ASYNC_MODE=mode)
     people = []
     for number in range(6):
         body = {"username": f"bob{number}", "password": PASSWORD, "role": "payer"}
-        status, told = post(service, "/users/", body)
-        assert status == 201, told
-        people.append((token_of(service, f"bob{number}", PASSWORD), told["pin"]))
+        status, answer = post(service, "/users/", body)
+        assert status == 201, answer
+        people.append((token_of(service, f"bob{number}", PASSWORD), answer["pin"]))
     payments = [service.create() for _ in people]
 
     def pay(person, payment):
@@ -49,23 +49,23 @@ def test_payers_pay_at_once_where_service_and_bank_are_one_process(serve, mode):
 
     pairs = zip(people, payments, strict=True)
     answers = at_once([partial(pay, person, payment) for person, payment in pairs])
-    assert [(status, told.get("state")) for status, told in answers] == [(200, "completed")] * 6
+    assert [(status, answer.get("state")) for status, answer in answers] == [(200, "completed")] * 6
     assert all(service.payment(payment["id"])["paid"] for payment in payments)
     assert service.stop() == 0
     assert "Traceback" not in service.log()
 
 
 @pytest.mark.timeout(60)
-def test_the_start_says_how_to_pay_as_the_demo_payer(serve):
-    """The printed login and password work, with the PIN the bank's page tells."""
+def test_the_startup_banner_has_the_demo_payers_login(serve):
+    """The printed login and password work, with the demo PIN."""
     service = serve()
-    printed = re.compile(rf"Payer\s+\S+/pay \({DEMO_PAYER}, (\S+)\)")
-    limit = time.monotonic() + 10
-    while (line := printed.search(service.log())) is None:
-        assert time.monotonic() < limit, service.log()
+    banner_line = re.compile(rf"Payer\s+\S+/pay \({DEMO_PAYER}, (\S+)\)")
+    deadline = time.monotonic() + 10
+    while (match := banner_line.search(service.log())) is None:
+        assert time.monotonic() < deadline, service.log()
         time.sleep(0.05)
     payment = service.create()
-    token = token_of(service, DEMO_PAYER, line[1])
+    token = token_of(service, DEMO_PAYER, match[1])
     path = f"/api/pay/{payment['id']}"
-    status, told = post(service, path, {"pin": DEMO_PIN}, Authorization=token)
-    assert (status, told.get("state")) == (200, "completed"), told
+    status, answer = post(service, path, {"pin": DEMO_PIN}, Authorization=token)
+    assert (status, answer.get("state")) == (200, "completed"), answer

@@ -24,7 +24,7 @@ SCREENS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def enter(here, new_context):
-    """Open a payment's page as somebody who signs in on the way: enter(person, payment, …)."""
+    """Open a payment's page and sign in on the way: enter(person, payment, …)."""
 
     def open_page(person, payment, **options):
         page = new_context(**options).new_page()
@@ -40,16 +40,16 @@ def enter(here, new_context):
 
 
 def check(page):
-    """No rule of accessibility broken, and nothing wider than the screen."""
+    """Assert that axe finds nothing, and nothing is wider than the screen."""
     assert axe_violations(page) == []
-    wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    assert wide <= 0
+    overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert overflow <= 0
 
 
 @pytest.mark.parametrize("screen", SCREENS)
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
 def test_a_payer_signs_in_checks_and_pays(here, bob, enter, screen, scripts):
-    """Who gets how much stands above the PIN; after it the payment's own page says it is paid."""
+    """The form shows payee and amount; afterwards the payment's page says that it is paid."""
     payment = here.create(order_id="1042", description="Café em grãos")
     page = enter(bob, payment, java_script_enabled=scripts, **SCREENS[screen])
     expect(page.locator(".merchant__name")).to_have_text("Feira da Vila")
@@ -65,14 +65,14 @@ def test_a_payer_signs_in_checks_and_pays(here, bob, enter, screen, scripts):
 
 
 def test_a_wrong_pin_says_how_many_tries_are_left_and_a_right_one_still_pays(here, bob, enter):
-    """Nothing typed is shown again, and what was wrong is read out."""
+    """The PIN is never sent back, and the error is announced."""
     payment = here.create()
     page = enter(bob, payment, **PHONE)
     wrong = "0000" if bob.pin != "0000" else "0001"
-    for left in ("4 tentativas", "3 tentativas", "2 tentativas", "1 tentativa"):
+    for tries in ("4 tentativas", "3 tentativas", "2 tentativas", "1 tentativa"):
         page.locator("form[action*='/api/pay/'] input[name=pin]").fill(wrong)
         page.get_by_role("button", name=re.compile("^Pagar")).click()
-        expect(page.get_by_role("alert")).to_contain_text(f"ainda tem {left}.")
+        expect(page.get_by_role("alert")).to_contain_text(f"ainda tem {tries}.")
         assert page.locator("form[action*='/api/pay/'] input[name=pin]").input_value() == ""
     check(page)
     assert wrong not in page.content().replace(payment["id"], "")
@@ -82,7 +82,7 @@ def test_a_wrong_pin_says_how_many_tries_are_left_and_a_right_one_still_pays(her
 
 
 def test_a_locked_card_says_so_and_has_no_field_for_a_pin(here, bob, enter):
-    """There is nothing left to try."""
+    """No PIN can be tried any more."""
     payment = here.create()
     wrong = "0000" if bob.pin != "0000" else "0001"
     assert bob.pay(here.create()).status_code == 200
@@ -94,8 +94,8 @@ def test_a_locked_card_says_so_and_has_no_field_for_a_pin(here, bob, enter):
     check(page)
 
 
-def test_pressing_twice_pays_once(here, bob, enter):
-    """Two clicks within a breath are one payment, and the page goes on to it."""
+def test_a_double_click_pays_once(here, bob, enter):
+    """Two quick clicks make one payment, and the page redirects to it."""
     payment = here.create()
     page = enter(bob, payment, **PHONE)
     page.locator("form[action*='/api/pay/'] input[name=pin]").fill(bob.pin)
@@ -105,7 +105,7 @@ def test_pressing_twice_pays_once(here, bob, enter):
 
 
 def test_a_payer_without_a_wallet_chooses_a_pin_and_pays_with_it(here, enter):
-    """The bank was away at the sign-up; the first visit makes up for it."""
+    """The bank was unreachable at the sign-up, so the payer opens the wallet later."""
     here.close_bank()
     carla = sign_up(here, "carla", name="Carla Dias")
     here.open_bank()
@@ -126,26 +126,26 @@ def test_a_payer_without_a_wallet_chooses_a_pin_and_pays_with_it(here, enter):
     page.wait_for_url(f"**/payments/pix/{payment['id']}")
 
 
-def test_what_cannot_be_paid_has_no_form(here, bob, enter):
-    """Paid, expired, cancelled: the page says which, and where to look."""
+def test_a_payment_that_cannot_be_paid_has_no_form(here, bob, enter):
+    """The page says whether the payment is paid, expired or cancelled."""
     paid, expired, cancelled = here.paid(), here.create(expires_in=10), here.create()
     here.client().post(f"/payments/pix/{cancelled['id']}/cancel")
     here.clock.advance(seconds=11)
-    said = {
+    titles = {
         "Este pagamento já foi feito": paid,
         "O prazo deste código acabou": expired,
         "A loja cancelou este pagamento": cancelled,
     }
     page = enter(bob, paid, **PHONE)
-    for title, payment in said.items():
+    for title, payment in titles.items():
         page.goto(f"{here.url}/pay/{payment['id']}")
         expect(page.get_by_role("heading", level=1)).to_have_text(title)
         assert page.locator("form").count() == 0
         check(page)
 
 
-def test_while_the_bank_is_away_the_page_says_so(here, bob, enter):
-    """And asks for no PIN that could not be checked."""
+def test_while_the_bank_is_unreachable_the_page_says_so(here, bob, enter):
+    """The page has no PIN field, because nobody could check the PIN."""
     payment = here.create()
     page = enter(bob, payment, **PHONE)
     page.locator("form[action*='/api/pay/'] input[name=pin]").fill(bob.pin)
@@ -160,7 +160,7 @@ def test_while_the_bank_is_away_the_page_says_so(here, bob, enter):
 
 
 def test_the_wallet_has_a_page_of_its_own_in_both_languages(here, bob, enter):
-    """Card, balance and limit, and the way to the statement in the bank's application."""
+    """Card, balance and limit, and a link to the bank's application."""
     page = enter(bob, here.create(), **PHONE)
     for lang, title in (("pt-BR", "Sua carteira"), ("en", "Your wallet")):
         page.goto(f"{here.url}/pay?lang={lang}")
@@ -171,14 +171,14 @@ def test_the_wallet_has_a_page_of_its_own_in_both_languages(here, bob, enter):
         check(page)
 
 
-def test_a_merchant_is_told_that_the_page_is_not_theirs(here, new_context):
-    """Signed in as a seller there is no wallet to pay from."""
+def test_a_merchant_cannot_open_the_payers_page(here, new_context):
+    """A merchant has no wallet."""
     sign_up(here, "alice", "merchant")
     payment = here.create()
     page = new_context().new_page()
     page.goto(f"{here.url}/login?next=/pay/{payment['id']}")
     page.locator("input[name=username]").fill("alice")
     page.locator("input[name=password]").fill(PASSWORD)
-    with page.expect_response(f"{here.url}/pay/{payment['id']}") as answered:
+    with page.expect_response(f"{here.url}/pay/{payment['id']}") as response:
         page.locator("form:has(input[name=password]) button[type=submit]").click()
-    assert answered.value.status == 403
+    assert response.value.status == 403

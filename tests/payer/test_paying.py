@@ -1,4 +1,4 @@
-"""Paying as somebody signed in: the bank takes the money, and its notice confirms the payment."""
+"""Paying from a wallet: the bank takes the money, and its notice confirms the payment."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ def problem(answer):
 
 
 def test_a_payer_pays_with_the_pin_and_the_payment_is_confirmed(here, bob):
-    """From the sign-up to the receipt without a visit to the bank's own pages."""
+    """From the sign-up to the receipt, without the bank's own pages."""
     payment = here.create()
     answer = bob.pay(payment)
     assert answer.status_code == 200, answer.text
-    told = answer.get_json()
-    assert (told["state"], told["code"], told["note"]) == ("completed", payment["id"], None)
-    assert told["balance_centavos"] == OPENING_CENTAVOS - 5490
-    assert told["balance"] == (OPENING_CENTAVOS - 5490) / 100
-    assert told["payment"]["status"] == "confirmed"
-    assert told["payment"]["end_to_end_id"] == told["end_to_end_id"]
+    result = answer.get_json()
+    assert (result["state"], result["code"], result["note"]) == ("completed", payment["id"], None)
+    assert result["balance_centavos"] == OPENING_CENTAVOS - 5490
+    assert result["balance"] == (OPENING_CENTAVOS - 5490) / 100
+    assert result["payment"]["status"] == "confirmed"
+    assert result["payment"]["end_to_end_id"] == result["end_to_end_id"]
     assert here.payment(payment)["status"] == "confirmed"
     assert bob.wallet().get_json()["balance_centavos"] == OPENING_CENTAVOS - 5490
     receipt = here.tables.receipts(payment["id"])[0]
-    assert (receipt.payer_name, receipt.end_to_end_id) == ("Bob de Souza", told["end_to_end_id"])
+    assert (receipt.payer_name, receipt.end_to_end_id) == ("Bob de Souza", result["end_to_end_id"])
     assert (here.audit().faults, here.audit().total_centavos) == ((), 0)
 
 
 def test_a_client_of_the_described_system_works(here, bob):
-    """Its login sets the cookie `access_token`; a token as Bearer needs no CSRF, a form no JSON."""
+    """Its login sets the cookie `access_token`; a bearer token needs no CSRF token."""
     payment = here.create()
     shopper = here.client()
     answer = shopper.post("/api/login", data={"username": "bob", "password": PASSWORD})
@@ -50,19 +50,19 @@ def test_a_client_of_the_described_system_works(here, bob):
         headers={"Authorization": f"Bearer {token}"},
     )
     assert (paid.status_code, paid.get_json()["state"]) == (200, "completed")
-    watched = here.client().get(f"/watch/{payment['watch_code']}")
-    if watched.status_code == 200:  # a door of its own
-        assert watched.get_json()["state"] == "completed"
+    watch_answer = here.client().get(f"/watch/{payment['watch_code']}")
+    if watch_answer.status_code == 200:
+        assert watch_answer.get_json()["state"] == "completed"
 
 
-def test_the_card_may_be_told_as_people_write_it(here, bob):
-    """As it stands on the plastic, in groups of four."""
-    grouped = " ".join(bob.card[at : at + 4] for at in range(0, 16, 4))
-    assert bob.pay(here.create(), card=grouped).status_code == 200
+def test_a_card_number_may_have_spaces(here, bob):
+    """As printed on cards, in groups of four."""
+    spaced_number = " ".join(bob.card[at : at + 4] for at in range(0, 16, 4))
+    assert bob.pay(here.create(), card=spaced_number).status_code == 200
 
 
-def test_a_strangers_card_pays_nothing_and_costs_it_no_try(here, bob, charlie):
-    """Somebody's card number is no secret; who is signed in pays from their own."""
+def test_another_payers_card_is_refused_and_loses_no_pin_attempt(here, bob, charlie):
+    """Card numbers are not secret; payers can only use their own card."""
     payment = here.create()
     answer = bob.pay(payment, card=charlie.card, pin=charlie.pin)
     assert problem(answer) == (403, "card-refused")
@@ -76,12 +76,12 @@ def test_a_strangers_card_pays_nothing_and_costs_it_no_try(here, bob, charlie):
 
 
 def test_five_wrong_pins_in_a_row_lock_the_card(here, bob, charlie):
-    """The fifth one locks; then the right one is refused as well, and only Bob's card is locked."""
+    """After the fifth, the right PIN is refused as well; other cards keep working."""
     payment = here.create()
     wrong = "0000" if bob.pin != "0000" else "0001"
-    for left in (4, 3, 2, 1):
+    for attempts in (4, 3, 2, 1):
         assert problem(bob.pay(payment, pin=wrong)) == (403, "pin-refused")
-        assert bob.wallet().get_json()["pins_left"] == left
+        assert bob.wallet().get_json()["pins_left"] == attempts
     assert problem(bob.pay(payment, pin=wrong)) == (403, "pin-locked")
     assert problem(bob.pay(payment)) == (403, "pin-locked")
     assert here.payment(payment)["status"] == "pending"
@@ -89,8 +89,8 @@ def test_five_wrong_pins_in_a_row_lock_the_card(here, bob, charlie):
     assert charlie.pay(payment).status_code == 200
 
 
-def test_the_right_pin_after_four_wrong_ones_counts_anew(here, bob):
-    """Four mistakes in a year are no theft."""
+def test_a_right_pin_resets_the_count_of_wrong_ones(here, bob):
+    """Only wrong PINs in a row lock a card."""
     wrong = "0000" if bob.pin != "0000" else "0001"
     payments = [here.create(), here.create()]
     for payment in payments:
@@ -100,7 +100,7 @@ def test_the_right_pin_after_four_wrong_ones_counts_anew(here, bob):
 
 
 def test_a_balance_pays_its_last_centavo_and_no_more(here, bob):
-    """On both sides of the edge."""
+    """One centavo more is refused."""
     halves = [here.create(value="500.00"), here.create(value="499.99")]
     for payment in halves:
         assert bob.pay(payment).status_code == 200
@@ -112,7 +112,7 @@ def test_a_balance_pays_its_last_centavo_and_no_more(here, bob):
 
 
 def test_a_card_pays_up_to_its_limit_at_once(here, bob):
-    """The limit has a code of its own: the balance would have covered it."""
+    """`over-limit` is not `insufficient-funds`: the balance would be enough."""
     limit = LIMIT_CENTAVOS / 100
     over = here.create(value=limit + 0.01)
     assert problem(bob.pay(over)) == (403, "over-limit")
@@ -120,8 +120,8 @@ def test_a_card_pays_up_to_its_limit_at_once(here, bob):
     assert bob.pay(here.create(value=limit)).status_code == 200
 
 
-def test_what_cannot_be_paid_any_more_is_refused_and_costs_nothing(here, bob):
-    """Paid, expired, cancelled: each says which, with 409."""
+def test_a_payment_that_is_not_pending_is_refused_and_costs_nothing(here, bob):
+    """Paid, expired and cancelled each have a code, with 409."""
     paid, expired, cancelled = here.paid(), here.create(expires_in=10), here.create()
     here.client().post(f"/payments/pix/{cancelled['id']}/cancel")
     here.clock.advance(seconds=11)
@@ -132,14 +132,14 @@ def test_what_cannot_be_paid_any_more_is_refused_and_costs_nothing(here, bob):
 
 
 def test_a_payment_that_does_not_exist_is_not_found(here, bob):
-    """Also where the code is no id at all."""
+    """Also if the code is not a valid id."""
     for code in ("0" * 32, "x", "1", "..%2f..", "%00", "a" * 4000):
         answer = bob.client.post(f"/api/pay/{code}", json={"pin": bob.pin}, headers=bob.headers())
         assert answer.status_code == 404, code
 
 
 def test_only_a_signed_in_payer_pays(here, bob):
-    """Nobody is 401, a merchant 403; the demo merchant of a bare call is a merchant too."""
+    """401 without credentials, 403 for a merchant."""
     payment = here.create()
     alice = sign_up(here, "alice", "merchant")
     path, body = f"/api/pay/{payment['id']}", {"pin": bob.pin}
@@ -157,7 +157,7 @@ def test_only_a_signed_in_payer_pays(here, bob):
 
 
 def test_a_cookie_alone_pays_nothing(here, bob):
-    """A stranger's page can make Bob's browser send it; the token only our own pages know."""
+    """Another site can make Bob's browser send the cookie, but does not know the token."""
     payment = here.create()
     path, body = f"/api/pay/{payment['id']}", {"pin": bob.pin}
     for options in ({"json": body}, {"data": body}):
@@ -172,8 +172,8 @@ def test_a_cookie_alone_pays_nothing(here, bob):
     assert by_form.status_code == 200
 
 
-def test_sixteen_presses_at_once_pay_once(anywhere):
-    """A nervous thumb and a slow network must not cost the payer twice."""
+def test_sixteen_simultaneous_requests_pay_once(anywhere):
+    """Repeated clicks on a slow network must not pay twice."""
     bob = sign_up(anywhere, "bob")
     payment = anywhere.create()
     bearer = {"Authorization": f"Bearer {bob.token}"}
@@ -183,20 +183,22 @@ def test_sixteen_presses_at_once_pay_once(anywhere):
         return anywhere.client().post(path, json={"pin": bob.pin}, headers=bearer)
 
     answers = at_once([press for _ in range(16)])
-    counted = Counter(answer.status_code for answer in answers)
-    assert set(counted) <= {200, 409}, counted
-    assert counted[200] >= 1
-    refused = {problem(answer)[1] for answer in answers if answer.status_code == 409}
-    assert refused <= {"already-paid"}
-    taken = {answer.get_json()["end_to_end_id"] for answer in answers if answer.status_code == 200}
-    assert len(taken) == 1
+    statuses = Counter(answer.status_code for answer in answers)
+    assert set(statuses) <= {200, 409}, statuses
+    assert statuses[200] >= 1
+    codes = {problem(answer)[1] for answer in answers if answer.status_code == 409}
+    assert codes <= {"already-paid"}
+    transfers = {
+        answer.get_json()["end_to_end_id"] for answer in answers if answer.status_code == 200
+    }
+    assert len(transfers) == 1
     assert bob.wallet().get_json()["balance_centavos"] == OPENING_CENTAVOS - 5490
     assert anywhere.tables.event_names(payment["id"]).count("payment.confirmed") == 1
     assert (anywhere.audit().faults, anywhere.audit().total_centavos) == ((), 0)
 
 
-def test_of_two_payers_at_once_one_pays_and_the_other_has_the_money_back(anywhere):
-    """Both pressed in time; one of them is told that it was paid, and loses nothing."""
+def test_of_two_payers_at_once_one_pays_and_the_other_gets_a_refund(anywhere):
+    """The second payer gets 409 and loses nothing."""
     people = [sign_up(anywhere, login) for login in ("bob", "charlie")]
     payment = anywhere.create()
     answers = at_once([partial(person.pay, payment) for person in people])
@@ -210,8 +212,8 @@ def test_of_two_payers_at_once_one_pays_and_the_other_has_the_money_back(anywher
     assert (anywhere.audit().faults, anywhere.audit().total_centavos) == ((), 0)
 
 
-def test_a_bank_that_is_away_says_so_and_asking_again_pays_once(here, bob):
-    """Nobody knows yet what became of it, so the answer does not pretend to."""
+def test_an_unreachable_bank_is_a_503_and_a_retry_pays_once(here, bob):
+    """The service cannot know whether the bank took the money."""
     payment = here.create()
     here.close_bank()
     answer = bob.pay(payment)
@@ -221,47 +223,47 @@ def test_a_bank_that_is_away_says_so_and_asking_again_pays_once(here, bob):
     assert bob.pay(payment).get_json()["balance_centavos"] == OPENING_CENTAVOS - 5490
 
 
-def test_an_answer_the_bank_could_not_send_is_found_by_asking_again(here, bob):
-    """The money was taken, the line broke: the second question finds the same payment."""
+def test_a_lost_answer_of_the_bank_is_recovered_by_a_retry(here, bob):
+    """The bank took the money and the connection broke; the retry gets the same transfer."""
     payment = here.create()
     original = here.bank_app.wsgi_app
-    broken: list[int] = []
+    failures: list[int] = []
 
-    def breaks_once(environ, start_response):
-        if broken or not environ["PATH_INFO"].endswith("/wallets/payments"):
+    def fail_once(environ, start_response):
+        if failures or not environ["PATH_INFO"].endswith("/wallets/payments"):
             return original(environ, start_response)
-        broken.append(1)
+        failures.append(1)
         for _ in original(environ, lambda *_: lambda _: None):
             pass
         start_response("502 Bad Gateway", [("Content-Type", "text/html")])
         return [b"<h1>Bad Gateway</h1>"]
 
-    here.bank_app.wsgi_app = breaks_once
+    here.bank_app.wsgi_app = fail_once
     answer = bob.pay(payment)
-    assert broken == [1]
+    assert failures == [1]
     assert (answer.status_code, answer.get_json()["state"]) == (200, "completed")
     assert answer.headers["Idempotent-Replayed"] == "true"
     assert answer.get_json()["balance_centavos"] == OPENING_CENTAVOS - 5490
 
 
-def weather(here, mix):
-    """Let the bank's next payments go this way."""
+def set_scenario(here, mix):
+    """Set the scenario of the bank's next payments."""
     answer = here.bank_app.test_client().put("/api/chaos", json={"mix": mix, "seed": 1})
     assert answer.status_code == 200, answer.text
 
 
 def test_while_the_notice_is_on_its_way_the_answer_says_created(here, bob, monkeypatch):
-    """The bank took the money; that we have not heard of it yet is no failure."""
+    """The bank took the money, so a missing notice is not a failure."""
     monkeypatch.setattr("blueprints.payer.paying.NOTICE_SECONDS", 0.3)
     payment = here.create()
-    weather(here, {"late": 1})
+    set_scenario(here, {"late": 1})
     answer = bob.pay(payment)
-    told = answer.get_json()
-    assert (answer.status_code, told["state"]) == (200, "created")
-    assert "on its way" in told["note"]
-    assert told["payment"]["status"] == "pending"
+    result = answer.get_json()
+    assert (answer.status_code, result["state"]) == (200, "created")
+    assert "on its way" in result["note"]
+    assert result["payment"]["status"] == "pending"
     again = bob.pay(payment)
-    assert again.get_json()["end_to_end_id"] == told["end_to_end_id"]
+    assert again.get_json()["end_to_end_id"] == result["end_to_end_id"]
     assert again.headers["Idempotent-Replayed"] == "true"
     here.clock.advance(seconds=301)
     assert here.branch.outbox.send_due() == 1
@@ -269,15 +271,15 @@ def test_while_the_notice_is_on_its_way_the_answer_says_created(here, bob, monke
     assert bob.wallet().get_json()["balance_centavos"] == OPENING_CENTAVOS - 5490
 
 
-def test_money_that_was_refused_comes_back_and_can_be_sent_anew(here, bob):
-    """The bank sent less than was asked: refused, returned, and no obstacle to the right amount."""
+def test_refused_money_comes_back_and_can_be_paid_again(here, bob):
+    """The bank sent less than the amount: the money returns, and a second attempt works."""
     payment = here.create()
-    weather(here, {"pay-less": 1})
+    set_scenario(here, {"pay-less": 1})
     answer = bob.pay(payment)
     assert problem(answer) == (400, "amount-mismatch")
     assert "given it back" in answer.get_json(force=True)["detail"]
     assert bob.wallet().get_json()["balance_centavos"] == OPENING_CENTAVOS
-    weather(here, {"normal": 1})
+    set_scenario(here, {"normal": 1})
     assert bob.pay(payment).get_json()["state"] == "completed"
     assert bob.wallet().get_json()["balance_centavos"] == OPENING_CENTAVOS - 5490
     assert (here.audit().faults, here.audit().total_centavos) == ((), 0)
@@ -305,8 +307,8 @@ def test_money_that_was_refused_comes_back_and_can_be_sent_anew(here, bob):
     ],
     ids=str,
 )
-def test_a_body_that_is_no_order_pays_nothing_and_costs_no_try(here, bob, body, field):
-    """What cannot be a PIN is not counted as a wrong one, and is never shown back."""
+def test_an_invalid_body_pays_nothing_and_loses_no_pin_attempt(here, bob, body, field):
+    """An impossible PIN does not count as a wrong one, and is never sent back."""
     payment = here.create()
     answer = bob.client.post(f"/api/pay/{payment['id']}", json=body, headers=bob.headers())
     assert problem(answer) == (400, "invalid-request")
@@ -317,7 +319,7 @@ def test_a_body_that_is_no_order_pays_nothing_and_costs_no_try(here, bob, body, 
 
 
 @pytest.mark.parametrize(
-    ("raw", "content_type", "status"),
+    ("data", "content_type", "status"),
     [
         (b"", "application/json", 400),
         (b"[]", "application/json", 400),
@@ -331,31 +333,31 @@ def test_a_body_that_is_no_order_pays_nothing_and_costs_no_try(here, bob, body, 
         (b'{"pin": "' + b"1" * 70_000 + b'"}', "application/json", 413),
     ],
 )
-def test_hostile_bytes_pay_nothing(here, bob, raw, content_type, status):
-    """None of them is a reason for a 500."""
+def test_hostile_bytes_pay_nothing(here, bob, data, content_type, status):
+    """The answer is never a 500."""
     payment = here.create()
     path = f"/api/pay/{payment['id']}"
     bearer = {"Authorization": f"Bearer {bob.token}"}
-    answer = here.client().post(path, data=raw, content_type=content_type, headers=bearer)
+    answer = here.client().post(path, data=data, content_type=content_type, headers=bearer)
     assert answer.status_code == status
     assert answer.mimetype == "application/problem+json"
     assert here.payment(payment)["status"] == "pending"
 
 
-def test_a_pin_is_kept_nowhere_by_the_service(here, bob, capfd, caplog):
-    """Neither in a row, nor in a log, nor in the answer of a refusal."""
+def test_the_service_never_stores_or_logs_a_pin(here, bob, capfd, caplog):
+    """Not in a table, a log or an error."""
     payment = here.create()
     wrong = "907315" if bob.pin != "907315" else "907316"
-    refused = bob.pay(payment, pin=wrong)
-    assert problem(refused) == (403, "pin-refused")
+    refusal = bob.pay(payment, pin=wrong)
+    assert problem(refusal) == (403, "pin-refused")
     assert bob.pay(payment).status_code == 200
     out, err = capfd.readouterr()
     tables = here.tables.rows("SELECT name FROM sqlite_master WHERE type = 'table'")
     rows = []
     for (table,) in tables:
         rows += here.tables.rows(f'SELECT * FROM "{table}"')  # noqa: S608 - names of our own
-    kept = [str(value) for row in rows for value in row]
-    assert "payment.paid" in kept
-    everything = "\n".join([refused.text, out, err, caplog.text, *kept])
+    values = [str(value) for row in rows for value in row]
+    assert "payment.paid" in values
+    output = "\n".join([refusal.text, out, err, caplog.text, *values])
     for secret in (wrong, bob.pin):
-        assert not re.search(rf"(?<![0-9a-f.:]){secret}(?![0-9a-f])", everything)
+        assert not re.search(rf"(?<![0-9a-f.:]){secret}(?![0-9a-f])", output)

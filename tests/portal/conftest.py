@@ -1,4 +1,4 @@
-"""Alice and Charlie sell, each in a browser of their own; Bob only pays."""
+"""Alice and Charlie are merchants, each with a browser; Bob is a payer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOT_COUNTED = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA", 
 
 @pytest.fixture
 def people(app: Flask) -> None:
-    """Accounts of the three."""
+    """The accounts of Alice, Charlie and Bob."""
     make_account(app, "alice")
     make_account(app, "charlie")
     make_account(app, "bob", "payer")
@@ -40,7 +40,7 @@ def charlie(app: Flask, people: None) -> Browser:
 
 @pytest.fixture
 def charge(alice: Browser) -> Callable[..., dict[str, Any]]:
-    """A payment of Alice's: charge(value="54.90", order_id=…) → the payment object."""
+    """Create a payment of Alice's: charge(value="54.90", order_id=…) → the payment object."""
 
     def make(by: Browser = alice, **fields: Any) -> dict[str, Any]:
         answer = by.client.post(
@@ -56,27 +56,27 @@ def charge(alice: Browser) -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
-def counted(app: Flask) -> Callable[[], Any]:
-    """Count what the app asks its database: `with counted() as statements: …`."""
+def count_statements(app: Flask) -> Callable[[], Any]:
+    """Record the statements of a block: `with count_statements() as statements: …`."""
 
     @contextmanager
-    def listening() -> Iterator[list[str]]:
+    def record() -> Iterator[list[str]]:
         statements: list[str] = []
 
-        def hear(_connection, _cursor, statement, _parameters, _context, _many) -> None:
+        def append(_connection, _cursor, statement, _parameters, _context, _many) -> None:
             if not statement.lstrip().upper().startswith(NOT_COUNTED):
                 statements.append(statement)
 
         with app.app_context():
-            kept = ledger()
-            engines = {kept.engine, kept.reading_engine, db.engine}
-            kept.recent = RecentAccounts()
+            current = ledger()
+            engines = {current.engine, current.reading_engine, db.engine}
+            current.recent = RecentAccounts()
         for engine in engines:
-            sa.event.listen(engine, "before_cursor_execute", hear)
+            sa.event.listen(engine, "before_cursor_execute", append)
         try:
             yield statements
         finally:
             for engine in engines:
-                sa.event.remove(engine, "before_cursor_execute", hear)
+                sa.event.remove(engine, "before_cursor_execute", append)
 
-    return listening
+    return record

@@ -1,4 +1,4 @@
-"""Who stands in the portal's tests: Alice sells, Charlie sells elsewhere, Bob only pays."""
+"""The accounts and browsers of the portal's tests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEYS = {
 
 @dataclass
 class Browser:
-    """A signed-in client that sends the token its pages carry."""
+    """A signed-in client that sends its CSRF token with forms."""
 
     client: FlaskClient
     token: str
@@ -46,7 +46,7 @@ def _hash() -> str:
 
 
 def make_account(app: Flask, login: str, role: str = "merchant") -> None:
-    """An account with the tests' password."""
+    """Create an account with PASSWORD."""
     with app.app_context():
         in_unit_of_work(
             lambda work: service.create(
@@ -62,7 +62,7 @@ def make_account(app: Flask, login: str, role: str = "merchant") -> None:
 
 
 def sign_in(app: Flask, login: str) -> Browser:
-    """A browser in which this login is signed in."""
+    """Sign in, in a new browser."""
     client = app.test_client()
     answer = client.post(
         "/api/login",
@@ -73,8 +73,8 @@ def sign_in(app: Flask, login: str) -> Browser:
     return Browser(client, answer.get_json()["csrf_token"])
 
 
-def found_in(page: str, pattern: str, group: int = 1) -> str:
-    """What the pattern finds on a page; it must be there."""
-    found = re.search(pattern, page)
-    assert found is not None, f"{pattern} is not on the page"
-    return str(found[group])
+def search(page: str, pattern: str, group: int = 1) -> str:
+    """The group of the pattern's first match, which must be on the page."""
+    match = re.search(pattern, page)
+    assert match is not None, f"{pattern} is not on the page"
+    return str(match[group])

@@ -1,4 +1,4 @@
-"""A merchant with 100,000 payments: pages, search and export stay flat, on both servers.
+"""A merchant with 100,000 payments: pages, search and export cost no more, on both servers.
 
 The rows are written by bulk statements, and the engine itself says by which index it reads.
 """
@@ -34,7 +34,7 @@ MEMORY_MAX = 40_000_000
 """Bytes by which an export may let the process grow; all of its rows as objects take 400 MB."""
 
 ONLY_MYSQL = ("partitions", "filtered")
-"""Columns of its EXPLAIN that MariaDB's has not."""
+"""Columns of MySQL's EXPLAIN that MariaDB does not have."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -78,11 +78,11 @@ def fill(tables: Tables, merchant: int, rows: int) -> None:
             connection.exec_driver_sql(
                 "INSERT INTO digits VALUES (0),(1),(2),(3),(4),(5),(6),(7),(8),(9)"
             )
-            # A temporary table is opened once in a statement: five copies of it are needed.
+            # A statement can open a temporary table only once, so it needs five copies.
             for name in "abcde":
                 connection.exec_driver_sql(f"CREATE TEMPORARY TABLE digits_{name} LIKE digits")
-                copied = f"INSERT INTO digits_{name} SELECT d FROM digits"  # noqa: S608 - a letter
-                connection.exec_driver_sql(copied)
+                copy = f"INSERT INTO digits_{name} SELECT d FROM digits"  # noqa: S608 - a letter
+                connection.exec_driver_sql(copy)
         statement = FILL[dialect].format(
             merchant=merchant, status=status, noon=noon, rows=rows, step=SPREAD_SECONDS / rows
         )
@@ -120,34 +120,34 @@ def shop(request, databases, tmp_path_factory):
         close_app(app)
 
 
-def explained(work, search) -> str:
-    """How the engine answers the last SELECT on payments that `search` sends."""
+def plan_of(work, search) -> str:
+    """The engine's plan for the last SELECT on payments that `search` sends."""
     return plans_of(work, search)[-1]
 
 
 def plans_of(work, search) -> list[str]:
-    """How the engine answers each SELECT on payments that `search` sends."""
+    """The engine's plan for each SELECT on payments that `search` sends."""
     bind = work.session.get_bind()
     engine = bind.engine
-    sent = []
+    statements = []
 
-    def keep(_connection, _cursor, statement, parameters, _context, _many):
-        sent.append((statement, parameters))
+    def record(_connection, _cursor, statement, parameters, _context, _many):
+        statements.append((statement, parameters))
 
-    sa.event.listen(engine, "before_cursor_execute", keep)
+    sa.event.listen(engine, "before_cursor_execute", record)
     try:
         search()
     finally:
-        sa.event.remove(engine, "before_cursor_execute", keep)
+        sa.event.remove(engine, "before_cursor_execute", record)
     connection = work.session.connection()
-    # MySQL 9 tells a tree by itself, MariaDB and MySQL 8 this table.
+    # By default MySQL 9 prints a tree; MariaDB and MySQL 8 print this table.
     explain = "EXPLAIN FORMAT=TRADITIONAL" if engine.dialect.name == "mysql" else "EXPLAIN"
     plans = []
-    for statement, parameters in sent:
+    for statement, parameters in statements:
         if "payments" in statement:
-            found = connection.exec_driver_sql(f"{explain} {statement}", parameters).mappings()
-            told = [[row[name] for name in row if name not in ONLY_MYSQL] for row in found]
-            plans.append("\n".join(" ".join(str(part) for part in row) for row in told))
+            rows = connection.exec_driver_sql(f"{explain} {statement}", parameters).mappings()
+            lines = [[row[name] for name in row if name not in ONLY_MYSQL] for row in rows]
+            plans.append("\n".join(" ".join(str(part) for part in line) for line in lines))
     return plans
 
 
@@ -174,13 +174,13 @@ LISTS = {
 
 @pytest.mark.parametrize("name", LISTS)
 def test_a_list_is_read_along_its_index(shop, name):
-    """From its head and from deep inside: never the whole table, never a sort of all of it."""
+    """The first and a later page: never the whole table, never a sort of all of it."""
     with shop.app_context(), reading() as work:
         payments, merchant = work.payments, shop.config["ALICE_ID"]
         head = payments.of_merchant(merchant, LISTS[name], None, 25, work.now)
         deep = Cursor(head.items[-1].txid)
         for cursor in (None, deep, Cursor(deep.id, newer=True)):
-            plan = explained(
+            plan = plan_of(
                 work,
                 lambda cursor=cursor: payments.of_merchant(
                     merchant, LISTS[name], cursor, 25, work.now
@@ -203,7 +203,7 @@ def test_a_list_is_read_along_its_index(shop, name):
     ],
 )
 def test_programs_read_the_same_list_by_the_same_indexes(shop, path):
-    """What a till asks each second must not grow with what the shop has sold."""
+    """What a till requests each second must not cost more with each sale."""
     browser = sign_in(shop, "alice")
     with shop.app_context(), reading() as work:
         plans = plans_of(work, lambda: browser.get(path))
@@ -214,19 +214,19 @@ def test_programs_read_the_same_list_by_the_same_indexes(shop, path):
 
 @pytest.mark.parametrize("text", ["nothing", "E77777", "o-77777"])
 def test_a_search_by_a_program_takes_its_window_from_the_index(shop, text):
-    """Whole orders and ids by their own index, words in the newest 5,000 payments."""
+    """Orders and ids use their own index; words are searched in the newest 5,000 payments."""
     browser = sign_in(shop, "alice")
     with shop.app_context(), reading() as work:
         plans = plans_of(work, lambda: browser.get(f"/payments/pix?q={text}"))
     windows = [plan for plan in plans if "ix_payments_created" in plan]
     assert len(windows) >= 2, plans
     for plan in plans:
-        # PostgreSQL reads a small table as a whole, where that costs less than 5,000 rows by key.
+        # PostgreSQL may scan a small table, if that costs less than 5,000 rows by key.
         assert plan in windows or not scans(plan), plan
 
 
-def test_a_search_by_a_program_looks_at_a_window_and_leads_on(shop):
-    """`next` goes on behind the window, found or not: following it finds what is older."""
+def test_a_search_by_a_program_reads_a_window_and_gives_the_next_cursor(shop):
+    """`next` continues after the window, with or without matches, to older payments."""
     browser = sign_in(shop, "alice")
     path = "/payments/pix?q=cura+12000"
     pages = [browser.get(path).get_json()]
@@ -236,11 +236,11 @@ def test_a_search_by_a_program_looks_at_a_window_and_leads_on(shop):
     assert len(pages) == 3
 
 
-def test_an_order_is_found_by_its_index(shop):
+def test_an_order_is_looked_up_by_its_index(shop):
     """One customer's order among all the shop's."""
     with shop.app_context(), reading() as work:
         merchant, filters = shop.config["ALICE_ID"], PaymentFilters(order_id="o-77777")
-        plan = explained(
+        plan = plan_of(
             work,
             lambda: work.payments.of_merchant(merchant, filters, None, 25, work.now),
         )
@@ -249,7 +249,7 @@ def test_an_order_is_found_by_its_index(shop):
 
 
 def test_sums_and_times_are_read_from_the_index(shop):
-    """A day's takings, a day's charges, and how long people took."""
+    """A day's takings, a day's payments, and how long payers took."""
     day = (NOON - timedelta(hours=12), NOON + timedelta(hours=12))
     with shop.app_context(), reading() as work:
         queries, merchant = PortalQueries(work.session), shop.config["ALICE_ID"]
@@ -260,19 +260,19 @@ def test_sums_and_times_are_read_from_the_index(shop):
             ],
             "ix_payments_created": [lambda: queries.created(merchant, day)],
         }
-        for index, asked in searches.items():
-            for search in asked:
-                plan = explained(work, search)
+        for index, index_searches in searches.items():
+            for search in index_searches:
+                plan = plan_of(work, search)
                 assert index in plan, plan
                 assert not scans(plan), plan
 
 
 def test_the_figures_are_right(shop):
-    """What the index says is what the rows say."""
+    """The sums from the index are those of the rows."""
     start, end = NOON - timedelta(days=3), NOON - timedelta(days=2)
     with shop.app_context(), reading() as work:
         queries, merchant = PortalQueries(work.session), shop.config["ALICE_ID"]
-        (found,) = queries.takings(merchant, [(start, end)])
+        (takings,) = queries.takings(merchant, [(start, end)])
         rows = work.session.execute(
             sa.select(sa.func.count(), sa.func.sum(Payment.amount_centavos)).where(
                 Payment.merchant_id == merchant,
@@ -281,15 +281,15 @@ def test_the_figures_are_right(shop):
                 Payment.resolved_at < end,
             )
         ).one()
-        made, paid = queries.created(merchant, (start, end))
-    assert (found.count, found.centavos) == (int(rows[0]), int(rows[1]))
-    assert abs(made - ROWS / 60) <= 2
+        created, paid = queries.created(merchant, (start, end))
+    assert (takings.count, takings.centavos) == (int(rows[0]), int(rows[1]))
+    assert abs(created - ROWS / 60) <= 2
     assert abs(paid - ROWS / 60 * 0.7) <= 2
 
 
-def test_pages_cost_the_same_with_much_and_with_little(shop):
-    """Statements are equal and few; the time of each is far from what a scan would take."""
-    timed = {}
+def test_pages_cost_the_same_with_many_and_with_few_payments(shop):
+    """Few statements for both, and no page takes the time of a table scan."""
+    seconds_by_page = {}
     for login in ("charlie", "alice"):
         browser = sign_in(shop, login)
         counts = {}
@@ -304,71 +304,71 @@ def test_pages_cost_the_same_with_much_and_with_little(shop):
             statements: list[str] = []
             engines = _engines(shop)
 
-            def hear(_c, _cursor, statement, _p, _context, _many, heard=statements):
-                heard.append(statement)
+            def record(_c, _cursor, statement, _p, _context, _many, rows=statements):
+                rows.append(statement)
 
             for engine in engines:
-                sa.event.listen(engine, "before_cursor_execute", hear)
-            began = time.perf_counter()
+                sa.event.listen(engine, "before_cursor_execute", record)
+            started = time.perf_counter()
             assert browser.get(path).status_code == 200
-            timed[login, path] = time.perf_counter() - began
+            seconds_by_page[login, path] = time.perf_counter() - started
             for engine in engines:
-                sa.event.remove(engine, "before_cursor_execute", hear)
-            counts[path] = len([one for one in statements if "SELECT" in one.upper()])
+                sa.event.remove(engine, "before_cursor_execute", record)
+            counts[path] = len([text for text in statements if "SELECT" in text.upper()])
         assert max(counts.values()) <= 6, counts
-    slowest = max(seconds for (login, _), seconds in timed.items() if login == "alice")
-    assert slowest < 1.5, timed
+    slowest = max(seconds for (login, _), seconds in seconds_by_page.items() if login == "alice")
+    assert slowest < 1.5, seconds_by_page
 
 
 def _engines(app):
     with app.app_context():
-        kept = parts_of(app).ledger
-        return {kept.engine, kept.reading_engine}
+        ledger = parts_of(app).ledger
+        return {ledger.engine, ledger.reading_engine}
 
 
-def test_a_search_goes_on_to_the_oldest(shop):
-    """Each page looks at 5,000; following the pages finds what is older than all of those."""
+def test_a_search_continues_to_the_oldest_payment(shop):
+    """Each page reads 5,000 payments; the next pages find the older ones."""
     browser = sign_in(shop, "alice")
     path: str | None = "/portal/payments?q=cura+12000"
-    pages = found = 0
+    pages = matches = 0
     while path and pages < 10:
         page = browser.get(path).text
         pages += 1
-        found += page.count('class="row-item"')
+        matches += page.count('class="row-item"')
         older = re.search(r'rel="next" href="([^"]+)"', page)
-        path = older[1].replace("&amp;", "&") if older and not found else None
-    assert found == 1
+        path = older[1].replace("&amp;", "&") if older and not matches else None
+    assert matches == 1
     assert pages == 3
 
 
 def resident_bytes() -> int:
-    """What this process holds in memory, as Linux counts it."""
+    """The resident memory of this process, in bytes."""
     pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
     return int(pages) * resource.getpagesize()
 
 
-def test_an_export_of_all_of_it_is_bounded_in_memory_and_complete(shop):
-    """100,000 lines, each payment once, and never more than some batches in memory."""
+def test_an_export_of_all_payments_is_complete_and_bounded_in_memory(shop):
+    """100,000 lines, each payment once, and only some batches in memory."""
     browser = sign_in(shop, "alice")
     answer = browser.get("/portal/payments.csv", buffered=False)
-    lines, seen, tail, most = 0, bytearray(ROWS), b"", 0
+    lines, counts, tail, growth_max = 0, bytearray(ROWS), b"", 0
     before = resident_bytes()
     for chunk in cast("Iterable[bytes]", answer.response):
         *whole, tail = (tail + chunk).split(b"\r\n")
         lines += len(whole)
         for line in whole:
-            if found := re.search(rb",o-(\d+),", line):
-                seen[int(found[1]) - 1] += 1
-        most = max(most, resident_bytes() - before)
+            if match := re.search(rb",o-(\d+),", line):
+                counts[int(match[1]) - 1] += 1
+        growth_max = max(growth_max, resident_bytes() - before)
     answer.close()
     assert lines == ROWS + 1
-    assert seen == bytearray(b"\x01" * ROWS)
-    assert most < MEMORY_MAX, most
+    assert counts == bytearray(b"\x01" * ROWS)
+    assert growth_max < MEMORY_MAX, growth_max
 
 
 @pytest.mark.mysql
-def test_others_are_answered_while_an_export_is_written(serve, databases):
-    """One process, one hub: a download of 30,000 rows leaves room between its batches."""
+def test_other_requests_are_answered_while_an_export_is_written(serve, databases):
+    """One process, one hub: other requests run between the batches of 30,000 rows."""
     password = "the password of the demo shop"
     with databases.fresh("mysql") as url:
         service = serve(DATABASE_URL=url, DEMO_PASSWORD=password)
@@ -376,14 +376,14 @@ def test_others_are_answered_while_an_export_is_written(serve, databases):
         fill(tables, tables.merchant_id(), 30_000)
         body = json.dumps({"username": "demo", "password": password}).encode()
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        status, given, _ = service.request("POST", "/api/login", body, headers)
+        status, answer, _ = service.request("POST", "/api/login", body, headers)
         assert status == 200
-        bearer = {"Authorization": f"Bearer {json.loads(given)['access_token']}"}
-        got: list[int] = []
+        bearer = {"Authorization": f"Bearer {json.loads(answer)['access_token']}"}
+        line_counts: list[int] = []
 
         def download() -> None:
             _, file, _ = service.request("GET", "/portal/payments.csv", headers=bearer, timeout=60)
-            got.append(file.count(b"\r\n"))
+            line_counts.append(file.count(b"\r\n"))
 
         thread = threading.Thread(target=download)
         started = time.perf_counter()
@@ -396,8 +396,8 @@ def test_others_are_answered_while_an_export_is_written(serve, databases):
             time.sleep(0.01)
         thread.join()
         took = time.perf_counter() - started
-    assert got == [30_001]
+    assert line_counts == [30_001]
     assert len(waits) > 10
     waits.sort()
-    # By the export's own time, in the same run: a slow machine slows both.
+    # Compared with the export's own time, because a slow machine slows both.
     assert waits[int(len(waits) * 0.95)] < took / 20, (took, waits[-10:])

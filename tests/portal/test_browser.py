@@ -22,7 +22,7 @@ SCHEMES = ["light", "dark"]
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    """The service, one for the tests of this file; the demo merchant sells here."""
+    """One service for the tests of this file, with the demo merchant."""
     folder = tmp_path_factory.mktemp("portal")
     with ServiceProcess(folder, DEMO_PASSWORD=PASSWORD) as running:
         yield running
@@ -30,22 +30,22 @@ def service(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def payments(service):
-    """Payments in every state; the paid one is the newest but one."""
-    made = {
+    """Payments in every state."""
+    by_state = {
         "cancelled": service.create(value="28.90", order_id="FV-1"),
         "refused": service.create(value="62.00", description="Caneca"),
         "paid": service.create(value="54.90", description="Queijo meia cura", order_id="FV-2"),
         "open": service.create(value="18.50", description="Pão de fermentação lenta"),
     }
-    service.request("POST", f"/payments/pix/{made['cancelled']['id']}/cancel")
-    assert service.tell(made["refused"], value=1)[0] == 400
-    assert service.tell(made["paid"])[0] == 200
-    return made
+    service.request("POST", f"/payments/pix/{by_state['cancelled']['id']}/cancel")
+    assert service.tell(by_state["refused"], value=1)[0] == 400
+    assert service.tell(by_state["paid"])[0] == 200
+    return by_state
 
 
 @pytest.fixture(scope="module")
 def cookies(service):
-    """The cookies of a sign-in, made once: each test opens a browser of its own with them."""
+    """The cookies of one sign-in, which each test gives to its own browser."""
     body = json.dumps({"username": "demo", "password": PASSWORD}).encode()
     import urllib.request
 
@@ -55,8 +55,8 @@ def cookies(service):
         headers={"Content-Type": "application/json", "Accept": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=10) as answer:
-        given = answer.headers.get_all("Set-Cookie")
-    pairs = [one.split(";")[0].partition("=") for one in given]
+        set_cookies = answer.headers.get_all("Set-Cookie")
+    pairs = [cookie.split(";")[0].partition("=") for cookie in set_cookies]
     return [{"name": n, "value": v, "url": service.url} for n, _, v in pairs if v]
 
 
@@ -65,38 +65,38 @@ def visit(new_context, service, cookies) -> Callable[..., Visit]:
     """A visit in which the demo merchant is signed in: visit(viewport=…, …) → Visit."""
 
     def begin(**look: Any) -> Visit:
-        found = new_visitor(new_context, service, **look)
-        found.page.context.add_cookies(cookies)
-        return found
+        visit = new_visitor(new_context, service, **look)
+        visit.page.context.add_cookies(cookies)
+        return visit
 
     return begin
 
 
-def live(visitor: Visit, path: str) -> Page:
+def open_live(visitor: Visit, path: str) -> Page:
     """Open a page, and wait until the socket watches the merchant."""
-    with visitor.page.expect_websocket() as opened:
+    with visitor.page.expect_websocket() as socket:
         visitor.open(path)
-    if not any(frame.startswith("43") for frame in visitor.heard):
-        opened.value.wait_for_event(
+    if not any(frame.startswith("43") for frame in visitor.frames):
+        socket.value.wait_for_event(
             "framereceived", predicate=lambda data: str(data).startswith("43")
         )
-    assert any('"ok":true' in frame for frame in visitor.heard if frame.startswith("43"))
+    assert any('"ok":true' in frame for frame in visitor.frames if frame.startswith("43"))
     return visitor.page
 
 
 def places(payments) -> dict[str, str]:
     """Every page of the portal, in every state."""
-    one = "/portal/payments/"
+    payment = "/portal/payments/"
     return {
         "home": "/portal",
         "list": "/portal/payments",
         "narrowed list": "/portal/payments?state=confirmed&q=queijo&from=2020-01-01",
         "empty list": "/portal/payments?q=nothing-of-the-kind",
-        "open": one + payments["open"]["id"],
-        "paid": one + payments["paid"]["id"],
-        "cancelled": one + payments["cancelled"]["id"],
-        "refused": one + payments["refused"]["id"],
-        "just made": f"{one}{payments['open']['id']}?done=created",
+        "open": payment + payments["open"]["id"],
+        "paid": payment + payments["paid"]["id"],
+        "cancelled": payment + payments["cancelled"]["id"],
+        "refused": payment + payments["refused"]["id"],
+        "just made": f"{payment}{payments['open']['id']}?done=created",
         "new": "/portal/payments/new",
         "poster": "/portal/poster",
         "poster with amount": "/portal/poster?value=25,00",
@@ -106,25 +106,25 @@ def places(payments) -> dict[str, str]:
 
 
 def test_every_page_is_accessible_quiet_and_fits(visit, payments):
-    """Light on a desktop, dark on the narrowest phone, open folds included: axe finds nothing."""
+    """axe finds nothing: light on a desktop, dark on the narrowest phone, all folds open."""
     for scheme, look in zip(SCHEMES, (DESKTOP, NARROW), strict=True):
         visitor = visit(**look, color_scheme=scheme)
         for name, path in places(payments).items():
             page = visitor.open(path)
             expect(page.locator("h1")).to_be_visible()
-            page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+            page.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
             page.wait_for_timeout(150)
             assert axe_violations(page) == [], (name, scheme)
             if scheme == "dark":
                 assert scrolls_sideways(page) == [], name
-        assert visitor.strangers == []
-        odd = [text for text in visitor.complaints if "status of 400" not in text]
-        assert odd == []
+        assert visitor.foreign_requests == []
+        complaints = [text for text in visitor.complaints if "status of 400" not in text]
+        assert complaints == []
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_forms_that_were_refused_are_accessible(visit, payments, scheme):
-    """What is wrong is tied to its field; the fields keep their values."""
+    """Each error belongs to its field; the fields keep their values."""
     visitor = visit(**PHONE, color_scheme=scheme)
     page = visitor.open("/portal/payments/new")
     page.get_by_label("Valor").fill("0")
@@ -146,32 +146,32 @@ def test_forms_that_were_refused_are_accessible(visit, payments, scheme):
 
 
 def test_a_row_turns_paid_without_a_reload(visit, service, payments):
-    """The money arrives: the row, the figures and the screen reader's line know within a second."""
+    """When money arrives, the row, the figures and the screen reader's line change at once."""
     payment = service.create(value="77.70", description="Mel silvestre")
     visitor = visit(**DESKTOP)
-    page = live(visitor, "/portal")
+    page = open_live(visitor, "/portal")
     row = page.locator(f'[data-payment-id="{payment["id"]}"]')
     expect(row).to_contain_text("Aguardando")
     before = page.locator("[data-takings]").inner_text()
     loads = len(visitor.loads)
-    page.evaluate("() => { window.kept = true; }")
-    began = time.monotonic()
+    page.evaluate("() => { window.isSamePage = true; }")
+    started = time.monotonic()
     assert service.tell(payment)[0] == 200
     expect(row).to_contain_text("Pago", timeout=3000)
-    took = time.monotonic() - began
+    seconds = time.monotonic() - started
     expect(page.locator("[data-takings]")).not_to_have_text(before, timeout=4000)
     expect(page.locator("#said")).to_have_text("Pago: R$\u00a077,70")
-    assert took < 2, took
-    assert page.evaluate("window.kept") is True
+    assert seconds < 2, seconds
+    assert page.evaluate("window.isSamePage") is True
     assert len(visitor.loads) == loads
     assert visitor.complaints == []
 
 
-def test_a_new_payment_comes_in_on_top_and_filters_keep_others_out(visit, service, payments):
-    """A list without filters shows what came meanwhile; a narrowed one shows only its own."""
-    everything, cancelled = visit(**DESKTOP), visit(**DESKTOP)
-    page = live(everything, "/portal/payments")
-    other = live(cancelled, "/portal/payments?state=cancelled")
+def test_a_new_payment_appears_on_top_and_filters_keep_others_out(visit, service, payments):
+    """A list without filters shows new payments; a list with filters only matching ones."""
+    unfiltered, filtered = visit(**DESKTOP), visit(**DESKTOP)
+    page = open_live(unfiltered, "/portal/payments")
+    other = open_live(filtered, "/portal/payments?state=cancelled")
     rows = other.locator(".row-item").count()
     payment = service.create(value="31.00", description="Doce de leite")
     assert service.tell(payment)[0] == 200
@@ -181,10 +181,10 @@ def test_a_new_payment_comes_in_on_top_and_filters_keep_others_out(visit, servic
 
 
 def test_one_payments_page_turns_paid_while_it_is_open(visit, service):
-    """The QR goes, the timeline grows, and what was being looked at stays in place."""
+    """The QR disappears and the timeline grows, without a reload."""
     payment = service.create(value="12.00", description="Café")
     visitor = visit(**PHONE)
-    page = live(visitor, f"/portal/payments/{payment['id']}")
+    page = open_live(visitor, f"/portal/payments/{payment['id']}")
     expect(page.get_by_text("Mostre ou envie ao pagador")).to_be_visible()
     assert service.tell(payment)[0] == 200
     expect(page.locator(".one__head .mark")).to_have_text("Pago", timeout=4000)
@@ -194,7 +194,7 @@ def test_one_payments_page_turns_paid_while_it_is_open(visit, service):
 
 
 def test_another_merchants_portal_hears_nothing(new_context, service, payments):
-    """Charlie's room is his own: Alice's money makes no sound there."""
+    """Charlie's socket gets no events of the demo merchant."""
     charlie = new_visitor(new_context, service, **DESKTOP)
     page = charlie.open("/signup")
     page.locator("input[name=username]").fill("charlie")
@@ -202,18 +202,18 @@ def test_another_merchants_portal_hears_nothing(new_context, service, payments):
     page.locator("form button[type=submit]").last.click()
     page.wait_for_url(service.url + "/portal**")
     expect(page.locator("[data-live]")).to_be_visible()
-    charlie.heard.clear()
-    page = live(charlie, "/portal/payments")
-    charlie.heard.clear()
+    charlie.frames.clear()
+    page = open_live(charlie, "/portal/payments")
+    charlie.frames.clear()
     payment = service.create(value="9.00")
     assert service.tell(payment)[0] == 200
     page.wait_for_timeout(700)
-    assert [frame for frame in charlie.heard if "payment" in frame] == []
+    assert [frame for frame in charlie.frames if "payment" in frame] == []
     expect(page.locator(".row-item")).to_have_count(0)
 
 
 def test_the_chart_is_drawn_and_says_its_days(visit, payments):
-    """Bars where the money is; pointed at, a day tells its sum; a table has the same numbers."""
+    """A day under the pointer shows its sum; a table has the same numbers."""
     visitor = visit(**DESKTOP)
     page = visitor.open("/portal")
     expect(page.locator("[data-chart][data-drawn] canvas")).to_be_visible()
@@ -238,7 +238,7 @@ def test_the_chart_is_drawn_and_says_its_days(visit, payments):
 
 
 def test_days_and_times_are_those_of_the_viewers_zone(visit, payments):
-    """In Tokyo it is tomorrow already: the page is drawn for there, at once and not in a loop."""
+    """The page reloads for Tokyo's zone once, and not in a loop."""
     visitor = visit(**DESKTOP, timezone_id="Asia/Tokyo")
     page = visitor.open(f"/portal/payments/{payments['paid']['id']}")
     expect(page.locator(".portal")).to_have_attribute("data-zone", "Asia/Tokyo")
@@ -247,8 +247,8 @@ def test_days_and_times_are_those_of_the_viewers_zone(visit, payments):
     assert len([url for url in visitor.loads if "/portal/" in url]) <= 2
 
 
-def test_all_of_it_goes_by_keyboard(visit, payments):
-    """From the skip link to a charge that is made: no mouse, and always a visible focus."""
+def test_the_portal_works_by_keyboard(visit, payments):
+    """From the skip link to a new payment, without a mouse and with a visible focus."""
     visitor = visit(**DESKTOP)
     page = visitor.open("/portal")
     page.keyboard.press("Tab")
@@ -274,11 +274,11 @@ def test_all_of_it_goes_by_keyboard(visit, payments):
     expect(page.get_by_role("link", name="CSV", exact=True)).to_be_hidden()
 
 
-def test_offline_is_said_and_made_up_for(visit, service, payments):
-    """A banner while there is no network; what happened meanwhile is there right after."""
+def test_offline_is_announced_and_changes_appear_afterwards(visit, service, payments):
+    """A banner while there is no network; then the changes appear."""
     payment = service.create(value="45.00", description="Enquanto offline")
     visitor = visit(**PHONE)
-    page = live(visitor, "/portal/payments")
+    page = open_live(visitor, "/portal/payments")
     page.context.set_offline(True)
     expect(page.locator("#connection")).to_be_visible()
     expect(page.locator("#connection")).to_contain_text("Você está sem internet")
@@ -290,8 +290,8 @@ def test_offline_is_said_and_made_up_for(visit, service, payments):
     expect(page.locator("#connection")).to_be_hidden()
 
 
-def test_without_sockets_the_list_is_asked_for_every_ten_seconds(visit, service, payments):
-    """A firewall that knows only plain requests delays a row, and no more."""
+def test_without_sockets_the_list_polls_every_ten_seconds(visit, service, payments):
+    """A firewall that blocks sockets only delays a row."""
     payment = service.create(value="46.00")
     visitor = visit(**DESKTOP)
     block_sockets(visitor.page)
@@ -301,17 +301,17 @@ def test_without_sockets_the_list_is_asked_for_every_ten_seconds(visit, service,
     expect(row).to_contain_text("Pago", timeout=13_000)
 
 
-def test_an_ended_session_is_said(visit, service, payments):
-    """The page that stayed open does not go on as if it were signed in."""
+def test_an_ended_session_is_announced(visit, service, payments):
+    """An open page says that the session ended."""
     visitor = visit(**DESKTOP)
-    page = live(visitor, "/portal/payments")
+    page = open_live(visitor, "/portal/payments")
     page.context.clear_cookies()
     page.evaluate("window.dispatchEvent(new Event('online'))")
     expect(page.locator("#connection")).to_contain_text("Sua sessão terminou")
 
 
 def test_filters_survive_reload_and_back(visit, payments):
-    """The address carries them: reload, one payment, and back to the same list."""
+    """The URL carries the filters: reload, one payment, and back to the same list."""
     visitor = visit(**DESKTOP)
     page = visitor.open("/portal/payments")
     page.get_by_label("Procurar").fill("queijo")
@@ -329,7 +329,7 @@ def test_filters_survive_reload_and_back(visit, payments):
 
 
 def test_without_javascript_lists_and_forms_work(visit, payments):
-    """Filters, a new charge and its cancellation; the figures, and a still chart."""
+    """Filters, a new payment and its cancellation; the figures, and the static chart."""
     visitor = visit(**PHONE, java_script_enabled=False)
     page = visitor.open("/portal")
     expect(page.locator(".chart__still")).to_be_visible()
@@ -347,8 +347,8 @@ def test_without_javascript_lists_and_forms_work(visit, payments):
     assert axe_violations(page) == []
 
 
-def test_the_payment_page_tells_its_traces(visit, new_context, service):
-    """A shopper opens the page and copies the code: the timeline knows both."""
+def test_the_payment_page_reports_its_traces(visit, new_context, service):
+    """When a shopper opens the page and copies the code, the timeline shows both."""
     payment = service.create(value="5.00")
     shopper = new_visitor(new_context, service, **DESKTOP)
     shopper.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -364,13 +364,13 @@ def test_the_payment_page_tells_its_traces(visit, new_context, service):
 
 @pytest.mark.parametrize("color", ["ffff00", "000000", "00ff88"])
 def test_a_shops_colour_keeps_the_payment_page_readable(visit, new_context, service, color):
-    """Loud yellow, black on black, neon: axe finds nothing, light or dark."""
+    """axe finds nothing with yellow, black or neon, light or dark."""
     visitor = visit(**DESKTOP)
     page = visitor.open("/portal/settings")
     page.locator("#brand_color").fill(f"#{color}")
     page.get_by_role("button", name="Salvar").click()
     expect(page.get_by_text("Salvo.")).to_be_visible()
-    page.wait_for_timeout(2100)  # the process knows the shop's account for two seconds
+    page.wait_for_timeout(2100)  # the process caches the shop's account for two seconds
     payment = service.create(value="5.00")
     for scheme in SCHEMES:
         shopper = new_visitor(new_context, service, **PHONE, color_scheme=scheme)
@@ -381,7 +381,7 @@ def test_a_shops_colour_keeps_the_payment_page_readable(visit, new_context, serv
 
 
 def test_the_poster_prints_on_one_a5(visit, payments):
-    """One sheet, the code on it large enough to be read from across the counter."""
+    """One sheet of paper, exactly A5."""
     import base64
 
     visitor = visit(**DESKTOP)
@@ -396,6 +396,6 @@ def test_the_poster_prints_on_one_a5(visit, payments):
     assert (round(width), round(height)) == (420, 595)  # points: 148 × 210 mm
 
 
-def test_nothing_went_wrong_inside_meanwhile(service: ServiceProcess):
-    """All these pages, and not one error in the service's own log."""
+def test_the_service_logged_no_traceback(service: ServiceProcess):
+    """After all these pages, the service's log has no traceback."""
     assert "Traceback" not in service.log()

@@ -1,4 +1,4 @@
-"""The CSV: what is in it, how it is written, and that its size costs nobody anything."""
+"""The CSV export: its content, its formats, its batches; and the poster."""
 
 from __future__ import annotations
 
@@ -50,60 +50,60 @@ def test_the_file_holds_what_the_list_holds(alice, charge, bank, clock):
     assert not answer.data.startswith("\ufeff".encode())
 
 
-def test_excel_in_brazil_gets_what_it_opens(alice, charge):
-    """A byte order mark, semicolons, decimal commas; the mark alone where only that is asked."""
+def test_excel_in_brazil_can_open_the_file(alice, charge):
+    """`excel` means a byte order mark, semicolons and decimal commas; `bom` only the mark."""
     charge(value="1234.56", description="pão; queijo")
     answer = alice.get("/portal/payments.csv?excel=1")
     assert answer.data.startswith("\ufeff".encode())
     row = read(answer, ";")[1]
     assert (row[5], row[8]) == ("1234,56", "pão; queijo")
-    marked = alice.get("/portal/payments.csv?bom=1")
-    assert marked.data.startswith("\ufeff".encode())
-    assert read(marked)[1][5] == "1234.56"
+    with_bom = alice.get("/portal/payments.csv?bom=1")
+    assert with_bom.data.startswith("\ufeff".encode())
+    assert read(with_bom)[1][5] == "1234.56"
 
 
 @pytest.mark.parametrize(
     "text", ["=1+1", "+55", "-2", "@SUM(A1)", "\t=1", "\r=1", "\uff1d1", '=HYPERLINK("http://x")']
 )
-def test_a_formula_is_text(text):
-    """Whoever orders under the name `=cmd|…` must not run it on the merchant's computer."""
+def test_a_formula_becomes_text(text):
+    """An order named `=cmd|…` must not run on the merchant's computer."""
     assert escape_formula(text) == f"'{text}"
 
 
 @pytest.mark.parametrize("text", ["Queijo", "1-2", "a=b", "", "(+55)"])
-def test_what_is_no_formula_is_left_alone(text):
-    """An apostrophe too many is a wrong description."""
+def test_other_text_is_unchanged(text):
+    """An extra apostrophe would make the description wrong."""
     assert escape_formula(text) == text
 
 
 def test_a_hostile_description_stays_in_its_cell(alice, charge):
-    """Quotes, commas and a beginning that spreadsheets calculate."""
+    """Quotes, commas and a formula's first character."""
     hostile = '=cmd|"/c calc"!A1, and more'
     charge(description=hostile)
     assert read(alice.get("/portal/payments.csv"))[1][8] == f"'{hostile}"
 
 
-def test_the_filters_of_the_list_are_the_files(alice, charge, bank, clock):
-    """What is seen is what is exported; a cursor of the list is not a filter."""
+def test_the_export_has_the_filters_of_the_list(alice, charge, bank, clock):
+    """The export has all matching payments; the list's cursor is not a filter."""
     paid = charge(description="Queijo")
     bank.confirm(paid)
     clock.advance(days=1)
     other = charge(description="Queijo", order_id="FV-2")
-    every = {paid["id"], other["id"]}
+    both = {paid["id"], other["id"]}
     for query, expected in (
         ("state=confirmed", {paid["id"]}),
         ("order=FV-2", {other["id"]}),
         ("from=2026-11-21&to=2026-11-21", {other["id"]}),
-        ("q=queijo", every),
-        (f"after={other['id']}", every),
+        ("q=queijo", both),
+        (f"after={other['id']}", both),
     ):
         rows = read(alice.get(f"/portal/payments.csv?{query}"))[1:]
         assert {row[0] for row in rows} == expected, query
     assert alice.get("/portal/payments.csv?state=x").status_code == 400
 
 
-def test_several_batches_meet_each_payment_once(alice, charge, monkeypatch):
-    """Also where many were made at one instant, and at the exact end of a batch."""
+def test_several_batches_export_each_payment_once(alice, charge, monkeypatch):
+    """Also when many were created at one instant, and at the exact end of a batch."""
     monkeypatch.setattr("blueprints.portal.export.BATCH", 7)
     for number in (13, 1, 1):  # 13, 14 (two whole batches) and 15
         for _ in range(number):
@@ -114,7 +114,7 @@ def test_several_batches_meet_each_payment_once(alice, charge, monkeypatch):
 
 
 def test_the_poster_shows_the_shops_own_code(alice):
-    """The QR reads as the merchant's static code, with the amount where one is fixed."""
+    """The QR is the merchant's static code, with the amount if one is fixed."""
     import zxingcpp
     from PIL import Image
 
@@ -127,8 +127,8 @@ def test_the_poster_shows_the_shops_own_code(alice):
         answer = alice.get(f"/portal/poster/qr.png{query}")
         with Image.open(io.BytesIO(answer.data)) as picture:
             assert picture.width >= 1000
-            (found,) = zxingcpp.read_barcodes(picture.convert("L"))
-        code = br_code.decode(found.text)
+            (barcode,) = zxingcpp.read_barcodes(picture.convert("L"))
+        code = br_code.decode(barcode.text)
         assert (code.key, code.amount_centavos) == ("alice@feira.example", centavos)
     for name in ("qr.svg", "poster.svg"):
         answer = alice.get(f"/portal/poster/{name}?value=25,00")
@@ -138,14 +138,14 @@ def test_the_poster_shows_the_shops_own_code(alice):
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "abc", "1,999", "99.999.999.999,00"])
-def test_an_amount_no_code_can_hold_is_refused(alice, value):
-    """A poster with a wrong amount hangs for months."""
+def test_an_amount_that_no_code_can_hold_is_refused(alice, value):
+    """A printed poster with a wrong amount would hang for months."""
     assert alice.get("/portal/poster", query_string={"value": value}).status_code == 400
     assert alice.get("/portal/poster/qr.png", query_string={"value": value}).status_code == 400
 
 
-def test_a_shops_name_cannot_write_into_the_poster(alice):
-    """The drawing is opened in browsers: a name is text there too."""
+def test_a_shops_name_cannot_inject_markup_into_the_poster(alice):
+    """Browsers open the SVG, so the name must be escaped."""
     shop = {
         "name": "<script>alert(1)</script>",
         "city": "Recife",

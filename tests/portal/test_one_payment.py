@@ -1,4 +1,4 @@
-"""One payment's page: its timeline, and what its merchant may do, on both sides of each rule."""
+"""One payment's page: its timeline and the merchant's actions, on both sides of each rule."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from payments import traces as payment_traces
 
 
 def titles(page: str) -> list[str]:
-    """What the timeline says, in order."""
+    """The titles of the timeline, in order."""
     return re.findall(r'timeline__title">([^<]+)<', page)
 
 
 def path(payment, verb="") -> str:
-    """Where the payment is in the portal."""
+    """The payment's path in the portal."""
     return f"/portal/payments/{payment['id']}{verb}"
 
 
 def trace(client, payment, what):
-    """What the payment page's script tells."""
+    """Send a trace as the payment page's script does."""
     return client.post(f"/payments/pix/{payment['id']}/trace", json={"what": what})
 
 
-def test_the_timeline_tells_everything_in_order(app, alice, client, charge, bank, clock):
-    """Created, opened, copied, the bank asked, refused money with its reason, confirmed."""
+def test_the_timeline_has_all_events_in_order(app, alice, client, charge, bank, clock):
+    """Created, opened, copied, bank asked, money refused with its reason, confirmed."""
     payment = charge(order_id="FV-1")
     clock.advance(seconds=5)
     assert trace(client, payment, "opened").status_code == 204
@@ -54,8 +54,8 @@ def test_the_timeline_tells_everything_in_order(app, alice, client, charge, bank
     assert "Bob de Souza" in page
 
 
-def test_a_trace_is_one_row_however_often_it_is_told(alice, client, charge, clock):
-    """Reloads within ten seconds write nothing; the eleventh second counts once more."""
+def test_a_repeated_trace_is_one_row(alice, client, charge, clock):
+    """Reloads within ten seconds write nothing; a later one counts once more."""
     payment = charge()
     for _ in range(5):
         trace(client, payment, "opened")
@@ -69,15 +69,15 @@ def test_a_trace_is_one_row_however_often_it_is_told(alice, client, charge, cloc
     assert "2 vezes até agora" in alice.get(path(payment)).text
 
 
-def test_the_merchants_own_look_is_not_a_shoppers(alice, charlie, charge):
-    """Alice opens her own payment page from the portal; Charlie's browser counts as a shopper."""
+def test_the_merchants_own_visit_leaves_no_trace(alice, charlie, charge):
+    """Alice's visit to her own payment page does not count; Charlie's visit does."""
     payment = charge()
     headers = {"X-CSRF-TOKEN": alice.token}
-    told = {"what": "opened"}
+    body = {"what": "opened"}
     address = f"/payments/pix/{payment['id']}/trace"
-    assert alice.client.post(address, json=told, headers=headers).status_code == 204
+    assert alice.client.post(address, json=body, headers=headers).status_code == 204
     assert "Página de pagamento aberta" not in alice.get(path(payment)).text
-    assert charlie.client.post(address, json=told).status_code == 204
+    assert charlie.client.post(address, json=body).status_code == 204
     assert "Página de pagamento aberta" in alice.get(path(payment)).text
 
 
@@ -91,51 +91,51 @@ def test_the_merchants_own_look_is_not_a_shoppers(alice, charlie, charge):
         ({"what": "asked"}, 400),
     ],
 )
-def test_a_trace_of_something_else_is_refused(client, charge, body, status):
-    """Whoever has the link may say two things, and nothing that only the service knows."""
+def test_an_unknown_trace_is_refused(client, charge, body, status):
+    """Shoppers may report two traces, and none that only the service can know."""
     payment = charge()
     answer = client.post(f"/payments/pix/{payment['id']}/trace", json=body)
     assert answer.status_code == status
 
 
 @pytest.mark.parametrize("txid", ["0" * 32, "nonsense"])
-def test_a_trace_of_no_payment_is_a_404(client, people, txid):
-    """It writes nothing either."""
+def test_a_trace_of_an_unknown_payment_is_a_404(client, people, txid):
+    """A trace needs a payment."""
     answer = client.post(f"/payments/pix/{txid}/trace", json={"what": "opened"})
     assert answer.status_code == 404
 
 
 def test_traces_are_limited_per_address(client, charge):
-    """A script that tells it for ever is stopped, and told until when."""
+    """A script that repeats the trace gets 429."""
     payment = charge()
     answers = [trace(client, payment, "opened").status_code for _ in range(61)]
     assert answers[:60] == [204] * 60
     assert answers[60] == 429
 
 
-def test_the_payment_page_itself_still_takes_two_statements(client, charge, counted):
-    """Traces are told after the page is shown: the page asks nothing more for them."""
+def test_the_payment_page_needs_two_statements(client, charge, count_statements):
+    """The page itself neither reads nor writes traces."""
     payment = charge()
-    with counted() as statements:
+    with count_statements() as statements:
         page = client.get(f"/payments/pix/{payment['id']}", headers={"Accept": "text/html"})
     assert page.status_code == 200
     assert len(statements) <= 2, statements
-    assert not any("payment_traces" in one for one in statements)
+    assert not any("payment_traces" in text for text in statements)
 
 
-def test_cancelling_and_charging_again(alice, charge, clock):
-    """An open one is cancelled; an expired one renewed; neither twice, nor the other way round."""
-    open_one, old = charge(), charge(expires_in=60)
-    answer = alice.post(path(open_one, "/cancel"))
+def test_cancelling_and_renewing(alice, charge, clock):
+    """Only an open payment can be cancelled and only an expired one renewed, each once."""
+    pending, old = charge(), charge(expires_in=60)
+    answer = alice.post(path(pending, "/cancel"))
     assert answer.status_code == 303
     assert "Cobrança cancelada." in alice.get(answer.location).text
-    assert alice.post(path(open_one, "/cancel")).status_code == 409
-    assert alice.post(path(open_one, "/renew")).status_code == 409
+    assert alice.post(path(pending, "/cancel")).status_code == 409
+    assert alice.post(path(pending, "/renew")).status_code == 409
     assert alice.post(path(old, "/renew")).status_code == 409
     clock.advance(seconds=61)
-    renewed = alice.post(path(old, "/renew"))
-    assert renewed.status_code == 303
-    page = alice.get(renewed.location).text
+    renewal = alice.post(path(old, "/renew"))
+    assert renewal.status_code == 303
+    page = alice.get(renewal.location).text
     assert "Esta é a nova cobrança do mesmo pedido." in page
     assert f"/portal/payments/{old['id']}" in page
     assert "uma nova cobrança" in alice.get(path(old)).text
@@ -143,7 +143,7 @@ def test_cancelling_and_charging_again(alice, charge, clock):
 
 @pytest.mark.parametrize("verb", ["/cancel", "/renew", "/refund"])
 def test_without_the_forms_token_nothing_is_done(alice, charge, verb):
-    """Another site's form carries the cookie, but not the token."""
+    """Another site's form sends the cookie, but not the token."""
     payment = charge()
     for fields in ({}, {"csrf_token": "x" * 32}):
         answer = alice.client.post(path(payment, verb), data=fields)
@@ -166,13 +166,13 @@ def test_without_the_forms_token_nothing_is_done(alice, charge, verb):
     ],
 )
 def test_every_form_of_the_portal_needs_its_token(alice, address):
-    """Charges, money's way and keys are changed by our own pages alone."""
+    """Only our own pages may change payments, Pix keys and API keys."""
     assert alice.client.post(address, data={"value": "1"}).status_code == 403
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "abc", "1,234", "54,901", "1e3", "99999999999"])
-def test_a_refund_of_no_amount_is_said_beside_its_field(alice, charge, bank, value):
-    """The page comes again with what was typed, and nothing is given back."""
+def test_an_invalid_refund_amount_is_reported_at_its_field(alice, charge, bank, value):
+    """The page keeps the text, and nothing is refunded."""
     payment = charge()
     bank.confirm(payment)
     answer = alice.post(path(payment, "/refund"), {"value": value})
@@ -184,8 +184,8 @@ def test_a_refund_of_no_amount_is_said_beside_its_field(alice, charge, bank, val
     assert alice.get(path(payment)).text.count("Devolução pedida") == 0
 
 
-def test_more_than_was_paid_is_not_given_back(alice, charge, bank):
-    """One centavo over the amount is refused; the amount itself is asked of the bank."""
+def test_more_than_the_amount_is_not_refunded(alice, charge, bank):
+    """One centavo more is refused; the amount itself is requested from the bank."""
     payment = charge(value="54.90")
     bank.confirm(payment)
     assert alice.post(path(payment, "/refund"), {"value": "54,91"}).status_code == 409
@@ -200,12 +200,12 @@ def test_more_than_was_paid_is_not_given_back(alice, charge, bank):
 
 
 def test_an_unpaid_payment_is_not_refunded(alice, charge):
-    """There is nothing to give back."""
+    """No money has arrived."""
     assert alice.post(path(charge(), "/refund"), {}).status_code == 409
 
 
 @pytest.mark.parametrize(
-    ("typed", "shown"),
+    ("text", "amount"),
     [
         ("54,90", "R$\xa054,90"),
         ("R$ 1.234,56", "R$\xa01.234,56"),
@@ -217,11 +217,11 @@ def test_an_unpaid_payment_is_not_refunded(alice, charge):
         ("9.999.999.999,99", "R$\xa09.999.999.999,99"),
     ],
 )
-def test_money_is_read_as_people_write_it(alice, typed, shown):
-    """A comma misread once is a hundredfold charge."""
-    answer = alice.post("/portal/payments/new", {"value": typed, "expires_in": "1800"})
+def test_money_is_read_as_people_write_it(alice, text, amount):
+    """A misread comma would charge a hundred times the amount."""
+    answer = alice.post("/portal/payments/new", {"value": text, "expires_in": "1800"})
     assert answer.status_code == 303, answer.text
-    assert shown in alice.get(answer.location).text
+    assert amount in alice.get(answer.location).text
 
 
 @pytest.mark.parametrize(
@@ -240,36 +240,36 @@ def test_money_is_read_as_people_write_it(alice, typed, shown):
         ({"expires_in": "2592001"}, "expires_in"),
     ],
 )
-def test_what_is_wrong_with_a_charge_is_said_beside_its_field(alice, fields, wrong):
-    """Nothing is created, and what was typed right is still there."""
-    sent = {"value": "54,90", "description": "Queijo", "expires_in": "1800", **fields}
-    answer = alice.post("/portal/payments/new", sent)
+def test_an_error_in_a_new_payment_is_reported_at_its_field(alice, fields, wrong):
+    """Nothing is created."""
+    form = {"value": "54,90", "description": "Queijo", "expires_in": "1800", **fields}
+    answer = alice.post("/portal/payments/new", form)
     assert answer.status_code == 400
     assert f'id="{wrong}-wrong"' in answer.text
     assert 'class="row-item"' not in alice.get("/portal/payments").text
 
 
-def test_the_same_form_sent_twice_is_one_charge(alice):
-    """An impatient second click is not a second charge."""
-    sent = {"value": "54,90", "expires_in": "1800", "form_key": "k" * 24}
-    first = alice.post("/portal/payments/new", sent)
-    second = alice.post("/portal/payments/new", sent)
+def test_a_form_sent_twice_creates_one_payment(alice):
+    """A double click must not charge twice."""
+    form = {"value": "54,90", "expires_in": "1800", "form_key": "k" * 24}
+    first = alice.post("/portal/payments/new", form)
+    second = alice.post("/portal/payments/new", form)
     assert first.status_code == second.status_code == 303
     assert first.location == second.location
 
 
-def test_an_order_that_is_being_paid_gets_no_second_charge(alice, charge):
-    """The form says so, and leads to the one there is."""
+def test_an_order_with_an_open_payment_gets_no_second_one(alice, charge):
+    """The form says so, and links to the existing payment."""
     charge(order_id="FV-9")
-    sent = {"value": "54,90", "order_id": "FV-9", "expires_in": "1800"}
-    answer = alice.post("/portal/payments/new", sent)
+    form = {"value": "54,90", "order_id": "FV-9", "expires_in": "1800"}
+    answer = alice.post("/portal/payments/new", form)
     assert answer.status_code == 409
     assert "Este pedido já tem uma cobrança aberta ou paga." in answer.text
     assert "/portal/payments?order=FV-9" in answer.text
 
 
 def test_there_is_no_test_payment_in_production(app, alice, monkeypatch):
-    """It is play money's door."""
+    """Test payments are for development only."""
     settings = app.config["BALCAO"]
     monkeypatch.setitem(app.config, "BALCAO", settings.model_copy(update={"app_env": "production"}))
     assert alice.post("/portal/payments/test").status_code == 404

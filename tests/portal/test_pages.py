@@ -1,4 +1,4 @@
-"""The portal's pages over HTTP: who may see what, and that addresses keep what was asked for."""
+"""The portal's pages over HTTP: access, filters, paging, figures and statement counts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.portal.signing import found_in, sign_in
+from tests.portal.signing import search, sign_in
 
 PAGES = [
     "/portal",
@@ -19,23 +19,23 @@ PAGES = [
     "/portal/settings",
 ]
 HOME_MAX, LIST_MAX, ROWS_MAX, ONE_MAX, SETTINGS_MAX = 6, 4, 2, 8, 5
-"""Statements: who is signed in, and the badge of signals where there is a navigation, included."""
+"""Statements per page, including those for the sign-in and the badge of signals."""
 
 
 def rows_of(page: str) -> list[str]:
-    """The ids of the rows on a page, from the top."""
+    """The ids of the rows on a page, in order."""
     return re.findall(r'class="row-item" data-payment-id="([0-9a-f]{32})"', page)
 
 
 def link(page: str, rel: str) -> str | None:
-    """Where the pager leads."""
-    found = re.search(rf'rel="{rel}" href="([^"]+)"', page)
-    return html.unescape(found[1]) if found else None
+    """The pager's address for `rel`, if any."""
+    match = re.search(rf'rel="{rel}" href="([^"]+)"', page)
+    return html.unescape(match[1]) if match else None
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/portal/payments.csv", "/portal/poster/qr.svg"])
-def test_a_stranger_is_led_to_the_sign_in_and_back(client, people, path):
-    """Also in development: the demo merchant is for programs, not for whoever comes by."""
+def test_without_a_sign_in_a_page_redirects_to_the_login(client, people, path):
+    """Also in development, where only programs act as the demo merchant without credentials."""
     answer = client.get(path, headers={"Accept": "text/html"})
 
     assert answer.status_code == 303
@@ -44,13 +44,13 @@ def test_a_stranger_is_led_to_the_sign_in_and_back(client, people, path):
 
 @pytest.mark.parametrize("path", PAGES)
 def test_a_payer_is_refused(app, people, path):
-    """Bob's account has no takings to look at."""
+    """The portal is for merchants."""
     assert sign_in(app, "bob").get(path).status_code == 403
 
 
 @pytest.mark.parametrize("path", PAGES)
 def test_every_page_is_drawn_in_both_languages(alice, charge, path):
-    """A page that is never kept by the browser: it shows money."""
+    """Browsers must not store the pages, because they show money."""
     charge(description="Queijo")
     for language, word in (("pt-BR", "Ajustes"), ("en", "Settings")):
         answer = alice.get(f"{path}?lang={language}")
@@ -59,8 +59,8 @@ def test_every_page_is_drawn_in_both_languages(alice, charge, path):
         assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_one_merchants_payments_are_nowhere_in_anothers_portal(alice, charlie, charge):
-    """Charlie has the id, and learns nothing by it: neither that it exists nor whose it is."""
+def test_a_merchants_payments_are_absent_from_anothers_portal(alice, charlie, charge):
+    """Charlie has the id, and cannot even learn that the payment exists."""
     payment = charge(order_id="secret-order", description="Queijo da Alice")
     own = charge(by=charlie, value="10.00")
     for path in (
@@ -90,14 +90,14 @@ def test_one_merchants_payments_are_nowhere_in_anothers_portal(alice, charlie, c
 
 
 @pytest.mark.parametrize("cursor", ["after=nonsense", "before=" + "0" * 32, "after=a&before=b"])
-def test_a_cursor_that_no_list_gave_is_a_clear_400(alice, charge, cursor):
-    """An address that somebody cut short must not be a 500, nor show another page as if it were."""
+def test_an_invalid_cursor_is_a_400(alice, charge, cursor):
+    """A truncated URL must not be a 500, nor show another page."""
     charge()
     assert alice.get(f"/portal/payments?{cursor}").status_code == 400
 
 
-def test_anothers_payment_is_no_cursor(alice, charlie, charge):
-    """Or the list would tell that it exists."""
+def test_another_merchants_payment_is_not_a_cursor(alice, charlie, charge):
+    """Otherwise the list would reveal that the payment exists."""
     foreign = charge(by=charlie, value="10.00")
     assert alice.get(f"/portal/payments?after={foreign['id']}").status_code == 400
 
@@ -113,13 +113,13 @@ def test_anothers_payment_is_no_cursor(alice, charlie, charge):
         "q=%00",
     ],
 )
-def test_a_filter_that_no_form_sends_is_a_clear_400(alice, query):
-    """Hand-made addresses are told what is wrong with them."""
+def test_an_invalid_filter_is_a_400(alice, query):
+    """Our forms never send such filters."""
     assert alice.get(f"/portal/payments?{query}").status_code == 400
 
 
-def test_filters_survive_in_the_address_and_in_the_fields(alice, charge, clock):
-    """A list is passed on by its address: every field and every link of it carries the filters."""
+def test_filters_stay_in_links_and_fields(alice, charge, clock):
+    """A list is shared by its URL, so every link and field has the filters."""
     for number in range(30):
         charge(order_id=f"order-{number}", description=f"Queijo {number}")
     query = "state=pending&from=2026-11-20&to=2026-11-21&q=Queijo"
@@ -130,25 +130,25 @@ def test_filters_survive_in_the_address_and_in_the_fields(alice, charge, clock):
     assert 'value="Queijo"' in page
     older = link(page, "next")
     assert older is not None
-    asked = parse_qs(urlsplit(older).query)
-    assert {name: asked[name] for name in ("state", "from", "to", "q")} == {
+    query_fields = parse_qs(urlsplit(older).query)
+    assert {name: query_fields[name] for name in ("state", "from", "to", "q")} == {
         "state": ["pending"],
         "from": ["2026-11-20"],
         "to": ["2026-11-21"],
         "q": ["Queijo"],
     }
-    export = html.unescape(found_in(page, r'href="(/portal/payments\.csv[^"]*)"'))
+    export = html.unescape(search(page, r'href="(/portal/payments\.csv[^"]*)"'))
     assert {"state", "from", "to", "q"} <= set(parse_qs(urlsplit(export).query))
 
 
-def test_the_list_is_paged_both_ways_without_gap_or_copy(alice, charge, clock):
-    """60 payments, some of one instant: down to the oldest and up again meets each once."""
-    made = []
+def test_paging_both_ways_shows_each_payment_once(alice, charge, clock):
+    """60 payments, some of the same instant: down to the oldest, and up again."""
+    created_ids = []
     for number in range(60):
-        made.append(charge(value="1.00")["id"])
+        created_ids.append(charge(value="1.00")["id"])
         if number % 3:
             clock.advance(seconds=1)
-    newest_first = made[::-1]
+    newest_first = created_ids[::-1]
     path: str | None = "/portal/payments"
     pages, down = [], []
     while path:
@@ -165,8 +165,8 @@ def test_the_list_is_paged_both_ways_without_gap_or_copy(alice, charge, clock):
     assert rows_of(first.text) == down[0]
 
 
-def test_expired_by_the_clock_is_expired_before_anybody_wrote_it(alice, charge, clock):
-    """The filter and the row go by the deadline, on both sides of it."""
+def test_a_payment_is_listed_as_expired_before_the_sweep(alice, charge, clock):
+    """The filter and the row use the deadline, on both sides of the instant."""
     payment = charge(expires_in=60)
     clock.advance(seconds=60)
     assert rows_of(alice.get("/portal/payments?state=pending").text) == [payment["id"]]
@@ -179,19 +179,19 @@ def test_expired_by_the_clock_is_expired_before_anybody_wrote_it(alice, charge, 
 
 
 def test_text_finds_descriptions_orders_ids_and_receipts(alice, charge, bank):
-    """Whatever a customer reads out on the telephone leads to the payment."""
+    """Any text that a customer reads out on the telephone finds the payment."""
     paid = charge(description="Café da serra", order_id="FV-77")
     charge(description="Queijo", order_id="FV-78")
     assert bank.confirm(paid, end_to_end_id="E123456782026112015000000001").status_code == 200
     for text in ("café DA", "FV-77", paid["id"], "E123456782026112015000000001"):
-        found = rows_of(alice.get("/portal/payments", query_string={"q": text}).text)
-        assert found == [paid["id"]], text
+        ids = rows_of(alice.get("/portal/payments", query_string={"q": text}).text)
+        assert ids == [paid["id"]], text
     for text in ("100%", "_", "FV-7", "Cafe\\"):
         assert rows_of(alice.get("/portal/payments", query_string={"q": text}).text) == []
 
 
-def test_days_are_the_viewers(alice, charge, clock):
-    """Noon of 20 November in São Paulo is the 21st in Auckland: each finds it under its own day."""
+def test_days_are_those_of_the_viewers_zone(alice, charge, clock):
+    """Noon of 20 November in São Paulo is the 21st in Auckland."""
     payment = charge()  # 15:00 UTC: 12:00 in São Paulo, 04:00 of the 21st in Auckland
     day = "/portal/payments?from=2026-11-20&to=2026-11-20"
     next_day = "/portal/payments?from=2026-11-21&to=2026-11-21"
@@ -205,7 +205,7 @@ def test_days_are_the_viewers(alice, charge, clock):
 
 
 def test_shoppers_pages_keep_brazils_time(alice, charge, bank):
-    """The cookie is the portal's and the administrators': a receipt reads the same to everybody."""
+    """The zone cookie is for portal and admin pages; a receipt is the same for everyone."""
     payment = charge()  # made at 15:00 UTC
     bank.confirm(payment)
     alice.client.set_cookie("balcao_zone", "Pacific/Auckland", path="/portal")
@@ -215,8 +215,8 @@ def test_shoppers_pages_keep_brazils_time(alice, charge, bank):
 
 
 @pytest.mark.parametrize("zone", ["Nowhere/City", "../../etc/passwd", "", "x" * 3000])
-def test_a_zone_that_is_none_is_sao_paulos(alice, charge, zone):
-    """A cookie is whatever somebody put there."""
+def test_an_invalid_zone_means_sao_paulo(alice, charge, zone):
+    """Anybody can put anything into a cookie."""
     charge()
     alice.client.set_cookie("balcao_zone", zone, path="/portal")
     page = alice.get("/portal/payments")
@@ -224,8 +224,8 @@ def test_a_zone_that_is_none_is_sao_paulos(alice, charge, zone):
     assert 'data-zone="America/Sao_Paulo"' in page.text
 
 
-def test_todays_figures_are_todays(alice, charge, bank, clock):
-    """Yesterday's money is yesterday's; a day ends at the viewer's midnight."""
+def test_the_figures_are_of_the_viewers_day(alice, charge, bank, clock):
+    """A day ends at the viewer's midnight."""
     bank.confirm(charge(value="10.00"))
     clock.advance(hours=12)  # 00:00 of the 21st in São Paulo
     bank.confirm(charge(value="100.00"))
@@ -242,43 +242,43 @@ def test_todays_figures_are_todays(alice, charge, bank, clock):
     assert "2 de 3 cobranças de hoje" in page
     assert "67%" in page
     assert "45 s" in page  # the median of 0 and 90
-    days = found_in(page, r'data-days="([^"]+)"')
+    days = search(page, r'data-days="([^"]+)"')
     assert "2026-11-20&quot;,1000,1],[&quot;2026-11-21&quot;,30000,2]" in days
 
 
-def test_a_closed_day_is_remembered_and_an_open_one_is_not(alice, charge, bank, clock, counted):
-    """The thirty days cost one statement each time, and after the first about today alone."""
+def test_takings_are_cached_for_past_days_only(alice, charge, bank, clock, count_statements):
+    """After the first visit, only today's takings are queried."""
     bank.confirm(charge(value="10.00"))
     clock.advance(days=1)
     alice.get("/portal")
-    with counted() as statements:
+    with count_statements() as statements:
         first = alice.get("/portal").text
-    assert sum("UNION ALL" in one and "sum(" in one.lower() for one in statements) == 0
+    assert sum("UNION ALL" in text and "sum(" in text.lower() for text in statements) == 0
     assert "Ontem: R$\xa010,00" in first
     bank.confirm(charge(value="20.00"))
     assert re.search(r"data-takings>R\$\xa020,00<", alice.get("/portal").text)
 
 
-def test_a_page_takes_few_statements_however_much_there_is(alice, charge, bank, counted):
-    """Counted with one payment and with thirty: what a page costs does not grow with its rows."""
+def test_the_statements_of_a_page_do_not_grow_with_its_rows(alice, charge, bank, count_statements):
+    """Counted with one payment and with thirty."""
     payment = charge(order_id="one")
     for _ in range(2):
-        for path, most in (
+        for path, maximum in (
             ("/portal", HOME_MAX),
             ("/portal/payments", LIST_MAX),
             (f"/portal/payments/rows?ids={payment['id']}", ROWS_MAX),
             (f"/portal/payments/{payment['id']}", ONE_MAX),
             ("/portal/settings", SETTINGS_MAX),
         ):
-            with counted() as statements:
+            with count_statements() as statements:
                 assert alice.get(path).status_code == 200
-            assert 1 < len(statements) <= most, (path, statements)
+            assert 1 < len(statements) <= maximum, (path, statements)
         for _ in range(30):
             bank.confirm(charge())
 
 
-def test_the_first_visit_helps_along(alice, charge):
-    """Nothing sold yet: a call to copy and a test payment; gone after the first."""
+def test_the_first_visit_shows_how_to_begin(alice, charge):
+    """Without payments the page has a call to copy and a test payment."""
     page = alice.get("/portal").text
     assert "curl http" in page
     answer = alice.post("/portal/payments/test")
@@ -288,7 +288,7 @@ def test_the_first_visit_helps_along(alice, charge):
 
 
 def test_an_english_viewer_reads_times_and_money_in_english(alice, charge):
-    """The address's language goes along in every link of the page."""
+    """Every link of the page keeps the URL's language."""
     payment = charge(value="1234.56")
     page = alice.get("/portal/payments?lang=en").text
     assert "R$1,234.56" in page

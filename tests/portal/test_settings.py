@@ -1,4 +1,4 @@
-"""The shop's settings: what is refused, what shoppers then see, and who may change what."""
+"""The shop's settings: validation, what shoppers see, and who may change them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 from config import parts_of
 from repository.accounts import RecentAccounts
-from tests.portal.signing import PASSWORD, found_in, sign_in
+from tests.portal.signing import PASSWORD, search, sign_in
 from web.brand import contrast, style_sheet
 
 SHOP: dict[str, Any] = {
@@ -34,7 +34,7 @@ def picture(kind="PNG", size=(600, 400), **options) -> bytes:
 
 
 def send_logo(browser, data, name="logo.png"):
-    """Send the logo form; written by hand, because the client would leave a large one in a file."""
+    """Send the logo form, built by hand: the client would leave a temporary file open."""
     edge = b"--edge\r\nContent-Disposition: form-data; "
     token = edge + b'name="csrf_token"\r\n\r\n' + browser.token.encode() + b"\r\n"
     head = edge + f'name="logo"; filename="{name}"\r\n'.encode()
@@ -47,8 +47,8 @@ def send_logo(browser, data, name="logo.png"):
     )
 
 
-def test_what_is_saved_is_what_shoppers_see(alice, client, charge, app):
-    """Name, contact and colour on the payment page; the name in the bank app's payload."""
+def test_shoppers_see_the_saved_settings(alice, client, charge, app):
+    """Name, contact and colour are on the payment page."""
     answer = alice.post("/portal/settings/shop", SHOP)
     assert answer.status_code == 303
     assert "Salvo." in alice.get(answer.location).text
@@ -83,8 +83,8 @@ def test_what_is_saved_is_what_shoppers_see(alice, client, charge, app):
         ("grace_seconds", "ten"),
     ],
 )
-def test_what_cannot_be_saved_is_said_beside_its_field(alice, field, value):
-    """And nothing of the form is saved."""
+def test_an_invalid_setting_is_reported_at_its_field(alice, field, value):
+    """Nothing of the form is saved."""
     answer = alice.post("/portal/settings/shop", {**SHOP, field: value})
     assert answer.status_code == 400
     assert f'id="{field}-wrong"' in answer.text
@@ -92,21 +92,21 @@ def test_what_cannot_be_saved_is_said_beside_its_field(alice, field, value):
 
 
 @pytest.mark.parametrize("value", ["0", "3600"])
-def test_graces_at_the_edge_are_saved(alice, value):
-    """The limits belong to what is allowed."""
+def test_grace_periods_at_the_limits_are_saved(alice, value):
+    """The limits themselves are allowed."""
     assert alice.post("/portal/settings/shop", {**SHOP, "grace_seconds": value}).status_code == 303
 
 
 @pytest.mark.parametrize(
     ("kind", "options"), [("PNG", {}), ("JPEG", {"quality": 80}), ("WEBP", {})]
 )
-def test_a_logo_is_drawn_again_and_served(alice, client, kind, options):
-    """At most 256 px, without the file's metadata, at an address that may be kept for ever."""
+def test_a_logo_is_redrawn_and_served(alice, client, kind, options):
+    """At most 256 px, without metadata, at a URL that may be cached for ever."""
     exif = Image.Exif()
     exif[0x010E] = "secret of the camera"
     data = picture(kind, exif=exif, **options)
     assert send_logo(alice, data).status_code == 303
-    address = found_in(alice.get("/portal").text, r'src="(/logos/[0-9a-f]{32}\.png)"')
+    address = search(alice.get("/portal").text, r'src="(/logos/[0-9a-f]{32}\.png)"')
     answer = client.get(address)
     assert answer.status_code == 200
     assert "immutable" in answer.headers["Cache-Control"]
@@ -119,7 +119,7 @@ def test_a_logo_is_drawn_again_and_served(alice, client, kind, options):
 
 
 def test_a_photograph_of_noise_still_fits(alice, client):
-    """What does not compress is drawn with fewer colours until it does."""
+    """A picture that compresses badly gets fewer colours until it fits."""
     noise = Image.effect_noise((1000, 1000), 90).convert("RGB")
     output = io.BytesIO()
     noise.save(output, format="JPEG", quality=60)
@@ -141,22 +141,22 @@ def _bomb() -> bytes:
         b"\x89PNG\r\n\x1a\n" + b"\x00" * 100,
     ],
 )
-def test_what_is_no_picture_of_ours_is_refused(alice, data):
-    """SVG may carry scripts, GIF may move, a cut file may hang a decoder."""
+def test_an_unsupported_picture_is_refused(alice, data):
+    """SVG may have scripts, GIF may be animated, a truncated file may hang a decoder."""
     answer = send_logo(alice, data)
     assert answer.status_code == 400
     assert 'id="logo-wrong"' in answer.text
 
 
-def test_a_picture_of_too_many_pixels_is_refused_before_it_is_unpacked(alice):
-    """24 megapixels are a camera's; one row more is a bomb's beginning."""
+def test_a_picture_of_too_many_pixels_is_refused_before_decoding(alice):
+    """24 megapixels are allowed; one row more may be a decompression bomb."""
     data = _bomb()
     assert len(data) < 2_097_152
     assert send_logo(alice, data).status_code == 400
 
 
-def test_a_logo_over_the_limit_is_a_413_and_other_forms_keep_theirs(alice):
-    """2 MB for a picture; 64 KB for everything else."""
+def test_a_logo_and_other_forms_have_their_own_size_limits(alice):
+    """2 MB for a logo; 64 KB for other forms."""
     assert send_logo(alice, b"x" * 2_300_000).status_code == 413
     assert send_logo(alice, b"x" * 2_097_153).status_code == 400
     big = alice.post("/portal/settings/shop", {**SHOP, "name": "x" * 70_000})
@@ -164,7 +164,7 @@ def test_a_logo_over_the_limit_is_a_413_and_other_forms_keep_theirs(alice):
 
 
 @pytest.mark.parametrize(
-    ("typed", "kind", "shown"),
+    ("text", "kind", "formatted_key"),
     [
         (CPF, "cpf", "529.982.247-25"),
         ("52998224725", "cpf", "529.982.247-25"),
@@ -177,17 +177,17 @@ def test_a_logo_over_the_limit_is_a_413_and_other_forms_keep_theirs(alice):
         ("hello", None, None),
     ],
 )
-def test_the_kind_of_a_key_is_told_as_it_is_typed(alice, typed, kind, shown):
-    """A wrong check digit is said before money goes astray."""
+def test_the_kind_of_a_pix_key_is_detected_while_typing(alice, text, kind, formatted_key):
+    """A wrong check digit is reported before money is sent to it."""
     answer = alice.client.post(
-        "/portal/settings/pix-key/kind", json={"key": typed}, headers={"X-CSRF-TOKEN": alice.token}
+        "/portal/settings/pix-key/kind", json={"key": text}, headers={"X-CSRF-TOKEN": alice.token}
     )
     assert answer.status_code == 200
-    assert (answer.get_json()["kind"], answer.get_json()["shown"]) == (kind, shown)
+    assert (answer.get_json()["kind"], answer.get_json()["shown"]) == (kind, formatted_key)
 
 
 def test_the_pix_key_changes_only_with_the_password(alice):
-    """Money follows it: a forgotten open browser must not be enough."""
+    """Money goes to the key, so an unattended browser must not be enough."""
     wrong = alice.post("/portal/settings/pix-key", {"pix_key": CPF, "password": "guess"})
     assert wrong.status_code == 400
     assert 'id="password-wrong"' in wrong.text
@@ -197,22 +197,22 @@ def test_the_pix_key_changes_only_with_the_password(alice):
     assert "529.982.247-25 (CPF)" in alice.get("/portal/settings").text
 
 
-def test_a_key_with_a_wrong_digit_or_anothers_is_refused(alice, charlie):
-    """Before the password is even looked at; another's key is found out only with it."""
+def test_an_invalid_pix_key_or_anothers_is_refused(alice, charlie):
+    """An invalid key needs no password check; another's key is revealed only after one."""
     bad = alice.post("/portal/settings/pix-key", {"pix_key": "529.982.247-24", "password": "x"})
     assert bad.status_code == 400
     assert 'id="pix_key-wrong"' in bad.text
-    taken = alice.post(
+    conflict = alice.post(
         "/portal/settings/pix-key", {"pix_key": "charlie@longe.example", "password": PASSWORD}
     )
-    assert taken.status_code == 409
-    assert "Outra conta recebe por esta chave." in taken.text
+    assert conflict.status_code == 409
+    assert "Outra conta recebe por esta chave." in conflict.text
 
 
-def test_an_api_key_is_shown_once_works_and_is_revoked(app, alice, charlie):
-    """Its page shows it in the answer to its making and nowhere after; another cannot end it."""
-    made = alice.post("/portal/settings/keys", {"label": "Caixa", "scopes": ["payments:read"]})
-    key = found_in(made.text, r'value="(balcao_test_[^"]+)"')
+def test_an_api_key_is_displayed_once_works_and_can_be_revoked(app, alice, charlie):
+    """Only the answer to its creation shows the key; another merchant cannot revoke it."""
+    answer = alice.post("/portal/settings/keys", {"label": "Caixa", "scopes": ["payments:read"]})
+    key = search(answer.text, r'value="(balcao_test_[^"]+)"')
     later = alice.get("/portal/settings").text
     assert key not in later
     assert key[:16] in later
@@ -220,7 +220,7 @@ def test_an_api_key_is_shown_once_works_and_is_revoked(app, alice, charlie):
     program = app.test_client()
     assert program.get("/payments/pix", headers=bearer).status_code == 200
     assert program.post("/payments/pix", json={"value": 1}, headers=bearer).status_code == 403
-    revoke = found_in(later, r"(/portal/settings/keys/[0-9a-f]{32}/revoke)")
+    revoke = search(later, r"(/portal/settings/keys/[0-9a-f]{32}/revoke)")
     assert charlie.post(revoke).status_code == 404
     assert program.get("/payments/pix", headers=bearer).status_code == 200
     assert alice.post(revoke).status_code == 303
@@ -231,15 +231,15 @@ def test_an_api_key_is_shown_once_works_and_is_revoked(app, alice, charlie):
     "fields", [{"label": "", "scopes": ["payments:read"]}, {"label": "x", "scopes": ["all"]}]
 )
 def test_a_key_needs_a_name_and_a_permission(alice, fields):
-    """A key nobody knows again, or that may do nothing, helps nobody."""
+    """A key without a name cannot be recognised, one without scopes cannot do anything."""
     assert alice.post("/portal/settings/keys", fields).status_code == 400
 
 
 def test_a_new_password_ends_the_other_sessions(app, alice):
-    """Whoever sat at the other computer is out; this browser stays in."""
+    """The other browser is signed out; this one stays signed in."""
     other = sign_in(app, "alice")
-    fresh = "another password of many words"
-    fields = {"current_password": PASSWORD, "new_password": fresh, "repeated": fresh}
+    new_password = "another password of many words"
+    fields = {"current_password": PASSWORD, "new_password": new_password, "repeated": new_password}
     assert alice.post("/portal/settings/password", fields).status_code == 303
     assert alice.get("/portal").status_code == 200
     assert other.get("/portal").status_code == 303
@@ -254,20 +254,25 @@ def test_a_new_password_ends_the_other_sessions(app, alice):
         ({"new_password": PASSWORD, "repeated": PASSWORD}, "new_password"),
     ],
 )
-def test_a_password_that_cannot_be_taken_is_said_beside_its_field(alice, change, wrong):
-    """And the old one still opens."""
-    fresh = "another password of many words"
-    fields = {"current_password": PASSWORD, "new_password": fresh, "repeated": fresh, **change}
+def test_an_invalid_password_is_reported_at_its_field(alice, change, wrong):
+    """Each error belongs to its field."""
+    new_password = "another password of many words"
+    fields = {
+        "current_password": PASSWORD,
+        "new_password": new_password,
+        "repeated": new_password,
+        **change,
+    }
     answer = alice.post("/portal/settings/password", fields)
     assert answer.status_code == 400
     assert f'id="{wrong}-wrong"' in answer.text
 
 
-def test_a_session_is_ended_by_its_owner_alone(app, alice, charlie):
-    """Charlie has the session's id, and it does nothing for him."""
+def test_only_its_owner_can_end_a_session(app, alice, charlie):
+    """Charlie has the session's id, and cannot end the session."""
     other = sign_in(app, "alice")
     page = alice.get("/portal/settings").text
-    end = found_in(page, r"(/portal/settings/sessions/[0-9a-f]{32}/end)")
+    end = search(page, r"(/portal/settings/sessions/[0-9a-f]{32}/end)")
     charlie.post(end)
     assert other.get("/portal").status_code == 200
     assert alice.post(end).status_code == 303
@@ -276,7 +281,7 @@ def test_a_session_is_ended_by_its_owner_alone(app, alice, charlie):
 
 @pytest.mark.parametrize("name", ["zzzzzz", "aa330", "aa33001", "../etc"])
 def test_only_colours_have_a_style_sheet(client, name):
-    """The name is not written into the file unread."""
+    """An unchecked name must not get into the style sheet."""
     assert client.get(f"/brand/{name}.css").status_code == 404
 
 
@@ -285,32 +290,32 @@ def test_only_colours_have_a_style_sheet(client, name):
     ["#000000", "#ffffff", "#ffff00", "#ff0000", "#00ff00", "#0000ff", "#808080", "#fefe33"],
 )
 def test_every_colour_is_readable_on_light_and_dark(color):
-    """WCAG 2.2, 1.4.3: 4.5 to 1, as text on its grounds and under the text of a button."""
+    """WCAG 2.2, 1.4.3: 4.5 to 1, as text on the surfaces and behind a button's text."""
     light, dark = style_sheet(color).split("@media")
     for sheet, surfaces in (
         (light, ("#ffffff", "#f2f5f4")),
         (dark, ("#151d1a", "#0c1210")),
     ):
-        found = dict(re.findall(r"--([a-z-]+):(#[0-9a-f]{6})", sheet))
-        for ground in (*surfaces, found["action-tint"]):
-            assert _ratio(found["action"], ground) >= 4.5, (color, ground)
+        tokens = dict(re.findall(r"--([a-z-]+):(#[0-9a-f]{6})", sheet))
+        for ground in (*surfaces, tokens["action-tint"]):
+            assert _ratio(tokens["action"], ground) >= 4.5, (color, ground)
         for state in ("action", "action-hover", "action-press"):
-            assert _ratio(found["on-action"], found[state]) >= 4.5, (color, state)
+            assert _ratio(tokens["on-action"], tokens[state]) >= 4.5, (color, state)
 
 
-def test_a_colour_that_reads_already_is_left_as_it_is():
-    """A merchant knows its own colour."""
+def test_a_readable_colour_is_unchanged():
+    """A merchant's colour changes only if it must."""
     assert "--action:#04694f" in style_sheet("#04694f")
 
 
-def _ratio(one, other) -> float:
+def _ratio(color, other) -> float:
     first, second = (
-        (int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)) for text in (one, other)
+        (int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)) for text in (color, other)
     )
     return contrast(first, second)
 
 
 @pytest.mark.parametrize("name", ["0" * 32, "nonsense", "..%2f..%2fetc"])
-def test_a_logo_that_is_none_is_a_404(client, name):
-    """No path of the disk is behind it."""
+def test_an_unknown_logo_is_a_404(client, name):
+    """The name is never a path on disk."""
     assert client.get(f"/logos/{name}.png").status_code == 404

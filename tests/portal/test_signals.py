@@ -1,4 +1,4 @@
-"""Signals in the portal: told in plain words, with a badge until somebody has looked."""
+"""Signals in the portal: sentences, and a badge for unseen signals."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def signal(app, clock):
     """Write a signal about a payment: signal(payment, "wrong-pins", times=3, …)."""
 
     def write(payment, kind="wrong-pins", subject=None, **changes):
-        def keep(work):
+        def insert(work):
             row = work.session.scalars(
                 select(Payment.__table__.c.id).where(Payment.txid == payment["id"])
             ).one()
@@ -59,26 +59,26 @@ def signal(app, clock):
             )
 
         with app.app_context():
-            in_unit_of_work(keep)
+            in_unit_of_work(insert)
 
     return write
 
 
-def newest_shown(browser) -> str:
-    """What the form on the page would mark as seen, with everything before it."""
-    found = re.search(r'name="up_to" value="([0-9a-f]{32})"', browser.get("/portal/signals").text)
-    assert found
-    return found[1]
+def newest_id(browser) -> str:
+    """The id of the newest signal on the page, as its form sends it."""
+    match = re.search(r'name="up_to" value="([0-9a-f]{32})"', browser.get("/portal/signals").text)
+    assert match
+    return match[1]
 
 
 def badge(browser, path="/portal"):
-    """What the navigation says is unseen; None without a badge."""
-    found = BADGE.search(browser.get(path).text)
-    return found[1] if found else None
+    """The text of the navigation's badge; None without a badge."""
+    match = BADGE.search(browser.get(path).text)
+    return match[1] if match else None
 
 
-def test_a_real_burst_of_wrong_amounts_arrives_on_the_page(app, client, clock, alice, charge):
-    """From the money that went back, by the job that counts, to the sentence and the badge."""
+def test_a_burst_of_wrong_amounts_becomes_a_signal_on_the_page(app, client, clock, alice, charge):
+    """From refused money, by the counting job, to the sentence and the badge."""
     payment = charge()
     bank = BankInTest(client, clock)
     for _ in range(3):
@@ -97,7 +97,7 @@ def test_a_real_burst_of_wrong_amounts_arrives_on_the_page(app, client, clock, a
 
 @pytest.mark.parametrize("kind", SENTENCES)
 def test_each_kind_is_a_sentence_in_both_languages(alice, charge, signal, kind):
-    """Count and window stand in it; the threshold beside it."""
+    """The sentence has count and window; the threshold is beside it."""
     subject = {"creation-burst": "", "refused-payer": "12345678909"}.get(kind)
     signal(charge(), kind, subject)
     portuguese, english = SENTENCES[kind]
@@ -107,8 +107,8 @@ def test_each_kind_is_a_sentence_in_both_languages(alice, charge, signal, kind):
     assert "We alert you at 2 or more." in page
 
 
-def test_windows_and_single_counts_read_well(alice, charge, signal):
-    """A threshold of one is allowed, and a window of seconds or hours."""
+def test_sentences_have_the_right_singular_and_unit(alice, charge, signal):
+    """A count may be one, and a window seconds or hours."""
     signal(charge(), times=1, threshold=1, window_seconds=45)
     signal(charge(), "creation-burst", "", times=1, threshold=1, window_seconds=7200)
     page = alice.get("/portal/signals").text
@@ -116,22 +116,22 @@ def test_windows_and_single_counts_read_well(alice, charge, signal):
     assert "1 cobrança criada em 2 horas." in page
 
 
-def test_seen_is_what_was_on_the_page_and_not_what_came_meanwhile(app, alice, charge, signal):
-    """The press of a button must not hide what nobody has read."""
+def test_only_signals_that_were_on_the_page_are_marked_as_seen(app, alice, charge, signal):
+    """The button must not hide signals that arrived after the page was loaded."""
     signal(charge())
-    up_to = newest_shown(alice)
+    up_to = newest_id(alice)
     signal(charge())
     answer = alice.post("/portal/signals/seen", {"up_to": up_to})
     assert (answer.status_code, answer.location) == (303, "/portal/signals?done=seen")
     assert badge(alice) == "1"
     assert "signals.seen" in actions(app, "alice")
-    alice.post("/portal/signals/seen", {"up_to": newest_shown(alice)})
+    alice.post("/portal/signals/seen", {"up_to": newest_id(alice)})
     assert badge(alice) is None
     assert "Marcar como vistos" not in alice.get("/portal/signals").text
 
 
 def test_the_form_needs_its_token_and_an_id(alice, charge, signal):
-    """A page elsewhere must not be able to wave a warning away."""
+    """Another site must not be able to dismiss a warning."""
     signal(charge())
     assert alice.client.post("/portal/signals/seen", data={"up_to": "0" * 32}).status_code == 403
     assert alice.post("/portal/signals/seen", {"up_to": "x"}).status_code == 400
@@ -139,11 +139,11 @@ def test_the_form_needs_its_token_and_an_id(alice, charge, signal):
     assert badge(alice) == "1"
 
 
-def test_charlie_sees_and_marks_nothing_of_alices(app, alice, charlie, charge, signal):
-    """Neither by list, nor by cursor, nor by the form."""
+def test_charlie_neither_sees_nor_marks_alices_signals(app, alice, charlie, charge, signal):
+    """Not by the list, the cursor or the form."""
     payment = charge()
     signal(payment)
-    up_to = newest_shown(alice)
+    up_to = newest_id(alice)
     assert "Nada chamou a atenção." in charlie.get("/portal/signals").text
     assert payment["id"] not in charlie.get(f"/portal/signals?after={up_to}").text
     assert badge(charlie) is None
@@ -152,7 +152,7 @@ def test_charlie_sees_and_marks_nothing_of_alices(app, alice, charlie, charge, s
 
 
 def test_the_badge_counts_to_ninety_nine(alice, charge, signal, clock):
-    """It is counted in every page: what is more than many is not counted."""
+    """Every page counts unseen signals, so the count has a limit."""
     payment = charge()
     for number in range(UNSEEN_MAX):
         if number == UNSEEN_MAX - 1:
@@ -161,25 +161,25 @@ def test_the_badge_counts_to_ninety_nine(alice, charge, signal, clock):
     assert badge(alice) == "99+"
 
 
-def test_the_list_is_paged_without_gap_or_copy(alice, charge, signal, clock):
+def test_paging_shows_each_signal_once(alice, charge, signal, clock):
     """60 signals, newest first, by the links of the pages."""
     payment = charge()
     for number in range(60):
         signal(payment, times=number + 2, window_at=clock.now() + timedelta(minutes=number))
     path: str | None = "/portal/signals"
-    found, pages = [], 0
+    counts, pages = [], 0
     while path:
         page = alice.get(path).text
-        found += [int(n) for n in re.findall(r"(\d+) PINs errados", page)]
+        counts += [int(n) for n in re.findall(r"(\d+) PINs errados", page)]
         pages += 1
         link = re.search(r'rel="next" href="([^"]+)"', page)
         path = link[1] if link else None
-    assert (pages, found) == (3, list(range(61, 1, -1)))
+    assert (pages, counts) == (3, list(range(61, 1, -1)))
     assert alice.get("/portal/signals?after=nonsense").status_code == 400
 
 
-def test_a_payments_page_says_what_was_counted_about_it(alice, charge, signal, counted):
-    """About this one alone: a burst says nothing of the payment that happened to be the newest."""
+def test_a_payments_page_shows_its_own_signals(alice, charge, signal, count_statements):
+    """A burst is not a signal about the payment that happened to be the newest."""
     first, other = charge(), charge()
     signal(first, times=7)
     signal(first, "creation-burst", "", times=900)
@@ -187,25 +187,25 @@ def test_a_payments_page_says_what_was_counted_about_it(alice, charge, signal, c
     assert "7 PINs errados para a mesma cobrança" in page
     assert "900 cobranças" not in page
     assert "PINs errados" not in alice.get(f"/portal/payments/{other['id']}").text
-    with counted() as statements:
+    with count_statements() as statements:
         alice.get(f"/portal/payments/{first['id']}")
-    assert len([one for one in statements if "signals" in one]) == 1
+    assert len([text for text in statements if "signals" in text]) == 1
 
 
-def test_each_page_asks_one_statement_for_its_badge(alice, charge, signal, counted):
-    """And the list of signals is one more."""
+def test_each_page_asks_one_statement_for_its_badge(alice, charge, signal, count_statements):
+    """The list of signals needs one more."""
     signal(charge())
-    for path, most in (("/portal", 1), ("/portal/settings", 1), ("/portal/signals", 2)):
-        with counted() as statements:
+    for path, statements_max in (("/portal", 1), ("/portal/settings", 1), ("/portal/signals", 2)):
+        with count_statements() as statements:
             alice.get(path)
-        assert len([one for one in statements if "FROM signals" in one]) == most, path
-    with counted() as statements:
+        assert len([text for text in statements if "FROM signals" in text]) == statements_max, path
+    with count_statements() as statements:
         alice.get("/portal?fragment=figures")
-    assert [one for one in statements if "signals" in one] == []
+    assert [text for text in statements if "signals" in text] == []
 
 
-def test_a_payer_unknown_to_the_forms_is_hidden_whole(alice, charge, signal):
-    """A document of another length is none we know how to shorten."""
+def test_a_document_of_unknown_length_is_masked_completely(alice, charge, signal):
+    """A CPF has 11 digits and a CNPJ 14."""
     signal(charge(), "refused-payer", "12345678000195")
     signal(charge(), "refused-payer", "123456789")
     page = alice.get("/portal/signals").text
@@ -215,5 +215,5 @@ def test_a_payer_unknown_to_the_forms_is_hidden_whole(alice, charge, signal):
 
 
 def test_every_kind_that_is_counted_has_its_sentence():
-    """A kind the page does not know would be told as another."""
+    """A kind without a sentence would get another kind's sentence."""
     assert set(SENTENCES) == {str(kind) for kind in SignalKind}

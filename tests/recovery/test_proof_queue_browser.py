@@ -126,7 +126,7 @@ def test_a_proof_is_viewed_judged_and_deleted(alice, service):
     expect(entry(page, "Q-1")).to_have_count(1)
 
     assert [service.payment(payment["id"])["status"] for payment in (good, bad)] == ["pending"] * 2
-    assert (here.complaints, here.strangers) == ([], [])
+    assert (here.complaints, here.foreign_requests) == ([], [])
 
 
 @pytest.mark.parametrize("look", LOOKS)
