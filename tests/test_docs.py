@@ -76,7 +76,7 @@ def test_the_defaults_in_the_document_are_the_codes(
     """Read from a start with an empty environment, so derived defaults are checked as well."""
     defaults = Settings.from_env({"INSTANCE_DIR": str(tmp_path)})
     generated = {path.name for path in tmp_path.iterdir()}
-    shown = {
+    documented = {
         "<INSTANCE_DIR>": str(tmp_path),
         "<PUBLIC_URL>": defaults.public_url,
         "<BANK_URL>": defaults.bank_url,
@@ -97,20 +97,20 @@ def test_the_defaults_in_the_document_are_the_codes(
             assert value is None, name
         else:
             text = code_of(cell)
-            for placeholder, real in shown.items():
+            for placeholder, real in documented.items():
                 text = text.replace(placeholder, real)
             assert text == (f"{value:g}" if isinstance(value, float) else str(value)), name
 
 
 def test_the_limits_in_the_document_are_the_codes(setting_rows: dict[str, list[str]]):
     """Whoever sets a value should not learn its limits from a refused start."""
-    for name, (_, allowed, *_) in setting_rows.items():
+    for name, (_, values_text, *_) in setting_rows.items():
         field = Settings.model_fields[name.lower()]
         if choices := get_args(field.annotation):
             if type(None) not in choices:
-                assert in_code(allowed) == list(choices), name
+                assert in_code(values_text) == list(choices), name
         elif field.metadata:
-            assert allowed == _limits(field.metadata), name
+            assert values_text == _limits(field.metadata), name
 
 
 def _limits(metadata: list[Any]) -> str:
@@ -134,8 +134,8 @@ def test_the_example_file_names_every_setting_and_sets_none():
     lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
 
     assert [line for line in lines if line and not line.startswith("#")] == []
-    named = {match[1] for line in lines if (match := re.match(r"#([A-Z_]+)=", line))}
-    assert named == {name.upper() for name in Settings.model_fields}
+    documented_names = {match[1] for line in lines if (match := re.match(r"#([A-Z_]+)=", line))}
+    assert documented_names == {name.upper() for name in Settings.model_fields}
 
 
 def test_the_example_file_as_it_is_uncommented_still_starts(tmp_path: Path):
@@ -174,13 +174,13 @@ def bank_environment() -> dict[str, str]:
 def test_every_setting_of_the_bank_is_in_the_document(bank_environment: dict[str, str]):
     """The bank reads its own settings; the document lists exactly the ones it asks for."""
     documented = rows("settings.md", "The bank as an application of its own")
-    asked = _Asked(bank_environment)
-    BankSettings.from_env(asked)
+    environment_reader = _Asked(bank_environment)
+    BankSettings.from_env(environment_reader)
     files = {
         f"{name}_FILE" for row in documented for name in [code_of(row[0])] if "_FILE" in row[2]
     }
 
-    assert {code_of(row[0]) for row in documented} | files == asked.names
+    assert {code_of(row[0]) for row in documented} | files == environment_reader.names
 
 
 def test_the_banks_defaults_in_the_document_are_the_codes(bank_environment: dict[str, str]):
@@ -339,8 +339,8 @@ def test_the_document_names_every_field_of_a_new_payment():
     """The body that everybody sends first."""
     create = next(row for row in rows("routes.md", "Payments") if "POST /payments/pix`" in row[0])
 
-    named = {name.removesuffix("?") for name in in_code(create[2])}
-    assert named == set(NewPayment.model_fields) | {"Location"}
+    documented_names = {name.removesuffix("?") for name in in_code(create[2])}
+    assert documented_names == set(NewPayment.model_fields) | {"Location"}
 
 
 def test_the_fields_of_the_error_example_are_the_ones_answered(client: Any):
@@ -386,10 +386,10 @@ def _anchors(document: Path) -> set[str]:
 
 def test_decisions_are_numbered_without_gaps_and_have_the_four_sections():
     """A decision without its consequences and alternatives is only a statement."""
-    found = sorted((DOCS / "decisions").glob("[0-9]*.md"))
+    paths = sorted((DOCS / "decisions").glob("[0-9]*.md"))
 
-    assert [path.name[:4] for path in found] == [f"{n:04}" for n in range(1, len(found) + 1)]
-    for path in found:
+    assert [path.name[:4] for path in paths] == [f"{n:04}" for n in range(1, len(paths) + 1)]
+    for path in paths:
         text = path.read_text(encoding="utf-8")
         headings = re.findall(r"^## (.+)$", text, flags=re.M)
         assert headings == ["Context", "Decision", "Consequences", "Alternatives"], path.name
@@ -401,9 +401,9 @@ def test_every_folder_of_the_product_is_in_the_architecture_document():
     text = (DOCS / "architecture.md").read_text(encoding="utf-8")
     folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
 
-    missing = {folder for folder in folders if f"`{folder}/`" not in text}
+    undescribed = {folder for folder in folders if f"`{folder}/`" not in text}
     assert folders >= {"core", "payments", "bank"}
-    assert missing == set()
+    assert undescribed == set()
 
 
 def test_the_picture_in_the_architecture_document_shows_the_levels_of_the_imports():
@@ -411,15 +411,15 @@ def test_the_picture_in_the_architecture_document_shows_the_levels_of_the_import
     text = (DOCS / "architecture.md").read_text(encoding="utf-8")
     picture = text.split("## The picture")[1].split("```")[1]
 
-    drawn = re.findall(r"^ (\w+)(?:/|\.py) ", picture, flags=re.M)
-    assert drawn == [part for level in reversed(LEVELS) for part in level]
+    folders = re.findall(r"^ (\w+)(?:/|\.py) ", picture, flags=re.M)
+    assert folders == [part for level in reversed(LEVELS) for part in level]
 
 
 def test_functions_and_files_named_in_the_architecture_document_exist():
     """`payments.service.confirm` in a table must still be there after the next renaming."""
     text = (DOCS / "architecture.md").read_text(encoding="utf-8")
-    named = re.findall(r"`((?:[a-z_]+\.)+[A-Za-z_]+)`", text)
-    modules = [name for name in named if (ROOT / name.split(".")[0]).is_dir()]
+    documented_names = re.findall(r"`((?:[a-z_]+\.)+[A-Za-z_]+)`", text)
+    modules = [name for name in documented_names if (ROOT / name.split(".")[0]).is_dir()]
 
     assert len(modules) > 10
     assert [name for name in modules if not _exists(name)] == []

@@ -43,13 +43,13 @@ class Example:
 
 def examples(kind: str) -> list[Example]:
     """The README's blocks that are run, of one kind, in order."""
-    found: list[Example] = []
+    examples_: list[Example] = []
     for mark, text in MARKED.findall(README):
         if mark == "answer":
-            found[-1].answer = text
+            examples_[-1].answer = text
         else:
-            found.append(Example(mark, text))
-    return [example for example in found if example.kind == kind]
+            examples_.append(Example(mark, text))
+    return [example for example in examples_ if example.kind == kind]
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def as_here(text: str, service: ServiceProcess, folder: Path) -> str:
 def printed(script: list[str], environment: dict[str, str]) -> list[str]:
     """What each of these scripts prints, run one after another in one shell."""
     whole = f"\necho; echo {BETWEEN}\n".join(script)
-    done = subprocess.run(
+    process = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", whole],
         cwd=ROOT,
         env={**os.environ, **environment},
@@ -81,15 +81,15 @@ def printed(script: list[str], environment: dict[str, str]) -> list[str]:
         text=True,
         timeout=90,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.split(BETWEEN)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout.split(BETWEEN)
 
 
 def assert_prints(example: Example, output: str, address: str) -> None:
     """Compare what was printed with what the README shows."""
     assert example.answer, f"the README shows no answer to:\n{example.text}"
-    shown = re.sub(r"\s+", "", example.answer.replace(ADDRESS, address))
-    pattern = ".*?".join(re.escape(part) for part in shown.split("…"))
+    expected = re.sub(r"\s+", "", example.answer.replace(ADDRESS, address))
+    pattern = ".*?".join(re.escape(part) for part in expected.split("…"))
     if re.fullmatch(pattern, re.sub(r"\s+", "", output)) is None:
         pytest.fail(  # without the traceback, which repeats both answers in one line each
             f"README.md shows another answer to\n\n{example.text}\n"
@@ -99,7 +99,7 @@ def assert_prints(example: Example, output: str, address: str) -> None:
         )
 
 
-def differing_lines(shown: str, output: str) -> str:
+def differing_lines(expected: str, output: str) -> str:
     """The members that only one of two answers has, each on its own line."""
 
     def pieces(text: str) -> list[str]:
@@ -108,22 +108,22 @@ def differing_lines(shown: str, output: str) -> str:
     def name(piece: str) -> str:
         return piece.partition(":")[0]
 
-    names_shown = {name(piece) for piece in pieces(shown)}
+    names_shown = {name(piece) for piece in pieces(expected)}
     names_printed = {name(piece) for piece in pieces(output)}
-    lines = [f"  only in README.md: {p}" for p in pieces(shown) if name(p) not in names_printed]
+    lines = [f"  only in README.md: {p}" for p in pieces(expected) if name(p) not in names_printed]
     lines += [f"  only in the answer: {p}" for p in pieces(output) if name(p) not in names_shown]
-    return "\n".join(lines) or f"  README.md:\n{shown}\n  the answer:\n{output}"
+    return "\n".join(lines) or f"  README.md:\n{expected}\n  the answer:\n{output}"
 
 
 def test_the_shell_examples_print_what_the_readme_shows(service: ServiceProcess, tmp_path: Path):
     """The first thing a developer does is paste these."""
-    asked = examples("run")
-    script = [as_here(example.text, service, tmp_path) for example in asked]
+    run_examples = examples("run")
+    script = [as_here(example.text, service, tmp_path) for example in run_examples]
 
     outputs = printed(script, {"BANK_URL": f"{service.url}/bank"})
 
-    assert len(asked) == len(outputs) >= 7
-    for example, output in zip(asked, outputs, strict=True):
+    assert len(run_examples) == len(outputs) >= 7
+    for example, output in zip(run_examples, outputs, strict=True):
         assert_prints(example, output, service.url)
     assert (tmp_path / "qr.png").read_bytes().startswith(b"\x89PNG")
     assert "<html" in (tmp_path / "page.html").read_text(encoding="utf-8")
@@ -195,14 +195,14 @@ def test_the_python_confirmation_is_signed_well(service: ServiceProcess, tmp_pat
     payment = service.create(value="12.34")
     path = python_example("urllib", service, tmp_path)
 
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, str(path), payment["id"], "12.34", SECRET],
         capture_output=True,
         text=True,
         timeout=30,
     )
 
-    assert (done.stdout.strip(), done.stderr) == ("The payment has been confirmed.", "")
+    assert (process.stdout.strip(), process.stderr) == ("The payment has been confirmed.", "")
     assert service.payment(payment["id"])["status"] == "confirmed"
 
 
@@ -217,31 +217,31 @@ def test_the_javascript_listener_hears_the_payment_it_watches(
     body = as_here(example.text, service, tmp_path).replace(
         'import { io } from "socket.io-client";', imported
     )
-    said: queue.Queue[str] = queue.Queue()
-    page.on("console", lambda message: said.put(message.text))
+    messages: queue.Queue[str] = queue.Queue()
+    page.on("console", lambda message: messages.put(message.text))
     page.goto(f"{service.url}/docs/errors")
 
     page.evaluate(
         f"async (id) => {{ const process = {{ argv: ['', '', id] }};\n{body} }}", payment["id"]
     )
-    first = _said(page, said)
+    first = _next_message(page, messages)
     service.tell(payment)
-    second = _said(page, said)
+    second = _next_message(page, messages)
 
     assert (first, second) == ("pending", f"{payment['id']} confirmed")
 
 
-def _said(page: Page, said: queue.Queue[Any]) -> str:
+def _next_message(page: Page, messages: queue.Queue[Any]) -> str:
     """The next line on the page's console; Playwright hears it while it waits."""
     for _ in range(WITHIN_SECONDS * 20):
-        if not said.empty():
-            return str(said.get())
+        if not messages.empty():
+            return str(messages.get())
         page.wait_for_timeout(50)
     raise AssertionError("the page said nothing")
 
 
 def test_a_new_member_is_named_by_the_failure():
     """Whoever adds a field is told which line to write, and not to compare two screens."""
-    shown, printed_now = '{"id":"…","value":5}', '{"id":"1","value":5,"note":null}'
+    expected, printed_now = '{"id":"…","value":5}', '{"id":"1","value":5,"note":null}'
 
-    assert differing_lines(shown, printed_now) == '  only in the answer: "note":null}'
+    assert differing_lines(expected, printed_now) == '  only in the answer: "note":null}'

@@ -67,7 +67,7 @@ HUBS = {"eventlet", "gevent", "greenlet"}
 
 def product_files() -> list[Path]:
     """Every Python file of the product, migrations excepted: those are Alembic's."""
-    found = []
+    files = []
     for path in ROOT.rglob("*.py"):
         parts = path.relative_to(ROOT).parts
         if (
@@ -75,11 +75,11 @@ def product_files() -> list[Path]:
             and parts[0] not in NOT_PRODUCT
             and "migrations" not in parts
         ):
-            found.append(path)
-    return sorted(found)
+            files.append(path)
+    return sorted(files)
 
 
-def named(path: Path) -> str:
+def relative_path(path: Path) -> str:
     """The path as one writes it: from the root, with slashes."""
     return path.relative_to(ROOT).as_posix()
 
@@ -99,14 +99,14 @@ def part_of(path: Path) -> str:
 def imported(path: Path) -> Iterator[tuple[int, str]]:
     """Line and dotted name of everything the file imports, also inside functions."""
     tree = tree_of(path)
-    if named(path) == NAMES_TYPES_ONLY:
+    if relative_path(path) == NAMES_TYPES_ONLY:
         tree = ast.Module([node for node in tree.body if not _is_for_the_checker(node)], [])
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node.lineno, alias.name
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{named(path)}:{node.lineno} is imported relatively"
+            assert node.level == 0, f"{relative_path(path)}:{node.lineno} is imported relatively"
             yield node.lineno, node.module or ""
 
 
@@ -159,7 +159,7 @@ def _is_socket(node: ast.expr) -> bool:
 
 def test_the_source_is_found_at_all():
     """A tidy test that reads nothing passes for ever."""
-    files = {named(path) for path in product_files()}
+    files = {relative_path(path) for path in product_files()}
 
     assert {"app.py", "core/money.py", "payments/service.py", "bank/app.py"} <= files
 
@@ -181,7 +181,7 @@ def test_imports_point_downward_only():
         for line, name in imported(path):
             other = name.partition(".")[0]
             if other in LEVEL_OF and other != own and LEVEL_OF[other] >= LEVEL_OF[own]:
-                wrong.append(f"{named(path)}:{line} imports {name}")
+                wrong.append(f"{relative_path(path)}:{line} imports {name}")
 
     assert wrong == []
 
@@ -195,7 +195,7 @@ def test_no_visitors_folder_imports_another():
             continue
         for line, name in imported(path):
             if name.startswith("blueprints.") and name.split(".")[1] != folder[1]:
-                wrong.append(f"{named(path)}:{line} imports {name}")
+                wrong.append(f"{relative_path(path)}:{line} imports {name}")
 
     assert wrong == []
 
@@ -214,7 +214,7 @@ def modules_and_imports() -> dict[str, set[str]]:
         for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.ImportFrom):
                 names |= {f"{node.module}.{alias.name}" for alias in node.names}
-        if named(path) == NAMES_TYPES_ONLY:
+        if relative_path(path) == NAMES_TYPES_ONLY:
             names = {name for _, name in imported(path)}
         graph[module] = (names & modules.keys()) - {module}
     return graph
@@ -254,7 +254,7 @@ def test_no_import_goes_in_a_circle():
 def test_core_knows_neither_flask_nor_sqlalchemy():
     """Rules on plain values are tested without an app and without a database."""
     wrong = [
-        f"{named(path)}:{line} imports {name}"
+        f"{relative_path(path)}:{line} imports {name}"
         for path in product_files()
         if part_of(path) == "core"
         for line, name in imported(path)
@@ -271,9 +271,13 @@ def test_the_bank_shares_nothing_with_the_service_but_core():
         for line, name in imported(path):
             other = name.partition(".")[0]
             if part_of(path) == "bank" and other in PARTS - {"bank", "core"}:
-                wrong.append(f"{named(path)}:{line} imports {name}")
-            if part_of(path) != "bank" and named(path) not in MOUNTS_THE_BANK and other == "bank":
-                wrong.append(f"{named(path)}:{line} imports {name}")
+                wrong.append(f"{relative_path(path)}:{line} imports {name}")
+            if (
+                part_of(path) != "bank"
+                and relative_path(path) not in MOUNTS_THE_BANK
+                and other == "bank"
+            ):
+                wrong.append(f"{relative_path(path)}:{line} imports {name}")
 
     assert wrong == []
 
@@ -282,13 +286,16 @@ def test_the_bank_shares_nothing_with_the_service_but_core():
 def test_what_is_dangerous_has_one_home(deed: str):
     """One place that commits, emits or asks the clock: one place to look when it fails."""
     homes = HOMES[deed]
-    found = {
-        (named(path), line) for path in product_files() for line, d in done_in(path) if d == deed
+    violations = {
+        (relative_path(path), line)
+        for path in product_files()
+        for line, d in done_in(path)
+        if d == deed
     }
 
-    strays = sorted(f"{file}:{line} {deed}" for file, line in found if file not in homes)
+    strays = sorted(f"{file}:{line} {deed}" for file, line in violations if file not in homes)
     assert strays == []
-    assert homes == {file for file, _ in found}, "a home where this is no longer done"
+    assert homes == {file for file, _ in violations}, "a home where this is no longer done"
 
 
 HAS_SQL = {"repository", "db_models", "bank"}  # the bank is an application with its own database
@@ -302,7 +309,7 @@ AUDITED_IN_THE_VERB = {
 def test_what_a_verb_audits_is_audited_nowhere_else():
     """Each route audited for itself, so one of them forgot, and a key's refund left no trace."""
     strays = [
-        f"{named(path)}:{node.lineno} {_name(node)}"
+        f"{relative_path(path)}:{node.lineno} {_name(node)}"
         for path in product_files()
         if part_of(path) != "payments"
         for node in ast.walk(tree_of(path))
@@ -318,7 +325,7 @@ SQL_CALLS = {"execute", "exec_driver_sql", "get", "scalar", "scalars"}
 def private_names_of_libraries() -> set[tuple[str, str]]:
     """File and name of every private attribute of a library's that the product asks for."""
     own = {name for path in product_files() for name in _names_made_in(path)}
-    found = set()
+    uses = set()
     for path in product_files():
         for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Attribute):
@@ -329,8 +336,8 @@ def private_names_of_libraries() -> set[tuple[str, str]]:
             else:
                 continue
             if name.startswith("_") and not name.startswith("__") and not is_own:
-                found.add((named(path), name))
-    return found
+                uses.add((relative_path(path), name))
+    return uses
 
 
 def _names_made_in(path: Path) -> Iterator[str]:
@@ -353,9 +360,9 @@ def test_private_attributes_of_libraries_are_listed():
         for name in re.findall(r"`(_[a-z_]+)`", row)
     }
 
-    found = private_names_of_libraries()
-    assert found
-    assert found <= listed, sorted(found - listed)
+    uses = private_names_of_libraries()
+    assert uses
+    assert uses <= listed, sorted(uses - listed)
 
 
 def is_for_statements(name: str) -> bool:
@@ -373,14 +380,14 @@ def test_sql_stands_in_the_repository_alone():
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 module = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
                 strays += [
-                    f"{named(path)}:{node.lineno} imports {module}{alias.name}"
+                    f"{relative_path(path)}:{node.lineno} imports {module}{alias.name}"
                     for alias in node.names
                     if is_for_statements(f"{module}{alias.name}")
                 ]
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 target = _name(node.func.value)
                 if node.func.attr in SQL_CALLS and target.endswith(("session", "connection")):
-                    strays.append(f"{named(path)}:{node.lineno} {target}.{node.func.attr}")
+                    strays.append(f"{relative_path(path)}:{node.lineno} {target}.{node.func.attr}")
 
     assert strays == []
 
@@ -391,12 +398,14 @@ def test_modules_and_functions_stay_small():
     for path in product_files():
         lines = len(path.read_text(encoding="utf-8").splitlines())
         if lines > MODULE_LINES_MAX:
-            too_long.append(f"{named(path)} has {lines} lines")
+            too_long.append(f"{relative_path(path)} has {lines} lines")
         for node in ast.walk(tree_of(path)):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
                 if length > FUNCTION_LINES_MAX:
-                    too_long.append(f"{named(path)}:{node.lineno} {node.name} has {length} lines")
+                    too_long.append(
+                        f"{relative_path(path)}:{node.lineno} {node.name} has {length} lines"
+                    )
 
     assert too_long == []
 
@@ -410,9 +419,9 @@ def test_everything_public_says_what_it_promises():
     for path in product_files():
         tree = tree_of(path)
         if not ast.get_docstring(tree):
-            silent.append(f"{named(path)}:1 the module")
+            silent.append(f"{relative_path(path)}:1 the module")
         silent += [
-            f"{named(path)}:{node.lineno} {node.name}"
+            f"{relative_path(path)}:{node.lineno} {node.name}"
             for node in _public(tree)
             if not ast.get_docstring(node) and not _is_short(node)
         ]
@@ -444,7 +453,7 @@ def test_a_class_name_means_one_thing():
     for path in product_files():
         for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.ClassDef):
-                homes.setdefault(node.name.lstrip("_"), []).append(named(path))
+                homes.setdefault(node.name.lstrip("_"), []).append(relative_path(path))
 
     twice = {name: files for name, files in homes.items() if len(files) > 1}
     assert {name: files for name, files in twice.items() if name not in SAME_MEANING} == {}
@@ -481,42 +490,42 @@ def test_templates_hold_no_script_and_no_style_of_their_own():
     """The Content-Security-Policy refuses both; a page that needs them is broken in a browser."""
     inline = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>|<style|\sstyle=|\son[a-z]+\s*=|javascript:")
     templates = [path for path in page_sources() if path.suffix == ".html"]
-    found = [
-        f"{named(path)}: {match[0]}"
+    violations = [
+        f"{relative_path(path)}: {match[0]}"
         for path in templates
         for match in inline.finditer(re.sub(r"\{#.*?#\}", "", path.read_text("utf-8"), flags=re.S))
     ]
 
     assert templates
-    assert found == []
+    assert violations == []
 
 
 def test_pages_reach_for_nothing_outside():
     """A page works with no internet and tells nobody who looks at it."""
     address = re.compile(r"https?://[^\s\"'`)<>]+|(?:src|href)=[\"']//[^\"']+")
     namespaces = re.compile(r"http://www\.w3\.org/[\w/.]+")
-    found = [
-        f"{named(path)}: {match[0]}"
+    violations = [
+        f"{relative_path(path)}: {match[0]}"
         for path in page_sources()
         for match in address.finditer(path.read_text("utf-8"))
         if not namespaces.fullmatch(match[0])
     ]
 
-    assert found == []
+    assert violations == []
 
 
 def test_nothing_is_left_for_later_in_the_source():
     """What is unfinished is an issue with an owner, not a comment nobody reads."""
     mark = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
     everywhere = [*product_files(), *page_sources(), *ROOT.glob("migrations/**/*.py")]
-    found = [
-        f"{named(path)}:{number}"
+    violations = [
+        f"{relative_path(path)}:{number}"
         for path in everywhere
         for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1)
         if mark.search(line)
     ]
 
-    assert found == []
+    assert violations == []
 
 
 # Requirements that no file imports, and what uses them.

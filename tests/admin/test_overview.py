@@ -20,8 +20,8 @@ from repository.admin import COUNT_MAX
 from tests.accounts.people import Person
 from tests.db.tables import NOON, payment_row, receipt_row
 from tests.portal.signing import make_account, sign_in
-from tests.support.asked_bank import AskedBank
 from tests.support.service import close_app, end_to_end_id, ready_app, settings_for
+from tests.support.stub_bank import StubBank
 from web.health import LAG_MAX
 from web.limits import Limits, limit_names
 
@@ -146,7 +146,7 @@ def test_the_overview_says_how_far_the_banks_list_was_read(
     """Never, then up to now, then late, because the bank does not answer."""
     monkeypatch.setattr(bank_client, "_look_ups", bank_client._Throttle(0))
     monkeypatch.setattr(bank_client, "_availability_log", bank_client._AvailabilityLog())
-    with AskedBank(clock) as bank:
+    with StubBank(clock) as bank:
         settings = settings_for(fresh_database("sqlite"), tmp_path, bank_url=bank.url)
         app = ready_app(settings, clock)
         make_account(app, "root", "admin")

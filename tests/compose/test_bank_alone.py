@@ -26,11 +26,11 @@ from tests.support.service import ROOT, ServiceProcess, free_port
 @contextmanager
 def bank_process(folder: Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """`python -m bank` as a process of its own, in development, with its files in the folder."""
-    given = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     process = subprocess.Popen(
         [sys.executable, "-m", "bank"],
         cwd=ROOT,
-        env={**given, "INSTANCE_DIR": str(folder), **environment},
+        env={**inherited, "INSTANCE_DIR": str(folder), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -111,11 +111,11 @@ def test_a_bank_of_its_own_pays_and_the_service_leaves_it_to_it(tmp_path: Path):
 def test_a_bank_that_cannot_listen_says_so_in_one_sentence(tmp_path: Path):
     """Whoever starts it twice should read why, not a trace."""
     with bank_process(tmp_path, BANK_HOST="192.0.2.1", BANK_PORT="5001") as bank:
-        said, _ = bank.communicate(timeout=30)
+        output, _ = bank.communicate(timeout=30)
 
     assert bank.returncode == 1
-    assert said.startswith("The bank cannot start: Cannot listen on 192.0.2.1, port 5001")
-    assert len(said.splitlines()) == 1
+    assert output.startswith("The bank cannot start: Cannot listen on 192.0.2.1, port 5001")
+    assert len(output.splitlines()) == 1
 
 
 def test_in_development_bank_and_service_agree_without_any_setting(tmp_path: Path):

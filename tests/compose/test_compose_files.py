@@ -48,9 +48,9 @@ def services(name: str) -> dict[str, dict[str, Any]]:
 
 def whole_services() -> dict[str, dict[str, Any]]:
     """Every service that is described in full, in one file or the other."""
-    found = services(DEVELOPMENT)
-    added = {key: value for key, value in services(PRODUCTION).items() if key not in found}
-    return {**found, **added}
+    described = services(DEVELOPMENT)
+    added = {key: value for key, value in services(PRODUCTION).items() if key not in described}
+    return {**described, **added}
 
 
 ALL = whole_services()
@@ -116,9 +116,9 @@ def test_images_are_pinned_and_ours_are_never_fetched():
     """A tag that moves breaks on a Tuesday; a name of ours is nobody's to publish."""
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     bases = set(re.findall(r"^FROM (\S+)", text, flags=re.M))
-    used = {service["image"] for service in ALL.values() if "build" not in service}
+    images = {service["image"] for service in ALL.values() if "build" not in service}
 
-    assert bases | used == PINNED
+    assert bases | images == PINNED
     for service in ALL.values():
         if "build" in service:
             assert service["image"].endswith(":local")
@@ -156,13 +156,13 @@ def test_secrets_are_paths_and_never_values():
 
 def test_each_container_sees_its_own_secrets_alone():
     """Whoever breaks into the simulator must not sign the service's sessions."""
-    seen = {
+    secret_volumes = {
         name: {volume.split(":")[0] for volume in service.get("volumes", []) if "secrets" in volume}
         for name, service in ALL.items()
         if name != "secrets"
     }
 
-    assert {name: found for name, found in seen.items() if found} == {
+    assert {name: volumes for name, volumes in secret_volumes.items() if volumes} == {
         "mysql": {"mysql-secrets"},
         "redis": {"redis-secrets"},
         "web": {"service-secrets"},
@@ -223,9 +223,9 @@ def test_nginx_trusts_no_client_and_repeats_no_post():
 
 def locations(text: str) -> dict[str, str]:
     """The locations of nginx' configuration, by what is matched."""
-    found = re.findall(r"^ {8}location (\S.*?) \{\n(.*?)^ {8}\}$", text, flags=re.M | re.S)
-    assert len(found) == text.count("location ")
-    return dict(found)
+    blocks = re.findall(r"^ {8}location (\S.*?) \{\n(.*?)^ {8}\}$", text, flags=re.M | re.S)
+    assert len(blocks) == text.count("location ")
+    return dict(blocks)
 
 
 def size(text: str) -> int:
@@ -319,7 +319,7 @@ def test_the_image_holds_every_part_of_the_product_and_nothing_else():
     """A new folder that is forgotten breaks the image; a copied .env gives the secrets away."""
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]
-    kept = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
+    allowed_names = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
     product = {
         path.name
         for path in ROOT.iterdir()
@@ -327,7 +327,7 @@ def test_the_image_holds_every_part_of_the_product_and_nothing_else():
     }
 
     assert rules[0] == "*"
-    assert kept == product | {
+    assert allowed_names == product | {
         "*.py",
         "requirements.txt",
         "constraints.txt",

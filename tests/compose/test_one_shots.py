@@ -32,7 +32,7 @@ def script(name: str) -> ModuleType:
     return module
 
 
-def made_secrets(root: Path) -> dict[str, str]:
+def make_secrets(root: Path) -> dict[str, str]:
     """The content of every file the secrets one-shot makes in this folder."""
     maker = script("make_secrets")
     own_group = os.getgid()
@@ -49,7 +49,7 @@ def made_secrets(root: Path) -> dict[str, str]:
 
 def test_two_installations_share_no_secret(tmp_path: Path):
     """A default password is a password everybody knows."""
-    one, other = made_secrets(tmp_path / "one"), made_secrets(tmp_path / "other")
+    one, other = make_secrets(tmp_path / "one"), make_secrets(tmp_path / "other")
 
     assert set(one) == set(other)
     assert set(one.values()) & set(other.values()) == set()
@@ -57,20 +57,20 @@ def test_two_installations_share_no_secret(tmp_path: Path):
 
 def test_a_later_start_changes_nothing(tmp_path: Path):
     """A new password would lock the service out of its own database."""
-    assert made_secrets(tmp_path) == made_secrets(tmp_path)
+    assert make_secrets(tmp_path) == make_secrets(tmp_path)
 
 
 def test_what_is_missing_is_made_to_fit_what_is_there(tmp_path: Path):
     """After a restore of one volume the bank still signs with what the service verifies."""
-    before = made_secrets(tmp_path)
+    before = make_secrets(tmp_path)
     (tmp_path / "bank" / "bank_webhook_secret").unlink()
 
-    assert made_secrets(tmp_path) == before
+    assert make_secrets(tmp_path) == before
 
 
 def test_secrets_are_read_by_their_owner_and_by_the_one_group_that_must(tmp_path: Path):
     """The service's are the service's alone; MySQL and Redis read theirs by their group."""
-    made_secrets(tmp_path)
+    make_secrets(tmp_path)
 
     modes = {
         folder: {path.stat().st_mode & 0o777 for path in (tmp_path / folder).iterdir()}
@@ -81,21 +81,21 @@ def test_secrets_are_read_by_their_owner_and_by_the_one_group_that_must(tmp_path
 
 def test_service_and_bank_start_with_the_secrets_as_they_are_made(tmp_path: Path):
     """The settings take every file, and the two sides sign with the same secret."""
-    made = made_secrets(tmp_path)
+    secrets = make_secrets(tmp_path)
     names = ("SECRET_KEY", "BANK_WEBHOOK_SECRET", "DATABASE_URL", "REDIS_URL")
-    given = {f"{name}_FILE": str(tmp_path / "service" / name.lower()) for name in names}
-    settings = Settings.from_env({**given, "INSTANCE_DIR": str(tmp_path / "service")})
+    environment = {f"{name}_FILE": str(tmp_path / "service" / name.lower()) for name in names}
+    settings = Settings.from_env({**environment, "INSTANCE_DIR": str(tmp_path / "service")})
     of_bank = ("BANK_WEBHOOK_SECRET", "BANK_SECRET_KEY", "BANK_DATABASE_URL")
     bank = BankSettings.from_env(
         {f"{name}_FILE": str(tmp_path / "bank" / name.lower()) for name in of_bank}
     )
 
     assert settings.bank_webhook_secret == bank.webhook_secret
-    assert settings.demo_pix_key == made["service/demo_pix_key"]
-    assert made["mysql/service_password"] in settings.database_url
-    assert made["mysql/bank_password"] in bank.database_url
-    assert made["redis/redis.conf"] == f"requirepass {made['redis/password']}"
-    assert settings.redis_url == f"redis://:{made['redis/password']}@redis:6379/0"
+    assert settings.demo_pix_key == secrets["service/demo_pix_key"]
+    assert secrets["mysql/service_password"] in settings.database_url
+    assert secrets["mysql/bank_password"] in bank.database_url
+    assert secrets["redis/redis.conf"] == f"requirepass {secrets['redis/password']}"
+    assert settings.redis_url == f"redis://:{secrets['redis/password']}@redis:6379/0"
 
 
 @pytest.fixture
@@ -119,8 +119,8 @@ def test_a_self_signed_certificate_is_made_where_none_is_given_and_said_so(
     assert certificate.main() == 0
 
     assert "self-signed one for pay.example.com" in capsys.readouterr().out
-    made = x509.load_pem_x509_certificate((tmp_path / "fullchain.pem").read_bytes())
-    names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    own_certificate = x509.load_pem_x509_certificate((tmp_path / "fullchain.pem").read_bytes())
+    names = own_certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["pay.example.com"]
     assert (tmp_path / "privkey.pem").stat().st_mode & 0o777 == 0o640
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -146,13 +146,13 @@ def test_half_a_certificate_stops_the_start(
     assert "needs both files" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("answered", "status"), [(200, 0), (503, 1), (404, 1)])
-def test_a_container_is_healthy_when_its_path_answers_200(answered: int, status: int):
+@pytest.mark.parametrize(("answer_status", "status"), [(200, 0), (503, 1), (404, 1)])
+def test_a_container_is_healthy_when_its_path_answers_200(answer_status: int, status: int):
     """503 of /readyz means: no work here now."""
 
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(answered if self.path == "/readyz" else 418)
+            self.send_response(answer_status if self.path == "/readyz" else 418)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -160,10 +160,10 @@ def test_a_container_is_healthy_when_its_path_answers_200(answered: int, status:
 
     with HTTPServer(("127.0.0.1", 0), Answers) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        found = health(server.server_port)
+        exit_status = health(server.server_port)
         server.shutdown()
 
-    assert found == status
+    assert exit_status == status
 
 
 def test_a_container_that_does_not_listen_is_not_healthy():

@@ -101,9 +101,9 @@ def processes(
     with ExitStack() as closing:
 
         def make() -> Flask:
-            made = ready_app(settings, clock)
-            closing.callback(close_app, made)
-            return made
+            app = ready_app(settings, clock)
+            closing.callback(close_app, app)
+            return app
 
         apps = AppsWhenAsked(APPS, make)
         assert apps[0]  # it makes the demo merchant

@@ -55,17 +55,17 @@ def shop(any_database_url, tmp_path, clock):
 def plan(work, search):
     """How the engine answers the statement that `search` sends, as text."""
     bind = work.session.get_bind()
-    sent = []
+    statements = []
 
     def keep(_connection, _cursor, statement, parameters, _context, _many):
-        sent.append((statement, parameters))
+        statements.append((statement, parameters))
 
     sa.event.listen(bind, "before_cursor_execute", keep)
     try:
         search(work.payments)
     finally:
         sa.event.remove(bind, "before_cursor_execute", keep)
-    statement, parameters = next(one for one in sent if one[0].startswith("SELECT"))
+    statement, parameters = next(one for one in statements if one[0].startswith("SELECT"))
     # MySQL 9 tells a tree by itself, MariaDB and MySQL 8 this table.
     explain = {
         "sqlite": "EXPLAIN QUERY PLAN",
@@ -73,8 +73,8 @@ def plan(work, search):
         "postgresql": "EXPLAIN",
     }[bind.dialect.name]
     connection = work.session.connection()
-    found = connection.exec_driver_sql(f"{explain} {statement}", parameters).all()
-    return "\n".join(" ".join(str(part) for part in row) for row in found)
+    rows = connection.exec_driver_sql(f"{explain} {statement}", parameters).all()
+    return "\n".join(" ".join(str(part) for part in row) for row in rows)
 
 
 @pytest.mark.parametrize("name", ["ids_due", "oldest_due"])
@@ -86,18 +86,18 @@ def test_what_is_due_is_found_in_the_index_alone(shop, clock, name):
         "oldest_due": lambda payments: payments.oldest_due(now),
     }
     with shop.app_context(), reading() as work:
-        shown = plan(work, searches[name])
+        query_plan = plan(work, searches[name])
         evidence = EVIDENCE[db.engine.dialect.name]
-    assert re.search(evidence, shown), shown
-    assert not re.search(r"filesort|Sort Key|TEMP B-TREE", shown), shown
+    assert re.search(evidence, query_plan), query_plan
+    assert not re.search(r"filesort|Sort Key|TEMP B-TREE", query_plan), query_plan
 
 
 def test_what_is_due_longest_is_found_first(shop, clock):
     """A bounded batch takes the oldest: nobody waits for ever behind newer ones."""
     now = clock.advance(minutes=1)
     with shop.app_context(), reading() as work:
-        found = work.payments.ids_due(now, 5)
-        deadlines = [work.session.get_one(Payment, row).expires_at for row in found]
+        ids = work.payments.ids_due(now, 5)
+        deadlines = [work.session.get_one(Payment, row).expires_at for row in ids]
         oldest = work.payments.oldest_due(now)
     assert deadlines == [NOON + timedelta(seconds=n) for n in range(1, 6)]
     assert oldest == deadlines[0]

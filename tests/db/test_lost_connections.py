@@ -18,8 +18,8 @@ from tests.support.service import BankInTest, close_app, ready_app, settings_for
 
 def unavailable(answer):
     """Whether the caller was told to come again."""
-    told = (answer.status_code, answer.json["code"]) == (503, "service-unavailable")
-    return told and int(answer.headers["Retry-After"]) > 0
+    is_unavailable = (answer.status_code, answer.json["code"]) == (503, "service-unavailable")
+    return is_unavailable and int(answer.headers["Retry-After"]) > 0
 
 
 @pytest.mark.parametrize("lost", [ConnectionResetError, BrokenPipeError, TimeoutError])
@@ -31,8 +31,8 @@ def test_a_connection_reset_under_a_statement_is_a_503_and_changes_nothing(
     payment = processes.create()
     body = processes.bank().body(payment)
 
-    def lose(_connection, _cursor, sent, *_more):
-        if sent.startswith(statement):
+    def lose(_connection, _cursor, sql, *_more):
+        if sql.startswith(statement):
             raise lost
 
     with processes.app().app_context():

@@ -71,7 +71,7 @@ def test_a_generated_revision_runs_both_ways_and_keeps_every_row(
     with service.app_context():
         changed_models(service)
         migrate(directory=str(folder), message="notes", rev_id="9999")
-        written = next(Path(folder, "versions").glob("9999_*.py")).read_text(encoding="utf-8")
+        text = next(Path(folder, "versions").glob("9999_*.py")).read_text(encoding="utf-8")
         upgrade(directory=str(folder))
         check(directory=str(folder))  # ends the process where models and tables differ
         with_note = tables.rows("SELECT note, noted_at, note_key, noted_by_id FROM payments")
@@ -80,8 +80,8 @@ def test_a_generated_revision_runs_both_ways_and_keeps_every_row(
         downgrade(directory=str(folder), revision="-1")
 
     for call in ("columns.instant()", "columns.exact(32)", "columns.row_id()"):
-        assert call in written
-    assert "db_models" not in written
+        assert call in text
+    assert "db_models" not in text
     assert with_note == [(None, None, None, None)]
     assert tables.rows("SELECT * FROM payments") == before
     assert len(before) == 1

@@ -78,13 +78,15 @@ def test_64_payers_of_one_payment_are_paid_back_but_one(processes):
 @pytest.mark.slow
 def test_64_creations_for_one_order_make_one_payment(processes):
     """A nervous checkout clicks many times; the order must have one payment to be paid."""
-    asked = {"json": {"value": 10, "order_id": "order-7"}}
-    answers = at_once([partial(processes.post, "/payments/pix", n, **asked) for n in range(CROWD)])
+    request_body = {"json": {"value": 10, "order_id": "order-7"}}
+    answers = at_once(
+        [partial(processes.post, "/payments/pix", n, **request_body) for n in range(CROWD)]
+    )
     assert codes(answers) == {(201, None): 1, (409, "order-already-has-payment"): CROWD - 1}
-    made = next(answer.json["payment"]["id"] for answer in answers if answer.status_code == 201)
+    txid = next(answer.json["payment"]["id"] for answer in answers if answer.status_code == 201)
     refusals = [answer.json["detail"] for answer in answers if answer.status_code == 409]
-    assert all(made in detail for detail in refusals)
-    assert [row.txid for row in processes.tables.rows("SELECT txid FROM payments")] == [made]
+    assert all(txid in detail for detail in refusals)
+    assert [row.txid for row in processes.tables.rows("SELECT txid FROM payments")] == [txid]
 
 
 def test_an_order_whose_payment_is_due_gets_one_new_payment_from_many_asking_at_once(processes):
@@ -93,8 +95,8 @@ def test_an_order_whose_payment_is_due_gets_one_new_payment_from_many_asking_at_
         order = f"order-{number}"
         old = processes.create(order_id=order, expires_in=10)
         processes.clock.advance(seconds=11)
-        asked = {"json": {"value": 10, "order_id": order}}
-        actions = [partial(processes.post, "/payments/pix", n, **asked) for n in range(8)]
+        request_body = {"json": {"value": 10, "order_id": order}}
+        actions = [partial(processes.post, "/payments/pix", n, **request_body) for n in range(8)]
         answers = at_once([*actions, partial(processes.sweep, number)])[:8]
         assert codes(answers) == {(201, None): 1, (409, "order-already-has-payment"): 7}
         assert processes.tables.event_names(old["id"]) == ["payment.created", "payment.expired"]
@@ -149,20 +151,22 @@ def test_money_sent_too_late_and_the_sweep_agree_that_it_expired(processes):
 @pytest.mark.slow
 def test_two_sweeps_at_once_over_500_due_payments_expire_each_once(processes):
     """Any number of processes may sweep; a watcher hears of one expiry, not of two."""
-    due = 500
+    due_count = 500
     merchant = processes.tables.merchant_id()
-    rows = [payment_row(merchant, expires_at=NOON + timedelta(seconds=1 + n)) for n in range(due)]
+    rows = [
+        payment_row(merchant, expires_at=NOON + timedelta(seconds=1 + n)) for n in range(due_count)
+    ]
     processes.tables.insert(Payment, *rows)
     processes.clock.advance(hours=1)
     won = at_once([partial(processes.sweep, n) for n in range(2)])
     won.append(processes.sweep(2))  # what a contended run left to the next second
-    assert sum(won) == due
-    written = processes.tables.rows(sa.select(Payment.__table__))
-    assert Counter(row.status for row in written) == {"expired": due}
-    assert all((row.resolved_at, row.sequence) == (row.expires_at, 2) for row in written)
+    assert sum(won) == due_count
+    stored_rows = processes.tables.rows(sa.select(Payment.__table__))
+    assert Counter(row.status for row in stored_rows) == {"expired": due_count}
+    assert all((row.resolved_at, row.sequence) == (row.expires_at, 2) for row in stored_rows)
     events = processes.tables.events(*(row["txid"] for row in rows))
-    assert Counter(event.name for event in events) == {"payment.expired": due}
-    assert len({event.payment_id for event in events}) == due
+    assert Counter(event.name for event in events) == {"payment.expired": due_count}
+    assert len({event.payment_id for event in events}) == due_count
 
 
 @pytest.mark.slow
@@ -194,7 +198,7 @@ def test_confirm_against_cancel_ends_in_one_of_the_two(processes):
     for _ in range(SMALL_ROUNDS):
         payment = processes.create()
         body = processes.bank().body(payment)
-        told, cancelled = at_once(
+        confirmation, cancelled = at_once(
             [
                 partial(processes.bank(0).tell, body),
                 partial(processes.post, f"/payments/pix/{payment['id']}/cancel", 1),
@@ -203,10 +207,13 @@ def test_confirm_against_cancel_ends_in_one_of_the_two(processes):
         row = processes.tables.payment(payment["id"])
         names = processes.tables.event_names(payment["id"])
         if row.status == "confirmed":
-            assert (told.status_code, cancelled.status_code) == (200, 409)
+            assert (confirmation.status_code, cancelled.status_code) == (200, 409)
             assert names == ["payment.created", "payment.confirmed"]
         else:
-            assert (told.status_code, told.json["code"]) == (409, "payment-cancelled")
+            assert (confirmation.status_code, confirmation.json["code"]) == (
+                409,
+                "payment-cancelled",
+            )
             assert (row.status, cancelled.status_code) == ("cancelled", 200)
             assert names == ["payment.created", "payment.cancelled", "receipt.refused"]
 
@@ -224,12 +231,12 @@ def test_one_idempotency_key_at_once_makes_one_payment_and_equal_answers(process
     """The client that retries too early must not make the payer owe twice."""
     for crowd in (2, 2, 16):
         key = f"key-{end_to_end_id()}"
-        asked = {
+        request_body = {
             "json": {"value": "12.34", "description": "pão"},
             "headers": {"Idempotency-Key": key},
         }
         answers = at_once(
-            [partial(processes.post, "/payments/pix", n, **asked) for n in range(crowd)]
+            [partial(processes.post, "/payments/pix", n, **request_body) for n in range(crowd)]
         )
         assert statuses(answers) == {201: crowd}
         assert all(answer.json == answers[0].json for answer in answers)
@@ -244,11 +251,13 @@ def test_one_idempotency_key_at_once_makes_one_payment_and_equal_answers(process
 
 def test_one_idempotency_key_and_one_order_at_once_is_still_a_replay(processes):
     """Two unique indexes say no at the same time; the client must hear of its own payment."""
-    asked = {
+    request_body = {
         "json": {"value": 10, "order_id": "order-9"},
         "headers": {"Idempotency-Key": "key-of-order-9"},
     }
-    answers = at_once([partial(processes.post, "/payments/pix", n, **asked) for n in range(16)])
+    answers = at_once(
+        [partial(processes.post, "/payments/pix", n, **request_body) for n in range(16)]
+    )
     assert statuses(answers) == {201: 16}
     assert all(answer.json == answers[0].json for answer in answers)
 
@@ -287,13 +296,13 @@ def test_a_late_notification_against_a_renewal_leaves_one_payment_to_be_paid(pro
         processes.clock.advance(seconds=60)
         if number % 2:
             processes.sweep()
-        told, renewed = at_once(
+        confirmation, renewed = at_once(
             [
                 partial(processes.bank(0).tell, body),
                 partial(processes.post, f"/payments/pix/{old['id']}/renew", 1),
             ]
         )
-        assert (told.status_code, told.json["duplicate"]) == (200, False)
+        assert (confirmation.status_code, confirmation.json["duplicate"]) == (200, False)
         assert processes.tables.payment(old["id"]).status == "confirmed"
         if renewed.status_code == 201:
             newer = renewed.json["payment"]["id"]
@@ -320,8 +329,8 @@ def test_an_old_and_a_renewed_payment_paid_at_once_settle_the_order_once(process
             [partial(processes.bank(0).tell, late), partial(processes.bank(1).tell, prompt)]
         )
         assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 1}
-        kept = [row.verdict for row in processes.tables.receipts(old["id"], newer["id"])]
-        assert sorted(kept) == ["accepted", "refused"]
+        verdicts = [row.verdict for row in processes.tables.receipts(old["id"], newer["id"])]
+        assert sorted(verdicts) == ["accepted", "refused"]
         live = processes.tables.rows(
             "SELECT status FROM payments WHERE live_order_id = :order", order=f"order-{number}"
         )
@@ -340,8 +349,8 @@ def test_one_end_to_end_id_for_two_payments_at_once_settles_one(processes):
             ]
         )
         assert codes(answers) == {(200, None): 1, (409, "notification-conflict"): 1}
-        standing = [processes.tables.payment(one["id"]).status for one in (first, second)]
-        assert sorted(standing) == ["confirmed", "pending"]
+        final_statuses = [processes.tables.payment(one["id"]).status for one in (first, second)]
+        assert sorted(final_statuses) == ["confirmed", "pending"]
 
 
 @pytest.mark.parametrize("any_database_url", LOCKING, indirect=True)
@@ -349,9 +358,9 @@ def test_a_payment_being_settled_holds_up_no_other_payment_of_its_merchant(proce
     """The lock is on one payment: a slow one must not stop a whole shop."""
     slow, other = processes.create(), processes.create()
     with processes.app(0).app_context(), unit_of_work() as work:
-        held, grace = work.payments.lock_by_txid(slow["id"])
-        assert held is not None
-        assert (held.txid, grace) == (slow["id"], timedelta(0))
+        locked_payment, grace = work.payments.lock_by_txid(slow["id"])
+        assert locked_payment is not None
+        assert (locked_payment.txid, grace) == (slow["id"], timedelta(0))
         answer = at_once([partial(processes.bank(1).confirm, other)], within=20)[0]
         assert answer.status_code == 200
     assert processes.status(slow["id"])["status"] == "pending"

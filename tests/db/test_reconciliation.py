@@ -19,26 +19,26 @@ from payments.reconciliation import IN_FLIGHT, LEASE, OVERLAP, Reconciler
 from repository.database import unit_of_work
 from tests.db.conftest import Processes
 from tests.db.tables import NOON, Tables, payment_row
-from tests.support.asked_bank import AskedBank
 from tests.support.service import close_app, ready_app, settings_for
+from tests.support.stub_bank import StubBank
 
 INTERVAL = timedelta(seconds=15)
 
 
 @pytest.fixture
-def asked(clock, monkeypatch):
+def bank(clock, monkeypatch):
     """The bank behind BANK_URL; nobody has asked it before."""
     monkeypatch.setattr(bank_client, "_look_ups", bank_client._Throttle(0))
     monkeypatch.setattr(bank_client, "_warnings", bank_client._Throttle(3600))
     monkeypatch.setattr(bank_client, "_availability_log", bank_client._AvailabilityLog())
-    with AskedBank(clock) as bank:
+    with StubBank(clock) as bank:
         yield bank
 
 
 @pytest.fixture
-def two(any_database_url, tmp_path, clock, asked):
+def two(any_database_url, tmp_path, clock, bank):
     """Two processes on one new database, once for each engine."""
-    settings = settings_for(any_database_url, tmp_path, bank_url=asked.url)
+    settings = settings_for(any_database_url, tmp_path, bank_url=bank.url)
     with ExitStack() as closing:
         apps = []
         for _ in range(2):
@@ -65,22 +65,22 @@ def mark(processes):
     return processes.tables.rows(sa.select(Reconciliation.__table__))[0]
 
 
-def test_money_nobody_told_of_is_found(two, asked):
+def test_money_nobody_told_of_is_found(two, bank):
     """One event, one receipt, as if the notice had come."""
     payment, other = two.create(), two.create()
-    held = asked.take(payment)
+    transfer = bank.take(payment)
     two.clock.advance(seconds=1)
     assert Job(two).run() == 1
     row = two.tables.payment(payment["id"])
-    assert (row.status, row.end_to_end_id) == ("confirmed", held["end_to_end_id"])
+    assert (row.status, row.end_to_end_id) == ("confirmed", transfer["end_to_end_id"])
     assert row.look_up_at is None
     assert two.tables.event_names(payment["id"]) == ["payment.created", "payment.confirmed"]
     assert two.status(other["id"])["status"] == "pending"
 
 
-def test_its_merchant_sees_that_the_bank_was_asked(two, asked):
+def test_its_merchant_sees_that_the_bank_was_asked(two, bank):
     """Once, however often; and only about what waited long enough to be asked about."""
-    waiting = two.create()
+    pending = two.create()
     job = Job(two)
     for _ in range(3):
         two.clock.advance(seconds=30)
@@ -90,15 +90,15 @@ def test_its_merchant_sees_that_the_bank_was_asked(two, asked):
     traced = two.tables.rows(
         "SELECT txid, kind, times FROM payment_traces JOIN payments ON payments.id = payment_id"
     )
-    assert [(txid, kind) for txid, kind, _ in traced] == [(waiting["id"], "asked")]
-    assert traced[0].times == asked.looked_up().count(waiting["id"]) > 1
-    assert fresh["id"] not in asked.looked_up()
+    assert [(txid, kind) for txid, kind, _ in traced] == [(pending["id"], "asked")]
+    assert traced[0].times == bank.look_ups().count(pending["id"]) > 1
+    assert fresh["id"] not in bank.look_ups()
 
 
-def test_money_taken_in_time_is_found_after_the_expiry_was_written(two, asked):
+def test_money_taken_in_time_is_found_after_the_expiry_was_written(two, bank):
     """The page said *expired*; Bob paid before that, and is told so."""
     payment = two.create(expires_in=10)
-    asked.take(payment)
+    bank.take(payment)
     two.clock.advance(seconds=11)
     assert two.sweep() == 1
     assert Job(two).run() == 1
@@ -106,21 +106,21 @@ def test_money_taken_in_time_is_found_after_the_expiry_was_written(two, asked):
     assert two.tables.event_names(payment["id"]) == names
 
 
-def test_what_must_go_back_is_refused_and_kept_once(two, asked):
+def test_what_must_go_back_is_refused_and_kept_once(two, bank):
     """Late, wrong or double: the merchant sees each transfer once, however often it is listed."""
     late, wrong, double = two.create(expires_in=10), two.create(), two.create()
-    asked.take(wrong, value=1)
-    asked.take(double)
-    asked.take(double)
+    bank.take(wrong, value=1)
+    bank.take(double)
+    bank.take(double)
     two.clock.advance(seconds=11)
-    asked.take(late)
+    bank.take(late)
     job = Job(two)
     assert job.run() == 1
     for _ in range(3):
         two.clock.advance(seconds=15)
         assert job.run() == 0
-    kept = two.tables.receipts(late["id"], wrong["id"], double["id"])
-    assert Counter((one.bank_payment_id, one.reason) for one in kept) == {
+    receipts = two.tables.receipts(late["id"], wrong["id"], double["id"])
+    assert Counter((one.bank_payment_id, one.reason) for one in receipts) == {
         (late["id"], "paid-too-late"): 1,
         (wrong["id"], "amount-mismatch"): 1,
         (double["id"], None): 1,
@@ -128,95 +128,95 @@ def test_what_must_go_back_is_refused_and_kept_once(two, asked):
     }
 
 
-def test_what_is_not_ours_leaves_no_trace(two, asked):
+def test_what_is_not_ours_leaves_no_trace(two, bank):
     """The bank settles for other shops, too, and gives money back."""
     payment = two.create()
-    asked.take({"id": "f" * 32, "value": 1, "amount_centavos": 100})
-    asked.take(payment, txid=None)
-    asked.take(payment, status="returned")
-    asked.take(payment, end_to_end_id=None)
-    asked.take(payment, paid_at=None)
+    bank.take({"id": "f" * 32, "value": 1, "amount_centavos": 100})
+    bank.take(payment, txid=None)
+    bank.take(payment, status="returned")
+    bank.take(payment, end_to_end_id=None)
+    bank.take(payment, paid_at=None)
     assert Job(two).run() == 0
     assert two.tables.rows("SELECT COUNT(*) FROM receipts")[0][0] == 0
     assert two.status(payment["id"])["status"] == "pending"
 
 
-def test_windows_join_and_reach_back(two, asked):
+def test_windows_join_and_reach_back(two, bank):
     """A late commit at the bank, or a clock behind ours, falls into the overlap, not a gap."""
     job = Job(two)
     for _ in range(3):
         job.run()
         two.clock.advance(seconds=15)
-    walked = asked.windows()
-    assert [end for _, end in walked] == [
+    windows = bank.windows()
+    assert [end for _, end in windows] == [
         NOON,  # after a start no notice is under way
         NOON + INTERVAL - IN_FLIGHT,
         NOON + 2 * INTERVAL - IN_FLIGHT,
     ]
-    for (_, end), (start, _) in pairwise(walked):
+    for (_, end), (start, _) in pairwise(windows):
         assert start == end - OVERLAP
     slow = two.create()
-    asked.take(slow, paid_at=rfc3339(two.clock.now() - timedelta(minutes=4)))
+    bank.take(slow, paid_at=rfc3339(two.clock.now() - timedelta(minutes=4)))
     assert job.run() == 1
 
 
-def test_a_restart_goes_on_where_the_last_process_ended(two, asked):
+def test_a_restart_goes_on_where_the_last_process_ended(two, bank):
     """Closed for three days: what was paid meanwhile is found at once, and nothing twice."""
     payment = two.create()
     Job(two).run()
     two.clock.advance(minutes=20)
-    asked.take(payment)
+    bank.take(payment)
     two.clock.advance(days=3)
-    asked.asked.clear()
+    bank.questions.clear()
     assert Job(two).run() == 1
-    assert asked.windows()[0][0] == NOON - OVERLAP
-    assert asked.windows()[-1][1] == two.clock.now()
+    assert bank.windows()[0][0] == NOON - OVERLAP
+    assert bank.windows()[-1][1] == two.clock.now()
     assert mark(two).walked_to == two.clock.now()
 
 
-def test_money_whose_notice_is_under_way_is_left_to_it(two, asked):
+def test_money_whose_notice_is_under_way_is_left_to_it(two, bank):
     """A bank answered 4xx gives the money back: asked in between, we would have confirmed it."""
     job = Job(two)
     job.run()
     two.clock.advance(seconds=15)
     payment = two.create()
-    asked.take(payment)
+    bank.take(payment)
     assert job.run() == 0
     two.clock.advance(seconds=15)
     assert job.run() == 1
 
 
-def test_a_clock_set_back_asks_again_and_skips_nothing(two, asked):
+def test_a_clock_set_back_asks_again_and_skips_nothing(two, bank):
     """The mark lies in the future then; the overlap is read all the same."""
     job = Job(two)
     job.run()
     two.clock.advance(minutes=-4)
     payment = two.create()
-    asked.take(payment)
+    bank.take(payment)
     assert Job(two).run() == 1
     assert mark(two).walked_to == NOON
 
 
-def test_one_process_walks_at_a_time(two, asked):
+def test_one_process_walks_at_a_time(two, bank):
     """Ten replicas must not be ten times the load; who comes too early does nothing."""
     jobs = [Job(two, number) for number in range(2)]
     for job in jobs:
         job.run()  # the first run after a start waits for no turn
     for _ in range(4):
         two.clock.advance(seconds=15)
-        asked.asked.clear()
+        bank.questions.clear()
         for job in jobs:
             job.run()
-        assert len(asked.windows()) == 1
+        assert len(bank.windows()) == 1
 
 
-def test_of_processes_that_begin_at_the_same_instant_one_walks(two, asked):
+def test_of_processes_that_begin_at_the_same_instant_one_walks(two, bank):
     """The conditional update decides, on each engine."""
     jobs = [Job(two, number) for number in range(2)]
     for job in jobs:
         job.run()
     two.clock.advance(seconds=15)
-    asked.asked.clear()
+    bank.questions.clear()
     together = threading.Barrier(2)
 
     def begin(job):
@@ -228,10 +228,10 @@ def test_of_processes_that_begin_at_the_same_instant_one_walks(two, asked):
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert len(asked.windows()) == 1
+    assert len(bank.windows()) == 1
 
 
-def test_a_process_killed_in_its_turn_is_followed_by_another(two, asked):
+def test_a_process_killed_in_its_turn_is_followed_by_another(two, bank):
     """Its turn ends by the clock, and the one after goes on from the same mark."""
     payment = two.create()
     other = Job(two, 1)
@@ -240,107 +240,109 @@ def test_a_process_killed_in_its_turn_is_followed_by_another(two, asked):
     with two.app().app_context(), unit_of_work() as work:
         now = two.clock.now()
         assert work.reconciliations.acquire("settled", now, now + LEASE, now, by_force=False)
-    asked.take(payment)
+    bank.take(payment)
     two.clock.advance(seconds=29)
     assert other.run() == 0
     two.clock.advance(seconds=1)
     assert other.run() == 1
 
 
-def test_a_process_that_lost_its_turn_does_not_move_the_mark(two, asked):
+def test_a_process_that_lost_its_turn_does_not_move_the_mark(two, bank):
     """It was frozen for minutes: what it knows is older than what stands there."""
     Job(two).run()
     two.clock.advance(seconds=15)
     with two.app().app_context():
         now = two.clock.now()
         with unit_of_work() as work:
-            held = work.reconciliations.acquire("settled", now, now + LEASE, now, by_force=False)
-        assert held is not None
+            transfer = work.reconciliations.acquire(
+                "settled", now, now + LEASE, now, by_force=False
+            )
+        assert transfer is not None
         two.clock.advance(minutes=5)
         Job(two, 1).run()
         with unit_of_work() as work:
-            assert not work.reconciliations.release("settled", held, now)
+            assert not work.reconciliations.release("settled", transfer, now)
     assert mark(two).walked_to == two.clock.now()
 
 
-def test_a_window_of_many_pages_is_walked_over_several_runs(two, asked, monkeypatch):
+def test_a_window_of_many_pages_is_walked_over_several_runs(two, bank, monkeypatch):
     """A run is bounded; the place is kept in the database, for whoever goes on."""
     monkeypatch.setattr(reconciliation, "PAGES_MAX", 2)
-    asked.page = 3
+    bank.page = 3
     payments = [two.create() for _ in range(15)]
     for payment in payments:
-        asked.take(payment)
+        bank.take(payment)
     settled = []
     for number in range(3):
         settled.append(Job(two, number).run())
         two.clock.advance(seconds=15)
     assert settled == [6, 6, 3]
-    assert len({one for one in asked.asked if "/settled" in one}) == len(asked.windows())
+    assert len({one for one in bank.questions if "/settled" in one}) == len(bank.windows())
 
 
 @pytest.mark.parametrize(
     "place", [(400, b"{}"), (200, b"{}"), (200, b'{"data": [], "next": null}')]
 )
-def test_a_place_the_bank_no_longer_knows_is_given_up(two, asked, monkeypatch, place):
+def test_a_place_the_bank_no_longer_knows_is_given_up(two, bank, monkeypatch, place):
     """Its cursors ended with its restart: the window begins anew."""
     monkeypatch.setattr(reconciliation, "PAGES_MAX", 1)
-    asked.page = 1
+    bank.page = 1
     payments = [two.create() for _ in range(2)]
     for payment in payments:
-        asked.take(payment)
+        bank.take(payment)
     assert Job(two).run() == 1
     assert mark(two).cursor == "1"
-    asked.misbehave = lambda question: place if "after=" in question else None
+    bank.misbehave = lambda question: place if "after=" in question else None
     assert Job(two).run() == 0
     assert (mark(two).cursor, mark(two).walked_to) == (None, NOON - reconciliation.FIRST_WINDOW)
-    asked.misbehave = lambda _question: None
+    bank.misbehave = lambda _question: None
     monkeypatch.setattr(reconciliation, "PAGES_MAX", 5)
     assert Job(two).run() == 1
 
 
-def test_a_list_that_never_ends_ends_the_run(two, asked, monkeypatch):
+def test_a_list_that_never_ends_ends_the_run(two, bank, monkeypatch):
     """A bank gone mad keeps one run busy for a bounded time, and the single questions still go."""
     payment = two.create()
     two.clock.advance(seconds=20)
-    asked.take(payment)
+    bank.take(payment)
     circle = b'{"data": [], "next": "again"}'
-    asked.misbehave = lambda question: (200, circle) if "/settled" in question else None
+    bank.misbehave = lambda question: (200, circle) if "/settled" in question else None
     assert Job(two).run() == 1
-    assert len(asked.windows()) == 2
-    assert asked.looked_up() == [payment["id"]]
+    assert len(bank.windows()) == 2
+    assert bank.look_ups() == [payment["id"]]
 
 
 @pytest.mark.parametrize("answer", [(500, b""), (200, b"{"), (404, b"{}"), (200, b'{"data": 7}')])
-def test_a_bank_that_is_away_moves_nothing_and_is_made_up_for(two, asked, answer):
+def test_a_bank_that_is_away_moves_nothing_and_is_made_up_for(two, bank, answer):
     """The mark waits; what was settled meanwhile is found when the bank is back."""
     job = Job(two)
     job.run()
     before = mark(two).walked_to
     payment = two.create(expires_in=30)
-    asked.take(payment)
-    asked.misbehave = lambda _question: answer
+    bank.take(payment)
+    bank.misbehave = lambda _question: answer
     for _ in range(4):
         two.clock.advance(seconds=15)
         assert job.run() == 0
     assert mark(two).walked_to == before
     two.sweep()
-    asked.misbehave = lambda _question: None
+    bank.misbehave = lambda _question: None
     two.clock.advance(seconds=15)
     assert job.run() == 1
 
 
-def test_a_bank_without_a_list_is_asked_about_each_payment(two, asked):
+def test_a_bank_without_a_list_is_asked_about_each_payment(two, bank):
     """Slower, and still found: 20 s after creation, then ever more rarely."""
-    asked.misbehave = lambda question: (404, b"{}") if "/settled" in question else None
+    bank.misbehave = lambda question: (404, b"{}") if "/settled" in question else None
     payment, job = two.create(), Job(two)
     job.run()
-    assert asked.looked_up() == []
+    assert bank.look_ups() == []
     moments = []
     for second in range(0, 2400, 15):
-        asked.asked.clear()
+        bank.questions.clear()
         job.run()
         two.sweep()
-        moments += [second] * len(asked.looked_up())
+        moments += [second] * len(bank.look_ups())
         two.clock.advance(seconds=15)
     pauses = [later - earlier for earlier, later in pairwise(moments)]
     assert moments[0] == 30
@@ -348,26 +350,26 @@ def test_a_bank_without_a_list_is_asked_about_each_payment(two, asked):
     assert max(pauses) <= 615
     assert len(moments) <= 20
     assert any(1800 < moment <= 1845 for moment in moments), "asked right after the deadline"
-    asked.take(payment, paid_at=rfc3339(NOON + timedelta(seconds=5)))
+    bank.take(payment, paid_at=rfc3339(NOON + timedelta(seconds=5)))
     two.clock.advance(minutes=10)
     assert job.run() == 1
 
 
-def test_a_payment_expired_for_long_is_asked_about_no_more(two, asked):
+def test_a_payment_expired_for_long_is_asked_about_no_more(two, bank):
     """Questions about what is over would grow with the shop for ever."""
     payment, job = two.create(expires_in=10), Job(two)
     for _ in range(3):
         two.clock.advance(minutes=61)
         two.sweep()
         job.run()
-    assert asked.looked_up() == [payment["id"]]
+    assert bank.look_ups() == [payment["id"]]
     assert two.tables.payment(payment["id"]).look_up_at is None
 
 
-def test_of_thousands_that_wait_a_run_asks_about_some_the_longest_waiting_first(two, asked):
+def test_of_thousands_that_wait_a_run_asks_about_some_the_longest_waiting_first(two, bank):
     """10,000 open payments are 10,000 questions, spread over time."""
     merchant = two.tables.merchant_id()
-    waiting = [
+    pending = [
         payment_row(
             merchant,
             look_up_at=NOON - timedelta(seconds=number),
@@ -376,21 +378,21 @@ def test_of_thousands_that_wait_a_run_asks_about_some_the_longest_waiting_first(
         )
         for number in range(500)
     ]
-    two.tables.insert(Payment, *waiting)
+    two.tables.insert(Payment, *pending)
     job = Job(two)
     job.run()
-    assert asked.looked_up() == [f"{number:032d}" for number in range(499, 449, -1)]
-    asked.asked.clear()
+    assert bank.look_ups() == [f"{number:032d}" for number in range(499, 449, -1)]
+    bank.questions.clear()
     two.clock.advance(seconds=15)
     job.run()
-    assert asked.looked_up() == [f"{number:032d}" for number in range(449, 399, -1)]
+    assert bank.look_ups() == [f"{number:032d}" for number in range(449, 399, -1)]
 
 
-def test_one_payment_the_bank_chokes_on_does_not_hold_up_the_others(two, asked):
+def test_one_payment_the_bank_chokes_on_does_not_hold_up_the_others(two, bank):
     """It is asked about again later, like any other."""
     bad, good = two.create(), two.create()
-    asked.take(good)
-    asked.misbehave = lambda question: (
+    bank.take(good)
+    bank.misbehave = lambda question: (
         (500, b"") if "/settled" in question or bad["id"] in question else None
     )
     two.clock.advance(seconds=20)
@@ -399,11 +401,11 @@ def test_one_payment_the_bank_chokes_on_does_not_hold_up_the_others(two, asked):
     assert later == two.clock.now() + lifecycle.LOOK_UP_PAUSE_MIN
 
 
-def test_after_a_start_what_the_bank_holds_comes_before_the_sweep(two, asked):
+def test_after_a_start_what_the_bank_holds_comes_before_the_sweep(two, bank):
     """We were down over the deadline; the first run ends before the grace does."""
-    asked.misbehave = lambda question: (404, b"{}") if "/settled" in question else None
+    bank.misbehave = lambda question: (404, b"{}") if "/settled" in question else None
     in_time, unpaid = two.create(expires_in=10), two.create(expires_in=10)
-    asked.take(in_time)
+    bank.take(in_time)
     # As if asked about just before the stop: the next question would be minutes away.
     two.tables.change(sa.update(Payment).values(look_up_at=NOON + timedelta(hours=1)))
     two.clock.advance(minutes=5)
@@ -413,27 +415,27 @@ def test_after_a_start_what_the_bank_holds_comes_before_the_sweep(two, asked):
     assert two.tables.event_names(unpaid["id"]) == ["payment.created", "payment.expired"]
 
 
-def test_no_transaction_is_open_while_the_bank_thinks(two, asked):
+def test_no_transaction_is_open_while_the_bank_thinks(two, bank):
     """A bank that takes seconds must not hold rows, or SQLite's one writer, for as long."""
     payment = two.create()
     two.clock.advance(seconds=20)
-    asked.take(payment)
+    bank.take(payment)
 
     def meanwhile(_question):
         """Another process takes a payment and cancels it, and waits for nobody."""
         other = two.create()
         assert two.post(f"/payments/pix/{other['id']}/cancel", number=1).status_code == 200
 
-    asked.misbehave = meanwhile
+    bank.misbehave = meanwhile
     assert Job(two).run() == 1
 
 
-def test_a_lost_database_ends_the_run_and_the_next_start_makes_up_for_it(two, asked, monkeypatch):
+def test_a_lost_database_ends_the_run_and_the_next_start_makes_up_for_it(two, bank, monkeypatch):
     """The turn is taken by force after a start: it is not waited for."""
     payment = two.create()
-    asked.take(payment)
+    bank.take(payment)
 
-    def away(_told):
+    def away(_notice):
         raise DatabaseUnavailable
 
     with monkeypatch.context() as broken:

@@ -27,7 +27,7 @@ class Watcher:
             assert answer["ok"], answer
         self._socket.get_received()
 
-    def heard(self):
+    def received_events(self):
         """What it heard since it was last asked, without the names that carry an id."""
         received = self._socket.get_received()
         return [
@@ -61,7 +61,7 @@ def flush(app):
         return announcer(app).flush()
 
 
-def waiting(processes):
+def count_unannounced(processes):
     """How many events are not written down as told."""
     return processes.tables.rows("SELECT COUNT(*) FROM payment_events WHERE relay_at IS NOT NULL")[
         0
@@ -82,11 +82,11 @@ def test_what_a_dead_process_recorded_is_told_by_another(processes, crashed):
     watcher = Watcher(processes.app(1), crashed)
     processes.clock.advance(seconds=RELAY_PATIENCE.total_seconds())
     assert relay(processes.app(1)) >= 1
-    assert watcher.heard() == [("payment-confirmed", crashed["id"])]
+    assert watcher.received_events() == [("payment-confirmed", crashed["id"])]
     flush(processes.app(1))
     processes.clock.advance(hours=1)
     assert relay(processes.app(1)) == 0
-    assert watcher.heard() == []
+    assert watcher.received_events() == []
 
 
 def test_the_relay_leaves_whoever_recorded_an_event_its_time(processes, crashed):
@@ -94,10 +94,10 @@ def test_the_relay_leaves_whoever_recorded_an_event_its_time(processes, crashed)
     watcher = Watcher(processes.app(1), crashed)
     processes.clock.instant += RELAY_PATIENCE - INSTANT
     assert relay(processes.app(1)) == 0
-    assert watcher.heard() == []
+    assert watcher.received_events() == []
     processes.clock.instant += INSTANT
     assert relay(processes.app(1)) >= 1
-    assert watcher.heard() == [("payment-confirmed", crashed["id"])]
+    assert watcher.received_events() == [("payment-confirmed", crashed["id"])]
 
 
 def test_two_relays_at_once_tell_each_event_once(processes):
@@ -110,13 +110,13 @@ def test_two_relays_at_once_tell_each_event_once(processes):
         assert processes.bank(0).confirm(payment).status_code == 200
     watchers = [Watcher(processes.app(n), *payments) for n in (1, 2)]
     processes.clock.advance(minutes=1)
-    told = at_once([partial(relay, processes.app(n)) for n in (1, 2)])
-    told.append(relay(processes.app(1)))
-    assert sum(told) == count  # of a creation nobody is told
-    heard = Counter(one for watcher in watchers for one in watcher.heard())
-    assert heard == {("payment-confirmed", payment["id"]): 1 for payment in payments}
+    counts = at_once([partial(relay, processes.app(n)) for n in (1, 2)])
+    counts.append(relay(processes.app(1)))
+    assert sum(counts) == count  # of a creation nobody is told
+    received_events = Counter(one for watcher in watchers for one in watcher.received_events())
+    assert received_events == {("payment-confirmed", payment["id"]): 1 for payment in payments}
     assert sum(flush(processes.app(n)) for n in (1, 2)) == count
-    assert waiting(processes) == 0
+    assert count_unannounced(processes) == 0
 
 
 def test_a_relay_that_dies_with_its_claim_leaves_it_to_the_next(processes, crashed):
@@ -128,10 +128,10 @@ def test_a_relay_that_dies_with_its_claim_leaves_it_to_the_next(processes, crash
         assert _claim(events[0].id) is False
     watcher = Watcher(processes.app(2), crashed)
     relay(processes.app(2))
-    assert watcher.heard() == []
+    assert watcher.received_events() == []
     processes.clock.instant += RELAY_PATIENCE
     relay(processes.app(2))
-    assert watcher.heard() == [("payment-confirmed", crashed["id"])]
+    assert watcher.received_events() == [("payment-confirmed", crashed["id"])]
 
 
 def _untold(now):
@@ -148,13 +148,13 @@ def test_what_was_told_at_once_is_written_down_and_never_told_again(processes):
     payment = processes.create()
     watcher = Watcher(processes.app(0), payment)
     processes.bank(0).confirm(payment)
-    assert watcher.heard() == [("payment-confirmed", payment["id"])]
-    assert waiting(processes) == 1
+    assert watcher.received_events() == [("payment-confirmed", payment["id"])]
+    assert count_unannounced(processes) == 1
     assert flush(processes.app(0)) == 1
-    assert (waiting(processes), flush(processes.app(0))) == (0, 0)
+    assert (count_unannounced(processes), flush(processes.app(0))) == (0, 0)
     processes.clock.advance(hours=1)
     assert [relay(app) for app in processes.apps] == [0] * len(processes.apps)
-    assert watcher.heard() == []
+    assert watcher.received_events() == []
 
 
 def test_what_was_told_and_not_yet_written_down_is_not_told_again_by_its_own_process(processes):
@@ -164,7 +164,7 @@ def test_what_was_told_and_not_yet_written_down_is_not_told_again_by_its_own_pro
     processes.bank(0).confirm(payment)
     processes.clock.advance(minutes=1)
     assert relay(processes.app(0)) == 0
-    assert watcher.heard() == [("payment-confirmed", payment["id"])]
+    assert watcher.received_events() == [("payment-confirmed", payment["id"])]
     assert flush(processes.app(0)) == 1
 
 
@@ -177,7 +177,7 @@ def test_an_expiry_that_a_dying_sweep_recorded_is_told_too(processes):
     watcher = Watcher(processes.app(1), payment)
     processes.clock.instant += RELAY_PATIENCE
     relay(processes.app(1))
-    assert watcher.heard() == [("payment-expired", payment["id"])]
+    assert watcher.received_events() == [("payment-expired", payment["id"])]
 
 
 def test_a_change_that_was_rolled_back_is_never_told(processes):
@@ -194,6 +194,6 @@ def test_a_change_that_was_rolled_back_is_never_told(processes):
         in_unit_of_work(fail)
     processes.clock.advance(minutes=1)
     relay(processes.app(1))
-    assert watcher.heard() == []
+    assert watcher.received_events() == []
     assert processes.tables.event_names(payment["id"]) == ["payment.created"]
     assert processes.status(payment["id"])["status"] == "pending"

@@ -88,7 +88,7 @@ def refusal(tables, model, *rows):
     return ""
 
 
-def stored(tables, merchant, **changes):
+def insert_payment(tables, merchant, **changes):
     """The row id of a payment put into the table."""
     row = payment_row(merchant, **changes)
     tables.insert(Payment, row)
@@ -100,48 +100,50 @@ def test_a_payment_that_breaks_a_rule_is_not_stored(tables, merchant):
     tables.insert(Payment, payment_row(merchant, **CONFIRMED, refunded_centavos=5490))
     tables.insert(Payment, payment_row(merchant, amount_centavos=1))
     for constraint, changes in BAD_PAYMENTS:
-        said = refusal(tables, Payment, payment_row(merchant, **changes))
-        assert f"ck_payments_{constraint}" in said, (changes, said)
+        message = refusal(tables, Payment, payment_row(merchant, **changes))
+        assert f"ck_payments_{constraint}" in message, (changes, message)
     assert len(tables.rows(sa.select(Payment.id))) == 2
 
 
 def test_a_receipt_that_breaks_a_rule_is_not_stored(tables, merchant):
     """A kept receipt has its payment, a refused one its reason."""
-    payment = stored(tables, merchant, **CONFIRMED)
+    payment = insert_payment(tables, merchant, **CONFIRMED)
     tables.insert(Receipt, receipt_row(None, verdict="refused", reason="payment-not-found"))
     for constraint, changes in BAD_RECEIPTS:
-        said = refusal(tables, Receipt, receipt_row(payment) | changes)
-        assert f"ck_receipts_{constraint}" in said, (changes, said)
+        message = refusal(tables, Receipt, receipt_row(payment) | changes)
+        assert f"ck_receipts_{constraint}" in message, (changes, message)
     assert len(tables.rows(sa.select(Receipt.id))) == 1
 
 
 def test_a_payment_is_settled_by_one_receipt(tables, merchant):
     """The unique index is what makes paying twice impossible, whatever the code does."""
-    payment = stored(tables, merchant, **CONFIRMED)
-    refused = {"verdict": "refused", "reason": "already-paid"}
+    payment = insert_payment(tables, merchant, **CONFIRMED)
+    refusal_fields = {"verdict": "refused", "reason": "already-paid"}
     tables.insert(Receipt, receipt_row(payment))
-    tables.insert(Receipt, receipt_row(payment, **refused), receipt_row(payment, **refused))
+    tables.insert(
+        Receipt, receipt_row(payment, **refusal_fields), receipt_row(payment, **refusal_fields)
+    )
     assert "settles_payment_id" in refusal(tables, Receipt, receipt_row(payment))
     assert len(tables.rows(sa.select(Receipt.id))) == 3
 
 
 def test_a_transfer_is_told_of_by_one_receipt(tables, merchant):
     """The same money cannot pay two payments."""
-    one, other = (stored(tables, merchant, **CONFIRMED) for _ in range(2))
+    one, other = (insert_payment(tables, merchant, **CONFIRMED) for _ in range(2))
     tables.insert(Receipt, receipt_row(one, end_to_end_id="E-same"))
-    said = refusal(tables, Receipt, receipt_row(other, end_to_end_id="E-same"))
-    assert "end_to_end_id" in said
+    message = refusal(tables, Receipt, receipt_row(other, end_to_end_id="E-same"))
+    assert "end_to_end_id" in message
 
 
 def test_an_order_has_one_payment_that_can_be_or_was_paid(tables, merchant):
     """An expired or cancelled one makes room; a pending or confirmed one does not."""
     order = {"order_id": "order-1"}
-    gone = {"status": "cancelled", "resolved_at": LATER}
-    for changes in (EXPIRED, EXPIRED, gone, {}):
+    cancelled = {"status": "cancelled", "resolved_at": LATER}
+    for changes in (EXPIRED, EXPIRED, cancelled, {}):
         assert refusal(tables, Payment, payment_row(merchant, **order, **changes)) == ""
     for changes in ({}, CONFIRMED):
-        said = refusal(tables, Payment, payment_row(merchant, **order, **changes))
-        assert "live_order_id" in said
+        message = refusal(tables, Payment, payment_row(merchant, **order, **changes))
+        assert "live_order_id" in message
     assert refusal(tables, Payment, payment_row(merchant, order_id="order-2")) == ""
     assert refusal(tables, Payment, payment_row(merchant), payment_row(merchant)) == ""
 
@@ -168,7 +170,7 @@ def test_an_order_of_another_merchant_is_another_order(tables, merchant):
 
 def test_a_payment_is_renewed_once(tables, merchant):
     """Two renewals of one payment would be two codes for one debt."""
-    old = stored(tables, merchant, **EXPIRED)
+    old = insert_payment(tables, merchant, **EXPIRED)
     assert refusal(tables, Payment, payment_row(merchant, renewed_from_id=old)) == ""
     again = payment_row(merchant, renewed_from_id=old)
     assert "renewed_from_id" in refusal(tables, Payment, again)
@@ -177,7 +179,7 @@ def test_a_payment_is_renewed_once(tables, merchant):
 def test_what_points_nowhere_is_not_stored(tables, merchant):
     """A receipt, an event or a payment of nobody could never be explained."""
     nowhere = 999_999
-    payment = stored(tables, merchant, **CONFIRMED)
+    payment = insert_payment(tables, merchant, **CONFIRMED)
     event = {
         "name": "payment.created",
         "sequence": 1,
@@ -185,8 +187,8 @@ def test_what_points_nowhere_is_not_stored(tables, merchant):
         "data": {},
     }
     tables.insert(PaymentEvent, {**event, "payment_id": payment})
-    kept = {"operation": "create payment", "request": {}, "status": 201, "location": "/"}
-    kept |= {"answer": {}, "created_at": NOON, "key": "k"}
+    stored_answer = {"operation": "create payment", "request": {}, "status": 201, "location": "/"}
+    stored_answer |= {"answer": {}, "created_at": NOON, "key": "k"}
     key = {"account_id": nowhere, "key_sha256": "0" * 64, "label": "x", "created_at": NOON}
     for model, row in (
         (Payment, payment_row(nowhere)),
@@ -194,7 +196,7 @@ def test_what_points_nowhere_is_not_stored(tables, merchant):
         (Receipt, receipt_row(nowhere)),
         (Receipt, receipt_row(payment, merchant_id=nowhere)),
         (PaymentEvent, {**event, "payment_id": nowhere}),
-        (IdempotentRequest, {**kept, "merchant_id": nowhere}),
+        (IdempotentRequest, {**stored_answer, "merchant_id": nowhere}),
         (ApiKey, key),
     ):
         assert "foreign key" in refusal(tables, model, row).lower(), model
@@ -202,10 +204,12 @@ def test_what_points_nowhere_is_not_stored(tables, merchant):
 
 def test_an_idempotency_key_is_kept_once_for_each_merchant(tables, merchant):
     """Two first answers to one key would be two payments."""
-    kept = {"operation": "create payment", "request": {}, "status": 201, "location": "/"}
-    kept |= {"answer": {}, "created_at": NOON, "merchant_id": merchant}
-    tables.insert(IdempotentRequest, {**kept, "key": "one"}, {**kept, "key": "One"})
-    assert "key" in refusal(tables, IdempotentRequest, {**kept, "key": "one"})
+    stored_answer = {"operation": "create payment", "request": {}, "status": 201, "location": "/"}
+    stored_answer |= {"answer": {}, "created_at": NOON, "merchant_id": merchant}
+    tables.insert(
+        IdempotentRequest, {**stored_answer, "key": "one"}, {**stored_answer, "key": "One"}
+    )
+    assert "key" in refusal(tables, IdempotentRequest, {**stored_answer, "key": "one"})
 
 
 def test_ids_that_differ_in_case_or_a_trailing_space_are_different(tables, merchant):
@@ -214,11 +218,11 @@ def test_ids_that_differ_in_case_or_a_trailing_space_are_different(tables, merch
     tables.insert(Payment, *(payment_row(merchant, order_id=name) for name in names))
     tables.insert(Payment, *(payment_row(merchant, txid=txid) for txid in ("abcDEF", "ABCdef")))
     for name in names:
-        found = tables.rows(sa.select(Payment.order_id).where(Payment.order_id == name))
-        assert [row.order_id for row in found] == [name]
-    payment = stored(tables, merchant, **CONFIRMED)
-    refused = {"verdict": "refused", "reason": "already-paid"}
-    rows = [receipt_row(payment, end_to_end_id=name, **refused) for name in ("e1", "E1")]
+        stored_row = tables.rows(sa.select(Payment.order_id).where(Payment.order_id == name))
+        assert [row.order_id for row in stored_row] == [name]
+    payment = insert_payment(tables, merchant, **CONFIRMED)
+    refusal_fields = {"verdict": "refused", "reason": "already-paid"}
+    rows = [receipt_row(payment, end_to_end_id=name, **refusal_fields) for name in ("e1", "E1")]
     tables.insert(Receipt, *rows)
     assert tables.payment("abcDEF").txid == "abcDEF"
     assert "txid" in refusal(tables, Payment, payment_row(merchant, txid="abcDEF"))
@@ -226,12 +230,12 @@ def test_ids_that_differ_in_case_or_a_trailing_space_are_different(tables, merch
 
 def test_instants_keep_their_microseconds(tables, merchant):
     """A deadline rounded to seconds lies: money sent in time would then come too late."""
-    made, due = NOON.replace(microsecond=1), NOON.replace(microsecond=999_999)
-    row = payment_row(merchant, created_at=made, expires_at=due)
+    created_at, expires_at = NOON.replace(microsecond=1), NOON.replace(microsecond=999_999)
+    row = payment_row(merchant, created_at=created_at, expires_at=expires_at)
     tables.insert(Payment, row)
-    found = tables.payment(row["txid"])
-    assert (found.created_at, found.expires_at) == (made, due)
-    assert found.expires_at.utcoffset() == timedelta(0)
+    stored_row = tables.payment(row["txid"])
+    assert (stored_row.created_at, stored_row.expires_at) == (created_at, expires_at)
+    assert stored_row.expires_at.utcoffset() == timedelta(0)
 
 
 def test_text_keeps_every_character(tables, merchant):
@@ -239,8 +243,8 @@ def test_text_keeps_every_character(tables, merchant):
     words = "Pão de queijo 🧀👩🏽‍🌾 日本 ﷽"
     row = payment_row(merchant, description=words, metadata={"nota": words}, order_id="pedido-🛒")
     tables.insert(Payment, row)
-    found = tables.payment(row["txid"])
-    assert (found.description, found.metadata, found.order_id) == (
+    stored_row = tables.payment(row["txid"])
+    assert (stored_row.description, stored_row.metadata, stored_row.order_id) == (
         words,
         {"nota": words},
         "pedido-🛒",
@@ -250,7 +254,7 @@ def test_text_keeps_every_character(tables, merchant):
 def test_an_instant_without_its_offset_is_refused(tables, merchant):
     """Local time taken for UTC would move a deadline by hours."""
     naive = datetime(2026, 11, 20, 15, 30)  # noqa: DTZ001 - the mistake this is about
-    with pytest.raises(sa.exc.StatementError, match="must be aware"):
+    with pytest.raises(sa.exc.StatementError, match="needs a time zone"):
         tables.insert(Payment, payment_row(merchant, expires_at=naive))
 
 
@@ -262,10 +266,10 @@ def test_every_transaction_reads_what_is_committed(service):
         if dialect == "sqlite":  # serializable by itself: one writer at a time
             return work.session.execute(sa.text("PRAGMA read_uncommitted")).scalar_one()
         names = "('tx_isolation', 'transaction_isolation')"  # MariaDB's and MySQL's
-        asked = f"SHOW SESSION VARIABLES WHERE Variable_name IN {names}"
+        query = f"SHOW SESSION VARIABLES WHERE Variable_name IN {names}"
         if dialect == "postgresql":
-            asked = "SHOW transaction_isolation"
-        return str(work.session.execute(sa.text(asked)).all()[0][-1]).upper()
+            query = "SHOW transaction_isolation"
+        return str(work.session.execute(sa.text(query)).all()[0][-1]).upper()
 
     with service.app_context():
         assert in_unit_of_work(level) in (0, "READ-COMMITTED", "READ COMMITTED")
@@ -285,16 +289,16 @@ def test_each_statement_of_a_reader_sees_what_was_committed_since_the_last(
 
 def test_sqlite_is_durable_checks_foreign_keys_and_lets_readers_read(app):
     """Its defaults do none of the three; each holds for one connection alone."""
-    wanted = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
+    expected = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
     with app.app_context():
         connections = [db.engine.connect() for _ in range(3)]
         try:
             for connection in connections:
-                found = {
+                stored_row = {
                     name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
-                    for name in wanted
+                    for name in expected
                 }
-                assert found == wanted
+                assert stored_row == expected
         finally:
             for connection in connections:
                 connection.close()
@@ -309,8 +313,8 @@ def test_migrations_lead_up_down_and_up_again_to_what_the_models_say(migrated):
                 context = MigrationContext.configure(connection, opts={"compare_type": True})
                 assert compare_metadata(context, db.metadata) == []
             downgrade(directory=str(MIGRATIONS), revision="base")
-            left = sa.inspect(db.engine).get_table_names()
-            assert left == ["alembic_version"]
+            tables_left = sa.inspect(db.engine).get_table_names()
+            assert tables_left == ["alembic_version"]
             upgrade(directory=str(MIGRATIONS))
             sa.inspect(db.engine).clear_cache()
 
@@ -318,10 +322,12 @@ def test_migrations_lead_up_down_and_up_again_to_what_the_models_say(migrated):
 def test_a_database_newer_than_the_code_stops_the_start_with_one_sentence(service, tables):
     """Old code on a new schema would write what the new code does not understand."""
     tables.change("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(ConfigurationError) as refused:
+    with pytest.raises(ConfigurationError) as refusal_fields:
         require_schema(service, migrate=True)
-    assert str(refused.value).startswith("The database is newer than this code (revision 9999,")
-    assert "\n" not in str(refused.value)
+    assert str(refusal_fields.value).startswith(
+        "The database is newer than this code (revision 9999,"
+    )
+    assert "\n" not in str(refusal_fields.value)
 
 
 def test_a_database_older_than_the_code_is_migrated_only_where_that_is_allowed(
@@ -341,7 +347,7 @@ def test_a_database_older_than_the_code_is_migrated_only_where_that_is_allowed(
 def test_a_database_that_cannot_be_opened_is_named_without_its_password(tmp_path, clock):
     """The first sentence of every misconfigured start; the password must not be in it."""
     settings = settings_for("mysql://shop:s3cret@127.0.0.1:1/balcao", tmp_path)
-    with pytest.raises(ConfigurationError) as refused:
+    with pytest.raises(ConfigurationError) as refusal_fields:
         ready_app(settings, clock)
-    assert "cannot be opened" in str(refused.value)
-    assert "s3cret" not in str(refused.value)
+    assert "cannot be opened" in str(refusal_fields.value)
+    assert "s3cret" not in str(refusal_fields.value)

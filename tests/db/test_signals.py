@@ -40,7 +40,7 @@ def count(processes, limits):
     return run
 
 
-def kept(processes):
+def stored_signals(processes):
     """What was written: kind, subject, how often, in the order it came."""
     rows = processes.tables.rows("SELECT kind, subject, times FROM signals ORDER BY id")
     return [tuple(row) for row in rows]
@@ -64,13 +64,13 @@ def wrong_pin(processes, payment):
 def test_wrong_amounts_for_one_payment_are_a_signal_at_the_threshold(processes, count):
     """Two may be a mistake; that they are of one payer is told as well."""
     payment, other = processes.create(), processes.create()
-    for number, wanted in ((1, []), (2, []), (3, ["wrong-amounts", "refused-payer"])):
+    for number, expected in ((1, []), (2, []), (3, ["wrong-amounts", "refused-payer"])):
         wrong_amount(processes, payment)
-        assert count() == len(wanted), number
-        assert [row[0] for row in kept(processes)] == wanted
-    assert kept(processes)[0] == ("wrong-amounts", payment["id"], 3)
-    assert kept(processes)[1] == ("refused-payer", "12345678909", 3)
-    assert other["id"] not in [row[1] for row in kept(processes)]
+        assert count() == len(expected), number
+        assert [row[0] for row in stored_signals(processes)] == expected
+    assert stored_signals(processes)[0] == ("wrong-amounts", payment["id"], 3)
+    assert stored_signals(processes)[1] == ("refused-payer", "12345678909", 3)
+    assert other["id"] not in [row[1] for row in stored_signals(processes)]
 
 
 def test_wrong_pins_are_a_signal_of_the_payments_merchant(processes, count):
@@ -81,7 +81,7 @@ def test_wrong_pins_are_a_signal_of_the_payments_merchant(processes, count):
     assert count() == 0
     wrong_pin(processes, payment)
     assert count() == 1
-    assert kept(processes) == [("wrong-pins", payment["id"], 3)]
+    assert stored_signals(processes) == [("wrong-pins", payment["id"], 3)]
 
 
 def test_a_burst_of_creations_is_a_signal_and_the_same_number_over_a_day_is_none(processes, count):
@@ -93,7 +93,7 @@ def test_a_burst_of_creations_is_a_signal_and_the_same_number_over_a_day_is_none
     assert count() == 0
     processes.create()
     assert count() == 1
-    assert kept(processes) == [("creation-burst", "", 5)]
+    assert stored_signals(processes) == [("creation-burst", "", 5)]
 
 
 def test_a_signal_that_goes_on_is_one_row_and_a_later_one_another(processes, count):
@@ -103,12 +103,12 @@ def test_a_signal_that_goes_on_is_one_row_and_a_later_one_another(processes, cou
     assert count() == 1
     processes.create()
     assert count() == 0
-    assert kept(processes) == [("creation-burst", "", 6)]
+    assert stored_signals(processes) == [("creation-burst", "", 6)]
     processes.clock.advance(seconds=1300)
     for _ in range(5):
         processes.create()
     assert count() == 1
-    assert [row[2] for row in kept(processes)] == [6, 5]
+    assert [row[2] for row in stored_signals(processes)] == [6, 5]
 
 
 def test_processes_that_count_at_once_write_one_row_and_one_event(processes, count):
@@ -116,9 +116,9 @@ def test_processes_that_count_at_once_write_one_row_and_one_event(processes, cou
     payment = processes.create()
     for _ in range(3):
         wrong_pin(processes, payment)
-    written = at_once([partial(count, number) for number in range(4)])
-    assert sum(written) == 1
-    assert len(kept(processes)) == 1
+    results = at_once([partial(count, number) for number in range(4)])
+    assert sum(results) == 1
+    assert len(stored_signals(processes)) == 1
     events = processes.tables.rows(
         "SELECT name, relay_at FROM payment_events WHERE name = 'signal.raised'"
     )
@@ -131,7 +131,7 @@ def test_a_threshold_of_zero_counts_nothing(processes, limits):
         processes.create()
     with processes.app().app_context():
         assert scan(limits.model_copy(update={"signal_creations": 0})) == 0
-    assert kept(processes) == []
+    assert stored_signals(processes) == []
 
 
 def test_counting_reads_the_last_rows_alone(processes, limits, monkeypatch):

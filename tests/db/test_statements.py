@@ -22,15 +22,15 @@ CREATE_MAX, CONFIRM_MAX, PAGE_MAX, POLL_MAX = 4, 6, 2, 1
 
 
 @pytest.fixture
-def asked(processes):
-    """Count what one app asks its database, nothing remembered: `with asked() as statements: …`."""
+def count_statements(processes):
+    """Record the statements of an app with empty caches: `with count_statements() as list`."""
     with processes.app().app_context():
-        kept = ledger()
-    engines = {kept.engine, kept.reading_engine}
+        app_ledger = ledger()
+    engines = {app_ledger.engine, app_ledger.reading_engine}
 
     @contextmanager
     def listening():
-        kept.recent = RecentAccounts()
+        app_ledger.recent = RecentAccounts()
         statements = []
 
         def hear(_connection, _cursor, statement, _parameters, _context, _many):
@@ -58,91 +58,91 @@ def api_key(processes):
     return {"Authorization": f"Bearer {key}"}
 
 
-def test_creating_takes_at_most_four_statements(processes, asked, api_key):
+def test_creating_takes_at_most_four_statements(processes, count_statements, api_key):
     """Also with a key, an order and an Idempotency-Key: who, the payment, its event, the answer."""
     orders = iter(range(100))
     without: dict[str, str] = {}
     for headers in (without, api_key):
         for more in ({}, {"Idempotency-Key": f"key-{len(headers)}"}):
             fields = {"value": 10, "order_id": f"order-{next(orders)}", "metadata": {"a": "b"}}
-            with asked() as statements:
+            with count_statements() as statements:
                 answer = processes.post("/payments/pix", json=fields, headers={**headers, **more})
             assert answer.status_code == 201
             assert 2 <= len(statements) <= CREATE_MAX, statements
 
 
-def test_confirming_takes_at_most_six_statements(processes, asked):
+def test_confirming_takes_at_most_six_statements(processes, count_statements):
     """The hot path of a busy day, with an order, and a repetition for less."""
     payment = processes.create(order_id="order-1")
     body = processes.bank().body(payment)
-    with asked() as first:
+    with count_statements() as first:
         assert processes.bank().tell(body).status_code == 200
-    with asked() as again:
+    with count_statements() as again:
         assert processes.bank().tell(body).json["duplicate"] is True
     assert len(first) <= CONFIRM_MAX, first
     assert len(again) < len(first)
 
 
-def test_refusing_takes_at_most_six_statements(processes, asked):
+def test_refusing_takes_at_most_six_statements(processes, count_statements):
     """Refused money is no cheaper way to keep the database busy."""
     payment = processes.create(expires_in=10)
     processes.bank().confirm(processes.create())
-    with asked() as wrong_amount:
+    with count_statements() as wrong_amount:
         assert processes.bank().confirm(payment, value="1.00").status_code == 400
     processes.clock.advance(seconds=11)
-    with asked() as too_late:
+    with count_statements() as too_late:
         assert processes.bank().confirm(payment).status_code == 409
-    with asked() as unknown:
+    with count_statements() as unknown:
         nobody = {"id": "0" * 32, "value": 10}
         assert processes.bank().confirm(nobody).status_code == 404
     for statements in (wrong_amount, too_late, unknown):
         assert 1 <= len(statements) <= CONFIRM_MAX, statements
 
 
-def test_a_notification_told_late_takes_at_most_six_statements(processes, asked):
+def test_a_notification_told_late_takes_at_most_six_statements(processes, count_statements):
     """After an outage every queued notification is such a one: they must not cost more."""
     payment = processes.create(expires_in=10, order_id="order-1")
     body = processes.bank().body(payment, paid_at=rfc3339(processes.clock.now()))
     processes.clock.advance(seconds=60)
     assert processes.sweep() == 1
-    with asked() as statements:
+    with count_statements() as statements:
         assert processes.bank().tell(body).status_code == 200
     assert len(statements) <= CONFIRM_MAX, statements
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/json"])
-def test_the_page_takes_at_most_two_statements_in_every_state(processes, asked, accept):
+def test_the_page_takes_at_most_two_statements_in_every_state(processes, count_statements, accept):
     """A shopper's page is asked for again and again."""
-    waiting, paid, gone = (processes.create(order_id=f"order-{n}") for n in range(3))
+    pending, paid, cancelled = (processes.create(order_id=f"order-{n}") for n in range(3))
     processes.bank().confirm(paid)
-    processes.post(f"/payments/pix/{gone['id']}/cancel")
-    for payment in (waiting, paid, gone):
+    processes.post(f"/payments/pix/{cancelled['id']}/cancel")
+    for payment in (pending, paid, cancelled):
         for fragment in ("", "?fragment=state"):
             path = f"/payments/pix/{payment['id']}{fragment}"
-            with asked() as statements:
+            with count_statements() as statements:
                 answer = processes.app().test_client().get(path, headers={"Accept": accept})
             assert answer.status_code == 200
             assert 1 <= len(statements) <= PAGE_MAX, statements
     processes.clock.advance(hours=1)
-    with asked() as statements:
+    with count_statements() as statements:
         processes.app().test_client().get(path, headers={"Accept": accept})
     assert 1 <= len(statements) <= PAGE_MAX, statements
 
 
-def test_a_poll_takes_one_statement(processes, asked):
+def test_a_poll_takes_one_statement(processes, count_statements):
     """Every open page polls; also where nothing changed, and where nothing is known."""
     payment = processes.create()
     client = processes.app().test_client()
     path = f"/payments/pix/{payment['id']}/status"
-    with asked() as first:
+    with count_statements() as first:
         answer = client.get(path)
-    with asked() as unchanged:
+    with count_statements() as unchanged:
         again = client.get(path, headers={"If-None-Match": answer.headers["ETag"]})
     assert (answer.status_code, again.status_code) == (200, 304)
     assert [len(first), len(unchanged)] == [POLL_MAX, POLL_MAX]
-    with asked() as unknown:
+    with count_statements() as unknown:
         assert client.get(f"/payments/pix/{'0' * 32}/status").status_code == 404
     assert len(unknown) == POLL_MAX
-    with asked() as nonsense:
+    with count_statements() as nonsense:
         assert client.get("/payments/pix/' OR 1=1 --/status").status_code == 404
     assert nonsense == []

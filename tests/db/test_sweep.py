@@ -27,10 +27,10 @@ def due_rows(processes, count):
     return [row["txid"] for row in rows]
 
 
-def counted(processes):
+def status_counts(processes):
     """How many payments stand in each status, as written."""
-    written = sa.select(Payment.status, sa.func.count()).group_by(Payment.status)
-    return {row[0]: row[1] for row in processes.tables.rows(written)}
+    query = sa.select(Payment.status, sa.func.count()).group_by(Payment.status)
+    return {row[0]: row[1] for row in processes.tables.rows(query)}
 
 
 def test_the_clock_decides_and_the_sweep_writes_it_down(processes):
@@ -72,7 +72,7 @@ def test_a_run_works_in_batches_and_leaves_the_rest_to_the_next(processes, monke
     due_rows(processes, 45)
     processes.clock.advance(minutes=1)
     assert [processes.sweep() for _ in range(3)] == [30, 15, 0]
-    assert counted(processes) == {"expired": 45}
+    assert status_counts(processes) == {"expired": 45}
 
 
 def test_a_stop_is_heeded_between_batches(processes, monkeypatch):
@@ -82,7 +82,7 @@ def test_a_stop_is_heeded_between_batches(processes, monkeypatch):
     now = processes.clock.advance(minutes=1)
     with processes.app().app_context():
         assert Sweep.starting_at(now, timedelta(0)).run(lambda: False) == 10
-    assert counted(processes) == {"expired": 10, "pending": 35}
+    assert status_counts(processes) == {"expired": 10, "pending": 35}
 
 
 def test_after_a_start_the_sweep_waits_its_grace(processes):
@@ -176,14 +176,14 @@ def test_the_sequence_never_goes_back_for_whoever_reads_and_listens(processes, s
     """A page ignores what is older than what it shows: a number used twice would be overlooked."""
     payment = processes.create(expires_in=10, order_id="order-1")
     txid, in_time = payment["id"], rfc3339(processes.clock.now())
-    shown = [(payment["sequence"], payment["status"])]
+    states = [(payment["sequence"], payment["status"])]
 
     def read():
         row = processes.tables.payment(txid)
         now = processes.clock.now()
         poll = processes.status(txid)
         assert (poll["sequence"], poll["status"]) == (sequence_at(row, now), status_at(row, now))
-        shown.append((poll["sequence"], poll["status"]))
+        states.append((poll["sequence"], poll["status"]))
 
     read()
     processes.clock.advance(seconds=11)
@@ -200,14 +200,14 @@ def test_the_sequence_never_goes_back_for_whoever_reads_and_listens(processes, s
     read()
     processes.sweep()
     read()
-    numbers = [number for number, _ in shown]
+    numbers = [number for number, _ in states]
     assert numbers == sorted(numbers)
-    of_each = Counter(number for number, _ in set(shown))
-    assert set(of_each.values()) == {1}, shown
-    told = [(event.sequence, event.name) for event in processes.tables.events(txid)]
-    assert [number for number, _ in told] == sorted({number for number, _ in told})
+    of_each = Counter(number for number, _ in set(states))
+    assert set(of_each.values()) == {1}, states
+    events = [(event.sequence, event.name) for event in processes.tables.events(txid)]
+    assert [number for number, _ in events] == sorted({number for number, _ in events})
     last_change = {"told late": "payment.confirmed", "paid late": "receipt.refused"}.get(ends)
     if last_change is not None:
         seen_before = 2  # `expired` by the clock
-        assert next(number for number, name in told if name == last_change) > seen_before
+        assert next(number for number, name in events if name == last_change) > seen_before
     assert processes.tables.payment(txid).sequence == numbers[-1]

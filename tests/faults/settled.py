@@ -8,7 +8,7 @@ from tests.db.tables import Tables
 from tests.faults.storm import Storm
 
 
-def untold(tables: Tables) -> int:
+def count_unannounced(tables: Tables) -> int:
     """How many events are not written down as told."""
     query = "SELECT COUNT(*) FROM payment_events WHERE relay_at IS NOT NULL"
     return int(tables.rows(query)[0][0])
@@ -16,17 +16,17 @@ def untold(tables: Tables) -> int:
 
 def check_settled(tables: Tables, storm: Storm) -> None:
     """Each payment was confirmed once, by one receipt, with one event, and answered so."""
-    txids = [payment["id"] for payment, _ in storm.told]
-    assert storm.refused == []
+    txids = [payment["id"] for payment, _ in storm.notices]
+    assert storm.refusals == []
     assert storm.confirmed() == set(txids)
     first = Counter(txid for txid, duplicate in storm.accepted if not duplicate)
     assert max(first.values()) == 1  # the answer to a settlement may be lost, never given twice
     receipts = tables.receipts(*txids)
     assert Counter(receipt.verdict for receipt in receipts) == {"accepted": len(txids)}
-    told = {payment["id"]: fields["end_to_end_id"] for payment, fields in storm.told}
-    assert {one.bank_payment_id: one.end_to_end_id for one in receipts} == told
+    end_to_end_ids = {payment["id"]: fields["end_to_end_id"] for payment, fields in storm.notices}
+    assert {one.bank_payment_id: one.end_to_end_id for one in receipts} == end_to_end_ids
     names = Counter((event.txid, event.name) for event in tables.events(*txids))
-    wanted = ("payment.created", "payment.confirmed")
-    assert names == {(txid, name): 1 for txid in txids for name in wanted}
+    event_names = ("payment.created", "payment.confirmed")
+    assert names == {(txid, name): 1 for txid in txids for name in event_names}
     for txid in txids:
         assert tables.payment(txid).status == "confirmed"

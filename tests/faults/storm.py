@@ -36,15 +36,15 @@ class Storm:
         self._service = service
         self._lock = threading.Lock()
         self._stopped = threading.Event()
-        self.told = [
+        self.notices = [
             (payment, {"end_to_end_id": end_to_end_id(), "paid_at": rfc3339(SystemClock().now())})
             for payment in payments
         ]
-        self._waiting = deque([*self.told, *self.told])
+        self._waiting = deque([*self.notices, *self.notices])
         self._unanswered = len(self._waiting)
         self.accepted: list[tuple[str, bool]] = []
         """Which payments were answered 200, and whether as a duplicate."""
-        self.refused: list[tuple[int, dict[str, Any]]] = []
+        self.refusals: list[tuple[int, dict[str, Any]]] = []
         """Every answer that is neither 200 nor 503: there must be none."""
         self.deferred = 0
         self._threads = [threading.Thread(target=self._send, daemon=True) for _ in range(SENDERS)]
@@ -101,7 +101,7 @@ class Storm:
             if status == 200:
                 self.accepted.append((payment["id"], body["duplicate"]))
             else:
-                self.refused.append((status, body))
+                self.refusals.append((status, body))
 
 
 class Watcher:

@@ -16,10 +16,10 @@ PATTERN = "/usr/lib/*/faketime/libfaketimeMT.so.1"
 
 
 def _library() -> str:
-    found = sorted(Path("/").glob(PATTERN.removeprefix("/")))
-    if not found:
+    libraries = sorted(Path("/").glob(PATTERN.removeprefix("/")))
+    if not libraries:
         leave_out(MissingPart("libfaketime (Debian: faketime)"))
-    return str(found[0])
+    return str(libraries[0])
 
 
 def test_money_paid_before_the_jump_is_confirmed_after_it(serve, tmp_path):
@@ -34,25 +34,25 @@ def test_money_paid_before_the_jump_is_confirmed_after_it(serve, tmp_path):
         RECONCILE_INTERVAL_SECONDS="300",
     )
     paid, unpaid = service.create(expires_in=600), service.create(expires_in=600)
-    sent = _pay_late(service, paid)
+    end_to_end_id = _pay_late(service, paid)
 
     offset.write_text("+3600\n")
     _wait_for(service, unpaid, "expired")
     _wait_for(service, paid, "confirmed")
 
     final = service.payment(paid["id"])
-    assert final["end_to_end_id"] == sent
+    assert final["end_to_end_id"] == end_to_end_id
     assert service.payment(unpaid["id"])["status"] == "expired"
     assert service.get("/readyz")[0] == 200
 
 
 def _pay_late(service, payment) -> str:
     """Pay at the bank of the same process, which holds its notice back for a minute."""
-    raw = json.dumps(
+    body_bytes = json.dumps(
         {"code": payment["pix_code"], "pin": "1234", "scenario": "late", "late_seconds": 60}
     ).encode()
     status, body, _ = service.request(
-        "POST", "/bank/api/pay", raw, {"Content-Type": "application/json"}
+        "POST", "/bank/api/pay", body_bytes, {"Content-Type": "application/json"}
     )
     assert status == 200, body
     return json.loads(body)["end_to_end_id"]

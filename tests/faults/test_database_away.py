@@ -12,7 +12,7 @@ import pytest
 from core.clock import SystemClock, rfc3339
 from core.signing import signatures
 from tests.db.tables import Tables
-from tests.faults.settled import check_settled, untold
+from tests.faults.settled import check_settled, count_unannounced
 from tests.faults.storm import Storm, Watcher, wait_until
 from tests.support.databases import create_database
 from tests.support.deadlines import bring_forward
@@ -29,21 +29,21 @@ KINDS = [
 ]
 
 
-def told_now(service, payment, **fields):
+def tell_with_headers(service, payment, **fields):
     """One notification, with the headers of its answer: status, problem, headers."""
     body = {"bank_payment_id": payment["id"], "value": payment["value"], **fields}
-    raw = json.dumps(body).encode()
-    signed = signatures.signed_headers(SECRET, "msg_away", SystemClock().now(), raw)
+    body_bytes = json.dumps(body).encode()
+    signed = signatures.signed_headers(SECRET, "msg_away", SystemClock().now(), body_bytes)
     headers = {"Content-Type": "application/json", **signed}
     status, answer, headers = service.request(
-        "POST", "/payments/pix/confirmation", raw, headers, timeout=30
+        "POST", "/payments/pix/confirmation", body_bytes, headers, timeout=30
     )
     return status, json.loads(answer), headers
 
 
 def check_what_callers_are_told(service, payment, fields):
     """While the database is away: 503 everywhere it is needed, in the caller's own form."""
-    status, problem, headers = told_now(service, payment, **fields)
+    status, problem, headers = tell_with_headers(service, payment, **fields)
     assert (status, problem["code"]) == (503, "service-unavailable")
     assert int(headers["Retry-After"]) > 0
     status, body = service.get("/readyz")
@@ -56,9 +56,9 @@ def check_what_callers_are_told(service, payment, fields):
         assert (status, headers["Content-Type"]) == (503, "text/html; charset=utf-8")
         assert b"<html" in page
         assert b"Traceback" not in page
-    asked = json.dumps({"value": 10}).encode()
+    request_body = json.dumps({"value": 10}).encode()
     status, body, headers = service.request(
-        "POST", "/payments/pix", asked, {"Content-Type": "application/json"}
+        "POST", "/payments/pix", request_body, {"Content-Type": "application/json"}
     )
     assert (status, json.loads(body)["code"]) == (503, "service-unavailable")
 
@@ -84,7 +84,7 @@ def test_a_database_that_stops_and_returns_costs_nobody_anything(serve, private_
         lost_at = SystemClock().now()
         server.start()
         wait_until(lambda: service.get("/readyz")[0] == 200, 20, "ready again")
-        assert told_now(service, paid, **in_time)[0] == 200
+        assert tell_with_headers(service, paid, **in_time)[0] == 200
         wait_until(storm.is_over, 60, "every notification answered")
         assert storm.deferred > 0
         check_settled(tables, storm)
@@ -94,6 +94,6 @@ def test_a_database_that_stops_and_returns_costs_nobody_anything(serve, private_
     expired = tables.events(unpaid["id"])[1]
     assert expired.name == "payment.expired"
     assert expired.occurred_at - lost_at >= GRACE
-    wait_until(lambda: untold(tables) == 0, 20, "every event written down as told")
+    wait_until(lambda: count_unannounced(tables) == 0, 20, "every event written down as told")
     assert service.stop() == 0
     assert "Traceback" not in service.log(), service.log()[-4000:]

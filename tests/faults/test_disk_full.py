@@ -16,13 +16,13 @@ pytestmark = pytest.mark.slow
 def test_a_full_disk_refuses_nothing_for_good(serve):
     """503 while nothing can be written, pages still read; afterwards everything goes through."""
     service = serve()
-    payment, told = service.create(), end_to_end_id()
+    payment, transfer_id = service.create(), end_to_end_id()
     process = service.process.pid
     largest = max(file.stat().st_size for file in service.instance.glob("*.sqlite3*"))
 
     # No file of this process may grow beyond what it is: to SQLite a disk with no room.
     resource.prlimit(process, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
-    during, body, headers = _confirmation(service, payment, told)
+    during, body, headers = _confirmation(service, payment, transfer_id)
     ready, readiness = service.get("/readyz")
     page, _ = service.get(f"/payments/pix/{payment['id']}", accept="text/html")
     resource.prlimit(process, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
@@ -31,30 +31,30 @@ def test_a_full_disk_refuses_nothing_for_good(serve):
     assert (during, json.loads(body)["code"]) == (503, "service-unavailable")
     assert headers["Retry-After"]
     assert (ready, page) == (503, 200), readiness
-    after, answer = service.tell(payment, end_to_end_id=told)
+    after, answer = service.tell(payment, end_to_end_id=transfer_id)
     assert (after, answer["payment"]["status"]) == (200, "confirmed")
     _wait_until_ready(service)
 
 
-def _confirmation(service, payment, told):
+def _confirmation(service, payment, transfer_id):
     from core.clock import SystemClock, rfc3339
     from core.signing import signatures
     from tests.support.service import SECRET
 
     now = SystemClock().now()
-    raw = json.dumps(
+    body_bytes = json.dumps(
         {
             "bank_payment_id": payment["id"],
             "value": payment["value"],
-            "end_to_end_id": told,
+            "end_to_end_id": transfer_id,
             "paid_at": rfc3339(now),
         }
     ).encode()
-    headers = signatures.signed_headers(SECRET, f"msg_{told}", now, raw)
+    headers = signatures.signed_headers(SECRET, f"msg_{transfer_id}", now, body_bytes)
     return service.request(
         "POST",
         "/payments/pix/confirmation",
-        raw,
+        body_bytes,
         {"Content-Type": "application/json", **headers},
     )
 

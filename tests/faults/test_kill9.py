@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from tests.db.tables import Tables
-from tests.faults.settled import check_settled, untold
+from tests.faults.settled import check_settled, count_unannounced
 from tests.faults.storm import Storm, Watcher, wait_until
 
 pytestmark = pytest.mark.slow
@@ -42,6 +42,8 @@ def test_a_service_killed_in_a_storm_keeps_every_answer_it_gave(serve, any_datab
         for watcher in (one, other):
             wait_until(watcher.knows_all, TOLD_SECONDS, "the watcher knows all")
         assert one.heard
-        wait_until(lambda: untold(tables) == 0, TOLD_SECONDS, "every event written down as told")
+        wait_until(
+            lambda: count_unannounced(tables) == 0, TOLD_SECONDS, "every event written down as told"
+        )
     assert service.stop() == 0
     assert "Traceback" not in service.log()

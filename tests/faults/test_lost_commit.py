@@ -30,34 +30,34 @@ def test_a_confirmation_whose_commit_was_not_heard_is_kept_and_told_once(
             # MySQL offers TLS by itself; the proxy has to read what passes.
             url = url.update_query_dict({"ssl_disabled": "1"})
         service = serve(DATABASE_URL=url.render_as_string(hide_password=False))
-        payment, told = service.create(), end_to_end_id()
+        payment, transfer_id = service.create(), end_to_end_id()
 
-        proxy.arm(told.encode(), b"COMMIT\0" if engine == "postgres" else b"")
-        first, _ = service.tell(payment, end_to_end_id=told)
+        proxy.arm(transfer_id.encode(), b"COMMIT\0" if engine == "postgres" else b"")
+        first, _ = service.tell(payment, end_to_end_id=transfer_id)
         assert proxy.cut.is_set(), "the answer to the COMMIT was not lost"
-        again, answer = service.tell(payment, end_to_end_id=told)
+        again, answer = service.tell(payment, end_to_end_id=transfer_id)
 
         assert (first, again) == (503, 200)
         assert answer["duplicate"] is True
         assert service.payment(payment["id"])["status"] == "confirmed"
-        _wait_until_told(direct)
-        assert _counted(direct, "receipts WHERE verdict = 'accepted'") == 1
-        assert _counted(direct, "payment_events WHERE name = 'payment.confirmed'") == 1
+        _wait_until_announced(direct)
+        assert _count(direct, "receipts WHERE verdict = 'accepted'") == 1
+        assert _count(direct, "payment_events WHERE name = 'payment.confirmed'") == 1
 
 
-def _counted(url: sa.URL, what: str) -> int:
+def _count(url: sa.URL, what: str) -> int:
     engine = sa.create_engine(url)
     try:
         with engine.connect() as connection:
-            counted = sa.text("SELECT COUNT(*) FROM " + what)  # noqa: S608 - written in this file
-            return int(connection.scalar(counted) or 0)
+            query = sa.text("SELECT COUNT(*) FROM " + what)  # noqa: S608 - written in this file
+            return int(connection.scalar(query) or 0)
     finally:
         engine.dispose()
 
 
-def _wait_until_told(url: sa.URL) -> None:
+def _wait_until_announced(url: sa.URL) -> None:
     """Whoever committed never knew, so the relay tells it."""
     limit = time.monotonic() + 20
-    while _counted(url, "payment_events WHERE relay_at IS NOT NULL") and time.monotonic() < limit:
+    while _count(url, "payment_events WHERE relay_at IS NOT NULL") and time.monotonic() < limit:
         time.sleep(0.2)
-    assert _counted(url, "payment_events WHERE relay_at IS NOT NULL") == 0
+    assert _count(url, "payment_events WHERE relay_at IS NOT NULL") == 0

@@ -19,7 +19,7 @@ PIN = "1234"
 MINUTE = 60.0
 
 
-def pay_untold(service, payment):
+def pay_with_lost_notice(service, payment):
     """Bob pays at the simulated bank, which throws its notice away; gives when and what."""
     order = {"code": payment["pix_code"], "pin": PIN, "scenario": "lost"}
     status, body, _ = service.request(
@@ -32,10 +32,10 @@ def pay_untold(service, payment):
 def wait_for_status(service, payment, status, limit):
     """Wait until the payment stands so; gives the payment."""
     while True:
-        found = service.payment(payment["id"])
-        if found["status"] == status:
-            return found
-        assert time.monotonic() < limit, f"still {found['status']}"
+        current = service.payment(payment["id"])
+        if current["status"] == status:
+            return current
+        assert time.monotonic() < limit, f"still {current['status']}"
         time.sleep(0.1)
 
 
@@ -48,9 +48,9 @@ def test_a_payment_whose_notice_is_lost_for_good_is_confirmed_and_its_page_hears
     payment, other = service.create(value="54.90"), service.create()
     with Watcher(service.url) as page:
         assert page.watch(payment)["status"] == "pending"
-        _, paid = pay_untold(service, payment)
-        found = page.wait_for("payment-confirmed")
-        assert (found["payment_id"], found["status"]) == (payment["id"], "confirmed")
+        _, paid = pay_with_lost_notice(service, payment)
+        message = page.wait_for("payment-confirmed")
+        assert (message["payment_id"], message["status"]) == (payment["id"], "confirmed")
         time.sleep(2.5)  # further walks list the same money, and tell nothing
         assert Counter(page.names())["payment-confirmed"] == 1
     tables = Tables(any_database_url)
@@ -67,7 +67,7 @@ def test_a_notice_lost_before_a_restart_is_made_up_for_before_anything_is_called
     service = serve(RECONCILE_INTERVAL_SECONDS=300, SWEEP_START_GRACE_SECONDS=10)
     paid, unpaid = service.create(expires_in=10), service.create(expires_in=10)
     time.sleep(1)  # the first run is over: what comes now, this process would not see
-    pay_untold(service, paid)
+    pay_with_lost_notice(service, paid)
     service.kill()
     bring_forward(service, 0, paid, unpaid)
     service.start()
@@ -87,11 +87,11 @@ def test_with_the_default_settings_money_sent_in_time_overrules_a_written_expiry
     payment = service.create(expires_in=10)
     with Watcher(service.url) as page:
         page.watch(payment)
-        at, _ = pay_untold(service, payment)
+        at, _ = pay_with_lost_notice(service, payment)
         wait_for_status(service, payment, "confirmed", at + MINUTE)
         page.wait_for("payment-confirmed")
-        heard = [name for name in page.names() if not name.endswith(payment["id"])]
-        assert heard == ["payment-expired", "payment-confirmed"]
+        events = [name for name in page.names() if not name.endswith(payment["id"])]
+        assert events == ["payment-expired", "payment-confirmed"]
     tables = Tables(f"sqlite:///{service.instance / 'balcao.sqlite3'}")
     names = ["payment.created", "payment.expired", "payment.confirmed"]
     assert tables.event_names(payment["id"]) == names

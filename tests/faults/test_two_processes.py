@@ -37,8 +37,8 @@ def test_two_sweeping_processes_expire_each_payment_once(serve, fresh_database, 
     tables.insert(Payment, *rows)
     expired = sa.select(sa.func.count()).where(Payment.status == "expired")
     wait_until(lambda: tables.rows(expired)[0][0] == DUE, 30, "every due payment expired")
-    untold = sa.select(sa.func.count()).where(PaymentEvent.relay_at.is_not(None))
-    wait_until(lambda: tables.rows(untold)[0][0] == 0, 20, "every event written down as told")
+    unannounced = sa.select(sa.func.count()).where(PaymentEvent.relay_at.is_not(None))
+    wait_until(lambda: tables.rows(unannounced)[0][0] == 0, 20, "every event written down as told")
     events = tables.events(*(row["txid"] for row in rows))
     assert Counter(event.name for event in events) == {"payment.expired": DUE}
     assert len({event.txid for event in events}) == DUE

@@ -12,14 +12,14 @@ from structlog.testing import capture_logs
 from core.clock import rfc3339
 from payments import bank_client
 from tests.http.checks import rows
-from tests.support.asked_bank import AskedBank
 from tests.support.service import close_app, free_port, ready_app, settings_for
+from tests.support.stub_bank import StubBank
 
 
 @pytest.fixture
 def asked(clock):
     """The bank behind BANK_URL."""
-    with AskedBank(clock) as bank:
+    with StubBank(clock) as bank:
         yield bank
 
 
@@ -55,15 +55,15 @@ def test_what_the_bank_holds_settles_the_payment(client, asked, make_payment):
         f"/payments/pix/{payment['id']}", headers={"Accept": "application/json"}
     ).json["payment"]
     assert found["end_to_end_id"] == held["end_to_end_id"]
-    assert asked.looked_up() == [payment["id"]]
+    assert asked.look_ups() == [payment["id"]]
 
 
 def test_a_question_is_signed_and_fits_no_other(client, asked, make_payment):
     """The bank of these tests verifies `GET` and the path: a stolen signature opens no other."""
     payment = make_payment()
     check(client, payment)
-    assert asked.refused == []
-    assert asked.asked == [f"/api/payments/{payment['id']}"]
+    assert asked.refusals == []
+    assert asked.questions == [f"/api/payments/{payment['id']}"]
 
 
 def test_the_bank_is_asked_once_in_five_seconds_however_often_the_button_is_pressed(
@@ -74,7 +74,7 @@ def test_the_bank_is_asked_once_in_five_seconds_however_often_the_button_is_pres
     for _ in range(5):
         assert check(client, payment) == "pending"
     check(client, other)
-    assert asked.looked_up() == [payment["id"], other["id"]]
+    assert asked.look_ups() == [payment["id"], other["id"]]
 
 
 UNTRUSTED = [
@@ -253,4 +253,4 @@ def test_in_production_without_a_bank_nobody_is_asked(fresh_database, tmp_path, 
             assert bank_client.ask_about("f" * 32) is False
     finally:
         close_app(app)
-    assert asked.asked == []
+    assert asked.questions == []

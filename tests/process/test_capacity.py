@@ -40,9 +40,9 @@ def test_more_websockets_than_a_server_takes_by_default_leave_http_served(serve,
     with _open_files(1024):
         service = serve(ASYNC_MODE=mode)
     payment = service.create()
-    with _open_files(4096), ExitStack() as opened:
+    with _open_files(4096), ExitStack() as stack:
         for _ in range(1100):
-            opened.enter_context(RawWebSocket(service.url))
+            stack.enter_context(RawWebSocket(service.url))
         with Watcher(service.url, ["websocket"]) as bob:
             bob.watch(payment)
             assert service.tell(payment)[0] == 200
@@ -54,30 +54,30 @@ def test_more_websockets_than_a_server_takes_by_default_leave_http_served(serve,
 def test_half_open_requests_do_not_keep_others_from_being_answered(serve, mode):
     """A stranger with two hundred slow connections must not close the shop."""
     service = serve(ASYNC_MODE=mode)
-    with ExitStack() as opened:
+    with ExitStack() as stack:
         for _ in range(200):
-            opened.enter_context(Talker(service.port)).send(b"POST /payments/pix HTTP/1.1\r\nHo")
+            stack.enter_context(Talker(service.port)).send(b"POST /payments/pix HTTP/1.1\r\nHo")
         assert service.create()["status"] == "pending"
 
 
 @pytest.mark.slow
 def test_silent_connections_are_closed_and_quiet_websockets_are_not(serve, tmp_path):
     """Whoever vanished must not be kept for ever; an open page that waits is no such client."""
-    with ExitStack() as opened:
+    with ExitStack() as stack:
         silent, watching = [], []
         for mode in MODES:
             service = serve(instance=tmp_path / mode, ASYNC_MODE=mode)
             payment = service.create()
-            bob = opened.enter_context(Watcher(service.url, ["websocket"]))
+            bob = stack.enter_context(Watcher(service.url, ["websocket"]))
             bob.watch(payment)
             watching.append((bob, service, payment))
-            for begun in (b"", b"GET /healthz HTTP/1.1\r\nHos"):
-                charlie = opened.enter_context(Talker(service.port))
-                charlie.send(begun)
-                silent.append((mode, begun, charlie))
+            for data in (b"", b"GET /healthz HTTP/1.1\r\nHos"):
+                charlie = stack.enter_context(Talker(service.port))
+                charlie.send(data)
+                silent.append((mode, data, charlie))
         time.sleep(SILENCE_SECONDS_MAX + 2)
-        for mode, begun, charlie in silent:
-            assert charlie.is_closed_by_the_server(), (mode, begun)
+        for mode, data, charlie in silent:
+            assert charlie.is_closed_by_the_server(), (mode, data)
         for bob, service, payment in watching:
             assert service.tell(payment)[0] == 200
             bob.wait_for("payment-confirmed")
@@ -114,10 +114,10 @@ def test_a_kept_connection_is_not_slower_than_a_new_one_each_time(serve, mode):
         with Talker(service.port) as once:
             assert once.get("/healthz")[0] == 200
 
-    with Talker(service.port) as kept:
+    with Talker(service.port) as connection:
         for _ in range(3):
-            assert kept.get("/healthz")[0] == 200
-        on_kept = [_seconds(lambda: kept.get("/healthz")) for _ in range(25)]
+            assert connection.get("/healthz")[0] == 200
+        on_kept = [_seconds(lambda: connection.get("/healthz")) for _ in range(25)]
     on_new = [_seconds(with_new_connection) for _ in range(25)]
     assert statistics.median(on_kept) < 3 * statistics.median(on_new)
 

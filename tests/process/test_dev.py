@@ -170,21 +170,21 @@ def test_source_code_is_shown_to_nobody_else(tmp_path, changes, words):
     service = ServiceProcess(tmp_path / "instance", **changes)
     if "APP_ENV" in changes:
         service.environment |= {"SECRET_KEY": "k" * 40, "BANK_WEBHOOK_SECRET": f"whsec_{'a' * 44}"}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "server.dev"], cwd=ROOT, env=service.environment,
         capture_output=True, text=True, timeout=WITHIN_SECONDS, check=False,
     )  # fmt: skip
-    assert done.returncode == 1
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
+    assert process.returncode == 1
+    assert words in process.stderr
+    assert "Traceback" not in process.stderr
 
 
 def test_flask_run_says_what_to_run_instead(tmp_path):
     """It answered 500 on a fresh clone: no tables, no demo accounts, no bank."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "flask", "--app", "app", "run", "--debug"], cwd=ROOT,
         env=ServiceProcess(tmp_path / "instance").environment,
         capture_output=True, text=True, timeout=WITHIN_SECONDS, check=False,
     )  # fmt: skip
-    assert done.returncode != 0
-    assert "make dev" in done.stderr
+    assert process.returncode != 0
+    assert "make dev" in process.stderr

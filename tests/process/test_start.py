@@ -27,14 +27,14 @@ def test_a_first_start_prints_where_shop_bank_and_api_docs_are(serve, mode):
     while "API docs" not in service.log():
         assert time.monotonic() < limit, service.log()
         time.sleep(0.02)
-    said = service.log()
+    log = service.log()
     for path in ("/", "/bank/", "/docs"):
-        assert f"{service.url}{path}\n" in said
+        assert f"{service.url}{path}\n" in log
         status, page = service.get(path, accept="text/html")
         assert (status, b"<html" in page) == (200, True), path
-    assert f"({mode}, development)" in said
-    assert "Traceback" not in said
-    assert "Deprecat" not in said
+    assert f"({mode}, development)" in log
+    assert "Traceback" not in log
+    assert "Deprecat" not in log
 
 
 def test_generated_secrets_are_for_their_owner_alone_and_stay_the_same(tmp_path):
@@ -42,7 +42,7 @@ def test_generated_secrets_are_for_their_owner_alone_and_stay_the_same(tmp_path)
     service = ServiceProcess(tmp_path / "instance", is_first_start=True)
     for name in ("SECRET_KEY", "BANK_WEBHOOK_SECRET", "DEMO_PIX_KEY"):
         service.environment.pop(name)
-    kept = []
+    secrets_of_starts = []
     for _ in range(2):
         with service:
             files = {path.name: path for path in service.instance.iterdir()}
@@ -50,10 +50,10 @@ def test_generated_secrets_are_for_their_owner_alone_and_stay_the_same(tmp_path)
             for file in secrets:
                 assert stat.S_IMODE(file.stat().st_mode) == 0o600
                 assert file.stat().st_uid == os.getuid()
-            kept.append([file.read_text() for file in secrets])
+            secrets_of_starts.append([file.read_text() for file in secrets])
             assert not [name for name in files if name.startswith(".")]
-    assert kept[0] == kept[1]
-    for secret in kept[0]:
+    assert secrets_of_starts[0] == secrets_of_starts[1]
+    for secret in secrets_of_starts[0]:
         assert secret.strip() not in service.log()
 
 
@@ -112,11 +112,11 @@ def test_a_port_that_is_taken_is_named(tmp_path, mode):
     assert_one_sentence(ended, port, "in use")
 
 
-@pytest.mark.parametrize("missing", [("SECRET_KEY",), ("BANK_WEBHOOK_SECRET",)])
-def test_production_does_not_start_without_its_secrets(tmp_path, missing):
+@pytest.mark.parametrize("names", [("SECRET_KEY",), ("BANK_WEBHOOK_SECRET",)])
+def test_production_does_not_start_without_its_secrets(tmp_path, names):
     """A secret made up at start is another one at the next start, and on the next machine."""
-    ended = refused_start(tmp_path, {"APP_ENV": "production"}, unset=missing)
-    assert_one_sentence(ended, *missing)
+    ended = refused_start(tmp_path, {"APP_ENV": "production"}, unset=names)
+    assert_one_sentence(ended, *names)
 
 
 def test_production_does_not_migrate_by_itself(tmp_path):
@@ -152,8 +152,8 @@ def test_a_database_that_cannot_be_opened_is_named_without_its_password(tmp_path
     """Of the service's or of the bank's own; the line may end up in a ticket."""
     ended = refused_start(tmp_path, {name: url})
     assert_one_sentence(ended, words)
-    assert "hunter2" not in ended.complained
-    assert ("bank's" in ended.complained) == (name == "BANK_DATABASE_URL")
+    assert "hunter2" not in ended.stderr
+    assert ("bank's" in ended.stderr) == (name == "BANK_DATABASE_URL")
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "BANK_DATABASE_URL"])

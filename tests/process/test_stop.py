@@ -34,7 +34,7 @@ def _exit_status(service: ServiceProcess) -> int:
     return service.process.wait(20)
 
 
-def _wait_until_refused(service: ServiceProcess) -> None:
+def _wait_until_closed(service: ServiceProcess) -> None:
     limit = time.monotonic() + PROMPT_EXIT_SECONDS
     while time.monotonic() < limit:
         try:
@@ -55,7 +55,7 @@ def test_a_request_under_way_is_answered_and_new_connections_are_refused(serve, 
         last_byte = bob.begin_create(description="slow")
         time.sleep(0.5)  # the service has begun to read it
         _send(service, number)
-        _wait_until_refused(service)
+        _wait_until_closed(service)
         assert service.process.poll() is None
         bob.send(last_byte)
         status, headers, body = bob.answer()
@@ -82,8 +82,8 @@ def test_a_request_that_waits_for_the_database_is_answered(serve, tmp_path, mode
     asking.join(20)
     assert [answer["status"] for answer in answers] == ["pending"]
     assert _exit_status(service) == 0
-    with closing(sqlite3.connect(database)) as kept:
-        assert kept.execute("SELECT count(*) FROM payments").fetchone() == (1,)
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("SELECT count(*) FROM payments").fetchone() == (1,)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -113,7 +113,7 @@ def test_a_stop_in_the_middle_of_a_sweep_loses_no_expiry(serve, tmp_path, mode):
     service = serve(ASYNC_MODE=mode, DATABASE_URL=url)
     template = service.create()
     with closing(sqlite3.connect(database, timeout=10)) as connection, connection:
-        _copy_as_due(connection, template["id"], 3000)
+        _copy_overdue(connection, template["id"], 3000)
     limit = time.monotonic() + 20
     while not _expired(database):
         assert time.monotonic() < limit, "the sweep did not begin"
@@ -129,10 +129,12 @@ def test_a_stop_in_the_middle_of_a_sweep_loses_no_expiry(serve, tmp_path, mode):
     assert _expiry_events(database) == 3000
 
 
-def _copy_as_due(connection: sqlite3.Connection, txid: str, number: int) -> None:
+def _copy_overdue(connection: sqlite3.Connection, txid: str, number: int) -> None:
     # Generated columns are not in this list, and cannot be written.
-    named = connection.execute("SELECT name FROM pragma_table_info('payments') WHERE name <> 'id'")
-    names = [name for (name,) in named]
+    query_of_names = connection.execute(
+        "SELECT name FROM pragma_table_info('payments') WHERE name <> 'id'"
+    )
+    names = [name for (name,) in query_of_names]
     query = f"SELECT {', '.join(names)} FROM payments WHERE txid = ?"  # noqa: S608 - our own names
     row = dict(zip(names, connection.execute(query, [txid]).fetchone(), strict=True))
     row |= {"created_at": "2026-01-01 00:00:00.000000", "expires_at": "2026-01-01 00:10:00.000000"}

@@ -19,18 +19,18 @@ def _events(service: ServiceProcess) -> dict[str, float]:
     status, body, headers = service.request("GET", "/metrics")
     assert status == 200
     assert headers["Content-Type"].startswith("text/plain")
-    counted = re.findall(r'balcao_payment_events_total\{event="([^"]+)"\} (\S+)', body.decode())
-    return {name: float(number) for name, number in counted}
+    matches = re.findall(r'balcao_payment_events_total\{event="([^"]+)"\} (\S+)', body.decode())
+    return {name: float(number) for name, number in matches}
 
 
 def test_metrics_count_what_happened_to_payments(serve):
     """An alert on confirmations that stopped needs their number, by name."""
     service = serve()
-    confirmed, cancelled, refused = (service.create() for _ in range(3))
+    confirmed, cancelled, rejected = (service.create() for _ in range(3))
     for _ in range(2):  # the second is a duplicate, and nothing happens
         assert service.tell(confirmed, end_to_end_id="E99999004202611201500aaaaaaaaaaa")[0] == 200
     assert service.request("POST", f"/payments/pix/{cancelled['id']}/cancel")[0] == 200
-    assert service.tell(refused, value=0.01)[0] == 400
+    assert service.tell(rejected, value=0.01)[0] == 400
     assert _events(service) == {
         "payment.created": 3.0,
         "payment.confirmed": 1.0,

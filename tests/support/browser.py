@@ -70,14 +70,14 @@ class Violation:
 
 def find_chromium() -> str:
     """The path of the browser: CHROMIUM, else the first one found. Raises MissingPart."""
-    if named := os.environ.get("CHROMIUM"):
-        if not os.access(named, os.X_OK):
-            raise MissingPart(f"CHROMIUM is set to {named}, which cannot be run")
-        return named
-    found = find_program(*PROGRAMS)
-    if found is None:
+    if path := os.environ.get("CHROMIUM"):
+        if not os.access(path, os.X_OK):
+            raise MissingPart(f"CHROMIUM is set to {path}, which cannot be run")
+        return path
+    result = find_program(*PROGRAMS)
+    if result is None:
         raise MissingPart("Chromium (apt install chromium, or set CHROMIUM)")
-    return found
+    return result
 
 
 _running: list[Playwright] = []
@@ -134,7 +134,7 @@ def axe_violations(page: Page, exclude: str | None = None, **options: Any) -> li
         _evaluate(session, context, AXE.read_text(encoding="utf-8") + "; undefined")
     examined = "document" if exclude is None else json.dumps({"exclude": [[exclude]]})
     call = f"axe.run({examined}, {json.dumps(options)}).then(found => found.violations)"
-    found = _evaluate(session, context, call)
+    result = _evaluate(session, context, call)
     return [
         Violation(
             rule=one["id"],
@@ -142,7 +142,7 @@ def axe_violations(page: Page, exclude: str | None = None, **options: Any) -> li
             help=one["help"],
             elements=tuple(node["html"] for node in one["nodes"]),
         )
-        for one in found
+        for one in result
     ]
 
 

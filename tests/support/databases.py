@@ -41,11 +41,11 @@ def server_address(url: str) -> sa.URL:
 
     The drivers are the service's own, whatever driver the text names.
     """
-    given = sa.make_url(url)
-    if given.get_backend_name() == "postgresql":
-        return given.set(drivername="postgresql+pg8000", database="postgres")
-    query = {**given.query, "charset": "utf8mb4"}
-    return given.set(drivername="mysql+pymysql", database="information_schema", query=query)
+    address = sa.make_url(url)
+    if address.get_backend_name() == "postgresql":
+        return address.set(drivername="postgresql+pg8000", database="postgres")
+    query = {**address.query, "charset": "utf8mb4"}
+    return address.set(drivername="mysql+pymysql", database="information_schema", query=query)
 
 
 def create_database(server: str | sa.URL, made_at: float | None = None) -> str:
@@ -98,10 +98,10 @@ class Databases:
                 self._found[engine] = address
             except MissingPart as missing:
                 self._found[engine] = missing
-        found = self._found[engine]
-        if isinstance(found, MissingPart):
-            raise found
-        return found
+        address_or_missing = self._found[engine]
+        if isinstance(address_or_missing, MissingPart):
+            raise address_or_missing
+        return address_or_missing
 
     @contextmanager
     def empty(self, engine: str) -> Iterator[str]:
@@ -172,8 +172,8 @@ class Databases:
 
     def _find(self, engine: str) -> sa.URL:
         variable = ENVIRONMENT[engine]
-        if named := os.environ.get(variable):
-            address = server_address(named)
+        if environment_url := os.environ.get(variable):
+            address = server_address(environment_url)
             if not answers(address):
                 raise MissingPart(f"{variable} is set and nothing answers there")
             return address

@@ -20,19 +20,19 @@ RECORDED = Path(__file__).with_name("seconds_of_files.json")
 SHOWN_FROM_SECONDS = 3
 
 
-def recorded() -> dict[str, int]:
+def recorded_seconds() -> dict[str, int]:
     """Seconds by file; of a file that is missing here, it was quick or did not exist."""
-    found: dict[str, int] = json.loads(RECORDED.read_text(encoding="utf-8"))
-    return found
+    seconds: dict[str, int] = json.loads(RECORDED.read_text(encoding="utf-8"))
+    return seconds
 
 
 def slowest_first(items: list[pytest.Item]) -> None:
     """Sort by file; the tests of a file keep their order, and so do files of the same length."""
-    seconds = recorded()
+    seconds = recorded_seconds()
     items.sort(key=lambda item: -seconds.get(item.nodeid.split("::")[0], 0))
 
 
-def measured(report: Path) -> dict[str, int]:
+def measure(report: Path) -> dict[str, int]:
     """Seconds by file of a JUnit report, the slow ones, the slowest first."""
     seconds: dict[str, float] = defaultdict(float)
     for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314 - our own report
@@ -47,4 +47,4 @@ def measured(report: Path) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    RECORDED.write_text(json.dumps(measured(Path(sys.argv[1])), indent=2) + "\n", encoding="utf-8")
+    RECORDED.write_text(json.dumps(measure(Path(sys.argv[1])), indent=2) + "\n", encoding="utf-8")

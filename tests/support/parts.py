@@ -23,9 +23,9 @@ def everything_is_required() -> bool:
     return os.environ.get("BALCAO_REQUIRE_ALL", "") not in {"", "0"}
 
 
-def leave_out(missing: MissingPart) -> NoReturn:
+def leave_out(part: MissingPart) -> NoReturn:
     """End the running test: skipped with a reason the summary shows, or failed where required."""
     if everything_is_required():
-        pytest.fail(f"BALCAO_REQUIRE_ALL is set and a part is missing: {missing}", pytrace=False)
+        pytest.fail(f"BALCAO_REQUIRE_ALL is set and a part is missing: {part}", pytrace=False)
     # The one place where a test is skipped: the machine lacks what it is about.
-    pytest.skip(f"{REASON_PREFIX}{missing}")
+    pytest.skip(f"{REASON_PREFIX}{part}")

@@ -28,10 +28,10 @@ def root() -> Path:
 
 def new_folder(name: str) -> Path:
     """A new folder of this process; those of processes that are gone are removed."""
-    for left in root().glob(f"{PREFIX}*"):
-        owner = left.name.removeprefix(PREFIX).split("-")[0]
+    for folder in root().glob(f"{PREFIX}*"):
+        owner = folder.name.removeprefix(PREFIX).split("-")[0]
         if owner.isdigit() and not Path(f"/proc/{owner}").exists():
-            shutil.rmtree(left, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-{name}-", dir=root()))
 
 

@@ -97,9 +97,9 @@ def redis_space() -> Iterator[RedisSpace]:
 @pytest.fixture
 def redis_url(redis_space: RedisSpace) -> Iterator[str]:
     """An empty numbered database in Redis. Channels are shared between them; keys are not."""
-    with ExitStack() as taken:
-        with _left_out_when_missing():
-            url = taken.enter_context(redis_space.fresh())
+    with ExitStack() as stack:
+        with _leaving_out_missing():
+            url = stack.enter_context(redis_space.fresh())
         yield url
 
 
@@ -111,7 +111,7 @@ def private_server() -> Iterator[Callable[[str], PrivateServer]]:
     with ExitStack() as started:
 
         def start(kind: str) -> PrivateServer:
-            with _left_out_when_missing():
+            with _leaving_out_missing():
                 return started.enter_context(PRIVATE_SERVERS[kind]())
 
         yield start
@@ -123,7 +123,7 @@ def chromium() -> Iterator[Browser]:
     from tests.support.browser import running_chromium
 
     with ExitStack() as running:
-        with _left_out_when_missing():
+        with _leaving_out_missing():
             browser = running.enter_context(running_chromium())
         yield browser
 
@@ -137,16 +137,16 @@ def new_context(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[N
     """
     from tests.support.browser import SHOPPER
 
-    opened: list[BrowserContext] = []
+    contexts: list[BrowserContext] = []
 
     def open_context(**options: Any) -> BrowserContext:
-        opened.append(chromium.new_context(**{**SHOPPER, **options}))
-        return opened[-1]
+        contexts.append(chromium.new_context(**{**SHOPPER, **options}))
+        return contexts[-1]
 
     yield open_context
     if request.node.stash.get(_failed, False):
-        _photograph(request.node.nodeid, [page for one in opened for page in one.pages])
-    for context in opened:
+        _photograph(request.node.nodeid, [page for one in contexts for page in one.pages])
+    for context in contexts:
         context.close()
 
 
@@ -159,17 +159,17 @@ def page(new_context: NewContext) -> Page:
 def _maker(
     database: Callable[[str], AbstractContextManager[str]],
 ) -> Iterator[Callable[[str], str]]:
-    with ExitStack() as made:
+    with ExitStack() as stack:
 
         def make(engine: str) -> str:
-            with _left_out_when_missing():
-                return made.enter_context(database(engine))
+            with _leaving_out_missing():
+                return stack.enter_context(database(engine))
 
         yield make
 
 
 @contextmanager
-def _left_out_when_missing() -> Iterator[None]:
+def _leaving_out_missing() -> Iterator[None]:
     lacking: MissingPart | None = None
     try:
         yield
@@ -234,8 +234,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("not run", yellow=True)
     for reason, count in sorted(reasons.items()):
         why = reason.removeprefix(REASON_PREFIX)
-        missing = "missing here: " if reason.startswith(REASON_PREFIX) else ""
-        terminalreporter.line(f"{count} test{'s' if count > 1 else ''} not run, {missing}{why}")
+        prefix = "missing here: " if reason.startswith(REASON_PREFIX) else ""
+        terminalreporter.line(f"{count} test{'s' if count > 1 else ''} not run, {prefix}{why}")
 
 
 @pytest.hookimpl(tryfirst=True)

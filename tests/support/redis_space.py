@@ -74,10 +74,10 @@ class RedisSpace:
         raise MissingPart("an empty numbered database in Redis (set TEST_REDIS_URL to another)")
 
     def _find(self) -> str:
-        if named := os.environ.get("TEST_REDIS_URL"):
-            if not redis_answers(named):
+        if environment_url := os.environ.get("TEST_REDIS_URL"):
+            if not redis_answers(environment_url):
                 raise MissingPart("TEST_REDIS_URL is set and nothing answers there")
-            return named
+            return environment_url
         if redis_answers(USUAL_ADDRESS):
             return USUAL_ADDRESS
         return self._open.enter_context(PrivateRedis()).url

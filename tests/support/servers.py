@@ -49,7 +49,7 @@ def free_port() -> int:
 def find_program(*names: str, folders: Sequence[str] = ()) -> str | None:
     """The path of the first of these programs, in PATH or in a folder Debian keeps them in."""
     searched = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", *folders])
-    return next((found for name in names if (found := shutil.which(name, path=searched))), None)
+    return next((path for name in names if (path := shutil.which(name, path=searched))), None)
 
 
 def answers(url: sa.URL, probe: str = "SELECT 1") -> bool:
@@ -195,12 +195,12 @@ class PrivateServer(ABC):
 
     def _run(self, command: Sequence[str]) -> None:
         """Run a preparing command to its end, as the server's account."""
-        done = subprocess.run(
+        process = subprocess.run(
             command, capture_output=True, text=True, timeout=START_SECONDS, check=False,
             cwd=self.folder, user=self._user, stdin=subprocess.DEVNULL,
         )  # fmt: skip
-        if done.returncode != 0:
-            raise ServerDidNotStart(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
+        if process.returncode != 0:
+            raise ServerDidNotStart(f"{' '.join(command)}\n{process.stdout}\n{process.stderr}")
 
     def _spawn(self) -> None:
         command = self._command()

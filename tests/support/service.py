@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,6 @@ class BankInTest:
     client: FlaskClient
     clock: Clock
     secret: str = SECRET
-    sent: list[bytes] = field(default_factory=list)
 
     def headers(
         self, body: bytes, *, at: datetime | None = None, message_id: str | None = None
@@ -94,10 +93,9 @@ class BankInTest:
 
     def tell(self, body: Any, **options: Any) -> TestResponse:
         """Post a body (bytes as they are, else as JSON), well signed."""
-        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.sent.append(raw)
-        headers = self.headers(raw, **options)
-        return self.client.post("/payments/pix/confirmation", data=raw, headers=headers)
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = self.headers(data, **options)
+        return self.client.post("/payments/pix/confirmation", data=data, headers=headers)
 
     def confirm(self, payment: Mapping[str, Any], **changes: Any) -> TestResponse:
         """Tell that this payment's money arrived; `changes` replace fields of the body."""
@@ -245,9 +243,9 @@ class ServiceProcess:
 
     def create(self, **fields: Any) -> dict[str, Any]:
         """A new payment of the demo merchant."""
-        raw = json.dumps({"value": 10, **fields}).encode()
+        data = json.dumps({"value": 10, **fields}).encode()
         status, body, _ = self.request(
-            "POST", "/payments/pix", raw, {"Content-Type": "application/json"}
+            "POST", "/payments/pix", data, {"Content-Type": "application/json"}
         )
         assert status == 201, body
         payment: dict[str, Any] = json.loads(body)["payment"]
@@ -264,7 +262,7 @@ class ServiceProcess:
         self, payment: Mapping[str, Any], message_id: str | None = None, **changes: Any
     ) -> tuple[int, dict[str, Any]]:
         """A signed notification that this payment's money arrived."""
-        raw = json.dumps(
+        data = json.dumps(
             {
                 "bank_payment_id": payment["id"],
                 "value": payment["value"],
@@ -274,12 +272,12 @@ class ServiceProcess:
             }
         ).encode()
         headers = signatures.signed_headers(
-            SECRET, message_id or f"msg_{secrets.token_hex(8)}", SystemClock().now(), raw
+            SECRET, message_id or f"msg_{secrets.token_hex(8)}", SystemClock().now(), data
         )
         status, body, _ = self.request(
             "POST",
             "/payments/pix/confirmation",
-            raw,
+            data,
             {"Content-Type": "application/json", **headers},
         )
         return status, json.loads(body)

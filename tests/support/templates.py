@@ -55,11 +55,11 @@ def sqlite_template(*, demo_accounts: bool = False) -> Path:
 
 def copy_sqlite(file: Path, *, demo_accounts: bool = False) -> None:
     """Put a migrated database there, unless there is a file already."""
-    copied = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    shutil.copyfile(sqlite_template(demo_accounts=demo_accounts), copied)
+    copies = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    shutil.copyfile(sqlite_template(demo_accounts=demo_accounts), copies)
     with suppress(FileExistsError):
-        os.link(copied, file)  # never over a file that another process made meanwhile
-    copied.unlink()
+        os.link(copies, file)  # never over a file that another process made meanwhile
+    copies.unlink()
 
 
 class MySQLScript:
@@ -67,15 +67,15 @@ class MySQLScript:
 
     def __init__(self, server: sa.Connection, template: str) -> None:
         """Read the template's tables."""
-        named = "SELECT table_name FROM information_schema.tables WHERE table_schema = :name"
+        query = "SELECT table_name FROM information_schema.tables WHERE table_schema = :name"
         self.statements: list[str] = []
-        copied: list[str] = []
-        for table in server.scalars(sa.text(named), {"name": template}).all():
-            shown = server.exec_driver_sql(f"SHOW CREATE TABLE {template}.{table}").one()[1]
-            self.statements.append(str(shown))
+        copies: list[str] = []
+        for table in server.scalars(sa.text(query), {"name": template}).all():
+            statement = server.exec_driver_sql(f"SHOW CREATE TABLE {template}.{table}").one()[1]
+            self.statements.append(str(statement))
             if server.scalar(sa.text(f"SELECT EXISTS (SELECT 1 FROM {template}.{table})")):  # noqa: S608
-                copied.append(f"INSERT INTO {table} SELECT * FROM {template}.{table}")  # noqa: S608
-        self.statements += copied
+                copies.append(f"INSERT INTO {table} SELECT * FROM {template}.{table}")  # noqa: S608
+        self.statements += copies
 
     def run(self, server: sa.Connection, name: str) -> None:
         """Make the tables in this empty database."""

@@ -84,11 +84,11 @@ class Gate:
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         """Answer one request of the bank's."""
-        held = self._path and environ["PATH_INFO"].startswith(f"/bank{self._path}")
-        if held and not self._is_after:
+        is_held = self._path and environ["PATH_INFO"].startswith(f"/bank{self._path}")
+        if is_held and not self._is_after:
             self._wait()
         answer = Response.from_app(self._mounted, environ)
-        if held and self._is_after:
+        if is_held and self._is_after:
             self._wait()
         return answer(environ, start)
 
@@ -149,11 +149,11 @@ class Town:
 
     def payment(self, payment: Mapping[str, Any]) -> dict[str, Any]:
         """The payment as it stands."""
-        asked = {"Accept": "application/json"}
-        answer = self.client().get(f"/payments/pix/{payment['id']}", headers=asked)
+        headers = {"Accept": "application/json"}
+        answer = self.client().get(f"/payments/pix/{payment['id']}", headers=headers)
         assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.get_json()["payment"]
-        return found
+        current: dict[str, Any] = answer.get_json()["payment"]
+        return current
 
     def refund(
         self,
@@ -170,8 +170,8 @@ class Town:
         """The payment's refunds, as its merchant is told."""
         answer = self.client().get(f"/payments/pix/{payment['id']}/refunds")
         assert answer.status_code == 200, answer.text
-        found: list[dict[str, Any]] = answer.get_json()
-        return found
+        refunds_: list[dict[str, Any]] = answer.get_json()
+        return refunds_
 
     def run_refunds(self) -> int:
         """One run of the job; gives how many it settled."""
@@ -194,12 +194,12 @@ class Town:
 
     def open_bank(self) -> None:
         """Let the bank answer."""
-        self._serving = _served(self.gate, self.bank_port)
+        self._serving = _serve(self.gate, self.bank_port)
 
     def close_bank(self) -> None:
         """Nobody answers at the bank's address any more."""
         if self._serving is not None:
-            _closed(self._serving)
+            _close(self._serving)
             self._serving = None
 
 
@@ -230,14 +230,14 @@ def town(
     )
     bank_app = ready_bank(bank_database, url, clock, refund_delay_seconds)
     there = Town(app, bank_app, clock, url, bank_port, Tables(database_url), Gate(bank_app))
-    serving = _served(app, port)
+    serving = _serve(app, port)
     there.open_bank()
     try:
         yield there
     finally:
         there.gate.let_go()
         there.close_bank()
-        _closed(serving)
+        _close(serving)
         close_bank_app(bank_app)
         close_app(app)
 
@@ -263,16 +263,16 @@ def gated_bank(database_url: str, service_url: str, port: int, clock: Clock) -> 
     """A bank behind a gate on this port, for a service that is a process of its own."""
     bank_app = ready_bank(database_url, service_url, clock)
     gate = Gate(bank_app)
-    serving = _served(gate, port)
+    serving = _serve(gate, port)
     try:
         yield gate
     finally:
         gate.let_go()
-        _closed(serving)
+        _close(serving)
         close_bank_app(bank_app)
 
 
-def _served(application: Any, port: int) -> BaseWSGIServer:
+def _serve(application: Any, port: int) -> BaseWSGIServer:
     server = make_server("127.0.0.1", port, application, threaded=True)
     # Threads that hold a kept connection must not hold up the end of the test.
     server.daemon_threads = True  # type: ignore[attr-defined]
@@ -280,7 +280,7 @@ def _served(application: Any, port: int) -> BaseWSGIServer:
     return server
 
 
-def _closed(server: BaseWSGIServer) -> None:
+def _close(server: BaseWSGIServer) -> None:
     server.shutdown()
     with suppress(OSError):
         server.socket.shutdown(socket.SHUT_RDWR)

@@ -60,11 +60,11 @@ def _account(*objects: tuple[str, str]) -> str:
 
 
 def _error(text: str, strict: bool = False) -> str:
-    with pytest.raises(BrCodeError) as refused:
+    with pytest.raises(BrCodeError) as error:
         decode(text, strict=strict)
-    assert refused.value.code in ERROR_CODES
-    assert refused.value.detail.endswith(".")
-    return refused.value.code
+    assert error.value.code in ERROR_CODES
+    assert error.value.detail.endswith(".")
+    return error.value.code
 
 
 def _outcome(text: str, strict: bool) -> BrCode | BrCodeError:
@@ -133,13 +133,13 @@ def test_an_amount_is_always_written_with_two_decimals(centavos: int, text: str)
 )
 def test_an_amount_that_no_code_can_hold_is_refused(centavos: int) -> None:
     """Zero asks for nothing, and floats are never money."""
-    with pytest.raises(BrCodeError) as refused:
+    with pytest.raises(BrCodeError) as error:
         encode_static(EVP, "Loja", "SAO PAULO", amount_centavos=centavos)
-    assert refused.value.code == "amount_invalid"
+    assert error.value.code == "amount_invalid"
 
 
 @pytest.mark.parametrize(
-    ("name", "written"),
+    ("name", "folded_name"),
     [
         ("Café São João", "Cafe Sao Joao"),
         ("Cafe\u0301", "Cafe"),
@@ -149,24 +149,24 @@ def test_an_amount_that_no_code_can_hold_is_refused(centavos: int) -> None:
         ("A" * 40, "A" * 25),
     ],
 )
-def test_a_name_is_folded_to_what_every_bank_can_show(name: str, written: str) -> None:
+def test_a_name_is_folded_to_what_every_bank_can_show(name: str, folded_name: str) -> None:
     """Accents go, words stay apart, the case is kept, and a cut never ends in a space."""
-    assert decode(encode_static(EVP, name, "SAO PAULO"), strict=True).merchant_name == written
+    assert decode(encode_static(EVP, name, "SAO PAULO"), strict=True).merchant_name == folded_name
 
 
 @pytest.mark.parametrize("text", ["", "   ", "小店", "🛒", "\ud800"])
 def test_a_text_of_which_nothing_is_left_is_refused(text: str) -> None:
     """An empty name is no code; whoever calls has to have another one."""
-    for arguments, error in [
+    for arguments, code in [
         ((EVP, text, "SAO PAULO"), "name_invalid"),
         ((EVP, "Loja", text), "city_invalid"),
     ]:
-        with pytest.raises(BrCodeError) as refused:
+        with pytest.raises(BrCodeError) as error:
             encode_static(*arguments)
-        assert refused.value.code == error
-    with pytest.raises(BrCodeError) as refused:
+        assert error.value.code == code
+    with pytest.raises(BrCodeError) as error:
         encode_static(EVP, "Loja", "SAO PAULO", additional_info=text)
-    assert refused.value.code == "additional_info_invalid"
+    assert error.value.code == "additional_info_invalid"
 
 
 @pytest.mark.parametrize(
@@ -183,9 +183,9 @@ def test_additional_information_is_refused_beside_a_key_that_fills_the_template(
     """One character less of key, and there is room for one character of information."""
     key = "a" * 61 + "@example.com"
     assert decode(encode_static(key, "Loja", "SAO PAULO")).key == key
-    with pytest.raises(BrCodeError) as refused:
+    with pytest.raises(BrCodeError) as error:
         encode_static(key, "Loja", "SAO PAULO", additional_info="i")
-    assert refused.value.code == "additional_info_invalid"
+    assert error.value.code == "additional_info_invalid"
 
 
 @pytest.mark.parametrize(
@@ -193,25 +193,25 @@ def test_additional_information_is_refused_beside_a_key_that_fills_the_template(
 )
 def test_a_key_is_never_mended_but_refused(key: str) -> None:
     """A mended key would be somebody else's."""
-    with pytest.raises(BrCodeError) as refused:
+    with pytest.raises(BrCodeError) as error:
         encode_static(key, "Loja", "SAO PAULO")
-    assert refused.value.code == "key_invalid"
+    assert error.value.code == "key_invalid"
 
 
 @pytest.mark.parametrize("txid", ["", "a" * 26, "RP-1", "pedido 1", "é", ARABIC_ONE, "a\n"])
 def test_a_txid_outside_its_alphabet_is_refused(txid: str) -> None:
     """It comes back in the statement and must match to the letter."""
-    with pytest.raises(BrCodeError) as refused:
+    with pytest.raises(BrCodeError) as error:
         encode_static(EVP, "Loja", "SAO PAULO", txid=txid)
-    assert refused.value.code == "txid_invalid"
+    assert error.value.code == "txid_invalid"
 
 
 @pytest.mark.parametrize("postal_code", ["", "0131010", "013101000", "01310-10", ARABIC_ONE * 8])
 def test_a_postal_code_is_written_as_eight_digits_or_not_at_all(postal_code: str) -> None:
     """EMV allows more, Brazilian readers do not."""
-    with pytest.raises(BrCodeError) as refused:
+    with pytest.raises(BrCodeError) as error:
         encode_static(EVP, "Loja", "SAO PAULO", postal_code=postal_code)
-    assert refused.value.code == "postal_code_invalid"
+    assert error.value.code == "postal_code_invalid"
 
 
 BAD_LOCATIONS = [
@@ -244,9 +244,9 @@ BAD_LOCATIONS = [
 @pytest.mark.parametrize("location", BAD_LOCATIONS)
 def test_a_location_that_could_send_the_payer_elsewhere_is_refused(location: str) -> None:
     """The payer's bank calls whatever host stands here, so only host/path is taken."""
-    with pytest.raises(BrCodeError) as refused:
+    with pytest.raises(BrCodeError) as error:
         encode_dynamic(location, "Loja", "SAO PAULO")
-    assert refused.value.code == "url_invalid"
+    assert error.value.code == "url_invalid"
     stripped = location.strip()
     if stripped == location:
         assert _error(_code(id26=_account(("25", location)))) == "url_invalid"
@@ -257,9 +257,9 @@ def test_a_location_may_have_77_characters_and_no_more() -> None:
     longest = "pix.example.com/" + "a" * 61
     assert len(longest) == 77
     assert decode(encode_dynamic(longest, "Loja", "SAO PAULO")).url == longest
-    with pytest.raises(BrCodeError) as refused:
+    with pytest.raises(BrCodeError) as error:
         encode_dynamic(longest + "a", "Loja", "SAO PAULO")
-    assert refused.value.code == "url_invalid"
+    assert error.value.code == "url_invalid"
 
 
 # What is read
@@ -426,10 +426,10 @@ def test_a_text_of_512_characters_is_read_and_of_513_is_not() -> None:
     """The length is judged last, so that a fault of substance is told first."""
     room = CHARACTERS_MAX - len(_code())
     filler = {f"id{name}": "x" * 99 for name in ("02", "03", "04")}
-    left = room - 3 * 103 - 4
-    assert len(_code(**filler, id05="x" * left)) == CHARACTERS_MAX
-    assert decode(_code(**filler, id05="x" * left), strict=True).key == EVP
-    assert _error(_code(**filler, id05="x" * (left + 1))) == "too_long"
+    remaining = room - 3 * 103 - 4
+    assert len(_code(**filler, id05="x" * remaining)) == CHARACTERS_MAX
+    assert decode(_code(**filler, id05="x" * remaining), strict=True).key == EVP
+    assert _error(_code(**filler, id05="x" * (remaining + 1))) == "too_long"
 
 
 # What damage and malice do
@@ -459,9 +459,9 @@ def test_a_text_without_a_utf8_form_has_no_crc_that_could_match() -> None:
 def test_an_object_that_could_not_be_read_again_is_never_written() -> None:
     """Lengths have two digits: a longer value would shift into the next object."""
     for value in ("", "x" * 100):
-        with pytest.raises(BrCodeError) as refused:
+        with pytest.raises(BrCodeError) as error:
             write_object("04", value)
-        assert refused.value.code == "tlv_malformed"
+        assert error.value.code == "tlv_malformed"
 
 
 def test_no_inserted_character_goes_unseen() -> None:

@@ -61,9 +61,9 @@ def test_a_tolerated_code_is_read_with_a_warning_and_refused_strictly(
     read = decode(vector["payload"])
     _assert_read_as_published(read, vector)
     assert read.warnings[0] in vector["strict_errors_accepted"]
-    with pytest.raises(BrCodeError) as refused:
+    with pytest.raises(BrCodeError) as error:
         decode(vector["payload"], strict=True)
-    assert refused.value.code in vector["strict_errors_accepted"]
+    assert error.value.code in vector["strict_errors_accepted"]
 
 
 @pytest.mark.parametrize("strict", [False, True], ids=["lenient", "strict"])
@@ -72,9 +72,9 @@ def test_an_invalid_code_is_refused_with_its_own_error(
     vector: dict[str, Any], strict: bool
 ) -> None:
     """Not only refused: the first fault in the published order of checks is named."""
-    with pytest.raises(BrCodeError) as refused:
+    with pytest.raises(BrCodeError) as error:
         decode(vector["payload"], strict=strict)
-    assert refused.value.code == vector["error"]
+    assert error.value.code == vector["error"]
 
 
 @pytest.mark.parametrize("vector", [v for v in VECTORS if v["crc_ok"]], ids=lambda v: v["id"])
@@ -84,7 +84,7 @@ def test_the_crc_is_computed_as_published(vector: dict[str, Any]) -> None:
     assert crc16(payload[:-4]) == payload[-4:].upper()
 
 
-def _canonically_written(read: BrCode) -> str:
+def _canonical_text(read: BrCode) -> str:
     if read.url is not None:
         return encode_dynamic(
             read.url,
@@ -124,6 +124,6 @@ def test_a_canonical_code_is_written_again_to_the_letter(vector: dict[str, Any])
     """The encoder agrees with Banco Central's examples; only the GUI's case is ours to fold."""
     payload: str = vector["payload"]
     folded = payload.replace("BR.GOV.BCB.PIX", "br.gov.bcb.pix")[:-4]
-    assert _canonically_written(decode(payload)) == folded + crc16(folded)
+    assert _canonical_text(decode(payload)) == folded + crc16(folded)
     if vector["fields"]["gui"] == "br.gov.bcb.pix":
-        assert _canonically_written(decode(payload)) == payload
+        assert _canonical_text(decode(payload)) == payload

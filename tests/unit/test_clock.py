@@ -40,9 +40,9 @@ def test_an_instant_is_written_in_utc_with_milliseconds():
 )
 def test_an_instant_is_read_with_its_offset(text, instant):
     """What RFC 3339 allows."""
-    found = parse_rfc3339(text)
-    assert found == instant
-    assert found.utcoffset() == timedelta(0)
+    parsed = parse_rfc3339(text)
+    assert parsed == instant
+    assert parsed.utcoffset() == timedelta(0)
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_what_is_written_is_read_back_to_the_millisecond(instant, minutes):
         elsewhere = instant.astimezone(timezone(timedelta(minutes=minutes)))
     except OverflowError:
         return
-    kept = instant.replace(microsecond=instant.microsecond // 1000 * 1000)
-    assert parse_rfc3339(rfc3339(elsewhere)) == kept
+    to_the_millisecond = instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+    assert parse_rfc3339(rfc3339(elsewhere)) == to_the_millisecond
 
 
 @given(st.text())

@@ -63,10 +63,10 @@ def _signed_by_alice(header: Mapping[str, Any], payload: bytes) -> str:
 
 
 def _error(token: str, jwks: Any = KEY_SET, now: datetime = NOW) -> str:
-    with pytest.raises(JwsError) as refused:
+    with pytest.raises(JwsError) as error:
         verify(token, jwks, now)
-    assert refused.value.detail.endswith(".")
-    return refused.value.code
+    assert error.value.detail.endswith(".")
+    return error.value.code
 
 
 # What is signed
@@ -422,7 +422,7 @@ def test_headers_nobody_needs_are_ignored() -> None:
 def test_no_change_to_a_token_passes(data: st.DataObject) -> None:
     """Each character is under the signature, or is the signature."""
     index = data.draw(st.integers(0, len(TOKEN) - 1))
-    other = data.draw(st.characters(codec=None).filter(lambda drawn: drawn != TOKEN[index]))
+    other = data.draw(st.characters(codec=None).filter(lambda character: character != TOKEN[index]))
     assert _error(TOKEN[:index] + other + TOKEN[index + 1 :])
     assert _error(TOKEN[:index] + TOKEN[index + 1 :])
     assert _error(TOKEN[:index] + other + TOKEN[index:])

@@ -46,9 +46,9 @@ def test_a_valid_code_is_read_field_by_field(vector: dict[str, Any]):
 @pytest.mark.parametrize("vector", INVALID, ids=lambda vector: vector["id"])
 def test_an_invalid_code_is_refused_with_its_own_error(vector: dict[str, Any]):
     """Not only refused: the first fault is named."""
-    with pytest.raises(KhqrError) as refused:
+    with pytest.raises(KhqrError) as error:
         decode_khqr(vector["payload"])
-    assert refused.value.code in vector["errors_accepted"]
+    assert error.value.code in vector["errors_accepted"]
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["id"])
@@ -98,9 +98,9 @@ _AT = "9917001317738946030190113177389477581"
 )
 def test_each_fault_has_its_own_code(text: str, code: str):
     """A page can say what is wrong, and a list of codes names all there are."""
-    with pytest.raises(KhqrError) as refused:
+    with pytest.raises(KhqrError) as error:
         decode_khqr(text)
-    assert (refused.value.code, code in KHQR_ERROR_CODES) == (code, True)
+    assert (error.value.code, code in KHQR_ERROR_CODES) == (code, True)
 
 
 def test_an_older_code_with_its_creation_alone_is_read():
@@ -118,8 +118,8 @@ def test_any_text_is_read_or_refused(text: str):
     """A scanned text comes from strangers: nothing but the typed error may come of it."""
     try:
         outcome = decode_khqr(text).country
-    except KhqrError as refused:
-        outcome = refused.code
+    except KhqrError as error:
+        outcome = error.code
 
     assert outcome in (*KHQR_ERROR_CODES, "KH")
 

@@ -35,14 +35,14 @@ class Plain:
 
 def confirm(payment: Plain, **changes: Any) -> lifecycle.Change:
     """Confirm with the right money in time, but for the changes."""
-    told: dict[str, Any] = {
+    notice: dict[str, Any] = {
         "amount_centavos": 5490,
         "paid_at": NOW,
         "end_to_end_id": "E1",
         "grace": timedelta(0),
         "now": NOW,
     }
-    return lifecycle.confirm(payment, **{**told, **changes})
+    return lifecycle.confirm(payment, **{**notice, **changes})
 
 
 def test_the_deadline_itself_still_belongs_to_the_payer():

@@ -63,8 +63,8 @@ def test_what_does_not_is_refused(value):
 def test_every_amount_survives_each_way_of_writing_it(centavos):
     """Decimal, text, text without trailing zeros, exponents: one amount."""
     exact = reais(centavos)
-    for written in (exact, exact.normalize(), plain(centavos), str(exact.normalize())):
-        assert centavos_from(written) == centavos
+    for text in (exact, exact.normalize(), plain(centavos), str(exact.normalize())):
+        assert centavos_from(text) == centavos
     assert centavos_from(f"{centavos}e-2") == centavos
 
 
@@ -173,7 +173,7 @@ def test_every_amount_survives_each_way_of_typing_it(centavos):
     whole, cents = divmod(centavos, 100)
     english = f"{whole:,}.{cents:02d}"
     brazilian = english.translate(str.maketrans(",.", ".,"))
-    for written in (
+    for text in (
         plain(centavos),
         plain(centavos).replace(".", ","),
         english,
@@ -181,7 +181,7 @@ def test_every_amount_survives_each_way_of_typing_it(centavos):
         english.replace(",", " "),
         f"R$ {brazilian}",
     ):
-        assert typed_centavos(written) == centavos
+        assert typed_centavos(text) == centavos
 
 
 @given(st.text(alphabet="0123456789.,  R$r", max_size=16))

@@ -34,8 +34,8 @@ def test_so_many_run_at_once_and_no_more() -> None:
     """A burst of sign-ins must not take all memory: the others wait and are answered."""
     counting = Counting()
     with ThreadPoolExecutor(4 * AT_ONCE_MAX) as threads:
-        given = threads.map(lambda number: offload(counting.work, number), range(8 * AT_ONCE_MAX))
-        assert list(given) == list(range(8 * AT_ONCE_MAX))
+        results = threads.map(lambda number: offload(counting.work, number), range(8 * AT_ONCE_MAX))
+        assert list(results) == list(range(8 * AT_ONCE_MAX))
     assert 1 < counting.most <= AT_ONCE_MAX
 
 

@@ -102,7 +102,7 @@ def test_each_digit_of_a_cpf_is_under_its_check_digits(index: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "key"),
+    ("text", "key"),
     [
         ("123.456.789-09", "12345678909"),
         (" 12345678909\n", "12345678909"),
@@ -116,10 +116,10 @@ def test_each_digit_of_a_cpf_is_under_its_check_digits(index: int) -> None:
         (EVP.upper(), EVP),
     ],
 )
-def test_a_key_as_people_type_it_becomes_canonical(typed: str, key: str) -> None:
+def test_a_key_as_people_type_it_becomes_canonical(text: str, key: str) -> None:
     """Masks and capitals are how documents and phones are printed."""
-    assert normalise(typed) == key
-    assert kind_of(normalise(typed)) is not None
+    assert normalise(text) == key
+    assert kind_of(normalise(text)) is not None
 
 
 def test_eleven_digits_are_a_cpf_when_the_check_digits_hold_and_else_a_mobile() -> None:
@@ -138,14 +138,14 @@ def test_a_mistyped_cpf_never_becomes_a_phone() -> None:
         normalise("12345678900")
 
 
-@pytest.mark.parametrize("typed", ["", "  ", "alice", "alice@shop", "999", "x" * 10_000, "\ud800"])
-def test_a_text_nobody_can_mean_as_a_key_is_refused(typed: str) -> None:
+@pytest.mark.parametrize("text", ["", "  ", "alice", "alice@shop", "999", "x" * 10_000, "\ud800"])
+def test_a_text_nobody_can_mean_as_a_key_is_refused(text: str) -> None:
     """The refusal is an invalid field of a request, so that doors answer 400 by their one table."""
-    with pytest.raises(InvalidPixKey) as refused:
-        normalise(typed)
-    assert isinstance(refused.value, InvalidRequest)
-    assert refused.value.code == "invalid-request"
-    assert refused.value.detail.startswith("must ")
+    with pytest.raises(InvalidPixKey) as error:
+        normalise(text)
+    assert isinstance(error.value, InvalidRequest)
+    assert error.value.code == "invalid-request"
+    assert error.value.detail.startswith("must ")
 
 
 @settings(deadline=None)

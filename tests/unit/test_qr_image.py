@@ -29,20 +29,20 @@ CODES = pytest.mark.parametrize("code", [DYNAMIC, STATIC], ids=["dynamic", "stat
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def _opened(png: bytes) -> Image.Image:
+def _open_png(png: bytes) -> Image.Image:
     return Image.open(io.BytesIO(png))
 
 
 def _texts(image: Image.Image) -> list[str]:
     """What a scanner reads in the picture."""
-    return [found.text for found in zxingcpp.read_barcodes(image.convert("L"))]
+    return [barcode.text for barcode in zxingcpp.read_barcodes(image.convert("L"))]
 
 
-def _drawn(svg: bytes, module_px: int) -> Image.Image:
+def _draw_svg(svg: bytes, module_px: int) -> Image.Image:
     """The SVG as a browser draws it: its ground, then each stroke, one unit thick."""
     root = ElementTree.fromstring(svg)  # noqa: S314 - our own bytes
-    left, top, side, height = root.attrib["viewBox"].split()
-    assert (left, top, side) == ("0", "-.5", height)
+    min_x, top, side, height = root.attrib["viewBox"].split()
+    assert (min_x, top, side) == ("0", "-.5", height)
     # Whatever the page's own ground is: here the black of dark mode.
     image = Image.new("L", (int(side) * module_px, int(side) * module_px), 0)
     draw = ImageDraw.Draw(image)
@@ -66,7 +66,7 @@ def _drawn(svg: bytes, module_px: int) -> Image.Image:
 @CODES
 def test_the_png_is_read_back(code: str) -> None:
     """One bit per pixel keeps it near one kilobyte, which a phone on a poor network feels."""
-    image = _opened(qr_png(code))
+    image = _open_png(qr_png(code))
     assert image.mode == "1"
     assert image.format == "PNG"
     assert _texts(image) == [code]
@@ -76,21 +76,21 @@ def test_the_png_is_read_back(code: str) -> None:
 @CODES
 def test_the_svg_is_read_back(code: str) -> None:
     """Drawn on a dark page, it brings its own white ground."""
-    assert _texts(_drawn(qr_svg(code), module_px=4)) == [code]
+    assert _texts(_draw_svg(qr_svg(code), module_px=4)) == [code]
     assert len(qr_svg(code)) < 6000
 
 
 @CODES
 def test_both_pictures_show_the_same_modules(code: str) -> None:
     """PNG and SVG of one payment stand side by side in mails and pages."""
-    png = _opened(qr_png(code))
-    assert _drawn(qr_svg(code), module_px=8).tobytes() == png.convert("L").tobytes()
+    png = _open_png(qr_png(code))
+    assert _draw_svg(qr_svg(code), module_px=8).tobytes() == png.convert("L").tobytes()
 
 
 @CODES
 def test_a_quiet_zone_of_four_modules_surrounds_the_symbol(code: str) -> None:
     """Without it a dark page swallows the finder patterns."""
-    image = _opened(qr_png(code)).convert("L")
+    image = _open_png(qr_png(code)).convert("L")
     inverted = image.point(lambda level: 255 - level)
     assert inverted.getbbox() == (32, 32, image.width - 32, image.height - 32)
     assert image.width % 8 == 0
@@ -99,14 +99,14 @@ def test_a_quiet_zone_of_four_modules_surrounds_the_symbol(code: str) -> None:
 @CODES
 def test_it_is_read_when_shown_250_pixels_wide(code: str) -> None:
     """The narrowest that checkout pages and receipts print."""
-    small = _opened(qr_png(code)).convert("L").resize((250, 250), Image.Resampling.BILINEAR)
+    small = _open_png(qr_png(code)).convert("L").resize((250, 250), Image.Resampling.BILINEAR)
     assert _texts(small) == [code]
 
 
 @CODES
 def test_it_is_read_through_a_blurred_lens(code: str) -> None:
     """A phone held too near is out of focus."""
-    blurred = _opened(qr_png(code)).convert("L").filter(ImageFilter.GaussianBlur(3))
+    blurred = _open_png(qr_png(code)).convert("L").filter(ImageFilter.GaussianBlur(3))
     assert _texts(blurred) == [code]
 
 
@@ -114,14 +114,14 @@ def test_it_is_read_through_a_blurred_lens(code: str) -> None:
 def test_it_is_read_after_a_messenger_compressed_it(code: str) -> None:
     """Screenshots travel as JPEG of poor quality, and recovery reads them."""
     output = io.BytesIO()
-    _opened(qr_png(code)).convert("L").save(output, format="JPEG", quality=40)
+    _open_png(qr_png(code)).convert("L").save(output, format="JPEG", quality=40)
     assert _texts(Image.open(output)) == [code]
 
 
 @CODES
 def test_error_correction_mends_a_stain(code: str) -> None:
     """Level M mends about 15 % of a symbol: enough for a coffee stain on a printed code."""
-    image = _opened(qr_png(code)).convert("L")
+    image = _open_png(qr_png(code)).convert("L")
     centre = image.width // 2
     stain = (centre - 36, centre - 36, centre + 36, centre + 36)
     ImageDraw.Draw(image).ellipse(stain, fill=0)
@@ -131,29 +131,29 @@ def test_error_correction_mends_a_stain(code: str) -> None:
 
 def test_a_code_always_gives_the_same_bytes() -> None:
     """The image's address is cacheable for ever, so every process must make the same one."""
-    kept = qr_png(DYNAMIC), qr_svg(DYNAMIC)
-    for made in (qr_png, qr_svg, qr_image._symbol):
-        made.cache_clear()
-    assert (qr_png(DYNAMIC), qr_svg(DYNAMIC)) == kept
+    images = qr_png(DYNAMIC), qr_svg(DYNAMIC)
+    for cached_function in (qr_png, qr_svg, qr_image._symbol):
+        cached_function.cache_clear()
+    assert (qr_png(DYNAMIC), qr_svg(DYNAMIC)) == images
 
 
 def test_images_are_kept_up_to_a_bound() -> None:
     """A cache without a bound is a leak that anybody may fill."""
-    for made in (qr_png, qr_svg, qr_image._symbol):
-        size = made.cache_info().maxsize
+    for cached_function in (qr_png, qr_svg, qr_image._symbol):
+        size = cached_function.cache_info().maxsize
         assert size is not None
         assert size <= 2048
 
 
 def test_an_image_is_made_quickly_the_first_time() -> None:
     """Eight milliseconds of CPU, in the best of five: a checkout page waits for it."""
-    spent = []
+    seconds = []
     for number in range(5):
         code = encode_dynamic(f"pix.example.com/qr/v2/{number:032x}", "Loja", "SAO PAULO")
         started = time.process_time()
         qr_png(code)
-        spent.append(time.process_time() - started)
-    assert min(spent) < 0.008
+        seconds.append(time.process_time() - started)
+    assert min(seconds) < 0.008
 
 
 @pytest.mark.parametrize("code", ["", "BRASÍLIA", "\ud800", "0" * 513])
@@ -169,7 +169,7 @@ def test_what_is_no_br_code_is_not_drawn(code: str) -> None:
 def test_the_shortest_and_the_longest_text_are_drawn(length: int) -> None:
     """Both edges of what is taken are still read."""
     text = "Pix*" * 128
-    assert _texts(_opened(qr_png(text[:length]))) == [text[:length]]
+    assert _texts(_open_png(qr_png(text[:length]))) == [text[:length]]
 
 
 @settings(max_examples=25, deadline=None)
@@ -180,5 +180,5 @@ def test_the_shortest_and_the_longest_text_are_drawn(length: int) -> None:
 def test_whatever_is_encoded_is_scanned_to_the_same_payment(token: str, name: str) -> None:
     """From values to picture and back: the whole way a payment travels."""
     code = encode_dynamic(f"pix.example.com/qr/v2/{token}", name, "SAO PAULO")
-    (text,) = _texts(_opened(qr_png(code)))
+    (text,) = _texts(_open_png(qr_png(code)))
     assert decode(text, strict=True).url == f"pix.example.com/qr/v2/{token}"

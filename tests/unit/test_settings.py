@@ -28,7 +28,7 @@ def env(tmp_path):
     return read
 
 
-def refused(env, **variables: str) -> str:
+def refusal_of(env, **variables: str) -> str:
     """The one sentence it is refused with."""
     with pytest.raises(ConfigurationError) as caught:
         env(**variables)
@@ -61,7 +61,7 @@ def test_nothing_is_needed_in_development(env, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "kept"),
+    ("name", "text", "value"),
     [
         ("DATABASE_URL", "sqlite:////tmp/x.db", "sqlite:////tmp/x.db"),
         ("DATABASE_URL", "mysql://u:p@h/d", "mysql+pymysql://u:p@h/d?charset=utf8mb4"),
@@ -93,9 +93,9 @@ def test_nothing_is_needed_in_development(env, tmp_path):
         ("TRUSTED_PROXIES", "1", 1),
     ],
 )
-def test_each_setting_is_read_from_its_variable(env, name, given, kept):
+def test_each_setting_is_read_from_its_variable(env, name, text, value):
     """By its own name, in its own type."""
-    assert getattr(env(**{name: given}), name.lower()) == kept
+    assert getattr(env(**{name: text}), name.lower()) == value
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_each_setting_is_read_from_its_variable(env, name, given, kept):
 )
 def test_a_bad_value_is_refused_by_its_variables_name(env, name, value):
     """Whoever starts the service reads which one, in one sentence, and never a secret."""
-    sentence = refused(env, **{name: value})
+    sentence = refusal_of(env, **{name: value})
     assert name in sentence
     if "SECRET" in name:
         assert value not in sentence
@@ -142,7 +142,7 @@ def test_a_bad_value_is_refused_by_its_variables_name(env, name, value):
 
 def test_several_bad_values_are_told_at_once(env):
     """One start, one list."""
-    sentence = refused(env, PORT="x", LOG_LEVEL="loud")
+    sentence = refusal_of(env, PORT="x", LOG_LEVEL="loud")
     assert "PORT" in sentence
     assert "LOG_LEVEL" in sentence
 
@@ -184,7 +184,7 @@ def test_a_file_that_cannot_be_read_is_named(env, tmp_path):
     garbage = tmp_path / "garbage"
     garbage.write_bytes(b"\xff\xfe\xff")
     for path in (tmp_path / "nowhere", tmp_path, garbage):
-        assert "SECRET_KEY_FILE" in refused(env, SECRET_KEY_FILE=str(path))
+        assert "SECRET_KEY_FILE" in refusal_of(env, SECRET_KEY_FILE=str(path))
 
 
 def test_generated_secrets_are_kept_for_their_owner_alone(env, tmp_path):
@@ -220,11 +220,11 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
 
 def test_production_demands_its_secrets_and_writes_none(env, tmp_path):
     """A generated secret there would change with the container."""
-    sentence = refused(env, APP_ENV="production")
+    sentence = refusal_of(env, APP_ENV="production")
     assert "SECRET_KEY" in sentence
     assert "BANK_WEBHOOK_SECRET" in sentence
-    assert "BANK_WEBHOOK_SECRET" in refused(env, APP_ENV="production", SECRET_KEY="k" * 40)
-    assert "SECRET_KEY" in refused(env, APP_ENV="production", BANK_WEBHOOK_SECRET=SECRET)
+    assert "BANK_WEBHOOK_SECRET" in refusal_of(env, APP_ENV="production", SECRET_KEY="k" * 40)
+    assert "SECRET_KEY" in refusal_of(env, APP_ENV="production", BANK_WEBHOOK_SECRET=SECRET)
     settings = env(APP_ENV="production", SECRET_KEY="k" * 40, BANK_WEBHOOK_SECRET=SECRET)
     assert not settings.is_development
     assert not (tmp_path / "instance").exists()
@@ -268,7 +268,7 @@ def test_the_longest_public_address_whose_codes_can_be_paid(env):
     """77 characters hold a location (MPI 2.7): host, path and token."""
     fits = "x" * (33 - len(".example.com")) + ".example.com"
     assert env(PUBLIC_URL=f"https://{fits}").location_base == fits
-    assert "at most 33 characters" in refused(env, PUBLIC_URL=f"https://x{fits}")
+    assert "at most 33 characters" in refusal_of(env, PUBLIC_URL=f"https://x{fits}")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "localhost"])  # noqa: S104 - values
@@ -302,6 +302,6 @@ def test_env_example_names_only_settings_that_exist():
         if "=" in line and line.lstrip("# ").split("=")[0].isupper()
     }
     assert names
-    known = {name.upper() for name in Settings.model_fields}
-    known |= {f"{name}_FILE" for name in known}
-    assert names <= known
+    settings_names = {name.upper() for name in Settings.model_fields}
+    settings_names |= {f"{name}_FILE" for name in settings_names}
+    assert names <= settings_names

@@ -51,9 +51,9 @@ def test_axe_finds_faults_on_a_page_whose_policy_forbids_inline_and_eval(
     page = new_context(java_script_enabled=scripts).new_page()
     page.goto(f"{address}/faulty")
     assert page.title() == "Balcão", "the policy was in force: the inline script did not run"
-    found = {violation.rule: violation for violation in axe_violations(page)}
-    assert {"html-has-lang", "image-alt", "label"} <= found.keys()
-    assert found["image-alt"].elements == ('<img src="/qr.png">',)
+    violations = {violation.rule: violation for violation in axe_violations(page)}
+    assert {"html-has-lang", "image-alt", "label"} <= violations.keys()
+    assert violations["image-alt"].elements == ('<img src="/qr.png">',)
 
 
 def test_axe_finds_nothing_on_a_sound_page_and_takes_its_options(page, address):
@@ -68,9 +68,9 @@ def test_axe_sees_each_document_of_a_page_as_it_stands(page, address):
     page.goto(f"{address}/sound")
     assert axe_violations(page) == []
     page.evaluate("document.querySelector('h1').insertAdjacentHTML('afterend', '<img src=/a>')")
-    assert [found.rule for found in axe_violations(page)] == ["image-alt"]
+    assert [violation.rule for violation in axe_violations(page)] == ["image-alt"]
     page.goto(f"{address}/faulty")
-    assert {"html-has-lang", "image-alt"} <= {found.rule for found in axe_violations(page)}
+    assert {"html-has-lang", "image-alt"} <= {violation.rule for violation in axe_violations(page)}
     page.goto(f"{address}/sound")
     assert axe_violations(page) == []
 
@@ -78,8 +78,8 @@ def test_axe_sees_each_document_of_a_page_as_it_stands(page, address):
 def test_axe_leaves_out_what_it_is_told_to_and_nothing_else(page, address):
     """A library's elements are excluded; the same fault outside of them is found."""
     page.goto(f"{address}/faulty")
-    found = {violation.rule for violation in axe_violations(page, exclude="main > *")}
-    assert found == {"html-has-lang"}
+    violations = {violation.rule for violation in axe_violations(page, exclude="main > *")}
+    assert violations == {"html-has-lang"}
 
 
 def test_the_browser_cannot_reach_the_internet(page):

@@ -28,7 +28,7 @@ def test_seconds_are_added_up_by_file(tmp_path):
     report = tmp_path / "report.xml"
     lines = [f'<testcase classname="{name}" name="x" time="{took}"/>' for name, took in cases]
     report.write_text(f"<testsuites><testsuite>{''.join(lines)}</testsuite></testsuites>")
-    assert list(order.measured(report).items()) == [
+    assert list(order.measure(report).items()) == [
         ("tests/http/test_histories.py", 8),
         ("tests/unit/test_money.py", 5),
     ]

@@ -53,11 +53,11 @@ def test_a_database_is_dropped_although_somebody_holds_a_transaction_open(
     fresh_database(engine)
     with databases.fresh(engine) as url:
         run(url, ONE_COLUMN)
-        forgotten = sa.create_engine(url, poolclass=sa.NullPool).connect()
-        forgotten.execute(sa.text("SELECT * FROM kept"))
+        open_connection = sa.create_engine(url, poolclass=sa.NullPool).connect()
+        open_connection.execute(sa.text("SELECT * FROM kept"))
     with pytest.raises(sa.exc.DBAPIError):
         run(url, "SELECT 1")
-    forgotten.invalidate()
+    open_connection.invalidate()
 
 
 @pytest.mark.parametrize("engine", SERVERS)
@@ -67,9 +67,9 @@ def test_what_a_killed_run_left_is_dropped_and_what_runs_now_is_kept(
     """Databases of killed runs would fill the developer's server; those of others are theirs."""
     current = fresh_database(engine)
     long_ago = time.time() - support.STALE_AFTER_SECONDS - 60
-    left = support.create_database(databases.server(engine), made_at=long_ago)
+    stale_url = support.create_database(databases.server(engine), made_at=long_ago)
     dropped = support.drop_stale(databases.server(engine))
-    assert sa.make_url(left).database in dropped
+    assert sa.make_url(stale_url).database in dropped
     assert sa.make_url(current).database not in dropped
     assert run(current, "SELECT 1") == [(1,)]
 

@@ -41,18 +41,20 @@ MYSQL = ["SELECT @@character_set_database, @@collation_database"]
 def definitions(url):
     """Everything the engine tells of the tables, without their rows."""
     engine = sa.create_engine(url, poolclass=sa.NullPool)
-    asked = {"sqlite": SQLITE, "postgresql": POSTGRES, "mysql": MYSQL}[engine.dialect.name]
+    queries = {"sqlite": SQLITE, "postgresql": POSTGRES, "mysql": MYSQL}[engine.dialect.name]
     with engine.connect() as connection:
-        told = [
+        results = [
             [tuple(_in_order(value) for value in row) for row in connection.execute(sa.text(query))]
-            for query in asked
+            for query in queries
         ]
         if engine.dialect.name == "mysql":
             for table in sorted(sa.inspect(connection).get_table_names()):
-                name, made = connection.exec_driver_sql(f"SHOW CREATE TABLE {table}").one()
+                name, statement = connection.exec_driver_sql(f"SHOW CREATE TABLE {table}").one()
                 # MySQL repeats a collation's set where that was once said of the column.
-                told.append([(name, made.replace(" CHARACTER SET utf8mb4 COLLATE", " COLLATE"))])
-    return told
+                results.append(
+                    [(name, statement.replace(" CHARACTER SET utf8mb4 COLLATE", " COLLATE"))]
+                )
+    return results
 
 
 def _in_order(value):
@@ -80,10 +82,10 @@ def test_a_copy_is_what_the_migrations_make(fresh_database, empty_database, engi
     copied, migrated = fresh_database(engine), empty_database(engine)
     fill(migrated)
     assert definitions(copied) == definitions(migrated)
-    found = rows(copied)
-    assert found == rows(migrated)
-    assert len(found["bank_payers"]) == 3
-    assert found["accounts"] == []
+    table_rows = rows(copied)
+    assert table_rows == rows(migrated)
+    assert len(table_rows["bank_payers"]) == 3
+    assert table_rows["accounts"] == []
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -103,13 +105,13 @@ def test_folders_of_processes_that_are_gone_are_removed(tmp_path, monkeypatch):
     monkeypatch.setattr(places, "root", lambda: tmp_path)
     ended = subprocess.Popen([sys.executable, "-c", "pass"])
     ended.wait(10)
-    gone = tmp_path / f"{places.PREFIX}{ended.pid}-postgres-x"
+    folder_of_ended = tmp_path / f"{places.PREFIX}{ended.pid}-postgres-x"
     strange = tmp_path / f"{places.PREFIX}notes"
-    gone.mkdir()
+    folder_of_ended.mkdir()
     strange.mkdir()
     ours = places.new_folder("postgres")
     assert places.new_folder("redis") != ours
-    assert (gone.exists(), strange.exists(), ours.exists()) == (False, True, True)
+    assert (folder_of_ended.exists(), strange.exists(), ours.exists()) == (False, True, True)
     assert ours.stat().st_mode & 0o777 == 0o700
 
 

@@ -33,8 +33,10 @@ def sentences_of_the_sources() -> set[str]:
     with (ROOT / "babel.cfg").open(encoding="utf-8") as file:
         methods, options = parse_mapping_cfg(file)
     keywords = DEFAULT_KEYWORDS | {"lazy_gettext": None}
-    found = extract_from_dir(ROOT, methods, options, keywords)
-    return {message[0] if isinstance(message, tuple) else message for _, _, message, _, _ in found}
+    messages = extract_from_dir(ROOT, methods, options, keywords)
+    return {
+        message[0] if isinstance(message, tuple) else message for _, _, message, _, _ in messages
+    }
 
 
 def spoken(catalog: Catalog) -> dict[tuple[str, ...], tuple[str, ...]]:
@@ -48,22 +50,26 @@ def _forms(text: str | list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
 
 def test_every_sentence_of_the_sources_is_in_the_english_catalogue(english: Catalog) -> None:
     """A sentence added or reworded without `make translations` would show in Portuguese."""
-    known = {forms[0] for forms in spoken(english)}
-    assert sentences_of_the_sources() - known == set()
+    sentences = {forms[0] for forms in spoken(english)}
+    assert sentences_of_the_sources() - sentences == set()
 
 
 def test_every_message_has_an_english_sentence(english: Catalog) -> None:
     """An empty translation falls back to Portuguese in silence."""
-    missing = [said for said, meant in spoken(english).items() if not meant or not all(meant)]
-    assert missing == []
+    untranslated = [
+        sentence
+        for sentence, translations in spoken(english).items()
+        if not translations or not all(translations)
+    ]
+    assert untranslated == []
 
 
 def test_no_translation_is_the_portuguese_sentence_itself(english: Catalog) -> None:
     """A sentence copied to fill a gap looks translated to every tool but the reader."""
     copied = {
-        said[0]
-        for said, meant in spoken(english).items()
-        if said == meant and WORD.search(PLACEHOLDER.sub("", said[0]))
+        sentence[0]
+        for sentence, translations in spoken(english).items()
+        if sentence == translations and WORD.search(PLACEHOLDER.sub("", sentence[0]))
     }
     assert copied - SAME_IN_ENGLISH == set()
 
@@ -76,10 +82,10 @@ def test_no_translation_is_fuzzy(english: Catalog) -> None:
 def test_translations_keep_the_placeholders_of_their_sentence(english: Catalog) -> None:
     """A lost `%(amount)s` is a payment page without its amount; an invented one is an error 500."""
     different = [
-        said
-        for said, meant in spoken(english).items()
-        for form in meant
-        if sorted(PLACEHOLDER.findall(said[-1])) != sorted(PLACEHOLDER.findall(form))
+        sentence
+        for sentence, translations in spoken(english).items()
+        for form in translations
+        if sorted(PLACEHOLDER.findall(sentence[-1])) != sorted(PLACEHOLDER.findall(form))
     ]
     assert different == []
 

@@ -21,17 +21,17 @@ ROOT = "/bank"
 Answer = tuple[int, bytes]
 
 
-class AskedBank:
+class StubBank:
     """Serves look-ups and windows on a free port; a question that is signed wrongly is 401."""
 
     def __init__(self, clock: Clock, page: int = 100) -> None:
         """`page` is how many transfers one page of a window has at most."""
         self.clock = clock
         self.page = page
-        self.held: list[dict[str, Any]] = []
-        self.asked: list[str] = []
+        self.transfers: list[dict[str, Any]] = []
+        self.questions: list[str] = []
         """Every question, in order: path and query, from the bank's root."""
-        self.refused: list[str] = []
+        self.refusals: list[str] = []
         self.misbehave: Callable[[str], Answer | None] = lambda _question: None
         self.pause: tuple[int, float] | None = None
         """Send the answer in pieces of so many bytes, so many seconds apart."""
@@ -79,27 +79,27 @@ class AskedBank:
             "payer": {"name": "Bob de Souza", "document": "12345678909"},
         }
         entry = {name: value for name, value in (entry | changes).items() if value is not None}
-        self.held.append(entry)
+        self.transfers.append(entry)
         return entry
 
     def windows(self) -> list[tuple[datetime, datetime]]:
         """The windows that were asked for, in order."""
-        queries = [parse_qs(urlsplit(one).query) for one in self.asked if "/settled" in one]
+        queries = [parse_qs(urlsplit(one).query) for one in self.questions if "/settled" in one]
         return [(parse_rfc3339(one["from"][0]), parse_rfc3339(one["to"][0])) for one in queries]
 
-    def looked_up(self) -> list[str]:
+    def look_ups(self) -> list[str]:
         """The payments that were asked about, in order."""
-        return [one.rsplit("/", 1)[1] for one in self.asked if "/payments/" in one]
+        return [one.rsplit("/", 1)[1] for one in self.questions if "/payments/" in one]
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         question = handler.path.removeprefix(ROOT)
-        self.asked.append(question)
+        self.questions.append(question)
         try:
             headers = {name.lower(): value for name, value in handler.headers.items()}
             signatures.verify([SECRET], headers, f"GET {question}".encode(), self.clock.now())
-            status, body = self.misbehave(question) or (200, self._found(question))
+            status, body = self.misbehave(question) or (200, self._body_for(question))
         except BadSignature as error:
-            self.refused.append(error.detail)
+            self.refusals.append(error.detail)
             status, body = 401, b"{}"
         handler.send_response(status)
         handler.send_header("Content-Type", "application/json")
@@ -113,17 +113,17 @@ class AskedBank:
                 return  # it hung up, as it may
             time.sleep(seconds)
 
-    def _found(self, question: str) -> bytes:
+    def _body_for(self, question: str) -> bytes:
         parts = urlsplit(question)
         if parts.path.startswith("/api/payments/"):
             txid = parts.path.rsplit("/", 1)[1]
-            mine = [entry for entry in self.held if entry.get("txid") == txid]
+            mine = [entry for entry in self.transfers if entry.get("txid") == txid]
             return json.dumps({"payments": mine}).encode()
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         start, end = parse_rfc3339(query["from"]), parse_rfc3339(query["to"])
         within = [
             entry
-            for entry in self.held
+            for entry in self.transfers
             if "paid_at" not in entry or start <= parse_rfc3339(entry["paid_at"]) <= end
         ]
         skip = int(query.get("after", "0"))
