@@ -68,8 +68,8 @@ def transaction_with_refund(
     payment: Payment, refund: Refund | None, now: datetime
 ) -> dict[str, Any]:
     """A transaction with its newest refund."""
-    refund_or_none = None if refund is None else refund_object(refund, payment)
-    return {**transaction_object(payment, now), "refund": refund_or_none}
+    body = transaction_object(payment, now)
+    return {**body, "refund": None if refund is None else refund_object(refund, payment)}
 
 
 def watch_object(payment: Payment, now: datetime) -> dict[str, Any]:

@@ -153,7 +153,7 @@ def _refund(path: TransactionPath) -> Response:
         return refunds.request_full_refund(work, payment, signed_in_merchant(work))
 
     refund = in_unit_of_work(create_refund)
-    refunds.tell_bank(refund.id)  # the row has the bank's answer; if there is none, a job retries
+    refunds.tell_bank(refund.id)  # without the bank's answer, a job retries later
     with reading() as work:
         refund, payment = work.refunds.with_payment(refund.id)
         return private_json(transaction_with_refund(payment, refund, work.now))

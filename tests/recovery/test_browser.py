@@ -39,7 +39,7 @@ PASTE_OR_DROP = """
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    """The service, one for this file, without the limits that belong to one address."""
+    """One service for this file, without limits per address."""
     limits: dict[str, Any] = {
         "RECOVERY_TRIES_PER_MINUTE": 10_000,
         "RECOVERY_PICTURES_PER_MINUTE": 10_000,

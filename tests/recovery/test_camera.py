@@ -37,7 +37,7 @@ window.BarcodeDetector = class {
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    """The service, one for this file."""
+    """One service for this file."""
     with ServiceProcess(tmp_path_factory.mktemp("camera")) as running:
         yield running
 

@@ -164,7 +164,7 @@ def test_a_wrong_form_gets_an_error_for_the_field(here, data, field):
     answer = here.client().post(PATHS["upload"], data=data(), content_type="multipart/form-data")
 
     assert answer.status_code == 400, answer.text
-    assert [one["field"] for one in answer.get_json(force=True)["errors"]] == [field]
+    assert [error["field"] for error in answer.get_json(force=True)["errors"]] == [field]
 
 
 @pytest.mark.parametrize("endpoint", ["upload", "proof"])

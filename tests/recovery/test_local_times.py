@@ -16,7 +16,7 @@ TOKYO = "Asia/Tokyo"
 
 @pytest.fixture
 def service(serve):
-    """The service, without the limits that belong to one address."""
+    """The service, without limits per address."""
     return serve(RECOVERY_TRIES_PER_MINUTE=10_000, RECOVERY_PICTURES_PER_MINUTE=10_000)
 
 

@@ -28,7 +28,7 @@ QUALITY = 75
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    """The service, one for this file, without the limits that belong to one address."""
+    """One service for this file, without limits per address."""
     folder = tmp_path_factory.mktemp("screenshots")
     limits: dict[str, Any] = {
         "RECOVERY_TRIES_PER_MINUTE": 10_000,

@@ -31,7 +31,7 @@ NOTE = "Conferi no extrato: não entrou. " * 6
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    """The service, one for this file; the demo merchant sells here."""
+    """One service for this file; the demo merchant sells here."""
     folder = tmp_path_factory.mktemp("proofs")
     with ServiceProcess(folder, DEMO_PASSWORD=PASSWORD) as running:
         yield running
@@ -44,7 +44,8 @@ def cookies(service: ServiceProcess) -> list[dict[str, Any]]:
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
     request = urllib.request.Request(service.url + "/api/login", data=body, headers=headers)
     with urllib.request.urlopen(request, timeout=10) as answer:
-        pairs = [one.split(";")[0].partition("=") for one in answer.headers.get_all("Set-Cookie")]
+        cookies = answer.headers.get_all("Set-Cookie")
+        pairs = [cookie.split(";")[0].partition("=") for cookie in cookies]
     return [{"name": n, "value": v, "url": service.url} for n, _, v in pairs if v]
 
 

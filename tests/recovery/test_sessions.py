@@ -137,7 +137,7 @@ def test_a_value_that_the_service_does_not_support_is_refused(client, body, fiel
     answer = client.post("/api/payment/create-session", json=body)
 
     assert answer.status_code == 400
-    assert [one["field"] for one in answer.get_json(force=True)["errors"]] == [field]
+    assert [error["field"] for error in answer.get_json(force=True)["errors"]] == [field]
 
 
 def test_an_order_has_one_live_session_and_a_key_repeats_the_first_answer(client):
@@ -165,8 +165,8 @@ def test_a_merchant_lists_its_own_sessions_with_their_newest_proof(app, alice, s
     rest = alice.client.get(f"/api/payment/sessions?limit=2&after={first['next']}").get_json()
     by_status = alice.client.get("/api/payment/sessions?status=completed").get_json()
 
-    listed = [one["session_id"] for one in first["data"] + rest["data"]]
-    assert listed == [one["session_id"] for one in reversed(sessions)]
+    listed = [item["session_id"] for item in first["data"] + rest["data"]]
+    assert listed == [item["session_id"] for item in reversed(sessions)]
     assert rest["next"] is None
     assert by_status["data"] == []
     assert rest["data"][0]["payment_verification_status"] == "pending"

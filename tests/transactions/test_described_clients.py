@@ -62,7 +62,7 @@ class Client:
 
     def cookie(self, name: str) -> str:
         """The value of a cookie."""
-        return next(one.value or "" for one in self.cookies if one.name == name)
+        return next(cookie.value or "" for cookie in self.cookies if cookie.name == name)
 
     def register(self, login: str, **fields: Any) -> dict[str, Any]:
         """`POST /users/`."""
@@ -105,7 +105,7 @@ def test_the_transactions_client(service):
     assert (status, body["amount"], body["status"]) == (201, 150.75, "created")
     path = f"/transactions/{body['id']}"
     assert alice.call("GET", path)[1]["description"] == "Test"
-    assert [one["id"] for one in alice.call("GET", "/transactions/")[1]["data"]] == [body["id"]]
+    assert [item["id"] for item in alice.call("GET", "/transactions/")[1]["data"]] == [body["id"]]
 
     assert stranger.call("GET", "/transactions/")[0] == 401
     assert stranger.call("GET", path)[0] == 401
@@ -174,7 +174,7 @@ def test_the_qr_payment_client(service):
     assert (message["payment_id"], message["amount"]) == (started["code"], 9.9)
     assert poll_until(lambda: anyone.call("GET", watch)[1]["state"], "completed") == "completed"
     listed = alice.call("GET", "/api/transactions")[1]["data"]
-    assert [(one["code"], one["state"]) for one in listed] == [(started["code"], "completed")]
+    assert [(item["code"], item["state"]) for item in listed] == [(started["code"], "completed")]
     assert anyone.call("GET", "/api/transactions")[0] == 401
     assert alice.call("GET", "/portal")[0] == 200
 

@@ -34,7 +34,7 @@ def alice_in(there: Town) -> Merchant:
     return Merchant(person, person.bearer())
 
 
-def test_of_cancelling_and_paying_at_once_exactly_one_succeeds(anywhere):
+def test_a_race_of_cancelling_and_paying_has_exactly_one_winner(anywhere):
     """A clerk cancels the order while the shopper presses *pay*."""
     alice = alice_in(anywhere)
     outcomes: Counter[str] = Counter()
@@ -51,7 +51,7 @@ def test_of_cancelling_and_paying_at_once_exactly_one_succeeds(anywhere):
     assert anywhere.audit().faults == ()
 
 
-def test_of_several_refunds_at_once_one_succeeds(anywhere):
+def test_several_refunds_at_once_make_one_refund(anywhere):
     """A double click makes one refund."""
     alice = alice_in(anywhere)
     transaction = alice.create(amount="8.00")

@@ -55,10 +55,15 @@ def test_watching_follows_the_state_and_shows_nothing_else(alice, client, bank, 
     bank.confirm(as_payment(paid))
     alice.set_status(cancelled, "cancelled")
     clock.advance(seconds=1801)
-    answers = [client.get(f"/watch/{one['watch_code']}") for one in (paid, cancelled, late)]
-    assert [one.get_json()["state"] for one in answers] == ["completed", "failed", "failed"]
-    assert [one.get_json()["status"] for one in answers] == ["confirmed", "cancelled", "expired"]
-    for answer, payment in zip(answers, (paid, cancelled, late), strict=True):
+    payments = (paid, cancelled, late)
+    answers = [client.get(f"/watch/{payment['watch_code']}") for payment in payments]
+    assert [answer.get_json()["state"] for answer in answers] == ["completed", "failed", "failed"]
+    assert [answer.get_json()["status"] for answer in answers] == [
+        "confirmed",
+        "cancelled",
+        "expired",
+    ]
+    for answer, payment in zip(answers, payments, strict=True):
         assert set(answer.get_json()) == WATCHED_FIELDS
         for secret in (payment["id"], payment["watch_code"], "Secret", "alice"):
             assert secret not in answer.text
@@ -127,7 +132,7 @@ def test_a_poll_takes_one_statement(alice, app, client):
         sa.event.listen(engine, "before_cursor_execute", record)
         client.get(f"/watch/{code}", headers=headers)
         sa.event.remove(engine, "before_cursor_execute", record)
-        counts.append(len([one for one in statements if one.startswith("SELECT")]))
+        counts.append(len([text for text in statements if text.startswith("SELECT")]))
     assert counts == [1, 1, 1, 0]
 
 

@@ -200,32 +200,32 @@ def test_after_the_deadline_a_transaction_has_failed(alice, clock):
         "expired",
     )
     assert alice.set_status(transaction, "cancelled").status_code == 409
-    assert [one["id"] for one in alice.list_page("?state=failed")["data"]] == [transaction["id"]]
+    assert [item["id"] for item in alice.list_page("?state=failed")["data"]] == [transaction["id"]]
     assert alice.list_page("?state=created")["data"] == []
 
 
 def test_lists_are_filtered_by_state_and_paged(alice, charlie, bank):
     """Both paths return the same list, and each merchant sees only its own."""
-    transaction = [alice.create() for _ in range(7)]
+    transactions = [alice.create() for _ in range(7)]
     charlie.create()
-    bank.confirm(as_payment(transaction[1]))
-    alice.set_status(transaction[3], "cancelled")
+    bank.confirm(as_payment(transactions[1]))
+    alice.set_status(transactions[3], "cancelled")
     for path in ("/transactions/", "/api/transactions"):
         ids, after = [], ""
         while True:
             page = alice.list_page(f"?limit=3{after}", path)
-            ids += [one["id"] for one in page["data"]]
+            ids += [item["id"] for item in page["data"]]
             assert set(page["data"][0]) == FIELDS
             if page["next"] is None:
                 break
             after = f"&after={page['next']}"
-        assert ids == [one["id"] for one in reversed(transaction)]
+        assert ids == [transaction["id"] for transaction in reversed(transactions)]
         of_state = {
-            state: [one["id"] for one in alice.list_page(f"?state={state}", path)["data"]]
+            state: [item["id"] for item in alice.list_page(f"?state={state}", path)["data"]]
             for state in ("created", "completed", "failed")
         }
-        assert of_state["completed"] == [transaction[1]["id"]]
-        assert of_state["failed"] == [transaction[3]["id"]]
+        assert of_state["completed"] == [transactions[1]["id"]]
+        assert of_state["failed"] == [transactions[3]["id"]]
         assert len(of_state["created"]) == 5
 
 

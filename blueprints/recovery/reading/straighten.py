@@ -35,7 +35,7 @@ class Corners:
     size: tuple[int, int]
     points: tuple[Point, ...]
     modules: int
-    """On each side."""
+    """Per side."""
 
     def within(self, size: tuple[int, int]) -> tuple[Point, ...]:
         """The corners in the same picture at another size."""

@@ -38,7 +38,7 @@ export async function textsIn(source) {
 }
 
 /**
- * The picture in a form that the server accepts: drawn again if it is over `bytesMax` or in another
+ * The picture in a form that the server accepts: encoded anew if it is over `bytesMax` or in another
  * format that this browser shows (HEIC, AVIF), and unchanged if that fails.
  */
 export async function asServerFormat(picture, bytesMax) {
