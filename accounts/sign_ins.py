@@ -102,9 +102,8 @@ def refresh(refresh_token: str) -> OpenSignIn:
     """
     claims = tokens.read(refresh_token, "refresh")
     open_sign_in = in_unit_of_work(lambda work: _rotate(work, claims))
-    if (
-        open_sign_in is None
-    ):  # raised after the commit, or the rollback would undo the end of the sign-in
+    if open_sign_in is None:
+        # Raised after the commit: a rollback would undo the end of the sign-in.
         raise Unauthorized("This refresh token was used before: sign in again.")
     return open_sign_in
 

@@ -98,7 +98,8 @@ def confirm(
         raise PaymentCancelled("Its merchant cancelled this payment.")
     if amount_centavos != payment.amount_centavos:
         raise AmountMismatch(
-            f"The payment asks {plain(payment.amount_centavos)} and {plain(amount_centavos)} came."
+            f"The amount of the payment is {plain(payment.amount_centavos)}, "
+            f"but {plain(amount_centavos)} was paid."
         )
     if paid_at > payment.expires_at + grace:
         raise PaidTooLate(
