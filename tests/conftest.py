@@ -1,4 +1,4 @@
-"""Fixtures that every test may ask for. Alice sells, Bob pays, Charlie is a stranger.
+"""Fixtures for every test. Alice sells, Bob pays, Charlie is a stranger.
 
 The app is imported by the fixtures that need it: a test of a pure rule runs without it.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 try:
     import hypothesis
 except ModuleNotFoundError:
-    # Raised as an error, the sentence would be the last line of a trace.
+    # An exception would bury this sentence under a traceback.
     sys.exit("The packages that the tests need are not installed: `make test` installs them.")
 
 pytest_plugins = ["tests.support.plugin"]
@@ -51,7 +51,7 @@ def settings(fresh_database: Callable[[str], str], tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def app(settings: Settings, clock: FrozenClock) -> Iterator[Flask]:
-    """The service on a migrated database with the demo merchant, nobody serving it."""
+    """The service on a migrated database with the demo merchant; no server runs."""
     from tests.support.service import close_app, ready_app
 
     app = ready_app(settings, clock)
@@ -67,7 +67,7 @@ def client(app: Flask) -> FlaskClient:
 
 @pytest.fixture
 def bank(client: FlaskClient, clock: FrozenClock) -> BankInTest:
-    """A bank that tells the service of money."""
+    """A bank that sends notifications to the service."""
     from tests.support.service import BankInTest
 
     return BankInTest(client, clock)

@@ -1,4 +1,4 @@
-"""The bank served by itself (`python -m bank`), and a service that leaves the bank to it."""
+"""The bank as a process (`python -m bank`), and a service that does not serve the bank."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.service import ROOT, ServiceProcess, free_port
 
 @contextmanager
 def bank_process(folder: Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """`python -m bank` as a process of its own, in development, with its files in the folder."""
+    """`python -m bank` as a process, in development, with its files in the folder."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     process = subprocess.Popen(
         [sys.executable, "-m", "bank"],
@@ -46,7 +46,7 @@ def bank_process(folder: Path, **environment: str) -> Iterator[subprocess.Popen[
 
 
 def status_of(url: str) -> int:
-    """What a GET is answered, 0 where nobody listens."""
+    """The status of a GET; 0 if no server listens."""
     try:
         with urllib.request.urlopen(url, timeout=10) as answer:
             return int(answer.status)
@@ -66,8 +66,8 @@ def wait_for(url: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_bank_of_its_own_pays_and_the_service_leaves_it_to_it(tmp_path: Path):
-    """Two processes that share nothing but a folder of secrets, and only HTTP between them."""
+def test_a_separate_bank_pays_and_the_service_serves_no_bank(tmp_path: Path):
+    """The two processes share only a folder of secrets and talk over HTTP."""
     service_port, bank_port = free_port(), free_port()
     bank_url = f"http://127.0.0.1:{bank_port}"
     service = ServiceProcess(tmp_path / "instance", PORT=service_port, BANK_URL=bank_url)
@@ -109,7 +109,7 @@ def test_a_bank_of_its_own_pays_and_the_service_leaves_it_to_it(tmp_path: Path):
 
 
 def test_a_bank_that_cannot_listen_says_so_in_one_sentence(tmp_path: Path):
-    """Whoever starts it twice should read why, not a trace."""
+    """A second start prints the reason, not a traceback."""
     with bank_process(tmp_path, BANK_HOST="192.0.2.1", BANK_PORT="5001") as bank:
         output, _ = bank.communicate(timeout=30)
 
@@ -119,7 +119,7 @@ def test_a_bank_that_cannot_listen_says_so_in_one_sentence(tmp_path: Path):
 
 
 def test_in_development_bank_and_service_agree_without_any_setting(tmp_path: Path):
-    """`make run` and `make bank` side by side sign with the same secret, whoever starts first."""
+    """`make run` and `make bank` side by side sign with the same secret, in either order."""
     environment = {"INSTANCE_DIR": str(tmp_path)}
 
     bank, service = settings_from(environment), Settings.from_env(environment)
@@ -130,7 +130,7 @@ def test_in_development_bank_and_service_agree_without_any_setting(tmp_path: Pat
     assert settings_from(environment).secret_key == bank.secret_key
 
 
-def test_the_banks_tables_stand_on_the_services_server(tmp_path: Path):
+def test_the_banks_tables_are_in_the_services_database(tmp_path: Path):
     """One server to run and to back up."""
     url = "mysql+pymysql://alice:pw@db.example/balcao"
 
@@ -139,15 +139,15 @@ def test_the_banks_tables_stand_on_the_services_server(tmp_path: Path):
     assert bank.database_url == url
 
 
-def test_in_production_nothing_is_made_up(tmp_path: Path):
-    """A secret that one side invents refuses every confirmation."""
+def test_in_production_no_secret_is_generated(tmp_path: Path):
+    """If one side generates a secret, every confirmation is refused."""
     with pytest.raises(BankSettingsError, match="BANK_DATABASE_URL"):
         settings_from({"APP_ENV": "production", "INSTANCE_DIR": str(tmp_path)})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_codes_name_the_public_address_and_are_fetched_at_the_inner_one(tmp_path: Path):
-    """Between containers the address in the codes leads nowhere."""
+    """Between containers the public address of the codes does not work."""
     bank = settings_from(
         {
             "INSTANCE_DIR": str(tmp_path),
@@ -180,7 +180,7 @@ SECRETS = {"SECRET_KEY": "k" * 48, "BANK_WEBHOOK_SECRET": signatures.new_secret(
         ({"APP_ENV": "production", **SECRETS}, False),
     ],
 )
-def test_the_service_serves_the_bank_only_where_nobody_else_does(
+def test_the_service_serves_the_bank_only_without_another_bank(
     tmp_path: Path, environment: dict[str, str], served: bool
 ):
     """Two banks with two ledgers would each know half of what was paid."""

@@ -1,6 +1,6 @@
-"""The container files, read: hardening that one forgotten line would undo, and no secret in sight.
+"""Checks of the container files: hardening that one missing line would undo, and no secrets.
 
-What needs an engine is tried by hand (docs/compose.md says what was seen).
+What needs a container engine is tested by hand (docs/compose.md has the results).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PINNED = {"python:3.13-slim", "mysql:8.4", "redis:7-alpine", "nginx:1.27-alpine"
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads Compose's own tags as what stands behind them."""
+    """Reads Compose's own tags as their values."""
 
 
 def _plain(loader: Any, node: Any) -> Any:
@@ -41,13 +41,13 @@ _Loader.add_constructor("!override", _plain)
 
 
 def services(name: str) -> dict[str, dict[str, Any]]:
-    """The services of a file, by name; the ones it takes away left out."""
+    """The services of a file by name, without those that it removes."""
     content = yaml.load((ROOT / name).read_text(encoding="utf-8"), _Loader)  # noqa: S506 - safe
     return {key: value for key, value in content["services"].items() if value is not None}
 
 
 def whole_services() -> dict[str, dict[str, Any]]:
-    """Every service that is described in full, in one file or the other."""
+    """Every service with its full description, from either file."""
     described = services(DEVELOPMENT)
     added = {key: value for key, value in services(PRODUCTION).items() if key not in described}
     return {**described, **added}
@@ -58,7 +58,7 @@ ALL = whole_services()
 
 @pytest.mark.parametrize("name", sorted(ALL))
 def test_every_container_is_hardened(name: str):
-    """One container that may do everything is the way into all of them."""
+    """A container with all rights is a way into the others."""
     service = ALL[name]
 
     assert service["read_only"] is True
@@ -84,7 +84,7 @@ def test_no_container_can_fill_the_machine(name: str):
 
 @pytest.mark.parametrize("name", sorted(ALL))
 def test_nobody_is_root(name: str):
-    """By the service's own line, or by the last USER of the image it is built from."""
+    """The user is that of the service, or the last USER of its image."""
     user = ALL[name].get("user") or user_of_stage(ALL[name]["build"]["target"])
 
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
@@ -99,8 +99,8 @@ def user_of_stage(target: str) -> str:
 
 
 @pytest.mark.parametrize("name", sorted(ALL))
-def test_what_runs_is_watched_and_started_again_and_what_ends_is_not(name: str):
-    """A one-shot that is started again for ever looks like a running service."""
+def test_services_are_checked_and_restarted_and_one_shots_are_not(name: str):
+    """A one-shot that restarts for ever looks like a running service."""
     service = ALL[name]
 
     if name in ONE_SHOTS:
@@ -113,7 +113,7 @@ def test_what_runs_is_watched_and_started_again_and_what_ends_is_not(name: str):
 
 
 def test_images_are_pinned_and_ours_are_never_fetched():
-    """A tag that moves breaks on a Tuesday; a name of ours is nobody's to publish."""
+    """A moving tag breaks without a change here; nobody publishes images under our names."""
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     bases = set(re.findall(r"^FROM (\S+)", text, flags=re.M))
     images = {service["image"] for service in ALL.values() if "build" not in service}
@@ -126,14 +126,14 @@ def test_images_are_pinned_and_ours_are_never_fetched():
 
 
 def test_development_is_published_to_this_machine_alone():
-    """A demo bank that pays anything must not be found in the café's network."""
+    """A demo bank that pays anything must not be reachable from a café's network."""
     published = {key: value["ports"] for key, value in ALL.items() if "ports" in value}
 
     assert published == {"nginx": ["127.0.0.1:${PORT:-5000}:8080"]}
 
 
 def test_databases_are_on_a_network_without_a_way_out():
-    """What only the service needs, only the service reaches."""
+    """Only the service and the bank reach the databases."""
     content = yaml.load((ROOT / DEVELOPMENT).read_text(encoding="utf-8"), _Loader)  # noqa: S506
     reaching = {key for key, value in ALL.items() if "data" in value.get("networks", [])}
 
@@ -155,7 +155,7 @@ def test_secrets_are_paths_and_never_values():
 
 
 def test_each_container_sees_its_own_secrets_alone():
-    """Whoever breaks into the simulator must not sign the service's sessions."""
+    """An attacker in the simulator must not be able to sign the service's sessions."""
     secret_volumes = {
         name: {volume.split(":")[0] for volume in service.get("volumes", []) if "secrets" in volume}
         for name, service in ALL.items()
@@ -180,7 +180,7 @@ def test_each_container_sees_its_own_secrets_alone():
 
 
 def test_the_databases_health_is_a_login_over_tcp():
-    """The server that makes MySQL's data folder answers on the socket before it is ready."""
+    """The server that initialises MySQL's data folder answers on the socket before it is ready."""
     mysql = ALL["mysql"]["healthcheck"]["test"][1]
     redis = ALL["redis"]["healthcheck"]["test"][1]
 
@@ -199,7 +199,7 @@ def test_the_service_starts_after_its_migrations():
 
 
 def test_production_has_no_demo_and_demands_its_address():
-    """The second file takes the simulator away and turns the profile of everything that is left."""
+    """The second file removes the simulator and sets the production profile everywhere."""
     text = (ROOT / PRODUCTION).read_text(encoding="utf-8")
     over = services(PRODUCTION)
 
@@ -235,7 +235,7 @@ def size(text: str) -> int:
 
 
 def test_nginx_lets_pictures_pass_where_the_service_takes_them(app: Flask):
-    """A route of tomorrow that takes a picture would be cut off by nginx, on the first real one."""
+    """nginx would refuse the first real picture of a new route that takes pictures."""
     text = (ROOT / "docker/nginx/nginx.conf").read_text(encoding="utf-8")
     (pattern, inside), *others = [
         (matched.removeprefix("~ "), inside)
@@ -252,7 +252,7 @@ def test_nginx_lets_pictures_pass_where_the_service_takes_them(app: Flask):
     assert others == []
     assert len(taking) >= 4
     assert {rule for rule in taking if not re.search(pattern, rule)} == set()
-    assert size(inside) > max(taking.values())  # beyond the limit the service says so itself
+    assert size(inside) > max(taking.values())  # beyond the limit the service answers itself
     ordinary = text.split("server {")[0]
     assert size(ordinary) >= 2 * BODY_BYTES_MAX
     kept_in_memory = ordinary.split("client_body_buffer_size ")[1].split(";")[0]
@@ -262,7 +262,7 @@ def test_nginx_lets_pictures_pass_where_the_service_takes_them(app: Flask):
 
 
 def test_slow_readers_cannot_fill_nginxs_memory():
-    """All that nginx may write to is a tmpfs; an answer that waits there counts as memory."""
+    """nginx may write only to a tmpfs, so an answer that waits there takes memory."""
     text = (ROOT / "docker/nginx/nginx.conf").read_text(encoding="utf-8")
     (tmpfs,) = ALL["nginx"]["tmpfs"]
     megabytes = int(re.findall(r"size=(\d+)m", tmpfs)[0])
@@ -271,8 +271,8 @@ def test_slow_readers_cannot_fill_nginxs_memory():
     assert megabytes < int(ALL["nginx"]["mem_limit"].removesuffix("m"))
 
 
-def test_what_nginx_refuses_by_itself_has_the_services_form():
-    """A program reads `code`, a person a sentence; nginx' own page has neither."""
+def test_errors_of_nginx_have_the_services_form():
+    """A program reads `code` and a person a sentence; nginx's own page has neither."""
     text = (ROOT / "docker/nginx/nginx.conf").read_text(encoding="utf-8")
     answers = re.findall(r"return (\d+) '(\{.*\})';", text)
 
@@ -287,13 +287,13 @@ def test_what_nginx_refuses_by_itself_has_the_services_form():
         assert problem["errors"] == []
     assert "error_page 413 = @too_large;" in text
     assert "error_page 502 504 = @away;" in text
-    # One more in a location would take these away from it.
+    # An error_page in a location would replace these two there.
     assert text.count("error_page ") == 2
     assert "error_page" not in (ROOT / "docker/nginx/development.conf").read_text(encoding="utf-8")
 
 
 def test_memory_of_password_hashes_goes_back_to_the_system():
-    """malloc keeps 19 MiB for each of its arenas otherwise: a rush of PINs ended the container."""
+    """Otherwise malloc keeps 19 MiB per arena, and many PINs at once end the container."""
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     running = text.split(" AS balcao\n")[1]
     threshold = re.findall(r"^ENV MALLOC_MMAP_THRESHOLD_=(\d+)$", running, flags=re.M)
@@ -302,12 +302,12 @@ def test_memory_of_password_hashes_goes_back_to_the_system():
 
 
 def test_mysql_checks_every_foreign_key():
-    """MySQL 9.7 passes rows that point nowhere unless told; `loose` lets MySQL 8 not know it."""
+    """MySQL 9.7 needs the option to refuse dangling rows; with `loose` MySQL 8 ignores it."""
     assert "--loose-innodb-native-foreign-keys=ON" in ALL["mysql"]["command"]
 
 
 def test_further_settings_reach_the_service_alone():
-    """SIGN_UP=closed and the like need no file of the operator's over these two."""
+    """Settings such as SIGN_UP=closed need no third Compose file."""
     files = {name: service["env_file"] for name, service in ALL.items() if "env_file" in service}
 
     assert files == {
@@ -316,7 +316,7 @@ def test_further_settings_reach_the_service_alone():
 
 
 def test_the_image_holds_every_part_of_the_product_and_nothing_else():
-    """A new folder that is forgotten breaks the image; a copied .env gives the secrets away."""
+    """A missing folder breaks the image; a copied .env leaks the secrets."""
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]
     allowed_names = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
@@ -340,7 +340,7 @@ def test_the_image_holds_every_part_of_the_product_and_nothing_else():
 
 
 def test_the_document_says_what_each_service_is_for():
-    """A container nobody can explain is a container nobody dares to stop."""
+    """Nobody dares to stop a container without an explanation."""
     text = (ROOT / "docs/compose.md").read_text(encoding="utf-8")
     table = text.split("## What each service is for")[1].split("\n## ")[0]
 
@@ -348,7 +348,7 @@ def test_the_document_says_what_each_service_is_for():
 
 
 def test_the_document_names_every_variable_of_the_files():
-    """What can be set is found without reading YAML."""
+    """An operator finds every variable without reading YAML."""
     text = (ROOT / "docs/compose.md").read_text(encoding="utf-8")
     files = "".join((ROOT / name).read_text(encoding="utf-8") for name in (DEVELOPMENT, PRODUCTION))
     variables = set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", files))

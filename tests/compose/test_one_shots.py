@@ -1,4 +1,4 @@
-"""What prepares the containers: secrets, certificate, health check."""
+"""The scripts that prepare the containers: secrets, certificate, health check."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DOCKER = Path(__file__).resolve().parents[2] / "docker"
 
 
 def script(name: str) -> ModuleType:
-    """A fresh copy of one of the scripts, imported."""
+    """Import a new copy of a script."""
     spec = importlib.util.spec_from_file_location(name, DOCKER / f"{name}.py")
     assert spec
     assert spec.loader
@@ -33,7 +33,7 @@ def script(name: str) -> ModuleType:
 
 
 def make_secrets(root: Path) -> dict[str, str]:
-    """The content of every file the secrets one-shot makes in this folder."""
+    """Run the secrets one-shot in this folder; return the content of every file."""
     maker = script("make_secrets")
     own_group = os.getgid()
     maker.__dict__.update(ROOT=root, MYSQL_GROUP=own_group, REDIS_GROUP=own_group)
@@ -60,7 +60,7 @@ def test_a_later_start_changes_nothing(tmp_path: Path):
     assert make_secrets(tmp_path) == make_secrets(tmp_path)
 
 
-def test_what_is_missing_is_made_to_fit_what_is_there(tmp_path: Path):
+def test_a_missing_secret_is_restored_from_its_copies(tmp_path: Path):
     """After a restore of one volume the bank still signs with what the service verifies."""
     before = make_secrets(tmp_path)
     (tmp_path / "bank" / "bank_webhook_secret").unlink()
@@ -69,7 +69,7 @@ def test_what_is_missing_is_made_to_fit_what_is_there(tmp_path: Path):
 
 
 def test_secrets_are_read_by_their_owner_and_by_the_one_group_that_must(tmp_path: Path):
-    """The service's are the service's alone; MySQL and Redis read theirs by their group."""
+    """Only the service reads its secrets; MySQL and Redis read theirs by their group."""
     make_secrets(tmp_path)
 
     modes = {
@@ -80,7 +80,7 @@ def test_secrets_are_read_by_their_owner_and_by_the_one_group_that_must(tmp_path
 
 
 def test_service_and_bank_start_with_the_secrets_as_they_are_made(tmp_path: Path):
-    """The settings take every file, and the two sides sign with the same secret."""
+    """The settings read every file, and the two sides sign with the same secret."""
     secrets = make_secrets(tmp_path)
     names = ("SECRET_KEY", "BANK_WEBHOOK_SECRET", "DATABASE_URL", "REDIS_URL")
     environment = {f"{name}_FILE": str(tmp_path / "service" / name.lower()) for name in names}
@@ -100,7 +100,7 @@ def test_service_and_bank_start_with_the_secrets_as_they_are_made(tmp_path: Path
 
 @pytest.fixture
 def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The certificate one-shot, working in a folder of the test."""
+    """The certificate one-shot in a folder of the test."""
     maker = script("make_certificate")
     maker.__dict__.update(
         FOLDER=tmp_path,
@@ -112,7 +112,7 @@ def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return maker
 
 
-def test_a_self_signed_certificate_is_made_where_none_is_given_and_said_so(
+def test_without_a_certificate_a_self_signed_one_is_made_and_announced(
     certificate: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     """A trial needs no certificate; nobody may mistake it for a real one."""
@@ -127,7 +127,7 @@ def test_a_self_signed_certificate_is_made_where_none_is_given_and_said_so(
     context.load_cert_chain(tmp_path / "fullchain.pem", tmp_path / "privkey.pem")
 
 
-def test_the_certificate_that_is_given_is_used_and_kept(certificate: ModuleType, tmp_path: Path):
+def test_the_operators_certificate_is_used_and_kept(certificate: ModuleType, tmp_path: Path):
     """An operator's certificate is never overwritten."""
     for name in ("fullchain.pem", "privkey.pem"):
         (tmp_path / name).write_text("the operator's", encoding="utf-8")
@@ -139,7 +139,7 @@ def test_the_certificate_that_is_given_is_used_and_kept(certificate: ModuleType,
 def test_half_a_certificate_stops_the_start(
     certificate: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    """nginx would say it in its own words, once a second."""
+    """nginx would log its own error once a second."""
     (tmp_path / "fullchain.pem").write_text("the operator's", encoding="utf-8")
 
     assert certificate.main() == 1
@@ -148,7 +148,7 @@ def test_half_a_certificate_stops_the_start(
 
 @pytest.mark.parametrize(("answer_status", "status"), [(200, 0), (503, 1), (404, 1)])
 def test_a_container_is_healthy_when_its_path_answers_200(answer_status: int, status: int):
-    """503 of /readyz means: no work here now."""
+    """503 of /readyz means that the container cannot serve now."""
 
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -156,7 +156,7 @@ def test_a_container_is_healthy_when_its_path_answers_200(answer_status: int, st
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Nothing."""
+            """Write no access log."""
 
     with HTTPServer(("127.0.0.1", 0), Answers) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -179,7 +179,7 @@ def health(port: int) -> int:
 
 @pytest.mark.parametrize("name", ["nginx/start.sh", "mysql/10-bank.sh"])
 def test_the_shell_scripts_can_be_read_and_run(name: str):
-    """A bracket that is missing would be found by the first container that starts."""
+    """Otherwise the first container to start finds a syntax error."""
     path = DOCKER / name
 
     assert subprocess.run(["sh", "-n", str(path)], check=False).returncode == 0

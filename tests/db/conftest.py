@@ -20,59 +20,59 @@ from tests.support.service import BankInTest, close_app, ready_app, settings_for
 
 APPS = 4
 CONNECTIONS_EACH = 8
-"""A server of the usual kind lets a hundred in, and other tests run beside these."""
+"""A usual server accepts a hundred connections, and other tests run at the same time."""
 
 
-class AppsWhenAsked(Sequence[Flask]):
-    """So many apps, each made when it is first asked for: not by several threads at once."""
+class LazyApps(Sequence[Flask]):
+    """A sequence of apps, each created at its first use; not safe for threads."""
 
     def __init__(self, number: int, make: Callable[[], Flask]) -> None:
-        self._made: list[Flask | None] = [None] * number
+        self._apps: list[Flask | None] = [None] * number
         self._make = make
 
     def __len__(self) -> int:
-        return len(self._made)
+        return len(self._apps)
 
     def __getitem__(self, place: Any) -> Any:
-        if self._made[place] is None:
-            self._made[place] = self._make()
-        return self._made[place]
+        if self._apps[place] is None:
+            self._apps[place] = self._make()
+        return self._apps[place]
 
 
 @dataclass
 class Processes:
-    """Some apps on one database, and one clock for all of them."""
+    """Several apps on one database with one clock."""
 
     apps: Sequence[Flask]
     clock: FrozenClock
     tables: Tables
 
     def app(self, number: int = 0) -> Flask:
-        """One of the apps, by any number."""
+        """An app by any number; numbers wrap around."""
         return self.apps[number % len(self.apps)]
 
     def bank(self, number: int = 0) -> BankInTest:
-        """A bank that tells one of them; each thread takes its own."""
+        """A bank that notifies one of the apps; each thread needs its own."""
         return BankInTest(self.app(number).test_client(), self.clock)
 
     def post(self, path: str, number: int = 0, **options: Any) -> Any:
-        """POST to one of them."""
+        """POST to one of the apps."""
         return self.app(number).test_client().post(path, **options)
 
     def create(self, **fields: Any) -> dict[str, Any]:
-        """A payment of the demo merchant's."""
+        """Create a payment of the demo merchant."""
         answer = self.post("/payments/pix", json={"value": "54.90", **fields})
         assert answer.status_code == 201, answer.text
         payment: dict[str, Any] = answer.get_json()["payment"]
         return payment
 
     def sweep(self, number: int = 0) -> int:
-        """One run of one process's sweep, its grace over; gives how many it expired."""
+        """Run the sweep of one app without its grace; return how many payments it expired."""
         with self.app(number).app_context():
             return Sweep.starting_at(self.clock.now(), timedelta(0)).run()
 
     def status(self, txid: str, number: int = 0) -> dict[str, Any]:
-        """What a poll is answered."""
+        """Poll a payment; return the answer."""
         answer = self.app(number).test_client().get(f"/payments/pix/{txid}/status")
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.get_json()
@@ -89,7 +89,7 @@ def processes(
 ) -> Iterator[Processes]:
     """Four apps on one new database, once for each engine.
 
-    Where threads race, all are there before they start; elsewhere most tests need the first.
+    Modules that race threads get all apps at once; the others create them at first use.
     """
 
     def few_connections(url: str, green: bool) -> dict[str, Any]:
@@ -105,8 +105,8 @@ def processes(
             closing.callback(close_app, app)
             return app
 
-        apps = AppsWhenAsked(APPS, make)
-        assert apps[0]  # it makes the demo merchant
+        apps = LazyApps(APPS, make)
+        assert apps[0]  # creates the demo merchant
         yield Processes(
             list(apps) if hasattr(request.module, "at_once") else apps,
             clock,

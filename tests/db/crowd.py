@@ -1,4 +1,4 @@
-"""Many at once: threads that wait for one another, then all go."""
+"""Threads that start their work at the same moment."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ DONE_SECONDS = 60.0
 
 
 def at_once(actions: Sequence[Callable[[], Any]], within: float = DONE_SECONDS) -> list[Any]:
-    """Run each action in a thread of its own, all starting together; gives what they returned.
+    """Run each action in its own thread, all starting together; return their results.
 
-    Raises the first error of an action, and AssertionError where one does not end in time.
+    Raises the first error of an action, or AssertionError if an action does not end in time.
     """
     meeting = threading.Barrier(len(actions))
     results: list[Any] = [None] * len(actions)

@@ -1,4 +1,4 @@
-"""What a database holds, read and written beside the service: bare rows, no rule in between."""
+"""Direct access to the rows of a database, without the service's rules."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import sqlalchemy as sa
 from db_models import Account, Payment, PaymentEvent, Receipt
 
 NOON = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
-"""The instant at which the tests' clock stands."""
+"""The initial instant of the tests' clock."""
 
 
 class Tables:
-    """One database, on a connection of its own for each question."""
+    """A database; each query uses a new connection."""
 
     def __init__(self, url: str) -> None:
         options = {"isolation_level": "AUTOCOMMIT"} if not url.startswith("sqlite") else {}
         self.engine = sa.create_engine(url, poolclass=sa.NullPool, **options)
         if url.startswith("sqlite"):
-            # SQLite checks foreign keys only where it is told to, for each connection.
+            # SQLite checks foreign keys only if each connection turns the check on.
             sa.event.listen(self.engine, "connect", _check_foreign_keys)
 
     @contextmanager
@@ -39,20 +39,20 @@ class Tables:
             return list(connection.execute(statement, values).all())
 
     def change(self, statement: Any, **values: Any) -> None:
-        """Run a statement that gives no rows."""
+        """Run a statement that returns no rows."""
         with self.connected() as connection:
             connection.execute(
                 sa.text(statement) if isinstance(statement, str) else statement, values
             )
 
     def insert(self, model: Any, *rows: Mapping[str, Any]) -> None:
-        """Store rows as they are; the database alone may object."""
+        """Insert rows without any check but the database's."""
         with self.connected() as connection:
             for start in range(0, len(rows), 500):
                 connection.execute(sa.insert(model.__table__), list(rows[start : start + 500]))
 
     def merchant_id(self) -> int:
-        """The row of the merchant that sells here."""
+        """The row id of the first account, the demo merchant."""
         return int(self.rows(sa.select(Account.id).order_by(Account.id))[0][0])
 
     def payment(self, txid: str) -> Any:
@@ -60,12 +60,12 @@ class Tables:
         return self.rows(sa.select(Payment.__table__).where(Payment.txid == txid))[0]
 
     def receipts(self, *txids: str) -> list[Any]:
-        """The receipts told for these payments, in the order they were kept."""
+        """The receipts of these payments, in the order of their insertion."""
         query = sa.select(Receipt.__table__).where(Receipt.bank_payment_id.in_(txids))
         return self.rows(query.order_by(Receipt.id))
 
     def events(self, *txids: str) -> list[Any]:
-        """The events of these payments, in the order they were recorded."""
+        """The events of these payments, in the order of their insertion."""
         query = (
             sa.select(PaymentEvent.__table__, Payment.txid)
             .join(Payment, Payment.id == PaymentEvent.payment_id)
@@ -74,7 +74,7 @@ class Tables:
         return self.rows(query.order_by(PaymentEvent.id))
 
     def event_names(self, txid: str) -> list[str]:
-        """What happened to a payment, in order."""
+        """The names of a payment's events, in order."""
         return [event.name for event in self.events(txid)]
 
 

@@ -1,4 +1,4 @@
-"""The search for what is due reads one index and nothing else, however large the table grows."""
+"""The search for due payments reads one index and nothing else, however large the table."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def plan(work, search):
     finally:
         sa.event.remove(bind, "before_cursor_execute", keep)
     statement, parameters = next(one for one in statements if one[0].startswith("SELECT"))
-    # MySQL 9 tells a tree by itself, MariaDB and MySQL 8 this table.
+    # MySQL 9 explains as a tree by default, MariaDB and MySQL 8 as this table.
     explain = {
         "sqlite": "EXPLAIN QUERY PLAN",
         "mysql": "EXPLAIN FORMAT=TRADITIONAL",
@@ -93,7 +93,7 @@ def test_what_is_due_is_found_in_the_index_alone(shop, clock, name):
 
 
 def test_what_is_due_longest_is_found_first(shop, clock):
-    """A bounded batch takes the oldest: nobody waits for ever behind newer ones."""
+    """A bounded batch takes the oldest payments, so none waits for ever behind newer ones."""
     now = clock.advance(minutes=1)
     with shop.app_context(), reading() as work:
         ids = work.payments.ids_due(now, 5)

@@ -17,7 +17,7 @@ from tests.support.service import BankInTest, close_app, ready_app, settings_for
 
 
 def unavailable(answer):
-    """Whether the caller was told to come again."""
+    """Whether the answer is a 503 with Retry-After."""
     is_unavailable = (answer.status_code, answer.json["code"]) == (503, "service-unavailable")
     return is_unavailable and int(answer.headers["Retry-After"]) > 0
 

@@ -1,4 +1,4 @@
-"""`flask db migrate` writes a revision that runs on every engine, up and down, as it stands."""
+"""`flask db migrate` writes a revision that runs unchanged on every engine, up and down."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def changed_models(app: Flask) -> None:
 def test_a_generated_revision_runs_both_ways_and_keeps_every_row(
     service, any_empty_database_url, tmp_path
 ):
-    """A revision that needs hands on one engine is found out by whoever runs that engine."""
+    """Otherwise an operator of another engine is the first to find the error."""
     tables = Tables(any_empty_database_url)
     tables.insert(Payment, payment_row(tables.merchant_id()))
     folder = copied_migrations(tmp_path)

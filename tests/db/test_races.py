@@ -55,7 +55,7 @@ def test_64_copies_of_one_confirmation_settle_once(processes, round_):
 
 @pytest.mark.slow
 def test_64_payers_of_one_payment_are_paid_back_but_one(processes):
-    """One row decides who was first; the others' money goes back, and each attempt is kept."""
+    """One row decides who was first; the others' money goes back, and each receipt is stored."""
     payment = processes.create(order_id="one-order")
     answers = at_once([partial(processes.bank(n).confirm, payment) for n in range(CROWD)])
     assert codes(answers) == {(200, None): 1, (409, "already-paid"): CROWD - 1}
@@ -90,7 +90,7 @@ def test_64_creations_for_one_order_make_one_payment(processes):
 
 
 def test_an_order_whose_payment_is_due_gets_one_new_payment_from_many_asking_at_once(processes):
-    """The clock expires the old one, not the sweep; it is written down and told once."""
+    """The clock expires the old payment, not the sweep; one event is stored."""
     for number in range(SMALL_ROUNDS // 2):
         order = f"order-{number}"
         old = processes.create(order_id=order, expires_in=10)
@@ -103,7 +103,7 @@ def test_an_order_whose_payment_is_due_gets_one_new_payment_from_many_asking_at_
 
 
 def test_money_sent_in_time_wins_over_the_sweep_whoever_comes_first(processes):
-    """Told at the very moment the sweep runs: confirmed in the end, and never expired after it."""
+    """The notice comes while the sweep runs: confirmed in the end, and never expired after that."""
     for number in range(SMALL_ROUNDS):
         payment = processes.create(expires_in=10, order_id=f"order-{number}")
         body = processes.bank().body(payment)
@@ -128,7 +128,7 @@ def test_money_sent_in_time_wins_over_the_sweep_whoever_comes_first(processes):
 
 
 def test_money_sent_too_late_and_the_sweep_agree_that_it_expired(processes):
-    """The other side of the deadline: one expiry, the money refused and kept."""
+    """The other side of the deadline: one expiry, and a stored receipt of the refused money."""
     for _ in range(SMALL_ROUNDS):
         payment = processes.create(expires_in=10)
         processes.clock.advance(seconds=10, milliseconds=1)
@@ -289,7 +289,7 @@ def test_many_renewals_at_once_make_one_new_payment(processes):
 
 
 def test_a_late_notification_against_a_renewal_leaves_one_payment_to_be_paid(processes):
-    """The order was paid in time and told late while its payer asks for a new code."""
+    """The order was paid in time, and the late notice meets the payer's renewal."""
     for number in range(SMALL_ROUNDS):
         old = processes.create(expires_in=10, order_id=f"order-{number}")
         body = processes.bank().body(old, paid_at=rfc3339(processes.clock.now()))
@@ -318,7 +318,7 @@ def test_a_late_notification_against_a_renewal_leaves_one_payment_to_be_paid(pro
 
 
 def test_an_old_and_a_renewed_payment_paid_at_once_settle_the_order_once(processes):
-    """Two phones, two codes, one order: one is kept, the other's money goes back."""
+    """Two phones, two codes, one order: one payment is accepted, the other's money goes back."""
     for number in range(SMALL_ROUNDS):
         old = processes.create(expires_in=10, order_id=f"order-{number}")
         late = processes.bank().body(old, paid_at=rfc3339(processes.clock.now()))
@@ -367,7 +367,7 @@ def test_a_payment_being_settled_holds_up_no_other_payment_of_its_merchant(proce
 
 
 def test_copies_of_a_notification_for_no_payment_are_kept_once(processes):
-    """No row to hold on to: the unique end_to_end_id alone decides, and nobody sees a 500."""
+    """There is no row to lock: only the unique end_to_end_id decides, and no answer is a 500."""
     body = processes.bank().body({"id": "0" * 32, "value": 10})
     answers = at_once([partial(processes.bank(n).tell, body) for n in range(16)])
     assert codes(answers) == {(404, "payment-not-found"): 16}

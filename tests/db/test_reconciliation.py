@@ -1,4 +1,4 @@
-"""Reconciliation: windows are walked by one process at a time, and neither skip nor hammer."""
+"""Reconciliation: one process at a time reads the bank's list, and no window is skipped."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ INTERVAL = timedelta(seconds=15)
 
 @pytest.fixture
 def bank(clock, monkeypatch):
-    """The bank behind BANK_URL; nobody has asked it before."""
+    """The bank behind BANK_URL, with no earlier request."""
     monkeypatch.setattr(bank_client, "_look_ups", bank_client._Throttle(0))
     monkeypatch.setattr(bank_client, "_warnings", bank_client._Throttle(3600))
     monkeypatch.setattr(bank_client, "_availability_log", bank_client._AvailabilityLog())
@@ -48,24 +48,24 @@ def two(any_database_url, tmp_path, clock, bank):
 
 
 class Job:
-    """One process's reconciliation, as its scheduler calls it."""
+    """The reconciliation of one process, as its scheduler runs it."""
 
     def __init__(self, processes, number=0):
         self._app = processes.app(number)
         self._reconciler = Reconciler(INTERVAL)
 
     def run(self):
-        """One run; gives how many payments it settled."""
+        """Run once; return how many payments were settled."""
         with self._app.app_context():
             return self._reconciler.run()
 
 
 def mark(processes):
-    """The row that remembers how far the list was walked."""
+    """The row with the progress through the list."""
     return processes.tables.rows(sa.select(Reconciliation.__table__))[0]
 
 
-def test_money_nobody_told_of_is_found(two, bank):
+def test_money_without_a_notice_is_found(two, bank):
     """One event, one receipt, as if the notice had come."""
     payment, other = two.create(), two.create()
     transfer = bank.take(payment)
@@ -79,7 +79,7 @@ def test_money_nobody_told_of_is_found(two, bank):
 
 
 def test_its_merchant_sees_that_the_bank_was_asked(two, bank):
-    """Once, however often; and only about what waited long enough to be asked about."""
+    """One trace however often the bank was asked, and only for payments that were looked up."""
     pending = two.create()
     job = Job(two)
     for _ in range(3):
@@ -96,7 +96,7 @@ def test_its_merchant_sees_that_the_bank_was_asked(two, bank):
 
 
 def test_money_taken_in_time_is_found_after_the_expiry_was_written(two, bank):
-    """The page said *expired*; Bob paid before that, and is told so."""
+    """The page said *expired*; Bob paid before that, and his payment is confirmed."""
     payment = two.create(expires_in=10)
     bank.take(payment)
     two.clock.advance(seconds=11)
@@ -106,7 +106,7 @@ def test_money_taken_in_time_is_found_after_the_expiry_was_written(two, bank):
     assert two.tables.event_names(payment["id"]) == names
 
 
-def test_what_must_go_back_is_refused_and_kept_once(two, bank):
+def test_money_that_goes_back_is_stored_as_one_refused_receipt(two, bank):
     """Late, wrong or double: the merchant sees each transfer once, however often it is listed."""
     late, wrong, double = two.create(expires_in=10), two.create(), two.create()
     bank.take(wrong, value=1)
@@ -128,8 +128,8 @@ def test_what_must_go_back_is_refused_and_kept_once(two, bank):
     }
 
 
-def test_what_is_not_ours_leaves_no_trace(two, bank):
-    """The bank settles for other shops, too, and gives money back."""
+def test_transfers_of_other_shops_are_ignored(two, bank):
+    """The bank also settles for other shops, and returns money."""
     payment = two.create()
     bank.take({"id": "f" * 32, "value": 1, "amount_centavos": 100})
     bank.take(payment, txid=None)
@@ -149,7 +149,7 @@ def test_windows_join_and_reach_back(two, bank):
         two.clock.advance(seconds=15)
     windows = bank.windows()
     assert [end for _, end in windows] == [
-        NOON,  # after a start no notice is under way
+        NOON,  # after a start there is no notice to wait for
         NOON + INTERVAL - IN_FLIGHT,
         NOON + 2 * INTERVAL - IN_FLIGHT,
     ]
@@ -160,8 +160,8 @@ def test_windows_join_and_reach_back(two, bank):
     assert job.run() == 1
 
 
-def test_a_restart_goes_on_where_the_last_process_ended(two, bank):
-    """Closed for three days: what was paid meanwhile is found at once, and nothing twice."""
+def test_a_restart_continues_where_the_last_process_ended(two, bank):
+    """After three days without a process, the money is found at once and only once."""
     payment = two.create()
     Job(two).run()
     two.clock.advance(minutes=20)
@@ -174,8 +174,8 @@ def test_a_restart_goes_on_where_the_last_process_ended(two, bank):
     assert mark(two).walked_to == two.clock.now()
 
 
-def test_money_whose_notice_is_under_way_is_left_to_it(two, bank):
-    """A bank answered 4xx gives the money back: asked in between, we would have confirmed it."""
+def test_very_new_money_is_left_to_its_notice(two, bank):
+    """A bank that gets 4xx returns the money, so an earlier look must not confirm the payment."""
     job = Job(two)
     job.run()
     two.clock.advance(seconds=15)
@@ -187,7 +187,7 @@ def test_money_whose_notice_is_under_way_is_left_to_it(two, bank):
 
 
 def test_a_clock_set_back_asks_again_and_skips_nothing(two, bank):
-    """The mark lies in the future then; the overlap is read all the same."""
+    """The mark is in the future then; the overlap is still read."""
     job = Job(two)
     job.run()
     two.clock.advance(minutes=-4)
@@ -198,10 +198,10 @@ def test_a_clock_set_back_asks_again_and_skips_nothing(two, bank):
 
 
 def test_one_process_walks_at_a_time(two, bank):
-    """Ten replicas must not be ten times the load; who comes too early does nothing."""
+    """Ten replicas must not be ten times the load; a run that is too early does nothing."""
     jobs = [Job(two, number) for number in range(2)]
     for job in jobs:
-        job.run()  # the first run after a start waits for no turn
+        job.run()  # the first run after a start takes the lease by force
     for _ in range(4):
         two.clock.advance(seconds=15)
         bank.questions.clear()
@@ -231,8 +231,8 @@ def test_of_processes_that_begin_at_the_same_instant_one_walks(two, bank):
     assert len(bank.windows()) == 1
 
 
-def test_a_process_killed_in_its_turn_is_followed_by_another(two, bank):
-    """Its turn ends by the clock, and the one after goes on from the same mark."""
+def test_a_process_killed_with_the_lease_is_followed_by_another(two, bank):
+    """Its lease ends by the clock, and the next holder continues from the same mark."""
     payment = two.create()
     other = Job(two, 1)
     other.run()
@@ -247,8 +247,8 @@ def test_a_process_killed_in_its_turn_is_followed_by_another(two, bank):
     assert other.run() == 1
 
 
-def test_a_process_that_lost_its_turn_does_not_move_the_mark(two, bank):
-    """It was frozen for minutes: what it knows is older than what stands there."""
+def test_a_process_that_lost_its_lease_does_not_move_the_mark(two, bank):
+    """The process was frozen for minutes, so its mark is older than the stored one."""
     Job(two).run()
     two.clock.advance(seconds=15)
     with two.app().app_context():
@@ -266,7 +266,7 @@ def test_a_process_that_lost_its_turn_does_not_move_the_mark(two, bank):
 
 
 def test_a_window_of_many_pages_is_walked_over_several_runs(two, bank, monkeypatch):
-    """A run is bounded; the place is kept in the database, for whoever goes on."""
+    """A run is bounded; the cursor is stored for the next run of any process."""
     monkeypatch.setattr(reconciliation, "PAGES_MAX", 2)
     bank.page = 3
     payments = [two.create() for _ in range(15)]
@@ -283,8 +283,8 @@ def test_a_window_of_many_pages_is_walked_over_several_runs(two, bank, monkeypat
 @pytest.mark.parametrize(
     "place", [(400, b"{}"), (200, b"{}"), (200, b'{"data": [], "next": null}')]
 )
-def test_a_place_the_bank_no_longer_knows_is_given_up(two, bank, monkeypatch, place):
-    """Its cursors ended with its restart: the window begins anew."""
+def test_a_cursor_that_the_bank_no_longer_knows_is_dropped(two, bank, monkeypatch, place):
+    """Cursors end with the bank's restart: the window begins again."""
     monkeypatch.setattr(reconciliation, "PAGES_MAX", 1)
     bank.page = 1
     payments = [two.create() for _ in range(2)]
@@ -301,7 +301,7 @@ def test_a_place_the_bank_no_longer_knows_is_given_up(two, bank, monkeypatch, pl
 
 
 def test_a_list_that_never_ends_ends_the_run(two, bank, monkeypatch):
-    """A bank gone mad keeps one run busy for a bounded time, and the single questions still go."""
+    """An endless list takes a bounded time, and single payments are still looked up."""
     payment = two.create()
     two.clock.advance(seconds=20)
     bank.take(payment)
@@ -313,8 +313,8 @@ def test_a_list_that_never_ends_ends_the_run(two, bank, monkeypatch):
 
 
 @pytest.mark.parametrize("answer", [(500, b""), (200, b"{"), (404, b"{}"), (200, b'{"data": 7}')])
-def test_a_bank_that_is_away_moves_nothing_and_is_made_up_for(two, bank, answer):
-    """The mark waits; what was settled meanwhile is found when the bank is back."""
+def test_a_bank_that_is_away_does_not_move_the_mark(two, bank, answer):
+    """Payments of that time are found when the bank is back."""
     job = Job(two)
     job.run()
     before = mark(two).walked_to
@@ -332,7 +332,7 @@ def test_a_bank_that_is_away_moves_nothing_and_is_made_up_for(two, bank, answer)
 
 
 def test_a_bank_without_a_list_is_asked_about_each_payment(two, bank):
-    """Slower, and still found: 20 s after creation, then ever more rarely."""
+    """Slower, but still found: 20 s after creation, then less and less often."""
     bank.misbehave = lambda question: (404, b"{}") if "/settled" in question else None
     payment, job = two.create(), Job(two)
     job.run()
@@ -355,8 +355,8 @@ def test_a_bank_without_a_list_is_asked_about_each_payment(two, bank):
     assert job.run() == 1
 
 
-def test_a_payment_expired_for_long_is_asked_about_no_more(two, bank):
-    """Questions about what is over would grow with the shop for ever."""
+def test_a_payment_that_expired_long_ago_is_not_looked_up(two, bank):
+    """Otherwise the number of look-ups would grow for ever."""
     payment, job = two.create(expires_in=10), Job(two)
     for _ in range(3):
         two.clock.advance(minutes=61)
@@ -366,8 +366,8 @@ def test_a_payment_expired_for_long_is_asked_about_no_more(two, bank):
     assert two.tables.payment(payment["id"]).look_up_at is None
 
 
-def test_of_thousands_that_wait_a_run_asks_about_some_the_longest_waiting_first(two, bank):
-    """10,000 open payments are 10,000 questions, spread over time."""
+def test_a_run_looks_up_a_bounded_number_of_payments_the_longest_waiting_first(two, bank):
+    """10,000 open payments are 10,000 look-ups, spread over time."""
     merchant = two.tables.merchant_id()
     pending = [
         payment_row(
@@ -388,8 +388,8 @@ def test_of_thousands_that_wait_a_run_asks_about_some_the_longest_waiting_first(
     assert bank.look_ups() == [f"{number:032d}" for number in range(449, 399, -1)]
 
 
-def test_one_payment_the_bank_chokes_on_does_not_hold_up_the_others(two, bank):
-    """It is asked about again later, like any other."""
+def test_one_failing_look_up_does_not_block_the_others(two, bank):
+    """The payment is looked up again later."""
     bad, good = two.create(), two.create()
     bank.take(good)
     bank.misbehave = lambda question: (
@@ -401,12 +401,12 @@ def test_one_payment_the_bank_chokes_on_does_not_hold_up_the_others(two, bank):
     assert later == two.clock.now() + lifecycle.LOOK_UP_PAUSE_MIN
 
 
-def test_after_a_start_what_the_bank_holds_comes_before_the_sweep(two, bank):
-    """We were down over the deadline; the first run ends before the grace does."""
+def test_after_a_start_the_banks_money_is_found_before_the_sweep(two, bank):
+    """The service was down at the deadline; the first run ends before the sweep's grace."""
     bank.misbehave = lambda question: (404, b"{}") if "/settled" in question else None
     in_time, unpaid = two.create(expires_in=10), two.create(expires_in=10)
     bank.take(in_time)
-    # As if asked about just before the stop: the next question would be minutes away.
+    # As if looked up just before the stop: the next look-up would be minutes away.
     two.tables.change(sa.update(Payment).values(look_up_at=NOON + timedelta(hours=1)))
     two.clock.advance(minutes=5)
     assert Job(two).run() == 1
@@ -415,14 +415,14 @@ def test_after_a_start_what_the_bank_holds_comes_before_the_sweep(two, bank):
     assert two.tables.event_names(unpaid["id"]) == ["payment.created", "payment.expired"]
 
 
-def test_no_transaction_is_open_while_the_bank_thinks(two, bank):
-    """A bank that takes seconds must not hold rows, or SQLite's one writer, for as long."""
+def test_no_transaction_is_open_during_a_request_to_the_bank(two, bank):
+    """A slow bank must not lock rows, or SQLite's only writer."""
     payment = two.create()
     two.clock.advance(seconds=20)
     bank.take(payment)
 
     def meanwhile(_question):
-        """Another process takes a payment and cancels it, and waits for nobody."""
+        """Create and cancel a payment in another process, which must not wait."""
         other = two.create()
         assert two.post(f"/payments/pix/{other['id']}/cancel", number=1).status_code == 200
 
@@ -430,8 +430,8 @@ def test_no_transaction_is_open_while_the_bank_thinks(two, bank):
     assert Job(two).run() == 1
 
 
-def test_a_lost_database_ends_the_run_and_the_next_start_makes_up_for_it(two, bank, monkeypatch):
-    """The turn is taken by force after a start: it is not waited for."""
+def test_a_lost_database_ends_the_run_and_the_next_start_finds_the_money(two, bank, monkeypatch):
+    """After a start the lease is taken by force, without waiting."""
     payment = two.create()
     bank.take(payment)
 

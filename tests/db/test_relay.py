@@ -1,4 +1,4 @@
-"""What was recorded is told: a crash between commit and emit delays an event and loses none."""
+"""The relay: a crash between commit and emit delays an event and loses none."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Watcher:
         self._socket.get_received()
 
     def received_events(self):
-        """What it heard since it was last asked, without the names that carry an id."""
+        """The events since the last call, without those whose name contains an id."""
         received = self._socket.get_received()
         return [
             (message["name"], message["args"][0]["payment_id"])
@@ -39,30 +39,30 @@ class Watcher:
 
 
 def announcer(app):
-    """The one that tells, of this app."""
+    """The announcer of this app."""
     return parts_of(app).announcer
 
 
 def struck_dumb(app):
-    """As if this process died between each commit and its emit: nobody tells anything."""
+    """Make this app announce nothing, as if it died between each commit and its emit."""
     with app.app_context():
         ledger().commit_listeners.clear()
 
 
 def relay(app):
-    """One run of the relay's job; gives how many events it told."""
+    """Run the relay once; return how many events it announced."""
     with app.app_context():
         return announcer(app).relay()
 
 
 def flush(app):
-    """One run of the flush's job; gives how many events it wrote down as told."""
+    """Run the flush once; return how many events it marked as announced."""
     with app.app_context():
         return announcer(app).flush()
 
 
 def count_unannounced(processes):
-    """How many events are not written down as told."""
+    """The number of events that are not marked as announced."""
     return processes.tables.rows("SELECT COUNT(*) FROM payment_events WHERE relay_at IS NOT NULL")[
         0
     ][0]
@@ -78,7 +78,7 @@ def crashed(processes):
 
 
 def test_what_a_dead_process_recorded_is_told_by_another(processes, crashed):
-    """The payer paid, the shop's page must say so, whoever died in between."""
+    """The payer paid, so the shop's page must say so, even after a crash."""
     watcher = Watcher(processes.app(1), crashed)
     processes.clock.advance(seconds=RELAY_PATIENCE.total_seconds())
     assert relay(processes.app(1)) >= 1
@@ -90,7 +90,7 @@ def test_what_a_dead_process_recorded_is_told_by_another(processes, crashed):
 
 
 def test_the_relay_leaves_whoever_recorded_an_event_its_time(processes, crashed):
-    """Without the patience each event would be told twice: by its process and by the relay."""
+    """Without RELAY_PATIENCE both the process and the relay would announce each event."""
     watcher = Watcher(processes.app(1), crashed)
     processes.clock.instant += RELAY_PATIENCE - INSTANT
     assert relay(processes.app(1)) == 0
@@ -112,7 +112,7 @@ def test_two_relays_at_once_tell_each_event_once(processes):
     processes.clock.advance(minutes=1)
     counts = at_once([partial(relay, processes.app(n)) for n in (1, 2)])
     counts.append(relay(processes.app(1)))
-    assert sum(counts) == count  # of a creation nobody is told
+    assert sum(counts) == count  # creations are not announced
     received_events = Counter(one for watcher in watchers for one in watcher.received_events())
     assert received_events == {("payment-confirmed", payment["id"]): 1 for payment in payments}
     assert sum(flush(processes.app(n)) for n in (1, 2)) == count
@@ -144,7 +144,7 @@ def _claim(event_id):
 
 
 def test_what_was_told_at_once_is_written_down_and_never_told_again(processes):
-    """The usual day: told after the commit, marked by the next flush, nothing left to relay."""
+    """Normally: announced after the commit, marked by the next flush, nothing to relay."""
     payment = processes.create()
     watcher = Watcher(processes.app(0), payment)
     processes.bank(0).confirm(payment)
@@ -181,7 +181,7 @@ def test_an_expiry_that_a_dying_sweep_recorded_is_told_too(processes):
 
 
 def test_a_change_that_was_rolled_back_is_never_told(processes):
-    """Told after the commit only: what did not happen has no event, now or later."""
+    """Events are announced only after the commit, so a rolled-back change has none."""
     payment = processes.create()
     watcher = Watcher(processes.app(0), payment)
 

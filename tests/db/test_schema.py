@@ -106,7 +106,7 @@ def test_a_payment_that_breaks_a_rule_is_not_stored(tables, merchant):
 
 
 def test_a_receipt_that_breaks_a_rule_is_not_stored(tables, merchant):
-    """A kept receipt has its payment, a refused one its reason."""
+    """An accepted receipt has its payment, a refused one its reason."""
     payment = insert_payment(tables, merchant, **CONFIRMED)
     tables.insert(Receipt, receipt_row(None, verdict="refused", reason="payment-not-found"))
     for constraint, changes in BAD_RECEIPTS:
@@ -177,7 +177,7 @@ def test_a_payment_is_renewed_once(tables, merchant):
 
 
 def test_what_points_nowhere_is_not_stored(tables, merchant):
-    """A receipt, an event or a payment of nobody could never be explained."""
+    """A receipt, an event or a payment without an owner could not be explained."""
     nowhere = 999_999
     payment = insert_payment(tables, merchant, **CONFIRMED)
     event = {
@@ -259,7 +259,7 @@ def test_an_instant_without_its_offset_is_refused(tables, merchant):
 
 
 def test_every_transaction_reads_what_is_committed(service):
-    """Under REPEATABLE READ, whoever waited for a row would decide on what it was before."""
+    """Under REPEATABLE READ a writer that waited for a row would see its old values."""
 
     def level(work):
         dialect = work.session.get_bind().dialect.name
@@ -279,7 +279,7 @@ def test_every_transaction_reads_what_is_committed(service):
 def test_each_statement_of_a_reader_sees_what_was_committed_since_the_last(
     service, tables, merchant
 ):
-    """Reads share no transaction where there is a server: to end one costs, and gives nothing."""
+    """Reads on a server use no transaction: ending one costs a round trip for no gain."""
     count = sa.select(sa.func.count()).select_from(Payment)
     with service.app_context(), reading() as work:
         assert work.connection.execute(count).scalar_one() == 0

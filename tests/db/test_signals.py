@@ -54,7 +54,7 @@ def wrong_amount(processes, payment, document="12345678909"):
 
 
 def wrong_pin(processes, payment):
-    """What the payer's door keeps of a wrong PIN."""
+    """The audit entry of a wrong PIN."""
     with processes.app().app_context():
         in_unit_of_work(
             lambda work: audit.record(work, None, AuditAction.PIN_REFUSED, payment["id"])
@@ -62,7 +62,7 @@ def wrong_pin(processes, payment):
 
 
 def test_wrong_amounts_for_one_payment_are_a_signal_at_the_threshold(processes, count):
-    """Two may be a mistake; that they are of one payer is told as well."""
+    """Two may be a mistake; the third also raises the signal of the payer."""
     payment, other = processes.create(), processes.create()
     for number, expected in ((1, []), (2, []), (3, ["wrong-amounts", "refused-payer"])):
         wrong_amount(processes, payment)
@@ -74,7 +74,7 @@ def test_wrong_amounts_for_one_payment_are_a_signal_at_the_threshold(processes, 
 
 
 def test_wrong_pins_are_a_signal_of_the_payments_merchant(processes, count):
-    """The merchant learns that somebody tries, not who: that is the bank's."""
+    """The merchant learns of the tries, not of the person: only the bank knows that."""
     payment = processes.create()
     for _ in range(2):
         wrong_pin(processes, payment)

@@ -1,4 +1,4 @@
-"""How many statements a request costs, on every engine: what is counted stays counted.
+"""The number of statements of a request on every engine.
 
 BEGIN and COMMIT are not counted; what the service asks of its tables is.
 """

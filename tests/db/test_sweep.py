@@ -20,7 +20,7 @@ GRACE = timedelta(seconds=10)
 
 
 def due_rows(processes, count):
-    """Put in payments that are due a second from now; gives their txids."""
+    """Insert payments that are due in a second; return their txids."""
     merchant = processes.tables.merchant_id()
     rows = [payment_row(merchant, expires_at=NOON + timedelta(seconds=1)) for _ in range(count)]
     processes.tables.insert(Payment, *rows)
@@ -28,7 +28,7 @@ def due_rows(processes, count):
 
 
 def status_counts(processes):
-    """How many payments stand in each status, as written."""
+    """The number of payments by stored status."""
     query = sa.select(Payment.status, sa.func.count()).group_by(Payment.status)
     return {row[0]: row[1] for row in processes.tables.rows(query)}
 
@@ -109,7 +109,7 @@ def test_after_a_start_the_sweep_waits_its_grace(processes):
 def test_after_a_lost_database_the_sweep_waits_its_grace_again(
     app, settings, clock, client, bank, make_payment, noticed_by
 ):
-    """The bank was answered 503 meanwhile and comes again: its word comes first."""
+    """The bank got 503 and retries: its confirmation comes before the sweep."""
     payment = make_payment(expires_in=10)
     body = bank.body(payment)
     sweep = Sweep.starting_at(clock.now(), GRACE)
@@ -153,7 +153,7 @@ def test_a_sweep_that_lost_its_database_goes_on_after_the_grace(app, settings, c
 
 
 def test_money_sent_in_time_and_told_after_the_expiry_was_written_confirms(processes):
-    """Told late is not paid late, however late: the expiry yields, and both are on record."""
+    """A late notice is not a late payment: it replaces the expiry, and both events are stored."""
     payment = processes.create(expires_in=10, order_id="order-1")
     body = processes.bank().body(payment, paid_at=rfc3339(NOON + timedelta(seconds=10)))
     processes.clock.advance(hours=5)

@@ -1,4 +1,4 @@
-"""What must hold once a storm is over, read from the tables themselves."""
+"""Checks of the tables after a storm."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from tests.faults.storm import Storm
 
 
 def count_unannounced(tables: Tables) -> int:
-    """How many events are not written down as told."""
+    """The number of events that are not marked as announced."""
     query = "SELECT COUNT(*) FROM payment_events WHERE relay_at IS NOT NULL"
     return int(tables.rows(query)[0][0])
 
 
 def check_settled(tables: Tables, storm: Storm) -> None:
-    """Each payment was confirmed once, by one receipt, with one event, and answered so."""
+    """Check that each payment was confirmed once, by one receipt, with one event."""
     txids = [payment["id"] for payment, _ in storm.notices]
     assert storm.refusals == []
     assert storm.confirmed() == set(txids)
     first = Counter(txid for txid, duplicate in storm.accepted if not duplicate)
-    assert max(first.values()) == 1  # the answer to a settlement may be lost, never given twice
+    assert max(first.values()) == 1  # the answer to a settlement may be lost, but is never repeated
     receipts = tables.receipts(*txids)
     assert Counter(receipt.verdict for receipt in receipts) == {"accepted": len(txids)}
     end_to_end_ids = {payment["id"]: fields["end_to_end_id"] for payment, fields in storm.notices}

@@ -1,4 +1,4 @@
-"""A bank that tells and tells again until it is answered, and watchers that never give up."""
+"""A bank that retries each notification until it is answered, and watchers that reconnect."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.support.service import ServiceProcess, end_to_end_id
 SENDERS = 4
 PAUSE_SECONDS = 0.05
 UNREACHABLE = (OSError, http.client.HTTPException, ValueError)
-"""What a caller sees of a service that is killed in the middle of an answer."""
+"""Errors of a client whose service is killed in the middle of an answer."""
 
 
 def wait_until(true: Callable[[], Any], seconds: float, what: str) -> None:
-    """Wait for something to become true. Raises AssertionError that says what did not."""
+    """Wait until `true()` holds. Raises AssertionError that names `what`."""
     limit = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < limit, f"not within {seconds:.0f} s: {what}"
@@ -30,7 +30,7 @@ def wait_until(true: Callable[[], Any], seconds: float, what: str) -> None:
 
 
 class Storm:
-    """Several senders, each notification told by two of them, until both were answered."""
+    """Several senders; each notification is sent twice, and each copy until it is answered."""
 
     def __init__(self, service: ServiceProcess, payments: Iterable[dict[str, Any]]) -> None:
         self._service = service
@@ -43,26 +43,26 @@ class Storm:
         self._waiting = deque([*self.notices, *self.notices])
         self._unanswered = len(self._waiting)
         self.accepted: list[tuple[str, bool]] = []
-        """Which payments were answered 200, and whether as a duplicate."""
+        """The payment id of each answer 200, and whether it was a duplicate."""
         self.refusals: list[tuple[int, dict[str, Any]]] = []
         """Every answer that is neither 200 nor 503: there must be none."""
         self.deferred = 0
         self._threads = [threading.Thread(target=self._send, daemon=True) for _ in range(SENDERS)]
 
     def __enter__(self) -> Storm:
-        """Begin."""
+        """Start the senders."""
         for thread in self._threads:
             thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End, whatever is left."""
+        """Stop the senders."""
         self._stopped.set()
         for thread in self._threads:
             thread.join(30)
 
     def confirmed(self) -> set[str]:
-        """The payments that were answered 200 so far."""
+        """The ids of the payments that were answered 200 so far."""
         with self._lock:
             return {txid for txid, _ in self.accepted}
 
@@ -71,7 +71,7 @@ class Storm:
         return len(self.accepted) >= answers
 
     def is_over(self) -> bool:
-        """Whether every notification was answered for good."""
+        """Whether every notification has its final answer."""
         return self._unanswered == 0
 
     def _send(self) -> None:
@@ -105,7 +105,7 @@ class Storm:
 
 
 class Watcher:
-    """A browser that watches payments, comes back after each loss, and asks again."""
+    """A browser that watches payments, and reconnects and asks again after each disconnect."""
 
     def __init__(
         self, service: ServiceProcess, payments: Iterable[dict[str, Any]], transport: str
@@ -113,9 +113,9 @@ class Watcher:
         self.watched = {payment["id"] for payment in payments}
         self._url, self._transport = service.url, transport
         self.knows: set[str] = set()
-        """The payments it heard or read to be confirmed."""
+        """The ids of the payments that it received or read as confirmed."""
         self.heard: list[str] = []
-        """The payments whose event reached it."""
+        """The ids of the payments whose event it received."""
         self._client = socketio.Client(
             reconnection_delay=0.2, reconnection_delay_max=0.5, randomization_factor=0.1
         )
@@ -123,17 +123,16 @@ class Watcher:
         self._client.on("payment-confirmed", self._hear)
 
     def __enter__(self) -> Watcher:
-        """Connect."""
         self._client.connect(self._url, transports=[self._transport], wait_timeout=10)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave, also in the middle of coming back."""
+        """Disconnect, even during a reconnect."""
         with suppress(socketio.exceptions.SocketIOError):
             self._client.shutdown()
 
     def knows_all(self) -> bool:
-        """Whether every payment it watches is confirmed, as far as it heard or read."""
+        """Whether it knows of every watched payment that it is confirmed."""
         return self.knows == self.watched
 
     def _connected(self) -> None:

@@ -1,4 +1,4 @@
-"""The machine's clock is set forward by an hour while payments are under way."""
+"""The machine's clock is set forward by an hour while payments are pending."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _library() -> str:
 
 
 def test_money_paid_before_the_jump_is_confirmed_after_it(serve, tmp_path):
-    """The jump expires every waiting payment; the one paid in time, told late, is confirmed."""
+    """The jump expires every pending payment; the one paid in time is confirmed later."""
     offset = tmp_path / "faketime"
     offset.write_text("+0\n")
     service = serve(
@@ -47,7 +47,7 @@ def test_money_paid_before_the_jump_is_confirmed_after_it(serve, tmp_path):
 
 
 def _pay_late(service, payment) -> str:
-    """Pay at the bank of the same process, which holds its notice back for a minute."""
+    """Pay at the bank in the same process, which delays its notice by a minute."""
     body_bytes = json.dumps(
         {"code": payment["pix_code"], "pin": "1234", "scenario": "late", "late_seconds": 60}
     ).encode()

@@ -1,4 +1,4 @@
-"""The database stops and comes back: callers hear so, nothing is lost or expires too early."""
+"""The database stops and returns: callers get 503; nothing is lost or expires too early."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KINDS = [
 
 
 def tell_with_headers(service, payment, **fields):
-    """One notification, with the headers of its answer: status, problem, headers."""
+    """Send a notification; return the answer's status, problem and headers."""
     body = {"bank_payment_id": payment["id"], "value": payment["value"], **fields}
     body_bytes = json.dumps(body).encode()
     signed = signatures.signed_headers(SECRET, "msg_away", SystemClock().now(), body_bytes)
@@ -41,8 +41,8 @@ def tell_with_headers(service, payment, **fields):
     return status, json.loads(answer), headers
 
 
-def check_what_callers_are_told(service, payment, fields):
-    """While the database is away: 503 everywhere it is needed, in the caller's own form."""
+def check_answers_while_away(service, payment, fields):
+    """Check that each interface answers 503 in its own form while the database is away."""
     status, problem, headers = tell_with_headers(service, payment, **fields)
     assert (status, problem["code"]) == (503, "service-unavailable")
     assert int(headers["Retry-After"]) > 0
@@ -65,8 +65,8 @@ def check_what_callers_are_told(service, payment, fields):
 
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_database_that_stops_and_returns_costs_nobody_anything(serve, private_server, kind):
-    """The bank keeps what we could not take, and gets through as soon as we can."""
+def test_a_database_that_stops_and_returns_loses_nothing(serve, private_server, kind):
+    """The bank keeps its notices, and its retries succeed when the database is back."""
     server = private_server(kind)
     url = create_database(server.url)
     service = serve(DATABASE_URL=url, SWEEP_START_GRACE_SECONDS=GRACE.total_seconds())
@@ -79,7 +79,7 @@ def test_a_database_that_stops_and_returns_costs_nobody_anything(serve, private_
         due_at = time.monotonic() + LIFETIME_SECONDS
         in_time = {"end_to_end_id": end_to_end_id(), "paid_at": rfc3339(SystemClock().now())}
         server.stop()
-        check_what_callers_are_told(service, paid, in_time)
+        check_answers_while_away(service, paid, in_time)
         time.sleep(max(0.0, due_at - time.monotonic()))
         lost_at = SystemClock().now()
         server.start()
@@ -94,6 +94,6 @@ def test_a_database_that_stops_and_returns_costs_nobody_anything(serve, private_
     expired = tables.events(unpaid["id"])[1]
     assert expired.name == "payment.expired"
     assert expired.occurred_at - lost_at >= GRACE
-    wait_until(lambda: count_unannounced(tables) == 0, 20, "every event written down as told")
+    wait_until(lambda: count_unannounced(tables) == 0, 20, "every event marked as announced")
     assert service.stop() == 0
     assert "Traceback" not in service.log(), service.log()[-4000:]

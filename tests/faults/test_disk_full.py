@@ -1,4 +1,4 @@
-"""The disk below SQLite is full: nothing is lost, the bank keeps its notice, /readyz says so."""
+"""SQLite's disk is full: nothing is lost, the bank keeps its notice, /readyz answers 503."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.support.service import end_to_end_id
 pytestmark = pytest.mark.slow
 
 
-def test_a_full_disk_refuses_nothing_for_good(serve):
-    """503 while nothing can be written, pages still read; afterwards everything goes through."""
+def test_a_full_disk_defers_confirmations_and_loses_none(serve):
+    """503 while nothing can be written; pages still work, and afterwards everything succeeds."""
     service = serve()
     payment, transfer_id = service.create(), end_to_end_id()
     process = service.process.pid
     largest = max(file.stat().st_size for file in service.instance.glob("*.sqlite3*"))
 
-    # No file of this process may grow beyond what it is: to SQLite a disk with no room.
+    # No file of this process may grow: for SQLite that is a full disk.
     resource.prlimit(process, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
     during, body, headers = _confirmation(service, payment, transfer_id)
     ready, readiness = service.get("/readyz")

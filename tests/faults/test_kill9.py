@@ -1,4 +1,4 @@
-"""kill -9 in a storm of confirmations: nothing answered 200 is lost, nothing is settled twice."""
+"""kill -9 during many confirmations: no answer 200 is lost, and nothing is settled twice."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOLD_SECONDS = 20
 
 @pytest.mark.timeout(150)
 def test_a_service_killed_in_a_storm_keeps_every_answer_it_gave(serve, any_database_url):
-    """A deploy gone wrong, the kernel's memory killer, an empty battery: the till is right."""
+    """After a failed deploy, the kernel's OOM killer or an empty battery, the till is right."""
     service = serve(DATABASE_URL=any_database_url)
     tables = Tables(any_database_url)
     payments = [service.create(order_id=f"order-{n}") for n in range(PAYMENTS)]
@@ -43,7 +43,7 @@ def test_a_service_killed_in_a_storm_keeps_every_answer_it_gave(serve, any_datab
             wait_until(watcher.knows_all, TOLD_SECONDS, "the watcher knows all")
         assert one.heard
         wait_until(
-            lambda: count_unannounced(tables) == 0, TOLD_SECONDS, "every event written down as told"
+            lambda: count_unannounced(tables) == 0, TOLD_SECONDS, "every event marked as announced"
         )
     assert service.stop() == 0
     assert "Traceback" not in service.log()

@@ -1,4 +1,4 @@
-"""The answer to a COMMIT is lost: nobody knows whether it happened, and nothing may go wrong."""
+"""The answer to a COMMIT is lost, so the service does not know whether it happened."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ ENGINES = [
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_confirmation_whose_commit_was_not_heard_is_kept_and_told_once(
+def test_a_confirmation_whose_commit_answer_is_lost_is_kept_and_announced_once(
     engine, fresh_database, serve
 ):
-    """The bank gets 503 and tells again: a duplicate. One receipt, one event, and it is relayed."""
+    """The bank gets 503 and retries: a duplicate. One receipt, one event, and it is relayed."""
     direct = sa.make_url(fresh_database(engine))
     with CuttingProxy(direct.host or "127.0.0.1", direct.port or 0) as proxy:
         url = direct.set(host="127.0.0.1", port=proxy.port)
         if engine == "mysql":
-            # MySQL offers TLS by itself; the proxy has to read what passes.
+            # MySQL would use TLS; the proxy must read the traffic.
             url = url.update_query_dict({"ssl_disabled": "1"})
         service = serve(DATABASE_URL=url.render_as_string(hide_password=False))
         payment, transfer_id = service.create(), end_to_end_id()
@@ -56,7 +56,7 @@ def _count(url: sa.URL, what: str) -> int:
 
 
 def _wait_until_announced(url: sa.URL) -> None:
-    """Whoever committed never knew, so the relay tells it."""
+    """Wait for the relay: the process that committed never learned of its commit."""
     limit = time.monotonic() + 20
     while _count(url, "payment_events WHERE relay_at IS NOT NULL") and time.monotonic() < limit:
         time.sleep(0.2)

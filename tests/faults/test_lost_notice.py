@@ -1,4 +1,4 @@
-"""The bank's notice is thrown away for good: the payment is confirmed all the same, in a minute."""
+"""The bank's notice is lost for good: the payment is still confirmed within a minute."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MINUTE = 60.0
 
 
 def pay_with_lost_notice(service, payment):
-    """Bob pays at the simulated bank, which throws its notice away; gives when and what."""
+    """Pay at the simulated bank, which drops its notice; return the time and the answer."""
     order = {"code": payment["pix_code"], "pin": PIN, "scenario": "lost"}
     status, body, _ = service.request(
         "POST", "/bank/api/pay", json.dumps(order).encode(), {"Content-Type": "application/json"}
@@ -30,7 +30,7 @@ def pay_with_lost_notice(service, payment):
 
 
 def wait_for_status(service, payment, status, limit):
-    """Wait until the payment stands so; gives the payment."""
+    """Wait until the payment has this status; return the payment."""
     while True:
         current = service.payment(payment["id"])
         if current["status"] == status:
@@ -43,7 +43,7 @@ def wait_for_status(service, payment, status, limit):
 def test_a_payment_whose_notice_is_lost_for_good_is_confirmed_and_its_page_hears_it(
     serve, any_database_url
 ):
-    """Bob paid; nobody told us; his page turns green by itself, once."""
+    """Bob paid and no notice came; his page turns green by itself, once."""
     service = serve(DATABASE_URL=any_database_url, RECONCILE_INTERVAL_SECONDS=1)
     payment, other = service.create(value="54.90"), service.create()
     with Watcher(service.url) as page:
@@ -51,7 +51,7 @@ def test_a_payment_whose_notice_is_lost_for_good_is_confirmed_and_its_page_hears
         _, paid = pay_with_lost_notice(service, payment)
         message = page.wait_for("payment-confirmed")
         assert (message["payment_id"], message["status"]) == (payment["id"], "confirmed")
-        time.sleep(2.5)  # further walks list the same money, and tell nothing
+        time.sleep(2.5)  # later runs list the same money and announce nothing
         assert Counter(page.names())["payment-confirmed"] == 1
     tables = Tables(any_database_url)
     assert tables.event_names(payment["id"]) == ["payment.created", "payment.confirmed"]
@@ -63,10 +63,10 @@ def test_a_payment_whose_notice_is_lost_for_good_is_confirmed_and_its_page_hears
 
 @pytest.mark.slow
 def test_a_notice_lost_before_a_restart_is_made_up_for_before_anything_is_called_expired(serve):
-    """Killed after Bob paid, back after the deadline: the first thing said is *confirmed*."""
+    """Killed after Bob paid, restarted after the deadline: the first event is *confirmed*."""
     service = serve(RECONCILE_INTERVAL_SECONDS=300, SWEEP_START_GRACE_SECONDS=10)
     paid, unpaid = service.create(expires_in=10), service.create(expires_in=10)
-    time.sleep(1)  # the first run is over: what comes now, this process would not see
+    time.sleep(1)  # the first run is over and the next one is five minutes away
     pay_with_lost_notice(service, paid)
     service.kill()
     bring_forward(service, 0, paid, unpaid)
@@ -98,9 +98,9 @@ def test_with_the_default_settings_money_sent_in_time_overrules_a_written_expiry
 
 
 def test_by_the_default_settings_the_worst_case_is_within_a_minute(tmp_path):
-    """The process with the turn is killed: its turn ends, and another's next tick finds the money.
+    """The holder of the lease is killed: its lease ends, and another process's run finds the money.
 
-    Ten seconds are left for the walk itself.
+    Ten seconds remain for the run itself.
     """
     interval = timedelta(
         seconds=Settings.from_env({"INSTANCE_DIR": str(tmp_path)}).reconcile_interval_seconds

@@ -24,7 +24,7 @@ ENGINES = [
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_two_sweeping_processes_expire_each_payment_once(serve, fresh_database, tmp_path, engine):
-    """Both see the same due rows in the same second; each watcher must hear of one expiry."""
+    """Both see the same due rows in the same second; each watcher must get one expiry."""
     url = fresh_database(engine)
     services = [serve(DATABASE_URL=url, instance=tmp_path / str(n)) for n in range(2)]
     tables = Tables(url)
@@ -38,7 +38,7 @@ def test_two_sweeping_processes_expire_each_payment_once(serve, fresh_database, 
     expired = sa.select(sa.func.count()).where(Payment.status == "expired")
     wait_until(lambda: tables.rows(expired)[0][0] == DUE, 30, "every due payment expired")
     unannounced = sa.select(sa.func.count()).where(PaymentEvent.relay_at.is_not(None))
-    wait_until(lambda: tables.rows(unannounced)[0][0] == 0, 20, "every event written down as told")
+    wait_until(lambda: tables.rows(unannounced)[0][0] == 0, 20, "every event marked as announced")
     events = tables.events(*(row["txid"] for row in rows))
     assert Counter(event.name for event in events) == {"payment.expired": DUE}
     assert len({event.txid for event in events}) == DUE

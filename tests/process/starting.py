@@ -1,4 +1,4 @@
-"""Running `python app.py` to its end, for tests of how it starts and why it does not."""
+"""Runs of `python app.py` that must not start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ENDS_WITHIN_SECONDS = 40
 
 @dataclass(frozen=True)
 class FailedStart:
-    """A process that did not get as far as serving."""
+    """A process that ended before it served."""
 
     status: int
     stdout: str
@@ -25,7 +25,7 @@ class FailedStart:
 def refused_start(
     instance: Path, changes: Mapping[str, str], unset: tuple[str, ...] = ()
 ) -> FailedStart:
-    """Start the service where it must not start, and wait for its end."""
+    """Start the service with bad settings and wait for its end."""
     service = ServiceProcess(instance)
     service.environment |= changes
     for name in unset:
@@ -38,7 +38,7 @@ def refused_start(
 
 
 def assert_one_sentence(ended: FailedStart, *words: str) -> None:
-    """One sentence on stderr that holds these words, a status that is not 0, and no trace."""
+    """Check for exit status 1 and a single sentence with these words on stderr."""
     assert ended.status == 1, ended
     assert ended.stdout == ""
     lines = ended.stderr.splitlines()

@@ -1,4 +1,4 @@
-"""A client that speaks HTTP by hand: slowly, in parts, and over one connection."""
+"""An HTTP client on a raw socket: slow, in parts, and over one connection."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ ANSWER_SECONDS = 20
 
 
 class Talker:
-    """One connection to the service."""
+    """A connection to the service."""
 
     def __init__(self, port: int) -> None:
-        """Connect. Raises OSError where nobody listens."""
+        """Connect. Raises OSError if no server listens."""
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._bytes = b""
@@ -35,7 +35,7 @@ class Talker:
         self._socket.sendall(data)
 
     def begin_create(self, **fields: Any) -> bytes:
-        """Send a creation but for its last byte; gives that byte."""
+        """Send a creation without its last byte; return that byte."""
         body = json.dumps({"value": 10, **fields}).encode()
         head = (
             "POST /payments/pix HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -45,13 +45,13 @@ class Talker:
         return body[-1:]
 
     def get(self, path: str) -> tuple[int, bytes]:
-        """Ask on the same connection, and read the answer."""
+        """Send a GET on the same connection; return status and body."""
         self.send(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
         status, _, body = self.answer()
         return status, body
 
     def answer(self) -> tuple[int, dict[str, str], bytes]:
-        """Read one whole answer: status, headers in lower case, body. Raises AssertionError."""
+        """Read an answer: status, headers in lower case, body. Raises AssertionError."""
         while b"\r\n\r\n" not in self._bytes:
             self._read()
         head, _, self._bytes = self._bytes.partition(b"\r\n\r\n")
@@ -64,7 +64,7 @@ class Talker:
         return int(first.split()[1]), headers, body
 
     def is_closed_by_the_server(self) -> bool:
-        """Whether nothing more can come, waited for."""
+        """Wait until the server closes the connection; False if it sends data."""
         try:
             return self._socket.recv(1) == b""
         except ConnectionError:

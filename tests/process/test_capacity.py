@@ -1,4 +1,4 @@
-"""Many clients, slow clients and busy clients: each takes its share, and no more."""
+"""Many clients, slow clients and busy clients: each gets a fair share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GREEN = ("eventlet", "gevent")
 
 @contextmanager
 def _open_files(soft: int) -> Iterator[None]:
-    """This process, and those it starts, may open so many files, or as many as it can have."""
+    """Set the limit of open files for this process and those it starts, up to the hard limit."""
     before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, hard), hard))
     try:
@@ -35,8 +35,8 @@ def _open_files(soft: int) -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", GREEN)
-def test_more_websockets_than_a_server_takes_by_default_leave_http_served(serve, mode):
-    """eventlet stops at 1,024 connections, gunicorn at 1,000, a login shell at 1,024 files."""
+def test_http_is_served_beside_more_websockets_than_the_default_limits(serve, mode):
+    """The defaults: eventlet 1,024 connections, gunicorn 1,000, a login shell 1,024 files."""
     with _open_files(1024):
         service = serve(ASYNC_MODE=mode)
     payment = service.create()
@@ -51,7 +51,7 @@ def test_more_websockets_than_a_server_takes_by_default_leave_http_served(serve,
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_half_open_requests_do_not_keep_others_from_being_answered(serve, mode):
+def test_half_open_requests_do_not_block_others(serve, mode):
     """A stranger with two hundred slow connections must not close the shop."""
     service = serve(ASYNC_MODE=mode)
     with ExitStack() as stack:
@@ -62,7 +62,7 @@ def test_half_open_requests_do_not_keep_others_from_being_answered(serve, mode):
 
 @pytest.mark.slow
 def test_silent_connections_are_closed_and_quiet_websockets_are_not(serve, tmp_path):
-    """Whoever vanished must not be kept for ever; an open page that waits is no such client."""
+    """A vanished client must not hold its connection for ever; an open page that waits may."""
     with ExitStack() as stack:
         silent, watching = [], []
         for mode in MODES:
@@ -86,13 +86,13 @@ def test_silent_connections_are_closed_and_quiet_websockets_are_not(serve, tmp_p
 
 @pytest.mark.parametrize("mode", GREEN)
 def test_a_busy_client_does_not_starve_a_quiet_one(serve, mode):
-    """Counted in turns: a thousand requests are waiting on one connection, and one on another."""
+    """A thousand requests wait on one connection, and one request on another."""
     service = serve(ASYNC_MODE=mode, LOG_LEVEL="info", LOG_FORMAT="json")
-    nobody = "/payments/pix/" + "0" * 32 + "/status"
+    unknown = "/payments/pix/" + "0" * 32 + "/status"
     with Talker(service.port) as busy, Talker(service.port) as quiet:
         assert quiet.get("/healthz")[0] == 200
-        busy.send(f"GET {nobody} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode() * 1000)
-        for _ in range(50):  # it is well under way
+        busy.send(f"GET {unknown} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode() * 1000)
+        for _ in range(50):  # the busy client is well under way
             busy.answer()
         reading = threading.Thread(target=lambda: [busy.answer() for _ in range(950)])
         reading.start()
@@ -100,14 +100,14 @@ def test_a_busy_client_does_not_starve_a_quiet_one(serve, mode):
         reading.join(60)
     entries = [json.loads(line) for line in service.log().splitlines() if line.startswith("{")]
     order = [entry["path"] for entry in entries if entry["event"] == "request"]
-    turn = order.index("/payments/pix")
+    position = order.index("/payments/pix")
     assert len(order) == 1001
-    assert 50 <= turn < 900
+    assert 50 <= position < 900
 
 
 @pytest.mark.parametrize("mode", GREEN)  # with threads each request has its own connection
 def test_a_kept_connection_is_not_slower_than_a_new_one_each_time(serve, mode):
-    """Head and body sent apart wait 40 ms for each other, unless the socket is told not to wait."""
+    """Without TCP_NODELAY, head and body that are sent separately wait 40 ms."""
     service = serve(ASYNC_MODE=mode)
 
     def with_new_connection() -> None:
@@ -130,7 +130,7 @@ def _seconds(do: Callable[[], object]) -> float:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_fifty_shoppers_at_once_on_sqlite_are_all_served(serve, mode):
-    """A writer that yields in its transaction would freeze a green process until it times out."""
+    """A writer that yields in its transaction would freeze a green process until a timeout."""
     service = serve(ASYNC_MODE=mode)
     first = service.create()
 

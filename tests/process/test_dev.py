@@ -1,4 +1,4 @@
-"""`make dev`: a saved change is on the page a moment later, and mistakes are shown there."""
+"""`make dev`: a saved change is on the page a moment later, and errors are shown there."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ SERVED = ("app.py", "config.py", "accounts", "bank", "blueprints", "core", "db_m
 
 @dataclass
 class Developer:
-    """A copy of the source that is served while it changes."""
+    """A copy of the source, served while a test changes it."""
 
     folder: Path
     url: str
     process: subprocess.Popen
 
     def page(self, path: str = "/") -> tuple[int, str]:
-        """Status and body, as a browser asks for it."""
+        """Load a page as a browser does; return status and body."""
         request = urllib.request.Request(self.url + path, headers={"Accept": "text/html"})
         try:
             with urllib.request.urlopen(request, timeout=WITHIN_SECONDS) as answer:
@@ -45,14 +45,14 @@ class Developer:
             return error.code, error.read().decode()
 
     def change(self, file: str, old: str, new: str) -> None:
-        """Save a file with its first `old` replaced."""
+        """Replace the first `old` in a file and save it."""
         path = self.folder / file
         text = path.read_text(encoding="utf-8")
         assert old in text
         path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
     def sees(self, is_there: Callable[[], bool]) -> None:
-        """Load the page again until the change is there."""
+        """Poll until `is_there()` holds. Raises AssertionError."""
         end = time.monotonic() + WITHIN_SECONDS
         while time.monotonic() < end:
             try:
@@ -61,7 +61,7 @@ class Developer:
             except (OSError, urllib.error.URLError):
                 pass
             time.sleep(0.1)
-        raise AssertionError("the change never came")
+        raise AssertionError(f"the change did not appear within {WITHIN_SECONDS} s")
 
 
 @pytest.fixture

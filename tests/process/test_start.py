@@ -58,7 +58,7 @@ def test_generated_secrets_are_for_their_owner_alone_and_stay_the_same(tmp_path)
 
 
 def test_several_processes_may_start_first_at_once(serve, tmp_path):
-    """A process manager starts them together; one migrates, the others find it done."""
+    """A process manager starts them together; one migrates, and the others wait."""
     database = f"sqlite:///{tmp_path / 'shared.sqlite3'}"
     bank = f"sqlite:///{tmp_path / 'bank.sqlite3'}"
 
@@ -76,21 +76,21 @@ def test_several_processes_may_start_first_at_once(serve, tmp_path):
 
 BAD_SETTINGS = {
     "a port that is a word": ({"PORT": "abc"}, "PORT"),
-    "a port that cannot be": ({"PORT": "70000"}, "PORT"),
+    "a port out of range": ({"PORT": "70000"}, "PORT"),
     "a negative lifetime": ({"PAYMENT_TTL_SECONDS": "-1"}, "PAYMENT_TTL_SECONDS"),
-    "a mode that is none": ({"ASYNC_MODE": "foo"}, "ASYNC_MODE"),
-    "a profile that is none": ({"APP_ENV": "staging"}, "APP_ENV"),
-    "a level that is none": ({"LOG_LEVEL": "loud"}, "LOG_LEVEL"),
+    "an unknown mode": ({"ASYNC_MODE": "foo"}, "ASYNC_MODE"),
+    "an unknown profile": ({"APP_ENV": "staging"}, "APP_ENV"),
+    "an unknown level": ({"LOG_LEVEL": "loud"}, "LOG_LEVEL"),
     "a short secret": ({"SECRET_KEY": "short"}, "SECRET_KEY"),
     "a secret in another form": ({"BANK_WEBHOOK_SECRET": "hello"}, "BANK_WEBHOOK_SECRET"),
-    "a secret's file that is not there": ({"REDIS_URL_FILE": "/nowhere"}, "REDIS_URL_FILE"),
+    "a missing secret file": ({"REDIS_URL_FILE": "/nowhere"}, "REDIS_URL_FILE"),
     "an unknown database": ({"DATABASE_URL": "oracle://x/y"}, "DATABASE_URL"),
     "a database's port": ({"DATABASE_URL": "mysql://u@127.0.0.1:x/y"}, "DATABASE_URL"),
-    "a queue that is none": ({"REDIS_URL": "http://127.0.0.1"}, "REDIS_URL"),
+    "a queue that is not Redis": ({"REDIS_URL": "http://127.0.0.1"}, "REDIS_URL"),
     "a queue's port": ({"REDIS_URL": "redis://127.0.0.1:x/0"}, "REDIS_URL"),
     "an address no bank can read": ({"PUBLIC_URL": "http://intranet"}, "PUBLIC_URL"),
     "an address not of this machine": ({"HOST": "192.0.2.1"}, "192.0.2.1"),
-    "a Pix key that is none": ({"DEMO_PIX_KEY": "key"}, "DEMO_PIX_KEY"),
+    "an invalid Pix key": ({"DEMO_PIX_KEY": "key"}, "DEMO_PIX_KEY"),
 }
 
 
@@ -114,13 +114,13 @@ def test_a_port_that_is_taken_is_named(tmp_path, mode):
 
 @pytest.mark.parametrize("names", [("SECRET_KEY",), ("BANK_WEBHOOK_SECRET",)])
 def test_production_does_not_start_without_its_secrets(tmp_path, names):
-    """A secret made up at start is another one at the next start, and on the next machine."""
+    """A secret generated at the start would differ at the next start and on another machine."""
     ended = refused_start(tmp_path, {"APP_ENV": "production"}, unset=names)
     assert_one_sentence(ended, *names)
 
 
 def test_production_does_not_migrate_by_itself(tmp_path):
-    """There, changing tables is a decision with a backup before it."""
+    """In production a migration is a decision, made after a backup."""
     ended = refused_start(
         tmp_path, {"APP_ENV": "production", "PUBLIC_URL": "https://pay.example.com"}
     )
@@ -128,7 +128,7 @@ def test_production_does_not_migrate_by_itself(tmp_path):
 
 
 def test_a_database_newer_than_the_code_is_left_alone(serve, tmp_path):
-    """After a downgrade, old code must not write into tables it does not know."""
+    """After a downgrade, old code must not write into newer tables."""
     database = tmp_path / "balcao.sqlite3"
     url = f"sqlite:///{database}"
     assert serve(DATABASE_URL=url).stop() == 0
@@ -149,7 +149,7 @@ def test_a_database_newer_than_the_code_is_left_alone(serve, tmp_path):
 )
 @pytest.mark.parametrize("name", ["DATABASE_URL", "BANK_DATABASE_URL"])
 def test_a_database_that_cannot_be_opened_is_named_without_its_password(tmp_path, name, url, words):
-    """Of the service's or of the bank's own; the line may end up in a ticket."""
+    """Both the service's and the bank's database; the line may end up in a ticket."""
     ended = refused_start(tmp_path, {name: url})
     assert_one_sentence(ended, words)
     assert "hunter2" not in ended.stderr
@@ -157,8 +157,8 @@ def test_a_database_that_cannot_be_opened_is_named_without_its_password(tmp_path
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "BANK_DATABASE_URL"])
-def test_a_file_that_is_no_database_is_named(tmp_path, name):
-    """A path mixed up with another file must not be overwritten, nor traced."""
+def test_a_file_that_is_not_a_database_is_named(tmp_path, name):
+    """A wrong path must not be overwritten, and prints no traceback."""
     letter = tmp_path / "letter.txt"
     letter.write_text("Dear Bob,\n" * 1000)
     ended = refused_start(tmp_path, {name: f"sqlite:///{letter}"})
@@ -167,7 +167,7 @@ def test_a_file_that_is_no_database_is_named(tmp_path, name):
 
 
 def test_an_instance_folder_that_cannot_be_written_is_named(tmp_path):
-    """Nothing can be kept there: better said at once than lost at the next start."""
+    """An error at the start is better than lost secrets at the next start."""
     letter = tmp_path / "letter.txt"
     letter.write_text("Dear Bob,")
     ended = refused_start(
@@ -177,7 +177,7 @@ def test_an_instance_folder_that_cannot_be_written_is_named(tmp_path):
 
 
 def test_secrets_may_come_from_files(tmp_path, serve):
-    """As container platforms hand them over; the files' final newline is no part of them."""
+    """Container platforms mount secrets as files; their final newline is not part of the secret."""
     secret = tmp_path / "bank_webhook_secret"
     secret.write_text(f"{SECRET}\n")
     service = serve(BANK_WEBHOOK_SECRET="", BANK_WEBHOOK_SECRET_FILE=str(secret))

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: what is under way is answered, nothing new begins, nobody holds the exit."""
+"""Ctrl-C and SIGTERM: running requests are answered, new ones refused, nothing delays the exit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.service import ROOT, ServiceProcess
 
 MODES = ("eventlet", "gevent", "threading")
 PROMPT_EXIT_SECONDS = 8.0
-"""Far less than DRAIN_SECONDS: held by nothing, on a busy machine too."""
+"""Far less than DRAIN_SECONDS, and enough for a prompt exit on a busy machine."""
 
 
 def _send(service: ServiceProcess, number: signal.Signals) -> None:
@@ -38,12 +38,12 @@ def _wait_until_closed(service: ServiceProcess) -> None:
     limit = time.monotonic() + PROMPT_EXIT_SECONDS
     while time.monotonic() < limit:
         try:
-            with suppress(ConnectionResetError):  # caught between queue and door
+            with suppress(ConnectionResetError):  # reset while it was in the listen queue
                 socket.create_connection(("127.0.0.1", service.port), timeout=1).close()
         except ConnectionRefusedError:
             return
         time.sleep(0.02)
-    raise AssertionError("new connections are still taken")
+    raise AssertionError("new connections are still accepted")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
@@ -67,7 +67,7 @@ def test_a_request_under_way_is_answered_and_new_connections_are_refused(serve, 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_request_that_waits_for_the_database_is_answered(serve, tmp_path, mode):
-    """Slow for a reason of our own: another writer holds the file."""
+    """The request is slow because another writer has locked the file."""
     database = tmp_path / "balcao.sqlite3"
     service = serve(ASYNC_MODE=mode, DATABASE_URL=f"sqlite:///{database}")
     answers: list[Any] = []
@@ -107,7 +107,7 @@ def test_open_websockets_and_idle_connections_do_not_hold_the_exit(serve, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_stop_in_the_middle_of_a_sweep_loses_no_expiry(serve, tmp_path, mode):
-    """Batches commit whole or not at all, and the next start goes on where this one stopped."""
+    """A batch commits as a whole or not at all, and the next start continues."""
     database = tmp_path / "balcao.sqlite3"
     url = f"sqlite:///{database}"
     service = serve(ASYNC_MODE=mode, DATABASE_URL=url)
@@ -130,7 +130,7 @@ def test_a_stop_in_the_middle_of_a_sweep_loses_no_expiry(serve, tmp_path, mode):
 
 
 def _copy_overdue(connection: sqlite3.Connection, txid: str, number: int) -> None:
-    # Generated columns are not in this list, and cannot be written.
+    # pragma_table_info leaves out generated columns, which cannot be written.
     query_of_names = connection.execute(
         "SELECT name FROM pragma_table_info('payments') WHERE name <> 'id'"
     )
@@ -162,7 +162,7 @@ def _count(database: Any, query: str) -> int:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_ctrl_c_while_it_still_starts_shows_no_trace(tmp_path, mode):
-    """Nothing is under way yet: it just ends."""
+    """No request is running yet, so the process just ends."""
     service = ServiceProcess(tmp_path / "instance", ASYNC_MODE=mode)
     for wait in (0.5, 0.9):
         starting = subprocess.Popen(
@@ -172,6 +172,6 @@ def test_ctrl_c_while_it_still_starts_shows_no_trace(tmp_path, mode):
         time.sleep(wait)
         starting.send_signal(signal.SIGINT)
         _, complained = starting.communicate(timeout=20)
-        # From the shell's point of view: ended by the signal, or, once it served, in good order.
+        # Ended by the signal, or in good order if it already served.
         assert starting.returncode in (-signal.SIGINT, 0)
         assert "Traceback" not in complained

@@ -1,4 +1,4 @@
-"""What the operator sees: metrics that count, and logs that machines read, without secrets."""
+"""The operator's view: metrics, and logs that machines can read, without secrets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _events(service: ServiceProcess) -> dict[str, float]:
 
 
 def test_metrics_count_what_happened_to_payments(serve):
-    """An alert on confirmations that stopped needs their number, by name."""
+    """An alert on missing confirmations needs their number by event name."""
     service = serve()
     confirmed, cancelled, rejected = (service.create() for _ in range(3))
     for _ in range(2):  # the second is a duplicate, and nothing happens

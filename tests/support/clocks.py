@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 
 class FrozenClock:
-    """Tells one instant; `advance` moves it."""
+    """Always tells the same instant; `advance` moves it."""
 
     def __init__(self, instant: datetime = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)) -> None:
         self.instant = instant
 
     def now(self) -> datetime:
-        """The instant the test has set."""
+        """The instant that the test has set."""
         return self.instant
 
     def advance(self, **lengths: float) -> datetime:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class _Pair:
-    """One client's connection and what has been seen on it."""
+    """A client's connection and the state of its transaction."""
 
     client: socket.socket
     server: socket.socket
@@ -25,10 +25,10 @@ class _Pair:
 
 
 class CuttingProxy:
-    """Passes everything on, until it is told to cut a connection.
+    """Passes everything on until `arm(marker)`.
 
-    `arm(marker)`: of the connection that carries these bytes next, the COMMIT reaches the server
-    and its answer reaches nobody.
+    On the next connection that carries the marker, the COMMIT reaches the server and its answer is
+    dropped.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -47,9 +47,9 @@ class CuttingProxy:
         self._listener.close()
 
     def arm(self, marker: bytes, answer: bytes = b"") -> None:
-        """Lose the next COMMIT's answer on the connection that carries the marker.
+        """Drop the answer to the next COMMIT on the connection that carries the marker.
 
-        `answer`: what only that answer holds (PostgreSQL's tag; it answers preparing as well).
+        `answer` is text that only that answer contains: PostgreSQL also answers the preparation.
         """
         self.cut.clear()
         self._answer = answer
@@ -78,7 +78,7 @@ class CuttingProxy:
         with suppress(OSError):
             while data := pair.server.recv(65_536):
                 if pair.is_committing.is_set() and self._answer in data:
-                    # The server has answered, so it has committed; nobody ever hears of it.
+                    # The server has answered, so it has committed; drop the answer.
                     self._marker = None
                     self.cut.set()
                     break

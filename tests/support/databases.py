@@ -1,9 +1,9 @@
-"""A database of one's own for each test, on SQLite, MariaDB or MySQL, and PostgreSQL.
+"""A new database for each test, on SQLite, MariaDB or MySQL, and PostgreSQL.
 
-Where a server comes from, in this order: the address in the environment (`MYSQL_URL`,
-`MYSQL8_URL`, `POSTGRES_URL`), a private one started for this run, the one that answers on the usual
-local port. The databases made there carry the time in their name, so that those which a killed
-run left behind are found and dropped.
+The server is, in this order: the address in the environment (`MYSQL_URL`, `MYSQL8_URL`,
+`POSTGRES_URL`), a private server started for this run, or a server on the usual local port. The
+name of a database contains its creation time, so that a later run drops the leftovers of a killed
+run.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ USUAL_ADDRESSES = {
 
 
 def server_address(url: str) -> sa.URL:
-    """The address to make and drop databases at, from any address on that server.
+    """The address for creating and dropping databases, from any address on that server.
 
-    The drivers are the service's own, whatever driver the text names.
+    The drivers are those of the service, not the driver in the address.
     """
     address = sa.make_url(url)
     if address.get_backend_name() == "postgresql":
@@ -51,7 +51,7 @@ def server_address(url: str) -> sa.URL:
 def create_database(server: str | sa.URL, made_at: float | None = None) -> str:
     """The address of a new, empty, uniquely named database on this server.
 
-    `made_at` is the Unix time its name says it was made at, now unless told otherwise.
+    `made_at` is the creation time in its name (Unix time), by default now.
     """
     address = server_address(_text(server))
     with _administering(address) as connection:
@@ -60,16 +60,16 @@ def create_database(server: str | sa.URL, made_at: float | None = None) -> str:
 
 
 def drop_database(url: str) -> None:
-    """Drop a database made by `create_database`, also while somebody is connected to it."""
+    """Drop a database of `create_database`, even if clients are connected to it."""
     name = sa.make_url(url).database or ""
     if not name.startswith(PREFIX):
-        raise ValueError(f"{name!r} was not made by the tests and is not dropped by them")
+        raise ValueError(f"{name!r} is not a test database, so it is not dropped")
     with _administering(server_address(url)) as connection:
         _drop(connection, name)
 
 
 def drop_stale(server: str | sa.URL) -> list[str]:
-    """Drop what runs more than STALE_AFTER_SECONDS ago left on this server; returns the names."""
+    """Drop test databases older than STALE_AFTER_SECONDS; return their names."""
     address = server_address(_text(server))
     postgres = address.get_backend_name() == "postgresql"
     names = "SELECT datname FROM pg_database" if postgres else "SHOW DATABASES"
@@ -81,7 +81,7 @@ def drop_stale(server: str | sa.URL) -> list[str]:
 
 
 class Databases:
-    """The database servers of this run: each is found or started when it is first asked for."""
+    """The database servers of this run, each found or started at its first use."""
 
     def __init__(self) -> None:
         self._open = ExitStack()
@@ -118,7 +118,7 @@ class Databases:
 
     @contextmanager
     def fresh(self, engine: str) -> Iterator[str]:
-        """The same, migrated: the service's tables and the bank's, with its demo clients."""
+        """Like `empty`, with the migrated tables of service and bank and its demo clients."""
         if engine == "sqlite":
             with _sqlite_file() as file:
                 copy_sqlite(file)
@@ -128,7 +128,7 @@ class Databases:
             yield url
 
     def close(self) -> None:
-        """Drop the templates and end the private servers."""
+        """Drop the templates and stop the private servers."""
         self._open.close()
 
     @contextmanager
@@ -142,7 +142,7 @@ class Databases:
                 _drop(connection, name)
 
     def _administrator(self, engine: str) -> sa.Engine:
-        """One connection for all that is made and dropped: to make one costs more than its use."""
+        """The engine whose one connection creates and drops databases: connecting is slow."""
         if engine not in self._administrators:
             self._administrators[engine] = sa.create_engine(
                 self.server(engine), isolation_level="AUTOCOMMIT", pool_size=1, pool_pre_ping=True
@@ -151,7 +151,7 @@ class Databases:
         return self._administrators[engine]
 
     def _copier(self, engine: str) -> Callable[[sa.Connection], str]:
-        """What makes a migrated database, and says its name."""
+        """A function that creates a migrated database and returns its name."""
         if engine not in self._copying:
             url = self._open.enter_context(self.empty(engine))
             fill(url)
@@ -175,7 +175,7 @@ class Databases:
         if environment_url := os.environ.get(variable):
             address = server_address(environment_url)
             if not answers(address):
-                raise MissingPart(f"{variable} is set and nothing answers there")
+                raise MissingPart(f"{variable} is set, but no server answers at that address")
             return address
         if engine not in PRIVATE_SERVERS:
             raise MissingPart(f"a server for {engine} (set {variable})")
@@ -204,7 +204,7 @@ def _sqlite_file() -> Iterator[Path]:
 def _create(
     connection: sa.Connection, template: str | None = None, made_at: float | None = None
 ) -> str:
-    """Make a database, on PostgreSQL as a copy of a template if told so; gives its name."""
+    """Create a database, on PostgreSQL as a copy of the template; return its name."""
     name = f"{PREFIX}{int(time.time() if made_at is None else made_at):x}_{secrets.token_hex(5)}"
     options = "CHARACTER SET utf8mb4"
     if connection.dialect.name == "postgresql":
@@ -224,14 +224,14 @@ def _drop(connection: sa.Connection, name: str) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
         return
-    # A forgotten open transaction would make the drop wait for it, by default for a day.
+    # An open transaction would block the drop, by default for a day.
     connection.execute(sa.text("SET SESSION lock_wait_timeout = 10"))
     users = sa.text("SELECT id FROM information_schema.processlist WHERE db = :name")
     for connected in connection.scalars(users, {"name": name}).all():
         try:
             connection.execute(sa.text(f"KILL {int(connected)}"))
         except sa.exc.DBAPIError:
-            continue  # it left between the question and the order
+            continue  # the connection ended in between
     connection.execute(sa.text(f"DROP DATABASE IF EXISTS {name}"))
 
 

@@ -1,4 +1,4 @@
-"""Deadlines nearer than the ten seconds that can be asked for, where a test has to see one pass."""
+"""Deadlines nearer than the minimum of ten seconds, for tests that wait for a deadline."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tests.support.service import ServiceProcess
 def bring_forward(
     service: ServiceProcess, seconds: float, *payments: Mapping[str, Any]
 ) -> datetime:
-    """Let these payments end so many seconds from now, past the service; gives when that is.
+    """Set the deadline of these payments in the database; return the new deadline.
 
-    At least one test of each kind waits for a deadline as the service itself has set it.
+    At least one test of each kind waits for a deadline that the service itself has set.
     """
     usual = f"sqlite:///{service.instance / 'balcao.sqlite3'}"
     expires_at = SystemClock().now() + timedelta(seconds=seconds)

@@ -1,8 +1,8 @@
-"""Which files run first: the slowest, so that no worker sits on one alone at the end.
+"""The order of the test files: the slowest first, so that no worker ends long after the others.
 
-xdist gives each worker whole files, by itself those with the most tests first, and here the slowest
-files have few. How long a file takes was measured in a run of the whole suite; after such a run,
-`python -m tests.support.order FILE` writes the numbers anew from its `--junitxml=FILE`.
+xdist gives each worker whole files, those with the most tests first, but here the slowest files
+have few tests. The durations come from a run of the whole suite; after such a run,
+`python -m tests.support.order FILE` updates them from its `--junitxml=FILE`.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ SHOWN_FROM_SECONDS = 3
 
 
 def recorded_seconds() -> dict[str, int]:
-    """Seconds by file; of a file that is missing here, it was quick or did not exist."""
+    """Seconds by file. A file without an entry was quick or did not exist."""
     seconds: dict[str, int] = json.loads(RECORDED.read_text(encoding="utf-8"))
     return seconds
 
 
 def slowest_first(items: list[pytest.Item]) -> None:
-    """Sort by file; the tests of a file keep their order, and so do files of the same length."""
+    """Sort by the duration of the file; the sort is stable."""
     seconds = recorded_seconds()
     items.sort(key=lambda item: -seconds.get(item.nodeid.split("::")[0], 0))
 
 
 def measure(report: Path) -> dict[str, int]:
-    """Seconds by file of a JUnit report, the slow ones, the slowest first."""
+    """Seconds by file from a JUnit report: only the slow files, the slowest first."""
     seconds: dict[str, float] = defaultdict(float)
     for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314 - our own report
-        # A class within a file is named as if it were a folder.
+        # The classname of a test class ends with the class, not with the file.
         parts = case.attrib["classname"].split(".")
         while parts and not (ROOT / "/".join(parts)).with_suffix(".py").is_file():
             parts.pop()

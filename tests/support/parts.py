@@ -1,7 +1,7 @@
-"""What happens to a test whose part (a browser, a database server) is not on this machine.
+"""Skipping tests whose part (a browser, a database server) is not installed.
 
-It is left out, and the last lines of the run say which and why. Where everything is required
-(`BALCAO_REQUIRE_ALL=1`, as in CI) it fails instead.
+The last lines of the run list the skipped tests with the reason. With `BALCAO_REQUIRE_ALL=1`, as in
+CI, they fail instead.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ REASON_PREFIX = "not here: "
 
 
 class MissingPart(Exception):
-    """A part the tests need is not on this machine; the text says which, and how to get it."""
+    """A part is not installed; the text says which one and how to install it."""
 
 
 def everything_is_required() -> bool:
-    """Whether a missing part is a failure."""
+    """Whether a missing part fails the test."""
     return os.environ.get("BALCAO_REQUIRE_ALL", "") not in {"", "0"}
 
 
 def leave_out(part: MissingPart) -> NoReturn:
-    """End the running test: skipped with a reason the summary shows, or failed where required."""
+    """Skip the running test with a reason for the summary, or fail it if everything is required."""
     if everything_is_required():
         pytest.fail(f"BALCAO_REQUIRE_ALL is set and a part is missing: {part}", pytrace=False)
-    # The one place where a test is skipped: the machine lacks what it is about.
+    # The only place that skips a test: a part that the test needs is not installed.
     pytest.skip(f"{REASON_PREFIX}{part}")

@@ -1,7 +1,7 @@
-"""Where the tests keep their files: in memory where there is room, since nothing has to last.
+"""The folder for the tests' files: in memory if there is room.
 
-A disk that is waited for at each commit costs the tests more than everything else. What a killed
-process wrote is kept in memory as on a disk; only a power cut would tell the two apart.
+Waiting for the disk at each commit would take most of the tests' time. Files in memory survive a
+killed process as files on a disk do; only a power cut makes a difference.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-MEMORY = Path("/dev/shm")  # noqa: S108 - not a name that somebody else could take: a mount
+MEMORY = Path("/dev/shm")  # noqa: S108 - a mount, not a guessable file
 ROOM_BYTES = 3 * 1024**3
-"""What must be free there, and as memory: several servers and every test's files."""
+"""The free space and memory needed: several servers and the files of every test."""
 PREFIX = "balcao-"
 
 
 @lru_cache(maxsize=1)
 def root() -> Path:
-    """The folder for everything temporary: in memory, or else the system's."""
+    """The folder for temporary files: in memory, or else the system's."""
     if "TMPDIR" not in os.environ and _has_room():
         return MEMORY
     return Path(tempfile.gettempdir())
 
 
 def new_folder(name: str) -> Path:
-    """A new folder of this process; those of processes that are gone are removed."""
+    """Create a folder for this process; remove the folders of processes that have ended."""
     for folder in root().glob(f"{PREFIX}*"):
         owner = folder.name.removeprefix(PREFIX).split("-")[0]
         if owner.isdigit() and not Path(f"/proc/{owner}").exists():
@@ -36,7 +36,7 @@ def new_folder(name: str) -> Path:
 
 
 def _has_room() -> bool:
-    # Only Linux has both; elsewhere the system's folder is as good as any.
+    # Only Linux has both; other systems use their own temporary folder.
     try:
         is_memory = any(
             line.split()[1:3] == [str(MEMORY), "tmpfs"]

@@ -1,7 +1,7 @@
-"""Fixtures for databases, Redis and the browser, and the lines that say what was not run.
+"""Fixtures for databases, Redis and the browser, and the summary of skipped tests.
 
-Every run loads this module, also one of a single file of arithmetic. So what is slow to import (the
-app, SQLAlchemy, Playwright) is imported by the fixture that needs it.
+Every run loads this module, even a run of one file of pure functions. So the fixtures import slow
+modules (the app, SQLAlchemy, Playwright) themselves.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SERVERS = [
     pytest.param("mysql", id="mariadb", marks=pytest.mark.mysql),
     pytest.param("postgres", id="postgres", marks=pytest.mark.postgres),
 ]
-"""What a test is parametrized with that is about servers alone."""
+"""The parameters of tests that are only about database servers."""
 if os.environ.get("MYSQL8_URL"):
     SERVERS.append(pytest.param("mysql8", id="mysql8", marks=pytest.mark.mysql))
 ENGINES = [pytest.param("sqlite", id="sqlite"), *SERVERS]
@@ -47,7 +47,7 @@ _failed = pytest.StashKey[bool]()
 
 @pytest.fixture(scope="session")
 def databases() -> Iterator[Databases]:
-    """The database servers of the run, for fixtures that keep a database longer than one test."""
+    """The database servers of the run, for fixtures whose database outlives one test."""
     from tests.support.databases import Databases
 
     servers = Databases()
@@ -66,7 +66,7 @@ def fresh_database(databases: Databases) -> Iterator[Callable[[str], str]]:
 
 @pytest.fixture
 def empty_database(databases: Databases) -> Iterator[Callable[[str], str]]:
-    """The same without a table in it, for tests about migrations and first starts."""
+    """Like `fresh_database` without tables, for tests of migrations and first starts."""
     yield from _maker(databases.empty)
 
 
@@ -96,7 +96,7 @@ def redis_space() -> Iterator[RedisSpace]:
 
 @pytest.fixture
 def redis_url(redis_space: RedisSpace) -> Iterator[str]:
-    """An empty numbered database in Redis. Channels are shared between them; keys are not."""
+    """The URL of an empty numbered database in Redis; channels are shared between databases."""
     with ExitStack() as stack:
         with _leaving_out_missing():
             url = stack.enter_context(redis_space.fresh())
@@ -105,7 +105,7 @@ def redis_url(redis_space: RedisSpace) -> Iterator[str]:
 
 @pytest.fixture
 def private_server() -> Iterator[Callable[[str], PrivateServer]]:
-    """Start a server that this test may stop, kill and start: "mysql", "postgres" or "redis"."""
+    """Start a server for this test to stop, kill and restart: "mysql", "postgres" or "redis"."""
     from tests.support.servers import PRIVATE_SERVERS
 
     with ExitStack() as started:
@@ -132,8 +132,8 @@ def chromium() -> Iterator[Browser]:
 def new_context(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[NewContext]:
     """Open a separate browser: new_context(viewport=…, java_script_enabled=…, …) → context.
 
-    A shopper's in São Paulo unless told otherwise. Of a failed test, each open page is
-    photographed into test-results/.
+    The default is a shopper in São Paulo. After a failed test, a screenshot of each open page is
+    written into test-results/.
     """
     from tests.support.browser import SHOPPER
 
@@ -152,7 +152,7 @@ def new_context(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[N
 
 @pytest.fixture
 def page(new_context: NewContext) -> Page:
-    """An empty page in a browser context of its own."""
+    """An empty page in a new browser context."""
     return new_context().new_page()
 
 
@@ -185,7 +185,7 @@ def _photograph(test: str, pages: list[Page]) -> None:
     PAGES_OF_FAILED_TESTS.mkdir(exist_ok=True)
     name = re.sub(r"\W+", "-", test).strip("-")
     for number, open_page in enumerate(pages, start=1):
-        # A page that closed or hangs must not hide why the test failed.
+        # A closed or hanging page must not hide the test's own failure.
         with suppress(PlaywrightError):
             path = PAGES_OF_FAILED_TESTS / f"{name}-{number}.png"
             open_page.screenshot(path=path, full_page=True, timeout=5000)
@@ -193,17 +193,17 @@ def _photograph(test: str, pages: list[Page]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Let pytest make its temporary folders where ours are, trust no authority, keep our order."""
+    """Put pytest's temporary folders beside ours, trust no CA and keep our order of files."""
     config.option.loadscopereorder = False
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(places.root()))
-    # Drivers read the system's authorities anew for each connection, 20 ms of work for nothing:
-    # whatever is connected to here is on loopback.
+    # Drivers read the system's CA certificates for each connection, which takes 20 ms. The tests
+    # connect only to loopback, so no certificate is needed.
     os.environ["SSL_CERT_FILE"] = os.environ["SSL_CERT_DIR"] = os.devnull
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the browser or Redis, before -m chooses, and put the slowest files first."""
+    """Mark tests that need the browser or Redis, before -m selects; run the slowest files first."""
     slowest_first(items)
     for item in items:
         for fixture, mark in MARK_OF_FIXTURE.items():
@@ -213,7 +213,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    """Remember that a test failed, for the fixtures that end after it."""
+    """Store whether the test failed, for the fixtures that end after it."""
     report = yield
     if report.failed:
         item.stash[_failed] = True
@@ -221,13 +221,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 
 def _reasons(skipped: list[Any]) -> Counter[str]:
-    """How many tests were left out for each reason."""
+    """The number of skipped tests by reason."""
     texts = [report.longrepr[2] if isinstance(report.longrepr, tuple) else "" for report in skipped]
     return Counter(text.removeprefix("Skipped: ") for text in texts)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what was not run, and why, where it cannot be overlooked."""
+    """Print the skipped tests with their reasons at the end of the run."""
     reasons = _reasons(terminalreporter.stats.get("skipped", []))
     if not reasons:
         return
@@ -240,7 +240,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Where everything is required, a run that left something out has failed."""
+    """Fail a run with skipped tests if everything is required."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or not everything_is_required():
         return

@@ -1,7 +1,7 @@
-"""A Redis of one's own for each test: an empty numbered database on a server, claimed and freed.
+"""A Redis for each test: an empty numbered database on a server, claimed and freed.
 
-Only keys are apart between numbered databases: a message published to a channel is heard in all of
-them. A test that counts what is published starts a private server instead.
+Numbered databases separate only keys: a published message reaches subscribers in all of them. A
+test that counts published messages starts a private server instead.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CLAIM_SECONDS = 30 * 60
 
 
 class RedisSpace:
-    """The Redis of this run, found or started when it is first asked for."""
+    """The Redis of this run, found or started at its first use."""
 
     def __init__(self) -> None:
         self._open = ExitStack()
@@ -39,7 +39,7 @@ class RedisSpace:
     def fresh(self) -> Iterator[str]:
         """The URL of an empty numbered database, emptied again at the end. Raises MissingPart.
 
-        A database that holds keys is somebody's and is never taken.
+        A database that contains keys is in use and is never taken.
         """
         server = self.server()
         number = self._claim(server)
@@ -52,11 +52,11 @@ class RedisSpace:
                 claims.delete(_claim_key(number))
 
     def close(self) -> None:
-        """End the private server."""
+        """Stop the private server."""
         self._open.close()
 
     def _claim(self, server: str) -> int:
-        """The number of an empty database that nobody else takes for CLAIM_SECONDS."""
+        """Claim an empty database for CLAIM_SECONDS; return its number."""
         for number in NUMBERED_DATABASES:
             with (
                 Redis.from_url(server) as claims,
@@ -76,7 +76,7 @@ class RedisSpace:
     def _find(self) -> str:
         if environment_url := os.environ.get("TEST_REDIS_URL"):
             if not redis_answers(environment_url):
-                raise MissingPart("TEST_REDIS_URL is set and nothing answers there")
+                raise MissingPart("TEST_REDIS_URL is set, but no server answers at that address")
             return environment_url
         if redis_answers(USUAL_ADDRESS):
             return USUAL_ADDRESS

@@ -1,8 +1,7 @@
-"""Private database and Redis servers, started for one test or one run and thrown away with it.
+"""Private database and Redis servers, started for one test or one run and removed afterwards.
 
-They live in a folder of their own (see `places`), listen on a free loopback
-port, and can be stopped, killed and started again with their data, as a fault test needs. They end
-with this process, also when it is killed.
+Each server has its own folder (see `places`) and a free loopback port. Fault tests can stop, kill
+and restart it with its data. It ends with this process, even if this process is killed.
 """
 
 from __future__ import annotations
@@ -35,11 +34,11 @@ LOG_TAIL_CHARACTERS = 2000
 
 
 class ServerDidNotStart(Exception):
-    """A server was there and could not be started; the text ends with its own log."""
+    """A server is installed but did not start; the text ends with its log."""
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on at this moment."""
+    """A loopback port that is free at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -47,13 +46,13 @@ def free_port() -> int:
 
 
 def find_program(*names: str, folders: Sequence[str] = ()) -> str | None:
-    """The path of the first of these programs, in PATH or in a folder Debian keeps them in."""
+    """The path of the first of these programs in PATH, /usr/sbin or the given folders."""
     searched = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", *folders])
     return next((path for name in names if (path := shutil.which(name, path=searched))), None)
 
 
 def answers(url: sa.URL, probe: str = "SELECT 1") -> bool:
-    """Whether a database server lets us in at this address and runs the probe."""
+    """Whether a database server at this address accepts us and runs the probe."""
     engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=_quick(url))
     try:
         with engine.connect() as connection:
@@ -64,7 +63,7 @@ def answers(url: sa.URL, probe: str = "SELECT 1") -> bool:
 
 
 def redis_answers(url: str) -> bool:
-    """Whether a Redis lets us in at this address."""
+    """Whether a Redis at this address accepts us."""
     with Redis.from_url(url, socket_connect_timeout=2, socket_timeout=2) as connection:
         try:
             return bool(connection.ping())
@@ -77,20 +76,20 @@ def _quick(url: sa.URL) -> dict[str, float]:
 
 
 class PrivateServer(ABC):
-    """One server of our own: `start`, `stop`, `kill`, `restart`, and `url` to reach it.
+    """A private server: `start`, `stop`, `kill`, `restart`, and its `url`.
 
-    The address and the data stay the same from one start to the next, until `remove`. Raises
-    MissingPart when the program is not installed. As a context manager it starts and removes.
+    The address and the data stay the same between starts, until `remove`. Raises MissingPart if
+    the program is not installed. As a context manager it starts and removes the server.
     """
 
     name: ClassVar[str]
     polite_signal: ClassVar[signal.Signals] = signal.SIGTERM
     account: ClassVar[str | None] = None
-    """The account it runs as when we are root and it refuses to be."""
+    """The account to run as if we are root and the server refuses to run as root."""
 
     def __init__(self) -> None:
         self.program = self._find_program()
-        # Not pytest's folder: its parents are closed to the server's account, and the path of a
+        # Not pytest's folder: the server's account cannot enter it, and the path of a
         # Unix socket must stay short.
         self.folder = new_folder(self.name)
         self.data = self.folder / "data"
@@ -104,21 +103,21 @@ class PrivateServer(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """Where it listens: a SQLAlchemy URL without a database of ours, or a Redis URL."""
+        """The server's address: a SQLAlchemy URL without our database, or a Redis URL."""
 
     @property
     def process_id(self) -> int:
-        """The server's process."""
+        """The process id of the server. Raises ServerDidNotStart if it is not running."""
         if self._process is None:
             raise ServerDidNotStart(f"{self.name} is not running")
         return self._process.pid
 
     def is_running(self) -> bool:
-        """Whether its process is there."""
+        """Whether the server's process is alive."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start it, the first time with an empty data folder, and wait until it answers.
+        """Start the server, the first time with an empty data folder; wait until it answers.
 
         Raises ServerDidNotStart with the end of its log.
         """
@@ -131,27 +130,27 @@ class PrivateServer(ABC):
                 self.kill()
                 raise ServerDidNotStart(f"{self.name} did not answer:\n{self._log_tail()}")
             if not self.is_running():
-                # After a kill the old process' memory or lock may outlive it for a moment.
+                # After a kill the old process's memory or lock may remain for a moment.
                 if time.monotonic() > deadline - START_SECONDS / 2:
                     raise ServerDidNotStart(f"{self.name} ended at once:\n{self._log_tail()}")
                 self._spawn()
             time.sleep(POLL_SECONDS)
 
     def stop(self) -> None:
-        """End it in good order: what is under way is rolled back, what is committed is kept."""
+        """Stop the server in good order: open transactions are rolled back."""
         self._end(self.polite_signal)
 
     def kill(self) -> None:
-        """End it with SIGKILL, as a crash does."""
+        """End the server with SIGKILL, as in a crash."""
         self._end(signal.SIGKILL)
 
     def restart(self) -> None:
-        """Stop and start it, at the same address with the same data."""
+        """Stop and start the server at the same address with the same data."""
         self.stop()
         self.start()
 
     def remove(self) -> None:
-        """Kill it if it runs and delete its data."""
+        """Kill the server if it runs, and delete its data."""
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -180,11 +179,11 @@ class PrivateServer(ABC):
 
     @abstractmethod
     def _command(self) -> list[str]:
-        """What starts it, in the foreground."""
+        """The command that runs the server in the foreground."""
 
     @abstractmethod
     def _answers(self) -> bool:
-        """Whether it serves requests by now."""
+        """Whether the server answers requests."""
 
     def _account_to_use(self) -> str | None:
         if self.account is None or os.geteuid() != 0:
@@ -194,7 +193,7 @@ class PrivateServer(ABC):
         return "nobody"
 
     def _run(self, command: Sequence[str]) -> None:
-        """Run a preparing command to its end, as the server's account."""
+        """Run a preparatory command as the server's account and wait for its end."""
         process = subprocess.run(
             command, capture_output=True, text=True, timeout=START_SECONDS, check=False,
             cwd=self.folder, user=self._user, stdin=subprocess.DEVNULL,
@@ -204,7 +203,7 @@ class PrivateServer(ABC):
 
     def _spawn(self) -> None:
         command = self._command()
-        # The kernel ends the server with us, even when we are killed and clean nothing up.
+        # The kernel ends the server with this process, even if this process is killed.
         if setpriv := find_program("setpriv"):
             command = [setpriv, "--pdeathsig", "KILL", "--", *command]
         with self.log.open("ab") as log:
@@ -254,8 +253,8 @@ class PrivateMariaDB(PrivateServer):
         ])  # fmt: skip
 
     def _command(self) -> list[str]:
-        # Flushing to the disk at each commit guards against a power cut, not against a killed
-        # process; without it the tests are faster and a killed server keeps what it committed.
+        # A flush to the disk at each commit protects against a power cut, not against a kill.
+        # Without it the tests are faster, and a killed server still keeps its commits.
         return [
             self.program, "--no-defaults", f"--datadir={self.data}", "--bind-address=127.0.0.1",
             f"--port={self.port}", f"--socket={self.folder / 'socket'}", "--skip-name-resolve",
@@ -279,7 +278,7 @@ class PrivatePostgreSQL(PrivateServer):
         return f"postgresql+pg8000://postgres@127.0.0.1:{self.port}/postgres"
 
     def _find_program(self) -> str:
-        # Debian keeps each version in a folder of its own, outside PATH; the newest is taken.
+        # Debian has a folder for each version, outside PATH; the newest version is used.
         folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version, reverse=True)
         program = find_program("postgres", folders=[str(folder) for folder in folders])
         if program is None:
@@ -294,7 +293,7 @@ class PrivatePostgreSQL(PrivateServer):
         ])  # fmt: skip
 
     def _command(self) -> list[str]:
-        # fsync guards against a power cut; a killed server keeps what it committed without it.
+        # fsync protects against a power cut; a killed server keeps its commits without it.
         settings = {
             "listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": "",
             "fsync": "off", "max_connections": 300,
@@ -307,7 +306,7 @@ class PrivatePostgreSQL(PrivateServer):
 
 
 class PrivateRedis(PrivateServer):
-    """Redis, in memory only: what it held is gone after a stop, as with a cache."""
+    """Redis in memory only: it loses its data at a stop, as a cache does."""
 
     name = "redis"
 

@@ -1,4 +1,4 @@
-"""The service for tests: within the test with a clock of its own, or as a process."""
+"""The service for tests: in the test's own process with a test clock, or as a new process."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ ROOT = Path(__file__).resolve().parents[2]
 SECRET = "whsec_" + "c2VjcmV0IG9mIHRoZSBiYW5rIGluIHRlc3RzIG9ubHk="
 PIX_KEY = "123e4567-e12b-12d1-a456-426655440000"
 DEMO_PASSWORD = "one-for-all-tests"
-"""The same in each, so that it is hashed once for many of them."""
+"""The same password in all tests, so that it is hashed only once."""
 INHERITED = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR")
 READY_WITHIN_SECONDS = 30.0
 
 
 def settings_for(database_url: str, instance: Path, **changes: Any) -> Settings:
-    """Settings of a service under test; `changes` are environment names in lower case."""
+    """Settings for a test; `changes` are environment variables in lower case."""
     environment = {
         "DATABASE_URL": database_url,
         "INSTANCE_DIR": str(instance),
@@ -67,7 +67,7 @@ def ready_app(settings: Settings, clock: Clock) -> Flask:
 
 
 def close_app(app: Flask) -> None:
-    """Give the connections back, so that the database can be dropped."""
+    """Close the connections, so that the database can be dropped."""
     with app.app_context():
         db.session.remove()
         for engine in db.engines.values():
@@ -76,7 +76,7 @@ def close_app(app: Flask) -> None:
 
 @dataclass
 class BankInTest:
-    """What a bank does to the service: signed notifications."""
+    """A bank that sends signed notifications to the service."""
 
     client: FlaskClient
     clock: Clock
@@ -92,17 +92,17 @@ class BankInTest:
         return {"Content-Type": "application/json", **signed}
 
     def tell(self, body: Any, **options: Any) -> TestResponse:
-        """Post a body (bytes as they are, else as JSON), well signed."""
+        """Post a body with a valid signature; anything but bytes is encoded as JSON."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = self.headers(data, **options)
         return self.client.post("/payments/pix/confirmation", data=data, headers=headers)
 
     def confirm(self, payment: Mapping[str, Any], **changes: Any) -> TestResponse:
-        """Tell that this payment's money arrived; `changes` replace fields of the body."""
+        """Send a notification that this payment was paid; `changes` replace fields of the body."""
         return self.tell(self.body(payment, **changes))
 
     def body(self, payment: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
-        """A notification: the right amount, paid now, under a fresh end_to_end_id."""
+        """The body of a notification: the right amount, paid now, with a new end_to_end_id."""
         body: dict[str, Any] = {
             "bank_payment_id": payment["id"],
             "value": payment["value"],
@@ -114,25 +114,25 @@ class BankInTest:
 
 
 def end_to_end_id() -> str:
-    """A fresh end_to_end_id of the standard's form."""
+    """A new end_to_end_id in the standard's form."""
     return f"E99999004202611201500{secrets.token_hex(6)[:11]}"
 
 
 def free_port() -> int:
-    """A port nobody listens on."""
+    """A loopback port that is free at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class ServiceProcess:
-    """`python app.py` as a process of its own, on a free port."""
+    """`python app.py` as a process on a free port."""
 
     def __init__(self, instance: Path, *, is_first_start: bool = False, **environment: Any) -> None:
         """Settings by environment name; DATABASE_URL defaults to SQLite in the folder.
 
-        What it finds there was migrated and has the demo accounts. If it `is_first_start`, it
-        makes them itself, with a password of its own.
+        The database is migrated and has the demo accounts before the start. With `is_first_start`
+        the service creates them itself, with a generated password.
         """
         self.port = int(environment.pop("PORT", free_port()))
         self.url = f"http://127.0.0.1:{self.port}"
@@ -154,12 +154,12 @@ class ServiceProcess:
         self._is_first_start = is_first_start
 
     def __enter__(self) -> ServiceProcess:
-        """Start and wait until it answers."""
+        """Start the service and wait until it answers."""
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End it, whatever happened."""
+        """Kill the service."""
         self.kill()
 
     def start(self, wait: bool = True) -> None:
@@ -178,8 +178,8 @@ class ServiceProcess:
             self.wait_until_ready()
 
     def _put_databases(self) -> None:
-        """Copy migrated files to where SQLite's are missing."""
-        from tests.support.templates import copy_sqlite  # which is made with this module
+        """Copy a migrated SQLite file to each database path that has none."""
+        from tests.support.templates import copy_sqlite  # a cyclic import otherwise
 
         for name, usual, demo_accounts in (
             ("DATABASE_URL", "balcao.sqlite3", True),
@@ -191,7 +191,7 @@ class ServiceProcess:
                 copy_sqlite(file, demo_accounts=demo_accounts)
 
     def wait_until_ready(self, path: str = "/readyz") -> None:
-        """Wait until the path answers 200; raises with the log's end otherwise."""
+        """Wait until the path answers 200. Raises AssertionError with the end of the log."""
         limit = time.monotonic() + READY_WITHIN_SECONDS
         while time.monotonic() < limit:
             if self.process is not None and self.process.poll() is not None:
@@ -203,17 +203,17 @@ class ServiceProcess:
         raise AssertionError(f"the service is not ready:\n{self.log()[-3000:]}")
 
     def log(self) -> str:
-        """What it wrote so far."""
+        """The log so far."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     def stop(self, timeout: float = 20) -> int:
-        """SIGTERM; gives the exit status."""
+        """Send SIGTERM; return the exit status."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout)
 
     def kill(self) -> None:
-        """SIGKILL: as a crash."""
+        """Send SIGKILL, as in a crash."""
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait(10)
@@ -226,7 +226,7 @@ class ServiceProcess:
         headers: Mapping[str, str] | None = None,
         timeout: float = 15,
     ) -> tuple[int, bytes, Mapping[str, str]]:
-        """One request; an error status is an answer too. Raises OSError where nobody answers."""
+        """Send a request; error statuses are answers as well. Raises OSError without an answer."""
         request = urllib.request.Request(
             self.url + path, data=body, method=method, headers=dict(headers or {})
         )
@@ -237,12 +237,12 @@ class ServiceProcess:
             return error.code, error.read(), dict(error.headers)
 
     def get(self, path: str, accept: str = "application/json") -> tuple[int, bytes]:
-        """GET, as status and body."""
+        """Send a GET; return status and body."""
         status, body, _ = self.request("GET", path, headers={"Accept": accept})
         return status, body
 
     def create(self, **fields: Any) -> dict[str, Any]:
-        """A new payment of the demo merchant."""
+        """Create a payment of the demo merchant."""
         data = json.dumps({"value": 10, **fields}).encode()
         status, body, _ = self.request(
             "POST", "/payments/pix", data, {"Content-Type": "application/json"}
@@ -252,7 +252,7 @@ class ServiceProcess:
         return payment
 
     def payment(self, txid: str) -> dict[str, Any]:
-        """The payment as it stands."""
+        """Read the payment."""
         status, body = self.get(f"/payments/pix/{txid}")
         assert status == 200, body
         payment: dict[str, Any] = json.loads(body)["payment"]
@@ -261,7 +261,7 @@ class ServiceProcess:
     def tell(
         self, payment: Mapping[str, Any], message_id: str | None = None, **changes: Any
     ) -> tuple[int, dict[str, Any]]:
-        """A signed notification that this payment's money arrived."""
+        """Send a signed notification that this payment was paid; return status and JSON."""
         data = json.dumps(
             {
                 "bank_payment_id": payment["id"],

@@ -1,4 +1,4 @@
-"""A bank that is asked: it holds what a test puts in, and answers as badly as a test wants."""
+"""A stub of the bank's API for look-ups; a test sets its transfers and its faults."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ Answer = tuple[int, bytes]
 
 
 class StubBank:
-    """Serves look-ups and windows on a free port; a question that is signed wrongly is 401."""
+    """Serves look-ups and lists on a free port; answers 401 to a request with a bad signature."""
 
     def __init__(self, clock: Clock, page: int = 100) -> None:
-        """`page` is how many transfers one page of a window has at most."""
+        """`page` is the largest number of transfers on one page of a list."""
         self.clock = clock
         self.page = page
         self.transfers: list[dict[str, Any]] = []
         self.questions: list[str] = []
-        """Every question, in order: path and query, from the bank's root."""
+        """Every request, in order: path and query below the bank's root."""
         self.refusals: list[str] = []
         self.misbehave: Callable[[str], Answer | None] = lambda _question: None
         self.pause: tuple[int, float] | None = None
-        """Send the answer in pieces of so many bytes, so many seconds apart."""
+        """Send the answer in pieces: (bytes per piece, seconds between pieces)."""
         bank = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -42,7 +42,7 @@ class StubBank:
                 bank._answer(self)
 
             def log_message(self, *_: object) -> None:
-                """Tests read no access log."""
+                """Write no access log."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -67,7 +67,7 @@ class StubBank:
         self._server.server_close()
 
     def take(self, payment: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
-        """Take a payer's money for this payment and tell nobody; a change to None leaves out."""
+        """Take money for this payment without a notice; a change to None drops the member."""
         entry: dict[str, Any] = {
             "end_to_end_id": end_to_end_id(),
             "txid": payment["id"],
@@ -83,12 +83,12 @@ class StubBank:
         return entry
 
     def windows(self) -> list[tuple[datetime, datetime]]:
-        """The windows that were asked for, in order."""
+        """The requested time windows, in order."""
         queries = [parse_qs(urlsplit(one).query) for one in self.questions if "/settled" in one]
         return [(parse_rfc3339(one["from"][0]), parse_rfc3339(one["to"][0])) for one in queries]
 
     def look_ups(self) -> list[str]:
-        """The payments that were asked about, in order."""
+        """The ids of the payments that were looked up, in order."""
         return [one.rsplit("/", 1)[1] for one in self.questions if "/payments/" in one]
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
@@ -110,7 +110,7 @@ class StubBank:
             try:
                 handler.wfile.write(body[start : start + size])
             except OSError:
-                return  # it hung up, as it may
+                return  # the client hung up
             time.sleep(seconds)
 
     def _body_for(self, question: str) -> bytes:

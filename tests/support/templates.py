@@ -1,7 +1,7 @@
-"""Migrated databases to copy from: the migrations run once for each engine, not for each test.
+"""Migrated template databases: the migrations run once for each engine, not for each test.
 
-A template is what the migrations make of an empty database, the service's and the bank's, with the
-bank's demo clients. `tests/db/test_templates.py` compares a copy with a database just migrated.
+A template has the tables of service and bank and the bank's demo clients.
+`tests/unit/test_support_templates.py` compares a copy with a newly migrated database.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.support.service import close_app, settings_for
 
 
 def fill(url: str, *, demo_accounts: bool = False) -> None:
-    """Migrate an empty database; `demo_accounts` makes those of a first start as well."""
+    """Migrate an empty database; with `demo_accounts` add the accounts of a first start."""
     folder = new_folder("filling")
     settings = settings_for(url, folder)
     app = create_app(settings, SystemClock())
@@ -45,7 +45,7 @@ def fill(url: str, *, demo_accounts: bool = False) -> None:
 
 @lru_cache(maxsize=2)
 def sqlite_template(*, demo_accounts: bool = False) -> Path:
-    """The file to copy, made when it is first asked for and deleted with this process."""
+    """The template file, created at its first use and deleted at the end of this process."""
     folder = new_folder("template")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     file = folder / "template.sqlite"
@@ -54,16 +54,16 @@ def sqlite_template(*, demo_accounts: bool = False) -> Path:
 
 
 def copy_sqlite(file: Path, *, demo_accounts: bool = False) -> None:
-    """Put a migrated database there, unless there is a file already."""
+    """Copy a migrated database to `file`, unless the file exists."""
     copies = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     shutil.copyfile(sqlite_template(demo_accounts=demo_accounts), copies)
     with suppress(FileExistsError):
-        os.link(copies, file)  # never over a file that another process made meanwhile
+        os.link(copies, file)  # never overwrites a file of another process
     copies.unlink()
 
 
 class MySQLScript:
-    """What makes a database like a template of MariaDB or MySQL, which cannot copy one."""
+    """Statements that recreate a template on MariaDB or MySQL, which cannot copy databases."""
 
     def __init__(self, server: sa.Connection, template: str) -> None:
         """Read the template's tables."""
@@ -78,10 +78,10 @@ class MySQLScript:
         self.statements += copies
 
     def run(self, server: sa.Connection, name: str) -> None:
-        """Make the tables in this empty database."""
+        """Create the tables in this empty database."""
         with closing(server.connection.cursor()) as cursor:
             cursor.execute(f"USE {name}")
-            cursor.execute("SET foreign_key_checks = 0")  # tables come in no order of their own
+            cursor.execute("SET foreign_key_checks = 0")  # the tables are in no order
             for statement in self.statements:
                 cursor.execute(statement)
             cursor.execute("SET foreign_key_checks = 1")

@@ -1,7 +1,7 @@
-"""The service and its bank, each answering on a port of its own, both within the test.
+"""The service and its bank in the test's process, each on its own port.
 
-They know each other by HTTP alone, as two companies do. Time is the machine's, moved ahead by as
-much as a test says, and no job runs unless a test runs it.
+They use only HTTP between them, as two companies do. Their clock is the machine's plus an offset
+that the test sets, and a job runs only when the test runs it.
 """
 
 from __future__ import annotations
@@ -45,22 +45,22 @@ HELD_SECONDS_MAX = 30.0
 
 
 class MovingClock:
-    """The machine's clock, moved ahead by as much as a test says."""
+    """The machine's clock plus an offset."""
 
     def __init__(self) -> None:
         self.ahead = timedelta(0)
 
     def now(self) -> datetime:
-        """The present instant, as the test sees it."""
+        """The machine's time plus the offset."""
         return datetime.now(UTC) + self.ahead
 
     def advance(self, **by: float) -> None:
-        """Move ahead by this much, given as to `timedelta`."""
+        """Add to the offset; takes the arguments of `timedelta`."""
         self.ahead += timedelta(**by)
 
 
 class Gate:
-    """Stands before a bank: holds what is asked at one address, before or after it was done."""
+    """A WSGI wrapper of a bank that holds requests to one path, or their answers."""
 
     def __init__(self, bank: Flask) -> None:
         self.bank = bank
@@ -69,21 +69,21 @@ class Gate:
         self._is_after = False
         self._go = threading.Event()
         self.reached = threading.Event()
-        """Set once something is held."""
+        """Set when a request is held."""
 
     def hold(self, path: str, *, after: bool = False) -> None:
-        """Hold whatever is asked below this path, or its answer, until `let_go`."""
+        """Hold requests below this path, or with `after` their answers, until `let_go`."""
         self._path, self._is_after = path, after
         self._go.clear()
         self.reached.clear()
 
     def let_go(self) -> None:
-        """Hold nothing any more."""
+        """Release what is held, and hold nothing further."""
         self._path = ""
         self._go.set()
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        """Answer one request of the bank's."""
+        """Answer a request to the bank."""
         is_held = self._path and environ["PATH_INFO"].startswith(f"/bank{self._path}")
         if is_held and not self._is_after:
             self._wait()
@@ -112,28 +112,28 @@ class Town:
 
     @property
     def branch(self) -> Branch:
-        """The parts behind the bank's doors."""
+        """The bank's parts."""
         branch: Branch = self.bank_app.extensions[EXTENSION]
         return branch
 
     @property
     def bank_url(self) -> str:
-        """Where the bank answers, while it is open."""
+        """The bank's address."""
         return f"http://127.0.0.1:{self.bank_port}/bank"
 
     def client(self) -> FlaskClient:
-        """A new client of the service, without credentials: the demo merchant."""
+        """A new client of the service without credentials: it acts for the demo merchant."""
         return self.app.test_client()
 
     def create(self, **fields: Any) -> dict[str, Any]:
-        """A payment of the demo merchant's."""
+        """Create a payment of the demo merchant."""
         answer = self.client().post("/payments/pix", json={"value": "54.90", **fields})
         assert answer.status_code == 201, answer.text
         payment: dict[str, Any] = answer.get_json()["payment"]
         return payment
 
     def pay(self, payment: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
-        """Pay at the bank, as Bia unless told otherwise; gives what the bank answered."""
+        """Pay at the bank, by default as Bia; return the bank's answer."""
         order = {"code": payment["pix_code"], "pin": PIN, **changes}
         answer = self.bank_app.test_client().post("/api/pay", json=order)
         assert answer.status_code == 200, answer.text
@@ -141,14 +141,14 @@ class Town:
         return paid
 
     def paid(self, **fields: Any) -> dict[str, Any]:
-        """A payment that is confirmed."""
+        """Create a payment and pay it."""
         payment = self.create(**fields)
         self.pay(payment)
         assert self.payment(payment)["status"] == "confirmed"
         return payment
 
     def payment(self, payment: Mapping[str, Any]) -> dict[str, Any]:
-        """The payment as it stands."""
+        """Read the payment."""
         headers = {"Accept": "application/json"}
         answer = self.client().get(f"/payments/pix/{payment['id']}", headers=headers)
         assert answer.status_code == 200, answer.text
@@ -162,24 +162,24 @@ class Town:
         headers: Mapping[str, str] | None = None,
         **body: Any,
     ) -> TestResponse:
-        """Ask to give money back."""
+        """Request a refund."""
         path = f"/payments/pix/{payment['id']}/refunds"
         return (client or self.client()).post(path, json=body, headers=dict(headers or {}))
 
     def refunds(self, payment: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The payment's refunds, as its merchant is told."""
+        """The payment's refunds, as the API lists them."""
         answer = self.client().get(f"/payments/pix/{payment['id']}/refunds")
         assert answer.status_code == 200, answer.text
         refunds_: list[dict[str, Any]] = answer.get_json()
         return refunds_
 
     def run_refunds(self) -> int:
-        """One run of the job; gives how many it settled."""
+        """Run the refund job once; return how many refunds it settled."""
         with self.app.app_context():
             return refunds.run()
 
     def reconcile(self) -> None:
-        """One run of the job that asks the bank."""
+        """Run reconciliation once."""
         with self.app.app_context():
             Reconciler(timedelta(seconds=15)).run(lambda: True)
 
@@ -193,11 +193,11 @@ class Town:
         return audit(self.branch.database)
 
     def open_bank(self) -> None:
-        """Let the bank answer."""
+        """Start the bank's server."""
         self._serving = _serve(self.gate, self.bank_port)
 
     def close_bank(self) -> None:
-        """Nobody answers at the bank's address any more."""
+        """Stop the bank's server."""
         if self._serving is not None:
             _close(self._serving)
             self._serving = None
@@ -207,7 +207,7 @@ class Town:
 def town(
     database_url: str, instance: Path, *, refund_delay_seconds: int = 0, **settings: Any
 ) -> Iterator[Town]:
-    """A service on this database, and a bank beside it; on SQLite the bank has its own file."""
+    """A service on this database, and its bank; on SQLite the bank has its own file."""
     port, bank_port = free_port(), free_port()
     url = f"http://127.0.0.1:{port}"
     clock = MovingClock()
@@ -245,7 +245,7 @@ def town(
 def ready_bank(
     database_url: str, service_url: str, clock: Clock, refund_delay_seconds: int = 0
 ) -> Flask:
-    """A bank on a migrated database, which knows this service and it alone."""
+    """A bank on a migrated database, whose only service is this one."""
     migrate(database_url)
     settings = BankSettings(
         database_url=database_url,
@@ -260,7 +260,7 @@ def ready_bank(
 
 @contextmanager
 def gated_bank(database_url: str, service_url: str, port: int, clock: Clock) -> Iterator[Gate]:
-    """A bank behind a gate on this port, for a service that is a process of its own."""
+    """A bank behind a gate on this port, for a service in another process."""
     bank_app = ready_bank(database_url, service_url, clock)
     gate = Gate(bank_app)
     serving = _serve(gate, port)
@@ -274,7 +274,7 @@ def gated_bank(database_url: str, service_url: str, port: int, clock: Clock) -> 
 
 def _serve(application: Any, port: int) -> BaseWSGIServer:
     server = make_server("127.0.0.1", port, application, threaded=True)
-    # Threads that hold a kept connection must not hold up the end of the test.
+    # Threads with keep-alive connections must not delay the end of the test.
     server.daemon_threads = True  # type: ignore[attr-defined]
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     return server

@@ -1,4 +1,4 @@
-"""BR Codes: what is written, what is read, and that no text whatever breaks the reader."""
+"""BR Codes: writing, reading, and that no text breaks the reader."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _sealed(body: str) -> str:
 
 
 def _code(**changes: str | None) -> str:
-    """A good static code with some top-level objects replaced, or dropped by None."""
+    """A valid static code with some top-level objects replaced; None drops an object."""
     objects: dict[str, str | None] = {
         "00": "01",
         "26": write_object("00", "br.gov.bcb.pix") + write_object("01", EVP),
@@ -156,7 +156,7 @@ def test_a_name_is_folded_to_what_every_bank_can_show(name: str, folded_name: st
 
 @pytest.mark.parametrize("text", ["", "   ", "小店", "🛒", "\ud800"])
 def test_a_text_of_which_nothing_is_left_is_refused(text: str) -> None:
-    """An empty name is no code; whoever calls has to have another one."""
+    """A code with an empty name is invalid; the caller must choose another name."""
     for arguments, code in [
         ((EVP, text, "SAO PAULO"), "name_invalid"),
         ((EVP, "Loja", text), "city_invalid"),
@@ -192,7 +192,7 @@ def test_additional_information_is_refused_beside_a_key_that_fills_the_template(
     "key", ["", "12345678900", "123.456.789-09", "Alice@example.com", EVP.upper(), "\ud800"]
 )
 def test_a_key_is_never_mended_but_refused(key: str) -> None:
-    """A mended key would be somebody else's."""
+    """A repaired key would be another person's."""
     with pytest.raises(BrCodeError) as error:
         encode_static(key, "Loja", "SAO PAULO")
     assert error.value.code == "key_invalid"
@@ -243,7 +243,7 @@ BAD_LOCATIONS = [
 
 @pytest.mark.parametrize("location", BAD_LOCATIONS)
 def test_a_location_that_could_send_the_payer_elsewhere_is_refused(location: str) -> None:
-    """The payer's bank calls whatever host stands here, so only host/path is taken."""
+    """The payer's bank calls this host, so only host/path is accepted."""
     with pytest.raises(BrCodeError) as error:
         encode_dynamic(location, "Loja", "SAO PAULO")
     assert error.value.code == "url_invalid"
@@ -334,7 +334,7 @@ def test_white_space_around_a_code_and_a_lower_case_crc_are_read() -> None:
     ],
 )
 def test_each_fault_has_its_own_error_in_either_mode(text: str, error: str) -> None:
-    """A recovery page and a bank's app can say what is wrong only if the code tells it."""
+    """A recovery page or a bank's app can explain the fault only from the error's code."""
     assert _error(text) == error
     assert _error(text, strict=True) == error
 
@@ -423,7 +423,7 @@ def test_objects_of_other_arrangements_are_skipped() -> None:
 
 
 def test_a_text_of_512_characters_is_read_and_of_513_is_not() -> None:
-    """The length is judged last, so that a fault of substance is told first."""
+    """The length is checked last, so that more important faults are reported first."""
     room = CHARACTERS_MAX - len(_code())
     filler = {f"id{name}": "x" * 99 for name in ("02", "03", "04")}
     remaining = room - 3 * 103 - 4
@@ -492,7 +492,7 @@ _values = st.one_of(
 def test_any_row_of_objects_with_a_good_crc_is_read_or_refused(
     objects: dict[str, str], strict: bool
 ) -> None:
-    """The CRC keeps damage out, not malice: behind it every check must stand by itself."""
+    """The CRC finds damage, not malice: every check after it must work by itself."""
     defaults = {"00": "01", "26": _account(("01", EVP)), "52": "0000", "53": "986", "58": "BR"}
     merged = defaults | {"59": "Loja", "60": "SP", "62": write_object("05", "***")} | objects
     merged.pop("63", None)
@@ -513,7 +513,7 @@ def test_any_row_of_objects_with_a_good_crc_is_read_or_refused(
     "piece", [" ", "0", "000201", "0199" + "x" * 99, ARABIC_ONE, "\ud800", "\U0001f6d2"]
 )
 def test_a_megabyte_of_anything_is_refused_at_once(piece: str) -> None:
-    """The work is bounded by the hundred ids there are, not by what is sent."""
+    """The work is bounded by the hundred possible ids, not by the text."""
     text = piece * (1_000_000 // len(piece))
     started = time.process_time()
     assert _error(text)

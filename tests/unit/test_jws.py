@@ -204,7 +204,7 @@ def test_a_key_without_its_own_certificate_is_refused(x5c: object) -> None:
 
 @pytest.mark.parametrize("member", ["kty", "crv", "x", "y"])
 def test_a_certificate_must_be_of_the_key_beside_it(member: str) -> None:
-    """Else Charlie's key could stand beside Alice's certificate."""
+    """Otherwise Charlie's key could come with Alice's certificate."""
     for value in (CHARLIE_JWK[member] + "A", None, 5):
         jwks = {"keys": [ALICE_JWK | {member: value}]}
         assert _error(TOKEN, jwks) == "certificate-mismatch"
@@ -445,7 +445,7 @@ _json = st.recursive(
 @settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(ALICE_JWK.keys() - {"kid"})), _json))
 def test_any_key_under_the_right_id_is_survived(members: dict[str, Any]) -> None:
-    """Whoever serves the key set chooses every member of it."""
+    """The server of the key set controls every member of it."""
     jwk = ALICE_JWK | members
     unchanged = all(jwk[name] == ALICE_JWK[name] for name in ("kty", "crv", "x", "y", "x5c"))
     if unchanged:

@@ -97,7 +97,7 @@ _AT = "9917001317738946030190113177389477581"
     ],
 )
 def test_each_fault_has_its_own_code(text: str, code: str):
-    """A page can say what is wrong, and a list of codes names all there are."""
+    """A page can name the fault, and the list of codes is complete."""
     with pytest.raises(KhqrError) as error:
         decode_khqr(text)
     assert (error.value.code, code in KHQR_ERROR_CODES) == (code, True)

@@ -83,7 +83,7 @@ def test_final_is_final(status, error):
 
 
 def test_expired_yields_to_money_paid_in_time_alone():
-    """Told late is not paid late."""
+    """A late notice is not a late payment."""
     change = confirm(Plain(status="expired", sequence=2), now=DEADLINE + timedelta(days=3))
     assert change.values["status"] == "confirmed"
     assert change.values["sequence"] == 3

@@ -85,7 +85,7 @@ def test_a_third_decimal_is_never_rounded_away(centavos, digit):
 
 @given(st.decimals(allow_nan=True, allow_infinity=True))
 def test_any_decimal_is_read_exactly_or_refused(value):
-    """What is accepted is that number of centavos and no other."""
+    """An accepted text means exactly that number of centavos."""
     try:
         centavos = centavos_from(value)
     except InvalidMoney:
@@ -152,7 +152,7 @@ def test_an_amount_is_read_as_people_type_it(text, centavos):
         "1_000", "\x00", "1\x002", "\u0661", "\uff11", "1\u200b2",
         # Three decimals to one reader, thousands to another.
         "1,234", "12,345", "54,901", "0,500", "0.500", "0.123,45", "01.234", "1,234,567",
-        # A space may stand where a mark was meant.
+        # A space may be a mistyped mark.
         "54 90", "1 2", "1 23,45", "0 500", "12 34.56",
         "1,2,3", "12.34.56", "1.23.456", "1.2345", "1,2345.00", "12,34.56", "1.234.56",
         "1.234,567", "1,234.567", "1 234.567", "1.234 567", "1 234.567,89", "1.234,56,7",

@@ -1,4 +1,4 @@
-"""Work off the hub: in its turn where no hub has a pool, and always answered."""
+"""Work off the hub: bounded without a hub's pool, and always answered."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Counting:
         self.most = 0
 
     def work(self, number: int) -> int:
-        """Take a moment; gives the number back."""
+        """Sleep for a moment; return the number."""
         with self._lock:
             self._now += 1
             self.most = max(self.most, self._now)

@@ -22,5 +22,5 @@ BEFORE = f"{CANCELLED} Its order was paid by another payment."
     ],
 )
 def test_a_row_says_by_data_whether_another_payment_took_its_place(data, is_superseded):
-    """Rows stored before there was a reason are told rightly too, by their whole sentence."""
+    """Rows from before events had a reason are still recognised by their whole sentence."""
     assert PaymentEvent(data=data).is_superseded is is_superseded

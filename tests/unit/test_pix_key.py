@@ -139,8 +139,8 @@ def test_a_mistyped_cpf_never_becomes_a_phone() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "  ", "alice", "alice@shop", "999", "x" * 10_000, "\ud800"])
-def test_a_text_nobody_can_mean_as_a_key_is_refused(text: str) -> None:
-    """The refusal is an invalid field of a request, so that doors answer 400 by their one table."""
+def test_a_text_that_cannot_be_a_key_is_refused(text: str) -> None:
+    """The error is an invalid field, so that every route answers 400 by the one error table."""
     with pytest.raises(InvalidPixKey) as error:
         normalise(text)
     assert isinstance(error.value, InvalidRequest)

@@ -82,7 +82,7 @@ def test_the_svg_is_read_back(code: str) -> None:
 
 @CODES
 def test_both_pictures_show_the_same_modules(code: str) -> None:
-    """PNG and SVG of one payment stand side by side in mails and pages."""
+    """PNG and SVG of a payment appear together in mails and pages."""
     png = _open_png(qr_png(code))
     assert _draw_svg(qr_svg(code), module_px=8).tobytes() == png.convert("L").tobytes()
 

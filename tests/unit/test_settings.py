@@ -14,7 +14,7 @@ from config import ConfigurationError, Settings
 from core.pix import pix_key
 from core.signing import signatures
 
-# Fixed: it stands in names of tests, and those must be the same in every worker.
+# Constant, because test names contain it and must be the same in every worker.
 SECRET = "whsec_" + base64.b64encode(b"a secret for these tests alone..").decode()
 
 
@@ -133,7 +133,7 @@ def test_each_setting_is_read_from_its_variable(env, name, text, value):
     ],
 )
 def test_a_bad_value_is_refused_by_its_variables_name(env, name, value):
-    """Whoever starts the service reads which one, in one sentence, and never a secret."""
+    """The operator reads the setting's name in one sentence, and never a secret."""
     sentence = refusal_of(env, **{name: value})
     assert name in sentence
     if "SECRET" in name:

@@ -15,7 +15,7 @@ from core.errors import BadSignature
 from core.signing import signatures
 
 NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
-# Fixed: it stands in names of tests, and those must be the same in every worker.
+# Constant, because test names contain it and must be the same in every worker.
 SECRET = "whsec_" + base64.b64encode(b"a secret for these tests alone..").decode()
 BODY = '{"value": 54.9, "name": "João"}'.encode()
 

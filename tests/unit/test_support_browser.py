@@ -1,4 +1,4 @@
-"""The browser the tests stand on: examined by axe under the strictest policy, and kept inside."""
+"""The browser of the tests: axe works under the strictest policy, and no request leaves."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

@@ -1,4 +1,4 @@
-"""The slowest files come first, by what was measured."""
+"""The slowest files run first, by their recorded durations."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -7,8 +7,8 @@ from tests.support import order
 
 
 def test_the_slowest_files_come_first_and_tests_keep_their_order(monkeypatch):
-    """A file that nobody measured comes last: it is new and most likely quick."""
-    monkeypatch.setattr(order, "recorded", lambda: {"b.py": 9, "c.py": 80})
+    """A file without a duration comes last: it is new and probably quick."""
+    monkeypatch.setattr(order, "recorded_seconds", lambda: {"b.py": 9, "c.py": 80})
     items: list[Any] = [
         SimpleNamespace(nodeid=name) for name in ("a.py::1", "b.py::2", "b.py::1", "c.py::T::1")
     ]

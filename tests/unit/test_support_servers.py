@@ -1,4 +1,4 @@
-"""The servers the tests stand on: found, started, stopped, killed, and nothing left behind."""
+"""The servers of the tests: found, started, stopped and killed, with nothing left behind."""
 
 import os
 import time
@@ -82,7 +82,7 @@ def test_only_databases_of_the_tests_are_ever_dropped():
 
 @pytest.mark.parametrize("engine", SERVERS)
 def test_a_killed_server_comes_back_at_its_address_with_what_was_committed(private_server, engine):
-    """The fault tests kill a database in a storm of confirmations and look at what was kept."""
+    """The fault tests kill a database during many confirmations and check its rows."""
     server = private_server(engine)
     url = support.create_database(server.url)
     run(url, ONE_COLUMN, "INSERT INTO kept VALUES ('one')")

@@ -11,10 +11,10 @@ from tests.support import places
 from tests.support.plugin import ENGINES
 from tests.support.templates import fill
 
-# What differs from one first start to the next: instants, and what is drawn by chance.
+# Columns that differ between first starts: instants and random values.
 BY_CHANCE = {"opened_at", "made_at", "identifier", "pin_hash"}
 
-# How each engine tells all that it knows of a database; names of databases are left out.
+# Queries for all definitions of a database, without the names of databases.
 POSTGRES = [
     "SELECT table_name, column_name, ordinal_position, column_default, is_nullable, data_type,"
     " character_maximum_length, numeric_precision, datetime_precision, collation_name, is_identity,"
@@ -39,7 +39,7 @@ MYSQL = ["SELECT @@character_set_database, @@collation_database"]
 
 
 def definitions(url):
-    """Everything the engine tells of the tables, without their rows."""
+    """All definitions of the tables, without their rows."""
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     queries = {"sqlite": SQLITE, "postgresql": POSTGRES, "mysql": MYSQL}[engine.dialect.name]
     with engine.connect() as connection:
@@ -116,7 +116,7 @@ def test_folders_of_processes_that_are_gone_are_removed(tmp_path, monkeypatch):
 
 
 def test_the_folder_is_the_one_that_is_named(tmp_path, monkeypatch):
-    """Whoever sets TMPDIR has a reason."""
+    """TMPDIR overrides the folder in memory."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     assert places.root.__wrapped__() == tmp_path

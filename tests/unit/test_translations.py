@@ -23,7 +23,7 @@ WORD = re.compile(r"[^\W\d_]{4,}")
 
 @pytest.fixture(scope="module")
 def english() -> Catalog:
-    """The English catalogue as it is kept in the repository."""
+    """The English catalogue of the repository."""
     with (ENGLISH / "messages.po").open("rb") as file:
         return read_po(file, locale="en")
 
