@@ -45,7 +45,7 @@ def rows(name: str, heading: str) -> list[list[str]]:
 
 
 def code_of(cell: str) -> str:
-    """What stands in backticks at the beginning of a cell."""
+    """The text in backticks at the beginning of a cell."""
     match = re.match(r"`([^`]+)`", cell)
     assert match, f"{cell!r} does not begin with a name in backticks"
     return match[1]
@@ -66,7 +66,7 @@ def setting_rows() -> dict[str, list[str]]:
 
 
 def test_every_setting_is_in_the_document_and_no_other(setting_rows: dict[str, list[str]]):
-    """A setting nobody can find does not exist; one that was removed misleads."""
+    """An undocumented setting is never used; a removed one in the table misleads."""
     assert set(setting_rows) == {name.upper() for name in Settings.model_fields}
 
 
@@ -103,7 +103,7 @@ def test_the_defaults_in_the_document_are_the_codes(
 
 
 def test_the_limits_in_the_document_are_the_codes(setting_rows: dict[str, list[str]]):
-    """Whoever sets a value should not learn its limits from a refused start."""
+    """An operator should not learn a value's limits from a refused start."""
     for name, (_, values_text, *_) in setting_rows.items():
         field = Settings.model_fields[name.lower()]
         if choices := get_args(field.annotation):
@@ -139,7 +139,7 @@ def test_the_example_file_names_every_setting_and_sets_none():
 
 
 def test_the_example_file_as_it_is_uncommented_still_starts(tmp_path: Path):
-    """An example that is refused when somebody uses it is worse than none."""
+    """An example that the service refuses is worse than no example."""
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
     values = dict(re.findall(r"^#([A-Z_]+)=(.*)$", text, flags=re.M))
     values["INSTANCE_DIR"] = str(tmp_path)
@@ -149,8 +149,8 @@ def test_the_example_file_as_it_is_uncommented_still_starts(tmp_path: Path):
     assert settings.app_env == "development"
 
 
-class _Asked(dict[str, str]):
-    """An environment that remembers what it was asked for."""
+class _RecordingEnvironment(dict[str, str]):
+    """An environment that records which names are read."""
 
     def __init__(self, values: dict[str, str]) -> None:
         super().__init__(values)
@@ -174,7 +174,7 @@ def bank_environment() -> dict[str, str]:
 def test_every_setting_of_the_bank_is_in_the_document(bank_environment: dict[str, str]):
     """The bank reads its own settings; the document lists exactly the ones it asks for."""
     documented = rows("settings.md", "The bank as an application of its own")
-    environment_reader = _Asked(bank_environment)
+    environment_reader = _RecordingEnvironment(bank_environment)
     BankSettings.from_env(environment_reader)
     files = {
         f"{name}_FILE" for row in documented for name in [code_of(row[0])] if "_FILE" in row[2]
@@ -228,7 +228,7 @@ def test_every_recorded_event_is_in_the_document_and_no_other():
 
 
 class _HeardEmits:
-    """Stands where the network begins: remembers what was emitted and to whom."""
+    """A stand-in for Socket.IO that records events and rooms."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, dict[str, Any]]] = []
@@ -238,7 +238,7 @@ class _HeardEmits:
 
 
 def emitted_for(app: Flask, name: str) -> list[tuple[str, dict[str, Any]]]:
-    """What the announcer emits for one recorded event of the payment `<id>`."""
+    """The events that the announcer emits for one stored event of the payment `<id>`."""
     network = _HeardEmits()
     event = Recorded(EventName(name), 1, 1, "<id>", "pending", 2, FrozenClock().now(), "…", 1)
     Announcer(app, network, None).announce([event])  # type: ignore[arg-type]
@@ -285,7 +285,7 @@ def test_every_error_code_is_in_the_document_with_its_status():
 
 
 def test_every_audited_action_is_in_the_document_and_no_other():
-    """Whoever reads the log looks an action up there."""
+    """A reader of the audit looks up actions there."""
     documented = [name for row in rows("accounts.md", "Audit log") for name in in_code(row[0])]
 
     assert sorted(documented) == sorted(AuditAction)
@@ -308,7 +308,7 @@ def documented_routes(*headings: str) -> list[str]:
 
 
 def test_every_route_is_in_the_document_and_no_other(app: Flask):
-    """What is reachable is listed; what is listed answers."""
+    """Every route is listed, and every listed route exists."""
     documented = documented_routes(
         "Payments",
         "People",
@@ -397,7 +397,7 @@ def test_decisions_are_numbered_without_gaps_and_have_the_four_sections():
 
 
 def test_every_folder_of_the_product_is_in_the_architecture_document():
-    """A folder nobody explains is a folder nobody dares to touch."""
+    """Nobody dares to change a folder without an explanation."""
     text = (DOCS / "architecture.md").read_text(encoding="utf-8")
     folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
 
@@ -407,7 +407,7 @@ def test_every_folder_of_the_product_is_in_the_architecture_document():
 
 
 def test_the_picture_in_the_architecture_document_shows_the_levels_of_the_imports():
-    """The picture is what people remember; a level that moved only in the code misleads them."""
+    """People remember the picture, so it must have the levels of the code."""
     text = (DOCS / "architecture.md").read_text(encoding="utf-8")
     picture = text.split("## The picture")[1].split("```")[1]
 

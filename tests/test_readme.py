@@ -34,7 +34,7 @@ WITHIN_SECONDS = 20
 
 @dataclass
 class Example:
-    """A block that is run and, if the README shows it, what it prints."""
+    """A block to run and, if the README shows it, its output."""
 
     kind: str
     text: str
@@ -70,7 +70,7 @@ def as_here(text: str, service: ServiceProcess, folder: Path) -> str:
 
 
 def printed(script: list[str], environment: dict[str, str]) -> list[str]:
-    """What each of these scripts prints, run one after another in one shell."""
+    """Run the scripts one after another in one shell; return the output of each."""
     whole = f"\necho; echo {BETWEEN}\n".join(script)
     process = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", whole],
@@ -86,7 +86,7 @@ def printed(script: list[str], environment: dict[str, str]) -> list[str]:
 
 
 def assert_prints(example: Example, output: str, address: str) -> None:
-    """Compare what was printed with what the README shows."""
+    """Compare the output with the README."""
     assert example.answer, f"the README shows no answer to:\n{example.text}"
     expected = re.sub(r"\s+", "", example.answer.replace(ADDRESS, address))
     pattern = ".*?".join(re.escape(part) for part in expected.split("…"))
@@ -130,7 +130,7 @@ def test_the_shell_examples_print_what_the_readme_shows(service: ServiceProcess,
 
 
 def test_the_operators_commands_make_a_database_and_a_merchant(tmp_path: Path):
-    """Production starts with these; a merchant's first key is what they end with."""
+    """A production installation starts with these commands and ends with a merchant's first key."""
     environment = {"INSTANCE_DIR": str(tmp_path), "SECRET_KEY": "k" * 48}
     environment |= {"BANK_WEBHOOK_SECRET": SECRET, "PUBLIC_URL": "https://pay.example.com"}
     (commands,) = examples("run: production")
@@ -191,7 +191,7 @@ def test_the_python_listener_hears_the_payment_it_watches(service: ServiceProces
 
 
 def test_the_python_confirmation_is_signed_well(service: ServiceProcess, tmp_path: Path):
-    """Whoever connects a bank starts from these lines."""
+    """A developer who connects a bank starts from these lines."""
     payment = service.create(value="12.34")
     path = python_example("urllib", service, tmp_path)
 
@@ -241,7 +241,7 @@ def _next_message(page: Page, messages: queue.Queue[Any]) -> str:
 
 
 def test_a_new_member_is_named_by_the_failure():
-    """Whoever adds a field is told which line to write, and not to compare two screens."""
+    """The failure names the missing line, so nobody has to compare two screens of JSON."""
     expected, printed_now = '{"id":"…","value":5}', '{"id":"1","value":5,"note":null}'
 
     assert differing_lines(expected, printed_now) == '  only in the answer: "note":null}'

@@ -187,7 +187,7 @@ def test_imports_point_downward_only():
 
 
 def test_no_visitors_folder_imports_another():
-    """Each kind of visitor can be read and changed alone; what two share stands below them."""
+    """Each blueprint can be read and changed alone; shared code is below the blueprints."""
     wrong = []
     for path in product_files():
         folder = path.relative_to(ROOT).parts[:2]
@@ -221,7 +221,7 @@ def modules_and_imports() -> dict[str, set[str]]:
 
 
 def circles_in(graph: dict[str, set[str]]) -> list[list[str]]:
-    """Groups of modules that reach each other (what is left when leaves are taken away)."""
+    """Groups of modules that import each other: what remains after removing the leaves."""
     reach = {module: set(others) for module, others in graph.items()}
     changed = True
     while changed:
@@ -341,7 +341,7 @@ def private_names_of_libraries() -> set[tuple[str, str]]:
 
 
 def _names_made_in(path: Path) -> Iterator[str]:
-    """What a file defines or assigns, attributes of objects included."""
+    """The names that a file defines or assigns, including attributes of objects."""
     for node in ast.walk(tree_of(path)):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             yield node.name
@@ -350,7 +350,7 @@ def _names_made_in(path: Path) -> Iterator[str]:
 
 
 def test_private_attributes_of_libraries_are_listed():
-    """An upgrade may take them away: the list says what to look at, and what breaks."""
+    """An upgrade may remove them: the list says what to check and what breaks."""
     page = (ROOT / "docs" / "performance.md").read_text("utf-8")
     rows = [line for line in page.splitlines() if line.startswith("| `")]
     listed = {
@@ -370,8 +370,8 @@ def is_for_statements(name: str) -> bool:
     return name.startswith("sqlalchemy") and not name.startswith("sqlalchemy.exc")
 
 
-def test_sql_stands_in_the_repository_alone():
-    """A query elsewhere is missed when a column changes, and no test counts what it costs."""
+def test_sql_is_in_the_repository_alone():
+    """A query elsewhere is overlooked when a column changes, and no test counts its cost."""
     strays = []
     for path in product_files():
         if part_of(path) in HAS_SQL:
@@ -411,7 +411,7 @@ def test_modules_and_functions_stay_small():
 
 
 def test_everything_public_says_what_it_promises():
-    """A name alone does not tell what is raised, what unit a number has, or what is changed.
+    """A name alone does not say which errors are raised, which unit a number has or what changes.
 
     A function of a few lines is its own description.
     """
@@ -463,7 +463,7 @@ def test_a_class_name_means_one_thing():
 def _public(
     scope: ast.Module | ast.ClassDef,
 ) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
-    """Functions, classes and methods others may use; what stands inside a function is private."""
+    """Functions, classes and methods for other modules; inner functions are private."""
     for node in scope.body:
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             continue
@@ -501,7 +501,7 @@ def test_templates_hold_no_script_and_no_style_of_their_own():
 
 
 def test_pages_reach_for_nothing_outside():
-    """A page works with no internet and tells nobody who looks at it."""
+    """A page works without the internet and tells no third party who looks at it."""
     address = re.compile(r"https?://[^\s\"'`)<>]+|(?:src|href)=[\"']//[^\"']+")
     namespaces = re.compile(r"http://www\.w3\.org/[\w/.]+")
     violations = [
@@ -515,7 +515,7 @@ def test_pages_reach_for_nothing_outside():
 
 
 def test_nothing_is_left_for_later_in_the_source():
-    """What is unfinished is an issue with an owner, not a comment nobody reads."""
+    """Unfinished work is an issue with an owner, not a comment that nobody reads."""
     mark = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
     everywhere = [*product_files(), *page_sources(), *ROOT.glob("migrations/**/*.py")]
     violations = [

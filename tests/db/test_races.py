@@ -42,7 +42,7 @@ def codes(answers):
 @pytest.mark.slow
 @pytest.mark.parametrize("round_", range(ROUNDS))
 def test_64_copies_of_one_confirmation_settle_once(processes, round_):
-    """Banks repeat themselves, also all at once: one settlement, one event, and 64 times 200."""
+    """Banks retry, even all at once: one settlement, one event, and 64 answers 200."""
     payment = processes.create()
     body = processes.bank().body(payment)
     answers = at_once([partial(processes.bank(n).tell, body) for n in range(CROWD)])
@@ -102,7 +102,7 @@ def test_an_order_whose_payment_is_due_gets_one_new_payment_from_many_asking_at_
         assert processes.tables.event_names(old["id"]) == ["payment.created", "payment.expired"]
 
 
-def test_money_sent_in_time_wins_over_the_sweep_whoever_comes_first(processes):
+def test_money_sent_in_time_wins_over_the_sweep_in_either_order(processes):
     """The notice comes while the sweep runs: confirmed in the end, and never expired after that."""
     for number in range(SMALL_ROUNDS):
         payment = processes.create(expires_in=10, order_id=f"order-{number}")
@@ -366,7 +366,7 @@ def test_a_payment_being_settled_holds_up_no_other_payment_of_its_merchant(proce
     assert processes.status(slow["id"])["status"] == "pending"
 
 
-def test_copies_of_a_notification_for_no_payment_are_kept_once(processes):
+def test_copies_of_a_notification_for_an_unknown_payment_are_stored_once(processes):
     """There is no row to lock: only the unique end_to_end_id decides, and no answer is a 500."""
     body = processes.bank().body({"id": "0" * 32, "value": 10})
     answers = at_once([partial(processes.bank(n).tell, body) for n in range(16)])

@@ -77,7 +77,7 @@ def crashed(processes):
     return payment
 
 
-def test_what_a_dead_process_recorded_is_told_by_another(processes, crashed):
+def test_events_of_a_dead_process_are_announced_by_another(processes, crashed):
     """The payer paid, so the shop's page must say so, even after a crash."""
     watcher = Watcher(processes.app(1), crashed)
     processes.clock.advance(seconds=RELAY_PATIENCE.total_seconds())
@@ -89,7 +89,7 @@ def test_what_a_dead_process_recorded_is_told_by_another(processes, crashed):
     assert watcher.received_events() == []
 
 
-def test_the_relay_leaves_whoever_recorded_an_event_its_time(processes, crashed):
+def test_the_relay_gives_the_process_of_an_event_time_to_announce_it(processes, crashed):
     """Without RELAY_PATIENCE both the process and the relay would announce each event."""
     watcher = Watcher(processes.app(1), crashed)
     processes.clock.instant += RELAY_PATIENCE - INSTANT
@@ -143,7 +143,7 @@ def _claim(event_id):
     return in_unit_of_work(lambda work: work.events.claim(event_id, work.now))
 
 
-def test_what_was_told_at_once_is_written_down_and_never_told_again(processes):
+def test_an_announced_event_is_marked_and_not_announced_again(processes):
     """Normally: announced after the commit, marked by the next flush, nothing to relay."""
     payment = processes.create()
     watcher = Watcher(processes.app(0), payment)
@@ -157,7 +157,7 @@ def test_what_was_told_at_once_is_written_down_and_never_told_again(processes):
     assert watcher.received_events() == []
 
 
-def test_what_was_told_and_not_yet_written_down_is_not_told_again_by_its_own_process(processes):
+def test_a_process_does_not_relay_its_own_unmarked_announcements(processes):
     """A slow flush is no reason to draw the page twice."""
     payment = processes.create()
     watcher = Watcher(processes.app(0), payment)
@@ -168,7 +168,7 @@ def test_what_was_told_and_not_yet_written_down_is_not_told_again_by_its_own_pro
     assert flush(processes.app(0)) == 1
 
 
-def test_an_expiry_that_a_dying_sweep_recorded_is_told_too(processes):
+def test_an_expiry_of_a_dying_sweep_is_announced_too(processes):
     """The sweep's events are rows like any other."""
     payment = processes.create(expires_in=10)
     struck_dumb(processes.app(0))
@@ -180,7 +180,7 @@ def test_an_expiry_that_a_dying_sweep_recorded_is_told_too(processes):
     assert watcher.received_events() == [("payment-expired", payment["id"])]
 
 
-def test_a_change_that_was_rolled_back_is_never_told(processes):
+def test_a_change_that_was_rolled_back_is_never_announced(processes):
     """Events are announced only after the commit, so a rolled-back change has none."""
     payment = processes.create()
     watcher = Watcher(processes.app(0), payment)

@@ -80,7 +80,7 @@ def merchant(tables):
 
 
 def refusal(tables, model, *rows):
-    """What the database says to these rows; empty where it takes them."""
+    """Insert the rows; return the database's error, or an empty text."""
     try:
         tables.insert(model, *rows)
     except sa.exc.DBAPIError as error:
@@ -96,7 +96,7 @@ def insert_payment(tables, merchant, **changes):
 
 
 def test_a_payment_that_breaks_a_rule_is_not_stored(tables, merchant):
-    """What no code path should write, no bug and no hand at the console can write."""
+    """Neither a bug nor a person at the console can write an invalid row."""
     tables.insert(Payment, payment_row(merchant, **CONFIRMED, refunded_centavos=5490))
     tables.insert(Payment, payment_row(merchant, amount_centavos=1))
     for constraint, changes in BAD_PAYMENTS:
@@ -116,7 +116,7 @@ def test_a_receipt_that_breaks_a_rule_is_not_stored(tables, merchant):
 
 
 def test_a_payment_is_settled_by_one_receipt(tables, merchant):
-    """The unique index is what makes paying twice impossible, whatever the code does."""
+    """The unique index makes a second payment impossible, whatever the code does."""
     payment = insert_payment(tables, merchant, **CONFIRMED)
     refusal_fields = {"verdict": "refused", "reason": "already-paid"}
     tables.insert(Receipt, receipt_row(payment))
@@ -127,7 +127,7 @@ def test_a_payment_is_settled_by_one_receipt(tables, merchant):
     assert len(tables.rows(sa.select(Receipt.id))) == 3
 
 
-def test_a_transfer_is_told_of_by_one_receipt(tables, merchant):
+def test_a_transfer_has_one_receipt(tables, merchant):
     """The same money cannot pay two payments."""
     one, other = (insert_payment(tables, merchant, **CONFIRMED) for _ in range(2))
     tables.insert(Receipt, receipt_row(one, end_to_end_id="E-same"))
@@ -202,7 +202,7 @@ def test_what_points_nowhere_is_not_stored(tables, merchant):
         assert "foreign key" in refusal(tables, model, row).lower(), model
 
 
-def test_an_idempotency_key_is_kept_once_for_each_merchant(tables, merchant):
+def test_an_idempotency_key_is_stored_once_for_each_merchant(tables, merchant):
     """Two first answers to one key would be two payments."""
     stored_answer = {"operation": "create payment", "request": {}, "status": 201, "location": "/"}
     stored_answer |= {"answer": {}, "created_at": NOON, "merchant_id": merchant}
@@ -288,17 +288,17 @@ def test_each_statement_of_a_reader_sees_what_was_committed_since_the_last(
 
 
 def test_sqlite_is_durable_checks_foreign_keys_and_lets_readers_read(app):
-    """Its defaults do none of the three; each holds for one connection alone."""
+    """SQLite's defaults have none of these settings, and each holds for one connection only."""
     expected = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
     with app.app_context():
         connections = [db.engine.connect() for _ in range(3)]
         try:
             for connection in connections:
-                stored_row = {
+                values = {
                     name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
                     for name in expected
                 }
-                assert stored_row == expected
+                assert values == expected
         finally:
             for connection in connections:
                 connection.close()

@@ -41,7 +41,7 @@ def count(processes, limits):
 
 
 def stored_signals(processes):
-    """What was written: kind, subject, how often, in the order it came."""
+    """The stored signals: kind, subject and count, in the order of their insertion."""
     rows = processes.tables.rows("SELECT kind, subject, times FROM signals ORDER BY id")
     return [tuple(row) for row in rows]
 
@@ -84,7 +84,7 @@ def test_wrong_pins_are_a_signal_of_the_payments_merchant(processes, count):
     assert stored_signals(processes) == [("wrong-pins", payment["id"], 3)]
 
 
-def test_a_burst_of_creations_is_a_signal_and_the_same_number_over_a_day_is_none(processes, count):
+def test_a_burst_of_creations_is_a_signal_and_the_same_number_over_a_day_is_not(processes, count):
     """Four now and one long ago is an ordinary shop."""
     processes.create()
     processes.clock.advance(seconds=601)
@@ -97,7 +97,7 @@ def test_a_burst_of_creations_is_a_signal_and_the_same_number_over_a_day_is_none
 
 
 def test_a_signal_that_goes_on_is_one_row_and_a_later_one_another(processes, count):
-    """A badge that counts the same burst every 15 seconds would be looked at once."""
+    """A badge that counts the same burst every 15 seconds would soon be ignored."""
     for _ in range(5):
         processes.create()
     assert count() == 1
@@ -126,7 +126,7 @@ def test_processes_that_count_at_once_write_one_row_and_one_event(processes, cou
 
 
 def test_a_threshold_of_zero_counts_nothing(processes, limits):
-    """A shop that sells tickets turns one off and keeps the others."""
+    """A shop that sells tickets turns one signal off and keeps the others."""
     for _ in range(8):
         processes.create()
     with processes.app().app_context():
@@ -135,7 +135,7 @@ def test_a_threshold_of_zero_counts_nothing(processes, limits):
 
 
 def test_counting_reads_the_last_rows_alone(processes, limits, monkeypatch):
-    """What a table holds must not matter to a job that runs every 15 seconds."""
+    """The cost of a job that runs every 15 seconds must not grow with the tables."""
     monkeypatch.setattr(queries, "TAIL_ROWS", 4)
     for _ in range(8):
         processes.create()

@@ -34,7 +34,7 @@ def status_counts(processes):
 
 
 def test_the_clock_decides_and_the_sweep_writes_it_down(processes):
-    """A reader sees `expired` at once; the sweep adds the row's word and the event, no more."""
+    """A reader sees `expired` at once; the sweep only adds the stored status and the event."""
     payment = processes.create(expires_in=10)
     processes.clock.advance(seconds=10)
     assert processes.status(payment["id"])["status"] == "pending"
@@ -76,7 +76,7 @@ def test_a_run_works_in_batches_and_leaves_the_rest_to_the_next(processes, monke
 
 
 def test_a_stop_is_heeded_between_batches(processes, monkeypatch):
-    """Ctrl-C during a backlog: what was begun is committed, nothing new is taken."""
+    """Ctrl-C during a backlog: the current batch is committed, and no further batch begins."""
     monkeypatch.setattr(sweeping, "BATCH", 10)
     due_rows(processes, 45)
     now = processes.clock.advance(minutes=1)
@@ -152,7 +152,7 @@ def test_a_sweep_that_lost_its_database_goes_on_after_the_grace(app, settings, c
         assert sweep.run() == 1
 
 
-def test_money_sent_in_time_and_told_after_the_expiry_was_written_confirms(processes):
+def test_a_late_notice_of_money_sent_in_time_confirms_after_the_stored_expiry(processes):
     """A late notice is not a late payment: it replaces the expiry, and both events are stored."""
     payment = processes.create(expires_in=10, order_id="order-1")
     body = processes.bank().body(payment, paid_at=rfc3339(NOON + timedelta(seconds=10)))
@@ -172,8 +172,8 @@ def test_money_sent_in_time_and_told_after_the_expiry_was_written_confirms(proce
 
 @pytest.mark.parametrize("swept", [False, True])
 @pytest.mark.parametrize("ends", ["told late", "paid late", "renewed", "only swept"])
-def test_the_sequence_never_goes_back_for_whoever_reads_and_listens(processes, swept, ends):
-    """A page ignores what is older than what it shows: a number used twice would be overlooked."""
+def test_the_sequence_never_goes_back_for_readers_and_listeners(processes, swept, ends):
+    """A page ignores events that are not newer, so a repeated number would be overlooked."""
     payment = processes.create(expires_in=10, order_id="order-1")
     txid, in_time = payment["id"], rfc3339(processes.clock.now())
     states = [(payment["sequence"], payment["status"])]

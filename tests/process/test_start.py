@@ -1,4 +1,4 @@
-"""`python app.py`: it says where it is, keeps its secrets, and refuses in one clear sentence."""
+"""`python app.py`: the startup banner, stored secrets, and a clear sentence for bad settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MODES = ("eventlet", "gevent", "threading")
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_first_start_prints_where_shop_bank_and_api_docs_are(serve, mode):
-    """Whoever ran one command must not have to read the code to go on."""
+    """A developer who ran one command must not have to read the code to continue."""
     service = serve(ASYNC_MODE=mode, is_first_start=True)
     limit = time.monotonic() + 10
     while "API docs" not in service.log():
@@ -37,7 +37,7 @@ def test_a_first_start_prints_where_shop_bank_and_api_docs_are(serve, mode):
     assert "Deprecat" not in log
 
 
-def test_generated_secrets_are_for_their_owner_alone_and_stay_the_same(tmp_path):
+def test_only_the_owner_reads_generated_secrets_and_they_stay_the_same(tmp_path):
     """Another account on the machine must not be able to sign a confirmation."""
     service = ServiceProcess(tmp_path / "instance", is_first_start=True)
     for name in ("SECRET_KEY", "BANK_WEBHOOK_SECRET", "DEMO_PIX_KEY"):
