@@ -1,4 +1,4 @@
-"""What the tests of every door look at: an error's form, the rows that are there, a stranger."""
+"""Shared checks: the members of an error, the number of rows, another merchant."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ CHARLIES_KEY = "charlie@example.com"
 
 
 def problem(answer: TestResponse, status: int, code: str | None = None) -> dict[str, Any]:
-    """The error's members, once it has been seen to have the contract's form."""
+    """Check that the answer is an error with the agreed members, and return them."""
     assert answer.status_code == status, f"{answer.status_code}: {answer.text[:500]}"
     assert answer.content_type == "application/problem+json"
-    found: dict[str, Any] = answer.get_json()
-    assert set(found) == MEMBERS
-    assert found["status"] == status
-    assert found["message"] == found["detail"]
-    assert found["request_id"] == answer.headers["X-Request-ID"]
-    assert re.fullmatch(r"[a-z]+(-[a-z]+)*", found["code"])
-    assert found["type"].endswith(f"/docs/errors#{found['code']}")
-    assert all(set(error) == {"field", "detail"} for error in found["errors"])
+    body: dict[str, Any] = answer.get_json()
+    assert set(body) == MEMBERS
+    assert body["status"] == status
+    assert body["message"] == body["detail"]
+    assert body["request_id"] == answer.headers["X-Request-ID"]
+    assert re.fullmatch(r"[a-z]+(-[a-z]+)*", body["code"])
+    assert body["type"].endswith(f"/docs/errors#{body['code']}")
+    assert all(set(error) == {"field", "detail"} for error in body["errors"])
     if code is not None:
-        assert found["code"] == code, found["detail"]
-    return found
+        assert body["code"] == code, body["detail"]
+    return body
 
 
-def fields(found: Mapping[str, Any]) -> list[str]:
-    """The fields an error names."""
-    return [error["field"] for error in found["errors"]]
+def fields(body: Mapping[str, Any]) -> list[str]:
+    """The fields that an error names."""
+    return [error["field"] for error in body["errors"]]
 
 
 def rows(app: Flask) -> dict[str, int]:
@@ -50,17 +50,17 @@ def rows(app: Flask) -> dict[str, int]:
 def add_merchant(
     app: Flask, login: str = "charlie", pix_key: str = CHARLIES_KEY, *options: str
 ) -> str:
-    """Add a merchant with the operator's command; gives its API key."""
+    """Add a merchant with the operator's command; return its API key."""
     about = ["--name", "Charlie & Cia", "--city", "Recife", "--pix-key", pix_key, *options]
-    done = app.test_cli_runner().invoke(args=["merchant", "add", login, *about])
-    assert done.exit_code == 0, done.output
-    return done.output.strip().splitlines()[-1]
+    result = app.test_cli_runner().invoke(args=["merchant", "add", login, *about])
+    assert result.exit_code == 0, result.output
+    return result.output.strip().splitlines()[-1]
 
 
 def client_of(app: Flask, api_key: str) -> Any:
     """A client that sends this API key with every request.
 
-    Any, so that a test reads the JSON of its answers without first asking whether there is one.
+    The type is Any, so that a test can read JSON without first checking for None.
     """
     client = app.test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {api_key}"

@@ -1,4 +1,4 @@
-"""Fixtures of the doors' tests: the demo merchant is Alice, Charlie has a shop of his own."""
+"""Fixtures for the tests over HTTP: Alice is the demo merchant, Charlie another merchant."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from tests.http.checks import add_merchant, client_of
 
 @pytest.fixture
 def charlie(app: Flask) -> FlaskClient:
-    """Another merchant's client, with its own API key: a stranger to Alice's payments."""
+    """The client of another merchant, with its own API key."""
     return client_of(app, add_merchant(app))

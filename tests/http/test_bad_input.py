@@ -1,4 +1,4 @@
-"""Everything hostile against every route: the contract's error, never a 500, nothing written.
+"""Hostile input to every route: an error with the agreed members, never a 500, no new row.
 
 The routes come from the URL map, so a route that is new tomorrow is tried without being named
 here. Values that a route may well take (an emoji, SQL as text) are in `test_hostile_text.py`.
@@ -176,13 +176,13 @@ HEADERS: tuple[tuple[str, str], ...] = tuple(
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory) -> Iterator[tuple[Flask, Any, FrozenClock, dict[str, Any]]]:
-    """One service with a payment; nothing below may change a row of it."""
+    """One service with a payment; no test in this file may change a row."""
     folder = tmp_path_factory.mktemp("service")
     clock = FrozenClock()
     app = ready_app(settings_for(f"sqlite:///{folder / 'balcao.sqlite'}", folder), clock)
     client = app.test_client()
     payment = client.post("/payments/pix", json={"value": 10}).get_json()["payment"]
-    client.get("/qr/v2/jwks")  # the first to ask makes the signing key: a row, once
+    client.get("/qr/v2/jwks")  # the first request creates the signing key, which is a row
     # Thousands of log lines would take longer than the requests.
     quiet = structlog.make_filtering_bound_logger(logging.CRITICAL)
     structlog.configure(wrapper_class=quiet)
@@ -192,7 +192,7 @@ def service(tmp_path_factory) -> Iterator[tuple[Flask, Any, FrozenClock, dict[st
 
 
 def routes() -> list[tuple[Rule, str]]:
-    """Every rule with each of its methods, of a service made only to be looked at."""
+    """Every rule with each of its methods, of an app that serves nothing."""
     app = create_app(settings_for("sqlite:///:memory:", Path("/nonexistent")))
     return [
         (rule, method)
@@ -202,22 +202,22 @@ def routes() -> list[tuple[Rule, str]]:
 
 
 ROUTES = routes()
-DOING = [(rule, method) for rule, method in ROUTES if method not in ("HEAD", "OPTIONS")]
+READ_OR_WRITE = [(rule, method) for rule, method in ROUTES if method not in ("HEAD", "OPTIONS")]
 
 
 def each(routes_: list[tuple[Rule, str]]) -> pytest.MarkDecorator:
-    """One test for each of these."""
+    """Parametrize a test with these routes."""
     ids = [f"{method} {rule.rule}" for rule, method in routes_]
     return pytest.mark.parametrize(("rule", "method"), routes_, ids=ids)
 
 
 EVERY_ROUTE = each(ROUTES)
-EVERY_DOING = each(DOING)
-"""HEAD is GET without its body and OPTIONS reads nothing: the long lists leave them out."""
+EVERY_READ_OR_WRITE = each(READ_OR_WRITE)
+"""Without HEAD, which is GET without a body, and OPTIONS, which reads nothing."""
 
 
 def address(rule: Rule, value: str = UNKNOWN) -> str:
-    """The rule's path with this value for each of its arguments, percent-encoded."""
+    """The rule's path with this value for each argument, percent-encoded."""
     path = rule.rule
     for name in rule.arguments:
         start = path.index("<")
@@ -228,32 +228,36 @@ def address(rule: Rule, value: str = UNKNOWN) -> str:
 
 
 def parameters(app: Flask, rule: Rule, method: str) -> list[str]:
-    """The query parameters that the route's own document names."""
-    shown = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
-    operation = app.api_doc["paths"].get(shown, {}).get(method.lower(), {})  # type: ignore[attr-defined]
-    return [one["name"] for one in operation.get("parameters", []) if one["in"] == "query"]
+    """The query parameters that the OpenAPI document names for the route."""
+    documented_path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+    operation = app.api_doc["paths"].get(documented_path, {}).get(method.lower(), {})  # type: ignore[attr-defined]
+    return [
+        parameter["name"]
+        for parameter in operation.get("parameters", [])
+        if parameter["in"] == "query"
+    ]
 
 
 def well_answered(answer, method, accept="*/*") -> None:
-    """No 500, no injected header, and every refusal in the contract's form."""
+    """Check: no 500, no injected header, and every refusal has the agreed members."""
     assert answer.status_code < 500, answer.text[:500]
     assert "X-Injected" not in answer.headers
     assert answer.headers["X-Request-ID"]
-    refused = answer.status_code >= 400
+    is_refusal = answer.status_code >= 400
     as_a_page = "text/html" in accept and answer.mimetype == "text/html"
-    if refused and method != "HEAD" and not as_a_page:
+    if is_refusal and method != "HEAD" and not as_a_page:
         problem(answer, answer.status_code)
     answer.close()
 
 
-@EVERY_DOING
+@EVERY_READ_OR_WRITE
 def test_hostile_bodies(service, rule, method):
-    """Whatever is sent, with whatever type it claims."""
+    """Every hostile body with every content type."""
     app, client, _, _ = service
     before = rows(app)
-    for raw in BODIES.values():
+    for data in BODIES.values():
         well_answered(
-            client.open(address(rule), method=method, data=raw, content_type=TYPES[0]), method
+            client.open(address(rule), method=method, data=data, content_type=TYPES[0]), method
         )
     for content_type in TYPES[1:]:
         for name in ("no body", "not JSON", "a NUL byte", "not UTF-8", "compressed"):
@@ -268,7 +272,7 @@ def test_hostile_bodies(service, rule, method):
 
 @EVERY_ROUTE
 def test_ten_megabytes(service, rule, method):
-    """Refused by its length, or when it has said none, by what came; never kept in memory."""
+    """Refused by Content-Length, or without one by the bytes that arrived."""
     app, client, _, _ = service
     before = rows(app)
     long = client.open(address(rule), method=method, data=TEN_MB, content_type=TYPES[0])
@@ -287,7 +291,7 @@ def test_ten_megabytes(service, rule, method):
 
 @EVERY_ROUTE
 def test_absurd_lengths(service, rule, method):
-    """Content-Length as no server should let it through."""
+    """Content-Length values that are no number of bytes."""
     app, client, _, _ = service
     before = rows(app)
     for length in ("-1", "abc", "1e9", "9" * 40, "", "0x10", "12, 12"):
@@ -308,15 +312,15 @@ def test_hostile_paths(service, rule, method):
     before = rows(app)
     for segment in SEGMENTS:
         well_answered(client.open(address(rule, segment), method=method), method)
-        raw = segment.encode("utf-8", "surrogateescape").decode("latin-1")
-        if "\n" not in raw and "\x00" not in raw:
-            well_answered(client.open(address(rule, "x") + raw, method=method), method)
+        data = segment.encode("utf-8", "surrogateescape").decode("latin-1")
+        if "\n" not in data and "\x00" not in data:
+            well_answered(client.open(address(rule, "x") + data, method=method), method)
     assert rows(app) == before
 
 
-@EVERY_DOING
+@EVERY_READ_OR_WRITE
 def test_hostile_queries(service, rule, method):
-    """Every parameter the route knows with each value; all that any knows where it knows none."""
+    """Each hostile value for the route's own parameters, and for those of all routes together."""
     app, client, _, payment = service
     before = rows(app)
     path = address(rule, payment["id"] if method == "GET" else UNKNOWN)
@@ -332,15 +336,15 @@ def test_hostile_queries(service, rule, method):
     assert rows(app) == before
 
 
-@EVERY_DOING
+@EVERY_READ_OR_WRITE
 def test_hostile_headers(service, rule, method):
-    """Conditional, negotiated, signed and forwarded: each header with each strange value."""
+    """Each header with each hostile value."""
     app, client, _, payment = service
     before = rows(app)
     path = address(rule, payment["id"] if method == "GET" else UNKNOWN)
     for name, value in HEADERS:
         if rule.rule == "/metrics" and name != "Accept":
-            continue  # its text has grown long here, and it looks at no other header
+            continue  # its text is long, and the route reads no other header
         key = "HTTP_" + name.upper().replace("-", "_")
         answer = client.open(path, method=method, environ_overrides={key: value})
         well_answered(answer, method, accept=value if name == "Accept" else "*/*")
@@ -349,27 +353,27 @@ def test_hostile_headers(service, rule, method):
 
 @pytest.mark.parametrize("name", BODIES)
 def test_creating_refuses_each_hostile_body(service, name):
-    """With the status that tells the developer what to mend."""
+    """With the right status, so that a developer knows what to fix."""
     app, client, _, _ = service
     before = rows(app)
     answer = client.post("/payments/pix", data=BODIES[name], content_type="application/json")
-    found = problem(answer, 413 if name == "1 MB" else 400)
-    assert found["detail"]
+    refusal = problem(answer, 413 if name == "1 MB" else 400)
+    assert refusal["detail"]
     assert rows(app) == before
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_the_bank_well_signed_is_refused_each_hostile_body(service, name):
-    """A signature makes no body better."""
+def test_a_hostile_body_is_refused_even_with_a_valid_signature(service, name):
+    """The bank's notifications are validated like any other body."""
     app, client, clock, payment = service
-    raw = BODIES[name].replace(b'"value"', b'"bank_payment_id": "%s", "value"' % UNKNOWN.encode())
+    data = BODIES[name].replace(b'"value"', b'"bank_payment_id": "%s", "value"' % UNKNOWN.encode())
     before = rows(app)
     bank = BankInTest(client, clock)
     try:
-        answer = bank.tell(raw)
+        answer = bank.tell(data)
     except UnicodeDecodeError:  # such a body cannot even be signed
         headers = {**bank.headers(b"{}"), "Content-Type": "application/json"}
-        answer = client.post("/payments/pix/confirmation", data=raw, headers=headers)
+        answer = client.post("/payments/pix/confirmation", data=data, headers=headers)
     assert answer.status_code in (400, 401, 413)
     problem(answer, answer.status_code)
     assert rows(app) == before
@@ -377,7 +381,7 @@ def test_the_bank_well_signed_is_refused_each_hostile_body(service, name):
 
 
 def test_every_route_was_tried():
-    """The list above is the URL map's own, so it cannot be empty or forget the doors."""
-    tried = {rule.rule for rule, _ in ROUTES}
-    assert {"/payments/pix", "/payments/pix/confirmation", "/qr/v2/<string:token>"} <= tried
+    """The list comes from the URL map, so it must contain the main routes."""
+    rules = {rule.rule for rule, _ in ROUTES}
+    assert {"/payments/pix", "/payments/pix/confirmation", "/qr/v2/<string:token>"} <= rules
     assert len(ROUTES) > 50

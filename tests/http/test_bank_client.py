@@ -1,4 +1,4 @@
-"""Asking the bank about one payment: what its answer may settle, and what it can never do to us."""
+"""Asking the bank about one payment: which answers settle it, and which are ignored."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from tests.support.stub_bank import StubBank
 
 
 @pytest.fixture
-def asked(clock):
-    """The bank behind BANK_URL."""
+def stub_bank(clock):
+    """A fake bank at BANK_URL."""
     with StubBank(clock) as bank:
         yield bank
 
 
 @pytest.fixture
-def settings(fresh_database, tmp_path, asked):
-    """A service that asks that bank."""
-    return settings_for(fresh_database("sqlite"), tmp_path, bank_url=asked.url)
+def settings(fresh_database, tmp_path, stub_bank):
+    """Settings of a service that asks this bank."""
+    return settings_for(fresh_database("sqlite"), tmp_path, bank_url=stub_bank.url)
 
 
 @pytest.fixture(autouse=True)
-def _nothing_remembered(monkeypatch):
-    """Each test is the first to ask and to complain."""
+def _fresh_throttles(monkeypatch):
+    """No test is limited by the look-ups or warnings of another."""
     monkeypatch.setattr(bank_client, "_look_ups", bank_client._Throttle(5))
     monkeypatch.setattr(bank_client, "_warnings", bank_client._Throttle(3600))
     monkeypatch.setattr(bank_client, "_availability_log", bank_client._AvailabilityLog())
 
 
 def check(client, payment):
-    """Press *Já paguei*; gives the status that is answered."""
+    """Press *Já paguei*; return the payment's status."""
     answer = client.post(
         f"/payments/pix/{payment['id']}/check", headers={"Accept": "application/json"}
     )
@@ -46,35 +46,35 @@ def check(client, payment):
     return answer.json["status"]
 
 
-def test_what_the_bank_holds_settles_the_payment(client, asked, make_payment):
-    """The notice was lost; Bob presses the button, and the payment is his."""
+def test_a_transfer_at_the_bank_settles_the_payment(client, stub_bank, make_payment):
+    """The notification was lost; the payer presses the button."""
     payment = make_payment()
-    held = asked.take(payment)
+    transfer = stub_bank.take(payment)
     assert check(client, payment) == "confirmed"
-    found = client.get(
+    payment_read = client.get(
         f"/payments/pix/{payment['id']}", headers={"Accept": "application/json"}
     ).json["payment"]
-    assert found["end_to_end_id"] == held["end_to_end_id"]
-    assert asked.look_ups() == [payment["id"]]
+    assert payment_read["end_to_end_id"] == transfer["end_to_end_id"]
+    assert stub_bank.look_ups() == [payment["id"]]
 
 
-def test_a_question_is_signed_and_fits_no_other(client, asked, make_payment):
-    """The bank of these tests verifies `GET` and the path: a stolen signature opens no other."""
+def test_a_question_is_signed_for_its_path_alone(client, stub_bank, make_payment):
+    """The fake bank verifies method and path: a stolen signature works for no other path."""
     payment = make_payment()
     check(client, payment)
-    assert asked.refusals == []
-    assert asked.questions == [f"/api/payments/{payment['id']}"]
+    assert stub_bank.refusals == []
+    assert stub_bank.questions == [f"/api/payments/{payment['id']}"]
 
 
 def test_the_bank_is_asked_once_in_five_seconds_however_often_the_button_is_pressed(
-    client, asked, make_payment
+    client, stub_bank, make_payment
 ):
     """An impatient thumb must not become an attack on the bank."""
     payment, other = make_payment(), make_payment()
     for _ in range(5):
         assert check(client, payment) == "pending"
     check(client, other)
-    assert asked.look_ups() == [payment["id"], other["id"]]
+    assert stub_bank.look_ups() == [payment["id"], other["id"]]
 
 
 UNTRUSTED = [
@@ -99,12 +99,12 @@ UNTRUSTED = [
 
 @pytest.mark.parametrize(("changes", "complaint"), UNTRUSTED)
 def test_an_answer_that_cannot_be_trusted_settles_nothing(
-    client, app, asked, make_payment, changes, complaint
+    client, app, stub_bank, make_payment, changes, complaint
 ):
-    """Given back, for somebody else, without its id or its time: none of it is this money."""
+    """Money that was returned, or belongs to another payment, or lacks its id or time."""
     payment = make_payment()
-    entry = asked.take(payment, **changes)
-    asked.misbehave = lambda _question: (200, json.dumps({"payments": [entry]}).encode())
+    entry = stub_bank.take(payment, **changes)
+    stub_bank.misbehave = lambda _question: (200, json.dumps({"payments": [entry]}).encode())
     with capture_logs() as logs:
         assert check(client, payment) == "pending"
     assert rows(app)["receipts"] == 0
@@ -112,18 +112,18 @@ def test_an_answer_that_cannot_be_trusted_settles_nothing(
     assert warned == ([complaint] if complaint else [])
 
 
-def test_money_from_the_future_is_not_believed(client, app, asked, clock, make_payment):
-    """As at the bank's own door: beyond the tolerated skew a time is nonsense."""
+def test_money_from_the_future_is_ignored(client, app, stub_bank, clock, make_payment):
+    """As for notifications: a time beyond the tolerated clock skew is an error."""
     payment = make_payment()
-    asked.take(payment, paid_at=rfc3339(clock.now() + timedelta(seconds=301)))
+    stub_bank.take(payment, paid_at=rfc3339(clock.now() + timedelta(seconds=301)))
     assert check(client, payment) == "pending"
     assert rows(app)["receipts"] == 0
 
 
-def test_wrong_money_is_refused_and_kept_once(client, app, asked, make_payment):
-    """The merchant sees what came, however often the bank is asked about it."""
+def test_a_wrong_amount_is_refused_and_stored_once(client, app, stub_bank, make_payment):
+    """The merchant sees one receipt, however often the bank is asked."""
     payment = make_payment()
-    asked.take(payment, value=54.89, amount_centavos=5489)
+    stub_bank.take(payment, value=54.89, amount_centavos=5489)
     with app.app_context():
         for _ in range(3):
             for confirmation in bank_client.fetch_transfers(payment["id"]):
@@ -136,19 +136,19 @@ def test_wrong_money_is_refused_and_kept_once(client, app, asked, make_payment):
 
 
 def test_of_several_transfers_the_first_pays_and_the_next_is_refused(
-    client, app, asked, make_payment
+    client, app, stub_bank, make_payment
 ):
-    """Two quick payers: one has paid, the other gets the money back."""
+    """Two payers paid at once: one of them gets the money back."""
     payment = make_payment()
-    first = asked.take(payment)
-    asked.take(payment)
-    asked.take(payment, status="returned")
+    first = stub_bank.take(payment)
+    stub_bank.take(payment)
+    stub_bank.take(payment, status="returned")
     assert check(client, payment) == "confirmed"
     assert rows(app)["receipts"] == 2
-    found = client.get(
+    payment_read = client.get(
         f"/payments/pix/{payment['id']}", headers={"Accept": "application/json"}
     ).json["payment"]
-    assert found["end_to_end_id"] == first["end_to_end_id"]
+    assert payment_read["end_to_end_id"] == first["end_to_end_id"]
 
 
 HUGE = b'{"payments": [' + b" " * bank_client.ANSWER_BYTES_MAX + b"]}"
@@ -175,36 +175,36 @@ BAD_ANSWERS = [
 
 @pytest.mark.parametrize("answer", BAD_ANSWERS, ids=lambda answer: str(answer)[:30])
 def test_a_bad_answer_changes_nothing_and_the_next_good_one_counts(
-    client, asked, make_payment, monkeypatch, answer
+    client, stub_bank, make_payment, monkeypatch, answer
 ):
-    """Neither what was left unread in the connection nor the failure itself is remembered."""
+    """Neither unread bytes nor the failure may affect the next question."""
     payment = make_payment()
-    asked.take(payment)
-    asked.misbehave = lambda _question: answer
+    stub_bank.take(payment)
+    stub_bank.misbehave = lambda _question: answer
     assert check(client, payment) == "pending"
     monkeypatch.setattr(bank_client, "_look_ups", bank_client._Throttle(5))
-    asked.misbehave = lambda _question: None
+    stub_bank.misbehave = lambda _question: None
     assert check(client, payment) == "confirmed"
 
 
-def test_entries_that_are_no_transfers_are_passed_over(client, asked, make_payment):
-    """One that is sound among rubbish still counts."""
+def test_entries_that_are_no_transfers_are_skipped(client, stub_bank, make_payment):
+    """A valid entry between invalid ones still counts."""
     payment = make_payment()
-    sound = asked.take(payment)
+    sound = stub_bank.take(payment)
     entries = [None, 7, "x", [], {}, {"status": []}, {"status": {}}, sound]
-    asked.misbehave = lambda _question: (200, json.dumps({"payments": entries}).encode())
+    stub_bank.misbehave = lambda _question: (200, json.dumps({"payments": entries}).encode())
     assert check(client, payment) == "confirmed"
 
 
-def test_a_bank_that_is_away_is_said_once_and_said_when_it_is_back(
-    client, app, asked, make_payment
+def test_a_bank_that_is_down_is_logged_once_and_again_when_it_is_back(
+    client, app, stub_bank, make_payment
 ):
-    """A line for each question would bury what else happens that night."""
-    asked.misbehave = lambda _question: (500, b"")
+    """One line per question would hide the other lines of the log."""
+    stub_bank.misbehave = lambda _question: (500, b"")
     with capture_logs() as logs:
         for _ in range(3):
             check(client, make_payment())
-        asked.misbehave = lambda _question: None
+        stub_bank.misbehave = lambda _question: None
         for _ in range(2):
             check(client, make_payment())
     events = [line["event"] for line in logs]
@@ -212,19 +212,19 @@ def test_a_bank_that_is_away_is_said_once_and_said_when_it_is_back(
     assert events.count("bank.back") == 1
 
 
-def test_a_bank_that_trickles_is_given_up(client, asked, make_payment, monkeypatch):
-    """Each byte in time, and the whole of it never: a thread must not wait for ever."""
+def test_an_answer_that_takes_too_long_is_given_up(client, stub_bank, make_payment, monkeypatch):
+    """Each byte comes in time, but the answer never ends: a thread must not wait for ever."""
     monkeypatch.setattr(bank_client, "ANSWER_SECONDS", 0.3)
     payment = make_payment()
-    asked.take(payment)
-    asked.pause = (10, 0.1)
+    stub_bank.take(payment)
+    stub_bank.pause = (10, 0.1)
     began = time.monotonic()
     assert check(client, payment) == "pending"
     assert time.monotonic() - began < 2
 
 
-def test_nobody_listening_is_no_error_of_ours(fresh_database, tmp_path, clock):
-    """The page says how it stands, as always."""
+def test_an_unreachable_bank_is_not_an_error_of_the_page(fresh_database, tmp_path, clock):
+    """The page shows the present status."""
     settings = settings_for(
         fresh_database("sqlite"), tmp_path, bank_url=f"http://127.0.0.1:{free_port()}/bank"
     )
@@ -237,12 +237,14 @@ def test_nobody_listening_is_no_error_of_ours(fresh_database, tmp_path, clock):
         close_app(app)
 
 
-def test_in_production_without_a_bank_nobody_is_asked(fresh_database, tmp_path, clock, asked):
-    """BANK_URL alone says that there is one; the default leads to our own address."""
+def test_in_production_without_bank_url_no_bank_is_asked(
+    fresh_database, tmp_path, clock, stub_bank
+):
+    """The default of BANK_URL is this service's own address, where production has no bank."""
     url = fresh_database("sqlite")
-    root = asked.url.removesuffix("/bank")
+    root = stub_bank.url.removesuffix("/bank")
     silent = settings_for(url, tmp_path, app_env="production", public_url=root)
-    assert (silent.bank_internal_url, silent.asks_bank) == (asked.url, False)
+    assert (silent.bank_internal_url, silent.asks_bank) == (stub_bank.url, False)
     assert settings_for(
         url, tmp_path, app_env="production", bank_url="https://bank.example.com"
     ).asks_bank
@@ -253,4 +255,4 @@ def test_in_production_without_a_bank_nobody_is_asked(fresh_database, tmp_path, 
             assert bank_client.ask_about("f" * 32) is False
     finally:
         close_app(app)
-    assert asked.questions == []
+    assert stub_bank.questions == []

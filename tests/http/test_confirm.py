@@ -1,4 +1,4 @@
-"""The bank's door: signed, replay-proof, told late, refused with the reason kept."""
+"""The bank's notifications: signatures, replays, late ones, refusals with a stored reason."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.http.checks import add_merchant, client_of, fields, problem, rows
 
 
 def test_a_signed_notification_confirms_the_payment(bank, make_payment, client):
-    """The heart of the service: money arrives, the payment says so."""
+    """The heart of the service: money arrives, and the payment is confirmed."""
     payment = make_payment()
     answer = bank.confirm(payment)
     assert answer.status_code == 200
@@ -24,7 +24,7 @@ def test_a_signed_notification_confirms_the_payment(bank, make_payment, client):
 
 
 def test_the_same_notification_again_is_a_duplicate_and_settles_nothing(bank, make_payment):
-    """Banks tell twice; the shop must be paid once."""
+    """Banks repeat notifications; the shop must be paid once."""
     payment = make_payment()
     body = bank.body(payment)
     first, second = bank.tell(body), bank.tell(body)
@@ -34,7 +34,7 @@ def test_the_same_notification_again_is_a_duplicate_and_settles_nothing(bank, ma
 
 
 def test_another_receipt_for_a_paid_payment_is_refused(bank, make_payment):
-    """Two quick payers: the second one's money goes back."""
+    """Two payers paid at once: the second gets the money back."""
     payment = make_payment()
     bank.confirm(payment)
     answer = bank.confirm(payment)
@@ -47,21 +47,21 @@ def test_one_centavo_less_is_refused_and_leaves_the_payment_pending(bank, make_p
     answer = bank.confirm(payment, value="54.89")
     assert (answer.status_code, answer.json["code"]) == (400, "amount-mismatch")
     assert client.get(f"/payments/pix/{payment['id']}/status").json["status"] == "pending"
-    kept = client.get("/payments/pix/receipts").json["data"]
-    assert [(receipt["verdict"], receipt["reason"]) for receipt in kept] == [
+    receipts = client.get("/payments/pix/receipts").json["data"]
+    assert [(receipt["verdict"], receipt["reason"]) for receipt in receipts] == [
         ("refused", "amount-mismatch")
     ]
 
 
 def test_paid_exactly_at_the_deadline_is_in_time(bank, make_payment, clock):
-    """The deadline belongs to the payer."""
+    """The deadline itself is still in time."""
     payment = make_payment(expires_in=60)
     clock.advance(seconds=60)
     assert bank.confirm(payment).status_code == 200
 
 
 def test_paid_a_millisecond_after_the_deadline_goes_back(bank, make_payment, clock, client):
-    """Refused, kept, and told on the page."""
+    """It is refused, stored, and shown on the page."""
     payment = make_payment(expires_in=60)
     clock.advance(seconds=60, milliseconds=1)
     answer = bank.confirm(payment)
@@ -70,8 +70,8 @@ def test_paid_a_millisecond_after_the_deadline_goes_back(bank, make_payment, clo
     assert (status["status"], status["refusal"]) == ("expired", "paid-too-late")
 
 
-def test_paid_in_time_but_told_late_confirms(bank, make_payment, clock):
-    """We were down, not the payer."""
+def test_paid_in_time_but_notified_late_confirms(bank, make_payment, clock):
+    """The service may have been down; the payer was in time."""
     payment = make_payment(expires_in=60)
     paid_at = rfc3339(clock.now())
     clock.advance(hours=5)
@@ -80,27 +80,27 @@ def test_paid_in_time_but_told_late_confirms(bank, make_payment, clock):
 
 
 def test_the_amount_may_be_a_string_or_a_number(bank, make_payment):
-    """Banks write 54.9, 54.90 and "54.90"; one amount."""
-    for written in (54.9, "54.9", "54.90"):
-        assert bank.confirm(make_payment(), value=written).status_code == 200
+    """Banks write 54.9, 54.90 and "54.90" for the same amount."""
+    for value in (54.9, "54.9", "54.90"):
+        assert bank.confirm(make_payment(), value=value).status_code == 200
 
 
 def test_one_centavo_more_is_refused_too(bank, make_payment, client):
-    """Nobody keeps money that was not asked for."""
+    """The shop must not keep more than the price."""
     payment = make_payment()
     problem(bank.confirm(payment, value="54.91"), 400, "amount-mismatch")
     assert client.get(f"/payments/pix/{payment['id']}/status").json["status"] == "pending"
 
 
 def test_the_payer_may_try_again_after_a_wrong_amount(bank, make_payment):
-    """A refusal leaves the payment waiting."""
+    """A refusal leaves the payment pending."""
     payment = make_payment()
     problem(bank.confirm(payment, value=1), 400)
     assert bank.confirm(payment).status_code == 200
 
 
-def test_money_for_nobody_is_refused_and_kept(bank, client, app):
-    """An unknown id: the bank gives the money back, and the attempt is not forgotten."""
+def test_money_for_an_unknown_payment_is_refused_and_stored(bank, client, app):
+    """The bank gives the money back, and the receipt stays."""
     before = rows(app)
     answer = bank.confirm({"id": "0" * 32, "value": 10})
     problem(answer, 404, "payment-not-found")
@@ -109,35 +109,35 @@ def test_money_for_nobody_is_refused_and_kept(bank, client, app):
     assert after == before
 
 
-def test_a_refusal_told_again_is_the_same_refusal_and_one_row(bank, make_payment, app):
-    """The bank repeats what it got no answer to, refusals too."""
-    told = bank.body(make_payment(), value=1)
-    problem(bank.tell(told), 400, "amount-mismatch")
+def test_a_repeated_refusal_is_the_same_refusal_and_one_row(bank, make_payment, app):
+    """The bank repeats a notification if the answer was lost, also of a refusal."""
+    notification = bank.body(make_payment(), value=1)
+    problem(bank.tell(notification), 400, "amount-mismatch")
     before = rows(app)
-    problem(bank.tell(told), 400, "amount-mismatch")
+    problem(bank.tell(notification), 400, "amount-mismatch")
     assert rows(app) == before
 
 
 def test_the_same_end_to_end_id_for_another_payment_is_a_conflict(bank, make_payment, client, app):
     """One transfer cannot pay two payments."""
     first, second = make_payment(), make_payment()
-    told = bank.body(first)
-    bank.tell(told)
+    notification = bank.body(first)
+    bank.tell(notification)
     before = rows(app)
-    answer = bank.confirm(second, end_to_end_id=told["end_to_end_id"])
+    answer = bank.confirm(second, end_to_end_id=notification["end_to_end_id"])
     problem(answer, 409, "notification-conflict")
     assert rows(app) == before
     assert client.get(f"/payments/pix/{second['id']}/status").json["status"] == "pending"
 
 
 def test_the_same_end_to_end_id_with_another_amount_is_a_conflict(bank, make_payment):
-    """Also where the first telling was right."""
-    told = bank.body(make_payment())
-    bank.tell(told)
-    problem(bank.tell({**told, "value": "54.91"}), 409, "notification-conflict")
+    """Also if the first notification was right."""
+    notification = bank.body(make_payment())
+    bank.tell(notification)
+    problem(bank.tell({**notification, "value": "54.91"}), 409, "notification-conflict")
 
 
-def test_without_an_end_to_end_id_the_webhook_id_stands_for_it(bank, make_payment, client):
+def test_without_an_end_to_end_id_the_webhook_id_is_used(bank, make_payment, client):
     """A bank that sends no end_to_end_id still repeats its message under one id."""
     payment = make_payment()
     body = {"bank_payment_id": payment["id"], "value": 54.9}
@@ -149,15 +149,15 @@ def test_without_an_end_to_end_id_the_webhook_id_stands_for_it(bank, make_paymen
     problem(other, 409, "already-paid")
 
 
-def test_a_webhook_id_that_cannot_be_one_is_refused(bank, make_payment, client):
-    """It would become the receipt's key."""
+def test_a_malformed_webhook_id_is_refused(bank, make_payment, client):
+    """It may become the receipt's key."""
     payment = make_payment()
     body = {"bank_payment_id": payment["id"], "value": 54.9}
     problem(bank.tell(body, message_id="a/b"), 401, "bad-signature")
     assert client.get(f"/payments/pix/{payment['id']}/status").json["status"] == "pending"
 
 
-def test_without_paid_at_the_signatures_time_stands_for_it(bank, make_payment, clock):
+def test_without_paid_at_the_signatures_time_is_used(bank, make_payment, clock):
     """Signed within the deadline, delivered up to 300 s later."""
     payment = make_payment(expires_in=60)
     signed_at = clock.now()
@@ -166,12 +166,12 @@ def test_without_paid_at_the_signatures_time_stands_for_it(bank, make_payment, c
     assert bank.tell(body, at=signed_at).status_code == 200
 
 
-def test_a_bank_whose_clock_runs_300_s_ahead_is_believed_and_no_further(bank, make_payment, clock):
-    """Beyond, its `paid_at` is nonsense and the bank must mend it."""
+def test_a_banks_clock_may_be_300_s_ahead_and_no_more(bank, make_payment, clock):
+    """A later `paid_at` is refused, and the bank must fix its clock."""
     payment = make_payment()
     ahead = rfc3339(clock.now() + timedelta(seconds=300, milliseconds=1))
-    found = problem(bank.confirm(payment, paid_at=ahead), 400, "invalid-request")
-    assert fields(found) == ["paid_at"]
+    refusal = problem(bank.confirm(payment, paid_at=ahead), 400, "invalid-request")
+    assert fields(refusal) == ["paid_at"]
     edge = rfc3339(clock.now() + timedelta(seconds=300))
     assert bank.confirm(payment, paid_at=edge).status_code == 200
 
@@ -184,7 +184,7 @@ def test_paid_at_is_read_with_its_offset(bank, make_payment, clock):
     assert bank.confirm(payment, paid_at="2026-11-20T12:01:00-03:00").status_code == 200
 
 
-def test_a_merchants_grace_lets_money_be_taken_a_little_later(app, bank, clock):
+def test_a_merchants_grace_accepts_money_a_little_later(app, bank, clock):
     """`merchant add --grace-seconds`: to the second, and no longer."""
     dora = client_of(app, add_merchant(app, "dora", "dora@example.com", "--grace-seconds", "30"))
     payments = [
@@ -198,12 +198,12 @@ def test_a_merchants_grace_lets_money_be_taken_a_little_later(app, bank, clock):
 
 
 def test_expired_and_swept_yields_to_money_paid_in_time(bank, make_payment, clock, app, client):
-    """The sweep wrote `expired`; the money was there before."""
+    """The sweep wrote `expired`, but the payer had paid before the deadline."""
     payment = make_payment(expires_in=60)
-    told = bank.body(payment)
+    notification = bank.body(payment)
     clock.advance(seconds=61)
     app.test_cli_runner().invoke(args=["sweep"])
-    assert bank.tell(told).status_code == 200
+    assert bank.tell(notification).status_code == 200
     status = client.get(f"/payments/pix/{payment['id']}/status").json
     assert (status["status"], status["sequence"]) == ("confirmed", 3)
 
@@ -221,7 +221,7 @@ def test_confirmed_stays_confirmed_whatever_comes_after(bank, make_payment, cloc
 
 
 @pytest.mark.parametrize(
-    ("changes", "named"),
+    ("changes", "field_names"),
     [
         ({"bank_payment_id": None}, ["bank_payment_id"]),
         ({"bank_payment_id": ""}, ["bank_payment_id"]),
@@ -246,21 +246,21 @@ def test_confirmed_stays_confirmed_whatever_comes_after(bank, make_payment, cloc
         ({"status": "paid"}, ["status"]),
     ],
 )
-def test_a_malformed_notification_writes_nothing(bank, make_payment, app, changes, named):
-    """Well signed and yet not understood: 400, the field by name."""
+def test_a_malformed_notification_writes_nothing(bank, make_payment, app, changes, field_names):
+    """A valid signature does not help: 400, with the name of the field."""
     payment = make_payment()
     before = rows(app)
-    found = problem(bank.confirm(payment, **changes), 400, "invalid-request")
-    assert fields(found) == named
+    refusal = problem(bank.confirm(payment, **changes), 400, "invalid-request")
+    assert fields(refusal) == field_names
     assert rows(app) == before
 
 
-def test_a_payer_without_a_document_or_a_name_is_a_payer(bank, make_payment):
-    """Banks do not always tell."""
+def test_the_payers_document_and_name_may_be_missing(bank, make_payment):
+    """Not every bank sends them."""
     for payer in (None, {}, {"name": "Bob"}, {"document": "12ABC34501DE35"}, {"name": None}):
         assert bank.confirm(make_payment(), payer=payer).status_code == 200
 
 
 def test_an_oldest_possible_paid_at_is_in_time(bank, make_payment):
-    """A strange year is a time like any other, also for the databases."""
+    """Every database must store such a year."""
     assert bank.confirm(make_payment(), paid_at="1999-12-31T23:59:59Z").status_code == 200

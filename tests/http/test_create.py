@@ -1,4 +1,4 @@
-"""Creating a payment: what is accepted, what comes back, what is refused and why."""
+"""Creating a payment: valid bodies, the answer, and refusals with their reasons."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ OBJECT = {
 }  # fmt: skip
 
 
-def test_a_value_alone_makes_a_payment_that_can_be_paid(client, clock):
-    """The plain curl of the README: one field, everything else has a good default."""
+def test_a_value_alone_creates_a_payment_that_can_be_paid(client, clock):
+    """As in the README: one field, everything else has a default."""
     answer = client.post("/payments/pix", json={"value": 100})
     assert answer.status_code == 201
     assert answer.json["message"] == "The payment has been created."
@@ -44,7 +44,7 @@ def test_a_value_alone_makes_a_payment_that_can_be_paid(client, clock):
 
 
 def test_location_leads_to_the_payment(client):
-    """A client that follows Location finds what it made."""
+    """A client that follows Location reads the payment."""
     answer = client.post("/payments/pix", json={"value": 100})
     location = answer.headers["Location"]
     assert location == answer.json["payment"]["payment_url"]
@@ -54,29 +54,29 @@ def test_location_leads_to_the_payment(client):
 
 
 def test_the_code_carries_the_location_and_never_the_payments_id(make_payment):
-    """Whoever photographs the QR may read the payment and nothing more."""
+    """A photograph of the QR must only allow reading the payment."""
     payment = make_payment()
     code = br_code.decode(payment["pix_code"], strict=True)
     assert code.url == f"127.0.0.1:5000/qr/v2/{payment['watch_code']}"
     assert payment["id"] not in payment["pix_code"]
 
 
-def test_everything_said_is_kept(make_payment, client):
-    """What the shop says about its order it gets back unchanged, also an emoji."""
-    said = {
+def test_all_fields_are_stored_unchanged(make_payment, client):
+    """The shop gets its texts back unchanged, also an emoji."""
+    texts = {
         "description": "Café da serra ☕ 🎉",
         "order_id": "pedido-1",
         "metadata": {"mesa": "7", "garçom": "João"},
     }
-    payment = make_payment(expires_in=10, **said)
+    payment = make_payment(expires_in=10, **texts)
     accept = {"Accept": "application/json"}
     read = client.get(f"/payments/pix/{payment['id']}", headers=accept).json["payment"]
-    assert {name: read[name] for name in said} == said
+    assert {name: read[name] for name in texts} == texts
     assert read["remaining_ms"] == 10_000
 
 
 @pytest.mark.parametrize(
-    ("written", "centavos"),
+    ("literal", "centavos"),
     [
         ("100", 10_000),
         ("100.5", 10_050),
@@ -95,10 +95,10 @@ def test_everything_said_is_kept(make_payment, client):
         ("8.2", 820),
     ],
 )
-def test_money_that_lands_on_a_centavo_is_taken(client, written, centavos):
+def test_a_value_in_whole_centavos_is_accepted(client, literal, centavos):
     """A number or a string, through Decimal: 35.57 is 3557 centavos, never 3556."""
     answer = client.post(
-        "/payments/pix", data=f'{{"value": {written}}}', content_type="application/json"
+        "/payments/pix", data=f'{{"value": {literal}}}', content_type="application/json"
     )
     assert answer.status_code == 201, answer.text
     assert answer.json["payment"]["amount_centavos"] == centavos
@@ -106,7 +106,7 @@ def test_money_that_lands_on_a_centavo_is_taken(client, written, centavos):
 
 
 @pytest.mark.parametrize(
-    "written",
+    "literal",
     [
         "0", "0.00", "-1", "-0.01", "0.001", "1.005", "0.30000000000000004", "10000000000",
         "9999999999.991", "1e10", "1e400", "1e-400", "1e-3", "true", "false", "null", "[]", "{}",
@@ -114,28 +114,28 @@ def test_money_that_lands_on_a_centavo_is_taken(client, written, centavos):
         '"1_000"', '"\u0661"', '"R$ 10"', '"1.2.3"', '"1e"', '"."', "99999999999999999999999999999",
     ],
 )  # fmt: skip
-def test_money_that_does_not_is_refused_by_its_field(client, app, written):
-    """Each is refused at the door; nothing is rounded and nothing is written."""
+def test_a_value_that_is_not_in_whole_centavos_is_refused(client, app, literal):
+    """Nothing is rounded, and nothing is written."""
     before = rows(app)
     answer = client.post(
-        "/payments/pix", data=f'{{"value": {written}}}', content_type="application/json"
+        "/payments/pix", data=f'{{"value": {literal}}}', content_type="application/json"
     )
-    found = problem(answer, 400, "invalid-request")
-    assert fields(found) == ["value"]
+    refusal = problem(answer, 400, "invalid-request")
+    assert fields(refusal) == ["value"]
     assert rows(app) == before
 
 
-@pytest.mark.parametrize("written", ["NaN", "Infinity", "-Infinity", "1.", ".5", "+1", "01", "0x1"])
-def test_a_number_that_json_does_not_know_is_malformed(client, written):
-    """Python's parser takes NaN and Infinity; JSON does not."""
+@pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity", "1.", ".5", "+1", "01", "0x1"])
+def test_a_number_that_json_does_not_know_is_malformed(client, literal):
+    """Python's parser accepts NaN and Infinity; JSON does not."""
     answer = client.post(
-        "/payments/pix", data=f'{{"value": {written}}}', content_type="application/json"
+        "/payments/pix", data=f'{{"value": {literal}}}', content_type="application/json"
     )
     problem(answer, 400, "malformed-json")
 
 
 @pytest.mark.parametrize(
-    ("body", "named"),
+    ("body", "field_names"),
     [
         ({}, ["value"]),
         ({"value": 1, "valor": 1}, ["valor"]),
@@ -156,12 +156,12 @@ def test_a_number_that_json_does_not_know_is_malformed(client, written):
         ({"value": 1, "metadata": {str(n): "x" for n in range(21)}}, ["metadata"]),
     ],
 )
-def test_a_field_out_of_its_bounds_is_named(client, app, body, named):
-    """The developer reads which field and why, without guessing."""
+def test_a_field_out_of_its_bounds_is_named(client, app, body, field_names):
+    """A developer reads which field is wrong, and why."""
     before = rows(app)
-    found = problem(client.post("/payments/pix", json=body), 400, "invalid-request")
-    assert fields(found) == named
-    assert all(error["detail"] for error in found["errors"])
+    refusal = problem(client.post("/payments/pix", json=body), 400, "invalid-request")
+    assert fields(refusal) == field_names
+    assert all(error["detail"] for error in refusal["errors"])
     assert rows(app) == before
 
 
@@ -177,20 +177,20 @@ def test_a_field_out_of_its_bounds_is_named(client, app, body, named):
         {"metadata": {str(n): "x" * 500 for n in range(20)}},
     ],
 )
-def test_a_field_at_the_edge_of_its_bounds_is_taken(client, body):
-    """A limit that is written down is a promise on both sides."""
+def test_a_field_at_the_edge_of_its_bounds_is_accepted(client, body):
+    """The documented limits are inclusive."""
     assert client.post("/payments/pix", json={"value": 1, **body}).status_code == 201
 
 
 def test_all_errors_come_at_once(client):
     """Three mistakes cost one round trip."""
     body = {"value": "x", "expires_in": 1, "order": "1"}
-    found = problem(client.post("/payments/pix", json=body), 400)
-    assert sorted(fields(found)) == ["expires_in", "order", "value"]
+    refusal = problem(client.post("/payments/pix", json=body), 400)
+    assert sorted(fields(refusal)) == ["expires_in", "order", "value"]
 
 
 def test_no_sequential_number_leaves_the_service(make_payment):
-    """Counting ids would tell a rival how many orders a shop has."""
+    """A rival could count ids to learn how many orders a shop has."""
     first, second = make_payment(), make_payment()
     for name in ("id", "watch_code", "pix_code"):
         assert first[name] != second[name]
@@ -199,7 +199,7 @@ def test_no_sequential_number_leaves_the_service(make_payment):
 
 
 def test_wrong_credentials_are_refused_also_where_none_are_needed(client, app):
-    """A typo in a key must not quietly create for somebody else."""
+    """A typing error in a key must not create a payment of the demo merchant."""
     before = rows(app)
     for value in ("Bearer nope", "Bearer ", "Bearer", "Basic YTpi", "nope", "Bearer \xff"):
         answer = client.post("/payments/pix", json={"value": 1}, headers={"Authorization": value})

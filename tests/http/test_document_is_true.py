@@ -107,16 +107,16 @@ class Client:
         """Pass the request on."""
         environ["QUERY_STRING"] = self._after(environ["PATH_INFO"], environ["QUERY_STRING"])
         if environ["PATH_INFO"] == "/users/" and environ["REQUEST_METHOD"] == "POST":
-            raw = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            body = _with_a_password_of_its_own(raw)
+            data = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            body = _with_a_password_of_its_own(data)
             environ["wsgi.input"] = io.BytesIO(body)
             environ["CONTENT_LENGTH"] = str(len(body))
         if environ.get("HTTP_WEBHOOK_SIGNATURE") == SIGN_ME:
-            raw = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            body = self._about_a_payment(raw)
+            data = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            body = self._about_a_payment(data)
             environ["wsgi.input"] = io.BytesIO(body)
             environ["CONTENT_LENGTH"] = str(len(body))
-            if len(raw) % UNSIGNED == 0:
+            if len(data) % UNSIGNED == 0:
                 return self.app(environ, start)
             message_id = f"msg_{secrets.token_hex(8)}"
             with suppress(UnicodeDecodeError):  # what is no text cannot be signed, and is refused
@@ -134,17 +134,17 @@ class Client:
         cursor = END_TO_END_ID if path.endswith("/receipts") else self.payment_id
         return urlencode([(name, cursor if name == "after" else value) for name, value in pairs])
 
-    def _about_a_payment(self, raw: bytes) -> bytes:
+    def _about_a_payment(self, data: bytes) -> bytes:
         """The notification about a payment that is there, in so much of it as is valid."""
         try:
-            body = json.loads(raw, parse_float=Decimal)
-            told, taken = body["bank_payment_id"], body.get("paid_at")
+            body = json.loads(data, parse_float=Decimal)
+            txid, paid_at = body["bank_payment_id"], body.get("paid_at")
             centavos_from(body["value"])
         except (ValueError, TypeError, KeyError, AttributeError, InvalidMoney):
-            return raw
-        if isinstance(told, str) and 1 <= len(told) <= 64:
-            body["bank_payment_id"] = self.payment_id if len(told) % 2 else "0" * 32
-        if isinstance(taken, str) and _lies_ahead(taken, self.clock):
+            return data
+        if isinstance(txid, str) and 1 <= len(txid) <= 64:
+            body["bank_payment_id"] = self.payment_id if len(txid) % 2 else "0" * 32
+        if isinstance(paid_at, str) and _lies_ahead(paid_at, self.clock):
             body["paid_at"] = rfc3339(self.clock.now())
         return json.dumps({**body, "value": 10}).encode()
 
@@ -220,13 +220,13 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     def map_path_parameters(context: HookContext, path_parameters: Any) -> Any:
         """Three times out of four ask for a payment that is there: ids cannot be guessed."""
         for name, field in (("payment_id", "id"), ("token", "watch_code")):
-            asked = (path_parameters or {}).get(name)
-            if isinstance(asked, str) and ids.is_txid(asked) and int(asked[0], 16) % 4:
-                path_parameters[name] = payments[int(asked[1], 16) % len(payments)][field]
+            value = (path_parameters or {}).get(name)
+            if isinstance(value, str) and ids.is_txid(value) and int(value[0], 16) % 4:
+                path_parameters[name] = payments[int(value[1], 16) % len(payments)][field]
         for name, there in (("key_id", keys), ("session_id", sessions)):
-            asked = (path_parameters or {}).get(name)
-            if isinstance(asked, str) and ids.is_txid(asked) and int(asked[0], 16) % 2:
-                path_parameters[name] = there[int(asked[1], 16) % len(there)]
+            value = (path_parameters or {}).get(name)
+            if isinstance(value, str) and ids.is_txid(value) and int(value[0], 16) % 2:
+                path_parameters[name] = there[int(value[1], 16) % len(there)]
         return path_parameters
 
     yield schema
@@ -234,15 +234,15 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     close_app(app)
 
 
-def _with_a_password_of_its_own(raw: bytes) -> bytes:
+def _with_a_password_of_its_own(data: bytes) -> bytes:
     """The sign-up with another password where it is the username, which no schema can forbid."""
     try:
-        body = json.loads(raw)
+        body = json.loads(data)
         if body["username"] == body["password"]:
             return json.dumps({**body, "password": body["password"][:200] + " and more"}).encode()
     except (ValueError, TypeError, KeyError):
         pass
-    return raw
+    return data
 
 
 def _lies_ahead(text: str, clock: FrozenClock) -> bool:
@@ -261,11 +261,11 @@ def _payments(app: Flask, clock: FrozenClock) -> list[dict[str, Any]]:
         payment: dict[str, Any] = answer.get_json()["payment"]
         return payment
 
-    pending, expired, paid, gone = create(), create(expires_in=10), create(), create()
+    pending, expired, paid, cancelled = create(), create(expires_in=10), create(), create()
     BankInTest(client, clock).confirm(paid, end_to_end_id=END_TO_END_ID)
-    client.post(f"/payments/pix/{gone['id']}/cancel")
+    client.post(f"/payments/pix/{cancelled['id']}/cancel")
     clock.advance(seconds=11)
-    return [pending, expired, paid, gone]
+    return [pending, expired, paid, cancelled]
 
 
 def _people(app: Flask) -> tuple[str, list[str], list[str]]:
@@ -282,41 +282,41 @@ def _people(app: Flask) -> tuple[str, list[str], list[str]]:
 def test_the_service_does_what_its_document_says(document: Any) -> None:
     """Generated clients and readers rely on it."""
     wrong: dict[str, str] = {}
-    answered: Counter[str] = Counter()
+    answer_counts: Counter[str] = Counter()
     for event in engine.from_schema(document).execute():
         if isinstance(event, events.NonFatalError):
             wrong[f"{event.label}: {event.info.title}"] = str(event.value)
         if isinstance(event, events.FatalError):
             raise event.exception
         if isinstance(event, events.ScenarioFinished):
-            _gather(event.recorder, wrong, answered)
+            _gather(event.recorder, wrong, answer_counts)
     report = "\n\n".join(f"{title}\n{detail}" for title, detail in sorted(wrong.items()))
     assert not wrong, report
     for label in TRIED:
-        assert answered[label], f"{label} never happened: {sorted(answered)}"
+        assert answer_counts[label], f"{label} never happened: {sorted(answer_counts)}"
 
 
-def _gather(recorder: ScenarioRecorder, wrong: dict[str, str], answered: Counter[str]) -> None:
+def _gather(recorder: ScenarioRecorder, wrong: dict[str, str], answer_counts: Counter[str]) -> None:
     for case_id, checks in recorder.checks.items():
         case = recorder.cases[case_id].value
         answer = recorder.interactions[case_id].response
         if answer is not None:
-            answered[f"{case.operation.label} {answer.status_code}"] += 1
+            answer_counts[f"{case.operation.label} {answer.status_code}"] += 1
         for check in checks:
             title = f"{case.operation.label}: {check.name}"
             status = 0 if answer is None else answer.status_code
             refused_rightly = title in IN_A_FILE and status in (415, 422)
             if check.failure_info is not None and not (title in NOT_APPLICABLE or refused_rightly):
                 failure = check.failure_info.failure
-                shown = answer.text[:300] if answer is not None else ""
+                answer_text = answer.text[:300] if answer is not None else ""
                 wrong[f"{title}: {failure.title}"] = (
-                    f"{failure.message}\n{check.failure_info.code_sample}\n{shown}"
+                    f"{failure.message}\n{check.failure_info.code_sample}\n{answer_text}"
                 )
 
 
 def test_the_document_is_json_of_a_known_version(document: Any) -> None:
     """What the readers of OpenAPI look at first."""
-    raw = document.raw_schema
-    assert raw["openapi"].startswith("3.")
-    assert json.loads(json.dumps(raw)) == raw
-    assert len(raw["paths"]) >= 15
+    data = document.raw_schema
+    assert data["openapi"].startswith("3.")
+    assert json.loads(json.dumps(data)) == data
+    assert len(data["paths"]) >= 15

@@ -1,4 +1,4 @@
-"""What every answer carries, and how wrong methods, types and sizes are answered."""
+"""Headers of every answer; wrong methods, content types and sizes."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ SECURITY = (
 
 
 def test_a_sane_request_id_is_echoed(client):
-    """So that the shop's log and ours meet."""
+    """So the shop can match its log with ours."""
     for sane in ("a", "A-1.b_c", "f" * 128):
         answer = client.get("/healthz", headers={"X-Request-ID": sane})
         assert answer.headers["X-Request-ID"] == sane
 
 
 @pytest.mark.parametrize(
-    "given", ["", " ", "a b", "x" * 129, "<script>", "é", "a;b", "a\tb", "{{7*7}}", "a/b"]
+    "request_id", ["", " ", "a b", "x" * 129, "<script>", "é", "a;b", "a\tb", "{{7*7}}", "a/b"]
 )
-def test_any_other_request_id_is_replaced(client, given):
-    """It goes into logs, headers and pages."""
-    value = given.encode().decode("latin-1")
+def test_any_other_request_id_is_replaced(client, request_id):
+    """The id goes into logs, headers and pages."""
+    value = request_id.encode().decode("latin-1")
     answer = client.get("/nowhere", headers={"X-Request-ID": value})
     assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-ID"])
     assert answer.json["request_id"] == answer.headers["X-Request-ID"]
 
 
 def test_two_requests_have_two_ids(client):
-    """A default would be none."""
+    """A constant default would identify no request."""
     ids = {client.get("/healthz").headers["X-Request-ID"] for _ in range(3)}
     assert len(ids) == 3
 
@@ -76,7 +76,7 @@ def test_every_answer_carries_the_security_headers(client, make_payment):
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "allowed"),
+    ("method", "path", "methods"),
     [
         ("PUT", "/payments/pix", {"GET", "HEAD", "OPTIONS", "POST"}),
         ("DELETE", "/payments/pix/" + "0" * 32, {"GET", "HEAD", "OPTIONS"}),
@@ -88,21 +88,21 @@ def test_every_answer_carries_the_security_headers(client, make_payment):
         ("TRACE", "/payments/pix", {"GET", "HEAD", "OPTIONS", "POST"}),
     ],
 )
-def test_a_wrong_method_is_a_405_that_says_which_are_right(client, method, path, allowed):
-    """RFC 9110: Allow is not optional there."""
+def test_a_wrong_method_is_a_405_with_allow(client, method, path, methods):
+    """RFC 9110 requires Allow."""
     answer = client.open(path, method=method)
-    if allowed is None:  # there GET reads a payment of that name, and there is none
+    if methods is None:  # GET reads a payment with that id, which does not exist
         problem(answer, 404, "payment-not-found")
         return
     problem(answer, 405, "method-not-allowed")
-    assert {name.strip() for name in answer.headers["Allow"].split(",")} == allowed
+    assert {name.strip() for name in answer.headers["Allow"].split(",")} == methods
 
 
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "application/x-www-form-urlencoded", "", "multipart/form-data"]
 )
 def test_a_body_that_is_not_json_by_its_type_is_a_415(client, content_type):
-    """Guessing is how forms of other sites get in."""
+    """If the type were guessed, other sites could send forms."""
     answer = client.post("/payments/pix", data=b'{"value": 1}', content_type=content_type)
     problem(answer, 415, "unsupported-media-type")
 
@@ -117,7 +117,7 @@ def test_json_is_json_however_its_type_is_written(client, content_type):
 
 
 def test_a_body_too_large_is_a_413_at_its_edge(client):
-    """64 KiB are read, one byte more is not."""
+    """64 KiB are accepted, one byte more is refused."""
     padding = b" " * (65_536 - len(b'{"value": 1}'))
     fits = client.post(
         "/payments/pix", data=b'{"value": 1}' + padding, content_type="application/json"
@@ -130,7 +130,7 @@ def test_a_body_too_large_is_a_413_at_its_edge(client):
 
 
 def test_a_body_too_large_is_a_413_also_without_its_length(client):
-    """A chunked upload says no size and must not fill the memory."""
+    """A chunked upload has no length and must not fill the memory."""
     answer = client.post(
         "/payments/pix",
         input_stream=io.BytesIO(b" " * 10_000_000),
@@ -148,7 +148,7 @@ def test_head_is_get_without_the_body(client, path):
     assert head.content_type == get.content_type
 
 
-def test_options_says_what_is_allowed_and_nothing_to_other_origins(client):
+def test_options_lists_methods_and_allows_no_other_origin(client):
     """No other site's script may read anything here."""
     answer = client.options(
         "/payments/pix",
@@ -160,7 +160,7 @@ def test_options_says_what_is_allowed_and_nothing_to_other_origins(client):
 
 
 def test_an_unknown_address_is_a_problem_or_a_page(client):
-    """By what the client reads."""
+    """Depending on the Accept header."""
     problem(client.get("/nowhere"), 404, "not-found")
     page = client.get("/nowhere", headers={"Accept": "text/html"})
     assert (page.status_code, page.mimetype) == (404, "text/html")
@@ -169,7 +169,7 @@ def test_an_unknown_address_is_a_problem_or_a_page(client):
 
 @pytest.mark.parametrize("host", ["evil.example", "a b", "[::1", "x" * 300, "127.0.0.1:99999999"])
 def test_a_forged_host_reaches_no_address_in_an_answer(client, make_payment, host):
-    """Links come from PUBLIC_URL alone."""
+    """Links are built only from PUBLIC_URL."""
     payment = make_payment()
     answer = client.get(
         f"/payments/pix/{payment['id']}",

@@ -32,7 +32,7 @@ NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
 
 @dataclass
 class Modelled:
-    """What one payment should be."""
+    """The expected state of one payment."""
 
     id: str
     watch_code: str
@@ -49,7 +49,7 @@ class Modelled:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """One service for all histories: each looks at its own payments alone."""
+    """One service for all histories; each history checks only its own payments."""
     folder = tmp_path_factory.mktemp("histories")
     Histories.clock = FrozenClock(NOW)
     url = f"sqlite:///{folder / 'balcao.sqlite'}"
@@ -62,17 +62,17 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 class Histories(RuleBasedStateMachine):
-    """Create, pay, pay late, tell late, tell twice, cancel, renew, sweep, wait: in any order."""
+    """Create, pay, pay late, notify late or twice, cancel, renew, sweep, wait: in any order."""
 
     app: Flask
     clock: FrozenClock
 
     def __init__(self) -> None:
-        """Begin without a payment."""
+        """Start without a payment."""
         super().__init__()
         self.client: Any = self.app.test_client()
         self.bank = BankInTest(self.client, self.clock)
-        self.name = secrets.token_hex(4)  # no history meets another one's orders or receipts
+        self.name = secrets.token_hex(4)  # histories must not share orders or receipts
         self.payments: dict[str, Modelled] = {}
         self.receipts: dict[str, tuple[str, int, str | None]] = {}
         self.told: list[dict[str, Any]] = []
@@ -80,13 +80,13 @@ class Histories(RuleBasedStateMachine):
 
     @initialize()
     def first(self) -> None:
-        """No history without a payment, and none of an earlier one left for the sweep."""
+        """Create the first payment, after a sweep of earlier histories."""
         self.clock.advance(hours=1)
         with self.app.app_context():
             expire_batch(1000)
         self._create(f"{self.name}-A", 2, 60)
 
-    # What happens.
+    # The steps.
 
     @rule(
         order=st.sampled_from(["A", "A", "B", None]),
@@ -94,7 +94,7 @@ class Histories(RuleBasedStateMachine):
         expires_in=st.sampled_from([10, 60, 600]),
     )
     def create(self, order: str | None, centavos: int, expires_in: int) -> None:
-        """A shop asks for money."""
+        """A shop creates a payment."""
         self._create(order and f"{self.name}-{order}", centavos, expires_in)
 
     @rule(seconds=st.sampled_from([0.001, 1, 10, 11, 60, 61, 601, 1801]))
@@ -104,7 +104,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(data=st.data(), after=st.sampled_from([0, 0.001, 5]))
     def reach_a_deadline(self, data: st.DataObject, after: float) -> None:
-        """Time passes up to one of the edges."""
+        """Time passes until just before, at or after a deadline."""
         edges = {one.deadline for one in self.payments.values() if one.status == "pending"}
         ahead = sorted(edge for edge in edges if edge > self.clock.now())
         if ahead:
@@ -112,13 +112,13 @@ class Histories(RuleBasedStateMachine):
 
     @rule(data=st.data(), more=st.sampled_from([0, 0, 0, 1]))
     def pay(self, data: st.DataObject, more: int) -> None:
-        """A bank tells of money it just took, and sometimes not the right amount."""
+        """The bank notifies of new money, sometimes of a wrong amount."""
         self._notify(self._any(data), self.clock.now(), more)
 
     @precondition(lambda self: any(map(self._is_past, self.payments.values())))
     @rule(data=st.data(), late=st.sampled_from([0, 0, 0.001]))
     def tell_late(self, data: st.DataObject, late: float) -> None:
-        """A bank tells, after the deadline, of money it took at it: in time, or a moment later."""
+        """The bank notifies late of money that it took at the deadline or a moment later."""
         past = [one.id for one in self.payments.values() if self._is_past(one)]
         one = self.payments[data.draw(st.sampled_from(past))]
         self._notify(one, one.deadline + timedelta(seconds=late), 0)
@@ -126,16 +126,16 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.told)
     @rule(data=st.data())
     def tell_again(self, data: st.DataObject) -> None:
-        """A bank repeats itself."""
+        """The bank repeats a notification."""
         self._tell(data.draw(st.sampled_from(self.told)))
 
     @precondition(lambda self: len(self.payments) > 1)
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
-        """The merchant changes its mind."""
+        """The merchant cancels a payment."""
         one = self._any(data)
         answer = self.client.post(f"/payments/pix/{one.id}/cancel")
-        if self._shown(one) == "pending":
+        if self._status(one) == "pending":
             assert answer.status_code == 200
             self._becomes(one, "cancelled")
         else:
@@ -143,17 +143,17 @@ class Histories(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def renew(self, data: st.DataObject) -> None:
-        """A shopper comes back to an old page."""
+        """A shopper renews an expired payment."""
         one = self._any(data)
         answer = self.client.post(f"/payments/pix/{one.id}/renew")
         while True:
-            if self._shown(one) != "expired":
+            if self._status(one) != "expired":
                 assert (answer.status_code, answer.json["code"]) == (409, "not-renewable")
                 return
             if one.renewed_as is None:
                 break
             newer = self.payments[one.renewed_as]
-            if self._shown(newer) == "pending":
+            if self._status(newer) == "pending":
                 assert answer.status_code == 201
                 assert answer.json["payment"]["id"] == newer.id
                 return
@@ -169,12 +169,12 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        """The job runs."""
+        """The sweep runs."""
         with self.app.app_context():
             _, won = expire_batch(100)
-        due = [one for one in self.payments.values() if self._due(one)]
-        assert won == len(due)
-        for one in due:
+        due_payments = [one for one in self.payments.values() if self._is_due(one)]
+        assert won == len(due_payments)
+        for one in due_payments:
             self._write_down(one)
 
     # What must hold after each step.
@@ -183,9 +183,9 @@ class Histories(RuleBasedStateMachine):
     def readers_see_what_the_model_says(self) -> None:
         """Status, number, time left and refusal of every payment."""
         data = self.client.get("/payments/pix?limit=100").json["data"]
-        seen = {one["id"]: one for one in data}
+        items = {one["id"]: one for one in data}
         for one in self.payments.values():
-            self._compare(one, seen[one.id])
+            self._compare(one, items[one.id])
 
     @invariant()
     def each_door_says_the_same(self) -> None:
@@ -193,21 +193,21 @@ class Histories(RuleBasedStateMachine):
         self.steps += 1
         one = list(self.payments.values())[self.steps % len(self.payments)]
         self._compare(one, self.client.get(f"/payments/pix/{one.id}/status").json)
-        pending = self._shown(one) == "pending"
+        pending = self._status(one) == "pending"
         location = self.client.get(f"/qr/v2/{one.watch_code}")
         assert location.status_code == (200 if pending else 410)
         status = ("pending", "confirmed", "expired", "cancelled")[self.steps % 4]
         data = self.client.get(f"/payments/pix?limit=100&status={status}").json["data"]
-        expected = {one.id for one in self.payments.values() if self._shown(one) == status}
+        expected = {one.id for one in self.payments.values() if self._status(one) == status}
         assert {one["id"] for one in data} & set(self.payments) == expected
 
-    def _compare(self, one: Modelled, seen: dict[str, Any]) -> None:
-        assert seen["status"] == self._shown(one)
-        assert seen["sequence"] == one.changes + self._due(one)
-        left = max(timedelta(0), one.deadline - self.clock.now())
-        pending = self._shown(one) == "pending"
-        assert seen["remaining_ms"] == (left // timedelta(milliseconds=1) if pending else 0)
-        assert seen["refusal"] == one.refusal
+    def _compare(self, one: Modelled, items: dict[str, Any]) -> None:
+        assert items["status"] == self._status(one)
+        assert items["sequence"] == one.changes + self._is_due(one)
+        remaining = max(timedelta(0), one.deadline - self.clock.now())
+        pending = self._status(one) == "pending"
+        assert items["remaining_ms"] == (remaining // timedelta(milliseconds=1) if pending else 0)
+        assert items["refusal"] == one.refusal
 
     @invariant()
     def rows_are_what_the_model_says(self) -> None:
@@ -240,7 +240,7 @@ class Histories(RuleBasedStateMachine):
     # The model.
 
     def _is_past(self, one: Modelled) -> bool:
-        return self._shown(one) == "expired"
+        return self._status(one) == "expired"
 
     def _notify(self, one: Modelled, paid_at: datetime, more: int) -> None:
         body = {
@@ -258,19 +258,19 @@ class Histories(RuleBasedStateMachine):
     def _age(self, txid: str) -> int:
         return list(self.payments).index(txid)
 
-    def _due(self, one: Modelled) -> bool:
+    def _is_due(self, one: Modelled) -> bool:
         return one.status == "pending" and self.clock.now() > one.deadline
 
-    def _shown(self, one: Modelled) -> str:
-        return "expired" if self._due(one) else one.status
+    def _status(self, one: Modelled) -> str:
+        return "expired" if self._is_due(one) else one.status
 
     def _becomes(self, one: Modelled, status: str) -> None:
-        one.changes += 1 + self._due(one) * (status != "expired")
+        one.changes += 1 + self._is_due(one) * (status != "expired")
         one.status = status
         one.events.append(f"payment.{status}")
 
     def _write_down(self, one: Modelled) -> None:
-        if self._due(one):
+        if self._is_due(one):
             self._becomes(one, "expired")
 
     def _of_order(self, order_id: str | None) -> list[Modelled]:
@@ -279,7 +279,9 @@ class Histories(RuleBasedStateMachine):
         return [one for one in self.payments.values() if one.order_id == order_id]
 
     def _blocked(self, order_id: str | None) -> bool:
-        return any(self._shown(one) in ("pending", "confirmed") for one in self._of_order(order_id))
+        return any(
+            self._status(one) in ("pending", "confirmed") for one in self._of_order(order_id)
+        )
 
     def _write_down_order(self, order_id: str | None) -> None:
         for one in self._of_order(order_id):
@@ -306,19 +308,19 @@ class Histories(RuleBasedStateMachine):
     def _tell(self, body: dict[str, Any]) -> None:
         answer = self.bank.tell(body)
         one = self.payments[body["bank_payment_id"]]
-        known = self.receipts.get(body["end_to_end_id"])
-        reason = known[2] if known else self._verdict(one, body)
+        earlier = self.receipts.get(body["end_to_end_id"])
+        reason = earlier[2] if earlier else self._verdict(one, body)
         if reason is None:
             assert answer.status_code == 200, answer.text
-            found: dict[str, Any] = answer.get_json()
-            assert found["duplicate"] is (known is not None)
-            assert found["payment"]["status"] == "confirmed"
+            outcome: dict[str, Any] = answer.get_json()
+            assert outcome["duplicate"] is (earlier is not None)
+            assert outcome["payment"]["status"] == "confirmed"
         else:
             assert answer.status_code in (400, 409)
             assert answer.get_json()["code"] == reason
 
     def _verdict(self, one: Modelled, body: dict[str, Any]) -> str | None:
-        """Why this money goes back, None if it is taken; the model changes accordingly."""
+        """Apply the money to the model; return the reason of a refusal, or None."""
         reason = self._reason(one, body)
         centavos = int(body["value"].removeprefix("0."))
         self.receipts[body["end_to_end_id"]] = (one.id, centavos, reason)
@@ -326,7 +328,7 @@ class Histories(RuleBasedStateMachine):
             for rival in self._of_order(one.order_id):
                 if rival is one or one.status != "expired":
                     continue
-                if self._due(rival):
+                if self._is_due(rival):
                     self._write_down(rival)
                 elif rival.status == "pending":
                     self._becomes(rival, "cancelled")
@@ -335,7 +337,7 @@ class Histories(RuleBasedStateMachine):
             one.events.append("receipt.refused")
             if reason == "paid-too-late":
                 one.refusal = reason
-                one.changes += 1 + self._due(one)  # readers may have seen the expiry's number
+                one.changes += 1 + self._is_due(one)  # readers may have the number of the expiry
         return reason
 
     def _reason(self, one: Modelled, body: dict[str, Any]) -> str | None:
@@ -363,6 +365,6 @@ TestHistories = pytest.mark.slow(pytest.mark.usefixtures("service")(TestHistorie
 
 
 def test_the_model_has_every_status_and_nothing_else():
-    """So that a status added to the service is added to the histories too."""
+    """A new status of the service must be added to the model too."""
     statuses = {status.value for status in PaymentStatus}
     assert statuses == {"pending", "confirmed", "expired", "cancelled"}

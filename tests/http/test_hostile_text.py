@@ -1,4 +1,4 @@
-"""Text that databases read differently: on each it is kept as it came, compared to the letter."""
+"""Text that databases treat differently: each stores it unchanged and compares it exactly."""
 
 from __future__ import annotations
 
@@ -42,42 +42,42 @@ def app(any_database_url, tmp_path, clock):
     close_app(app)
 
 
-def test_text_is_kept_and_found_as_it_came(app):
-    """Also what looks like SQL, and what a narrow character set would cut."""
+def test_text_is_stored_and_found_unchanged(app):
+    """Also SQL, and characters that a narrow character set would cut."""
     client = app.test_client()
-    made = {}
+    payment_ids = {}
     for text in TEXTS:
         body = {"value": 1, "description": text, "order_id": text, "metadata": {text: text}}
         answer = client.post("/payments/pix", json=body)
         assert answer.status_code == 201, (text, answer.text)
-        made[text] = answer.get_json()["payment"]["id"]
-    for text, txid in made.items():
+        payment_ids[text] = answer.get_json()["payment"]["id"]
+    for text, txid in payment_ids.items():
         headers = {"Accept": "application/json"}
         read = client.get(f"/payments/pix/{txid}", headers=headers).get_json()["payment"]
         assert (read["description"], read["order_id"]) == (text, text)
         assert read["metadata"] == {text: text}
         for name in ("order_id", "q"):
-            found = client.get(f"/payments/pix?{name}={quote(text)}&limit=100")
-            assert found.status_code == 200, found.text
-            assert txid in [payment["id"] for payment in found.get_json()["data"]], (name, text)
+            answer = client.get(f"/payments/pix?{name}={quote(text)}&limit=100")
+            assert answer.status_code == 200, answer.text
+            assert txid in [payment["id"] for payment in answer.get_json()["data"]], (name, text)
         assert client.get(f"/payments/pix/{txid}").status_code == 200
     assert rows(app)["payments"] == len(TEXTS)
 
 
-def test_orders_are_compared_to_the_letter(app):
-    """What one engine would fold together is two orders on every one."""
+def test_order_ids_are_compared_exactly(app):
+    """Some engines ignore case or accents by default."""
     client = app.test_client()
     orders = ("a", "A", "e", "é", "e\u0301", "ss", "ß", "ae", "æ", "x", "x\u200b")
     for order_id in orders:
         answer = client.post("/payments/pix", json={"value": 1, "order_id": order_id})
         assert answer.status_code == 201, answer.text
     for order_id in orders:
-        (found,) = client.get(f"/payments/pix?order_id={quote(order_id)}").get_json()["data"]
-        assert found["order_id"] == order_id
+        (payment,) = client.get(f"/payments/pix?order_id={quote(order_id)}").get_json()["data"]
+        assert payment["order_id"] == order_id
 
 
 def test_an_order_does_not_begin_or_end_with_a_space(app):
-    """Some engines compare `a ` and `a` as one, others as two: here neither is asked."""
+    """Some engines treat `a ` and `a` as equal, others do not."""
     client = app.test_client()
     for order_id in (" a", "a ", "\ta", "a\n", "a\u00a0"):
         answer = client.post("/payments/pix", json={"value": 1, "order_id": order_id})
@@ -85,8 +85,8 @@ def test_an_order_does_not_begin_or_end_with_a_space(app):
     assert client.post("/payments/pix", json={"value": 1, "order_id": "a b"}).status_code == 201
 
 
-def test_what_no_database_takes_is_refused_at_the_door(app):
-    """PostgreSQL refuses NUL, MariaDB keeps it, SQLite stops at it; no driver takes surrogates."""
+def test_text_that_no_database_stores_is_refused(app):
+    """PostgreSQL refuses NUL, MariaDB stores it, SQLite stops at it; no driver takes surrogates."""
     client = app.test_client()
     before = rows(app)
     bodies = (
@@ -96,14 +96,14 @@ def test_what_no_database_takes_is_refused_at_the_door(app):
         '{"value": 1, "metadata": {"%s": "a"}}',
     )
     texts = ("\\u0000", "a\\u0000b", "\\ud800", "\\udc00\\ud800")
-    for raw in ((body % text).encode() for body in bodies for text in texts):
-        answer = client.post("/payments/pix", data=raw, content_type="application/json")
+    for data in ((body % text).encode() for body in bodies for text in texts):
+        answer = client.post("/payments/pix", data=data, content_type="application/json")
         problem(answer, 400, "malformed-json")
     assert rows(app) == before
 
 
-def test_idempotency_keys_are_compared_to_the_letter(app):
-    """A key folded with another would give one shop's order another one's payment."""
+def test_idempotency_keys_are_compared_exactly(app):
+    """If two keys counted as equal, an order would get the payment of another."""
     client = app.test_client()
     keys = ("k", "K", "k'", 'k"', "k%", "k_", "'; DROP TABLE payments; --", "k\\", "x" * 255)
     ids = set()
@@ -117,7 +117,7 @@ def test_idempotency_keys_are_compared_to_the_letter(app):
 
 
 def test_query_parameters_reach_the_database_as_text(app):
-    """NUL, broken UTF-8 and long strings are refused or find nothing; none is an error of ours."""
+    """NUL, broken UTF-8 and long strings are refused or match nothing; never a 500."""
     client = app.test_client()
     client.post("/payments/pix", json={"value": 1, "description": "x", "order_id": "x"})
     before = rows(app)
@@ -130,22 +130,22 @@ def test_query_parameters_reach_the_database_as_text(app):
         "%5C",
         "y" * 140,
     )
-    refused = ("%00", "a%00b", "y" * 141, "y" * 5000)
+    refused_values = ("%00", "a%00b", "y" * 141, "y" * 5000)
     for name in ("q", "order_id"):
         for value in nothing:
             answer = client.get(f"/payments/pix?{name}={value}")
             assert answer.status_code == 200, (value, answer.text)
             assert answer.get_json()["data"] == []
-        for value in refused:
+        for value in refused_values:
             problem(client.get(f"/payments/pix?{name}={value}"), 400)
     for path in ("/payments/pix", "/payments/pix/receipts"):
-        for value in (*nothing, *refused):
+        for value in (*nothing, *refused_values):
             problem(client.get(f"{path}?after={value}"), 400)
     assert rows(app) == before
 
 
-def test_paths_reach_no_database_unless_they_can_be_ids(app):
-    """The same text where an id is expected."""
+def test_paths_that_cannot_be_ids_are_a_404(app):
+    """The same texts in place of an id."""
     client = app.test_client()
     before = rows(app)
     for value in ("%00", "%F0%9F%8E%89", "%27%20OR%201=1--", "%ff%fe", "%ed%a0%80", "y" * 5000):
@@ -162,8 +162,8 @@ def test_paths_reach_no_database_unless_they_can_be_ids(app):
     assert rows(app) == before
 
 
-def test_what_a_bank_says_is_kept_as_it_came(app, clock: FrozenClock):
-    """Names of payers, ids in whatever form, and an id of nobody that looks like SQL."""
+def test_the_banks_texts_are_stored_unchanged(app, clock: FrozenClock):
+    """Payers' names, ids of any format, and an unknown id that looks like SQL."""
     client = app.test_client()
     bank = BankInTest(client, clock)
     for name in TEXTS:
@@ -171,14 +171,14 @@ def test_what_a_bank_says_is_kept_as_it_came(app, clock: FrozenClock):
         answer = bank.confirm(payment, payer={"name": name})
         assert answer.status_code == 200, (name, answer.text)
         assert client.get(f"/payments/pix/{payment['id']}/receipt").status_code == 200
-        (kept,) = client.get("/payments/pix/receipts?limit=1").get_json()["data"]
-        assert kept["payer"]["name"] == name
+        (receipt,) = client.get("/payments/pix/receipts?limit=1").get_json()["data"]
+        assert receipt["payer"]["name"] == name
         # As many characters as the column holds, each of four bytes or an SQL quote.
         unknown = (name * 64)[:64]
         problem(bank.confirm({"id": unknown, "value": 1}), 404, "payment-not-found")
 
 
-def test_end_to_end_ids_are_compared_to_the_letter(app, clock: FrozenClock):
+def test_end_to_end_ids_are_compared_exactly(app, clock: FrozenClock):
     """Two transfers whose ids differ in case are two transfers."""
     client = app.test_client()
     bank = BankInTest(client, clock)
@@ -205,21 +205,21 @@ def test_microseconds_and_far_dates_survive(app, clock: FrozenClock):
         assert (answer.status_code, answer.get_json()["data"]) == (200, [])
 
 
-def test_the_largest_amount_is_kept_to_the_centavo(app, clock: FrozenClock):
-    """Integers of eight bytes everywhere; a float would have lost it."""
+def test_the_largest_amount_is_stored_exactly(app, clock: FrozenClock):
+    """Eight-byte integers hold it; a float would lose the centavo."""
     client = app.test_client()
-    raw = b'{"value": 9999999999.99}'
-    answer = client.post("/payments/pix", data=raw, content_type="application/json")
+    data = b'{"value": 9999999999.99}'
+    answer = client.post("/payments/pix", data=data, content_type="application/json")
     payment = answer.get_json()["payment"]
     assert payment["amount_centavos"] == 999_999_999_999
     body = {"bank_payment_id": payment["id"], "value": "9999999999.98"}
     problem(BankInTest(client, clock).tell(body), 400, "amount-mismatch")
-    told = BankInTest(client, clock).tell({**body, "value": "9999999999.99"})
-    assert json.loads(told.data)["payment"]["value"] == 9999999999.99
+    answer = BankInTest(client, clock).tell({**body, "value": "9999999999.99"})
+    assert json.loads(answer.data)["payment"]["value"] == 9999999999.99
 
 
-def test_a_stranger_is_refused_on_every_engine(app):
-    """Keys are looked up by their hash: what is sent never reaches the query."""
+def test_a_wrong_key_is_refused_on_every_engine(app):
+    """Keys are looked up by their hash, so the text itself never reaches the query."""
     charlie = client_of(app, add_merchant(app))
     assert charlie.get("/payments/pix").status_code == 200
     for token in ("' OR 1=1 --", "%", "x" * 600, "balcao_"):

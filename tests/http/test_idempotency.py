@@ -47,9 +47,9 @@ def test_another_body_is_a_conflict_that_names_what_differs(client, app):
     create(client, "k1", order_id="A", description="x")
     before = rows(app)
     answer = create(client, "k1", order_id="B", value=11, description="x")
-    found = problem(answer, 409, "idempotency-conflict")
-    assert sorted(fields(found)) == ["order_id", "value"]
-    assert "order_id" in found["detail"]
+    refusal = problem(answer, 409, "idempotency-conflict")
+    assert sorted(fields(refusal)) == ["order_id", "value"]
+    assert "order_id" in refusal["detail"]
     assert rows(app) == before
 
 
@@ -72,8 +72,8 @@ def test_a_key_of_1_to_255_characters_is_taken(client, length):
 def test_any_other_key_is_refused(client, app, key):
     """Cut to fit, two keys could become one."""
     before = rows(app)
-    found = problem(create(client, key.encode().decode("latin-1")), 400, "invalid-request")
-    assert fields(found) == ["Idempotency-Key"]
+    refusal = problem(create(client, key.encode().decode("latin-1")), 400, "invalid-request")
+    assert fields(refusal) == ["Idempotency-Key"]
     assert rows(app) == before
 
 

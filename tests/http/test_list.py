@@ -45,8 +45,8 @@ def test_an_empty_list_is_a_list(client):
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "x", "1.5", "", "1e1", "9" * 400])
 def test_a_limit_out_of_1_to_100_is_refused(client, limit):
     """Silently clamped, a client would think it had seen everything."""
-    found = problem(client.get(f"/payments/pix?limit={limit}"), 400, "invalid-request")
-    assert fields(found) == ["limit"]
+    refusal = problem(client.get(f"/payments/pix?limit={limit}"), 400, "invalid-request")
+    assert fields(refusal) == ["limit"]
 
 
 @pytest.mark.parametrize("limit", ["1", "100"])
@@ -58,8 +58,8 @@ def test_the_edges_of_the_limit_are_taken(client, limit):
 @pytest.mark.parametrize("after", ["", "x", "0" * 32, "1 OR 1=1"])
 def test_a_cursor_that_this_list_did_not_give_is_refused(client, after):
     """Starting over in silence would repeat orders."""
-    found = problem(client.get(f"/payments/pix?after={after}"), 400, "invalid-request")
-    assert fields(found) == ["after"]
+    refusal = problem(client.get(f"/payments/pix?after={after}"), 400, "invalid-request")
+    assert fields(refusal) == ["after"]
 
 
 def test_an_unknown_parameter_is_refused(client):
@@ -70,8 +70,8 @@ def test_an_unknown_parameter_is_refused(client):
 def test_the_status_filter_goes_by_the_clock(make_payment, client, clock, bank):
     """A payment past its deadline is expired for the list too, swept or not."""
     bank.confirm(make_payment(description="paid"))
-    gone = make_payment(description="cancelled")
-    client.post(f"/payments/pix/{gone['id']}/cancel")
+    cancelled = make_payment(description="cancelled")
+    client.post(f"/payments/pix/{cancelled['id']}/cancel")
     make_payment(description="short", expires_in=10)
     make_payment(description="long")
     assert listed(client, "?status=pending") == ["long", "short"]
@@ -121,9 +121,9 @@ def test_the_search_finds_words_and_whole_ids(make_payment, client, bank):
     """What a merchant has at hand: a word of the description, an order, an id of either side."""
     cheese = make_payment(description="Queijo 100% curado", order_id="Q-1")
     make_payment(description="Mel")
-    told = bank.body(cheese)
-    bank.tell(told)
-    for text in ("queijo", "CURADO", "100%25", "Q-1", cheese["id"], told["end_to_end_id"]):
+    notification = bank.body(cheese)
+    bank.tell(notification)
+    for text in ("queijo", "CURADO", "100%25", "Q-1", cheese["id"], notification["end_to_end_id"]):
         assert listed(client, f"?q={text}") == ["Queijo 100% curado"], text
 
 

@@ -100,9 +100,9 @@ def test_a_payments_id_is_not_its_location(make_payment, client):
 
 def rotate(app):
     """The operator's command; gives the new kid."""
-    done = app.test_cli_runner().invoke(args=["keys", "rotate"])
-    assert done.exit_code == 0, done.output
-    return done.output.split()[-1]
+    result = app.test_cli_runner().invoke(args=["keys", "rotate"])
+    assert result.exit_code == 0, result.output
+    return result.output.split()[-1]
 
 
 def test_after_a_rotation_new_tokens_verify_and_so_do_old_ones(make_payment, client, clock, app):
@@ -139,11 +139,11 @@ def test_a_key_set_knows_the_key_another_process_just_made(app, settings, clock)
         here, there = KeyRing(settings), KeyRing(settings)
         here.key_set(clock.now())
         clock.advance(seconds=1)
-        made = there.rotate()
-        assert made in [key["kid"] for key in here.key_set(clock.now())["keys"]]
+        kid = there.rotate()
+        assert kid in [key["kid"] for key in here.key_set(clock.now())["keys"]]
         clock.advance(minutes=2)
         signed_by = there.active(clock.now()).kid
-        assert signed_by == made == here.active(clock.now()).kid
+        assert signed_by == kid == here.active(clock.now()).kid
 
 
 def test_the_first_key_is_made_once_by_many_at_once(app, settings, clock):
@@ -157,9 +157,9 @@ def test_the_first_key_is_made_once_by_many_at_once(app, settings, clock):
     with ThreadPoolExecutor(8) as pool:
         signers = set(pool.map(ask, range(8)))
     with app.app_context():
-        shown = [key["kid"] for key in ring.key_set(clock.now())["keys"]]
-    assert signers == set(shown)
-    assert len(shown) == 1
+        kids = [key["kid"] for key in ring.key_set(clock.now())["keys"]]
+    assert signers == set(kids)
+    assert len(kids) == 1
 
 
 def test_a_retired_key_leaves_the_set_after_a_day(make_payment, client, clock, app):

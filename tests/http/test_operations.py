@@ -46,12 +46,12 @@ def test_metrics_count_requests_by_route_and_events_by_name(client, make_payment
     payment = make_payment()
     bank.confirm(payment)
     client.get(f"/payments/pix/{payment['id']}/status")
-    found = samples(client)
-    assert found['balcao_payment_events_total{event="payment.confirmed"}'] == "1.0"
+    metrics = samples(client)
+    assert metrics['balcao_payment_events_total{event="payment.confirmed"}'] == "1.0"
     route = 'method="GET",route="/payments/pix/<string:payment_id>/status",status="200"'
-    assert found[f"balcao_http_request_seconds_count{{{route}}}"] == "1.0"
-    assert payment["id"] not in str(found)
-    assert "balcao_sweep_lag_seconds" in found
+    assert metrics[f"balcao_http_request_seconds_count{{{route}}}"] == "1.0"
+    assert payment["id"] not in str(metrics)
+    assert "balcao_sweep_lag_seconds" in metrics
 
 
 def test_a_stranger_cannot_make_new_series(client):
@@ -59,10 +59,10 @@ def test_a_stranger_cannot_make_new_series(client):
     for number in range(20):
         client.open(f"/nowhere/{number}", method=f"X{number}")
         client.open("/healthz", method=f"X{number}")
-    counted = [name for name in samples(client) if name.startswith("balcao_http_request_seconds_c")]
-    assert not any("X1" in name or "nowhere" in name for name in counted)
+    series = [name for name in samples(client) if name.startswith("balcao_http_request_seconds_c")]
+    assert not any("X1" in name or "nowhere" in name for name in series)
     # One for 404 and one for 405, whatever the method was called, each with its creation time.
-    assert len(counted) <= 2 * 2
+    assert len(series) <= 2 * 2
 
 
 def test_the_document_is_served_and_names_every_documented_route(client):
@@ -89,9 +89,9 @@ def references(node):
 def test_every_reference_in_the_document_leads_somewhere(client):
     """A dangling $ref breaks generated clients."""
     document = client.get("/openapi.json").json
-    found = set(references(document))
-    assert found
-    for reference in found:
+    targets = set(references(document))
+    assert targets
+    for reference in targets:
         node = document
         assert reference.startswith("#/"), reference
         for part in reference[2:].split("/"):

@@ -14,8 +14,8 @@ def test_an_order_with_a_pending_payment_gets_no_second(client, app):
     """Two tabs, one order: two codes would be paid twice."""
     first = create(client).json["payment"]
     before = rows(app)
-    found = problem(create(client), 409, "order-already-has-payment")
-    assert first["id"] in found["detail"]
+    refusal = problem(create(client), 409, "order-already-has-payment")
+    assert first["id"] in refusal["detail"]
     assert rows(app) == before
 
 
@@ -84,8 +84,8 @@ def test_late_money_for_an_order_whose_newer_payment_was_paid_goes_back(client, 
     problem(bank.tell(told_late), 409, "already-paid")
     assert client.get(f"/payments/pix/{old['id']}/status").json["status"] == "expired"
     assert client.get(f"/payments/pix/{newer['id']}/status").json["status"] == "confirmed"
-    kept = client.get("/payments/pix/receipts?verdict=refused").json["data"]
-    assert [(one["end_to_end_id"], one["reason"]) for one in kept] == [
+    receipts = client.get("/payments/pix/receipts?verdict=refused").json["data"]
+    assert [(one["end_to_end_id"], one["reason"]) for one in receipts] == [
         (told_late["end_to_end_id"], "already-paid")
     ]
 

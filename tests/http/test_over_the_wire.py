@@ -18,11 +18,11 @@ def say(service: ServiceProcess, *parts: bytes, wait: float = 5) -> bytes:
             for part in parts:
                 line.sendall(part)
             line.shutdown(socket.SHUT_WR)
-        found = b""
+        data = b""
         with suppress(OSError):
             while piece := line.recv(65_536):
-                found += piece
-    return found
+                data += piece
+    return data
 
 
 def head(*lines: str) -> bytes:

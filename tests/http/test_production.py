@@ -99,6 +99,6 @@ def test_another_key_of_the_same_merchant_acts_for_it(app):
 
 def test_demo_data_is_not_seeded_there(app):
     """Nor by the operator's mistake."""
-    done = app.test_cli_runner().invoke(args=["seed"])
-    assert done.exit_code != 0
+    result = app.test_cli_runner().invoke(args=["seed"])
+    assert result.exit_code != 0
     assert rows(app)["accounts"] == 0

@@ -18,8 +18,8 @@ FOR_EVER = "public, max-age=31536000, immutable"
 
 def scanned(png):
     """What a scanner reads in the picture."""
-    (found,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(png)).convert("L"))
-    return found.text
+    (barcode,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(png)).convert("L"))
+    return barcode.text
 
 
 @pytest.mark.parametrize(
@@ -144,8 +144,8 @@ def test_a_value_fixes_the_amount(client, value, centavos):
 )
 def test_a_value_that_is_no_amount_is_refused(client, value):
     """And named."""
-    found = problem(client.get(f"/generate_qr/demo?value={value}"), 400, "invalid-request")
-    assert found["errors"][0]["field"] == "value"
+    refusal = problem(client.get(f"/generate_qr/demo?value={value}"), 400, "invalid-request")
+    assert refusal["errors"][0]["field"] == "value"
 
 
 @pytest.mark.parametrize("login", ["nobody", "x" * 65, "%00", "a b", "' OR 1", "d%C3%A9mo", "DEMO"])

@@ -92,11 +92,11 @@ def test_the_page_speaks_the_language_asked_for(make_payment, client):
 
 
 @pytest.mark.parametrize(
-    ("asked", "kept"),
+    ("lang", "suffix"),
     [("en", "?lang=en"), ("pt-BR", "?lang=pt-BR"), ("pt_br", "?lang=pt-BR"), ("fr", ""), ("", "")],
 )
-def test_a_language_goes_along_to_the_next_page(make_payment, client, asked, kept):
+def test_a_language_goes_along_to_the_next_page(make_payment, client, lang, suffix):
     """However it was spelt; a language that no page speaks is dropped."""
     payment = make_payment()
-    page = client.get(f"/payments/pix/{payment['id']}?lang={asked}").text
-    assert f'/payments/pix/{payment["id"]}/check{kept}"' in page
+    page = client.get(f"/payments/pix/{payment['id']}?lang={lang}").text
+    assert f'/payments/pix/{payment["id"]}/check{suffix}"' in page

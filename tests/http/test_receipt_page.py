@@ -15,9 +15,9 @@ def receipt(client, payment, **headers):
 def test_a_paid_payments_receipt_says_who_got_what_when(make_payment, client, bank, clock):
     """What a shopper keeps."""
     payment = make_payment(order_id="A", description="Queijo")
-    told = bank.body(payment)
+    notification = bank.body(payment)
     clock.advance(seconds=30)
-    bank.tell(told)
+    bank.tell(notification)
     answer = receipt(client, payment, **JSON)
     assert answer.status_code == 200
     assert answer.headers["Cache-Control"] == "no-store"
@@ -31,7 +31,7 @@ def test_a_paid_payments_receipt_says_who_got_what_when(make_payment, client, ba
         "order_id": "A",
         "description": "Queijo",
         "confirmed_at": "2026-11-20T15:00:30.000Z",
-        "end_to_end_id": told["end_to_end_id"],
+        "end_to_end_id": notification["end_to_end_id"],
         "refunds": [],
         "receipt_url": f"http://127.0.0.1:5000/payments/pix/{payment['id']}/receipt",
         "issued_at": "2026-11-20T15:00:30.000Z",

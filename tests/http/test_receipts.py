@@ -10,11 +10,11 @@ from tests.http.checks import fields, problem
 def test_an_accepted_receipt_is_kept_with_who_paid(make_payment, bank, client):
     """The merchant's books need the end_to_end_id and the payer."""
     payment = make_payment()
-    told = bank.body(payment)
-    bank.tell(told)
-    (kept,) = client.get("/payments/pix/receipts").json["data"]
-    assert kept == {
-        "end_to_end_id": told["end_to_end_id"],
+    notification = bank.body(payment)
+    bank.tell(notification)
+    (receipt,) = client.get("/payments/pix/receipts").json["data"]
+    assert receipt == {
+        "end_to_end_id": notification["end_to_end_id"],
         "bank_payment_id": payment["id"],
         "value": 54.9,
         "amount_centavos": 5490,
@@ -37,8 +37,8 @@ def test_every_refusal_is_kept_with_its_reason(make_payment, bank, client, clock
     bank.confirm(paid)
     clock.advance(seconds=11)
     bank.confirm(late)
-    kept = client.get("/payments/pix/receipts?verdict=refused").json["data"]
-    assert [(one["bank_payment_id"], one["reason"]) for one in kept] == [
+    receipts = client.get("/payments/pix/receipts?verdict=refused").json["data"]
+    assert [(receipt["bank_payment_id"], receipt["reason"]) for receipt in receipts] == [
         (late["id"], "paid-too-late"),
         (paid["id"], "already-paid"),
         (cancelled["id"], "payment-cancelled"),
@@ -50,23 +50,23 @@ def test_every_refusal_is_kept_with_its_reason(make_payment, bank, client, clock
 
 def test_pages_follow_each_other(make_payment, bank, client):
     """Newest first, each once."""
-    told = [bank.body(make_payment()) for _ in range(5)]
-    for body in told:
+    notifications = [bank.body(make_payment()) for _ in range(5)]
+    for body in notifications:
         bank.tell(body)
-    found, query = [], "?limit=2"
+    ids, query = [], "?limit=2"
     while query:
         page = client.get(f"/payments/pix/receipts{query}").json
-        found += [one["end_to_end_id"] for one in page["data"]]
+        ids += [receipt["end_to_end_id"] for receipt in page["data"]]
         query = f"?limit=2&after={page['next']}" if page["next"] else ""
-    assert found == [body["end_to_end_id"] for body in reversed(told)]
+    assert ids == [body["end_to_end_id"] for body in reversed(notifications)]
 
 
 def test_a_stranger_sees_none_of_them(make_payment, bank, client, charlie):
     """Who paid Alice is not Charlie's business."""
-    told = bank.body(make_payment())
-    bank.tell(told)
+    notification = bank.body(make_payment())
+    bank.tell(notification)
     assert charlie.get("/payments/pix/receipts").json == {"data": [], "next": None}
-    answer = charlie.get(f"/payments/pix/receipts?after={told['end_to_end_id']}")
+    answer = charlie.get(f"/payments/pix/receipts?after={notification['end_to_end_id']}")
     problem(answer, 400, "invalid-request")
     assert len(client.get("/payments/pix/receipts").json["data"]) == 1
 
@@ -77,5 +77,5 @@ def test_a_stranger_sees_none_of_them(make_payment, bank, client, charlie):
 )
 def test_a_bad_parameter_is_named(client, query, name):
     """As in every list."""
-    found = problem(client.get(f"/payments/pix/receipts?{query}"), 400, "invalid-request")
-    assert fields(found) == [name]
+    refusal = problem(client.get(f"/payments/pix/receipts?{query}"), 400, "invalid-request")
+    assert fields(refusal) == [name]

@@ -48,8 +48,8 @@ def test_the_pages_language_is_kept(expired, client):
     """Only a language of ours is put into an address."""
     headers = {"Accept": "text/html"}
     url = f"/payments/pix/{expired['id']}/renew"
-    kept = client.post(f"{url}?lang=en", headers=headers)
-    assert kept.headers["Location"].endswith("?lang=en")
+    answer = client.post(f"{url}?lang=en", headers=headers)
+    assert answer.headers["Location"].endswith("?lang=en")
     hostile = client.post(f"{url}?lang=%0d%0aSet-Cookie:x", headers=headers)
     assert "Set-Cookie" not in str(hostile.headers)
 

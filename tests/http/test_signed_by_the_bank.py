@@ -19,22 +19,22 @@ OTHER = "whsec_" + base64.b64encode(b"another secret of thirty bytes").decode()
 def signed(make_payment, bank):
     """A good notification, as its body and its headers."""
     payment = make_payment()
-    raw = json.dumps(bank.body(payment)).encode()
-    return raw, bank.headers(raw)
+    data = json.dumps(bank.body(payment)).encode()
+    return data, bank.headers(data)
 
 
-def post(client, raw, headers):
+def post(client, data, headers):
     """Send it."""
-    return client.post("/payments/pix/confirmation", data=raw, headers=headers)
+    return client.post("/payments/pix/confirmation", data=data, headers=headers)
 
 
-def refused(client, app, raw, headers):
+def refusal_detail(client, app, data, headers):
     """The sentence it was refused with; nothing was written."""
     before = rows(app)
-    found = problem(post(client, raw, headers), 401, "bad-signature")
+    error = problem(post(client, data, headers), 401, "bad-signature")
     assert rows(app) == before
-    assert SECRET[6:] not in str(found)
-    return found["detail"]
+    assert SECRET[6:] not in str(error)
+    return error["detail"]
 
 
 def test_the_good_one_is_taken(client, signed):
@@ -45,26 +45,28 @@ def test_the_good_one_is_taken(client, signed):
 @pytest.mark.parametrize("name", ["webhook-id", "webhook-timestamp", "webhook-signature"])
 def test_a_missing_or_empty_header_is_named(client, app, signed, name):
     """The bank's developer sees which."""
-    raw, headers = signed
+    data, headers = signed
     without = {key: value for key, value in headers.items() if key != name}
-    assert name in refused(client, app, raw, without)
-    assert name in refused(client, app, raw, {**headers, name: ""})
+    assert name in refusal_detail(client, app, data, without)
+    assert name in refusal_detail(client, app, data, {**headers, name: ""})
 
 
 def test_a_body_changed_by_one_byte_is_refused(client, app, signed):
     """The amount is what somebody between would change."""
-    raw, headers = signed
-    assert "No signature matches" in refused(client, app, raw.replace(b"54.9", b"64.9"), headers)
-    assert "No signature matches" in refused(client, app, raw + b" ", headers)
+    data, headers = signed
+    assert "No signature matches" in refusal_detail(
+        client, app, data.replace(b"54.9", b"64.9"), headers
+    )
+    assert "No signature matches" in refusal_detail(client, app, data + b" ", headers)
 
 
 def test_an_id_or_a_time_changed_is_refused(client, app, signed):
     """Both are under the signature: neither replay nor re-dating works."""
-    raw, headers = signed
+    data, headers = signed
     other_id = {**headers, "webhook-id": "msg_other"}
-    assert "No signature matches" in refused(client, app, raw, other_id)
+    assert "No signature matches" in refusal_detail(client, app, data, other_id)
     later = {**headers, "webhook-timestamp": str(int(headers["webhook-timestamp"]) + 1)}
-    assert "No signature matches" in refused(client, app, raw, later)
+    assert "No signature matches" in refusal_detail(client, app, data, later)
 
 
 def test_another_secret_is_refused(client, app, clock, make_payment):
@@ -106,9 +108,9 @@ def test_300_seconds_are_tolerated_on_both_sides_and_no_more(client, bank, clock
 )
 def test_a_strange_timestamp_is_refused(client, app, signed, timestamp):
     """Never a crash in the conversion."""
-    raw, headers = signed
+    data, headers = signed
     value = timestamp.encode().decode("latin-1")
-    assert refused(client, app, raw, {**headers, "webhook-timestamp": value})
+    assert refusal_detail(client, app, data, {**headers, "webhook-timestamp": value})
 
 
 @pytest.mark.parametrize(
@@ -120,46 +122,46 @@ def test_a_strange_timestamp_is_refused(client, app, signed, timestamp):
 )  # fmt: skip
 def test_half_a_signature_or_another_scheme_is_refused(client, app, signed, signature):
     """Also thousands of them at once."""
-    raw, headers = signed
+    data, headers = signed
     value = signature.encode().decode("latin-1")
-    assert refused(client, app, raw, {**headers, "webhook-signature": value})
+    assert refusal_detail(client, app, data, {**headers, "webhook-signature": value})
 
 
 def test_a_truncated_signature_is_refused(client, app, signed):
     """No prefix of the right one is right."""
-    raw, headers = signed
+    data, headers = signed
     for cut in (-1, -2, -4, 10):
         short = {**headers, "webhook-signature": headers["webhook-signature"][:cut]}
-        assert refused(client, app, raw, short)
+        assert refusal_detail(client, app, data, short)
 
 
 @pytest.mark.parametrize("message_id", ["x" * 129, "a b", "é", "x\x7f"])
 def test_a_strange_webhook_id_is_refused(client, app, bank, make_payment, message_id):
     """It may become a key of the database."""
-    raw = json.dumps(bank.body(make_payment())).encode()
+    data = json.dumps(bank.body(make_payment())).encode()
     value = message_id.encode().decode("latin-1")
-    headers = {**bank.headers(raw), "webhook-id": value}
-    assert "webhook-id" in refused(client, app, raw, headers)
+    headers = {**bank.headers(data), "webhook-id": value}
+    assert "webhook-id" in refusal_detail(client, app, data, headers)
 
 
 def test_one_good_signature_among_several_is_enough(client, signed):
     """A bank that rotates signs with both secrets; unknown versions are passed over."""
-    raw, headers = signed
+    data, headers = signed
     several = f"v2,AAAA v1,{base64.b64encode(b'x' * 32).decode()} {headers['webhook-signature']}"
-    assert post(client, raw, {**headers, "webhook-signature": several}).status_code == 200
+    assert post(client, data, {**headers, "webhook-signature": several}).status_code == 200
 
 
 def test_bytes_that_are_no_text_are_refused_before_anything_else(client, app, signed):
     """A signature over garbage cannot even be computed."""
     _, headers = signed
-    assert refused(client, app, b"\xff\xfe{}", headers)
+    assert refusal_detail(client, app, b"\xff\xfe{}", headers)
 
 
 def test_the_signature_is_looked_at_before_the_body(client, app, signed):
     """Strangers learn nothing about how bodies are read."""
     _, headers = signed
-    for raw in (b"", b"{", b"[]", b'{"value": 1}'):
-        refused(client, app, raw, headers)
+    for data in (b"", b"{", b"[]", b'{"value": 1}'):
+        refusal_detail(client, app, data, headers)
 
 
 @pytest.fixture

@@ -59,18 +59,23 @@ def test_every_change_has_a_number_and_an_etag_of_its_own(make_payment, client, 
     """Pending, expired, money refused, then money that was in time: each is seen by a poller."""
     payment = make_payment(expires_in=60)
     in_time = bank.body(payment)
-    seen = [poll(client, payment)]
+    answers = [poll(client, payment)]
     clock.advance(seconds=61)
-    seen.append(poll(client, payment))
+    answers.append(poll(client, payment))
     problem(bank.confirm(payment), 409, "paid-too-late")
-    seen.append(poll(client, payment))
+    answers.append(poll(client, payment))
     assert bank.tell(in_time).status_code == 200
-    seen.append(poll(client, payment))
-    assert [one.json["status"] for one in seen] == ["pending", "expired", "expired", "confirmed"]
-    numbers = [one.json["sequence"] for one in seen]
+    answers.append(poll(client, payment))
+    assert [answer.json["status"] for answer in answers] == [
+        "pending",
+        "expired",
+        "expired",
+        "confirmed",
+    ]
+    numbers = [answer.json["sequence"] for answer in answers]
     assert numbers == sorted(set(numbers))
-    assert len({one.headers["ETag"] for one in seen}) == 4
-    assert seen[2].json["refusal"] == "paid-too-late"
+    assert len({answer.headers["ETag"] for answer in answers}) == 4
+    assert answers[2].json["refusal"] == "paid-too-late"
 
 
 def test_a_confirmation_is_a_change(make_payment, client, bank):

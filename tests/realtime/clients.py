@@ -21,18 +21,18 @@ TRANSPORTS: dict[str, list[str] | None] = {
 }
 PATIENCE_SECONDS = 10.0
 QUIET_SECONDS = 1.0
-"""How long a test waits for what must not come; an event takes some milliseconds."""
+"""How long a test waits for an event that must not come; events take some milliseconds."""
 
 _PING_FRAME = b"\x81\x012"  # a text frame of one byte, engine.io's ping
 
 
 class Watcher:
-    """A connected client that writes down every event it hears, in order."""
+    """A connected client that records every event, in order."""
 
     def __init__(self, url: str, transports: Sequence[str] | None = None, auth: Any = None) -> None:
         """Connect. Raises socketio.exceptions.ConnectionError."""
         self._client = socketio.Client(reconnection=False)
-        self._heard: list[tuple[str, Any]] = []
+        self._events: list[tuple[str, Any]] = []
         self._changed = threading.Condition()
         self._client.on("*", self._hear)
         self._client.connect(url, auth=auth, transports=transports, wait_timeout=PATIENCE_SECONDS)
@@ -55,16 +55,16 @@ class Watcher:
 
     def _hear(self, name: str, *data: Any) -> None:
         with self._changed:
-            self._heard.append((name, data[0] if len(data) == 1 else data))
+            self._events.append((name, data[0] if len(data) == 1 else data))
             self._changed.notify_all()
 
     @property
     def connected(self) -> bool:
-        """Whether the connection stands."""
+        """Whether the connection is open."""
         return bool(self._client.connected)
 
     def ask(self, event: str, data: Any = None) -> Any:
-        """Emit and give back the acknowledgement."""
+        """Emit an event and return the acknowledgement."""
         return self._client.call(event, data, timeout=PATIENCE_SECONDS)
 
     def emit(self, event: str, data: Any = None) -> None:
@@ -79,27 +79,27 @@ class Watcher:
             time.sleep(0.02)
 
     def watch(self, payment: Any) -> dict[str, Any]:
-        """Watch a payment; gives the state that the acknowledgement carries."""
+        """Watch a payment; return its state from the acknowledgement."""
         answer = self.ask("watch", {"payment_id": payment["id"]})
         assert answer["ok"] is True, answer
         state: dict[str, Any] = answer["payment"]
         return state
 
     def wait_for(self, name: str) -> Any:
-        """What came with the first event of this name, waited for."""
+        """Wait for an event with this name; return the data of the first."""
         with self._changed:
             assert self._changed.wait_for(
                 lambda: name in self._names(), timeout=PATIENCE_SECONDS
             ), f"{name} was not heard; heard {self._names()}"
-            return next(data for heard, data in self._heard if heard == name)
+            return next(data for event, data in self._events if event == name)
 
     def names(self) -> list[str]:
-        """The names heard so far, in order."""
+        """The names of the events so far, in order."""
         with self._changed:
             return self._names()
 
     def _names(self) -> list[str]:
-        return [name for name, _ in self._heard]
+        return [name for name, _ in self._events]
 
     def close(self) -> None:
         """Disconnect."""
@@ -112,7 +112,7 @@ class Watcher:
 
 
 class RawWebSocket:
-    """A websocket down to its bytes: nothing that arrives goes unseen."""
+    """A raw websocket that sees every byte."""
 
     def __init__(self, url: str, auth: str = "") -> None:
         """Shake hands and join the default namespace, as every Socket.IO client does."""
@@ -152,8 +152,8 @@ class RawWebSocket:
     def bytes_within(self, seconds: float) -> bytes:
         """Everything that arrives in this time, apart from engine.io's pings."""
         limit = time.monotonic() + seconds
-        while (left := limit - time.monotonic()) > 0:
-            self._socket.settimeout(left)
+        while (remaining := limit - time.monotonic()) > 0:
+            self._socket.settimeout(remaining)
             try:
                 received = self._socket.recv(65536)
             except TimeoutError:
@@ -164,11 +164,11 @@ class RawWebSocket:
         return self._bytes.replace(_PING_FRAME, b"")
 
     def forget(self) -> None:
-        """Begin the count anew."""
+        """Forget the bytes so far."""
         self._bytes = b""
 
     def close(self) -> None:
-        """Close without a word."""
+        """Close without a close frame."""
         self._socket.close()
 
     def _read_until(self, there: Callable[[], bool]) -> None:

@@ -21,7 +21,7 @@ PATH = "/api/merchant/ws"
 
 
 class Seller:
-    """Somebody who signed up, with the access token of a sign-in."""
+    """A merchant with an access token."""
 
     def __init__(self, service: ServiceProcess, login: str, **fields: Any) -> None:
         self.service = service
@@ -30,7 +30,7 @@ class Seller:
         self.token = self.sign_in()
 
     def sign_in(self) -> str:
-        """Another access token, of a sign-in of its own."""
+        """The access token of another sign-in."""
         form = f"username={self.login}&password={PASSWORD.replace(' ', '+')}".encode()
         status, body, _ = self.service.request("POST", "/token", form, FORM)
         assert status == 200, body
@@ -39,10 +39,10 @@ class Seller:
     def call(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> Any:
-        """A request that succeeds; gives the answer's object."""
-        sent = self.bearer if headers is None else headers
-        raw = None if body is None else json.dumps(body).encode()
-        status, answer, _ = self.service.request(method, path, raw, {**JSON, **sent})
+        """Send a request that must succeed; return the answer's body."""
+        credentials = self.bearer if headers is None else headers
+        data = None if body is None else json.dumps(body).encode()
+        status, answer, _ = self.service.request(method, path, data, {**JSON, **credentials})
         assert status in (200, 201), answer
         return json.loads(answer)
 
@@ -54,16 +54,16 @@ class Seller:
     def key(self, *scopes: str) -> dict[str, Any]:
         """A new API key."""
         body = {"scopes": list(scopes)} if scopes else {}
-        made: dict[str, Any] = self.call("POST", "/api/keys", body)
-        return made
+        key: dict[str, Any] = self.call("POST", "/api/keys", body)
+        return key
 
     def create(self, **fields: Any) -> dict[str, Any]:
-        """A new transaction; `value` is what a bank is told of."""
-        made = self.call("POST", "/transactions/", {"amount": 10, **fields})
-        return {**made, "value": made["amount"]}
+        """Create a transaction; `value` is for the bank's notification."""
+        transaction = self.call("POST", "/transactions/", {"amount": 10, **fields})
+        return {**transaction, "value": transaction["amount"]}
 
     def listen(self, service: ServiceProcess | None = None) -> Listener:
-        """Listen, at this or another process."""
+        """Listen at this or another process."""
         return Listener((service or self.service).url, token=self.token)
 
 
@@ -71,7 +71,7 @@ class Listener:
     """A plain websocket client."""
 
     def __init__(self, url: str, query: str = "", token: str | None = None, **options: Any) -> None:
-        """Shake hands. Raises websocket.WebSocketBadStatusException where it is refused."""
+        """Shake hands. Raises websocket.WebSocketBadStatusException for a refusal."""
         if token is not None:
             query = f"?token={token}"
         self.socket = websocket.create_connection(
@@ -99,7 +99,7 @@ class Listener:
         return message
 
     def hears_nothing(self, seconds: float) -> bool:
-        """Whether not a byte comes in this time, and the connection stands."""
+        """Whether no byte comes in this time and the connection stays open."""
         connection = self.socket.sock
         assert connection is not None
         connection.settimeout(seconds)
@@ -110,10 +110,10 @@ class Listener:
         return False
 
     def close_code(self, seconds: float = PATIENCE_SECONDS) -> int:
-        """The code the server closes with; 0 where it left without a word."""
+        """The code of the server's close frame; 0 without a close frame."""
         limit = time.monotonic() + seconds
-        while (left := limit - time.monotonic()) > 0:
-            self.socket.settimeout(left)
+        while (remaining := limit - time.monotonic()) > 0:
+            self.socket.settimeout(remaining)
             try:
                 frame = self.socket.recv_frame()
             except websocket.WebSocketConnectionClosedException:
@@ -123,8 +123,8 @@ class Listener:
         raise AssertionError("the connection still stands")
 
 
-def refused(url: str, query: str = "", **options: Any) -> int:
-    """The HTTP status a handshake is refused with."""
+def refusal_status(url: str, query: str = "", **options: Any) -> int:
+    """The HTTP status of a refused handshake."""
     try:
         with Listener(url, query, **options):
             return 101

@@ -1,4 +1,4 @@
-"""Events are told after the commit, from stored rows: none too early, none twice, none lost."""
+"""Events are announced after the commit, from stored rows: not early, not twice, not lost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.service import end_to_end_id
 
 
 class PowerCut(Exception):
-    """Whatever ends a transaction before its commit."""
+    """Ends a transaction before its commit."""
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def bob(app):
 
 @pytest.fixture
 def announcer(app):
-    """What tells the rooms."""
+    """The app's announcer."""
     return parts_of(app).announcer
 
 
@@ -37,20 +37,20 @@ def _watch(client, payment):
     assert answer["ok"] is True
 
 
-def _heard(client):
+def _event_names(client):
     return [packet["name"] for packet in client.get_received()]
 
 
 def _confirm(work, payment):
-    told = Confirmation.model_validate(
+    notification = Confirmation.model_validate(
         {"bank_payment_id": payment["id"], "value": str(payment["value"]),
          "end_to_end_id": end_to_end_id()}
     )  # fmt: skip
-    return service.confirm(work, told, Signed("msg_1", work.now)).accepted_or_raise()
+    return service.confirm(work, notification, Signed("msg_1", work.now)).accepted_or_raise()
 
 
 def test_a_confirmation_that_is_rolled_back_is_never_announced(app, bob, announcer, make_payment):
-    """A page that says paid while the database says not is worse than a late one."""
+    """A page must not say `paid` when the database does not."""
     payment = make_payment()
     _watch(bob, payment)
 
@@ -65,26 +65,26 @@ def test_a_confirmation_that_is_rolled_back_is_never_announced(app, bob, announc
             confirm_and_fail()
         assert announcer.relay() == 0
         assert announcer.flush() == 0
-    assert _heard(bob) == []
+    assert _event_names(bob) == []
 
 
 def test_nothing_is_announced_before_the_commit(app, bob, make_payment):
-    """A browser that asks on hearing of it must find it."""
+    """A browser that hears the event asks the server, and must find the change."""
     payment = make_payment()
     _watch(bob, payment)
     with app.app_context():
         with unit_of_work() as work:
             _confirm(work, payment)
-            before = _heard(bob)
-        after = _heard(bob)
+            before = _event_names(bob)
+        after = _event_names(bob)
     assert before == []
     assert after == ["payment-confirmed", f"payment-confirmed-{payment['id']}"]
 
 
-def test_what_a_dying_process_committed_and_did_not_tell_is_told_by_the_relay(
+def test_the_relay_announces_what_a_killed_process_committed(
     app, bob, announcer, make_payment, clock
 ):
-    """Killed between commit and emit: the event is late, not lost, and told once."""
+    """Killed between commit and emit: the event is late, and announced once."""
     payment = make_payment()
     _watch(bob, payment)
     with app.app_context():
@@ -92,18 +92,18 @@ def test_what_a_dying_process_committed_and_did_not_tell_is_told_by_the_relay(
         with unit_of_work() as work:
             _confirm(work, payment)
         ledger().commit_listeners = listeners
-        assert announcer.relay() == 0  # its recorder still has its time to tell
+        assert announcer.relay() == 0  # its own process may still announce it
         clock.advance(seconds=RELAY_PATIENCE.total_seconds() + 1)
         assert announcer.relay() >= 1
-        assert _heard(bob) == ["payment-confirmed", f"payment-confirmed-{payment['id']}"]
+        assert _event_names(bob) == ["payment-confirmed", f"payment-confirmed-{payment['id']}"]
         announcer.flush()
         clock.advance(hours=1)
         assert announcer.relay() == 0
-    assert _heard(bob) == []
+    assert _event_names(bob) == []
 
 
-def test_a_listener_that_fails_does_not_undo_what_was_paid(app, client, bank, make_payment):
-    """Telling is not settling: whoever paid sees 200, and the relay tells later."""
+def test_a_failing_listener_does_not_undo_a_payment(app, client, bank, make_payment):
+    """The bank gets its 200, and the relay announces the event later."""
 
     def broken(_events):
         raise RuntimeError("out of order")
@@ -115,10 +115,10 @@ def test_a_listener_that_fails_does_not_undo_what_was_paid(app, client, bank, ma
     assert client.get(f"/payments/pix/{payment['id']}/status").json["status"] == "confirmed"
 
 
-def test_a_process_that_was_deaf_tells_what_was_stored_meanwhile_once(
+def test_a_process_catches_up_once_after_it_was_not_subscribed(
     app, bob, announcer, make_payment, bank, clock
 ):
-    """Redis forgets what nobody heard; the database does not."""
+    """Redis drops messages without a subscriber; the events stay in the database."""
     old, new = make_payment(), make_payment()
     for payment in (old, new):
         _watch(bob, payment)
@@ -132,4 +132,4 @@ def test_a_process_that_was_deaf_tells_what_was_stored_meanwhile_once(
         ledger().commit_listeners = listeners
     announcer._catch_up(since)
     announcer._catch_up(since)
-    assert _heard(bob) == ["payment-confirmed", f"payment-confirmed-{new['id']}"]
+    assert _event_names(bob) == ["payment-confirmed", f"payment-confirmed-{new['id']}"]

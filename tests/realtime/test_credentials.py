@@ -1,4 +1,4 @@
-"""Whether what opened a connection still opens it: looked at for all of them together."""
+"""Open connections end when their credentials end; all are checked together."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.accounts.people import Person
 
 @pytest.fixture
 def watchings(app) -> Watchings:
-    """None yet, and nobody looks but the test."""
+    """No connections yet; only the test checks them."""
     return Watchings(app, lambda _do: None, lambda _seconds: None)
 
 
 @pytest.fixture
 def ended() -> list[str]:
-    """The names of the connections that were ended."""
+    """The names of the ended connections."""
     return []
 
 
@@ -41,7 +41,7 @@ def watch(app, watchings, ended):
 
 @pytest.fixture
 def look(app, watchings):
-    """Look once; gives how many were ended."""
+    """Check once; return how many connections ended."""
 
     def look() -> int:
         with app.app_context():
@@ -52,7 +52,7 @@ def look(app, watchings):
 
 @pytest.fixture
 def alice(app) -> Person:
-    """Alice, who sells."""
+    """Alice, a merchant."""
     person = Person(app, "alice")
     person.sign_up()
     return person
@@ -64,8 +64,8 @@ def by_the_clock(app, **changes):
         return ledger().clock.now() + timedelta(**changes)
 
 
-def test_what_stands_is_left_alone(app, alice, watch, look, ended):
-    """A look must not end what is good."""
+def test_valid_credentials_keep_their_connections(app, alice, watch, look, ended):
+    """A check must not end them."""
     later = by_the_clock(app, hours=1)
     watch("token", alice.tokens()["access_token"], expires_at=later)
     watch("key", alice.key()["key"])
@@ -73,11 +73,11 @@ def test_what_stands_is_left_alone(app, alice, watch, look, ended):
 
 
 def test_a_revoked_key_ends_its_own_connections(app, alice, watch, look, ended):
-    """The other till goes on."""
-    lost, kept = alice.key(), alice.key()
+    """The connection of the other key stays open."""
+    lost, other = alice.key(), alice.key()
     watch("lost", lost["key"])
     watch("lost too", lost["key"])
-    watch("kept", kept["key"])
+    watch("kept", other["key"])
     client = app.test_client()
     assert client.delete(f"/api/keys/{lost['id']}", headers=alice.bearer()).status_code == 200
     assert look() == 2
@@ -86,7 +86,7 @@ def test_a_revoked_key_ends_its_own_connections(app, alice, watch, look, ended):
 
 
 def test_a_sign_out_ends_the_connections_of_that_sign_in(app, alice, watch, look, ended):
-    """The same person's other browser stays."""
+    """The connection of another sign-in stays open."""
     later = by_the_clock(app, hours=1)
     first, second = alice.tokens()["access_token"], alice.tokens()["access_token"]
     watch("first", first, expires_at=later)
@@ -97,7 +97,7 @@ def test_a_sign_out_ends_the_connections_of_that_sign_in(app, alice, watch, look
 
 
 def test_a_disabled_account_ends_everything(app, alice, watch, look, ended):
-    """By the operator, in another process."""
+    """The operator may disable it in another process."""
     later = by_the_clock(app, hours=1)
     watch("token", alice.tokens()["access_token"], expires_at=later)
     watch("key", alice.key()["key"])
@@ -114,7 +114,7 @@ def test_a_disabled_account_ends_everything(app, alice, watch, look, ended):
 def test_a_program_ends_with_its_token_and_a_browser_with_its_sign_in(
     app, clock, alice, watch, look, ended
 ):
-    """A cookie is renewed behind the page's back; a token in a program's hand is what it is."""
+    """A browser's cookie is renewed; a program's token is not."""
     token, end = alice.tokens()["access_token"], by_the_clock(app, seconds=60)
     watch("program", token, expires_at=end)
     watch("browser", token, expires_at=end, by_cookie=True)
@@ -128,7 +128,7 @@ def test_a_program_ends_with_its_token_and_a_browser_with_its_sign_in(
 
 
 def test_two_statements_for_a_hundred_connections(app, alice, watch, look, ended):
-    """A hundred tills that stand idle are as cheap as one; none cost nothing."""
+    """A hundred idle connections cost as much as one; without connections there is no statement."""
     later = by_the_clock(app, hours=1)
     with app.app_context():
         engine = ledger().reading_engine
@@ -153,8 +153,8 @@ def test_two_statements_for_a_hundred_connections(app, alice, watch, look, ended
     assert ended == []
 
 
-def test_one_that_left_by_itself_is_not_ended(alice, watchings, look, ended, app):
-    """Its socket may be another's by now."""
+def test_a_connection_that_left_is_not_ended(alice, watchings, look, ended, app):
+    """Its socket may belong to another connection by now."""
     with app.test_request_context(), reading() as work:
         caller = caller_by_token(work, alice.key()["key"])
     watching = Watching(caller, lambda: ended.append("gone"))

@@ -1,4 +1,4 @@
-"""One line by itself, over a real socket: heartbeats, the bound, the end."""
+"""One `Line` over a real socket: heartbeats, the limit of unread bytes, the end."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ BEAT = 0.2
 
 
 class Peer:
-    """The other end, frame by frame."""
+    """The client's end, frame by frame."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
         self.protocol = WSConnection(ConnectionType.CLIENT)
         self.protocol.send(Request(host="localhost", target="/"))
-        self.heard: list[Event] = []
+        self.events: list[Event] = []
 
     def say(self, event: Event) -> None:
         """Send one frame."""
@@ -53,10 +53,10 @@ class Peer:
         return head
 
     def hear(self, seconds: float, answers: bool = True) -> bool:
-        """Take what comes in this time, pings answered or not; whether the connection stands."""
+        """Receive for this time, with or without pongs; return whether the connection is open."""
         limit = time.monotonic() + seconds
-        while (left := limit - time.monotonic()) > 0:
-            self.socket.settimeout(left)
+        while (remaining := limit - time.monotonic()) > 0:
+            self.socket.settimeout(remaining)
             try:
                 data = self.socket.recv(65536)
             except TimeoutError:
@@ -65,18 +65,18 @@ class Peer:
                 return False
             self.protocol.receive_data(data)
             for event in self.protocol.events():
-                self.heard.append(event)
+                self.events.append(event)
                 if isinstance(event, Ping) and answers:
                     self.say(event.response())
         return True
 
     def kinds(self) -> set[type[Event]]:
-        """What was heard."""
-        return {type(event) for event in self.heard}
+        """The kinds of the received events."""
+        return {type(event) for event in self.events}
 
 
 def _open_client() -> WSConnection:
-    """A client whose handshake is over."""
+    """A client after its handshake."""
     client, server = WSConnection(ConnectionType.CLIENT), WSConnection(ConnectionType.SERVER)
     server.receive_data(client.send(Request(host="localhost", target="/")))
     list(server.events())
@@ -98,7 +98,7 @@ def connected() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 @pytest.fixture
 def line_and_peer(monkeypatch) -> Iterator[tuple[Line, Peer, threading.Thread]]:
-    """A line that runs, with a quick heart, and its peer after the handshake."""
+    """A running line with quick heartbeats, and its peer after the handshake."""
     monkeypatch.setattr(websocket, "PING_SECONDS", BEAT)
     with connected() as (theirs, ours):
         line, peer = Line(handshake(HEADERS, "/"), theirs), Peer(ours)
@@ -116,29 +116,29 @@ def line_and_peer(monkeypatch) -> Iterator[tuple[Line, Peer, threading.Thread]]:
         assert not running.is_alive()
 
 
-def test_whoever_answers_pings_stays(line_and_peer):
-    """An idle till must not be forgotten by a proxy on the way."""
+def test_a_client_that_answers_pings_stays(line_and_peer):
+    """Pings also keep proxies from closing an idle connection."""
     line, peer, running = line_and_peer
     assert peer.hear(6 * BEAT)
-    assert len([event for event in peer.heard if isinstance(event, Ping)]) >= 4
+    assert len([event for event in peer.events if isinstance(event, Ping)]) >= 4
     assert line.tell("still here")
     assert peer.hear(BEAT)
     assert TextMessage in peer.kinds()
     assert running.is_alive()
 
 
-def test_whoever_is_silent_is_gone_after_the_second_beat(line_and_peer):
-    """A cable that was pulled says nothing."""
+def test_a_silent_client_is_dropped_after_the_second_beat(line_and_peer):
+    """A pulled cable sends no close frame."""
     _line, peer, running = line_and_peer
-    begun = time.monotonic()
+    started_at = time.monotonic()
     assert not peer.hear(10 * BEAT, answers=False)
-    assert BEAT < time.monotonic() - begun < 4 * BEAT
+    assert BEAT < time.monotonic() - started_at < 4 * BEAT
     running.join(5)
     assert not running.is_alive()
 
 
-def test_whoever_talks_all_the_time_is_pinged_all_the_same(line_and_peer):
-    """Proxies count what comes from the server."""
+def test_a_client_that_always_sends_is_pinged_too(line_and_peer):
+    """Proxies count only what the server sends."""
     _line, peer, _running = line_and_peer
     limit = time.monotonic() + 4 * BEAT
     while time.monotonic() < limit:
@@ -147,37 +147,37 @@ def test_whoever_talks_all_the_time_is_pinged_all_the_same(line_and_peer):
     assert Ping in peer.kinds()
 
 
-def test_what_is_not_read_is_bounded_and_writing_never_waits(line_and_peer):
-    """The bound is the kernel's buffer; beyond it the client is dropped, not waited for."""
+def test_unread_bytes_are_limited_and_writing_never_waits(line_and_peer):
+    """A client that fills the kernel's buffer is dropped."""
     line, _peer, running = line_and_peer
-    text, told, longest = "x" * 1000, 0, 0.0
-    while told < 20_000:
-        begun = time.monotonic()
+    text, count, longest = "x" * 1000, 0, 0.0
+    while count < 20_000:
+        started_at = time.monotonic()
         if not line.tell(text):
             break
-        longest = max(longest, time.monotonic() - begun)
-        told += 1
-    assert 100 < told < 20_000
+        longest = max(longest, time.monotonic() - started_at)
+        count += 1
+    assert 100 < count < 20_000
     assert longest < 1
     assert not line.tell(text)
     running.join(5)
     assert not running.is_alive()
 
 
-def test_a_closed_line_says_its_code_and_nothing_after_it(line_and_peer):
-    """Whoever was revoked must not be told one thing more."""
+def test_a_closed_line_sends_its_code_and_nothing_more(line_and_peer):
+    """Revoked credentials must get no further message."""
     line, peer, running = line_and_peer
     line.close(4401, "ended")
     assert not line.tell("secret")
     assert not peer.hear(5)
-    assert [(event.code, event.reason) for event in peer.heard] == [(4401, "ended")]
+    assert [(event.code, event.reason) for event in peer.events] == [(4401, "ended")]
     assert peer.kinds() == {CloseConnection}
     running.join(5)
     assert not running.is_alive()
 
 
-def test_many_may_tell_at_once(line_and_peer):
-    """Whole messages, whoever wrote them."""
+def test_many_threads_may_write_at_once(line_and_peer):
+    """Messages are never mixed."""
     line, peer, _running = line_and_peer
 
     def tell(number: int) -> None:
@@ -190,6 +190,6 @@ def test_many_may_tell_at_once(line_and_peer):
     for teller in tellers:
         teller.join()
     peer.hear(2 * BEAT)
-    told = "".join(event.data for event in peer.heard if isinstance(event, TextMessage))
-    assert len(told) == 4 * 50 * 300
-    assert all(len(set(told[i : i + 300])) == 1 for i in range(0, len(told), 300))
+    text = "".join(event.data for event in peer.events if isinstance(event, TextMessage))
+    assert len(text) == 4 * 50 * 300
+    assert all(len(set(text[i : i + 300])) == 1 for i in range(0, len(text), 300))

@@ -1,4 +1,4 @@
-"""Telling a process's lines: to whom, what it costs, and what when the database is away."""
+"""Events to the merchants' sockets of a process: recipients, costs, database failures."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ from repository.payments import Payments
 from tests.accounts.people import Person
 
 
-class Told:
-    """Stands where a line begins: remembers what was said to it."""
+class FakeLine:
+    """Takes the place of a `Line` and stores the messages."""
 
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
         self.is_dropped = False
 
     def tell(self, text: str) -> bool:
-        """Remember one message."""
+        """Store one message."""
         self.messages.append(json.loads(text))
         return True
 
     def drop(self) -> None:
-        """Remember the end."""
+        """Store that the line was dropped."""
         self.is_dropped = True
 
 
 @pytest.fixture
 def there(app):
-    """The sockets of an app whose tasks the test runs itself, and a way to connect."""
+    """The sockets of an app, whose tasks the test runs itself, and a function to connect."""
     watchings = Watchings(app, lambda _do: None, lambda _seconds: None)
     sockets = MerchantSockets(app, watchings, lambda _do: None, lambda _seconds: None)
 
-    def connect(person: Person) -> Told:
+    def connect(person: Person) -> FakeLine:
         key = person.key("payments:read")["key"]
         with app.app_context(), app.test_request_context(), reading() as work:
             caller = caller_by_token(work, key)
-        told = Told()
-        sockets.join(cast("Line", told), Watching(caller, told.drop))
-        return told
+        line = FakeLine()
+        sockets.join(cast("Line", line), Watching(caller, line.drop))
+        return line
 
     def tell() -> None:
         sockets._send(sockets._next_events())
@@ -62,53 +62,53 @@ def there(app):
 
 @pytest.fixture
 def people(app) -> list[Person]:
-    """Alice and Charlie, who sell."""
-    found = [Person(app, name) for name in ("alice", "charlie")]
-    for person in found:
+    """Alice and Charlie, merchants."""
+    persons = [Person(app, name) for name in ("alice", "charlie")]
+    for person in persons:
         person.sign_up()
-    return found
+    return persons
 
 
 @pytest.fixture
-def heard(app) -> list[Recorded]:
-    """What the app's announcer hands on."""
+def recorded(app) -> list[Recorded]:
+    """The events that the app's announcer passes to its listeners."""
     events: list[Recorded] = []
     parts_of(app).announcer.listeners.append(events.append)
     return events
 
 
 def create(person: Person) -> dict[str, Any]:
-    """A transaction of this person's."""
+    """Create a transaction."""
     answer = person.post("/transactions/", json={"amount": 10}, headers=person.bearer())
-    made: dict[str, Any] = answer.get_json()
-    return {**made, "value": made["amount"]}
+    transaction: dict[str, Any] = answer.get_json()
+    return {**transaction, "value": transaction["amount"]}
 
 
-def test_an_event_goes_to_its_merchants_lines(there, people, heard, bank):
-    """And to no one else's, though both stand side by side."""
+def test_an_event_goes_to_its_merchants_lines(there, people, recorded, bank):
+    """And not to the lines of another merchant."""
     alice, charlie = (there.connect(person) for person in people)
-    made = create(people[0])
-    assert bank.confirm(made).status_code == 200
-    there.sockets.hear(heard[-1])
+    transaction = create(people[0])
+    assert bank.confirm(transaction).status_code == 200
+    there.sockets.hear(recorded[-1])
     there.tell()
-    assert [message["payment_id"] for message in alice.messages] == [made["id"]]
+    assert [message["payment_id"] for message in alice.messages] == [transaction["id"]]
     assert charlie.messages == []
 
 
-def test_a_payment_that_is_not_the_events_merchants_is_told_to_nobody(there, people, heard, bank):
-    """A channel message of another service, or a wrong one, must not cross over."""
+def test_an_event_with_another_merchants_payment_is_sent_to_nobody(there, people, recorded, bank):
+    """A wrong channel message must not show one merchant's payment to another."""
     lines = [there.connect(person) for person in people]
     theirs, ours = create(people[1]), create(people[0])
     bank.confirm(theirs)
     bank.confirm(ours)
-    crossed = replace(heard[-1], payment_id=heard[0].payment_id)
+    crossed = replace(recorded[-1], payment_id=recorded[0].payment_id)
     there.sockets.hear(crossed)
     there.tell()
     assert [line.messages for line in lines] == [[], []]
 
 
-def test_without_a_line_an_event_costs_nothing(app, there, people, heard, bank):
-    """Most merchants have no till that listens."""
+def test_without_a_line_an_event_costs_nothing(app, there, people, recorded, bank):
+    """Most merchants do not listen."""
     there.connect(people[1])
     bank.confirm(create(people[0]))
     statements: list[str] = []
@@ -117,17 +117,17 @@ def test_without_a_line_an_event_costs_nothing(app, there, people, heard, bank):
     sa.event.listen(
         engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2])
     )
-    there.sockets.hear(heard[-1])
+    there.sockets.hear(recorded[-1])
     assert statements == []
     assert there.sockets._pending.empty()
 
 
-def test_many_events_at_once_are_read_at_once(app, there, people, heard, bank):
-    """A busy minute costs a statement for the payments and one for the keys, not one each."""
+def test_many_events_at_once_are_read_at_once(app, there, people, recorded, bank):
+    """They cost one statement for the payments and one for the credentials."""
     alice = there.connect(people[0])
     for _ in range(20):
         bank.confirm(create(people[0]))
-    for event in heard:
+    for event in recorded:
         there.sockets.hear(event)
     statements: list[str] = []
     with app.app_context():
@@ -144,13 +144,11 @@ def test_many_events_at_once_are_read_at_once(app, there, people, heard, bank):
     assert len(statements) == 2, statements
 
 
-def test_a_database_that_stays_away_sends_the_listeners_to_ask_anew(
-    there, people, heard, bank, monkeypatch
-):
-    """A message that cannot be told must not be missing unseen; a short absence only delays it."""
+def test_a_long_database_failure_ends_the_connections(there, people, recorded, bank, monkeypatch):
+    """So clients ask again and miss nothing; a short failure only delays the message."""
     alice = there.connect(people[0])
     bank.confirm(create(people[0]))
-    event, ask, failures = heard[-1], Payments.by_row_ids, [3]
+    event, ask, failures = recorded[-1], Payments.by_row_ids, [3]
 
     def away(self, ids):
         failures[0] -= 1
@@ -168,21 +166,19 @@ def test_a_database_that_stays_away_sends_the_listeners_to_ask_anew(
     assert (len(alice.messages), alice.is_dropped) == (1, True)
 
 
-def test_more_than_can_be_told_sends_the_listeners_to_ask_anew(
-    there, people, heard, bank, monkeypatch
-):
-    """The queue is bounded; whoever would miss something is told by the end of the connection."""
+def test_a_full_queue_ends_the_connections(there, people, recorded, bank, monkeypatch):
+    """The clients then connect again and ask, so that they miss nothing."""
     alice, charlie = (there.connect(person) for person in people)
     bank.confirm(create(people[0]))
     for _ in range(merchant_sockets.PENDING_MAX):
-        there.sockets.hear(heard[-1])
+        there.sockets.hear(recorded[-1])
     assert not alice.is_dropped
-    there.sockets.hear(heard[-1])
+    there.sockets.hear(recorded[-1])
     assert (alice.is_dropped, charlie.is_dropped) == (True, False)
 
 
-def test_a_merchant_has_so_many_lines_and_no_more(there, people, monkeypatch):
-    """Another merchant's are counted apart, and whoever leaves makes room."""
+def test_a_merchants_lines_are_limited(there, people, monkeypatch):
+    """Each merchant is counted apart, and a closed line makes room."""
     monkeypatch.setattr(merchant_sockets, "LINES_PER_MERCHANT_MAX", 2)
     sockets = there.sockets
     for _ in range(2):
@@ -197,7 +193,7 @@ def test_a_merchant_has_so_many_lines_and_no_more(there, people, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("event", "told"),
+    ("event", "message_type"),
     [
         ("payment.confirmed", "payment_completed"),
         ("payment.expired", "payment_expired"),
@@ -207,6 +203,6 @@ def test_a_merchant_has_so_many_lines_and_no_more(there, people, monkeypatch):
         ("refund.failed", "refund_failed"),
     ],
 )
-def test_each_event_has_its_word(event, told):
-    """The described clients wait for the first; the others follow its form."""
-    assert type_of(event) == told
+def test_each_event_has_its_message_type(event, message_type):
+    """Existing clients wait for the first; the others have the same form."""
+    assert type_of(event) == message_type

@@ -19,7 +19,7 @@ from blueprints.transactions.merchant_sockets import CLOSE_GOING_AWAY, CLOSE_UNA
 from blueprints.transactions.websocket import OUTGOING_BYTES_MAX
 from realtime.credentials import CHECK_SECONDS
 from tests.realtime.clients import QUIET_SECONDS
-from tests.realtime.sellers import JSON, PASSWORD, PATH, Listener, Seller, refused
+from tests.realtime.sellers import JSON, PASSWORD, PATH, Listener, Seller, refusal_status
 from tests.support.deadlines import bring_forward
 from tests.support.service import ServiceProcess
 
@@ -45,67 +45,67 @@ def sell(service):
     return lambda login, **fields: Seller(service, f"{login}-{os.urandom(3).hex()}", **fields)
 
 
-def cancel(seller: Seller, made: dict[str, Any]) -> None:
-    seller.call("PUT", f"/transactions/{made['id']}", {"status": "cancelled"})
+def cancel(seller: Seller, transaction: dict[str, Any]) -> None:
+    seller.call("PUT", f"/transactions/{transaction['id']}", {"status": "cancelled"})
 
 
-def test_a_merchant_hears_that_money_came(service, sell):
-    """The message the described clients wait for, with what a till shows."""
+def test_a_merchant_hears_of_a_paid_payment(service, sell):
+    """The message that existing clients wait for, with the fields that a till shows."""
     alice = sell("alice")
     with alice.listen() as listener:
-        made = alice.create(amount="12.50", description="Pão", order_id="7")
-        assert service.tell(made)[0] == 200
+        transaction = alice.create(amount="12.50", description="Pão", order_id="7")
+        assert service.tell(transaction)[0] == 200
         message = listener.next()
     assert set(message) == FIELDS
-    assert (message["type"], message["payment_id"]) == ("payment_completed", made["id"])
+    assert (message["type"], message["payment_id"]) == ("payment_completed", transaction["id"])
     assert (message["amount"], message["amount_centavos"]) == (12.5, 1250)
     assert (message["status"], message["state"]) == ("confirmed", "completed")
     assert (message["description"], message["order_id"]) == ("Pão", "7")
-    assert message["code"] == made["code"]
+    assert message["code"] == transaction["code"]
 
 
-def test_the_other_events_come_in_words_of_the_same_kind(service, sell):
-    """Cancelled, refused, given back: in the order they happened, each once."""
+def test_the_other_events_have_similar_messages(service, sell):
+    """Cancelled, refused, refunded: in order, each once."""
     alice = sell("alice")
     with alice.listen() as listener:
-        gone, paid = alice.create(), alice.create()
-        cancel(alice, gone)
+        cancelled, paid = alice.create(), alice.create()
+        cancel(alice, cancelled)
         assert service.tell(paid, value=9)[0] == 400
         pay = {"code": paid["pix_code"], "pin": "1234"}
         assert alice.call("POST", "/bank/api/pay", pay)["status"] == "confirmed"
         alice.call("PUT", f"/transactions/{paid['id']}", {"status": "refunded"})
-        heard = [listener.next() for _ in range(4)]
+        messages = [listener.next() for _ in range(4)]
         assert listener.hears_nothing(QUIET_SECONDS)
-    assert [(one["type"], one["state"]) for one in heard] == [
+    assert [(one["type"], one["state"]) for one in messages] == [
         ("payment_cancelled", "failed"),
         ("receipt_refused", "created"),
         ("payment_completed", "completed"),
         ("payment_refunded", "completed"),
     ]
-    assert [one["payment_id"] for one in heard] == [gone["id"], *[paid["id"]] * 3]
-    assert heard[3]["refunded_amount"] == 10.0
+    assert [one["payment_id"] for one in messages] == [cancelled["id"], *[paid["id"]] * 3]
+    assert messages[3]["refunded_amount"] == 10.0
 
 
 @pytest.mark.slow
 def test_an_expiry_is_heard_as_a_failure(service, sell):
-    """Within two seconds of the deadline, as by every other way."""
+    """Within two seconds of the deadline."""
     alice = sell("alice")
     with alice.listen() as listener:
-        made = alice.call("POST", "/payments/pix", {"value": 1, "expires_in": 10})["payment"]
-        deadline = bring_forward(service, 1.5, made)
+        transaction = alice.call("POST", "/payments/pix", {"value": 1, "expires_in": 10})["payment"]
+        deadline = bring_forward(service, 1.5, transaction)
         message = listener.next(15)
     assert datetime.now(UTC) - deadline < timedelta(seconds=2.5)
     assert (message["type"], message["state"]) == ("payment_expired", "failed")
 
 
-def test_a_stranger_hears_not_a_byte(service, sell):
-    """Charlie sells too, listens too, and learns nothing of Alice's money."""
+def test_another_merchant_receives_no_byte(service, sell):
+    """Charlie listens too, and learns nothing of Alice's payments."""
     alice, charlie = sell("alice"), sell("charlie")
     with alice.listen() as listener, charlie.listen() as stranger:
-        paid, gone = alice.create(), alice.create()
+        paid, cancelled = alice.create(), alice.create()
         assert service.tell(paid)[0] == 200
-        cancel(alice, gone)
-        assert {listener.next()["payment_id"] for _ in range(2)} == {paid["id"], gone["id"]}
+        cancel(alice, cancelled)
+        assert {listener.next()["payment_id"] for _ in range(2)} == {paid["id"], cancelled["id"]}
         assert stranger.hears_nothing(QUIET_SECONDS)
         own = charlie.create()
         assert service.tell(own)[0] == 200
@@ -114,19 +114,19 @@ def test_a_stranger_hears_not_a_byte(service, sell):
 
 
 def test_each_of_a_merchants_connections_hears_it_once(service, sell):
-    """The till, the office and the phone."""
+    """For example at the till and in the office."""
     alice = sell("alice")
     lines = [alice.listen() for _ in range(3)]
-    made = alice.create()
-    assert service.tell(made)[0] == 200
-    assert {line.next()["payment_id"] for line in lines} == {made["id"]}
+    transaction = alice.create()
+    assert service.tell(transaction)[0] == 200
+    assert {line.next()["payment_id"] for line in lines} == {transaction["id"]}
     assert all(line.hears_nothing(0.3) for line in lines)
     for line in lines:
         line.socket.shutdown()
 
 
-def test_keys_tokens_and_cookies_open_it(service, sell):
-    """By header, by query, and by the cookie of a page of our own, or of a program."""
+def test_keys_tokens_and_cookies_may_connect(service, sell):
+    """By header, by query, and by the cookie of our own pages or of a program."""
     alice = sell("alice")
     key = alice.key("payments:read")["key"]
     cookie = f"access_token={alice.token}"
@@ -139,13 +139,13 @@ def test_keys_tokens_and_cookies_open_it(service, sell):
         ("", {"cookie": cookie, "origin": service.url}),
     ):
         with Listener(service.url, query, **options) as listener:
-            made = alice.create()
-            assert service.tell(made)[0] == 200
-            assert listener.next()["payment_id"] == made["id"], options
+            transaction = alice.create()
+            assert service.tell(transaction)[0] == 200
+            assert listener.next()["payment_id"] == transaction["id"], options
 
 
-def test_nobody_else_gets_as_far_as_the_upgrade(service, sell):
-    """Refused by HTTP, so that a client sees why; the demo merchant never listens by itself."""
+def test_other_credentials_are_refused_before_the_upgrade(service, sell):
+    """An HTTP status tells the client why; without credentials there is no demo merchant here."""
     alice, bob = sell("alice"), sell("bob", role="payer")
     writes = alice.key("payments:write")["key"]
     refunds = alice.key("refunds:write")["key"]
@@ -172,7 +172,7 @@ def test_nobody_else_gets_as_far_as_the_upgrade(service, sell):
         ("", {"cookie": cookie, "origin": service.url.replace("http", "https")}, 403),
         ("", {"cookie": f"refresh_token={alice.token}"}, 401),
     ):
-        assert refused(service.url, query, **options) == status, (query[:60], options)
+        assert refusal_status(service.url, query, **options) == status, (query[:60], options)
 
 
 def _claims(token: str) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def test_forged_and_expired_tokens_are_refused(service, sell):
     good = _claims(alice.token)
     past = int((datetime.now(UTC) - timedelta(seconds=5)).timestamp())
     assert (
-        refused(service.url, f"?token={jwt.encode(good, key)}") == 101
+        refusal_status(service.url, f"?token={jwt.encode(good, key)}") == 101
     )  # the key is the right one
     cases: tuple[tuple[dict[str, Any], Any, str], ...] = (
         (good, b"another key, which is long enough for it", "HS256"),
@@ -202,7 +202,7 @@ def test_forged_and_expired_tokens_are_refused(service, sell):
     )
     for claims, secret, algorithm in cases:
         forged = jwt.encode(claims, secret, algorithm=algorithm)
-        assert refused(service.url, f"?token={forged}") == 401, claims
+        assert refusal_status(service.url, f"?token={forged}") == 401, claims
 
 
 @pytest.mark.parametrize(
@@ -218,8 +218,8 @@ def test_forged_and_expired_tokens_are_refused(service, sell):
           "Sec-WebSocket-Key": "short"}, 400),
     ],
 )  # fmt: skip
-def test_what_is_no_handshake_is_told_what_is_spoken_here(service, headers, status):
-    """A browser's address line, a proxy that drops the upgrade, an old client."""
+def test_a_request_without_a_handshake_is_a_426(service, headers, status):
+    """For example a browser's address bar, or a proxy that drops the upgrade."""
     _status, body, _ = service.request(
         "POST",
         "/token",
@@ -228,17 +228,20 @@ def test_what_is_no_handshake_is_told_what_is_spoken_here(service, headers, stat
     )
     assert _status == 401, body
     alice = Seller(service, f"plain-{os.urandom(3).hex()}")
-    told, answer, sent = service.request("GET", PATH, None, {**alice.bearer, **_kept(headers)})
+    answer_status, answer, answer_headers = service.request(
+        "GET", PATH, None, {**alice.bearer, **_without_connection(headers)}
+    )
     if "Connection" in headers:  # urllib replaces it: such a request is written by hand
-        told, answer, sent = _by_hand(service, {**alice.bearer, **headers})
-    assert told == status, answer
+        answer_status, answer, answer_headers = _by_hand(service, {**alice.bearer, **headers})
+    assert answer_status == status, answer
     if status == 426:
         assert json.loads(answer)["code"] == "upgrade-required"
-        assert {name.lower(): value for name, value in sent.items()}["upgrade"] == "websocket"
+        lower = {name.lower(): value for name, value in answer_headers.items()}
+        assert lower["upgrade"] == "websocket"
     assert service.request("POST", PATH, b"{}", {**JSON, **alice.bearer})[0] == 405
 
 
-def _kept(headers: dict[str, str]) -> dict[str, str]:
+def _without_connection(headers: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name != "Connection"}
 
 
@@ -253,8 +256,8 @@ def _by_hand(service, headers):
     return answer.status, body, dict(answer.getheaders())
 
 
-def test_whatever_a_client_says_disturbs_nobody(service, sell):
-    """JSON garbage, bytes, pieces, pings: the same connection hears the next event."""
+def test_messages_of_a_client_are_ignored(service, sell):
+    """After invalid JSON, bytes, fragments and pings, the connection hears the next event."""
     alice = sell("alice")
     with alice.listen() as listener:
         for text in ("", "{", '{"type": "payment_completed"}', "null", "\x00", "é" * 1000):
@@ -264,13 +267,13 @@ def test_whatever_a_client_says_disturbs_nobody(service, sell):
             listener.socket.ping("are you there")
         frame = websocket.ABNF.create_frame("begin", websocket.ABNF.OPCODE_TEXT, fin=0)
         listener.socket.send_frame(frame)
-        made = alice.create()
-        assert service.tell(made)[0] == 200
-        assert listener.next()["payment_id"] == made["id"]
+        transaction = alice.create()
+        assert service.tell(transaction)[0] == 200
+        assert listener.next()["payment_id"] == transaction["id"]
 
 
 @pytest.mark.parametrize(
-    "sent",
+    "frame",
     [
         b"\x81\xfe\x40\x01" + b"\x00" * 4 + b"a" * 16_385,  # longer than anything honest
         b"\x81\x85" + b"\x00" * 4 + b"\xff" * 5,  # no UTF-8
@@ -281,40 +284,40 @@ def test_whatever_a_client_says_disturbs_nobody(service, sell):
         b"GET / HTTP/1.1\r\n\r\n",
     ],
 )
-def test_what_breaks_the_protocol_ends_its_own_connection(service, sell, sent):
-    """And no other; nothing of it is answered as if it were HTTP."""
+def test_a_protocol_error_ends_only_its_own_connection(service, sell, frame):
+    """And the bytes are never answered as HTTP."""
     alice = sell("alice")
     with alice.listen() as listener, alice.listen() as broken:
-        broken.socket.sock.sendall(sent)
+        broken.socket.sock.sendall(frame)
         assert broken.close_code() in (0, 1002, 1007, 1009)
-        made = alice.create()
-        assert service.tell(made)[0] == 200
-        assert listener.next()["payment_id"] == made["id"]
+        transaction = alice.create()
+        assert service.tell(transaction)[0] == 200
+        assert listener.next()["payment_id"] == transaction["id"]
 
 
-def test_a_client_that_says_farewell_gets_one(sell):
-    """RFC 6455, 5.5.1; and its place is free again."""
+def test_a_close_frame_is_answered(sell):
+    """RFC 6455, 5.5.1; the line counts no longer."""
     with sell("alice").listen() as listener:
         listener.socket.send_close(1000)
         assert listener.close_code() == 1000
 
 
 def test_a_revoked_key_hears_nothing_more(service, sell):
-    """Not even the event right behind the revocation; and the connection is closed."""
+    """Not even the event right after the revocation; the connection is closed."""
     alice = sell("alice")
     key = alice.key("payments:read")
     with Listener(service.url, token=key["key"]) as revoked, alice.listen() as listener:
         alice.call("DELETE", f"/api/keys/{key['id']}")
-        made = alice.create()
-        assert service.tell(made)[0] == 200
-        assert listener.next()["payment_id"] == made["id"]
+        transaction = alice.create()
+        assert service.tell(transaction)[0] == 200
+        assert listener.next()["payment_id"] == transaction["id"]
         assert revoked.close_code() == CLOSE_UNAUTHORIZED
-    assert refused(service.url, f"?token={key['key']}") == 401
+    assert refusal_status(service.url, f"?token={key['key']}") == 401
 
 
 @pytest.mark.slow
 def test_a_changed_password_closes_every_other_connection(service, sell):
-    """Within one look at the credentials, though nothing happens that could be told."""
+    """At the next check of the credentials, even without an event."""
     alice = sell("alice")
     other = alice.sign_in()
     with (
@@ -326,49 +329,50 @@ def test_a_changed_password_closes_every_other_connection(service, sell):
         alice.call("POST", "/users/me/password", body)
         assert theirs.close_code(CHECKED_WITHIN) == CLOSE_UNAUTHORIZED
         assert browser.close_code(CHECKED_WITHIN) == CLOSE_UNAUTHORIZED
-        made = alice.create()
-        assert service.tell(made)[0] == 200
-        assert own.next()["payment_id"] == made["id"]
+        transaction = alice.create()
+        assert service.tell(transaction)[0] == 200
+        assert own.next()["payment_id"] == transaction["id"]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-def test_whoever_does_not_read_is_dropped_and_holds_nobody_up(service, sell):
-    """A till whose cable was pulled must not keep the others from hearing."""
+def test_a_client_that_does_not_read_is_dropped_and_delays_nobody(service, sell):
+    """A till with a pulled cable must not delay the others."""
     alice = sell("alice")
-    waiting = websocket.WebSocket()
-    waiting.connect(
+    silent = websocket.WebSocket()
+    silent.connect(
         f"{service.url.replace('http', 'ws')}{PATH}?token={alice.token}",
         sockopt=[(6, 1, 1), (1, 8, 2304)],  # TCP_NODELAY, and the least SO_RCVBUF
         timeout=10,
     )
-    made = alice.create(description="🥖" * 140, order_id="🥖" * 64)
-    slowest, told = 0.0, 0
+    transaction = alice.create(description="🥖" * 140, order_id="🥖" * 64)
+    slowest, announced_bytes = 0.0, 0
     with alice.listen() as listener:
-        while told < 2 * OUTGOING_BYTES_MAX + 200_000:  # the kernel doubles what it is asked for
-            begun = time.monotonic()
-            assert service.tell(made, value=1)[0] == 400
-            told += len(json.dumps(listener.next(), ensure_ascii=False).encode())
-            slowest = max(slowest, time.monotonic() - begun)
+        # The kernel doubles the buffer size that it is asked for.
+        while announced_bytes < 2 * OUTGOING_BYTES_MAX + 200_000:
+            started_at = time.monotonic()
+            assert service.tell(transaction, value=1)[0] == 400
+            announced_bytes += len(json.dumps(listener.next(), ensure_ascii=False).encode())
+            slowest = max(slowest, time.monotonic() - started_at)
     received = 0
-    connection = waiting.sock
+    connection = silent.sock
     assert connection is not None
     connection.settimeout(10)
     with suppress(ConnectionError):
         while chunk := connection.recv(65536):  # until the end that the server made
             received += len(chunk)
     assert slowest < 2
-    assert 0 < received < told
-    waiting.shutdown()
+    assert 0 < received < announced_bytes
+    silent.shutdown()
 
 
-def test_a_process_that_stops_says_farewell(serve, request):
-    """Clients connect again at once, elsewhere, and the stop does not wait for them."""
+def test_a_process_that_stops_sends_close_frames(serve, request):
+    """Clients connect to another process at once, and the stop does not wait for them."""
     for mode in ("eventlet", "gevent", "threading"):
         service = serve(ASYNC_MODE=mode, instance=request.getfixturevalue("tmp_path") / mode)
         with Seller(service, "alice").listen() as listener:
-            begun = time.monotonic()
+            started_at = time.monotonic()
             assert service.stop() == 0
-            assert time.monotonic() - begun < 8
+            assert time.monotonic() - started_at < 8
             assert listener.close_code() == CLOSE_GOING_AWAY
         assert "Traceback" not in service.log()

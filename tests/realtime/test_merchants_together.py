@@ -31,7 +31,7 @@ def pair(serve, redis_url, tmp_path) -> Pair:
             "REDIS_URL": redis_url,
             "DATABASE_URL": f"sqlite:///{tmp_path / 'shared.sqlite3'}",
         }
-        # One address for both, as behind a balancer: a token is for the address people know.
+        # Both have one public URL, as behind a load balancer, because tokens name it.
         first = serve(instance=tmp_path / "one", **options)
         options["PUBLIC_URL"] = first.url
         return first, serve(instance=tmp_path / "two", **options)
@@ -47,7 +47,7 @@ def service(tmp_path_factory) -> Iterator[ServiceProcess]:
 
 
 def dashboard(service: ServiceProcess, seller: Seller) -> Watcher:
-    """A Socket.IO client in its merchant's room."""
+    """A Socket.IO client in the merchant's room."""
     watcher = Watcher(service.url, ["websocket"], {"token": seller.token})
     assert watcher.ask("watch_merchant") == {"ok": True, "merchant": seller.login}
     return watcher
@@ -55,8 +55,8 @@ def dashboard(service: ServiceProcess, seller: Seller) -> Watcher:
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("mode", MODES)
-def test_both_ways_hear_what_another_process_took(pair: Pair, mode):
-    """Alice's dashboard hangs on one process, the bank calls the other; Charlie hears nothing."""
+def test_both_ways_hear_of_payments_at_another_process(pair: Pair, mode):
+    """Alice's dashboard is at one process, the bank calls the other; Charlie hears nothing."""
     one, two = pair(mode)
     alice, charlie = Seller(one, "alice"), Seller(one, "charlie")
     with (
@@ -66,15 +66,15 @@ def test_both_ways_hear_what_another_process_took(pair: Pair, mode):
         dashboard(one, alice) as board,
         dashboard(one, charlie) as other_board,
     ):
-        made = alice.create()
-        assert two.tell(made)[0] == 200
-        assert here.next()["payment_id"] == there.next()["payment_id"] == made["id"]
-        assert board.wait_for("payment_completed")["payment_id"] == made["id"]
-        gone = alice.create()
+        transaction = alice.create()
+        assert two.tell(transaction)[0] == 200
+        assert here.next()["payment_id"] == there.next()["payment_id"] == transaction["id"]
+        assert board.wait_for("payment_completed")["payment_id"] == transaction["id"]
+        cancelled = alice.create()
         alice.service = two
-        alice.call("PUT", f"/transactions/{gone['id']}", {"status": "cancelled"})
+        alice.call("PUT", f"/transactions/{cancelled['id']}", {"status": "cancelled"})
         assert {here.next()["type"], there.next()["type"]} == {"payment_cancelled"}
-        assert board.wait_for("payment-cancelled")["payment_id"] == gone["id"]
+        assert board.wait_for("payment-cancelled")["payment_id"] == cancelled["id"]
         assert here.hears_nothing(QUIET_SECONDS)
         assert there.hears_nothing(0.1)
         assert stranger.hears_nothing(0.1)
@@ -82,43 +82,43 @@ def test_both_ways_hear_what_another_process_took(pair: Pair, mode):
         assert sorted(board.names()) == sorted(
             [
                 "payment-confirmed",
-                f"payment-confirmed-{made['id']}",
+                f"payment-confirmed-{transaction['id']}",
                 "payment_completed",
                 "payment-cancelled",
-                f"payment-cancelled-{gone['id']}",
+                f"payment-cancelled-{cancelled['id']}",
             ]
         )
 
 
 @pytest.mark.timeout(90)
-def test_what_one_process_revoked_is_silent_in_the_other(pair: Pair):
-    """Whoever signs out everywhere, or takes a key back, means everywhere."""
+def test_credentials_revoked_at_one_process_end_at_the_other(pair: Pair):
+    """Signing out everywhere, or revoking a key, must reach every process."""
     one, two = pair("eventlet")
     alice = Seller(one, "alice")
     key = alice.key("payments:read")
     with Listener(two.url, token=key["key"]) as listener, alice.listen(two) as own:
         alice.call("DELETE", f"/api/keys/{key['id']}")
-        made = alice.create()
-        assert one.tell(made)[0] == 200
-        assert own.next()["payment_id"] == made["id"]
+        transaction = alice.create()
+        assert one.tell(transaction)[0] == 200
+        assert own.next()["payment_id"] == transaction["id"]
         assert listener.close_code() == CLOSE_UNAUTHORIZED
 
 
-def test_a_strangers_room_hears_not_a_byte(service):
+def test_another_merchants_room_receives_no_byte(service):
     """Counted on the wire: neither a name nor an id of Alice's reaches Charlie's dashboard."""
     alice, charlie = Seller(service, "alice"), Seller(service, "charlie")
     key = charlie.key("payments:read")["key"]
-    with RawWebSocket(service.url, f'{{"token":"{key}"}}') as raw:
-        raw.send(b'420["watch_merchant"]')
-        assert b"charlie" in raw.bytes_within(0.5)
-        raw.forget()
-        paid, gone = alice.create(), alice.create()
+    with RawWebSocket(service.url, f'{{"token":"{key}"}}') as wire:
+        wire.send(b'420["watch_merchant"]')
+        assert b"charlie" in wire.bytes_within(0.5)
+        wire.forget()
+        paid, cancelled = alice.create(), alice.create()
         assert service.tell(paid)[0] == 200
-        alice.call("PUT", f"/transactions/{gone['id']}", {"status": "cancelled"})
-        assert raw.bytes_within(QUIET_SECONDS) == b""
+        alice.call("PUT", f"/transactions/{cancelled['id']}", {"status": "cancelled"})
+        assert wire.bytes_within(QUIET_SECONDS) == b""
         own = charlie.create()
         assert service.tell(own)[0] == 200
-        assert b"payment_completed" in raw.bytes_within(QUIET_SECONDS)
+        assert b"payment_completed" in wire.bytes_within(QUIET_SECONDS)
 
 
 def by_cookie(service: ServiceProcess, token: str, origin: str | None) -> dict[str, Any]:
@@ -134,8 +134,8 @@ def by_cookie(service: ServiceProcess, token: str, origin: str | None) -> dict[s
             client.disconnect()
 
 
-def test_a_cookie_opens_the_room_to_our_own_pages_alone(service):
-    """Another site's page may connect with Alice's cookie; it must not hear her money come in."""
+def test_a_cookie_opens_the_room_only_to_our_own_pages(service):
+    """Another site's page may connect with Alice's cookie; it must not hear of her payments."""
     alice = Seller(service, "anita")
     assert by_cookie(service, alice.token, service.url)["ok"] is True
     assert by_cookie(service, alice.token, None)["ok"] is True
@@ -145,7 +145,7 @@ def test_a_cookie_opens_the_room_to_our_own_pages_alone(service):
 
 
 def test_a_payer_and_a_key_without_the_scope_have_no_room(service):
-    """Whoever pays sells nothing, and a key that only refunds reads nothing."""
+    """A payer has no payments to watch, and a key that only refunds must not read."""
     bob = Seller(service, "bob", role="payer")
     refunds = Seller(service, "ana").key("refunds:write")["key"]
     for token in (bob.token, refunds):
@@ -155,21 +155,21 @@ def test_a_payer_and_a_key_without_the_scope_have_no_room(service):
 
 @pytest.mark.slow
 @pytest.mark.timeout(60)
-def test_a_room_is_left_when_the_credentials_end(service):
-    """A dashboard of somebody who was sent away must go dark, not stay as it was."""
+def test_a_connection_ends_with_its_credentials(service):
+    """A dashboard with revoked credentials must hear nothing more."""
     alice = Seller(service, "agnes")
     key = alice.key("payments:read")
     with (
-        Watcher(service.url, ["websocket"], {"token": key["key"]}) as gone,
+        Watcher(service.url, ["websocket"], {"token": key["key"]}) as watcher,
         dashboard(service, alice) as board,
     ):
-        assert gone.ask("watch_merchant")["ok"] is True
+        assert watcher.ask("watch_merchant")["ok"] is True
         alice.call("DELETE", f"/api/keys/{key['id']}")
         limit = time.monotonic() + CHECKED_WITHIN
-        while gone.connected and time.monotonic() < limit:
+        while watcher.connected and time.monotonic() < limit:
             time.sleep(0.1)
-        assert not gone.connected
-        made = alice.create()
-        assert service.tell(made)[0] == 200
+        assert not watcher.connected
+        transaction = alice.create()
+        assert service.tell(transaction)[0] == 200
         board.wait_for("payment_completed")
-        assert gone.names() == []
+        assert watcher.names() == []

@@ -33,10 +33,10 @@ def service(request, tmp_path_factory) -> Iterator[ServiceProcess]:
 @pytest.fixture
 def watcher(service) -> Iterator[NewWatcher]:
     """Open a client: watcher(transport="websocket", auth=…)."""
-    with ExitStack() as opened:
+    with ExitStack() as stack:
 
         def connect(transport: str = "websocket", auth: Any = None) -> Watcher:
-            return opened.enter_context(Watcher(service.url, TRANSPORTS[transport], auth))
+            return stack.enter_context(Watcher(service.url, TRANSPORTS[transport], auth))
 
         yield connect
 
@@ -45,12 +45,12 @@ def _merchant(service: ServiceProcess, login: str, pix_key: str) -> str:
     """A new merchant's API key, by the command line."""
     command = [sys.executable, "-m", "flask", "--app", "app", "merchant", "add", login]
     options = ["--name", login.title(), "--city", "Recife", "--pix-key", pix_key]
-    done = subprocess.run(
+    result = subprocess.run(
         [*command, *options], cwd=ROOT, env=service.environment, capture_output=True, text=True,
         timeout=30, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
 
 
 def _cancel(service: ServiceProcess, payment: dict[str, Any]) -> None:
@@ -59,7 +59,7 @@ def _cancel(service: ServiceProcess, payment: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_the_acknowledgement_of_watch_carries_the_whole_payment(service, watcher, transport):
-    """Whoever joins late must not need a second question."""
+    """A client that joins late needs no second request."""
     payment = service.create(value="54.90", description="Pão de queijo")
     state = watcher(transport).watch(payment)
     unchanging = payment.keys() - {"remaining_ms"}
@@ -88,8 +88,8 @@ def test_a_watcher_hears_the_confirmation_by_both_names_and_once(service, watche
     assert bob.names() == ["payment-confirmed", f"payment-confirmed-{payment['id']}"]
 
 
-def test_a_notification_told_twice_is_announced_once(service, watcher):
-    """Banks repeat themselves; the shopper's page must not."""
+def test_a_repeated_notification_is_announced_once(service, watcher):
+    """Banks repeat notifications."""
     payment = service.create()
     bob = watcher()
     bob.watch(payment)
@@ -102,7 +102,7 @@ def test_a_notification_told_twice_is_announced_once(service, watcher):
 
 
 def test_a_cancellation_is_heard(service, watcher):
-    """The shop gave up the order: the page must stop asking for money."""
+    """The page must stop asking for money."""
     payment = service.create()
     bob = watcher()
     bob.watch(payment)
@@ -112,8 +112,8 @@ def test_a_cancellation_is_heard(service, watcher):
     assert bob.wait_for("payment-cancelled") == message
 
 
-def test_refused_money_is_heard_and_the_payment_still_waits(service, watcher):
-    """Paying the wrong amount must not look like nothing happened."""
+def test_refused_money_is_heard_and_the_payment_stays_pending(service, watcher):
+    """A payer of a wrong amount must see what happened."""
     payment = service.create(value=10)
     bob = watcher()
     bob.watch(payment)
@@ -124,7 +124,7 @@ def test_refused_money_is_heard_and_the_payment_still_waits(service, watcher):
 
 @pytest.mark.slow
 def test_an_expiry_is_heard_within_two_seconds_of_the_deadline(service, watcher):
-    """The promise to whoever looks at the page when time runs out (contract, rule 4)."""
+    """Watchers of the page are promised that (contract, rule 4)."""
     payment = service.create(expires_in=10)
     bob = watcher()
     bob.watch(payment)
@@ -139,8 +139,8 @@ def test_an_expiry_is_heard_within_two_seconds_of_the_deadline(service, watcher)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_whoever_stopped_watching_hears_nothing(service, watcher, transport):
-    """A page that was left must not be told."""
+def test_a_client_that_unwatched_hears_nothing(service, watcher, transport):
+    """After `unwatch` no event may come."""
     payment = service.create()
     bob = watcher(transport)
     bob.watch(payment)
@@ -178,7 +178,7 @@ HOSTILE: dict[str, Any] = {
 
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
 def test_hostile_messages_get_a_code_and_the_connection_lives(service, watcher, transport):
-    """A stranger can send anything; the same connection must serve an honest question next."""
+    """The same connection must serve a valid message next."""
     charlie = watcher(transport)
     for event in ("watch", "unwatch"):
         for name, data in HOSTILE.items():
@@ -192,7 +192,7 @@ def test_hostile_messages_get_a_code_and_the_connection_lives(service, watcher, 
 
 
 def test_a_message_larger_than_any_honest_one_ends_only_its_own_connection(service, watcher):
-    """Memory is not a stranger's to fill, and the others' connections go on."""
+    """Memory stays limited, and the other connections go on."""
     payment = service.create()
     bob, charlie = watcher(), watcher()
     bob.watch(payment)
@@ -203,8 +203,8 @@ def test_a_message_larger_than_any_honest_one_ends_only_its_own_connection(servi
 
 
 @pytest.mark.parametrize("packet", [b"9", b"42", b"42[", b"4" * 100, b"451-[1]", b"\xff\xfe", b""])
-def test_bytes_that_are_no_message_disturb_nobody(service, watcher, packet):
-    """A broken or hostile client is its own problem."""
+def test_malformed_packets_do_not_affect_other_connections(service, watcher, packet):
+    """Only the broken client may notice."""
     payment = service.create()
     bob = watcher()
     bob.watch(payment)
@@ -216,7 +216,7 @@ def test_bytes_that_are_no_message_disturb_nobody(service, watcher, packet):
 
 
 def test_one_connection_may_watch_only_so_many_payments(service, watcher):
-    """A stranger's connection must not cost more than a page's."""
+    """A connection must stay cheap."""
     charlie = watcher()
     payments = [service.create() for _ in range(3)]
     for payment in payments:
@@ -227,8 +227,8 @@ def test_one_connection_may_watch_only_so_many_payments(service, watcher):
     assert codes == {None, "too-many-rooms"}
 
 
-def test_a_watcher_of_one_payment_hears_not_a_byte_of_another(service):
-    """The room is the payment's, counted on the wire."""
+def test_a_watcher_of_one_payment_receives_no_byte_of_another(service):
+    """Counted in bytes on the wire."""
     watched, other = service.create(), service.create()
     with RawWebSocket(service.url) as charlie:
         charlie.send(b'420["watch",{"payment_id":"' + watched["id"].encode() + b'"}]')
@@ -241,8 +241,8 @@ def test_a_watcher_of_one_payment_hears_not_a_byte_of_another(service):
         assert b"payment-confirmed" in charlie.bytes_within(QUIET_SECONDS)
 
 
-def test_a_client_that_watches_nothing_hears_not_a_byte(service):
-    """Connecting alone must not tell a stranger that somebody paid."""
+def test_a_client_that_watches_nothing_receives_no_byte(service):
+    """A connection alone must reveal nothing about payments."""
     with RawWebSocket(service.url) as charlie:
         confirmed, cancelled = service.create(), service.create()
         assert service.tell(confirmed)[0] == 200
@@ -251,7 +251,7 @@ def test_a_client_that_watches_nothing_hears_not_a_byte(service):
 
 
 def test_a_merchant_hears_of_its_own_payments_and_of_no_one_elses(service, watcher):
-    """Alice's dashboard shows Alice's money, and Charlie's shows none of it."""
+    """Charlie's dashboard shows none of Alice's payments."""
     alice_key = _merchant(service, "alice", "alice@example.com")
     charlie_key = _merchant(service, "charlie", "charlie@example.com")
     alice = watcher(auth={"token": alice_key})
@@ -277,7 +277,7 @@ def test_a_merchant_hears_of_its_own_payments_and_of_no_one_elses(service, watch
              {"token": "x" * 9000}, {"token": "é"}],
 )  # fmt: skip
 def test_watching_a_merchant_needs_its_key(service, watcher, auth):
-    """A stranger's dashboard stays dark, and the connection may still watch a payment."""
+    """Without it there is no room, but the connection may still watch a payment."""
     charlie = watcher(auth=auth)
     answer = charlie.ask("watch_merchant", {"merchant": "demo"})
     assert (answer["ok"], answer["code"]) == (False, "unauthorized")
@@ -285,7 +285,7 @@ def test_watching_a_merchant_needs_its_key(service, watcher, auth):
 
 
 def test_joining_and_reading_leave_no_gap(service, watcher):
-    """Whoever joins while the money arrives sees it in the answer or hears it: never neither."""
+    """A client that joins while money arrives sees it in the answer or hears the event."""
     bob = watcher()
     for _ in range(15):
         payment = service.create()

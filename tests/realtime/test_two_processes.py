@@ -63,7 +63,7 @@ def test_a_watcher_hears_a_confirmation_that_another_process_took(pair, redis_ur
 @pytest.mark.redis
 @pytest.mark.parametrize("mode", ["eventlet", "gevent"])
 def test_redis_away_delays_the_other_processes_watchers_and_nobody_else(pair, private_server, mode):
-    """Redis carries hints: without it money is taken as before, and nothing is lost or repeated."""
+    """Without Redis, payments work as before, and no event is lost or repeated."""
     redis = private_server("redis")
     one, two = pair(mode, redis.url)
     near, far = one.create(), one.create()
@@ -81,7 +81,7 @@ def test_redis_away_delays_the_other_processes_watchers_and_nobody_else(pair, pr
         assert charlie.names() == []
         redis.start()
         charlie.wait_for(f"payment-confirmed-{far['id']}")
-        # Long enough for the relay, which tells whatever Redis did not take.
+        # Long enough for the relay, which announces what Redis did not take.
         time.sleep(6)
         assert bob.names() == _both_names(near)
         assert charlie.names() == _both_names(far)
@@ -92,7 +92,7 @@ def test_redis_away_delays_the_other_processes_watchers_and_nobody_else(pair, pr
 @pytest.mark.redis
 @pytest.mark.parametrize("mode", ["eventlet", "gevent", "threading"])
 def test_listening_recovers_soon_after_redis_came_back(pair, private_server, mode):
-    """However long it was away: a shopper must not wait for an operator's patience."""
+    """The pause between attempts must not grow while Redis is down."""
     redis = private_server("redis")
     one, two = pair(mode, redis.url)
     before, after = one.create(), one.create()
