@@ -41,7 +41,7 @@ class WalletPaymentResult:
     """A payment after the bank took the money."""
 
     payment: Payment
-    paid: WalletDebit
+    debit: WalletDebit
     is_completed: bool
 
 
@@ -62,16 +62,16 @@ def pay(account: Account, payment: Payment, card: str | None, pin: str) -> Walle
     Must not be called inside a unit of work.
     """
     try:
-        paid = bank_wallet.pay(account, payment, card, pin)
-    except (PinRefused, PinLocked) as refused:
-        _audit(account, AuditAction.PIN_REFUSED, payment, {"code": refused.code})
+        debit = bank_wallet.pay(account, payment, card, pin)
+    except (PinRefused, PinLocked) as error:
+        _audit(account, AuditAction.PIN_REFUSED, payment, {"code": error.code})
         raise
     log.info("payer.paid", payment=payment.txid, account=account.public_id)
-    _audit_payment(account, payment, paid)
-    settled = _wait_for_notice(payment.txid)
-    if settled.status == PaymentStatus.CONFIRMED and settled.end_to_end_id != paid.end_to_end_id:
-        raise AlreadyPaid("Somebody else paid it in the same moment: the bank gives it back.")
-    return WalletPaymentResult(settled, paid, settled.status == PaymentStatus.CONFIRMED)
+    _audit_payment(account, payment, debit)
+    latest = _wait_for_notice(payment.txid)
+    if latest.status == PaymentStatus.CONFIRMED and latest.end_to_end_id != debit.end_to_end_id:
+        raise AlreadyPaid("Another payer paid at the same moment; the bank returns your money.")
+    return WalletPaymentResult(latest, debit, latest.status == PaymentStatus.CONFIRMED)
 
 
 def _wait_for_notice(txid: str) -> Payment:
@@ -85,10 +85,10 @@ def _wait_for_notice(txid: str) -> Payment:
         time.sleep(LOOK_SECONDS)
 
 
-def _audit_payment(account: Account, payment: Payment, paid: WalletDebit) -> None:
-    if paid.is_repeated:
+def _audit_payment(account: Account, payment: Payment, debit: WalletDebit) -> None:
+    if debit.is_repeated:
         return
-    details = {"end_to_end_id": paid.end_to_end_id, "amount_centavos": payment.amount_centavos}
+    details = {"end_to_end_id": debit.end_to_end_id, "amount_centavos": payment.amount_centavos}
     _audit(account, AuditAction.PAYMENT_PAID, payment, details)
 
 

@@ -63,7 +63,9 @@ class PayerPath(BaseModel):
 
     code: str = Field(
         description="The payment's id: 32 hex digits.",
-        json_schema_extra={"pattern": "^[0-9a-f]{32}$"},  # shown, not checked: others are a 404
+        json_schema_extra={
+            "pattern": "^[0-9a-f]{32}$"
+        },  # documented, not validated: other codes are a 404
     )
 
 
@@ -74,7 +76,7 @@ class PayBody(StrictBody):
     """`POST /api/pay/<code>`."""
 
     card: Annotated[str, Field(pattern=r"^[0-9][0-9 .\-]{10,30}$")] | None = None
-    """The card's number, if the payer is to prove to have it; without one it is the account's."""
+    """The number of the account's own card; may be left out."""
     pin: Pin
 
 
@@ -82,7 +84,7 @@ class WalletBody(StrictBody):
     """`POST /api/wallet`."""
 
     pin: Pin | None = None
-    """The PIN chosen; without one the bank makes one and it is told once."""
+    """The PIN that the payer chooses; without a PIN the bank makes one and answers it once."""
 
 
 class WalletObject(BaseModel):
@@ -99,14 +101,14 @@ class WalletObject(BaseModel):
 
 
 class NewWalletObject(WalletObject):
-    """The same when it is opened: card and PIN are told this once."""
+    """The wallet in the answer that opens it; only this answer has card and PIN."""
 
     card: str
     pin: str | None
 
 
 class PaidAnswer(BaseModel):
-    """What became of a payment; `created` while the bank's notice is still on its way."""
+    """The payment's result; `state` is `created` until the bank's notice arrives."""
 
     message: str
     state: str
@@ -122,7 +124,7 @@ declare(bp, PayBody, WalletBody)
 
 
 def _well_formed(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Answer 404 to a malformed code before the sign-in, so that it leads nobody to sign in."""
+    """Answer 404 to a malformed code, instead of a redirect to the sign-in."""
 
     @wraps(view)
     def guarded(path: PayerPath) -> Any:
@@ -137,7 +139,7 @@ def _well_formed(view: Callable[..., Any]) -> Callable[..., Any]:
 @development_only
 @page_guard(PAYER)
 def wallet_page() -> BaseResponse:
-    """The payer's wallet: card, balance, limit, and the way to the bank's application."""
+    """The payer's wallet: card, balance, limit, and a link to the bank's application."""
     with reading() as work:
         account = acting_payer(work)
     return _payer_page("wallet", account, None)
@@ -156,7 +158,7 @@ def wallet_page() -> BaseResponse:
 @_well_formed
 @page_guard(PAYER)
 def pay_page(path: PayerPath) -> BaseResponse:
-    """Who gets how much, and the PIN that pays it."""
+    """The page with payee, amount and PIN."""
     with reading() as work:
         account = acting_payer(work)
         payment = work.payments.by_txid(path.code)
@@ -177,10 +179,10 @@ def pay_page(path: PayerPath) -> BaseResponse:
 @development_only
 @limiter.limit(PAY_LIMIT)
 def pay(path: PayerPath) -> BaseResponse:
-    """Pay from the signed-in payer's balance, through the simulated bank. Paid once, if repeated.
+    """Pay from the signed-in payer's balance, through the simulated bank. A retry pays once.
 
-    The answer waits up to 5 s for the bank's notice; `state` is `created` where it is still on
-    its way, and the payment confirms by itself.
+    The answer waits up to 5 s for the bank's notice. Without the notice `state` is `created`,
+    and the notice confirms the payment later.
     """
     try:
         with reading() as work:
@@ -203,14 +205,14 @@ def pay(path: PayerPath) -> BaseResponse:
         "message": "The payment has been made.",
         "state": "completed" if outcome.is_completed else "created",
         "code": payment.txid,
-        "end_to_end_id": outcome.paid.end_to_end_id,
-        "balance": json_number(outcome.paid.balance_centavos),
-        "balance_centavos": outcome.paid.balance_centavos,
+        "end_to_end_id": outcome.debit.end_to_end_id,
+        "balance": json_number(outcome.debit.balance_centavos),
+        "balance_centavos": outcome.debit.balance_centavos,
         "note": note,
-        "payment": _presented(outcome.payment),
+        "payment": _payment_object(outcome.payment),
     }
     response = private_json(answer)
-    if outcome.paid.is_repeated:
+    if outcome.debit.is_repeated:
         response.headers[REPLAYED] = "true"
     return response
 
@@ -223,7 +225,7 @@ def pay(path: PayerPath) -> BaseResponse:
 )
 @development_only
 def show_wallet() -> Response:
-    """Card (masked), balance and limit; 409 `no-wallet` before it is opened."""
+    """Card (masked), balance and limit; 409 `no-wallet` before the wallet is opened."""
     with reading() as work:
         account = acting_payer(work)
     wallet = bank_wallet.wallet_of(account)
@@ -242,9 +244,10 @@ def show_wallet() -> Response:
 @development_only
 @limiter.limit(PAY_LIMIT)
 def open_wallet() -> BaseResponse:
-    """Open the wallet, with demo money; card and PIN are told once.
+    """Open the wallet, with demo money; only this answer has card and PIN.
 
-    Until its PIN was right once it can be opened anew, with another PIN: the answer may be lost.
+    As the answer may get lost, the wallet can be opened again, with another PIN, until the first
+    right PIN.
     """
     code = ""
     try:
@@ -252,7 +255,7 @@ def open_wallet() -> BaseResponse:
             account = acting_payer(work)
         code = request.form.get("code", "") if is_form() else ""
         body = _read(WalletBody, without=("code",))
-        opened = bank_wallet.open_wallet(account, body.pin)
+        new_wallet = bank_wallet.open_wallet(account, body.pin)
     except (PayerRefused, InvalidRequest, Conflict, BankUnavailable) as error:
         return _error_page("pay" if ids.is_txid(code) else "wallet", error, code)
     in_unit_of_work(
@@ -262,17 +265,17 @@ def open_wallet() -> BaseResponse:
         payment_path = f"/{code}" if ids.is_txid(code) else ""
         page = render_template(
             "payer/opened.html",
-            opened=opened,
-            bank_login=opened.wallet.handle,
+            new_wallet=new_wallet,
+            bank_login=new_wallet.wallet.handle,
             bank_url=current_settings().bank_url,
             next_url=f"{request.script_root}/pay{payment_path}{language_query()}",
         )
         return Response(page, mimetype="text/html")
-    return private_json(new_wallet_object(opened), 201)
+    return private_json(new_wallet_object(new_wallet), 201)
 
 
 def wallet_object(wallet: Wallet) -> dict[str, Any]:
-    """A wallet as the wire shows it."""
+    """The wallet as JSON."""
     return {
         "card_masked": wallet.card_masked,
         "balance": json_number(wallet.balance_centavos),
@@ -285,9 +288,9 @@ def wallet_object(wallet: Wallet) -> dict[str, Any]:
     }
 
 
-def new_wallet_object(opened: NewWallet) -> dict[str, Any]:
-    """A wallet just opened, with what is told once."""
-    return {**wallet_object(opened.wallet), "card": opened.card, "pin": opened.pin}
+def new_wallet_object(new_wallet: NewWallet) -> dict[str, Any]:
+    """The answer that opens a wallet: the only one with card and PIN."""
+    return {**wallet_object(new_wallet.wallet), "card": new_wallet.card, "pin": new_wallet.pin}
 
 
 def _read(model: type[StrictBody], without: tuple[str, ...] = ()) -> Any:
@@ -296,15 +299,15 @@ def _read(model: type[StrictBody], without: tuple[str, ...] = ()) -> Any:
         return parse(model, request.get_json())
     fields = read_form()
     dropped = {csrf.FIELD, *without}
-    # A form sends all of its fields: an empty field was not filled in.
+    # A form sends all its fields; an empty field counts as missing.
     values = {name: text for name, text in fields.items() if name not in dropped and text != ""}
     return parse(model, values)
 
 
-def _presented(payment: Payment) -> dict[str, Any]:
-    present = current_parts().presenter
+def _payment_object(payment: Payment) -> dict[str, Any]:
+    presenter = current_parts().presenter
     with reading() as work:
-        return present.payment(payment, work.now)
+        return presenter.payment(payment, work.now)
 
 
 def _error_page(name: str, error: BalcaoError, code: str) -> BaseResponse:

@@ -29,8 +29,8 @@ def open_wallet_at_sign_up(account: Account, pin: str | None) -> dict[str, Any]:
     if account.role != PAYER:
         return {}
     try:
-        opened = bank_wallet.open_wallet(account, pin)
+        new_wallet = bank_wallet.open_wallet(account, pin)
     except BalcaoError as error:
         log.info("wallet.postponed", account=account.public_id, code=error.code)
         return {"card": None, "pin": None}
-    return {"card": opened.card, "pin": opened.pin}
+    return {"card": new_wallet.card, "pin": new_wallet.pin}
