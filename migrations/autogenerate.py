@@ -1,4 +1,4 @@
-"""How `flask db migrate` writes a revision that runs on every engine, both ways, as it stands."""
+"""Make `flask db migrate` write revisions that run unchanged on every engine, up and down."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from db_models.base import ExactString, UtcDateTime
 logger = logging.getLogger("alembic.env")
 
 IN_PLACE = (ops.AddColumnOp, ops.DropColumnOp, ops.CreateIndexOp, ops.DropIndexOp)
-"""What SQLite does without copying the table."""
+"""Operations that SQLite runs without copying the table."""
 SCHEMAS = {"source_schema", "referent_schema"}
 """The keywords of a foreign key without `ondelete` and the like."""
 
@@ -89,7 +89,7 @@ def finish_revision(context: Any, _revision: object, directives: list[Any]) -> N
     metadata = context.opts["target_metadata"]
     for container in (script.upgrade_ops, script.downgrade_ops):
         container.ops = [
-            written for operation in container.ops for written in in_place(operation, metadata)
+            plain for operation in container.ops for plain in in_place(operation, metadata)
         ]
 
 
@@ -118,7 +118,7 @@ def in_place(operation: Any, metadata: sa.MetaData) -> list[Any]:
 
 
 def with_references(operations: list[Any]) -> list[Any]:
-    """Join each column that comes or goes with its own foreign key."""
+    """Join each added or dropped column with its own foreign key."""
     keys: dict[str, Any] = {}
     for operation in operations:
         if isinstance(operation, ops.CreateForeignKeyOp) and not operation.kw.keys() - SCHEMAS:

@@ -532,7 +532,7 @@ def test_nothing_is_left_for_later_in_the_source():
 USED_WITHOUT_IMPORT = {
     "mypy": "make types",
     "pg8000": "SQLAlchemy loads it for postgresql+pg8000 addresses",
-    "pytest-cov": "`pytest --cov`, for whoever looks for untested lines",
+    "pytest-cov": "`pytest --cov`, to find untested lines",
     "pytest-timeout": "the `timeout` of pyproject.toml",
     "pytest-xdist": "`-n` of the Makefile",
     "requests": "the Socket.IO client's long polling",

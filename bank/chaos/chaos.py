@@ -62,7 +62,7 @@ class ChaosRun:
 
     mix: Mix
     seed: int
-    drawn: int
+    draws: int
 
 
 def injected_faults(scenario: Scenario, attempt: int) -> InjectedFaults:

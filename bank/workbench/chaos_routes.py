@@ -161,7 +161,7 @@ def _run_entry(run: ChaosRun) -> dict[str, Any]:
         "mix": str(run.mix),
         "weights": {scenario.value: weight for scenario, weight in run.mix.weights},
         "seed": run.seed,
-        "drawn": run.drawn,
+        "drawn": run.draws,
         "presets": dict(PRESETS),
     }
 

@@ -30,7 +30,7 @@ def measure(folder: Path, database_url: str, rounds: int = 3) -> list[Outcome]:
             _fill(size - rows)
             rows = size
             for _ in range(rounds):
-                _set_due()
+                _move_deadlines()
                 seconds[size].append(_sweep())
     close_app(app)
     return [
@@ -78,7 +78,7 @@ def _row(merchant: int, now: datetime, number: int) -> dict[str, object]:
     }
 
 
-def _set_due() -> None:
+def _move_deadlines() -> None:
     """Make the oldest payments pending and due a moment ago, each at its own instant."""
     now = SystemClock().now()
     with db.engine.begin() as connection:
@@ -98,9 +98,9 @@ def _sweep() -> float:
     started = time.perf_counter()
     expired = 0
     while True:
-        due, won = expire_batch(BATCH)
+        batch_size, won = expire_batch(BATCH)
         expired += won
-        if due < BATCH:
+        if batch_size < BATCH:
             break
     elapsed = time.perf_counter() - started
     assert expired == DUE, f"{expired} of {DUE} were expired"

@@ -66,12 +66,12 @@ def test_connections_that_the_server_closed_meanwhile_are_replaced(processes, an
     else:
         ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
         processes.tables.rows(f"{ended} AND pid <> pg_backend_pid()", name=name)
-    _wait_until_closed(processes, name)
+    _wait_for_close(processes, name)
     assert processes.bank().confirm(payment).status_code == 200
     assert processes.status(payment["id"])["status"] == "confirmed"
 
 
-def _wait_until_closed(processes, name):
+def _wait_for_close(processes, name):
     """Both servers only ask a connection to end: one that dies after its ping is another story."""
     if processes.tables.engine.dialect.name == "mysql":
         others = "SELECT id FROM information_schema.processlist WHERE db = :name"

@@ -188,7 +188,7 @@ def test_a_change_that_was_rolled_back_is_never_announced(processes):
     def fail(work):
         cancelled = work.payments.by_txid(payment["id"])
         service.cancel(work, cancelled, cancelled.merchant)
-        raise RuntimeError("the door fell over")
+        raise RuntimeError("the request failed")
 
     with processes.app(0).app_context(), pytest.raises(RuntimeError, match="fell over"):
         in_unit_of_work(fail)

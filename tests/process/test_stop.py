@@ -34,7 +34,7 @@ def _exit_status(service: ServiceProcess) -> int:
     return service.process.wait(20)
 
 
-def _wait_until_closed(service: ServiceProcess) -> None:
+def _wait_for_closed_port(service: ServiceProcess) -> None:
     limit = time.monotonic() + PROMPT_EXIT_SECONDS
     while time.monotonic() < limit:
         try:
@@ -55,7 +55,7 @@ def test_a_request_under_way_is_answered_and_new_connections_are_refused(serve, 
         last_byte = bob.begin_create(description="slow")
         time.sleep(0.5)  # the service has begun to read it
         _send(service, number)
-        _wait_until_closed(service)
+        _wait_for_closed_port(service)
         assert service.process.poll() is None
         bob.send(last_byte)
         status, headers, body = bob.answer()

@@ -98,7 +98,7 @@ def redis_space() -> Iterator[RedisSpace]:
 def redis_url(redis_space: RedisSpace) -> Iterator[str]:
     """The URL of an empty numbered database in Redis; channels are shared between databases."""
     with ExitStack() as stack:
-        with _leaving_out_missing():
+        with _skip_if_missing():
             url = stack.enter_context(redis_space.fresh())
         yield url
 
@@ -111,7 +111,7 @@ def private_server() -> Iterator[Callable[[str], PrivateServer]]:
     with ExitStack() as started:
 
         def start(kind: str) -> PrivateServer:
-            with _leaving_out_missing():
+            with _skip_if_missing():
                 return started.enter_context(PRIVATE_SERVERS[kind]())
 
         yield start
@@ -123,7 +123,7 @@ def chromium() -> Iterator[Browser]:
     from tests.support.browser import running_chromium
 
     with ExitStack() as running:
-        with _leaving_out_missing():
+        with _skip_if_missing():
             browser = running.enter_context(running_chromium())
         yield browser
 
@@ -162,14 +162,14 @@ def _maker(
     with ExitStack() as stack:
 
         def make(engine: str) -> str:
-            with _leaving_out_missing():
+            with _skip_if_missing():
                 return stack.enter_context(database(engine))
 
         yield make
 
 
 @contextmanager
-def _leaving_out_missing() -> Iterator[None]:
+def _skip_if_missing() -> Iterator[None]:
     lacking: MissingPart | None = None
     try:
         yield

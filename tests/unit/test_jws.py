@@ -72,7 +72,7 @@ def _error(token: str, jwks: Any = KEY_SET, now: datetime = NOW) -> str:
 # What is signed
 
 
-def test_a_signed_payload_is_read_back_by_whoever_has_the_key_set() -> None:
+def test_a_signed_payload_is_read_back_by_every_holder_of_the_key_set() -> None:
     """The whole point: a payer's bank knows who asks for the money, and how much."""
     assert verify(TOKEN, KEY_SET, NOW) == PAYLOAD
 
