@@ -14,7 +14,7 @@ def create(client, key, **body):
 
 
 def test_the_same_request_gets_its_first_answer_byte_for_byte(client, app):
-    """The shop's server never learns whether the first answer was lost: it must not matter."""
+    """A shop cannot know whether the first answer was lost, so a repetition must be safe."""
     first = create(client, "k1", order_id="A", description="Pão 🍞")
     before = rows(app)
     second = create(client, "k1", order_id="A", description="Pão 🍞")
@@ -27,7 +27,7 @@ def test_the_same_request_gets_its_first_answer_byte_for_byte(client, app):
 
 
 def test_the_first_answer_stays_after_the_payment_was_confirmed(client, bank, clock):
-    """It is the answer to the request that is repeated, not the state of today."""
+    """A repetition gets the first answer, not the present state."""
     first = create(client, "k1", order_id="A")
     assert bank.confirm(first.json["payment"]).status_code == 200
     clock.advance(hours=3)
@@ -36,7 +36,7 @@ def test_the_first_answer_stays_after_the_payment_was_confirmed(client, bank, cl
 
 
 def test_the_same_value_written_otherwise_is_the_same_request(client):
-    """100 and "100.00" ask for one thing; so do an absent field and its default."""
+    """100 equals "100.00", and an absent field equals its default."""
     first = create(client, "k1", value=100)
     assert create(client, "k1", value="100.00").data == first.data
     assert create(client, "k1", value=100, metadata={}, order_id=None).data == first.data
@@ -62,8 +62,8 @@ def test_one_key_for_two_operations_is_a_conflict(client, clock):
 
 
 @pytest.mark.parametrize("length", [1, 255])
-def test_a_key_of_1_to_255_characters_is_taken(client, length):
-    """Both edges of the promise."""
+def test_a_key_of_1_to_255_characters_is_accepted(client, length):
+    """Both limits are documented."""
     assert create(client, "k" * length).status_code == 201
     assert create(client, "k" * length).headers["Idempotent-Replayed"] == "true"
 
@@ -78,7 +78,7 @@ def test_any_other_key_is_refused(client, app, key):
 
 
 def test_keys_that_differ_in_case_or_trailing_characters_are_different(client):
-    """Compared loosely, one order would get another one's payment."""
+    """If such keys counted as equal, an order would get the payment of another."""
     ids = {create(client, key).json["payment"]["id"] for key in ("key", "KEY", "key.", "ke")}
     assert len(ids) == 4
 
@@ -93,13 +93,13 @@ def test_a_key_is_its_merchants_own(client, charlie):
 
 
 def test_a_refused_request_leaves_its_key_free(client):
-    """The developer mends the body and sends it again under the same key."""
+    """The developer fixes the body and sends it again with the same key."""
     problem(create(client, "k1", value=-1), 400)
     assert create(client, "k1", value=1).status_code == 201
 
 
 def test_a_conflicting_order_leaves_its_key_free(client):
-    """The key keeps first answers of what was created, not refusals."""
+    """Only answers to successful requests are stored."""
     create(client, "first", order_id="A")
     problem(create(client, "k1", order_id="A"), 409, "order-already-has-payment")
     assert create(client, "k1", order_id="B").status_code == 201

@@ -1,4 +1,4 @@
-"""The merchant's list: newest first, in pages, by what a merchant looks for, its own alone."""
+"""The list of payments: newest first, in pages, with filters, only the merchant's own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def listed(client, query=""):
 
 
 def test_the_newest_stands_first_and_pages_follow_each_other(make_payment, client):
-    """Walked to its end, a list holds everything once, also while new payments come."""
+    """All pages together have each payment once, also while new payments are created."""
     for number in range(5):
         make_payment(description=str(number))
     first = client.get("/payments/pix?limit=2").json
@@ -31,7 +31,7 @@ def test_the_newest_stands_first_and_pages_follow_each_other(make_payment, clien
 
 
 def test_a_page_that_is_just_full_is_the_last(make_payment, client):
-    """No client asks for an empty page because of an off-by-one."""
+    """Otherwise each client would request an empty page."""
     for _ in range(2):
         make_payment()
     assert client.get("/payments/pix?limit=2").json["next"] is None
@@ -44,20 +44,20 @@ def test_an_empty_list_is_a_list(client):
 
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "x", "1.5", "", "1e1", "9" * 400])
 def test_a_limit_out_of_1_to_100_is_refused(client, limit):
-    """Silently clamped, a client would think it had seen everything."""
+    """If the limit were lowered silently, a client would miss payments."""
     refusal = problem(client.get(f"/payments/pix?limit={limit}"), 400, "invalid-request")
     assert fields(refusal) == ["limit"]
 
 
 @pytest.mark.parametrize("limit", ["1", "100"])
-def test_the_edges_of_the_limit_are_taken(client, limit):
-    """Both are promised."""
+def test_the_edges_of_the_limit_are_accepted(client, limit):
+    """Both are documented."""
     assert client.get(f"/payments/pix?limit={limit}").status_code == 200
 
 
 @pytest.mark.parametrize("after", ["", "x", "0" * 32, "1 OR 1=1"])
-def test_a_cursor_that_this_list_did_not_give_is_refused(client, after):
-    """Starting over in silence would repeat orders."""
+def test_the_cursor_of_another_list_is_refused(client, after):
+    """Starting from the beginning would repeat payments."""
     refusal = problem(client.get(f"/payments/pix?after={after}"), 400, "invalid-request")
     assert fields(refusal) == ["after"]
 
@@ -68,7 +68,7 @@ def test_an_unknown_parameter_is_refused(client):
 
 
 def test_the_status_filter_goes_by_the_clock(make_payment, client, clock, bank):
-    """A payment past its deadline is expired for the list too, swept or not."""
+    """A payment past its deadline is expired for the list too, also before the sweep."""
     bank.confirm(make_payment(description="paid"))
     cancelled = make_payment(description="cancelled")
     client.post(f"/payments/pix/{cancelled['id']}/cancel")
@@ -112,13 +112,13 @@ def test_the_time_filters_hold_both_their_edges(make_payment, client, clock):
     "moment", ["2026-11-20", "2026-11-20T15:00:00", "x", "", "2026-02-30T00:00:00Z", "1763650800"]
 )
 def test_a_time_without_its_offset_is_refused(client, moment):
-    """Local time read as UTC is three hours of orders."""
+    """Local time taken for UTC would be wrong by three hours."""
     for name in ("from", "to"):
         assert fields(problem(client.get(f"/payments/pix?{name}={moment}"), 400)) == [name]
 
 
 def test_the_search_finds_words_and_whole_ids(make_payment, client, bank):
-    """What a merchant has at hand: a word of the description, an order, an id of either side."""
+    """Words of the description, order ids, payment ids and end_to_end_ids."""
     cheese = make_payment(description="Queijo 100% curado", order_id="Q-1")
     make_payment(description="Mel")
     notification = bank.body(cheese)
@@ -127,8 +127,8 @@ def test_the_search_finds_words_and_whole_ids(make_payment, client, bank):
         assert listed(client, f"?q={text}") == ["Queijo 100% curado"], text
 
 
-def test_wildcards_in_the_search_are_letters(make_payment, client):
-    """% and _ find themselves, not everything."""
+def test_wildcards_in_the_search_are_plain_characters(make_payment, client):
+    """% and _ match only themselves."""
     make_payment(description="abc")
     assert listed(client, "?q=%25") == []
     assert listed(client, "?q=a_c") == []
@@ -136,7 +136,7 @@ def test_wildcards_in_the_search_are_letters(make_payment, client):
 
 
 def test_filters_narrow_each_other(make_payment, client, bank):
-    """All of them must hold."""
+    """A payment must match all filters."""
     bank.confirm(make_payment(description="pão", order_id="A"))
     make_payment(description="pão", order_id="B")
     assert len(listed(client, "?q=p%C3%A3o&status=confirmed")) == 1
@@ -144,7 +144,7 @@ def test_filters_narrow_each_other(make_payment, client, bank):
 
 
 def walked(client, query):
-    """The descriptions page by page, until no page leads on."""
+    """The descriptions of each page, until `next` is null."""
     pages: list[list[str]] = []
     after = ""
     while after is not None and len(pages) < 20:
@@ -196,8 +196,8 @@ def test_an_order_and_a_search_narrow_each_other(make_payment, client):
     assert listed(client, "?order_id=B&q=B") == ["two"]
 
 
-def test_a_stranger_sees_nothing_of_it(make_payment, client, charlie):
-    """Charlie's list is empty, whatever he asks with."""
+def test_another_merchant_sees_no_payment_of_the_list(make_payment, client, charlie):
+    """Charlie's list is empty with every filter."""
     payment = make_payment(description="Alice", order_id="A")
     for query in ("", "?q=Alice", f"?q={payment['id']}", "?order_id=A", "?status=pending"):
         assert listed(charlie, query) == []

@@ -1,4 +1,4 @@
-"""The location in a dynamic code: a signed statement of who gets how much, while it can be paid."""
+"""The location of a dynamic code: a signed payload, as long as the payment can be paid."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.http.checks import problem
 
 
 def fetch(client, payment):
-    """What a payer's bank fetches."""
+    """Fetch the payload as a payer's bank does."""
     return client.get(f"/qr/v2/{payment['watch_code']}")
 
 
@@ -61,8 +61,8 @@ def test_the_answer_is_jose_and_names_its_key_set(make_payment, client, clock):
     assert all("d" not in key and key["x5c"] for key in keys)
 
 
-def test_a_payload_changed_on_the_way_is_found_out(make_payment, client, clock):
-    """The reason for all of this."""
+def test_a_changed_payload_fails_the_verification(make_payment, client, clock):
+    """Nobody between may change receiver or amount."""
     head, body, signature = fetch(client, make_payment()).text.split(".")
     other = fetch(client, make_payment(value=1)).text.split(".")[1]
     keys = client.get("/qr/v2/jwks").get_json()
@@ -72,8 +72,8 @@ def test_a_payload_changed_on_the_way_is_found_out(make_payment, client, clock):
     assert caught.value.code == "signature-invalid"
 
 
-def test_what_can_no_longer_be_paid_is_gone(make_payment, client, clock, bank):
-    """Paid, cancelled or past its deadline: the payer's bank must not even offer it."""
+def test_the_location_of_a_payment_that_cannot_be_paid_is_gone(make_payment, client, clock, bank):
+    """Paid, cancelled or expired: the payer's bank must not offer it."""
     paid, cancelled, expired = make_payment(), make_payment(), make_payment(expires_in=10)
     bank.confirm(paid)
     client.post(f"/payments/pix/{cancelled['id']}/cancel")
@@ -86,20 +86,20 @@ def test_what_can_no_longer_be_paid_is_gone(make_payment, client, clock, bank):
 
 @pytest.mark.parametrize("token", ["0" * 32, "x", "A" * 32, "0" * 33, "jwks2", "..%2fjwks"])
 def test_an_unknown_location_is_a_404(client, token):
-    """Nothing is bound to it."""
+    """Also if the token has the wrong format."""
     answer = client.get(f"/qr/v2/{token}")
     assert problem(answer, 404)["code"] in ("payment-not-found", "not-found")
 
 
 def test_a_payments_id_is_not_its_location(make_payment, client):
-    """Who has the id (a shop's log) does not have the code, nor the other way round."""
+    """The id, as in a shop's log, must not reveal the code, nor the code the id."""
     payment = make_payment()
     problem(client.get(f"/qr/v2/{payment['id']}"), 404)
     problem(client.get(f"/payments/pix/{payment['watch_code']}/status"), 404)
 
 
 def rotate(app):
-    """The operator's command; gives the new kid."""
+    """Run the operator's command; return the new kid."""
     result = app.test_cli_runner().invoke(args=["keys", "rotate"])
     assert result.exit_code == 0, result.output
     return result.output.split()[-1]
@@ -163,7 +163,7 @@ def test_the_first_key_is_made_once_by_many_at_once(app, settings, clock):
 
 
 def test_a_retired_key_leaves_the_set_after_a_day(make_payment, client, clock, app):
-    """A set that only grows is no rotation."""
+    """The key set must not grow for ever."""
     old = jws.header_of(fetch(client, make_payment()).text)["kid"]
     rotate(app)
 
@@ -178,7 +178,7 @@ def test_a_retired_key_leaves_the_set_after_a_day(make_payment, client, clock, a
 
 
 def test_the_key_set_may_be_kept_for_an_hour(client):
-    """And is there before any payment was made."""
+    """It exists before the first payment."""
     answer = client.get("/qr/v2/jwks")
     assert answer.status_code == 200
     assert answer.headers["Cache-Control"] == "public, max-age=3600"

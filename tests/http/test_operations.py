@@ -1,4 +1,4 @@
-"""Health, metrics and the API's own documents: what machines and developers look at first."""
+"""Health, metrics and the API documents."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from core.errors import BalcaoError
 from web.docs_routes import error_rows
 
 
-def test_alive_is_a_plain_yes(client):
-    """Asked every second by whatever restarts us."""
+def test_healthz_answers_alive(client):
+    """Process managers ask every second."""
     answer = client.get("/healthz")
     assert (answer.status_code, answer.json) == (200, {"status": "alive"})
 
@@ -24,7 +24,7 @@ def test_ready_names_each_part(client):
 
 
 def test_a_sweep_that_does_not_run_is_not_ready(client, make_payment, clock):
-    """Watchers would never hear of an expiry; 503 says why and when to ask again."""
+    """Watchers would hear of no expiry; the 503 has the reason and Retry-After."""
     make_payment(expires_in=10)
     clock.advance(seconds=10 + 40)
     assert client.get("/readyz").status_code == 200
@@ -54,8 +54,8 @@ def test_metrics_count_requests_by_route_and_events_by_name(client, make_payment
     assert "balcao_sweep_lag_seconds" in metrics
 
 
-def test_a_stranger_cannot_make_new_series(client):
-    """Made-up methods and paths must not fill the memory of whoever collects."""
+def test_unknown_methods_and_paths_make_no_new_series(client):
+    """They must not fill the memory of the service or of Prometheus."""
     for number in range(20):
         client.open(f"/nowhere/{number}", method=f"X{number}")
         client.open("/healthz", method=f"X{number}")
@@ -66,7 +66,7 @@ def test_a_stranger_cannot_make_new_series(client):
 
 
 def test_the_document_is_served_and_names_every_documented_route(client):
-    """What /docs reads."""
+    """/docs reads it."""
     answer = client.get("/openapi.json")
     assert (answer.status_code, answer.mimetype) == (200, "application/json")
     assert answer.json["openapi"].startswith("3.")
@@ -100,7 +100,7 @@ def test_every_reference_in_the_document_leads_somewhere(client):
 
 
 def test_every_security_demand_in_the_document_is_declared(client):
-    """*Authorize* needs to know how."""
+    """Otherwise *Authorize* does not work."""
     document = client.get("/openapi.json").json
     declared = set(document["components"]["securitySchemes"])
     demanded = {
@@ -115,7 +115,7 @@ def test_every_security_demand_in_the_document_is_declared(client):
 
 
 def test_the_docs_work_without_the_internet(client):
-    """Every address the page and its scripts load is ours and is there."""
+    """The page and its scripts load only existing files of this service."""
     page = client.get("/docs")
     assert (page.status_code, page.mimetype) == (200, "text/html")
     assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", page.text)
@@ -134,8 +134,8 @@ def test_the_docs_work_without_the_internet(client):
     assert "unsafe" not in policy
 
 
-def test_every_error_code_has_its_place_in_the_docs(client):
-    """The `type` of an error is an address; it must lead to a sentence."""
+def test_every_error_code_is_in_the_docs(client):
+    """The `type` of an error is a URL that must explain it."""
     page = client.get("/docs/errors").text
     codes = {code for code, _, _ in error_rows()}
     assert {kind.code for kind in BalcaoError.__subclasses__()} & codes
@@ -144,7 +144,7 @@ def test_every_error_code_has_its_place_in_the_docs(client):
 
 
 def test_an_asset_outside_the_folder_is_not_served(client):
-    """By any spelling."""
+    """However the path is written."""
     names = ("../__init__.py", "..%2f__init__.py", "%2e%2e/__init__.py", "%00", "css", "js/", "")
     for name in names:
         answer = client.get(f"/docs/assets/{name}")

@@ -20,14 +20,14 @@ def test_an_order_with_a_pending_payment_gets_no_second(client, app):
 
 
 def test_an_order_that_was_paid_gets_no_second(client, bank, clock):
-    """Also long after."""
+    """Even long after the payment."""
     bank.confirm(create(client).json["payment"])
     clock.advance(days=40)
     problem(create(client), 409, "order-already-has-payment")
 
 
 def test_an_order_whose_payment_expired_gets_a_new_one_before_the_sweep_wrote_it(client, clock):
-    """The clock expires a payment; nobody waits for a job. The old one is written down too."""
+    """The clock expires a payment, not the sweep; creating also stores the expiry."""
     old = create(client, expires_in=10).json["payment"]
     clock.advance(seconds=10)
     problem(create(client), 409, "order-already-has-payment")
@@ -44,8 +44,8 @@ def test_an_order_whose_payment_was_cancelled_gets_a_new_one(client):
     assert create(client, value=12).status_code == 201
 
 
-def test_order_numbers_are_a_merchants_own(client, charlie):
-    """Every shop has an order 1."""
+def test_each_merchant_has_its_own_order_ids(client, charlie):
+    """Many shops have an order 1."""
     assert create(client, "1").status_code == 201
     assert create(charlie, "1").status_code == 201
 
@@ -55,13 +55,13 @@ def test_order_numbers_that_differ_in_case_are_different(client):
     assert [create(client, name).status_code for name in ("a", "A", "á")] == [201, 201, 201]
 
 
-def test_payments_without_an_order_never_meet(client):
-    """No order, no rule."""
+def test_payments_without_an_order_do_not_conflict(client):
+    """The rule is only for payments with an order."""
     assert [create(client, None).status_code for _ in range(3)] == [201, 201, 201]
 
 
 def test_late_money_cancels_the_orders_newer_payment_that_waits(client, bank, clock):
-    """The payer paid the first code in time; the bank told us late; the second must not be paid."""
+    """The first code was paid in time but notified late; the second must not be paid."""
     old = create(client, expires_in=60).json["payment"]
     told_late = bank.body(old)
     clock.advance(seconds=61)
@@ -75,7 +75,7 @@ def test_late_money_cancels_the_orders_newer_payment_that_waits(client, bank, cl
 
 
 def test_late_money_for_an_order_whose_newer_payment_was_paid_goes_back(client, bank, clock):
-    """Both were paid in time; the order is paid once, and the second money is kept as refused."""
+    """Both were paid in time; the order is paid once, and the second receipt is refused."""
     old = create(client, expires_in=60).json["payment"]
     told_late = bank.body(old)
     clock.advance(seconds=61)
@@ -91,7 +91,7 @@ def test_late_money_for_an_order_whose_newer_payment_was_paid_goes_back(client, 
 
 
 def test_late_money_leaves_a_newer_payment_that_expired_as_it_is(client, bank, clock):
-    """Expired stays expired, swept or not: only money paid in time changes it."""
+    """Only money paid in time changes an expired payment."""
     old = create(client, expires_in=60).json["payment"]
     told_late = bank.body(old)
     clock.advance(seconds=61)

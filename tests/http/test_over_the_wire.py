@@ -1,4 +1,4 @@
-"""What no test client sends: raw bytes to the serving process, which must stay and stay polite."""
+"""Raw bytes to the serving process, which must keep running and answer correctly."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.service import ServiceProcess
 
 
 def say(service: ServiceProcess, *parts: bytes, wait: float = 5) -> bytes:
-    """Send these bytes one after the other; gives what came back until the other side closed."""
+    """Send these bytes; return the bytes received until the service closes the connection."""
     with socket.create_connection(("127.0.0.1", service.port), timeout=wait) as line:
         # A server that has read enough may close while we still speak.
         with suppress(OSError):

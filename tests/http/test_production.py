@@ -1,4 +1,4 @@
-"""The production profile: nothing of the demonstration exists there, and a key is always needed."""
+"""Production: nothing of the demo exists, and a key is always needed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def settings(fresh_database, tmp_path):
 
 
 def test_without_a_key_nothing_is_created_listed_or_cancelled(client, app):
-    """There is no demo merchant to act for."""
+    """There is no demo merchant."""
     before = rows(app)
     for method, path in (
         ("POST", "/payments/pix"),
@@ -35,7 +35,7 @@ def test_without_a_key_nothing_is_created_listed_or_cancelled(client, app):
 
 
 def test_with_a_key_a_payment_lives_its_life(app, client, clock):
-    """The whole core without anything of the demonstration."""
+    """The core works without the demo."""
     alice = client_of(app, add_merchant(app, "alice", "alice@example.com"))
     answer = alice.post("/payments/pix", json={"value": 10})
     assert answer.status_code == 201
@@ -58,7 +58,7 @@ def test_with_a_key_a_payment_lives_its_life(app, client, clock):
     ],
 )
 def test_the_demonstration_is_not_there(client, app, method, path):
-    """Not even a hint of it."""
+    """Its routes are a 404."""
     before = rows(app)
     problem(client.open(path, method=method), 404, "not-found")
     assert rows(app) == before

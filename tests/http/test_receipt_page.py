@@ -1,4 +1,4 @@
-"""The receipt of a paid payment: a page and JSON, public by its link, naming nobody in full."""
+"""The receipt of a paid payment: a page and JSON, public by its link, with masked names."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ JSON = {"Accept": "application/json"}
 
 
 def receipt(client, payment, **headers):
-    """Ask for it."""
+    """Request the receipt."""
     return client.get(f"/payments/pix/{payment['id']}/receipt", headers=headers)
 
 
 def test_a_paid_payments_receipt_says_who_got_what_when(make_payment, client, bank, clock):
-    """What a shopper keeps."""
+    """The shopper may need it later."""
     payment = make_payment(order_id="A", description="Queijo")
     notification = bank.body(payment)
     clock.advance(seconds=30)
@@ -51,8 +51,8 @@ def test_the_page_masks_the_payer(make_payment, client, bank):
         assert secret not in receipt(client, payment, **JSON).text
 
 
-def test_a_payer_without_a_name_is_no_trouble(make_payment, client, bank):
-    """Banks do not always tell."""
+def test_the_payers_name_may_be_missing(make_payment, client, bank):
+    """Not every bank sends it."""
     for payer in (None, {"name": "   "}, {"name": "🎉"}):
         payment = make_payment()
         bank.confirm(payment, payer=payer)
@@ -60,8 +60,8 @@ def test_a_payer_without_a_name_is_no_trouble(make_payment, client, bank):
         assert receipt(client, payment, **JSON).status_code == 200
 
 
-def test_what_was_not_paid_has_no_receipt(make_payment, client, clock):
-    """Pending, cancelled and expired alike."""
+def test_an_unpaid_payment_has_no_receipt(make_payment, client, clock):
+    """Whether pending, cancelled or expired."""
     pending, cancelled, expired = make_payment(), make_payment(), make_payment(expires_in=10)
     client.post(f"/payments/pix/{cancelled['id']}/cancel")
     clock.advance(seconds=11)

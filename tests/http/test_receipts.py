@@ -1,4 +1,4 @@
-"""Receipts: what banks told, accepted or refused; nothing that arrives is forgotten."""
+"""Receipts: every notification of money is stored, accepted or refused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from tests.http.checks import fields, problem
 
 
-def test_an_accepted_receipt_is_kept_with_who_paid(make_payment, bank, client):
+def test_an_accepted_receipt_is_stored_with_its_payer(make_payment, bank, client):
     """The merchant's books need the end_to_end_id and the payer."""
     payment = make_payment()
     notification = bank.body(payment)
@@ -26,7 +26,7 @@ def test_an_accepted_receipt_is_kept_with_who_paid(make_payment, bank, client):
     }
 
 
-def test_every_refusal_is_kept_with_its_reason(make_payment, bank, client, clock):
+def test_every_refusal_is_stored_with_its_reason(make_payment, bank, client, clock):
     """When a shopper asks where the money went, the merchant can answer."""
     less, cancelled, paid = make_payment(), make_payment(), make_payment()
     late = make_payment(expires_in=10)
@@ -61,8 +61,8 @@ def test_pages_follow_each_other(make_payment, bank, client):
     assert ids == [body["end_to_end_id"] for body in reversed(notifications)]
 
 
-def test_a_stranger_sees_none_of_them(make_payment, bank, client, charlie):
-    """Who paid Alice is not Charlie's business."""
+def test_another_merchant_sees_no_receipt(make_payment, bank, client, charlie):
+    """Charlie must not learn who paid Alice."""
     notification = bank.body(make_payment())
     bank.tell(notification)
     assert charlie.get("/payments/pix/receipts").json == {"data": [], "next": None}

@@ -1,4 +1,4 @@
-"""Renewing: a new payment for the same order once the old one expired."""
+"""Renewing: a new payment for the order of an expired payment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def expired(make_payment, clock):
 
 
 def renew(client, payment, **options):
-    """Ask for it."""
+    """Renew a payment."""
     return client.post(f"/payments/pix/{payment['id']}/renew", **options)
 
 
@@ -36,7 +36,7 @@ def test_it_is_a_new_payment_of_the_same_order_and_amount(expired, client):
 
 
 def test_the_pages_button_leads_to_the_new_page(expired, client):
-    """A form is taken somewhere; it does not read JSON."""
+    """The button is a form, so the answer is a redirect."""
     answer = renew(client, expired, headers={"Accept": "text/html,*/*;q=0.8"})
     assert answer.status_code == 303
     page = client.get(answer.headers["Location"], headers={"Accept": "text/html"})
@@ -45,7 +45,7 @@ def test_the_pages_button_leads_to_the_new_page(expired, client):
 
 
 def test_the_pages_language_is_kept(expired, client):
-    """Only a language of ours is put into an address."""
+    """Only a known language is put into a URL."""
     headers = {"Accept": "text/html"}
     url = f"/payments/pix/{expired['id']}/renew"
     answer = client.post(f"{url}?lang=en", headers=headers)
@@ -54,7 +54,7 @@ def test_the_pages_language_is_kept(expired, client):
     assert "Set-Cookie" not in str(hostile.headers)
 
 
-def test_asked_twice_it_gives_the_same(expired, client, app):
+def test_renewing_twice_gives_the_same_payment(expired, client, app):
     """Two taps on one button."""
     first = renew(client, expired).json["payment"]
     before = rows(app)
@@ -63,7 +63,7 @@ def test_asked_twice_it_gives_the_same(expired, client, app):
 
 
 def test_a_chain_of_renewals_ends_in_the_newest(expired, client, clock):
-    """An old tab renewed for the third time leads to where the others are."""
+    """An old tab leads to the newest payment too."""
     second = renew(client, expired).json["payment"]
     clock.advance(seconds=1801)
     third = renew(client, expired).json["payment"]
@@ -86,7 +86,7 @@ def test_a_long_chain_is_followed_to_its_limit_and_no_further(expired, client, c
     assert renew(client, fourth).status_code == 201
 
 
-def test_what_waits_or_was_paid_or_cancelled_is_not_renewed(make_payment, client, bank, app):
+def test_a_pending_paid_or_cancelled_payment_is_not_renewed(make_payment, client, bank, app):
     """Only after expiry."""
     pending, paid, cancelled = make_payment(), make_payment(), make_payment()
     bank.confirm(paid)
@@ -104,7 +104,7 @@ def test_an_order_that_was_paid_through_its_renewal_is_not_renewed_again(expired
 
 
 def test_an_order_that_got_another_payment_since_is_not_renewed(expired, client):
-    """The shop made a new one itself."""
+    """The shop created the new payment itself."""
     assert client.post("/payments/pix", json={"value": 9, "order_id": "A"}).status_code == 201
     problem(renew(client, expired), 409, "order-already-has-payment")
 
@@ -125,6 +125,6 @@ def test_money_for_the_old_payment_paid_in_time_cancels_the_renewal(expired, cli
 
 
 def test_an_unknown_payment_is_a_404(client):
-    """Whatever its form."""
+    """Also if the id has the wrong format."""
     for name in ("x", "0" * 32):
         problem(renew(client, {"id": name}), 404, "payment-not-found")

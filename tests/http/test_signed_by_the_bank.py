@@ -1,4 +1,4 @@
-"""Only the bank confirms: every way a signature can be wrong is refused and says what was wrong."""
+"""Only the bank confirms: every wrong signature is refused with a reason."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ OTHER = "whsec_" + base64.b64encode(b"another secret of thirty bytes").decode()
 
 @pytest.fixture
 def signed(make_payment, bank):
-    """A good notification, as its body and its headers."""
+    """A correctly signed notification: body and headers."""
     payment = make_payment()
     data = json.dumps(bank.body(payment)).encode()
     return data, bank.headers(data)
 
 
 def post(client, data, headers):
-    """Send it."""
+    """Send a notification."""
     return client.post("/payments/pix/confirmation", data=data, headers=headers)
 
 
 def refusal_detail(client, app, data, headers):
-    """The sentence it was refused with; nothing was written."""
+    """Check that the notification is refused and nothing is written; return the detail."""
     before = rows(app)
     error = problem(post(client, data, headers), 401, "bad-signature")
     assert rows(app) == before
@@ -37,8 +37,8 @@ def refusal_detail(client, app, data, headers):
     return error["detail"]
 
 
-def test_the_good_one_is_taken(client, signed):
-    """So that the refusals below are refused for their one fault."""
+def test_the_correct_notification_is_accepted(client, signed):
+    """So the refusals below have one fault each."""
     assert post(client, *signed).status_code == 200
 
 
@@ -52,7 +52,7 @@ def test_a_missing_or_empty_header_is_named(client, app, signed, name):
 
 
 def test_a_body_changed_by_one_byte_is_refused(client, app, signed):
-    """The amount is what somebody between would change."""
+    """An attacker would change the amount."""
     data, headers = signed
     assert "No signature matches" in refusal_detail(
         client, app, data.replace(b"54.9", b"64.9"), headers
@@ -70,7 +70,7 @@ def test_an_id_or_a_time_changed_is_refused(client, app, signed):
 
 
 def test_another_secret_is_refused(client, app, clock, make_payment):
-    """Whoever knows the address alone confirms nothing."""
+    """The URL alone is not enough to confirm."""
     stranger = BankInTest(client, clock, secret=OTHER)
     payment = make_payment()
     before = rows(app)
@@ -107,7 +107,7 @@ def test_300_seconds_are_tolerated_on_both_sides_and_no_more(client, bank, clock
     ],
 )
 def test_a_strange_timestamp_is_refused(client, app, signed, timestamp):
-    """Never a crash in the conversion."""
+    """Parsing it must not fail with a 500."""
     data, headers = signed
     value = timestamp.encode().decode("latin-1")
     assert refusal_detail(client, app, data, {**headers, "webhook-timestamp": value})
@@ -128,7 +128,7 @@ def test_half_a_signature_or_another_scheme_is_refused(client, app, signed, sign
 
 
 def test_a_truncated_signature_is_refused(client, app, signed):
-    """No prefix of the right one is right."""
+    """A prefix of the right signature is wrong."""
     data, headers = signed
     for cut in (-1, -2, -4, 10):
         short = {**headers, "webhook-signature": headers["webhook-signature"][:cut]}

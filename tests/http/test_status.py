@@ -1,4 +1,4 @@
-"""The poll: small, cheap while nothing changes, and never a minute behind the clock."""
+"""The poll: small, cheap while nothing changes, and always in time."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_nothing_new_is_a_304_without_a_body(make_payment, client, clock):
 
 
 def test_the_passing_of_the_deadline_is_a_change(make_payment, client, clock):
-    """Nobody wrote anything, and yet a cached `pending` would be wrong."""
+    """No row changed, but a cached `pending` would be wrong."""
     payment = make_payment(expires_in=60)
     etag = poll(client, payment).headers["ETag"]
     clock.advance(seconds=60)
@@ -46,8 +46,8 @@ def test_the_passing_of_the_deadline_is_a_change(make_payment, client, clock):
     assert answer.json["remaining_ms"] == 0
 
 
-def test_the_sweep_writing_it_down_is_no_second_change(make_payment, client, clock, app):
-    """What readers were told stays told: same number, same ETag."""
+def test_the_sweep_of_an_expired_payment_is_no_second_change(make_payment, client, clock, app):
+    """Sequence and ETag stay the same."""
     payment = make_payment(expires_in=60)
     clock.advance(seconds=61)
     etag = poll(client, payment).headers["ETag"]
@@ -79,7 +79,7 @@ def test_every_change_has_a_number_and_an_etag_of_its_own(make_payment, client, 
 
 
 def test_a_confirmation_is_a_change(make_payment, client, bank):
-    """The one everybody waits for."""
+    """Sequence and ETag change."""
     payment = make_payment()
     etag = poll(client, payment).headers["ETag"]
     bank.confirm(payment)
@@ -88,7 +88,7 @@ def test_a_confirmation_is_a_change(make_payment, client, bank):
 
 
 def test_a_strange_if_none_match_gets_the_state(make_payment, client):
-    """Garbage in a conditional header is no reason to say nothing."""
+    """An invalid conditional header is ignored."""
     payment = make_payment()
     for etag in ('"x"', "W/", "garbage", '"', "\xff", "W/" * 400):
         assert poll(client, payment, etag).status_code == 200
