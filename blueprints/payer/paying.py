@@ -66,6 +66,11 @@ def pay(account: Account, payment: Payment, card: str | None, pin: str) -> Walle
     except (PinRefused, PinLocked) as error:
         _audit(account, AuditAction.PIN_REFUSED, payment, {"code": error.code})
         raise
+    except PaymentExpired:
+        # The bank finds only that the code is gone; the payment may have been paid meanwhile.
+        with reading() as work:
+            require_payable(work, work.payments.by_txid(payment.txid))
+        raise
     log.info("payer.paid", payment=payment.txid, account=account.public_id)
     _audit_payment(account, payment, debit)
     latest = _wait_for_notice(payment.txid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -195,6 +196,27 @@ def test_sixteen_simultaneous_requests_pay_once(anywhere):
     assert bob.wallet().get_json()["balance_centavos"] == OPENING_CENTAVOS - 5490
     assert anywhere.tables.event_names(payment["id"]).count("payment.confirmed") == 1
     assert (anywhere.audit().faults, anywhere.audit().total_centavos) == ((), 0)
+
+
+@pytest.mark.parametrize(
+    ("ended_by", "code"), [("paid", "already-paid"), ("cancelled", "payment-cancelled")]
+)
+def test_a_code_that_is_gone_is_refused_with_the_true_reason(here, bob, ended_by, code):
+    """The payment ends after this request read it; the bank finds only that the code is gone."""
+    payment = here.create()
+    here.gate.hold("/api/wallets/payments")
+    with ThreadPoolExecutor(1) as other_thread:
+        pending_answer = other_thread.submit(bob.pay, payment)
+        try:
+            assert here.gate.reached.wait(10)
+            if ended_by == "paid":
+                here.pay(payment)
+            else:
+                here.client().post(f"/payments/pix/{payment['id']}/cancel")
+        finally:
+            here.gate.let_go()
+        assert problem(pending_answer.result()) == (409, code)
+    assert bob.wallet().get_json()["balance_centavos"] == OPENING_CENTAVOS
 
 
 def test_of_two_payers_at_once_one_pays_and_the_other_gets_a_refund(anywhere):
