@@ -37,7 +37,7 @@ from web.api_docs import SIGNED_IN, declare, problems, takes
 from web.bodies import check_storable
 from web.forms import FORM, is_form, parse, read_form
 from web.limits import limiter
-from web.pages import spoken as _
+from web.pages import translate as _
 from web.problems import prefers_page, status_of
 
 bp = APIBlueprint("login", __name__, abp_tags=[Tag(name="People")])

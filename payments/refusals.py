@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from web.pages import spoken as _
+from web.pages import translate as _
 
 
 def refusal_text(code: str | None) -> str:

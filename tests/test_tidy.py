@@ -434,32 +434,6 @@ def _is_short(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bo
     return not isinstance(node, ast.ClassDef) and length <= SPEAKS_FOR_ITSELF_LINES
 
 
-# The bank is another application: what it names like the service means the same there.
-SAME_MEANING = {
-    "CardRefused",
-    "InsufficientFunds",
-    "OverLimit",
-    "PinLocked",
-    "PinRefused",
-    "RefundTooLate",
-    "UtcDateTime",
-    "WalletExists",
-}
-
-
-def test_a_class_name_means_one_thing():
-    """Two classes of one name are confused by readers, by searches and in tracebacks."""
-    homes: dict[str, list[str]] = {}
-    for path in product_files():
-        for node in ast.walk(tree_of(path)):
-            if isinstance(node, ast.ClassDef):
-                homes.setdefault(node.name.lstrip("_"), []).append(relative_path(path))
-
-    twice = {name: files for name, files in homes.items() if len(files) > 1}
-    assert {name: files for name, files in twice.items() if name not in SAME_MEANING} == {}
-    assert twice.keys() >= SAME_MEANING, "an exception that is no longer needed"
-
-
 def _public(
     scope: ast.Module | ast.ClassDef,
 ) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from core.errors import InvalidMoney, MalformedJson
 from core.money import typed_centavos
 from web.bodies import check_storable
-from web.pages import spoken as _
+from web.pages import translate as _
 
 
 class Form:

@@ -89,7 +89,7 @@ def set_page_headers(response: Response) -> Response:
     return response
 
 
-def spoken(text: str) -> str:
+def translate(text: str) -> str:
     """Translate a text into the request's language: the `_` of Python code."""
     return str(_translations().ugettext(text))
 

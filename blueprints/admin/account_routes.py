@@ -16,7 +16,7 @@ from db_models import Account
 from db_models.account import ADMIN, MERCHANT, PAYER
 from repository.database import Work, in_unit_of_work, reading
 from web.pages import language_args
-from web.pages import spoken as _
+from web.pages import translate as _
 from web.problems import status_of
 from web.query_fields import QueryFields
 

@@ -25,7 +25,7 @@ from web.health import WELL, health_checks, lag_allowed
 from web.limits import limit_names, limits
 
 NEWEST = 20
-UNTOLD_LATE = timedelta(seconds=15)
+UNANNOUNCED_LATE = timedelta(seconds=15)
 """The relay announces an event within five seconds if its recorder did not."""
 REFUND_LATE = PAUSE_MAX + timedelta(minutes=5)
 """After this time a refund has had a retry, so a reachable bank has answered."""
@@ -79,7 +79,7 @@ class Overview:
     at: datetime
     checks: list[Check]
     lag_seconds: int
-    untold: Late
+    unannounced: Late
     overdue: Late
     refunds: Late
     look_ups: Late
@@ -94,7 +94,7 @@ class Overview:
     @property
     def problem_count(self) -> int:
         """How many of the figures exceed their threshold."""
-        late = (self.untold, self.overdue, self.refunds, self.look_ups, self.reading)
+        late = (self.unannounced, self.overdue, self.refunds, self.look_ups, self.reading)
         bad = [check for check in self.checks if check.state == "bad"]
         return len(bad) + sum(figure.is_late for figure in late)
 
@@ -126,12 +126,14 @@ def overview(
     refunds = queries.slow_refunds(refunds_before)
     look_ups = queries.late_look_ups(now - patience) if asks else Backlog()
     walked_to = queries.walked_to(LIST) if asks else None
-    untold = queries.unannounced_events()
+    unannounced = queries.unannounced_events()
     return Overview(
         at=now,
         checks=health,
         lag_seconds=_seconds(now, due),
-        untold=_late(now, untold, is_late=_seconds(now, untold.since) > UNTOLD_LATE.seconds),
+        unannounced=_late(
+            now, unannounced, is_late=_seconds(now, unannounced.since) > UNANNOUNCED_LATE.seconds
+        ),
         overdue=_late(now, overdue, queries.most_overdue(overdue_before) if overdue.count else ()),
         refunds=_late(
             now, refunds, queries.slowest_refunds(refunds_before) if refunds.count else ()

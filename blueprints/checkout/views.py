@@ -14,7 +14,7 @@ from db_models import Payment, PaymentStatus
 from payments.lifecycle import remaining_ms, sequence_at, status_at
 from payments.presenter import QR_PREFIX
 from web.pages import language_query
-from web.pages import spoken as _
+from web.pages import translate as _
 
 REFRESH_SECONDS = 10
 """How often a page without JavaScript reloads."""

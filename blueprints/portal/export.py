@@ -17,7 +17,7 @@ from blueprints.portal.payment_rows import label_of, mark_of
 from core.money import plain
 from db_models import Payment
 from repository.paging import Cursor, Page
-from web.pages import spoken as _
+from web.pages import translate as _
 
 BATCH = 200
 """Rows per query: a few milliseconds of work, after which other requests run."""

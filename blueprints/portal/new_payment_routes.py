@@ -20,7 +20,7 @@ from repository.database import reading
 from web.form_fields import Form
 from web.idempotency import CreatedAnswer, KeyedRequest
 from web.pages import language_args
-from web.pages import spoken as _
+from web.pages import translate as _
 
 TEST_CENTAVOS = 100
 _FORM_KEY = re.compile(r"[A-Za-z0-9_\-]{16,64}", re.ASCII)

@@ -27,7 +27,7 @@ from repository.database import Work, in_unit_of_work, reading
 from repository.traces import Traces
 from web.form_fields import Form
 from web.pages import language_args
-from web.pages import spoken as _
+from web.pages import translate as _
 from web.problems import status_of
 
 NOTICES = frozenset({"created", "cancelled", "renewed", "refund-asked", "refunded"})

@@ -10,7 +10,7 @@ from flask import url_for
 from db_models import Payment, PaymentStatus
 from payments.lifecycle import sequence_at, status_at
 from web.pages import language_args
-from web.pages import spoken as _
+from web.pages import translate as _
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.pix.pix_key import KeyKind, kind_of
-from web.pages import spoken as _
+from web.pages import translate as _
 
 
 def format_key(key: str) -> str:

@@ -22,7 +22,7 @@ from payments.qr_image import qr_png, qr_svg
 from repository.database import reading
 from web.form_fields import Form
 from web.pages import brl
-from web.pages import spoken as _
+from web.pages import translate as _
 
 PNG_SCALE = 4
 """32 px per module: 11 cm at 300 dpi."""

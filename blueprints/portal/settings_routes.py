@@ -27,7 +27,7 @@ from web.bodies import body_limit
 from web.brand import parse_color
 from web.form_fields import Form
 from web.pages import language_args
-from web.pages import spoken as _
+from web.pages import translate as _
 
 NAME_MAX, CITY_MAX, GRACE_SECONDS_MAX, CONTACT_MAX = 120, 60, 3600, 120
 KEYS_SHOWN, SESSIONS_SHOWN = 60, 30

@@ -18,7 +18,7 @@ from db_models import (
 )
 from payments.refusals import refusal_text
 from web.pages import brl
-from web.pages import spoken as _
+from web.pages import translate as _
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from core.pictures import PICTURE_BYTES_MAX
 from web.bodies import body_limit, check_storable
 from web.merchant_view import MerchantView, merchant_view
 from web.pages import language_query
-from web.pages import spoken as _
+from web.pages import translate as _
 from web.problems import RECOVER_PATH, prefers_page, status_of
 
 bp = Blueprint("recover_page", __name__)

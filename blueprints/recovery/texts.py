@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from blueprints.recovery.payment_state import Action, PaymentState, State
 from blueprints.recovery.reading import Kind, Reading
 from core.errors import AmountMismatch, BalcaoError, PaidTooLate
-from web.pages import spoken as _
+from web.pages import translate as _
 
 
 @dataclass(frozen=True)

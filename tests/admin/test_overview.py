@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from accounts.throttle import SIGN_IN
-from blueprints.admin.overview import ASKING_LATE, NEWEST, REFUND_LATE, UNTOLD_LATE
+from blueprints.admin.overview import ASKING_LATE, NEWEST, REFUND_LATE, UNANNOUNCED_LATE
 from config import parts_of
 from db_models import Payment, Receipt
 from payments import bank_client
@@ -64,7 +64,7 @@ def test_a_fresh_service_is_in_order(root, healthy):
         "database": ("confirmed", "No ar"),
         "redis": ("", "Não configurado"),
         "sweep": ("confirmed", "No ar"),
-        "untold": ("confirmed", "0"),
+        "unannounced": ("confirmed", "0"),
         "overdue": ("confirmed", "0"),
         "refunds": ("confirmed", "0"),
         "look-ups": ("confirmed", "0"),
@@ -77,16 +77,16 @@ def test_an_unannounced_event_is_counted_until_its_announcement(
 ):
     """No job announces events in this test until the test does."""
     payment = make_payment()
-    assert vitals(root)["untold"] == ("confirmed", "0")
+    assert vitals(root)["unannounced"] == ("confirmed", "0")
     bank.confirm(payment)
-    clock.advance(seconds=UNTOLD_LATE.seconds)
-    assert vitals(root)["untold"] == ("confirmed", "1")
+    clock.advance(seconds=UNANNOUNCED_LATE.seconds)
+    assert vitals(root)["unannounced"] == ("confirmed", "1")
     clock.advance(seconds=1)
-    assert vitals(root)["untold"] == ("refused", "1")
+    assert vitals(root)["unannounced"] == ("refused", "1")
     assert "há 16 s" in root.get("/admin").text
     with app.app_context():
         parts_of(app).announcer.flush()
-    assert vitals(root)["untold"] == ("confirmed", "0")
+    assert vitals(root)["unannounced"] == ("confirmed", "0")
 
 
 def test_an_overdue_payment_is_counted_and_named(app, root, alice, clock, settings):

@@ -123,7 +123,7 @@ def test_a_relay_that_dies_with_its_claim_leaves_it_to_the_next(processes, crash
     """The claim is a lease, not a mark: a second crash delays again and loses nothing."""
     now = processes.clock.advance(minutes=1)
     with processes.app(1).app_context():
-        events = [event for event in _untold(now) if event.name == "payment.confirmed"]
+        events = [event for event in _unannounced_events(now) if event.name == "payment.confirmed"]
         assert _claim(events[0].id) is True
         assert _claim(events[0].id) is False
     watcher = Watcher(processes.app(2), crashed)
@@ -134,7 +134,7 @@ def test_a_relay_that_dies_with_its_claim_leaves_it_to_the_next(processes, crash
     assert watcher.received_events() == [("payment-confirmed", crashed["id"])]
 
 
-def _untold(now):
+def _unannounced_events(now):
     with reading() as work:
         return work.events.unannounced(now, 100)
 
@@ -190,7 +190,7 @@ def test_a_change_that_was_rolled_back_is_never_announced(processes):
         service.cancel(work, cancelled, cancelled.merchant)
         raise RuntimeError("the request failed")
 
-    with processes.app(0).app_context(), pytest.raises(RuntimeError, match="fell over"):
+    with processes.app(0).app_context(), pytest.raises(RuntimeError, match="request failed"):
         in_unit_of_work(fail)
     processes.clock.advance(minutes=1)
     relay(processes.app(1))

@@ -39,7 +39,7 @@ def sentences_of_the_sources() -> set[str]:
     }
 
 
-def spoken(catalog: Catalog) -> dict[tuple[str, ...], tuple[str, ...]]:
+def translated_sentences(catalog: Catalog) -> dict[tuple[str, ...], tuple[str, ...]]:
     """What a catalogue says: the singular and plural of each message, and its translations."""
     return {_forms(message.id): _forms(message.string) for message in catalog if message.id}
 
@@ -50,7 +50,7 @@ def _forms(text: str | list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
 
 def test_every_sentence_of_the_sources_is_in_the_english_catalogue(english: Catalog) -> None:
     """A sentence added or reworded without `make translations` would show in Portuguese."""
-    sentences = {forms[0] for forms in spoken(english)}
+    sentences = {forms[0] for forms in translated_sentences(english)}
     assert sentences_of_the_sources() - sentences == set()
 
 
@@ -58,7 +58,7 @@ def test_every_message_has_an_english_sentence(english: Catalog) -> None:
     """An empty translation falls back to Portuguese in silence."""
     untranslated = [
         sentence
-        for sentence, translations in spoken(english).items()
+        for sentence, translations in translated_sentences(english).items()
         if not translations or not all(translations)
     ]
     assert untranslated == []
@@ -68,7 +68,7 @@ def test_no_translation_is_the_portuguese_sentence_itself(english: Catalog) -> N
     """A sentence copied to fill a gap looks translated to every tool but the reader."""
     copied = {
         sentence[0]
-        for sentence, translations in spoken(english).items()
+        for sentence, translations in translated_sentences(english).items()
         if sentence == translations and WORD.search(PLACEHOLDER.sub("", sentence[0]))
     }
     assert copied - SAME_IN_ENGLISH == set()
@@ -83,7 +83,7 @@ def test_translations_keep_the_placeholders_of_their_sentence(english: Catalog) 
     """A lost `%(amount)s` is a payment page without its amount; an invented one is an error 500."""
     different = [
         sentence
-        for sentence, translations in spoken(english).items()
+        for sentence, translations in translated_sentences(english).items()
         for form in translations
         if sorted(PLACEHOLDER.findall(sentence[-1])) != sorted(PLACEHOLDER.findall(form))
     ]
@@ -96,4 +96,4 @@ def test_the_compiled_catalogue_says_what_the_written_one_says(english: Catalog)
     write_mo(fresh, english)
     fresh.seek(0)
     with (ENGLISH / "messages.mo").open("rb") as file:
-        assert spoken(read_mo(file)) == spoken(read_mo(fresh))
+        assert translated_sentences(read_mo(file)) == translated_sentences(read_mo(fresh))
