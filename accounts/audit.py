@@ -31,7 +31,7 @@ def record(
             "account_id": None if account is None else account.id,
             "action": action,
             "subject": subject[:SUBJECT_CHARACTERS_MAX],
-            "details": {**(details or {}), **_by_key()},
+            "details": {**(details or {}), **_key_details()},
             "address": client_address(),
             "request_id": g.get("request_id", "") if has_request_context() else "",
             "occurred_at": work.now,
@@ -45,6 +45,6 @@ def client_address() -> str:
     return address[:ADDRESS_CHARACTERS_MAX]
 
 
-def _by_key() -> dict[str, str]:
+def _key_details() -> dict[str, str]:
     caller = g.get("caller") if has_request_context() else None
     return {} if caller is None or caller.key_public_id is None else {"key": caller.key_public_id}

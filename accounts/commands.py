@@ -40,7 +40,7 @@ def register(app: Flask) -> None:
 @accounts.command("create")
 @click.argument("login")
 @click.option("--role", type=click.Choice([MERCHANT, PAYER, ADMIN]), default=MERCHANT)
-@click.option("--name", default=None, help="What shoppers and banks are shown.")
+@click.option("--name", default=None, help="The name that shoppers and banks see.")
 @click.option("--email", default=None)
 @_from_stdin
 def create(login: str, role: str, password_stdin: bool, **fields: str | None) -> None:
@@ -92,11 +92,11 @@ def enable(login: str) -> None:
 
 @merchant.command("add")
 @click.argument("login")
-@click.option("--name", required=True, help="What shoppers and banks are shown.")
+@click.option("--name", required=True, help="The name that shoppers and banks see.")
 @click.option("--city", required=True)
 @click.option("--pix-key", required=True, help="CPF, CNPJ, phone, e-mail or random key.")
-@click.option("--shop-url", default=None, help="Where *Voltar para a loja* leads.")
-@click.option("--support-url", default=None, help="Where *Falar com a loja* leads.")
+@click.option("--shop-url", default=None, help="The address that *Voltar para a loja* opens.")
+@click.option("--support-url", default=None, help="The address that *Falar com a loja* opens.")
 @click.option("--grace-seconds", default=0, type=click.IntRange(0, 3600))
 def add(login: str, pix_key: str, name: str, city: str, **fields: Any) -> None:
     """Add a merchant without a password, and show its first API key, once."""

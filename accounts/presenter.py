@@ -52,8 +52,8 @@ def key_object(key: ApiKey) -> dict[str, Any]:
         "mode": next((m for mark, m in marks.items() if key.prefix.startswith(mark)), None),
         "scopes": key.scopes.split(),
         "created_at": rfc3339(key.created_at),
-        "last_used_at": _maybe(key.last_used_at),
-        "revoked_at": _maybe(key.revoked_at),
+        "last_used_at": _rfc3339_or_none(key.last_used_at),
+        "revoked_at": _rfc3339_or_none(key.revoked_at),
     }
 
 
@@ -71,5 +71,5 @@ def session_object(row: SignIn, current: str | None) -> dict[str, Any]:
     }
 
 
-def _maybe(instant: datetime | None) -> str | None:
+def _rfc3339_or_none(instant: datetime | None) -> str | None:
     return None if instant is None else rfc3339(instant)

@@ -23,7 +23,7 @@ def _text(least: int, most: int) -> dict[str, Any]:
 def _login(value: str) -> str:
     if not re.fullmatch(LOGIN_PATTERN[1:-1], value, re.ASCII):
         raise ValueError(
-            "must be 1 to 64 letters, digits and . _ - @ +, beginning with one of the first two"
+            "must be 1 to 64 letters, digits and . _ - @ +, beginning with a letter or digit"
         )
     return value
 

@@ -57,7 +57,7 @@ class Tokens:
     sign_in_id: str
 
 
-class _Expired(Unauthorized):
+class _ExpiredToken(Unauthorized):
     """The token was valid, but has expired."""
 
 
@@ -130,7 +130,7 @@ def read(token: str, kind: Literal["access", "refresh"], csrf: str | None = None
     except CSRFError:
         raise CsrfFailed from None
     except jwt.ExpiredSignatureError:
-        raise _Expired("The token has expired: refresh it, or sign in again.") from None
+        raise _ExpiredToken("The token has expired: refresh it, or sign in again.") from None
     except (jwt.PyJWTError, JWTExtendedException, ValueError, TypeError):
         raise Unauthorized("This token was not issued by this service.") from None
     texts = (claims.get("sub"), claims.get("sid"), claims.get("jti"), claims.get("csrf"))

@@ -1,1 +1,1 @@
-"""Pure functions the rest stands on: no Flask, no SQLAlchemy, no settings."""
+"""Pure functions for all other folders: no Flask, no SQLAlchemy, no settings."""

@@ -36,7 +36,7 @@ class SignIn(db.Model):  # type: ignore[name-defined, misc]  # see Account
     refresh_id: Mapped[str] = mapped_column(exact_string(32))
     """The claim `jti` of the refresh token that may be used next."""
     previous_refresh_id: Mapped[str | None] = mapped_column(exact_string(32))
-    """The `jti` before it. Used again at once, a second tab sent it; used later, a thief did."""
+    """The replaced `jti`: from a second tab if used again within seconds, from a thief if later."""
     rotated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime)

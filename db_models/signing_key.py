@@ -23,5 +23,5 @@ class SigningKeyRow(db.Model):  # type: ignore[name-defined, misc]  # see Accoun
     certificate_pem: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     retired_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """The key stops signing here, two minutes after its successor was published. Its public key
-    stays in the key set for a day."""
+    """When the key stops signing: two minutes after its successor was published. Its public key
+    stays in the key set for another day."""

@@ -26,7 +26,7 @@ from config import current_settings
 from core.clock import rfc3339
 from core.errors import BalcaoError, NotificationConflict
 from core.signing import signatures
-from core.signing.signatures import Signed
+from core.signing.signatures import VerifiedMessage
 from payments import service
 from payments.schemas import Confirmation
 from payments.service import CLOCK_SKEW, ConfirmationResult
@@ -188,7 +188,7 @@ def settle(confirmation: Confirmation) -> ConfirmationResult | None:
     and ConcurrentUpdate.
     """
     txid, end_to_end_id = confirmation.bank_payment_id, confirmation.end_to_end_id
-    signed = Signed(end_to_end_id or "", now())
+    signed = VerifiedMessage(end_to_end_id or "", now())
     try:
         outcome = in_unit_of_work(lambda work: service.confirm(work, confirmation, signed))
     except NotificationConflict as error:

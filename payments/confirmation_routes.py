@@ -58,7 +58,7 @@ def confirm_payment() -> BaseResponse:
     )
 
 
-def _parse(signed: signatures.Signed) -> Confirmation:
+def _parse(signed: signatures.VerifiedMessage) -> Confirmation:
     try:
         confirmation = Confirmation.model_validate(request.get_json())
     except ValidationError as error:

@@ -39,7 +39,7 @@ from payments.bank_client import BankAnswer, NoBankAnswer
 from payments.lifecycle import status_at
 from payments.schemas import NewRefund
 from repository.database import Work, in_unit_of_work, now, reading
-from repository.events import Recorded
+from repository.events import StoredEvent
 
 log = structlog.get_logger()
 
@@ -264,7 +264,7 @@ def settle(work: Work, row: int, report: RefundReport) -> None:
         name = EventName.REFUND_FAILED
         message = f"{amount} BRL could not be given back."
     work.record(
-        Recorded(
+        StoredEvent(
             name=name,
             payment_id=payment.id,
             merchant_id=payment.merchant_id,

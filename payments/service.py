@@ -24,13 +24,13 @@ from core.errors import (
     Refused,
 )
 from core.pix import br_code
-from core.signing.signatures import Signed
+from core.signing.signatures import VerifiedMessage
 from db_models import Account, AuditAction, EventName, Payment, PaymentStatus, Receipt, Verdict
 from payments import lifecycle
 from payments.lifecycle import Change, status_at
 from payments.schemas import Confirmation, NewPayment
 from repository.database import Work
-from repository.events import Recorded
+from repository.events import StoredEvent
 
 CLOCK_SKEW = timedelta(seconds=300)
 """How far a bank's clock may be ahead of ours; a later `paid_at` is invalid."""
@@ -201,7 +201,7 @@ def _insert(
     return payment
 
 
-def confirm(work: Work, confirmation: Confirmation, signed: Signed) -> ConfirmationResult:
+def confirm(work: Work, confirmation: Confirmation, signed: VerifiedMessage) -> ConfirmationResult:
     """Settle a payment with money that arrived at the bank, or refuse the money; store a receipt.
 
     Refusals are returned, not raised, so that their receipts are committed. A repeated
@@ -336,7 +336,7 @@ def _record(
     reason: str | None = None,
 ) -> None:
     work.record(
-        Recorded(
+        StoredEvent(
             name=name,
             payment_id=payment.id,
             merchant_id=payment.merchant_id,

@@ -16,7 +16,7 @@ from config import Settings
 from core.errors import ConcurrentUpdate
 from db_models import EventName, SignalKind
 from repository.database import LostRace, Work, in_unit_of_work, reading
-from repository.events import Recorded
+from repository.events import StoredEvent
 from repository.signals import Count
 
 log = structlog.get_logger()
@@ -120,7 +120,7 @@ def _insert_or_raise(work: Work, rule: Rule, count: Count) -> bool:
         }
     )
     work.record(
-        Recorded(
+        StoredEvent(
             name=EventName.SIGNAL_RAISED,
             payment_id=payment.id,
             merchant_id=count.merchant_id,

@@ -12,7 +12,7 @@ from core.errors import ConcurrentUpdate, DatabaseUnavailable
 from db_models import Payment
 from payments import lifecycle
 from repository.database import Work, in_unit_of_work, ledger, now, reading
-from repository.events import Recorded
+from repository.events import StoredEvent
 
 log = structlog.get_logger()
 
@@ -85,9 +85,9 @@ def _expire(work: Work, ids: list[int]) -> int:
     return len(won)
 
 
-def _expiry_event(payment: Payment, at: datetime) -> Recorded:
+def _expiry_event(payment: Payment, at: datetime) -> StoredEvent:
     change = lifecycle.expire(payment)
-    return Recorded(
+    return StoredEvent(
         name=change.event,
         payment_id=payment.id,
         merchant_id=payment.merchant_id,

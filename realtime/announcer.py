@@ -17,7 +17,7 @@ from core.errors import ConcurrentUpdate, DatabaseUnavailable
 from db_models import EventName
 from realtime.channel import Channel, PublishFailed
 from repository.database import in_unit_of_work, ledger, reading
-from repository.events import Recorded
+from repository.events import StoredEvent
 
 log = structlog.get_logger()
 
@@ -55,7 +55,7 @@ class Announcer:
         self._lock = threading.Lock()
         self._recent_lock = threading.Lock()
         self._listening = False
-        self.listeners: list[Callable[[Recorded], None]] = []
+        self.listeners: list[Callable[[StoredEvent], None]] = []
         """Called with each announced event, once in each process; must neither wait nor raise."""
 
     def listen(self) -> None:
@@ -67,7 +67,7 @@ class Announcer:
                 self._channel.listen, self._emit_once, self._catch_up, clock.now
             )
 
-    def announce(self, events: list[Recorded]) -> None:
+    def announce(self, events: list[StoredEvent]) -> None:
         """Announce what a unit of work recorded; the relay retries what could not be published."""
         for event in events:
             if not event.name.is_announced:
@@ -120,7 +120,7 @@ class Announcer:
             log.info("relay.announced", events=announced)
         return announced
 
-    def _published(self, event: Recorded) -> bool:
+    def _published(self, event: StoredEvent) -> bool:
         if self._channel is None or not event.name.is_announced:
             return True
         try:
@@ -132,7 +132,7 @@ class Announcer:
 
     def _catch_up(self, since: datetime) -> None:
         """Emit what other processes stored while this one was not subscribed."""
-        missed: list[Recorded] = []
+        missed: list[StoredEvent] = []
         oldest = None
         with self._app.app_context(), reading() as work:
             for _ in range(CATCH_UP_PAGES_MAX):
@@ -144,7 +144,7 @@ class Announcer:
         for event in reversed(missed):
             self._emit_once(event)
 
-    def _emit_once(self, event: Recorded) -> None:
+    def _emit_once(self, event: StoredEvent) -> None:
         with self._recent_lock:
             if event.id in self._recent:
                 return
@@ -156,7 +156,7 @@ class Announcer:
             for listener in self.listeners:
                 listener(event)
 
-    def _emit(self, event: Recorded) -> None:
+    def _emit(self, event: StoredEvent) -> None:
         name = event.name.replace(".", "-")
         message = {
             "payment_id": event.txid,

@@ -23,7 +23,7 @@ from redis.retry import Retry
 from core.clock import parse_rfc3339, rfc3339
 from core.errors import BalcaoError
 from db_models import EventName
-from repository.events import Recorded
+from repository.events import StoredEvent
 
 log = structlog.get_logger()
 
@@ -68,7 +68,7 @@ class Channel:
         self._name = f"balcao:{number}:{name}"
         self._away_until = 0.0
 
-    def publish(self, event: Recorded) -> None:
+    def publish(self, event: StoredEvent) -> None:
         """Publish an event. Raises PublishFailed, without waiting if Redis has just failed."""
         if time.monotonic() < self._away_until:
             raise PublishFailed
@@ -89,7 +89,7 @@ class Channel:
 
     def listen(
         self,
-        on_event: Callable[[Recorded], None],
+        on_event: Callable[[StoredEvent], None],
         catch_up: Callable[[datetime], None],
         now: Callable[[], datetime],
     ) -> None:
@@ -129,7 +129,7 @@ def _messages(subscription: Any) -> Any:
             has_pinged = True
 
 
-def _deliver(data: bytes, on_event: Callable[[Recorded], None]) -> None:
+def _deliver(data: bytes, on_event: Callable[[StoredEvent], None]) -> None:
     try:
         event = _parse(data)
     except (ValueError, TypeError, AttributeError):
@@ -138,14 +138,14 @@ def _deliver(data: bytes, on_event: Callable[[Recorded], None]) -> None:
     on_event(event)
 
 
-def _serialize(event: Recorded) -> str:
+def _serialize(event: StoredEvent) -> str:
     fields = asdict(event)
     del fields["reason"]  # it is stored and not announced
     return json.dumps({**fields, "occurred_at": rfc3339(event.occurred_at)})
 
 
-def _parse(data: bytes) -> Recorded:
+def _parse(data: bytes) -> StoredEvent:
     fields = json.loads(data)
     fields["name"] = EventName(fields["name"])
     fields["occurred_at"] = parse_rfc3339(fields["occurred_at"])
-    return Recorded(**fields)
+    return StoredEvent(**fields)

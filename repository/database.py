@@ -32,7 +32,7 @@ from repository.connections import (
     reading_options,
     skip_needless_rollbacks,
 )
-from repository.events import Events, Recorded
+from repository.events import Events, StoredEvent
 from repository.idempotent_requests import IdempotentRequests
 from repository.payments import Payments
 from repository.receipts import Receipts
@@ -44,7 +44,7 @@ from repository.signing_keys import SigningKeys
 
 log = structlog.get_logger()
 Result = TypeVar("Result")
-Listener = Callable[[list[Recorded]], None]
+Listener = Callable[[list[StoredEvent]], None]
 
 ATTEMPTS_MAX = 8
 READING = "reading"
@@ -67,7 +67,7 @@ class Work:
         self.connection = connection
         self.now = now
         self.recent = recent
-        self.recorded: list[Recorded] = []
+        self.recorded_events: list[StoredEvent] = []
 
     @cached_property
     def session(self) -> Session:
@@ -141,13 +141,13 @@ class Work:
             raise NotFound("The payment's merchant no longer exists.")
         return merchant
 
-    def record(self, event_: Recorded) -> None:
+    def record(self, event_: StoredEvent) -> None:
         """Store an event together with its change; the commit listeners announce it."""
-        self.recorded.append(self.events.insert(event_))
+        self.recorded_events.append(self.events.insert(event_))
 
-    def record_many(self, events: list[Recorded]) -> None:
+    def record_many(self, events: list[StoredEvent]) -> None:
         """Store the same kind of event for several payments at once."""
-        self.recorded.extend(self.events.insert_many(events))
+        self.recorded_events.extend(self.events.insert_many(events))
 
 
 @dataclass
@@ -231,11 +231,11 @@ def unit_of_work() -> Iterator[Work]:
                 yield work
             finally:
                 work.close()
-        if work.recorded:  # an empty transaction commits on a full disk as well
+        if work.recorded_events:  # an empty transaction commits on a full disk as well
             ledger_.written_at = work.now
     finally:
         g.in_unit_of_work = False
-    _call_listeners(work.recorded)
+    _call_listeners(work.recorded_events)
 
 
 @contextmanager
@@ -298,7 +298,7 @@ def _give_back(connection: Connection) -> None:
         connection.invalidate()
 
 
-def _call_listeners(recorded: list[Recorded]) -> None:
+def _call_listeners(recorded: list[StoredEvent]) -> None:
     if not recorded:
         return
     for listener in ledger().commit_listeners:

@@ -17,7 +17,7 @@ RELAY_PATIENCE = timedelta(seconds=4)
 
 
 @dataclass(frozen=True)
-class Recorded:
+class StoredEvent:
     """One event of one payment, as it is stored and announced."""
 
     name: EventName
@@ -39,13 +39,13 @@ class Events:
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
 
-    def insert(self, event: Recorded) -> Recorded:
+    def insert(self, event: StoredEvent) -> StoredEvent:
         """Store one event; return it with its id."""
         result = self._unit.connection.execute(_INSERT, _row(event))
         key: Any = result.inserted_primary_key
         return replace(event, id=int(key[0]))
 
-    def insert_many(self, events: Sequence[Recorded]) -> list[Recorded]:
+    def insert_many(self, events: Sequence[StoredEvent]) -> list[StoredEvent]:
         """Store the same kind of event for several payments; return them with their ids."""
         if not events:
             return []
@@ -59,7 +59,7 @@ class Events:
         ids = {(payment_id, sequence): key for payment_id, sequence, key in keys}
         return [replace(event, id=ids[event.payment_id, event.sequence]) for event in events]
 
-    def unannounced(self, now: datetime, limit: int) -> list[Recorded]:
+    def unannounced(self, now: datetime, limit: int) -> list[StoredEvent]:
         """Events whose process should have announced them by now, oldest first."""
         rows = self._unit.session.execute(
             select(PaymentEvent, Payment.txid, Payment.merchant_id)
@@ -68,9 +68,9 @@ class Events:
             .order_by(PaymentEvent.relay_at, PaymentEvent.id)
             .limit(limit)
         )
-        return [_recorded(event, txid, merchant_id) for event, txid, merchant_id in rows]
+        return [_stored_event(event, txid, merchant_id) for event, txid, merchant_id in rows]
 
-    def newest(self, limit: int, before_id: int | None = None) -> list[Recorded]:
+    def newest(self, limit: int, before_id: int | None = None) -> list[StoredEvent]:
         """Events, newest first; `before_id` gives those before that event."""
         query = select(PaymentEvent, Payment.txid, Payment.merchant_id).join(
             Payment, Payment.id == PaymentEvent.payment_id
@@ -78,7 +78,7 @@ class Events:
         if before_id is not None:
             query = query.where(PaymentEvent.id < before_id)
         rows = self._unit.session.execute(query.order_by(PaymentEvent.id.desc()).limit(limit))
-        return [_recorded(event, txid, merchant_id) for event, txid, merchant_id in rows]
+        return [_stored_event(event, txid, merchant_id) for event, txid, merchant_id in rows]
 
     def claim(self, event_id: int, now: datetime) -> bool:
         """Claim one unannounced event for this process; False if another process was first."""
@@ -99,7 +99,7 @@ class Events:
 _INSERT = insert(PaymentEvent.__table__)
 
 
-def _row(event: Recorded) -> dict[str, Any]:
+def _row(event: StoredEvent) -> dict[str, Any]:
     data = {"status": event.status, "message": event.message}
     if event.reason is not None:
         data["reason"] = event.reason
@@ -113,8 +113,8 @@ def _row(event: Recorded) -> dict[str, Any]:
     }
 
 
-def _recorded(event: PaymentEvent, txid: str, merchant_id: int) -> Recorded:
-    return Recorded(
+def _stored_event(event: PaymentEvent, txid: str, merchant_id: int) -> StoredEvent:
+    return StoredEvent(
         name=EventName(event.name),
         payment_id=event.payment_id,
         merchant_id=merchant_id,

@@ -45,8 +45,9 @@ class Reconciliations:
     def acquire(
         self, name: str, now: datetime, until: datetime, first: datetime, *, by_force: bool
     ) -> Mark | None:
-        """Acquire the lease until `until`; None if another process holds it or it rests.
+        """Acquire the lease until `until`; None if its `not_before` has not passed.
 
+        That is so while another process holds the lease, and before the next run is due.
         A list that was never read begins at `first`. `by_force` takes the lease from its holder.
         """
         row = self._session.get(Reconciliation, name)
@@ -60,7 +61,7 @@ class Reconciliations:
         return mark if self._move(name, row.not_before, {"not_before": until}) else None
 
     def release(self, name: str, mark: Mark, not_before: datetime) -> bool:
-        """Write the progress and release the lease, which rests until `not_before`.
+        """Write the progress; nobody can acquire the lease again before `not_before`.
 
         Writes nothing and returns False if the lease was lost.
         """

@@ -166,7 +166,7 @@ def serve_reloaded(listener: socket.socket) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
     try:
-        # By its name, as any WSGI server starts it: `app` is built on this folder.
+        # Imported by name, because `app` is above this folder: an import statement would point up.
         service: Any = importlib.import_module("app")
         settings = development_settings()
         app, bank = service.prepare(settings)

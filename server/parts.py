@@ -37,7 +37,7 @@ def build_parts(app: Flask, settings: Settings, clock: Clock) -> Parts:
         ledger=open_database(app, settings, clock),
         redis=connect(settings.redis_url) if settings.redis_url else None,
         metrics=metrics,
-        limits=Limits(settings.redis_url, metrics.limits_reached),
+        limits=Limits(settings.redis_url, metrics.reached_limits),
         csrf_key=csrf.key_for(settings),
         key_uses=KeyUses(),
         key_ring=KeyRing(settings),

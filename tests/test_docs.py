@@ -23,7 +23,7 @@ from core.signing import signatures
 from db_models import AuditAction, EventName
 from payments.schemas import NewPayment
 from realtime.announcer import Announcer
-from repository.events import Recorded
+from repository.events import StoredEvent
 from tests.support.clocks import FrozenClock
 from tests.support.service import SECRET
 from tests.test_tidy import LEVELS
@@ -240,7 +240,7 @@ class _HeardEmits:
 def emitted_for(app: Flask, name: str) -> list[tuple[str, dict[str, Any]]]:
     """The events that the announcer emits for one stored event of the payment `<id>`."""
     network = _HeardEmits()
-    event = Recorded(EventName(name), 1, 1, "<id>", "pending", 2, FrozenClock().now(), "…", 1)
+    event = StoredEvent(EventName(name), 1, 1, "<id>", "pending", 2, FrozenClock().now(), "…", 1)
     Announcer(app, network, None).announce([event])  # type: ignore[arg-type]
     return network.heard
 

@@ -17,7 +17,7 @@ from prometheus_client import (
     multiprocess,
 )
 
-from repository.events import Recorded
+from repository.events import StoredEvent
 from web.api_docs import MACHINES
 from web.requests import current_request
 
@@ -51,7 +51,7 @@ class Metrics:
             multiprocess_mode="max",
         )
 
-        self.limits_reached = Counter(
+        self.reached_limits = Counter(
             "balcao_limits_reached_total",
             "Requests refused because a limit was reached, by limit",
             ("limit",),
@@ -68,7 +68,7 @@ class Metrics:
         series.observe(ended - context.get("started", ended))
         return response
 
-    def count_events(self, events: list[Recorded]) -> None:
+    def count_events(self, events: list[StoredEvent]) -> None:
         """Count what a unit of work recorded."""
         for event in events:
             self.events.labels(event.name).inc()

@@ -1,4 +1,4 @@
-"""Times on pages: the viewer's time zone, its days, and how an instant is written in it.
+"""Times on pages: the viewer's time zone, its days, and instants as text.
 
 The zone is flask-babel's zone of the request (`get_timezone`). In the portal and on the pages of
 administrators the browser sends its zone in a cookie (static/js/portal/zone.js); without the

@@ -32,7 +32,7 @@ NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 AFTER_THE_DEADLINE = timedelta(seconds=2)
 STALE_BY = 2 * TOLERANCE
 SWAP_WAIT, SWAP_LEAD = timedelta(seconds=10), timedelta(seconds=2)
-"""How long the first of two swapped notices waits for the second, and how far it then follows."""
+"""How long the first of two swapped notices waits, and how long after the second it is sent."""
 
 SLOW_SECONDS = 2.5
 """The delay of a look-up of a *slow-api* payment; it is shorter than the service's timeout."""

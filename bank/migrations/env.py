@@ -13,7 +13,7 @@ VERSION_TABLE = "bank_alembic_version"
 
 
 def _is_bank_table(name: str | None, kind: str, _parents: Any) -> bool:
-    # The service's tables may stand in the same database; Alembic must ignore them.
+    # The service's tables may be in the same database; Alembic must ignore them.
     return kind != "table" or (name or "").startswith("bank_")
 
 

@@ -80,7 +80,7 @@ def _balances_by_name(session: Session, balances: Counter[int]) -> dict[str, int
 
 
 def _unbalanced_transfers(session: Session) -> Iterator[str]:
-    """Each transfer has a positive amount and two different accounts that exist."""
+    """Transfers whose amount is not positive, or whose accounts are not two existing ones."""
     account_ids = set(session.scalars(select(BankAccount.id)))
     rows = select(
         Transfer.identifier,
@@ -96,7 +96,7 @@ def _unbalanced_transfers(session: Session) -> Iterator[str]:
 
 
 def _overdrawn(session: Session) -> Iterator[str]:
-    """Only the account `opening` may have a negative balance."""
+    """Accounts with a negative balance, which only `opening` may have."""
     balances = _balances(session)
     rows = (
         select(BankAccount.id, BankAccount.name)
@@ -109,7 +109,7 @@ def _overdrawn(session: Session) -> Iterator[str]:
 
 
 def _unpaired_notices(session: Session) -> Iterator[str]:
-    """Each notice belongs to a payment, and each payment of a charge has a notice."""
+    """Notices without a payment, and payments of a charge without a notice."""
     rows = select(Notice.message_id, Transfer.kind).outerjoin(
         Transfer, Transfer.id == Notice.transfer_id
     )
@@ -126,7 +126,7 @@ def _unpaired_notices(session: Session) -> Iterator[str]:
 
 
 def _wrong_returns(session: Session) -> Iterator[str]:
-    """A refused payment was returned once, less its refunds; no other payment was returned."""
+    """Refused payments not returned exactly once (less refunds); returns of other payments."""
     reversal = aliased(Transfer)
     rows = (
         select(Transfer, Notice.verdict, reversal)
@@ -154,7 +154,7 @@ def _wrong_returns(session: Session) -> Iterator[str]:
 
 
 def _wrong_refunds(session: Session) -> Iterator[str]:
-    """Each refund that is done has its transfer; a payment's refunds never exceed the payment."""
+    """Refunds without their transfer, transfers without a refund, and refunds above the payment."""
     refund_transfer = aliased(Transfer)
     rows = (
         select(BankRefund, Transfer, refund_transfer)

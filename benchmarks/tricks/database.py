@@ -135,13 +135,13 @@ def _receipt_insert_class(self: receipts.Receipts, values: Mapping[str, Any]) ->
     self._session.execute(insert(Receipt).values(**values))
 
 
-def _event_statement(self: events.Events, event_: events.Recorded) -> events.Recorded:
+def _event_statement(self: events.Events, event_: events.StoredEvent) -> events.StoredEvent:
     result = self._unit.connection.execute(insert(PaymentEvent.__table__), events._row(event_))
     key: Any = result.inserted_primary_key
     return replace(event_, id=int(key[0]))
 
 
-def _event_class(self: events.Events, event_: events.Recorded) -> events.Recorded:
+def _event_class(self: events.Events, event_: events.StoredEvent) -> events.StoredEvent:
     statement = insert(PaymentEvent).values(**events._row(event_))
     result: Any = self._unit.session.execute(statement)
     return replace(event_, id=int(result.inserted_primary_key[0]))
@@ -205,7 +205,7 @@ def _mark_each(app: Flask) -> Iterator[None]:
     announcer: Announcer = parts_of(app).announcer
     listeners: list[Any] = parts_of(app).ledger.commit_listeners
 
-    def flush(_events: list[events.Recorded]) -> None:
+    def flush(_events: list[events.StoredEvent]) -> None:
         announcer.flush()
 
     listeners.append(flush)

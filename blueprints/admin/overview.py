@@ -44,7 +44,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Late:
+class BacklogHealth:
     """A backlog: how many rows wait, since when, and the rows that wait longest."""
 
     backlog: Backlog
@@ -64,7 +64,7 @@ class ReconciliationHealth:
 
 
 @dataclass(frozen=True)
-class Reached:
+class ReachedLimit:
     """How often a limit was reached in the last 24 hours."""
 
     name: str
@@ -79,14 +79,14 @@ class Overview:
     at: datetime
     checks: list[Check]
     lag_seconds: int
-    unannounced: Late
-    overdue: Late
-    refunds: Late
-    look_ups: Late
+    unannounced: BacklogHealth
+    overdue: BacklogHealth
+    refunds: BacklogHealth
+    look_ups: BacklogHealth
     reading: ReconciliationHealth
     refused: list[RefusedReceipt]
     signals: Sequence[tuple[Signal, str, str]]
-    limits: list[Reached]
+    limits: list[ReachedLimit]
     version: str
     async_mode: str
     up_seconds: int
@@ -113,7 +113,7 @@ def overview(
     queries: AdminQueries,
     settings: Settings,
     health: list[Check],
-    limits_reached: list[Reached],
+    reached_limits: list[ReachedLimit],
 ) -> Overview:
     """The figures at `work.now`."""
     now = work.now
@@ -131,14 +131,16 @@ def overview(
         at=now,
         checks=health,
         lag_seconds=_seconds(now, due),
-        unannounced=_late(
+        unannounced=_health(
             now, unannounced, is_late=_seconds(now, unannounced.since) > UNANNOUNCED_LATE.seconds
         ),
-        overdue=_late(now, overdue, queries.most_overdue(overdue_before) if overdue.count else ()),
-        refunds=_late(
+        overdue=_health(
+            now, overdue, queries.most_overdue(overdue_before) if overdue.count else ()
+        ),
+        refunds=_health(
             now, refunds, queries.slowest_refunds(refunds_before) if refunds.count else ()
         ),
-        look_ups=_late(now, look_ups),
+        look_ups=_health(now, look_ups),
         reading=ReconciliationHealth(
             asks,
             walked_to,
@@ -147,14 +149,14 @@ def overview(
         ),
         refused=queries.refused_receipts(NEWEST),
         signals=work.signals.newest(NEWEST),
-        limits=limits_reached,
+        limits=reached_limits,
         version=VERSION,
         async_mode=settings.async_mode,
         up_seconds=_seconds(now, current_parts().started_at),
     )
 
 
-def reached() -> list[Reached]:
+def count_reached_limits() -> list[ReachedLimit]:
     """Count how often each limit was reached, highest count first; may ask Redis."""
     routes: dict[str, list[str]] = {}
     for rule in current_app.url_map.iter_rules():
@@ -162,17 +164,17 @@ def reached() -> list[Reached]:
         path = _CONVERTER.sub("<", rule.rule)
         routes.setdefault(rule.endpoint, []).append(f"{' '.join(methods)} {path}")
     counts = [
-        Reached(name, routes.get(name, []), times)
+        ReachedLimit(name, routes.get(name, []), times)
         for name, times in limits().hits(*limit_names()).items()
     ]
     return sorted(counts, key=lambda limit: (-limit.times, limit.name))
 
 
-def _late(
+def _health(
     now: datetime, backlog: Backlog, examples: Sequence[Stuck] = (), *, is_late: bool | None = None
-) -> Late:
+) -> BacklogHealth:
     late = backlog.count > 0 if is_late is None else is_late
-    return Late(backlog, _seconds(now, backlog.since), late, examples)
+    return BacklogHealth(backlog, _seconds(now, backlog.since), late, examples)
 
 
 def _seconds(now: datetime, since: datetime | None) -> int:

@@ -8,7 +8,7 @@ from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
 from accounts.access import page_guard
-from blueprints.admin.overview import checks, overview, reached
+from blueprints.admin.overview import checks, count_reached_limits, overview
 from blueprints.admin.page import admin_and_queries, bp, page
 from config import current_settings
 from payments.refusals import refusal_text
@@ -21,10 +21,10 @@ from repository.database import reading
 def home() -> ResponseReturnValue:
     """The overview; `?fragment=overview` returns only the figures."""
     # Redis may be slow to answer, so ask it before a database connection is taken.
-    health, limits_reached = checks(current_settings()), reached()
+    health, reached_limits = checks(current_settings()), count_reached_limits()
     with reading() as work:
         admin, queries = admin_and_queries(work)
-        figures = overview(work, queries, current_settings(), health, limits_reached)
+        figures = overview(work, queries, current_settings(), health, reached_limits)
     values: dict[str, Any] = {"now": figures, "count_max": COUNT_MAX, "refusal_text": refusal_text}
     if request.args.get("fragment") == "overview":
         return render_template("admin/_overview.html", **values)

@@ -98,7 +98,7 @@ def receipt_page(path: PaymentPath) -> BaseResponse:
         if payment.status != PaymentStatus.CONFIRMED:
             raise PaymentNotFound("This payment has no receipt: it was not paid.")
         receipt = work.receipts.accepted_of(payment.id)
-        refunds = _refunds_shown(work, payment)
+        refunds = _visible_refunds(work, payment)
         moment = work.now
     payer = views.masked_name(receipt.payer_name if receipt else None)
     if prefers_json():
@@ -115,7 +115,7 @@ def receipt_page(path: PaymentPath) -> BaseResponse:
     return Response(page, mimetype="text/html")
 
 
-def _refunds_shown(work: Work, payment: Payment) -> list[Refund]:
+def _visible_refunds(work: Work, payment: Payment) -> list[Refund]:
     """Refunds that are requested or done; only the merchant sees the ones that failed."""
     if payment.refunded_centavos + payment.refunding_centavos == 0:
         return []

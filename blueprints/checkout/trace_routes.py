@@ -20,7 +20,7 @@ from web.problems import refuse_invalid
 bp = Blueprint("traces", __name__)
 
 
-class Traced(StrictBody):
+class NewTrace(StrictBody):
     """`POST /payments/pix/<id>/trace`."""
 
     what: Literal["opened", "copied"]
@@ -33,7 +33,7 @@ def trace(payment_id: str) -> Response:
     if not ids.is_txid(payment_id):
         raise PaymentNotFound
     try:
-        body = Traced.model_validate(request.get_json())
+        body = NewTrace.model_validate(request.get_json())
     except ValidationError as error:
         return refuse_invalid(error)
     traces.record(payment_id, TraceKind(body.what), unless_by=_account_id())

@@ -24,7 +24,7 @@ from core.money import json_number
 from db_models import Payment, PaymentStatus
 from realtime.credentials import Watching, Watchings
 from repository.database import reading
-from repository.events import Recorded
+from repository.events import StoredEvent
 
 log = structlog.get_logger()
 
@@ -44,7 +44,7 @@ def type_of(event: str) -> str:
     return event.replace(".", "_").replace("payment_confirmed", "payment_completed")
 
 
-def message_of(event: Recorded, payment: Payment) -> str:
+def message_of(event: StoredEvent, payment: Payment) -> str:
     """One message, as JSON."""
     return json.dumps(
         {
@@ -84,7 +84,7 @@ class MerchantSockets:
         self._sleep = sleep
         self._lines: dict[int, dict[Line, Watching]] = defaultdict(dict)
         self._lock = threading.Lock()
-        self._pending: Queue[Recorded] = Queue(PENDING_MAX)
+        self._pending: Queue[StoredEvent] = Queue(PENDING_MAX)
         self._is_sending = False
 
     def check_room(self, merchant_id: int) -> None:
@@ -110,7 +110,7 @@ class MerchantSockets:
                 del self._lines[merchant_id]
         self._watchings.remove(watching)
 
-    def hear(self, event: Recorded) -> None:
+    def hear(self, event: StoredEvent) -> None:
         """Queue an event to be sent, if its merchant has a connection in this process."""
         if event.merchant_id not in self._lines:
             return
@@ -141,7 +141,7 @@ class MerchantSockets:
             except Exception:
                 log.exception("merchant_sockets.failed")
 
-    def _next_events(self) -> list[Recorded]:
+    def _next_events(self) -> list[StoredEvent]:
         """Wait for the next event; return it with those queued behind it."""
         events = [self._pending.get()]
         while len(events) < READ_AT_ONCE:
@@ -151,7 +151,7 @@ class MerchantSockets:
                 break
         return events
 
-    def _send(self, events: list[Recorded]) -> None:
+    def _send(self, events: list[StoredEvent]) -> None:
         payments = self._read(events)
         for event in events:
             if payments is None:
@@ -166,7 +166,7 @@ class MerchantSockets:
             for line in lines:
                 line.tell(text)
 
-    def _read(self, events: list[Recorded]) -> dict[int, Payment] | None:
+    def _read(self, events: list[StoredEvent]) -> dict[int, Payment] | None:
         """The payments of the events, or None if the database stayed unavailable.
 
         Connections whose credentials have ended are closed before.

@@ -189,7 +189,7 @@ def _crc(code: str, objects: tuple[tuple[str, str], ...]) -> str:
 def _account(
     templates: Mapping[str, Mapping[str, str]],
 ) -> tuple[Literal["individual", "merchant"], Mapping[str, str]]:
-    """Exactly one of 29 and 30: of two accounts each reader might pay another one."""
+    """The account in object 29 or 30. Both at once are refused: readers could pay either one."""
     individual, merchant = templates.get(_INDIVIDUAL), templates.get(_MERCHANT)
     if individual is not None and merchant is not None:
         raise KhqrError("account_invalid", "There are both an individual and a merchant.")
@@ -204,14 +204,14 @@ def _account(
 
 
 def _money(values: Mapping[str, str]) -> tuple[str, str | None]:
-    """Currency and amount as written; an amount of zero is one the payer types."""
+    """Currency and amount as written; an amount of zero means that the payer types it."""
     currency, amount = values.get("53", ""), values.get("54")
     if currency not in _AMOUNT_OF:
-        raise KhqrError("currency_invalid", "The currency is neither 116, the riel, nor 840.")
+        raise KhqrError("currency_invalid", "The currency is neither 116 (riel) nor 840 (dollar).")
     if amount is not None and (
         len(amount) > _AMOUNT_MAX or not _AMOUNT_OF[currency].fullmatch(amount)
     ):
-        raise KhqrError("amount_invalid", "Object 54 is no amount of its currency.")
+        raise KhqrError("amount_invalid", "Object 54 is not an amount in this currency.")
     return currency, amount
 
 
@@ -233,7 +233,7 @@ def _labels(template: Mapping[str, str]) -> dict[str, str | None]:
 
 
 def _language(template: Mapping[str, str] | None) -> dict[str, str | None]:
-    """Name and city in another script, all or nothing but the city."""
+    """Language, name and city in another script; only the city may be absent."""
     if template is None:
         return {"language": None, "alternate_name": None, "alternate_city": None}
     language, name, city = (template.get(part) for part in ("00", "01", "02"))

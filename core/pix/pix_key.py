@@ -1,4 +1,4 @@
-"""Pix keys: the kind of a key, and the canonical key for what a person text.
+"""Pix keys: the kind of a key, and the canonical form of a key that a person typed.
 
 Forms are those of DICT (Banco Central, API DICT 2.12) and of the Manual de Padrões para Iniciação
 do Pix §2.5.1. A well-formed key need not exist: only DICT knows.

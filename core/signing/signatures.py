@@ -41,8 +41,8 @@ class Headers(Protocol):
 
 
 @dataclass(frozen=True)
-class Signed:
-    """What a valid signature proves."""
+class VerifiedMessage:
+    """The id and the time of a message, proved by a valid signature."""
 
     message_id: str
     signed_at: datetime
@@ -78,7 +78,7 @@ def signed_headers(secret: str, message_id: str, at: datetime, body: bytes) -> d
     }
 
 
-def verify(secrets: Sequence[str], headers: Headers, body: bytes, now: datetime) -> Signed:
+def verify(secrets: Sequence[str], headers: Headers, body: bytes, now: datetime) -> VerifiedMessage:
     """Check that one of the secrets signed this body within 300 s of `now`.
 
     Raises BadSignature with the reason, and no other error, whatever the headers hold.
@@ -107,7 +107,7 @@ def verify(secrets: Sequence[str], headers: Headers, body: bytes, now: datetime)
             f"webhook-timestamp lies {abs(skew):.0f} s in the {where}; "
             f"at most {TOLERANCE.total_seconds():.0f} s are tolerated."
         )
-    return Signed(message_id, signed_at)
+    return VerifiedMessage(message_id, signed_at)
 
 
 def _header(headers: Headers, name: str) -> str:

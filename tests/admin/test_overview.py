@@ -266,7 +266,7 @@ def test_a_limit_reached_in_one_process_is_counted_in_the_other(
 def test_the_overview_waits_for_a_silent_redis_only_once(app):
     """A day has 24 counters for each name: one timeout for each would take too long."""
     with socket.create_server(("127.0.0.1", 0)) as silent, app.app_context():
-        counter = parts_of(app).metrics.limits_reached
+        counter = parts_of(app).metrics.reached_limits
         counts = Limits(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", counter)
         started = time.monotonic()
         assert counts.hits(*[f"name-{n}" for n in range(20)]) == {f"name-{n}": 0 for n in range(20)}

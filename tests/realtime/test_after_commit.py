@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from config import parts_of
-from core.signing.signatures import Signed
+from core.signing.signatures import VerifiedMessage
 from payments import service
 from payments.schemas import Confirmation
 from realtime.announcer import CATCH_UP_MARGIN
@@ -46,7 +46,9 @@ def _confirm(work, payment):
         {"bank_payment_id": payment["id"], "value": str(payment["value"]),
          "end_to_end_id": end_to_end_id()}
     )  # fmt: skip
-    return service.confirm(work, notification, Signed("msg_1", work.now)).accepted_or_raise()
+    return service.confirm(
+        work, notification, VerifiedMessage("msg_1", work.now)
+    ).accepted_or_raise()
 
 
 def test_a_confirmation_that_is_rolled_back_is_never_announced(app, bob, announcer, make_payment):

@@ -18,7 +18,7 @@ from config import parts_of
 from core.errors import DatabaseUnavailable, TooManyRequests
 from realtime.credentials import Watching, Watchings
 from repository.database import ledger, reading
-from repository.events import Recorded
+from repository.events import StoredEvent
 from repository.payments import Payments
 from tests.accounts.people import Person
 
@@ -70,9 +70,9 @@ def people(app) -> list[Person]:
 
 
 @pytest.fixture
-def recorded(app) -> list[Recorded]:
+def events(app) -> list[StoredEvent]:
     """The events that the app's announcer passes to its listeners."""
-    events: list[Recorded] = []
+    events: list[StoredEvent] = []
     parts_of(app).announcer.listeners.append(events.append)
     return events
 
@@ -84,30 +84,30 @@ def create(person: Person) -> dict[str, Any]:
     return {**transaction, "value": transaction["amount"]}
 
 
-def test_an_event_goes_to_its_merchants_lines(there, people, recorded, bank):
+def test_an_event_goes_to_its_merchants_lines(there, people, events, bank):
     """And not to the lines of another merchant."""
     alice, charlie = (there.connect(person) for person in people)
     transaction = create(people[0])
     assert bank.confirm(transaction).status_code == 200
-    there.sockets.hear(recorded[-1])
+    there.sockets.hear(events[-1])
     there.tell()
     assert [message["payment_id"] for message in alice.messages] == [transaction["id"]]
     assert charlie.messages == []
 
 
-def test_an_event_with_another_merchants_payment_is_sent_to_nobody(there, people, recorded, bank):
+def test_an_event_with_another_merchants_payment_is_sent_to_nobody(there, people, events, bank):
     """A wrong channel message must not show one merchant's payment to another."""
     lines = [there.connect(person) for person in people]
     theirs, ours = create(people[1]), create(people[0])
     bank.confirm(theirs)
     bank.confirm(ours)
-    crossed = replace(recorded[-1], payment_id=recorded[0].payment_id)
+    crossed = replace(events[-1], payment_id=events[0].payment_id)
     there.sockets.hear(crossed)
     there.tell()
     assert [line.messages for line in lines] == [[], []]
 
 
-def test_without_a_line_an_event_costs_nothing(app, there, people, recorded, bank):
+def test_without_a_line_an_event_costs_nothing(app, there, people, events, bank):
     """Most merchants do not listen."""
     there.connect(people[1])
     bank.confirm(create(people[0]))
@@ -117,17 +117,17 @@ def test_without_a_line_an_event_costs_nothing(app, there, people, recorded, ban
     sa.event.listen(
         engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2])
     )
-    there.sockets.hear(recorded[-1])
+    there.sockets.hear(events[-1])
     assert statements == []
     assert there.sockets._pending.empty()
 
 
-def test_many_events_at_once_are_read_at_once(app, there, people, recorded, bank):
+def test_many_events_at_once_are_read_at_once(app, there, people, events, bank):
     """They cost one statement for the payments and one for the credentials."""
     alice = there.connect(people[0])
     for _ in range(20):
         bank.confirm(create(people[0]))
-    for event in recorded:
+    for event in events:
         there.sockets.hear(event)
     statements: list[str] = []
     with app.app_context():
@@ -144,11 +144,11 @@ def test_many_events_at_once_are_read_at_once(app, there, people, recorded, bank
     assert len(statements) == 2, statements
 
 
-def test_a_long_database_failure_ends_the_connections(there, people, recorded, bank, monkeypatch):
+def test_a_long_database_failure_ends_the_connections(there, people, events, bank, monkeypatch):
     """So clients ask again and miss nothing; a short failure only delays the message."""
     alice = there.connect(people[0])
     bank.confirm(create(people[0]))
-    event, ask, failures = recorded[-1], Payments.by_row_ids, [3]
+    event, ask, failures = events[-1], Payments.by_row_ids, [3]
 
     def away(self, ids):
         failures[0] -= 1
@@ -166,14 +166,14 @@ def test_a_long_database_failure_ends_the_connections(there, people, recorded, b
     assert (len(alice.messages), alice.is_dropped) == (1, True)
 
 
-def test_a_full_queue_ends_the_connections(there, people, recorded, bank, monkeypatch):
+def test_a_full_queue_ends_the_connections(there, people, events, bank, monkeypatch):
     """The clients then connect again and ask, so that they miss nothing."""
     alice, charlie = (there.connect(person) for person in people)
     bank.confirm(create(people[0]))
     for _ in range(merchant_sockets.PENDING_MAX):
-        there.sockets.hear(recorded[-1])
+        there.sockets.hear(events[-1])
     assert not alice.is_dropped
-    there.sockets.hear(recorded[-1])
+    there.sockets.hear(events[-1])
     assert (alice.is_dropped, charlie.is_dropped) == (True, False)
 
 

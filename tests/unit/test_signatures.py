@@ -39,7 +39,9 @@ def test_the_example_of_the_specification_holds():
 def test_a_good_signature_gives_its_id_and_time():
     """Both are vouched for, so both may be used."""
     headers = signatures.signed_headers(SECRET, "msg_1", NOW, BODY)
-    assert signatures.verify([SECRET], headers, BODY, NOW) == signatures.Signed("msg_1", NOW)
+    assert signatures.verify([SECRET], headers, BODY, NOW) == signatures.VerifiedMessage(
+        "msg_1", NOW
+    )
 
 
 def test_header_names_are_the_standards():

@@ -1,4 +1,4 @@
-"""Payers whom the service knows by a name of its own, and whether their PIN was ever right.
+"""The service's id for a payer, and whether the payer's PIN was ever entered right.
 
 Revision ID: bank_0002
 Revises: bank_0001
@@ -22,7 +22,7 @@ def _exact(length: int) -> sa.String:
 
 
 def upgrade() -> None:
-    """Add the columns; who was a client before chose a PIN and keeps it."""
+    """Add the columns; existing clients keep their PIN, which counts as proved."""
     op.add_column("bank_payers", sa.Column("holder", _exact(64), nullable=True))
     op.add_column(
         "bank_payers",
@@ -32,7 +32,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Forget who of the service's accounts is which client."""
+    """Drop the columns; the link between accounts and clients is lost."""
     op.drop_index("ix_bank_payers_holder", table_name="bank_payers")
     op.drop_column("bank_payers", "is_pin_proved")
     op.drop_column("bank_payers", "holder")

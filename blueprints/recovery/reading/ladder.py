@@ -148,7 +148,7 @@ def _contrast(source: Source) -> Iterator[Attempt]:
         yield paper, _LOCAL
 
 
-def _smoothed(source: Source) -> Iterator[Attempt]:
+def _smooth(source: Source) -> Iterator[Attempt]:
     """Blur grain and moiré, which are finer than a module."""
     stretched = ImageOps.autocontrast(source.working, 1)
     for radius in (0.8, 1.5, 2.5):
@@ -156,13 +156,13 @@ def _smoothed(source: Source) -> Iterator[Attempt]:
     yield stretched.filter(ImageFilter.MedianFilter(3)), _LOCAL
 
 
-def _smaller(source: Source) -> Iterator[Attempt]:
+def _reduce(source: Source) -> Iterator[Attempt]:
     for factor in (2, 3):
         if min(source.working.size) // factor >= 100:
             yield source.working.reduce(factor), _LOCAL
 
 
-def _larger(source: Source) -> Iterator[Attempt]:
+def _enlarge(source: Source) -> Iterator[Attempt]:
     if source.sharp.size != source.working.size:
         yield source.sharp, _LOCAL
         yield source.sharp, _GLOBAL
@@ -171,7 +171,7 @@ def _larger(source: Source) -> Iterator[Attempt]:
         yield source.working.resize(size, Image.Resampling.LANCZOS), _LOCAL
 
 
-def _even_light(source: Source) -> Iterator[Attempt]:
+def _even_out_light(source: Source) -> Iterator[Attempt]:
     """Compare each pixel with its surroundings, to remove shadows, lamps and vignettes."""
     yield between_extremes(source.working), _LOCAL
     for share in (40, 15):
@@ -180,7 +180,7 @@ def _even_light(source: Source) -> Iterator[Attempt]:
         yield even, _LOCAL
 
 
-def _sharpened(source: Source) -> Iterator[Attempt]:
+def _sharpen(source: Source) -> Iterator[Attempt]:
     """Undo several widths of blur, on smoothed grey so that grain is not amplified."""
     smooth = ImageOps.autocontrast(source.working, 1).filter(ImageFilter.GaussianBlur(1))
     half = smooth.reduce(2)
@@ -196,7 +196,7 @@ def _sharpened(source: Source) -> Iterator[Attempt]:
         yield sharp, _GLOBAL
 
 
-def _straightened(source: Source) -> Iterator[Attempt]:
+def _straighten_symbols(source: Source) -> Iterator[Attempt]:
     """Redraw symbols that were located but not decoded as squares."""
     squares = _squares(source)
     for square in squares:
@@ -206,8 +206,8 @@ def _straightened(source: Source) -> Iterator[Attempt]:
             yield modules, _GLOBAL
 
 
-def _flattened_out(source: Source) -> Iterator[Attempt]:
-    """Redraw these symbols as if the sheet had been bent."""
+def _flatten_sheets(source: Source) -> Iterator[Attempt]:
+    """Redraw the same symbols, assuming that the sheet was bent."""
     for square in _squares(source):
         for flat in unbend(square):
             yield flat, _LOCAL
@@ -293,14 +293,14 @@ LADDER = (
     Rung("as it is", _as_it_is),
     Rung("other binarizer", _other_binarizer),
     Rung("contrast", _contrast),
-    Rung("smoothed", _smoothed),
-    Rung("smaller", _smaller),
-    Rung("larger", _larger),
+    Rung("smoothed", _smooth),
+    Rung("smaller", _reduce),
+    Rung("larger", _enlarge),
     Rung("full size", _full_size),
-    Rung("even light", _even_light),
-    Rung("sharpened", _sharpened),
-    Rung("straightened", _straightened),
-    Rung("flattened out", _flattened_out),
+    Rung("even light", _even_out_light),
+    Rung("sharpened", _sharpen),
+    Rung("straightened", _straighten_symbols),
+    Rung("flattened out", _flatten_sheets),
     Rung("channels", _channels),
     Rung("later frames", _frames),
     Rung("parts", _parts),

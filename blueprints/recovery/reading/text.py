@@ -55,7 +55,7 @@ def read_text(text: str, *, location_base: str) -> Reading:
     """
     _check(text)
     cleaned = _without_invisible(text).strip()
-    for read in (_described, _emv, _own_mark):
+    for read in (_read_described_forms, _read_emv, _read_own_id):
         if (reading := read(cleaned, location_base)) is not None:
             return reading
     return name_foreign(cleaned)
@@ -108,7 +108,7 @@ def _without_invisible(text: str) -> str:
     return "".join(c for c in text if unicodedata.category(c) != "Cf").replace("\u00a0", " ")
 
 
-def _described(text: str, _base: str) -> Reading | None:
+def _read_described_forms(text: str, _base: str) -> Reading | None:
     """Read the described forms; they encode spaces as %20, so a space in one was added later."""
     reading = read_described(_LINE_BREAKS.sub("", text))
     if reading is not None and not reading.is_whole:
@@ -116,21 +116,21 @@ def _described(text: str, _base: str) -> Reading | None:
     return reading
 
 
-def _emv(text: str, base: str) -> Reading | None:
+def _read_emv(text: str, base: str) -> Reading | None:
     """Read EMV codes (ours, other Pix, Bakong, others), complete before damaged ones."""
     starts = [match.start() for match in _EMV_START.finditer(text)][:_CODES_MAX]
     if not starts:
         compact = _SPACES.sub("", text)
-        return _emv(compact, base) if _EMV_START.match(compact) else None
+        return _read_emv(compact, base) if _EMV_START.match(compact) else None
     damaged: Reading | None = None
     for start in starts:
         part = text[start:]
         for candidate in _repairs(part):
-            reading, fault = _whole(candidate, base)
+            reading, fault = _read_whole_code(candidate, base)
             if reading is not None:
                 return reading
-            damaged = damaged or _damaged(part, base, fault)
-    return damaged if damaged and damaged.may_be_ours else (_own_mark(text, base) or damaged)
+            damaged = damaged or _read_damaged_code(part, base, fault)
+    return damaged if damaged and damaged.may_be_ours else (_read_own_id(text, base) or damaged)
 
 
 def _repairs(text: str) -> Iterator[str]:
@@ -149,14 +149,14 @@ def _repairs(text: str) -> Iterator[str]:
         yield joined[: match.end()]
 
 
-def _whole(code: str, base: str) -> tuple[Reading | None, str]:
+def _read_whole_code(code: str, base: str) -> tuple[Reading | None, str]:
     """The reading of a code with a right checksum, else None and the fault."""
     try:
-        return _pix(code, br_code.decode(code), base), ""
+        return _read_pix(code, br_code.decode(code), base), ""
     except BrCodeError as error:
         fault = error.code
     try:
-        return _bakong(code, decode_khqr(code)), ""
+        return _read_bakong(code, decode_khqr(code)), ""
     except KhqrError:
         pass
     if fault in ("tlv_malformed", "crc_missing", "crc_mismatch"):
@@ -168,7 +168,7 @@ def _whole(code: str, base: str) -> tuple[Reading | None, str]:
     return Reading(kind, code, fault=fault, country=country), fault
 
 
-def _pix(code: str, pix: BrCode, base: str) -> Reading:
+def _read_pix(code: str, pix: BrCode, base: str) -> Reading:
     """A BR Code with a right CRC; only its location says whose code it is."""
     if pix.url is not None:
         token = location_token(pix.url, base)
@@ -180,11 +180,11 @@ def _pix(code: str, pix: BrCode, base: str) -> Reading:
     return Reading(Kind.PIX_RECURRENCE, code)
 
 
-def _bakong(code: str, khqr: Khqr) -> Reading:
+def _read_bakong(code: str, khqr: Khqr) -> Reading:
     return Reading(Kind.BAKONG, code, country="KH", bill_number=khqr.bill_number)
 
 
-def _damaged(text: str, base: str, fault: str) -> Reading:
+def _read_damaged_code(text: str, base: str, fault: str) -> Reading:
     """Read what is left of a code with a wrong checksum."""
     compact = _SPACES.sub("", text)
     token = surviving_token(compact, base)
@@ -201,7 +201,7 @@ def _damaged(text: str, base: str, fault: str) -> Reading:
     return Reading(kind, text, is_whole=False, fault=fault, country=code)
 
 
-def _own_mark(text: str, base: str) -> Reading | None:
+def _read_own_id(text: str, base: str) -> Reading | None:
     """Read an id, a URL or a location of ours, alone or in a sentence."""
     compact = _SPACES.sub("", text)
     if END_TO_END_ID.fullmatch(compact):  # before ids, because it may consist of hex digits

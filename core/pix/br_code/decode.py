@@ -54,7 +54,7 @@ class _FaultCollector:
         self.warnings: list[str] = []
 
     def tolerate(self, code: str, detail: str) -> None:
-        """Warn of a fault, or refuse the text for it."""
+        """Add a warning, or raise BrCodeError when reading strictly."""
         if self._strict:
             raise BrCodeError(code, detail)
         self.warnings.append(code)
@@ -140,9 +140,9 @@ def _crc(code: str, objects: Objects) -> str:
 
 
 def _account(templates: Mapping[str, Mapping[str, str]]) -> _PixAccount:
-    """Find the Pix account and judge whether it holds one way to be paid.
+    """Find the Pix account and check that it holds a key or locations, not both.
 
-    Of two Pix templates each reader might pay another one, so that is refused.
+    Two Pix accounts are refused, because readers could pay either one.
     """
     pix = [name for name, value in templates.items() if value.get("00", "").lower() == GUI]
     accounts = [name for name in pix if name <= "51"]
@@ -193,7 +193,7 @@ def _check_account_extras(account: _PixAccount) -> None:
 
 
 def _centavos(amount: str, account: _PixAccount, verdict: _FaultCollector) -> int:
-    """Object 54 in centavos, checked even in a dynamic code, where nobody may charge it."""
+    """Object 54 in centavos; checked even in a dynamic code, where payers must ignore it."""
     lacks_reais = _AMOUNT_WITHOUT_REAIS.fullmatch(amount) is not None
     if len(amount) > _AMOUNT_MAX or not (lacks_reais or _AMOUNT.fullmatch(amount)):
         raise BrCodeError("amount_invalid", "Object 54 is not reais with at most two decimals.")
@@ -226,7 +226,7 @@ def _check_postal_code(postal_code: str | None, verdict: _FaultCollector) -> Non
 
 
 def _txid(template: Mapping[str, str], account: _PixAccount, verdict: _FaultCollector) -> str:
-    """Object 62-05; of a dynamic code it says nothing, and the payload names the txid."""
+    """Object 62-05; meaningless in a dynamic code, whose payload names the txid."""
     txid = template.get("05", "")
     if not 1 <= len(txid) <= _TXID_MAX:
         raise BrCodeError("txid_invalid", "Object 62-05 is absent or over 25 characters.")
