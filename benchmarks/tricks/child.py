@@ -53,7 +53,7 @@ def measure(
                     elapsed = operation.measure(with_it.app, clock)
                 if number >= 0:  # the first round fills the caches
                     seconds[is_off].append(elapsed)
-                share = median(fast / plain for fast, plain in zip(*seconds, strict=True))
+    share = median(fast / plain for fast, plain in zip(*seconds, strict=True))
     plain = median(seconds[1])
     return {
         "name": f"{trick.where}: {trick.name}",

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 import pytest
 
 from benchmarks.in_process import Service, send
-from benchmarks.tricks.child import TRICKS
+from benchmarks.tricks.child import TRICKS, measure
 from core.clock import SystemClock
 from tests.support.service import close_app, ready_app, settings_for
 
@@ -56,6 +56,18 @@ def test_the_plain_form_of_a_trick_answers_the_same(trick, service, started):
                 slow = send(plain.app, request)
             assert slow.status == fast.status == operation.expect
             assert lasting(slow.headers) == lasting(fast.headers)
+
+
+def test_a_trick_is_measured_in_one_round(service):
+    """The answers may be equal and the measurement itself still fail."""
+    trick = next(trick for trick in MEASURED_HERE if not trick.is_built_in and not trick.is_distant)
+    operation = service.operations()[trick.operations[0]]
+
+    result = measure(trick, operation, service, service, rounds=1)
+
+    assert result["with"] > 0
+    assert result["without"] > 0
+    assert result["least"] == pytest.approx([result["with"], result["without"]])
 
 
 def lasting(headers):
