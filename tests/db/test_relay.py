@@ -43,7 +43,7 @@ def announcer(app):
     return parts_of(app).announcer
 
 
-def struck_dumb(app):
+def stop_announcing(app):
     """Make this app announce nothing, as if it died between each commit and its emit."""
     with app.app_context():
         ledger().commit_listeners.clear()
@@ -70,9 +70,9 @@ def count_unannounced(processes):
 
 @pytest.fixture
 def crashed(processes):
-    """A payment whose confirmation is committed, by a process that died before telling it."""
+    """A payment that a process confirmed before it died without announcing that."""
     payment = processes.create()
-    struck_dumb(processes.app(0))
+    stop_announcing(processes.app(0))
     assert processes.bank(0).confirm(payment).status_code == 200
     return payment
 
@@ -100,9 +100,9 @@ def test_the_relay_gives_the_process_of_an_event_time_to_announce_it(processes, 
     assert watcher.received_events() == [("payment-confirmed", crashed["id"])]
 
 
-def test_two_relays_at_once_tell_each_event_once(processes):
+def test_two_relays_at_once_announce_each_event_once(processes):
     """Two processes come up after the crash of a third: each event is claimed by one of them."""
-    struck_dumb(processes.app(0))
+    stop_announcing(processes.app(0))
     count = 20
     answers = [processes.post("/payments/pix", json={"value": 10}) for _ in range(count)]
     payments = [answer.json["payment"] for answer in answers]
@@ -171,7 +171,7 @@ def test_a_process_does_not_relay_its_own_unmarked_announcements(processes):
 def test_an_expiry_of_a_dying_sweep_is_announced_too(processes):
     """The sweep's events are rows like any other."""
     payment = processes.create(expires_in=10)
-    struck_dumb(processes.app(0))
+    stop_announcing(processes.app(0))
     processes.clock.advance(seconds=11)
     assert processes.sweep(0) == 1
     watcher = Watcher(processes.app(1), payment)

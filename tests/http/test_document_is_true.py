@@ -1,7 +1,7 @@
-"""The OpenAPI document against the service: schemathesis tries what it promises and what it bars.
+"""Compare the OpenAPI document with the service by schemathesis.
 
-All of its checks run: no 5xx, no undocumented status, content type or shape, what the document
-allows is taken and what it forbids is refused, credentials are looked at, methods are answered.
+Its checks: no 5xx; no undocumented status, content type or shape; a body that the document allows
+is accepted, any other one refused; credentials are checked; unknown methods are refused.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ NOT_APPLICABLE = {
     # GET of this address is the page of a payment called `confirmation`: a 404, as for every
     # unknown payment, and documented under {payment_id}. So GET is rightly in Allow.
     "POST /payments/pix/confirmation: allow_header_conformance",
-    # Whoever is not signed in is led to the sign-in page before the code is looked at.
+    # Without a sign-in the answer is a redirect to the sign-in page, before the code is checked.
     "GET /pay/{code}: negative_data_rejection",
 }
 IN_A_FILE = {
@@ -87,14 +87,14 @@ TRIED = (
     "GET /api/sessions 200",
     "DELETE /api/sessions/{session_id} 200",
 )
-"""Answers that must have come, or the tool has tried less than it says."""
+"""Answers that must have occurred: otherwise schemathesis has tested less than expected."""
 
 
 class Client:
-    """A client's and a bank's code around the app: what they know and a document cannot say.
+    """A WSGI client that replaces values which the document cannot describe.
 
-    A list goes on after something it gave, a notification is about a payment that is there and
-    its amount, and it is signed, over the very bytes that are sent, where that is asked for.
+    It puts a valid cursor into lists, makes notifications be about an existing payment with its
+    amount, and signs them over the bytes that are really sent.
     """
 
     def __init__(self, app: Flask, clock: FrozenClock) -> None:
@@ -119,14 +119,14 @@ class Client:
             if len(data) % UNSIGNED == 0:
                 return self.app(environ, start)
             message_id = f"msg_{secrets.token_hex(8)}"
-            with suppress(UnicodeDecodeError):  # what is no text cannot be signed, and is refused
+            with suppress(UnicodeDecodeError):  # bytes that are not UTF-8 cannot be signed
                 signed = signatures.signed_headers(SECRET, message_id, self.clock.now(), body)
                 for name, value in signed.items():
                     environ["HTTP_" + name.upper().replace("-", "_")] = value
         return self.app(environ, start)
 
     def _after(self, path: str, query: str) -> str:
-        """The query with a cursor of this list in place of any other that has the right form."""
+        """The query with a cursor of this list instead of any well-formed text."""
         pairs = parse_qsl(query, keep_blank_values=True)
         cursors = [value for name, value in pairs if name == "after"]
         if len(cursors) != 1 or len(cursors[0]) > 140 or "\x00" in cursors[0]:
@@ -135,7 +135,7 @@ class Client:
         return urlencode([(name, cursor if name == "after" else value) for name, value in pairs])
 
     def _about_a_payment(self, data: bytes) -> bytes:
-        """The notification about a payment that is there, in so much of it as is valid."""
+        """The notification with an existing payment and its amount, if it is valid otherwise."""
         try:
             body = json.loads(data, parse_float=Decimal)
             txid, paid_at = body["bank_payment_id"], body.get("paid_at")
@@ -150,28 +150,28 @@ class Client:
 
 
 class Bank(AuthProvider[str]):
-    """Marks requests to be signed: the signature is over the bytes, which are not known here."""
+    """Marks requests to be signed; `Client` signs them, because here the bytes are not known."""
 
     def get(self, case: Case, ctx: AuthContext) -> str:
-        """The mark."""
+        """Return the mark."""
         return SIGN_ME
 
     def set(self, case: Case, data: str, ctx: AuthContext) -> None:
-        """Set it."""
+        """Put it into the header."""
         case.headers["webhook-signature"] = data
 
 
 class Alice(AuthProvider[str]):
-    """Signs requests with the key of a merchant who may do everything."""
+    """Authenticates requests with Alice's key, which has every scope."""
 
     key = ""
 
     def get(self, case: Case, ctx: AuthContext) -> str:
-        """The key."""
+        """Return the key."""
         return self.key
 
     def set(self, case: Case, data: str, ctx: AuthContext) -> None:
-        """Set it."""
+        """Put it into the header."""
         case.headers["Authorization"] = f"Bearer {data}"
 
 
@@ -185,7 +185,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         folder,
         sign_ups_per_address_max=100_000,
         sign_in_tries_per_address_max=100_000,
-        # Pictures stay limited: to look for a code where none is takes the whole ladder.
+        # Pictures stay limited: each picture without a code takes the time of the whole ladder.
         recovery_tries_per_minute=10_000,
     )
     app = ready_app(settings, clock)
@@ -193,7 +193,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     payments = _payments(app, clock)
     client = Client(app, clock)
     client.payment_id = payments[0]["id"]
-    # 410: a location that was, and can no longer be paid, is a good answer to a good question.
+    # 410 is the right answer for a location that can no longer be paid.
     accepted = PositiveDataAcceptanceConfig(
         expected_statuses=["2xx", "3xx", "401", "403", "404", "409", "410", "429", "5xx"]
     )
@@ -203,7 +203,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     checks = ChecksConfig(
         positive_data_acceptance=accepted,
         # Its own request fails over WSGI (schemathesis 4.32 hands `max_redirects` to Werkzeug).
-        # What it looks at is in test_signed_by_the_bank.py: each credential missing or wrong.
+        # test_signed_by_the_bank.py tests missing and wrong credentials instead.
         ignored_auth=SimpleCheckConfig(enabled=False),
     )
     project = ProjectConfig(generation=generation, checks=checks)
@@ -218,7 +218,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
     @schema.hook
     def map_path_parameters(context: HookContext, path_parameters: Any) -> Any:
-        """Three times out of four ask for a payment that is there: ids cannot be guessed."""
+        """Use existing ids in three of four requests, because ids cannot be guessed."""
         for name, field in (("payment_id", "id"), ("token", "watch_code")):
             value = (path_parameters or {}).get(name)
             if isinstance(value, str) and ids.is_txid(value) and int(value[0], 16) % 4:
@@ -235,7 +235,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def _with_a_password_of_its_own(data: bytes) -> bytes:
-    """The sign-up with another password where it is the username, which no schema can forbid."""
+    """The sign-up with a password other than the username, which no schema can express."""
     try:
         body = json.loads(data)
         if body["username"] == body["password"]:
@@ -246,7 +246,7 @@ def _with_a_password_of_its_own(data: bytes) -> bytes:
 
 
 def _lies_ahead(text: str, clock: FrozenClock) -> bool:
-    """Whether it is a time that the service refuses as nonsense, though the document allows it."""
+    """Whether it is a time in the future, which the document allows and the service refuses."""
     try:
         return parse_rfc3339(text) > clock.now()
     except ValueError:
@@ -269,7 +269,7 @@ def _payments(app: Flask, clock: FrozenClock) -> list[dict[str, Any]]:
 
 
 def _people(app: Flask) -> tuple[str, list[str], list[str]]:
-    """A key of Alice's that may do everything, and ids of other keys and sessions of hers."""
+    """A key of Alice's with every scope, and ids of her other keys and sessions."""
     alice = Person(app, "alice")
     alice.sign_up()
     keys = [alice.key("payments:read")["id"] for _ in range(4)]
@@ -280,7 +280,7 @@ def _people(app: Flask) -> tuple[str, list[str], list[str]]:
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_the_service_does_what_its_document_says(document: Any) -> None:
-    """Generated clients and readers rely on it."""
+    """Generated clients and readers rely on the document."""
     wrong: dict[str, str] = {}
     answer_counts: Counter[str] = Counter()
     for event in engine.from_schema(document).execute():
@@ -315,7 +315,7 @@ def _gather(recorder: ScenarioRecorder, wrong: dict[str, str], answer_counts: Co
 
 
 def test_the_document_is_json_of_a_known_version(document: Any) -> None:
-    """What the readers of OpenAPI look at first."""
+    """Readers of OpenAPI check the version first."""
     data = document.raw_schema
     assert data["openapi"].startswith("3.")
     assert json.loads(json.dumps(data)) == data

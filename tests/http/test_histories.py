@@ -188,8 +188,8 @@ class Histories(RuleBasedStateMachine):
             self._compare(one, items[one.id])
 
     @invariant()
-    def each_door_says_the_same(self) -> None:
-        """The poll, the location and the list's filters, of one payment and one status a step."""
+    def each_interface_agrees(self) -> None:
+        """The poll, the location and the list's filters; one payment and one status per step."""
         self.steps += 1
         one = list(self.payments.values())[self.steps % len(self.payments)]
         self._compare(one, self.client.get(f"/payments/pix/{one.id}/status").json)

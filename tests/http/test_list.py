@@ -143,7 +143,7 @@ def test_filters_narrow_each_other(make_payment, client, bank):
     assert listed(client, "?q=p%C3%A3o&status=confirmed&order_id=B") == []
 
 
-def walked(client, query):
+def descriptions_by_page(client, query):
     """The descriptions of each page, until `next` is null."""
     pages: list[list[str]] = []
     after = ""
@@ -161,10 +161,14 @@ def test_a_search_looks_at_so_many_and_leads_on_also_from_an_empty_page(
     monkeypatch.setattr(payment_list, "SEARCH_WINDOW", 3)
     for text in ("mel", "sal", "mel", "sal", "sal", "sal", "sal"):
         make_payment(description=text)
-    assert walked(client, "?q=mel") == [[], ["mel"], ["mel"]]
-    assert walked(client, "?q=mel&limit=1") == [[], ["mel"], ["mel"]]
-    assert walked(client, "?q=sal&limit=2") == [["sal", "sal"], ["sal", "sal"], ["sal"]]
-    assert walked(client, "?q=nothing") == [[], [], []]
+    assert descriptions_by_page(client, "?q=mel") == [[], ["mel"], ["mel"]]
+    assert descriptions_by_page(client, "?q=mel&limit=1") == [[], ["mel"], ["mel"]]
+    assert descriptions_by_page(client, "?q=sal&limit=2") == [
+        ["sal", "sal"],
+        ["sal", "sal"],
+        ["sal"],
+    ]
+    assert descriptions_by_page(client, "?q=nothing") == [[], [], []]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 20])
@@ -177,7 +181,7 @@ def test_a_whole_id_is_found_at_once_and_each_payment_once(
         order = {} if text == "x" or "word" in text else {"order_id": "A-1", "expires_in": 10}
         make_payment(description=text, **order)
         clock.advance(seconds=11)
-    pages = walked(client, f"?q=A-1&limit={limit}")
+    pages = descriptions_by_page(client, f"?q=A-1&limit={limit}")
     assert sorted(text for page in pages for text in page) == [
         "first A-1",
         "second",

@@ -13,7 +13,7 @@ from tests.support.service import ServiceProcess
 def say(service: ServiceProcess, *parts: bytes, wait: float = 5) -> bytes:
     """Send these bytes; return the bytes received until the service closes the connection."""
     with socket.create_connection(("127.0.0.1", service.port), timeout=wait) as line:
-        # A server that has read enough may close while we still speak.
+        # A server may close the connection before it has read everything.
         with suppress(OSError):
             for part in parts:
                 line.sendall(part)

@@ -1,4 +1,4 @@
-"""BR Codes: writing, reading, and that no text breaks the reader."""
+"""BR Codes: they are written and read, and no text breaks the reader."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EVP = "123e4567-e12b-12d1-a456-426655440000"
 LOCATION = "pix.example.com/qr/v2/8b3da2f39a4140d1a91abd93113bd441"
 STATIC = encode_static(EVP, "Loja da Alice", "SAO PAULO", amount_centavos=5490, txid="pedido42")
 DYNAMIC = encode_dynamic(LOCATION, "Loja da Alice", "SAO PAULO")
-ARABIC_ONE = "\N{ARABIC-INDIC DIGIT ONE}"  # a digit to Python, and none to a BR Code
+ARABIC_ONE = "\N{ARABIC-INDIC DIGIT ONE}"  # a digit for Python, but not in a BR Code
 PRINTABLE_ASCII = "".join(map(chr, range(0x20, 0x7F)))
 
 
@@ -68,18 +68,18 @@ def _error(text: str, strict: bool = False) -> str:
 
 
 def _outcome(text: str, strict: bool) -> BrCode | BrCodeError:
-    """The code read, or the refusal; any other exception fails the test."""
+    """The code that was read, or the BrCodeError; any other exception fails the test."""
     try:
         return decode(text, strict=strict)
     except BrCodeError as refusal:
         return refusal
 
 
-# What is written
+# Writing
 
 
 def test_a_static_code_is_written_in_ascending_ids() -> None:
-    """Any order may be read, but one order makes the same code the same text."""
+    """Readers accept any order, but with one order the same code is always the same text."""
     code = encode_static(
         EVP,
         "Loja da Alice",
@@ -102,8 +102,8 @@ def test_a_static_code_is_written_in_ascending_ids() -> None:
     assert (read.txid, read.additional_info, read.postal_code) == ("pedido42", "Mesa 7", "01310100")
 
 
-def test_a_dynamic_code_says_where_to_ask_and_nothing_that_binds() -> None:
-    """Amount and txid belong to the signed payload; in the text anyone could change them."""
+def test_a_dynamic_code_has_a_location_and_no_amount_or_txid() -> None:
+    """Amount and txid are in the signed payload; in the text anyone could change them."""
     read = decode(DYNAMIC, strict=True)
     assert read.kind is BrCodeKind.DYNAMIC
     assert read.is_single_use
@@ -149,13 +149,13 @@ def test_an_amount_that_no_code_can_hold_is_refused(centavos: int) -> None:
         ("A" * 40, "A" * 25),
     ],
 )
-def test_a_name_is_folded_to_what_every_bank_can_show(name: str, folded_name: str) -> None:
-    """Accents go, words stay apart, the case is kept, and a cut never ends in a space."""
+def test_a_name_is_folded_to_characters_that_every_bank_shows(name: str, folded_name: str) -> None:
+    """Accents are dropped, words stay apart, case is kept, and a cut never ends in a space."""
     assert decode(encode_static(EVP, name, "SAO PAULO"), strict=True).merchant_name == folded_name
 
 
 @pytest.mark.parametrize("text", ["", "   ", "小店", "🛒", "\ud800"])
-def test_a_text_of_which_nothing_is_left_is_refused(text: str) -> None:
+def test_a_text_without_a_printable_character_is_refused(text: str) -> None:
     """A code with an empty name is invalid; the caller must choose another name."""
     for arguments, code in [
         ((EVP, text, "SAO PAULO"), "name_invalid"),
@@ -173,7 +173,7 @@ def test_a_text_of_which_nothing_is_left_is_refused(text: str) -> None:
     ("key", "room"),
     [(EVP, 37), ("12345678909", 62), ("+5561912345678", 59), ("a" * 60 + "@example.com", 1)],
 )
-def test_additional_information_gets_the_room_the_key_leaves(key: str, room: int) -> None:
+def test_additional_information_is_cut_to_the_room_beside_the_key(key: str, room: int) -> None:
     """Key and information share the 99 characters of object 26."""
     read = decode(encode_static(key, "Loja", "SAO PAULO", additional_info="i" * 99), strict=True)
     assert read.additional_info == "i" * room
@@ -191,8 +191,8 @@ def test_additional_information_is_refused_beside_a_key_that_fills_the_template(
 @pytest.mark.parametrize(
     "key", ["", "12345678900", "123.456.789-09", "Alice@example.com", EVP.upper(), "\ud800"]
 )
-def test_a_key_is_never_mended_but_refused(key: str) -> None:
-    """A repaired key would be another person's."""
+def test_a_malformed_key_is_refused_and_never_repaired(key: str) -> None:
+    """A repaired key could belong to another person."""
     with pytest.raises(BrCodeError) as error:
         encode_static(key, "Loja", "SAO PAULO")
     assert error.value.code == "key_invalid"
@@ -200,7 +200,7 @@ def test_a_key_is_never_mended_but_refused(key: str) -> None:
 
 @pytest.mark.parametrize("txid", ["", "a" * 26, "RP-1", "pedido 1", "é", ARABIC_ONE, "a\n"])
 def test_a_txid_outside_its_alphabet_is_refused(txid: str) -> None:
-    """It comes back in the statement and must match to the letter."""
+    """The bank statement contains the txid, which must match exactly."""
     with pytest.raises(BrCodeError) as error:
         encode_static(EVP, "Loja", "SAO PAULO", txid=txid)
     assert error.value.code == "txid_invalid"
@@ -208,7 +208,7 @@ def test_a_txid_outside_its_alphabet_is_refused(txid: str) -> None:
 
 @pytest.mark.parametrize("postal_code", ["", "0131010", "013101000", "01310-10", ARABIC_ONE * 8])
 def test_a_postal_code_is_written_as_eight_digits_or_not_at_all(postal_code: str) -> None:
-    """EMV allows more, Brazilian readers do not."""
+    """EMV allows other lengths; Brazilian readers do not."""
     with pytest.raises(BrCodeError) as error:
         encode_static(EVP, "Loja", "SAO PAULO", postal_code=postal_code)
     assert error.value.code == "postal_code_invalid"
@@ -253,7 +253,7 @@ def test_a_location_that_could_send_the_payer_elsewhere_is_refused(location: str
 
 
 def test_a_location_may_have_77_characters_and_no_more() -> None:
-    """It is what object 26 has left beside the GUI."""
+    """That is the room that object 26 has beside the GUI."""
     longest = "pix.example.com/" + "a" * 61
     assert len(longest) == 77
     assert decode(encode_dynamic(longest, "Loja", "SAO PAULO")).url == longest
@@ -262,10 +262,10 @@ def test_a_location_may_have_77_characters_and_no_more() -> None:
     assert error.value.code == "url_invalid"
 
 
-# What is read
+# Reading
 
 
-def test_the_crc_is_the_one_of_its_published_check_value() -> None:
+def test_the_crc_has_its_published_check_value() -> None:
     """CRC-16/CCITT-FALSE of `123456789`."""
     assert crc16("123456789") == "29B1"
 
@@ -334,7 +334,7 @@ def test_white_space_around_a_code_and_a_lower_case_crc_are_read() -> None:
     ],
 )
 def test_each_fault_has_its_own_error_in_either_mode(text: str, error: str) -> None:
-    """A recovery page or a bank's app can explain the fault only from the error's code."""
+    """A recovery page or a bank's app explains the fault by the error's code."""
     assert _error(text) == error
     assert _error(text, strict=True) == error
 
@@ -344,7 +344,7 @@ def test_each_fault_has_its_own_error_in_either_mode(text: str, error: str) -> N
     [("98.73", 9873), ("98.7", 9870), ("98.", 9800), ("98", 9800), ("9999999999999", 10**15 - 100)],
 )
 def test_every_legal_way_to_write_an_amount_is_read(amount: str, centavos: int) -> None:
-    """EMV lets the decimals be short or absent; money must not change by it."""
+    """EMV allows short or absent decimals, which must not change the amount."""
     assert decode(_code(id54=amount), strict=True).amount_centavos == centavos
 
 
@@ -353,7 +353,7 @@ def test_every_legal_way_to_write_an_amount_is_read(amount: str, centavos: int) 
     ["98,73", "1 000", "1.000", "0", "0.00", ".", "-1.00", "1e3", ARABIC_ONE, "12345678901.00"],
 )
 def test_an_illegal_amount_is_refused(amount: str) -> None:
-    """A comma or a third decimal is read differently by different people."""
+    """People read a comma or a third decimal differently."""
     assert _error(_code(id54=amount)) == "amount_invalid"
 
 
@@ -365,7 +365,7 @@ def test_zero_is_an_amount_only_for_withdrawals_and_locations() -> None:
 
 
 def test_the_amount_in_a_dynamic_code_can_be_shown_but_not_charged() -> None:
-    """What binds is the signed payload; the text could be anybody's."""
+    """Only the signed payload counts; anybody can change the text."""
     read = decode(_code(id26=_account(("25", LOCATION)), id54="0.01"))
     assert (read.amount, read.amount_centavos) == ("0.01", None)
 
@@ -386,22 +386,20 @@ def test_the_amount_in_a_dynamic_code_can_be_shown_but_not_charged() -> None:
         ),
     ],
 )
-def test_what_banks_tolerate_is_read_with_a_warning_and_refused_strictly(
-    text: str, warning: str
-) -> None:
-    """Reading is kind to other people's codes; strict reading is what we hold our own to."""
+def test_a_tolerated_fault_is_a_warning_and_a_strict_error(text: str, warning: str) -> None:
+    """Other people's codes are read leniently; our own codes must pass the strict reader."""
     assert decode(text).warnings == (warning,)
     assert _error(text, strict=True) == warning
 
 
-def test_several_tolerated_faults_are_all_told() -> None:
+def test_every_tolerated_fault_has_its_warning() -> None:
     """One warning must not hide another."""
     text = _code(id59="Café", id60="Brasília", id61="01310-100")
     assert decode(text).warnings == ("name_invalid", "city_invalid", "postal_code_invalid")
 
 
 def test_additional_information_of_72_characters_is_read() -> None:
-    """The limit holds even where object 26 has room for more: beside a recurrence alone."""
+    """The limit also holds beside a recurrence, where object 26 has more room."""
     recurrence = _account(("25", "pix.example.com/rec/1234"))
     read = decode(_code(id26=_account(("02", "i" * 72)), id80=recurrence), strict=True)
     assert read.additional_info == "i" * 72
@@ -409,7 +407,7 @@ def test_additional_information_of_72_characters_is_read() -> None:
 
 
 def test_a_static_code_may_offer_a_recurrence_beside_it() -> None:
-    """A wallet that knows no recurrences pays the first part and skips object 80."""
+    """A wallet without recurrences pays the static code and skips object 80."""
     read = decode(_code(id80=_account(("25", "pix.example.com/rec/1234"))), strict=True)
     assert read.kind is BrCodeKind.COMPOSITE_STATIC
     assert (read.key, read.recurrence_url) == (EVP, "pix.example.com/rec/1234")
@@ -432,11 +430,11 @@ def test_a_text_of_512_characters_is_read_and_of_513_is_not() -> None:
     assert _error(_code(**filler, id05="x" * (remaining + 1))) == "too_long"
 
 
-# What damage and malice do
+# Damaged and hostile codes
 
 
 @pytest.mark.parametrize("code", [STATIC, DYNAMIC], ids=["static", "dynamic"])
-def test_no_changed_dropped_or_swapped_character_goes_unseen(code: str) -> None:
+def test_a_changed_dropped_or_swapped_character_is_noticed(code: str) -> None:
     """A CRC-16 catches every burst of at most 16 bits: any one character, any two neighbours.
 
     Dropping a character shifts the rest, which the CRC does not promise to catch; here it does.
@@ -451,21 +449,21 @@ def test_no_changed_dropped_or_swapped_character_goes_unseen(code: str) -> None:
             assert _error(before + after[0] + original + after[1:])
 
 
-def test_a_text_without_a_utf8_form_has_no_crc_that_could_match() -> None:
-    """Halves of surrogate pairs come from broken clipboards and JSON escapes."""
+def test_a_text_without_a_utf8_form_is_refused() -> None:
+    """Broken clipboards and JSON escapes produce halves of surrogate pairs."""
     assert _error(STATIC.replace("Alice", "Alic\ud800")) == "crc_mismatch"
 
 
-def test_an_object_that_could_not_be_read_again_is_never_written() -> None:
-    """Lengths have two digits: a longer value would shift into the next object."""
+def test_an_object_that_is_too_long_is_not_written() -> None:
+    """Lengths have two digits: a longer value would run into the next object."""
     for value in ("", "x" * 100):
         with pytest.raises(BrCodeError) as error:
             write_object("04", value)
         assert error.value.code == "tlv_malformed"
 
 
-def test_no_inserted_character_goes_unseen() -> None:
-    """At any place but the outer edge, where white space is not part of the code."""
+def test_an_inserted_character_is_noticed() -> None:
+    """Anywhere except at the edges, where white space is ignored."""
     for index in range(len(STATIC) + 1):
         for extra in string.digits + string.ascii_letters + "*.-/@":
             assert _error(STATIC[:index] + extra + STATIC[index:])
@@ -474,7 +472,7 @@ def test_no_inserted_character_goes_unseen() -> None:
 @settings(deadline=None)
 @given(st.text(st.characters(codec=None), max_size=300), st.booleans())
 def test_any_text_is_read_or_refused_by_a_br_code_error(text: str, strict: bool) -> None:
-    """Cameras and clipboards give anything, lone surrogates too."""
+    """Cameras and clipboards produce any text, lone surrogates too."""
     outcome = _outcome(text, strict)
     assert isinstance(outcome, BrCode) or outcome.code in ERROR_CODES
 
@@ -492,7 +490,7 @@ _values = st.one_of(
 def test_any_row_of_objects_with_a_good_crc_is_read_or_refused(
     objects: dict[str, str], strict: bool
 ) -> None:
-    """The CRC finds damage, not malice: every check after it must work by itself."""
+    """A CRC detects damage, not malice, so every later check must work by itself."""
     defaults = {"00": "01", "26": _account(("01", EVP)), "52": "0000", "53": "986", "58": "BR"}
     merged = defaults | {"59": "Loja", "60": "SP", "62": write_object("05", "***")} | objects
     merged.pop("63", None)
@@ -513,7 +511,7 @@ def test_any_row_of_objects_with_a_good_crc_is_read_or_refused(
     "piece", [" ", "0", "000201", "0199" + "x" * 99, ARABIC_ONE, "\ud800", "\U0001f6d2"]
 )
 def test_a_megabyte_of_anything_is_refused_at_once(piece: str) -> None:
-    """The work is bounded by the hundred possible ids, not by the text."""
+    """The work is bounded by the hundred possible ids, not by the length of the text."""
     text = piece * (1_000_000 // len(piece))
     started = time.process_time()
     assert _error(text)
@@ -550,7 +548,7 @@ def test_a_static_code_is_read_back_as_it_was_written(
     postal_code: str | None,
     single_use: bool,
 ) -> None:
-    """Whatever we write, the strictest reader takes, and it reads the same values."""
+    """The strict reader accepts every code that we write, and reads the same values."""
     code = encode_static(
         key,
         name,
@@ -584,6 +582,6 @@ def test_a_static_code_is_read_back_as_it_was_written(
 @settings(deadline=None)
 @given(token=st.text("0123456789abcdef", min_size=1, max_size=32), name=_latin, city=_latin)
 def test_a_dynamic_code_is_read_back_as_it_was_written(token: str, name: str, city: str) -> None:
-    """The location must survive to the letter: it is the only link to the payment."""
+    """The location is the only link to the payment, so it must not change."""
     read = decode(encode_dynamic(f"pix.example.com/qr/v2/{token}", name, city), strict=True)
     assert (read.kind, read.url) == (BrCodeKind.DYNAMIC, f"pix.example.com/qr/v2/{token}")

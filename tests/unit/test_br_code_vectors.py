@@ -1,4 +1,4 @@
-"""Published BR Codes: every one is read, refused or written as its source says.
+"""Published BR Codes are read, refused or written as their sources say.
 
 `tests/data/brcode-vectors.json` holds them with their fields, verdicts and sources.
 """
@@ -40,7 +40,7 @@ def _assert_read_as_published(read: BrCode, vector: dict[str, Any]) -> None:
 
 
 def test_the_error_codes_are_those_of_the_vectors() -> None:
-    """Codes are what clients branch on; a renamed one would be a broken client."""
+    """Clients branch on the codes, so a renamed code would break them."""
     assert set(ERROR_CODES) == set(DOCUMENT["errors"])
 
 
@@ -71,7 +71,7 @@ def test_a_tolerated_code_is_read_with_a_warning_and_refused_strictly(
 def test_an_invalid_code_is_refused_with_its_own_error(
     vector: dict[str, Any], strict: bool
 ) -> None:
-    """Not only refused: the first fault in the published order of checks is named."""
+    """The error names the first fault in the published order of checks."""
     with pytest.raises(BrCodeError) as error:
         decode(vector["payload"], strict=strict)
     assert error.value.code == vector["error"]
@@ -107,7 +107,7 @@ def _canonical_text(read: BrCode) -> str:
 
 
 def _is_ours_to_write(vector: dict[str, Any]) -> bool:
-    """Valid, of one kind, without withdrawal agent, and without an amount nobody may charge."""
+    """Whether the encoder can write the code: valid, one kind, no withdrawal, no unused amount."""
     fields = vector["fields"]
     return (
         vector["verdict"] == "valid"
@@ -120,8 +120,8 @@ def _is_ours_to_write(vector: dict[str, Any]) -> bool:
 @pytest.mark.parametrize(
     "vector", [v for v in VECTORS if "fields" in v and _is_ours_to_write(v)], ids=lambda v: v["id"]
 )
-def test_a_canonical_code_is_written_again_to_the_letter(vector: dict[str, Any]) -> None:
-    """The encoder agrees with Banco Central's examples; only the GUI's case is ours to fold."""
+def test_a_canonical_code_is_written_again_exactly(vector: dict[str, Any]) -> None:
+    """The encoder agrees with Banco Central's examples, except for the case of the GUI."""
     payload: str = vector["payload"]
     folded = payload.replace("BR.GOV.BCB.PIX", "br.gov.bcb.pix")[:-4]
     assert _canonical_text(decode(payload)) == folded + crc16(folded)

@@ -1,4 +1,4 @@
-"""Time: written in UTC with Z, read with its offset or not at all."""
+"""Times are written in UTC with `Z`, and are refused without an offset."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.clock import SystemClock, parse_rfc3339, rfc3339
 
 
 def test_the_machines_clock_is_aware_and_in_utc():
-    """A naive time is a bug that waits for October."""
+    """A naive time would be wrong when the clocks change."""
     before = datetime.now(UTC)
     now = SystemClock().now()
     assert now.utcoffset() == timedelta(0)
@@ -20,7 +20,7 @@ def test_the_machines_clock_is_aware_and_in_utc():
 
 
 def test_an_instant_is_written_in_utc_with_milliseconds():
-    """One form on the whole wire."""
+    """All instants on the wire have the same form."""
     brasilia = timezone(timedelta(hours=-3))
     assert rfc3339(datetime(2026, 1, 31, 9, 0, tzinfo=brasilia)) == "2026-01-31T12:00:00.000Z"
     assert rfc3339(datetime(2026, 1, 1, 0, 0, 0, 999, tzinfo=UTC)) == "2026-01-01T00:00:00.000Z"
@@ -39,7 +39,7 @@ def test_an_instant_is_written_in_utc_with_milliseconds():
     ],
 )
 def test_an_instant_is_read_with_its_offset(text, instant):
-    """What RFC 3339 allows."""
+    """Every form that RFC 3339 allows."""
     parsed = parse_rfc3339(text)
     assert parsed == instant
     assert parsed.utcoffset() == timedelta(0)
@@ -68,7 +68,7 @@ def test_anything_else_is_refused_with_one_kind_of_error(text):
     st.integers(min_value=-14 * 60, max_value=14 * 60),
 )
 def test_what_is_written_is_read_back_to_the_millisecond(instant, minutes):
-    """From whatever zone it was written."""
+    """From any time zone."""
     try:
         elsewhere = instant.astimezone(timezone(timedelta(minutes=minutes)))
     except OverflowError:
@@ -78,8 +78,8 @@ def test_what_is_written_is_read_back_to_the_millisecond(instant, minutes):
 
 
 @given(st.text())
-def test_no_text_raises_anything_else(text):
-    """It comes from outside."""
+def test_any_text_is_read_or_raises_value_error(text):
+    """The text comes from outside."""
     try:
         assert parse_rfc3339(text).tzinfo is not None
     except ValueError as error:

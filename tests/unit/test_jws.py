@@ -1,4 +1,4 @@
-"""Signed payloads: what a payer's bank accepts, and everything it must not (RFC 7515, RFC 7517)."""
+"""Signed payloads: what a payer's bank accepts, and what it must refuse (RFC 7515, RFC 7517)."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def _segment(value: object) -> str:
 
 
 def _with_header(**changes: object) -> str:
-    """Alice's token under another header: a forgery, unless the change is refused before."""
+    """Alice's token with another header, which makes it a forgery."""
     header = {name: value for name, value in (header_of(TOKEN) | changes).items() if value}
     return ".".join([_segment(header), *TOKEN.split(".")[1:]])
 
 
 def _signed_by_alice(header: Mapping[str, Any], payload: bytes) -> str:
-    """A token that Alice's key truly signed, with whatever header and payload."""
+    """A token with any header and payload that Alice's key really signed."""
     key = ECKey.import_key(ALICE.private_pem)
     registry = joserfc_jws.JWSRegistry(algorithms=["ES256"], strict_check_header=False)
     return joserfc_jws.serialize_compact(dict(header), payload, key, registry=registry)
@@ -69,16 +69,16 @@ def _error(token: str, jwks: Any = KEY_SET, now: datetime = NOW) -> str:
     return error.value.code
 
 
-# What is signed
+# Signing
 
 
 def test_a_signed_payload_is_read_back_by_every_holder_of_the_key_set() -> None:
-    """The whole point: a payer's bank knows who asks for the money, and how much."""
+    """So a payer's bank knows who asks for the money, and how much."""
     assert verify(TOKEN, KEY_SET, NOW) == PAYLOAD
 
 
-def test_the_header_tells_where_the_key_is_and_which_certificate_vouches() -> None:
-    """The members that the Manual de Padrões para Iniciação do Pix §2.7 asks for."""
+def test_the_header_names_the_key_set_and_the_certificate() -> None:
+    """The members that the Manual de Padrões para Iniciação do Pix §2.7 requires."""
     certificate = x509.load_pem_x509_certificate(ALICE.certificate_pem.encode())
     sha1 = hashlib.sha1(certificate.public_bytes(serialization.Encoding.DER)).digest()  # noqa: S324
     assert header_of(TOKEN) == {
@@ -91,7 +91,7 @@ def test_the_header_tells_where_the_key_is_and_which_certificate_vouches() -> No
 
 
 def test_the_jwk_holds_the_certificate_and_nothing_private() -> None:
-    """The set is open to the internet."""
+    """Everybody can read the key set."""
     jwk = public_jwk(ALICE)
     assert set(jwk) == {"kty", "kid", "use", "alg", "crv", "x", "y", "x5t", "x5t#S256", "x5c"}
     assert (jwk["kty"], jwk["crv"], jwk["use"], jwk["kid"]) == ("EC", "P-256", "sig", ALICE.kid)
@@ -104,7 +104,7 @@ def test_the_jwk_holds_the_certificate_and_nothing_private() -> None:
 
 @pytest.mark.parametrize("host", ["pix.alice.example", "127.0.0.1", "a" * 60 + ".alice.example"])
 def test_a_new_key_comes_with_a_certificate_for_its_host(host: str) -> None:
-    """It may sign and nothing else, names its host, and lasts two years."""
+    """The certificate only allows signing, names its host, and lasts two years."""
     certificate = x509.load_pem_x509_certificate(generate_key(host, NOW).certificate_pem.encode())
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
@@ -116,22 +116,22 @@ def test_a_new_key_comes_with_a_certificate_for_its_host(host: str) -> None:
 
 
 def test_key_ids_cannot_be_guessed_and_private_keys_are_not_printed() -> None:
-    """A dataclass in a log line must not give the key away."""
+    """A dataclass in a log line must not reveal the key."""
     assert ALICE.kid != CHARLIE.kid
     assert len(ALICE.kid) == 22
     assert "PRIVATE" not in repr(ALICE)
 
 
 def test_a_payload_that_is_no_json_and_a_jku_that_is_no_url_are_refused() -> None:
-    """Faults of ours are found when signing, not by the payer's bank."""
+    """Our own mistakes are found when signing, not by the payer's bank."""
     with pytest.raises(ValueError, match="JSON"):
         sign(ALICE, {"valor": float("nan")}, JKU)
     with pytest.raises(ValueError, match="jku"):
         sign(ALICE, PAYLOAD, "pix.alice.example/jwks")
 
 
-def test_a_sealed_key_opens_with_its_passphrase_alone() -> None:
-    """The private key rests in a database whose backups travel."""
+def test_a_sealed_key_needs_its_passphrase() -> None:
+    """The private key is in the database and so in its backups."""
     sealed = seal(ALICE.private_pem, "correct horse")
     assert "ENCRYPTED" in sealed
     assert unseal(sealed, "correct horse") == ALICE.private_pem
@@ -144,11 +144,11 @@ def test_a_sealed_key_opens_with_its_passphrase_alone() -> None:
         seal(ALICE.private_pem, "")
 
 
-# What is refused
+# Refusals
 
 
 def test_a_changed_payload_is_refused() -> None:
-    """One centavo more, or another payee's key, and the signature no longer fits."""
+    """For example one centavo more, or another payee's key."""
     header, _, signature = TOKEN.split(".")
     richer = _segment(PAYLOAD | {"valor": {"original": "54.91"}})
     assert _error(f"{header}.{richer}.{signature}") == "signature-invalid"
@@ -162,12 +162,12 @@ def test_a_token_of_charlie_under_the_name_of_alice_is_refused() -> None:
 
 @pytest.mark.parametrize("algorithm", ["none", "NONE", "HS256", "ES384", "RS512", "", ["ES256"], 5])
 def test_an_algorithm_outside_the_list_is_refused(algorithm: object) -> None:
-    """`none` proves nothing, and the header is chosen by the attacker."""
+    """`none` proves nothing, and an attacker can choose the header."""
     assert _error(_with_header(alg=algorithm)) == "alg-not-allowed"
 
 
 def test_a_public_key_cannot_be_used_as_a_shared_secret() -> None:
-    """The classic confusion: HS256 under the public key, which everybody has."""
+    """A known attack: HS256 with the public key, which everybody has, as the secret."""
     signed = f"{_segment(header_of(TOKEN) | {'alg': 'HS256'})}.{_segment(PAYLOAD)}"
     secret = ALICE_JWK["x5c"][0].encode()
     mac = hmac.new(secret, signed.encode(), hashlib.sha256).digest()
@@ -176,21 +176,21 @@ def test_a_public_key_cannot_be_used_as_a_shared_secret() -> None:
 
 @pytest.mark.parametrize("algorithm", ["RS256", "PS256"])
 def test_an_algorithm_of_another_key_type_is_refused(algorithm: str) -> None:
-    """The key decides what can have been signed, not the header."""
+    """The key, not the header, decides which algorithm is possible."""
     assert _error(_with_header(alg=algorithm)) == "signature-invalid"
 
 
 @pytest.mark.parametrize("kid", [None, "unknown", 5, ["a"], {"a": 1}])
 def test_a_key_that_is_not_in_the_set_is_not_found(kid: object) -> None:
-    """Keys are found by their id alone: trying all of them would accept a retired one."""
+    """Keys are found by their id: trying all keys would accept a retired key."""
     assert _error(_with_header(kid=kid)) == "key-not-found"
 
 
 @pytest.mark.parametrize(
     "jwks", [{}, {"keys": None}, {"keys": {}}, {"keys": []}, {"keys": [None, 5, "x", []]}, [], None]
 )
-def test_a_key_set_of_any_shape_is_survived(jwks: Any) -> None:
-    """The set comes from the network."""
+def test_a_key_set_of_any_shape_raises_only_jws_error(jwks: Any) -> None:
+    """The key set comes from the network."""
     assert _error(TOKEN, jwks) == "key-not-found"
 
 
@@ -198,7 +198,7 @@ def test_a_key_set_of_any_shape_is_survived(jwks: Any) -> None:
     "x5c", [None, [], "x", [5], ["%%%"], ["AAAA"], ["A" * 100_000], CHARLIE_JWK["x5c"]]
 )
 def test_a_key_without_its_own_certificate_is_refused(x5c: object) -> None:
-    """A bare key says nothing of whose it is."""
+    """A key alone does not say whose key it is."""
     assert _error(TOKEN, {"keys": [ALICE_JWK | {"x5c": x5c}]}) == "certificate-mismatch"
 
 
@@ -216,12 +216,12 @@ def test_a_certificate_must_be_of_the_key_beside_it(member: str) -> None:
     ids=["absent", "short", "of another", "a number"],
 )
 def test_a_token_must_name_the_certificate(x5t: object) -> None:
-    """It binds the token to one certificate even where a key was certified twice."""
+    """So the token is bound to one certificate, even if a key has two."""
     assert _error(_with_header(x5t=x5t)) == "certificate-mismatch"
 
 
-def test_the_newer_thumbprint_is_taken_alone_and_never_against_the_older() -> None:
-    """Banco Central's sandbox sends `x5t#S256`; two that disagree are no proof."""
+def test_the_newer_thumbprint_is_enough_and_must_not_contradict_the_older() -> None:
+    """Banco Central's sandbox sends only `x5t#S256`; contradicting thumbprints prove nothing."""
     jwk = ALICE_JWK
     header = {"alg": "ES256", "kid": ALICE.kid, "x5t#S256": jwk["x5t#S256"]}
     assert verify(_signed_by_alice(header, b'{"a": 1}'), KEY_SET, NOW) == {"a": 1}
@@ -229,8 +229,8 @@ def test_the_newer_thumbprint_is_taken_alone_and_never_against_the_older() -> No
     assert _error(both) == "certificate-mismatch"
 
 
-def test_a_certificate_is_good_between_its_dates_and_at_both_edges() -> None:
-    """One second outside, and the key may long be in other hands."""
+def test_a_certificate_is_valid_between_its_dates_inclusively() -> None:
+    """One second outside, the key may belong to somebody else."""
     certificate = x509.load_pem_x509_certificate(ALICE.certificate_pem.encode())
     first, last = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     second = timedelta(seconds=1)
@@ -268,7 +268,7 @@ def _certified(
     private: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey,
     usage: x509.ExtensionType | None = _USAGE,
 ) -> x509.Certificate:
-    """A certificate as other banks have them, by default with the right usage."""
+    """A certificate as other banks have, by default with the right key usage."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pix.bank.example")])
     builder = (
         x509.CertificateBuilder()
@@ -289,7 +289,7 @@ def _foreign(
     certificate: x509.Certificate,
     algorithm: str,
 ) -> tuple[str, dict[str, Any]]:
-    """A token and key set as another bank would make them."""
+    """A token and a key set as another bank would create them."""
     key = (
         RSAKey(private, private)
         if isinstance(private, rsa.RSAPrivateKey)
@@ -312,7 +312,7 @@ def _foreign(
 
 @pytest.fixture(scope="module")
 def rsa_key() -> rsa.RSAPrivateKey:
-    """Making one takes a tenth of a second."""
+    """One RSA key for all tests, because generating it takes a tenth of a second."""
     return rsa.generate_private_key(65537, 2048)
 
 
@@ -325,21 +325,21 @@ def test_rsa_signatures_of_other_banks_are_read(rsa_key: rsa.RSAPrivateKey, algo
 
 @pytest.mark.parametrize("usage", [_TLS_USAGE, _GARBAGE_USAGE], ids=["tls", "garbage"])
 def test_a_certificate_that_may_not_sign_is_refused(usage: x509.ExtensionType) -> None:
-    """A TLS key has other guards, and must not ask for money."""
+    """A TLS key is protected differently and must not ask for money."""
     private = ec.generate_private_key(ec.SECP256R1())
     token, jwks = _foreign(private, _certified(private, usage), "ES256")
     assert _error(token, jwks) == "certificate-mismatch"
 
 
 def test_a_certificate_that_names_no_usage_may_sign() -> None:
-    """RFC 5280 §4.2.1.3: the extension restricts, and its absence does not."""
+    """RFC 5280 §4.2.1.3: the extension restricts a key; without it nothing is restricted."""
     private = ec.generate_private_key(ec.SECP256R1())
     token, jwks = _foreign(private, _certified(private, None), "ES256")
     assert verify(token, jwks, NOW) == {"a": 1}
 
 
 def test_a_certificate_whose_key_is_no_point_of_the_curve_is_refused() -> None:
-    """Such a key makes careless readers leak or fail; here it is one more refusal."""
+    """Such a key makes careless readers leak or crash; this reader refuses it."""
     x = base64.urlsafe_b64decode(ALICE_JWK["x"] + "=")
     der = base64.b64decode(ALICE_JWK["x5c"][0])
     assert der.count(x) == 1
@@ -348,7 +348,7 @@ def test_a_certificate_whose_key_is_no_point_of_the_curve_is_refused() -> None:
 
 
 def test_a_weak_key_and_a_curve_of_no_allowed_algorithm_are_refused() -> None:
-    """A signature is worth what its key is worth."""
+    """A signature is only as strong as its key."""
     weak = rsa.generate_private_key(65537, 1024)  # noqa: S505 - the point
     other_curve = ec.generate_private_key(ec.SECP384R1())
     signers: list[tuple[ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, str]] = [
@@ -393,8 +393,8 @@ def test_a_weak_key_and_a_curve_of_no_allowed_algorithm_are_refused() -> None:
     ],
     ids=range(26),
 )
-def test_what_is_no_token_is_malformed(token: str) -> None:
-    """Nothing but JwsError leaves, however large, deep or foreign the text is."""
+def test_any_other_text_is_a_malformed_token(token: str) -> None:
+    """Only JwsError is raised, however large, deep or strange the text is."""
     assert _error(token) == "malformed"
 
 
@@ -406,12 +406,12 @@ def test_what_is_no_token_is_malformed(token: str) -> None:
     ],
 )
 def test_a_signed_payload_that_is_no_object_is_malformed(payload: bytes) -> None:
-    """A good signature does not make its contents good."""
+    """A valid signature does not make the content valid."""
     header = {name: header_of(TOKEN)[name] for name in ("alg", "kid", "x5t")}
     assert _error(_signed_by_alice(header, payload)) == "malformed"
 
 
-def test_headers_nobody_needs_are_ignored() -> None:
+def test_unknown_headers_are_ignored() -> None:
     """RFC 7515 §4: unknown members must not break a reader."""
     header = header_of(TOKEN) | {"iat": 5, "vendor": {"a": "b" * 600}}
     assert verify(_signed_by_alice(header, b'{"a": 1}'), KEY_SET, NOW) == {"a": 1}
@@ -419,8 +419,8 @@ def test_headers_nobody_needs_are_ignored() -> None:
 
 @settings(deadline=None)
 @given(st.data())
-def test_no_change_to_a_token_passes(data: st.DataObject) -> None:
-    """Each character is under the signature, or is the signature."""
+def test_every_change_to_a_token_is_refused(data: st.DataObject) -> None:
+    """Each character is signed, or is part of the signature."""
     index = data.draw(st.integers(0, len(TOKEN) - 1))
     other = data.draw(st.characters(codec=None).filter(lambda character: character != TOKEN[index]))
     assert _error(TOKEN[:index] + other + TOKEN[index + 1 :])
@@ -431,7 +431,7 @@ def test_no_change_to_a_token_passes(data: st.DataObject) -> None:
 @settings(deadline=None)
 @given(st.text(st.characters(codec=None), max_size=200))
 def test_any_text_is_refused_by_a_jws_error(text: str) -> None:
-    """Locations are fetched from whatever host a code names."""
+    """Locations are fetched from hosts that a code names, so any text may come."""
     assert _error(text)
 
 
@@ -444,8 +444,8 @@ _json = st.recursive(
 
 @settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(ALICE_JWK.keys() - {"kid"})), _json))
-def test_any_key_under_the_right_id_is_survived(members: dict[str, Any]) -> None:
-    """The server of the key set controls every member of it."""
+def test_any_key_under_the_right_id_raises_only_jws_error(members: dict[str, Any]) -> None:
+    """The server of the key set controls every member of the key."""
     jwk = ALICE_JWK | members
     unchanged = all(jwk[name] == ALICE_JWK[name] for name in ("kty", "crv", "x", "y", "x5c"))
     if unchanged:

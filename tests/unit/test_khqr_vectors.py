@@ -1,4 +1,4 @@
-"""Published KHQR codes of Bakong: every one is read or refused as its source says.
+"""Published KHQR codes of Bakong are read or refused as their sources say.
 
 `tests/data/khqr-vectors.json` holds them with their fields, verdicts and sources.
 """
@@ -23,12 +23,12 @@ INVALID = [vector for vector in VECTORS if vector["verdict"] == "invalid"]
 
 
 def sealed(text: str) -> str:
-    """The text with a CRC that holds."""
+    """The text with a right CRC."""
     return f"{text}6304{crc16(f'{text}6304')}"
 
 
 def test_there_are_vectors_of_both_verdicts():
-    """An empty list would make every test below pass for ever."""
+    """With an empty list, the tests below would always pass."""
     assert VALID
     assert INVALID
     assert len(VALID) + len(INVALID) == len(VECTORS)
@@ -36,7 +36,7 @@ def test_there_are_vectors_of_both_verdicts():
 
 @pytest.mark.parametrize("vector", VALID, ids=lambda vector: vector["id"])
 def test_a_valid_code_is_read_field_by_field(vector: dict[str, Any]):
-    """With its MD5, which is what Bakong finds a payment by."""
+    """Including its MD5, by which Bakong finds a payment."""
     read = decode_khqr(vector["payload"])
 
     assert {name: getattr(read, name) for name in vector["fields"]} == vector["fields"]
@@ -45,7 +45,7 @@ def test_a_valid_code_is_read_field_by_field(vector: dict[str, Any]):
 
 @pytest.mark.parametrize("vector", INVALID, ids=lambda vector: vector["id"])
 def test_an_invalid_code_is_refused_with_its_own_error(vector: dict[str, Any]):
-    """Not only refused: the first fault is named."""
+    """The error names the first fault."""
     with pytest.raises(KhqrError) as error:
         decode_khqr(vector["payload"])
     assert error.value.code in vector["errors_accepted"]
@@ -127,7 +127,7 @@ def test_any_text_is_read_or_refused(text: str):
 @settings(max_examples=200)
 @given(st.sampled_from(VALID), st.integers(min_value=0), st.characters(codec="utf-8"))
 def test_a_changed_character_is_noticed(vector: dict[str, Any], at: int, character: str):
-    """Sixteen bits of checksum notice every change of a single character of ASCII."""
+    """Sixteen bits of checksum notice every change of one ASCII character."""
     payload: str = vector["payload"]
     at %= len(payload) - 4
     if not payload[at].isascii() or not character.isascii() or character == payload[at]:

@@ -34,7 +34,7 @@ class Plain:
 
 
 def confirm(payment: Plain, **changes: Any) -> lifecycle.Change:
-    """Confirm with the right money in time, but for the changes."""
+    """Confirm with the right amount in time; `changes` replace arguments."""
     notice: dict[str, Any] = {
         "amount_centavos": 5490,
         "paid_at": NOW,
@@ -45,8 +45,8 @@ def confirm(payment: Plain, **changes: Any) -> lifecycle.Change:
     return lifecycle.confirm(payment, **{**notice, **changes})
 
 
-def test_the_deadline_itself_still_belongs_to_the_payer():
-    """One microsecond later it does not."""
+def test_a_payment_can_be_paid_up_to_and_including_its_deadline():
+    """One microsecond later it has expired."""
     payment = Plain()
     assert lifecycle.status_at(payment, DEADLINE) == "pending"
     assert lifecycle.status_at(payment, DEADLINE + TICK) == "expired"
@@ -55,7 +55,7 @@ def test_the_deadline_itself_still_belongs_to_the_payer():
         confirm(payment, paid_at=DEADLINE + TICK)
 
 
-def test_a_grace_moves_the_last_moment_for_money_and_not_the_deadline():
+def test_a_grace_accepts_money_later_but_does_not_move_the_deadline():
     """Shoppers see the deadline; the bank has a little longer."""
     grace = timedelta(seconds=30)
     payment = Plain()
@@ -67,7 +67,7 @@ def test_a_grace_moves_the_last_moment_for_money_and_not_the_deadline():
 
 @pytest.mark.parametrize("centavos", [5489, 5491, 1, 549000])
 def test_another_amount_is_refused(centavos):
-    """By one centavo or by two zeros."""
+    """One centavo less or more, or a comma in the wrong place."""
     with pytest.raises(AmountMismatch):
         confirm(Plain(), amount_centavos=centavos)
 
@@ -75,14 +75,14 @@ def test_another_amount_is_refused(centavos):
 @pytest.mark.parametrize(
     ("status", "error"), [("confirmed", AlreadyPaid), ("cancelled", PaymentCancelled)]
 )
-def test_final_is_final(status, error):
-    """Money for it goes back, whatever its amount or time."""
+def test_a_paid_or_cancelled_payment_takes_no_money(status, error):
+    """The money goes back, whatever its amount or time."""
     for changes in ({}, {"amount_centavos": 1}, {"paid_at": DEADLINE + TICK}):
         with pytest.raises(error):
             confirm(Plain(status=status), **changes)
 
 
-def test_expired_yields_to_money_paid_in_time_alone():
+def test_an_expired_payment_is_confirmed_only_by_money_paid_in_time():
     """A late notice is not a late payment."""
     change = confirm(Plain(status="expired", sequence=2), now=DEADLINE + timedelta(days=3))
     assert change.values["status"] == "confirmed"
@@ -92,14 +92,14 @@ def test_expired_yields_to_money_paid_in_time_alone():
 
 
 @pytest.mark.parametrize("status", ["confirmed", "cancelled", "expired"])
-def test_only_what_waits_is_cancelled(status):
-    """Each end refuses."""
+def test_only_a_pending_payment_is_cancelled(status):
+    """Every other status is final for the merchant."""
     with pytest.raises(NotCancellable):
         lifecycle.cancel(Plain(status=status), NOW)
 
 
-def test_what_is_due_is_not_cancelled_nor_its_deadline_moved():
-    """Readers have seen it expired."""
+def test_a_payment_past_its_deadline_is_neither_cancelled_nor_prolonged():
+    """Readers have seen that it expired."""
     assert lifecycle.cancel(Plain(), DEADLINE).values["status"] == "cancelled"
     with pytest.raises(NotCancellable):
         lifecycle.cancel(Plain(), DEADLINE + TICK)
@@ -108,16 +108,16 @@ def test_what_is_due_is_not_cancelled_nor_its_deadline_moved():
 
 
 @pytest.mark.parametrize("status", ["pending", "confirmed", "cancelled"])
-def test_only_what_expired_is_renewed(status):
-    """By the clock, swept or not."""
+def test_only_an_expired_payment_is_renewed(status):
+    """It counts as expired from its deadline on, even before the sweep stored that."""
     with pytest.raises(NotRenewable):
         lifecycle.check_renewable(Plain(status=status), NOW)
     lifecycle.check_renewable(Plain(status="expired"), NOW)
     lifecycle.check_renewable(Plain(), DEADLINE + TICK)
 
 
-def test_what_is_left_is_counted_down_to_zero():
-    """In whole milliseconds, never negative, and nothing once resolved."""
+def test_the_remaining_time_ends_at_zero():
+    """Whole milliseconds, never negative, and zero once the payment is resolved."""
     payment = Plain()
     assert lifecycle.remaining_ms(payment, NOW) == 1_800_000
     assert lifecycle.remaining_ms(payment, DEADLINE - TICK) == 0
@@ -126,8 +126,8 @@ def test_what_is_left_is_counted_down_to_zero():
         assert lifecycle.remaining_ms(Plain(status=status), NOW) == 0
 
 
-def test_an_expiry_has_its_number_before_it_is_written():
-    """A reader before the sweep and one after it see the same number."""
+def test_an_expiry_has_its_sequence_before_the_sweep_stores_it():
+    """Readers before and after the sweep see the same number."""
     payment = Plain()
     assert lifecycle.sequence_at(payment, DEADLINE + TICK) == 2
     assert lifecycle.expire(payment).values["sequence"] == 2

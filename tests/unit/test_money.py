@@ -34,8 +34,8 @@ CENTAVOS = st.integers(min_value=1, max_value=CENTAVOS_MAX)
         ("9999999999.99", CENTAVOS_MAX),
     ],
 )
-def test_what_lands_on_a_centavo_is_read(value, centavos):
-    """All ways a client may write an amount."""
+def test_an_amount_in_whole_centavos_is_read(value, centavos):
+    """Every way in which a client may write an amount."""
     assert centavos_from(value) == centavos
 
 
@@ -52,7 +52,7 @@ def test_what_lands_on_a_centavo_is_read(value, centavos):
         "9" * 5000, "0." + "0" * 5000 + "1", "1" + "0" * 41, "R$ 1",
     ],
 )  # fmt: skip
-def test_what_does_not_is_refused(value):
+def test_an_amount_not_in_whole_centavos_is_refused(value):
     """One exception for all, with a fragment that reads after the field's name."""
     with pytest.raises(InvalidMoney) as caught:
         centavos_from(value)
@@ -61,7 +61,7 @@ def test_what_does_not_is_refused(value):
 
 @given(CENTAVOS)
 def test_every_amount_survives_each_way_of_writing_it(centavos):
-    """Decimal, text, text without trailing zeros, exponents: one amount."""
+    """Decimal, text, text without trailing zeros, and exponents mean the same amount."""
     exact = reais(centavos)
     for text in (exact, exact.normalize(), plain(centavos), str(exact.normalize())):
         assert centavos_from(text) == centavos
@@ -69,14 +69,14 @@ def test_every_amount_survives_each_way_of_writing_it(centavos):
 
 
 @given(CENTAVOS)
-def test_the_wires_number_names_the_amount_exactly(centavos):
-    """A double's shortest form has the two decimals back, also for the largest amount."""
+def test_the_number_in_json_is_exactly_the_amount(centavos):
+    """The shortest form of a double has the right two decimals, even for the largest amount."""
     assert centavos_from(Decimal(repr(json_number(centavos)))) == centavos
 
 
 @given(CENTAVOS, st.integers(min_value=1, max_value=9))
 def test_a_third_decimal_is_never_rounded_away(centavos, digit):
-    """Whatever its value."""
+    """Whatever the digit is."""
     with pytest.raises(InvalidMoney):
         centavos_from(f"{plain(centavos)}{digit}")
     with pytest.raises(InvalidMoney):
@@ -96,7 +96,7 @@ def test_any_decimal_is_read_exactly_or_refused(value):
 
 @given(st.text() | st.from_regex(r"-?\d{0,12}\.?\d{0,4}([eE][+-]?\d{1,3})?", fullmatch=True))
 def test_any_text_is_read_exactly_or_refused(text):
-    """No text raises anything else."""
+    """No text raises any other exception."""
     try:
         centavos = centavos_from(text)
     except InvalidMoney:
@@ -109,8 +109,8 @@ def test_any_text_is_read_exactly_or_refused(text):
         st.text(), st.integers()
     ) | st.binary()
 )  # fmt: skip
-def test_nothing_else_is_money(value):
-    """Least of all `true` and a float, which both are numbers to Python."""
+def test_other_types_are_no_amount(value):
+    """Above all `true` and floats, which Python counts as numbers."""
     with pytest.raises(InvalidMoney):
         centavos_from(value)
 
@@ -119,8 +119,8 @@ def test_nothing_else_is_money(value):
     ("centavos", "text"),
     [(1, "0.01"), (10, "0.10"), (5490, "54.90"), (CENTAVOS_MAX, "9999999999.99")],
 )
-def test_plain_has_always_two_decimals(centavos, text):
-    """As BR Code and API Pix write sums."""
+def test_plain_always_has_two_decimals(centavos, text):
+    """As BR Code and API Pix write amounts."""
     assert plain(centavos) == text
     assert reais(centavos) == Decimal(text)
 
@@ -140,7 +140,7 @@ def test_plain_has_always_two_decimals(centavos, text):
     ],
 )  # fmt: skip
 def test_an_amount_is_read_as_people_type_it(text, centavos):
-    """Portal, bank and terminal read the same: a mark misread once is a hundredfold charge."""
+    """Portal, bank and terminal agree: a misread comma would charge a hundred times the amount."""
     assert typed_centavos(text) == centavos
 
 
@@ -160,8 +160,8 @@ def test_an_amount_is_read_as_people_type_it(text, centavos):
         "1" + ".000" * 9 + "," + "50" * 10,
     ],
 )  # fmt: skip
-def test_what_two_people_could_read_differently_is_no_amount(text):
-    """Asking again costs a moment, a wrong guess costs money; nothing long is cut to fit."""
+def test_an_ambiguous_amount_is_refused(text):
+    """Asking again takes a moment; a wrong guess costs money. A long text is not cut."""
     with pytest.raises(InvalidMoney) as caught:
         typed_centavos(text)
     assert caught.value.detail.startswith("must ")
@@ -169,7 +169,7 @@ def test_what_two_people_could_read_differently_is_no_amount(text):
 
 @given(CENTAVOS)
 def test_every_amount_survives_each_way_of_typing_it(centavos):
-    """With points, commas or spaces between thousands, or without any."""
+    """With points, commas, spaces or nothing between the thousands."""
     whole, cents = divmod(centavos, 100)
     english = f"{whole:,}.{cents:02d}"
     brazilian = english.translate(str.maketrans(",.", ".,"))
@@ -185,8 +185,8 @@ def test_every_amount_survives_each_way_of_typing_it(centavos):
 
 
 @given(st.text(alphabet="0123456789.,  R$r", max_size=16))
-def test_a_typed_amount_is_never_a_hundred_times_what_its_last_mark_says(text):
-    """Two digits behind the last mark are centavos, three are thousands, others are refused."""
+def test_the_last_mark_decides_which_digits_are_centavos(text):
+    """Two digits after the last mark are centavos, three are thousands, others are refused."""
     try:
         centavos = typed_centavos(text)
     except InvalidMoney:

@@ -12,7 +12,7 @@ from core.runtime.offload import AT_ONCE_MAX, offload
 
 
 class Counting:
-    """Counts how many are at it."""
+    """Counts how many calls run at once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -30,8 +30,8 @@ class Counting:
         return number
 
 
-def test_so_many_run_at_once_and_no_more() -> None:
-    """A burst of sign-ins must not take all memory: the others wait and are answered."""
+def test_at_most_at_once_max_calls_run_at_the_same_time() -> None:
+    """A burst of sign-ins must not take all memory; the others wait and are answered."""
     counting = Counting()
     with ThreadPoolExecutor(4 * AT_ONCE_MAX) as threads:
         results = threads.map(lambda number: offload(counting.work, number), range(8 * AT_ONCE_MAX))
@@ -39,8 +39,8 @@ def test_so_many_run_at_once_and_no_more() -> None:
     assert 1 < counting.most <= AT_ONCE_MAX
 
 
-def test_a_turn_is_given_back_after_an_error() -> None:
-    """Else the ninth wrong one would stop all sign-ins."""
+def test_a_failed_call_frees_its_slot() -> None:
+    """Otherwise AT_ONCE_MAX wrong passwords would stop all sign-ins."""
 
     def fail() -> None:
         raise ValueError("no")

@@ -1,4 +1,4 @@
-"""Payment events: what a stored row says of a cancellation."""
+"""Payment events: whether a cancelled payment was superseded by another one."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ BEFORE = f"{CANCELLED} Its order was paid by another payment."
         ({}, False),
     ],
 )
-def test_a_row_says_by_data_whether_another_payment_took_its_place(data, is_superseded):
-    """Rows from before events had a reason are still recognised by their whole sentence."""
+def test_a_superseded_payment_is_recognised_by_the_events_data(data, is_superseded):
+    """Rows from before events had a reason are recognised by their sentence."""
     assert PaymentEvent(data=data).is_superseded is is_superseded

@@ -1,4 +1,4 @@
-"""Pix keys: which texts are keys, and what people mean by what they type (API DICT 2.12)."""
+"""Pix keys: which texts are keys, and which key a typed text means (API DICT 2.12)."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ EVP = "123e4567-e12b-12d1-a456-426655440000"
         ("11111111-1111-1111-1111-111111111111", KeyKind.EVP),
     ],
 )
-def test_a_canonical_key_is_known_by_its_form(key: str, kind: KeyKind) -> None:
-    """The five kinds never overlap, so the form alone says which directory entry is meant."""
+def test_the_form_of_a_canonical_key_says_its_kind(key: str, kind: KeyKind) -> None:
+    """The five kinds never overlap, so the form alone names the directory entry."""
     assert kind_of(key) is kind
     assert normalise(key) == key
 
@@ -76,13 +76,13 @@ def test_a_canonical_key_is_known_by_its_form(key: str, kind: KeyKind) -> None:
         "\ud800",
     ],
 )
-def test_anything_short_of_the_canonical_form_is_no_key(text: str) -> None:
-    """Codes and API paths carry canonical keys only: two spellings would be two accounts."""
+def test_a_text_in_another_form_is_no_canonical_key(text: str) -> None:
+    """Codes and API paths contain canonical keys only: two spellings would be two accounts."""
     assert kind_of(text) is None
 
 
 def test_an_email_may_have_77_characters_and_no_more() -> None:
-    """DICT's limit is also what fits into a BR Code."""
+    """DICT's limit, which is also the room in a BR Code."""
     longest = "a" * 65 + "@example.com"
     assert len(longest) == 77
     assert kind_of(longest) is KeyKind.EMAIL
@@ -117,19 +117,19 @@ def test_each_digit_of_a_cpf_is_under_its_check_digits(index: int) -> None:
     ],
 )
 def test_a_key_as_people_type_it_becomes_canonical(text: str, key: str) -> None:
-    """Masks and capitals are how documents and phones are printed."""
+    """People type keys with masks and capitals, as printed on documents."""
     assert normalise(text) == key
     assert kind_of(normalise(text)) is not None
 
 
-def test_eleven_digits_are_a_cpf_when_the_check_digits_hold_and_else_a_mobile() -> None:
-    """Both have eleven digits; the check digits are the better witness."""
+def test_eleven_digits_with_right_check_digits_are_a_cpf_else_a_mobile() -> None:
+    """CPFs and mobile numbers both have eleven digits."""
     assert normalise("12345678909") == "12345678909"
     assert normalise("11987654321") == "+5511987654321"
 
 
 def test_a_mistyped_cpf_never_becomes_a_phone() -> None:
-    """Paying a stranger's phone for a typing mistake in a CPF would be the worst reading."""
+    """A typing mistake in a CPF must not pay a stranger's phone."""
     masked_as_cpf = "119.876.543-21"
     assert normalise(masked_as_cpf.replace(".", "").replace("-", "")) == "+5511987654321"
     with pytest.raises(InvalidPixKey):
@@ -158,8 +158,8 @@ def test_every_uuid_is_a_random_key_in_lower_case(value: uuid.UUID) -> None:
 
 @settings(deadline=None)
 @given(st.text(st.characters(codec=None), max_size=90))
-def test_any_text_is_judged_and_a_normalised_key_is_canonical(text: str) -> None:
-    """Whatever a form sends, the answer is a key, or InvalidPixKey and nothing else."""
+def test_any_text_becomes_a_canonical_key_or_is_refused(text: str) -> None:
+    """Whatever a form sends, the result is a key or InvalidPixKey."""
     if kind_of(text) is not None:
         assert normalise(text) == text
     try:

@@ -1,4 +1,4 @@
-"""QR images: every one is read back, by a decoder that shares no code with the encoder."""
+"""QR images are read back by a decoder that shares no code with the encoder."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def _open_png(png: bytes) -> Image.Image:
 
 
 def _texts(image: Image.Image) -> list[str]:
-    """What a scanner reads in the picture."""
+    """The texts that a scanner reads in the picture."""
     return [barcode.text for barcode in zxingcpp.read_barcodes(image.convert("L"))]
 
 
 def _draw_svg(svg: bytes, module_px: int) -> Image.Image:
-    """The SVG as a browser draws it: its ground, then each stroke, one unit thick."""
+    """The SVG as a browser draws it: its background, then each stroke, one unit thick."""
     root = ElementTree.fromstring(svg)  # noqa: S314 - our own bytes
     min_x, top, side, height = root.attrib["viewBox"].split()
     assert (min_x, top, side) == ("0", "-.5", height)
-    # Whatever the page's own ground is: here the black of dark mode.
+    # The page behind the SVG is black, as in dark mode.
     image = Image.new("L", (int(side) * module_px, int(side) * module_px), 0)
     draw = ImageDraw.Draw(image)
     ground, strokes = root.findall(f"{SVG}path")
@@ -75,7 +75,7 @@ def test_the_png_is_read_back(code: str) -> None:
 
 @CODES
 def test_the_svg_is_read_back(code: str) -> None:
-    """Drawn on a dark page, it brings its own white ground."""
+    """On a dark page too, because it brings its own white background."""
     assert _texts(_draw_svg(qr_svg(code), module_px=4)) == [code]
     assert len(qr_svg(code)) < 6000
 
@@ -97,30 +97,30 @@ def test_a_quiet_zone_of_four_modules_surrounds_the_symbol(code: str) -> None:
 
 
 @CODES
-def test_it_is_read_when_shown_250_pixels_wide(code: str) -> None:
-    """The narrowest that checkout pages and receipts print."""
+def test_a_code_250_pixels_wide_is_read(code: str) -> None:
+    """The smallest size on checkout pages and receipts."""
     small = _open_png(qr_png(code)).convert("L").resize((250, 250), Image.Resampling.BILINEAR)
     assert _texts(small) == [code]
 
 
 @CODES
-def test_it_is_read_through_a_blurred_lens(code: str) -> None:
-    """A phone held too near is out of focus."""
+def test_a_blurred_code_is_read(code: str) -> None:
+    """A phone that is held too near is out of focus."""
     blurred = _open_png(qr_png(code)).convert("L").filter(ImageFilter.GaussianBlur(3))
     assert _texts(blurred) == [code]
 
 
 @CODES
-def test_it_is_read_after_a_messenger_compressed_it(code: str) -> None:
-    """Screenshots travel as JPEG of poor quality, and recovery reads them."""
+def test_a_code_compressed_by_a_messenger_is_read(code: str) -> None:
+    """Screenshots travel as JPEGs of poor quality, and recovery reads them."""
     output = io.BytesIO()
     _open_png(qr_png(code)).convert("L").save(output, format="JPEG", quality=40)
     assert _texts(Image.open(output)) == [code]
 
 
 @CODES
-def test_error_correction_mends_a_stain(code: str) -> None:
-    """Level M mends about 15 % of a symbol: enough for a coffee stain on a printed code."""
+def test_a_stained_code_is_read(code: str) -> None:
+    """Level M repairs about 15 % of a symbol: enough for a coffee stain on a printed code."""
     image = _open_png(qr_png(code)).convert("L")
     centre = image.width // 2
     stain = (centre - 36, centre - 36, centre + 36, centre + 36)
@@ -130,15 +130,15 @@ def test_error_correction_mends_a_stain(code: str) -> None:
 
 
 def test_a_code_always_gives_the_same_bytes() -> None:
-    """The image's address is cacheable for ever, so every process must make the same one."""
+    """Caches keep the image for ever, so every process must draw the same bytes."""
     images = qr_png(DYNAMIC), qr_svg(DYNAMIC)
     for cached_function in (qr_png, qr_svg, qr_image._symbol):
         cached_function.cache_clear()
     assert (qr_png(DYNAMIC), qr_svg(DYNAMIC)) == images
 
 
-def test_images_are_kept_up_to_a_bound() -> None:
-    """A cache without a bound is a leak that anybody may fill."""
+def test_the_cache_of_images_is_bounded() -> None:
+    """An unbounded cache is a leak that anybody may fill."""
     for cached_function in (qr_png, qr_svg, qr_image._symbol):
         size = cached_function.cache_info().maxsize
         assert size is not None
@@ -146,7 +146,7 @@ def test_images_are_kept_up_to_a_bound() -> None:
 
 
 def test_an_image_is_made_quickly_the_first_time() -> None:
-    """Eight milliseconds of CPU, in the best of five: a checkout page waits for it."""
+    """At most eight milliseconds of CPU, the best of five: a checkout page waits for it."""
     seconds = []
     for number in range(5):
         code = encode_dynamic(f"pix.example.com/qr/v2/{number:032x}", "Loja", "SAO PAULO")
@@ -157,8 +157,8 @@ def test_an_image_is_made_quickly_the_first_time() -> None:
 
 
 @pytest.mark.parametrize("code", ["", "BRASÍLIA", "\ud800", "0" * 513])
-def test_what_is_no_br_code_is_not_drawn(code: str) -> None:
-    """512 ASCII characters are all that a BR Code can be."""
+def test_a_text_that_is_no_br_code_is_not_drawn(code: str) -> None:
+    """A BR Code has at most 512 ASCII characters."""
     with pytest.raises(ValueError, match="512 ASCII"):
         qr_png(code)
     with pytest.raises(ValueError, match="512 ASCII"):
@@ -167,7 +167,7 @@ def test_what_is_no_br_code_is_not_drawn(code: str) -> None:
 
 @pytest.mark.parametrize("length", [1, 512])
 def test_the_shortest_and_the_longest_text_are_drawn(length: int) -> None:
-    """Both edges of what is taken are still read."""
+    """Both limits are inclusive."""
     text = "Pix*" * 128
     assert _texts(_open_png(qr_png(text[:length]))) == [text[:length]]
 
@@ -177,8 +177,8 @@ def test_the_shortest_and_the_longest_text_are_drawn(length: int) -> None:
     token=st.text("0123456789abcdef", min_size=1, max_size=32),
     name=st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=25),
 )
-def test_whatever_is_encoded_is_scanned_to_the_same_payment(token: str, name: str) -> None:
-    """From values to picture and back: the whole way a payment travels."""
+def test_every_encoded_payment_is_scanned_back(token: str, name: str) -> None:
+    """From values to picture and back, as a payment travels."""
     code = encode_dynamic(f"pix.example.com/qr/v2/{token}", name, "SAO PAULO")
     (text,) = _texts(_open_png(qr_png(code)))
     assert decode(text, strict=True).url == f"pix.example.com/qr/v2/{token}"

@@ -1,4 +1,4 @@
-"""Settings: every one typed and checked once; a wrong one stops the start with one sentence."""
+"""Settings are checked once, at the start; a wrong one stops it with one sentence."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def env(tmp_path):
 
 
 def refusal_of(env, **variables: str) -> str:
-    """The one sentence it is refused with."""
+    """The sentence of the ConfigurationError for these variables."""
     with pytest.raises(ConfigurationError) as caught:
         env(**variables)
     sentence = str(caught.value)
@@ -40,7 +40,7 @@ def refusal_of(env, **variables: str) -> str:
 
 
 def test_nothing_is_needed_in_development(env, tmp_path):
-    """`make run` on a fresh machine."""
+    """For `make run` on a fresh machine."""
     settings = env()
     assert settings.app_env == "development"
     assert settings.is_development
@@ -94,7 +94,7 @@ def test_nothing_is_needed_in_development(env, tmp_path):
     ],
 )
 def test_each_setting_is_read_from_its_variable(env, name, text, value):
-    """By its own name, in its own type."""
+    """Under its own name and with its own type."""
     assert getattr(env(**{name: text}), name.lower()) == value
 
 
@@ -140,26 +140,26 @@ def test_a_bad_value_is_refused_by_its_variables_name(env, name, value):
         assert value not in sentence
 
 
-def test_several_bad_values_are_told_at_once(env):
-    """One start, one list."""
+def test_all_bad_values_are_named_at_once(env):
+    """The operator fixes all of them after one failed start."""
     sentence = refusal_of(env, PORT="x", LOG_LEVEL="loud")
     assert "PORT" in sentence
     assert "LOG_LEVEL" in sentence
 
 
 def test_an_empty_variable_is_an_absent_one(env):
-    """Compose files pass `NAME=` for what was not set."""
+    """Compose files pass `NAME=` for settings that are not set."""
     assert env(PORT="", REDIS_URL="", SECRET_KEY="").port == 5000
 
 
 def test_settings_cannot_be_changed_afterwards(env):
-    """Read once; no code switches a guard off later."""
+    """They are read once, so no code can switch off a guard later."""
     with pytest.raises(ValidationError):
         env().port = 1
 
 
 def test_a_secret_may_come_from_a_file(env, tmp_path):
-    """As Docker and Kubernetes hand them over; the newline of an editor is not part of it."""
+    """Docker and Kubernetes mount secrets as files; a final newline is not part of the secret."""
     for name, value in (
         ("SECRET_KEY", "k" * 40),
         ("BANK_WEBHOOK_SECRET", SECRET),
@@ -173,22 +173,22 @@ def test_a_secret_may_come_from_a_file(env, tmp_path):
 
 
 def test_the_variable_wins_over_its_file(env, tmp_path):
-    """The nearer one."""
+    """The environment is more specific than a mounted file."""
     path = tmp_path / "key"
     path.write_text("f" * 40)
     assert env(SECRET_KEY="v" * 40, SECRET_KEY_FILE=str(path)).secret_key == "v" * 40
 
 
 def test_a_file_that_cannot_be_read_is_named(env, tmp_path):
-    """Missing, a folder, or no text."""
+    """The file is missing, is a folder, or is not text."""
     garbage = tmp_path / "garbage"
     garbage.write_bytes(b"\xff\xfe\xff")
     for path in (tmp_path / "nowhere", tmp_path, garbage):
         assert "SECRET_KEY_FILE" in refusal_of(env, SECRET_KEY_FILE=str(path))
 
 
-def test_generated_secrets_are_kept_for_their_owner_alone(env, tmp_path):
-    """Made once, mode 600, the same at the next start."""
+def test_generated_secrets_are_readable_by_their_owner_only(env, tmp_path):
+    """Created once with mode 600, and the same at the next start."""
     first, second = env(), env()
     for name in ("secret_key", "bank_webhook_secret", "demo_pix_key"):
         path = tmp_path / "instance" / name
@@ -202,7 +202,7 @@ def test_generated_secrets_are_kept_for_their_owner_alone(env, tmp_path):
 
 
 def test_two_machines_generate_different_secrets(tmp_path):
-    """No default that everybody knows."""
+    """A default secret would be known to everybody."""
     one, other = (
         Settings.from_env({"INSTANCE_DIR": str(tmp_path / name)}) for name in ("one", "other")
     )
@@ -210,8 +210,8 @@ def test_two_machines_generate_different_secrets(tmp_path):
     assert one.bank_webhook_secret != other.bank_webhook_secret
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
-    """A read-only volume."""
+def test_a_read_only_instance_folder_is_one_sentence(tmp_path):
+    """For example a read-only volume."""
     occupied = tmp_path / "file"
     occupied.write_text("")
     with pytest.raises(ConfigurationError, match="cannot be written or read"):
@@ -219,7 +219,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
 
 
 def test_production_demands_its_secrets_and_writes_none(env, tmp_path):
-    """A generated secret there would change with the container."""
+    """A generated secret would change with the container."""
     sentence = refusal_of(env, APP_ENV="production")
     assert "SECRET_KEY" in sentence
     assert "BANK_WEBHOOK_SECRET" in sentence
@@ -231,7 +231,7 @@ def test_production_demands_its_secrets_and_writes_none(env, tmp_path):
 
 
 def test_production_takes_its_secrets_from_files(env, tmp_path):
-    """As the refusal says."""
+    """As the refusal suggests."""
     key, bank = tmp_path / "key", tmp_path / "bank"
     key.write_text("k" * 40)
     bank.write_text(SECRET)
@@ -242,7 +242,7 @@ def test_production_takes_its_secrets_from_files(env, tmp_path):
 
 
 def test_during_a_rotation_there_are_two_bank_secrets(env):
-    """The new one first."""
+    """The new secret comes first."""
     new = signatures.new_secret()
     assert env(BANK_WEBHOOK_SECRET=new).bank_secrets == (new,)
     both = env(BANK_WEBHOOK_SECRET=new, BANK_WEBHOOK_SECRET_PREVIOUS=SECRET)
@@ -260,7 +260,7 @@ def test_during_a_rotation_there_are_two_bank_secrets(env):
     ],
 )
 def test_a_location_is_the_public_address_without_its_scheme(env, public_url, location_base):
-    """And with a host that a location may have: it needs a dot."""
+    """The host of a location needs a dot."""
     assert env(PUBLIC_URL=public_url).location_base == location_base
 
 
@@ -273,23 +273,23 @@ def test_the_longest_public_address_whose_codes_can_be_paid(env):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "localhost"])  # noqa: S104 - values
 def test_links_do_not_name_an_address_nobody_can_open(env, host):
-    """Listening everywhere is not being everywhere."""
+    """0.0.0.0 means all addresses; nobody can open it."""
     assert env(HOST=host, PORT="8000").public_url == "http://127.0.0.1:8000"
 
 
-def test_a_database_for_both_serves_the_bank_too(env):
-    """With a server at hand the simulator needs no file."""
+def test_the_bank_uses_the_services_database_server(env):
+    """With a server at hand, the simulator needs no file of its own."""
     settings = env(DATABASE_URL="postgresql://u@h/d")
     assert settings.bank_database_url == "postgresql+pg8000://u@h/d"
 
 
 def test_the_demo_key_is_a_uuid_that_is_new_on_each_machine(env):
-    """A fixed one would collide in a shared directory."""
+    """A fixed key would collide in a shared directory."""
     assert uuid.UUID(env().demo_pix_key).version == 4
 
 
-def test_what_is_not_a_setting_is_left_alone(env):
-    """The environment holds much else."""
+def test_unknown_variables_are_ignored(env):
+    """The environment contains much else."""
     assert env(PATH="/bin", BALCAO="x", INSTANCE="y").port == 5000
 
 

@@ -1,4 +1,4 @@
-"""Standard Webhooks: who signed what when, or a refusal that says what was wrong; nothing else."""
+"""Standard Webhooks: a signature is verified, or refused with a reason."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def test_the_signature_is_the_standards_own():
 
 
 def test_the_example_of_the_specification_holds():
-    """standard-webhooks.md, section "Symmetric": a vector not of our making."""
+    """standard-webhooks.md, section "Symmetric": a vector that we did not compute ourselves."""
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     at = datetime.fromtimestamp(1614265330, UTC)
     signature = signatures.sign(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", at, b'{"test": 2432232314}')
     assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
-def test_a_good_signature_gives_its_id_and_time():
-    """Both are vouched for, so both may be used."""
+def test_a_valid_signature_proves_the_id_and_the_time():
+    """Both are signed, so callers may rely on them."""
     headers = signatures.signed_headers(SECRET, "msg_1", NOW, BODY)
     assert signatures.verify([SECRET], headers, BODY, NOW) == signatures.VerifiedMessage(
         "msg_1", NOW
@@ -45,28 +45,28 @@ def test_a_good_signature_gives_its_id_and_time():
 
 
 def test_header_names_are_the_standards():
-    """Other libraries read them."""
+    """Other libraries read these headers."""
     headers = signatures.signed_headers(SECRET, "msg_1", NOW, BODY)
     assert set(headers) == {"webhook-id", "webhook-timestamp", "webhook-signature"}
 
 
 @pytest.mark.parametrize("seconds", [-300, -1, 0, 1, 300])
-def test_within_300_seconds_it_holds(seconds):
-    """Both edges belong to it."""
+def test_a_signature_is_valid_within_300_seconds(seconds):
+    """Including exactly 300 s, in both directions."""
     headers = signatures.signed_headers(SECRET, "m", NOW, BODY)
     assert signatures.verify([SECRET], headers, BODY, NOW + timedelta(seconds=seconds))
 
 
 @pytest.mark.parametrize(("seconds", "side"), [(300.001, "past"), (-300.001, "future")])
-def test_beyond_it_does_not(seconds, side):
-    """And the refusal says on which side."""
+def test_a_signature_is_invalid_beyond_300_seconds(seconds, side):
+    """The error says whether the time is in the past or in the future."""
     headers = signatures.signed_headers(SECRET, "m", NOW, BODY)
     with pytest.raises(BadSignature, match=side):
         signatures.verify([SECRET], headers, BODY, NOW + timedelta(seconds=seconds))
 
 
 def test_any_of_the_secrets_may_have_signed():
-    """A rotation: both, and no third."""
+    """During a rotation there are two secrets; a third one is refused."""
     other, third = signatures.new_secret(), signatures.new_secret()
     headers = signatures.signed_headers(SECRET, "m", NOW, BODY)
     assert signatures.verify([other, SECRET], headers, BODY, NOW)
@@ -76,8 +76,8 @@ def test_any_of_the_secrets_may_have_signed():
         signatures.verify([], headers, BODY, NOW)
 
 
-def test_ten_entries_are_looked_at_and_no_more():
-    """A thousand would only burn our time."""
+def test_only_ten_signatures_are_checked():
+    """A header with a thousand signatures would only cost time."""
     good = signatures.signed_headers(SECRET, "m", NOW, BODY)
     bad = "v1," + base64.b64encode(b"x" * 32).decode()
 
@@ -92,7 +92,7 @@ def test_ten_entries_are_looked_at_and_no_more():
 
 @given(st.binary(max_size=200), st.integers(min_value=0, max_value=199), st.integers(1, 255))
 def test_no_changed_byte_goes_unnoticed(body, position, change):
-    """Wherever it is."""
+    """Wherever the changed byte is."""
     signature_bytes = base64.b64encode(body) or b"AA=="
     headers = signatures.signed_headers(SECRET, "m", NOW, signature_bytes)
     position %= len(signature_bytes)
@@ -113,8 +113,8 @@ def test_no_changed_byte_goes_unnoticed(body, position, change):
     ),
     st.binary(max_size=60),
 )  # fmt: skip
-def test_whatever_the_headers_hold_the_refusal_is_one(headers, body):
-    """Strangers choose them: no other exception may come out."""
+def test_any_headers_raise_only_bad_signature(headers, body):
+    """Strangers choose the headers, so no other exception may come out."""
     with pytest.raises(BadSignature):
         signatures.verify([SECRET], headers, body, NOW)
 
@@ -132,8 +132,8 @@ def test_whatever_the_headers_hold_the_refusal_is_one(headers, body):
         ("", False),
     ],
 )
-def test_a_secret_is_known_by_its_form(text, good):
-    """A short or mistyped one stops the start, not the first payment."""
+def test_a_secret_has_a_fixed_form(text, good):
+    """A short or mistyped secret stops the start, not the first payment."""
     assert signatures.is_secret(text) is good
 
 

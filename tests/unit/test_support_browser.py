@@ -17,7 +17,7 @@ SOUND = """<!doctype html><html lang="pt-BR"><head><title>Balcão</title></head>
 
 
 class Pages(BaseHTTPRequestHandler):
-    """Two pages under a policy that allows nothing inline and no eval."""
+    """Two pages under a policy that allows neither inline scripts nor eval."""
 
     def do_GET(self):
         """Answer with the page that the path names."""
@@ -29,12 +29,12 @@ class Pages(BaseHTTPRequestHandler):
         self.wfile.write((page or "").encode())
 
     def log_message(self, format, *args):
-        """Say nothing."""
+        """Write no access log."""
 
 
 @pytest.fixture
 def address():
-    """Where the two pages are served."""
+    """The address of the two pages."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
@@ -47,7 +47,7 @@ def address():
 def test_axe_finds_faults_on_a_page_whose_policy_forbids_inline_and_eval(
     new_context, address, scripts
 ):
-    """Every page of the product has such a policy; the check must see faults through it."""
+    """Every page of the product has such a policy, and axe must work in spite of it."""
     page = new_context(java_script_enabled=scripts).new_page()
     page.goto(f"{address}/faulty")
     assert page.title() == "Balcão", "the policy was in force: the inline script did not run"
@@ -56,15 +56,15 @@ def test_axe_finds_faults_on_a_page_whose_policy_forbids_inline_and_eval(
     assert violations["image-alt"].elements == ('<img src="/qr.png">',)
 
 
-def test_axe_finds_nothing_on_a_sound_page_and_takes_its_options(page, address):
-    """Zero violations must be reachable, also a second time on the same page."""
+def test_axe_finds_nothing_on_an_accessible_page_and_takes_options(page, address):
+    """A page must be able to pass, also when it is checked twice."""
     page.goto(f"{address}/sound")
     assert axe_violations(page) == []
     assert axe_violations(page, runOnly=["html-has-lang"]) == []
 
 
-def test_axe_sees_each_document_of_a_page_as_it_stands(page, address):
-    """It stays loaded from one look to the next, and must not stay with what it saw before."""
+def test_axe_checks_the_document_that_is_loaded_now(page, address):
+    """axe stays in the page between checks; it must not report on an earlier document."""
     page.goto(f"{address}/sound")
     assert axe_violations(page) == []
     page.evaluate("document.querySelector('h1').insertAdjacentHTML('afterend', '<img src=/a>')")
@@ -75,21 +75,21 @@ def test_axe_sees_each_document_of_a_page_as_it_stands(page, address):
     assert axe_violations(page) == []
 
 
-def test_axe_leaves_out_what_it_is_told_to_and_nothing_else(page, address):
-    """A library's elements are excluded; the same fault outside of them is found."""
+def test_axe_skips_only_excluded_elements(page, address):
+    """A library's elements are excluded; the same fault elsewhere is found."""
     page.goto(f"{address}/faulty")
     violations = {violation.rule for violation in axe_violations(page, exclude="main > *")}
     assert violations == {"html-has-lang"}
 
 
 def test_the_browser_cannot_reach_the_internet(page):
-    """A page that needs a foreign host must fail its test on every machine alike."""
+    """A page that needs another host must fail its test on every machine."""
     with pytest.raises(Error, match="ERR_NAME_NOT_RESOLVED"):
         page.goto("http://example.com/")
 
 
-def test_the_browser_speaks_as_a_shopper_in_sao_paulo_does(page, address):
-    """Dates and language on the page depend on it."""
+def test_the_browser_has_the_language_and_zone_of_sao_paulo(page, address):
+    """Dates and language on the page depend on both."""
     page.goto(f"{address}/sound")
     zone = page.evaluate("Intl.DateTimeFormat().resolvedOptions().timeZone")
     assert (page.evaluate("navigator.language"), zone) == ("pt-BR", "America/Sao_Paulo")

@@ -1,4 +1,4 @@
-"""What a run of one file of arithmetic loads, and what a run without the tests' packages says."""
+"""Tests of pure rules do not load the app; a run without the tests' packages says what to do."""
 
 import json
 import subprocess
@@ -39,6 +39,6 @@ def test_a_run_without_the_tests_packages_says_in_one_sentence_how_to_get_them()
 
 
 def python(program: str) -> subprocess.CompletedProcess[str]:
-    """Run it as a process of its own, in the project's folder."""
+    """Run the program as a process of its own, in the project's folder."""
     command = [sys.executable, "-c", textwrap.dedent(program)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""The servers of the tests: found, started, stopped and killed, with nothing left behind."""
+"""The servers of the tests are found or started, and nothing of them is left behind."""
 
 import os
 import time
@@ -30,15 +30,15 @@ def run(url, *statements):
 
 
 def test_each_engine_gives_an_empty_database_that_takes_rows(any_empty_database_url):
-    """What the tests write must not meet what another test left."""
+    """A test must not find the rows of another test."""
     url = any_empty_database_url
     assert sa.inspect(sa.create_engine(url, poolclass=sa.NullPool)).get_table_names() == []
     insert = "INSERT INTO kept VALUES ('aceitação 🛒')"
     assert run(url, ONE_COLUMN, insert, "SELECT word FROM kept") == [("aceitação 🛒",)]
 
 
-def test_two_databases_of_one_engine_know_nothing_of_each_other(fresh_database):
-    """Tests run side by side, each in its own."""
+def test_two_databases_of_one_engine_are_separate(fresh_database):
+    """Tests run side by side, each in its own database."""
     first, second = fresh_database("sqlite"), fresh_database("sqlite")
     run(first, ONE_COLUMN)
     assert sa.inspect(sa.create_engine(first, poolclass=sa.NullPool)).has_table("kept")
@@ -46,10 +46,8 @@ def test_two_databases_of_one_engine_know_nothing_of_each_other(fresh_database):
 
 
 @pytest.mark.parametrize("engine", SERVERS)
-def test_a_database_is_dropped_although_somebody_holds_a_transaction_open(
-    databases, fresh_database, engine
-):
-    """A test that forgot a connection must not stop the run, nor leave its database there."""
+def test_a_database_with_an_open_transaction_is_dropped(databases, fresh_database, engine):
+    """A test that forgot to close a connection must not stop the run."""
     fresh_database(engine)
     with databases.fresh(engine) as url:
         run(url, ONE_COLUMN)
@@ -61,10 +59,8 @@ def test_a_database_is_dropped_although_somebody_holds_a_transaction_open(
 
 
 @pytest.mark.parametrize("engine", SERVERS)
-def test_what_a_killed_run_left_is_dropped_and_what_runs_now_is_kept(
-    databases, fresh_database, engine
-):
-    """Databases of killed runs would fill the developer's server; those of others are theirs."""
+def test_only_databases_of_killed_runs_are_dropped(databases, fresh_database, engine):
+    """They would fill the developer's server; those of a running test are in use."""
     current = fresh_database(engine)
     long_ago = time.time() - support.STALE_AFTER_SECONDS - 60
     stale_url = support.create_database(databases.server(engine), made_at=long_ago)
@@ -81,7 +77,7 @@ def test_only_databases_of_the_tests_are_ever_dropped():
 
 
 @pytest.mark.parametrize("engine", SERVERS)
-def test_a_killed_server_comes_back_at_its_address_with_what_was_committed(private_server, engine):
+def test_a_killed_server_restarts_with_its_committed_rows(private_server, engine):
     """The fault tests kill a database during many confirmations and check its rows."""
     server = private_server(engine)
     url = support.create_database(server.url)
@@ -96,8 +92,8 @@ def test_a_killed_server_comes_back_at_its_address_with_what_was_committed(priva
     assert run(url, "SELECT word FROM kept ORDER BY word") == [("one",), ("two",)]
 
 
-def test_a_private_server_is_gone_with_its_data_when_its_test_is_over():
-    """Nothing of a run stays on the machine."""
+def test_a_private_server_is_removed_with_its_data_after_the_test():
+    """A run leaves nothing on the machine."""
     with PrivateRedis() as server:
         process_id = server.process_id
         assert redis_answers(server.url)
@@ -108,7 +104,7 @@ def test_a_private_server_is_gone_with_its_data_when_its_test_is_over():
 
 
 def test_a_redis_space_starts_empty_and_is_left_empty(redis_space, redis_url):
-    """Keys of one test must not be found by the next, nor in the developer's own database."""
+    """Keys of one test must not be in the next test's database, nor in the developer's own."""
     with Redis.from_url(redis_url) as mine:
         assert mine.dbsize() == 0
         mine.set("word", "kept")
@@ -121,8 +117,8 @@ def test_a_redis_space_starts_empty_and_is_left_empty(redis_space, redis_url):
 
 
 @pytest.mark.parametrize("variable", ["MYSQL_URL", "POSTGRES_URL"])
-def test_a_named_server_that_does_not_answer_is_said_and_not_replaced(monkeypatch, variable):
-    """Who names a server wants that one tested, not another that happens to be there."""
+def test_a_configured_server_that_does_not_answer_is_not_replaced(monkeypatch, variable):
+    """Somebody who sets an address wants that server to be tested."""
     dialect = {"MYSQL_URL": "mysql+pymysql", "POSTGRES_URL": "postgresql+pg8000"}[variable]
     monkeypatch.setenv(variable, f"{dialect}://nobody@127.0.0.1:9/")
     engine = {name: engine for engine, name in support.ENVIRONMENT.items()}[variable]

@@ -1,4 +1,4 @@
-"""A copied database is what the migrations make, and each test has one of its own."""
+"""A copied database equals a newly migrated one, and each test has its own."""
 
 import subprocess
 import sys
@@ -64,7 +64,7 @@ def _in_order(value):
 
 
 def rows(url):
-    """Every row of every table, without what differs by chance."""
+    """Every row of every table, without the random values."""
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     with engine.connect() as connection:
         return {
@@ -77,8 +77,8 @@ def rows(url):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_copy_is_what_the_migrations_make(fresh_database, empty_database, engine):
-    """Most tests run on copies: a difference would hide from all of them what a user gets."""
+def test_a_copy_equals_a_newly_migrated_database(fresh_database, empty_database, engine):
+    """Most tests run on copies, so none of them would notice a difference."""
     copied, migrated = fresh_database(engine), empty_database(engine)
     fill(migrated)
     assert definitions(copied) == definitions(migrated)
@@ -90,7 +90,7 @@ def test_a_copy_is_what_the_migrations_make(fresh_database, empty_database, engi
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_nothing_written_to_a_copy_is_in_the_next(fresh_database, engine):
-    """Each test has a database of its own."""
+    """Each test has its own database."""
     first = fresh_database(engine)
     with sa.create_engine(first, poolclass=sa.NullPool).begin() as connection:
         connection.execute(sa.text("UPDATE bank_payers SET name = 'Mallory'"))
@@ -101,7 +101,7 @@ def test_nothing_written_to_a_copy_is_in_the_next(fresh_database, engine):
 
 
 def test_folders_of_processes_that_are_gone_are_removed(tmp_path, monkeypatch):
-    """A killed run must not fill the memory; one that goes on keeps what it has."""
+    """A killed run must not fill the memory; a running process keeps its folder."""
     monkeypatch.setattr(places, "root", lambda: tmp_path)
     ended = subprocess.Popen([sys.executable, "-c", "pass"])
     ended.wait(10)

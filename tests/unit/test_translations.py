@@ -29,7 +29,7 @@ def english() -> Catalog:
 
 
 def sentences_of_the_sources() -> set[str]:
-    """Every msgid in the templates and in the code, read the way `make translations` does."""
+    """Every msgid in the templates and in the code, extracted as `make translations` does."""
     with (ROOT / "babel.cfg").open(encoding="utf-8") as file:
         methods, options = parse_mapping_cfg(file)
     keywords = DEFAULT_KEYWORDS | {"lazy_gettext": None}
@@ -40,7 +40,7 @@ def sentences_of_the_sources() -> set[str]:
 
 
 def translated_sentences(catalog: Catalog) -> dict[tuple[str, ...], tuple[str, ...]]:
-    """What a catalogue says: the singular and plural of each message, and its translations."""
+    """A catalogue's messages: singular and plural, and their translations."""
     return {_forms(message.id): _forms(message.string) for message in catalog if message.id}
 
 
@@ -65,7 +65,7 @@ def test_every_message_has_an_english_sentence(english: Catalog) -> None:
 
 
 def test_no_translation_is_the_portuguese_sentence_itself(english: Catalog) -> None:
-    """A sentence copied to fill a gap looks translated to every tool but the reader."""
+    """Tools count a copied sentence as translated; only a reader would notice."""
     copied = {
         sentence[0]
         for sentence, translations in translated_sentences(english).items()
@@ -80,7 +80,7 @@ def test_no_translation_is_fuzzy(english: Catalog) -> None:
 
 
 def test_translations_keep_the_placeholders_of_their_sentence(english: Catalog) -> None:
-    """A lost `%(amount)s` is a payment page without its amount; an invented one is an error 500."""
+    """A lost `%(amount)s` hides the amount; an invented placeholder is an error 500."""
     different = [
         sentence
         for sentence, translations in translated_sentences(english).items()
@@ -90,8 +90,8 @@ def test_translations_keep_the_placeholders_of_their_sentence(english: Catalog) 
     assert different == []
 
 
-def test_the_compiled_catalogue_says_what_the_written_one_says(english: Catalog) -> None:
-    """Pages read the .mo: one that was not compiled again shows yesterday's sentences."""
+def test_the_compiled_catalogue_is_up_to_date(english: Catalog) -> None:
+    """Pages read the .mo: if it was not compiled again, they show old sentences."""
     fresh = BytesIO()
     write_mo(fresh, english)
     fresh.seek(0)

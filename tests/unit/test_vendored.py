@@ -6,7 +6,7 @@ from scripts.vendor import ROOT, all_rows, find_problems
 
 
 def test_every_vendored_file_is_the_published_one_and_every_file_is_listed():
-    """A changed byte in a script that sees payments must not pass unseen."""
+    """A change to a script that sees payments must be noticed."""
     assert find_problems(all_rows()) == []
 
 
