@@ -163,6 +163,17 @@ class RawWebSocket:
             self._bytes += received
         return self._bytes.replace(_PING_FRAME, b"")
 
+    def bytes_before(self, message: bytes) -> bytes:
+        """Everything that arrives ahead of a text frame that begins so, apart from pings.
+
+        The frame itself and what follows it are left for `bytes_within`.
+        """
+        self._read_until(lambda: message in self._bytes)
+        before, _, rest = self._bytes.replace(_PING_FRAME, b"").partition(message)
+        self._bytes = message + rest
+        # The frame's own head: its kind, and its length in one byte or in three.
+        return before[:-4] if before[-3:-2] == b"\x7e" else before[:-2]
+
     def forget(self) -> None:
         """Forget the bytes so far."""
         self._bytes = b""
