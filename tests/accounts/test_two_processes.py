@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 
 from core.clock import SystemClock
 from tests.accounts.people import PASSWORD, bearer
+from tests.support.plugin import ENGINES
 from tests.support.service import ServiceProcess, close_app, ready_app, settings_for
 
 FRESH = "another horse battery"
@@ -40,22 +41,32 @@ def me(process: ServiceProcess, token: str) -> int:
     return process.request("GET", "/users/me/", headers=bearer(token))[0]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module", params=ENGINES)
 def two(
-    any_database_url: str, serve: Callable[..., ServiceProcess], tmp_path: Path
-) -> tuple[ServiceProcess, ServiceProcess]:
-    """Two processes on one database; Alice signed up at the first."""
-    first = serve(DATABASE_URL=any_database_url, instance=tmp_path / "one")
+    request: pytest.FixtureRequest,
+    module_database: Callable[[str], str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[ServiceProcess, ServiceProcess]]:
+    """Two processes on one database, once for each engine."""
+    folder = tmp_path_factory.mktemp(f"two-{request.param}")
+    url = module_database(request.param)
+    first = ServiceProcess(folder / "one", DATABASE_URL=url)
     # Tokens name their issuer, so both processes have the same public URL.
-    second = serve(DATABASE_URL=any_database_url, instance=tmp_path / "two", PUBLIC_URL=first.url)
-    status, _ = post(first, "/users/", {"username": "alice", "password": PASSWORD})
+    second = ServiceProcess(folder / "two", DATABASE_URL=url, PUBLIC_URL=first.url)
+    with first, second:
+        yield first, second
+
+
+def sign_up(process: ServiceProcess, login: str) -> None:
+    """A new account at one process."""
+    status, _ = post(process, "/users/", {"username": login, "password": PASSWORD})
     assert status == 201
-    return first, second
 
 
 def test_what_one_process_ends_the_other_refuses_at_once(two):
     """Both processes are asked right before and right after each change."""
     first, second = two
+    sign_up(first, "alice")
     _, own = tokens(first)
     header = bearer(own["access_token"])
 
@@ -103,7 +114,8 @@ def test_what_one_process_ends_the_other_refuses_at_once(two):
 def test_a_browsers_cookies_open_both_processes(two):
     """A proxy sends requests to either process; both accept the CSRF token."""
     first, second = two
-    data = json.dumps({"login": "alice", "password": PASSWORD}).encode()
+    sign_up(first, "bob")
+    data = json.dumps({"login": "bob", "password": PASSWORD}).encode()
     request = first.request("POST", "/api/login", data, JSON)
     assert request[0] == 200
     answer = json.loads(request[1])

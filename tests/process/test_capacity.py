@@ -33,6 +33,14 @@ def _open_files(soft: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (before, hard))
 
 
+@pytest.fixture(scope="module", params=MODES)
+def service(request, tmp_path_factory) -> Iterator[ServiceProcess]:
+    """One process for each mode; a test whose clients stay for long starts its own."""
+    folder = tmp_path_factory.mktemp(f"capacity-{request.param}")
+    with ServiceProcess(folder, ASYNC_MODE=request.param) as running:
+        yield running
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", GREEN)
 def test_http_is_served_beside_more_websockets_than_the_default_limits(serve, mode):
@@ -50,10 +58,8 @@ def test_http_is_served_beside_more_websockets_than_the_default_limits(serve, mo
         assert service.get("/healthz")[0] == 200
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_half_open_requests_do_not_block_others(serve, mode):
+def test_half_open_requests_do_not_block_others(service):
     """A stranger with two hundred slow connections must not close the shop."""
-    service = serve(ASYNC_MODE=mode)
     with ExitStack() as stack:
         for _ in range(200):
             stack.enter_context(Talker(service.port)).send(b"POST /payments/pix HTTP/1.1\r\nHo")
@@ -105,10 +111,10 @@ def test_a_busy_client_does_not_starve_a_quiet_one(serve, mode):
     assert 50 <= position < 900
 
 
-@pytest.mark.parametrize("mode", GREEN)  # with threads each request has its own connection
-def test_a_kept_connection_is_not_slower_than_a_new_one_each_time(serve, mode):
+# With threads each request has its own connection.
+@pytest.mark.parametrize("service", GREEN, indirect=True)
+def test_a_kept_connection_is_not_slower_than_a_new_one_each_time(service):
     """Without TCP_NODELAY, head and body that are sent separately wait 40 ms."""
-    service = serve(ASYNC_MODE=mode)
 
     def with_new_connection() -> None:
         with Talker(service.port) as once:
@@ -128,10 +134,8 @@ def _seconds(do: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_fifty_shoppers_at_once_on_sqlite_are_all_served(serve, mode):
+def test_fifty_shoppers_at_once_on_sqlite_are_all_served(service):
     """A writer that yields in its transaction would freeze a green process until a timeout."""
-    service = serve(ASYNC_MODE=mode)
     first = service.create()
 
     def shop(number: int) -> tuple[int, int, int]:
@@ -151,9 +155,9 @@ def test_fifty_shoppers_at_once_on_sqlite_are_all_served(serve, mode):
     assert "Traceback" not in service.log()
 
 
-def test_a_service_under_load_stays_ready(serve):
+@pytest.mark.parametrize("service", GREEN[:1], indirect=True)
+def test_a_service_under_load_stays_ready(service):
     """The sweep and the relay share the single connection of SQLite with everybody."""
-    service: ServiceProcess = serve()
     with ThreadPoolExecutor(8) as shoppers:
         list(shoppers.map(lambda _: service.create(), range(100)))
         assert service.get("/readyz")[0] == 200

@@ -64,6 +64,12 @@ def fresh_database(databases: Databases) -> Iterator[Callable[[str], str]]:
     yield from _maker(databases.fresh)
 
 
+@pytest.fixture(scope="module")
+def module_database(databases: Databases) -> Iterator[Callable[[str], str]]:
+    """The same for all tests of a module, which keep to rows of their own in it."""
+    yield from _maker(databases.fresh)
+
+
 @pytest.fixture
 def empty_database(databases: Databases) -> Iterator[Callable[[str], str]]:
     """Like `fresh_database` without tables, for tests of migrations and first starts."""
