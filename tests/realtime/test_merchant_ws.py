@@ -18,7 +18,6 @@ import websocket
 from blueprints.transactions.merchant_sockets import CLOSE_GOING_AWAY, CLOSE_UNAUTHORIZED
 from blueprints.transactions.websocket import OUTGOING_BYTES_MAX
 from realtime.credentials import CHECK_SECONDS
-from tests.realtime.clients import QUIET_SECONDS
 from tests.realtime.sellers import JSON, PASSWORD, PATH, Listener, Seller, refusal_status
 from tests.support.deadlines import bring_forward
 from tests.support.service import ServiceProcess
@@ -49,6 +48,17 @@ def cancel(seller: Seller, transaction: dict[str, Any]) -> None:
     seller.call("PUT", f"/transactions/{transaction['id']}", {"status": "cancelled"})
 
 
+def hears_nothing_before_the_next_event(listener: Listener, seller: Seller) -> bool:
+    """Whether a cancellation that happens now is the first message that arrives.
+
+    A process sends its events in the order in which they happened.
+    """
+    transaction = seller.create()
+    cancel(seller, transaction)
+    message = listener.next()
+    return (message["type"], message["payment_id"]) == ("payment_cancelled", transaction["id"])
+
+
 def test_a_merchant_hears_of_a_paid_payment(service, sell):
     """The message that existing clients wait for, with the fields that a till shows."""
     alice = sell("alice")
@@ -75,7 +85,7 @@ def test_the_other_events_have_similar_messages(service, sell):
         assert alice.call("POST", "/bank/api/pay", pay)["status"] == "confirmed"
         alice.call("PUT", f"/transactions/{paid['id']}", {"status": "refunded"})
         messages = [listener.next() for _ in range(4)]
-        assert listener.hears_nothing(QUIET_SECONDS)
+        assert hears_nothing_before_the_next_event(listener, alice)
     assert [(one["type"], one["state"]) for one in messages] == [
         ("payment_cancelled", "failed"),
         ("receipt_refused", "created"),
@@ -106,21 +116,18 @@ def test_another_merchant_receives_no_byte(service, sell):
         assert service.tell(paid)[0] == 200
         cancel(alice, cancelled)
         assert {listener.next()["payment_id"] for _ in range(2)} == {paid["id"], cancelled["id"]}
-        assert stranger.hears_nothing(QUIET_SECONDS)
-        own = charlie.create()
-        assert service.tell(own)[0] == 200
-        assert stranger.next()["payment_id"] == own["id"]
-        assert listener.hears_nothing(QUIET_SECONDS)
+        assert hears_nothing_before_the_next_event(stranger, charlie)
+        assert hears_nothing_before_the_next_event(listener, alice)
 
 
 def test_each_of_a_merchants_connections_hears_it_once(service, sell):
     """For example at the till and in the office."""
     alice = sell("alice")
     lines = [alice.listen() for _ in range(3)]
-    transaction = alice.create()
-    assert service.tell(transaction)[0] == 200
-    assert {line.next()["payment_id"] for line in lines} == {transaction["id"]}
-    assert all(line.hears_nothing(0.3) for line in lines)
+    for _ in range(2):
+        transaction = alice.create()
+        assert service.tell(transaction)[0] == 200
+        assert {line.next()["payment_id"] for line in lines} == {transaction["id"]}
     for line in lines:
         line.socket.shutdown()
 
