@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -55,6 +56,12 @@ DIARY = """() => {
     attributes: true, childList: true, subtree: true,
   });
 }"""
+
+# Resolves when no colour is in transition.
+TRANSITIONS_ENDED = """() => Promise.allSettled(
+  document.getAnimations().filter((one) => one instanceof CSSTransition)
+    .map((one) => one.finished),
+).then(() => true)"""
 
 # Logs violations of the content security policy to the console.
 VIOLATIONS = """document.addEventListener("securitypolicyviolation", (event) => {
@@ -171,6 +178,14 @@ def heading(page: Page) -> Locator:
 def state_line(page: Page) -> Locator:
     """The line that says the payment's state."""
     return page.locator("#state-line")
+
+
+def in_both_schemes(page: Page) -> Iterator[str]:
+    """Show the page in light and then in dark without a new load; yields the scheme."""
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.evaluate(TRANSITIONS_ENDED)
+        yield scheme
 
 
 def enter_bank(bank: Page) -> None:

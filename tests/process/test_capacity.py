@@ -35,7 +35,7 @@ def _open_files(soft: int) -> Iterator[None]:
 
 @pytest.fixture(scope="module", params=MODES)
 def service(request, tmp_path_factory) -> Iterator[ServiceProcess]:
-    """One process for each mode; a test whose clients stay for long starts its own."""
+    """One process for each mode; a test that needs its own settings or log starts its own."""
     folder = tmp_path_factory.mktemp(f"capacity-{request.param}")
     with ServiceProcess(folder, ASYNC_MODE=request.param) as running:
         yield running

@@ -45,10 +45,11 @@ def _cancel(service: ServiceProcess, payment: dict[str, Any]) -> None:
     assert service.request("POST", f"/payments/pix/{payment['id']}/cancel")[0] == 200
 
 
-def _heard_so_far(service: ServiceProcess, bob: Watcher) -> list[str]:
-    """All that was announced to this client until now, asked in the queue of its own connection.
+def _names_so_far(service: ServiceProcess, bob: Watcher) -> list[str]:
+    """The names of all events that this client received until now.
 
-    The process announces before it answers, so a later cancellation comes behind all of it.
+    The process announces an event before it answers the request, and a connection keeps the
+    order: a cancellation that happens now arrives after everything else.
     """
     last = service.create()
     bob.watch(last)
@@ -87,7 +88,7 @@ def test_a_watcher_hears_the_confirmation_by_both_names_and_once(service, watche
     assert message["message"] == "The payment has been confirmed."
     assert bob.wait_for("payment-confirmed") == message
     names = ["payment-confirmed", f"payment-confirmed-{payment['id']}"]
-    assert _heard_so_far(service, bob) == names
+    assert _names_so_far(service, bob) == names
 
 
 def test_a_repeated_notification_is_announced_once(service, watcher):
@@ -99,7 +100,7 @@ def test_a_repeated_notification_is_announced_once(service, watcher):
     for _ in range(3):
         assert service.tell(payment, end_to_end_id=end_to_end_id)[0] == 200
     bob.wait_for(f"payment-confirmed-{payment['id']}")
-    assert len(_heard_so_far(service, bob)) == 2
+    assert len(_names_so_far(service, bob)) == 2
 
 
 def test_a_cancellation_is_heard(service, watcher):
@@ -130,14 +131,14 @@ def test_an_expiry_is_heard_within_two_seconds_of_the_deadline(service, watcher)
     bob = watcher()
     bob.watch(payment)
     deadline = datetime.fromisoformat(payment["expiration_date"]).timestamp()
-    if service.environment["ASYNC_MODE"] != MODES[0]:  # one mode waits for the ten seconds
+    if service.environment["ASYNC_MODE"] != MODES[0]:  # one mode waits for a real deadline
         deadline = bring_forward(service, 1.5, payment).timestamp()
     time.sleep(max(0.0, deadline - time.time()))
     message = bob.wait_for(f"payment-expired-{payment['id']}")
     assert time.time() - deadline <= 2
     assert message["status"] == "expired"
     assert bob.wait_for("payment-expired") == message
-    assert len(_heard_so_far(service, bob)) == 2
+    assert len(_names_so_far(service, bob)) == 2
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -148,7 +149,7 @@ def test_a_client_that_unwatched_hears_nothing(service, watcher, transport):
     bob.watch(payment)
     assert bob.ask("unwatch", {"payment_id": payment["id"]}) == {"ok": True}
     assert service.tell(payment)[0] == 200
-    assert _heard_so_far(service, bob) == []
+    assert _names_so_far(service, bob) == []
 
 
 HOSTILE: dict[str, Any] = {
@@ -269,7 +270,7 @@ def test_a_merchant_hears_of_its_own_payments_and_of_no_one_elses(service, watch
     message = alice.wait_for("payment_completed")
     assert (message["payment_id"], message["status"]) == (payment["id"], "confirmed")
     assert alice.wait_for("payment-confirmed") == message
-    assert _heard_so_far(service, charlie) == []
+    assert _names_so_far(service, charlie) == []
 
 
 @pytest.mark.parametrize(
