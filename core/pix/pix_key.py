@@ -56,7 +56,7 @@ class InvalidPixKey(InvalidRequest, ValueError):
 def kind_of(key: str) -> KeyKind | None:
     """The kind of a key in canonical form, or None for anything else; never raises.
 
-    The canonical form is the one in codes and API paths: compact digits, `+55…`, lower case.
+    The canonical form is the one in codes and API paths: digits alone, `+55…`, lower case.
     """
     if len(key) > KEY_CHARACTERS_MAX:
         return None
