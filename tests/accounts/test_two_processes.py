@@ -50,10 +50,11 @@ def two(
     """Two processes on one database, once for each engine."""
     folder = tmp_path_factory.mktemp(f"two-{request.param}")
     url = module_database(request.param)
-    first = ServiceProcess(folder / "one", DATABASE_URL=url)
     # Tokens name their issuer, so both processes have the same public URL.
-    second = ServiceProcess(folder / "two", DATABASE_URL=url, PUBLIC_URL=first.url)
-    with first, second:
+    with (
+        ServiceProcess(folder / "one", DATABASE_URL=url) as first,
+        ServiceProcess(folder / "two", DATABASE_URL=url, PUBLIC_URL=first.url) as second,
+    ):
         yield first, second
 
 
