@@ -1,6 +1,6 @@
-"""The documents say what the code does: settings, events, errors and routes, compared name by name.
+"""The documents agree with the code: settings, events, errors and routes, name by name.
 
-A list that is written by hand and checked by nobody is wrong within a month.
+Without these tests, a list that is written by hand would soon be wrong.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 
 
 def rows(name: str, heading: str) -> list[list[str]]:
-    """The cells of the table under a heading of a document, its head left out."""
+    """The rows of the table under a heading of a document, without its header."""
     text = (DOCS / name).read_text(encoding="utf-8")
     section = re.split(rf"^#+ {re.escape(heading)}$", text, flags=re.M)
     assert len(section) == 2, f"{name} has no heading {heading!r}, or several"
@@ -52,7 +52,7 @@ def code_of(cell: str) -> str:
 
 
 def in_code(cell: str) -> list[str]:
-    """Everything in backticks in a cell."""
+    """Every text in backticks in a cell."""
     return re.findall(r"`([^`]+)`", cell)
 
 
@@ -73,7 +73,7 @@ def test_every_setting_is_in_the_document_and_no_other(setting_rows: dict[str, l
 def test_the_defaults_in_the_document_are_the_codes(
     setting_rows: dict[str, list[str]], tmp_path: Path
 ):
-    """Read from a start with an empty environment, so derived defaults are checked as well."""
+    """Settings are read with an empty environment, so derived defaults are checked as well."""
     defaults = Settings.from_env({"INSTANCE_DIR": str(tmp_path)})
     generated = {path.name for path in tmp_path.iterdir()}
     documented = {
@@ -103,7 +103,7 @@ def test_the_defaults_in_the_document_are_the_codes(
 
 
 def test_the_limits_in_the_document_are_the_codes(setting_rows: dict[str, list[str]]):
-    """An operator should not learn a value's limits from a refused start."""
+    """An operator should not learn the limits from a refused start."""
     for name, (_, values_text, *_) in setting_rows.items():
         field = Settings.model_fields[name.lower()]
         if choices := get_args(field.annotation):
@@ -123,14 +123,14 @@ def _limits(metadata: list[Any]) -> str:
 
 
 def test_the_document_names_every_secret_that_may_come_from_a_file():
-    """Mounted secrets are how containers are given them."""
+    """Containers get their secrets as mounted files."""
     text = (DOCS / "settings.md").read_text(encoding="utf-8")
     service = text.split("**From a file.**")[1].split("\n\n")[0]
     assert set(re.findall(r"`(\w+)_FILE`", service)) == {*config._FROM_FILE, "NAME"}
 
 
 def test_the_example_file_names_every_setting_and_sets_none():
-    """Copied to .env as it is, it must change nothing."""
+    """A copy named .env must change nothing."""
     lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
 
     assert [line for line in lines if line and not line.startswith("#")] == []
@@ -139,7 +139,7 @@ def test_the_example_file_names_every_setting_and_sets_none():
 
 
 def test_the_example_file_as_it_is_uncommented_still_starts(tmp_path: Path):
-    """An example that the service refuses is worse than no example."""
+    """The service must accept its own examples."""
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
     values = dict(re.findall(r"^#([A-Z_]+)=(.*)$", text, flags=re.M))
     values["INSTANCE_DIR"] = str(tmp_path)
@@ -163,7 +163,7 @@ class _RecordingEnvironment(dict[str, str]):
 
 @pytest.fixture
 def bank_environment() -> dict[str, str]:
-    """The least a bank of its own needs."""
+    """The smallest environment of a bank that runs by itself."""
     return {
         "BANK_DATABASE_URL": "sqlite://",
         "BANK_WEBHOOK_SECRET": signatures.new_secret(),
@@ -172,7 +172,7 @@ def bank_environment() -> dict[str, str]:
 
 
 def test_every_setting_of_the_bank_is_in_the_document(bank_environment: dict[str, str]):
-    """The bank reads its own settings; the document lists exactly the ones it asks for."""
+    """The bank has its own settings; the document lists exactly those."""
     documented = rows("settings.md", "The bank as an application of its own")
     environment_reader = _RecordingEnvironment(bank_environment)
     BankSettings.from_env(environment_reader)
@@ -184,7 +184,7 @@ def test_every_setting_of_the_bank_is_in_the_document(bank_environment: dict[str
 
 
 def test_the_banks_defaults_in_the_document_are_the_codes(bank_environment: dict[str, str]):
-    """Required ones stop the start when they are missing; the others have the value shown."""
+    """Without a required setting the bank does not start; the others have these defaults."""
     bank = BankSettings.from_env(bank_environment)
     value_of = {
         "PUBLIC_URL": bank.service_url,
@@ -221,7 +221,7 @@ def recorded_events() -> set[str]:
 
 
 def test_every_recorded_event_is_in_the_document_and_no_other():
-    """A client's developer reads the list; an event missing there is never listened for."""
+    """Developers of clients read the list, and listen only for events in it."""
     documented = {code_of(row[0]) for row in rows("events.md", "What is recorded")}
 
     assert documented == set(EventName) == recorded_events()
@@ -246,7 +246,7 @@ def emitted_for(app: Flask, name: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_each_event_is_announced_under_the_names_of_the_document(app: Flask):
-    """One wrong letter in a name, and a page waits for ever."""
+    """With one wrong letter in a name, a page waits for ever."""
     for name, _, announced in rows("events.md", "What is recorded"):
         assert [emitted for emitted, _ in emitted_for(app, code_of(name))] == in_code(announced), (
             name
@@ -264,7 +264,7 @@ def test_the_message_has_the_fields_of_the_document(app: Flask):
 
 
 def test_every_message_a_client_may_send_is_in_the_document(app: Flask):
-    """The handlers of the server, read from the server."""
+    """The messages are the server's registered handlers."""
     handlers = app.extensions["socketio"].server.handlers["/"]
     documented = {code_of(row[0]) for row in rows("events.md", "What a client says")}
 
@@ -336,7 +336,7 @@ def test_every_route_of_the_bank_is_in_the_document_and_no_other(tmp_path: Path)
 
 
 def test_the_document_names_every_field_of_a_new_payment():
-    """The body that everybody sends first."""
+    """It is the first body that every developer sends."""
     create = next(row for row in rows("routes.md", "Payments") if "POST /payments/pix`" in row[0])
 
     documented_names = {name.removesuffix("?") for name in in_code(create[2])}
@@ -344,7 +344,7 @@ def test_the_document_names_every_field_of_a_new_payment():
 
 
 def test_the_fields_of_the_error_example_are_the_ones_answered(client: Any):
-    """The example is copied into clients."""
+    """Developers copy the example into their clients."""
     text = (DOCS / "errors.md").read_text(encoding="utf-8")
     example = re.search(r"```json\n(.*?)```", text, flags=re.S)
     assert example
@@ -358,12 +358,12 @@ def test_the_fields_of_the_error_example_are_the_ones_answered(client: Any):
 
 
 def documents() -> list[Path]:
-    """Every document of ours."""
+    """Every Markdown document of the project."""
     return [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 
 
 def test_every_link_between_documents_leads_somewhere():
-    """Files and headings move; a dead link in a document is found by its reader otherwise."""
+    """Files and headings move; otherwise a reader would be the first to notice."""
     dead = []
     for document in documents():
         text = re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.S)
@@ -397,7 +397,7 @@ def test_decisions_are_numbered_without_gaps_and_have_the_four_sections():
 
 
 def test_every_folder_of_the_product_is_in_the_architecture_document():
-    """Nobody dares to change a folder without an explanation."""
+    """Nobody dares to change a folder that is not explained."""
     text = (DOCS / "architecture.md").read_text(encoding="utf-8")
     folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
 
@@ -416,7 +416,7 @@ def test_the_picture_in_the_architecture_document_shows_the_levels_of_the_import
 
 
 def test_functions_and_files_named_in_the_architecture_document_exist():
-    """`payments.service.confirm` in a table must still be there after the next renaming."""
+    """A renamed function must be renamed in the document too."""
     text = (DOCS / "architecture.md").read_text(encoding="utf-8")
     documented_names = re.findall(r"`((?:[a-z_]+\.)+[A-Za-z_]+)`", text)
     modules = [name for name in documented_names if (ROOT / name.split(".")[0]).is_dir()]

@@ -29,7 +29,7 @@ SAME_MEANING = {
 
 
 def test_a_class_name_means_one_thing():
-    """Two classes of one name are confused by readers, by searches and in tracebacks."""
+    """Two classes with one name confuse readers, searches and tracebacks."""
     homes: dict[str, list[str]] = {}
     for path in product_files():
         for node in ast.walk(tree_of(path)):
@@ -59,7 +59,7 @@ def python_files() -> list[Path]:
 
 
 def test_a_name_is_no_participle_alone():
-    """`found` or `told` leave the reader to search for what was found, or who was told."""
+    """With `found` or `told` the reader must search for the thing that is meant."""
     wrong = [
         f"{relative_path(path)}:{line} {name}"
         for path in python_files()
@@ -71,7 +71,7 @@ def test_a_name_is_no_participle_alone():
 
 
 def test_a_participle_would_be_seen():
-    """The search itself: variables, arguments, fields and functions."""
+    """Tests the search itself: variables, arguments, fields and functions."""
     source = "kept = 1\ndef _told(asked): ...\nclass A:\n    shown: int = 0\n"
 
     assert {name for _, name in names_in(ast.parse(source))} == {"kept", "_told", "asked", "shown"}

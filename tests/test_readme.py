@@ -1,8 +1,7 @@
-"""The README's examples, run against a service as they stand there, so that they cannot rot.
+"""Run the README's examples against a service and compare their output with the README.
 
-`<!-- run -->` before a code block says that it is run, in order and in one shell; `<!-- answer -->`
-before the next one says that this is what it prints, where `…` stands for anything and white space
-does not count.
+A code block after `<!-- run -->` is run; all blocks run in order and in one shell. The block after
+`<!-- answer -->` is the expected output, in which `…` matches any text and white space is ignored.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
 
 
 def as_here(text: str, service: ServiceProcess, folder: Path) -> str:
-    """The example for this service, and for files that belong to the test."""
+    """The example with this service's address and the test's own files."""
     text = text.replace(ADDRESS, service.url).replace("instance/", f"{service.instance}/")
     for name in ("qr.png", "page.html"):
         text = text.replace(f"-o {name}", f"-o {folder / name}")
@@ -70,7 +69,7 @@ def as_here(text: str, service: ServiceProcess, folder: Path) -> str:
 
 
 def printed(script: list[str], environment: dict[str, str]) -> list[str]:
-    """Run the scripts one after another in one shell; return the output of each."""
+    """Run the scripts in one shell, in order; return the output of each."""
     whole = f"\necho; echo {BETWEEN}\n".join(script)
     process = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", whole],
@@ -116,7 +115,7 @@ def differing_lines(expected: str, output: str) -> str:
 
 
 def test_the_shell_examples_print_what_the_readme_shows(service: ServiceProcess, tmp_path: Path):
-    """The first thing a developer does is paste these."""
+    """Pasting these is the first thing that a developer does."""
     run_examples = examples("run")
     script = [as_here(example.text, service, tmp_path) for example in run_examples]
 
@@ -143,7 +142,7 @@ def test_the_operators_commands_make_a_database_and_a_merchant(tmp_path: Path):
 
 
 def python_example(word: str, service: ServiceProcess, folder: Path) -> Path:
-    """The Python block that holds this word, as a file that can be started."""
+    """The Python block that contains this word, written to a file."""
     (example,) = [example for example in examples("run: python") if word in example.text]
     path = folder / "example.py"
     path.write_text(as_here(example.text, service, folder), encoding="utf-8")
@@ -152,7 +151,7 @@ def python_example(word: str, service: ServiceProcess, folder: Path) -> Path:
 
 @contextmanager
 def started(path: Path, *arguments: str) -> Iterator[queue.Queue[str]]:
-    """The lines that the program prints, as they come; it is ended afterwards."""
+    """The lines that the program prints, as they come; the program is stopped afterwards."""
     process = subprocess.Popen(
         [sys.executable, str(path), *arguments],
         stdout=subprocess.PIPE,
@@ -179,7 +178,7 @@ def started(path: Path, *arguments: str) -> Iterator[queue.Queue[str]]:
 
 
 def test_the_python_listener_hears_the_payment_it_watches(service: ServiceProcess, tmp_path: Path):
-    """State first, event after: a program written from this example misses nothing."""
+    """The state comes first and events follow, so a program like the example misses nothing."""
     payment = service.create(value=10)
 
     with started(python_example("socketio", service, tmp_path), payment["id"]) as lines:
@@ -190,7 +189,7 @@ def test_the_python_listener_hears_the_payment_it_watches(service: ServiceProces
     assert (first, second) == ("pending", f"{payment['id']} confirmed")
 
 
-def test_the_python_confirmation_is_signed_well(service: ServiceProcess, tmp_path: Path):
+def test_the_python_example_signs_a_valid_confirmation(service: ServiceProcess, tmp_path: Path):
     """A developer who connects a bank starts from these lines."""
     payment = service.create(value="12.34")
     path = python_example("urllib", service, tmp_path)
@@ -209,7 +208,7 @@ def test_the_python_confirmation_is_signed_well(service: ServiceProcess, tmp_pat
 def test_the_javascript_listener_hears_the_payment_it_watches(
     service: ServiceProcess, page: Page, tmp_path: Path
 ):
-    """Run with the client that is served here, the same code as the npm package."""
+    """The client is the one that the service serves, which is the same code as the npm package."""
     payment = service.create(value=10)
     (example,) = examples("run: js")
     (client,) = (ROOT / "static" / "vendor").glob("socket.io-*/*.js")
@@ -232,7 +231,7 @@ def test_the_javascript_listener_hears_the_payment_it_watches(
 
 
 def _next_message(page: Page, messages: queue.Queue[Any]) -> str:
-    """The next line on the page's console; Playwright hears it while it waits."""
+    """The next line on the page's console, for which Playwright waits."""
     for _ in range(WITHIN_SECONDS * 20):
         if not messages.empty():
             return str(messages.get())

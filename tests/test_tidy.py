@@ -1,6 +1,6 @@
-"""The architecture, read from the source: arrows point downward, what is dangerous has one home.
+"""The rules of the architecture, checked in the source: imports point down, and so on.
 
-A rule that only people watch is broken by the first tired afternoon.
+A rule that no test checks is soon broken.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MODULE_LINES_MAX, FUNCTION_LINES_MAX = 400, 70
 SPEAKS_FOR_ITSELF_LINES = 6
 
-# What may import what: a part may import parts of a lower level, and its own.
+# The levels: a folder may import folders of a lower level, and itself.
 LEVELS = (
     ("core",),
     ("config",),
@@ -33,19 +33,19 @@ LEVELS = (
 )
 LEVEL_OF = {part: level for level, parts in enumerate(LEVELS) for part in parts}
 PARTS = {*LEVEL_OF, "bank"}
-# It names the types of its parts for the checker alone, and imports none of them at run time.
+# It imports the types of its parts only for the type checker, not at run time.
 NAMES_TYPES_ONLY = "core/runtime/parts.py"
 MOUNTS_THE_BANK = ("app.py", "server/bank_mount.py")
 NOT_PRODUCT = {"tests", "benchmarks", "scripts", "migrations", "instance", "docs", "docker"}
 
-# What may be done, and where alone. A file ending in / names a folder.
+# Restricted actions, and the files or folders (ending in /) that may do them.
 HOMES = {
     "commits": {"repository/database.py"},
     "emits": {"realtime/announcer.py"},
     "assigns a status": set[str](),
     "asks the machine's clock": {"core/clock.py"},
-    # async_mode comes before everything, also before config; Prometheus reads its own variable.
-    # A bank that is served by itself has its own settings.
+    # async_mode runs before config can be imported; Prometheus reads its own variable.
+    # A bank that runs by itself reads its own settings.
     "reads the environment": {
         "config.py",
         "server/async_mode.py",
@@ -66,7 +66,7 @@ HUBS = {"eventlet", "gevent", "greenlet"}
 
 
 def product_files() -> list[Path]:
-    """Every Python file of the product, migrations excepted: those are Alembic's."""
+    """Every Python file of the product, except the migrations, which Alembic writes."""
     files = []
     for path in ROOT.rglob("*.py"):
         parts = path.relative_to(ROOT).parts
@@ -80,7 +80,7 @@ def product_files() -> list[Path]:
 
 
 def relative_path(path: Path) -> str:
-    """The path as one writes it: from the root, with slashes."""
+    """The path from the root, with slashes."""
     return path.relative_to(ROOT).as_posix()
 
 
@@ -97,7 +97,7 @@ def part_of(path: Path) -> str:
 
 
 def imported(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and dotted name of everything the file imports, also inside functions."""
+    """Line and dotted name of everything that the file imports, also inside functions."""
     tree = tree_of(path)
     if relative_path(path) == NAMES_TYPES_ONLY:
         tree = ast.Module([node for node in tree.body if not _is_for_the_checker(node)], [])
@@ -114,8 +114,8 @@ def _is_for_the_checker(node: ast.stmt) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
-def done_in(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and name of each thing in the file that has one home."""
+def restricted_actions_in(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and name of each restricted action in the file."""
     for line, name in imported(path):
         if name.partition(".")[0] in HUBS:
             yield line, "imports a hub"
@@ -158,7 +158,7 @@ def _is_socket(node: ast.expr) -> bool:
 
 
 def test_the_source_is_found_at_all():
-    """A tidy test that reads nothing passes for ever."""
+    """A test that reads no file would always pass."""
     files = {relative_path(path) for path in product_files()}
 
     assert {"app.py", "core/money.py", "payments/service.py", "bank/app.py"} <= files
@@ -172,7 +172,7 @@ def test_every_part_of_the_product_has_its_place_in_the_order():
 
 
 def test_imports_point_downward_only():
-    """An upward arrow makes two parts one: neither can be read, tested or replaced alone."""
+    """Two folders that import each other cannot be read, tested or replaced separately."""
     wrong = []
     for path in product_files():
         own = part_of(path)
@@ -240,18 +240,18 @@ def circles_in(graph: dict[str, set[str]]) -> list[list[str]]:
 
 
 def test_a_circle_of_imports_would_be_found():
-    """The search itself, on a graph with one circle and one module that only leads to it."""
+    """Tests the search itself, on a graph with a circle and a module that only leads to it."""
     graph = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set[str]()}
 
     assert circles_in(graph) == [["b", "c"]]
 
 
 def test_no_import_goes_in_a_circle():
-    """Modules of a circle can only be read, tested and replaced together."""
+    """Modules in a circle cannot be read, tested or replaced separately."""
     assert circles_in(modules_and_imports()) == []
 
 
-def test_core_knows_neither_flask_nor_sqlalchemy():
+def test_core_imports_neither_flask_nor_sqlalchemy():
     """Rules on plain values are tested without an app and without a database."""
     wrong = [
         f"{relative_path(path)}:{line} imports {name}"
@@ -265,7 +265,7 @@ def test_core_knows_neither_flask_nor_sqlalchemy():
 
 
 def test_the_bank_shares_nothing_with_the_service_but_core():
-    """A real bank replaces the folder; an import in either direction would chain them together."""
+    """A real bank replaces the folder, which an import in either direction would prevent."""
     wrong = []
     for path in product_files():
         for line, name in imported(path):
@@ -283,19 +283,19 @@ def test_the_bank_shares_nothing_with_the_service_but_core():
 
 
 @pytest.mark.parametrize("deed", sorted(HOMES))
-def test_what_is_dangerous_has_one_home(deed: str):
-    """One place that commits, emits or asks the clock: one place to look when it fails."""
+def test_a_restricted_action_happens_only_where_it_is_allowed(deed: str):
+    """If commits, emits or the clock fail, there is one place to look."""
     homes = HOMES[deed]
     violations = {
         (relative_path(path), line)
         for path in product_files()
-        for line, d in done_in(path)
+        for line, d in restricted_actions_in(path)
         if d == deed
     }
 
     strays = sorted(f"{file}:{line} {deed}" for file, line in violations if file not in homes)
     assert strays == []
-    assert homes == {file for file, _ in violations}, "a home where this is no longer done"
+    assert homes == {file for file, _ in violations}, "a place where this no longer happens"
 
 
 HAS_SQL = {"repository", "db_models", "bank"}  # the bank is an application with its own database
@@ -307,7 +307,7 @@ AUDITED_IN_THE_VERB = {
 
 
 def test_what_a_verb_audits_is_audited_nowhere_else():
-    """Each route audited for itself, so one of them forgot, and a key's refund left no trace."""
+    """When each route wrote its own audit row, one forgot, and a refund by key left no trace."""
     strays = [
         f"{relative_path(path)}:{node.lineno} {_name(node)}"
         for path in product_files()
@@ -323,7 +323,7 @@ SQL_CALLS = {"execute", "exec_driver_sql", "get", "scalar", "scalars"}
 
 
 def private_names_of_libraries() -> set[tuple[str, str]]:
-    """File and name of every private attribute of a library's that the product asks for."""
+    """File and name of every private attribute of a library that the product uses."""
     own = {name for path in product_files() for name in _names_made_in(path)}
     uses = set()
     for path in product_files():
@@ -366,7 +366,7 @@ def test_private_attributes_of_libraries_are_listed():
 
 
 def is_for_statements(name: str) -> bool:
-    """Whether an import is of SQLAlchemy, and not of the errors that a failed database raises."""
+    """Whether an import is of SQLAlchemy's queries and not of its error classes."""
     return name.startswith("sqlalchemy") and not name.startswith("sqlalchemy.exc")
 
 
@@ -393,7 +393,7 @@ def test_sql_is_in_the_repository_alone():
 
 
 def test_modules_and_functions_stay_small():
-    """A function fits on a screen, a module is read in one sitting."""
+    """A function fits on a screen, and a module can be read in one sitting."""
     too_long = []
     for path in product_files():
         lines = len(path.read_text(encoding="utf-8").splitlines())
@@ -413,7 +413,7 @@ def test_modules_and_functions_stay_small():
 def test_everything_public_says_what_it_promises():
     """A name alone does not say which errors are raised, which unit a number has or what changes.
 
-    A function of a few lines is its own description.
+    Functions of a few lines need no docstring.
     """
     silent = []
     for path in product_files():
@@ -449,7 +449,7 @@ def _public(
 
 
 def page_sources() -> list[Path]:
-    """Templates, style sheets and scripts of ours, of service and bank."""
+    """Our templates, style sheets and scripts, of service and bank."""
     folders = ("templates", "static", "bank/templates", "bank/static")
     kinds = {".html", ".css", ".js", ".svg"}
     return sorted(
@@ -474,8 +474,8 @@ def test_templates_hold_no_script_and_no_style_of_their_own():
     assert violations == []
 
 
-def test_pages_reach_for_nothing_outside():
-    """A page works without the internet and tells no third party who looks at it."""
+def test_pages_load_nothing_from_outside():
+    """Pages work without the internet and tell no third party who views them."""
     address = re.compile(r"https?://[^\s\"'`)<>]+|(?:src|href)=[\"']//[^\"']+")
     namespaces = re.compile(r"http://www\.w3\.org/[\w/.]+")
     violations = [
@@ -488,7 +488,7 @@ def test_pages_reach_for_nothing_outside():
     assert violations == []
 
 
-def test_nothing_is_left_for_later_in_the_source():
+def test_the_source_has_no_todo_comments():
     """Unfinished work is an issue with an owner, not a comment that nobody reads."""
     mark = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
     everywhere = [*product_files(), *page_sources(), *ROOT.glob("migrations/**/*.py")]
@@ -526,7 +526,7 @@ IMPORTED_AS = {
 
 
 def test_every_required_package_is_used():
-    """A pin that nothing imports is downloaded, updated and trusted for nothing."""
+    """An unused package would be downloaded, updated and trusted for nothing."""
     pins = re.compile(r"^([A-Za-z0-9_-]+)==", re.M)
     texts = [(ROOT / name).read_text() for name in ("requirements.txt", "requirements-dev.txt")]
     required = {name.lower() for text in texts for name in pins.findall(text)}

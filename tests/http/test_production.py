@@ -1,4 +1,4 @@
-"""Production: nothing of the demo exists, and a key is always needed."""
+"""Production has nothing of the demo, and always needs a key."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_without_a_key_nothing_is_created_listed_or_cancelled(client, app):
     assert before["accounts"] == 0
 
 
-def test_with_a_key_a_payment_lives_its_life(app, client, clock):
+def test_with_a_key_a_payment_is_created_and_confirmed(app, client, clock):
     """The core works without the demo."""
     alice = client_of(app, add_merchant(app, "alice", "alice@example.com"))
     answer = alice.post("/payments/pix", json={"value": 10})
@@ -57,15 +57,15 @@ def test_with_a_key_a_payment_lives_its_life(app, client, clock):
         ("POST", "/bank/api/pay"),
     ],
 )
-def test_the_demonstration_is_not_there(client, app, method, path):
-    """Its routes are a 404."""
+def test_routes_of_the_demo_are_a_404(client, app, method, path):
+    """None of them exists in production."""
     before = rows(app)
     problem(client.open(path, method=method), 404, "not-found")
     assert rows(app) == before
 
 
 def test_the_page_offers_no_test_strip_and_no_shortcut_to_expiry(app, client):
-    """Nobody but the clock expires a payment of money."""
+    """Only the clock may expire a real payment."""
     alice = client_of(app, add_merchant(app, "alice", "alice@example.com"))
     payment = alice.post("/payments/pix", json={"value": 10}).json["payment"]
     page = client.get(f"/payments/pix/{payment['id']}").text
@@ -76,29 +76,29 @@ def test_the_page_offers_no_test_strip_and_no_shortcut_to_expiry(app, client):
     assert client.get(f"/payments/pix/{payment['id']}/status").json["sequence"] == 1
 
 
-def test_over_https_browsers_are_told_to_stay_there(client):
-    """And the socket's address is the secure one."""
+def test_over_https_browsers_get_hsts(client):
+    """And the websocket's address is wss."""
     answer = client.get("/healthz")
     assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
     assert "wss://pay.example.com" in answer.headers["Content-Security-Policy"]
 
 
 def test_a_revoked_or_unknown_key_is_refused(app):
-    """Like none."""
+    """As a request without a key is."""
     stranger = client_of(app, "balcao_unknown")
     problem(stranger.post("/payments/pix", json={"value": 1}), 401, "unauthorized")
 
 
 def test_another_key_of_the_same_merchant_acts_for_it(app):
-    """Keys are changed without stopping the shop."""
+    """So keys are replaced without stopping the shop."""
     first = client_of(app, add_merchant(app, "alice", "alice@example.com"))
     payment = first.post("/payments/pix", json={"value": 10}).json["payment"]
     fresh = app.test_cli_runner().invoke(args=["merchant", "key", "alice"]).output.strip()
     assert client_of(app, fresh).get("/payments/pix").json["data"][0]["id"] == payment["id"]
 
 
-def test_demo_data_is_not_seeded_there(app):
-    """Nor by the operator's mistake."""
+def test_demo_data_is_not_seeded_in_production(app):
+    """Not even if the operator runs the command by mistake."""
     result = app.test_cli_runner().invoke(args=["seed"])
     assert result.exit_code != 0
     assert rows(app)["accounts"] == 0

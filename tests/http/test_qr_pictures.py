@@ -1,4 +1,4 @@
-"""QR pictures: made on request, kept by the browser for ever, and no way into the file system."""
+"""QR pictures: drawn on request, cacheable for ever, and never a path in the file system."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FOR_EVER = "public, max-age=31536000, immutable"
 
 
 def scanned(png):
-    """What a scanner reads in the picture."""
+    """The text that a scanner reads in the picture."""
     (barcode,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(png)).convert("L"))
     return barcode.text
 
@@ -43,8 +43,8 @@ def test_each_name_gives_its_kind_of_picture(make_payment, client, name, kind):
         assert scanned(answer.data) == payment["pix_code"]
 
 
-def test_the_address_in_the_payment_object_leads_to_it(make_payment, client):
-    """What the client is given works."""
+def test_the_address_in_the_payment_object_is_the_picture(make_payment, client):
+    """Clients use this address unchanged."""
     payment = make_payment()
     path = payment["qr_code_url"].removeprefix("http://127.0.0.1:5000")
     assert scanned(client.get(path).data) == payment["pix_code"]
@@ -105,14 +105,14 @@ def test_a_payment_that_was_paid_still_has_its_picture(make_payment, client, ban
     ],
 )
 def test_every_other_name_is_a_404(make_payment, client, name):
-    """The described systems served files by name; here a name is only ever an id."""
+    """The described systems served files by name; here a name contains only an id."""
     payment = make_payment()
     answer = client.get(f"/payments/pix/qr_code/{name.format(**payment)}", follow_redirects=True)
     problem(answer, 404)
 
 
 def test_nothing_is_written_into_static(make_payment, client):
-    """A picture per payment on the disk was the described systems' leak."""
+    """The described systems wrote a file for each payment and filled the disk."""
     before = sorted(STATIC.rglob("*"))
     payment = make_payment()
     for suffix in (".png", ".svg"):
@@ -121,7 +121,7 @@ def test_nothing_is_written_into_static(make_payment, client):
 
 
 def test_a_merchants_static_code_names_its_key_and_leaves_the_amount_open(client):
-    """The sticker beside the till."""
+    """For the sticker beside the till."""
     answer = client.get("/generate_qr/demo")
     assert (answer.status_code, answer.mimetype) == (200, "image/png")
     code = br_code.decode(scanned(answer.data), strict=True)
@@ -143,7 +143,7 @@ def test_a_value_fixes_the_amount(client, value, centavos):
     "value", ["", "0", "-1", "0.001", "NaN", "Infinity", "1e400", "10000000000", "x", "1,5", "true"]
 )
 def test_a_value_that_is_no_amount_is_refused(client, value):
-    """And named."""
+    """The error names the field."""
     refusal = problem(client.get(f"/generate_qr/demo?value={value}"), 400, "invalid-request")
     assert refusal["errors"][0]["field"] == "value"
 
@@ -155,7 +155,7 @@ def test_an_unknown_merchant_has_no_code(client, login):
 
 
 def test_the_receipts_own_picture_leads_to_the_receipt(make_payment, client, bank):
-    """For paper: the QR on a printed receipt opens it again."""
+    """The QR on a printed receipt opens the receipt again."""
     payment = make_payment()
     bank.confirm(payment)
     answer = client.get(f"/payments/pix/{payment['id']}/receipt/qr.svg")

@@ -12,7 +12,7 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;
 @pytest.mark.parametrize(
     "accept", [BROWSER, "*/*", "text/html", "text/*", "text/html, application/json;q=0.9", None]
 )
-def test_whoever_does_not_prefer_json_gets_the_page(make_payment, client, accept):
+def test_a_client_that_does_not_prefer_json_gets_the_page(make_payment, client, accept):
     """A link opened anywhere shows the payment."""
     payment = make_payment(description="Queijo")
     headers = {} if accept is None else {"Accept": accept}
@@ -27,8 +27,8 @@ def test_whoever_does_not_prefer_json_gets_the_page(make_payment, client, accept
 @pytest.mark.parametrize(
     "accept", ["application/json", "application/json, text/html;q=0.5", "application/*"]
 )
-def test_whoever_prefers_json_gets_the_payment(make_payment, client, accept):
-    """The same address serves programs."""
+def test_a_client_that_prefers_json_gets_the_payment(make_payment, client, accept):
+    """Programs use the same address."""
     payment = make_payment()
     answer = client.get(f"/payments/pix/{payment['id']}", headers={"Accept": accept})
     assert (answer.status_code, answer.mimetype) == (200, "application/json")
@@ -51,7 +51,7 @@ def test_an_unknown_payment_is_a_page_for_people(client):
     assert answer.headers["X-Request-ID"] in answer.text
 
 
-def test_the_page_shows_each_end_of_a_payment(make_payment, bank, client, clock):
+def test_the_page_shows_each_final_state(make_payment, bank, client, clock):
     """Confirmed, expired and cancelled pages never offer the code again."""
     paid, cancelled = make_payment(), make_payment()
     bank.confirm(paid)
@@ -74,14 +74,14 @@ def test_text_of_the_merchant_is_escaped_on_the_page(make_payment, client):
 
 
 def test_the_fragment_is_the_state_alone(make_payment, client):
-    """What a live page puts in place of its old state has no head of its own."""
+    """The live page inserts the fragment, so it has no head of its own."""
     payment = make_payment()
     fragment = client.get(f"/payments/pix/{payment['id']}?fragment=state").text
     assert "<html" not in fragment
     assert payment["pix_code"] in fragment
 
 
-def test_the_page_speaks_the_language_asked_for(make_payment, client):
+def test_the_page_is_in_the_requested_language(make_payment, client):
     """?lang= wins over the browser; any other value is ignored."""
     url = f"/payments/pix/{make_payment()['id']}"
     assert client.get(f"{url}?lang=en").headers["Content-Language"] == "en"
@@ -95,8 +95,8 @@ def test_the_page_speaks_the_language_asked_for(make_payment, client):
     ("lang", "suffix"),
     [("en", "?lang=en"), ("pt-BR", "?lang=pt-BR"), ("pt_br", "?lang=pt-BR"), ("fr", ""), ("", "")],
 )
-def test_a_language_goes_along_to_the_next_page(make_payment, client, lang, suffix):
-    """However it was spelt; a language that no page speaks is dropped."""
+def test_links_keep_the_language(make_payment, client, lang, suffix):
+    """In any spelling; a language that no page has is dropped."""
     payment = make_payment()
     page = client.get(f"/payments/pix/{payment['id']}?lang={lang}").text
     assert f'/payments/pix/{payment["id"]}/check{suffix}"' in page

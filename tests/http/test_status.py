@@ -1,4 +1,4 @@
-"""The poll: small, cheap while nothing changes, and always in time."""
+"""The poll is small, cheap while nothing changes, and never late."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ def poll(client, payment, etag=None):
     return client.get(f"/payments/pix/{payment['id']}/status", headers=headers)
 
 
-def test_it_says_how_the_payment_stands_and_how_long_is_left(make_payment, client, clock):
-    """By the server's clock, so that a browser whose clock is wrong counts right."""
+def test_a_poll_has_the_status_and_the_remaining_time(make_payment, client, clock):
+    """By the server's clock, so that a browser with a wrong clock counts right."""
     payment = make_payment(expires_in=60)
     clock.advance(seconds=20, milliseconds=1)
     answer = poll(client, payment)
@@ -24,7 +24,7 @@ def test_it_says_how_the_payment_stands_and_how_long_is_left(make_payment, clien
     assert answer.json["checked_at"] == "2026-11-20T15:00:20.001Z"
 
 
-def test_nothing_new_is_a_304_without_a_body(make_payment, client, clock):
+def test_an_unchanged_payment_is_a_304_without_a_body(make_payment, client, clock):
     """A page polls every few seconds for half an hour."""
     payment = make_payment()
     etag = poll(client, payment).headers["ETag"]
@@ -56,7 +56,7 @@ def test_the_sweep_of_an_expired_payment_is_no_second_change(make_payment, clien
 
 
 def test_every_change_has_a_number_and_an_etag_of_its_own(make_payment, client, clock, bank):
-    """Pending, expired, money refused, then money that was in time: each is seen by a poller."""
+    """A poller sees each of: pending, expired, money refused, money that was in time."""
     payment = make_payment(expires_in=60)
     in_time = bank.body(payment)
     answers = [poll(client, payment)]

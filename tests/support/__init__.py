@@ -1,1 +1,1 @@
-"""What the tests stand on: servers, databases, a browser, and the fixtures for them."""
+"""Servers, databases, a browser, and the fixtures for them."""

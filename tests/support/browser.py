@@ -43,14 +43,14 @@ FLAGS = [
 SHOPPER = {"locale": "pt-BR", "timezone_id": "America/Sao_Paulo"}
 
 AXE_MILLISECONDS = 60_000
-# The parser reads <noscript> as elements only where scripts do not run.
+# The parser creates elements inside <noscript> only if scripts are off.
 JAVASCRIPT_IS_OFF = """(() => {
   const element = document.createElement("div");
   element.innerHTML = "<noscript><p></p></noscript>";
   return element.querySelector("p") !== null;
 })()"""
-# No timer fires where scripts do not run, and axe hands work on by timers of 0 ms. It also guards
-# the fetching of style sheets by a timer, so that is left out with `preload`.
+# No timer fires if scripts are off, and axe schedules its work by timers of 0 ms. It also loads
+# style sheets with a timer, which the option `preload` turns off.
 TIMERS_AT_ONCE = (
     "globalThis.setTimeout = (work, _delay, ...rest) => { work(...rest); return 0; }; 0"
 )
@@ -86,7 +86,7 @@ _sessions: WeakKeyDictionary[Page, CDPSession] = WeakKeyDictionary()
 
 @contextmanager
 def _driver() -> Iterator[Playwright]:
-    """Playwright itself: a thread has one, so a second browser shares that of the first."""
+    """Playwright itself: a thread can have only one, so browsers share it."""
     if _running:
         yield _running[0]
         return
@@ -100,10 +100,10 @@ def _driver() -> Iterator[Playwright]:
 
 @contextmanager
 def running_chromium(*more_flags: str) -> Iterator[Browser]:
-    """A running browser, ended at the end. Raises MissingPart.
+    """A running browser, closed at the end. Raises MissingPart.
 
-    Playwright's synchronous side keeps an asyncio loop in this thread as long as it lasts, so
-    asyncio.run() has to be called from another thread meanwhile.
+    Playwright keeps an asyncio loop in this thread until then, so call asyncio.run() from another
+    thread.
     """
     program = find_chromium()
     with _driver() as playwright:
@@ -115,16 +115,16 @@ def running_chromium(*more_flags: str) -> Iterator[Browser]:
 
 
 def axe_violations(page: Page, exclude: str | None = None, **options: Any) -> list[Violation]:
-    """The accessibility rules the page breaks as it stands; empty when there are none.
+    """The accessibility rules that the page breaks now; empty if there are none.
 
-    axe runs in a world of its own inside the page: it sees the same elements, the page's scripts
-    do not see it, and neither a Content-Security-Policy nor JavaScript turned off stops it.
-    Elements that `exclude` selects are not looked at. `options` are those of axe.run, e.g.
+    axe runs in an isolated world: it sees the page's elements, the page's scripts do not see it,
+    and it works under any Content-Security-Policy and without JavaScript. Elements that `exclude`
+    selects are skipped. `options` are those of axe.run, such as
     rules={"region": {"enabled": False}}.
     """
     session = _session(page)
     frame = session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
-    # Of a document that was looked at before this is the same world, with axe already in it.
+    # In a document that was checked before, this world exists and contains axe.
     world = session.send("Page.createIsolatedWorld", {"frameId": frame, "worldName": "axe"})
     context = world["executionContextId"]
     if _evaluate(session, context, JAVASCRIPT_IS_OFF):
@@ -147,7 +147,7 @@ def axe_violations(page: Page, exclude: str | None = None, **options: Any) -> li
 
 
 def _session(page: Page) -> CDPSession:
-    """The page's one session for axe: a world belongs to the session that made it."""
+    """The page's only session for axe, because a world belongs to the session that created it."""
     if page not in _sessions:
         _sessions[page] = page.context.new_cdp_session(page)
     return _sessions[page]

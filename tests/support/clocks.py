@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 
 class FrozenClock:
-    """Always tells the same instant; `advance` moves it."""
+    """Returns the same instant until `advance` moves it."""
 
     def __init__(self, instant: datetime = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)) -> None:
         self.instant = instant

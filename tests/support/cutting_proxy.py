@@ -25,7 +25,7 @@ class _Pair:
 
 
 class CuttingProxy:
-    """Passes everything on until `arm(marker)`.
+    """Forwards everything until `arm(marker)` is called.
 
     On the next connection that carries the marker, the COMMIT reaches the server and its answer is
     dropped.
