@@ -1,5 +1,5 @@
-# The images that docker-compose.yml builds: nginx and MySQL with their configuration, and the one of
-# the service, the bank simulator and the one-shots that prepare them. What builds stays behind.
+# The images that docker-compose.yml builds: nginx and MySQL with their configuration, and one image
+# for the service, the simulated bank and the one-shots. Build tools do not get into the images.
 
 FROM nginx:1.27-alpine AS nginx
 
@@ -24,7 +24,7 @@ FROM python:3.13-slim AS packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
 COPY requirements.txt constraints.txt ./
-# pytest stands in requirements.txt for `make test`; the image runs no tests.
+# requirements.txt has pytest for `make test`; the image runs no tests.
 RUN python3 -m venv /opt/balcao \
     && grep -vE '^pytest==' requirements.txt > serving.txt \
     && /opt/balcao/bin/python -m pip install --quiet -r serving.txt -c constraints.txt \
@@ -35,7 +35,7 @@ RUN python3 -m venv /opt/balcao \
 
 WORKDIR /app
 COPY . .
-# Compiled here, for nothing can be written where it runs; and readable whatever the umask was.
+# Compile here, because containers are read-only; make files readable in spite of the umask.
 RUN rm -rf docker/nginx docker/mysql \
     && /opt/balcao/bin/python -m compileall -q /app /opt/balcao/lib \
     && chmod -R a+rX /app
@@ -44,8 +44,8 @@ RUN rm -rf docker/nginx docker/mysql \
 
 FROM python:3.13-slim AS balcao
 
-# Groups by number: 999 is MySQL's, 1000 Redis' and 101 nginx' in their images. A volume that is
-# mounted empty takes owner and mode of the folder it covers.
+# In their images, MySQL has group 999, Redis 1000 and nginx 101. An empty volume gets the owner and
+# mode of the folder at its mount point.
 RUN groupadd --gid 10001 balcao \
     && useradd --uid 10001 --gid balcao --no-create-home --home-dir /nonexistent \
         --shell /usr/sbin/nologin balcao \
@@ -58,7 +58,7 @@ COPY --from=packages /opt/balcao /opt/balcao
 COPY --from=packages /app /app
 WORKDIR /app
 ENV PATH=/opt/balcao/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-# The 19 MiB of an Argon2 go back to the system; by itself malloc would keep some for each thread.
+# Return the 19 MiB of each Argon2 hash to the system; malloc would keep them for each thread.
 ENV MALLOC_MMAP_THRESHOLD_=1048576
 USER 10001:10001
 EXPOSE 5000

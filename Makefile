@@ -1,12 +1,12 @@
-# Everything one does with Balcão. Needs only make and python3 >= 3.11 (Debian: python3-venv).
+# The commands for working with Balcão. They need only make and python3 >= 3.11 (Debian: python3-venv).
 #   make run                     make test ARGS=tests/unit/test_money.py      make test ARGS="-k sweep"
-# Two stamp files inside .venv remember what was installed, for which Python: a second run asks
-# pip for nothing.
+# Two stamp files in .venv say what was installed and for which Python, so that a second run does not
+# call pip.
 
 PYTHON ?= python3
 ARGS ?=
-# The suite runs in several processes. The files that ARGS names, or the tests that -k picks, run in
-# one: to start the others and to let each collect would take longer than the tests themselves.
+# The suite runs in several processes. Files in ARGS, and tests selected by -k, run in one process,
+# because starting more would take longer than the tests themselves.
 WORKERS ?= $(if $(findstring .py,$(ARGS))$(filter -k,$(ARGS)),0,3)
 
 VENV := .venv
@@ -15,8 +15,8 @@ PIP := $(PY) -m pip --disable-pip-version-check
 PYTEST := $(PY) -m pytest
 BABEL := $(PY) -m babel.messages.frontend
 
-# The stamps carry the version of the environment's Python: after a system upgrade, or where that
-# Python is gone, there is no such stamp, and it is made anew instead of failing on an import.
+# The names of the stamps contain the version of Python. After a system upgrade there is no stamp for
+# the new version, so the environment is created again instead of failing on an import.
 SHOW_VERSION := -c 'import sys; print("%d.%d" % sys.version_info[:2])'
 VERSION := $(shell $(PY) $(SHOW_VERSION) 2>/dev/null || echo none)
 RUN_STAMP := $(VENV)/.installed-run-$(VERSION)
@@ -84,8 +84,8 @@ down: ## stop the containers; databases and secrets stay in their volumes
 	@docker compose down
 
 # --- checking ------------------------------------------------------------------------------------
-# Tests that need Chromium, MariaDB, PostgreSQL or Redis are left out where those are missing, and
-# the last lines say so; with BALCAO_REQUIRE_ALL=1 what is missing fails.
+# Tests that need Chromium, MariaDB, PostgreSQL or Redis are skipped if it is not installed, and
+# the last lines say so; with BALCAO_REQUIRE_ALL=1 they fail.
 
 test: $(DEV_STAMP) ## run every test (set-up included)
 	@$(PYTEST) -n $(WORKERS) --dist loadfile $(ARGS)
@@ -122,7 +122,7 @@ check: lint types test ## everything CI runs
 bench: $(DEV_STAMP) ## measure side by side with a bare endpoint; starts everything itself
 	@$(PY) -m benchmarks $(ARGS)
 
-# --- making files that are committed -------------------------------------------------------------
+# --- generating committed files -------------------------------------------------------------
 
 screenshots: $(DEV_STAMP) ## photograph the running pages for the README
 	@$(PY) -m scripts.screenshots $(ARGS)

@@ -1,6 +1,7 @@
 """Exit status 0 when http://127.0.0.1:PORT/PATH answers 200; for health checks of containers.
 
-Only sockets: it runs every few seconds, and importing an HTTP client costs ten times the request.
+It uses plain sockets, because it runs every few seconds, and importing an HTTP client would cost
+ten times as much as the request.
 """
 
 import socket

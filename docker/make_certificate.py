@@ -1,6 +1,6 @@
-"""See to a certificate for nginx: the operator's where one is mounted, else a self-signed one.
+"""Check the operator's certificate for nginx; without one, create a self-signed certificate.
 
-Run by the one-shot `certificate` of the production files, with PUBLIC_URL in the environment.
+The one-shot `certificate` of the production file runs it, with PUBLIC_URL in the environment.
 """
 
 from __future__ import annotations
@@ -24,33 +24,33 @@ LIFETIME = timedelta(days=90)
 
 
 def main() -> int:
-    """Check what is given, or make what is missing; gives the exit status."""
+    """Check or create the certificate; return the exit status."""
     try:
-        given = [_is_there(path) for path in (CHAIN, KEY)]
+        files_exist = [_is_readable(path) for path in (CHAIN, KEY)]
     except PermissionError as error:
         sys.stderr.write(f"{error.filename} must be readable for group {NGINX_GROUP} (nginx).\n")
         return 1
-    if all(given):
+    if all(files_exist):
         sys.stdout.write(f"The certificate in {CHAIN} is used.\n")
         return 0
-    if any(given):
+    if any(files_exist):
         sys.stderr.write("A certificate needs both files, fullchain.pem and privkey.pem.\n")
         return 1
     host = urlsplit(os.environ["PUBLIC_URL"]).hostname or "localhost"
     try:
         _make(host)
     except OSError as error:
-        sys.stderr.write(f"No certificate is given, and none can be made: {error}.\n")
+        sys.stderr.write(f"There is no certificate, and none can be created: {error}.\n")
         return 1
     sys.stdout.write(
-        f"No certificate is given: a self-signed one for {host} was made, and browsers and banks "
-        "will refuse it. Set CERTIFICATES to a folder with fullchain.pem and privkey.pem.\n"
+        f"There is no certificate, so a self-signed one for {host} was created. Browsers and "
+        "banks will refuse it. Set CERTIFICATES to a folder with fullchain.pem and privkey.pem.\n"
     )
     return 0
 
 
-def _is_there(path: Path) -> bool:
-    """Whether the file can be read by the group nginx has; raises PermissionError where not."""
+def _is_readable(path: Path) -> bool:
+    """Whether the file exists; raises PermissionError if nginx' group cannot read it."""
     try:
         path.open("rb").close()
     except FileNotFoundError:
@@ -70,7 +70,7 @@ def _make(host: str) -> None:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(minutes=5))
         .not_valid_after(now + LIFETIME)
-        .add_extension(x509.SubjectAlternativeName([_named(host)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -86,7 +86,7 @@ def _make(host: str) -> None:
         path.chmod(0o640)
 
 
-def _named(host: str) -> x509.GeneralName:
+def _general_name(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ip_address(host))
     except ValueError:

@@ -1,8 +1,7 @@
-"""Make every secret of the containers once, each for the container that needs it.
+"""Generate the secrets of the containers, each in the volume of the container that needs it.
 
-Run by the one-shot `secrets`; on later starts it finds everything there and changes nothing. The
-folders are volumes: of the service and the bank (mode 600), of MySQL and Redis (mode 640, for the
-group their processes run as).
+The one-shot `secrets` runs it; a later start changes nothing. Files of service and bank have mode
+600; those of MySQL and Redis have mode 640, for the groups of their processes.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ ROOT = Path("/secrets")
 MYSQL_GROUP, REDIS_GROUP = 999, 1000
 
 
-def kept(folder: str, name: str, fresh: str, group: int | None = None) -> str:
-    """The secret in the file; written there first where there is none."""
+def stored_secret(folder: str, name: str, fresh: str, group: int | None = None) -> str:
+    """The secret in the file; if there is no file, `fresh` is written to it first."""
     path = ROOT / folder / name
     if not path.exists():
         temporary = path.with_name(f".{name}.{secrets.token_hex(4)}")
@@ -37,27 +36,27 @@ def kept(folder: str, name: str, fresh: str, group: int | None = None) -> str:
 
 
 def main() -> None:
-    """Make what is missing."""
+    """Generate the missing secrets."""
     passwords = {
-        name: kept("mysql", name, secrets.token_hex(24), MYSQL_GROUP)
+        name: stored_secret("mysql", name, secrets.token_hex(24), MYSQL_GROUP)
         for name in ("root_password", "service_password", "bank_password")
     }
-    redis = kept("redis", "password", secrets.token_hex(24), REDIS_GROUP)
-    kept("redis", "redis.conf", f"requirepass {redis}", REDIS_GROUP)
+    redis = stored_secret("redis", "password", secrets.token_hex(24), REDIS_GROUP)
+    stored_secret("redis", "redis.conf", f"requirepass {redis}", REDIS_GROUP)
 
-    kept("service", "secret_key", secrets.token_urlsafe(48))
-    kept("service", "demo_pix_key", str(uuid.uuid4()))
-    kept("service", "demo_password", secrets.token_urlsafe(9))
+    stored_secret("service", "secret_key", secrets.token_urlsafe(48))
+    stored_secret("service", "demo_pix_key", str(uuid.uuid4()))
+    stored_secret("service", "demo_password", secrets.token_urlsafe(9))
     service = f"balcao:{passwords['service_password']}"
-    kept("service", "database_url", f"mysql+pymysql://{service}@mysql/balcao")
-    kept("service", "redis_url", f"redis://:{redis}@redis:6379/0")
+    stored_secret("service", "database_url", f"mysql+pymysql://{service}@mysql/balcao")
+    stored_secret("service", "redis_url", f"redis://:{redis}@redis:6379/0")
     fresh = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-    signing = kept("service", "bank_webhook_secret", fresh)
+    signing = stored_secret("service", "bank_webhook_secret", fresh)
 
-    kept("bank", "bank_webhook_secret", signing)
-    kept("bank", "bank_secret_key", secrets.token_urlsafe(48))
+    stored_secret("bank", "bank_webhook_secret", signing)
+    stored_secret("bank", "bank_secret_key", secrets.token_urlsafe(48))
     bank = f"bank:{passwords['bank_password']}"
-    kept("bank", "bank_database_url", f"mysql+pymysql://{bank}@mysql/bank")
+    stored_secret("bank", "bank_database_url", f"mysql+pymysql://{bank}@mysql/bank")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Run once, while MySQL makes its data folder: the bank simulator's own database and user, who sees
-# nothing of the service's.
+# Runs once, when MySQL creates its data folder: creates the simulated bank's database and a user who
+# cannot see the service's database.
 set -eu
 bank_password=$(cat /secrets/mysql/bank_password)
 MYSQL_PWD=$(cat /secrets/mysql/root_password) mysql --user=root <<SQL

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Starts nginx, and tells it which replicas of `web` there are whenever that changes.
+# Starts nginx, and reloads it with the new addresses whenever the replicas of `web` change.
 #
-# nginx asks for an upstream's addresses once, at its start. Asking at each request is possible, but
-# then no client can be kept at one replica, and long polling needs that.
+# nginx resolves an upstream's addresses once, at its start. It could resolve them at each request,
+# but then clients would not stay at one replica, which long polling needs.
 set -eu
 
 folder=/run/nginx
@@ -10,7 +10,7 @@ conf=$folder/replicas.conf
 
 addresses() {
     busybox nslookup -type=a web 127.0.0.11 2>/dev/null |
-        awk '/^Name:/ { named = 1; next } named && /^Address/ { print $NF }' | sort -u
+        awk '/^Name:/ { in_answer = 1; next } in_answer && /^Address/ { print $NF }' | sort -u
 }
 
 write() {
@@ -23,9 +23,9 @@ write() {
             for address in $1; do
                 echo "    server $address:5000 max_fails=1 fail_timeout=3s;"
             done
-            # Nobody is there: an answer all the same, and it is 503.
+            # Without a replica, nginx must still start, and answer 503.
             [ -n "$1" ] || echo '    server 127.0.0.1:9;'
-            # Shorter than the service's own 60 s, which would close under a request.
+            # Shorter than the service's 60 s, so that the service never closes during a request.
             [ "$upstream" = sticky_replicas ] || echo '    keepalive 32; keepalive_timeout 30s;'
             echo '}'
         done
@@ -35,19 +35,19 @@ write() {
 
 watch() {
     while sleep 1; do
-        found=$(addresses)
-        # An empty answer is a name server in trouble, or a service that starts again.
-        [ -n "$found" ] && [ "$found" != "$known" ] || continue
-        known=$found
-        write "$known"
-        echo "replicas:" $known
+        current=$(addresses)
+        # The answer is empty if the name server has a problem or the service restarts.
+        [ -n "$current" ] && [ "$current" != "$replicas" ] || continue
+        replicas=$current
+        write "$replicas"
+        echo "replicas:" $replicas
         nginx -s reload || :
     done
 }
 
 cp "/etc/nginx/${NGINX_PROFILE:?}.conf" "$folder/profile.conf"
-known=$(addresses)
-write "$known"
-echo "replicas:" $known
+replicas=$(addresses)
+write "$replicas"
+echo "replicas:" $replicas
 watch &
 exec nginx -g 'daemon off;'

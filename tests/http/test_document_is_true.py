@@ -53,8 +53,8 @@ NOT_APPLICABLE = {
     "GET /pay/{code}: negative_data_rejection",
 }
 IN_A_FILE = {
-    f"POST /api/payment/{door}: positive_data_acceptance"
-    for door in ("upload-screenshot", "upload-screenshot-with-qr", "recover-from-qr")
+    f"POST /api/payment/{route}: positive_data_acceptance"
+    for route in ("upload-screenshot", "upload-screenshot-with-qr", "recover-from-qr")
 }
 """No document says what is in a file: one that is no picture (415), or shows no code (422), is
 rightly refused."""

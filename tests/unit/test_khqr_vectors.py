@@ -115,7 +115,7 @@ def test_an_older_code_with_its_creation_alone_is_read():
 @settings(max_examples=300)
 @given(st.text(max_size=300) | st.text("0123456789@KHa", max_size=200))
 def test_any_text_is_read_or_refused(text: str):
-    """A scanned text comes from strangers: nothing but the typed error may come of it."""
+    """A scanned text comes from strangers: it raises only KhqrError."""
     try:
         outcome = decode_khqr(text).country
     except KhqrError as error:
