@@ -34,7 +34,7 @@ def resident_bytes(pid: int) -> int:
 
 
 @contextmanager
-def ours(folder: Path, database_url: str, **environment: Any) -> Iterator[ServiceProcess]:
+def own_server(folder: Path, database_url: str, **environment: Any) -> Iterator[ServiceProcess]:
     """The service in its default mode, with its default logging."""
     instance = folder / "ours"
     instance.mkdir(exist_ok=True)

@@ -73,7 +73,7 @@ class Announcer:
             if not event.name.is_announced:
                 continue
             self._emit_once(event)
-            if self._published(event):
+            if self._publish(event):
                 self._unflushed.append(event.id)
 
     def flush(self) -> int:
@@ -120,7 +120,7 @@ class Announcer:
             log.info("relay.announced", events=announced)
         return announced
 
-    def _published(self, event: StoredEvent) -> bool:
+    def _publish(self, event: StoredEvent) -> bool:
         if self._channel is None or not event.name.is_announced:
             return True
         try:

@@ -117,7 +117,7 @@ class Accounts:
         """Disable an account, or enable it if `at` is None; False if nothing had to change."""
         is_enabled = Account.disabled_at.is_(None)
         before = is_enabled if at is not None else ~is_enabled
-        return self._changed(
+        return self._changes_one_row(
             update(Account).where(Account.id == account_id, before).values(disabled_at=at)
         )
 
@@ -131,7 +131,7 @@ class Accounts:
         values: dict[str, Any] = {"signed_in_at": now}
         if new_hash is not None:
             values["password_hash"] = new_hash
-        return self._changed(
+        return self._changes_one_row(
             update(Account)
             .where(
                 Account.id == account_id,
@@ -148,7 +148,7 @@ class Accounts:
             if checked_hash is None
             else Account.password_hash == checked_hash
         )
-        return self._changed(
+        return self._changes_one_row(
             update(Account)
             .where(Account.id == account_id, unchanged)
             .values(password_hash=new_hash)
@@ -172,7 +172,7 @@ class Accounts:
 
     def revoke_key(self, key_id: int, now: datetime) -> bool:
         """Revoke a key; False if it was revoked already."""
-        return self._changed(
+        return self._changes_one_row(
             update(ApiKey)
             .where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
             .values(revoked_at=now)
@@ -185,5 +185,5 @@ class Accounts:
             update(ApiKey).where(ApiKey.id == key_id, stale).values(last_used_at=at)
         )
 
-    def _changed(self, statement: Any) -> bool:
+    def _changes_one_row(self, statement: Any) -> bool:
         return rows_changed(self._session, statement) == 1

@@ -225,7 +225,7 @@ def unit_of_work() -> Iterator[Work]:
     g.in_unit_of_work = True
     ledger_ = ledger()
     try:
-        with _translated_errors(), _transaction(ledger_) as connection:
+        with _translate_errors(), _transaction(ledger_) as connection:
             work = Work(connection, ledger_.clock.now(), ledger_.recent)
             try:
                 yield work
@@ -278,7 +278,7 @@ def reading() -> Iterator[Work]:
     Each statement sees the rows that are committed when it begins.
     """
     ledger_ = ledger()
-    with _translated_errors():
+    with _translate_errors():
         connection = ledger_.reading_engine.connect()
         try:
             work = Work(connection, ledger_.clock.now(), ledger_.recent)
@@ -310,7 +310,7 @@ def _call_listeners(recorded: list[StoredEvent]) -> None:
 
 
 @contextmanager
-def _translated_errors() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     """Raise our own errors for those of the drivers."""
     try:
         yield

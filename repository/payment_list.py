@@ -138,7 +138,7 @@ class _MerchantList:
                 Payment.id == settled.scalar_subquery(),
             )
         ]
-        matches = union_all(*(self._bounded(query, limit) for query in queries)).subquery()
+        matches = union_all(*(self._limit_keys(query, limit) for query in queries)).subquery()
         query = select(Payment).where(Payment.id.in_(select(matches.c.id)))
         return list(self._session.scalars(query.order_by(*self._keyset.order()).limit(limit)))
 
@@ -148,7 +148,7 @@ class _MerchantList:
         Each status is read separately along `ix_payments_created`; the first rows are merged.
         """
         if self._filters.order_id is not None:
-            return self._bounded(self._select(self._has_status()), limit)
+            return self._limit_keys(self._select(self._has_status()), limit)
         branches = [self._of_status(status, limit) for status in self._statuses()]
         if self._filters.status in (PaymentStatus.EXPIRED, FAILED):
             branches.append(self._overdue())
@@ -179,7 +179,7 @@ class _MerchantList:
             query = query.where(self._keyset.beyond(self._start))
         return query
 
-    def _bounded(self, query: Any, limit: int) -> Any:
+    def _limit_keys(self, query: Any, limit: int) -> Any:
         inner = query.order_by(*self._keyset.order()).limit(limit).subquery()
         return select(inner.c.id, inner.c.created_at)
 
@@ -187,7 +187,7 @@ class _MerchantList:
         query = self._select(Payment.status == status)
         if status == PaymentStatus.PENDING and self._filters.status is not None:
             query = query.where(Payment.expires_at >= self._now)
-        return self._bounded(query, limit)
+        return self._limit_keys(query, limit)
 
     def _overdue(self) -> Any:
         """Payments that the clock has expired and the sweep has not written yet: few at a time.

@@ -17,7 +17,7 @@ def _is_bank_table(name: str | None, kind: str, _parents: Any) -> bool:
     return kind != "table" or (name or "").startswith("bank_")
 
 
-def _rendered(kind: str, item: Any, autogen: AutogenContext) -> str | Literal[False]:
+def _render_item(kind: str, item: Any, autogen: AutogenContext) -> str | Literal[False]:
     # A released revision must not change with bank.models, so it names the plain type.
     if kind != "type" or not isinstance(item, UtcDateTime):
         return False
@@ -33,7 +33,7 @@ def _run() -> None:
         version_table=VERSION_TABLE,
         compare_type=True,
         include_name=_is_bank_table,
-        render_item=_rendered,
+        render_item=_render_item,
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -95,7 +95,7 @@ def _unbalanced_transfers(session: Session) -> Iterator[str]:
             yield f"{identifier}: debita {debit} e credita {credit}, que não são duas contas"
 
 
-def _overdrawn(session: Session) -> Iterator[str]:
+def _overdrawn_accounts(session: Session) -> Iterator[str]:
     """Accounts with a negative balance, which only `opening` may have."""
     balances = _balances(session)
     rows = (
@@ -202,7 +202,7 @@ def _mirrors(returned_transfer: Transfer, payment: Transfer) -> bool:
 
 _CHECKS: tuple[Callable[[Session], Iterator[str]], ...] = (
     _unbalanced_transfers,
-    _overdrawn,
+    _overdrawn_accounts,
     _unpaired_notices,
     _wrong_returns,
     _wrong_refunds,

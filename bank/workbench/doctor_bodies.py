@@ -41,10 +41,10 @@ def _all_variants(body: bytes) -> Iterator[tuple[str, bytes]]:
     yield "sem espaços em volta", body.strip()
     yield "sem a marca BOM", body.removeprefix(_BOM)
     yield "vazio", b""
-    yield from _rewritten(body)
+    yield from _rewrite_json(body)
 
 
-def _rewritten(body: bytes) -> Iterator[tuple[str, bytes]]:
+def _rewrite_json(body: bytes) -> Iterator[tuple[str, bytes]]:
     readings = []
     for numbers in (_mark_number, float, Decimal):
         try:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from benchmarks.load import request_bytes, run
-from benchmarks.processes import bare_server, ours
+from benchmarks.processes import bare_server, own_server
 from benchmarks.report import Outcome, median
 
 ROUNDS, SECONDS = 5, 4.0
@@ -16,7 +16,7 @@ INSERT = request_bytes("POST", "/insert", json.dumps({"value": 54.90}).encode())
 
 def measure(folder: Path, database_url: str, rounds: int = ROUNDS) -> list[Outcome]:
     """Measure requests per second in interleaved rounds."""
-    with ours(folder, database_url) as service:
+    with own_server(folder, database_url) as service:
         payment = service.create()
         page = service.get(f"/payments/pix/{payment['id']}", accept="text/html")[1]
         picture = service.get(f"/payments/pix/qr_code/{payment['qr_code']}.png")[1]

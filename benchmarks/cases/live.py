@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.load import request_bytes
-from benchmarks.processes import bare_server, ours, resident_bytes
+from benchmarks.processes import bare_server, own_server, resident_bytes
 from benchmarks.report import Outcome, percentile
 from benchmarks.sockets import Crowd, Watcher
 from core.clock import SystemClock, rfc3339
@@ -28,7 +28,10 @@ def measure(folder: Path, database_url: str, rounds: int = 3) -> list[Outcome]:
 
 
 def _latency(folder: Path, database_url: str, rounds: int) -> Outcome:
-    with ours(folder, database_url) as service, bare_server(folder, database_url) as reference:
+    with (
+        own_server(folder, database_url) as service,
+        bare_server(folder, database_url) as reference,
+    ):
         unpaid = service.create()
         crowds = {service.port: Crowd(), reference.port: Crowd()}
         for port, crowd in crowds.items():
@@ -40,8 +43,12 @@ def _latency(folder: Path, database_url: str, rounds: int) -> Outcome:
         for _ in range(rounds):
             for _ in range(CONFIRMATIONS // rounds):
                 payment = service.create()
-                seconds[0].append(_timed(service.port, payment["id"], _confirmation(payment)))
-                seconds[1].append(_timed(reference.port, payment["id"], _emission(payment["id"])))
+                seconds[0].append(
+                    _measure_delay(service.port, payment["id"], _confirmation(payment))
+                )
+                seconds[1].append(
+                    _measure_delay(reference.port, payment["id"], _emission(payment["id"]))
+                )
             for crowd in crowds.values():
                 assert crowd.attend(0.5) == 0, "a watcher received another payment's event"
         for crowd in crowds.values():
@@ -58,7 +65,7 @@ def _latency(folder: Path, database_url: str, rounds: int) -> Outcome:
     )
 
 
-def _timed(port: int, room: str, request: Callable[[], bytes]) -> float:
+def _measure_delay(port: int, room: str, request: Callable[[], bytes]) -> float:
     watcher = Watcher(port)
     watcher.watch(room)
     data = request()
@@ -96,7 +103,10 @@ def _emission(room: str) -> Callable[[], bytes]:
 
 def _memory(folder: Path, database_url: str) -> Outcome:
     kib_each = []
-    with ours(folder, database_url) as service, bare_server(folder, database_url) as reference:
+    with (
+        own_server(folder, database_url) as service,
+        bare_server(folder, database_url) as reference,
+    ):
         assert service.process is not None
         unpaid = service.create()
         for port, pid in ((service.port, service.process.pid), (reference.port, reference.pid)):

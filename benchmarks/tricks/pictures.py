@@ -39,8 +39,8 @@ TRICKS = [
     ),
     Trick(
         "cached private keys",
-        "core/signing/jws.py _loaded",
+        "core/signing/jws.py _load_key",
         ("payload",),
-        uncached(jws, "_loaded"),
+        uncached(jws, "_load_key"),
     ),
 ]

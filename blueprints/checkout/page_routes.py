@@ -63,7 +63,7 @@ def payment_page(path: PaymentPath) -> BaseResponse:
         payment, elsewhere = work.payments.by_txid_and_paid_elsewhere(path.payment_id)
         moment = work.now
     if prefers_json():
-        return _negotiated({"payment": presenter().payment(payment, moment)})
+        return _json_varying_by_accept({"payment": presenter().payment(payment, moment)})
     template = "payment.html" if request.args.get("fragment") != "state" else "_state.html"
     page = render_template(
         f"checkout/{template}",
@@ -102,7 +102,9 @@ def receipt_page(path: PaymentPath) -> BaseResponse:
         moment = work.now
     payer = views.masked_name(receipt.payer_name if receipt else None)
     if prefers_json():
-        return _negotiated(_receipt_object(presenter(), payment, payer, refunds, moment))
+        return _json_varying_by_accept(
+            _receipt_object(presenter(), payment, payer, refunds, moment)
+        )
     view = views.payment_view(payment, moment, payer_name=payer)
     page = render_template(
         "checkout/receipt.html",
@@ -167,10 +169,10 @@ def check_payment(path: PaymentPath) -> BaseResponse:
         return redirect(f"{request.script_root}/payments/pix/{txid}?{query}", 303)
     with reading() as work:
         payment = work.payments.by_txid(txid)
-        return _negotiated(presenter().status(payment, work.now))
+        return _json_varying_by_accept(presenter().status(payment, work.now))
 
 
-def _negotiated(body: dict[str, object]) -> Response:
+def _json_varying_by_accept(body: dict[str, object]) -> Response:
     """A JSON answer of an address that also answers with a page."""
     response = private_json(body)
     response.headers["Vary"] = "Accept"

@@ -97,7 +97,7 @@ def wallet_of(account: Account) -> Wallet | None:
 
     The first call links the demo payer's wallet to a demo client of the bank.
     """
-    answer = _ordered("wallet", f"/api/wallets/{account.public_id}")
+    answer = _send_order("wallet", f"/api/wallets/{account.public_id}")
     if answer.status == 200:
         return _wallet(answer.members)
     if _code(answer) != "wallet-not-found":
@@ -116,7 +116,7 @@ def open_wallet(account: Account, pin: str | None) -> NewWallet:
         body["pin"] = pin
     if is_demo_payer(account):
         body["demo"] = DEMO_CLIENT
-    answer = _ordered("wallet", "/api/wallets", body)
+    answer = _send_order("wallet", "/api/wallets", body)
     if answer.status not in (200, 201):
         raise _refusal(answer)
     card, new_pin = answer.members.get("card"), answer.members.get("pin")
@@ -144,16 +144,16 @@ def pay(account: Account, payment: Payment, card: str | None, pin: str) -> Walle
         answer = bank_client.order("pay", "/api/wallets/payments", body)
     except NoBankAnswer:
         # The bank may have taken the money but answered too late: a retry returns the result.
-        answer = _ordered("pay", "/api/wallets/payments", body)
+        answer = _send_order("pay", "/api/wallets/payments", body)
     if _code(answer) == "wallet-not-found" and is_demo_payer(account):
         wallet_of(account)  # links the wallet
-        answer = _ordered("pay", "/api/wallets/payments", body)
+        answer = _send_order("pay", "/api/wallets/payments", body)
     if answer.status != 200:
         raise _refusal(answer)
     return _paid(answer)
 
 
-def _ordered(question: str, path: str, body: Mapping[str, Any] | None = None) -> BankAnswer:
+def _send_order(question: str, path: str, body: Mapping[str, Any] | None = None) -> BankAnswer:
     try:
         return bank_client.order(question, path, body)
     except NoBankAnswer as error:

@@ -123,7 +123,7 @@ class PaidAnswer(BaseModel):
 declare(bp, PayBody, WalletBody)
 
 
-def _well_formed(view: Callable[..., Any]) -> Callable[..., Any]:
+def _require_well_formed_code(view: Callable[..., Any]) -> Callable[..., Any]:
     """Answer 404 to a malformed code, instead of a redirect to the sign-in."""
 
     @wraps(view)
@@ -155,7 +155,7 @@ def wallet_page() -> BaseResponse:
     },
 )
 @development_only
-@_well_formed
+@_require_well_formed_code
 @page_guard(PAYER)
 def pay_page(path: PayerPath) -> BaseResponse:
     """The page with payee, amount and PIN."""

@@ -28,7 +28,7 @@ def _text_of_number(value: Any) -> Any:
     return str(value) if is_number and 0 <= value <= NUMBER_MAX else value
 
 
-def _numbered(pattern: str | None = None) -> WithJsonSchema:
+def _text_or_number_schema(pattern: str | None = None) -> WithJsonSchema:
     text: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": NAME_MAX}
     if pattern is not None:
         text["pattern"] = pattern
@@ -38,12 +38,14 @@ def _numbered(pattern: str | None = None) -> WithJsonSchema:
 
 
 _PATTERN = r"^[^ \t\r\n\u00a0]([\s\S]*[^ \t\r\n\u00a0])?$"
-NumberedOrderId = Annotated[OrderId, BeforeValidator(_text_of_number), _numbered(_PATTERN)]
+NumberedOrderId = Annotated[
+    OrderId, BeforeValidator(_text_of_number), _text_or_number_schema(_PATTERN)
+]
 CustomerId = Annotated[
     str,
     Field(min_length=1, max_length=NAME_MAX),
     BeforeValidator(_text_of_number),
-    _numbered(),
+    _text_or_number_schema(),
 ]
 
 

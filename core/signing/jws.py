@@ -116,7 +116,7 @@ def sign(key: SigningKey, payload: Mapping[str, Any], jku: str) -> str:
 
     Raises ValueError when `jku` is no URL or the payload is no JSON.
     """
-    private, thumbprint = _loaded(key)
+    private, thumbprint = _load_key(key)
     header = {
         "alg": "ES256",
         "kid": key.kid,
@@ -140,7 +140,7 @@ def header_of(token: str) -> dict[str, Any]:
         raise JwsError("malformed", f"The token is over {TOKEN_CHARACTERS_MAX} characters.")
     if not _COMPACT.fullmatch(token):
         raise JwsError("malformed", "The token is not three parts of base64url.")
-    header = _json_object(_base64url(token.partition(".")[0]), "header")
+    header = _json_object(_from_base64url(token.partition(".")[0]), "header")
     # `crit` names extensions that a verifier must support, and we support none (RFC 7515 §4.1.11);
     # `b64` changes what is signed (RFC 7797).
     if "crit" in header or "b64" in header:
@@ -175,15 +175,15 @@ def seal(private_pem: str, passphrase: str) -> str:
     Raises ValueError for an invalid private key and for an empty passphrase.
     """
     encryption = serialization.BestAvailableEncryption(passphrase.encode())
-    return _repacked(private_pem, None, encryption)
+    return _reencrypt(private_pem, None, encryption)
 
 
 def unseal(sealed_pem: str, passphrase: str) -> str:
     """The private key as plain PEM. Raises ValueError for a wrong passphrase or an invalid key."""
-    return _repacked(sealed_pem, passphrase.encode(), serialization.NoEncryption())
+    return _reencrypt(sealed_pem, passphrase.encode(), serialization.NoEncryption())
 
 
-def _repacked(
+def _reencrypt(
     pem: str, password: bytes | None, encryption: serialization.KeySerializationEncryption
 ) -> str:
     try:
@@ -225,7 +225,7 @@ def _registry() -> jws.JWSRegistry:
 
 
 @lru_cache(maxsize=16)
-def _loaded(key: SigningKey) -> tuple[ECKey, str]:
+def _load_key(key: SigningKey) -> tuple[ECKey, str]:
     """The parsed private key and the certificate's `x5t`; parsing costs more than signing."""
     certificate = x509.load_pem_x509_certificate(key.certificate_pem.encode())
     return ECKey.import_key(key.private_pem), _thumbprints(certificate)["x5t"]
@@ -235,16 +235,16 @@ def _thumbprints(certificate: x509.Certificate) -> dict[str, str]:
     """Both thumbprints of a certificate, named as header and JWK name them (RFC 7515 §4.1.7)."""
     return {
         # The standard defines `x5t` with SHA-1; the signature does not depend on it.
-        "x5t": _unpadded(certificate.fingerprint(hashes.SHA1())),  # noqa: S303
-        "x5t#S256": _unpadded(certificate.fingerprint(hashes.SHA256())),
+        "x5t": _to_base64url(certificate.fingerprint(hashes.SHA1())),  # noqa: S303
+        "x5t#S256": _to_base64url(certificate.fingerprint(hashes.SHA256())),
     }
 
 
-def _unpadded(data: bytes) -> str:
+def _to_base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def _base64url(segment: str) -> bytes:
+def _from_base64url(segment: str) -> bytes:
     try:
         return base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     except binascii.Error:
@@ -320,13 +320,13 @@ def _public_members(public: _PublicKey) -> dict[str, str]:
     if isinstance(public, rsa.RSAPublicKey):
         numbers = public.public_numbers()
         n, e = (
-            _unpadded(number.to_bytes((number.bit_length() + 7) // 8, "big"))
+            _to_base64url(number.to_bytes((number.bit_length() + 7) // 8, "big"))
             for number in (numbers.n, numbers.e)
         )
         return {"kty": "RSA", "n": n, "e": e}
     point = public.public_numbers()
     # Coordinates keep their leading zeros: 32 bytes each (RFC 7518 §6.2.1.2).
-    x, y = (_unpadded(number.to_bytes(32, "big")) for number in (point.x, point.y))
+    x, y = (_to_base64url(number.to_bytes(32, "big")) for number in (point.x, point.y))
     return {"kty": "EC", "crv": "P-256", "x": x, "y": y}
 
 

@@ -78,8 +78,8 @@ def plan(work, search):
 
 
 @pytest.mark.parametrize("name", ["ids_due", "oldest_due"])
-def test_what_is_due_is_found_in_the_index_alone(shop, clock, name):
-    """A sweep runs every second: with a million rows it must not read one that is not due."""
+def test_due_payments_are_found_in_the_index_alone(shop, clock, name):
+    """A sweep runs every second: even with a million rows it must read only due ones."""
     now = clock.advance(minutes=1)
     searches = {
         "ids_due": lambda payments: payments.ids_due(now, 20),
@@ -92,7 +92,7 @@ def test_what_is_due_is_found_in_the_index_alone(shop, clock, name):
     assert not re.search(r"filesort|Sort Key|TEMP B-TREE", query_plan), query_plan
 
 
-def test_what_is_due_longest_is_found_first(shop, clock):
+def test_the_longest_due_payments_are_found_first(shop, clock):
     """A bounded batch takes the oldest payments, so none waits for ever behind newer ones."""
     now = clock.advance(minutes=1)
     with shop.app_context(), reading() as work:

@@ -1,4 +1,4 @@
-"""A connection that dies, or that cannot be had, is the bank's 503: try again, nothing happened."""
+"""A dead or missing database connection is a 503: nothing happened, try again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def unavailable(answer):
 def test_a_connection_reset_under_a_statement_is_a_503_and_changes_nothing(
     processes, lost, statement
 ):
-    """A driver that lets the socket's own error through must not turn it into a 500."""
+    """A driver may raise the socket's own error, which must not become a 500."""
     payment = processes.create()
     body = processes.bank().body(payment)
 
@@ -55,7 +55,7 @@ def test_a_connection_reset_under_a_statement_is_a_503_and_changes_nothing(
 
 @pytest.mark.parametrize("any_database_url", SERVERS, indirect=True)
 def test_connections_that_the_server_closed_meanwhile_are_replaced(processes, any_database_url):
-    """A night without a payment, a firewall that forgets: the first payer must not notice."""
+    """A firewall drops connections in a quiet night; the first payer must not notice."""
     payment = processes.create()
     name = sa.make_url(any_database_url).database
     if processes.tables.engine.dialect.name == "mysql":
@@ -85,10 +85,8 @@ def _wait_for_close(processes, name):
     assert not processes.tables.rows(others, name=name)
 
 
-def test_when_every_connection_is_taken_the_caller_is_told_to_come_again(
-    fresh_database, tmp_path, clock, monkeypatch
-):
-    """Overload is not an error of ours to hide: 503 at once, and a 200 as soon as there is room."""
+def test_without_a_free_connection_the_answer_is_503(fresh_database, tmp_path, clock, monkeypatch):
+    """Overload gets 503 at once, and 200 as soon as a connection is free."""
 
     def one_connection(url, green):
         options = connections.engine_options(url, green)

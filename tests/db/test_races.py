@@ -1,6 +1,6 @@
-"""Races, on every engine: many at once through several apps, and one row decides.
+"""Races, on every engine: simultaneous requests to several apps, and one row decides.
 
-Each is run in rounds, all threads held back until the last one is there, so that it really happens.
+Each race has several rounds, and all threads wait for the last one, so that they really compete.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def test_64_copies_of_one_confirmation_settle_once(processes, round_):
 
 
 @pytest.mark.slow
-def test_64_payers_of_one_payment_are_paid_back_but_one(processes):
-    """One row decides who was first; the others' money goes back, and each receipt is stored."""
+def test_64_payers_of_one_payment_only_one_is_accepted(processes):
+    """The first one wins; the others' money goes back, and each receipt is stored."""
     payment = processes.create(order_id="one-order")
     answers = at_once([partial(processes.bank(n).confirm, payment) for n in range(CROWD)])
     assert codes(answers) == {(200, None): 1, (409, "already-paid"): CROWD - 1}
@@ -103,7 +103,7 @@ def test_an_order_whose_payment_is_due_gets_one_new_payment_from_many_asking_at_
 
 
 def test_money_sent_in_time_wins_over_the_sweep_in_either_order(processes):
-    """The notice comes while the sweep runs: confirmed in the end, and never expired after that."""
+    """If the notice comes during the sweep, the payment ends as confirmed and stays so."""
     for number in range(SMALL_ROUNDS):
         payment = processes.create(expires_in=10, order_id=f"order-{number}")
         body = processes.bank().body(payment)
@@ -128,7 +128,7 @@ def test_money_sent_in_time_wins_over_the_sweep_in_either_order(processes):
 
 
 def test_money_sent_too_late_and_the_sweep_agree_that_it_expired(processes):
-    """The other side of the deadline: one expiry, and a stored receipt of the refused money."""
+    """After the deadline: one expiry, and a stored receipt of the refused money."""
     for _ in range(SMALL_ROUNDS):
         payment = processes.create(expires_in=10)
         processes.clock.advance(seconds=10, milliseconds=1)
@@ -150,7 +150,7 @@ def test_money_sent_too_late_and_the_sweep_agree_that_it_expired(processes):
 
 @pytest.mark.slow
 def test_two_sweeps_at_once_over_500_due_payments_expire_each_once(processes):
-    """Any number of processes may sweep; a watcher hears of one expiry, not of two."""
+    """Any number of processes may sweep, but a watcher must get only one expiry."""
     due_count = 500
     merchant = processes.tables.merchant_id()
     rows = [
@@ -159,7 +159,7 @@ def test_two_sweeps_at_once_over_500_due_payments_expire_each_once(processes):
     processes.tables.insert(Payment, *rows)
     processes.clock.advance(hours=1)
     won = at_once([partial(processes.sweep, n) for n in range(2)])
-    won.append(processes.sweep(2))  # what a contended run left to the next second
+    won.append(processes.sweep(2))  # what a run with conflicts left for the next second
     assert sum(won) == due_count
     stored_rows = processes.tables.rows(sa.select(Payment.__table__))
     assert Counter(row.status for row in stored_rows) == {"expired": due_count}
@@ -170,8 +170,8 @@ def test_two_sweeps_at_once_over_500_due_payments_expire_each_once(processes):
 
 
 @pytest.mark.slow
-def test_sweeps_among_late_notifications_never_expire_what_was_paid(processes):
-    """The busiest second of a shop's day: hundreds due, some paid at the last moment."""
+def test_sweeps_among_late_notifications_never_expire_a_paid_payment(processes):
+    """The busiest second of a shop: hundreds are due, some paid at the last moment."""
     merchant = processes.tables.merchant_id()
     rows = [payment_row(merchant, expires_at=NOON + timedelta(seconds=30)) for _ in range(120)]
     processes.tables.insert(Payment, *rows)
@@ -194,7 +194,7 @@ def test_sweeps_among_late_notifications_never_expire_what_was_paid(processes):
 
 
 def test_confirm_against_cancel_ends_in_one_of_the_two(processes):
-    """Either the shop keeps the money or the payer gets it back; never both, never neither."""
+    """Either the shop keeps the money or the payer gets it back, never both or neither."""
     for _ in range(SMALL_ROUNDS):
         payment = processes.create()
         body = processes.bank().body(payment)
@@ -228,7 +228,7 @@ def test_many_cancellations_at_once_cancel_once(processes):
 
 
 def test_one_idempotency_key_at_once_makes_one_payment_and_equal_answers(processes):
-    """The client that retries too early must not make the payer owe twice."""
+    """A client that retries too early must not create a second payment."""
     for crowd in (2, 2, 16):
         key = f"key-{end_to_end_id()}"
         request_body = {
@@ -250,7 +250,7 @@ def test_one_idempotency_key_at_once_makes_one_payment_and_equal_answers(process
 
 
 def test_one_idempotency_key_and_one_order_at_once_is_still_a_replay(processes):
-    """Two unique indexes say no at the same time; the client must hear of its own payment."""
+    """Two unique indexes fail at the same time; the client must get its own payment."""
     request_body = {
         "json": {"value": 10, "order_id": "order-9"},
         "headers": {"Idempotency-Key": "key-of-order-9"},
@@ -263,7 +263,7 @@ def test_one_idempotency_key_and_one_order_at_once_is_still_a_replay(processes):
 
 
 def test_one_idempotency_key_with_two_bodies_at_once_lets_one_win(processes):
-    """The other one hears which field differs, and makes nothing."""
+    """The other request gets the fields that differ, and creates nothing."""
     for number in range(SMALL_ROUNDS // 2):
         headers = {"Idempotency-Key": f"key-{number}"}
         answers = at_once(
@@ -277,7 +277,7 @@ def test_one_idempotency_key_with_two_bodies_at_once_lets_one_win(processes):
 
 
 def test_many_renewals_at_once_make_one_new_payment(processes):
-    """The button on the page is pressed in two tabs: both are led to the same code."""
+    """Two tabs press the button; both get the same code."""
     for order in ("order-1", None):
         old = processes.create(expires_in=10, **({"order_id": order} if order else {}))
         processes.clock.advance(seconds=11)
@@ -289,7 +289,7 @@ def test_many_renewals_at_once_make_one_new_payment(processes):
 
 
 def test_a_late_notification_against_a_renewal_leaves_one_payment_to_be_paid(processes):
-    """The order was paid in time, and the late notice meets the payer's renewal."""
+    """The order was paid in time, and the late notice comes during the renewal."""
     for number in range(SMALL_ROUNDS):
         old = processes.create(expires_in=10, order_id=f"order-{number}")
         body = processes.bank().body(old, paid_at=rfc3339(processes.clock.now()))
@@ -309,7 +309,7 @@ def test_a_late_notification_against_a_renewal_leaves_one_payment_to_be_paid(pro
             assert processes.tables.event_names(newer) == ["payment.created", "payment.cancelled"]
         else:
             assert renewed.status_code == 409
-            # Seen paid at once, or seen expired and then found to be what paid its order.
+            # The renewal saw that the payment, or later that its order, was paid.
             assert renewed.json["code"] in ("not-renewable", "order-already-has-payment")
         live = processes.tables.rows(
             "SELECT txid FROM payments WHERE live_order_id = :order", order=f"order-{number}"
@@ -318,7 +318,7 @@ def test_a_late_notification_against_a_renewal_leaves_one_payment_to_be_paid(pro
 
 
 def test_an_old_and_a_renewed_payment_paid_at_once_settle_the_order_once(processes):
-    """Two phones, two codes, one order: one payment is accepted, the other's money goes back."""
+    """Two phones pay two codes of one order: one is accepted, the other's money goes back."""
     for number in range(SMALL_ROUNDS):
         old = processes.create(expires_in=10, order_id=f"order-{number}")
         late = processes.bank().body(old, paid_at=rfc3339(processes.clock.now()))
@@ -338,7 +338,7 @@ def test_an_old_and_a_renewed_payment_paid_at_once_settle_the_order_once(process
 
 
 def test_one_end_to_end_id_for_two_payments_at_once_settles_one(processes):
-    """Money exists once: the same transfer can never pay two payments."""
+    """The same transfer can never pay two payments."""
     for _ in range(SMALL_ROUNDS):
         first, second = processes.create(), processes.create()
         shared = end_to_end_id()
@@ -355,7 +355,7 @@ def test_one_end_to_end_id_for_two_payments_at_once_settles_one(processes):
 
 @pytest.mark.parametrize("any_database_url", LOCKING, indirect=True)
 def test_a_payment_being_settled_holds_up_no_other_payment_of_its_merchant(processes):
-    """The lock is on one payment: a slow one must not stop a whole shop."""
+    """The lock is on one payment: a slow confirmation must not stop the whole shop."""
     slow, other = processes.create(), processes.create()
     with processes.app(0).app_context(), unit_of_work() as work:
         locked_payment, grace = work.payments.lock_by_txid(slow["id"])
@@ -367,7 +367,7 @@ def test_a_payment_being_settled_holds_up_no_other_payment_of_its_merchant(proce
 
 
 def test_copies_of_a_notification_for_an_unknown_payment_are_stored_once(processes):
-    """There is no row to lock: only the unique end_to_end_id decides, and no answer is a 500."""
+    """There is no row to lock, so only the unique end_to_end_id decides; no answer is a 500."""
     body = processes.bank().body({"id": "0" * 32, "value": 10})
     answers = at_once([partial(processes.bank(n).tell, body) for n in range(16)])
     assert codes(answers) == {(404, "payment-not-found"): 16}

@@ -106,8 +106,8 @@ def test_money_taken_in_time_is_found_after_the_expiry_was_written(two, bank):
     assert two.tables.event_names(payment["id"]) == names
 
 
-def test_money_that_goes_back_is_stored_as_one_refused_receipt(two, bank):
-    """Late, wrong or double: the merchant sees each transfer once, however often it is listed."""
+def test_returned_money_is_stored_as_one_refused_receipt(two, bank):
+    """Late, wrong or double transfers: the merchant sees each once, however often it is listed."""
     late, wrong, double = two.create(expires_in=10), two.create(), two.create()
     bank.take(wrong, value=1)
     bank.take(double)
@@ -174,7 +174,7 @@ def test_a_restart_continues_where_the_last_process_ended(two, bank):
     assert mark(two).walked_to == two.clock.now()
 
 
-def test_very_new_money_is_left_to_its_notice(two, bank):
+def test_very_new_money_waits_for_its_notice(two, bank):
     """A bank that gets 4xx returns the money, so an earlier look must not confirm the payment."""
     job = Job(two)
     job.run()
@@ -197,7 +197,7 @@ def test_a_clock_set_back_asks_again_and_skips_nothing(two, bank):
     assert mark(two).walked_to == NOON
 
 
-def test_one_process_walks_at_a_time(two, bank):
+def test_one_process_reads_the_list_at_a_time(two, bank):
     """Ten replicas must not be ten times the load; a run that is too early does nothing."""
     jobs = [Job(two, number) for number in range(2)]
     for job in jobs:
@@ -210,7 +210,7 @@ def test_one_process_walks_at_a_time(two, bank):
         assert len(bank.windows()) == 1
 
 
-def test_of_processes_that_begin_at_the_same_instant_one_walks(two, bank):
+def test_of_processes_that_begin_at_the_same_instant_one_reads_the_list(two, bank):
     """The conditional update decides, on each engine."""
     jobs = [Job(two, number) for number in range(2)]
     for job in jobs:
@@ -265,7 +265,7 @@ def test_a_process_that_lost_its_lease_does_not_move_the_mark(two, bank):
     assert mark(two).walked_to == two.clock.now()
 
 
-def test_a_window_of_many_pages_is_walked_over_several_runs(two, bank, monkeypatch):
+def test_a_window_of_many_pages_takes_several_runs(two, bank, monkeypatch):
     """A run is bounded; the cursor is stored for the next run of any process."""
     monkeypatch.setattr(reconciliation, "PAGES_MAX", 2)
     bank.page = 3
@@ -313,7 +313,7 @@ def test_a_list_that_never_ends_ends_the_run(two, bank, monkeypatch):
 
 
 @pytest.mark.parametrize("answer", [(500, b""), (200, b"{"), (404, b"{}"), (200, b'{"data": 7}')])
-def test_a_bank_that_is_away_does_not_move_the_mark(two, bank, answer):
+def test_an_unavailable_bank_does_not_move_the_mark(two, bank, answer):
     """Payments of that time are found when the bank is back."""
     job = Job(two)
     job.run()

@@ -78,7 +78,7 @@ def crashed(processes):
 
 
 def test_events_of_a_dead_process_are_announced_by_another(processes, crashed):
-    """The payer paid, so the shop's page must say so, even after a crash."""
+    """The payer paid, so the shop's page must show it, even after a crash."""
     watcher = Watcher(processes.app(1), crashed)
     processes.clock.advance(seconds=RELAY_PATIENCE.total_seconds())
     assert relay(processes.app(1)) >= 1
@@ -120,7 +120,7 @@ def test_two_relays_at_once_announce_each_event_once(processes):
 
 
 def test_a_relay_that_dies_with_its_claim_leaves_it_to_the_next(processes, crashed):
-    """The claim is a lease, not a mark: a second crash delays again and loses nothing."""
+    """The claim is a lease, so a second crash delays the event again and does not lose it."""
     now = processes.clock.advance(minutes=1)
     with processes.app(1).app_context():
         events = [event for event in _unannounced_events(now) if event.name == "payment.confirmed"]

@@ -1,6 +1,6 @@
-"""The database refuses what the rules forbid: each invariant is a constraint too, on every engine.
+"""The database refuses what the rules forbid: each rule is a constraint too, on every engine.
 
-Rows are put in directly here, past the service: the schema is the net below it.
+The tests insert rows directly, without the service, because the schema is the last safeguard.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def test_a_transfer_has_one_receipt(tables, merchant):
 
 
 def test_an_order_has_one_payment_that_can_be_or_was_paid(tables, merchant):
-    """An expired or cancelled one makes room; a pending or confirmed one does not."""
+    """An expired or cancelled payment allows another one; a pending or confirmed one does not."""
     order = {"order_id": "order-1"}
     cancelled = {"status": "cancelled", "resolved_at": LATER}
     for changes in (EXPIRED, EXPIRED, cancelled, {}):
@@ -176,7 +176,7 @@ def test_a_payment_is_renewed_once(tables, merchant):
     assert "renewed_from_id" in refusal(tables, Payment, again)
 
 
-def test_what_points_nowhere_is_not_stored(tables, merchant):
+def test_a_dangling_reference_is_not_stored(tables, merchant):
     """A receipt, an event or a payment without an owner could not be explained."""
     nowhere = 999_999
     payment = insert_payment(tables, merchant, **CONFIRMED)
@@ -229,7 +229,7 @@ def test_ids_that_differ_in_case_or_a_trailing_space_are_different(tables, merch
 
 
 def test_instants_keep_their_microseconds(tables, merchant):
-    """A deadline rounded to seconds lies: money sent in time would then come too late."""
+    """With a deadline rounded to seconds, money that was sent in time would be too late."""
     created_at, expires_at = NOON.replace(microsecond=1), NOON.replace(microsecond=999_999)
     row = payment_row(merchant, created_at=created_at, expires_at=expires_at)
     tables.insert(Payment, row)
@@ -305,8 +305,8 @@ def test_sqlite_is_durable_checks_foreign_keys_and_lets_readers_read(app):
 
 
 @pytest.mark.slow
-def test_migrations_lead_up_down_and_up_again_to_what_the_models_say(migrated):
-    """An operator goes back a version and forward again, and nothing is left over or missing."""
+def test_migrations_up_down_and_up_again_give_the_models_tables(migrated):
+    """An operator may go back a version and forward again; nothing is left over or missing."""
     with migrated.app_context():
         for _ in range(2):
             with db.engine.connect() as connection:
@@ -345,7 +345,7 @@ def test_a_database_older_than_the_code_is_migrated_only_where_that_is_allowed(
 
 
 def test_a_database_that_cannot_be_opened_is_named_without_its_password(tmp_path, clock):
-    """The first sentence of every misconfigured start; the password must not be in it."""
+    """The sentence may end up in a ticket, so it must not contain the password."""
     settings = settings_for("mysql://shop:s3cret@127.0.0.1:1/balcao", tmp_path)
     with pytest.raises(ConfigurationError) as refusal_fields:
         ready_app(settings, clock)

@@ -1,4 +1,4 @@
-"""Signs of fraud: counted at the threshold and not before, once, for whom they are about."""
+"""Signals of fraud: one per burst, from the threshold on, for the merchant concerned."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_wrong_amounts_for_one_payment_are_a_signal_at_the_threshold(processes, 
 
 
 def test_wrong_pins_are_a_signal_of_the_payments_merchant(processes, count):
-    """The merchant learns of the tries, not of the person: only the bank knows that."""
+    """The merchant learns of the attempts, but not who made them; only the bank knows."""
     payment = processes.create()
     for _ in range(2):
         wrong_pin(processes, payment)
@@ -85,7 +85,7 @@ def test_wrong_pins_are_a_signal_of_the_payments_merchant(processes, count):
 
 
 def test_a_burst_of_creations_is_a_signal_and_the_same_number_over_a_day_is_not(processes, count):
-    """Four now and one long ago is an ordinary shop."""
+    """Four payments now and one long ago are ordinary."""
     processes.create()
     processes.clock.advance(seconds=601)
     for _ in range(4):
@@ -144,8 +144,8 @@ def test_counting_reads_the_last_rows_alone(processes, limits, monkeypatch):
         assert scan(limits.model_copy(update={"signal_creations": 4})) == 1
 
 
-def test_a_merchant_sees_its_own_and_may_say_that_it_looked(processes, count):
-    """Charlie sells too, and has nothing to look at."""
+def test_a_merchant_sees_its_own_signals_and_marks_them_as_seen(processes, count):
+    """Charlie, another merchant, has no signals."""
     processes.tables.insert(
         Account,
         {

@@ -1,6 +1,6 @@
 """The number of statements of a request on every engine.
 
-BEGIN and COMMIT are not counted; what the service asks of its tables is.
+Statements on the service's tables are counted, BEGIN and COMMIT are not.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def test_confirming_takes_at_most_six_statements(processes, count_statements):
 
 
 def test_refusing_takes_at_most_six_statements(processes, count_statements):
-    """Refused money is no cheaper way to keep the database busy."""
+    """Refused money must not cost more than accepted money."""
     payment = processes.create(expires_in=10)
     processes.bank().confirm(processes.create())
     with count_statements() as wrong_amount:
@@ -99,8 +99,8 @@ def test_refusing_takes_at_most_six_statements(processes, count_statements):
         assert 1 <= len(statements) <= CONFIRM_MAX, statements
 
 
-def test_a_notification_told_late_takes_at_most_six_statements(processes, count_statements):
-    """After an outage every queued notification is such a one: they must not cost more."""
+def test_a_late_notification_takes_at_most_six_statements(processes, count_statements):
+    """After an outage every queued notification is late, and must not cost more."""
     payment = processes.create(expires_in=10, order_id="order-1")
     body = processes.bank().body(payment, paid_at=rfc3339(processes.clock.now()))
     processes.clock.advance(seconds=60)
@@ -112,7 +112,7 @@ def test_a_notification_told_late_takes_at_most_six_statements(processes, count_
 
 @pytest.mark.parametrize("accept", ["text/html", "application/json"])
 def test_the_page_takes_at_most_two_statements_in_every_state(processes, count_statements, accept):
-    """A shopper's page is asked for again and again."""
+    """Shoppers load their page again and again."""
     pending, paid, cancelled = (processes.create(order_id=f"order-{n}") for n in range(3))
     processes.bank().confirm(paid)
     processes.post(f"/payments/pix/{cancelled['id']}/cancel")
@@ -130,7 +130,7 @@ def test_the_page_takes_at_most_two_statements_in_every_state(processes, count_s
 
 
 def test_a_poll_takes_one_statement(processes, count_statements):
-    """Every open page polls; also where nothing changed, and where nothing is known."""
+    """Every open page polls; unchanged and unknown payments cost the same."""
     payment = processes.create()
     client = processes.app().test_client()
     path = f"/payments/pix/{payment['id']}/status"

@@ -1,4 +1,4 @@
-"""The sweep: writes down what the clock decided, once, in its time, and never ahead of it."""
+"""The sweep stores each expiry once, and never before the deadline."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def status_counts(processes):
     return {row[0]: row[1] for row in processes.tables.rows(query)}
 
 
-def test_the_clock_decides_and_the_sweep_writes_it_down(processes):
+def test_the_clock_expires_a_payment_and_the_sweep_stores_it(processes):
     """A reader sees `expired` at once; the sweep only adds the stored status and the event."""
     payment = processes.create(expires_in=10)
     processes.clock.advance(seconds=10)
@@ -75,7 +75,7 @@ def test_a_run_works_in_batches_and_leaves_the_rest_to_the_next(processes, monke
     assert status_counts(processes) == {"expired": 45}
 
 
-def test_a_stop_is_heeded_between_batches(processes, monkeypatch):
+def test_a_stop_takes_effect_between_batches(processes, monkeypatch):
     """Ctrl-C during a backlog: the current batch is committed, and no further batch begins."""
     monkeypatch.setattr(sweeping, "BATCH", 10)
     due_rows(processes, 45)
@@ -86,7 +86,7 @@ def test_a_stop_is_heeded_between_batches(processes, monkeypatch):
 
 
 def test_after_a_start_the_sweep_waits_its_grace(processes):
-    """We were down: the bank's queued notifications must come before we say `expired`."""
+    """The service was down: the bank's queued notifications must come before the expiry."""
     in_time = processes.create(expires_in=10)
     unpaid = processes.create(expires_in=10)
     body = processes.bank().body(in_time)

@@ -36,8 +36,8 @@ class Watcher:
         self._changed = threading.Condition()
         self._client.on("*", self._hear)
         self._client.connect(url, auth=auth, transports=transports, wait_timeout=PATIENCE_SECONDS)
-        # The library forgets these, unclosed, when the server ends the connection; and when it
-        # closes a websocket itself it waits three seconds for a farewell that does not come.
+        # The library does not close these when the server ends the connection. When it closes a
+        # websocket itself, it waits three seconds for a close frame that does not come.
         self._session, self._websocket = self._client.eio.http, self._client.eio.ws
         if self._websocket is not None:
             self._websocket.close = partial(self._websocket.close, timeout=0)

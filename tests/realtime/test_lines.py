@@ -45,7 +45,7 @@ class Peer:
         self.socket.sendall(self.protocol.send(event))
 
     def head(self) -> bytes:
-        """The server's agreement, which is for another key than the peer's own."""
+        """The server's answer to the handshake, whose key is not the one that wsproto generated."""
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             head += self.socket.recv(1)

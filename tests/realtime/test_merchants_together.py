@@ -1,4 +1,4 @@
-"""A merchant's two ways of listening, in several processes, and the Socket.IO one by itself."""
+"""Merchants listen by Socket.IO and by a plain websocket, in several processes."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_another_merchants_room_receives_no_byte(service):
 
 
 def by_cookie(service: ServiceProcess, token: str, origin: str | None) -> dict[str, Any]:
-    """What `watch_merchant` is answered on a connection with this cookie, from this origin."""
+    """The answer to `watch_merchant` on a connection with this cookie, from this origin."""
     headers = {"Cookie": f"access_token={token}"} | ({"Origin": origin} if origin else {})
     client = socketio.Client(reconnection=False)
     try:

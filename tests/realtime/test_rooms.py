@@ -1,4 +1,4 @@
-"""Live events, over every transport and in every mode: who hears what, and who hears nothing."""
+"""Live events, over every transport and in every mode: who receives which events."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_acknowledgement_of_watch_carries_the_whole_payment(service, watcher
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_watcher_hears_the_confirmation_by_both_names_and_once(service, watcher, transport):
-    """The plain name is the contract's, the name with the id is what older clients listen for."""
+    """The contract has the plain name; older clients listen for the name with the id."""
     payment = service.create()
     bob = watcher(transport)
     bob.watch(payment)
@@ -126,7 +126,7 @@ def test_refused_money_is_heard_and_the_payment_stays_pending(service, watcher):
 
 @pytest.mark.slow
 def test_an_expiry_is_heard_within_two_seconds_of_the_deadline(service, watcher):
-    """Watchers of the page are promised that (contract, rule 4)."""
+    """The contract promises that to watchers of the page (rule 4)."""
     payment = service.create(expires_in=10)
     bob = watcher()
     bob.watch(payment)

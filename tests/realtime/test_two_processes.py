@@ -47,7 +47,7 @@ def _readiness(service: ServiceProcess) -> tuple[int, str]:
 
 @pytest.mark.parametrize("mode", ["eventlet", "gevent", "threading"])
 def test_a_watcher_hears_a_confirmation_that_another_process_took(pair, redis_url, mode):
-    """Behind a balancer the bank and the shopper rarely meet the same process."""
+    """Behind a load balancer, the bank and the shopper rarely reach the same process."""
     one, two = pair(mode, redis_url)
     payment, other = one.create(), two.create()
     with _watching(one, payment) as bob, _watching(two, other) as charlie:
@@ -134,7 +134,7 @@ def test_two_services_on_one_redis_do_not_hear_each_other(serve, private_server,
 
 @contextmanager
 def _published_to(url: str) -> Iterator[Callable[[], set[bytes]]]:
-    """The names of the channels something was published to, asked at the end of the block."""
+    """The names of the channels that got messages during the block."""
     from redis import Redis
 
     with Redis.from_url(url) as client, client.pubsub() as everything:

@@ -38,11 +38,11 @@ def encode_static(
         raise BrCodeError("key_invalid", "The key is not a Pix key in canonical form.")
     account = write_object("00", GUI) + write_object("01", key)
     if additional_info is not None:
-        account += write_object("02", _folded_info(additional_info, account))
+        account += write_object("02", _fold_info(additional_info, account))
     amount = "" if amount_centavos is None else write_object("54", _amount_text(amount_centavos))
     if txid is not None and txid != NO_TXID and not _TXID.fullmatch(txid):
         raise BrCodeError("txid_invalid", "The txid must be 1 to 25 ASCII letters and digits.")
-    return _sealed(
+    return _assemble_code(
         initiation="12" if single_use else None,
         account=account,
         amount=amount,
@@ -67,7 +67,7 @@ def encode_dynamic(
     as `encode_static` does, `url_invalid` for the location.
     """
     check_location(location)
-    return _sealed(
+    return _assemble_code(
         initiation="12" if single_use else "11",
         account=write_object("00", GUI) + write_object("25", location),
         amount="",
@@ -78,7 +78,7 @@ def encode_dynamic(
     )
 
 
-def _sealed(
+def _assemble_code(
     *,
     initiation: str | None,
     account: str,
@@ -89,8 +89,8 @@ def _sealed(
     txid: str,
 ) -> str:
     """The whole text: objects in ascending order of their ids, then the CRC."""
-    merchant = write_object("59", _folded(name, _NAME_MAX, "name_invalid"))
-    merchant += write_object("60", _folded(city, _CITY_MAX, "city_invalid"))
+    merchant = write_object("59", _fold_text(name, _NAME_MAX, "name_invalid"))
+    merchant += write_object("60", _fold_text(city, _CITY_MAX, "city_invalid"))
     if postal_code is not None:
         if not _POSTAL_CODE.fullmatch(postal_code):
             raise BrCodeError("postal_code_invalid", "The postal code must be eight digits.")
@@ -110,7 +110,7 @@ def _sealed(
     return body + crc16(body)
 
 
-def _folded(text: str, characters_max: int, error_code: str) -> str:
+def _fold_text(text: str, characters_max: int, error_code: str) -> str:
     """The text as printable ASCII, single-spaced and cut. Raises BrCodeError if nothing is left."""
     decomposed = unicodedata.normalize("NFD", " ".join(text.split()))
     printable = "".join(character for character in decomposed if " " <= character <= "~")
@@ -120,12 +120,12 @@ def _folded(text: str, characters_max: int, error_code: str) -> str:
     return folded
 
 
-def _folded_info(text: str, account: str) -> str:
+def _fold_info(text: str, account: str) -> str:
     """Additional information, cut to the space that the account template has left."""
     room = min(_ADDITIONAL_INFO_MAX, VALUE_CHARACTERS_MAX - len(account) - _HEADER_CHARACTERS)
     if room < 1:
         raise BrCodeError("additional_info_invalid", "The key leaves no room for information.")
-    return _folded(text, room, "additional_info_invalid")
+    return _fold_text(text, room, "additional_info_invalid")
 
 
 def _amount_text(amount_centavos: int) -> str:
