@@ -18,7 +18,7 @@ from core import ids
 from core.errors import Forbidden, NotFound
 from repository.database import Work, in_unit_of_work, reading
 from web.answers import private_json
-from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, also, declare, problems
+from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, declare, extra_parameters, problems
 from web.idempotency import CreatedAnswer
 from web.page_query import PageQuery
 
@@ -67,7 +67,7 @@ def list_keys(query: PageQuery) -> Response:
     summary="Make an API key",
     responses={201: NewKeyAnswer, **problems(400, 401, 403, 409, 413, 415, 503)},
     security=SIGNED_IN,
-    openapi_extensions=also(IDEMPOTENCY_KEY),
+    openapi_extensions=extra_parameters(IDEMPOTENCY_KEY),
 )
 def make_key(body: NewKey) -> BaseResponse:
     """Make a key for the merchant's programs. The key is shown once and stored as its hash."""

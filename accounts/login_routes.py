@@ -33,7 +33,7 @@ from core.errors import (
 )
 from db_models import Account
 from repository.database import Work, in_unit_of_work, reading
-from web.api_docs import SIGNED_IN, declare, problems, takes
+from web.api_docs import SIGNED_IN, declare, problems, request_body
 from web.bodies import check_storable
 from web.forms import FORM, is_form, parse, read_form
 from web.limits import limiter
@@ -60,7 +60,7 @@ def login_page() -> BaseResponse:
         303: {"description": "For a browser's form: to `next`, or to the account's home page."},
         **problems(400, 401, 403, 413, 415, 429, 503),
     },
-    openapi_extensions=takes(SignInBody, "application/json", FORM),
+    openapi_extensions=request_body(SignInBody, "application/json", FORM),
 )
 def login() -> BaseResponse:
     """Sign in by `username` or `login`, as JSON or as a form, and set the session's cookies."""

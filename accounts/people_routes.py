@@ -26,7 +26,14 @@ from config import current_settings
 from core.errors import FieldError, Forbidden, InvalidRequest
 from repository.database import reading
 from web.answers import private_json
-from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, also, declare, problems, takes
+from web.api_docs import (
+    IDEMPOTENCY_KEY,
+    SIGNED_IN,
+    declare,
+    extra_parameters,
+    problems,
+    request_body,
+)
 from web.forms import FORM, parse, read_form
 from web.limits import limiter
 
@@ -81,7 +88,7 @@ def require_open_sign_up() -> None:
     "/users/",
     summary="Sign up",
     responses={201: SignUpAnswer, **problems(400, 403, 409, 413, 415, 429, 503)},
-    openapi_extensions=also(IDEMPOTENCY_KEY),
+    openapi_extensions=extra_parameters(IDEMPOTENCY_KEY),
     strict_slashes=False,
 )
 @limiter.limit(sign_ups_limit)
@@ -122,7 +129,7 @@ def change_password(body: PasswordChange) -> Response:
     "/token",
     summary="Get tokens",
     responses={200: TokenAnswer, **problems(400, 401, 413, 415, 429, 503)},
-    openapi_extensions=takes(TokenForm, FORM),
+    openapi_extensions=request_body(TokenForm, FORM),
 )
 def token() -> Response:
     """Tokens for login and password, or for a refresh token, which works only once."""

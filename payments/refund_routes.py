@@ -17,7 +17,7 @@ from payments.routes import PaymentPath, presenter
 from payments.schemas import NewRefund, RefundObject, RefundsOfPayment
 from repository.database import Work, in_unit_of_work, reading
 from web.answers import private_json
-from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, also, declare, problems
+from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, declare, extra_parameters, problems
 from web.idempotency import CreatedAnswer, keyed_request
 
 bp = APIBlueprint("refunds", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Refunds")])
@@ -29,7 +29,7 @@ declare(bp, NewRefund)
     summary="Give money back",
     responses={201: RefundObject, **problems(400, 401, 403, 404, 409, 413, 415, 503)},
     security=MERCHANT,
-    openapi_extensions=also(IDEMPOTENCY_KEY),
+    openapi_extensions=extra_parameters(IDEMPOTENCY_KEY),
 )
 def create_refund(path: PaymentPath, body: NewRefund) -> BaseResponse:
     """Refund a confirmed payment, whole or in part. Safe to repeat with the same `refund_id`.

@@ -29,7 +29,7 @@ from repository.database import Work, in_unit_of_work, reading
 from repository.paging import Cursor
 from repository.payment_list import PaymentFilters
 from web.answers import polled_json, private_json
-from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, also, declare, problems
+from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, declare, extra_parameters, problems
 from web.idempotency import CreatedAnswer, KeyedRequest, keyed_request, request_key
 from web.page_query import PageQuery, QueryText
 from web.pages import language_query
@@ -75,7 +75,7 @@ def presenter() -> Presenter:
     summary="Create a payment",
     responses={201: PaymentMessage, **problems(400, 401, 403, 409, 413, 415, 503)},
     security=MERCHANT,
-    openapi_extensions=also(IDEMPOTENCY_KEY),
+    openapi_extensions=extra_parameters(IDEMPOTENCY_KEY),
 )
 def create_payment(body: NewPayment) -> BaseResponse:
     """Create a payment with its BR Code. Safe to repeat under an Idempotency-Key."""
@@ -98,7 +98,7 @@ def create_payment(body: NewPayment) -> BaseResponse:
         303: {"description": "For a browser's form: redirect to the page of the new payment."},
         **problems(400, 404, 409, 503),
     },
-    openapi_extensions=also(IDEMPOTENCY_KEY),
+    openapi_extensions=extra_parameters(IDEMPOTENCY_KEY),
 )
 def renew_payment(path: PaymentPath) -> BaseResponse:
     """Create a new payment for the same order and amount. Anyone with the link may renew."""

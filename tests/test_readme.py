@@ -150,7 +150,7 @@ def python_example(word: str, service: ServiceProcess, folder: Path) -> Path:
 
 
 @contextmanager
-def started(path: Path, *arguments: str) -> Iterator[queue.Queue[str]]:
+def running_program(path: Path, *arguments: str) -> Iterator[queue.Queue[str]]:
     """The lines that the program prints, as they come; the program is stopped afterwards."""
     process = subprocess.Popen(
         [sys.executable, str(path), *arguments],
@@ -181,7 +181,7 @@ def test_the_python_listener_hears_the_payment_it_watches(service: ServiceProces
     """The state comes first and events follow, so a program like the example misses nothing."""
     payment = service.create(value=10)
 
-    with started(python_example("socketio", service, tmp_path), payment["id"]) as lines:
+    with running_program(python_example("socketio", service, tmp_path), payment["id"]) as lines:
         first = lines.get(timeout=WITHIN_SECONDS)
         service.tell(payment)
         second = lines.get(timeout=WITHIN_SECONDS)

@@ -57,8 +57,8 @@ SECURITY_SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
     ),
 }
 
-_ALSO = "x-also"
-_TAKES = "x-takes"
+_EXTRA_PARAMETERS = "x-also"
+_REQUEST_BODY = "x-takes"
 _REF = "#/components/schemas/{model}"
 _DECLARED: dict[str, dict[str, Any]] = {}
 
@@ -114,18 +114,18 @@ def declare(bp: APIBlueprint, *models: type[BaseModel]) -> None:
         _DECLARED.update(schemas)
 
 
-def also(*parameters: dict[str, Any]) -> dict[str, Any]:
+def extra_parameters(*parameters: dict[str, Any]) -> dict[str, Any]:
     """Document parameters that a route reads itself; for its `openapi_extensions`."""
-    return {_ALSO: list(parameters)}
+    return {_EXTRA_PARAMETERS: list(parameters)}
 
 
-def takes(model: type[BaseModel], *content_types: str) -> dict[str, Any]:
+def request_body(model: type[BaseModel], *content_types: str) -> dict[str, Any]:
     """Document a body that a route reads itself; for its `openapi_extensions`.
 
     The model must be declared.
     """
     content = {name: {"schema": reference(model)} for name in content_types}
-    return {_TAKES: {"content": content, "required": True}}
+    return {_REQUEST_BODY: {"content": content, "required": True}}
 
 
 def html_page(description: str) -> dict[str, Any]:
@@ -160,9 +160,9 @@ class DocumentedApp(OpenAPI):
                 answers = operation["responses"]
                 if "application/problem+json" not in answers["400"].get("content", {}):
                     del answers["400"]  # flask-openapi adds a 400 to each route
-                if also := operation.pop(_ALSO, None):
+                if also := operation.pop(_EXTRA_PARAMETERS, None):
                     operation.setdefault("parameters", []).extend(also)
-                if body := operation.pop(_TAKES, None):
+                if body := operation.pop(_REQUEST_BODY, None):
                     operation["requestBody"] = body
                 answers.update({str(status): answer for status, answer in problems(413).items()})
 

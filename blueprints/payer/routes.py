@@ -43,7 +43,7 @@ from payments.lifecycle import status_at
 from payments.schemas import PaymentObject
 from repository.database import in_unit_of_work, reading
 from web.answers import REPLAYED, private_json
-from web.api_docs import SIGNED_IN, declare, html_page, problems, takes
+from web.api_docs import SIGNED_IN, declare, html_page, problems, request_body
 from web.bodies import StrictBody
 from web.forms import FORM, is_form, parse, read_form
 from web.limits import limiter
@@ -174,7 +174,7 @@ def pay_page(path: PayerPath) -> BaseResponse:
         **problems(400, 401, 402, 403, 404, 409, 413, 415, 429, 503),
     },
     security=SIGNED_IN,
-    openapi_extensions=takes(PayBody, JSON, FORM),
+    openapi_extensions=request_body(PayBody, JSON, FORM),
 )
 @development_only
 @limiter.limit(PAY_LIMIT)
@@ -239,7 +239,7 @@ def show_wallet() -> Response:
     summary="Open the payer's wallet",
     responses={201: NewWalletObject, **problems(400, 401, 403, 404, 409, 413, 415, 429, 503)},
     security=SIGNED_IN,
-    openapi_extensions=takes(WalletBody, JSON, FORM),
+    openapi_extensions=request_body(WalletBody, JSON, FORM),
 )
 @development_only
 @limiter.limit(PAY_LIMIT)

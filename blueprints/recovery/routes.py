@@ -14,7 +14,7 @@ from blueprints.recovery.presenter import recovery_object
 from blueprints.recovery.schemas import PictureForm, QrData, RecoveryAnswer
 from blueprints.recovery.uploads import FORM_BYTES_MAX, MULTIPART, picture_and_fields
 from web.answers import private_json
-from web.api_docs import declare, problems, takes
+from web.api_docs import declare, problems, request_body
 from web.bodies import body_limit
 
 TAG = Tag(name="Recovery")
@@ -48,7 +48,7 @@ def recover_from_qr(body: QrData) -> Response:
     "/upload-screenshot-with-qr",
     summary="Find the payment of a picture and ask the bank",
     responses={200: RecoveryAnswer, **problems(400, 404, 413, 415, 422, 429, 503)},
-    openapi_extensions=takes(PictureForm, MULTIPART),
+    openapi_extensions=request_body(PictureForm, MULTIPART),
 )
 @body_limit(FORM_BYTES_MAX)
 def upload_screenshot_with_qr() -> Response:

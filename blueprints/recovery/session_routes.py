@@ -37,7 +37,15 @@ from repository.paging import Cursor
 from repository.payment_list import PaymentFilters
 from repository.recovery_uploads import RecoveryUploads
 from web.answers import private_json
-from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, SIGNED_IN, also, declare, problems, takes
+from web.api_docs import (
+    IDEMPOTENCY_KEY,
+    MERCHANT,
+    SIGNED_IN,
+    declare,
+    extra_parameters,
+    problems,
+    request_body,
+)
 from web.bodies import body_limit
 from web.idempotency import CreatedAnswer, keyed_request
 
@@ -52,7 +60,7 @@ _STATUS_OF = {word: str(status) for status, word in STATUS_WORDS.items()}
     summary="Create a payment as a session",
     responses={201: SessionCreated, **problems(400, 401, 403, 409, 413, 415, 503)},
     security=MERCHANT,
-    openapi_extensions=also(IDEMPOTENCY_KEY),
+    openapi_extensions=extra_parameters(IDEMPOTENCY_KEY),
 )
 def create_session(body: NewSession) -> BaseResponse:
     """Create a payment with the fields of a session. Safe to repeat under an Idempotency-Key."""
@@ -105,7 +113,7 @@ def list_sessions(query: SessionQuery) -> Response:
         201: ProofAnswer,
         **problems(400, 404, 409, 413, 415, 422, 429, 503),
     },
-    openapi_extensions=takes(ProofForm, MULTIPART),
+    openapi_extensions=request_body(ProofForm, MULTIPART),
 )
 @body_limit(FORM_BYTES_MAX)
 def upload_screenshot() -> BaseResponse:

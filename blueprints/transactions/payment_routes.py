@@ -20,7 +20,7 @@ from core.errors import PaymentNotFound
 from payments.schemas import NewPayment
 from repository.database import reading
 from web.answers import polled_json
-from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, also, declare, problems
+from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, declare, extra_parameters, problems
 
 bp = APIBlueprint("started_payments", __name__, abp_tags=[Tag(name="Transactions")])
 declare(bp, StartedPayment)
@@ -31,7 +31,7 @@ declare(bp, StartedPayment)
     summary="Start a payment",
     responses={201: TransactionDetail, **problems(400, 401, 403, 409, 413, 415, 503)},
     security=SIGNED_IN,
-    openapi_extensions=also(IDEMPOTENCY_KEY),
+    openapi_extensions=extra_parameters(IDEMPOTENCY_KEY),
     strict_slashes=False,
 )
 def start_payment(body: StartedPayment) -> BaseResponse:

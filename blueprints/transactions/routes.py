@@ -29,7 +29,7 @@ from repository.database import Work, in_unit_of_work, reading
 from repository.paging import Cursor
 from repository.payment_list import FAILED, PaymentFilters
 from web.answers import private_json
-from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, also, declare, problems
+from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, declare, extra_parameters, problems
 from web.bodies import StrictBody
 from web.idempotency import CreatedAnswer, keyed_request
 
@@ -48,7 +48,7 @@ _STATUS_OF = {
     summary="Create a transaction",
     responses={201: TransactionDetail, **problems(400, 401, 403, 409, 413, 415, 503)},
     security=SIGNED_IN,
-    openapi_extensions=also(IDEMPOTENCY_KEY),
+    openapi_extensions=extra_parameters(IDEMPOTENCY_KEY),
     strict_slashes=False,
 )
 def create_transaction(body: NewTransaction) -> BaseResponse:

@@ -136,26 +136,26 @@ def test_an_account_reads_its_own_rows_page_by_page_and_nobody_elses(app, alice)
     assert (rest.next, elsewhere.items) == (None, [])
 
 
-def by_key(alice: Person, path: str, **options: Any) -> TestResponse:
+def request_by_key(alice: Person, path: str, **options: Any) -> TestResponse:
     """Ask with an API key that has all scopes of payments."""
     scopes = ("payments:read", "payments:write", "refunds:write")
     headers = {"Authorization": f"Bearer {alice.key(*scopes)['key']}"}
     return alice.post(path, headers=headers, **options)
 
 
-def by_token(alice: Person, path: str, **options: Any) -> TestResponse:
+def request_by_token(alice: Person, path: str, **options: Any) -> TestResponse:
     """Ask with an access token."""
     return alice.post(path, headers=alice.bearer(), **options)
 
 
-def by_page(alice: Person, path: str, **options: Any) -> TestResponse:
+def request_by_page(alice: Person, path: str, **options: Any) -> TestResponse:
     """Press the button in the portal."""
     path = path.replace("/payments/pix/", "/portal/payments/").replace("/refunds", "/refund")
     options.pop("json", None)
     return alice.enter().post(path, headers=alice.with_csrf(), **options)
 
 
-def by_transaction(alice: Person, path: str, **options: Any) -> TestResponse:
+def request_by_transaction(alice: Person, path: str, **options: Any) -> TestResponse:
     """Ask by changing the status of a transaction."""
     status = "refunded" if path.endswith("/refunds") else "cancelled"
     payment_id = path.split("/")[3]
@@ -164,7 +164,7 @@ def by_transaction(alice: Person, path: str, **options: Any) -> TestResponse:
     )
 
 
-INTERFACES = [by_key, by_token, by_page, by_transaction]
+INTERFACES = [request_by_key, request_by_token, request_by_page, request_by_transaction]
 Ask = Callable[..., TestResponse]
 
 
@@ -196,7 +196,7 @@ def test_a_cancellation_leaves_one_row_through_every_interface(alice, ask: Ask):
     assert ask(alice, f"/payments/pix/{payment['id']}/cancel").status_code in (200, 303)
     (row,) = payment_rows(alice)
     assert (row.action, row.subject) == ("payment.cancelled", payment["id"])
-    assert set(row.details) == ({"key"} if ask is by_key else set())
+    assert set(row.details) == ({"key"} if ask is request_by_key else set())
 
 
 @pytest.mark.parametrize("ask", INTERFACES)
@@ -210,7 +210,7 @@ def test_a_refund_leaves_one_row_through_every_interface(alice, bank, ask: Ask):
     assert row.action == "refund.asked"
     amount = {"payment": payment["id"], "amount_centavos": 1000}
     assert {name: row.details[name] for name in amount} == amount
-    assert set(row.details) - set(amount) == ({"key"} if ask is by_key else set())
+    assert set(row.details) - set(amount) == ({"key"} if ask is request_by_key else set())
 
 
 def test_the_key_in_a_row_is_the_one_that_asked(alice):

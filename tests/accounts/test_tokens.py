@@ -195,7 +195,7 @@ def _segment(value):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def forged(good, key):
+def forged_tokens(good, key):
     """Tokens with one fault each, by the fault."""
     claims, head = claims_of(good), jwt.get_unverified_header(good)
     signature = good.split(".")[2]
@@ -246,7 +246,7 @@ def test_forged_tokens_are_refused(alice):
     good = alice.tokens()["access_token"]
     key = alice.app.config["JWT_SECRET_KEY"]
     assert me(alice, jwt.encode(claims_of(good), key, algorithm="HS256")) == 200
-    for what, token in forged(good, key).items():
+    for what, token in forged_tokens(good, key).items():
         answer = alice.app.test_client().get(
             "/users/me/", headers=[("Authorization", f"Bearer {token}")]
         )

@@ -9,7 +9,7 @@ from repository import payment_list
 from tests.http.checks import fields, problem
 
 
-def listed(client, query=""):
+def descriptions(client, query=""):
     """The descriptions in a list."""
     answer = client.get(f"/payments/pix{query}")
     assert answer.status_code == 200, answer.text
@@ -74,12 +74,12 @@ def test_the_status_filter_goes_by_the_clock(make_payment, client, clock, bank):
     client.post(f"/payments/pix/{cancelled['id']}/cancel")
     make_payment(description="short", expires_in=10)
     make_payment(description="long")
-    assert listed(client, "?status=pending") == ["long", "short"]
+    assert descriptions(client, "?status=pending") == ["long", "short"]
     clock.advance(seconds=11)
-    assert listed(client, "?status=pending") == ["long"]
-    assert listed(client, "?status=expired") == ["short"]
-    assert listed(client, "?status=confirmed") == ["paid"]
-    assert listed(client, "?status=cancelled") == ["cancelled"]
+    assert descriptions(client, "?status=pending") == ["long"]
+    assert descriptions(client, "?status=expired") == ["short"]
+    assert descriptions(client, "?status=confirmed") == ["paid"]
+    assert descriptions(client, "?status=cancelled") == ["cancelled"]
     problem(client.get("/payments/pix?status=paid"), 400)
 
 
@@ -89,7 +89,7 @@ def test_the_order_filter_finds_every_payment_of_the_order(make_payment, client,
     make_payment(description="other", order_id="a")
     clock.advance(seconds=11)
     make_payment(description="second", order_id="A")
-    assert listed(client, "?order_id=A") == ["second", "first"]
+    assert descriptions(client, "?order_id=A") == ["second", "first"]
 
 
 def test_the_time_filters_hold_both_their_edges(make_payment, client, clock):
@@ -101,11 +101,11 @@ def test_the_time_filters_hold_both_their_edges(make_payment, client, clock):
     clock.advance(minutes=1)
     make_payment(description="2")
     one = rfc3339(clock.now().replace(minute=1))
-    assert listed(client, f"?from={one}") == ["2", "1"]
-    assert listed(client, f"?to={one}") == ["1", "0"]
-    assert listed(client, f"?from={one}&to={one}") == ["1"]
+    assert descriptions(client, f"?from={one}") == ["2", "1"]
+    assert descriptions(client, f"?to={one}") == ["1", "0"]
+    assert descriptions(client, f"?from={one}&to={one}") == ["1"]
     local = f"{start:%Y-%m-%d}T12:01:00-03:00"
-    assert listed(client, f"?from={local}&to={local}") == ["1"]
+    assert descriptions(client, f"?from={local}&to={local}") == ["1"]
 
 
 @pytest.mark.parametrize(
@@ -124,23 +124,23 @@ def test_the_search_finds_words_and_whole_ids(make_payment, client, bank):
     notification = bank.body(cheese)
     bank.tell(notification)
     for text in ("queijo", "CURADO", "100%25", "Q-1", cheese["id"], notification["end_to_end_id"]):
-        assert listed(client, f"?q={text}") == ["Queijo 100% curado"], text
+        assert descriptions(client, f"?q={text}") == ["Queijo 100% curado"], text
 
 
 def test_wildcards_in_the_search_are_plain_characters(make_payment, client):
     """% and _ match only themselves."""
     make_payment(description="abc")
-    assert listed(client, "?q=%25") == []
-    assert listed(client, "?q=a_c") == []
-    assert listed(client, "?q=\\") == []
+    assert descriptions(client, "?q=%25") == []
+    assert descriptions(client, "?q=a_c") == []
+    assert descriptions(client, "?q=\\") == []
 
 
 def test_filters_narrow_each_other(make_payment, client, bank):
     """A payment must match all filters."""
     bank.confirm(make_payment(description="pão", order_id="A"))
     make_payment(description="pão", order_id="B")
-    assert len(listed(client, "?q=p%C3%A3o&status=confirmed")) == 1
-    assert listed(client, "?q=p%C3%A3o&status=confirmed&order_id=B") == []
+    assert len(descriptions(client, "?q=p%C3%A3o&status=confirmed")) == 1
+    assert descriptions(client, "?q=p%C3%A3o&status=confirmed&order_id=B") == []
 
 
 def descriptions_by_page(client, query):
@@ -196,14 +196,14 @@ def test_an_order_and_a_search_narrow_each_other(make_payment, client):
     """An id of another order is no match within this one."""
     make_payment(description="one", order_id="A")
     other = make_payment(description="two", order_id="B")
-    assert listed(client, f"?order_id=A&q={other['id']}") == []
-    assert listed(client, "?order_id=B&q=B") == ["two"]
+    assert descriptions(client, f"?order_id=A&q={other['id']}") == []
+    assert descriptions(client, "?order_id=B&q=B") == ["two"]
 
 
 def test_another_merchant_sees_no_payment_of_the_list(make_payment, client, charlie):
     """Charlie's list is empty with every filter."""
     payment = make_payment(description="Alice", order_id="A")
     for query in ("", "?q=Alice", f"?q={payment['id']}", "?order_id=A", "?status=pending"):
-        assert listed(charlie, query) == []
+        assert descriptions(charlie, query) == []
     problem(charlie.get(f"/payments/pix?after={payment['id']}"), 400)
-    assert listed(client) == ["Alice"]
+    assert descriptions(client) == ["Alice"]

@@ -17,7 +17,7 @@ def fetch(client, payment):
     return client.get(f"/qr/v2/{payment['watch_code']}")
 
 
-def verified(client, payment, clock):
+def verified_payload(client, payment, clock):
     """The payload, once its signature has been checked as a payer's bank does."""
     answer = fetch(client, payment)
     assert answer.status_code == 200, answer.text
@@ -28,7 +28,7 @@ def test_it_serves_a_signed_payload_with_the_standards_fields(make_payment, clie
     """API Pix 2.9.0, CobPayload: who, how much, until when."""
     payment = make_payment(description="Queijo", expires_in=600)
     clock.advance(seconds=5)
-    payload = verified(client, payment, clock)
+    payload = verified_payload(client, payment, clock)
     assert payload["txid"] == payment["id"]
     assert payload["revisao"] == 0
     assert payload["status"] == "ATIVA"
@@ -45,7 +45,7 @@ def test_it_serves_a_signed_payload_with_the_standards_fields(make_payment, clie
 
 def test_without_a_description_the_field_is_absent(make_payment, client, clock):
     """An empty text is not what the standard calls optional."""
-    assert "solicitacaoPagador" not in verified(client, make_payment(), clock)
+    assert "solicitacaoPagador" not in verified_payload(client, make_payment(), clock)
 
 
 def test_the_answer_is_jose_and_names_its_key_set(make_payment, client, clock):

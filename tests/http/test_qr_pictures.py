@@ -16,7 +16,7 @@ STATIC = Path(__file__).resolve().parents[2] / "static"
 FOR_EVER = "public, max-age=31536000, immutable"
 
 
-def scanned(png):
+def scan(png):
     """The text that a scanner reads in the picture."""
     (barcode,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(png)).convert("L"))
     return barcode.text
@@ -40,14 +40,14 @@ def test_each_name_gives_its_kind_of_picture(make_payment, client, name, kind):
     assert answer.headers["Cache-Control"] == FOR_EVER
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     if kind == "image/png":
-        assert scanned(answer.data) == payment["pix_code"]
+        assert scan(answer.data) == payment["pix_code"]
 
 
 def test_the_address_in_the_payment_object_is_the_picture(make_payment, client):
     """Clients use this address unchanged."""
     payment = make_payment()
     path = payment["qr_code_url"].removeprefix("http://127.0.0.1:5000")
-    assert scanned(client.get(path).data) == payment["pix_code"]
+    assert scan(client.get(path).data) == payment["pix_code"]
 
 
 @pytest.mark.parametrize("suffix", ["", ".png", ".svg"])
@@ -124,7 +124,7 @@ def test_a_merchants_static_code_names_its_key_and_leaves_the_amount_open(client
     """For the sticker beside the till."""
     answer = client.get("/generate_qr/demo")
     assert (answer.status_code, answer.mimetype) == (200, "image/png")
-    code = br_code.decode(scanned(answer.data), strict=True)
+    code = br_code.decode(scan(answer.data), strict=True)
     assert code.key == "123e4567-e12b-12d1-a456-426655440000"
     assert code.amount_centavos is None
     assert code.merchant_name.casefold() == "feira da vila"
@@ -136,7 +136,7 @@ def test_a_merchants_static_code_names_its_key_and_leaves_the_amount_open(client
 def test_a_value_fixes_the_amount(client, value, centavos):
     """The same forms of money as everywhere."""
     answer = client.get(f"/generate_qr/demo?value={value}")
-    assert br_code.decode(scanned(answer.data), strict=True).amount_centavos == centavos
+    assert br_code.decode(scan(answer.data), strict=True).amount_centavos == centavos
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ NEW_EACH_TIME = ("X-Request-ID", "Set-Cookie", "ETag", "Content-Length", "Locati
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory, databases):
+def start_service(tmp_path_factory, databases):
     """A function that starts a service as the benchmark measures it, on a database of its own."""
 
     @contextmanager
@@ -34,20 +34,20 @@ def started(tmp_path_factory, databases):
 
 
 @pytest.fixture(scope="module")
-def service(started):
+def service(start_service):
     """The service as it is."""
-    with started() as service:
+    with start_service() as service:
         yield service
 
 
 @pytest.mark.parametrize("trick", MEASURED_HERE, ids=lambda one: f"{one.where}: {one.name}")
-def test_the_plain_form_of_a_trick_answers_the_same(trick, service, started):
+def test_the_plain_form_of_a_trick_answers_the_same(trick, service, start_service):
     """Otherwise the benchmark compares two different answers, or no longer runs at all."""
     with ExitStack() as stack:
         plain, off = service, trick.off
         if trick.is_built_in:
             with trick.off(service.app):
-                plain, off = stack.enter_context(started()), nullcontext
+                plain, off = stack.enter_context(start_service()), nullcontext
         for name in trick.operations:
             operation = service.operations()[name]
             fast = send(service.app, operation.prepare(2)[0])
