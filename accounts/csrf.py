@@ -45,7 +45,7 @@ def csrf_token() -> str:
             return tokens.read(token, "access").csrf
         except Unauthorized:
             pass  # signed out, so the forms get a visitor's token
-    return stranger_token()
+    return visitor_token()
 
 
 def read_access_cookie(token: str) -> tokens.Claims:
@@ -73,7 +73,7 @@ def is_from_our_own_page() -> bool:
     return origin is None or origin in own
 
 
-def stranger_token() -> str:
+def visitor_token() -> str:
     """The form token of a visitor who is not signed in; `keep_form_cookie` sends its cookie."""
     if "form_nonce" not in g:
         cookie = request.cookies.get(FORM_COOKIE, "")
@@ -81,7 +81,7 @@ def stranger_token() -> str:
     return str(_serializer().dumps(g.form_nonce))
 
 
-def require_stranger_token() -> None:
+def require_visitor_token() -> None:
     """Raise CsrfFailed if a browser sends a form that is not from a page of this service.
 
     A browser sends Origin, Sec-Fetch-Site or a cookie. A request with none of them is from a

@@ -66,7 +66,7 @@ def login() -> BaseResponse:
     """Sign in by `username` or `login`, as JSON or as a form, and set the session's cookies."""
     if not is_form():
         return _answer(_sign_in(request.get_json()))
-    csrf.require_stranger_token()
+    csrf.require_visitor_token()
     fields = read_form()
     next_path = fields.get("next", "")
     credentials = {name: value for name, value in fields.items() if name not in _EXTRA_FIELDS}
@@ -126,7 +126,7 @@ def sign_up_page() -> BaseResponse:
 def sign_up() -> BaseResponse:
     """Create an account from the page's form, and sign in."""
     require_open_sign_up()
-    csrf.require_stranger_token()
+    csrf.require_visitor_token()
     fields = read_form()
     next_path = fields.get("next", "")
     values = {name: value for name, value in fields.items() if name not in _EXTRA_FIELDS and value}
@@ -183,7 +183,7 @@ def _login_page(next_path: str, login: str, error: BalcaoError | None = None) ->
         home="/" if account is None else _home(next_path, account),
         sign_up_is_open=current_settings().sign_up == "open",
         demo=_demo(),
-        form_token=csrf.stranger_token(),
+        form_token=csrf.visitor_token(),
     )
     return _page(page, error)
 
@@ -199,7 +199,7 @@ def _sign_up_page(
         next=next_path,
         values={name: value for name, value in values.items() if name != "password"},
         wrong=wrong,
-        form_token=csrf.stranger_token(),
+        form_token=csrf.visitor_token(),
     )
     return _page(page, error)
 

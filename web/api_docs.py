@@ -160,8 +160,8 @@ class DocumentedApp(OpenAPI):
                 answers = operation["responses"]
                 if "application/problem+json" not in answers["400"].get("content", {}):
                     del answers["400"]  # flask-openapi adds a 400 to each route
-                if also := operation.pop(_EXTRA_PARAMETERS, None):
-                    operation.setdefault("parameters", []).extend(also)
+                if parameters := operation.pop(_EXTRA_PARAMETERS, None):
+                    operation.setdefault("parameters", []).extend(parameters)
                 if body := operation.pop(_REQUEST_BODY, None):
                     operation["requestBody"] = body
                 answers.update({str(status): answer for status, answer in problems(413).items()})

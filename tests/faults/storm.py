@@ -67,7 +67,7 @@ class Storm:
             return {txid for txid, _ in self.accepted}
 
     def has_accepted(self, answers: int) -> bool:
-        """Whether so many notifications were answered 200."""
+        """Whether at least this many notifications were answered 200."""
         return len(self.accepted) >= answers
 
     def is_over(self) -> bool:
@@ -132,7 +132,7 @@ class Watcher:
             self._client.shutdown()
 
     def knows_all(self) -> bool:
-        """Whether it knows of every watched payment that it is confirmed."""
+        """Whether the watcher has seen every watched payment confirmed."""
         return self.knows == self.watched
 
     def _connected(self) -> None:

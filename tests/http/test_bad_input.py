@@ -353,7 +353,7 @@ def test_hostile_headers(service, rule, method):
 
 @pytest.mark.parametrize("name", BODIES)
 def test_creating_refuses_each_hostile_body(service, name):
-    """With the right status, so that a developer knows what to fix."""
+    """The right status tells a developer what to fix."""
     app, client, _, _ = service
     before = rows(app)
     answer = client.post("/payments/pix", data=BODIES[name], content_type="application/json")

@@ -43,7 +43,7 @@ def app(any_database_url, tmp_path, clock):
 
 
 def test_text_is_stored_and_found_unchanged(app):
-    """Also SQL, and characters that a narrow character set would cut."""
+    """SQL too, and characters that a narrow character set would cut."""
     client = app.test_client()
     payment_ids = {}
     for text in TEXTS:

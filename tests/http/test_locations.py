@@ -25,7 +25,7 @@ def verified_payload(client, payment, clock):
 
 
 def test_it_serves_a_signed_payload_with_the_standards_fields(make_payment, client, clock):
-    """API Pix 2.9.0, CobPayload: who, how much, until when."""
+    """API Pix 2.9.0, CobPayload: payee, amount and deadline."""
     payment = make_payment(description="Queijo", expires_in=600)
     clock.advance(seconds=5)
     payload = verified_payload(client, payment, clock)
@@ -44,12 +44,12 @@ def test_it_serves_a_signed_payload_with_the_standards_fields(make_payment, clie
 
 
 def test_without_a_description_the_field_is_absent(make_payment, client, clock):
-    """An empty text is not what the standard calls optional."""
+    """In the standard, an optional field is absent and not empty."""
     assert "solicitacaoPagador" not in verified_payload(client, make_payment(), clock)
 
 
 def test_the_answer_is_jose_and_names_its_key_set(make_payment, client, clock):
-    """`application/jose`, ES256, and where the keys are; nobody caches a payload."""
+    """`application/jose`, ES256, and the key set's URL; no cache may store a payload."""
     answer = fetch(client, make_payment())
     assert answer.content_type == "application/jose"
     assert answer.headers["Cache-Control"] == "no-store"
@@ -62,7 +62,7 @@ def test_the_answer_is_jose_and_names_its_key_set(make_payment, client, clock):
 
 
 def test_a_changed_payload_fails_the_verification(make_payment, client, clock):
-    """Nobody between may change receiver or amount."""
+    """Nobody between service and bank may change payee or amount."""
     head, body, signature = fetch(client, make_payment()).text.split(".")
     other = fetch(client, make_payment(value=1)).text.split(".")[1]
     keys = client.get("/qr/v2/jwks").get_json()
@@ -133,8 +133,8 @@ def test_a_new_key_is_shown_two_minutes_before_it_signs(make_payment, client, cl
     assert jws.header_of(fetch(client, payment).text)["kid"] == kid
 
 
-def test_a_key_set_knows_the_key_another_process_just_made(app, settings, clock):
-    """With several processes the set may come from one and the signature from another."""
+def test_the_key_set_contains_a_key_that_another_process_just_created(app, settings, clock):
+    """The key set may come from one process and the signature from another."""
     with app.app_context():
         here, there = KeyRing(settings), KeyRing(settings)
         here.key_set(clock.now())
@@ -146,8 +146,8 @@ def test_a_key_set_knows_the_key_another_process_just_made(app, settings, clock)
         assert signed_by == kid == here.active(clock.now()).kid
 
 
-def test_the_first_key_is_made_once_by_many_at_once(app, settings, clock):
-    """Each further one would be a key that the bank, which asked first, has not seen."""
+def test_many_simultaneous_requests_create_one_first_key(app, settings, clock):
+    """A bank that fetched the key set before would not know a further key."""
     ring = KeyRing(settings)
 
     def ask(_):

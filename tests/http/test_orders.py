@@ -60,7 +60,7 @@ def test_payments_without_an_order_do_not_conflict(client):
     assert [create(client, None).status_code for _ in range(3)] == [201, 201, 201]
 
 
-def test_late_money_cancels_the_orders_newer_payment_that_waits(client, bank, clock):
+def test_late_money_cancels_the_orders_newer_pending_payment(client, bank, clock):
     """The first code was paid in time but notified late; the second must not be paid."""
     old = create(client, expires_in=60).json["payment"]
     told_late = bank.body(old)

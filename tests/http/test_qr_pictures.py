@@ -150,7 +150,7 @@ def test_a_value_that_is_no_amount_is_refused(client, value):
 
 @pytest.mark.parametrize("login", ["nobody", "x" * 65, "%00", "a b", "' OR 1", "d%C3%A9mo", "DEMO"])
 def test_an_unknown_merchant_has_no_code(client, login):
-    """Nor has one whose login differs in case."""
+    """Logins are case-sensitive here too."""
     problem(client.get(f"/generate_qr/{login}"), 404)
 
 

@@ -12,8 +12,8 @@ def receipt(client, payment, **headers):
     return client.get(f"/payments/pix/{payment['id']}/receipt", headers=headers)
 
 
-def test_a_paid_payments_receipt_says_who_got_what_when(make_payment, client, bank, clock):
-    """The shopper may need it later."""
+def test_the_receipt_has_payee_amount_and_time(make_payment, client, bank, clock):
+    """The shopper may need the receipt later."""
     payment = make_payment(order_id="A", description="Queijo")
     notification = bank.body(payment)
     clock.advance(seconds=30)
