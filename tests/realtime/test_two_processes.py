@@ -3,30 +3,73 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.realtime.clients import QUIET_SECONDS, Watcher
+from tests.support.servers import PrivateServer
 from tests.support.service import ServiceProcess
 
+MODES = ("eventlet", "gevent", "threading")
+RELAY_SECONDS = 20
 PROMPT_SECONDS = 2.5  # far from a busy machine's delays, and far from redis-py's own retries
 
 
-@pytest.fixture
-def pair(serve, tmp_path) -> Callable[..., tuple[ServiceProcess, ServiceProcess]]:
-    """Start two processes of one service: pair(mode, redis_url)."""
+@dataclass(frozen=True)
+class Pair:
+    """Two processes of one service, and the Redis between them."""
 
-    def start(mode: str, redis_url: str) -> tuple[ServiceProcess, ServiceProcess]:
-        shared = {"ASYNC_MODE": mode, "REDIS_URL": redis_url}
-        database = f"sqlite:///{tmp_path / 'shared.sqlite3'}"
-        first = serve(instance=tmp_path / "one", DATABASE_URL=database, **shared)
-        return first, serve(instance=tmp_path / "two", DATABASE_URL=database, **shared)
+    redis: PrivateServer
+    one: ServiceProcess
+    two: ServiceProcess
+    database: Path
 
-    return start
+    @contextmanager
+    def without_redis(self) -> Iterator[None]:
+        """Redis dies at the beginning of the block and is back at its end."""
+        self.redis.kill()
+        try:
+            yield
+        finally:
+            self.redis.start()
+
+    def wait_until_all_is_announced(self) -> None:
+        """Wait until the relay has nothing left to announce, now or later."""
+        limit = time.monotonic() + RELAY_SECONDS
+        with closing(sqlite3.connect(self.database)) as books:
+            question = "SELECT count(*) FROM payment_events WHERE relay_at IS NOT NULL"
+            while books.execute(question).fetchone() != (0,):
+                assert time.monotonic() < limit, "the relay has not announced everything"
+                time.sleep(0.1)
+
+
+@pytest.fixture(scope="module", params=MODES)
+def pair(
+    request: pytest.FixtureRequest,
+    module_server: Callable[[str], PrivateServer],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Pair]:
+    """One pair for each mode, for tests that watch payments of their own."""
+    folder = tmp_path_factory.mktemp(f"pair-{request.param}")
+    redis = module_server("redis")
+    database = folder / "shared.sqlite3"
+    shared = {
+        "ASYNC_MODE": request.param,
+        "REDIS_URL": redis.url,
+        "DATABASE_URL": f"sqlite:///{database}",
+    }
+    with (
+        ServiceProcess(folder / "one", **shared) as one,
+        ServiceProcess(folder / "two", **shared) as two,
+    ):
+        yield Pair(redis, one, two, database)
 
 
 @contextmanager
@@ -45,61 +88,72 @@ def _readiness(service: ServiceProcess) -> tuple[int, str]:
     return status, json.loads(body)["checks"]["redis"]
 
 
-@pytest.mark.parametrize("mode", ["eventlet", "gevent", "threading"])
-def test_a_watcher_hears_a_confirmation_that_another_process_took(pair, redis_url, mode):
+def _cancel_one_more(bob: Watcher, at: ServiceProcess) -> list[str]:
+    """Let a client hear one more payment's cancellation; return the names of its events.
+
+    A process announces before it answers, and Redis and the client's connection keep the order.
+    So all that came of earlier events stands ahead of these names.
+    """
+    last = at.create()
+    bob.watch(last)
+    assert at.request("POST", f"/payments/pix/{last['id']}/cancel")[0] == 200
+    bob.wait_for(f"payment-cancelled-{last['id']}")
+    return ["payment-cancelled", f"payment-cancelled-{last['id']}"]
+
+
+@pytest.mark.redis
+def test_a_watcher_hears_a_confirmation_that_another_process_took(pair):
     """Behind a load balancer, the bank and the shopper rarely reach the same process."""
-    one, two = pair(mode, redis_url)
+    one, two = pair.one, pair.two
     payment, other = one.create(), two.create()
     with _watching(one, payment) as bob, _watching(two, other) as charlie:
         assert two.tell(payment)[0] == 200
         message = bob.wait_for(f"payment-confirmed-{payment['id']}")
         assert (message["status"], message["sequence"]) == ("confirmed", 2)
-        time.sleep(QUIET_SECONDS)
-        assert bob.names() == _both_names(payment)
-        assert charlie.names() == []
+        # Each cancellation takes the way over Redis, behind what Redis brought before.
+        last = _cancel_one_more(bob, at=two)
+        assert bob.names() == [*_both_names(payment), *last]
+        last = _cancel_one_more(charlie, at=one)
+        assert charlie.names() == last
 
 
 @pytest.mark.slow
 @pytest.mark.redis
-@pytest.mark.parametrize("mode", ["eventlet", "gevent"])
-def test_redis_away_delays_the_other_processes_watchers_and_nobody_else(pair, private_server, mode):
+@pytest.mark.parametrize("pair", MODES[:2], indirect=True)
+def test_redis_away_delays_the_other_processes_watchers_and_nobody_else(pair):
     """Without Redis, payments work as before, and no event is lost or repeated."""
-    redis = private_server("redis")
-    one, two = pair(mode, redis.url)
+    one, two = pair.one, pair.two
     near, far = one.create(), one.create()
     with _watching(one, near) as bob, _watching(two, far) as charlie:
         assert _readiness(one) == (200, "ok")
-        redis.kill()
-        for payment in (near, far):
-            started = time.monotonic()
-            assert one.tell(payment)[0] == 200
-            assert time.monotonic() - started < PROMPT_SECONDS
-        bob.wait_for(f"payment-confirmed-{near['id']}")
-        status, reason = _readiness(one)
-        assert (status, "Redis" in reason) == (503, True)
-        time.sleep(QUIET_SECONDS)
-        assert charlie.names() == []
-        redis.start()
+        with pair.without_redis():
+            for payment in (near, far):
+                started = time.monotonic()
+                assert one.tell(payment)[0] == 200
+                assert time.monotonic() - started < PROMPT_SECONDS
+            bob.wait_for(f"payment-confirmed-{near['id']}")
+            status, reason = _readiness(one)
+            assert (status, "Redis" in reason) == (503, True)
+            meanwhile = _cancel_one_more(charlie, at=two)
+            assert charlie.names() == meanwhile
         charlie.wait_for(f"payment-confirmed-{far['id']}")
-        # Long enough for the relay, which announces what Redis did not take.
-        time.sleep(6)
-        assert bob.names() == _both_names(near)
-        assert charlie.names() == _both_names(far)
+        pair.wait_until_all_is_announced()
+        last = _cancel_one_more(bob, at=two)
+        assert bob.names() == [*_both_names(near), *last]
+        last = _cancel_one_more(charlie, at=one)
+        assert charlie.names() == [*meanwhile, *_both_names(far), *last]
         assert _readiness(one) == (200, "ok")
 
 
 @pytest.mark.slow
 @pytest.mark.redis
-@pytest.mark.parametrize("mode", ["eventlet", "gevent", "threading"])
-def test_listening_recovers_soon_after_redis_came_back(pair, private_server, mode):
+def test_listening_recovers_soon_after_redis_came_back(pair):
     """The pause between attempts must not grow while Redis is down."""
-    redis = private_server("redis")
-    one, two = pair(mode, redis.url)
+    one, two = pair.one, pair.two
     before, after = one.create(), one.create()
     with _watching(two, before) as bob:
-        redis.kill()
-        time.sleep(8)  # long enough for a growing pause to have grown
-        redis.start()
+        with pair.without_redis():
+            time.sleep(8)  # long enough for a growing pause to have grown
         time.sleep(1.5)
         assert one.tell(before)[0] == 200
         bob.wait_for(f"payment-confirmed-{before['id']}")

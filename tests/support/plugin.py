@@ -112,15 +112,13 @@ def redis_url(redis_space: RedisSpace) -> Iterator[str]:
 @pytest.fixture
 def private_server() -> Iterator[Callable[[str], PrivateServer]]:
     """Start a server for this test to stop, kill and restart: "mysql", "postgres" or "redis"."""
-    from tests.support.servers import PRIVATE_SERVERS
+    yield from _starter()
 
-    with ExitStack() as started:
 
-        def start(kind: str) -> PrivateServer:
-            with _skip_if_missing():
-                return started.enter_context(PRIVATE_SERVERS[kind]())
-
-        yield start
+@pytest.fixture(scope="module")
+def module_server() -> Iterator[Callable[[str], PrivateServer]]:
+    """The same for all tests of a module, each of which leaves the server running."""
+    yield from _starter()
 
 
 @pytest.fixture(scope="session")
@@ -172,6 +170,18 @@ def _maker(
                 return stack.enter_context(database(engine))
 
         yield make
+
+
+def _starter() -> Iterator[Callable[[str], PrivateServer]]:
+    from tests.support.servers import PRIVATE_SERVERS
+
+    with ExitStack() as started:
+
+        def start(kind: str) -> PrivateServer:
+            with _skip_if_missing():
+                return started.enter_context(PRIVATE_SERVERS[kind]())
+
+        yield start
 
 
 @contextmanager
