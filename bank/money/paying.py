@@ -18,6 +18,7 @@ from bank.database import Database
 from bank.errors import (
     AmountChanged,
     CodeNotPayableHere,
+    CodeRefused,
     InsufficientFunds,
     InvalidInput,
     OverLimit,
@@ -97,9 +98,19 @@ class Teller:
         InsufficientFunds, AmountChanged, ChaosIsOff or RequestKeyReused; then nothing was debited.
         """
         self._desk.check_allowed(order.scenario)
-        earlier_payment = self._earlier_payment(order)
-        if earlier_payment is not None:
-            return PaymentResult(earlier_payment, is_repeated=True)
+        repeated_result = self._repeated_result(order)
+        if repeated_result is not None:
+            return repeated_result
+        try:
+            return self._pay_once(order, is_pin_checked=is_pin_checked)
+        except (CodeRefused, InsufficientFunds, IntegrityError):
+            # A copy of the same request may have been paid at the same time.
+            repeated_result = self._repeated_result(order)
+            if repeated_result is None:
+                raise
+            return repeated_result
+
+    def _pay_once(self, order: PaymentOrder, *, is_pin_checked: bool) -> PaymentResult:
         with self._database.reading() as session:
             payer = payers.payer_by_handle(session, order.payer_handle)
         offer = self._reader.read(order.code, self._clock.now())
@@ -114,16 +125,9 @@ class Teller:
         payee_account = open_account(
             self._database, f"payee:{charge.key}", "payee", self._clock.now()
         )
-        try:
-            identifier, notice = self._debit_with_notice(
-                order, drawn_scenario, payer, offer, charge, amount, payee_account
-            )
-        except (IntegrityError, InsufficientFunds):
-            # A copy of the same request may have been paid at the same time.
-            earlier_payment = self._earlier_payment(order)
-            if earlier_payment is None:
-                raise
-            return PaymentResult(earlier_payment, is_repeated=True)
+        identifier, notice = self._debit_with_notice(
+            order, drawn_scenario, payer, offer, charge, amount, payee_account
+        )
         if notice is not None:
             self._outbox.send(notice)
         with self._database.reading() as session:
@@ -206,28 +210,24 @@ class Teller:
             request_key=order.request_key,
             request_hash=order.fingerprint(),
         )
-        try:
-            with self._database.writing() as session:
-                debit(session, transfer)
-                payers.reset_failed_pins(session, payer)
-        except (IntegrityError, InsufficientFunds):
-            earlier_payment = self._earlier_payment(order)
-            if earlier_payment is None:
-                raise
-            return PaymentResult(earlier_payment, is_repeated=True)
+        with self._database.writing() as session:
+            debit(session, transfer)
+            payers.reset_failed_pins(session, payer)
         with self._database.reading() as session:
             return PaymentResult(payment_by_id(session, transfer.identifier), is_repeated=False)
 
-    def _earlier_payment(self, order: PaymentOrder) -> Transfer | None:
+    def _repeated_result(self, order: PaymentOrder) -> PaymentResult | None:
         """The payment made with the same request key. Raises RequestKeyReused."""
         if order.request_key is None:
             return None
         with self._database.reading() as session:
             query = select(Transfer).where(Transfer.request_key == order.request_key)
             payment = session.scalars(query).first()
-        if payment is not None and payment.request_hash != order.fingerprint():
+        if payment is None:
+            return None
+        if payment.request_hash != order.fingerprint():
             raise RequestKeyReused("Faça o outro pagamento com outra chave. Nada foi pago agora.")
-        return payment
+        return PaymentResult(payment, is_repeated=True)
 
 
 def payment_by_id(session: Session, identifier: str, account_id: int | None = None) -> Transfer:

@@ -6,9 +6,11 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
+from werkzeug import Response
 
 from bank.models import BankAccount, Notice, Transfer
 from bank.money.ledger import balance_centavos
@@ -209,6 +211,35 @@ def test_one_request_sent_many_times_at_once_is_one_payment(any_bank, service):
 
     assert len(answers) == 1
     assert len(service.notices) == 1
+
+
+def test_a_copy_that_finds_the_code_gone_gets_the_payment(bank, service):
+    """The first copy was paid and confirmed before the second had read the code."""
+    payload = charge_payload(bank.clock.now())
+    first_answers: list[Any] = []
+
+    def send(text):
+        return bank.app.test_client().post(
+            "/api/pay",
+            json={"code": text, "pin": "1234"},
+            headers={"Idempotency-Key": "order 1042"},
+        )
+
+    def location():
+        if first_answers:
+            return service.signed_payload(payload)
+        first_answers.append(None)
+        first_answers[0] = send(code)
+        return Response("", 410)
+
+    code = service.serve(location)
+    repeated = send(code)
+
+    assert first_answers[0].status_code == 200
+    assert repeated.get_json() == first_answers[0].get_json()
+    assert repeated.headers["Idempotent-Replayed"] == "true"
+    assert len(service.notices) == 1
+    assert bank.balance() == OPENING - 5490
 
 
 def test_an_amount_that_changed_since_it_was_shown_is_not_paid(bank, service):
