@@ -121,7 +121,7 @@ def with_references(operations: list[Any]) -> list[Any]:
     """Join each added or dropped column with its own foreign key."""
     keys: dict[str, Any] = {}
     for operation in operations:
-        if isinstance(operation, ops.CreateForeignKeyOp) and not operation.kw.keys() - SCHEMAS:
+        if isinstance(operation, ops.CreateForeignKeyOp) and is_plain_reference(operation):
             keys[operation.local_cols[0]] = operation
         elif isinstance(operation, ops.DropConstraintOp) and is_foreign_key(operation):
             keys[operation.to_constraint().column_keys[0]] = operation
@@ -135,6 +135,11 @@ def with_references(operations: list[Any]) -> list[Any]:
             joined.append(operation)
     references = [o for o in joined if isinstance(o, (AddReferenceOp, DropReferenceOp))]
     return [o for o in joined if o not in [reference.key for reference in references]]
+
+
+def is_plain_reference(operation: ops.CreateForeignKeyOp) -> bool:
+    """Whether `columns.add_column` can write the whole key: one column and no `ondelete`."""
+    return len(operation.local_cols) == 1 and not operation.kw.keys() - SCHEMAS
 
 
 def is_foreign_key(operation: ops.DropConstraintOp) -> bool:

@@ -87,14 +87,31 @@ def test_a_generated_revision_runs_both_ways_and_keeps_every_row(
     assert len(before) == 1
 
 
-def test_a_revision_that_sqlite_cannot_run_is_not_written(service, tmp_path, capsys):
-    """The message says what to declare instead; on another engine it would be found too late."""
+def unique_note(payments: sa.Table) -> None:
+    """A unique constraint on an existing table."""
+    payments.append_constraint(sa.UniqueConstraint(payments.c.note))
+
+
+def key_of_two_columns(payments: sa.Table) -> None:
+    """A foreign key of a new column and an old one."""
+    columns = ["note", "merchant_id"]
+    payments.append_constraint(sa.ForeignKeyConstraint(columns, ["accounts.role", "accounts.id"]))
+
+
+def deleting_key(payments: sa.Table) -> None:
+    """A foreign key that deletes payments together with the row that they refer to."""
+    reference = sa.ForeignKey("accounts.id", ondelete="CASCADE")
+    payments.append_column(sa.Column("read_by_id", Id, reference))
+
+
+@pytest.mark.parametrize("change", [unique_note, key_of_two_columns, deleting_key])
+def test_a_revision_that_sqlite_cannot_run_is_not_written(service, tmp_path, capsys, change):
+    """The message says what to declare instead; another engine would hide the fault."""
     folder = copied_migrations(tmp_path)
     versions = sorted(Path(folder, "versions").glob("*.py"))
     with service.app_context():
         changed_models(service)
-        table = service.extensions["migrate"].db.metadata.tables["payments"]
-        table.append_constraint(sa.UniqueConstraint(table.c.note))
+        change(service.extensions["migrate"].db.metadata.tables["payments"])
         with pytest.raises(SystemExit):
             migrate(directory=str(folder), message="notes", rev_id="9999")
 
