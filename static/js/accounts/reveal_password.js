@@ -3,9 +3,9 @@ for (const button of document.querySelectorAll("[data-reveal]")) {
   const field = document.getElementById(button.dataset.reveal);
   button.hidden = false;
   button.addEventListener("click", () => {
-    const shown = field.type === "password";
-    field.type = shown ? "text" : "password";
-    button.setAttribute("aria-pressed", String(shown));
+    const isHidden = field.type === "password";
+    field.type = isHidden ? "text" : "password";
+    button.setAttribute("aria-pressed", String(isHidden));
     field.focus();
   });
   // The browser would offer a text field's value for completion later.

@@ -213,12 +213,12 @@ class LivePortal {
   }
 
   async #askRows(ids) {
-    const known = ids === null ? this.#rows.ids : ids.filter((id) => this.#rows.has(id));
-    if (known.length > 0) {
-      const parsed = await this.#fetchPage(this.#rows.oneUrl(known.slice(0, 100)));
+    const rowIds = ids === null ? this.#rows.ids : ids.filter((id) => this.#rows.has(id));
+    if (rowIds.length > 0) {
+      const parsed = await this.#fetchPage(this.#rows.oneUrl(rowIds.slice(0, 100)));
       if (parsed !== null) this.#rows.update(parsed);
     }
-    if (this.#rows.addsNew && (ids === null || known.length < ids.length)) {
+    if (this.#rows.addsNew && (ids === null || rowIds.length < ids.length)) {
       const parsed = await this.#fetchPage(this.#rows.listUrl);
       if (parsed !== null) this.#rows.addNew(parsed);
     }
