@@ -38,7 +38,7 @@ PIX_KEY = "123e4567-e12b-12d1-a456-426655440000"
 DEMO_PASSWORD = "one-for-all-tests"
 """The same password in all tests, so that it is hashed only once."""
 INHERITED = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR")
-READY_WITHIN_SECONDS = 60
+READY_WITHIN_SECONDS = 30.0
 
 
 def settings_for(database_url: str, instance: Path, **changes: Any) -> Settings:
