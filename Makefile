@@ -11,7 +11,6 @@ WORKERS ?= $(if $(findstring .py,$(ARGS))$(filter -k,$(ARGS)),0,3)
 
 VENV := .venv
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip --disable-pip-version-check
 PYTEST := $(PY) -m pytest
 BABEL := $(PY) -m babel.messages.frontend
 
@@ -47,14 +46,14 @@ endef
 
 $(RUN_STAMP): requirements.txt constraints.txt
 	$(PREPARE_VENV)
-	@echo "Installing what the service needs, once."
-	@$(PIP) install --quiet -r requirements.txt -c constraints.txt
+	@echo "Installing what the service needs, once: 40 MB, one to three minutes on a slow line."
+	@$(PY) -m scripts.install requirements.txt
 	@touch $(VENV)/.installed-run-$$($(PY) $(SHOW_VERSION))
 
 $(DEV_STAMP): requirements.txt requirements-dev.txt constraints.txt
 	$(PREPARE_VENV)
 	@echo "Installing what the tests need, once."
-	@$(PIP) install --quiet -r requirements-dev.txt -c constraints.txt
+	@$(PY) -m scripts.install requirements-dev.txt
 	@version=$$($(PY) $(SHOW_VERSION)); \
 		touch $(VENV)/.installed-run-$$version $(VENV)/.installed-dev-$$version
 

@@ -1,4 +1,4 @@
-"""Run the README's examples against a service and compare their output with the README.
+"""Run the examples of README and guides against a service, and compare their output.
 
 A code block after `<!-- run -->` is run; all blocks run in order and in one shell. The block after
 `<!-- answer -->` is the expected output, in which `…` matches any text and white space is ignored.
@@ -24,7 +24,10 @@ from playwright.sync_api import Page
 from tests.support.service import SECRET, ServiceProcess
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = {
+    name: (ROOT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "docs/developers.md", "docs/operators.md")
+}
 ADDRESS = "http://127.0.0.1:5000"
 MARKED = re.compile(r"<!-- (run(?:: \w+)?|answer) -->\n```\w+\n(.*?)```", re.S)
 BETWEEN = "=====next====="
@@ -33,21 +36,23 @@ WITHIN_SECONDS = 20
 
 @dataclass
 class Example:
-    """A block to run and, if the README shows it, its output."""
+    """A block to run and, if the document shows it, its output."""
 
+    document: str
     kind: str
     text: str
     answer: str | None = None
 
 
 def examples(kind: str) -> list[Example]:
-    """The README's blocks that are run, of one kind, in order."""
+    """The documents' blocks that are run, of one kind, in order."""
     examples_: list[Example] = []
-    for mark, text in MARKED.findall(README):
-        if mark == "answer":
-            examples_[-1].answer = text
-        else:
-            examples_.append(Example(mark, text))
+    for document, whole in DOCUMENTS.items():
+        for mark, text in MARKED.findall(whole):
+            if mark == "answer":
+                examples_[-1].answer = text
+            else:
+                examples_.append(Example(document, mark, text))
     return [example for example in examples_ if example.kind == kind]
 
 
@@ -85,15 +90,15 @@ def printed(script: list[str], environment: dict[str, str]) -> list[str]:
 
 
 def assert_prints(example: Example, output: str, address: str) -> None:
-    """Compare the output with the README."""
-    assert example.answer, f"the README shows no answer to:\n{example.text}"
+    """Compare the output with the document."""
+    assert example.answer, f"{example.document} shows no answer to:\n{example.text}"
     expected = re.sub(r"\s+", "", example.answer.replace(ADDRESS, address))
     pattern = ".*?".join(re.escape(part) for part in expected.split("…"))
     if re.fullmatch(pattern, re.sub(r"\s+", "", output)) is None:
         pytest.fail(  # without the traceback, which repeats both answers in one line each
-            f"README.md shows another answer to\n\n{example.text}\n"
+            f"{example.document} shows another answer to\n\n{example.text}\n"
             f"{differing_lines(example.answer, output)}\n\n"
-            "Correct the answer in README.md; `…` stands for what changes from run to run.",
+            "Correct the answer there; `…` stands for what changes from run to run.",
             pytrace=False,
         )
 
@@ -109,12 +114,14 @@ def differing_lines(expected: str, output: str) -> str:
 
     names_shown = {name(piece) for piece in pieces(expected)}
     names_printed = {name(piece) for piece in pieces(output)}
-    lines = [f"  only in README.md: {p}" for p in pieces(expected) if name(p) not in names_printed]
+    lines = [
+        f"  only in the document: {p}" for p in pieces(expected) if name(p) not in names_printed
+    ]
     lines += [f"  only in the answer: {p}" for p in pieces(output) if name(p) not in names_shown]
-    return "\n".join(lines) or f"  README.md:\n{expected}\n  the answer:\n{output}"
+    return "\n".join(lines) or f"  the document:\n{expected}\n  the answer:\n{output}"
 
 
-def test_the_shell_examples_print_what_the_readme_shows(service: ServiceProcess, tmp_path: Path):
+def test_the_shell_examples_print_what_the_documents_show(service: ServiceProcess, tmp_path: Path):
     """Pasting these is the first thing that a developer does."""
     run_examples = examples("run")
     script = [as_here(example.text, service, tmp_path) for example in run_examples]

@@ -516,6 +516,7 @@ USED_WITHOUT_IMPORT = {
 IMPORTED_AS = {
     "argon2-cffi": "argon2",
     "flask-apscheduler": "flask_apscheduler",
+    "markdown-it-py": "markdown_it",
     "pillow": "PIL",
     "pyjwt": "jwt",
     "python-dotenv": "dotenv",

@@ -45,7 +45,11 @@ HEADINGS = {
     "wrong method": "Este endereço não se abre assim",
     "receipt": "Recibo de pagamento Pix",
     "no receipt": NOT_FOUND,
-    "error codes": "Error codes",
+    "docs": "The developer's path",
+    "docs, API": "API by task",
+    "docs, errors": "Errors",
+    "docs, routes": "Routes",
+    "docs, Swagger": "Swagger UI",
     "bank": "Olá, Bia",
     "bank review": "Confira e pague",
     "bank review, test": "Confira e pague",
@@ -94,7 +98,11 @@ def places(service):
         "wrong method": "/shop/orders",
         "receipt": f"{page}{paid['id']}/receipt",
         "no receipt": f"{page}{pending['id']}/receipt",
-        "error codes": "/docs/errors",
+        "docs": "/docs",
+        "docs, API": "/docs/api",
+        "docs, errors": "/docs/errors",
+        "docs, routes": "/docs/routes",
+        "docs, Swagger": "/docs/swagger",
         "bank": "/bank/",
         "bank review": review_path(pending),
         "bank review, test": review_path(pending, "pay-less"),
@@ -171,7 +179,8 @@ def test_the_api_reader_is_quiet_and_our_part_is_accessible(visit):
     The page must work without requests to other hosts.
     """
     visitor = visit()
-    page = visitor.open("/docs")
+    page = visitor.open("/docs/swagger")
+    page.get_by_role("button", name="Load Swagger UI").click()
     expect(page.locator("#swagger .opblock").first).to_be_visible(timeout=20_000)
     for scheme in in_both_schemes(page):
         assert axe_violations(page, exclude="#swagger > *") == [], scheme

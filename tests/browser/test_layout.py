@@ -82,7 +82,9 @@ def test_nothing_scrolls_sideways(visit, service, pending, long_texts, paid, loo
         "/bank/",
         review_path(pending),
         review_path(long_texts),
+        "/docs",
         "/docs/errors",
+        "/docs/routes",
     ):
         page = bob.open(path)
         if path.startswith("/bank"):
