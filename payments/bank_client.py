@@ -28,10 +28,10 @@ from core.errors import BalcaoError, NotificationConflict
 from core.signing import signatures
 from core.signing.signatures import VerifiedMessage
 from payments import service
+from payments.bank_fields import parse_bank_json
 from payments.schemas import Confirmation
 from payments.service import CLOCK_SKEW, ConfirmationResult
 from repository.database import in_unit_of_work, now
-from web.bodies import parse_json
 
 log = structlog.get_logger()
 
@@ -281,7 +281,7 @@ def _fetch(url: str, headers: Mapping[str, str], body: bytes | None) -> BankAnsw
         raise
     response.release_conn()
     try:
-        answer = parse_json(data)
+        answer = parse_bank_json(data)
     except BalcaoError as error:
         # An error status usually comes with a proxy's HTML page: the status explains more.
         why = error.detail if response.status == 200 else f"HTTP status {response.status}"
@@ -306,17 +306,15 @@ def _parse_transfer(entry: Any, expected_txid: str | None) -> Confirmation | Non
 
     With `expected_txid`, transfers for other payments are ignored.
     """
-    if not isinstance(entry, dict) or entry.get("status") not in RECEIVED_STATUSES:
+    if not isinstance(entry, dict):
+        return None
+    if str(entry.get("status")).strip().lower() not in RECEIVED_STATUSES:
         return None
     txid = entry.get("txid")
     if txid is None and expected_txid is None:
         return None  # A transfer to a static code belongs to no payment.
-    fields = {name: entry[name] for name in ("value", "end_to_end_id", "paid_at") if name in entry}
-    payer = entry.get("payer")
-    if isinstance(payer, dict):
-        fields["payer"] = {name: payer[name] for name in ("name", "document") if name in payer}
     try:
-        confirmation = Confirmation.model_validate({"bank_payment_id": txid, **fields})
+        confirmation = Confirmation.model_validate({**entry, "bank_payment_id": txid})
     except ValidationError as error:
         about = expected_txid or str(txid)[:40]
         _warn_hourly("bank.unreadable_answer", about, problems=error.error_count())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import structlog
 from flask import request
 from flask_openapi import APIBlueprint, Tag
 from flask_openapi.models import RequestBody
@@ -9,16 +10,18 @@ from pydantic import ValidationError
 from werkzeug.wrappers import Response as BaseResponse
 
 from config import current_settings
-from core.errors import BadSignature, FieldError, InvalidRequest
+from core.errors import MalformedJson
 from core.signing import signatures
-from payments import service
+from payments import bank_fields, service
 from payments.routes import presenter
-from payments.schemas import Confirmation, ConfirmationAnswer, is_end_to_end_id
+from payments.schemas import Confirmation, ConfirmationAnswer
 from payments.service import CLOCK_SKEW, ConfirmationResult
 from repository.database import in_unit_of_work, now
 from web.answers import private_json
 from web.api_docs import declare, problems, reference
 from web.problems import refuse_invalid
+
+log = structlog.get_logger()
 
 bp = APIBlueprint("confirmation", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Bank")])
 
@@ -37,7 +40,7 @@ SIGNED: list[dict[str, list[str]]] = [{"bankSignature": []}]
         content={"application/json": {"schema": reference(Confirmation)}},
         required=True,
     ),
-    responses={200: ConfirmationAnswer, **problems(400, 401, 404, 409, 413, 415, 503)},
+    responses={200: ConfirmationAnswer, **problems(400, 401, 404, 409, 413, 503)},
     security=SIGNED,
 )
 def confirm_payment() -> BaseResponse:
@@ -59,15 +62,21 @@ def confirm_payment() -> BaseResponse:
 
 
 def _parse(signed: signatures.VerifiedMessage) -> Confirmation:
+    """The confirmation in the signed body, whatever its media type."""
+    members = bank_fields.parse_bank_json(request.get_data())
+    if not isinstance(members, dict):
+        raise MalformedJson("The body must be a JSON object.")
     try:
-        confirmation = Confirmation.model_validate(request.get_json())
+        confirmation = Confirmation.model_validate(members)
     except ValidationError as error:
         refuse_invalid(error)
         raise  # For the type checker: `refuse_invalid` always raises.
-    if confirmation.end_to_end_id is None and not is_end_to_end_id(signed.message_id):
-        raise BadSignature(
-            "Without end_to_end_id, webhook-id replaces it: use letters, digits and . _ : - only."
-        )
     if confirmation.paid_at is not None and confirmation.paid_at > now() + CLOCK_SKEW:
-        raise InvalidRequest([FieldError("paid_at", "is in the future")])
+        # The bank held the money when it signed, so its signature's time is the later bound.
+        confirmation.paid_at = None
+    if confirmation.end_to_end_id is None:
+        confirmation.end_to_end_id = bank_fields.transfer_id(signed.message_id)
+    unused = bank_fields.unused_fields(members, confirmation.model_dump())
+    if unused:
+        log.debug("bank.fields_unused", payment=confirmation.bank_payment_id, fields=unused)
     return confirmation

@@ -15,14 +15,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 
 from accounts import audit
 from config import current_settings
 from core import ids
-from core.clock import parse_rfc3339
 from core.errors import (
     BalcaoError,
     ConcurrentUpdate,
@@ -34,7 +32,7 @@ from core.errors import (
 )
 from core.money import plain
 from db_models import Account, AuditAction, EventName, Payment, PaymentStatus, Refund, RefundStatus
-from payments import bank_client
+from payments import bank_client, bank_fields
 from payments.bank_client import BankAnswer, NoBankAnswer
 from payments.lifecycle import status_at
 from payments.schemas import NewRefund
@@ -52,7 +50,6 @@ LEASE = timedelta(seconds=12)
 PAUSE_MIN, PAUSE_MAX = timedelta(seconds=2), timedelta(minutes=10)
 BATCH, PART_SECONDS, UNANSWERED_MAX = 50, 5.0, 3
 
-_RETURN_ID = re.compile(r"[A-Za-z0-9._:\-]{1,64}", re.ASCII)
 _REASON = re.compile(r"[a-z0-9\-]{1,64}", re.ASCII)
 _FAILED_AT_BANK = "refund-failed"
 
@@ -220,23 +217,38 @@ def _parse_report(refund: Refund, payment: Payment, answer: BankAnswer) -> Refun
         if not isinstance(code, str) or not _REASON.fullmatch(code) or code == "not-found":
             raise NoBankAnswer(f"HTTP status {answer.status} without a reason", answer.status)
         return RefundReport(RefundStatus.FAILED, None, code, None)
-    expected = (refund.bank_refund_id, payment.end_to_end_id, refund.amount_centavos)
-    names = ("refund_id", "end_to_end_id", "amount_centavos")
-    if tuple(members.get(name) for name in names) != expected:
-        raise NoBankAnswer("the answer is about another refund", answer.status)
-    return_id = members.get("return_id")
+    _check_subject(refund, payment, answer)
+    return_id = bank_fields.return_id(members.get("return_id"))
     try:
-        status = RefundStatus(str(members.get("status")))
+        status = RefundStatus(str(members.get("status")).strip().lower())
     except ValueError:
         raise NoBankAnswer("the status is unknown", answer.status) from None
-    if status is RefundStatus.DONE and not _is_return_id(return_id):
+    if status is RefundStatus.DONE and return_id is None:
         raise NoBankAnswer("the refund is done but has no return_id", answer.status)
     return RefundReport(
         status,
-        return_id if _is_return_id(return_id) else None,
+        return_id,
         _FAILED_AT_BANK if status is RefundStatus.FAILED else None,
-        _parse_instant(members.get("settled_at")),
+        bank_fields.bank_instant(members.get("settled_at")),
     )
+
+
+def _check_subject(refund: Refund, payment: Payment, answer: BankAnswer) -> None:
+    """Raise NoBankAnswer if the answer names another refund, another payment or another amount.
+
+    The bank has to repeat `refund_id`; the others count if they are given.
+    """
+    members = answer.members
+    expected = {
+        "refund_id": refund.bank_refund_id,
+        "end_to_end_id": payment.end_to_end_id,
+        "amount_centavos": str(refund.amount_centavos),
+    }
+    given = {name: bank_fields.text_or_none(members.get(name)) for name in expected}
+    given["end_to_end_id"] = bank_fields.transfer_id(members.get("end_to_end_id"))
+    is_other = any(given[name] not in (None, expected[name]) for name in expected)
+    if given["refund_id"] is None or is_other:
+        raise NoBankAnswer("the answer is about another refund", answer.status)
 
 
 def settle(work: Work, row: int, report: RefundReport) -> None:
@@ -282,14 +294,3 @@ def _schedule_retry(refund: Refund) -> None:
     moment = now()
     pause = min(max((moment - refund.requested_at) / 2, PAUSE_MIN), PAUSE_MAX)
     in_unit_of_work(lambda work: work.refunds.ask_again(refund.id, moment + pause))
-
-
-def _is_return_id(value: Any) -> bool:
-    return isinstance(value, str) and _RETURN_ID.fullmatch(value) is not None
-
-
-def _parse_instant(value: Any) -> datetime | None:
-    try:
-        return parse_rfc3339(value) if isinstance(value, str) else None
-    except ValueError:
-        return None

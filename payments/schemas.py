@@ -11,6 +11,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     RootModel,
     WithJsonSchema,
@@ -19,6 +20,7 @@ from pydantic import (
 from core.clock import parse_rfc3339
 from core.errors import InvalidMoney
 from core.money import centavos_from, plain
+from payments import bank_fields
 from web.bodies import StrictBody
 
 EXPIRES_IN_MIN, EXPIRES_IN_MAX = 10, 2_592_000
@@ -26,8 +28,6 @@ METADATA_KEYS_MAX = 20
 
 MONEY_TEXT = r"^(0\.0[1-9]|0\.[1-9][0-9]?|[1-9][0-9]{0,9}(\.[0-9]{1,2})?)$"
 """How to write an amount. Exponents such as 1e2 are accepted too if they give whole centavos."""
-
-_END_TO_END_ID = r"^[A-Za-z0-9][A-Za-z0-9._:\-]{0,127}$"
 
 # MySQL compares `a ` and `a` as equal, so an order id may not begin or end with a space.
 _WITHOUT_EDGES = r"^[^ \t\r\n\u00a0]([\s\S]*[^ \t\r\n\u00a0])?$"
@@ -51,6 +51,19 @@ def _instant(value: object) -> datetime:
     if not isinstance(value, str):
         raise ValueError("must be an RFC 3339 time with an offset")
     return parse_rfc3339(value)
+
+
+def _trimmed(value: object) -> object:
+    return bank_fields.storable(value) if isinstance(value, str) else value
+
+
+def _object_or_none(value: object) -> object:
+    return value if isinstance(value, dict) else None
+
+
+def _lenient(description: str) -> WithJsonSchema:
+    """The schema of a bank's optional field: every value is accepted."""
+    return WithJsonSchema({"description": f"{description} Anything else counts as not given."})
 
 
 def _without_edges(value: str) -> str:
@@ -124,23 +137,47 @@ class NewPayment(StrictBody):
         return cls.model_validate({"value": plain(value_centavos), **fields})
 
 
-class Payer(StrictBody):
+class BankBody(BaseModel):
+    """What a bank sends: unknown fields are left out, and null means not given."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
+
+
+class Payer(BankBody):
     """The payer, as reported by the bank."""
 
-    name: Text140 | None = None
-    document: Annotated[str, Field(pattern=r"^([0-9]{11}|[0-9A-Z]{12}[0-9]{2})$")] | None = None
-    """CPF (11 digits) or CNPJ (14 characters, letters allowed since July 2026)."""
+    name: Annotated[str | None, BeforeValidator(bank_fields.payer_name)] = None
+    document: Annotated[str | None, BeforeValidator(bank_fields.payer_document)] = None
+    """CPF (11 digits), CNPJ (14 characters, letters allowed since July 2026), or a masked CPF."""
 
 
-class Confirmation(StrictBody):
-    """`POST /payments/pix/confirmation`: the bank's report of money that arrived."""
+class Confirmation(BankBody):
+    """`POST /payments/pix/confirmation`: the bank's report of money that arrived.
 
-    bank_payment_id: Annotated[str, Field(min_length=1, max_length=64)]
-    value: Centavos
-    end_to_end_id: Annotated[str, Field(pattern=_END_TO_END_ID)] | None = None
-    """E + ISPB + UTC minute + 11 characters (API Pix 2.9.0); other unique ids are accepted too."""
-    paid_at: Instant | None = None
-    payer: Payer | None = None
+    Only `bank_payment_id` and `value` are needed. What cannot be read in other fields is left out.
+    """
+
+    bank_payment_id: Annotated[
+        str,
+        BeforeValidator(_trimmed),
+        Field(min_length=1, max_length=64),
+    ]
+    value: Annotated[Centavos, BeforeValidator(_trimmed)]
+    end_to_end_id: Annotated[
+        str | None,
+        BeforeValidator(bank_fields.transfer_id),
+        _lenient("E + ISPB + UTC minute + 11 characters (API Pix 2.9.0), or another unique id."),
+    ] = None
+    paid_at: Annotated[
+        datetime | None,
+        BeforeValidator(bank_fields.bank_instant),
+        _lenient("When the bank took the money: ISO 8601 with an offset."),
+    ] = None
+    payer: Annotated[
+        Payer | None,
+        BeforeValidator(_object_or_none),
+        _lenient("An object with `name` and `document` (CPF or CNPJ)."),
+    ] = None
 
 
 class NewRefund(StrictBody):
@@ -153,11 +190,6 @@ class NewRefund(StrictBody):
     ) = None
     """The merchant's id of the refund, unique within the payment (API Pix 2.9.0, devolução)."""
     description: Text140 | None = None
-
-
-def is_end_to_end_id(text: str) -> bool:
-    """Whether the text is a valid end_to_end_id."""
-    return re.fullmatch(_END_TO_END_ID[1:-1], text, re.ASCII) is not None
 
 
 StatusName = Literal["pending", "confirmed", "expired", "cancelled"]

@@ -85,7 +85,8 @@ class Signals:
         query = (
             self._refused_receipts(since)
             .add_columns(Receipt.payer_document)
-            .where(Receipt.payer_document.is_not(None))
+            # A masked document may stand for several payers.
+            .where(Receipt.payer_document.is_not(None), Receipt.payer_document.not_like("%*%"))
             .group_by(Receipt.merchant_id, Receipt.payer_document)
             .having(func.count() >= at_least)
         )

@@ -149,14 +149,6 @@ def test_without_an_end_to_end_id_the_webhook_id_is_used(bank, make_payment, cli
     problem(other, 409, "already-paid")
 
 
-def test_a_malformed_webhook_id_is_refused(bank, make_payment, client):
-    """It may become the receipt's key."""
-    payment = make_payment()
-    body = {"bank_payment_id": payment["id"], "value": 54.9}
-    problem(bank.tell(body, message_id="a/b"), 401, "bad-signature")
-    assert client.get(f"/payments/pix/{payment['id']}/status").json["status"] == "pending"
-
-
 def test_without_paid_at_the_signatures_time_is_used(bank, make_payment, clock):
     """Signed within the deadline, delivered up to 300 s later."""
     payment = make_payment(expires_in=60)
@@ -166,14 +158,15 @@ def test_without_paid_at_the_signatures_time_is_used(bank, make_payment, clock):
     assert bank.tell(body, at=signed_at).status_code == 200
 
 
-def test_a_banks_clock_may_be_300_s_ahead_and_no_more(bank, make_payment, clock):
-    """A later `paid_at` is refused, and the bank must fix its clock."""
-    payment = make_payment()
-    ahead = rfc3339(clock.now() + timedelta(seconds=300, milliseconds=1))
-    refusal = problem(bank.confirm(payment, paid_at=ahead), 400, "invalid-request")
-    assert fields(refusal) == ["paid_at"]
-    edge = rfc3339(clock.now() + timedelta(seconds=300))
-    assert bank.confirm(payment, paid_at=edge).status_code == 200
+def test_a_time_ahead_of_300_s_is_replaced_by_the_signatures(bank, make_payment, clock, client):
+    """The bank's books run ahead of the clock that signs: the payer is not the one to blame."""
+    ahead = {"seconds": 300, "milliseconds": 1}
+    for offset, stored in ((ahead, timedelta(0)), ({"seconds": 300}, timedelta(seconds=300))):
+        payment = make_payment()
+        answer = bank.confirm(payment, paid_at=rfc3339(clock.now() + timedelta(**offset)))
+        assert answer.status_code == 200
+        receipt = client.get("/payments/pix/receipts?limit=1").json["data"][0]
+        assert receipt["paid_at"] == rfc3339(clock.now() + stored)
 
 
 def test_paid_at_is_read_with_its_offset(bank, make_payment, clock):
@@ -230,24 +223,13 @@ def test_confirmed_stays_confirmed_whatever_comes_after(bank, make_payment, cloc
         ({"value": True}, ["value"]),
         ({"value": 0}, ["value"]),
         ({"value": "x"}, ["value"]),
-        ({"end_to_end_id": ""}, ["end_to_end_id"]),
-        ({"end_to_end_id": "é"}, ["end_to_end_id"]),
-        ({"end_to_end_id": "x\n"}, ["end_to_end_id"]),
-        ({"end_to_end_id": "x" * 129}, ["end_to_end_id"]),
-        ({"end_to_end_id": "' OR 1=1"}, ["end_to_end_id"]),
-        ({"paid_at": "yesterday"}, ["paid_at"]),
-        ({"paid_at": "2026-11-20T15:00:00"}, ["paid_at"]),
-        ({"paid_at": 1763650800}, ["paid_at"]),
-        ({"paid_at": "0001-01-01T00:00:00+14:00"}, ["paid_at"]),
-        ({"payer": "Bob"}, ["payer"]),
-        ({"payer": {"name": "x" * 141}}, ["payer.name"]),
-        ({"payer": {"document": "1"}}, ["payer.document"]),
-        ({"payer": {"cpf": "12345678909"}}, ["payer.cpf"]),
-        ({"status": "paid"}, ["status"]),
+        ({"value": None}, ["value"]),
+        ({"value": [54.9]}, ["value"]),
+        ({"value": "54,90"}, ["value"]),
     ],
 )
 def test_a_malformed_notification_writes_nothing(bank, make_payment, app, changes, field_names):
-    """A valid signature does not help: 400, with the name of the field."""
+    """Without a payment and an amount nothing can be decided: 400, with the name of the field."""
     payment = make_payment()
     before = rows(app)
     refusal = problem(bank.confirm(payment, **changes), 400, "invalid-request")

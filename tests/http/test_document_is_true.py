@@ -146,7 +146,7 @@ class Client:
             body["bank_payment_id"] = self.payment_id if len(txid) % 2 else "0" * 32
         if isinstance(paid_at, str) and _lies_ahead(paid_at, self.clock):
             body["paid_at"] = rfc3339(self.clock.now())
-        return json.dumps({**body, "value": 10}).encode()
+        return json.dumps({**body, "value": 10}, default=str).encode()
 
 
 class Bank(AuthProvider[str]):

@@ -221,8 +221,7 @@ def falsify(change):
         {"status": "perhaps"},
         {"status": None},
         {"return_id": None},
-        {"return_id": "x" * 65},
-        {"return_id": "não"},
+        {"return_id": ["D1"]},
     ],
     ids=str,
 )
@@ -233,6 +232,26 @@ def test_an_answer_that_contradicts_the_order_settles_nothing(here, change):
     here.bank_app.wsgi_app = falsify(change)(original)
     assert here.refund(payment).get_json()["status"] == "processing"
     assert here.payment(payment)["refunded_value"] == 0.0
+    here.bank_app.wsgi_app = original
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"return_id": "x" * 65},
+        {"return_id": "não"},
+        {"status": "DONE ", "settled_at": "soon", "fee": None},
+        {"amount_centavos": str(WHOLE), "end_to_end_id": None},
+    ],
+    ids=str,
+)
+def test_an_answer_in_other_words_settles_the_refund(here, change):
+    """Otherwise the order would be sent again for ever, although the money is back."""
+    payment = here.paid()
+    original = here.bank_app.wsgi_app
+    here.bank_app.wsgi_app = falsify(change)(original)
+    assert here.refund(payment).get_json()["status"] == "done"
+    assert here.payment(payment)["refunded_value"] == 54.9
     here.bank_app.wsgi_app = original
 
 

@@ -1,0 +1,151 @@
+"""Read what a bank sends: its signature and the amount decide, everything else is optional.
+
+A 4xx sends the payer's money back, so nothing that is not needed may cause one: what cannot be
+read counts as not given. Text of a merchant is read strictly instead (`web.bodies`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from core.errors import MalformedJson
+
+NAME_MAX, TRANSFER_ID_MAX, RETURN_ID_MAX = 140, 128, 64
+_NAMES_LOGGED_MAX, _NAME_LOGGED_MAX = 10, 40
+_YEAR_MIN = 1970
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]*", re.ASCII)
+_CLOSE_TO_OFFSET = re.compile(r"\s*(Z|UTC|GMT|[+-]\d\d(:?\d\d)?)", re.ASCII)
+_WHOLE_DOCUMENT = re.compile(r"[0-9]{11}|[0-9A-Z]{12}[0-9]{2}", re.ASCII)
+_MASKED_DOCUMENT = re.compile(r"[0-9*./\-]{1,14}", re.ASCII)
+_PUNCTUATION = re.compile(r"[\s./\-]")
+_MASK_SIGNS = re.compile(r"[Xx#•●]")
+_WITHOUT_JSON: dict[int, str | None] = {0: None}
+_ABSENT = object()
+
+
+def parse_bank_json(data: bytes) -> Any:
+    """Parse a bank's JSON; numbers with a point become Decimal.
+
+    What no database stores is left out: NUL characters and lone surrogates. NaN, Infinity and a
+    key that is repeated with different values count as not given. Raises MalformedJson if the
+    bytes are not JSON at all.
+    """
+    try:
+        return json.loads(
+            data.decode("utf-8-sig"),
+            parse_float=Decimal,
+            parse_constant=_without_value,
+            object_pairs_hook=_without_contradictions,
+        )
+    except UnicodeDecodeError:
+        raise MalformedJson("The body is not UTF-8.") from None
+    except RecursionError:
+        raise MalformedJson("The body is nested too deeply.") from None
+    except json.JSONDecodeError as error:
+        raise MalformedJson(
+            f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+        ) from None
+    except (ValueError, ArithmeticError):
+        raise MalformedJson("The body has a number that is too long.") from None
+
+
+def _without_value(_name: str) -> None:
+    """NaN and Infinity, which are not JSON, count as not given."""
+
+
+def _without_contradictions(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members: dict[str, Any] = {}
+    for key, value in pairs:
+        earlier = members.get(key, _ABSENT)
+        members[key] = value if earlier is _ABSENT or earlier == value else None
+    return members
+
+
+def storable(text: str) -> str:
+    """The text without NUL characters and lone surrogates, and without spaces around it."""
+    return text.translate(_WITHOUT_JSON).encode("utf-8", "ignore").decode().strip()
+
+
+def text_or_none(value: Any) -> str | None:
+    """A text or a whole number as text; None for everything else and for blank text."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    return (storable(value) or None) if isinstance(value, str) else None
+
+
+def transfer_id(value: Any) -> str | None:
+    """An id of 1 to 128 characters that the bank gave to moved money; None if there is none.
+
+    Any other id is replaced by its hash, so that a repeated notification and a look-up still find
+    the same receipt.
+    """
+    return _id_or_hash(value, TRANSFER_ID_MAX)
+
+
+def return_id(value: Any) -> str | None:
+    """As `transfer_id`, for the return of money: at most 64 characters."""
+    return _id_or_hash(value, RETURN_ID_MAX)
+
+
+def _id_or_hash(value: Any, most: int) -> str | None:
+    text = text_or_none(value)
+    if text is None or (len(text) <= most and _ID.fullmatch(text)):
+        return text
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+def bank_instant(value: Any) -> datetime | None:
+    """An ISO 8601 time with any offset and any number of digits; None if there is no such time.
+
+    A time without an offset is None too: it may be local time.
+    """
+    if not isinstance(value, str):
+        return None
+    text = storable(value).upper()
+    if match := re.search(_CLOSE_TO_OFFSET.pattern + r"\Z", text, re.ASCII):
+        offset = "Z" if match[1] in ("UTC", "GMT") else match[1]
+        text = text[: match.start()] + offset
+    try:
+        instant = datetime.fromisoformat(text)
+        if instant.tzinfo is None or instant.year < _YEAR_MIN:
+            return None
+        return instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def payer_name(value: Any) -> str | None:
+    """The payer's name, cut to the length of its column."""
+    text = text_or_none(value)
+    return text[:NAME_MAX].strip() if text else None
+
+
+def payer_document(value: Any) -> str | None:
+    """A CPF or CNPJ without punctuation, or a masked one as it is shown: `***.456.789-**`."""
+    text = text_or_none(value)
+    if text is None:
+        return None
+    plain = _PUNCTUATION.sub("", text).upper()
+    if _WHOLE_DOCUMENT.fullmatch(plain):
+        return plain
+    masked = _MASK_SIGNS.sub("*", text)
+    return masked if "*" in masked and _MASKED_DOCUMENT.fullmatch(masked) else None
+
+
+def unused_fields(sent: Mapping[str, Any], read: Mapping[str, Any]) -> list[str]:
+    """The names in `sent` that `read` lacks or could not read, for the log; never the values."""
+    names = []
+    for name, value in sent.items():
+        understood = read.get(name)
+        if isinstance(value, dict) and isinstance(understood, Mapping):
+            names += [f"{name}.{inner}" for inner in unused_fields(value, understood)]
+        elif value is not None and understood is None:
+            names.append(name[:_NAME_LOGGED_MAX])
+    return names[:_NAMES_LOGGED_MAX]
