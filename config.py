@@ -13,20 +13,17 @@ import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
 from flask import Flask, current_app
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from core.pix import pix_key
-from core.runtime import secret_files
+from core.runtime import secret_files, secret_rules, setting_urls
 from core.runtime.parts import EXTENSION, Parts
+from core.runtime.text_files import UnreadableFile, read_env_file, read_text
 from core.signing import signatures
 
 ROOT = Path(__file__).resolve().parent
-LOCATION_MAX = 77  # Manual de Padrões para Iniciação do Pix: object 26-25
-_LOCATION_TAIL = len("/qr/v2/cobv/") + 32
 _SECRETS = ("SECRET_KEY", "BANK_WEBHOOK_SECRET")
 _FROM_FILE = (
     *_SECRETS,
@@ -69,7 +66,7 @@ class Settings(BaseModel):
     log_format: Literal["console", "json"] = "console"
     instance_dir: Path = ROOT / "instance"
     trusted_proxies: int = Field(0, ge=0, le=5)
-    sign_up: Literal["open", "closed"] = "open"
+    sign_up: Literal["open", "closed"]
     demo_password: str = Field(min_length=8)
     access_token_seconds: int = Field(900, ge=30, le=86_400)
     refresh_token_seconds: int = Field(2_592_000, ge=300, le=31_536_000)
@@ -112,34 +109,18 @@ class Settings(BaseModel):
 
     @property
     def location_base(self) -> str:
-        """The `host/path` of BR Codes, without scheme; `localhost` is written as 127.0.0.1.
-
-        A location's host needs a dot (Manual de Padrões para Iniciação do Pix, 2.5.2).
-        """
-        parts = urlsplit(self.public_url)
-        host = parts.netloc
-        if parts.hostname == "localhost":
-            host = host.lower().replace("localhost", "127.0.0.1", 1)
-        return host + parts.path
+        """The host and port of BR Codes, without scheme; `localhost` is written as 127.0.0.1."""
+        return setting_urls.location_base(self.public_url)
 
     @field_validator("public_url", "bank_url", "bank_internal_url")
     @classmethod
     def _http_url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-            raise ValueError("must be an http or https address")
-        return value.rstrip("/")
+        return setting_urls.checked_http_url(value)
 
     @field_validator("public_url")
     @classmethod
     def _payable(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.hostname != "localhost" and "." not in (parts.hostname or ""):
-            raise ValueError("needs a host with a dot, or no bank can read the QR codes")
-        if len(parts.netloc + parts.path) + _LOCATION_TAIL > LOCATION_MAX:
-            most = LOCATION_MAX - _LOCATION_TAIL
-            raise ValueError(f"must have at most {most} characters after the scheme")
-        return value
+        return setting_urls.checked_public_url(value)
 
     @field_validator("bank_webhook_secret", "bank_webhook_secret_previous")
     @classmethod
@@ -158,24 +139,12 @@ class Settings(BaseModel):
     @field_validator("redis_url")
     @classmethod
     def _redis(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("must begin with one of redis://, rediss://, unix://")
-        return _require_valid_port(value) if value else value
+        return setting_urls.checked_redis_url(value) if value else value
 
     @field_validator("database_url", "bank_database_url")
     @classmethod
     def _engine(cls, value: str) -> str:
-        plain = {"mysql": "mysql+pymysql", "mariadb": "mysql+pymysql"}
-        plain |= {"postgresql": "postgresql+pg8000", "postgres": "postgresql+pg8000"}
-        scheme, separator, rest = value.partition("://")
-        scheme = plain.get(scheme, scheme)
-        schemes = ("sqlite", "mysql+pymysql", "mariadb+pymysql", "postgresql+pg8000")
-        if not separator or scheme not in schemes:
-            raise ValueError(f"must begin with one of {', '.join(s + '://' for s in schemes)}")
-        _require_valid_port(value)
-        if scheme != "sqlite" and "charset=" not in rest and "mysql" in scheme:
-            rest += ("&" if "?" in rest else "?") + "charset=utf8mb4"
-        return f"{scheme}://{rest}"
+        return setting_urls.checked_database_url(value)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -195,23 +164,18 @@ class Settings(BaseModel):
             settings = cls(**values)
         except ValidationError as error:
             raise ConfigurationError(_sentence(error)) from None
+        if not settings.is_development:
+            _refuse_weak_secrets(settings)
         return settings
 
     @classmethod
     def load(cls) -> Settings:
         """Read the process's environment; `.env` holds the defaults."""
-        from_file = {k: v for k, v in dotenv_values(ROOT / ".env").items() if v is not None}
+        try:
+            from_file = read_env_file(ROOT / ".env")
+        except UnreadableFile as error:
+            raise ConfigurationError(str(error)) from None
         return cls.from_env({**from_file, **os.environ})
-
-
-def _require_valid_port(url: str) -> str:
-    try:
-        is_valid = urlsplit(url).port != 0
-    except ValueError:
-        is_valid = False
-    if not is_valid:
-        raise ValueError("has a port that is not a number from 1 to 65535")
-    return url
 
 
 def _read_secret_file(variables: dict[str, str], name: str) -> None:
@@ -219,9 +183,37 @@ def _read_secret_file(variables: dict[str, str], name: str) -> None:
     if path is None or name in variables:
         return
     try:
-        variables[name] = Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{name}_FILE cannot be read: {error}.") from None
+        variables[name] = read_text(Path(path)).strip()
+    except UnreadableFile as error:
+        raise ConfigurationError(f"{name}_FILE: {error}") from None
+
+
+def _refuse_weak_secrets(settings: Settings) -> None:
+    """Raise ConfigurationError for secrets with which strangers could sign or sign in."""
+    keys = {
+        name.upper(): getattr(settings, name) or ""
+        for name in ("secret_key", "bank_webhook_secret", "bank_webhook_secret_previous")
+    }
+    passwords = {
+        name.upper(): setting_urls.password_in(getattr(settings, name))
+        for name in ("database_url", "redis_url")
+    }
+    faults = [
+        f"{name} {fault}"
+        for name, secret in keys.items()
+        if secret and (fault := secret_rules.fault_of_secret(secret))
+    ]
+    faults += [
+        f"{name} {fault}"
+        for name, password in passwords.items()
+        if (fault := secret_rules.fault_of_password(password))
+    ]
+    faults += [
+        f"{first} and {second} hold the same secret: generate one for each"
+        for first, second in secret_rules.shared_secrets({**keys, **passwords})
+    ]
+    if faults:
+        raise ConfigurationError(f"{'; '.join(faults)}.")
 
 
 def _fill_defaults(values: dict[str, Any], instance: Path) -> None:
@@ -232,6 +224,7 @@ def _fill_defaults(values: dict[str, Any], instance: Path) -> None:
         values["public_url"] = f"http://{name}:{port}"
     values.setdefault("bank_url", f"{values['public_url'].rstrip('/')}/bank")
     values.setdefault("bank_internal_url", values["bank_url"])
+    values.setdefault("sign_up", "closed" if production else "open")
     if production:
         _require_secrets(values)
         # Production has no demo merchant, but the setting has no other default.
@@ -274,6 +267,8 @@ def _stored_secret(path: Path, fresh: str) -> str:
         return secret_files.read_or_create(path, fresh)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written or read: {error}.") from None
+    except UnreadableFile as error:
+        raise ConfigurationError(str(error)) from None
 
 
 def _sentence(error: ValidationError) -> str:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
-from dotenv import dotenv_values
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
@@ -24,6 +23,7 @@ from bank.cli import bank_cli
 from bank.money.demo import migrate
 from bank.settings import BankSettings, BankSettingsError, secret_in
 from core.runtime.secret_files import read_or_create
+from core.runtime.text_files import UnreadableFile, read_env_file
 from core.signing import signatures
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,6 +83,8 @@ def _ensure_secret(values: dict[str, str], name: str, folder: Path, new_secret: 
         values[name] = read_or_create(path, new_secret)
     except OSError as error:
         raise BankSettingsError(f"{path} cannot be written or read: {error.strerror}.") from None
+    except UnreadableFile as error:
+        raise BankSettingsError(str(error)) from None
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -93,14 +95,13 @@ def main(arguments: Sequence[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # apscheduler warns of each late run. Late runs are coalesced and lose nothing here.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
-    dotenv = {k: v for k, v in dotenv_values(ROOT / ".env").items() if v is not None}
     try:
-        settings = settings_from({**dotenv, **os.environ})
+        settings = settings_from({**read_env_file(ROOT / ".env"), **os.environ})
         if arguments:
             _run_command(settings, arguments)
         listener = _bind(settings)
         migrate(settings.database_url)
-    except (BankSettingsError, RuntimeError) as error:
+    except (BankSettingsError, UnreadableFile, RuntimeError) as error:
         return _report(str(error))
     except ArgumentError:
         return _report("BANK_DATABASE_URL is not the URL of a database.")

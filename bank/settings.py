@@ -9,6 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
+from core.runtime import secret_rules
+from core.runtime.text_files import UnreadableFile, read_text
 from core.signing.signatures import is_secret
 
 DEFAULT_ISPB = "99999004"
@@ -63,6 +65,8 @@ class BankSettings:
             raise BankSettingsError(
                 f"BANK_SECRET_KEY must have at least {_SECRET_KEY_CHARS_MIN} characters."
             )
+        if not self.demo:
+            self._refuse_weak_secrets()
         if not _ISPB.fullmatch(self.ispb):
             raise BankSettingsError("BANK_ISPB must be 8 digits or capital letters.")
         if self.language not in _LANGUAGES:
@@ -79,6 +83,16 @@ class BankSettings:
             for host, base in self.participant_hosts.items()
         }
         object.__setattr__(self, "participant_hosts", MappingProxyType(hosts))
+
+    def _refuse_weak_secrets(self) -> None:
+        keys = {"BANK_WEBHOOK_SECRET": self.webhook_secret, "BANK_SECRET_KEY": self.secret_key}
+        for name, secret in keys.items():
+            fault = secret_rules.fault_of_secret(secret)
+            if fault is not None:
+                raise BankSettingsError(f"{name} {fault}.")
+        if secret_rules.shared_secrets(keys):
+            names = " and ".join(keys)
+            raise BankSettingsError(f"{names} hold the same secret: generate one for each.")
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str]) -> BankSettings:
@@ -154,7 +168,7 @@ def secret_in(environment: Mapping[str, str], name: str) -> str:
     path = environment.get(f"{name}_FILE")
     if path:
         try:
-            return Path(path).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise BankSettingsError(f"{name}_FILE cannot be read: {error.strerror}.") from None
+            return read_text(Path(path)).strip()
+        except UnreadableFile as error:
+            raise BankSettingsError(f"{name}_FILE: {error}") from None
     return environment.get(name, "")

@@ -244,10 +244,10 @@ def _check_subject(refund: Refund, payment: Payment, answer: BankAnswer) -> None
         "end_to_end_id": payment.end_to_end_id,
         "amount_centavos": str(refund.amount_centavos),
     }
-    given = {name: bank_fields.text_or_none(members.get(name)) for name in expected}
-    given["end_to_end_id"] = bank_fields.transfer_id(members.get("end_to_end_id"))
-    is_other = any(given[name] not in (None, expected[name]) for name in expected)
-    if given["refund_id"] is None or is_other:
+    values = {name: bank_fields.text_or_none(members.get(name)) for name in expected}
+    values["end_to_end_id"] = bank_fields.transfer_id(members.get("end_to_end_id"))
+    is_other = any(values[name] not in (None, expected[name]) for name in expected)
+    if values["refund_id"] is None or is_other:
         raise NoBankAnswer("the answer is about another refund", answer.status)
 
 

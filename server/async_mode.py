@@ -1,7 +1,8 @@
 """Choose the async mode and patch the standard library before anything else is imported.
 
-Imported first by `app.py`; only the standard library and python-dotenv may come before the patch
-(a patch after `import flask` or `import pydantic` breaks locks and TLS).
+Imported first by `app.py`; before the patch only the standard library, python-dotenv and modules
+of `core/` that import nothing else may come (a patch after `import flask` or `import pydantic`
+breaks locks and TLS).
 """
 
 from __future__ import annotations
@@ -10,12 +11,17 @@ import os
 import warnings
 from pathlib import Path
 
-from dotenv import dotenv_values
+from core.runtime.text_files import UnreadableFile, read_env_file
+
+ENV_FILE = Path(__file__).resolve().parents[1] / ".env"
 
 
 def configured_mode() -> str:
     """`ASYNC_MODE` of the environment or `.env`, eventlet by default; not validated."""
-    in_file = dotenv_values(Path(__file__).resolve().parents[1] / ".env").get("ASYNC_MODE")
+    try:
+        in_file = read_env_file(ENV_FILE).get("ASYNC_MODE")
+    except UnreadableFile:
+        in_file = None  # config.py reads the file again and says what is wrong.
     return os.environ.get("ASYNC_MODE") or in_file or "eventlet"
 
 

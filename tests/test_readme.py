@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from tests.support.service import SECRET, ServiceProcess
+from tests.support.service import SECRET, SECRET_KEY, ServiceProcess
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = {
@@ -137,7 +137,7 @@ def test_the_shell_examples_print_what_the_documents_show(service: ServiceProces
 
 def test_the_operators_commands_make_a_database_and_a_merchant(tmp_path: Path):
     """A production installation starts with these commands and ends with a merchant's first key."""
-    environment = {"INSTANCE_DIR": str(tmp_path), "SECRET_KEY": "k" * 48}
+    environment = {"INSTANCE_DIR": str(tmp_path), "SECRET_KEY": SECRET_KEY}
     environment |= {"BANK_WEBHOOK_SECRET": SECRET, "PUBLIC_URL": "https://pay.example.com"}
     (commands,) = examples("run: production")
     bin_folder = f"{Path(sys.executable).parent}/"

@@ -6,11 +6,14 @@ import os
 import secrets
 from pathlib import Path
 
+from core.runtime.text_files import read_text
+
 
 def read_or_create(path: Path, fresh: str) -> str:
     """The secret in the file; the first of several processes writes `fresh` into it (mode 600).
 
-    Missing folders are created. Raises OSError if the file can be neither read nor created.
+    Missing folders are created. Raises OSError if the file can be neither read nor created, and
+    UnreadableFile if it is not UTF-8.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
@@ -24,4 +27,4 @@ def read_or_create(path: Path, fresh: str) -> str:
             pass
         finally:
             temporary.unlink()
-    return path.read_text(encoding="utf-8").strip()
+    return read_text(path).strip()

@@ -61,7 +61,11 @@ def test_the_cookies_are_out_of_reach_of_scripts_and_of_other_sites(alice):
 def test_behind_https_every_cookie_is_secure(tmp_path, fresh_database, clock):
     """One request over plain http would show the session to anybody on the network."""
     settings = settings_for(
-        fresh_database("sqlite"), tmp_path, app_env="production", public_url="https://shop.example"
+        fresh_database("sqlite"),
+        tmp_path,
+        app_env="production",
+        sign_up="open",
+        public_url="https://shop.example",
     )
     app = ready_app(settings, clock)
     try:

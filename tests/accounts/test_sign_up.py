@@ -98,7 +98,11 @@ def test_a_taken_login_is_a_409_and_changes_nothing(app, alice):
 def test_the_demo_merchants_login_is_reserved_in_production(tmp_path, fresh_database, clock):
     """A copy of a production database may run in development, which has the demo merchant."""
     settings = settings_for(
-        fresh_database("sqlite"), tmp_path, app_env="production", public_url="https://shop.example"
+        fresh_database("sqlite"),
+        tmp_path,
+        app_env="production",
+        sign_up="open",
+        public_url="https://shop.example",
     )
     app = ready_app(settings, clock)
     try:

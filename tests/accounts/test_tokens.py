@@ -10,7 +10,7 @@ import pytest
 
 from accounts.sign_ins import ROTATION_OVERLAP
 from tests.accounts.people import Person, actions, bearer, open_sign_ins
-from tests.support.service import close_app, ready_app, settings_for
+from tests.support.service import SECRET_KEY, close_app, ready_app, settings_for
 
 
 def claims_of(token):
@@ -213,7 +213,7 @@ def forged_tokens(good, key):
         "no algorithm, in capitals": f"{_segment({**head, 'alg': 'NONE'})}.{body}.",
         "no algorithm, signed": f"{_segment({**head, 'alg': 'none'})}.{body}.{signature}",
         "another key": signed({}, b"k" * 64),
-        "the setting itself as key": signed({}, b"k" * 48),
+        "the setting itself as key": signed({}, SECRET_KEY.encode()),
         "another algorithm": signed({}, algorithm="HS512"),
         "expired": signed(past),
         "not yet": signed({"nbf": claims["nbf"] + 600}),

@@ -206,7 +206,10 @@ def test_an_id_from_the_body_is_recognised():
         ("whsec_not base64", "secret-not-base64"),
         ("whsec_" + base64.b64encode(b"short").decode(), "secret-too-short"),
         # Fixed: each of several test processes must name the case alike.
-        ("whsec_" + "b3RoZXIgc2VjcmV0IG9mIHRoZSBiYW5rIGluIHRlc3RzIQ==", "no-secret-fits"),
+        (
+            "whsec_" + base64.b64encode(b"other secret of the bank in tests!").decode(),
+            "no-secret-fits",
+        ),
     ],
 )
 def test_a_secret_that_was_pasted_wrongly_is_named(secret, code):

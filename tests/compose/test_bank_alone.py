@@ -20,7 +20,7 @@ from bank.serving import settings_from
 from bank.settings import BankSettingsError
 from config import Settings
 from core.signing import signatures
-from tests.support.service import ROOT, ServiceProcess, free_port
+from tests.support.service import ROOT, SECRET_KEY, ServiceProcess, free_port
 
 
 @contextmanager
@@ -167,7 +167,7 @@ def test_a_wrong_port_is_refused_by_name(tmp_path: Path, port: str):
         settings_from({"INSTANCE_DIR": str(tmp_path), "BANK_PORT": port})
 
 
-SECRETS = {"SECRET_KEY": "k" * 48, "BANK_WEBHOOK_SECRET": signatures.new_secret()}
+SECRETS = {"SECRET_KEY": SECRET_KEY, "BANK_WEBHOOK_SECRET": signatures.new_secret()}
 
 
 @pytest.mark.parametrize(

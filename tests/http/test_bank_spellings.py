@@ -185,5 +185,5 @@ def test_masked_documents_are_not_counted_as_one_payer(bank, make_payment, app, 
             payer = {"document": document}
             bank.confirm(make_payment(), value=1, payer=payer, end_to_end_id=end_to_end_id())
     with app.app_context():
-        counts = Signals(db.session).refused_payers(clock.now() - timedelta(hours=1), 3)
+        counts = Signals(db.session()).refused_payers(clock.now() - timedelta(hours=1), 3)
     assert [count.subject for count in counts] == ["52998224725"]

@@ -178,7 +178,9 @@ def test_the_demo_payer_pays_as_a_demo_client_of_the_bank(here):
 
 def test_without_a_simulated_bank_there_are_no_payers_pages(fresh_database, tmp_path, clock):
     """In production payers pay in their bank's application."""
-    settings = settings_for(fresh_database("sqlite"), tmp_path, app_env="production")
+    settings = settings_for(
+        fresh_database("sqlite"), tmp_path, app_env="production", sign_up="open"
+    )
     app = ready_app(settings, clock)
     try:
         client = app.test_client()

@@ -20,7 +20,7 @@ from blueprints.transactions.websocket import OUTGOING_BYTES_MAX
 from realtime.credentials import CHECK_SECONDS
 from tests.realtime.sellers import JSON, PASSWORD, PATH, Listener, Seller, refusal_status
 from tests.support.deadlines import bring_forward
-from tests.support.service import ServiceProcess
+from tests.support.service import SECRET_KEY, ServiceProcess
 
 FIELDS = {
     "type", "payment_id", "code", "amount", "amount_centavos", "currency", "refunded_amount",
@@ -190,7 +190,7 @@ def _claims(token: str) -> dict[str, Any]:
 def test_forged_and_expired_tokens_are_refused(service, sell):
     """Another key, no algorithm, another audience, a time that has passed."""
     alice = sell("alice")
-    key = hmac.digest(("k" * 48).encode(), b"balcao tokens", "sha512")
+    key = hmac.digest(SECRET_KEY.encode(), b"balcao tokens", "sha512")
     good = _claims(alice.token)
     past = int((datetime.now(UTC) - timedelta(seconds=5)).timestamp())
     assert (

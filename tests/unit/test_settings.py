@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import stat
 import uuid
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from sqlalchemy.engine import make_url
 
 from config import ConfigurationError, Settings
 from core.pix import pix_key
@@ -16,6 +18,7 @@ from core.signing import signatures
 
 # Constant, because test names contain it and must be the same in every worker.
 SECRET = "whsec_" + base64.b64encode(b"a secret for these tests alone..").decode()
+KEY = hashlib.sha256(b"a key for these tests alone").hexdigest()
 
 
 @pytest.fixture
@@ -114,6 +117,23 @@ def test_each_setting_is_read_from_its_variable(env, name, text, value):
         ("PUBLIC_URL", "pay.example.com"),
         ("PUBLIC_URL", "ftp://pay.example.com"),
         ("PUBLIC_URL", "https://pay.example.com/?a=b"),
+        ("PUBLIC_URL", "https://pay.example.com/?"),
+        ("PUBLIC_URL", "https://pay.example.com#"),
+        ("PUBLIC_URL", "https://me@pay.example.com"),
+        ("PUBLIC_URL", "https://pay.example.com/pix"),
+        ("PUBLIC_URL", "https://pay.example.com:0"),
+        ("PUBLIC_URL", "https://pay.example.com:70000"),
+        ("PUBLIC_URL", "https://pay.example.com:"),
+        ("PUBLIC_URL", "https://pay_me.example.com"),
+        ("PUBLIC_URL", "https://pay..example.com"),
+        ("PUBLIC_URL", "https://-pay.example.com"),
+        ("PUBLIC_URL", "https://pagué.example.com"),
+        ("PUBLIC_URL", "https://pay.example.com\\x"),
+        ("PUBLIC_URL", "https://[2001:db8::1]"),
+        ("PUBLIC_URL", "https://[2001:db8::1"),
+        ("BANK_URL", "https://u:p@bank.example.com"),
+        ("BANK_URL", "https://bank.example.com/?x=1"),
+        ("BANK_URL", "https://bank.example.com:x"),
         ("PUBLIC_URL", "https://intranet"),
         ("PUBLIC_URL", "https://" + "x" * 30 + ".example.com"),
         ("PORT", "0"),
@@ -140,6 +160,71 @@ def test_a_bad_value_is_refused_by_its_variables_name(env, name, value):
         assert value not in sentence
 
 
+@pytest.mark.parametrize("password", ["p@ss", "a/b", "a#b", "a?b", "@:/#"])
+@pytest.mark.parametrize(
+    ("name", "scheme"),
+    [
+        ("DATABASE_URL", "mysql"),
+        ("DATABASE_URL", "postgresql"),
+        ("BANK_DATABASE_URL", "mariadb"),
+        ("REDIS_URL", "redis"),
+    ],
+)
+def test_a_password_that_is_not_encoded_is_named(env, name, scheme, password):
+    """Otherwise the address ends in its middle, and the message is about a port."""
+    sentence = refusal_of(env, **{name: f"{scheme}://shop:{password}@127.0.0.1/d"})
+    assert name in sentence
+    assert "percent-encode the password" in sentence
+    assert "%40" in sentence
+    assert password not in sentence.replace("@, /, # or ?", "")
+
+
+def test_an_encoded_password_reaches_the_driver(env):
+    """Also one with a colon, which needs no encoding, and a user that contains an @."""
+    for text, user, password in (
+        ("shop:p%40%2F%23%3F%3A@h/d", "shop", "p@/#?:"),
+        ("shop:a:b@h/d?ssl_ca=me@home", "shop", "a:b"),
+        ("shop@server:pw@h/d", "shop@server", "pw"),
+    ):
+        url = make_url(env(DATABASE_URL=f"mysql://{text}").database_url)
+        assert (url.username, url.password, url.host) == (user, password, "h")
+
+
+@pytest.mark.parametrize(
+    ("option", "word"),
+    [
+        ("charset=latin1", "charset=utf8mb4"),
+        ("charset=utf8", "charset=utf8mb4"),
+        ("x=1&charset=", "charset=utf8mb4"),
+        ("use_unicode=0", "use_unicode"),
+        ("init_command=SET NAMES latin1", "init_command"),
+        ("sql_mode=", "sql_mode"),
+        ("autocommit=1", "autocommit"),
+    ],
+)
+def test_an_option_that_breaks_text_is_refused(env, option, word):
+    """Names with accents would be stored as question marks, and nobody would notice."""
+    for name in ("DATABASE_URL", "BANK_DATABASE_URL"):
+        sentence = refusal_of(env, **{name: f"mysql://u@h/d?{option}"})
+        assert name in sentence
+        assert word in sentence
+
+
+def test_the_sentence_on_a_path_says_what_to_do(env):
+    """Pages below a path would miss their styles, scripts and pictures."""
+    sentence = refusal_of(env, PUBLIC_URL="https://example.com/pay")
+    assert "PUBLIC_URL must not contain a path" in sentence
+    assert "https://pay.example.com" in sentence
+
+
+def test_sign_up_is_closed_in_production_unless_it_is_opened(env):
+    """A shop's own installation is not for everybody."""
+    production = {"APP_ENV": "production", "SECRET_KEY": KEY, "BANK_WEBHOOK_SECRET": SECRET}
+    assert env().sign_up == "open"
+    assert env(**production).sign_up == "closed"
+    assert env(**production, SIGN_UP="open").sign_up == "open"
+
+
 def test_all_bad_values_are_named_at_once(env):
     """The operator fixes all of them after one failed start."""
     sentence = refusal_of(env, PORT="x", LOG_LEVEL="loud")
@@ -161,7 +246,7 @@ def test_settings_cannot_be_changed_afterwards(env):
 def test_a_secret_may_come_from_a_file(env, tmp_path):
     """Docker and Kubernetes mount secrets as files; a final newline is not part of the secret."""
     for name, value in (
-        ("SECRET_KEY", "k" * 40),
+        ("SECRET_KEY", KEY),
         ("BANK_WEBHOOK_SECRET", SECRET),
         ("BANK_WEBHOOK_SECRET_PREVIOUS", SECRET),
         ("DATABASE_URL", "sqlite:////tmp/y.db"),
@@ -223,9 +308,9 @@ def test_production_demands_its_secrets_and_writes_none(env, tmp_path):
     sentence = refusal_of(env, APP_ENV="production")
     assert "SECRET_KEY" in sentence
     assert "BANK_WEBHOOK_SECRET" in sentence
-    assert "BANK_WEBHOOK_SECRET" in refusal_of(env, APP_ENV="production", SECRET_KEY="k" * 40)
+    assert "BANK_WEBHOOK_SECRET" in refusal_of(env, APP_ENV="production", SECRET_KEY=KEY)
     assert "SECRET_KEY" in refusal_of(env, APP_ENV="production", BANK_WEBHOOK_SECRET=SECRET)
-    settings = env(APP_ENV="production", SECRET_KEY="k" * 40, BANK_WEBHOOK_SECRET=SECRET)
+    settings = env(APP_ENV="production", SECRET_KEY=KEY, BANK_WEBHOOK_SECRET=SECRET)
     assert not settings.is_development
     assert not (tmp_path / "instance").exists()
 
@@ -233,12 +318,12 @@ def test_production_demands_its_secrets_and_writes_none(env, tmp_path):
 def test_production_takes_its_secrets_from_files(env, tmp_path):
     """As the refusal suggests."""
     key, bank = tmp_path / "key", tmp_path / "bank"
-    key.write_text("k" * 40)
+    key.write_text(KEY)
     bank.write_text(SECRET)
     settings = env(
         APP_ENV="production", SECRET_KEY_FILE=str(key), BANK_WEBHOOK_SECRET_FILE=str(bank)
     )
-    assert (settings.secret_key, settings.bank_webhook_secret) == ("k" * 40, SECRET)
+    assert (settings.secret_key, settings.bank_webhook_secret) == (KEY, SECRET)
 
 
 def test_during_a_rotation_there_are_two_bank_secrets(env):
@@ -256,7 +341,7 @@ def test_during_a_rotation_there_are_two_bank_secrets(env):
         ("http://localhost:5000", "127.0.0.1:5000"),
         ("http://LOCALHOST", "127.0.0.1"),
         ("https://pay.example.com", "pay.example.com"),
-        ("https://example.com/pay/", "example.com/pay"),
+        ("https://PAY.example.com:8443", "PAY.example.com:8443"),
     ],
 )
 def test_a_location_is_the_public_address_without_its_scheme(env, public_url, location_base):

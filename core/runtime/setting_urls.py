@@ -1,0 +1,143 @@
+"""The rules for addresses in settings. Each function raises ValueError with a part of a sentence.
+
+The part follows the setting's name: *DATABASE_URL* `has a port that is not a number`.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from core.pix.br_code import BrCodeError
+from core.pix.br_code.location import LOCATION_CHARACTERS_MAX, check_location
+
+_LONGEST_PATH = "/qr/v2/cobv/" + "0" * 32
+_PAYABLE_MAX = LOCATION_CHARACTERS_MAX - len(_LONGEST_PATH)
+_SCHEMES = ("sqlite", "mysql+pymysql", "mariadb+pymysql", "postgresql+pg8000")
+_SHORT_SCHEMES = {
+    "mysql": "mysql+pymysql",
+    "mariadb": "mysql+pymysql",
+    "postgresql": "postgresql+pg8000",
+    "postgres": "postgresql+pg8000",
+}
+_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+_MYSQL_CHARSET = "utf8mb4"
+_FORBIDDEN_OPTIONS = ("use_unicode", "init_command", "sql_mode", "autocommit", "conv")
+"""Options of the MySQL driver that lose letters, cut text silently or end transactions early."""
+_ENCODED_CHARACTERS = "@ as %40, / as %2F, # as %23, ? as %3F and : as %3A"
+
+
+def checked_http_url(value: str) -> str:
+    """An http or https address without a slash at its end."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an http or https address")
+    if "@" in parts.netloc:
+        raise ValueError("must not contain a user or a password")
+    if "?" in value or "#" in value:
+        raise ValueError("must not contain ? or #")
+    if re.search(r"[\s\x00-\x1f\x7f\\]", value):
+        raise ValueError("must not contain spaces or backslashes")
+    _check_port(value)
+    return value.rstrip("/")
+
+
+def checked_public_url(value: str) -> str:
+    """An address that codes can contain: a host with a dot, and no path."""
+    parts = urlsplit(value)
+    if parts.path.strip("/"):
+        raise ValueError(
+            "must not contain a path: give the service a host name of its own, such as "
+            "https://pay.example.com"
+        )
+    if not parts.netloc.isascii():
+        raise ValueError("must be written in ASCII: write the host name as xn--…")
+    base = location_base(value)
+    if parts.hostname != "localhost" and "." not in (parts.hostname or ""):
+        raise ValueError("needs a host with a dot, or no bank can read the QR codes")
+    if len(base) > _PAYABLE_MAX:
+        raise ValueError(f"must have at most {_PAYABLE_MAX} characters after the scheme")
+    try:
+        check_location(base + _LONGEST_PATH)
+    except BrCodeError:
+        raise ValueError("has a host that no BR Code can contain") from None
+    return value
+
+
+def location_base(public_url: str) -> str:
+    """The host and port of BR Codes; `localhost` is written as 127.0.0.1.
+
+    A location's host needs a dot (Manual de Padrões para Iniciação do Pix, 2.5.2).
+    """
+    parts = urlsplit(public_url)
+    if parts.hostname == "localhost":
+        return parts.netloc.lower().replace("localhost", "127.0.0.1", 1)
+    return parts.netloc
+
+
+def checked_redis_url(value: str) -> str:
+    """An address of Redis."""
+    if not value.startswith(_REDIS_SCHEMES):
+        raise ValueError(f"must begin with one of {', '.join(_REDIS_SCHEMES)}")
+    _check_password(value)
+    _check_port(value)
+    return value
+
+
+def checked_database_url(value: str) -> str:
+    """An address of a database with its driver; MySQL gets `charset=utf8mb4`."""
+    scheme, separator, rest = value.partition("://")
+    scheme = _SHORT_SCHEMES.get(scheme, scheme)
+    if not separator or scheme not in _SCHEMES:
+        raise ValueError(f"must begin with one of {', '.join(s + '://' for s in _SCHEMES)}")
+    if scheme == "sqlite":
+        return value
+    _check_password(value)
+    _check_port(value)
+    if "pymysql" in scheme:
+        rest = _with_charset(rest)
+    return f"{scheme}://{rest}"
+
+
+def password_in(url: str | None) -> str:
+    """The password in an address, decoded; empty if there is none."""
+    return unquote(urlsplit(url).password or "") if url else ""
+
+
+def _with_charset(rest: str) -> str:
+    options = parse_qsl(rest.partition("?")[2], keep_blank_values=True)
+    for name, value in options:
+        if name in _FORBIDDEN_OPTIONS:
+            raise ValueError(f"must not contain the option {name}: remove it")
+        if name == "charset" and value.lower() != _MYSQL_CHARSET:
+            raise ValueError(
+                f"has the option charset={value[:20]}, which loses letters: remove it, or write "
+                f"charset={_MYSQL_CHARSET}"
+            )
+    if any(name == "charset" for name, _ in options):
+        return rest
+    return f"{rest}{'&' if '?' in rest else '?'}charset={_MYSQL_CHARSET}"
+
+
+def _check_password(url: str) -> None:
+    """Find a password that is not percent-encoded: the address then ends in its middle."""
+    rest = url.partition("://")[2]
+    head, _, options = rest.partition("?")
+    if "@" not in options or re.match(r"\w+=", options):
+        rest = head
+    user_info, at_sign, _ = rest.rpartition("@")
+    _, colon, password = user_info.partition(":")
+    if at_sign and colon and re.search(r"[@/#?]", password):
+        raise ValueError(
+            "has a password with @, /, # or ?: percent-encode the password, "
+            f"so write {_ENCODED_CHARACTERS}"
+        )
+
+
+def _check_port(url: str) -> None:
+    try:
+        is_valid = urlsplit(url).port != 0
+    except ValueError:
+        is_valid = False
+    if not is_valid:
+        raise ValueError("has a port that is not a number from 1 to 65535")
