@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from core.clock import rfc3339
+from core.documents import mask_document
 from core.money import json_number
 from db_models import Payment, PaymentStatus, Receipt, Refund
 from payments.lifecycle import remaining_ms, sequence_at, status_at
@@ -99,7 +100,8 @@ def receipt_refund(refund: Refund) -> dict[str, Any]:
 
 def receipt_object(receipt: Receipt) -> dict[str, Any]:
     """A receipt as its merchant sees it."""
-    payer = {"name": receipt.payer_name, "document": receipt.payer_document}
+    document = receipt.payer_document
+    payer = {"name": receipt.payer_name, "document": mask_document(document) if document else None}
     return {
         "end_to_end_id": receipt.end_to_end_id,
         "bank_payment_id": receipt.bank_payment_id,

@@ -21,6 +21,7 @@ from blueprints.recovery.proofs import forget_old_proofs
 from config import Settings, parts_of
 from core.errors import BalcaoError
 from payments import refunds
+from payments.privacy import PayerDataEraser
 from payments.reconciliation import Reconciler
 from payments.signals import scan
 from payments.sweep import Sweep
@@ -65,6 +66,8 @@ class Jobs:
         self._add("key-uses", KEY_USES_INTERVAL_SECONDS, lambda: key_uses().write())
         self._add("forget-people", FORGET_INTERVAL_SECONDS, lambda: forget_old_records(settings))
         self._add("forget-proofs", FORGET_INTERVAL_SECONDS, lambda: forget_old_proofs(settings))
+        eraser = PayerDataEraser(settings)
+        self._add("forget-payers", FORGET_INTERVAL_SECONDS, lambda: eraser.run(self._keep_going))
         self._add("signals", SIGNALS_INTERVAL_SECONDS, lambda: scan(settings))
         self._add_reconciliation(settings)
 

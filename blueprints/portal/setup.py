@@ -16,6 +16,7 @@ from blueprints.portal import (
     signal_routes,
 )
 from blueprints.portal.page import bp
+from core.documents import mask_document
 
 ROUTE_MODULES = (
     home_routes,
@@ -32,5 +33,5 @@ ROUTE_MODULES = (
 
 def init_portal(app: Flask) -> None:
     """Serve the portal."""
-    app.add_template_filter(signal_routes.masked_document, "masked")
+    app.add_template_filter(mask_document, "masked")
     app.register_blueprint(bp)

@@ -56,12 +56,3 @@ def see_signals() -> ResponseReturnValue:
 
     in_unit_of_work(see)
     return redirect(url_for("portal.signals", done="seen", **language_args()), 303)
-
-
-def masked_document(document: str) -> str:
-    """A CPF or CNPJ without its first and last digits, as banks show another person's."""
-    if len(document) == 11:
-        return f"•••.{document[3:6]}.{document[6:9]}-••"
-    if len(document) == 14:
-        return f"••.{document[2:5]}.{document[5:8]}/{document[8:12]}-••"
-    return "•" * len(document)

@@ -20,7 +20,7 @@ def test_an_accepted_receipt_is_stored_with_its_payer(make_payment, bank, client
         "amount_centavos": 5490,
         "paid_at": "2026-11-20T15:00:00.000Z",
         "told_at": "2026-11-20T15:00:00.000Z",
-        "payer": {"name": "Bob de Souza", "document": "12345678909"},
+        "payer": {"name": "Bob de Souza", "document": "***.456.789-**"},
         "verdict": "accepted",
         "reason": None,
     }
