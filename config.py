@@ -92,6 +92,11 @@ class Settings(BaseModel):
         return self.app_env == "development"
 
     @property
+    def is_live(self) -> bool:
+        """Whether money is real: not in development, where the bank is simulated."""
+        return not self.is_development
+
+    @property
     def serves_bank(self) -> bool:
         """Whether this process serves the simulated bank: not if a setting names another bank."""
         own_bank = f"{self.public_url}/bank"

@@ -20,7 +20,7 @@ from flask.typing import ResponseReturnValue
 from accounts import csrf, keys, tokens
 from accounts.local_paths import login_path
 from config import current_settings
-from core.errors import Forbidden, NotFound, Unauthorized
+from core.errors import CsrfFailed, Forbidden, NotFound, Unauthorized
 from db_models import Account
 from db_models.account import ADMIN, MERCHANT, PAYER
 from repository.database import Work, reading
@@ -44,9 +44,13 @@ class Caller:
     expires_at: datetime | None = None
     """When the access token expires; its sign-in may last longer."""
 
+    def may(self, scope: str) -> bool:
+        """Whether the credentials have the scope."""
+        return self.scopes is None or scope in self.scopes
+
     def require(self, scope: str) -> None:
         """Raise Forbidden if the credentials lack the scope."""
-        if self.scopes is not None and scope not in self.scopes:
+        if not self.may(scope):
             raise Forbidden(f"This API key lacks the scope {scope}.")
 
 
@@ -95,6 +99,23 @@ def signed_in_merchant(work: Work, scope: str = "payments:read") -> Account:
     account = _in_role(caller.account, MERCHANT)
     caller.require(scope)
     return account
+
+
+def is_merchant(work: Work, merchant_id: int, token: str | None = None) -> bool:
+    """Whether this token, or else the request's credentials, may read this merchant's payments.
+
+    For routes that are open to everybody with a link: wrong credentials do not raise, they give the
+    public view. A cookie counts only for pages of our own origin.
+    """
+    if token is None and not has_credentials():
+        return False
+    try:
+        caller = current_caller(work) if token is None else caller_by_token(work, token)
+    except (Unauthorized, CsrfFailed):
+        return False
+    if caller.by_cookie and not csrf.is_from_our_own_page():
+        return False
+    return caller.account.id == merchant_id and caller.may("payments:read")
 
 
 def acting_payer(work: Work) -> Account:

@@ -45,7 +45,7 @@ def shown_prefix(key: str) -> str:
 
 def is_live() -> bool:
     """Whether this profile makes live keys, as production does."""
-    return not current_settings().is_development
+    return current_settings().is_live
 
 
 def is_for_this_profile(key: str) -> bool:

@@ -55,7 +55,7 @@ def confirm_payment() -> BaseResponse:
     return private_json(
         {
             "message": "The payment has been confirmed.",
-            "payment": presenter().payment(payment, now()),
+            "payment": presenter().public_payment(payment, now()),
             "duplicate": outcome.duplicate,
         }
     )

@@ -20,6 +20,7 @@ class Presenter:
     """Build payment objects; `public_url` has no trailing slash."""
 
     public_url: str
+    is_live: bool
 
     def page_url(self, txid: str) -> str:
         return f"{self.public_url}/payments/pix/{txid}"
@@ -27,8 +28,8 @@ class Presenter:
     def qr_url(self, txid: str, suffix: str = "png") -> str:
         return f"{self.public_url}/payments/pix/qr_code/{QR_PREFIX}{txid}.{suffix}"
 
-    def payment(self, payment: Payment, now: datetime) -> dict[str, Any]:
-        """The payment object of the API, as of `now`."""
+    def public_payment(self, payment: Payment, now: datetime) -> dict[str, Any]:
+        """The public view, as of `now`: what everybody with the payment's link may read."""
         status = status_at(payment, now)
         confirmed = status is PaymentStatus.CONFIRMED
         resolved_at = payment.resolved_at
@@ -48,7 +49,6 @@ class Presenter:
             "watch_code": payment.watch_code,
             "description": payment.description,
             "order_id": payment.order_id,
-            "metadata": payment.details,
             "created_at": rfc3339(payment.created_at),
             "expiration_date": rfc3339(payment.expires_at),
             "remaining_ms": remaining_ms(payment, now),
@@ -56,7 +56,17 @@ class Presenter:
             "end_to_end_id": payment.end_to_end_id,
             "refusal": payment.refusal,
             "sequence": sequence_at(payment, now),
+            "livemode": self.is_live,
         }
+
+    def merchant_payment(self, payment: Payment, now: datetime) -> dict[str, Any]:
+        """The merchant's view, as of `now`: the public view, and what the shop wrote for itself."""
+        return {**self.public_payment(payment, now), "metadata": payment.details}
+
+    def payment(self, payment: Payment, now: datetime, *, to_merchant: bool) -> dict[str, Any]:
+        """The payment object as its merchant or as everybody sees it, as of `now`."""
+        view = self.merchant_payment if to_merchant else self.public_payment
+        return view(payment, now)
 
     def status(self, payment: Payment, now: datetime) -> dict[str, Any]:
         """The answer to a poll, as of `now`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 from werkzeug.wrappers import Response as BaseResponse
 
-from accounts.access import acting_merchant, development_only
+from accounts.access import acting_merchant, development_only, is_merchant
 from config import current_parts, current_settings
 from core.errors import PaymentNotFound
 from db_models import Payment
@@ -23,6 +24,7 @@ from payments.schemas import (
     PaymentList,
     PaymentMessage,
     ReceiptList,
+    RenewalAnswer,
     StatusAnswer,
 )
 from repository.database import Work, in_unit_of_work, reading
@@ -85,7 +87,9 @@ def create_payment(body: NewPayment) -> BaseResponse:
             body,
             keyed,
             lambda work: acting_merchant(work, "payments:write"),
-            lambda payment, now: _answer_of("The payment has been created.", payment, now),
+            lambda payment, now: _answer_of(
+                "The payment has been created.", payment, now, to_merchant=True
+            ),
         )
     )
 
@@ -94,7 +98,7 @@ def create_payment(body: NewPayment) -> BaseResponse:
     "/<string:payment_id>/renew",
     summary="Renew an expired payment",
     responses={
-        201: PaymentMessage,
+        201: RenewalAnswer,
         303: {"description": "For a browser's form: redirect to the page of the new payment."},
         **problems(400, 404, 409, 503),
     },
@@ -102,10 +106,11 @@ def create_payment(body: NewPayment) -> BaseResponse:
 )
 def renew_payment(path: PaymentPath) -> BaseResponse:
     """Create a new payment for the same order and amount. Anyone with the link may renew."""
-    keyed = KeyedRequest(request_key(), f"renew {path.payment_id}", {})
 
     def renew(work: Work) -> CreatedAnswer:
         old = work.payments.by_txid(path.payment_id)
+        by_merchant = is_merchant(work, old.merchant_id)
+        keyed = _keyed_renewal(path.payment_id, by_merchant=by_merchant)
         # A repeated request gets its first answer, also if the renewal has been paid since.
         first = keyed.first_answer(work, old.merchant_id)
         if first is not None:
@@ -115,15 +120,34 @@ def renew_payment(path: PaymentPath) -> BaseResponse:
             old,
             ttl=timedelta(seconds=current_settings().payment_ttl_seconds),
             location_base=current_settings().location_base,
+            by=old.merchant if by_merchant else None,
         )
-        answer = _answer_of("The payment has been renewed.", payment, work.now)
+        answer = _answer_of(
+            "The payment has been renewed.", payment, work.now, to_merchant=by_merchant
+        )
         return keyed.store(work, payment.merchant_id, answer)
 
     return _created_response(in_unit_of_work(renew))
 
 
-def _answer_of(message: str, payment: Payment, now: datetime) -> CreatedAnswer:
-    answer = {"message": message, "payment": presenter().payment(payment, now)}
+def _keyed_renewal(payment_id: str, *, by_merchant: bool) -> KeyedRequest:
+    """The renewal and its Idempotency-Key.
+
+    A shopper's key is stored as a hash with the payment's id. Otherwise a shopper could guess a key
+    of the merchant, and get its answer or block it.
+    """
+    operation = f"renew {payment_id}"
+    key = request_key()
+    if key is not None and not by_merchant:
+        key = hashlib.sha256(f"{operation} {key}".encode()).hexdigest()
+    return KeyedRequest(key, operation, {})
+
+
+def _answer_of(
+    message: str, payment: Payment, now: datetime, *, to_merchant: bool
+) -> CreatedAnswer:
+    body = presenter().payment(payment, now, to_merchant=to_merchant)
+    answer = {"message": message, "payment": body}
     return CreatedAnswer(presenter().page_url(payment.txid), answer)
 
 
@@ -149,7 +173,7 @@ def list_payments(query: ListQuery) -> BaseResponse:
     with reading() as work:
         merchant = acting_merchant(work)
         page = work.payments.of_merchant(merchant.id, filters, cursor, query.limit, work.now)
-        data = [presenter().payment(payment, work.now) for payment in page.items]
+        data = [presenter().merchant_payment(payment, work.now) for payment in page.items]
     return private_json({"data": data, "next": page.next})
 
 
@@ -199,7 +223,7 @@ def cancel_payment(path: PaymentPath) -> BaseResponse:
         merchant = acting_merchant(work, "payments:write")
         payment = work.payments.own(merchant, path.payment_id)
         service.cancel(work, payment, merchant)
-        return presenter().payment(payment, work.now)
+        return presenter().merchant_payment(payment, work.now)
 
     body = {"message": "The payment has been cancelled.", "payment": in_unit_of_work(cancel)}
     return private_json(body)

@@ -195,8 +195,8 @@ class NewRefund(StrictBody):
 StatusName = Literal["pending", "confirmed", "expired", "cancelled"]
 
 
-class PaymentObject(BaseModel):
-    """A payment."""
+class PublicPayment(BaseModel):
+    """A payment as everybody with its link sees it."""
 
     id: str
     bank_payment_id: str
@@ -213,7 +213,6 @@ class PaymentObject(BaseModel):
     watch_code: str
     description: str | None
     order_id: str | None
-    metadata: dict[str, str]
     created_at: str
     expiration_date: str
     remaining_ms: int
@@ -221,12 +220,20 @@ class PaymentObject(BaseModel):
     end_to_end_id: str | None
     refusal: str | None
     sequence: int
+    livemode: bool
+    """Whether the money is real; false with the simulated bank."""
+
+
+class PaymentObject(PublicPayment):
+    """A payment as its merchant sees it."""
+
+    metadata: dict[str, str]
 
 
 class PaymentAnswer(BaseModel):
-    """One payment."""
+    """One payment: the merchant's view with its credentials, otherwise the public view."""
 
-    payment: PaymentObject
+    payment: PaymentObject | PublicPayment
 
 
 class PaymentMessage(BaseModel):
@@ -236,9 +243,17 @@ class PaymentMessage(BaseModel):
     payment: PaymentObject
 
 
-class ConfirmationAnswer(PaymentMessage):
+class RenewalAnswer(PaymentAnswer):
+    """A sentence on what was done, and the new payment."""
+
+    message: str
+
+
+class ConfirmationAnswer(BaseModel):
     """The answer to the bank; `duplicate` if the same notification was accepted before."""
 
+    message: str
+    payment: PublicPayment
     duplicate: bool
 
 
@@ -290,6 +305,7 @@ class PaidReceipt(BaseModel):
     refunds: list[dict[str, Any]]
     receipt_url: str
     issued_at: str
+    livemode: bool
 
 
 class ReceiptAnswer(BaseModel):

@@ -9,7 +9,7 @@ import structlog
 from flask import request
 from flask_socketio import SocketIO, join_room, leave_room, rooms
 
-from accounts.access import Caller
+from accounts.access import Caller, is_merchant
 from accounts.tokens import TOKEN_CHARACTERS_MAX
 from core import ids
 from core.errors import BalcaoError, Conflict, PaymentNotFound
@@ -49,7 +49,7 @@ def register(
 
     @socketio.on("watch")
     def watch(data: Any = None) -> dict[str, Any]:
-        return _acknowledgement(lambda: _watch(presenter, data))
+        return _acknowledgement(lambda: _watch(presenter, data, tokens.get(_sid())))
 
     @socketio.on("unwatch")
     def unwatch(data: Any = None) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def _acknowledgement(handle: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return {"ok": False, "code": "internal-error"}
 
 
-def _watch(presenter: Presenter, data: Any) -> dict[str, Any]:
+def _watch(presenter: Presenter, data: Any, token: str | None) -> dict[str, Any]:
     txid = _txid_in(data)
     if len(rooms()) > ROOMS_MAX:
         raise TooManyRooms
@@ -90,7 +90,8 @@ def _watch(presenter: Presenter, data: Any) -> dict[str, Any]:
     try:
         with reading() as work:
             payment = work.payments.by_txid(txid)
-            return {"payment": presenter.payment(payment, work.now)}
+            to_merchant = is_merchant(work, payment.merchant_id, token)
+            return {"payment": presenter.payment(payment, work.now, to_merchant=to_merchant)}
     except BalcaoError:
         leave_room(room_of(txid))
         raise

@@ -41,7 +41,7 @@ def build_parts(app: Flask, settings: Settings, clock: Clock) -> Parts:
         csrf_key=csrf.key_for(settings),
         key_uses=KeyUses(),
         key_ring=KeyRing(settings),
-        presenter=Presenter(settings.public_url),
+        presenter=Presenter(settings.public_url, settings.is_live),
         closed_days=ClosedDays(),
         socketio=socketio,
         announcer=Announcer(app, socketio, channel),

@@ -10,6 +10,7 @@ from flask import Response, redirect, render_template, request
 from flask_openapi import APIBlueprint, Tag
 from werkzeug.wrappers import Response as BaseResponse
 
+from accounts.access import is_merchant
 from blueprints.checkout import views
 from config import current_settings
 from core.clock import rfc3339
@@ -58,12 +59,17 @@ def prefers_json() -> bool:
     },
 )
 def payment_page(path: PaymentPath) -> BaseResponse:
-    """The live payment page; JSON `{"payment": …}` for a client that prefers JSON."""
+    """The live payment page; JSON `{"payment": …}` for a client that prefers JSON.
+
+    The payment's merchant sees the merchant's view, everybody else the public view.
+    """
     with reading() as work:
         payment, elsewhere = work.payments.by_txid_and_paid_elsewhere(path.payment_id)
         moment = work.now
-    if prefers_json():
-        return _json_varying_by_accept({"payment": presenter().payment(payment, moment)})
+        if prefers_json():
+            to_merchant = is_merchant(work, payment.merchant_id)
+            body = presenter().payment(payment, moment, to_merchant=to_merchant)
+            return _json_varying_by_accept({"payment": body})
     template = "payment.html" if request.args.get("fragment") != "state" else "_state.html"
     page = render_template(
         f"checkout/{template}",
@@ -147,6 +153,7 @@ def _receipt_object(
             "refunds": [receipt_refund(refund) for refund in refunds],
             "receipt_url": f"{present.page_url(payment.txid)}/receipt",
             "issued_at": rfc3339(now),
+            "livemode": present.is_live,
         }
     }
 

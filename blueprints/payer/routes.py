@@ -307,7 +307,7 @@ def _read(model: type[StrictBody], without: tuple[str, ...] = ()) -> Any:
 def _payment_object(payment: Payment) -> dict[str, Any]:
     presenter = current_parts().presenter
     with reading() as work:
-        return presenter.payment(payment, work.now)
+        return presenter.public_payment(payment, work.now)
 
 
 def _error_page(name: str, error: BalcaoError, code: str) -> BaseResponse:

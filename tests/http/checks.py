@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from db_models.base import db
+from payments.schemas import PublicPayment
 
 MEMBERS = {"type", "title", "status", "detail", "message", "code", "errors", "request_id"}
 CHARLIES_KEY = "charlie@example.com"
@@ -45,6 +46,11 @@ def rows(app: Flask) -> dict[str, int]:
             table.name: connection.scalar(select(func.count()).select_from(table)) or 0
             for table in db.metadata.sorted_tables
         }
+
+
+def public_view(payment: Mapping[str, Any]) -> dict[str, Any]:
+    """The public view of a payment, from its merchant's view."""
+    return {name: payment[name] for name in PublicPayment.model_fields}
 
 
 def add_merchant(

@@ -69,8 +69,8 @@ def test_all_fields_are_stored_unchanged(make_payment, client):
         "metadata": {"mesa": "7", "garçom": "João"},
     }
     payment = make_payment(expires_in=10, **texts)
-    accept = {"Accept": "application/json"}
-    read = client.get(f"/payments/pix/{payment['id']}", headers=accept).json["payment"]
+    assert payment["metadata"] == texts["metadata"]
+    read = client.get("/payments/pix").json["data"][0]
     assert {name: read[name] for name in texts} == texts
     assert read["remaining_ms"] == 10_000
 

@@ -40,6 +40,7 @@ def test_with_a_key_a_payment_is_created_and_confirmed(app, client, clock):
     answer = alice.post("/payments/pix", json={"value": 10})
     assert answer.status_code == 201
     payment = answer.json["payment"]
+    assert payment["livemode"] is True
     assert payment["payment_url"].startswith("https://pay.example.com/payments/pix/")
     assert BankInTest(client, clock).confirm(payment).status_code == 200
     page = client.get(f"/payments/pix/{payment['id']}")

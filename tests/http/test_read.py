@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.http.checks import problem
+from tests.http.checks import problem, public_view
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
 
@@ -32,7 +32,7 @@ def test_a_client_that_prefers_json_gets_the_payment(make_payment, client, accep
     payment = make_payment()
     answer = client.get(f"/payments/pix/{payment['id']}", headers={"Accept": accept})
     assert (answer.status_code, answer.mimetype) == (200, "application/json")
-    assert answer.json == {"payment": payment}
+    assert answer.json == {"payment": public_view(payment)}
     assert "Accept" in answer.headers["Vary"]
 
 

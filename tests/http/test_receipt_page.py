@@ -35,6 +35,7 @@ def test_the_receipt_has_payee_amount_and_time(make_payment, client, bank, clock
         "refunds": [],
         "receipt_url": f"http://127.0.0.1:5000/payments/pix/{payment['id']}/receipt",
         "issued_at": "2026-11-20T15:00:30.000Z",
+        "livemode": False,
     }
 
 

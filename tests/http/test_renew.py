@@ -27,8 +27,9 @@ def test_it_is_a_new_payment_of_the_same_order_and_amount(expired, client):
     assert answer.status_code == 201
     fresh = answer.json["payment"]
     assert answer.headers["Location"] == fresh["payment_url"]
-    for name in ("amount_centavos", "order_id", "description", "metadata"):
+    for name in ("amount_centavos", "order_id", "description"):
         assert fresh[name] == expired[name]
+    assert client.get("/payments/pix").json["data"][0]["metadata"] == {"mesa": "7"}
     for name in ("id", "watch_code", "pix_code"):
         assert fresh[name] != expired[name]
     assert (fresh["status"], fresh["remaining_ms"]) == ("pending", 1_800_000)

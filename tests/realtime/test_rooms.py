@@ -61,15 +61,36 @@ def _names_so_far(service: ServiceProcess, bob: Watcher) -> list[str]:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_the_acknowledgement_of_watch_carries_the_whole_payment(service, watcher, transport):
-    """A client that joins late needs no second request."""
-    payment = service.create(value="54.90", description="Pão de queijo")
+def test_the_acknowledgement_of_watch_carries_the_public_view(service, watcher, transport):
+    """A client that joins late needs no second request, and reads no note of the shop."""
+    payment = service.create(value="54.90", description="Pão de queijo", metadata={"cost": "31"})
     state = watcher(transport).watch(payment)
-    unchanging = payment.keys() - {"remaining_ms"}
+    assert state.keys() == payment.keys() - {"metadata"}
+    unchanging = state.keys() - {"remaining_ms"}
     assert {name: state[name] for name in unchanging} == {
         name: payment[name] for name in unchanging
     }
     assert 0 < state["remaining_ms"] <= payment["remaining_ms"]
+
+
+def test_only_its_merchant_reads_the_notes_of_a_payment_it_watches(service, watcher):
+    """Charlie has the link and an account, and still sees what everybody sees."""
+    alice, charlie = (Seller(service, name) for name in ("alice-notes", "charlie-notes"))
+    body = {"value": 10, "metadata": {"cost": "31"}}
+    payment = alice.call("POST", "/payments/pix", body)["payment"]
+    tokens = {
+        "token": alice.token,
+        "reader": alice.key("payments:read")["key"],
+        "writer": alice.key("payments:write")["key"],
+        "charlie": charlie.token,
+        "nonsense": "balcao_test_nonsense",
+    }
+
+    states = {name: watcher(auth={"token": each}).watch(payment) for name, each in tokens.items()}
+
+    readers = {name for name, state in states.items() if state.get("metadata") == {"cost": "31"}}
+    assert readers == {"token", "reader"}
+    assert all("metadata" not in states[name] for name in tokens if name not in readers)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
