@@ -10,6 +10,7 @@ from accounts import audit, passwords, sign_ins, throttle
 from accounts.access import DEMO_LOGIN, Caller
 from accounts.keys import is_live, key_hash, new_api_key, shown_prefix
 from accounts.schemas import NewUser
+from config import current_settings
 from core.errors import (
     Conflict,
     FieldError,
@@ -73,7 +74,9 @@ def create(
     is_demo: bool = False,
     **more: Any,
 ) -> Account:
-    """Create an account; a merchant gets a random Pix key and a city, so that it can receive.
+    """Create an account; a merchant gets a city, and in development a random Pix key.
+
+    In production a merchant enters its key later: money must never go to an invented one.
 
     Raises LoginTaken, LostRace if another request took the login meanwhile, and InvalidRequest for
     a name or city that no BR Code can hold.
@@ -89,7 +92,7 @@ def create(
         "email": email,
         "name": name or login,
         "city": DEFAULT_CITY,
-        "pix_key": str(uuid.uuid4()) if role == MERCHANT else None,
+        "pix_key": _new_pix_key() if role == MERCHANT else None,
         "grace_seconds": 0,
         "created_at": work.now,
         **{field: value for field, value in more.items() if value is not None},
@@ -102,10 +105,14 @@ def create(
     return account
 
 
-def require_payee(pix_key: str, name: str, city: str) -> None:
-    """Raise InvalidRequest for a name or city that no BR Code can hold."""
+def _new_pix_key() -> str | None:
+    return str(uuid.uuid4()) if current_settings().is_development else None
+
+
+def require_payee(pix_key: str | None, name: str, city: str) -> None:
+    """Raise InvalidRequest for a name or city that no BR Code can hold, whatever the key."""
     try:
-        br_code.encode_static(pix_key, name, city)
+        br_code.encode_static(pix_key or str(uuid.UUID(int=0)), name, city)
     except BrCodeError as error:
         field = "city" if error.code == "city_invalid" else "name"
         raise InvalidRequest(

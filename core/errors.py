@@ -33,6 +33,7 @@ BalcaoError
 │   │   └── RefundTooLate
 │   ├── StatusNotSettable
 │   ├── TooManyProofs
+│   ├── PixKeyMissing: core.merchant_errors
 │   └── PaymentExpired, NoWallet, WalletExists: core.payer_errors
 ├── PayerRefused, BankUnavailable: core.payer_errors
 ├── UpgradeRequired           the address speaks websocket only

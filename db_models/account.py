@@ -23,9 +23,6 @@ class Account(db.Model):  # type: ignore[name-defined, misc]  # Flask-SQLAlchemy
     __table_args__ = (
         CheckConstraint("grace_seconds >= 0", name="grace_not_negative"),
         CheckConstraint("role IN ('merchant', 'payer', 'admin')", name="role_known"),
-        CheckConstraint(
-            "role <> 'merchant' OR pix_key IS NOT NULL", name="merchant_receives_by_a_key"
-        ),
         Index("ix_accounts_role", "role", "login"),
         TABLE_OPTIONS,
     )
@@ -41,7 +38,10 @@ class Account(db.Model):  # type: ignore[name-defined, misc]  # Flask-SQLAlchemy
     name: Mapped[str] = mapped_column(String(120))
     city: Mapped[str] = mapped_column(String(60))
     pix_key: Mapped[str | None] = mapped_column(exact_string(77), unique=True)
-    """The Pix key that receives a merchant's money; None for payers and administrators."""
+    """The Pix key that receives a merchant's money; None until the merchant has entered it.
+
+    Payers and administrators have none.
+    """
     grace_seconds: Mapped[int] = mapped_column(Integer, default=0)
     """A payment made up to this many seconds after the deadline is accepted."""
     shop_url: Mapped[str | None] = mapped_column(String(500))

@@ -23,7 +23,7 @@ def open_payment(
     """Create a payment, or repeat the first answer under the same key.
 
     `merchant_of` authenticates the caller; `answer_of` builds the answer as of an instant. Raises
-    OrderAlreadyHasPayment, IdempotencyConflict and what `merchant_of` raises.
+    OrderAlreadyHasPayment, PixKeyMissing, IdempotencyConflict and what `merchant_of` raises.
     """
     settings = current_settings()
     attempts = count()

@@ -15,10 +15,12 @@ from werkzeug.wrappers import Response as BaseResponse
 from config import current_settings
 from core import ids
 from core.errors import FieldError, Gone, InvalidMoney, InvalidRequest, NotFound, PaymentNotFound
+from core.merchant_errors import PixKeyMissing
 from core.money import centavos_from
 from core.pix import br_code
 from core.pix.br_code import BrCodeError
 from db_models import PaymentStatus
+from db_models.account import MERCHANT
 from payments import location
 from payments.lifecycle import status_at
 from payments.presenter import QR_PREFIX
@@ -114,7 +116,7 @@ def _picture(text: str, kind: str) -> BaseResponse:
 @bp.get(
     "/generate_qr/<string:login>",
     summary="The static QR of a merchant",
-    responses={200: picture("The QR."), **problems(400, 404, 503)},
+    responses={200: picture("The QR."), **problems(400, 404, 409, 503)},
 )
 def merchant_qr(path: LoginPath, query: ValueQuery) -> BaseResponse:
     """A static BR Code: the payer types the amount unless `value` fixes it."""
@@ -126,8 +128,10 @@ def merchant_qr(path: LoginPath, query: ValueQuery) -> BaseResponse:
         raise NotFound("There is no merchant with this login.")
     with reading() as work:
         merchant = work.accounts.find_by_login(path.login)
-    if merchant is None or merchant.pix_key is None or merchant.disabled_at is not None:
+    if merchant is None or merchant.role != MERCHANT or merchant.disabled_at is not None:
         raise NotFound("There is no merchant with this login.")
+    if merchant.pix_key is None:
+        raise PixKeyMissing
     try:
         code = br_code.encode_static(
             merchant.pix_key, merchant.name, merchant.city, amount_centavos=centavos

@@ -23,6 +23,7 @@ from core.errors import (
     PaymentNotFound,
     Refused,
 )
+from core.merchant_errors import PixKeyMissing
 from core.pix import br_code
 from core.signing.signatures import VerifiedMessage
 from db_models import Account, AuditAction, EventName, Payment, PaymentStatus, Receipt, Verdict
@@ -71,7 +72,8 @@ def create(
 ) -> Payment:
     """Insert a pending payment with its BR Code and its first event.
 
-    Raises LostRace if the order already has a live payment (see `explain_live_order`).
+    Raises LostRace if the order already has a live payment (see `explain_live_order`), and
+    PixKeyMissing if the merchant cannot receive yet.
     """
     seconds = new_payment.expires_in
     lifetime = ttl if seconds is None else timedelta(seconds=seconds)
@@ -178,6 +180,8 @@ def _insert(
     location_base: str,
     **values: Any,
 ) -> Payment:
+    if merchant.pix_key is None:
+        raise PixKeyMissing
     watch_code = ids.new_watch_code()
     code = br_code.encode_dynamic(
         f"{location_base}/qr/v2/{watch_code}", merchant.name, merchant.city

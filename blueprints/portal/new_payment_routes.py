@@ -10,9 +10,10 @@ from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from accounts.access import development_only, page_guard, signed_in_merchant
-from blueprints.portal.page import bp, merchant_and_queries, page
+from blueprints.portal.page import bp, key_missing_page, merchant_and_queries, page
 from config import current_settings
 from core.errors import OrderAlreadyHasPayment
+from core.merchant_errors import PixKeyMissing
 from db_models import Payment
 from payments.opening import open_payment
 from payments.schemas import EXPIRES_IN_MAX, NewPayment
@@ -51,6 +52,8 @@ def _form_page(
 ) -> ResponseReturnValue:
     with reading() as work:
         merchant, _queries = merchant_and_queries(work)
+    if merchant.pix_key is None:
+        return key_missing_page(merchant, "new", status)
     return page(
         "new.html",
         merchant,
@@ -79,6 +82,8 @@ def create_payment() -> ResponseReturnValue:
     key = request.form.get("form_key", "")
     try:
         txid = _create(terms, f"portal-{key}" if _FORM_KEY.fullmatch(key) else None)
+    except PixKeyMissing:
+        return _form_page(form, 409)
     except OrderAlreadyHasPayment:
         form.refuse("order_id", _("Este pedido já tem uma cobrança aberta ou paga."))
         return _form_page(form, 409, order_id)

@@ -25,6 +25,11 @@ def merchant_and_queries(work: Work) -> tuple[Account, PortalQueries]:
     return signed_in_merchant(work), PortalQueries(work.session)
 
 
+def key_missing_page(merchant: Account, section: str, status: int = 200) -> ResponseReturnValue:
+    """In place of a page that needs the merchant's Pix key: how to enter it."""
+    return page("key_missing.html", merchant, section, status)
+
+
 def page(
     template: str, merchant: Account, section: str, status: int = 200, **values: Any
 ) -> ResponseReturnValue:

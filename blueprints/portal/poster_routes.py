@@ -11,9 +11,10 @@ from markupsafe import escape
 from PIL import Image
 
 from accounts.access import page_guard
-from blueprints.portal.page import bp, merchant_and_queries, page
+from blueprints.portal.page import bp, key_missing_page, merchant_and_queries, page
 from blueprints.portal.pix_keys import format_key
 from core.errors import FieldError, InvalidMoney, InvalidRequest
+from core.merchant_errors import PixKeyMissing
 from core.money import plain, typed_centavos
 from core.pix import br_code
 from core.pix.br_code import BrCodeError
@@ -36,6 +37,8 @@ def poster() -> ResponseReturnValue:
     """The page that prints the poster; `?value=` fixes the amount."""
     with reading() as work:
         merchant, _queries = merchant_and_queries(work)
+    if merchant.pix_key is None:
+        return key_missing_page(merchant, "poster")
     form = Form(request.args)
     centavos = form.money("value", required=False)
     code = None
@@ -89,10 +92,15 @@ def poster_file(name: str) -> Response:
 
 
 def _code(merchant: Account, centavos: int | None) -> str:
-    """The shop's static code. Raises InvalidRequest for an amount that no code can hold."""
+    """The shop's static code.
+
+    Raises PixKeyMissing, and InvalidRequest for an amount that no code can hold.
+    """
+    if merchant.pix_key is None:
+        raise PixKeyMissing
     try:
         return br_code.encode_static(
-            merchant.pix_key or "", merchant.name, merchant.city, amount_centavos=centavos
+            merchant.pix_key, merchant.name, merchant.city, amount_centavos=centavos
         )
     except BrCodeError as error:
         raise InvalidRequest([FieldError("value", error.detail)]) from None

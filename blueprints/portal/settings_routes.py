@@ -103,7 +103,7 @@ def save_shop() -> ResponseReturnValue:
         return _render_settings("shop", form, 400)
 
     def save(work: Work, merchant: Account) -> None:
-        service.require_payee(merchant.pix_key or "", values["name"], values["city"])
+        service.require_payee(merchant.pix_key, values["name"], values["city"])
         work.accounts.change(merchant.id, values)
         audit.record(work, merchant, AuditAction.SHOP_CHANGED, merchant.login)
 
