@@ -25,6 +25,7 @@ from accounts.schemas import Message, NewUser, SignInAnswer, SignInBody
 from config import current_settings
 from core.errors import (
     BalcaoError,
+    Busy,
     FieldError,
     InvalidRequest,
     LoginTaken,
@@ -38,7 +39,7 @@ from web.bodies import check_storable
 from web.forms import FORM, is_form, parse, read_form
 from web.limits import limiter
 from web.pages import translate as _
-from web.problems import prefers_page, status_of
+from web.problems import RETRY_AFTER_SECONDS, prefers_page, status_of
 
 bp = APIBlueprint("login", __name__, abp_tags=[Tag(name="People")])
 declare(bp, SignInBody)
@@ -74,7 +75,7 @@ def login() -> BaseResponse:
         return _answer(_sign_in(credentials))
     try:
         sign_in = _sign_in(credentials)
-    except (Unauthorized, TooManyRequests, InvalidRequest) as error:
+    except (Unauthorized, TooManyRequests, Busy, InvalidRequest) as error:
         login = credentials.get("login") or credentials.get("username", "")
         return _login_page(next_path, login, error)
     return _with_cookies(redirect(_home(next_path, sign_in.account), 303), sign_in)
@@ -211,6 +212,8 @@ def _page(page: str, error: BalcaoError | None) -> Response:
         g.problem_code = error.code
     if isinstance(error, TooManyRequests):
         response.headers["Retry-After"] = str(error.retry_after_seconds)
+    elif isinstance(error, Busy):
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
 
 
@@ -220,6 +223,8 @@ def _refusal(error: BalcaoError) -> str:
         return _("Tentativas demais. Espere %(minutes)s min e tente de novo.") % {
             "minutes": minutes
         }
+    if isinstance(error, Busy):
+        return _("Muita gente está entrando agora. Tente de novo em alguns segundos.")
     if isinstance(error, Unauthorized):
         return _("Usuário ou senha não conferem.")
     return _("Escreva o usuário e a senha.")

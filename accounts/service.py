@@ -132,14 +132,16 @@ def change_password(caller: Caller, current: str, new: str) -> int:
         raise InvalidRequest(
             [FieldError("new_password", "must not be the login or the old password")]
         )
-    attempt = throttle.admit(account.login)
-    if sign_ins.check_password(account.login, current) is None:
-        attempt.failed()
-        in_unit_of_work(
-            lambda work: audit.record(work, account, AuditAction.PASSWORD_REFUSED, account.login)
-        )
-        raise InvalidRequest([FieldError("current_password", "is not the present password")])
-    attempt.succeeded()
+    with throttle.attempt_for(account.login) as attempt:
+        if sign_ins.check_password(account.login, current) is None:
+            attempt.failed()
+            in_unit_of_work(
+                lambda work: audit.record(
+                    work, account, AuditAction.PASSWORD_REFUSED, account.login
+                )
+            )
+            raise InvalidRequest([FieldError("current_password", "is not the present password")])
+        attempt.succeeded()
     old_hash, new_hash = account.password_hash, passwords.hash_password(new)
     return in_unit_of_work(
         lambda work: set_password(work, account, old_hash, new_hash, caller.sign_in_id)

@@ -50,19 +50,21 @@ class OpenSignIn:
 def sign_in(login: str, password: str, channel: Channel) -> OpenSignIn:
     """Check a password, open a sign-in and commit.
 
-    Raises TooManyRequests, and Unauthorized: an unknown login and a wrong password get the same
-    error after the same time.
+    Raises TooManyRequests, Busy, and Unauthorized: an unknown login and a wrong password get the
+    same error after the same time.
     """
-    attempt = throttle.admit(login)
-    account = check_password(login, password)
-    if account is None:
-        attempt.failed()
-        in_unit_of_work(lambda work: _record_failure(work, login))
-        raise Unauthorized("The login or the password is wrong.")
-    old_hash = str(account.password_hash)
-    new_hash = passwords.rehash(password, old_hash)
-    open_sign_in = in_unit_of_work(lambda work: _open(work, account, old_hash, new_hash, channel))
-    attempt.succeeded()
+    with throttle.attempt_for(login) as attempt:
+        account = check_password(login, password)
+        if account is None:
+            attempt.failed()
+            in_unit_of_work(lambda work: _record_failure(work, login))
+            raise Unauthorized("The login or the password is wrong.")
+        old_hash = str(account.password_hash)
+        new_hash = passwords.rehash(password, old_hash)
+        open_sign_in = in_unit_of_work(
+            lambda work: _open(work, account, old_hash, new_hash, channel)
+        )
+        attempt.succeeded()
     return open_sign_in
 
 

@@ -3,7 +3,7 @@
 | What is counted | When the limit is reached |
 |---|---|
 | attempts for one login from one address | the address waits before it tries this login again |
-| failures from one address, for all logins | the address waits |
+| failures from one address, for all logins, with the attempts that run | the address waits |
 | failures for one login, from all addresses | each address has NARROW_TRIES attempts left for it |
 | attempts from a browser that signed in before | the browser is treated like any other |
 
@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +31,9 @@ from web.limits import Limits, client_network, limits, per_seconds, register_lim
 SIGN_IN = register_limit("sign-in")
 NARROW_TRIES = 2
 """The attempts that an address has for a login that many addresses are guessing at."""
+
+RUNNING_RETRY_SECONDS = 2
+"""When an address may try again that has too many attempts at once."""
 
 DEVICE_COOKIE = "device"
 DEVICE_SECONDS = 180 * 86_400
@@ -55,8 +60,18 @@ class PasswordAttempt:
         self.limits.give_back(limit, *who)
 
 
-def admit(login: str) -> PasswordAttempt:
-    """Admit an attempt for this login. Raises TooManyRequests with the seconds to wait."""
+@contextmanager
+def attempt_for(login: str) -> Iterator[PasswordAttempt]:
+    """Admit an attempt for this login, which runs until the block ends.
+
+    The attempts that run count as failures, so that many at once are no way around the limit.
+    Raises TooManyRequests with the seconds to wait.
+    """
+    with limits().running("address", client_network()) as running:
+        yield _admit(login, running)
+
+
+def _admit(login: str, running: int) -> PasswordAttempt:
     settings, counts = current_settings(), limits()
     window = settings.sign_in_window_seconds
     usual = per_seconds(settings.sign_in_tries_max, window)
@@ -68,6 +83,8 @@ def admit(login: str) -> PasswordAttempt:
     of_address = per_seconds(settings.sign_in_tries_per_address_max, window)
     of_login = per_seconds(settings.sign_in_tries_per_login_max, window)
     wait = counts.seconds_to_wait(of_address, "address", address)
+    if wait is None and counts.seconds_to_wait(of_address, "address", address, requests=running):
+        wait = RUNNING_RETRY_SECONDS
     if wait is None:
         is_guessed_at = counts.seconds_to_wait(of_login, "login", name) is not None
         tries = min(NARROW_TRIES, settings.sign_in_tries_max)

@@ -24,10 +24,12 @@ from bank.money.payers import masked_document
 from bank.settings import BankSettings
 from bank.workbench import chaos_routes
 from core.clock import Clock, SystemClock
+from core.errors import TooManyRequests
 
 BODY_BYTES_MAX = 16 * 1024
 OUTBOX_INTERVAL_SECONDS = 1
 _MISFIRE_GRACE_SECONDS = 30
+_RETRY_AFTER_SECONDS = "2"
 _JOBS = "balcao-bank-jobs"
 _REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 _HEADERS = {
@@ -97,6 +99,7 @@ def create_bank_app(settings: BankSettings, clock: Clock | None = None) -> Flask
     app.before_request(_set_request_id)
     app.after_request(_add_headers)
     app.register_error_handler(BankError, _bank_error)
+    app.register_error_handler(TooManyRequests, _too_many_requests)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(DBAPIError, _database_unavailable)
     app.register_error_handler(TimeoutError, _database_unavailable)
@@ -166,7 +169,18 @@ def _add_headers(response: Response) -> Response:
 
 
 def _bank_error(error: BankError) -> ResponseReturnValue:
-    return _problem(error.status, error.code, error.title, error.detail, error)
+    response = _problem(error.status, error.code, error.title, error.detail, error)
+    if error.status == 503:
+        response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
+    return response
+
+
+def _too_many_requests(error: TooManyRequests) -> ResponseReturnValue:
+    seconds = error.retry_after_seconds
+    detail = f"Aguarde {seconds} segundos e tente de novo. Nada foi feito."
+    response = _problem(429, error.code, "São muitos pedidos ao mesmo tempo", detail)
+    response.headers["Retry-After"] = str(seconds)
+    return response
 
 
 def _http_error(error: HTTPException) -> ResponseReturnValue:
@@ -189,7 +203,7 @@ def _database_unavailable(error: Exception) -> ResponseReturnValue:
         "O banco está fora do ar por um instante",
         "Tente de novo em alguns segundos.",
     )
-    response.headers["Retry-After"] = "2"
+    response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
     return response
 
 

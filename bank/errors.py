@@ -20,6 +20,7 @@ BankError
 ├── RefundRefused (409)          RefundTooLarge / RefundTooLate / RefundNotPossible
 ├── ScanRefused (422)            ScanTooLarge (413)
 ├── ChaosIsOff (404) / BurstRefused (401) / ApiBroken (503)
+├── BankBusy (503)             too many PINs or pictures wait to be checked
 └── ServiceSignatureRefused (401)
 """
 
@@ -27,7 +28,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from core.errors import BalcaoError, InvalidRequest
+from core.errors import BalcaoError, Busy, InvalidRequest
 
 
 class BankError(BalcaoError):
@@ -347,6 +348,17 @@ class ApiBroken(BankError):
     code = "service-unavailable"
     title = "O banco está fora do ar por um instante"
     status = 503
+
+
+class BankBusy(Busy, BankError):
+    """Too many PINs or pictures wait to be checked; nothing was done."""
+
+    code = "busy"
+    title = "Há muita gente no banco agora"
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("Nada foi feito. Tente de novo em alguns segundos.")
 
 
 class ServiceSignatureRefused(BankError):

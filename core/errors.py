@@ -38,7 +38,8 @@ BalcaoError
 ├── PayerRefused, BankUnavailable: core.payer_errors
 ├── UpgradeRequired           the address speaks websocket only
 ├── ConcurrentUpdate          another writer was first, in every retry
-├── DecodersBusy              too many pictures wait to be read
+├── Busy                      too much work of one kind waits
+│   └── DecodersBusy          too many pictures wait to be read
 └── DatabaseUnavailable
 """
 
@@ -378,7 +379,14 @@ class ConcurrentUpdate(BalcaoError):
     title = "Another request changed the same payment"
 
 
-class DecodersBusy(BalcaoError):
+class Busy(BalcaoError):
+    """Too many requests wait for the same kind of heavy work; the client may try again."""
+
+    code = "busy"
+    title = "Too many requests of this kind are waiting at the moment"
+
+
+class DecodersBusy(Busy):
     """Too many pictures wait to be read; nothing was stored, and the client may try again."""
 
     code = "decoders-busy"

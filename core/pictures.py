@@ -30,7 +30,6 @@ twenty bytes long."""
 # Pillow unpacks the compressed texts of a PNG while it reads the header; we do not use them.
 PngImagePlugin.MAX_TEXT_MEMORY = PngImagePlugin.MAX_TEXT_CHUNK
 
-_TOO_MANY_PIXELS = f"The picture may have up to {PIXELS_MAX // 10**6} megapixels."
 _STRIP_PIXELS = 500_000
 _BEGINNINGS = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -73,6 +72,8 @@ _PDF_BYTES = 1024
 """PDF readers look for the header in the first 1,024 bytes of a file."""
 _ZIP_END = b"PK\x05\x06"
 _ZIP_END_BYTES, _ZIP_COMMENT_MAX = 22, 65_535
+_JPEG_START = b"\xff\xd8"
+"""By the bytes: Pillow calls a JPEG with further pictures behind it MPO."""
 _JPEG_SCAN = b"\xff\xda"
 _JPEG_END = b"\xff\xd9"
 
@@ -110,27 +111,25 @@ def second_format_of(data: bytes) -> str | None:
 
 
 @contextmanager
-def open_picture(data: bytes) -> Iterator[Image.Image]:
+def open_picture(data: bytes, *, pixels_max: int = PIXELS_MAX) -> Iterator[Image.Image]:
     """Open a picture and check its header; its pixels are not unpacked yet.
 
     Errors inside the block, such as those of unpacking, become typed errors too. Raises
-    UnsupportedPicture (another format, or two at once), PictureTooLarge (over 5 MB, 40 megapixels
-    or the memory limit), UnreadablePicture (broken).
+    UnsupportedPicture (another format, or two at once), PictureTooLarge (over 5 MB, `pixels_max`,
+    or the limits of memory and steps), UnreadablePicture (broken).
     """
     check_bytes(data)
     try:
         # libjpeg paints the missing part of a cut file grey if it meets an end mark, and refuses
         # the file otherwise.
-        file = io.BytesIO(data + _JPEG_END if data[:2] == b"\xff\xd8" else data)
+        file = io.BytesIO(data + _JPEG_END if data.startswith(_JPEG_START) else data)
         with Image.open(file, formats=FORMATS) as image:
-            _check_size(image, data)
+            _check_size(image, data, pixels_max)
             yield image
     except (PictureTooLarge, UnreadablePicture, UnsupportedPicture, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise PictureTooLarge(
-            f"The picture may have up to {PIXELS_MAX // 10**6} megapixels."
-        ) from None
+        raise PictureTooLarge(_too_many_pixels(pixels_max)) from None
     except Exception as broken:
         # A hostile file can make a decoder raise nearly any exception.
         raise UnreadablePicture("The picture is broken or cut off.") from broken
@@ -151,17 +150,21 @@ def check_bytes(data: bytes) -> None:
 
 def is_cut_off(data: bytes) -> bool:
     """Whether a JPEG lacks its end mark; the decoder paints the missing part grey."""
-    return data[:2] == b"\xff\xd8" and _JPEG_END not in data[-(2**16) :]
+    return data.startswith(_JPEG_START) and _JPEG_END not in data[-(2**16) :]
 
 
-def _check_size(image: Image.Image, data: bytes) -> None:
+def _check_size(image: Image.Image, data: bytes, pixels_max: int) -> None:
     pixels = image.width * image.height
-    if pixels > PIXELS_MAX:
-        raise PictureTooLarge(_TOO_MANY_PIXELS)
+    if pixels > pixels_max:
+        raise PictureTooLarge(_too_many_pixels(pixels_max))
     if memory_of(image) > MEMORY_MAX:
         raise PictureTooLarge("The picture needs too much memory to be unpacked.")
-    if image.format == "JPEG" and data.count(_JPEG_SCAN) * pixels > PIXEL_SCANS_MAX:
+    if data.startswith(_JPEG_START) and data.count(_JPEG_SCAN) * pixels > PIXEL_SCANS_MAX:
         raise PictureTooLarge("The picture takes too many steps to be unpacked.")
+
+
+def _too_many_pixels(pixels_max: int) -> str:
+    return f"The picture may have up to {pixels_max // 10**6} megapixels."
 
 
 def memory_of(image: Image.Image) -> int:

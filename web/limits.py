@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import threading
 import time
-from collections.abc import Callable
+from collections import Counter as Counts
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -86,14 +89,32 @@ class Limits:
             storage: Any = storage_from_string(_uri(redis_url), **_redis_options())
             self._shared = MovingWindowRateLimiter(storage)
         self._counter = counter
+        self._running: Counts[tuple[str, ...]] = Counts()
+        self._lock = threading.Lock()
 
     def take(self, limit: RateLimitItem, *who: str) -> int | None:
         """Count one request; None if the limit allows it, else the seconds to wait."""
         return self._ask(lambda by: None if by.hit(limit, *who) else _wait(by, limit, who))
 
-    def seconds_to_wait(self, limit: RateLimitItem, *who: str) -> int | None:
-        """The seconds until the limit allows a request, None if now; counts nothing."""
-        return self._ask(lambda by: None if by.test(limit, *who) else _wait(by, limit, who))
+    def seconds_to_wait(self, limit: RateLimitItem, *who: str, requests: int = 1) -> int | None:
+        """The seconds until the limit allows so many requests, None if now; counts nothing."""
+        return self._ask(
+            lambda by: None if by.test(limit, *who, cost=requests) else _wait(by, limit, who)
+        )
+
+    @contextmanager
+    def running(self, *who: str) -> Iterator[int]:
+        """Count one piece of work of this process while it runs; yield the count with it."""
+        with self._lock:
+            self._running[who] += 1
+            count = self._running[who]
+        try:
+            yield count
+        finally:
+            with self._lock:
+                self._running[who] -= 1
+                if not self._running[who]:
+                    del self._running[who]
 
     def give_back(self, limit: RateLimitItem, *who: str) -> None:
         """Reset the count of the limit."""

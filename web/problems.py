@@ -38,7 +38,7 @@ STATUS_OF: tuple[tuple[type[BalcaoError], int], ...] = (
     (errors.UpgradeRequired, 426),
     # Not 4xx, so that the bank retries its notification.
     (errors.ConcurrentUpdate, 503),
-    (errors.DecodersBusy, 503),
+    (errors.Busy, 503),
     (errors.DatabaseUnavailable, 503),
     (BalcaoError, 500),
 )

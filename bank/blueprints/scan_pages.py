@@ -47,12 +47,12 @@ def _read_upload() -> ResponseReturnValue:
             raise RequestEntityTooLarge  # before the parser writes the upload to a file
         forms.check_csrf_token(request.form)
         with current_branch().database.reading() as work:
-            current_payer(work)
+            payer = current_payer(work)
         upload = request.files.get("picture")
         picture = upload.read(pictures.PICTURE_BYTES_MAX + 1) if upload else b""
         if not picture:
             raise ScanRefused("Escolha uma imagem com o QR code.")
-        code = pictures.code_in(picture)
+        code = pictures.code_in(picture, payer.handle)
     except RequestEntityTooLarge:
         refusal: BankError = ScanTooLarge("A imagem pode ter até 5 MB.")
         return render_template("bank/scan.html", refusal=refusal), refusal.status
@@ -64,9 +64,11 @@ def _read_upload() -> ResponseReturnValue:
 def _read_frame() -> ResponseReturnValue:
     if not is_logged_in():
         return jsonify(code=None, detail="Entre de novo.", login_url=url_for("login.show")), 401
+    with current_branch().database.reading() as work:
+        payer = current_payer(work)
     try:
         forms.check_csrf_token({"token": request.headers.get("X-Form-Token", "")})
-        code = pictures.code_in(request.get_data())
+        code = pictures.code_in(request.get_data(), payer.handle)
     except RequestEntityTooLarge:
         return jsonify(code=None, detail="A imagem pode ter até 5 MB."), 413
     except ScanTooLarge as error:

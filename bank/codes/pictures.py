@@ -7,27 +7,43 @@ from collections.abc import Iterable
 import zxingcpp
 from PIL import Image, ImageOps
 
-from bank.errors import ScanRefused, ScanTooLarge
+from bank.errors import BankBusy, ScanRefused, ScanTooLarge
 from core import errors, pictures
 from core.pix import br_code
-from core.runtime.offload import offload
+from core.runtime.offload import Places
 
 PICTURE_BYTES_MAX = pictures.PICTURE_BYTES_MAX
 _QR = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode])
-_TOO_MANY_PIXELS = "A imagem pode ter até 40 megapixels. Envie um recorte só com o QR code."
+_TOO_MANY_PIXELS = (
+    "A imagem é grande ou complexa demais: pode ter até 40 megapixels. "
+    "Envie um recorte só com o QR code."
+)
 _SIDE_MAX = 2000
 """A larger picture is reduced by a whole factor before it is searched."""
+SCANS_AT_ONCE_MAX = 1
+SCANS_WAITING_MAX = 40
+SCANS_PER_PAYER_MAX = 4
+SCAN_WAIT_SECONDS = 10.0
+
+_places = Places(
+    SCANS_AT_ONCE_MAX,
+    SCANS_WAITING_MAX,
+    share_max=SCANS_PER_PAYER_MAX,
+    wait_seconds=SCAN_WAIT_SECONDS,
+    busy=BankBusy,
+)
 
 
-def code_in(picture: bytes) -> str:
+def code_in(picture: bytes, payer: str = "") -> str:
     """The text of the only Pix code in a PNG, JPEG, GIF or WebP picture.
 
     Raises ScanRefused if the picture holds no Pix code or several different ones, and
-    ScanTooLarge above 5 MB or 40 megapixels.
+    ScanTooLarge above 5 MB, 40 megapixels or the memory and steps of `open_picture`; BankBusy, and
+    TooManyRequests if the payer has its share of the places already.
     """
     if len(picture) > PICTURE_BYTES_MAX:
         raise ScanTooLarge("A imagem pode ter até 5 MB. Envie um recorte só com o QR code.")
-    return _only_pix_code(offload(_texts_in, picture))
+    return _only_pix_code(_places.run(_texts_in, picture, owner=payer))
 
 
 def _only_pix_code(texts: Iterable[str]) -> str:

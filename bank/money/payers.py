@@ -11,14 +11,26 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from bank.database import Database
-from bank.errors import InvalidInput, PinLocked, PinRefused, UnknownPayer
+from bank.errors import BankBusy, InvalidInput, PinLocked, PinRefused, UnknownPayer
 from bank.models import FAILED_PINS_MAX, BankAccount, BankPayer
 from bank.updates import rows_changed
 from core.errors import FieldError
-from core.runtime.offload import offload
+from core.runtime.offload import Places
 
 _DEMO_PAYERS_MAX = 10
 
+PINS_AT_ONCE_MAX = 2
+PINS_WAITING_MAX = 60
+PINS_PER_PAYER_MAX = 20
+PIN_WAIT_SECONDS = 10.0
+
+_places = Places(
+    PINS_AT_ONCE_MAX,
+    PINS_WAITING_MAX,
+    share_max=PINS_PER_PAYER_MAX,
+    wait_seconds=PIN_WAIT_SECONDS,
+    busy=BankBusy,
+)
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 _HANDLE = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
 _CARD = re.compile(r"\d{12,19}", re.ASCII)
@@ -27,7 +39,7 @@ _PIN = re.compile(r"\d{4,6}", re.ASCII)
 
 def hash_pin(pin: str) -> str:
     """Hash a PIN with Argon2id (19 MiB, two passes): tens of milliseconds on a worker thread."""
-    return offload(_HASHER.hash, pin)
+    return _places.run(_HASHER.hash, pin)
 
 
 def demo_payers(session: Session) -> Sequence[BankPayer]:
@@ -83,7 +95,7 @@ def check_pin(database: Database, payer: BankPayer, pin: str) -> None:
     validate_pin_format(pin)
     if payer.pins_left == 0:
         raise _locked_error()
-    if offload(_matches, payer.pin_hash, pin):
+    if _places.run(_matches, payer.pin_hash, pin, owner=payer.handle):
         return
     with database.writing() as session:
         increment = update(BankPayer).where(

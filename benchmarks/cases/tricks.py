@@ -21,7 +21,7 @@ PARTS = {
     "loading": ("app.py: no garbage collection while the service loads", "s of CPU"),
     "pauses": ("app.py main: loaded objects are frozen; longest collection", "s of CPU"),
     "memory": ("core/runtime/memory.py: large blocks are returned", "MB kept after 16 pictures"),
-    "hashing": ("core/runtime/offload.py: at most a few hashes at once", "MB at most, 100 at once"),
+    "hashing": ("accounts/passwords.py: at most a few hashes at once", "MB at most, 100 at once"),
 }
 """Name and unit of each part of `benchmarks.tricks.process`."""
 ROUNDS_OF_PARTS_MAX = 5

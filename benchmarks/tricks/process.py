@@ -99,16 +99,16 @@ def memory(is_on: bool) -> float:
 def hashing(is_on: bool) -> float:
     """Peak megabytes while threads of one process hash many passwords at once."""
     from accounts import passwords
-    from core.runtime import offload
+    from core.runtime.gate import Gate
 
-    turns = offload._slots if is_on else threading.BoundedSemaphore(HASHES)
+    gate = Gate(passwords.HASHES_AT_ONCE_MAX if is_on else HASHES, HASHES)
     barrier = threading.Barrier(HASHES)
 
     def hash_one() -> None:
         barrier.wait()
         passwords.hash_password("a password of many")
 
-    with patch.object(offload, "_slots", turns):
+    with patch.object(passwords._places, "gate", gate):
         threads = [threading.Thread(target=hash_one) for _ in range(HASHES)]
         for thread in threads:
             thread.start()

@@ -52,6 +52,11 @@ _REFUSALS: Mapping[str, tuple[type[BalcaoError], str]] = {
     "charge-removed": (PaymentCancelled, f"The payment was cancelled. {_NOTHING_PAID}"),
     "location-gone": (PaymentExpired, f"The payment can no longer be paid. {_NOTHING_PAID}"),
     "charge-expired": (PaymentExpired, f"The deadline has passed. {_NOTHING_PAID}"),
+    "busy": (
+        BankUnavailable,
+        "The bank is busy. Trying again does not pay twice.",
+    ),
+    "too-many-requests": (BankUnavailable, "This card is in use. Trying again does not pay twice."),
 }
 """The error for each code of the bank; any other code is a PayerRefused."""
 

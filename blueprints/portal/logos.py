@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import warnings
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from core.runtime.offload import offload
+from core.errors import PictureRefused, PictureTooLarge, UnreadablePicture, UnsupportedPicture
+from core.pictures import format_of, is_cut_off, open_picture
+from core.runtime.offload import Places
 from db_models.logo import LOGO_BYTES_MAX
 
 UPLOAD_BYTES_MAX = 2_097_152
@@ -15,36 +17,53 @@ PIXELS_MAX = 24_000_000
 SIDE_MAX = 256
 FORMATS = ("PNG", "JPEG", "WEBP")
 
+LOGOS_AT_ONCE_MAX = 1
+LOGOS_WAITING_MAX = 20
+LOGOS_PER_MERCHANT_MAX = 2
+LOGO_WAIT_SECONDS = 10.0
+
+_places = Places(
+    LOGOS_AT_ONCE_MAX,
+    LOGOS_WAITING_MAX,
+    share_max=LOGOS_PER_MERCHANT_MAX,
+    wait_seconds=LOGO_WAIT_SECONDS,
+)
+
 
 class UnusableLogo(ValueError):
-    """The file is not a PNG, JPEG or WebP picture, or is too large."""
+    """The file is not a PNG, JPEG or WebP picture."""
 
 
-def logo_png(data: bytes) -> bytes:
+class LogoTooLarge(UnusableLogo):
+    """The file has too many bytes or pixels, or takes too much work to unpack."""
+
+
+def logo_png(data: bytes, owner: str) -> bytes:
     """A PNG of at most 256 × 256 px and 60,000 bytes, rotated as the EXIF data says.
 
-    Runs on a thread of its own. Raises UnusableLogo.
+    Runs on a thread of its own. Raises UnusableLogo, Busy, and TooManyRequests if the owner has
+    LOGOS_PER_MERCHANT_MAX pictures here already.
     """
-    if not 0 < len(data) <= UPLOAD_BYTES_MAX:
-        raise UnusableLogo
-    return offload(_redraw, data)
+    if len(data) > UPLOAD_BYTES_MAX:
+        raise LogoTooLarge
+    return _places.run(_redraw, data, owner=owner)
 
 
 def _redraw(data: bytes) -> bytes:
     try:
+        if format_of(data) not in FORMATS:
+            raise UnsupportedPicture(format_of(data))
+        if is_cut_off(data):
+            raise UnreadablePicture("The picture is cut off.")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the merchant can do nothing about Pillow's warnings
-            with Image.open(io.BytesIO(data), formats=FORMATS) as upload:
-                width, height = upload.size  # from the header: no pixel is decoded yet
-                if width * height > PIXELS_MAX or min(width, height) < 1:
-                    raise UnusableLogo
+            with open_picture(data, pixels_max=PIXELS_MAX) as upload:
                 upload.draft("RGB", (SIDE_MAX * 2, SIDE_MAX * 2))
                 upload.load()
                 picture = ImageOps.exif_transpose(upload).convert("RGBA")
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
-        raise UnusableLogo from error
-    except (ValueError, SyntaxError, EOFError, KeyError, IndexError) as error:
-        # Pillow's parsers raise these for malicious files.
+    except PictureTooLarge as error:
+        raise LogoTooLarge from error
+    except PictureRefused as error:
         raise UnusableLogo from error
     return _shrink(picture)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
-from flask import Response, redirect, request, url_for
+from flask import Response, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 
@@ -128,7 +128,10 @@ def save_logo() -> ResponseReturnValue:
     if "remove" not in request.form:
         upload = request.files.get("logo")
         try:
-            png = logos.logo_png(_read_upload(upload) if upload else b"")
+            png = logos.logo_png(_read_upload(upload) if upload else b"", str(g.account_id))
+        except logos.LogoTooLarge:
+            form.refuse("logo", _("Esta imagem é grande demais. Envie uma menor, de até 2 MB."))
+            return _render_settings("logo", form, 413)
         except logos.UnusableLogo:
             form.refuse("logo", _("Envie uma imagem PNG, JPEG ou WebP de até 2 MB."))
             return _render_settings("logo", form, 400)
@@ -293,9 +296,9 @@ def _is_right_password(account: Account, password: str) -> bool:
     """Whether this is the account's password; the attempt counts as a sign-in attempt."""
     if account.password_hash is None:
         raise Forbidden("This account has no password: it uses API keys.")
-    attempt = throttle.admit(account.login)
-    if not password or sign_ins.check_password(account.login, password) is None:
-        attempt.failed()
-        return False
-    attempt.succeeded()
+    with throttle.attempt_for(account.login) as attempt:
+        if not password or sign_ins.check_password(account.login, password) is None:
+            attempt.failed()
+            return False
+        attempt.succeeded()
     return True

@@ -16,6 +16,7 @@ from core.errors import FieldError, InvalidRequest, NoCodeInPicture, NotOurCode,
 from db_models import PaymentStatus
 from payments.lifecycle import status_at
 from repository.database import reading
+from web.limits import client_network
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,9 @@ def readings_of_texts(texts: Sequence[str]) -> tuple[Reading, ...]:
 def readings_of_picture(picture: BinaryIO) -> tuple[Reading, ...]:
     """Read the codes of a picture. Raises what `read_picture` raises, and NoCodeInPicture."""
     base = current_settings().location_base
-    codes = read_picture(picture, is_ours=partial(is_ours, location_base=base))
+    codes = read_picture(
+        picture, is_ours=partial(is_ours, location_base=base), owner=client_network()
+    )
     if not codes.texts:
         raise NoCodeInPicture(texts.no_code().body)
     return read_texts(codes.texts, location_base=base)

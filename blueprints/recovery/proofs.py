@@ -15,6 +15,7 @@ from db_models import Payment, ProofVerdict, RecoveryUpload
 from db_models.recovery_upload import PROOFS_PER_PAYMENT_MAX
 from repository.database import Work, in_unit_of_work, now
 from repository.recovery_uploads import RecoveryUploads
+from web.limits import client_network
 
 BATCH = 200
 BATCHES_MAX = 50
@@ -28,7 +29,7 @@ def prepare(picture: BinaryIO) -> tuple[str, Proof]:
         digest.update(part)
         remaining -= len(part)
     picture.seek(0)
-    return digest.hexdigest(), make_proof(picture)
+    return digest.hexdigest(), make_proof(picture, owner=client_network())
 
 
 def store(txid: str, sha256: str, proof: Proof) -> tuple[Payment, RecoveryUpload, bool]:

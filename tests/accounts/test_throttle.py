@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import statistics
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from core.runtime.offload import Places
 from tests.accounts.people import PASSWORD, Person, actions
 from tests.support.service import close_app, ready_app, settings_for
 from web.limits import limits
@@ -184,7 +187,7 @@ def test_a_refused_attempt_costs_no_password_hash(strict, monkeypatch):
     """The limit also protects the processor."""
     guess(strict, "alice", OTHER, 3)
     calls = []
-    monkeypatch.setattr("accounts.passwords.offload", lambda *args: calls.append(args))
+    monkeypatch.setattr("accounts.passwords._places.run", lambda *args: calls.append(args))
     assert guess(strict, "alice", OTHER).status_code == 429
     assert calls == []
 
@@ -225,3 +228,42 @@ def test_while_redis_is_away_each_process_counts_for_itself(
         Person(app, "bob").sign_up()
     finally:
         close_app(app)
+
+
+def test_many_attempts_at_once_are_counted_before_their_passwords_are_hashed(strict, monkeypatch):
+    """Six may fail; the seventh that comes meanwhile is refused, although none has failed yet."""
+    inside, may_end = threading.Semaphore(0), threading.Event()
+
+    def wait(_function, *_args, owner):
+        inside.release()
+        assert may_end.wait(30)
+        return False
+
+    monkeypatch.setattr("accounts.passwords._places.run", wait)
+    with ThreadPoolExecutor(6) as threads:
+        answers = [threads.submit(guess, strict, f"shop{number}", OTHER) for number in range(6)]
+        for _ in range(6):
+            assert inside.acquire(timeout=30)
+        refusal = guess(strict, "shop6", OTHER)
+        may_end.set()
+        assert [answer.result().status_code for answer in answers] == [401] * 6
+    assert (refusal.status_code, refusal.headers["Retry-After"]) == (429, "2")
+    monkeypatch.undo()
+    assert guess(strict, "shop7", OTHER).status_code == 429
+    assert guess(strict, "shop7", OWN).status_code == 401
+
+
+def test_while_all_places_for_hashing_are_taken_the_answer_comes_at_once(strict, monkeypatch):
+    """A page says so too; a program learns when to come back; nothing was counted as wrong."""
+    full = Places(1, 0, share_max=1, wait_seconds=0)
+    monkeypatch.setattr("accounts.passwords._places", full)
+    with full.gate.place(0):
+        answer = guess(strict, "alice", OTHER)
+        assert (answer.status_code, answer.get_json()["code"]) == (503, "busy")
+        assert answer.headers["Retry-After"] == "2"
+        body = {"username": "bob", "password": PASSWORD, "role": "merchant"}
+        assert strict.test_client().post("/users/", json=body).status_code == 503
+    with full.gate.place(0, OTHER):
+        assert guess(strict, "alice", OTHER).status_code == 429
+        assert guess(strict, "alice", OWN).status_code == 503
+    assert guess(strict, "alice", OTHER).status_code == 401

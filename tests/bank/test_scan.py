@@ -17,6 +17,7 @@ from core.pix import br_code
 from tests.bank.conftest import hidden_fields
 from tests.bank.service_double import PAYEE_KEY
 from tests.support.browser import running_chromium
+from tests.support.hostile_pictures import many_scans
 
 CODE = br_code.encode_static(PAYEE_KEY, "Barraca", "Olinda", amount_centavos=1250)
 OTHER = br_code.encode_static(PAYEE_KEY, "Barraca", "Olinda", amount_centavos=1)
@@ -113,6 +114,13 @@ def test_a_decompression_bomb_is_not_decoded(scanner):
     answer = upload(scanner, bomb + chunk(b"IEND", b""))
 
     assert (answer.status_code, "40 megapixels" in answer.text) == (413, True)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "MPO"])
+def test_a_picture_that_takes_too_many_steps_is_not_decoded(scanner, kind):
+    """Each repeated scan of a few bytes makes the decoder go over 40 megapixels once more."""
+    answer = upload(scanner, many_scans(kind, 6300))
+    assert (answer.status_code, "complexa demais" in answer.text) == (413, True)
 
 
 def test_only_pictures_may_have_5_mb(scanner):

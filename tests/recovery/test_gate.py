@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from blueprints.recovery.reading import read_picture
-from blueprints.recovery.reading.gate import Gate
-from core.errors import DecodersBusy, UnsupportedPicture
+from core.errors import Busy, TooManyRequests, UnsupportedPicture
 from core.pictures import PICTURE_BYTES_MAX
+from core.runtime.gate import Gate
 from payments.qr_image import qr_png
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,7 @@ def line_up(gate: Gate, visit: Callable[[int], None], count: int) -> list[thread
         thread.start()
         threads.append(thread)
         limit = time.monotonic() + 10
-        while len(gate._queue) <= number:
+        while gate.waiting <= number:
             assert time.monotonic() < limit
             time.sleep(0.001)
     return threads
@@ -80,7 +80,7 @@ def test_a_visitor_that_waits_too_long_is_refused_and_takes_no_place():
     gate = Gate(1, queue_max=10)
     with gate.place(0):
         began = time.monotonic()
-        with pytest.raises(DecodersBusy), gate.place(0.1):
+        with pytest.raises(Busy), gate.place(0.1):
             pytest.fail("two were inside")
         assert 0.08 < time.monotonic() - began < 2
     with gate.place(0):
@@ -103,7 +103,7 @@ def test_a_full_queue_refuses_at_once():
         assert has_started.wait(5)
         time.sleep(0.1)
         began = time.monotonic()
-        with pytest.raises(DecodersBusy), gate.place(10):
+        with pytest.raises(Busy), gate.place(10):
             pytest.fail("two were waiting")
         assert time.monotonic() - began < 1
     thread.join(10)
@@ -118,6 +118,45 @@ def test_a_place_is_free_again_after_a_failure():
             raise ValueError("broken")
     with gate.place(0):
         pass
+
+
+def test_owners_take_turns():
+    """One address with many pictures must not make everybody else wait for all of them."""
+    gate = Gate(1, queue_max=20)
+    order: list[str] = []
+
+    def visit(number: int) -> None:
+        owner = "alice" if number == 5 else "charlie"
+        with gate.place(10, owner):
+            order.append(owner)
+
+    with gate.place(0, "charlie"):
+        threads = line_up(gate, visit, 6)
+    for thread in threads:
+        thread.join(10)
+
+    assert order == ["charlie", "alice", *["charlie"] * 4]
+
+
+def test_one_owner_has_only_its_share_of_the_places_and_the_queue():
+    """The refusal comes at once; another owner is admitted; a caller that leaves makes room."""
+    gate = Gate(1, queue_max=20, share_max=3)
+
+    def visit(number: int) -> None:
+        with gate.place(10, "charlie"):
+            pass
+
+    with gate.place(0, "charlie"):
+        threads = line_up(gate, visit, 2)
+        with pytest.raises(TooManyRequests), gate.place(10, "charlie"):
+            pytest.fail("a fourth was admitted")
+        with pytest.raises(Busy), gate.place(0.01, "alice"):
+            pytest.fail("two were inside")
+    for thread in threads:
+        thread.join(10)
+    with gate.place(0, "charlie"):
+        pass
+    assert gate._callers == {}
 
 
 def test_an_upload_is_read_from_its_file_when_it_has_a_place():
@@ -148,14 +187,14 @@ elif mode == "gevent":
     from gevent import monkey
     monkey.patch_all()
 import threading, time
-from core.errors import BalcaoError
+from core.errors import BalcaoError, DecodersBusy
+from core.runtime.gate import Gate
 from core.runtime.hub import active_hub
 from blueprints.recovery.reading import pictures
-from blueprints.recovery.reading.gate import Gate
 
 assert active_hub() == mode
 data = sys.stdin.buffer.read()
-pictures._gate = Gate(1, 3)
+pictures._places.gate = Gate(1, 3, busy=DecodersBusy)
 answers, ticks, is_over = [], [], threading.Event()
 
 def upload():

@@ -18,6 +18,7 @@ from werkzeug.test import encode_multipart
 from core.pictures import PICTURE_BYTES_MAX
 from payments.qr_image import qr_png
 from tests.recovery.conftest import form, picture
+from tests.support.hostile_pictures import many_scans
 
 PATHS = {
     "upload": "/api/payment/upload-screenshot-with-qr",
@@ -76,6 +77,8 @@ HOSTILE = {
     "GIF and script": (b"GIF89a/*<script>alert(1)</script>*/=1;", 415),
     "zip bomb": (bomb(), 415),
     "gzip bomb": (gzip.compress(b"\0" * 10_000_000), 415),
+    "JPEG of 48 scans": (many_scans("JPEG", 6300), 413),
+    "MPO of 48 scans": (many_scans("MPO", 6300), 413),
     "20,000 by 20,000": (png_header(20_000, 20_000), 413),
     "HEIC": (b"\0\0\0\x18ftypheic\0\0\0\0heicmif1" + b"\0" * 64, 415),
     "cut JPEG": (jpeg()[:120], 422),

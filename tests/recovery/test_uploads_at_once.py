@@ -61,21 +61,23 @@ def send_all(port: int, folder: Path) -> None:
     forms = sorted(folder.glob("*.form"))
     answers: list[tuple[int, str, str | None]] = []
 
-    def upload(form: Path) -> None:
+    def upload(number: int) -> None:
+        form = forms[number % len(forms)]
         content_type, _, body = form.read_bytes().partition(b"\n")
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         try:
-            connection.request("POST", PATH, body, {"Content-Type": content_type.decode()})
+            headers = {
+                "Content-Type": content_type.decode(),
+                "X-Forwarded-For": f"198.51.100.{number}",
+            }
+            connection.request("POST", PATH, body, headers)
             answer = connection.getresponse()
             body_json = json.loads(answer.read())
         finally:
             connection.close()
         answers.append((answer.status, form.stem, body_json.get("payment_id")))
 
-    workers = [
-        threading.Thread(target=upload, args=(forms[number % len(forms)],))
-        for number in range(UPLOADS)
-    ]
+    workers = [threading.Thread(target=upload, args=(number,)) for number in range(UPLOADS)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -94,6 +96,7 @@ def test_two_hundred_uploads_at_once_block_nothing_and_leave_nothing_behind(serv
     service = serve(
         ASYNC_MODE=mode,
         TMPDIR=tmp_folder,
+        TRUSTED_PROXIES=1,
         RECOVERY_TRIES_PER_MINUTE=10_000,
         RECOVERY_PICTURES_PER_MINUTE=10_000,
         LOG_LEVEL="warning",

@@ -1,14 +1,31 @@
-"""Work off the hub: bounded without a hub's pool, and always answered."""
+"""Work off the hub: each kind in places of its own, bounded, and always answered."""
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from core.runtime.offload import AT_ONCE_MAX, offload
+from accounts import passwords
+from bank.codes import pictures as scans
+from bank.money import payers
+from blueprints.portal import logos
+from blueprints.recovery.reading import pictures
+from core.errors import Busy
+from core.runtime.offload import POOL_THREADS, Places
+
+ROOT = Path(__file__).resolve().parents[2]
+AT_ONCE = 3
+KINDS = (passwords, payers, pictures, logos, scans)
+
+
+def places(queue_max: int = 100) -> Places:
+    """Places of a kind that the service does not know."""
+    return Places(AT_ONCE, queue_max, share_max=50, wait_seconds=10)
 
 
 class Counting:
@@ -32,19 +49,46 @@ class Counting:
 
 def test_at_most_at_once_max_calls_run_at_the_same_time() -> None:
     """A burst of sign-ins must not take all memory; the others wait and are answered."""
-    counting = Counting()
-    with ThreadPoolExecutor(4 * AT_ONCE_MAX) as threads:
-        results = threads.map(lambda number: offload(counting.work, number), range(8 * AT_ONCE_MAX))
-        assert list(results) == list(range(8 * AT_ONCE_MAX))
-    assert 1 < counting.most <= AT_ONCE_MAX
+    counting, kind = Counting(), places()
+    with ThreadPoolExecutor(4 * AT_ONCE) as threads:
+        results = threads.map(lambda number: kind.run(counting.work, number), range(8 * AT_ONCE))
+        assert list(results) == list(range(8 * AT_ONCE))
+    assert 1 < counting.most <= AT_ONCE
 
 
-def test_a_failed_call_frees_its_slot() -> None:
-    """Otherwise AT_ONCE_MAX wrong passwords would stop all sign-ins."""
+def test_a_failed_call_frees_its_place() -> None:
+    """Otherwise a few wrong passwords would stop all sign-ins."""
 
     def fail() -> None:
         raise ValueError("no")
 
-    for _ in range(AT_ONCE_MAX + 1):
+    kind = places(queue_max=0)
+    for _ in range(AT_ONCE + 1):
         with pytest.raises(ValueError, match="no"):
-            offload(fail)
+            kind.run(fail)
+
+
+def test_a_kind_without_a_free_place_does_not_stop_another_kind() -> None:
+    """Hostile pictures held every sign-in while they shared places."""
+    first, second = places(queue_max=0), places(queue_max=0)
+
+    def fill(depth: int) -> str:
+        if depth:
+            return first.run(fill, depth - 1)
+        with pytest.raises(Busy):
+            first.run(str)
+        return second.run(str, "answered")
+
+    assert fill(AT_ONCE) == "answered"
+
+
+def test_the_places_of_all_kinds_fit_into_the_smallest_pool() -> None:
+    """The hubs have one pool: kinds that could fill it would wait for each other after all."""
+    assert sum(kind._places.at_once_max for kind in KINDS) < POOL_THREADS
+    sources = [
+        path
+        for folder in ("accounts", "bank", "blueprints", "core", "payments", "web")
+        for path in (ROOT / folder).rglob("*.py")
+        if re.search(r"= Places\(", path.read_text())
+    ]
+    assert len(sources) == len(KINDS)

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import BinaryIO, TypeVar
 
-from blueprints.recovery.reading.gate import Gate
 from blueprints.recovery.reading.ladder import LADDER, Source, texts_in
-from core.errors import UnreadablePicture
+from core.errors import DecodersBusy, UnreadablePicture
 from core.pictures import PICTURE_BYTES_MAX, check_bytes, is_cut_off
-from core.runtime.memory import return_large_blocks
-from core.runtime.offload import offload
+from core.runtime.offload import Places
 
 Result = TypeVar("Result")
 
@@ -26,8 +24,16 @@ DECODES_AT_ONCE = 1
 them and need as much memory again."""
 QUEUE_MAX = 200
 WAIT_SECONDS = 10.0
+PER_OWNER_MAX = 6
+"""How many pictures one client address may have at the gate; the addresses take turns."""
 
-_gate = Gate(DECODES_AT_ONCE, QUEUE_MAX)
+_places = Places(
+    DECODES_AT_ONCE,
+    QUEUE_MAX,
+    share_max=PER_OWNER_MAX,
+    wait_seconds=WAIT_SECONDS,
+    busy=DecodersBusy,
+)
 
 
 @dataclass(frozen=True)
@@ -46,25 +52,30 @@ def read_picture(
     upload: bytes | BinaryIO,
     *,
     is_ours: Callable[[str], bool] | None = None,
+    owner: str = "",
     wait_seconds: float = WAIT_SECONDS,
 ) -> PictureReading:
-    """Wait for a place at the gate, then read the codes of any upload off the hub.
+    """Wait for a place, then read the codes of any upload off the hub.
 
     The upload is read only then, so that waiting pictures stay in files and not in memory.
-    `is_ours` as in `decode_picture`. Raises what `decode_picture` raises, and DecodersBusy if no
-    place is free in time.
+    `is_ours` as in `decode_picture`. Raises what `decode_picture` raises, DecodersBusy if no place
+    is free in time, and TooManyRequests if the owner has its share of the places already.
     """
-    return in_turn(upload, lambda data: decode_picture(data, is_ours=is_ours), wait_seconds)
+    return in_turn(upload, lambda data: decode_picture(data, is_ours=is_ours), owner, wait_seconds)
 
 
 def in_turn(
-    upload: bytes | BinaryIO, work: Callable[[bytes], Result], wait_seconds: float
+    upload: bytes | BinaryIO,
+    work: Callable[[bytes], Result],
+    owner: str = "",
+    wait_seconds: float = WAIT_SECONDS,
 ) -> Result:
-    """Wait for a place at the gate, then run `work` on the upload's bytes off the hub."""
-    return_large_blocks()
-    with _gate.place(wait_seconds):
-        data = upload if isinstance(upload, bytes) else upload.read(PICTURE_BYTES_MAX + 1)
-        return offload(work, data)
+    """Wait for a place, then run `work` on the upload's bytes off the hub."""
+
+    def read_and_work() -> Result:
+        return work(upload if isinstance(upload, bytes) else upload.read(PICTURE_BYTES_MAX + 1))
+
+    return _places.run(read_and_work, owner=owner, wait_seconds=wait_seconds)
 
 
 def decode_picture(

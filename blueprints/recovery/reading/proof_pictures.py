@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from blueprints.recovery.reading.pictures import WAIT_SECONDS, in_turn
+from blueprints.recovery.reading.pictures import in_turn
 from core.pictures import colours, open_picture
 
 PROOF_SIDE_MAX = 2000
@@ -38,9 +38,9 @@ class Proof:
     media_type: str = "image/jpeg"
 
 
-def make_proof(upload: bytes | BinaryIO, *, wait_seconds: float = WAIT_SECONDS) -> Proof:
+def make_proof(upload: bytes | BinaryIO, *, owner: str = "") -> Proof:
     """Encode an upload anew, as `in_turn` does. Raises what `read_picture` raises."""
-    return in_turn(upload, reencode, wait_seconds)
+    return in_turn(upload, reencode, owner)
 
 
 def reencode(data: bytes) -> Proof:
