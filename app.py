@@ -53,6 +53,7 @@ from server.banner import print_banner, print_first_account_hint
 from server.dev import refuse_flask_run
 from server.parts import build_parts
 from web import problems, requests
+from web.addresses import PlainAddress
 from web.api_docs import make_app
 from web.bodies import StrictRequest, WireJson
 from web.docs_routes import init_docs
@@ -131,7 +132,7 @@ def _add_hooks(app: Flask, settings: Settings, parts: Parts) -> None:
         app.after_request(hook)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, hops, hops, hops, hops)  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(PlainAddress(app.wsgi_app), hops, hops, hops, hops)  # type: ignore[method-assign]
 
 
 def _add_listeners(settings: Settings, parts: Parts) -> None:

@@ -192,6 +192,29 @@ def test_a_refused_attempt_costs_no_password_hash(strict, monkeypatch):
     assert calls == []
 
 
+@pytest.mark.parametrize(
+    "header",
+    ["198.51.100.8:{port}", "[2001:db8::8]:{port}", '"[2001:db8:9::8]:{port}"', "_{port}"],
+)
+def test_the_port_in_a_forwarded_address_avoids_no_limit(tmp_path, fresh_database, clock, header):
+    """Azure's gateway and others write the port of each connection behind the address."""
+    settings = settings_for(
+        fresh_database("sqlite"), tmp_path, sign_in_tries_max=3, trusted_proxies=1
+    )
+    app = ready_app(settings, clock)
+    try:
+        body = {"username": "alice", "password": "a guess"}
+        statuses = [
+            app.test_client()
+            .post("/token", data=body, headers={"X-Forwarded-For": header.format(port=port)})
+            .status_code
+            for port in range(40_000, 40_004)
+        ]
+        assert statuses == [401, 401, 401, 429]
+    finally:
+        close_app(app)
+
+
 @pytest.mark.parametrize("kind", ["redis", "own"])
 def test_two_processes_count_together_where_they_share_redis(
     tmp_path, fresh_database, clock, request, kind
