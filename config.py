@@ -57,6 +57,7 @@ class Settings(BaseModel):
     host: str = "127.0.0.1"
     port: int = Field(5000, ge=1, le=65535)
     payment_ttl_seconds: int = Field(1800, ge=10, le=2_592_000)
+    renewal_days: int = Field(30, ge=0, le=3650)
     sweep_interval_seconds: float = Field(1, gt=0, le=60)
     sweep_start_grace_seconds: float = Field(10, ge=0, le=3600)
     reconcile_interval_seconds: float = Field(15, gt=0, le=300)

@@ -6,12 +6,24 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import count
 
+from accounts.access import has_credentials
 from config import current_settings
 from db_models import Account, Payment
 from payments import service
 from payments.schemas import NewPayment
+from payments.service import RenewalTerms
 from repository.database import Work, in_unit_of_work
 from web.idempotency import CreatedAnswer, KeyedRequest
+
+
+def renewal_terms() -> RenewalTerms:
+    """The terms of renewals by the settings."""
+    settings = current_settings()
+    return RenewalTerms(
+        usual_lifetime=timedelta(seconds=settings.payment_ttl_seconds),
+        age_max=timedelta(days=settings.renewal_days),
+        location_base=settings.location_base,
+    )
 
 
 def open_payment(
@@ -27,6 +39,8 @@ def open_payment(
     """
     settings = current_settings()
     attempts = count()
+    if not has_credentials():
+        keyed = keyed.of_stranger("open")
 
     def create(work: Work) -> CreatedAnswer:
         merchant = merchant_of(work)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -12,11 +11,11 @@ from pydantic import BaseModel, Field
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounts.access import acting_merchant, development_only, is_merchant
-from config import current_parts, current_settings
+from config import current_parts
 from core.errors import PaymentNotFound
 from db_models import Payment
 from payments import service
-from payments.opening import open_payment
+from payments.opening import open_payment, renewal_terms
 from payments.presenter import Presenter, receipt_object
 from payments.schemas import (
     Instant,
@@ -32,7 +31,13 @@ from repository.paging import Cursor
 from repository.payment_list import PaymentFilters
 from web.answers import polled_json, private_json
 from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, declare, extra_parameters, problems
-from web.idempotency import CreatedAnswer, KeyedRequest, keyed_request, request_key
+from web.idempotency import (
+    STRANGERS_KEYS_MAX,
+    CreatedAnswer,
+    KeyedRequest,
+    keyed_request,
+    request_key,
+)
 from web.page_query import PageQuery, QueryText
 from web.pages import language_query
 
@@ -118,8 +123,7 @@ def renew_payment(path: PaymentPath) -> BaseResponse:
         payment = service.renew(
             work,
             old,
-            ttl=timedelta(seconds=current_settings().payment_ttl_seconds),
-            location_base=current_settings().location_base,
+            renewal_terms(),
             by=old.merchant if by_merchant else None,
         )
         answer = _answer_of(
@@ -131,16 +135,9 @@ def renew_payment(path: PaymentPath) -> BaseResponse:
 
 
 def _keyed_renewal(payment_id: str, *, by_merchant: bool) -> KeyedRequest:
-    """The renewal and its Idempotency-Key.
-
-    A shopper's key is stored as a hash with the payment's id. Otherwise a shopper could guess a key
-    of the merchant, and get its answer or block it.
-    """
-    operation = f"renew {payment_id}"
-    key = request_key()
-    if key is not None and not by_merchant:
-        key = hashlib.sha256(f"{operation} {key}".encode()).hexdigest()
-    return KeyedRequest(key, operation, {})
+    """The renewal and its Idempotency-Key; a shopper's key is none of the merchant's."""
+    keyed = KeyedRequest(request_key(), f"renew {payment_id}", {})
+    return keyed if by_merchant else keyed.of_stranger(payment_id, STRANGERS_KEYS_MAX)
 
 
 def _answer_of(

@@ -51,6 +51,17 @@ REASONS = {refusal.code: refusal for refusal in _REFUSALS}
 
 
 @dataclass(frozen=True)
+class RenewalTerms:
+    """The terms of a renewal."""
+
+    usual_lifetime: timedelta
+    """For a payment whose deadline was moved, so that its own lifetime is unknown."""
+    age_max: timedelta
+    """How long after the deadline of the first payment of a chain anybody may renew."""
+    location_base: str
+
+
+@dataclass(frozen=True)
 class ConfirmationResult:
     """The result of a confirmation: the payment, or why the bank has to return the money."""
 
@@ -112,12 +123,11 @@ def explain_live_order(work: Work, merchant: Account, order_id: str) -> None:
 def renew(
     work: Work,
     payment: Payment,
+    terms: RenewalTerms,
     *,
-    ttl: timedelta,
-    location_base: str,
     by: Account | None = None,
 ) -> Payment:
-    """Renew an expired payment: insert a new payment for the same order and amount.
+    """Renew an expired payment: insert a new payment for the same order, amount and lifetime.
 
     A second call returns the renewal while that is pending, and renews it once it has expired. `by`
     is the merchant for the audit log, None for a shopper. Raises NotRenewable, or
@@ -131,13 +141,30 @@ def renew(
             "a new one."
         )
     if status_at(newest, work.now) is not PaymentStatus.PENDING:
-        newest = _insert_renewal(work, newest, ttl, location_base)
+        if not is_young_enough(work, newest, terms):
+            raise NotRenewable(
+                f"This payment expired more than {terms.age_max.days} days ago: its price may have "
+                "changed. Create a new payment."
+            )
+        newest = _insert_renewal(work, newest, terms)
         if by is not None:
             audit.record(work, by, AuditAction.PAYMENT_RENEWED, payment.txid, {"by": newest.txid})
     return newest
 
 
-def _insert_renewal(work: Work, newest: Payment, ttl: timedelta, location_base: str) -> Payment:
+def is_young_enough(work: Work, payment: Payment, terms: RenewalTerms) -> bool:
+    """Whether the first payment of the chain expired no longer than `age_max` ago."""
+    first = work.payments.first_of_chain(payment, RENEWALS_MAX)
+    return work.now <= first.expires_at + terms.age_max
+
+
+def _lifetime_of(work: Work, payment: Payment, terms: RenewalTerms) -> timedelta:
+    if work.events.has_revision(payment.id):
+        return terms.usual_lifetime
+    return payment.expires_at - payment.created_at
+
+
+def _insert_renewal(work: Work, newest: Payment, terms: RenewalTerms) -> Payment:
     lifecycle.check_renewable(newest, work.now)
     if lifecycle.is_due(newest, work.now):
         expire(work, newest)
@@ -147,8 +174,8 @@ def _insert_renewal(work: Work, newest: Payment, ttl: timedelta, location_base: 
         work,
         newest.merchant,
         amount_centavos=newest.amount_centavos,
-        lifetime=ttl,
-        location_base=location_base,
+        lifetime=_lifetime_of(work, newest, terms),
+        location_base=terms.location_base,
         details=dict(newest.details),
         **_merchant_columns(newest),
         renewed_from_id=newest.id,

@@ -70,6 +70,13 @@ class Events:
         )
         return [_stored_event(event, txid, merchant_id) for event, txid, merchant_id in rows]
 
+    def has_revision(self, payment_id: int) -> bool:
+        """Whether the payment's deadline was moved."""
+        query = select(PaymentEvent.id).where(
+            PaymentEvent.payment_id == payment_id, PaymentEvent.name == EventName.PAYMENT_REVISED
+        )
+        return self._unit.session.scalars(query.limit(1)).first() is not None
+
     def newest(self, limit: int, before_id: int | None = None) -> list[StoredEvent]:
         """Events, newest first; `before_id` gives those before that event."""
         query = select(PaymentEvent, Payment.txid, Payment.merchant_id).join(

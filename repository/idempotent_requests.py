@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, delete, insert, select
+from sqlalchemy import CursorResult, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from db_models import IdempotentRequest
@@ -25,6 +25,14 @@ class IdempotentRequests:
             IdempotentRequest.merchant_id == merchant_id, IdempotentRequest.key == key
         )
         return self._session.scalars(query).one_or_none()
+
+    def count_beginning_with(self, merchant_id: int, beginning: str) -> int:
+        """How many of the merchant's keys begin so."""
+        query = select(func.count()).where(
+            IdempotentRequest.merchant_id == merchant_id,
+            IdempotentRequest.key.startswith(beginning, autoescape=True),
+        )
+        return self._session.scalars(query).one()
 
     def insert(self, values: Mapping[str, Any]) -> None:
         """Store a request and its answer."""

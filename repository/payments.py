@@ -129,6 +129,16 @@ class Payments:
         successor = self._unit.session.scalars(query).one_or_none()
         return None if successor is None else self._with_merchant(successor)
 
+    def first_of_chain(self, payment: Payment, steps_max: int) -> Payment:
+        """The payment at the beginning of the chain of renewals, at most `steps_max` before."""
+        first = payment
+        for _ in range(steps_max):
+            if first.renewed_from_id is None:
+                break
+            query = select(Payment).where(Payment.id == first.renewed_from_id)
+            first = self._unit.session.scalars(query).one()
+        return first
+
     def ids_due(self, now: datetime, limit: int) -> Sequence[int]:
         """Row ids of pending payments whose deadline has passed, oldest first; index only."""
         query = select(Payment.id).where(

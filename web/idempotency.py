@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,9 +16,14 @@ from core.errors import FieldError, IdempotencyConflict, InvalidRequest
 from db_models import IdempotentRequest
 from repository.database import Work, in_unit_of_work, now
 from web.answers import created_json
+from web.limits import client_network
 
 HEADER = "Idempotency-Key"
 KEPT_FOR = timedelta(days=7)
+STRANGER = "¤"
+"""Begins the stored keys of callers without credentials; no Idempotency-Key may hold it."""
+STRANGERS_KEYS_MAX = 20
+"""How many keys of strangers are stored for one payment."""
 _FORGET_BATCH = 500
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
@@ -45,13 +51,27 @@ class KeyedRequest:
     operation: str
     fields: Mapping[str, Any]
     """The fields that must be equal when the key is used again."""
+    namespace: str = ""
+    namespace_max: int | None = None
+    """How many keys that begin with `namespace` are stored; further answers are not."""
+
+    def of_stranger(self, scope: str, keys_max: int | None = None) -> KeyedRequest:
+        """The same request, with a key of its own for `scope` and for the client's network.
+
+        A caller without credentials may neither take a key of the merchant nor read its answer.
+        """
+        if self.key is None:
+            return self
+        namespace = f"{STRANGER}{scope}:"
+        digest = hashlib.sha256(f"{client_network()}\n{self.key}".encode()).hexdigest()[:40]
+        return replace(self, key=namespace + digest, namespace=namespace, namespace_max=keys_max)
 
     def store(self, work: Work, account_id: int, created: CreatedAnswer) -> CreatedAnswer:
         """Store the answer, in the transaction that creates the resource; return the answer.
 
         Raises LostRace if another request of the account used the key meanwhile.
         """
-        if self.key is not None:
+        if self.key is not None and not self._is_namespace_full(work, account_id):
             work.idempotent_requests.insert(
                 {
                     "merchant_id": account_id,
@@ -79,6 +99,12 @@ class KeyedRequest:
         if self.key is None:
             return None
         return work.idempotent_requests.find(account_id, self.key)
+
+    def _is_namespace_full(self, work: Work, account_id: int) -> bool:
+        if self.namespace_max is None:
+            return False
+        stored = work.idempotent_requests.count_beginning_with(account_id, self.namespace)
+        return stored >= self.namespace_max
 
     def replay_of(self, first: IdempotentRequest) -> CreatedAnswer:
         """The answer to the first request. Raises IdempotencyConflict if this request differs."""

@@ -18,9 +18,12 @@ from core.errors import PaymentNotFound
 from core.money import json_number
 from db_models import Payment, PaymentStatus, Refund, RefundStatus
 from payments import bank_client, traces
+from payments.lifecycle import status_at
+from payments.opening import renewal_terms
 from payments.presenter import Presenter, receipt_refund
 from payments.routes import PaymentPath, presenter
 from payments.schemas import PaymentAnswer, ReceiptAnswer, StatusAnswer
+from payments.service import is_young_enough
 from repository.database import Work, reading
 from web.answers import private_json
 from web.api_docs import declare, html_page, problems, reference
@@ -66,6 +69,9 @@ def payment_page(path: PaymentPath) -> BaseResponse:
     with reading() as work:
         payment, elsewhere = work.payments.by_txid_and_paid_elsewhere(path.payment_id)
         moment = work.now
+        may_renew = status_at(payment, moment) is PaymentStatus.EXPIRED and is_young_enough(
+            work, payment, renewal_terms()
+        )
         if prefers_json():
             to_merchant = is_merchant(work, payment.merchant_id)
             body = presenter().payment(payment, moment, to_merchant=to_merchant)
@@ -73,7 +79,7 @@ def payment_page(path: PaymentPath) -> BaseResponse:
     template = "payment.html" if request.args.get("fragment") != "state" else "_state.html"
     page = render_template(
         f"checkout/{template}",
-        payment=views.payment_view(payment, moment, paid_elsewhere=elsewhere),
+        payment=views.payment_view(payment, moment, paid_elsewhere=elsewhere, may_renew=may_renew),
         merchant=merchant_view(payment.merchant),
         checked="checked" in request.args,
         test_strip=views.test_strip(current_settings(), payment, moment),

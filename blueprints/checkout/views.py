@@ -44,7 +44,8 @@ class PaymentView:
     qr_png_url: str
     status_url: str
     check_url: str
-    renew_url: str
+    renew_url: str | None
+    """None if the service would refuse to renew."""
     paid_elsewhere_url: str | None
 
 
@@ -75,6 +76,7 @@ def payment_view(
     *,
     payer_name: str | None = None,
     paid_elsewhere: Payment | None = None,
+    may_renew: bool = False,
 ) -> PaymentView:
     """The view of a payment at `now`; addresses are relative to the host of the request."""
     base = f"{request.script_root}/payments/pix"
@@ -103,7 +105,7 @@ def payment_view(
         qr_png_url=f"{image}.png",
         status_url=f"{own}/status",
         check_url=f"{own}/check{lang}",
-        renew_url=f"{own}/renew{lang}",
+        renew_url=f"{own}/renew{lang}" if may_renew else None,
         paid_elsewhere_url=f"{base}/{paid_elsewhere.txid}/receipt{lang}"
         if paid_elsewhere
         else None,

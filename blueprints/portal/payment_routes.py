@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from flask import redirect, render_template, request, url_for
@@ -20,6 +19,7 @@ from core.errors import Conflict
 from db_models import Account, Payment, PaymentStatus, Verdict
 from payments import refunds, service
 from payments.lifecycle import sequence_at, status_at
+from payments.opening import renewal_terms
 from payments.presenter import QR_PREFIX
 from payments.refusals import refusal_text
 from payments.schemas import NewRefund
@@ -116,7 +116,8 @@ def _facts(work: Work, payment_id: str) -> tuple[Account, Facts]:
         if status is PaymentStatus.CONFIRMED
         else 0,
         may_cancel=status is PaymentStatus.PENDING,
-        may_renew=status is PaymentStatus.EXPIRED,
+        may_renew=status is PaymentStatus.EXPIRED
+        and service.is_young_enough(work, payment, renewal_terms()),
         page_url=f"{current_settings().public_url}/payments/pix/{payment.txid}",
         qr_svg_url=f"{base}/qr_code/{QR_PREFIX}{payment.txid}.svg",
     )
@@ -154,13 +155,14 @@ def renew(payment_id: str) -> ResponseReturnValue:
         renewal = service.renew(
             work,
             expired_payment,
-            ttl=timedelta(seconds=current_settings().payment_ttl_seconds),
-            location_base=current_settings().location_base,
+            renewal_terms(),
             by=merchant,
         )
         return str(renewal.txid)
 
-    problem = _("Só uma cobrança expirada pode ser renovada, e só se o pedido não tiver outra.")
+    problem = _(
+        "Só uma cobrança expirada há pouco pode ser renovada, e só se o pedido não tiver outra."
+    )
     return _run_action(payment_id, do, "renewed", problem)
 
 

@@ -13,7 +13,8 @@ from enum import StrEnum
 from db_models import Payment, PaymentStatus, Receipt
 from payments import bank_client, traces
 from payments.lifecycle import status_at
-from payments.service import newest_renewal
+from payments.opening import renewal_terms
+from payments.service import is_young_enough, newest_renewal
 from repository.database import Work
 from repository.recovery_lookups import RecoveryLookups
 
@@ -88,7 +89,11 @@ def _expired_state(work: Work, payment: Payment) -> tuple[State, Action]:
         return State.PAID_ELSEWHERE, Action.OPEN
     if status is PaymentStatus.CANCELLED:
         return State.REPLACED, Action.OPEN
-    if status is PaymentStatus.PENDING or payment.order_id is None:
+    if status is PaymentStatus.PENDING:
+        return State.EXPIRED, Action.RENEW
+    if not is_young_enough(work, newest, renewal_terms()):
+        return State.EXPIRED, Action.OPEN
+    if payment.order_id is None:
         return State.EXPIRED, Action.RENEW
     live = work.payments.live_of_order(payment.merchant_id, payment.order_id)
     if live is not None and status_at(live, work.now) is PaymentStatus.PENDING:

@@ -31,6 +31,14 @@ def of_payment_state(payment_state: PaymentState) -> StateMessage:
                 _("Este pagamento espera por você"),
                 _("O banco ainda não recebeu dinheiro por ele. Abra a página e pague até o prazo."),
             )
+        case State.EXPIRED if payment_state.action is Action.OPEN:
+            return StateMessage(
+                _("O prazo deste código acabou"),
+                _(
+                    "Nada foi cobrado até agora. Se você pagou dentro do prazo, não pague de novo: "
+                    "continuamos conferindo. Se não pagou, peça um novo código à loja."
+                ),
+            )
         case State.EXPIRED:
             return StateMessage(
                 _("O prazo deste código acabou"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.http.checks import fields, problem, rows
+from tests.http.checks import client_of, fields, problem, rows
+from tests.support.service import DEMO_PASSWORD
+from web.idempotency import STRANGERS_KEYS_MAX
 
 
 def create(client, key, **body):
@@ -53,11 +55,11 @@ def test_another_body_is_a_conflict_that_names_what_differs(client, app):
     assert rows(app) == before
 
 
-def test_one_key_for_two_operations_is_a_conflict(client, clock):
+def test_one_key_for_two_operations_is_a_conflict(client):
     """A key belongs to one request."""
-    payment = create(client, "k1", expires_in=10).json["payment"]
-    clock.advance(seconds=11)
-    answer = client.post(f"/payments/pix/{payment['id']}/renew", headers={"Idempotency-Key": "k1"})
+    create(client, "k1")
+    body, headers = {"order_id": "A", "amount": 10}, {"Idempotency-Key": "k1"}
+    answer = client.post("/api/payment/create-session", json=body, headers=headers)
     problem(answer, 409, "idempotency-conflict")
 
 
@@ -116,3 +118,63 @@ def test_a_renewal_repeated_gets_its_first_answer_also_once_it_was_paid(client, 
     second = client.post(url, headers=headers)
     assert (second.status_code, second.data) == (201, first.data)
     assert second.headers["Idempotent-Replayed"] == "true"
+
+
+@pytest.fixture
+def signed_in(app, client):
+    """The demo merchant with an access token of its own."""
+    body = {"username": "demo", "password": DEMO_PASSWORD}
+    return client_of(app, client.post("/token", data=body).json["access_token"])
+
+
+def stranger(app, address):
+    """A client without credentials at this address."""
+    charlie = app.test_client()
+    charlie.environ_base["REMOTE_ADDR"] = address
+    return charlie
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/payments/pix", {"value": 1}),
+        ("/api/payment/create-session", {"amount": 1, "order_id": "Z"}),
+    ],
+)
+def test_a_stranger_takes_no_key_of_the_merchant(app, signed_in, path, body):
+    """In development anybody may create for the demo merchant, but not block its orders' keys."""
+    headers = {"Idempotency-Key": "order-1042"}
+    assert stranger(app, "203.0.113.9").post(path, json=body, headers=headers).status_code == 201
+
+    answer = create(signed_in, "order-1042", order_id="A")
+
+    assert answer.status_code == 201
+    assert "Idempotent-Replayed" not in answer.headers
+    assert create(signed_in, "order-1042", order_id="A").data == answer.data
+
+
+def test_strangers_of_two_networks_have_keys_of_their_own(app, make_payment, clock):
+    """Bob guesses the key that Charlie chose, and gets an answer to a request of his own."""
+    payment = make_payment(expires_in=60)
+    clock.advance(seconds=61)
+    url, headers = f"/payments/pix/{payment['id']}/renew", {"Idempotency-Key": "1"}
+    bob, charlie = stranger(app, "203.0.113.8"), stranger(app, "203.0.113.9")
+    assert charlie.post(url, headers=headers).status_code == 201
+    assert "Idempotent-Replayed" not in bob.post(url, headers=headers).headers
+    assert charlie.post(url, headers=headers).headers["Idempotent-Replayed"] == "true"
+    assert bob.post(url, headers=headers).headers["Idempotent-Replayed"] == "true"
+
+
+def test_strangers_store_a_bounded_number_of_keys(app, make_payment, clock):
+    """The renewal is the same without a stored answer, so further keys are not stored."""
+    payment = make_payment(expires_in=60)
+    clock.advance(seconds=61)
+    url, charlie = f"/payments/pix/{payment['id']}/renew", stranger(app, "203.0.113.9")
+    answers = [
+        charlie.post(url, headers={"Idempotency-Key": str(number)})
+        for number in range(STRANGERS_KEYS_MAX + 2)
+    ]
+    assert {answer.json["payment"]["id"] for answer in answers} == {
+        answers[0].json["payment"]["id"]
+    }
+    assert rows(app)["idempotent_requests"] == STRANGERS_KEYS_MAX

@@ -22,7 +22,7 @@ def renew(client, payment, **options):
 
 
 def test_it_is_a_new_payment_of_the_same_order_and_amount(expired, client):
-    """A fresh id and code, half an hour more, everything else as it was."""
+    """A fresh id and code, the same minute to pay, everything else as it was."""
     answer = renew(client, expired)
     assert answer.status_code == 201
     fresh = answer.json["payment"]
@@ -32,7 +32,7 @@ def test_it_is_a_new_payment_of_the_same_order_and_amount(expired, client):
     assert client.get("/payments/pix").json["data"][0]["metadata"] == {"mesa": "7"}
     for name in ("id", "watch_code", "pix_code"):
         assert fresh[name] != expired[name]
-    assert (fresh["status"], fresh["remaining_ms"]) == ("pending", 1_800_000)
+    assert (fresh["status"], fresh["remaining_ms"]) == ("pending", 60_000)
     assert client.get(f"/payments/pix/{expired['id']}/status").json["status"] == "expired"
 
 
@@ -71,6 +71,57 @@ def test_a_chain_of_renewals_ends_in_the_newest(expired, client, clock):
     assert third["id"] not in (expired["id"], second["id"])
     assert renew(client, second).json["payment"]["id"] == third["id"]
     assert renew(client, expired).json["payment"]["id"] == third["id"]
+
+
+def test_a_charge_of_a_week_is_renewed_for_a_week(make_payment, client, clock):
+    """The shop gave this payer a week, and half an hour would end before a slip is opened."""
+    weekly = make_payment(expires_in=7 * 86_400)
+    clock.advance(days=8)
+    assert renew(client, weekly).json["payment"]["remaining_ms"] == 7 * 86_400_000
+
+
+def test_a_payment_whose_deadline_was_moved_is_renewed_for_the_usual_time(
+    make_payment, client, clock
+):
+    """The test strip's *Expirar em 10 s* must not make a renewal of ten seconds."""
+    payment = make_payment(expires_in=3600)
+    assert client.post(f"/payments/pix/{payment['id']}/expire-soon").status_code == 303
+    clock.advance(seconds=11)
+    assert renew(client, payment).json["payment"]["remaining_ms"] == 1_800_000
+
+
+def test_an_old_payment_is_not_renewed_at_its_old_price(expired, client, app, clock):
+    """Thirty days after the deadline the price is still offered; a second later it is not."""
+    page, html = f"/payments/pix/{expired['id']}", {"Accept": "text/html"}
+    clock.advance(days=30, seconds=-1)
+    assert "/renew" in client.get(page, headers=html).text
+    assert "/renew" in recovered(client, expired).text
+    clock.advance(seconds=1)
+    before = rows(app)
+    assert "30 days" in problem(renew(client, expired), 409, "not-renewable")["detail"]
+    assert rows(app) == before
+    assert "/renew" not in client.get(page, headers=html).text
+    answer = recovered(client, expired)
+    assert answer.status_code == 200
+    assert "/renew" not in answer.text
+    assert "novo código à loja" in answer.text
+
+
+def recovered(client, payment):
+    """What the recovery page says of the payment's code."""
+    body = {"qr_data": payment["pix_code"]}
+    headers = {"Accept": "text/html"}
+    return client.post("/payment/recover-from-qr", data=body, headers=headers)
+
+
+def test_renewals_do_not_make_an_old_price_young(expired, client, clock):
+    """Whoever renews every month would keep a price for years."""
+    newest = expired
+    for _ in range(3):
+        newest = renew(client, newest).json["payment"]
+        clock.advance(days=10)
+    refusal = problem(renew(client, newest), 409, "not-renewable")
+    assert "30 days" in refusal["detail"]
 
 
 def test_a_long_chain_is_followed_to_its_limit_and_no_further(expired, client, clock, monkeypatch):
