@@ -28,6 +28,13 @@ from repository.database import Work, reading
 DEMO_LOGIN = "demo"
 
 
+class PeopleOnly(Forbidden):
+    """An API key or a token asks for a page, which is for people who sign in with a browser."""
+
+    code = "people-only"
+    title = "This page is for people who are signed in with a browser"
+
+
 @dataclass(frozen=True)
 class Caller:
     """The account that sent a request, and the credentials it used."""
@@ -129,10 +136,12 @@ def acting_admin(work: Work) -> Account:
 
 
 def page_guard(*roles: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Show a page only to accounts with one of these roles; without roles, to every account.
+    """Show a page only to people with one of these roles; without roles, to everybody signed in.
 
-    A visitor who is not signed in is redirected to the sign-in page; another role gets a 403. In
-    the view, `g.account_id` is the account's row id, and `acting_account` needs no statement.
+    A page asks for no scopes, so it needs the session's cookie: an API key or a token gets a 403,
+    whatever it may do. A visitor who is not signed in is redirected to the sign-in page; another
+    role gets a 403. In the view, `g.account_id` is the account's row id, and `acting_account` needs
+    no statement.
     """
 
     def guard(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -140,9 +149,14 @@ def page_guard(*roles: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
         def guarded(*args: Any, **kwargs: Any) -> Any:
             try:
                 with reading() as work:
-                    account = acting_account(work)
+                    caller = current_caller(work)
             except Unauthorized:
                 return redirect_to_login()
+            if not caller.by_cookie:
+                raise PeopleOnly(
+                    "Pages are for people. A program uses the API; a person signs in at /login."
+                )
+            account = caller.account
             if roles and account.role not in roles:
                 raise Forbidden("This account cannot see this page: sign in with another account.")
             g.account_id = account.id

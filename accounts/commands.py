@@ -121,7 +121,7 @@ def add(login: str, pix_key: str, name: str, city: str, **fields: Any) -> None:
             pix_key=canonical,
             **fields,
         )
-        return service.make_key(work, account, "first", tuple(SCOPES))[1]
+        return service.make_key(work, account, "first", tuple(SCOPES), by=None)[1]
 
     click.echo(_commit(make))
 
@@ -143,7 +143,7 @@ def key(login: str, label: str, scopes: Sequence[str]) -> None:
         account = work.accounts.by_login(login)
         if account.role != MERCHANT:
             raise NotFound(f"{login} is not a merchant: only merchants have API keys.")
-        return service.make_key(work, account, label, tuple(scopes) or tuple(SCOPES))[1]
+        return service.make_key(work, account, label, tuple(scopes) or tuple(SCOPES), by=None)[1]
 
     click.echo(_commit(make))
 

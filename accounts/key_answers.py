@@ -12,6 +12,7 @@ import secrets
 from dataclasses import replace
 
 from accounts import service
+from accounts.access import Caller
 from accounts.keys import is_live, key_hash, new_api_key
 from accounts.presenter import key_object
 from accounts.schemas import NewKey
@@ -25,21 +26,26 @@ _OPERATION = "make a key"
 _NONCE = "nonce"
 
 
-def make_key_answer(work: Work, account: Account, body: NewKey) -> CreatedAnswer:
+def make_key_answer(work: Work, caller: Caller, body: NewKey) -> CreatedAnswer:
     """Make a key, or repeat the first answer under the Idempotency-Key.
 
-    Raises Conflict if the account has KEYS_MAX keys or the first key was revoked, and
-    IdempotencyConflict for a different request under the same Idempotency-Key.
+    Raises Forbidden for scopes that the caller lacks, also in a repetition. Raises Conflict if the
+    account has KEYS_MAX keys or the first key was revoked, and IdempotencyConflict for a different
+    request under the same Idempotency-Key.
     """
-    keyed = keyed_request(_OPERATION, body)
+    account, keyed = caller.account, keyed_request(_OPERATION, body)
     if keyed.key is None:
-        row, key = service.make_key(work, account, body.label, body.scopes, _new_key())
+        row, key = service.make_key(
+            work, account, body.label, body.scopes, by=caller, key=_new_key()
+        )
         return CreatedAnswer("", {**key_object(row), "key": key})
     first = keyed.first_answer(work, account.id)
     if first is not None:
+        service.check_grant(caller, body.scopes)
         return _replay(work, account, first)
     nonce = secrets.token_hex(16)
-    row, key = service.make_key(work, account, body.label, body.scopes, _new_key(account, nonce))
+    new_key = _new_key(account, nonce)
+    row, key = service.make_key(work, account, body.label, body.scopes, by=caller, key=new_key)
     answer = key_object(row)
     keyed.store(work, account.id, CreatedAnswer("", {**answer, _NONCE: nonce}))
     return CreatedAnswer("", {**answer, "key": key})

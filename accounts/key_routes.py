@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Response
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
@@ -15,7 +13,7 @@ from accounts.key_answers import make_key_answer
 from accounts.presenter import key_object, session_object
 from accounts.schemas import EndedSessions, KeyList, Message, NewKey, NewKeyAnswer, SignInList
 from core import ids
-from core.errors import Forbidden, NotFound
+from core.errors import NotFound
 from repository.database import Work, in_unit_of_work, reading
 from web.answers import private_json
 from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, declare, extra_parameters, problems
@@ -73,9 +71,8 @@ def make_key(body: NewKey) -> BaseResponse:
     """Make a key for the merchant's programs. The key is shown once and stored as its hash."""
 
     def make(work: Work) -> CreatedAnswer:
-        account = signed_in_merchant(work, SCOPE)
-        _refuse_more_than_own(current_caller(work), body.scopes)
-        return make_key_answer(work, account, body)
+        signed_in_merchant(work, SCOPE)
+        return make_key_answer(work, current_caller(work), body)
 
     return in_unit_of_work(make).response()
 
@@ -155,9 +152,3 @@ def _owner(work: Work) -> Caller:
     caller = current_caller(work)
     caller.require(SCOPE)
     return caller
-
-
-def _refuse_more_than_own(caller: Caller, scopes: list[Any]) -> None:
-    """A key must not make another key with more scopes than its own."""
-    if caller.scopes is not None and not caller.scopes.issuperset(scopes):
-        raise Forbidden("A key cannot make another key with scopes that it lacks.")

@@ -27,6 +27,7 @@ from core.errors import (
     BalcaoError,
     Busy,
     FieldError,
+    Forbidden,
     InvalidRequest,
     LoginTaken,
     TooManyRequests,
@@ -97,7 +98,7 @@ def logout() -> BaseResponse:
     def end(work: Work) -> None:
         caller = current_caller(work)
         if caller.sign_in_id is None:
-            raise InvalidRequest(detail="An API key has no session: revoke the key instead.")
+            raise Forbidden("An API key has no session: revoke the key instead.")
         sign_ins.end(work, caller.account, caller.sign_in_id, sign_ins.SIGNED_OUT)
 
     try:

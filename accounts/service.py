@@ -184,13 +184,28 @@ def enable(work: Work, account: Account, by: Account | None = None) -> bool:
     return True
 
 
+def check_grant(caller: Caller, scopes: Sequence[str]) -> None:
+    """Raise Forbidden if a key would give a scope that it does not have."""
+    if not all(caller.may(scope) for scope in scopes):
+        raise Forbidden("A key cannot make another key with scopes that it lacks.")
+
+
 def make_key(
-    work: Work, account: Account, label: str, scopes: Sequence[str], key: str | None = None
+    work: Work,
+    account: Account,
+    label: str,
+    scopes: Sequence[str],
+    *,
+    by: Caller | None,
+    key: str | None = None,
 ) -> tuple[ApiKey, str]:
     """Make a key; return its row, and the key itself, which is not stored.
 
-    Raises Conflict if the account has KEYS_MAX keys in use.
+    `by` is who asks; None is the operator at the terminal. Raises Forbidden for a scope that `by`
+    lacks, and Conflict if the account has KEYS_MAX keys in use.
     """
+    if by is not None:
+        check_grant(by, scopes)
     in_use = [
         row for row in work.accounts.keys_of(account.id, None, 500).items if not row.revoked_at
     ]

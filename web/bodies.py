@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Request, Response
 from flask.json.provider import DefaultJSONProvider
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 from werkzeug.exceptions import UnsupportedMediaType
 
 from core.errors import MalformedJson
@@ -27,10 +29,47 @@ _View = TypeVar("_View", bound=Callable[..., Any])
 class StrictBody(BaseModel):
     """A request body: strict types, and an unknown field is an error.
 
-    Errors never repeat the input, because it may be a password or a PIN.
+    For an optional field null means *not given*, because many clients write null for that. Errors
+    never repeat the input, because it may be a password or a PIN.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        optional = _optional_fields(cls)
+        return {
+            name: value for name, value in data.items() if value is not None or name not in optional
+        }
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Document that an optional field may be null."""
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema).get("properties", {})
+        for name in _optional_fields(cls) & properties.keys():
+            properties[name] = _or_null(properties[name])
+        return schema
+
+
+def _optional_fields(model: type[BaseModel]) -> set[str]:
+    return {name for name, field in model.model_fields.items() if not field.is_required()}
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a field that may also be null; its notes stay outside of `anyOf`."""
+    null = {"type": "null"}
+    if null in schema.get("anyOf", ()):
+        return schema
+    about = ("default", "description", "title")
+    notes: dict[str, Any] = {name: schema[name] for name in about if name in schema}
+    values = {name: value for name, value in schema.items() if name not in notes}
+    return {"anyOf": [values, null], **notes}
 
 
 def body_limit(most: int) -> Callable[[_View], _View]:

@@ -205,7 +205,7 @@ def make_key() -> ResponseReturnValue:
     new_keys: list[str] = []
 
     def save(work: Work, merchant: Account) -> None:
-        new_keys[:] = [service.make_key(work, merchant, label, scopes)[1]]
+        new_keys[:] = [service.make_key(work, merchant, label, scopes, by=current_caller(work))[1]]
 
     try:
         _change_account(save)

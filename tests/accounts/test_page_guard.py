@@ -74,6 +74,8 @@ def test_each_role_sees_its_own_pages_and_no_other(everybody):
         for other in everybody:
             expected = 200 if other == role else 403
             assert browser.get(f"/for/{other}", headers=PAGE).status_code == expected
+            by_token = person.get(f"/for/{other}", header)
+            assert (by_token.status_code, by_token.get_json()["code"]) == (403, "people-only")
             assert browser.get(f"/as/{other}").status_code == expected
             assert person.get(f"/as/{other}", header).status_code == expected
         assert browser.get("/for/all", headers=PAGE).text == "everybody"
@@ -110,6 +112,7 @@ def test_a_request_looks_up_its_account_once(app, everybody):
     from repository.database import ledger
 
     header = everybody["merchant"].bearer()
+    browser = everybody["merchant"].enter()
     with app.app_context():
         engines = {ledger().engine, ledger().reading_engine}
     statements: list[str] = []
@@ -121,7 +124,7 @@ def test_a_request_looks_up_its_account_once(app, everybody):
     for engine in engines:
         event.listen(engine, "before_cursor_execute", hear)
     try:
-        assert app.test_client().get("/for/merchant", headers=header).status_code == 200
+        assert browser.get("/for/merchant").status_code == 200
         assert len(statements) == 1, statements
         statements.clear()
         creation = app.test_client().post("/payments/pix", json={"value": 1}, headers=header)
