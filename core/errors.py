@@ -15,7 +15,8 @@ BalcaoError
 ├── NotFound
 │   ├── PaymentNotFound
 │   ├── NotOurCode
-│   └── Gone
+│   ├── Gone
+│   └── ReceiptNotFound: core.receipt_errors
 ├── Refused                   the money goes back to the payer
 │   ├── AmountMismatch
 │   ├── AlreadyPaid

@@ -15,6 +15,7 @@ from db_models.refund import Refund, RefundStatus
 from db_models.sign_in import SignIn
 from db_models.signal import Signal, SignalKind
 from db_models.signing_key import SigningKeyRow
+from db_models.till import Till
 
 __all__ = [
     "Account",
@@ -38,6 +39,7 @@ __all__ = [
     "Signal",
     "SignalKind",
     "SigningKeyRow",
+    "Till",
     "TraceKind",
     "Verdict",
 ]

@@ -1,4 +1,4 @@
-"""Payment events: one append-only row per change of a payment."""
+"""Payment events: one append-only row per change of a payment, or per receipt without one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, Integer, String
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db_models.account import Id
@@ -23,6 +23,7 @@ class EventName(StrEnum):
     PAYMENT_REVISED = "payment.revised"
     PAYMENT_REFUNDED = "payment.refunded"
     RECEIPT_REFUSED = "receipt.refused"
+    RECEIPT_RECEIVED = "receipt.received"
     REFUND_FAILED = "refund.failed"
     SIGNAL_RAISED = "signal.raised"
 
@@ -48,13 +49,17 @@ class PaymentEvent(db.Model):  # type: ignore[name-defined, misc]  # see Account
 
     __tablename__ = "payment_events"
     __table_args__ = (
+        CheckConstraint("(payment_id IS NULL) <> (receipt_id IS NULL)", name="has_one_subject"),
         Index("ix_payment_events_payment", "payment_id", "id"),
+        Index("ix_payment_events_receipt", "receipt_id"),
         Index("ix_payment_events_relay", "relay_at", "id"),
         TABLE_OPTIONS,
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    payment_id: Mapped[int] = mapped_column(ForeignKey("payments.id"))
+    payment_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
+    receipt_id: Mapped[int | None] = mapped_column(ForeignKey("receipts.id"))
+    """The receipt without a payment that the event is about; None for an event of a payment."""
     name: Mapped[str] = mapped_column(String(40))
     sequence: Mapped[int] = mapped_column(Integer)
     occurred_at: Mapped[datetime] = mapped_column(UtcDateTime)

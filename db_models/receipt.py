@@ -1,4 +1,4 @@
-"""Receipts: one row for all money that a bank reports, accepted or refused."""
+"""Receipts: one row for all money that a bank reports, for a payment or without one."""
 
 from __future__ import annotations
 
@@ -20,25 +20,39 @@ class Verdict(enum.StrEnum):
 
 
 class Receipt(db.Model):  # type: ignore[name-defined, misc]  # see Account
-    """One row per end_to_end_id; at most one accepted per payment."""
+    """One row per end_to_end_id; at most one accepted per payment.
+
+    An accepted receipt without a payment is money for a static code: it has a merchant, and gets a
+    payment when the merchant attaches it or gives it back.
+    """
 
     __tablename__ = "receipts"
     __table_args__ = (
         CheckConstraint("amount_centavos > 0", name="amount_positive"),
         CheckConstraint(
-            "(verdict = 'accepted' AND reason IS NULL AND payment_id IS NOT NULL)"
+            "(verdict = 'accepted' AND reason IS NULL"
+            " AND (payment_id IS NOT NULL OR merchant_id IS NOT NULL))"
             " OR (verdict = 'refused' AND reason IS NOT NULL)",
             name="verdict_has_its_reason",
         ),
+        CheckConstraint("bank_payment_id IS NOT NULL OR pix_key IS NOT NULL", name="has_a_target"),
         Index("ix_receipts_merchant", "merchant_id", "id"),
         Index("ix_receipts_payment", "payment_id", "id"),
+        Index("ix_receipts_till", "till_id", "id"),
+        # The money without a payment of a span of days is summed from this index alone.
+        Index("ix_receipts_free", "merchant_id", "payment_id", "told_at", "amount_centavos"),
         TABLE_OPTIONS,
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     end_to_end_id: Mapped[str] = mapped_column(exact_string(128), unique=True)
-    bank_payment_id: Mapped[str] = mapped_column(exact_string(64))
-    """The id in the bank's notification, also if no payment has this id."""
+    bank_payment_id: Mapped[str | None] = mapped_column(exact_string(64))
+    """The id in the bank's notification, also if no payment has this id; None for a static code."""
+    pix_key: Mapped[str | None] = mapped_column(exact_string(77))
+    """The payee's key of a static code."""
+    reference: Mapped[str | None] = mapped_column(exact_string(25))
+    """The txid of a static code, also if no till has this txid."""
+    till_id: Mapped[int | None] = mapped_column(ForeignKey("tills.id"))
     payment_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
     merchant_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id"))
     amount_centavos: Mapped[int] = mapped_column(BigInteger)

@@ -27,7 +27,7 @@ from core.clock import rfc3339
 from core.errors import BalcaoError, NotificationConflict
 from core.signing import signatures
 from core.signing.signatures import VerifiedMessage
-from payments import service
+from payments import receiving
 from payments.bank_fields import parse_bank_json
 from payments.schemas import Confirmation
 from payments.service import CLOCK_SKEW, ConfirmationResult
@@ -182,24 +182,29 @@ def fetch_settled_page(start: datetime, end: datetime, after: str | None) -> Set
 
 
 def settle(confirmation: Confirmation) -> ConfirmationResult | None:
-    """Settle or refuse a payment with a transfer that was looked up, and store the receipt.
+    """Settle or refuse a payment, or receive money without one, as a look-up reported it.
 
     None if the transfer contradicts a receipt that is already stored. Raises DatabaseUnavailable
     and ConcurrentUpdate.
     """
-    txid, end_to_end_id = confirmation.bank_payment_id, confirmation.end_to_end_id
+    end_to_end_id = confirmation.end_to_end_id
     signed = VerifiedMessage(end_to_end_id or "", now())
     try:
-        outcome = in_unit_of_work(lambda work: service.confirm(work, confirmation, signed))
+        outcome = in_unit_of_work(lambda work: receiving.take(work, confirmation, signed))
     except NotificationConflict as error:
         _warn_hourly("bank.contradicts_itself", end_to_end_id, detail=error.detail)
         return None
     if outcome.duplicate:
         return outcome
     if outcome.refusal is None:
-        log.info("bank.look_up_settled", payment=txid)
+        log.info("bank.look_up_settled", payment=confirmation.bank_payment_id, id=end_to_end_id)
     else:
-        log.info("bank.look_up_refused", payment=txid, code=outcome.refusal.code)
+        log.info(
+            "bank.look_up_refused",
+            payment=confirmation.bank_payment_id,
+            id=end_to_end_id,
+            code=outcome.refusal.code,
+        )
     return outcome
 
 
@@ -311,22 +316,23 @@ def _parse_transfer(entry: Any, expected_txid: str | None) -> Confirmation | Non
     if str(entry.get("status")).strip().lower() not in RECEIVED_STATUSES:
         return None
     txid = entry.get("txid")
-    if txid is None and expected_txid is None:
-        return None  # A transfer to a static code belongs to no payment.
+    if txid is None and expected_txid is None and entry.get("key") is None:
+        return None  # A transfer that names neither a payment nor a payee is not ours.
+    target = {"bank_payment_id": txid, "pix_key": entry.get("key")}
     try:
-        confirmation = Confirmation.model_validate({**entry, "bank_payment_id": txid})
+        confirmation = Confirmation.model_validate({**entry, **target})
     except ValidationError as error:
-        about = expected_txid or str(txid)[:40]
+        about = expected_txid or str(txid or entry.get("end_to_end_id"))[:40]
         _warn_hourly("bank.unreadable_answer", about, problems=error.error_count())
         return None
     if expected_txid is not None and confirmation.bank_payment_id != expected_txid:
         _warn_hourly("bank.answered_for_another_payment", expected_txid)
         return None
     if confirmation.end_to_end_id is None or confirmation.paid_at is None:
-        _warn_hourly("bank.incomplete_answer", confirmation.bank_payment_id)
+        _warn_hourly("bank.incomplete_answer", "".join(filter(None, confirmation.target)))
         return None
     if confirmation.paid_at > now() + CLOCK_SKEW:
-        _warn_hourly("bank.paid_in_the_future", confirmation.bank_payment_id)
+        _warn_hourly("bank.paid_in_the_future", confirmation.end_to_end_id)
         return None
     return confirmation
 

@@ -16,11 +16,12 @@ from typing import Any
 
 from core.errors import MalformedJson
 
-NAME_MAX, TRANSFER_ID_MAX, RETURN_ID_MAX = 140, 128, 64
+NAME_MAX, TRANSFER_ID_MAX, RETURN_ID_MAX, KEY_MAX = 140, 128, 64, 77
 _NAMES_LOGGED_MAX, _NAME_LOGGED_MAX = 10, 40
 _YEAR_MIN = 1970
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]*", re.ASCII)
+_REFERENCE = re.compile(r"[A-Za-z0-9]{1,25}", re.ASCII)
 _CLOSE_TO_OFFSET = re.compile(r"\s*(Z|UTC|GMT|[+-]\d\d(:?\d\d)?)", re.ASCII)
 _WHOLE_DOCUMENT = re.compile(r"[0-9]{11}|[0-9A-Z]{12}[0-9]{2}", re.ASCII)
 _MASKED_DOCUMENT = re.compile(r"[0-9*./\-]{1,14}", re.ASCII)
@@ -119,6 +120,18 @@ def bank_instant(value: Any) -> datetime | None:
         return instant.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def pix_key(value: Any) -> str | None:
+    """A Pix key of at most 77 characters, as the bank writes it; None for everything else."""
+    text = text_or_none(value)
+    return text if text is not None and len(text) <= KEY_MAX else None
+
+
+def reference(value: Any) -> str | None:
+    """The txid in a static code: 1 to 25 letters and digits; None for everything else."""
+    text = text_or_none(value)
+    return text if text is not None and _REFERENCE.fullmatch(text) else None
 
 
 def payer_name(value: Any) -> str | None:

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from config import current_settings
 from core.errors import MalformedJson
 from core.signing import signatures
-from payments import bank_fields, service
+from payments import bank_fields, receiving
 from payments.routes import presenter
 from payments.schemas import Confirmation, ConfirmationAnswer
 from payments.service import CLOCK_SKEW, ConfirmationResult
@@ -49,16 +49,15 @@ def confirm_payment() -> BaseResponse:
     signed = signatures.verify(secrets, request.headers, request.get_data(), now())
     confirmation = _parse(signed)
     outcome: ConfirmationResult = in_unit_of_work(
-        lambda work: service.confirm(work, confirmation, signed)
+        lambda work: receiving.take(work, confirmation, signed)
     )
     payment = outcome.accepted_or_raise()
-    return private_json(
-        {
-            "message": "The payment has been confirmed.",
-            "payment": presenter().public_payment(payment, now()),
-            "duplicate": outcome.duplicate,
-        }
-    )
+    if payment is None:
+        message, answer = "The money has been received.", None
+    else:
+        message = "The payment has been confirmed."
+        answer = presenter().public_payment(payment, now())
+    return private_json({"message": message, "payment": answer, "duplicate": outcome.duplicate})
 
 
 def _parse(signed: signatures.VerifiedMessage) -> Confirmation:

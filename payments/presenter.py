@@ -9,8 +9,9 @@ from typing import Any
 from core.clock import rfc3339
 from core.documents import mask_document
 from core.money import json_number
-from db_models import Payment, PaymentStatus, Receipt, Refund
+from db_models import Payment, PaymentStatus, Refund
 from payments.lifecycle import remaining_ms, sequence_at, status_at
+from repository.receipts import ListedReceipt
 
 QR_PREFIX = "qr_code_payment_"
 
@@ -108,13 +109,18 @@ def receipt_refund(refund: Refund) -> dict[str, Any]:
     }
 
 
-def receipt_object(receipt: Receipt) -> dict[str, Any]:
+def receipt_object(listed: ListedReceipt) -> dict[str, Any]:
     """A receipt as its merchant sees it."""
+    receipt = listed.receipt
     document = receipt.payer_document
     payer = {"name": receipt.payer_name, "document": mask_document(document) if document else None}
     return {
         "end_to_end_id": receipt.end_to_end_id,
         "bank_payment_id": receipt.bank_payment_id,
+        "payment_id": listed.txid,
+        "pix_key": receipt.pix_key,
+        "reference": receipt.reference,
+        "till": listed.till_name,
         "value": json_number(receipt.amount_centavos),
         "amount_centavos": receipt.amount_centavos,
         "paid_at": rfc3339(receipt.paid_at),

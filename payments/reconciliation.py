@@ -2,7 +2,7 @@
 
 Each run reads the bank's list of settled transfers, window by window. Then it looks up single
 payments that are pending or have just expired, at growing intervals. Both settle payments by
-`service.confirm`.
+`service.confirm`. The list also brings money for static codes.
 """
 
 from __future__ import annotations
@@ -117,17 +117,13 @@ def _read_list(mark: Mark, goal: datetime, keep_going: Callable[[], bool]) -> tu
 
 
 def _settle_page(page: SettledPage) -> int:
-    """Settle our payments on the page that have no receipt yet; returns how many were settled."""
+    """Settle what on the page is ours and has no receipt yet; returns how many were settled."""
     if not page.confirmations:
         return 0
-    transfers = [(one.bank_payment_id, one.end_to_end_id or "") for one in page.confirmations]
+    targets = [(*one.target, one.end_to_end_id or "") for one in page.confirmations]
     with reading() as work:
-        new_transfers = work.reconciliations.without_receipt(transfers)
-    return _settle_all(
-        one
-        for one in page.confirmations
-        if (one.bank_payment_id, one.end_to_end_id) in new_transfers
-    )
+        new_ids = work.reconciliations.without_receipt(targets)
+    return _settle_all(one for one in page.confirmations if one.end_to_end_id in new_ids)
 
 
 def _settle_all(confirmations: Iterable[Confirmation]) -> int:

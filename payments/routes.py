@@ -16,13 +16,12 @@ from core.errors import PaymentNotFound
 from db_models import Payment
 from payments import service
 from payments.opening import open_payment, renewal_terms
-from payments.presenter import Presenter, receipt_object
+from payments.presenter import Presenter
 from payments.schemas import (
     Instant,
     NewPayment,
     PaymentList,
     PaymentMessage,
-    ReceiptList,
     RenewalAnswer,
     StatusAnswer,
 )
@@ -64,12 +63,6 @@ class ListQuery(PageQuery):
     created_from: Instant | None = Field(None, alias="from")
     created_to: Instant | None = Field(None, alias="to")
     q: QueryText | None = None
-
-
-class ReceiptQuery(PageQuery):
-    """The filters of the list of receipts."""
-
-    verdict: Literal["accepted", "refused"] | None = None
 
 
 def presenter() -> Presenter:
@@ -172,20 +165,6 @@ def list_payments(query: ListQuery) -> BaseResponse:
         page = work.payments.of_merchant(merchant.id, filters, cursor, query.limit, work.now)
         data = [presenter().merchant_payment(payment, work.now) for payment in page.items]
     return private_json({"data": data, "next": page.next})
-
-
-@bp.get(
-    "/receipts",
-    summary="List the merchant's receipts",
-    responses={200: ReceiptList, **problems(400, 401, 403, 503)},
-    security=MERCHANT,
-)
-def list_receipts(query: ReceiptQuery) -> BaseResponse:
-    """Accepted and refused receipts, newest first."""
-    with reading() as work:
-        merchant = acting_merchant(work)
-        page = work.receipts.of_merchant(merchant.id, query.verdict, query.after, query.limit)
-    return private_json({"data": [receipt_object(one) for one in page.items], "next": page.next})
 
 
 @bp.get(

@@ -14,8 +14,11 @@ from pydantic import (
     ConfigDict,
     Field,
     RootModel,
+    ValidationInfo,
     WithJsonSchema,
+    field_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from core.clock import parse_rfc3339
 from core.errors import InvalidMoney
@@ -55,6 +58,15 @@ def _instant(value: object) -> datetime:
 
 def _trimmed(value: object) -> object:
     return bank_fields.storable(value) if isinstance(value, str) else value
+
+
+def _trimmed_or_none(value: object) -> object:
+    return _trimmed(value) or None if isinstance(value, str) else value
+
+
+def _has(name: str) -> dict[str, Any]:
+    """The JSON Schema of an object with this member, not null."""
+    return {"required": [name], "properties": {name: {"type": "string", "minLength": 1}}}
 
 
 def _object_or_none(value: object) -> object:
@@ -154,14 +166,29 @@ class Payer(BankBody):
 class Confirmation(BankBody):
     """`POST /payments/pix/confirmation`: the bank's report of money that arrived.
 
-    Only `bank_payment_id` and `value` are needed. What cannot be read in other fields is left out.
+    `bank_payment_id` names the payment. Money for a static code has no payment: then `pix_key`
+    names the payee, and `reference` is the txid in the code, if the code has one. Only one of the
+    two and `value` are needed. What cannot be read in other fields is left out.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [_has("bank_payment_id"), _has("pix_key")]}
+    )
+
+    pix_key: Annotated[
+        str | None,
+        BeforeValidator(bank_fields.pix_key),
+        _lenient("The payee's Pix key."),
+    ] = None
+    reference: Annotated[
+        str | None,
+        BeforeValidator(bank_fields.reference),
+        _lenient("The txid in a static code: 1 to 25 letters and digits."),
+    ] = None
     bank_payment_id: Annotated[
-        str,
-        BeforeValidator(_trimmed),
-        Field(min_length=1, max_length=64),
-    ]
+        Annotated[str, Field(min_length=1, max_length=64)] | None,
+        BeforeValidator(_trimmed_or_none),
+    ] = Field(default=None, validate_default=True)
     value: Annotated[Centavos, BeforeValidator(_trimmed)]
     end_to_end_id: Annotated[
         str | None,
@@ -178,6 +205,20 @@ class Confirmation(BankBody):
         BeforeValidator(_object_or_none),
         _lenient("An object with `name` and `document` (CPF or CNPJ)."),
     ] = None
+
+    @field_validator("bank_payment_id")
+    @classmethod
+    def _require_target(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("pix_key") is None:
+            raise PydanticCustomError("missing", "is required")
+        return value
+
+    @property
+    def target(self) -> tuple[str | None, str | None]:
+        """The payment's id, else the payee's key: what a repeated notification must repeat."""
+        if self.bank_payment_id is not None:
+            return self.bank_payment_id, None
+        return None, self.pix_key
 
 
 class NewRefund(StrictBody):
@@ -250,10 +291,13 @@ class RenewalAnswer(PaymentAnswer):
 
 
 class ConfirmationAnswer(BaseModel):
-    """The answer to the bank; `duplicate` if the same notification was accepted before."""
+    """The answer to the bank; `duplicate` if the same notification was accepted before.
+
+    `payment` is null for money without a payment.
+    """
 
     message: str
-    payment: PublicPayment
+    payment: PublicPayment | None
     duplicate: bool
 
 
@@ -276,10 +320,18 @@ class StatusAnswer(BaseModel):
 
 
 class ReceiptObject(BaseModel):
-    """Money that arrived for a payment: accepted, or refused and returned."""
+    """Money that arrived: accepted, or refused and returned.
+
+    Money for a static code has no `bank_payment_id`. Its `payment_id` is null until the merchant
+    attaches it or gives it back.
+    """
 
     end_to_end_id: str
-    bank_payment_id: str
+    bank_payment_id: str | None
+    payment_id: str | None
+    pix_key: str | None
+    reference: str | None
+    till: str | None
     value: float
     amount_centavos: int
     paid_at: str
@@ -331,6 +383,12 @@ class RefundObject(BaseModel):
 
 class RefundsOfPayment(RootModel[list[RefundObject]]):
     """A payment's refunds, oldest first; at most 100."""
+
+
+class OneReceipt(BaseModel):
+    """One receipt."""
+
+    receipt: ReceiptObject
 
 
 class ReceiptList(BaseModel):

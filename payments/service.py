@@ -63,18 +63,17 @@ class RenewalTerms:
 
 @dataclass(frozen=True)
 class ConfirmationResult:
-    """The result of a confirmation: the payment, or why the bank has to return the money."""
+    """The result of a confirmation: accepted, or the reason why the bank returns the money."""
 
     payment: Payment | None
+    """None for money without a payment, and for a payment that does not exist."""
     duplicate: bool = False
     refusal: Refused | PaymentNotFound | None = None
 
-    def accepted_or_raise(self) -> Payment:
+    def accepted_or_raise(self) -> Payment | None:
         """The confirmed payment, or raise the refusal. Call it after the commit of the receipt."""
         if self.refusal is not None:
             raise self.refusal
-        if self.payment is None:
-            raise PaymentNotFound
         return self.payment
 
 
@@ -232,7 +231,9 @@ def _insert(
     return payment
 
 
-def confirm(work: Work, confirmation: Confirmation, signed: VerifiedMessage) -> ConfirmationResult:
+def confirm(
+    work: Work, confirmation: Confirmation, txid: str, signed: VerifiedMessage
+) -> ConfirmationResult:
     """Settle a payment with money that arrived at the bank, or refuse the money; store a receipt.
 
     Refusals are returned, not raised, so that their receipts are committed. A repeated
@@ -241,13 +242,13 @@ def confirm(work: Work, confirmation: Confirmation, signed: VerifiedMessage) -> 
     """
     end_to_end_id = confirmation.end_to_end_id or signed.message_id
     paid_at = confirmation.paid_at or signed.signed_at
-    payment, grace = work.payments.lock_by_txid(confirmation.bank_payment_id)
+    payment, grace = work.payments.lock_by_txid(txid)
     earlier_receipt = work.receipts.find_by_end_to_end_id(end_to_end_id)
     if earlier_receipt is not None:
-        return _first_result(earlier_receipt, confirmation, payment)
+        return first_result(earlier_receipt, confirmation, payment)
     if payment is None:
-        not_found = PaymentNotFound(f"There is no payment {confirmation.bank_payment_id}.")
-        _insert_receipt(work, confirmation, end_to_end_id, paid_at, None, not_found)
+        not_found = PaymentNotFound(f"There is no payment {txid}.")
+        work.receipts.insert(receipt_row(work, confirmation, signed, None, not_found))
         return ConfirmationResult(None, refusal=not_found)
     try:
         change = lifecycle.confirm(
@@ -261,19 +262,23 @@ def confirm(work: Work, confirmation: Confirmation, signed: VerifiedMessage) -> 
         if payment.status == PaymentStatus.EXPIRED and payment.order_id is not None:
             _free_order(work, payment, payment.order_id)
     except Refused as refusal:
-        _insert_receipt(work, confirmation, end_to_end_id, paid_at, payment, refusal)
+        work.receipts.insert(receipt_row(work, confirmation, signed, payment, refusal))
         _record_refusal(work, payment, refusal)
         return ConfirmationResult(payment, refusal=refusal)
     _apply(work, payment, change)
-    _insert_receipt(work, confirmation, end_to_end_id, paid_at, payment, None)
+    work.receipts.insert(receipt_row(work, confirmation, signed, payment, None))
     return ConfirmationResult(payment)
 
 
-def _first_result(
+def first_result(
     receipt: Receipt, confirmation: Confirmation, payment: Payment | None
 ) -> ConfirmationResult:
-    claim = (confirmation.bank_payment_id, confirmation.value)
-    if claim != (receipt.bank_payment_id, receipt.amount_centavos):
+    """The result of the first notification with this end_to_end_id.
+
+    Raises NotificationConflict if that notification named another payee or amount.
+    """
+    claim = (*confirmation.target, confirmation.value)
+    if claim != (receipt.bank_payment_id, receipt.pix_key, receipt.amount_centavos):
         raise NotificationConflict(
             f"{receipt.end_to_end_id} came before, for another payment or amount."
         )
@@ -299,30 +304,31 @@ def _free_order(work: Work, payment: Payment, order_id: str) -> None:
     _apply(work, rival, lifecycle.supersede(rival, work.now))
 
 
-def _insert_receipt(
+def receipt_row(
     work: Work,
     confirmation: Confirmation,
-    end_to_end_id: str,
-    paid_at: datetime,
+    signed: VerifiedMessage,
     payment: Payment | None,
     refusal: Refused | PaymentNotFound | None,
-) -> None:
+) -> dict[str, Any]:
+    """The columns of the receipt of this confirmation."""
     payer = confirmation.payer
-    work.receipts.insert(
-        {
-            "end_to_end_id": end_to_end_id,
-            "bank_payment_id": confirmation.bank_payment_id,
-            "payment_id": payment.id if payment else None,
-            "merchant_id": payment.merchant_id if payment else None,
-            "amount_centavos": confirmation.value,
-            "paid_at": paid_at,
-            "told_at": work.now,
-            "payer_name": payer.name if payer else None,
-            "payer_document": payer.document if payer else None,
-            "verdict": Verdict.ACCEPTED if refusal is None else Verdict.REFUSED,
-            "reason": None if refusal is None else refusal.code,
-        }
-    )
+    bank_payment_id, pix_key = confirmation.target
+    return {
+        "end_to_end_id": confirmation.end_to_end_id or signed.message_id,
+        "bank_payment_id": bank_payment_id,
+        "pix_key": pix_key,
+        "reference": None if pix_key is None else confirmation.reference,
+        "payment_id": payment.id if payment else None,
+        "merchant_id": payment.merchant_id if payment else None,
+        "amount_centavos": confirmation.value,
+        "paid_at": confirmation.paid_at or signed.signed_at,
+        "told_at": work.now,
+        "payer_name": payer.name if payer else None,
+        "payer_document": payer.document if payer else None,
+        "verdict": Verdict.ACCEPTED if refusal is None else Verdict.REFUSED,
+        "reason": None if refusal is None else refusal.code,
+    }
 
 
 def _record_refusal(work: Work, payment: Payment, refusal: Refused) -> None:

@@ -9,13 +9,15 @@ from payments import (
     confirmation_routes,
     privacy_commands,
     qr_routes,
+    receipt_routes,
     refund_routes,
     routes,
 )
 
 
 def init_payments(app: OpenAPI) -> None:
-    for bp in (routes.bp, refund_routes.bp, confirmation_routes.bp, qr_routes.bp):
+    route_modules = (routes, receipt_routes, refund_routes, confirmation_routes, qr_routes)
+    for bp in (module.bp for module in route_modules):
         app.register_api(bp)
     commands.register(app)
     privacy_commands.register(app)

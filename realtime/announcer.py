@@ -14,6 +14,7 @@ from flask_socketio import SocketIO
 
 from core.clock import rfc3339
 from core.errors import ConcurrentUpdate, DatabaseUnavailable
+from core.money import json_number
 from db_models import EventName
 from realtime.channel import Channel, PublishFailed
 from repository.database import in_unit_of_work, ledger, reading
@@ -166,9 +167,17 @@ class Announcer:
             "message": event.message,
         }
         portal_room = merchant_room(event.merchant_id)
+        if event.txid is None:
+            receipt = {"end_to_end_id": event.end_to_end_id, "value": _value_of(event)}
+            self._socketio.emit(name, {**message, **receipt}, to=portal_room)
+            return
         rooms: Any = [room_of(event.txid), portal_room]  # the stubs allow one room only
         self._socketio.emit(name, message, to=rooms)
         # Clients of other systems listen for the name with the id.
         self._socketio.emit(f"{name}-{event.txid}", message, to=rooms)
         if event.name is EventName.PAYMENT_CONFIRMED:
             self._socketio.emit("payment_completed", message, to=portal_room)
+
+
+def _value_of(event: StoredEvent) -> float | int | None:
+    return None if event.amount_centavos is None else json_number(event.amount_centavos)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import NotFound
 from db_models import Account, ApiKey, SignIn
+from db_models.account import MERCHANT
 from repository.connections import rows_changed
 from repository.paging import Keyset, Page
 
@@ -61,6 +62,11 @@ class Accounts:
 
     def find_by_public_id(self, public_id: str) -> Account | None:
         query = select(Account).where(Account.public_id == public_id)
+        return self._session.scalars(query).one_or_none()
+
+    def find_by_pix_key(self, pix_key: str) -> Account | None:
+        """The merchant that receives by this key, or None."""
+        query = select(Account).where(Account.pix_key == pix_key, Account.role == MERCHANT)
         return self._session.scalars(query).one_or_none()
 
     def by_login(self, login: str) -> Account:

@@ -41,6 +41,7 @@ from repository.refunds import Refunds
 from repository.sign_ins import SignIns
 from repository.signals import Signals
 from repository.signing_keys import SigningKeys
+from repository.tills import Tills
 
 log = structlog.get_logger()
 Result = TypeVar("Result")
@@ -128,6 +129,11 @@ class Work:
     def signing_keys(self) -> SigningKeys:
         """Queries on the keys that sign payloads."""
         return SigningKeys(self.session)
+
+    @cached_property
+    def tills(self) -> Tills:
+        """Queries on tills."""
+        return Tills(self.session)
 
     def close(self) -> None:
         """Detach the rows that were read; they stay usable."""

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from sqlalchemy import CursorResult, insert, select, update
 
-from db_models import EventName, Payment, PaymentEvent
+from db_models import EventName, Payment, PaymentEvent, Receipt
 from repository.connections import Unit
 
 RELAY_PATIENCE = timedelta(seconds=4)
@@ -18,12 +18,16 @@ RELAY_PATIENCE = timedelta(seconds=4)
 
 @dataclass(frozen=True)
 class StoredEvent:
-    """One event of one payment, as it is stored and announced."""
+    """One event of one payment, or of one receipt without a payment, as it is stored and announced.
+
+    `payment_id` and `receipt_id` are row ids; an event has one of the two. `txid` is the payment's
+    id on the wire.
+    """
 
     name: EventName
-    payment_id: int
+    payment_id: int | None
     merchant_id: int
-    txid: str
+    txid: str | None
     status: str
     sequence: int
     occurred_at: datetime
@@ -31,6 +35,10 @@ class StoredEvent:
     id: int = 0
     reason: str | None = None
     """A code for the reason, where the service itself needs it; stored and not announced."""
+    receipt_id: int | None = None
+    end_to_end_id: str | None = None
+    amount_centavos: int | None = None
+    """The amount of a receipt without a payment."""
 
 
 class Events:
@@ -57,18 +65,14 @@ class Events:
             )
         )
         ids = {(payment_id, sequence): key for payment_id, sequence, key in keys}
-        return [replace(event, id=ids[event.payment_id, event.sequence]) for event in events]
+        keys_of = [(event, ids[int(event.payment_id or 0), event.sequence]) for event in events]
+        return [replace(event, id=key) for event, key in keys_of]
 
     def unannounced(self, now: datetime, limit: int) -> list[StoredEvent]:
         """Events whose process should have announced them by now, oldest first."""
-        rows = self._unit.session.execute(
-            select(PaymentEvent, Payment.txid, Payment.merchant_id)
-            .join(Payment, Payment.id == PaymentEvent.payment_id)
-            .where(PaymentEvent.relay_at <= now)
-            .order_by(PaymentEvent.relay_at, PaymentEvent.id)
-            .limit(limit)
-        )
-        return [_stored_event(event, txid, merchant_id) for event, txid, merchant_id in rows]
+        query = _with_subject().where(PaymentEvent.relay_at <= now)
+        ordered = query.order_by(PaymentEvent.relay_at, PaymentEvent.id).limit(limit)
+        return [_stored_event(*row) for row in self._unit.session.execute(ordered)]
 
     def has_revision(self, payment_id: int) -> bool:
         """Whether the payment's deadline was moved."""
@@ -79,13 +83,11 @@ class Events:
 
     def newest(self, limit: int, before_id: int | None = None) -> list[StoredEvent]:
         """Events, newest first; `before_id` gives those before that event."""
-        query = select(PaymentEvent, Payment.txid, Payment.merchant_id).join(
-            Payment, Payment.id == PaymentEvent.payment_id
-        )
+        query = _with_subject()
         if before_id is not None:
             query = query.where(PaymentEvent.id < before_id)
-        rows = self._unit.session.execute(query.order_by(PaymentEvent.id.desc()).limit(limit))
-        return [_stored_event(event, txid, merchant_id) for event, txid, merchant_id in rows]
+        ordered = query.order_by(PaymentEvent.id.desc()).limit(limit)
+        return [_stored_event(*row) for row in self._unit.session.execute(ordered)]
 
     def claim(self, event_id: int, now: datetime) -> bool:
         """Claim one unannounced event for this process; False if another process was first."""
@@ -112,6 +114,7 @@ def _row(event: StoredEvent) -> dict[str, Any]:
         data["reason"] = event.reason
     return {
         "payment_id": event.payment_id,
+        "receipt_id": event.receipt_id,
         "name": event.name,
         "sequence": event.sequence,
         "occurred_at": event.occurred_at,
@@ -120,15 +123,41 @@ def _row(event: StoredEvent) -> dict[str, Any]:
     }
 
 
-def _stored_event(event: PaymentEvent, txid: str, merchant_id: int) -> StoredEvent:
+def _with_subject() -> Any:
+    """Events with the columns of their payment or receipt that an announcement needs."""
+    return (
+        select(
+            PaymentEvent,
+            Payment.txid,
+            Payment.merchant_id,
+            Receipt.end_to_end_id,
+            Receipt.merchant_id,
+            Receipt.amount_centavos,
+        )
+        .outerjoin(Payment, Payment.id == PaymentEvent.payment_id)
+        .outerjoin(Receipt, Receipt.id == PaymentEvent.receipt_id)
+    )
+
+
+def _stored_event(
+    event: PaymentEvent,
+    txid: str | None,
+    payments_merchant_id: int | None,
+    end_to_end_id: str | None,
+    receipts_merchant_id: int | None,
+    amount_centavos: int | None,
+) -> StoredEvent:
     return StoredEvent(
         name=EventName(event.name),
         payment_id=event.payment_id,
-        merchant_id=merchant_id,
+        merchant_id=int(payments_merchant_id or receipts_merchant_id or 0),
         txid=txid,
         status=event.data["status"],
         sequence=event.sequence,
         occurred_at=event.occurred_at,
         message=event.data["message"],
         id=event.id,
+        receipt_id=event.receipt_id,
+        end_to_end_id=end_to_end_id,
+        amount_centavos=amount_centavos,
     )

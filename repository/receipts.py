@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select
 from sqlalchemy.orm import Session
 
-from db_models import Receipt
+from core.receipt_errors import ReceiptNotFound
+from db_models import Payment, Receipt, Till
 from repository.paging import Keyset, Page
+
+
+@dataclass(frozen=True)
+class ReceiptFilters:
+    """Filters on a merchant's receipts; None means all."""
+
+    verdict: str | None = None
+    without_payment: bool | None = None
+
+
+@dataclass(frozen=True)
+class ListedReceipt:
+    """A receipt with the txid of its payment and the name of its till, if it has them."""
+
+    receipt: Receipt
+    txid: str | None
+    till_name: str | None
 
 
 class Receipts:
@@ -23,10 +42,12 @@ class Receipts:
         key = {"end_to_end_id": end_to_end_id}
         return self._session.scalars(_BY_END_TO_END_ID, key).one_or_none()
 
-    def insert(self, values: Mapping[str, Any]) -> None:
-        """Store a new receipt."""
+    def insert(self, values: Mapping[str, Any]) -> int:
+        """Store a new receipt; return its row id."""
         # On the table, not the class: the ORM's bulk path costs more than the statement.
-        self._session.connection().execute(_INSERT, dict(values))
+        result = self._session.connection().execute(_INSERT, dict(values))
+        key: Any = result.inserted_primary_key
+        return int(key[0])
 
     def accepted_of(self, payment_id: int) -> Receipt | None:
         """The receipt that settled this payment, or None."""
@@ -34,20 +55,44 @@ class Receipts:
         return self._session.scalars(settled).one_or_none()
 
     def of_merchant(
-        self, merchant_id: int, verdict: str | None, after: str | None, limit: int
-    ) -> Page[Receipt]:
+        self, merchant_id: int, filters: ReceiptFilters, after: str | None, limit: int
+    ) -> Page[ListedReceipt]:
         """A page of the merchant's receipts, newest first.
 
         `after` is an end_to_end_id. Raises InvalidCursor.
         """
         own = Receipt.merchant_id == merchant_id
-        query = select(Receipt).where(own)
-        if verdict is not None:
-            query = query.where(Receipt.verdict == verdict)
-        return _NEWEST_FIRST.page(self._session, query, own, after=after, limit=limit)
+        query = _LISTED.where(own)
+        if filters.verdict is not None:
+            query = query.where(Receipt.verdict == filters.verdict)
+        if filters.without_payment is not None:
+            is_free = Receipt.payment_id.is_(None)
+            query = query.where(is_free if filters.without_payment else ~is_free)
+        page = _NEWEST_FIRST.page(self._session, query, own, after=after, limit=limit)
+        return Page([ListedReceipt(*row) for row in page.items], page.next)
+
+    def by_row_ids(self, ids: Collection[int]) -> dict[int, ListedReceipt]:
+        """These receipts by their row ids; runs one statement."""
+        rows = self._session.execute(_LISTED.where(Receipt.id.in_(ids)))
+        return {row[0].id: ListedReceipt(*row) for row in rows}
+
+    def own(self, merchant_id: int, end_to_end_id: str) -> ListedReceipt:
+        """The merchant's receipt. Raises ReceiptNotFound, also for another merchant's."""
+        query = _LISTED.where(
+            Receipt.end_to_end_id == end_to_end_id, Receipt.merchant_id == merchant_id
+        )
+        row = self._session.execute(query).one_or_none()
+        if row is None:
+            raise ReceiptNotFound
+        return ListedReceipt(*row)
 
 
 # Built once: building a statement costs more than executing it.
 _INSERT = insert(Receipt.__table__)
 _BY_END_TO_END_ID = select(Receipt).where(Receipt.end_to_end_id == bindparam("end_to_end_id"))
 _NEWEST_FIRST = Keyset(Receipt.id, cursor=Receipt.end_to_end_id)
+_LISTED = (
+    select(Receipt, Payment.txid, Till.name)
+    .outerjoin(Payment, Payment.id == Receipt.payment_id)
+    .outerjoin(Till, Till.id == Receipt.till_id)
+)

@@ -10,7 +10,7 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, bindparam, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from db_models import Payment, PaymentStatus, Receipt, Reconciliation
+from db_models import Account, Payment, PaymentStatus, Receipt, Reconciliation
 
 _UNPAID = (PaymentStatus.PENDING, PaymentStatus.EXPIRED)
 
@@ -119,13 +119,25 @@ class Reconciliations:
         rows = [{"row": key, "next": times[key]} for key in sorted(times)]
         self._session.connection().execute(statement, rows)
 
-    def without_receipt(self, transfers: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
-        """The (txid, end_to_end_id) pairs of our payments for which no receipt is stored."""
-        txids = {txid for txid, _ in transfers}
-        ids = {end_to_end_id for _, end_to_end_id in transfers}
+    def without_receipt(
+        self, transfers: Collection[tuple[str | None, str | None, str]]
+    ) -> frozenset[str]:
+        """The end_to_end_ids of our transfers for which no receipt is stored.
+
+        A transfer is (txid, Pix key, end_to_end_id). It is ours if we have a payment with its txid,
+        or, for a static code, a merchant with its key.
+        """
+        txids = {txid for txid, _, _ in transfers if txid is not None}
+        keys = {key for txid, key, _ in transfers if txid is None and key is not None}
+        ids = {end_to_end_id for _, _, end_to_end_id in transfers}
         ours = set(self._session.scalars(select(Payment.txid).where(Payment.txid.in_(txids))))
+        if keys:
+            merchants = select(Account.pix_key).where(Account.pix_key.in_(keys))
+            ours |= set(self._session.scalars(merchants))
         receipts = select(Receipt.end_to_end_id).where(Receipt.end_to_end_id.in_(ids))
         receipt_ids = set(self._session.scalars(receipts))
         return frozenset(
-            pair for pair in transfers if pair[0] in ours and pair[1] not in receipt_ids
+            end_to_end_id
+            for txid, key, end_to_end_id in transfers
+            if (txid or key) in ours and end_to_end_id not in receipt_ids
         )

@@ -94,6 +94,9 @@ NEVER_NOTIFIED = frozenset(
 DEADLINE_SCENARIOS = frozenset({Scenario.TOLD_AFTER_DEADLINE, Scenario.PAID_AFTER_DEADLINE})
 """Scenarios that wait for the charge's deadline, so their charges need a short one."""
 
+NEEDS_A_CHARGE = DEADLINE_SCENARIOS | {Scenario.PAY_LESS, Scenario.PAY_MORE}
+"""Scenarios that break a charge's deadline or amount; a static code has neither."""
+
 COPIES: Mapping[Scenario, int] = MappingProxyType(
     {Scenario.DOUBLE: 2, Scenario.TEN_TIMES: 10, Scenario.PARALLEL: 10}
 )

@@ -24,7 +24,7 @@ _REASONS = {
     "paid-too-late": "O pagamento foi feito depois do prazo.",
     "already-paid": "A cobrança já tinha sido paga.",
     "payment-cancelled": "A loja cancelou a cobrança.",
-    "payment-not-found": "A loja não conhece esta cobrança.",
+    "payment-not-found": "Nenhuma loja conhece esta cobrança ou esta chave.",
     "bad-signature": "A loja não reconheceu a assinatura deste banco.",
 }
 
@@ -59,10 +59,20 @@ def new_message_id() -> str:
     return f"msg_{secrets.token_hex(16)}"
 
 
-def confirmation_body(transfer: Transfer, txid: str, payer: BankPayer) -> bytes:
-    """The confirmation as JSON, in the bytes that are signed."""
+def confirmation_body(transfer: Transfer, payer: BankPayer) -> bytes:
+    """The confirmation as JSON, in the bytes that are signed.
+
+    A charge is named by its txid. A static code has no charge: its payee's key is named instead,
+    with the txid in the code, if it has one.
+    """
+    if transfer.txid is not None:
+        target = {"bank_payment_id": json.dumps(transfer.txid)}
+    else:
+        target = {"pix_key": json.dumps(transfer.payee_key)}
+        if transfer.reference is not None:
+            target["reference"] = json.dumps(transfer.reference)
     members = {
-        "bank_payment_id": json.dumps(txid),
+        **target,
         # The amount is inserted as text, because json.dumps would need a float.
         "value": plain(transfer.amount_centavos),
         "end_to_end_id": json.dumps(transfer.identifier),

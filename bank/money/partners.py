@@ -1,16 +1,16 @@
-"""Queries for the service, which may see payments to its own charges and keys, and no others."""
+"""Queries for the service, which may see the payments of which it is notified, and no others."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.orm import Session
 
 from bank.errors import UnknownTransfer
 from bank.identifiers import is_identifier
-from bank.models import KnownKey, Transfer
+from bank.models import KnownKey, Notice, Transfer
 
 
 def service_payment(session: Session, end_to_end_id: str) -> Transfer:
@@ -48,6 +48,7 @@ def settled_between(
 
 
 def _is_visible() -> ColumnElement[bool]:
-    """Payments of a signed charge, or to a key that a signed charge has named."""
+    """Payments with a notice, and older ones of static codes to a key that a charge has named."""
     is_known_key = Transfer.payee_key.in_(select(KnownKey.key))
-    return and_(Transfer.kind == "payment", or_(Transfer.txid.is_not(None), is_known_key))
+    is_notified = exists().where(Notice.transfer_id == Transfer.id)
+    return and_(Transfer.kind == "payment", or_(is_notified, is_known_key))

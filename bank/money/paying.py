@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from bank.chaos.chaos import ChaosDesk, amount_to_pay, first_attempt_at, payment_instant
-from bank.chaos.scenarios import COPIES, DrawnScenario, Scenario
+from bank.chaos.scenarios import COPIES, NEEDS_A_CHARGE, DrawnScenario, Scenario
 from bank.codes.charge import Charge
 from bank.codes.reader import CodeReader, Offer
 from bank.database import Database
@@ -115,18 +115,19 @@ class Teller:
             payer = payers.payer_by_handle(session, order.payer_handle)
         offer = self._reader.read(order.code, self._clock.now())
         if offer.charge is None:
-            return self._pay_static(order, payer, offer)
-        charge = offer.charge
-        _check_agreed_amount(charge, order)
+            agreed_centavos = _static_amount(offer, order)
+        else:
+            agreed_centavos = offer.charge.amount_centavos
+            _check_agreed_amount(offer.charge, order)
         if not is_pin_checked:
-            self._authorise(payer, order.pin, charge.amount_centavos)
-        drawn_scenario = self._scenario_of(order)
-        amount = amount_to_pay(charge.amount_centavos, drawn_scenario.scenario)
+            self._authorise(payer, order.pin, agreed_centavos)
+        drawn_scenario = self._scenario_of(order, offer)
+        amount = amount_to_pay(agreed_centavos, drawn_scenario.scenario)
         payee_account = open_account(
-            self._database, f"payee:{charge.key}", "payee", self._clock.now()
+            self._database, f"payee:{offer.key}", "payee", self._clock.now()
         )
         identifier, notice = self._debit_with_notice(
-            order, drawn_scenario, payer, offer, charge, amount, payee_account
+            order, drawn_scenario, payer, offer, amount, payee_account
         )
         if notice is not None:
             self._outbox.send(notice)
@@ -139,13 +140,14 @@ class Teller:
         drawn_scenario: DrawnScenario,
         payer: BankPayer,
         offer: Offer,
-        charge: Charge,
         amount_centavos: int,
         payee_account: int,
     ) -> tuple[str, ClaimedNotice | None]:
         """Add transfer and notice in one transaction; None instead of a notice that must wait."""
         now = self._clock.now()
-        made_at = payment_instant(now, charge.expires_at, drawn_scenario.scenario)
+        # A static code has no deadline, and no scenario that needs one.
+        deadline = now if offer.charge is None else offer.charge.expires_at
+        made_at = payment_instant(now, deadline, drawn_scenario.scenario)
         transfer = Transfer(
             identifier=new_identifier(PAYMENT, self._ispb, now),
             kind="payment",
@@ -153,20 +155,21 @@ class Teller:
             credit_account_id=payee_account,
             amount_centavos=amount_centavos,
             made_at=whole_milliseconds(made_at),
-            txid=charge.txid,
+            txid=None if offer.charge is None else offer.charge.txid,
+            reference=offer.reference,
             payee_name=offer.payee_name,
-            payee_key=charge.key,
+            payee_key=offer.key,
             request_key=order.request_key,
             request_hash=order.fingerprint(),
         )
         with self._database.writing() as session:
             debit(session, transfer)
             payers.reset_failed_pins(session, payer)
-            due_at = first_attempt_at(session, now, charge.expires_at, drawn_scenario)
+            due_at = first_attempt_at(session, now, deadline, drawn_scenario)
             notice = Notice(
                 transfer_id=transfer.id,
                 message_id=new_message_id(),
-                body=confirmation_body(transfer, charge.txid, payer),
+                body=confirmation_body(transfer, payer),
                 scenario=drawn_scenario.scenario.value,
                 copies=COPIES.get(drawn_scenario.scenario, 1),
                 # Inserted as claimed by this worker, so that no other worker sends it too.
@@ -177,10 +180,13 @@ class Teller:
             session.flush()
             return transfer.identifier, None if due_at else claimed_notice(notice)
 
-    def _scenario_of(self, order: PaymentOrder) -> DrawnScenario:
-        """The order's own scenario, else one drawn from the mix in force."""
+    def _scenario_of(self, order: PaymentOrder, offer: Offer) -> DrawnScenario:
+        """The order's own scenario, else one drawn from the mix in force.
+
+        A mix is made for charges, so a static code draws nothing.
+        """
         if order.scenario is None:
-            return self._desk.draw()
+            return DrawnScenario(Scenario.NORMAL, 1) if offer.charge is None else self._desk.draw()
         return DrawnScenario(order.scenario, order.late_seconds)
 
     def _authorise(self, payer: BankPayer, pin: str, amount_centavos: int) -> None:
@@ -190,31 +196,6 @@ class Teller:
             raise OverLimit(
                 f"O limite por pagamento desta conta é {brl(payer.limit_centavos)}. Nada foi pago."
             )
-
-    def _pay_static(self, order: PaymentOrder, payer: BankPayer, offer: Offer) -> PaymentResult:
-        """Pay a code without a charge: no notice is sent, since no service waits for one."""
-        amount = _static_amount(offer, order)
-        self._authorise(payer, order.pin, amount)
-        now = self._clock.now()
-        payee_account = open_account(self._database, f"payee:{offer.key}", "payee", now)
-        transfer = Transfer(
-            identifier=new_identifier(PAYMENT, self._ispb, now),
-            kind="payment",
-            debit_account_id=payer.account_id,
-            credit_account_id=payee_account,
-            amount_centavos=amount,
-            made_at=whole_milliseconds(now),
-            reference=offer.reference,
-            payee_name=offer.payee_name,
-            payee_key=offer.key,
-            request_key=order.request_key,
-            request_hash=order.fingerprint(),
-        )
-        with self._database.writing() as session:
-            debit(session, transfer)
-            payers.reset_failed_pins(session, payer)
-        with self._database.reading() as session:
-            return PaymentResult(payment_by_id(session, transfer.identifier), is_repeated=False)
 
     def _repeated_result(self, order: PaymentOrder) -> PaymentResult | None:
         """The payment made with the same request key. Raises RequestKeyReused."""
@@ -247,7 +228,7 @@ def payment_by_id(session: Session, identifier: str, account_id: int | None = No
 def payment_status(transfer: Transfer) -> str:
     """`sent` until the service answers, then `confirmed` or `returned`.
 
-    A payment of a static code is `settled` at once, because it has no notice.
+    `settled` for an old payment of a static code: it has no notice.
     """
     if transfer.notice is None:
         return "settled"
@@ -266,9 +247,9 @@ def _static_amount(offer: Offer, order: PaymentOrder) -> int:
     """The code's amount, else the amount that the payer typed."""
     if not offer.is_payable:
         raise CodeNotPayableHere("A chave deste código não é uma chave Pix. Nada foi pago.")
-    if order.scenario not in (None, Scenario.NORMAL):
+    if order.scenario in NEEDS_A_CHARGE:
         raise CodeNotPayableHere(
-            "Cenários de teste precisam de uma cobrança; este código não tem. Nada foi pago."
+            "Este cenário precisa de uma cobrança; este código não tem. Nada foi pago."
         )
     if offer.amount_centavos is None and order.typed_centavos is None:
         raise InvalidInput(

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from queue import Empty, Full, Queue
 from typing import Any
 
@@ -25,6 +26,7 @@ from db_models import Payment, PaymentStatus
 from realtime.credentials import Watching, Watchings
 from repository.database import reading
 from repository.events import StoredEvent
+from repository.receipts import ListedReceipt
 
 log = structlog.get_logger()
 
@@ -45,7 +47,7 @@ def type_of(event: str) -> str:
 
 
 def message_of(event: StoredEvent, payment: Payment) -> str:
-    """One message, as JSON."""
+    """One message on a payment, as JSON."""
     return json.dumps(
         {
             "type": type_of(event.name),
@@ -65,6 +67,52 @@ def message_of(event: StoredEvent, payment: Payment) -> str:
         },
         ensure_ascii=False,
     )
+
+
+def message_of_receipt(event: StoredEvent, listed: ListedReceipt) -> str:
+    """One message on a receipt without a payment, as JSON."""
+    receipt = listed.receipt
+    return json.dumps(
+        {
+            "type": type_of(event.name),
+            "payment_id": None,
+            "end_to_end_id": receipt.end_to_end_id,
+            "amount": json_number(receipt.amount_centavos),
+            "amount_centavos": receipt.amount_centavos,
+            "currency": "BRL",
+            "status": event.status,
+            "payer_name": receipt.payer_name,
+            "reference": receipt.reference,
+            "till": listed.till_name,
+            "sequence": event.sequence,
+            "occurred_at": rfc3339(event.occurred_at),
+            "message": event.message,
+        },
+        ensure_ascii=False,
+    )
+
+
+@dataclass(frozen=True)
+class _Subjects:
+    """The payments and receipts that events are about, by their row ids."""
+
+    payments: Mapping[int, Payment]
+    receipts: Mapping[int, ListedReceipt]
+
+    def text_of(self, event: StoredEvent) -> str | None:
+        """The message of an event, or None if the row is not its merchant's.
+
+        The row says whose payment it is, because the message leaves the service.
+        """
+        if event.receipt_id is not None:
+            listed = self.receipts.get(event.receipt_id)
+            if listed is None or listed.receipt.merchant_id != event.merchant_id:
+                return None
+            return message_of_receipt(event, listed)
+        payment = self.payments.get(event.payment_id or 0)
+        if payment is None or payment.merchant_id != event.merchant_id:
+            return None
+        return message_of(event, payment)
 
 
 class MerchantSockets:
@@ -152,26 +200,26 @@ class MerchantSockets:
         return events
 
     def _send(self, events: list[StoredEvent]) -> None:
-        payments = self._read(events)
+        subjects = self._read(events)
         for event in events:
-            if payments is None:
+            if subjects is None:
                 self._drop(event.merchant_id)
                 continue
-            payment = payments.get(event.payment_id)
             lines = self._lines_of(event.merchant_id)
-            # The row says whose payment it is, because the message leaves the service.
-            if payment is None or payment.merchant_id != event.merchant_id or not lines:
+            text = subjects.text_of(event) if lines else None
+            if text is None:
                 continue
-            text = message_of(event, payment)
             for line in lines:
                 line.tell(text)
 
-    def _read(self, events: list[StoredEvent]) -> dict[int, Payment] | None:
-        """The payments of the events, or None if the database stayed unavailable.
+    def _read(self, events: list[StoredEvent]) -> _Subjects | None:
+        """What the events are about, or None if the database stayed unavailable.
 
         Connections whose credentials have ended are closed before.
         """
         merchants = {event.merchant_id for event in events}
+        payments = {event.payment_id for event in events if event.payment_id is not None}
+        receipts = {event.receipt_id for event in events if event.receipt_id is not None}
         for _ in range(ATTEMPTS_MAX):
             with self._lock:
                 watching = [w for key in merchants for w in self._lines.get(key, {}).values()]
@@ -179,7 +227,10 @@ class MerchantSockets:
                 with self._app.app_context():
                     self._watchings.look(watching)
                     with reading() as work:
-                        return work.payments.by_row_ids({event.payment_id for event in events})
+                        return _Subjects(
+                            work.payments.by_row_ids(payments) if payments else {},
+                            work.receipts.by_row_ids(receipts) if receipts else {},
+                        )
             except BalcaoError as error:
                 log.info("merchant_sockets.postponed", code=error.code)
                 self._sleep(PAUSE_SECONDS)

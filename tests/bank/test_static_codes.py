@@ -1,10 +1,14 @@
-"""Codes without a charge: anyone can write them, no bank signs them, and no notice is sent."""
+"""Codes without a charge: anyone can write them, no bank signs them, the payee's key gets them."""
 
 from __future__ import annotations
+
+from datetime import timedelta
+from urllib.parse import urlencode
 
 import pytest
 
 from bank.money.audit import audit
+from core.clock import rfc3339
 from core.pix import br_code
 from tests.bank.conftest import hidden_fields
 from tests.bank.service_double import PAYEE_KEY
@@ -53,20 +57,63 @@ def test_an_invalid_amount_is_asked_for_again(bank, text):
     assert "Quanto você quer pagar?" in page.text
 
 
-def test_a_static_payment_moves_money_and_sends_no_notice(any_bank, service):
-    """The receipt says that no shop will confirm it."""
+def test_a_static_payment_is_told_to_the_service_by_key_and_reference(any_bank, service):
+    """The merchant hears of money for a poster too; the notice names no charge."""
     any_bank.log_in()
-    review = any_bank.client.get("/pay", query_string={"code": FIXED}).text
+    code = br_code.encode_static(PAYEE_KEY, "Barraca", "Olinda", amount_centavos=1250, txid="MESA7")
+    review = any_bank.client.get("/pay", query_string={"code": code}).text
 
     receipt = any_bank.client.post("/pay", data={**hidden_fields(review), "pin": "1234"})
     receipt = any_bank.client.get(receipt.location).text
 
-    assert "nenhuma loja é avisada" in receipt
+    assert "recebeu e já sabe" in receipt
     assert any_bank.balance() == 482_350 - 1250
-    assert any_bank.branch.outbox.send_due() == 0
-    assert not service.notices
+    (notice,) = service.notices
+    body = notice.members
+    assert (body["pix_key"], body["reference"], body["value"]) == (PAYEE_KEY, "MESA7", 12.5)
+    assert "bank_payment_id" not in body
+    assert body["payer"]["name"] == "Bia Andrade"
     assert "código sem cobrança" in any_bank.client.get("/").text
     assert audit(any_bank.branch.database).faults == ()
+
+
+def test_a_code_without_a_txid_is_told_by_its_key_alone(bank, service):
+    """Codes of other programs often have `***`, which refers to nothing."""
+    bank.pay(FIXED)
+
+    (notice,) = service.notices
+    assert notice.members["pix_key"] == PAYEE_KEY
+    assert "reference" not in notice.members
+
+
+def test_money_for_a_key_of_no_merchant_comes_back(any_bank, service):
+    """The service does not know the key; the payer reads why, and nothing is lost."""
+    service.answers = [(404, "payment-not-found")]
+    any_bank.log_in()
+
+    receipt = any_bank.pay(FIXED).get_json()
+    page = any_bank.client.get(f"/transfers/{receipt['end_to_end_id']}").text
+
+    assert receipt["status"] == "returned"
+    assert any_bank.balance() == 482_350
+    assert "Nenhuma loja conhece esta cobrança ou esta chave." in page
+    assert "voltou para você" in any_bank.client.get("/").text
+    assert audit(any_bank.branch.database).faults == ()
+
+
+def test_a_lost_notice_of_a_static_code_leaves_the_payment_in_the_list(bank, service):
+    """The service finds the payment when it asks for the settled ones."""
+    receipt = bank.client.post(
+        "/api/pay", json={"code": FIXED, "pin": "1234", "scenario": "lost"}
+    ).get_json()
+    start = bank.clock.now() - timedelta(minutes=1)
+    query = urlencode({"from": rfc3339(start), "to": rfc3339(start + timedelta(minutes=2))})
+
+    (entry,) = bank.signed_get(f"/api/settled?{query}").get_json()["data"]
+
+    assert not service.notices
+    assert (entry["end_to_end_id"], entry["status"]) == (receipt["end_to_end_id"], "sent")
+    assert (entry["txid"], entry["key"], entry["value"]) == (None, PAYEE_KEY, 12.5)
 
 
 def test_the_name_is_confirmed_once_a_bank_signed_it_for_that_key(bank, service):
@@ -107,10 +154,12 @@ def test_a_static_code_never_pays_a_charge(bank, service):
 
     receipt = bank.pay(forged_code).get_json()
 
-    assert receipt["status"] == "settled"
+    assert receipt["status"] == "confirmed"
     assert bank.lookup(txid) == []
     assert bank.lookup(txid[:25]) == []
-    assert bank.signed_get(f"/api/transfers/{receipt['end_to_end_id']}").status_code == 404
+    (notice,) = service.notices
+    assert "bank_payment_id" not in notice.members
+    assert notice.members["pix_key"] == own_key
 
 
 @pytest.mark.parametrize(
@@ -121,7 +170,8 @@ def test_a_static_code_never_pays_a_charge(bank, service):
         ({"code": FREE, "value": True}, "invalid-request"),
         ({"code": FREE, "value": [1]}, "invalid-request"),
         ({"code": FIXED, "value": 1}, "amount-changed"),
-        ({"code": FREE, "value": 1, "scenario": "double"}, "code-not-payable-here"),
+        ({"code": FREE, "value": 1, "scenario": "pay-less"}, "code-not-payable-here"),
+        ({"code": FREE, "value": 1, "scenario": "paid-after-deadline"}, "code-not-payable-here"),
         ({"code": FREE, "value": 6000}, "over-limit"),
         ({"code": FREE, "value": 40, "payer": "dora"}, "insufficient-funds"),
         ({"code": FREE, "value": 40, "pin": "9999"}, "pin-refused"),

@@ -16,6 +16,10 @@ def test_an_accepted_receipt_is_stored_with_its_payer(make_payment, bank, client
     assert receipt == {
         "end_to_end_id": notification["end_to_end_id"],
         "bank_payment_id": payment["id"],
+        "payment_id": payment["id"],
+        "pix_key": None,
+        "reference": None,
+        "till": None,
         "value": 54.9,
         "amount_centavos": 5490,
         "paid_at": "2026-11-20T15:00:00.000Z",

@@ -6,7 +6,7 @@ import pytest
 
 from config import parts_of
 from core.signing.signatures import VerifiedMessage
-from payments import service
+from payments import receiving
 from payments.schemas import Confirmation
 from realtime.announcer import CATCH_UP_MARGIN
 from repository.database import ledger, unit_of_work
@@ -46,7 +46,7 @@ def _confirm(work, payment):
         {"bank_payment_id": payment["id"], "value": str(payment["value"]),
          "end_to_end_id": end_to_end_id()}
     )  # fmt: skip
-    return service.confirm(
+    return receiving.take(
         work, notification, VerifiedMessage("msg_1", work.now)
     ).accepted_or_raise()
 

@@ -1,0 +1,62 @@
+"""Take the bank's reports of money: for a payment, or for a static code, which has no payment."""
+
+from __future__ import annotations
+
+from core.errors import PaymentNotFound
+from core.signing.signatures import VerifiedMessage
+from db_models import EventName
+from payments import service
+from payments.schemas import Confirmation
+from payments.service import ConfirmationResult
+from repository.database import Work
+from repository.events import StoredEvent
+
+RECEIVED = "received"
+"""The status in the event of a receipt without a payment."""
+
+
+def take(work: Work, confirmation: Confirmation, signed: VerifiedMessage) -> ConfirmationResult:
+    """Confirm the payment that the bank names, or receive money without a payment.
+
+    Refusals are returned, not raised, so that their receipts are committed. Raises
+    NotificationConflict.
+    """
+    txid, pix_key = confirmation.target
+    if txid is not None:
+        return service.confirm(work, confirmation, txid, signed)
+    return _receive(work, confirmation, pix_key or "", signed)
+
+
+def _receive(
+    work: Work, confirmation: Confirmation, pix_key: str, signed: VerifiedMessage
+) -> ConfirmationResult:
+    """Store a receipt of the merchant with this key; refuse money for a key of nobody."""
+    row = service.receipt_row(work, confirmation, signed, None, None)
+    earlier_receipt = work.receipts.find_by_end_to_end_id(row["end_to_end_id"])
+    if earlier_receipt is not None:
+        return service.first_result(earlier_receipt, confirmation, None)
+    merchant = work.accounts.find_by_pix_key(pix_key)
+    if merchant is None:
+        refusal = PaymentNotFound("No merchant receives by this Pix key.")
+        work.receipts.insert(service.receipt_row(work, confirmation, signed, None, refusal))
+        return ConfirmationResult(None, refusal=refusal)
+    # Anybody can write any txid into a code, so a till counts only within the key's merchant.
+    reference = confirmation.reference
+    till = None if reference is None else work.tills.find(merchant.id, reference)
+    row |= {"merchant_id": merchant.id, "till_id": till.id if till else None}
+    work.record(
+        StoredEvent(
+            name=EventName.RECEIPT_RECEIVED,
+            payment_id=None,
+            merchant_id=merchant.id,
+            txid=None,
+            status=RECEIVED,
+            sequence=1,
+            occurred_at=work.now,
+            message="Money has been received without a payment.",
+            receipt_id=work.receipts.insert(row),
+            end_to_end_id=row["end_to_end_id"],
+            amount_centavos=confirmation.value,
+        )
+    )
+    return ConfirmationResult(None)
