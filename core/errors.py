@@ -16,7 +16,7 @@ BalcaoError
 │   ├── PaymentNotFound
 │   ├── NotOurCode
 │   ├── Gone
-│   └── ReceiptNotFound: core.receipt_errors
+│   └── ReceiptNotFound, TillNotFound: core.receipt_errors
 ├── Refused                   the money goes back to the payer
 │   ├── AmountMismatch
 │   ├── AlreadyPaid
@@ -35,6 +35,7 @@ BalcaoError
 │   ├── StatusNotSettable
 │   ├── TooManyProofs
 │   ├── PixKeyMissing: core.merchant_errors
+│   ├── TooManyTills, LastTill: core.receipt_errors
 │   └── PaymentExpired, NoWallet, WalletExists: core.payer_errors
 ├── PayerRefused, BankUnavailable: core.payer_errors
 ├── UpgradeRequired           the address speaks websocket only

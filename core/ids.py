@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 import secrets
+import string
 
 _HEX_32 = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_TILL_LETTERS = string.ascii_uppercase + string.digits
+_TILL_TXID = re.compile(r"[A-Z0-9]{25}", re.ASCII)
 
 
 def new_txid() -> str:
@@ -24,6 +27,19 @@ def new_watch_code() -> str:
 def new_public_id() -> str:
     """The public id of any other row: 32 lower-case hex digits, 128 random bits."""
     return secrets.token_hex(16)
+
+
+def new_till_txid() -> str:
+    """The txid in a till's static codes: 25 capital letters and digits, 129 random bits.
+
+    25 characters are the most that field 62-05 of a static BR Code may have.
+    """
+    return "".join(secrets.choice(_TILL_LETTERS) for _ in range(25))
+
+
+def is_till_txid(text: str) -> bool:
+    """Whether the text has the format of a till's txid; the till need not exist."""
+    return _TILL_TXID.fullmatch(text) is not None
 
 
 def is_txid(text: str) -> bool:

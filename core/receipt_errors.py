@@ -1,13 +1,17 @@
-"""The error types of receipts.
+"""The error types of receipts and tills.
 
 BalcaoError
-└── NotFound
-    └── ReceiptNotFound
+├── NotFound
+│   ├── ReceiptNotFound
+│   └── TillNotFound
+└── Conflict
+    ├── TooManyTills
+    └── LastTill
 """
 
 from __future__ import annotations
 
-from core.errors import NotFound
+from core.errors import Conflict, NotFound
 
 
 class ReceiptNotFound(NotFound):
@@ -15,3 +19,24 @@ class ReceiptNotFound(NotFound):
 
     code = "receipt-not-found"
     title = "There is no such receipt"
+
+
+class TillNotFound(NotFound):
+    """The merchant has no open till with this txid."""
+
+    code = "till-not-found"
+    title = "There is no such till"
+
+
+class TooManyTills(Conflict):
+    """The merchant has the maximum number of tills."""
+
+    code = "too-many-tills"
+    title = "This merchant has too many tills"
+
+
+class LastTill(Conflict):
+    """The merchant's only open till cannot be closed."""
+
+    code = "last-till"
+    title = "The last till cannot be closed"

@@ -33,6 +33,8 @@ class AuditAction(StrEnum):
     SHOP_CHANGED = "shop.changed"
     LOGO_CHANGED = "logo.changed"
     PIX_KEY_CHANGED = "pix-key.changed"
+    TILL_OPENED = "till.opened"
+    TILL_CLOSED = "till.closed"
     PAYMENT_CANCELLED = "payment.cancelled"
     PAYMENT_RENEWED = "payment.renewed"
     REFUND_ASKED = "refund.asked"

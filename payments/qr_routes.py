@@ -15,13 +15,11 @@ from werkzeug.wrappers import Response as BaseResponse
 from config import current_settings
 from core import ids
 from core.errors import FieldError, Gone, InvalidMoney, InvalidRequest, NotFound, PaymentNotFound
-from core.merchant_errors import PixKeyMissing
 from core.money import centavos_from
-from core.pix import br_code
 from core.pix.br_code import BrCodeError
 from db_models import PaymentStatus
 from db_models.account import MERCHANT
-from payments import location
+from payments import location, tills
 from payments.lifecycle import status_at
 from payments.presenter import QR_PREFIX
 from payments.qr_image import qr_png, qr_svg
@@ -65,6 +63,7 @@ class ValueQuery(BaseModel):
     value: Annotated[str, Field(json_schema_extra={"pattern": MONEY_TEXT})] | None = Field(
         None, description="Reais; the payer types the amount when absent."
     )
+    till: str | None = Field(None, description="The txid of a till; the first till when absent.")
 
 
 @bp.get(
@@ -130,12 +129,8 @@ def merchant_qr(path: LoginPath, query: ValueQuery) -> BaseResponse:
         merchant = work.accounts.find_by_login(path.login)
     if merchant is None or merchant.role != MERCHANT or merchant.disabled_at is not None:
         raise NotFound("There is no merchant with this login.")
-    if merchant.pix_key is None:
-        raise PixKeyMissing
     try:
-        code = br_code.encode_static(
-            merchant.pix_key, merchant.name, merchant.city, amount_centavos=centavos
-        )
+        code = tills.static_code(merchant, tills.shown_till(merchant, query.till), centavos)
     except BrCodeError as error:
         raise InvalidRequest([FieldError("value", error.detail)]) from None
     response = _picture(code, "png")

@@ -1,28 +1,28 @@
-"""The shop's static QR code: as an A5 poster, and alone as SVG and PNG."""
+"""The static QR code of a till: as an A5 poster, and alone as SVG and PNG; the list of tills."""
 
 from __future__ import annotations
 
 import io
 import re
 
-from flask import Response, request
+from flask import Response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from markupsafe import escape
 from PIL import Image
 
-from accounts.access import page_guard
+from accounts.access import page_guard, signed_in_merchant
 from blueprints.portal.page import bp, key_missing_page, merchant_and_queries, page
 from blueprints.portal.pix_keys import format_key
 from core.errors import FieldError, InvalidMoney, InvalidRequest
-from core.merchant_errors import PixKeyMissing
 from core.money import plain, typed_centavos
-from core.pix import br_code
 from core.pix.br_code import BrCodeError
-from db_models import Account
+from core.receipt_errors import TooManyTills
+from db_models import Account, Till
+from payments import tills
 from payments.qr_image import qr_png, qr_svg
-from repository.database import reading
+from repository.database import Work, in_unit_of_work, reading
 from web.form_fields import Form
-from web.pages import brl
+from web.pages import brl, language_args
 from web.pages import translate as _
 
 PNG_SCALE = 4
@@ -35,16 +35,24 @@ _SIZE = re.compile(rb'width="\d+" height="\d+"')
 @page_guard("merchant")
 def poster() -> ResponseReturnValue:
     """The page that prints the poster; `?value=` fixes the amount."""
+    return _render_poster(Form(request.args), request.args.get("till") or None)
+
+
+def _render_poster(
+    form: Form, till_txid: str | None, status: int = 200, till_form: Form | None = None
+) -> ResponseReturnValue:
     with reading() as work:
         merchant, _queries = merchant_and_queries(work)
     if merchant.pix_key is None:
         return key_missing_page(merchant, "poster")
-    form = Form(request.args)
+    till = tills.shown_till(merchant, till_txid)
+    with reading() as work:
+        all_tills = work.tills.of_merchant(merchant.id)
     centavos = form.money("value", required=False)
     code = None
     if not form.errors:
         try:
-            code = _code(merchant, centavos)
+            code = _code(merchant, till, centavos)
         except InvalidRequest:
             form.refuse("value", _("Este valor não cabe num código Pix."))
             centavos = None
@@ -52,8 +60,12 @@ def poster() -> ResponseReturnValue:
         "poster.html",
         merchant,
         "poster",
-        400 if form.errors else 200,
+        400 if form.errors else status,
         form=form,
+        till=till,
+        open_tills=[one for one in all_tills if one.closed_at is None],
+        till_form=till_form or Form({}),
+        name_max=tills.NAME_CHARACTERS_MAX,
         centavos=centavos if code else None,
         code=code,
         key=format_key(merchant.pix_key or ""),
@@ -64,21 +76,22 @@ def poster() -> ResponseReturnValue:
 @bp.get("/portal/poster/<any('qr.svg', 'qr.png', 'poster.svg'):name>")
 @page_guard("merchant")
 def poster_file(name: str) -> Response:
-    """Download the code or the poster; `?value=` fixes the amount."""
+    """Download the code or the poster; `?value=` fixes the amount, `?till=` names the till."""
     with reading() as work:
         merchant, _queries = merchant_and_queries(work)
+    till = tills.shown_till(merchant, request.args.get("till") or None)
     value = request.args.get("value") or None
     try:
         centavos = None if value is None else typed_centavos(value)
     except InvalidMoney as error:
         raise InvalidRequest([FieldError("value", error.detail)]) from None
-    code = _code(merchant, centavos)
+    code = _code(merchant, till, centavos)
     if name == "qr.png":
         body, kind = _large_png(code), "image/png"
     elif name == "qr.svg":
         body, kind = qr_svg(code), "image/svg+xml"
     else:
-        body, kind = _poster_svg(merchant, code, centavos), "image/svg+xml"
+        body, kind = _poster_svg(merchant, till, code, centavos), "image/svg+xml"
     filename = re.sub(r"[^A-Za-z0-9.\-]", "_", f"pix-{merchant.login}-{name}")
     return Response(
         body,
@@ -91,17 +104,45 @@ def poster_file(name: str) -> Response:
     )
 
 
-def _code(merchant: Account, centavos: int | None) -> str:
-    """The shop's static code.
+@bp.post("/portal/tills")
+@page_guard("merchant")
+def open_till() -> ResponseReturnValue:
+    """Open a till with this `name`."""
+    form = Form(request.form)
+    name = form.text("name", tills.NAME_CHARACTERS_MAX, required=True)
+    if form.errors or name is None:
+        return _render_poster(Form({}), None, 400, form)
+
+    def insert(work: Work) -> str:
+        return tills.open_till(work, signed_in_merchant(work, "account:write"), name).txid
+
+    try:
+        txid = in_unit_of_work(insert)
+    except TooManyTills:
+        form.refuse("name", _("Uma loja tem no máximo %(n)s caixas.") % {"n": tills.TILLS_MAX})
+        return _render_poster(Form({}), None, 409, form)
+    return redirect(url_for("portal.poster", till=txid, **language_args()), 303)
+
+
+@bp.post("/portal/tills/<string:till_txid>/close")
+@page_guard("merchant")
+def close_till(till_txid: str) -> ResponseReturnValue:
+    """Close a till; its printed codes can still be paid."""
+
+    def close(work: Work) -> None:
+        tills.close_till(work, signed_in_merchant(work, "account:write"), till_txid)
+
+    in_unit_of_work(close)
+    return redirect(url_for("portal.poster", **language_args()), 303)
+
+
+def _code(merchant: Account, till: Till, centavos: int | None) -> str:
+    """The till's static code.
 
     Raises PixKeyMissing, and InvalidRequest for an amount that no code can hold.
     """
-    if merchant.pix_key is None:
-        raise PixKeyMissing
     try:
-        return br_code.encode_static(
-            merchant.pix_key, merchant.name, merchant.city, amount_centavos=centavos
-        )
+        return tills.static_code(merchant, till, centavos)
     except BrCodeError as error:
         raise InvalidRequest([FieldError("value", error.detail)]) from None
 
@@ -115,7 +156,7 @@ def _large_png(code: str) -> bytes:
     return output.getvalue()
 
 
-def _poster_svg(merchant: Account, code: str, centavos: int | None) -> bytes:
+def _poster_svg(merchant: Account, till: Till, code: str, centavos: int | None) -> bytes:
     """The poster as an SVG of 148 × 210 mm, in the viewer's sans-serif font."""
     placement = b'x="24" y="52" width="100" height="100"'
     qr = _SIZE.sub(placement, qr_svg(code), count=1).decode()
@@ -125,6 +166,7 @@ def _poster_svg(merchant: Account, code: str, centavos: int | None) -> bytes:
         _line(167, 13, 700, brl(centavos)) if centavos else _line(167, 6, 400, _("Digite o valor")),
         _line(184, 4.4, 400, _("Abra o app do seu banco, escolha Pix e leia o código.")),
         _line(193, 4, 400, _("Chave Pix: %(key)s") % {"key": format_key(merchant.pix_key or "")}),
+        _line(201, 3.4, 400, till.name),
     ]
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" width="148mm" height="210mm" '

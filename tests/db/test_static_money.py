@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -107,7 +108,7 @@ def test_copies_at_once_to_several_processes_are_one_receipt(processes):
     """Banks send in parallel; the unique end_to_end_id decides, and the others are duplicates."""
     body = notice(processes)
 
-    answers = at_once([lambda n=n: notify(processes, body, n) for n in range(6)])
+    answers = at_once([partial(notify, processes, body, n) for n in range(6)])
 
     assert sorted(answer["duplicate"] for answer in answers) == [False] + [True] * 5
     assert [row.end_to_end_id for row in receipts(processes)] == [body["end_to_end_id"]]
@@ -137,9 +138,8 @@ def test_the_notice_and_the_list_at_once_are_one_receipt(asking, bank):
         in_list(bank, body)
     asking.clock.advance(seconds=1)
 
-    at_once(
-        [lambda: reconcile(asking), *(lambda body=body: notify(asking, body) for body in notices)]
-    )
+    posts = [partial(notify, asking, body) for body in notices]
+    at_once([partial(reconcile, asking), *posts])
 
     ids = [row.end_to_end_id for row in receipts(asking)]
     assert sorted(ids) == sorted(body["end_to_end_id"] for body in notices)
