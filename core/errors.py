@@ -15,8 +15,8 @@ BalcaoError
 ├── NotFound
 │   ├── PaymentNotFound
 │   ├── NotOurCode
-│   ├── Gone
-│   └── ReceiptNotFound, TillNotFound: core.receipt_errors
+│   ├── ReceiptNotFound, TillNotFound: core.receipt_errors
+│   └── Gone
 ├── Refused                   the money goes back to the payer
 │   ├── AmountMismatch
 │   ├── AlreadyPaid
@@ -34,9 +34,7 @@ BalcaoError
 │   │   └── RefundTooLate
 │   ├── StatusNotSettable
 │   ├── TooManyProofs
-│   ├── PixKeyMissing: core.merchant_errors
-│   ├── TooManyTills, LastTill: core.receipt_errors
-│   └── PaymentExpired, NoWallet, WalletExists: core.payer_errors
+│   └── further ones: core.merchant_errors, core.payer_errors, core.receipt_errors
 ├── PayerRefused, BankUnavailable: core.payer_errors
 ├── UpgradeRequired           the address speaks websocket only
 ├── ConcurrentUpdate          another writer was first, in every retry

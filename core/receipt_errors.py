@@ -5,6 +5,7 @@ BalcaoError
 │   ├── ReceiptNotFound
 │   └── TillNotFound
 └── Conflict
+    ├── ReceiptNotAttachable
     ├── TooManyTills
     └── LastTill
 """
@@ -26,6 +27,13 @@ class TillNotFound(NotFound):
 
     code = "till-not-found"
     title = "There is no such till"
+
+
+class ReceiptNotAttachable(Conflict):
+    """The receipt has another payment, was refused, or does not fit the payment."""
+
+    code = "receipt-not-attachable"
+    title = "This receipt cannot be attached"
 
 
 class TooManyTills(Conflict):

@@ -33,6 +33,7 @@ class AuditAction(StrEnum):
     SHOP_CHANGED = "shop.changed"
     LOGO_CHANGED = "logo.changed"
     PIX_KEY_CHANGED = "pix-key.changed"
+    RECEIPT_ATTACHED = "receipt.attached"
     TILL_OPENED = "till.opened"
     TILL_CLOSED = "till.closed"
     PAYMENT_CANCELLED = "payment.cancelled"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
@@ -10,16 +10,22 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from accounts.access import acting_merchant
 from core.receipt_errors import ReceiptNotFound
-from payments import bank_fields
+from db_models import Payment, Refund
+from payments import attaching, bank_fields, refunds
 from payments.presenter import receipt_object
-from payments.schemas import OneReceipt, ReceiptList
-from repository.database import Work, reading
+from payments.receipt_schemas import Attachment, OneReceipt, ReceiptList
+from payments.refund_routes import refund_answer, refund_of
+from payments.routes import presenter
+from payments.schemas import NewRefund, PaymentMessage, RefundObject
+from repository.database import Work, in_unit_of_work, reading
 from repository.receipts import ListedReceipt, ReceiptFilters
 from web.answers import private_json
-from web.api_docs import MERCHANT, problems
+from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, declare, extra_parameters, problems
+from web.idempotency import keyed_request
 from web.page_query import PageQuery
 
 bp = APIBlueprint("receipts", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Receipts")])
+declare(bp, Attachment)
 
 
 class ReceiptPath(BaseModel):
@@ -64,6 +70,61 @@ def read_receipt(path: ReceiptPath) -> BaseResponse:
         merchant = acting_merchant(work)
         listed = own_receipt(work, merchant.id, path.end_to_end_id)
     return private_json({"receipt": receipt_object(listed)})
+
+
+@bp.post(
+    "/receipts/<string:end_to_end_id>/attach",
+    summary="Attach money to a payment or an order",
+    responses={200: PaymentMessage, **problems(400, 401, 403, 404, 409, 413, 415, 503)},
+    security=MERCHANT,
+)
+def attach_receipt(path: ReceiptPath, body: Attachment) -> BaseResponse:
+    """Confirm the payment, or the order's payment, with this money. Safe to repeat.
+
+    `payment_id` wins over `order_id`. The amounts must be equal; the deadline does not matter.
+    """
+
+    def attach(work: Work) -> dict[str, Any]:
+        merchant = acting_merchant(work, "payments:write")
+        receipt = own_receipt(work, merchant.id, path.end_to_end_id).receipt
+        payment = attaching.attach(work, merchant, receipt, body)
+        return presenter().merchant_payment(payment, work.now)
+
+    answer = {"message": "The money has been attached.", "payment": in_unit_of_work(attach)}
+    return private_json(answer)
+
+
+@bp.post(
+    "/receipts/<string:end_to_end_id>/refunds",
+    summary="Give money without a payment back",
+    responses={201: RefundObject, **problems(400, 401, 403, 404, 409, 413, 415, 503)},
+    security=MERCHANT,
+    openapi_extensions=extra_parameters(IDEMPOTENCY_KEY),
+)
+def give_receipt_back(path: ReceiptPath, body: NewRefund) -> BaseResponse:
+    """Refund a receipt, whole or in part. Safe to repeat with the same `refund_id`.
+
+    The receipt gets a payment of its own; further refunds can name either.
+    """
+    keyed = keyed_request(f"give back {path.end_to_end_id}", body)
+
+    def request_refund(work: Work) -> tuple[Refund, Payment, bool]:
+        merchant = acting_merchant(work, "refunds:write")
+        receipt = own_receipt(work, merchant.id, path.end_to_end_id).receipt
+        first = keyed.first_answer(work, merchant.id)
+        if first is not None:
+            payment = work.payments.own(merchant, str(first.answer["payment_id"]))
+            return refund_of(work, payment, first), payment, True
+        refund, payment, is_repeated = attaching.give_back(work, merchant, receipt, body)
+        if not is_repeated:
+            keyed.store(work, merchant.id, refund_answer(refund, payment))
+        return refund, payment, is_repeated
+
+    refund, payment, is_repeated = in_unit_of_work(request_refund)
+    if not is_repeated and refunds.tell_bank(refund.id):
+        with reading() as work:
+            refund, payment = work.refunds.with_payment(refund.id)
+    return refund_answer(refund, payment, is_replay=is_repeated).response()
 
 
 def own_receipt(work: Work, merchant_id: int, end_to_end_id: str) -> ListedReceipt:

@@ -43,17 +43,17 @@ def create_refund(path: PaymentPath, body: NewRefund) -> BaseResponse:
         payment = work.payments.own(merchant, path.payment_id)
         first = keyed.first_answer(work, payment.merchant_id)
         if first is not None:
-            return _refund_of(work, payment, first), payment, True
+            return refund_of(work, payment, first), payment, True
         refund, is_repeated = refunds.request_refund(work, payment, body, merchant)
         if not is_repeated:
-            keyed.store(work, payment.merchant_id, _answer_of(refund, payment))
+            keyed.store(work, payment.merchant_id, refund_answer(refund, payment))
         return refund, payment, is_repeated
 
     refund, payment, is_repeated = in_unit_of_work(request_refund)
     if not is_repeated and refunds.tell_bank(refund.id):
         with reading() as work:
             refund, payment = work.refunds.with_payment(refund.id)
-    return _answer_of(refund, payment, is_replay=is_repeated).response()
+    return refund_answer(refund, payment, is_replay=is_repeated).response()
 
 
 @bp.get(
@@ -75,12 +75,13 @@ def _own(work: Work, path: PaymentPath, scope: str) -> Payment:
     return work.payments.own(acting_merchant(work, scope), path.payment_id)
 
 
-def _answer_of(refund: Refund, payment: Payment, *, is_replay: bool = False) -> CreatedAnswer:
+def refund_answer(refund: Refund, payment: Payment, *, is_replay: bool = False) -> CreatedAnswer:
+    """201 with the refund; its location is the list of the payment's refunds."""
     location = f"{presenter().page_url(payment.txid)}/refunds"
     return CreatedAnswer(location, refund_object(refund, payment), is_replay)
 
 
-def _refund_of(work: Work, payment: Payment, first: CreatedAnswer) -> Refund:
+def refund_of(work: Work, payment: Payment, first: CreatedAnswer) -> Refund:
     """The refund of the first answer, with its present status."""
     refund = work.refunds.find(payment.id, str(first.answer["id"]))
     if refund is None:

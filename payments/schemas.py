@@ -64,7 +64,7 @@ def _trimmed_or_none(value: object) -> object:
     return _trimmed(value) or None if isinstance(value, str) else value
 
 
-def _has(name: str) -> dict[str, Any]:
+def has_member(name: str) -> dict[str, Any]:
     """The JSON Schema of an object with this member, not null."""
     return {"required": [name], "properties": {name: {"type": "string", "minLength": 1}}}
 
@@ -172,7 +172,7 @@ class Confirmation(BankBody):
     """
 
     model_config = ConfigDict(
-        json_schema_extra={"anyOf": [_has("bank_payment_id"), _has("pix_key")]}
+        json_schema_extra={"anyOf": [has_member("bank_payment_id"), has_member("pix_key")]}
     )
 
     pix_key: Annotated[
@@ -319,28 +319,6 @@ class StatusAnswer(BaseModel):
     checked_at: str
 
 
-class ReceiptObject(BaseModel):
-    """Money that arrived: accepted, or refused and returned.
-
-    Money for a static code has no `bank_payment_id`. Its `payment_id` is null until the merchant
-    attaches it or gives it back.
-    """
-
-    end_to_end_id: str
-    bank_payment_id: str | None
-    payment_id: str | None
-    pix_key: str | None
-    reference: str | None
-    till: str | None
-    value: float
-    amount_centavos: int
-    paid_at: str
-    told_at: str
-    payer: dict[str, Any] | None
-    verdict: Literal["accepted", "refused"]
-    reason: str | None
-
-
 class PaidReceipt(BaseModel):
     """The public receipt of a confirmed payment; `payer` is masked."""
 
@@ -383,16 +361,3 @@ class RefundObject(BaseModel):
 
 class RefundsOfPayment(RootModel[list[RefundObject]]):
     """A payment's refunds, oldest first; at most 100."""
-
-
-class OneReceipt(BaseModel):
-    """One receipt."""
-
-    receipt: ReceiptObject
-
-
-class ReceiptList(BaseModel):
-    """A page of receipts; `next` goes into `?after=`."""
-
-    data: list[ReceiptObject]
-    next: str | None

@@ -87,7 +87,7 @@ def create(
     """
     seconds = new_payment.expires_in
     lifetime = ttl if seconds is None else timedelta(seconds=seconds)
-    return _insert(
+    return insert_payment(
         work,
         merchant,
         amount_centavos=new_payment.value,
@@ -169,7 +169,7 @@ def _insert_renewal(work: Work, newest: Payment, terms: RenewalTerms) -> Payment
         expire(work, newest)
     if newest.order_id is not None:
         explain_live_order(work, newest.merchant, newest.order_id)
-    return _insert(
+    return insert_payment(
         work,
         newest.merchant,
         amount_centavos=newest.amount_centavos,
@@ -197,7 +197,7 @@ def newest_renewal(work: Work, payment: Payment) -> Payment | None:
     return None
 
 
-def _insert(
+def insert_payment(
     work: Work,
     merchant: Account,
     *,
@@ -206,6 +206,10 @@ def _insert(
     location_base: str,
     **values: Any,
 ) -> Payment:
+    """Insert a pending payment with its first event; `values` are further columns.
+
+    Raises PixKeyMissing.
+    """
     if merchant.pix_key is None:
         raise PixKeyMissing
     watch_code = ids.new_watch_code()
@@ -260,12 +264,12 @@ def confirm(
             now=work.now,
         )
         if payment.status == PaymentStatus.EXPIRED and payment.order_id is not None:
-            _free_order(work, payment, payment.order_id)
+            free_order(work, payment, payment.order_id)
     except Refused as refusal:
         work.receipts.insert(receipt_row(work, confirmation, signed, payment, refusal))
         _record_refusal(work, payment, refusal)
         return ConfirmationResult(payment, refusal=refusal)
-    _apply(work, payment, change)
+    apply_change(work, payment, change)
     work.receipts.insert(receipt_row(work, confirmation, signed, payment, None))
     return ConfirmationResult(payment)
 
@@ -288,7 +292,7 @@ def first_result(
     return ConfirmationResult(payment, duplicate=True, refusal=refusal())
 
 
-def _free_order(work: Work, payment: Payment, order_id: str) -> None:
+def free_order(work: Work, payment: Payment, order_id: str) -> None:
     """Cancel or expire the order's newer payment, because money for the expired one came late.
 
     Raises AlreadyPaid if the newer payment was paid.
@@ -301,7 +305,7 @@ def _free_order(work: Work, payment: Payment, order_id: str) -> None:
     if lifecycle.is_due(rival, work.now):
         expire(work, rival)
         return
-    _apply(work, rival, lifecycle.supersede(rival, work.now))
+    apply_change(work, rival, lifecycle.supersede(rival, work.now))
 
 
 def receipt_row(
@@ -333,28 +337,28 @@ def receipt_row(
 
 def _record_refusal(work: Work, payment: Payment, refusal: Refused) -> None:
     if isinstance(refusal, PaidTooLate):
-        _apply(work, payment, lifecycle.refuse(payment, refusal.code, work.now))
+        apply_change(work, payment, lifecycle.refuse(payment, refusal.code, work.now))
         return
     _record(work, payment, EventName.RECEIPT_REFUSED, refusal.detail, work.now)
 
 
 def expire(work: Work, payment: Payment) -> None:
     """Store the expiry of a payment whose deadline has passed."""
-    _apply(work, payment, lifecycle.expire(payment))
+    apply_change(work, payment, lifecycle.expire(payment))
 
 
 def cancel(work: Work, payment: Payment, by: Account) -> None:
     """Cancel a pending payment; `by` is the merchant. Raises NotCancellable."""
-    _apply(work, payment, lifecycle.cancel(payment, work.now))
+    apply_change(work, payment, lifecycle.cancel(payment, work.now))
     audit.record(work, by, AuditAction.PAYMENT_CANCELLED, payment.txid)
 
 
 def revise_deadline(work: Work, payment: Payment, expires_at: datetime) -> None:
     """Move the deadline of a pending payment. Raises NotCancellable."""
-    _apply(work, payment, lifecycle.revise_deadline(payment, expires_at, work.now))
+    apply_change(work, payment, lifecycle.revise_deadline(payment, expires_at, work.now))
 
 
-def _apply(work: Work, payment: Payment, change: Change) -> None:
+def apply_change(work: Work, payment: Payment, change: Change) -> None:
     """Store the change and its event if the payment has not changed since it was read.
 
     Otherwise raises ConcurrentUpdate: the unit of work starts again with the new state.

@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from core.receipt_errors import ReceiptNotFound
-from db_models import Payment, Receipt, Till
+from db_models import Payment, Receipt, Till, Verdict
+from repository.connections import rows_changed
 from repository.paging import Keyset, Page
 
 
@@ -48,6 +49,15 @@ class Receipts:
         result = self._session.connection().execute(_INSERT, dict(values))
         key: Any = result.inserted_primary_key
         return int(key[0])
+
+    def attach(self, receipt_id: int, payment_id: int) -> bool:
+        """Give an accepted receipt its payment; False if it has one, or is refused."""
+        statement = update(Receipt).where(
+            Receipt.id == receipt_id,
+            Receipt.payment_id.is_(None),
+            Receipt.verdict == Verdict.ACCEPTED,
+        )
+        return rows_changed(self._session, statement.values(payment_id=payment_id)) == 1
 
     def accepted_of(self, payment_id: int) -> Receipt | None:
         """The receipt that settled this payment, or None."""

@@ -31,7 +31,9 @@ def open_till(browser, name):
     """Open a till in the portal; return its txid."""
     answer = browser.post("/portal/tills", {"name": name})
     assert answer.status_code == 303, answer.text
-    return re.search(r"till=([A-Z0-9]{25})", answer.location)[1]
+    match = re.search(r"till=([A-Z0-9]{25})", answer.location)
+    assert match is not None
+    return match[1]
 
 
 def pay(bank, clock, reference, key=ALICES_KEY):
