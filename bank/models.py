@@ -241,6 +241,8 @@ class Notice(BankBase):
     answer_detail: Mapped[str | None] = mapped_column(String(500))
     verdict: Mapped[str | None] = mapped_column(String(10))
     done_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
+    shown_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
+    """When a look-up first showed the service this payment: it may have settled it."""
     transfer: Mapped[Transfer] = relationship(back_populates="notice", lazy="joined")
 
 

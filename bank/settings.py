@@ -23,6 +23,7 @@ _LANGUAGES = ("pt-BR", "en")
 _SECRET_KEY_CHARS_MIN = 32
 _PORT_MAX = 65_535
 _REFUND_DELAY_MAX = 86_400
+_RETRY_MIN, _RETRY_MAX = 60, 86_400
 
 
 class BankSettingsError(ValueError):
@@ -37,6 +38,7 @@ class BankSettings:
     the host of a location or key set, as codes contain it (`127.0.0.1:5000`), to the base URL to
     fetch from; other hosts are refused. `ispb` is part of the bank's identifiers. A bank that runs
     by itself listens on `host` and `port`. A refund stays *processing* for `refund_delay_seconds`.
+    A payment goes back after `retry_seconds` of answers that decide nothing, such as 401.
     The bank never signs with `webhook_secret_previous`; only the signature doctor uses it.
     """
 
@@ -52,6 +54,7 @@ class BankSettings:
     port: int = DEFAULT_PORT
     refund_delay_seconds: int = 0
     webhook_secret_previous: str | None = None
+    retry_seconds: int = _RETRY_MAX
 
     def __post_init__(self) -> None:
         """Validate and normalise the values. Raises BankSettingsError."""
@@ -76,6 +79,10 @@ class BankSettings:
         if not 0 <= self.refund_delay_seconds <= _REFUND_DELAY_MAX:
             raise BankSettingsError(
                 f"BANK_REFUND_DELAY_SECONDS must be a number from 0 to {_REFUND_DELAY_MAX}."
+            )
+        if not _RETRY_MIN <= self.retry_seconds <= _RETRY_MAX:
+            raise BankSettingsError(
+                f"BANK_RETRY_SECONDS must be a number from {_RETRY_MIN} to {_RETRY_MAX}."
             )
         object.__setattr__(self, "service_url", _base_url("PUBLIC_URL", self.service_url))
         hosts = {
@@ -119,6 +126,7 @@ class BankSettings:
             host=environment.get("BANK_HOST", "127.0.0.1"),
             port=_number(environment.get("BANK_PORT", str(DEFAULT_PORT))),
             webhook_secret_previous=secret_in(environment, "BANK_WEBHOOK_SECRET_PREVIOUS") or None,
+            retry_seconds=_number(environment.get("BANK_RETRY_SECONDS", str(_RETRY_MAX))),
             refund_delay_seconds=_number(environment.get("BANK_REFUND_DELAY_SECONDS", "0"), -1),
         )
 

@@ -9,7 +9,7 @@ from flask_openapi.models import RequestBody
 from pydantic import ValidationError
 from werkzeug.wrappers import Response as BaseResponse
 
-from config import current_settings
+from config import current_parts, current_settings
 from core.errors import MalformedJson
 from core.signing import signatures
 from payments import bank_fields, receiving
@@ -34,8 +34,8 @@ SIGNED: list[dict[str, list[str]]] = [{"bankSignature": []}]
     "/confirmation",
     summary="Confirm a payment (the bank)",
     description="Signed by Standard Webhooks: `webhook-id`, `webhook-timestamp` and "
-    "`webhook-signature` over `id.timestamp.body`. Safe to repeat. 4xx: refused, return the money. "
-    "503: keep the money and try again.",
+    "`webhook-signature` over `id.timestamp.body`. Safe to repeat. 401, 408, 425, 429 and 5xx: "
+    "keep the money and try again. Any other 4xx: refused, return the money.",
     request_body=RequestBody(
         content={"application/json": {"schema": reference(Confirmation)}},
         required=True,
@@ -45,8 +45,7 @@ SIGNED: list[dict[str, list[str]]] = [{"bankSignature": []}]
 )
 def confirm_payment() -> BaseResponse:
     """Verify the signature over the raw body, then settle or refuse, and store the receipt."""
-    secrets = current_settings().bank_secrets
-    signed = signatures.verify(secrets, request.headers, request.get_data(), now())
+    signed = _verify()
     confirmation = _parse(signed)
     outcome: ConfirmationResult = in_unit_of_work(
         lambda work: receiving.take(work, confirmation, signed)
@@ -58,6 +57,22 @@ def confirm_payment() -> BaseResponse:
         message = "The payment has been confirmed."
         answer = presenter().public_payment(payment, now())
     return private_json({"message": message, "payment": answer, "duplicate": outcome.duplicate})
+
+
+def _verify() -> signatures.VerifiedMessage:
+    """The proof of the signature; failures of the right form are counted for the operator."""
+    parts = current_parts()
+    secrets = current_settings().bank_secrets
+    try:
+        signed = signatures.verify(secrets, request.headers, request.get_data(), now())
+    except signatures.SignatureMismatch as error:
+        parts.metrics.wrong_signatures.inc()
+        if parts.signature_failures.record_failure(now()):
+            log.error("bank.signatures_fail", detail=error.detail)
+        raise
+    if parts.signature_failures.record_success():
+        log.info("bank.signatures_are_right_again")
+    return signed
 
 
 def _parse(signed: signatures.VerifiedMessage) -> Confirmation:

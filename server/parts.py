@@ -14,6 +14,7 @@ from blueprints.transactions.merchant_sockets import MerchantSockets
 from config import Settings
 from core.clock import Clock
 from core.runtime.parts import Parts
+from core.signing.failures import SignatureFailures
 from payments.location import KeyRing
 from payments.presenter import Presenter
 from realtime.announcer import Announcer
@@ -47,4 +48,5 @@ def build_parts(app: Flask, settings: Settings, clock: Clock) -> Parts:
         announcer=Announcer(app, socketio, channel),
         watchings=watchings,
         merchant_sockets=MerchantSockets(app, watchings, start, sleep),
+        signature_failures=SignatureFailures(),
     )

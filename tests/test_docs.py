@@ -192,6 +192,7 @@ def test_the_banks_defaults_in_the_document_are_the_codes(bank_environment: dict
         "BANK_HOST": bank.host,
         "BANK_PORT": str(bank.port),
         "BANK_ISPB": bank.ispb,
+        "BANK_RETRY_SECONDS": str(bank.retry_seconds),
         "BANK_REFUND_DELAY_SECONDS": str(bank.refund_delay_seconds),
         "BANK_LANGUAGE": bank.language,
         "APP_ENV": "development" if bank.demo else "production",

@@ -51,6 +51,11 @@ class Metrics:
             multiprocess_mode="max",
         )
 
+        self.wrong_signatures = Counter(
+            "balcao_bank_signatures_wrong_total",
+            "Confirmations whose signature has the right form but is wrong",
+            registry=self.registry,
+        )
         self.reached_limits = Counter(
             "balcao_limits_reached_total",
             "Requests refused because a limit was reached, by limit",

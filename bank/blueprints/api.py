@@ -18,7 +18,7 @@ from bank.errors import InvalidInput
 from bank.identifiers import is_txid
 from bank.models import BankPayer, Transfer
 from bank.money import ledger, payers
-from bank.money.partners import payments_of_charge
+from bank.money.partners import payments_of_charge, read_for_service
 from bank.money.paying import payment_status
 from core.clock import rfc3339
 from core.errors import FieldError
@@ -67,8 +67,12 @@ def payments(txid: str) -> ResponseReturnValue:
     require_signature(request_target())
     if not is_txid(txid):
         raise InvalidInput([FieldError("txid", "must be 1 to 35 letters and digits")])
-    with branch.database.reading() as work:
-        rows = payments_of_charge(work, txid, _PAYMENTS_MAX)
+    rows = read_for_service(
+        branch.database,
+        branch.clock.now(),
+        lambda work: payments_of_charge(work, txid, _PAYMENTS_MAX),
+        lambda payments: payments,
+    )
     chaos.inject_look_up_faults(rows, branch.clock)
     return jsonify(payments=[payment_entry(row) | {"payer": payer_in_notice(row)} for row in rows])
 

@@ -20,7 +20,7 @@ from bank.branch import current_branch
 from bank.errors import InvalidInput, ServiceSignatureRefused
 from bank.identifiers import is_identifier
 from bank.models import BankRefund, Transfer
-from bank.money.partners import service_payment, settled_between
+from bank.money.partners import read_for_service, service_payment, settled_between
 from bank.money.paying import payment_status
 from bank.money.refunds import RefundOrder, refund_by_id
 from core.clock import parse_rfc3339, rfc3339
@@ -55,8 +55,14 @@ def request_target() -> bytes:
 def transfer(end_to_end_id: str) -> ResponseReturnValue:
     """A payment by its end_to_end_id, with its returns and refunds."""
     require_signature(request_target())
-    with current_branch().database.reading() as work:
-        payment = service_payment(work, end_to_end_id)
+    branch = current_branch()
+    payment = read_for_service(
+        branch.database,
+        branch.clock.now(),
+        lambda work: service_payment(work, end_to_end_id),
+        lambda payment: [payment],
+    )
+    with branch.database.reading() as work:
         query = select(Transfer).where(
             or_(Transfer.reverses_id == payment.id, Transfer.refunds_id == payment.id)
         )
@@ -71,8 +77,13 @@ def settled_payments() -> ResponseReturnValue:
     require_signature(request_target())
     limit, after = forms.page_params(request.args)
     start, end = _window()
-    with current_branch().database.reading() as work:
-        rows, next_cursor = settled_between(work, start, end, limit, after)
+    branch = current_branch()
+    rows, next_cursor = read_for_service(
+        branch.database,
+        branch.clock.now(),
+        lambda work: settled_between(work, start, end, limit, after),
+        lambda page: page[0],
+    )
     return jsonify(data=[settled_entry(row) for row in rows], next=next_cursor)
 
 

@@ -48,7 +48,8 @@ class Ending:
     `payment` is its status at the service. `reason` is the code with which the service refused the
     money; None if it accepted it. `is_receipt_stored` says whether the service stores a receipt of
     the attempt. `bank_state` is the payment's status at the bank: `confirmed`, `returned`, or
-    `sent` if the notice was dropped, since the service then learns of the payment by a look-up.
+    `sent` if the notice was dropped or signed wrongly, since the service then learns of the payment
+    by a look-up.
     """
 
     payment: str
@@ -60,7 +61,6 @@ class Ending:
 _ACCEPTED = Ending("confirmed", None, True, "confirmed")
 _FOUND_BY_LOOK_UP = Ending("confirmed", None, True, "sent")
 _WRONG_AMOUNT = Ending("pending", "amount-mismatch", True, "returned")
-_WRONG_SIGNATURE = Ending("pending", "bad-signature", False, "returned")
 _PAID_TOO_LATE = Ending("expired", "paid-too-late", True, "returned")
 
 ENDINGS: Mapping[Scenario, Ending] = MappingProxyType(
@@ -68,8 +68,8 @@ ENDINGS: Mapping[Scenario, Ending] = MappingProxyType(
         Scenario.NORMAL: _ACCEPTED,
         Scenario.PAY_LESS: _WRONG_AMOUNT,
         Scenario.PAY_MORE: _WRONG_AMOUNT,
-        Scenario.WRONG_KEY: _WRONG_SIGNATURE,
-        Scenario.STALE: _WRONG_SIGNATURE,
+        Scenario.WRONG_KEY: _FOUND_BY_LOOK_UP,
+        Scenario.STALE: _FOUND_BY_LOOK_UP,
         Scenario.BAD_SIGNATURE: _ACCEPTED,
         Scenario.DOUBLE: _ACCEPTED,
         Scenario.TEN_TIMES: _ACCEPTED,
@@ -86,10 +86,13 @@ ENDINGS: Mapping[Scenario, Ending] = MappingProxyType(
     }
 )
 
-NEVER_NOTIFIED = frozenset(
+FOUND_BY_LOOK_UP = frozenset(
     scenario for scenario, ending in ENDINGS.items() if ending.bank_state == "sent"
 )
-"""Scenarios that drop the notice for good: only a look-up by the service finds the payment."""
+"""Scenarios without a notice that the service accepts: only its look-up finds the payment."""
+
+NEVER_NOTIFIED = frozenset({Scenario.LOST, Scenario.SLOW_API, Scenario.BROKEN_API})
+"""Scenarios that drop the notice for good."""
 
 DEADLINE_SCENARIOS = frozenset({Scenario.TOLD_AFTER_DEADLINE, Scenario.PAID_AFTER_DEADLINE})
 """Scenarios that wait for the charge's deadline, so their charges need a short one."""

@@ -16,7 +16,8 @@ from core.money import plain
 
 CONFIRMATION_PATH = "/payments/pix/confirmation"
 
-_RETRY_STATUSES = (408, 425, 429)
+_UNDECIDED_STATUSES = (401, 408, 425, 429)
+"""The service did not look at the payment, so nothing is decided about its money."""
 _CODE = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
 _DETAIL_CHARACTERS_MAX = 500
 _REASONS = {
@@ -46,6 +47,11 @@ class NoticeAnswer:
     code: str | None
     detail: str | None
     retry_after_seconds: int = 0
+
+    @property
+    def leaves_undecided(self) -> bool:
+        """Whether the service said that it decided nothing; no answer and 5xx do not say so."""
+        return self.status in _UNDECIDED_STATUSES
 
 
 def refusal_reason(notice: Notice) -> str:
@@ -83,11 +89,11 @@ def confirmation_body(transfer: Transfer, payer: BankPayer) -> bytes:
 
 
 def judge_answer(answer: HttpAnswer) -> NoticeAnswer:
-    """2xx confirms the payment, 4xx returns it; 408, 425, 429 and all else are retried."""
+    """2xx confirms the payment, 4xx returns it; 401, 408, 425, 429 and all else are retried."""
     code, detail = _problem_in(answer.body)
     if 200 <= answer.status < 300:
         return NoticeAnswer(NoticeVerdict.CONFIRMED, answer.status, code, detail)
-    if 400 <= answer.status < 500 and answer.status not in _RETRY_STATUSES:
+    if 400 <= answer.status < 500 and answer.status not in _UNDECIDED_STATUSES:
         return NoticeAnswer(NoticeVerdict.RETURNED, answer.status, code, detail)
     return NoticeAnswer(NoticeVerdict.RETRY, answer.status, code, detail, _retry_after(answer))
 

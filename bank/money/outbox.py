@@ -1,4 +1,4 @@
-"""Sends notices to the service until each is answered with 2xx or 4xx.
+"""Sends notices to the service until each is answered with 2xx or 4xx, but for 401.
 
 A worker claims a notice by moving its `next_attempt_at` ahead with a conditional update. So two
 workers never send the same notice at once, and a killed worker delays it by the lease only.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -67,6 +67,7 @@ class Outbox:
         self._url = settings.service_url + CONFIRMATION_PATH
         self._secret = settings.webhook_secret
         self._ispb = settings.ispb
+        self._retry_time = timedelta(seconds=settings.retry_seconds)
         self._database = database
         self._http_client = http_client
         self._clock = clock
@@ -158,6 +159,8 @@ class Outbox:
         open_notice = update(Notice).where(Notice.id == notice.notice_id, Notice.done_at.is_(None))
         with self._database.writing() as session:
             if answer.verdict is NoticeVerdict.RETRY:
+                if answer.leaves_undecided and self._give_back(session, notice, answer_columns):
+                    return
                 # A worker that claimed the notice later has raised `attempts`; its lease must stay.
                 own_claim = open_notice.where(Notice.attempts == notice.attempts)
                 wait = retry_delay(notice.attempts, answer.retry_after_seconds)
@@ -165,11 +168,33 @@ class Outbox:
                 return
             end = open_notice.values(done_at=now, verdict=answer.verdict.value, **answer_columns)
             if rows_changed(session, end) == 1 and answer.verdict is NoticeVerdict.RETURNED:
-                payment = session.get_one(Notice, notice.notice_id).transfer
-                lock_account(session, payment.credit_account_id)
-                remainder = payment.amount_centavos - refunded_centavos(session, payment)
-                if remainder > 0:
-                    session.add(reversal_of(payment, remainder, self._ispb, now))
+                self._return_money(session, notice)
+
+    def _give_back(
+        self, session: Session, notice: ClaimedNotice, answer_columns: Mapping[str, object]
+    ) -> bool:
+        """End a notice that is older than the retry time, and return its money.
+
+        False if it is younger, or if the service saw the payment by a look-up and may count on it.
+        """
+        now = self._clock.now()
+        if now - session.get_one(Notice, notice.notice_id).transfer.made_at < self._retry_time:
+            return False
+        unseen = update(Notice).where(
+            Notice.id == notice.notice_id, Notice.done_at.is_(None), Notice.shown_at.is_(None)
+        )
+        end = unseen.values(done_at=now, verdict=NoticeVerdict.RETURNED.value, **answer_columns)
+        if rows_changed(session, end) != 1:
+            return False
+        self._return_money(session, notice)
+        return True
+
+    def _return_money(self, session: Session, notice: ClaimedNotice) -> None:
+        payment = session.get_one(Notice, notice.notice_id).transfer
+        lock_account(session, payment.credit_account_id)
+        remainder = payment.amount_centavos - refunded_centavos(session, payment)
+        if remainder > 0:
+            session.add(reversal_of(payment, remainder, self._ispb, self._clock.now()))
 
 
 def claimed_notice(notice: Notice) -> ClaimedNotice:

@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from typing import TypeVar
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select, update
 from sqlalchemy.orm import Session
 
+from bank.database import Database
 from bank.errors import UnknownTransfer
 from bank.identifiers import is_identifier
 from bank.models import KnownKey, Notice, Transfer
+
+_Result = TypeVar("_Result")
+
+
+def read_for_service(
+    database: Database,
+    now: datetime,
+    query: Callable[[Session], _Result],
+    payments_in: Callable[[_Result], Iterable[Transfer]],
+) -> _Result:
+    """The query's result; from now on the service counts on the money of these payments.
+
+    So the bank does not give it back any more because its notices are refused. The query runs
+    again after that is stored, since the money may have gone back just before.
+    """
+    with database.reading() as session:
+        result = query(session)
+    notices = [payment.notice for payment in payments_in(result)]
+    unseen = [notice.id for notice in notices if notice and not (notice.done_at or notice.shown_at)]
+    if not unseen:
+        return result
+    with database.writing() as session:
+        session.execute(update(Notice).where(Notice.id.in_(unseen)).values(shown_at=now))
+    with database.reading() as session:
+        return query(session)
 
 
 def service_payment(session: Session, end_to_end_id: str) -> Transfer:

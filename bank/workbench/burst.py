@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 from bank.chaos.scenarios import (
     DEADLINE_SCENARIOS,
     ENDINGS,
-    NEVER_NOTIFIED,
+    FOUND_BY_LOOK_UP,
     Mix,
     Scenario,
     draw,
@@ -252,7 +252,7 @@ class Burst:
 
 
 def _needs_look_up(payment: SentPayment) -> bool:
-    return payment.scenario in NEVER_NOTIFIED
+    return payment.scenario in FOUND_BY_LOOK_UP
 
 
 def _has_ended(payment: SentPayment, states: dict[str, str], found_txids: set[str]) -> bool:

@@ -242,7 +242,7 @@ def _match_findings(
         _fault(
             "no-secret-fits",
             f"Nenhum segredo conhecido ({names}) fez esta assinatura: é outro segredo, ou corpo, "
-            "id ou hora não são os que foram assinados.",
+            "id ou hora não são os que foram assinados. A loja responde 401: tente de novo.",
         )
     ]
 

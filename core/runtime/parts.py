@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from accounts.keys import KeyUses
     from blueprints.portal.figures import ClosedDays
     from blueprints.transactions.merchant_sockets import MerchantSockets
+    from core.signing.failures import SignatureFailures
     from db_models import Account
     from payments.location import KeyRing
     from payments.presenter import Presenter
@@ -49,6 +50,7 @@ class Parts:
     announcer: Announcer
     watchings: Watchings
     merchant_sockets: MerchantSockets
+    signature_failures: SignatureFailures
     sign_up_listeners: list[Callable[[Account, str | None], dict[str, Any]]] = field(
         default_factory=list
     )

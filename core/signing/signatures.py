@@ -48,6 +48,10 @@ class VerifiedMessage:
     signed_at: datetime
 
 
+class SignatureMismatch(BadSignature):
+    """Headers of the right form, but made with another secret or by another clock."""
+
+
 def new_secret() -> str:
     """A fresh signing secret, `whsec_` and base64 of 32 random bytes."""
     return "whsec_" + base64.b64encode(random.token_bytes(32)).decode()
@@ -100,10 +104,10 @@ def verify(secrets: Sequence[str], headers: Headers, body: bytes, now: datetime)
     skew = (now - signed_at).total_seconds()
     candidates = _signatures_in(signature)
     if not _any_matches(secrets, message_id, signed_at, body, candidates):
-        raise BadSignature("No signature matches the body, its id and its timestamp.")
+        raise SignatureMismatch("No signature matches the body, its id and its timestamp.")
     if abs(skew) > TOLERANCE.total_seconds():
         where = "past" if skew > 0 else "future"
-        raise BadSignature(
+        raise SignatureMismatch(
             f"webhook-timestamp lies {abs(skew):.0f} s in the {where}; "
             f"at most {TOLERANCE.total_seconds():.0f} s are tolerated."
         )

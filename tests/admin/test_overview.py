@@ -64,6 +64,7 @@ def test_a_fresh_service_is_in_order(root, healthy):
         "database": ("confirmed", "No ar"),
         "redis": ("", "Não configurado"),
         "sweep": ("confirmed", "No ar"),
+        "bank": ("confirmed", "No ar"),
         "unannounced": ("confirmed", "0"),
         "overdue": ("confirmed", "0"),
         "refunds": ("confirmed", "0"),

@@ -19,7 +19,7 @@ from bank.chaos.chaos_words import SCENARIO_TEXTS
 from bank.chaos.scenarios import (
     DEADLINE_SCENARIOS,
     ENDINGS,
-    NEVER_NOTIFIED,
+    FOUND_BY_LOOK_UP,
     PRESETS,
     MixError,
     Scenario,
@@ -280,7 +280,7 @@ def scenario_runs(tmp_path_factory):
             near = {"expires_in": 10} if scenario in DEADLINE_SCENARIOS else {}
             payment = process.create(value="10.00", **near)
             payments[scenario] = (payment, pay(process, payment, scenario))
-        for scenario in NEVER_NOTIFIED:
+        for scenario in FOUND_BY_LOOK_UP:
             threading.Thread(
                 target=ask_until_found, args=(process, payments[scenario][0]), daemon=True
             ).start()

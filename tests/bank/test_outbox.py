@@ -32,9 +32,9 @@ def only_notice(bank):
         return session.scalars(select(Notice)).one()
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 408, 425, 429, 301])
+@pytest.mark.parametrize("status", [500, 502, 503, 401, 408, 425, 429, 301])
 def test_a_notice_is_retried_until_the_service_answers(bank, service, status):
-    """Only 2xx and 4xx end a notice; until then money and id stay as they are."""
+    """2xx and most 4xx end a notice; until then money and id stay as they are."""
     service.answers = [status, 200]
     code, _ = service.charge(bank.clock.now())
 
@@ -111,6 +111,57 @@ def test_a_late_4xx_returns_the_money_once(bank, service):
     assert bank.balance() == 482_350
     assert len(service.notices) == 2
     assert [row["status"] for row in bank.lookup(txid)] == ["returned"]
+
+
+@pytest.fixture
+def retry_time(bank):
+    """A retry time of 60 s: the double of the service keeps the real time, and signatures age."""
+    bank.branch.outbox._retry_time = timedelta(seconds=60)
+
+
+def send_after(bank, seconds):
+    """Let this time pass since the last attempt, and send what is due."""
+    bank.clock.advance(seconds)
+    return bank.branch.outbox.send_due()
+
+
+@pytest.mark.parametrize("status", [401, 408, 425, 429])
+def test_money_of_a_notice_that_nobody_looked_at_goes_back_after_the_retry_time(
+    bank, service, retry_time, status
+):
+    """A shop with a wrong secret repairs it within a day, or its payers get their money back."""
+    service.answers = [status]
+    code, txid = service.charge(bank.clock.now())
+    bank.pay(code)
+    assert send_after(bank, 57) == 1
+    assert bank.balance() == 482_350 - 5490
+    assert send_after(bank, 4) == 1
+    assert bank.balance() == 482_350
+    assert send_after(bank, 120) == 0
+    assert [row["status"] for row in bank.lookup(txid)] == ["returned"]
+
+
+def test_money_that_a_look_up_has_shown_stays(bank, service, retry_time):
+    """The service has settled the payment with it, although it refused each notice."""
+    service.answers = [401]
+    code, txid = service.charge(bank.clock.now())
+    bank.pay(code)
+    assert [row["status"] for row in bank.lookup(txid)] == ["sent"]
+    assert send_after(bank, 70) == 1
+    assert bank.balance() == 482_350 - 5490
+    service.answers = [200]
+    assert send_after(bank, 61) == 1
+    assert only_notice(bank).verdict == "confirmed"
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_money_stays_while_nobody_knows_whether_it_was_settled(bank, service, retry_time, status):
+    """The service may have confirmed the payment and failed afterwards."""
+    service.answers = [status]
+    code, _ = service.charge(bank.clock.now())
+    bank.pay(code)
+    assert send_after(bank, 70) == 1
+    assert bank.balance() == 482_350 - 5490
 
 
 def test_workers_at_once_send_a_notice_once(any_bank, service):

@@ -13,7 +13,12 @@ def test_ready_names_each_part(client):
     """An operator sees which one fails."""
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json["status"]) == (200, "ready")
-    assert answer.json["checks"] == {"database": "ok", "redis": "not configured", "sweep": "ok"}
+    assert answer.json["checks"] == {
+        "database": "ok",
+        "redis": "not configured",
+        "sweep": "ok",
+        "bank": "ok",
+    }
     assert answer.headers["Cache-Control"] == "no-store"
 
 

@@ -7,6 +7,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from core.signing import signatures
 from tests.http.checks import problem, rows
@@ -186,3 +187,36 @@ def test_during_a_rotation_both_secrets_confirm_and_no_third(rotating, clock):
         payment = client.post("/payments/pix", json={"value": 5}).json["payment"]
         answer = BankInTest(client, clock, secret=secret).confirm(payment)
         assert answer.status_code == status
+
+
+def test_signatures_that_keep_failing_are_cried_out_until_one_is_right(client, bank, clock):
+    """A wrong secret after a rotation: nobody is paid, and the operator must hear of it.
+
+    The service stays ready: otherwise strangers could take it away from its shoppers.
+    """
+    stranger = BankInTest(client, clock, secret=OTHER)
+    with capture_logs() as logs:
+        for _ in range(6):
+            problem(stranger.tell({}), 401, "bad-signature")
+            clock.advance(seconds=15)
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json["status"]) == (200, "ready")
+        assert "BANK_WEBHOOK_SECRET and the clocks" in answer.json["checks"]["bank"]
+        assert "balcao_bank_signatures_wrong_total 6.0" in client.get("/metrics").text
+        assert bank.tell({}).status_code == 400
+    assert client.get("/readyz").json["checks"]["bank"] == "ok"
+    events = [line["event"] for line in logs if line["event"].startswith("bank.")]
+    assert events == ["bank.signatures_fail", "bank.signatures_are_right_again"]
+
+
+def test_a_clock_that_is_wrong_is_cried_out_too_and_nonsense_is_not(client, bank, clock):
+    """Five minutes off, or headers that no bank sends."""
+    for _ in range(6):
+        bank.tell({}, at=clock.now() - timedelta(seconds=301))
+        clock.advance(seconds=15)
+    assert client.get("/readyz").json["checks"]["bank"] != "ok"
+    clock.advance(seconds=600)
+    for _ in range(6):
+        post(client, b"{}", {"webhook-id": "a", "webhook-timestamp": "now"})
+        clock.advance(seconds=15)
+    assert client.get("/readyz").json["checks"]["bank"] == "ok"
