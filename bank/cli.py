@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 
 import click
 from click import echo
-from flask.cli import ScriptInfo
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from bank.chaos.scenarios import LATE_SECONDS_DEFAULT, LATE_SECONDS_MAX, Scenario
@@ -17,7 +16,7 @@ from bank.database import Database
 from bank.errors import UnknownPayer
 from bank.money.audit import audit
 from bank.money.payers import payer_by_handle, unlock
-from bank.terminal import ask_bank, fail, printable
+from bank.terminal import ask_bank, bank_url, fail, installed, printable
 from bank.text import brl, moment
 from bank.workbench.chaos_cli import COMMANDS
 from core.clock import parse_rfc3339
@@ -25,7 +24,6 @@ from core.errors import InvalidMoney
 from core.money import plain, typed_centavos
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
-DEFAULT_URL = "http://127.0.0.1:5000/bank"
 
 _STATES = {
     "confirmed": "confirmado pela loja",
@@ -43,8 +41,8 @@ _KINDS = {
 _url_option = click.option(
     "--url",
     envvar="BANK_URL",
-    default=DEFAULT_URL,
-    show_default=True,
+    default=bank_url,
+    show_default="that of this installation",
     help="The bank's URL.",
 )
 
@@ -185,7 +183,7 @@ def audit_command(database: str | None) -> None:
 @contextmanager
 def _open_database(url: str | None) -> Iterator[Database]:
     """Open the bank's database; one that cannot be read ends the command with a sentence."""
-    url = url or _installed_database()
+    url = url or installed("BANK_DATABASE_URL")
     if not url:
         fail("Diga qual é o banco de dados: --database ou BANK_DATABASE_URL.")
     try:
@@ -196,10 +194,3 @@ def _open_database(url: str | None) -> Iterator[Database]:
             database.close()
     except (ArgumentError, DBAPIError) as error:
         fail(f"O banco de dados não pôde ser lido ({type(error).__name__}).")
-
-
-def _installed_database() -> str | None:
-    """The setting of the Flask application that runs the command; None without one."""
-    script = click.get_current_context().find_object(ScriptInfo)
-    url = script.load_app().config.get("BANK_DATABASE_URL") if script else None
-    return str(url) if url else None

@@ -13,6 +13,8 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.orm import Session
 
+from core.runtime.secret_files import make_sqlite_private
+
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_TIMEOUT_MS = 10_000
 _POOL_TIMEOUT_SECONDS = 10
@@ -84,6 +86,7 @@ def _engine(url: str) -> Engine:
         engine = create_engine(
             parsed_url, pool_size=1, max_overflow=0, pool_timeout=_POOL_TIMEOUT_SECONDS
         )
+        event.listen(engine, "do_connect", make_sqlite_private)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_on_sqlite)
         return engine

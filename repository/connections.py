@@ -15,6 +15,7 @@ from sqlalchemy import Connection, CursorResult, Engine, Executable, event, exc,
 from sqlalchemy.orm import Session
 
 from core.runtime.hub import system_poll
+from core.runtime.secret_files import make_sqlite_private
 
 SQLITE_BUSY_SECONDS = 5
 PINGED_AFTER_SECONDS = 30.0
@@ -61,7 +62,8 @@ def reading_options(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def prepare_sqlite(engine: Engine) -> None:
-    """Make SQLite durable and strict, and let readers run beside a writer."""
+    """Make SQLite private, durable and strict, and let readers run beside a writer."""
+    event.listen(engine, "do_connect", make_sqlite_private)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:

@@ -12,19 +12,18 @@ from click import echo
 
 from bank.chaos.scenarios import SEED_MAX, Mix, MixError, mix_from
 from bank.money.demo import DEMO_PIN
-from bank.terminal import ask_bank, fail, printable
+from bank.terminal import ask_bank, bank_url, fail, printable, service_url
 from bank.text import brl
 from bank.workbench import doctor
 from bank.workbench.burst import Burst, BurstFailed, BurstPlan
 from bank.workbench.burst_report import BurstReport
 from core.clock import SystemClock
 
-SERVICE_URL = "http://127.0.0.1:5000"
-BANK_URL = f"{SERVICE_URL}/bank"
 _BODY_BYTES_MAX = 1_000_000
 
 _bank_option = click.option(
-    "--bank", "--url", "bank", envvar="BANK_URL", default=BANK_URL, show_default=True,
+    "--bank", "--url", "bank", envvar="BANK_URL", default=bank_url,
+    show_default="that of this installation",
     help="The bank's URL.",
 )  # fmt: skip
 
@@ -72,7 +71,8 @@ def chaos_command(mix: Mix | None, seed: int, bank: str) -> None:
               show_default=True, help="Payments per second, if both sides keep up.")  # fmt: skip
 @click.option("--mix", type=MixType(), default="realistic", show_default=True)
 @click.option("--seed", type=click.IntRange(0, SEED_MAX), default=0, show_default=True)
-@click.option("--service", default=SERVICE_URL, envvar="PUBLIC_URL", show_default=True,
+@click.option("--service", default=service_url, envvar="PUBLIC_URL",
+              show_default="that of this installation",
               help="The service's URL.")  # fmt: skip
 @_bank_option
 @click.option(

@@ -5,9 +5,26 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
+from app import create_app
 from bank.cli import bank_cli
 from core.pix import br_code
 from tests.bank.service_double import PAYEE_KEY
+from tests.support.service import close_app, free_port
+from tests.support.service import settings_for as service_settings
+
+
+@pytest.fixture
+def app_of_port(fresh_database, tmp_path):
+    """The service that would listen on this port."""
+    apps = []
+
+    def make(port):
+        apps.append(create_app(service_settings(fresh_database("sqlite"), tmp_path, port=port)))
+        return apps[-1]
+
+    yield make
+    for app in apps:
+        close_app(app)
 
 
 @pytest.fixture
@@ -87,6 +104,18 @@ def test_the_command_says_that_the_bank_is_not_running():
 
     assert result.exit_code == 1
     assert "Ele está no ar?" in result.output
+    assert "--url" in result.output
+
+
+def test_commands_ask_the_bank_of_their_installation(app_of_port, monkeypatch):
+    """`PORT` in `.env` moves the bank; the command follows."""
+    monkeypatch.delenv("BANK_URL", raising=False)
+    port = free_port()
+    runner = app_of_port(port).test_cli_runner()
+    for arguments in (["statement", "--pin", "1234"], ["chaos"]):
+        result = runner.invoke(args=["bank", *arguments])
+        assert result.exit_code == 1
+        assert f"http://127.0.0.1:{port}/bank/api" in result.output
 
 
 def test_the_statement_lists_transfers_and_balance(run, bank, service):

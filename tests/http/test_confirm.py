@@ -158,6 +158,20 @@ def test_without_paid_at_the_signatures_time_is_used(bank, make_payment, clock):
     assert bank.tell(body, at=signed_at).status_code == 200
 
 
+@pytest.mark.parametrize("names_the_second", [True, False], ids=["paid_at", "webhook-timestamp"])
+def test_everything_within_the_deadlines_second_is_in_time(
+    bank, make_payment, clock, names_the_second
+):
+    """Both times are cut to seconds, in favour of the payer; the next second is too late."""
+    clock.advance(milliseconds=806)
+    in_time, late = make_payment(expires_in=60), make_payment(expires_in=60)
+    clock.advance(seconds=60, milliseconds=94)
+    for payment, status in ((in_time, 200), (late, 409)):
+        paid_at = clock.now().strftime("%Y-%m-%dT%H:%M:%SZ") if names_the_second else None
+        assert bank.confirm(payment, paid_at=paid_at).status_code == status
+        clock.advance(milliseconds=100)
+
+
 def test_a_time_ahead_of_300_s_is_replaced_by_the_signatures(bank, make_payment, clock, client):
     """The bank's books run ahead of the clock that signs: the payer is not the one to blame."""
     ahead = {"seconds": 300, "milliseconds": 1}
