@@ -18,7 +18,7 @@ from flask import Flask, current_app
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from core.pix import pix_key
-from core.runtime import secret_files, secret_rules, setting_urls
+from core.runtime import secret_files, secret_rules, setting_urls, smtp_url
 from core.runtime.parts import EXTENSION, Parts
 from core.runtime.text_files import UnreadableFile, read_env_file, read_text
 from core.signing import signatures
@@ -31,6 +31,7 @@ _FROM_FILE = (
     "DATABASE_URL",
     "BANK_DATABASE_URL",
     "REDIS_URL",
+    "SMTP_URL",
 )
 
 
@@ -47,6 +48,8 @@ class Settings(BaseModel):
     database_url: str
     bank_database_url: str
     redis_url: str | None = None
+    smtp_url: str | None = None
+    mail_from: str | None = None
     secret_key: str = Field(min_length=32)
     algorithm: Literal["HS256", "HS384", "HS512"] = "HS256"
     bank_webhook_secret: str
@@ -148,6 +151,18 @@ class Settings(BaseModel):
     def _redis(cls, value: str | None) -> str | None:
         return setting_urls.checked_redis_url(value) if value else value
 
+    @field_validator("smtp_url")
+    @classmethod
+    def _smtp(cls, value: str | None) -> str | None:
+        if value is not None:
+            smtp_url.parse_smtp_url(value)
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _sender(cls, value: str | None) -> str | None:
+        return smtp_url.checked_sender(value) if value else value
+
     @field_validator("database_url", "bank_database_url")
     @classmethod
     def _engine(cls, value: str) -> str:
@@ -171,6 +186,8 @@ class Settings(BaseModel):
             settings = cls(**values)
         except ValidationError as error:
             raise ConfigurationError(_sentence(error)) from None
+        if settings.smtp_url is not None and settings.mail_from is None:
+            raise ConfigurationError("MAIL_FROM must be set when SMTP_URL is set.")
         if not settings.is_development:
             _refuse_weak_secrets(settings)
         return settings

@@ -185,6 +185,7 @@ def _login_page(next_path: str, login: str, error: BalcaoError | None = None) ->
         home="/" if account is None else _home(next_path, account),
         sign_up_is_open=current_settings().sign_up == "open",
         demo=_demo(),
+        is_password_changed=request.args.get("done") == "password",
         form_token=csrf.visitor_token(),
     )
     return _page(page, error)

@@ -13,6 +13,7 @@ from web.bodies import StrictBody
 
 LOGIN_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@+\-]{0,63}$"
 EMAIL_PATTERN = r"^[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9\-]{1,63}(\.[A-Za-z0-9\-]{1,63}){1,3}$"
+EMAIL = re.compile(EMAIL_PATTERN[1:-1], re.ASCII)
 
 
 def _text(least: int, most: int) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def _login(value: str) -> str:
 
 
 def _email(value: str) -> str:
-    if not re.fullmatch(EMAIL_PATTERN[1:-1], value, re.ASCII):
+    if not EMAIL.fullmatch(value):
         raise ValueError("must be an e-mail address")
     return value
 

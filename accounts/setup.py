@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask_openapi import OpenAPI
 
-from accounts import commands, csrf, key_routes, login_routes, people_routes
+from accounts import commands, csrf, key_routes, login_routes, people_routes, reset_routes
 from accounts.tokens import init_tokens
 from config import Settings
 
@@ -15,4 +15,5 @@ def init_accounts(app: OpenAPI, settings: Settings) -> None:
     app.add_template_global(csrf.csrf_token)
     for bp in (people_routes.bp, login_routes.bp, key_routes.bp):
         app.register_api(bp)
+    app.register_blueprint(reset_routes.bp)
     commands.register(app)

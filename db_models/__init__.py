@@ -5,6 +5,7 @@ from db_models.api_key import ApiKey
 from db_models.audit_entry import AuditAction, AuditEntry
 from db_models.idempotent_request import IdempotentRequest
 from db_models.logo import Logo
+from db_models.outgoing_mail import MailKind, OutgoingMail
 from db_models.payment import Payment, PaymentStatus
 from db_models.payment_event import EventName, PaymentEvent
 from db_models.payment_trace import PaymentTrace, TraceKind
@@ -25,6 +26,8 @@ __all__ = [
     "EventName",
     "IdempotentRequest",
     "Logo",
+    "MailKind",
+    "OutgoingMail",
     "Payment",
     "PaymentEvent",
     "PaymentStatus",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, String
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Index, Integer, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.ids import new_public_id
@@ -24,6 +24,7 @@ class Account(db.Model):  # type: ignore[name-defined, misc]  # Flask-SQLAlchemy
         CheckConstraint("grace_seconds >= 0", name="grace_not_negative"),
         CheckConstraint("role IN ('merchant', 'payer', 'admin')", name="role_known"),
         Index("ix_accounts_role", "role", "login"),
+        Index("ix_accounts_email", "email"),
         TABLE_OPTIONS,
     )
 
@@ -49,6 +50,8 @@ class Account(db.Model):  # type: ignore[name-defined, misc]  # Flask-SQLAlchemy
     support_contact: Mapped[str | None] = mapped_column(String(120))
     """How shoppers reach the shop, as free text: a telephone number, an e-mail, an address."""
     logo_url: Mapped[str | None] = mapped_column(String(500))
+    mails_payments: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    """Whether the merchant gets an e-mail for each payment."""
     brand_color: Mapped[str | None] = mapped_column(String(7))
     """`#rrggbb`, for the shop's payment pages."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -36,6 +36,7 @@ class AuditAction(StrEnum):
     RECEIPT_ATTACHED = "receipt.attached"
     TILL_OPENED = "till.opened"
     TILL_CLOSED = "till.closed"
+    MAIL_CHANGED = "mail.changed"
     PAYMENT_CANCELLED = "payment.cancelled"
     PAYMENT_RENEWED = "payment.renewed"
     REFUND_ASKED = "refund.asked"

@@ -29,6 +29,7 @@ from core.signing.signatures import VerifiedMessage
 from db_models import Account, AuditAction, EventName, Payment, PaymentStatus, Receipt, Verdict
 from payments import lifecycle
 from payments.lifecycle import Change, status_at
+from payments.paid_mail import mail_merchant
 from payments.schemas import Confirmation, NewPayment
 from repository.database import Work
 from repository.events import StoredEvent
@@ -271,6 +272,7 @@ def confirm(
         return ConfirmationResult(payment, refusal=refusal)
     apply_change(work, payment, change)
     work.receipts.insert(receipt_row(work, confirmation, signed, payment, None))
+    mail_merchant(work, payment, confirmation.payer.name if confirmation.payer else None)
     return ConfirmationResult(payment)
 
 

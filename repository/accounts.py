@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -68,6 +68,21 @@ class Accounts:
         """The merchant that receives by this key, or None."""
         query = select(Account).where(Account.pix_key == pix_key, Account.role == MERCHANT)
         return self._session.scalars(query).one_or_none()
+
+    def for_password_reset(self, login_or_email: str, limit: int) -> Sequence[Account]:
+        """Enabled accounts with a password and an e-mail, by their login or their e-mail."""
+        query = (
+            select(Account)
+            .where(
+                or_(Account.login == login_or_email, Account.email == login_or_email),
+                Account.email.is_not(None),
+                Account.password_hash.is_not(None),
+                Account.disabled_at.is_(None),
+            )
+            .order_by(Account.id)
+            .limit(limit)
+        )
+        return self._session.scalars(query).all()
 
     def by_login(self, login: str) -> Account:
         """The account with this login. Raises NotFound."""

@@ -20,6 +20,8 @@ from accounts.sign_ins import forget_old_records
 from blueprints.recovery.proofs import forget_old_proofs
 from config import Settings, parts_of
 from core.errors import BalcaoError
+from core.runtime.smtp_url import parse_smtp_url
+from mail.sender import Sender, forget_old_mails
 from payments import refunds
 from payments.privacy import PayerDataEraser
 from payments.reconciliation import Reconciler
@@ -32,6 +34,7 @@ log = structlog.get_logger()
 
 RELAY_INTERVAL_SECONDS = 1
 REFUNDS_INTERVAL_SECONDS = 1
+MAIL_INTERVAL_SECONDS = 2
 FORGET_INTERVAL_SECONDS = 3600
 KEY_USES_INTERVAL_SECONDS = 30
 SIGNALS_INTERVAL_SECONDS = 15
@@ -69,6 +72,7 @@ class Jobs:
         eraser = PayerDataEraser(settings)
         self._add("forget-payers", FORGET_INTERVAL_SECONDS, lambda: eraser.run(self._keep_going))
         self._add("signals", SIGNALS_INTERVAL_SECONDS, lambda: scan(settings))
+        self._add_mail(settings)
         self._add_reconciliation(settings)
 
     def start(self) -> None:
@@ -85,6 +89,13 @@ class Jobs:
 
     def _keep_going(self) -> bool:
         return not self._stopping.is_set()
+
+    def _add_mail(self, settings: Settings) -> None:
+        if settings.smtp_url is None:
+            return
+        sender = Sender(settings, parse_smtp_url(settings.smtp_url))
+        self._add("mail", MAIL_INTERVAL_SECONDS, lambda: sender.run(self._keep_going))
+        self._add("forget-mail", FORGET_INTERVAL_SECONDS, forget_old_mails)
 
     def _add_reconciliation(self, settings: Settings) -> None:
         """Ask the bank at once, before the sweep's grace ends, and then at each interval."""

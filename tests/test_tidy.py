@@ -24,6 +24,7 @@ LEVELS = (
     ("db_models",),
     ("repository",),
     ("web",),
+    ("mail",),
     ("accounts",),
     ("payments",),
     ("realtime",),

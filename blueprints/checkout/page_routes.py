@@ -17,6 +17,7 @@ from core.clock import rfc3339
 from core.errors import PaymentNotFound
 from core.money import json_number
 from db_models import Payment, PaymentStatus, Refund, RefundStatus
+from mail.outgoing import can_send
 from payments import bank_client, traces
 from payments.lifecycle import status_at
 from payments.opening import renewal_terms
@@ -124,6 +125,8 @@ def receipt_page(path: PaymentPath) -> BaseResponse:
         merchant=merchant_view(payment.merchant),
         refunds=refunds,
         qr_svg_url=f"{request.script_root}/payments/pix/{payment.txid}/receipt/qr.svg",
+        can_send_mail=can_send(),
+        is_mailed=request.args.get("mailed") == "1",
         now=moment,
     )
     return Response(page, mimetype="text/html")

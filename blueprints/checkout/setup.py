@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask_openapi import OpenAPI
 
-from blueprints.checkout import look_routes, page_routes, trace_routes
+from blueprints.checkout import look_routes, page_routes, receipt_mail_routes, trace_routes
 
 
 def init_checkout(app: OpenAPI) -> None:
@@ -12,3 +12,4 @@ def init_checkout(app: OpenAPI) -> None:
     app.register_api(page_routes.bp)
     app.register_blueprint(look_routes.bp)
     app.register_blueprint(trace_routes.bp)
+    app.register_blueprint(receipt_mail_routes.bp)

@@ -13,6 +13,7 @@ from werkzeug.datastructures import FileStorage
 from accounts import audit, passwords, service, sign_ins, throttle
 from accounts.access import current_caller, page_guard, signed_in_merchant
 from accounts.keys import SCOPES
+from accounts.schemas import EMAIL
 from blueprints.portal import logos
 from blueprints.portal.page import bp, merchant_and_queries, page
 from blueprints.portal.pix_keys import format_key, kind_name
@@ -20,6 +21,7 @@ from core.errors import Forbidden, InvalidRequest, NotFound
 from core.ids import new_public_id
 from core.pix.pix_key import TYPED_CHARACTERS_MAX, kind_of, normalise
 from db_models import Account, AuditAction
+from mail.outgoing import can_send
 from repository.database import LostRace, Work, in_unit_of_work, reading
 from repository.portal import PortalQueries
 from web.answers import private_json
@@ -31,7 +33,7 @@ from web.pages import translate as _
 
 NAME_MAX, CITY_MAX, GRACE_SECONDS_MAX, CONTACT_MAX = 120, 60, 3600, 120
 KEYS_SHOWN, SESSIONS_SHOWN = 60, 30
-NOTICES = frozenset({"shop", "logo", "pix-key", "password", "key-revoked", "session-ended"})
+NOTICES = frozenset({"shop", "logo", "pix-key", "mail", "password", "key-revoked", "session-ended"})
 DEFAULT_COLOR = "#04694f"
 
 
@@ -72,6 +74,7 @@ def _render_settings(
         color=merchant.brand_color or DEFAULT_COLOR,
         password_min=passwords.CHARACTERS_MIN,
         grace_max=GRACE_SECONDS_MAX,
+        can_send_mail=can_send(),
     )
 
 
@@ -145,6 +148,31 @@ def save_logo() -> ResponseReturnValue:
 
     _change_account(save)
     return _redirect_with_notice("logo", "logo")
+
+
+@bp.post("/portal/settings/mail")
+@page_guard("merchant")
+def save_mail() -> ResponseReturnValue:
+    """Save the e-mail and its messages. Requires the password: the e-mail can reset it."""
+    form = Form(request.form)
+    email = (form.text("email", 254) or "").lower()
+    if email and not EMAIL.fullmatch(email):
+        form.refuse("email", _("Escreva um e-mail, como ana@exemplo.com.br"))
+    if form.errors:
+        return _render_settings("mail", form, 400)
+    with reading() as work:
+        merchant = signed_in_merchant(work, "account:write")
+    if not _is_right_password(merchant, request.form.get("password", "")):
+        form.refuse("password", _("A senha não confere."))
+        return _render_settings("mail", form, 400)
+    values = {"email": email or None, "mails_payments": "mails_payments" in request.form}
+
+    def save(work: Work, merchant: Account) -> None:
+        work.accounts.change(merchant.id, values)
+        audit.record(work, merchant, AuditAction.MAIL_CHANGED, merchant.login)
+
+    _change_account(save)
+    return _redirect_with_notice("mail", "mail")
 
 
 @bp.post("/portal/settings/pix-key")

@@ -1,0 +1,156 @@
+"""Hand outgoing mail to the SMTP server: leases, retries, and an end."""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from email.message import EmailMessage
+from email.utils import format_datetime
+from urllib.parse import urlsplit
+
+import structlog
+
+from config import Settings
+from core.runtime.smtp_url import SmtpServer
+from db_models import OutgoingMail
+from repository.database import Work, in_unit_of_work, now, reading
+from repository.outgoing_mails import OutgoingMails
+
+log = structlog.get_logger()
+
+BATCH = 20
+"""Messages per run."""
+LEASE = timedelta(minutes=2)
+"""Longer than the slowest server may take; after a crash another process tries again."""
+TIMEOUT_SECONDS = 15
+PAUSES = (
+    timedelta(minutes=1),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+    timedelta(hours=6),
+)
+"""The pauses between tries; after the last try the message is given up."""
+FORGET_AFTER = timedelta(days=30)
+_FORGET_BATCH = 500
+_ERROR_CHARACTERS_MAX = 200
+
+_PERMANENT = range(500, 600)
+
+
+class Sender:
+    """Send due messages, one after the other, over one connection per run."""
+
+    def __init__(self, settings: Settings, server: SmtpServer) -> None:
+        self._server = server
+        self._from = settings.mail_from or ""
+        self._domain = urlsplit(settings.public_url).hostname or "localhost"
+
+    def run(self, keep_going: Callable[[], bool]) -> int:
+        """Send a batch; return how many messages the server took."""
+        with reading() as work:
+            due = OutgoingMails(work.session).due(work.now, BATCH)
+        sent = 0
+        connection: smtplib.SMTP | None = None
+        try:
+            for mail in due:
+                if not keep_going() or not _acquire(mail):
+                    continue
+                try:
+                    connection = connection or self._connect()
+                    connection.send_message(self._message(mail))
+                except (OSError, smtplib.SMTPException) as error:
+                    _record_failure(mail, error)
+                    _close(connection)
+                    connection = None
+                else:
+                    sent += 1
+                    _finish(mail)
+        finally:
+            _close(connection)
+        return sent
+
+    def _connect(self) -> smtplib.SMTP:
+        server = self._server
+        context = ssl.create_default_context()
+        connection: smtplib.SMTP
+        if server.security == "tls":
+            connection = smtplib.SMTP_SSL(
+                server.host, server.port, timeout=TIMEOUT_SECONDS, context=context
+            )
+        else:
+            connection = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT_SECONDS)
+        try:
+            if server.security == "starttls":
+                connection.starttls(context=context)
+            if server.user:
+                connection.login(server.user, server.password)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _message(self, mail: OutgoingMail) -> EmailMessage:
+        message = EmailMessage()
+        message["From"] = self._from
+        message["To"] = mail.recipient
+        message["Subject"] = mail.subject
+        message["Date"] = format_datetime(mail.created_at)
+        message["Message-ID"] = f"<{mail.public_id}@{self._domain}>"
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(mail.body)
+        return message
+
+
+def forget_old_mails() -> int:
+    """Delete a batch of messages older than thirty days; return how many."""
+    before = now() - FORGET_AFTER
+    return in_unit_of_work(
+        lambda work: OutgoingMails(work.session).forget_before(before, _FORGET_BATCH)
+    )
+
+
+def _acquire(mail: OutgoingMail) -> bool:
+    return in_unit_of_work(lambda work: OutgoingMails(work.session).acquire(mail, work.now + LEASE))
+
+
+def _finish(mail: OutgoingMail) -> None:
+    in_unit_of_work(lambda work: OutgoingMails(work.session).finish(mail.id, {"sent_at": work.now}))
+    log.info("mail.sent", mail=mail.public_id, kind=mail.kind)
+
+
+def _record_failure(mail: OutgoingMail, error: Exception) -> None:
+    """Plan the next try, or give the message up: a refusal by number 5xx is final."""
+    text = f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS_MAX]
+    is_last = mail.tries >= len(PAUSES) or _is_final(error)
+
+    def write(work: Work) -> None:
+        mails = OutgoingMails(work.session)
+        if is_last:
+            mails.finish(mail.id, {"refused_at": work.now, "error": text})
+        else:
+            mails.try_again(mail.id, work.now + PAUSES[mail.tries], text)
+
+    in_unit_of_work(write)
+    log.warning("mail.refused" if is_last else "mail.postponed", mail=mail.public_id, error=text)
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether the server refused this message or recipient for good."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return all(code in _PERMANENT for code, _text in error.recipients.values())
+    is_about_us = isinstance(error, smtplib.SMTPAuthenticationError | smtplib.SMTPConnectError)
+    return (
+        isinstance(error, smtplib.SMTPResponseException)
+        and not is_about_us
+        and error.smtp_code in _PERMANENT
+    )
+
+
+def _close(connection: smtplib.SMTP | None) -> None:
+    if connection is not None:
+        with suppress(OSError, smtplib.SMTPException):
+            connection.quit()
