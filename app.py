@@ -63,6 +63,7 @@ from web.logs import init_logs
 from web.metrics import init_metrics
 from web.pages import init_pages, set_page_headers
 from web.problems import init_problems
+from web.request_counts import request_bound
 from web.requests import init_requests
 
 ROOT = Path(__file__).resolve().parent
@@ -118,7 +119,11 @@ def _add_routes(app: OpenAPI, settings: Settings, parts: Parts) -> None:
 
 def _add_hooks(app: Flask, settings: Settings, parts: Parts) -> None:
     """Register the hooks around each request, listed in the order in which they run."""
-    before_request: tuple[Any, ...] = (requests.begin_request, renewal.renew)
+    before_request: tuple[Any, ...] = (
+        requests.begin_request,
+        request_bound(settings, parts.request_counts),
+        renewal.renew,
+    )
     after_request: tuple[Any, ...] = (
         csrf.keep_form_cookie,
         renewal.hand_over,

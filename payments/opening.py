@@ -13,6 +13,7 @@ from payments import service
 from payments.schemas import NewPayment
 from payments.service import RenewalTerms
 from repository.database import Work, in_unit_of_work
+from web import request_counts
 from web.idempotency import CreatedAnswer, KeyedRequest
 
 
@@ -44,7 +45,10 @@ def open_payment(
 
     def create(work: Work) -> CreatedAnswer:
         merchant = merchant_of(work)
-        if next(attempts) > 0:  # A unique index refused the first try: find out which.
+        if next(attempts) == 0:
+            client = f"account {merchant.id}" if has_credentials() else None
+            request_counts.take(request_counts.CREATIONS, settings.creations_per_minute, client)
+        else:  # A unique index refused the first try: find out which.
             first = keyed.first_answer(work, merchant.id)
             if first is not None:
                 return first

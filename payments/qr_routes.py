@@ -26,6 +26,7 @@ from payments.qr_image import qr_png, qr_svg
 from payments.routes import PaymentPath, presenter
 from payments.schemas import MONEY_TEXT
 from repository.database import now, reading
+from web import request_counts
 from web.api_docs import picture, problems
 from web.bodies import Complete
 
@@ -101,6 +102,7 @@ def receipt_qr(path: PaymentPath) -> BaseResponse:
 
 
 def _picture(text: str, kind: str) -> BaseResponse:
+    request_counts.take(request_counts.QR_IMAGES, current_settings().qr_images_per_minute)
     body = qr_svg(text) if kind == "svg" else qr_png(text)
     headers = [
         ("Content-Type", "image/svg+xml" if kind == "svg" else "image/png"),

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounts.access import acting_merchant, development_only, is_merchant
-from config import current_parts
+from config import current_parts, current_settings
 from core.errors import PaymentNotFound
 from db_models import Payment
 from payments import service
@@ -28,6 +28,7 @@ from payments.schemas import (
 from repository.database import Work, in_unit_of_work, reading
 from repository.paging import Cursor
 from repository.payment_list import PaymentFilters
+from web import request_counts
 from web.answers import polled_json, private_json
 from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, declare, extra_parameters, problems
 from web.idempotency import (
@@ -104,6 +105,7 @@ def create_payment(body: NewPayment) -> BaseResponse:
 )
 def renew_payment(path: PaymentPath) -> BaseResponse:
     """Create a new payment for the same order and amount. Anyone with the link may renew."""
+    request_counts.take(request_counts.RENEWALS, current_settings().renewals_per_minute)
 
     def renew(work: Work) -> CreatedAnswer:
         old = work.payments.by_txid(path.payment_id)

@@ -23,11 +23,13 @@ from realtime.credentials import Watchings
 from repository.database import open_database
 from web.limits import Limits
 from web.metrics import Metrics
+from web.request_counts import RequestCounts
 
 
 def build_parts(app: Flask, settings: Settings, clock: Clock) -> Parts:
     """Build the parts of an app."""
     metrics = Metrics()
+    limits = Limits(settings.redis_url, metrics.reached_limits)
     socketio = SocketIO()
     channel = Channel(settings.redis_url, settings.secret_key) if settings.redis_url else None
     start: Any = socketio.start_background_task  # its stubs are too narrow
@@ -38,7 +40,8 @@ def build_parts(app: Flask, settings: Settings, clock: Clock) -> Parts:
         ledger=open_database(app, settings, clock),
         redis=connect(settings.redis_url) if settings.redis_url else None,
         metrics=metrics,
-        limits=Limits(settings.redis_url, metrics.reached_limits),
+        limits=limits,
+        request_counts=RequestCounts(limits.count),
         csrf_key=csrf.key_for(settings),
         key_uses=KeyUses(),
         key_ring=KeyRing(settings),

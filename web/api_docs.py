@@ -97,7 +97,7 @@ class Problem(BaseModel):
 
 
 def problems(*statuses: int) -> Responses:
-    """The error answers of a route, for its `responses`."""
+    """The error answers of a route, for its `responses`; every route may answer 429."""
     return {
         status: {
             "description": HTTPStatus(status).phrase,
@@ -105,7 +105,7 @@ def problems(*statuses: int) -> Responses:
                 "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
             },
         }
-        for status in statuses
+        for status in sorted({*statuses, 429})
     }
 
 

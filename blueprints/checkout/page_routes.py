@@ -26,6 +26,7 @@ from payments.routes import PaymentPath, presenter
 from payments.schemas import PaymentAnswer, ReceiptAnswer, StatusAnswer
 from payments.service import is_young_enough
 from repository.database import Work, reading
+from web import request_counts
 from web.answers import private_json
 from web.api_docs import declare, html_page, problems, reference
 from web.merchant_view import merchant_view
@@ -174,6 +175,7 @@ def _receipt_object(
 )
 def check_payment(path: PaymentPath) -> BaseResponse:
     """*Já paguei*: ask the bank, at most once in 5 s per payment, and say how it stands."""
+    request_counts.take(request_counts.CHECKS, current_settings().checks_per_minute)
     txid = path.payment_id
     with reading() as work:
         payment = work.payments.by_txid(txid)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from repository.database import Ledger
     from web.limits import Limits
     from web.metrics import Metrics
+    from web.request_counts import RequestCounts
 
 EXTENSION = "balcao"
 """The key in `app.extensions`."""
@@ -41,6 +42,7 @@ class Parts:
     redis: redis.Redis | None
     metrics: Metrics
     limits: Limits
+    request_counts: RequestCounts
     csrf_key: bytes
     key_uses: KeyUses
     key_ring: KeyRing

@@ -41,6 +41,11 @@ SECRET_KEY = hashlib.sha256(b"the service in tests").hexdigest()
 PIX_KEY = "123e4567-e12b-12d1-a456-426655440000"
 DEMO_PASSWORD = "one-for-all-tests"
 """The same password in all tests, so that it is hashed only once."""
+UNBOUNDED = {
+    f"{name}_PER_MINUTE": "1000000"
+    for name in ("REQUESTS", "BANK_REQUESTS", "CREATIONS", "RENEWALS", "CHECKS", "QR_IMAGES")
+}
+"""Tests send in a minute what no client does; `test_request_bounds.py` tests the bounds."""
 INHERITED = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR")
 READY_WITHIN_SECONDS = 30.0
 
@@ -55,6 +60,7 @@ def settings_for(database_url: str, instance: Path, **changes: Any) -> Settings:
         "DEMO_PIX_KEY": PIX_KEY,
         "DEMO_PASSWORD": DEMO_PASSWORD,
         "LOG_LEVEL": "error",
+        **UNBOUNDED,
     }
     environment |= {name.upper(): str(value) for name, value in changes.items()}
     return Settings.from_env(environment)
@@ -152,6 +158,7 @@ class ServiceProcess:
             "DEMO_PIX_KEY": PIX_KEY,
             **({} if is_first_start else {"DEMO_PASSWORD": DEMO_PASSWORD}),
             "SWEEP_START_GRACE_SECONDS": "0",
+            **UNBOUNDED,
             **{name: str(value) for name, value in environment.items()},
         }
         self.process: subprocess.Popen[bytes] | None = None
