@@ -14,6 +14,7 @@ import hmac
 import secrets
 from urllib.parse import urlsplit
 
+import structlog
 from flask import Response, g, request
 from itsdangerous import BadData, URLSafeTimedSerializer
 
@@ -24,7 +25,12 @@ from core.errors import CsrfFailed, Unauthorized
 HEADER, FIELD = "X-CSRF-TOKEN", "csrf_token"
 FORM_COOKIE = "form"
 FORM_SECONDS = 12 * 3600
+ORIGIN_CHARACTERS_MAX = 200
+REFUSED_ORIGINS_MAX = 100
+"""Origins that this process has logged; no more are logged."""
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_refused_origins: set[str] = set()
+log = structlog.get_logger()
 
 
 def key_for(settings: Settings) -> bytes:
@@ -68,9 +74,36 @@ def read_access_cookie(token: str) -> tokens.Claims:
 def is_from_our_own_page() -> bool:
     """Whether a page of this service, or a program that is not a browser, opens the connection."""
     origin = request.headers.get("Origin")  # browsers always send it
-    public = urlsplit(current_settings().public_url)
-    own = (request.host_url.rstrip("/"), f"{public.scheme}://{public.netloc}")
-    return origin is None or origin in own
+    return is_own_origin(origin, request.host_url, current_settings())
+
+
+def is_own_origin(origin: str | None, host_url: str, settings: Settings) -> bool:
+    """Whether this Origin is PUBLIC_URL's, or that of the request's own address.
+
+    PUBLIC_URL counts also when a proxy sends its own Host. A refusal is logged once per origin. A
+    request without Origin is from a program that is not a browser.
+    """
+    if origin is None:
+        return True
+    if _origin_of(origin) in (_origin_of(settings.public_url), _origin_of(host_url)):
+        return True
+    text = origin[:ORIGIN_CHARACTERS_MAX]
+    if text not in _refused_origins and len(_refused_origins) < REFUSED_ORIGINS_MAX:
+        _refused_origins.add(text)
+        log.warning("origin.refused", origin=text, public_url=settings.public_url)
+    return False
+
+
+def _origin_of(url: str) -> str:
+    """Scheme, host and port as a browser writes them: in lower case, without a default port."""
+    try:
+        parts = urlsplit(url)
+        default = {"http": 80, "https": 443}.get(parts.scheme)
+        port = "" if parts.port in (None, default) else f":{parts.port}"
+    except ValueError:  # a port or an address that is none
+        return url
+    host = (parts.hostname or "").lower()
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}" if host else url
 
 
 def visitor_token() -> str:
@@ -91,7 +124,7 @@ def require_visitor_token() -> None:
     if not is_browser:
         return
     try:
-        nonce = _serializer().loads(request.form.get(FIELD, ""), max_age=FORM_SECONDS)
+        nonce = tokens.read_signed(_serializer(), request.form.get(FIELD, ""), FORM_SECONDS)
     except BadData:
         raise CsrfFailed("The page was open for too long: load it again.") from None
     cookie = request.cookies.get(FORM_COOKIE, "")

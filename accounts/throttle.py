@@ -24,6 +24,7 @@ from flask import Response, request
 from itsdangerous import BadData, URLSafeTimedSerializer
 from limits import RateLimitItem
 
+from accounts.tokens import read_signed
 from config import current_settings
 from core.errors import TooManyRequests
 from web.limits import Limits, client_network, limits, per_seconds, register_limit
@@ -119,7 +120,7 @@ def _devices() -> dict[str, str]:
     if not cookie or len(cookie) > _DEVICE_CHARACTERS_MAX:
         return {}
     try:
-        pairs: Any = _serializer().loads(cookie, max_age=DEVICE_SECONDS)
+        pairs: Any = read_signed(_serializer(), cookie, DEVICE_SECONDS)
         return {str(name): str(number) for name, number in pairs}
     except (BadData, ValueError, TypeError):
         return {}

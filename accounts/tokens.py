@@ -23,6 +23,7 @@ from flask_jwt_extended import (
     unset_jwt_cookies,
 )
 from flask_jwt_extended.exceptions import CSRFError, JWTExtendedException
+from itsdangerous import SignatureExpired, TimestampSigner, URLSafeTimedSerializer
 
 from config import Settings, current_settings
 from core.errors import CsrfFailed, Unauthorized
@@ -30,6 +31,9 @@ from db_models import Account
 
 AUDIENCE = "balcao"
 ACCESS_COOKIE, REFRESH_COOKIE, CSRF_COOKIE = "access_token", "refresh_token", "csrf_access_token"
+CLOCK_LEEWAY = timedelta(seconds=10)
+"""How far the clocks of the process that signs and of the one that reads may differ."""
+
 TOKEN_CHARACTERS_MAX = 2048
 """Longer than any token made here."""
 
@@ -72,6 +76,8 @@ def init_tokens(app: Flask, settings: Settings) -> None:
         JWT_DECODE_ALGORITHMS=[settings.algorithm],
         JWT_ENCODE_ISSUER=settings.public_url,
         JWT_DECODE_ISSUER=settings.public_url,
+        # Two machines never have the same time, and NTP may set a clock back.
+        JWT_DECODE_LEEWAY=CLOCK_LEEWAY,
         JWT_ENCODE_AUDIENCE=AUDIENCE,
         JWT_DECODE_AUDIENCE=AUDIENCE,
         JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=settings.access_token_seconds),
@@ -159,3 +165,17 @@ def unset_cookies(response: Response) -> None:
 def lifetime(expires_at: datetime, now: datetime) -> timedelta:
     """How long a sign-in stays open from now; at least a second."""
     return max(expires_at - now, timedelta(seconds=1))
+
+
+def read_signed(serializer: URLSafeTimedSerializer, text: str, seconds_max: int) -> Any:
+    """The value of a signed text that is not older than this, with CLOCK_LEEWAY on both sides.
+
+    Raises itsdangerous.BadData.
+    """
+    value, signed_at = serializer.loads(text, return_timestamp=True)
+    signer = cast("TimestampSigner", serializer.make_signer())
+    age = signer.get_timestamp() - signed_at.timestamp()
+    leeway = CLOCK_LEEWAY.total_seconds()
+    if not -leeway <= age <= seconds_max + leeway:
+        raise SignatureExpired("the signature is too old", date_signed=signed_at)
+    return value

@@ -13,6 +13,7 @@ from flask import Flask
 
 from accounts import csrf
 from accounts.access import Caller, caller_by_token, current_caller
+from accounts.tokens import CLOCK_LEEWAY
 from core.errors import BalcaoError, Forbidden
 from db_models.account import MERCHANT
 from repository.credentials import Credentials
@@ -55,7 +56,8 @@ class Watching:
             return caller.key_id not in keys
         # A browser renews its cookie as long as the sign-in stands; a program's token ends at its
         # own expiry.
-        if not caller.by_cookie and caller.expires_at is not None and caller.expires_at <= now:
+        ends_at = caller.expires_at
+        if not caller.by_cookie and ends_at is not None and ends_at + CLOCK_LEEWAY <= now:
             return True
         return caller.sign_in_id not in sign_ins
 

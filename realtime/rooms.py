@@ -20,6 +20,9 @@ from repository.database import reading
 
 log = structlog.get_logger()
 
+KIND = "socket.io"
+"""The label of these connections in /metrics."""
+
 ROOMS_MAX = 100
 """Payments that one connection may watch; a payment page watches one."""
 
@@ -28,21 +31,29 @@ TOKEN_MAX = TOKEN_CHARACTERS_MAX
 
 
 def register(
-    socketio: SocketIO, presenter: Presenter, announcer: Announcer, watchings: Watchings
+    socketio: SocketIO,
+    presenter: Presenter,
+    announcer: Announcer,
+    watchings: Watchings,
+    count: Callable[[str, str], None],
 ) -> None:
-    """Attach `watch`, `unwatch` and `watch_merchant`."""
+    """Attach `watch`, `unwatch` and `watch_merchant`; `count` is told of each connection."""
     tokens: dict[str, str] = {}
     watchings_by_sid: dict[str, Watching] = {}
 
     @socketio.on("connect")
     def connect(auth: Any = None) -> None:
+        count(KIND, "opened")
+        log.debug("socket.opened", sid=_sid())
         announcer.listen()
         token = auth.get("token") if isinstance(auth, dict) else None
         if isinstance(token, str) and len(token) <= TOKEN_MAX:
             tokens[_sid()] = token
 
     @socketio.on("disconnect")
-    def disconnect(*_reason: Any) -> None:
+    def disconnect(reason: Any = None) -> None:
+        count(KIND, "closed")
+        log.debug("socket.closed", sid=_sid(), reason=reason)
         tokens.pop(_sid(), None)
         if watching := watchings_by_sid.pop(_sid(), None):
             watchings.remove(watching)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from engineio.payload import Payload
 from flask import Flask
 
 from config import Settings
 from core.runtime.parts import Parts
-from realtime import rooms
-
-PACKETS_AT_ONCE_MAX = 128
-"""In one long-polling request: a portal page may watch 100 payments; engine.io allows 16."""
+from realtime import engine, rooms
+from realtime.allowance import Rates
+from realtime.gate import SocketGate
 
 MESSAGE_BYTES_MAX = 16_384
 """Enough for every message a client may send: they hold ids and a token."""
@@ -24,6 +22,9 @@ def init_realtime(app: Flask, settings: Settings, parts: Parts) -> None:
     options: dict[str, Any] = {
         "async_mode": settings.async_mode,
         "max_http_buffer_size": MESSAGE_BYTES_MAX,
+        # One message after the other: a client that sends faster than we answer waits for itself.
+        "async_handlers": False,
+        "cors_allowed_origins": [],  # the gate checks the origin
         "manage_session": False,
         "ping_interval": 20,
         "ping_timeout": 15,
@@ -32,6 +33,16 @@ def init_realtime(app: Flask, settings: Settings, parts: Parts) -> None:
         # They log a traceback for each malformed message, so that a stranger could fill the disk.
         # Our own handlers log their failures themselves.
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    Payload.max_decode_packets = PACKETS_AT_ONCE_MAX
-    rooms.register(parts.socketio, parts.presenter, parts.announcer, parts.watchings)
+    engine.install(Rates.of(settings))
+    rooms.register(
+        parts.socketio,
+        parts.presenter,
+        parts.announcer,
+        parts.watchings,
+        parts.metrics.count_socket,
+    )
     parts.socketio.init_app(app, **options)
+    gate = SocketGate(app.wsgi_app, settings, parts.connections, parts.metrics)
+    server: Any = parts.socketio.server  # type: ignore[attr-defined]  # python-socketio's
+    gate.count(server.eio)
+    app.wsgi_app = gate  # type: ignore[method-assign]

@@ -17,6 +17,7 @@ from core.runtime.parts import Parts
 from core.signing.failures import SignatureFailures
 from payments.location import KeyRing
 from payments.presenter import Presenter
+from realtime.allowance import Connections
 from realtime.announcer import Announcer
 from realtime.channel import Channel, connect
 from realtime.credentials import Watchings
@@ -49,6 +50,7 @@ def build_parts(app: Flask, settings: Settings, clock: Clock) -> Parts:
         closed_days=ClosedDays(),
         socketio=socketio,
         announcer=Announcer(app, socketio, channel),
+        connections=Connections(settings.sockets_per_address_max),
         watchings=watchings,
         merchant_sockets=MerchantSockets(app, watchings, start, sleep),
         signature_failures=SignatureFailures(),

@@ -58,7 +58,7 @@ HOMES = {
     # See docs/decisions/0034-hubs-and-their-homes.md.
     "imports a hub": {
         "core/runtime/hub.py",
-        "blueprints/transactions/websocket.py",
+        "realtime/websocket.py",
         "server/async_mode.py",
         "server/serving.py",
     },

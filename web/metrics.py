@@ -63,6 +63,17 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.sockets = Counter(
+            "balcao_sockets_total",
+            "Connections for live events that began or ended, by kind",
+            ("kind", "change"),
+            registry=self.registry,
+        )
+
+    def count_socket(self, kind: str, change: str) -> None:
+        """Count a connection that was opened or closed."""
+        self.sockets.labels(kind, change).inc()
+
     def measure(self, response: Response) -> Response:
         """Observe the request's duration; an `after_request` hook."""
         req, context = current_request()

@@ -18,12 +18,12 @@ import structlog
 from flask import Flask
 
 from blueprints.transactions.presenter import state_of
-from blueprints.transactions.websocket import Line
 from core.clock import rfc3339
 from core.errors import BalcaoError, TooManyRequests
 from core.money import json_number
 from db_models import Payment, PaymentStatus
 from realtime.credentials import Watching, Watchings
+from realtime.websocket import Line
 from repository.database import reading
 from repository.events import StoredEvent
 from repository.receipts import ListedReceipt

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import structlog
 from flask import Response, request
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,12 +13,16 @@ from wsproto import WSConnection
 
 from accounts.access import Caller
 from blueprints.transactions.merchant_sockets import CLOSE_UNAUTHORIZED, MerchantSockets
-from blueprints.transactions.websocket import VERSION, Line, connection_of, handshake
-from config import current_parts
-from core.errors import UpgradeRequired
+from config import current_parts, current_settings
+from core.errors import TooManyRequests, UpgradeRequired
+from realtime.allowance import Allowance, Connections, Rates
 from realtime.credentials import Watching, watching_merchant
+from realtime.websocket import VERSION, Line, connection_of, handshake
 from repository.database import reading
 from web.api_docs import SIGNED_IN, problems
+from web.limits import client_network
+
+log = structlog.get_logger()
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
 bp = APIBlueprint("merchant_ws", __name__, abp_tags=[Tag(name="Transactions")])
 
 PATH = "/api/merchant/ws"
+KIND = "merchant"
+"""The label of these connections in /metrics."""
 _UPGRADE_HEADERS = ("X-Request-ID", "Set-Cookie")
 """The headers of a usual answer that an upgrade has too."""
 
@@ -59,9 +66,11 @@ def listen() -> Response:
     parts = current_parts()
     sockets = parts.merchant_sockets
     sockets.check_room(caller.account.id)
+    if parts.connections.is_full(client_network()):
+        raise TooManyRequests(60, "This address has too many open connections.")
     protocol = handshake(request.headers, PATH)
     parts.announcer.listen()
-    return Upgrade(protocol, caller, sockets)
+    return Upgrade(protocol, caller, sockets, parts.connections, client_network())
 
 
 bp.add_url_rule(PATH, view_func=listen, methods=["GET"], websocket=True)
@@ -84,11 +93,20 @@ def name_protocol(response: Response) -> Response:
 class Upgrade(Response):
     """An answer that becomes a websocket and lasts as long as it."""
 
-    def __init__(self, protocol: WSConnection, caller: Caller, sockets: MerchantSockets) -> None:
+    def __init__(
+        self,
+        protocol: WSConnection,
+        caller: Caller,
+        sockets: MerchantSockets,
+        connections: Connections,
+        network: str,
+    ) -> None:
         super().__init__(status=101)
         self._protocol = protocol
         self._caller = caller
         self._sockets = sockets
+        self._connections = connections
+        self._network = network
 
     def __call__(
         self,
@@ -97,14 +115,23 @@ class Upgrade(Response):
     ) -> Iterable[bytes]:
         """Run the websocket until it ends, then tell the server that the request is answered."""
         connection, finish = connection_of(environ)
-        line = Line(self._protocol, connection)
+        if not self._connections.enter(self._network):
+            return finish()  # another thread took the last place since the check
+        allowance = Allowance(Rates.of(current_settings()))
+        line = Line(self._protocol, connection, allowance)
         watching = Watching(
             self._caller, lambda: line.close(CLOSE_UNAUTHORIZED, "The credentials have ended.")
         )
+        count = current_parts().metrics.count_socket
+        count(KIND, "opened")
+        log.debug("merchant_socket.opened", merchant_id=self._caller.account.id)
         headers = [(name, value) for name, value in self.headers if name in _UPGRADE_HEADERS]
         try:
             line.accept(headers, lambda: self._sockets.join(line, watching))
             line.run()
         finally:
             self._sockets.leave(line, watching)
+            self._connections.leave(self._network)
+            count(KIND, "closed")
+            log.debug("merchant_socket.closed", merchant_id=self._caller.account.id)
         return finish()

@@ -1,7 +1,7 @@
 """The process's concurrency: which hub runs, if any, and calls to the hub's library.
 
 eventlet, gevent and greenlet are imported only here, in `server/` and in
-`blueprints/transactions/websocket.py`: see decision 0034 and `tests/test_tidy.py`.
+`realtime/websocket.py`: see decision 0034 and `tests/test_tidy.py`.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from db_models import Account
     from payments.location import KeyRing
     from payments.presenter import Presenter
+    from realtime.allowance import Connections
     from realtime.announcer import Announcer
     from realtime.credentials import Watchings
     from repository.database import Ledger
@@ -50,6 +51,7 @@ class Parts:
     closed_days: ClosedDays
     socketio: SocketIO
     announcer: Announcer
+    connections: Connections
     watchings: Watchings
     merchant_sockets: MerchantSockets
     signature_failures: SignatureFailures

@@ -143,6 +143,11 @@ class RawWebSocket:
     ) -> None:
         self.close()
 
+    @property
+    def connection(self) -> socket.socket:
+        """The connection itself, for bytes that are no honest frames."""
+        return self._socket
+
     def send(self, text: bytes) -> None:
         """Send one short text frame, masked as a client's must be."""
         mask = os.urandom(4)

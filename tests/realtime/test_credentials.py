@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from accounts.access import Caller, caller_by_token
+from accounts.tokens import CLOCK_LEEWAY
 from realtime.credentials import Watching, Watchings
 from repository.database import in_unit_of_work, ledger, reading
 from tests.accounts.people import Person
@@ -118,7 +119,7 @@ def test_a_program_ends_with_its_token_and_a_browser_with_its_sign_in(
     token, end = alice.tokens()["access_token"], by_the_clock(app, seconds=60)
     watch("program", token, expires_at=end)
     watch("browser", token, expires_at=end, by_cookie=True)
-    clock.advance(seconds=59)
+    clock.advance(seconds=59 + CLOCK_LEEWAY.total_seconds())
     assert (look(), ended) == (0, [])
     clock.advance(seconds=1)
     assert (look(), ended) == (1, ["program"])

@@ -19,8 +19,8 @@ from wsproto.events import (
     TextMessage,
 )
 
-from blueprints.transactions import websocket
-from blueprints.transactions.websocket import Line, handshake
+from realtime import websocket
+from realtime.websocket import Line, handshake
 
 HEADERS = {
     "Upgrade": "websocket",

@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from accounts.access import caller_by_token
 from blueprints.transactions import merchant_sockets
 from blueprints.transactions.merchant_sockets import MerchantSockets, type_of
-from blueprints.transactions.websocket import Line
 from config import parts_of
 from core.errors import DatabaseUnavailable, TooManyRequests
 from realtime.credentials import Watching, Watchings
+from realtime.websocket import Line
 from repository.database import ledger, reading
 from repository.events import StoredEvent
 from repository.payments import Payments

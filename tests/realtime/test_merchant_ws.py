@@ -15,9 +15,10 @@ import jwt
 import pytest
 import websocket
 
+from accounts.tokens import CLOCK_LEEWAY
 from blueprints.transactions.merchant_sockets import CLOSE_GOING_AWAY, CLOSE_UNAUTHORIZED
-from blueprints.transactions.websocket import OUTGOING_BYTES_MAX
 from realtime.credentials import CHECK_SECONDS
+from realtime.websocket import OUTGOING_BYTES_MAX
 from tests.realtime.sellers import JSON, PASSWORD, PATH, Listener, Seller, refusal_status
 from tests.support.deadlines import bring_forward
 from tests.support.service import SECRET_KEY, ServiceProcess
@@ -192,7 +193,7 @@ def test_forged_and_expired_tokens_are_refused(service, sell):
     alice = sell("alice")
     key = hmac.digest(SECRET_KEY.encode(), b"balcao tokens", "sha512")
     good = _claims(alice.token)
-    past = int((datetime.now(UTC) - timedelta(seconds=5)).timestamp())
+    past = int((datetime.now(UTC) - CLOCK_LEEWAY - timedelta(seconds=5)).timestamp())
     assert (
         refusal_status(service.url, f"?token={jwt.encode(good, key)}") == 101
     )  # the key is the right one

@@ -29,6 +29,7 @@ from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from core.errors import FieldError, InvalidRequest, UpgradeRequired
+from realtime.allowance import Allowance, Rates
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -41,6 +42,9 @@ INCOMING_BYTES_MAX = 16 * 1024
 """Of one message; clients have nothing to send."""
 
 RECEIVED_AT_ONCE = 4096
+RATES = Rates(messages=20, bytes=16_384)
+"""What a client of a `Line` may send unless its server says otherwise."""
+
 VERSION = "13"
 
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==", re.ASCII)
@@ -81,7 +85,9 @@ def handshake(headers: Any, path: str) -> WSConnection:
 class Line:
     """An open websocket that only sends; it reads nothing but pongs and close frames."""
 
-    def __init__(self, protocol: WSConnection, connection: Any) -> None:
+    def __init__(
+        self, protocol: WSConnection, connection: Any, allowance: Allowance | None = None
+    ) -> None:
         """Use this socket, which its server leaves to us until `run` ends."""
         self._protocol = protocol
         self._in = connection
@@ -91,6 +97,7 @@ class Line:
         self._out.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, OUTGOING_BYTES_MAX)
         self._lock = threading.Lock()
         self._incoming = 0
+        self._allowance = allowance or Allowance(RATES)
         self.is_over = False
 
     def accept(self, headers: Iterable[tuple[str, str]], join: Callable[[], None]) -> None:
@@ -153,6 +160,8 @@ class Line:
             if not data or not self._handle(data):
                 return
             is_waiting = False
+            # A socket with data does not wait, so that a fast client would hold the hub.
+            time.sleep(0)
 
     def _handle(self, data: bytes) -> bool:
         """Answer what the client sent; return whether the connection stays open."""
@@ -161,6 +170,9 @@ class Line:
                 self._protocol.receive_data(data)
                 events = list(self._protocol.events())
             except (RemoteProtocolError, LocalProtocolError):
+                return False
+            if not self._allowance.take(len(events), len(data)):
+                self._write(CloseConnection(code=CloseReason.POLICY_VIOLATION))
                 return False
             return all(self._handle_event(event) for event in events)
 

@@ -1,0 +1,178 @@
+"""An engine.io connection with bounds: what it may send, and how much may wait for it."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from engineio import exceptions, packet
+from engineio.payload import Payload
+from engineio.socket import Socket
+
+from core.errors import BalcaoError
+from realtime.allowance import Allowance, Rates
+from realtime.wire import Wire
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+log = structlog.get_logger()
+
+PACKETS_AT_ONCE_MAX = 128
+"""In one long-polling request: a portal page may watch 100 payments; engine.io allows 16."""
+
+OUTGOING_PACKETS_MAX = 256
+"""Answers and events that may wait for a client that does not read: 100 states, and more."""
+
+ATTACHMENTS_MAX = 4
+"""Binary attachments of one message; no message of ours has any."""
+
+_ATTACHMENTS = re.compile(r"[56]([0-9]{1,20})-")
+"""A binary event or acknowledgement, and how many attachments follow."""
+
+
+class BoundedSocket(Socket):  # type: ignore[misc]  # engine.io is untyped
+    """One connection over long polling or a websocket.
+
+    It ends when the client sends faster than its allowance, sends something that is no packet, or
+    leaves too many packets unread.
+    """
+
+    rates = Rates(messages=20, bytes=16_384)
+    """Set by `install`."""
+
+    def __init__(self, server: Any, sid: str) -> None:
+        super().__init__(server, sid)
+        self.last_ping = time.monotonic()
+        self.allowance = Allowance(self.rates)
+        self._wire: Wire | None = None
+        self._is_dropped = False
+
+    def receive(self, pkt: Any) -> None:
+        """Handle one packet, then give other connections a turn.
+
+        Raises SocketIsClosedError if the connection must end.
+        """
+        # A websocket counts its frames itself, with those that are no packets.
+        if self._wire is None and not self.allowance.take(1, 0):
+            self._drop("too fast")
+        # Socket.IO collects the attachments in memory until the last one is there.
+        attachments = _ATTACHMENTS.match(pkt.data) if isinstance(pkt.data, str) else None
+        if attachments and int(attachments[1]) > ATTACHMENTS_MAX:
+            self._drop("attachments")
+        if self.closed or self._is_dropped:
+            raise exceptions.SocketIsClosedError
+        super().receive(pkt)
+        self.server.sleep(0)
+
+    def send(self, pkt: Any) -> None:
+        """Queue a packet, or end the connection of a client that does not read."""
+        if self.queue.qsize() >= OUTGOING_PACKETS_MAX:
+            self._drop("unread")
+        if not self._is_dropped:
+            super().send(pkt)
+
+    def close(self, wait: bool = True, abort: bool = False, reason: Any = None) -> None:  # noqa: ARG002 - see below
+        """Close the connection; never wait until the client has read everything."""
+        super().close(wait=False, abort=abort, reason=reason)
+
+    def handle_get_request(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:
+        """Poll, or upgrade to a websocket; the packets, or engine.io's answer.
+
+        Raises EngineIOError.
+        """
+        options = environ.get("HTTP_CONNECTION", "").lower()
+        if not self.connected and "upgrade" not in options:
+            self.close(abort=True)  # engine.io would poll for it
+            return self.server._bad_request("The header Connection must be: Upgrade.")
+        return super().handle_get_request(environ, start_response)
+
+    def handle_post_request(self, environ: WSGIEnvironment) -> None:
+        """Handle the packets of a long-polling request. Raises EngineIOError for junk."""
+        length = environ.get("CONTENT_LENGTH") or "0"
+        if not (length.isascii() and length.isdecimal()):
+            raise exceptions.ContentTooLongError
+        size = min(int(length), self.server.max_http_buffer_size)
+        if not self.allowance.take(1, size):
+            self._drop("too fast")
+            raise exceptions.SocketIsClosedError
+        try:
+            super().handle_post_request(environ)
+        except exceptions.UnknownPacketError:
+            raise
+        except (ValueError, LookupError, RecursionError) as error:
+            raise exceptions.EngineIOError("junk") from error
+
+    def check_ping_timeout(self) -> bool:
+        """Close the connection if the client owes a pong; by the monotonic clock.
+
+        Raises SocketIsClosedError if the connection is closed already.
+        """
+        if self.closed:
+            raise exceptions.SocketIsClosedError
+        if self.last_ping and time.monotonic() - self.last_ping > self.server.ping_timeout:
+            self.close(abort=True, reason=self.server.reason.PING_TIMEOUT)
+            if self._wire is not None:
+                self._wire.end()
+            return False
+        return True
+
+    def _send_ping(self) -> None:
+        self.server.sleep(self.server.ping_interval)
+        if not self.closing and not self.closed:
+            self.last_ping = time.monotonic()
+            self.send(packet.Packet(packet.PING))
+
+    def _upgrade_websocket(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:  # noqa: ARG002 - the socket is answered directly
+        """Serve a websocket, from the start or instead of long polling, until it ends."""
+        if self.upgraded or self.upgrading:
+            return self.server._bad_request("This session has a websocket already.")
+        try:
+            wire = Wire(
+                environ,
+                self.allowance,
+                message_bytes_max=self.server.max_http_buffer_size,
+                silence_seconds=self.server.ping_interval + self.server.ping_timeout,
+                give_way=lambda: self.server.sleep(0),
+            )
+        except BalcaoError as error:
+            if not self.connected:
+                self.close(abort=True)
+            return self.server._bad_request(error.detail)
+        self._wire = wire
+        try:
+            wire.accept()
+            self._websocket_handler(wire)
+        except (ValueError, LookupError, RecursionError, OSError):
+            self.queue.put(None)  # junk instead of a packet: wake the task that writes
+            self.close(abort=True, reason=self.server.reason.TRANSPORT_ERROR)
+        finally:
+            self._wire = None
+        if wire.is_too_fast:
+            self._log("too fast")
+        return wire.finish()
+
+    def _drop(self, reason: str) -> None:
+        """End the connection without a word; safe to call from any task."""
+        if self._is_dropped:
+            return
+        self._is_dropped = True
+        self._log(reason)
+        if self._wire is not None:
+            self._wire.end()
+        # In a task of its own, because its listeners must not run inside an announcement.
+        self.server.start_background_task(self.close, abort=True)
+
+    def _log(self, reason: str) -> None:
+        log.info("socket.dropped", reason=reason)
+
+
+def install(rates: Rates) -> None:
+    """Make engine.io build its connections with these bounds, in the whole process."""
+    from engineio import server
+
+    BoundedSocket.rates = rates
+    Payload.max_decode_packets = PACKETS_AT_ONCE_MAX
+    server.socket.Socket = BoundedSocket

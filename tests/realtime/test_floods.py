@@ -1,0 +1,241 @@
+"""One anonymous client that sends as fast as it can: it loses its connection, and nobody waits."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from realtime.engine import PACKETS_AT_ONCE_MAX
+from tests.realtime.clients import RawWebSocket
+from tests.realtime.sellers import Seller
+from tests.support.service import ServiceProcess
+
+MODES = ("eventlet", "gevent", "threading")
+FLOOD_SECONDS = 2.0
+ANSWER_SECONDS_MAX = 0.5
+MEMORY_BYTES_MAX = 24 * 1024 * 1024
+"""How much one client may make the process grow."""
+CONNECTIONS_MAX = 12
+
+
+@pytest.fixture(scope="module", params=MODES)
+def service(request, tmp_path_factory) -> Iterator[ServiceProcess]:
+    """The service as a process, once for each mode."""
+    folder = tmp_path_factory.mktemp(f"floods-{request.param}")
+    with ServiceProcess(
+        folder, ASYNC_MODE=request.param, SOCKETS_PER_ADDRESS_MAX=str(CONNECTIONS_MAX)
+    ) as running:
+        yield running
+
+
+def _frame(text: bytes, opcode: int = 0x81) -> bytes:
+    """A client's frame, masked with zeros."""
+    is_short = len(text) < 126
+    length = bytes([0x80 | (len(text) if is_short else 126)])
+    if not is_short:
+        length += len(text).to_bytes(2, "big")
+    return bytes([opcode]) + length + bytes(4) + text
+
+
+UNKNOWN = json.dumps(["watch", {"payment_id": "a" * 32}], separators=(",", ":")).encode()
+FLOODS = {
+    "pongs": _frame(b"3"),
+    "junk": _frame(b"4junk"),
+    "packets that are none": _frame(b"x"),
+    "watches": _frame(b"421" + UNKNOWN),
+    "pings of the protocol": _frame(b"", 0x89),
+    "fragments without an end": _frame(b"", 0x01) + _frame(b"", 0x00) * 50,
+    "attachments": _frame(b"459-" + UNKNOWN) + _frame(b"a" * 1000, 0x82),
+    "nested lists": _frame(b"42" + b"[" * 5000),
+}
+
+
+def _memory(service: ServiceProcess) -> int:
+    assert service.process is not None
+    status = Path(f"/proc/{service.process.pid}/status").read_text(encoding="ascii")
+    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) * 1024
+
+
+def _slowest_answer(service: ServiceProcess, flood: Callable[[], None]) -> float:
+    """How long the slowest `/healthz` takes while this runs in a thread."""
+    thread = threading.Thread(target=flood, daemon=True)
+    address = urlsplit(service.url)
+    slowest = 0.0
+    thread.start()
+    while True:
+        is_last = not thread.is_alive()
+        connection = http.client.HTTPConnection(address.netloc, timeout=60)
+        started = time.monotonic()
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().status == 200
+        connection.close()
+        slowest = max(slowest, time.monotonic() - started)
+        if is_last:
+            thread.join()
+            return slowest
+        time.sleep(0.02)
+
+
+def _send_until_closed(connection: socket.socket, data: bytes) -> bool:
+    """Send for FLOOD_SECONDS and read nothing; return whether the server closed the connection."""
+    connection.settimeout(FLOOD_SECONDS)
+    limit = time.monotonic() + FLOOD_SECONDS
+    while time.monotonic() < limit:
+        try:
+            connection.sendall(data * 100)
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_a_client_that_floods_is_disconnected_and_delays_nobody(service, kind):
+    """One client without credentials held every other visitor for up to 50 seconds."""
+    before, closed = _memory(service), []
+    with RawWebSocket(service.url) as charlie:
+        slowest = _slowest_answer(
+            service,
+            lambda: closed.append(_send_until_closed(charlie.connection, FLOODS[kind])),
+        )
+    assert closed == [True]
+    assert slowest < ANSWER_SECONDS_MAX
+    assert _memory(service) - before < MEMORY_BYTES_MAX
+    with RawWebSocket(service.url) as bob:  # the next client is served
+        bob.send(b"421" + UNKNOWN)
+        assert b'"payment-not-found"' in bob.bytes_within(1.0)
+
+
+def test_a_merchants_socket_that_floods_is_disconnected(service):
+    """A merchant's websocket has nothing to receive but pongs."""
+    address, alice = urlsplit(service.url), Seller(service, "alice")
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        connection.sendall(
+            f"GET /api/merchant/ws?token={alice.token} HTTP/1.1\r\n"
+            f"Host: {address.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            "Sec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        assert connection.recv(4096).startswith(b"HTTP/1.1 101")
+        closed: list[bool] = []
+        slowest = _slowest_answer(
+            service,
+            lambda: closed.append(_send_until_closed(connection, FLOODS["pings of the protocol"])),
+        )
+    assert closed == [True]
+    assert slowest < ANSWER_SECONDS_MAX
+
+
+class _Poller:
+    """A long-polling client."""
+
+    def __init__(self, service: ServiceProcess) -> None:
+        self._connection = http.client.HTTPConnection(urlsplit(service.url).netloc, timeout=30)
+        self._path = "/socket.io/?EIO=4&transport=polling"
+        status, body = self.ask("GET")
+        assert status == 200
+        self._path += f"&sid={json.loads(body[1:])['sid']}"
+        assert self.ask("POST", b"40") == (200, b"OK")
+
+    def ask(self, method: str, body: bytes | None = None) -> tuple[int, bytes]:
+        """One request of this session."""
+        self._connection.request(method, self._path, body)
+        response = self._connection.getresponse()
+        return response.status, response.read()
+
+    def post_until_refused(self, body: bytes) -> int:
+        """Post the same body again and again; return the status that ends it, or 200."""
+        limit = time.monotonic() + FLOOD_SECONDS
+        while time.monotonic() < limit:
+            status, _ = self.ask("POST", body)
+            if status != 200:
+                return status
+        return 200
+
+    def close(self) -> None:
+        """Leave, as a browser does."""
+        self.ask("POST", b"1")
+        self._connection.close()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"3", b"\x1e".join([b"421" + UNKNOWN] * PACKETS_AT_ONCE_MAX)],
+    ids=["one pong", "as many packets as fit"],
+)
+def test_a_poller_that_floods_loses_its_session_and_delays_nobody(service, body):
+    """A request may hold many packets, and each of them is work."""
+    poller, statuses = _Poller(service), []
+    slowest = _slowest_answer(service, lambda: statuses.append(poller.post_until_refused(body)))
+    assert statuses == [400]
+    assert slowest < ANSWER_SECONDS_MAX
+    assert poller.ask("POST", b"3")[0] == 400
+    poller.close()
+
+
+def test_as_many_watches_as_a_portal_page_sends_at_once_are_answered(service):
+    """A page of the portal watches its hundred payments as soon as it is loaded."""
+    poller = _Poller(service)
+    body = b"\x1e".join(b"42%d" % number + UNKNOWN for number in range(10, 110))
+    assert poller.ask("POST", body) == (200, b"OK")
+    answers = b""
+    while answers.count(b"payment-not-found") < 100:
+        status, more = poller.ask("GET")
+        assert status == 200
+        answers += more
+    poller.close()
+
+
+@pytest.mark.parametrize(
+    "body", [b"x", b"", b"\xff\xfe", b"4\x1e\x1e", b"d", b"42" + b"[" * 5000, b"b!"]
+)
+def test_junk_over_long_polling_is_a_client_error_or_ignored(service, body):
+    """No bytes of a stranger are an error of ours."""
+    poller = _Poller(service)
+    assert poller.ask("POST", body)[0] in (200, 400)
+    poller.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        ("EIO=4&transport=websocket", {"Upgrade": "websocket", "Connection": "Upgrade"}),
+        ("EIO=4&transport=websocket", {"Upgrade": "websocket"}),
+        ("EIO=4&transport=websocket", {}),
+        ("EIO=%FF&transport=%00", {}),
+        ("EIO=4&transport=polling&sid=%1b[31m", {}),
+        ("EIO=4&transport=polling&j=x", {}),
+    ],
+)
+def test_a_malformed_handshake_is_a_400(service, query, headers):
+    """Neither a traceback nor a 500."""
+    connection = http.client.HTTPConnection(urlsplit(service.url).netloc, timeout=30)
+    connection.request("GET", f"/socket.io/?{query}", headers=headers)
+    assert connection.getresponse().status == 400
+    connection.close()
+
+
+def test_one_address_has_so_many_connections_and_gets_them_back(service):
+    """Whoever opens connections without end takes no other address's place."""
+    with ExitStack() as stack:
+        for _ in range(CONNECTIONS_MAX):
+            stack.enter_context(RawWebSocket(service.url))
+        status, _, headers = service.request("GET", "/socket.io/?EIO=4&transport=polling")
+        assert status == 429
+        assert int(headers["Retry-After"]) > 0
+    limit = time.monotonic() + 10
+    while service.request("GET", "/socket.io/?EIO=4&transport=polling")[0] != 200:
+        assert time.monotonic() < limit, "a closed connection still counts"
+        time.sleep(0.1)
+    assert b"balcao_sockets_total" in service.get("/metrics")[1]
