@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TypeVar
 
@@ -156,6 +156,10 @@ class Work:
         self.recorded_events.extend(self.events.insert_many(events))
 
 
+QUIET_MAX = timedelta(seconds=10)
+"""How long a SQLite file counts as writable after a write."""
+
+
 @dataclass
 class Ledger:
     """The database of a process, with its clock and its commit listeners."""
@@ -171,11 +175,21 @@ class Ledger:
     """When this process last wrote to its database; None if it never did."""
 
     @property
-    def is_unwritten_since_loss(self) -> bool:
-        """Whether nothing was written since the database was last lost."""
-        if self.lost_at is None:
-            return False
-        return self.written_at is None or self.written_at <= self.lost_at
+    def is_write_unproved(self) -> bool:
+        """Whether only a write can tell that the database works.
+
+        So it is after a loss. A SQLite file also needs a write after a quiet time: its disk may
+        have become full, and reads do not notice that.
+        """
+        if self.written_at is None:
+            return self.lost_at is not None or self._is_sqlite
+        if self.lost_at is not None and self.written_at <= self.lost_at:
+            return True
+        return self._is_sqlite and self.clock.now() - self.written_at >= QUIET_MAX
+
+    @property
+    def _is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
 
     @property
     def is_sqlite(self) -> bool:

@@ -79,7 +79,7 @@ def lag_allowed(settings: Settings) -> timedelta:
 
 def _database() -> str:
     try:
-        if ledger().is_unwritten_since_loss:
+        if ledger().is_write_unproved:
             # A read does not prove that the database works: with a full disk only writes fail.
             in_unit_of_work(_check_writable, attempts=1)
             ledger().written_at = now()

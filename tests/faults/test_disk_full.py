@@ -36,6 +36,21 @@ def test_a_full_disk_defers_confirmations_and_loses_none(serve):
     _wait_until_ready(service)
 
 
+def test_a_full_disk_is_noticed_before_anybody_pays(serve):
+    """A balancer must hear of it from /readyz, not from the first payer."""
+    service = serve()
+    assert service.get("/readyz")[0] == 200
+    process = service.process.pid
+    resource.prlimit(process, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    limit = time.monotonic() + 15
+    while service.get("/readyz")[0] == 200 and time.monotonic() < limit:
+        time.sleep(0.5)
+    ready, readiness = service.get("/readyz")
+    resource.prlimit(process, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    assert ready == 503, readiness
+    _wait_until_ready(service)
+
+
 def _confirmation(service, payment, transfer_id):
     from core.clock import SystemClock, rfc3339
     from core.signing import signatures
