@@ -32,6 +32,15 @@ def test_the_page_has_both_languages_and_may_use_the_camera(here, lang):
     assert "noindex" in answer.text
 
 
+def test_the_page_says_which_files_it_reads_before_one_is_chosen(here):
+    """Banks share proofs as PDF, which the page cannot read: a payer learns it in time."""
+    page = here.client().get(PAGE).text
+
+    assert "Tem um PDF?" in page
+    assert "application/pdf" not in page
+    assert 'aria-describedby="file-kinds privacy"' in page
+
+
 def test_a_picture_without_scripts_gets_its_answer_on_the_same_page(here):
     """A plain upload form: choose, send, read."""
     payment = here.create(order_id="A1")
