@@ -159,8 +159,7 @@ def main() -> int:
     except ConfigurationError as error:
         click.echo(f"Balcão cannot start: {error}", err=True)
         return 1
-    run(app, bank, settings, listener)
-    return 0
+    return run(app, bank, settings, listener)
 
 
 def prepare(settings: Settings) -> tuple[Flask, Flask | None]:
@@ -178,8 +177,8 @@ def prepare(settings: Settings) -> tuple[Flask, Flask | None]:
     return app, mount_bank(app, settings) if settings.serves_bank else None
 
 
-def run(app: Flask, bank: Flask | None, settings: Settings, listener: socket.socket) -> None:
-    """Serve with the background jobs until a signal asks to stop."""
+def run(app: Flask, bank: Flask | None, settings: Settings, listener: socket.socket) -> int:
+    """Serve with the background jobs until a signal asks to stop; return the exit status."""
     background = jobs.Jobs(app, settings)
     gc.freeze()
     gc.enable()
@@ -202,7 +201,7 @@ def run(app: Flask, bank: Flask | None, settings: Settings, listener: socket.soc
         background.stop()
         parts_of(app).merchant_sockets.close_all()
 
-    serving.serve(app, settings, listener, on_start, on_stop)
+    return serving.serve(app, settings, listener, on_start, on_stop)
 
 
 def _leave(status: int) -> Any:

@@ -59,6 +59,11 @@ class Settings(BaseModel):
     public_url: str = "http://127.0.0.1:5000"
     host: str = "127.0.0.1"
     port: int = Field(5000, ge=1, le=65535)
+    connections_max: int = Field(20_000, ge=10, le=1_000_000)
+    connections_per_address_max: int = Field(2000, ge=1, le=1_000_000)
+    request_head_seconds: float = Field(10, ge=1, le=120)
+    request_body_seconds: float = Field(30, ge=1, le=600)
+    keep_alive_seconds: float = Field(30, ge=1, le=600)
     payment_ttl_seconds: int = Field(1800, ge=10, le=2_592_000)
     renewal_days: int = Field(30, ge=0, le=3650)
     sweep_interval_seconds: float = Field(1, gt=0, le=60)

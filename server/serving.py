@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import errno
-import resource
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import structlog
+from werkzeug.exceptions import HTTPException
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from config import ConfigurationError, Settings
+from server.connections import AcceptLoop, Capacity, Seat, Seats, allow_open_files
+from server.incoming import SILENCE_SECONDS_MAX, Body, Bounds, Incoming, body_of, with_body
 
 log = structlog.get_logger()
 
-CONNECTIONS_MAX = 20_000  # websockets included; eventlet stops accepting at 1,024 by default
 BACKLOG = 1024
 DRAIN_SECONDS = 10.0
-SILENCE_SECONDS_MAX = 45
-"""A client that is silent for longer has gone: an open websocket answers a ping every 20 s."""
 
 LONG_LIVED = ("/socket.io", "/api/merchant/ws")
 """Paths of connections that stay open; a stop does not wait for them."""
@@ -40,20 +40,28 @@ class InFlight:
         self.is_stopping = False
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer one request; while the process stops, tell the client to close the connection."""
+        """Answer one request; tell the client if the connection ends with it."""
         if environ.get("PATH_INFO", "").startswith(LONG_LIVED):
-            return self._application(environ, start_response)
+            return self._answer(environ, start_response)
+        body = body_of(environ)
 
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            last = [("Connection", "close")] if self.is_stopping else []
+            is_last = self.is_stopping or (body is not None and body.is_broken)
+            last = [("Connection", "close")] if is_last else []
             return start_response(status, [*headers, *last], *rest)
 
         self._add(1)
         try:
-            return _CountedResponse(self._application(environ, start), lambda: self._add(-1))
+            return _CountedResponse(self._answer(environ, start), lambda: self._add(-1))
         except BaseException:
             self._add(-1)
             raise
+
+    def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        try:
+            return self._application(environ, start_response)
+        except HTTPException as error:  # a bad body, read by code outside of Flask
+            return error(environ, start_response)
 
     def wait(self, limit: float) -> int:
         """Wait for the requests in progress until `limit` (monotonic); return how many are left."""
@@ -117,107 +125,229 @@ def serve(
     listener: socket.socket,
     on_start: Callable[[], None],
     on_stop: Callable[[], None],
-) -> None:
-    """Serve until SIGTERM or Ctrl-C; then refuse new requests and finish those in progress."""
-    _allow_open_files()
+) -> int:
+    """Serve until SIGTERM or Ctrl-C; then refuse new requests and finish those in progress.
+
+    Returns the exit status: 1 if the process could not go on accepting connections.
+    """
+    allow_open_files(settings)
     in_flight = InFlight(application)
+    seats = Seats(Capacity.of(settings))
     start = {"eventlet": _eventlet, "gevent": _gevent, "threading": _threading}
-    stop_accepting = start[settings.async_mode](in_flight, listener)
+    spawn, talk, body_type = start[settings.async_mode](in_flight, listener)
+    bounds = Bounds.of(settings)
+
+    def serve_client(seat: Seat, address: Any) -> None:
+        incoming = Incoming(
+            seat.connection, bounds, body_type, lambda waits: seats.set_waiting(seat, waits)
+        )
+        talk(incoming, address)
+
+    accepting = AcceptLoop(listener, seats, spawn, serve_client)
+    accepting.start()
     signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _frame: signals.append(received))
     on_start()
-    while not signals:
+    while not signals and not accepting.has_ended:
         time.sleep(_TICK_SECONDS)  # yields to the hub in a patched process
+    status = 0
+    if accepting.has_ended:
+        log.critical("serving.cannot_accept")
+        status = 1  # so that a supervisor starts the process again
     in_flight.is_stopping = True
     time.sleep(_TICK_SECONDS)  # accept clients that are connected but not accepted yet
-    stop_accepting()
+    accepting.stop()
     listener.close()
     limit = time.monotonic() + DRAIN_SECONDS
     in_flight.wait(limit)
     on_stop()
     if unanswered := in_flight.wait(limit):
         log.warning("stop.unanswered", requests=unanswered)
+    return status
 
 
-def _allow_open_files() -> None:
-    """Raise the limit of open files: each connection is one, and the usual limit is 1,024."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    target = CONNECTIONS_MAX + 1000
-    if hard != resource.RLIM_INFINITY:
-        target = min(target, hard)
-    if soft != resource.RLIM_INFINITY and soft < target:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
+Spawn = Callable[..., object]
+Talk = Callable[[Incoming, Any], None]
+"""Serve the requests of one connection, whose client has this address."""
 
 
-def _eventlet(application: InFlight, listener: socket.socket) -> Callable[[], None]:
+def _eventlet(application: InFlight, listener: socket.socket) -> tuple[Spawn, Talk, type[Body]]:
     import eventlet
     import eventlet.wsgi
 
-    class QuietProtocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet is untyped
-        """Writes no log lines, neither for requests nor for malformed bytes."""
+    class EventletBody(Body):
+        """With what eventlet's handler asks of its own input."""
+
+        chunked_input = True  # so that `discard` is called
+        headers_sent: Any = None
+
+        @property
+        def should_send_hundred_continue(self) -> bool:
+            """Whether the client still waits for leave to send the body."""
+            return self.expects_continue
+
+        def discard(self) -> None:
+            """Discard the rest. Raises OSError if the connection must be closed."""
+            if not self.finish():
+                raise ConnectionError
+
+        def get_socket(self) -> Any:
+            """The client's socket, for websockets."""
+            return self._incoming.connection
+
+    class EventletHandler(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet is untyped
+        """Reads by `Incoming`; writes no log lines."""
+
+        def setup(self) -> None:
+            """Replace the file that the requests are read from."""
+            super().setup()
+            self.rfile = self.incoming = self.conn_state[3]
+
+        def handle_one_request(self) -> None:
+            """Answer one request, if there is one."""
+            self.close_connection = True
+            if self.incoming.next_head():
+                super().handle_one_request()
+
+        def get_environ(self) -> dict[str, Any]:
+            """The environment, with a body that ends by itself."""
+            environ: dict[str, Any] = super().get_environ()
+            environ["eventlet.input"] = self.incoming.body
+            return with_body(environ, self.incoming)
+
+        def finish(self) -> None:
+            """Close the connection, after the client has had a moment to read the answer."""
+            with suppress(OSError):
+                self.wfile.flush()
+            self.incoming.leave()
+            super().finish()
 
         def log_message(self, *_args: Any) -> None:
             """Do nothing: web.requests logs each request with its id."""
 
-    server = eventlet.spawn(
-        eventlet.wsgi.server,
+    server = eventlet.wsgi.Server(
         listener,
+        listener.getsockname(),
         application,
-        protocol=QuietProtocol,
-        max_size=CONNECTIONS_MAX,
+        protocol=EventletHandler,
         socket_timeout=SILENCE_SECONDS_MAX,
         log_output=False,
         debug=False,
         capitalize_response_headers=False,  # names are sent as they are written
     )
-    return lambda: server.kill()
+
+    def talk(incoming: Incoming, address: Any) -> None:
+        state = [address, incoming.connection, eventlet.wsgi.STATE_IDLE, incoming]
+        server.process_request(state)
+
+    return eventlet.spawn_n, talk, EventletBody
 
 
-def _gevent(application: InFlight, listener: socket.socket) -> Callable[[], None]:
+def _gevent(application: InFlight, listener: socket.socket) -> tuple[Spawn, Talk, type[Body]]:
+    import gevent
     from gevent import pywsgi
-    from gevent.pool import Pool
 
-    class TimedHandler(pywsgi.WSGIHandler):
-        """Closes the connection of a client that stays silent."""
+    class GeventBody(Body):
+        """With what gevent's handler, and the websockets, ask of its own input."""
 
-        def __init__(self, sock: Any, address: Any, server: Any, rfile: Any = None) -> None:
-            sock.settimeout(SILENCE_SECONDS_MAX)
-            super().__init__(sock, address, server, rfile)  # type: ignore[call-arg]
+        @property
+        def rfile(self) -> Incoming:
+            """Leads to the client's socket, for websockets."""
+            return self._incoming
 
-        def _handle_client_error(self, ex: Exception) -> Any:
-            if isinstance(ex, OSError):  # the client was silent too long, or has gone
+        def _discard(self) -> None:
+            self.finish()
+
+    class GeventHandler(pywsgi.WSGIHandler):
+        """Reads by `Incoming`."""
+
+        def __init__(self, incoming: Incoming, address: Any, server: Any) -> None:
+            super().__init__(incoming.connection, address, server, incoming)  # type: ignore[call-arg]
+            self.incoming = incoming
+
+        def handle_one_request(self) -> Any:
+            """Answer one request, if there is one; None ends the connection."""
+            if not self.incoming.next_head():
                 return None
-            return super()._handle_client_error(ex)  # type: ignore[misc]
+            result = super().handle_one_request()
+            if result is True and self.incoming.is_between_requests:
+                return True
+            self.incoming.leave()
+            return None
+
+        def get_environ(self) -> dict[str, Any]:
+            """The environment, with a body that ends by itself."""
+            environ = with_body(super().get_environ(), self.incoming)
+            self.wsgi_input = environ["wsgi.input"]
+            return environ
 
     server = pywsgi.WSGIServer(
         listener,
         application,
-        handler_class=TimedHandler,
         log=None,
         error_log=None,
-        spawn=Pool(CONNECTIONS_MAX),
+        environ={"SERVER_NAME": listener.getsockname()[0]},
     )
-    server.start()
-    return lambda: server.close()
+    server.update_environ()
+
+    def talk(incoming: Incoming, address: Any) -> None:
+        GeventHandler(incoming, address, server).handle()
+
+    return gevent.spawn, talk, GeventBody
 
 
-class _QuietHandler(WSGIRequestHandler):
-    """Speaks HTTP/1.1 and writes no log lines."""
+class _WerkzeugHandler(WSGIRequestHandler):
+    """Speaks HTTP/1.1, reads by `Incoming`, and writes no log lines."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    timeout = SILENCE_SECONDS_MAX
+
+    def __init__(self, incoming: Incoming, address: Any, server: ThreadedWSGIServer) -> None:
+        self._incoming = incoming
+        super().__init__(incoming.connection, address, server)
+
+    def setup(self) -> None:
+        """Replace the file that the requests are read from."""
+        super().setup()
+        self.rfile = self._incoming  # type: ignore[assignment]  # has what the handler needs
+
+    def handle_one_request(self) -> None:
+        """Answer one request, if there is one."""
+        self.close_connection = True
+        if self._incoming.next_head():
+            super().handle_one_request()
+
+    def handle_expect_100(self) -> bool:
+        """Do nothing: Werkzeug sends `100 Continue` just before `make_environ`."""
+        return True
+
+    def make_environ(self) -> Any:
+        """The environment, with a body that ends by itself."""
+        environ = with_body(super().make_environ(), self._incoming)
+        environ["wsgi.input"].expects_continue = False
+        return environ
+
+    def finish(self) -> None:
+        """Close the connection, after the client has had a moment to read the answer."""
+        self._incoming.leave()
+        super().finish()
 
     def log(self, *_args: Any, **_kwargs: Any) -> None:
         """Do nothing: web.requests logs each request with its id."""
 
 
-def _threading(application: InFlight, listener: socket.socket) -> Callable[[], None]:
+def _threading(application: InFlight, listener: socket.socket) -> tuple[Spawn, Talk, type[Body]]:
     host, port = listener.getsockname()[:2]
     server = ThreadedWSGIServer(
-        host, port, application, handler=_QuietHandler, fd=listener.fileno()
+        host, port, application, handler=_WerkzeugHandler, fd=listener.fileno()
     )
-    thread = threading.Thread(target=server.serve_forever, name="http", daemon=True)
-    thread.start()
-    return server.shutdown
+    server.socket.close()  # a copy, and only the loop accepts
+
+    def spawn(function: Callable[..., object], *arguments: Any) -> None:
+        threading.Thread(target=function, args=arguments, daemon=True).start()
+
+    def talk(incoming: Incoming, address: Any) -> None:
+        _WerkzeugHandler(incoming, address, server)
+
+    return spawn, talk, Body

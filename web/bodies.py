@@ -12,7 +12,7 @@ from flask.json.provider import DefaultJSONProvider
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from core.errors import MalformedJson
 
@@ -177,6 +177,15 @@ class StrictRequest(Request):
         super().close()
         for stream in self.__dict__.pop("_file_streams", ()):
             stream.close()
+
+    def get_data(self, *args: Any, **kwargs: Any) -> Any:
+        """The body. Raises RequestEntityTooLarge."""
+        data = super().get_data(*args, **kwargs)
+        # Werkzeug cuts a body without a length at the limit, and does not say so.
+        is_at_limit = self.content_length is None and len(data) == self.max_content_length
+        if is_at_limit and self.environ["wsgi.input"].read(1):
+            raise RequestEntityTooLarge
+        return data
 
     def get_json(
         self,

@@ -49,6 +49,7 @@ CODE_OF_STATUS = {
     405: "method-not-allowed",
     406: "not-acceptable",
     412: "precondition-failed",
+    408: "request-timeout",
     413: "payload-too-large",
     414: "uri-too-long",
     415: "unsupported-media-type",

@@ -63,6 +63,13 @@ class Talker:
         body, self._bytes = self._bytes[:length], self._bytes[length:]
         return int(first.split()[1]), headers, body
 
+    def line(self) -> bytes:
+        """Read a line with its end. Raises AssertionError."""
+        while b"\n" not in self._bytes:
+            self._read()
+        line, _, self._bytes = self._bytes.partition(b"\n")
+        return line + b"\n"
+
     def is_closed_by_the_server(self) -> bool:
         """Wait until the server closes the connection; False if it sends data."""
         try:

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from server.serving import SILENCE_SECONDS_MAX
+from server.incoming import SILENCE_SECONDS_MAX
 from tests.process.talking import Talker
 from tests.realtime.clients import RawWebSocket, Watcher
 from tests.support.service import ServiceProcess
@@ -83,6 +83,8 @@ def test_silent_connections_are_closed_and_quiet_websockets_are_not(serve, tmp_p
                 silent.append((mode, data, charlie))
         time.sleep(SILENCE_SECONDS_MAX + 2)
         for mode, data, charlie in silent:
+            if data:
+                assert charlie.answer()[0] == 408, mode
             assert charlie.is_closed_by_the_server(), (mode, data)
         for bob, service, payment in watching:
             assert service.tell(payment)[0] == 200

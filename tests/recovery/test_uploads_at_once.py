@@ -18,6 +18,7 @@ from PIL import Image
 
 from core.pictures import PICTURE_BYTES_MAX
 from tests.recovery.conftest import multipart, picture
+from tests.support.service import resident_bytes
 
 PATH = "/api/payment/upload-screenshot-with-qr"
 UPLOADS, PAYMENTS = 200, 20
@@ -38,14 +39,6 @@ def large_photo(code: str) -> bytes:
     noise.save(out, "JPEG", quality=70)
     assert PHOTO_BYTES_MIN < len(out.getvalue()) < PICTURE_BYTES_MAX
     return out.getvalue()
-
-
-def resident(pid: int) -> int:
-    """The resident memory of a process in bytes."""
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError("the process is gone")
 
 
 def p95(times: list[float]) -> float:
@@ -106,7 +99,7 @@ def test_two_hundred_uploads_at_once_block_nothing_and_leave_nothing_behind(serv
         body, content_type = multipart(large_photo(payment["pix_code"]))
         (forms / f"{payment['id']}.form").write_bytes(f"{content_type}\n".encode() + body)
     pid = service.process.pid
-    before = highest = resident(pid)
+    before = highest = resident_bytes(pid)
     times: list[float] = []
 
     answers_file = tmp_path / "answers.json"
@@ -124,7 +117,7 @@ def test_two_hundred_uploads_at_once_block_nothing_and_leave_nothing_behind(serv
                 started_at = time.monotonic()
                 assert service.get("/healthz")[0] == 200
                 times.append(time.monotonic() - started_at)
-                highest = max(highest, resident(pid))
+                highest = max(highest, resident_bytes(pid))
                 time.sleep(0.02)
         finally:
             process.kill()

@@ -135,14 +135,30 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def resident_bytes(pid: int) -> int:
+    """The resident memory of a process in bytes."""
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("the process is gone")
+
+
 class ServiceProcess:
     """`python app.py` as a process on a free port."""
 
-    def __init__(self, instance: Path, *, is_first_start: bool = False, **environment: Any) -> None:
+    def __init__(
+        self,
+        instance: Path,
+        *,
+        is_first_start: bool = False,
+        open_files_max: int | None = None,
+        **environment: Any,
+    ) -> None:
         """Settings by environment name; DATABASE_URL defaults to SQLite in the folder.
 
         The database is migrated and has the demo accounts before the start. With `is_first_start`
-        the service creates them itself, with a generated password.
+        the service creates them itself, with a generated password. `open_files_max` is the hard
+        limit of open files.
         """
         self.port = int(environment.pop("PORT", free_port()))
         self.url = f"http://127.0.0.1:{self.port}"
@@ -163,6 +179,10 @@ class ServiceProcess:
         }
         self.process: subprocess.Popen[bytes] | None = None
         self._is_first_start = is_first_start
+        self._command = [sys.executable, "app.py"]
+        if open_files_max is not None:
+            limited = f'ulimit -n {open_files_max}; exec "$0" "$@"'
+            self._command = ["sh", "-c", limited, *self._command]
 
     def __enter__(self) -> ServiceProcess:
         """Start the service and wait until it answers."""
@@ -179,7 +199,7 @@ class ServiceProcess:
             self._put_databases()
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "app.py"],
+                self._command,
                 cwd=ROOT,
                 env=self.environment,
                 stdout=log,
