@@ -165,16 +165,21 @@ def main() -> int:
 def prepare(settings: Settings) -> tuple[Flask, Flask | None]:
     """Build the service, check its database, and build the bank if this process serves it.
 
-    In development the database is migrated and has the demo accounts. Raises ConfigurationError.
+    In development the database is migrated and has the demo accounts. A database that is away is
+    waited for. Raises ConfigurationError.
     """
     init_logs(settings)
     app = create_app(settings)
-    schema.require_schema(app, migrate=settings.is_development)
-    if settings.is_development:
-        with app.app_context():
-            ensure_demo_merchant(settings)
-            ensure_demo_payer(settings)
-    return app, mount_bank(app, settings) if settings.serves_bank else None
+
+    def prepare_databases() -> Flask | None:
+        schema.require_schema(app, migrate=settings.is_development)
+        if settings.is_development:
+            with app.app_context():
+                ensure_demo_merchant(settings)
+                ensure_demo_payer(settings)
+        return mount_bank(app, settings) if settings.serves_bank else None
+
+    return app, schema.wait_for_database(prepare_databases, settings.start_wait_seconds)
 
 
 def run(app: Flask, bank: Flask | None, settings: Settings, listener: socket.socket) -> int:

@@ -64,6 +64,7 @@ class Settings(BaseModel):
     request_head_seconds: float = Field(10, ge=1, le=120)
     request_body_seconds: float = Field(30, ge=1, le=600)
     keep_alive_seconds: float = Field(30, ge=1, le=600)
+    start_wait_seconds: float = Field(30, ge=0, le=600)
     payment_ttl_seconds: int = Field(1800, ge=10, le=2_592_000)
     renewal_days: int = Field(30, ge=0, le=3650)
     sweep_interval_seconds: float = Field(1, gt=0, le=60)

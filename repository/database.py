@@ -348,7 +348,7 @@ def _translate_errors() -> Iterator[None]:
     except exc.DBAPIError as error:
         if _is_conflict(error):
             raise ConcurrentUpdate from error
-        if _is_away(error):
+        if is_away(error):
             ledger().lost_at = now()
             raise DatabaseUnavailable from error
         raise
@@ -374,7 +374,8 @@ def _is_conflict(error: exc.DBAPIError) -> bool:
     return code in ("1213", "1205", "1020", "40001", "40P01") or "database is locked" in code
 
 
-def _is_away(error: exc.DBAPIError) -> bool:
+def is_away(error: exc.DBAPIError) -> bool:
+    """Whether the database does not answer, or cannot work at the moment."""
     if error.connection_invalidated or isinstance(error, exc.InterfaceError):
         return True
     code = _code(error)

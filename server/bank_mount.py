@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from config import ConfigurationError, Settings
-from server.schema import reason_of
+from server.schema import not_opened
 
 
 def mount_bank(app: Flask, settings: Settings) -> Flask:
@@ -40,9 +40,8 @@ def mount_bank(app: Flask, settings: Settings) -> Flask:
         migrate(settings.bank_database_url)
     except (BankSettingsError, RuntimeError) as error:
         raise ConfigurationError(str(error)) from None
-    except DBAPIError as error:
-        reason = reason_of(error)
-        raise ConfigurationError(f"The bank's database cannot be opened: {reason}.") from None
+    except (DBAPIError, OSError) as error:
+        raise not_opened("The bank's database", error) from None
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/bank": bank.wsgi_app})  # type: ignore[method-assign]
     return bank
 

@@ -9,6 +9,7 @@ import click
 from flask import Flask
 
 from config import Settings
+from core.errors import BalcaoError
 from repository.database import reading
 
 CREATE_ADMIN = "flask --app app accounts create root --role admin"
@@ -35,8 +36,11 @@ def print_banner(settings: Settings) -> None:
 
 def print_first_account_hint(app: Flask) -> None:
     """Print how to create the first account when there is none."""
-    with app.app_context(), reading() as work:
-        has_accounts = work.accounts.any_exists()
+    try:
+        with app.app_context(), reading() as work:
+            has_accounts = work.accounts.any_exists()
+    except BalcaoError:  # the database has just gone away; the hint can be missed
+        return
     if not has_accounts:
         _print(f"  No account yet: {CREATE_MERCHANT}")
 

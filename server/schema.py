@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
+import structlog
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
@@ -13,10 +17,20 @@ from flask_migrate import Migrate, upgrade
 from sqlalchemy import exc
 
 from config import ConfigurationError
+from core.errors import DatabaseUnavailable
 from db_models.base import db
+from repository.database import is_away
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 ATTEMPTS_MAX = 10
+WAIT_INTERVAL_SECONDS = 1.0
+
+log = structlog.get_logger()
+Result = TypeVar("Result")
+
+
+class DatabaseAway(ConfigurationError):
+    """A database does not answer yet, or any more."""
 
 
 def init_migrations(app: Flask) -> None:
@@ -29,10 +43,41 @@ def revision_of_database() -> str | None:
     try:
         with db.engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision()
-    except exc.DBAPIError as error:
+    except (exc.DBAPIError, OSError) as error:
         where = db.engine.url.render_as_string(hide_password=True)
-        reason = reason_of(error)
-        raise ConfigurationError(f"The database {where} cannot be opened: {reason}.") from None
+        raise not_opened(f"The database {where}", error) from None
+
+
+def not_opened(database: str, error: exc.DBAPIError | OSError) -> ConfigurationError:
+    """The error to raise for a database that cannot be opened: DatabaseAway if waiting may help."""
+    if isinstance(error, OSError):  # pg8000 does not wrap the error of a reset connection
+        return DatabaseAway(f"{database} cannot be opened: {error.strerror or error}.")
+    # An SQLite file does not come back by itself.
+    may_come = is_away(error) and not isinstance(error.orig, sqlite3.Error)
+    kind = DatabaseAway if may_come else ConfigurationError
+    return kind(f"{database} cannot be opened: {reason_of(error)}.")
+
+
+def wait_for_database(prepare: Callable[[], Result], seconds: float) -> Result:
+    """Call `prepare`, again and again while a database is away, for so many seconds.
+
+    Raises ConfigurationError with the last reason.
+    """
+    limit: float | None = None
+    while True:
+        try:
+            try:
+                return prepare()
+            except DatabaseUnavailable as error:
+                cause = error.__cause__
+                reason = reason_of(cause) if isinstance(cause, exc.DBAPIError) else error.detail
+                raise DatabaseAway(f"A database went away during the start: {reason}.") from None
+        except DatabaseAway as error:
+            limit = limit or time.monotonic() + seconds
+            if time.monotonic() >= limit:
+                raise
+            log.warning("start.waiting", reason=str(error))
+            time.sleep(WAIT_INTERVAL_SECONDS)
 
 
 def reason_of(error: exc.DBAPIError) -> str:

@@ -31,9 +31,9 @@ class CuttingProxy:
     dropped.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, listens_on: int = 0) -> None:
         self._address = (host, port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", listens_on))
         self.port: int = self._listener.getsockname()[1]
         self._marker: bytes | None = None
         self._answer = b""
