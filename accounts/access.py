@@ -48,6 +48,8 @@ class Caller:
     key_id: int | None = None
     """The row id of an API key."""
     key_public_id: str | None = None
+    key_name: str | None = None
+    """The API key's label and visible beginning, by which its owner recognises it."""
     expires_at: datetime | None = None
     """When the access token expires; its sign-in may last longer."""
 
@@ -230,7 +232,14 @@ def _caller_by_key(work: Work, key: str) -> Caller:
     account, row = account_and_key
     keys.key_uses().note(row.id, work.now)
     scopes = frozenset(row.scopes.split())
-    return Caller(account, scopes, None, key_id=row.id, key_public_id=row.public_id)
+    return Caller(
+        account,
+        scopes,
+        None,
+        key_id=row.id,
+        key_public_id=row.public_id,
+        key_name=f"{row.label} ({row.prefix}…)",
+    )
 
 
 def _in_role(account: Account, role: str) -> Account:

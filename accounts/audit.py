@@ -10,6 +10,8 @@ from flask import g, has_request_context, request
 from db_models import Account, AuditAction
 from repository.database import Work
 
+KEY, KEY_NAME = "key", "key_name"
+"""The details of an entry that name the API key by which the action was done."""
 SUBJECT_CHARACTERS_MAX = 140
 ADDRESS_CHARACTERS_MAX = 45
 
@@ -21,7 +23,7 @@ def record(
     subject: str = "",
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add an entry to the audit log, with the request's API key id, address and id.
+    """Add an entry to the audit log, with the request's API key, address and id.
 
     An `account` of None is an unknown person, or the operator at the terminal. `details` must never
     hold a secret.
@@ -47,4 +49,6 @@ def client_address() -> str:
 
 def _key_details() -> dict[str, str]:
     caller = g.get("caller") if has_request_context() else None
-    return {} if caller is None or caller.key_public_id is None else {"key": caller.key_public_id}
+    if caller is None or caller.key_public_id is None:
+        return {}
+    return {KEY: caller.key_public_id, KEY_NAME: caller.key_name}

@@ -8,10 +8,11 @@ import click
 from flask import Flask
 from flask.cli import AppGroup, with_appcontext
 
+from accounts import audit
 from accounts.access import DEMO_LOGIN
 from accounts.demo import ensure_demo_merchant
 from config import Settings, current_settings
-from db_models import Payment
+from db_models import AuditAction, Payment
 from payments import service
 from payments.location import key_ring
 from payments.schemas import NewPayment
@@ -31,7 +32,9 @@ def register(app: Flask) -> None:
 @keys.command("rotate")
 def rotate() -> None:
     """Publish a new signing key; it signs after two minutes. The old key stays public for a day."""
-    click.echo(f"New signing key: {key_ring().rotate()}")
+    key_id = key_ring().rotate()
+    in_unit_of_work(lambda work: audit.record(work, None, AuditAction.SIGNING_KEY_ROTATED, key_id))
+    click.echo(f"New signing key: {key_id}")
 
 
 @click.command("sweep")

@@ -32,10 +32,12 @@ def open_payment(
     keyed: KeyedRequest,
     merchant_of: Callable[[Work], Account],
     answer_of: Callable[[Payment, datetime], CreatedAnswer],
+    also: Callable[[Work, Payment], object] | None = None,
 ) -> CreatedAnswer:
     """Create a payment, or repeat the first answer under the same key.
 
-    `merchant_of` authenticates the caller; `answer_of` builds the answer as of an instant. Raises
+    `merchant_of` authenticates the caller; `answer_of` builds the answer as of an instant.
+    `also` runs in the unit of work of a new payment. Raises
     OrderAlreadyHasPayment, PixKeyMissing, IdempotencyConflict and what `merchant_of` raises.
     """
     settings = current_settings()
@@ -61,6 +63,8 @@ def open_payment(
             ttl=timedelta(seconds=settings.payment_ttl_seconds),
             location_base=settings.location_base,
         )
+        if also is not None:
+            also(work, payment)
         return keyed.store(work, merchant.id, answer_of(payment, work.now))
 
     return in_unit_of_work(create)

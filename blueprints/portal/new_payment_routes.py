@@ -9,12 +9,13 @@ from datetime import datetime
 from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
+from accounts import audit
 from accounts.access import development_only, page_guard, signed_in_merchant
 from blueprints.portal.page import bp, key_missing_page, merchant_and_queries, page
 from config import current_settings
 from core.errors import OrderAlreadyHasPayment
 from core.merchant_errors import PixKeyMissing
-from db_models import Payment
+from db_models import AuditAction, Payment
 from payments.opening import open_payment
 from payments.schemas import EXPIRES_IN_MAX, NewPayment
 from repository.database import reading
@@ -108,7 +109,13 @@ def _create(terms: NewPayment, key: str | None) -> str:
     """Create a payment; return its txid, or the txid that the same form created before."""
     keyed = KeyedRequest(key, "create in portal", terms.model_dump(mode="json"))
     created = open_payment(
-        terms, keyed, lambda work: signed_in_merchant(work, "payments:write"), _created_answer
+        terms,
+        keyed,
+        lambda work: signed_in_merchant(work, "payments:write"),
+        _created_answer,
+        also=lambda work, payment: audit.record(
+            work, signed_in_merchant(work), AuditAction.PAYMENT_CREATED, payment.txid
+        ),
     )
     return str(created.answer["id"])
 

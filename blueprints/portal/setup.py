@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from blueprints.portal import (
+    activity_routes,
     export_routes,
     home_routes,
     list_routes,
@@ -28,6 +29,7 @@ ROUTE_MODULES = (
     proof_routes,
     signal_routes,
     settings_routes,
+    activity_routes,
 )
 
 

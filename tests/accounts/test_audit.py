@@ -196,7 +196,7 @@ def test_a_cancellation_leaves_one_row_through_every_interface(alice, ask: Ask):
     assert ask(alice, f"/payments/pix/{payment['id']}/cancel").status_code in (200, 303)
     (row,) = payment_rows(alice)
     assert (row.action, row.subject) == ("payment.cancelled", payment["id"])
-    assert set(row.details) == ({"key"} if ask is request_by_key else set())
+    assert set(row.details) == ({"key", "key_name"} if ask is request_by_key else set())
 
 
 @pytest.mark.parametrize("ask", INTERFACES)
@@ -210,7 +210,9 @@ def test_a_refund_leaves_one_row_through_every_interface(alice, bank, ask: Ask):
     assert row.action == "refund.asked"
     amount = {"payment": payment["id"], "amount_centavos": 1000}
     assert {name: row.details[name] for name in amount} == amount
-    assert set(row.details) - set(amount) == ({"key"} if ask is request_by_key else set())
+    assert set(row.details) - set(amount) == (
+        {"key", "key_name"} if ask is request_by_key else set()
+    )
 
 
 def test_the_key_in_a_row_is_the_one_that_asked(alice):

@@ -13,10 +13,6 @@ from accounts.keys import SCOPES
 from tests.accounts.people import Person, bearer
 
 FOR_PEOPLE = ("/portal", "/admin", "/pay")
-PUBLIC_PAGES = {
-    "/payment/recover-from-qr": "for payers without an account",
-    "/payments/pix": "the API and the payment page",
-}
 ID = "0" * 32
 
 
@@ -58,8 +54,8 @@ def test_no_key_and_no_token_opens_a_page_or_sends_its_form(app, credentials):
     for name, header in credentials.items():
         for method, address in routes:
             answer = app.test_client().open(address, method=method, headers=header)
-            got = (answer.status_code, (answer.get_json(silent=True) or {}).get("code"))
-            assert got == (403, "people-only"), (name, method, address, got)
+            outcome = (answer.status_code, (answer.get_json(silent=True) or {}).get("code"))
+            assert outcome == (403, "people-only"), (name, method, address)
 
 
 def test_a_key_for_the_settings_makes_no_key_that_refunds(app, credentials):
