@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from anyascii import anyascii
+
 from core.money import plain
 from core.pix.br_code.location import check_location
 from core.pix.br_code.model import GUI, NO_TXID, BrCodeError
@@ -15,6 +17,8 @@ _NAME_MAX, _CITY_MAX, _ADDITIONAL_INFO_MAX, _AMOUNT_MAX = 25, 15, 72, 13
 _TXID = re.compile(r"[A-Za-z0-9]{1,25}")
 _POSTAL_CODE = re.compile(r"[0-9]{8}")
 _HEADER_CHARACTERS = 4
+# Where people in Brazil expect another spelling than the library's `Ae`, `Oe` and `deg`.
+_SPELLINGS = str.maketrans({"Æ": "AE", "Œ": "OE", "°": "o"})
 
 
 def encode_static(
@@ -30,9 +34,9 @@ def encode_static(
 ) -> str:
     """A static code for this key; without an amount the payer types it.
 
-    Name, city and additional information are folded to ASCII and cut to their maximum. Key, txid
-    and postal code (eight digits) must be canonical. Raises BrCodeError with the code of the first
-    value that a BR Code cannot hold.
+    Name, city and additional information are transliterated to ASCII and cut to their maximum.
+    Key, txid and postal code (eight digits) must be canonical. Raises BrCodeError with the code of
+    the first value that a BR Code cannot hold.
     """
     if kind_of(key) is None:
         raise BrCodeError("key_invalid", "The key is not a Pix key in canonical form.")
@@ -112,12 +116,22 @@ def _assemble_code(
 
 def _fold_text(text: str, characters_max: int, error_code: str) -> str:
     """The text as printable ASCII, single-spaced and cut. Raises BrCodeError if nothing is left."""
-    decomposed = unicodedata.normalize("NFD", " ".join(text.split()))
-    printable = "".join(character for character in decomposed if " " <= character <= "~")
+    composed = unicodedata.normalize("NFC", " ".join(text.split())).translate(_SPELLINGS)
+    printable = "".join(map(_ascii_of, composed))
     folded = " ".join(printable.split())[:characters_max].strip()
     if not folded:
         raise BrCodeError(error_code, "No printable ASCII character is left of the text.")
     return folded
+
+
+def _ascii_of(character: str) -> str:
+    """ASCII letters for a character of any script; nothing for emoji and controls."""
+    if character.isascii():
+        return character if character.isprintable() else ""
+    ascii_text = anyascii(character)
+    # The library names emoji, as `:pizza:`.
+    is_name = len(ascii_text) > 1 and ascii_text.startswith(":")
+    return "" if is_name or not ascii_text.isprintable() else ascii_text
 
 
 def _fold_info(text: str, account: str) -> str:
