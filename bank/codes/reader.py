@@ -33,6 +33,7 @@ from bank.errors import (
 )
 from bank.text import clean, moment
 from core.pix import br_code
+from core.pix.br_code.pasted import decode_pasted
 from core.signing import jws
 
 PAYLOAD_TYPE = "application/jose"
@@ -96,18 +97,21 @@ class CodeReader:
         self._key_sets = KeySetCache(http_client, hosts)
 
     def read(self, code: str, now: datetime) -> Offer:
-        """Check a code step by step. Raises a CodeRefused at the first check that fails."""
-        decoded_code = _decode(code)
+        """Check the code in a pasted text step by step.
+
+        Raises a CodeRefused at the first check that fails.
+        """
+        code, decoded_code = _decode(code)
         warnings = tuple(_WARNINGS[warning] for warning in decoded_code.warnings)
         if decoded_code.url is None and decoded_code.key is not None:
-            return self._static_offer(code.strip(), decoded_code, decoded_code.key, warnings)
+            return self._static_offer(code, decoded_code, decoded_code.key, warnings)
         location = _location_of(decoded_code)
         host = location.partition("/")[0].lower()
         charge = self._charge_at(location, now)
         _refuse_unless_payable(charge, now)
         self._directory.learn(charge, host, now)
         return Offer(
-            code=code.strip(),
+            code=code,
             payee_name=charge.payee_name or clean(decoded_code.merchant_name, 100),
             payee_city=charge.payee_city or clean(decoded_code.merchant_city, 40),
             key=charge.key,
@@ -196,9 +200,10 @@ class CodeReader:
         return answer.body.decode("ascii", "replace").strip()
 
 
-def _decode(code: str) -> br_code.BrCode:
+def _decode(text: str) -> tuple[str, br_code.BrCode]:
+    """The BR Code in a pasted text, and its content. Raises CodeUnreadable."""
     try:
-        return br_code.decode(code)
+        return decode_pasted(text)
     except br_code.BrCodeError as error:
         sentence = _UNREADABLE.get(error.code, f"O código tem um erro ({error.code}).")
         raise CodeUnreadable(sentence, error.code) from None

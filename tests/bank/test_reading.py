@@ -221,3 +221,41 @@ def test_names_from_outside_lose_invisible_characters(bank, service):
     assert payee_name.startswith("Loja da Alice")
     assert len(payee_name) <= 100
     assert payee_name.isprintable()
+
+
+@pytest.mark.parametrize(
+    "paste",
+    [
+        lambda code: f"  {code}\n",
+        lambda code: code[:80] + "\n" + code[80:],
+        lambda code: code[:80] + "\r\n" + code[80:],
+        lambda code: code[:80] + " " + code[80:],
+        lambda code: " ".join(code[at : at + 30] for at in range(0, 90, 30)) + code[90:],
+        lambda code: code[:-20] + " " + code[-20:],
+        lambda code: "\u200b" + code,
+        lambda code: code + "\u2060",
+        lambda code: "\ufeff" + code,
+        lambda code: f"\u202a{code}\u202c",
+        lambda code: code.replace(" ", "\u00a0"),
+        lambda code: code.replace("Loja da Alice", "Loja da\nAlice"),
+        lambda code: "Pix Copia e Cola: " + code,
+        lambda code: code + " Valor R$ 54,90",
+        lambda code: f"```{code}```",
+        lambda code: f'"{code}"',
+        lambda code: code.replace(" ", "%20"),
+        lambda code: "Pix: " + code.replace(" ", "%20") + " obrigada",
+    ],
+)
+def test_a_pasted_code_is_read_as_the_code_in_it(bank, service, paste):
+    """The recovery page reads these forms too; the offer has the code without what was added."""
+    code, _ = service.charge(bank.clock.now())
+
+    offer = bank.branch.reader.read(paste(code), bank.clock.now())
+
+    assert (offer.code, offer.amount_centavos) == (code, 5490)
+
+
+def test_a_pasted_code_without_one_letter_is_refused(bank, service):
+    """Only what was added is left out; a code that lost a letter could pay somebody else."""
+    code, _ = service.charge(bank.clock.now())
+    assert refusal(bank, f"Pix: {code[:70]}{code[71:]} obrigada") == "code-unreadable"

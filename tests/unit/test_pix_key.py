@@ -148,6 +148,58 @@ def test_a_text_that_cannot_be_a_key_is_refused(text: str) -> None:
     assert error.value.detail.startswith("must ")
 
 
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("5571999990000", "+5571999990000"),
+        ("+55 71 9999\u200b9\u20110000\u202c", "+5571999990000"),
+        ("+55 71 99999\u20130000", "+5571999990000"),
+        ("+55\u00a071\u00a099999\u22120000", "+5571999990000"),
+        ("0 71 99999-0000", "+5571999990000"),
+        ("071999990000", "+5571999990000"),
+        ("(071) 3333-4444", "+557133334444"),
+        ("0055 71 99999-0000", "+5571999990000"),
+        ("+55 (0) 71 99999-0000", "+5571999990000"),
+        ("tel:+5571999990000", "+5571999990000"),
+        ("Celular: 71 99999-0000", "+5571999990000"),
+        ("529.982.247\u201125", "52998224725"),
+        ("CPF 529.982.247-25", "52998224725"),
+        ("Chave Pix: 529.982.247-25", "52998224725"),
+        ("CNPJ: 12.345.678/0001-95", "12345678000195"),
+        ("mailto:ana@loja.example", "ana@loja.example"),
+        ("\u200bana@loja.example\ufeff", "ana@loja.example"),
+        ("<Ana@loja.example>", "ana@loja.example"),
+        ("pix@loja.example", "pix@loja.example"),
+        (EVP.replace("-", ""), EVP),
+        ("{" + EVP.upper() + "}", EVP),
+    ],
+)
+def test_a_key_as_people_paste_it_becomes_canonical(text: str, key: str) -> None:
+    """Phones, web pages and messengers add labels, hyphens and characters that nobody sees."""
+    assert normalise(text) == key
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CPF 11987654321",
+        "tel: 529.982.247-25",
+        "e-mail: 52998224725",
+        "CPF",
+        "119 876 543 21",
+        "119.876.543\u201121",
+        "07133334444",
+        "55 07133334444 9",
+        EVP.replace("-", "")[:31],
+        EVP.replace("-", "") + "0",
+    ],
+)
+def test_a_key_that_contradicts_its_label_or_mask_is_refused(text: str) -> None:
+    """A wrong guess pays a stranger; asking again takes a moment."""
+    with pytest.raises(InvalidPixKey):
+        normalise(text)
+
+
 @settings(deadline=None)
 @given(st.uuids())
 def test_every_uuid_is_a_random_key_in_lower_case(value: uuid.UUID) -> None:

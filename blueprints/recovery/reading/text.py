@@ -8,9 +8,7 @@ one cannot find another payment. Nothing is looked up here, and nothing is chang
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable
 
 from blueprints.recovery.reading.described import read_described
 from blueprints.recovery.reading.foreign import END_TO_END_ID, name_foreign
@@ -24,14 +22,14 @@ from blueprints.recovery.reading.ours import (
 from core.errors import InvalidRequest
 from core.pix import br_code
 from core.pix.br_code import BrCode, BrCodeError
+from core.pix.br_code.pasted import parts_with_code, repairs
 from core.pix.br_code.tlv import read_objects
 from core.pix.khqr import Khqr, KhqrError, decode_khqr
+from core.typed import clean
 
 TEXT_MAX = 4096
 """Characters; every kind of code that is read here is shorter."""
 
-# Within a sentence, check what follows the number, because an order may be called 000201 too.
-_EMV_START = re.compile(r"\A000201|000201(?=01021[12]|(?:2[6-9]|[34][0-9]|5[01])[0-9]{2}00)", re.A)
 _LINE_BREAKS = re.compile(r"[\r\n\t\v\f\u2028\u2029]+[ \u00a0]*")
 _SPACES = re.compile(r"\s+")
 _TYPED_ID = re.compile(r"(?:qr_code_payment_)?([0-9A-Fa-f]{32})(?:\.png|\.svg)?", re.I | re.A)
@@ -42,9 +40,6 @@ _PIX_GUI = "br.gov.bcb.pix"
 _OTHER_ARRANGEMENT = re.compile(
     r"000201(?:01021[12])?[0-9]{4}(?:[0-9]{4})?(?!br\.gov|00|$)[^\s]{6}", re.I | re.A
 )
-_CODES_MAX = 8
-"""A text may quote several codes; no payer sends more."""
-_ENDS_MAX = 4
 
 
 def read_text(text: str, *, location_base: str) -> Reading:
@@ -54,7 +49,7 @@ def read_text(text: str, *, location_base: str) -> Reading:
     surrogates), and nothing else for any text.
     """
     _check(text)
-    cleaned = _without_invisible(text).strip()
+    cleaned = clean(text)
     for read in (_read_described_forms, _read_emv, _read_own_id):
         if (reading := read(cleaned, location_base)) is not None:
             return reading
@@ -101,13 +96,6 @@ def _check(text: str) -> None:
         raise InvalidRequest(detail="The text contains characters that no code has.")
 
 
-def _without_invisible(text: str) -> str:
-    """Remove the invisible direction marks and joiners that messengers add."""
-    if text.isascii():
-        return text
-    return "".join(c for c in text if unicodedata.category(c) != "Cf").replace("\u00a0", " ")
-
-
 def _read_described_forms(text: str, _base: str) -> Reading | None:
     """Read the described forms; they encode spaces as %20, so a space in one was added later."""
     reading = read_described(_LINE_BREAKS.sub("", text))
@@ -118,35 +106,17 @@ def _read_described_forms(text: str, _base: str) -> Reading | None:
 
 def _read_emv(text: str, base: str) -> Reading | None:
     """Read EMV codes (ours, other Pix, Bakong, others), complete before damaged ones."""
-    starts = [match.start() for match in _EMV_START.finditer(text)][:_CODES_MAX]
-    if not starts:
-        compact = _SPACES.sub("", text)
-        return _read_emv(compact, base) if _EMV_START.match(compact) else None
+    parts = parts_with_code(text)
+    if not parts:
+        return None
     damaged: Reading | None = None
-    for start in starts:
-        part = text[start:]
-        for candidate in _repairs(part):
+    for part in parts:
+        for candidate in repairs(part):
             reading, fault = _read_whole_code(candidate, base)
             if reading is not None:
                 return reading
             damaged = damaged or _read_damaged_code(part, base, fault)
     return damaged if damaged and damaged.may_be_ours else (_read_own_id(text, base) or damaged)
-
-
-def _repairs(text: str) -> Iterator[str]:
-    """The text, and versions of it without possible additions; the CRC finds the right one."""
-    yield text
-    joined = _LINE_BREAKS.sub("", text).strip()
-    if joined != text:
-        yield joined
-        # If the line was broken at a space of the name, the break replaced the space.
-        yield _LINE_BREAKS.sub(" ", text).strip()
-    compact = _SPACES.sub("", text)
-    if compact not in (text, joined):
-        yield compact
-    # The code ends with its CRC; what follows was added by a messenger or a person.
-    for match in islice(re.finditer(r"6304[0-9A-Fa-f]{4}", joined), _ENDS_MAX):
-        yield joined[: match.end()]
 
 
 def _read_whole_code(code: str, base: str) -> tuple[Reading | None, str]:
