@@ -80,10 +80,18 @@ class ClosedDays:
 
 
 def figures(queries: PortalQueries, merchant_id: int, zone: ZoneInfo, now: datetime) -> Figures:
-    """The figures as of `now`, by three statements."""
+    """The figures as of `now`, by four statements; money without a payment counts too."""
     today = now.astimezone(zone).date()
     days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
-    takings = _takings(queries, merchant_id, [span_of(day, zone) for day in days], now)
+    spans = [span_of(day, zone) for day in days]
+    takings = [
+        settled.plus(free)
+        for settled, free in zip(
+            _takings(queries, merchant_id, spans, now),
+            queries.takings_without_payment(merchant_id, spans),
+            strict=True,
+        )
+    ]
     start, end = span_of(today, zone)
     created, converted = queries.created(merchant_id, (start, end))
     recent = queries.paid_lately(merchant_id, span_of(days[0], zone)[0], MEDIAN_OF_MAX)

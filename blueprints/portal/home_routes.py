@@ -9,12 +9,14 @@ from accounts.access import page_guard
 from blueprints.portal.figures import MEDIAN_OF_MAX, figures
 from blueprints.portal.page import bp, merchant_and_queries, page
 from blueprints.portal.payment_rows import row_of
+from blueprints.portal.receipt_routes import FREE
 from config import current_settings
 from repository.database import reading
 from repository.payment_list import PaymentFilters
 from web import zones
 
 NEWEST = 8
+FREE_NEWEST = 3
 
 
 @bp.get("/portal")
@@ -31,6 +33,7 @@ def home() -> ResponseReturnValue:
             )
         newest = work.payments.of_merchant(merchant.id, PaymentFilters(), None, NEWEST, work.now)
         rows = [row_of(payment, work.now) for payment in newest.items]
+        free = work.receipts.of_merchant(merchant.id, FREE, None, FREE_NEWEST)
     return page(
         "home.html",
         merchant,
@@ -39,6 +42,8 @@ def home() -> ResponseReturnValue:
         median_of=MEDIAN_OF_MAX,
         rows=rows,
         rows_max=NEWEST,
+        free_receipts=free.items,
+        free_max=FREE_NEWEST,
         has_more=newest.next is not None,
         public_url=current_settings().public_url,
     )

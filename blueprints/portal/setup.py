@@ -13,6 +13,7 @@ from blueprints.portal import (
     payment_routes,
     poster_routes,
     proof_routes,
+    receipt_routes,
     settings_routes,
     signal_routes,
 )
@@ -27,6 +28,7 @@ ROUTE_MODULES = (
     payment_routes,
     poster_routes,
     proof_routes,
+    receipt_routes,
     signal_routes,
     settings_routes,
     activity_routes,

@@ -113,6 +113,7 @@ class LivePortal {
   #rows;
   #payment;
   #figures;
+  #receipts;
   #onDraw;
   #onFiguresDraw;
   #banner = document.getElementById("connection");
@@ -133,12 +134,13 @@ class LivePortal {
     this.#rows = list === null ? null : new Rows(list, onDraw);
     this.#payment = document.querySelector("[data-one-payment]");
     this.#figures = document.querySelector("[data-figures-url]");
+    this.#receipts = document.querySelector("[data-refresh-url]");
     this.#onDraw = onDraw;
     this.#onFiguresDraw = onFiguresDraw;
   }
 
   get #hasLiveParts() {
-    return this.#rows !== null || this.#payment !== null || this.#figures !== null;
+    return [this.#rows, this.#payment, this.#figures, this.#receipts].some((part) => part !== null);
   }
 
   start() {
@@ -148,6 +150,7 @@ class LivePortal {
     if (!this.#hasLiveParts) return;
     this.#checkSocket = watchMerchant(this.#portal.dataset.socketClient, {
       onChange: (id) => this.#handleChange(id),
+      onReceipt: () => this.#attempt(() => this.#askReceipts()).then(() => this.#scheduleFigures()),
       onJoin: () => this.#askAll(),
       onLive: (isLive) => this.#setLive(isLive),
     });
@@ -208,8 +211,29 @@ class LivePortal {
     await this.#attempt(async () => {
       if (this.#payment !== null) await this.#askPayment();
       if (this.#rows !== null) await this.#askRows(null);
+      if (this.#receipts !== null) await this.#askReceipts();
       if (this.#figures !== null) await this.#askFigures();
     });
+  }
+
+  // The list of money without a payment; its rows never change, so only new ones are drawn.
+  async #askReceipts() {
+    if (this.#receipts === null) return;
+    const { refreshUrl, refreshMax } = this.#receipts.dataset;
+    const parsed = await this.#fetchPage(new URL(refreshUrl, window.location.href));
+    if (parsed === null) return;
+    const links = (root) => [...root.querySelectorAll("a.row")].map((row) => row.href).join();
+    const items = [...parsed.querySelectorAll(".row-item")].slice(0, Number(refreshMax ?? 100));
+    const next = document.createElement("ol");
+    for (const item of items) next.append(document.importNode(item, true));
+    if (links(next) === links(this.#receipts)) return;
+    if (this.#receipts.contains(document.activeElement)) return;
+    this.#onDraw(next);
+    this.#receipts.replaceChildren(...next.children);
+    const isEmpty = items.length === 0;
+    const panel = this.#receipts.closest("[data-refresh-panel]");
+    if (panel !== null) panel.hidden = isEmpty;
+    if (!isEmpty) this.#receipts.parentElement.querySelector("[data-empty]")?.remove();
   }
 
   async #askRows(ids) {

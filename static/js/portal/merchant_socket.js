@@ -7,15 +7,17 @@ const EVENTS = [
   "receipt-refused",
   "payment_completed",
 ];
+const RECEIPT_EVENT = "receipt-received";
 const ACK_TIMEOUT_MS = 4_000;
 const RECONNECT_EVERY_MS = 30_000;
 
 /**
  * `client` is the URL of the Socket.IO module. `onChange(paymentId)` is called at each change,
+ * `onReceipt()` when money arrived without a payment,
  * `onJoin()` at each (re)connection, `onLive(bool)` when the connection starts or ends. Returns a
  * function that checks a connection which may be dead.
  */
-export function watchMerchant(client, { onChange, onJoin, onLive }) {
+export function watchMerchant(client, { onChange, onReceipt, onJoin, onLive }) {
   let socket = null;
   let reconnectedAt = -Infinity;
 
@@ -49,6 +51,7 @@ export function watchMerchant(client, { onChange, onJoin, onLive }) {
     socket.on("connect", watch);
     socket.on("disconnect", () => onLive(false));
     socket.on("connect_error", () => onLive(false));
+    socket.on(RECEIPT_EVENT, () => onReceipt());
     for (const name of EVENTS) socket.on(name, ({ payment_id: id }) => onChange(id));
   }
 

@@ -1,0 +1,160 @@
+"""Money without a payment in the portal: list, figures, CSV, attach, give back."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import timedelta
+
+import pytest
+
+from core.clock import rfc3339
+from tests.portal.signing import KEYS
+from tests.support.service import end_to_end_id
+
+
+@pytest.fixture
+def receive(bank, clock):
+    """Tell of money for Alice's key: receive(value=…, payer=…) → the end_to_end_id."""
+
+    def tell(value="12.34", name="Bia Andrade", key=KEYS["alice"]):
+        body = {
+            "pix_key": key,
+            "value": value,
+            "end_to_end_id": end_to_end_id(),
+            "paid_at": rfc3339(clock.now()),
+            "payer": {"name": name},
+        }
+        assert bank.tell(body).status_code == 200
+        return body["end_to_end_id"]
+
+    return tell
+
+
+def csv_rows(browser):
+    """The rows of the CSV, without the headings."""
+    text = browser.get("/portal/receipts.csv").data.decode()
+    return list(csv.reader(io.StringIO(text)))[1:]
+
+
+def test_the_first_page_and_the_list_show_the_money_with_its_payer(alice, receive):
+    """The merchant sees the sticker's money where all other money is seen."""
+    before = alice.get("/portal").text
+    money = receive()
+
+    home, listed = alice.get("/portal").text, alice.get("/portal/receipts").text
+
+    for page in (home, listed):
+        assert "Bia Andrade" in page
+        assert "R$\xa012,34" in page
+        assert f"/portal/receipts/{money}" in page
+    assert 'aria-labelledby="free-title" hidden' in before
+    assert 'aria-labelledby="free-title" hidden' not in home
+
+
+def test_the_figures_count_it_until_it_has_a_payment_and_then_once(alice, receive):
+    """The day's takings are the same before and after the money is attached."""
+    money = receive()
+    first = alice.get("/portal?fragment=figures").text
+
+    attached = alice.post(f"/portal/receipts/{money}/attach", {"target": "1042"})
+    second = alice.get("/portal?fragment=figures").text
+
+    assert attached.status_code == 303
+    for figures in (first, second):
+        assert "data-takings>R$\xa012,34" in figures
+        assert "data-count>1<" in figures
+
+
+def test_yesterdays_money_counts_yesterday(alice, receive, clock):
+    """The span of a day begins at its first instant, as for payments."""
+    receive()
+    clock.advance(seconds=timedelta(days=1).total_seconds())
+
+    figures = alice.get("/portal?fragment=figures").text
+
+    assert "R$\xa012,34" in figures.split("data-takings>")[1].split("tile__note")[1]
+    assert "data-takings>R$\xa00,00" in figures
+
+
+def test_attached_money_leaves_the_list_and_opens_its_payment(alice, receive, charge):
+    """By order id, or by the id of an open payment of the same amount."""
+    open_payment = charge(value="12.34")
+    by_order, by_id = receive(), receive(name="Bob de Souza")
+
+    first = alice.post(f"/portal/receipts/{by_order}/attach", {"target": "1042"})
+    second = alice.post(f"/portal/receipts/{by_id}/attach", {"target": open_payment["id"]})
+
+    assert "1042" in alice.get(first.location).text
+    assert second.location == f"/portal/payments/{open_payment['id']}"
+    assert "Bob de Souza" in alice.get(second.location).text
+    assert "Nenhum Pix sem cobrança" in alice.get("/portal/receipts").text
+    assert second.location in alice.get(f"/portal/receipts/{by_id}").text
+
+
+@pytest.mark.parametrize(
+    ("target", "status"), [("", 400), ("x" * 65, 400), ("0" * 32, 404), ("paid", 409)]
+)
+def test_a_target_that_does_not_fit_is_explained_beside_the_field(
+    alice, receive, charge, bank, target, status
+):
+    """Nothing changes, and the typed text stays in the field."""
+    bank.confirm(charge(order_id="paid"))
+    money = receive()
+
+    answer = alice.post(f"/portal/receipts/{money}/attach", {"target": target})
+
+    assert answer.status_code == status
+    assert 'id="target-wrong"' in answer.text
+    assert f'value="{target}"' in answer.text
+    assert money in alice.get("/portal/receipts").text
+
+
+def test_giving_back_names_sum_and_payer_and_asks_the_bank_once(alice, receive):
+    """The second step says what will happen; a form sent twice gives back once."""
+    money = receive()
+    page = alice.get(f"/portal/receipts/{money}").text
+    assert "R$\xa012,34 volta para a conta de Bia Andrade" in page
+    form = {"refund_id": "a" * 32}
+
+    answers = [alice.post(f"/portal/receipts/{money}/refund", form) for _ in range(2)]
+
+    assert answers[0].location == answers[1].location
+    shown = alice.get(answers[0].location).text
+    assert "Devolução pedida ao banco" in shown
+    assert "Devolução em andamento: R$\xa012,34" in shown
+    assert "Nenhum Pix sem cobrança" in alice.get("/portal/receipts").text
+
+
+def test_the_csv_has_payer_till_and_payment(alice, receive, charge, bank):
+    """The bookkeeper reconciles the bank statement with it; formulas are escaped."""
+    payment = charge(value="54.90")
+    bank.confirm(payment)
+    money = receive(name="=1+1")
+
+    newest, oldest = csv_rows(alice)
+
+    assert newest[0] == money
+    assert newest[2:] == ["12.34", "'=1+1", "", ""]
+    assert oldest[2:] == ["54.90", "Bob de Souza", "", payment["id"]]
+
+
+def test_the_csv_has_every_receipt_once_over_several_batches(alice, receive, monkeypatch):
+    """Also at the exact end of a batch."""
+    monkeypatch.setattr("blueprints.portal.receipt_routes.EXPORT_BATCH", 2)
+    ids = [receive() for _ in range(4)]
+
+    assert [row[0] for row in csv_rows(alice)] == ids[::-1]
+
+
+def test_another_merchant_sees_and_changes_nothing(alice, charlie, receive):
+    """Charlie knows the id of the transfer."""
+    money = receive()
+
+    for path in ("/portal", "/portal/receipts", "/portal/receipts.csv"):
+        assert money not in charlie.get(path).text
+    assert charlie.get(f"/portal/receipts/{money}").status_code == 404
+    assert charlie.post(f"/portal/receipts/{money}/attach", {"target": "1"}).status_code == 404
+    assert charlie.post(f"/portal/receipts/{money}/refund").status_code == 404
+    assert charlie.get("/portal/receipts?after=" + money).status_code == 400
+    assert money in alice.get("/portal/receipts").text
