@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
@@ -49,6 +50,15 @@ class Receipts:
         result = self._session.connection().execute(_INSERT, dict(values))
         key: Any = result.inserted_primary_key
         return int(key[0])
+
+    def newest_of_till(
+        self, till_id: int, since: datetime, amount_centavos: int | None
+    ) -> Receipt | None:
+        """The newest receipt of a till after `since`, with this amount if it is given."""
+        query = select(Receipt).where(Receipt.till_id == till_id, Receipt.told_at > since)
+        if amount_centavos is not None:
+            query = query.where(Receipt.amount_centavos == amount_centavos)
+        return self._session.scalars(query.order_by(Receipt.id.desc()).limit(1)).one_or_none()
 
     def attach(self, receipt_id: int, payment_id: int) -> bool:
         """Give an accepted receipt its payment; False if it has one, or is refused."""

@@ -80,9 +80,8 @@ def create_payment() -> ResponseReturnValue:
     if form.errors or value is None:
         return _form_page(form, 400)
     terms = NewPayment.of(value, description=description, order_id=order_id, expires_in=lifetime)
-    key = request.form.get("form_key", "")
     try:
-        txid = _create(terms, f"portal-{key}" if _FORM_KEY.fullmatch(key) else None)
+        txid = create_once(terms, request.form.get("form_key", ""))
     except PixKeyMissing:
         return _form_page(form, 409)
     except OrderAlreadyHasPayment:
@@ -99,14 +98,19 @@ def create_payment() -> ResponseReturnValue:
 def test_payment() -> ResponseReturnValue:
     """Create a payment of R$ 1,00, to try the simulated bank."""
     terms = NewPayment.of(TEST_CENTAVOS, description=_("Pagamento de teste"))
-    txid = _create(terms, None)
+    txid = create_once(terms, "")
     return redirect(
         url_for("portal.payment", payment_id=txid, done="created", **language_args()), 303
     )
 
 
-def _create(terms: NewPayment, key: str | None) -> str:
-    """Create a payment; return its txid, or the txid that the same form created before."""
+def create_once(terms: NewPayment, form_key: str) -> str:
+    """Create a payment; return its txid, or the txid that the same form created before.
+
+    Without a valid `form_key` each call creates a payment. Raises PixKeyMissing and
+    OrderAlreadyHasPayment.
+    """
+    key = f"portal-{form_key}" if _FORM_KEY.fullmatch(form_key) else None
     keyed = KeyedRequest(key, "create in portal", terms.model_dump(mode="json"))
     created = open_payment(
         terms,

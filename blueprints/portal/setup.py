@@ -6,6 +6,7 @@ from flask import Flask
 
 from blueprints.portal import (
     activity_routes,
+    counter_routes,
     export_routes,
     home_routes,
     list_routes,
@@ -25,6 +26,7 @@ ROUTE_MODULES = (
     list_routes,
     export_routes,
     new_payment_routes,
+    counter_routes,
     payment_routes,
     poster_routes,
     proof_routes,
