@@ -26,7 +26,7 @@ def export() -> Response:
     zone = zones.viewer_zone()
     with reading() as work:
         merchant, _queries = merchant_and_queries(work)
-    app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]
+    app = this_app()
     merchant_id, filters = int(merchant.id), listing.filters(zone)
 
     def read(cursor: Cursor | None) -> tuple[Page[Payment], datetime]:
@@ -57,6 +57,11 @@ def export() -> Response:
             "X-Accel-Buffering": "no",
         },
     )
+
+
+def this_app() -> Flask:
+    """The app itself, for an answer that is written after its request."""
+    return cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]
 
 
 def _pause_of(app: Flask) -> Any:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from typing import cast
 from zoneinfo import ZoneInfo
 
-from flask import Flask, Response, current_app, redirect, render_template, request, url_for
+from flask import Flask, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from accounts.access import page_guard, signed_in_merchant
 from blueprints.portal.export import escape_formula
+from blueprints.portal.export_routes import this_app
 from blueprints.portal.page import bp, page
 from core import ids
 from core.errors import Conflict, NotFound
@@ -147,7 +147,7 @@ def receipts_csv() -> Response:
     zone = zones.viewer_zone()
     with reading() as work:
         merchant_id = int(signed_in_merchant(work).id)
-    app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]
+    app = this_app()
     names = [
         _("Identificador fim a fim"),
         _("Recebido em"),

@@ -58,13 +58,13 @@ def pay_till(bank, clock):
 
 def test_one_tap_shows_the_code_of_a_new_payment_and_then_that_it_is_paid(alice, bank, clock):
     """Without scripts the page asks again every five seconds."""
-    shown = show(alice)
-    waiting = alice.get(shown.location)
+    answer = show(alice)
+    waiting = alice.get(answer.location)
     payment = alice.client.get("/payments/pix").get_json()["data"][0]
     bank.confirm(payment)
-    paid = alice.get(shown.location)
+    paid = alice.get(answer.location)
 
-    assert shown.status_code == 303
+    assert answer.status_code == 303
     assert payment["value"] == 12.34
     assert payment["remaining_ms"] == 600_000
     assert stage(waiting) == "waiting"
@@ -89,13 +89,13 @@ def test_a_form_sent_twice_makes_one_payment(alice):
 
 def test_a_customer_who_leaves_is_cancelled_in_one_tap(alice, bank):
     """The code on the screen can no longer be paid, and the keypad is back."""
-    shown = show(alice)
-    path = f"/portal/counter/payments/{paid_id(shown.location)}/cancel"
+    answer = show(alice)
+    path = f"/portal/counter/payments/{paid_id(answer.location)}/cancel"
 
     cancelled = alice.post(path)
 
     assert cancelled.location == "/portal/counter"
-    assert stage(alice.get(shown.location)) == "ended"
+    assert stage(alice.get(answer.location)) == "ended"
     again = show(alice)
     bank.confirm(alice.client.get("/payments/pix").get_json()["data"][0])
     too_late = alice.post(f"/portal/counter/payments/{paid_id(again.location)}/cancel")
@@ -104,11 +104,11 @@ def test_a_customer_who_leaves_is_cancelled_in_one_tap(alice, bank):
 
 def test_an_expired_code_says_so(alice, clock):
     """Ten minutes are over; nobody is to pay this code."""
-    shown = show(alice)
+    answer = show(alice)
     clock.advance(seconds=600)
-    assert stage(alice.get(shown.location)) == "waiting"
+    assert stage(alice.get(answer.location)) == "waiting"
     clock.advance(seconds=1)
-    assert stage(alice.get(shown.location)) == "ended"
+    assert stage(alice.get(answer.location)) == "ended"
 
 
 def test_a_static_code_is_paid_by_its_till_its_amount_and_after_its_showing(alice, pay_till, clock):
@@ -117,16 +117,16 @@ def test_a_static_code_is_paid_by_its_till_its_amount_and_after_its_showing(alic
     mine = alice.post("/portal/tills", {"name": "Caixa"}).location.partition("till=")[2]
     pay_till(mine)
     clock.advance(seconds=1)
-    shown = show(alice, way="static", till=mine)
+    answer = show(alice, way="static", till=mine)
     clock.advance(seconds=1)
 
     pay_till(other)
     pay_till(mine, value="12.33")
-    before = alice.get(shown.location)
+    before = alice.get(answer.location)
     pay_till(mine)
-    after = alice.get(shown.location)
+    after = alice.get(answer.location)
 
-    assert f"/portal/counter/tills/{mine}" in shown.location
+    assert f"/portal/counter/tills/{mine}" in answer.location
     assert (stage(before), stage(after)) == ("waiting", "paid")
     assert "Bia Andrade" in after.text
     assert 'href="/portal/counter"' in after.text
@@ -134,11 +134,11 @@ def test_a_static_code_is_paid_by_its_till_its_amount_and_after_its_showing(alic
 
 def test_a_static_code_without_an_amount_stays_for_the_next_customer(alice, pay_till, clock):
     """The tablet shows the code all day; each payment turns it green once."""
-    shown = show(alice, way="static", value="")
-    txid = till_of(shown)
+    answer = show(alice, way="static", value="")
+    txid = till_of(answer)
     clock.advance(seconds=1)
     pay_till(txid, value="7.00")
-    paid = alice.get(shown.location)
+    paid = alice.get(answer.location)
     following = part(r'href="([^"]+)" data-counter-link', paid.text).replace("&amp;", "&")
     fresh = alice.get(following)
     clock.advance(seconds=1)
@@ -168,8 +168,8 @@ def test_an_amount_that_is_none_is_explained(alice, value):
 )
 def test_a_till_without_a_valid_beginning_waits_from_now_on(alice, pay_till, since):
     """An old bookmark must not show an old payment as new."""
-    shown = show(alice, way="static", value="")
-    txid = till_of(shown)
+    answer = show(alice, way="static", value="")
+    txid = till_of(answer)
     pay_till(txid)
 
     answer = alice.get(f"/portal/counter/tills/{txid}?since={since}")

@@ -42,9 +42,9 @@ def test_the_first_page_and_the_list_show_the_money_with_its_payer(alice, receiv
     before = alice.get("/portal").text
     money = receive()
 
-    home, listed = alice.get("/portal").text, alice.get("/portal/receipts").text
+    home, listing = alice.get("/portal").text, alice.get("/portal/receipts").text
 
-    for page in (home, listed):
+    for page in (home, listing):
         assert "Bia Andrade" in page
         assert "R$\xa012,34" in page
         assert f"/portal/receipts/{money}" in page
@@ -57,10 +57,10 @@ def test_the_figures_count_it_until_it_has_a_payment_and_then_once(alice, receiv
     money = receive()
     first = alice.get("/portal?fragment=figures").text
 
-    attached = alice.post(f"/portal/receipts/{money}/attach", {"target": "1042"})
+    answer = alice.post(f"/portal/receipts/{money}/attach", {"target": "1042"})
     second = alice.get("/portal?fragment=figures").text
 
-    assert attached.status_code == 303
+    assert answer.status_code == 303
     for figures in (first, second):
         assert "data-takings>R$\xa012,34" in figures
         assert "data-count>1<" in figures
@@ -120,9 +120,9 @@ def test_giving_back_names_sum_and_payer_and_asks_the_bank_once(alice, receive):
     answers = [alice.post(f"/portal/receipts/{money}/refund", form) for _ in range(2)]
 
     assert answers[0].location == answers[1].location
-    shown = alice.get(answers[0].location).text
-    assert "Devolução pedida ao banco" in shown
-    assert "Devolução em andamento: R$\xa012,34" in shown
+    page_text = alice.get(answers[0].location).text
+    assert "Devolução pedida ao banco" in page_text
+    assert "Devolução em andamento: R$\xa012,34" in page_text
     assert "Nenhum Pix sem cobrança" in alice.get("/portal/receipts").text
 
 
