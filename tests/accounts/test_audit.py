@@ -222,7 +222,7 @@ def test_the_key_in_a_row_is_the_one_that_asked(alice):
     payment = charge(alice)
     alice.post(f"/payments/pix/{payment['id']}/cancel", headers=headers)
     (row,) = payment_rows(alice)
-    assert row.details == {"key": key["id"]}
+    assert row.details == {"key": key["id"], "key_name": f"{key['label']} ({key['prefix']}…)"}
 
 
 def test_a_shopper_who_renews_and_a_bank_that_confirms_leave_no_row(alice, bank, clock):

@@ -114,7 +114,7 @@ def test_the_transactions_client(service):
     assert charlie.call("PUT", path, {"status": "cancelled"})[0] == 404
 
     assert alice.call("PUT", path, {"status": "completed"})[0] == 409
-    assert alice.call("PUT", path, {"status": "done"})[0] == 400
+    assert alice.call("PUT", path, {"status": "done"})[0] == 409
     status, cancelled = alice.call("PUT", path, {"status": "cancelled"})
     assert (status, cancelled["status"]) == (200, "failed")
     assert alice.call("PUT", path, {"status": "refunded"})[0] == 409
