@@ -59,6 +59,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /payments/pix/<string:payment_id>/refunds": {"value": "1.00"},
     "POST /portal/proofs/<string:proof_id>/review": {"verdict": "verified"},
     "PUT /transactions/<string:transaction_id>": {"status": "cancelled"},
+    "POST /payments/pix/receipts/<string:end_to_end_id>/attach": {"order_id": "1"},
+    "POST /portal/receipts/<string:end_to_end_id>/attach": {"target": "1"},
 }
 REFUSED = {401, 403, 404}
 
@@ -91,7 +93,7 @@ def routes(app: Flask) -> list[tuple[str, str, Rule]]:
 
 @pytest.fixture
 def alices(app, client, clock, alice) -> Alices:
-    """A pending and a paid payment of Alice's, a key, a session."""
+    """Payments of Alice's, pending and paid, money without a payment, a till, a key, a session."""
     headers = alice.bearer()
     created = []
     for order in (ORDER, f"{ORDER}-2"):
@@ -105,9 +107,17 @@ def alices(app, client, clock, alice) -> Alices:
     [proof_id] = public_ids(app, "recovery_uploads")
     [session, *_] = client.get("/api/sessions", headers=headers).get_json()["data"]
     payments = [payment["id"] for payment in created]
+    me = client.get("/users/me/", headers=headers).get_json()
+    money = {"id": None, "value": 12.34}
+    free = BankInTest(client, clock).body(money, pix_key=me["pix_key"])
+    assert BankInTest(client, clock).tell(free).status_code == 200
+    assert client.get("/generate_qr/alice").status_code == 200  # opens her first till
+    [till_txid] = public_ids(app, "tills", "txid")
     return Alices(
         {
             "payment_id": payments,
+            "end_to_end_id": [free["end_to_end_id"]],
+            "till_txid": [till_txid],
             "transaction_id": payments,
             "code": payments,
             "watch_code": [payment["watch_code"] for payment in created],
@@ -115,7 +125,7 @@ def alices(app, client, clock, alice) -> Alices:
             "key_id": [key["id"]],
             "proof_id": [proof_id],
             "session_id": [session["id"]],
-            "account_id": [client.get("/users/me/", headers=headers).get_json()["id"]],
+            "account_id": [me["id"]],
             "login": ["alice"],
             "name": ["qr.svg"],
             "color": ["1a7f37"],
@@ -134,10 +144,10 @@ def prove(client: FlaskClient, session_id: str) -> TestResponse:
     return client.post("/api/payment/upload-screenshot", data=data)
 
 
-def public_ids(app: Flask, table: str) -> list[str]:
+def public_ids(app: Flask, table: str, column: str = "public_id") -> list[str]:
     """The public ids of a table's rows."""
     with app.app_context(), db.engine.connect() as connection:
-        return list(connection.execute(sa.text(f"SELECT public_id FROM {table}")).scalars())  # noqa: S608
+        return list(connection.execute(sa.text(f"SELECT {column} FROM {table}")).scalars())  # noqa: S608
 
 
 @dataclass
@@ -188,6 +198,8 @@ def state(app: Flask) -> dict[str, list[Any]]:
         "accounts": "SELECT a.* FROM accounts a",
         "recovery_uploads": "SELECT u.* FROM recovery_uploads u"
         " JOIN accounts a ON a.id = u.merchant_id",
+        "receipts": "SELECT r.* FROM receipts r JOIN accounts a ON a.id = r.merchant_id",
+        "tills": "SELECT t.* FROM tills t JOIN accounts a ON a.id = t.merchant_id",
     }
     with app.app_context(), db.engine.connect() as connection:
         return {
