@@ -25,8 +25,8 @@ function copySelection(field) {
   return isCopied;
 }
 
-async function copy(button, root) {
-  const field = root.getElementById(button.dataset.copy);
+async function copy(button) {
+  const field = document.getElementById(button.dataset.copy);
   const isCopied = await writeToClipboard(field);
   const label = button.querySelector("[data-copy-label]");
   const notice = button.parentElement.querySelector("[data-copy-said]");
@@ -49,13 +49,10 @@ async function copy(button, root) {
   }, NOTICE_MS);
 }
 
-/** Handle `[data-copy]` buttons and `[data-select-on-focus]` fields in `root`, also later ones. */
-export function copyCodes(root) {
-  root.addEventListener("click", (event) => {
-    const button = event.target.closest("[data-copy]");
-    if (button !== null) copy(button, root);
-  });
-  root.addEventListener("focusin", (event) => {
-    if (event.target.matches("[data-select-on-focus]")) event.target.select();
-  });
-}
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (button !== null) copy(button);
+});
+document.addEventListener("focusin", (event) => {
+  if (event.target.matches("[data-select-on-focus]")) event.target.select();
+});

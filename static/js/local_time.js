@@ -14,7 +14,7 @@ function fullTime(at, language) {
 }
 
 /** Rewrite each `<time>`: with its day in `[data-local-times]`, without in `[data-local-clock]`. */
-export function showLocalTimes(root) {
+function showLocalTimes(root) {
   const language = document.documentElement.lang;
   for (const time of root.querySelectorAll("[data-local-times] time[datetime]")) {
     time.textContent = fullTime(new Date(time.dateTime), language);
@@ -24,3 +24,6 @@ export function showLocalTimes(root) {
     time.textContent = clock.format(new Date(time.dateTime));
   }
 }
+
+showLocalTimes(document);
+document.addEventListener("content-drawn", (event) => showLocalTimes(event.target));

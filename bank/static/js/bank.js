@@ -1,4 +1,5 @@
 // Improvements of the pages; each page works without JavaScript too.
+import { abortAfter } from "./abort_after.js";
 
 const REFRESH_INTERVAL_MS = 1500;
 
@@ -26,7 +27,7 @@ async function refreshReceipt() {
   const receipt = document.querySelector("[data-receipt]");
   if (!receipt || receipt.dataset.receipt !== "sent") return;
   try {
-    const response = await fetch(location.href, { signal: AbortSignal.timeout(4000) });
+    const response = await fetch(location.href, { signal: abortAfter(4000) });
     if (response.ok) {
       const page = new DOMParser().parseFromString(await response.text(), "text/html");
       const newReceipt = page.querySelector("[data-receipt]");

@@ -1,4 +1,5 @@
 // Sends a frame of the camera to the bank every half second; the bank reads the code in it.
+import { abortAfter } from "./abort_after.js";
 
 const FRAME_INTERVAL_MS = 500;
 const FRAME_SIDE_MAX = 1280;
@@ -49,7 +50,7 @@ function setUp(box) {
       method: "POST",
       headers: { "Content-Type": "image/jpeg", "X-Form-Token": box.dataset.token },
       body: frame,
-      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+      signal: abortAfter(ANSWER_TIMEOUT_MS),
     });
     return response.json();
   };

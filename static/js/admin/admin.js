@@ -94,3 +94,5 @@ if (!tellZone(admin.dataset.zone, "/admin")) {
   const container = document.querySelector("[data-overview-url]");
   if (container !== null) new LiveOverview(container).start();
 }
+
+document.documentElement.setAttribute("data-live", "");

@@ -1,18 +1,7 @@
-// The payment page's entry: starts the behaviours.
-import { copyCodes } from "../copy_code.js";
-import { enlargeQr } from "./enlarge_qr.js";
+// The payment page's main script: follows the payment. The page's other scripts start by themselves.
 import { followPayment } from "./live_payment.js";
-import { showLocalTimes } from "../local_time.js";
-import { offerShare } from "./share.js";
-import { reportTraces } from "./trace.js";
 
-function prepare(root) {
-  showLocalTimes(root);
-  offerShare(root);
-}
-
-copyCodes(document);
-enlargeQr(document);
-prepare(document);
-followPayment(document.getElementById("checkout"), { onDraw: prepare });
-reportTraces(document.getElementById("checkout"));
+followPayment(document.getElementById("checkout"), {
+  onDraw: (region) => region.dispatchEvent(new CustomEvent("content-drawn", { bubbles: true })),
+});
+document.documentElement.setAttribute("data-live", "");

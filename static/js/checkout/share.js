@@ -10,7 +10,7 @@ async function pictureOf(url) {
 }
 
 /** Show the `[data-share]` buttons in `root` if the device can share. */
-export function offerShare(root) {
+function offerShare(root) {
   for (const button of root.querySelectorAll("[data-share]")) {
     const { shareTitle: title, shareCode, sharePng } = button.dataset;
     const text = root.querySelector(`#${shareCode}`).value;
@@ -32,3 +32,6 @@ export function offerShare(root) {
     });
   }
 }
+
+offerShare(document);
+document.addEventListener("content-drawn", (event) => offerShare(event.target));

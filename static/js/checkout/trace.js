@@ -9,7 +9,7 @@ function report(paymentId, what) {
 }
 
 /** Report once that the page is visible, and each time a code is copied. */
-export function reportTraces(checkout) {
+function reportTraces(checkout) {
   const { paymentId } = checkout.dataset;
   const reportOpened = () => {
     if (document.visibilityState !== "visible") return;
@@ -22,3 +22,5 @@ export function reportTraces(checkout) {
     document.addEventListener(name, () => report(paymentId, "copied"));
   }
 }
+
+reportTraces(document.getElementById("checkout"));

@@ -1,5 +1,4 @@
 // The portal's entry: starts the behaviours that the page has elements for.
-import { copyCodes } from "../copy_code.js";
 import { drawChart } from "./chart.js";
 import { sendOnce } from "./forms.js";
 import { askKeyKind } from "./key_kind.js";
@@ -10,7 +9,6 @@ const portal = document.querySelector("[data-portal]");
 
 // A page drawn for another zone has other days, so it loads again, once.
 if (!tellZone(portal.dataset.zone)) {
-  copyCodes(document);
   sendOnce(document);
   askKeyKind(document);
   showTimes(document);
@@ -32,3 +30,5 @@ for (const button of document.querySelectorAll("[data-print]")) {
   button.hidden = false;
   button.addEventListener("click", () => window.print());
 }
+
+document.documentElement.setAttribute("data-live", "");

@@ -1,5 +1,5 @@
 // Recovery: reads a picture that is dropped, pasted, chosen or taken; in the browser if it can.
-import { showLocalTimes } from "../local_time.js";
+import { abortAfter } from "../abort_after.js";
 import { openCamera } from "./recover_camera.js";
 import { asServerFormat, canReadHere, textsIn } from "./recover_reading.js";
 
@@ -23,7 +23,7 @@ function say(words, isWrong = false) {
 
 function show(html) {
   result.innerHTML = html;
-  showLocalTimes(result);
+  result.dispatchEvent(new CustomEvent("content-drawn", { bubbles: true }));
   const answer = result.querySelector("[data-result]");
   if (answer === null) return;
   document.title = `${answer.dataset.title} · Balcão`;
@@ -44,7 +44,7 @@ async function ask(fields) {
       method: "POST",
       body: fields,
       headers: { Accept: "text/html" },
-      signal: AbortSignal.timeout(ANSWER_MS),
+      signal: abortAfter(ANSWER_MS),
     });
     const html = await answer.text();
     if (request !== requests) return answer.status;
@@ -133,7 +133,6 @@ document.addEventListener("drop", (event) => {
   if (picture !== undefined) askPicture(picture);
 });
 
-showLocalTimes(result);
 drop.querySelector("[data-ways]").hidden = false;
 canReadHere().then((can) => {
   for (const note of form.querySelectorAll("[data-privacy]")) {
@@ -145,3 +144,5 @@ openCamera(form, {
   onCodes: askTexts,
   onPicture: async (picture) => [FOUND, NOT_FOUND].includes(await askPicture(picture)),
 });
+
+document.documentElement.setAttribute("data-live", "");

@@ -1,0 +1,25 @@
+// Says that the page's main script did not start, and reloads a page that asks for it. A script of
+// its own and in the oldest syntax, because it must run where the main script cannot.
+(function () {
+  var note = document.getElementById("lost-script");
+  var seconds = note.getAttribute("data-reload-seconds");
+
+  function isLive() {
+    return document.documentElement.hasAttribute("data-live");
+  }
+
+  function check() {
+    if (isLive() || !note.hidden) return;
+    note.hidden = false;
+    if (seconds === null) return;
+    setTimeout(function () {
+      if (!isLive()) window.location.reload();
+    }, seconds * 1000);
+  }
+
+  window.addEventListener("load", function () {
+    setTimeout(check, 1000);
+  });
+  // A script whose connection hangs holds back the load event.
+  setTimeout(check, 60000);
+})();

@@ -1,0 +1,47 @@
+"""A page whose script does not load: a blocker, or a connection that drops."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.visits import CONFIRMED, WAITING, expect_heading
+
+SIDE_SCRIPTS = ["copy_code.js", "local_time.js", "enlarge_qr.js", "share.js", "trace.js"]
+MAIN_SCRIPTS = ["checkout.js", "live_payment.js", "countdown.js", "poller.js", "state_line.js"]
+LOST = "Uma parte desta página não carregou"
+
+
+@pytest.mark.parametrize("script", [*SIDE_SCRIPTS, "socket.io", "watchdog.js"])
+def test_a_lost_side_script_takes_nothing_else_with_it(visit, service, script):
+    """A blocker took the reports, and with them the copy button and every live change."""
+    payment = service.create()
+    bob = visit()
+    bob.page.route(re.compile(re.escape(script)), lambda route: route.abort())
+    page = bob.open(f"/payments/pix/{payment['id']}")
+    expect_heading(page, WAITING)
+    if script != "copy_code.js":
+        page.click("[data-copy]")
+        expect(page.locator("[data-copy-label]").first).to_have_text("Código copiado")
+    page.wait_for_timeout(1_500)
+    expect(page.get_by_text(LOST)).to_be_hidden()
+    assert service.tell(payment)[0] == 200
+    expect_heading(page, CONFIRMED)
+    assert len(bob.loads) == 1, "the page was drawn again without a reload"
+
+
+@pytest.mark.parametrize("script", MAIN_SCRIPTS)
+def test_a_page_without_its_main_script_says_so_and_reloads(visit, service, script):
+    """Otherwise the countdown stands still, and a paid page asks for the money for ever."""
+    payment = service.create()
+    bob = visit()
+    bob.page.route(re.compile(re.escape(script)), lambda route: route.abort())
+    page = bob.open(f"/payments/pix/{payment['id']}")
+    expect_heading(page, WAITING)
+    page.click("[data-copy]")
+    expect(page.locator("[data-copy-label]").first).to_have_text("Código copiado")
+    expect(page.get_by_text(LOST)).to_contain_text("se recarrega a cada 10 segundos")
+    assert service.tell(payment)[0] == 200
+    expect(page.get_by_role("heading", name=CONFIRMED)).to_be_visible(timeout=20_000)
