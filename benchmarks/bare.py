@@ -24,7 +24,8 @@ from flask_socketio import SocketIO, join_room
 
 from blueprints.checkout import views
 from config import Settings
-from db_models import Account, Payment
+from db_models import Account, Payment, PaymentStatus
+from payments.standing import Action, PaymentState, State
 from repository.connections import engine_options
 from server import serving
 from web.merchant_view import merchant_view
@@ -46,11 +47,13 @@ def page_values(app: Flask) -> dict[str, Any]:
         merchant=merchant,
     )
     settings = Settings.from_env({"INSTANCE_DIR": tempfile.mkdtemp()})
+    app.config["BALCAO"] = settings
+    waiting = PaymentState(payment, now, PaymentStatus.PENDING, State.WAITING, Action.PAY)
     with app.test_request_context():
         return {
-            "payment": views.payment_view(payment, now),
+            "payment": views.payment_view(waiting),
             "merchant": merchant_view(merchant),
-            "checked": False,
+            "check_note": "",
             "test_strip": views.test_strip(settings, payment, now),
             "now": now,
             "refresh_seconds": views.REFRESH_SECONDS,

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 from urllib.parse import urlencode
 
@@ -131,22 +132,40 @@ class _AvailabilityLog:
 _availability_log = _AvailabilityLog()
 
 
-def ask_about(txid: str) -> bool:
+class Inquiry(StrEnum):
+    """What became of a question to the bank about one payment."""
+
+    ANSWERED = "answered"
+    NO_ANSWER = "no-answer"
+    RECENT = "recent"
+    """The bank was asked less than 5 s ago."""
+    NOBODY = "nobody"
+    """There is no bank to ask: the service waits for confirmations."""
+    NOT_NEEDED = "not-needed"
+
+
+def inquire(txid: str) -> Inquiry:
     """Look up a payment's transfers at the bank, and settle the payment with them.
 
-    At most once in 5 s per payment and process. True if the bank answered; a failed look-up
-    changes nothing and raises nothing.
+    At most once in 5 s per payment and process. A failed look-up changes nothing and raises
+    nothing.
     """
-    settings = current_settings()
-    if not settings.asks_bank or not may_look_up(txid):
-        return False
+    if not current_settings().asks_bank:
+        return Inquiry.NOBODY
+    if not may_look_up(txid):
+        return Inquiry.RECENT
     try:
         for confirmation in fetch_transfers(txid):
             settle(confirmation)
     except (NoBankAnswer, BalcaoError) as error:
         log.info("bank.look_up_failed", payment=txid, error=type(error).__name__)
-        return False
-    return True
+        return Inquiry.NO_ANSWER
+    return Inquiry.ANSWERED
+
+
+def ask_about(txid: str) -> bool:
+    """The same; True if the bank answered now."""
+    return inquire(txid) is Inquiry.ANSWERED
 
 
 def may_look_up(txid: str) -> bool:

@@ -195,12 +195,12 @@ def revise_deadline(payment: Standing, expires_at: datetime, now: datetime) -> C
     )
 
 
-def refuse(payment: Standing, reason: str, now: datetime) -> Change:
-    """Store on the payment that its money is returned, so that the payment page can show this."""
+def refuse(payment: Standing, reason: str, message: str, now: datetime) -> Change:
+    """Store on an unpaid payment that its money is returned, so that every page can say this."""
     return Change(
         event=EventName.RECEIPT_REFUSED,
-        message="Money arrived for this payment and goes back to its payer.",
-        from_statuses=(PaymentStatus.EXPIRED, PaymentStatus.PENDING),
+        message=message,
+        from_statuses=(PaymentStatus.EXPIRED, PaymentStatus.PENDING, PaymentStatus.CANCELLED),
         values={"refusal": reason, "sequence": sequence_at(payment, now) + 1},
     )
 

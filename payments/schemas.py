@@ -319,6 +319,12 @@ class StatusAnswer(BaseModel):
     checked_at: str
 
 
+class CheckAnswer(StatusAnswer):
+    """The answer to *Já paguei*: the status, and what became of the question to the bank."""
+
+    inquiry: Literal["answered", "no-answer", "recent", "nobody", "not-needed"]
+
+
 class PaidReceipt(BaseModel):
     """The public receipt of a confirmed payment; `payer` is masked."""
 

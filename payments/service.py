@@ -338,10 +338,12 @@ def receipt_row(
 
 
 def _record_refusal(work: Work, payment: Payment, refusal: Refused) -> None:
-    if isinstance(refusal, PaidTooLate):
-        apply_change(work, payment, lifecycle.refuse(payment, refusal.code, work.now))
+    """A paid payment stays as it is; an unpaid one tells its payer that the money goes back."""
+    if payment.status == PaymentStatus.CONFIRMED:
+        _record(work, payment, EventName.RECEIPT_REFUSED, refusal.detail, work.now)
         return
-    _record(work, payment, EventName.RECEIPT_REFUSED, refusal.detail, work.now)
+    change = lifecycle.refuse(payment, refusal.code, refusal.detail, work.now)
+    apply_change(work, payment, change)
 
 
 def expire(work: Work, payment: Payment) -> None:

@@ -81,6 +81,14 @@ def when(instant: datetime) -> Markup:
     return _time(instant, f"{_format_day(local.date(), form, locale)}, {local:%H:%M}", "short")
 
 
+def plain_when(instant: datetime) -> str:
+    """`24/11/2026 às 14:35`, as plain text for sentences."""
+    local = _local(instant)
+    if _locale() == "en":
+        return f"{_format_day(local.date(), 'd MMM y', 'en')} at {local:%H:%M}"
+    return f"{local:%d/%m/%Y} às {local:%H:%M}"
+
+
 def exactly_when(instant: datetime) -> Markup:
     """`24 de nov. de 2026, 14:35:09 (UTC-03:00)`; the page's script rewrites it."""
     local = _local(instant)

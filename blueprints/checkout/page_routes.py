@@ -19,12 +19,12 @@ from core.money import json_number
 from db_models import Payment, PaymentStatus, Refund, RefundStatus
 from mail.outgoing import can_send
 from payments import bank_client, traces
-from payments.lifecycle import status_at
-from payments.opening import renewal_terms
+from payments.bank_client import Inquiry
 from payments.presenter import Presenter, receipt_refund
 from payments.routes import PaymentPath, presenter
-from payments.schemas import PaymentAnswer, ReceiptAnswer, StatusAnswer
-from payments.service import is_young_enough
+from payments.schemas import CheckAnswer, PaymentAnswer, ReceiptAnswer
+from payments.standing import state_at
+from payments.standing_words import no_answer, not_yet
 from repository.database import Work, reading
 from web import request_counts
 from web.answers import private_json
@@ -71,19 +71,20 @@ def payment_page(path: PaymentPath) -> BaseResponse:
     with reading() as work:
         payment, elsewhere = work.payments.by_txid_and_paid_elsewhere(path.payment_id)
         moment = work.now
-        may_renew = status_at(payment, moment) is PaymentStatus.EXPIRED and is_young_enough(
-            work, payment, renewal_terms()
-        )
         if prefers_json():
             to_merchant = is_merchant(work, payment.merchant_id)
             body = presenter().payment(payment, moment, to_merchant=to_merchant)
             return _json_varying_by_accept({"payment": body})
+        # Only a cancelled payment was read together with the payment that paid its order.
+        is_cancelled = payment.status == PaymentStatus.CANCELLED
+        is_order_paid = elsewhere is not None if is_cancelled else None
+        payment_state = state_at(work, payment, is_order_paid=is_order_paid)
     template = "payment.html" if request.args.get("fragment") != "state" else "_state.html"
     page = render_template(
         f"checkout/{template}",
-        payment=views.payment_view(payment, moment, paid_elsewhere=elsewhere, may_renew=may_renew),
+        payment=views.payment_view(payment_state, paid_elsewhere=elsewhere),
         merchant=merchant_view(payment.merchant),
-        checked="checked" in request.args,
+        check_note=_check_note(),
         test_strip=views.test_strip(current_settings(), payment, moment),
         now=moment,
         refresh_seconds=views.REFRESH_SECONDS,
@@ -113,13 +114,14 @@ def receipt_page(path: PaymentPath) -> BaseResponse:
             raise PaymentNotFound("This payment has no receipt: it was not paid.")
         receipt = work.receipts.accepted_of(payment.id)
         refunds = _visible_refunds(work, payment)
+        payment_state = state_at(work, payment)
         moment = work.now
     payer = views.masked_name(receipt.payer_name if receipt else None)
     if prefers_json():
         return _json_varying_by_accept(
             _receipt_object(presenter(), payment, payer, refunds, moment)
         )
-    view = views.payment_view(payment, moment, payer_name=payer)
+    view = views.payment_view(payment_state, payer_name=payer)
     page = render_template(
         "checkout/receipt.html",
         payment=view,
@@ -171,7 +173,7 @@ def _receipt_object(
 @bp.post(
     "/<string:payment_id>/check",
     summary="Ask the bank whether it was paid",
-    responses={200: StatusAnswer, 303: TO_THE_PAGE, **problems(404, 503)},
+    responses={200: CheckAnswer, 303: TO_THE_PAGE, **problems(404, 503)},
 )
 def check_payment(path: PaymentPath) -> BaseResponse:
     """*Já paguei*: ask the bank, at most once in 5 s per payment, and say how it stands."""
@@ -180,14 +182,26 @@ def check_payment(path: PaymentPath) -> BaseResponse:
     with reading() as work:
         payment = work.payments.by_txid(txid)
     may_be_paid = payment.status in (PaymentStatus.PENDING, PaymentStatus.EXPIRED)
-    if may_be_paid and bank_client.ask_about(txid):
+    inquiry = bank_client.inquire(txid) if may_be_paid else Inquiry.NOT_NEEDED
+    if inquiry is Inquiry.ANSWERED:
         traces.record_look_up(txid)
     if not prefers_json() and "text/html" in request.accept_mimetypes.values():
-        query = urlencode({"checked": 1, **language_args()})
+        query = urlencode({"checked": str(inquiry), **language_args()})
         return redirect(f"{request.script_root}/payments/pix/{txid}?{query}", 303)
     with reading() as work:
         payment = work.payments.by_txid(txid)
-        return _json_varying_by_accept(presenter().status(payment, work.now))
+        status = presenter().status(payment, work.now)
+        return _json_varying_by_accept({**status, "inquiry": str(inquiry)})
+
+
+def _check_note() -> str:
+    """What a page without JavaScript says after *Já paguei*; empty before."""
+    asked_bank = request.args.get("checked")
+    if asked_bank is None:
+        return ""
+    if asked_bank == Inquiry.NO_ANSWER:
+        return no_answer()
+    return not_yet(can_ask=current_settings().asks_bank)
 
 
 def _json_varying_by_accept(body: dict[str, object]) -> Response:

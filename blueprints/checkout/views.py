@@ -8,11 +8,12 @@ from urllib.parse import urlencode
 
 from flask import request
 
-from config import Settings
-from core.errors import PaidTooLate
+from config import Settings, current_settings
 from db_models import Payment, PaymentStatus
 from payments.lifecycle import remaining_ms, sequence_at, status_at
 from payments.presenter import QR_PREFIX
+from payments.standing import Action, PaymentState, State
+from payments.standing_words import StandingWords, not_yet, words_of
 from web.pages import language_query
 from web.pages import translate as _
 
@@ -26,9 +27,15 @@ class PaymentView:
 
     id: str
     status_page: str
+    words: StandingWords
+    is_refused: bool
+    """Whether money for the payment was refused and goes back."""
+    not_yet: str
+    """What the page says after *Já paguei* while no money has come."""
     sequence: int
     amount_centavos: int
     refunded_centavos: int
+    refunding_centavos: int
     pix_code: str
     description: str | None
     order_id: str | None
@@ -60,25 +67,35 @@ class Tool:
     fields: dict[str, str]
 
 
-def status_page(payment: Payment, now: datetime) -> str:
-    """The state that the page shows; only the browser sets `checking`."""
-    status = status_at(payment, now)
-    if status is PaymentStatus.PENDING:
+PAGES = {
+    State.PAID: "confirmed",
+    State.PART_REFUNDED: "confirmed",
+    State.REFUNDED: "refunded",
+    State.WAITING: "waiting",
+    State.EXPIRED: "expired",
+    State.REFUSED: "refused",
+    State.CANCELLED: "cancelled",
+    State.PAID_ELSEWHERE: "cancelled",
+    State.REPLACED: "cancelled",
+}
+"""The page that is drawn for each state; only the browser draws `checking`."""
+
+
+def status_page(payment_state: PaymentState) -> str:
+    """The page for a state; a refused amount leaves the code payable, so it still waits."""
+    if payment_state.status is PaymentStatus.PENDING:
         return "waiting"
-    if status is PaymentStatus.EXPIRED and payment.refusal == PaidTooLate.code:
-        return "refused"
-    return str(status)
+    return PAGES[payment_state.state]
 
 
 def payment_view(
-    payment: Payment,
-    now: datetime,
+    payment_state: PaymentState,
     *,
     payer_name: str | None = None,
     paid_elsewhere: Payment | None = None,
-    may_renew: bool = False,
 ) -> PaymentView:
-    """The view of a payment at `now`; addresses are relative to the host of the request."""
+    """The view of a payment; addresses are relative to the host of the request."""
+    payment, now = payment_state.payment, payment_state.at
     base = f"{request.script_root}/payments/pix"
     own = f"{base}/{payment.txid}"
     lang = language_query()
@@ -86,10 +103,14 @@ def payment_view(
     confirmed = payment.status == PaymentStatus.CONFIRMED
     return PaymentView(
         id=payment.txid,
-        status_page=status_page(payment, now),
+        status_page=status_page(payment_state),
+        words=words_of(payment_state),
+        is_refused=payment_state.state is State.REFUSED,
+        not_yet=not_yet(can_ask=current_settings().asks_bank),
         sequence=sequence_at(payment, now),
         amount_centavos=payment.amount_centavos,
         refunded_centavos=payment.refunded_centavos,
+        refunding_centavos=payment.refunding_centavos,
         pix_code=payment.br_code,
         description=payment.description,
         order_id=payment.order_id,
@@ -105,7 +126,7 @@ def payment_view(
         qr_png_url=f"{image}.png",
         status_url=f"{own}/status",
         check_url=f"{own}/check{lang}",
-        renew_url=f"{own}/renew{lang}" if may_renew else None,
+        renew_url=f"{own}/renew{lang}" if payment_state.action is Action.RENEW else None,
         paid_elsewhere_url=f"{base}/{paid_elsewhere.txid}/receipt{lang}"
         if paid_elsewhere
         else None,

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from blueprints.portal.payment_rows import label_of, mark_of
 from core.money import plain
 from db_models import Payment
+from payments.standing import mark_of
+from payments.standing_words import label_of
 from repository.paging import Cursor, Page
 from web.pages import translate as _
 

@@ -10,10 +10,11 @@ from flask.typing import ResponseReturnValue
 from accounts.access import page_guard, signed_in_merchant
 from blueprints.portal.filters import PAGE, STATES, Listing, listing_of
 from blueprints.portal.page import bp, merchant_and_queries, page
-from blueprints.portal.payment_rows import label_of, row_of
+from blueprints.portal.payment_rows import row_of
 from core import ids
 from core.errors import FieldError, InvalidRequest
 from db_models import Payment
+from payments.standing_words import label_of
 from repository.database import reading
 from repository.paging import Page
 from repository.payment_list import SEARCH_WINDOW

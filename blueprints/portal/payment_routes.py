@@ -12,7 +12,6 @@ from flask.typing import ResponseReturnValue
 
 from accounts.access import page_guard, signed_in_merchant
 from blueprints.portal.page import bp, merchant_and_queries, page
-from blueprints.portal.payment_rows import label_of, mark_of
 from blueprints.portal.timeline import timeline
 from config import current_settings
 from core.errors import Conflict
@@ -23,6 +22,8 @@ from payments.opening import renewal_terms
 from payments.presenter import QR_PREFIX
 from payments.refusals import refusal_text
 from payments.schemas import NewRefund
+from payments.standing import mark_of
+from payments.standing_words import label_of
 from repository.database import Work, in_unit_of_work, reading
 from repository.traces import Traces
 from web.form_fields import Form

@@ -8,9 +8,10 @@ from datetime import datetime
 from flask import url_for
 
 from db_models import Payment, PaymentStatus
-from payments.lifecycle import sequence_at, status_at
+from payments.lifecycle import sequence_at
+from payments.standing import mark_of
+from payments.standing_words import label_of
 from web.pages import language_args
-from web.pages import translate as _
 
 
 @dataclass(frozen=True)
@@ -28,30 +29,6 @@ class Row:
     created_at: datetime
     paid_at: datetime | None
     url: str
-
-
-def mark_of(payment: Payment, now: datetime) -> str:
-    """The payment's state in one word: its status, or how far it was refunded or refused."""
-    status = status_at(payment, now)
-    if status is PaymentStatus.CONFIRMED and payment.refunded_centavos:
-        is_full = payment.refunded_centavos >= payment.amount_centavos
-        return "refunded" if is_full else "part-refunded"
-    if status is PaymentStatus.EXPIRED and payment.refusal:
-        return "refused"
-    return str(status)
-
-
-def label_of(mark: str) -> str:
-    """The translated label of a mark."""
-    return {
-        "pending": _("Aguardando"),
-        "confirmed": _("Pago"),
-        "expired": _("Expirado"),
-        "cancelled": _("Cancelado"),
-        "refunded": _("Devolvido"),
-        "part-refunded": _("Devolvido em parte"),
-        "refused": _("Valor recusado"),
-    }[mark]
 
 
 def row_of(payment: Payment, now: datetime) -> Row:

@@ -11,11 +11,12 @@ from flask.typing import ResponseReturnValue
 from accounts import audit
 from accounts.access import page_guard, signed_in_merchant
 from blueprints.portal.page import bp, page
-from blueprints.portal.payment_rows import label_of, mark_of
 from core import ids
 from core.errors import FieldError, InvalidRequest, NotFound
 from db_models import Account, AuditAction, ProofVerdict, RecoveryUpload
 from db_models.recovery_upload import NOTE_MAX
+from payments.standing import mark_of
+from payments.standing_words import label_of
 from repository.database import Work, in_unit_of_work, reading
 from repository.recovery_uploads import RecoveryUploads
 from web.bodies import check_storable

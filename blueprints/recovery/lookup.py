@@ -8,13 +8,14 @@ from functools import partial
 from typing import BinaryIO
 
 from blueprints.recovery import limits, texts
+from blueprints.recovery.asking import ask_bank
 from blueprints.recovery.finding import find
-from blueprints.recovery.payment_state import PaymentState, ask_bank, payment_state_of
 from blueprints.recovery.reading import Kind, Reading, is_ours, read_picture, read_text, read_texts
 from config import current_settings
 from core.errors import FieldError, InvalidRequest, NoCodeInPicture, NotOurCode, PaymentNotFound
 from db_models import PaymentStatus
 from payments.lifecycle import status_at
+from payments.standing import PaymentState, payment_state_of
 from repository.database import reading
 from web.limits import client_network
 

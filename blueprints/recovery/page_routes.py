@@ -13,7 +13,6 @@ from flask import Blueprint, Response, g, render_template, request
 from blueprints.recovery import limits, lookup, texts
 from blueprints.recovery.finding import READINGS_MAX
 from blueprints.recovery.lookup import LookupResult
-from blueprints.recovery.payment_state import Action, State
 from blueprints.recovery.reading import Reading
 from blueprints.recovery.texts import StateMessage
 from blueprints.recovery.uploads import FORM_BYTES_MAX
@@ -27,6 +26,7 @@ from core.errors import (
     TooManyRequests,
 )
 from core.pictures import PICTURE_BYTES_MAX
+from payments.standing import Action, State
 from web.bodies import body_limit, check_storable
 from web.merchant_view import MerchantView, merchant_view
 from web.pages import language_query
@@ -37,6 +37,8 @@ bp = Blueprint("recover_page", __name__)
 
 TONES = {
     State.PAID: ("good", "check"),
+    State.PART_REFUNDED: ("good", "check"),
+    State.REFUNDED: ("calm", "return"),
     State.WAITING: ("calm", "qr"),
     State.EXPIRED: ("warn", "clock"),
     State.REFUSED: ("warn", "return"),

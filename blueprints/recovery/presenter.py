@@ -6,12 +6,12 @@ from typing import Any
 
 from blueprints.recovery import texts
 from blueprints.recovery.lookup import LookupResult
-from blueprints.recovery.payment_state import Action, PaymentState
 from core.clock import rfc3339
 from core.money import json_number
 from db_models import Payment, PaymentStatus
 from payments.lifecycle import remaining_ms
 from payments.routes import presenter
+from payments.standing import Action, PaymentState
 from repository.recovery_lookups import BILL_NUMBER_LENGTH
 
 STATUS_WORDS = {

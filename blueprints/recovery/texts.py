@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from blueprints.recovery.payment_state import Action, PaymentState, State
 from blueprints.recovery.reading import Kind, Reading
-from core.errors import AmountMismatch, BalcaoError, PaidTooLate
+from core.errors import BalcaoError
+from payments.standing import Action, PaymentState, State
+from payments.standing_words import words_of
 from web.pages import translate as _
 
 
@@ -20,65 +21,14 @@ class StateMessage:
 
 def of_payment_state(payment_state: PaymentState) -> StateMessage:
     """The message for a payment's state."""
-    match payment_state.state:
-        case State.PAID:
-            return StateMessage(
-                _("Este pagamento está pago"),
-                _("O banco confirmou. O recibo tem todos os dados."),
-            )
-        case State.WAITING:
-            return StateMessage(
-                _("Este pagamento espera por você"),
-                _("O banco ainda não recebeu dinheiro por ele. Abra a página e pague até o prazo."),
-            )
-        case State.EXPIRED if payment_state.action is Action.OPEN:
-            return StateMessage(
-                _("O prazo deste código acabou"),
-                _(
-                    "Nada foi cobrado até agora. Se você pagou dentro do prazo, não pague de novo: "
-                    "continuamos conferindo. Se não pagou, peça um novo código à loja."
-                ),
-            )
-        case State.EXPIRED:
-            return StateMessage(
-                _("O prazo deste código acabou"),
-                _(
-                    "Nada foi cobrado até agora. Se você pagou dentro do prazo, não pague de novo: "
-                    "continuamos conferindo. Se não pagou, gere um novo código para o mesmo pedido."
-                ),
-            )
-        case State.REFUSED:
-            return StateMessage(_("O dinheiro que chegou está voltando"), _refusal(payment_state))
-        case State.CANCELLED:
-            return StateMessage(
-                _("A loja cancelou este pagamento"),
-                _("Se você pagou, o valor volta para a sua conta."),
-            )
-        case State.PAID_ELSEWHERE:
-            return StateMessage(
-                _("Este pedido já foi pago com outro código"),
-                _("Não pague este código: se alguém pagar, o valor volta."),
-            )
-        case State.REPLACED:
-            return StateMessage(
-                _("A loja gerou outro código para este pedido"),
-                _("Não pague este. Peça o código novo à loja."),
-            )
-
-
-def _refusal(payment_state: PaymentState) -> str:
-    receipt = payment_state.refused_receipt
-    reason = receipt.reason if receipt else None
-    why = {
-        PaidTooLate.code: _("Ele chegou depois do prazo."),
-        AmountMismatch.code: _("O valor era outro."),
-    }.get(reason or "", _("Ele não podia ser aceito."))
-    back = _("O banco o devolve na hora para a conta de onde saiu, e costuma levar poucos minutos.")
-    then = {
-        Action.PAY: _("Este código ainda pode ser pago com o valor certo."),
-        Action.RENEW: _("Não pague este código de novo: gere um novo."),
-    }.get(payment_state.action, _("Não pague este código de novo."))
-    return f"{why} {back} {then}"
+    words = words_of(payment_state)
+    if payment_state.state is not State.EXPIRED:
+        return StateMessage(words.title, words.body)
+    if payment_state.action is Action.RENEW:
+        step = _("Se não pagou, gere um novo código para o mesmo pedido.")
+    else:
+        step = _("Se não pagou, peça um novo código à loja.")
+    return StateMessage(words.title, f"{words.body} {step}")
 
 
 def label_of(action: Action) -> str:

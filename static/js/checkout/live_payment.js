@@ -8,7 +8,8 @@ import { StateLine } from "./state_line.js";
 const CHECK_TIMEOUT_MS = 5_000;
 const CHECKING_MS = 700;
 const RETURN_WINDOW_MS = 500;
-const STATUS_OF_PAGE = { waiting: "pending", refused: "expired" };
+const STATUS_OF_PAGE = { waiting: "pending", refused: "expired", refunded: "confirmed" };
+const FINAL_PAGES = new Set(["confirmed", "refunded", "cancelled"]);
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -106,7 +107,7 @@ class LivePayment {
     const { page, line, remainingMs } = this.#section.dataset;
     this.#checkout.dataset.page = page;
     this.#line.setPage(page, line);
-    this.#poller.rest(page === "confirmed" || page === "cancelled");
+    this.#poller.rest(FINAL_PAGES.has(page));
     this.#countdown.stop();
     if (page === "waiting") this.#syncClock(Number(remainingMs));
   }
@@ -235,8 +236,9 @@ class LivePayment {
       const options = { method: "POST", headers: { Accept: "application/json" } };
       const response = await fetchWithin(url, options, { ms: CHECK_TIMEOUT_MS });
       if (!response.ok) return false;
-      await this.#handleAnswer(JSON.parse(response.text));
-      return true;
+      const answer = JSON.parse(response.text);
+      await this.#handleAnswer(answer);
+      return answer.inquiry !== "no-answer";
     } catch {
       return false;
     }

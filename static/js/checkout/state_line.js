@@ -2,7 +2,7 @@
 const NOTE_MS = 60_000;
 const SOCKET_GRACE_MS = 3_000;
 const FAILURES_MIN = 2;
-const FINAL = new Set(["confirmed", "cancelled"]);
+const FINAL = new Set(["confirmed", "refunded", "cancelled"]);
 
 export class StateLine {
   #element;
