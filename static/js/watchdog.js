@@ -4,16 +4,16 @@
   var note = document.getElementById("lost-script");
   var seconds = note.getAttribute("data-reload-seconds");
 
-  function isLive() {
-    return document.documentElement.hasAttribute("data-live");
+  function hasStarted() {
+    return document.documentElement.hasAttribute("data-started");
   }
 
   function check() {
-    if (isLive() || !note.hidden) return;
+    if (hasStarted() || !note.hidden) return;
     note.hidden = false;
     if (seconds === null) return;
     setTimeout(function () {
-      if (!isLive()) window.location.reload();
+      if (!hasStarted()) window.location.reload();
     }, seconds * 1000);
   }
 

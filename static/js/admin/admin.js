@@ -95,4 +95,4 @@ if (!tellZone(admin.dataset.zone, "/admin")) {
   if (container !== null) new LiveOverview(container).start();
 }
 
-document.documentElement.setAttribute("data-live", "");
+document.documentElement.setAttribute("data-started", "");

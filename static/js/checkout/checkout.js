@@ -4,4 +4,4 @@ import { followPayment } from "./live_payment.js";
 followPayment(document.getElementById("checkout"), {
   onDraw: (region) => region.dispatchEvent(new CustomEvent("content-drawn", { bubbles: true })),
 });
-document.documentElement.setAttribute("data-live", "");
+document.documentElement.setAttribute("data-started", "");

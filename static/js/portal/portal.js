@@ -31,4 +31,4 @@ for (const button of document.querySelectorAll("[data-print]")) {
   button.addEventListener("click", () => window.print());
 }
 
-document.documentElement.setAttribute("data-live", "");
+document.documentElement.setAttribute("data-started", "");

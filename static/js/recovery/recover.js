@@ -145,4 +145,4 @@ openCamera(form, {
   onPicture: async (picture) => [FOUND, NOT_FOUND].includes(await askPicture(picture)),
 });
 
-document.documentElement.setAttribute("data-live", "");
+document.documentElement.setAttribute("data-started", "");
