@@ -17,7 +17,7 @@ from typing import Any
 from flask import g, redirect, request
 from flask.typing import ResponseReturnValue
 
-from accounts import csrf, keys, tokens
+from accounts import csrf, kept_forms, keys, tokens
 from accounts.local_paths import login_path
 from config import current_settings
 from core.errors import CsrfFailed, Forbidden, NotFound, Unauthorized
@@ -141,9 +141,9 @@ def page_guard(*roles: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
     """Show a page only to people with one of these roles; without roles, to everybody signed in.
 
     A page asks for no scopes, so it needs the session's cookie: an API key or a token gets a 403,
-    whatever it may do. A visitor who is not signed in is redirected to the sign-in page; another
-    role gets a 403. In the view, `g.account_id` is the account's row id, and `acting_account` needs
-    no statement.
+    whatever it may do. A visitor who is not signed in is redirected to the sign-in page, or sees
+    again the form that a page of this service sent; another role gets a 403. In the view,
+    `g.account_id` is the account's row id, and `acting_account` needs no statement.
     """
 
     def guard(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -153,7 +153,7 @@ def page_guard(*roles: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
                 with reading() as work:
                     caller = current_caller(work)
             except Unauthorized:
-                return redirect_to_login()
+                return kept_forms.ended_page() if kept_forms.is_kept() else redirect_to_login()
             if not caller.by_cookie:
                 raise PeopleOnly(
                     "Pages are for people. A program uses the API; a person signs in at /login."

@@ -28,9 +28,22 @@ FORM_SECONDS = 12 * 3600
 ORIGIN_CHARACTERS_MAX = 200
 REFUSED_ORIGINS_MAX = 100
 """Origins that this process has logged; no more are logged."""
+
+ENDED, OTHER_SIGN_IN, TOO_OLD = "ended", "other-sign-in", "too-old"
+NO_COOKIES, NO_TOKEN, OTHER_SITE = "no-cookies", "no-token", "other-site"
+"""Why a form is refused; `kept_forms` has the words."""
+
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _refused_origins: set[str] = set()
 log = structlog.get_logger()
+
+
+class FormRefused(CsrfFailed):
+    """A CsrfFailed with its reason, one of those above."""
+
+    def __init__(self, detail: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(detail)
 
 
 def key_for(settings: Settings) -> bytes:
@@ -64,11 +77,17 @@ def read_access_cookie(token: str) -> tokens.Claims:
         return claims
     request_token = request.headers.get(HEADER) or request.form.get(FIELD)
     if not request_token:
-        raise CsrfFailed(
+        raise FormRefused(
             f"A request by cookie needs the header {HEADER} (the value of the cookie "
-            f"{tokens.CSRF_COOKIE}) or the form field {FIELD}."
+            f"{tokens.CSRF_COOKIE}) or the form field {FIELD}.",
+            NO_TOKEN,
         )
-    return tokens.read(token, "access", request_token)
+    try:
+        return tokens.read(token, "access", request_token)
+    except CsrfFailed:
+        raise FormRefused(
+            "The CSRF token is of another sign-in: load the page again.", OTHER_SIGN_IN
+        ) from None
 
 
 def is_from_our_own_page() -> bool:
@@ -123,13 +142,18 @@ def require_visitor_token() -> None:
     is_browser = any(name in request.headers for name in ("Origin", "Sec-Fetch-Site", "Cookie"))
     if not is_browser:
         return
-    try:
-        nonce = tokens.read_signed(_serializer(), request.form.get(FIELD, ""), FORM_SECONDS)
-    except BadData:
-        raise CsrfFailed("The page was open for too long: load it again.") from None
     cookie = request.cookies.get(FORM_COOKIE, "")
+    if not cookie:
+        raise FormRefused("The browser sent no cookies: allow them for this site.", NO_COOKIES)
+    if not request.form.get(FIELD):
+        raise FormRefused(f"The form field {FIELD} is missing: load the page again.", NO_TOKEN)
+    too_old = FormRefused("The page was open for too long: load it again.", TOO_OLD)
+    try:
+        nonce = tokens.read_signed(_serializer(), request.form[FIELD], FORM_SECONDS)
+    except BadData:
+        raise too_old from None
     if not hmac.compare_digest(str(nonce).encode(), cookie.encode("utf-8", "replace")):
-        raise CsrfFailed("The page was open for too long: load it again.")
+        raise too_old
 
 
 def keep_form_cookie(response: Response) -> Response:

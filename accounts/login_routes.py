@@ -16,7 +16,7 @@ from flask import (
 from flask_openapi import APIBlueprint, Tag
 from werkzeug.wrappers import Response as BaseResponse
 
-from accounts import csrf, service, sign_ins, throttle, tokens
+from accounts import csrf, kept_forms, service, sign_ins, throttle, tokens
 from accounts.access import current_caller
 from accounts.local_paths import NEXT_CHARACTERS_MAX, after_sign_in
 from accounts.people_routes import require_open_sign_up, sign_ups_limit
@@ -26,6 +26,7 @@ from config import current_settings
 from core.errors import (
     BalcaoError,
     Busy,
+    CsrfFailed,
     FieldError,
     Forbidden,
     InvalidRequest,
@@ -68,15 +69,17 @@ def login() -> BaseResponse:
     """Sign in by `username` or `login`, as JSON or as a form, and set the session's cookies."""
     if not is_form():
         return _answer(_sign_in(request.get_json()))
-    csrf.require_visitor_token()
     fields = read_form()
     next_path = fields.get("next", "")
     credentials = {name: value for name, value in fields.items() if name not in _EXTRA_FIELDS}
     if not prefers_page():
+        csrf.require_visitor_token()
         return _answer(_sign_in(credentials))
     try:
+        csrf.require_visitor_token()
         sign_in = _sign_in(credentials)
-    except (Unauthorized, TooManyRequests, Busy, InvalidRequest) as error:
+    except (Unauthorized, TooManyRequests, Busy, InvalidRequest, CsrfFailed) as error:
+        kept_forms.raise_if_foreign(error)
         login = credentials.get("login") or credentials.get("username", "")
         return _login_page(next_path, login, error)
     return _with_cookies(redirect(_home(next_path, sign_in.account), 303), sign_in)
@@ -128,14 +131,15 @@ def sign_up_page() -> BaseResponse:
 def sign_up() -> BaseResponse:
     """Create an account from the page's form, and sign in."""
     require_open_sign_up()
-    csrf.require_visitor_token()
     fields = read_form()
     next_path = fields.get("next", "")
     values = {name: value for name, value in fields.items() if name not in _EXTRA_FIELDS and value}
     try:
+        csrf.require_visitor_token()
         body = parse(NewUser, values)
         account = service.sign_up(body)
-    except (InvalidRequest, LoginTaken) as error:
+    except (InvalidRequest, LoginTaken, CsrfFailed) as error:
+        kept_forms.raise_if_foreign(error)
         return _sign_up_page(next_path, values, error)
     sign_in = in_unit_of_work(lambda work: sign_ins.open_for(work, account, "cookie"))
     return _with_cookies(redirect(_home(next_path, account), 303), sign_in)
@@ -202,6 +206,7 @@ def _sign_up_page(
         next=next_path,
         values={name: value for name, value in values.items() if name != "password"},
         wrong=wrong,
+        refusal=_refusal(error) if isinstance(error, CsrfFailed) else None,
         form_token=csrf.visitor_token(),
     )
     return _page(page, error)
@@ -220,6 +225,8 @@ def _page(page: str, error: BalcaoError | None) -> Response:
 
 
 def _refusal(error: BalcaoError) -> str:
+    if isinstance(error, CsrfFailed):
+        return ". ".join(kept_forms.explain(kept_forms.reason_of(error)))
     if isinstance(error, TooManyRequests):
         minutes = -(-error.retry_after_seconds // 60)
         return _("Tentativas demais. Espere %(minutes)s min e tente de novo.") % {

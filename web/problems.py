@@ -66,7 +66,7 @@ RECOVER_PATH = "/payment/recover-from-qr"
 
 def init_problems(app: Flask) -> None:
     """Register the error handlers."""
-    app.register_error_handler(BalcaoError, _on_our_error)
+    app.register_error_handler(BalcaoError, answer_error)
     app.register_error_handler(HTTPException, _on_http_error)
     app.register_error_handler(Exception, _on_unknown_error)
 
@@ -143,7 +143,8 @@ def problem(
     return response
 
 
-def _on_our_error(error: BalcaoError) -> Response:
+def answer_error(error: BalcaoError) -> Response:
+    """The answer to one of our errors."""
     status = status_of(type(error))
     g.problem_code = error.code
     if status >= 500:
