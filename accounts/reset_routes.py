@@ -10,7 +10,7 @@ from core.errors import BalcaoError, Gone, TooManyRequests
 from mail.outgoing import can_send
 from web.forms import read_form
 from web.pages import language_query
-from web.problems import status_of
+from web.problems import prefers_page, status_of
 
 bp = Blueprint("reset", __name__)
 
@@ -43,7 +43,7 @@ def reset_page(token: str) -> BaseResponse:
     try:
         account = reset.check_token(token)
     except Gone as error:
-        return _render("accounts/reset.html", error, login=None, wrong=False)
+        return _void_link(error)
     return _render("accounts/reset.html", login=account.login, wrong=False)
 
 
@@ -61,9 +61,16 @@ def set_password(token: str) -> BaseResponse:
             return answer
         reset.set_new_password(token, password)
     except Gone as error:
-        return _render("accounts/reset.html", error, login=None, wrong=False)
+        return _void_link(error)
     query = f"{language_query()}&" if language_query() else "?"
     return redirect(f"{request.script_root}/login{query}done=password", 303)
+
+
+def _void_link(error: Gone) -> BaseResponse:
+    """Why the link is void; raises the error for a client that is no browser."""
+    if not prefers_page():
+        raise error
+    return _render("accounts/reset.html", error, login=None, wrong=False)
 
 
 def _forgot_page() -> BaseResponse:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, literal, select, union_all
+from sqlalchemy import case, func, literal, select, union_all
 from sqlalchemy.orm import Session
 
 from db_models import Logo, Payment, PaymentEvent, PaymentStatus, Receipt
@@ -93,21 +93,32 @@ class PortalQueries:
         takings = {int(number): Takings(int(n), int(c)) for number, n, c in rows}
         return [takings[number] for number in range(len(spans))]
 
-    def created(self, merchant_id: int, span: Span) -> tuple[int, int]:
-        """How many payments were created in the span, and how many of those are paid by now."""
+    def created(self, merchant_id: int, span: Span) -> tuple[int, int, bool]:
+        """How many payments were created in the span, and how many of those are paid by now.
+
+        Also whether the merchant has money without a payment; most merchants have none, and need
+        no further statement for it.
+        """
         start, end = span
-        rows = self._session.execute(
-            select(Payment.status, func.count())
-            .where(
+        is_paid = case((Payment.status == PaymentStatus.CONFIRMED, 1), else_=0)
+        has_free_money = (
+            select(Receipt.id)
+            .where(Receipt.merchant_id == merchant_id, Receipt.payment_id.is_(None))
+            .exists()
+        )
+        number, paid, has_free = self._session.execute(
+            select(
+                func.count(),
+                func.coalesce(func.sum(is_paid), 0),
+                select(has_free_money).scalar_subquery(),
+            ).where(
                 Payment.merchant_id == merchant_id,
                 Payment.status.in_(list(PaymentStatus)),
                 Payment.created_at >= start,
                 Payment.created_at < end,
             )
-            .group_by(Payment.status)
-        ).all()
-        counts: dict[str, int] = {status: int(number) for status, number in rows}
-        return sum(counts.values()), counts.get(PaymentStatus.CONFIRMED, 0)
+        ).one()
+        return int(number), int(paid), bool(has_free)
 
     def paid_lately(
         self, merchant_id: int, since: datetime, limit: int

@@ -47,6 +47,8 @@ class Figures:
     """The median; None if nothing was paid in thirty days."""
     is_median_of_today: bool
     """False if nothing was paid today: then the median is of the last thirty days."""
+    has_free_money: bool
+    """Whether the merchant has money without a payment."""
     days: list[DayTakings]
 
     @property
@@ -80,20 +82,16 @@ class ClosedDays:
 
 
 def figures(queries: PortalQueries, merchant_id: int, zone: ZoneInfo, now: datetime) -> Figures:
-    """The figures as of `now`, by four statements; money without a payment counts too."""
+    """The figures as of `now`, by three statements; money without a payment needs a fourth."""
     today = now.astimezone(zone).date()
     days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
     spans = [span_of(day, zone) for day in days]
-    takings = [
-        settled.plus(free)
-        for settled, free in zip(
-            _takings(queries, merchant_id, spans, now),
-            queries.takings_without_payment(merchant_id, spans),
-            strict=True,
-        )
-    ]
+    takings = _takings(queries, merchant_id, spans, now)
     start, end = span_of(today, zone)
-    created, converted = queries.created(merchant_id, (start, end))
+    created, converted, has_free_money = queries.created(merchant_id, (start, end))
+    if has_free_money:
+        free = queries.takings_without_payment(merchant_id, spans)
+        takings = [settled.plus(more) for settled, more in zip(takings, free, strict=True)]
     recent = queries.paid_lately(merchant_id, span_of(days[0], zone)[0], MEDIAN_OF_MAX)
     waits_today = [wait for paid_at, wait in recent if paid_at >= start]
     waits = waits_today or [wait for _, wait in recent]
@@ -105,6 +103,7 @@ def figures(queries: PortalQueries, merchant_id: int, zone: ZoneInfo, now: datet
         converted=converted,
         seconds_to_pay=None if median is None else round(median),
         is_median_of_today=bool(waits_today),
+        has_free_money=has_free_money,
         days=[
             DayTakings(day, total.count, total.centavos)
             for day, total in zip(days, takings, strict=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
@@ -13,6 +15,7 @@ from blueprints.portal.receipt_routes import FREE
 from config import current_settings
 from repository.database import reading
 from repository.payment_list import PaymentFilters
+from repository.receipts import ListedReceipt
 from web import zones
 
 NEWEST = 8
@@ -33,7 +36,9 @@ def home() -> ResponseReturnValue:
             )
         newest = work.payments.of_merchant(merchant.id, PaymentFilters(), None, NEWEST, work.now)
         rows = [row_of(payment, work.now) for payment in newest.items]
-        free = work.receipts.of_merchant(merchant.id, FREE, None, FREE_NEWEST)
+        free_receipts: Sequence[ListedReceipt] = ()
+        if page_figures.has_free_money:
+            free_receipts = work.receipts.of_merchant(merchant.id, FREE, None, FREE_NEWEST).items
     return page(
         "home.html",
         merchant,
@@ -42,7 +47,7 @@ def home() -> ResponseReturnValue:
         median_of=MEDIAN_OF_MAX,
         rows=rows,
         rows_max=NEWEST,
-        free_receipts=free.items,
+        free_receipts=free_receipts,
         free_max=FREE_NEWEST,
         has_more=newest.next is not None,
         public_url=current_settings().public_url,

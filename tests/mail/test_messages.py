@@ -62,7 +62,7 @@ def test_a_forgotten_password_is_replaced_by_a_link(app, alice, send, mailbox, t
     assert Person(app, "alice", password=PASSWORD).ask_tokens().status_code == 401
     assert Person(app, "alice", password=NEW_PASSWORD).ask_tokens().status_code == 200
     assert "password.changed" in actions(app, "alice")
-    again = browser.get(link)
+    again = browser.get(link, headers=HTML)
     assert again.status_code == 410
     assert "já foi usado" in again.text
 
@@ -83,6 +83,7 @@ def test_a_link_is_void_after_half_an_hour_and_when_forged(app, alice, send, mai
     submit(browser, "/forgot", username="alice")
     send()
     link = link_in(mailbox)
+    assert browser.get("/reset/x").get_json(force=True)["code"] == "payload-gone"
     assert browser.get(link).status_code == 200
     for forged in (link[:-1], link + "A", "/reset/x", "/reset/" + "a" * 5000):
         assert browser.get(forged).status_code == 410, forged

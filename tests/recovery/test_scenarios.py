@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -71,9 +72,14 @@ class Scene:
         return status, json.loads(body)
 
     def let_expire(self, payment: dict[str, Any]) -> None:
-        """Set the deadline to now, because the API accepts no deadline within ten seconds."""
+        """Set the deadline to now, because the API accepts no deadline within ten seconds.
+
+        The payment keeps its lifetime, which a renewal takes over.
+        """
         rows = sa.update(Payment.__table__).where(Payment.txid == payment["id"])
-        self.tables.change(rows.values(expires_at=SystemClock().now()))
+        now = SystemClock().now()
+        lifetime = timedelta(seconds=self.service.payment(payment["id"])["remaining_ms"] / 1000)
+        self.tables.change(rows.values(expires_at=now, created_at=now - lifetime))
         assert self.service.payment(payment["id"])["status"] == "expired"
 
     def check_bank(self, accepted_count: int) -> None:
