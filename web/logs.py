@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from contextlib import suppress
 from typing import TextIO, cast
@@ -11,6 +12,14 @@ import structlog
 from flask import g, has_request_context
 
 from config import Settings
+
+_UNPRINTABLE = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb"
+    "\\ud800-\\udfff\\U000e0000-\\U000e007f]"
+)
+"""Controls, marks that turn the direction of text, characters without a width, and surrogates."""
+_LINES = ("exception", "stack")
+"""Fields of several lines: a traceback keeps its line breaks."""
 
 
 class Unfailing:
@@ -41,6 +50,35 @@ def _with_request_id(
     return line
 
 
+def _escape_text(text: str) -> str:
+    """The text with each unprintable character as an escape, such as `\\x1b`."""
+    return _UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def _escape_value(value: object) -> object:
+    """A value that no renderer writes raw: a client chose parts of it."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, dict):
+        return {_escape_text(str(key)): _escape_value(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_escape_value(one) for one in value]
+    return _escape_text(str(value))
+
+
+def _escape_line(
+    _logger: object, _method: str, line: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Escape what could command the terminal that shows the line, or look like another line."""
+    escaped: structlog.typing.EventDict = {}
+    for key, value in line.items():
+        if key in _LINES and isinstance(value, str):
+            escaped[key] = "\n".join(_escape_text(one) for one in value.split("\n"))
+        else:
+            escaped[_escape_text(key)] = _escape_value(value)
+    return escaped
+
+
 def init_logs(settings: Settings) -> None:
     """Log to standard error: as JSON, as logfmt, or in colour on a terminal."""
     level = getattr(logging, settings.log_level.upper())
@@ -50,21 +88,7 @@ def init_logs(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderers: list[structlog.typing.Processor]
-    if settings.log_format == "json":
-        renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    elif not sys.stderr.isatty():  # a file or a pipe, where colour and columns would disturb
-        renderers = [
-            structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
-        ]
-    else:
-        renderers = [
-            structlog.dev.ConsoleRenderer(
-                colors=True,
-                # Rich tracebacks print local variables, and those hold secrets.
-                exception_formatter=structlog.dev.plain_traceback,
-            )
-        ]
+    renderers = [structlog.processors.format_exc_info, _escape_line, _renderer(settings)]
     structlog.configure(
         processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -78,3 +102,16 @@ def init_logs(settings: Settings) -> None:
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last)
     )
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
+
+
+def _renderer(settings: Settings) -> structlog.typing.Processor:
+    """What makes the text of a line."""
+    if settings.log_format == "json":
+        return structlog.processors.JSONRenderer()
+    if not sys.stderr.isatty():  # a file or a pipe, where colour and columns would disturb
+        return structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
+    return structlog.dev.ConsoleRenderer(
+        colors=True,
+        # Rich tracebacks print local variables, and those hold secrets.
+        exception_formatter=structlog.dev.plain_traceback,
+    )

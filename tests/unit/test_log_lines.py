@@ -1,0 +1,107 @@
+"""What a client sends reaches no terminal and no log file raw."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from io import StringIO
+
+import pytest
+import structlog
+
+from tests.support.service import settings_for
+from web.logs import init_logs
+
+HOSTILE = "a\x1b]0;title\x07\r\nlevel=info\x00\x7f\x9b31m\u202eb\u2066\u200b\ufeff\u2028c\ud800é"
+RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800]")
+COLOUR = re.compile("\x1b\\[[0-9;]*m")
+
+
+class Screen(StringIO):
+    """A standard error that says whether it is a terminal."""
+
+    is_terminal = False
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return self.is_terminal
+
+
+@pytest.fixture(params=["json", "logfmt", "console"])
+def screen(request, monkeypatch, tmp_path):
+    """The logs of a process in each format, caught; the logging of the tests comes back after."""
+    caught = Screen()
+    caught.is_terminal = request.param == "console"
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    root.handlers[:] = []
+    monkeypatch.setattr(sys, "stderr", caught)
+    log_format = "json" if request.param == "json" else "console"
+    init_logs(settings_for("sqlite://", tmp_path, log_format=log_format, log_level="info"))
+    yield caught
+    root.handlers[:] = before
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def text_of(screen):
+    """What was written, without the colours that the renderer itself writes on a terminal."""
+    written = screen.getvalue()
+    return COLOUR.sub("", written) if screen.is_terminal else written
+
+
+def test_a_clients_text_is_escaped_in_each_field(screen):
+    """An event, a value, a list, a key and another object's text: one line, nothing raw."""
+    log = structlog.get_logger("clients")
+    log.warning(
+        f"request {HOSTILE}",
+        path=HOSTILE,
+        origins=[HOSTILE],
+        headers={HOSTILE: HOSTILE},
+        error=ValueError(HOSTILE),
+        status=400,
+    )
+
+    text = text_of(screen)
+    assert RAW.search(text) is None
+    assert text.count("\n") == 1
+    assert "x1b" in text
+    assert "u202e" in text
+
+
+def test_a_librarys_line_is_escaped_too(screen):
+    """Libraries log by `logging`, and some of them quote the request."""
+    logging.getLogger("library").warning("bad request %s", HOSTILE)
+
+    text = text_of(screen)
+    assert RAW.search(text) is None
+    assert text.count("\n") == 1
+    assert "x1b" in text
+
+
+def test_a_traceback_keeps_its_lines_and_nothing_else_raw(screen):
+    """The message of an error often quotes what a client sent."""
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        structlog.get_logger("clients").exception("request.failed")
+        logging.getLogger("library").exception("request failed")
+
+    text = text_of(screen)
+    assert RAW.search(text) is None
+    assert text.count("Traceback (most recent call last)") == 2
+
+
+def test_ordinary_text_stays_as_it_is(screen):
+    """Accents, backslashes and numbers are no danger."""
+    structlog.get_logger("clients").warning("request.done", name="São João", status=200)
+
+    text = text_of(screen)
+    line = json.loads(text) if text.startswith("{") else text
+    if isinstance(line, dict):
+        assert (line["name"], line["status"]) == ("São João", 200)
+    else:
+        assert "São João" in line
+        assert "status=200" in line
