@@ -45,13 +45,26 @@ def is_kept() -> bool:
         request.method == "POST"
         and is_form()
         and prefers_page()
-        and "Origin" in request.headers
-        and csrf.is_from_our_own_page()
+        and _is_from_our_own_page() is True
     )
 
 
+def _is_from_our_own_page() -> bool | None:
+    """Whether a page of this service sent the form; None if the browser does not say.
+
+    Our pages send no referrer, so browsers write `Origin: null` for our own forms, too. Then
+    Sec-Fetch-Site says who sent it. Old browsers do not send it, nor does any over plain HTTP.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site == "same-origin"
+    if request.headers.get("Origin", "null") == "null":
+        return None
+    return csrf.is_from_our_own_page()
+
+
 def raise_if_foreign(error: BalcaoError) -> None:
-    """Raise a CsrfFailed again, unless a page of this service sent the form."""
+    """Raise a CsrfFailed again, unless a page of this service surely sent the form."""
     if isinstance(error, CsrfFailed) and not is_kept():
         raise error
 
@@ -102,9 +115,8 @@ def _on_csrf_failed(error: CsrfFailed) -> Response | BaseResponse:
         return answer_error(error)
     g.problem_code = error.code
     reason = reason_of(error)
-    if not is_kept():
-        is_foreign = not csrf.is_from_our_own_page()
-        return _page(csrf.OTHER_SITE if is_foreign else reason, None, 403)
+    if _is_from_our_own_page() is False:
+        return _page(csrf.OTHER_SITE, None, 403)
     account = _signed_in_account()
     if reason == csrf.OTHER_SIGN_IN and account is None:
         reason = csrf.ENDED
@@ -114,6 +126,8 @@ def _on_csrf_failed(error: CsrfFailed) -> Response | BaseResponse:
 def _page(reason: str, account: Account | None, status: int) -> BaseResponse:
     heading, advice = explain(reason)
     is_shown_again = is_kept()
+    if not is_shown_again and reason in (csrf.ENDED, csrf.OTHER_SIGN_IN, csrf.TOO_OLD):
+        advice = explain(csrf.OTHER_SITE)[1]  # there is no form here to send again
     page = render_template(
         "errors/kept_form.html",
         heading=heading,

@@ -12,6 +12,8 @@ from tests.portal.signing import search
 
 OWN = {"Accept": "text/html", "Origin": "http://localhost"}
 FOREIGN = {"Accept": "text/html", "Origin": "https://charlie.example"}
+# Our pages send no referrer, so a browser writes this Origin also for their forms.
+NO_ORIGIN = {"Accept": "text/html", "Origin": "null"}
 CHARGE = {"value": "9,99", "description": "Café <b>", "expires_in": "600"}
 
 
@@ -76,6 +78,46 @@ def test_what_another_site_sends_is_never_shown_again(alice, is_signed_in):
     assert "não veio de uma página nossa" in answer.text
     assert "9,99" not in answer.text
     assert "charlie" not in answer.text
+
+
+@pytest.mark.parametrize("origin", ["null", "http://localhost"])
+@pytest.mark.parametrize(
+    ("site", "is_ours"),
+    [("same-origin", True), ("same-site", False), ("cross-site", False), ("none", False)],
+)
+def test_sec_fetch_site_decides_before_the_origin(alice, site, is_ours, origin):
+    """A browser sends `Origin: null` from our own pages, and so can Charlie's site."""
+    headers = {**NO_ORIGIN, "Origin": origin, "Sec-Fetch-Site": site}
+    answer = alice.enter().post("/portal/payments/new", data=CHARGE, headers=headers)
+    assert answer.status_code == 403
+    assert ("O formulário chegou incompleto" in answer.text) is is_ours
+    assert ("não veio de uma página nossa" in answer.text) is not is_ours
+    assert ('name="value" value="9,99"' in answer.text) is is_ours
+    assert ("9,99" in answer.text) is is_ours
+
+
+@pytest.mark.parametrize("path", ["/portal/payments/new", "/api/login"])
+def test_a_form_from_nobody_knows_where_names_the_reason_and_keeps_nothing(
+    alice, monkeypatch, path
+):
+    """An old browser sends `Origin: null` without Sec-Fetch-Site; no operator can mend that."""
+    lines = []
+    monkeypatch.setattr(csrf, "_refused_origins", set())
+    monkeypatch.setattr(csrf.log, "warning", lambda *words, **_: lines.append(words))
+    alice.enter()
+    old_token = alice.csrf
+    browser = alice.enter() if path.startswith("/portal") else alice.app.test_client()
+    form = {**CHARGE, "username": "charlie", "password": PASSWORD, "csrf_token": old_token}
+    answer = browser.post(path, data=form, headers=NO_ORIGIN)
+    is_portal = path.startswith("/portal")
+    reason = "Você entrou de novo em outra aba" if is_portal else "não enviou os cookies"
+    assert answer.status_code == 403
+    assert reason in answer.text
+    assert "não veio de uma página nossa" not in answer.text
+    assert "9,99" not in answer.text
+    assert "charlie" not in answer.text
+    assert "Enviar de novo" not in answer.text
+    assert lines == []
 
 
 def test_passwords_are_typed_again(alice):

@@ -145,6 +145,24 @@ def test_the_password_can_be_shown_before_it_is_sent(open_page):
     expect(field).to_have_attribute("type", "password")
 
 
+def test_a_browser_keeps_what_was_typed_when_the_sign_in_is_newer_than_the_page(open_page, service):
+    """Chromium itself says where the form comes from: our pages send no referrer."""
+    page = open_page("/login?next=/portal/payments/new", **DESKTOP)
+    enter(page)
+    page.wait_for_url("**/portal/payments/new")
+    page.locator("[name=value]").fill("9,99")
+    page.locator("[name=description]").fill("Café <b>")
+    newer = {"login": "alice", "password": PASSWORD}
+    assert page.context.request.post(f"{service.url}/api/login", data=newer).status == 200
+    with page.expect_response(lambda answer: answer.request.method == "POST") as waited:
+        page.locator("form:has([name=value]) [type=submit]").first.click()
+    assert waited.value.status == 403
+    heading = page.get_by_role("heading", level=1)
+    expect(heading).to_have_text("Você entrou de novo em outra aba")
+    expect(page.get_by_label("Valor")).to_have_value("9,99")
+    expect(page.get_by_label("Descrição")).to_have_value("Café <b>")
+
+
 def test_swagger_uis_authorize_takes_login_and_password(open_page, service):
     """A developer's first steps: Authorize, Try it out, the own account."""
     page = open_page("/docs", **DESKTOP)
