@@ -56,7 +56,7 @@ def test_live_and_test_keys_differ_and_each_profile_refuses_the_other(
     """A developer's test key must not move money, and a live key must not be used for tests."""
     url = fresh_database("sqlite")
     live_settings = settings_for(
-        url, tmp_path, app_env="production", public_url="https://shop.example"
+        url, tmp_path, app_env="production", public_url="https://shop.example", sign_up="open"
     )
     live = ready_app(live_settings, clock)
     test = ready_app(settings_for(url, tmp_path), clock)

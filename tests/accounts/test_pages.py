@@ -165,7 +165,8 @@ def test_a_browser_keeps_what_was_typed_when_the_sign_in_is_newer_than_the_page(
 
 def test_swagger_uis_authorize_takes_login_and_password(open_page, service):
     """A developer's first steps: Authorize, Try it out, the own account."""
-    page = open_page("/docs", **DESKTOP)
+    page = open_page("/docs/swagger", **DESKTOP)
+    page.get_by_role("button", name="Load Swagger UI").click()
     page.get_by_role("button", name="Authorize").first.click()
     form = page.locator(".auth-container", has_text="OAuth2, password")
     form.locator("#oauth_username").fill("alice")

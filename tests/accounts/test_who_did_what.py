@@ -51,6 +51,12 @@ EXEMPT = {
     "POST /payments/pix/receipts/<string:end_to_end_id>/refunds": (
         "needs money without a payment: refunds/test_attached_money.py"
     ),
+    "POST /portal/receipts/<string:end_to_end_id>/attach": (
+        "needs money without a payment: portal/test_receipts.py"
+    ),
+    "POST /portal/receipts/<string:end_to_end_id>/refund": (
+        "needs money without a payment: portal/test_receipts.py"
+    ),
     "POST /portal/signals/seen": "needs a signal: tests/portal/test_signals.py",
 }
 
@@ -71,6 +77,9 @@ WALKS: list[tuple[str, str, dict[str, Any], str]] = [
     ("POST /portal/payments/<string:payment_id>/cancel", "browser", {}, "payment.cancelled"),
     ("POST /portal/payments/<string:expired_id>/renew", "browser", {}, "payment.renewed"),
     ("POST /portal/payments/<string:paid_id>/refund", "browser", {}, "refund.asked"),
+    ("POST /portal/counter", "browser", {"value": "10"}, "payment.created"),
+    ("POST /portal/counter/payments/<string:payment_id>/cancel", "browser", {},
+     "payment.cancelled"),
     ("POST /portal/tills", "browser", {"name": "Balcão 2"}, "till.opened"),
     ("POST /portal/settings/keys", "browser", {"label": "till", "scopes": "payments:read"},
      "key.created"),
