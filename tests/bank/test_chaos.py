@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -236,7 +237,7 @@ def test_production_has_no_chaos(bank, service):
     """Nobody may make a bank in production send wrong notices."""
     settings = bank.branch.settings
     serious = BankSettings(
-        settings.database_url, settings.webhook_secret, service.url, "k" * 32,
+        settings.database_url, settings.webhook_secret, service.url, secrets.token_urlsafe(32),
         own_host(service.url), demo=False,
     )  # fmt: skip
     bank.client.put("/api/chaos", json={"mix": "pay-less", "seed": 1})

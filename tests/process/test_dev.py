@@ -22,7 +22,7 @@ import pytest
 from tests.support.service import ROOT, ServiceProcess
 
 WITHIN_SECONDS = 40
-SERVED = ("app.py", "config.py", "accounts", "bank", "blueprints", "core", "db_models",
+SERVED = ("app.py", "config.py", "accounts", "bank", "blueprints", "core", "db_models", "mail",
           "migrations", "payments", "realtime", "repository", "server", "static", "templates",
           "translations", "web")  # fmt: skip
 
