@@ -48,6 +48,10 @@ BY_LINK = {
     "GET /logos/<string:name>.png": "a shop's logo on its payment pages",
     "GET /brand/<string:color>.css": "a shop's colour on its payment pages",
     "GET /static/<path:filename>": "files",
+    "GET /docs/<name>": "documents",
+    "GET /reset/<token>": "the token in the e-mail is the proof; a made-up one is gone",
+    "POST /reset/<token>": "the same",
+    "POST /payments/pix/<string:payment_id>/receipt/mail": "the receipt, by the same link",
     "GET /docs/assets/<path:name>": "files",
     "GET /shop/cart/<slug>": "the demo shop's own cart",
 }
