@@ -128,7 +128,7 @@ def _refused(payment_state: PaymentState) -> StandingWords:
     back = _("O banco o devolve para a conta de onde saiu, e costuma levar poucos minutos.")
     then = {
         Action.PAY: _("Este código ainda pode ser pago com o valor certo."),
-        Action.RENEW: _("Não pague este código de novo: gere um novo."),
+        Action.RENEW: _("Não pague este código de novo. Gere um novo."),
     }.get(payment_state.action, _("Não pague este código de novo."))
     return StandingWords(_("Valor a caminho de volta"), title, f"{back} {then}")
 
