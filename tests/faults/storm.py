@@ -116,6 +116,7 @@ class Watcher:
         """The ids of the payments that it received or read as confirmed."""
         self.heard: list[str] = []
         """The ids of the payments whose event it received."""
+        self._answers = 0
         self._client = socketio.Client(
             reconnection_delay=0.2, reconnection_delay_max=0.5, randomization_factor=0.1
         )
@@ -124,6 +125,8 @@ class Watcher:
 
     def __enter__(self) -> Watcher:
         self._client.connect(self._url, transports=[self._transport], wait_timeout=10)
+        # The service answers one message after the other, and a fault may come at once.
+        wait_until(lambda: self._answers >= len(self.watched), 10, "every watch is answered")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -141,6 +144,7 @@ class Watcher:
                 self._client.emit("watch", {"payment_id": txid}, callback=self._read)
 
     def _read(self, answer: dict[str, Any]) -> None:
+        self._answers += 1
         if answer.get("ok") and answer["payment"]["status"] == "confirmed":
             self.knows.add(answer["payment"]["id"])
 
