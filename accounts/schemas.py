@@ -133,7 +133,13 @@ class SignInBody(StrictBody):
     """`POST /api/login`, with the login as `username` or `login`."""
 
     model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": ["username"]}, {"required": ["login"]}]}
+        json_schema_extra={
+            # Null means not given, so the one that is given must be a text.
+            "oneOf": [
+                {"required": [name], "properties": {name: {"type": "string"}}}
+                for name in ("username", "login")
+            ]
+        }
     )
 
     username: Annotated[Annotated[str, Field(min_length=1, max_length=64)] | None, _SHORT_TEXT] = (
