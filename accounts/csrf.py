@@ -119,7 +119,7 @@ def _origin_of(url: str) -> str:
         parts = urlsplit(url)
         default = {"http": 80, "https": 443}.get(parts.scheme)
         port = "" if parts.port in (None, default) else f":{parts.port}"
-    except ValueError:  # a port or an address that is none
+    except ValueError:  # the port or the address is not valid
         return url
     host = (parts.hostname or "").lower()
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}" if host else url

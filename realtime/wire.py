@@ -100,7 +100,7 @@ class Wire:
         self.end()
 
     def end(self) -> None:
-        """End the connection at once; whoever reads or writes it wakes up."""
+        """End the connection at once; a thread that reads or writes it wakes up."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 

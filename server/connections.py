@@ -1,6 +1,6 @@
 """Accept connections without end, and never more than the process has descriptors for.
 
-Whoever finds the process full takes the place of the connection that has waited longest for its
+A new connection to a full process takes the place of the connection that has waited longest for its
 next request. So a stranger with many idle connections closes the service to nobody.
 """
 

@@ -15,7 +15,7 @@ from core.runtime.text_files import read_text
 def make_private(path: Path) -> None:
     """Create the file with mode 600, or give that mode to a file that others may read.
 
-    A no-op where that is impossible: whoever opens the file says why.
+    A no-op if that is impossible: the program that opens the file then reports the reason.
     """
     with suppress(OSError):
         try:
