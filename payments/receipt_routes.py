@@ -11,10 +11,10 @@ from werkzeug.wrappers import Response as BaseResponse
 from accounts.access import acting_merchant
 from core.receipt_errors import ReceiptNotFound
 from db_models import Payment, Refund
-from payments import attaching, bank_fields, refunds
+from payments import attaching, bank_fields
 from payments.presenter import receipt_object
 from payments.receipt_schemas import Attachment, OneReceipt, ReceiptList
-from payments.refund_routes import refund_answer, refund_of
+from payments.refund_routes import refund_and_answer, refund_answer, refund_of
 from payments.routes import presenter
 from payments.schemas import NewRefund, PaymentMessage, RefundObject
 from repository.database import Work, in_unit_of_work, reading
@@ -120,11 +120,7 @@ def give_receipt_back(path: ReceiptPath, body: NewRefund) -> BaseResponse:
             keyed.store(work, merchant.id, refund_answer(refund, payment))
         return refund, payment, is_repeated
 
-    refund, payment, is_repeated = in_unit_of_work(request_refund)
-    if not is_repeated and refunds.tell_bank(refund.id):
-        with reading() as work:
-            refund, payment = work.refunds.with_payment(refund.id)
-    return refund_answer(refund, payment, is_replay=is_repeated).response()
+    return refund_and_answer(request_refund)
 
 
 def own_receipt(work: Work, merchant_id: int, end_to_end_id: str) -> ListedReceipt:

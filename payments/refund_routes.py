@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from flask import Response
 from flask_openapi import APIBlueprint, Tag
@@ -49,11 +49,7 @@ def create_refund(path: PaymentPath, body: NewRefund) -> BaseResponse:
             keyed.store(work, payment.merchant_id, refund_answer(refund, payment))
         return refund, payment, is_repeated
 
-    refund, payment, is_repeated = in_unit_of_work(request_refund)
-    if not is_repeated and refunds.tell_bank(refund.id):
-        with reading() as work:
-            refund, payment = work.refunds.with_payment(refund.id)
-    return refund_answer(refund, payment, is_replay=is_repeated).response()
+    return refund_and_answer(request_refund)
 
 
 @bp.get(
@@ -73,6 +69,20 @@ def list_refunds(path: PaymentPath) -> Response:
 def _own(work: Work, path: PaymentPath, scope: str) -> Payment:
     """The merchant's own payment. Raises PaymentNotFound, also for another merchant's."""
     return work.payments.own(acting_merchant(work, scope), path.payment_id)
+
+
+def refund_and_answer(
+    request_refund: Callable[[Work], tuple[Refund, Payment, bool]],
+) -> BaseResponse:
+    """Store the refund, tell the bank after the commit, and answer with the refund's status.
+
+    `request_refund` returns the refund, its payment, and whether the request is a repetition.
+    """
+    refund, payment, is_repeated = in_unit_of_work(request_refund)
+    if not is_repeated and refunds.tell_bank(refund.id):
+        with reading() as work:
+            refund, payment = work.refunds.with_payment(refund.id)
+    return refund_answer(refund, payment, is_replay=is_repeated).response()
 
 
 def refund_answer(refund: Refund, payment: Payment, *, is_replay: bool = False) -> CreatedAnswer:
