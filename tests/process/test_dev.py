@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.service import ROOT, ServiceProcess
+from tests.support.service import ROOT, SECRET, ServiceProcess
 
 WITHIN_SECONDS = 40
 SERVED = ("app.py", "config.py", "accounts", "bank", "blueprints", "core", "db_models", "mail",
@@ -169,7 +170,7 @@ def test_source_code_is_shown_to_nobody_else(tmp_path, changes, words):
     """A traceback on a public address would give the source to everyone."""
     service = ServiceProcess(tmp_path / "instance", **changes)
     if "APP_ENV" in changes:
-        service.environment |= {"SECRET_KEY": "k" * 40, "BANK_WEBHOOK_SECRET": f"whsec_{'a' * 44}"}
+        service.environment |= {"SECRET_KEY": secrets.token_hex(32), "BANK_WEBHOOK_SECRET": SECRET}
     process = subprocess.run(
         [sys.executable, "-m", "server.dev"], cwd=ROOT, env=service.environment,
         capture_output=True, text=True, timeout=WITHIN_SECONDS, check=False,
