@@ -65,6 +65,7 @@ from web.pages import init_pages, set_page_headers
 from web.problems import init_problems
 from web.request_counts import request_bound
 from web.requests import init_requests
+from web.static_files import init_static_files
 
 ROOT = Path(__file__).resolve().parent
 
@@ -95,6 +96,7 @@ def _add_routes(app: OpenAPI, settings: Settings, parts: Parts) -> None:
     init_requests(app, settings)
     init_metrics(app, parts.metrics)
     init_pages(app)
+    init_static_files(app)
     init_limits(app, settings)
     init_accounts(app, settings)
     init_health(app, settings)
