@@ -6,7 +6,6 @@ import logging
 import re
 import secrets
 
-from apscheduler.schedulers.background import BackgroundScheduler
 from flask import Flask, Response, g, jsonify, render_template, request
 from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
@@ -25,6 +24,7 @@ from bank.settings import BankSettings
 from bank.workbench import chaos_routes
 from core.clock import Clock, SystemClock
 from core.errors import TooManyRequests
+from core.runtime.scheduler import SteadyScheduler
 
 BODY_BYTES_MAX = 16 * 1024
 OUTBOX_INTERVAL_SECONDS = 1
@@ -112,7 +112,7 @@ def start_jobs(app: Flask) -> None:
     if _JOBS in app.extensions:
         return
     branch: Branch = app.extensions[EXTENSION]
-    jobs = BackgroundScheduler(timezone="UTC")
+    jobs = SteadyScheduler(_log_jump, timezone="UTC")
     jobs.add_job(
         _run_due_work,
         "interval",
@@ -128,7 +128,7 @@ def start_jobs(app: Flask) -> None:
 
 def stop_jobs(app: Flask) -> None:
     """Claim no more notices. A notice that is being sent is settled, or sent again later."""
-    jobs: BackgroundScheduler | None = app.extensions.pop(_JOBS, None)
+    jobs: SteadyScheduler | None = app.extensions.pop(_JOBS, None)
     if jobs is not None:
         jobs.shutdown(wait=False)
 
@@ -139,6 +139,10 @@ def close_bank_app(app: Flask) -> None:
     branch: Branch = app.extensions[EXTENSION]
     branch.http_client.close()
     branch.database.close()
+
+
+def _log_jump(seconds: float) -> None:
+    log.warning("the wall clock jumped by %.1f s", seconds)
 
 
 def _run_due_work(branch: Branch) -> None:

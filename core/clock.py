@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
+
+
+MACHINES_DIFFER_MAX = timedelta(seconds=60)
+"""How far the clocks of two machines of this service may differ.
+
+The end of a lease that lies further ahead than the longest lease and this is no end that a working
+clock has given: someone set the clock back since. Such a lease has ended.
+"""
 
 
 class Clock(Protocol):

@@ -36,6 +36,10 @@ class Sweep:
         """A sweep whose first grace begins at `instant`."""
         return cls(grace, instant + grace)
 
+    def move(self, jump: timedelta) -> None:
+        """Move the end of the first grace with the wall clock, which someone has set."""
+        self.not_before += jump
+
     def run(self, keep_going: Callable[[], bool] = lambda: True) -> int:
         """Expire due payments in bounded batches; returns how many this process expired."""
         if now() < self._not_before():

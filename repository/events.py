@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, insert, select, update
+from sqlalchemy import ColumnElement, CursorResult, insert, or_, select, update
 
+from core.clock import MACHINES_DIFFER_MAX
 from db_models import EventName, Payment, PaymentEvent, Receipt
 from repository.connections import Unit
 
@@ -70,7 +71,7 @@ class Events:
 
     def unannounced(self, now: datetime, limit: int) -> list[StoredEvent]:
         """Events whose process should have announced them by now, oldest first."""
-        query = _with_subject().where(PaymentEvent.relay_at <= now)
+        query = _with_subject().where(_is_due(now))
         ordered = query.order_by(PaymentEvent.relay_at, PaymentEvent.id).limit(limit)
         return [_stored_event(*row) for row in self._unit.session.execute(ordered)]
 
@@ -93,7 +94,7 @@ class Events:
         """Claim one unannounced event for this process; False if another process was first."""
         result = self._unit.connection.execute(
             update(PaymentEvent)
-            .where(PaymentEvent.id == event_id, PaymentEvent.relay_at <= now)
+            .where(PaymentEvent.id == event_id, _is_due(now))
             .values(relay_at=now + RELAY_PATIENCE)
         )
         return cast("CursorResult[Any]", result).rowcount == 1
@@ -106,6 +107,12 @@ class Events:
 
 
 _INSERT = insert(PaymentEvent.__table__)
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    """Whether the relay may take an event; also if the clock was set back since it was stored."""
+    latest = now + RELAY_PATIENCE + MACHINES_DIFFER_MAX
+    return or_(PaymentEvent.relay_at <= now, PaymentEvent.relay_at > latest)
 
 
 def _row(event: StoredEvent) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import and_, delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from db_models import OutgoingMail
@@ -26,7 +26,10 @@ class OutgoingMails:
 
     def due(self, now: datetime, limit: int) -> Sequence[OutgoingMail]:
         """Messages that are due, the oldest due time first."""
-        query = select(OutgoingMail).where(OutgoingMail.next_try_at <= now)
+        # A message that nobody has tried is due since it exists, even if the clock was set back.
+        is_untried = and_(OutgoingMail.next_try_at.is_not(None), OutgoingMail.tries == 0)
+        is_due = or_(OutgoingMail.next_try_at <= now, is_untried)
+        query = select(OutgoingMail).where(is_due)
         ordered = query.order_by(OutgoingMail.next_try_at, OutgoingMail.id).limit(limit)
         return self._session.scalars(ordered).all()
 

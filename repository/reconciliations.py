@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, bindparam, insert, or_, select, update
 from sqlalchemy.orm import Session
 
+from core.clock import MACHINES_DIFFER_MAX
 from db_models import Account, Payment, PaymentStatus, Receipt, Reconciliation
 
+_PAUSE_MAX = timedelta(seconds=300)
+"""The longest RECONCILE_INTERVAL_SECONDS, which is longer than the lease."""
 _UNPAID = (PaymentStatus.PENDING, PaymentStatus.EXPIRED)
 
 
@@ -48,6 +51,7 @@ class Reconciliations:
         """Acquire the lease until `until`; None if its `not_before` has not passed.
 
         That is so while another process holds the lease, and before the next run is due.
+        A `not_before` that lies too far ahead is ignored: someone set the clock back since.
         A list that was never read begins at `first`. `by_force` takes the lease from its holder.
         """
         row = self._session.get(Reconciliation, name)
@@ -55,7 +59,7 @@ class Reconciliations:
             values = {"name": name, "walked_to": first, "not_before": until}
             self._session.execute(insert(Reconciliation).values(**values))
             return Mark(first, None, None, until)
-        if row.not_before > now and not by_force:
+        if now < row.not_before <= now + _PAUSE_MAX + MACHINES_DIFFER_MAX and not by_force:
             return None
         mark = Mark(row.walked_to, row.window_to, row.cursor, until)
         return mark if self._move(name, row.not_before, {"not_before": until}) else None

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Executable, insert, select, update
+from sqlalchemy import ColumnElement, CursorResult, Executable, and_, insert, or_, select, update
 from sqlalchemy.orm import Session
 
+from core.clock import MACHINES_DIFFER_MAX
 from db_models import Payment, PaymentStatus, Refund, RefundStatus
+
+LEASE = timedelta(seconds=12)
+"""How long one process may send a refund alone: longer than the bank may take to answer."""
 
 
 class Refunds:
@@ -97,14 +101,14 @@ class Refunds:
 
     def ids_due(self, now: datetime, limit: int) -> Sequence[int]:
         """Row ids of refunds that are due to be asked about, the oldest due time first."""
-        query = select(Refund.id).where(Refund.ask_at <= now)
+        query = select(Refund.id).where(_is_due(now))
         return self._session.scalars(query.order_by(Refund.ask_at, Refund.id).limit(limit)).all()
 
     def acquire(self, row: int, now: datetime, until: datetime) -> bool:
         """Acquire the lease to ask about this refund; False if another process was first."""
         return self._changed_one(
             update(Refund)
-            .where(Refund.id == row, Refund.ask_at <= now)
+            .where(Refund.id == row, _is_due(now))
             .values(ask_at=until, attempts=Refund.attempts + 1)
         )
 
@@ -123,3 +127,9 @@ class Refunds:
 
 
 _INSERT = insert(Refund.__table__)
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    """Whether a refund may be asked about; also if the clock was set back since its order."""
+    latest = now + LEASE + MACHINES_DIFFER_MAX
+    return or_(Refund.ask_at <= now, and_(Refund.requested_at > now, Refund.ask_at > latest))

@@ -20,6 +20,7 @@ from accounts.sign_ins import forget_old_records
 from blueprints.recovery.proofs import forget_old_proofs
 from config import Settings, parts_of
 from core.errors import BalcaoError
+from core.runtime.scheduler import SteadyScheduler
 from core.runtime.smtp_url import parse_smtp_url
 from mail.sender import Sender, forget_old_mails
 from payments import refunds
@@ -27,8 +28,9 @@ from payments.privacy import PayerDataEraser
 from payments.reconciliation import Reconciler
 from payments.signals import scan
 from payments.sweep import Sweep
-from repository.database import now
+from repository.database import ledger, now
 from web.idempotency import forget_old_keys
+from web.limits import forget_counts
 
 log = structlog.get_logger()
 
@@ -56,13 +58,15 @@ class Jobs:
             "max_instances": 1,
             "misfire_grace_time": 30,
         }
-        self._scheduler = APScheduler()
+        self._scheduler = APScheduler(SteadyScheduler(self._survive_jump))
         self._scheduler.init_app(app)
         announcer = parts_of(app).announcer
         with app.app_context():
             grace = timedelta(seconds=settings.sweep_start_grace_seconds)
-            sweep = Sweep.starting_at(now(), grace)
-        self._add("sweep", settings.sweep_interval_seconds, lambda: sweep.run(self._keep_going))
+            self._sweep = Sweep.starting_at(now(), grace)
+        self._add(
+            "sweep", settings.sweep_interval_seconds, lambda: self._sweep.run(self._keep_going)
+        )
         self._add("flush", RELAY_INTERVAL_SECONDS, announcer.flush)
         self._add("relay", RELAY_INTERVAL_SECONDS, lambda: announcer.relay(self._keep_going))
         self._add("forget-keys", FORGET_INTERVAL_SECONDS, forget_old_keys)
@@ -90,6 +94,16 @@ class Jobs:
     def _keep_going(self) -> bool:
         return not self._stopping.is_set()
 
+    def _survive_jump(self, seconds: float) -> None:
+        """Move what is in memory by the jump of the wall clock, and forget counted requests."""
+        log.warning("clock.jumped", seconds=round(seconds, 1))
+        jump = timedelta(seconds=seconds)
+        with self._app.app_context():
+            self._sweep.move(jump)
+            ledger().move(jump)
+            if seconds < 0:
+                forget_counts()
+
     def _add_mail(self, settings: Settings) -> None:
         if settings.smtp_url is None:
             return
@@ -114,10 +128,13 @@ class Jobs:
     def _add(
         self, name: str, seconds: float, work: Callable[[], object], *, at_once: bool = False
     ) -> None:
+        runs = parts_of(self._app).metrics.job_runs.labels(name)
+
         def run() -> None:
             if self._stopping.is_set():
                 return
             with self._app.app_context():
+                runs.inc()
                 try:
                     work()
                 except BalcaoError as error:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter as Counts
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from typing import Any, TypeVar
@@ -21,9 +21,10 @@ import structlog
 from flask import Flask, Response, current_app, g, request
 from flask_limiter import Limiter, RequestLimit
 from limits import RateLimitItem, parse
-from limits.storage import MemoryStorage, storage_from_string
+from limits.storage import MemoryStorage, Storage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 from prometheus_client import Counter
+from redis import RedisError
 
 from config import Settings, current_parts
 from core.errors import TooManyRequests
@@ -97,6 +98,11 @@ class Limits:
         self._running: Counts[tuple[str, ...]] = Counts()
         self._lock = threading.Lock()
 
+    @property
+    def storages(self) -> tuple[Storage, ...]:
+        """Where the counts are: in Redis, if it is there, and in this process."""
+        return (self._shared.storage, self._own.storage)
+
     def take(self, limit: RateLimitItem, *who: str) -> int | None:
         """Count one request; None if the limit allows it, else the seconds to wait."""
         return self._ask(lambda by: None if by.hit(limit, *who) else _wait(by, limit, who))
@@ -167,6 +173,16 @@ def init_limits(app: Flask, settings: Settings) -> None:
     # gets no hooks.
     app.extensions.setdefault("limiter", set()).add(limiter)
     limiter.init_app(app)
+
+
+def forget_counts() -> None:
+    """Start all counts anew after the wall clock was set back.
+
+    The counts hold times. Times that now lie in the future would fill their windows until then.
+    """
+    for storage in (limiter.limiter.storage, *limits().storages):
+        with suppress(RedisError):
+            storage.reset()
 
 
 def limits() -> Limits:

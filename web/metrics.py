@@ -63,6 +63,12 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.job_runs = Counter(
+            "balcao_job_runs_total",
+            "Runs of background jobs, by job",
+            ("job",),
+            registry=self.registry,
+        )
         self.sockets = Counter(
             "balcao_sockets_total",
             "Connections for live events that began or ended, by kind",

@@ -247,6 +247,15 @@ def test_a_process_killed_with_the_lease_is_followed_by_another(two, bank):
     assert other.run() == 1
 
 
+def test_a_clock_set_back_by_ten_minutes_stops_no_reconciliation(two, bank):
+    """The end of the pause is stored as a time of the wall clock."""
+    payment, job = two.create(), Job(two)
+    job.run()
+    two.clock.advance(seconds=-600)
+    bank.take(payment)
+    assert job.run() == 1
+
+
 def test_a_process_that_lost_its_lease_does_not_move_the_mark(two, bank):
     """The process was frozen for minutes, so its mark is older than the stored one."""
     Job(two).run()

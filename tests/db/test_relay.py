@@ -89,6 +89,15 @@ def test_events_of_a_dead_process_are_announced_by_another(processes, crashed):
     assert watcher.received_events() == []
 
 
+def test_events_stored_before_the_clock_was_set_back_are_announced_once(processes, crashed):
+    """Otherwise the page would wait until the clock is again where it was."""
+    watcher = Watcher(processes.app(1), crashed)
+    processes.clock.advance(seconds=-600)
+    assert relay(processes.app(1)) >= 1
+    assert relay(processes.app(2)) == 0
+    assert watcher.received_events() == [("payment-confirmed", crashed["id"])]
+
+
 def test_the_relay_gives_the_process_of_an_event_time_to_announce_it(processes, crashed):
     """Without RELAY_PATIENCE both the process and the relay would announce each event."""
     watcher = Watcher(processes.app(1), crashed)

@@ -14,6 +14,7 @@ from db_models import Payment
 from payments import sweep as sweeping
 from payments.lifecycle import sequence_at, status_at
 from payments.sweep import Sweep
+from repository.database import ledger
 from tests.db.tables import NOON, payment_row
 
 GRACE = timedelta(seconds=10)
@@ -103,6 +104,19 @@ def test_after_a_start_the_sweep_waits_its_grace(processes):
         assert sweep.run() == 1
     assert processes.tables.event_names(in_time["id"]) == ["payment.created", "payment.confirmed"]
     assert processes.tables.event_names(unpaid["id"]) == ["payment.created", "payment.expired"]
+
+
+def test_the_grace_of_the_sweep_does_not_grow_when_the_clock_is_set_back(app, clock, make_payment):
+    """Its end is a time in memory: for ten minutes the sweep would expire nothing."""
+    sweep = Sweep.starting_at(clock.now(), GRACE)
+    with app.app_context():
+        ledger().lost_at = clock.now()
+        clock.advance(minutes=-10)
+        for part in (sweep, ledger()):
+            part.move(timedelta(minutes=-10))
+        make_payment(expires_in=10)
+        clock.advance(seconds=11)
+        assert sweep.run() == 1
 
 
 @pytest.mark.parametrize("noticed_by", ["the sweep", "the bank"])

@@ -1,13 +1,16 @@
-"""The machine's clock is set forward by an hour while payments are pending."""
+"""The machine's clock is set forward or back while payments are pending."""
 
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.faults.storm import wait_until
+from tests.support.deadlines import bring_forward
 from tests.support.parts import MissingPart, leave_out
 
 pytestmark = pytest.mark.slow
@@ -22,8 +25,9 @@ def _library() -> str:
     return str(libraries[0])
 
 
-def test_money_paid_before_the_jump_is_confirmed_after_it(serve, tmp_path):
-    """The jump expires every pending payment; the one paid in time is confirmed later."""
+@pytest.fixture
+def at_offset(serve, tmp_path):
+    """Start a service; its wall clock follows the file that is returned with it."""
     offset = tmp_path / "faketime"
     offset.write_text("+0\n")
     service = serve(
@@ -33,6 +37,12 @@ def test_money_paid_before_the_jump_is_confirmed_after_it(serve, tmp_path):
         FAKETIME_DONT_FAKE_MONOTONIC="1",
         RECONCILE_INTERVAL_SECONDS="300",
     )
+    return service, offset
+
+
+def test_money_paid_before_the_jump_is_confirmed_after_it(at_offset):
+    """The jump expires every pending payment; the one paid in time is confirmed later."""
+    service, offset = at_offset
     paid, unpaid = service.create(expires_in=600), service.create(expires_in=600)
     end_to_end_id = _pay_late(service, paid)
 
@@ -44,6 +54,42 @@ def test_money_paid_before_the_jump_is_confirmed_after_it(serve, tmp_path):
     assert final["end_to_end_id"] == end_to_end_id
     assert service.payment(unpaid["id"])["status"] == "expired"
     assert service.get("/readyz")[0] == 200
+
+
+def test_jobs_go_on_when_the_clock_is_set_back_by_ten_minutes(at_offset):
+    """Without that, no expiry and no missed event would be announced for ten minutes."""
+    service, offset = at_offset
+    names = ("sweep", "flush", "relay", "refunds")
+    wait_until(lambda: min(_runs(service, name) for name in names) >= 1, 10, "the first runs")
+
+    offset.write_text("-600\n")
+    before = {name: _runs(service, name) for name in names}
+    jumped_at = time.monotonic()
+    payment = service.create()
+    bring_forward(service, -600 + 1, payment)
+    wait_until(
+        lambda: all(_runs(service, name) >= before[name] + 2 for name in names), 10, "more runs"
+    )
+    wait_until(lambda: _expiries(service) == 1, 5, "the expiry to be announced")
+
+    assert time.monotonic() - jumped_at < 5
+    jumps = re.findall(r"clock\.jumped\S* .*?seconds\S*?=\S*?(-?[\d.]+)", service.log())
+    assert [round(float(seconds), -1) for seconds in jumps] == [-600]
+    assert service.get("/readyz")[0] == 200
+
+
+def _runs(service, job: str) -> float:
+    return _metric(service, f'balcao_job_runs_total{{job="{job}"}}')
+
+
+def _expiries(service) -> float:
+    return _metric(service, 'balcao_payment_events_total{event="payment.expired"}')
+
+
+def _metric(service, series: str) -> float:
+    text = service.get("/metrics")[1].decode()
+    match = re.search(rf"^{re.escape(series)} (\S+)$", text, re.MULTILINE)
+    return float(match[1]) if match else 0
 
 
 def _pay_late(service, payment) -> str:

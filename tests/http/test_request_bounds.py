@@ -12,7 +12,7 @@ from core.errors import TooManyRequests
 from tests.http.checks import add_merchant, client_of, problem
 from tests.support.service import close_app, ready_app, settings_for
 from web import request_counts
-from web.limits import limits
+from web.limits import forget_counts, limits, per_seconds
 from web.request_counts import RequestCounts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -146,6 +146,17 @@ def test_a_minute_ends_and_its_counts_are_forgotten():
     counts.take("a", "x", 1)
     assert breaches == ["a"]
     assert len(counts._counts) == 1
+
+
+def test_a_clock_that_was_set_back_leaves_nobody_without_requests(strict):
+    """The counts hold times: after a jump they would lie in the future and never leave a window."""
+    app = strict()
+    minute = per_seconds(1, 60)
+    with app.app_context():
+        for _ in range(2):
+            assert limits().take(minute, "charlie") is None
+            assert limits().take(minute, "charlie") is not None
+            forget_counts()
 
 
 def test_the_number_of_counts_is_bounded(monkeypatch):

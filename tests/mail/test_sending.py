@@ -142,6 +142,14 @@ def test_the_lease_of_a_dead_process_ends(write, send, app, clock, mailbox):
     assert len(mailbox.messages) == 1
 
 
+def test_a_message_written_before_the_clock_was_set_back_is_sent_once(write, send, clock, mailbox):
+    """Someone waits for the link to a new password."""
+    write()
+    clock.advance(seconds=-600)
+    assert [send(), send()] == [1, 0]
+    assert len(mailbox.messages) == 1
+
+
 def test_old_messages_are_forgotten(write, send, app, clock):
     """A recipient's address is personal data."""
     write()

@@ -76,6 +76,17 @@ def test_sixteen_simultaneous_requests_with_one_refund_id_are_one_refund(anywher
     assert len(anywhere.refunds(payment)) == 1
 
 
+def test_a_refund_ordered_before_the_clock_was_set_back_is_sent(anywhere):
+    """The lease of the order ends by the wall clock, but it never lasts ten minutes."""
+    payment = anywhere.paid()
+    anywhere.close_bank()
+    assert anywhere.refund(payment).get_json()["status"] == "processing"
+    anywhere.open_bank()
+    anywhere.clock.advance(seconds=-600)
+    assert [anywhere.run_refunds(), anywhere.run_refunds()] == [1, 0]
+    assert anywhere.payment(payment)["refunded_value"] == payment["value"]
+
+
 def test_of_two_processes_only_one_settles_a_refund(anywhere, tmp_path):
     """Any number of processes may run the job; a refund's event is stored once."""
     payment = anywhere.paid()
