@@ -1,6 +1,18 @@
-"""CPF and CNPJ numbers in answers and on pages: masked, as Brazilian banks show them."""
+"""CPF and CNPJ numbers: checked, and masked as Brazilian banks show them."""
 
 from __future__ import annotations
+
+import re
+
+from core.pix.pix_key import KeyKind, kind_of
+
+_PUNCTUATION = re.compile(r"[.\-/]")
+
+
+def plain_document(text: str) -> str | None:
+    """A CPF or CNPJ without its dots; None if its form or its check digits are wrong."""
+    document = _PUNCTUATION.sub("", text)
+    return document if kind_of(document) in (KeyKind.CPF, KeyKind.CNPJ) else None
 
 
 def mask_document(document: str) -> str:

@@ -109,6 +109,13 @@ class Payment(db.Model):  # type: ignore[name-defined, misc]  # see Account
         ),
     )
     """The order id while the payment is pending or confirmed: unique, so an order is paid once."""
+    return_url: Mapped[str | None] = mapped_column(String(500))
+    """The shop's address to which the page leads after a confirmation."""
+    cancel_url: Mapped[str | None] = mapped_column(String(500))
+    """The shop's address to which the page leads if the payment was not paid."""
+    payer_name: Mapped[str | None] = mapped_column(String(140))
+    """The payer as the shop named it; a receipt has the payer as the bank named it."""
+    payer_document: Mapped[str | None] = mapped_column(String(14))
     details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
     br_code: Mapped[str] = mapped_column(Text)
     status: Mapped[str] = mapped_column(String(16))

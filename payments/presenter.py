@@ -62,7 +62,13 @@ class Presenter:
 
     def merchant_payment(self, payment: Payment, now: datetime) -> dict[str, Any]:
         """The merchant's view, as of `now`: the public view, and what the shop wrote for itself."""
-        return {**self.public_payment(payment, now), "metadata": payment.details}
+        return {
+            **self.public_payment(payment, now),
+            "metadata": payment.details,
+            "return_url": payment.return_url,
+            "cancel_url": payment.cancel_url,
+            "payer": _payer(payment.payer_name, payment.payer_document),
+        }
 
     def payment(self, payment: Payment, now: datetime, *, to_merchant: bool) -> dict[str, Any]:
         """The payment object as its merchant or as everybody sees it, as of `now`."""
@@ -79,6 +85,13 @@ class Presenter:
             "refusal": payment.refusal,
             "checked_at": rfc3339(now),
         }
+
+
+def _payer(name: str | None, document: str | None) -> dict[str, str | None] | None:
+    """A payer with the document masked; None if nothing is known."""
+    if not name and not document:
+        return None
+    return {"name": name, "document": mask_document(document) if document else None}
 
 
 def refund_object(refund: Refund, payment: Payment) -> dict[str, Any]:
@@ -112,8 +125,6 @@ def receipt_refund(refund: Refund) -> dict[str, Any]:
 def receipt_object(listed: ListedReceipt) -> dict[str, Any]:
     """A receipt as its merchant sees it."""
     receipt = listed.receipt
-    document = receipt.payer_document
-    payer = {"name": receipt.payer_name, "document": mask_document(document) if document else None}
     return {
         "end_to_end_id": receipt.end_to_end_id,
         "bank_payment_id": receipt.bank_payment_id,
@@ -125,7 +136,7 @@ def receipt_object(listed: ListedReceipt) -> dict[str, Any]:
         "amount_centavos": receipt.amount_centavos,
         "paid_at": rfc3339(receipt.paid_at),
         "told_at": rfc3339(receipt.told_at),
-        "payer": payer if receipt.payer_name or receipt.payer_document else None,
+        "payer": _payer(receipt.payer_name, receipt.payer_document),
         "verdict": receipt.verdict,
         "reason": receipt.reason,
     }

@@ -15,52 +15,61 @@ from config import Settings
 from core.clock import rfc3339
 from core.documents import mask_document
 from core.money import json_number
-from db_models import AuditAction
+from db_models import AuditAction, Payment, Receipt
 from repository.database import Work, in_unit_of_work, now
-from repository.payer_data import PayerData
+from repository.payer_data import PayerData, Source
 
 BATCH = 1000
-"""Receipts per transaction."""
+"""Rows per transaction."""
 BATCHES_MAX = 500
-"""Transactions per run, so that a run ends."""
+"""Transactions per table and run, so that a run ends."""
 
 
 class PayerDataEraser:
-    """Erase the names and documents in old receipts.
+    """Erase the names and documents in old receipts and payments.
 
-    Each process remembers how far it came, so that only the first run reads old receipts again.
+    Each process remembers how far it came, so that only the first run reads old rows again.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._age = timedelta(days=settings.payer_data_days)
-        self._done_up_to = 0
+        self._done_up_to: dict[Source, int] = {Receipt: 0, Payment: 0}
 
     def run(self, keep_going: Callable[[], bool]) -> int:
-        """Erase what is too old; return how many receipts and signals lost their payer."""
+        """Erase what is too old; return how many rows lost their payer."""
         before = now() - self._age
         total = in_unit_of_work(
             lambda work: PayerData(work.session).delete_signals_before(before, BATCH)
         )
+        for source in self._done_up_to:
+            total += self._erase_in(source, before, keep_going)
+        return total
+
+    def _erase_in(self, source: Source, before: datetime, keep_going: Callable[[], bool]) -> int:
+        total = 0
         for _ in range(BATCHES_MAX):
             if not keep_going():
                 break
-            erase = partial(_erase_next, after_id=self._done_up_to, before=before)
+            after_id = self._done_up_to[source]
+            erase = partial(_erase_next, source=source, after_id=after_id, before=before)
             erased, last_id = in_unit_of_work(erase)
             total += erased
             if last_id is None:
                 break
-            self._done_up_to = last_id
+            self._done_up_to[source] = last_id
         return total
 
 
-def _erase_next(work: Work, after_id: int, before: datetime) -> tuple[int, int | None]:
-    """Erase in the next receipts; the last id is None where some of them are too young."""
+def _erase_next(
+    work: Work, source: Source, after_id: int, before: datetime
+) -> tuple[int, int | None]:
+    """Erase in the next rows; the last id is None where some of them are too young."""
     payer_data = PayerData(work.session)
-    receipts = payer_data.next_range(after_id, BATCH)
-    if receipts is None:
+    rows = payer_data.next_range(source, after_id, BATCH)
+    if rows is None:
         return 0, None
-    erased = payer_data.erase_range(after_id, receipts.last_id, before)
-    return erased, receipts.last_id if receipts.newest_at < before else None
+    erased = payer_data.erase_range(source, after_id, rows.last_id, before)
+    return erased, rows.last_id if rows.newest_at < before else None
 
 
 def export_payer(work: Work, person: str) -> dict[str, Any]:
@@ -81,6 +90,17 @@ def export_payer(work: Work, person: str) -> dict[str, Any]:
                 "reason": receipt.reason,
             }
             for receipt, txid, merchant in payer_data.receipts_of(person)
+        ],
+        "payments": [
+            {
+                "payment_id": payment.txid,
+                "merchant": merchant,
+                "value": json_number(payment.amount_centavos),
+                "created_at": rfc3339(payment.created_at),
+                "payer_name": payment.payer_name,
+                "payer_document": payment.payer_document,
+            }
+            for payment, merchant in payer_data.payments_of(person)
         ],
         "signals": [
             {"kind": signal.kind, "times": signal.times, "last_at": rfc3339(signal.last_at)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -80,7 +82,7 @@ def presenter() -> Presenter:
 )
 def create_payment(body: NewPayment) -> BaseResponse:
     """Create a payment with its BR Code. Safe to repeat under an Idempotency-Key."""
-    keyed = keyed_request("create payment", body)
+    keyed = _keyed_creation(body)
     return _created_response(
         open_payment(
             body,
@@ -127,6 +129,16 @@ def renew_payment(path: PaymentPath) -> BaseResponse:
         return keyed.store(work, payment.merchant_id, answer)
 
     return _created_response(in_unit_of_work(renew))
+
+
+def _keyed_creation(body: NewPayment) -> KeyedRequest:
+    """The creation and its Idempotency-Key; it compares payers by a digest, so it stores none."""
+    keyed = keyed_request("create payment", body, without={"payer"})
+    if body.payer is None:
+        return keyed
+    secret = current_settings().secret_key.encode()
+    digest = hmac.new(secret, body.payer.model_dump_json().encode(), "sha256").hexdigest()
+    return replace(keyed, fields={**keyed.fields, "payer": digest})
 
 
 def _keyed_renewal(payment_id: str, *, by_merchant: bool) -> KeyedRequest:

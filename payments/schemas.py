@@ -24,6 +24,7 @@ from core.clock import parse_rfc3339
 from core.errors import InvalidMoney
 from core.money import centavos_from, plain
 from payments import bank_fields
+from payments.shop_fields import NewPayer, ShopUrl
 from web.bodies import StrictBody
 
 EXPIRES_IN_MIN, EXPIRES_IN_MAX = 10, 2_592_000
@@ -139,6 +140,21 @@ class NewPayment(StrictBody):
         ],
         Field(max_length=METADATA_KEYS_MAX),
     ] = Field(default_factory=dict)
+    return_url: ShopUrl | None = None
+    """Where the page leads once the payment is confirmed."""
+    cancel_url: ShopUrl | None = None
+    """Where the page leads once the payment cannot be paid any more."""
+    payer: NewPayer | None = None
+
+    @property
+    def payer_name(self) -> str | None:
+        """The name of the payer, if the shop sent one."""
+        return self.payer.name if self.payer else None
+
+    @property
+    def payer_document(self) -> str | None:
+        """The payer's CPF or CNPJ, if the shop sent one."""
+        return self.payer.document if self.payer else None
 
     @classmethod
     def of(cls, value_centavos: int, **fields: Any) -> Self:
@@ -269,6 +285,10 @@ class PaymentObject(PublicPayment):
     """A payment as its merchant sees it."""
 
     metadata: dict[str, str]
+    return_url: str | None
+    cancel_url: str | None
+    payer: dict[Literal["name", "document"], str | None] | None
+    """The payer as the shop sent it, with its document masked."""
 
 
 class PaymentAnswer(BaseModel):

@@ -47,6 +47,14 @@ _REFUSALS: tuple[type[Refused | PaymentNotFound], ...] = (
     PaymentCancelled,
     PaymentNotFound,
 )
+_MERCHANT_COLUMNS = (
+    "description",
+    "order_id",
+    "return_url",
+    "cancel_url",
+    "payer_name",
+    "payer_document",
+)
 REASONS = {refusal.code: refusal for refusal in _REFUSALS}
 """The refusals by the code that a receipt stores."""
 
@@ -101,7 +109,7 @@ def create(
 
 def _merchant_columns(source: NewPayment | Payment) -> dict[str, Any]:
     """The columns that a new payment takes from the request, and a renewal from the old payment."""
-    return {"description": source.description, "order_id": source.order_id}
+    return {name: getattr(source, name) for name in _MERCHANT_COLUMNS}
 
 
 def explain_live_order(work: Work, merchant: Account, order_id: str) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from flask import request
 
 from config import Settings, current_settings
+from core.outcome_link import with_outcome
 from db_models import Payment, PaymentStatus
 from payments.lifecycle import remaining_ms, sequence_at, status_at
 from payments.presenter import QR_PREFIX
@@ -54,6 +55,10 @@ class PaymentView:
     renew_url: str | None
     """None if the service would refuse to renew."""
     paid_elsewhere_url: str | None
+    return_url: str | None
+    """The shop's address after a confirmation, with the outcome; None while it is not paid."""
+    cancel_url: str | None
+    """The shop's address for a payment that cannot be paid, with the outcome."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,16 @@ def payment_view(
         paid_elsewhere_url=f"{base}/{paid_elsewhere.txid}/receipt{lang}"
         if paid_elsewhere
         else None,
+        return_url=_shop_link(payment_state, payment.return_url if confirmed else None),
+        cancel_url=_shop_link(payment_state, None if confirmed else payment.cancel_url),
     )
+
+
+def _shop_link(payment_state: PaymentState, url: str | None) -> str | None:
+    """The shop's address with the payment's outcome; None while the payment is pending."""
+    if url is None or payment_state.status is PaymentStatus.PENDING:
+        return None
+    return with_outcome(url, payment_state.payment.txid, str(payment_state.status))
 
 
 def masked_name(name: str | None) -> str | None:

@@ -14,6 +14,7 @@ from accounts.access import page_guard, signed_in_merchant
 from blueprints.portal.page import bp, merchant_and_queries, page
 from blueprints.portal.timeline import timeline
 from config import current_settings
+from core.documents import mask_document
 from core.errors import Conflict
 from db_models import Account, Payment, PaymentStatus, Verdict
 from payments import refunds, service
@@ -46,6 +47,8 @@ class Facts:
     entries: list[Any]
     refusals: list[str]
     payer: str | None
+    buyer: str
+    """The payer as the shop named it when it created the payment; empty if it did not."""
     renewed_from: str | None
     renewed_by: str | None
     refundable_centavos: int
@@ -86,6 +89,11 @@ def _render_payment(
     )
 
 
+def _buyer(payment: Payment) -> str:
+    document = mask_document(payment.payer_document) if payment.payer_document else None
+    return " · ".join(part for part in (payment.payer_name, document) if part)
+
+
 def _facts(work: Work, payment_id: str) -> tuple[Account, Facts]:
     merchant, queries = merchant_and_queries(work)
     payment = work.payments.own(merchant, payment_id)
@@ -109,6 +117,7 @@ def _facts(work: Work, payment_id: str) -> tuple[Account, Facts]:
         entries=entries,
         refusals=[refusal_text(row.reason) for row in receipts if row.verdict == Verdict.REFUSED],
         payer=accepted_receipt.payer_name if accepted_receipt else None,
+        buyer=_buyer(payment),
         renewed_from=queries.txid_of(payment.renewed_from_id) if payment.renewed_from_id else None,
         renewed_by=renewed_by,
         refundable_centavos=payment.amount_centavos

@@ -23,8 +23,9 @@ DOORS: dict[str, tuple[str, dict[str, Any]]] = {
     "NewKey": ("/api/keys", {}),
     "NewRefund": ("/payments/pix/{paid}/refunds", {}),
 }
-ELSEWHERE = {"PayBody", "WalletBody", "Attachment"}
-"""They need the simulated bank, or money without a payment; the rule is that of all bodies."""
+ELSEWHERE = {"PayBody", "WalletBody", "Attachment", "NewPayer"}
+"""They need the simulated bank, money without a payment, or a body around them; the rule is that of
+all bodies."""
 
 
 def bodies() -> list[type[StrictBody]]:
@@ -77,6 +78,14 @@ def test_the_document_says_that_optional_fields_may_be_null(client):
     """A generated client may then send null."""
     schemas = client.get("/openapi.json").get_json()["components"]["schemas"]
     properties = schemas["NewPayment"]["properties"]
-    for name in ("description", "order_id", "expires_in", "metadata"):
+    for name in (
+        "description",
+        "order_id",
+        "expires_in",
+        "metadata",
+        "return_url",
+        "cancel_url",
+        "payer",
+    ):
         assert {"type": "null"} in properties[name]["anyOf"], name
     assert "anyOf" not in schemas["StatusChange"]["properties"]["status"]

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from core.documents import mask_document
-from db_models import AuditEntry, Receipt, Signal, SignalKind
+from db_models import AuditEntry, IdempotentRequest, Receipt, Signal, SignalKind
 from payments import privacy
 from payments.privacy import PayerDataEraser
 from repository.database import in_unit_of_work, reading
@@ -146,6 +146,60 @@ def add_signal(app, payment):
 
     with app.app_context():
         in_unit_of_work(insert)
+
+
+def buyers(client):
+    """The payers of all payments as the shop sent them, newest first."""
+    return [one["payer"] for one in client.get("/payments/pix").json["data"]]
+
+
+def test_a_payer_sent_by_the_shop_is_erased_after_the_days_of_the_setting(
+    make_payment, client, app, settings, clock
+):
+    """Paid or not; the rest of the payment stays."""
+    make_payment(payer={"name": "Carol Dias", "document": CAROL}, order_id="7")
+    make_payment(payer={"name": "Dora"})
+    make_payment()
+    clock.advance(seconds=settings.payer_data_days * DAY)
+    assert erase_old(app, settings) == 0
+    clock.advance(seconds=1)
+    make_payment(payer={"document": CAROL})
+    assert erase_old(app, settings) == 2
+    assert buyers(client) == [{"name": None, "document": "***.982.247-**"}, None, None, None]
+    assert client.get("/payments/pix").json["data"][3]["order_id"] == "7"
+
+
+def test_a_payer_sent_by_the_shop_is_exported_and_erased(make_payment, bank, client, app, run):
+    """Also from the answer that is stored for a repeated request."""
+    body = {"value": 1, "payer": {"name": "Carol Dias", "document": CAROL}}
+    headers = {"Idempotency-Key": "k1"}
+    payment = client.post("/payments/pix", json=body, headers=headers).json["payment"]
+    other = make_payment(payer={"name": "Bob", "document": BOB})
+    bank.confirm(other)
+    result = run("export", CAROL)
+    data = json.loads(result.stdout[result.stdout.index("{") :])
+    assert data["receipts"] == []
+    assert data["payments"] == [
+        {
+            "payment_id": payment["id"],
+            "merchant": "Feira da Vila",
+            "value": 1.0,
+            "created_at": "2026-11-20T15:00:00.000Z",
+            "payer_name": "Carol Dias",
+            "payer_document": CAROL,
+        }
+    ]
+
+    assert "Erased: 1 rows." in run("erase", CAROL, "--yes").output
+
+    assert buyers(client) == [{"name": "Bob", "document": "***.456.789-**"}, None]
+    again = client.post("/payments/pix", json=body, headers=headers)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert again.json["payment"] == {**payment, "payer": None}
+    with app.app_context(), reading() as work:
+        stored = work.session.scalars(select(IdempotentRequest)).all()
+        assert CAROL not in json.dumps([[one.request, one.answer] for one in stored])
+    assert "Nothing is stored" in run("erase", CAROL, "--yes").output
 
 
 @pytest.mark.parametrize("person", [BOB, "123.456.789-09", "end-to-end"])

@@ -27,8 +27,8 @@ PUBLIC = {
     "end_to_end_id", "refusal", "sequence", "livemode",
 }  # fmt: skip
 MERCHANT_ONLY = {
-    # what a shop writes for itself
-    "metadata",
+    # what a shop writes for itself; a page links to its addresses only when they apply
+    "metadata", "payer", "return_url", "cancel_url",
 }  # fmt: skip
 
 
