@@ -57,6 +57,11 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
+def days_between(start: datetime, end: datetime) -> int:
+    """How many midnights lie between two instants, in the zone of this request."""
+    return (_local(end).date() - _local(start).date()).days
+
+
 def clock(instant: datetime) -> Markup:
     """`14:35`."""
     return _time(instant, f"{_local(instant):%H:%M}")

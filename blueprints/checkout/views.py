@@ -17,6 +17,7 @@ from payments.standing import Action, PaymentState, State
 from payments.standing_words import StandingWords, not_yet, words_of
 from web.pages import language_query
 from web.pages import translate as _
+from web.zones import days_between
 
 REFRESH_SECONDS = 10
 """How often a page without JavaScript reloads."""
@@ -43,6 +44,8 @@ class PaymentView:
     created_at: datetime
     expires_at: datetime
     remaining_ms: int
+    days_left: int
+    """The midnights until the deadline, in the viewer's zone."""
     confirmed_at: datetime | None
     end_to_end_id: str | None
     payer_name: str | None
@@ -122,6 +125,7 @@ def payment_view(
         created_at=payment.created_at,
         expires_at=payment.expires_at,
         remaining_ms=remaining_ms(payment, now),
+        days_left=days_between(now, payment.expires_at),
         confirmed_at=payment.resolved_at if confirmed else None,
         end_to_end_id=payment.end_to_end_id,
         payer_name=payer_name,

@@ -226,7 +226,7 @@ def test_the_strip_expires_the_payment_in_ten_seconds(visit, service):
     page.get_by_role("button", name="Expirar em 10 s").click()
     figure = page.locator("[data-countdown]")
     expect(figure).to_have_text("00:09", timeout=5_000)
-    expect(page.locator("[data-deadline]")).to_have_class("deadline deadline--near")
+    expect(page.locator("[data-deadline]")).to_have_class("deadline deadline--near deadline--last")
     assert bob.loads == [page.url]
 
 

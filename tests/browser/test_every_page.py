@@ -29,6 +29,12 @@ from tests.support.deadlines import bring_forward
 
 SCHEMES = ["light", "dark"]
 
+# Fields with text below 16 px: Safari on a phone zooms into the page when they are touched.
+SMALL_FIELDS = """() => [...document.querySelectorAll(
+  "input:not([type=hidden], [type=checkbox], [type=radio], [type=file]), textarea, select",
+)].filter((field) => parseFloat(getComputedStyle(field).fontSize) < 16)
+  .map((field) => field.outerHTML.slice(0, 80))"""
+
 # The heading of each page; `places` has the paths.
 HEADINGS = {
     "shop": "Do sítio para a sua mesa",
@@ -141,6 +147,7 @@ def test_every_page_is_accessible_and_quiet_and_requests_no_other_host(visit, pl
         expect(heading(page).first).to_have_text(HEADINGS[name])
         page.wait_for_timeout(200)  # for the socket, and late errors of scripts
         assert axe_violations(page) == [], name
+        assert page.evaluate(SMALL_FIELDS) == [], name
         _unfold(page)
         assert visitor.foreign_requests == [], name
         expected = f"the server responded with a status of {ERRORS.get(name)} "

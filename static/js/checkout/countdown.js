@@ -1,6 +1,7 @@
 // Counts the time left by the monotonic clock, because the wall clock may be wrong.
 const SPEAK_AT = [10, 5, 1];
 const NEAR_MS = 5 * 60_000;
+const LAST_MS = 60_000;
 const SLEEP_MS = 2_000;
 const DAYS_FROM_S = 2 * 86_400;
 
@@ -65,7 +66,9 @@ export class Countdown {
     const figure = this.#root.querySelector("[data-countdown]");
     if (figure === null) return;
     figure.textContent = timeLeft(ms, figure.dataset.days);
-    figure.closest("[data-deadline]").classList.toggle("deadline--near", ms < NEAR_MS);
+    const { classList } = figure.closest("[data-deadline]");
+    classList.toggle("deadline--near", ms < NEAR_MS);
+    classList.toggle("deadline--last", ms < LAST_MS);
   }
 
   #noticeMinutes(ms) {
