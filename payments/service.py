@@ -31,6 +31,7 @@ from payments import lifecycle
 from payments.lifecycle import Change, status_at
 from payments.paid_mail import mail_merchant
 from payments.schemas import Confirmation, NewPayment
+from payments.shop_fields import SHOP_COLUMNS
 from repository.database import Work
 from repository.events import StoredEvent
 
@@ -46,14 +47,6 @@ _REFUSALS: tuple[type[Refused | PaymentNotFound], ...] = (
     PaidTooLate,
     PaymentCancelled,
     PaymentNotFound,
-)
-_MERCHANT_COLUMNS = (
-    "description",
-    "order_id",
-    "return_url",
-    "cancel_url",
-    "payer_name",
-    "payer_document",
 )
 REASONS = {refusal.code: refusal for refusal in _REFUSALS}
 """The refusals by the code that a receipt stores."""
@@ -109,7 +102,7 @@ def create(
 
 def _merchant_columns(source: NewPayment | Payment) -> dict[str, Any]:
     """The columns that a new payment takes from the request, and a renewal from the old payment."""
-    return {name: getattr(source, name) for name in _MERCHANT_COLUMNS}
+    return {name: getattr(source, name) for name in SHOP_COLUMNS}
 
 
 def explain_live_order(work: Work, merchant: Account, order_id: str) -> None:

@@ -11,6 +11,15 @@ from config import current_settings
 from core.documents import plain_document
 from web.bodies import StrictBody
 
+SHOP_COLUMNS = (
+    "description",
+    "order_id",
+    "return_url",
+    "cancel_url",
+    "payer_name",
+    "payer_document",
+)
+"""The columns that the shop fills, and that a renewal takes from the old payment."""
 URL_CHARACTERS_MAX = 500
 _PORT = (
     r"(:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?"
