@@ -10,22 +10,25 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
-from flask import Blueprint, redirect, render_template, request
+from flask import Blueprint, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _
 
 from accounts.access import DEMO_LOGIN, development_only
 from config import current_settings
 from core.errors import FieldError, InvalidRequest, NotFound, OrderAlreadyHasPayment
-from db_models import Payment
+from db_models import Payment, PaymentStatus
 from payments import service
 from payments.schemas import NewPayment
-from repository.database import Work, in_unit_of_work
+from repository.database import Work, in_unit_of_work, reading
 from web.pages import language_query
 
 bp = Blueprint("shop", __name__)
 
 ORDER_LIFETIME = timedelta(minutes=15)
+CART = "cart_"
+"""Begins the name of the cookie that keeps a cart's order; a product's slug follows."""
+CART_LIFETIME = timedelta(days=1)
 _ORDER = re.compile(r"FV-[0-9A-F]{8}", re.ASCII)
 
 
@@ -99,10 +102,24 @@ def shelf() -> ResponseReturnValue:
 @bp.get("/shop/cart/<slug>")
 @development_only
 def cart(slug: str) -> ResponseReturnValue:
-    """A cart with one product and the order's number: a form sent twice creates one payment."""
-    return render_template(
-        "shop/cart.html", product=_product(slug), order=_new_order(), home_url="/"
+    """A cart with one product; it keeps its order's number until the order is paid.
+
+    So *Pagar*, *back* and *Pagar* lead to one payment, and not to two that can both be paid.
+    """
+    product = _product(slug)
+    number = _open_order(slug) or _new_order()
+    page = render_template("shop/cart.html", product=product, order=number, home_url="/")
+    response = make_response(page)
+    response.set_cookie(
+        f"{CART}{slug}",
+        number,
+        max_age=CART_LIFETIME,
+        path="/shop",
+        secure=current_settings().public_url.startswith("https://"),
+        httponly=True,
+        samesite="Lax",
     )
+    return response
 
 
 @bp.post("/shop/orders")
@@ -124,6 +141,18 @@ def order() -> ResponseReturnValue:
     except OrderAlreadyHasPayment:
         txid = in_unit_of_work(lambda work: _live(work, number).txid)
     return redirect(f"{request.script_root}/payments/pix/{txid}{language_query()}", 303)
+
+
+def _open_order(slug: str) -> str | None:
+    """The order's number in the cart's cookie; None if there is none or the order is paid."""
+    number = request.cookies.get(f"{CART}{slug}", "")
+    if not _ORDER.fullmatch(number):
+        return None
+    with reading() as work:
+        merchant = work.accounts.by_login(DEMO_LOGIN)
+        live = work.payments.live_of_order(merchant.id, number)
+    is_paid = live is not None and live.status == PaymentStatus.CONFIRMED
+    return None if is_paid else number
 
 
 def _pay(work: Work, payment: NewPayment, number: str) -> Payment:
