@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from tests.browser.visits import CONFIRMED, PHONE, WAITING, expect_heading
 
+TOP = "element => element.getBoundingClientRect().top + window.scrollY"
 LEADING = re.compile(r"Voltamos para a loja em \d s\.")
 
 
@@ -21,7 +22,7 @@ def test_a_paid_page_leads_back_to_the_shop_by_itself_once(visit, service):
     expect(page.locator("[data-leading-back]")).to_have_count(0)
     assert service.tell(payment)[0] == 200
     expect_heading(page, CONFIRMED)
-    expect(page.get_by_text(LEADING)).to_be_visible()
+    expect(page.get_by_text(LEADING)).to_be_in_viewport()
     page.wait_for_url("**/shop/cart/queijo?**", timeout=8_000)
     assert parse_qs(urlsplit(page.url).query) == {
         "pedido": ["7"],
@@ -42,7 +43,9 @@ def test_a_touch_or_a_key_keeps_the_shopper_on_the_page(visit, service):
         assert service.tell(payment)[0] == 200
         page = visit().open(f"/payments/pix/{payment['id']}")
         note = page.get_by_text(LEADING)
-        expect(note).to_be_visible()
+        expect(note).to_be_in_viewport()
+        receipt = page.get_by_role("link", name="Ver recibo")
+        place = receipt.evaluate(TOP)
         if touch == "key":
             page.keyboard.press("Tab")
         elif touch == "pointer":
@@ -52,7 +55,8 @@ def test_a_touch_or_a_key_keeps_the_shopper_on_the_page(visit, service):
         else:
             page.get_by_role("button", name="Ficar nesta página").click()
         expect(note).to_be_hidden()
-        page.get_by_role("link", name="Ver recibo").click()
+        assert receipt.evaluate(TOP) == place, "nothing moves under the finger"
+        receipt.click()
         expect(page.get_by_role("heading", name="Recibo de pagamento Pix")).to_be_visible()
         link = page.get_by_role("link", name="Voltar para a loja")
         expect(link).to_have_attribute("href", re.compile("payment_id=.*status=confirmed"))

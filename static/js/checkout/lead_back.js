@@ -22,7 +22,8 @@ export function leadBack(link, note, paymentId) {
 
   function stop() {
     clearInterval(timer);
-    note.hidden = true;
+    // It keeps its room: what the shopper touches must not move under the finger.
+    note.toggleAttribute("data-ended", true);
     for (const touch of TOUCHES) document.removeEventListener(touch, stop);
     window.removeEventListener("pagehide", stop);
   }
