@@ -56,6 +56,7 @@ from web import problems, requests
 from web.addresses import PlainAddress
 from web.api_docs import make_app
 from web.bodies import StrictRequest, WireJson
+from web.compression import compression_hooks
 from web.docs_routes import init_docs
 from web.health import init_health
 from web.limits import init_limits
@@ -130,6 +131,7 @@ def _add_hooks(app: Flask, settings: Settings, parts: Parts) -> None:
         csrf.keep_form_cookie,
         renewal.hand_over,
         set_page_headers,
+        *compression_hooks(settings),
         parts.metrics.measure,
         *requests.hub_hooks(settings, parts.socketio),
         requests.log_request,

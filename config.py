@@ -72,6 +72,7 @@ class Settings(BaseModel):
     reconcile_interval_seconds: float = Field(15, gt=0, le=300)
     async_mode: Literal["eventlet", "gevent", "threading"] = "eventlet"
     demo_pix_key: str
+    compression: Literal["gzip", "none"] = "gzip"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
     instance_dir: Path = ROOT / "instance"

@@ -23,6 +23,7 @@ from flask.typing import ResponseReturnValue
 
 from config import current_settings
 from core.errors import BalcaoError, NotFound
+from web.compression import public_text
 from web.docs_pages import ADDRESS, ROOT, document_names, error_help, read_document
 from web.problems import CODE_OF_STATUS, status_of
 
@@ -34,18 +35,21 @@ _IN_MENU = ("developers", "routes", "events", "errors", "settings", "operators")
 
 
 @bp.get("/openapi.json")
+@public_text
 def openapi() -> ResponseReturnValue:
     """The OpenAPI document."""
     return jsonify(_api_doc())
 
 
 @bp.get("/docs")
+@public_text
 def guide() -> str:
     """The developer's path."""
     return _page("developers")
 
 
 @bp.get("/docs/<name>")
+@public_text
 def document(name: str) -> str:
     """Another document of the project. Raises NotFound."""
     if name not in document_names():
@@ -54,24 +58,28 @@ def document(name: str) -> str:
 
 
 @bp.get("/docs/errors")
+@public_text
 def error_list() -> str:
     """All error codes with cause and remedy; the `type` of an error leads here."""
     return _framed("docs/errors.html", "errors", rows=error_rows(), help=error_help())
 
 
 @bp.get("/docs/api")
+@public_text
 def api() -> str:
     """All operations by task, payments first."""
     return _framed("docs/api.html", "api", tasks=operations_by_task(_api_doc()))
 
 
 @bp.get("/docs/swagger")
+@public_text
 def swagger() -> str:
     """Swagger UI, loaded when the reader asks for it; *Authorize* takes an API key."""
     return _framed("docs/swagger.html", "swagger")
 
 
 @bp.get("/docs/assets/<path:name>")
+@public_text
 def docs_asset(name: str) -> Response:
     """Serve a file of Swagger UI."""
     response = send_from_directory(_SWAGGER, name)

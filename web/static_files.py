@@ -13,6 +13,8 @@ from pathlib import Path
 from flask import Flask, Response, request
 from werkzeug.security import safe_join
 
+from web.compression import public_text
+
 _MIMETYPES = {".css": "text/css", ".js": "text/javascript"}
 _AS_PUBLISHED = "vendor/"
 """Libraries are sent byte for byte, as their checksums say."""
@@ -25,6 +27,7 @@ def init_static_files(app: Flask) -> None:
     """Wrap the view of static files."""
     whole_file = app.view_functions["static"]
 
+    @public_text
     def static_file(filename: str) -> Response:
         text = None if filename.startswith(_AS_PUBLISHED) else _text_of(app, filename)
         if text is None:

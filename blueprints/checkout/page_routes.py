@@ -29,6 +29,7 @@ from repository.database import Work, reading
 from web import request_counts
 from web.answers import private_json
 from web.api_docs import declare, html_page, problems, reference
+from web.compression import public_text
 from web.merchant_view import merchant_view
 from web.pages import language_args
 
@@ -63,6 +64,7 @@ def prefers_json() -> bool:
         **problems(404, 503),
     },
 )
+@public_text
 def payment_page(path: PaymentPath) -> BaseResponse:
     """The live payment page; JSON `{"payment": …}` for a client that prefers JSON.
 
