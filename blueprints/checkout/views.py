@@ -55,6 +55,8 @@ class PaymentView:
     qr_png_url: str
     status_url: str
     check_url: str
+    proof_url: str
+    """The page on which the shopper sends a proof to the shop."""
     renew_url: str | None
     """None if the service would refuse to renew."""
     paid_elsewhere_url: str | None
@@ -135,6 +137,7 @@ def payment_view(
         qr_png_url=f"{image}.png",
         status_url=f"{own}/status",
         check_url=f"{own}/check{lang}",
+        proof_url=f"{own}/proof{lang}",
         renew_url=f"{own}/renew{lang}" if payment_state.action is Action.RENEW else None,
         paid_elsewhere_url=f"{base}/{paid_elsewhere.txid}/receipt{lang}"
         if paid_elsewhere

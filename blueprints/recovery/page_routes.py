@@ -59,6 +59,8 @@ class Result:
     lookup_result: LookupResult | None = None
     merchant: MerchantView | None = None
     step: Step | None = None
+    proof_url: str | None = None
+    """Where the payer of an unpaid payment sends a proof."""
     retry_after_seconds: int | None = None
 
 
@@ -131,6 +133,7 @@ def _success(lookup_result: LookupResult) -> Result:
             f"{page_path}{suffix}{language_query()}",
             is_form=action is Action.RENEW,
         ),
+        proof_url=None if action is Action.RECEIPT else f"{page_path}/proof{language_query()}",
     )
 
 

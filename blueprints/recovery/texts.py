@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from blueprints.recovery.reading import Kind, Reading
-from core.errors import BalcaoError
+from core.errors import BalcaoError, InvalidRequest
 from payments.standing import Action, PaymentState, State
 from payments.standing_words import words_of
 from web.pages import translate as _
@@ -123,3 +123,12 @@ def of_error(error: BalcaoError) -> StateMessage:
     }
     body = sentences.get(error.code, _("Não conseguimos ler o que veio. Confira e tente de novo."))
     return StateMessage(_("Não deu certo desta vez"), body)
+
+
+def of_proof_error(error: BalcaoError) -> str:
+    """The proof page's sentence for an error."""
+    if error.code == "too-many-proofs":
+        return _("A loja já recebeu cinco imagens deste pagamento. Fale com ela.")
+    if error.code == InvalidRequest.code:
+        return _("Escolha a imagem do comprovante.")
+    return of_error(error).body

@@ -38,6 +38,8 @@ BY_LINK = {
     "GET /payments/pix/qr_code/<path:name>": "the page's picture",
     "POST /payments/pix/<string:payment_id>/renew": "the shopper asks for a new code",
     "POST /payments/pix/<string:payment_id>/check": "the shopper says it was paid",
+    "GET /payments/pix/<string:payment_id>/proof": "the page on which the payer sends a proof",
+    "POST /payments/pix/<string:payment_id>/proof": "the payer sends a proof, by the same link",
     "POST /payments/pix/<string:payment_id>/trace": "the page tells that it was opened",
     "POST /payments/pix/<string:payment_id>/expire-soon": "the development profile's test strip",
     "GET /qr/v2/<string:token>": "what the payer's bank fetches",

@@ -34,6 +34,7 @@ EXEMPT = {
     "POST /payment/recover-from-qr": BY_SHOPPER,
     "POST /payments/pix/<string:payment_id>/check": BY_SHOPPER,
     "POST /payments/pix/<string:payment_id>/expire-soon": BY_SHOPPER,
+    "POST /payments/pix/<string:payment_id>/proof": BY_SHOPPER,
     "POST /payments/pix/<string:payment_id>/trace": BY_SHOPPER,
     "POST /payments/pix/confirmation": "the bank's report; the receipt is the record",
     "POST /portal/settings/pix-key/kind": READS,
