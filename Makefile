@@ -70,8 +70,8 @@ dev: $(RUN_STAMP) ## the same while you change it: reloads code and pages, shows
 bank: $(RUN_STAMP) ## serve the simulated bank alone (BANK_PORT, 5001); see docs/settings.md
 	@exec $(PY) -m bank
 
-seed: $(RUN_STAMP) ## fill the development database with demo data
-	@exec $(PY) -m flask --app app seed
+seed: $(RUN_STAMP) ## fill the development database with a month of demo data
+	@exec $(PY) -m flask --app app seed $(ARGS)
 
 # --- containers: docs/compose.md -----------------------------------------------------------------
 

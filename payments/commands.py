@@ -13,13 +13,16 @@ from accounts.access import DEMO_LOGIN
 from accounts.demo import ensure_demo_merchant
 from config import Settings, current_settings
 from db_models import AuditAction, Payment
-from payments import service
+from payments import lifecycle, service
+from payments.demo_month import play_month
 from payments.location import key_ring
 from payments.schemas import NewPayment
 from payments.sweep import BATCH, expire_batch
 from repository.database import Work, in_unit_of_work
 
 keys = AppGroup("keys", help="The keys that sign the payloads of dynamic BR Codes.")
+
+_OPEN_ORDERS = (("Café da serra", 3490), ("Queijo meia cura", 5490), ("Mel silvestre", 2890))
 
 
 def register(app: Flask) -> None:
@@ -51,26 +54,51 @@ def sweep() -> None:
 
 
 @click.command("seed")
+@click.option("--seed", "number", type=click.IntRange(0, 9999), default=1, show_default=True,
+              help="Another number gives another month.")  # fmt: skip
 @with_appcontext
-def seed() -> None:
-    """Create example payments for the demo merchant; for development only."""
+def seed(number: int) -> None:
+    """Give the demo merchant a month of sales and three open payments; for development only.
+
+    A second run adds nothing while the open payments can be paid.
+    """
     settings = current_settings()
     if not settings.is_development:
         raise click.ClickException("Demo data is for development only. Set APP_ENV=development.")
     ensure_demo_merchant(settings)
-    orders = (("Café da serra", 3490), ("Queijo meia cura", 5490), ("Mel silvestre", 2890))
-    for description, centavos in orders:
-        new_payment = NewPayment.of(centavos, description=description)
+    sales = in_unit_of_work(lambda work: _play_month(work, number, settings))
+    click.echo(f"Sales of the last month: {sales}" if sales else "The month is there already.")
+    for index, (description, centavos) in enumerate(_OPEN_ORDERS):
+        new_payment = NewPayment.of(
+            centavos, description=description, order_id=f"{number}-aberto-{index + 1}"
+        )
         payment = in_unit_of_work(
-            lambda work, new_payment=new_payment: _create(work, new_payment, settings)  # type: ignore[misc]
+            lambda work, new_payment=new_payment: _ensure_open(work, new_payment, settings)  # type: ignore[misc]
         )
         click.echo(f"{settings.public_url}/payments/pix/{payment.txid}  {description}")
+    if sales:
+        click.echo("A service that runs shows the new sums of past days after a restart.")
 
 
-def _create(work: Work, new_payment: NewPayment, settings: Settings) -> Payment:
-    return service.create(
+def _play_month(work: Work, number: int, settings: Settings) -> int:
+    merchant = work.accounts.by_login(DEMO_LOGIN)
+    if merchant.mails_payments and settings.smtp_url is not None:
+        raise click.ClickException(
+            "Turn off the demo merchant's e-mails first: they would be many."
+        )
+    return play_month(work, merchant, number, settings.location_base)
+
+
+def _ensure_open(work: Work, new_payment: NewPayment, settings: Settings) -> Payment:
+    """The order's payment, a new one if it can no longer be paid."""
+    merchant = work.accounts.by_login(DEMO_LOGIN)
+    live = work.payments.live_of_order(merchant.id, new_payment.order_id or "")
+    if live is not None and lifecycle.is_due(live, work.now):
+        service.expire(work, live)
+        live = None
+    return live or service.create(
         work,
-        work.accounts.by_login(DEMO_LOGIN),
+        merchant,
         new_payment,
         ttl=timedelta(seconds=settings.payment_ttl_seconds),
         location_base=settings.location_base,
