@@ -85,7 +85,7 @@ def payment_page(path: PaymentPath) -> BaseResponse:
     page = render_template(
         f"checkout/{template}",
         payment=views.payment_view(payment_state, paid_elsewhere=elsewhere),
-        merchant=merchant_view(payment.merchant),
+        merchant=merchant_view(payment.merchant, subject=views.mail_subject(payment)),
         check_note=_check_note(),
         test_strip=views.test_strip(current_settings(), payment, moment),
         now=moment,
@@ -127,7 +127,7 @@ def receipt_page(path: PaymentPath) -> BaseResponse:
     page = render_template(
         "checkout/receipt.html",
         payment=view,
-        merchant=merchant_view(payment.merchant),
+        merchant=merchant_view(payment.merchant, subject=views.mail_subject(payment)),
         refunds=refunds,
         qr_svg_url=f"{request.script_root}/payments/pix/{payment.txid}/receipt/qr.svg",
         can_send_mail=can_send(),

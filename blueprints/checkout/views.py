@@ -154,6 +154,13 @@ def _shop_link(payment_state: PaymentState, url: str | None) -> str | None:
     return with_outcome(url, payment_state.payment.txid, str(payment_state.status))
 
 
+def mail_subject(payment: Payment) -> str:
+    """The subject of a shopper's e-mail to the shop."""
+    if payment.order_id is not None:
+        return _("Pedido %(order)s") % {"order": payment.order_id}
+    return _("Pagamento %(id)s") % {"id": payment.txid}
+
+
 def masked_name(name: str | None) -> str | None:
     """A payer's name for a page whose link may be passed on: first name and initials."""
     if not name or not name.split():

@@ -1,10 +1,15 @@
-// Copies the code of a button: by the clipboard, else by execCommand; else selects the code, so
-// that the shopper can copy it.
+// Copies the code of a button, from a field or any text: by the clipboard, else by execCommand; else
+// selects the code, so that the shopper can copy it.
 const NOTICE_MS = 2_500;
+
+function select(field) {
+  if (field.select) field.select();
+  else window.getSelection().selectAllChildren(field);
+}
 
 async function writeToClipboard(field) {
   try {
-    await navigator.clipboard.writeText(field.value);
+    await navigator.clipboard.writeText(field.value ?? field.textContent.trim());
     return true;
   } catch {
     return copySelection(field);
@@ -14,7 +19,7 @@ async function writeToClipboard(field) {
 function copySelection(field) {
   const active = document.activeElement;
   field.focus({ preventScroll: true });
-  field.select();
+  select(field);
   let isCopied = false;
   try {
     isCopied = document.execCommand("copy");
@@ -36,7 +41,7 @@ async function copy(button) {
   notice.textContent = isCopied ? button.dataset.copied : button.dataset.failed;
   field.classList.toggle("is-marked", !isCopied);
   if (!isCopied) {
-    field.select();
+    select(field);
     button.focus({ preventScroll: true });
     return;
   }

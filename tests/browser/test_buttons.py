@@ -50,6 +50,28 @@ def test_copying_puts_the_code_on_the_clipboard_and_says_so(visit, service):
     expect(page.get_by_role("button", name=COPY)).to_be_visible(timeout=5_000)
 
 
+def test_a_paid_page_copies_its_id_and_shares_its_receipt(visit, service):
+    """The merchant's timeline must not say that the paid code was copied."""
+    payment = service.create()
+    assert service.tell(payment)[0] == 200
+    bob = visit(**PHONE, **CLIPBOARD)
+    bob.page.add_init_script(
+        "navigator.canShare = (data) => 'url' in data;"
+        "navigator.share = async (data) => { window.shared = data; };"
+    )
+    for path in ("", "/receipt"):
+        page = bob.open(f"/payments/pix/{payment['id']}{path}")
+        bob.requests.clear()
+        page.get_by_role("button", name="Copiar ID").click()
+        expect(page.get_by_role("button", name="Copiado")).to_be_visible()
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert copied == page.locator("#transaction-id").inner_text()
+        page.get_by_role("button", name="Compartilhar").click()
+        receipt = f"{service.url}/payments/pix/{payment['id']}/receipt"
+        assert page.evaluate("window.shared.url") == receipt
+        assert not [url for url in bob.requests if url.endswith("/trace")]
+
+
 def test_without_clipboard_permission_exec_command_copies(visit, service):
     """An app's built-in browser often has no clipboard permission."""
     payment = service.create()

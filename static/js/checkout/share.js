@@ -1,4 +1,9 @@
-// Shares the code and its picture by the device's share sheet.
+// Shares the code and its picture, or an address, by the device's share sheet.
+function contentOf({ shareTitle: title, shareCode, shareUrl }, root) {
+  if (shareUrl !== undefined) return { title, url: new URL(shareUrl, window.location.href).href };
+  return { title, text: root.querySelector(`#${shareCode}`).value };
+}
+
 async function pictureOf(url) {
   try {
     const response = await fetch(url);
@@ -12,19 +17,17 @@ async function pictureOf(url) {
 /** Show the `[data-share]` buttons in `root` if the device can share. */
 function offerShare(root) {
   for (const button of root.querySelectorAll("[data-share]")) {
-    const { shareTitle: title, shareCode, sharePng } = button.dataset;
-    const text = root.querySelector(`#${shareCode}`).value;
-    if (!navigator.canShare?.({ title, text })) continue;
+    const { sharePng } = button.dataset;
+    const content = contentOf(button.dataset, root);
+    if (!navigator.canShare?.(content)) continue;
     // Fetched before the click, because a share sheet must open right after a touch.
-    const picture = pictureOf(sharePng);
+    const picture = sharePng === undefined ? null : pictureOf(sharePng);
     button.hidden = false;
     button.addEventListener("click", async () => {
       const files = [await picture].filter((file) => file !== null);
-      const content = { title, text, files };
+      const whole = { ...content, files };
       try {
-        await navigator.share(
-          files.length > 0 && navigator.canShare(content) ? content : { title, text },
-        );
+        await navigator.share(files.length > 0 && navigator.canShare(whole) ? whole : content);
       } catch (error) {
         // Closing the share sheet is not a failure.
         if (error.name !== "AbortError") button.hidden = true;

@@ -19,7 +19,10 @@ function reportTraces(checkout) {
   document.addEventListener("visibilitychange", reportOpened);
   reportOpened();
   for (const name of ["code-copied", "copy"]) {
-    document.addEventListener(name, () => report(paymentId, "copied"));
+    document.addEventListener(name, () => {
+      // A paid page has other texts to copy, and no code.
+      if (document.getElementById("pix-code") !== null) report(paymentId, "copied");
+    });
   }
 }
 
