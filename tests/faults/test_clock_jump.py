@@ -6,12 +6,14 @@ import json
 import re
 import time
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
 from tests.faults.storm import wait_until
 from tests.support.deadlines import bring_forward
 from tests.support.parts import MissingPart, leave_out
+from tests.support.service import DEMO_PASSWORD
 
 pytestmark = pytest.mark.slow
 
@@ -76,6 +78,31 @@ def test_jobs_go_on_when_the_clock_is_set_back_by_ten_minutes(at_offset):
     jumps = re.findall(r"clock\.jumped\S* .*?seconds\S*?=\S*?(-?[\d.]+)", service.log())
     assert [round(float(seconds), -1) for seconds in jumps] == [-600]
     assert service.get("/readyz")[0] == 200
+
+
+def test_a_process_two_seconds_behind_takes_fresh_tokens(serve, tmp_path):
+    """A load balancer sends the next request of a sign-in to a machine whose clock is behind."""
+    ahead = serve()
+    behind = serve(
+        DATABASE_URL=f"sqlite:///{ahead.instance / 'balcao.sqlite3'}",
+        instance=tmp_path / "behind",
+        PUBLIC_URL=ahead.url,
+        LD_PRELOAD=_library(),
+        FAKETIME="-2",
+        FAKETIME_DONT_FAKE_MONOTONIC="1",
+    )
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    fields = urlencode({"username": "demo", "password": DEMO_PASSWORD}).encode()
+
+    status, body, _ = ahead.request("POST", "/token", fields, form)
+    tokens = json.loads(body)
+    bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+    answers = [status, behind.request("GET", "/users/me/", headers=bearer)[0]]
+    renewal = json.dumps({"refresh_token": tokens["refresh_token"]}).encode()
+    json_type = {"Content-Type": "application/json"}
+    answers.append(behind.request("POST", "/token/refresh", renewal, json_type)[0])
+
+    assert answers == [200, 200, 200]
 
 
 def _runs(service, job: str) -> float:
