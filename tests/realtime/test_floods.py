@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from realtime.engine import PACKETS_AT_ONCE_MAX
+from realtime.engine import OUTGOING_PACKETS_MAX, PACKETS_AT_ONCE_MAX
 from tests.realtime.clients import RawWebSocket
 from tests.realtime.sellers import Seller
 from tests.support.service import ServiceProcess
@@ -182,6 +182,27 @@ def test_a_poller_that_floods_loses_its_session_and_delays_nobody(service, body)
     assert slowest < ANSWER_SECONDS_MAX
     assert poller.ask("POST", b"3")[0] == 400
     poller.close()
+
+
+def test_the_queue_of_a_client_that_never_reads_has_an_end(service):
+    """Its answers and events wait in memory; a client that reads loses none of them."""
+    payment = service.create()
+    watch = json.dumps(["watch", {"payment_id": payment["id"]}]).encode()
+    silent, reader = _Poller(service), _Poller(service)
+    for poller in (silent, reader):
+        assert poller.ask("POST", b"421" + watch) == (200, b"OK")
+    assert b"43" in reader.ask("GET")[1]
+    for _ in range(2):
+        body = b"\x1e".join([b"422" + UNKNOWN] * 80)
+        assert silent.ask("POST", body) == (200, b"OK")
+    events = b""
+    for _ in range((OUTGOING_PACKETS_MAX - 160) // 2 + 2):
+        assert service.tell(payment, value=1)[0] == 400
+        events += reader.ask("GET")[1]
+    assert events.count(payment["id"].encode()) >= OUTGOING_PACKETS_MAX - 160
+    assert silent.ask("GET")[0] == 400
+    for poller in (silent, reader):
+        poller.close()
 
 
 def test_as_many_watches_as_a_portal_page_sends_at_once_are_answered(service):
