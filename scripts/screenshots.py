@@ -2,17 +2,20 @@
 
 The command starts the service on a free port in a temporary folder: first as `make run` does, for
 the shop and the bank; then in the production profile with the same database, so that the shopper's
-pages appear without the test strip.
+pages appear without the test strip. The pages ask for the font of the device, so the command needs
+Roboto, which Android phones have.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +28,8 @@ from payments.qr_image import qr_png
 from tests.browser.visits import enter_bank
 from tests.support.browser import SHOPPER, running_chromium
 from tests.support.parts import MissingPart
-from tests.support.service import ServiceProcess
+from tests.support.servers import find_program
+from tests.support.service import ROOT, ServiceProcess
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "screenshots"
 COLOURS = 256  # enough for pages without photographs, with a quarter of the bytes
@@ -44,6 +48,34 @@ DARK: dict[str, Any] = {"color_scheme": "dark"}
 PRODUCT = {"value": "54.90", "description": "Queijo meia cura, 500 g"}
 HOUR = 3600
 PASSWORD = "a-password-for-pictures"  # noqa: S105 - of a temporary service
+
+
+FONT = "Roboto"
+FONTS = (
+    '<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>'
+    "<include>/etc/fonts/fonts.conf</include>"
+    + "".join(
+        f'<match><test name="family"><string>{family}</string></test><edit name="family" '
+        f'mode="prepend" binding="strong"><string>{FONT}</string></edit></match>'
+        for family in ("system-ui", "sans", "Sans", "sans-serif")
+    )
+    + "</fontconfig>"
+)
+
+
+def use_phone_font(folder: Path) -> None:
+    """Let programs that start from now on draw pages with a phone's font. Raises MissingPart."""
+    file = folder / "fonts.conf"
+    file.write_text(FONTS, encoding="utf-8")
+    os.environ["FONTCONFIG_FILE"] = str(file)
+    program = find_program("fc-match")
+    if program is None:
+        raise MissingPart("fc-match (Debian: apt install fontconfig)")
+    # A plain hyphen would begin a size.
+    question = [program, "-f", "%{family}", r"system\-ui"]
+    match = subprocess.run(question, capture_output=True, text=True, check=True)  # noqa: S603 - ours
+    if not match.stdout.startswith(FONT):
+        raise MissingPart("Roboto, a phone's font (Debian: apt install fonts-roboto-unhinted)")
 
 
 @dataclass
@@ -125,7 +157,7 @@ def photograph_recovery(camera: Camera, service: ServiceProcess) -> None:
         expired = page.get_by_role("heading", name="O prazo deste código acabou")
         expect(expired).to_be_visible(timeout=20_000)
     for name, payment, heading in (
-        ("recover-lost", lost, "Este pagamento está pago"),
+        ("recover-lost", lost, "Pagamento confirmado"),
         ("recover-later", later, "Este pagamento espera por você"),
         ("recover-again", first, "O prazo deste código acabou"),
     ):
@@ -143,9 +175,8 @@ def photograph_recovery(camera: Camera, service: ServiceProcess) -> None:
 
 def photograph_portal(camera: Camera, service: ServiceProcess) -> None:
     """The merchant's portal and the recovery page."""
-    for number in range(4):
-        service.create(value=f"{38 + 7 * number}.90", description="Cesta da semana",
-                       order_id=f"{1100 + number}", expires_in=HOUR)  # fmt: skip
+    seed = [sys.executable, "-m", "flask", "--app", "app", "seed"]
+    subprocess.run(seed, cwd=ROOT, env=service.environment, check=True, capture_output=True)  # noqa: S603 - ours
     for name, look in (("portal", DESKTOP), ("portal-phone", PHONE)):
         with camera.at("/login?next=/portal", look) as page:
             page.get_by_label("Usuário").fill("demo")
@@ -180,7 +211,9 @@ def main() -> int:
     """Run the command; exit status 0 if every screenshot was written."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     try:
-        with tempfile.TemporaryDirectory(prefix="balcao-") as folder, running_chromium() as browser:
+        with tempfile.TemporaryDirectory(prefix="balcao-") as folder, ExitStack() as closing:
+            use_phone_font(Path(folder))
+            browser = closing.enter_context(running_chromium())
             with ServiceProcess(Path(folder), DEMO_PASSWORD=PASSWORD) as service:
                 camera = Camera(browser, service.url)
                 payments = photograph_shop_and_bank(camera, service)
