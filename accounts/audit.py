@@ -10,7 +10,7 @@ from flask import g, has_request_context, request
 from db_models import Account, AuditAction
 from repository.database import Work
 
-KEY, KEY_NAME = "key", "key_name"
+KEY, KEY_NAME, REQUEST_ID = "key", "key_name", "request_id"
 """The details of an entry that name the API key by which the action was done."""
 SUBJECT_CHARACTERS_MAX = 140
 ADDRESS_CHARACTERS_MAX = 45
@@ -39,6 +39,17 @@ def record(
             "occurred_at": work.now,
         }
     )
+
+
+def author() -> dict[str, str]:
+    """The API key (id and name) and the id of the request at hand; empty without a request.
+
+    For a payment that a program creates: its first event is the record, and no audit row is
+    written, because a shop creates thousands.
+    """
+    if not has_request_context():
+        return {}
+    return {**_key_details(), REQUEST_ID: g.get("request_id", "")}
 
 
 def client_address() -> str:

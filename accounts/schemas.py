@@ -134,10 +134,15 @@ class SignInBody(StrictBody):
 
     model_config = ConfigDict(
         json_schema_extra={
-            # Null means not given, so the one that is given must be a text.
+            # Null means not given, so the one that is given must be a text. The document asks
+            # clients to leave the other one out, because a form can only send the word "null".
             "oneOf": [
-                {"required": [name], "properties": {name: {"type": "string"}}}
-                for name in ("username", "login")
+                {
+                    "required": [name],
+                    "properties": {name: {"type": "string"}},
+                    "not": {"required": [other]},
+                }
+                for name, other in (("username", "login"), ("login", "username"))
             ]
         }
     )

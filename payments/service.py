@@ -5,6 +5,7 @@ Each uses the unit of work of its caller and never commits.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -233,7 +234,8 @@ def insert_payment(
         **values,
     }
     payment = work.payments.insert(row)
-    _record(work, payment, EventName.PAYMENT_CREATED, "The payment has been created.", work.now)
+    message = "The payment has been created."
+    _record(work, payment, EventName.PAYMENT_CREATED, message, work.now, author=audit.author())
     return payment
 
 
@@ -380,6 +382,7 @@ def _record(
     message: str,
     at: datetime,
     reason: str | None = None,
+    author: Mapping[str, str] | None = None,
 ) -> None:
     work.record(
         StoredEvent(
@@ -392,5 +395,6 @@ def _record(
             occurred_at=at,
             message=message,
             reason=reason,
+            author=author,
         )
     )

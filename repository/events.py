@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -40,6 +40,8 @@ class StoredEvent:
     end_to_end_id: str | None = None
     amount_centavos: int | None = None
     """The amount of a receipt without a payment."""
+    author: Mapping[str, str] | None = None
+    """The API key and the request behind the change (`audit.author`); stored and not announced."""
 
 
 class Events:
@@ -116,9 +118,11 @@ def _is_due(now: datetime) -> ColumnElement[bool]:
 
 
 def _row(event: StoredEvent) -> dict[str, Any]:
-    data = {"status": event.status, "message": event.message}
+    data: dict[str, Any] = {"status": event.status, "message": event.message}
     if event.reason is not None:
         data["reason"] = event.reason
+    if event.author:
+        data["author"] = dict(event.author)
     return {
         "payment_id": event.payment_id,
         "receipt_id": event.receipt_id,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from accounts.audit import KEY, KEY_NAME
 from db_models import (
     EventName,
     PaymentEvent,
@@ -50,7 +51,7 @@ def _of_event(event: PaymentEvent) -> Entry | None:
     """None for events that receipts and refunds describe better."""
     at = event.occurred_at
     if event.name == EventName.PAYMENT_CREATED:
-        return Entry(at, _("Cobrança criada"))
+        return Entry(at, _("Cobrança criada"), _author_text(event))
     if event.name == EventName.PAYMENT_CONFIRMED:
         return Entry(at, _("Pagamento confirmado"), tone="good")
     if event.name == EventName.PAYMENT_EXPIRED:
@@ -61,6 +62,14 @@ def _of_event(event: PaymentEvent) -> Entry | None:
     if event.name == EventName.PAYMENT_REVISED:
         return Entry(at, _("Prazo alterado"))
     return None
+
+
+def _author_text(event: PaymentEvent) -> str:
+    """The API key that created the payment; empty if a person did or the row is older."""
+    author = event.data.get("author", {})
+    if KEY_NAME not in author:
+        return ""
+    return _("Pela chave de API %(name)s") % {"name": author[KEY_NAME] or author[KEY]}
 
 
 def _of_trace(trace: PaymentTrace) -> Entry:

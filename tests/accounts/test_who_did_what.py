@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from blueprints.portal.activity import sentence_of
-from db_models import AuditAction
+from db_models import AuditAction, PaymentEvent
+from db_models.base import db
 from tests.accounts.people import PASSWORD, Person, audit_rows, bearer
 from tests.portal.signing import make_account, sign_in
 
@@ -193,6 +195,28 @@ def test_the_change_leaves_a_row_with_its_author(app, alice, ids, route, sender,
             assert row.details["key"] == key["id"]
             assert row.details["key_name"].startswith("till (balcao_test_")
             assert key["key"] not in str(row.details)
+
+
+def test_a_payment_names_the_key_that_created_it(app, alice):
+    """In its first event and in the portal's timeline; another payment's key is not there."""
+    key = alice.key("payments:write", label="loja virtual")
+    headers = {**bearer(key["key"]), "X-Request-ID": "order-71"}
+    by_key = alice.post("/payments/pix", json={"value": 10}, headers=headers).get_json()["payment"]
+    header = alice.bearer()
+    by_person = alice.post("/payments/pix", json={"value": 10}, headers=header).get_json()
+
+    browser = alice.enter()
+    page = browser.get(f"/portal/payments/{by_key['id']}").text
+    other_page = browser.get(f"/portal/payments/{by_person['payment']['id']}").text
+
+    assert "Pela chave de API loja virtual" in page
+    assert "Pela chave de API" not in other_page
+    with app.app_context():
+        rows = db.session.scalars(select(PaymentEvent).order_by(PaymentEvent.id)).all()
+    author = rows[0].data["author"]
+    assert (author["key"], author["request_id"]) == (key["id"], "order-71")
+    assert key["key"] not in str(author)
+    assert "key" not in rows[1].data["author"]
 
 
 def test_forms_and_administrators_leave_their_rows(app, alice):

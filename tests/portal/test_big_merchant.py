@@ -10,6 +10,7 @@ import re
 import resource
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -377,13 +378,14 @@ def test_other_requests_are_answered_while_an_export_is_written(serve, databases
         fill(tables, tables.merchant_id(), 30_000)
         body = json.dumps({"username": "demo", "password": password}).encode()
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        status, answer, _ = service.request("POST", "/api/login", body, headers)
-        assert status == 200
-        bearer = {"Authorization": f"Bearer {json.loads(answer)['access_token']}"}
+        sign_in = urllib.request.Request(f"{service.url}/api/login", body, headers)
+        with urllib.request.urlopen(sign_in, timeout=15) as answer:
+            cookies = answer.headers.get_all("Set-Cookie")
+        browser = {"Cookie": "; ".join(cookie.split(";")[0] for cookie in cookies)}
         line_counts: list[int] = []
 
         def download() -> None:
-            _, file, _ = service.request("GET", "/portal/payments.csv", headers=bearer, timeout=60)
+            _, file, _ = service.request("GET", "/portal/payments.csv", headers=browser, timeout=60)
             line_counts.append(file.count(b"\r\n"))
 
         thread = threading.Thread(target=download)
