@@ -23,6 +23,7 @@ MACHINES = Tag(name="Machines")
 TASKS = (
     "Payments",
     "Refunds",
+    "Receipts",
     "Shopper",
     "QR codes and locations",
     "Bank",
