@@ -33,6 +33,7 @@ from bank.errors import (
 )
 from bank.text import clean, moment
 from core.pix import br_code
+from core.pix.br_code.fault_words import sentence_about_whole
 from core.pix.br_code.pasted import decode_pasted
 from core.signing import jws
 
@@ -40,14 +41,15 @@ PAYLOAD_TYPE = "application/jose"
 ACTIVE, PAID = "ATIVA", "CONCLUIDA"
 REMOVED = ("REMOVIDA_PELO_USUARIO_RECEBEDOR", "REMOVIDA_PELO_PSP")
 
-_UNREADABLE = {
-    "crc_mismatch": "O código foi alterado ou está incompleto. Copie de novo, do início ao fim.",
-    "crc_missing": "O código está incompleto. Copie de novo, do início ao fim.",
-    "tlv_malformed": "Isto não é um código Pix, ou ele está incompleto.",
+_NOT_PAYABLE = {
     "payload_format_invalid": "Isto não é um código Pix.",
     "pix_account_missing": "Este código é de outro meio de pagamento, não de Pix.",
     "currency_invalid": "Este código não é em reais.",
     "too_long": "O código é longo demais para ser um código Pix.",
+}
+_INCOMPLETE = {
+    "crc_missing": "O código está incompleto. Copie de novo, do início ao fim.",
+    "tlv_malformed": "Isto não é um código Pix, ou ele está incompleto.",
 }
 _WARNINGS = {
     "key_invalid": "A chave deste código não tem a forma de uma chave Pix.",
@@ -205,7 +207,11 @@ def _decode(text: str) -> tuple[str, br_code.BrCode]:
     try:
         return decode_pasted(text)
     except br_code.BrCodeError as error:
-        sentence = _UNREADABLE.get(error.code, f"O código tem um erro ({error.code}).")
+        sentence = (
+            _NOT_PAYABLE.get(error.code)
+            or sentence_about_whole(error)
+            or _INCOMPLETE.get(error.code, "O código está incompleto.")
+        )
         raise CodeUnreadable(sentence, error.code) from None
 
 

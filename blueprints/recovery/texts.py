@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from blueprints.recovery.reading import Kind, Reading
 from core.errors import BalcaoError, InvalidRequest
+from core.pix.br_code.fault_words import CHECKSUM_WRONG, WHOLE_BUT_FAULTY, fault_of_maker
 from payments.standing import Action, PaymentState, State
 from payments.standing_words import words_of
 from web.pages import translate as _
@@ -59,6 +60,10 @@ def _kind(reading: Reading) -> str:
         return _("Este Pix é de outra loja: ele aponta para %(host)s.") % {"host": reading.host}
     if reading.host and reading.kind is Kind.WEB_ADDRESS:
         return _("Isto é um endereço da web: %(host)s.") % {"host": reading.host}
+    if reading.kind is Kind.FAULTY_PIX and reading.fault:
+        return _(WHOLE_BUT_FAULTY) % {"fault": _(fault_of_maker(reading.fault))}
+    if reading.kind is Kind.DAMAGED_PIX and reading.fault == "crc_mismatch":
+        return _(CHECKSUM_WRONG)
     return _other_kinds()[reading.kind]
 
 

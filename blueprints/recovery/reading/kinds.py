@@ -36,6 +36,8 @@ class Kind(StrEnum):
     """An offer of Pix Automático, without a payment."""
     DAMAGED_PIX = "damaged-pix"
     """A BR Code too damaged to say who issued it."""
+    FAULTY_PIX = "faulty-pix"
+    """A whole BR Code with a right checksum, in which its maker wrote a field wrongly."""
     PIX_KEY = "pix-key"
     """A CPF, a CNPJ or a random key, with nothing else."""
 

@@ -36,6 +36,13 @@ _TYPED_ID = re.compile(r"(?:qr_code_payment_)?([0-9A-Fa-f]{32})(?:\.png|\.svg)?"
 _COUNTRY = re.compile(r"5802([A-Z]{2})", re.A)
 _BAKONG_MARKS = re.compile(r"(?:29|30)[0-9]{2}00[0-9]{2}[^\s@]{1,30}@|KHQR", re.I)
 _PIX_GUI = "br.gov.bcb.pix"
+_PIX_OF_OTHERS = (
+    Kind.OTHER_PIX,
+    Kind.STATIC_PIX,
+    Kind.PIX_RECURRENCE,
+    Kind.FAULTY_PIX,
+    Kind.DAMAGED_PIX,
+)
 # Six characters tell another GUI from Pix's, which begins with `br.gov`; fewer may be a cut one.
 _OTHER_ARRANGEMENT = re.compile(
     r"000201(?:01021[12])?[0-9]{4}(?:[0-9]{4})?(?!br\.gov|00|$)[^\s]{6}", re.I | re.A
@@ -85,8 +92,7 @@ def _rank(reading: Reading) -> int:
         return 0
     if reading.may_be_ours:
         return 1
-    pix = (Kind.OTHER_PIX, Kind.STATIC_PIX, Kind.PIX_RECURRENCE, Kind.DAMAGED_PIX)
-    return 2 if reading.kind in pix else 3
+    return 2 if reading.kind in _PIX_OF_OTHERS else 3
 
 
 def _check(text: str) -> None:
@@ -115,7 +121,9 @@ def _read_emv(text: str, base: str) -> Reading | None:
             reading, fault = _read_whole_code(candidate, base)
             if reading is not None:
                 return reading
-            damaged = damaged or _read_damaged_code(part, base, fault)
+            # With fault `crc_mismatch` all lengths add up: of this text, nothing is missing.
+            if damaged is None or (fault == "crc_mismatch" and damaged.kind is Kind.DAMAGED_PIX):
+                damaged = _read_damaged_code(part, base, fault)
     return damaged if damaged and damaged.may_be_ours else (_read_own_id(text, base) or damaged)
 
 
@@ -124,18 +132,26 @@ def _read_whole_code(code: str, base: str) -> tuple[Reading | None, str]:
     try:
         return _read_pix(code, br_code.decode(code), base), ""
     except BrCodeError as error:
-        fault = error.code
+        fault, is_whole = error.code, error.is_whole
     try:
         return _read_bakong(code, decode_khqr(code)), ""
     except KhqrError:
         pass
-    if fault in ("tlv_malformed", "crc_missing", "crc_mismatch"):
+    if not is_whole or surviving_token(_SPACES.sub("", code), base):
         return None, fault
     if _PIX_GUI in code.lower():
-        return Reading(Kind.DAMAGED_PIX, code, fault=fault), fault
-    country = dict(read_objects(code)).get("58")
+        return Reading(Kind.FAULTY_PIX, code, fault=fault), fault
+    country = _country_of(code)
     kind = Kind.BAKONG if country == "KH" else Kind.OTHER_EMV
     return Reading(kind, code, fault=fault, country=country), fault
+
+
+def _country_of(code: str) -> str | None:
+    try:
+        return dict(read_objects(code)).get("58")
+    except BrCodeError:
+        match = _COUNTRY.search(code)
+        return match[1] if match else None
 
 
 def _read_pix(code: str, pix: BrCode, base: str) -> Reading:

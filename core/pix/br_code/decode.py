@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from core.pix.br_code.location import check_location, check_same_host
 from core.pix.br_code.model import GUI, NO_TXID, BrCode, BrCodeError, BrCodeKind, Objects, Tlv
-from core.pix.br_code.tlv import CHARACTERS_MAX, crc16, read_objects
+from core.pix.br_code.tlv import CHARACTERS_MAX, crc16, ends_with_crc, read_objects
 from core.pix.pix_key import KeyKind, kind_of
 
 _AMOUNT = re.compile(r"[0-9]+(?:\.[0-9]{0,2})?")
@@ -66,6 +66,14 @@ def decode(text: str, strict: bool = False) -> BrCode:
     Raises BrCodeError with the first fault found, and nothing else, for any text of any length.
     """
     code = text.strip()
+    try:
+        return _decode(code, strict)
+    except BrCodeError as error:
+        error.is_whole = ends_with_crc(code)
+        raise
+
+
+def _decode(code: str, strict: bool) -> BrCode:
     verdict = _FaultCollector(strict)
     objects = read_objects(code)
     tlv: Tlv = tuple(

@@ -43,8 +43,11 @@ Tlv = tuple[tuple[str, str | Objects], ...]
 class BrCodeError(Exception):
     """The text is not a valid BR Code, or the values do not fit into one.
 
-    `code` is one of ERROR_CODES, `detail` one sentence for people.
+    `code` is one of ERROR_CODES, `detail` one sentence for people. `is_whole` says that the text
+    ends with its right CRC: nothing is missing, and the maker of the code wrote it wrongly.
     """
+
+    is_whole = False
 
     def __init__(self, code: str, detail: str) -> None:
         self.code = code

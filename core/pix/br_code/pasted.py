@@ -23,7 +23,6 @@ _CODES_MAX = 8
 """A text may quote several codes; no payer sends more."""
 _ENDS_MAX = 4
 _SPACES_MAX = 16
-_NOT_A_WHOLE_CODE = ("tlv_malformed", "crc_missing", "crc_mismatch")
 
 
 def parts_with_code(text: str) -> list[str]:
@@ -65,11 +64,18 @@ def _without_added_spaces(part: str) -> Iterator[str]:
         yield from repairs(unquote(joined))
 
 
+def _rank(error: BrCodeError) -> int:
+    """How much of a code was there: all, all but a right CRC, or less."""
+    if error.is_whole:
+        return 2
+    return 1 if error.code == "crc_mismatch" else 0
+
+
 def decode_pasted(text: str) -> tuple[str, BrCode]:
     """The one BR Code in the text, alone, and its content. Raises BrCodeError as `decode` does.
 
     Text that contains several codes gives the first whole one. The error is about a code with a
-    right CRC if there is one, else about the whole text.
+    right CRC if there is one, else about a code whose lengths add up, else about the whole text.
     """
     try:
         return text.strip(), decode(text)
@@ -80,6 +86,6 @@ def decode_pasted(text: str) -> tuple[str, BrCode]:
             try:
                 return candidate.strip(), decode(candidate)
             except BrCodeError as error:
-                if fault.code in _NOT_A_WHOLE_CODE and error.code not in _NOT_A_WHOLE_CODE:
+                if _rank(error) > _rank(fault):
                     fault = error
     raise fault

@@ -12,6 +12,7 @@ CHARACTERS_MAX = 512
 VALUE_CHARACTERS_MAX = 99
 CRC_HEADER = "6304"
 _HEADER_CHARACTERS = 4
+_CRC_DIGITS = 4
 
 
 def crc16(text: str) -> str:
@@ -20,6 +21,20 @@ def crc16(text: str) -> str:
     Raises UnicodeEncodeError for text that has no UTF-8 form.
     """
     return f"{binascii.crc_hqx(text.encode(), 0xFFFF):04X}"
+
+
+def ends_with_crc(text: str) -> bool:
+    """Whether the text ends with a CRC that is right for all that stands before its digits.
+
+    Such a text is whole, even if its objects cannot be read.
+    """
+    digits = text[-_CRC_DIGITS:]
+    if text[-len(CRC_HEADER) - _CRC_DIGITS : -_CRC_DIGITS] != CRC_HEADER or not digits.isascii():
+        return False
+    try:
+        return digits.upper() == crc16(text[:-_CRC_DIGITS])
+    except UnicodeEncodeError:
+        return False
 
 
 def write_object(object_id: str, value: str) -> str:
