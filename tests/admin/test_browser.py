@@ -17,6 +17,7 @@ from tests.browser.visits import (
     NARROW,
     PHONE,
     Visit,
+    expect_no_lost_script,
     in_both_schemes,
     scrolls_sideways,
 )
@@ -250,3 +251,17 @@ def test_the_overview_updates_itself_in_place(visit, signals, service):
     assert page.evaluate("window.isSamePage") is True
     assert page.evaluate("document.activeElement.closest('.line__note') !== null") is True
     assert visitor.complaints == []
+
+
+@pytest.mark.parametrize(
+    ("script", "is_said"), [("forms.js", False), ("zone.js", False), ("admin.js", True)]
+)
+def test_only_a_lost_main_script_is_said(visit, script, is_said):
+    """Without the main script, the figures of the service stand still."""
+    visitor = visit(**DESKTOP)
+    visitor.page.route(f"**/{script}*", lambda route: route.abort())
+    page = visitor.open("/admin")
+    if is_said:
+        expect(page.locator("#lost-script")).to_be_visible()
+    else:
+        expect_no_lost_script(page)

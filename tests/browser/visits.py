@@ -165,6 +165,13 @@ class Lifeline:
         far.on_message(lambda message: near.send(message) if passes() else None)
 
 
+def expect_no_lost_script(page: Page) -> None:
+    """Wait until the watchdog has looked, a second after the load event, and was content."""
+    page.wait_for_function("performance.timing.loadEventEnd > 0")
+    page.wait_for_timeout(1_200)
+    expect(page.locator("#lost-script")).to_be_hidden()
+
+
 def block_sockets(page: Page) -> None:
     """Block websockets and long polling, as some firewalls do."""
     page.route("**/socket.io/**", lambda route: route.abort())

@@ -18,6 +18,7 @@ from tests.browser.visits import (
     TRANSITIONS_ENDED,
     Visit,
     block_sockets,
+    expect_no_lost_script,
     in_both_schemes,
     scrolls_sideways,
 )
@@ -420,3 +421,43 @@ def test_the_poster_prints_on_one_a5(visit, payments):
 def test_the_service_logged_no_traceback(service: ServiceProcess):
     """After all these pages, the service's log has no traceback."""
     assert "Traceback" not in service.log()
+
+
+@pytest.mark.parametrize("script", ["forms.js", "zone.js", "chart.js", "copy_code.js"])
+def test_a_lost_side_script_of_the_portal_takes_nothing_live_with_it(visit, service, script):
+    """A merchant at the counter waits for the word *Pago*, whatever a blocker took."""
+    payment = service.create(value="31.00", description="Rapadura")
+    alice = visit(viewport=DESKTOP["viewport"])
+    alice.page.route(re.compile(rf"/{re.escape(script)}"), lambda route: route.abort())
+    page = open_live(alice, "/portal")
+    row = page.locator(f"[data-payment-id='{payment['id']}']")
+    expect(row).to_be_visible()
+    assert service.tell(payment)[0] == 200
+    expect(row).to_have_attribute("data-mark", "confirmed")
+    expect(page.locator("#lost-script")).to_be_hidden()
+    if script != "zone.js":
+        expect(row.locator("time[data-time]").first).not_to_contain_text("UTC")
+
+
+@pytest.mark.parametrize("script", ["portal.js", "live.js", "merchant_socket.js"])
+def test_a_portal_without_its_main_script_says_so(visit, script):
+    """Figures that stand still look like a day without sales."""
+    alice = visit(viewport=DESKTOP["viewport"])
+    alice.page.route(re.compile(rf"/{re.escape(script)}"), lambda route: route.abort())
+    page = alice.open("/portal")
+    expect(page.locator("#lost-script")).to_be_visible()
+    expect(page.locator("[data-chart]")).to_have_attribute("data-drawn", "")
+
+
+@pytest.mark.parametrize(
+    ("script", "is_said"), [("counter.js", True), ("live.js", False), ("forms.js", False)]
+)
+def test_the_counter_says_whether_its_own_script_is_lost(visit, script, is_said):
+    """Without it the QR on the counter never turns to *Pago*."""
+    alice = visit(viewport=DESKTOP["viewport"])
+    alice.page.route(re.compile(rf"/{re.escape(script)}"), lambda route: route.abort())
+    page = alice.open("/portal/counter")
+    if is_said:
+        expect(page.locator("#lost-script")).to_be_visible()
+    else:
+        expect_no_lost_script(page)

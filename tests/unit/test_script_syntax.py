@@ -56,8 +56,9 @@ def test_newer_syntax_is_found(source, name):
     assert newer_words(source) == [name]
 
 
-def test_the_watchdog_needs_no_module_syntax():
+@pytest.mark.parametrize("folder", ["static/js", "bank/static/js"])
+def test_the_watchdog_needs_no_module_syntax(folder):
     """It must speak where the main script is a syntax error."""
-    source = (ROOT / "static/js/watchdog.js").read_text("utf-8")
+    source = (ROOT / folder / "watchdog.js").read_text("utf-8")
 
     assert re.findall(MODULES_ONLY, re.sub(r"(?m)^\s*//.*$", "", source)) == []

@@ -1,26 +1,8 @@
-// Improvements of the pages; each page works without JavaScript too.
+// The main script: follows a receipt. The other scripts start by themselves, and each page works
+// without JavaScript too.
 import { abortAfter } from "./abort_after.js";
 
 const REFRESH_INTERVAL_MS = 1500;
-
-/** Block a second submit of the form, and show on the button that it is being sent. */
-function sendOnce(form) {
-  const button = form.querySelector("button[type=submit]");
-  const label = [...button.childNodes];
-  form.addEventListener("submit", (event) => {
-    if (button.getAttribute("aria-busy") === "true") {
-      event.preventDefault();
-      return;
-    }
-    button.setAttribute("aria-busy", "true");
-    button.textContent = form.dataset.once;
-  });
-  // The back button may restore this page from the cache, with the busy button.
-  window.addEventListener("pageshow", () => {
-    button.removeAttribute("aria-busy");
-    button.replaceChildren(...label);
-  });
-}
 
 /** Refresh the receipt until the shop has answered. */
 async function refreshReceipt() {
@@ -43,5 +25,5 @@ async function refreshReceipt() {
   setTimeout(refreshReceipt, REFRESH_INTERVAL_MS);
 }
 
-document.querySelectorAll("form[data-once]").forEach(sendOnce);
 setTimeout(refreshReceipt, REFRESH_INTERVAL_MS);
+document.documentElement.setAttribute("data-started", "");

@@ -13,3 +13,5 @@ for (const button of document.querySelectorAll("[data-reveal]")) {
     field.type = "password";
   });
 }
+
+document.documentElement.setAttribute("data-started", "");

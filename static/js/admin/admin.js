@@ -1,7 +1,5 @@
-// The administrators' pages: times in the viewer's zone, and an overview that updates itself.
+// The administrators' pages: an overview that updates itself.
 import { fetchWithin } from "../poller.js";
-import { sendOnce } from "../portal/forms.js";
-import { showTimes, tellZone } from "../portal/zone.js";
 
 const EVERY_MS = 10_000;
 
@@ -60,12 +58,12 @@ class LiveOverview {
     const old = this.#container.querySelector("#overview");
     if (next === null) throw new Error("no overview in the answer");
     const overview = document.importNode(next, true);
-    showTimes(overview);
     const focusedHref = old.contains(document.activeElement)
       ? document.activeElement.getAttribute("href")
       : null;
     const { scrollX, scrollY } = window;
     old.replaceWith(overview);
+    overview.dispatchEvent(new CustomEvent("content-drawn", { bubbles: true }));
     if (focusedHref !== null) {
       const links = [...overview.querySelectorAll("a")];
       const link = links.find((a) => a.getAttribute("href") === focusedHref);
@@ -85,14 +83,7 @@ class LiveOverview {
   }
 }
 
-const admin = document.querySelector("[data-admin]");
-
-// A page drawn for another zone has other days, so it loads again, once.
-if (!tellZone(admin.dataset.zone, "/admin")) {
-  showTimes(document);
-  sendOnce(document);
-  const container = document.querySelector("[data-overview-url]");
-  if (container !== null) new LiveOverview(container).start();
-}
+const container = document.querySelector("[data-overview-url]");
+if (container !== null) new LiveOverview(container).start();
 
 document.documentElement.setAttribute("data-started", "");

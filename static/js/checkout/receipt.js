@@ -1,5 +1,4 @@
-// The receipt's print button.
-for (const button of document.querySelectorAll("[data-print]")) {
-  button.hidden = false;
-  button.addEventListener("click", () => window.print());
-}
+// The receipt's main script: the print button. Times start by themselves.
+import "../print.js";
+
+document.documentElement.setAttribute("data-started", "");

@@ -121,7 +121,7 @@ const resizeObserver = new ResizeObserver(([entry]) => {
 const darkScheme = window.matchMedia("(prefers-color-scheme: dark)");
 
 /** Draw the chart that is in `root`, if one is, and follow its width and the colour scheme. */
-export function drawChart(root) {
+function drawChart(root) {
   const container = root.querySelector("[data-chart]");
   if (container === null || typeof uPlot === "undefined") return;
   draw(container);
@@ -129,3 +129,6 @@ export function drawChart(root) {
   resizeObserver.observe(container);
   darkScheme.onchange = () => draw(container);
 }
+
+drawChart(document);
+document.addEventListener("content-drawn", (event) => drawChart(event.target));

@@ -90,3 +90,5 @@ watchMerchant(client, { onChange: refresh, onReceipt: refresh, onJoin: refresh, 
 setInterval(refresh, POLL_MS);
 for (const name of ["focus", "online", "pageshow"]) window.addEventListener(name, refresh);
 document.addEventListener("visibilitychange", refresh);
+
+document.documentElement.setAttribute("data-started", "");

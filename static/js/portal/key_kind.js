@@ -27,13 +27,13 @@ async function ask(field, line) {
   }
 }
 
-export function askKeyKind(root) {
-  const field = root.querySelector("[data-key-kind]");
-  if (field === null) return;
-  const line = root.querySelector("#key-kind");
+function follow(field) {
+  const line = document.getElementById("key-kind");
   let timer = 0;
   field.addEventListener("input", () => {
     clearTimeout(timer);
     timer = setTimeout(() => ask(field, line), PAUSE_MS);
   });
 }
+
+for (const field of document.querySelectorAll("[data-key-kind]")) follow(field);

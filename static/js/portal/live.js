@@ -55,12 +55,6 @@ class Rows {
     return new URL(this.#list.dataset.rowsUrl, window.location.href);
   }
 
-  #adopt(item) {
-    const next = document.importNode(item, true);
-    this.#onDraw(next);
-    return next;
-  }
-
   /** Replace rows whose state is newer. */
   update(parsed) {
     const items = this.#items();
@@ -70,9 +64,10 @@ class Rows {
       const isNewer = Number(item.dataset.sequence) > Number(old.dataset.sequence);
       if (!isNewer && item.dataset.mark === old.dataset.mark) continue;
       if (Number(item.dataset.sequence) < Number(old.dataset.sequence)) continue;
-      const next = this.#adopt(item);
+      const next = document.importNode(item, true);
       const hadFocus = old.contains(document.activeElement);
       old.replaceWith(next);
+      this.#onDraw(next);
       next.classList.add("is-changed");
       if (hadFocus) next.querySelector("a").focus({ preventScroll: true });
       if (next.dataset.mark === "confirmed" && old.dataset.mark !== "confirmed") this.#say(next);
@@ -86,9 +81,10 @@ class Rows {
     for (const item of parsed.querySelectorAll(".row-item")) {
       if (items.has(item.dataset.paymentId)) continue;
       if (first !== null && !this.#isNewer(item, first)) continue;
-      const next = this.#adopt(item);
+      const next = document.importNode(item, true);
       next.classList.add("is-changed");
       this.#list.insertBefore(next, first);
+      this.#onDraw(next);
     }
     while (this.#list.children.length > Number(this.#list.dataset.rowsMax)) {
       this.#list.lastElementChild.remove();
@@ -115,7 +111,6 @@ class LivePortal {
   #figures;
   #receipts;
   #onDraw;
-  #onFiguresDraw;
   #banner = document.getElementById("connection");
   #checkSocket = () => {};
   #isLive = false;
@@ -128,7 +123,7 @@ class LivePortal {
   #pollTimer = 0;
   #returnedAt = -Infinity;
 
-  constructor(portal, { onDraw, onFiguresDraw }) {
+  constructor(portal, { onDraw }) {
     const list = document.querySelector("[data-live-rows]");
     this.#portal = portal;
     this.#rows = list === null ? null : new Rows(list, onDraw);
@@ -136,7 +131,6 @@ class LivePortal {
     this.#figures = document.querySelector("[data-figures-url]");
     this.#receipts = document.querySelector("[data-refresh-url]");
     this.#onDraw = onDraw;
-    this.#onFiguresDraw = onFiguresDraw;
   }
 
   get #hasLiveParts() {
@@ -228,8 +222,8 @@ class LivePortal {
     for (const item of items) next.append(document.importNode(item, true));
     if (links(next) === links(this.#receipts)) return;
     if (this.#receipts.contains(document.activeElement)) return;
-    this.#onDraw(next);
     this.#receipts.replaceChildren(...next.children);
+    this.#onDraw(this.#receipts);
     const isEmpty = items.length === 0;
     const panel = this.#receipts.closest("[data-refresh-panel]");
     if (panel !== null) panel.hidden = isEmpty;
@@ -263,8 +257,8 @@ class LivePortal {
     if (old.contains(document.activeElement) && document.activeElement.matches("input")) return;
     const element = document.importNode(next, true);
     const hadFocus = old.contains(document.activeElement);
-    this.#onDraw(element);
     old.replaceWith(element);
+    this.#onDraw(element);
     if (hadFocus) document.getElementById("main").focus({ preventScroll: true });
     if (element.dataset.mark === "confirmed" && old.dataset.mark !== "confirmed") {
       const status = document.getElementById("said");
@@ -297,7 +291,7 @@ class LivePortal {
     old.replaceWith(element);
     element.querySelector("details").open = isOpen;
     if (hadFocus) element.querySelector("summary").focus({ preventScroll: true });
-    this.#onFiguresDraw(this.#figures);
+    this.#onDraw(element);
   }
 
   async #fetchPage(url) {
@@ -328,7 +322,7 @@ class LivePortal {
   }
 }
 
-/** Follow the merchant's payments that the page shows. */
+/** Follow the merchant's payments that the page shows; `onDraw` gets each element just drawn. */
 export function followMerchant(portal, callbacks) {
   new LivePortal(portal, callbacks).start();
 }

@@ -1,20 +1,9 @@
-// The portal's entry: starts the behaviours that the page has elements for.
-import { drawChart } from "./chart.js";
-import { sendOnce } from "./forms.js";
-import { askKeyKind } from "./key_kind.js";
+// The portal's main script: follows the merchant's payments. The other scripts start by themselves.
 import { followMerchant } from "./live.js";
-import { showTimes, tellZone } from "./zone.js";
 
-const portal = document.querySelector("[data-portal]");
-
-// A page drawn for another zone has other days, so it loads again, once.
-if (!tellZone(portal.dataset.zone)) {
-  sendOnce(document);
-  askKeyKind(document);
-  showTimes(document);
-  drawChart(document);
-  followMerchant(portal, { onDraw: showTimes, onFiguresDraw: drawChart });
-}
+followMerchant(document.querySelector("[data-portal]"), {
+  onDraw: (root) => root.dispatchEvent(new CustomEvent("content-drawn", { bubbles: true })),
+});
 
 // On a phone the further filters are closed; without scripts they are open.
 const narrow = window.matchMedia("(max-width: 47.99rem)");
@@ -26,9 +15,7 @@ const fold = () => {
 fold();
 narrow.addEventListener("change", fold);
 
-for (const button of document.querySelectorAll("[data-print]")) {
-  button.hidden = false;
-  button.addEventListener("click", () => window.print());
+// The counter page has a main script of its own, which says that it has started.
+if (document.querySelector("[data-counter]") === null) {
+  document.documentElement.setAttribute("data-started", "");
 }
-
-document.documentElement.setAttribute("data-started", "");

@@ -14,7 +14,7 @@ function cookieZone() {
  * loads again; an answer to a form does not, nor a page whose cookie is refused. `path` is the
  * cookie's path.
  */
-export function tellZone(pageZone, path = "/portal") {
+function tellZone(pageZone, path) {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (!NAME.test(zone) || cookieZone() === zone) return false;
   const secure = window.location.protocol === "https:" ? "; Secure" : "";
@@ -46,10 +46,15 @@ function exact(at, language) {
 }
 
 /** Write each `time[data-time]` in the viewer's zone and language. */
-export function showTimes(root) {
+function showTimes(root) {
   const language = document.documentElement.lang;
   for (const time of root.querySelectorAll("time[data-time]")) {
     const write = time.dataset.time === "exact" ? exact : short;
     time.textContent = write(new Date(time.dateTime), language);
   }
 }
+
+const { zone, zonePath } = document.querySelector("[data-zone]").dataset;
+// A page drawn for another zone has other days, so it loads again, once.
+if (!tellZone(zone, zonePath)) showTimes(document);
+document.addEventListener("content-drawn", (event) => showTimes(event.target));
