@@ -179,7 +179,7 @@ def _labels() -> dict[str, str]:
         "current_password": _("Senha atual"),
         "new_password": _("Nova senha"),
         "repeated": _("Nova senha, de novo"),
-        "pin": _("PIN"),
+        "pin": _("Senha do cartão"),
     }
 
 

@@ -7,20 +7,22 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from babel.numbers import format_currency
+from babel.numbers import format_currency, format_decimal
 from flask import Flask, Response, g, request
 from flask_babel import Babel, get_locale, get_translations
 
+from config import current_settings
 from core.money import reais
 from web import zones
 
 LANGUAGES = ("pt-BR", "en")
+COOKIE = "balcao_language"
 _STATIC = Path(__file__).resolve().parent.parent / "static"
 YEAR_SECONDS = 31_536_000
 
 
 def language() -> str:
-    """The language of `?lang=`, else of the browser, else Portuguese."""
+    """The language of `?lang=`, else of the cookie that remembers it, else of the browser."""
     if "language" not in g:
         g.language = _negotiate_language()
     name: str = g.language
@@ -28,7 +30,7 @@ def language() -> str:
 
 
 def _negotiate_language() -> str:
-    if name := _language_from_query():
+    if name := _language_from_query() or _language_from_cookie():
         return name
     # Any Portuguese gets pt-BR; best_match alone would not match `pt` with `pt-BR`.
     best = request.accept_languages.best_match(("pt-BR", "pt", "en", "en-US", "en-GB"), "pt-BR")
@@ -39,6 +41,15 @@ def _language_from_query() -> str | None:
     """The language that `?lang=` names, also as `pt`, `pt_br` or `EN`."""
     value = request.args.get("lang", "").lower().replace("_", "-")
     return next((name for name in LANGUAGES if value in (name.lower(), name[:2])), None)
+
+
+def _language_from_cookie() -> str | None:
+    """The remembered language; None without the cookie, or if it names no language of ours."""
+    # Few requests have the cookie, and parsing the header costs every poll.
+    if COOKIE not in request.environ.get("HTTP_COOKIE", ""):
+        return None
+    name = request.cookies.get(COOKIE)
+    return name if name in LANGUAGES else None
 
 
 def language_args() -> dict[str, Any]:
@@ -68,6 +79,7 @@ def init_pages(app: Flask) -> None:
         newstyle=True,
     )
     app.add_template_filter(brl)
+    app.add_template_filter(number)
     zones.init_zones(app)
     for value in (asset, language_args, language_query):
         app.add_template_global(value)
@@ -81,9 +93,10 @@ def set_page_headers(response: Response) -> Response:
     """Set caching and language headers of pages and static files; an `after_request` hook."""
     if response.headers.get("Content-Type", "").startswith("text/html"):
         response.headers.setdefault("Cache-Control", "no-store")
-        response.headers["Vary"] = "Accept, Accept-Language"
+        response.headers["Vary"] = "Accept, Accept-Language, Cookie"
         response.headers["Content-Language"] = language()
         response.headers.setdefault("X-Robots-Tag", "noindex")
+        _remember_language(response)
     elif request.endpoint == "static" and "v" in request.args:
         response.headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
     return response
@@ -101,9 +114,29 @@ def _translations() -> Any:
     return g.translations
 
 
+def _remember_language(response: Response) -> None:
+    """Keep the language of `?lang=` in a cookie, for pages that are opened without it."""
+    name = _language_from_query()
+    if name is None or name == _language_from_cookie():
+        return
+    response.set_cookie(
+        COOKIE,
+        name,
+        max_age=YEAR_SECONDS,
+        secure=current_settings().public_url.startswith("https://"),
+        httponly=True,
+        samesite="Lax",
+    )
+
+
 def brl(centavos: int) -> str:
     """`R$ 54,90` with a no-break space; `R$54.90` in English."""
     return _currency(centavos, str(get_locale()))
+
+
+def number(count: int) -> str:
+    """`1.234`; `1,234` in English."""
+    return str(format_decimal(count, locale=str(get_locale())))
 
 
 @lru_cache(maxsize=4096)

@@ -73,10 +73,8 @@ def day(instant: datetime) -> str:
 
 
 def moment(instant: datetime) -> Markup:
-    """`24 de nov. de 2026 14:35:09 (UTC-03:00)`."""
-    local = _local(instant)
-    text = f"{full_day(local.date())} {local:%H:%M:%S} ({_offset(local)})"
-    return _time(instant, text)
+    """`24/11/2026 às 14:35`, with its zone unless the zone is surely the viewer's."""
+    return _time(instant, escape(plain_when(instant)) + _zone_note(instant))
 
 
 def when(instant: datetime) -> Markup:
@@ -95,10 +93,9 @@ def plain_when(instant: datetime) -> str:
 
 
 def exactly_when(instant: datetime) -> Markup:
-    """`24 de nov. de 2026, 14:35:09 (UTC-03:00)`; the page's script rewrites it."""
-    local = _local(instant)
-    text = f"{full_day(local.date())}, {local:%H:%M:%S} ({_offset(local)})"
-    return _time(instant, text, "exact")
+    """`24/11/2026 às 14:35:09`, with its zone like `moment`; the page's script rewrites it."""
+    text = escape(f"{plain_when(instant)}:{_local(instant):%S}")
+    return _time(instant, text + _zone_note(instant), "exact")
 
 
 def full_day(day: date) -> str:
@@ -114,9 +111,20 @@ def _locale() -> str:
     return str(get_locale())
 
 
-def _offset(local: datetime) -> str:
-    offset = f"{local:%z}"
-    return f"UTC{offset[:3]}:{offset[3:]}"
+def _zone_note(instant: datetime) -> str | Markup:
+    """Which time this is; empty for Brasília's time if the browser told its zone.
+
+    With scripts, the page writes the time in the viewer's zone: the note is for pages without
+    them, and must not move the page while it loads.
+    """
+    local, here = _local(instant), instant.astimezone(SAO_PAULO)
+    if local.utcoffset() != here.utcoffset():
+        offset = f"{local:%z}"
+        return f" (UTC{offset[:3]}:{offset[3:]})"
+    if request.cookies.get(COOKIE, "") in _names():
+        return ""
+    note = "Brasília time" if _locale() == "en" else "horário de Brasília"
+    return Markup("<noscript> ({})</noscript>").format(note)
 
 
 def _format_day(day: date, form: str, locale: str) -> str:

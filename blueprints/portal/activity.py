@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from accounts.audit import KEY, KEY_NAME
+from accounts.deed_words import sentence_of
 from db_models import AuditEntry
-from web.pages import translate as _
 
 
 @dataclass(frozen=True)
@@ -35,52 +35,9 @@ def deed_of(entry: AuditEntry) -> Deed:
     )
 
 
-def sentence_of(action: str) -> str:
-    """What was done, in the language of the page; an action of a newer version as it is stored."""
-    return _sentences().get(action, action)
-
-
 def _subject_of(entry: AuditEntry) -> str:
     """What it was done to: a key, a till or a payment; nothing for the account itself."""
     for name in ("label", "name"):  # of an API key, of a till
         if isinstance(text := entry.details.get(name), str):
             return text
     return entry.subject if entry.action.startswith(("payment.", "refund.")) else ""
-
-
-def _sentences() -> dict[str, str]:
-    return {
-        "account.created": _("Conta criada"),
-        "account.disabled": _("Conta desativada"),
-        "account.enabled": _("Conta ativada"),
-        "account.erased": _("Conta apagada"),
-        "session.started": _("Entrada com a senha"),
-        "session.refused": _("Tentativa de entrar com a senha errada"),
-        "session.ended": _("Sessão encerrada"),
-        "sessions.ended": _("Outras sessões encerradas"),
-        "password.changed": _("Senha trocada"),
-        "password.refused": _("Tentativa de trocar a senha com a senha atual errada"),
-        "key.created": _("Chave de API criada"),
-        "key.revoked": _("Chave de API revogada"),
-        "shop.changed": _("Dados da loja alterados"),
-        "logo.changed": _("Logotipo alterado"),
-        "pix-key.changed": _("Chave Pix alterada"),
-        "receipt.attached": _("Dinheiro sem cobrança ligado a um pedido"),
-        "till.opened": _("Caixa aberto"),
-        "till.closed": _("Caixa fechado"),
-        "mail.changed": _("E-mail da conta alterado"),
-        "payment.created": _("Cobrança criada no portal"),
-        "payment.cancelled": _("Cobrança cancelada"),
-        "payment.renewed": _("Cobrança renovada"),
-        "refund.asked": _("Devolução pedida"),
-        "proof.verified": _("Comprovante aceito"),
-        "proof.rejected": _("Comprovante recusado"),
-        "proof.deleted": _("Comprovante apagado"),
-        "proofs.cleaned": _("Comprovantes antigos apagados"),
-        "payer.erased": _("Dados de um pagador apagados"),
-        "signals.seen": _("Avisos marcados como vistos"),
-        "signing-key.rotated": _("Chave de assinatura trocada"),
-        "wallet.opened": _("Carteira aberta"),
-        "payment.paid": _("Pagamento feito"),
-        "payment.pin-refused": _("PIN errado"),
-    }

@@ -53,7 +53,7 @@ def headings() -> list[str]:
     """The column names, in the language of the request."""
     return [
         _("Identificador"),
-        _("Estado"),
+        _("Situação"),
         _("Criado em"),
         _("Vence em"),
         _("Pago em"),
@@ -61,7 +61,7 @@ def headings() -> list[str]:
         _("Devolvido (R$)"),
         _("Pedido"),
         _("Descrição"),
-        _("Identificador fim a fim"),
+        _("Identificador do Pix (E2E)"),
     ]
 
 

@@ -149,7 +149,7 @@ def receipts_csv() -> Response:
         merchant_id = int(signed_in_merchant(work).id)
     app = this_app()
     names = [
-        _("Identificador fim a fim"),
+        _("Identificador do Pix (E2E)"),
         _("Recebido em"),
         _("Valor (R$)"),
         _("Pagador"),

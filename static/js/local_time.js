@@ -1,16 +1,21 @@
 // Rewrites times in the viewer's time zone; the server writes Brasília time.
 const CLOCK = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
 
-function offsetOf(parts) {
-  return parts.find((part) => part.type === "timeZoneName").value.replace("GMT", "UTC");
+function offset(at, timeZone) {
+  const form = new Intl.DateTimeFormat("en", { timeZoneName: "longOffset", timeZone });
+  const part = form.formatToParts(at).find(({ type }) => type === "timeZoneName");
+  return part.value === "GMT" ? "UTC+00:00" : part.value.replace("GMT", "UTC");
 }
 
-/** Day, time and offset, as the server writes them: `20 de nov. de 2026 14:35:02 (UTC-03:00)`. */
+/** Day and time, as the server writes them: `20/11/2026 às 14:35`; elsewhere with the offset. */
 function fullTime(at, language) {
-  const day = new Intl.DateTimeFormat(language, { dateStyle: "medium" }).format(at);
-  const clock = new Intl.DateTimeFormat(language, { ...CLOCK, second: "2-digit" }).format(at);
-  const zone = new Intl.DateTimeFormat(language, { timeZoneName: "longOffset" }).formatToParts(at);
-  return `${day} ${clock} (${offsetOf(zone)})`;
+  const isEnglish = language === "en";
+  const month = isEnglish ? { day: "numeric", month: "short" } : { day: "2-digit", month: "2-digit" };
+  const form = { ...month, year: "numeric" };
+  const day = new Intl.DateTimeFormat(isEnglish ? "en-GB" : language, form).format(at);
+  const clock = new Intl.DateTimeFormat(language, CLOCK).format(at);
+  const note = offset(at) === offset(at, "America/Sao_Paulo") ? "" : ` (${offset(at)})`;
+  return `${day} ${isEnglish ? "at" : "às"} ${clock}${note}`;
 }
 
 /** Whole days from now until `at`, by the midnights between: 0 is today. */

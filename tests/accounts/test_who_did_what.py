@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from blueprints.portal.activity import sentence_of
+from accounts.deed_words import sentence_of
 from db_models import AuditAction, PaymentEvent
 from db_models.base import db
 from tests.accounts.people import PASSWORD, Person, audit_rows, bearer

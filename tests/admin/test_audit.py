@@ -241,3 +241,14 @@ def test_the_filter_suggests_only_actions_that_happened(root, note):
     assert "shop.changed" in choices
     assert choices == sorted(set(choices))
     assert "signals.seen" not in choices
+
+
+def test_an_entry_is_a_sentence_beside_its_code(root, note):
+    """People read the sentence; the filter and the documents use the code."""
+    note("alice", "payment.pin-refused", "a card")
+    page = root.get("/admin/audit").text
+    assert '<span class="deed__sentence">Senha do cartão errada</span>' in page
+    assert '<code class="deed__action">payment.pin-refused</code>' in page
+    assert '<option value="payment.pin-refused">Senha do cartão errada</option>' in page
+    english = root.get("/admin/audit?lang=en").text
+    assert '<span class="deed__sentence">Wrong card PIN</span>' in english

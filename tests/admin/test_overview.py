@@ -284,7 +284,7 @@ def test_the_merchants_signals_are_listed(app, root, tables, make_payment, clock
         id="5" * 32,
     )
     page = root.get("/admin").text
-    assert "4 PINs errados para a mesma cobrança em 10 minutos." in page
+    assert "4 senhas erradas para a mesma cobrança em 10 minutos." in page
     assert f'href="/payments/pix/{payment["id"]}"' in page
     assert 'href="/admin/accounts?q=demo"' in page
 
@@ -295,9 +295,9 @@ def test_counts_have_a_maximum(root, tables, clock):
     long_ago = {"created_at": NOON - timedelta(days=2), "expires_at": NOON - timedelta(days=1)}
     rows = [payment_row(merchant, **long_ago) for _ in range(COUNT_MAX)]
     tables.insert(Payment, *rows)
-    assert vitals(root)["overdue"] == ("refused", str(COUNT_MAX))
+    assert vitals(root)["overdue"] == ("refused", f"{COUNT_MAX:,}".replace(",", "."))
     tables.insert(Payment, payment_row(merchant, **long_ago))
-    assert vitals(root)["overdue"] == ("refused", f"{COUNT_MAX}+")
+    assert vitals(root)["overdue"] == ("refused", f"{COUNT_MAX:,}+".replace(",", "."))
     assert "há 1 d 0 h" in root.get("/admin").text
 
 

@@ -85,6 +85,7 @@ def test_the_page_is_in_the_requested_language(make_payment, client):
     """?lang= wins over the browser; any other value is ignored."""
     url = f"/payments/pix/{make_payment()['id']}"
     assert client.get(f"{url}?lang=en").headers["Content-Language"] == "en"
+    client.delete_cookie("balcao_language")  # which would remember the choice
     assert client.get(url).headers["Content-Language"] == "pt-BR"
     assert client.get(f"{url}?lang=%0d%0aX: y").headers["Content-Language"] == "pt-BR"
     english = client.get(url, headers={"Accept-Language": "en-GB,en;q=0.9"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.http.checks import problem
 
 JSON = {"Accept": "application/json"}
@@ -70,3 +72,24 @@ def test_an_unpaid_payment_has_no_receipt(make_payment, client, clock):
         problem(receipt(client, payment), 404, "payment-not-found")
     page = receipt(client, pending, Accept="text/html")
     assert (page.status_code, page.mimetype) == (404, "text/html")
+
+
+@pytest.mark.parametrize(
+    ("zone", "language", "text"),
+    [
+        (None, "pt-BR", "20/11/2026 às 12:00<noscript> (horário de Brasília)</noscript>"),
+        (None, "en", "20 Nov 2026 at 12:00<noscript> (Brasília time)</noscript>"),
+        ("America/Sao_Paulo", "pt-BR", "20/11/2026 às 12:00</time>"),
+        ("Asia/Tokyo", "pt-BR", "21/11/2026 às 00:00 (UTC+09:00)"),
+    ],
+)
+def test_a_time_names_its_zone_only_where_it_may_be_another(
+    make_payment, client, bank, zone, language, text
+):
+    """Brazilians do not think in offsets; a reader elsewhere needs one."""
+    payment = make_payment()
+    bank.confirm(payment)
+    if zone:
+        client.set_cookie("balcao_zone", zone)
+    headers = {"Accept": "text/html", "Accept-Language": language}
+    assert text in receipt(client, payment, **headers).text

@@ -210,7 +210,7 @@ def test_shoppers_pages_keep_brazils_time(alice, charge, bank):
     bank.confirm(payment)
     alice.client.set_cookie("balcao_zone", "Pacific/Auckland", path="/portal")
     receipt = alice.get(f"/payments/pix/{payment['id']}/receipt").text
-    assert "12:00:00 (UTC-03:00)" in receipt
+    assert "às 12:00<noscript> (horário de Brasília)" in receipt
     assert "UTC+13:00" not in receipt
 
 

@@ -17,7 +17,7 @@ from tests.support.service import BankInTest
 
 BADGE = re.compile(r'class="nav__badge">(\d+\+?)<')
 SENTENCES = {
-    "wrong-pins": ("3 PINs errados para a mesma cobrança em 10 minutos.", "3 wrong PINs for"),
+    "wrong-pins": ("3 senhas erradas para a mesma cobrança em 10 minutos.", "3 wrong PINs for"),
     "wrong-amounts": ("3 pagamentos de valor errado", "Wrong amount paid 3 times"),
     "creation-burst": (
         "3 cobranças criadas em 10 minutos.",
@@ -112,7 +112,7 @@ def test_sentences_have_the_right_singular_and_unit(alice, charge, signal):
     signal(charge(), times=1, threshold=1, window_seconds=45)
     signal(charge(), "creation-burst", "", times=1, threshold=1, window_seconds=7200)
     page = alice.get("/portal/signals").text
-    assert "1 PIN errado para a mesma cobrança em 45 segundos." in page
+    assert "1 senha errada para a mesma cobrança em 45 segundos." in page
     assert "1 cobrança criada em 2 horas." in page
 
 
@@ -170,7 +170,7 @@ def test_paging_shows_each_signal_once(alice, charge, signal, clock):
     counts, pages = [], 0
     while path:
         page = alice.get(path).text
-        counts += [int(n) for n in re.findall(r"(\d+) PINs errados", page)]
+        counts += [int(n) for n in re.findall(r"(\d+) senhas erradas", page)]
         pages += 1
         link = re.search(r'rel="next" href="([^"]+)"', page)
         path = link[1] if link else None
@@ -184,9 +184,9 @@ def test_a_payments_page_shows_its_own_signals(alice, charge, signal, count_stat
     signal(first, times=7)
     signal(first, "creation-burst", "", times=900)
     page = alice.get(f"/portal/payments/{first['id']}").text
-    assert "7 PINs errados para a mesma cobrança" in page
+    assert "7 senhas erradas para a mesma cobrança" in page
     assert "900 cobranças" not in page
-    assert "PINs errados" not in alice.get(f"/portal/payments/{other['id']}").text
+    assert "senhas erradas" not in alice.get(f"/portal/payments/{other['id']}").text
     with count_statements() as statements:
         alice.get(f"/portal/payments/{first['id']}")
     assert len([text for text in statements if "signals" in text]) == 1

@@ -37,12 +37,21 @@ function short(at, language) {
   return `${day}, ${new Intl.DateTimeFormat(language, CLOCK).format(at)}`;
 }
 
+function offset(at, timeZone) {
+  const form = new Intl.DateTimeFormat("en", { timeZoneName: "longOffset", timeZone });
+  const part = form.formatToParts(at).find(({ type }) => type === "timeZoneName");
+  return part.value === "GMT" ? "UTC+00:00" : part.value.replace("GMT", "UTC");
+}
+
+// `20/11/2026 às 14:35:02`; where the clocks do not show Brasília's time, with the offset.
 function exact(at, language) {
-  const day = new Intl.DateTimeFormat(language, { dateStyle: "medium" }).format(at);
+  const isEnglish = language === "en";
+  const month = isEnglish ? { day: "numeric", month: "short" } : { day: "2-digit", month: "2-digit" };
+  const form = { ...month, year: "numeric" };
+  const day = new Intl.DateTimeFormat(isEnglish ? "en-GB" : language, form).format(at);
   const clock = new Intl.DateTimeFormat(language, { ...CLOCK, second: "2-digit" }).format(at);
-  const parts = new Intl.DateTimeFormat(language, { timeZoneName: "longOffset" }).formatToParts(at);
-  const offset = parts.find((part) => part.type === "timeZoneName").value.replace("GMT", "UTC");
-  return `${day}, ${clock} (${offset === "UTC" ? "UTC+00:00" : offset})`;
+  const note = offset(at) === offset(at, "America/Sao_Paulo") ? "" : ` (${offset(at)})`;
+  return `${day} ${isEnglish ? "at" : "às"} ${clock}${note}`;
 }
 
 /** Write each `time[data-time]` in the viewer's zone and language. */
