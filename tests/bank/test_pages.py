@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+from bank import app as bank_app
 from core.pix import br_code
 from tests.bank.conftest import hidden_fields
 from tests.bank.service_double import PAYEE_KEY
@@ -267,3 +268,20 @@ def check_page(page, bank_url, path):
     assert violations == [], path
     overflow = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert overflow <= 0, path
+
+
+def test_every_field_looks_like_a_field_and_has_letters_of_16_pixels(bank):
+    """The doctor's field for a secret had no style; iOS zooms into smaller letters."""
+    pages = [bank.client.get("/login").text]
+    bank.log_in()
+    pages += [bank.client.get(path).text for path in ("/", "/doctor", "/chaos")]
+    inputs = [tag for page in pages for tag in re.findall(r"<input[^>]*>", page)]
+    visible = [tag for tag in inputs if 'type="hidden"' not in tag and 'type="file"' not in tag]
+    styled = re.compile(r'class="(?:text|pin|value)"|inputmode="numeric"')
+    assert len(visible) >= 4
+    assert [tag for tag in visible if not styled.search(tag)] == []
+    css = (Path(bank_app.__file__).parent / "static/css/bank.css").read_text("utf-8")
+    rules = re.findall(r"([^{}]*)\{([^{}]*)\}", css)
+    fields = [body for head, body in rules if re.search(r"\b(?:textarea|select|input)\b", head)]
+    sizes = [float(size) for body in fields for size in re.findall(r"font-size: ([\d.]+)rem", body)]
+    assert min(sizes, default=1.0) >= 1
