@@ -14,6 +14,7 @@ from core.runtime.offload import Places
 
 PICTURE_BYTES_MAX = pictures.PICTURE_BYTES_MAX
 _QR = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode])
+_PDF = "Um PDF não é uma imagem: abra-o, tire um print da tela e envie o print."
 _TOO_MANY_PIXELS = (
     "A imagem é grande ou complexa demais: pode ter até 40 megapixels. "
     "Envie um recorte só com o QR code."
@@ -79,7 +80,9 @@ def _texts_in(picture: bytes) -> list[str]:
             grey = pictures.shades(image, max(1, max(image.size) // _SIDE_MAX))
     except errors.PictureTooLarge:
         raise ScanTooLarge(_TOO_MANY_PIXELS) from None
-    except errors.PictureRefused:
+    except errors.PictureRefused as error:
+        if isinstance(error, errors.UnsupportedPicture) and error.found_format == "PDF":
+            raise ScanRefused(_PDF) from None
         raise ScanRefused("Isto não é uma imagem PNG, JPEG, GIF ou WebP legível.") from None
     for attempt in (grey, ImageOps.autocontrast(grey), _enlarge(grey)):
         if texts := [qr.text for qr in zxingcpp.read_barcodes(attempt, formats=_QR)]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from blueprints.recovery.reading import Kind, Reading
-from core.errors import BalcaoError, InvalidRequest
+from core.errors import BalcaoError, InvalidRequest, UnsupportedPicture
 from core.pix.br_code.fault_words import CHECKSUM_WRONG, WHOLE_BUT_FAULTY, fault_of_maker
 from payments.standing import Action, PaymentState, State
 from payments.standing_words import words_of
@@ -116,6 +116,17 @@ def no_code() -> StateMessage:
 
 def of_error(error: BalcaoError) -> StateMessage:
     """The page's message for an error."""
+    if isinstance(error, UnsupportedPicture) and error.picture_format is None:
+        if error.found_format == "PDF":
+            return StateMessage(
+                _("Isto é um PDF"),
+                _("Aqui lemos imagens. Abra o PDF, tire um print da tela e envie o print."),
+            )
+        if error.found_format == "HEIC":
+            return StateMessage(
+                _("Esta foto está em HEIC"),
+                _("Aqui não lemos este formato. Abra a foto, tire um print e envie o print."),
+            )
     sentences = {
         "unsupported-picture": _("Envie uma imagem PNG, JPEG, GIF ou WebP: outro tipo não serve."),
         "picture-too-large": _("A imagem pode ter até 5 MB e 40 megapixels."),

@@ -88,7 +88,7 @@ def test_the_pix_code_among_several_codes_is_used(scanner):
         (b"GIF89a", 422, "não é uma imagem"),
         (picture(CODE)[:300], 422, "não é uma imagem"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 422, "não é uma imagem"),
-        (b"%PDF-1.7", 422, "não é uma imagem"),
+        (b"%PDF-1.7", 422, "Um PDF não é uma imagem: abra-o, tire um print"),
         (b"BM" + b"\0" * 100, 422, "não é uma imagem"),
         (b"\x89PNG\r\n\x1a\n" + b"\0" * (5 * 1024 * 1024), 413, "até 5 MB"),
     ],

@@ -94,11 +94,16 @@ def test_several_texts_of_one_picture_are_looked_up_together(here):
         ({"qr_data": "0" * 32}, 404, "Não encontramos este pagamento"),
         ({"qr_data": ""}, 400, "Não deu certo"),
         ({"file": None}, 422, "Não achamos um código nesta imagem"),
+        ({"file": b"%PDF-1.7"}, 415, "Abra o PDF, tire um print"),
+        ({"file": b"\0\0\0\x18ftypheic\0\0\0\0heicmif1"}, 415, "Esta foto está em HEIC"),
+        ({"file": b"BM" + b"\0" * 99}, 415, "outro tipo não serve"),
     ],
 )
 def test_a_failed_lookup_says_why(here, fields, status, sentence):
     """The page explains the failure in a sentence, not only by a status code."""
-    if "file" in fields:
+    if fields.get("file"):
+        fields = form(fields["file"])
+    elif "file" in fields:
         import io
 
         from PIL import Image
