@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import secrets
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ def settings_for(database_url: str, service: ServiceDouble) -> BankSettings:
         database_url=database_url,
         webhook_secret=service.secret,
         service_url=service.url,
-        secret_key="k" * 32,
+        secret_key=secrets.token_hex(32),
         participant_hosts=own_host(service.url),
     )
 
