@@ -46,6 +46,8 @@ class Framing:
 
     is_chunked: bool
     expects_continue: bool
+    asks_for_websocket: bool = False
+    """Whether the connection may become a websocket; it carries no other request afterwards."""
 
 
 def judge(head: bytes) -> Framing:
@@ -106,4 +108,5 @@ def _framing(values: dict[bytes, bytes], version: bytes) -> Framing:
         return Framing(0, True, expects_continue)
     if length is not None and not _LENGTH.fullmatch(length):
         raise Refusal(400, "Content-Length must be one number.")
-    return Framing(int(length or 0), False, expects_continue)
+    asks_for_websocket = values.get(b"upgrade", b"").lower() == b"websocket"
+    return Framing(int(length or 0), False, expects_continue, asks_for_websocket)

@@ -81,6 +81,7 @@ class Incoming:
         self._on_wait = on_wait
         self._received_before = False
         self._head = BytesIO()
+        self._is_last = False
 
     @property
     def is_between_requests(self) -> bool:
@@ -89,7 +90,7 @@ class Incoming:
 
     def next_head(self) -> bool:
         """Read and judge the next head, for `readline`; False if the connection ends here."""
-        if not self.is_between_requests:
+        if self._is_last or not self.is_between_requests:
             return False
         self._on_wait(True)
         try:
@@ -106,6 +107,8 @@ class Incoming:
         self._on_wait(False)
         self._head = BytesIO(head)
         self.body = self._body_type(self, framing, self._bounds.body_seconds)
+        # What follows a websocket's end are late frames: they are no request, and get no answer.
+        self._is_last = framing.asks_for_websocket
         self.connection.settimeout(SILENCE_SECONDS_MAX)
         return True
 
