@@ -332,6 +332,7 @@ def test_the_image_holds_every_part_of_the_product_and_nothing_else():
         "requirements.txt",
         "constraints.txt",
         "docker",
+        "docs/*.md",  # they are pages of the service
         "migrations",
         "static",
         "templates",

@@ -39,6 +39,7 @@ class Modelled:
     order_id: str | None
     centavos: int
     deadline: datetime
+    lifetime: int
     status: str = "pending"
     changes: int = 1
     refusal: str | None = None
@@ -164,7 +165,7 @@ class Histories(RuleBasedStateMachine):
         assert answer.status_code == 201
         self._write_down(one)
         self._write_down_order(one.order_id)
-        fresh = self._remember(answer.json["payment"], one.order_id, one.centavos, 1800)
+        fresh = self._remember(answer.json["payment"], one.order_id, one.centavos, one.lifetime)
         one.renewed_as = fresh.id
 
     @rule()
@@ -301,7 +302,9 @@ class Histories(RuleBasedStateMachine):
         self, payment: dict[str, Any], order_id: str | None, centavos: int, seconds: int
     ) -> Modelled:
         deadline = self.clock.now() + timedelta(seconds=seconds)
-        one = Modelled(payment["id"], payment["watch_code"], order_id, centavos, deadline)
+        one = Modelled(
+            payment["id"], payment["watch_code"], order_id, centavos, deadline, lifetime=seconds
+        )
         self.payments[one.id] = one
         return one
 
@@ -335,7 +338,7 @@ class Histories(RuleBasedStateMachine):
             self._becomes(one, "confirmed")
         else:
             one.events.append("receipt.refused")
-            if reason == "paid-too-late":
+            if one.status != "confirmed":  # a paid payment stays as it is
                 one.refusal = reason
                 one.changes += 1 + self._is_due(one)  # readers may have the number of the expiry
         return reason

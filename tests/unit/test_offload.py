@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
-from accounts import passwords
-from bank.codes import pictures as scans
-from bank.money import payers
-from blueprints.portal import logos
-from blueprints.recovery.reading import pictures
 from core.errors import Busy
-from core.runtime.offload import POOL_THREADS, Places
+from core.runtime.offload import Places
 
-ROOT = Path(__file__).resolve().parents[2]
 AT_ONCE = 3
-KINDS = (passwords, payers, pictures, logos, scans)
 
 
 def places(queue_max: int = 100) -> Places:
@@ -80,15 +71,3 @@ def test_a_kind_without_a_free_place_does_not_stop_another_kind() -> None:
         return second.run(str, "answered")
 
     assert fill(AT_ONCE) == "answered"
-
-
-def test_the_places_of_all_kinds_fit_into_the_smallest_pool() -> None:
-    """The hubs have one pool: kinds that could fill it would wait for each other after all."""
-    assert sum(kind._places.at_once_max for kind in KINDS) < POOL_THREADS
-    sources = [
-        path
-        for folder in ("accounts", "bank", "blueprints", "core", "payments", "web")
-        for path in (ROOT / folder).rglob("*.py")
-        if re.search(r"= Places\(", path.read_text())
-    ]
-    assert len(sources) == len(KINDS)
