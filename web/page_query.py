@@ -16,7 +16,12 @@ def _storable(value: str) -> str:
     return value
 
 
-QueryText = Annotated[str, Field(max_length=140), AfterValidator(_storable)]
+QueryText = Annotated[
+    str,
+    Field(max_length=140, json_schema_extra={"pattern": r"^[^\u0000]*$"}),
+    AfterValidator(_storable),
+]
+"""A text without NUL characters, which no database stores."""
 
 
 class PageQuery(BaseModel):
