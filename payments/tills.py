@@ -49,14 +49,20 @@ def open_till(work: Work, merchant: Account, name: str) -> Till:
     return till
 
 
+def closable_till(work: Work, merchant: Account, txid: str) -> Till:
+    """The merchant's till, to close. Raises TillNotFound, and LastTill for the only open till."""
+    till = own_till(work, merchant, txid)
+    if len([one for one in work.tills.of_merchant(merchant.id) if one.closed_at is None]) == 1:
+        raise LastTill
+    return till
+
+
 def close_till(work: Work, merchant: Account, txid: str) -> None:
     """Close a till: its code is no longer shown, and money for it is still received.
 
     Raises TillNotFound, and LastTill for the only open till.
     """
-    till = own_till(work, merchant, txid)
-    if len([one for one in work.tills.of_merchant(merchant.id) if one.closed_at is None]) == 1:
-        raise LastTill
+    till = closable_till(work, merchant, txid)
     if work.tills.close(till.id, work.now):
         audit.record(work, merchant, AuditAction.TILL_CLOSED, till.txid, {"name": till.name})
 

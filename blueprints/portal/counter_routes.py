@@ -10,6 +10,7 @@ from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from accounts.access import page_guard, signed_in_merchant
+from blueprints.portal.confirmation import Question, confirmation_page, is_confirmed
 from blueprints.portal.new_payment_routes import create_once
 from blueprints.portal.page import bp, key_missing_page, page
 from core.clock import parse_rfc3339
@@ -23,7 +24,8 @@ from payments.schemas import NewPayment
 from payments.service import CLOCK_SKEW
 from repository.database import Work, in_unit_of_work, reading
 from web.form_fields import Form
-from web.pages import language_args
+from web.pages import brl, language_args
+from web.pages import translate as _
 
 SHOWN_FOR = timedelta(hours=12)
 """An address of a till's code waits for money from its `since` on, for this long."""
@@ -82,7 +84,12 @@ def counter_payment(payment_id: str) -> ResponseReturnValue:
 @bp.post("/portal/counter/payments/<string:payment_id>/cancel")
 @page_guard("merchant")
 def cancel_at_counter(payment_id: str) -> ResponseReturnValue:
-    """Cancel the payment and show the keypad; a payment that was paid meanwhile is shown."""
+    """Cancel the payment and show the keypad; a payment that was paid meanwhile is shown.
+
+    The page of the QR has the second step itself, so that the QR stays on the screen meanwhile.
+    """
+    if not is_confirmed():
+        return _ask_to_cancel(payment_id)
 
     def cancel(work: Work) -> None:
         merchant = signed_in_merchant(work, "payments:write")
@@ -94,6 +101,19 @@ def cancel_at_counter(payment_id: str) -> ResponseReturnValue:
         address = url_for("portal.counter_payment", payment_id=payment_id, **language_args())
         return redirect(address, 303)
     return redirect(url_for("portal.counter", **language_args()), 303)
+
+
+def _ask_to_cancel(payment_id: str) -> ResponseReturnValue:
+    with reading() as work:
+        merchant = signed_in_merchant(work, "payments:write")
+        amount = brl(work.payments.own(merchant, payment_id).amount_centavos)
+    question = Question(
+        _("Cancelar a cobrança de %(amount)s?") % {"amount": amount},
+        _("Sim, cancelar a cobrança"),
+        warning=_("O QR e o link deixam de valer. Não dá para desfazer."),
+    )
+    address = url_for("portal.counter_payment", payment_id=payment_id, **language_args())
+    return confirmation_page(merchant, "new", question, address)
 
 
 @bp.get("/portal/counter/tills/<string:till_txid>")

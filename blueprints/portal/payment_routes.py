@@ -11,6 +11,12 @@ from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from accounts.access import page_guard, signed_in_merchant
+from blueprints.portal.confirmation import (
+    Question,
+    comma_text,
+    confirmation_page,
+    is_confirmed,
+)
 from blueprints.portal.page import bp, merchant_and_queries, page
 from blueprints.portal.timeline import timeline
 from config import current_settings
@@ -28,7 +34,7 @@ from payments.standing_words import label_of
 from repository.database import Work, in_unit_of_work, reading
 from repository.traces import Traces
 from web.form_fields import Form
-from web.pages import language_args
+from web.pages import brl, language_args
 from web.pages import translate as _
 from web.problems import status_of
 
@@ -143,7 +149,9 @@ def _pay_url(facts: Facts) -> str | None:
 @bp.post("/portal/payments/<string:payment_id>/cancel")
 @page_guard("merchant")
 def cancel(payment_id: str) -> ResponseReturnValue:
-    """Cancel a pending payment."""
+    """Cancel a pending payment; asks first."""
+    if not is_confirmed():
+        return _ask_to_cancel(payment_id)
 
     def do(work: Work) -> str:
         merchant = signed_in_merchant(work, "payments:write")
@@ -151,7 +159,39 @@ def cancel(payment_id: str) -> ResponseReturnValue:
         service.cancel(work, payment, merchant)
         return str(payment.txid)
 
-    return _run_action(payment_id, do, "cancelled", _("Só uma cobrança aberta pode ser cancelada."))
+    return _run_action(payment_id, do, "cancelled", _not_cancellable())
+
+
+def _ask_to_cancel(payment_id: str) -> ResponseReturnValue:
+    with reading() as work:
+        signed_in_merchant(work, "payments:write")
+        merchant, facts = _facts(work, payment_id)
+    if not facts.may_cancel:
+        return _render_payment(payment_id, 409, problem=_not_cancellable())
+    amount = brl(facts.payment.amount_centavos)
+    question = Question(
+        _("Cancelar a cobrança de %(amount)s?") % {"amount": amount},
+        _("Sim, cancelar a cobrança"),
+        _question_facts(facts, amount),
+        _("O QR e o link deixam de valer. Não dá para desfazer."),
+    )
+    return confirmation_page(merchant, "payments", question, _own_url(payment_id))
+
+
+def _not_cancellable() -> str:
+    return _("Só uma cobrança aberta pode ser cancelada.")
+
+
+def _question_facts(facts: Facts, amount: str) -> tuple[tuple[str, str], ...]:
+    """The sum, whose money it is, and which charge: only what is known."""
+    payment = facts.payment
+    lines = (
+        (_("Valor"), amount),
+        (_("Pagador"), facts.payer),
+        (_("Descrição"), payment.description),
+        (_("Pedido"), payment.order_id),
+    )
+    return tuple((label, text) for label, text in lines if text)
 
 
 @bp.post("/portal/payments/<string:payment_id>/renew")
@@ -179,12 +219,17 @@ def renew(payment_id: str) -> ResponseReturnValue:
 @bp.post("/portal/payments/<string:payment_id>/refund")
 @page_guard("merchant")
 def refund(payment_id: str) -> ResponseReturnValue:
-    """Refund `value`, or all that remains if empty; with a `description` and a `refund_id`."""
+    """Refund `value`, or all that remains if empty; asks first, with the sum and the payer.
+
+    Also takes a `description`, and a `refund_id` that makes a repetition safe.
+    """
     form = Form(request.form)
     value = form.money("value", required=False)
     description = form.text("description", 140)
     if form.errors:
         return _render_payment(payment_id, 400, form=form)
+    if not is_confirmed():
+        return _ask_to_refund(payment_id, value, description)
     refund_id = request.form.get("refund_id", "")
     is_refund_id = refund_id.isascii() and refund_id.isalnum() and len(refund_id) <= 35
     new_refund = NewRefund.model_construct(
@@ -205,11 +250,44 @@ def refund(payment_id: str) -> ResponseReturnValue:
         payment_id,
         do,
         "refund-asked",
-        _("Este valor não pode ser devolvido: confira o que resta e o prazo de 90 dias."),
+        _not_refundable(),
     )
     for refund_row in refund_rows:
         refunds.tell_bank(refund_row)
     return answer
+
+
+def _ask_to_refund(
+    payment_id: str, value: int | None, description: str | None
+) -> ResponseReturnValue:
+    with reading() as work:
+        signed_in_merchant(work, "refunds:write")
+        merchant, facts = _facts(work, payment_id)
+    remaining = facts.refundable_centavos
+    centavos = remaining if value is None else value
+    if not 0 < centavos <= remaining:
+        return _render_payment(payment_id, 409, problem=_not_refundable())
+    words = {"amount": brl(centavos), "payer": facts.payer or _("quem pagou")}
+    lines = _question_facts(facts, words["amount"])
+    if description:
+        lines += ((_("Motivo"), description),)
+    question = Question(
+        _("Devolver %(amount)s a %(payer)s?") % words,
+        _("Sim, devolver %(amount)s") % words,
+        lines,
+        _("O dinheiro sai da sua conta. Não dá para desfazer."),
+    )
+    # The sum that the page shows is the sum that is refunded, also if more arrived meanwhile.
+    sum_shown = comma_text(centavos)
+    return confirmation_page(merchant, "payments", question, _own_url(payment_id), value=sum_shown)
+
+
+def _not_refundable() -> str:
+    return _("Este valor não pode ser devolvido: confira o que resta e o prazo de 90 dias.")
+
+
+def _own_url(payment_id: str) -> str:
+    return url_for("portal.payment", payment_id=payment_id, **language_args())
 
 
 def _run_action(

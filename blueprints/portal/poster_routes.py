@@ -11,6 +11,7 @@ from markupsafe import escape
 from PIL import Image
 
 from accounts.access import page_guard, signed_in_merchant
+from blueprints.portal.confirmation import Question, confirmation_page, is_confirmed
 from blueprints.portal.page import bp, key_missing_page, merchant_and_queries, page
 from blueprints.portal.pix_keys import format_key
 from core.errors import FieldError, InvalidMoney, InvalidRequest
@@ -127,13 +128,29 @@ def open_till() -> ResponseReturnValue:
 @bp.post("/portal/tills/<string:till_txid>/close")
 @page_guard("merchant")
 def close_till(till_txid: str) -> ResponseReturnValue:
-    """Close a till; its printed codes can still be paid."""
+    """Close a till; its printed codes can still be paid. Asks first."""
+    if not is_confirmed():
+        return _ask_to_close(till_txid)
 
     def close(work: Work) -> None:
         tills.close_till(work, signed_in_merchant(work, "account:write"), till_txid)
 
     in_unit_of_work(close)
     return redirect(url_for("portal.poster", **language_args()), 303)
+
+
+def _ask_to_close(till_txid: str) -> ResponseReturnValue:
+    with reading() as work:
+        merchant = signed_in_merchant(work, "account:write")
+        till = tills.closable_till(work, merchant, till_txid)
+    question = Question(
+        _("Fechar o caixa %(name)s?") % {"name": till.name},
+        _("Sim, fechar o caixa"),
+        warning=_("O caixa some daqui e não abre de novo. Um cartaz impresso ainda recebe."),
+    )
+    return confirmation_page(
+        merchant, "poster", question, url_for("portal.poster", **language_args())
+    )
 
 
 def _code(merchant: Account, till: Till, centavos: int | None) -> str:

@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from accounts import audit
 from accounts.access import page_guard, signed_in_merchant
+from blueprints.portal.confirmation import Question, confirmation_page, is_confirmed
 from blueprints.portal.page import bp, page
 from core import ids
 from core.errors import FieldError, InvalidRequest, NotFound
@@ -20,7 +21,8 @@ from payments.standing_words import label_of
 from repository.database import Work, in_unit_of_work, reading
 from repository.recovery_uploads import RecoveryUploads
 from web.bodies import check_storable
-from web.pages import language_args
+from web.pages import brl, language_args
+from web.pages import translate as _
 
 PAGE = 10
 NOTICES = frozenset({"verified", "rejected", "deleted"})
@@ -101,25 +103,56 @@ def review_proof(proof_id: str) -> ResponseReturnValue:
 @bp.post("/portal/proofs/<string:proof_id>/delete")
 @page_guard("merchant")
 def delete_proof(proof_id: str) -> ResponseReturnValue:
-    """Delete the picture, its verdict and its note; the audit log keeps who deleted them."""
+    """Delete the picture, its verdict and its note; the audit log keeps who deleted them.
+
+    Asks first.
+    """
+    judged_argument: dict[str, Any] = {"judged": "1"} if "judged" in request.form else {}
+    if not is_confirmed():
+        back_url = url_for("portal.proofs", **judged_argument, **language_args())
+        return _ask_to_delete(proof_id, back_url)
 
     def delete(work: Work, merchant: Account, proof: RecoveryUpload) -> None:
         RecoveryUploads(work.session).delete(proof.id)
         audit.record(work, merchant, AuditAction.PROOF_DELETED, proof.public_id)
 
     _change_proof(proof_id, delete)
-    judged_argument: dict[str, Any] = {"judged": "1"} if "judged" in request.form else {}
     address = url_for("portal.proofs", done="deleted", **judged_argument, **language_args())
     return redirect(address, 303)
+
+
+def _ask_to_delete(proof_id: str, back_url: str) -> ResponseReturnValue:
+    with reading() as work:
+        merchant = signed_in_merchant(work, "payments:write")
+        proof = _own(work, merchant, proof_id)
+        payment = work.payments.by_row_ids([proof.payment_id])[proof.payment_id]
+    question = Question(
+        _("Apagar a imagem do comprovante?"),
+        _("Sim, apagar a imagem"),
+        tuple(
+            (label, text)
+            for label, text in (
+                (_("Valor"), brl(payment.amount_centavos)),
+                (_("Pedido"), payment.order_id),
+                (_("Descrição"), payment.description),
+            )
+            if text
+        ),
+    )
+    return confirmation_page(merchant, "payments", question, back_url)
+
+
+def _own(work: Work, merchant: Account, proof_id: str) -> RecoveryUpload:
+    proof = RecoveryUploads(work.session).find(merchant.id, _require_id(proof_id))
+    if proof is None:
+        raise NotFound("There is no such picture.")
+    return proof
 
 
 def _change_proof(proof_id: str, change: Callable[[Work, Account, RecoveryUpload], None]) -> None:
     def do(work: Work) -> None:
         merchant = signed_in_merchant(work, "payments:write")
-        proof = RecoveryUploads(work.session).find(merchant.id, _require_id(proof_id))
-        if proof is None:
-            raise NotFound("There is no such picture.")
-        change(work, merchant, proof)
+        change(work, merchant, _own(work, merchant, proof_id))
 
     in_unit_of_work(do)
 

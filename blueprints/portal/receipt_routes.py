@@ -11,6 +11,7 @@ from flask import Flask, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from accounts.access import page_guard, signed_in_merchant
+from blueprints.portal.confirmation import Question, confirmation_page, is_confirmed
 from blueprints.portal.export import escape_formula
 from blueprints.portal.export_routes import this_app
 from blueprints.portal.page import bp, page
@@ -25,7 +26,7 @@ from repository.database import Work, in_unit_of_work, now, reading
 from repository.receipts import ListedReceipt, ReceiptFilters
 from web import zones
 from web.form_fields import Form
-from web.pages import language_args
+from web.pages import brl, language_args
 from web.pages import translate as _
 
 PAGE = 25
@@ -117,7 +118,9 @@ def attach_receipt(end_to_end_id: str) -> ResponseReturnValue:
 @bp.post("/portal/receipts/<string:end_to_end_id>/refund")
 @page_guard("merchant")
 def give_receipt_back(end_to_end_id: str) -> ResponseReturnValue:
-    """Give all of the money back to its payer; then show the payment that was made of it."""
+    """Give all of the money back to its payer, then show the payment made of it; asks first."""
+    if not is_confirmed():
+        return _ask_to_give_back(end_to_end_id)
     key = request.form.get("refund_id", "")
     refund_id = key if ids.is_txid(key) else None
     new_refund = NewRefund.model_construct(value=None, refund_id=refund_id, description=None)
@@ -138,6 +141,22 @@ def give_receipt_back(end_to_end_id: str) -> ResponseReturnValue:
     refunds.tell_bank(refund_row)
     address = url_for("portal.payment", payment_id=txid, done="refund-asked", **language_args())
     return redirect(address, 303)
+
+
+def _ask_to_give_back(end_to_end_id: str) -> ResponseReturnValue:
+    with reading() as work:
+        merchant = signed_in_merchant(work, "refunds:write")
+        receipt_ = _own(work, merchant.id, end_to_end_id).receipt
+    amount = brl(receipt_.amount_centavos)
+    payer = receipt_.payer_name or _("quem pagou")
+    question = Question(
+        _("Devolver %(amount)s a %(payer)s?") % {"amount": amount, "payer": payer},
+        _("Sim, devolver %(amount)s") % {"amount": amount},
+        ((_("Valor"), amount), (_("Pagador"), payer)),
+        _("O dinheiro sai da sua conta. Não dá para desfazer."),
+    )
+    address = url_for("portal.receipt", end_to_end_id=end_to_end_id, **language_args())
+    return confirmation_page(merchant, "payments", question, address)
 
 
 @bp.get("/portal/receipts.csv")

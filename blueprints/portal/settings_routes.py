@@ -15,12 +15,14 @@ from accounts.access import current_caller, page_guard, signed_in_merchant
 from accounts.keys import SCOPES
 from accounts.schemas import EMAIL
 from blueprints.portal import logos
+from blueprints.portal.confirmation import confirmation_page, is_confirmed
 from blueprints.portal.page import bp, merchant_and_queries, page
 from blueprints.portal.pix_keys import format_key, kind_name
+from blueprints.portal.settings_questions import key_question, session_question
 from core.errors import Forbidden, InvalidRequest, NotFound
 from core.ids import new_public_id
 from core.pix.pix_key import TYPED_CHARACTERS_MAX, kind_of, normalise
-from db_models import Account, AuditAction
+from db_models import Account, AuditAction, SignIn
 from mail.outgoing import can_send
 from repository.database import LostRace, Work, in_unit_of_work, reading
 from repository.portal import PortalQueries
@@ -246,6 +248,14 @@ def make_key() -> ResponseReturnValue:
 @bp.post("/portal/settings/keys/<string:key_id>/revoke")
 @page_guard("merchant")
 def revoke_key(key_id: str) -> ResponseReturnValue:
+    """Revoke an API key; asks first."""
+    if not is_confirmed():
+        with reading() as work:
+            merchant = signed_in_merchant(work, "account:write")
+            key = work.accounts.find_key(merchant.id, key_id)
+        if key is None:
+            raise NotFound("This key does not exist.")
+        return confirmation_page(merchant, "settings", key_question(key), _address_of("keys"))
     _change_account(lambda work, merchant: service.revoke_key(work, merchant, key_id))
     return _redirect_with_notice("key-revoked", "keys")
 
@@ -284,16 +294,30 @@ def change_password() -> ResponseReturnValue:
 @bp.post("/portal/settings/sessions/<string:session_id>/end")
 @page_guard("merchant")
 def end_session(session_id: str) -> ResponseReturnValue:
-    """End one of the account's sign-ins; 404 for a sign-in of another account."""
+    """End one of the account's sign-ins; 404 for a sign-in of another account. Asks first."""
 
-    def save(work: Work, merchant: Account) -> None:
+    def own_session(work: Work, merchant: Account) -> SignIn:
         session = work.sign_ins.find(session_id)
         if session is None or session.account_id != merchant.id:
             raise NotFound("There is no such session.")
+        return session
+
+    if not is_confirmed():
+        with reading() as work:
+            merchant = signed_in_merchant(work, "account:write")
+            question = session_question(own_session(work, merchant))
+        return confirmation_page(merchant, "settings", question, _address_of("sessions"))
+
+    def save(work: Work, merchant: Account) -> None:
+        own_session(work, merchant)
         sign_ins.end(work, merchant, session_id, sign_ins.ENDED_BY_OWNER)
 
     _change_account(save)
     return _redirect_with_notice("session-ended", "sessions")
+
+
+def _address_of(section: str) -> str:
+    return url_for("portal.settings", _anchor=section, **language_args())
 
 
 def _read_upload(upload: FileStorage) -> bytes:

@@ -152,7 +152,8 @@ def request_by_page(alice: Person, path: str, **options: Any) -> TestResponse:
     """Press the button in the portal."""
     path = path.replace("/payments/pix/", "/portal/payments/").replace("/refunds", "/refund")
     options.pop("json", None)
-    return alice.enter().post(path, headers=alice.with_csrf(), **options)
+    form = {"confirmed": "1"}
+    return alice.enter().post(path, data=form, headers=alice.with_csrf(), **options)
 
 
 def request_by_transaction(alice: Person, path: str, **options: Any) -> TestResponse:

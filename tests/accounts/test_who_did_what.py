@@ -63,6 +63,9 @@ EXEMPT = {
     "POST /portal/signals/seen": "needs a signal: tests/portal/test_signals.py",
 }
 
+CONFIRMED = {"confirmed": "1"}
+"""The field of the page that asks before what cannot be undone."""
+
 # Each walk: the route, who sends it (a key, a token, a browser), body or form, the action.
 WALKS: list[tuple[str, str, dict[str, Any], str]] = [
     ("POST /payments/pix/<string:payment_id>/cancel", "key", {}, "payment.cancelled"),
@@ -77,16 +80,16 @@ WALKS: list[tuple[str, str, dict[str, Any], str]] = [
     ("POST /portal/payments/new", "browser", {"value": "10", "expires_in": "1800"},
      "payment.created"),
     ("POST /portal/payments/test", "browser", {}, "payment.created"),
-    ("POST /portal/payments/<string:payment_id>/cancel", "browser", {}, "payment.cancelled"),
+    ("POST /portal/payments/<string:payment_id>/cancel", "browser", CONFIRMED, "payment.cancelled"),
     ("POST /portal/payments/<string:expired_id>/renew", "browser", {}, "payment.renewed"),
-    ("POST /portal/payments/<string:paid_id>/refund", "browser", {}, "refund.asked"),
+    ("POST /portal/payments/<string:paid_id>/refund", "browser", CONFIRMED, "refund.asked"),
     ("POST /portal/counter", "browser", {"value": "10"}, "payment.created"),
-    ("POST /portal/counter/payments/<string:payment_id>/cancel", "browser", {},
+    ("POST /portal/counter/payments/<string:payment_id>/cancel", "browser", CONFIRMED,
      "payment.cancelled"),
     ("POST /portal/tills", "browser", {"name": "Balcão 2"}, "till.opened"),
     ("POST /portal/settings/keys", "browser", {"label": "till", "scopes": "payments:read"},
      "key.created"),
-    ("POST /portal/settings/keys/<string:key_id>/revoke", "browser", {}, "key.revoked"),
+    ("POST /portal/settings/keys/<string:key_id>/revoke", "browser", CONFIRMED, "key.revoked"),
     ("POST /portal/settings/logo", "browser", {"remove": "1"}, "logo.changed"),
     ("POST /portal/settings/shop", "browser",
      {"name": "Feira", "city": "Recife", "grace_seconds": "0", "brand_color": "#123456"},
@@ -95,7 +98,8 @@ WALKS: list[tuple[str, str, dict[str, Any], str]] = [
      {"email": "alice@example.com", "password": PASSWORD}, "mail.changed"),
     ("POST /portal/settings/pix-key", "browser",
      {"pix_key": "alice@example.com", "password": PASSWORD}, "pix-key.changed"),
-    ("POST /portal/settings/sessions/<string:session_id>/end", "browser", {}, "session.ended"),
+    ("POST /portal/settings/sessions/<string:session_id>/end", "browser", CONFIRMED,
+     "session.ended"),
     ("POST /portal/settings/password", "browser",
      {"current_password": PASSWORD, "new_password": "another battery",
       "repeated": "another battery"}, "password.changed"),
@@ -247,7 +251,9 @@ def test_a_till_that_is_closed_leaves_a_row(app, alice):
     form = {"name": "Balcão 2", "csrf_token": alice.csrf}
     assert browser.post("/portal/tills", data=form).status_code == 303
     till = next(row.subject for row in audit_rows(app, "alice") if row.action == "till.opened")
-    assert browser.post(f"/portal/tills/{till}/close", data=form).status_code == 303
+    assert (
+        browser.post(f"/portal/tills/{till}/close", data={**form, **CONFIRMED}).status_code == 303
+    )
     row = audit_rows(app, "alice")[-1]
     assert (row.action, row.subject) == ("till.closed", till)
 

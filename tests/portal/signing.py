@@ -15,6 +15,8 @@ from accounts import passwords, service
 from repository.database import in_unit_of_work
 
 PASSWORD = "a password of seven words, or eight"
+CONFIRMED = {"confirmed": "1"}
+"""The field of the page that asks before what cannot be undone."""
 KEYS = {
     "alice": "alice@feira.example",
     "charlie": "charlie@longe.example",

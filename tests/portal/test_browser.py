@@ -366,6 +366,9 @@ def test_without_javascript_lists_and_forms_work(visit, payments):
     page.get_by_role("button", name="Criar cobrança").click()
     expect(page.locator(".one__amount")).to_have_text("R$\u00a03,21")
     page.get_by_role("button", name="Cancelar cobrança").click()
+    expect(page.get_by_role("heading", name="Cancelar a cobrança de R$\u00a03,21?")).to_be_visible()
+    assert axe_violations(page) == []
+    page.get_by_role("button", name="Sim, cancelar a cobrança").click()
     expect(page.get_by_text("Cobrança cancelada.").first).to_be_visible()
     assert axe_violations(page) == []
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from core.clock import rfc3339
-from tests.portal.signing import KEYS
+from tests.portal.signing import CONFIRMED, KEYS
 from tests.support.service import end_to_end_id
 
 
@@ -87,18 +87,23 @@ def test_a_form_sent_twice_makes_one_payment(alice):
     assert len(alice.client.get("/payments/pix").get_json()["data"]) == 1
 
 
-def test_a_customer_who_leaves_is_cancelled_in_one_tap(alice, bank):
-    """The code on the screen can no longer be paid, and the keypad is back."""
+def test_a_customer_who_leaves_is_cancelled_in_two_taps(alice, bank):
+    """The second tap names the sum; then the keypad is back, and the code cannot be paid."""
     answer = show(alice)
+    assert re.search(r"Sim, cancelar R\$\xa0[0-9]", alice.get(answer.location).text)
     path = f"/portal/counter/payments/{paid_id(answer.location)}/cancel"
 
-    cancelled = alice.post(path)
+    question = alice.post(path)
+    assert question.status_code == 200
+    assert stage(alice.get(answer.location)) == "waiting"
+    cancelled = alice.post(path, CONFIRMED)
 
     assert cancelled.location == "/portal/counter"
     assert stage(alice.get(answer.location)) == "ended"
     again = show(alice)
     bank.confirm(alice.client.get("/payments/pix").get_json()["data"][0])
-    too_late = alice.post(f"/portal/counter/payments/{paid_id(again.location)}/cancel")
+    path = f"/portal/counter/payments/{paid_id(again.location)}/cancel"
+    too_late = alice.post(path, CONFIRMED)
     assert stage(alice.get(too_late.location)) == "paid"
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from db_models import TraceKind
 from payments import traces as payment_traces
+from tests.portal.signing import CONFIRMED
 
 
 def titles(page: str) -> list[str]:
@@ -126,10 +127,10 @@ def test_the_payment_page_needs_two_statements(client, charge, count_statements)
 def test_cancelling_and_renewing(alice, charge, clock):
     """Only an open payment can be cancelled and only an expired one renewed, each once."""
     pending, old = charge(), charge(expires_in=60)
-    answer = alice.post(path(pending, "/cancel"))
+    answer = alice.post(path(pending, "/cancel"), CONFIRMED)
     assert answer.status_code == 303
     assert "Cobrança cancelada." in alice.get(answer.location).text
-    assert alice.post(path(pending, "/cancel")).status_code == 409
+    assert alice.post(path(pending, "/cancel"), CONFIRMED).status_code == 409
     assert alice.post(path(pending, "/renew")).status_code == 409
     assert alice.post(path(old, "/renew")).status_code == 409
     clock.advance(seconds=61)
@@ -189,14 +190,74 @@ def test_more_than_the_amount_is_not_refunded(alice, charge, bank):
     payment = charge(value="54.90")
     bank.confirm(payment)
     assert alice.post(path(payment, "/refund"), {"value": "54,91"}).status_code == 409
-    answer = alice.post(path(payment, "/refund"), {"value": "54,90", "refund_id": "a" * 32})
+    answer = alice.post(
+        path(payment, "/refund"), {"value": "54,90", "refund_id": "a" * 32, **CONFIRMED}
+    )
     assert answer.status_code == 303
     page = alice.get(answer.location).text
     assert "Devolução pedida ao banco" in page
     assert "Devolução em andamento: R$\xa054,90" in page
-    again = alice.post(path(payment, "/refund"), {"value": "54,90", "refund_id": "a" * 32})
+    again = alice.post(
+        path(payment, "/refund"), {"value": "54,90", "refund_id": "a" * 32, **CONFIRMED}
+    )
     assert again.status_code == 303  # the same form sent twice is one refund
     assert titles(alice.get(path(payment)).text).count("Devolução pedida") == 1
+
+
+def fields_of(page: str) -> dict[str, str]:
+    """The hidden fields of the confirmation page."""
+    form = page.partition('class="confirmation__form"')[2].partition("</form>")[0]
+    return dict(re.findall(r'name="(\w+)" value="([^"]*)"', form))
+
+
+def test_a_refund_is_asked_again_with_sum_and_payer(alice, charge, bank):
+    """An empty amount returns everything, so one click must not do that."""
+    payment = charge(value="54.90", description="Queijo")
+    bank.confirm(payment)
+
+    question = alice.post(path(payment, "/refund"), {"value": "", "refund_id": "b" * 32})
+
+    assert question.status_code == 200
+    assert "Devolver R$\xa054,90 a Bob de Souza?" in question.text
+    assert "Sim, devolver R$\xa054,90" in question.text
+    assert f'href="{path(payment)}"' in question.text
+    assert "Devolução pedida" not in titles(alice.get(path(payment)).text)
+    fields = fields_of(question.text)
+    assert fields["value"] == "54,90"
+    assert fields["refund_id"] == "b" * 32
+    assert alice.post(path(payment, "/refund"), fields).status_code == 303
+    assert titles(alice.get(path(payment)).text).count("Devolução pedida") == 1
+
+
+def test_the_question_of_a_part_names_the_part_and_keeps_the_reason(alice, charge, bank):
+    """What the merchant typed is what the second request sends; text is escaped."""
+    payment = charge(value="54.90")
+    bank.confirm(payment)
+
+    question = alice.post(path(payment, "/refund"), {"value": "4,9", "description": "<b>falta</b>"})
+
+    assert "Devolver R$\xa04,90 a Bob de Souza?" in question.text
+    assert "<b>falta" not in question.text
+    assert fields_of(question.text)["description"] == "&lt;b&gt;falta&lt;/b&gt;"
+
+
+def test_a_cancellation_is_asked_again_and_back_changes_nothing(alice, charge):
+    """The question names the sum; the payment stays open until the second request."""
+    payment = charge(value="54.90", order_id="FV-1")
+
+    question = alice.post(path(payment, "/cancel?lang=en"))
+
+    assert question.status_code == 200
+    assert "R$54.90" in question.text
+    assert "FV-1" in question.text
+    assert f'action="{path(payment)}/cancel?lang=en"' in question.text
+    assert "Aguardando" in alice.get(path(payment)).text
+
+
+def test_the_button_that_cancels_stands_below_the_code(alice, charge):
+    """On a phone it stood above the QR, where a thumb hits it."""
+    page = alice.get(path(charge())).text
+    assert page.index("one__code") < page.index("Copiar link") < page.index("Cancelar cobrança")
 
 
 def test_an_unpaid_payment_is_not_refunded(alice, charge):

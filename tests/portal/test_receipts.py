@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from core.clock import rfc3339
-from tests.portal.signing import KEYS
+from tests.portal.signing import CONFIRMED, KEYS
 from tests.support.service import end_to_end_id
 
 
@@ -116,6 +116,10 @@ def test_giving_back_names_sum_and_payer_and_asks_the_bank_once(alice, receive):
     page = alice.get(f"/portal/receipts/{money}").text
     assert "R$\xa012,34 volta para a conta de Bia Andrade" in page
     form = {"refund_id": "a" * 32}
+    question = alice.post(f"/portal/receipts/{money}/refund", form).text
+    assert "Devolver R$\xa012,34 a Bia Andrade?" in question
+    assert money in alice.get("/portal/receipts").text
+    form |= CONFIRMED
 
     answers = [alice.post(f"/portal/receipts/{money}/refund", form) for _ in range(2)]
 

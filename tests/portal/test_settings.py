@@ -12,7 +12,7 @@ from PIL import Image
 
 from config import parts_of
 from repository.accounts import RecentAccounts
-from tests.portal.signing import PASSWORD, search, sign_in
+from tests.portal.signing import CONFIRMED, PASSWORD, search, sign_in
 from tests.support.hostile_pictures import many_scans
 from web.brand import contrast, style_sheet
 
@@ -61,7 +61,7 @@ def test_shoppers_see_the_saved_settings(alice, client, charge, app):
     assert "Queijaria da Alice" in page
     assert 'href="/brand/aa3300.css"' in page
     assert client.get("/brand/aa3300.css").mimetype == "text/css"
-    alice.post(f"/portal/payments/{payment['id']}/cancel")
+    alice.post(f"/portal/payments/{payment['id']}/cancel", CONFIRMED)
     page = client.get(f"/payments/pix/{payment['id']}", headers={"Accept": "text/html"}).text
     assert "(31) 99999-0000" in page
 
@@ -234,7 +234,10 @@ def test_an_api_key_is_displayed_once_works_and_can_be_revoked(app, alice, charl
     revoke = search(later, r"(/portal/settings/keys/[0-9a-f]{32}/revoke)")
     assert charlie.post(revoke).status_code == 404
     assert program.get("/payments/pix", headers=bearer).status_code == 200
-    assert alice.post(revoke).status_code == 303
+    question = alice.post(revoke)
+    assert "Revogar a chave Caixa?" in question.text
+    assert program.get("/payments/pix", headers=bearer).status_code == 200
+    assert alice.post(revoke, CONFIRMED).status_code == 303
     assert program.get("/payments/pix", headers=bearer).status_code == 401
 
 
@@ -284,9 +287,12 @@ def test_only_its_owner_can_end_a_session(app, alice, charlie):
     other = sign_in(app, "alice")
     page = alice.get("/portal/settings").text
     end = search(page, r"(/portal/settings/sessions/[0-9a-f]{32}/end)")
-    charlie.post(end)
+    assert charlie.post(end).status_code == 404
+    assert charlie.post(end, CONFIRMED).status_code == 404
     assert other.get("/portal").status_code == 200
-    assert alice.post(end).status_code == 303
+    assert "Encerrar esta sessão?" in alice.post(end).text
+    assert other.get("/portal").status_code == 200
+    assert alice.post(end, CONFIRMED).status_code == 303
     assert other.get("/portal").status_code == 303
 
 

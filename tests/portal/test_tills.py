@@ -15,6 +15,7 @@ from core.pix import br_code
 from payments import tills
 from payments.tills import TILLS_MAX
 from tests.db.crowd import at_once
+from tests.portal.signing import CONFIRMED
 from tests.support.service import end_to_end_id
 
 ALICES_KEY = "alice@feira.example"
@@ -93,7 +94,10 @@ def test_a_closed_till_shows_no_code_and_still_receives(alice, bank, clock):
     """A printed poster hangs on; its money must not be lost."""
     code_at(alice.client, "/generate_qr/alice")
     fair = open_till(alice, "Barraca da feira")
-    closed = alice.post(f"/portal/tills/{fair}/close")
+    question = alice.post(f"/portal/tills/{fair}/close")
+    assert "Fechar o caixa Barraca da feira?" in question.text
+    assert alice.get(f"/portal/poster?till={fair}").status_code == 200
+    closed = alice.post(f"/portal/tills/{fair}/close", CONFIRMED)
 
     pay(bank, clock, fair)
 
@@ -151,7 +155,7 @@ def test_a_shop_has_at_most_50_tills(alice, monkeypatch):
     open_till(alice, "A")
     open_till(alice, "B")
     closed = open_till(alice, "C")
-    alice.post(f"/portal/tills/{closed}/close")
+    alice.post(f"/portal/tills/{closed}/close", CONFIRMED)
 
     assert alice.post("/portal/tills", {"name": "D"}).status_code == 409
 

@@ -122,6 +122,7 @@ def test_a_proof_is_viewed_judged_and_deleted(alice, service):
     expect(entry(page, "Q-2")).to_contain_text("Recusado")
     expect(entry(page, "Q-2")).to_contain_text(NOTE[:NOTE_MAX].strip())
     entry(page, "Q-2").get_by_role("button", name="Apagar a imagem").click()
+    page.get_by_role("button", name="Sim, apagar a imagem").click()
     expect(page.locator(".notice")).to_have_text("Imagem apagada.")
     expect(entry(page, "Q-2")).to_have_count(0)
     expect(entry(page, "Q-1")).to_have_count(1)

@@ -15,7 +15,7 @@ from db_models.recovery_upload import PROOFS_PER_PAYMENT_MAX
 from payments.qr_image import qr_png
 from tests.accounts.people import Person, audit_rows
 from tests.db.tables import Tables
-from tests.portal.signing import make_account, sign_in
+from tests.portal.signing import CONFIRMED, make_account, sign_in
 from tests.recovery.conftest import NO_LIMITS, form
 from tests.support.service import close_app, ready_app, settings_for
 
@@ -287,7 +287,9 @@ def test_a_deleted_picture_is_gone_at_once(app, alice, session):
     prove(app, session()["session_id"])
     [proof] = proof_ids(app)
 
-    assert alice.post(f"/portal/proofs/{proof}/delete").status_code == 303
+    assert "Apagar a imagem do comprovante?" in alice.post(f"/portal/proofs/{proof}/delete").text
+    assert proof_ids(app) == [proof]
+    assert alice.post(f"/portal/proofs/{proof}/delete", CONFIRMED).status_code == 303
 
     assert proof_ids(app) == []
     assert alice.get(f"/portal/proofs/{proof}/picture").status_code == 404
