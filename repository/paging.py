@@ -41,11 +41,11 @@ class Cursor:
 class Keyset:
     """The order of a list, and the column that holds its cursors.
 
-    Rows are ordered by a unique column, or by any other column and then by a unique one.
+    The last column is unique; equal rows of the columns before it follow its order.
     """
 
     def __init__(self, *columns: Any, cursor: Any, descending: bool = True) -> None:
-        """Order by one column or two; `cursor` is a unique text column of the same table."""
+        """Order by the columns; `cursor` is a unique text column of the same table."""
         self._columns = columns
         self._cursor = cursor
         self._descending = descending
@@ -65,15 +65,14 @@ class Keyset:
 
     def beyond(self, key: Sequence[Any]) -> Any:
         """The condition for rows that come after the row with this key."""
-        ahead = [
-            column < value if self._descending else column > value
-            for column, value in zip(self._columns, key, strict=True)
-        ]
-        if len(ahead) == 1:
-            return ahead[0]
         column, value = self._columns[0], key[0]
-        # The first half lets every engine use the index; not all do so for a pair of columns.
-        return and_(column <= value if self._descending else column >= value, or_(*ahead))
+        ahead = column < value if self._descending else column > value
+        if len(self._columns) == 1:
+            return ahead
+        rest = Keyset(*self._columns[1:], cursor=self._cursor, descending=self._descending)
+        # The first half lets every engine use the index; not all do so for several columns.
+        first = column <= value if self._descending else column >= value
+        return and_(first, or_(ahead, rest.beyond(key[1:])))
 
     def key_of(self, session: Session, cursor: str, *scope: Any) -> Sequence[Any]:
         """The key of the row with this cursor.

@@ -25,6 +25,16 @@ FAILED = "failed"
 
 NEWEST_FIRST = Keyset(Payment.created_at, Payment.id, cursor=Payment.txid)
 
+_NEWEST_RECEIPT_FIRST = Keyset(
+    Payment.resolved_at,
+    Payment.created_at,
+    Payment.amount_centavos,
+    Payment.refunded_centavos,
+    Payment.id,
+    cursor=Payment.txid,
+)
+"""The order of `ix_payments_takings`, so that a page reads its own rows alone."""
+
 
 @dataclass(frozen=True)
 class PaymentFilters:
@@ -53,6 +63,29 @@ def page_of_merchant(
     search = _MerchantList(session, merchant_id, filters, cursor, now)
     page = search.page(limit) if filters.text is None else search.text_page(filters.text, limit)
     return Page(page.items[::-1], page.next) if search.is_newer else page
+
+
+def page_by_receipt(
+    session: Session,
+    merchant_id: int,
+    span: tuple[datetime | None, datetime | None],
+    cursor: Cursor | None,
+    limit: int,
+) -> Page[Payment]:
+    """A page of the merchant's paid payments by the instant of payment, newest first.
+
+    `span` has the first and the last instant; None is no end. Raises InvalidCursor.
+    """
+    own = Payment.merchant_id == merchant_id
+    query = select(Payment).where(own, Payment.status == PaymentStatus.CONFIRMED)
+    first, last = span
+    if first is not None:
+        query = query.where(Payment.resolved_at >= first)
+    if last is not None:
+        query = query.where(Payment.resolved_at <= last)
+    return _NEWEST_RECEIPT_FIRST.page(
+        session, query, own, after=cursor.id if cursor else None, limit=limit
+    )
 
 
 class _MerchantList:

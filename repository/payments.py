@@ -15,7 +15,7 @@ from core.errors import PaymentNotFound
 from db_models import Account, Payment, PaymentStatus
 from repository.connections import Unit
 from repository.paging import Cursor, Page
-from repository.payment_list import PaymentFilters, page_of_merchant
+from repository.payment_list import PaymentFilters, page_by_receipt, page_of_merchant
 
 
 class Payments:
@@ -179,6 +179,19 @@ class Payments:
             Payment.status == PaymentStatus.PENDING, Payment.expires_at < now
         )
         return self._unit.session.scalars(query.order_by(Payment.expires_at).limit(1)).one_or_none()
+
+    def received(
+        self,
+        merchant_id: int,
+        span: tuple[datetime | None, datetime | None],
+        cursor: Cursor | None,
+        limit: int,
+    ) -> Page[Payment]:
+        """A page of the payments that were paid within the span, the newest receipt first.
+
+        Both ends are inclusive; None is no end. Raises InvalidCursor.
+        """
+        return page_by_receipt(self._unit.session, merchant_id, span, cursor, limit)
 
     def of_merchant(
         self,

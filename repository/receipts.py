@@ -74,6 +74,14 @@ class Receipts:
         settled = select(Receipt).where(Receipt.settles_payment_id == payment_id)
         return self._session.scalars(settled).one_or_none()
 
+    def payers_of(self, payment_ids: Collection[int]) -> dict[int, str | None]:
+        """Who paid each of these payments, by row id; runs one statement, or none."""
+        if not payment_ids:
+            return {}
+        query = select(Receipt.settles_payment_id, Receipt.payer_name)
+        rows = self._session.execute(query.where(Receipt.settles_payment_id.in_(payment_ids)))
+        return {int(payment_id): name for payment_id, name in rows if payment_id is not None}
+
     def of_merchant(
         self, merchant_id: int, filters: ReceiptFilters, after: str | None, limit: int
     ) -> Page[ListedReceipt]:

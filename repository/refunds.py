@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -32,6 +32,20 @@ class Refunds:
         """The payment's refunds, oldest first."""
         query = select(Refund).where(Refund.payment_id == payment_id)
         return self._session.scalars(query.order_by(Refund.id)).all()
+
+    def done_of(self, payment_ids: Collection[int]) -> dict[int, list[Refund]]:
+        """The refunds that are done, by their payment's row id, oldest first.
+
+        Runs one statement, or none.
+        """
+        refunds: dict[int, list[Refund]] = {}
+        if payment_ids:
+            query = select(Refund).where(
+                Refund.payment_id.in_(payment_ids), Refund.status == RefundStatus.DONE
+            )
+            for refund in self._session.scalars(query.order_by(Refund.id)):
+                refunds.setdefault(refund.payment_id, []).append(refund)
+        return refunds
 
     def with_payment(self, row: int) -> tuple[Refund, Payment]:
         """The refund with this row id and its payment, read anew from the database."""

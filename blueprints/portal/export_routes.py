@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
 from typing import Any, cast
 
 from flask import Flask, Response, current_app, request
 
 from accounts.access import page_guard
 from blueprints.portal import export as csv_export
-from blueprints.portal.filters import listing_of
+from blueprints.portal.csv_cells import PLAIN, PLAIN_WITH_BOM, SPREADSHEET
+from blueprints.portal.filters import Listing, listing_of
 from blueprints.portal.page import bp, merchant_and_queries
 from core.runtime.hub import active_hub
-from db_models import Payment
-from repository.database import now, reading
+from db_models import Payment, PaymentStatus
+from payments.standing import mark_of
+from repository.database import Work, now, reading
 from repository.paging import Cursor, Page
 from web import zones
 
@@ -21,31 +23,42 @@ from web import zones
 @bp.get("/portal/payments.csv")
 @page_guard("merchant")
 def export() -> Response:
-    """Takes the list's filters; `?bom=1` adds a byte order mark, `?excel=1` is for Excel."""
+    """Takes the list's filters; `?bom=1` adds a byte order mark, `?excel=1` is for Excel.
+
+    With `?by=receipt` the days are those on which the money arrived, newest first, and the file has
+    paid payments alone.
+    """
     listing = listing_of(request.args)
     zone = zones.viewer_zone()
     with reading() as work:
         merchant, _queries = merchant_and_queries(work)
     app = this_app()
     merchant_id, filters = int(merchant.id), listing.filters(zone)
+    is_by_receipt = request.args.get("by") == "receipt"
 
-    def read(cursor: Cursor | None) -> tuple[Page[Payment], datetime]:
-        # The answer is written after the request, so each batch opens its own unit of work.
-        with app.app_context(), reading() as work:
-            page = work.payments.of_merchant(
+    def page_of(work: Work, cursor: Cursor | None) -> Page[Payment]:
+        if not is_by_receipt:
+            return work.payments.of_merchant(
                 merchant_id, filters, cursor, csv_export.BATCH, work.now
             )
-            return page, work.now
+        span = (filters.created_from, filters.created_to)
+        page = work.payments.received(merchant_id, span, cursor, csv_export.BATCH)
+        return replace(page, items=[one for one in page.items if _fits(one, listing, work)])
 
-    dialect = csv_export.SPREADSHEET if "excel" in request.args else csv_export.PLAIN
-    if "bom" in request.args and dialect is csv_export.PLAIN:
-        dialect = csv_export.PLAIN_WITH_BOM
+    def read(cursor: Cursor | None) -> csv_export.Batch:
+        # The answer is written after the request, so each batch opens its own unit of work.
+        with app.app_context(), reading() as work:
+            page = page_of(work, cursor)
+            paid = [one for one in page.items if one.status == PaymentStatus.CONFIRMED]
+            payers = work.receipts.payers_of([one.id for one in paid])
+            refunds = work.refunds.done_of([one.id for one in paid if one.refunded_centavos])
+            return csv_export.Batch(page, work.now, payers, refunds)
+
+    dialect = SPREADSHEET if "excel" in request.args else PLAIN
+    if "bom" in request.args and dialect is PLAIN:
+        dialect = PLAIN_WITH_BOM
     body = csv_export.csv_chunks(
-        csv_export.batches(read, _pause_of(app)),
-        dialect,
-        zone,
-        csv_export.headings(),
-        csv_export.mark_labels(),
+        csv_export.batches(read, _pause_of(app)), dialect, zone, csv_export.export_words(zone)
     )
     name = f"pagamentos-{now().astimezone(zone):%Y-%m-%d}.csv"
     return Response(
@@ -56,6 +69,20 @@ def export() -> Response:
             "Cache-Control": "no-store",
             "X-Accel-Buffering": "no",
         },
+    )
+
+
+def _fits(payment: Payment, listing: Listing, work: Work) -> bool:
+    """Whether the payment meets the list's other filters.
+
+    Each batch is filtered after it was read, so that a rare word costs no query more.
+    """
+    text = (listing.text or "").casefold()
+    texts = (payment.description, payment.order_id, payment.txid, payment.end_to_end_id)
+    return (
+        (listing.state in (None, payment.status) or listing.state == mark_of(payment, work.now))
+        and (listing.order is None or payment.order_id == listing.order)
+        and any(text in (each or "").casefold() for each in texts)
     )
 
 

@@ -58,6 +58,7 @@ def payments() -> ResponseReturnValue:
         rows_url=_address(listing, fragment="rows"),
         clear_url=url_for("portal.payments", **language_args()),
         export_url=url_for("portal.export", **listing.query()),
+        receipt_export_url=url_for("portal.export", by="receipt", **listing.query()),
         urls_without=_addresses_without(listing),
         is_live=listing.cursor is None,
         proofs=proofs,

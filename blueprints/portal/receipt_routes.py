@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
@@ -12,12 +10,17 @@ from flask.typing import ResponseReturnValue
 
 from accounts.access import page_guard, signed_in_merchant
 from blueprints.portal.confirmation import Question, confirmation_page, is_confirmed
-from blueprints.portal.export import escape_formula
+from blueprints.portal.csv_cells import (
+    csv_lines,
+    escape_formula,
+    money_cell,
+    time_cell,
+    time_heading,
+)
 from blueprints.portal.export_routes import this_app
 from blueprints.portal.page import bp, page
 from core import ids
 from core.errors import Conflict, NotFound
-from core.money import plain
 from core.receipt_errors import ReceiptNotFound
 from payments import attaching, bank_fields, refunds
 from payments.receipt_schemas import Attachment
@@ -169,7 +172,7 @@ def receipts_csv() -> Response:
     app = this_app()
     names = [
         _("Identificador do Pix (E2E)"),
-        _("Recebido em"),
+        time_heading(_("Recebido em"), zone),
         _("Valor (R$)"),
         _("Pagador"),
         _("Caixa"),
@@ -197,9 +200,7 @@ def _csv_chunks(app: Flask, merchant_id: int, zone: ZoneInfo, names: list[str]) 
                 merchant_id, ReceiptFilters("accepted"), after, EXPORT_BATCH
             )
         rows += [_csv_row(listed, zone) for listed in batch.items]
-        buffer = io.StringIO()
-        csv.writer(buffer, lineterminator="\r\n").writerows(rows)
-        yield buffer.getvalue().encode("utf-8", "replace")
+        yield csv_lines(rows)
         if batch.next is None:
             return
         rows, after = [], batch.next
@@ -209,8 +210,8 @@ def _csv_row(listed: ListedReceipt, zone: ZoneInfo) -> list[str]:
     receipt_ = listed.receipt
     return [
         escape_formula(receipt_.end_to_end_id),
-        receipt_.paid_at.astimezone(zone).isoformat(sep=" ", timespec="seconds"),
-        plain(receipt_.amount_centavos),
+        time_cell(receipt_.paid_at, zone),
+        money_cell(receipt_.amount_centavos),
         escape_formula(receipt_.payer_name),
         escape_formula(listed.till_name),
         listed.txid or "",

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from db_models import RefundStatus
 from db_models.base import db
+from payments import refunds
 from repository.accounts import RecentAccounts
-from repository.database import ledger
-from tests.portal.signing import Browser, make_account, sign_in
+from repository.database import Work, in_unit_of_work, ledger
+from tests.portal.signing import CONFIRMED, Browser, make_account, sign_in
 
 NOT_COUNTED = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA", "SET ")
 
@@ -53,6 +56,24 @@ def charge(alice: Browser) -> Callable[..., dict[str, Any]]:
         return payment
 
     return make
+
+
+@pytest.fixture
+def give_back(app: Flask, alice: Browser) -> Callable[[dict[str, Any], str], None]:
+    """Refund a part of a paid payment of Alice's, and let the bank report it as done."""
+
+    def refund(payment: dict[str, Any], value: str) -> None:
+        form = {"value": value, **CONFIRMED}
+        assert alice.post(f"/portal/payments/{payment['id']}/refund", form).status_code == 303
+        with app.app_context():
+            in_unit_of_work(partial(settle, payment["id"]))
+
+    def settle(txid: str, work: Work) -> None:
+        row = work.refunds.of_payment(work.payments.by_txid(txid).id)[-1]
+        report = refunds.RefundReport(RefundStatus.DONE, f"D{row.id}", None, None)
+        refunds.settle(work, row.id, report)
+
+    return refund
 
 
 @pytest.fixture
