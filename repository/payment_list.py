@@ -7,21 +7,31 @@ or a window of rows for a text search (docs/decisions/0023-portal-queries.md).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, literal, or_, select, union_all
+from sqlalchemy import Select, and_, case, exists, func, literal, or_, select, union_all
 from sqlalchemy.orm import Session
 
+from core.errors import InvalidMoney
+from core.money import typed_centavos
 from db_models import Payment, PaymentStatus, Receipt, Verdict
 from repository.paging import Cursor, Keyset, Page, cut
 
 SEARCH_WINDOW = 5_000
-"""How many payments one page of a text search reads; the next page reads on from there."""
+"""How many payments one page of a search reads; the next page reads on from there. Also how many
+payments a total looks at."""
 
 FAILED = "failed"
 """Expired or cancelled: a filter beside the statuses."""
+
+REFUNDED, REFUSED = "refunded", "refused"
+"""Filters for paid payments with a refund, and for unpaid ones whose money went back.
+
+Such payments are rare and have no index, so they are searched in a window of rows as a text is.
+"""
 
 NEWEST_FIRST = Keyset(Payment.created_at, Payment.id, cursor=Payment.txid)
 
@@ -57,11 +67,13 @@ def page_of_merchant(
 ) -> Page[Payment]:
     """A page of the merchant's payments, newest first.
 
-    A text search reads SEARCH_WINDOW payments per page, so a short or empty page may have a next
-    page. Raises InvalidCursor if the merchant has no payment with the cursor's id.
+    A search for a text or a rare state reads SEARCH_WINDOW payments per page, so a short or empty
+    page may have a next page. Raises InvalidCursor if the merchant has no payment with the cursor's
+    id.
     """
     search = _MerchantList(session, merchant_id, filters, cursor, now)
-    page = search.page(limit) if filters.text is None else search.text_page(filters.text, limit)
+    is_search = filters.text is not None or filters.status in (REFUNDED, REFUSED)
+    page = search.window_page(limit) if is_search else search.page(limit)
     return Page(page.items[::-1], page.next) if search.is_newer else page
 
 
@@ -88,6 +100,25 @@ def page_by_receipt(
     )
 
 
+@dataclass(frozen=True)
+class ListTotals:
+    """Sums over the newest payments that meet the filters, in centavos."""
+
+    count: int
+    centavos: int
+    received_centavos: int
+    refunded_centavos: int
+    is_complete: bool
+    """Whether every payment of the list was looked at."""
+
+
+def totals_of_merchant(
+    session: Session, merchant_id: int, filters: PaymentFilters, now: datetime
+) -> ListTotals:
+    """The totals of the newest SEARCH_WINDOW payments; runs one statement."""
+    return _MerchantList(session, merchant_id, filters, None, now).totals()
+
+
 class _MerchantList:
     """One page of the list, read in the direction of its cursor."""
 
@@ -112,23 +143,77 @@ class _MerchantList:
             self._start = NEWEST_FIRST.key_of(session, cursor.id, own)
 
     def page(self, limit: int) -> Page[Payment]:
-        """The next payments by every filter but the text."""
+        """The next payments by every filter but those that need a window."""
         return cut(self._read(self._keys(limit + 1), limit + 1), limit, _cursor_of)
 
-    def text_page(self, text: str, limit: int) -> Page[Payment]:
-        """The payments with this text in their description among the next SEARCH_WINDOW.
+    def totals(self) -> ListTotals:
+        """The totals of the first SEARCH_WINDOW payments by these filters."""
+        rows = self._keys(SEARCH_WINDOW).subquery()
+        text = self._filters.text
+        whole = [column == text for column in (Payment.order_id, Payment.txid)]
+        is_match = and_(
+            literal(True),
+            *self._window_conditions(*whole, Payment.end_to_end_id == text),
+        )
+        is_paid = and_(is_match, Payment.status == PaymentStatus.CONFIRMED)
+        sums = [
+            func.coalesce(func.sum(case((condition, amount), else_=0)), 0)
+            for condition, amount in (
+                (is_match, literal(1)),
+                (is_match, Payment.amount_centavos),
+                (is_paid, Payment.amount_centavos),
+                (is_paid, Payment.refunded_centavos),
+            )
+        ]
+        query = select(func.count(), *sums).select_from(Payment)
+        rows_read, count, centavos, received, refunded = self._session.execute(
+            query.join(rows, rows.c.id == Payment.id)
+        ).one()
+        return ListTotals(
+            count=int(count),
+            centavos=int(centavos),
+            received_centavos=int(received),
+            refunded_centavos=int(refunded),
+            is_complete=rows_read < SEARCH_WINDOW,
+        )
+
+    def _window_conditions(self, *ways: Any) -> list[Any]:
+        """The filters that have no index: a rare state, and a text in the payment.
+
+        The text is a part of the description or of a payer's name, or it is the amount; `ways` are
+        further conditions, of which one is enough.
+        """
+        conditions: list[Any] = []
+        if self._filters.status == REFUNDED:
+            conditions.append(Payment.refunded_centavos > 0)
+        elif self._filters.status == REFUSED:
+            conditions.append(Payment.refusal.is_not(None))
+        text = self._filters.text
+        if text is not None:
+            is_payer = Receipt.payer_name.icontains(text, autoescape=True)
+            all_ways = [
+                *ways,
+                Payment.description.icontains(text, autoescape=True),
+                exists().where(Receipt.payment_id == Payment.id, is_payer),
+            ]
+            with suppress(InvalidMoney):
+                all_ways.append(Payment.amount_centavos == typed_centavos(text))
+            conditions.append(or_(*all_ways))
+        return conditions
+
+    def window_page(self, limit: int) -> Page[Payment]:
+        """The payments that meet the filters without an index among the next SEARCH_WINDOW.
 
         A payment whose order, id or end-to-end id equals the text is found anywhere in the list.
         The first page shows it if it has room; later pages then leave it out.
         """
-        exact = self._exact(text, limit + 1)
+        exact = self._exact(limit + 1)
         is_new = []
         if exact and not self._is_first:
-            is_new = [Payment.id.not_in(self._first_page(text, limit))]
-            exact = self._exact(text, limit + 1, *is_new)
+            is_new = [Payment.id.not_in(self._first_page(limit))]
+            exact = self._exact(limit + 1, *is_new)
         window = self._keys(SEARCH_WINDOW)
-        in_description = Payment.description.icontains(text, autoescape=True)
-        matches = self._read(window, limit + 1, in_description, *is_new)
+        matches = self._read(window, limit + 1, *self._window_conditions(), *is_new)
         # A full page ends before its window does.
         is_full = len(matches) > limit
         end = None if is_full else self._keyset.end_of(self._session, window, SEARCH_WINDOW)
@@ -141,10 +226,10 @@ class _MerchantList:
             items += behind[: max(0, limit - len(items))]
         return cut(items, limit, _cursor_of, None if end is None else end[0])
 
-    def _first_page(self, text: str, limit: int) -> set[int]:
+    def _first_page(self, limit: int) -> set[int]:
         """The row ids on the first page of the same search."""
         first = _MerchantList(self._session, self._merchant_id, self._filters, None, self._now)
-        return {payment.id for payment in first.text_page(text, limit).items}
+        return {payment.id for payment in first.window_page(limit).items}
 
     def _is_behind(self, payment: Payment, key: Sequence[Any]) -> bool:
         """Whether the payment comes after the row with this key in the order of reading."""
@@ -157,8 +242,11 @@ class _MerchantList:
         query = select(Payment).join(rows, rows.c.id == Payment.id).where(*conditions)
         return list(self._session.scalars(query.order_by(*self._keyset.order()).limit(limit)))
 
-    def _exact(self, text: str, limit: int, *conditions: Any) -> list[Payment]:
-        """The payments whose order, id or end-to-end id equals the text."""
+    def _exact(self, limit: int, *conditions: Any) -> list[Payment]:
+        """The payments whose order, id or end-to-end id equals the text, if there is a text."""
+        text = self._filters.text
+        if text is None:
+            return []
         settled = select(Receipt.payment_id).where(
             Receipt.end_to_end_id == text, Receipt.verdict == Verdict.ACCEPTED
         )
@@ -183,7 +271,7 @@ class _MerchantList:
         if self._filters.order_id is not None:
             return self._limit_keys(self._select(self._has_status()), limit)
         branches = [self._of_status(status, limit) for status in self._statuses()]
-        if self._filters.status in (PaymentStatus.EXPIRED, FAILED):
+        if self._filters.status in (PaymentStatus.EXPIRED, FAILED, REFUSED):
             branches.append(self._overdue())
         if len(branches) == 1:
             return branches[0]
@@ -195,6 +283,10 @@ class _MerchantList:
         status = self._filters.status
         if status == FAILED:
             return [str(PaymentStatus.EXPIRED), str(PaymentStatus.CANCELLED)]
+        if status == REFUNDED:
+            return [str(PaymentStatus.CONFIRMED)]
+        if status == REFUSED:
+            return [str(each) for each in PaymentStatus if each != PaymentStatus.CONFIRMED]
         return [str(each) for each in PaymentStatus] if status is None else [status]
 
     def _select(self, *conditions: Any) -> Select[int, datetime]:
@@ -241,6 +333,10 @@ class _MerchantList:
         if status == PaymentStatus.PENDING:
             return and_(Payment.status == status, Payment.expires_at >= self._now)
         has_stored_status = Payment.status.in_(self._statuses())
+        if status == REFUNDED:
+            return and_(has_stored_status, Payment.refunded_centavos > 0)
+        if status == REFUSED:
+            return and_(has_stored_status, Payment.refusal.is_not(None))
         if status in (PaymentStatus.EXPIRED, FAILED):
             return or_(has_stored_status, self._is_overdue())
         return has_stored_status

@@ -15,7 +15,13 @@ from core.errors import PaymentNotFound
 from db_models import Account, Payment, PaymentStatus
 from repository.connections import Unit
 from repository.paging import Cursor, Page
-from repository.payment_list import PaymentFilters, page_by_receipt, page_of_merchant
+from repository.payment_list import (
+    ListTotals,
+    PaymentFilters,
+    page_by_receipt,
+    page_of_merchant,
+    totals_of_merchant,
+)
 
 
 class Payments:
@@ -192,6 +198,10 @@ class Payments:
         Both ends are inclusive; None is no end. Raises InvalidCursor.
         """
         return page_by_receipt(self._unit.session, merchant_id, span, cursor, limit)
+
+    def totals(self, merchant_id: int, filters: PaymentFilters, now: datetime) -> ListTotals:
+        """The sums of the merchant's newest payments that meet the filters."""
+        return totals_of_merchant(self._unit.session, merchant_id, filters, now)
 
     def of_merchant(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, cast
 
@@ -12,11 +13,13 @@ from blueprints.portal import export as csv_export
 from blueprints.portal.csv_cells import PLAIN, PLAIN_WITH_BOM, SPREADSHEET
 from blueprints.portal.filters import Listing, listing_of
 from blueprints.portal.page import bp, merchant_and_queries
+from core.errors import InvalidMoney
+from core.money import typed_centavos
 from core.runtime.hub import active_hub
 from db_models import Payment, PaymentStatus
-from payments.standing import mark_of
 from repository.database import Work, now, reading
 from repository.paging import Cursor, Page
+from repository.payment_list import REFUNDED
 from web import zones
 
 
@@ -43,7 +46,9 @@ def export() -> Response:
             )
         span = (filters.created_from, filters.created_to)
         page = work.payments.received(merchant_id, span, cursor, csv_export.BATCH)
-        return replace(page, items=[one for one in page.items if _fits(one, listing, work)])
+        payers = work.receipts.payers_of([one.id for one in page.items])
+        fitting = [one for one in page.items if _fits(one, payers.get(one.id), listing)]
+        return replace(page, items=fitting)
 
     def read(cursor: Cursor | None) -> csv_export.Batch:
         # The answer is written after the request, so each batch opens its own unit of work.
@@ -72,18 +77,27 @@ def export() -> Response:
     )
 
 
-def _fits(payment: Payment, listing: Listing, work: Work) -> bool:
-    """Whether the payment meets the list's other filters.
+def _fits(payment: Payment, payer: str | None, listing: Listing) -> bool:
+    """Whether a paid payment meets the list's other filters.
 
     Each batch is filtered after it was read, so that a rare word costs no query more.
     """
-    text = (listing.text or "").casefold()
-    texts = (payment.description, payment.order_id, payment.txid, payment.end_to_end_id)
+    states = {None, payment.status, REFUNDED if payment.refunded_centavos else None}
     return (
-        (listing.state in (None, payment.status) or listing.state == mark_of(payment, work.now))
-        and (listing.order is None or payment.order_id == listing.order)
-        and any(text in (each or "").casefold() for each in texts)
+        listing.state in states
+        and listing.order in (None, payment.order_id)
+        and (listing.text is None or _has_text(payment, payer, listing.text))
     )
+
+
+def _has_text(payment: Payment, payer: str | None, text: str) -> bool:
+    """Whether the list's search would find the payment by this text."""
+    if text in (payment.order_id, payment.txid, payment.end_to_end_id):
+        return True
+    with suppress(InvalidMoney):
+        if typed_centavos(text) == payment.amount_centavos:
+            return True
+    return any(text.casefold() in (each or "").casefold() for each in (payment.description, payer))
 
 
 def this_app() -> Flask:

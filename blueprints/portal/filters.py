@@ -13,13 +13,13 @@ from core import ids
 from core.errors import InvalidCursor
 from db_models import PaymentStatus
 from repository.paging import Cursor
-from repository.payment_list import PaymentFilters
+from repository.payment_list import REFUNDED, REFUSED, PaymentFilters
 from web.query_fields import QueryFields
 from web.zones import span_of
 
 PAGE = 25
 TEXT_MAX, ORDER_MAX = 140, 64
-STATES = [str(status) for status in PaymentStatus]
+STATES = [*(str(status) for status in PaymentStatus), REFUNDED, REFUSED]
 _TICK = timedelta(microseconds=1)
 """The resolution of stored times."""
 
@@ -39,6 +39,11 @@ class Listing:
     def is_narrowed(self) -> bool:
         """Whether any filter is set."""
         return any((self.state, self.from_day, self.to_day, self.text, self.order))
+
+    @property
+    def is_rare(self) -> bool:
+        """Whether the state is one that is searched in a window of payments."""
+        return self.state in (REFUNDED, REFUSED)
 
     def filters(self, zone: ZoneInfo) -> PaymentFilters:
         """The filters for the repository; days are whole days in `zone`."""
@@ -64,6 +69,13 @@ class Listing:
             "order": fields.order,
         }
         return {name: value for name, value in arguments.items() if value}
+
+
+def month_days(today: date, months_back: int) -> tuple[date, date]:
+    """The first and the last day of this month, or of a month before."""
+    months = today.year * 12 + today.month - 1 - months_back
+    first, after = date(months // 12, months % 12 + 1, 1), months + 1
+    return first, date(after // 12, after % 12 + 1, 1) - timedelta(days=1)
 
 
 def listing_of(arguments: MultiDict[str, str]) -> Listing:

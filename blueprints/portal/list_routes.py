@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from accounts.access import page_guard, signed_in_merchant
-from blueprints.portal.filters import PAGE, STATES, Listing, listing_of
+from blueprints.portal.filters import PAGE, STATES, Listing, listing_of, month_days
 from blueprints.portal.page import bp, merchant_and_queries, page
 from blueprints.portal.payment_rows import row_of
 from core import ids
 from core.errors import FieldError, InvalidRequest
 from db_models import Payment
 from payments.standing_words import label_of
-from repository.database import reading
+from repository.database import now, reading
 from repository.paging import Page
 from repository.payment_list import SEARCH_WINDOW
 from repository.recovery_uploads import RecoveryUploads
 from web import zones
 from web.pages import language_args
+from web.pages import translate as _
 
 PROOFS_COUNTED_MAX = 100
 ROWS_MAX = 100
@@ -41,7 +44,12 @@ def payments() -> ResponseReturnValue:
         rows = [row_of(payment, work.now) for payment in payment_page.items]
         if request.args.get("fragment") == "rows":
             return render_template("portal/_rows.html", rows=rows)
-        proofs = RecoveryUploads(work.session).count_unjudged(merchant.id, PROOFS_COUNTED_MAX)
+        # A filtered list asks for its totals and not for the badge, so that no list costs more.
+        totals, proofs = None, 0
+        if listing.is_narrowed:
+            totals = work.payments.totals(merchant.id, listing.filters(zone), work.now)
+        else:
+            proofs = RecoveryUploads(work.session).count_unjudged(merchant.id, PROOFS_COUNTED_MAX)
     if listing.cursor is not None and listing.cursor.newer and payment_page.next is None:
         # This newest page may be short; the list without a cursor fills it.
         return redirect(_address(listing), 303)
@@ -64,6 +72,8 @@ def payments() -> ResponseReturnValue:
         proofs=proofs,
         proofs_counted_max=PROOFS_COUNTED_MAX,
         search_window=SEARCH_WINDOW,
+        totals=totals,
+        periods=_periods(listing, now().astimezone(zone).date()),
     )
 
 
@@ -81,6 +91,16 @@ def payment_rows() -> ResponseReturnValue:
         merchant_payments = queries.by_txids(merchant.id, txids) if txids else []
         rows = [row_of(payment, work.now) for payment in merchant_payments]
     return render_template("portal/_rows.html", rows=rows)
+
+
+def _periods(listing: Listing, today: date) -> list[tuple[str, str, bool]]:
+    """For this month and the last: its label, the list of its days, and whether it is in use."""
+    periods = []
+    for label, months_back in ((_("Este mês"), 0), (_("Mês passado"), 1)):
+        first, last = month_days(today, months_back)
+        is_in_use = (listing.from_day, listing.to_day) == (first, last)
+        periods.append((label, _address(replace(listing, from_day=first, to_day=last)), is_in_use))
+    return periods
 
 
 def _address(listing: Listing, **extra: Any) -> str:

@@ -23,7 +23,7 @@ from config import parts_of
 from db_models import Payment
 from repository.database import reading
 from repository.paging import Cursor
-from repository.payment_list import PaymentFilters
+from repository.payment_list import SEARCH_WINDOW, PaymentFilters
 from repository.portal import PortalQueries
 from tests.db.tables import NOON, Tables
 from tests.portal.signing import make_account, sign_in
@@ -263,6 +263,31 @@ def test_an_export_by_receipt_is_read_along_the_index_of_takings(shop):
             assert "filesort" not in plan, plan
             assert not scans(plan), plan
             cursor = Cursor(str(work.payments.received(merchant, span, cursor, 200).next))
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        PaymentFilters(text="nobody"),
+        PaymentFilters(status="refunded"),
+        PaymentFilters(status="refused"),
+        PaymentFilters(created_from=NOON - timedelta(days=40)),
+    ],
+)
+def test_totals_and_rare_states_read_a_window_of_the_index(shop, filters):
+    """The window of a search bounds them too, however many payments there are."""
+    with shop.app_context(), reading() as work:
+        payments, merchant = work.payments, shop.config["ALICE_ID"]
+        plan = plan_of(work, lambda: payments.totals(merchant, filters, work.now))
+        assert "ix_payments_created" in plan, plan
+        totals = payments.totals(merchant, filters, work.now)
+        started = time.perf_counter()
+        page = payments.of_merchant(merchant, filters, None, 25, work.now)
+        seconds = time.perf_counter() - started
+    assert totals.is_complete is False
+    assert totals.count == (SEARCH_WINDOW if filters.created_from else 0)
+    assert page.next is not None
+    assert seconds < 1.5
 
 
 def test_sums_and_times_are_read_from_the_index(shop):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import html
 import re
+from datetime import date
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from blueprints.portal.filters import month_days
 from tests.portal.signing import search, sign_in
 
 PAGES = [
@@ -188,6 +190,113 @@ def test_text_finds_descriptions_orders_ids_and_receipts(alice, charge, bank):
         assert ids == [paid["id"]], text
     for text in ("100%", "_", "FV-7", "Cafe\\"):
         assert rows_of(alice.get("/portal/payments", query_string={"q": text}).text) == []
+
+
+def list_ids(browser, **query):
+    """The ids of the list with these fields."""
+    return rows_of(browser.get("/portal/payments", query_string=query).text)
+
+
+def test_text_finds_amounts_and_payers(alice, charlie, charge, bank, clock):
+    """*Did Bia's 77,31 arrive?* is what a shop asks; another shop's payer stays unknown."""
+    bia, other = charge(value="77.31"), charge(value="54.90")
+    bank.confirm(bia, payer={"name": "Bia Andrade", "document": "52998224725"})
+    bank.confirm(other)
+    for text in ("77,31", "77.31", "R$ 77,31", "bia", "Andrade"):
+        assert list_ids(alice, q=text) == [bia["id"]], text
+    for text in ("77", "7731", "77,32", "bia%", "%"):
+        assert list_ids(alice, q=text) == [], text
+    assert list_ids(charlie, q="bia") == list_ids(charlie, q="77,31") == []
+    export = alice.get("/portal/payments.csv?q=bia&by=receipt").text
+    assert bia["id"] in export
+    assert other["id"] not in export
+
+
+def test_payers_are_searched_in_the_newest_payments_first(alice, charge, bank, monkeypatch, clock):
+    """A name has no index: the page says that older payments were not looked at, and goes on."""
+    monkeypatch.setattr("repository.payment_list.SEARCH_WINDOW", 2)
+    bia = charge(value="77.31")
+    bank.confirm(bia, payer={"name": "Bia Andrade", "document": "52998224725"})
+    for _ in range(3):
+        clock.advance(seconds=1)
+        charge()
+    first = alice.get("/portal/payments?q=bia").text
+    assert rows_of(first) == []
+    assert "cobranças olhadas" in first
+    assert "Procurar nas mais antigas" in first
+    assert rows_of(alice.get(link(first, "next")).text) == [bia["id"]]
+
+
+def test_refunded_and_refused_payments_have_a_filter(alice, charge, bank, give_back, clock):
+    """They are labels of the list, so a merchant expects them in its filter."""
+    whole, back, refused = charge(value="5.00"), charge(value="8.00"), charge(value="9.00")
+    bank.confirm(whole)
+    bank.confirm(back)
+    give_back(back, "3,00")
+    assert bank.confirm(refused, value=1).status_code == 400
+
+    assert list_ids(alice, state="refunded") == [back["id"]]
+    assert list_ids(alice, state="refused") == [refused["id"]]
+    assert list_ids(alice, state="refunded", q="Bob") == [back["id"]]
+    clock.advance(seconds=3600)  # overdue, and no sweep has written it
+    assert list_ids(alice, state="refused") == [refused["id"]]
+    page = alice.get("/portal/payments?state=refused").text
+    assert '<option value="refused" selected>Valor recusado</option>' in page
+    assert '<option value="refunded">Devolvido</option>' in page
+
+
+def test_a_filtered_list_has_its_totals(alice, charge, bank, give_back):
+    """Sum and count of all that is filtered, not of the page; received and refunded apart."""
+    for value in ("10.00", "20.00"):
+        bank.confirm(charge(value=value, description="Queijo"))
+    part = charge(value="30.00", description="Queijo")
+    bank.confirm(part)
+    give_back(part, "5,00")
+    charge(value="40.00", description="Queijo")
+    charge(value="99.00", description="Pão", order_id="FV-1")
+
+    totals = search(alice.get("/portal/payments?q=queijo").text, r'class="totals">([\s\S]*?)</p>')
+    words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", totals)).strip()
+    assert words == "4 cobranças R$ 100,00 recebido: R$ 60,00 devolvido: R$ 5,00"
+    paid = alice.get("/portal/payments?state=confirmed").text
+    assert "3 cobranças" in paid
+    assert "1 cobrança<" in alice.get("/portal/payments?q=FV-1").text
+    assert 'class="totals"' not in alice.get("/portal/payments").text
+    assert 'class="totals"' not in alice.get("/portal/payments?q=nothing").text
+
+
+def test_totals_of_a_long_list_say_what_they_are_of(alice, charge, monkeypatch):
+    """The sum is bounded, as the search is."""
+    for module in ("repository.payment_list", "blueprints.portal.list_routes"):
+        monkeypatch.setattr(f"{module}.SEARCH_WINDOW", 2)
+    for _ in range(3):
+        charge(value="10.00")
+    page = alice.get("/portal/payments?state=pending").text
+    assert "Nas 2 mais novas:" in page
+    assert "2 cobranças" in page
+
+
+@pytest.mark.parametrize(
+    ("months_back", "days"),
+    [(0, ("2026-01-01", "2026-01-31")), (1, ("2025-12-01", "2025-12-31"))],
+)
+def test_a_month_has_its_first_and_last_day(months_back, days):
+    """Also over the turn of the year."""
+    assert month_days(date(2026, 1, 31), months_back) == tuple(map(date.fromisoformat, days))
+
+
+def test_this_month_and_the_last_are_one_tap(alice, charge, clock):
+    """The other filters stay."""
+    first = charge(order_id="A")
+    page = alice.get("/portal/payments?state=pending").text
+    this_month = html.unescape(search(page, r'href="([^"]*)">Este mês'))
+    assert parse_qs(urlsplit(this_month).query) == {
+        "state": ["pending"], "from": ["2026-11-01"], "to": ["2026-11-30"]
+    }  # fmt: skip
+    assert rows_of(alice.get(this_month).text) == [first["id"]]
+    assert 'aria-current="true">Este mês' in alice.get(this_month).text
+    last_month = html.unescape(search(page, r'href="([^"]*)">Mês passado'))
+    assert rows_of(alice.get(last_month).text) == []
 
 
 def test_days_are_those_of_the_viewers_zone(alice, charge, clock):
