@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, union_all
 from sqlalchemy.orm import Session
 
 from db_models import (
     Account,
+    ApiKey,
     AuditEntry,
     Payment,
     PaymentEvent,
@@ -23,6 +24,7 @@ from db_models import (
     Receipt,
     Reconciliation,
     Refund,
+    SignIn,
     Verdict,
 )
 from repository.audit import NEWEST_FIRST
@@ -36,6 +38,8 @@ WINDOW_ROWS = 20_000
 """How many entries one page searches by a filter that no index covers."""
 STUCK_SHOWN = 5
 RECENT_ENTRIES = 1000
+CREDENTIALS_READ = 50
+"""How many of an account's newest sign-ins and keys are asked when it was last used."""
 ACTIONS_MAX = 100
 _BEYOND_ASCII = "\x7f"
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -187,6 +191,29 @@ class AdminQueries:
         if prefix:
             query = query.where(self._begins(prefix))
         return _BY_LOGIN.page(self._session, query, after=after, limit=limit, unknown_is_end=True)
+
+    def last_seen(self, accounts: Sequence[Account]) -> dict[int, datetime]:
+        """When each of these accounts last worked, by row id: signed in, or used a key.
+
+        An account that never did is missing. Runs one statement, or none.
+        """
+        last_uses = {one.id: one.signed_in_at for one in accounts if one.signed_in_at is not None}
+        newest = [
+            select(table.account_id.label("account_id"), column.label("at"))
+            .where(table.account_id == one.id)
+            .order_by(table.id.desc())
+            .limit(CREDENTIALS_READ)
+            .subquery()
+            for one in accounts
+            for table, column in ((SignIn, SignIn.seen_at), (ApiKey, ApiKey.last_used_at))
+        ]
+        if newest:
+            rows = union_all(*(select(one.c.account_id, one.c.at) for one in newest)).subquery()
+            query = select(rows.c.account_id, func.max(rows.c.at)).group_by(rows.c.account_id)
+            for account_id, at in self._session.execute(query):
+                if at is not None:
+                    last_uses[account_id] = max(at, last_uses.get(account_id, at))
+        return last_uses
 
     def audit(self, search: AuditSearch, after: str | None, limit: int) -> Page[AuditRow]:
         """A page of the audit, newest first. Raises InvalidCursor.

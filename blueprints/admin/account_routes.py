@@ -42,12 +42,14 @@ def accounts() -> ResponseReturnValue:
     with reading() as work:
         admin, queries = admin_and_queries(work)
         accounts_page = queries.accounts(role, prefix, after, PAGE)
+        last_seen = queries.last_seen(accounts_page.items)
     filters = {"role": role, "q": prefix, **language_args()}
     return page(
         "accounts.html",
         admin,
         "accounts",
         accounts=accounts_page.items,
+        last_seen=last_seen,
         role=role,
         prefix=prefix,
         roles=[(value, role_name(value)) for value in ROLES],
@@ -105,6 +107,7 @@ def _account_page(
         keys = work.accounts.keys_of(account.id, None, KEYS_SHOWN).items
         sessions = work.sign_ins.open_of(account.id, work.now, None, SESSIONS_SHOWN).items
         deeds = queries.audit_about(account, DONE_TO, DEEDS_SHOWN)
+        last_seen = queries.last_seen([account]).get(account.id)
     notice = request.args.get("done")
     return page(
         "account.html",
@@ -112,6 +115,7 @@ def _account_page(
         "accounts",
         status,
         account=account,
+        last_seen=last_seen,
         role=role_name(account.role),
         is_own=account.id == admin.id,
         keys=keys,

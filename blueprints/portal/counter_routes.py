@@ -113,7 +113,7 @@ def _ask_to_cancel(payment_id: str) -> ResponseReturnValue:
         warning=_("O QR e o link deixam de valer. Não dá para desfazer."),
     )
     address = url_for("portal.counter_payment", payment_id=payment_id, **language_args())
-    return confirmation_page(merchant, "new", question, address)
+    return confirmation_page(merchant, "counter", question, address)
 
 
 @bp.get("/portal/counter/tills/<string:till_txid>")
@@ -183,14 +183,14 @@ def _keypad(form: Form, till_txid: str | None, status: int = 200) -> ResponseRet
     with reading() as work:
         merchant = signed_in_merchant(work)
     if merchant.pix_key is None:
-        return key_missing_page(merchant, "new")
+        return key_missing_page(merchant, "counter")
     till = tills.shown_till(merchant, till_txid)
     with reading() as work:
         all_tills = work.tills.of_merchant(merchant.id)
     return page(
         "counter.html",
         merchant,
-        "new",
+        "counter",
         status,
         stage="keypad",
         form=form,
@@ -205,7 +205,7 @@ def _stage(merchant: Account, stage: str, **values: Any) -> ResponseReturnValue:
     return page(
         "counter.html",
         merchant,
-        "new",
+        "counter",
         stage=stage,
         next_url=given_next or url_for("portal.counter", **language_args()),
         **values,

@@ -67,7 +67,7 @@ def export_words(zone: ZoneInfo) -> ExportWords:
             _("Identificador do Pix (E2E)"),
         ],
         {mark: label_of(mark) for mark in marks},
-        _("Devolução"),
+        _("Devolução feita"),
     )
 
 

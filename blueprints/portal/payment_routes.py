@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -62,6 +63,8 @@ class Facts:
     may_renew: bool
     page_url: str
     qr_svg_url: str
+    whatsapp_url: str
+    """Opens WhatsApp with the sum, the description and the link; the merchant chooses to whom."""
 
 
 @bp.get("/portal/payments/<string:payment_id>")
@@ -115,6 +118,7 @@ def _facts(work: Work, payment_id: str) -> tuple[Account, Facts]:
     mark = mark_of(payment, work.now)
     renewed_by = queries.renewal_of(payment.id) if status is PaymentStatus.EXPIRED else None
     base = f"{request.script_root}/payments/pix"
+    page_url = f"{current_settings().public_url}/payments/pix/{payment.txid}"
     return merchant, Facts(
         payment=payment,
         mark=mark,
@@ -134,9 +138,19 @@ def _facts(work: Work, payment_id: str) -> tuple[Account, Facts]:
         may_cancel=status is PaymentStatus.PENDING,
         may_renew=status is PaymentStatus.EXPIRED
         and service.is_young_enough(work, payment, renewal_terms()),
-        page_url=f"{current_settings().public_url}/payments/pix/{payment.txid}",
+        page_url=page_url,
+        whatsapp_url=_whatsapp_url(payment, page_url),
         qr_svg_url=f"{base}/qr_code/{QR_PREFIX}{payment.txid}.svg",
     )
+
+
+def _whatsapp_url(payment: Payment, page_url: str) -> str:
+    lines = (
+        _("Cobrança de %(amount)s") % {"amount": brl(payment.amount_centavos)},
+        payment.description,
+        _("Pague com Pix: %(url)s") % {"url": page_url},
+    )
+    return "https://wa.me/?text=" + quote("\n".join(line for line in lines if line), safe="")
 
 
 def _pay_url(facts: Facts) -> str | None:

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from accounts import service
+from accounts.keys import key_uses
 from config import parts_of
 from core.errors import Conflict
 from db_models import Account
@@ -59,7 +60,23 @@ def test_the_list_has_all_accounts(root, alice, tables):
     assert "nunca entrou" in bob
     alices = page[page.index(">alice<") : page.index(">bob<")]
     assert "Lojista" in alices
-    assert "entrou em" in alices
+    assert "vista em" in alices
+
+
+def test_an_account_that_works_with_a_key_was_seen(app, key, clock, tables, id_of):
+    """A shop whose programs charge all day does not *never sign in*."""
+    tables.change("UPDATE accounts SET signed_in_at = NULL")
+    tables.change("DELETE FROM sign_ins")
+    clock.advance(days=3)
+    root = sign_in(app, "root")
+    page = root.get("/admin/accounts").text
+    assert "nunca entrou" in page[page.index(">alice<") : page.index(">bob<")]
+    assert app.test_client().get("/payments/pix", headers=key).status_code == 200
+    with app.app_context():
+        key_uses().write()
+    page = root.get("/admin/accounts").text
+    assert "23 de nov." in page[page.index(">alice<") : page.index(">bob<")]
+    assert "23 de nov." in root.get(f"/admin/accounts/{id_of('alice')}").text
 
 
 def test_the_list_is_filtered_by_role_and_by_the_prefix_of_a_login(root, tables):

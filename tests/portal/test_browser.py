@@ -108,6 +108,7 @@ def places(payments) -> dict[str, str]:
         "refused": payment + payments["refused"]["id"],
         "just made": f"{payment}{payments['open']['id']}?done=created",
         "new": "/portal/payments/new",
+        "counter": "/portal/counter",
         "poster": "/portal/poster",
         "poster with amount": "/portal/poster?value=25,00",
         "poster, wrong amount": "/portal/poster?value=x",
@@ -198,6 +199,65 @@ def test_a_new_payment_appears_on_top_and_filters_keep_others_out(visit, service
     expect(page.locator(".row-item").first).to_contain_text("Doce de leite", timeout=4000)
     other.wait_for_timeout(600)
     assert other.locator(".row-item").count() == rows
+
+
+def test_money_alarms_in_the_title_until_the_tab_is_looked_at(visit, service, payments):
+    """A shopkeeper in another tab sees that money came; a sound only if it was asked for."""
+    visitor = visit(**DESKTOP)
+    page = open_live(visitor, "/portal")
+    title = page.title()
+    page.evaluate("""() => {
+        window.state = "hidden"; window.tones = 0;
+        Object.defineProperty(document, "visibilityState", { get: () => window.state });
+        AudioContext.prototype.createOscillator = new Proxy(
+            AudioContext.prototype.createOscillator,
+            { apply: (f, self) => { window.tones += 1; return Reflect.apply(f, self, []); } });
+    }""")
+    assert service.tell(service.create(value="8.80", description="Pão"))[0] == 200
+    expect(page).to_have_title(f"(1) Pago: R$\u00a08,80 · {title}", timeout=4000)
+    assert page.evaluate("window.tones") == 0
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page).to_have_title(f"(1) Pago: R$\u00a08,80 · {title}")
+
+    page.get_by_role("button", name="Som: desligado").click()
+    expect(page.get_by_role("button", name="Som: ligado")).to_have_attribute("aria-pressed", "true")
+    before = page.evaluate("window.tones")
+    assert service.tell(service.create(value="9.90", description="Pão"))[0] == 200
+    expect(page).to_have_title(f"(2) Pago: R$\u00a09,90 · {title}", timeout=4000)
+    assert page.evaluate("window.tones") > before
+
+    page.evaluate("window.state = 'visible'; document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page).to_have_title(title)
+    assert visitor.complaints == []
+
+
+def test_created_is_taken_back_when_the_payment_is_paid(visit, service):
+    """*Cobrança criada, mostre o QR* stood above *Pago*."""
+    payment = service.create(value="12.00")
+    page = open_live(visit(**PHONE), f"/portal/payments/{payment['id']}?done=created")
+    expect(page.get_by_text("Cobrança criada. Mostre o QR")).to_be_visible()
+    assert service.tell(payment)[0] == 200
+    expect(page.locator(".one__head .mark")).to_have_text("Pago", timeout=4000)
+    expect(page.get_by_text("Cobrança criada. Mostre o QR")).to_have_count(0)
+
+
+def test_a_phone_shows_the_test_environment_the_counter_and_the_poster(visit, payments):
+    """The foot of the side bar is hidden there, and the bar of a phone has room for six."""
+    page = visit(**NARROW).open("/portal")
+    expect(page.get_by_text("Ambiente de teste").locator("visible=true")).to_have_count(1)
+    bar = page.get_by_role("navigation", name="Portal")
+    expect(bar.get_by_role("link").locator("visible=true")).to_have_count(6)
+    expect(page.get_by_role("main").get_by_role("link", name="Cartaz")).to_be_visible()
+    menu = visit(**NARROW).open("/portal/payments")
+    menu.get_by_text("Exportar").click()
+    assert not scrolls_sideways(menu)
+    box = menu.locator(".menu__list").bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 320
+    bar = menu.get_by_role("navigation", name="Portal")
+    bar.get_by_role("link", name="Balcão").click()
+    expect(bar.get_by_role("link", name="Balcão")).to_have_attribute("aria-current", "page")
 
 
 def test_one_payments_page_turns_paid_while_it_is_open(visit, service):

@@ -126,7 +126,7 @@ def test_a_refund_has_a_row_of_its_own(alice, charge, bank, give_back):
 
     assert paid[1] == "Devolvido em parte"
     assert paid[6:9] == ["54.90", "10.00", "44.90"]
-    assert back[:2] == [payment["id"], "Devolução"]
+    assert back[:2] == [payment["id"], "Devolução feita"]
     assert back[6:9] == ["-10.00", "", ""]
     assert re.fullmatch(r"2026-11-20 \d\d:\d\d:\d\d", back[4])
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import re
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from db_models import TraceKind
 from payments import traces as payment_traces
-from tests.portal.signing import CONFIRMED
+from tests.portal.signing import CONFIRMED, search
 
 
 def titles(page: str) -> list[str]:
@@ -252,6 +254,27 @@ def test_a_cancellation_is_asked_again_and_back_changes_nothing(alice, charge):
     assert "FV-1" in question.text
     assert f'action="{path(payment)}/cancel?lang=en"' in question.text
     assert "Aguardando" in alice.get(path(payment)).text
+
+
+def test_a_charge_is_sent_by_whatsapp_with_sum_description_and_link(app, alice, charge):
+    """One tap; the merchant chooses the chat. The text is encoded, so it cannot add parameters."""
+    payment = charge(value="54.90", description="Pão & queijo?\u00a0#1")
+    page = alice.get(path(payment)).text
+    address = urlsplit(html.unescape(search(page, r'href="(https://wa\.me/[^"]*)"')))
+    assert (address.netloc, address.path, address.fragment) == ("wa.me", "/", "")
+    assert parse_qs(address.query)["text"] == [
+        "Cobrança de R$\xa054,90\nPão & queijo?\u00a0#1\n"
+        f"Pague com Pix: {app.config['BALCAO'].public_url}/payments/pix/{payment['id']}"
+    ]
+
+
+def test_created_is_not_said_above_paid(alice, charge, bank):
+    """The address with `done=created` stays in the browser after the payment is paid."""
+    payment = charge()
+    address = path(payment, "?done=created")
+    assert "Cobrança criada. Mostre o QR" in alice.get(address).text
+    bank.confirm(payment)
+    assert "Cobrança criada. Mostre" not in alice.get(address).text
 
 
 def test_the_button_that_cancels_stands_below_the_code(alice, charge):

@@ -9,6 +9,14 @@ const POLL_MS = 10_000;
 const LIVE_POLL_MS = 30_000;
 const RETURN_WINDOW_MS = 500;
 
+/** Say that `amount` came to screen readers; the alarm's script hears of it too. */
+function sayPaid(amount) {
+  const status = document.getElementById("said");
+  const text = status.dataset.paid.replace("{amount}", amount.textContent.trim());
+  status.textContent = text;
+  document.dispatchEvent(new CustomEvent("money-came", { detail: { text } }));
+}
+
 async function fetchPage(url) {
   const headers = { Accept: "text/html", "Accept-Language": document.documentElement.lang };
   const answer = await fetchWithin(url, { headers, redirect: "manual" });
@@ -20,12 +28,10 @@ async function fetchPage(url) {
 /** The list of rows: known rows are updated in place, new rows are added at the top. */
 class Rows {
   #list;
-  #status;
   #onDraw;
 
   constructor(list, onDraw) {
     this.#list = list;
-    this.#status = document.getElementById("said");
     this.#onDraw = onDraw;
   }
 
@@ -85,6 +91,7 @@ class Rows {
       next.classList.add("is-changed");
       this.#list.insertBefore(next, first);
       this.#onDraw(next);
+      if (next.dataset.mark === "confirmed") this.#say(next);
     }
     while (this.#list.children.length > Number(this.#list.dataset.rowsMax)) {
       this.#list.lastElementChild.remove();
@@ -99,8 +106,7 @@ class Rows {
   }
 
   #say(item) {
-    const amount = item.querySelector(".row__amount").textContent.trim();
-    this.#status.textContent = this.#status.dataset.paid.replace("{amount}", amount);
+    sayPaid(item.querySelector(".row__amount"));
   }
 }
 
@@ -222,12 +228,21 @@ class LivePortal {
     for (const item of items) next.append(document.importNode(item, true));
     if (links(next) === links(this.#receipts)) return;
     if (this.#receipts.contains(document.activeElement)) return;
+    this.#sayNewReceipt(next);
     this.#receipts.replaceChildren(...next.children);
     this.#onDraw(this.#receipts);
     const isEmpty = items.length === 0;
     const panel = this.#receipts.closest("[data-refresh-panel]");
     if (panel !== null) panel.hidden = isEmpty;
     if (!isEmpty) this.#receipts.parentElement.querySelector("[data-empty]")?.remove();
+  }
+
+  // Money without a payment: the newest row is new, unless the list lost rows alone.
+  #sayNewReceipt(next) {
+    const newest = next.querySelector("a.row");
+    if (newest === null || document.getElementById("said") === null) return;
+    const hrefs = [...this.#receipts.querySelectorAll("a.row")].map((row) => row.href);
+    if (!hrefs.includes(newest.href)) sayPaid(newest.querySelector(".row__amount"));
   }
 
   async #askRows(ids) {
@@ -257,13 +272,12 @@ class LivePortal {
     if (old.contains(document.activeElement) && document.activeElement.matches("input")) return;
     const element = document.importNode(next, true);
     const hadFocus = old.contains(document.activeElement);
+    this.#payment.querySelector(":scope > .notice")?.remove(); // it told of the state before
     old.replaceWith(element);
     this.#onDraw(element);
     if (hadFocus) document.getElementById("main").focus({ preventScroll: true });
     if (element.dataset.mark === "confirmed" && old.dataset.mark !== "confirmed") {
-      const status = document.getElementById("said");
-      const amount = element.querySelector(".one__amount").textContent.trim();
-      status.textContent = status.dataset.paid.replace("{amount}", amount);
+      sayPaid(element.querySelector(".one__amount"));
     }
   }
 
