@@ -253,7 +253,7 @@ def test_a_cancellation_is_asked_again_and_back_changes_nothing(alice, charge):
     assert "R$54.90" in question.text
     assert "FV-1" in question.text
     assert f'action="{path(payment)}/cancel?lang=en"' in question.text
-    assert "Waiting" in alice.get(path(payment)).text  # in the language that was chosen
+    assert "Pending" in alice.get(path(payment)).text  # in the language that was chosen
 
 
 def test_a_charge_is_sent_by_whatsapp_with_sum_description_and_link(app, alice, charge):
