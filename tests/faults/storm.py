@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -82,12 +84,15 @@ class Storm:
                 time.sleep(PAUSE_SECONDS)
                 continue
             try:
-                status, body = self._service.tell(payment, **fields)
+                status, body = self._tell(payment, fields)
             except UNREACHABLE:
                 self._waiting.append((payment, fields))
                 time.sleep(PAUSE_SECONDS)
                 continue
             self._note(payment, fields, status, body)
+
+    def _tell(self, payment: dict[str, Any], fields: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        return self._service.tell(payment, **fields)
 
     def _note(
         self, payment: dict[str, Any], fields: dict[str, str], status: int, body: dict[str, Any]
@@ -102,6 +107,18 @@ class Storm:
                 self.accepted.append((payment["id"], body["duplicate"]))
             else:
                 self.refusals.append((status, body))
+
+
+class StaticStorm(Storm):
+    """The same with money for a static code, which no payment asked for."""
+
+    def __init__(self, service: ServiceProcess, pix_key: str, count: int) -> None:
+        super().__init__(service, [{"id": f"{n}", "value": 10 + n} for n in range(count)])
+        self._pix_key = pix_key
+
+    def _tell(self, payment: dict[str, Any], fields: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        notice = {"pix_key": self._pix_key, "value": payment["value"], **fields}
+        return self._service.notify(notice)
 
 
 class Watcher:
@@ -133,6 +150,10 @@ class Watcher:
         """Disconnect, even during a reconnect."""
         with suppress(socketio.exceptions.SocketIOError):
             self._client.shutdown()
+        # The client's library leaves a socket open if the service dies during the handshake.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
 
     def knows_all(self) -> bool:
         """Whether the watcher has seen every watched payment confirmed."""

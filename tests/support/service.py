@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import http.client
 import json
 import os
 import secrets
@@ -15,11 +16,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from flask import Flask
@@ -293,22 +295,36 @@ class ServiceProcess:
         self, payment: Mapping[str, Any], message_id: str | None = None, **changes: Any
     ) -> tuple[int, dict[str, Any]]:
         """Send a signed notification that this payment was paid; return status and JSON."""
-        data = json.dumps(
+        return self.notify(
             {
                 "bank_payment_id": payment["id"],
                 "value": payment["value"],
                 "end_to_end_id": end_to_end_id(),
                 "paid_at": rfc3339(SystemClock().now()),
                 **changes,
-            }
-        ).encode()
+            },
+            message_id,
+        )
+
+    def notify(
+        self, notice: Mapping[str, Any], message_id: str | None = None
+    ) -> tuple[int, dict[str, Any]]:
+        """Send this notification, signed; return status and JSON.
+
+        Raises OSError or HTTPException without an answer. The socket is closed in any case: urllib
+        leaves it open when a service is killed while the request is sent.
+        """
+        data = json.dumps(notice).encode()
         headers = signatures.signed_headers(
             SECRET, message_id or f"msg_{secrets.token_hex(8)}", SystemClock().now(), data
         )
-        status, body, _ = self.request(
-            "POST",
-            "/payments/pix/confirmation",
-            data,
-            {"Content-Type": "application/json", **headers},
-        )
-        return status, json.loads(body)
+        address = urlsplit(self.url).netloc
+        with closing(http.client.HTTPConnection(address, timeout=15)) as connection:
+            connection.request(
+                "POST",
+                "/payments/pix/confirmation",
+                data,
+                {"Content-Type": "application/json", **headers},
+            )
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
