@@ -14,7 +14,8 @@ from db_models.logo import LOGO_BYTES_MAX
 
 UPLOAD_BYTES_MAX = 2_097_152
 PIXELS_MAX = 24_000_000
-SIDE_MAX = 256
+WIDTH_MAX, HEIGHT_MAX = 320, 256
+"""In pixels: pages draw a logo up to 160 px wide, and a screen may have two pixels for each."""
 FORMATS = ("PNG", "JPEG", "WEBP")
 
 LOGOS_AT_ONCE_MAX = 1
@@ -39,7 +40,7 @@ class LogoTooLarge(UnusableLogo):
 
 
 def logo_png(data: bytes, owner: str) -> bytes:
-    """A PNG of at most 256 × 256 px and 60,000 bytes, rotated as the EXIF data says.
+    """A PNG with the picture's ratio, at most 320 × 256 px and 60,000 bytes, rotated as the EXIF data says.
 
     Runs on a thread of its own. Raises UnusableLogo, Busy, and TooManyRequests if the owner has
     LOGOS_PER_MERCHANT_MAX pictures here already.
@@ -58,7 +59,7 @@ def _redraw(data: bytes) -> bytes:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the merchant can do nothing about Pillow's warnings
             with open_picture(data, pixels_max=PIXELS_MAX) as upload:
-                upload.draft("RGB", (SIDE_MAX * 2, SIDE_MAX * 2))
+                upload.draft("RGB", (WIDTH_MAX * 2, HEIGHT_MAX * 2))
                 upload.load()
                 picture = ImageOps.exif_transpose(upload).convert("RGBA")
     except PictureTooLarge as error:
@@ -69,9 +70,9 @@ def _redraw(data: bytes) -> bytes:
 
 
 def _shrink(picture: Image.Image) -> bytes:
-    for side, colors in ((SIDE_MAX, None), (SIDE_MAX, 256), (192, 128), (128, 64)):
+    for share, colors in ((1.0, None), (1.0, 256), (0.75, 128), (0.5, 64)):
         small = picture.copy()
-        small.thumbnail((side, side), Image.Resampling.LANCZOS)
+        small.thumbnail((WIDTH_MAX * share, HEIGHT_MAX * share), Image.Resampling.LANCZOS)
         if colors is not None:
             small = small.quantize(colors, method=Image.Quantize.FASTOCTREE)
         output = io.BytesIO()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.browser.visits import (
@@ -463,6 +465,43 @@ def test_a_shops_colour_keeps_the_payment_page_readable(visit, new_context, serv
     for scheme in in_both_schemes(page):
         assert axe_violations(page) == [], scheme
     assert axe_violations(visitor.open("/portal")) == []
+
+
+@pytest.mark.parametrize(("sent", "ratio"), [((400, 100), 4), ((300, 300), 1)])
+def test_a_logo_is_drawn_whole(visit, new_context, service, payments, sent, ratio):
+    """A wide logo is wide and at most 160 px, a square one square; nothing of either is cut."""
+    picture = io.BytesIO()
+    Image.new("RGB", sent, "#c80000").save(picture, format="PNG")
+    visitor = visit(**DESKTOP)
+    page = visitor.open("/portal/settings")
+    upload = {"name": "logo.png", "mimeType": "image/png", "buffer": picture.getvalue()}
+    page.locator("#logo-file").set_input_files([upload])
+    page.get_by_role("button", name="Enviar logo").click()
+    expect(page.get_by_text("Salvo.")).to_be_visible()
+    open_payment, paid = (f"/payments/pix/{payments[one]['id']}" for one in ("open", "paid"))
+    wait_for_text(service, open_payment, 'src="/logos/')
+    shopper = new_visitor(new_context, service, **PHONE)
+    try:
+        for visited, path, logo in (
+            (shopper, open_payment, ".merchant__logo"),
+            (shopper, f"{paid}/receipt", ".merchant__logo"),
+            (visitor, "/portal/settings", ".side__logo"),
+            (visitor, "/portal/settings", ".logo-room__now"),
+            (visitor, "/portal/poster", ".poster__logo"),
+            (visitor, "/portal/counter", ".side__logo"),
+        ):
+            image = visited.open(path).locator(logo)
+            image.evaluate("image => image.decode()")
+            look = image.evaluate(
+                "image => [image.offsetWidth, image.offsetHeight, getComputedStyle(image).objectFit]"
+            )
+            height = look[1]
+            assert look == [min(160, height * ratio), height, "contain"], (path, logo)
+            assert not scrolls_sideways(visited.page), path
+    finally:
+        page = visitor.open("/portal/settings")
+        page.get_by_role("button", name="Tirar a logo").click()
+        expect(page.get_by_text("Salvo.")).to_be_visible()
 
 
 def test_the_poster_prints_on_one_a5(visit, payments):

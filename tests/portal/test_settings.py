@@ -103,7 +103,7 @@ def test_grace_periods_at_the_limits_are_saved(alice, value):
     ("kind", "options"), [("PNG", {}), ("JPEG", {"quality": 80}), ("WEBP", {})]
 )
 def test_a_logo_is_redrawn_and_served(alice, client, kind, options):
-    """At most 256 px, without metadata, at a URL that may be cached for ever."""
+    """At most 320 × 256 px, without metadata, at a URL that may be cached for ever."""
     exif = Image.Exif()
     exif[0x010E] = "secret of the camera"
     data = picture(kind, exif=exif, **options)
@@ -115,9 +115,27 @@ def test_a_logo_is_redrawn_and_served(alice, client, kind, options):
     assert b"secret" not in answer.data
     assert len(answer.data) <= 60_000
     with Image.open(io.BytesIO(answer.data)) as served:
-        assert (served.format, served.size) == ("PNG", (256, 171))
+        assert (served.format, served.size) == ("PNG", (320, 213))
     assert send_logo(alice, picture(size=(20, 20))).status_code == 303
     assert client.get(address).status_code == 404  # the old picture is gone
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        ((1200, 300), (320, 80)),
+        ((300, 1200), (64, 256)),
+        ((500, 500), (256, 256)),
+        ((4000, 10), (320, 1)),
+        ((120, 30), (120, 30)),
+    ],
+)
+def test_a_logo_keeps_its_ratio(alice, client, sent, stored):
+    """A wide logo is stored wide enough for 160 px on a screen of two pixels for each."""
+    assert send_logo(alice, picture(size=sent)).status_code == 303
+    address = search(alice.get("/portal").text, r'src="(/logos/[0-9a-f]{32}\.png)"')
+    with Image.open(io.BytesIO(client.get(address).data)) as served:
+        assert served.size == stored
 
 
 def test_a_photograph_of_noise_still_fits(alice, client):
