@@ -11,6 +11,11 @@ from core.money import typed_centavos
 from web.bodies import check_storable
 from web.pages import translate as _
 
+# A host of at least two labels, the last without digits, so that "12.5" is no host.
+_HOST = r"(?:[\w-]{1,63}\.)+[^\W\d_]{2,63}"
+_HOST_WITHOUT_SCHEME = re.compile(_HOST + r"(?::[0-9]{1,5})?(?:[/?#][^ ]*)?")
+_EMAIL_WITHOUT_SCHEME = re.compile(r"[^\s@/:?#]{1,64}@" + _HOST)
+
 
 class Form:
     """The submitted values of a form, and an error message per invalid field."""
@@ -58,8 +63,16 @@ class Form:
         return None
 
     def link(self, name: str, most: int = 500) -> str | None:
-        """An https, http, mailto or tel URL; None if the field is empty or refused."""
+        """An https, http, mailto or tel URL; None if the field is empty or refused.
+
+        People type `wa.me/5511…` or `www.loja.com.br`: `https://` is put before such an address,
+        and `mailto:` before an e-mail address.
+        """
         text = self.text(name, most)
+        if text is not None:
+            text = _with_scheme(text)
+            if len(text) > most:
+                self.refuse(name, _("Use no máximo %(n)s caracteres.") % {"n": most})
         if text is not None and not _is_link(text):
             self.refuse(name, _("Escreva um endereço que comece com https://, mailto: ou tel:."))
             return None
@@ -72,6 +85,15 @@ def _is_storable(text: str) -> bool:
     except MalformedJson:
         return False
     return True
+
+
+def _with_scheme(text: str) -> str:
+    """The address with the scheme that was meant, if it has none."""
+    if _HOST_WITHOUT_SCHEME.fullmatch(text):
+        return f"https://{text}"
+    if _EMAIL_WITHOUT_SCHEME.fullmatch(text):
+        return f"mailto:{text}"
+    return text
 
 
 def _is_link(text: str) -> bool:

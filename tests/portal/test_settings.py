@@ -93,6 +93,66 @@ def test_an_invalid_setting_is_reported_at_its_field(alice, field, value):
     assert "Queijaria da Alice" not in alice.get("/portal").text
 
 
+@pytest.mark.parametrize(
+    ("address", "link"),
+    [
+        ("wa.me/5511999990000", "https://wa.me/5511999990000"),
+        ("www.alice.example", "https://www.alice.example"),
+        ("alice.example:8443/ajuda?de=pix", "https://alice.example:8443/ajuda?de=pix"),
+        ("queijaria-são-joão.com.br", "https://queijaria-são-joão.com.br"),
+        ("oi@alice.example", "mailto:oi@alice.example"),
+        ("tel:+5531999990000", "tel:+5531999990000"),
+    ],
+)
+def test_an_address_without_a_scheme_is_read_as_meant(alice, address, link):
+    """Nobody types https:// on a phone; the page shows what shoppers will get."""
+    answer = alice.post("/portal/settings/shop", {**SHOP, "support_url": address})
+    assert answer.status_code == 303
+    assert f'value="{link}"' in alice.get(answer.location).text
+
+
+@pytest.mark.parametrize(
+    "address", ["alice", "12.5", "alice.example:alert(1)", "alice.example e mais"]
+)
+def test_a_word_is_not_taken_for_an_address(alice, address):
+    """A link that leads nowhere is worse than an error."""
+    answer = alice.post("/portal/settings/shop", {**SHOP, "shop_url": address})
+    assert (answer.status_code, 'id="shop_url-wrong"' in answer.text) == (400, True)
+
+
+def test_an_address_that_its_scheme_makes_too_long_is_refused(alice):
+    """500 characters is what the database holds."""
+    longest = "alice.example/" + "x" * (500 - len("https://alice.example/"))
+    sent = {**SHOP, "shop_url": longest}
+    assert alice.post("/portal/settings/shop", sent).status_code == 303
+    assert (
+        alice.post("/portal/settings/shop", {**sent, "shop_url": longest + "x"}).status_code == 400
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "field", "target"),
+    [
+        ("shop", {**SHOP, "support_url": "no address"}, "support_url", "support_url"),
+        ("pix-key", {"pix_key": CPF, "password": "guess"}, "password", "pix_key-password"),
+        ("pix-key", {"pix_key": "1"}, "pix_key", "pix_key"),
+        ("mail", {"email": "a@b.example", "password": "guess"}, "password", "mail-password"),
+        ("keys", {"label": "", "scopes": ["payments:read"]}, "label", "label"),
+        ("password", {"new_password": "short"}, "new_password", "new_password"),
+    ],
+)
+def test_an_error_is_in_sight(alice, path, fields, field, target):
+    """The page is long: the summary on top leads to the field, which has the focus."""
+    page = alice.post(f"/portal/settings/{path}", fields).text
+    summary = search(page, r'(?s)<div class="notice notice--bad problems" role="alert">(.*?)</ul>')
+    assert f'href="#{target}"' in summary
+    assert page.index("problems") < page.index('class="settings"')
+    assert re.findall(r'<input[^>]* id="([^"]+)"[^>]* autofocus', page) == [target]
+    assert page.count(f'id="{target}"') == 1
+    assert f'id="{field}-wrong"' in page
+    assert "autofocus" not in alice.get("/portal/settings").text
+
+
 @pytest.mark.parametrize("value", ["0", "3600"])
 def test_grace_periods_at_the_limits_are_saved(alice, value):
     """The limits themselves are allowed."""
