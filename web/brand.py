@@ -1,7 +1,8 @@
-"""A merchant's colour as the action colour of its pages, changed only if text needs contrast.
+"""A merchant's colour on its pages: buttons keep it, text in it is changed if it needs contrast.
 
-WCAG 2.2 (1.4.3) requires a contrast of at least 4.5 for text. A pale colour is darkened for light
-pages, a dark colour is lightened for dark pages; a readable colour stays as it is.
+WCAG 2.2 (1.4.3) requires a contrast of at least 4.5 for text. The text on a button is black or
+white, whichever is read better. As text on the page, a pale colour is darkened for light pages and a
+dark colour is lightened for dark pages; a readable colour stays as it is.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ WHITE: Rgb = (255, 255, 255)
 BLACK: Rgb = (0, 0, 0)
 LIGHT_SURFACE: Rgb = WHITE
 DARK_SURFACE: Rgb = (0x15, 0x1D, 0x1A)
-INK_ON_BRIGHT: Rgb = (0x08, 0x10, 0x0D)
-"""`--surface` of tokens.css, and the text colour on a bright button."""
+"""`--surface` of tokens.css."""
 
 CONTRAST_LIGHT, CONTRAST_DARK = 5.6, 6.4
 """The contrast to the surface: over 4.5, because the colour is also used on tinted grounds."""
+CONTRAST_TEXT, CONTRAST_EDGE = 4.5, 3.0
+"""The least for text on a button, and for a button without an edge of another colour (1.4.11)."""
+HOVER_SHARE, PRESS_SHARE = 0.12, 0.2
 
 _COLOR = re.compile(r"#([0-9a-fA-F]{6})")
 _STEPS = 64
@@ -64,24 +67,42 @@ def style_sheet(color: str) -> str:
     own = _rgb(color)
     light = readable(own, LIGHT_SURFACE, BLACK, CONTRAST_LIGHT)
     dark = readable(own, DARK_SURFACE, WHITE, CONTRAST_DARK)
+    button = _button(own)
     on_light = {
         "action": light,
         "action-hover": mix(light, BLACK, 0.16),
         "action-press": mix(light, BLACK, 0.32),
         "action-tint": mix(WHITE, light, 0.09),
-        "on-action": WHITE,
+        **button,
+        "button-edge": own if contrast(own, LIGHT_SURFACE) >= CONTRAST_EDGE else light,
     }
     on_dark = {
         "action": dark,
         "action-hover": mix(dark, WHITE, 0.2),
         "action-press": mix(dark, WHITE, 0.08),
         "action-tint": mix(DARK_SURFACE, dark, 0.12),
-        "on-action": INK_ON_BRIGHT,
+        **button,
+        "button-edge": own if contrast(own, DARK_SURFACE) >= CONTRAST_EDGE else dark,
     }
     return (
         f":root{{{_declarations(on_light)}}}"
         f"@media (prefers-color-scheme:dark){{:root{{{_declarations(on_dark)}}}}}"
     )
+
+
+def _button(own: Rgb) -> dict[str, Rgb]:
+    """A button in the colour itself, with black or white text, for light and dark pages."""
+    text, other = (BLACK, WHITE) if contrast(own, BLACK) >= contrast(own, WHITE) else (WHITE, BLACK)
+    # A step toward the text's colour is seen on every colour, even on black and white; a middling
+    # colour has no contrast left for it.
+    room = contrast(mix(own, text, PRESS_SHARE), text) >= CONTRAST_TEXT
+    toward = text if room else other
+    return {
+        "button": own,
+        "button-hover": mix(own, toward, HOVER_SHARE),
+        "button-press": mix(own, toward, PRESS_SHARE),
+        "on-action": text,
+    }
 
 
 def _rgb(color: str) -> Rgb:

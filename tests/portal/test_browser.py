@@ -450,9 +450,9 @@ def test_the_payment_page_reports_its_traces(visit, new_context, service):
     expect(page.locator(".timeline")).to_contain_text("Código Pix copiado")
 
 
-@pytest.mark.parametrize("color", ["ffff00", "000000", "00ff88"])
+@pytest.mark.parametrize("color", ["ffd400", "000000", "ffffff"])
 def test_a_shops_colour_keeps_the_payment_page_readable(visit, new_context, service, color):
-    """axe finds nothing with yellow, black or neon, light or dark."""
+    """axe finds nothing with yellow, black or white, light or dark, and the button has it."""
     visitor = visit(**DESKTOP)
     page = visitor.open("/portal/settings")
     page.locator("#brand_color").fill(f"#{color}")
@@ -462,8 +462,10 @@ def test_a_shops_colour_keeps_the_payment_page_readable(visit, new_context, serv
     wait_for_text(service, path, f'href="/brand/{color}.css"')
     page = new_visitor(new_context, service, **PHONE).open(path)
     assert page.locator(f'link[href="/brand/{color}.css"]').count() == 1
+    own = "rgb({}, {}, {})".format(*bytes.fromhex(color))
     for scheme in in_both_schemes(page):
         assert axe_violations(page) == [], scheme
+        expect(page.locator(".button--primary:visible").first).to_have_css("background-color", own)
     assert axe_violations(visitor.open("/portal")) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import time
 from typing import Any
@@ -394,8 +395,37 @@ def test_every_colour_is_readable_on_light_and_dark(color):
         tokens = dict(re.findall(r"--([a-z-]+):(#[0-9a-f]{6})", sheet))
         for ground in (*surfaces, tokens["action-tint"]):
             assert _ratio(tokens["action"], ground) >= 4.5, (color, ground)
-        for state in ("action", "action-hover", "action-press"):
+        for state in ("button", "button-hover", "button-press"):
             assert _ratio(tokens["on-action"], tokens[state]) >= 4.5, (color, state)
+        assert _ratio(tokens["button-edge"], surfaces[0]) >= 3, color
+
+
+@pytest.mark.parametrize(
+    ("color", "text"),
+    [
+        ("#ffd400", "#000000"),
+        ("#ffffff", "#000000"),
+        ("#000000", "#ffffff"),
+        ("#0000ff", "#ffffff"),
+        ("#808080", "#000000"),
+    ],
+)
+def test_a_button_keeps_the_shops_colour(color, text):
+    """A yellow stays yellow on light and dark pages; only the button's text is chosen."""
+    for sheet in style_sheet(color).split("@media"):
+        assert f"--button:{color};" in sheet
+        assert f"--on-action:{text};" in sheet
+        assert f"--button-hover:{color};" not in sheet
+
+
+def test_every_colour_leaves_contrast_for_the_buttons_text():
+    """In each state, over the whole space of colours."""
+    steps = range(0, 256, 15)
+    for red, green, blue in itertools.product(steps, steps, steps):
+        sheet = style_sheet.__wrapped__(f"#{red:02x}{green:02x}{blue:02x}")
+        tokens = dict(re.findall(r"--([a-z-]+):(#[0-9a-f]{6})", sheet))
+        for state in ("button", "button-hover", "button-press"):
+            assert _ratio(tokens["on-action"], tokens[state]) >= 4.5, (tokens["button"], state)
 
 
 def test_a_readable_colour_is_unchanged():
