@@ -48,6 +48,8 @@ class Figures:
     is_median_of_today: bool
     """False if nothing was paid today: then the median is of the last thirty days."""
     has_free_money: bool
+    has_money: bool
+    """Whether the merchant ever got money, for a payment or without one."""
     """Whether the merchant has money without a payment."""
     days: list[DayTakings]
 
@@ -88,7 +90,7 @@ def figures(queries: PortalQueries, merchant_id: int, zone: ZoneInfo, now: datet
     spans = [span_of(day, zone) for day in days]
     takings = _takings(queries, merchant_id, spans, now)
     start, end = span_of(today, zone)
-    created, converted, has_free_money = queries.created(merchant_id, (start, end))
+    created, converted, has_free_money, was_paid = queries.created(merchant_id, (start, end))
     if has_free_money:
         free = queries.takings_without_payment(merchant_id, spans)
         takings = [settled.plus(more) for settled, more in zip(takings, free, strict=True)]
@@ -104,6 +106,7 @@ def figures(queries: PortalQueries, merchant_id: int, zone: ZoneInfo, now: datet
         seconds_to_pay=None if median is None else round(median),
         is_median_of_today=bool(waits_today),
         has_free_money=has_free_money,
+        has_money=has_free_money or was_paid,
         days=[
             DayTakings(day, total.count, total.centavos)
             for day, total in zip(days, takings, strict=True)

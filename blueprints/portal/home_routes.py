@@ -46,6 +46,7 @@ def home() -> ResponseReturnValue:
         figures=page_figures,
         median_of=MEDIAN_OF_MAX,
         rows=rows,
+        has_first_steps=not page_figures.has_money,
         rows_max=NEWEST,
         free_receipts=free_receipts,
         free_max=FREE_NEWEST,

@@ -10,7 +10,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from blueprints.portal.filters import month_days
+from core.clock import rfc3339
+from repository.database import in_unit_of_work
 from tests.portal.signing import search, sign_in
+from tests.support.service import end_to_end_id
 
 PAGES = [
     "/portal",
@@ -388,14 +391,65 @@ def test_the_statements_of_a_page_do_not_grow_with_its_rows(alice, charge, bank,
             bank.confirm(charge())
 
 
-def test_the_first_visit_shows_how_to_begin(alice, charge):
-    """Without payments the page has a call to copy and a test payment."""
+def steps_of(page: str) -> dict[str, bool]:
+    """The links of the first steps, each with whether its step is done."""
+    steps = re.findall(r'(?s)<li class="step( step--done)?">.*?href="([^"]+)"', page)
+    return {href: bool(mark) for mark, href in steps}
+
+
+def test_the_first_steps_end_when_money_came(alice, charge, bank):
+    """An unpaid test ends nothing; logo and colour may stay open."""
+    new = "/portal/payments/new"
+    keys = [f"/portal/settings#{name}" for name in ("pix-key", "logo", "brand_color")]
     page = alice.get("/portal").text
+    assert steps_of(page) == dict.fromkeys([*keys, new], False) | {keys[0]: True}
     assert "curl http" in page
     answer = alice.post("/portal/payments/test")
     assert answer.status_code == 303
     assert "Pagamento de teste" in alice.get(answer.location).text
-    assert "curl http" not in alice.get("/portal").text
+    steps = steps_of(alice.get("/portal").text)
+    assert [steps[key] for key in [*keys, new]] == [True, False, False, True]
+    assert answer.location.split("?")[0] in steps
+    bank.confirm(charge())
+    assert steps_of(alice.get("/portal").text) == {}
+
+
+def test_the_first_steps_tick_what_the_shop_has(app, alice, charlie):
+    """Charlie's own steps do not change with Alice's."""
+    with app.app_context():
+        in_unit_of_work(
+            lambda work: work.accounts.change(
+                work.accounts.by_login("alice").id,
+                {"pix_key": None, "logo_url": "/logos/x.png", "brand_color": "#aa3300"},
+            )
+        )
+    steps = steps_of(alice.get("/portal").text)
+    assert list(steps.values())[:3] == [False, True, True]
+    assert list(steps_of(charlie.get("/portal").text).values())[:3] == [True, False, False]
+
+
+def test_money_of_long_ago_ends_the_first_steps(app, alice, charge, bank, clock, count_statements):
+    """The figures know thirty days; an EXISTS in one of their statements finds older money."""
+    bank.confirm(charge())
+    clock.advance(days=60)
+    browser = sign_in(app, "alice")
+    with count_statements() as statements:
+        page = browser.get("/portal").text
+    assert steps_of(page) == {}
+    assert len(statements) <= HOME_MAX
+
+
+def test_money_without_a_payment_ends_the_first_steps(alice, bank, clock):
+    """A shop that only has the poster on its counter creates no payment."""
+    assert steps_of(alice.get("/portal").text) != {}
+    body = {
+        "pix_key": "alice@feira.example",
+        "value": "5.00",
+        "end_to_end_id": end_to_end_id(),
+        "paid_at": rfc3339(clock.now()),
+    }
+    assert bank.tell(body).status_code == 200
+    assert steps_of(alice.get("/portal").text) == {}
 
 
 def test_an_english_viewer_reads_times_and_money_in_english(alice, charge):

@@ -14,6 +14,7 @@ function sayPaid(amount) {
   const status = document.getElementById("said");
   const text = status.dataset.paid.replace("{amount}", amount.textContent.trim());
   status.textContent = text;
+  document.querySelector("[data-first-steps]")?.remove(); // they end when money came
   document.dispatchEvent(new CustomEvent("money-came", { detail: { text } }));
 }
 
@@ -97,7 +98,7 @@ class Rows {
       this.#list.lastElementChild.remove();
     }
     if (this.#list.children.length > 0) {
-      for (const hint of document.querySelectorAll("[data-empty], .first")) hint.remove();
+      for (const hint of document.querySelectorAll("[data-empty]")) hint.remove();
     }
   }
 
