@@ -506,6 +506,25 @@ def test_a_logo_is_drawn_whole(visit, new_context, service, payments, sent, rati
         expect(page.get_by_text("Salvo.")).to_be_visible()
 
 
+def test_a_new_key_is_what_a_phone_shows_first(visit, service):
+    """The key is shown once: on the first screen, with the focus, and a tap copies it."""
+    visitor = visit(**PHONE)
+    page = visitor.open("/portal/settings")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("#label").fill("Site")
+    page.get_by_role("button", name="Criar chave").click()
+    field = page.get_by_label("Chave de API", exact=True)
+    expect(field).to_be_focused()
+    expect(field).to_be_in_viewport(ratio=1)
+    copy = page.locator('[data-copy="made-key"]')
+    expect(copy).to_be_in_viewport(ratio=1)
+    copy.click()
+    expect(copy).to_contain_text("Copiado")
+    assert page.evaluate("navigator.clipboard.readText()") == field.input_value() != ""
+    assert axe_violations(page) == []
+    assert visitor.complaints == []
+
+
 def test_the_poster_prints_on_one_a5(visit, payments):
     """One sheet of paper, exactly A5."""
     import base64
