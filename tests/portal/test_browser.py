@@ -541,6 +541,26 @@ def test_the_poster_prints_on_one_a5(visit, payments):
     assert (round(width), round(height)) == (420, 595)  # points: 148 × 210 mm
 
 
+def test_the_library_of_the_chart_waits_until_the_page_has_loaded(visit, payments):
+    """On a phone its 51 kB held the page; until it has come, the static chart shows the days."""
+    visitor = visit(**PHONE)
+    page = visitor.page
+    page.route(re.compile(r"/uPlot\.iife"), lambda route: route.abort())
+    visitor.open("/portal")
+    expect(page.locator(".chart__still")).to_be_visible()
+    expect(page.locator("#lost-script")).to_be_hidden()
+    page.unroute_all()
+    page.reload()
+    expect(page.locator("[data-chart][data-drawn] canvas")).to_be_visible()
+    requested_at, loaded_at = page.evaluate("""() => {
+      const files = performance.getEntriesByType("resource");
+      const library = files.find((file) => file.name.includes("uPlot.iife"));
+      const [visit] = performance.getEntriesByType("navigation");
+      return [library.startTime, visit.loadEventStart];
+    }""")
+    assert requested_at >= loaded_at > 0
+
+
 def test_the_service_logged_no_traceback(service: ServiceProcess):
     """After all these pages, the service's log has no traceback."""
     assert "Traceback" not in service.log()

@@ -1,7 +1,10 @@
-// Draws the last thirty days as bars by uPlot, in place of the server's static chart.
+// Draws the last thirty days as bars by uPlot, in place of the server's static chart. uPlot is
+// loaded when the browser is idle, because until then the static chart shows the same days.
 /* global uPlot */
 const DAY_SECONDS = 86_400;
 const HEIGHT = 220;
+const IDLE_TIMEOUT_MS = 2_000;
+const IDLE_FALLBACK_MS = 300; // Safari has no requestIdleCallback.
 
 let chart = null;
 
@@ -130,5 +133,22 @@ function drawChart(root) {
   darkScheme.onchange = () => draw(container);
 }
 
-drawChart(document);
+function loadLibrary() {
+  const script = document.createElement("script");
+  script.src = document.querySelector("[data-chart-library]").dataset.chartLibrary;
+  script.onload = () => drawChart(document);
+  document.head.append(script);
+}
+
+function whenIdle(task) {
+  if (window.requestIdleCallback === undefined) setTimeout(task, IDLE_FALLBACK_MS);
+  else window.requestIdleCallback(task, { timeout: IDLE_TIMEOUT_MS });
+}
+
+function loadWhenIdle() {
+  whenIdle(loadLibrary);
+}
+
+if (document.readyState === "complete") loadWhenIdle();
+else window.addEventListener("load", loadWhenIdle, { once: true });
 document.addEventListener("content-drawn", (event) => drawChart(event.target));
