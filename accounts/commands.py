@@ -18,6 +18,7 @@ from core.errors import BalcaoError, InvalidRequest, LoginTaken, NotFound
 from core.pix import br_code
 from core.pix.br_code import BrCodeError
 from core.pix.pix_key import normalise
+from core.typed import caseless, plain_text
 from db_models.account import ADMIN, MERCHANT, PAYER
 from repository.database import LostRace, Work, in_unit_of_work
 
@@ -45,7 +46,7 @@ def register(app: Flask) -> None:
 @_from_stdin
 def create(login: str, role: str, password_stdin: bool, **fields: str | None) -> None:
     """Create an account that signs in with a password."""
-    _check_login(login)
+    login = _new_login(login)
     password_hash = passwords.hash_password(_read_password(password_stdin))
     _commit(
         lambda work: service.create(
@@ -100,7 +101,7 @@ def enable(login: str) -> None:
 @click.option("--grace-seconds", default=0, type=click.IntRange(0, 3600))
 def add(login: str, pix_key: str, name: str, city: str, **fields: Any) -> None:
     """Add a merchant without a password, and show its first API key, once."""
-    _check_login(login)
+    login = _new_login(login)
     try:
         canonical = normalise(pix_key)
         # Otherwise each payment would fail for a name or a city that no BR Code can hold.
@@ -148,11 +149,13 @@ def key(login: str, label: str, scopes: Sequence[str]) -> None:
     click.echo(_commit(make))
 
 
-def _check_login(login: str) -> None:
-    if not _LOGIN.fullmatch(login):
+def _new_login(text: str) -> str:
+    """The login in the spelling that is stored. Raises ClickException."""
+    if not _LOGIN.fullmatch(plain_text(text)):
         raise click.ClickException(
             "LOGIN must be 1 to 64 letters, digits and . _ - @ +, beginning with a letter or digit."
         )
+    return caseless(text)
 
 
 def _read_password(from_stdin: bool) -> str:

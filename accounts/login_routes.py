@@ -34,6 +34,7 @@ from core.errors import (
     TooManyRequests,
     Unauthorized,
 )
+from core.typed import caseless
 from db_models import Account
 from repository.database import Work, in_unit_of_work, reading
 from web.api_docs import SIGNED_IN, declare, problems, request_body
@@ -150,7 +151,7 @@ def _sign_in(credentials: Any) -> sign_ins.OpenSignIn:
     name = body.username or body.login
     if name is None:
         raise InvalidRequest([FieldError("username", "is required")])
-    if body.username and body.login and body.username != body.login:
+    if body.username and body.login and caseless(body.username) != caseless(body.login):
         raise InvalidRequest([FieldError("login", "must equal the username, or be left out")])
     check_storable(name)
     return sign_ins.sign_in(name, body.password, "cookie")

@@ -63,6 +63,6 @@ def erase_account(work: Work, login: str) -> int:
     end_others(work, account, ENDED_BY_OPERATOR, None)
     public_id = account.public_id
     stored, replacement = AccountData(work.session, account.id), f"erased-{public_id}"
-    changed = stored.erase_login(login, replacement) + stored.erase(replacement, work.now)
+    changed = stored.erase_login(account.login, replacement) + stored.erase(replacement, work.now)
     audit.record(work, None, AuditAction.ACCOUNT_ERASED, public_id)
     return changed

@@ -7,6 +7,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from accounts import csrf, passwords, reset
 from core.errors import BalcaoError, Gone, TooManyRequests
+from core.typed import caseless, plain_text
 from mail.outgoing import can_send
 from web.forms import read_form
 from web.pages import language_query
@@ -27,7 +28,7 @@ def forgot_page() -> BaseResponse:
 def forgot() -> BaseResponse:
     """Send the link; the answer is the same whether there is such an account or not."""
     csrf.require_visitor_token()
-    typed_name = read_form().get("username", "").strip()[:TYPED_CHARACTERS_MAX]
+    typed_name = plain_text(read_form().get("username", ""))[:TYPED_CHARACTERS_MAX]
     if not can_send() or not typed_name:
         return _forgot_page()
     try:
@@ -55,7 +56,7 @@ def set_password(token: str) -> BaseResponse:
     try:
         account = reset.check_token(token)
         is_usable = passwords.CHARACTERS_MIN <= len(password) <= passwords.CHARACTERS_MAX
-        if not is_usable or password == account.login:
+        if not is_usable or caseless(password) == caseless(account.login):
             answer = _render("accounts/reset.html", login=account.login, wrong=True)
             answer.status_code = 400
             return answer

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from accounts.keys import SCOPES
 from accounts.passwords import CHARACTERS_MAX, CHARACTERS_MIN
+from core.typed import caseless, plain_text
 from web.bodies import StrictBody
 
 LOGIN_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@+\-]{0,63}$"
@@ -55,8 +56,17 @@ def _distinct(value: list[str]) -> list[str]:
     return value
 
 
+def _plain(value: object) -> object:
+    return plain_text(value) if isinstance(value, str) else value
+
+
+def _caseless(value: object) -> object:
+    return caseless(value) if isinstance(value, str) else value
+
+
 Login = Annotated[
     str,
+    BeforeValidator(_plain),
     Field(min_length=1, max_length=64),
     AfterValidator(_login),
     WithJsonSchema({"type": "string", "pattern": LOGIN_PATTERN, "maxLength": 64}),
@@ -71,6 +81,7 @@ PresentPassword = Annotated[
 ]
 Email = Annotated[
     str,
+    BeforeValidator(_caseless),
     Field(max_length=254),
     AfterValidator(_email),
     WithJsonSchema({"type": "string", "pattern": EMAIL_PATTERN, "maxLength": 254}),

@@ -23,6 +23,7 @@ from core.errors import (
 from core.ids import new_public_id
 from core.pix import br_code
 from core.pix.br_code import BrCodeError
+from core.typed import caseless, name_key
 from db_models import Account, ApiKey, AuditAction
 from db_models.account import MERCHANT
 from repository.database import LostRace, Work, in_unit_of_work
@@ -40,7 +41,7 @@ def sign_up(body: NewUser, also: Callable[[Work, Account], object] | None = None
     `also` runs in the same unit of work. Raises InvalidRequest for a name that no BR Code can hold,
     and LoginTaken.
     """
-    if body.password == body.username:
+    if caseless(body.password) == caseless(body.username):
         raise InvalidRequest([FieldError("password", "must not be the username")])
     password_hash = passwords.hash_password(body.password)
 
@@ -60,7 +61,7 @@ def sign_up(body: NewUser, also: Callable[[Work, Account], object] | None = None
     try:
         return in_unit_of_work(make, attempts=1)
     except LostRace:
-        raise LoginTaken(f"The login {body.username} is taken.") from None
+        raise LoginTaken(f"The login {caseless(body.username)} is taken.") from None
 
 
 def create(
@@ -76,21 +77,27 @@ def create(
 ) -> Account:
     """Create an account; a merchant gets a city, and in development a random Pix key.
 
+    Login and e-mail are stored in their one spelling (`core.typed.caseless`).
+
     In production a merchant enters its key later: money must never go to an invented one.
 
     Raises LoginTaken, LostRace if another request took the login meanwhile, and InvalidRequest for
     a name or city that no BR Code can hold.
     """
+    shown_name = name or login
+    login = caseless(login)
     is_reserved = login == DEMO_LOGIN and not is_demo
     if is_reserved or work.accounts.find_by_login(login) is not None:
         raise LoginTaken(f"The login {login} is taken.")
     values = {
         "public_id": new_public_id(),
         "login": login,
+        "login_key": login,
         "role": role,
         "password_hash": password_hash,
-        "email": email,
-        "name": name or login,
+        "email": caseless(email) if email else None,
+        "name": shown_name,
+        "name_key": name_key(shown_name) if role == MERCHANT else None,
         "city": DEFAULT_CITY,
         "pix_key": _new_pix_key() if role == MERCHANT else None,
         "grace_seconds": 0,
@@ -128,7 +135,7 @@ def change_password(caller: Caller, current: str, new: str) -> int:
     if caller.scopes is not None:
         raise Forbidden("An API key cannot change the password: sign in with the password.")
     account = caller.account
-    if new in (account.login, current):
+    if new == current or caseless(new) == caseless(account.login):
         raise InvalidRequest(
             [FieldError("new_password", "must not be the login or the old password")]
         )

@@ -159,9 +159,8 @@ def _open(
 def _record_failure(work: Work, login: str) -> None:
     """Record a failed sign-in, without an unknown login: people type their password there."""
     account = work.accounts.find_by_login(login)
-    audit.record(
-        work, account, AuditAction.SESSION_REFUSED, login if account is not None else "(unknown)"
-    )
+    subject = account.login if account is not None else "(unknown)"
+    audit.record(work, account, AuditAction.SESSION_REFUSED, subject)
 
 
 def _rotate(work: Work, claims: tokens.Claims) -> OpenSignIn | None:

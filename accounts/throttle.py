@@ -27,6 +27,7 @@ from limits import RateLimitItem
 from accounts.tokens import read_signed
 from config import current_settings
 from core.errors import TooManyRequests
+from core.typed import caseless
 from web.limits import Limits, client_network, limits, per_seconds, register_limit
 
 SIGN_IN = register_limit("sign-in")
@@ -131,5 +132,8 @@ def _serializer() -> URLSafeTimedSerializer:
 
 
 def _tag(login: str) -> str:
-    """A hash of the login for keys and cookies, where its characters could have a meaning."""
-    return hashlib.sha256(login.encode()).hexdigest()[:24]
+    """A hash of the login for keys and cookies, where its characters could have a meaning.
+
+    Every spelling has the same hash: another one is no further attempt.
+    """
+    return hashlib.sha256(caseless(login).encode()).hexdigest()[:24]

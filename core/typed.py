@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import unicodedata
 
+NAME_KEY_MAX = 240
+
 _MINUS_SIGN, _HYPHEN_BULLET = "\u2212", "\u2043"
 
 
@@ -20,6 +22,24 @@ def clean(text: str) -> str:
             if unicodedata.category(character) != "Cf"
         )
     return text.strip()
+
+
+def plain_text(text: str) -> str:
+    """The text in its compatible characters (NFKC), without what nobody sees, and trimmed."""
+    return clean(unicodedata.normalize("NFKC", clean(text)))
+
+
+def caseless(text: str) -> str:
+    """The one spelling of a login or an e-mail: phones begin it with a capital letter."""
+    return plain_text(plain_text(text).casefold())
+
+
+def name_key(name: str) -> str:
+    """The one spelling of a shop's name; names that a reader cannot tell apart have the same.
+
+    Accents count. Not more than NAME_KEY_MAX characters.
+    """
+    return " ".join(caseless(name).split())[:NAME_KEY_MAX].rstrip()
 
 
 def with_plain_hyphens(text: str) -> str:

@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, Boolean, CheckConstraint, Index, Integer, Str
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.ids import new_public_id
+from core.typed import NAME_KEY_MAX
 from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string
 
 Id = BigInteger().with_variant(Integer, "sqlite")
@@ -25,6 +26,8 @@ class Account(db.Model):  # type: ignore[name-defined, misc]  # Flask-SQLAlchemy
         CheckConstraint("role IN ('merchant', 'payer', 'admin')", name="role_known"),
         Index("ix_accounts_role", "role", "login"),
         Index("ix_accounts_email", "email"),
+        Index("ix_accounts_login_key", "login_key", unique=True),
+        Index("ix_accounts_name_key", "name_key"),
         TABLE_OPTIONS,
     )
 
@@ -32,11 +35,20 @@ class Account(db.Model):  # type: ignore[name-defined, misc]  # Flask-SQLAlchemy
     public_id: Mapped[str] = mapped_column(exact_string(32), unique=True, default=new_public_id)
     """The account's only id on the wire: 32 hex digits."""
     login: Mapped[str] = mapped_column(exact_string(64), unique=True)
+    login_key: Mapped[str | None] = mapped_column(exact_string(64))
+    """The login in `core.typed.caseless`; new logins are stored in that spelling.
+
+    None for an old account whose login differs only in case from another one's: it signs in by its
+    exact login.
+    """
     role: Mapped[str] = mapped_column(String(16), default=MERCHANT)
     password_hash: Mapped[str | None] = mapped_column(String(255))
     """Argon2id in PHC form; None for an account that uses API keys only."""
     email: Mapped[str | None] = mapped_column(String(254))
+    """In `core.typed.caseless`."""
     name: Mapped[str] = mapped_column(String(120))
+    name_key: Mapped[str | None] = mapped_column(exact_string(NAME_KEY_MAX))
+    """A merchant's name in `core.typed.name_key`; None for other roles. Old twins may have it."""
     city: Mapped[str] = mapped_column(String(60))
     pix_key: Mapped[str | None] = mapped_column(exact_string(77), unique=True)
     """The Pix key that receives a merchant's money; None until the merchant has entered it.

@@ -17,6 +17,7 @@ from core import ids
 from core.errors import FieldError, Gone, InvalidMoney, InvalidRequest, NotFound, PaymentNotFound
 from core.money import centavos_from
 from core.pix.br_code import BrCodeError
+from core.typed import plain_text
 from db_models import PaymentStatus
 from db_models.account import MERCHANT
 from payments import location, tills
@@ -125,7 +126,7 @@ def merchant_qr(path: LoginPath, query: ValueQuery) -> BaseResponse:
         centavos = None if query.value is None else centavos_from(query.value)
     except InvalidMoney as error:
         raise InvalidRequest([FieldError("value", error.detail)]) from None
-    if not re.fullmatch(r"[A-Za-z0-9._@+\-]{1,64}", path.login, re.ASCII):
+    if not re.fullmatch(r"[A-Za-z0-9._@+\-]{1,64}", plain_text(path.login), re.ASCII):
         raise NotFound("There is no merchant with this login.")
     with reading() as work:
         merchant = work.accounts.find_by_login(path.login)

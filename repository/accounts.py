@@ -11,6 +11,7 @@ from sqlalchemy import insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.errors import NotFound
+from core.typed import caseless, plain_text
 from db_models import Account, ApiKey, SignIn
 from db_models.account import MERCHANT
 from repository.connections import rows_changed
@@ -58,7 +59,11 @@ class Accounts:
         return self._session.scalars(select(Account).where(Account.id == account_id)).one_or_none()
 
     def find_by_login(self, login: str) -> Account | None:
-        return self._session.scalars(select(Account).where(Account.login == login)).one_or_none()
+        """The account with this login, as people type it: exactly this one, or else in any case."""
+        exact = plain_text(login)
+        either = or_(Account.login == exact, Account.login_key == caseless(login))
+        accounts = self._session.scalars(select(Account).where(either)).all()
+        return min(accounts, key=lambda account: account.login != exact, default=None)
 
     def find_by_public_id(self, public_id: str) -> Account | None:
         query = select(Account).where(Account.public_id == public_id)
@@ -71,10 +76,14 @@ class Accounts:
 
     def for_password_reset(self, login_or_email: str, limit: int) -> Sequence[Account]:
         """Enabled accounts with a password and an e-mail, by their login or their e-mail."""
+        by_login = self.find_by_login(login_or_email)
         query = (
             select(Account)
             .where(
-                or_(Account.login == login_or_email, Account.email == login_or_email),
+                or_(
+                    Account.id == (by_login.id if by_login is not None else None),
+                    Account.email == caseless(login_or_email),
+                ),
                 Account.email.is_not(None),
                 Account.password_hash.is_not(None),
                 Account.disabled_at.is_(None),

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select, union_all
+from sqlalchemy import Select, func, or_, select, union_all
 from sqlalchemy.orm import Session
 
+from core.typed import caseless, plain_text
 from db_models import (
     Account,
     ApiKey,
@@ -189,7 +190,9 @@ class AdminQueries:
         if role is not None:
             query = query.where(Account.role == role)
         if prefix:
-            query = query.where(self._begins(prefix))
+            # New logins are in small letters; an old one may have capital letters.
+            spellings = {plain_text(prefix), caseless(prefix)}
+            query = query.where(or_(*(self._begins(one) for one in sorted(spellings))))
         return _BY_LOGIN.page(self._session, query, after=after, limit=limit, unknown_is_end=True)
 
     def last_seen(self, accounts: Sequence[Account]) -> dict[int, datetime]:

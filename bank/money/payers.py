@@ -16,6 +16,7 @@ from bank.models import FAILED_PINS_MAX, BankAccount, BankPayer
 from bank.updates import rows_changed
 from core.errors import FieldError
 from core.runtime.offload import Places
+from core.typed import caseless, plain_text, with_plain_hyphens
 
 _DEMO_PAYERS_MAX = 10
 
@@ -55,7 +56,7 @@ def payer_by_login(session: Session, text: str) -> BankPayer:
     """The payer with this card number (spaces allowed) or handle. Raises UnknownPayer."""
     digits = card_digits(text)
     if not _CARD.fullmatch(digits):
-        return payer_by_handle(session, text.strip().lower())
+        return payer_by_handle(session, caseless(text))
     payer = session.scalars(select(BankPayer).where(BankPayer.card_number == digits)).first()
     if payer is None:
         raise UnknownPayer("Este cartão não existe neste banco.")
@@ -64,7 +65,7 @@ def payer_by_login(session: Session, text: str) -> BankPayer:
 
 def card_digits(text: str) -> str:
     """A card number without the spaces, dots and hyphens that people write in it."""
-    return re.sub(r"[ .-]", "", text.strip())
+    return re.sub(r"[ .-]", "", with_plain_hyphens(plain_text(text)))
 
 
 def payer_by_handle(session: Session, handle: str | None) -> BankPayer:

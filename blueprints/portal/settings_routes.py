@@ -22,6 +22,7 @@ from blueprints.portal.settings_questions import key_question, session_question
 from core.errors import Forbidden, InvalidRequest, NotFound
 from core.ids import new_public_id
 from core.pix.pix_key import TYPED_CHARACTERS_MAX, kind_of, normalise
+from core.typed import caseless, name_key
 from db_models import Account, AuditAction, SignIn
 from mail.outgoing import can_send
 from repository.database import LostRace, Work, in_unit_of_work, reading
@@ -109,7 +110,7 @@ def save_shop() -> ResponseReturnValue:
 
     def save(work: Work, merchant: Account) -> None:
         service.require_payee(merchant.pix_key, values["name"], values["city"])
-        work.accounts.change(merchant.id, values)
+        work.accounts.change(merchant.id, values | {"name_key": name_key(values["name"])})
         audit.record(work, merchant, AuditAction.SHOP_CHANGED, merchant.login)
 
     try:
@@ -157,7 +158,7 @@ def save_logo() -> ResponseReturnValue:
 def save_mail() -> ResponseReturnValue:
     """Save the e-mail and its messages. Requires the password: the e-mail can reset it."""
     form = Form(request.form)
-    email = (form.text("email", 254) or "").lower()
+    email = caseless(form.text("email", 254) or "")
     if email and not EMAIL.fullmatch(email):
         form.refuse("email", _("Escreva um e-mail, como ana@exemplo.com.br"))
     if form.errors:

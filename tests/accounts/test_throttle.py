@@ -51,6 +51,15 @@ def test_the_attempts_for_a_login_from_one_address_are_limited(strict):
     assert guess(strict, "alice", OTHER, password=PASSWORD).status_code == 429
 
 
+def test_another_spelling_of_the_login_is_no_further_attempt(strict):
+    """`Alice` and `alice ` sign in as `alice`, so they share the guesses at her password."""
+    Person(strict, "alice").sign_up()
+    for spelling in ("alice", "Alice", "alice "):
+        assert guess(strict, spelling, OTHER).status_code == 401
+    for spelling in ("ALICE", "ali\u200bce", "\uff41lice"):
+        assert guess(strict, spelling, OTHER).status_code == 429
+
+
 def test_wrong_passwords_from_another_address_do_not_lock_the_owner_out(strict):
     """A rival may try wrong passwords for the shop next door all day."""
     alice = Person(strict, "alice", address=OWN)

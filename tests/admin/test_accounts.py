@@ -87,7 +87,8 @@ def test_the_list_is_filtered_by_role_and_by_the_prefix_of_a_login(root, tables)
     assert logins(root.get("/admin/accounts?q=mar").text) == ["mar_x", "mara", "maria"]
     assert logins(root.get("/admin/accounts?q=mar_").text) == ["mar_x"]
     assert logins(root.get("/admin/accounts?q=mar%25").text) == []
-    assert logins(root.get("/admin/accounts?q=Mara").text) == ["Mara"]
+    # An old login may have capital letters; a phone writes them for a new one too.
+    assert logins(root.get("/admin/accounts?q=Mara").text) == ["Mara", "mara"]
     assert logins(root.get("/admin/accounts?role=admin").text) == ["rita", "root"]
     assert logins(root.get("/admin/accounts?role=admin&q=ro").text) == ["root"]
     assert "Nenhuma conta com estes filtros." in root.get("/admin/accounts?q=nobody").text

@@ -27,7 +27,17 @@ def test_a_link_with_a_code_leads_through_the_login_to_the_review(bank, service)
     assert "duas vezes" in review
 
 
-@pytest.mark.parametrize("login", ["bia", " BIA ", "9990012345670018", "9990 0123 4567 0018"])
+@pytest.mark.parametrize(
+    "login",
+    [
+        "bia",
+        " BIA ",
+        "Bia\u200b",
+        "9990012345670018",
+        "9990 0123 4567 0018",
+        "9990\u2011012345670018",
+    ],
+)
 def test_card_and_handle_both_log_in(bank, login):
     """The card number may have spaces, as on the card."""
     assert bank.log_in(login).status_code == 303

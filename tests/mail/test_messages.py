@@ -45,7 +45,9 @@ def link_in(mailbox):
     return match[1]
 
 
-@pytest.mark.parametrize("typed_name", ["alice", " alice ", "alice@example.com"])
+@pytest.mark.parametrize(
+    "typed_name", ["alice", " Alice ", "alice@example.com", "Alice@Example.com\u200b"]
+)
 def test_a_forgotten_password_is_replaced_by_a_link(app, alice, send, mailbox, typed_name):
     """By login or e-mail; every session ends, and the link works once."""
     headers = alice.bearer()
