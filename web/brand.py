@@ -90,6 +90,12 @@ def style_sheet(color: str) -> str:
     )
 
 
+def button_ink(color: str) -> str:
+    """`#000000` or `#ffffff`: the text colour on a button of this `#rrggbb`."""
+    red, green, blue = _button(_rgb(color))["on-action"]
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
 def _button(own: Rgb) -> dict[str, Rgb]:
     """A button in the colour itself, with black or white text, for light and dark pages."""
     text, other = (BLACK, WHITE) if contrast(own, BLACK) >= contrast(own, WHITE) else (WHITE, BLACK)

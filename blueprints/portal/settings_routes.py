@@ -29,7 +29,7 @@ from repository.database import LostRace, Work, in_unit_of_work, reading
 from repository.portal import PortalQueries
 from web.answers import private_json
 from web.bodies import body_limit
-from web.brand import parse_color
+from web.brand import button_ink, parse_color
 from web.form_fields import Form
 from web.pages import language_args
 from web.pages import translate as _
@@ -75,6 +75,7 @@ def _render_settings(
         pix_key=format_key(merchant.pix_key or ""),
         pix_key_kind=kind_name(kind) if kind else "",
         color=merchant.brand_color or DEFAULT_COLOR,
+        button_ink=button_ink(merchant.brand_color or DEFAULT_COLOR),
         password_min=passwords.CHARACTERS_MIN,
         grace_max=GRACE_SECONDS_MAX,
         can_send_mail=can_send(),

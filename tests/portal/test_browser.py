@@ -604,3 +604,37 @@ def test_the_counter_says_whether_its_own_script_is_lost(visit, script, is_said)
         expect(page.locator("#lost-script")).to_be_visible()
     else:
         expect_no_lost_script(page)
+
+
+def test_the_preview_follows_name_colour_and_logo(visit):
+    """A merchant sees the look before it is saved; on the narrowest phone nothing sticks out."""
+    alice = visit(**NARROW)
+    page = alice.open("/portal/settings")
+    preview = page.locator("[data-preview]")
+    button = preview.locator("[data-preview-button]")
+    ink = preview.locator("[data-preview-ink]")
+    for color, text in (("#ffee00", "#000000"), ("#330066", "#ffffff")):
+        page.locator("#brand_color").fill(color)
+        expect(button).to_have_attribute("fill", color)
+        expect(ink).to_have_attribute("fill", text)
+    page.locator("#name").fill("Queijaria-da-Alice-e-dos-seus-sete-filhos")
+    expect(preview).to_contain_text("Queijaria-da-Alice-e-dos-seus-sete-filhos")
+    page.locator("#logo-file").set_input_files(
+        {"name": "logo.png", "mimeType": "image/png", "buffer": page.screenshot()}
+    )
+    expect(preview.locator("img")).to_have_attribute("src", re.compile("^data:image/png"))
+    expect(preview.locator("img")).to_be_visible()
+    assert scrolls_sideways(page) == []
+    page.get_by_role("navigation", name="Seções").get_by_role("link", name="Aparência").click()
+    link = page.locator(".jump a[href='#look']")
+    assert link.evaluate("link => getComputedStyle(link).fontWeight") == "650"
+    assert alice.complaints == []
+
+
+def test_the_preview_shows_what_is_saved_without_javascript(visit, service):
+    """The server draws it, without the script that follows the fields."""
+    page = visit(java_script_enabled=False, **PHONE).open("/portal/settings")
+    expect(page.locator("[data-preview-name]")).to_have_text(page.locator("#name").input_value())
+    expect(page.locator("[data-preview-button]")).to_have_attribute(
+        "fill", page.locator("#brand_color").input_value()
+    )
