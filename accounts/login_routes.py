@@ -34,6 +34,7 @@ from core.errors import (
     TooManyRequests,
     Unauthorized,
 )
+from core.merchant_errors import ShopNameTaken
 from core.typed import caseless
 from db_models import Account
 from repository.database import Work, in_unit_of_work, reading
@@ -139,7 +140,7 @@ def sign_up() -> BaseResponse:
         csrf.require_visitor_token()
         body = parse(NewUser, values)
         account = service.sign_up(body)
-    except (InvalidRequest, LoginTaken, CsrfFailed) as error:
+    except (InvalidRequest, LoginTaken, ShopNameTaken, CsrfFailed) as error:
         kept_forms.raise_if_foreign(error)
         return _sign_up_page(next_path, values, error)
     sign_in = in_unit_of_work(lambda work: sign_ins.open_for(work, account, "cookie"))
@@ -202,6 +203,8 @@ def _sign_up_page(
     wrong = {} if error is None else {field.field: field.detail for field in error.errors}
     if isinstance(error, LoginTaken):
         wrong["username"] = "taken"
+    if isinstance(error, ShopNameTaken):
+        wrong["name"] = "taken"
     page = render_template(
         "accounts/signup.html",
         next=next_path,

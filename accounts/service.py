@@ -21,6 +21,7 @@ from core.errors import (
     Unauthorized,
 )
 from core.ids import new_public_id
+from core.merchant_errors import ShopNameTaken
 from core.pix import br_code
 from core.pix.br_code import BrCodeError
 from core.typed import caseless, name_key
@@ -39,7 +40,7 @@ def sign_up(body: NewUser, also: Callable[[Work, Account], object] | None = None
     """Create an account and commit; a merchant can receive at once.
 
     `also` runs in the same unit of work. Raises InvalidRequest for a name that no BR Code can hold,
-    and LoginTaken.
+    LoginTaken, and ShopNameTaken.
     """
     if caseless(body.password) == caseless(body.username):
         raise InvalidRequest([FieldError("password", "must not be the username")])
@@ -54,6 +55,8 @@ def sign_up(body: NewUser, also: Callable[[Work, Account], object] | None = None
             name=body.name,
             email=body.email,
         )
+        if account.name_key and work.accounts.is_shop_name_taken(account.name_key, account.id):
+            raise ShopNameTaken  # which undoes the account
         if also is not None:
             also(work, account)
         return account
@@ -110,6 +113,17 @@ def create(
     account = work.accounts.by_login(login)
     audit.record(work, account, AuditAction.ACCOUNT_CREATED, login, {"role": role})
     return account
+
+
+def rename(work: Work, merchant: Account, name: str) -> None:
+    """Change a merchant's name. Raises ShopNameTaken.
+
+    Old shops with the same name keep it, until they change it.
+    """
+    key = name_key(name)
+    if key != name_key(merchant.name) and work.accounts.is_shop_name_taken(key, merchant.id):
+        raise ShopNameTaken
+    work.accounts.change(merchant.id, {"name": name, "name_key": key})
 
 
 def _new_pix_key() -> str | None:

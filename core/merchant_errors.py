@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.errors import Conflict
+from core.errors import Conflict, FieldError
 
 
 class PixKeyMissing(Conflict):
@@ -16,4 +16,19 @@ class PixKeyMissing(Conflict):
         super().__init__(
             "The merchant has not entered a Pix key yet. Enter it in the portal, "
             "at /portal/settings#pix-key, then try again."
+        )
+
+
+class ShopNameTaken(Conflict):
+    """Another shop has a name that a payer could not tell from this one."""
+
+    code = "shop-name-taken"
+    title = "Another shop has this name"
+
+    def __init__(self) -> None:
+        """The detail says what to do; the error is the field `name`'s."""
+        super().__init__(
+            "Another shop has this name, and payers could not tell them apart: "
+            "choose a different name.",
+            [FieldError("name", "is another shop's: choose a different name")],
         )

@@ -93,6 +93,16 @@ class Accounts:
         )
         return self._session.scalars(query).all()
 
+    def is_shop_name_taken(self, key: str, but: int | None = None) -> bool:
+        """Whether a merchant, other than the row id `but`, has this name (`core.typed.name_key`).
+
+        Two requests at once may both get False: old shops share names, so nothing else forbids it.
+        """
+        query = select(Account.id).where(Account.name_key == key)
+        if but is not None:
+            query = query.where(Account.id != but)
+        return self._session.scalars(query.limit(1)).first() is not None
+
     def by_login(self, login: str) -> Account:
         """The account with this login. Raises NotFound."""
         account = self.find_by_login(login)

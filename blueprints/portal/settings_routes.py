@@ -21,8 +21,9 @@ from blueprints.portal.pix_keys import format_key, kind_name
 from blueprints.portal.settings_questions import key_question, session_question
 from core.errors import Forbidden, InvalidRequest, NotFound
 from core.ids import new_public_id
+from core.merchant_errors import ShopNameTaken
 from core.pix.pix_key import TYPED_CHARACTERS_MAX, kind_of, normalise
-from core.typed import caseless, name_key
+from core.typed import caseless
 from db_models import Account, AuditAction, SignIn
 from mail.outgoing import can_send
 from repository.database import LostRace, Work, in_unit_of_work, reading
@@ -111,7 +112,8 @@ def save_shop() -> ResponseReturnValue:
 
     def save(work: Work, merchant: Account) -> None:
         service.require_payee(merchant.pix_key, values["name"], values["city"])
-        work.accounts.change(merchant.id, values | {"name_key": name_key(values["name"])})
+        service.rename(work, merchant, values["name"])
+        work.accounts.change(merchant.id, values)
         audit.record(work, merchant, AuditAction.SHOP_CHANGED, merchant.login)
 
     try:
@@ -122,6 +124,9 @@ def save_shop() -> ResponseReturnValue:
                 field_error.field, _("Use letras ou números que um código Pix possa escrever.")
             )
         return _render_settings("shop", form, 400)
+    except ShopNameTaken:
+        form.refuse("name", _("Outra loja já tem este nome. Escolha um nome diferente."))
+        return _render_settings("shop", form, 409)
     return _redirect_with_notice("shop", "shop")
 
 
