@@ -1,8 +1,8 @@
 """A merchant's colour on its pages: buttons keep it, text in it is changed if it needs contrast.
 
 WCAG 2.2 (1.4.3) requires a contrast of at least 4.5 for text. The text on a button is black or
-white, whichever is read better. As text on the page, a pale colour is darkened for light pages and a
-dark colour is lightened for dark pages; a readable colour stays as it is.
+white, whichever is read better. As text on the page, a pale colour is darkened for light pages and
+a dark colour is lightened for dark pages; a readable colour stays as it is.
 """
 
 from __future__ import annotations

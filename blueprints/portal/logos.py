@@ -40,10 +40,10 @@ class LogoTooLarge(UnusableLogo):
 
 
 def logo_png(data: bytes, owner: str) -> bytes:
-    """A PNG with the picture's ratio, at most 320 × 256 px and 60,000 bytes, rotated as the EXIF data says.
+    """A PNG of at most 320 × 256 px and 60,000 bytes, in the picture's ratio.
 
-    Runs on a thread of its own. Raises UnusableLogo, Busy, and TooManyRequests if the owner has
-    LOGOS_PER_MERCHANT_MAX pictures here already.
+    It is rotated as the EXIF data says. Runs on a thread of its own. Raises UnusableLogo, Busy, and
+    TooManyRequests if the owner has LOGOS_PER_MERCHANT_MAX pictures here already.
     """
     if len(data) > UPLOAD_BYTES_MAX:
         raise LogoTooLarge
