@@ -210,6 +210,7 @@ def _sign_up_page(
         next=next_path,
         values={name: value for name, value in values.items() if name != "password"},
         wrong=wrong,
+        has_payers=current_settings().is_development,
         refusal=_refusal(error) if isinstance(error, CsrfFailed) else None,
         form_token=csrf.visitor_token(),
     )

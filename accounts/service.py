@@ -32,6 +32,8 @@ from repository.database import LostRace, Work, in_unit_of_work
 DEFAULT_CITY = "São Paulo"
 """The city of a merchant who has set none: every BR Code needs a city."""
 
+NO_PAYERS = "must be merchant: payers pay in their bank's app and need no account here"
+
 KEYS_MAX = 50
 """How many keys in use one account may have."""
 
@@ -39,9 +41,12 @@ KEYS_MAX = 50
 def sign_up(body: NewUser, also: Callable[[Work, Account], object] | None = None) -> Account:
     """Create an account and commit; a merchant can receive at once.
 
-    `also` runs in the same unit of work. Raises InvalidRequest for a name that no BR Code can hold,
-    LoginTaken, and ShopNameTaken.
+    `also` runs in the same unit of work. Raises InvalidRequest for a name that no BR Code can hold
+    and, in production, for a payer, whose pages exist only with the simulated bank; LoginTaken, and
+    ShopNameTaken.
     """
+    if body.role != MERCHANT and not current_settings().is_development:
+        raise InvalidRequest([FieldError("role", NO_PAYERS)])
     if caseless(body.password) == caseless(body.username):
         raise InvalidRequest([FieldError("password", "must not be the username")])
     password_hash = passwords.hash_password(body.password)

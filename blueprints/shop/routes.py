@@ -1,6 +1,6 @@
 """A shop of six products and a cart of one; *Pagar com Pix* leads to the payment page.
 
-It exists only in the development profile.
+It exists only in the development profile; in production its address leads to the portal.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from flask import Blueprint, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext as _
 
-from accounts.access import DEMO_LOGIN, development_only
+from accounts.access import DEMO_LOGIN, acting_account, development_only
+from accounts.local_paths import HOME_OF_ROLE
 from config import current_settings
-from core.errors import FieldError, InvalidRequest, NotFound, OrderAlreadyHasPayment
+from core.errors import FieldError, InvalidRequest, NotFound, OrderAlreadyHasPayment, Unauthorized
 from db_models import Payment, PaymentStatus
+from db_models.account import PAYER
 from payments import service
 from payments.schemas import NewPayment
 from repository.database import Work, in_unit_of_work, reading
@@ -93,10 +95,23 @@ PRODUCTS = {
 
 
 @bp.get("/")
-@development_only
 def shelf() -> ResponseReturnValue:
-    """The products."""
+    """The products; in production the way to the caller's own pages, or to the sign-in."""
+    if not current_settings().is_development:
+        answer = redirect(f"{request.script_root}{_own_pages()}{language_query()}", 303)
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
     return render_template("shop/index.html", products=list(PRODUCTS.values()), home_url="/")
+
+
+def _own_pages() -> str:
+    try:
+        with reading() as work:
+            role = acting_account(work).role
+    except Unauthorized:
+        return "/login"
+    # A payer's pages exist in development only.
+    return "/login" if role == PAYER else HOME_OF_ROLE[role]
 
 
 @bp.get("/shop/cart/<slug>")

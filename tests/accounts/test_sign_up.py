@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from uuid import UUID
 
 import pytest
@@ -93,6 +94,41 @@ def test_a_taken_login_is_a_409_and_changes_nothing(app, alice):
     )
     assert (answer.status_code, answer.get_json()["code"]) == (409, "login-taken")
     assert account_row(app, "alice").password_hash == before
+
+
+def test_production_has_no_accounts_for_payers(tmp_path, fresh_database, clock):
+    """Their pages exist only with the simulated bank, so such an account would lead nowhere."""
+    settings = settings_for(
+        fresh_database("sqlite"),
+        tmp_path,
+        app_env="production",
+        sign_up="open",
+        public_url="https://shop.example",
+    )
+    app = ready_app(settings, clock)
+    try:
+        bob, browser = Person(app, "bob"), app.test_client()
+        body = {"username": "bob", "password": PASSWORD, "role": "payer"}
+        answer = bob.post("/users/", json=body)
+        assert answer.status_code == 400
+        assert [error["field"] for error in answer.json["errors"]] == ["role"]
+        page = browser.get("/signup", base_url="https://shop.example")
+        assert 'name="role"' not in page.text
+        token = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
+        assert token is not None
+        sent = browser.post(
+            "/signup",
+            data={**body, "csrf_token": token[1]},
+            headers={"Accept": "text/html"},
+            base_url="https://shop.example",
+        )
+        assert sent.status_code == 400
+        assert "Aqui só se criam contas para vender." in sent.text
+        assert stored_logins(app) == set()
+        del body["role"]
+        assert bob.post("/users/", json=body).status_code == 201
+    finally:
+        close_app(app)
 
 
 def test_the_demo_merchants_login_is_reserved_in_production(tmp_path, fresh_database, clock):

@@ -50,7 +50,6 @@ def test_with_a_key_a_payment_is_created_and_confirmed(app, client, clock):
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/"),
         ("GET", "/shop/cart/mel"),
         ("POST", "/shop/orders"),
         ("GET", "/generate_qr/demo"),
@@ -63,6 +62,18 @@ def test_routes_of_the_demo_are_a_404(client, app, method, path):
     before = rows(app)
     problem(client.open(path, method=method), 404, "not-found")
     assert rows(app) == before
+
+
+def test_the_root_leads_to_the_sign_in_or_to_the_own_pages(client, app):
+    """The button of an error page leads there; a 404 would lead to itself."""
+    answer = client.get("/", headers={"Accept": "text/html"})
+    assert (answer.status_code, answer.location) == (303, "/login")
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert client.get("/?lang=en").location == "/login?lang=en"
+    assert client.get("/", headers={"Authorization": "Bearer nonsense"}).location == "/login"
+    assert client.get("/login").status_code == 200
+    alice = client_of(app, add_merchant(app, "alice", "alice@example.com"))
+    assert alice.get("/").location == "/portal"
 
 
 def test_the_page_offers_no_test_strip_and_no_shortcut_to_expiry(app, client):

@@ -194,7 +194,7 @@ def test_without_a_simulated_bank_there_are_no_payers_pages(fresh_database, tmp_
             assert client.open(path, method=method, json={}).status_code == 404, path
         body = {"username": "bob", "password": PASSWORD, "role": "payer"}
         answer = client.post("/users/", json=body)
-        assert answer.status_code == 201
-        assert "card" not in answer.get_json()
+        assert answer.status_code == 400
+        assert [error["field"] for error in answer.get_json()["errors"]] == ["role"]
     finally:
         close_app(app)
