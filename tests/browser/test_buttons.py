@@ -202,7 +202,7 @@ def test_the_strip_pays_less_and_the_money_goes_back(visit, service):
     page = bob.watch(payment)
     bank = _tool(page, "Pagar menos")
     enter_bank(bank)
-    expect(bank.locator(".is-test")).to_contain_text("um centavo a menos")
+    expect(bank.locator(".is-test:visible")).to_contain_text("um centavo a menos")
     pay_at_the_bank(bank)
     expect(heading(bank)).to_have_text("Pix devolvido", timeout=15_000)
     expect(bank.locator("main")).to_contain_text("O valor pago não era o da cobrança.")
