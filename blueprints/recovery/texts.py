@@ -99,6 +99,10 @@ def _pix_kinds() -> dict[Kind, str]:
         Kind.DAMAGED_PIX: _(
             "Isto é um código Pix, mas falta parte dele. Tente com a imagem inteira."
         ),
+        Kind.FAULTY_PIX: _(
+            "Este código Pix está inteiro, mas foi feito errado. O erro é da loja ou do app que "
+            "fez o código; peça outro."
+        ),
         Kind.PIX_KEY: _("Isto é uma chave Pix: ela diz a quem pagar, e nenhum pagamento."),
     }
 
