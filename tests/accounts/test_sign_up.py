@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -111,7 +112,8 @@ def test_production_has_no_accounts_for_payers(tmp_path, fresh_database, clock):
         body = {"username": "bob", "password": PASSWORD, "role": "payer"}
         answer = bob.post("/users/", json=body)
         assert answer.status_code == 400
-        assert [error["field"] for error in answer.json["errors"]] == ["role"]
+        problem: dict[str, Any] = answer.get_json()
+        assert [error["field"] for error in problem["errors"]] == ["role"]
         page = browser.get("/signup", base_url="https://shop.example")
         assert 'name="role"' not in page.text
         token = re.search(r'name="csrf_token" value="([^"]+)"', page.text)

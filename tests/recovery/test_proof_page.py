@@ -58,7 +58,8 @@ def test_a_picture_sent_from_the_page_waits_for_the_merchant(here, payment, dump
     [
         ({}, 400, "Escolha a imagem do comprovante."),
         (form(b"", ""), 400, "Escolha a imagem do comprovante."),
-        (form(b"%PDF-1.7"), 415, "Envie uma imagem PNG, JPEG, GIF ou WebP"),
+        (form(b"a letter"), 415, "Envie uma imagem PNG, JPEG, GIF ou WebP"),
+        (form(b"%PDF-1.7"), 415, "Abra o PDF, tire um print da tela e envie o print."),
         (form(b"\x89PNG\r\n\x1a\n" + b"x" * 40), 422, "O arquivo está danificado"),
     ],
 )
