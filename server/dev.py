@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import importlib.util
 import ipaddress
 import os
 import signal
@@ -64,6 +65,7 @@ def main() -> int:
             changed = sorted(path for path, _ in files.items() ^ latest.items())
             click.echo(f"Reloading: {_names(set(changed))}")
             _stop(child)
+            _delete_bytecode(changed)
             if any(path.suffix == ".po" for path in changed):
                 _compile_catalogues()
             files, child = latest, _start(listener)
@@ -150,6 +152,16 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
+
+
+def _delete_bytecode(paths: Iterable[Path]) -> None:
+    """Python takes bytecode for current if the source has the same size and the same second.
+
+    So a second save within one second would show the first one.
+    """
+    for path in paths:
+        if path.suffix == ".py":
+            Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
 
 
 def _compile_catalogues() -> None:

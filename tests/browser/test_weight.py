@@ -70,8 +70,11 @@ def test_production_has_no_test_strip_and_no_shop(new_context, service, payment)
     bob = visitor(new_context, service)
     page = bob.open(f"/payments/pix/{payment['id']}")
     expect(page.get_by_text("Ambiente de teste")).to_have_count(0)
-    for path in ("/", "/bank/", "/shop/cart/queijo"):
+    for path in ("/bank/", "/shop/cart/queijo"):
         assert service.get(path)[0] == 404
+    start_page = service.get("/", accept="text/html")[1].decode()
+    assert 'type="password"' in start_page  # the sign-in, to which `/` leads
+    assert "/shop/" not in start_page
     expire_soon = f"/payments/pix/{payment['id']}/expire-soon"
     assert service.request("POST", expire_soon)[0] == 404
 

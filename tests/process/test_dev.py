@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import shutil
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import pytest
 
+from server.dev import POLL_SECONDS
 from tests.support.service import ROOT, SECRET, ServiceProcess
 
 WITHIN_SECONDS = 40
@@ -123,6 +125,20 @@ def test_a_mistake_is_a_traceback_in_the_browser_and_ends_with_its_correction(
 
     developer.change("web/health.py", 'return jsonify(status="alive")', 'raise LookupError("lost")')
     developer.sees(lambda: "LookupError: lost" in developer.page("/healthz")[1])
+
+
+def test_two_saves_within_one_second_show_the_second(developer: Developer):
+    """Python compares size and second of a source with its bytecode, and here both are equal."""
+    routes = "blueprints/shop/routes.py"
+    source = developer.folder / routes
+    developer.change(routes, "bp = ", "raise LookupError('mistake 0')\nbp = ")
+    second = source.stat().st_mtime_ns // 10**9 * 10**9
+    os.utime(source, ns=(second, second))
+    time.sleep(POLL_SECONDS * 2)  # the parent sees this change of the time alone
+    developer.sees(lambda: "LookupError: mistake 0" in developer.page()[1])
+    developer.change(routes, "mistake 0", "mistake 1")
+    os.utime(source, ns=(second + 1, second + 1))
+    developer.sees(lambda: "LookupError: mistake 1" in developer.page()[1])
 
 
 def test_a_restart_finishes_the_page_that_shows_a_mistake(developer: Developer):
