@@ -12,7 +12,6 @@ from accounts.sign_ins import ROTATION_OVERLAP
 from accounts.tokens import issue
 from repository.database import reading
 from tests.accounts.people import PASSWORD, Person, bearer, open_sign_ins
-from tests.support.service import close_app, ready_app, settings_for
 
 PAGE = {"Accept": "text/html"}
 
@@ -58,27 +57,16 @@ def test_the_cookies_are_out_of_reach_of_scripts_and_of_other_sites(alice):
     assert (body["user"]["username"], answer.headers["Cache-Control"]) == ("alice", "no-store")
 
 
-def test_behind_https_every_cookie_is_secure(tmp_path, fresh_database, clock):
+def test_behind_https_every_cookie_is_secure(production_app):
     """One request over plain http would show the session to anybody on the network."""
-    settings = settings_for(
-        fresh_database("sqlite"),
-        tmp_path,
-        app_env="production",
-        sign_up="open",
-        public_url="https://shop.example",
+    Person(production_app, "alice").sign_up()
+    answer = production_app.test_client().post(
+        "/api/login", json={"username": "alice", "password": PASSWORD}
     )
-    app = ready_app(settings, clock)
-    try:
-        Person(app, "alice").sign_up()
-        answer = app.test_client().post(
-            "/api/login", json={"username": "alice", "password": PASSWORD}
-        )
-        page = app.test_client().get("/login")
-        lines = [*cookies_of(answer).values(), *cookies_of(page).values()]
-        assert len(lines) >= 5
-        assert all("; Secure" in line for line in lines), lines
-    finally:
-        close_app(app)
+    page = production_app.test_client().get("/login")
+    lines = [*cookies_of(answer).values(), *cookies_of(page).values()]
+    assert len(lines) >= 5
+    assert all("; Secure" in line for line in lines), lines
 
 
 @pytest.mark.parametrize("field", ["username", "login"])

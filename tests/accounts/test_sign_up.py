@@ -97,60 +97,38 @@ def test_a_taken_login_is_a_409_and_changes_nothing(app, alice):
     assert account_row(app, "alice").password_hash == before
 
 
-def test_production_has_no_accounts_for_payers(tmp_path, fresh_database, clock):
+def test_production_has_no_accounts_for_payers(production_app):
     """Their pages exist only with the simulated bank, so such an account would lead nowhere."""
-    settings = settings_for(
-        fresh_database("sqlite"),
-        tmp_path,
-        app_env="production",
-        sign_up="open",
-        public_url="https://shop.example",
+    bob, browser = Person(production_app, "bob"), production_app.test_client()
+    body = {"username": "bob", "password": PASSWORD, "role": "payer"}
+    answer = bob.post("/users/", json=body)
+    assert answer.status_code == 400
+    problem: dict[str, Any] = answer.get_json()
+    assert [error["field"] for error in problem["errors"]] == ["role"]
+    page = browser.get("/signup", base_url="https://shop.example")
+    assert 'name="role"' not in page.text
+    token = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
+    assert token is not None
+    sent = browser.post(
+        "/signup",
+        data={**body, "csrf_token": token[1]},
+        headers={"Accept": "text/html"},
+        base_url="https://shop.example",
     )
-    app = ready_app(settings, clock)
-    try:
-        bob, browser = Person(app, "bob"), app.test_client()
-        body = {"username": "bob", "password": PASSWORD, "role": "payer"}
-        answer = bob.post("/users/", json=body)
-        assert answer.status_code == 400
-        problem: dict[str, Any] = answer.get_json()
-        assert [error["field"] for error in problem["errors"]] == ["role"]
-        page = browser.get("/signup", base_url="https://shop.example")
-        assert 'name="role"' not in page.text
-        token = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
-        assert token is not None
-        sent = browser.post(
-            "/signup",
-            data={**body, "csrf_token": token[1]},
-            headers={"Accept": "text/html"},
-            base_url="https://shop.example",
-        )
-        assert sent.status_code == 400
-        assert "Aqui só se criam contas para vender." in sent.text
-        assert stored_logins(app) == set()
-        del body["role"]
-        assert bob.post("/users/", json=body).status_code == 201
-    finally:
-        close_app(app)
+    assert sent.status_code == 400
+    assert "Aqui só se criam contas para vender." in sent.text
+    assert stored_logins(production_app) == set()
+    del body["role"]
+    assert bob.post("/users/", json=body).status_code == 201
 
 
-def test_the_demo_merchants_login_is_reserved_in_production(tmp_path, fresh_database, clock):
+def test_the_demo_merchants_login_is_reserved_in_production(production_app):
     """A copy of a production database may run in development, which has the demo merchant."""
-    settings = settings_for(
-        fresh_database("sqlite"),
-        tmp_path,
-        app_env="production",
-        sign_up="open",
-        public_url="https://shop.example",
+    answer = Person(production_app, "demo").post(
+        "/users/", json={"username": "demo", "password": PASSWORD}
     )
-    app = ready_app(settings, clock)
-    try:
-        answer = Person(app, "demo").post(
-            "/users/", json={"username": "demo", "password": PASSWORD}
-        )
-        assert answer.status_code == 409
-        assert stored_logins(app) == set()
-    finally:
-        close_app(app)
+    assert answer.status_code == 409
+    assert stored_logins(production_app) == set()
 
 
 @pytest.mark.parametrize(
