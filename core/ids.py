@@ -7,6 +7,11 @@ import secrets
 import string
 
 _HEX_32 = re.compile(r"[0-9a-f]{32}", re.ASCII)
+END_TO_END_ID = re.compile(
+    r"E[0-9A-Z]{8}20[0-9]{2}(?:0[1-9]|1[0-2])(?:[0-2][0-9]|3[01])[0-2][0-9][0-5][0-9][A-Za-z0-9]{11}",
+    re.ASCII,
+)
+"""API Pix 2.9.0, EndToEndId; it contains the minute of the payment."""
 _TILL_LETTERS = string.ascii_uppercase + string.digits
 _TILL_TXID = re.compile(r"[A-Z0-9]{25}", re.ASCII)
 

@@ -6,6 +6,7 @@ import re
 from decimal import Decimal
 
 from core.errors import InvalidMoney
+from core.typed import clean
 
 CENTAVOS_MAX = 999_999_999_999
 """9999999999.99 reais, the largest amount of API Pix: `\\d{1,10}\\.\\d{2}`."""
@@ -57,7 +58,7 @@ def typed_centavos(text: str) -> int:
     mark are centavos. Three digits after points are thousands, as Brazil writes them: `1.234` is
     `1234`. An ambiguous amount is refused: `1,234`, `0.500`, `54 90`.
     """
-    line = " ".join(text.split())
+    line = " ".join(clean(text).split())
     if len(line) <= _TYPED_MAX:
         numeral = _SPACE_AT_MARK.sub(r"\1", _CURRENCY.sub("", line))
         for form in (_BRAZILIAN, _ENGLISH, _SPACED):

@@ -6,9 +6,15 @@ spaces by look-alikes.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
+from core.ids import END_TO_END_ID
+
 NAME_KEY_MAX = 240
+
+_OWN_ID = re.compile(r"[0-9A-Fa-f]{32}", re.ASCII)
+_OWN_ID_IN_ADDRESS = re.compile(r"https?://\S*?(?<![0-9A-Za-z])([0-9A-Fa-f]{32})(?![0-9A-Za-z])")
 
 _MINUS_SIGN, _HYPHEN_BULLET = "\u2212", "\u2043"
 
@@ -40,6 +46,23 @@ def name_key(name: str) -> str:
     Accents count. Not more than NAME_KEY_MAX characters.
     """
     return " ".join(caseless(name).split())[:NAME_KEY_MAX].rstrip()
+
+
+def identifier(text: str) -> str:
+    """The one spelling of an id of ours or an end-to-end id; any other text as `plain_text`.
+
+    Spaces and line breaks in either id go, and capitals in ours. The address of a page of ours
+    gives the id in it. An order's id may have capitals and spaces, so it keeps them.
+    """
+    plain = plain_text(text)
+    compact = "".join(plain.split())
+    # The end-to-end id comes first, because it may consist of 32 hex digits too.
+    if END_TO_END_ID.fullmatch(compact):
+        return compact
+    if _OWN_ID.fullmatch(compact):
+        return compact.lower()
+    address = _OWN_ID_IN_ADDRESS.match(plain)
+    return address[1].lower() if address else plain
 
 
 def with_plain_hyphens(text: str) -> str:

@@ -11,6 +11,7 @@ from flask.cli import AppGroup
 
 from accounts import privacy as account_privacy
 from core.errors import BalcaoError
+from core.typed import identifier, plain_text, with_plain_hyphens
 from payments.privacy import erase_payer, export_payer
 from repository.database import Work, in_unit_of_work, reading
 
@@ -67,6 +68,6 @@ def erase(person: str, is_login: bool, yes: bool) -> None:
 
 
 def _identifier(person: str) -> str:
-    """A CPF or CNPJ without its dots; an end-to-end id as it is."""
-    bare = _SEPARATORS.sub("", person).upper()
-    return bare if len(bare) in (11, 14) else person.strip()
+    """A CPF or CNPJ without its dots; an end-to-end id in its one spelling."""
+    bare = _SEPARATORS.sub("", with_plain_hyphens(plain_text(person))).upper()
+    return bare if len(bare) in (11, 14) else identifier(person)

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import InvalidMoney
 from core.money import typed_centavos
+from core.typed import identifier
 from db_models import Payment, PaymentStatus, Receipt, Verdict
 from repository.paging import Cursor, Keyset, Page, cut
 
@@ -134,6 +135,7 @@ class _MerchantList:
         self._merchant_id = merchant_id
         self._filters = filters
         self._now = now
+        self._id = None if filters.text is None else identifier(filters.text)
         self._is_first = cursor is None
         self.is_newer = cursor is not None and cursor.newer
         self._keyset = NEWEST_FIRST.reversed() if self.is_newer else NEWEST_FIRST
@@ -149,11 +151,8 @@ class _MerchantList:
     def totals(self) -> ListTotals:
         """The totals of the first SEARCH_WINDOW payments by these filters."""
         rows = self._keys(SEARCH_WINDOW).subquery()
-        text = self._filters.text
-        whole = [column == text for column in (Payment.order_id, Payment.txid)]
         is_match = and_(
-            literal(True),
-            *self._window_conditions(*whole, Payment.end_to_end_id == text),
+            literal(True), *self._window_conditions(*self._ids(), Payment.end_to_end_id == self._id)
         )
         is_paid = and_(is_match, Payment.status == PaymentStatus.CONFIRMED)
         sums = [
@@ -204,7 +203,7 @@ class _MerchantList:
     def window_page(self, limit: int) -> Page[Payment]:
         """The payments that meet the filters without an index among the next SEARCH_WINDOW.
 
-        A payment whose order, id or end-to-end id equals the text is found anywhere in the list.
+        A payment that the text names by an id is found anywhere in the list.
         The first page shows it if it has room; later pages then leave it out.
         """
         exact = self._exact(limit + 1)
@@ -242,22 +241,25 @@ class _MerchantList:
         query = select(Payment).join(rows, rows.c.id == Payment.id).where(*conditions)
         return list(self._session.scalars(query.order_by(*self._keyset.order()).limit(limit)))
 
+    def _ids(self) -> tuple[Any, ...]:
+        """The conditions on a payment's own row under which the text is an id of the payment."""
+        return (
+            Payment.order_id == self._filters.text,
+            Payment.txid == self._id,
+            Payment.watch_code == self._id,
+        )
+
     def _exact(self, limit: int, *conditions: Any) -> list[Payment]:
-        """The payments whose order, id or end-to-end id equals the text, if there is a text."""
-        text = self._filters.text
-        if text is None:
+        """The payments that the text names by one of their ids, if there is a text."""
+        if self._id is None:
             return []
         settled = select(Receipt.payment_id).where(
-            Receipt.end_to_end_id == text, Receipt.verdict == Verdict.ACCEPTED
+            Receipt.end_to_end_id == self._id, Receipt.verdict == Verdict.ACCEPTED
         )
-        # One query per index: no engine uses all three indexes in one query.
+        # One query per index: no engine uses all these indexes in one query.
         queries = [
             self._select(self._has_status(), *conditions, is_exact)
-            for is_exact in (
-                Payment.order_id == text,
-                Payment.txid == text,
-                Payment.id == settled.scalar_subquery(),
-            )
+            for is_exact in (*self._ids(), Payment.id == settled.scalar_subquery())
         ]
         matches = union_all(*(self._limit_keys(query, limit) for query in queries)).subquery()
         query = select(Payment).where(Payment.id.in_(select(matches.c.id)))

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from core.errors import InvalidMoney, MalformedJson
 from core.money import typed_centavos
+from core.typed import clean, plain_text
 from web.bodies import check_storable
 from web.pages import translate as _
 
@@ -31,7 +32,7 @@ class Form:
 
     def text(self, name: str, most: int, *, required: bool = False) -> str | None:
         """A line of text with single spaces; None if the text is empty or refused."""
-        text = " ".join(self.values.get(name, "").split())
+        text = " ".join(clean(self.values.get(name, "")).split())
         if required and not text:
             self.refuse(name, _("Preencha este campo."))
         if len(text) > most:
@@ -55,7 +56,7 @@ class Form:
 
     def whole(self, name: str, least: int, most: int) -> int | None:
         """A whole number from `least` to `most`; None if the field is refused."""
-        text = self.values.get(name, "").strip()
+        text = plain_text(self.values.get(name, ""))
         if re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) and least <= int(text) <= most:
             return int(text)
         words = {"least": least, "most": most}

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from datetime import date
 
 from core.errors import FieldError, InvalidRequest
+from core.typed import clean
 from web.bodies import check_storable
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
@@ -35,7 +36,7 @@ class QueryFields:
 
     def text(self, name: str, most: int) -> str | None:
         """A text of up to `most` characters, or None. Raises MalformedJson as `check_storable`."""
-        value = self._arguments.get(name, "").strip()
+        value = clean(self._arguments.get(name, ""))
         check_storable(value)
         if len(value) > most:
             self._refuse(name, f"must be at most {most} characters")

@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from accounts.schemas import EMAIL
 from config import current_settings
 from core.errors import FieldError, InvalidRequest, NotFound, PaymentNotFound, TooManyRequests
+from core.typed import caseless
 from db_models import MailKind, Payment, PaymentStatus
 from mail.outgoing import can_send, write_mail
 from repository.database import Work, in_unit_of_work
@@ -29,7 +30,7 @@ def mail_receipt(payment_id: str) -> BaseResponse:
     """Queue the receipt's address for one e-mail; the bounds keep this from sending spam."""
     if not can_send():
         raise NotFound("This service sends no e-mail.")
-    recipient = read_form().get("email", "").strip().lower()
+    recipient = caseless(read_form().get("email", ""))
     if len(recipient) > _EMAIL_CHARACTERS_MAX or not EMAIL.fullmatch(recipient):
         raise InvalidRequest([FieldError("email", "must be an e-mail address")])
 

@@ -18,10 +18,12 @@ from blueprints.portal.csv_cells import (
     time_heading,
 )
 from blueprints.portal.export_routes import this_app
+from blueprints.portal.filters import ORDER_MAX
 from blueprints.portal.page import bp, page
 from core import ids
 from core.errors import Conflict, NotFound
 from core.receipt_errors import ReceiptNotFound
+from core.typed import identifier
 from payments import attaching, bank_fields, refunds
 from payments.receipt_schemas import Attachment
 from payments.schemas import NewRefund
@@ -34,6 +36,8 @@ from web.pages import translate as _
 
 PAGE = 25
 EXPORT_BATCH = 200
+TARGET_MAX = 200
+"""Characters: the address of a payment's page is longer than an order's id may be."""
 FREE = ReceiptFilters("accepted", without_payment=True)
 
 
@@ -92,15 +96,16 @@ def _receipt_page(
 def attach_receipt(end_to_end_id: str) -> ResponseReturnValue:
     """Attach the money to `target`, an order id or a payment's id; then show the payment."""
     form = Form(request.form)
-    target = form.text("target", 64, required=True)
+    target = form.text("target", TARGET_MAX, required=True)
+    if target is not None and len(identifier(target)) > ORDER_MAX:
+        form.refuse("target", _("Use no máximo %(n)s caracteres.") % {"n": ORDER_MAX})
     if form.errors or target is None:
         return _receipt_page(end_to_end_id, 400, form)
-    kind = "payment_id" if ids.is_txid(target) else "order_id"
-    attachment = Attachment.model_validate({kind: target})
 
     def attach(work: Work) -> str:
         merchant = signed_in_merchant(work, "payments:write")
         listed = _own(work, merchant.id, end_to_end_id)
+        attachment = _attachment(work, merchant.id, target)
         return attaching.attach(work, merchant, listed.receipt, attachment).txid
 
     try:
@@ -116,6 +121,19 @@ def attach_receipt(end_to_end_id: str) -> ResponseReturnValue:
         )
         return _receipt_page(end_to_end_id, 409, form)
     return redirect(url_for("portal.payment", payment_id=txid, **language_args()), 303)
+
+
+def _attachment(work: Work, merchant_id: int, target: str) -> Attachment:
+    """What `target` names: a payment of the merchant however its id was pasted, else an order.
+
+    An id that is written as ours is never an order's: a new payment would be made for a wrong id.
+    """
+    target_id = identifier(target)
+    payment = work.payments.find_by_txid(target_id)
+    is_own = payment is not None and payment.merchant_id == merchant_id
+    if is_own or ids.is_txid(target):
+        return Attachment.model_validate({"payment_id": target_id})
+    return Attachment.model_validate({"order_id": target})
 
 
 @bp.post("/portal/receipts/<string:end_to_end_id>/refund")

@@ -202,7 +202,9 @@ def test_a_payer_sent_by_the_shop_is_exported_and_erased(make_payment, bank, cli
     assert "Nothing is stored" in run("erase", CAROL, "--yes").output
 
 
-@pytest.mark.parametrize("person", [BOB, "123.456.789-09", "end-to-end"])
+@pytest.mark.parametrize(
+    "person", [BOB, "123.456.789-09", " 123.456.789\u201309\u200b", "end-to-end"]
+)
 def test_one_persons_data_is_exported_whole(make_payment, bank, app, run, person):
     """The person has a right to all of it, and to nobody else's."""
     payment = make_payment()
@@ -210,7 +212,8 @@ def test_one_persons_data_is_exported_whole(make_payment, bank, app, run, person
     bank.tell(notification)
     add_signal(app, payment)
     bank.confirm(make_payment(), payer={"name": "Carol Dias", "document": CAROL})
-    argument = notification["end_to_end_id"] if person == "end-to-end" else person
+    money = notification["end_to_end_id"]
+    argument = f"{money[:9]} {money[9:]}\u200b" if person == "end-to-end" else person
 
     result = run("export", argument)
 

@@ -299,6 +299,8 @@ def test_an_unpaid_payment_is_not_refunded(alice, charge):
         ("1,234.56", "R$\xa01.234,56"),
         ("0,01", "R$\xa00,01"),
         ("9.999.999.999,99", "R$\xa09.999.999.999,99"),
+        ("\u200bR$\xa012,00\ufeff", "R$\xa012,00"),
+        ("1\u200b2,00", "R$\xa012,00"),
     ],
 )
 def test_money_is_read_as_people_write_it(alice, text, amount):
@@ -331,6 +333,18 @@ def test_an_error_in_a_new_payment_is_reported_at_its_field(alice, fields, wrong
     assert answer.status_code == 400
     assert f'id="{wrong}-wrong"' in answer.text
     assert 'class="row-item"' not in alice.get("/portal/payments").text
+
+
+def test_what_nobody_sees_is_taken_off_a_new_payment(alice):
+    """A text pasted from a messenger is not refused for a mark that no one can find in it."""
+    fields = {
+        "value": "54,90",
+        "description": "Queijo\u200b da\u00a0Serra\ufeff",
+        "expires_in": "1800",
+    }
+    answer = alice.post("/portal/payments/new", fields)
+    assert answer.status_code == 303
+    assert "Queijo da Serra<" in alice.get(answer.location).text
 
 
 def test_a_form_sent_twice_creates_one_payment(alice):

@@ -215,6 +215,26 @@ def test_text_finds_amounts_and_payers(alice, charlie, charge, bank, clock):
     assert other["id"] not in export
 
 
+def test_an_id_is_found_however_it_was_pasted(alice, charlie, charge, bank):
+    """Messengers break ids in two, phones write capitals, and people paste the whole address."""
+    payment = charge(order_id="Pedido 7")
+    key, money = payment["id"], end_to_end_id()
+    bank.confirm(payment, end_to_end_id=money)
+    for text in (
+        key.upper(),
+        f"\u200b{key[:16]} {key[16:]}\ufeff",
+        f"https://pix.example/payments/pix/{key}?lang=en",
+        payment["watch_code"],
+        f"https://pix.example/watch/{payment['watch_code'].upper()}",
+        f" {money[:9]} {money[9:]}\u200b",
+        "Pedido\u00a07",
+    ):
+        assert list_ids(alice, q=text) == [key], text
+        assert list_ids(charlie, q=text) == [], text
+    for text in (key[:-1], f"{key}0", "pedido8"):
+        assert list_ids(alice, q=text) == [], text
+
+
 def test_payers_are_searched_in_the_newest_payments_first(alice, charge, bank, monkeypatch, clock):
     """A name has no index: the page says that older payments were not looked at, and goes on."""
     monkeypatch.setattr("repository.payment_list.SEARCH_WINDOW", 2)

@@ -92,6 +92,28 @@ def test_attached_money_leaves_the_list_and_opens_its_payment(alice, receive, ch
     assert second.location in alice.get(f"/portal/receipts/{by_id}").text
 
 
+def test_the_payments_id_may_be_pasted_in_any_form(alice, charlie, receive, charge):
+    """An id with capitals or within an address means the payment, and an order's id stays its own.
+
+    Another shop's payment is not found, so its id is no order either where it is written as ours.
+    """
+    for spelled in (str.upper, "http://pix.example/payments/pix/{}?lang=en".format):
+        payment, money = charge(value="12.34"), receive()
+        target = spelled(payment["id"])
+        answer = alice.post(f"/portal/receipts/{money}/attach", {"target": target})
+        assert answer.headers["Location"] == f"/portal/payments/{payment['id']}"
+
+    order, money = "ABCDEF0123456789" * 2, receive()
+    answer = alice.post(f"/portal/receipts/{money}/attach", {"target": order})
+    assert answer.status_code == 303
+    assert order in alice.get(answer.headers["Location"]).text
+
+    foreign, money = charge(charlie, value="12.34"), receive()
+    answer = alice.post(f"/portal/receipts/{money}/attach", {"target": foreign["id"]})
+    assert answer.status_code == 404
+    assert money in alice.get("/portal/receipts").text
+
+
 @pytest.mark.parametrize(
     ("target", "status"), [("", 400), ("x" * 65, 400), ("0" * 32, 404), ("paid", 409)]
 )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.typed import caseless, clean, name_key, with_plain_hyphens
+from core.typed import caseless, clean, identifier, name_key, with_plain_hyphens
 
 
 @pytest.mark.parametrize(
@@ -44,10 +44,34 @@ def test_names_that_look_the_same_have_the_same_key_and_accents_count() -> None:
     assert name_key("Padaria do José") != name_key("Padaria do Jose")
 
 
+OURS, BANKS = "0123456789abcdef" * 2, "E12345678202611270158aBcDeF01234"
+
+
+@pytest.mark.parametrize(
+    ("text", "spelling"),
+    [
+        (OURS, OURS),
+        (f"{OURS[:12].upper()}\n {OURS[12:]}\u200b", OURS),
+        (f"https://pix.example/payments/pix/{OURS.upper()}?payment_id={'f' * 32}", OURS),
+        (f"http://pix.example/watch/{OURS}", OURS),
+        (f"{BANKS[:9]} {BANKS[9:]}\ufeff", BANKS),
+        ("E99999999202611270158012345678ab", "E99999999202611270158012345678ab"),
+        (" Pedido\u00a07 ", "Pedido 7"),
+        (f"{OURS}0", f"{OURS}0"),
+        (f"https://pix.example/{OURS}0", f"https://pix.example/{OURS}0"),
+        (BANKS.lower(), BANKS.lower()),
+    ],
+)
+def test_an_id_is_read_as_it_was_meant(text: str, spelling: str) -> None:
+    """The last letters of an end-to-end id, and an order's id, differ by case."""
+    assert identifier(text) == spelling
+
+
 @given(st.text())
 def test_the_one_spelling_stays_as_it_is(text: str) -> None:
     """What is stored must be found by what is stored."""
     assert caseless(caseless(text)) == caseless(text)
+    assert identifier(identifier(text)) == identifier(text)
 
 
 @given(st.text())

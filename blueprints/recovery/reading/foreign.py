@@ -37,11 +37,6 @@ _PREFIXES = (
     ("SOLANA:", Kind.CRYPTO),
     ("TRON:", Kind.CRYPTO),
 )
-END_TO_END_ID = re.compile(
-    r"E[0-9A-Z]{8}20[0-9]{2}(?:0[1-9]|1[0-2])(?:[0-2][0-9]|3[01])[0-2][0-9][0-5][0-9][A-Za-z0-9]{11}",
-    re.A,
-)
-"""API Pix 2.9.0, EndToEndId; it contains the minute of the payment."""
 _BETWEEN_DIGITS = re.compile(r"[ .\-]")
 _BANK_SLIP_DIGITS, _COLLECTION_SLIP_DIGITS, _BAR_CODE_DIGITS = 47, 48, 44
 """Digits of a bank's slip, of a tax or utility slip, and of the bar code of either."""

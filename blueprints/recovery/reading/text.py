@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 
 from blueprints.recovery.reading.described import read_described
-from blueprints.recovery.reading.foreign import END_TO_END_ID, name_foreign
+from blueprints.recovery.reading.foreign import name_foreign
 from blueprints.recovery.reading.kinds import Kind, Reading
 from blueprints.recovery.reading.ours import (
     addresses_in,
@@ -20,12 +20,13 @@ from blueprints.recovery.reading.ours import (
     surviving_token,
 )
 from core.errors import InvalidRequest
+from core.ids import END_TO_END_ID
 from core.pix import br_code
 from core.pix.br_code import BrCode, BrCodeError
 from core.pix.br_code.pasted import parts_with_code, repairs
 from core.pix.br_code.tlv import read_objects
 from core.pix.khqr import Khqr, KhqrError, decode_khqr
-from core.typed import clean
+from core.typed import clean, plain_text
 
 TEXT_MAX = 4096
 """Characters; every kind of code that is read here is shorter."""
@@ -192,7 +193,7 @@ def _read_own_id(text: str, base: str) -> Reading | None:
     compact = _SPACES.sub("", text)
     if END_TO_END_ID.fullmatch(compact):  # before ids, because it may consist of hex digits
         return Reading(Kind.END_TO_END_ID, compact, end_to_end_id=compact)
-    if match := _TYPED_ID.fullmatch(compact):
+    if match := _TYPED_ID.fullmatch(plain_text(compact)):
         return Reading(Kind.PAYMENT_ID, compact, payment_id=match[1].lower())
     own_page = None
     without_scheme = () if "://" in compact else (f"https://{compact}", f"http://{compact}")
