@@ -13,6 +13,8 @@ from repository.database import Work, in_unit_of_work, reading
 NAME = "Feira da Vila"
 CITY = "São Paulo"
 SUPPORT = "mailto:ola@feiradavila.example"
+INSTITUTION = "Banco Garoa"
+"""The simulated bank, which also keeps the merchant's money."""
 
 
 def ensure_demo_merchant(settings: Settings) -> None:
@@ -41,6 +43,7 @@ def _ensure(work: Work, settings: Settings, password_hash: str) -> None:
             city=CITY,
             logo_url="/static/img/shop.svg",
             support_url=SUPPORT,
+            institution=INSTITUTION,
             is_demo=True,
             **current,
         )

@@ -169,6 +169,7 @@ def _labels() -> dict[str, str]:
         "name": _("Nome"),
         "city": _("Cidade"),
         "support_contact": _("Contato"),
+        "institution": _("Banco que recebe"),
         "support_url": _("Link de atendimento"),
         "shop_url": _("Site da loja"),
         "pix_key": _("Chave Pix"),

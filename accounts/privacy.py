@@ -26,6 +26,7 @@ def export_account(work: Work, login: str) -> dict[str, Any]:
         "email": account.email,
         "pix_key": account.pix_key,
         "support_contact": account.support_contact,
+        "institution": account.institution,
         "created_at": rfc3339(account.created_at),
         "signed_in_at": rfc3339(account.signed_in_at) if account.signed_in_at else None,
         "sign_ins": [

@@ -61,6 +61,8 @@ class Account(db.Model):  # type: ignore[name-defined, misc]  # Flask-SQLAlchemy
     support_url: Mapped[str | None] = mapped_column(String(500))
     support_contact: Mapped[str | None] = mapped_column(String(120))
     """How shoppers reach the shop, as free text: a telephone number, an e-mail, an address."""
+    institution: Mapped[str | None] = mapped_column(String(60))
+    """The bank of the Pix key, as receipts name it; the merchant's own words."""
     logo_url: Mapped[str | None] = mapped_column(String(500))
     mails_payments: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     """Whether the merchant gets an e-mail for each payment."""

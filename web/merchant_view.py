@@ -22,6 +22,8 @@ class MerchantView:
     support_contact: str | None
     document: str | None
     """The masked CPF or CNPJ, if that is the merchant's Pix key."""
+    institution: str | None
+    """The bank of the merchant's Pix key, in the merchant's words."""
     style_url: str | None
     """The style sheet with the merchant's colour, if it has chosen one."""
 
@@ -40,6 +42,7 @@ def merchant_view(merchant: Account, *, subject: str | None = None) -> MerchantV
         support_url=_with_subject(merchant.support_url, subject),
         support_contact=merchant.support_contact,
         document=mask_document(document) if document else None,
+        institution=merchant.institution,
         style_url=f"{request.script_root}/brand/{color[1:]}.css" if color else None,
     )
 

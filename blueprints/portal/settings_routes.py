@@ -36,6 +36,7 @@ from web.pages import language_args
 from web.pages import translate as _
 
 NAME_MAX, CITY_MAX, GRACE_SECONDS_MAX, CONTACT_MAX = 120, 60, 3600, 120
+INSTITUTION_MAX = 60
 KEYS_SHOWN, SESSIONS_SHOWN = 60, 30
 NOTICES = frozenset({"shop", "logo", "pix-key", "mail", "password", "key-revoked", "session-ended"})
 DEFAULT_COLOR = "#04694f"
@@ -97,6 +98,7 @@ def save_shop() -> ResponseReturnValue:
     values: dict[str, Any] = {
         "name": form.text("name", NAME_MAX, required=True),
         "city": form.text("city", CITY_MAX, required=True),
+        "institution": form.text("institution", INSTITUTION_MAX),
         "support_contact": form.text("support_contact", CONTACT_MAX),
         "support_url": form.link("support_url"),
         "shop_url": form.link("shop_url"),

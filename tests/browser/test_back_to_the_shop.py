@@ -23,6 +23,7 @@ def test_a_paid_page_leads_back_to_the_shop_by_itself_once(visit, service):
     assert service.tell(payment)[0] == 200
     expect_heading(page, CONFIRMED)
     expect(page.get_by_text(LEADING)).to_be_in_viewport()
+    expect(page.get_by_role("link", name="Voltar para a loja")).to_be_in_viewport(ratio=1)
     page.wait_for_url("**/shop/cart/queijo?**", timeout=8_000)
     assert parse_qs(urlsplit(page.url).query) == {
         "pedido": ["7"],

@@ -21,6 +21,7 @@ SHOP: dict[str, Any] = {
     "name": "Queijaria da Alice",
     "city": "Belo Horizonte",
     "brand_color": "#aa3300",
+    "institution": "Banco da Alice S.A.",
     "support_contact": "(31) 99999-0000",
     "support_url": "mailto:oi@alice.example",
     "shop_url": "https://alice.example/",
@@ -67,6 +68,27 @@ def test_shoppers_see_the_saved_settings(alice, client, charge, app):
     assert "(31) 99999-0000" in page
 
 
+def test_receipts_name_the_institution_that_receives(alice, client, charge, bank, app):
+    """As a bank's receipt does; a merchant that names none has no such line."""
+    lines = []
+    for institution in ("", "Banco da Alice S.A."):
+        alice.post("/portal/settings/shop", {**SHOP, "institution": institution})
+        with app.app_context():
+            parts_of(app).ledger.recent = RecentAccounts()
+        payment = charge()
+        bank.confirm(payment)
+        for path in ("", "/receipt"):
+            page = client.get(
+                f"/payments/pix/{payment['id']}{path}", headers={"Accept": "text/html"}
+            ).text
+            lines.append(
+                search(page, r"<dt>Banco que recebe</dt><dd>(.*?)</dd>")
+                if "Banco que" in page
+                else None
+            )
+    assert lines == [None, None, "Banco da Alice S.A.", "Banco da Alice S.A."]
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -81,6 +103,7 @@ def test_shoppers_see_the_saved_settings(alice, client, charge, app):
         ("shop_url", "https://"),
         ("shop_url", "https://[::1"),
         ("support_contact", "x" * 121),
+        ("institution", "x" * 61),
         ("grace_seconds", "3601"),
         ("grace_seconds", "-1"),
         ("grace_seconds", "ten"),
