@@ -7,14 +7,12 @@ read counts as not given. Text of a merchant is read strictly instead (`web.bodi
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
-from core.errors import MalformedJson
+from core.json_text import Members, load_json
 
 NAME_MAX, TRANSFER_ID_MAX, RETURN_ID_MAX, KEY_MAX = 140, 128, 64, 77
 _NAMES_LOGGED_MAX, _NAME_LOGGED_MAX = 10, 40
@@ -38,30 +36,16 @@ def parse_bank_json(data: bytes) -> Any:
     key that is repeated with different values count as not given. Raises MalformedJson if the
     bytes are not JSON at all.
     """
-    try:
-        return json.loads(
-            data.decode("utf-8-sig"),
-            parse_float=Decimal,
-            parse_constant=_without_value,
-            object_pairs_hook=_without_contradictions,
-        )
-    except UnicodeDecodeError:
-        raise MalformedJson("The body is not UTF-8.") from None
-    except RecursionError:
-        raise MalformedJson("The body is nested too deeply.") from None
-    except json.JSONDecodeError as error:
-        raise MalformedJson(
-            f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}."
-        ) from None
-    except (ValueError, ArithmeticError):
-        raise MalformedJson("The body has a number that is too long.") from None
+    return load_json(
+        data, encoding="utf-8-sig", on_constant=_without_value, on_members=_without_contradictions
+    )
 
 
 def _without_value(_name: str) -> None:
     """NaN and Infinity, which are not JSON, count as not given."""
 
 
-def _without_contradictions(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_contradictions(pairs: Members) -> dict[str, Any]:
     members: dict[str, Any] = {}
     for key, value in pairs:
         earlier = members.get(key, _ABSENT)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Request, Response
@@ -15,6 +13,7 @@ from pydantic_core import CoreSchema
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from core.errors import MalformedJson
+from core.json_text import Members, load_json
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -91,24 +90,9 @@ def parse_json(data: bytes) -> Any:
     Raises MalformedJson, also for what other parsers read differently or no database stores:
     repeated keys, NaN, Infinity, lone surrogates, NUL characters, nesting deeper than 20.
     """
-    try:
-        text = data.decode("utf-8")
-        value = json.loads(
-            text,
-            parse_float=Decimal,
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_without_duplicates,
-        )
-    except UnicodeDecodeError:
-        raise MalformedJson("The body is not UTF-8.") from None
-    except RecursionError:
-        raise MalformedJson("The body is nested too deeply.") from None
-    except json.JSONDecodeError as error:
-        raise MalformedJson(
-            f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}."
-        ) from None
-    except (ValueError, ArithmeticError):
-        raise MalformedJson("The body has a number that is too long.") from None
+    value = load_json(
+        data, encoding="utf-8", on_constant=_refuse_constant, on_members=_without_duplicates
+    )
     _check_text(value, 0)
     return value
 
@@ -117,7 +101,7 @@ def _refuse_constant(name: str) -> None:
     raise MalformedJson(f"The body has {name}, which is not JSON.")
 
 
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: Members) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         keys: set[str] = set()
