@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, func, literal, select, union_all
+from sqlalchemy import Select, case, func, literal, select, union_all
 from sqlalchemy.orm import Session
 
 from db_models import Logo, Payment, PaymentEvent, PaymentStatus, Receipt
@@ -49,8 +49,6 @@ class PortalQueries:
 
     def takings(self, merchant_id: int, spans: Sequence[Span]) -> list[Takings]:
         """The takings of each span, in the order of the spans; runs one statement."""
-        if not spans:
-            return []
         sums = [
             select(
                 literal(number).label("number"),
@@ -65,17 +63,13 @@ class PortalQueries:
             )
             for number, (start, end) in enumerate(spans)
         ]
-        rows = self._session.execute(union_all(*sums) if len(sums) > 1 else sums[0]).all()
-        takings = {int(number): Takings(int(n), int(c), int(r)) for number, n, c, r in rows}
-        return [takings[number] for number in range(len(spans))]
+        return self._in_order(sums)
 
     def takings_without_payment(self, merchant_id: int, spans: Sequence[Span]) -> list[Takings]:
         """The money without a payment that arrived in each span; runs one statement.
 
         Unlike the takings of past days it changes: a merchant may attach such money later.
         """
-        if not spans:
-            return []
         sums = [
             select(
                 literal(number).label("number"),
@@ -89,9 +83,15 @@ class PortalQueries:
             )
             for number, (start, end) in enumerate(spans)
         ]
+        return self._in_order(sums)
+
+    def _in_order(self, sums: Sequence[Select[*tuple[int, ...]]]) -> list[Takings]:
+        """The takings of each query; a row is the query's number, and the fields of Takings."""
+        if not sums:
+            return []
         rows = self._session.execute(union_all(*sums) if len(sums) > 1 else sums[0]).all()
-        takings = {int(number): Takings(int(n), int(c)) for number, n, c in rows}
-        return [takings[number] for number in range(len(spans))]
+        takings = {int(number): Takings(*map(int, figures)) for number, *figures in rows}
+        return [takings[number] for number in range(len(sums))]
 
     def created(self, merchant_id: int, span: Span) -> tuple[int, int, bool, bool]:
         """How many payments were created in the span, and how many of those are paid by now.
