@@ -171,10 +171,8 @@ def save_mail() -> ResponseReturnValue:
         form.refuse("email", _("Escreva um e-mail, como ana@exemplo.com.br"))
     if form.errors:
         return _render_settings("mail", form, 400)
-    with reading() as work:
-        merchant = signed_in_merchant(work, "account:write")
-    if not _is_right_password(merchant, request.form.get("password", "")):
-        form.refuse("password", _("A senha não confere."))
+    _check_password(form)
+    if form.errors:
         return _render_settings("mail", form, 400)
     values = {"email": email or None, "mails_payments": "mails_payments" in request.form}
 
@@ -194,10 +192,8 @@ def save_pix_key() -> ResponseReturnValue:
     key = _read_pix_key(form)
     if form.errors or key is None:
         return _render_settings("pix-key", form, 400)
-    with reading() as work:
-        merchant = signed_in_merchant(work, "account:write")
-    if not _is_right_password(merchant, request.form.get("password", "")):
-        form.refuse("password", _("A senha não confere."))
+    _check_password(form)
+    if form.errors:
         return _render_settings("pix-key", form, 400)
 
     def save(work: Work, merchant: Account) -> None:
@@ -353,13 +349,16 @@ def _read_pix_key(form: Form) -> str | None:
         return None
 
 
-def _is_right_password(account: Account, password: str) -> bool:
-    """Whether this is the account's password; the attempt counts as a sign-in attempt."""
-    if account.password_hash is None:
+def _check_password(form: Form) -> None:
+    """Refuse the form unless it has the merchant's password; counts as a sign-in attempt."""
+    with reading() as work:
+        merchant = signed_in_merchant(work, "account:write")
+    if merchant.password_hash is None:
         raise Forbidden("This account has no password: it uses API keys.")
-    with throttle.attempt_for(account.login) as attempt:
-        if not password or sign_ins.check_password(account.login, password) is None:
+    password = request.form.get("password", "")
+    with throttle.attempt_for(merchant.login) as attempt:
+        if password and sign_ins.check_password(merchant.login, password) is not None:
+            attempt.succeeded()
+        else:
             attempt.failed()
-            return False
-        attempt.succeeded()
-    return True
+            form.refuse("password", _("A senha não confere."))
