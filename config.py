@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from core.pix import pix_key
 from core.runtime import secret_files, secret_rules, setting_urls, smtp_url
+from core.runtime.local_address import local_url
 from core.runtime.parts import EXTENSION, Parts
 from core.runtime.text_files import UnreadableFile, read_env_file, read_text
 from core.signing import signatures
@@ -260,8 +261,7 @@ def _fill_defaults(values: dict[str, Any], instance: Path) -> None:
     production = values.get("app_env", "development") == "production"
     host, port = values.get("host", "127.0.0.1"), values.get("port", "5000")
     if "public_url" not in values:
-        name = "127.0.0.1" if host in ("0.0.0.0", "::", "localhost") else host  # noqa: S104 - compared, not bound
-        values["public_url"] = f"http://{name}:{port}"
+        values["public_url"] = local_url(host, port)
     values.setdefault("bank_url", f"{values['public_url'].rstrip('/')}/bank")
     values.setdefault("bank_internal_url", values["bank_url"])
     values.setdefault("sign_up", "closed" if production else "open")

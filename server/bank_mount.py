@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from config import ConfigurationError, Settings
+from core.runtime.local_address import local_url
 from server.schema import not_opened
 
 
@@ -20,7 +21,7 @@ def mount_bank(app: Flask, settings: Settings) -> Flask:
     from bank.money.demo import migrate
     from bank.settings import BankSettings, BankSettingsError
 
-    service_url = f"http://{_local_host(settings)}:{settings.port}"
+    service_url = local_url(settings.host, settings.port)
     host = settings.location_base.split("/")[0]
     try:
         bank = create_bank_app(
@@ -44,7 +45,3 @@ def mount_bank(app: Flask, settings: Settings) -> Flask:
         raise not_opened("The bank's database", error) from None
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/bank": bank.wsgi_app})  # type: ignore[method-assign]
     return bank
-
-
-def _local_host(settings: Settings) -> str:
-    return "127.0.0.1" if settings.host in ("0.0.0.0", "::", "localhost") else settings.host  # noqa: S104 - compared
