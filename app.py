@@ -114,9 +114,6 @@ def _add_routes(app: OpenAPI, settings: Settings, parts: Parts) -> None:
     if settings.is_development:
         from bank.cli import bank_cli
 
-        app.config["BANK_DATABASE_URL"] = settings.bank_database_url
-        app.config["BANK_URL"] = settings.bank_internal_url
-        app.config["SERVICE_URL"] = settings.public_url
         app.cli.add_command(bank_cli)
 
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
-import secrets
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -19,14 +15,10 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from bank.app import close_bank_app, create_bank_app, start_jobs
-from bank.cli import bank_cli
 from bank.money.demo import migrate
-from bank.settings import BankSettings, BankSettingsError, secret_in
-from core.runtime.secret_files import read_or_create
-from core.runtime.text_files import UnreadableFile, read_env_file
-from core.signing import signatures
+from bank.settings import BankSettings, BankSettingsError, environment, settings_from
+from core.runtime.text_files import UnreadableFile
 
-ROOT = Path(__file__).resolve().parents[1]
 MOUNT = "/bank"
 """The bank answers here as well as at /, since a proxy may serve it below the service's host."""
 
@@ -55,50 +47,13 @@ class _Server(ThreadedWSGIServer):
     daemon_threads = False  # server_close() waits for the requests in progress
 
 
-def settings_from(environment: Mapping[str, str]) -> BankSettings:
-    """Read the settings. In development, create and store missing secrets as the service does.
-
-    Bank and service then share the signing secret in the same instance folder, and the bank's
-    tables are in the service's database, unless that is SQLite. Raises BankSettingsError.
-    """
-    values = {name: value for name, value in environment.items() if value != ""}
-    if values.get("APP_ENV", "development") != "production":
-        instance = Path(values.get("INSTANCE_DIR", ROOT / "instance"))
-        _ensure_secret(values, "BANK_WEBHOOK_SECRET", instance, signatures.new_secret())
-        _ensure_secret(values, "BANK_SECRET_KEY", instance, secrets.token_urlsafe(48))
-        if not secret_in(values, "BANK_DATABASE_URL"):
-            service_database = secret_in(values, "DATABASE_URL")
-            is_shared = service_database and not service_database.startswith("sqlite")
-            own_database = f"sqlite:///{instance / 'bank.sqlite3'}"
-            values["BANK_DATABASE_URL"] = service_database if is_shared else own_database
-    return BankSettings.from_env(values)
-
-
-def _ensure_secret(values: dict[str, str], name: str, folder: Path, new_secret: str) -> None:
-    """Set the secret from its file in `folder`; a missing file is created with `new_secret`."""
-    if name in values or f"{name}_FILE" in values:
-        return
-    path = folder / name.lower()
-    try:
-        values[name] = read_or_create(path, new_secret)
-    except OSError as error:
-        raise BankSettingsError(f"{path} cannot be written or read: {error.strerror}.") from None
-    except UnreadableFile as error:
-        raise BankSettingsError(str(error)) from None
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Serve the bank until SIGTERM or Ctrl-C and return the exit status.
-
-    With arguments, run one of the bank's commands instead and end the process.
-    """
+def main() -> int:
+    """Serve the bank until SIGTERM or Ctrl-C and return the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # apscheduler warns of each late run. Late runs are coalesced and lose nothing here.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     try:
-        settings = settings_from({**read_env_file(ROOT / ".env"), **os.environ})
-        if arguments:
-            _run_command(settings, arguments)
+        settings = settings_from(environment())
         listener = _bind(settings)
         migrate(settings.database_url)
     except (BankSettingsError, UnreadableFile, RuntimeError) as error:
@@ -109,15 +64,6 @@ def main(arguments: Sequence[str]) -> int:
         return _report(f"Its database cannot be opened: {_reason(error)}.")
     _serve(settings, listener)
     return 0
-
-
-def _run_command(settings: BankSettings, arguments: Sequence[str]) -> NoReturn:
-    """Run a command of `flask bank` with the addresses and the database of these settings."""
-    own_host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - compared
-    os.environ.setdefault("BANK_URL", f"http://{own_host}:{settings.port}")
-    os.environ["BANK_DATABASE_URL"] = settings.database_url
-    os.environ["PUBLIC_URL"] = settings.service_url
-    bank_cli.main(list(arguments), "python -m bank", standalone_mode=True)
 
 
 def _report(sentence: str) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +12,12 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from core.runtime import secret_rules
-from core.runtime.text_files import UnreadableFile, read_text
-from core.signing.signatures import is_secret
+from core.runtime.local_address import local_url
+from core.runtime.secret_files import read_or_create
+from core.runtime.text_files import UnreadableFile, read_env_file, read_text
+from core.signing import signatures
+
+ROOT = Path(__file__).resolve().parents[1]
 
 DEFAULT_ISPB = "99999004"
 """An invented ISPB, which no participant of Pix has."""
@@ -60,7 +66,7 @@ class BankSettings:
         """Validate and normalise the values. Raises BankSettingsError."""
         if not self.database_url:
             raise BankSettingsError("BANK_DATABASE_URL is missing.")
-        if not is_secret(self.webhook_secret):
+        if not signatures.is_secret(self.webhook_secret):
             raise BankSettingsError(
                 "BANK_WEBHOOK_SECRET must be whsec_ and base64 of at least 24 bytes."
             )
@@ -129,6 +135,57 @@ class BankSettings:
             retry_seconds=_number(environment.get("BANK_RETRY_SECONDS", str(_RETRY_MAX))),
             refund_delay_seconds=_number(environment.get("BANK_REFUND_DELAY_SECONDS", "0"), -1),
         )
+
+
+def environment() -> dict[str, str]:
+    """The variables of this process; `.env` holds the defaults. Raises UnreadableFile."""
+    variables = {**read_env_file(ROOT / ".env"), **os.environ}
+    return {name: value for name, value in variables.items() if value != ""}
+
+
+def public_url_in(environment: Mapping[str, str]) -> str:
+    """The service's address: PUBLIC_URL, else that of HOST and PORT."""
+    host, port = environment.get("HOST", "127.0.0.1"), environment.get("PORT", "5000")
+    return environment.get("PUBLIC_URL", local_url(host, port)).rstrip("/")
+
+
+def bank_url_in(environment: Mapping[str, str]) -> str:
+    """The address of the bank that the service asks, by the rules of the service's settings."""
+    usual = f"{public_url_in(environment)}/bank"
+    return environment.get("BANK_INTERNAL_URL", environment.get("BANK_URL", usual)).rstrip("/")
+
+
+def settings_from(environment: Mapping[str, str]) -> BankSettings:
+    """Read the settings. In development, create and store missing secrets as the service does.
+
+    Bank and service then share the signing secret in the same instance folder, and the bank's
+    tables are in the service's database, unless that is SQLite. Raises BankSettingsError.
+    """
+    values = {name: value for name, value in environment.items() if value != ""}
+    values.setdefault("PUBLIC_URL", public_url_in(values))
+    if values.get("APP_ENV", "development") != "production":
+        instance = Path(values.get("INSTANCE_DIR", ROOT / "instance"))
+        _ensure_secret(values, "BANK_WEBHOOK_SECRET", instance, signatures.new_secret())
+        _ensure_secret(values, "BANK_SECRET_KEY", instance, secrets.token_urlsafe(48))
+        if not secret_in(values, "BANK_DATABASE_URL"):
+            service_database = secret_in(values, "DATABASE_URL")
+            is_shared = service_database and not service_database.startswith("sqlite")
+            own_database = f"sqlite:///{instance / 'bank.sqlite3'}"
+            values["BANK_DATABASE_URL"] = service_database if is_shared else own_database
+    return BankSettings.from_env(values)
+
+
+def _ensure_secret(values: dict[str, str], name: str, folder: Path, new_secret: str) -> None:
+    """Set the secret from its file in `folder`; a missing file is created with `new_secret`."""
+    if name in values or f"{name}_FILE" in values:
+        return
+    path = folder / name.lower()
+    try:
+        values[name] = read_or_create(path, new_secret)
+    except OSError as error:
+        raise BankSettingsError(f"{path} cannot be written or read: {error.strerror}.") from None
+    except UnreadableFile as error:
+        raise BankSettingsError(str(error)) from None
 
 
 def own_host(public_url: str, base: str | None = None) -> dict[str, str]:

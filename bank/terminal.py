@@ -6,30 +6,35 @@ import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from click import ClickException, get_current_context
-from flask.cli import ScriptInfo
+from click import ClickException
 
 from bank.codes.http import AnswerTooLarge, HttpClient, NoAnswer
+from bank.settings import bank_url_in, environment, public_url_in
 from bank.text import clean
+from core.runtime.text_files import UnreadableFile
 
 _PRINTED_CHARACTERS_MAX = 500
+_NO_SUCH_ROUTE = ("not-found", "method-not-allowed")
+"""What a service without a bank answers; the bank has these routes."""
 
 
-def installed(name: str) -> str | None:
-    """A setting of the Flask application that runs the command; None without one."""
-    script = get_current_context().find_object(ScriptInfo)
-    value = script.load_app().config.get(name) if script else None
-    return str(value) if value else None
+def variables() -> dict[str, str]:
+    """The environment with the defaults of `.env`, alike in `flask bank` and `python -m bank`."""
+    try:
+        return environment()
+    except UnreadableFile as error:
+        fail(str(error))
 
 
 def bank_url() -> str:
-    """The address of the installation's bank, which follows BANK_URL, PUBLIC_URL and PORT."""
-    return installed("BANK_URL") or "http://127.0.0.1:5000/bank"
+    """The bank's address, which follows BANK_INTERNAL_URL, BANK_URL, PUBLIC_URL, HOST and PORT."""
+    return bank_url_in(variables())
 
 
 def service_url() -> str:
-    """The address of the installation's service, which follows PUBLIC_URL and PORT."""
-    return installed("SERVICE_URL") or "http://127.0.0.1:5000"
+    """The service's address, which follows BANK_SERVICE_URL, PUBLIC_URL, HOST and PORT."""
+    settings = variables()
+    return settings.get("BANK_SERVICE_URL", public_url_in(settings))
 
 
 def fail(sentence: str) -> NoReturn:
@@ -66,7 +71,7 @@ def ask_bank(
         answer_members = None
     finally:
         http_client.close()
-    if not isinstance(answer_members, dict):
+    if not isinstance(answer_members, dict) or answer_members.get("code") in _NO_SUCH_ROUTE:
         fail(f"O que responde em {url} não é o banco. Diga outro endereço com --url.")
     if answer.status != 200:
         title, detail = answer_members.get("title"), answer_members.get("detail")

@@ -51,7 +51,7 @@ HOMES = {
         "config.py",
         "server/async_mode.py",
         "web/metrics.py",
-        "bank/serving.py",
+        "bank/settings.py",
     },
     "prints": set[str](),
     "writes an audit row": {"accounts/audit.py"},

@@ -22,7 +22,7 @@ from core.clock import SystemClock
 _BODY_BYTES_MAX = 1_000_000
 
 _bank_option = click.option(
-    "--bank", "--url", "bank", envvar="BANK_URL", default=bank_url,
+    "--bank", "--url", "bank", default=bank_url,
     show_default="that of this installation",
     help="The bank's URL.",
 )  # fmt: skip
@@ -71,7 +71,7 @@ def chaos_command(mix: Mix | None, seed: int, bank: str) -> None:
               show_default=True, help="Payments per second, if both sides keep up.")  # fmt: skip
 @click.option("--mix", type=MixType(), default="realistic", show_default=True)
 @click.option("--seed", type=click.IntRange(0, SEED_MAX), default=0, show_default=True)
-@click.option("--service", default=service_url, envvar="PUBLIC_URL",
+@click.option("--service", default=service_url,
               show_default="that of this installation",
               help="The service's URL.")  # fmt: skip
 @_bank_option
@@ -150,10 +150,6 @@ def verify_command(secret: str | None, headers: Any, body: Path | None, bank: st
         echo(f"{mark} {printable(finding.text)} [{printable(finding.code)}]")
     if any(finding.is_fault for finding in findings):
         raise click.exceptions.Exit(1)
-
-
-COMMANDS = (chaos_command, burst_command, verify_command)
-"""Commands that `bank.cli` adds to `flask bank`."""
 
 
 def _print_report(report: BurstReport) -> None:

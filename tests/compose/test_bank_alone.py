@@ -16,8 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from bank.serving import settings_from
-from bank.settings import BankSettingsError
+from bank.settings import BankSettingsError, settings_from
 from config import Settings
 from core.signing import signatures
 from tests.support.service import ROOT, SECRET_KEY, ServiceProcess, free_port
@@ -128,6 +127,14 @@ def test_in_development_bank_and_service_agree_without_any_setting(tmp_path: Pat
     assert bank.secret_key != service.secret_key
     assert bank.database_url == service.bank_database_url
     assert settings_from(environment).secret_key == bank.secret_key
+
+
+def test_a_bank_alone_follows_the_port_of_the_service(tmp_path: Path):
+    """Its codes name the service's port; with another one the bank would pay none of them."""
+    bank = settings_from({"INSTANCE_DIR": str(tmp_path), "PORT": "5077"})
+
+    assert bank.service_url == "http://127.0.0.1:5077"
+    assert dict(bank.participant_hosts) == {"127.0.0.1:5077": "http://127.0.0.1:5077"}
 
 
 def test_the_banks_tables_are_in_the_services_database(tmp_path: Path):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 import config
-from bank.serving import settings_from
-from bank.settings import BankSettingsError
+from bank.settings import BankSettingsError, settings_from
 from config import ConfigurationError, Settings
 from core.runtime.text_files import UnreadableFile, read_env_file, read_text
 from server import async_mode
