@@ -1,6 +1,6 @@
 """`make bench`: run the comparisons and print their results.
 
-    python -m benchmarks [case …] [--rounds N]     cases: http qr live sweep
+    python -m benchmarks [case …] [--rounds N]     cases: http qr compression live sweep
     python -m benchmarks tricks --only WORDS           optimisations whose names have the words
 
 The service and the bare app alternate within each round; their medians are compared as ratios,
@@ -22,10 +22,17 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import report
-from benchmarks.cases import http, live, qr, sweep, tricks
+from benchmarks.cases import compression, http, live, qr, sweep, tricks
 from tests.support.databases import Databases
 
-CASES = {"http": http, "qr": qr, "live": live, "sweep": sweep, "tricks": tricks}
+CASES = {
+    "http": http,
+    "qr": qr,
+    "compression": compression,
+    "live": live,
+    "sweep": sweep,
+    "tricks": tricks,
+}
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -7,6 +7,9 @@ import http.client
 
 import pytest
 
+from benchmarks.cases.compression import compare
+from benchmarks.in_process import Service
+from core.clock import SystemClock
 from tests.support.service import close_app, ready_app, settings_for
 from web.compression import BYTES_MIN
 
@@ -111,3 +114,15 @@ def test_a_proxy_may_compress_instead(tmp_path, fresh_database, clock):
         assert answer.headers["ETag"].startswith('"')
     finally:
         close_app(app)
+
+
+def test_the_benchmark_compares_the_page_and_its_files_in_both_encodings(fresh_database, tmp_path):
+    """Its figures in the document are of one run; the ratio of the bytes holds on any machine."""
+    app = ready_app(settings_for(fresh_database("sqlite"), tmp_path), SystemClock())
+    outcomes = compare(Service(app), rounds=1)
+    close_app(app)
+
+    assert [outcome.unit for outcome in outcomes] == ["bytes", "ms of CPU"] * 2
+    for outcome in outcomes[::2]:
+        assert 0 < outcome.ours < outcome.bare / 2, outcome.name
+        assert outcome.is_met
