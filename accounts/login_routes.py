@@ -37,11 +37,13 @@ from core.errors import (
 from core.merchant_errors import ShopNameTaken
 from core.typed import caseless
 from db_models import Account
+from db_models.account import PAYER
 from repository.database import Work, in_unit_of_work, reading
 from web.api_docs import SIGNED_IN, declare, problems, request_body
 from web.bodies import check_storable
 from web.forms import FORM, is_form, parse, read_form
 from web.limits import limiter
+from web.pages import language_query
 from web.pages import translate as _
 from web.problems import RETRY_AFTER_SECONDS, prefers_page, status_of
 
@@ -177,7 +179,14 @@ def _with_cookies(answer: Any, sign_in: sign_ins.OpenSignIn) -> Response:
 
 
 def _home(next_path: str, account: Account) -> str:
+    if _lacks_pages(account):
+        return f"{request.script_root}/login{language_query()}"  # the page says why
     return f"{request.script_root}{after_sign_in(next_path, account.role)}"
+
+
+def _lacks_pages(account: Account) -> bool:
+    """Whether this is a payer's account in production, where no wallets and no /pay pages exist."""
+    return account.role == PAYER and not current_settings().is_development
 
 
 def _login_page(next_path: str, login: str, error: BalcaoError | None = None) -> BaseResponse:
@@ -189,6 +198,7 @@ def _login_page(next_path: str, login: str, error: BalcaoError | None = None) ->
         refusal=None if error is None else _refusal(error),
         account=account,
         home="/" if account is None else _home(next_path, account),
+        lacks_pages=account is not None and _lacks_pages(account),
         sign_up_is_open=current_settings().sign_up == "open",
         demo=_demo(),
         is_password_changed=request.args.get("done") == "password",

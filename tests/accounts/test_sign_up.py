@@ -9,9 +9,11 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
+from accounts.passwords import hash_password
+from accounts.service import create
 from core.pix import br_code
 from db_models import Account
-from repository.database import reading
+from repository.database import in_unit_of_work, reading
 from tests.accounts.people import PASSWORD, Person, bearer
 from tests.support.service import close_app, ready_app, settings_for
 
@@ -120,6 +122,76 @@ def test_production_has_no_accounts_for_payers(production_app):
     assert stored_logins(production_app) == set()
     del body["role"]
     assert bob.post("/users/", json=body).status_code == 201
+
+
+SHOP = "https://shop.example"
+
+
+@pytest.fixture
+def app_with_a_payer(production_app):
+    """The app in production on a database that came from development."""
+    with production_app.app_context():
+        password_hash = hash_password(PASSWORD)
+        in_unit_of_work(
+            lambda work: create(work, login="bob", role="payer", password_hash=password_hash)
+        )
+    return production_app
+
+
+def sign_in_by_form(browser: Any, next_path: str = "", language: str = "") -> Any:
+    """Send the sign-in page's form as bob, at the public address."""
+    page = browser.get(f"/login{language}", base_url=SHOP)
+    token = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
+    assert token is not None
+    return browser.post(
+        f"/api/login{language}",
+        data={
+            "username": "bob",
+            "password": PASSWORD,
+            "next": next_path,
+            "csrf_token": token[1],
+        },
+        headers={"Accept": "text/html"},
+        base_url=SHOP,
+    )
+
+
+@pytest.mark.parametrize("next_path", ["", "/pay", "/pay/abc", "/portal"])
+@pytest.mark.parametrize(
+    ("language", "account_sentence", "advice"),
+    [
+        ("", "Esta é uma conta de pagador.", "use o aplicativo do seu banco"),
+        ("?lang=en", "This is a payer's account.", "use your bank's app"),
+    ],
+)
+def test_production_tells_a_payer_that_its_account_has_no_pages_here(
+    app_with_a_payer, next_path, language, account_sentence, advice
+):
+    """Neither /pay nor a wallet exists there: before, such a sign-in ended on a 404."""
+    browser = app_with_a_payer.test_client()
+
+    answer = sign_in_by_form(browser, next_path, language)
+    assert (answer.status_code, answer.location) == (303, f"/login{language}")
+    page = browser.get(answer.location, base_url=SHOP)
+
+    assert page.status_code == 200
+    assert account_sentence in page.text
+    assert advice in page.text
+    assert 'href="/pay' not in page.text
+    assert 'action="/api/logout"' in page.text
+    for path in ("/", "/login"):
+        assert (
+            account_sentence
+            in browser.get(f"{path}{language}", base_url=SHOP, follow_redirects=True).text
+        )
+
+
+def test_a_payers_program_signs_in_in_production_too(app_with_a_payer):
+    """The API refuses no account for its role; what a payer may do is the routes' question."""
+    bob = Person(app_with_a_payer, "bob")
+
+    bob.enter()
+    assert bob.get("/users/me/", bob.bearer()).get_json()["role"] == "payer"
 
 
 def test_the_demo_merchants_login_is_reserved_in_production(production_app):
