@@ -1,10 +1,22 @@
-"""What the settings ask before they revoke a key or end a session."""
+"""What the settings ask before they delete the logo, revoke a key or end a session."""
 
 from __future__ import annotations
 
 from blueprints.portal.confirmation import Question
 from db_models import ApiKey, SignIn
 from web.pages import translate as _
+
+
+def logo_question() -> Question:
+    """Ask whether to delete the logo."""
+    return Question(
+        _("Tirar a logo?"),
+        _("Sim, tirar a logo"),
+        warning=_(
+            "As suas páginas passam a mostrar as iniciais da loja. "
+            "Para ter a logo de volta, envie a imagem de novo."
+        ),
+    )
 
 
 def key_question(key: ApiKey) -> Question:

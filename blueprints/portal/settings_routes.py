@@ -18,7 +18,7 @@ from blueprints.portal import logos
 from blueprints.portal.confirmation import confirmation_page, is_confirmed
 from blueprints.portal.page import bp, merchant_and_queries, page
 from blueprints.portal.pix_keys import format_key, kind_name
-from blueprints.portal.settings_questions import key_question, session_question
+from blueprints.portal.settings_questions import key_question, logo_question, session_question
 from core.errors import Forbidden, InvalidRequest, NotFound
 from core.ids import new_public_id
 from core.merchant_errors import ShopNameTaken
@@ -136,10 +136,15 @@ def save_shop() -> ResponseReturnValue:
 @page_guard("merchant")
 @body_limit(logos.UPLOAD_BYTES_MAX + 65_536)
 def save_logo() -> ResponseReturnValue:
-    """Save the logo of the payment page, or delete the logo if `remove` is sent."""
+    """Save the logo of the payment page; `remove` deletes the logo, and asks first."""
     form = Form(request.form)
     png: bytes | None = None
-    if "remove" not in request.form:
+    if "remove" in request.form:
+        if not is_confirmed():
+            with reading() as work:
+                merchant = signed_in_merchant(work, "account:write")
+            return confirmation_page(merchant, "settings", logo_question(), _address_of("logo"))
+    else:
         upload = request.files.get("logo")
         try:
             png = logos.logo_png(_read_upload(upload) if upload else b"", str(g.account_id))

@@ -90,7 +90,7 @@ WALKS: list[tuple[str, str, dict[str, Any], str]] = [
     ("POST /portal/settings/keys", "browser", {"label": "till", "scopes": "payments:read"},
      "key.created"),
     ("POST /portal/settings/keys/<string:key_id>/revoke", "browser", CONFIRMED, "key.revoked"),
-    ("POST /portal/settings/logo", "browser", {"remove": "1"}, "logo.changed"),
+    ("POST /portal/settings/logo", "browser", {"remove": "1", **CONFIRMED}, "logo.changed"),
     ("POST /portal/settings/shop", "browser",
      {"name": "Feira", "city": "Recife", "grace_seconds": "0", "brand_color": "#123456"},
      "shop.changed"),

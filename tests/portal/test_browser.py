@@ -501,6 +501,7 @@ def test_a_logo_is_drawn_whole(visit, new_context, service, payments, sent, rati
     finally:
         page = visitor.open("/portal/settings")
         page.get_by_role("button", name="Tirar a logo").click()
+        page.get_by_role("button", name="Sim, tirar a logo").click()
         expect(page.get_by_text("Salvo.")).to_be_visible()
 
 

@@ -222,6 +222,25 @@ def test_a_logo_keeps_its_ratio(alice, client, sent, stored):
         assert served.size == stored
 
 
+def test_the_logo_is_deleted_only_after_a_second_step(alice, client):
+    """The picture is deleted for good: a merchant without the file cannot send it again."""
+    assert send_logo(alice, picture(size=(20, 20))).status_code == 303
+    address = search(alice.get("/portal").text, r'src="(/logos/[0-9a-f]{32}\.png)"')
+    path, remove = "/portal/settings/logo", {"remove": "1"}
+
+    question = alice.post(path, remove)
+
+    assert question.status_code == 200
+    assert "Tirar a logo?" in question.text
+    assert "Sim, tirar a logo" in question.text
+    assert '<input type="hidden" name="remove" value="1">' in question.text
+    assert '<input type="hidden" name="confirmed" value="1">' in question.text
+    assert client.get(address).status_code == 200
+    assert alice.post(path, {**remove, **CONFIRMED}).status_code == 303
+    assert client.get(address).status_code == 404
+    assert "/logos/" not in alice.get("/portal").text
+
+
 def test_a_photograph_of_noise_still_fits(alice, client):
     """A picture that compresses badly gets fewer colours until it fits."""
     noise = Image.effect_noise((1000, 1000), 90).convert("RGB")
