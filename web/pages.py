@@ -12,11 +12,17 @@ from flask import Flask, Response, g, request
 from flask_babel import Babel, get_locale, get_translations
 
 from config import current_settings
+from core.languages import (
+    ACCEPTABLE_TAGS,
+    COOKIE,
+    COOKIE_SECONDS,
+    LANGUAGES,
+    language_named,
+    language_of_tag,
+)
 from core.money import reais
 from web import zones
 
-LANGUAGES = ("pt-BR", "en")
-COOKIE = "balcao_language"
 _STATIC = Path(__file__).resolve().parent.parent / "static"
 YEAR_SECONDS = 31_536_000
 
@@ -32,15 +38,11 @@ def language() -> str:
 def _negotiate_language() -> str:
     if name := _language_from_query() or _language_from_cookie():
         return name
-    # Any Portuguese gets pt-BR; best_match alone would not match `pt` with `pt-BR`.
-    best = request.accept_languages.best_match(("pt-BR", "pt", "en", "en-US", "en-GB"), "pt-BR")
-    return "en" if best.startswith("en") else "pt-BR"
+    return language_of_tag(request.accept_languages.best_match(ACCEPTABLE_TAGS, "pt-BR"))
 
 
 def _language_from_query() -> str | None:
-    """The language that `?lang=` names, also as `pt`, `pt_br` or `EN`."""
-    value = request.args.get("lang", "").lower().replace("_", "-")
-    return next((name for name in LANGUAGES if value in (name.lower(), name[:2])), None)
+    return language_named(request.args.get("lang", ""))
 
 
 def _language_from_cookie() -> str | None:
@@ -122,7 +124,7 @@ def _remember_language(response: Response) -> None:
     response.set_cookie(
         COOKIE,
         name,
-        max_age=YEAR_SECONDS,
+        max_age=COOKIE_SECONDS,
         secure=current_settings().public_url.startswith("https://"),
         httponly=True,
         samesite="Lax",
