@@ -126,16 +126,22 @@ bench: $(DEV_STAMP) ## measure side by side with a bare endpoint; starts everyth
 screenshots: $(DEV_STAMP) ## photograph the running pages for the README
 	@$(PY) -m scripts.screenshots $(ARGS)
 
-translations: $(RUN_STAMP) ## collect the pages' sentences and compile the catalogues
-	@mkdir -p translations
-	@$(BABEL) --quiet extract -F babel.cfg -o translations/messages.pot \
+# The sentences of folder $(1) in the catalogue $(2).
+define COLLECT_SENTENCES
+	@mkdir -p $(2)
+	@$(BABEL) --quiet extract -F $(1)/babel.cfg -o $(2)/messages.pot \
 		--project=Balcão --copyright-holder="Balcão contributors" --width=100 \
-		--add-location=file .
-	@test -d translations/en || \
-		$(BABEL) --quiet init -i translations/messages.pot -d translations -l en
-	@$(BABEL) --quiet update -i translations/messages.pot -d translations --width=100 \
+		--add-location=file $(1)
+	@test -d $(2)/en || \
+		$(BABEL) --quiet init -i $(2)/messages.pot -d $(2) -l en
+	@$(BABEL) --quiet update -i $(2)/messages.pot -d $(2) --width=100 \
 		--no-fuzzy-matching --ignore-pot-creation-date
-	@$(BABEL) compile -d translations --statistics
+	@$(BABEL) compile -d $(2) --statistics
+endef
+
+translations: $(RUN_STAMP) ## collect the pages' sentences and compile the catalogues
+	$(call COLLECT_SENTENCES,.,translations)
+	$(call COLLECT_SENTENCES,bank,bank/translations)
 
 vendor: $(RUN_STAMP) ## fetch the vendored libraries again and compare their SHA-256 (needs npm)
 	@$(PY) -m scripts.vendor
@@ -145,5 +151,6 @@ lock: $(RUN_STAMP) ## write constraints.txt anew from the two requirements files
 
 clean: ## remove the environment, caches and reports; databases and secrets in instance/ stay
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .coverage \
-		.coverage.* htmlcov test-results translations/messages.pot
+		.coverage.* htmlcov test-results translations/messages.pot \
+		bank/translations/messages.pot
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

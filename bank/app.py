@@ -17,6 +17,9 @@ from bank.blueprints import api, login_pages, pages, scan_pages, service_api, se
 from bank.blueprints.forms import csrf_token
 from bank.branch import EXTENSION, Branch, build
 from bank.errors import BankError
+from bank.languages import init_languages, set_language_headers
+from bank.languages import translate as _
+from bank.languages import translate_plural as ngettext
 from bank.money.demo import DEMO_PIN
 from bank.money.notices import refusal_reason
 from bank.money.payers import masked_document
@@ -24,6 +27,7 @@ from bank.settings import BankSettings
 from bank.workbench import chaos_routes
 from core.clock import Clock, SystemClock
 from core.errors import TooManyRequests
+from core.languages import N_
 from core.runtime.scheduler import SteadyScheduler
 
 BODY_BYTES_MAX = 16 * 1024
@@ -44,12 +48,12 @@ _HEADERS = {
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), payment=()",
 }
 _TITLES = {
-    400: "Não entendemos o pedido",
-    401: "Diga quem é",
-    404: "Esta página não existe",
-    405: "Isto não se faz aqui",
-    413: "O pedido é grande demais",
-    415: "Este formato não é aceito",
+    400: N_("Não entendemos o pedido"),
+    401: N_("Diga quem é"),
+    404: N_("Esta página não existe"),
+    405: N_("Isto não se faz aqui"),
+    413: N_("O pedido é grande demais"),
+    415: N_("Este formato não é aceito"),
 }
 
 log = logging.getLogger(__name__)
@@ -77,10 +81,12 @@ def create_bank_app(settings: BankSettings, clock: Clock | None = None) -> Flask
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=settings.service_url.startswith("https:"),
     )
+    init_languages(app, settings.language)
     app.jinja_env.filters.update(
         brl=text.brl,
         moment=text.moment,
         day=text.day,
+        number=text.number,
         masked=masked_document,
         reason=refusal_reason,
     )
@@ -88,7 +94,6 @@ def create_bank_app(settings: BankSettings, clock: Clock | None = None) -> Flask
         csrf_token=csrf_token,
         is_logged_in=sessions.is_logged_in,
         demo_pin=DEMO_PIN if settings.demo else None,
-        language=settings.language,
     )
     app.extensions[EXTENSION] = build(settings, clock or SystemClock())
     for module in (login_pages, pages, scan_pages, api, service_api, wallet_api):
@@ -166,6 +171,7 @@ def _set_request_id() -> None:
 def _add_headers(response: Response) -> Response:
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
+    set_language_headers(response)
     if request.endpoint != "static":
         response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Request-ID"] = g.get("request_id") or secrets.token_hex(16)
@@ -173,7 +179,7 @@ def _add_headers(response: Response) -> Response:
 
 
 def _bank_error(error: BankError) -> ResponseReturnValue:
-    response = _problem(error.status, error.code, error.title, error.detail, error)
+    response = _problem(error.status, error.code, _(error.title), error.detail, error)
     if error.status == 503:
         response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
     return response
@@ -181,8 +187,12 @@ def _bank_error(error: BankError) -> ResponseReturnValue:
 
 def _too_many_requests(error: TooManyRequests) -> ResponseReturnValue:
     seconds = error.retry_after_seconds
-    detail = f"Aguarde {seconds} segundos e tente de novo. Nada foi feito."
-    response = _problem(429, error.code, "São muitos pedidos ao mesmo tempo", detail)
+    detail = ngettext(
+        "Aguarde %(num)s segundo e tente de novo. Nada foi feito.",
+        "Aguarde %(num)s segundos e tente de novo. Nada foi feito.",
+        seconds,
+    ) % {"num": seconds}
+    response = _problem(429, error.code, _("São muitos pedidos ao mesmo tempo"), detail)
     response.headers["Retry-After"] = str(seconds)
     return response
 
@@ -190,9 +200,10 @@ def _too_many_requests(error: TooManyRequests) -> ResponseReturnValue:
 def _http_error(error: HTTPException) -> ResponseReturnValue:
     if error.response is not None or error.code is None or error.code < 400:
         return error.get_response()
-    title = _TITLES.get(error.code, "Algo não deu certo")
+    title = _(_TITLES[error.code]) if error.code in _TITLES else _("Algo não deu certo")
     code = error.name.lower().replace(" ", "-")
-    response = _problem(error.code, code, title, "Confira o endereço e o que foi enviado.")
+    detail = _("Confira o endereço e o que foi enviado.")
+    response = _problem(error.code, code, title, detail)
     for name, value in error.get_headers(request.environ):
         if name in ("Allow", "Retry-After", "WWW-Authenticate"):
             response.headers[name] = value
@@ -204,8 +215,8 @@ def _database_unavailable(error: Exception) -> ResponseReturnValue:
     response = _problem(
         503,
         "service-unavailable",
-        "O banco está fora do ar por um instante",
-        "Tente de novo em alguns segundos.",
+        _("O banco está fora do ar por um instante"),
+        _("Tente de novo em alguns segundos."),
     )
     response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
     return response
@@ -214,7 +225,10 @@ def _database_unavailable(error: Exception) -> ResponseReturnValue:
 def _unexpected_error(error: Exception) -> ResponseReturnValue:
     log.error("unexpected error", exc_info=error)
     return _problem(
-        500, "internal-error", "Algo deu errado do nosso lado", "Tente de novo em instantes."
+        500,
+        "internal-error",
+        _("Algo deu errado do nosso lado"),
+        _("Tente de novo em instantes."),
     )
 
 

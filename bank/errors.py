@@ -1,5 +1,7 @@
 """The bank's errors: one class per reason; `title` and `detail` are shown to the payer.
 
+A `title` is Portuguese until it is shown; a `detail` is in the request's language.
+
 BankError
 ├── CodeRefused                  the code, or the charge behind it, cannot be paid (422)
 │   ├── CodeUnreadable           not a BR Code, or a damaged one
@@ -28,7 +30,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from bank.languages import translate as _
 from core.errors import BalcaoError, Busy, InvalidRequest
+from core.languages import N_
 
 
 class BankError(BalcaoError):
@@ -41,7 +45,7 @@ class CodeRefused(BankError):
     """The code does not lead to a charge that this bank may pay; nothing was paid."""
 
     code = "code-refused"
-    title = "Este código não pode ser pago"
+    title = N_("Este código não pode ser pago")
     status = 422
 
 
@@ -49,7 +53,7 @@ class CodeUnreadable(CodeRefused):
     """Not a BR Code, or a damaged one; `reason` is the decoder's code (`crc_mismatch`, …)."""
 
     code = "code-unreadable"
-    title = "Não conseguimos ler este código"
+    title = N_("Não conseguimos ler este código")
 
     def __init__(self, detail: str, reason: str) -> None:
         self.reason = reason
@@ -60,21 +64,21 @@ class CodeNotPayableHere(CodeRefused):
     """A valid code of a kind that this bank does not pay."""
 
     code = "code-not-payable-here"
-    title = "Este banco ainda não paga este tipo de código"
+    title = N_("Este banco ainda não paga este tipo de código")
 
 
 class UnknownParticipant(CodeRefused):
     """The location's host belongs to no bank in `participant_hosts`."""
 
     code = "unknown-participant"
-    title = "Não conhecemos o banco deste código"
+    title = N_("Não conhecemos o banco deste código")
 
 
 class LocationUnreachable(CodeRefused):
     """The receiver's bank did not answer."""
 
     code = "location-unreachable"
-    title = "O banco de quem recebe não respondeu"
+    title = N_("O banco de quem recebe não respondeu")
     status = 502
 
 
@@ -82,63 +86,63 @@ class LocationNotFound(CodeRefused):
     """The receiver's bank has no charge at the location (404)."""
 
     code = "location-not-found"
-    title = "Esta cobrança não existe"
+    title = N_("Esta cobrança não existe")
 
 
 class LocationGone(CodeRefused):
     """The charge at the location has ended (410)."""
 
     code = "location-gone"
-    title = "Esta cobrança não está mais disponível"
+    title = N_("Esta cobrança não está mais disponível")
 
 
 class LocationRefused(CodeRefused):
     """The receiver's bank answered with another status than 200, 404 or 410."""
 
     code = "location-refused"
-    title = "O banco de quem recebe não entregou a cobrança"
+    title = N_("O banco de quem recebe não entregou a cobrança")
 
 
 class PayloadTypeWrong(CodeRefused):
     """The answer's content type is not `application/jose`."""
 
     code = "payload-type-wrong"
-    title = "A resposta do banco de quem recebe não é uma cobrança assinada"
+    title = N_("A resposta do banco de quem recebe não é uma cobrança assinada")
 
 
 class PayloadTooLarge(CodeRefused):
     """The answer is larger than a charge may be."""
 
     code = "payload-too-large"
-    title = "A resposta do banco de quem recebe é grande demais"
+    title = N_("A resposta do banco de quem recebe é grande demais")
 
 
 class PayloadMalformed(CodeRefused):
     """A field of the signed payload is missing or malformed."""
 
     code = "payload-malformed"
-    title = "Os dados da cobrança estão incompletos"
+    title = N_("Os dados da cobrança estão incompletos")
 
 
 class KeySetRefused(CodeRefused):
     """The key set is at a host that no known bank has, or it cannot be read."""
 
     code = "key-set-refused"
-    title = "Não foi possível conferir a assinatura da cobrança"
+    title = N_("Não foi possível conferir a assinatura da cobrança")
 
 
 class PayloadSignatureRefused(CodeRefused):
     """The signature or the certificate of the receiver's bank is not valid."""
 
     code = "payload-signature-refused"
-    title = "A assinatura da cobrança não confere"
+    title = N_("A assinatura da cobrança não confere")
 
 
 class ChargePaid(CodeRefused):
     """The charge is paid."""
 
     code = "charge-paid"
-    title = "Esta cobrança já foi paga"
+    title = N_("Esta cobrança já foi paga")
     status = 409
 
 
@@ -146,7 +150,7 @@ class ChargeRemoved(CodeRefused):
     """The receiver or its bank cancelled the charge."""
 
     code = "charge-removed"
-    title = "Esta cobrança foi cancelada"
+    title = N_("Esta cobrança foi cancelada")
     status = 409
 
 
@@ -154,7 +158,7 @@ class ChargeExpired(CodeRefused):
     """The charge's deadline has passed."""
 
     code = "charge-expired"
-    title = "O prazo desta cobrança acabou"
+    title = N_("O prazo desta cobrança acabou")
     status = 409
 
 
@@ -162,7 +166,7 @@ class AmountChanged(CodeRefused):
     """The charge asks for another amount than the payer saw."""
 
     code = "amount-changed"
-    title = "O valor mudou"
+    title = N_("O valor mudou")
     status = 409
 
 
@@ -170,7 +174,7 @@ class PinRefused(BankError):
     """The PIN is wrong."""
 
     code = "pin-refused"
-    title = "Senha incorreta"
+    title = N_("Senha incorreta")
     status = 403
 
 
@@ -178,7 +182,7 @@ class PinLocked(BankError):
     """Too many wrong PINs."""
 
     code = "pin-locked"
-    title = "Senha bloqueada"
+    title = N_("Senha bloqueada")
     status = 403
 
 
@@ -186,7 +190,7 @@ class LoginRefused(BankError):
     """Card and PIN do not match; the error does not say whether the card exists."""
 
     code = "login-refused"
-    title = "Não foi possível entrar"
+    title = N_("Não foi possível entrar")
     status = 403
 
 
@@ -194,7 +198,7 @@ class CardRefused(BankError):
     """The card is not the wallet's; the error does not say whether the card exists."""
 
     code = "card-refused"
-    title = "Cartão recusado"
+    title = N_("Cartão recusado")
     status = 403
 
 
@@ -202,7 +206,7 @@ class WalletNotFound(BankError):
     """The service's account has no wallet at this bank."""
 
     code = "wallet-not-found"
-    title = "Não encontramos esta conta"
+    title = N_("Não encontramos esta conta")
     status = 404
 
 
@@ -210,7 +214,7 @@ class WalletExists(BankError):
     """The service's account has a wallet whose PIN was entered right."""
 
     code = "wallet-exists"
-    title = "Esta conta já existe"
+    title = N_("Esta conta já existe")
     status = 409
 
 
@@ -218,7 +222,7 @@ class OverLimit(BankError):
     """The amount is above the payer's limit for one payment."""
 
     code = "over-limit"
-    title = "Valor acima do seu limite"
+    title = N_("Valor acima do seu limite")
     status = 403
 
 
@@ -226,7 +230,7 @@ class InsufficientFunds(BankError):
     """The account holds less than the amount."""
 
     code = "insufficient-funds"
-    title = "Saldo insuficiente"
+    title = N_("Saldo insuficiente")
     status = 402
 
 
@@ -234,21 +238,21 @@ class InvalidInput(BankError, InvalidRequest):
     """Fields are missing or malformed."""
 
     code = "invalid-request"
-    title = "Pedido inválido"
+    title = N_("Pedido inválido")
 
 
 class StalePage(BankError):
     """The form's CSRF token is not the session's."""
 
     code = "stale-page"
-    title = "Esta página ficou velha"
+    title = N_("Esta página ficou velha")
 
 
 class UnknownPayer(BankError):
     """No payer has this handle or card."""
 
     code = "payer-not-found"
-    title = "Não encontramos este cliente"
+    title = N_("Não encontramos este cliente")
     status = 404
 
 
@@ -256,7 +260,7 @@ class UnknownTransfer(BankError):
     """No transfer has this identifier."""
 
     code = "transfer-not-found"
-    title = "Não encontramos esta transferência"
+    title = N_("Não encontramos esta transferência")
     status = 404
 
 
@@ -264,7 +268,7 @@ class UnknownRefund(BankError):
     """No refund has this id."""
 
     code = "refund-not-found"
-    title = "Não encontramos esta devolução"
+    title = N_("Não encontramos esta devolução")
     status = 404
 
 
@@ -272,7 +276,7 @@ class RefundRefused(BankError):
     """The payment cannot be refunded, or not by this amount."""
 
     code = "refund-refused"
-    title = "Esta devolução não pode ser feita"
+    title = N_("Esta devolução não pode ser feita")
     status = 409
 
 
@@ -298,7 +302,7 @@ class RefundKeyReused(BankError):
     """The refund_id belongs to a different refund."""
 
     code = "idempotency-conflict"
-    title = "Este refund_id já é de outra devolução"
+    title = N_("Este refund_id já é de outra devolução")
     status = 409
 
 
@@ -306,7 +310,7 @@ class ScanRefused(BankError):
     """The picture holds no Pix code, or several, or it is not a picture."""
 
     code = "picture-refused"
-    title = "Não achamos um código Pix"
+    title = N_("Não achamos um código Pix")
     status = 422
 
 
@@ -314,7 +318,7 @@ class ScanTooLarge(ScanRefused):
     """The picture has too many bytes or pixels."""
 
     code = "picture-too-large"
-    title = "A imagem é grande demais"
+    title = N_("A imagem é grande demais")
     status = 413
 
 
@@ -322,7 +326,7 @@ class RequestKeyReused(BankError):
     """The request key belongs to a different payment."""
 
     code = "idempotency-conflict"
-    title = "Esta chave já foi usada em outro pagamento"
+    title = N_("Esta chave já foi usada em outro pagamento")
     status = 409
 
 
@@ -330,7 +334,7 @@ class ChaosIsOff(BankError):
     """The request needs a bank in development: scenarios and test wallets exist there only."""
 
     code = "chaos-is-off"
-    title = "Este banco não faz cenários de teste"
+    title = N_("Este banco não faz cenários de teste")
     status = 404
 
 
@@ -338,7 +342,7 @@ class BurstRefused(BankError):
     """The burst's token is missing, expired, or signed by another bank."""
 
     code = "burst-refused"
-    title = "A rajada não está aberta"
+    title = N_("A rajada não está aberta")
     status = 401
 
 
@@ -346,7 +350,7 @@ class ApiBroken(BankError):
     """The scenario *broken-api* makes this look-up fail."""
 
     code = "service-unavailable"
-    title = "O banco está fora do ar por um instante"
+    title = N_("O banco está fora do ar por um instante")
     status = 503
 
 
@@ -354,16 +358,16 @@ class BankBusy(Busy, BankError):
     """Too many PINs or pictures wait to be checked; nothing was done."""
 
     code = "busy"
-    title = "Há muita gente no banco agora"
+    title = N_("Há muita gente no banco agora")
     status = 503
 
     def __init__(self) -> None:
-        super().__init__("Nada foi feito. Tente de novo em alguns segundos.")
+        super().__init__(_("Nada foi feito. Tente de novo em alguns segundos."))
 
 
 class ServiceSignatureRefused(BankError):
     """The service's signature of the request is wrong or too old."""
 
     code = "bad-signature"
-    title = "A assinatura foi recusada"
+    title = N_("A assinatura foi recusada")
     status = 401

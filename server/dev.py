@@ -166,7 +166,8 @@ def _delete_bytecode(paths: Iterable[Path]) -> None:
 
 def _compile_catalogues() -> None:
     compile_all = [sys.executable, "-m", "babel.messages.frontend", "--quiet", "compile"]
-    subprocess.run([*compile_all, "-d", "translations"], cwd=ROOT, check=False)  # noqa: S603 - ours
+    for folder in ("translations", "bank/translations"):
+        subprocess.run([*compile_all, "-d", folder], cwd=ROOT, check=False)  # noqa: S603 - ours
 
 
 # --- the child: serving ---------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from bank.branch import current_branch
 from bank.chaos.scenarios import LATE_SECONDS_DEFAULT, LATE_SECONDS_MAX, Scenario
 from bank.errors import InvalidInput, StalePage
 from bank.identifiers import is_identifier
+from bank.languages import translate as _
 from bank.money.paying import PaymentOrder
 from core.errors import FieldError, InvalidMoney
 from core.money import centavos_from, typed_centavos
@@ -40,7 +41,7 @@ def check_csrf_token(form: Mapping[str, str]) -> None:
     """Raise StalePage unless the form carries the session's CSRF token."""
     expected, token = str(session.get(_TOKEN, "")), form.get("token", "")
     if not expected or not hmac.compare_digest(expected.encode(), token.encode("utf-8", "replace")):
-        raise StalePage("Confira os dados e envie de novo. Nada foi pago.")
+        raise StalePage(_("Confira os dados e envie de novo. Nada foi pago."))
 
 
 def new_request_key() -> str:
@@ -98,7 +99,7 @@ def typed_amount(fields: Mapping[str, str]) -> int | None:
     except InvalidMoney:
         raise InvalidInput(
             [FieldError("value", "must be an amount of reais, as 12,50")],
-            detail="Escreva o valor em reais, como 12,50.",
+            detail=_("Escreva o valor em reais, como 12,50."),
         ) from None
 
 

@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from bank.blueprints import forms, sessions
 from bank.branch import current_branch
 from bank.errors import BankError, LoginRefused, PinRefused, UnknownPayer
+from bank.languages import translate as _
 from bank.models import FAILED_PINS_MAX, BankPayer
 from bank.money import payers
 
@@ -57,8 +58,11 @@ def _authenticated_payer() -> BankPayer:
     except (UnknownPayer, PinRefused):
         # One error for both, so that it does not reveal which cards exist.
         raise LoginRefused(
-            "Cartão ou senha não conferem. "
-            f"Depois de {FAILED_PINS_MAX} senhas erradas seguidas o cartão é bloqueado."
+            _(
+                "Cartão ou senha não conferem. "
+                "Depois de %(num)s senhas erradas seguidas o cartão é bloqueado."
+            )
+            % {"num": FAILED_PINS_MAX}
         ) from None
     return payer
 

@@ -11,6 +11,7 @@ from bank.blueprints.sessions import current_payer, is_logged_in, login_required
 from bank.branch import current_branch
 from bank.codes import pictures
 from bank.errors import BankError, ScanRefused, ScanTooLarge
+from bank.languages import translate as _
 
 bp = Blueprint("scan", __name__)
 
@@ -51,10 +52,10 @@ def _read_upload() -> ResponseReturnValue:
         upload = request.files.get("picture")
         picture = upload.read(pictures.PICTURE_BYTES_MAX + 1) if upload else b""
         if not picture:
-            raise ScanRefused("Escolha uma imagem com o QR code.")
+            raise ScanRefused(_("Escolha uma imagem com o QR code."))
         code = pictures.code_in(picture, payer.handle)
     except RequestEntityTooLarge:
-        refusal: BankError = ScanTooLarge("A imagem pode ter até 5 MB.")
+        refusal: BankError = ScanTooLarge(_("A imagem pode ter até 5 MB."))
         return render_template("bank/scan.html", refusal=refusal), refusal.status
     except BankError as error:
         return render_template("bank/scan.html", refusal=error), error.status
@@ -63,14 +64,14 @@ def _read_upload() -> ResponseReturnValue:
 
 def _read_frame() -> ResponseReturnValue:
     if not is_logged_in():
-        return jsonify(code=None, detail="Entre de novo.", login_url=url_for("login.show")), 401
+        return jsonify(code=None, detail=_("Entre de novo."), login_url=url_for("login.show")), 401
     with current_branch().database.reading() as work:
         payer = current_payer(work)
     try:
         forms.check_csrf_token({"token": request.headers.get("X-Form-Token", "")})
         code = pictures.code_in(request.get_data(), payer.handle)
     except RequestEntityTooLarge:
-        return jsonify(code=None, detail="A imagem pode ter até 5 MB."), 413
+        return jsonify(code=None, detail=_("A imagem pode ter até 5 MB.")), 413
     except ScanTooLarge as error:
         return jsonify(code=None, detail=error.detail), error.status
     except ScanRefused as error:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
 from typing import ParamSpec
+from urllib.parse import urlencode
 
 from flask import redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -83,9 +84,17 @@ def login_required(
     return view_with_login
 
 
+def _query_without_language() -> str:
+    """The cookie has kept the language of `?lang=`; the payer may change it at the login."""
+    if "lang" not in request.args:
+        return request.query_string.decode()
+    pairs = [(name, text) for name, text in request.args.items(multi=True) if name != "lang"]
+    return urlencode(pairs)
+
+
 def redirect_to_login() -> ResponseReturnValue:
     """Redirect to the login, which returns here; only the code to pay of a form is kept."""
-    next_path = request.full_path.rstrip("?")
+    next_path = f"{request.path}?{_query_without_language()}".rstrip("?")
     if request.method != "GET":
         code = request.form.get("code", "") if request.endpoint == "pages.pay" else ""
         next_path = url_for("pages.review", code=code) if code else url_for("pages.home")

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from bank.chaos.scenarios import NEVER_NOTIFIED, DrawnScenario, Mix, Scenario, draw, mix_from
 from bank.database import Database
 from bank.errors import ApiBroken, ChaosIsOff
+from bank.languages import translate as _
 from bank.models import ChaosMix, Notice, Transfer
 from bank.settings import BankSettings
 from bank.updates import rows_changed
@@ -139,7 +140,7 @@ def inject_look_up_faults(transfers: Iterable[Transfer], clock: Clock) -> None:
             notice.scenario == Scenario.BROKEN_API
             and clock.now() < transfer.made_at + BROKEN_API_DURATION
         ):
-            raise ApiBroken("O banco está com um problema de propósito. Tente de novo.")
+            raise ApiBroken(_("O banco está com um problema de propósito. Tente de novo."))
         if notice.scenario == Scenario.SLOW_API:
             time.sleep(SLOW_SECONDS)
 
@@ -160,7 +161,7 @@ class ChaosDesk:
     def start_run(self, mix: Mix, seed: int) -> ChaosRun:
         """Set the mix; the next payment is the first to draw. Raises ChaosIsOff in production."""
         if not self._is_allowed:
-            raise ChaosIsOff("Isto só existe em desenvolvimento.")
+            raise ChaosIsOff(_("Isto só existe em desenvolvimento."))
         row = {"mix": str(mix), "seed": seed, "drawn": 0}
         change = update(ChaosMix).where(ChaosMix.id == _ROW).values(**row)
         try:
@@ -175,7 +176,7 @@ class ChaosDesk:
     def check_allowed(self, scenario: Scenario | None) -> None:
         """Raises ChaosIsOff for a scenario other than *normal* in production."""
         if scenario not in (None, Scenario.NORMAL) and not self._is_allowed:
-            raise ChaosIsOff("Isto só existe em desenvolvimento.")
+            raise ChaosIsOff(_("Isto só existe em desenvolvimento."))
 
     def draw(self) -> DrawnScenario:
         """Draw the next payment's scenario; the table counts draws, so each has its number."""

@@ -115,7 +115,12 @@ PRESETS: Mapping[str, str] = MappingProxyType(
 
 
 class MixError(ValueError):
-    """The text is not a mix; the message says why."""
+    """The text is not a mix; the message says why, and `fault` and `values` say it to pages."""
+
+    def __init__(self, message: str, fault: str, **values: str) -> None:
+        self.fault = fault
+        self.values = values
+        super().__init__(message)
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,11 @@ def mix_from(text: str) -> Mix:
     """Parse a preset's name or `name=weight,…`; the default weight is 1. Raises MixError."""
     mix = PRESETS.get(text.strip(), text)
     if len(mix) > _MIX_CHARACTERS_MAX:
-        raise MixError(f"a mix has at most {_MIX_CHARACTERS_MAX} characters")
+        raise MixError(
+            f"a mix has at most {_MIX_CHARACTERS_MAX} characters",
+            "too-long",
+            number=str(_MIX_CHARACTERS_MAX),
+        )
     weights: dict[Scenario, int] = {}
     for entry in filter(None, (part.strip() for part in mix.split(","))):
         name, equals, number = (part.strip() for part in entry.partition("="))
@@ -149,13 +158,15 @@ def mix_from(text: str) -> Mix:
             scenario = Scenario(name)
         except ValueError:
             names = ", ".join([*PRESETS, *Scenario])
-            raise MixError(f"{name[:40]!r} is not one of {names}") from None
+            raise MixError(
+                f"{name[:40]!r} is not one of {names}", "unknown", name=name[:40], names=names
+            ) from None
         if scenario in weights:
-            raise MixError(f"{name} appears twice")
+            raise MixError(f"{name} appears twice", "twice", name=name)
         weights[scenario] = _weight(name, number) if equals else 1
     ordered = tuple((scenario, weights[scenario]) for scenario in Scenario if weights.get(scenario))
     if not ordered:
-        raise MixError("a mix needs one scenario with a weight above zero")
+        raise MixError("a mix needs one scenario with a weight above zero", "empty")
     return Mix(ordered)
 
 
@@ -174,5 +185,10 @@ def draw(mix: Mix, seed: int, number: int) -> DrawnScenario:
 
 def _weight(name: str, number: str) -> int:
     if not (number.isascii() and number.isdigit()) or int(number[:9]) > WEIGHT_MAX:
-        raise MixError(f"the weight of {name} must be a whole number up to {WEIGHT_MAX}")
+        raise MixError(
+            f"the weight of {name} must be a whole number up to {WEIGHT_MAX}",
+            "weight",
+            name=name,
+            number=str(WEIGHT_MAX),
+        )
     return int(number[:9])

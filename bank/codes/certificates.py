@@ -11,23 +11,29 @@ from typing import Any
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
+from bank.languages import translate as _
+from core.languages import N_
+
 CHAIN_MAX = 5
 
 _REFUSALS = {
-    "malformed": "O banco de quem recebe respondeu algo que não é uma cobrança assinada.",
-    "alg-not-allowed": "O tipo de assinatura desta cobrança não é aceito no Pix.",
-    "key-not-found": "A chave que assinou esta cobrança não está entre as do banco de quem recebe.",
-    "certificate-mismatch": "O certificado não é o da chave que assinou esta cobrança (x5t).",
-    "certificate-expired": "O certificado de quem assinou esta cobrança está fora da validade.",
-    "certificate-chain": "A cadeia de certificados de quem assinou esta cobrança não fecha.",
-    "signature-invalid": "Os dados desta cobrança foram alterados depois de assinados.",
+    "malformed": N_("O banco de quem recebe respondeu algo que não é uma cobrança assinada."),
+    "alg-not-allowed": N_("O tipo de assinatura desta cobrança não é aceito no Pix."),
+    "key-not-found": N_(
+        "A chave que assinou esta cobrança não está entre as do banco de quem recebe."
+    ),
+    "certificate-mismatch": N_("O certificado não é o da chave que assinou esta cobrança (x5t)."),
+    "certificate-expired": N_("O certificado de quem assinou esta cobrança está fora da validade."),
+    "certificate-chain": N_("A cadeia de certificados de quem assinou esta cobrança não fecha."),
+    "signature-invalid": N_("Os dados desta cobrança foram alterados depois de assinados."),
 }
+_UNTRUSTED = N_("Não dá para confiar nos dados desta cobrança.")
 
 
 def refusal_text(code: str) -> str:
     """Why the signature is refused, as a sentence for the payer."""
-    reason = _REFUSALS.get(code, "Não dá para confiar nos dados desta cobrança.")
-    return f"{reason} Nada foi pago. ({code})"
+    reason = _(_REFUSALS.get(code, _UNTRUSTED))
+    return _("%(reason)s Nada foi pago. (%(code)s)") % {"reason": reason, "code": code}
 
 
 def chain_fault(keys: Mapping[str, Any], kid: object, now: datetime) -> str | None:

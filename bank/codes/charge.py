@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bank.errors import PayloadMalformed
+from bank.languages import translate as _
 from bank.text import clean
 from core.clock import parse_rfc3339
 from core.errors import InvalidMoney
@@ -62,7 +63,8 @@ def charge_from(payload: Mapping[str, Any]) -> Charge:
 
 def _malformed_error(field: str) -> PayloadMalformed:
     return PayloadMalformed(
-        f"O banco de quem recebe não informou direito o campo {field}. Nada foi pago."
+        _("O banco de quem recebe não informou direito o campo %(field)s. Nada foi pago.")
+        % {"field": field}
     )
 
 
@@ -99,7 +101,7 @@ def _integer(payload: Mapping[str, Any], name: str, maximum: int) -> int:
 
 def _amount(value: Mapping[str, Any]) -> int:
     if value.get("retirada") is not None:
-        raise PayloadMalformed("Este banco não paga Pix Saque nem Pix Troco. Nada foi pago.")
+        raise PayloadMalformed(_("Este banco não paga Pix Saque nem Pix Troco. Nada foi pago."))
     original = _text_matching(value, "original", _AMOUNT)
     try:
         return centavos_from(original)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from bank.codes.http import AnswerTooLarge, HttpClient, NoAnswer
 from bank.errors import KeySetRefused
+from bank.languages import translate as _
 
 CACHE_LIFETIME = timedelta(hours=1)
 _REFETCH_INTERVAL = timedelta(seconds=5)
@@ -64,8 +65,10 @@ class KeySetCache:
         base = self._hosts.get(parts.netloc.lower())
         if base is None:
             raise KeySetRefused(
-                "A chave que assinou esta cobrança está em um endereço que este banco não conhece. "
-                "Nada foi pago."
+                _(
+                    "A chave que assinou esta cobrança está em um endereço que este banco não "
+                    "conhece. Nada foi pago."
+                )
             )
         return base + parts.path
 
@@ -77,8 +80,10 @@ class KeySetCache:
             keys = None
         if not isinstance(keys, dict):
             raise KeySetRefused(
-                "O banco de quem recebe não entregou a chave que confere a assinatura. "
-                "Tente de novo em instantes. Nada foi pago."
+                _(
+                    "O banco de quem recebe não entregou a chave que confere a assinatura. "
+                    "Tente de novo em instantes. Nada foi pago."
+                )
             )
         return keys
 

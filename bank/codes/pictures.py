@@ -8,17 +8,13 @@ import zxingcpp
 from PIL import Image, ImageOps
 
 from bank.errors import BankBusy, ScanRefused, ScanTooLarge
+from bank.languages import translate as _
 from core import errors, pictures
 from core.pix import br_code
 from core.runtime.offload import Places
 
 PICTURE_BYTES_MAX = pictures.PICTURE_BYTES_MAX
 _QR = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode])
-_PDF = "Um PDF não é uma imagem: abra-o, tire um print da tela e envie o print."
-_TOO_MANY_PIXELS = (
-    "A imagem é grande ou complexa demais: pode ter até 40 megapixels. "
-    "Envie um recorte só com o QR code."
-)
 _SIDE_MAX = 2000
 """A larger picture is reduced by a whole factor before it is searched."""
 SCANS_AT_ONCE_MAX = 1
@@ -43,8 +39,23 @@ def code_in(picture: bytes, payer: str = "") -> str:
     TooManyRequests if the payer has its share of the places already.
     """
     if len(picture) > PICTURE_BYTES_MAX:
-        raise ScanTooLarge("A imagem pode ter até 5 MB. Envie um recorte só com o QR code.")
-    return _only_pix_code(_places.run(_texts_in, picture, owner=payer))
+        raise ScanTooLarge(_("A imagem pode ter até 5 MB. Envie um recorte só com o QR code."))
+    try:
+        texts = _places.run(_texts_in, picture, owner=payer)
+    except errors.PictureTooLarge:
+        raise ScanTooLarge(
+            _(
+                "A imagem é grande ou complexa demais: pode ter até 40 megapixels. "
+                "Envie um recorte só com o QR code."
+            )
+        ) from None
+    except errors.PictureRefused as error:
+        if isinstance(error, errors.UnsupportedPicture) and error.found_format == "PDF":
+            raise ScanRefused(
+                _("Um PDF não é uma imagem: abra-o, tire um print da tela e envie o print.")
+            ) from None
+        raise ScanRefused(_("Isto não é uma imagem PNG, JPEG, GIF ou WebP legível.")) from None
+    return _only_pix_code(texts)
 
 
 def _only_pix_code(texts: Iterable[str]) -> str:
@@ -54,12 +65,12 @@ def _only_pix_code(texts: Iterable[str]) -> str:
         return pix_codes[0]
     if pix_codes:
         raise ScanRefused(
-            "Há mais de um código Pix na imagem. Aproxime ou recorte até aparecer só um."
+            _("Há mais de um código Pix na imagem. Aproxime ou recorte até aparecer só um.")
         )
     if distinct_texts:
-        raise ScanRefused("Há um QR code na imagem, mas não é de Pix, ou está danificado.")
+        raise ScanRefused(_("Há um QR code na imagem, mas não é de Pix, ou está danificado."))
     raise ScanRefused(
-        "Nenhum QR code foi encontrado. Tente com mais luz, mais perto e sem reflexo."
+        _("Nenhum QR code foi encontrado. Tente com mais luz, mais perto e sem reflexo.")
     )
 
 
@@ -72,18 +83,14 @@ def _is_pix(text: str) -> bool:
 
 
 def _texts_in(picture: bytes) -> list[str]:
-    """The texts of every QR code in the picture."""
-    try:
-        with pictures.open_picture(picture) as image:
-            # Pillow then decodes a large JPEG at a reduced size, which is faster.
-            image.draft("L", (_SIDE_MAX, _SIDE_MAX))
-            grey = pictures.shades(image, max(1, max(image.size) // _SIDE_MAX))
-    except errors.PictureTooLarge:
-        raise ScanTooLarge(_TOO_MANY_PIXELS) from None
-    except errors.PictureRefused as error:
-        if isinstance(error, errors.UnsupportedPicture) and error.found_format == "PDF":
-            raise ScanRefused(_PDF) from None
-        raise ScanRefused("Isto não é uma imagem PNG, JPEG, GIF ou WebP legível.") from None
+    """The texts of every QR code in the picture. Raises PictureRefused.
+
+    It runs on another thread, which knows neither the request nor its language.
+    """
+    with pictures.open_picture(picture) as image:
+        # Pillow then decodes a large JPEG at a reduced size, which is faster.
+        image.draft("L", (_SIDE_MAX, _SIDE_MAX))
+        grey = pictures.shades(image, max(1, max(image.size) // _SIDE_MAX))
     for attempt in (grey, ImageOps.autocontrast(grey), _enlarge(grey)):
         if texts := [qr.text for qr in zxingcpp.read_barcodes(attempt, formats=_QR)]:
             return texts

@@ -31,9 +31,11 @@ from bank.errors import (
     PayloadTypeWrong,
     UnknownParticipant,
 )
+from bank.languages import translate as _
 from bank.text import clean, moment
+from core.languages import N_
 from core.pix import br_code
-from core.pix.br_code.fault_words import sentence_about_whole
+from core.pix.br_code.fault_words import CHECKSUM_WRONG, WHOLE_BUT_FAULTY, fault_of_maker
 from core.pix.br_code.pasted import decode_pasted
 from core.signing import jws
 
@@ -42,26 +44,27 @@ ACTIVE, PAID = "ATIVA", "CONCLUIDA"
 REMOVED = ("REMOVIDA_PELO_USUARIO_RECEBEDOR", "REMOVIDA_PELO_PSP")
 
 _NOT_PAYABLE = {
-    "payload_format_invalid": "Isto não é um código Pix.",
-    "pix_account_missing": "Este código é de outro meio de pagamento, não de Pix.",
-    "currency_invalid": "Este código não é em reais.",
-    "too_long": "O código é longo demais para ser um código Pix.",
+    "payload_format_invalid": N_("Isto não é um código Pix."),
+    "pix_account_missing": N_("Este código é de outro meio de pagamento, não de Pix."),
+    "currency_invalid": N_("Este código não é em reais."),
+    "too_long": N_("O código é longo demais para ser um código Pix."),
 }
 _INCOMPLETE = {
-    "crc_missing": "O código está incompleto. Copie de novo, do início ao fim.",
-    "tlv_malformed": "Isto não é um código Pix, ou ele está incompleto.",
+    "crc_missing": N_("O código está incompleto. Copie de novo, do início ao fim."),
+    "tlv_malformed": N_("Isto não é um código Pix, ou ele está incompleto."),
 }
+_CUT = N_("O código está incompleto.")
 _WARNINGS = {
-    "key_invalid": "A chave deste código não tem a forma de uma chave Pix.",
-    "amount_invalid": "O valor deste código está escrito de um jeito incomum.",
-    "name_invalid": "O nome neste código tem caracteres incomuns.",
-    "city_invalid": "A cidade neste código tem caracteres incomuns.",
-    "postal_code_invalid": "O CEP deste código está escrito de um jeito incomum.",
-    "txid_invalid": "O identificador deste código está escrito de um jeito incomum.",
+    "key_invalid": N_("A chave deste código não tem a forma de uma chave Pix."),
+    "amount_invalid": N_("O valor deste código está escrito de um jeito incomum."),
+    "name_invalid": N_("O nome neste código tem caracteres incomuns."),
+    "city_invalid": N_("A cidade neste código tem caracteres incomuns."),
+    "postal_code_invalid": N_("O CEP deste código está escrito de um jeito incomum."),
+    "txid_invalid": N_("O identificador deste código está escrito de um jeito incomum."),
 }
 
 _REFERENCE = re.compile(r"[a-zA-Z0-9]{1,25}", re.ASCII)
-_CODE_CHECKED = "Código inteiro: o verificador (CRC) confere"
+_CODE_CHECKED = N_("Código inteiro: o verificador (CRC) confere")
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ class CodeReader:
         Raises a CodeRefused at the first check that fails.
         """
         code, decoded_code = _decode(code)
-        warnings = tuple(_WARNINGS[warning] for warning in decoded_code.warnings)
+        warnings = tuple(_(_WARNINGS[warning]) for warning in decoded_code.warnings)
         if decoded_code.url is None and decoded_code.key is not None:
             return self._static_offer(code, decoded_code, decoded_code.key, warnings)
         location = _location_of(decoded_code)
@@ -125,12 +128,12 @@ class CodeReader:
             message=charge.message,
             reference=None,
             checks=(
-                _CODE_CHECKED,
-                f"O endereço da cobrança ({host}) é de um banco conhecido",
-                "A cobrança veio assinada, por chave publicada por esse banco",
-                "O certificado é o da chave (x5t), a cadeia fecha e está na validade",
-                "A assinatura confere: nada mudou no caminho",
-                f"A cobrança está ativa, até {moment(charge.expires_at)}",
+                _(_CODE_CHECKED),
+                _("O endereço da cobrança (%(host)s) é de um banco conhecido") % {"host": host},
+                _("A cobrança veio assinada, por chave publicada por esse banco"),
+                _("O certificado é o da chave (x5t), a cadeia fecha e está na validade"),
+                _("A assinatura confere: nada mudou no caminho"),
+                _("A cobrança está ativa, até %(time)s") % {"time": moment(charge.expires_at)},
             ),
         )
 
@@ -139,7 +142,7 @@ class CodeReader:
     ) -> Offer:
         """The offer of a static code: the payee from the directory, else as the code says."""
         if decoded_code.fss is not None:
-            raise CodeNotPayableHere("É um código de Pix Saque. Nada foi pago.")
+            raise CodeNotPayableHere(_("É um código de Pix Saque. Nada foi pago."))
         is_key_valid = "key_invalid" not in decoded_code.warnings
         owner = self._directory.find(key) if is_key_valid else None
         info = clean(decoded_code.additional_info or "", 72)
@@ -155,17 +158,20 @@ class CodeReader:
             is_payable=is_key_valid,
             message=info or None,
             reference=decoded_code.txid if _REFERENCE.fullmatch(decoded_code.txid) else None,
-            checks=(_CODE_CHECKED, "A chave tem a forma de uma chave Pix")
-            + (("O dono da chave foi informado pelo banco dele",) if owner else ()),
+            checks=(_(_CODE_CHECKED), _("A chave tem a forma de uma chave Pix"))
+            + ((_("O dono da chave foi informado pelo banco dele"),) if owner else ()),
         )
 
     def _charge_at(self, location: str, now: datetime) -> Charge:
-        host, _, path = location.partition("/")
+        host, path = location.partition("/")[::2]
         base = self._hosts.get(host.lower())
         if base is None:
             raise UnknownParticipant(
-                f"O código aponta para {host}, que não é de nenhum banco que conhecemos. "
-                "Nada foi pago."
+                _(
+                    "O código aponta para %(host)s, que não é de nenhum banco que conhecemos. "
+                    "Nada foi pago."
+                )
+                % {"host": host}
             )
         token = self._fetch(f"{base}/{path}")
         try:
@@ -184,20 +190,21 @@ class CodeReader:
             answer = self._http_client.get(url, PAYLOAD_TYPE)
         except NoAnswer as failure:
             raise LocationUnreachable(
-                f"Tente de novo em instantes ({failure}). Nada foi pago."
+                _("Tente de novo em instantes (%(failure)s). Nada foi pago.") % {"failure": failure}
             ) from None
         except AnswerTooLarge:
-            raise PayloadTooLarge("Por segurança, paramos de ler. Nada foi pago.") from None
+            raise PayloadTooLarge(_("Por segurança, paramos de ler. Nada foi pago.")) from None
         if answer.status == 404:
-            raise LocationNotFound("O banco de quem recebe não conhece esta cobrança.")
+            raise LocationNotFound(_("O banco de quem recebe não conhece esta cobrança."))
         if answer.status == 410:
-            raise LocationGone("Ela foi paga, cancelada ou o prazo acabou. Nada foi pago agora.")
+            raise LocationGone(_("Ela foi paga, cancelada ou o prazo acabou. Nada foi pago agora."))
         if answer.status != 200:
             raise LocationRefused(
-                f"Ele respondeu {answer.status}. Tente de novo em instantes. Nada foi pago."
+                _("Ele respondeu %(status)s. Tente de novo em instantes. Nada foi pago.")
+                % {"status": answer.status}
             )
         if answer.media_type != PAYLOAD_TYPE:
-            raise PayloadTypeWrong("Esperávamos application/jose. Nada foi pago.")
+            raise PayloadTypeWrong(_("Esperávamos application/jose. Nada foi pago."))
         # A JWS is ASCII: a replacement character makes jws.verify refuse it.
         return answer.body.decode("ascii", "replace").strip()
 
@@ -207,41 +214,49 @@ def _decode(text: str) -> tuple[str, br_code.BrCode]:
     try:
         return decode_pasted(text)
     except br_code.BrCodeError as error:
-        sentence = (
-            _NOT_PAYABLE.get(error.code)
-            or sentence_about_whole(error)
-            or _INCOMPLETE.get(error.code, "O código está incompleto.")
-        )
-        raise CodeUnreadable(sentence, error.code) from None
+        raise CodeUnreadable(_sentence_about(error), error.code) from None
+
+
+def _sentence_about(error: br_code.BrCodeError) -> str:
+    """Why the text is no code that can be paid."""
+    if error.code in _NOT_PAYABLE:
+        return _(_NOT_PAYABLE[error.code])
+    if error.is_whole:
+        return _(WHOLE_BUT_FAULTY) % {"fault": _(fault_of_maker(error.code))}
+    if error.code == "crc_mismatch":
+        # The lengths of all fields add up to the end of the text, so nothing is missing.
+        return _(CHECKSUM_WRONG)
+    return _(_INCOMPLETE.get(error.code, _CUT))
 
 
 def _location_of(decoded_code: br_code.BrCode) -> str:
     if decoded_code.url is None:
         raise CodeNotPayableHere(
-            "Ele autoriza um Pix Automático, que este banco ainda não faz. Nada foi pago."
+            _("Ele autoriza um Pix Automático, que este banco ainda não faz. Nada foi pago.")
         )
     if "/cobv/" in decoded_code.url:
         raise CodeNotPayableHere(
-            "É uma cobrança com vencimento, que este banco ainda não paga. Nada foi pago."
+            _("É uma cobrança com vencimento, que este banco ainda não paga. Nada foi pago.")
         )
     return decoded_code.url
 
 
 def _refuse_unless_payable(charge: Charge, now: datetime) -> None:
     if charge.status == PAID:
-        raise ChargePaid("Não pague de novo: o valor já chegou a quem recebe.")
+        raise ChargePaid(_("Não pague de novo: o valor já chegou a quem recebe."))
     if charge.status in REMOVED:
         # A bank may also serve an expired charge with its final status.
         if now > charge.expires_at:
             raise _expired_error(charge)
-        raise ChargeRemoved("Quem recebe não espera mais este pagamento. Nada foi pago.")
+        raise ChargeRemoved(_("Quem recebe não espera mais este pagamento. Nada foi pago."))
     if charge.status != ACTIVE:
-        raise ChargeRemoved("Esta cobrança não aceita pagamento. Nada foi pago.")
+        raise ChargeRemoved(_("Esta cobrança não aceita pagamento. Nada foi pago."))
     if now > charge.expires_at:
         raise _expired_error(charge)
 
 
 def _expired_error(charge: Charge) -> ChargeExpired:
     return ChargeExpired(
-        f"Era até {moment(charge.expires_at)}. Peça um novo código à loja. Nada foi pago."
+        _("Era até %(time)s. Peça um novo código à loja. Nada foi pago.")
+        % {"time": moment(charge.expires_at)}
     )

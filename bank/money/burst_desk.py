@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from bank.database import Database
 from bank.errors import BurstRefused, UnknownPayer
 from bank.identifiers import is_identifier
+from bank.languages import translate as _
 from bank.models import BankPayer, Transfer
 from bank.money import payers
 from bank.money.demo import DEMO_PIN, OPENING_ACCOUNT
@@ -73,7 +74,7 @@ class BurstDesk:
         try:
             payer, funding_id = self._tokens.loads(token, max_age=SESSION_SECONDS)
         except (BadSignature, ValueError, TypeError):
-            raise BurstRefused("Abra a rajada de novo com a senha.") from None
+            raise BurstRefused(_("Abra a rajada de novo com a senha.")) from None
         return BurstSession(payer, funding_id)
 
     def payments(self, session: BurstSession, after: str | None, limit: int) -> BurstPage:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, joinedload
 from bank.database import Database
 from bank.errors import InsufficientFunds
 from bank.identifiers import OPENING, new_identifier
+from bank.languages import translate as _
 from bank.models import BankAccount, Transfer
 
 
@@ -62,7 +63,7 @@ def debit(session: Session, transfer: Transfer) -> None:
     lock_account(session, transfer.debit_account_id)
     balance = balance_centavos(session, transfer.debit_account_id)
     if balance < transfer.amount_centavos:
-        raise InsufficientFunds("O saldo da conta não cobre este pagamento. Nada foi pago.")
+        raise InsufficientFunds(_("O saldo da conta não cobre este pagamento. Nada foi pago."))
     session.add(transfer)
     session.flush()
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bank.codes.http import HttpAnswer
+from bank.languages import translate as _
 from bank.models import BankPayer, Notice, Transfer
 from bank.text import clean
 from core.clock import rfc3339
+from core.languages import N_
 from core.money import plain
 
 CONFIRMATION_PATH = "/payments/pix/confirmation"
@@ -21,12 +23,12 @@ _UNDECIDED_STATUSES = (401, 408, 425, 429)
 _CODE = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
 _DETAIL_CHARACTERS_MAX = 500
 _REASONS = {
-    "amount-mismatch": "O valor pago não era o da cobrança.",
-    "paid-too-late": "O pagamento foi feito depois do prazo.",
-    "already-paid": "A cobrança já tinha sido paga.",
-    "payment-cancelled": "A loja cancelou a cobrança.",
-    "payment-not-found": "Nenhuma loja conhece esta cobrança ou esta chave.",
-    "bad-signature": "A loja não reconheceu a assinatura deste banco.",
+    "amount-mismatch": N_("O valor pago não era o da cobrança."),
+    "paid-too-late": N_("O pagamento foi feito depois do prazo."),
+    "already-paid": N_("A cobrança já tinha sido paga."),
+    "payment-cancelled": N_("A loja cancelou a cobrança."),
+    "payment-not-found": N_("Nenhuma loja conhece esta cobrança ou esta chave."),
+    "bad-signature": N_("A loja não reconheceu a assinatura deste banco."),
 }
 
 
@@ -56,8 +58,9 @@ class NoticeAnswer:
 
 def refusal_reason(notice: Notice) -> str:
     """Why the service refused the payment, as a sentence for the payer."""
-    reason = _REASONS.get(notice.answer_code or "")
-    return reason or notice.answer_detail or "A loja não disse o motivo."
+    if notice.answer_code in _REASONS:
+        return _(_REASONS[notice.answer_code])
+    return notice.answer_detail or _("A loja não disse o motivo.")
 
 
 def new_message_id() -> str:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from bank.database import Database
 from bank.errors import UnknownTransfer
 from bank.identifiers import is_identifier
+from bank.languages import translate as _
 from bank.models import KnownKey, Notice, Transfer
 
 _Result = TypeVar("_Result")
@@ -45,7 +46,7 @@ def service_payment(session: Session, end_to_end_id: str) -> Transfer:
     query = select(Transfer).where(Transfer.identifier == end_to_end_id, _is_visible())
     payment = session.scalars(query).first() if is_identifier(end_to_end_id) else None
     if payment is None:
-        raise UnknownTransfer("Não há transferência com este identificador neste banco.")
+        raise UnknownTransfer(_("Não há transferência com este identificador neste banco."))
     return payment
 
 

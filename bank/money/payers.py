@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 
 from bank.database import Database
 from bank.errors import BankBusy, InvalidInput, PinLocked, PinRefused, UnknownPayer
+from bank.languages import translate as _
+from bank.languages import translate_plural as ngettext
 from bank.models import FAILED_PINS_MAX, BankAccount, BankPayer
 from bank.updates import rows_changed
 from core.errors import FieldError
@@ -59,7 +61,7 @@ def payer_by_login(session: Session, text: str) -> BankPayer:
         return payer_by_handle(session, caseless(text))
     payer = session.scalars(select(BankPayer).where(BankPayer.card_number == digits)).first()
     if payer is None:
-        raise UnknownPayer("Este cartão não existe neste banco.")
+        raise UnknownPayer(_("Este cartão não existe neste banco."))
     return payer
 
 
@@ -73,11 +75,11 @@ def payer_by_handle(session: Session, handle: str | None) -> BankPayer:
     query = select(BankPayer).order_by(BankPayer.id).limit(1)
     if handle is not None:
         if not _HANDLE.fullmatch(handle):
-            raise UnknownPayer("Este cliente não existe neste banco.")
+            raise UnknownPayer(_("Este cliente não existe neste banco."))
         query = query.where(BankPayer.handle == handle)
     payer = session.scalars(query).first()
     if payer is None:
-        raise UnknownPayer("Este cliente não existe neste banco.")
+        raise UnknownPayer(_("Este cliente não existe neste banco."))
     return payer
 
 
@@ -85,7 +87,7 @@ def validate_pin_format(pin: str) -> None:
     """Raise InvalidInput unless the PIN is 4 to 6 digits."""
     if not _PIN.fullmatch(pin):
         error = FieldError("pin", "must be 4 to 6 digits")
-        raise InvalidInput([error], detail="A senha tem de 4 a 6 números.")
+        raise InvalidInput([error], detail=_("A senha tem de 4 a 6 números."))
 
 
 def check_pin(database: Database, payer: BankPayer, pin: str) -> None:
@@ -109,8 +111,12 @@ def check_pin(database: Database, payer: BankPayer, pin: str) -> None:
     if failed_count >= FAILED_PINS_MAX:
         raise _locked_error()
     attempts_left = FAILED_PINS_MAX - failed_count
-    attempts = "tentativa" if attempts_left == 1 else "tentativas"
-    raise PinRefused(f"A senha não confere. Você ainda tem {attempts_left} {attempts}.")
+    sentence = ngettext(
+        "A senha não confere. Você ainda tem %(num)s tentativa.",
+        "A senha não confere. Você ainda tem %(num)s tentativas.",
+        attempts_left,
+    )
+    raise PinRefused(sentence % {"num": attempts_left})
 
 
 def reset_failed_pins(session: Session, payer: BankPayer) -> None:
@@ -148,6 +154,9 @@ def _matches(pin_hash: str, pin: str) -> bool:
 
 def _locked_error() -> PinLocked:
     return PinLocked(
-        f"A senha foi bloqueada depois de {FAILED_PINS_MAX} tentativas erradas seguidas. "
-        "O saldo continua seguro; o desbloqueio é com o banco."
+        _(
+            "A senha foi bloqueada depois de %(num)s tentativas erradas seguidas. "
+            "O saldo continua seguro; o desbloqueio é com o banco."
+        )
+        % {"num": FAILED_PINS_MAX}
     )

@@ -26,6 +26,7 @@ from bank.errors import (
     UnknownTransfer,
 )
 from bank.identifiers import PAYMENT, is_identifier, new_identifier
+from bank.languages import translate as _
 from bank.models import BankPayer, Notice, Transfer
 from bank.money import payers
 from bank.money.ledger import debit, open_account, whole_milliseconds
@@ -194,7 +195,8 @@ class Teller:
         payers.check_pin(self._database, payer, pin)
         if amount_centavos > payer.limit_centavos:
             raise OverLimit(
-                f"O limite por pagamento desta conta é {brl(payer.limit_centavos)}. Nada foi pago."
+                _("O limite por pagamento desta conta é %(amount)s. Nada foi pago.")
+                % {"amount": brl(payer.limit_centavos)}
             )
 
     def _repeated_result(self, order: PaymentOrder) -> PaymentResult | None:
@@ -207,7 +209,9 @@ class Teller:
         if payment is None:
             return None
         if payment.request_hash != order.fingerprint():
-            raise RequestKeyReused("Faça o outro pagamento com outra chave. Nada foi pago agora.")
+            raise RequestKeyReused(
+                _("Faça o outro pagamento com outra chave. Nada foi pago agora.")
+            )
         return PaymentResult(payment, is_repeated=True)
 
 
@@ -221,7 +225,7 @@ def payment_by_id(session: Session, identifier: str, account_id: int | None = No
         query = query.where(Transfer.debit_account_id == account_id)
     payment = session.scalars(query).first() if is_identifier(identifier) else None
     if payment is None:
-        raise UnknownTransfer("Não há transferência com este identificador neste banco.")
+        raise UnknownTransfer(_("Não há transferência com este identificador neste banco."))
     return payment
 
 
@@ -238,25 +242,25 @@ def payment_status(transfer: Transfer) -> str:
 def _check_agreed_amount(charge: Charge, order: PaymentOrder) -> None:
     if order.agreed_centavos not in (None, charge.amount_centavos):
         raise AmountChanged(
-            f"A cobrança agora pede {brl(charge.amount_centavos)}. Confira e confirme "
-            "de novo. Nada foi pago."
+            _("A cobrança agora pede %(amount)s. Confira e confirme de novo. Nada foi pago.")
+            % {"amount": brl(charge.amount_centavos)}
         )
 
 
 def _static_amount(offer: Offer, order: PaymentOrder) -> int:
     """The code's amount, else the amount that the payer typed."""
     if not offer.is_payable:
-        raise CodeNotPayableHere("A chave deste código não é uma chave Pix. Nada foi pago.")
+        raise CodeNotPayableHere(_("A chave deste código não é uma chave Pix. Nada foi pago."))
     if order.scenario in NEEDS_A_CHARGE:
         raise CodeNotPayableHere(
-            "Este cenário precisa de uma cobrança; este código não tem. Nada foi pago."
+            _("Este cenário precisa de uma cobrança; este código não tem. Nada foi pago.")
         )
     if offer.amount_centavos is None and order.typed_centavos is None:
         raise InvalidInput(
             [FieldError("value", "is required: the code has no amount")],
-            detail="Diga quanto quer pagar: este código não tem valor.",
+            detail=_("Diga quanto quer pagar: este código não tem valor."),
         )
     amount = offer.amount_centavos or order.typed_centavos or 0
     if order.agreed_centavos is not None and order.agreed_centavos != amount:
-        raise AmountChanged("O valor não é o que você conferiu. Confira de novo. Nada foi pago.")
+        raise AmountChanged(_("O valor não é o que você conferiu. Confira de novo. Nada foi pago."))
     return amount

@@ -20,6 +20,7 @@ from bank.errors import (
     UnknownRefund,
 )
 from bank.identifiers import RETURN, new_identifier
+from bank.languages import translate as _
 from bank.models import BankRefund, Transfer
 from bank.money.ledger import debit, lock_account, whole_milliseconds
 from bank.money.partners import service_payment
@@ -86,7 +87,7 @@ class RefundDesk:
                 return None
         request = (refund.payment.identifier, refund.amount_centavos)
         if request != (order.end_to_end_id, order.amount_centavos):
-            raise RefundKeyReused("Use outro refund_id para outra devolução.")
+            raise RefundKeyReused(_("Use outro refund_id para outra devolução."))
         return refund
 
     def _create(self, order: RefundOrder) -> BankRefund:
@@ -95,12 +96,17 @@ class RefundDesk:
             payment = service_payment(session, order.end_to_end_id)
             lock_account(session, payment.credit_account_id)
             if session.scalar(select(Transfer.id).where(Transfer.reverses_id == payment.id)):
-                raise RefundNotPossible("O pagamento foi recusado e já voltou inteiro.")
+                raise RefundNotPossible(_("O pagamento foi recusado e já voltou inteiro."))
             if now - payment.made_at > REFUNDABLE_FOR:
-                raise RefundTooLate(f"O prazo é de {REFUNDABLE_FOR.days} dias depois do pagamento.")
+                raise RefundTooLate(
+                    _("O prazo é de %(days)s dias depois do pagamento.")
+                    % {"days": REFUNDABLE_FOR.days}
+                )
             remainder = payment.amount_centavos - refunded_centavos(session, payment)
             if order.amount_centavos > remainder:
-                raise RefundTooLarge(f"Deste pagamento só restam {brl(remainder)}.")
+                raise RefundTooLarge(
+                    _("Deste pagamento só restam %(amount)s.") % {"amount": brl(remainder)}
+                )
             refund = BankRefund(
                 refund_id=order.refund_id,
                 return_id=new_identifier(RETURN, self._ispb, now),
@@ -157,7 +163,7 @@ def refund_by_id(session: Session, refund_id: str) -> BankRefund:
     """The refund with this refund_id. Raises UnknownRefund."""
     refund = session.scalars(select(BankRefund).where(BankRefund.refund_id == refund_id)).first()
     if refund is None:
-        raise UnknownRefund("Nenhuma devolução tem este refund_id.")
+        raise UnknownRefund(_("Nenhuma devolução tem este refund_id."))
     return refund
 
 

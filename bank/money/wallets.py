@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from bank.database import Database
 from bank.errors import CardRefused, ChaosIsOff, WalletExists, WalletNotFound
+from bank.languages import translate as _
 from bank.models import BankPayer, Notice, Transfer
 from bank.money import payers
 from bank.money.demo import OPENING_ACCOUNT
@@ -94,12 +95,12 @@ class Wallets:
         Raises InvalidInput for a malformed PIN, and ChaosIsOff in production.
         """
         if not self._settings.demo:
-            raise ChaosIsOff("Este banco não abre contas de teste.")
+            raise ChaosIsOff(_("Este banco não abre contas de teste."))
         if order.pin is not None:
             payers.validate_pin_format(order.pin)
         demo_wallet = self._link_demo_client(order.holder, order.demo) if order.demo else None
         if demo_wallet is not None and order.pin is not None:
-            raise WalletExists("A senha dos clientes de teste é a de sempre.")
+            raise WalletExists(_("A senha dos clientes de teste é a de sempre."))
         if demo_wallet is not None:
             return demo_wallet
         new_pin = None if order.pin else f"{secrets.randbelow(10**PIN_DIGITS):0{PIN_DIGITS}d}"
@@ -113,13 +114,13 @@ class Wallets:
             except IntegrityError:
                 continue  # another request has inserted the holder, the handle or the card
             return OpenedWallet(payer, OPENING_CENTAVOS, new_pin, is_new=True)
-        raise WalletExists("A conta não pôde ser aberta agora. Tente de novo.")
+        raise WalletExists(_("A conta não pôde ser aberta agora. Tente de novo."))
 
     def wallet_of(self, holder: str) -> tuple[BankPayer, int]:
         """The holder's wallet and its balance in centavos. Raises WalletNotFound."""
         payer = self._find(holder)
         if payer is None:
-            raise WalletNotFound("Este cliente ainda não tem conta neste banco.")
+            raise WalletNotFound(_("Este cliente ainda não tem conta neste banco."))
         with self._database.reading() as session:
             return payer, balance_centavos(session, payer.account_id)
 
@@ -130,10 +131,10 @@ class Wallets:
         in the meantime. Raises what `Teller.pay` raises, WalletNotFound, and CardRefused for a card
         that is not the holder's.
         """
-        payer, _ = self.wallet_of(wallet_order.holder)
+        payer = self.wallet_of(wallet_order.holder)[0]
         card = wallet_order.card
         if card is not None and payers.card_digits(card) != payer.card_number:
-            raise CardRefused("Este cartão não é o da sua conta. Nada foi pago.")
+            raise CardRefused(_("Este cartão não é o da sua conta. Nada foi pago."))
         order = PaymentOrder(
             code=wallet_order.code,
             pin=wallet_order.pin,
@@ -176,7 +177,7 @@ class Wallets:
         with self._database.writing() as session:
             reset = unproved_payer.values(pin_hash=pin_hash, failed_pins=0)
             if rows_changed(session, reset) != 1:
-                raise WalletExists("Esta conta já existe, e a senha dela já foi usada.")
+                raise WalletExists(_("Esta conta já existe, e a senha dela já foi usada."))
             balance = balance_centavos(session, payer.account_id)
         return OpenedWallet(payer, balance, new_pin, is_new=False)
 

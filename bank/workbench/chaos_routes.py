@@ -11,9 +11,10 @@ from flask.typing import ResponseReturnValue
 from bank.blueprints import forms
 from bank.branch import current_branch
 from bank.chaos.chaos import ChaosRun
-from bank.chaos.chaos_words import SCENARIO_TEXTS
+from bank.chaos.chaos_words import SCENARIO_TEXTS, mix_fault
 from bank.chaos.scenarios import PRESETS, SEED_MAX, Mix, MixError, mix_from
 from bank.errors import BankError, BurstRefused, InvalidInput
+from bank.languages import translate as _
 from bank.models import Transfer
 from bank.money.burst_desk import FUNDS_CENTAVOS_MAX, PAGE_MAX, BurstSession
 from bank.money.paying import PaymentOrder, payment_status
@@ -52,7 +53,9 @@ def set_mix() -> ResponseReturnValue:
     try:
         forms.check_csrf_token(request.form)
         text = request.form.get("mix", "").strip() or request.form.get("preset", "")
-        current_branch().desk.start_run(_mix(text), _seed(request.form.get("seed") or 0))
+        current_branch().desk.start_run(mix_from(text), _typed_seed(request.form.get("seed", "")))
+    except MixError as error:
+        return _mix_page(InvalidInput(detail=mix_fault(error))), 400
     except BankError as refusal:
         return _mix_page(refusal), refusal.status
     return _mix_page(None)
@@ -130,7 +133,7 @@ def examine() -> ResponseReturnValue:
 
 def _findings(headers: str, body: str, secret: str) -> list[doctor.Finding]:
     if max(len(headers), len(body)) > _PASTED_CHARACTERS_MAX:
-        raise InvalidInput(detail="Isto é grande demais para ser um aviso.")
+        raise InvalidInput(detail=_("Isto é grande demais para ser um aviso."))
     branch = current_branch()
     settings = branch.settings
     named_secrets = [doctor.NamedSecret("current", settings.webhook_secret)]
@@ -183,10 +186,18 @@ def _seed(value: object) -> int:
     return int(text)
 
 
+def _typed_seed(text: str) -> int:
+    try:
+        return _seed(text or 0)
+    except InvalidInput as error:
+        sentence = _("A semente tem de ser um número inteiro até %(number)s.")
+        raise InvalidInput(error.errors, sentence % {"number": SEED_MAX}) from None
+
+
 def _burst_session() -> BurstSession:
-    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    kind, token = request.headers.get("Authorization", "").partition(" ")[::2]
     if kind.lower() != "bearer":
-        raise BurstRefused("Abra a rajada com a senha.")
+        raise BurstRefused(_("Abra a rajada com a senha."))
     return current_branch().bursts.session(token)
 
 

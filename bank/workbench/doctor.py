@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from bank.languages import translate as _
 from bank.workbench import doctor_bodies
 from core.signing.signatures import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, TOLERANCE
 
@@ -82,12 +83,18 @@ def diagnose(
     keys, findings = _keys(secrets)
     missing_names = [name for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER)
                if not headers.get(name)]  # fmt: skip
-    findings += [_fault("header-missing", f"Falta o cabeçalho {name}.") for name in missing_names]
+    findings += [
+        _fault("header-missing", _("Falta o cabeçalho %(name)s.") % {"name": name})
+        for name in missing_names
+    ]
     message_id = headers.get(ID_HEADER, "")
     timestamp = headers.get(TIMESTAMP_HEADER, "")
     if message_id and not _MESSAGE_ID.fullmatch(message_id):
         findings.append(
-            _fault("id-malformed", "webhook-id deve ter de 1 a 128 caracteres ASCII, sem espaço.")
+            _fault(
+                "id-malformed",
+                _("webhook-id deve ter de 1 a 128 caracteres ASCII, sem espaço."),
+            )
         )
     findings += _timestamp_findings(timestamp, now)
     digests, signature_findings = _digests(headers.get(SIGNATURE_HEADER, ""))
@@ -109,25 +116,32 @@ def _keys(secrets: Sequence[NamedSecret]) -> tuple[list[_NamedKey], list[Finding
         text = named_secret.secret.strip()
         if text != named_secret.secret:
             findings.append(
-                _fault("secret-whitespace", "O segredo foi colado com espaços ou quebra de linha.")
+                _fault(
+                    "secret-whitespace", _("O segredo foi colado com espaços ou quebra de linha.")
+                )
             )
         if not text.startswith("whsec_"):
             findings.append(
-                _fault("secret-without-prefix", "O segredo foi colado sem o prefixo whsec_.")
+                _fault("secret-without-prefix", _("O segredo foi colado sem o prefixo whsec_."))
             )
         base64_text = text.removeprefix("whsec_")
         try:
             secret_key = base64.b64decode(base64_text, validate=True)
         except (binascii.Error, ValueError):
-            findings.append(_fault("secret-not-base64", "O que vem depois de whsec_ não é base64."))
+            findings.append(
+                _fault("secret-not-base64", _("O que vem depois de whsec_ não é base64."))
+            )
             continue
         if len(secret_key) < _SECRET_BYTES_MIN:
             findings.append(
-                _fault("secret-too-short", f"O segredo tem {len(secret_key)} bytes; o mínimo é 24.")
+                _fault(
+                    "secret-too-short",
+                    _("O segredo tem %(num)s bytes; o mínimo é 24.") % {"num": len(secret_key)},
+                )
             )
         keys.append(_NamedKey(named_secret.name, secret_key))
     if not keys:
-        findings.append(_fault("secret-missing", "Não há segredo para conferir a assinatura."))
+        findings.append(_fault("secret-missing", _("Não há segredo para conferir a assinatura.")))
     return keys, findings
 
 
@@ -137,23 +151,29 @@ def _timestamp_findings(timestamp: str, now: datetime) -> list[Finding]:
     if _MILLISECONDS.fullmatch(timestamp):
         return [
             _fault(
-                "timestamp-milliseconds", "webhook-timestamp está em milissegundos; use segundos."
+                "timestamp-milliseconds",
+                _("webhook-timestamp está em milissegundos; use segundos."),
             )
         ]
     if not _TIMESTAMP.fullmatch(timestamp):
-        return [_fault("timestamp-malformed", "webhook-timestamp deve ser em segundos Unix.")]
+        return [_fault("timestamp-malformed", _("webhook-timestamp deve ser em segundos Unix."))]
     skew = round(now.timestamp()) - int(timestamp)
-    direction = "no passado" if skew > 0 else "no futuro"
+    direction = _("no passado") if skew > 0 else _("no futuro")
+    difference = {"num": abs(skew), "direction": direction}
     limit = int(TOLERANCE.total_seconds())
     if abs(skew) > limit:
         return [
             _fault(
                 "clock-skew",
-                f"webhook-timestamp está {abs(skew)} s {direction}; o limite é {limit} s. "
-                "Acerte o relógio, ou assine de novo a cada tentativa.",
+                _(
+                    "webhook-timestamp está %(num)s s %(direction)s; o limite é %(limit)s s. "
+                    "Acerte o relógio, ou assine de novo a cada tentativa."
+                )
+                % {**difference, "limit": limit},
             )
         ]
-    return [Finding("clock-ok", False, f"webhook-timestamp está {abs(skew)} s {direction}.")]
+    sentence = _("webhook-timestamp está %(num)s s %(direction)s.")
+    return [Finding("clock-ok", False, sentence % difference)]
 
 
 def _digests(header: str) -> tuple[list[bytes], list[Finding]]:
@@ -164,12 +184,16 @@ def _digests(header: str) -> tuple[list[bytes], list[Finding]]:
         version, comma, base64_text = entry.partition(",")
         if not comma:
             findings.append(
-                _fault("version-missing", "Falta a versão antes da assinatura: v1,<base64>.")
+                _fault("version-missing", _("Falta a versão antes da assinatura: v1,<base64>."))
             )
             base64_text = entry
         elif version != "v1":
             findings.append(
-                _fault("version-unknown", f"A versão {version[:20]!r} não é conhecida; use v1.")
+                _fault(
+                    "version-unknown",
+                    _("A versão %(version)s não é conhecida; use v1.")
+                    % {"version": repr(version[:20])},
+                )
             )
         digest, fault = _decode(base64_text)
         if fault is not None:
@@ -182,23 +206,24 @@ def _digests(header: str) -> tuple[list[bytes], list[Finding]]:
 def _decode(base64_text: str) -> tuple[bytes | None, Finding | None]:
     if _HEX.fullmatch(base64_text):
         return bytes.fromhex(base64_text), _fault(
-            "signature-hex", "A assinatura está em hexadecimal; use base64."
+            "signature-hex", _("A assinatura está em hexadecimal; use base64.")
         )
     fault: Finding | None = None
     text = base64_text
     if re.search(r"[-_]", text):
-        fault = _fault("base64-url-safe", "A assinatura usa base64 de URL (- e _); use + e /.")
+        fault = _fault("base64-url-safe", _("A assinatura usa base64 de URL (- e _); use + e /."))
         text = text.replace("-", "+").replace("_", "/")
     if len(text) % 4:
-        fault = fault or _fault("base64-padding", "Falta o preenchimento = no fim do base64.")
+        fault = fault or _fault("base64-padding", _("Falta o preenchimento = no fim do base64."))
         text += "=" * (-len(text) % 4)
     try:
         digest = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        return None, _fault("not-base64", "A assinatura não é base64.")
+        return None, _fault("not-base64", _("A assinatura não é base64."))
     if len(digest) != _DIGEST_BYTES:
         return None, _fault(
-            "digest-length", f"A assinatura tem {len(digest)} bytes; HMAC-SHA256 tem 32."
+            "digest-length",
+            _("A assinatura tem %(num)s bytes; HMAC-SHA256 tem 32.") % {"num": len(digest)},
         )
     return digest, fault
 
@@ -213,16 +238,17 @@ def _match_findings(
 ) -> list[Finding]:
     name = _matching_key(digests, keys, _content(message_id, timestamp, body))
     if name is not None:
-        findings = [Finding("signature-fits", False, f"A assinatura confere (segredo {name}).")]
+        sentence = _("A assinatura confere (segredo %(name)s).") % {"name": name}
+        findings = [Finding("signature-fits", False, sentence)]
         if name == "previous":
             findings.append(
-                _fault("secret-previous", "Foi assinada com o segredo anterior; passe ao atual.")
+                _fault("secret-previous", _("Foi assinada com o segredo anterior; passe ao atual."))
             )
         return findings
     for code, text, content in _signed_variants(message_id, timestamp, body, headers):
         name = _matching_key(digests, keys, content)
         if name is not None:
-            return [_fault(code, f"{text} (Segredo {name}.)")]
+            return [_fault(code, f"{text} {_secret_note(name)}")]
     for key in keys:
         # A common mistake is to use the text of the secret as the key, without decoding it.
         encoded = base64.b64encode(key.key)
@@ -233,18 +259,29 @@ def _match_findings(
                 return [
                     _fault(
                         "secret-not-decoded",
-                        "O texto do segredo foi usado como chave; decodifique o base64 que vem "
-                        f"depois de whsec_. (Segredo {key.name}.)",
+                        _(
+                            "O texto do segredo foi usado como chave; decodifique o base64 que "
+                            "vem depois de whsec_."
+                        )
+                        + f" {_secret_note(key.name)}",
                     )
                 ]
     names = ", ".join(key.name for key in keys)
     return [
         _fault(
             "no-secret-fits",
-            f"Nenhum segredo conhecido ({names}) fez esta assinatura: é outro segredo, ou corpo, "
-            "id ou hora não são os que foram assinados. A loja responde 401: tente de novo.",
+            _(
+                "Nenhum segredo conhecido (%(names)s) fez esta assinatura: é outro segredo, ou "
+                "corpo, id ou hora não são os que foram assinados. A loja responde 401: tente de "
+                "novo."
+            )
+            % {"names": names},
         )
     ]
+
+
+def _secret_note(name: str) -> str:
+    return _("(Segredo %(name)s.)") % {"name": name}
 
 
 def _signed_variants(
@@ -254,25 +291,29 @@ def _signed_variants(
     for text, variant in doctor_bodies.variants(body):
         yield (
             "body-changed",
-            f"O corpo mudou: a assinatura é dele {text}.",
+            _("O corpo mudou: a assinatura é dele %(form)s.") % {"form": text},
             _content(message_id, timestamp, variant),
         )
     for text, other in _other_ids(message_id, body, headers):
         yield (
             "id-changed",
-            f"O webhook-id mudou: foi assinado {text}.",
+            _("O webhook-id mudou: foi assinado %(id)s.") % {"id": text},
             _content(other, timestamp, body),
         )
-    yield "signed-body-only", "Só o corpo foi assinado; assine <id>.<timestamp>.<corpo>.", body
+    yield (
+        "signed-body-only",
+        _("Só o corpo foi assinado; assine <id>.<timestamp>.<corpo>."),
+        body,
+    )
     yield (
         "signed-without-id",
-        "O id não foi assinado; assine <id>.<timestamp>.<corpo>.",
+        _("O id não foi assinado; assine <id>.<timestamp>.<corpo>."),
         f"{timestamp}.".encode() + body,
     )
     if _MILLISECONDS.fullmatch(timestamp):
         yield (
             "timestamp-changed",
-            "Foi assinada com a hora em segundos.",
+            _("Foi assinada com a hora em segundos."),
             _content(message_id, timestamp[:-3], body),
         )
     if _TIMESTAMP.fullmatch(timestamp):
@@ -280,7 +321,7 @@ def _signed_variants(
             for other_time in (int(timestamp) - step, int(timestamp) + step):
                 yield (
                     "timestamp-changed",
-                    f"O webhook-timestamp mudou: foi assinado {other_time}.",
+                    _("O webhook-timestamp mudou: foi assinado %(time)s.") % {"time": other_time},
                     _content(message_id, str(other_time), body),
                 )
 
@@ -288,14 +329,14 @@ def _signed_variants(
 def _other_ids(
     message_id: str, body: bytes, headers: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
-    yield "sem os espaços em volta", message_id.strip()
-    yield "em minúsculas", message_id.lower()
-    yield "em maiúsculas", message_id.upper()
-    yield "sem msg_", message_id.removeprefix("msg_")
-    yield "com msg_", f"msg_{message_id}"
+    yield _("sem os espaços em volta"), message_id.strip()
+    yield _("em minúsculas"), message_id.lower()
+    yield _("em maiúsculas"), message_id.upper()
+    yield _("sem msg_"), message_id.removeprefix("msg_")
+    yield _("com msg_"), f"msg_{message_id}"
     for name in ("svix-id", "x-request-id"):
         if headers.get(name):
-            yield f"o de {name}", headers[name]
+            yield _("o de %(name)s") % {"name": name}, headers[name]
     try:
         members = json.loads(body)
     except (ValueError, RecursionError):
@@ -303,7 +344,7 @@ def _other_ids(
     if isinstance(members, dict):
         for name in ("end_to_end_id", "bank_payment_id", "id"):
             if isinstance(members.get(name), str):
-                yield f"o {name} do corpo", members[name]
+                yield _("o %(name)s do corpo") % {"name": name}, members[name]
 
 
 def _content(message_id: str, timestamp: str, body: bytes) -> bytes:

@@ -9,10 +9,13 @@ from decimal import Decimal
 from itertools import product
 from typing import Any
 
+from bank.languages import translate as _
+from core.languages import N_
+
 _ITEMS = {
-    "compacto": (",", ":"),
-    "com espaços": (", ", ": "),
-    "com espaço só depois de :": (",", ": "),
+    N_("compacto"): (",", ":"),
+    N_("com espaços"): (", ", ": "),
+    N_("com espaço só depois de :"): (",", ": "),
 }
 _MARKED = re.compile(r'"\\u0000([^"\\]*)\\u0000"')
 _BOM = b"\xef\xbb\xbf"
@@ -33,14 +36,14 @@ def variants(body: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _all_variants(body: bytes) -> Iterator[tuple[str, bytes]]:
-    yield "sem a quebra de linha no fim", body.rstrip(b"\r\n")
-    yield "com uma quebra de linha no fim", body + b"\n"
-    yield "com quebras de linha LF em vez de CRLF", body.replace(b"\r\n", b"\n")
-    yield "com quebras de linha CRLF", body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-    yield "com CRLF no fim", body.rstrip(b"\r\n") + b"\r\n"
-    yield "sem espaços em volta", body.strip()
-    yield "sem a marca BOM", body.removeprefix(_BOM)
-    yield "vazio", b""
+    yield _("sem a quebra de linha no fim"), body.rstrip(b"\r\n")
+    yield _("com uma quebra de linha no fim"), body + b"\n"
+    yield _("com quebras de linha LF em vez de CRLF"), body.replace(b"\r\n", b"\n")
+    yield _("com quebras de linha CRLF"), body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    yield _("com CRLF no fim"), body.rstrip(b"\r\n") + b"\r\n"
+    yield _("sem espaços em volta"), body.strip()
+    yield _("sem a marca BOM"), body.removeprefix(_BOM)
+    yield _("vazio"), b""
     yield from _rewrite_json(body)
 
 
@@ -53,20 +56,20 @@ def _rewrite_json(body: bytes) -> Iterator[tuple[str, bytes]]:
             return
     options = product(readings, _ITEMS.items(), (False, True), (False, True), ("", "\n"))
     for (numbers, value), (spacing, separators), is_sorted, is_ascii, end in options:
-        words = [f"em JSON {spacing}"]
-        words += ["com as chaves em ordem"] if is_sorted else []
-        words += ["com \\u em vez de acentos"] if is_ascii else []
-        words += ["com números como texto"] if numbers is Decimal else []
-        words += ["com uma quebra de linha no fim"] if end else []
+        words = [_("em JSON %(spacing)s") % {"spacing": _(spacing)}]
+        words += [_("com as chaves em ordem")] if is_sorted else []
+        words += [_("com \\u em vez de acentos")] if is_ascii else []
+        words += [_("com números como texto")] if numbers is Decimal else []
+        words += [_("com uma quebra de linha no fim")] if end else []
         text = _dump(value, separators, is_sorted, is_ascii, None)
         yield ", ".join(words), (text + end).encode("utf-8", "surrogatepass")
     for numbers, value in readings:
         for indent in (2, 4):
             for end in ("", "\n"):
                 text = _dump(value, (",", ": "), False, False, indent)
-                as_text = "números como texto, " if numbers is Decimal else ""
+                as_text = _("com números como texto") + ", " if numbers is Decimal else ""
                 yield (
-                    f"em JSON com {as_text}recuo de {indent}",
+                    as_text + _("em JSON com recuo de %(num)s") % {"num": indent},
                     (text + end).encode("utf-8", "surrogatepass"),
                 )
 

@@ -216,7 +216,7 @@ def test_the_page_sets_the_mix_and_shows_errors(bank):
     assert good.status_code == 200
     assert "lost-once=3" in good.text
     assert (bad.status_code, stranger.status_code) == (400, 400)
-    assert "is not one of" in bad.text
+    assert "“norml” não é nenhum destes: realistic, " in bad.text
     assert bank.client.get("/api/chaos").get_json()["mix"] == PRESETS["realistic"]
 
 

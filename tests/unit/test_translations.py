@@ -1,8 +1,11 @@
-"""The catalogues: an English reader meets no Portuguese, and pages say what the .po says."""
+"""The catalogues of service and bank: an English reader meets no Portuguese, and pages say what
+the .po says.
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -14,26 +17,49 @@ from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po
 
 ROOT = Path(__file__).resolve().parents[2]
-ENGLISH = ROOT / "translations" / "en" / "LC_MESSAGES"
 PLACEHOLDER = re.compile(r"%\(\w+\)s|\{\w+\}")
 # Words that are the same in both languages; units and marks are no words.
 SAME_IN_ENGLISH = {"Total", "Portal", "Logo", "Redis", "CSV", "CPF", "CNPJ"}
 WORD = re.compile(r"[^\W\d_]{4,}")
 
 
+@dataclass(frozen=True)
+class Application:
+    """One of our two applications: the folder with its sources, and that with its catalogue."""
+
+    sources: Path
+    catalogue: Path
+
+    def read(self) -> Catalog:
+        """The English catalogue."""
+        with (self.catalogue / "messages.po").open("rb") as file:
+            return read_po(file, locale="en")
+
+
+APPLICATIONS = {
+    name: Application(folder, folder / "translations" / "en" / "LC_MESSAGES")
+    for name, folder in (("service", ROOT), ("bank", ROOT / "bank"))
+}
+
+
+@pytest.fixture(scope="module", params=APPLICATIONS)
+def application(request: pytest.FixtureRequest) -> Application:
+    """Each application."""
+    return APPLICATIONS[request.param]
+
+
 @pytest.fixture(scope="module")
-def english() -> Catalog:
-    """The English catalogue of the repository."""
-    with (ENGLISH / "messages.po").open("rb") as file:
-        return read_po(file, locale="en")
+def english(application: Application) -> Catalog:
+    """The application's English catalogue."""
+    return application.read()
 
 
-def sentences_of_the_sources() -> set[str]:
+def sentences_of_the_sources(folder: Path) -> set[str]:
     """Every msgid in the templates and in the code, extracted as `make translations` does."""
-    with (ROOT / "babel.cfg").open(encoding="utf-8") as file:
+    with (folder / "babel.cfg").open(encoding="utf-8") as file:
         methods, options = parse_mapping_cfg(file)
     keywords = DEFAULT_KEYWORDS | {"lazy_gettext": None}
-    messages = extract_from_dir(ROOT, methods, options, keywords)
+    messages = extract_from_dir(folder, methods, options, keywords)
     return {
         message[0] if isinstance(message, tuple) else message for _, _, message, _, _ in messages
     }
@@ -48,10 +74,12 @@ def _forms(text: str | list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
     return (text,) if isinstance(text, str) else tuple(text or ())
 
 
-def test_every_sentence_of_the_sources_is_in_the_english_catalogue(english: Catalog) -> None:
+def test_every_sentence_of_the_sources_is_in_the_english_catalogue(
+    application: Application, english: Catalog
+) -> None:
     """A sentence added or reworded without `make translations` would show in Portuguese."""
     sentences = {forms[0] for forms in translated_sentences(english)}
-    assert sentences_of_the_sources() - sentences == set()
+    assert sentences_of_the_sources(application.sources) - sentences == set()
 
 
 def test_every_message_has_an_english_sentence(english: Catalog) -> None:
@@ -90,10 +118,10 @@ def test_translations_keep_the_placeholders_of_their_sentence(english: Catalog) 
     assert different == []
 
 
-def test_the_compiled_catalogue_is_up_to_date(english: Catalog) -> None:
+def test_the_compiled_catalogue_is_up_to_date(application: Application, english: Catalog) -> None:
     """Pages read the .mo: if it was not compiled again, they show old sentences."""
     fresh = BytesIO()
     write_mo(fresh, english)
     fresh.seek(0)
-    with (ENGLISH / "messages.mo").open("rb") as file:
+    with (application.catalogue / "messages.mo").open("rb") as file:
         assert translated_sentences(read_mo(file)) == translated_sentences(read_mo(fresh))

@@ -7,10 +7,11 @@ const FRAME_QUALITY = 0.8;
 const ANSWER_TIMEOUT_MS = 5000;
 const FRAMES_BEFORE_HINT = 20;
 
+/** The error's name in `getUserMedia`, and the attribute of the box with its sentence. */
 const CAMERA_ERRORS = {
-  NotAllowedError: "A câmera não foi liberada. Envie uma imagem ou cole o código.",
-  NotFoundError: "Este aparelho não tem câmera. Envie uma imagem ou cole o código.",
-  NotReadableError: "A câmera está em uso por outro aplicativo.",
+  NotAllowedError: "notAllowed",
+  NotFoundError: "notPresent",
+  NotReadableError: "inUse",
 };
 
 /** The current frame as a JPEG, reduced to FRAME_SIDE_MAX. */
@@ -28,6 +29,7 @@ function setUp(box) {
   const status = box.querySelector("[role=status]");
   const button = box.querySelector("button");
   const canvas = document.createElement("canvas");
+  const texts = box.dataset;
   let stream = null;
   let misses = 0;
 
@@ -41,7 +43,7 @@ function setUp(box) {
     stream = null;
     video.srcObject = null;
     video.hidden = true;
-    button.textContent = "Usar a câmera";
+    button.textContent = texts.start;
     button.setAttribute("aria-pressed", "false");
   };
 
@@ -63,7 +65,7 @@ function setUp(box) {
       if (stream !== activeStream) return;
       if (result.review_url || result.login_url) {
         stop();
-        showStatus(result.review_url ? "Código lido." : result.detail);
+        showStatus(result.review_url ? texts.success : result.detail);
         location.assign(result.review_url ?? result.login_url);
         return;
       }
@@ -83,14 +85,14 @@ function setUp(box) {
         audio: false,
       });
     } catch (error) {
-      showStatus(CAMERA_ERRORS[error.name] ?? "A câmera não abriu. Envie uma imagem ou cole o código.");
+      showStatus(texts[CAMERA_ERRORS[error.name] ?? "failure"]);
       return;
     }
     video.hidden = false;
     video.srcObject = stream;
-    button.textContent = "Parar a câmera";
+    button.textContent = texts.stop;
     button.setAttribute("aria-pressed", "true");
-    showStatus("Aponte para o QR code.");
+    showStatus(texts.aim);
     await video.play();
     scanFrame(stream);
   };

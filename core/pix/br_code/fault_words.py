@@ -1,17 +1,11 @@
 """One Portuguese sentence for each fault of a BR Code, the same at the bank and on recovery's page.
 
-Recovery's page translates these sentences.
+Both translate these sentences, with the service's catalogue.
 """
 
 from __future__ import annotations
 
-from core.pix.br_code.model import BrCodeError
-
-
-def N_(sentence: str) -> str:
-    """Return the sentence; Babel collects the sentences that this name marks."""
-    return sentence
-
+from core.languages import N_
 
 WHOLE_BUT_FAULTY = N_(
     "O código está inteiro, mas foi feito errado: %(fault)s. O erro é da loja ou do app que fez o "
@@ -50,11 +44,3 @@ _FAULTS = {
 def fault_of_maker(error_code: str) -> str:
     """What the maker of a whole code wrote wrongly; `error_code` is a BrCodeError's code."""
     return _FAULTS[error_code]
-
-
-def sentence_about_whole(error: BrCodeError) -> str | None:
-    """The Portuguese sentence about a code that is whole but not valid; None for a cut code."""
-    if error.is_whole:
-        return WHOLE_BUT_FAULTY % {"fault": fault_of_maker(error.code)}
-    # The lengths of all fields add up to the end of the text, so nothing is missing.
-    return CHECKSUM_WRONG if error.code == "crc_mismatch" else None
