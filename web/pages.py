@@ -6,6 +6,7 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from babel.numbers import format_currency, format_decimal
 from flask import Flask, Response, g, request
@@ -66,6 +67,14 @@ def language_query() -> str:
     return f"?lang={name}" if name else ""
 
 
+def language_args_to(url: str) -> dict[str, Any]:
+    """`{"lang": …}` for a link to another host, which does not get the cookie of the choice."""
+    if urlsplit(url).hostname == urlsplit(request.host_url).hostname:
+        return {}
+    name = _language_from_query() or _language_from_cookie()
+    return {"lang": name} if name else {}
+
+
 def init_pages(app: Flask) -> None:
     """Register the language selector, the filters, `asset` and the language helpers."""
     app.config["BABEL_DEFAULT_LOCALE"] = "pt_BR"
@@ -83,7 +92,7 @@ def init_pages(app: Flask) -> None:
     app.add_template_filter(brl)
     app.add_template_filter(number)
     zones.init_zones(app)
-    for value in (asset, language_args, language_query):
+    for value in (asset, language_args, language_args_to, language_query):
         app.add_template_global(value)
 
     @app.context_processor

@@ -15,7 +15,7 @@ from payments.lifecycle import remaining_ms, sequence_at, status_at
 from payments.presenter import QR_PREFIX
 from payments.standing import Action, PaymentState, State
 from payments.standing_words import StandingWords, not_yet, words_of
-from web.pages import language_query
+from web.pages import language_args_to, language_query
 from web.pages import translate as _
 from web.zones import days_between
 
@@ -175,7 +175,8 @@ def test_strip(settings: Settings, payment: Payment, now: datetime) -> list[Tool
         return None
     own = f"{request.script_root}/payments/pix/{payment.txid}"
 
-    pay = f"{settings.bank_url}/pay?{urlencode({'code': payment.br_code})}"
+    query = {"code": payment.br_code, **language_args_to(settings.bank_url)}
+    pay = f"{settings.bank_url}/pay?{urlencode(query)}"
 
     def at_the_bank(key: str, label: str, scenario: str) -> Tool:
         return Tool(key, label, f"{pay}&scenario={scenario}", "get", {})

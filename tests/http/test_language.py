@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 
 from web.problems import RECOVER_PATH
@@ -50,3 +54,20 @@ def test_the_cookie_is_set_only_by_a_choice_on_a_page(client, make_payment):
     assert "Set-Cookie" not in client.get(PAGE, headers=PORTUGUESE).headers
     program = client.get(f"/payments/pix/{payment}?lang=en", headers={"Accept": "application/json"})
     assert "Set-Cookie" not in program.headers
+
+
+def test_the_link_to_a_bank_on_another_host_carries_the_choice(client, make_payment, settings):
+    """The bank does not get a cookie of this host; on the same host the cookie is enough."""
+    page = f"/payments/pix/{make_payment()['id']}"
+
+    def language_of_link(host):
+        text = client.get(page, headers=PORTUGUESE, base_url=f"http://{host}").text
+        (link,) = re.findall(r'href="([^"]*/pay\?code=[^"]*scenario=normal)"', text)
+        return parse_qs(urlsplit(unescape(link)).query).get("lang")
+
+    bank_host = urlsplit(settings.bank_url).hostname
+    assert language_of_link("shop.example") is None
+    for host in (bank_host, "shop.example"):
+        client.get(f"{page}?lang=en", headers=PORTUGUESE, base_url=f"http://{host}")
+    assert language_of_link("shop.example") == ["en"]
+    assert language_of_link(bank_host) is None
