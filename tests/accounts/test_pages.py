@@ -9,8 +9,11 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
+from pydantic import ValidationError
 
+from accounts.schemas import NewUser
 from tests.accounts.people import PASSWORD
+from tests.accounts.test_login_spelling import SPELLINGS
 from tests.browser.visits import DESKTOP, NARROW, PHONE
 from tests.support.browser import NewContext, axe_violations
 from tests.support.service import ServiceProcess
@@ -127,6 +130,80 @@ def test_a_new_visitor_signs_up_without_javascript(open_page, service):
     page.get_by_role("button", name="Create account").click()
     page.wait_for_url(service.url + "/users/me/")
     assert json.loads(page.locator("body").inner_text())["role"] == "payer"
+
+
+GOOD_LOGINS = [
+    *SPELLINGS,
+    "a",
+    "7",
+    "ana.souza-2@loja+x_y",
+    "a" * 64,
+    "alice\u00a0",
+    "\u200b alice\t",
+]
+WRONG_LOGINS = [
+    "",
+    " ",
+    "ali ce",
+    "-alice",
+    "_alice",
+    "@alice",
+    "joão",
+    "ali,ce",
+    "ali/ce",
+    "ali\\ce",
+]
+GOOD_EMAILS = [
+    *("ana@exemplo.com.br", "Ana@Exemplo.com", " ana@exemplo.com ", "a.b+c%d_e-f@x-y.example"),
+    *(
+        "ana@exemplo.com\u00a0",
+        "\u200bana@exemplo.com",
+        "ana@\u200eexemplo.com",
+        "\uff41na@exemplo.com",
+    ),
+]
+WRONG_EMAILS = ["ana", "ana@", "@exemplo.com", "ana@exemplo", "ana@bia@exemplo.com"]
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "wrong"),
+    [("username", GOOD_LOGINS, WRONG_LOGINS), ("email", GOOD_EMAILS, WRONG_EMAILS)],
+)
+def test_browser_and_server_agree_on_spellings(open_page, name, good, wrong):
+    """The keyboard of a phone adds a space after a word; messengers add what nobody sees."""
+    page = open_page("/signup")
+    field = page.locator(f"#{name}")
+
+    def browser_sends(text: str) -> bool:
+        field.evaluate("(field, text) => { field.required = true; field.value = text; }", text)
+        return bool(field.evaluate("field => field.checkValidity()"))
+
+    def server_reads(text: str) -> bool:
+        try:
+            NewUser.model_validate({"username": "alice", "password": PASSWORD, name: text})
+        except ValidationError:
+            return False
+        return True
+
+    for accepts in (browser_sends, server_reads):
+        assert [text for text in good if not accepts(text)] == []
+        assert [text for text in wrong if accepts(text)] == []
+
+
+def test_a_sign_up_with_a_space_after_the_login_arrives(open_page, service):
+    """The account has the login without the space, and the sign-in forgives the space too."""
+    page = open_page("/signup?next=/users/me/", **PHONE)
+    page.get_by_label("Usuário").fill("Dora ")
+    page.get_by_label("Senha", exact=True).fill("a password of hers")
+    page.get_by_role("button", name="Criar conta").click()
+    page.wait_for_url(service.url + "/users/me/")
+    assert json.loads(page.locator("body").inner_text())["username"] == "dora"
+
+    page = open_page("/login?next=/users/me/", **PHONE)
+    page.get_by_label("Usuário").fill(" Dora ")
+    page.get_by_label("Senha", exact=True).fill("a password of hers")
+    page.locator("main button[type=submit]").last.click()
+    page.wait_for_url(service.url + "/users/me/")
 
 
 def test_the_password_can_be_shown_before_it_is_sent(open_page):
