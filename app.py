@@ -22,6 +22,7 @@ if __name__ == "__main__":
 
 import socket
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ from core.runtime.parts import EXTENSION, Parts
 from payments.setup import init_payments
 from realtime.setup import init_realtime
 from server import jobs, schema, serving
-from server.bank_mount import mount_bank
+from server.bank_mount import mount_bank, record_at_bank
 from server.banner import print_banner, print_first_account_hint
 from server.dev import refuse_flask_run
 from server.parts import build_parts
@@ -149,6 +150,8 @@ def _add_listeners(settings: Settings, parts: Parts) -> None:
     parts.announcer.listeners.append(parts.merchant_sockets.hear)
     if settings.is_development:
         parts.sign_up_listeners.append(open_wallet_at_sign_up)
+    if settings.serves_bank:
+        parts.seed_listeners.append(partial(record_at_bank, settings))
 
 
 def main() -> int:

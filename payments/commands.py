@@ -11,14 +11,14 @@ from flask.cli import AppGroup, with_appcontext
 from accounts import audit
 from accounts.access import DEMO_LOGIN
 from accounts.demo import ensure_demo_merchant
-from config import Settings, current_settings
+from config import ConfigurationError, Settings, current_parts, current_settings
 from db_models import AuditAction, Payment
 from payments import lifecycle, service
-from payments.demo_month import play_month
+from payments.demo_month import paid_sales, play_month
 from payments.location import key_ring
 from payments.schemas import NewPayment
 from payments.sweep import BATCH, expire_batch
-from repository.database import Work, in_unit_of_work
+from repository.database import Work, in_unit_of_work, reading
 
 keys = AppGroup("keys", help="The keys that sign the payloads of dynamic BR Codes.")
 
@@ -76,8 +76,26 @@ def seed(number: int) -> None:
             lambda work, new_payment=new_payment: _ensure_open(work, new_payment, settings)  # type: ignore[misc]
         )
         click.echo(f"{settings.public_url}/payments/pix/{payment.txid}  {description}")
+    _tell_bank(settings)
     if sales:
         click.echo("A service that runs shows the new sums of past days after a restart.")
+
+
+def _tell_bank(settings: Settings) -> None:
+    """Let the bank of this installation know the sales, also those of an earlier seed."""
+    with reading() as work:
+        sold = paid_sales(work, work.accounts.by_login(DEMO_LOGIN))
+    listeners = current_parts().seed_listeners
+    for listener in listeners:
+        try:
+            listener(sold)
+        except ConfigurationError as error:
+            raise click.ClickException(str(error)) from None
+    if not listeners:
+        click.echo(
+            f"The bank at {settings.bank_internal_url} does not know these sales: "
+            "it refuses to refund them."
+        )
 
 
 def _play_month(work: Work, number: int, settings: Settings) -> int:

@@ -16,11 +16,12 @@ from zoneinfo import ZoneInfo
 from core.clock import rfc3339
 from core.money import plain
 from core.signing.signatures import VerifiedMessage
-from db_models import Account, Payment, RefundStatus
+from db_models import Account, Payment, Receipt, Refund, RefundStatus, Verdict
 from payments import receiving, refunds, service
 from payments.refunds import RefundReport
 from payments.schemas import Confirmation, NewPayment, NewRefund
 from repository.database import Work
+from repository.receipts import ReceiptFilters
 
 DAYS = 30
 LIFETIME = timedelta(minutes=30)
@@ -37,6 +38,8 @@ FATES = {
     STATIC: 8,
 }
 """What becomes of a sale, with weights."""
+_ACCEPTED = ReceiptFilters(verdict=Verdict.ACCEPTED)
+_PAGE = 500
 _ZONE = ZoneInfo("America/Sao_Paulo")
 _OPENS_AT = 8
 _WEIGHTS_OF_HOURS = (2, 4, 6, 8, 10, 7, 4, 4, 6, 9, 10, 5)
@@ -74,6 +77,15 @@ class Sale:
     pause: timedelta
     transfer_ids: tuple[str, str, str]
     """The endings of the ids of two transfers and of a refund."""
+
+
+@dataclass(frozen=True)
+class PaidSale:
+    """Money that a merchant has accepted, as the bank must know it to refund it."""
+
+    merchant: Account
+    receipt: Receipt
+    refunds: tuple[Refund, ...]
 
 
 Step = tuple[datetime, int, Callable[[Work], None]]
@@ -118,6 +130,22 @@ def _draw(rng: random.Random, number: int, at: datetime) -> Sale:
 def order_of(seed: int, number: int) -> str:
     """The order of a sale."""
     return f"{seed}-{number + 1:04}"
+
+
+def paid_sales(work: Work, merchant: Account) -> list[PaidSale]:
+    """All money that this merchant has accepted, with the refunds of it that are done."""
+    sales: list[PaidSale] = []
+    after: str | None = None
+    while True:
+        page = work.receipts.of_merchant(merchant.id, _ACCEPTED, after, _PAGE)
+        ids = [one.receipt.payment_id for one in page.items if one.receipt.payment_id is not None]
+        done_refunds = work.refunds.done_of(ids)
+        for one in page.items:
+            of_sale = done_refunds.get(one.receipt.payment_id or 0, [])
+            sales.append(PaidSale(merchant, one.receipt, tuple(of_sale)))
+        if page.next is None:
+            return sales
+        after = page.next
 
 
 def play_month(work: Work, merchant: Account, seed: int, location_base: str) -> int:

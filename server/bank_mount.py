@@ -1,8 +1,10 @@
-"""Serve the simulated bank at /bank, in the same process."""
+"""Serve the simulated bank at /bank, in the same process; tell it the demo sales."""
 
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flask import Flask
@@ -11,7 +13,11 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from config import ConfigurationError, Settings
 from core.runtime.local_address import local_url
+from payments.demo_month import PaidSale
 from server.schema import not_opened
+
+if TYPE_CHECKING:
+    from bank.money.history import PastPayment
 
 
 def mount_bank(app: Flask, settings: Settings) -> Flask:
@@ -45,3 +51,48 @@ def mount_bank(app: Flask, settings: Settings) -> Flask:
         raise not_opened("The bank's database", error) from None
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/bank": bank.wsgi_app})  # type: ignore[method-assign]
     return bank
+
+
+def record_at_bank(settings: Settings, sales: Sequence[PaidSale]) -> None:
+    """Let the bank know these sales, so that it can refund them. Raises ConfigurationError."""
+    from bank.database import Database
+    from bank.money.demo import migrate
+    from bank.money.history import record_history
+
+    try:
+        migrate(settings.bank_database_url)
+        database = Database(settings.bank_database_url)
+        try:
+            record_history(database, [_past_payment(sale) for sale in sales])
+        finally:
+            database.close()
+    except RuntimeError as error:
+        raise ConfigurationError(str(error)) from None
+    except (DBAPIError, OSError) as error:
+        raise not_opened("The bank's database", error) from None
+
+
+def _past_payment(sale: PaidSale) -> PastPayment:
+    from bank.money.history import PastPayment, PastRefund
+
+    receipt, merchant = sale.receipt, sale.merchant
+    return PastPayment(
+        end_to_end_id=receipt.end_to_end_id,
+        txid=receipt.bank_payment_id,
+        amount_centavos=receipt.amount_centavos,
+        paid_at=receipt.paid_at,
+        payee_key=receipt.pix_key or merchant.pix_key or "",
+        payee_name=merchant.name or merchant.login,
+        payer_name=receipt.payer_name,
+        payer_document=receipt.payer_document,
+        refunds=tuple(
+            PastRefund(
+                refund.bank_refund_id,
+                refund.return_id or "",
+                refund.amount_centavos,
+                refund.requested_at,
+                refund.settled_at or refund.requested_at,
+            )
+            for refund in sale.refunds
+        ),
+    )

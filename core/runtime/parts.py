@@ -6,7 +6,7 @@ for the type checker, because the lowest folder must not import from the folders
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from blueprints.transactions.merchant_sockets import MerchantSockets
     from core.signing.failures import SignatureFailures
     from db_models import Account
+    from payments.demo_month import PaidSale
     from payments.location import KeyRing
     from payments.presenter import Presenter
     from realtime.allowance import Connections
@@ -59,3 +60,5 @@ class Parts:
         default_factory=list
     )
     """Called after the commit with the account and the PIN; what they return joins the answer."""
+    seed_listeners: list[Callable[[Sequence[PaidSale]], None]] = field(default_factory=list)
+    """Called by `flask seed` after its commits, with what the demo merchant has been paid."""
