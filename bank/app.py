@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import DBAPIError, TimeoutError
 from werkzeug.exceptions import HTTPException
 
-from bank import text
+from bank import page_text
 from bank.blueprints import api, login_pages, pages, scan_pages, service_api, sessions, wallet_api
 from bank.blueprints.forms import csrf_token
 from bank.branch import EXTENSION, Branch, build
@@ -83,10 +83,10 @@ def create_bank_app(settings: BankSettings, clock: Clock | None = None) -> Flask
     )
     init_languages(app, settings.language)
     app.jinja_env.filters.update(
-        brl=text.brl,
-        moment=text.moment,
-        day=text.day,
-        number=text.number,
+        brl=page_text.brl,
+        moment=page_text.moment,
+        day=page_text.day,
+        number=page_text.number,
         masked=masked_document,
         reason=refusal_reason,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from babel.support import NullTranslations
 from flask import Flask, Response, current_app, g, has_request_context, request, url_for
 from flask_babel import Babel, get_translations
 from werkzeug.exceptions import HTTPException
@@ -125,7 +126,8 @@ def _language_from_cookie() -> str | None:
 
 def _translations() -> Any:
     if not has_request_context():
-        return get_translations()
+        # A command of `flask bank` has the context of the service's application, not of the bank's.
+        return NullTranslations()
     if "translations" not in g:
         g.translations = get_translations()
     return g.translations

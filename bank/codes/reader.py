@@ -32,7 +32,8 @@ from bank.errors import (
     UnknownParticipant,
 )
 from bank.languages import translate as _
-from bank.text import clean, moment
+from bank.page_text import moment
+from bank.text import clean
 from core.languages import N_
 from core.pix import br_code
 from core.pix.br_code.fault_words import CHECKSUM_WRONG, WHOLE_BUT_FAULTY, fault_of_maker

@@ -32,8 +32,8 @@ from bank.money import payers
 from bank.money.ledger import debit, open_account, whole_milliseconds
 from bank.money.notices import confirmation_body, new_message_id
 from bank.money.outbox import LEASE, ClaimedNotice, Outbox, claimed_notice
+from bank.page_text import brl
 from bank.settings import BankSettings
-from bank.text import brl
 from core.clock import Clock
 from core.errors import FieldError
 

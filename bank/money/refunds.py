@@ -24,8 +24,8 @@ from bank.languages import translate as _
 from bank.models import BankRefund, Transfer
 from bank.money.ledger import debit, lock_account, whole_milliseconds
 from bank.money.partners import service_payment
+from bank.page_text import brl
 from bank.settings import BankSettings
-from bank.text import brl
 from core.clock import Clock
 
 REFUNDABLE_FOR = timedelta(days=90)
