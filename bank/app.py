@@ -179,7 +179,11 @@ def _add_headers(response: Response) -> Response:
 
 
 def _bank_error(error: BankError) -> ResponseReturnValue:
-    response = _problem(error.status, error.code, _(error.title), error.detail, error)
+    detail = error.detail
+    if error.errors and detail.startswith(f"{error.errors[0].field} ") and not _is_for_programs():
+        # The faults of fields are English fragments, for who wrote the address by hand.
+        detail = f"{_('Confira o endereço e o que foi enviado.')} ({detail})"
+    response = _problem(error.status, error.code, _(error.title), detail, error)
     if error.status == 503:
         response.headers["Retry-After"] = _RETRY_AFTER_SECONDS
     return response
@@ -232,11 +236,15 @@ def _unexpected_error(error: Exception) -> ResponseReturnValue:
     )
 
 
+def _is_for_programs() -> bool:
+    return request.path.startswith("/api/")
+
+
 def _problem(
     status: int, code: str, title: str, detail: str, error: BankError | None = None
 ) -> Response:
     """Render an error as problem+json below /api/ and as a page elsewhere."""
-    if request.path.startswith("/api/"):
+    if _is_for_programs():
         problem = {
             "type": "about:blank",
             "title": title,

@@ -227,6 +227,29 @@ def test_the_api_answers_in_portuguese_unless_english_is_accepted(bank):
     }
 
 
+def test_a_page_says_in_its_language_that_an_address_is_wrong(bank):
+    """The fault of the field is in English, and comes behind the sentence."""
+    bank.log_in()
+    for headers, sentence in (
+        (PORTUGUESE, "Confira o endereço e o que foi enviado. (limit must be 1 to 100.)"),
+        (ENGLISH, "Check the address and what you sent. (limit must be 1 to 100.)"),
+    ):
+        assert sentence in bank.client.get("/?limit=999", headers=headers).text
+    answer = bank.client.get("/api/statement?limit=999", headers=ENGLISH).get_json()
+    assert answer["detail"] == "limit must be 1 to 100."
+
+
+def test_a_receipt_says_that_the_shop_did_not_answer(bank, service):
+    """The reason is a note of the network, which is English."""
+    code, _ = service.charge(bank.clock.now())
+    receipt = bank.pay_on_page(code, scenario="lost-once").location
+    for headers, sentence in (
+        (PORTUGUESE, "Última resposta: nenhuma"),
+        (ENGLISH, "Last answer: none"),
+    ):
+        assert f"{sentence} (the notice was" in bank.client.get(receipt, headers=headers).text
+
+
 def test_a_fault_of_a_code_is_said_with_the_services_own_translation(bank):
     """The sentences of core/ are in one catalogue for both applications."""
     code = br_code.encode_static(PAYEE_KEY, "Barraca do Bob", "Olinda")

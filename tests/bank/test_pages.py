@@ -223,8 +223,12 @@ def test_bank_pays_in_a_browser_without_javascript(bank, service, bank_url, new_
     assert page.locator("dl.facts").is_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_is_accessible_and_fits_320_px(bank, service, bank_url, new_context, scheme):
+@pytest.mark.parametrize(
+    ("scheme", "language"), [("light", "pt-BR"), ("dark", "pt-BR"), ("light", "en")]
+)
+def test_every_page_is_accessible_and_fits_320_px(
+    bank, service, bank_url, new_context, scheme, language
+):
     """axe finds no fault, and no page scrolls sideways."""
     confirmed_url = bank.pay_on_page(service.charge(bank.clock.now())[0]).location
     service.answers = [503]
@@ -233,13 +237,17 @@ def test_every_page_is_accessible_and_fits_320_px(bank, service, bank_url, new_c
     returned_url = bank.pay_on_page(service.charge(bank.clock.now())[0]).location
     code, _ = service.charge(bank.clock.now())
     page = new_context(
-        viewport={"width": 320, "height": 640}, color_scheme=scheme, bypass_csp=True
+        viewport={"width": 320, "height": 640},
+        color_scheme=scheme,
+        locale=language,
+        bypass_csp=True,
     ).new_page()
     page.goto(f"{bank_url}/login")
     pages_of_strangers = ("/login", "/login?next=/pay?code=x")
     for path in pages_of_strangers:
         check_page(page, bank_url, path)
-    page.click("text=Entrar como Bia Andrade")
+    enter = "Entrar como Bia Andrade" if language == "pt-BR" else "Sign in as Bia Andrade"
+    page.click(f"text={enter}")
 
     review = f"/pay?scenario=double&code={quote(code)}"
     free = br_code.encode_static(PAYEE_KEY, "Barraca do Bob", "Olinda")
@@ -247,6 +255,8 @@ def test_every_page_is_accessible_and_fits_320_px(bank, service, bank_url, new_c
     paths = (
         "/",
         "/scan",
+        "/chaos",
+        "/doctor",
         review,
         static,
         f"{static}&value=12",
@@ -257,6 +267,7 @@ def test_every_page_is_accessible_and_fits_320_px(bank, service, bank_url, new_c
     )
     for path in paths:
         check_page(page, bank_url, path)
+        assert page.get_attribute("html", "lang") == language, path
 
 
 def check_page(page, bank_url, path):

@@ -182,3 +182,21 @@ def test_a_camera_that_sees_a_code_leads_to_the_review(bank, bank_url, tmp_path)
         page.wait_for_selector("h1:has-text('Confira e pague')", timeout=15_000)
 
         assert "12,50" in page.inner_text(".amount")
+
+
+@pytest.mark.parametrize(
+    ("language", "enter", "start", "refusal"),
+    [
+        ("pt-BR", "Entrar como Bia", "Usar a câmera", "Envie uma imagem ou cole o código."),
+        ("en", "Sign in as Bia", "Use camera", "Send an image or paste the code."),
+    ],
+)
+def test_the_script_of_the_camera_has_the_pages_language(
+    bank, bank_url, new_context, language, enter, start, refusal
+):
+    """A browser without a camera, or one that may not use it, says what to do instead."""
+    page = new_context(locale=language).new_page()
+    page.goto(f"{bank_url}/login?next=/scan")
+    page.click(f"text={enter}")
+    page.click(f"text={start}")
+    page.wait_for_selector(f".camera [role=status]:has-text('{refusal}')")

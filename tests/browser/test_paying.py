@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import statistics
 import time
+from urllib.parse import urlsplit
 
 from playwright.sync_api import expect
 
@@ -49,6 +50,32 @@ def test_paying_in_the_bank_app_changes_the_open_page_without_a_reload(visit):
     expect(page).to_have_title("✓ Pago · Feira da Vila")
     expect(state_line(page)).to_have_text("Pago")
     expect(heading(page)).to_be_focused()
+    assert bob.complaints == []
+
+
+def test_english_goes_along_from_the_shop_to_the_bank(visit):
+    """Bob reads no Portuguese; the bank's link names no language, and the cookie does it."""
+    bob = visit()
+    page = bob.open("/?lang=en")
+    page.get_by_role("button", name="cheese").click()
+    expect_heading(page, "Pay with Pix")
+
+    with page.context.expect_page() as new_page:
+        page.get_by_role("link", name="Pay now").click()
+    bank = new_page.value
+    bank.get_by_role("button", name="Sign in as Bia").click()
+    expect(heading(bank)).to_have_text("Review and pay")
+    expect(bank.locator("html")).to_have_attribute("lang", "en")
+    bank.get_by_label("Card PIN").fill("1234")
+    bank.get_by_role("button", name="Pay R$54.90").click()
+    expect(heading(bank)).to_have_text("Pix confirmed", timeout=15_000)
+    expect(bank).to_have_title("Pix confirmed · Banco Garoa")
+
+    expect_heading(page, "Payment confirmed")
+    bank.get_by_role("link", name="Português").click()
+    expect(heading(bank)).to_have_text("Pix confirmado")
+    bob.open(urlsplit(page.url).path)
+    expect_heading(page, CONFIRMED)
     assert bob.complaints == []
 
 
