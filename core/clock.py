@@ -12,11 +12,16 @@ _RFC3339 = re.compile(
 
 
 MACHINES_DIFFER_MAX = timedelta(seconds=60)
-"""How far the clocks of two machines of this service may differ.
+"""How far the clocks of two machines of this service may differ."""
 
-The end of a lease that lies further ahead than the longest lease and this is no end that a working
-clock has given: someone set the clock back since. Such a lease has ended.
-"""
+
+def latest_end(now: datetime, longest_pause: timedelta) -> datetime:
+    """The latest end of a pause or lease that a right clock can have written by now.
+
+    A later end was written before someone set the clock back. Such a pause or lease is over, or it
+    would last for the whole jump.
+    """
+    return now + longest_pause + MACHINES_DIFFER_MAX
 
 
 class Clock(Protocol):

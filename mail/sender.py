@@ -17,23 +17,13 @@ from config import Settings
 from core.runtime.smtp_url import SmtpServer
 from db_models import OutgoingMail
 from repository.database import Work, in_unit_of_work, now, reading
-from repository.outgoing_mails import OutgoingMails
+from repository.outgoing_mails import LEASE, PAUSES, OutgoingMails
 
 log = structlog.get_logger()
 
 BATCH = 20
 """Messages per run."""
-LEASE = timedelta(minutes=2)
-"""Longer than the slowest server may take; after a crash another process tries again."""
 TIMEOUT_SECONDS = 15
-PAUSES = (
-    timedelta(minutes=1),
-    timedelta(minutes=5),
-    timedelta(minutes=30),
-    timedelta(hours=2),
-    timedelta(hours=6),
-)
-"""The pauses between tries; after the last try the message is given up."""
 FORGET_AFTER = timedelta(days=30)
 _FORGET_BATCH = 500
 _ERROR_CHARACTERS_MAX = 200

@@ -145,7 +145,10 @@ def _look_up_payments(keep_going: Callable[[], bool]) -> int:
         payments = {
             one.id: one for one in work.reconciliations.about_to_expire(work.now, LOOK_UPS_MAX)
         }
-        due_payments = work.reconciliations.due_look_ups(work.now, LOOK_UPS_MAX)
+        due_payments = [
+            *work.reconciliations.due_look_ups(work.now, lifecycle.LOOK_UP_PAUSE_MAX, LOOK_UPS_MAX),
+            *work.reconciliations.from_future(work.now, lifecycle.LOOK_UP_AFTER, LOOK_UPS_MAX),
+        ]
     payments |= {one.id: one for one in due_payments}
     deadline = time.monotonic() + PART_SECONDS
     next_look_ups: dict[int, datetime | None] = {}

@@ -38,7 +38,7 @@ from payments.lifecycle import status_at
 from payments.schemas import NewRefund
 from repository.database import Work, in_unit_of_work, now, reading
 from repository.events import StoredEvent
-from repository.refunds import LEASE
+from repository.refunds import LEASE, PAUSE_MAX, PAUSE_MIN
 
 log = structlog.get_logger()
 
@@ -46,7 +46,6 @@ REFUNDABLE_FOR = timedelta(days=90)
 """Counted from `paid_at` (Manual de Padrões para Iniciação do Pix, devolução)."""
 REFUNDS_MAX = 100
 """Per payment, failed refunds included, so that a list of refunds fits on one page."""
-PAUSE_MIN, PAUSE_MAX = timedelta(seconds=2), timedelta(minutes=10)
 BATCH, PART_SECONDS, UNANSWERED_MAX = 50, 5.0, 3
 
 _REASON = re.compile(r"[a-z0-9\-]{1,64}", re.ASCII)

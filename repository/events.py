@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, insert, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, insert, select, update
 
-from core.clock import MACHINES_DIFFER_MAX
 from db_models import EventName, Payment, PaymentEvent, Receipt
 from repository.connections import Unit
+from repository.due import is_over
 
 RELAY_PATIENCE = timedelta(seconds=4)
 """The process that stored an event has this long to announce it before the relay does."""
@@ -112,9 +112,8 @@ _INSERT = insert(PaymentEvent.__table__)
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:
-    """Whether the relay may take an event; also if the clock was set back since it was stored."""
-    latest = now + RELAY_PATIENCE + MACHINES_DIFFER_MAX
-    return or_(PaymentEvent.relay_at <= now, PaymentEvent.relay_at > latest)
+    """Whether the relay may take an event."""
+    return is_over(PaymentEvent.relay_at, now, RELAY_PATIENCE)
 
 
 def _row(event: StoredEvent) -> dict[str, Any]:

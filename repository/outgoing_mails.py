@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from db_models import OutgoingMail
 from repository.connections import rows_changed
+from repository.due import is_over, is_too_far
+
+LEASE = timedelta(minutes=2)
+"""How long one process may send a message alone; after a crash another process tries again."""
+PAUSES = (
+    timedelta(minutes=1),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+    timedelta(hours=6),
+)
+"""The pauses between tries; after the last try the message is given up."""
 
 
 class OutgoingMails:
@@ -26,10 +38,7 @@ class OutgoingMails:
 
     def due(self, now: datetime, limit: int) -> Sequence[OutgoingMail]:
         """Messages that are due, the oldest due time first."""
-        # A message that nobody has tried is due since it exists, even if the clock was set back.
-        is_untried = and_(OutgoingMail.next_try_at.is_not(None), OutgoingMail.tries == 0)
-        is_due = or_(OutgoingMail.next_try_at <= now, is_untried)
-        query = select(OutgoingMail).where(is_due)
+        query = select(OutgoingMail).where(_is_due(now))
         ordered = query.order_by(OutgoingMail.next_try_at, OutgoingMail.id).limit(limit)
         return self._session.scalars(ordered).all()
 
@@ -67,3 +76,16 @@ class OutgoingMails:
         if not old:
             return 0
         return rows_changed(self._session, delete(OutgoingMail).where(OutgoingMail.id.in_(old)))
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    """Whether a message may be tried; also if the clock was set back since its last try."""
+    end = OutgoingMail.next_try_at
+    # Nobody has set a pause for a message that was never tried.
+    is_untried = and_(end.is_not(None), OutgoingMail.tries == 0)
+    # Each try has its own longest pause; after the last one there is only the lease.
+    was_set_back = [
+        and_(OutgoingMail.tries == tries, is_too_far(end, now, max(LEASE, pause)))
+        for tries, pause in enumerate((*PAUSES, LEASE), start=1)
+    ]
+    return or_(is_over(end, now, PAUSES[-1]), is_untried, *was_set_back)

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, bindparam, insert, or_, select, update
+from sqlalchemy import CursorResult, bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from core.clock import MACHINES_DIFFER_MAX
+from core.clock import latest_end
 from db_models import Account, Payment, PaymentStatus, Receipt, Reconciliation
+from repository.due import is_over, is_too_far
 
 _PAUSE_MAX = timedelta(seconds=300)
 """The longest RECONCILE_INTERVAL_SECONDS, which is longer than the lease."""
+_NEWEST_MAX = 1000
+"""Among how many newest payments those from before a jump of the clock are searched."""
 _UNPAID = (PaymentStatus.PENDING, PaymentStatus.EXPIRED)
 
 
@@ -59,7 +62,7 @@ class Reconciliations:
             values = {"name": name, "walked_to": first, "not_before": until}
             self._session.execute(insert(Reconciliation).values(**values))
             return Mark(first, None, None, until)
-        if now < row.not_before <= now + _PAUSE_MAX + MACHINES_DIFFER_MAX and not by_force:
+        if now < row.not_before <= latest_end(now, _PAUSE_MAX) and not by_force:
             return None
         mark = Mark(row.walked_to, row.window_to, row.cursor, until)
         return mark if self._move(name, row.not_before, {"not_before": until}) else None
@@ -86,10 +89,27 @@ class Reconciliations:
         )
         return cast("CursorResult[Any]", result).rowcount == 1
 
-    def due_look_ups(self, now: datetime, limit: int) -> Sequence[UnpaidPayment]:
+    def due_look_ups(
+        self, now: datetime, longest_pause: timedelta, limit: int
+    ) -> Sequence[UnpaidPayment]:
         """Unpaid payments whose look-up is due, the oldest due time first."""
-        query = self._unpaid().where(Payment.look_up_at <= now)
+        query = self._unpaid().where(is_over(Payment.look_up_at, now, longest_pause))
         return self._first(query.order_by(Payment.look_up_at, Payment.id), limit)
+
+    def from_future(
+        self, now: datetime, longest_pause: timedelta, limit: int
+    ) -> Sequence[UnpaidPayment]:
+        """Unpaid payments created before the clock was set back, whose look-up would wait for it.
+
+        `longest_pause` is that of a new payment. Searches the newest payments only.
+        """
+        newest = select(func.coalesce(func.max(Payment.id), 0) - _NEWEST_MAX).scalar_subquery()
+        query = self._unpaid().where(
+            Payment.id > newest,
+            Payment.created_at > now,
+            is_too_far(Payment.look_up_at, now, longest_pause),
+        )
+        return self._first(query.order_by(Payment.id), limit)
 
     def about_to_expire(self, now: datetime, limit: int) -> Sequence[UnpaidPayment]:
         """Pending payments whose deadline has passed and which the sweep has not expired yet."""

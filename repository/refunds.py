@@ -9,11 +9,13 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, CursorResult, Executable, and_, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from core.clock import MACHINES_DIFFER_MAX
 from db_models import Payment, PaymentStatus, Refund, RefundStatus
+from repository.due import is_over, is_too_far
 
 LEASE = timedelta(seconds=12)
 """How long one process may send a refund alone: longer than the bank may take to answer."""
+PAUSE_MIN, PAUSE_MAX = timedelta(seconds=2), timedelta(minutes=10)
+"""The pause before a refund is sent again; it grows with the refund's age."""
 
 
 class Refunds:
@@ -145,5 +147,6 @@ _INSERT = insert(Refund.__table__)
 
 def _is_due(now: datetime) -> ColumnElement[bool]:
     """Whether a refund may be asked about; also if the clock was set back since its order."""
-    latest = now + LEASE + MACHINES_DIFFER_MAX
-    return or_(Refund.ask_at <= now, and_(Refund.requested_at > now, Refund.ask_at > latest))
+    # A refund from the future is so young that the lease is its longest pause.
+    is_from_future = and_(Refund.requested_at > now, is_too_far(Refund.ask_at, now, LEASE))
+    return or_(is_over(Refund.ask_at, now, PAUSE_MAX), is_from_future)

@@ -13,11 +13,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from bank.chaos.chaos import STALE_BY, InjectedFaults, injected_faults, wrong_secret
-from bank.chaos.scenarios import Scenario
+from bank.chaos.scenarios import (
+    DEADLINE_SCENARIOS,
+    LATE_SECONDS_MAX,
+    NEVER_NOTIFIED,
+    Scenario,
+)
 from bank.codes.http import ANSWER_TIMEOUT_SECONDS, AnswerTooLarge, HttpClient, NoAnswer
 from bank.database import Database
 from bank.identifiers import RETURN, new_identifier
@@ -33,7 +38,7 @@ from bank.money.notices import (
 from bank.money.refunds import refunded_centavos
 from bank.settings import BankSettings
 from bank.updates import rows_changed
-from core.clock import Clock
+from core.clock import Clock, latest_end
 from core.signing.signatures import signed_headers
 
 LEASE = timedelta(seconds=2 * ANSWER_TIMEOUT_SECONDS)
@@ -42,6 +47,10 @@ LEASE = timedelta(seconds=2 * ANSWER_TIMEOUT_SECONDS)
 BATCH = 64
 _WORKERS = 8
 _DELAY_FIRST_SECONDS, _DELAY_MAX_SECONDS = 1.0, 60.0
+_RETRY_PAUSE_MAX = max(LEASE, timedelta(seconds=_DELAY_MAX_SECONDS))
+_DELAY_MAX = timedelta(seconds=LATE_SECONDS_MAX)
+"""The longest delay before a first attempt."""
+_WITHOUT_LONGEST_DELAY = sorted(DEADLINE_SCENARIOS | NEVER_NOTIFIED)
 
 log = logging.getLogger(__name__)
 
@@ -102,9 +111,7 @@ class Outbox:
     def _claim(self, notice_id: int) -> ClaimedNotice | None:
         now = self._clock.now()
         with self._database.writing() as session:
-            due_notice = update(Notice).where(
-                Notice.id == notice_id, Notice.done_at.is_(None), Notice.next_attempt_at <= now
-            )
+            due_notice = update(Notice).where(Notice.id == notice_id, _is_due(now))
             claim = due_notice.values(next_attempt_at=now + LEASE, attempts=Notice.attempts + 1)
             if rows_changed(session, claim) != 1:
                 return None
@@ -211,8 +218,22 @@ def claimed_notice(notice: Notice) -> ClaimedNotice:
 
 def due_notice_ids(session: Session, now: datetime, limit: int) -> Sequence[int]:
     """Ids of due notices, the oldest due time first."""
-    query = select(Notice.id).where(Notice.done_at.is_(None), Notice.next_attempt_at <= now)
+    query = select(Notice.id).where(_is_due(now))
     return session.scalars(query.order_by(Notice.next_attempt_at).limit(limit)).all()
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    """Whether a notice may be sent; also if the clock was set back since its pause was set.
+
+    The scenarios that wait for a deadline, or for ever, have no longest pause before the first
+    attempt.
+    """
+    end = Notice.next_attempt_at
+    is_retry = and_(Notice.attempts > 0, end > latest_end(now, _RETRY_PAUSE_MAX))
+    is_delayed = and_(
+        Notice.scenario.not_in(_WITHOUT_LONGEST_DELAY), end > latest_end(now, _DELAY_MAX)
+    )
+    return and_(Notice.done_at.is_(None), or_(end <= now, is_retry, is_delayed))
 
 
 def reversal_of(payment: Transfer, amount_centavos: int, ispb: str, now: datetime) -> Transfer:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -26,7 +26,7 @@ from bank.money.ledger import debit, lock_account, whole_milliseconds
 from bank.money.partners import service_payment
 from bank.page_text import brl
 from bank.settings import BankSettings
-from core.clock import Clock
+from core.clock import Clock, latest_end
 
 REFUNDABLE_FOR = timedelta(days=90)
 """From the payment on (Manual de Padrões para Iniciação do Pix, devolução)."""
@@ -73,9 +73,9 @@ class RefundDesk:
         """Settle a batch of due refunds and return how many this call settled."""
         now = self._clock.now()
         with self._database.reading() as session:
-            query = select(BankRefund.id).where(
-                BankRefund.status == "processing", BankRefund.due_at <= now
-            )
+            # A refund that is due later than any new refund is from before the clock was set back.
+            is_due = or_(BankRefund.due_at <= now, BankRefund.due_at > latest_end(now, self._delay))
+            query = select(BankRefund.id).where(BankRefund.status == "processing", is_due)
             ids = session.scalars(query.order_by(BankRefund.due_at).limit(_BATCH)).all()
         return sum(self._settle(refund_row_id) for refund_row_id in ids)
 

@@ -12,7 +12,6 @@ from flask import current_app
 from config import Settings, current_parts
 from db_models import Signal
 from payments.reconciliation import LIST
-from payments.refunds import PAUSE_MAX
 from repository.admin import (
     AdminQueries,
     Backlog,
@@ -20,6 +19,7 @@ from repository.admin import (
     Stuck,
 )
 from repository.database import Work
+from repository.refunds import PAUSE_MAX
 from web.api_docs import VERSION
 from web.health import WELL, health_checks, lag_allowed
 from web.limits import limit_names, limits

@@ -164,6 +164,46 @@ def test_money_stays_while_nobody_knows_whether_it_was_settled(bank, service, re
     assert bank.balance() == 482_350 - 5490
 
 
+def test_a_pause_set_before_the_clock_was_set_back_is_over(bank, service):
+    """Otherwise the shop would wait three minutes longer for its confirmation."""
+    service.answers = [503, 200]
+    code, _ = service.charge(bank.clock.now())
+    bank.pay(code)
+    bank.clock.advance(-200)
+
+    assert [bank.branch.outbox.send_due(), bank.branch.outbox.send_due()] == [1, 0]
+    assert only_notice(bank).verdict == "confirmed"
+
+
+@pytest.mark.parametrize(
+    ("scenario", "attempts", "longest"),
+    [("normal", 1, 60), ("late", 0, 300), ("told-after-deadline", 1, 60)],
+)
+def test_only_a_pause_that_nobody_can_set_is_over(bank, service, scenario, attempts, longest):
+    """A bank whose clock is a minute slow respects the pauses of one that is right."""
+    service.answers = [503, 200]
+    code, _ = service.charge(bank.clock.now())
+    bank.pay(code)
+    for seconds, sent in ((longest + 60, 0), (longest + 61, 1)):
+        with bank.branch.database.writing() as session:
+            notice = session.scalars(select(Notice)).one()
+            notice.scenario, notice.attempts = scenario, attempts
+            notice.next_attempt_at = bank.clock.now() + timedelta(seconds=seconds)
+        assert bank.branch.outbox.send_due() == sent
+
+
+@pytest.mark.parametrize("scenario", ["told-after-deadline", "paid-after-deadline", "lost"])
+def test_a_notice_that_waits_for_a_deadline_is_not_sent_early(bank, service, scenario):
+    """Deadlines are chosen by shops, so no time is too far ahead."""
+    code, _ = service.charge(bank.clock.now())
+    bank.pay(code, scenario=scenario)
+    with bank.branch.database.writing() as session:
+        notice = session.scalars(select(Notice)).one()
+        notice.next_attempt_at = bank.clock.now() + timedelta(days=1)
+
+    assert bank.branch.outbox.send_due() == 0
+
+
 def test_workers_at_once_send_a_notice_once(any_bank, service):
     """The claim is a conditional update: one worker of all processes gets it."""
     service.answers = [503, 200]

@@ -256,6 +256,32 @@ def test_a_clock_set_back_by_ten_minutes_stops_no_reconciliation(two, bank):
     assert job.run() == 1
 
 
+@pytest.mark.parametrize("age_minutes", [0, 15])
+def test_a_clock_set_back_by_ten_minutes_delays_no_look_up(two, bank, age_minutes):
+    """The next look-up is stored as a time of the wall clock, too."""
+    bank.misbehave = lambda question: (404, b"{}") if "/settled" in question else None
+    payment, job = two.create(expires_in=3600), Job(two)
+    two.clock.advance(minutes=age_minutes)
+    job.run()
+    two.clock.advance(minutes=-10)
+    bank.take(payment, paid_at=rfc3339(two.clock.now()))
+    assert job.run() == 1
+
+
+def test_a_look_up_waits_for_its_pause_where_another_clock_is_a_minute_slow(two, bank):
+    """Both sides of the edge; only a clock that was set back ends a pause."""
+    payment = two.create(expires_in=36_000)
+    longest = lifecycle.LOOK_UP_PAUSE_MAX + timedelta(seconds=60)
+    two.clock.advance(hours=1)
+    for ahead, look_ups in (
+        (longest, []),
+        (longest + timedelta(seconds=1), [payment["id"]]),
+    ):
+        two.tables.change(sa.update(Payment).values(look_up_at=two.clock.now() + ahead))
+        Job(two).run()
+        assert bank.look_ups() == look_ups
+
+
 def test_a_process_that_lost_its_lease_does_not_move_the_mark(two, bank):
     """The process was frozen for minutes, so its mark is older than the stored one."""
     Job(two).run()

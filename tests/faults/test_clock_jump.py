@@ -80,6 +80,19 @@ def test_jobs_go_on_when_the_clock_is_set_back_by_ten_minutes(at_offset):
     assert service.get("/readyz")[0] == 200
 
 
+def test_money_paid_just_before_the_clock_was_set_back_is_confirmed_at_once(at_offset):
+    """The bank's notice waits for an instant that now lies eleven minutes ahead."""
+    service, offset = at_offset
+    payment = service.create()
+    _pay_late(service, payment)
+
+    offset.write_text("-600\n")
+    jumped_at = time.monotonic()
+    _wait_for(service, payment, "confirmed")
+
+    assert time.monotonic() - jumped_at < 10
+
+
 def test_a_process_two_seconds_behind_takes_fresh_tokens(serve, tmp_path):
     """A load balancer sends the next request of a sign-in to a machine whose clock is behind."""
     ahead = serve()

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from config import parts_of
 from payments import refunds
 from payments.demo_month import DAYS, FATES, plan_month
+from payments.lifecycle import LOOK_UP_PAUSE_MAX
 from payments.sweep import expire_batch
 from repository.database import reading
 from tests.db.tables import NOON, Tables
@@ -75,7 +76,8 @@ def test_nothing_of_the_month_waits_for_a_job(app, client, tables, clock):
         assert parts_of(app).announcer.relay() == 0
         assert (expire_batch(10), refunds.run()) == ((0, 0), 0)
         with reading() as work:
-            assert len(work.reconciliations.due_look_ups(work.now, 50)) == 3
+            due_look_ups = work.reconciliations.due_look_ups(work.now, LOOK_UP_PAUSE_MAX, 50)
+            assert len(due_look_ups) == 3
     assert client.get("/readyz").status_code == 200
 
 

@@ -6,17 +6,18 @@ import socket
 import ssl
 import subprocess
 import threading
+from datetime import timedelta
 
 import pytest
 from aiosmtpd.controller import Controller
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from core.runtime.smtp_url import SmtpServer, parse_smtp_url
 from db_models import MailKind, OutgoingMail
 from mail.outgoing import write_mail
-from mail.sender import FORGET_AFTER, LEASE, PAUSES, Sender, forget_old_mails
-from repository.database import in_unit_of_work, reading
-from repository.outgoing_mails import OutgoingMails
+from mail.sender import FORGET_AFTER, Sender, forget_old_mails
+from repository.database import in_unit_of_work, reading, unit_of_work
+from repository.outgoing_mails import LEASE, PAUSES, OutgoingMails
 from tests.support.servers import free_port
 
 
@@ -148,6 +149,28 @@ def test_a_message_written_before_the_clock_was_set_back_is_sent_once(write, sen
     clock.advance(seconds=-600)
     assert [send(), send()] == [1, 0]
     assert len(mailbox.messages) == 1
+
+
+def test_a_pause_set_before_the_clock_was_set_back_is_over(write, send, clock, mailbox):
+    """The server was busy for a minute; the message must not wait for ten more."""
+    mailbox.answers += ["451 Try later"]
+    write()
+    assert send() == 0
+    clock.advance(seconds=-600)
+    assert [send(), send()] == [1, 0]
+    assert len(mailbox.messages) == 1
+
+
+@pytest.mark.parametrize("tries", range(1, len(PAUSES) + 2))
+def test_only_an_end_that_no_pause_can_have_is_over(write, send, app, clock, tries):
+    """A machine whose clock is a minute slow waits for the pause of one that is right."""
+    write()
+    longest = max(LEASE, (*PAUSES, LEASE)[tries - 1]) + timedelta(seconds=60)
+    for ahead, sent in ((longest, 0), (longest + timedelta(seconds=1), 1)):
+        values = {"tries": tries, "next_try_at": clock.now() + ahead}
+        with app.app_context(), unit_of_work() as work:
+            work.session.execute(update(OutgoingMail).values(**values))
+        assert send() == sent
 
 
 def test_old_messages_are_forgotten(write, send, app, clock):

@@ -87,6 +87,21 @@ def test_a_refund_ordered_before_the_clock_was_set_back_is_sent(anywhere):
     assert anywhere.payment(payment)["refunded_value"] == payment["value"]
 
 
+def test_a_pause_set_before_the_clock_was_set_back_is_over(anywhere):
+    """An old refund has long pauses, and would wait for the jump on top of its pause."""
+    payment = anywhere.paid()
+    anywhere.close_bank()
+    anywhere.refund(payment)
+    anywhere.clock.advance(hours=1)
+    assert anywhere.run_refunds() == 0  # sets the longest pause, of ten minutes
+    anywhere.open_bank()
+    anywhere.clock.advance(seconds=-60)
+    assert anywhere.run_refunds() == 0, "the clocks of two machines may differ as much"
+    anywhere.clock.advance(seconds=-1)
+    assert [anywhere.run_refunds(), anywhere.run_refunds()] == [1, 0]
+    assert anywhere.payment(payment)["refunded_value"] == payment["value"]
+
+
 def test_of_two_processes_only_one_settles_a_refund(anywhere, tmp_path):
     """Any number of processes may run the job; a refund's event is stored once."""
     payment = anywhere.paid()
