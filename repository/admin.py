@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, func, or_, select, union_all
@@ -29,6 +29,7 @@ from db_models import (
     Verdict,
 )
 from repository.audit import NEWEST_FIRST
+from repository.due import EVER
 from repository.paging import Keyset, Page, cut
 
 COUNT_MAX = 1000
@@ -43,8 +44,6 @@ CREDENTIALS_READ = 50
 """How many of an account's newest sign-ins and keys are asked when it was last used."""
 ACTIONS_MAX = 100
 _BEYOND_ASCII = "\x7f"
-_EVER = datetime(1970, 1, 1, tzinfo=UTC)
-"""Earlier than every row. `column > _EVER` means *not null*, and every engine uses the index."""
 _BY_LOGIN = Keyset(Account.login, cursor=Account.public_id, descending=False)
 _BY_TIME = Keyset(AuditEntry.occurred_at, AuditEntry.id, cursor=AuditEntry.public_id)
 
@@ -110,7 +109,7 @@ class AdminQueries:
         """Events that are stored but not announced yet."""
         return self._backlog(
             select(PaymentEvent.occurred_at.label("since"))
-            .where(PaymentEvent.relay_at > _EVER)
+            .where(PaymentEvent.relay_at > EVER)
             .order_by(PaymentEvent.relay_at)
         )
 
@@ -137,7 +136,7 @@ class AdminQueries:
         """Refunds that were requested before this instant and that the bank has not answered."""
         return self._backlog(
             select(Refund.requested_at.label("since")).where(
-                Refund.ask_at > _EVER, Refund.requested_at < before
+                Refund.ask_at > EVER, Refund.requested_at < before
             )
         )
 
@@ -147,7 +146,7 @@ class AdminQueries:
             select(Payment.txid, Account.login, Refund.requested_at)
             .join(Payment, Payment.id == Refund.payment_id)
             .join(Account, Account.id == Payment.merchant_id)
-            .where(Refund.ask_at > _EVER, Refund.requested_at < before)
+            .where(Refund.ask_at > EVER, Refund.requested_at < before)
             .order_by(Refund.ask_at, Refund.id)
             .limit(STUCK_SHOWN)
         )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_
+from sqlalchemy import ColumnElement, and_, or_
 
 from core.clock import latest_end
+
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""Earlier than every row. `column > EVER` means *not null*, and every engine uses the index."""
 
 
 def is_over(end: Any, now: datetime, longest_pause: timedelta) -> ColumnElement[bool]:
@@ -15,7 +18,8 @@ def is_over(end: Any, now: datetime, longest_pause: timedelta) -> ColumnElement[
 
     `longest_pause` is the longest that its writer can set. Both conditions are ranges of one index.
     """
-    return or_(end <= now, is_too_far(end, now, longest_pause))
+    # SQLite reads the index from this bound on, and not from the rows without an end.
+    return and_(end > EVER, or_(end <= now, is_too_far(end, now, longest_pause)))
 
 
 def is_too_far(end: Any, now: datetime, longest_pause: timedelta) -> ColumnElement[bool]:
