@@ -12,6 +12,7 @@ from typing import Any
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from accounts import passwords, service
+from accounts.tokens import read_signed
 from config import current_settings
 from core.errors import Gone, TooManyRequests
 from db_models import Account, MailKind
@@ -81,7 +82,7 @@ def _account_of(work: Work, token: str) -> Account:
     if len(token) > TOKEN_CHARACTERS_MAX:
         raise refusal
     try:
-        content: Any = _serializer().loads(token, max_age=TOKEN_SECONDS)
+        content: Any = read_signed(_serializer(), token, TOKEN_SECONDS)
         public_id, fingerprint = str(content[0]), str(content[1])
     except (BadData, LookupError, TypeError):
         raise refusal from None

@@ -198,7 +198,8 @@ def _is_second_tab(row: SignIn, token_id: str, now: datetime) -> bool:
         row.ended_at is None
         and row.previous_refresh_id == token_id
         and row.rotated_at is not None
-        and now - row.rotated_at <= ROTATION_OVERLAP
+        # Also after the clock was set back, or a stolen token would count as a second tab's.
+        and abs(now - row.rotated_at) <= ROTATION_OVERLAP
     )
 
 

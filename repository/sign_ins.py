@@ -59,13 +59,17 @@ class SignIns:
         return rows_changed(self._session, statement) == 1
 
     def end_all(self, account_id: int, now: datetime, reason: str, but: str | None = None) -> int:
-        """End every sign-in of an account except `but`; return how many ended."""
-        statement = update(SignIn).where(
-            SignIn.account_id == account_id, SignIn.ended_at.is_(None), SignIn.expires_at > now
-        )
+        """End every sign-in of an account except `but`; return how many were open.
+
+        Those that have expired end as well: a clock that is set back must not open them again.
+        """
+        statement = update(SignIn).where(SignIn.account_id == account_id, SignIn.ended_at.is_(None))
         if but is not None:
             statement = statement.where(SignIn.public_id != but)
-        return rows_changed(self._session, statement.values(ended_at=now, end_reason=reason))
+        end = statement.values(ended_at=now, end_reason=reason)
+        open_ones = rows_changed(self._session, end.where(SignIn.expires_at > now))
+        rows_changed(self._session, end)
+        return open_ones
 
     def open_of(
         self, account_id: int, now: datetime, after: str | None, limit: int

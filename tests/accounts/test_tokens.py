@@ -257,6 +257,58 @@ def test_forged_tokens_are_refused(alice):
         assert creation.status_code == 401, what
 
 
+def ahead(token, key, seconds):
+    """The same token, issued by a clock that was ahead."""
+    claims = claims_of(token)
+    moved = {name: claims[name] + seconds for name in ("iat", "nbf", "exp")}
+    return jwt.encode({**claims, **moved}, key, algorithm="HS256")
+
+
+def test_tokens_issued_before_the_clock_was_set_back_are_valid(alice):
+    """Nobody must sign in again; `iat` says when a token was issued, and proves nothing."""
+    key = alice.app.config["JWT_SECRET_KEY"]
+    issued = alice.tokens()
+    assert me(alice, ahead(issued["access_token"], key, 3600)) == 200
+    assert refresh(alice, ahead(issued["refresh_token"], key, 3600)).status_code == 200
+
+
+def test_a_new_password_ends_tokens_from_before_the_clock_was_set_back(alice, clock):
+    """The rows of the sign-ins end, so no instant in a token decides."""
+    key = alice.app.config["JWT_SECRET_KEY"]
+    issued = alice.tokens()
+    access, renewal = (ahead(issued[name], key, 3600) for name in ("access_token", "refresh_token"))
+    clock.advance(seconds=-3600)
+    browser = alice.tokens()["access_token"]
+    body = {"current_password": alice.password, "new_password": "a new long password"}
+    answer = alice.post("/users/me/password", json=body, headers=bearer(browser))
+    assert answer.status_code == 200, answer.text
+    assert me(alice, access) == 401
+    assert refresh(alice, renewal).status_code == 401
+    assert me(alice, browser) == 200
+
+
+def test_a_new_password_ends_sign_ins_that_a_wrong_clock_had_expired(alice, clock, settings):
+    """The clock was a year ahead while the password changed; set right, it must open none again."""
+    old = alice.tokens()
+    clock.advance(seconds=settings.refresh_token_seconds + 1)
+    body = {"current_password": alice.password, "new_password": "a new long password"}
+    browser = alice.tokens()["access_token"]
+    answer = alice.post("/users/me/password", json=body, headers=bearer(browser))
+    assert answer.status_code == 200, answer.text
+    clock.advance(seconds=-settings.refresh_token_seconds - 1)
+    assert me(alice, old["access_token"]) == 401
+    assert refresh(alice, old["refresh_token"]).status_code == 401
+
+
+def test_a_clock_set_back_makes_no_second_tab_of_a_thief(alice, clock):
+    """A token that was used before ends the sign-in, however the clock stands."""
+    first = alice.tokens()
+    second = refresh(alice, first["refresh_token"]).get_json()
+    clock.advance(seconds=-ROTATION_OVERLAP.total_seconds() - 0.001)
+    assert refresh(alice, first["refresh_token"]).status_code == 401
+    assert refresh(alice, second["refresh_token"]).status_code == 401
+
+
 def test_access_and_refresh_tokens_cannot_replace_each_other(alice):
     """A refresh token lasts a month: access must not last as long."""
     issued = alice.tokens()

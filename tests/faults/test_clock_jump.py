@@ -80,6 +80,29 @@ def test_jobs_go_on_when_the_clock_is_set_back_by_ten_minutes(at_offset):
     assert service.get("/readyz")[0] == 200
 
 
+def test_sign_ins_and_forms_outlive_a_clock_that_is_set_back(at_offset):
+    """A cashier who signed in a minute ago must not be told to sign in again."""
+    service, offset = at_offset
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    fields = {"username": "demo", "password": DEMO_PASSWORD}
+    status, body, _ = service.request("POST", "/token", urlencode(fields).encode(), form)
+    tokens = json.loads(body)
+    bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+    _, page, headers = service.request("GET", "/login", headers={"Accept": "text/html"})
+    cookie = headers["Set-Cookie"].split(";")[0]
+    (csrf, *_) = re.findall(r'name="csrf_token" value="([^"]+)"', page.decode())
+
+    offset.write_text("-600\n")
+    answers = [status, service.request("GET", "/users/me/", headers=bearer)[0]]
+    renewal = json.dumps({"refresh_token": tokens["refresh_token"]}).encode()
+    json_type = {"Content-Type": "application/json"}
+    answers.append(service.request("POST", "/token/refresh", renewal, json_type)[0])
+    filled = urlencode({**fields, "csrf_token": csrf}).encode()
+    answers.append(service.request("POST", "/api/login", filled, {**form, "Cookie": cookie})[0])
+
+    assert answers == [200, 200, 200, 200]
+
+
 def test_money_paid_just_before_the_clock_was_set_back_is_confirmed_at_once(at_offset):
     """The bank's notice waits for an instant that now lies eleven minutes ahead."""
     service, offset = at_offset
