@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import smtplib
-import ssl
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -16,6 +16,7 @@ import structlog
 from config import Settings
 from core.runtime.smtp_url import SmtpServer
 from db_models import OutgoingMail
+from mail.smtp import Connection, connect
 from repository.database import Work, in_unit_of_work, now, reading
 from repository.outgoing_mails import LEASE, PAUSES, OutgoingMails
 
@@ -23,7 +24,9 @@ log = structlog.get_logger()
 
 BATCH = 20
 """Messages per run."""
-TIMEOUT_SECONDS = 15
+CONVERSATION_SECONDS = 90.0
+"""How long a message may take, with the connection. Below the lease, or two processes send it."""
+_QUIT_SECONDS = 5.0
 FORGET_AFTER = timedelta(days=30)
 _FORGET_BATCH = 500
 _ERROR_CHARACTERS_MAX = 200
@@ -44,13 +47,16 @@ class Sender:
         with reading() as work:
             due = OutgoingMails(work.session).due(work.now, BATCH)
         sent = 0
-        connection: smtplib.SMTP | None = None
+        connection: Connection | None = None
         try:
             for mail in due:
+                # Counted from before the lease, so that it ends first.
+                deadline = time.monotonic() + CONVERSATION_SECONDS
                 if not keep_going() or not _acquire(mail):
                     continue
                 try:
-                    connection = connection or self._connect()
+                    connection = connection or connect(self._server, deadline)
+                    connection.deadline = deadline
                     connection.send_message(self._message(mail))
                 except (OSError, smtplib.SMTPException) as error:
                     _record_failure(mail, error)
@@ -62,26 +68,6 @@ class Sender:
         finally:
             _close(connection)
         return sent
-
-    def _connect(self) -> smtplib.SMTP:
-        server = self._server
-        context = ssl.create_default_context()
-        connection: smtplib.SMTP
-        if server.security == "tls":
-            connection = smtplib.SMTP_SSL(
-                server.host, server.port, timeout=TIMEOUT_SECONDS, context=context
-            )
-        else:
-            connection = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT_SECONDS)
-        try:
-            if server.security == "starttls":
-                connection.starttls(context=context)
-            if server.user:
-                connection.login(server.user, server.password)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
 
     def _message(self, mail: OutgoingMail) -> EmailMessage:
         message = EmailMessage()
@@ -140,7 +126,8 @@ def _is_final(error: Exception) -> bool:
     )
 
 
-def _close(connection: smtplib.SMTP | None) -> None:
+def _close(connection: Connection | None) -> None:
     if connection is not None:
+        connection.deadline = time.monotonic() + _QUIT_SECONDS
         with suppress(OSError, smtplib.SMTPException):
             connection.quit()

@@ -6,6 +6,8 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
+from contextlib import ExitStack, closing, suppress
 from datetime import timedelta
 
 import pytest
@@ -14,6 +16,8 @@ from sqlalchemy import select, update
 
 from core.runtime.smtp_url import SmtpServer, parse_smtp_url
 from db_models import MailKind, OutgoingMail
+from mail import sender
+from mail import smtp as smtp_module
 from mail.outgoing import write_mail
 from mail.sender import FORGET_AFTER, Sender, forget_old_mails
 from repository.database import in_unit_of_work, reading, unit_of_work
@@ -184,6 +188,98 @@ def test_old_messages_are_forgotten(write, send, app, clock):
     with app.app_context():
         assert forget_old_mails() == 1
     assert rows(app) == []
+
+
+class DrippingServer:
+    """Speaks SMTP; from one command on it sends its reply one byte at a time."""
+
+    def __init__(self, dripped_command, byte_seconds):
+        self._dripped_command, self._byte_seconds = dripped_command, byte_seconds
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.messages = 0
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                connection = self._listener.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=self._talk, args=[connection], daemon=True).start()
+
+    def _talk(self, connection):
+        with connection, connection.makefile("rb") as lines, suppress(OSError):
+            self._reply(connection, "CONNECT", b"220 here")
+            for line in lines:
+                command = line[:4].decode().strip().upper()
+                if command == "DATA":
+                    self._reply(connection, command, b"354 go on")
+                    if not any(text == b".\r\n" for text in lines):
+                        return
+                    self.messages += 1
+                    command = "."
+                self._reply(connection, command, b"250 fine")
+
+    def _reply(self, connection, command, text):
+        if command == self._dripped_command:
+            for line in (text.replace(b" ", b"-", 1), text.replace(b" ", b"-", 1), text):
+                for byte in line + b"\r\n":
+                    time.sleep(self._byte_seconds)
+                    connection.sendall(bytes([byte]))
+        else:
+            connection.sendall(text + b"\r\n")
+
+    def close(self):
+        """Accept no more connections."""
+        self._listener.close()
+
+
+@pytest.fixture
+def start_dripping():
+    """Start such a server."""
+    with ExitStack() as running:
+
+        def start(command, byte_seconds=0.1):
+            return running.enter_context(closing(DrippingServer(command, byte_seconds)))
+
+        yield start
+
+
+@pytest.mark.parametrize("command", ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA"])
+def test_a_server_that_drips_its_reply_is_left_before_the_lease_ends(
+    write, app, settings, start_dripping, monkeypatch, command
+):
+    """Each byte comes in time, and the whole too late: another process would take the message."""
+    monkeypatch.setattr(sender, "CONVERSATION_SECONDS", 1.0)
+    server = start_dripping(command)
+    write()
+    started_at = time.monotonic()
+    with app.app_context():
+        url = f"smtp://127.0.0.1:{server.port}?tls=none"
+        assert Sender(settings, parse_smtp_url(url)).run(lambda: True) == 0
+    assert time.monotonic() - started_at < 2.5
+    (row,) = rows(app)
+    assert (row.sent_at, row.refused_at, server.messages) == (None, None, 0)
+    assert row.error
+
+
+def test_a_slow_answer_to_a_whole_message_is_awaited(
+    write, app, settings, start_dripping, monkeypatch
+):
+    """A server that scans for viruses has the message: who gives up now sends it twice."""
+    monkeypatch.setattr(smtp_module, "REPLY_SECONDS", 0.5)
+    server = start_dripping(".", 0.07)
+    write()
+    with app.app_context():
+        url = f"smtp://127.0.0.1:{server.port}?tls=none"
+        assert Sender(settings, parse_smtp_url(url)).run(lambda: True) == 1
+    assert server.messages == 1
+
+
+def test_a_conversation_ends_before_the_lease():
+    """With room for the pause of a machine that swaps."""
+    assert LEASE.total_seconds() * 3 / 4 >= sender.CONVERSATION_SECONDS
 
 
 @pytest.fixture(scope="module")
