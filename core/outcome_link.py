@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
+from urllib.parse import unquote_plus, urlencode
 
 
 def with_outcome(url: str, payment_id: str, status: str) -> str:
-    """The address with `payment_id` and `status` after its own query, before its fragment."""
+    """The address with `payment_id` and `status` after its own query, before its fragment.
+
+    They replace parameters of the same name: of two values some shops would read the other one.
+    """
     address, hash_sign, fragment = url.partition("#")
-    _, question_mark, query = address.partition("?")
-    joint = "?" if not question_mark else "&" if query and not query.endswith("&") else ""
-    outcome = urlencode({"payment_id": payment_id, "status": status})
-    return f"{address}{joint}{outcome}{hash_sign}{fragment}"
+    path, _, query = address.partition("?")
+    outcome = {"payment_id": payment_id, "status": status}
+    own = [pair for pair in query.split("&") if pair and _name_of(pair) not in outcome]
+    return f"{path}?{'&'.join([*own, urlencode(outcome)])}{hash_sign}{fragment}"
+
+
+def _name_of(pair: str) -> str:
+    return unquote_plus(pair.partition("=")[0])

@@ -26,11 +26,34 @@ JSON = {"Accept": "application/json"}
         ("https://a.example/x?b=1", "https://a.example/x?b=1&payment_id=p1&status=confirmed"),
         ("https://a.example/x?b=1&", "https://a.example/x?b=1&payment_id=p1&status=confirmed"),
         ("https://a.example/#/x?b=1", "https://a.example/?payment_id=p1&status=confirmed#/x?b=1"),
+        ("https://a.example?b=%C3+&c", "https://a.example?b=%C3+&c&payment_id=p1&status=confirmed"),
     ],
 )
 def test_the_outcome_joins_the_query_of_the_address(url, link):
     """The shop's own query and fragment stay as they are."""
     assert with_outcome(url, "p1", "confirmed") == link
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "payment_id=7&b=1",
+        "b=1&payment_id=7",
+        "payment_id=7&b=1&payment_id=8&status=new",
+        "payment%5Fid=7&b=1",
+        "payment_id&b=1",
+    ],
+)
+def test_the_outcome_replaces_parameters_of_the_same_name(query):
+    """PHP reads the last of two values and URLSearchParams the first: there must be one."""
+    link = with_outcome(f"https://a.example/x?{query}#payment_id=9", "p1", "confirmed")
+    assert link == "https://a.example/x?b=1&payment_id=p1&status=confirmed#payment_id=9"
+
+
+def test_a_parameter_with_a_longer_name_stays():
+    """Only the two names are taken."""
+    link = with_outcome("https://a.example?my_payment_id=1&Status=2", "p1", "expired")
+    assert link == "https://a.example?my_payment_id=1&Status=2&payment_id=p1&status=expired"
 
 
 @pytest.mark.parametrize("field", ["return_url", "cancel_url"])
