@@ -67,7 +67,8 @@ def sign_up(body: NewUser, also: Callable[[Work, Account], object] | None = None
         return account
 
     try:
-        return in_unit_of_work(make, attempts=1)
+        # After a lost race, the second attempt says whether the login or the name is taken.
+        return in_unit_of_work(make, attempts=2)
     except LostRace:
         raise LoginTaken(f"The login {caseless(body.username)} is taken.") from None
 
@@ -89,10 +90,11 @@ def create(
 
     In production a merchant enters its key later: money must never go to an invented one.
 
-    Raises LoginTaken, LostRace if another request took the login meanwhile, and InvalidRequest for
-    a name or city that no BR Code can hold.
+    Raises LoginTaken, LostRace if another request took the login or the name meanwhile, and
+    InvalidRequest for a name or city that no BR Code can hold.
     """
     shown_name = name or login
+    key = name_key(shown_name) if role == MERCHANT else None
     login = caseless(login)
     is_reserved = login == DEMO_LOGIN and not is_demo
     if is_reserved or work.accounts.find_by_login(login) is not None:
@@ -105,7 +107,8 @@ def create(
         "password_hash": password_hash,
         "email": caseless(email) if email else None,
         "name": shown_name,
-        "name_key": name_key(shown_name) if role == MERCHANT else None,
+        "name_key": key,
+        "held_name_key": None if key is None or work.accounts.is_shop_name_taken(key) else key,
         "city": DEFAULT_CITY,
         "pix_key": _new_pix_key() if role == MERCHANT else None,
         "grace_seconds": 0,
@@ -121,14 +124,17 @@ def create(
 
 
 def rename(work: Work, merchant: Account, name: str) -> None:
-    """Change a merchant's name. Raises ShopNameTaken.
+    """Change a merchant's name. Raises ShopNameTaken, and LostRace if another shop was faster.
 
     Old shops with the same name keep it, until they change it.
     """
     key = name_key(name)
-    if key != name_key(merchant.name) and work.accounts.is_shop_name_taken(key, merchant.id):
-        raise ShopNameTaken
-    work.accounts.change(merchant.id, {"name": name, "name_key": key})
+    values = {"name": name, "name_key": key}
+    if key != name_key(merchant.name):
+        if work.accounts.is_shop_name_taken(key, merchant.id):
+            raise ShopNameTaken
+        values["held_name_key"] = key
+    work.accounts.change(merchant.id, values)
 
 
 def _new_pix_key() -> str | None:

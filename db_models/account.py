@@ -28,6 +28,7 @@ class Account(db.Model):  # type: ignore[name-defined, misc]  # Flask-SQLAlchemy
         Index("ix_accounts_email", "email"),
         Index("ix_accounts_login_key", "login_key", unique=True),
         Index("ix_accounts_name_key", "name_key"),
+        Index("ix_accounts_held_name_key", "held_name_key", unique=True),
         TABLE_OPTIONS,
     )
 
@@ -49,6 +50,11 @@ class Account(db.Model):  # type: ignore[name-defined, misc]  # Flask-SQLAlchemy
     name: Mapped[str] = mapped_column(String(120))
     name_key: Mapped[str | None] = mapped_column(exact_string(NAME_KEY_MAX))
     """A merchant's name in `core.typed.name_key`; None for other roles. Old twins may have it."""
+    held_name_key: Mapped[str | None] = mapped_column(exact_string(NAME_KEY_MAX))
+    """The `name_key` of the one shop that holds the name; None for its old twins.
+
+    Its index decides between two shops that take a name at the same instant.
+    """
     city: Mapped[str] = mapped_column(String(60))
     pix_key: Mapped[str | None] = mapped_column(exact_string(77), unique=True)
     """The Pix key that receives a merchant's money; None until the merchant has entered it.

@@ -35,7 +35,7 @@ class AccountData:
 
     def erase(self, login: str, now: datetime) -> int:
         """Empty and disable the account, and erase addresses; return how many rows changed."""
-        keys = {"login_key": login, "name_key": None}
+        keys = {"login_key": login, "name_key": None, "held_name_key": None}
         person = {"login": login, "name": login, "email": None, "password_hash": None, **keys}
         account = update(Account).where(Account.id == self._account_id)
         sign_ins = update(SignIn).where(SignIn.account_id == self._account_id)

@@ -96,7 +96,7 @@ class Accounts:
     def is_shop_name_taken(self, key: str, but: int | None = None) -> bool:
         """Whether a merchant, other than the row id `but`, has this name (`core.typed.name_key`).
 
-        Two requests at once may both get False: old shops share names, so nothing else forbids it.
+        Two requests at once may both get False; then `held_name_key` gives one of them LostRace.
         """
         query = select(Account.id).where(Account.name_key == key)
         if but is not None:

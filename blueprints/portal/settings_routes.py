@@ -126,7 +126,7 @@ def save_shop() -> ResponseReturnValue:
                 field_error.field, _("Use letras ou números que um código Pix possa escrever.")
             )
         return _render_settings("shop", form, 400)
-    except ShopNameTaken:
+    except (ShopNameTaken, LostRace):  # LostRace: another shop took the name just now
         form.refuse("name", _("Outra loja já tem este nome. Escolha um nome diferente."))
         return _render_settings("shop", form, 409)
     return _redirect_with_notice("shop", "shop")

@@ -115,6 +115,8 @@ def test_old_accounts_with_capital_letters_sign_in_as_before_and_after(before):
         rows = {row.login: row for row in work.session.scalars(sa.select(Account)).all()}
     assert rows["Maria"].email == "maria@example.com"
     assert rows["Maria"].name_key == "loja maria"
+    holders = {row.held_name_key: login for login, row in rows.items() if row.held_name_key}
+    assert holders == {"loja maria": "Maria", "loja pedro": "Pedro", "loja zoe": "Zoe"}
     twin = Person(app, "maria").post("/users/", json={"username": "maria", "password": PASSWORD})
     assert twin.status_code == 409
     with app.app_context():
