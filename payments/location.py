@@ -112,7 +112,8 @@ class KeyRing:
         None reads always: a request that waited may have a `now` before the last read.
         """
         loaded_at = self._loaded_at
-        if max_age is not None and loaded_at is not None and now - loaded_at < max_age:
+        # An age below zero counts as well: someone set the clock back since.
+        if max_age is not None and loaded_at is not None and abs(now - loaded_at) < max_age:
             return
         with self._loading:
             with reading() as work:

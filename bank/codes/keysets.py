@@ -44,10 +44,12 @@ class KeySetCache:
         url = self._url(jku)
         with self._lock:
             cache_entry = self._cache.get(url)
-        if cache_entry is not None and now - cache_entry.fetched_at < CACHE_LIFETIME:
+        if cache_entry is not None:
+            # An age below zero counts as well: someone set the clock back since.
+            age = abs(now - cache_entry.fetched_at)
             # An unknown key may be new. The interval limits the fetches that invented keys cause.
-            is_recent = now - cache_entry.fetched_at < _REFETCH_INTERVAL
-            if is_recent or _contains(cache_entry.keys, kid):
+            is_enough = age < _REFETCH_INTERVAL or _contains(cache_entry.keys, kid)
+            if age < CACHE_LIFETIME and is_enough:
                 return cache_entry.keys
         new_entry = _CachedKeySet(self._fetch(url), now)
         with self._lock:

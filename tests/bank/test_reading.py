@@ -151,6 +151,20 @@ def test_keys_are_fetched_once_an_hour_and_again_for_a_new_key(bank, service):
     assert service.request_counts["/qr/v2/jwks"] == 3
 
 
+def test_a_new_key_is_fetched_after_the_clock_was_set_back(bank, service):
+    """An age below zero is no young age, or new codes would be refused for as long as the jump."""
+    code, _ = service.charge(bank.clock.now())
+    bank.branch.reader.read(code, bank.clock.now())
+    bank.clock.advance(-600)
+    service.key = jws.generate_key("127.0.0.1", bank.clock.now())
+    service.published_keys.append(service.key)
+
+    new_code, _ = service.charge(bank.clock.now())
+    bank.branch.reader.read(new_code, bank.clock.now())
+
+    assert service.request_counts["/qr/v2/jwks"] == 2
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -146,6 +146,16 @@ def test_the_key_set_contains_a_key_that_another_process_just_created(app, setti
         assert signed_by == kid == here.active(clock.now()).kid
 
 
+def test_a_key_of_another_process_is_published_after_the_clock_was_set_back(app, settings, clock):
+    """The keys in memory would else count as just read for as long as the jump."""
+    with app.app_context():
+        here, there = KeyRing(settings), KeyRing(settings)
+        here.key_set(clock.now())
+        clock.advance(minutes=-10)
+        kid = there.rotate()
+        assert kid in [key["kid"] for key in here.key_set(clock.now())["keys"]]
+
+
 def test_many_simultaneous_requests_create_one_first_key(app, settings, clock):
     """A bank that fetched the key set before would not know a further key."""
     ring = KeyRing(settings)
