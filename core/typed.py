@@ -13,6 +13,7 @@ from core.ids import END_TO_END_ID
 
 NAME_KEY_MAX = 240
 
+_QUOTES = "\"'`\u201c\u201d\u2018\u2019\u00ab\u00bb<>"
 _OWN_ID = re.compile(r"[0-9A-Fa-f]{32}", re.ASCII)
 _OWN_ID_IN_ADDRESS = re.compile(r"https?://\S*?(?<![0-9A-Za-z])([0-9A-Fa-f]{32})(?![0-9A-Za-z])")
 
@@ -51,11 +52,12 @@ def name_key(name: str) -> str:
 def identifier(text: str) -> str:
     """The one spelling of an id of ours or an end-to-end id; any other text as `plain_text`.
 
-    Spaces and line breaks in either id go, and capitals in ours. The address of a page of ours
-    gives the id in it. An order's id may have capitals and spaces, so it keeps them.
+    Spaces, line breaks and quotation marks around either id go, and capitals in ours. The address
+    of a page of ours gives the id in it. An order's id may have all of these, so it keeps them, and
+    a UUID with its hyphens is a Pix key.
     """
     plain = plain_text(text)
-    compact = "".join(plain.split())
+    compact = "".join(plain.split()).strip(_QUOTES)
     # The end-to-end id comes first, because it may consist of 32 hex digits too.
     if END_TO_END_ID.fullmatch(compact):
         return compact

@@ -21,6 +21,7 @@ _person = click.argument("person")
 _by_login = click.option(
     "--login", "is_login", is_flag=True, help="PERSON is the login of an account."
 )
+_LABEL = re.compile(r"\A(?:CPF:?(?=[0-9]{11}\Z)|CNPJ:?(?=[0-9A-Z]{14}\Z))")
 _SEPARATORS = re.compile(r"[.\-/\s]")
 
 
@@ -68,6 +69,10 @@ def erase(person: str, is_login: bool, yes: bool) -> None:
 
 
 def _identifier(person: str) -> str:
-    """A CPF or CNPJ without its dots; an end-to-end id in its one spelling."""
+    """A CPF or CNPJ without its dots; an end-to-end id in its one spelling.
+
+    A bank may give an id of another form, so any other text is looked for as it is.
+    """
     bare = _SEPARATORS.sub("", with_plain_hyphens(plain_text(person))).upper()
+    bare = _LABEL.sub("", bare)
     return bare if len(bare) in (11, 14) else identifier(person)

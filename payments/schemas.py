@@ -346,7 +346,10 @@ class CheckAnswer(StatusAnswer):
 
 
 class PaidReceipt(BaseModel):
-    """The public receipt of a confirmed payment; `payer` is masked."""
+    """The public receipt of a confirmed payment; `payer` is masked.
+
+    `paid_at` is when the payer's bank took the money, `confirmed_at` when the service heard of it.
+    """
 
     payment_id: str
     value: float
@@ -356,6 +359,7 @@ class PaidReceipt(BaseModel):
     payer: str | None
     order_id: str | None
     description: str | None
+    paid_at: str | None
     confirmed_at: str | None
     end_to_end_id: str | None
     refunds: list[dict[str, Any]]

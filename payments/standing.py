@@ -58,8 +58,17 @@ class PaymentState:
     """Why money for this payment goes back; None once the payment is paid."""
     refused_receipt: Receipt | None = None
     """The newest receipt of money that goes back, if it was read."""
+    receipt: Receipt | None = None
+    """The receipt of the money that paid the payment; None before that."""
     refunded_at: datetime | None = None
     """When the newest refund arrived at the payer's bank."""
+
+    @property
+    def paid_at(self) -> datetime | None:
+        """When the payer's bank took the money, which may be long before the bank told of it."""
+        if self.status is not PaymentStatus.CONFIRMED:
+            return None
+        return self.payment.resolved_at if self.receipt is None else self.receipt.paid_at
 
 
 def payment_state_of(work: Work, txid: str) -> PaymentState:
@@ -75,14 +84,20 @@ def payment_state_of(work: Work, txid: str) -> PaymentState:
 def state_at(work: Work, payment: Payment, *, is_order_paid: bool | None = None) -> PaymentState:
     """How a payment stands at `work.now`.
 
-    A pending payment, and a paid one without refunds, need no further query. `is_order_paid` says
-    whether another payment of the order was paid, if the caller has read that already.
+    A pending payment needs no further query. `is_order_paid` says whether another payment of the
+    order was paid, if the caller has read that already.
     """
     status = status_at(payment, work.now)
     if status is PaymentStatus.CONFIRMED:
         refunded_at = _refunded_at(work, payment) if payment.refunded_centavos else None
         return PaymentState(
-            payment, work.now, status, paid_state(payment), Action.RECEIPT, refunded_at=refunded_at
+            payment,
+            work.now,
+            status,
+            paid_state(payment),
+            Action.RECEIPT,
+            receipt=work.receipts.accepted_of(payment.id),
+            refunded_at=refunded_at,
         )
     state, action = _unpaid_state(work, payment, status, is_order_paid)
     refusal = None if state is State.PAID_ELSEWHERE else payment.refusal

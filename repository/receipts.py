@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, case, insert, select, update
 from sqlalchemy.orm import Session
 
 from core.receipt_errors import ReceiptNotFound
@@ -30,6 +30,8 @@ class ListedReceipt:
 
     receipt: Receipt
     txid: str | None
+    refunded_centavos: int
+    """What the merchant gave back of this money."""
     till_name: str | None
 
 
@@ -120,7 +122,12 @@ _INSERT = insert(Receipt.__table__)
 _BY_END_TO_END_ID = select(Receipt).where(Receipt.end_to_end_id == bindparam("end_to_end_id"))
 _NEWEST_FIRST = Keyset(Receipt.id, cursor=Receipt.end_to_end_id)
 _LISTED = (
-    select(Receipt, Payment.txid, Till.name)
+    select(
+        Receipt,
+        Payment.txid,
+        case((Receipt.settles_payment_id == Payment.id, Payment.refunded_centavos), else_=0),
+        Till.name,
+    )
     .outerjoin(Payment, Payment.id == Receipt.payment_id)
     .outerjoin(Till, Till.id == Receipt.till_id)
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from urllib.parse import urlencode
 
 from flask import Response, redirect, render_template, request
@@ -23,7 +22,7 @@ from payments.bank_client import Inquiry
 from payments.presenter import Presenter, receipt_refund
 from payments.routes import PaymentPath, presenter
 from payments.schemas import CheckAnswer, PaymentAnswer, ReceiptAnswer
-from payments.standing import state_at
+from payments.standing import PaymentState, state_at
 from payments.standing_words import no_answer, not_yet
 from repository.database import Work, reading
 from web import request_counts
@@ -114,15 +113,13 @@ def receipt_page(path: PaymentPath) -> BaseResponse:
         payment = work.payments.by_txid(path.payment_id)
         if payment.status != PaymentStatus.CONFIRMED:
             raise PaymentNotFound("This payment has no receipt: it was not paid.")
-        receipt = work.receipts.accepted_of(payment.id)
         refunds = _visible_refunds(work, payment)
         payment_state = state_at(work, payment)
         moment = work.now
+    receipt = payment_state.receipt
     payer = views.masked_name(receipt.payer_name if receipt else None)
     if prefers_json():
-        return _json_varying_by_accept(
-            _receipt_object(presenter(), payment, payer, refunds, moment)
-        )
+        return _json_varying_by_accept(_receipt_object(presenter(), payment_state, payer, refunds))
     view = views.payment_view(payment_state, payer_name=payer)
     page = render_template(
         "checkout/receipt.html",
@@ -146,12 +143,9 @@ def _visible_refunds(work: Work, payment: Payment) -> list[Refund]:
 
 
 def _receipt_object(
-    present: Presenter,
-    payment: Payment,
-    payer: str | None,
-    refunds: Sequence[Refund],
-    now: datetime,
+    present: Presenter, payment_state: PaymentState, payer: str | None, refunds: Sequence[Refund]
 ) -> dict[str, object]:
+    payment, paid_at = payment_state.payment, payment_state.paid_at
     return {
         "receipt": {
             "payment_id": payment.txid,
@@ -162,11 +156,12 @@ def _receipt_object(
             "payer": payer,
             "order_id": payment.order_id,
             "description": payment.description,
+            "paid_at": rfc3339(paid_at) if paid_at else None,
             "confirmed_at": rfc3339(payment.resolved_at) if payment.resolved_at else None,
             "end_to_end_id": payment.end_to_end_id,
             "refunds": [receipt_refund(refund) for refund in refunds],
             "receipt_url": f"{present.page_url(payment.txid)}/receipt",
-            "issued_at": rfc3339(now),
+            "issued_at": rfc3339(payment_state.at),
             "livemode": present.is_live,
         }
     }

@@ -46,7 +46,7 @@ class PaymentView:
     remaining_ms: int
     days_left: int
     """The midnights until the deadline, in the viewer's zone."""
-    confirmed_at: datetime | None
+    paid_at: datetime | None
     end_to_end_id: str | None
     payer_name: str | None
     payment_url: str
@@ -128,7 +128,7 @@ def payment_view(
         expires_at=payment.expires_at,
         remaining_ms=remaining_ms(payment, now),
         days_left=days_between(now, payment.expires_at),
-        confirmed_at=payment.resolved_at if confirmed else None,
+        paid_at=payment_state.paid_at,
         end_to_end_id=payment.end_to_end_id,
         payer_name=payer_name,
         payment_url=f"{own}{lang}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -54,6 +55,8 @@ class Facts:
     entries: list[Any]
     refusals: list[str]
     payer: str | None
+    paid_at: datetime | None
+    """When the payer's bank took the money."""
     buyer: str
     """The payer as the shop named it when it created the payment; empty if it did not."""
     renewed_from: str | None
@@ -127,6 +130,7 @@ def _facts(work: Work, payment_id: str) -> tuple[Account, Facts]:
         entries=entries,
         refusals=[refusal_text(row.reason) for row in receipts if row.verdict == Verdict.REFUSED],
         payer=accepted_receipt.payer_name if accepted_receipt else None,
+        paid_at=accepted_receipt.paid_at if accepted_receipt else None,
         buyer=_buyer(payment),
         renewed_from=queries.txid_of(payment.renewed_from_id) if payment.renewed_from_id else None,
         renewed_by=renewed_by,

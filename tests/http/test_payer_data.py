@@ -203,7 +203,8 @@ def test_a_payer_sent_by_the_shop_is_exported_and_erased(make_payment, bank, cli
 
 
 @pytest.mark.parametrize(
-    "person", [BOB, "123.456.789-09", " 123.456.789\u201309\u200b", "end-to-end"]
+    "person",
+    [BOB, "123.456.789-09", " 123.456.789\u201309\u200b", "CPF: 123.456.789\u201109", "end-to-end"],
 )
 def test_one_persons_data_is_exported_whole(make_payment, bank, app, run, person):
     """The person has a right to all of it, and to nobody else's."""

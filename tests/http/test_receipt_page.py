@@ -32,6 +32,7 @@ def test_the_receipt_has_payee_amount_and_time(make_payment, client, bank, clock
         "payer": "Bob d. S.",
         "order_id": "A",
         "description": "Queijo",
+        "paid_at": "2026-11-20T15:00:00.000Z",
         "confirmed_at": "2026-11-20T15:00:30.000Z",
         "end_to_end_id": notification["end_to_end_id"],
         "refunds": [],
@@ -39,6 +40,27 @@ def test_the_receipt_has_payee_amount_and_time(make_payment, client, bank, clock
         "issued_at": "2026-11-20T15:00:30.000Z",
         "livemode": False,
     }
+
+
+def test_every_page_names_the_time_of_the_payment_and_not_of_the_news(
+    make_payment, client, bank, clock
+):
+    """A bank may tell of money hours later; the payer's own bank shows when it was paid."""
+    payment = make_payment(expires_in=3600)
+    notification = bank.body(payment)
+    clock.advance(seconds=7200)
+    assert bank.tell(notification).status_code == 200
+    for path in ("", "/receipt"):
+        page = client.get(f"/payments/pix/{payment['id']}{path}", headers={"Accept": "text/html"})
+        assert "20/11/2026 às 12:00" in page.text, path
+        assert "20/11/2026 às 14:00" not in page.text, path
+    recovery = client.post(
+        "/payment/recover-from-qr",
+        data={"qr_data": payment["pix_code"]},
+        headers={"Accept": "text/html"},
+    )
+    assert "20/11/2026 às 12:00" in recovery.text
+    assert "20/11/2026 às 14:00" not in recovery.text
 
 
 def test_the_page_masks_the_payer(make_payment, client, bank):

@@ -161,8 +161,25 @@ def test_the_csv_has_payer_till_and_payment(alice, receive, charge, bank):
     newest, oldest = csv_rows(alice)
 
     assert newest[0] == money
-    assert newest[2:] == ["12.34", "'=1+1", "", ""]
-    assert oldest[2:] == ["54.90", "Bob de Souza", "", payment["id"]]
+    assert newest[2:] == ["12.34", "0.00", "12.34", "'=1+1", "", ""]
+    assert oldest[2:] == ["54.90", "0.00", "54.90", "Bob de Souza", "", payment["id"]]
+
+
+def test_money_that_was_given_back_is_said_on_its_receipt_and_in_the_csv(
+    alice, receive, charge, bank, give_back
+):
+    """A receipt must not look like money in the till when it went back to the payer."""
+    payment = charge(value="54.90")
+    money, other = end_to_end_id(), receive()
+    bank.confirm(payment, end_to_end_id=money)
+    give_back(payment, "10,00")
+
+    page = alice.get(f"/portal/receipts/{money}").text
+
+    assert '<dt>Devolvido</dt><dd class="money">R$\xa010,00</dd>' in page
+    assert "Devolvido" not in alice.get(f"/portal/receipts/{other}").text
+    amounts = {row[0]: row[2:5] for row in csv_rows(alice)}
+    assert amounts == {money: ["54.90", "10.00", "44.90"], other: ["12.34", "0.00", "12.34"]}
 
 
 def test_the_csv_has_every_receipt_once_over_several_batches(alice, receive, monkeypatch):

@@ -73,6 +73,7 @@ def test_a_url_without_a_payment_of_ours_finds_none(text: str, kind: Kind):
         f"{ID[:16]} {ID[16:]}",
         f"qr_code_payment_{ID}",
         f"qr_code_payment_{ID}.svg",
+        f"\u201c{ID}\u201d",
     ],
 )
 def test_an_id_is_read_as_it_is_typed(text: str):

@@ -26,7 +26,7 @@ from core.pix.br_code import BrCode, BrCodeError
 from core.pix.br_code.pasted import parts_with_code, repairs
 from core.pix.br_code.tlv import read_objects
 from core.pix.khqr import Khqr, KhqrError, decode_khqr
-from core.typed import clean, plain_text
+from core.typed import clean, identifier
 
 TEXT_MAX = 4096
 """Characters; every kind of code that is read here is shorter."""
@@ -191,9 +191,10 @@ def _read_damaged_code(text: str, base: str, fault: str) -> Reading:
 def _read_own_id(text: str, base: str) -> Reading | None:
     """Read an id, a URL or a location of ours, alone or in a sentence."""
     compact = _SPACES.sub("", text)
-    if END_TO_END_ID.fullmatch(compact):  # before ids, because it may consist of hex digits
-        return Reading(Kind.END_TO_END_ID, compact, end_to_end_id=compact)
-    if match := _TYPED_ID.fullmatch(plain_text(compact)):
+    typed_id = _SPACES.sub("", identifier(text)) if "://" not in text else ""
+    if END_TO_END_ID.fullmatch(typed_id):  # before ids, because it may consist of hex digits
+        return Reading(Kind.END_TO_END_ID, compact, end_to_end_id=typed_id)
+    if match := _TYPED_ID.fullmatch(typed_id):
         return Reading(Kind.PAYMENT_ID, compact, payment_id=match[1].lower())
     own_page = None
     without_scheme = () if "://" in compact else (f"https://{compact}", f"http://{compact}")
