@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -71,8 +73,26 @@ def _memory(service: ServiceProcess) -> int:
     return int(line.split()[1]) * 1024
 
 
+def _queued_seconds(process: str) -> dict[str, float]:
+    """How long each thread of the process was ready to run, but had no processor.
+
+    The second number of `schedstat` (Linux, Documentation/scheduler/sched-stats); empty where the
+    kernel does not count it.
+    """
+    seconds = {}
+    for task in Path(f"/proc/{process}/task").glob("*/schedstat"):
+        with suppress(OSError):
+            seconds[str(task)] = int(task.read_text(encoding="ascii").split()[1]) / 1e9
+    return seconds
+
+
 def _slowest_answer(service: ServiceProcess, flood: Callable[[], None]) -> float:
-    """How long the slowest `/healthz` takes while this runs in a thread."""
+    """How long the slowest `/healthz` takes while this runs in a thread.
+
+    Seconds in which the machine had no processor for the service or this test are not the flood's.
+    """
+    assert service.process is not None
+    processes = (str(service.process.pid), "self")
     thread = threading.Thread(target=flood, daemon=True)
     address = urlsplit(service.url)
     slowest = 0.0
@@ -80,11 +100,15 @@ def _slowest_answer(service: ServiceProcess, flood: Callable[[], None]) -> float
     while True:
         is_last = not thread.is_alive()
         connection = http.client.HTTPConnection(address.netloc, timeout=60)
-        started = time.monotonic()
+        started, queued = time.monotonic(), [_queued_seconds(process) for process in processes]
         connection.request("GET", "/healthz")
         assert connection.getresponse().status == 200
         connection.close()
-        slowest = max(slowest, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        for process, before in zip(processes, queued, strict=True):
+            after = _queued_seconds(process)
+            seconds -= max((after[task] - before.get(task, 0.0) for task in after), default=0.0)
+        slowest = max(slowest, seconds)
         if is_last:
             thread.join()
             return slowest
@@ -103,6 +127,19 @@ def _send_until_closed(connection: socket.socket, data: bytes) -> bool:
         except OSError:
             return True
     return False
+
+
+def test_a_service_that_stands_still_is_seen(service):
+    """What the machine did is taken off the seconds of an answer, and nothing else."""
+    assert service.process is not None
+    pid = service.process.pid
+
+    def hold() -> None:
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(2 * ANSWER_SECONDS_MAX)
+        os.kill(pid, signal.SIGCONT)
+
+    assert _slowest_answer(service, hold) > ANSWER_SECONDS_MAX
 
 
 @pytest.mark.parametrize("kind", FLOODS)
