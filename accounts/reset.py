@@ -25,6 +25,8 @@ TOKEN_SECONDS = 1800
 TOKEN_CHARACTERS_MAX = 300
 LIMIT = register_limit("password-reset")
 PER_NETWORK, PER_ACCOUNT = per_seconds(10, 3600), per_seconds(3, 3600)
+PER_RECIPIENT = per_seconds(10, 86_400)
+"""A stranger can open many accounts with one e-mail that is not theirs."""
 ACCOUNTS_MAX = 3
 """The number of accounts of one e-mail address that get a link."""
 
@@ -32,8 +34,8 @@ ACCOUNTS_MAX = 3
 def request_link(login_or_email: str) -> None:
     """Send a link to the account's e-mail, if there is such an account and it has one.
 
-    The caller cannot tell which. Raises TooManyRequests for the network; an account's own bound
-    is silent, or it would tell that the account exists.
+    The caller cannot tell which. Raises TooManyRequests for the network; the bounds of an account
+    and of an e-mail are silent, or they would tell that the account exists.
     """
     wait = limits().take(PER_NETWORK, "reset", client_network())
     if wait is not None:
@@ -42,10 +44,21 @@ def request_link(login_or_email: str) -> None:
 
     def write(work: Work) -> None:
         for account in work.accounts.for_password_reset(login_or_email, ACCOUNTS_MAX):
-            if limits().take(PER_ACCOUNT, "reset-account", account.public_id) is None:
+            if _take_limits(account):
                 _write_link(work, account)
 
     in_unit_of_work(write, attempts=1)
+
+
+def _take_limits(account: Account) -> bool:
+    """Whether the account and its e-mail may get another link."""
+    return all(
+        limits().take(limit, name, value) is None
+        for limit, name, value in (
+            (PER_ACCOUNT, "reset-account", account.public_id),
+            (PER_RECIPIENT, "reset-recipient", account.email or ""),
+        )
+    )
 
 
 def check_token(token: str) -> Account:

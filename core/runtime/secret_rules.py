@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 
 EXAMPLE_SECRETS = frozenset(
     {
@@ -23,6 +24,7 @@ EXAMPLE_PASSWORDS = frozenset(
         "123456789", "1234567890", "an-example-of-a-password",
     }
 )  # fmt: skip
+_PLACEHOLDERS = ("change-me", "changeme", "change_me", "replace-me", "your-secret")
 PASSWORD_MIN = 8
 _DISTINCT_MIN = 10
 """A random secret of 24 bytes has about 23 different ones; one that a person typed has few."""
@@ -32,7 +34,9 @@ def fault_of_secret(secret: str) -> str | None:
     """Why this key must not be used, as the part of a sentence behind its name; None if it may."""
     if secret in EXAMPLE_SECRETS:
         return "is an example that everybody can read in the repository: generate your own"
-    if len(set(_bytes_of(secret))) < _DISTINCT_MIN:
+    if any(word in secret.lower() for word in _PLACEHOLDERS):
+        return "is a placeholder: generate your own"
+    if len(set(_bytes_of(secret))) < _DISTINCT_MIN or _is_repeated(secret):
         return "is too simple to be random: generate one"
     return None
 
@@ -53,16 +57,33 @@ def shared_secrets(secrets: Mapping[str, str]) -> list[tuple[str, str]]:
     names: dict[bytes, str] = {}
     pairs = []
     for name, secret in secrets.items():
-        if secret and (first := names.setdefault(_bytes_of(secret), name)) != name:
+        readings = _readings_of(secret) if secret else set()
+        first = next((names[reading] for reading in readings if reading in names), None)
+        if first is not None:
             pairs.append((first, name))
+        for reading in readings:
+            names.setdefault(reading, name)
     return pairs
+
+
+def _readings_of(secret: str) -> set[bytes]:
+    """The bytes that the secret may stand for: as text, as base64, as hex digits."""
+    text = secret.removeprefix("whsec_")
+    readings = {text.encode()}
+    for decode in (partial(base64.b64decode, validate=True), bytes.fromhex):
+        with suppress(ValueError):
+            readings.add(decode(text))
+    return readings - {b""}
+
+
+def _is_repeated(secret: str) -> bool:
+    """Whether the secret is a shorter text, written several times."""
+    return secret in (secret + secret)[1:-1]
 
 
 def _bytes_of(secret: str) -> bytes:
     """What the secret really holds: `whsec_` is followed by base64."""
     if secret.startswith("whsec_"):
-        try:
+        with suppress(ValueError):
             return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-        except (binascii.Error, ValueError):
-            pass
     return secret.encode()

@@ -24,6 +24,7 @@ _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 _MYSQL_CHARSET = "utf8mb4"
 _FORBIDDEN_OPTIONS = ("use_unicode", "init_command", "sql_mode", "autocommit", "conv")
 """Options of the MySQL driver that lose letters, cut text silently or end transactions early."""
+_PASSWORD_OPTIONS = ("password", "passwd", "pwd")
 _ENCODED_CHARACTERS = "@ as %40, / as %2F, # as %23, ? as %3F and : as %3A"
 
 
@@ -120,7 +121,12 @@ def _with_charset(rest: str) -> str:
 
 
 def _check_password(url: str) -> None:
-    """Find a password that is not percent-encoded: the address then ends in its middle."""
+    """Find a password that is not percent-encoded: the address then ends in its middle.
+
+    A password among the options is refused, because logs print them.
+    """
+    if any(name.lower() in _PASSWORD_OPTIONS for name, _ in parse_qsl(urlsplit(url).query)):
+        raise ValueError("has its password among the options: write user:password@host instead")
     rest = url.partition("://")[2]
     head, _, options = rest.partition("?")
     if "@" not in options or re.match(r"\w+=", options):

@@ -80,6 +80,17 @@ def test_the_answer_does_not_tell_whether_an_account_exists(app, alice, mailbox)
     assert waiting(app) == 1
 
 
+def test_one_e_mail_gets_ten_links_a_day_however_many_accounts_have_it(app, clock):
+    """A stranger may open accounts with an e-mail that is not theirs."""
+    for number in range(12):
+        Person(app, f"shop{number}").sign_up(email="bob@example.com")
+    for number in range(12):
+        browser = app.test_client()
+        submit(browser, "/forgot", username=f"shop{number}")
+        clock.advance(seconds=600)
+    assert waiting(app) == 10
+
+
 def test_a_link_is_void_after_half_an_hour_and_when_forged(app, alice, send, mailbox, monkeypatch):
     """Both sides of the half hour; a changed character is refused like an old link."""
     browser = app.test_client()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import subprocess
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -89,12 +90,19 @@ def test_every_password_in_an_address_of_the_repository_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "secret", ["k" * 48, "password" * 6, "0123456780123456780123456780123456780"]
+    "secret",
+    ["k" * 48, "password" * 6, "0123456780123456780123456780123456780", "0123456789" * 4],
 )
 def test_a_simple_secret_is_refused_in_production_alone(tmp_path, secret):
     """Long is not random; in development only this machine is at stake."""
     assert "SECRET_KEY is too simple" in refusal(tmp_path, SECRET_KEY=secret)
     assert refusal(tmp_path, SECRET_KEY=secret, APP_ENV="development") == ""
+
+
+def test_a_placeholder_is_refused(tmp_path):
+    """Somebody meant to replace it."""
+    sentence = refusal(tmp_path, SECRET_KEY="change-me-change-me-change-me-1234567")
+    assert "SECRET_KEY is a placeholder" in sentence
 
 
 def test_random_secrets_are_accepted(tmp_path):
@@ -118,8 +126,11 @@ def test_a_password_needs_eight_characters(tmp_path):
 def test_one_secret_for_two_purposes_is_refused(tmp_path):
     """Who learns it in one place could use it in the other."""
     plain = SECRET.removeprefix("whsec_")
+    as_hex = b64decode(plain).hex()
     for first, second, variables in (
         ("SECRET_KEY", "BANK_WEBHOOK_SECRET", {"SECRET_KEY": SECRET}),
+        ("SECRET_KEY", "BANK_WEBHOOK_SECRET", {"SECRET_KEY": plain}),
+        ("SECRET_KEY", "BANK_WEBHOOK_SECRET", {"SECRET_KEY": as_hex}),
         ("SECRET_KEY", "DATABASE_URL", {"DATABASE_URL": f"mysql://u:{SECRET_KEY}@h/d"}),
         (
             "BANK_WEBHOOK_SECRET",

@@ -210,6 +210,21 @@ def test_an_option_that_breaks_text_is_refused(env, option, word):
         assert word in sentence
 
 
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("DATABASE_URL", "postgresql://u@h/d?password=3f9a1c77e2"),
+        ("DATABASE_URL", "mysql://u@h/d?x=1&Passwd=3f9a1c77e2"),
+        ("REDIS_URL", "redis://h/0?password=3f9a1c77e2"),
+    ],
+)
+def test_a_password_among_the_options_is_refused(env, name, url):
+    """The log of a database that cannot be opened prints its options."""
+    sentence = refusal_of(env, **{name: url})
+    assert f"{name} has its password among the options" in sentence
+    assert "3f9a1c77e2" not in sentence
+
+
 def test_the_sentence_on_a_path_says_what_to_do(env):
     """Pages below a path would miss their styles, scripts and pictures."""
     sentence = refusal_of(env, PUBLIC_URL="https://example.com/pay")
