@@ -81,11 +81,17 @@ def payment_state_of(work: Work, txid: str) -> PaymentState:
     return replace(state_now, refused_receipt=refused_receipt)
 
 
-def state_at(work: Work, payment: Payment, *, is_order_paid: bool | None = None) -> PaymentState:
+def state_at(
+    work: Work,
+    payment: Payment,
+    *,
+    is_order_paid: bool | None = None,
+    receipt: Receipt | None = None,
+) -> PaymentState:
     """How a payment stands at `work.now`.
 
     A pending payment needs no further query. `is_order_paid` says whether another payment of the
-    order was paid, if the caller has read that already.
+    order was paid, and `receipt` is that of the money, if the caller has read them already.
     """
     status = status_at(payment, work.now)
     if status is PaymentStatus.CONFIRMED:
@@ -96,7 +102,7 @@ def state_at(work: Work, payment: Payment, *, is_order_paid: bool | None = None)
             status,
             paid_state(payment),
             Action.RECEIPT,
-            receipt=work.receipts.accepted_of(payment.id),
+            receipt=receipt or work.receipts.accepted_of(payment.id),
             refunded_at=refunded_at,
         )
     state, action = _unpaid_state(work, payment, status, is_order_paid)

@@ -12,7 +12,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from core import ids
 from core.errors import PaymentNotFound
-from db_models import Account, Payment, PaymentStatus
+from db_models import Account, Payment, PaymentStatus, Receipt
 from repository.connections import Unit
 from repository.paging import Cursor, Page
 from repository.payment_list import (
@@ -36,18 +36,29 @@ class Payments:
         """The payment with its merchant. Raises PaymentNotFound."""
         return self._with_merchant(self._require(self.find_by_txid(txid)))
 
-    def by_txid_and_paid_elsewhere(self, txid: str) -> tuple[Payment, Payment | None]:
-        """The payment with its merchant; if it is cancelled, also the payment that paid its order.
+    def by_txid_and_how_paid(self, txid: str) -> tuple[Payment, Payment | None, Receipt | None]:
+        """The payment with its merchant, the payment that paid its order, and its own receipt.
 
-        Runs two statements at most. Raises PaymentNotFound.
+        The second is read if the payment is cancelled, and the third if it is confirmed. Runs two
+        statements at most. Raises PaymentNotFound.
         """
         payment = self._require(self.find_by_txid(txid))
-        if payment.status != PaymentStatus.CANCELLED or payment.order_id is None:
-            return self._with_merchant(payment), None
-        ids_ = {"merchant_id": payment.merchant_id, "order_id": payment.order_id}
-        merchant, elsewhere = self._unit.session.execute(_MERCHANT_AND_PAID_ELSEWHERE, ids_).one()
+        elsewhere: Payment | None = None
+        receipt: Receipt | None = None
+        ids_ = {"merchant_id": payment.merchant_id}
+        session = self._unit.session
+        if payment.status == PaymentStatus.CONFIRMED:
+            merchant, receipt = session.execute(
+                _MERCHANT_AND_RECEIPT, {**ids_, "payment_id": payment.id}
+            ).one()
+        elif payment.status == PaymentStatus.CANCELLED and payment.order_id is not None:
+            merchant, elsewhere = session.execute(
+                _MERCHANT_AND_PAID_ELSEWHERE, {**ids_, "order_id": payment.order_id}
+            ).one()
+        else:
+            return self._with_merchant(payment), None, None
         set_committed_value(payment, "merchant", merchant)
-        return payment, elsewhere
+        return payment, elsewhere, receipt
 
     def own(self, merchant: Account, txid: str) -> Payment:
         """The merchant's payment. Raises PaymentNotFound.
@@ -257,6 +268,12 @@ _MERCHANT_AND_PAID_ELSEWHERE = (
         & (Payment.live_order_id == bindparam("order_id"))
         & (Payment.status == PaymentStatus.CONFIRMED),
     )
+    .where(Account.id == bindparam("merchant_id"))
+)
+
+_MERCHANT_AND_RECEIPT = (
+    select(Account, Receipt)
+    .outerjoin(Receipt, Receipt.settles_payment_id == bindparam("payment_id"))
     .where(Account.id == bindparam("merchant_id"))
 )
 

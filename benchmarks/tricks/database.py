@@ -114,12 +114,16 @@ def _payload_session(self: payments.Payments, watch_code: str) -> Payment | None
     return self._unit.session.scalars(query).one_or_none()
 
 
-def _paid_elsewhere_apart(self: payments.Payments, txid: str) -> tuple[Payment, Payment | None]:
+def _how_paid_apart(
+    self: payments.Payments, txid: str
+) -> tuple[Payment, Payment | None, Receipt | None]:
     payment = self.by_txid(txid)
+    if payment.status == PaymentStatus.CONFIRMED:
+        return payment, None, receipts.Receipts(self._unit.session).accepted_of(payment.id)
     if payment.status != PaymentStatus.CANCELLED or payment.order_id is None:
-        return payment, None
+        return payment, None, None
     other = self.live_of_order(payment.merchant_id, payment.order_id)
-    return payment, other if other and other.status == PaymentStatus.CONFIRMED else None
+    return payment, other if other and other.status == PaymentStatus.CONFIRMED else None, None
 
 
 def _receipt_statement(self: receipts.Receipts, end_to_end_id: str) -> Receipt | None:
@@ -333,9 +337,9 @@ TRICKS = [
     ),
     Trick(
         "merchant and other payment by one statement",
-        f"{PAYMENTS} by_txid_and_paid_elsewhere",
+        f"{PAYMENTS} by_txid_and_how_paid",
         ("page, cancelled",),
-        _of_payments(by_txid_and_paid_elsewhere=_paid_elsewhere_apart),
+        _of_payments(by_txid_and_how_paid=_how_paid_apart),
     ),
     Trick(
         "statement built once",

@@ -70,7 +70,7 @@ def payment_page(path: PaymentPath) -> BaseResponse:
     The payment's merchant sees the merchant's view, everybody else the public view.
     """
     with reading() as work:
-        payment, elsewhere = work.payments.by_txid_and_paid_elsewhere(path.payment_id)
+        payment, elsewhere, receipt = work.payments.by_txid_and_how_paid(path.payment_id)
         moment = work.now
         if prefers_json():
             to_merchant = is_merchant(work, payment.merchant_id)
@@ -79,7 +79,7 @@ def payment_page(path: PaymentPath) -> BaseResponse:
         # Only a cancelled payment was read together with the payment that paid its order.
         is_cancelled = payment.status == PaymentStatus.CANCELLED
         is_order_paid = elsewhere is not None if is_cancelled else None
-        payment_state = state_at(work, payment, is_order_paid=is_order_paid)
+        payment_state = state_at(work, payment, is_order_paid=is_order_paid, receipt=receipt)
     template = "payment.html" if request.args.get("fragment") != "state" else "_state.html"
     page = render_template(
         f"checkout/{template}",
