@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from engineio import exceptions, packet
 from engineio.payload import Payload
 from engineio.socket import Socket
+from werkzeug.exceptions import HTTPException
 
 from core.errors import BalcaoError
 from realtime.allowance import Allowance, Rates
@@ -91,6 +93,8 @@ class BoundedSocket(Socket):  # type: ignore[misc]  # engine.io is untyped
 
     def handle_post_request(self, environ: WSGIEnvironment) -> None:
         """Handle the packets of a long-polling request. Raises EngineIOError for junk."""
+        if not environ.get("CONTENT_LENGTH") and environ.get("wsgi.input_terminated"):
+            self._read_chunked_body(environ)
         length = environ.get("CONTENT_LENGTH") or "0"
         if not (length.isascii() and length.isdecimal()):
             raise exceptions.ContentTooLongError
@@ -104,6 +108,19 @@ class BoundedSocket(Socket):  # type: ignore[misc]  # engine.io is untyped
             raise
         except (ValueError, LookupError, RecursionError) as error:
             raise exceptions.EngineIOError("junk") from error
+
+    def _read_chunked_body(self, environ: WSGIEnvironment) -> None:
+        """Give the body the length that engine.io needs; it reads a missing length as 0.
+
+        Raises EngineIOError for a malformed, slow or incomplete body.
+        """
+        try:
+            # One byte more than allowed shows that the body is too long.
+            body = environ["wsgi.input"].read(self.server.max_http_buffer_size + 1)
+        except HTTPException as error:
+            raise exceptions.EngineIOError("junk") from error
+        environ["wsgi.input"] = BytesIO(body)
+        environ["CONTENT_LENGTH"] = str(len(body))
 
     def check_ping_timeout(self) -> bool:
         """Close the connection if the client owes a pong; by the monotonic clock.

@@ -10,6 +10,7 @@ import pytest
 
 from core.clock import SystemClock
 from core.signing import signatures
+from realtime.setup import MESSAGE_BYTES_MAX
 from tests.process.talking import Talker
 from tests.support.service import DEMO_PASSWORD, SECRET, ServiceProcess
 
@@ -75,6 +76,18 @@ def test_a_chunked_body_that_is_too_large_is_a_413(service):
         assert status == expected
         assert expected == 201 or json.loads(answer)["code"] == "payload-too-large"
         assert "content-length" in headers
+
+
+def test_a_chunked_packet_of_a_long_poller_is_read_with_the_same_limit(service):
+    """It was answered with 200 and lost, because the missing length was read as 0."""
+    for body, expected in ((b"40", 200), (b"4" * MESSAGE_BYTES_MAX + b"4", 400)):
+        path = "/socket.io/?EIO=4&transport=polling"
+        path += f"&sid={json.loads(service.get(path)[1][1:])['sid']}"
+        with Talker(service.port) as client:
+            client.send(chunked(path, body, {"Content-Type": "text/plain"}, step=4000))
+            assert client.line().split()[1] == b"%d" % expected
+        if expected == 200:
+            assert service.get(path)[1].startswith(b'40{"sid":')
 
 
 @pytest.mark.parametrize(
