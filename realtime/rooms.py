@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 from flask import request
-from flask_socketio import SocketIO, join_room, leave_room, rooms
+from flask_socketio import SocketIO, join_room, leave_room
 
 from accounts.access import Caller, is_merchant
 from accounts.tokens import TOKEN_CHARACTERS_MAX
@@ -40,12 +40,16 @@ def register(
     """Attach `watch`, `unwatch` and `watch_merchant`; `count` is told of each connection."""
     tokens: dict[str, str] = {}
     watchings_by_sid: dict[str, Watching] = {}
+    # Counted here: python-socketio walks through the rooms of all clients to find those of one, and
+    # fails if another thread adds or removes a room meanwhile.
+    txids_by_sid: dict[str, set[str]] = {}
 
     @socketio.on("connect")
     def connect(auth: Any = None) -> None:
         count(KIND, "opened")
         log.debug("socket.opened", sid=_sid())
         announcer.listen()
+        txids_by_sid[_sid()] = set()
         token = auth.get("token") if isinstance(auth, dict) else None
         if isinstance(token, str) and len(token) <= TOKEN_MAX:
             tokens[_sid()] = token
@@ -55,16 +59,19 @@ def register(
         count(KIND, "closed")
         log.debug("socket.closed", sid=_sid(), reason=reason)
         tokens.pop(_sid(), None)
+        txids_by_sid.pop(_sid(), None)
         if watching := watchings_by_sid.pop(_sid(), None):
             watchings.remove(watching)
 
     @socketio.on("watch")
     def watch(data: Any = None) -> dict[str, Any]:
-        return _acknowledgement(lambda: _watch(presenter, data, tokens.get(_sid())))
+        txids = txids_by_sid.get(_sid(), set())
+        return _acknowledgement(lambda: _watch(presenter, data, tokens.get(_sid()), txids))
 
     @socketio.on("unwatch")
     def unwatch(data: Any = None) -> dict[str, Any]:
-        return _acknowledgement(lambda: _unwatch(data))
+        txids = txids_by_sid.get(_sid(), set())
+        return _acknowledgement(lambda: _unwatch(data, txids))
 
     @socketio.on("watch_merchant")
     def watch_merchant(_data: Any = None) -> dict[str, Any]:
@@ -92,10 +99,12 @@ def _acknowledgement(handle: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return {"ok": False, "code": "internal-error"}
 
 
-def _watch(presenter: Presenter, data: Any, token: str | None) -> dict[str, Any]:
+def _watch(presenter: Presenter, data: Any, token: str | None, txids: set[str]) -> dict[str, Any]:
+    """Join the room of a payment and add it to the client's `txids`."""
     txid = _txid_in(data)
-    if len(rooms()) > ROOMS_MAX:
+    if txid not in txids and len(txids) >= ROOMS_MAX:
         raise TooManyRooms
+    txids.add(txid)
     # Join before reading the state: a change in between is announced, and the state shows it too.
     join_room(room_of(txid))
     try:
@@ -105,11 +114,14 @@ def _watch(presenter: Presenter, data: Any, token: str | None) -> dict[str, Any]
             return {"payment": presenter.payment(payment, work.now, to_merchant=to_merchant)}
     except BalcaoError:
         leave_room(room_of(txid))
+        txids.discard(txid)
         raise
 
 
-def _unwatch(data: Any) -> dict[str, Any]:
-    leave_room(room_of(_txid_in(data)))
+def _unwatch(data: Any, txids: set[str]) -> dict[str, Any]:
+    txid = _txid_in(data)
+    leave_room(room_of(txid))
+    txids.discard(txid)
     return {}
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from payments.schemas import PublicPayment
+from realtime import rooms
 from realtime.rooms import ROOMS_MAX
 from tests.realtime.clients import TRANSPORTS, RawWebSocket, Watcher
 from tests.realtime.sellers import Seller
@@ -249,6 +250,13 @@ def test_one_connection_may_watch_only_so_many_payments(service, watcher):
     for _ in range(ROOMS_MAX):
         codes.add(charlie.ask("watch", {"payment_id": service.create()["id"]}).get("code"))
     assert codes == {None, "too-many-rooms"}
+    assert charlie.ask("unwatch", {"payment_id": payments[0]["id"]})["ok"] is True
+    charlie.watch(payments[0])
+
+
+def test_a_watch_does_not_walk_through_the_rooms_of_all_clients():
+    """The walk fails if another thread joins a room meanwhile, and costs time for each client."""
+    assert not hasattr(rooms, "rooms")
 
 
 def test_a_watcher_of_one_payment_receives_no_byte_of_another(service):
