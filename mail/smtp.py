@@ -84,8 +84,9 @@ class Connection(smtplib.SMTP):
     def data(self, msg: Any) -> tuple[int, bytes]:
         """Hand the message over; see smtplib.
 
-        A server may check a message for long before it answers. Whoever gives up meanwhile sends
-        the message again (RFC 5321, 4.5.3.2.6), so this wait ends with the deadline only.
+        A server may take minutes to check a message before it answers (RFC 5321, 4.5.3.2.6). If
+        this side stops waiting earlier, it sends the message twice. So only the deadline ends
+        this wait.
         """
         self._is_handing_over = True
         try:
