@@ -48,6 +48,7 @@ def repository_texts() -> list[str]:
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if listed.returncode:
+        # Only git knows which files are published, and a downloaded archive has no repository.
         pytest.skip("The files are not in a git repository.")
     texts = []
     for name in listed.stdout.split("\0"):
