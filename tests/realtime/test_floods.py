@@ -7,10 +7,9 @@ import json
 import os
 import signal
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,6 +19,7 @@ from realtime.allowance import BURST_SECONDS
 from realtime.engine import OUTGOING_PACKETS_MAX, PACKETS_AT_ONCE_MAX
 from tests.realtime.clients import RawWebSocket
 from tests.realtime.sellers import Seller
+from tests.support.seconds import slowest_answer
 from tests.support.service import ServiceProcess
 
 MODES = ("eventlet", "gevent", "threading")
@@ -73,48 +73,6 @@ def _memory(service: ServiceProcess) -> int:
     return int(line.split()[1]) * 1024
 
 
-def _queued_seconds(process: str) -> dict[str, float]:
-    """How long each thread of the process was ready to run, but had no processor.
-
-    The second number of `schedstat` (Linux, Documentation/scheduler/sched-stats); empty where the
-    kernel does not count it.
-    """
-    seconds = {}
-    for task in Path(f"/proc/{process}/task").glob("*/schedstat"):
-        with suppress(OSError):
-            seconds[str(task)] = int(task.read_text(encoding="ascii").split()[1]) / 1e9
-    return seconds
-
-
-def _slowest_answer(service: ServiceProcess, flood: Callable[[], None]) -> float:
-    """How long the slowest `/healthz` takes while this runs in a thread.
-
-    Seconds in which the machine had no processor for the service or this test are not the flood's.
-    """
-    assert service.process is not None
-    processes = (str(service.process.pid), "self")
-    thread = threading.Thread(target=flood, daemon=True)
-    address = urlsplit(service.url)
-    slowest = 0.0
-    thread.start()
-    while True:
-        is_last = not thread.is_alive()
-        connection = http.client.HTTPConnection(address.netloc, timeout=60)
-        started, queued = time.monotonic(), [_queued_seconds(process) for process in processes]
-        connection.request("GET", "/healthz")
-        assert connection.getresponse().status == 200
-        connection.close()
-        seconds = time.monotonic() - started
-        for process, before in zip(processes, queued, strict=True):
-            after = _queued_seconds(process)
-            seconds -= max((after[task] - before.get(task, 0.0) for task in after), default=0.0)
-        slowest = max(slowest, seconds)
-        if is_last:
-            thread.join()
-            return slowest
-        time.sleep(0.02)
-
-
 def _send_until_closed(connection: socket.socket, data: bytes) -> bool:
     """Send for FLOOD_SECONDS and read nothing; return whether the server closed the connection."""
     connection.settimeout(FLOOD_SECONDS)
@@ -139,7 +97,7 @@ def test_a_service_that_stands_still_is_seen(service):
         time.sleep(2 * ANSWER_SECONDS_MAX)
         os.kill(pid, signal.SIGCONT)
 
-    assert _slowest_answer(service, hold) > ANSWER_SECONDS_MAX
+    assert slowest_answer(service, hold) > ANSWER_SECONDS_MAX
 
 
 @pytest.mark.parametrize("kind", FLOODS)
@@ -147,7 +105,7 @@ def test_a_client_that_floods_is_disconnected_and_delays_nobody(service, kind):
     """One client without credentials held every other visitor for up to 50 seconds."""
     before, closed = _memory(service), []
     with RawWebSocket(service.url) as charlie:
-        slowest = _slowest_answer(
+        slowest = slowest_answer(
             service,
             lambda: closed.append(_send_until_closed(charlie.connection, FLOODS[kind])),
         )
@@ -171,7 +129,7 @@ def test_a_merchants_socket_that_floods_is_disconnected(service):
         )
         assert connection.recv(4096).startswith(b"HTTP/1.1 101")
         closed: list[bool] = []
-        slowest = _slowest_answer(
+        slowest = slowest_answer(
             service,
             lambda: closed.append(_send_until_closed(connection, FLOODS["pings of the protocol"])),
         )
@@ -225,7 +183,7 @@ def test_a_poller_that_floods_loses_its_session_and_delays_nobody(service, body)
     """A request may hold many packets, and each of them is work."""
     statuses: list[int] = []
     with closing(_Poller(service)) as poller:
-        slowest = _slowest_answer(service, lambda: statuses.append(poller.post_until_refused(body)))
+        slowest = slowest_answer(service, lambda: statuses.append(poller.post_until_refused(body)))
         assert statuses == [400]
         assert slowest < ANSWER_SECONDS_MAX
         assert poller.ask("POST", b"3")[0] == 400
