@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.service import ROOT, ServiceProcess, free_port
+from tests.support.ports import free_port
+from tests.support.service import ROOT, ServiceProcess
 
 READY_WITHIN_SECONDS = 30.0
 

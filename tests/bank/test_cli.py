@@ -19,7 +19,8 @@ from bank.terminal import service_url as service_address
 from config import Settings
 from core.pix import br_code
 from tests.bank.service_double import PAYEE_KEY
-from tests.support.service import ROOT, close_app, free_port
+from tests.support.ports import free_port
+from tests.support.service import ROOT, close_app
 from tests.support.service import settings_for as service_settings
 
 NOWHERE = "http://127.0.0.1:9/bank"

@@ -19,7 +19,8 @@ import pytest
 from bank.settings import BankSettingsError, settings_from
 from config import Settings
 from core.signing import signatures
-from tests.support.service import ROOT, SECRET_KEY, ServiceProcess, free_port
+from tests.support.ports import free_port
+from tests.support.service import ROOT, SECRET_KEY, ServiceProcess
 
 
 @contextmanager

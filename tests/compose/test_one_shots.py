@@ -17,7 +17,7 @@ from cryptography import x509
 
 from bank.settings import BankSettings
 from config import Settings
-from tests.support.service import free_port
+from tests.support.ports import free_port
 
 DOCKER = Path(__file__).resolve().parents[2] / "docker"
 

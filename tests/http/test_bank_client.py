@@ -12,7 +12,8 @@ from structlog.testing import capture_logs
 from core.clock import rfc3339
 from payments import bank_client
 from tests.http.checks import rows
-from tests.support.service import close_app, free_port, ready_app, settings_for
+from tests.support.ports import free_port
+from tests.support.service import close_app, ready_app, settings_for
 from tests.support.stub_bank import StubBank
 
 

@@ -15,7 +15,7 @@ from aiosmtpd.smtp import AuthResult
 
 from core.runtime.smtp_url import parse_smtp_url
 from mail.sender import Sender
-from tests.support.servers import free_port
+from tests.support.ports import free_port
 from tests.support.service import settings_for
 
 

@@ -22,7 +22,7 @@ from mail.outgoing import write_mail
 from mail.sender import FORGET_AFTER, Sender, forget_old_mails
 from repository.database import in_unit_of_work, reading, unit_of_work
 from repository.outgoing_mails import LEASE, PAUSES, OutgoingMails
-from tests.support.servers import free_port
+from tests.support.ports import free_port
 
 
 @pytest.fixture

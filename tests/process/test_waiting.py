@@ -12,7 +12,8 @@ from core.errors import DatabaseUnavailable
 from server.schema import DatabaseAway, wait_for_database
 from tests.process.starting import refused_start
 from tests.support.cutting_proxy import CuttingProxy
-from tests.support.service import READY_WITHIN_SECONDS, ServiceProcess, free_port
+from tests.support.ports import free_port
+from tests.support.service import READY_WITHIN_SECONDS, ServiceProcess
 
 ENGINES = [pytest.param(engine, marks=getattr(pytest.mark, engine)) for engine in
            ("mysql", "postgres")]  # fmt: skip

@@ -22,7 +22,8 @@ from core.clock import SystemClock
 from db_models import Payment
 from payments.qr_image import qr_png
 from tests.db.tables import Tables
-from tests.support.service import ServiceProcess, free_port
+from tests.support.ports import free_port
+from tests.support.service import ServiceProcess
 from tests.support.town import PIN, Gate, gated_bank
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]

@@ -13,7 +13,7 @@ from bank.money.audit import audit
 from core.clock import SystemClock
 from db_models import Refund
 from tests.db.tables import Tables
-from tests.support.service import free_port
+from tests.support.ports import free_port
 from tests.support.town import PIN, gated_bank
 
 pytestmark = pytest.mark.slow

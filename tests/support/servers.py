@@ -11,7 +11,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
@@ -26,6 +25,7 @@ from redis.exceptions import RedisError
 
 from tests.support.parts import MissingPart
 from tests.support.places import new_folder
+from tests.support.ports import free_port
 
 START_SECONDS = 60
 STOP_SECONDS = 30
@@ -35,14 +35,6 @@ LOG_TAIL_CHARACTERS = 2000
 
 class ServerDidNotStart(Exception):
     """A server is installed but did not start; the text ends with its log."""
-
-
-def free_port() -> int:
-    """A loopback port that is free at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def find_program(*names: str, folders: Sequence[str] = ()) -> str | None:

@@ -9,7 +9,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -35,6 +34,7 @@ from core.clock import Clock, SystemClock, rfc3339
 from core.signing import signatures
 from db_models.base import db
 from server.schema import require_schema
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 # Computed, because production refuses every secret that stands in a file of the repository.
@@ -128,13 +128,6 @@ class BankInTest:
 def end_to_end_id() -> str:
     """A new end_to_end_id in the standard's form."""
     return f"E99999004202611201500{secrets.token_hex(6)[:11]}"
-
-
-def free_port() -> int:
-    """A loopback port that is free at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def resident_bytes(pid: int) -> int:

@@ -34,7 +34,8 @@ from core.clock import Clock
 from payments import refunds
 from payments.reconciliation import Reconciler
 from tests.db.tables import Tables
-from tests.support.service import SECRET, close_app, free_port, ready_app, settings_for
+from tests.support.ports import free_port
+from tests.support.service import SECRET, close_app, ready_app, settings_for
 from tests.support.templates import copy_sqlite
 
 if TYPE_CHECKING:
