@@ -53,6 +53,7 @@ from server.bank_mount import mount_bank, record_at_bank
 from server.banner import print_banner, print_first_account_hint
 from server.dev import refuse_flask_run
 from server.parts import build_parts
+from server.turns import InTurn
 from web import problems, requests
 from web.addresses import PlainAddress
 from web.api_docs import make_app
@@ -139,6 +140,7 @@ def _add_hooks(app: Flask, settings: Settings, parts: Parts) -> None:
         app.before_request(hook)
     for hook in reversed(after_request):  # Flask runs the last one first
         app.after_request(hook)
+    app.wsgi_app = InTurn(app.wsgi_app, parts.turns)  # type: ignore[method-assign]
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(PlainAddress(app.wsgi_app), hops, hops, hops, hops)  # type: ignore[method-assign]

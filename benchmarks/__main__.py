@@ -1,6 +1,6 @@
 """`make bench`: run the comparisons and print their results.
 
-    python -m benchmarks [case …] [--rounds N]     cases: http qr compression live sweep
+    python -m benchmarks [case …] [--rounds N]     cases: http qr compression live sweep turns
     python -m benchmarks tricks --only WORDS           optimisations whose names have the words
 
 The service and the bare app alternate within each round; their medians are compared as ratios,
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import report
-from benchmarks.cases import compression, http, live, qr, sweep, tricks
+from benchmarks.cases import compression, http, live, qr, sweep, tricks, turns
 from tests.support.databases import Databases
 
 CASES = {
@@ -32,6 +32,7 @@ CASES = {
     "live": live,
     "sweep": sweep,
     "tricks": tricks,
+    "turns": turns,
 }
 RESULTS = Path(__file__).parent / "results"
 

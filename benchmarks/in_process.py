@@ -79,12 +79,17 @@ class Answer:
 
 def send(app: Flask, request: Environ) -> Answer:
     """Send a request and read the whole answer."""
+    return send_to(app.wsgi_app, request)
+
+
+def send_to(application: Callable[..., Any], request: Environ) -> Answer:
+    """As `send`, to this part of an application."""
     started: list[Any] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _error: Any = None) -> Any:
         started[:] = [int(status[:3]), headers]
 
-    answer = app.wsgi_app(request, start_response)
+    answer = application(request, start_response)
     try:
         body = b"".join(answer)
     finally:
@@ -154,7 +159,7 @@ class Service:
         with_key = {**PROGRAM, "HTTP_AUTHORIZATION": f"Bearer {self.key}"}
         image = f"/payments/pix/qr_code/qr_code_payment_{txid}"
         operations = [
-            Operation("create", self._new_payments, 201),
+            Operation("create", self.new_payments, 201),
             Operation("confirm", self._confirmations),
             _same("poll", environ, "GET", f"{page}/status"),
             _same("page", environ, "GET", page, BROWSER),
@@ -174,7 +179,8 @@ class Service:
         ]
         return {operation.name: operation for operation in operations}
 
-    def _new_payments(self, number: int) -> list[Environ]:
+    def new_payments(self, number: int) -> list[Environ]:
+        """Requests that create payments."""
         body = {"value": 54.9, "description": "Uma cesta de frutas", "metadata": {"cart": "4711"}}
         return [
             environ(

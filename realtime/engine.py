@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import nullcontext
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from engineio.socket import Socket
 from werkzeug.exceptions import HTTPException
 
 from core.errors import BalcaoError
+from core.runtime.turns import IN_ENVIRON, Turn, end_turn
 from realtime.allowance import Allowance, Rates
 from realtime.wire import Wire
 
@@ -50,6 +52,7 @@ class BoundedSocket(Socket):  # type: ignore[misc]  # engine.io is untyped
         self.last_ping = time.monotonic()
         self.allowance = Allowance(self.rates)
         self._wire: Wire | None = None
+        self._turn: Turn | None = None
         self._is_dropped = False
 
     def receive(self, pkt: Any) -> None:
@@ -66,7 +69,9 @@ class BoundedSocket(Socket):  # type: ignore[misc]  # engine.io is untyped
             self._drop("attachments")
         if self.closed or self._is_dropped:
             raise exceptions.SocketIsClosedError
-        super().receive(pkt)
+        # A long-polling request has its turn already.
+        with self._turn if self._wire is not None and self._turn else nullcontext():
+            super().receive(pkt)
         self.server.sleep(0)
 
     def send(self, pkt: Any) -> None:
@@ -89,6 +94,7 @@ class BoundedSocket(Socket):  # type: ignore[misc]  # engine.io is untyped
         if not self.connected and "upgrade" not in options:
             self.close(abort=True)  # engine.io would poll for it
             return self.server._bad_request("The header Connection must be: Upgrade.")
+        end_turn(environ)  # what follows waits: for packets to send, or on a websocket
         return super().handle_get_request(environ, start_response)
 
     def handle_post_request(self, environ: WSGIEnvironment) -> None:
@@ -158,7 +164,7 @@ class BoundedSocket(Socket):  # type: ignore[misc]  # engine.io is untyped
             if not self.connected:
                 self.close(abort=True)
             return self.server._bad_request(error.detail)
-        self._wire = wire
+        self._wire, self._turn = wire, environ.get(IN_ENVIRON)
         try:
             wire.accept()
             self._websocket_handler(wire)

@@ -12,6 +12,7 @@ import resource
 import socket
 import threading
 import time
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -33,6 +34,10 @@ CLOSING_MAX = 32
 """Connections that may be accepted while as many others are closed to make room for them."""
 
 CLOSED_AT_ONCE = 16
+ACCEPTED_AT_ONCE = 256
+STARTED_AT_ONCE = 16
+"""Of the accepted connections, those of all clients in turn."""
+
 PAUSE_SECONDS = 0.05
 ACCEPT_SECONDS = 0.1
 """How long the loop waits for a connection before it looks whether it should stop."""
@@ -82,6 +87,8 @@ class Seat:
 
     connection: Any
     network: str
+    takes_place: bool
+    """Whether another connection is closed for it."""
 
 
 @dataclass
@@ -122,7 +129,7 @@ class Seats:
             self._networks[name] = network
             network.count += 1
             self._count += 1
-            seat = Seat(connection, name)
+            seat = Seat(connection, name, max(over_all, over_network) >= 0)
             self._wait(seat)
             return seat
 
@@ -168,6 +175,30 @@ class Seats:
         return True
 
 
+class _Accepted:
+    """Connections that have not been started yet; the clients take turns."""
+
+    def __init__(self) -> None:
+        self._of_networks: OrderedDict[str, deque[tuple[Seat, Any]]] = OrderedDict()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, seat: Seat, address: Any) -> None:
+        """Add a connection behind those of the same client."""
+        self._of_networks.setdefault(seat.network, deque()).append((seat, address))
+        self._count += 1
+
+    def take(self) -> tuple[Seat, Any]:
+        """The first connection of the next client. Raises KeyError if there is none."""
+        network, waiting = self._of_networks.popitem(last=False)
+        if len(waiting) > 1:
+            self._of_networks[network] = waiting  # at the end: the other clients come first
+        self._count -= 1
+        return waiting.popleft()
+
+
 class AcceptLoop:
     """Accepts connections and gives each its own thread or greenlet."""
 
@@ -183,13 +214,13 @@ class AcceptLoop:
         self._seats = seats
         self._spawn = spawn
         self._talk = talk
+        self._accepted = _Accepted()
         self._is_stopping = False
         self._logged_at = -LOG_INTERVAL_SECONDS
         self.has_ended = False
 
     def start(self) -> None:
         """Accept from now on."""
-        self._listener.settimeout(ACCEPT_SECONDS)
         self._spawn(self._run)
 
     def stop(self) -> None:
@@ -200,39 +231,54 @@ class AcceptLoop:
 
     def _run(self) -> None:
         try:
-            while not self._is_stopping:
-                if not self._accept():
-                    break
+            while not self._is_stopping and self._accept_all():
+                self._start(STARTED_AT_ONCE)
+                time.sleep(0)  # the connections that were started get a turn
+            self._start(len(self._accepted))
         finally:
             self.has_ended = True
 
-    def _accept(self) -> bool:
-        """Accept one connection; False if the listening socket is gone."""
-        try:
-            connection, address = self._listener.accept()
-        except TimeoutError:
-            return True
-        except OSError as error:
-            if error.errno in _NO_LISTENER:
-                return False
-            if error.errno in _NO_ROOM:
-                self._warn(error)
-                self._seats.close_some()
-                time.sleep(PAUSE_SECONDS)
-            return True
-        seat = self._seats.take(connection, address)
-        if seat is None:
-            connection.close()
-        else:
+    def _accept_all(self) -> bool:
+        """Accept the connections that wait; False if the listening socket is gone."""
+        for number in range(ACCEPTED_AT_ONCE):
+            waits = not number and not self._accepted
+            self._listener.settimeout(ACCEPT_SECONDS if waits else 0.0)
+            try:
+                connection, address = self._listener.accept()
+            except (TimeoutError, BlockingIOError):
+                break
+            except OSError as error:
+                if error.errno in _NO_LISTENER:
+                    return False
+                if error.errno in _NO_ROOM:
+                    self._warn(error)
+                    self._seats.close_some()
+                    time.sleep(PAUSE_SECONDS)
+                break
+            kind: Any = type(self._listener)
+            if not isinstance(connection, kind):  # eventlet returns a plain socket
+                connection = kind(connection)
+            seat = self._seats.take(connection, address)
+            if seat is None:
+                connection.close()
+                break
+            self._accepted.add(seat, address)
+            if seat.takes_place:  # the connection that is closed for it needs a turn
+                break
+        return True
+
+    def _start(self, count: int) -> None:
+        """Give up to `count` of the accepted connections a thread or greenlet each."""
+        for _ in range(min(count, len(self._accepted))):
+            seat, address = self._accepted.take()
             try:
                 self._spawn(self._serve, seat, address)
             except RuntimeError as error:  # the system has no more threads
                 self._warn(error)
-                connection.close()
+                seat.connection.close()
                 self._seats.leave(seat)
                 self._seats.close_some()
-        time.sleep(0)  # the connections that were accepted get a turn
-        return True
+                return
 
     def _serve(self, seat: Seat, address: Any) -> None:
         try:

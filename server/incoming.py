@@ -10,7 +10,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from io import BytesIO
@@ -20,6 +20,7 @@ from typing import Any
 from werkzeug.exceptions import BadRequest, ClientDisconnected, HTTPException, RequestTimeout
 
 from config import Settings
+from core.runtime.turns import Turn
 from server.chunks import Chunks
 from server.heads import END, Framing, Refusal, judge, judge_beginning
 from web.problems import CODE_OF_STATUS
@@ -226,6 +227,8 @@ class Body:
         self._line_rest = b""
         self.expects_continue = framing.expects_continue
         self.is_broken = False
+        self.turn: Turn | None = None
+        """The turn of the request, while somebody works on it."""
 
     @property
     def is_complete(self) -> bool:
@@ -319,11 +322,13 @@ class Body:
         if self.expects_continue:
             self.expects_continue = False
             incoming.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        started = time.monotonic()
-        data = incoming.receive(min(self._seconds, SILENCE_SECONDS_MAX))
+        with self.turn.interrupted() if self.turn else nullcontext():
+            started = time.monotonic()
+            data = incoming.receive(min(self._seconds, SILENCE_SECONDS_MAX))
+            waited = time.monotonic() - started
         if not data:
             raise ConnectionError
-        self._seconds -= time.monotonic() - started
+        self._seconds -= waited
         self._seconds += len(data) / BODY_BYTES_PER_SECOND_MIN
         incoming.connection.settimeout(SILENCE_SECONDS_MAX)
         incoming.buffer += data

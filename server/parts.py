@@ -14,6 +14,7 @@ from blueprints.transactions.merchant_sockets import MerchantSockets
 from config import Settings
 from core.clock import Clock
 from core.runtime.parts import Parts
+from core.runtime.turns import Turns
 from core.signing.failures import SignatureFailures
 from payments.location import KeyRing
 from payments.presenter import Presenter
@@ -43,6 +44,7 @@ def build_parts(app: Flask, settings: Settings, clock: Clock) -> Parts:
         metrics=metrics,
         limits=limits,
         request_counts=RequestCounts(limits.count),
+        turns=Turns(),
         csrf_key=csrf.key_for(settings),
         key_uses=KeyUses(),
         key_ring=KeyRing(settings),

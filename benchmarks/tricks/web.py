@@ -24,8 +24,8 @@ from web import api_docs, bodies, limits, metrics, pages, requests, zones
 @contextmanager
 def _headers_by_a_hook(app: Flask) -> Iterator[None]:
     """Set the fixed headers in a hook, as Flask's documentation shows."""
-    gate: Any = app.wsgi_app  # the gate and Socket.IO's app; both pass other requests on
-    outer: Any = gate._application
+    turns: Any = app.wsgi_app  # then the gate and Socket.IO's app; all pass other requests on
+    outer: Any = turns._application._application
     below: Any = outer.wsgi_app
     hooks = app.after_request_funcs[None]
 

@@ -15,6 +15,7 @@ from accounts.access import Caller
 from blueprints.transactions.merchant_sockets import CLOSE_UNAUTHORIZED, MerchantSockets
 from config import current_parts, current_settings
 from core.errors import TooManyRequests, UpgradeRequired
+from core.runtime.turns import end_turn
 from realtime.allowance import Allowance, Connections, Rates
 from realtime.credentials import Watching, watching_merchant
 from realtime.websocket import VERSION, Line, connection_of, handshake
@@ -128,6 +129,7 @@ class Upgrade(Response):
         headers = [(name, value) for name, value in self.headers if name in _UPGRADE_HEADERS]
         try:
             line.accept(headers, lambda: self._sockets.join(line, watching))
+            end_turn(environ)
             line.run()
         finally:
             self._sockets.leave(line, watching)

@@ -47,6 +47,21 @@ def run_on_pool(function: Callable[..., Result], *args: Any, **kwargs: Any) -> R
     raise RuntimeError("no hub runs in this process")
 
 
+def call_soon(function: Callable[[], object]) -> None:
+    """Call the function when all greenlets that can run have run; without a hub call it now."""
+    hub = active_hub()
+    if hub == "eventlet":
+        from eventlet import spawn_n
+
+        spawn_n(function)
+    elif hub == "gevent":
+        from gevent import spawn_raw
+
+        spawn_raw(function)
+    else:
+        function()
+
+
 def current_greenlet() -> object:
     """The greenlet that runs this code; both hubs use the same library for them."""
     from greenlet import getcurrent

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from accounts.keys import KeyUses
     from blueprints.portal.figures import ClosedDays
     from blueprints.transactions.merchant_sockets import MerchantSockets
+    from core.runtime.turns import Turns
     from core.signing.failures import SignatureFailures
     from db_models import Account
     from payments.demo_month import PaidSale
@@ -45,6 +46,7 @@ class Parts:
     metrics: Metrics
     limits: Limits
     request_counts: RequestCounts
+    turns: Turns
     csrf_key: bytes
     key_uses: KeyUses
     key_ring: KeyRing

@@ -34,6 +34,10 @@ class Talker:
         """Send bytes as they are."""
         self._socket.sendall(data)
 
+    def end(self) -> None:
+        """Send nothing more; the answer can still be read."""
+        self._socket.shutdown(socket.SHUT_WR)
+
     def begin_create(self, **fields: Any) -> bytes:
         """Send a creation without its last byte; return that byte."""
         body = json.dumps({"value": 10, **fields}).encode()

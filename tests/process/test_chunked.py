@@ -91,6 +91,22 @@ def test_a_chunked_packet_of_a_long_poller_is_read_with_the_same_limit(service):
 
 
 @pytest.mark.parametrize(
+    "rest", [b"zz\r\n40\r\n", b"2\r\n40", b"2\r\n40\r\n0\r\nX: " + b"a" * 9000]
+)
+def test_a_broken_chunked_packet_of_a_long_poller_is_a_400(service, rest):
+    """It is no packet, and what follows it is no request."""
+    path = "/socket.io/?EIO=4&transport=polling"
+    path += f"&sid={json.loads(service.get(path)[1][1:])['sid']}"
+    with Talker(service.port) as client:
+        client.send(
+            chunked(path, b"", {"Content-Type": "text/plain"}).removesuffix(b"0\r\n\r\n") + rest
+        )
+        client.end()
+        assert client.line().split()[1] == b"400"
+    assert "Traceback" not in service.log()
+
+
+@pytest.mark.parametrize(
     ("body", "detail"),
     [
         (b"zz\r\n{}\r\n", "chunk"),

@@ -114,11 +114,13 @@ class Watcher:
 class RawWebSocket:
     """A raw websocket that sees every byte."""
 
-    def __init__(self, url: str, auth: str = "") -> None:
+    def __init__(self, url: str, auth: str = "", source: str = "127.0.0.1") -> None:
         """Shake hands and join the default namespace, as every Socket.IO client does."""
         address = urlsplit(url)
         host, port = address.hostname or "", address.port or 80
-        self._socket = socket.create_connection((host, port), timeout=PATIENCE_SECONDS)
+        self._socket = socket.create_connection(
+            (host, port), timeout=PATIENCE_SECONDS, source_address=(source, 0)
+        )
         self._bytes = b""
         request = (
             "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n"
