@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -158,12 +159,22 @@ def picture(description: str) -> dict[str, Any]:
     }
 
 
+_WRITING = threading.Lock()
+
+
 class DocumentedApp(OpenAPI):
     """A Flask app whose document also has declared models, own bodies and the common 413."""
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function: no view or hook is a coroutine, so the check would be wasted."""
         return func
+
+    @property
+    def api_doc(self) -> dict[str, Any]:
+        """The document, written once: two threads must not write into the same one."""
+        with _WRITING:
+            document: dict[str, Any] = super().api_doc
+        return document
 
     def generate_spec_json(self) -> None:
         """Write the document into `spec_json`."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
+import threading
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import pytest
 
 from core.errors import BalcaoError
-from tests.support.service import close_app, ready_app
+from tests.support.service import close_app, ready_app, settings_for
 from web.docs_pages import anchor_of, document_names, error_help, read_document
 from web.docs_routes import error_rows, operations_by_task
 
@@ -113,3 +117,27 @@ def test_an_asset_outside_the_folder_is_not_served(client):
         answer = client.get(f"/docs/assets/{name}")
         assert answer.status_code == 404
         assert client.get(f"/static/{name}").status_code == 404
+
+
+def test_the_document_is_written_once_however_many_ask_first(fresh_database, tmp_path, clock):
+    """Two threads wrote into one document, and one of them failed."""
+    app: Any = ready_app(settings_for(fresh_database("sqlite"), tmp_path), clock)
+    start, documents = threading.Barrier(8), []
+
+    def ask() -> None:
+        start.wait(10)
+        documents.append(json.dumps(app.api_doc, sort_keys=True))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+        close_app(app)
+    assert len(documents) == 8
+    assert len(set(documents)) == 1
