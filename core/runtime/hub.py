@@ -12,6 +12,8 @@ from typing import Any, Literal, TypeVar
 
 Result = TypeVar("Result")
 
+_SHORTEST_SECONDS = 1e-6
+
 
 def active_hub() -> Literal["eventlet", "gevent", "threading"]:
     """The hub whose monkey patch is in place, whatever ASYNC_MODE says; else threading."""
@@ -55,9 +57,11 @@ def call_soon(function: Callable[[], object]) -> None:
 
         spawn_n(function)
     elif hub == "gevent":
-        from gevent import spawn_raw
+        from gevent import spawn_later
 
-        spawn_raw(function)
+        # gevent runs up to a thousand callbacks before it looks at the sockets; after a timer it
+        # has looked.
+        spawn_later(_SHORTEST_SECONDS, function)
     else:
         function()
 

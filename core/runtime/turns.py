@@ -20,7 +20,7 @@ from typing import Any
 
 from core.runtime.hub import call_soon
 
-AT_ONCE_MAX = 8
+AT_ONCE_MAX = 4
 """Requests of one client that are worked on at once."""
 
 COUNTED_SECONDS = 0.25

@@ -1,4 +1,4 @@
-"""Requests take turns by the client's own address, also behind a proxy; probes do not wait."""
+"""Requests take turns by the client's own address, also behind a proxy; `/healthz` never waits."""
 
 from __future__ import annotations
 
