@@ -6,6 +6,7 @@ import re
 import time
 from contextlib import nullcontext
 from io import BytesIO
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -53,6 +54,8 @@ class BoundedSocket(Socket):  # type: ignore[misc]  # engine.io is untyped
         self.allowance = Allowance(self.rates)
         self._wire: Wire | None = None
         self._turn: Turn | None = None
+        self._reader: int | None = None
+        """The task that reads the websocket, and has its turns."""
         self._is_dropped = False
 
     def receive(self, pkt: Any) -> None:
@@ -69,8 +72,8 @@ class BoundedSocket(Socket):  # type: ignore[misc]  # engine.io is untyped
             self._drop("attachments")
         if self.closed or self._is_dropped:
             raise exceptions.SocketIsClosedError
-        # A long-polling request has its turn already.
-        with self._turn if self._wire is not None and self._turn else nullcontext():
+        # A long-polling request has its own turn, also while a websocket begins.
+        with self._turn if self._turn and self._reader == get_ident() else nullcontext():
             super().receive(pkt)
         self.server.sleep(0)
 
@@ -164,7 +167,7 @@ class BoundedSocket(Socket):  # type: ignore[misc]  # engine.io is untyped
             if not self.connected:
                 self.close(abort=True)
             return self.server._bad_request(error.detail)
-        self._wire, self._turn = wire, environ.get(IN_ENVIRON)
+        self._wire, self._turn, self._reader = wire, environ.get(IN_ENVIRON), get_ident()
         try:
             wire.accept()
             self._websocket_handler(wire)
@@ -172,7 +175,7 @@ class BoundedSocket(Socket):  # type: ignore[misc]  # engine.io is untyped
             self.queue.put(None)  # junk instead of a packet: wake the task that writes
             self.close(abort=True, reason=self.server.reason.TRANSPORT_ERROR)
         finally:
-            self._wire = None
+            self._wire = self._turn = None
         if wire.is_too_fast:
             self._log("too fast")
         return wire.finish()

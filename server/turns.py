@@ -12,9 +12,6 @@ from web.limits import network_of
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-NEVER_WAITS = "/healthz"
-"""The cheapest path, and the operator's probe: a late answer would restart a service that works."""
-
 
 class InTurn:
     """WSGI middleware that works on each request in its turn; the answer is sent after the turn."""
@@ -26,8 +23,6 @@ class InTurn:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        if environ.get("PATH_INFO") == NEVER_WAITS:
-            return self._application(environ, start_response)
         turn = Turn(self._turns, network_of(environ.get("REMOTE_ADDR") or "unknown"))
         environ[IN_ENVIRON] = turn
         body = body_of(environ)

@@ -26,6 +26,8 @@ AT_ONCE_MAX = 4
 COUNTED_SECONDS = 0.25
 """How long a request counts: one that takes longer waits for something, and for no processor."""
 
+LOST_CALL_SECONDS = 5.0
+
 IN_ENVIRON = "balcao.turn"
 """Where a request's environment has its turn."""
 
@@ -36,6 +38,9 @@ class Place:
 
     client: str
     called: threading.Event | None = None
+    """Set when the place has begun, and when it is the first of those that wait."""
+
+    has_begun: bool = False
 
 
 @dataclass
@@ -86,18 +91,17 @@ class Turns:
         with self._lock:
             client = self._clients.setdefault(client_name, _Client())
             if not client.waiting and self._has_room(client):
-                client.began_at[place] = self._clock()
+                self._let_begin(client, place)
                 return place
-            rounds = 1 + len(client.waiting) // self._at_once_max
             called = place.called = threading.Event()
             client.waiting.append(place)
         try:
-            called.wait(rounds * self._counted_seconds)
+            while (seconds := self._seconds_to_wait(client, place)) is not None:
+                called.wait(seconds)
+                called.clear()
         except BaseException:  # the task is ended while it waits
-            self._begin_uncalled(client, place)
-            self.end(place)
+            self._give_up(client, place)
             raise
-        self._begin_uncalled(client, place)
         return place
 
     def end(self, place: Place) -> None:
@@ -108,11 +112,32 @@ class Turns:
         if is_first:
             self._call_soon(self._go_on)
 
-    def _begin_uncalled(self, client: _Client, place: Place) -> None:
+    def _seconds_to_wait(self, client: _Client, place: Place) -> float | None:
+        """How long this place waits before it asks again; None if it has begun.
+
+        The first one looks when the oldest work stops counting, and is called when it becomes the
+        first. The others need no time; theirs is for a call that was lost.
+        """
         with self._lock:
-            if place.called is not None and not place.called.is_set():
+            self._call(client)
+            if place.has_begun:
+                return None
+            if client.waiting[0] is not place:
+                return LOST_CALL_SECONDS
+            oldest = min(client.began_at.values())
+            return max(oldest + self._counted_seconds - self._clock(), 0.001)
+
+    def _give_up(self, client: _Client, place: Place) -> None:
+        with self._lock:
+            if not place.has_begun:
                 client.waiting.remove(place)
-                client.began_at[place] = self._clock()
+                if client.waiting:
+                    self._wake(client.waiting[0])
+        self.end(place)
+
+    def _let_begin(self, client: _Client, place: Place) -> None:
+        place.has_begun = True
+        client.began_at[place] = self._clock()
 
     def _go_on(self) -> None:
         """Call those who wait, in place of those who have ended."""
@@ -128,11 +153,18 @@ class Turns:
                     del self._clients[place.client]
 
     def _call(self, client: _Client) -> None:
+        """Let those begin for whom there is room, and call them, and the first one behind them."""
+        first = client.waiting[0] if client.waiting else None
         while client.waiting and self._has_room(client):
             place = client.waiting.popleft()
-            client.began_at[place] = self._clock()
-            if place.called is not None:
-                place.called.set()
+            self._let_begin(client, place)
+            self._wake(place)
+        if client.waiting and client.waiting[0] is not first:
+            self._wake(client.waiting[0])
+
+    def _wake(self, place: Place) -> None:
+        if place.called is not None:
+            place.called.set()
 
     def _has_room(self, client: _Client) -> bool:
         """Whether one more may begin; forget those that began too long ago to count."""

@@ -47,6 +47,19 @@ def test_with_a_key_a_payment_is_created_and_confirmed(app, client, clock):
     assert page.status_code == 200
 
 
+def test_where_there_is_no_bank_to_ask_nobody_promises_an_answer_in_seconds(app, client):
+    """Without BANK_URL a confirmation comes when the bank sends it, and *Já paguei* says so."""
+    alice = client_of(app, add_merchant(app, "alice", "alice@example.com"))
+    path = f"/payments/pix/{alice.post('/payments/pix', json={'value': 10}).json['payment']['id']}"
+    answer = client.post(f"{path}/check", headers={"Accept": "application/json"})
+    assert (answer.status_code, answer.json["inquiry"]) == (200, "nobody")
+    sent_back = client.post(f"{path}/check", headers={"Accept": "text/html"})
+    assert sent_back.location.endswith("?checked=nobody")
+    for page in (client.get(path).text, client.get(f"{path}?checked=nobody").text):
+        assert "Avisaremos aqui assim que o banco confirmar." in page
+        assert "menos de 10 s" not in page
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [

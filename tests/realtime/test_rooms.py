@@ -259,6 +259,29 @@ def test_a_watch_does_not_walk_through_the_rooms_of_all_clients():
     assert not hasattr(rooms, "rooms")
 
 
+def test_each_connection_is_logged_and_counted_when_it_comes_and_goes(serve):
+    """One line for each, at level debug, and two counts in /metrics."""
+    service = serve(LOG_LEVEL="debug", LOG_FORMAT="json")
+    with RawWebSocket(service.url), RawWebSocket(service.url):
+        pass
+    limit, names = time.monotonic() + 10, list[str]()
+    while names.count("socket.closed") < 2 and time.monotonic() < limit:
+        time.sleep(0.05)
+        lines = [line for line in service.log().splitlines() if line.startswith("{")]
+        names = [json.loads(line)["event"] for line in lines]
+    assert (names.count("socket.opened"), names.count("socket.closed")) == (2, 2)
+    counts = service.get("/metrics")[1].decode().splitlines()
+    for happening in ("opened", "closed"):
+        [line] = [
+            line
+            for line in counts
+            if line.startswith("balcao_sockets_total{")
+            and f'"{happening}"' in line
+            and '"socket.io"' in line
+        ]
+        assert float(line.split()[-1]) == 2
+
+
 def test_a_watcher_of_one_payment_receives_no_byte_of_another(service):
     """Counted in bytes on the wire."""
     watched, other = service.create(), service.create()

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from random import Random
 
 import pytest
 
-from core.runtime.turns import IN_ENVIRON, Turn, Turns, end_turn
+from core.runtime.turns import IN_ENVIRON, LOST_CALL_SECONDS, Turn, Turns, end_turn
 
 LONG_SECONDS = 30.0
 """Longer than a test: with it, work counts until it ends."""
@@ -106,6 +107,48 @@ def test_work_that_waits_for_something_stops_nobody():
         time.sleep(0.1)
         works.start("a", "9", "10")  # those before count no longer
         assert works.begun[-2:] == ["9", "10"]
+
+
+def test_the_first_one_begins_when_the_oldest_work_stops_counting():
+    """However many waited when it came, and also if nobody ends or comes."""
+    turns = Turns(2, 0.2)
+    with works_of(turns) as works:
+        works.start("a", *map(str, range(40)))
+        works.end(*map(str, range(36)))
+        wait_until(lambda: len(works.begun) == 38)
+        started = time.monotonic()
+        works.start("a", "40", "41")
+        wait_until(lambda: len(works.begun) == 42)
+        assert time.monotonic() - started < 3  # two rounds of 0.2 s, and not twenty
+        assert works.begun[38:] == ["38", "39", "40", "41"]
+
+
+def test_many_with_short_and_long_work_all_begin():
+    """A call that is lost would keep somebody for seconds."""
+    turns, random = Turns(3, 0.02), Random(7)
+    ended: list[str] = []
+
+    def work(client: str, seconds: list[float]) -> None:
+        for each in seconds:
+            with Turn(turns, client):
+                time.sleep(each)
+            ended.append(client)
+
+    threads = [
+        threading.Thread(
+            target=work,
+            args=(f"client {number % 3}", [random.choice([0, 0, 0.001, 0.05]) for _ in range(10)]),
+        )
+        for number in range(60)
+    ]
+    started = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LOST_CALL_SECONDS)
+    assert len(ended) == 600
+    assert turns.clients == 0
+    assert time.monotonic() - started < LOST_CALL_SECONDS
 
 
 def test_work_that_counts_no_longer_ends_after_the_last_one():
