@@ -34,7 +34,7 @@ MONEY_TEXT = r"^(0\.0[1-9]|0\.[1-9][0-9]?|[1-9][0-9]{0,9}(\.[0-9]{1,2})?)$"
 """How to write an amount. Exponents such as 1e2 are accepted too if they give whole centavos."""
 
 # MySQL compares `a ` and `a` as equal, so an order id may not begin or end with a space.
-_WITHOUT_EDGES = r"^[^ \t\r\n\u00a0]([\s\S]*[^ \t\r\n\u00a0])?$"
+_WITHOUT_EDGES = r"^[^\u0000 \t\r\n\u00a0]([^\u0000]*[^\u0000 \t\r\n\u00a0])?$"
 
 
 def _money(value: object) -> int:
