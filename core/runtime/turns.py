@@ -27,6 +27,7 @@ COUNTED_SECONDS = 0.25
 """How long a request counts: one that takes longer waits for something, and for no processor."""
 
 LOST_CALL_SECONDS = 5.0
+"""After so long a request that was not called looks whether it may begin."""
 
 IN_ENVIRON = "balcao.turn"
 """Where a request's environment has its turn."""
@@ -115,8 +116,8 @@ class Turns:
     def _seconds_to_wait(self, client: _Client, place: Place) -> float | None:
         """How long this place waits before it asks again; None if it has begun.
 
-        The first one looks when the oldest work stops counting, and is called when it becomes the
-        first. The others need no time; theirs is for a call that was lost.
+        The first of those that wait looks when the oldest work stops counting. The others are
+        called, and look after LOST_CALL_SECONDS in case a call was lost.
         """
         with self._lock:
             self._call(client)

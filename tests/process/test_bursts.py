@@ -98,7 +98,7 @@ def test_a_burst_of_one_address_delays_no_other_one(service, first, rest):
 
 
 def test_a_burst_of_new_connections_delays_no_other_one(service):
-    """Whoever connects after them is accepted before their requests are worked on."""
+    """A client that connects after them is answered before the last of them."""
     crowds: list[Crowd] = []
 
     def connect_and_send() -> None:

@@ -77,7 +77,7 @@ def works_of(turns: Turns) -> Iterator[Works]:
 
 
 def test_so_many_begin_at_once_and_the_others_in_order():
-    """Whoever came first begins first."""
+    """The order is that of their arrival."""
     turns = Turns(2, LONG_SECONDS)
     with works_of(turns) as works:
         works.start("a", "1", "2", "3", "4", "5")
