@@ -74,7 +74,7 @@ def test_an_expired_page_keeps_reloading_and_its_new_code_is_a_form(visit, servi
 
     The form keeps the language.
     """
-    payment = service.create(expires_in=10, order_id="nojs-renew")
+    payment = service.create(expires_in=600, order_id="nojs-renew")
     bring_forward(service, 0.2, payment)
     time.sleep(0.4)
     page = visit(**OFF).open(f"/payments/pix/{payment['id']}?lang=en")

@@ -19,13 +19,15 @@ def bring_forward(
 ) -> datetime:
     """Set the deadline of these payments in the database; return the new deadline.
 
-    At least one test of each kind waits for a deadline that the service itself has set.
+    Their creation moves with it, because a renewal lives as long as the payment it renews. At least
+    one test of each kind waits for a deadline that the service itself has set.
     """
     usual = f"sqlite:///{service.instance / 'balcao.sqlite3'}"
+    tables = Tables(service.environment.get("DATABASE_URL", usual))
     expires_at = SystemClock().now() + timedelta(seconds=seconds)
-    txids = [str(payment["id"]) for payment in payments]
-    changed = sa.update(Payment.__table__).where(Payment.txid.in_(txids))
-    Tables(service.environment.get("DATABASE_URL", usual)).change(
-        changed.values(expires_at=expires_at)
-    )
+    for txid in (str(payment["id"]) for payment in payments):
+        row = tables.payment(txid)
+        created_at = expires_at - (row.expires_at - row.created_at)
+        changed = sa.update(Payment.__table__).where(Payment.txid == txid)
+        tables.change(changed.values(expires_at=expires_at, created_at=created_at))
     return expires_at
