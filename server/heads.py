@@ -20,7 +20,9 @@ END = b"\r\n\r\n"
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _TARGET = rb"(?:/[!-~]*|\*|https?://[0-9A-Za-z.:\-]+(?:[/?][!-~]*)?)"
-_REQUEST_LINE = re.compile(rb"%b %b HTTP/1\.([01])" % (_TOKEN, _TARGET))
+_REQUEST_LINE = re.compile(rb"(%b) (%b) HTTP/1\.([01])" % (_TOKEN, _TARGET))
+_ABSOLUTE = re.compile(rb"https?://([^/?]+)(.*)")
+_HOST_LINE = re.compile(rb"\r\nhost:[^\r\n]*", re.IGNORECASE)
 _OTHER_VERSION = re.compile(rb"[^ ]+ [^ ]+ HTTP/[0-9.]+")
 _FIELD = re.compile(rb"(%b):([\t -~\x80-\xff]*)" % _TOKEN)
 _LENGTH = re.compile(rb"[0-9]{1,15}")
@@ -53,7 +55,9 @@ class Framing:
 def judge(head: bytes) -> Framing:
     """The framing of a head that ends with an empty line. Raises Refusal for an ambiguous head."""
     line, *fields = head.removesuffix(END).split(b"\r\n")
-    version = _version(line)
+    method, target, version = _request_line(line)
+    if target == b"*" and method != b"OPTIONS":
+        raise Refusal(400, "Only OPTIONS may ask for *.")
     if len(fields) > HEADERS_MAX:
         raise Refusal(431, f"A request may have {HEADERS_MAX} headers.")
     values: dict[bytes, bytes] = {}
@@ -69,7 +73,29 @@ def judge(head: bytes) -> Framing:
         values[name] = match[2].strip(b" \t")
     if version == b"1" and b"host" not in values:
         raise Refusal(400, "The header Host is missing.")
-    return _framing(values, version)
+    framing = _framing(values, version)
+    if method == b"HEAD" and (framing.length or framing.is_chunked):
+        raise Refusal(400, "A HEAD request has no body.")
+    return framing
+
+
+def in_origin_form(head: bytes) -> bytes:
+    """The same head with a path as its target, because the libraries route nothing else.
+
+    By RFC 9112, 3.2, a whole URL also names the host, and the header Host does not count.
+    `OPTIONS *` asks about the service as a whole: the home page answers.
+    """
+    line, rest = head.split(b"\r\n", 1)
+    method, target, version = line.split(b" ")
+    if target == b"*":
+        target = b"/"
+    elif absolute := _ABSOLUTE.fullmatch(target):
+        target = absolute[2] if absolute[2].startswith(b"/") else b"/" + absolute[2]
+        rest = _HOST_LINE.sub(b"", b"\r\n" + rest)[2:]
+        rest = b"Host: " + absolute[1] + b"\r\n" + rest
+    else:
+        return head
+    return b"%b %b %b\r\n%b" % (method, target, version, rest)
 
 
 def judge_beginning(data: bytes | bytearray) -> None:
@@ -84,13 +110,13 @@ def judge_beginning(data: bytes | bytearray) -> None:
         raise Refusal(400, "A line of the head does not end with CR and LF.")
 
 
-def _version(line: bytes) -> bytes:
-    """The minor version of HTTP/1. Raises Refusal for a malformed request line."""
+def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
+    """Method, target and the minor version of HTTP/1. Raises Refusal for a malformed line."""
     if len(line) > LINE_BYTES_MAX:
         raise Refusal(414, f"The first line of a request may have {LINE_BYTES_MAX} bytes.")
     match = _REQUEST_LINE.fullmatch(line)
     if match is not None:
-        return match[1]
+        return match[1], match[2], match[3]
     if _OTHER_VERSION.fullmatch(line) and b" HTTP/1." not in line:
         raise Refusal(505, "This service speaks HTTP/1.1 and HTTP/1.0.")
     raise Refusal(400, "The first line of the request is malformed.")

@@ -22,7 +22,7 @@ from werkzeug.exceptions import BadRequest, ClientDisconnected, HTTPException, R
 from config import Settings
 from core.runtime.turns import Turn
 from server.chunks import Chunks
-from server.heads import END, Framing, Refusal, judge, judge_beginning
+from server.heads import END, Framing, Refusal, in_origin_form, judge, judge_beginning
 from web.problems import CODE_OF_STATUS
 
 SILENCE_SECONDS_MAX = 45
@@ -106,7 +106,7 @@ class Incoming:
         if not head:
             return False
         self._on_wait(False)
-        self._head = BytesIO(head)
+        self._head = BytesIO(in_origin_form(head))
         self.body = self._body_type(self, framing, self._bounds.body_seconds)
         # What follows a websocket's end are late frames: they are no request, and get no answer.
         self._is_last = framing.asks_for_websocket

@@ -53,6 +53,8 @@ def create(*fields: str) -> bytes:
         create("X: a\nContent-Length: 13"),
         create("X: a\rContent-Length: 13"),
         create("Host: y"),
+        b"HEAD /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello" + HEALTH,
+        b"HEAD / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + HEALTH,
         b"GET /healthz\r\n\r\n" + HEALTH,
         b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n" + HEALTH,
         b"\x16\x03\x01\x02\x00\x01",
@@ -83,6 +85,36 @@ def test_a_head_that_is_too_long_or_too_new_is_refused_with_its_status(service, 
         charlie.send(data)
         assert charlie.answer()[0] == status
         assert charlie.is_closed_by_the_server()
+
+
+@pytest.mark.parametrize(
+    ("line", "location"),
+    [
+        ("GET http://shop.example:81/docs//errors", "http://shop.example:81/docs/errors"),
+        ("GET http://shop.example/docs//errors?q=a", "http://shop.example/docs/errors?q=a"),
+        ("GET /docs//errors", "http://x/docs/errors"),
+    ],
+)
+def test_a_whole_url_is_a_target_and_names_the_host(service, line, location):
+    """Clients of a forward proxy send it; a server must understand it (RFC 9112, 3.2.2)."""
+    with Talker(service.port) as alice:
+        alice.send(f"{line} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        status, headers, _ = alice.answer()
+        assert (status, headers["location"]) == (308, location)
+    with Talker(service.port) as alice:
+        alice.send(b"GET http://x HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n")
+        assert alice.answer()[0] == 200
+
+
+def test_options_asks_about_the_whole_service(service):
+    """`OPTIONS *` is answered by the home page, and no other method may ask for it."""
+    with Talker(service.port) as alice:
+        alice.send(b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
+        status, headers, _ = alice.answer()
+        assert (status, "GET" in headers["allow"]) == (200, True)
+    with Talker(service.port) as alice:
+        alice.send(b"GET * HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert alice.answer()[0] == 400
 
 
 def test_a_head_that_does_not_end_in_time_is_a_408_and_silence_is_no_answer(service):

@@ -10,6 +10,7 @@ from server.heads import (
     LINE_BYTES_MAX,
     Framing,
     Refusal,
+    in_origin_form,
     judge,
     judge_beginning,
 )
@@ -111,10 +112,19 @@ def test_a_malformed_request_line_is_refused(line, status):
     assert status_of(head(line=line)) == status
 
 
-@pytest.mark.parametrize("target", [b"/", b"/a?b=%20", b"*", b"http://x.y:80/a", b"//a//b"])
+@pytest.mark.parametrize("target", [b"/", b"/a?b=%20", b"http://x.y:80/a", b"//a//b"])
 def test_every_form_of_target_that_clients_send_is_accepted(target):
     """RFC 9112, 3.2: servers accept the absolute form too."""
     assert judge(head(line=b"GET " + target + b" HTTP/1.1")).length == 0
+
+
+def test_only_options_asks_for_the_whole_service_and_head_has_no_body():
+    """RFC 9112, 3.2.4; one library closed the connection of such a HEAD without an answer."""
+    assert judge(head(line=b"OPTIONS * HTTP/1.1")).length == 0
+    assert status_of(head(line=b"GET * HTTP/1.1")) == 400
+    assert judge(head(b"Content-Length: 0", line=b"HEAD / HTTP/1.1")).length == 0
+    assert status_of(head(b"Content-Length: 5", line=b"HEAD / HTTP/1.1")) == 400
+    assert status_of(head(b"Transfer-Encoding: chunked", line=b"HEAD / HTTP/1.1")) == 400
 
 
 def test_only_http_1_0_may_leave_out_the_host_and_it_has_no_chunks():
@@ -163,3 +173,24 @@ def test_the_beginning_of_a_head_waits_for_the_rest(data):
     judge_beginning(data)  # raises nothing
     with pytest.raises(Refusal):
         judge_beginning(data + b"\n")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"GET /a?b=c HTTP/1.1\r\nHost: x", b"GET /a?b=c HTTP/1.1\r\nHost: x"),
+        (b"GET http://y:8 HTTP/1.1\r\nHost: x", b"GET / HTTP/1.1\r\nHost: y:8"),
+        (b"GET http://y?b=c HTTP/1.1\r\nHost: x", b"GET /?b=c HTTP/1.1\r\nHost: y"),
+        (
+            b"GET https://y/a?u=http://z HTTP/1.1\r\nA: host: b\r\nhost:x\r\nB: c",
+            b"GET /a?u=http://z HTTP/1.1\r\nHost: y\r\nA: host: b\r\nB: c",
+        ),
+        (b"GET http://y/a HTTP/1.0", b"GET /a HTTP/1.0\r\nHost: y"),
+        (b"OPTIONS * HTTP/1.1\r\nHost: x", b"OPTIONS / HTTP/1.1\r\nHost: x"),
+    ],
+)
+def test_a_library_gets_a_path_and_the_host_that_the_target_names(before, after):
+    """RFC 9112, 3.2.2: with a whole URL as target, the header Host does not count."""
+    end = b"\r\n\r\n"
+    judge(before + end)
+    assert in_origin_form(before + end) == after + end
