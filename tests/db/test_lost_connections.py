@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 
 import pytest
@@ -57,32 +57,40 @@ def test_a_connection_reset_under_a_statement_is_a_503_and_changes_nothing(
 def test_connections_that_the_server_closed_meanwhile_are_replaced(processes, any_database_url):
     """A firewall drops connections in a quiet night; the first payer must not notice."""
     payment = processes.create()
-    name = sa.make_url(any_database_url).database
-    if processes.tables.engine.dialect.name == "mysql":
-        mine = "SELECT id FROM information_schema.processlist WHERE db = :name"
-        mine += " AND id <> CONNECTION_ID()"
-        for row in processes.tables.rows(mine, name=name):
-            processes.tables.change(f"KILL {int(row.id)}")
-    else:
-        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
-        processes.tables.rows(f"{ended} AND pid <> pg_backend_pid()", name=name)
-    _wait_for_close(processes, name)
+    _end_other_connections(processes.tables, sa.make_url(any_database_url).database)
     assert processes.bank().confirm(payment).status_code == 200
     assert processes.status(payment["id"])["status"] == "confirmed"
 
 
-def _wait_for_close(processes, name):
-    """Both servers only ask a connection to end: one that dies after its ping is another story."""
-    if processes.tables.engine.dialect.name == "mysql":
+def _end_other_connections(tables, name):
+    """End every other client of this database, and wait until the server has closed them.
+
+    Servers only ask a connection to end, and one that dies after its ping is another story. All
+    statements use one connection: a new one for each would see the last one while that closes.
+    """
+    if tables.engine.dialect.name == "mysql":
         others = "SELECT id FROM information_schema.processlist WHERE db = :name"
         others += " AND id <> CONNECTION_ID()"
+        end = "KILL {}"
     else:
         others = "SELECT pid FROM pg_stat_activity WHERE datname = :name"
-        others += " AND pid <> pg_backend_pid()"
-    limit = time.monotonic() + 10
-    while processes.tables.rows(others, name=name) and time.monotonic() < limit:
-        time.sleep(0.02)
-    assert not processes.tables.rows(others, name=name)
+        others += " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        end = "SELECT pg_terminate_backend({})"
+    with tables.connected() as connection:
+
+        def ids():
+            return set(connection.scalars(sa.text(others), {"name": name}))
+
+        targets = ids()
+        assert targets
+        for number in targets:
+            # One that has ended by itself is unknown.
+            with suppress(sa.exc.OperationalError):
+                connection.execute(sa.text(end.format(int(number))))
+        limit = time.monotonic() + 10
+        while left := ids() & targets:
+            assert time.monotonic() < limit, left
+            time.sleep(0.02)
 
 
 def test_without_a_free_connection_the_answer_is_503(fresh_database, tmp_path, clock, monkeypatch):
