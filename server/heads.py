@@ -13,8 +13,8 @@ HEAD_BYTES_MAX = 32_768
 LINE_BYTES_MAX = 8190
 """Of the request line, and of one header; the libraries refuse longer ones in their own ways."""
 
-HEADERS_MAX = 100
-"""Python's `http.client` reads no more."""
+HEADERS_MAX = 98
+"""Python's `http.client` reads 100 lines, among them the empty one and a Host that we may add."""
 
 END = b"\r\n\r\n"
 

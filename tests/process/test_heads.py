@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from server.heads import HEADERS_MAX
 from tests.process.talking import Talker
 from tests.support.service import ServiceProcess, resident_bytes
 
@@ -103,6 +104,14 @@ def test_a_whole_url_is_a_target_and_names_the_host(service, line, location):
         assert (status, headers["location"]) == (308, location)
     with Talker(service.port) as alice:
         alice.send(b"GET http://x HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n")
+        assert alice.answer()[0] == 200
+
+
+@pytest.mark.parametrize("target", ["/healthz", "http://x/healthz"])
+def test_as_many_headers_as_fit_are_answered(service, target):
+    """Libraries refuse more in their own ways, one of them without an answer."""
+    with Talker(service.port) as alice:
+        alice.send(f"GET {target} HTTP/1.0\r\n".encode() + b"X: a\r\n" * HEADERS_MAX + b"\r\n")
         assert alice.answer()[0] == 200
 
 
