@@ -31,7 +31,7 @@ from flask import Flask
 from flask_openapi import OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from accounts import csrf, renewal
+from accounts import csrf, refusals, renewal
 from accounts.demo import ensure_demo_merchant
 from accounts.setup import init_accounts
 from blueprints.admin.setup import init_admin
@@ -135,6 +135,7 @@ def _add_hooks(app: Flask, settings: Settings, parts: Parts) -> None:
         *requests.hub_hooks(settings, parts.socketio),
         requests.log_request,
         problems.explain_precondition,
+        refusals.note_refusal,
     )
     for hook in before_request:
         app.before_request(hook)

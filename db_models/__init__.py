@@ -13,6 +13,7 @@ from db_models.receipt import Receipt, Verdict
 from db_models.reconciliation import Reconciliation
 from db_models.recovery_upload import ProofVerdict, RecoveryUpload
 from db_models.refund import Refund, RefundStatus
+from db_models.refused_request import RefusedRequest
 from db_models.sign_in import SignIn
 from db_models.signal import Signal, SignalKind
 from db_models.signing_key import SigningKeyRow
@@ -38,6 +39,7 @@ __all__ = [
     "RecoveryUpload",
     "Refund",
     "RefundStatus",
+    "RefusedRequest",
     "SignIn",
     "Signal",
     "SignalKind",

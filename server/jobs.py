@@ -16,6 +16,7 @@ from flask import Flask
 from flask_apscheduler import APScheduler
 
 from accounts.keys import key_uses
+from accounts.refusals import forget_old_refusals, refusal_notes
 from accounts.sign_ins import forget_old_records
 from blueprints.recovery.proofs import forget_old_proofs
 from config import Settings, parts_of
@@ -39,6 +40,7 @@ REFUNDS_INTERVAL_SECONDS = 1
 MAIL_INTERVAL_SECONDS = 2
 FORGET_INTERVAL_SECONDS = 3600
 KEY_USES_INTERVAL_SECONDS = 30
+REFUSALS_INTERVAL_SECONDS = 5
 SIGNALS_INTERVAL_SECONDS = 15
 
 
@@ -71,6 +73,12 @@ class Jobs:
         self._add("relay", RELAY_INTERVAL_SECONDS, lambda: announcer.relay(self._keep_going))
         self._add("forget-keys", FORGET_INTERVAL_SECONDS, forget_old_keys)
         self._add("key-uses", KEY_USES_INTERVAL_SECONDS, lambda: key_uses().write())
+        self._add("refusals", REFUSALS_INTERVAL_SECONDS, lambda: refusal_notes().write())
+        self._add(
+            "forget-refusals",
+            FORGET_INTERVAL_SECONDS,
+            lambda: forget_old_refusals(self._keep_going),
+        )
         self._add("forget-people", FORGET_INTERVAL_SECONDS, lambda: forget_old_records(settings))
         self._add("forget-proofs", FORGET_INTERVAL_SECONDS, lambda: forget_old_proofs(settings))
         eraser = PayerDataEraser(settings)
@@ -90,6 +98,8 @@ class Jobs:
             parts_of(self._app).announcer.flush()
             with suppress(BalcaoError):  # a lost key use must not delay the stop
                 key_uses().write()
+            with suppress(BalcaoError):
+                refusal_notes().write()
 
     def _keep_going(self) -> bool:
         return not self._stopping.is_set()

@@ -9,6 +9,7 @@ from flask_socketio import SocketIO
 
 from accounts import csrf
 from accounts.keys import KeyUses
+from accounts.refusals import RefusalNotes
 from blueprints.portal.figures import ClosedDays
 from blueprints.transactions.merchant_sockets import MerchantSockets
 from config import Settings
@@ -47,6 +48,7 @@ def build_parts(app: Flask, settings: Settings, clock: Clock) -> Parts:
         turns=Turns(),
         csrf_key=csrf.key_for(settings),
         key_uses=KeyUses(),
+        refusal_notes=RefusalNotes(),
         key_ring=KeyRing(settings),
         presenter=Presenter(settings.public_url, settings.is_live),
         closed_days=ClosedDays(),

@@ -107,7 +107,11 @@ def problem(
     field_errors: tuple[FieldError, ...] = (),
     members: Mapping[str, str] | None = None,
 ) -> Response:
-    """An error answer, as problem+json or as a page."""
+    """An error answer, as problem+json or as a page.
+
+    Leaves the names of the refused fields in `g.problem_fields`, for `accounts.refusals`.
+    """
+    g.problem_fields = tuple(error.field for error in field_errors)
     if prefers_page():
         page = render_template(
             "errors/error.html",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flask_socketio import SocketIO
 
     from accounts.keys import KeyUses
+    from accounts.refusals import RefusalNotes
     from blueprints.portal.figures import ClosedDays
     from blueprints.transactions.merchant_sockets import MerchantSockets
     from core.runtime.turns import Turns
@@ -49,6 +50,7 @@ class Parts:
     turns: Turns
     csrf_key: bytes
     key_uses: KeyUses
+    refusal_notes: RefusalNotes
     key_ring: KeyRing
     presenter: Presenter
     closed_days: ClosedDays

@@ -11,8 +11,9 @@ import pytest
 import sqlalchemy as sa
 
 from accounts.keys import SCOPES, key_hash, new_api_key
+from accounts.refusals import refusal_notes
 from core.clock import rfc3339
-from db_models import ApiKey
+from db_models import ApiKey, RefusedRequest
 from repository.accounts import RecentAccounts
 from repository.database import ledger
 from tests.db.tables import NOON
@@ -146,3 +147,17 @@ def test_a_poll_takes_one_statement(processes, count_statements):
     with count_statements() as nonsense:
         assert client.get("/payments/pix/' OR 1=1 --/status").status_code == 404
     assert nonsense == []
+
+
+def test_noting_a_refused_request_takes_no_statement(processes, count_statements, api_key):
+    """A loop of wrong requests must not load the database; a job writes the rows later."""
+    with count_statements() as refused_early:
+        answer = processes.post("/payments/pix", json={"colour": 1}, headers=api_key)
+    assert (answer.status_code, refused_early) == (400, [])
+    with count_statements() as refused_late:
+        answer = processes.post(f"/payments/pix/{'0' * 32}/cancel", headers=api_key)
+    assert (answer.status_code, len(refused_late)) == (404, 2)
+    with processes.app().app_context():
+        assert refusal_notes().write() == 2
+    stored = processes.tables.rows(sa.select(RefusedRequest.code).order_by(RefusedRequest.id))
+    assert [row[0] for row in stored] == ["invalid-request", "payment-not-found"]
