@@ -24,7 +24,7 @@ DEV_STAMP := $(VENV)/.installed-dev-$(VERSION)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help faults install run dev bank seed up down test test-fast test-sqlite test-mysql test-postgres lint format types \
-	check bench screenshots translations vendor lock clean
+	check client-python bench screenshots translations vendor lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -115,6 +115,10 @@ format: $(DEV_STAMP) ## format the code and mend what can be mended by itself
 
 types: $(DEV_STAMP) ## check the types
 	@$(PY) -m mypy
+	@cd clients/python && $(abspath $(PY)) -m mypy
+
+client-python: $(DEV_STAMP) ## build the Python package, test its wheel under Python 3.10 to 3.13
+	@$(PY) -m scripts.client_python $(ARGS)
 
 check: lint types test ## everything CI runs
 

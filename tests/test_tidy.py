@@ -37,7 +37,11 @@ PARTS = {*LEVEL_OF, "bank"}
 # It imports the types of its parts only for the type checker, not at run time.
 NAMES_TYPES_ONLY = "core/runtime/parts.py"
 MOUNTS_THE_BANK = ("app.py", "server/bank_mount.py")
-NOT_PRODUCT = {"tests", "benchmarks", "scripts", "migrations", "instance", "docs", "docker"}
+# Packages in clients/ are products of their own: tests/clients/test_package_rules.py.
+NOT_PRODUCT = {
+    *("tests", "benchmarks", "scripts", "migrations", "instance", "docs", "docker"),
+    "clients",
+}
 
 # Restricted actions, and the files or folders (ending in /) that may do them.
 HOMES = {
