@@ -78,6 +78,7 @@ class Settings(BaseModel):
     log_format: Literal["console", "json"] = "console"
     instance_dir: Path = ROOT / "instance"
     trusted_proxies: int = Field(0, ge=0, le=5)
+    webhook_allow_private: bool
     sign_up: Literal["open", "closed"]
     demo_password: str = Field(min_length=8)
     access_token_seconds: int = Field(900, ge=30, le=86_400)
@@ -265,6 +266,7 @@ def _fill_defaults(values: dict[str, Any], instance: Path) -> None:
     values.setdefault("bank_url", f"{values['public_url'].rstrip('/')}/bank")
     values.setdefault("bank_internal_url", values["bank_url"])
     values.setdefault("sign_up", "closed" if production else "open")
+    values.setdefault("webhook_allow_private", not production)
     if production:
         _require_secrets(values)
         # Production has no demo merchant, but the setting has no other default.

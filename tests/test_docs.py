@@ -99,7 +99,14 @@ def test_the_defaults_in_the_document_are_the_codes(
             text = code_of(cell)
             for placeholder, real in documented.items():
                 text = text.replace(placeholder, real)
-            assert text == (f"{value:g}" if isinstance(value, float) else str(value)), name
+            assert text == _setting_text(value), name
+
+
+def _setting_text(value: object) -> str:
+    """The value as an operator writes it in a variable."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def test_the_limits_in_the_document_are_the_codes(setting_rows: dict[str, list[str]]):

@@ -27,6 +27,7 @@ LEVELS = (
     ("mail",),
     ("accounts",),
     ("payments",),
+    ("webhooks",),
     ("realtime",),
     ("blueprints",),
     ("server",),

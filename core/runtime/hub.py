@@ -6,8 +6,10 @@ eventlet, gevent and greenlet are imported only here, in `server/` and in
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Literal, TypeVar
 
 Result = TypeVar("Result")
@@ -47,6 +49,30 @@ def run_on_pool(function: Callable[..., Result], *args: Any, **kwargs: Any) -> R
         answer: Result = get_hub().threadpool.apply(function, args, kwargs)
         return answer
     raise RuntimeError("no hub runs in this process")
+
+
+def resolve_name(host: str, port: int, threads_max: int) -> list[Any]:
+    """The system's addresses of a host for TCP; other greenlets run meanwhile.
+
+    gevent resolves on the threads of its pool, where a slow name server would stop sign-ins, so
+    this function has its own pool of `threads_max` threads there. Raises OSError.
+    """
+    arguments = (host, port, 0, socket.SOCK_STREAM)
+    if active_hub() == "gevent":
+        from gevent import get_hub
+        from gevent.monkey import get_original
+
+        pool = _name_threads(get_hub(), threads_max)
+        answer: list[Any] = pool.apply(get_original("socket", "getaddrinfo"), arguments)
+        return answer
+    return list(socket.getaddrinfo(*arguments))
+
+
+@cache
+def _name_threads(hub: Any, threads_max: int) -> Any:
+    from gevent.threadpool import ThreadPool
+
+    return ThreadPool(threads_max, hub)
 
 
 def call_soon(function: Callable[[], object]) -> None:

@@ -94,6 +94,8 @@ def test_nothing_is_needed_in_development(env, tmp_path):
         ("LOG_LEVEL", "debug", "debug"),
         ("LOG_FORMAT", "json", "json"),
         ("TRUSTED_PROXIES", "1", 1),
+        ("WEBHOOK_ALLOW_PRIVATE", "1", True),
+        ("WEBHOOK_ALLOW_PRIVATE", "false", False),
     ],
 )
 def test_each_setting_is_read_from_its_variable(env, name, text, value):
@@ -150,6 +152,7 @@ def test_each_setting_is_read_from_its_variable(env, name, text, value):
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
         ("TRUSTED_PROXIES", "-1"),
+        ("WEBHOOK_ALLOW_PRIVATE", "sometimes"),
     ],
 )
 def test_a_bad_value_is_refused_by_its_variables_name(env, name, value):
@@ -238,6 +241,14 @@ def test_sign_up_is_closed_in_production_unless_it_is_opened(env):
     assert env().sign_up == "open"
     assert env(**production).sign_up == "closed"
     assert env(**production, SIGN_UP="open").sign_up == "open"
+
+
+def test_webhooks_stay_out_of_the_network_in_production_unless_they_are_allowed(env):
+    """A merchant's URL must not reach the operator's own machines."""
+    production = {"APP_ENV": "production", "SECRET_KEY": KEY, "BANK_WEBHOOK_SECRET": SECRET}
+    assert env().webhook_allow_private is True
+    assert env(**production).webhook_allow_private is False
+    assert env(**production, WEBHOOK_ALLOW_PRIVATE="1").webhook_allow_private is True
 
 
 def test_all_bad_values_are_named_at_once(env):

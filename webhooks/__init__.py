@@ -1,0 +1,1 @@
+"""Webhooks of merchants: the requests by which the service reports events."""
