@@ -7,6 +7,7 @@ from flask import Flask
 from blueprints.portal import (
     activity_routes,
     counter_routes,
+    developer_routes,
     export_routes,
     home_routes,
     list_routes,
@@ -34,6 +35,7 @@ ROUTE_MODULES = (
     signal_routes,
     settings_routes,
     activity_routes,
+    developer_routes,
 )
 
 

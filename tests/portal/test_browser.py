@@ -115,6 +115,7 @@ def places(payments) -> dict[str, str]:
         "poster with amount": "/portal/poster?value=25,00",
         "poster, wrong amount": "/portal/poster?value=x",
         "settings": "/portal/settings",
+        "developers": "/portal/developers",
     }
 
 

@@ -21,6 +21,7 @@ PAGES = [
     "/portal/payments/new",
     "/portal/poster",
     "/portal/signals",
+    "/portal/developers",
     "/portal/settings",
 ]
 HOME_MAX, LIST_MAX, ROWS_MAX, ONE_MAX, SETTINGS_MAX = 6, 4, 2, 8, 5
