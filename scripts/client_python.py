@@ -1,7 +1,7 @@
 """Build the Python package of clients/python, and test the wheel under each installed Python.
 
 For every Python from 3.10 to 3.13 that is found: a fresh environment, the built wheel, the
-package's tests. Needs the package index for setuptools, build and pytest.
+package's tests, and the command. Needs the package index for setuptools, build and pytest.
 """
 
 from __future__ import annotations
@@ -68,14 +68,14 @@ def installed_pythons() -> dict[str, str]:
 
 
 def test_wheel(python: str, environment: Path, wheel: Path) -> None:
-    """Install the wheel into a fresh environment and run its tests there."""
+    """Install the wheel into a fresh environment and run its tests and its command there."""
     program = new_environment(python, environment, "pytest", str(wheel))
     tests = environment / "tests"
     shutil.copytree(PACKAGE / "tests", tests)
     # Outside of the source tree, so that the installed wheel is what is tested.
     run(program, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode",
         "importlib", str(tests))  # fmt: skip
-    run(program, "-c", "import balcao; print('balcao', balcao.__version__)")
+    run(str(environment / "bin" / "balcao"), "--version")
 
 
 def new_environment(python: str, folder: Path, *packages: str) -> str:

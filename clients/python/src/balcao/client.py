@@ -27,14 +27,14 @@ class Balcao:
         timeout: float = 30.0,
         retries: RetryPolicy | None = None,
     ) -> None:
-        """Without arguments, BALCAO_URL and BALCAO_API_KEY of the environment.
+        """Without arguments, BALCAO_URL and BALCAO_API_KEY of the environment; "" is no key.
 
         `timeout` is in seconds, for connecting and for each wait for data. Raises ValueError for a
         malformed address or key.
         """
         self.transport = Transport(
             url or os.environ.get("BALCAO_URL") or DEFAULT_URL,
-            api_key or os.environ.get("BALCAO_API_KEY") or None,
+            (os.environ.get("BALCAO_API_KEY") if api_key is None else api_key) or None,
             timeout=timeout,
             retries=retries,
         )
