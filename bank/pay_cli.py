@@ -11,12 +11,12 @@ from urllib.parse import urlencode
 import click
 from click import echo
 
-from bank.chaos.scenarios import LATE_SECONDS_DEFAULT, LATE_SECONDS_MAX, Scenario
 from bank.terminal import ask_bank, bank_url, printable
 from bank.text import brl, moment
 from core.clock import parse_rfc3339
 from core.errors import InvalidMoney
 from core.money import plain, typed_centavos
+from core.scenarios import LATE_SECONDS_DEFAULT, LATE_SECONDS_MAX, Scenario
 
 _STATES = {
     "confirmed": "confirmado pela loja",

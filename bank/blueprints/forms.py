@@ -15,13 +15,13 @@ from flask import Request, session
 from werkzeug.exceptions import UnsupportedMediaType
 
 from bank.branch import current_branch
-from bank.chaos.scenarios import LATE_SECONDS_DEFAULT, LATE_SECONDS_MAX, Scenario
 from bank.errors import InvalidInput, StalePage
 from bank.identifiers import is_identifier
 from bank.languages import translate as _
 from bank.money.paying import PaymentOrder
 from core.errors import FieldError, InvalidMoney
 from core.money import centavos_from, typed_centavos
+from core.scenarios import LATE_SECONDS_DEFAULT, LATE_SECONDS_MAX, Scenario
 
 LIST_MAX, LIST_DEFAULT = 100, 20
 

@@ -9,11 +9,11 @@ from bank.blueprints import forms
 from bank.blueprints.sessions import current_payer, login_required
 from bank.branch import current_branch
 from bank.chaos.chaos_words import SCENARIO_TEXTS
-from bank.chaos.scenarios import Scenario
 from bank.errors import BankError, CodeRefused, InvalidInput
 from bank.money import ledger
 from bank.money.paying import payment_by_id, payment_status
 from bank.money.refunds import refunds_of
+from core.scenarios import Scenario
 
 bp = Blueprint("pages", __name__)
 

@@ -17,7 +17,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from bank.chaos.scenarios import NEVER_NOTIFIED, DrawnScenario, Mix, Scenario, draw, mix_from
+from bank.chaos.scenarios import NEVER_NOTIFIED, DrawnScenario, Mix, draw, mix_from
 from bank.database import Database
 from bank.errors import ApiBroken, ChaosIsOff
 from bank.languages import translate as _
@@ -25,6 +25,7 @@ from bank.models import ChaosMix, Notice, Transfer
 from bank.settings import BankSettings
 from bank.updates import rows_changed
 from core.clock import Clock
+from core.scenarios import Scenario
 from core.signing.signatures import TOLERANCE
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)

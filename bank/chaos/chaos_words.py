@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bank.chaos.scenarios import MixError, Scenario
+from bank.chaos.scenarios import MixError
 from bank.languages import translate as _
 from core.languages import N_
+from core.scenarios import Scenario
 
 SCENARIO_TEXTS: Mapping[Scenario, str] = MappingProxyType(
     {

@@ -8,37 +8,14 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
 
-LATE_SECONDS_DEFAULT, LATE_SECONDS_MAX = 10, 300
+from core.scenarios import Scenario
+
 SEED_MAX = 2**63 - 1
 WEIGHT_MAX = 1_000_000
 _MIX_CHARACTERS_MAX = 500
 _LATE_SECONDS_IN_A_MIX = 5
-
-
-class Scenario(StrEnum):
-    """The fault to inject into one payment."""
-
-    NORMAL = "normal"
-    PAY_LESS = "pay-less"
-    PAY_MORE = "pay-more"
-    WRONG_KEY = "wrong-key"
-    STALE = "stale"
-    BAD_SIGNATURE = "bad-signature"
-    DOUBLE = "double"
-    TEN_TIMES = "ten-times"
-    PARALLEL = "parallel"
-    LATE = "late"
-    OUT_OF_ORDER = "out-of-order"
-    LOST_ONCE = "lost-once"
-    ANSWER_LOST = "answer-lost"
-    LOST = "lost"
-    SLOW_API = "slow-api"
-    BROKEN_API = "broken-api"
-    TOLD_AFTER_DEADLINE = "told-after-deadline"
-    PAID_AFTER_DEADLINE = "paid-after-deadline"
 
 
 @dataclass(frozen=True)

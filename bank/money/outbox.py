@@ -17,12 +17,7 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from bank.chaos.chaos import STALE_BY, InjectedFaults, injected_faults, wrong_secret
-from bank.chaos.scenarios import (
-    DEADLINE_SCENARIOS,
-    LATE_SECONDS_MAX,
-    NEVER_NOTIFIED,
-    Scenario,
-)
+from bank.chaos.scenarios import DEADLINE_SCENARIOS, NEVER_NOTIFIED
 from bank.codes.http import ANSWER_TIMEOUT_SECONDS, AnswerTooLarge, HttpClient, NoAnswer
 from bank.database import Database
 from bank.identifiers import RETURN, new_identifier
@@ -39,6 +34,7 @@ from bank.money.refunds import refunded_centavos
 from bank.settings import BankSettings
 from bank.updates import rows_changed
 from core.clock import Clock, latest_end
+from core.scenarios import LATE_SECONDS_MAX, Scenario
 from core.signing.signatures import signed_headers
 
 LEASE = timedelta(seconds=2 * ANSWER_TIMEOUT_SECONDS)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from bank.chaos.chaos import ChaosDesk, amount_to_pay, first_attempt_at, payment_instant
-from bank.chaos.scenarios import COPIES, NEEDS_A_CHARGE, DrawnScenario, Scenario
+from bank.chaos.scenarios import COPIES, NEEDS_A_CHARGE, DrawnScenario
 from bank.codes.charge import Charge
 from bank.codes.reader import CodeReader, Offer
 from bank.database import Database
@@ -36,6 +36,7 @@ from bank.page_text import brl
 from bank.settings import BankSettings
 from core.clock import Clock
 from core.errors import FieldError
+from core.scenarios import Scenario
 
 
 @dataclass(frozen=True)

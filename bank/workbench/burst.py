@@ -21,13 +21,13 @@ from bank.chaos.scenarios import (
     ENDINGS,
     FOUND_BY_LOOK_UP,
     Mix,
-    Scenario,
     draw,
     random_for,
 )
 from bank.workbench.burst_http import BurstTimeout, RetryingHttpClient
 from bank.workbench.burst_report import BurstReport, SentPayment, compare
 from core.money import plain
+from core.scenarios import Scenario
 
 AMOUNT_CENTAVOS_MIN, AMOUNT_CENTAVOS_MAX = 100, 50_000
 WORKERS = 24

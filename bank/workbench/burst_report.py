@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bank.chaos.scenarios import ENDINGS, Scenario
+from bank.chaos.scenarios import ENDINGS
+from core.scenarios import Scenario
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ from itertools import count
 import pytest
 from click.testing import CliRunner
 
-from bank.chaos.scenarios import Scenario, mix_from
+from bank.chaos.scenarios import mix_from
 from bank.cli import bank_cli
 from bank.workbench.burst import BurstPlan, planned_payments
 from bank.workbench.burst_http import BurstTimeout, RetryingHttpClient
 from bank.workbench.burst_report import SentPayment, compare
+from core.scenarios import Scenario
 from tests.support.service import ROOT, ServiceProcess
 
 BURST_SECONDS = 100
