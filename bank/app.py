@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import secrets
+from collections.abc import Callable
 
 from flask import Flask, Response, g, jsonify, render_template, request
 from flask.sessions import SecureCookieSessionInterface
@@ -13,7 +14,16 @@ from sqlalchemy.exc import DBAPIError, TimeoutError
 from werkzeug.exceptions import HTTPException
 
 from bank import page_text
-from bank.blueprints import api, login_pages, pages, scan_pages, service_api, sessions, wallet_api
+from bank.blueprints import (
+    api,
+    login_pages,
+    pages,
+    robot_api,
+    scan_pages,
+    service_api,
+    sessions,
+    wallet_api,
+)
 from bank.blueprints.forms import csrf_token
 from bank.branch import EXTENSION, Branch, build
 from bank.errors import BankError
@@ -32,6 +42,7 @@ from core.runtime.scheduler import SteadyScheduler
 
 BODY_BYTES_MAX = 16 * 1024
 OUTBOX_INTERVAL_SECONDS = 1
+ROBOT_INTERVAL_SECONDS = 0.5
 _MISFIRE_GRACE_SECONDS = 30
 _RETRY_AFTER_SECONDS = "2"
 _JOBS = "balcao-bank-jobs"
@@ -100,6 +111,7 @@ def create_bank_app(settings: BankSettings, clock: Clock | None = None) -> Flask
         app.register_blueprint(module.bp)
     if settings.demo:
         app.register_blueprint(chaos_routes.bp)
+        app.register_blueprint(robot_api.bp)
     app.add_url_rule("/healthz", view_func=_healthz)
     app.before_request(_set_request_id)
     app.after_request(_add_headers)
@@ -113,20 +125,17 @@ def create_bank_app(settings: BankSettings, clock: Clock | None = None) -> Flask
 
 
 def start_jobs(app: Flask) -> None:
-    """Send due notices and settle due refunds every second. A second call is a no-op."""
+    """Send due notices, settle due refunds, and pay the robot's orders. A second call is a no-op.
+
+    The robot has a job of its own, because slow notices must not delay its payments.
+    """
     if _JOBS in app.extensions:
         return
     branch: Branch = app.extensions[EXTENSION]
     jobs = SteadyScheduler(_log_jump, timezone="UTC")
-    jobs.add_job(
-        _run_due_work,
-        "interval",
-        args=[branch],
-        seconds=OUTBOX_INTERVAL_SECONDS,
-        coalesce=True,
-        max_instances=1,
-        misfire_grace_time=_MISFIRE_GRACE_SECONDS,
-    )
+    _add_job(jobs, OUTBOX_INTERVAL_SECONDS, branch, _send_and_settle)
+    if branch.settings.demo:
+        _add_job(jobs, ROBOT_INTERVAL_SECONDS, branch, _pay_robot_orders)
     jobs.start()
     app.extensions[_JOBS] = jobs
 
@@ -150,13 +159,35 @@ def _log_jump(seconds: float) -> None:
     log.warning("the wall clock jumped by %.1f s", seconds)
 
 
-def _run_due_work(branch: Branch) -> None:
+def _add_job(
+    jobs: SteadyScheduler, seconds: float, branch: Branch, work: Callable[[Branch], object]
+) -> None:
+    jobs.add_job(
+        _run_due_work,
+        "interval",
+        args=[branch, work],
+        seconds=seconds,
+        coalesce=True,
+        max_instances=1,
+        misfire_grace_time=_MISFIRE_GRACE_SECONDS,
+    )
+
+
+def _send_and_settle(branch: Branch) -> None:
+    branch.outbox.send_due()
+    branch.refunds.settle_due()
+
+
+def _pay_robot_orders(branch: Branch) -> None:
+    branch.robot.pay_due()
+
+
+def _run_due_work(branch: Branch, work: Callable[[Branch], object]) -> None:
     try:
-        branch.outbox.send_due()
-        branch.refunds.settle_due()
+        work(branch)
     except (DBAPIError, TimeoutError) as error:
-        # The job runs again in a second; a stack trace each second would only fill the log.
-        log.warning("outbox: the database does not answer (%s)", type(error).__name__)
+        # The job runs again soon; a stack trace each second would only fill the log.
+        log.warning("bank jobs: the database does not answer (%s)", type(error).__name__)
 
 
 def _healthz() -> ResponseReturnValue:

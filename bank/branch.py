@@ -15,6 +15,7 @@ from bank.money.burst_desk import BurstDesk
 from bank.money.outbox import Outbox
 from bank.money.paying import Teller
 from bank.money.refunds import RefundDesk
+from bank.money.robot import PayerRobot
 from bank.money.wallets import Wallets
 from bank.settings import BankSettings
 from core.clock import Clock
@@ -37,6 +38,7 @@ class Branch:
     teller: Teller
     refunds: RefundDesk
     wallets: Wallets
+    robot: PayerRobot
 
 
 def build(settings: BankSettings, clock: Clock) -> Branch:
@@ -59,6 +61,7 @@ def build(settings: BankSettings, clock: Clock) -> Branch:
         bursts=BurstDesk(settings, database, clock),
         refunds=refunds,
         wallets=Wallets(settings, database, teller, clock),
+        robot=PayerRobot(settings, database, teller, clock),
         teller=teller,
     )
 

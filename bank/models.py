@@ -19,6 +19,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     String,
+    Text,
     event,
     true,
 )
@@ -275,6 +276,36 @@ class BankRefund(BankBase):
     settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
     transfer_id: Mapped[int | None] = mapped_column(ForeignKey("bank_transfers.id"), unique=True)
     payment: Mapped[Transfer] = relationship(foreign_keys=[payment_id], lazy="joined")
+
+
+class RobotOrder(BankBase):
+    """An order of the service to pay the code of a test payment; `order_id` is the service's id.
+
+    An order *waits* until `next_attempt_at`, which a worker moves ahead to claim it. It ends
+    *paid*, or *refused* with the code of the error for which the robot could not pay.
+    """
+
+    __tablename__ = "bank_robot_orders"
+    __table_args__ = (
+        CheckConstraint("status IN ('waiting', 'paid', 'refused')", name="status"),
+        CheckConstraint("(status = 'waiting') = (ended_at IS NULL)", name="ended"),
+        CheckConstraint("(status = 'refused') = (reason IS NOT NULL)", name="reason"),
+        Index(None, "status", "next_attempt_at"),
+        Index(None, "ended_at"),
+        _TABLE,
+    )
+
+    id: Mapped[int] = _row_id()
+    order_id: Mapped[str] = mapped_column(exact_text(35), unique=True)
+    code: Mapped[str] = mapped_column(Text)
+    scenario: Mapped[str] = mapped_column(String(24))
+    late_seconds: Mapped[int] = mapped_column(Integer)
+    status: Mapped[str] = mapped_column(String(10))
+    reason: Mapped[str | None] = mapped_column(String(64))
+    attempts: Mapped[int] = mapped_column(Integer)
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime())
+    next_attempt_at: Mapped[datetime] = mapped_column(UtcDateTime())
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
 
 
 class ChaosMix(BankBase):

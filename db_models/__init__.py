@@ -14,6 +14,7 @@ from db_models.reconciliation import Reconciliation
 from db_models.recovery_upload import ProofVerdict, RecoveryUpload
 from db_models.refund import Refund, RefundStatus
 from db_models.refused_request import RefusedRequest
+from db_models.robot_payment import RobotPayment
 from db_models.sign_in import SignIn
 from db_models.signal import Signal, SignalKind
 from db_models.signing_key import SigningKeyRow
@@ -40,6 +41,7 @@ __all__ = [
     "Refund",
     "RefundStatus",
     "RefusedRequest",
+    "RobotPayment",
     "SignIn",
     "Signal",
     "SignalKind",

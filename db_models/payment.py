@@ -117,6 +117,8 @@ class Payment(db.Model):  # type: ignore[name-defined, misc]  # see Account
     """The payer as the shop named it; a receipt has the payer as the bank named it."""
     payer_document: Mapped[str | None] = mapped_column(String(14))
     details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
+    robot_terms: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """How the bank's robot payer shall pay this payment of a test; null for all others."""
     br_code: Mapped[str] = mapped_column(Text)
     status: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

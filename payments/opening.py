@@ -63,8 +63,10 @@ def open_payment(
             ttl=timedelta(seconds=settings.payment_ttl_seconds),
             location_base=settings.location_base,
         )
+        # The key comes first: a repeated request is found by it, whatever `also` would refuse.
+        answer = keyed.store(work, merchant.id, answer_of(payment, work.now))
         if also is not None:
             also(work, payment)
-        return keyed.store(work, merchant.id, answer_of(payment, work.now))
+        return answer
 
     return in_unit_of_work(create)

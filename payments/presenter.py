@@ -68,6 +68,7 @@ class Presenter:
             "return_url": payment.return_url,
             "cancel_url": payment.cancel_url,
             "payer": _payer(payment.payer_name, payment.payer_document),
+            "test": payment.robot_terms,
         }
 
     def payment(self, payment: Payment, now: datetime, *, to_merchant: bool) -> dict[str, Any]:

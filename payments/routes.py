@@ -16,7 +16,7 @@ from accounts.access import acting_merchant, development_only, is_merchant
 from config import current_parts, current_settings
 from core.errors import PaymentNotFound
 from db_models import Payment
-from payments import service
+from payments import robot, service
 from payments.opening import open_payment, renewal_terms
 from payments.presenter import Presenter
 from payments.schemas import (
@@ -82,17 +82,19 @@ def presenter() -> Presenter:
 )
 def create_payment(body: NewPayment) -> BaseResponse:
     """Create a payment with its BR Code. Safe to repeat under an Idempotency-Key."""
-    keyed = _keyed_creation(body)
-    return _created_response(
-        open_payment(
-            body,
-            keyed,
-            lambda work: acting_merchant(work, "payments:write"),
-            lambda payment, now: _answer_of(
-                "The payment has been created.", payment, now, to_merchant=True
-            ),
-        )
+    terms = body.test
+    created = open_payment(
+        body,
+        _keyed_creation(body),
+        lambda work: acting_merchant(work, "payments:write"),
+        lambda payment, now: _answer_of(
+            "The payment has been created.", payment, now, to_merchant=True
+        ),
+        also=None if terms is None else lambda work, payment: robot.order(work, payment, terms),
     )
+    if terms is not None and not created.is_replay:
+        robot.announce_order(created.answer["payment"]["id"])
+    return _created_response(created)
 
 
 @bp.post(

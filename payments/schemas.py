@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -24,6 +23,7 @@ from core.clock import parse_rfc3339
 from core.errors import InvalidMoney
 from core.money import centavos_from, plain
 from payments import bank_fields
+from payments.robot_fields import PaymentTest, whole_number
 from payments.shop_fields import NewPayer, ShopUrl
 from web.bodies import StrictBody
 
@@ -42,13 +42,6 @@ def _money(value: object) -> int:
         return centavos_from(value)
     except InvalidMoney as error:
         raise ValueError(error.detail) from None
-
-
-def _whole(value: object) -> object:
-    # JSON Schema counts 60.0 as an integer. The size is checked first: int(1e999999) never ends.
-    if isinstance(value, Decimal) and value.adjusted() < 10 and value == value.to_integral_value():
-        return int(value)
-    return value
 
 
 def _instant(value: object) -> datetime:
@@ -130,7 +123,8 @@ class NewPayment(StrictBody):
     description: Text140 | None = None
     order_id: OrderId | None = None
     expires_in: (
-        Annotated[int, Field(ge=EXPIRES_IN_MIN, le=EXPIRES_IN_MAX), BeforeValidator(_whole)] | None
+        Annotated[int, Field(ge=EXPIRES_IN_MIN, le=EXPIRES_IN_MAX), BeforeValidator(whole_number)]
+        | None
     ) = None
     """Seconds until the deadline. Default: the setting PAYMENT_TTL_SECONDS."""
     metadata: Annotated[
@@ -145,6 +139,8 @@ class NewPayment(StrictBody):
     cancel_url: ShopUrl | None = None
     """Where the page leads once the payment cannot be paid any more."""
     payer: NewPayer | None = None
+    test: PaymentTest | None = None
+    """In test mode: the simulated bank pays this payment by itself."""
 
     @property
     def payer_name(self) -> str | None:
@@ -155,6 +151,11 @@ class NewPayment(StrictBody):
     def payer_document(self) -> str | None:
         """The payer's CPF or CNPJ, if the shop sent one."""
         return self.payer.document if self.payer else None
+
+    @property
+    def robot_terms(self) -> dict[str, Any] | None:
+        """How the bank's robot payer shall pay, as stored; None if it shall not."""
+        return self.test.columns() if self.test else None
 
     @classmethod
     def of(cls, value_centavos: int, **fields: Any) -> Self:
@@ -289,6 +290,8 @@ class PaymentObject(PublicPayment):
     cancel_url: str | None
     payer: dict[Literal["name", "document"], str | None] | None
     """The payer as the shop sent it, with its document masked."""
+    test: dict[Literal["scenario", "pay_after", "late_seconds"], str | int] | None
+    """How the simulated bank pays this payment by itself; null if it does not."""
 
 
 class PaymentAnswer(BaseModel):

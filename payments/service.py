@@ -88,15 +88,15 @@ def create(
     Raises LostRace if the order already has a live payment (see `explain_live_order`), and
     PixKeyMissing if the merchant cannot receive yet.
     """
-    seconds = new_payment.expires_in
-    lifetime = ttl if seconds is None else timedelta(seconds=seconds)
+    seconds = new_payment.expires_in or ttl.total_seconds()
     return insert_payment(
         work,
         merchant,
         amount_centavos=new_payment.value,
-        lifetime=lifetime,
+        lifetime=timedelta(seconds=seconds),
         location_base=location_base,
         details=dict(new_payment.metadata),
+        robot_terms=new_payment.robot_terms,
         **_merchant_columns(new_payment),
     )
 

@@ -38,6 +38,7 @@ from repository.payments import Payments
 from repository.receipts import Receipts
 from repository.reconciliations import Reconciliations
 from repository.refunds import Refunds
+from repository.robot_payments import RobotPayments
 from repository.sign_ins import SignIns
 from repository.signals import Signals
 from repository.signing_keys import SigningKeys
@@ -94,6 +95,11 @@ class Work:
     def refunds(self) -> Refunds:
         """Queries on refunds."""
         return Refunds(self.session)
+
+    @cached_property
+    def robot_payments(self) -> RobotPayments:
+        """Queries on the payments that the bank's robot payer shall pay."""
+        return RobotPayments(self.session)
 
     @cached_property
     def events(self) -> Events:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from flask import Flask
@@ -24,7 +25,7 @@ from core.errors import BalcaoError
 from core.runtime.scheduler import SteadyScheduler
 from core.runtime.smtp_url import parse_smtp_url
 from mail.sender import Sender, forget_old_mails
-from payments import refunds
+from payments import refunds, robot
 from payments.privacy import PayerDataEraser
 from payments.reconciliation import Reconciler
 from payments.signals import scan
@@ -37,6 +38,7 @@ log = structlog.get_logger()
 
 RELAY_INTERVAL_SECONDS = 1
 REFUNDS_INTERVAL_SECONDS = 1
+ROBOT_INTERVAL_SECONDS = 1
 MAIL_INTERVAL_SECONDS = 2
 FORGET_INTERVAL_SECONDS = 3600
 KEY_USES_INTERVAL_SECONDS = 30
@@ -127,6 +129,9 @@ class Jobs:
             log.warning("reconciliation.off", reason="BANK_URL is not set: no bank to ask")
             return
         self._add("refunds", REFUNDS_INTERVAL_SECONDS, lambda: refunds.run(self._keep_going))
+        if not settings.is_live:
+            self._add("robot", ROBOT_INTERVAL_SECONDS, lambda: robot.run(self._keep_going))
+            parts_of(self._app).robot_listeners.append(partial(robot.send_soon, self._app))
         reconciler = Reconciler(timedelta(seconds=settings.reconcile_interval_seconds))
         self._add(
             "reconcile",

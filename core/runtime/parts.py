@@ -64,5 +64,7 @@ class Parts:
         default_factory=list
     )
     """Called after the commit with the account and the PIN; what they return joins the answer."""
+    robot_listeners: list[Callable[[str], None]] = field(default_factory=list)
+    """Called after the commit with the id of a new payment that the bank's robot shall pay."""
     seed_listeners: list[Callable[[Sequence[PaidSale]], None]] = field(default_factory=list)
     """Called by `flask seed` after its commits, with what the demo merchant has been paid."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,14 +25,15 @@ from bank.chaos.scenarios import (
     ENDINGS,
     FOUND_BY_LOOK_UP,
     PRESETS,
+    Ending,
     MixError,
-    Scenario,
     draw,
     mix_from,
 )
 from bank.cli import bank_cli
 from bank.models import Notice
 from bank.settings import BankSettings, own_host
+from core.scenarios import Scenario
 from core.signing.signatures import is_secret
 from tests.bank.conftest import hidden_fields
 from tests.support.service import ServiceProcess
@@ -270,22 +274,35 @@ def test_two_notices_are_swapped(bank, service):
 # --- each scenario against the real service ------------------------------------------------------
 
 
+@dataclass
+class ScenarioRuns:
+    """A running service, and for each scenario a payment by hand and one by `test`."""
+
+    process: ServiceProcess
+    by_hand: dict[Scenario, tuple[dict, dict]]
+    """The payment, and the bank's answer."""
+    by_itself: dict[Scenario, dict]
+
+
 @pytest.fixture(scope="module")
 def scenario_runs(tmp_path_factory):
-    """Each scenario run once, all at the same time, against one running service."""
+    """Each scenario run twice, all at the same time, against one running service."""
     with ServiceProcess(tmp_path_factory.mktemp("service")) as process:
-        payments = {}
+        by_hand, by_itself = {}, {}
         second_payment = process.create(value="10.00")
         pay(process, second_payment, Scenario.OUT_OF_ORDER)
         for scenario in Scenario:
             near = {"expires_in": 10} if scenario in DEADLINE_SCENARIOS else {}
             payment = process.create(value="10.00", **near)
-            payments[scenario] = (payment, pay(process, payment, scenario))
+            by_hand[scenario] = (payment, pay(process, payment, scenario))
+            test = {"scenario": scenario.value, "pay_after": 1, "late_seconds": 2}
+            by_itself[scenario] = process.create(value="10.00", test=test, **near)
         for scenario in FOUND_BY_LOOK_UP:
-            threading.Thread(
-                target=ask_until_found, args=(process, payments[scenario][0]), daemon=True
-            ).start()
-        yield process, payments
+            for payment in (by_hand[scenario][0], by_itself[scenario]):
+                threading.Thread(
+                    target=ask_until_found, args=(process, payment), daemon=True
+                ).start()
+        yield ScenarioRuns(process, by_hand, by_itself)
 
 
 def pay(process: ServiceProcess, payment: dict, scenario: Scenario) -> dict:
@@ -336,13 +353,10 @@ def receipts(process: ServiceProcess, payment: dict) -> list[tuple[str, str | No
 @pytest.mark.parametrize("scenario", list(Scenario), ids=lambda scenario: scenario.value)
 def test_each_scenario_ends_as_the_document_says(scenario_runs, scenario):
     """Status and receipts at the service, status and money at the bank."""
-    process, payments = scenario_runs
-    payment, bank_answer = payments[scenario]
+    process = scenario_runs.process
+    payment, bank_answer = scenario_runs.by_hand[scenario]
     ending = ENDINGS[scenario]
-    expected_receipts = [("refused" if ending.reason else "accepted", ending.reason)]
-    if not ending.is_receipt_stored:
-        expected_receipts = []
-    expected = (ending.payment, expected_receipts, ending.bank_state)
+    expected = (ending.payment, expected_receipts(ending), ending.bank_state)
     limit = time.monotonic() + ENDS_WITHIN_SECONDS
     while True:
         books = statement(process)
@@ -365,6 +379,50 @@ def test_each_scenario_ends_as_the_document_says(scenario_runs, scenario):
     assert len(returns) <= len(returned_endings)
 
 
+def expected_receipts(ending: Ending) -> list[tuple[str, str | None]]:
+    """Verdicts and reasons of the receipts that the service must store."""
+    if not ending.is_receipt_stored:
+        return []
+    return [("refused" if ending.reason else "accepted", ending.reason)]
+
+
+def ledger_of(process: ServiceProcess, payment: dict) -> list[tuple[int, str, int]]:
+    """For each transfer that the bank made for a payment: centavos, status, centavos returned."""
+    query = """
+        SELECT paid.amount_centavos, COALESCE(notice.verdict, 'sent'),
+               COALESCE(back.amount_centavos, 0)
+        FROM bank_transfers paid
+        JOIN bank_notices notice ON notice.transfer_id = paid.id
+        LEFT JOIN bank_transfers back ON back.reverses_id = paid.id
+        WHERE paid.txid = ? AND paid.kind = 'payment'"""
+    with closing(sqlite3.connect(process.instance / "bank.sqlite3", timeout=10)) as connection:
+        return connection.execute(query, (payment["id"],)).fetchall()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", list(Scenario), ids=lambda scenario: scenario.value)
+def test_a_payment_created_with_a_scenario_ends_by_itself_as_the_document_says(
+    scenario_runs, scenario
+):
+    """The bank pays it once, without anybody at the bank's page, with the same ending."""
+    process, payment = scenario_runs.process, scenario_runs.by_itself[scenario]
+    ending = ENDINGS[scenario]
+    centavos = {Scenario.PAY_LESS: 999, Scenario.PAY_MORE: 1001}.get(scenario, 1000)
+    returned = centavos if ending.bank_state == "returned" else 0
+    expected = (
+        ending.payment, expected_receipts(ending), [(centavos, ending.bank_state, returned)]
+    )  # fmt: skip
+    limit = time.monotonic() + ENDS_WITHIN_SECONDS
+    while True:
+        status = process.payment(payment["id"])["status"]
+        outcome = (status, receipts(process, payment), ledger_of(process, payment))
+        if outcome == expected or time.monotonic() > limit:
+            break
+        time.sleep(0.5)
+
+    assert outcome == expected
+
+
 @pytest.mark.slow
 def test_a_scenario_continues_after_the_bank_was_killed(tmp_path):
     """Its state is in rows: the next process sends the delayed notice, once."""
@@ -379,6 +437,32 @@ def test_a_scenario_continues_after_the_bank_was_killed(tmp_path):
             time.sleep(0.2)
 
         assert receipts(process, payment) == [("accepted", None)]
+
+
+@pytest.mark.slow
+def test_orders_to_the_robot_survive_the_death_of_service_and_bank(tmp_path):
+    """Killed right after the 201, and while the bank waits for the time to pay: paid once each."""
+    with ServiceProcess(tmp_path) as process:
+        at_bank = process.create(value="10.00", test={"pay_after": 2, "scenario": "double"})
+        limit = time.monotonic() + ENDS_WITHIN_SECONDS
+        while not robot_orders(process):
+            assert time.monotonic() < limit
+            time.sleep(0.02)
+        just_created = process.create(value="10.00", test={"scenario": "double"})
+        process.kill()
+        process.start()
+        for payment in (at_bank, just_created):
+            while process.payment(payment["id"])["status"] != "confirmed":
+                assert time.monotonic() < limit
+                time.sleep(0.1)
+            assert receipts(process, payment) == [("accepted", None)]
+            assert ledger_of(process, payment) == [(1000, "confirmed", 0)]
+
+
+def robot_orders(process: ServiceProcess) -> list[tuple[str]]:
+    """The ids of the orders that the bank has stored."""
+    with closing(sqlite3.connect(process.instance / "bank.sqlite3", timeout=10)) as connection:
+        return connection.execute("SELECT order_id FROM bank_robot_orders").fetchall()
 
 
 def test_no_two_scenarios_have_the_same_text():

@@ -72,6 +72,17 @@ def test_creating_takes_at_most_four_statements(processes, count_statements, api
             assert 2 <= len(statements) <= CREATE_MAX, statements
 
 
+def test_a_payment_for_the_robot_costs_two_statements_more(processes, count_statements):
+    """The merchant's waiting orders and the new one; all other payments pay nothing for it."""
+    numbers = []
+    for fields in ({"value": 10}, {"value": 10, "test": {}}):
+        with count_statements() as statements:
+            assert processes.post("/payments/pix", json=fields).status_code == 201
+        numbers.append(len(statements))
+    assert numbers[1] == numbers[0] + 2
+    assert numbers[1] <= CREATE_MAX + 2
+
+
 def test_confirming_takes_at_most_six_statements(processes, count_statements):
     """The hot path of a busy day, with an order, and a repetition for less."""
     payment = processes.create(order_id="order-1")

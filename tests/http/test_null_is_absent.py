@@ -23,7 +23,7 @@ DOORS: dict[str, tuple[str, dict[str, Any]]] = {
     "NewKey": ("/api/keys", {}),
     "NewRefund": ("/payments/pix/{paid}/refunds", {}),
 }
-ELSEWHERE = {"PayBody", "WalletBody", "Attachment", "NewPayer"}
+ELSEWHERE = {"PayBody", "WalletBody", "Attachment", "NewPayer", "RobotTerms"}
 """They need the simulated bank, money without a payment, or a body around them; the rule is that of
 all bodies."""
 
