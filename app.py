@@ -69,6 +69,7 @@ from web.problems import init_problems
 from web.request_counts import request_bound
 from web.requests import init_requests
 from web.static_files import init_static_files
+from webhooks.setup import init_webhooks
 
 ROOT = Path(__file__).resolve().parent
 
@@ -104,6 +105,7 @@ def _add_routes(app: OpenAPI, settings: Settings, parts: Parts) -> None:
     init_accounts(app, settings)
     init_health(app, settings)
     init_payments(app)
+    init_webhooks(app)
     init_checkout(app)
     init_transactions(app)
     init_docs(app)
@@ -149,7 +151,11 @@ def _add_hooks(app: Flask, settings: Settings, parts: Parts) -> None:
 
 def _add_listeners(settings: Settings, parts: Parts) -> None:
     """Connect the listeners of commits, events and sign-ups; each list is called in its order."""
-    parts.ledger.commit_listeners += [parts.metrics.count_events, parts.announcer.announce]
+    parts.ledger.commit_listeners += [
+        parts.metrics.count_events,
+        parts.announcer.announce,
+        parts.webhooks.worker.hear,
+    ]
     parts.announcer.listeners.append(parts.merchant_sockets.hear)
     if settings.is_development:
         parts.sign_up_listeners.append(open_wallet_at_sign_up)

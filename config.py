@@ -107,6 +107,7 @@ class Settings(BaseModel):
     recovery_pictures_per_minute: int = Field(12, ge=1, le=100_000)
     proof_days: int = Field(90, ge=1, le=3650)
     payer_data_days: int = Field(90, ge=1, le=3650)
+    delivery_days: int = Field(30, ge=4, le=3650)
 
     @property
     def is_development(self) -> bool:

@@ -3,6 +3,7 @@
 from db_models.account import Account
 from db_models.api_key import ApiKey
 from db_models.audit_entry import AuditAction, AuditEntry
+from db_models.feed_entry import FeedCounter, FeedEntry
 from db_models.idempotent_request import IdempotentRequest
 from db_models.logo import Logo
 from db_models.outgoing_mail import MailKind, OutgoingMail
@@ -19,13 +20,24 @@ from db_models.sign_in import SignIn
 from db_models.signal import Signal, SignalKind
 from db_models.signing_key import SigningKeyRow
 from db_models.till import Till
+from db_models.webhook import (
+    DeliveryKind,
+    DeliveryStatus,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 
 __all__ = [
     "Account",
     "ApiKey",
     "AuditAction",
     "AuditEntry",
+    "DeliveryKind",
+    "DeliveryStatus",
     "EventName",
+    "FeedCounter",
+    "FeedEntry",
     "IdempotentRequest",
     "Logo",
     "MailKind",
@@ -49,4 +61,7 @@ __all__ = [
     "Till",
     "TraceKind",
     "Verdict",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEndpoint",
 ]

@@ -49,6 +49,11 @@ class AuditAction(StrEnum):
     SIGNING_KEY_ROTATED = "signing-key.rotated"
     WALLET_OPENED = "wallet.opened"
     PAYMENT_PAID = "payment.paid"
+    WEBHOOK_CREATED = "webhook.created"
+    WEBHOOK_CHANGED = "webhook.changed"
+    WEBHOOK_ROTATED = "webhook.rotated"
+    WEBHOOK_DELETED = "webhook.deleted"
+    WEBHOOK_SENT = "webhook.sent"
     PIN_REFUSED = "payment.pin-refused"
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, Integer, String
+from sqlalchemy import JSON, Boolean, CheckConstraint, ForeignKey, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db_models.account import Id
@@ -32,7 +32,13 @@ class EventName(StrEnum):
         """Whether listeners get the event; the other events are only stored."""
         return self not in _STORED_ONLY
 
+    @property
+    def is_in_feed(self) -> bool:
+        """Whether merchants get the event: in the feed and by webhooks (docs/webhooks.md)."""
+        return self not in _NOT_IN_FEED
 
+
+_NOT_IN_FEED = frozenset({EventName.PAYMENT_REVISED, EventName.SIGNAL_RAISED})
 _STORED_ONLY = frozenset(
     {EventName.PAYMENT_CREATED, EventName.PAYMENT_REVISED, EventName.SIGNAL_RAISED}
 )
@@ -53,6 +59,7 @@ class PaymentEvent(db.Model):  # type: ignore[name-defined, misc]  # see Account
         Index("ix_payment_events_payment", "payment_id", "id"),
         Index("ix_payment_events_receipt", "receipt_id"),
         Index("ix_payment_events_relay", "relay_at", "id"),
+        Index("ix_payment_events_unnumbered", "unnumbered", "id"),
         TABLE_OPTIONS,
     )
 
@@ -66,6 +73,8 @@ class PaymentEvent(db.Model):  # type: ignore[name-defined, misc]  # see Account
     data: Mapped[dict[str, Any]] = mapped_column(JSON)
     relay_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """When the relay may announce the event; null if it was announced or is only stored."""
+    unnumbered: Mapped[bool | None] = mapped_column(Boolean(create_constraint=False))
+    """True until the event has a position in the feed; null afterwards, or if it gets none."""
 
     @property
     def is_superseded(self) -> bool:

@@ -35,6 +35,17 @@ LOOK_UP_AFTER_EXPIRY = timedelta(hours=1)
 """How long after its deadline a payment is looked up."""
 
 
+@dataclass(frozen=True)
+class RenewalTerms:
+    """The terms of a renewal."""
+
+    usual_lifetime: timedelta
+    """For a payment whose deadline was moved, so that its own lifetime is unknown."""
+    age_max: timedelta
+    """How long after the deadline of the first payment of a chain anybody may renew."""
+    location_base: str
+
+
 class Standing(Protocol):
     """The attributes of a payment that the rules read."""
 

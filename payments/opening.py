@@ -10,8 +10,8 @@ from accounts.access import has_credentials
 from config import current_settings
 from db_models import Account, Payment
 from payments import service
+from payments.lifecycle import RenewalTerms
 from payments.schemas import NewPayment
-from payments.service import RenewalTerms
 from repository.database import Work, in_unit_of_work
 from web import request_counts
 from web.idempotency import CreatedAnswer, KeyedRequest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.errors import PaymentNotFound
 from core.signing.signatures import VerifiedMessage
 from db_models import EventName
-from payments import service
+from payments import service, snapshots
 from payments.schemas import Confirmation
 from payments.service import ConfirmationResult
 from repository.database import Work
@@ -57,6 +57,7 @@ def _receive(
             receipt_id=work.receipts.insert(row),
             end_to_end_id=row["end_to_end_id"],
             amount_centavos=confirmation.value,
+            state={snapshots.TILL: till.name if till else None},
         )
     )
     return ConfirmationResult(None)

@@ -32,7 +32,7 @@ from core.errors import (
 )
 from core.money import plain
 from db_models import Account, AuditAction, EventName, Payment, PaymentStatus, Refund, RefundStatus
-from payments import bank_client, bank_fields
+from payments import bank_client, bank_fields, snapshots
 from payments.bank_client import BankAnswer, NoBankAnswer
 from payments.lifecycle import status_at
 from payments.schemas import NewRefund
@@ -283,6 +283,7 @@ def settle(work: Work, row: int, report: RefundReport) -> None:
             sequence=payment.sequence,
             occurred_at=work.now,
             message=message,
+            state={**snapshots.of_payment(payment), snapshots.REFUND: row},
         )
     )
 

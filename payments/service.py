@@ -28,8 +28,8 @@ from core.merchant_errors import PixKeyMissing
 from core.pix import br_code
 from core.signing.signatures import VerifiedMessage
 from db_models import Account, AuditAction, EventName, Payment, PaymentStatus, Receipt, Verdict
-from payments import lifecycle
-from payments.lifecycle import Change, status_at
+from payments import lifecycle, snapshots
+from payments.lifecycle import Change, RenewalTerms, status_at
 from payments.paid_mail import mail_merchant
 from payments.schemas import Confirmation, NewPayment
 from payments.shop_fields import SHOP_COLUMNS
@@ -51,17 +51,6 @@ _REFUSALS: tuple[type[Refused | PaymentNotFound], ...] = (
 )
 REASONS = {refusal.code: refusal for refusal in _REFUSALS}
 """The refusals by the code that a receipt stores."""
-
-
-@dataclass(frozen=True)
-class RenewalTerms:
-    """The terms of a renewal."""
-
-    usual_lifetime: timedelta
-    """For a payment whose deadline was moved, so that its own lifetime is unknown."""
-    age_max: timedelta
-    """How long after the deadline of the first payment of a chain anybody may renew."""
-    location_base: str
 
 
 @dataclass(frozen=True)
@@ -235,7 +224,7 @@ def insert_payment(
     }
     payment = work.payments.insert(row)
     message = "The payment has been created."
-    _record(work, payment, EventName.PAYMENT_CREATED, message, work.now, author=audit.author())
+    _record(work, payment, EventName.PAYMENT_CREATED, message, author=audit.author())
     return payment
 
 
@@ -270,8 +259,8 @@ def confirm(
         if payment.status == PaymentStatus.EXPIRED and payment.order_id is not None:
             free_order(work, payment, payment.order_id)
     except Refused as refusal:
-        work.receipts.insert(receipt_row(work, confirmation, signed, payment, refusal))
-        _record_refusal(work, payment, refusal)
+        row_id = work.receipts.insert(receipt_row(work, confirmation, signed, payment, refusal))
+        _record_refusal(work, payment, refusal, row_id)
         return ConfirmationResult(payment, refusal=refusal)
     apply_change(work, payment, change)
     work.receipts.insert(receipt_row(work, confirmation, signed, payment, None))
@@ -340,13 +329,14 @@ def receipt_row(
     }
 
 
-def _record_refusal(work: Work, payment: Payment, refusal: Refused) -> None:
+def _record_refusal(work: Work, payment: Payment, refusal: Refused, receipt_row_id: int) -> None:
     """A paid payment stays as it is; an unpaid one tells its payer that the money goes back."""
+    about = {snapshots.RECEIPT: receipt_row_id}
     if payment.status == PaymentStatus.CONFIRMED:
-        _record(work, payment, EventName.RECEIPT_REFUSED, refusal.detail, work.now)
+        _record(work, payment, EventName.RECEIPT_REFUSED, refusal.detail, about=about)
         return
     change = lifecycle.refuse(payment, refusal.code, refusal.detail, work.now)
-    apply_change(work, payment, change)
+    apply_change(work, payment, change, about)
 
 
 def expire(work: Work, payment: Payment) -> None:
@@ -365,14 +355,17 @@ def revise_deadline(work: Work, payment: Payment, expires_at: datetime) -> None:
     apply_change(work, payment, lifecycle.revise_deadline(payment, expires_at, work.now))
 
 
-def apply_change(work: Work, payment: Payment, change: Change) -> None:
+def apply_change(
+    work: Work, payment: Payment, change: Change, about: Mapping[str, int] | None = None
+) -> None:
     """Store the change and its event if the payment has not changed since it was read.
 
-    Otherwise raises ConcurrentUpdate: the unit of work starts again with the new state.
+    Otherwise raises ConcurrentUpdate: the unit of work starts again with the new state. `about` are
+    further members of the event's snapshot.
     """
     if not work.payments.change(payment, change.from_statuses, change.values):
         raise ConcurrentUpdate
-    _record(work, payment, change.event, change.message, work.now, change.reason)
+    _record(work, payment, change.event, change.message, change.reason, about=about)
 
 
 def _record(
@@ -380,9 +373,9 @@ def _record(
     payment: Payment,
     name: EventName,
     message: str,
-    at: datetime,
     reason: str | None = None,
     author: Mapping[str, str] | None = None,
+    about: Mapping[str, int] | None = None,
 ) -> None:
     work.record(
         StoredEvent(
@@ -392,9 +385,10 @@ def _record(
             txid=payment.txid,
             status=str(status_at(payment, work.now)),
             sequence=payment.sequence,
-            occurred_at=at,
+            occurred_at=work.now,
             message=message,
             reason=reason,
             author=author,
+            state={**snapshots.of_payment(payment), **(about or {})},
         )
     )

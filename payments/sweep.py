@@ -10,7 +10,7 @@ import structlog
 
 from core.errors import ConcurrentUpdate, DatabaseUnavailable
 from db_models import Payment
-from payments import lifecycle
+from payments import lifecycle, snapshots
 from repository.database import Work, in_unit_of_work, ledger, now, reading
 from repository.events import StoredEvent
 
@@ -100,4 +100,5 @@ def _expiry_event(payment: Payment, at: datetime) -> StoredEvent:
         sequence=change.values["sequence"],
         occurred_at=at,
         message=change.message,
+        state=snapshots.of_payment(payment, change.values),
     )

@@ -140,7 +140,8 @@ def _deliver(data: bytes, on_event: Callable[[StoredEvent], None]) -> None:
 
 def _serialize(event: StoredEvent) -> str:
     fields = asdict(event)
-    del fields["reason"]  # it is stored and not announced
+    for stored_only in ("reason", "author", "state"):
+        del fields[stored_only]
     return json.dumps({**fields, "occurred_at": rfc3339(event.occurred_at)})
 
 

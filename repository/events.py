@@ -42,6 +42,8 @@ class StoredEvent:
     """The amount of a receipt without a payment."""
     author: Mapping[str, str] | None = None
     """The API key and the request behind the change (`audit.author`); stored and not announced."""
+    state: Mapping[str, Any] | None = None
+    """What may change later, as it stood at the event (`payments.snapshots`); not announced."""
 
 
 class Events:
@@ -122,6 +124,8 @@ def _row(event: StoredEvent) -> dict[str, Any]:
         data["reason"] = event.reason
     if event.author:
         data["author"] = dict(event.author)
+    if event.state is not None:
+        data["state"] = dict(event.state)
     return {
         "payment_id": event.payment_id,
         "receipt_id": event.receipt_id,
@@ -130,6 +134,7 @@ def _row(event: StoredEvent) -> dict[str, Any]:
         "occurred_at": event.occurred_at,
         "data": data,
         "relay_at": event.occurred_at + RELAY_PATIENCE if event.name.is_announced else None,
+        "unnumbered": True if event.name.is_in_feed else None,
     }
 
 

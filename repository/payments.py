@@ -288,6 +288,17 @@ def _payment_of(values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Paymen
     return payment
 
 
+def payment_of_row(row: Sequence[Any]) -> Payment:
+    """The payment in the columns of `Payment.__table__.c`, in their order, without a session."""
+    return _payment_of(zip(_ATTRIBUTES, row, strict=True))
+
+
+def payment_from(payment: Payment, values: Mapping[str, Any]) -> Payment:
+    """A copy of the payment with other values, detached from any session."""
+    attributes = [(name, getattr(payment, name)) for name in _ATTRIBUTES]
+    return _payment_of({**dict(attributes), **values})
+
+
 @lru_cache
 def _change(from_statuses: tuple[str, ...]) -> Update:
     """An update of the row `row`, if its status and its sequence (`as_read`) are unchanged."""

@@ -33,6 +33,7 @@ from payments.sweep import Sweep
 from repository.database import ledger, now
 from web.idempotency import forget_old_keys
 from web.limits import forget_counts
+from webhooks.pruning import forget_old_deliveries
 
 log = structlog.get_logger()
 
@@ -85,17 +86,24 @@ class Jobs:
         self._add("forget-proofs", FORGET_INTERVAL_SECONDS, lambda: forget_old_proofs(settings))
         eraser = PayerDataEraser(settings)
         self._add("forget-payers", FORGET_INTERVAL_SECONDS, lambda: eraser.run(self._keep_going))
+        self._add(
+            "forget-deliveries",
+            FORGET_INTERVAL_SECONDS,
+            lambda: forget_old_deliveries(settings, self._keep_going),
+        )
         self._add("signals", SIGNALS_INTERVAL_SECONDS, lambda: scan(settings))
         self._add_mail(settings)
         self._add_reconciliation(settings)
 
     def start(self) -> None:
         self._scheduler.start()
+        parts_of(self._app).webhooks.worker.start()
 
     def stop(self) -> None:
         """Begin no new batch, let running batches end, and write what is still in memory."""
         self._stopping.set()
         self._scheduler.shutdown(wait=False)
+        parts_of(self._app).webhooks.worker.stop()
         with self._app.app_context():
             parts_of(self._app).announcer.flush()
             with suppress(BalcaoError):  # a lost key use must not delay the stop

@@ -27,6 +27,7 @@ from repository.database import open_database
 from web.limits import Limits
 from web.metrics import Metrics
 from web.request_counts import RequestCounts
+from webhooks.parts import build_webhooks
 
 
 def build_parts(app: Flask, settings: Settings, clock: Clock) -> Parts:
@@ -58,4 +59,5 @@ def build_parts(app: Flask, settings: Settings, clock: Clock) -> Parts:
         watchings=watchings,
         merchant_sockets=MerchantSockets(app, watchings, start, sleep),
         signature_failures=SignatureFailures(),
+        webhooks=build_webhooks(app, settings),
     )

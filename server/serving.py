@@ -27,6 +27,9 @@ DRAIN_SECONDS = 10.0
 LONG_LIVED = ("/socket.io", "/api/merchant/ws")
 """Paths of connections that stay open; a stop does not wait for them."""
 
+IS_STOPPING = "balcao.is_stopping"
+"""In the environment: a function by which an answer that stays open learns that it must end."""
+
 _TICK_SECONDS = 0.1
 
 
@@ -41,6 +44,7 @@ class InFlight:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request; tell the client if the connection ends with it."""
+        environ[IS_STOPPING] = lambda: self.is_stopping
         if environ.get("PATH_INFO", "").startswith(LONG_LIVED):
             return self._answer(environ, start_response)
         body = body_of(environ)
@@ -234,12 +238,12 @@ def _eventlet(application: InFlight, listener: socket.socket) -> tuple[Spawn, Ta
         socket_timeout=SILENCE_SECONDS_MAX,
         log_output=False,
         debug=False,
+        minimum_chunk_size=1,  # else it gathers 4 KB of an event stream before it writes
         capitalize_response_headers=False,  # names are sent as they are written
     )
 
     def talk(incoming: Incoming, address: Any) -> None:
-        state = [address, incoming.connection, eventlet.wsgi.STATE_IDLE, incoming]
-        server.process_request(state)
+        server.process_request([address, incoming.connection, eventlet.wsgi.STATE_IDLE, incoming])
 
     return eventlet.spawn_n, talk, EventletBody
 

@@ -328,6 +328,7 @@ def test_every_route_is_in_the_document_and_no_other(app: Flask):
     """Every route is listed, and every listed route exists."""
     documented = documented_routes(
         "Payments",
+        "Webhooks",
         "People",
         "The payer",
         "Transactions",

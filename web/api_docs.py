@@ -25,6 +25,7 @@ TASKS = (
     "Payments",
     "Refunds",
     "Receipts",
+    "Webhooks",
     "Shopper",
     "QR codes and locations",
     "Bank",

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from web.limits import Limits
     from web.metrics import Metrics
     from web.request_counts import RequestCounts
+    from webhooks.parts import WebhookParts
 
 EXTENSION = "balcao"
 """The key in `app.extensions`."""
@@ -60,6 +61,7 @@ class Parts:
     watchings: Watchings
     merchant_sockets: MerchantSockets
     signature_failures: SignatureFailures
+    webhooks: WebhookParts
     sign_up_listeners: list[Callable[[Account, str | None], dict[str, Any]]] = field(
         default_factory=list
     )

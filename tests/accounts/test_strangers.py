@@ -65,6 +65,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /payments/pix/<string:payment_id>/refunds": {"value": "1.00"},
     "POST /portal/proofs/<string:proof_id>/review": {"verdict": "verified"},
     "PUT /transactions/<string:transaction_id>": {"status": "cancelled"},
+    "PATCH /webhooks/<string:webhook_id>": {"enabled": False},
+    "POST /webhooks/<string:webhook_id>/replay": {"from": "2026-01-01T00:00:00Z"},
     "POST /payments/pix/receipts/<string:end_to_end_id>/attach": {"order_id": "1"},
     "POST /portal/receipts/<string:end_to_end_id>/attach": {"target": "1"},
 }
@@ -118,6 +120,9 @@ def alices(app, client, clock, alice) -> Alices:
     free = BankInTest(client, clock).body(money, pix_key=me["pix_key"])
     assert BankInTest(client, clock).tell(free).status_code == 200
     assert client.get("/generate_qr/alice").status_code == 200  # opens her first till
+    webhook = client.post("/webhooks", json={"url": "http://127.0.0.1:9/"}, headers=headers)
+    webhook_id = webhook.get_json()["id"]
+    deliveries = client.get(f"/webhooks/{webhook_id}/deliveries", headers=headers).get_json()
     [till_txid] = public_ids(app, "tills", "txid")
     return Alices(
         {
@@ -129,6 +134,8 @@ def alices(app, client, clock, alice) -> Alices:
             "watch_code": [payment["watch_code"] for payment in created],
             "token": [payment["watch_code"] for payment in created],
             "key_id": [key["id"]],
+            "webhook_id": [webhook_id],
+            "delivery_id": [one["id"] for one in deliveries["data"]],
             "proof_id": [proof_id],
             "session_id": [session["id"]],
             "account_id": [me["id"]],

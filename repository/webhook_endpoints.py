@@ -1,0 +1,118 @@
+"""Queries on webhook endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from core import ids
+from core.webhook_errors import EndpointNotFound
+from db_models import Account, WebhookDelivery, WebhookEndpoint
+from repository.connections import rows_changed
+
+
+class WebhookEndpoints:
+    """Queries on webhook_endpoints; deleted endpoints are found by no query but `delete_old`."""
+
+    def __init__(self, session: Session) -> None:
+        """Use the session of the unit of work."""
+        self._session = session
+
+    def lock_merchant(self, merchant_id: int) -> None:
+        """Let no other transaction count this merchant's endpoints until this one ends."""
+        self._session.scalars(select(Account.id).where(Account.id == merchant_id).with_for_update())
+
+    def insert(self, values: Mapping[str, Any]) -> WebhookEndpoint:
+        """Store a new endpoint; return it."""
+        row = {"public_id": ids.new_public_id(), **values}
+        result = self._session.connection().execute(insert(WebhookEndpoint.__table__), row)
+        key: Any = result.inserted_primary_key
+        return self._session.get_one(WebhookEndpoint, int(key[0]))
+
+    def of_merchant(self, merchant_id: int) -> Sequence[WebhookEndpoint]:
+        """The merchant's endpoints, oldest first; their number is bounded."""
+        query = select(WebhookEndpoint).where(
+            WebhookEndpoint.merchant_id == merchant_id, WebhookEndpoint.deleted_at.is_(None)
+        )
+        return self._session.scalars(query.order_by(WebhookEndpoint.id)).all()
+
+    def own(self, merchant_id: int, public_id: str) -> WebhookEndpoint:
+        """The merchant's endpoint. Raises EndpointNotFound, also for another merchant's."""
+        endpoint = None
+        if ids.is_txid(public_id):
+            query = select(WebhookEndpoint).where(
+                WebhookEndpoint.public_id == public_id,
+                WebhookEndpoint.merchant_id == merchant_id,
+                WebhookEndpoint.deleted_at.is_(None),
+            )
+            endpoint = self._session.scalars(query).one_or_none()
+        if endpoint is None:
+            raise EndpointNotFound
+        return endpoint
+
+    def count(self, merchant_id: int) -> int:
+        """How many endpoints the merchant has."""
+        query = select(func.count()).where(
+            WebhookEndpoint.merchant_id == merchant_id, WebhookEndpoint.deleted_at.is_(None)
+        )
+        return int(self._session.scalar(query) or 0)
+
+    def collecting(self, merchant_ids: Collection[int]) -> Sequence[WebhookEndpoint]:
+        """The endpoints of these merchants that get new events; paused ones get them too."""
+        query = select(WebhookEndpoint).where(
+            WebhookEndpoint.merchant_id.in_(merchant_ids),
+            WebhookEndpoint.enabled.is_(True),
+            WebhookEndpoint.deleted_at.is_(None),
+        )
+        return self._session.scalars(query.order_by(WebhookEndpoint.id)).all()
+
+    def change(self, endpoint_id: int, values: Mapping[str, Any], *conditions: Any) -> bool:
+        """Update the endpoint if it is not deleted and meets the conditions; False otherwise."""
+        statement = update(WebhookEndpoint).where(
+            WebhookEndpoint.id == endpoint_id, WebhookEndpoint.deleted_at.is_(None), *conditions
+        )
+        return rows_changed(self._session, statement.values(**values)) == 1
+
+    def start_failing(self, endpoint_id: int, now: datetime) -> None:
+        """Note the first failure after a success."""
+        self.change(endpoint_id, {"failing_since": now}, WebhookEndpoint.failing_since.is_(None))
+
+    def stop_failing(self, endpoint_id: int) -> None:
+        """Note a success: the endpoint works again."""
+        self.change(endpoint_id, {"failing_since": None, "paused_at": None})
+
+    def pause(self, endpoint_id: int, now: datetime, failing_since: datetime) -> bool:
+        """Pause an endpoint that failed since then; False if it is paused or worked meanwhile."""
+        return self.change(
+            endpoint_id,
+            {"paused_at": now},
+            WebhookEndpoint.paused_at.is_(None),
+            WebhookEndpoint.failing_since == failing_since,
+        )
+
+    def paused(self, limit: int) -> Sequence[WebhookEndpoint]:
+        """Paused endpoints of all merchants, the longest paused first."""
+        query = select(WebhookEndpoint).where(
+            WebhookEndpoint.paused_at.is_not(None), WebhookEndpoint.deleted_at.is_(None)
+        )
+        return self._session.scalars(query.order_by(WebhookEndpoint.paused_at).limit(limit)).all()
+
+    def delete_old(self, limit: int) -> int:
+        """Delete deleted endpoints that have no deliveries left; return how many."""
+        has_delivery = (
+            select(WebhookDelivery.id)
+            .where(WebhookDelivery.endpoint_id == WebhookEndpoint.id)
+            .exists()
+        )
+        query = select(WebhookEndpoint.id).where(
+            WebhookEndpoint.deleted_at.is_not(None), ~has_delivery
+        )
+        row_ids = self._session.scalars(query.limit(limit)).all()
+        if not row_ids:
+            return 0
+        statement = delete(WebhookEndpoint).where(WebhookEndpoint.id.in_(row_ids))
+        return rows_changed(self._session, statement)

@@ -1,0 +1,287 @@
+"""Send due deliveries: claim them by a lease, post them, write what came back.
+
+A run begins chains. A chain sends the deliveries of one endpoint one after the other: the
+transaction that writes the result of one claims the next.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+from flask import Flask
+
+from config import current_parts
+from core.errors import ConcurrentUpdate, DatabaseUnavailable
+from core.signing.signatures import SIGNATURE_HEADER, sign, signed_headers
+from db_models import DeliveryStatus, WebhookEndpoint
+from repository.database import Work, in_unit_of_work, now, reading
+from repository.feed import Feed, FeedEvent
+from repository.webhook_deliveries import DueDelivery, WebhookDeliveries
+from repository.webhook_endpoints import WebhookEndpoints
+from webhooks.bodies import body_of, message_of
+from webhooks.schedule import PAUSED_AFTER, Outcome, judge
+from webhooks.secrets import SecretBox, UnreadableSecret
+from webhooks.sender import Reply, WebhookSender
+from webhooks.slots import QUICK_MS, SLOTS, Slot, Slots
+
+log = structlog.get_logger()
+
+ENDPOINTS_PER_RUN = 200
+CANDIDATES_MORE = 2
+"""A claim looks at twice as many deliveries as it wants, and at this many more."""
+CHAIN_SECONDS = 1.0
+"""How long a chain goes on before its slot is free for other endpoints."""
+BLOCKED_PAUSE = timedelta(seconds=0.5)
+"""The least pause of a delivery that waits for an earlier one, which wakes it when it ends."""
+SETTLE_TRIES = 8
+SETTLE_PAUSE_SECONDS = 0.5
+"""A result that the database cannot take is written again, for less time than the lease lasts."""
+_DETAIL_CHARACTERS_MAX = 200
+_ERROR_CHARACTERS_MAX = 40
+_TICK_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A claimed delivery, its token, and what is sent."""
+
+    delivery: DueDelivery
+    token: str
+    message_id: str
+    body: bytes
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts there are with this one."""
+        return self.delivery.attempts + 1
+
+
+class Dispatcher:
+    """Sends on threads of its own; any number of processes may have one."""
+
+    def __init__(self, app: Flask, sender: WebhookSender, secrets: SecretBox) -> None:
+        self._app = app
+        self._sender = sender
+        self._secrets = secrets
+        self._pool = ThreadPoolExecutor(SLOTS, thread_name_prefix="webhooks")
+        self._after_id = 0
+        self._is_stopping = False
+        self.slots = Slots()
+        self.on_free: Callable[[], None] = lambda: None
+        """Called whenever a slot becomes free."""
+
+    def run(self) -> int:
+        """Begin to send what is due and has a slot; return how many chains were begun."""
+        with reading() as work:
+            deliveries = WebhookDeliveries(work)
+            endpoints = deliveries.endpoints_due(work.now, self._after_id, ENDPOINTS_PER_RUN)
+        # The next run continues behind the last endpoint, and the order varies: each has its turn.
+        self._after_id = endpoints[-1].id if len(endpoints) == ENDPOINTS_PER_RUN else 0
+        begun = 0
+        for endpoint in random.sample(endpoints, len(endpoints)):
+            slots = [] if self._is_stopping else self.slots.take(endpoint)
+            parcels: list[Parcel] = []
+            try:
+                if slots:
+                    parcels = in_unit_of_work(partial(claim, endpoint=endpoint, most=len(slots)))
+            finally:
+                for slot in slots[len(parcels) :]:
+                    self.slots.free(slot)
+            for slot, parcel in zip(slots, parcels, strict=False):
+                self._pool.submit(self._send_chain, slot, endpoint, parcel)
+            begun += len(parcels)
+        return begun
+
+    def stop(self, seconds: float) -> None:
+        """Begin nothing more, and wait for the requests in progress, at most this long."""
+        self._is_stopping = True
+        end = time.monotonic() + seconds
+        while self.slots.in_use and time.monotonic() < end:
+            time.sleep(_TICK_SECONDS)
+
+    def _send_chain(self, slot: Slot, endpoint: WebhookEndpoint, first: Parcel) -> None:
+        end = time.monotonic() + CHAIN_SECONDS
+        try:
+            parcel: Parcel | None = first
+            with self._app.app_context():
+                while parcel is not None:
+                    sent_at = now()
+                    reply = self._post(parcel, endpoint, sent_at)
+                    self.slots.note(
+                        endpoint.id,
+                        is_success=is_success(reply),
+                        is_quick=reply.duration_ms <= QUICK_MS,
+                    )
+                    goes_on = time.monotonic() < end and not self._is_stopping
+                    goes_on = goes_on and not self.slots.is_pausing(endpoint.id)
+                    write = partial(
+                        settle,
+                        parcel=parcel,
+                        endpoint=endpoint,
+                        reply=reply,
+                        sent_at=sent_at,
+                        most=int(goes_on),
+                    )
+                    parcel = _write(write, parcel)
+        except Exception:
+            # The lease ends, and the delivery is sent again; nobody waits for this thread.
+            log.exception("webhooks.failed", webhook=endpoint.public_id)
+        finally:
+            self.slots.free(slot)
+            self.on_free()
+
+    def _post(self, parcel: Parcel, endpoint: WebhookEndpoint, at: datetime) -> Reply:
+        try:
+            headers = self._headers(parcel, endpoint, at)
+        except UnreadableSecret:
+            detail = "The signing secret was encrypted under another SECRET_KEY. Rotate it."
+            return Reply(None, "secret-unreadable", detail, {}, "", None, 0)
+        return self._sender.post(endpoint.url, parcel.body, headers)
+
+    def _headers(self, parcel: Parcel, endpoint: WebhookEndpoint, at: datetime) -> dict[str, str]:
+        """The headers of the signature; after a rotation both secrets sign for a while."""
+        secret = self._secrets.open(endpoint.secret)
+        headers = signed_headers(secret, parcel.message_id, at, parcel.body)
+        previous, until = endpoint.previous_secret, endpoint.previous_until
+        if previous is not None and until is not None and at < until:
+            more = sign(self._secrets.open(previous), parcel.message_id, at, parcel.body)
+            headers[SIGNATURE_HEADER] += f" {more}"
+        return {"Content-Type": "application/json", **headers}
+
+
+def is_success(reply: Reply) -> bool:
+    """Whether the receiver took the event."""
+    return reply.status is not None and 200 <= reply.status < 300
+
+
+def claim(work: Work, endpoint: WebhookEndpoint, most: int) -> list[Parcel]:
+    """Claim at most this many deliveries that wait for no earlier one; postpone those that do."""
+    deliveries = WebhookDeliveries(work)
+    due = deliveries.due(endpoint.id, work.now, 2 * most + CANDIDATES_MORE)
+    free = []
+    for delivery in due:
+        if delivery.blocker_due_at is None:
+            free.append(delivery)
+        else:
+            deliveries.postpone(delivery, max(delivery.blocker_due_at, work.now + BLOCKED_PAUSE))
+    # Processes that look at the same moment choose different ones.
+    picks = random.sample(free[: 2 * most], min(most, len(free)))
+    tokens = {delivery.id: deliveries.claim(delivery, work.now) for delivery in picks}
+    claimed = [(one, token) for one in picks if (token := tokens[one.id]) is not None]
+    positions = [one.feed_position for one, _ in claimed if one.feed_position is not None]
+    events = Feed(work).at(positions)
+    return [_parcel(one, token, endpoint, events) for one, token in claimed]
+
+
+def settle(
+    work: Work,
+    parcel: Parcel,
+    endpoint: WebhookEndpoint,
+    reply: Reply,
+    sent_at: datetime,
+    most: int,
+) -> Parcel | None:
+    """Write one attempt and what follows from it; claim the endpoint's next delivery.
+
+    Claims nothing if `most` is 0, or if the endpoint failed.
+    """
+    delivery = parcel.delivery
+    outcome = judge(
+        reply.status,
+        reply.retry_after,
+        attempts=parcel.attempts,
+        refusals=delivery.refusals,
+        now=work.now,
+    )
+    deliveries = WebhookDeliveries(work)
+    is_ours = deliveries.settle(delivery.id, parcel.token, _result(delivery, outcome, work.now))
+    deliveries.insert_attempt(_attempt_row(delivery, endpoint, reply, sent_at))
+    has_ended = outcome.status is not DeliveryStatus.PENDING
+    # Events that wait for a first attempt look again within half a second.
+    if is_ours and has_ended and parcel.attempts > 1:
+        deliveries.wake_followers(delivery, endpoint.id, work.now)
+    _note_health(work, endpoint, outcome)
+    if most == 0 or outcome.is_gone:
+        return None
+    parcels = claim(work, endpoint, most)
+    return parcels[0] if parcels else None
+
+
+def _write(write: Callable[[Work], Parcel | None], parcel: Parcel) -> Parcel | None:
+    """Write a result; while the database is away, again until the lease is nearly over."""
+    for attempt in range(SETTLE_TRIES):
+        try:
+            return in_unit_of_work(write)
+        except (DatabaseUnavailable, ConcurrentUpdate):
+            if attempt == SETTLE_TRIES - 1:
+                log.warning("webhooks.unwritten", delivery=parcel.delivery.public_id)
+            time.sleep(SETTLE_PAUSE_SECONDS)
+    return None
+
+
+def _attempt_row(
+    delivery: DueDelivery, endpoint: WebhookEndpoint, reply: Reply, sent_at: datetime
+) -> dict[str, object]:
+    return {
+        "delivery_id": delivery.id,
+        "at": sent_at,
+        "duration_ms": reply.duration_ms,
+        "url": endpoint.url,
+        "status": reply.status,
+        "error": None if reply.error is None else reply.error[:_ERROR_CHARACTERS_MAX],
+        "detail": None if reply.detail is None else reply.detail[:_DETAIL_CHARACTERS_MAX],
+        # PostgreSQL stores no NUL characters.
+        "response_headers": {
+            name: value.replace("\x00", "") for name, value in reply.headers.items()
+        },
+        "response_body": reply.body.replace("\x00", "\N{REPLACEMENT CHARACTER}"),
+    }
+
+
+def _result(delivery: DueDelivery, outcome: Outcome, at: datetime) -> dict[str, object]:
+    is_pending = outcome.pause is not None
+    return {
+        "status": outcome.status,
+        "due_at": at + outcome.pause if outcome.pause is not None else None,
+        "ended_at": None if is_pending else at,
+        "refusals": delivery.refusals + int(outcome.is_refusal),
+    }
+
+
+def _note_health(work: Work, endpoint: WebhookEndpoint, outcome: Outcome) -> None:
+    """Note the first failure and the first success after it; pause after three days of failures."""
+    endpoints = WebhookEndpoints(work.session)
+    if outcome.status is DeliveryStatus.DELIVERED:
+        if endpoint.failing_since is not None:
+            endpoints.stop_failing(endpoint.id)
+            endpoint.failing_since = None
+        return
+    if outcome.is_gone:
+        endpoints.change(endpoint.id, {"enabled": False, "is_gone": True})
+        log.warning("webhooks.gone", webhook=endpoint.public_id)
+    if endpoint.failing_since is None:
+        endpoints.start_failing(endpoint.id, work.now)
+        endpoint.failing_since = work.now
+    elif work.now - endpoint.failing_since >= PAUSED_AFTER and endpoints.pause(
+        endpoint.id, work.now, endpoint.failing_since
+    ):
+        log.warning("webhooks.paused", webhook=endpoint.public_id)
+
+
+def _parcel(
+    delivery: DueDelivery,
+    token: str,
+    endpoint: WebhookEndpoint,
+    events: Mapping[int, FeedEvent],
+) -> Parcel:
+    presenter = current_parts().presenter
+    event = None if delivery.feed_position is None else events[delivery.feed_position]
+    message = message_of(delivery, endpoint, event, presenter)
+    return Parcel(delivery, token, message["id"], body_of(message))

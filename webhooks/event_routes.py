@@ -1,0 +1,83 @@
+"""The event feed: the merchant's events in order, as pages and as a stream."""
+
+from __future__ import annotations
+
+from flask import Response, request
+from flask_openapi import APIBlueprint, Tag
+from werkzeug.wrappers import Response as BaseResponse
+
+from accounts.access import acting_merchant, current_caller, has_credentials
+from config import current_parts
+from realtime.credentials import Watching
+from repository.database import reading
+from repository.feed import Feed
+from web.answers import private_json
+from web.api_docs import MERCHANT, extra_parameters, problems
+from webhooks.bodies import event_object
+from webhooks.schemas import EventList, EventQuery
+
+bp = APIBlueprint("events", __name__, abp_tags=[Tag(name="Webhooks")])
+
+STREAM_TYPE = "text/event-stream"
+IS_STOPPING = "balcao.is_stopping"
+"""In the WSGI environment: a function that tells whether the server stops (`server.serving`)."""
+_RESUME_HEADER = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "For a stream: the id of the last event that the client has; wins over `after`.",
+    "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+}
+
+
+@bp.get(
+    "/events",
+    summary="Read the merchant's events",
+    responses={200: EventList, **problems(400, 401, 403, 503)},
+    security=MERCHANT,
+    openapi_extensions=extra_parameters(_RESUME_HEADER),
+)
+def list_events(query: EventQuery) -> BaseResponse:
+    """The merchant's events in order, oldest first, with the ids and bodies of the webhooks.
+
+    With `Accept: text/event-stream` the answer stays open and streams them: after `Last-Event-ID`
+    or `after`, else only what happens from now on.
+    """
+    wants_stream = request.accept_mimetypes.best == STREAM_TYPE
+    after = query.after
+    if wants_stream:
+        after = request.headers.get("Last-Event-ID") or after
+    with reading() as work:
+        merchant_id = acting_merchant(work).id
+        feed = Feed(work)
+        if after is not None:
+            position = feed.position_of(merchant_id, after)
+        else:
+            position = feed.last_position(merchant_id) if wants_stream else 0
+        if not wants_stream:
+            page = feed.after(merchant_id, position, query.limit, query.type)
+    if wants_stream:
+        return _stream(merchant_id, position, query.type)
+    presenter = current_parts().presenter
+    objects = [event_object(event, presenter) for event in page.items]
+    return private_json({"data": objects, "next": page.next})
+
+
+def _stream(merchant_id: int, position: int, type_: str | None) -> BaseResponse:
+    """The open answer. It ends when its credentials are revoked, or the server stops."""
+    parts = current_parts()
+    is_stopping = request.environ.get(IS_STOPPING, lambda: parts.webhooks.worker.is_stopping)
+    caller = None
+    if has_credentials():
+        with reading() as work:
+            caller = current_caller(work)
+    stream = parts.webhooks.streams.open(merchant_id, position, type_, is_stopping)
+    if caller is not None:
+        watching = Watching(caller, stream.end)
+        parts.watchings.add(watching)
+        stream.on_close.append(lambda: parts.watchings.remove(watching))
+    headers = {
+        "Cache-Control": "no-store",
+        "X-Accel-Buffering": "no",  # nginx passes each event on at once
+    }
+    return Response(stream, mimetype=STREAM_TYPE, headers=headers)

@@ -1,0 +1,90 @@
+"""When to send a delivery again, by what came back. Pure functions."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from db_models import DeliveryStatus
+
+PAUSES = (
+    timedelta(seconds=5),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+    timedelta(hours=5),
+    timedelta(hours=10),
+    timedelta(hours=14),
+    timedelta(hours=20),
+    timedelta(hours=24),
+)
+"""The pauses after the first attempt, the second, and so on; after the last one it rests."""
+JITTER = 0.1
+"""A pause is up to a tenth shorter or longer, so that what failed together is not sent together."""
+RETRY_AFTER_MAX = timedelta(hours=24)
+REFUSALS_MAX = 3
+"""Attempts that may get a 4xx: the first, and two more."""
+PAUSED_AFTER = timedelta(days=3)
+"""How long an endpoint may fail without a success until it is paused."""
+GONE = 410
+_TEMPORARY = frozenset({408, 409, 425, 429})
+_SECONDS = re.compile(r"\d{1,9}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What follows from an attempt: the end with this status, or another attempt after a pause."""
+
+    status: DeliveryStatus
+    pause: timedelta | None = None
+    """Set if `status` is pending."""
+    is_refusal: bool = False
+    """Whether the answer was a 4xx that counts against REFUSALS_MAX."""
+    is_gone: bool = False
+    """Whether the receiver wants nothing more."""
+
+
+def judge(
+    status: int | None,
+    retry_after: str | None,
+    *,
+    attempts: int,
+    refusals: int,
+    now: datetime,
+    uniform: Callable[[float, float], float] = random.uniform,
+) -> Outcome:
+    """Judge one attempt; `status` is None if no answer came.
+
+    `attempts` counts this attempt; `refusals` counts the refusals before it.
+    """
+    if status is not None and 200 <= status < 300:
+        return Outcome(DeliveryStatus.DELIVERED)
+    if status == GONE:
+        return Outcome(DeliveryStatus.FAILED, is_gone=True)
+    is_refusal = status is not None and 400 <= status < 500 and status not in _TEMPORARY
+    if attempts > len(PAUSES) or (is_refusal and refusals + 1 >= REFUSALS_MAX):
+        return Outcome(DeliveryStatus.FAILED, is_refusal=is_refusal)
+    pause = PAUSES[attempts - 1] * uniform(1 - JITTER, 1 + JITTER)
+    wait = parse_retry_after(retry_after, now)
+    return Outcome(
+        DeliveryStatus.PENDING,
+        pause if wait is None else max(pause, wait),
+        is_refusal=is_refusal,
+    )
+
+
+def parse_retry_after(header: str | None, now: datetime) -> timedelta | None:
+    """The pause in a `Retry-After` (RFC 9110, 10.2.3), at most a day; None if unreadable."""
+    text = (header or "").strip()
+    if _SECONDS.fullmatch(text):
+        return min(timedelta(seconds=int(text)), RETRY_AFTER_MAX)
+    try:
+        instant = parsedate_to_datetime(text)
+        wait = (instant if instant.tzinfo else instant.replace(tzinfo=UTC)) - now
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    return min(max(wait, timedelta(0)), RETRY_AFTER_MAX)

@@ -1,0 +1,139 @@
+"""Event streams (`text/event-stream`): the feed, kept open.
+
+A stream reads the same rows as a page of the feed. It waits for arrivals in this process, and looks
+each second for what other processes numbered. It is an iterator with `close`, not a generator: the
+server closes an answer that it never began to read, and the stream must give its place back.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from flask import Flask
+
+from config import parts_of
+from core.errors import BalcaoError
+from core.webhook_errors import TooManyStreams
+from repository.database import reading
+from repository.feed import Feed
+from webhooks.bodies import event_object
+
+STREAMS_PER_MERCHANT = 10
+STREAMS_MAX = 500
+"""Per process."""
+PAGE = 100
+LOOK_SECONDS = 1.0
+COMMENT_SECONDS = 15.0
+"""A comment line this often keeps proxies from closing a quiet stream."""
+_RETRY_SECONDS = 5
+
+
+class Streams:
+    """The open streams of a process, which are bounded."""
+
+    def __init__(self, app: Flask) -> None:
+        """No stream is open."""
+        self._app = app
+        self._lock = threading.Lock()
+        self._of_merchant: Counter[int] = Counter()
+
+    def open(
+        self, merchant_id: int, position: int, type_: str | None, should_end: Callable[[], bool]
+    ) -> EventStream:
+        """A stream of the merchant's events after a position. Raises TooManyStreams."""
+        self._take(merchant_id)
+        return EventStream(
+            self._app, merchant_id, position, type_, should_end, lambda: self._free(merchant_id)
+        )
+
+    def _take(self, merchant_id: int) -> None:
+        with self._lock:
+            if self._of_merchant[merchant_id] >= STREAMS_PER_MERCHANT:
+                raise TooManyStreams(
+                    _RETRY_SECONDS, f"A shop has at most {STREAMS_PER_MERCHANT} streams open."
+                )
+            if self._of_merchant.total() >= STREAMS_MAX:
+                raise TooManyStreams(_RETRY_SECONDS)
+            self._of_merchant[merchant_id] += 1
+
+    def _free(self, merchant_id: int) -> None:
+        with self._lock:
+            self._of_merchant[merchant_id] -= 1
+            if not self._of_merchant[merchant_id]:
+                del self._of_merchant[merchant_id]
+
+
+class EventStream:
+    """One open stream, which ends when its client, its credentials or the process does."""
+
+    def __init__(
+        self,
+        app: Flask,
+        merchant_id: int,
+        position: int,
+        type_: str | None,
+        should_end: Callable[[], bool],
+        on_close: Callable[[], None],
+    ) -> None:
+        """Stream the merchant's events after `position`."""
+        self._app = app
+        self._merchant_id = merchant_id
+        self._position = position
+        self._type = type_
+        self._should_end = should_end
+        self.on_close = [on_close]
+        """Called once when the stream is closed."""
+        self._is_open = True
+        self._ready: deque[str] = deque([f"retry: {_RETRY_SECONDS * 1000}\n\n"])
+        self._spoke_at = time.monotonic()
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        """The next event, or a comment after a quiet time."""
+        arrivals = parts_of(self._app).webhooks.worker.arrivals
+        while not self._ready:
+            if self._should_end() or not self._is_open:
+                raise StopIteration
+            if not self._read():
+                if time.monotonic() - self._spoke_at >= COMMENT_SECONDS:
+                    self._ready.append(": still here\n\n")
+                else:
+                    arrivals.wait(LOOK_SECONDS)
+        self._spoke_at = time.monotonic()
+        return self._ready.popleft()
+
+    def end(self) -> None:
+        """End the stream at its next look; called when its credentials are revoked."""
+        self._is_open = False
+
+    def close(self) -> None:
+        """Called by the server at the end of the answer; a second call changes nothing."""
+        self.end()
+        while self.on_close:
+            self.on_close.pop()()
+
+    def _read(self) -> bool:
+        """Read what came since the last look; False if nothing did, or the database is away."""
+        try:
+            with self._app.app_context(), reading() as work:
+                page = Feed(work).after(self._merchant_id, self._position, PAGE, self._type)
+        except BalcaoError:
+            return False
+        presenter = parts_of(self._app).presenter
+        for event in page.items:
+            self._ready.append(_frame(event_object(event, presenter)))
+            self._position = event.position
+        return bool(page.items)
+
+
+def _frame(event: dict[str, Any]) -> str:
+    """One event of a stream (WHATWG, Server-sent events, 9.2)."""
+    data = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+    return f"id: {event['id']}\nevent: {event['type']}\ndata: {data}\n\n"
