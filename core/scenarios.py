@@ -31,3 +31,4 @@ class Scenario(StrEnum):
     BROKEN_API = "broken-api"
     TOLD_AFTER_DEADLINE = "told-after-deadline"
     PAID_AFTER_DEADLINE = "paid-after-deadline"
+    REFUND_REFUSED = "refund-refused"

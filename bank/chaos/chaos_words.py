@@ -29,6 +29,7 @@ SCENARIO_TEXTS: Mapping[Scenario, str] = MappingProxyType(
         Scenario.BROKEN_API: N_("nunca avisa a loja, e a consulta ao banco falha no começo"),
         Scenario.TOLD_AFTER_DEADLINE: N_("é feito no prazo e avisado depois dele"),
         Scenario.PAID_AFTER_DEADLINE: N_("só sai da conta depois do prazo"),
+        Scenario.REFUND_REFUSED: N_("chega, mas o banco recusa a devolução"),
     }
 )
 

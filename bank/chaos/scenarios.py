@@ -60,6 +60,7 @@ ENDINGS: Mapping[Scenario, Ending] = MappingProxyType(
         Scenario.BROKEN_API: _FOUND_BY_LOOK_UP,
         Scenario.TOLD_AFTER_DEADLINE: _ACCEPTED,
         Scenario.PAID_AFTER_DEADLINE: _PAID_TOO_LATE,
+        Scenario.REFUND_REFUSED: _ACCEPTED,
     }
 )
 

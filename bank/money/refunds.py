@@ -27,6 +27,7 @@ from bank.money.partners import service_payment
 from bank.page_text import brl
 from bank.settings import BankSettings
 from core.clock import Clock, latest_end
+from core.scenarios import Scenario
 
 REFUNDABLE_FOR = timedelta(days=90)
 """From the payment on (Manual de Padrões para Iniciação do Pix, devolução)."""
@@ -135,9 +136,15 @@ class RefundDesk:
             return 1
 
     def _move_money(self, session: Session, refund: BankRefund) -> None:
-        """Add the transfer; the refund fails if the payee's balance does not cover it."""
+        """Add the transfer; the refund fails if the payee's balance does not cover it.
+
+        It also fails if the payment's scenario says so: the balance always covers the payments.
+        """
         now = self._clock.now()
         payment = refund.payment
+        if payment.notice is not None and payment.notice.scenario == Scenario.REFUND_REFUSED:
+            refund.status, refund.settled_at = "failed", now
+            return
         transfer = Transfer(
             identifier=refund.return_id,
             kind="refund",

@@ -122,6 +122,19 @@ def test_a_refund_from_an_empty_account_fails(here):
     assert refund_sums(here, payment) == (0, 0)
 
 
+def test_the_bank_refuses_refunds_of_a_payment_with_this_scenario(here):
+    """A shop can test `refund.failed`: the bank's accounts always cover what they received."""
+    payment, other = here.create(), here.paid()
+    here.pay(payment, scenario="refund-refused")
+    before = here.balance()
+    refund = here.refund(payment).get_json()
+    assert (refund["status"], refund["reason"]) == ("failed", "refund-failed")
+    assert here.tables.event_names(payment["id"])[-1] == "refund.failed"
+    assert here.balance() == before
+    assert here.refund(other).get_json()["status"] == "done"
+    assert here.audit().faults == ()
+
+
 def test_a_refund_is_processing_until_a_slow_bank_has_moved_the_money(fresh_database, tmp_path):
     """Real banks settle later; the page must not show a refund as done before that."""
     with town(fresh_database("sqlite"), tmp_path, refund_delay_seconds=60) as here:
