@@ -82,6 +82,7 @@ def test_a_wrong_password_says_what_the_service_said(balcao: Command):
         ("payment.confirmed", "confirmed"),
         ("payment.cancelled", "cancelled"),
         ("payment.refunded", "confirmed"),
+        ("refund.failed", "confirmed"),
         ("receipt.refused", "pending"),
         ("payment.expired", "expired"),
     ],

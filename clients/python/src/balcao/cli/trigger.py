@@ -75,9 +75,9 @@ def _make_created(args: Namespace, shop: Balcao) -> None:
     _create(args, shop)
 
 
-def _make_confirmed(args: Namespace, shop: Balcao) -> Payment:
+def _make_confirmed(args: Namespace, shop: Balcao, scenario: str = "normal") -> Payment:
     payment = _create(args, shop)
-    _pay(args, shop, payment)
+    _pay(args, shop, payment, scenario)
     _wait_for_status(shop, payment, "confirmed")
     return payment
 
@@ -93,14 +93,22 @@ def _make_cancelled(args: Namespace, shop: Balcao) -> None:
     shop.payments.cancel(payment.id)
 
 
-def _make_refunded(args: Namespace, shop: Balcao) -> None:
-    payment = _make_confirmed(args, shop)
+def _refund(shop: Balcao, payment: Payment, expected_status: str) -> None:
     refund = shop.payments.refund(payment.id, description="balcao trigger")
-    say(f"Refund {printable(refund.id)} of {refund.value} is {printable(refund.status)}.")
+    say(f"Requested refund {printable(refund.id)} of {refund.value}.")
     _wait(lambda: shop.payments.refunds(payment.id)[-1].status != "processing", "The refund")
     last_refund = shop.payments.refunds(payment.id)[-1]
-    if last_refund.status != "done":
-        raise CommandFailed(f"The bank refused the refund: {printable(last_refund.reason)}.")
+    say(f"The refund is {printable(last_refund.status)}. {printable(last_refund.reason)}".rstrip())
+    if last_refund.status != expected_status:
+        raise CommandFailed(f"The refund should be {expected_status}.")
+
+
+def _make_refunded(args: Namespace, shop: Balcao) -> None:
+    _refund(shop, _make_confirmed(args, shop), "done")
+
+
+def _make_refund_failed(args: Namespace, shop: Balcao) -> None:
+    _refund(shop, _make_confirmed(args, shop, "refund-refused"), "failed")
 
 
 def _make_receipt_refused(args: Namespace, shop: Balcao) -> None:
@@ -129,6 +137,7 @@ MAKERS: dict[str, Callable[[Namespace, Balcao], object]] = {
     "payment.expired": _make_expired,
     "payment.cancelled": _make_cancelled,
     "payment.refunded": _make_refunded,
+    "refund.failed": _make_refund_failed,
     "receipt.refused": _make_receipt_refused,
     "receipt.received": _make_receipt_received,
 }
