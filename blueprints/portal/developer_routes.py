@@ -1,32 +1,41 @@
-"""*Desenvolvedores*: what a program of the merchant needs, and its last refused requests."""
+"""*Desenvolvedores*: address, keys, webhooks, the last events and the last refused requests."""
 
 from __future__ import annotations
 
-from flask import url_for
+import json
+
+from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
 from accounts.access import page_guard, signed_in_merchant
 from accounts.refusals import KEPT_FOR, KEPT_PER_MERCHANT
 from blueprints.portal.page import bp, page
-from config import current_settings
+from config import current_parts, current_settings
 from repository.database import reading
+from repository.feed import Feed
 from repository.refused_requests import RefusedRequests
+from repository.webhook_endpoints import WebhookEndpoints
+from webhooks.bodies import event_object
 
 REFUSALS_UNFOLDED = 10
 """How many refusals stand open on the page; the older ones are folded."""
 KEYS_COUNTED = 60
+EVENTS_SHOWN = 10
 
 
 @bp.get("/portal/developers")
 @page_guard("merchant")
 def developers() -> ResponseReturnValue:
-    """The service's address and mode, the keys, and the refusals of the last seven days."""
+    """What a program of the merchant needs, and what happened to it."""
     with reading() as work:
         merchant = signed_in_merchant(work)
         rows = RefusedRequests(work.session).newest_of(
             merchant.id, work.now - KEPT_FOR, KEPT_PER_MERCHANT
         )
         keys = work.accounts.keys_of(merchant.id, None, KEYS_COUNTED).items
+        endpoints = WebhookEndpoints(work.session).of_merchant(merchant.id)
+        events = Feed(work).newest(merchant.id, EVENTS_SHOWN)
+    presenter = current_parts().presenter
     return page(
         "developers.html",
         merchant,
@@ -34,6 +43,12 @@ def developers() -> ResponseReturnValue:
         is_live=current_settings().is_live,
         api_url=current_settings().public_url,
         key_count=sum(key.revoked_at is None for key in keys),
+        endpoints=endpoints,
+        was_deleted=request.args.get("done") == "deleted",
+        events=[
+            (event, json.dumps(event_object(event, presenter), indent=2, ensure_ascii=False))
+            for event in events
+        ],
         refusals=rows[:REFUSALS_UNFOLDED],
         older_refusals=rows[REFUSALS_UNFOLDED:],
         days=KEPT_FOR.days,

@@ -16,6 +16,7 @@ from config import current_settings
 from repository.database import reading
 from repository.payment_list import PaymentFilters
 from repository.receipts import ListedReceipt
+from repository.webhook_endpoints import WebhookEndpoints
 from web import zones
 
 NEWEST = 8
@@ -39,6 +40,7 @@ def home() -> ResponseReturnValue:
         free_receipts: Sequence[ListedReceipt] = ()
         if page_figures.has_free_money:
             free_receipts = work.receipts.of_merchant(merchant.id, FREE, None, FREE_NEWEST).items
+        webhooks = WebhookEndpoints(work.session).of_merchant(merchant.id)
     return page(
         "home.html",
         merchant,
@@ -50,6 +52,7 @@ def home() -> ResponseReturnValue:
         rows_max=NEWEST,
         free_receipts=free_receipts,
         free_max=FREE_NEWEST,
+        paused_webhooks=[one for one in webhooks if one.enabled and one.paused_at is not None],
         has_more=newest.next is not None,
         public_url=current_settings().public_url,
     )

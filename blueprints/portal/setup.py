@@ -18,6 +18,7 @@ from blueprints.portal import (
     receipt_routes,
     settings_routes,
     signal_routes,
+    webhook_routes,
 )
 from blueprints.portal.page import bp
 from core.documents import mask_document
@@ -36,6 +37,7 @@ ROUTE_MODULES = (
     settings_routes,
     activity_routes,
     developer_routes,
+    webhook_routes,
 )
 
 

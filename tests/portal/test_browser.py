@@ -42,13 +42,16 @@ def service(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def payments(service):
-    """Payments in every state."""
+    """Payments in every state, and a webhook whose server is away."""
     by_state = {
         "cancelled": service.create(value="28.90", order_id="FV-1"),
         "refused": service.create(value="62.00", description="Caneca"),
         "paid": service.create(value="54.90", description="Queijo meia cura", order_id="FV-2"),
         "open": service.create(value="18.50", description="Pão de fermentação lenta"),
     }
+    header = {"Content-Type": "application/json"}
+    webhook = json.dumps({"url": "http://127.0.0.1:9/" + "long-path/" * 20}).encode()
+    by_state["webhook"] = json.loads(service.request("POST", "/webhooks", webhook, header)[1])
     service.request("POST", f"/payments/pix/{by_state['cancelled']['id']}/cancel")
     assert service.tell(by_state["refused"], value=1)[0] == 400
     assert service.tell(by_state["paid"])[0] == 200
@@ -116,6 +119,8 @@ def places(payments) -> dict[str, str]:
         "poster, wrong amount": "/portal/poster?value=x",
         "settings": "/portal/settings",
         "developers": "/portal/developers",
+        "new webhook": "/portal/developers/webhooks/new",
+        "webhook": f"/portal/developers/webhooks/{payments['webhook']['id']}",
     }
 
 

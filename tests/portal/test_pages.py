@@ -22,9 +22,10 @@ PAGES = [
     "/portal/poster",
     "/portal/signals",
     "/portal/developers",
+    "/portal/developers/webhooks/new",
     "/portal/settings",
 ]
-HOME_MAX, LIST_MAX, ROWS_MAX, ONE_MAX, SETTINGS_MAX = 6, 4, 2, 8, 5
+HOME_MAX, LIST_MAX, ROWS_MAX, ONE_MAX, SETTINGS_MAX = 7, 4, 2, 8, 5
 """Statements per page, including those for the sign-in and the badge of signals."""
 
 
