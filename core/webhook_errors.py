@@ -45,7 +45,7 @@ class EndpointNotSending(Conflict):
 
 
 class TooManyStreams(TooManyRequests):
-    """The merchant has as many event streams open as are allowed."""
+    """The process has as many event streams open as are allowed."""
 
     code = "too-many-streams"
     title = "Too many event streams are open"

@@ -105,6 +105,7 @@ class Slots:
                 self._health.popitem(last=False)
             health.is_quick = is_success and is_quick
             health.failures = 0 if is_success else health.failures + 1
+            health.not_before = 0.0
             repeated = health.failures - FAILURES_FREE
             if repeated >= 0:
                 pause = PROBE_SECONDS * 2.0 ** min(repeated, 16)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -40,32 +40,34 @@ class Streams:
         """No stream is open."""
         self._app = app
         self._lock = threading.Lock()
-        self._of_merchant: Counter[int] = Counter()
+        self._of_merchant: dict[int, list[EventStream]] = {}
 
     def open(
         self, merchant_id: int, position: int, type_: str | None, should_end: Callable[[], bool]
     ) -> EventStream:
-        """A stream of the merchant's events after a position. Raises TooManyStreams."""
-        self._take(merchant_id)
-        return EventStream(
-            self._app, merchant_id, position, type_, should_end, lambda: self._free(merchant_id)
-        )
+        """A stream of the merchant's events after a position. Raises TooManyStreams.
 
-    def _take(self, merchant_id: int) -> None:
+        If the merchant has STREAMS_PER_MERCHANT, the oldest one ends: its client has mostly gone,
+        which a server notices only when it writes.
+        """
+        stream = EventStream(self._app, merchant_id, position, type_, should_end)
+        stream.on_close.append(lambda: self._remove(merchant_id, stream))
         with self._lock:
-            if self._of_merchant[merchant_id] >= STREAMS_PER_MERCHANT:
-                raise TooManyStreams(
-                    _RETRY_SECONDS, f"A shop has at most {STREAMS_PER_MERCHANT} streams open."
-                )
-            if self._of_merchant.total() >= STREAMS_MAX:
+            own = self._of_merchant.setdefault(merchant_id, [])
+            if len(own) >= STREAMS_PER_MERCHANT:
+                own.pop(0).end()
+            elif sum(map(len, self._of_merchant.values())) >= STREAMS_MAX:
                 raise TooManyStreams(_RETRY_SECONDS)
-            self._of_merchant[merchant_id] += 1
+            own.append(stream)
+        return stream
 
-    def _free(self, merchant_id: int) -> None:
+    def _remove(self, merchant_id: int, stream: EventStream) -> None:
         with self._lock:
-            self._of_merchant[merchant_id] -= 1
-            if not self._of_merchant[merchant_id]:
-                del self._of_merchant[merchant_id]
+            own = self._of_merchant.get(merchant_id, [])
+            if stream in own:
+                own.remove(stream)
+            if not own:
+                self._of_merchant.pop(merchant_id, None)
 
 
 class EventStream:
@@ -78,7 +80,6 @@ class EventStream:
         position: int,
         type_: str | None,
         should_end: Callable[[], bool],
-        on_close: Callable[[], None],
     ) -> None:
         """Stream the merchant's events after `position`."""
         self._app = app
@@ -86,8 +87,8 @@ class EventStream:
         self._position = position
         self._type = type_
         self._should_end = should_end
-        self.on_close = [on_close]
-        """Called once when the stream is closed."""
+        self.on_close: list[Callable[[], None]] = []
+        """Called once each, when the stream is closed."""
         self._is_open = True
         self._ready: deque[str] = deque([f"retry: {_RETRY_SECONDS * 1000}\n\n"])
         self._spoke_at = time.monotonic()

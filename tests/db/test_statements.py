@@ -172,3 +172,19 @@ def test_noting_a_refused_request_takes_no_statement(processes, count_statements
         assert refusal_notes().write() == 2
     stored = processes.tables.rows(sa.select(RefusedRequest.code).order_by(RefusedRequest.id))
     assert [row[0] for row in stored] == ["invalid-request", "payment-not-found"]
+
+
+@pytest.mark.parametrize("endpoints", [0, 1])
+def test_webhooks_cost_a_change_no_statement(processes, count_statements, endpoints):
+    """Numbering and deliveries come after the commit; the event's row is the only write."""
+    for _ in range(endpoints):
+        assert processes.post("/webhooks", json={"url": "http://127.0.0.1:9/"}).status_code == 201
+    with count_statements() as creation:
+        payment = processes.create()
+    body = processes.bank().body(payment)
+    with count_statements() as confirmation:
+        assert processes.bank().tell(body).status_code == 200
+
+    # The merchant, the payment, its event; the payment, a receipt of this id, the update, the
+    # event, the receipt.
+    assert (len(creation), len(confirmation)) == (3, 5)

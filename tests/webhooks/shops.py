@@ -14,6 +14,7 @@ from typing import Any
 from flask import Flask
 
 from config import parts_of
+from core.clock import Clock
 from core.errors import BadSignature
 from core.signing import signatures
 from tests.support.clocks import FrozenClock
@@ -27,7 +28,7 @@ class Shop:
     """A receiver; `answer` decides what it answers to an event: a status, and headers."""
 
     url: str
-    clock: FrozenClock
+    clock: Clock
     answer: Callable[[dict[str, Any]], tuple[int, dict[str, str]]] = lambda _: (200, {})
     secrets: list[str] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -52,7 +53,7 @@ class Shop:
 
 
 @contextmanager
-def open_shop(clock: FrozenClock) -> Iterator[Shop]:
+def open_shop(clock: Clock) -> Iterator[Shop]:
     """A shop's server on a free port."""
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,0 +1,112 @@
+"""The event stream over a socket, in each mode: at once, resumable, and it ends."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.support.service import ServiceProcess
+from webhooks.streams import STREAMS_PER_MERCHANT
+
+END = b"\r\n0\r\n\r\n"
+"""The last chunk of an answer."""
+MODES = ("eventlet", "gevent", "threading")
+
+
+@pytest.fixture(scope="module", params=MODES)
+def service(request, tmp_path_factory) -> Iterator[ServiceProcess]:
+    """The service as a process, once for each mode."""
+    folder = tmp_path_factory.mktemp(f"stream-{request.param}")
+    with ServiceProcess(folder, ASYNC_MODE=request.param) as running:
+        yield running
+
+
+class Stream:
+    """A client of the stream that reads what came so far."""
+
+    def __init__(self, service: ServiceProcess, query: str = "", **headers: str) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", service.port), 20)
+        lines = [f"GET /events{query} HTTP/1.1", "Host: 127.0.0.1", "Accept: text/event-stream"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
+        self.text = b""
+
+    def read_until(self, wanted_text: bytes) -> bytes:
+        """Read until this text came. Raises AssertionError if the stream ends before."""
+        while wanted_text not in self.text:
+            data = self.socket.recv(65_536)
+            assert data, self.text
+            self.text += data
+        return self.text
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def ids(self) -> list[str]:
+        """The ids of the events so far."""
+        lines = self.text.replace(b"\r", b"").split(b"\n")
+        return [line[4:].decode() for line in lines if line.startswith(b"id: ")]
+
+
+def test_events_come_as_they_happen(service):
+    """Head and events are not gathered in a buffer; the id is that of the feed."""
+    with Stream(service) as stream:
+        head = stream.read_until(b"retry:").lower()
+        assert b"content-type: text/event-stream" in head
+        assert b"x-accel-buffering: no" in head
+        assert b"content-encoding" not in head
+        payment = service.create()
+        stream.read_until(payment["id"].encode())
+        assert service.tell(payment)[0] == 200
+        stream.read_until(b"event: payment.confirmed")
+
+    feed = json.loads(service.get("/events?limit=100")[1])["data"]
+    assert stream.ids() == [event["id"] for event in feed][-2:]
+
+
+def test_a_stream_goes_on_after_the_last_event_that_the_client_has(service):
+    """By the header of browsers, and by the query; nothing is missed or repeated."""
+    payments = [service.create() for _ in range(3)]
+    deadline = time.monotonic() + 20
+    feed: list[dict[str, str]] = []
+    while time.monotonic() < deadline and not (
+        feed and feed[-1]["data"]["id"] == payments[-1]["id"]  # type: ignore[index]
+    ):
+        feed = json.loads(service.get("/events?limit=100")[1])["data"]
+    ids = [event["id"] for event in feed]
+    for stream in (Stream(service, Last_Event_ID=ids[-3]), Stream(service, f"?after={ids[-3]}")):
+        with stream:
+            stream.read_until(payments[-1]["id"].encode())
+        assert stream.ids() == ids[-2:]
+    with Stream(service, Last_Event_ID="0" * 32) as unknown:
+        assert b" 400 " in unknown.read_until(b"\r\n").split(b"\r\n")[0]
+
+
+def test_an_eleventh_stream_ends_the_oldest(service):
+    """A client that lost its connection must come in again; the others go on."""
+    with ExitStack() as opened:
+        streams = []
+        for _ in range(STREAMS_PER_MERCHANT + 1):
+            streams.append(opened.enter_context(Stream(service)))
+            streams[-1].read_until(b"retry:")
+        streams[0].read_until(END)
+        payment = service.create()
+        for stream in streams[1:]:
+            stream.read_until(payment["id"].encode())
+
+
+def test_a_stop_ends_the_streams(service):
+    """A deployment does not wait for them, and no client is cut in the middle of an event."""
+    with Stream(service) as stream:
+        stream.read_until(b"retry:")
+        assert service.stop() == 0
+        stream.read_until(END)
+    assert "stop.unanswered" not in service.log()
