@@ -39,10 +39,10 @@ def test_the_version_and_the_help_need_no_service(capsys):
     assert capsys.readouterr().out == f"balcao {VERSION}\n"
 
     assert main([]) == 2
-    assert "trigger" in capsys.readouterr().out
+    assert "listen" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["trigger", "pay", "payments", "verify", "login"])
+@pytest.mark.parametrize("command", ["listen", "trigger", "pay", "payments", "events", "verify"])
 def test_every_command_has_a_help(command, capsys):
     """Only the typed command's module is imported, so each must be tried."""
     with pytest.raises(SystemExit) as end:

@@ -12,9 +12,11 @@ from balcao.cli.output import FAILED, INTERRUPTED, RED, CommandFailed, complain,
 from balcao.version import VERSION
 
 COMMANDS = {
+    "listen": "stream events to a local address, signed",
     "trigger": "make an event happen for real, through bank and service",
     "pay": "pay a code at the simulated bank",
     "payments": "list payments, newest first",
+    "events": "list events; --follow shows them as they happen",
     "verify": "say what is wrong with a webhook's signature, offline",
     "login": "store the address and an API key",
 }
@@ -34,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # `balcao payments | head`: the reader has all it wanted. Python would complain at its exit.
+        # `balcao events | head`: the reader has all it wanted. Python would complain at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except CommandFailed as failure:

@@ -24,6 +24,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("event", metavar="EVENT", choices=sorted(MAKERS), help=", ".join(MAKERS))
     parser.add_argument("--amount", default="10.00", help="reais (default: %(default)s)")
     parser.add_argument("--order-id", metavar="ID", help="of the payment that is created")
+    parser.add_argument("--webhook", metavar="ID", help="for ping: the webhook that gets it")
     add_bank_options(parser)
     parser.epilog = (
         "Payments are created and paid at the simulated bank, so development only. "
@@ -131,6 +132,17 @@ def _make_receipt_received(args: Namespace, shop: Balcao) -> None:
     say(f"Paid {result.amount} at the bank: {printable(result.end_to_end_id)}")
 
 
+def _make_ping(args: Namespace, shop: Balcao) -> None:
+    identifier = args.webhook
+    if identifier is None:
+        webhook = next((one for one in shop.webhooks.list() if one.enabled), None)
+        if webhook is None:
+            raise CommandFailed("A ping goes to a webhook, and there is none: create one first.")
+        identifier = webhook.id
+    shop.webhooks.ping(identifier)
+    say(f"Sent a ping to webhook {printable(identifier)}.")
+
+
 MAKERS: dict[str, Callable[[Namespace, Balcao], object]] = {
     "payment.created": _make_created,
     "payment.confirmed": _make_confirmed,
@@ -140,5 +152,6 @@ MAKERS: dict[str, Callable[[Namespace, Balcao], object]] = {
     "refund.failed": _make_refund_failed,
     "receipt.refused": _make_receipt_refused,
     "receipt.received": _make_receipt_received,
+    "ping": _make_ping,
 }
 """How each event is made."""
