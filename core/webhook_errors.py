@@ -6,7 +6,9 @@ BalcaoError
 │   └── DeliveryNotFound
 ├── Conflict
 │   ├── TooManyEndpoints
-│   └── EndpointNotSending
+│   ├── EndpointNotSending
+│   ├── SecretUnreadable
+│   └── TooManyDeliveries
 └── TooManyRequests
     └── TooManyStreams
 """
@@ -42,6 +44,20 @@ class EndpointNotSending(Conflict):
 
     code = "webhook-disabled"
     title = "This webhook is disabled"
+
+
+class SecretUnreadable(Conflict):
+    """A stored secret was encrypted under another SECRET_KEY."""
+
+    code = "secret-unreadable"
+    title = "The secret of this webhook can no longer be read"
+
+
+class TooManyDeliveries(Conflict):
+    """The endpoint has as many waiting deliveries as may be asked for."""
+
+    code = "too-many-deliveries"
+    title = "Too much is waiting for this webhook"
 
 
 class TooManyStreams(TooManyRequests):

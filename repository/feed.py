@@ -71,18 +71,20 @@ class Feed:
     def unnumbered(self, limit: int) -> tuple[list[Unnumbered], int]:
         """Events without a position, oldest first, and the last position, read at one instant."""
         counter = select(FeedCounter.position).where(FeedCounter.id == 1).scalar_subquery()
+        merchant_id = func.coalesce(Payment.merchant_id, Receipt.merchant_id)
         query = (
             select(
                 PaymentEvent.id,
                 PaymentEvent.name,
-                func.coalesce(Payment.merchant_id, Receipt.merchant_id),
+                merchant_id,
                 PaymentEvent.payment_id,
                 PaymentEvent.occurred_at,
                 counter,
             )
             .outerjoin(Payment, Payment.id == PaymentEvent.payment_id)
             .outerjoin(Receipt, Receipt.id == PaymentEvent.receipt_id)
-            .where(PaymentEvent.unnumbered.is_(True))
+            # An event of nobody must not stop the numbering of all others.
+            .where(PaymentEvent.unnumbered.is_(True), merchant_id.is_not(None))
             .order_by(PaymentEvent.id)
             .limit(limit)
         )
@@ -132,10 +134,15 @@ class Feed:
             raise InvalidCursor
         return int(position)
 
-    def last_position(self, merchant_id: int) -> int:
-        """The position of the merchant's newest event, or 0."""
-        query = select(func.max(FeedEntry.position)).where(FeedEntry.merchant_id == merchant_id)
-        return int(self._session.scalar(query) or 0)
+    def last(self, merchant_id: int) -> tuple[str | None, int]:
+        """The id and position of the merchant's newest event; None and 0 if there is none."""
+        query = (
+            select(FeedEntry.public_id, FeedEntry.position)
+            .where(FeedEntry.merchant_id == merchant_id)
+            .order_by(FeedEntry.position.desc())
+        )
+        row = self._session.execute(query.limit(1)).one_or_none()
+        return (None, 0) if row is None else (row[0], row[1])
 
     def after(
         self, merchant_id: int, position: int, limit: int, type_: str | None = None

@@ -155,6 +155,23 @@ class WebhookDeliveries:
         )
         return rows_changed(self._session, statement.values(due_at=now)) == 1
 
+    def pending(self, endpoint_id: int, most: int) -> int:
+        """How many deliveries of the endpoint wait; counts to `most` at most."""
+        waiting = select(WebhookDelivery.id).where(
+            WebhookDelivery.endpoint_id == endpoint_id, WebhookDelivery.due_at > EVER
+        )
+        query = select(func.count()).select_from(waiting.limit(most).subquery())
+        return int(self._session.scalar(query) or 0)
+
+    def delivered_since(self, endpoint_id: int, instant: datetime) -> bool:
+        """Whether the endpoint took a delivery since then."""
+        query = select(WebhookDelivery.id).where(
+            WebhookDelivery.endpoint_id == endpoint_id,
+            WebhookDelivery.status == DeliveryStatus.DELIVERED,
+            WebhookDelivery.ended_at >= instant,
+        )
+        return self._session.scalar(query.limit(1)) is not None
+
     def insert_attempt(self, values: Mapping[str, Any]) -> None:
         """Store one attempt."""
         self._connection.execute(_INSERT_ATTEMPT, dict(values))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from core import ids
@@ -53,6 +53,21 @@ class WebhookEndpoints:
         if endpoint is None:
             raise EndpointNotFound
         return endpoint
+
+    def exists(self, merchant_id: int, public_id: str) -> bool:
+        """Whether the merchant has this endpoint."""
+        try:
+            return self.own(merchant_id, public_id) is not None
+        except EndpointNotFound:
+            return False
+
+    def find_sending(self, endpoint_id: int) -> WebhookEndpoint | None:
+        """The endpoint with this row id, if it may be sent to now."""
+        endpoint = self._session.scalars(_BY_ID, {"row": endpoint_id}).one_or_none()
+        if endpoint is None or not endpoint.enabled:
+            return None
+        is_open = endpoint.paused_at is None and endpoint.deleted_at is None
+        return endpoint if is_open else None
 
     def count(self, merchant_id: int) -> int:
         """How many endpoints the merchant has."""
@@ -116,3 +131,7 @@ class WebhookEndpoints:
             return 0
         statement = delete(WebhookEndpoint).where(WebhookEndpoint.id.in_(row_ids))
         return rows_changed(self._session, statement)
+
+
+# Built once: building a statement costs more than executing it.
+_BY_ID = select(WebhookEndpoint).where(WebhookEndpoint.id == bindparam("row"))

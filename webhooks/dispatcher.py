@@ -20,6 +20,7 @@ from flask import Flask
 from config import current_parts
 from core.errors import ConcurrentUpdate, DatabaseUnavailable
 from core.signing.signatures import SIGNATURE_HEADER, sign, signed_headers
+from core.webhook_errors import SecretUnreadable
 from db_models import DeliveryStatus, WebhookEndpoint
 from repository.database import Work, in_unit_of_work, now, reading
 from repository.feed import Feed, FeedEvent
@@ -27,13 +28,13 @@ from repository.webhook_deliveries import DueDelivery, WebhookDeliveries
 from repository.webhook_endpoints import WebhookEndpoints
 from webhooks.bodies import body_of, message_of
 from webhooks.schedule import PAUSED_AFTER, Outcome, judge
-from webhooks.secrets import SecretBox, UnreadableSecret
+from webhooks.secrets import SecretBox
 from webhooks.sender import Reply, WebhookSender
-from webhooks.slots import QUICK_MS, SLOTS, Slot, Slots
+from webhooks.slots import SLOTS, Slot, Slots
 
 log = structlog.get_logger()
 
-ENDPOINTS_PER_RUN = 200
+ENDPOINTS_PER_RUN = 1000
 CANDIDATES_MORE = 2
 """A claim looks at twice as many deliveries as it wants, and at this many more."""
 CHAIN_SECONDS = 1.0
@@ -50,8 +51,10 @@ _TICK_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Parcel:
-    """A claimed delivery, its token, and what is sent."""
+    """A claimed delivery, its token, where it goes, and what is sent."""
 
+    endpoint: WebhookEndpoint
+    """As it was when the delivery was claimed."""
     delivery: DueDelivery
     token: str
     message_id: str
@@ -90,12 +93,14 @@ class Dispatcher:
             parcels: list[Parcel] = []
             try:
                 if slots:
-                    parcels = in_unit_of_work(partial(claim, endpoint=endpoint, most=len(slots)))
+                    parcels = in_unit_of_work(
+                        partial(claim, endpoint_id=endpoint.id, most=len(slots))
+                    )
             finally:
                 for slot in slots[len(parcels) :]:
                     self.slots.free(slot)
             for slot, parcel in zip(slots, parcels, strict=False):
-                self._pool.submit(self._send_chain, slot, endpoint, parcel)
+                self._pool.submit(self._send_chain, slot, parcel)
             begun += len(parcels)
         return begun
 
@@ -106,47 +111,43 @@ class Dispatcher:
         while self.slots.in_use and time.monotonic() < end:
             time.sleep(_TICK_SECONDS)
 
-    def _send_chain(self, slot: Slot, endpoint: WebhookEndpoint, first: Parcel) -> None:
+    def _send_chain(self, slot: Slot, first: Parcel) -> None:
         end = time.monotonic() + CHAIN_SECONDS
+        endpoint_id = slot.endpoint_id
         try:
             parcel: Parcel | None = first
             with self._app.app_context():
                 while parcel is not None:
                     sent_at = now()
-                    reply = self._post(parcel, endpoint, sent_at)
+                    reply = self._post(parcel, sent_at)
                     self.slots.note(
-                        endpoint.id,
+                        endpoint_id,
                         is_success=is_success(reply),
-                        is_quick=reply.duration_ms <= QUICK_MS,
+                        seconds=reply.duration_ms / 1000,
                     )
                     goes_on = time.monotonic() < end and not self._is_stopping
-                    goes_on = goes_on and not self.slots.is_pausing(endpoint.id)
+                    goes_on = goes_on and not self.slots.is_pausing(endpoint_id)
                     write = partial(
-                        settle,
-                        parcel=parcel,
-                        endpoint=endpoint,
-                        reply=reply,
-                        sent_at=sent_at,
-                        most=int(goes_on),
+                        settle, parcel=parcel, reply=reply, sent_at=sent_at, most=int(goes_on)
                     )
                     parcel = _write(write, parcel)
         except Exception:
             # The lease ends, and the delivery is sent again; nobody waits for this thread.
-            log.exception("webhooks.failed", webhook=endpoint.public_id)
+            log.exception("webhooks.failed", webhook=first.endpoint.public_id)
         finally:
             self.slots.free(slot)
             self.on_free()
 
-    def _post(self, parcel: Parcel, endpoint: WebhookEndpoint, at: datetime) -> Reply:
+    def _post(self, parcel: Parcel, at: datetime) -> Reply:
         try:
-            headers = self._headers(parcel, endpoint, at)
-        except UnreadableSecret:
-            detail = "The signing secret was encrypted under another SECRET_KEY. Rotate it."
-            return Reply(None, "secret-unreadable", detail, {}, "", None, 0)
-        return self._sender.post(endpoint.url, parcel.body, headers)
+            headers = self._headers(parcel, at)
+        except SecretUnreadable as error:
+            return Reply(None, error.code, error.detail, {}, "", None, 0)
+        return self._sender.post(parcel.endpoint.url, parcel.body, headers)
 
-    def _headers(self, parcel: Parcel, endpoint: WebhookEndpoint, at: datetime) -> dict[str, str]:
+    def _headers(self, parcel: Parcel, at: datetime) -> dict[str, str]:
         """The headers of the signature; after a rotation both secrets sign for a while."""
+        endpoint = parcel.endpoint
         secret = self._secrets.open(endpoint.secret)
         headers = signed_headers(secret, parcel.message_id, at, parcel.body)
         previous, until = endpoint.previous_secret, endpoint.previous_until
@@ -161,8 +162,15 @@ def is_success(reply: Reply) -> bool:
     return reply.status is not None and 200 <= reply.status < 300
 
 
-def claim(work: Work, endpoint: WebhookEndpoint, most: int) -> list[Parcel]:
-    """Claim at most this many deliveries that wait for no earlier one; postpone those that do."""
+def claim(work: Work, endpoint_id: int, most: int) -> list[Parcel]:
+    """Claim at most this many deliveries that wait for no earlier one; postpone those that do.
+
+    The endpoint is read here, so that nothing is claimed for one that was deleted or disabled, and
+    the next request goes to its present address.
+    """
+    endpoint = WebhookEndpoints(work.session).find_sending(endpoint_id)
+    if endpoint is None:
+        return []
     deliveries = WebhookDeliveries(work)
     due = deliveries.due(endpoint.id, work.now, 2 * most + CANDIDATES_MORE)
     free = []
@@ -180,19 +188,12 @@ def claim(work: Work, endpoint: WebhookEndpoint, most: int) -> list[Parcel]:
     return [_parcel(one, token, endpoint, events) for one, token in claimed]
 
 
-def settle(
-    work: Work,
-    parcel: Parcel,
-    endpoint: WebhookEndpoint,
-    reply: Reply,
-    sent_at: datetime,
-    most: int,
-) -> Parcel | None:
+def settle(work: Work, parcel: Parcel, reply: Reply, sent_at: datetime, most: int) -> Parcel | None:
     """Write one attempt and what follows from it; claim the endpoint's next delivery.
 
-    Claims nothing if `most` is 0, or if the endpoint failed.
+    Claims nothing if `most` is 0.
     """
-    delivery = parcel.delivery
+    delivery, endpoint = parcel.delivery, parcel.endpoint
     outcome = judge(
         reply.status,
         reply.retry_after,
@@ -208,9 +209,9 @@ def settle(
     if is_ours and has_ended and parcel.attempts > 1:
         deliveries.wake_followers(delivery, endpoint.id, work.now)
     _note_health(work, endpoint, outcome)
-    if most == 0 or outcome.is_gone:
+    if most == 0:
         return None
-    parcels = claim(work, endpoint, most)
+    parcels = claim(work, endpoint.id, most)
     return parcels[0] if parcels else None
 
 
@@ -258,21 +259,22 @@ def _result(delivery: DueDelivery, outcome: Outcome, at: datetime) -> dict[str, 
 def _note_health(work: Work, endpoint: WebhookEndpoint, outcome: Outcome) -> None:
     """Note the first failure and the first success after it; pause after three days of failures."""
     endpoints = WebhookEndpoints(work.session)
+    failing_since = endpoint.failing_since
     if outcome.status is DeliveryStatus.DELIVERED:
-        if endpoint.failing_since is not None:
+        if failing_since is not None:
             endpoints.stop_failing(endpoint.id)
-            endpoint.failing_since = None
         return
     if outcome.is_gone:
         endpoints.change(endpoint.id, {"enabled": False, "is_gone": True})
         log.warning("webhooks.gone", webhook=endpoint.public_id)
-    if endpoint.failing_since is None:
+    if failing_since is None:
         endpoints.start_failing(endpoint.id, work.now)
-        endpoint.failing_since = work.now
-    elif work.now - endpoint.failing_since >= PAUSED_AFTER and endpoints.pause(
-        endpoint.id, work.now, endpoint.failing_since
-    ):
-        log.warning("webhooks.paused", webhook=endpoint.public_id)
+    elif work.now - failing_since >= PAUSED_AFTER:
+        if WebhookDeliveries(work).delivered_since(endpoint.id, failing_since):
+            # A success that was under way when this failure began did not see it.
+            endpoints.change(endpoint.id, {"failing_since": work.now})
+        elif endpoints.pause(endpoint.id, work.now, failing_since):
+            log.warning("webhooks.paused", webhook=endpoint.public_id)
 
 
 def _parcel(
@@ -284,4 +286,4 @@ def _parcel(
     presenter = current_parts().presenter
     event = None if delivery.feed_position is None else events[delivery.feed_position]
     message = message_of(delivery, endpoint, event, presenter)
-    return Parcel(delivery, token, message["id"], body_of(message))
+    return Parcel(endpoint, delivery, token, message["id"], body_of(message))

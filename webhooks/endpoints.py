@@ -11,7 +11,7 @@ from typing import Any
 
 from accounts import audit
 from core.errors import FieldError, InvalidRequest
-from core.webhook_errors import EndpointNotSending, TooManyEndpoints
+from core.webhook_errors import EndpointNotSending, TooManyDeliveries, TooManyEndpoints
 from db_models import (
     Account,
     AuditAction,
@@ -32,6 +32,8 @@ OVERLAP = timedelta(hours=24)
 """How long the secret before a rotation signs as well."""
 REPLAY_MAX = 10_000
 """Events that one replay may send."""
+PENDING_MAX = 20_000
+"""Deliveries of one endpoint that wait, beyond which nothing is sent again on request."""
 _AUDITED_CHARACTERS = 200
 
 
@@ -117,8 +119,8 @@ def delete(work: Work, merchant: Account, endpoint: WebhookEndpoint) -> None:
 
 
 def ping(work: Work, merchant: Account, endpoint: WebhookEndpoint) -> WebhookDelivery:
-    """Send a ping. Raises EndpointNotSending."""
-    _require_sending(endpoint)
+    """Send a ping. Raises EndpointNotSending and TooManyDeliveries."""
+    _require_sending(work, endpoint)
     delivery = _insert_ping(work, endpoint)
     audit.record(work, merchant, AuditAction.WEBHOOK_SENT, endpoint.public_id, {"kind": "ping"})
     return delivery
@@ -129,9 +131,9 @@ def redeliver(
 ) -> WebhookDelivery:
     """Send a delivery again, beside the order of its payment; return what is sent.
 
-    A pending delivery is only made due. Raises EndpointNotSending.
+    A pending delivery is only made due. Raises EndpointNotSending and TooManyDeliveries.
     """
-    _require_sending(endpoint)
+    _require_sending(work, endpoint)
     deliveries = WebhookDeliveries(work)
     details = {"kind": "redelivery", "delivery": delivery.public_id}
     audit.record(work, merchant, AuditAction.WEBHOOK_SENT, endpoint.public_id, details)
@@ -152,15 +154,17 @@ def redeliver(
 def replay(work: Work, merchant: Account, endpoint: WebhookEndpoint, window: ReplayWindow) -> int:
     """Send all events of a window again, in order per payment; return how many.
 
-    Raises EndpointNotSending, and InvalidRequest for more than REPLAY_MAX events.
+    Raises EndpointNotSending and TooManyDeliveries, and InvalidRequest for more than REPLAY_MAX
+    events.
     """
-    _require_sending(endpoint)
+    _require_sending(work, endpoint)
     deliveries = WebhookDeliveries(work)
     span: tuple[datetime, datetime] = (window.start, window.end or work.now)
     events = deliveries.events_between(merchant.id, span, endpoint.event_types, REPLAY_MAX + 1)
     if len(events) > REPLAY_MAX:
         detail = f"the window has more than {REPLAY_MAX} events: send it in smaller windows"
         raise InvalidRequest([FieldError("to", detail)])
+    _require_sending(work, endpoint, len(events))
     rows = [
         {
             "endpoint_id": endpoint.id,
@@ -186,6 +190,9 @@ def _insert_ping(work: Work, endpoint: WebhookEndpoint) -> WebhookDelivery:
     return WebhookDeliveries(work).insert(row, work.now)
 
 
-def _require_sending(endpoint: WebhookEndpoint) -> None:
+def _require_sending(work: Work, endpoint: WebhookEndpoint, more: int = 1) -> None:
+    """Raise EndpointNotSending, or TooManyDeliveries if too much waits for it already."""
     if not endpoint.enabled or endpoint.paused_at is not None:
         raise EndpointNotSending("Enable this webhook first.")
+    if WebhookDeliveries(work).pending(endpoint.id, PENDING_MAX) + more > PENDING_MAX:
+        raise TooManyDeliveries(f"{PENDING_MAX} deliveries wait already.")

@@ -26,7 +26,7 @@ _RESUME_HEADER = {
     "in": "header",
     "required": False,
     "description": "For a stream: the id of the last event that the client has; wins over `after`.",
-    "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    "schema": {"type": "string"},
 }
 
 
@@ -50,20 +50,20 @@ def list_events(query: EventQuery) -> BaseResponse:
     with reading() as work:
         merchant_id = acting_merchant(work).id
         feed = Feed(work)
-        if after is not None:
-            position = feed.position_of(merchant_id, after)
+        if after is None and wants_stream:
+            after, position = feed.last(merchant_id)
         else:
-            position = feed.last_position(merchant_id) if wants_stream else 0
+            position = 0 if after is None else feed.position_of(merchant_id, after)
         if not wants_stream:
             page = feed.after(merchant_id, position, query.limit, query.type)
     if wants_stream:
-        return _stream(merchant_id, position, query.type)
+        return _stream(merchant_id, after, position, query.type)
     presenter = current_parts().presenter
     objects = [event_object(event, presenter) for event in page.items]
     return private_json({"data": objects, "next": page.next})
 
 
-def _stream(merchant_id: int, position: int, type_: str | None) -> BaseResponse:
+def _stream(merchant_id: int, after: str | None, position: int, type_: str | None) -> BaseResponse:
     """The open answer. It ends when its credentials are revoked, or the server stops."""
     parts = current_parts()
     is_stopping = request.environ.get(IS_STOPPING, lambda: parts.webhooks.worker.is_stopping)
@@ -71,7 +71,7 @@ def _stream(merchant_id: int, position: int, type_: str | None) -> BaseResponse:
     if has_credentials():
         with reading() as work:
             caller = current_caller(work)
-    stream = parts.webhooks.streams.open(merchant_id, position, type_, is_stopping)
+    stream = parts.webhooks.streams.open(merchant_id, after, position, type_, is_stopping)
     if caller is not None:
         watching = Watching(caller, stream.end)
         parts.watchings.add(watching)

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from accounts.access import acting_merchant
 from config import current_parts, current_settings
-from core.errors import FieldError, InvalidRequest
+from core.errors import Conflict, FieldError, InvalidRequest
 from db_models import WebhookDelivery, WebhookEndpoint
 from repository.database import Work, in_unit_of_work, reading
 from repository.webhook_deliveries import WebhookDeliveries
@@ -77,6 +77,8 @@ def create_endpoint(body: NewEndpoint) -> BaseResponse:
         merchant = acting_merchant(work, SCOPE)
         first = keyed.first_answer(work, merchant.id)
         if first is not None:
+            if not WebhookEndpoints(work.session).exists(merchant.id, first.answer["id"]):
+                raise Conflict("The webhook that this Idempotency-Key created was deleted.")
             return _with_secret(first, secrets.open(first.answer["secret"]))
         endpoint, secret = endpoints.create(work, merchant, body, url, secrets)
         return _store(work, merchant.id, keyed, endpoint, secret)

@@ -40,7 +40,13 @@ EventTypes = Annotated[
     Field(min_length=1, max_length=len(FEED_TYPES), json_schema_extra={"uniqueItems": True}),
     AfterValidator(_without_repetition),
 ]
-Url = Annotated[str, Field(min_length=8, max_length=URL_CHARACTERS_MAX)]
+# `webhooks.addresses` checks the address; this pattern documents what is always well formed.
+_LABEL = "[A-Za-z0-9]{1,20}(-[A-Za-z0-9]{1,20})?"
+_PUBLIC_URL = rf"^https://({_LABEL}\.){{1,5}}[A-Za-z]{{2,20}}(/[A-Za-z0-9._~!$&'()*+,;=:@/-]*)?$"
+Url = Annotated[
+    str,
+    Field(min_length=8, max_length=URL_CHARACTERS_MAX, json_schema_extra={"pattern": _PUBLIC_URL}),
+]
 
 
 def types_of(events: Sequence[str] | None) -> list[str] | None:

@@ -9,12 +9,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from core.signing.signatures import new_secret
+from core.webhook_errors import SecretUnreadable
 
 _INFO = b"balcao webhook secrets 1"
-
-
-class UnreadableSecret(Exception):
-    """A stored secret was encrypted under another SECRET_KEY."""
 
 
 class SecretBox:
@@ -31,8 +28,8 @@ class SecretBox:
         return secret, self._fernet.encrypt(secret.encode()).decode()
 
     def open(self, sealed: str) -> str:
-        """The secret of an encrypted form. Raises UnreadableSecret."""
+        """The secret of an encrypted form. Raises SecretUnreadable."""
         try:
             return self._fernet.decrypt(sealed.encode()).decode()
         except InvalidToken:
-            raise UnreadableSecret from None
+            raise SecretUnreadable("SECRET_KEY has changed. Rotate the secret.") from None

@@ -43,14 +43,21 @@ class Streams:
         self._of_merchant: dict[int, list[EventStream]] = {}
 
     def open(
-        self, merchant_id: int, position: int, type_: str | None, should_end: Callable[[], bool]
+        self,
+        merchant_id: int,
+        after: str | None,
+        position: int,
+        type_: str | None,
+        should_end: Callable[[], bool],
     ) -> EventStream:
-        """A stream of the merchant's events after a position. Raises TooManyStreams.
+        """A stream of the merchant's events after this one. Raises TooManyStreams.
+
+        `after` and `position` are an event's id and position; None and 0 before the first event.
 
         If the merchant has STREAMS_PER_MERCHANT, the oldest one ends: its client has mostly gone,
         which a server notices only when it writes.
         """
-        stream = EventStream(self._app, merchant_id, position, type_, should_end)
+        stream = EventStream(self._app, merchant_id, after, position, type_, should_end)
         stream.on_close.append(lambda: self._remove(merchant_id, stream))
         with self._lock:
             own = self._of_merchant.setdefault(merchant_id, [])
@@ -77,11 +84,12 @@ class EventStream:
         self,
         app: Flask,
         merchant_id: int,
+        after: str | None,
         position: int,
         type_: str | None,
         should_end: Callable[[], bool],
     ) -> None:
-        """Stream the merchant's events after `position`."""
+        """Stream the merchant's events after `position`, which is that of the event `after`."""
         self._app = app
         self._merchant_id = merchant_id
         self._position = position
@@ -90,7 +98,10 @@ class EventStream:
         self.on_close: list[Callable[[], None]] = []
         """Called once each, when the stream is closed."""
         self._is_open = True
-        self._ready: deque[str] = deque([f"retry: {_RETRY_SECONDS * 1000}\n\n"])
+        # An id without data: a client that loses the connection before the first event knows where
+        # to go on.
+        begin = "" if after is None else f"id: {after}\n"
+        self._ready: deque[str] = deque([f"{begin}retry: {_RETRY_SECONDS * 1000}\n\n"])
         self._spoke_at = time.monotonic()
 
     def __iter__(self) -> Iterator[str]:
@@ -99,6 +110,8 @@ class EventStream:
     def __next__(self) -> str:
         """The next event, or a comment after a quiet time."""
         arrivals = parts_of(self._app).webhooks.worker.arrivals
+        if not self._is_open:  # revoked credentials get nothing more, not even what is ready
+            raise StopIteration
         while not self._ready:
             if self._should_end() or not self._is_open:
                 raise StopIteration

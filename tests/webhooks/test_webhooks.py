@@ -8,13 +8,17 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from config import parts_of
 from core.clock import rfc3339
 from db_models import AuditEntry, IdempotentRequest, WebhookEndpoint
 from payments.sweep import expire_batch
 from repository.database import reading
 from tests.http.checks import fields, problem, public_view
 from tests.webhooks.shops import open_shop, send_all
+from webhooks import endpoints
 from webhooks.pruning import forget_old_deliveries
+from webhooks.secrets import SecretBox
+from webhooks.slots import PER_ENDPOINT
 
 
 @pytest.fixture
@@ -280,6 +284,60 @@ def test_a_window_is_sent_again_with_the_first_ids(app, client, shop, webhook, b
     backwards = {"from": window["to"], "to": window["from"]}
     wrong = problem(client.post(f"/webhooks/{webhook['id']}/replay", json=backwards), 400)
     assert fields(wrong) == ["to"]
+
+
+def test_a_deleted_webhook_gets_nothing_more(app, client, shop, webhook, make_payment, clock):
+    """Also not what was waiting while the last request was under way."""
+    send_all(app, clock)
+    for _ in range(5):
+        make_payment()
+
+    def answer(_event):
+        client.delete(f"/webhooks/{webhook['id']}")
+        return 200, {}
+
+    shop.answer = answer
+    send_all(app, clock)
+
+    assert 1 <= len(shop.types()) <= PER_ENDPOINT
+
+
+def test_a_changed_address_holds_for_the_next_event(
+    app, client, shop, webhook, make_payment, clock
+):
+    """Events that wait go to the new address."""
+    shop.answer = lambda _: (500, {})
+    make_payment()
+    send_all(app, clock)
+    with open_shop(clock) as new_shop:
+        client.patch(f"/webhooks/{webhook['id']}", json={"url": new_shop.url})
+        clock.advance(seconds=10)
+        send_all(app, clock)
+        assert new_shop.types() == ["payment.created"]
+
+
+def test_what_waits_for_one_webhook_has_a_bound(client, webhook, monkeypatch):
+    """A merchant cannot fill the database with pings to a receiver that never answers."""
+    monkeypatch.setattr(endpoints, "PENDING_MAX", 3)
+    path = f"/webhooks/{webhook['id']}/ping"
+    assert [client.post(path).status_code for _ in range(2)] == [201, 201]
+    problem(client.post(path), 409, "too-many-deliveries")
+
+
+def test_a_secret_under_another_key_is_a_clear_error(app, client, shop, clock):
+    """The operator has changed SECRET_KEY: sending says so, and a rotation mends it."""
+    headers = {"Idempotency-Key": "hook-1"}
+    webhook = client.post("/webhooks", json={"url": shop.url}, headers=headers).get_json()
+    with app.app_context():
+        parts = parts_of(app).webhooks
+        vars(parts.secrets).update(vars(SecretBox("another secret key of 32 characters")))
+    again = client.post("/webhooks", json={"url": shop.url}, headers=headers)
+    problem(again, 409, "secret-unreadable")
+    send_all(app, clock)
+    [delivery] = deliveries_of(client, webhook)
+    assert delivery["attempts"][0]["error"] == "secret-unreadable"
+    assert shop.events == []
+    shop.secrets.append(client.post(f"/webhooks/{webhook['id']}/rotate").get_json()["secret"])
 
 
 @pytest.mark.parametrize(
