@@ -34,6 +34,7 @@ class WebhookEndpoint(db.Model):  # type: ignore[name-defined, misc]  # see Acco
         ),
         Index("ix_webhook_endpoints_merchant", "merchant_id", "id"),
         Index("ix_webhook_endpoints_deleted", "deleted_at", "id"),
+        Index("ix_webhook_endpoints_paused", "paused_at", "id"),
         TABLE_OPTIONS,
     )
 

@@ -27,6 +27,7 @@ from db_models import (
     Refund,
     SignIn,
     Verdict,
+    WebhookEndpoint,
 )
 from repository.audit import NEWEST_FIRST
 from repository.due import EVER
@@ -73,6 +74,16 @@ class RefusedReceipt:
     txid: str | None
     login: str | None
     name: str | None
+
+
+@dataclass(frozen=True)
+class PausedWebhook:
+    """A webhook that is paused because its receiver failed for days, with its merchant."""
+
+    url: str
+    paused_at: datetime
+    login: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -177,6 +188,20 @@ class AdminQueries:
             .limit(limit)
         )
         return [RefusedReceipt(*row) for row in self._session.execute(query)]
+
+    def paused_webhooks(self, limit: int) -> list[PausedWebhook]:
+        """The webhooks of all merchants that were paused last, newest first."""
+        query = (
+            select(WebhookEndpoint.url, WebhookEndpoint.paused_at, Account.login, Account.name)
+            .join(Account, Account.id == WebhookEndpoint.merchant_id)
+            .where(WebhookEndpoint.paused_at > EVER, WebhookEndpoint.deleted_at.is_(None))
+            .order_by(WebhookEndpoint.paused_at.desc(), WebhookEndpoint.id.desc())
+            .limit(limit)
+        )
+        return [
+            PausedWebhook(url, paused_at or EVER, login, name)
+            for url, paused_at, login, name in self._session.execute(query)
+        ]
 
     def accounts(
         self, role: str | None, prefix: str | None, after: str | None, limit: int

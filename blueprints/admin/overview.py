@@ -15,6 +15,7 @@ from payments.reconciliation import LIST
 from repository.admin import (
     AdminQueries,
     Backlog,
+    PausedWebhook,
     RefusedReceipt,
     Stuck,
 )
@@ -86,6 +87,7 @@ class Overview:
     reading: ReconciliationHealth
     refused: list[RefusedReceipt]
     signals: Sequence[tuple[Signal, str, str]]
+    paused_webhooks: list[PausedWebhook]
     limits: list[ReachedLimit]
     version: str
     async_mode: str
@@ -149,6 +151,7 @@ def overview(
         ),
         refused=queries.refused_receipts(NEWEST),
         signals=work.signals.newest(NEWEST),
+        paused_webhooks=queries.paused_webhooks(NEWEST),
         limits=reached_limits,
         version=VERSION,
         async_mode=settings.async_mode,

@@ -62,6 +62,9 @@ def upgrade():
     op.create_index(
         "ix_webhook_endpoints_merchant", "webhook_endpoints", ["merchant_id", "id"], unique=False
     )
+    op.create_index(
+        "ix_webhook_endpoints_paused", "webhook_endpoints", ["paused_at", "id"], unique=False
+    )
     op.create_table(
         "feed_entries",
         sa.Column("position", columns.row_id(), autoincrement=False, nullable=False),

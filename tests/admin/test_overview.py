@@ -289,6 +289,19 @@ def test_the_merchants_signals_are_listed(app, root, tables, make_payment, clock
     assert 'href="/admin/accounts?q=demo"' in page
 
 
+def test_paused_webhooks_are_listed_with_their_shop(app, root, client, tables, clock):
+    """The operator can tell the shop, which may not look at its portal."""
+    webhook = client.post("/webhooks", json={"url": "http://127.0.0.1:9/hook"}).get_json()
+    assert "Todos os servidores das lojas estão respondendo." in root.get("/admin").text
+    tables.change("UPDATE webhook_endpoints SET paused_at = created_at")
+    page = root.get("/admin").text
+    assert "http://127.0.0.1:9/hook" in page
+    assert 'href="/admin/accounts?q=demo"' in page
+
+    assert client.patch(f"/webhooks/{webhook['id']}", json={"enabled": True}).status_code == 200
+    assert "http://127.0.0.1:9/hook" not in root.get("/admin").text
+
+
 def test_counts_have_a_maximum(root, tables, clock):
     """Counting more overdue payments would cost time and tell nothing new."""
     merchant = tables.merchant_id()
