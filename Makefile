@@ -24,7 +24,7 @@ DEV_STAMP := $(VENV)/.installed-dev-$(VERSION)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help faults install run dev bank seed up down test test-fast test-sqlite test-mysql test-postgres lint format types \
-	check client-python bench screenshots translations vendor lock clean
+	check client-python bench screenshots translations vendor openapi lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -149,6 +149,9 @@ translations: $(RUN_STAMP) ## collect the pages' sentences and compile the catal
 
 vendor: $(RUN_STAMP) ## fetch the vendored libraries again and compare their SHA-256 (needs npm)
 	@$(PY) -m scripts.vendor
+
+openapi: $(RUN_STAMP) ## write openapi.json, the API document, anew
+	@$(PY) -m scripts.openapi
 
 lock: $(RUN_STAMP) ## write constraints.txt anew from the two requirements files
 	@$(PY) -m scripts.lock

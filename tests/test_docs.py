@@ -6,6 +6,7 @@ Without these tests, a list that is written by hand would soon be wrong.
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from db_models import AuditAction, EventName
 from payments.schemas import NewPayment
 from realtime.announcer import Announcer
 from repository.events import StoredEvent
+from scripts.openapi import FILE, served_document
 from tests.support.clocks import FrozenClock
 from tests.support.service import SECRET
 from tests.test_tidy import LEVELS
@@ -461,3 +463,19 @@ def _defines(scope: ast.Module | ast.ClassDef, names: list[str]) -> bool:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == names[0]:
             return len(names) == 1 or (isinstance(node, ast.ClassDef) and _defines(node, names[1:]))
     return False
+
+
+# --- documents for machines ------------------------------------------------------------------
+
+
+def test_the_api_document_in_the_repository_is_the_served_one():
+    """Clients are generated from the file; `make openapi` writes it again."""
+    assert json.loads(FILE.read_text("utf-8")) == json.loads(served_document())
+
+
+def test_the_index_for_language_models_names_every_document_and_no_other():
+    """A link to nowhere, or a document that is missing, misleads a reader that cannot look."""
+    links = re.findall(r"\]\(([^)]+)\)", (ROOT / "llms.txt").read_text("utf-8"))
+    assert [link for link in links if not (ROOT / link).is_file()] == []
+    documents = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
+    assert documents <= set(links)
