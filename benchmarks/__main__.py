@@ -1,6 +1,7 @@
 """`make bench`: run the comparisons and print their results.
 
-    python -m benchmarks [case …] [--rounds N]     cases: http qr compression live sweep turns
+    python -m benchmarks [case …] [--rounds N]
+        cases: http qr compression live sweep turns webhooks
     python -m benchmarks tricks --only WORDS           optimisations whose names have the words
 
 The service and the bare app alternate within each round; their medians are compared as ratios,
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import report
-from benchmarks.cases import compression, http, live, qr, sweep, tricks, turns
+from benchmarks.cases import compression, http, live, qr, sweep, tricks, turns, webhooks
 from tests.support.databases import Databases
 
 CASES = {
@@ -33,6 +34,7 @@ CASES = {
     "sweep": sweep,
     "tricks": tricks,
     "turns": turns,
+    "webhooks": webhooks,
 }
 RESULTS = Path(__file__).parent / "results"
 

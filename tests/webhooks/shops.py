@@ -34,6 +34,8 @@ class Shop:
     events: list[dict[str, Any]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    arrived_at: list[float] = field(default_factory=list)
+    """By the monotonic clock."""
 
     def types(self) -> list[str]:
         """The types of what came, without pings, in order."""
@@ -48,6 +50,7 @@ class Shop:
         event = json.loads(body)
         self.bodies.append(body)
         self.headers.append(headers)
+        self.arrived_at.append(time.monotonic())
         self.events.append(event)
         return self.answer(event)
 
