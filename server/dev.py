@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 # becomes a page.
 
 ROOT = Path(__file__).resolve().parents[1]
-NOT_SERVED = {"tests", "benchmarks", "scripts", "docs", "docker", "static", "instance"}
+NOT_SERVED = {
+    "tests", "benchmarks", "clients", "scripts", "docs", "docker", "static", "instance",
+}  # fmt: skip
 POLL_SECONDS = 0.2
 STOP_SECONDS = 5.0
 """How long a child may finish its requests before the parent kills it."""
