@@ -21,11 +21,15 @@ DOORS: dict[str, tuple[str, dict[str, Any]]] = {
     "NewUser": ("/users/", {"username": "zoe", "password": PASSWORD}),
     "SignInBody": ("/api/login", {"username": "alice", "password": PASSWORD}),
     "NewKey": ("/api/keys", {}),
+    "NewEndpoint": ("/webhooks", {"url": "http://127.0.0.1:9/"}),
     "NewRefund": ("/payments/pix/{paid}/refunds", {}),
 }
-ELSEWHERE = {"PayBody", "WalletBody", "Attachment", "NewPayer", "RobotTerms"}
-"""They need the simulated bank, money without a payment, or a body around them; the rule is that of
-all bodies."""
+ELSEWHERE = {
+    "PayBody", "WalletBody", "Attachment", "NewPayer", "RobotTerms", "EndpointChange",
+    "ReplayWindow",
+}  # fmt: skip
+"""They need the simulated bank, money without a payment, a body around them, or a webhook
+(webhooks/test_webhooks.py); the rule is that of all bodies."""
 
 
 def bodies() -> list[type[StrictBody]]:

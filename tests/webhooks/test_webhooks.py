@@ -316,6 +316,15 @@ def test_a_changed_address_holds_for_the_next_event(
         assert new_shop.types() == ["payment.created"]
 
 
+def test_null_changes_nothing(client, webhook):
+    """Clients write null for what they do not set."""
+    path = f"/webhooks/{webhook['id']}"
+    nulls = dict.fromkeys(("url", "events", "description", "enabled"))
+    assert client.patch(path, json=nulls).get_json() == client.get(path).get_json()
+    window = {"from": "2026-01-01T00:00:00Z", "to": None}
+    assert client.post(f"{path}/replay", json=window).status_code == 201
+
+
 def test_what_waits_for_one_webhook_has_a_bound(client, webhook, monkeypatch):
     """A merchant cannot fill the database with pings to a receiver that never answers."""
     monkeypatch.setattr(endpoints, "PENDING_MAX", 3)
