@@ -3,7 +3,7 @@
 Events commit in any order, so neither their row ids nor their times are an order that a reader can
 follow without skipping one that commits late. A position is given out after the commit, and the
 transactions that give out positions follow each other: each one moves the counter from the value
-that it read. So whoever sees position N sees every position before N.
+that it read. So a reader that sees position N sees every position before N.
 """
 
 from __future__ import annotations

@@ -239,7 +239,7 @@ def test_the_last_events_are_shown_as_the_feed_has_them(app, alice, client, char
 
 
 def test_deliveries_go_page_by_page(app, alice, webhook, clock, monkeypatch):
-    """Newest first; a cursor that is none is a 400."""
+    """Newest first; an unknown cursor is a 400."""
     monkeypatch.setattr("blueprints.portal.webhook_routes.PAGE", 2)
     for _ in range(2):
         assert alice.post(f"{webhook}/ping").status_code == 303

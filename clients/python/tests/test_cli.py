@@ -116,7 +116,7 @@ def test_an_address_that_is_none_is_one_sentence_too(capsys):
 
 
 def test_login_stores_the_key_for_its_owner_alone(script, type_line, home, capsys):
-    """Whoever reads the key can refund."""
+    """Somebody who reads the key can give refunds."""
     server = script(script.ok({"username": "alice"}))
     type_line("balcao_test_abc")
 
