@@ -35,6 +35,9 @@ from core.signing import signatures
 from db_models.base import db
 from server.schema import require_schema
 from tests.support.ports import free_port
+from tests.support.quick_rules import share_builders
+
+share_builders()
 
 ROOT = Path(__file__).resolve().parents[2]
 # Computed, because production refuses every secret that stands in a file of the repository.
