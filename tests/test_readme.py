@@ -1,26 +1,30 @@
 """Run the examples of README and guides against a service, and compare their output.
 
-A code block after `<!-- run -->` is run; all blocks run in order and in one shell. The block after
-`<!-- answer -->` is the expected output, in which `…` matches any text and white space is ignored.
+All shell blocks run in order and in one shell; `tests.support.examples` explains the marks.
 """
 
 from __future__ import annotations
 
 import os
 import queue
-import re
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page
 
+from tests.support.examples import (
+    ADDRESS,
+    Example,
+    assert_prints,
+    differing_lines,
+    examples_in,
+)
 from tests.support.service import SECRET, SECRET_KEY, ServiceProcess
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,32 +32,18 @@ DOCUMENTS = {
     name: (ROOT / name).read_text(encoding="utf-8")
     for name in ("README.md", "docs/developers.md", "docs/operators.md")
 }
-ADDRESS = "http://127.0.0.1:5000"
-MARKED = re.compile(r"<!-- (run(?:: \w+)?|answer) -->\n```\w+\n(.*?)```", re.S)
 BETWEEN = "=====next====="
 WITHIN_SECONDS = 20
 
 
-@dataclass
-class Example:
-    """A block to run and, if the document shows it, its output."""
-
-    document: str
-    kind: str
-    text: str
-    answer: str | None = None
-
-
 def examples(kind: str) -> list[Example]:
     """The documents' blocks that are run, of one kind, in order."""
-    examples_: list[Example] = []
-    for document, whole in DOCUMENTS.items():
-        for mark, text in MARKED.findall(whole):
-            if mark == "answer":
-                examples_[-1].answer = text
-            else:
-                examples_.append(Example(document, mark, text))
-    return [example for example in examples_ if example.kind == kind]
+    return [
+        example
+        for document, text in DOCUMENTS.items()
+        for example in examples_in(document, text)
+        if example.kind == kind
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -87,38 +77,6 @@ def printed(script: list[str], environment: dict[str, str]) -> list[str]:
     )
     assert process.returncode == 0, process.stdout + process.stderr
     return process.stdout.split(BETWEEN)
-
-
-def assert_prints(example: Example, output: str, address: str) -> None:
-    """Compare the output with the document."""
-    assert example.answer, f"{example.document} shows no answer to:\n{example.text}"
-    expected = re.sub(r"\s+", "", example.answer.replace(ADDRESS, address))
-    pattern = ".*?".join(re.escape(part) for part in expected.split("…"))
-    if re.fullmatch(pattern, re.sub(r"\s+", "", output)) is None:
-        pytest.fail(  # without the traceback, which repeats both answers in one line each
-            f"{example.document} shows another answer to\n\n{example.text}\n"
-            f"{differing_lines(example.answer, output)}\n\n"
-            "Correct the answer there; `…` stands for what changes from run to run.",
-            pytrace=False,
-        )
-
-
-def differing_lines(expected: str, output: str) -> str:
-    """The members that only one of two answers has, each on its own line."""
-
-    def pieces(text: str) -> list[str]:
-        return [piece.strip() for piece in re.split(r"(?<=[,{}\n])", text) if piece.strip()]
-
-    def name(piece: str) -> str:
-        return piece.partition(":")[0]
-
-    names_shown = {name(piece) for piece in pieces(expected)}
-    names_printed = {name(piece) for piece in pieces(output)}
-    lines = [
-        f"  only in the document: {p}" for p in pieces(expected) if name(p) not in names_printed
-    ]
-    lines += [f"  only in the answer: {p}" for p in pieces(output) if name(p) not in names_shown]
-    return "\n".join(lines) or f"  the document:\n{expected}\n  the answer:\n{output}"
 
 
 def test_the_shell_examples_print_what_the_documents_show(service: ServiceProcess, tmp_path: Path):

@@ -30,7 +30,16 @@ from web.problems import CODE_OF_STATUS, status_of
 bp = Blueprint("docs", __name__)
 
 _SWAGGER = Path(flask_openapi_swagger.__file__).parent / "templates" / "swagger"
-_IN_MENU = ("developers", "routes", "webhooks", "events", "errors", "settings", "operators")
+_IN_MENU = (
+    "developers",
+    "first-integration",
+    "routes",
+    "webhooks",
+    "events",
+    "errors",
+    "settings",
+    "operators",
+)
 """Documents with a place of their own in the menu; the others are listed below them."""
 
 
