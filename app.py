@@ -42,8 +42,8 @@ from blueprints.portal.setup import init_portal
 from blueprints.recovery.setup import init_recovery
 from blueprints.shop.setup import init_shop
 from blueprints.transactions.setup import init_transactions
-from config import ConfigurationError, Settings, parts_of
-from core.clock import Clock, SystemClock
+from config import ConfigurationError, Settings, clock_of, parts_of
+from core.clock import Clock
 from core.runtime.hub import active_hub
 from core.runtime.parts import EXTENSION, Parts
 from payments.setup import init_payments
@@ -85,7 +85,7 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     app.request_class = StrictRequest
     app.json = WireJson(app)
     app.config["BALCAO"] = settings
-    parts = build_parts(app, settings, clock or SystemClock())
+    parts = build_parts(app, settings, clock or clock_of(settings))
     app.extensions[EXTENSION] = parts
     _add_routes(app, settings, parts)
     _add_hooks(app, settings, parts)

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from flask import Flask, current_app
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from core.clock import Clock, ShiftedClock, SystemClock
 from core.pix import pix_key
 from core.runtime import secret_files, secret_rules, setting_urls, smtp_url
 from core.runtime.local_address import local_url
@@ -108,6 +109,7 @@ class Settings(BaseModel):
     proof_days: int = Field(90, ge=1, le=3650)
     payer_data_days: int = Field(90, ge=1, le=3650)
     delivery_days: int = Field(30, ge=4, le=3650)
+    clock_file: Path | None = None
 
     @property
     def is_development(self) -> bool:
@@ -209,6 +211,7 @@ class Settings(BaseModel):
             raise ConfigurationError("MAIL_FROM must be set when SMTP_URL is set.")
         if not settings.is_development:
             _refuse_weak_secrets(settings)
+        _check_clock_file(settings)
         return settings
 
     @classmethod
@@ -229,6 +232,30 @@ def _read_secret_file(variables: dict[str, str], name: str) -> None:
         variables[name] = read_text(Path(path)).strip()
     except UnreadableFile as error:
         raise ConfigurationError(f"{name}_FILE: {error}") from None
+
+
+def clock_of(settings: Settings) -> Clock:
+    """The clock of service and bank: the machine's, unless CLOCK_FILE moves it ahead."""
+    return SystemClock() if settings.clock_file is None else ShiftedClock(settings.clock_file)
+
+
+def _check_clock_file(settings: Settings) -> None:
+    """Raise ConfigurationError if CLOCK_FILE would move a clock that others rely on."""
+    if settings.clock_file is None:
+        return
+    if not settings.is_development:
+        raise ConfigurationError(
+            "CLOCK_FILE moves the clock for tests of shops, in development only: unset it."
+        )
+    if not settings.serves_bank:
+        raise ConfigurationError(
+            "CLOCK_FILE cannot move the clock of another bank: unset it, or unset BANK_URL and "
+            "BANK_INTERNAL_URL, so that this process serves the bank."
+        )
+    try:
+        clock_of(settings)
+    except ValueError as error:
+        raise ConfigurationError(f"CLOCK_FILE: {settings.clock_file} {error}.") from None
 
 
 def _refuse_weak_secrets(settings: Settings) -> None:

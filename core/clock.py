@@ -1,15 +1,21 @@
-"""Time: one clock, in aware UTC, which tests can replace."""
+"""Time: one clock, in aware UTC, which tests can replace, and tests of shops can move ahead."""
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
 
+_LEAD = re.compile(r"\d+(\.\d+)?", re.ASCII)
+_LEAD_BYTES_MAX = 64
+LEAD_SECONDS_MAX = 10_000_000_000
+"""Some 300 years: the tests of a day may advance the clock by 90 days each."""
 
 MACHINES_DIFFER_MAX = timedelta(seconds=60)
 """How far the clocks of two machines of this service may differ."""
@@ -37,6 +43,48 @@ class SystemClock:
     def now(self) -> datetime:
         """The present instant, aware, in UTC."""
         return datetime.now(UTC)
+
+
+class ShiftedClock:
+    """The machine's clock, ahead by the seconds in a file, which a test changes. Development only.
+
+    The clock never goes back: a lower number, and a file that is missing or unreadable, change
+    nothing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """A missing file means 0. Raises ValueError for a file without a number of seconds."""
+        self._path = path
+        self._lead = _lead_in(path) or timedelta(0)
+
+    def now(self) -> datetime:
+        """The machine's time and the largest lead that the file had so far."""
+        with suppress(ValueError):  # the file is being written: the number before it still counts
+            self._lead = max(self._lead, _lead_in(self._path) or self._lead)
+        return self.machine_now() + self._lead
+
+    def machine_now(self) -> datetime:
+        """The machine's time."""
+        return SystemClock().now()
+
+
+def _lead_in(path: Path) -> timedelta | None:
+    """The lead in this file; None without a file. Raises ValueError."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LEAD_BYTES_MAX).decode().strip()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+    if not _LEAD.fullmatch(text) or float(text) > LEAD_SECONDS_MAX:
+        raise ValueError(f"must hold a number of seconds from 0 to {LEAD_SECONDS_MAX}")
+    return timedelta(seconds=float(text))
+
+
+def outside_now(clock: Clock) -> datetime:
+    """The time of programs that do not follow a ShiftedClock: a shop's server, a JWT's expiry."""
+    return clock.machine_now() if isinstance(clock, ShiftedClock) else clock.now()
 
 
 def rfc3339(instant: datetime) -> str:

@@ -30,6 +30,8 @@ PUBLISHED_BEFORE_USE = timedelta(minutes=2)
 """How long a new key is published before it signs, so that every process and every bank that has
 just fetched the key set knows the key."""
 KEY_SET_MAX_AGE = timedelta(seconds=1)
+KEY_LIFETIME = jws.CERTIFICATE_LIFETIME - timedelta(hours=1)
+"""How long a key signs that nobody rotates; processes that loaded it sign a little longer."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,8 @@ class KeyRing:
     def _open(self, row: SigningKeyRow, now: datetime) -> _OpenKey | None:
         if row.retired_at is not None and row.retired_at <= now:
             return None
+        if now - row.created_at >= KEY_LIFETIME:
+            return None  # Banks will refuse its certificate: `active` creates a new key.
         try:
             private_pem = jws.unseal(row.sealed_private_pem, self._secret)
         except ValueError:

@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy.exc import DBAPIError
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from config import ConfigurationError, Settings
+from config import ConfigurationError, Settings, parts_of
 from core.runtime.local_address import local_url
 from payments.demo_month import PaidSale
 from server.schema import not_opened
@@ -29,6 +29,7 @@ def mount_bank(app: Flask, settings: Settings) -> Flask:
 
     service_url = local_url(settings.host, settings.port)
     host = settings.location_base.split("/")[0]
+    clock = parts_of(app).ledger.clock
     try:
         bank = create_bank_app(
             BankSettings(
@@ -42,9 +43,10 @@ def mount_bank(app: Flask, settings: Settings) -> Flask:
                     host: service_url,
                     urlsplit(settings.public_url).netloc: service_url,
                 },
-            )
+            ),
+            clock,
         )
-        migrate(settings.bank_database_url)
+        migrate(settings.bank_database_url, clock)
     except (BankSettingsError, RuntimeError) as error:
         raise ConfigurationError(str(error)) from None
     except (DBAPIError, OSError) as error:

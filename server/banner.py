@@ -28,6 +28,8 @@ def print_banner(settings: Settings) -> None:
             ("Bank app", f"{settings.bank_url}/"),
             *lines,
         ]
+    if settings.clock_file is not None:
+        lines.append(("Clock", f"ahead by the seconds in {settings.clock_file}"))
     _print(
         f"Balcão is open ({settings.async_mode}, {settings.app_env}). Ctrl-C closes it.",
         *(f"  {name:<10} {url}" for name, url in lines),

@@ -21,6 +21,7 @@ from accounts.refusals import forget_old_refusals, refusal_notes
 from accounts.sign_ins import forget_old_records
 from blueprints.recovery.proofs import forget_old_proofs
 from config import Settings, parts_of
+from core.clock import SystemClock
 from core.errors import BalcaoError
 from core.runtime.scheduler import SteadyScheduler
 from core.runtime.smtp_url import parse_smtp_url
@@ -165,6 +166,6 @@ class Jobs:
                 except Exception:
                     log.exception("job.failed", job=name)
 
-        with self._app.app_context():
-            first = {"next_run_time": now()} if at_once else {}
+        # The scheduler plans by the machine's clock, also if CLOCK_FILE moves that of the service.
+        first = {"next_run_time": SystemClock().now()} if at_once else {}
         self._scheduler.add_job(id=name, func=run, trigger="interval", seconds=seconds, **first)

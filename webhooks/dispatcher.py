@@ -18,11 +18,12 @@ import structlog
 from flask import Flask
 
 from config import current_parts
+from core.clock import outside_now
 from core.errors import ConcurrentUpdate, DatabaseUnavailable
 from core.signing.signatures import SIGNATURE_HEADER, sign, signed_headers
 from core.webhook_errors import SecretUnreadable
 from db_models import DeliveryStatus, WebhookEndpoint
-from repository.database import Work, in_unit_of_work, now, reading
+from repository.database import Work, in_unit_of_work, ledger, now, reading
 from repository.feed import Feed, FeedEvent
 from repository.webhook_deliveries import DueDelivery, WebhookDeliveries
 from repository.webhook_endpoints import WebhookEndpoints
@@ -149,10 +150,13 @@ class Dispatcher:
         """The headers of the signature; after a rotation both secrets sign for a while."""
         endpoint = parcel.endpoint
         secret = self._secrets.open(endpoint.secret)
-        headers = signed_headers(secret, parcel.message_id, at, parcel.body)
+        # A receiver compares the timestamp with its own clock, which CLOCK_FILE does not move.
+        signed_at = outside_now(ledger().clock)
+        headers = signed_headers(secret, parcel.message_id, signed_at, parcel.body)
         previous, until = endpoint.previous_secret, endpoint.previous_until
         if previous is not None and until is not None and at < until:
-            more = sign(self._secrets.open(previous), parcel.message_id, at, parcel.body)
+            previous_secret = self._secrets.open(previous)
+            more = sign(previous_secret, parcel.message_id, signed_at, parcel.body)
             headers[SIGNATURE_HEADER] += f" {more}"
         return {"Content-Type": "application/json", **headers}
 

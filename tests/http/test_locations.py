@@ -119,6 +119,18 @@ def test_after_a_rotation_new_tokens_verify_and_so_do_old_ones(make_payment, cli
         assert jws.verify(token, keys, clock.now())["txid"] == payment["id"]
 
 
+def test_a_key_whose_certificate_ends_is_replaced(make_payment, client, clock):
+    """Nobody rotated the key for two years: payers' banks would refuse every code."""
+    before = jws.header_of(fetch(client, make_payment()).text)["kid"]
+
+    clock.advance(days=729)
+    assert jws.header_of(fetch(client, make_payment()).text)["kid"] == before
+    clock.advance(days=1)
+    payment = make_payment()
+    assert verified_payload(client, payment, clock)["txid"] == payment["id"]
+    assert jws.header_of(fetch(client, payment).text)["kid"] != before
+
+
 def test_a_new_key_is_shown_two_minutes_before_it_signs(make_payment, client, clock, app):
     """A bank that fetched the key set a moment ago would otherwise refuse a true payload."""
     payment = make_payment()

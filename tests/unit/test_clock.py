@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.clock import SystemClock, parse_rfc3339, rfc3339
+from core.clock import (
+    LEAD_SECONDS_MAX,
+    ShiftedClock,
+    SystemClock,
+    outside_now,
+    parse_rfc3339,
+    rfc3339,
+)
+from tests.support.clocks import FrozenClock
 
 
 def test_the_machines_clock_is_aware_and_in_utc():
@@ -17,6 +25,52 @@ def test_the_machines_clock_is_aware_and_in_utc():
     now = SystemClock().now()
     assert now.utcoffset() == timedelta(0)
     assert before <= now <= datetime.now(UTC)
+
+
+def lead_of(clock) -> timedelta:
+    """By how many whole seconds a clock is ahead of the machine's."""
+    return timedelta(seconds=round((clock.now() - SystemClock().now()).total_seconds()))
+
+
+def test_a_file_moves_the_clock_ahead_and_never_back(tmp_path):
+    """A test of a shop lets days pass; nothing in the service expects them to return."""
+    file = tmp_path / "clock"
+    clock = ShiftedClock(file)
+    assert lead_of(clock) == timedelta(0)
+
+    for text, seconds in [("7776000\n", 7776000), ("", 7776000), ("10", 7776000), ("x", 7776000),
+                          ("7776001.0", 7776001), ("-5", 7776001)]:  # fmt: skip
+        file.write_text(text, "utf-8")
+        assert lead_of(clock) == timedelta(seconds=seconds), text
+    file.unlink()
+    assert lead_of(clock) == timedelta(seconds=7776001)
+    file.mkdir()
+    assert lead_of(clock) == timedelta(seconds=7776001)
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1e9", "nan", "\u0661", str(LEAD_SECONDS_MAX + 1)])
+def test_a_file_without_a_number_of_seconds_is_refused_at_the_start(tmp_path, text):
+    """Later such a file counts as being written; at the start it is a mistake."""
+    file = tmp_path / "clock"
+    file.write_text(text, "utf-8")
+    with pytest.raises(ValueError, match="must hold a number of seconds"):
+        ShiftedClock(file)
+
+
+def test_the_latest_lead_that_is_allowed_is_a_time(tmp_path):
+    """Sums with the longest pauses must not leave the calendar."""
+    file = tmp_path / "clock"
+    file.write_text(str(LEAD_SECONDS_MAX), "utf-8")
+    assert ShiftedClock(file).now() + timedelta(days=36_500) < datetime(2500, 1, 1, tzinfo=UTC)
+
+
+def test_programs_outside_read_the_machines_time(tmp_path):
+    """A shop's server verifies the timestamp of a webhook by its own clock."""
+    (tmp_path / "clock").write_text("864000", "utf-8")
+    outside = outside_now(ShiftedClock(tmp_path / "clock"))
+    assert abs(outside - SystemClock().now()) < timedelta(seconds=30)
+    frozen = FrozenClock()
+    assert outside_now(frozen) == frozen.now()
 
 
 def test_an_instant_is_written_in_utc_with_milliseconds():

@@ -6,13 +6,15 @@ import base64
 import hashlib
 import stat
 import uuid
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 from sqlalchemy.engine import make_url
 
-from config import ConfigurationError, Settings
+from config import ConfigurationError, Settings, clock_of
+from core.clock import SystemClock
 from core.pix import pix_key
 from core.signing import signatures
 
@@ -61,6 +63,7 @@ def test_nothing_is_needed_in_development(env, tmp_path):
     assert (settings.log_level, settings.log_format) == ("info", "console")
     assert settings.trusted_proxies == 0
     assert settings.bank_webhook_secret_previous is None
+    assert settings.clock_file is None
 
 
 @pytest.mark.parametrize(
@@ -416,3 +419,19 @@ def test_env_example_names_only_settings_that_exist():
     settings_names = {name.upper() for name in Settings.model_fields}
     settings_names |= {f"{name}_FILE" for name in settings_names}
     assert names <= settings_names
+
+
+def test_the_clock_moves_in_development_alone(env, tmp_path):
+    """Real payments expire by real time; and a bank elsewhere would refuse every signature."""
+    file = tmp_path / "clock"
+    settings = env(CLOCK_FILE=str(file))
+    assert settings.clock_file == file
+    assert clock_of(settings).now() - SystemClock().now() < timedelta(seconds=30)
+    file.write_text("864000", "utf-8")
+    assert clock_of(settings).now() - SystemClock().now() > timedelta(days=9)
+
+    production = {"APP_ENV": "production", "SECRET_KEY": KEY, "BANK_WEBHOOK_SECRET": SECRET}
+    assert "in development only" in refusal_of(env, CLOCK_FILE=str(file), **production)
+    assert "another bank" in refusal_of(env, CLOCK_FILE=str(file), BANK_URL="http://127.0.0.1:5001")
+    file.write_text("soon", "utf-8")
+    assert "a number of seconds" in refusal_of(env, CLOCK_FILE=str(file))
