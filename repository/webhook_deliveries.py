@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Select,
     and_,
     bindparam,
     case,
@@ -40,6 +41,7 @@ from db_models.base import UtcDateTime
 from repository.connections import Unit, rows_changed
 from repository.due import EVER
 from repository.paging import Keyset, Page
+from repository.webhook_endpoints import MAY_BE_SENT_TO
 
 LEASE = timedelta(seconds=20)
 """Longer than an attempt and its end can take (15 s), so that it ends before another begins."""
@@ -54,6 +56,7 @@ class DueDelivery:
 
     id: int
     public_id: str
+    kind: str
     created_at: datetime
     due_at: datetime
     feed_position: int | None
@@ -101,7 +104,16 @@ class WebhookDeliveries:
         One index probe per endpoint, however many deliveries wait.
         """
         key = {"after_id": after_id, "limit": limit, **_due_key(now)}
-        return self._session.scalars(_ENDPOINTS_DUE, key).all()
+        return self._session.scalars(_ENDPOINTS_DUE[self._has_nulls_last], key).all()
+
+    def endpoints_pending(self, limit: int) -> Sequence[WebhookEndpoint]:
+        """Endpoints that may be sent to and have a delivery that has not ended, by row id."""
+        key = {"after_id": 0, "limit": limit}
+        return self._session.scalars(_ENDPOINTS_PENDING[self._has_nulls_last], key).all()
+
+    @property
+    def _has_nulls_last(self) -> bool:
+        return self._connection.dialect.name == "postgresql"
 
     def due(self, endpoint_id: int, now: datetime, limit: int) -> list[DueDelivery]:
         """Due deliveries of an endpoint, the longest due first."""
@@ -285,6 +297,7 @@ def _due_select() -> Any:
         select(
             WebhookDelivery.id,
             WebhookDelivery.public_id,
+            WebhookDelivery.kind,
             WebhookDelivery.created_at,
             WebhookDelivery.due_at,
             WebhookDelivery.feed_position,
@@ -313,8 +326,34 @@ def _new_row(row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
 
 def _is_due() -> ColumnElement[bool]:
     """As `repository.due.is_over`, with the parameters of `_due_key`."""
+    return and_(WebhookDelivery.due_at > EVER, or_(*_is_due_or_too_far()))
+
+
+def _is_due_or_too_far() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     end = WebhookDelivery.due_at
-    return and_(end > EVER, or_(end <= _NOW, end > bindparam("latest")))
+    return end <= _NOW, end > bindparam("latest")
+
+
+def _endpoints_with(has_time: ColumnElement[bool]) -> dict[bool, Select[Any]]:
+    """Endpoints that may be sent to and have a delivery whose due time meets the condition.
+
+    The key is whether the engine puts NULL behind all other values in an index. Deliveries that
+    have ended have no due time. MySQL and MariaDB seek only the endpoint in the index and would
+    read all of these before the others. So they read from the other end, up to the first row that
+    meets the condition or has no due time.
+    """
+    own = select(WebhookDelivery.due_at).where(WebhookDelivery.endpoint_id == WebhookEndpoint.id)
+    from_end = own.where(or_(WebhookDelivery.due_at.is_(None), has_time))
+    last = from_end.order_by(WebhookDelivery.due_at.desc()).limit(1).scalar_subquery()
+    found = {
+        False: last.is_not(None),
+        True: own.where(WebhookDelivery.due_at > EVER, has_time).exists(),
+    }
+    query = select(WebhookEndpoint).where(
+        WebhookEndpoint.id > bindparam("after_id"), *MAY_BE_SENT_TO
+    )
+    query = query.order_by(WebhookEndpoint.id).limit(bindparam("limit"))
+    return {nulls_last: query.where(condition) for nulls_last, condition in found.items()}
 
 
 def _due_key(now: datetime) -> dict[str, datetime]:
@@ -323,20 +362,8 @@ def _due_key(now: datetime) -> dict[str, datetime]:
 
 # Built once: building a statement costs more than executing it.
 _DUE = _due_select()
-_ENDPOINTS_DUE = (
-    select(WebhookEndpoint)
-    .where(
-        WebhookEndpoint.id > bindparam("after_id"),
-        WebhookEndpoint.enabled.is_(True),
-        WebhookEndpoint.paused_at.is_(None),
-        WebhookEndpoint.deleted_at.is_(None),
-        select(WebhookDelivery.id)
-        .where(WebhookDelivery.endpoint_id == WebhookEndpoint.id, _is_due())
-        .exists(),
-    )
-    .order_by(WebhookEndpoint.id)
-    .limit(bindparam("limit"))
-)
+_ENDPOINTS_DUE = _endpoints_with(or_(*_is_due_or_too_far()))
+_ENDPOINTS_PENDING = _endpoints_with(WebhookDelivery.due_at > EVER)
 _AS_READ = (_TABLE.c.id == bindparam("row")) & (_TABLE.c.due_at == bindparam("as_read"))
 _POSTPONE = update(_TABLE).where(_AS_READ).values(due_at=bindparam("until"))
 _CLAIM = (

@@ -14,6 +14,13 @@ from core.webhook_errors import EndpointNotFound
 from db_models import Account, WebhookDelivery, WebhookEndpoint
 from repository.connections import rows_changed
 
+MAY_BE_SENT_TO = (
+    WebhookEndpoint.enabled.is_(True),
+    WebhookEndpoint.paused_at.is_(None),
+    WebhookEndpoint.deleted_at.is_(None),
+)
+"""Conditions of queries, as `WebhookEndpoints.find_sending` checks them."""
+
 
 class WebhookEndpoints:
     """Queries on webhook_endpoints; deleted endpoints are found by no query but `delete_old`."""

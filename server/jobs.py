@@ -34,6 +34,7 @@ from payments.sweep import Sweep
 from repository.database import ledger, now
 from web.idempotency import forget_old_keys
 from web.limits import forget_counts
+from webhooks.measures import measure_backlog
 from webhooks.pruning import forget_old_deliveries
 
 log = structlog.get_logger()
@@ -46,6 +47,7 @@ FORGET_INTERVAL_SECONDS = 3600
 KEY_USES_INTERVAL_SECONDS = 30
 REFUSALS_INTERVAL_SECONDS = 5
 SIGNALS_INTERVAL_SECONDS = 15
+WEBHOOK_GAUGES_INTERVAL_SECONDS = 5
 
 
 class Jobs:
@@ -92,6 +94,7 @@ class Jobs:
             FORGET_INTERVAL_SECONDS,
             lambda: forget_old_deliveries(settings, self._keep_going),
         )
+        self._add("webhook-gauges", WEBHOOK_GAUGES_INTERVAL_SECONDS, measure_backlog)
         self._add("signals", SIGNALS_INTERVAL_SECONDS, lambda: scan(settings))
         self._add_mail(settings)
         self._add_reconciliation(settings)

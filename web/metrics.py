@@ -1,4 +1,4 @@
-"""Prometheus metrics of requests, payment events, the sweep and limits."""
+"""Prometheus metrics of requests, payment events, the sweep, limits and webhooks."""
 
 from __future__ import annotations
 
@@ -75,6 +75,7 @@ class Metrics:
             ("kind", "change"),
             registry=self.registry,
         )
+        self.webhooks = WebhookMetrics(self.registry)
 
     def count_socket(self, kind: str, change: str) -> None:
         """Count a connection that was opened or closed."""
@@ -102,6 +103,61 @@ class Metrics:
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
             return generate_latest(registry)
         return generate_latest(self.registry)
+
+
+class WebhookMetrics:
+    """The metrics of webhooks. No label names a merchant or an endpoint."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Declare the metrics."""
+        self.deliveries = Counter(
+            "balcao_webhook_deliveries_total",
+            "Deliveries that ended: delivered, failed (rests) or gone (answered 410)",
+            ("outcome",),
+            registry=registry,
+        )
+        for outcome in ("delivered", "failed", "gone"):
+            self.deliveries.labels(outcome)  # a rate needs the 0 before the first one
+        self.attempts = Counter(
+            "balcao_webhook_attempts_total",
+            "Requests to webhooks, by the answer's status: 2xx to 5xx, other, or none",
+            ("answer",),
+            registry=registry,
+        )
+        self.first_delivery = Histogram(
+            "balcao_webhook_first_delivery_seconds",
+            "From the transaction of an event until its first attempt was answered with 2xx",
+            registry=registry,
+            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+        )
+
+        def gauge(name: str, text: str) -> Gauge:
+            # All processes read the same rows, so the newest value counts.
+            return Gauge(name, text, registry=registry, multiprocess_mode="mostrecent")
+
+        self.lag = gauge(
+            "balcao_webhook_lag_seconds",
+            "How long the oldest due delivery waits, of endpoints whose last attempt succeeded",
+        )
+        self.pending = gauge(
+            "balcao_webhook_deliveries_pending",
+            "Deliveries that have not ended, of endpoints that may be sent to; counted to 10,000",
+        )
+        self.paused = gauge(
+            "balcao_webhook_endpoints_paused",
+            "Endpoints that are paused because they failed for three days; counted to 10,000",
+        )
+        self.unnumbered = gauge(
+            "balcao_webhook_events_unnumbered",
+            "Events that have no position in the feed yet; counted to 10,000",
+        )
+
+    def count_attempt(self, status: int | None) -> None:
+        """Count a request by what came back; `status` is None if no answer came."""
+        answer = "none"
+        if status is not None:
+            answer = f"{status // 100}xx" if 200 <= status < 600 else "other"
+        self.attempts.labels(answer).inc()
 
 
 def init_metrics(app: OpenAPI, metrics: Metrics) -> None:

@@ -22,7 +22,7 @@ from core.clock import outside_now
 from core.errors import ConcurrentUpdate, DatabaseUnavailable
 from core.signing.signatures import SIGNATURE_HEADER, sign, signed_headers
 from core.webhook_errors import SecretUnreadable
-from db_models import DeliveryStatus, WebhookEndpoint
+from db_models import DeliveryKind, DeliveryStatus, WebhookEndpoint
 from repository.database import Work, in_unit_of_work, ledger, now, reading
 from repository.feed import Feed, FeedEvent
 from repository.webhook_deliveries import DueDelivery, WebhookDeliveries
@@ -60,11 +60,22 @@ class Parcel:
     token: str
     message_id: str
     body: bytes
+    occurred_at: datetime | None
+    """When its event occurred; None for a ping."""
 
     @property
     def attempts(self) -> int:
         """How many attempts there are with this one."""
         return self.delivery.attempts + 1
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What followed from an attempt."""
+
+    outcome: Outcome | None
+    """None if another process has claimed the delivery meanwhile, or nothing could be written."""
+    next_parcel: Parcel | None
 
 
 class Dispatcher:
@@ -131,7 +142,9 @@ class Dispatcher:
                     write = partial(
                         settle, parcel=parcel, reply=reply, sent_at=sent_at, most=int(goes_on)
                     )
-                    parcel = _write(write, parcel)
+                    settlement = _write(write, parcel)
+                    _count(parcel, reply, settlement.outcome)
+                    parcel = settlement.next_parcel
         except Exception:
             # The lease ends, and the delivery is sent again; nobody waits for this thread.
             log.exception("webhooks.failed", webhook=first.endpoint.public_id)
@@ -192,7 +205,7 @@ def claim(work: Work, endpoint_id: int, most: int) -> list[Parcel]:
     return [_parcel(one, token, endpoint, events) for one, token in claimed]
 
 
-def settle(work: Work, parcel: Parcel, reply: Reply, sent_at: datetime, most: int) -> Parcel | None:
+def settle(work: Work, parcel: Parcel, reply: Reply, sent_at: datetime, most: int) -> Settlement:
     """Write one attempt and what follows from it; claim the endpoint's next delivery.
 
     Claims nothing if `most` is 0.
@@ -213,13 +226,23 @@ def settle(work: Work, parcel: Parcel, reply: Reply, sent_at: datetime, most: in
     if is_ours and has_ended and parcel.attempts > 1:
         deliveries.wake_followers(delivery, endpoint.id, work.now)
     _note_health(work, endpoint, outcome)
-    if most == 0:
-        return None
-    parcels = claim(work, endpoint.id, most)
-    return parcels[0] if parcels else None
+    parcels = claim(work, endpoint.id, most) if most else []
+    return Settlement(outcome if is_ours else None, parcels[0] if parcels else None)
 
 
-def _write(write: Callable[[Work], Parcel | None], parcel: Parcel) -> Parcel | None:
+def _count(parcel: Parcel, reply: Reply, outcome: Outcome | None) -> None:
+    """Count an attempt, and the end of its delivery if it has ended."""
+    metrics = current_parts().metrics.webhooks
+    metrics.count_attempt(reply.status)
+    if outcome is None or outcome.status is DeliveryStatus.PENDING:
+        return
+    metrics.deliveries.labels("gone" if outcome.is_gone else str(outcome.status)).inc()
+    is_first = parcel.attempts == 1 and parcel.delivery.kind == DeliveryKind.EVENT
+    if is_first and is_success(reply) and parcel.occurred_at is not None:
+        metrics.first_delivery.observe(max(0.0, (now() - parcel.occurred_at).total_seconds()))
+
+
+def _write(write: Callable[[Work], Settlement], parcel: Parcel) -> Settlement:
     """Write a result; while the database is away, again until the lease is nearly over."""
     for attempt in range(SETTLE_TRIES):
         try:
@@ -228,7 +251,7 @@ def _write(write: Callable[[Work], Parcel | None], parcel: Parcel) -> Parcel | N
             if attempt == SETTLE_TRIES - 1:
                 log.warning("webhooks.unwritten", delivery=parcel.delivery.public_id)
             time.sleep(SETTLE_PAUSE_SECONDS)
-    return None
+    return Settlement(None, None)
 
 
 def _attempt_row(
@@ -290,4 +313,5 @@ def _parcel(
     presenter = current_parts().presenter
     event = None if delivery.feed_position is None else events[delivery.feed_position]
     message = message_of(delivery, endpoint, event, presenter)
-    return Parcel(endpoint, delivery, token, message["id"], body_of(message))
+    occurred_at = None if event is None else event.occurred_at
+    return Parcel(endpoint, delivery, token, message["id"], body_of(message), occurred_at)
