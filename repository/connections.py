@@ -20,6 +20,12 @@ from core.runtime.secret_files import make_sqlite_private
 SQLITE_BUSY_SECONDS = 5
 PINGED_AFTER_SECONDS = 30.0
 """A connection idle for longer is pinged: a firewall drops idle ones and tells neither end."""
+IDLE_TRANSACTION_SECONDS = 10
+"""How long a transaction may wait for its client; longer than any unit of work thinks.
+
+Then the database ends it. A process that is stopped, or a machine that is frozen, inside a
+transaction would hold its locks for hours.
+"""
 ENDED = "balcao_ended"
 """Key in a connection's `info`: its transaction has ended, so there is nothing to roll back."""
 _IDLE_SINCE = "balcao_idle_since"
@@ -108,6 +114,26 @@ def find_dead_connections(engine: Engine) -> None:
             alive = False
         if not alive:
             raise exc.InvalidatePoolError
+
+
+def end_idle_transactions(engine: Engine) -> None:
+    """Let the server end transactions whose client is silent for IDLE_TRANSACTION_SECONDS.
+
+    MySQL has no such limit.
+    """
+
+    @event.listens_for(engine, "connect")
+    def _limit(connection: Any, _record: Any) -> None:
+        if engine.dialect.name == "postgresql":
+            name, value = "idle_in_transaction_session_timeout", IDLE_TRANSACTION_SECONDS * 1000
+        elif "MariaDB" in connection.get_server_info():
+            name, value = "SESSION idle_transaction_timeout", IDLE_TRANSACTION_SECONDS
+        else:
+            return
+        cursor = connection.cursor()
+        cursor.execute(f"SET {name} = {value}")
+        cursor.close()
+        connection.commit()  # PostgreSQL would undo the setting with the transaction
 
 
 def skip_needless_rollbacks(engine: Engine) -> None:

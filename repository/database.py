@@ -26,6 +26,7 @@ from repository.accounts import Accounts, RecentAccounts
 from repository.audit import Audit
 from repository.connections import (
     ENDED,
+    end_idle_transactions,
     engine_options,
     find_dead_connections,
     prepare_sqlite,
@@ -188,19 +189,15 @@ class Ledger:
         have become full, and reads do not notice that.
         """
         if self.written_at is None:
-            return self.lost_at is not None or self._is_sqlite
+            return self.lost_at is not None or self.is_sqlite
         if self.lost_at is not None and self.written_at <= self.lost_at:
             return True
-        return self._is_sqlite and self.clock.now() - self.written_at >= QUIET_MAX
+        return self.is_sqlite and self.clock.now() - self.written_at >= QUIET_MAX
 
     def move(self, jump: timedelta) -> None:
         """Move the times in memory with the wall clock, which someone has set."""
         self.lost_at = self.lost_at and self.lost_at + jump
         self.written_at = self.written_at and self.written_at + jump
-
-    @property
-    def _is_sqlite(self) -> bool:
-        return self.engine.dialect.name == "sqlite"
 
     @property
     def is_sqlite(self) -> bool:
@@ -229,6 +226,7 @@ def open_database(app: Flask, settings: Settings, clock: Clock) -> Ledger:
         prepare_sqlite(engine)
     else:
         skip_needless_rollbacks(engine)
+        end_idle_transactions(engine)
         find_dead_connections(engine)
         find_dead_connections(ledger_.reading_engine)
     return ledger_
@@ -381,8 +379,10 @@ def _is_unique_violation(error: exc.IntegrityError) -> bool:
 
 def _is_conflict(error: exc.DBAPIError) -> bool:
     code = _code(error)
-    # MySQL: deadlock, lock wait. MariaDB: record changed since read. PostgreSQL: class 40.
-    return code in ("1213", "1205", "1020", "40001", "40P01") or "database is locked" in code
+    # MySQL: deadlock, lock wait, NOWAIT. MariaDB: record changed since read. PostgreSQL: class 40
+    # and NOWAIT.
+    codes = ("1213", "1205", "3572", "1020", "40001", "40P01", "55P03")
+    return code in codes or "database is locked" in code
 
 
 def is_away(error: exc.DBAPIError) -> bool:
@@ -390,7 +390,8 @@ def is_away(error: exc.DBAPIError) -> bool:
     if error.connection_invalidated or isinstance(error, exc.InterfaceError):
         return True
     code = _code(error)
-    if code[:2] in ("08", "57", "53") and len(code) == 5:  # PostgreSQL: connection, shutdown, full
+    # PostgreSQL: connection, shutdown, full, and a transaction that was idle for too long.
+    if len(code) == 5 and (code[:2] in ("08", "57", "53") or code == "25P03"):
         return True
     mysql_codes = ("1040", "1053", "2002", "2003", "2006", "2013", "1927", "1290")
     sqlite_messages = ("unable to open", "disk I/O error", "disk is full", "readonly database")

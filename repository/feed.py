@@ -95,8 +95,12 @@ class Feed:
     def number(self, events: Sequence[Unnumbered], last_position: int) -> list[FeedEntry] | None:
         """Give these events the positions after `last_position`; return their entries.
 
-        None if another process gave out positions since `last_position` was read.
+        None if another process gave out positions since `last_position` was read. Raises
+        ConcurrentUpdate if another process is giving out positions at this moment: a wait could be
+        long if that process is stopped.
         """
+        only = select(FeedCounter.position).where(FeedCounter.id == 1)
+        self._session.execute(only.with_for_update(nowait=True))
         counter = update(FeedCounter).where(
             FeedCounter.id == 1, FeedCounter.position == last_position
         )

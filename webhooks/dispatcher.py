@@ -196,8 +196,9 @@ def claim(work: Work, endpoint_id: int, most: int) -> list[Parcel]:
             free.append(delivery)
         else:
             deliveries.postpone(delivery, max(delivery.blocker_due_at, work.now + BLOCKED_PAUSE))
-    # Processes that look at the same moment choose different ones.
-    picks = random.sample(free[: 2 * most], min(most, len(free)))
+    # Processes that look at the same moment choose different ones, and lock rows in one order, or
+    # they would lock each other out.
+    picks = sorted(random.sample(free[: 2 * most], min(most, len(free))), key=lambda one: one.id)
     tokens = {delivery.id: deliveries.claim(delivery, work.now) for delivery in picks}
     claimed = [(one, token) for one in picks if (token := tokens[one.id]) is not None]
     positions = [one.feed_position for one, _ in claimed if one.feed_position is not None]

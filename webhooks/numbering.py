@@ -7,8 +7,10 @@ of its change, so a crash between the two delays an event and loses none.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
+from core.errors import ConcurrentUpdate
 from db_models import DeliveryKind, FeedEntry, WebhookEndpoint
 from repository.database import Work, in_unit_of_work, reading
 from repository.feed import Feed, Unnumbered
@@ -18,22 +20,42 @@ from repository.webhook_endpoints import WebhookEndpoints
 BATCH = 200
 BATCHES_MAX = 50
 """Per run, so that a run ends."""
+RACES_MAX, RACE_PAUSE_SECONDS = 4, 0.01
+"""How often a run may lose against other processes, and the first of its growing pauses."""
 
 
 def number_events(keep_going: Callable[[], bool] = lambda: True) -> int:
-    """Number what has no position yet; return how many events this process numbered."""
-    total = 0
+    """Number what has no position yet; return how many events this process numbered.
+
+    While another process numbers, this one tries again a moment later, because the other does not
+    see events that were committed since it began. It does not wait for the other.
+    """
+    total = lost_races = 0
     for _ in range(BATCHES_MAX):
         with reading() as work:
             events, last_position = Feed(work).unnumbered(BATCH)
         if not events:
             break
-        total += in_unit_of_work(
-            lambda work, events=events, last=last_position: _number(work, events, last)  # type: ignore[misc]
-        )
-        if len(events) < BATCH or not keep_going():
+        numbered = _number_or_lose(events, last_position)
+        total += numbered
+        if numbered == 0:
+            lost_races += 1
+            if lost_races == RACES_MAX:
+                break
+            time.sleep(RACE_PAUSE_SECONDS * lost_races)
+        elif len(events) < BATCH:
+            break
+        if not keep_going():
             break
     return total
+
+
+def _number_or_lose(events: Sequence[Unnumbered], last_position: int) -> int:
+    """How many events were numbered: 0 if another process was faster, or holds the counter."""
+    try:
+        return in_unit_of_work(lambda work: _number(work, events, last_position), attempts=1)
+    except ConcurrentUpdate:
+        return 0
 
 
 def _number(work: Work, events: Sequence[Unnumbered], last_position: int) -> int:

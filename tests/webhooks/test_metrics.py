@@ -53,7 +53,7 @@ def test_deliveries_and_attempts_are_counted_by_what_came_back(
     create_webhook(client, "http://127.0.0.1:9/")
     make_payment()
     send_all(app, clock)  # a ping and an event
-    answers = [(500, {}), (404, {}), (404, {}), (404, {})]
+    answers: list[tuple[int, dict[str, str]]] = [(500, {}), (404, {}), (404, {}), (404, {})]
     shop.answer = lambda _: answers.pop(0)
     make_payment()
     for _ in range(4):
