@@ -124,16 +124,15 @@ def end_idle_transactions(engine: Engine) -> None:
 
     @event.listens_for(engine, "connect")
     def _limit(connection: Any, _record: Any) -> None:
-        if engine.dialect.name == "postgresql":
-            name, value = "idle_in_transaction_session_timeout", IDLE_TRANSACTION_SECONDS * 1000
-        elif "MariaDB" in connection.get_server_info():
-            name, value = "SESSION idle_transaction_timeout", IDLE_TRANSACTION_SECONDS
-        else:
-            return
         cursor = connection.cursor()
-        cursor.execute(f"SET {name} = {value}")
+        if engine.dialect.name == "postgresql":
+            connection.autocommit = True  # a rollback would undo the setting
+            milliseconds = IDLE_TRANSACTION_SECONDS * 1000
+            cursor.execute(f"SET idle_in_transaction_session_timeout = {milliseconds}")
+            connection.autocommit = False
+        elif "MariaDB" in connection.get_server_info():
+            cursor.execute(f"SET SESSION idle_transaction_timeout = {IDLE_TRANSACTION_SECONDS}")
         cursor.close()
-        connection.commit()  # PostgreSQL would undo the setting with the transaction
 
 
 def skip_needless_rollbacks(engine: Engine) -> None:

@@ -21,7 +21,7 @@ ENDPOINTS_MAX = 1000
 
 
 @dataclass(frozen=True)
-class Backlog:
+class WaitingWebhooks:
     """What waits at one instant."""
 
     oldest_due_at: datetime | None
@@ -41,7 +41,7 @@ class WebhookBacklog:
         """Use the connection of a unit of work, or one that only reads."""
         self._unit = unit
 
-    def read(self, now: datetime) -> Backlog:
+    def read(self, now: datetime) -> WaitingWebhooks:
         """The backlog of the whole service."""
         endpoints = WebhookDeliveries(self._unit).endpoints_pending(ENDPOINTS_MAX)
         # The deliveries of a receiver that fails wait for days, which is no fault of the service.
@@ -49,7 +49,7 @@ class WebhookBacklog:
         paused = select(WebhookEndpoint.id).where(
             WebhookEndpoint.paused_at > EVER, WebhookEndpoint.deleted_at.is_(None)
         )
-        return Backlog(
+        return WaitingWebhooks(
             oldest_due_at=self._oldest_due(working, now),
             pending=self._count(_pending([endpoint.id for endpoint in endpoints])),
             paused=self._count(paused),

@@ -345,7 +345,7 @@ def _endpoints_with(has_time: ColumnElement[bool]) -> dict[bool, Select[Any]]:
     own = select(WebhookDelivery.due_at).where(WebhookDelivery.endpoint_id == WebhookEndpoint.id)
     from_end = own.where(or_(WebhookDelivery.due_at.is_(None), has_time))
     last = from_end.order_by(WebhookDelivery.due_at.desc()).limit(1).scalar_subquery()
-    found = {
+    conditions = {
         False: last.is_not(None),
         True: own.where(WebhookDelivery.due_at > EVER, has_time).exists(),
     }
@@ -353,7 +353,7 @@ def _endpoints_with(has_time: ColumnElement[bool]) -> dict[bool, Select[Any]]:
         WebhookEndpoint.id > bindparam("after_id"), *MAY_BE_SENT_TO
     )
     query = query.order_by(WebhookEndpoint.id).limit(bindparam("limit"))
-    return {nulls_last: query.where(condition) for nulls_last, condition in found.items()}
+    return {nulls_last: query.where(condition) for nulls_last, condition in conditions.items()}
 
 
 def _due_key(now: datetime) -> dict[str, datetime]:

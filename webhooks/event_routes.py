@@ -19,6 +19,8 @@ from webhooks.schemas import EventList, EventQuery
 bp = APIBlueprint("events", __name__, abp_tags=[Tag(name="Webhooks")])
 
 STREAM_TYPE = "text/event-stream"
+SOCKET_KIND = "event-stream"
+"""The label of streams among the sockets that metrics count."""
 IS_STOPPING = "balcao.is_stopping"
 """In the WSGI environment: a function that tells whether the server stops (`server.serving`)."""
 _RESUME_HEADER = {
@@ -76,6 +78,8 @@ def _stream(merchant_id: int, after: str | None, position: int, type_: str | Non
         watching = Watching(caller, stream.end)
         parts.watchings.add(watching)
         stream.on_close.append(lambda: parts.watchings.remove(watching))
+    parts.metrics.count_socket(SOCKET_KIND, "opened")
+    stream.on_close.append(lambda: parts.metrics.count_socket(SOCKET_KIND, "closed"))
     headers = {
         "Cache-Control": "no-store",
         "X-Accel-Buffering": "no",  # nginx passes each event on at once

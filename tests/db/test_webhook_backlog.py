@@ -86,12 +86,12 @@ def test_endpoints_with_a_due_delivery_are_found(app, tables, clock):
 
     with app.app_context(), reading() as work:
         deliveries = WebhookDeliveries(work)
-        found = [one.id for one in deliveries.endpoints_due(NOON, 0, 10)]
+        due_ids = [one.id for one in deliveries.endpoints_due(NOON, 0, 10)]
         second = [one.id for one in deliveries.endpoints_due(NOON, due, 1)]
         pending = [one.id for one in deliveries.endpoints_pending(10)]
         backlog = WebhookBacklog(work).read(late + timedelta(seconds=1))
 
-    assert found == [due, too_far, both]
+    assert due_ids == [due, too_far, both]
     assert second == [too_far]
     assert pending == [due, later, too_far, both]
     assert backlog.oldest_due_at == NOON

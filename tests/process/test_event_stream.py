@@ -1,8 +1,9 @@
-"""The event stream over a socket, in each mode: at once, resumable, and it ends."""
+"""The event stream over a socket and behind nginx: at once, resumable, and it ends."""
 
 from __future__ import annotations
 
 import json
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -10,8 +11,10 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.support.nginx import SHIPPED, PrivateNginx
+from tests.support.parts import MissingPart, leave_out
 from tests.support.service import ServiceProcess
-from webhooks.streams import STREAMS_PER_MERCHANT
+from webhooks.streams import COMMENT_SECONDS, STREAMS_PER_MERCHANT
 
 END = b"\r\n0\r\n\r\n"
 """The last chunk of an answer."""
@@ -26,11 +29,24 @@ def service(request, tmp_path_factory) -> Iterator[ServiceProcess]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def proxy(service) -> Iterator[PrivateNginx]:
+    """nginx with the shipped configuration in front of the service."""
+    try:
+        nginx = PrivateNginx(service.port)
+    except MissingPart as missing:
+        leave_out(missing)
+    with nginx:
+        yield nginx
+
+
 class Stream:
     """A client of the stream that reads what came so far."""
 
-    def __init__(self, service: ServiceProcess, query: str = "", **headers: str) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", service.port), 20)
+    def __init__(
+        self, server: ServiceProcess | PrivateNginx, query: str = "", **headers: str
+    ) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", server.port), 20)
         lines = [f"GET /events{query} HTTP/1.1", "Host: 127.0.0.1", "Accept: text/event-stream"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
@@ -54,6 +70,15 @@ class Stream:
         """The ids of the events so far."""
         lines = self.text.replace(b"\r", b"").split(b"\n")
         return [line[4:].decode() for line in lines if line.startswith(b"id: ")]
+
+
+def open_streams(service: ServiceProcess) -> int:
+    """How many streams the service has, by its metrics."""
+    text = service.get("/metrics")[1].decode()
+    series = 'balcao_sockets_total{change="%s",kind="event-stream"} (\\S+)'
+    numbers = [re.search(series % change, text) for change in ("opened", "closed")]
+    opened, closed = (0.0 if number is None else float(number[1]) for number in numbers)
+    return int(opened - closed)
 
 
 def test_events_come_as_they_happen(service):
@@ -101,6 +126,52 @@ def test_an_eleventh_stream_ends_the_oldest(service):
         payment = service.create()
         for stream in streams[1:]:
             stream.read_until(payment["id"].encode())
+
+
+def test_nginx_passes_each_event_on_within_a_second(service, proxy):
+    """It gathers nothing in a buffer, and a client goes on after the last event that it has."""
+    with Stream(proxy) as stream:
+        head = stream.read_until(b"retry:").lower()
+        assert b"server: nginx" in head
+        assert b"content-type: text/event-stream" in head
+        payment = service.create()
+        created_at = time.monotonic()
+        stream.read_until(payment["id"].encode())
+        assert time.monotonic() - created_at < 1
+        last_id = stream.ids()[-1]
+    assert service.tell(payment)[0] == 200
+    with Stream(proxy, Last_Event_ID=last_id) as stream:
+        text = stream.read_until(b"event: payment.confirmed")
+        assert b"payment.created" not in text
+        assert stream.ids()[0] == last_id  # the place where the stream begins
+
+
+def test_a_client_that_leaves_nginx_gives_its_place_back(service, proxy):
+    """Or the oldest stream, whose client is still there, would be ended for new ones."""
+    with Stream(proxy) as oldest:
+        oldest.read_until(b"retry:")
+        for _ in range(STREAMS_PER_MERCHANT - 1):
+            with Stream(proxy) as stream:
+                stream.read_until(b"retry:")
+        # The service notices it when it writes.
+        limit = time.monotonic() + 10
+        while open_streams(service) > 1:
+            assert time.monotonic() < limit
+            payment = service.create()
+            oldest.read_until(payment["id"].encode())
+        with ExitStack() as opened:
+            for _ in range(STREAMS_PER_MERCHANT - 1):
+                opened.enter_context(Stream(proxy)).read_until(b"retry:")
+            payment = service.create()
+            oldest.read_until(payment["id"].encode())
+            assert END not in oldest.text
+
+
+def test_nginx_waits_longer_than_the_service_is_silent():
+    """A comment line comes in time, or nginx would end each quiet stream."""
+    config = (SHIPPED / "nginx.conf").read_text(encoding="utf-8")
+    [seconds] = re.findall(r"proxy_read_timeout (\d+)s;", config)
+    assert int(seconds) >= 2 * COMMENT_SECONDS
 
 
 def test_a_stop_ends_the_streams(service):

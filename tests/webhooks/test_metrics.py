@@ -118,9 +118,9 @@ def test_the_gauges_show_what_waits(app, client, shop, make_payment, metrics, cl
     make_payment()
     with app.app_context():
         assert number_events() == 1
-    shown = metrics()
-    assert (shown["events_unnumbered"], shown["deliveries_pending"]) == (0, 2)
-    assert shown["lag_seconds"] == 7
+    values = metrics()
+    assert (values["events_unnumbered"], values["deliveries_pending"]) == (0, 2)
+    assert values["lag_seconds"] == 7
 
     def change(**values):
         with app.app_context():
@@ -129,16 +129,16 @@ def test_the_gauges_show_what_waits(app, client, shop, make_payment, metrics, cl
             )
 
     change(failing_since=clock.now())  # its receiver lags, and not the service
-    shown = metrics()
-    assert (shown["lag_seconds"], shown["deliveries_pending"]) == (0, 2)
+    values = metrics()
+    assert (values["lag_seconds"], values["deliveries_pending"]) == (0, 2)
     change(paused_at=clock.now())
-    shown = metrics()
-    assert (shown["endpoints_paused"], shown["deliveries_pending"]) == (1, 0)
+    values = metrics()
+    assert (values["endpoints_paused"], values["deliveries_pending"]) == (1, 0)
     change(paused_at=None, failing_since=None)
     send_all(app, clock)
     assert client.delete(f"/webhooks/{webhook['id']}").status_code < 300
-    shown = metrics()
-    assert [shown[name] for name in ("lag_seconds", "deliveries_pending", "endpoints_paused")] == [
+    values = metrics()
+    assert [values[name] for name in ("lag_seconds", "deliveries_pending", "endpoints_paused")] == [
         0,
         0,
         0,
