@@ -38,10 +38,12 @@ PARTS = {*LEVEL_OF, "bank"}
 # It imports the types of its parts only for the type checker, not at run time.
 NAMES_TYPES_ONLY = "core/runtime/parts.py"
 MOUNTS_THE_BANK = ("app.py", "server/bank_mount.py")
-# Packages in clients/ are products of their own: tests/clients/test_package_rules.py.
+# Packages in clients/ are products of their own: tests/clients/test_package_rules.py. The shops in
+# examples/ have their own tests: tests/clients/test_shop_flask.py.
 NOT_PRODUCT = {
     *("tests", "benchmarks", "scripts", "migrations", "instance", "docs", "docker"),
     "clients",
+    "examples",
 }
 
 # Restricted actions, and the files or folders (ending in /) that may do them.

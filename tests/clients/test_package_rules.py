@@ -27,15 +27,22 @@ def test_the_sources_are_there():
 
 
 def test_the_package_imports_the_standard_library_alone():
-    """It installs anywhere, and works with a service of another version."""
+    """It installs anywhere, and works with a service of another version.
+
+    The plugin alone imports pytest, and nothing imports the plugin.
+    """
     strays = [
         f"{path.relative_to(ROOT)}:{line} {name}"
         for path in SOURCES
         for line, name in test_tidy.imported(path)
         if name.partition(".")[0] not in {*sys.stdlib_module_names, "balcao"}
+        and (path.name, name) != ("plugin.py", "pytest")  # which loads it
     ]
 
     assert strays == []
+    assert "balcao.testing.plugin" not in [
+        name for path in SOURCES for _, name in test_tidy.imported(path)
+    ]
 
 
 def test_the_service_never_imports_the_package(monkeypatch: pytest.MonkeyPatch):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from balcao import Balcao, errors
+from balcao.testing.errors import wait_until
 from tests.support.service import DEMO_PASSWORD, ServiceProcess
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -89,6 +90,22 @@ def test_all_invalid_fields_are_named(shop: Balcao):
 
     assert {problem.field for problem in refusal.value.errors} == {"value", "order_id"}
     assert refusal.value.request_id
+
+
+def test_a_payment_with_test_pays_itself(shop: Balcao):
+    """Nobody has to go to the bank; an empty dict means all defaults."""
+    payment = shop.payments.create(10, test={"scenario": "double", "pay_after": 0})
+    assert payment.raw["test"] == {"scenario": "double", "pay_after": 0, "late_seconds": 10}
+    plain = shop.payments.create(10, test={})
+    assert plain.raw["test"]["scenario"] == "normal"
+
+    wait_until(
+        lambda: all(shop.payments.get(one.id).paid for one in (payment, plain)),
+        20,
+        lambda: "Nobody paid.",
+    )
+    with pytest.raises(errors.InvalidRequest):
+        shop.payments.create(10, test={"scenario": "unheard-of"})
 
 
 def test_a_list_is_followed_over_its_pages(shop: Balcao):

@@ -29,6 +29,19 @@ def test_a_created_payment_has_exact_money_and_aware_times(script, shop):
     assert json.loads(body) == {"value": "100.10", "order_id": "1042"}
 
 
+@pytest.mark.parametrize("terms", [{}, {"scenario": "double", "pay_after": 3}])
+def test_the_terms_of_a_test_are_sent_as_they_are(script, shop, terms):
+    """An empty object means a payment that pays itself at once, and None one that does not."""
+    server = script(script.ok({"payment": script.payment}, 201))
+    client = shop(server).client
+
+    client.payments.create(10, test=terms)
+    client.payments.create(10)
+
+    assert json.loads(server.requests[0][3]) == {"value": "10.00", "test": terms}
+    assert json.loads(server.requests[1][3]) == {"value": "10.00"}
+
+
 @pytest.mark.parametrize("failure", [None, 429, 502, 503, 504])
 def test_a_retry_of_a_creation_carries_the_same_idempotency_key(script, shop, failure):
     """With another key, or none, an answer that got lost would create a second payment."""

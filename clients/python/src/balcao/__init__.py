@@ -23,6 +23,7 @@ from balcao.errors import (
     WebhookVerificationError,
 )
 from balcao.models import Delivery, Event, Page, Payment, Refund, Webhook
+from balcao.payments import PaymentTest
 from balcao.signatures import verify_webhook
 from balcao.transport import RetryPolicy
 from balcao.version import VERSION as __version__
@@ -40,6 +41,7 @@ __all__ = [
     "NotFound",
     "Page",
     "Payment",
+    "PaymentTest",
     "Refund",
     "RetryPolicy",
     "ServiceUnavailable",

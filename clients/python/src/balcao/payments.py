@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypedDict
 
 from balcao.errors import NotCancellable, PaymentNotFound, UnexpectedAnswer
 from balcao.models import Page, Payment, Refund
@@ -41,6 +41,17 @@ def new_idempotency_key() -> str:
     return f"py-{uuid.uuid4().hex}"
 
 
+class PaymentTest(TypedDict, total=False):
+    """How the simulated bank pays by itself, in test mode; every field has a default."""
+
+    scenario: str
+    """One of Balcão's docs/chaos.md; default `normal`."""
+    pay_after: int
+    """Seconds from the creation; default 0."""
+    late_seconds: int
+    """The delay of the scenario `late`; default 10."""
+
+
 class Payments:
     """The merchant's payments."""
 
@@ -58,12 +69,14 @@ class Payments:
         return_url: str | None = None,
         cancel_url: str | None = None,
         payer: Mapping[str, str] | None = None,
+        test: PaymentTest | None = None,
         idempotency_key: str | None = None,
     ) -> Payment:
         """Create a payment of `value` reais, which expires after `expires_in` seconds.
 
         The client makes an idempotency key, so its retries never create a second payment. Pass your
         own key to be safe over a crash of your program too. `payer` has a `name` and a `document`.
+        With `test` the payment pays itself, in test mode only: `{"scenario": "double"}`, or `{}`.
         Raises OrderAlreadyHasPayment, InvalidRequest, and any other ApiError.
         """
         fields: dict[str, Any] = {
@@ -75,6 +88,7 @@ class Payments:
             "return_url": return_url,
             "cancel_url": cancel_url,
             "payer": None if payer is None else dict(payer),
+            "test": None if test is None else dict(test),
         }
         answer = self._transport.request(
             "POST",

@@ -1,0 +1,197 @@
+"""The pytest plugin of the Python package: its service starts, and it ends in every case."""
+
+from __future__ import annotations
+
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from balcao.testing import Sandbox, SandboxError
+from balcao.testing.service import RunningService
+from tests.clients.plugin_runs import install, outcomes, run_pytest, start_pytest
+from tests.support.service import ServiceProcess
+from tests.support.templates import copy_sqlite
+
+WITHIN_SECONDS = 40.0
+
+WAITING_TEST = """
+from pathlib import Path
+
+def test_waits(balcao):
+    Path("url.new").write_text(balcao.url)
+    Path("url.new").rename("url")
+    while True:
+        balcao.client.payments.get(balcao.client.payments.create(10).id)
+"""
+FAILING_TEST = """
+from pathlib import Path
+
+def test_fails(balcao):
+    Path("url").write_text(balcao.url)
+    payment = balcao.client.payments.create(10)
+    balcao.webhooks.forward_to(lambda headers, body: 1 / 0)
+    balcao.webhooks.wait_for("payment.created", payment=payment)
+
+def test_sees_nothing_of_another_test(balcao):
+    assert balcao.webhooks.received() == []
+    assert list(balcao.client.payments.list()) == []
+    payment = balcao.client.payments.create(10)
+    balcao.webhooks.wait_for("payment.created", payment=payment)
+    assert len(balcao.webhooks.received()) == 1
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package, installed."""
+    return install(tmp_path_factory.mktemp("site"))
+
+
+def write_test(folder: Path, text: str) -> Path:
+    """A folder with one file of tests."""
+    folder.mkdir(exist_ok=True)
+    (folder / "test_it.py").write_text(text, "utf-8")
+    return folder
+
+
+def answers(url: str) -> bool:
+    """Whether anything answers there."""
+    try:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=5):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+def wait_for_end(url: str) -> None:
+    """Raises AssertionError if the service is still there."""
+    limit = time.monotonic() + WITHIN_SECONDS
+    while answers(url):
+        assert time.monotonic() < limit, f"the service at {url} goes on"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_the_service_ends_with_pytest_however_pytest_ends(site, tmp_path, number):
+    """A service that stays would hold a port and memory until somebody finds it."""
+    folder = write_test(tmp_path, WAITING_TEST)
+    with start_pytest(site, folder, "--balcao", "-q", "--basetemp=run") as process:
+        try:
+            limit = time.monotonic() + WITHIN_SECONDS
+            while not (folder / "url").exists():
+                assert process.poll() is None, process.communicate()[0]
+                assert time.monotonic() < limit
+                time.sleep(0.05)
+            url = (folder / "url").read_text("utf-8")
+            assert answers(url)
+
+            process.send_signal(number)
+            process.wait(WITHIN_SECONDS)
+        finally:
+            with suppress(OSError):
+                process.kill()
+
+    wait_for_end(url)
+
+
+def test_a_failure_shows_the_log_and_the_shops_error(site, tmp_path):
+    """And the next test, on the same service, sees nothing of it."""
+    folder = write_test(tmp_path, FAILING_TEST)
+
+    status, output = run_pytest(site, folder, "--balcao", "--basetemp=run")
+
+    assert (status, outcomes(output)) == (1, {"failed": 1, "passed": 1}), output
+    assert "The shop raised ZeroDivisionError" in output
+    assert "Balcão's log" in output
+    wait_for_end((folder / "url").read_text("utf-8"))
+
+
+def test_without_the_option_a_test_is_skipped_with_the_reason(site, tmp_path):
+    """The unit tests of a shop need no Balcão, and nothing passes that was not tried."""
+    folder = write_test(tmp_path, "def test_pays(balcao): ...\ndef test_adds(): ...\n")
+
+    status, output = run_pytest(site, folder, "-rs")
+
+    assert (status, outcomes(output)) == (0, {"passed": 1, "skipped": 1}), output
+    assert "run pytest with --balcao" in output
+
+
+# --- a service that somebody else has started ----------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    """A development service."""
+    with ServiceProcess(
+        tmp_path_factory.mktemp("running"), SWEEP_INTERVAL_SECONDS="0.2"
+    ) as running:
+        yield running
+
+
+def test_a_running_service_is_used_and_stays(site, tmp_path, service):
+    """BALCAO_URL: nothing is started, nothing is stopped, and the clock is not moved."""
+    folder = write_test(
+        tmp_path,
+        """
+import pytest
+from balcao.testing import SandboxError
+
+def test_pays(balcao):
+    payment = balcao.pay(balcao.client.payments.create(10))
+    balcao.webhooks.wait_for("payment.confirmed", payment=payment)
+
+def test_has_no_clock(balcao):
+    payment = balcao.client.payments.create(10)
+    with pytest.raises(SandboxError, match="expires_in=10"):
+        balcao.expire(payment)
+    with pytest.raises(SandboxError, match="unset BALCAO_URL"):
+        balcao.clock.advance(days=1)
+""",
+    )
+
+    status, output = run_pytest(site, folder, "--balcao", "--basetemp=run", BALCAO_URL=service.url)
+
+    assert (status, outcomes(output)) == (0, {"passed": 2}), output
+    assert answers(service.url)
+
+
+def test_a_merchant_of_several_tests_sees_the_webhooks_of_one(service):
+    """BALCAO_API_KEY: events of older payments are not those of the test."""
+    first = Sandbox(RunningService(service.url, None), 15)
+    old_payment = first.client.payments.create(10)
+    second = Sandbox(RunningService(service.url, first.api_key), 15)
+    try:
+        first.pay(old_payment)
+        first.webhooks.wait_for("payment.confirmed", payment=old_payment)
+        payment = second.pay(second.client.payments.create(10))
+        second.webhooks.wait_for("payment.confirmed", payment=payment)
+        assert second.webhooks.received(payment=old_payment) == []
+        assert len(second.webhooks.received()) == 2
+    finally:
+        first.close()
+        second.close()
+
+
+def test_a_live_service_is_refused_before_anything_is_created(tmp_path):
+    """A test that pays at a shop's real service would be a disaster."""
+    url = f"sqlite:///{tmp_path / 'live.sqlite3'}"
+    copy_sqlite(tmp_path / "live.sqlite3", demo_accounts=False)
+    with (
+        ServiceProcess(tmp_path, APP_ENV="production", DATABASE_URL=url) as live,
+        pytest.raises(SandboxError, match="its money is real"),
+    ):
+        RunningService(live.url, None)
+
+
+def test_no_service_at_the_address_is_an_error():
+    """And not a private service that nobody asked for."""
+    with pytest.raises(SandboxError, match="No Balcão answers at BALCAO_URL"):
+        RunningService("http://127.0.0.1:1", None)
