@@ -1,7 +1,7 @@
 """`make bench`: run the comparisons and print their results.
 
     python -m benchmarks [case …] [--rounds N]
-        cases: http qr compression live sweep turns webhooks
+        cases: http qr compression live sweep turns webhooks webhook-storm
     python -m benchmarks tricks --only WORDS           optimisations whose names have the words
 
 The service and the bare app alternate within each round; their medians are compared as ratios,
@@ -23,7 +23,17 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import report
-from benchmarks.cases import compression, http, live, qr, sweep, tricks, turns, webhooks
+from benchmarks.cases import (
+    compression,
+    http,
+    live,
+    qr,
+    sweep,
+    tricks,
+    turns,
+    webhook_storm,
+    webhooks,
+)
 from tests.support.databases import Databases
 
 CASES = {
@@ -35,6 +45,7 @@ CASES = {
     "tricks": tricks,
     "turns": turns,
     "webhooks": webhooks,
+    "webhook-storm": webhook_storm,
 }
 RESULTS = Path(__file__).parent / "results"
 

@@ -6,7 +6,6 @@ ratio says how much a good receiver suffers from bad ones.
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,10 +13,10 @@ from typing import Any
 
 from benchmarks.processes import own_server
 from benchmarks.report import Outcome, percentile
-from core.clock import SystemClock
 from tests.faults.storm import wait_until
+from tests.faults.webhook_storm import DEAD_URL, create_webhook, open_shops
 from tests.support.service import ServiceProcess
-from tests.webhooks.shops import Shop, open_shop
+from tests.webhooks.shops import Shop
 
 PAYMENTS = 250
 """Each has two events."""
@@ -29,17 +28,13 @@ P99_BOUND = 3.0
 def measure(folder: Path, database_url: str, rounds: int = 1) -> list[Outcome]:
     """Measure p99 from the answer to a change until the good receiver has its event."""
     with ExitStack() as stack:
-        good, hanging, flaky, leaving = (
-            stack.enter_context(open_shop(SystemClock())) for _ in range(4)
-        )
-        hanging.answer = _hang
-        flaky.answer = lambda _: (500 if len(flaky.events) % 2 else 200, {})
-        leaving.answer = lambda _: (410, {})
+        shops = stack.enter_context(open_shops(HANGING_SECONDS))
+        good = shops.pop("good")
         service = stack.enter_context(own_server(folder, database_url))
-        _register(service, good.url)
+        create_webhook(service, good.url)
         alone = _delays(service, good)
-        for url in (hanging.url, flaky.url, leaving.url, "http://127.0.0.1:9/"):
-            _register(service, url)
+        for url in (*(shop.url for shop in shops.values()), DEAD_URL):
+            create_webhook(service, url)
         beside = _delays(service, good)
     return [
         Outcome(
@@ -55,19 +50,6 @@ def measure(folder: Path, database_url: str, rounds: int = 1) -> list[Outcome]:
             ),
         )
     ]
-
-
-def _hang(_event: dict[str, Any]) -> tuple[int, dict[str, str]]:
-    time.sleep(HANGING_SECONDS)
-    return 200, {}
-
-
-def _register(service: ServiceProcess, url: str) -> None:
-    body = json.dumps({"url": url}).encode()
-    status, answer, _ = service.request(
-        "POST", "/webhooks", body, {"Content-Type": "application/json"}
-    )
-    assert status == 201, answer
 
 
 def _delays(service: ServiceProcess, shop: Shop) -> list[float]:
