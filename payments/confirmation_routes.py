@@ -13,8 +13,9 @@ from config import current_parts, current_settings
 from core.errors import MalformedJson
 from core.signing import signatures
 from payments import bank_fields, receiving
+from payments.answers import ConfirmationAnswer
 from payments.routes import presenter
-from payments.schemas import Confirmation, ConfirmationAnswer
+from payments.schemas import Confirmation
 from payments.service import CLOCK_SKEW, ConfirmationResult
 from repository.database import in_unit_of_work, now
 from web.answers import private_json

@@ -12,9 +12,10 @@ from accounts.access import acting_merchant
 from core.errors import PaymentNotFound
 from db_models import Payment, Refund
 from payments import refunds
+from payments.answers import RefundObject, RefundsOfPayment
 from payments.presenter import refund_object
 from payments.routes import PaymentPath, presenter
-from payments.schemas import NewRefund, RefundObject, RefundsOfPayment
+from payments.schemas import NewRefund
 from repository.database import Work, in_unit_of_work, reading
 from web.answers import private_json
 from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, declare, extra_parameters, problems

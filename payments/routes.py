@@ -16,17 +16,11 @@ from accounts.access import acting_merchant, development_only, is_merchant
 from config import current_parts, current_settings
 from core.errors import PaymentNotFound
 from db_models import Payment
-from payments import robot, service
+from payments import renewals, robot, service
+from payments.answers import PaymentList, PaymentMessage, RenewalAnswer, StatusAnswer
 from payments.opening import open_payment, renewal_terms
 from payments.presenter import Presenter
-from payments.schemas import (
-    Instant,
-    NewPayment,
-    PaymentList,
-    PaymentMessage,
-    RenewalAnswer,
-    StatusAnswer,
-)
+from payments.schemas import Instant, NewPayment
 from repository.database import Work, in_unit_of_work, reading
 from repository.paging import Cursor
 from repository.payment_list import PaymentFilters
@@ -119,7 +113,7 @@ def renew_payment(path: PaymentPath) -> BaseResponse:
         first = keyed.first_answer(work, old.merchant_id)
         if first is not None:
             return first
-        payment = service.renew(
+        payment = renewals.renew(
             work,
             old,
             renewal_terms(),

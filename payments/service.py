@@ -1,4 +1,4 @@
-"""The operations that change a payment: create, renew, confirm, expire, cancel, revise.
+"""The operations that change a payment: create, confirm, expire, cancel, revise.
 
 Each uses the unit of work of its caller and never commits.
 """
@@ -17,7 +17,6 @@ from core.errors import (
     AmountMismatch,
     ConcurrentUpdate,
     NotificationConflict,
-    NotRenewable,
     OrderAlreadyHasPayment,
     PaidTooLate,
     PaymentCancelled,
@@ -29,7 +28,7 @@ from core.pix import br_code
 from core.signing.signatures import VerifiedMessage
 from db_models import Account, AuditAction, EventName, Payment, PaymentStatus, Receipt, Verdict
 from payments import lifecycle, snapshots
-from payments.lifecycle import Change, RenewalTerms, status_at
+from payments.lifecycle import Change, status_at
 from payments.paid_mail import mail_merchant
 from payments.schemas import Confirmation, NewPayment
 from payments.shop_fields import SHOP_COLUMNS
@@ -38,9 +37,6 @@ from repository.events import StoredEvent
 
 CLOCK_SKEW = timedelta(seconds=300)
 """How far a bank's clock may be ahead of ours; a later `paid_at` is invalid."""
-
-RENEWALS_MAX = 50
-"""How many renewals of one payment can follow each other."""
 
 _REFUSALS: tuple[type[Refused | PaymentNotFound], ...] = (
     AlreadyPaid,
@@ -86,11 +82,11 @@ def create(
         location_base=location_base,
         details=dict(new_payment.metadata),
         robot_terms=new_payment.robot_terms,
-        **_merchant_columns(new_payment),
+        **merchant_columns(new_payment),
     )
 
 
-def _merchant_columns(source: NewPayment | Payment) -> dict[str, Any]:
+def merchant_columns(source: NewPayment | Payment) -> dict[str, Any]:
     """The columns that a new payment takes from the request, and a renewal from the old payment."""
     return {name: getattr(source, name) for name in SHOP_COLUMNS}
 
@@ -109,84 +105,6 @@ def explain_live_order(work: Work, merchant: Account, order_id: str) -> None:
     raise OrderAlreadyHasPayment(
         f"The order {order_id} already has the {live.status} payment {live.txid}."
     )
-
-
-def renew(
-    work: Work,
-    payment: Payment,
-    terms: RenewalTerms,
-    *,
-    by: Account | None = None,
-) -> Payment:
-    """Renew an expired payment: insert a new payment for the same order, amount and lifetime.
-
-    A second call returns the renewal while that is pending, and renews it once it has expired. `by`
-    is the merchant for the audit log, None for a shopper. Raises NotRenewable, or
-    OrderAlreadyHasPayment if the order has another payment.
-    """
-    lifecycle.check_renewable(payment, work.now)
-    newest = newest_renewal(work, payment)
-    if newest is None:
-        raise NotRenewable(
-            f"This payment was renewed {RENEWALS_MAX} times. Renew the newest payment, or create "
-            "a new one."
-        )
-    if status_at(newest, work.now) is not PaymentStatus.PENDING:
-        if not is_young_enough(work, newest, terms):
-            raise NotRenewable(
-                f"This payment expired more than {terms.age_max.days} days ago: its price may have "
-                "changed. Create a new payment."
-            )
-        newest = _insert_renewal(work, newest, terms)
-        if by is not None:
-            audit.record(work, by, AuditAction.PAYMENT_RENEWED, payment.txid, {"by": newest.txid})
-    return newest
-
-
-def is_young_enough(work: Work, payment: Payment, terms: RenewalTerms) -> bool:
-    """Whether the first payment of the chain expired no longer than `age_max` ago."""
-    first = work.payments.first_of_chain(payment, RENEWALS_MAX)
-    return work.now <= first.expires_at + terms.age_max
-
-
-def _lifetime_of(work: Work, payment: Payment, terms: RenewalTerms) -> timedelta:
-    if work.events.has_revision(payment.id):
-        return terms.usual_lifetime
-    return payment.expires_at - payment.created_at
-
-
-def _insert_renewal(work: Work, newest: Payment, terms: RenewalTerms) -> Payment:
-    lifecycle.check_renewable(newest, work.now)
-    if lifecycle.is_due(newest, work.now):
-        expire(work, newest)
-    if newest.order_id is not None:
-        explain_live_order(work, newest.merchant, newest.order_id)
-    return insert_payment(
-        work,
-        newest.merchant,
-        amount_centavos=newest.amount_centavos,
-        lifetime=_lifetime_of(work, newest, terms),
-        location_base=terms.location_base,
-        details=dict(newest.details),
-        **_merchant_columns(newest),
-        renewed_from_id=newest.id,
-    )
-
-
-def newest_renewal(work: Work, payment: Payment) -> Payment | None:
-    """The first payment in the chain of renewals that has not expired, else the last payment.
-
-    The chain begins with `payment` itself. None if it has more than RENEWALS_MAX renewals.
-    """
-    newest = payment
-    for _ in range(RENEWALS_MAX + 1):
-        if status_at(newest, work.now) is not PaymentStatus.EXPIRED:
-            return newest
-        successor = work.payments.successor_of(newest.id)
-        if successor is None:
-            return newest
-        newest = successor
-    return None
 
 
 def insert_payment(

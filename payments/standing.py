@@ -14,7 +14,7 @@ from enum import StrEnum
 from db_models import Payment, PaymentStatus, Receipt, RefundStatus
 from payments.lifecycle import status_at
 from payments.opening import renewal_terms
-from payments.service import is_young_enough, newest_renewal
+from payments.renewals import is_young_enough, newest_renewal
 from repository.database import Work
 from repository.recovery_lookups import RecoveryLookups
 
@@ -152,7 +152,7 @@ def _unpaid_state(
 
 
 def _expired_state(work: Work, payment: Payment) -> tuple[State, Action]:
-    """Offer a new code only where `payments.service.renew` would make one."""
+    """Offer a new code only where `payments.renewals.renew` would make one."""
     newest = newest_renewal(work, payment)
     if newest is None:
         return State.REPLACED, Action.OPEN

@@ -18,10 +18,10 @@ from core.money import json_number
 from db_models import Payment, PaymentStatus, Refund, RefundStatus
 from mail.outgoing import can_send
 from payments import bank_client, traces
+from payments.answers import CheckAnswer, PaymentAnswer, ReceiptAnswer
 from payments.bank_client import Inquiry
 from payments.presenter import Presenter, receipt_refund
 from payments.routes import PaymentPath, presenter
-from payments.schemas import CheckAnswer, PaymentAnswer, ReceiptAnswer
 from payments.standing import PaymentState, state_at
 from payments.standing_words import no_answer, not_yet
 from repository.database import Work, reading

@@ -39,8 +39,8 @@ from core.payer_errors import (
 )
 from db_models import Account, AuditAction, Payment, PaymentStatus
 from db_models.account import PAYER
+from payments.answers import PaymentObject
 from payments.lifecycle import status_at
-from payments.schemas import PaymentObject
 from repository.database import in_unit_of_work, reading
 from web.answers import REPLAYED, private_json
 from web.api_docs import SIGNED_IN, declare, html_page, problems, request_body

@@ -25,7 +25,7 @@ from config import current_settings
 from core.documents import mask_document
 from core.errors import Conflict
 from db_models import Account, Payment, PaymentStatus, Verdict
-from payments import refunds, service
+from payments import refunds, renewals, service
 from payments.lifecycle import sequence_at, status_at
 from payments.opening import renewal_terms
 from payments.presenter import QR_PREFIX
@@ -141,7 +141,7 @@ def _facts(work: Work, payment_id: str) -> tuple[Account, Facts]:
         else 0,
         may_cancel=status is PaymentStatus.PENDING,
         may_renew=status is PaymentStatus.EXPIRED
-        and service.is_young_enough(work, payment, renewal_terms()),
+        and renewals.is_young_enough(work, payment, renewal_terms()),
         page_url=page_url,
         whatsapp_url=_whatsapp_url(payment, page_url),
         qr_svg_url=f"{base}/qr_code/{QR_PREFIX}{payment.txid}.svg",
@@ -220,7 +220,7 @@ def renew(payment_id: str) -> ResponseReturnValue:
     def do(work: Work) -> str:
         merchant = signed_in_merchant(work, "payments:write")
         expired_payment = work.payments.own(merchant, payment_id)
-        renewal = service.renew(
+        renewal = renewals.renew(
             work,
             expired_payment,
             renewal_terms(),

@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from blueprints.transactions.presenter import State
-from payments.schemas import Centavos, OrderId, RefundObject, StatusName, Text140
+from payments.answers import RefundObject, StatusName
+from payments.schemas import Centavos, OrderId, Text140
 from web.bodies import StrictBody
 from web.page_query import PageQuery
 

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from db_models.base import db
-from payments.schemas import PublicPayment
+from payments.answers import PublicPayment
 
 MEMBERS = {"type", "title", "status", "detail", "message", "code", "errors", "request_id"}
 CHARLIES_KEY = "charlie@example.com"

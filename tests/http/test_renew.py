@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from payments import service
+from payments import renewals
 from tests.http.checks import problem, rows
 
 
@@ -126,7 +126,7 @@ def test_renewals_do_not_make_an_old_price_young(expired, client, clock):
 
 def test_a_long_chain_is_followed_to_its_limit_and_no_further(expired, client, clock, monkeypatch):
     """Anyone with the link may renew: no request may walk a chain that grows without an end."""
-    monkeypatch.setattr(service, "RENEWALS_MAX", 3)
+    monkeypatch.setattr(renewals, "RENEWALS_MAX", 3)
     newest = expired
     for _ in range(3):
         newest = renew(client, expired).json["payment"]

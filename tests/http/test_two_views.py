@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from core.signing import jws
-from payments.schemas import PaymentObject, PublicPayment
+from payments.answers import PaymentObject, PublicPayment
 from tests.accounts.people import Person
 from tests.http.checks import add_merchant, client_of
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from payments.schemas import PublicPayment
+from payments.answers import PublicPayment
 from realtime import rooms
 from realtime.rooms import ROOMS_MAX
 from tests.realtime.clients import TRANSPORTS, RawWebSocket, Watcher

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from payments import service
+from payments import renewals
 from tests.recovery.conftest import ask, picture, recover, upload
 
 
@@ -152,7 +152,7 @@ def test_a_renewal_that_would_be_refused_is_not_offered(here):
 
 def test_a_code_renewed_too_often_leads_to_the_shop(here, monkeypatch):
     """Recovery follows the chain of renewals as far as renewing does."""
-    monkeypatch.setattr(service, "RENEWALS_MAX", 1)
+    monkeypatch.setattr(renewals, "RENEWALS_MAX", 1)
     payment = here.create(expires_in=60)
     here.clock.advance(seconds=61)
     second = renew(here, payment)

@@ -1,0 +1,93 @@
+"""Renew an expired payment: a new payment for the same order."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from accounts import audit
+from core.errors import NotRenewable
+from db_models import Account, AuditAction, Payment, PaymentStatus
+from payments import lifecycle, service
+from payments.lifecycle import RenewalTerms, status_at
+from repository.database import Work
+
+RENEWALS_MAX = 50
+"""How many renewals of one payment can follow each other."""
+
+
+def renew(
+    work: Work,
+    payment: Payment,
+    terms: RenewalTerms,
+    *,
+    by: Account | None = None,
+) -> Payment:
+    """Renew an expired payment: insert a new payment for the same order, amount and lifetime.
+
+    A second call returns the renewal while that is pending, and renews it once it has expired. `by`
+    is the merchant for the audit log, None for a shopper. Raises NotRenewable, or
+    OrderAlreadyHasPayment if the order has another payment.
+    """
+    lifecycle.check_renewable(payment, work.now)
+    newest = newest_renewal(work, payment)
+    if newest is None:
+        raise NotRenewable(
+            f"This payment was renewed {RENEWALS_MAX} times. Renew the newest payment, or create "
+            "a new one."
+        )
+    if status_at(newest, work.now) is not PaymentStatus.PENDING:
+        if not is_young_enough(work, newest, terms):
+            raise NotRenewable(
+                f"This payment expired more than {terms.age_max.days} days ago: its price may have "
+                "changed. Create a new payment."
+            )
+        newest = _insert_renewal(work, newest, terms)
+        if by is not None:
+            audit.record(work, by, AuditAction.PAYMENT_RENEWED, payment.txid, {"by": newest.txid})
+    return newest
+
+
+def is_young_enough(work: Work, payment: Payment, terms: RenewalTerms) -> bool:
+    """Whether the first payment of the chain expired no longer than `age_max` ago."""
+    first = work.payments.first_of_chain(payment, RENEWALS_MAX)
+    return work.now <= first.expires_at + terms.age_max
+
+
+def _lifetime_of(work: Work, payment: Payment, terms: RenewalTerms) -> timedelta:
+    if work.events.has_revision(payment.id):
+        return terms.usual_lifetime
+    return payment.expires_at - payment.created_at
+
+
+def _insert_renewal(work: Work, newest: Payment, terms: RenewalTerms) -> Payment:
+    lifecycle.check_renewable(newest, work.now)
+    if lifecycle.is_due(newest, work.now):
+        service.expire(work, newest)
+    if newest.order_id is not None:
+        service.explain_live_order(work, newest.merchant, newest.order_id)
+    return service.insert_payment(
+        work,
+        newest.merchant,
+        amount_centavos=newest.amount_centavos,
+        lifetime=_lifetime_of(work, newest, terms),
+        location_base=terms.location_base,
+        details=dict(newest.details),
+        **service.merchant_columns(newest),
+        renewed_from_id=newest.id,
+    )
+
+
+def newest_renewal(work: Work, payment: Payment) -> Payment | None:
+    """The first payment in the chain of renewals that has not expired, else the last payment.
+
+    The chain begins with `payment` itself. None if it has more than RENEWALS_MAX renewals.
+    """
+    newest = payment
+    for _ in range(RENEWALS_MAX + 1):
+        if status_at(newest, work.now) is not PaymentStatus.EXPIRED:
+            return newest
+        successor = work.payments.successor_of(newest.id)
+        if successor is None:
+            return newest
+        newest = successor
+    return None
