@@ -21,6 +21,8 @@ bp = APIBlueprint("events", __name__, abp_tags=[Tag(name="Webhooks")])
 STREAM_TYPE = "text/event-stream"
 SOCKET_KIND = "event-stream"
 """The label of streams among the sockets that metrics count."""
+START = "start"
+"""In place of an event's id: before the oldest event. A stream of an empty feed begins with it."""
 IS_STOPPING = "balcao.is_stopping"
 """In the WSGI environment: a function that tells whether the server stops (`server.serving`)."""
 _RESUME_HEADER = {
@@ -43,7 +45,7 @@ def list_events(query: EventQuery) -> BaseResponse:
     """The merchant's events in order, oldest first, with the ids and bodies of the webhooks.
 
     With `Accept: text/event-stream` the answer stays open and streams them: after `Last-Event-ID`
-    or `after`, else only what happens from now on.
+    or `after`, else only what happens from now on. `start` means before the oldest event.
     """
     wants_stream = request.accept_mimetypes.best == STREAM_TYPE
     after = query.after
@@ -53,9 +55,12 @@ def list_events(query: EventQuery) -> BaseResponse:
         merchant_id = acting_merchant(work).id
         feed = Feed(work)
         if after is None and wants_stream:
-            after, position = feed.last(merchant_id)
+            newest, position = feed.last(merchant_id)
+            after = newest or START
+        elif after is None or after == START:
+            after, position = START, 0
         else:
-            position = 0 if after is None else feed.position_of(merchant_id, after)
+            position = feed.position_of(merchant_id, after)
         if not wants_stream:
             page = feed.after(merchant_id, position, query.limit, query.type)
     if wants_stream:
@@ -65,7 +70,7 @@ def list_events(query: EventQuery) -> BaseResponse:
     return private_json({"data": objects, "next": page.next})
 
 
-def _stream(merchant_id: int, after: str | None, position: int, type_: str | None) -> BaseResponse:
+def _stream(merchant_id: int, after: str, position: int, type_: str | None) -> BaseResponse:
     """The open answer. It ends when its credentials are revoked, or the server stops."""
     parts = current_parts()
     is_stopping = request.environ.get(IS_STOPPING, lambda: parts.webhooks.worker.is_stopping)

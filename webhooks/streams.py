@@ -45,14 +45,14 @@ class Streams:
     def open(
         self,
         merchant_id: int,
-        after: str | None,
+        after: str,
         position: int,
         type_: str | None,
         should_end: Callable[[], bool],
     ) -> EventStream:
         """A stream of the merchant's events after this one. Raises TooManyStreams.
 
-        `after` and `position` are an event's id and position; None and 0 before the first event.
+        `after` is what a client sends to go on from `position`: the id of the event there.
 
         If the merchant has STREAMS_PER_MERCHANT, the oldest one ends: its client has mostly gone,
         which a server notices only when it writes.
@@ -84,12 +84,12 @@ class EventStream:
         self,
         app: Flask,
         merchant_id: int,
-        after: str | None,
+        after: str,
         position: int,
         type_: str | None,
         should_end: Callable[[], bool],
     ) -> None:
-        """Stream the merchant's events after `position`, which is that of the event `after`."""
+        """Stream the merchant's events after `position`, which the client knows as `after`."""
         self._app = app
         self._merchant_id = merchant_id
         self._position = position
@@ -100,8 +100,7 @@ class EventStream:
         self._is_open = True
         # An id without data: a client that loses the connection before the first event knows where
         # to go on.
-        begin = "" if after is None else f"id: {after}\n"
-        self._ready: deque[str] = deque([f"{begin}retry: {_RETRY_SECONDS * 1000}\n\n"])
+        self._ready: deque[str] = deque([f"id: {after}\nretry: {_RETRY_SECONDS * 1000}\n\n"])
         self._spoke_at = time.monotonic()
 
     def __iter__(self) -> Iterator[str]:

@@ -8,12 +8,13 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from urllib.parse import urlencode
 
 import pytest
 
 from tests.support.nginx import SHIPPED, PrivateNginx
 from tests.support.parts import MissingPart, leave_out
-from tests.support.service import ServiceProcess
+from tests.support.service import DEMO_PASSWORD, ServiceProcess
 from webhooks.streams import COMMENT_SECONDS, STREAMS_PER_MERCHANT
 
 END = b"\r\n0\r\n\r\n"
@@ -172,6 +173,37 @@ def test_nginx_waits_longer_than_the_service_is_silent():
     config = (SHIPPED / "nginx.conf").read_text(encoding="utf-8")
     [seconds] = re.findall(r"proxy_read_timeout (\d+)s;", config)
     assert int(seconds) >= 2 * COMMENT_SECONDS
+
+
+def test_a_stream_of_an_empty_feed_names_a_place_to_go_on_from(service):
+    """A client whose connection breaks before the first event of its life loses nothing either."""
+    headers = {"Authorization": f"Bearer {new_merchant_token(service)}"}
+    with Stream(service, **headers) as stream:
+        stream.read_until(b"retry:")
+    assert stream.ids() == ["start"]
+    body = json.dumps({"value": 10}).encode()
+    is_json = {"Content-Type": "application/json"}
+    answer = service.request("POST", "/payments/pix", body, headers | is_json)
+    payment = json.loads(answer[1])["payment"]
+
+    for stream in (
+        Stream(service, **headers, Last_Event_ID="start"),
+        Stream(service, "?after=start", **headers),
+    ):
+        with stream:
+            stream.read_until(payment["id"].encode())
+        assert stream.ids()[0] == "start"
+    page = json.loads(service.request("GET", "/events?after=start", headers=headers)[1])
+    assert [event["id"] for event in page["data"]] == stream.ids()[1:]
+
+
+def new_merchant_token(service: ServiceProcess) -> str:
+    """An access token of a merchant to whom nothing has happened."""
+    person = {"username": "charlie", "password": DEMO_PASSWORD}
+    body, is_json = json.dumps(person).encode(), {"Content-Type": "application/json"}
+    assert service.request("POST", "/users/", body, is_json)[0] == 201
+    answer = service.request("POST", "/token", urlencode(person).encode())
+    return str(json.loads(answer[1])["access_token"])
 
 
 def test_a_stop_ends_the_streams(service):

@@ -35,8 +35,8 @@ export class Events {
   /**
    * Events as they happen: each exactly once, in order, over interruptions of any kind.
    *
-   * Without `after` the stream begins with the next event; with it, after the event of this id. Store
-   * the id of the last event that you handled and pass it as `after` at your next start. End the
+   * Without `after` the stream begins with the next event; with it, after the event of this id, and
+   * with `start` before the oldest event. Store the id of the last event that you handled and pass it as `after` at your next start. End the
    * stream with `break`, or by `signal`, whose reason is then thrown.
    *
    * `onInterruption(error, pauseMs)` hears of each reconnect. After `giveUpAfterMs` without a sign of

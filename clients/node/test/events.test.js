@@ -74,6 +74,20 @@ test("a stream without a beginning sends no id, and keeps the one it is told", a
   );
 });
 
+test("a stream of an empty feed goes on from its start", async (t) => {
+  const { url, requests } = await serve(
+    t,
+    streaming(["id: start\nretry: 5000\n\n"]),
+    drop,
+    streaming(["id: start\nretry: 5000\n\n", frame("e1")], { stays: true }),
+  );
+  assert.deepEqual(await take(new Balcao({ url }).events.stream({}, QUICK), 1), ["e1"]);
+  assert.deepEqual(
+    requests.map(({ headers }) => headers["last-event-id"]),
+    [undefined, "start", "start"],
+  );
+});
+
 test("an error that a retry cannot mend ends the stream at once", async (t) => {
   const { url, requests } = await serve(t, json(401, { code: "unauthorized" }));
   await assert.rejects(take(new Balcao({ url }).events.stream(), 1), Unauthorized);

@@ -67,6 +67,24 @@ def test_a_position_without_an_event_is_resumed_from(script, shop):
     assert server.requests[1][2]["last-event-id"] == "evt_7"
 
 
+def test_the_stream_is_connected_when_its_position_is_read(script, shop):
+    """What is said to be connected must miss nothing, so the answer's head is not enough."""
+    server = script((200, STREAM, b""), (200, STREAM, b"id: start\n\n"), (200, STREAM, event(1)))
+    position, connected_at = Position(), []
+
+    stream = shop(server).client.events.stream(
+        position=position, on_connect=lambda: connected_at.append(position.last_id)
+    )
+
+    assert first(1, stream) == ["evt_1"]
+    assert connected_at == ["start", "start"]
+    assert [headers.get("last-event-id") for _, _, headers, _ in server.requests] == [
+        None,
+        None,
+        "start",
+    ]
+
+
 def test_an_event_counts_as_handled_when_the_next_is_asked_for(script, shop):
     """A program that dies while it handles an event gets it again."""
     server = script((200, STREAM, event(1) + event(2)))

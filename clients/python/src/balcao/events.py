@@ -23,7 +23,8 @@ _PATH = "/events"
 
 @dataclass
 class Position:
-    """Where a stream stands: the id of the last event that is done with; None before the first."""
+    """Where a stream stands: the id of the last event that is done with, or of the newest event
+    when the stream began (`start` if there was none); None before it begins."""
 
     last_id: str | None = None
 
@@ -64,9 +65,11 @@ class Events:
         """Events as they happen: each exactly once, in order, over interruptions of any kind.
 
         Without `after` the stream begins with the next event; with it, after the event of this id.
+        With `after="start"` it begins with the oldest event.
         Store the id of the last event that you handled and pass it as `after` at your next start.
         An event counts as handled when you ask for the next one.
 
+        `on_connect` is called when the stream has begun: nothing is missed from then on.
         `on_interruption` gets the error and the pause in seconds before the next attempt. After
         `give_up_after` seconds without a connection the last error is raised; None never gives up.
         An error that a retry cannot mend, such as Unauthorized, is raised at once.
@@ -110,12 +113,14 @@ class Events:
             media_type = (response.headers.get("Content-Type") or "").partition(";")[0].strip()
             if media_type != "text/event-stream":
                 raise UnexpectedAnswer("The answer is no stream of events: is this Balcão?")
-            if on_connect is not None:
-                on_connect()
+            has_begun = False
             for message in read_messages(_lines(response)):
+                if message.data is None and message.last_id:
+                    place.last_id = message.last_id
+                if not has_begun and on_connect is not None:
+                    on_connect()
+                has_begun = True
                 if message.data is None:
-                    if message.last_id:
-                        place.last_id = message.last_id
                     yield None
                     continue
                 try:
