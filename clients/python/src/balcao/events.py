@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 
@@ -61,13 +61,13 @@ class Events:
         give_up_after: float | None = 300.0,
         on_connect: Callable[[], None] | None = None,
         on_interruption: Callable[[BalcaoError, float], None] | None = None,
-    ) -> Iterator[Event]:
+    ) -> Generator[Event, None, None]:
         """Events as they happen: each exactly once, in order, over interruptions of any kind.
 
         Without `after` the stream begins with the next event; with it, after the event of this id.
         With `after="start"` it begins with the oldest event.
         Store the id of the last event that you handled and pass it as `after` at your next start.
-        An event counts as handled when you ask for the next one.
+        An event counts as handled when you ask for the next one. `close()` ends the connection.
 
         `on_connect` is called when the stream has begun: nothing is missed from then on.
         `on_interruption` gets the error and the pause in seconds before the next attempt. After

@@ -228,7 +228,7 @@ class Webhook:
     id: str
     url: str
     events: tuple[str, ...]
-    """The event types it receives; empty means all."""
+    """The event types it receives; `("*",)` means all."""
     enabled: bool
     description: str | None
     secret: str | None = field(repr=False)

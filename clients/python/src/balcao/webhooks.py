@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from balcao.errors import NotFound
+from balcao.errors import NotFound, UnexpectedAnswer
 from balcao.models import Delivery, Page, Webhook
 from balcao.payments import new_idempotency_key
 from balcao.transport import Repeat, Transport
@@ -59,7 +59,7 @@ class Webhooks:
         return Webhook.from_raw(self._transport.request("GET", _path_of(webhook_id)).json())
 
     def update(self, webhook_id: str, **changes: Any) -> Webhook:
-        """Change `url`, `events`, `enabled` or `description`."""
+        """Change `url`, `events`, `enabled` or `description`; None leaves a field as it is."""
         answer = self._transport.request("PATCH", _path_of(webhook_id), body=changes)
         return Webhook.from_raw(answer.json())
 
@@ -79,10 +79,11 @@ class Webhooks:
         answer = self._transport.request("POST", path, repeat=Repeat.IF_NOTHING_DONE)
         return Webhook.from_raw(answer.json())
 
-    def ping(self, webhook_id: str) -> None:
+    def ping(self, webhook_id: str) -> Delivery:
         """Send a ping to the address."""
         path = f"{_path_of(webhook_id)}/ping"
-        self._transport.request("POST", path, repeat=Repeat.IF_NOTHING_DONE)
+        answer = self._transport.request("POST", path, repeat=Repeat.IF_NOTHING_DONE)
+        return Delivery.from_raw(answer.json())
 
     def deliveries(
         self, webhook_id: str, *, limit: int | None = None, after: str | None = None
@@ -92,21 +93,27 @@ class Webhooks:
         answer = self._transport.request("GET", f"{_path_of(webhook_id)}/deliveries", query=query)
         return Page.from_raw(answer.json(), Delivery.from_raw)
 
-    def redeliver(self, delivery_id: str) -> None:
-        """Send a delivery again."""
+    def redeliver(self, delivery_id: str) -> Delivery:
+        """Send a delivery again, as a new delivery."""
         path = f"{_path_of(delivery_id, 'deliveries/')}/redeliver"
-        self._transport.request("POST", path, repeat=Repeat.IF_NOTHING_DONE)
+        answer = self._transport.request("POST", path, repeat=Repeat.IF_NOTHING_DONE)
+        return Delivery.from_raw(answer.json())
 
-    def replay(self, webhook_id: str, start: datetime, end: datetime) -> None:
-        """Send the events from `start` until before `end` again. Both need a time zone."""
-        if start.tzinfo is None or end.tzinfo is None:
+    def replay(self, webhook_id: str, start: datetime, end: datetime | None = None) -> int:
+        """Send the events from `start` to `end` again, both included; return how many.
+
+        Both need a time zone. Without `end`, up to now.
+        """
+        if start.tzinfo is None or (end is not None and end.tzinfo is None):
             raise ValueError("A time needs a time zone: datetime(…, tzinfo=timezone.utc).")
-        self._transport.request(
-            "POST",
-            f"{_path_of(webhook_id)}/replay",
-            body={"from": start.isoformat(), "to": end.isoformat()},
-            repeat=Repeat.IF_NOTHING_DONE,
-        )
+        body = {"from": start.isoformat()} | ({} if end is None else {"to": end.isoformat()})
+        answer = self._transport.request(
+            "POST", f"{_path_of(webhook_id)}/replay", body=body, repeat=Repeat.IF_NOTHING_DONE
+        ).json()
+        count = answer.get("deliveries") if isinstance(answer, dict) else None
+        if type(count) is not int:
+            raise UnexpectedAnswer("The service answered without the number of deliveries.")
+        return count
 
 
 def _path_of(identifier: str, folder: str = "") -> str:
