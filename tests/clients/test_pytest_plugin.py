@@ -106,7 +106,8 @@ def test_a_failure_shows_the_log_and_the_shops_error(site, tmp_path):
     """And the next test, on the same service, sees nothing of it."""
     folder = write_test(tmp_path, FAILING_TEST)
 
-    status, output = run_pytest(site, folder, "--balcao", "--basetemp=run")
+    nowhere = "http://127.0.0.1:1"  # a proxy of the company, which cannot reach this machine
+    status, output = run_pytest(site, folder, "--balcao", "--basetemp=run", http_proxy=nowhere)
 
     assert (status, outcomes(output)) == (1, {"failed": 1, "passed": 1}), output
     assert "The shop raised ZeroDivisionError" in output
@@ -178,6 +179,21 @@ def test_a_merchant_of_several_tests_sees_the_webhooks_of_one(service):
     finally:
         first.close()
         second.close()
+
+
+def test_webhooks_of_runs_that_were_killed_are_removed(service):
+    """A merchant may have ten; the eleventh run would be refused."""
+    killed = Sandbox(RunningService(service.url, None), 15)
+    running = Sandbox(RunningService(service.url, killed.api_key), 15)
+    killed.webhooks.stop()  # as the system does when a process is killed
+
+    after = Sandbox(RunningService(service.url, killed.api_key), 15)
+    try:
+        registered = {webhook.id for webhook in after.client.webhooks.list()}
+        assert registered == {running.webhooks.id, after.webhooks.id}
+    finally:
+        running.close()
+        after.close()
 
 
 def test_a_live_service_is_refused_before_anything_is_created(tmp_path):

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from accounts.access import Caller, caller_by_token
 from accounts.tokens import CLOCK_LEEWAY
+from core.clock import ShiftedClock, SystemClock
 from realtime.credentials import Watching, Watchings
 from repository.database import in_unit_of_work, ledger, reading
 from tests.accounts.people import Person
@@ -71,6 +72,17 @@ def test_valid_credentials_keep_their_connections(app, alice, watch, look, ended
     watch("token", alice.tokens()["access_token"], expires_at=later)
     watch("key", alice.key()["key"])
     assert (look(), ended) == (0, [])
+
+
+def test_a_token_counts_by_the_machines_clock(app, alice, watch, look, ended, tmp_path):
+    """CLOCK_FILE moves the service, and not the library that writes the ends of tokens."""
+    token = alice.tokens()["access_token"]
+    (tmp_path / "clock").write_text("3600", "utf-8")
+    with app.app_context():
+        ledger().clock = ShiftedClock(tmp_path / "clock")
+    watch("new", token, expires_at=SystemClock().now() + timedelta(minutes=10))
+    watch("old", token, expires_at=SystemClock().now() - timedelta(minutes=10))
+    assert (look(), ended) == (1, ["old"])
 
 
 def test_a_revoked_key_ends_its_own_connections(app, alice, watch, look, ended):

@@ -51,6 +51,7 @@ def balcao_service(
     if not (pytestconfig.getoption("balcao") or pytestconfig.getini("balcao")):
         pytest.skip(SKIPPED)
     url = os.environ.get("BALCAO_URL")
+    bypass_proxies()
     try:
         if url and not pytestconfig.getoption("balcao_checkout"):
             yield RunningService(url, os.environ.get("BALCAO_API_KEY") or None)
@@ -80,8 +81,12 @@ def balcao(request: pytest.FixtureRequest, balcao_service: Service) -> Iterator[
     yield sandbox
     try:
         balcao_service.check()
+    except SandboxError as error:
+        sandbox.webhooks.stop()
+        pytest.fail(f"{error}", pytrace=False)
+    try:
         sandbox.close()
-    except (SandboxError, BalcaoError) as error:
+    except BalcaoError as error:
         pytest.fail(f"{error}", pytrace=False)
 
 
@@ -98,6 +103,14 @@ def pytest_runtest_makereport(
         if log:
             report.sections.append((f"Balcão's log ({report.when})", log))
     return report
+
+
+def bypass_proxies() -> None:
+    """Let no proxy of the environment stand between tests, service and shop on loopback."""
+    for name in ("no_proxy", "NO_PROXY"):
+        hosts = os.environ.get(name, "")
+        if "127.0.0.1" not in hosts.split(","):
+            os.environ[name] = f"{hosts},127.0.0.1".lstrip(",")
 
 
 def _checkout_path(config: pytest.Config) -> str | None:

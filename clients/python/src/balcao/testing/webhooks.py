@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
 from balcao.client import Balcao
 from balcao.errors import WebhookVerificationError
@@ -17,6 +19,8 @@ from balcao.models import Event, Payment
 from balcao.signatures import verify_webhook
 from balcao.testing.errors import NotReached, SandboxError, wait_until
 
+DESCRIPTION = "balcao.testing"
+LOOPBACK = "127.0.0.1"
 BODY_BYTES_MAX = 1_000_000
 FORWARD_SECONDS = 15.0
 _HANDED_ON = ("content-type", "webhook-id", "webhook-timestamp", "webhook-signature")
@@ -60,11 +64,12 @@ class ShopWebhooks:
         self._has_pinged = threading.Event()
         self._target: str | Handler | None = None
         self._is_registered = threading.Event()
+        _remove_abandoned(client)
         self._server = _server_for(self)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/"
+        self.url = f"http://{LOOPBACK}:{self._server.server_address[1]}/"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         try:
-            webhook = client.webhooks.create(self.url, description="balcao.testing")
+            webhook = client.webhooks.create(self.url, description=DESCRIPTION)
             self.id = webhook.id
             self.secret = str(webhook.secret)
             self._is_registered.set()
@@ -77,7 +82,7 @@ class ShopWebhooks:
                     "of BALCAO_URL must run on this machine."
                 )
         except BaseException:
-            self._stop_server()
+            self.stop()
             raise
 
     def close(self) -> None:
@@ -85,7 +90,12 @@ class ShopWebhooks:
         try:
             self._client.webhooks.delete(self.id)
         finally:
-            self._stop_server()
+            self.stop()
+
+    def stop(self) -> None:
+        """Stop the receiver; the webhook stays registered."""
+        self._server.shutdown()
+        self._server.server_close()
 
     def forward_to(self, shop: str | Handler) -> None:
         """Hand each webhook from now on to the shop, and its answer to Balcão.
@@ -209,10 +219,6 @@ class ShopWebhooks:
             text += f" Refused signatures: {'; '.join(self._refusals)}"
         return text
 
-    def _stop_server(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
 
 def payment_id_of(payment: Payment | str) -> str:
     """The id of a payment, or the id itself."""
@@ -223,6 +229,17 @@ def _payment_ids(event: Event) -> set[str]:
     """The ids in an event's data that may be its payment's."""
     values = (event.data.get(name) for name in ("id", "payment_id", "bank_payment_id"))
     return {value for value in values if isinstance(value, str)}
+
+
+def _remove_abandoned(client: Balcao) -> None:
+    """Remove the webhooks of runs that were killed: a merchant may have ten."""
+    for webhook in client.webhooks.list():
+        address = urlsplit(str(webhook.raw.get("url")))
+        if webhook.description == DESCRIPTION and address.hostname == LOOPBACK:
+            try:
+                socket.create_connection((LOOPBACK, address.port or 80), timeout=5).close()
+            except ConnectionRefusedError:
+                client.webhooks.delete(webhook.id)
 
 
 def _hand_on(target: str | Handler | None, headers: Mapping[str, str], body: bytes) -> int:
@@ -264,6 +281,6 @@ def _server_for(webhooks: ShopWebhooks) -> ThreadingHTTPServer:
         def log_message(self, *_: Any) -> None:
             """Write nothing: the tests' output is for the tests."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), RequestHandler)
+    server = ThreadingHTTPServer((LOOPBACK, 0), RequestHandler)
     server.daemon_threads = True
     return server
