@@ -223,8 +223,7 @@ def settle(work: Work, parcel: Parcel, reply: Reply, sent_at: datetime, most: in
     is_ours = deliveries.settle(delivery.id, parcel.token, _result(delivery, outcome, work.now))
     deliveries.insert_attempt(_attempt_row(delivery, endpoint, reply, sent_at))
     has_ended = outcome.status is not DeliveryStatus.PENDING
-    # Events that wait for a first attempt look again within half a second.
-    if is_ours and has_ended and parcel.attempts > 1:
+    if is_ours and has_ended:
         deliveries.wake_followers(delivery, endpoint.id, work.now)
     _note_health(work, endpoint, outcome)
     parcels = claim(work, endpoint.id, most) if most else []
