@@ -82,6 +82,7 @@ class WebhookStorm:
     shops: Mapping[str, Shop]
     answered_at: dict[Key, float] = field(default_factory=dict)
     """When the change was answered, a moment after its commit; by the monotonic clock."""
+    began_at: float = 0.0
     stopped_at: float = 0.0
     restarted_at: float = 0.0
 
@@ -89,14 +90,11 @@ class WebhookStorm:
         """Sell, kill, stop and wait. Raises AssertionError if an event does not come in time."""
         for address in [*(shop.url for shop in self.shops.values()), DEAD_URL]:
             create_webhook(self.service, address)
-        begin = time.monotonic()
+        self.began_at = time.monotonic()
         sales_seconds = 2 * self.size.payments / self.size.events_per_second
         patience = GIVE_UP_SECONDS + sales_seconds + self.size.stop_seconds
         with ThreadPoolExecutor(SENDERS) as senders:
-            sales = [
-                senders.submit(self._sell, begin + 2 * number / self.size.events_per_second)
-                for number in range(self.size.payments)
-            ]
+            sales = [senders.submit(self._sell, number) for number in range(self.size.payments)]
             self._wait_for_share(0.25, patience)
             self.other.kill()
             self._wait_for_share(0.5, patience)
@@ -118,12 +116,20 @@ class WebhookStorm:
         least = 2 * self.size.payments * share
         wait_until(lambda: len(self.answered_at) >= least, seconds, f"{share} of the events")
 
-    def _sell(self, begin: float) -> None:
-        time.sleep(max(0.0, begin - time.monotonic()))
+    def _sell(self, number: int) -> None:
+        while (seconds := self._begin_of(number) - time.monotonic()) > 0:
+            time.sleep(min(seconds, RETRY_SECONDS))
         payment = self._create()
         self.answered_at[payment["id"], "payment.created"] = time.monotonic()
         self._confirm(payment)
         self.answered_at[payment["id"], "payment.confirmed"] = time.monotonic()
+
+    def _begin_of(self, number: int) -> float:
+        """When a sale begins; the stop moves later ones, so that the rate stays the same."""
+        away_seconds = 0.0
+        if self.stopped_at:
+            away_seconds = (self.restarted_at or time.monotonic()) - self.stopped_at
+        return self.began_at + 2 * number / self.size.events_per_second + away_seconds
 
     def _create(self) -> dict[str, Any]:
         limit = time.monotonic() + GIVE_UP_SECONDS
