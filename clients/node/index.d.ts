@@ -124,6 +124,8 @@ export interface Event {
 export interface StreamOptions extends CallOptions {
   /** Default 300000; Infinity never gives up. */
   giveUpAfterMs?: number;
+  /** The stream has begun: nothing is missed from now on. */
+  onConnect?: () => void;
   onInterruption?: (error: BalcaoError, pauseMs: number) => void;
 }
 

@@ -81,10 +81,10 @@ def run_tests(
     assert "\n# pass 0\n" not in output
 
 
-def api_key(service: ServiceProcess) -> str:
-    """A new API key of the demo merchant."""
+def api_key(service: ServiceProcess, login: str = "demo") -> str:
+    """A new API key of this merchant."""
     transport = Balcao(service.url, "").transport
-    form = {"username": "demo", "password": DEMO_PASSWORD}
+    form = {"username": login, "password": DEMO_PASSWORD}
     token = transport.request("POST", "/token", form=form).json()["access_token"]
     body = {"label": "node", "scopes": SCOPES}
     answer = Balcao(service.url, token).transport.request("POST", "/api/keys", body=body)
@@ -100,7 +100,13 @@ def test_the_client_and_both_receivers_work_with_the_service(
     node: str, service: ServiceProcess, installation: Path
 ):
     """What the service sends is believed by this package and by the official one."""
-    environment = {"BALCAO_URL": service.url, "BALCAO_API_KEY": api_key(service)}
+    other = {"username": "alice-of-node", "password": DEMO_PASSWORD}
+    Balcao(service.url, "").transport.request("POST", "/users/", body=other)
+    environment = {
+        "BALCAO_URL": service.url,
+        "BALCAO_API_KEY": api_key(service),
+        "BALCAO_KEY_OF_EMPTY_SHOP": api_key(service, other["username"]),
+    }
     run_tests(node, installation, "test/service/*.test.js", environment)
 
 

@@ -39,19 +39,20 @@ export class Events {
    * with `start` before the oldest event. Store the id of the last event that you handled and pass it as `after` at your next start. End the
    * stream with `break`, or by `signal`, whose reason is then thrown.
    *
+   * `onConnect()` is called when the stream has begun: nothing is missed from then on.
    * `onInterruption(error, pauseMs)` hears of each reconnect. After `giveUpAfterMs` without a sign of
    * life the last error is thrown; Infinity never gives up. An error that a retry cannot mend, such
    * as Unauthorized, is thrown at once.
    */
   async *stream({ after, type } = {}, options = {}) {
-    const { signal, onInterruption, giveUpAfterMs = GIVE_UP_AFTER_MS } = options;
+    const { signal, onConnect, onInterruption, giveUpAfterMs = GIVE_UP_AFTER_MS } = options;
     const place = { lastId: after };
     let failures = 0;
     let silentSince = performance.now();
     for (;;) {
       let error;
       try {
-        for await (const event of this.#connection(place, type, signal)) {
+        for await (const event of this.#connection(place, type, signal, onConnect)) {
           failures = 0;
           if (event !== null) {
             yield event;
@@ -73,7 +74,7 @@ export class Events {
   }
 
   /** The events of one connection; null for each other sign of life. */
-  async *#connection(place, type, signal) {
+  async *#connection(place, type, signal, onConnect) {
     const controller = new AbortController();
     const abort = () => controller.abort(signal.reason);
     signal?.addEventListener("abort", abort, { once: true });
@@ -90,9 +91,12 @@ export class Events {
       if (!/^text\/event-stream *(;|$)/i.test(response.headers.get("content-type") ?? "")) {
         throw new UnexpectedAnswer("The answer is no stream of events: is this Balcão?");
       }
+      let hasBegun = false;
       for await (const message of readMessages(readLines(response.body, controller))) {
+        if (message.data === null && message.id) place.lastId = message.id;
+        if (!hasBegun) onConnect?.();
+        hasBegun = true;
         if (message.data === null) {
-          if (message.id) place.lastId = message.id;
           yield null;
         } else {
           yield parseEvent(message.data);

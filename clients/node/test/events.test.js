@@ -81,7 +81,10 @@ test("a stream of an empty feed goes on from its start", async (t) => {
     drop,
     streaming(["id: start\nretry: 5000\n\n", frame("e1")], { stays: true }),
   );
-  assert.deepEqual(await take(new Balcao({ url }).events.stream({}, QUICK), 1), ["e1"]);
+  let connections = 0;
+  const stream = new Balcao({ url }).events.stream({}, { onConnect: () => (connections += 1) });
+  assert.deepEqual(await take(stream, 1), ["e1"]);
+  assert.equal(connections, 2);
   assert.deepEqual(
     requests.map(({ headers }) => headers["last-event-id"]),
     [undefined, "start", "start"],

@@ -1,9 +1,14 @@
-/** The client and the receivers against the service at BALCAO_URL, with the key BALCAO_API_KEY. */
+/**
+ * The client and the receivers against the service at BALCAO_URL, with the key BALCAO_API_KEY.
+ *
+ * BALCAO_KEY_OF_EMPTY_SHOP is the key of another merchant, to whom nothing has happened.
+ */
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer, request as httpRequest } from "node:http";
+import { connect, createServer as createTcpServer } from "node:net";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -134,10 +139,78 @@ test("a stream resumes where it was, and has what the feed has", async () => {
   assert.deepEqual(types, ["payment.cancelled", "payment.created"]);
 });
 
+/** A proxy before the service that cuts every connection, and refuses new ones, while `isCut`. */
+async function openProxy(t) {
+  const target = new URL(URL_OF_SERVICE);
+  const sockets = new Set();
+  const proxy = { isCut: false };
+  const server = createTcpServer((client) => {
+    if (proxy.isCut) return client.destroy();
+    const upstream = connect(Number(target.port), target.hostname);
+    for (const [socket, other] of [
+      [client, upstream],
+      [upstream, client],
+    ]) {
+      sockets.add(socket);
+      socket.on("error", () => {}).on("close", () => other.destroy());
+      socket.pipe(other);
+    }
+  });
+  proxy.cut = () => {
+    proxy.isCut = true;
+    for (const socket of sockets) socket.destroy();
+  };
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => {
+    proxy.cut();
+    server.close();
+  });
+  proxy.url = `http://127.0.0.1:${server.address().port}`;
+  return proxy;
+}
+
+for (const feed of ["an empty feed", "a feed with events"]) {
+  test(
+    `a stream of ${feed} that is cut before its first event misses nothing`,
+    { timeout: 20_000 },
+    async (t) => {
+      const proxy = await openProxy(t);
+      const own = new balcao.Balcao({ apiKey: process.env.BALCAO_KEY_OF_EMPTY_SHOP });
+      const watching = new balcao.Balcao({
+        url: proxy.url,
+        apiKey: process.env.BALCAO_KEY_OF_EMPTY_SHOP,
+      });
+      const before = await idsOf(own.events.list());
+      assert.equal(before.length === 0, feed === "an empty feed");
+      let payment;
+      const onConnect = () => {
+        if (!payment) proxy.cut();
+      };
+      const onInterruption = async () => {
+        if (payment) return;
+        payment = {};
+        payment = await own.payments.create({ value: 10 });
+        await eventOf(payment, "payment.created", own);
+        proxy.isCut = false;
+      };
+
+      let first;
+      for await (const event of watching.events.stream({}, { onConnect, onInterruption })) {
+        first = event;
+        break;
+      }
+
+      assert.equal(first.data.id, payment.id);
+      assert.deepEqual(await idsOf(own.events.list()), [...before, first.id]);
+    },
+  );
+}
+
 /** The payment's event of this type in the feed, as soon as it is there. */
-async function eventOf(payment, type) {
+async function eventOf(payment, type, merchant = shop) {
   for (let attempt = 0; attempt < 100; attempt += 1) {
-    for await (const event of shop.events.list({ type })) {
+    for await (const event of merchant.events.list({ type })) {
       if (event.data.id === payment.id) return event;
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
