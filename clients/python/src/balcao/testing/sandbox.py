@@ -10,7 +10,7 @@ from balcao.client import Balcao
 from balcao.errors import BalcaoError
 from balcao.models import Payment
 from balcao.testing.clock import MovableClock
-from balcao.testing.errors import NotReached, SandboxError, wait_until
+from balcao.testing.errors import SandboxError, wait_until
 from balcao.testing.payer import Payer
 from balcao.testing.service import Service
 from balcao.testing.webhooks import ShopWebhooks, payment_id_of
@@ -202,6 +202,3 @@ def new_merchant(url: str) -> str:
     key_body = {"label": "balcao.testing", "scopes": list(SCOPES)}
     answer = Transport(url, token).request("POST", "/api/keys", body=key_body).json()
     return str(answer["key"])
-
-
-__all__ = ["NotReached", "Sandbox", "SandboxError", "new_merchant"]
