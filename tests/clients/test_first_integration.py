@@ -36,6 +36,7 @@ PAGE = ROOT / "docs/first-integration.md"
 EXAMPLES = examples_in(PAGE.name, PAGE.read_text(encoding="utf-8"))
 PORT_OF_PAGE = "4242"
 WITHIN_SECONDS = 30
+FORGED_BODY = b'{"id": "forged", "type": "ping", "timestamp": "2026-01-01T00:00:00Z", "data": {}}'
 SHARED_PROGRAMS = {"curl": "curl", "openssl": "openssl", "jq": "jq"}
 """Programs and their Debian packages."""
 
@@ -305,24 +306,43 @@ def test_forged_and_old_webhooks_are_refused(developer: Developer):
 @pytest.mark.parametrize("secret", ["", "whsec_"])
 def test_an_empty_secret_believes_nobody(developer: Developer, secret: str):
     """Everybody can sign with an empty key."""
-    good_secret = developer.type('echo "$WEBHOOK_SECRET"').strip()
-    body = b'{"id": "forged", "type": "ping", "timestamp": "2026-01-01T00:00:00Z", "data": {}}'
-    now = str(int(time.time()))
-    digest = hmac.digest(b"", f"forged.{now}.".encode() + body, "sha256")
+    with terminal_with(developer, f"WEBHOOK_SECRET='{secret}'"), developer.receiving():
+        now = str(int(time.time()))
+        digest = hmac.digest(b"", f"forged.{now}.".encode() + FORGED_BODY, "sha256")
+        assert_refused(developer, now, base64.b64encode(digest).decode())
+
+
+def test_a_receiver_whose_openssl_fails_believes_nobody(developer: Developer, tmp_path: Path):
+    """The shell needs it: two commands that fail print the same, nothing. Others must not care."""
+    (tmp_path / "openssl").write_text("#!/bin/sh\nexit 1\n", encoding="ascii")
+    (tmp_path / "openssl").chmod(0o755)
+    path = developer.type('echo "$PATH"').strip()
+    with terminal_with(developer, f"PATH='{tmp_path}:{path}'"), developer.receiving():
+        assert_refused(developer, str(int(time.time())), "")
+
+
+@contextmanager
+def terminal_with(developer: Developer, setting: str) -> Iterator[None]:
+    """The terminal with another variable for a while."""
+    state = (developer.home / "state").read_bytes()
+    developer.type(f"export {setting}")
+    try:
+        yield
+    finally:
+        (developer.home / "state").write_bytes(state)
+
+
+def assert_refused(developer: Developer, sent_at: str, signature: str) -> None:
+    """Post an event; the receiver must answer with an error, or not at all."""
     headers = {
         "webhook-id": "forged",
-        "webhook-timestamp": now,
-        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
+        "webhook-timestamp": sent_at,
+        "webhook-signature": f"v1,{signature}",
     }
-    developer.type(f"WEBHOOK_SECRET='{secret}'")
-    try:
-        with developer.receiving():
-            request = urllib.request.Request(f"http://127.0.0.1:{developer.port}/cgi-bin/hook")
-            request.data, request.headers = body, headers
-            with pytest.raises((OSError, http.client.HTTPException)):
-                urllib.request.urlopen(request, timeout=10)
-    finally:
-        developer.type(f"WEBHOOK_SECRET='{good_secret}'")
+    url = f"http://127.0.0.1:{developer.port}/cgi-bin/hook"
+    request = urllib.request.Request(url, FORGED_BODY, headers)
+    with pytest.raises((OSError, http.client.HTTPException)):
+        urllib.request.urlopen(request, timeout=10)
     assert not (developer.shop / "seen/forged").exists()
 
 
