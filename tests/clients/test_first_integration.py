@@ -265,6 +265,9 @@ def test_every_marked_block_of_the_page_is_used():
     assert all(kind.startswith("file: ") and kind.endswith(suffixes) for kind in files)
     marked = len(EXAMPLES) + sum(example.answer is not None for example in EXAMPLES)
     assert marked == text.count("\n```") / 2
+    for kind in files:  # the page that the service shows has no marks
+        name = kind.removeprefix("file: ")
+        assert f"`{name}`:\n\n<!-- {kind} -->" in text
     for stem in ("pay", "catch_up", "refund"):
         assert {f"file: {stem}.{end}" for end in ("py", "mjs", "php", "sh")} <= files
 
