@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -71,8 +72,11 @@ class ShiftedClock:
 def _lead_in(path: Path) -> timedelta | None:
     """The lead in this file; None without a file. Raises ValueError."""
     try:
+        # A pipe would wait for its writer at each question for the time.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ValueError("must be a regular file")
         with path.open("rb") as file:
-            text = file.read(_LEAD_BYTES_MAX).decode().strip()
+            text = file.read(_LEAD_BYTES_MAX).decode(errors="replace").strip()
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -46,6 +47,27 @@ def test_a_file_moves_the_clock_ahead_and_never_back(tmp_path):
     assert lead_of(clock) == timedelta(seconds=7776001)
     file.mkdir()
     assert lead_of(clock) == timedelta(seconds=7776001)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    """Each question for the time would wait for a writer, and the service would stand still."""
+    file = tmp_path / "clock"
+    os.mkfifo(file)
+    with pytest.raises(ValueError, match="must be a regular file"):
+        ShiftedClock(file)
+    file.unlink()
+    file.write_text("10", "utf-8")
+    clock = ShiftedClock(file)
+    file.unlink()
+    os.mkfifo(file)
+    assert lead_of(clock) == timedelta(seconds=10)
+
+
+def test_bytes_that_are_no_text_are_no_number_of_seconds(tmp_path):
+    """The error says what the file should hold, and not how it was decoded."""
+    (tmp_path / "clock").write_bytes(b"\xff1")
+    with pytest.raises(ValueError, match="must hold a number of seconds"):
+        ShiftedClock(tmp_path / "clock")
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "1e9", "nan", "\u0661", str(LEAD_SECONDS_MAX + 1)])
