@@ -29,6 +29,20 @@ def test_a_created_payment_has_exact_money_and_aware_times(script, shop):
     assert json.loads(body) == {"value": "100.10", "order_id": "1042"}
 
 
+def test_a_service_on_this_machine_is_reached_without_the_proxy(script, shop, monkeypatch):
+    """The proxy of a company cannot reach the developer's machine."""
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    server = script(script.ok({"payment": script.payment}))
+
+    assert shop(server).client.payments.get("a1").value == Decimal("100.10")
+
+    with pytest.raises(errors.ConnectionFailed, match="refused"):
+        Balcao("http://pay.example", "k", retries=RetryPolicy(attempts=1)).payments.get("a1")
+
+
 @pytest.mark.parametrize("terms", [{}, {"scenario": "double", "pay_after": 3}])
 def test_the_terms_of_a_test_are_sent_as_they_are(script, shop, terms):
     """An empty object means a payment that pays itself at once, and None one that does not."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import json
 import random
 import time
@@ -79,11 +80,20 @@ class Answer:
             ) from None
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Redirects are not followed: they would carry the API key to another host."""
+class NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Redirects are errors: they would carry the API key to another host."""
 
     def redirect_request(self, *_args: Any, **_kwargs: Any) -> None:
         return None
+
+
+def proxies_for(host: str) -> list[urllib.request.ProxyHandler]:
+    """A handler that uses no proxy if the host is this machine, which no proxy can reach."""
+    try:
+        is_here = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_here = False
+    return [urllib.request.ProxyHandler({})] if is_here else []
 
 
 class Transport:
@@ -115,7 +125,7 @@ class Transport:
         self._headers = {"User-Agent": f"balcao-python/{VERSION}", "Accept": "application/json"}
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
-        self._opener = urllib.request.build_opener(_NoRedirects)
+        self._opener = urllib.request.build_opener(NoRedirects, *proxies_for(parts.hostname))
         self.sleep: Callable[[float], object] = time.sleep
         """Waits between attempts; tests replace it."""
 
