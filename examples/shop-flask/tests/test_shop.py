@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 
 from customer import Customer, order_number
@@ -40,13 +42,31 @@ def test_too_little_money_goes_back_and_the_order_waits(
     """The customer sees why, and can still pay the right amount."""
     payment = customer.order()
     balcao.pay_less(payment)
-    balcao.webhooks.wait_for("receipt.refused", payment=payment)
+    refusal = balcao.webhooks.wait_for("receipt.refused", payment=payment)
     order = customer.order_of(payment)
     assert (order["status"], order["note"]) == ("waiting", "money returned: amount-mismatch")
 
     balcao.pay(payment)
     balcao.webhooks.wait_for("payment.confirmed", payment=payment)
     assert customer.order_of(payment)["status"] == "paid"
+
+    balcao.webhooks.repeat(refusal)
+    assert customer.order_of(payment)["note"] is None
+
+
+def test_an_order_whose_price_has_changed_is_not_delivered(
+    balcao: Sandbox, app: Flask, customer: Customer
+) -> None:
+    """The money that came is not the money for this order: a person must look."""
+    payment = customer.order()
+    with closing(sqlite3.connect(app.config["DATABASE"])) as connection, connection:
+        connection.execute("UPDATE orders SET amount_centavos = amount_centavos + 1")
+
+    balcao.pay(payment)
+    assert balcao.webhooks.wait_for("payment.confirmed", payment=payment).status == 204
+
+    order = customer.order_of(payment)
+    assert (order["status"], order["deliveries"]) == ("waiting", 0)
 
 
 def test_a_customer_who_pays_twice_gets_one_cheese(balcao: Sandbox, customer: Customer) -> None:
@@ -109,6 +129,19 @@ def test_a_refund_gives_the_money_back(balcao: Sandbox, customer: Customer) -> N
     assert balcao.client.payments.get(payment.id).refunded_value == payment.value
 
 
+def test_two_clicks_refund_once(balcao: Sandbox, customer: Customer) -> None:
+    """The second one comes before the shop has heard of the refund."""
+    payment = customer.order()
+    balcao.pay(payment)
+    balcao.webhooks.wait_for("payment.confirmed", payment=payment)
+    balcao.webhooks.forward_to(lambda headers, body: 204)  # noqa: ARG005 - the shop hears nothing
+
+    assert [customer.refund(payment), customer.refund(payment)] == [202, 202]
+
+    balcao.webhooks.wait_for("payment.refunded", payment=payment)
+    assert balcao.client.payments.get(payment.id).refunded_value == payment.value
+
+
 def test_a_refund_that_fails_is_noted(balcao: Sandbox, customer: Customer) -> None:
     """The order stays paid, and somebody must look."""
     payment = customer.order()
@@ -161,3 +194,8 @@ def test_a_lost_answer_creates_no_second_payment(
 
     assert answer.location == payment.payment_url
     assert [one.id for one in balcao.client.payments.list()] == [payment.id]
+
+    balcao.pay(payment)
+    balcao.webhooks.wait_for("payment.confirmed", payment=payment)
+    app.test_client().post(f"/orders/{order_number(payment)}/pay")
+    assert customer.order_of(payment)["status"] == "paid"
