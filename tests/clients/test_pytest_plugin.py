@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from balcao.testing import Sandbox, SandboxError
+from balcao import verify_webhook
+from balcao.testing import ReceivedWebhook, Sandbox, SandboxError
 from balcao.testing.service import RunningService
-from tests.clients.plugin_runs import install, outcomes, run_pytest, start_pytest
+from tests.clients.plugin_runs import ROOT, install, outcomes, run_pytest, start_pytest
 from tests.support.service import ServiceProcess
 from tests.support.templates import copy_sqlite
 
@@ -125,6 +128,34 @@ def test_without_the_option_a_test_is_skipped_with_the_reason(site, tmp_path):
     assert "run pytest with --balcao" in output
 
 
+def test_a_checkout_without_the_equals_sign_is_explained(site, tmp_path):
+    """pytest would take its configuration from the checkout, and ignore that of the shop."""
+    folder = write_test(tmp_path, "def test_pays(balcao): ...\n")
+
+    status, output = run_pytest(site, folder, "--balcao", "--balcao-checkout", str(ROOT))
+
+    assert status == pytest.ExitCode.USAGE_ERROR, output
+    assert f"--balcao-checkout={ROOT} with an equals sign" in output
+
+
+@pytest.mark.parametrize("seconds", ["soon", "nan", "inf", "0"])
+def test_a_time_that_would_never_end_is_refused(site, tmp_path, seconds):
+    """A test must not wait for ever, and must not fail before it has waited."""
+    status, output = run_pytest(site, tmp_path, "-o", f"balcao_timeout={seconds}")
+    assert status == pytest.ExitCode.USAGE_ERROR, output
+    assert f"must be a number of seconds above 0: {seconds}" in output
+
+
+def test_a_missing_checkout_is_explained_once(site, tmp_path):
+    """The first error that a developer sees has one sentence and no lines of code."""
+    folder = write_test(tmp_path, "def test_pays(balcao): ...\n")
+
+    _, output = run_pytest(site, folder, "--balcao", "--balcao-checkout=nowhere")
+
+    assert "nowhere is no checkout of Balcão" in output
+    assert "During handling" not in output
+
+
 # --- a service that somebody else has started ----------------------------------------------------
 
 
@@ -194,6 +225,39 @@ def test_webhooks_of_runs_that_were_killed_are_removed(service):
     finally:
         running.close()
         after.close()
+
+
+def test_an_event_is_repeated_although_its_answer_is_not_stored_yet(service):
+    """Balcão sends nothing twice at once, so a repetition that was asked for then would be lost."""
+    sandbox = Sandbox(RunningService(service.url, None), 15)
+    webhooks, hooks = sandbox.webhooks, sandbox.client.webhooks
+    list_deliveries, looks, has_looked_twice = hooks.deliveries, [], threading.Event()
+
+    def look(*arguments, **options):
+        looks.append(arguments)
+        if len(looks) == 2:
+            has_looked_twice.set()
+        return list_deliveries(*arguments, **options)
+
+    repetitions = []
+
+    def take(headers, body):
+        if not repetitions:
+            event = verify_webhook(headers, body, webhooks.secret)
+            webhook = ReceivedWebhook(event, headers, body, 204)
+            repetitions.append(pool.submit(webhooks.repeat, webhook))
+            has_looked_twice.wait(10)
+        return 204
+
+    hooks.deliveries = look
+    webhooks.forward_to(take)
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            payment = sandbox.client.payments.create(10)
+            webhooks.wait_for("payment.created", payment=payment, count=2)
+            assert repetitions[0].result(15).is_about(payment)
+        finally:
+            sandbox.close()
 
 
 def test_a_live_service_is_refused_before_anything_is_created(tmp_path):

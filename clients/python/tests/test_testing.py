@@ -19,6 +19,7 @@ import pytest
 from balcao.testing import MovableClock, NotReached, SandboxError, checkout
 from balcao.testing.errors import wait_until
 from balcao.testing.service import PrivateService
+from balcao.testing.webhooks import hand_on
 
 SERVING = """
 import http.server, os
@@ -93,6 +94,23 @@ def test_waiting_ends_and_says_what_was_there():
     assert wait_until(lambda: next(answers), 10, lambda: "never") == "there"
     with pytest.raises(NotReached, match=r"It is pending\. \(waited 0 s\)"):
         wait_until(lambda: False, 0, lambda: "It is pending.")
+
+
+def test_a_redirect_is_the_answer_of_the_shop(script):
+    """Balcão follows none, so a test must not pass by what lies behind it."""
+    server = script((302, {"Location": "/elsewhere"}, b""), (200, {}, b""))
+    assert hand_on(f"{server.url}/hook", {"webhook-id": "a"}, b"{}") == 302
+    assert [path for _, path, _, _ in server.requests] == ["/hook"]
+
+
+def test_a_python_that_is_no_child_is_explained(tmp_path):
+    """A script between pytest and the service would keep it from ending with pytest."""
+    program = str(Path(checkout.__file__).with_name("child.py"))
+    run = subprocess.run(  # noqa: S603 - this Python
+        [sys.executable, program, str(tmp_path), "-1"], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 1
+    assert "BALCAO_PYTHON" in run.stderr
 
 
 def test_a_checkout_that_is_none_is_explained(tmp_path, monkeypatch, checkout_of):

@@ -11,7 +11,7 @@ MARKS = ("app.py", "config.py", "bank/app.py", "core/clock.py")
 """Files by which a checkout is recognised."""
 
 HOW_TO_NAME = (
-    "name one with --balcao-checkout PATH, BALCAO_CHECKOUT, or balcao_checkout in pytest's "
+    "name one with --balcao-checkout=PATH, BALCAO_CHECKOUT, or balcao_checkout in pytest's "
     "configuration; or name a running development service with BALCAO_URL"
 )
 

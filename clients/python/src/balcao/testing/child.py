@@ -35,6 +35,11 @@ def watch(parent: int) -> None:
 
 def main(checkout: str, parent: int) -> None:
     """Run `app.py` of the checkout as `python app.py` does."""
+    if getppid() != parent:
+        sys.exit(
+            "The Python that runs Balcão must be pytest's own child: name the program itself with "
+            "BALCAO_PYTHON, not a script that starts it. (Or pytest has ended.)"
+        )
     start_new_thread(watch, (parent,))
     os.chdir(checkout)
     # The folder of this file has modules named like folders of the checkout.

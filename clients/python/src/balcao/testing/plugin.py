@@ -5,8 +5,10 @@ pytest loads it by itself when the package `balcao` is installed.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse options that would be misunderstood, before any test is collected."""
+    _seconds(config)
+    path = config.getoption("balcao_checkout")
+    if not path or config.inipath is None:
+        return
+    checkout = Path(path).expanduser().resolve()
+    # pytest looks for its configuration before it knows the options of plugins. Without the sign
+    # it takes the path for tests, and the configuration of the checkout for that of the shop.
+    if _is_in(config.inipath, checkout) and not _is_in(config.invocation_params.dir, checkout):
+        raise pytest.UsageError(
+            f"pytest took its configuration from {config.inipath}. Write "
+            f"--balcao-checkout={path} with an equals sign."
+        )
+
+
 @pytest.fixture(scope="session")
 def balcao_service(
     pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
@@ -51,17 +69,16 @@ def balcao_service(
     if not (pytestconfig.getoption("balcao") or pytestconfig.getini("balcao")):
         pytest.skip(SKIPPED)
     url = os.environ.get("BALCAO_URL")
-    bypass_proxies()
-    try:
-        if url and not pytestconfig.getoption("balcao_checkout"):
-            yield RunningService(url, os.environ.get("BALCAO_API_KEY") or None)
-            return
+    if url and not pytestconfig.getoption("balcao_checkout"):
+        with _readable_errors():
+            running_service = RunningService(url, os.environ.get("BALCAO_API_KEY") or None)
+        yield running_service
+        return
+    with _readable_errors():
         service = PrivateService(
             find_checkout(_checkout_path(pytestconfig)), tmp_path_factory.mktemp("balcao")
         )
         service.start()
-    except SandboxError as error:
-        pytest.fail(str(error), pytrace=False)
     try:
         yield service
     finally:
@@ -73,21 +90,26 @@ def balcao(request: pytest.FixtureRequest, balcao_service: Service) -> Iterator[
     """A merchant of this test's own: `client`, `api_key`, `pay…`, `webhooks`, `clock`."""
     seconds = _seconds(request.config)
     request.node.stash[_LOG_BEGIN] = balcao_service.log_size()
-    try:
+    with _readable_errors():
         balcao_service.check()
         sandbox = Sandbox(balcao_service, seconds)
-    except (SandboxError, BalcaoError) as error:
-        pytest.fail(f"{error}", pytrace=False)
     yield sandbox
-    try:
-        balcao_service.check()
-    except SandboxError as error:
-        sandbox.webhooks.stop()
-        pytest.fail(f"{error}", pytrace=False)
-    try:
+    with _readable_errors():
+        try:
+            balcao_service.check()
+        except SandboxError:
+            sandbox.webhooks.stop()
+            raise
         sandbox.close()
-    except BalcaoError as error:
-        pytest.fail(f"{error}", pytrace=False)
+
+
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    """The sentence of an error, without the lines of code that raised it."""
+    try:
+        yield
+    except (SandboxError, BalcaoError) as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -105,14 +127,6 @@ def pytest_runtest_makereport(
     return report
 
 
-def bypass_proxies() -> None:
-    """Let no proxy of the environment stand between tests, service and shop on loopback."""
-    for name in ("no_proxy", "NO_PROXY"):
-        hosts = os.environ.get(name, "")
-        if "127.0.0.1" not in hosts.split(","):
-            os.environ[name] = f"{hosts},127.0.0.1".lstrip(",")
-
-
 def _checkout_path(config: pytest.Config) -> str | None:
     """The named checkout: option, environment, configuration; None if there is none."""
     path = config.getoption("balcao_checkout") or os.environ.get("BALCAO_CHECKOUT")
@@ -122,12 +136,19 @@ def _checkout_path(config: pytest.Config) -> str | None:
     if not entry:
         return None
     folder = config.inipath.parent if config.inipath else Path.cwd()
-    return str(folder / entry)
+    return str(folder / Path(entry).expanduser())
+
+
+def _is_in(path: Path, folder: Path) -> bool:
+    return folder in path.resolve().parents or folder == path.resolve()
 
 
 def _seconds(config: pytest.Config) -> float:
     text = str(config.getini("balcao_timeout"))
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
-        raise pytest.UsageError(f"balcao_timeout must be a number of seconds: {text}") from None
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise pytest.UsageError(f"balcao_timeout must be a number of seconds above 0: {text}")
+    return seconds

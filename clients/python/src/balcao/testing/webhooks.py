@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 
 from balcao.client import Balcao
 from balcao.errors import WebhookVerificationError
-from balcao.models import Event, Payment
+from balcao.models import Delivery, Event, Payment
 from balcao.signatures import verify_webhook
 from balcao.testing.errors import NotReached, SandboxError, wait_until
+from balcao.transport import NoRedirects, proxies_for
 
 DESCRIPTION = "balcao.testing"
 LOOPBACK = "127.0.0.1"
@@ -73,8 +74,11 @@ class ShopWebhooks:
             self.id = webhook.id
             self.secret = str(webhook.secret)
             self._is_registered.set()
+        except BaseException:
+            self.stop()
+            raise
+        try:
             if webhook.raw.get("livemode") is not False:
-                client.webhooks.delete(webhook.id)
                 raise SandboxError("This service moves real money: tests are refused.")
             if not self._has_pinged.wait(seconds):
                 raise SandboxError(
@@ -82,7 +86,7 @@ class ShopWebhooks:
                     "of BALCAO_URL must run on this machine."
                 )
         except BaseException:
-            self.stop()
+            self.close()
             raise
 
     def close(self) -> None:
@@ -150,8 +154,17 @@ class ShopWebhooks:
         Webhooks arrive at least once: a shop must act once.
         """
         event_id = webhook.event.id
-        self._client.webhooks.redeliver(self._delivery_of(event_id))
+
+        def sent_delivery() -> Delivery | None:
+            # While its answer is being stored, Balcão would not send it once more.
+            delivery = self._delivery_of(event_id)
+            return delivery if delivery.raw.get("attempts") else None
+
+        delivery = wait_until(
+            sent_delivery, self._seconds, lambda: f"Balcão stored no answer to event {event_id}."
+        )
         before = self._count(event_id)
+        self._client.webhooks.redeliver(delivery.id)
 
         def probe() -> bool:
             return self._count(event_id) > before
@@ -176,7 +189,7 @@ class ShopWebhooks:
             return 204
         status, failure = 204, None
         try:
-            status = _hand_on(self._target, headers, body)
+            status = hand_on(self._target, headers, body)
         except Exception as error:
             status, failure = 500, error
         with self._lock:
@@ -196,13 +209,14 @@ class ShopWebhooks:
         with self._lock:
             return sum(1 for webhook in self._all if webhook.event.id == event_id)
 
-    def _delivery_of(self, event_id: str) -> str:
+    def _delivery_of(self, event_id: str) -> Delivery:
+        """The newest delivery of the event. Raises SandboxError."""
         after: str | None = None
         for _ in range(_DELIVERY_PAGES_MAX):
             page = self._client.webhooks.deliveries(self.id, limit=100, after=after)
             for delivery in page.data:
                 if delivery.raw.get("event_id") == event_id:
-                    return delivery.id
+                    return delivery
             after = page.next
             if after is None:
                 break
@@ -242,7 +256,7 @@ def _remove_abandoned(client: Balcao) -> None:
                 client.webhooks.delete(webhook.id)
 
 
-def _hand_on(target: str | Handler | None, headers: Mapping[str, str], body: bytes) -> int:
+def hand_on(target: str | Handler | None, headers: Mapping[str, str], body: bytes) -> int:
     """Give a webhook to the shop; returns the shop's status. Raises what the shop raises."""
     if target is None:
         return 204
@@ -251,8 +265,10 @@ def _hand_on(target: str | Handler | None, headers: Mapping[str, str], body: byt
         status: Any = getattr(answer, "status_code", answer)
         return int(status)
     request = urllib.request.Request(target, body, dict(headers), method="POST")  # noqa: S310
+    # As Balcão does it: a redirect is an answer, and not followed.
+    opener = urllib.request.build_opener(NoRedirects, *proxies_for(urlsplit(target).hostname or ""))
     try:
-        with urllib.request.urlopen(request, timeout=FORWARD_SECONDS) as response:  # noqa: S310
+        with opener.open(request, timeout=FORWARD_SECONDS) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         with error:
