@@ -108,6 +108,9 @@ class Dispatcher:
                     parcels = in_unit_of_work(
                         partial(claim, endpoint_id=endpoint.id, most=len(slots))
                     )
+            except ConcurrentUpdate:
+                # Somebody holds its rows for long. They stay due, and other endpoints do not wait.
+                log.warning("webhooks.claim_failed", webhook=endpoint.public_id)
             finally:
                 for slot in slots[len(parcels) :]:
                     self.slots.free(slot)

@@ -102,6 +102,20 @@ def create_webhook(client, url):
     assert client.post("/webhooks", json={"url": url}).status_code == 201
 
 
+def limit_lock_waits(app, milliseconds):
+    """Set the limit for every transaction of the app; MariaDB counts whole seconds."""
+    with app.app_context():
+        engine = ledger().engine
+    limit = f"lock_timeout = {milliseconds}"
+    if engine.dialect.name != "postgresql":
+        limit = f"SESSION innodb_lock_wait_timeout = {milliseconds // 1000}"
+
+    def set_limit(connection, _record, _proxy):
+        connection.cursor().execute(f"SET {limit}")
+
+    sa.event.listen(engine, "checkout", set_limit)
+
+
 def row_ids(tables, status):
     """The row ids of deliveries with this status, in order."""
     query = sa.select(WebhookDelivery.id).where(WebhookDelivery.status == status)
@@ -176,10 +190,7 @@ def test_a_lock_that_lasts_too_long_delays_a_result_and_nothing_else(
 ):
     """MariaDB gives up a statement and PostgreSQL too, if somebody sets a limit."""
     is_postgres = tables.engine.dialect.name == "postgresql"
-    with app.app_context(), ledger().engine.connect() as connection:
-        limit = "lock_timeout = 300" if is_postgres else "SESSION innodb_lock_wait_timeout = 1"
-        connection.exec_driver_sql(f"SET {limit}")
-        connection.commit()  # back in the pool, from which the dispatcher takes it first
+    limit_lock_waits(app, 1000)
     create_webhook(client, shop.url)
     [delivery_id] = row_ids(tables, "pending")
     release = threading.Event()
@@ -198,3 +209,25 @@ def test_a_lock_that_lasts_too_long_delays_a_result_and_nothing_else(
     assert len(shop.events) == 1
     assert row_ids(tables, "delivered") == [delivery_id]
     assert len(tables.rows(sa.select(WebhookAttempt.id))) == 1
+
+
+def test_an_endpoint_whose_rows_are_held_keeps_no_other_one_waiting(
+    app, client, shop, tables, codes, clock
+):
+    """It is left out, and its deliveries stay due."""
+    limit_lock_waits(app, 20)
+    with open_shop(clock) as other_shop:
+        create_webhook(client, shop.url)
+        create_webhook(client, other_shop.url)
+        held_id, _ = row_ids(tables, "pending")
+        dispatcher = parts_of(app).webhooks.worker.dispatcher
+        with sa.create_engine(tables.engine.url, poolclass=sa.NullPool).connect() as other:
+            update_row(other, WebhookDelivery, held_id)
+            with app.app_context():
+                assert dispatcher.run() == 1
+            wait_until(lambda: dispatcher.slots.in_use == 0, 10, "the result is written")
+            assert (len(shop.events), len(other_shop.events)) == (0, 1)
+            other.rollback()
+        send_all(app, clock)
+        assert (len(shop.events), len(other_shop.events)) == (1, 1)
+    assert len(codes) >= 2

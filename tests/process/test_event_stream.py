@@ -8,12 +8,14 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
 from tests.support.nginx import SHIPPED, PrivateNginx
 from tests.support.parts import MissingPart, leave_out
+from tests.support.seconds import least_seconds
 from tests.support.service import DEMO_PASSWORD, ServiceProcess
 from webhooks.streams import COMMENT_SECONDS, STREAMS_PER_MERCHANT
 
@@ -135,12 +137,17 @@ def test_nginx_passes_each_event_on_within_a_second(service, proxy):
         head = stream.read_until(b"retry:").lower()
         assert b"server: nginx" in head
         assert b"content-type: text/event-stream" in head
-        payment = service.create()
-        created_at = time.monotonic()
-        stream.read_until(payment["id"].encode())
-        assert time.monotonic() - created_at < 1
+
+        def pass_one_on() -> float:
+            created_at = time.monotonic()
+            payments.append(service.create())
+            stream.read_until(payments[-1]["id"].encode())
+            return time.monotonic() - created_at
+
+        payments: list[dict[str, Any]] = []
+        assert least_seconds(1, pass_one_on) < 1
         last_id = stream.ids()[-1]
-    assert service.tell(payment)[0] == 200
+    assert service.tell(payments[-1])[0] == 200
     with Stream(proxy, Last_Event_ID=last_id) as stream:
         text = stream.read_until(b"event: payment.confirmed")
         assert b"payment.created" not in text
