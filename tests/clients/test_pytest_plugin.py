@@ -34,11 +34,17 @@ def test_waits(balcao):
 """
 FAILING_TEST = """
 from pathlib import Path
+import pytest
 
 def test_fails(balcao):
     Path("url").write_text(balcao.url)
     payment = balcao.client.payments.create(10)
     balcao.webhooks.forward_to(lambda headers, body: 1 / 0)
+    balcao.webhooks.wait_for("payment.created", payment=payment)
+
+def test_fails_in_the_shop(balcao):
+    balcao.webhooks.forward_to(lambda headers, body: pytest.fail("in the shop"))
+    payment = balcao.client.payments.create(10)
     balcao.webhooks.wait_for("payment.created", payment=payment)
 
 def test_sees_nothing_of_another_test(balcao):
@@ -112,8 +118,9 @@ def test_a_failure_shows_the_log_and_the_shops_error(site, tmp_path):
     nowhere = "http://127.0.0.1:1"  # a proxy of the company, which cannot reach this machine
     status, output = run_pytest(site, folder, "--balcao", "--basetemp=run", http_proxy=nowhere)
 
-    assert (status, outcomes(output)) == (1, {"failed": 1, "passed": 1}), output
-    assert "The shop raised ZeroDivisionError" in output
+    assert (status, outcomes(output)) == (1, {"failed": 2, "passed": 1}), output
+    assert "the shop raised ZeroDivisionError" in output
+    assert "the shop raised Failed: in the shop" in output
     assert "Balcão's log" in output
     wait_for_end((folder / "url").read_text("utf-8"))
 

@@ -82,8 +82,9 @@ def test_the_clock_refuses_what_the_service_would_ignore(tmp_path):
     clock = MovableClock(tmp_path / "clock")
     with pytest.raises(SandboxError, match="only goes ahead"):
         clock.advance(seconds=-1)
-    with pytest.raises(SandboxError, match="300 years"):
-        clock.advance(days=120_000)
+    for days in (120_000, 1e300, float("inf"), float("nan")):
+        with pytest.raises(SandboxError, match="300 years"):
+            clock.advance(days=days)
     with pytest.raises(SandboxError, match="unset BALCAO_URL"):
         MovableClock(None).advance(seconds=1)
 
@@ -94,6 +95,13 @@ def test_waiting_ends_and_says_what_was_there():
     assert wait_until(lambda: next(answers), 10, lambda: "never") == "there"
     with pytest.raises(NotReached, match=r"It is pending\. \(waited 0 s\)"):
         wait_until(lambda: False, 0, lambda: "It is pending.")
+
+
+@pytest.mark.parametrize("answer", [None, ("", 204), True, 100, "204"])
+def test_a_shop_that_answers_no_status_is_explained(answer):
+    """A function of Flask returns a tuple, and one without `return` returns None."""
+    with pytest.raises(SandboxError, match="must return a status"):
+        hand_on(lambda *_: answer, {}, b"{}")
 
 
 def test_a_redirect_is_the_answer_of_the_shop(script):

@@ -41,7 +41,10 @@ class MovableClock:
         Whatever ends in between ends now: each payment whose deadline passes expires. Raises
         SandboxError for a step back, and if the clock cannot be moved.
         """
-        step = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        try:
+            step = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        except (OverflowError, ValueError):
+            raise SandboxError("The clock goes ahead by numbers of at most 300 years.") from None
         if step < timedelta(0):
             raise SandboxError("The clock only goes ahead.")
         if self._path is None:

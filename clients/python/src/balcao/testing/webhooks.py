@@ -40,7 +40,7 @@ class ReceivedWebhook:
     body: bytes = field(repr=False)
     status: int
     """The shop's answer, which Balcão got; 204 without a shop."""
-    error: Exception | None = field(default=None, repr=False)
+    error: BaseException | None = field(default=None, repr=False)
     """What the shop raised; Balcão got 500."""
 
     def is_about(self, payment: Payment | str) -> bool:
@@ -135,6 +135,8 @@ class ShopWebhooks:
 
         Raises NotReached after `timeout` seconds, and if the shop raised an error.
         """
+        if count < 1:
+            raise SandboxError("Nothing can be waited for less than once: count must be 1 or more.")
 
         def probe() -> ReceivedWebhook | None:
             webhooks = self.received(event_type, payment=payment)
@@ -143,8 +145,9 @@ class ShopWebhooks:
         seconds = self._seconds if timeout is None else timeout
         webhook = wait_until(probe, seconds, lambda: self._explain(event_type, payment))
         if webhook.error is not None:
+            name = type(webhook.error).__name__
             raise NotReached(
-                f"The shop raised {webhook.error!r} when it was handed {event_type}."
+                f"When it was handed {event_type}, the shop raised {name}: {webhook.error}"
             ) from webhook.error
         return webhook
 
@@ -190,7 +193,8 @@ class ShopWebhooks:
         status, failure = 204, None
         try:
             status = hand_on(self._target, headers, body)
-        except Exception as error:
+        # Also what only ends a thread: a `pytest.fail` in the shop's function must fail the test.
+        except BaseException as error:
             status, failure = 500, error
         with self._lock:
             self._all.append(ReceivedWebhook(event, headers, body, status, failure))
@@ -263,7 +267,12 @@ def hand_on(target: str | Handler | None, headers: Mapping[str, str], body: byte
     if not isinstance(target, str):
         answer = target(headers, body)
         status: Any = getattr(answer, "status_code", answer)
-        return int(status)
+        if type(status) is not int or not 200 <= status <= 599:
+            raise SandboxError(
+                "The function of forward_to must return a status from 200 to 599, or a response "
+                f"that has one as status_code; it returned {answer!r:.200}."
+            )
+        return status
     request = urllib.request.Request(target, body, dict(headers), method="POST")  # noqa: S310
     # As Balcão does it: a redirect is an answer, and not followed.
     opener = urllib.request.build_opener(NoRedirects, *proxies_for(urlsplit(target).hostname or ""))
