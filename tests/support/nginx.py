@@ -39,8 +39,6 @@ class PrivateNginx(PrivateServer):
 
     def _prepare(self) -> None:
         super()._prepare()
-        self.folder.chmod(0o755)  # the workers run as another user
-        self.data.chmod(0o755)
         profile = (SHIPPED / "development.conf").read_text(encoding="utf-8")
         (self.data / "profile.conf").write_text(
             profile.replace("listen 8080 ", f"listen 127.0.0.1:{self.port} "), encoding="utf-8"
@@ -72,6 +70,7 @@ class PrivateNginx(PrivateServer):
         return text.replace("127.0.0.1:5000 ", f"127.0.0.1:{self._service_port} ")
 
     def _command(self) -> list[str]:
+        # One process: workers would outlive a master that is killed.
         return [
             self.program,
             "-p",
@@ -79,7 +78,7 @@ class PrivateNginx(PrivateServer):
             "-c",
             str(self.data / "nginx.conf"),
             "-g",
-            "daemon off;",
+            "daemon off; master_process off;",
         ]
 
     def _answers(self) -> bool:
