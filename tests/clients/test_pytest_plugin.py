@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -234,7 +234,7 @@ def test_webhooks_of_runs_that_were_killed_are_removed(service):
         after.close()
 
 
-def test_an_event_is_repeated_although_its_answer_is_not_stored_yet(service):
+def test_an_event_is_repeated_although_its_answer_is_not_stored_yet(service, monkeypatch):
     """Balcão sends nothing twice at once, so a repetition that was asked for then would be lost."""
     sandbox = Sandbox(RunningService(service.url, None), 15)
     webhooks, hooks = sandbox.webhooks, sandbox.client.webhooks
@@ -246,7 +246,7 @@ def test_an_event_is_repeated_although_its_answer_is_not_stored_yet(service):
             has_looked_twice.set()
         return list_deliveries(*arguments, **options)
 
-    repetitions = []
+    repetitions: list[Future[ReceivedWebhook]] = []
 
     def take(headers, body):
         if not repetitions:
@@ -256,7 +256,7 @@ def test_an_event_is_repeated_although_its_answer_is_not_stored_yet(service):
             has_looked_twice.wait(10)
         return 204
 
-    hooks.deliveries = look
+    monkeypatch.setattr(hooks, "deliveries", look)
     webhooks.forward_to(take)
     with ThreadPoolExecutor(1) as pool:
         try:
