@@ -71,6 +71,9 @@ def order() -> ResponseReturnValue:
 @bp.post("/orders/<int:order_id>/pay")
 def pay_again(order_id: int) -> ResponseReturnValue:
     """Send the customer to the payment page again, as after a lost answer."""
+    # Balcão forgets an idempotency key after 7 days, and would create a second payment.
+    if order_row(order_id)["status"] not in ("new", "waiting"):
+        abort(409, "This order can no longer be paid.")
     return redirect(payment_url_of(order_id), 303)
 
 

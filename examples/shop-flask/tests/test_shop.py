@@ -197,5 +197,19 @@ def test_a_lost_answer_creates_no_second_payment(
 
     balcao.pay(payment)
     balcao.webhooks.wait_for("payment.confirmed", payment=payment)
-    app.test_client().post(f"/orders/{order_number(payment)}/pay")
+    assert app.test_client().post(f"/orders/{order_number(payment)}/pay").status_code == 409
     assert customer.order_of(payment)["status"] == "paid"
+
+
+def test_an_old_order_gets_no_second_payment(
+    balcao: Sandbox, app: Flask, customer: Customer
+) -> None:
+    """Money for a payment that the order does not know would deliver nothing."""
+    payment = customer.order()
+    balcao.expire(payment)
+    balcao.webhooks.wait_for("payment.expired", payment=payment)
+    balcao.clock.advance(days=8)
+
+    assert app.test_client().post(f"/orders/{order_number(payment)}/pay").status_code == 409
+
+    assert [one.id for one in balcao.client.payments.list()] == [payment.id]
