@@ -137,12 +137,11 @@ def test_without_the_option_a_test_is_skipped_with_the_reason(site, tmp_path):
 
 def test_a_checkout_without_the_equals_sign_is_explained(site, tmp_path):
     """pytest would take its configuration from the checkout, and ignore that of the shop."""
-    folder = write_test(tmp_path, "def test_pays(balcao): ...\n")
+    for folder in (tmp_path, ROOT / "examples/shop-flask"):
+        status, output = run_pytest(site, folder, "--balcao", "--balcao-checkout", str(ROOT))
 
-    status, output = run_pytest(site, folder, "--balcao", "--balcao-checkout", str(ROOT))
-
-    assert status == pytest.ExitCode.USAGE_ERROR, output
-    assert f"--balcao-checkout={ROOT} with an equals sign" in output
+        assert status == pytest.ExitCode.USAGE_ERROR, output
+        assert f"--balcao-checkout={ROOT} with an equals sign" in output
 
 
 @pytest.mark.parametrize("seconds", ["soon", "nan", "inf", "0"])

@@ -45,20 +45,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Refuse options that would be misunderstood, before any test is collected."""
-    _seconds(config)
-    path = config.getoption("balcao_checkout")
-    if not path or config.inipath is None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Refuse a checkout whose configuration pytest took for that of the shop.
+
+    pytest looks for its configuration before it knows the options of plugins. Without the equals
+    sign it takes the path for tests.
+    """
+    path = early_config.known_args_namespace.balcao_checkout
+    if not path or early_config.inipath is None:
         return
     checkout = Path(path).expanduser().resolve()
-    # pytest looks for its configuration before it knows the options of plugins. Without the sign
-    # it takes the path for tests, and the configuration of the checkout for that of the shop.
-    if _is_in(config.inipath, checkout) and not _is_in(config.invocation_params.dir, checkout):
+    invocation = early_config.invocation_params
+    is_foreign = "--balcao-checkout" in invocation.args or not _is_in(invocation.dir, checkout)
+    if is_foreign and _is_in(early_config.inipath, checkout):
         raise pytest.UsageError(
-            f"pytest took its configuration from {config.inipath}. Write "
+            f"pytest took its configuration from {early_config.inipath}. Write "
             f"--balcao-checkout={path} with an equals sign."
         )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a time that is none, before any test is collected."""
+    _seconds(config)
 
 
 @pytest.fixture(scope="session")
