@@ -205,6 +205,7 @@ def test_a_merchant_of_several_tests_sees_the_webhooks_of_one(service):
     """BALCAO_API_KEY: events of older payments are not those of the test."""
     first = Sandbox(RunningService(service.url, None), 15)
     old_payment = first.client.payments.create(10)
+    first.webhooks.wait_for("payment.created", payment=old_payment)
     second = Sandbox(RunningService(service.url, first.api_key), 15)
     try:
         first.pay(old_payment)
