@@ -73,6 +73,7 @@ class ShopWebhooks:
             webhook = client.webhooks.create(self.url, description=DESCRIPTION)
             self.id = webhook.id
             self.secret = str(webhook.secret)
+            self._registered_at = str(webhook.raw.get("created_at"))
             self._is_registered.set()
         except BaseException:
             self.stop()
@@ -205,7 +206,9 @@ class ShopWebhooks:
         if event.type in ("ping", "receipt.received"):
             return True
         with self._lock:
-            if event.type == "payment.created":
+            # Both times are the service's. An event may come a moment after its payment.
+            is_new = str(event.data.get("created_at")) >= self._registered_at
+            if event.type == "payment.created" and is_new:
                 self._payment_ids |= _payment_ids(event)
             return bool(self._payment_ids & _payment_ids(event))
 
