@@ -146,11 +146,17 @@ def payment_url_of(order_id: int) -> str:
 
 def deliver(connection: sqlite3.Connection, event: Event) -> None:
     """The money is there: send the cheese, if it is the money for this order."""
-    connection.execute(
+    changed = connection.execute(
         "UPDATE orders SET status = 'paid', deliveries = deliveries + 1, note = NULL "
         "WHERE payment_id = ? AND amount_centavos = ? AND status IN ('waiting', 'expired')",
         (event.data["id"], event.data["amount_centavos"]),
-    )
+    ).rowcount
+    if changed == 0:
+        current_app.logger.error(
+            "Payment %s of %s centavos was paid, and no order waits for it: a person must look.",
+            event.data["id"],
+            event.data["amount_centavos"],
+        )
 
 
 def close(connection: sqlite3.Connection, event: Event) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from datetime import timedelta
 
+import pytest
 from customer import Customer, order_number
 from flask import Flask
 
@@ -55,9 +56,9 @@ def test_too_little_money_goes_back_and_the_order_waits(
 
 
 def test_an_order_whose_price_has_changed_is_not_delivered(
-    balcao: Sandbox, app: Flask, customer: Customer
+    balcao: Sandbox, app: Flask, customer: Customer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The money that came is not the money for this order: a person must look."""
+    """The money that came is not the money for this order: the log calls a person."""
     payment = customer.order()
     with closing(sqlite3.connect(app.config["DATABASE"])) as connection, connection:
         connection.execute("UPDATE orders SET amount_centavos = amount_centavos + 1")
@@ -67,6 +68,7 @@ def test_an_order_whose_price_has_changed_is_not_delivered(
 
     order = customer.order_of(payment)
     assert (order["status"], order["deliveries"]) == ("waiting", 0)
+    assert f"Payment {payment.id} of 5490 centavos was paid" in caplog.text
 
 
 def test_a_customer_who_pays_twice_gets_one_cheese(balcao: Sandbox, customer: Customer) -> None:
