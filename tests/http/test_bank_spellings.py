@@ -62,6 +62,7 @@ def test_what_is_not_understood_is_left_out(bank, make_payment, client, more):
         ({"name": "Ana", "document": "529.982.247-25"}, ("Ana", "***.982.247-**")),
         ({"name": "Ana", "document": 12345678909}, ("Ana", "***.456.789-**")),
         ({"name": "Ana", "document": "***.456.789-**"}, ("Ana", "***.456.789-**")),
+        # Some banks mask a CPF with the letter X.
         ({"name": "Ana", "document": "XXX.456.789-XX"}, ("Ana", "***.456.789-**")),
         ({"name": "Ana", "document": "12.abc.345/01DE-35"}, ("Ana", "**.ABC.345/01DE-**")),
         ({"name": "Ana", "document": "passport 9"}, ("Ana", None)),

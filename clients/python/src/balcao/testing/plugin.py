@@ -66,7 +66,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse a time that is none, before any test is collected."""
+    """Refuse a `balcao_timeout` that is not a number of seconds, before tests are collected."""
     _seconds(config)
 
 
@@ -76,6 +76,7 @@ def balcao_service(
 ) -> Iterator[Service]:
     """The service of this session: private, unless BALCAO_URL names a development service."""
     if not (pytestconfig.getoption("balcao") or pytestconfig.getini("balcao")):
+        # The unit tests of a shop run without a checkout of Balcão; the skipped ones are counted.
         pytest.skip(SKIPPED)
     url = os.environ.get("BALCAO_URL")
     if url and not pytestconfig.getoption("balcao_checkout"):
