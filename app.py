@@ -38,6 +38,7 @@ from blueprints.admin.setup import init_admin
 from blueprints.checkout.setup import init_checkout
 from blueprints.payer.demo import ensure_demo_payer
 from blueprints.payer.setup import init_payer, open_wallet_at_sign_up
+from blueprints.pix_api.setup import init_pix_api
 from blueprints.portal.setup import init_portal
 from blueprints.recovery.setup import init_recovery
 from blueprints.shop.setup import init_shop
@@ -114,6 +115,7 @@ def _add_routes(app: OpenAPI, settings: Settings, parts: Parts) -> None:
     init_admin(app)
     init_payer(app)
     init_recovery(app)
+    init_pix_api(app)
     init_realtime(app, settings, parts)
     if settings.is_development:
         from bank.cli import bank_cli

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -64,11 +64,28 @@ RECOVER_PATH = "/payment/recover-from-qr"
 """The page that finds a payment by its QR code."""
 
 
+ErrorForm = Callable[[int, str, tuple[FieldError, ...]], Response]
+"""Writes an error's status, detail and fields in the form of another interface."""
+_FORMS = "error_forms"
+
+
 def init_problems(app: Flask) -> None:
     """Register the error handlers."""
+    app.extensions[_FORMS] = {}
     app.register_error_handler(BalcaoError, answer_error)
     app.register_error_handler(HTTPException, _on_http_error)
     app.register_error_handler(Exception, _on_unknown_error)
+
+
+def use_form(app: Flask, prefix: str, form: ErrorForm) -> None:
+    """Answer all errors of the paths below `prefix` in this form, also when no route is there."""
+    app.extensions[_FORMS][prefix] = form
+
+
+def _own_form() -> ErrorForm | None:
+    forms: dict[str, ErrorForm] = current_app.extensions[_FORMS]
+    path = request.path
+    return next((form for prefix, form in forms.items() if path.startswith(f"{prefix}/")), None)
 
 
 def refuse_invalid(error: ValidationError) -> Response:
@@ -112,7 +129,10 @@ def problem(
     Leaves the names of the refused fields in `g.problem_fields`, for `accounts.refusals`.
     """
     g.problem_fields = tuple(error.field for error in field_errors)
-    if prefers_page():
+    form = _own_form()
+    if form is not None:
+        response = form(status, detail, field_errors)
+    elif prefers_page():
         page = render_template(
             "errors/error.html",
             status=status,

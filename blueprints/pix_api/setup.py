@@ -1,0 +1,45 @@
+"""Register API Pix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from flask import Flask
+
+from blueprints.pix_api import problems
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+VERSION_PREFIX = f"{problems.PREFIX}/v2"
+_UNVERSIONED = tuple(f"{problems.PREFIX}/{name}" for name in ("oauth/", "openapi.json"))
+
+
+def init_pix_api(app: Flask) -> None:
+    """Add the routes, the form of errors, and the spellings of paths."""
+    problems.init_problems(app)
+    app.wsgi_app = PathSpellings(app.wsgi_app)  # type: ignore[method-assign]
+
+
+class PathSpellings:
+    """WSGI middleware: SDKs leave out `/v2`, or end a path with a slash."""
+
+    def __init__(self, application: WSGIApplication) -> None:
+        """Wrap a WSGI application."""
+        self._application = application
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request, by the one spelling that the routes have."""
+        path = environ.get("PATH_INFO", "")
+        if path.startswith(f"{problems.PREFIX}/"):
+            environ["PATH_INFO"] = one_spelling(path)
+        return self._application(environ, start_response)
+
+
+def one_spelling(path: str) -> str:
+    """The path with `/v2` and without a slash at its end."""
+    path = path.rstrip("/")
+    if path.startswith((f"{VERSION_PREFIX}/", *_UNVERSIONED)):
+        return path.replace(f"{VERSION_PREFIX}/oauth/", f"{problems.PREFIX}/oauth/", 1)
+    return VERSION_PREFIX + path.removeprefix(problems.PREFIX)
