@@ -33,6 +33,7 @@ from repository.connections import (
     reading_options,
     skip_needless_rollbacks,
 )
+from repository.driver_errors import is_away, is_conflict, is_unique_violation
 from repository.events import Events, StoredEvent
 from repository.idempotent_requests import IdempotentRequests
 from repository.payments import Payments
@@ -346,7 +347,7 @@ def _translate_errors() -> Iterator[None]:
     except BalcaoError:
         raise
     except exc.IntegrityError as error:
-        if _is_unique_violation(error):
+        if is_unique_violation(error):
             raise LostRace from error
         raise
     except exc.TimeoutError as error:
@@ -355,44 +356,9 @@ def _translate_errors() -> Iterator[None]:
         ledger().lost_at = now()
         raise DatabaseUnavailable from error
     except exc.DBAPIError as error:
-        if _is_conflict(error):
+        if is_conflict(error):
             raise ConcurrentUpdate from error
         if is_away(error):
             ledger().lost_at = now()
             raise DatabaseUnavailable from error
         raise
-
-
-def _code(error: exc.DBAPIError) -> str:
-    """The engine's error code: MySQL's number, PostgreSQL's SQLSTATE or SQLite's message."""
-    arguments = getattr(error.orig, "args", ())
-    first = arguments[0] if arguments else ""
-    if isinstance(first, dict):
-        return str(first.get("C", ""))
-    return str(first)
-
-
-def _is_unique_violation(error: exc.IntegrityError) -> bool:
-    code = _code(error)
-    return code in ("1062", "23505") or code.startswith("UNIQUE constraint failed")
-
-
-def _is_conflict(error: exc.DBAPIError) -> bool:
-    code = _code(error)
-    # MySQL: deadlock, lock wait, NOWAIT. MariaDB: record changed since read. PostgreSQL: class 40
-    # and NOWAIT.
-    codes = ("1213", "1205", "3572", "1020", "40001", "40P01", "55P03")
-    return code in codes or "database is locked" in code
-
-
-def is_away(error: exc.DBAPIError) -> bool:
-    """Whether the database does not answer, or cannot work at the moment."""
-    if error.connection_invalidated or isinstance(error, exc.InterfaceError):
-        return True
-    code = _code(error)
-    # PostgreSQL: connection, shutdown, full, and a transaction that was idle for too long.
-    if len(code) == 5 and (code[:2] in ("08", "57", "53") or code == "25P03"):
-        return True
-    mysql_codes = ("1040", "1053", "2002", "2003", "2006", "2013", "1927", "1290")
-    sqlite_messages = ("unable to open", "disk I/O error", "disk is full", "readonly database")
-    return code in mysql_codes or any(message in code for message in sqlite_messages)

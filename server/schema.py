@@ -19,7 +19,7 @@ from sqlalchemy import exc
 from config import ConfigurationError
 from core.errors import DatabaseUnavailable
 from db_models.base import db
-from repository.database import is_away
+from repository.driver_errors import is_away
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 ATTEMPTS_MAX = 10

@@ -1,0 +1,42 @@
+"""What the errors of the drivers mean, alike for every engine."""
+
+from __future__ import annotations
+
+from sqlalchemy import exc
+
+
+def _code(error: exc.DBAPIError) -> str:
+    """The engine's error code: MySQL's number, PostgreSQL's SQLSTATE or SQLite's message."""
+    arguments = getattr(error.orig, "args", ())
+    first = arguments[0] if arguments else ""
+    if isinstance(first, dict):
+        return str(first.get("C", ""))
+    return str(first)
+
+
+def is_unique_violation(error: exc.IntegrityError) -> bool:
+    """Whether a unique constraint was violated."""
+    code = _code(error)
+    return code in ("1062", "23505") or code.startswith("UNIQUE constraint failed")
+
+
+def is_conflict(error: exc.DBAPIError) -> bool:
+    """Whether another transaction was in the way, so that a repetition may succeed."""
+    code = _code(error)
+    # MySQL: deadlock, lock wait, NOWAIT. MariaDB: record changed since read. PostgreSQL: class 40
+    # and NOWAIT.
+    codes = ("1213", "1205", "3572", "1020", "40001", "40P01", "55P03")
+    return code in codes or "database is locked" in code
+
+
+def is_away(error: exc.DBAPIError) -> bool:
+    """Whether the database does not answer, or cannot work at the moment."""
+    if error.connection_invalidated or isinstance(error, exc.InterfaceError):
+        return True
+    code = _code(error)
+    # PostgreSQL: connection, shutdown, full, and a transaction that was idle for too long.
+    if len(code) == 5 and (code[:2] in ("08", "57", "53") or code == "25P03"):
+        return True
+    mysql_codes = ("1040", "1053", "2002", "2003", "2006", "2013", "1927", "1290")
+    sqlite_messages = ("unable to open", "disk I/O error", "disk is full", "readonly database")
+    return code in mysql_codes or any(message in code for message in sqlite_messages)
