@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Computed,
     ForeignKey,
@@ -17,6 +18,8 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
+    true,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -41,7 +44,10 @@ class Payment(db.Model):  # type: ignore[name-defined, misc]  # see Account
         CheckConstraint(
             "status IN ('pending', 'confirmed', 'expired', 'cancelled')", name="status_known"
         ),
-        CheckConstraint("amount_centavos > 0", name="amount_positive"),
+        CheckConstraint(
+            "amount_centavos > 0 OR (payer_sets_amount AND amount_centavos = 0)",
+            name="amount_positive",
+        ),
         CheckConstraint(
             "refunded_centavos >= 0 AND refunded_centavos <= amount_centavos",
             name="refunded_within_amount",
@@ -75,6 +81,9 @@ class Payment(db.Model):  # type: ignore[name-defined, misc]  # see Account
         Index("ix_payments_look_up", "look_up_at", "id"),
         Index("ix_payments_merchant", "merchant_id", "id"),
         Index("ix_payments_order", "merchant_id", "order_id"),
+        # The txid comes first, so that a bank's question finds it without the merchant.
+        Index("ix_payments_charge_txid", "charge_txid", "merchant_id", unique=True),
+        Index("ix_payments_location_token", "location_token", unique=True),
         # The portal's list by status, newest first, and its count of payments per day.
         Index("ix_payments_created", "merchant_id", "status", "created_at", "id"),
         # The daily takings and times to pay are summed from this index alone.
@@ -113,7 +122,7 @@ class Payment(db.Model):  # type: ignore[name-defined, misc]  # see Account
     """The shop's address to which the page leads after a confirmation."""
     cancel_url: Mapped[str | None] = mapped_column(String(500))
     """The shop's address to which the page leads if the payment was not paid."""
-    payer_name: Mapped[str | None] = mapped_column(String(140))
+    payer_name: Mapped[str | None] = mapped_column(String(200))
     """The payer as the shop named it; a receipt has the payer as the bank named it."""
     payer_document: Mapped[str | None] = mapped_column(String(14))
     details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
@@ -132,5 +141,38 @@ class Payment(db.Model):  # type: ignore[name-defined, misc]  # see Account
     look_up_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """The next look-up at the bank, in case a notification was lost; null for no look-up."""
     renewed_from_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"), unique=True)
+    charge_txid: Mapped[str | None] = mapped_column(exact_string(35))
+    """The txid that a client of API Pix chose, unique for the merchant; null if it is `txid`.
+
+    It may be easy to guess, so no page is found by it.
+    """
+    charge_kind: Mapped[str] = mapped_column(String(4), default="cob", server_default="cob")
+    """A `ChargeKind`."""
+    revision: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    """How often the charge was changed (API Pix 2.9.0, Revisao); its location does not count."""
+    payer_sets_amount: Mapped[bool] = mapped_column(
+        Boolean(create_constraint=False), default=False, server_default=false()
+    )
+    """Whether the payer may pay another amount; a confirmation stores the amount that was paid."""
+    charge_terms: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """What only API Pix asks of a charge, see `payments.charges.ChargeTerms`; null for none."""
+    location_token: Mapped[str | None] = mapped_column(exact_string(32))
+    """The token of a location that was reserved before; null if the token is `watch_code`."""
+    location_created_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When that location was reserved."""
+    has_location: Mapped[bool] = mapped_column(
+        Boolean(create_constraint=False), default=True, server_default=true()
+    )
+    """Whether a location shows this payment; without one it has no code to be paid by."""
 
     merchant: Mapped[Account] = relationship(lazy="raise_on_sql")
+
+    @property
+    def pix_txid(self) -> str:
+        """The txid of API Pix (`[a-zA-Z0-9]{26,35}`), unique for the merchant."""
+        return self.charge_txid or self.txid
+
+    @property
+    def location(self) -> str:
+        """The token of the payment's location."""
+        return self.location_token or self.watch_code

@@ -69,3 +69,24 @@ def drop_column(table, name, *constraints):
             kind = "foreignkey" if constraint.startswith("fk_") else "check"
             op.drop_constraint(op.f(constraint), table, type_=kind)
     op.drop_column(table, name)
+
+
+def rewrite_on_sqlite(table, *changes):
+    """Change rules in the stored text of a table; `changes` are pairs of old and new text.
+
+    For checks and lengths, which have no bytes in the file: SQLite's own documentation describes
+    this way (lang_altertable.html, section 7). Alembic would copy the table, see `add_column`.
+    Raises LookupError for a text that the table does not have once.
+    """
+    bind = op.get_bind()
+    text = bind.scalar(sa.text("SELECT sql FROM sqlite_schema WHERE name = :name"), {"name": table})
+    for old, new in changes:
+        if text.count(old) != 1:
+            raise LookupError(f"{table} does not have this text once: {old}")
+        text = text.replace(old, new)
+    version = bind.scalar(sa.text("PRAGMA schema_version"))
+    bind.execute(sa.text("PRAGMA writable_schema = ON"))
+    change = sa.text("UPDATE sqlite_schema SET sql = :sql WHERE type = 'table' AND name = :name")
+    bind.execute(change, {"sql": text, "name": table})
+    bind.execute(sa.text(f"PRAGMA schema_version = {version + 1}"))
+    bind.execute(sa.text("PRAGMA writable_schema = OFF"))

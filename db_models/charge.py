@@ -1,0 +1,49 @@
+"""What API Pix keeps of charges beside payments: old revisions, and locations without a charge."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, Integer, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db_models.account import Id
+from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string
+
+
+class ChargeKind(enum.StrEnum):
+    """The kinds of charge of API Pix: immediate, and with a due date."""
+
+    COB = "cob"
+    COBV = "cobv"
+
+
+class ChargeRevision(db.Model):  # type: ignore[name-defined, misc]  # see Account
+    """A charge as it stood before a change; the payment's row has the newest revision."""
+
+    __tablename__ = "charge_revisions"
+    __table_args__ = (TABLE_OPTIONS,)
+
+    payment_id: Mapped[int] = mapped_column(ForeignKey("payments.id"), primary_key=True)
+    revision: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    state: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """The columns of the payment that a revision may change (`payments.charges`)."""
+    replaced_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ReservedLocation(db.Model):  # type: ignore[name-defined, misc]  # see Account
+    """A location that shows no charge; a charge that takes it takes its row away."""
+
+    __tablename__ = "reserved_locations"
+    __table_args__ = (
+        Index("ix_reserved_locations_merchant", "merchant_id", "created_at", "id"),
+        TABLE_OPTIONS,
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    token: Mapped[str] = mapped_column(exact_string(32), unique=True)
+    merchant_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
+    charge_kind: Mapped[str] = mapped_column(String(4))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)

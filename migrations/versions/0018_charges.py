@@ -1,0 +1,120 @@
+"""What API Pix needs of a payment: its txid, terms, revisions and locations.
+
+Revision ID: 0018
+Revises: 0017
+Create Date: 2026-11-29
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from migrations import columns
+
+revision = "0018"
+down_revision = "0017"
+branch_labels = None
+depends_on = None
+
+NAMES = ("payer_name VARCHAR(140)", "payer_name VARCHAR(200)")
+AMOUNTS = ("amount_centavos > 0", "amount_centavos > 0 OR (payer_sets_amount AND amount_centavos = 0)")
+CHECK = "ck_payments_amount_positive"
+
+
+def upgrade():
+    columns.add_column("payments", sa.Column("charge_txid", columns.exact(35)))
+    columns.add_column(
+        "payments", sa.Column("charge_kind", sa.String(length=4), server_default="cob", nullable=False)
+    )
+    columns.add_column(
+        "payments", sa.Column("revision", sa.Integer(), server_default="0", nullable=False)
+    )
+    columns.add_column(
+        "payments",
+        sa.Column("payer_sets_amount", sa.Boolean(), server_default=sa.false(), nullable=False),
+    )
+    columns.add_column("payments", sa.Column("charge_terms", sa.JSON()))
+    columns.add_column("payments", sa.Column("location_token", columns.exact(32)))
+    columns.add_column("payments", sa.Column("location_created_at", columns.instant()))
+    columns.add_column(
+        "payments",
+        sa.Column("has_location", sa.Boolean(), server_default=sa.true(), nullable=False),
+    )
+    op.create_index(
+        "ix_payments_charge_txid", "payments", ["charge_txid", "merchant_id"], unique=True
+    )
+    op.create_index("ix_payments_location_token", "payments", ["location_token"], unique=True)
+    if op.get_bind().dialect.name == "sqlite":
+        columns.rewrite_on_sqlite("payments", NAMES, AMOUNTS)
+    else:
+        _replace_check(AMOUNTS[1])
+        _resize_name(140, 200)
+    op.create_table(
+        "charge_revisions",
+        sa.Column("payment_id", columns.row_id(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("state", sa.JSON(), nullable=False),
+        sa.Column("replaced_at", columns.instant(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["payment_id"], ["payments.id"], name=op.f("fk_charge_revisions_payment_id")
+        ),
+        sa.PrimaryKeyConstraint("payment_id", "revision", name=op.f("pk_charge_revisions")),
+        **columns.TABLE,
+    )
+    op.create_table(
+        "reserved_locations",
+        sa.Column("id", columns.row_id(), nullable=False),
+        sa.Column("token", columns.exact(32), nullable=False),
+        sa.Column("merchant_id", columns.row_id(), nullable=False),
+        sa.Column("charge_kind", sa.String(length=4), nullable=False),
+        sa.Column("created_at", columns.instant(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["merchant_id"], ["accounts.id"], name=op.f("fk_reserved_locations_merchant_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reserved_locations")),
+        sa.UniqueConstraint("token", name=op.f("uq_reserved_locations_token")),
+        **columns.TABLE,
+    )
+    op.create_index(
+        "ix_reserved_locations_merchant",
+        "reserved_locations",
+        ["merchant_id", "created_at", "id"],
+        unique=False,
+    )
+
+
+def downgrade():
+    op.drop_table("reserved_locations")
+    op.drop_table("charge_revisions")
+    if op.get_bind().dialect.name == "sqlite":
+        columns.rewrite_on_sqlite("payments", NAMES[::-1], AMOUNTS[::-1])
+    else:
+        _replace_check(AMOUNTS[0])
+        _resize_name(200, 140)
+    op.drop_index("ix_payments_location_token", table_name="payments")
+    op.drop_index("ix_payments_charge_txid", table_name="payments")
+    for name in (
+        "has_location",
+        "location_created_at",
+        "location_token",
+        "charge_terms",
+        "payer_sets_amount",
+        "revision",
+        "charge_kind",
+        "charge_txid",
+    ):
+        columns.drop_column("payments", name)
+
+
+def _replace_check(rule):
+    op.drop_constraint(op.f(CHECK), "payments", type_="check")
+    op.create_check_constraint(op.f(CHECK), "payments", rule)
+
+
+def _resize_name(old, new):
+    op.alter_column(
+        "payments",
+        "payer_name",
+        existing_type=sa.String(length=old),
+        type_=sa.String(length=new),
+        existing_nullable=True,
+    )
