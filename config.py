@@ -74,6 +74,8 @@ class Settings(BaseModel):
     reconcile_interval_seconds: float = Field(15, gt=0, le=300)
     async_mode: Literal["eventlet", "gevent", "threading"] = "eventlet"
     demo_pix_key: str
+    demo_client_id: str
+    demo_client_secret: str
     compression: Literal["gzip", "none"] = "gzip"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
@@ -166,6 +168,16 @@ class Settings(BaseModel):
         if pix_key.kind_of(value) is None:
             raise ValueError("must be a Pix key in its canonical form")
         return value
+
+    @field_validator("demo_client_id")
+    @classmethod
+    def _client_id(cls, value: str) -> str:
+        return secret_rules.checked_credential(value, 8, 64)
+
+    @field_validator("demo_client_secret")
+    @classmethod
+    def _client_secret(cls, value: str) -> str:
+        return secret_rules.checked_credential(value, 16, 128)
 
     @field_validator("redis_url")
     @classmethod
@@ -297,9 +309,11 @@ def _fill_defaults(values: dict[str, Any], instance: Path) -> None:
     values.setdefault("webhook_allow_private", not production)
     if production:
         _require_secrets(values)
-        # Production has no demo merchant, but the setting has no other default.
+        # Production has no demo merchant, but these settings have no other defaults.
         values.setdefault("demo_pix_key", str(uuid.UUID(int=0)))
         values.setdefault("demo_password", secrets.token_urlsafe(24))
+        values.setdefault("demo_client_id", secrets.token_hex(16))
+        values.setdefault("demo_client_secret", secrets.token_urlsafe(32))
     else:
         _create_secrets(values, instance)
     if "database_url" not in values:
@@ -326,6 +340,8 @@ def _create_secrets(values: dict[str, Any], instance: Path) -> None:
         "bank_webhook_secret": signatures.new_secret,
         "demo_pix_key": lambda: str(uuid.uuid4()),
         "demo_password": lambda: secrets.token_urlsafe(9),
+        "demo_client_id": lambda: secrets.token_hex(16),
+        "demo_client_secret": lambda: secrets.token_urlsafe(32),
     }
     for name, make in makers.items():
         if name not in values:

@@ -24,6 +24,8 @@ def _sentences() -> dict[str, str]:
         "password.refused": _("Tentativa de trocar a senha com a senha atual errada"),
         "key.created": _("Chave de API criada"),
         "key.revoked": _("Chave de API revogada"),
+        "oauth-client.created": _("Credencial da API Pix criada"),
+        "oauth-client.revoked": _("Credencial da API Pix revogada"),
         "shop.changed": _("Dados da loja alterados"),
         "logo.changed": _("Logotipo alterado"),
         "pix-key.changed": _("Chave Pix alterada"),

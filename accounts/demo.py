@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from accounts import passwords, service
+from accounts import oauth_clients, passwords, service
 from accounts.access import DEMO_LOGIN
-from config import Settings
+from config import ConfigurationError, Settings
 from db_models.account import MERCHANT
 from repository.database import Work, in_unit_of_work, reading
 
 NAME = "Feira da Vila"
 CITY = "São Paulo"
 SUPPORT = "mailto:ola@feiradavila.example"
+CLIENT_LABEL = "API Pix (demo)"
 INSTITUTION = "Banco Garoa"
 """The simulated bank, which also keeps the merchant's money."""
 
 
 def ensure_demo_merchant(settings: Settings) -> None:
-    """Create the demo merchant, or update its Pix key, address and password."""
+    """Create the demo merchant, or update its Pix key, address, password and client of API Pix.
+
+    Raises ConfigurationError if DEMO_CLIENT_ID belongs to another merchant.
+    """
     with reading() as work:
         account = work.accounts.find_by_login(DEMO_LOGIN)
     stored_hash = None if account is None else account.password_hash
@@ -49,6 +53,12 @@ def _ensure(work: Work, settings: Settings, password_hash: str) -> None:
         )
     elif any(getattr(account, name) != value for name, value in current.items()):
         work.accounts.change(account.id, current)
+    merchant = work.accounts.by_login(DEMO_LOGIN)
+    client = oauth_clients.ensure_client(
+        work, merchant, settings.demo_client_id, settings.demo_client_secret, CLIENT_LABEL
+    )
+    if client is None:
+        raise ConfigurationError("DEMO_CLIENT_ID is the id of another merchant's client.")
 
 
 @lru_cache(maxsize=8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Callable
 from datetime import datetime
 
 from config import current_parts, current_settings
@@ -57,13 +58,16 @@ def is_for_this_profile(key: str) -> bool:
 
 
 class KeyUses:
-    """Collects when keys were used; a job writes it to the database every half minute.
+    """Collects when credentials were used; a job writes it to the database every half minute.
+
+    One for API keys, and one for the clients of API Pix.
 
     No request waits for a write. If the process is killed, the uses since the last write are lost.
     """
 
-    def __init__(self) -> None:
-        """Start with no use."""
+    def __init__(self, write_use: Callable[[Work, int, datetime], None]) -> None:
+        """Start with no use; `write_use` writes the use of one row."""
+        self._write_use = write_use
         self._unwritten: dict[int, datetime] = {}
         self._written: dict[int, datetime] = {}
 
@@ -79,7 +83,7 @@ class KeyUses:
         if not noted:
             return 0
         try:
-            in_unit_of_work(lambda work: _write(work, noted))
+            in_unit_of_work(lambda work: self._write_all(work, noted))
         except BaseException:
             self._unwritten = {**noted, **self._unwritten}
             raise
@@ -88,10 +92,14 @@ class KeyUses:
         self._written.update(noted)
         return len(noted)
 
+    def _write_all(self, work: Work, noted: dict[int, datetime]) -> None:
+        for key_id, at in sorted(noted.items()):  # one order, so that two processes never deadlock
+            self._write_use(work, key_id, at)
 
-def _write(work: Work, noted: dict[int, datetime]) -> None:
-    for key_id, at in sorted(noted.items()):  # one order, so that two processes never deadlock
-        work.accounts.note_key_use(key_id, at)
+
+def write_key_use(work: Work, key_id: int, at: datetime) -> None:
+    """Write the use of an API key."""
+    work.accounts.note_key_use(key_id, at)
 
 
 def key_uses() -> KeyUses:

@@ -7,6 +7,7 @@ from db_models.charge import ChargeKind, ChargeRevision, ReservedLocation
 from db_models.feed_entry import FeedCounter, FeedEntry
 from db_models.idempotent_request import IdempotentRequest
 from db_models.logo import Logo
+from db_models.oauth_client import OAuthClient
 from db_models.outgoing_mail import MailKind, OutgoingMail
 from db_models.payment import Payment, PaymentStatus
 from db_models.payment_event import EventName, PaymentEvent
@@ -44,6 +45,7 @@ __all__ = [
     "IdempotentRequest",
     "Logo",
     "MailKind",
+    "OAuthClient",
     "OutgoingMail",
     "Payment",
     "PaymentEvent",

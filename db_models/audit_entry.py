@@ -30,6 +30,8 @@ class AuditAction(StrEnum):
     PASSWORD_REFUSED = "password.refused"  # noqa: S105 - an action's name
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
+    OAUTH_CLIENT_CREATED = "oauth-client.created"
+    OAUTH_CLIENT_REVOKED = "oauth-client.revoked"
     SHOP_CHANGED = "shop.changed"
     LOGO_CHANGED = "logo.changed"
     PIX_KEY_CHANGED = "pix-key.changed"

@@ -36,6 +36,7 @@ from repository.connections import (
 from repository.driver_errors import is_away, is_conflict, is_unique_violation
 from repository.events import Events, StoredEvent
 from repository.idempotent_requests import IdempotentRequests
+from repository.oauth_clients import OAuthClients
 from repository.payments import Payments
 from repository.receipts import Receipts
 from repository.reconciliations import Reconciliations
@@ -112,6 +113,11 @@ class Work:
     def accounts(self) -> Accounts:
         """Queries on accounts and their keys."""
         return Accounts(self.session)
+
+    @cached_property
+    def oauth_clients(self) -> OAuthClients:
+        """Queries on the clients of API Pix."""
+        return OAuthClients(self.session)
 
     @cached_property
     def sign_ins(self) -> SignIns:

@@ -25,6 +25,8 @@ def print_banner(settings: Settings) -> None:
             ("Portal", f"{settings.public_url}/portal (demo, {settings.demo_password})"),
             ("Payer", f"{settings.public_url}/pay (bia, {settings.demo_password})"),
             ("Admin", f"{settings.public_url}/admin (after: {CREATE_ADMIN})"),
+            ("API Pix", f"{settings.public_url}/api-pix"),
+            ("  client", f"{settings.demo_client_id}, {settings.demo_client_secret}"),
             ("Bank app", f"{settings.bank_url}/"),
             *lines,
         ]

@@ -17,6 +17,7 @@ from flask import Flask
 from flask_apscheduler import APScheduler
 
 from accounts.keys import key_uses
+from accounts.oauth_clients import oauth_client_uses
 from accounts.refusals import forget_old_refusals, refusal_notes
 from accounts.sign_ins import forget_old_records
 from blueprints.recovery.proofs import forget_old_proofs
@@ -79,6 +80,7 @@ class Jobs:
         self._add("relay", RELAY_INTERVAL_SECONDS, lambda: announcer.relay(self._keep_going))
         self._add("forget-keys", FORGET_INTERVAL_SECONDS, forget_old_keys)
         self._add("key-uses", KEY_USES_INTERVAL_SECONDS, lambda: key_uses().write())
+        self._add("client-uses", KEY_USES_INTERVAL_SECONDS, lambda: oauth_client_uses().write())
         self._add("refusals", REFUSALS_INTERVAL_SECONDS, lambda: refusal_notes().write())
         self._add(
             "forget-refusals",
@@ -112,6 +114,8 @@ class Jobs:
             parts_of(self._app).announcer.flush()
             with suppress(BalcaoError):  # a lost key use must not delay the stop
                 key_uses().write()
+            with suppress(BalcaoError):
+                oauth_client_uses().write()
             with suppress(BalcaoError):
                 refusal_notes().write()
 

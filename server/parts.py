@@ -8,7 +8,8 @@ from flask import Flask
 from flask_socketio import SocketIO
 
 from accounts import csrf
-from accounts.keys import KeyUses
+from accounts.keys import KeyUses, write_key_use
+from accounts.oauth_clients import write_client_use
 from accounts.refusals import RefusalNotes
 from blueprints.portal.figures import ClosedDays
 from blueprints.transactions.merchant_sockets import MerchantSockets
@@ -48,7 +49,8 @@ def build_parts(app: Flask, settings: Settings, clock: Clock) -> Parts:
         request_counts=RequestCounts(limits.count),
         turns=Turns(),
         csrf_key=csrf.key_for(settings),
-        key_uses=KeyUses(),
+        key_uses=KeyUses(write_key_use),
+        oauth_client_uses=KeyUses(write_client_use),
         refusal_notes=RefusalNotes(),
         key_ring=KeyRing(settings),
         presenter=Presenter(settings.public_url, settings.is_live),

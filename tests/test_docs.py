@@ -335,6 +335,7 @@ def test_every_route_is_in_the_document_and_no_other(app: Flask):
         "The payer",
         "Transactions",
         "QR codes and locations",
+        "API Pix",
         "Recovery",
         "The portal",
         "Administration",

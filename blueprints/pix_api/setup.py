@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from blueprints.pix_api import problems
+from blueprints.pix_api import problems, token_routes
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -19,6 +19,7 @@ _UNVERSIONED = tuple(f"{problems.PREFIX}/{name}" for name in ("oauth/", "openapi
 def init_pix_api(app: Flask) -> None:
     """Add the routes, the form of errors, and the spellings of paths."""
     problems.init_problems(app)
+    token_routes.init_token_route(app)
     app.wsgi_app = PathSpellings(app.wsgi_app)  # type: ignore[method-assign]
 
 

@@ -51,6 +51,7 @@ class Parts:
     turns: Turns
     csrf_key: bytes
     key_uses: KeyUses
+    oauth_client_uses: KeyUses
     refusal_notes: RefusalNotes
     key_ring: KeyRing
     presenter: Presenter

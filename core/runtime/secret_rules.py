@@ -1,8 +1,12 @@
-"""Secrets that production refuses: known to everybody, too simple, or used for two purposes."""
+"""Secrets that production refuses: known to everybody, too simple, or used for two purposes.
+
+Also the form of the demo merchant's client of API Pix.
+"""
 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -26,6 +30,7 @@ EXAMPLE_PASSWORDS = frozenset(
 )  # fmt: skip
 _PLACEHOLDERS = ("change-me", "changeme", "change_me", "replace-me", "your-secret")
 PASSWORD_MIN = 8
+_CREDENTIAL = re.compile(r"[A-Za-z0-9._~\-]+", re.ASCII)
 _DISTINCT_MIN = 10
 """A random secret of 24 bytes has about 23 different ones; one that a person typed has few."""
 
@@ -87,3 +92,13 @@ def _bytes_of(secret: str) -> bytes:
         with suppress(ValueError):
             return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
     return secret.encode()
+
+
+def checked_credential(value: str, least: int, most: int) -> str:
+    """The id or secret of an OAuth client, in characters that no encoding changes.
+
+    Raises ValueError with a part of a sentence.
+    """
+    if not least <= len(value) <= most or not _CREDENTIAL.fullmatch(value):
+        raise ValueError(f"must have {least} to {most} letters, digits or . _ ~ -")
+    return value

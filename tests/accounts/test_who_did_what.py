@@ -41,6 +41,7 @@ EXEMPT = {
     "POST /payments/pix/<string:payment_id>/trace": BY_SHOPPER,
     "POST /payments/pix/confirmation": "the bank's report; the receipt is the record",
     "POST /portal/settings/pix-key/kind": READS,
+    "POST /api-pix/oauth/token": "a client proves itself again; its row has its last use",
     "POST /token/refresh": "the same sign-in goes on; its start has a row",
     "POST /api/pay/<string:code>": "needs the simulated bank: tests/payer/test_paying.py",
     "POST /api/wallet": "needs the simulated bank: tests/payer/test_wallets.py",
