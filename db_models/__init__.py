@@ -25,6 +25,7 @@ from db_models.till import Till
 from db_models.webhook import (
     DeliveryKind,
     DeliveryStatus,
+    EndpointKind,
     WebhookAttempt,
     WebhookDelivery,
     WebhookEndpoint,
@@ -39,6 +40,7 @@ __all__ = [
     "ChargeRevision",
     "DeliveryKind",
     "DeliveryStatus",
+    "EndpointKind",
     "EventName",
     "FeedCounter",
     "FeedEntry",

@@ -39,6 +39,8 @@ class Receipt(db.Model):  # type: ignore[name-defined, misc]  # see Account
         Index("ix_receipts_merchant", "merchant_id", "id"),
         Index("ix_receipts_payment", "payment_id", "id"),
         Index("ix_receipts_till", "till_id", "id"),
+        # The list of Pix of API Pix, by the time of settlement.
+        Index("ix_receipts_settled", "merchant_id", "verdict", "paid_at", "id"),
         # The money without a payment of a span of days is summed from this index alone.
         Index("ix_receipts_free", "merchant_id", "payment_id", "told_at", "amount_centavos"),
         TABLE_OPTIONS,
@@ -60,6 +62,8 @@ class Receipt(db.Model):  # type: ignore[name-defined, misc]  # see Account
     told_at: Mapped[datetime] = mapped_column(UtcDateTime)
     payer_name: Mapped[str | None] = mapped_column(String(140))
     payer_document: Mapped[str | None] = mapped_column(String(14))
+    payer_message: Mapped[str | None] = mapped_column(String(140))
+    """What the payer wrote to the payee (API Pix 2.9.0, infoPagador)."""
     verdict: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str | None] = mapped_column(String(40))
     settles_payment_id: Mapped[int | None] = mapped_column(

@@ -22,6 +22,13 @@ from db_models.account import Id
 from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string
 
 
+class EndpointKind(enum.StrEnum):
+    """What an endpoint gets: our own events, or the callbacks of API Pix."""
+
+    EVENTS = "events"
+    PIX = "pix"
+
+
 class WebhookEndpoint(db.Model):  # type: ignore[name-defined, misc]  # see Account
     """An address of a merchant that gets the merchant's events."""
 
@@ -32,6 +39,13 @@ class WebhookEndpoint(db.Model):  # type: ignore[name-defined, misc]  # see Acco
             " OR (previous_secret IS NOT NULL AND previous_until IS NOT NULL)",
             name="previous_secret_has_an_end",
         ),
+        CheckConstraint(
+            "(kind = 'events' AND pix_key IS NULL) OR (kind = 'pix'"
+            " AND (pix_key IS NOT NULL OR deleted_at IS NOT NULL))",
+            name="kind_has_its_key",
+        ),
+        # One endpoint for each key; the deleted ones have given theirs up.
+        Index("ix_webhook_endpoints_pix_key", "merchant_id", "pix_key", unique=True),
         Index("ix_webhook_endpoints_merchant", "merchant_id", "id"),
         Index("ix_webhook_endpoints_deleted", "deleted_at", "id"),
         Index("ix_webhook_endpoints_paused", "paused_at", "id"),
@@ -41,12 +55,20 @@ class WebhookEndpoint(db.Model):  # type: ignore[name-defined, misc]  # see Acco
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     public_id: Mapped[str] = mapped_column(exact_string(32), unique=True, default=new_public_id)
     merchant_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
+    kind: Mapped[str] = mapped_column(
+        String(16), default=EndpointKind.EVENTS, server_default=EndpointKind.EVENTS
+    )
+    pix_key: Mapped[str | None] = mapped_column(exact_string(77))
+    """The Pix key whose money a callback of API Pix is about; null for the other kind."""
     url: Mapped[str] = mapped_column(String(2048))
     description: Mapped[str | None] = mapped_column(String(140))
     event_types: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     """The types of events that the endpoint gets; null for all types, also future ones."""
     secret: Mapped[str] = mapped_column(String(200))
-    """The signing secret, encrypted under SECRET_KEY (`webhooks.secrets`)."""
+    """The signing secret, encrypted under SECRET_KEY (`webhooks.secrets`).
+
+    Empty for callbacks of API Pix, which have no signature.
+    """
     previous_secret: Mapped[str | None] = mapped_column(String(200))
     previous_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """Until when the secret before the last rotation signs as well."""

@@ -15,6 +15,7 @@ from typing import Any
 from core.json_text import Members, load_json
 
 NAME_MAX, TRANSFER_ID_MAX, RETURN_ID_MAX, KEY_MAX = 140, 128, 64, 77
+MESSAGE_MAX = 140
 _NAMES_LOGGED_MAX, _NAME_LOGGED_MAX = 10, 40
 _YEAR_MIN = 1970
 
@@ -122,6 +123,12 @@ def payer_name(value: Any) -> str | None:
     """The payer's name, cut to the length of its column."""
     text = text_or_none(value)
     return text[:NAME_MAX].strip() if text else None
+
+
+def payer_message(value: Any) -> str | None:
+    """What the payer wrote to the payee, cut to 140 characters (API Pix 2.9.0, infoPagador)."""
+    text = text_or_none(value)
+    return text[:MESSAGE_MAX].strip() if text else None
 
 
 def payer_document(value: Any) -> str | None:

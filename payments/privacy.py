@@ -86,6 +86,7 @@ def export_payer(work: Work, person: str) -> dict[str, Any]:
                 "paid_at": rfc3339(receipt.paid_at),
                 "payer_name": receipt.payer_name,
                 "payer_document": receipt.payer_document,
+                "payer_message": receipt.payer_message,
                 "verdict": receipt.verdict,
                 "reason": receipt.reason,
             }

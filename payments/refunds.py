@@ -35,6 +35,7 @@ from db_models import Account, AuditAction, EventName, Payment, PaymentStatus, R
 from payments import bank_client, bank_fields, snapshots
 from payments.bank_client import BankAnswer, NoBankAnswer
 from payments.lifecycle import status_at
+from payments.pix_objects import return_id_of
 from payments.schemas import NewRefund
 from repository.database import Work, in_unit_of_work, now, reading
 from repository.events import StoredEvent
@@ -192,6 +193,8 @@ def _send_order(row: int) -> bool:
         "end_to_end_id": payment.end_to_end_id,
         "refund_id": refund.bank_refund_id,
         "value": plain(refund.amount_centavos),
+        # API Pix shows this rtrId before the bank has answered; a bank may choose its own.
+        "return_id": return_id_of(refund, payment.end_to_end_id),
     }
     try:
         answer = bank_client.order("refund", "/api/refunds", body)
@@ -283,7 +286,13 @@ def settle(work: Work, row: int, report: RefundReport) -> None:
             sequence=payment.sequence,
             occurred_at=work.now,
             message=message,
-            state={**snapshots.of_payment(payment), snapshots.REFUND: row},
+            state={
+                **snapshots.of_payment(payment),
+                snapshots.REFUND: row,
+                snapshots.REFUNDS: {
+                    str(one.id): str(one.status) for one in work.refunds.of_payment(payment.id)
+                },
+            },
         )
     )
 

@@ -221,6 +221,11 @@ class Confirmation(BankBody):
         BeforeValidator(_object_or_none),
         _lenient("An object with `name` and `document` (CPF or CNPJ)."),
     ] = None
+    payer_message: Annotated[
+        str | None,
+        BeforeValidator(bank_fields.payer_message),
+        _lenient("What the payer wrote to the payee: at most 140 characters."),
+    ] = None
 
     @field_validator("bank_payment_id")
     @classmethod

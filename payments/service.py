@@ -242,6 +242,7 @@ def receipt_row(
         "told_at": work.now,
         "payer_name": payer.name if payer else None,
         "payer_document": payer.document if payer else None,
+        "payer_message": confirmation.payer_message,
         "verdict": Verdict.ACCEPTED if refusal is None else Verdict.REFUSED,
         "reason": None if refusal is None else refusal.code,
     }

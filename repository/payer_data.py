@@ -53,9 +53,9 @@ class PayerData:
             source.id > after_id,
             source.id <= last_id,
             _stored_at(source) < before,
-            or_(source.payer_name.is_not(None), source.payer_document.is_not(None)),
+            or_(*(getattr(source, name).is_not(None) for name in _no_payer(source))),
         )
-        return rows_changed(self._session, statement.values(**_NO_PAYER))
+        return rows_changed(self._session, statement.values(**_no_payer(source)))
 
     def receipts_of(self, person: str) -> Sequence[tuple[Receipt, str | None, str | None]]:
         """A person's receipts, oldest first, with the payment's id and the merchant's name."""
@@ -85,7 +85,7 @@ class PayerData:
         """Erase a person from all receipts and payments; amounts and ids stay."""
         self._erase_answers(person)
         statements = [
-            update(source).where(_of_person(source, person)).values(**_NO_PAYER)
+            update(source).where(_of_person(source, person)).values(**_no_payer(source))
             for source in (Receipt, Payment)
         ]
         return sum(rows_changed(self._session, statement) for statement in statements)
@@ -139,4 +139,7 @@ def _payer_signal(document: str) -> tuple[ColumnElement[bool], ColumnElement[boo
     return Signal.kind == SignalKind.REFUSED_PAYER, Signal.subject == document
 
 
-_NO_PAYER: dict[str, None] = {"payer_name": None, "payer_document": None}
+def _no_payer(source: Source) -> dict[str, None]:
+    """The columns with a payer's data, as they are after the erasure."""
+    columns = dict.fromkeys(("payer_name", "payer_document"))
+    return {**columns, "payer_message": None} if source is Receipt else columns

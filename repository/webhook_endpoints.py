@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from core import ids
 from core.webhook_errors import EndpointNotFound
-from db_models import Account, WebhookDelivery, WebhookEndpoint
+from db_models import Account, EndpointKind, WebhookDelivery, WebhookEndpoint
 from repository.connections import rows_changed
 
 MAY_BE_SENT_TO = (
@@ -40,15 +40,21 @@ class WebhookEndpoints:
         key: Any = result.inserted_primary_key
         return self._session.get_one(WebhookEndpoint, int(key[0]))
 
-    def of_merchant(self, merchant_id: int) -> Sequence[WebhookEndpoint]:
-        """The merchant's endpoints, oldest first; their number is bounded."""
+    def of_merchant(
+        self, merchant_id: int, kind: EndpointKind | None = None
+    ) -> Sequence[WebhookEndpoint]:
+        """The merchant's endpoints of this kind or of all, oldest first; they are bounded."""
         query = select(WebhookEndpoint).where(
             WebhookEndpoint.merchant_id == merchant_id, WebhookEndpoint.deleted_at.is_(None)
         )
+        if kind is not None:
+            query = query.where(WebhookEndpoint.kind == kind)
         return self._session.scalars(query.order_by(WebhookEndpoint.id)).all()
 
-    def own(self, merchant_id: int, public_id: str) -> WebhookEndpoint:
-        """The merchant's endpoint. Raises EndpointNotFound, also for another merchant's."""
+    def own(
+        self, merchant_id: int, public_id: str, kind: EndpointKind | None = None
+    ) -> WebhookEndpoint:
+        """The merchant's endpoint. Raises EndpointNotFound, also for another merchant's or kind."""
         endpoint = None
         if ids.is_txid(public_id):
             query = select(WebhookEndpoint).where(
@@ -57,14 +63,21 @@ class WebhookEndpoints:
                 WebhookEndpoint.deleted_at.is_(None),
             )
             endpoint = self._session.scalars(query).one_or_none()
-        if endpoint is None:
+        if endpoint is None or kind not in (None, endpoint.kind):
             raise EndpointNotFound
         return endpoint
+
+    def of_pix_key(self, merchant_id: int, pix_key: str) -> WebhookEndpoint | None:
+        """The merchant's endpoint for the callbacks of this key, or None."""
+        query = select(WebhookEndpoint).where(
+            WebhookEndpoint.merchant_id == merchant_id, WebhookEndpoint.pix_key == pix_key
+        )
+        return self._session.scalars(query).one_or_none()
 
     def exists(self, merchant_id: int, public_id: str) -> bool:
         """Whether the merchant has this endpoint."""
         try:
-            return self.own(merchant_id, public_id) is not None
+            return self.own(merchant_id, public_id, EndpointKind.EVENTS) is not None
         except EndpointNotFound:
             return False
 
@@ -76,10 +89,12 @@ class WebhookEndpoints:
         is_open = endpoint.paused_at is None and endpoint.deleted_at is None
         return endpoint if is_open else None
 
-    def count(self, merchant_id: int) -> int:
-        """How many endpoints the merchant has."""
+    def count(self, merchant_id: int, kind: EndpointKind) -> int:
+        """How many endpoints of this kind the merchant has."""
         query = select(func.count()).where(
-            WebhookEndpoint.merchant_id == merchant_id, WebhookEndpoint.deleted_at.is_(None)
+            WebhookEndpoint.merchant_id == merchant_id,
+            WebhookEndpoint.kind == kind,
+            WebhookEndpoint.deleted_at.is_(None),
         )
         return int(self._session.scalar(query) or 0)
 

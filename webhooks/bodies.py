@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from core.clock import rfc3339
-from db_models import WebhookDelivery, WebhookEndpoint
+from db_models import EndpointKind, WebhookDelivery, WebhookEndpoint
 from payments import snapshots
 from payments.presenter import Presenter, receipt_object, refund_object
+from repository.database import Work
 from repository.feed import FeedEvent
+from repository.pix import PixReceipts, ReceivedPix
 from repository.receipts import ListedReceipt
 from repository.webhook_deliveries import DueDelivery
+from webhooks.pix_callbacks import callback_entry, callback_members
 
 PING = "ping"
+
+
+@dataclass(frozen=True)
+class WebhookMessage:
+    """A message with its id, the type of its event, and its members."""
+
+    id: str
+    type: str
+    members: dict[str, Any]
 
 
 def event_object(event: FeedEvent, presenter: Presenter) -> dict[str, Any]:
@@ -32,22 +46,37 @@ def message_of(
     endpoint: WebhookEndpoint,
     event: FeedEvent | None,
     presenter: Presenter,
-) -> dict[str, Any]:
-    """What a delivery sends: its event, or a ping. A ping is not in the feed and has its own id."""
+    pix: Mapping[int, ReceivedPix],
+) -> WebhookMessage:
+    """What a delivery sends: its event, or a ping. A ping is not in the feed and has its own id.
+
+    `pix` are the Pix of the events, by position; a callback of API Pix needs its own.
+    """
+    if event is not None and endpoint.kind == EndpointKind.PIX:
+        members = callback_members([callback_entry(event, pix, endpoint)])
+        return WebhookMessage(event.public_id, event.type, members)
     if event is not None:
-        return event_object(event, presenter)
-    return {
+        return WebhookMessage(event.public_id, event.type, event_object(event, presenter))
+    ping = {
         "id": delivery.public_id,
         "type": PING,
         "timestamp": rfc3339(delivery.created_at),
         "livemode": presenter.is_live,
         "data": {"webhook_id": endpoint.public_id},
     }
+    return WebhookMessage(delivery.public_id, PING, ping)
 
 
-def body_of(message: dict[str, Any]) -> bytes:
+def pix_of(
+    work: Work, endpoint: WebhookEndpoint, events: Collection[FeedEvent]
+) -> dict[int, ReceivedPix]:
+    """The Pix that `message_of` needs; no statement for an endpoint of the other kind."""
+    return PixReceipts(work).of_events(events) if endpoint.kind == EndpointKind.PIX else {}
+
+
+def body_of(members: dict[str, Any]) -> bytes:
     """The bytes that are signed and sent."""
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _data(event: FeedEvent, presenter: Presenter) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,13 +22,15 @@ from core.clock import outside_now
 from core.errors import ConcurrentUpdate, DatabaseUnavailable
 from core.signing.signatures import SIGNATURE_HEADER, sign, signed_headers
 from core.webhook_errors import SecretUnreadable
-from db_models import DeliveryKind, DeliveryStatus, WebhookEndpoint
+from db_models import DeliveryKind, DeliveryStatus, EndpointKind, WebhookEndpoint
 from repository.database import Work, in_unit_of_work, ledger, now, reading
-from repository.feed import Feed, FeedEvent
+from repository.feed import Feed
 from repository.webhook_deliveries import DueDelivery, WebhookDeliveries
 from repository.webhook_endpoints import WebhookEndpoints
-from webhooks.bodies import body_of, message_of
-from webhooks.schedule import PAUSED_AFTER, Outcome, judge
+from webhooks.bodies import body_of, message_of, pix_of
+from webhooks.pix_callbacks import GROUP_MAX, callback_members, group_of, request_url
+from webhooks.pix_callbacks import TIMEOUT_SECONDS as CALLBACK_SECONDS
+from webhooks.schedule import PAUSED_AFTER, PLANS, Outcome, judge, one_jitter
 from webhooks.secrets import SecretBox
 from webhooks.sender import Reply, WebhookSender
 from webhooks.slots import SLOTS, Slot, Slots
@@ -48,18 +50,15 @@ SETTLE_PAUSE_SECONDS = 0.5
 _DETAIL_CHARACTERS_MAX = 200
 _ERROR_CHARACTERS_MAX = 40
 _TICK_SECONDS = 0.05
+_CONTENT_TYPE = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True)
-class Parcel:
-    """A claimed delivery, its token, where it goes, and what is sent."""
+class ClaimedDelivery:
+    """A delivery with the token of its lease."""
 
-    endpoint: WebhookEndpoint
-    """As it was when the delivery was claimed."""
     delivery: DueDelivery
     token: str
-    message_id: str
-    body: bytes
     occurred_at: datetime | None
     """When its event occurred; None for a ping."""
 
@@ -70,11 +69,37 @@ class Parcel:
 
 
 @dataclass(frozen=True)
+class Parcel:
+    """Claimed deliveries that share one request, where it goes, and what is sent.
+
+    An event has a request of its own; callbacks of API Pix share one.
+    """
+
+    endpoint: WebhookEndpoint
+    """As it was when the deliveries were claimed."""
+    claims: tuple[ClaimedDelivery, ...]
+    """At least one."""
+    message_id: str
+    body: bytes
+
+    @property
+    def is_callback(self) -> bool:
+        """Whether it is a callback of API Pix."""
+        return self.endpoint.kind == EndpointKind.PIX
+
+    @property
+    def url(self) -> str:
+        """Where the request goes."""
+        return request_url(self.endpoint)
+
+
+@dataclass(frozen=True)
 class Settlement:
     """What followed from an attempt."""
 
-    outcome: Outcome | None
-    """None if another process has claimed the delivery meanwhile, or nothing could be written."""
+    outcomes: tuple[Outcome | None, ...]
+    """In the order of the claims; None for a delivery that another process has claimed meanwhile,
+    and no outcomes if nothing could be written."""
     next_parcel: Parcel | None
 
 
@@ -146,7 +171,7 @@ class Dispatcher:
                         settle, parcel=parcel, reply=reply, sent_at=sent_at, most=int(goes_on)
                     )
                     settlement = _write(write, parcel)
-                    _count(parcel, reply, settlement.outcome)
+                    _count(parcel, reply, settlement.outcomes)
                     parcel = settlement.next_parcel
         except Exception:
             # The lease ends, and the delivery is sent again; nobody waits for this thread.
@@ -156,11 +181,15 @@ class Dispatcher:
             self.on_free()
 
     def _post(self, parcel: Parcel, at: datetime) -> Reply:
+        if parcel.is_callback:
+            return self._sender.post(
+                parcel.url, parcel.body, _CONTENT_TYPE, timeout_seconds=CALLBACK_SECONDS
+            )
         try:
             headers = self._headers(parcel, at)
         except SecretUnreadable as error:
             return Reply(None, error.code, error.detail, {}, "", None, 0)
-        return self._sender.post(parcel.endpoint.url, parcel.body, headers)
+        return self._sender.post(parcel.url, parcel.body, headers)
 
     def _headers(self, parcel: Parcel, at: datetime) -> dict[str, str]:
         """The headers of the signature; after a rotation both secrets sign for a while."""
@@ -174,7 +203,7 @@ class Dispatcher:
             previous_secret = self._secrets.open(previous)
             more = sign(previous_secret, parcel.message_id, signed_at, parcel.body)
             headers[SIGNATURE_HEADER] += f" {more}"
-        return {"Content-Type": "application/json", **headers}
+        return {**_CONTENT_TYPE, **headers}
 
 
 def is_success(reply: Reply) -> bool:
@@ -183,7 +212,7 @@ def is_success(reply: Reply) -> bool:
 
 
 def claim(work: Work, endpoint_id: int, most: int) -> list[Parcel]:
-    """Claim at most this many deliveries that wait for no earlier one; postpone those that do.
+    """Claim deliveries for at most this many requests; postpone those that wait for an earlier one.
 
     The endpoint is read here, so that nothing is claimed for one that was deleted or disabled, and
     the next request goes to its present address.
@@ -191,8 +220,10 @@ def claim(work: Work, endpoint_id: int, most: int) -> list[Parcel]:
     endpoint = WebhookEndpoints(work.session).find_sending(endpoint_id)
     if endpoint is None:
         return []
+    is_callback = endpoint.kind == EndpointKind.PIX
     deliveries = WebhookDeliveries(work)
-    due = deliveries.due(endpoint.id, work.now, 2 * most + CANDIDATES_MORE)
+    candidates = GROUP_MAX if is_callback else 2 * most
+    due = deliveries.due(endpoint.id, work.now, candidates + CANDIDATES_MORE)
     free = []
     for delivery in due:
         if delivery.blocker_due_at is None:
@@ -201,12 +232,37 @@ def claim(work: Work, endpoint_id: int, most: int) -> list[Parcel]:
             deliveries.postpone(delivery, max(delivery.blocker_due_at, work.now + BLOCKED_PAUSE))
     # Processes that look at the same moment choose different ones, and lock rows in one order, or
     # they would lock each other out.
-    picks = sorted(random.sample(free[: 2 * most], min(most, len(free))), key=lambda one: one.id)
+    picks = group_of(free) if is_callback else random.sample(free[: 2 * most], min(most, len(free)))
+    picks = sorted(picks, key=lambda one: one.id)
     tokens = {delivery.id: deliveries.claim(delivery, work.now) for delivery in picks}
     claimed = [(one, token) for one in picks if (token := tokens[one.id]) is not None]
+    return _parcels(work, endpoint, claimed)
+
+
+def _parcels(
+    work: Work, endpoint: WebhookEndpoint, claimed: Sequence[tuple[DueDelivery, str]]
+) -> list[Parcel]:
+    """The requests of claimed deliveries: one for each, or one for all callbacks of API Pix."""
+    if not claimed:
+        return []
     positions = [one.feed_position for one, _ in claimed if one.feed_position is not None]
     events = Feed(work).at(positions)
-    return [_parcel(one, token, endpoint, events) for one, token in claimed]
+    pix = pix_of(work, endpoint, events.values())
+    presenter = current_parts().presenter
+    single = []
+    for delivery, token in claimed:
+        event = None if delivery.feed_position is None else events[delivery.feed_position]
+        message = message_of(delivery, endpoint, event, presenter, pix)
+        occurred_at = None if event is None else event.occurred_at
+        single.append((ClaimedDelivery(delivery, token, occurred_at), message))
+    if endpoint.kind != EndpointKind.PIX:
+        return [
+            Parcel(endpoint, (claim_,), message.id, body_of(message.members))
+            for claim_, message in single
+        ]
+    entries = [entry for _, message in single for entry in message.members["pix"]]
+    claims = tuple(claim_ for claim_, _ in single)
+    return [Parcel(endpoint, claims, single[0][1].id, body_of(callback_members(entries)))]
 
 
 def settle(work: Work, parcel: Parcel, reply: Reply, sent_at: datetime, most: int) -> Settlement:
@@ -214,35 +270,46 @@ def settle(work: Work, parcel: Parcel, reply: Reply, sent_at: datetime, most: in
 
     Claims nothing if `most` is 0.
     """
-    delivery, endpoint = parcel.delivery, parcel.endpoint
-    outcome = judge(
-        reply.status,
-        reply.retry_after,
-        attempts=parcel.attempts,
-        refusals=delivery.refusals,
-        now=work.now,
-    )
+    endpoint = parcel.endpoint
     deliveries = WebhookDeliveries(work)
-    is_ours = deliveries.settle(delivery.id, parcel.token, _result(delivery, outcome, work.now))
-    deliveries.insert_attempt(_attempt_row(delivery, endpoint, reply, sent_at))
-    has_ended = outcome.status is not DeliveryStatus.PENDING
-    if is_ours and has_ended:
-        deliveries.wake_followers(delivery, endpoint.id, work.now)
+    # What was sent together and failed together is due together again.
+    uniform = one_jitter()
+    outcomes: list[Outcome | None] = []
+    for claim_ in parcel.claims:
+        delivery = claim_.delivery
+        outcome = judge(
+            reply.status,
+            reply.retry_after,
+            attempts=claim_.attempts,
+            refusals=delivery.refusals,
+            now=work.now,
+            plan=PLANS[EndpointKind(endpoint.kind)],
+            uniform=uniform,
+        )
+        result = _result(delivery, outcome, work.now)
+        is_ours = deliveries.settle(delivery.id, claim_.token, result)
+        deliveries.insert_attempt(_attempt_row(delivery, parcel.url, reply, sent_at))
+        if is_ours and outcome.status is not DeliveryStatus.PENDING:
+            deliveries.wake_followers(delivery, endpoint.id, work.now)
+        outcomes.append(outcome if is_ours else None)
+    # All have the same answer, so the last outcome says as much of the endpoint as any other.
     _note_health(work, endpoint, outcome)
     parcels = claim(work, endpoint.id, most) if most else []
-    return Settlement(outcome if is_ours else None, parcels[0] if parcels else None)
+    return Settlement(tuple(outcomes), parcels[0] if parcels else None)
 
 
-def _count(parcel: Parcel, reply: Reply, outcome: Outcome | None) -> None:
-    """Count an attempt, and the end of its delivery if it has ended."""
+def _count(parcel: Parcel, reply: Reply, outcomes: Sequence[Outcome | None]) -> None:
+    """Count an attempt, and the end of each delivery that has ended."""
     metrics = current_parts().metrics.webhooks
     metrics.count_attempt(reply.status)
-    if outcome is None or outcome.status is DeliveryStatus.PENDING:
-        return
-    metrics.deliveries.labels("gone" if outcome.is_gone else str(outcome.status)).inc()
-    is_first = parcel.attempts == 1 and parcel.delivery.kind == DeliveryKind.EVENT
-    if is_first and is_success(reply) and parcel.occurred_at is not None:
-        metrics.first_delivery.observe(max(0.0, (now() - parcel.occurred_at).total_seconds()))
+    for claim_, outcome in zip(parcel.claims, outcomes, strict=False):
+        if outcome is None or outcome.status is DeliveryStatus.PENDING:
+            continue
+        metrics.deliveries.labels("gone" if outcome.is_gone else str(outcome.status)).inc()
+        is_first = claim_.attempts == 1 and claim_.delivery.kind == DeliveryKind.EVENT
+        if is_first and is_success(reply) and claim_.occurred_at is not None:
+            seconds = (now() - claim_.occurred_at).total_seconds()
+            metrics.first_delivery.observe(max(0.0, seconds))
 
 
 def _write(write: Callable[[Work], Settlement], parcel: Parcel) -> Settlement:
@@ -252,19 +319,20 @@ def _write(write: Callable[[Work], Settlement], parcel: Parcel) -> Settlement:
             return in_unit_of_work(write)
         except (DatabaseUnavailable, ConcurrentUpdate):
             if attempt == SETTLE_TRIES - 1:
-                log.warning("webhooks.unwritten", delivery=parcel.delivery.public_id)
+                first = parcel.claims[0].delivery
+                log.warning("webhooks.unwritten", delivery=first.public_id)
             time.sleep(SETTLE_PAUSE_SECONDS)
-    return Settlement(None, None)
+    return Settlement((), None)
 
 
 def _attempt_row(
-    delivery: DueDelivery, endpoint: WebhookEndpoint, reply: Reply, sent_at: datetime
+    delivery: DueDelivery, url: str, reply: Reply, sent_at: datetime
 ) -> dict[str, object]:
     return {
         "delivery_id": delivery.id,
         "at": sent_at,
         "duration_ms": reply.duration_ms,
-        "url": endpoint.url,
+        "url": url,
         "status": reply.status,
         "error": None if reply.error is None else reply.error[:_ERROR_CHARACTERS_MAX],
         "detail": None if reply.detail is None else reply.detail[:_DETAIL_CHARACTERS_MAX],
@@ -305,16 +373,3 @@ def _note_health(work: Work, endpoint: WebhookEndpoint, outcome: Outcome) -> Non
             endpoints.change(endpoint.id, {"failing_since": work.now})
         elif endpoints.pause(endpoint.id, work.now, failing_since):
             log.warning("webhooks.paused", webhook=endpoint.public_id)
-
-
-def _parcel(
-    delivery: DueDelivery,
-    token: str,
-    endpoint: WebhookEndpoint,
-    events: Mapping[int, FeedEvent],
-) -> Parcel:
-    presenter = current_parts().presenter
-    event = None if delivery.feed_position is None else events[delivery.feed_position]
-    message = message_of(delivery, endpoint, event, presenter)
-    occurred_at = None if event is None else event.occurred_at
-    return Parcel(endpoint, delivery, token, message["id"], body_of(message), occurred_at)

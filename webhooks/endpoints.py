@@ -17,6 +17,7 @@ from db_models import (
     AuditAction,
     DeliveryKind,
     DeliveryStatus,
+    EndpointKind,
     WebhookDelivery,
     WebhookEndpoint,
 )
@@ -46,12 +47,13 @@ def create(
     """
     endpoints = WebhookEndpoints(work.session)
     endpoints.lock_merchant(merchant.id)
-    if endpoints.count(merchant.id) >= ENDPOINTS_MAX:
+    if endpoints.count(merchant.id, EndpointKind.EVENTS) >= ENDPOINTS_MAX:
         raise TooManyEndpoints(f"A shop has at most {ENDPOINTS_MAX} webhooks. Delete one first.")
     secret, sealed = secrets.new()
     endpoint = endpoints.insert(
         {
             "merchant_id": merchant.id,
+            "kind": EndpointKind.EVENTS,
             "url": url,
             "description": new_endpoint.description,
             "event_types": types_of(new_endpoint.events),
@@ -114,7 +116,9 @@ def rotate(
 
 def delete(work: Work, merchant: Account, endpoint: WebhookEndpoint) -> None:
     """Delete an endpoint: nothing is sent to it any more. A job deletes its deliveries."""
-    WebhookEndpoints(work.session).change(endpoint.id, {"deleted_at": work.now, "enabled": False})
+    # Its Pix key, if it has one, is free for another endpoint.
+    values = {"deleted_at": work.now, "enabled": False, "pix_key": None}
+    WebhookEndpoints(work.session).change(endpoint.id, values)
     audit.record(work, merchant, AuditAction.WEBHOOK_DELETED, endpoint.public_id)
 
 
@@ -155,7 +159,7 @@ def replay(work: Work, merchant: Account, endpoint: WebhookEndpoint, window: Rep
     """Send all events of a window again, in order per payment; return how many.
 
     Raises EndpointNotSending and TooManyDeliveries, and InvalidRequest for more than REPLAY_MAX
-    events.
+    events. Callbacks of API Pix have no replay: `GET /pix` is the standard's way to catch up.
     """
     _require_sending(work, endpoint)
     deliveries = WebhookDeliveries(work)

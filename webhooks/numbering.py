@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from core.errors import ConcurrentUpdate
-from db_models import DeliveryKind, FeedEntry, WebhookEndpoint
+from db_models import DeliveryKind, EndpointKind, FeedEntry, WebhookEndpoint
 from repository.database import Work, in_unit_of_work, reading
 from repository.feed import Feed, Unnumbered
+from repository.pix import PIX_EVENTS, PixReceipts
 from repository.webhook_deliveries import WebhookDeliveries
 from repository.webhook_endpoints import WebhookEndpoints
 
@@ -64,6 +65,7 @@ def _number(work: Work, events: Sequence[Unnumbered], last_position: int) -> int
         return 0  # another process numbers them
     endpoints = WebhookEndpoints(work.session).collecting({event.merchant_id for event in events})
     payments = {event.event_id: event.payment_id for event in events}
+    pix_keys = _pix_keys(work, entries, endpoints)
     rows = [
         {
             "endpoint_id": endpoint.id,
@@ -73,16 +75,33 @@ def _number(work: Work, events: Sequence[Unnumbered], last_position: int) -> int
         }
         for entry in entries
         for endpoint in endpoints
-        if takes(endpoint, entry)
+        if takes(endpoint, entry, pix_keys.get(entry.event_id))
     ]
     WebhookDeliveries(work).insert_many(rows, work.now)
     return len(entries)
 
 
-def takes(endpoint: WebhookEndpoint, entry: FeedEntry) -> bool:
-    """Whether the endpoint gets this event: of its merchant and types.
+def takes(endpoint: WebhookEndpoint, entry: FeedEntry, pix_key: str | None = None) -> bool:
+    """Whether the endpoint gets this event: of its merchant and types, or of its Pix key.
 
-    Times are not compared: after the clock was set back, new events look older than the endpoint.
+    `pix_key` is the key of a Pix with a txid that the event is about. Times are not compared: after
+    the clock was set back, new events look older than the endpoint.
     """
-    is_own = endpoint.merchant_id == entry.merchant_id
-    return is_own and (endpoint.event_types is None or entry.type in endpoint.event_types)
+    if endpoint.merchant_id != entry.merchant_id:
+        return False
+    if endpoint.kind == EndpointKind.PIX:
+        return pix_key is not None and pix_key == endpoint.pix_key
+    return endpoint.event_types is None or entry.type in endpoint.event_types
+
+
+def _pix_keys(
+    work: Work, entries: Sequence[FeedEntry], endpoints: Sequence[WebhookEndpoint]
+) -> dict[int, str]:
+    """The keys of events that may be told as callbacks; no statement if nobody wants any."""
+    merchants = {one.merchant_id for one in endpoints if one.kind == EndpointKind.PIX}
+    event_ids = [
+        entry.event_id
+        for entry in entries
+        if entry.merchant_id in merchants and entry.type in PIX_EVENTS
+    ]
+    return PixReceipts(work).keys_of_events(event_ids) if event_ids else {}

@@ -8,12 +8,12 @@ from typing import Any
 
 from core.clock import rfc3339
 from core.signing.signatures import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
-from db_models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
+from db_models import EndpointKind, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from payments.presenter import Presenter
 from repository.database import Work
 from repository.feed import Feed
 from repository.webhook_deliveries import WebhookDeliveries
-from webhooks.bodies import body_of, message_of
+from webhooks.bodies import WebhookMessage, body_of, message_of, pix_of
 from webhooks.schemas import ALL
 
 BODY_CHARACTERS_MAX = 4096
@@ -48,10 +48,11 @@ def delivery_objects(
     attempts = WebhookDeliveries(work).attempts_of([one.id for one in deliveries])
     positions = [one.feed_position for one in deliveries if one.feed_position is not None]
     events = Feed(work).at(positions)
+    pix = pix_of(work, endpoint, events.values())
     objects = []
     for delivery in deliveries:
         event = None if delivery.feed_position is None else events[delivery.feed_position]
-        message = message_of(delivery, endpoint, event, presenter)
+        message = message_of(delivery, endpoint, event, presenter, pix)
         objects.append(_delivery(delivery, endpoint, message, attempts.get(delivery.id, [])))
     return objects
 
@@ -59,16 +60,14 @@ def delivery_objects(
 def _delivery(
     delivery: WebhookDelivery,
     endpoint: WebhookEndpoint,
-    message: dict[str, Any],
+    message: WebhookMessage,
     attempts: Sequence[WebhookAttempt],
 ) -> dict[str, Any]:
-    last = attempts[-1] if attempts else None
-    timestamp = {TIMESTAMP_HEADER: str(int(last.at.timestamp()))} if last else {}
     return {
         "id": delivery.public_id,
         "webhook_id": endpoint.public_id,
-        "event_id": message["id"],
-        "type": message["type"],
+        "event_id": message.id,
+        "type": message.type,
         "kind": delivery.kind,
         "status": delivery.status,
         "created_at": rfc3339(delivery.created_at),
@@ -76,13 +75,17 @@ def _delivery(
         "ended_at": _instant(delivery.ended_at),
         "request_headers": {
             "Content-Type": "application/json",
-            ID_HEADER: message["id"],
-            **timestamp,
-            SIGNATURE_HEADER: MASKED_SIGNATURE,
+            **({} if endpoint.kind == EndpointKind.PIX else _signed_headers(message, attempts)),
         },
-        "request_body": body_of(message).decode()[:BODY_CHARACTERS_MAX],
+        "request_body": body_of(message.members).decode()[:BODY_CHARACTERS_MAX],
         "attempts": [_attempt(attempt) for attempt in attempts],
     }
+
+
+def _signed_headers(message: WebhookMessage, attempts: Sequence[WebhookAttempt]) -> dict[str, str]:
+    last = attempts[-1] if attempts else None
+    timestamp = {TIMESTAMP_HEADER: str(int(last.at.timestamp()))} if last else {}
+    return {ID_HEADER: message.id, **timestamp, SIGNATURE_HEADER: MASKED_SIGNATURE}
 
 
 def _attempt(attempt: WebhookAttempt) -> dict[str, Any]:

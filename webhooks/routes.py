@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from accounts.access import acting_merchant
 from config import current_parts, current_settings
 from core.errors import Conflict, FieldError, InvalidRequest
-from db_models import WebhookDelivery, WebhookEndpoint
+from db_models import EndpointKind, WebhookDelivery, WebhookEndpoint
 from repository.database import Work, in_unit_of_work, reading
 from repository.webhook_deliveries import WebhookDeliveries
 from repository.webhook_endpoints import WebhookEndpoints
@@ -96,7 +96,7 @@ def list_endpoints() -> BaseResponse:
     """All endpoints of the merchant, oldest first."""
     with reading() as work:
         merchant = acting_merchant(work, SCOPE)
-        own = WebhookEndpoints(work.session).of_merchant(merchant.id)
+        own = WebhookEndpoints(work.session).of_merchant(merchant.id, EndpointKind.EVENTS)
         objects = [_object(endpoint, work) for endpoint in own]
     return private_json({"data": objects, "next": None})
 
@@ -267,7 +267,8 @@ def _checked(url: str) -> str:
 
 def _own(work: Work, path: EndpointPath) -> tuple[Any, WebhookEndpoint]:
     merchant = acting_merchant(work, SCOPE)
-    return merchant, WebhookEndpoints(work.session).own(merchant.id, path.webhook_id)
+    endpoints_ = WebhookEndpoints(work.session)
+    return merchant, endpoints_.own(merchant.id, path.webhook_id, EndpointKind.EVENTS)
 
 
 def _object(endpoint: WebhookEndpoint, work: Work) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from db_models import DeliveryStatus
+from db_models import DeliveryStatus, EndpointKind
 
 PAUSES = (
     timedelta(seconds=5),
@@ -23,6 +23,14 @@ PAUSES = (
     timedelta(hours=24),
 )
 """The pauses after the first attempt, the second, and so on; after the last one it rests."""
+PIX_PAUSES = (
+    timedelta(seconds=5),
+    timedelta(seconds=30),
+    timedelta(minutes=2),
+    timedelta(minutes=10),
+    *(timedelta(hours=1),) * 24,
+)
+"""As PAUSES, for callbacks of API Pix: hourly for a day in the end."""
 JITTER = 0.1
 """A pause is up to a tenth shorter or longer, so that what failed together is not sent together."""
 RETRY_AFTER_MAX = timedelta(hours=24)
@@ -33,6 +41,23 @@ PAUSED_AFTER = timedelta(days=3)
 GONE = 410
 _TEMPORARY = frozenset({408, 409, 425, 429})
 _SECONDS = re.compile(r"\d{1,9}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class RetryPlan:
+    """How a kind of endpoint is tried again."""
+
+    pauses: tuple[timedelta, ...]
+    refusals_max: int | None
+    """Attempts that may get a 4xx; None if a 4xx is a failure like any other."""
+    heeds_gone: bool
+    """Whether 410 disables the endpoint."""
+
+
+PLANS = {
+    EndpointKind.EVENTS: RetryPlan(PAUSES, REFUSALS_MAX, heeds_gone=True),
+    EndpointKind.PIX: RetryPlan(PIX_PAUSES, None, heeds_gone=False),
+}
 
 
 @dataclass(frozen=True)
@@ -55,6 +80,7 @@ def judge(
     attempts: int,
     refusals: int,
     now: datetime,
+    plan: RetryPlan = PLANS[EndpointKind.EVENTS],
     uniform: Callable[[float, float], float] = random.uniform,
 ) -> Outcome:
     """Judge one attempt; `status` is None if no answer came.
@@ -63,18 +89,27 @@ def judge(
     """
     if status is not None and 200 <= status < 300:
         return Outcome(DeliveryStatus.DELIVERED)
-    if status == GONE:
+    if status == GONE and plan.heeds_gone:
         return Outcome(DeliveryStatus.FAILED, is_gone=True)
     is_refusal = status is not None and 400 <= status < 500 and status not in _TEMPORARY
-    if attempts > len(PAUSES) or (is_refusal and refusals + 1 >= REFUSALS_MAX):
+    is_final = plan.refusals_max is not None and refusals + 1 >= plan.refusals_max
+    if attempts > len(plan.pauses) or (is_refusal and is_final):
         return Outcome(DeliveryStatus.FAILED, is_refusal=is_refusal)
-    pause = PAUSES[attempts - 1] * uniform(1 - JITTER, 1 + JITTER)
+    pause = plan.pauses[attempts - 1] * uniform(1 - JITTER, 1 + JITTER)
     wait = parse_retry_after(retry_after, now)
     return Outcome(
         DeliveryStatus.PENDING,
         pause if wait is None else max(pause, wait),
         is_refusal=is_refusal,
     )
+
+
+def one_jitter(
+    uniform: Callable[[float, float], float] = random.uniform,
+) -> Callable[[float, float], float]:
+    """A `uniform` for `judge` that draws once: what is judged by it is due at one instant."""
+    factor = uniform(1 - JITTER, 1 + JITTER)
+    return lambda _least, _most: factor
 
 
 def parse_retry_after(header: str | None, now: datetime) -> timedelta | None:

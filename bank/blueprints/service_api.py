@@ -18,7 +18,7 @@ from sqlalchemy import or_, select
 from bank.blueprints import forms
 from bank.branch import current_branch
 from bank.errors import InvalidInput, ServiceSignatureRefused
-from bank.identifiers import is_identifier
+from bank.identifiers import RETURN, is_identifier
 from bank.models import BankRefund, Transfer
 from bank.money.partners import read_for_service, service_payment, settled_between
 from bank.money.paying import payment_status
@@ -89,7 +89,10 @@ def settled_payments() -> ResponseReturnValue:
 
 @bp.post("/refunds")
 def refund() -> ResponseReturnValue:
-    """Refund a payment once per refund_id. Body: {"end_to_end_id", "refund_id", "value"}."""
+    """Refund a payment once per refund_id. Body: {"end_to_end_id", "refund_id", "value"}.
+
+    `return_id` is optional: the rtrId that the payee wishes.
+    """
     require_signature(request.get_data())
     bank_refund, is_repeated = current_branch().refunds.request(_refund_order())
     response = jsonify(refund_entry(bank_refund))
@@ -185,4 +188,7 @@ def _refund_order() -> RefundOrder:
         errors.append(FieldError("value", error.detail))
     if errors:
         raise InvalidInput(errors)
-    return RefundOrder(str(end_to_end_id), str(refund_id), amount)
+    return_id = members.get("return_id")
+    if not isinstance(return_id, str) or not is_identifier(return_id) or return_id[0] != RETURN:
+        return_id = None
+    return RefundOrder(str(end_to_end_id), str(refund_id), amount, return_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.exc import IntegrityError
@@ -42,6 +42,8 @@ class RefundOrder:
     end_to_end_id: str
     refund_id: str
     amount_centavos: int
+    return_id: str | None = None
+    """The rtrId that the payee wishes; another one is made if it has been used."""
 
 
 class RefundDesk:
@@ -110,7 +112,7 @@ class RefundDesk:
                 )
             refund = BankRefund(
                 refund_id=order.refund_id,
-                return_id=new_identifier(RETURN, self._ispb, now),
+                return_id=self._return_id(session, order, now),
                 payment_id=payment.id,
                 payment=payment,
                 amount_centavos=order.amount_centavos,
@@ -123,6 +125,14 @@ class RefundDesk:
             if not self._delay:
                 self._move_money(session, refund)
             return refund
+
+    def _return_id(self, session: Session, order: RefundOrder, now: datetime) -> str:
+        wish = order.return_id
+        if wish is not None and not session.scalar(
+            select(BankRefund.id).where(BankRefund.return_id == wish)
+        ):
+            return wish
+        return new_identifier(RETURN, self._ispb, now)
 
     def _settle(self, refund_row_id: int) -> int:
         with self._database.writing() as session:

@@ -15,7 +15,7 @@ from blueprints.portal.page import bp, page
 from config import current_parts
 from core.errors import InvalidRequest
 from core.webhook_errors import TooManyEndpoints
-from db_models import Account, WebhookEndpoint
+from db_models import Account, EndpointKind, WebhookEndpoint
 from repository.database import Work, in_unit_of_work, reading
 from repository.feed import FEED_TYPES
 from repository.webhook_deliveries import WebhookDeliveries
@@ -26,6 +26,7 @@ from web.pages import language_args
 from web.pages import translate as _
 from webhooks import endpoints
 from webhooks.addresses import URL_CHARACTERS_MAX, check_url
+from webhooks.pix_callbacks import request_url
 from webhooks.presenter import delivery_objects
 from webhooks.schemas import ALL, EndpointChange, NewEndpoint, ReplayWindow
 
@@ -115,6 +116,8 @@ def _render_webhook(
         SECTION,
         status,
         endpoint=endpoint,
+        is_callback=endpoint.kind == EndpointKind.PIX,
+        request_url=request_url(endpoint),
         is_sending=endpoint.enabled and endpoint.paused_at is None,
         has_previous_secret=endpoint.previous_until is not None and endpoint.previous_until > now,
         deliveries=[_readable(delivery) for delivery in deliveries],
@@ -137,7 +140,7 @@ def _render_webhook(
 def change_webhook(webhook_id: str) -> ResponseReturnValue:
     """Change address, events and description."""
     with reading() as work:
-        _merchant, endpoint = _own(work, webhook_id)
+        _merchant, endpoint = _own_events(work, webhook_id)
     form = Form(request.form)
     url, events, description = _read(form)
     if form.errors or url is None:
@@ -174,7 +177,7 @@ def rotate_webhook(webhook_id: str) -> ResponseReturnValue:
     secrets = current_parts().webhooks.secrets
 
     def rotate(work: Work) -> str:
-        merchant, endpoint = _own(work, webhook_id)
+        merchant, endpoint = _own_events(work, webhook_id)
         return endpoints.rotate(work, merchant, endpoint, secrets)[1]
 
     return _render_webhook(webhook_id, Form({}), secret=in_unit_of_work(rotate))
@@ -206,7 +209,7 @@ def ping_webhook(webhook_id: str) -> ResponseReturnValue:
     """Send a ping. Raises EndpointNotSending."""
 
     def ping(work: Work) -> None:
-        merchant, endpoint = _own(work, webhook_id)
+        merchant, endpoint = _own_events(work, webhook_id)
         endpoints.ping(work, merchant, endpoint)
 
     in_unit_of_work(ping)
@@ -219,7 +222,7 @@ def ping_webhook(webhook_id: str) -> ResponseReturnValue:
 def replay_webhook(webhook_id: str) -> ResponseReturnValue:
     """Send the events of a window again; its times are in the viewer's zone."""
     with reading() as work:
-        _own(work, webhook_id)
+        _own_events(work, webhook_id)
     form = Form(request.form)
     start, end = _instant(form, "from", required=True), _instant(form, "to")
     if start is not None and end is not None and end < start:
@@ -258,9 +261,16 @@ def redeliver(delivery_id: str) -> ResponseReturnValue:
     return _redirect(webhook_id, "sent")
 
 
-def _own(work: Work, webhook_id: str) -> tuple[Account, WebhookEndpoint]:
+def _own(
+    work: Work, webhook_id: str, kind: EndpointKind | None = None
+) -> tuple[Account, WebhookEndpoint]:
     merchant = signed_in_merchant(work, SCOPE)
-    return merchant, WebhookEndpoints(work.session).own(merchant.id, webhook_id)
+    return merchant, WebhookEndpoints(work.session).own(merchant.id, webhook_id, kind)
+
+
+def _own_events(work: Work, webhook_id: str) -> tuple[Account, WebhookEndpoint]:
+    """A webhook of our own events: API Pix alone changes the address of its callbacks."""
+    return _own(work, webhook_id, EndpointKind.EVENTS)
 
 
 def _change(webhook_id: str, changes: EndpointChange, url: str | None) -> None:

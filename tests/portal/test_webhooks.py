@@ -15,6 +15,7 @@ from repository.webhook_endpoints import WebhookEndpoints
 from tests.portal.signing import CONFIRMED, search
 from tests.webhooks.shops import open_shop, send_all
 from web.zones import SAO_PAULO
+from webhooks import pix_endpoints
 
 DEVELOPERS, NEW = "/portal/developers", "/portal/developers/webhooks"
 
@@ -248,3 +249,38 @@ def test_deliveries_go_page_by_page(app, alice, webhook, clock, monkeypatch):
     older = search(first, r'rel="next" href="([^"]+)"').split("#")[0]
     assert len(marks(alice.get(older).text)) == 1
     assert alice.get(f"{webhook}?after=nonsense").status_code == 400
+
+
+def test_callbacks_of_api_pix_are_shown_but_changed_by_api_pix_alone(
+    app, alice, bank, charge, shop, clock
+):
+    """The portal lists deliveries, sends one again, switches the address off and deletes it."""
+    with app.app_context():
+
+        def put(work):
+            merchant = work.accounts.find_by_login("alice")
+            assert merchant is not None
+            return pix_endpoints.put(work, merchant, merchant.pix_key, shop.url)
+
+        endpoint = in_unit_of_work(put)
+    path = f"{NEW}/{endpoint.public_id}"
+    bank.confirm(charge())
+    send_all(app, clock)
+
+    assert f"avisos da API Pix da chave {endpoint.pix_key}" in alice.get(DEVELOPERS).text
+    page = alice.get(path).text
+    assert marks(page) == [("Entregue", "payment.confirmed")]
+    assert f"POST {shop.url}/pix" in page
+    assert "webhook-signature" not in page
+    for action in ("rotate", "ping", "replay"):
+        assert f'action="{path}/{action}"' not in page
+        assert alice.post(f"{path}/{action}", CONFIRMED).status_code == 404
+    assert alice.post(path, {"url": shop.url, "events": "*"}).status_code == 404
+    again = search(page, r'action="(/portal/developers/deliveries/[0-9a-f]{32}/redeliver)"')
+    assert alice.post(again, {}).status_code == 303
+    send_all(app, clock)
+    assert shop.bodies == [shop.bodies[0]] * 2
+    assert alice.post(f"{path}/switch", {"enabled": "0"}).status_code == 303
+    assert row(app).enabled is False
+    assert alice.post(f"{path}/delete", CONFIRMED).status_code == 303
+    assert row(app).pix_key is None

@@ -18,6 +18,7 @@ from core.clock import Clock
 from core.errors import BadSignature
 from core.signing import signatures
 from tests.support.clocks import FrozenClock
+from tests.support.town import MovingClock
 from webhooks.slots import PROBE_MAX_SECONDS
 
 IDLE_ROUNDS, ROUNDS_MAX = 2, 200
@@ -34,6 +35,8 @@ class Shop:
     events: list[dict[str, Any]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    """Paths with their queries."""
     arrived_at: list[float] = field(default_factory=list)
     """By the monotonic clock."""
 
@@ -62,6 +65,7 @@ def open_shop(clock: Clock) -> Iterator[Shop]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            shop.paths.append(self.path)
             try:
                 status, more = shop.take({k.lower(): v for k, v in self.headers.items()}, body)
             except (AssertionError, BadSignature):
@@ -87,7 +91,7 @@ def open_shop(clock: Clock) -> Iterator[Shop]:
         server.server_close()
 
 
-def send_all(app: Flask, clock: FrozenClock) -> None:
+def send_all(app: Flask, clock: FrozenClock | MovingClock) -> None:
     """Number what happened and send all that is due, as the worker of a process does.
 
     Some seconds pass by the test's clock, because an event that waits for an earlier one, and an
