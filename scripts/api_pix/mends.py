@@ -363,9 +363,9 @@ def _apply_one(document: Document, name: str, change: Change) -> None:
     *parents, last = parts_of(change.pointer)
     owner = node_at(document, pointer_of(*parents))
     key: Any = int(last) if isinstance(owner, list) else last
-    found = owner[key] if isinstance(owner, list) else owner.get(key)
-    if found != change.old:
-        raise ValueError(f"{name}: {change.pointer} is {found!r}, not {change.old!r}")
+    old_value = owner[key] if isinstance(owner, list) else owner.get(key)
+    if old_value != change.old:
+        raise ValueError(f"{name}: {change.pointer} is {old_value!r}, not {change.old!r}")
     if change.new is None:
         del owner[key]
     else:

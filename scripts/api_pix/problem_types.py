@@ -49,20 +49,20 @@ def statuses() -> Mapping[str, tuple[int, ...]]:
 @cache
 def types_of_operations() -> Mapping[Operation, tuple[str, ...]]:
     """The names of the types that each operation may answer, without the general ones."""
-    found: dict[Operation, list[str]] = defaultdict(list)
-    known = {(method, path) for method, path, _ in operations(official_document())}
+    names_by_operation: dict[Operation, list[str]] = defaultdict(list)
+    existing = {(method, path) for method, path, _ in operations(official_document())}
     for name, text in _SECTION.findall(_text(official_document())):
         line = _ENDPOINTS.search(text)
         for methods, path in _ENDPOINT.findall(line.group(1) if line else ""):
             for method in methods.split("|"):
                 # The text writes `[POST|PUT|PATCH] /cob/{txid}` for `POST /cob` as well.
                 for operation in ((method, path), (method, path.rpartition("/")[0])):
-                    if operation in known:
-                        found[operation].append(name)
+                    if operation in existing:
+                        names_by_operation[operation].append(name)
                         break
     for operation, names in _ALSO.items():
-        found[operation].extend(names)
-    return {operation: tuple(names) for operation, names in found.items()}
+        names_by_operation[operation].extend(names)
+    return {operation: tuple(names) for operation, names in names_by_operation.items()}
 
 
 def types_for(operation: Operation, status: int) -> list[str]:

@@ -110,15 +110,15 @@ def test_every_example_of_the_document_is_true():
 
 def test_each_type_of_error_belongs_to_an_operation_or_to_all():
     """The 44 types of the official text, each with its status."""
-    named = {name for names in types_of_operations().values() for name in names}
+    specific = {name for names in types_of_operations().values() for name in names}
     general = set(GENERAL_TYPES.values()) | {
         "PermanentementeRemovido",
         "ErroInternoDoServidor",
         "IndisponibilidadePorTempoEsgotado",
     }
     assert len(statuses()) == 44
-    assert named | general == set(statuses())
-    assert not named & general
+    assert specific | general == set(statuses())
+    assert not specific & general
 
 
 def test_each_operation_names_its_types_of_errors():

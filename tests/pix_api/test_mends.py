@@ -207,23 +207,23 @@ def faults_of(document: Document, name: str, value: Any) -> set[str]:
 
 def faults_of_document(document: Document) -> set[str]:
     """What is wrong with a document as such."""
-    found = set()
+    wrong = set()
     shapes = Counter(shape_of(path) for path in document["paths"])
-    found |= {f"{shape} is there twice" for shape, count in shapes.items() if count > 1}
+    wrong |= {f"{shape} is there twice" for shape, count in shapes.items() if count > 1}
     for _, node in nodes(document["components"]["schemas"]):
         if isinstance(node, dict) and "default" in node and node.get("type") == "integer":
             default = node["default"]
             if not isinstance(default, int):
-                found.add(f"the default {default!r} is no integer")
+                wrong.add(f"the default {default!r} is no integer")
     for _, _, operation in operations(document):
         for parameter in operation.get("parameters", ()):
             schema = resolved(document, resolved(document, parameter)["schema"])
             if schema.get("readOnly"):
-                found.add(f"a query sends the readOnly {parameter['name']}")
+                wrong.add(f"a query sends the readOnly {parameter['name']}")
     for _, name, schema in _requested_members(document):
         if schema.get("readOnly"):
-            found.add(f"a request sends the readOnly {name}")
-    return found
+            wrong.add(f"a request sends the readOnly {name}")
+    return wrong
 
 
 def _requested_members(document: Document) -> list[tuple[str, str, dict[str, Any]]]:
@@ -233,7 +233,7 @@ def _requested_members(document: Document) -> list[tuple[str, str, dict[str, Any
         for _, node in nodes(document["components"]["requestBodies"])
         if isinstance(node, dict) and "schema" in node
     ]
-    seen: set[tuple[str, str]] = set()
+    visited: set[tuple[str, str]] = set()
     members = []
     while pending:
         for pointer, node in nodes(pending.pop()):
@@ -241,8 +241,8 @@ def _requested_members(document: Document) -> list[tuple[str, str, dict[str, Any
                 continue
             name = pointer.rpartition("/")[2]
             reference = node.get("$ref")
-            if isinstance(reference, str) and (reference, name) not in seen:
-                seen.add((reference, name))
+            if isinstance(reference, str) and (reference, name) not in visited:
+                visited.add((reference, name))
                 target = resolved(document, node)
                 members.append((reference, name, target))
                 pending.append(target)
