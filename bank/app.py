@@ -97,6 +97,7 @@ def create_bank_app(settings: BankSettings, clock: Clock | None = None) -> Flask
         brl=page_text.brl,
         moment=page_text.moment,
         day=page_text.day,
+        calendar_day=page_text.calendar_day,
         number=page_text.number,
         masked=masked_document,
         reason=refusal_reason,

@@ -5,7 +5,7 @@ Apart from `bank.text`, which commands import without Flask.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from babel.dates import format_date
 
@@ -34,6 +34,11 @@ def moment(instant: datetime) -> str:
         return text.moment(instant)
     local = instant.astimezone(text.BRASILIA)
     return f"{format_date(local.date(), 'd MMM y', 'en')} at {local:%H:%M:%S}"
+
+
+def calendar_day(on: date) -> str:
+    """`31/01/2026`; `31 Jan 2026` in English."""
+    return format_date(on, "d MMM y", "en") if language() == "en" else f"{on:%d/%m/%Y}"
 
 
 def day(instant: datetime) -> str:

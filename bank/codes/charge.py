@@ -1,11 +1,11 @@
-"""Parses the payload of an immediate charge (API Pix 2.9.0, CobPayload)."""
+"""Parses the payloads of charges (API Pix 2.9.0): CobPayload, and CobVPayload with a due date."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from bank.errors import PayloadMalformed
@@ -14,17 +14,32 @@ from bank.text import clean
 from core.clock import parse_rfc3339
 from core.errors import InvalidMoney
 from core.money import centavos_from
+from core.pix.due_rules import DAYS_AFTER_DUE_MAX
+from core.pix.due_terms import DAYS_AFTER_DUE_DEFAULT, DueTerms
 
 _TXID = re.compile(r"[a-zA-Z0-9]{26,35}", re.ASCII)
 _AMOUNT = re.compile(r"\d{1,10}\.\d{2}", re.ASCII)
 _KEY = re.compile(r"[\x21-\x7e]{1,77}")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _EXPIRATION_SECONDS_MAX = 10 * 366 * 86_400
 _NAME_CHARACTERS_MAX, _CITY_CHARACTERS_MAX, _MESSAGE_CHARACTERS_MAX = 100, 40, 140
 
 
 @dataclass(frozen=True)
+class DueSums:
+    """What the amount of a charge with a due date is made of, on the day of the fetch."""
+
+    due_date: date
+    original_centavos: int
+    fine_centavos: int
+    interest_centavos: int
+    abatement_centavos: int
+    discount_centavos: int
+
+
+@dataclass(frozen=True)
 class Charge:
-    """A charge as the receiver's bank signed it."""
+    """A charge as the receiver's bank signed it; one with a due date has `due_sums`."""
 
     txid: str
     status: str
@@ -36,29 +51,93 @@ class Charge:
     payee_name: str | None
     payee_city: str | None
     message: str | None
+    due_sums: DueSums | None = None
 
 
 def charge_from(payload: Mapping[str, Any]) -> Charge:
     """Parse a payload; unknown members are ignored. Raises PayloadMalformed, with the field."""
     calendar = _object(payload, "calendario")
-    value = _object(payload, "valor")
-    created_at = _instant(calendar, "calendario", "criacao")
-    _instant(calendar, "calendario", "apresentacao")
-    payee = payload.get("recebedor")
-    payee = payee if isinstance(payee, Mapping) else {}
+    created_at = _created_at(calendar)
     return Charge(
-        txid=_text_matching(payload, "txid", _TXID),
-        status=_text(payload, "status"),
-        revision=_integer(payload, "revisao", 2**31),
-        key=_text_matching(payload, "chave", _KEY),
-        amount_centavos=_amount(value),
+        amount_centavos=_amount(_object(payload, "valor")),
         created_at=created_at,
         expires_at=created_at
         + timedelta(seconds=_integer(calendar, "expiracao", _EXPIRATION_SECONDS_MAX)),
-        payee_name=_clean_or_none(payee.get("nome"), _NAME_CHARACTERS_MAX),
-        payee_city=_clean_or_none(payee.get("cidade"), _CITY_CHARACTERS_MAX),
-        message=_clean_or_none(payload.get("solicitacaoPagador"), _MESSAGE_CHARACTERS_MAX),
+        **_common_fields(payload),
     )
+
+
+def due_charge_from(payload: Mapping[str, Any]) -> Charge:
+    """Parse a payload with a due date; unknown members are ignored. Raises PayloadMalformed.
+
+    The amount is the final one, which a payer's bank takes as it is. `expires_at` is the end of the
+    last payable day in Brasília, by national holidays.
+    """
+    calendar = _object(payload, "calendario")
+    value = _object(payload, "valor")
+    due_date = _due_date(calendar)
+    days = DAYS_AFTER_DUE_DEFAULT
+    if calendar.get("validadeAposVencimento") is not None:
+        days = _integer(calendar, "validadeAposVencimento", DAYS_AFTER_DUE_MAX)
+    try:
+        expires_at = DueTerms(due_date, days).deadline()
+    except ValueError:  # a year without a calendar
+        raise _malformed_error("calendario.dataDeVencimento") from None
+    final = _sum(value, "final", None, least=1)
+    return Charge(
+        amount_centavos=final,
+        created_at=_created_at(calendar),
+        expires_at=expires_at,
+        due_sums=DueSums(
+            due_date=due_date,
+            original_centavos=_sum(value, "original", final),
+            fine_centavos=_sum(value, "multa", 0),
+            interest_centavos=_sum(value, "juros", 0),
+            abatement_centavos=_sum(value, "abatimento", 0),
+            discount_centavos=_sum(value, "desconto", 0),
+        ),
+        **_common_fields(payload),
+    )
+
+
+def _common_fields(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that both kinds of payload have in the same place."""
+    payee = payload.get("recebedor")
+    payee = payee if isinstance(payee, Mapping) else {}
+    return {
+        "txid": _text_matching(payload, "txid", _TXID),
+        "status": _text(payload, "status"),
+        "revision": _integer(payload, "revisao", 2**31),
+        "key": _text_matching(payload, "chave", _KEY),
+        "payee_name": _clean_or_none(payee.get("nome"), _NAME_CHARACTERS_MAX),
+        "payee_city": _clean_or_none(payee.get("cidade"), _CITY_CHARACTERS_MAX),
+        "message": _clean_or_none(payload.get("solicitacaoPagador"), _MESSAGE_CHARACTERS_MAX),
+    }
+
+
+def _created_at(calendar: Mapping[str, Any]) -> datetime:
+    _instant(calendar, "calendario", "apresentacao")
+    return _instant(calendar, "calendario", "criacao")
+
+
+def _due_date(calendar: Mapping[str, Any]) -> date:
+    try:
+        return date.fromisoformat(_text_matching(calendar, "dataDeVencimento", _DAY))
+    except (ValueError, PayloadMalformed):
+        raise _malformed_error("calendario.dataDeVencimento") from None
+
+
+def _sum(value: Mapping[str, Any], name: str, default: int | None, least: int = 0) -> int:
+    """A sum of at least so many centavos; the default if it is missing and a default exists."""
+    if value.get(name) is None and default is not None:
+        return default
+    text = value.get(name)
+    if not isinstance(text, str) or not _AMOUNT.fullmatch(text):
+        raise _malformed_error(f"valor.{name}")
+    centavos = int(text.replace(".", ""))
+    if centavos < least:
+        raise _malformed_error(f"valor.{name}")
+    return centavos
 
 
 def _malformed_error(field: str) -> PayloadMalformed:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bank.codes.certificates import chain_fault, refusal_text
-from bank.codes.charge import Charge, charge_from
+from bank.codes.charge import Charge, charge_from, due_charge_from
 from bank.codes.directory import KeyDirectory
 from bank.codes.http import AnswerTooLarge, HttpClient, NoAnswer
 from bank.codes.keysets import KeySetCache
@@ -38,9 +38,12 @@ from core.languages import N_
 from core.pix import br_code
 from core.pix.br_code.fault_words import CHECKSUM_WRONG, WHOLE_BUT_FAULTY, fault_of_maker
 from core.pix.br_code.pasted import decode_pasted
+from core.pix.business_days import brasilia_day
 from core.signing import jws
 
 PAYLOAD_TYPE = "application/jose"
+DUE_SEGMENT = "/cobv/"
+"""The part of a location's path that says that its charge has a due date."""
 ACTIVE, PAID = "ATIVA", "CONCLUIDA"
 REMOVED = ("REMOVIDA_PELO_USUARIO_RECEBEDOR", "REMOVIDA_PELO_PSP")
 
@@ -174,7 +177,11 @@ class CodeReader:
                 )
                 % {"host": host}
             )
-        token = self._fetch(f"{base}/{path}")
+        has_due_date = DUE_SEGMENT in f"/{path}"
+        # The amount depends on the day of the payment. Without the code of the payer's municipality
+        # the receiver's bank counts national holidays.
+        query = f"?DPP={brasilia_day(now)}" if has_due_date else ""
+        token = self._fetch(f"{base}/{path}{query}")
         try:
             header = jws.header_of(token)
             keys = self._key_sets.for_key(header.get("jku"), header.get("kid"), now)
@@ -184,7 +191,7 @@ class CodeReader:
         fault = chain_fault(keys, header.get("kid"), now)
         if fault is not None:
             raise PayloadSignatureRefused(refusal_text(fault))
-        return charge_from(payload)
+        return due_charge_from(payload) if has_due_date else charge_from(payload)
 
     def _fetch(self, url: str) -> str:
         try:
@@ -234,10 +241,6 @@ def _location_of(decoded_code: br_code.BrCode) -> str:
     if decoded_code.url is None:
         raise CodeNotPayableHere(
             _("Ele autoriza um Pix Automático, que este banco ainda não faz. Nada foi pago.")
-        )
-    if "/cobv/" in decoded_code.url:
-        raise CodeNotPayableHere(
-            _("É uma cobrança com vencimento, que este banco ainda não paga. Nada foi pago.")
         )
     return decoded_code.url
 

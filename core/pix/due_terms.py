@@ -160,9 +160,12 @@ class DueTerms:
         due = self.effective_due_date(region)
         return roll(due + timedelta(days=self.days_after_due), region)
 
-    def ends_at(self, region: str = NATIONAL) -> datetime:
-        """The instant in UTC from which on the charge can no longer be paid."""
-        return end_of_day(self.last_payable_day(region))
+    def deadline(self, region: str = NATIONAL) -> datetime:
+        """The last instant in UTC at which the charge can be paid, a millisecond before midnight.
+
+        Pages write it as 23:59:59; midnight would look like a moment of the next day.
+        """
+        return end_of_day(self.last_payable_day(region)) - timedelta(milliseconds=1)
 
     def to_json(self) -> dict[str, Any]:
         """The terms as a JSON object, for `from_json`."""

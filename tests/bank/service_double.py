@@ -23,6 +23,7 @@ from werkzeug.wrappers import Request, Response
 from core.clock import rfc3339
 from core.ids import new_txid
 from core.pix import br_code
+from core.pix.business_days import brasilia_day
 from core.signing import jws
 from core.signing.signatures import verify
 
@@ -59,6 +60,8 @@ class ServiceDouble:
     charges: dict[str, Callable[[], Response]] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
     request_counts: Counter[str] = field(default_factory=Counter)
+    queries: list[str] = field(default_factory=list)
+    """The query of each request, in order."""
 
     def __enter__(self) -> Self:
         """Listen on a free port of 127.0.0.1."""
@@ -89,6 +92,13 @@ class ServiceDouble:
         self.charges[token] = lambda: self.signed_payload(payload)
         return self.code_for(token), str(payload["txid"])
 
+    def due_charge(self, now: datetime, **changes: Any) -> tuple[str, str]:
+        """A new charge with a due date: BR Code and txid; `changes` as in `due_payload`."""
+        payload = due_payload(now, **changes)
+        token = new_txid()
+        self.charges[token] = lambda: self.signed_payload(payload)
+        return self.code_for(f"cobv/{token}"), str(payload.get("txid"))
+
     def code_for(self, token: str, host: str | None = None) -> str:
         """The BR Code of a location at this server or at another host."""
         return br_code.encode_dynamic(
@@ -111,6 +121,7 @@ class ServiceDouble:
         request = Request(environ)
         with self._lock:
             self.request_counts[request.path] += 1
+            self.queries.append(request.query_string.decode())
         return self._answer(request)(environ, start)
 
     def _answer(self, request: Request) -> Response:
@@ -163,3 +174,30 @@ def charge_payload(now: datetime, **changes: Any) -> dict[str, Any]:
         **changes,
     }
     return {name: value for name, value in payload.items() if value is not None}
+
+
+def due_payload(now: datetime, **changes: Any) -> dict[str, Any]:
+    """The payload of a charge that was due ten days ago: 100.00, and 105.00 with fine and interest.
+
+    `changes` replace members, and None removes one; `calendar` and `value` change nested members.
+    """
+    due_date = brasilia_day(now) - timedelta(days=10)
+    value = {"original": "100.00", "multa": "3.00", "juros": "2.00", "final": "105.00"}
+    payload = {
+        "revisao": 0,
+        "calendario": {
+            "criacao": rfc3339(now - timedelta(days=20)),
+            "apresentacao": rfc3339(now),
+            "dataDeVencimento": str(due_date),
+            "validadeAposVencimento": 30,
+            **changes.pop("calendar", {}),
+        },
+        "txid": new_txid(),
+        "status": "ATIVA",
+        "valor": {**value, **changes.pop("value", {})},
+        "chave": PAYEE_KEY,
+        "devedor": {"cpf": "12345678909", "nome": "Bia"},
+        "recebedor": {"nome": "Loja da Alice", "cidade": "Recife"},
+        **changes,
+    }
+    return {name: member for name, member in payload.items() if member is not None}

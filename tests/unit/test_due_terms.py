@@ -33,11 +33,11 @@ def test_the_last_payable_day_is_that_of_the_standard(due, days, last):
     assert terms.last_payable_day() == date.fromisoformat(last)
 
 
-def test_the_charge_ends_at_midnight_in_brasilia():
+def test_the_charge_can_be_paid_until_midnight_in_brasilia():
     """The whole last day counts, in Brasília."""
     terms = DueTerms(date(2021, 8, 27), 5)
 
-    assert terms.ends_at() == datetime(2021, 9, 2, 3, tzinfo=UTC)
+    assert terms.deadline() == datetime(2021, 9, 2, 2, 59, 59, 999_000, tzinfo=UTC)
 
 
 def test_a_local_holiday_moves_both_days():
