@@ -1,4 +1,4 @@
-"""*Desenvolvedores*: address, keys, webhooks, the last events and the last refused requests."""
+"""*Desenvolvedores*: address, keys, API Pix, webhooks, the last events and refused requests."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
 from accounts.access import page_guard, signed_in_merchant
+from accounts.oauth_clients import SCOPES
 from accounts.refusals import KEPT_FOR, KEPT_PER_MERCHANT
 from blueprints.portal.page import bp, page
 from config import current_parts, current_settings
@@ -20,6 +21,7 @@ from webhooks.bodies import event_object
 REFUSALS_UNFOLDED = 10
 """How many refusals stand open on the page; the older ones are folded."""
 KEYS_COUNTED = 60
+CLIENTS_SHOWN = 60
 EVENTS_SHOWN = 10
 
 
@@ -33,6 +35,7 @@ def developers() -> ResponseReturnValue:
             merchant.id, work.now - KEPT_FOR, KEPT_PER_MERCHANT
         )
         keys = work.accounts.keys_of(merchant.id, None, KEYS_COUNTED).items
+        clients = work.oauth_clients.newest_of(merchant.id, CLIENTS_SHOWN)
         endpoints = WebhookEndpoints(work.session).of_merchant(merchant.id)
         events = Feed(work).newest(merchant.id, EVENTS_SHOWN)
     presenter = current_parts().presenter
@@ -43,8 +46,12 @@ def developers() -> ResponseReturnValue:
         is_live=current_settings().is_live,
         api_url=current_settings().public_url,
         key_count=sum(key.revoked_at is None for key in keys),
+        clients=[client for client in clients if client.revoked_at is None],
+        revoked_clients=[client for client in clients if client.revoked_at is not None],
+        scope_count=len(SCOPES),
         endpoints=endpoints,
         was_deleted=request.args.get("done") == "deleted",
+        was_client_revoked=request.args.get("done") == "client-revoked",
         events=[
             (event, json.dumps(event_object(event, presenter), indent=2, ensure_ascii=False))
             for event in events

@@ -6,6 +6,7 @@ from flask import Flask
 
 from blueprints.portal import (
     activity_routes,
+    client_routes,
     counter_routes,
     developer_routes,
     export_routes,
@@ -37,6 +38,7 @@ ROUTE_MODULES = (
     settings_routes,
     activity_routes,
     developer_routes,
+    client_routes,
     webhook_routes,
 )
 
@@ -44,4 +46,5 @@ ROUTE_MODULES = (
 def init_portal(app: Flask) -> None:
     """Serve the portal."""
     app.add_template_filter(mask_document, "masked")
+    app.add_template_filter(client_routes.short_scopes, "short_scopes")
     app.register_blueprint(bp)

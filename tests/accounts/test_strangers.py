@@ -24,6 +24,7 @@ from werkzeug.test import TestResponse
 
 from db_models.base import db
 from tests.accounts.people import Person, bearer
+from tests.pix_api.clients import new_client
 from tests.support.service import BankInTest
 
 # Alice's texts, which must be in no answer to Charlie.
@@ -124,6 +125,7 @@ def alices(app, client, clock, alice) -> Alices:
     webhook_id = webhook.get_json()["id"]
     deliveries = client.get(f"/webhooks/{webhook_id}/deliveries", headers=headers).get_json()
     [till_txid] = public_ids(app, "tills", "txid")
+    pix_client = new_client(app, "alice", label=SECRET_WORDS)
     return Alices(
         {
             "payment_id": payments,
@@ -134,6 +136,7 @@ def alices(app, client, clock, alice) -> Alices:
             "watch_code": [payment["watch_code"] for payment in created],
             "token": [payment["watch_code"] for payment in created],
             "key_id": [key["id"]],
+            "client_id": [pix_client.client_id],
             "webhook_id": [webhook_id],
             "delivery_id": [one["id"] for one in deliveries["data"]],
             "proof_id": [proof_id],
@@ -207,6 +210,7 @@ def state(app: Flask) -> dict[str, list[Any]]:
     queries = {
         "payments": "SELECT p.* FROM payments p JOIN accounts a ON a.id = p.merchant_id",
         "api_keys": "SELECT k.* FROM api_keys k JOIN accounts a ON a.id = k.account_id",
+        "oauth_clients": "SELECT c.* FROM oauth_clients c JOIN accounts a ON a.id = c.account_id",
         "sign_ins": "SELECT s.* FROM sign_ins s JOIN accounts a ON a.id = s.account_id",
         "accounts": "SELECT a.* FROM accounts a",
         "recovery_uploads": "SELECT u.* FROM recovery_uploads u"

@@ -18,6 +18,7 @@ from accounts.keys import SCOPES
 from db_models import AuditAction, PaymentEvent
 from db_models.base import db
 from tests.accounts.people import PASSWORD, Person, audit_rows, bearer
+from tests.pix_api.clients import new_client
 from tests.portal.signing import make_account, sign_in
 
 BY_SHOPPER = "somebody with a link; nobody is signed in, and the payment's events record it"
@@ -113,6 +114,10 @@ WALKS: list[tuple[str, str, dict[str, Any], str]] = [
     ("POST /portal/settings/password", "browser",
      {"current_password": PASSWORD, "new_password": "another battery",
       "repeated": "another battery"}, "password.changed"),
+    ("POST /portal/developers/clients", "browser", {"label": "SDK", "scopes": "cob.read"},
+     "oauth-client.created"),
+    ("POST /portal/developers/clients/<string:client_id>/revoke", "browser", CONFIRMED,
+     "oauth-client.revoked"),
     ("POST /portal/developers/webhooks", "browser", {"url": "http://127.0.0.1:9/", "events": "*"},
      "webhook.created"),
     ("POST /portal/developers/webhooks/<string:webhook_id>", "browser",
@@ -190,6 +195,7 @@ def ids(alice, bank, clock) -> dict[str, str]:
         "expired_id": expired["id"],
         "paid_id": paid["id"],
         "key_id": alice.key("payments:read")["id"],
+        "client_id": new_client(alice.app, "alice").client_id,
         "session_id": next(one["id"] for one in sessions if not one["current"]),
     }
 

@@ -119,6 +119,7 @@ def places(payments) -> dict[str, str]:
         "poster, wrong amount": "/portal/poster?value=x",
         "settings": "/portal/settings",
         "developers": "/portal/developers",
+        "new client": "/portal/developers/clients/new",
         "new webhook": "/portal/developers/webhooks/new",
         "webhook": f"/portal/developers/webhooks/{payments['webhook']['id']}",
     }

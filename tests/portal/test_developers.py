@@ -13,8 +13,8 @@ from tests.support.service import close_app, ready_app, settings_for
 from web.docs_routes import error_rows
 
 PAGE = "/portal/developers"
-PAGE_MAX = 7
-"""Statements: the sign-in, refusals, keys, webhooks, events, and the badge of signals."""
+PAGE_MAX = 8
+"""Statements: the sign-in, refusals, keys, clients, webhooks, events, and the badge of signals."""
 
 
 @pytest.fixture

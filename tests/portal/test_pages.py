@@ -22,6 +22,7 @@ PAGES = [
     "/portal/poster",
     "/portal/signals",
     "/portal/developers",
+    "/portal/developers/clients/new",
     "/portal/developers/webhooks/new",
     "/portal/settings",
 ]

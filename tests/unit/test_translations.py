@@ -19,7 +19,10 @@ from babel.messages.pofile import read_po
 ROOT = Path(__file__).resolve().parents[2]
 PLACEHOLDER = re.compile(r"%\(\w+\)s|\{\w+\}")
 # Words that are the same in both languages; units and marks are no words.
-SAME_IN_ENGLISH = {"Total", "Portal", "Logo", "Redis", "CSV", "CPF", "CNPJ", "Webhook", "Webhooks"}
+SAME_IN_ENGLISH = {
+    *("Total", "Portal", "Logo", "Redis", "CSV", "CPF", "CNPJ", "Webhook", "Webhooks"),
+    "Client ID",  # the name of OAuth, which SDKs of Brazilian banks use as it is
+}
 WORD = re.compile(r"[^\W\d_]{4,}")
 
 
