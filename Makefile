@@ -150,9 +150,8 @@ translations: $(RUN_STAMP) ## collect the pages' sentences and compile the catal
 vendor: $(RUN_STAMP) ## fetch the vendored libraries again and compare their SHA-256 (needs npm)
 	@$(PY) -m scripts.vendor
 
-openapi: $(DEV_STAMP) ## write openapi.json and the served document of API Pix anew
+openapi: $(RUN_STAMP) ## write openapi.json, the API document, anew
 	@$(PY) -m scripts.openapi
-	@$(PY) -m scripts.api_pix.served
 
 lock: $(RUN_STAMP) ## write constraints.txt anew from the two requirements files
 	@$(PY) -m scripts.lock

@@ -19,6 +19,20 @@ class PixKeyMissing(Conflict):
         )
 
 
+class NotRevisable(Conflict):
+    """The payment is confirmed or cancelled, so nothing of it changes any more."""
+
+    code = "not-revisable"
+    title = "This payment cannot change any more"
+
+
+class LocationUnusable(Conflict):
+    """A location does not exist, shows another charge, or is for the other kind of charge."""
+
+    code = "location-unusable"
+    title = "This location cannot show the charge"
+
+
 class ShopNameTaken(Conflict):
     """Another shop has a name that a payer could not tell from this one."""
 

@@ -3,7 +3,7 @@
 from db_models.account import Account
 from db_models.api_key import ApiKey
 from db_models.audit_entry import AuditAction, AuditEntry
-from db_models.charge import ChargeKind, ChargeRevision, ReservedLocation
+from db_models.charge import ChargeKind, ChargeRevision, Location
 from db_models.feed_entry import FeedCounter, FeedEntry
 from db_models.idempotent_request import IdempotentRequest
 from db_models.logo import Logo
@@ -45,6 +45,7 @@ __all__ = [
     "FeedCounter",
     "FeedEntry",
     "IdempotentRequest",
+    "Location",
     "Logo",
     "MailKind",
     "OAuthClient",
@@ -60,7 +61,6 @@ __all__ = [
     "Refund",
     "RefundStatus",
     "RefusedRequest",
-    "ReservedLocation",
     "RobotPayment",
     "SignIn",
     "Signal",

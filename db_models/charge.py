@@ -1,4 +1,4 @@
-"""What API Pix keeps of charges beside payments: old revisions, and locations without a charge."""
+"""What API Pix keeps of charges beside their payments: old revisions, and moved locations."""
 
 from __future__ import annotations
 
@@ -33,12 +33,15 @@ class ChargeRevision(db.Model):  # type: ignore[name-defined, misc]  # see Accou
     replaced_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class ReservedLocation(db.Model):  # type: ignore[name-defined, misc]  # see Account
-    """A location that shows no charge; a charge that takes it takes its row away."""
+class Location(db.Model):  # type: ignore[name-defined, misc]  # see Account
+    """A location that was reserved before its charge, or that a charge has given up.
 
-    __tablename__ = "reserved_locations"
+    Every payment begins with a location of its own, its watch code, which has no row here.
+    """
+
+    __tablename__ = "locations"
     __table_args__ = (
-        Index("ix_reserved_locations_merchant", "merchant_id", "created_at", "id"),
+        Index("ix_locations_merchant", "merchant_id", "created_at", "id"),
         TABLE_OPTIONS,
     )
 
@@ -47,3 +50,5 @@ class ReservedLocation(db.Model):  # type: ignore[name-defined, misc]  # see Acc
     merchant_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
     charge_kind: Mapped[str] = mapped_column(String(4))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    payment_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"), unique=True)
+    """The charge that it shows."""

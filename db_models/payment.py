@@ -157,9 +157,9 @@ class Payment(db.Model):  # type: ignore[name-defined, misc]  # see Account
     charge_terms: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     """What only API Pix asks of a charge, see `payments.charges.ChargeTerms`; null for none."""
     location_token: Mapped[str | None] = mapped_column(exact_string(32))
-    """The token of a location that was reserved before; null if the token is `watch_code`."""
+    """The token of its row in `locations`; null if the location is its own, by `watch_code`."""
     location_created_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """When that location was reserved."""
+    """When that row was made; null without one."""
     has_location: Mapped[bool] = mapped_column(
         Boolean(create_constraint=False), default=True, server_default=true()
     )

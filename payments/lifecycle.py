@@ -3,7 +3,9 @@
     pending ──┬─ confirm: right amount, paid_at <= deadline + grace ──▶ confirmed
               ├─ expire: now > deadline ──▶ expired
               └─ cancel: the merchant's request ──▶ cancelled
-    expired ──── confirm: paid in time, notified late ──▶ confirmed
+    expired ─┬── confirm: paid in time, notified late ──▶ confirmed
+             ├── revise: a later deadline ──▶ pending
+             └── remove: the merchant's request by API Pix ──▶ cancelled
 
 A payment expires at its deadline, before the sweep stores that. So readers call `status_at`.
 """
@@ -24,6 +26,7 @@ from core.errors import (
     PaidTooLate,
     PaymentCancelled,
 )
+from core.merchant_errors import NotRevisable
 from core.money import plain
 from db_models.payment import Payment, PaymentStatus
 from db_models.payment_event import SUPERSEDED, EventName
@@ -53,6 +56,7 @@ class Standing(Protocol):
     sequence: Any
     expires_at: Any
     amount_centavos: Any
+    payer_sets_amount: Any
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ def confirm(
         raise AlreadyPaid("Another receipt settled this payment before.")
     if payment.status == PaymentStatus.CANCELLED:
         raise PaymentCancelled("Its merchant cancelled this payment.")
-    if amount_centavos != payment.amount_centavos:
+    if amount_centavos != payment.amount_centavos and not payment.payer_sets_amount:
         raise AmountMismatch(
             f"The amount of the payment is {plain(payment.amount_centavos)}, "
             f"but {plain(amount_centavos)} was paid."
@@ -123,6 +127,7 @@ def confirm(
         from_statuses=(PaymentStatus.PENDING, PaymentStatus.EXPIRED),
         values={
             "status": PaymentStatus.CONFIRMED,
+            "amount_centavos": amount_centavos,
             "resolved_at": now,
             "end_to_end_id": end_to_end_id,
             "look_up_at": None,
@@ -172,6 +177,40 @@ def cancel(payment: Standing, now: datetime, reason: str = "") -> Change:
     if status is not PaymentStatus.PENDING:
         raise NotCancellable(f"Only a pending payment can be cancelled; this one is {status}.")
     return _cancelled(payment, now, reason)
+
+
+def remove(payment: Standing, now: datetime) -> Change:
+    """Cancel a charge of API Pix: it is active also after its deadline. Raises NotRevisable.
+
+    Source: API Pix 2.9.0, CobrancaStatus.
+    """
+    check_revisable(payment)
+    change = _cancelled(payment, now, "")
+    return replace(change, from_statuses=(PaymentStatus.PENDING, PaymentStatus.EXPIRED))
+
+
+def check_revisable(payment: Standing) -> None:
+    """Raise NotRevisable if the payment is confirmed or cancelled: both are final."""
+    if payment.status not in (PaymentStatus.PENDING, PaymentStatus.EXPIRED):
+        raise NotRevisable(f"This payment is {payment.status}, so it cannot change any more.")
+
+
+def revise(payment: Standing, values: Mapping[str, Any], now: datetime) -> Change:
+    """Change what is asked of the payer; a later deadline makes an expired payment payable again.
+
+    Raises NotRevisable.
+    """
+    check_revisable(payment)
+    more: dict[str, Any] = {}
+    if payment.status == PaymentStatus.EXPIRED and values.get("expires_at", now) > now:
+        more = {"status": PaymentStatus.PENDING, "resolved_at": None}
+        more["look_up_at"] = now + LOOK_UP_AFTER
+    return Change(
+        event=EventName.PAYMENT_REVISED,
+        message="The payment has changed.",
+        from_statuses=(PaymentStatus.PENDING, PaymentStatus.EXPIRED),
+        values={**values, **more, "sequence": sequence_at(payment, now) + 1},
+    )
 
 
 def supersede(payment: Standing, now: datetime) -> Change:

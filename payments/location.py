@@ -17,11 +17,14 @@ from core.clock import rfc3339
 from core.money import plain
 from core.signing import jws
 from core.signing.jws import SigningKey
-from db_models import Payment, SigningKeyRow
+from db_models import ChargeKind, Payment, SigningKeyRow
 from repository.database import Work, in_unit_of_work, reading
 
 log = structlog.get_logger()
 
+ORIGINAL, INFO, WITHDRAWAL = "original_centavos", "info", "withdrawal"
+"""Members of `Payment.charge_terms`: the amount without a withdrawal, and two of API Pix's own
+objects, `infoAdicionais` and `retirada`."""
 PUBLISHED_AFTER_RETIREMENT = timedelta(days=1)
 """A bank may cache a key set for an hour; a day also covers slower caches."""
 RELOAD_AFTER = timedelta(seconds=60)
@@ -156,16 +159,26 @@ def key_ring() -> KeyRing:
     return current_parts().key_ring
 
 
+def location_text(base: str, charge_kind: str, token: str) -> str:
+    """The location in a BR Code, without `https://`: the payer's bank adds it.
+
+    `base` is host and port. Source: Manual de Padrões para Iniciação do Pix, 2.7.
+    """
+    folder = "cobv/" if charge_kind == ChargeKind.COBV else ""
+    return f"{base}/qr/v2/{folder}{token}"
+
+
 def payload(payment: Payment, now: datetime) -> dict[str, Any]:
     """The payload of a payment that can be paid (API Pix 2.9.0, CobPayload).
 
-    `recebedor` is not in the schema. Banks take the payee's name from DICT; without DICT, this
-    member is its signed source.
+    Two members are not in the schema. Banks take the payee's name from DICT; without DICT,
+    `recebedor` is its signed source. `idPagamento` is the id by which a bank confirms the payment,
+    if the merchant chose another txid. The payer's document stays with the shop.
     """
     lifetime = payment.expires_at - payment.created_at
     body: dict[str, Any] = {
-        "revisao": payment.sequence - 1,
-        "txid": payment.txid,
+        "revisao": payment.revision,
+        "txid": payment.pix_txid,
         "status": "ATIVA",
         "chave": payment.merchant.pix_key,
         "calendario": {
@@ -173,12 +186,25 @@ def payload(payment: Payment, now: datetime) -> dict[str, Any]:
             "apresentacao": rfc3339(now),
             "expiracao": int(lifetime.total_seconds()),
         },
-        "valor": {"original": plain(payment.amount_centavos), "modalidadeAlteracao": 0},
+        "valor": _value(payment),
         "recebedor": {"nome": payment.merchant.name, "cidade": payment.merchant.city},
     }
     if payment.description:
         body["solicitacaoPagador"] = payment.description
+    if payment.charge_txid is not None:
+        body["idPagamento"] = payment.txid
+    info = (payment.charge_terms or {}).get(INFO)
+    if info:
+        body["infoAdicionais"] = info
     return body
+
+
+def _value(payment: Payment) -> dict[str, Any]:
+    terms = payment.charge_terms or {}
+    original = terms.get(ORIGINAL, payment.amount_centavos)
+    may_change = payment.payer_sets_amount and WITHDRAWAL not in terms
+    value = {"original": plain(original), "modalidadeAlteracao": int(may_change)}
+    return {**value, "retirada": terms[WITHDRAWAL]} if WITHDRAWAL in terms else value
 
 
 def signed_payload(payment: Payment, now: datetime, public_url: str) -> str:

@@ -176,7 +176,7 @@ def payload(path: TokenPath) -> BaseResponse:
     if not ids.is_txid(path.token):
         raise NotFound("No payload is bound to this location.")
     with reading() as work:
-        payment = work.payments.by_watch_code(path.token)
+        payment = work.payments.by_location(path.token)
         moment = work.now
     status = status_at(payment, moment)
     if status is not PaymentStatus.PENDING:

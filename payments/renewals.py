@@ -73,6 +73,8 @@ def _insert_renewal(work: Work, newest: Payment, terms: RenewalTerms) -> Payment
         location_base=terms.location_base,
         details=dict(newest.details),
         **service.merchant_columns(newest),
+        charge_terms=newest.charge_terms,
+        payer_sets_amount=newest.payer_sets_amount,
         renewed_from_id=newest.id,
     )
 

@@ -26,9 +26,19 @@ from core.errors import (
 from core.merchant_errors import PixKeyMissing
 from core.pix import br_code
 from core.signing.signatures import VerifiedMessage
-from db_models import Account, AuditAction, EventName, Payment, PaymentStatus, Receipt, Verdict
+from db_models import (
+    Account,
+    AuditAction,
+    ChargeKind,
+    EventName,
+    Payment,
+    PaymentStatus,
+    Receipt,
+    Verdict,
+)
 from payments import lifecycle, snapshots
 from payments.lifecycle import Change, status_at
+from payments.location import location_text
 from payments.paid_mail import mail_merchant
 from payments.schemas import Confirmation, NewPayment
 from payments.shop_fields import SHOP_COLUMNS
@@ -123,9 +133,9 @@ def insert_payment(
     if merchant.pix_key is None:
         raise PixKeyMissing
     watch_code = ids.new_watch_code()
-    code = br_code.encode_dynamic(
-        f"{location_base}/qr/v2/{watch_code}", merchant.name, merchant.city
-    )
+    token = values.get("location_token") or watch_code
+    kind = values.get("charge_kind", ChargeKind.COB)
+    code = code_of(merchant, location_text(location_base, kind, token))
     row = {
         "txid": ids.new_txid(),
         "watch_code": watch_code,
@@ -140,10 +150,15 @@ def insert_payment(
         "look_up_at": work.now + lifecycle.LOOK_UP_AFTER,
         **values,
     }
-    payment = work.payments.insert(row)
+    payment = work.payments.insert(row, merchant)
     message = "The payment has been created."
     _record(work, payment, EventName.PAYMENT_CREATED, message, author=audit.author())
     return payment
+
+
+def code_of(merchant: Account, location: str) -> str:
+    """The dynamic BR Code with this location."""
+    return br_code.encode_dynamic(location, merchant.name, merchant.city)
 
 
 def confirm(
@@ -275,16 +290,21 @@ def revise_deadline(work: Work, payment: Payment, expires_at: datetime) -> None:
 
 
 def apply_change(
-    work: Work, payment: Payment, change: Change, about: Mapping[str, int] | None = None
+    work: Work,
+    payment: Payment,
+    change: Change,
+    about: Mapping[str, int] | None = None,
+    author: Mapping[str, str] | None = None,
 ) -> None:
     """Store the change and its event if the payment has not changed since it was read.
 
     Otherwise raises ConcurrentUpdate: the unit of work starts again with the new state. `about` are
-    further members of the event's snapshot.
+    further members of the event's snapshot. `author` is that of `audit.author`, for a change that
+    leaves no other record.
     """
     if not work.payments.change(payment, change.from_statuses, change.values):
         raise ConcurrentUpdate
-    _record(work, payment, change.event, change.message, change.reason, about=about)
+    _record(work, payment, change.event, change.message, change.reason, author=author, about=about)
 
 
 def _record(

@@ -24,6 +24,7 @@ from db_models import Account
 from db_models.base import db
 from repository.accounts import Accounts, RecentAccounts
 from repository.audit import Audit
+from repository.charges import Charges
 from repository.connections import (
     ENDED,
     end_idle_transactions,
@@ -36,6 +37,7 @@ from repository.connections import (
 from repository.driver_errors import is_away, is_conflict, is_unique_violation
 from repository.events import Events, StoredEvent
 from repository.idempotent_requests import IdempotentRequests
+from repository.locations import Locations
 from repository.oauth_clients import OAuthClients
 from repository.payments import Payments
 from repository.receipts import Receipts
@@ -83,6 +85,16 @@ class Work:
     def payments(self) -> Payments:
         """Queries on payments."""
         return Payments(self, self._merchant)
+
+    @cached_property
+    def charges(self) -> Charges:
+        """Queries on charges of API Pix."""
+        return Charges(self)
+
+    @cached_property
+    def locations(self) -> Locations:
+        """Queries on locations."""
+        return Locations(self)
 
     @cached_property
     def receipts(self) -> Receipts:

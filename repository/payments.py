@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Select, Update, bindparam, insert, select, update
+from sqlalchemy import CursorResult, Select, Update, and_, bindparam, insert, or_, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
 from core import ids
@@ -75,6 +75,14 @@ class Payments:
         """The payment with this watch code, with its merchant. Raises PaymentNotFound."""
         return self._with_merchant(self._require(self.find_by_watch_code(watch_code)))
 
+    def by_location(self, token: str) -> Payment:
+        """The payment that the location with this token shows, with its merchant.
+
+        Raises PaymentNotFound.
+        """
+        payment = self._one(_BY_LOCATION, {"token": token}) if ids.is_txid(token) else None
+        return self._with_merchant(self._require(payment))
+
     def find_by_watch_code(self, watch_code: str) -> Payment | None:
         """The payment with this watch code, without its merchant, or None; fast, for polling."""
         if not ids.is_txid(watch_code):
@@ -109,12 +117,14 @@ class Payments:
         *values, seconds = row
         return _payment_of(zip(_ATTRIBUTES, values, strict=True)), timedelta(seconds=seconds or 0)
 
-    def insert(self, values: Mapping[str, Any]) -> Payment:
-        """Store a new payment; return it, without its merchant, as if it had been read back."""
+    def insert(self, values: Mapping[str, Any], merchant: Account) -> Payment:
+        """Store a new payment; return it with its merchant, as if it had been read back."""
         # On the table, not the class: the ORM's bulk path costs more than the statement.
         result = self._unit.connection.execute(_INSERT, _columns(values))
         key: Any = result.inserted_primary_key
-        return _payment_of({**_UNSET, **values, "id": int(key[0])})
+        payment = _payment_of({**_UNSET, **values, "id": int(key[0])})
+        set_committed_value(payment, "merchant", merchant)
+        return payment
 
     def change(
         self, payment: Payment, from_statuses: Collection[str], values: Mapping[str, Any]
@@ -252,6 +262,13 @@ _UNSET = {
 """Defaults for the attributes of a new payment."""
 _BY_TXID = select(_TABLE).where(_TABLE.c.txid == bindparam("txid"))
 _BY_WATCH_CODE = select(_TABLE).where(_TABLE.c.watch_code == bindparam("watch_code"))
+_BY_LOCATION = select(_TABLE).where(
+    _TABLE.c.has_location,
+    or_(
+        _TABLE.c.location_token == bindparam("token"),
+        and_(_TABLE.c.watch_code == bindparam("token"), _TABLE.c.location_token.is_(None)),
+    ),
+)
 _LOCKED_BY_TXID = (
     select(
         _TABLE,
@@ -296,7 +313,10 @@ def payment_of_row(row: Sequence[Any]) -> Payment:
 def payment_from(payment: Payment, values: Mapping[str, Any]) -> Payment:
     """A copy of the payment with other values, detached from any session."""
     attributes = [(name, getattr(payment, name)) for name in _ATTRIBUTES]
-    return _payment_of({**dict(attributes), **values})
+    copy = _payment_of({**dict(attributes), **values})
+    if "merchant" in payment.__dict__:
+        set_committed_value(copy, "merchant", payment.merchant)
+    return copy
 
 
 @lru_cache

@@ -63,6 +63,7 @@ def _cnpj(value: str) -> str:
 Valor = Annotated[int, BeforeValidator(_centavos)]
 """Reais on the wire (`\\d{1,10}\\.\\d{2}`), centavos inside; zero is allowed."""
 Int32 = Annotated[int, BeforeValidator(_integer), Field(ge=-INT32_MAX, le=INT32_MAX)]
+LocationId = Annotated[int, BeforeValidator(_integer), Field(ge=0, le=2**63 - 1)]
 Cpf = Annotated[str, AfterValidator(_cpf)]
 Cnpj = Annotated[str, AfterValidator(_cnpj)]
 

@@ -41,6 +41,13 @@ class Window:
     """The values of the filters that were given, by the standard's names."""
 
     @property
+    def span(self) -> tuple[datetime, datetime]:
+        """Both ends, where the list requires them."""
+        if self.start is None or self.end is None:
+            raise RuntimeError("this list was read without its span")
+        return self.start, self.end
+
+    @property
     def offset(self) -> int:
         """The number of items before the page."""
         return self.page * self.size

@@ -61,29 +61,34 @@ def upgrade():
         **columns.TABLE,
     )
     op.create_table(
-        "reserved_locations",
+        "locations",
         sa.Column("id", columns.row_id(), nullable=False),
         sa.Column("token", columns.exact(32), nullable=False),
         sa.Column("merchant_id", columns.row_id(), nullable=False),
         sa.Column("charge_kind", sa.String(length=4), nullable=False),
         sa.Column("created_at", columns.instant(), nullable=False),
+        sa.Column("payment_id", columns.row_id(), nullable=True),
         sa.ForeignKeyConstraint(
-            ["merchant_id"], ["accounts.id"], name=op.f("fk_reserved_locations_merchant_id")
+            ["payment_id"], ["payments.id"], name=op.f("fk_locations_payment_id")
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_reserved_locations")),
-        sa.UniqueConstraint("token", name=op.f("uq_reserved_locations_token")),
+        sa.ForeignKeyConstraint(
+            ["merchant_id"], ["accounts.id"], name=op.f("fk_locations_merchant_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_locations")),
+        sa.UniqueConstraint("payment_id", name=op.f("uq_locations_payment_id")),
+        sa.UniqueConstraint("token", name=op.f("uq_locations_token")),
         **columns.TABLE,
     )
     op.create_index(
-        "ix_reserved_locations_merchant",
-        "reserved_locations",
+        "ix_locations_merchant",
+        "locations",
         ["merchant_id", "created_at", "id"],
         unique=False,
     )
 
 
 def downgrade():
-    op.drop_table("reserved_locations")
+    op.drop_table("locations")
     op.drop_table("charge_revisions")
     if op.get_bind().dialect.name == "sqlite":
         columns.rewrite_on_sqlite("payments", NAMES[::-1], AMOUNTS[::-1])

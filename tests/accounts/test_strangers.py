@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +23,7 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from db_models.base import db
+from repository.locations import number_of
 from tests.accounts.people import Person, bearer
 from tests.pix_api.clients import new_client
 from tests.support.service import BankInTest
@@ -60,6 +61,7 @@ BY_LINK = {
 }
 OWN_NAMES = {
     # These names mean files of the caller, not of another account.
+    "PUT /api-pix/v2/cob/<txid>": "each shop has its own txids: a charge of Charlie's",
     "GET /portal/poster/<any('qr.svg', 'qr.png', 'poster.svg'):name>": "Charlie's own poster",
 }
 BODIES: dict[str, dict[str, Any]] = {
@@ -145,6 +147,8 @@ def alices(app, client, clock, alice) -> Alices:
             "login": ["alice"],
             "name": ["qr.svg"],
             "color": ["1a7f37"],
+            "txid": payments,
+            "number": [str(number_of(payment["watch_code"])) for payment in created],
             "filename": ["css/tokens.css"],
             "slug": ["cafe"],
         }
@@ -173,11 +177,20 @@ class Stranger:
     name: str
     person: Person | None
     by_cookie: bool = False
+    pix_tokens: dict[str, str] = field(default_factory=dict)
+
+    def pix_token(self, app: Flask) -> str:
+        """The token of a client of this merchant's for API Pix."""
+        if self.person is not None and not self.pix_tokens:
+            self.pix_tokens["api-pix"] = new_client(app, self.person.login).token(app)
+        return self.pix_tokens["api-pix"]
 
     def ask(self, app: Flask, method: str, path: str, body: Any) -> TestResponse:
         """Send the request as this stranger."""
         if self.person is None:
             client, headers = app.test_client(), {"Authorization": "Bearer nothing"}
+        elif path.startswith("/api-pix/v2") and self.person.login == "charlie":
+            client, headers = app.test_client(), bearer(self.pix_token(app))
         elif self.by_cookie:
             client, headers = self.person.enter(), self.person.with_csrf()
         else:

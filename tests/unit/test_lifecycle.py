@@ -31,6 +31,7 @@ class Plain:
     sequence: int = 1
     expires_at: datetime = DEADLINE
     amount_centavos: int = 5490
+    payer_sets_amount: bool = False
 
 
 def confirm(payment: Plain, **changes: Any) -> lifecycle.Change:

@@ -1,0 +1,223 @@
+"""Immediate charges: `/cob` (API Pix 2.9.0, tag Cob)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, request
+from werkzeug.wrappers import Response as BaseResponse
+
+from blueprints.pix_api import presenter
+from blueprints.pix_api.access import merchant_for
+from blueprints.pix_api.charge_bodies import CobBody, members_of, merged
+from blueprints.pix_api.fields import INT32_MAX, TXID_OF_CHARGE, checked, json_object
+from blueprints.pix_api.lists import one_of, read_boolean, read_cnpj, read_cpf, read_window
+from blueprints.pix_api.loc_routes import location_for
+from blueprints.pix_api.problems import PixProblem, Violation, refuse
+from config import current_settings
+from core.errors import Conflict
+from db_models import Account, ChargeKind, Payment, PaymentStatus
+from payments import charges
+from repository.charges import ChargeFilters
+from repository.database import Work, in_unit_of_work, reading
+from web import request_counts
+from web.answers import created_json, private_json
+
+bp = Blueprint("pix_api_cob", __name__)
+
+INVALID, UNREADABLE, MISSING = "CobOperacaoInvalida", "CobConsultaInvalida", "CobNaoEncontrado"
+REMOVED = "REMOVIDA_PELO_USUARIO_RECEBEDOR"
+STATUSES = {
+    "ATIVA": (PaymentStatus.PENDING, PaymentStatus.EXPIRED),
+    "CONCLUIDA": (PaymentStatus.CONFIRMED,),
+    REMOVED: (PaymentStatus.CANCELLED,),
+    "REMOVIDA_PELO_PSP": (),
+}
+
+
+@bp.put("/cob/<txid>")
+def put_cob(txid: str) -> BaseResponse:
+    """Create a charge with this txid, or replace what an active one asks."""
+    if not TXID_OF_CHARGE.fullmatch(txid):
+        raise refuse(
+            INVALID, "O txid não respeita o schema: 26 a 35 letras e dígitos.", "txid", txid
+        )
+
+    def write(work: Work) -> dict[str, Any]:
+        merchant = merchant_for(work, "cob.write")
+        body = checked(CobBody, json_object(), "cob", INVALID)
+        payment = work.charges.find(merchant, txid)
+        if payment is None:
+            return presented(_create(work, merchant, body, txid))
+        if payment.charge_kind != ChargeKind.COB:
+            raise refuse(INVALID, "O txid já foi usado em outra cobrança.", "txid", txid)
+        return presented(_revise(work, payment, body))
+
+    return created_json(in_unit_of_work(write))
+
+
+@bp.post("/cob")
+def post_cob() -> BaseResponse:
+    """Create a charge with a txid of ours."""
+
+    def write(work: Work) -> dict[str, Any]:
+        merchant = merchant_for(work, "cob.write")
+        body = checked(CobBody, json_object(), "cob", INVALID)
+        return presented(_create(work, merchant, body, None))
+
+    return created_json(in_unit_of_work(write))
+
+
+@bp.patch("/cob/<txid>")
+def patch_cob(txid: str) -> BaseResponse:
+    """Change members of an active charge, or remove it."""
+
+    def write(work: Work) -> dict[str, Any]:
+        merchant = merchant_for(work, "cob.write")
+        changes = json_object()
+        payment = _own(work, merchant, txid)
+        if changes.get("status") is not None:
+            return presented(_remove(work, payment, merchant, changes))
+        body = checked(CobBody, merged(members_of(payment), changes), "cob", INVALID)
+        return presented(_revise(work, payment, body))
+
+    return private_json(in_unit_of_work(write))
+
+
+@bp.get("/cob/<txid>")
+def get_cob(txid: str) -> BaseResponse:
+    """The charge as it stands, or as it stood at `revisao`."""
+    with reading() as work:
+        merchant = merchant_for(work, "cob.read")
+        payment = at_asked_revision(work, _own(work, merchant, txid), UNREADABLE)
+    return private_json(presented(payment))
+
+
+@bp.get("/cob")
+def list_cob() -> BaseResponse:
+    """The charges that were created within a window, oldest first."""
+    with reading() as work:
+        merchant = merchant_for(work, "cob.read")
+        readers = {
+            "cpf": read_cpf,
+            "cnpj": read_cnpj,
+            "locationPresente": read_boolean,
+            "status": one_of(*STATUSES),
+        }
+        window = read_window(UNREADABLE, readers)
+        query = window.filters
+        filters = ChargeFilters(
+            ChargeKind.COB,
+            window.span,
+            document=query.get("cpf") or query.get("cnpj"),
+            statuses=STATUSES[query["status"]] if "status" in query else None,
+            has_location=query.get("locationPresente"),
+        )
+        total, page = work.charges.page(merchant, filters, window.offset, window.size)
+    body = {
+        "parametros": window.parameters(total),
+        "cobs": [presented(payment) for payment, _ in page],
+    }
+    return private_json(body)
+
+
+def presented(payment: Payment) -> dict[str, Any]:
+    """The JSON object of the charge."""
+    return presenter.charge(payment, current_settings().location_base)
+
+
+def _own(work: Work, merchant: Account, txid: str) -> Payment:
+    """The merchant's immediate charge. Raises PixProblem."""
+    payment = work.charges.find(merchant, txid) if TXID_OF_CHARGE.fullmatch(txid) else None
+    if payment is None or payment.charge_kind != ChargeKind.COB:
+        raise PixProblem(MISSING, "Não há cobrança com este txid.")
+    return payment
+
+
+def _create(work: Work, merchant: Account, body: CobBody, txid: str | None) -> Payment:
+    settings = current_settings()
+    client = f"account {merchant.id}"
+    request_counts.take(request_counts.CREATIONS, settings.creations_per_minute, client)
+    _raise_any(body.faults(merchant))
+    location = location_for(work, merchant, body.loc, ChargeKind.COB, INVALID)
+    try:
+        return charges.open_charge(
+            work,
+            merchant,
+            body.values(work.now),
+            txid=txid,
+            charge_kind=ChargeKind.COB,
+            location=location,
+            location_base=settings.location_base,
+        )
+    except Conflict as error:
+        raise as_violation(error, INVALID, "cob") from None
+
+
+def _revise(work: Work, payment: Payment, body: CobBody) -> Payment:
+    faults = body.faults(payment.merchant)
+    if charges.is_final(payment.status):
+        reason = "A cobrança não está ATIVA, e a presente requisição busca alterá-la."
+        faults.append(Violation(reason, "cob.status", presenter.status_of(payment)))
+    _raise_any(faults)
+    location = location_for(work, payment.merchant, body.loc, ChargeKind.COB, INVALID)
+    try:
+        charges.revise(work, payment, body.values(payment.created_at))
+        if location is not None:
+            charges.bind(work, payment, location, current_settings().location_base)
+    except Conflict as error:
+        raise as_violation(error, INVALID, "cob") from None
+    return payment
+
+
+def _remove(work: Work, payment: Payment, merchant: Account, changes: dict[str, Any]) -> Payment:
+    faults = []
+    if changes["status"] != REMOVED:
+        reason = "O campo cob.status não respeita o schema."
+        faults.append(Violation(reason, "cob.status", changes["status"]))
+    others = [name for name in CobBody.model_fields if changes.get(name) is not None]
+    if others:
+        reason = "A cobrança não pode ser removida e alterada na mesma requisição."
+        faults.append(Violation(reason, f"cob.{others[0]}"))
+    if charges.is_final(payment.status):
+        reason = "A cobrança não está ATIVA, e a presente requisição busca alterá-la."
+        faults.append(Violation(reason, "cob.status", presenter.status_of(payment)))
+    _raise_any(faults)
+    charges.remove(work, payment, merchant)
+    return payment
+
+
+def _raise_any(faults: list[Violation]) -> None:
+    if faults:
+        raise PixProblem(INVALID, faults[0].reason, faults)
+
+
+def as_violation(error: Conflict, kind: str, head: str) -> PixProblem:
+    """A rule of the domain that refused, as an error of the operation."""
+    reason, member = _REASONS.get(error.code, (error.detail, ""))
+    return refuse(kind, reason, f"{head}{member}")
+
+
+_REASONS = {
+    "location-unusable": (
+        "O location referenciado por loc.id já está sendo utilizado por outra cobrança.",
+        ".loc.id",
+    ),
+    "order-already-has-payment": (
+        "O pedido desta cobrança já tem outra cobrança ativa ou concluída.",
+        ".calendario.expiracao",
+    ),
+}
+"""By the code of the domain's error: the reason, and the member at fault."""
+
+
+def at_asked_revision(work: Work, payment: Payment, kind: str) -> Payment:
+    """The charge at the query's `revisao`. Raises PixProblem of this kind."""
+    text = request.args.get("revisao")
+    if text is None:
+        return payment
+    is_number = text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= INT32_MAX
+    old = charges.at_revision(work, payment, int(text)) if is_number else None
+    if old is None:
+        raise refuse(kind, "Esta cobrança não tem esta revisao.", "revisao", text)
+    return old

@@ -1,0 +1,241 @@
+"""Charges of API Pix: open, revise and remove them, and move the locations that show them.
+
+A charge is a payment. It stays revisable after its deadline, because API Pix has no status
+*expired* (API Pix 2.9.0, CobrancaStatus); a later deadline makes it payable again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
+from typing import Any
+
+from accounts import audit
+from core import ids
+from core.errors import ConcurrentUpdate
+from core.merchant_errors import LocationUnusable
+from db_models import Account, AuditAction, Payment, PaymentStatus
+from payments import lifecycle, service
+from payments.location import location_text
+from repository.database import Work
+from repository.locations import NO_LOCATION, ListedLocation
+from repository.payments import payment_from
+
+
+@dataclass(frozen=True)
+class ChargeValues:
+    """What a merchant may set and revise; the names are columns of `Payment`."""
+
+    amount_centavos: int
+    expires_at: datetime
+    description: str | None = None
+    payer_name: str | None = None
+    payer_document: str | None = None
+    payer_sets_amount: bool = False
+    charge_terms: Mapping[str, Any] | None = None
+    """Further members that only API Pix has; None without any."""
+
+
+_NAMES = tuple(field.name for field in fields(ChargeValues))
+
+
+def values_of(payment: Payment) -> ChargeValues:
+    """The present values of a charge."""
+    return ChargeValues(**{name: getattr(payment, name) for name in _NAMES})
+
+
+def open_charge(
+    work: Work,
+    merchant: Account,
+    values: ChargeValues,
+    *,
+    txid: str | None,
+    charge_kind: str,
+    location: ListedLocation | None,
+    location_base: str,
+) -> Payment:
+    """Insert a charge. Without a txid it gets one; without a location, its own.
+
+    Raises PixKeyMissing, LocationUnusable, ConcurrentUpdate if another charge took the location
+    meanwhile, and LostRace if a charge of the merchant has this txid.
+    """
+    columns = asdict(values)
+    lifetime = columns.pop("expires_at") - work.now
+    amount_centavos = columns.pop("amount_centavos")
+    if location is not None:
+        _check_location(location, charge_kind)
+        if location.row_id is None:
+            location = _detach(work, merchant, location)
+        columns |= _columns_of(location)
+    payment = service.insert_payment(
+        work,
+        merchant,
+        amount_centavos=amount_centavos,
+        lifetime=lifetime,
+        location_base=location_base,
+        charge_txid=txid,
+        charge_kind=charge_kind,
+        details={},
+        **columns,
+    )
+    if location is not None:
+        _take(work, location, payment)
+    return payment
+
+
+def revise(work: Work, payment: Payment, values: ChargeValues) -> bool:
+    """Change a charge and keep its old revision; False, and no revision, if nothing changes.
+
+    Raises NotRevisable; OrderAlreadyHasPayment if a later deadline would give an order a second
+    live payment.
+    """
+    lifecycle.check_revisable(payment)
+    changes = _changes(payment, values)
+    if not changes:
+        return False
+    if payment.status == PaymentStatus.EXPIRED and payment.order_id is not None:
+        service.explain_live_order(work, payment.merchant, payment.order_id)
+    _keep_revision(work, payment)
+    change = lifecycle.revise(payment, {**changes, "revision": payment.revision + 1}, work.now)
+    service.apply_change(work, payment, change, author=audit.author())
+    return True
+
+
+def remove(work: Work, payment: Payment, by: Account) -> None:
+    """Cancel a charge, also after its deadline; `by` is the merchant. Raises NotRevisable."""
+    change = lifecycle.remove(payment, work.now)
+    _keep_revision(work, payment)
+    values = {**change.values, "revision": payment.revision + 1}
+    service.apply_change(work, payment, replace(change, values=values))
+    audit.record(work, by, AuditAction.PAYMENT_CANCELLED, payment.txid)
+
+
+def _changes(payment: Payment, values: ChargeValues) -> dict[str, Any]:
+    columns = asdict(values)
+    return {name: value for name, value in columns.items() if getattr(payment, name) != value}
+
+
+def _keep_revision(work: Work, payment: Payment) -> None:
+    state = {name: getattr(payment, name) for name in _NAMES}
+    state["expires_at"] = payment.expires_at.isoformat()
+    work.charges.keep_revision(payment, state, work.now)
+
+
+def at_revision(work: Work, payment: Payment, revision: int) -> Payment | None:
+    """The charge as it stood at a revision, active unless it is the newest; None for no such one.
+
+    Source: API Pix 2.9.0, Revisao.
+    """
+    if revision == payment.revision:
+        return payment
+    state = work.charges.state_at(payment, revision)
+    if state is None:
+        return None
+    values = {
+        **state,
+        "expires_at": datetime.fromisoformat(state["expires_at"]),
+        "status": PaymentStatus.PENDING,
+        "revision": revision,
+    }
+    return payment_from(payment, values)
+
+
+def reserve_location(work: Work, merchant: Account, charge_kind: str) -> ListedLocation:
+    """A new location that waits for a charge of this kind."""
+    token = ids.new_watch_code()
+    return work.locations.insert(merchant.id, token, charge_kind, work.now)
+
+
+def bind(work: Work, payment: Payment, location: ListedLocation, location_base: str) -> None:
+    """Let a location show this charge; the charge's old location is free then. No new revision.
+
+    Raises LocationUnusable, NotRevisable, and ConcurrentUpdate if another charge was faster.
+    """
+    if location.payment_id == payment.id:
+        return
+    lifecycle.check_revisable(payment)
+    _check_location(location, payment.charge_kind)
+    merchant = payment.merchant
+    if location.row_id is None:
+        location = _detach(work, merchant, location)
+    if payment.has_location:
+        _free_location(work, payment)
+    text = location_text(location_base, payment.charge_kind, location.token)
+    columns = {**_columns_of(location), "has_location": True}
+    _store(work, payment, {**columns, "br_code": service.code_of(merchant, text)})
+    _take(work, location, payment)
+
+
+def unbind(work: Work, location: ListedLocation) -> ListedLocation:
+    """Let a location show no charge; the charge keeps its status. No new revision.
+
+    Raises ConcurrentUpdate if the location shows another charge by now.
+    """
+    if location.payment_id is None:
+        return location
+    payment = work.payments.by_row_ids([location.payment_id])[location.payment_id]
+    if not payment.has_location or payment.location != location.token:
+        raise ConcurrentUpdate
+    _free_location(work, payment)
+    if is_final(payment.status):
+        if not work.locations.release(payment.id, location.token):
+            raise ConcurrentUpdate
+    else:
+        _store(work, payment, NO_LOCATION)
+    return replace(location, payment_id=None, pix_txid=None, payment_status=None)
+
+
+def is_final(status: str | None) -> bool:
+    """Whether a charge with this status never changes again, so that its location is free."""
+    return status in (PaymentStatus.CONFIRMED, PaymentStatus.CANCELLED)
+
+
+def _columns_of(location: ListedLocation) -> dict[str, Any]:
+    return {"location_token": location.token, "location_created_at": location.created_at}
+
+
+def _check_location(location: ListedLocation, charge_kind: str) -> None:
+    if location.charge_kind != charge_kind:
+        raise LocationUnusable(
+            f"A location of type {location.charge_kind} cannot show a {charge_kind}."
+        )
+    if location.payment_id is not None and not is_final(location.payment_status):
+        raise LocationUnusable("Another active charge uses this location.")
+
+
+def _free_location(work: Work, payment: Payment) -> None:
+    """Give the location of a charge a row that waits for the next charge."""
+    if payment.location_token is None:
+        work.locations.insert(
+            payment.merchant_id, payment.watch_code, payment.charge_kind, payment.created_at
+        )
+    elif not work.locations.unbind(payment.location_token, payment.id):
+        raise ConcurrentUpdate
+
+
+def _detach(work: Work, merchant: Account, location: ListedLocation) -> ListedLocation:
+    """Take its own location from a final charge, and give it a row."""
+    if location.payment_id is None or not work.locations.release(
+        location.payment_id, location.token
+    ):
+        raise ConcurrentUpdate
+    return work.locations.insert(
+        merchant.id, location.token, location.charge_kind, location.created_at
+    )
+
+
+def _take(work: Work, location: ListedLocation, payment: Payment) -> None:
+    """Bind a stored location; its old charge, which is final, keeps no location."""
+    if location.payment_id is not None and not work.locations.release(
+        location.payment_id, location.token
+    ):
+        raise ConcurrentUpdate
+    if not work.locations.bind(location, payment.id):
+        raise ConcurrentUpdate
+
+
+def _store(work: Work, payment: Payment, columns: Mapping[str, Any]) -> None:
+    """Change columns that pages read; the new sequence tells them to read again."""
+    change = lifecycle.revise(payment, columns, work.now)
+    service.apply_change(work, payment, change, author=audit.author())

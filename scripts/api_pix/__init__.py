@@ -1,1 +1,0 @@
-"""The official document of API Pix: read, mended, extended, and cut to what is served."""

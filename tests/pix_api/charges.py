@@ -1,0 +1,59 @@
+"""Bodies and paths of charges in the tests of API Pix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from tests.pix_api.clients import demo_client
+
+EVER = {"inicio": "2020-01-01T00:00:00Z", "fim": "2100-01-01T00:00:00Z"}
+
+
+def cob_body(key: str, **members: Any) -> dict[str, Any]:
+    """A body that `PUT /cob/{txid}` accepts; `members` replace members."""
+    return {
+        "calendario": {"expiracao": 3600},
+        "devedor": {"cpf": "12345678909", "nome": "Ana Souza"},
+        "valor": {"original": "10.00"},
+        "chave": key,
+        "solicitacaoPagador": "Mesa 4",
+        "infoAdicionais": [{"nome": "Mesa", "valor": "4"}],
+        **members,
+    }
+
+
+class DemoCalls:
+    """The demo merchant's calls with a token of every scope."""
+
+    def __init__(self, app: Flask) -> None:
+        """Ask for a token."""
+        self._client = app.test_client()
+        self._token = demo_client(app).token(app)
+        self.key = app.config["BALCAO"].demo_pix_key
+
+    def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> TestResponse:
+        """Send a request; `body` is JSON."""
+        headers = {"Authorization": f"Bearer {self._token}"}
+        if body is not None:
+            options["json"] = body
+        return self._client.open(f"/api-pix/v2{path}", method=method, headers=headers, **options)
+
+    def body(self, **members: Any) -> dict[str, Any]:
+        """A valid body of an immediate charge."""
+        return cob_body(self.key, **members)
+
+    def create(self, txid: str, **members: Any) -> dict[str, Any]:
+        """Create a charge; return its object."""
+        answer = self("PUT", f"/cob/{txid}", self.body(**members))
+        assert answer.status_code == 201, answer.text
+        return dict(answer.get_json())
+
+
+def paths_of(answer: TestResponse, kind: str) -> list[str]:
+    """The fields of the violations of an error of this type."""
+    body = answer.get_json()
+    assert body["type"].endswith(f"/{kind}"), body
+    return [violation["propriedade"] for violation in body["violacoes"]]
