@@ -150,8 +150,9 @@ translations: $(RUN_STAMP) ## collect the pages' sentences and compile the catal
 vendor: $(RUN_STAMP) ## fetch the vendored libraries again and compare their SHA-256 (needs npm)
 	@$(PY) -m scripts.vendor
 
-openapi: $(RUN_STAMP) ## write openapi.json, the API document, anew
+openapi: $(DEV_STAMP) ## write openapi.json and the served document of API Pix anew
 	@$(PY) -m scripts.openapi
+	@$(PY) -m scripts.api_pix.served
 
 lock: $(RUN_STAMP) ## write constraints.txt anew from the two requirements files
 	@$(PY) -m scripts.lock

@@ -529,6 +529,7 @@ IMPORTED_AS = {
     "pyjwt": "jwt",
     "python-dotenv": "dotenv",
     "python-socketio": "socketio",
+    "pyyaml": "yaml",
     "websocket-client": "websocket",
     "zxing-cpp": "zxingcpp",
 }

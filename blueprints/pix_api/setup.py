@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from blueprints.pix_api import cob_routes, loc_routes, problems, token_routes
+from blueprints.pix_api import cob_routes, document_routes, loc_routes, problems, token_routes
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -20,6 +20,7 @@ def init_pix_api(app: Flask) -> None:
     """Add the routes, the form of errors, and the spellings of paths."""
     problems.init_problems(app)
     token_routes.init_token_route(app)
+    document_routes.init_document_route(app)
     for routes in (cob_routes, loc_routes):
         app.register_blueprint(routes.bp, url_prefix=VERSION_PREFIX)
     app.wsgi_app = PathSpellings(app.wsgi_app)  # type: ignore[method-assign]
