@@ -240,3 +240,16 @@ def test_an_accepted_body_must_be_valid_or_explained(api):
     assert api.put(f"/cob/{TXID}", numeral, dialect="a number as text").status == 201
     with pytest.raises(ContractBroken, match="expiracao"):
         api.put(f"/cob/{TXID}", numeral)
+
+
+def test_the_client_of_every_application_checks(app):
+    """The other tests use the client of the fixture, so none of them can forget the check."""
+
+    @app.after_request
+    def change_type(response):
+        response.content_type = "text/plain"
+        return response
+
+    with pytest.raises(ContractBroken, match="GET /api-pix/v2/nothing answered 404 as 'text/plain"):
+        app.test_client().get("/api-pix/v2/nothing")
+    assert app.test_client().get("/api-pix/openapi.json").status_code == 200

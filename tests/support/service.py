@@ -34,6 +34,7 @@ from core.clock import Clock, SystemClock, rfc3339
 from core.signing import signatures
 from db_models.base import db
 from server.schema import require_schema
+from tests.support.checked_client import CheckedClient
 from tests.support.ports import free_port
 from tests.support.quick_rules import share_builders
 
@@ -74,6 +75,7 @@ def settings_for(database_url: str, instance: Path, **changes: Any) -> Settings:
 def ready_app(settings: Settings, clock: Clock) -> Flask:
     """An app on a migrated database with its demo merchant."""
     app = create_app(settings, clock)
+    app.test_client_class = CheckedClient
     require_schema(app, migrate=True)
     if settings.is_development:
         with app.app_context():
