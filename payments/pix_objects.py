@@ -9,7 +9,7 @@ import string
 from collections.abc import Mapping
 from datetime import UTC
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
 from core.clock import rfc3339
 from core.ids import END_TO_END_ID
@@ -17,7 +17,7 @@ from core.money import plain
 from db_models import Receipt, Refund, RefundStatus
 from repository.pix import ReceivedPix
 
-ORIGINAL = "ORIGINAL"
+ORIGINAL: Final = "ORIGINAL"
 """The only `natureza` here: no Pix Saque and no MED exist at the simulated bank."""
 _STATUSES = {
     RefundStatus.PROCESSING: "EM_PROCESSAMENTO",

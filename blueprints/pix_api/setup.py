@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from blueprints.pix_api import cob_routes, document_routes, loc_routes, problems, token_routes
+from blueprints.pix_api import (
+    cob_routes,
+    document_routes,
+    loc_routes,
+    pix_routes,
+    problems,
+    token_routes,
+    webhook_routes,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -21,7 +29,7 @@ def init_pix_api(app: Flask) -> None:
     problems.init_problems(app)
     token_routes.init_token_route(app)
     document_routes.init_document_route(app)
-    for routes in (cob_routes, loc_routes):
+    for routes in (cob_routes, loc_routes, pix_routes, webhook_routes):
         app.register_blueprint(routes.bp, url_prefix=VERSION_PREFIX)
     app.wsgi_app = PathSpellings(app.wsgi_app)  # type: ignore[method-assign]
 

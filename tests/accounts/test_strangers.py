@@ -62,6 +62,7 @@ BY_LINK = {
 OWN_NAMES = {
     # These names mean files of the caller, not of another account.
     "PUT /api-pix/v2/cob/<txid>": "each shop has its own txids: a charge of Charlie's",
+    "PUT /api-pix/v2/webhook/<chave>": "a key of Alice's is a 400: tests/pix_api/test_webhook.py",
     "GET /portal/poster/<any('qr.svg', 'qr.png', 'poster.svg'):name>": "Charlie's own poster",
 }
 BODIES: dict[str, dict[str, Any]] = {
@@ -69,6 +70,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /portal/proofs/<string:proof_id>/review": {"verdict": "verified"},
     "PUT /transactions/<string:transaction_id>": {"status": "cancelled"},
     "PATCH /webhooks/<string:webhook_id>": {"enabled": False},
+    "PUT /api-pix/v2/pix/<e2eid>/devolucao/<refund_id>": {"valor": "1.00"},
     "POST /webhooks/<string:webhook_id>/replay": {"from": "2026-01-01T00:00:00Z"},
     "POST /payments/pix/receipts/<string:end_to_end_id>/attach": {"order_id": "1"},
     "POST /portal/receipts/<string:end_to_end_id>/attach": {"target": "1"},
@@ -132,6 +134,9 @@ def alices(app, client, clock, alice) -> Alices:
         {
             "payment_id": payments,
             "end_to_end_id": [free["end_to_end_id"]],
+            "e2eid": [free["end_to_end_id"]],
+            "refund_id": ["AlicesRefund1"],
+            "chave": [me["pix_key"]],
             "till_txid": [till_txid],
             "transaction_id": payments,
             "code": payments,

@@ -48,6 +48,11 @@ EXEMPT = {
     "POST /payments/pix/confirmation": "the bank's report; the receipt is the record",
     "POST /portal/settings/pix-key/kind": READS,
     "POST /api-pix/oauth/token": "a client proves itself again; its row has its last use",
+    "PUT /api-pix/v2/pix/<e2eid>/devolucao/<refund_id>": (
+        "needs the simulated bank: pix_api/test_devolucao.py"
+    ),
+    "PUT /api-pix/v2/webhook/<chave>": "needs a client of API Pix: pix_api/test_webhook.py",
+    "DELETE /api-pix/v2/webhook/<chave>": "needs a client of API Pix: pix_api/test_webhook.py",
     "POST /token/refresh": "the same sign-in goes on; its start has a row",
     "POST /api/pay/<string:code>": "needs the simulated bank: tests/payer/test_paying.py",
     "POST /api/wallet": "needs the simulated bank: tests/payer/test_wallets.py",
