@@ -9,10 +9,13 @@ from bank.blueprints import forms
 from bank.blueprints.sessions import current_payer, login_required
 from bank.branch import current_branch
 from bank.chaos.chaos_words import SCENARIO_TEXTS
+from bank.codes.reader import Offer
 from bank.errors import BankError, CodeRefused, InvalidInput
+from bank.languages import language
 from bank.money import ledger
 from bank.money.paying import payment_by_id, payment_status
 from bank.money.refunds import refunds_of
+from core.money import plain
 from core.scenarios import Scenario
 
 bp = Blueprint("pages", __name__)
@@ -82,6 +85,15 @@ def receipt(end_to_end_id: str) -> ResponseReturnValue:
     )
 
 
+def _proposed_amount(offer: Offer) -> str:
+    """The amount of a charge that the payer may change, as the field shows it; else empty."""
+    charge = offer.charge
+    if charge is None or not charge.payer_sets_amount or charge.amount_centavos == 0:
+        return ""
+    amount = plain(charge.amount_centavos)
+    return amount if language() == "en" else amount.replace(".", ",")
+
+
 def _review(
     code: str, scenario: Scenario | None, late_seconds: int, refusal: BankError | None
 ) -> ResponseReturnValue:
@@ -105,7 +117,7 @@ def _review(
         "bank/review.html",
         offer=offer,
         amount_centavos=amount,
-        typed=request.values.get("value", "")[:20],
+        typed=request.values.get("value", "")[:20] or _proposed_amount(offer),
         payer=payer,
         balance_centavos=balance,
         scenario=scenario,

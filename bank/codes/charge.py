@@ -12,8 +12,7 @@ from bank.errors import PayloadMalformed
 from bank.languages import translate as _
 from bank.text import clean
 from core.clock import parse_rfc3339
-from core.errors import InvalidMoney
-from core.money import centavos_from
+from core.money import CENTAVOS_MAX
 from core.pix.due_rules import DAYS_AFTER_DUE_MAX
 from core.pix.due_terms import DAYS_AFTER_DUE_DEFAULT, DueTerms
 
@@ -22,6 +21,7 @@ _AMOUNT = re.compile(r"\d{1,10}\.\d{2}", re.ASCII)
 _KEY = re.compile(r"[\x21-\x7e]{1,77}")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _EXPIRATION_SECONDS_MAX = 10 * 366 * 86_400
+_WITHDRAWALS = ("saque", "troco")
 _NAME_CHARACTERS_MAX, _CITY_CHARACTERS_MAX, _MESSAGE_CHARACTERS_MAX = 100, 40, 140
 
 
@@ -51,15 +51,21 @@ class Charge:
     payee_name: str | None
     payee_city: str | None
     message: str | None
+    payment_id: str
+    """By which the receiver's service knows the payment; the txid, unless the payload says more."""
     due_sums: DueSums | None = None
+    payer_sets_amount: bool = False
+    """Whether the payer may pay another amount than `amount_centavos`, which may be 0 then."""
 
 
 def charge_from(payload: Mapping[str, Any]) -> Charge:
     """Parse a payload; unknown members are ignored. Raises PayloadMalformed, with the field."""
     calendar = _object(payload, "calendario")
     created_at = _created_at(calendar)
+    amount_centavos, payer_sets_amount = _amount(_object(payload, "valor"))
     return Charge(
-        amount_centavos=_amount(_object(payload, "valor")),
+        amount_centavos=amount_centavos,
+        payer_sets_amount=payer_sets_amount,
         created_at=created_at,
         expires_at=created_at
         + timedelta(seconds=_integer(calendar, "expiracao", _EXPIRATION_SECONDS_MAX)),
@@ -104,8 +110,12 @@ def _common_fields(payload: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that both kinds of payload have in the same place."""
     payee = payload.get("recebedor")
     payee = payee if isinstance(payee, Mapping) else {}
+    txid = _text_matching(payload, "txid", _TXID)
+    payment_id = payload.get("idPagamento")  # a member of Balcão's own payloads
+    is_id = isinstance(payment_id, str) and _TXID.fullmatch(payment_id)
     return {
-        "txid": _text_matching(payload, "txid", _TXID),
+        "txid": txid,
+        "payment_id": payment_id if is_id else txid,
         "status": _text(payload, "status"),
         "revision": _integer(payload, "revisao", 2**31),
         "key": _text_matching(payload, "chave", _KEY),
@@ -178,14 +188,28 @@ def _integer(payload: Mapping[str, Any], name: str, maximum: int) -> int:
     return value
 
 
-def _amount(value: Mapping[str, Any]) -> int:
-    if value.get("retirada") is not None:
-        raise PayloadMalformed(_("Este banco não paga Pix Saque nem Pix Troco. Nada foi pago."))
-    original = _text_matching(value, "original", _AMOUNT)
-    try:
-        return centavos_from(original)
-    except InvalidMoney:
-        raise _malformed_error("valor.original") from None
+def _amount(value: Mapping[str, Any]) -> tuple[int, bool]:
+    """The amount with a withdrawal of cash, and whether the payer may change it.
+
+    Source: API Pix 2.9.0, CobValor: at most one of `saque` and `troco`.
+    """
+    is_open = _is_one(value, "modalidadeAlteracao")
+    centavos = _sum(value, "original", None)
+    withdrawals = value.get("retirada")
+    if withdrawals is not None:
+        kinds = [name for name in _WITHDRAWALS if _object(value, "retirada").get(name) is not None]
+        if len(kinds) != 1:
+            raise _malformed_error("valor.retirada")
+        withdrawal = _object(withdrawals, kinds[0])
+        centavos += _sum(withdrawal, "valor", None)
+        is_open = is_open or _is_one(withdrawal, "modalidadeAlteracao")
+    if centavos > CENTAVOS_MAX or (centavos == 0 and not is_open):
+        raise _malformed_error("valor.original")
+    return centavos, is_open
+
+
+def _is_one(value: Mapping[str, Any], name: str) -> bool:
+    return value.get(name) is not None and _integer(value, name, 1) == 1
 
 
 def _instant(calendar: Mapping[str, Any], parent: str, name: str) -> datetime:

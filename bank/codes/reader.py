@@ -75,7 +75,7 @@ _CODE_CHECKED = N_("Código inteiro: o verificador (CRC) confere")
 class Offer:
     """What the payer sees before entering the PIN: the payee, the key and the amount.
 
-    A static code has no `charge`; its amount is None if the payer has to type one. `is_confirmed`
+    A static code has no `charge`. The amount is None if the payer has to type one. `is_confirmed`
     says that a bank has signed who owns the key. `checks` lists the checks that the code passed.
     """
 
@@ -124,7 +124,7 @@ class CodeReader:
             payee_name=charge.payee_name or clean(decoded_code.merchant_name, 100),
             payee_city=charge.payee_city or clean(decoded_code.merchant_city, 40),
             key=charge.key,
-            amount_centavos=charge.amount_centavos,
+            amount_centavos=None if charge.payer_sets_amount else charge.amount_centavos,
             warnings=warnings,
             charge=charge,
             is_confirmed=True,

@@ -118,6 +118,8 @@ class Teller:
         offer = self._reader.read(order.code, self._clock.now())
         if offer.charge is None:
             agreed_centavos = _static_amount(offer, order)
+        elif offer.charge.payer_sets_amount:
+            agreed_centavos = _open_amount(offer.charge, order)
         else:
             agreed_centavos = offer.charge.amount_centavos
             _check_agreed_amount(offer.charge, order)
@@ -157,7 +159,7 @@ class Teller:
             credit_account_id=payee_account,
             amount_centavos=amount_centavos,
             made_at=whole_milliseconds(made_at),
-            txid=None if offer.charge is None else offer.charge.txid,
+            txid=None if offer.charge is None else offer.charge.payment_id,
             reference=offer.reference,
             payee_name=offer.payee_name,
             payee_key=offer.key,
@@ -246,6 +248,17 @@ def _check_agreed_amount(charge: Charge, order: PaymentOrder) -> None:
             _("A cobrança agora pede %(amount)s. Confira e confirme de novo. Nada foi pago.")
             % {"amount": brl(charge.amount_centavos)}
         )
+
+
+def _open_amount(charge: Charge, order: PaymentOrder) -> int:
+    """The amount that the payer typed, else the one that the charge proposes."""
+    amount = order.typed_centavos or charge.amount_centavos
+    if amount == 0:
+        raise InvalidInput(
+            [FieldError("value", "is required: the charge proposes no amount")],
+            detail=_("Diga quanto quer pagar: esta cobrança não tem valor."),
+        )
+    return amount
 
 
 def _static_amount(offer: Offer, order: PaymentOrder) -> int:
