@@ -1,0 +1,194 @@
+"""Compare the served document of API Pix with the service by schemathesis, with a real token.
+
+Its checks: no 5xx; no undocumented status, content type, header or shape; an invalid request is
+refused; unknown methods are refused.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+import structlog
+from flask import Flask
+from schemathesis import AuthContext, AuthProvider, Case, HookContext, engine
+from schemathesis.config import (
+    ChecksConfig,
+    GenerationConfig,
+    PositiveDataAcceptanceConfig,
+    ProjectConfig,
+    ProjectsConfig,
+    SchemathesisConfig,
+    SimpleCheckConfig,
+)
+from schemathesis.engine import events
+from schemathesis.engine.recorder import ScenarioRecorder
+
+from tests.pix_api.clients import demo_client
+from tests.support.clocks import FrozenClock
+from tests.support.service import PIX_KEY, close_app, ready_app, settings_for
+
+MAX_EXAMPLES = 25
+CPF, CNPJ = "12345678909", "12345678000195"
+TRIED = (
+    "PUT /cob/{txid} 201",
+    "PUT /cob/{txid} 400",
+    "PATCH /cob/{txid} 200",
+    "GET /cob/{txid} 200",
+    "GET /cob/{txid} 404",
+    "POST /cob 201",
+    "GET /cob 200",
+    "GET /cob 400",
+    "POST /loc 201",
+    "GET /loc/{id} 200",
+    "DELETE /loc/{id}/txid 200",
+    "GET /pix 200",
+    "PUT /webhook/{chave} 200",
+    "GET /webhook/{chave} 200",
+)
+"""Answers that must have occurred: otherwise schemathesis has tested less than expected."""
+
+
+class Demo(AuthProvider[str]):
+    """Authenticates requests with a token of the demo merchant's client."""
+
+    token = ""
+
+    def get(self, case: Case, ctx: AuthContext) -> str:
+        """Return the token."""
+        return self.token
+
+    def set(self, case: Case, data: str, ctx: AuthContext) -> None:
+        """Put it into the header."""
+        case.headers["Authorization"] = f"Bearer {data}"
+
+
+class Caller:
+    """A WSGI client that replaces values which no schema can express: keys, check digits."""
+
+    def __init__(self, app: Flask) -> None:
+        """Wrap the application."""
+        self.app = app
+
+    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        """Pass the request on."""
+        if environ["REQUEST_METHOD"] in ("PUT", "POST", "PATCH"):
+            data = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            body = _with_own_values(data)
+            environ["wsgi.input"] = io.BytesIO(body)
+            environ["CONTENT_LENGTH"] = str(len(body))
+        return self.app(environ, start)
+
+
+def _with_own_values(data: bytes) -> bytes:
+    """The body with the merchant's key and right documents where it has valid forms of them."""
+    try:
+        body = json.loads(data)
+        if isinstance(body.get("chave"), str) and len(body["chave"]) <= 77:
+            body["chave"] = PIX_KEY
+        debtor = body.get("devedor")
+        if isinstance(debtor, dict):
+            if str(debtor.get("cpf", "")).isdigit() and len(debtor["cpf"]) == 11:
+                debtor["cpf"] = CPF
+            if str(debtor.get("cnpj", "")).isalnum() and len(debtor["cnpj"]) == 14:
+                debtor["cnpj"] = CNPJ
+        if isinstance(body.get("webhookUrl"), str) and "://" in body["webhookUrl"]:
+            body["webhookUrl"] = "https://example.com/a"
+        return json.dumps(body).encode()
+    except (ValueError, TypeError, AttributeError):
+        return data
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The document of a service that has charges and locations."""
+    folder = tmp_path_factory.mktemp("api_pix_document")
+    app = ready_app(settings_for(f"sqlite:///{folder / 'balcao.sqlite'}", folder), FrozenClock())
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    Demo.token = demo_client(app).token(app)
+    existing = _existing(app)
+    checks = ChecksConfig(
+        # Which keys, locations and dates are allowed, no schema says: a valid body may be refused.
+        positive_data_acceptance=PositiveDataAcceptanceConfig(enabled=False),
+        # Its own request fails over WSGI; test_access_tokens.py tests missing and wrong tokens.
+        ignored_auth=SimpleCheckConfig(enabled=False),
+    )
+    generation = GenerationConfig(
+        max_examples=MAX_EXAMPLES, with_security_parameters=False, deterministic=True
+    )
+    project = ProjectConfig(generation=generation, checks=checks)
+    config = SchemathesisConfig(projects=ProjectsConfig(default=project))
+    schema = schemathesis.openapi.from_wsgi("/api-pix/openapi.json", Caller(app), config=config)
+    schema.auth()(Demo)
+
+    @schema.hook
+    def map_path_parameters(context: HookContext, path_parameters: Any) -> Any:
+        """Use existing ids in half of the requests, because ids cannot be guessed."""
+        for name, values in existing.items():
+            value = (path_parameters or {}).get(name)
+            if isinstance(value, str) and len(value) % 2:
+                path_parameters[name] = values[len(value) // 2 % len(values)]
+        return path_parameters
+
+    yield schema
+    structlog.reset_defaults()
+    close_app(app)
+
+
+def _existing(app: Flask) -> dict[str, list[str]]:
+    """Ids of charges and locations, by the names of the document's parameters."""
+    client, headers = app.test_client(), {"Authorization": f"Bearer {Demo.token}"}
+    body = {"valor": {"original": "10.00"}, "chave": PIX_KEY}
+    txids, ids = [], []
+    for number in range(4):
+        txid = f"{number}" * 32
+        answer = client.put(f"/api-pix/v2/cob/{txid}", json=body, headers=headers)
+        assert answer.status_code == 201, answer.text
+        txids.append(txid)
+        ids.append(str(answer.get_json()["loc"]["id"]))
+    return {"txid": txids, "id": ids, "chave": [PIX_KEY]}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_service_does_what_its_document_says(document: Any) -> None:
+    """Generated clients and readers rely on the document."""
+    wrong: dict[str, str] = {}
+    answer_counts: Counter[str] = Counter()
+    for event in engine.from_schema(document).execute():
+        if isinstance(event, events.NonFatalError):
+            wrong[f"{event.label}: {event.info.title}"] = str(event.value)
+        if isinstance(event, events.FatalError):
+            raise event.exception
+        if isinstance(event, events.ScenarioFinished):
+            _gather(event.recorder, wrong, answer_counts)
+    report = "\n\n".join(f"{title}\n{detail}" for title, detail in sorted(wrong.items()))
+    assert not wrong, report
+    for label in TRIED:
+        assert answer_counts[label], f"{label} never happened: {sorted(answer_counts)}"
+
+
+def _gather(recorder: ScenarioRecorder, wrong: dict[str, str], answer_counts: Counter[str]) -> None:
+    for case_id, checks in recorder.checks.items():
+        case = recorder.cases[case_id].value
+        answer = recorder.interactions[case_id].response
+        if answer is not None:
+            answer_counts[f"{case.operation.label} {answer.status_code}"] += 1
+        for check in checks:
+            if check.failure_info is not None and not _is_dialect(case, check.name):
+                failure = check.failure_info.failure
+                answer_text = answer.text[:300] if answer is not None else ""
+                wrong[f"{case.operation.label}: {check.name}: {failure.title}"] = (
+                    f"{failure.message}\n{check.failure_info.code_sample}\n{answer_text}"
+                )
+
+
+def _is_dialect(case: Case, check: str) -> bool:
+    """Whether the finding is an empty parameter, which counts as absent: some SDKs send it."""
+    return check == "negative_data_rejection" and "" in (case.query or {}).values()
