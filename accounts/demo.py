@@ -12,6 +12,12 @@ from repository.database import Work, in_unit_of_work, reading
 
 NAME = "Feira da Vila"
 CITY = "São Paulo"
+ADDRESS = {
+    "document": "12345678000195",
+    "street": "Rua da Feira, 1",
+    "state": "SP",
+    "postal_code": "01310100",
+}
 SUPPORT = "mailto:ola@feiradavila.example"
 CLIENT_LABEL = "API Pix (demo)"
 INSTITUTION = "Banco Garoa"
@@ -48,9 +54,12 @@ def _ensure(work: Work, settings: Settings, password_hash: str) -> None:
             logo_url="/static/img/shop.svg",
             support_url=SUPPORT,
             institution=INSTITUTION,
+            **ADDRESS,
             is_demo=True,
             **current,
         )
+    elif account.document is None:
+        work.accounts.change(account.id, current | ADDRESS)
     elif any(getattr(account, name) != value for name, value in current.items()):
         work.accounts.change(account.id, current)
     merchant = work.accounts.by_login(DEMO_LOGIN)

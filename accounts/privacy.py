@@ -27,6 +27,10 @@ def export_account(work: Work, login: str) -> dict[str, Any]:
         "pix_key": account.pix_key,
         "support_contact": account.support_contact,
         "institution": account.institution,
+        "document": account.document,
+        "street": account.street,
+        "state": account.state,
+        "postal_code": account.postal_code,
         "created_at": rfc3339(account.created_at),
         "signed_in_at": rfc3339(account.signed_in_at) if account.signed_in_at else None,
         "sign_ins": [

@@ -56,6 +56,16 @@ class Account(db.Model):  # type: ignore[name-defined, misc]  # Flask-SQLAlchemy
     Its index decides between two shops that take a name at the same instant.
     """
     city: Mapped[str] = mapped_column(String(60))
+    document: Mapped[str | None] = mapped_column(String(14))
+    """The CPF or CNPJ of a merchant, which charges with a due date show; None until it is entered.
+
+    With the address, it is the member `recebedor` of API Pix 2.9.0.
+    """
+    street: Mapped[str | None] = mapped_column(String(200))
+    state: Mapped[str | None] = mapped_column(String(2))
+    """The two letters of a state."""
+    postal_code: Mapped[str | None] = mapped_column(String(8))
+    """Eight digits."""
     pix_key: Mapped[str | None] = mapped_column(exact_string(77), unique=True)
     """The Pix key that receives a merchant's money; None until the merchant has entered it.
 

@@ -10,6 +10,7 @@ from core.errors import OrderAlreadyHasPayment, PaymentNotFound, Refused
 from core.receipt_errors import ReceiptNotAttachable
 from db_models import Account, AuditAction, Payment, PaymentStatus, Receipt, Refund, Verdict
 from payments import lifecycle, refunds, service
+from payments.due_charges import expected_money
 from payments.receipt_schemas import Attachment
 from payments.schemas import NewRefund
 from repository.database import Work
@@ -97,14 +98,16 @@ def _new_payment(
 
 def _settle(work: Work, merchant: Account, receipt: Receipt, payment: Payment) -> None:
     """Confirm the payment now. Raises ReceiptNotAttachable for another amount or status."""
+    paid_at = min(receipt.paid_at, payment.expires_at)
     try:
         change = lifecycle.confirm(
             payment,
             amount_centavos=receipt.amount_centavos,
-            paid_at=min(receipt.paid_at, payment.expires_at),
+            paid_at=paid_at,
             end_to_end_id=receipt.end_to_end_id,
             grace=timedelta(0),
             now=work.now,
+            expected=expected_money(payment, receipt.amount_centavos, paid_at),
         )
         if payment.status == PaymentStatus.EXPIRED and payment.order_id is not None:
             service.free_order(work, payment, payment.order_id)

@@ -60,6 +60,14 @@ class Standing(Protocol):
 
 
 @dataclass(frozen=True)
+class ExpectedMoney:
+    """What money for a payment must be: its centavos, and the last instant at which it is made."""
+
+    amount_centavos: int
+    deadline: datetime
+
+
+@dataclass(frozen=True)
 class Change:
     """An allowed change: the statuses it may start from, the new column values and the event."""
 
@@ -101,25 +109,28 @@ def confirm(
     end_to_end_id: str,
     grace: timedelta,
     now: datetime,
+    expected: ExpectedMoney | None = None,
 ) -> Change:
     """Confirm a payment.
 
-    An expired payment can be confirmed, because a notification may be late. Raises AlreadyPaid,
+    An expired payment can be confirmed, because a notification may be late. `expected` replaces
+    amount and deadline of a payment whose amount depends on the day. Raises AlreadyPaid,
     PaymentCancelled, AmountMismatch, or PaidTooLate if `paid_at` is after the deadline and `grace`.
     """
+    expected = expected or ExpectedMoney(payment.amount_centavos, payment.expires_at)
     if payment.status == PaymentStatus.CONFIRMED:
         raise AlreadyPaid("Another receipt settled this payment before.")
     if payment.status == PaymentStatus.CANCELLED:
         raise PaymentCancelled("Its merchant cancelled this payment.")
-    if amount_centavos != payment.amount_centavos and not payment.payer_sets_amount:
+    if amount_centavos != expected.amount_centavos and not payment.payer_sets_amount:
         raise AmountMismatch(
-            f"The amount of the payment is {plain(payment.amount_centavos)}, "
+            f"The amount of the payment is {plain(expected.amount_centavos)}, "
             f"but {plain(amount_centavos)} was paid."
         )
-    if paid_at > payment.expires_at + grace:
+    if paid_at > expected.deadline + grace:
         raise PaidTooLate(
             f"The bank took the money at {rfc3339(paid_at)}, "
-            f"after the deadline {rfc3339(payment.expires_at)}."
+            f"after the deadline {rfc3339(expected.deadline)}."
         )
     return Change(
         event=EventName.PAYMENT_CONFIRMED,

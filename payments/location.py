@@ -171,16 +171,12 @@ def location_text(base: str, charge_kind: str, token: str) -> str:
 def payload(payment: Payment, now: datetime) -> dict[str, Any]:
     """The payload of a payment that can be paid (API Pix 2.9.0, CobPayload).
 
-    Two members are not in the schema. Banks take the payee's name from DICT; without DICT,
-    `recebedor` is its signed source. `idPagamento` is the id by which a bank confirms the payment,
-    if the merchant chose another txid. The payer's document stays with the shop.
+    `recebedor` is not in the schema. Banks take the payee's name from DICT; without DICT, this
+    member is its signed source. The payer's document stays with the shop.
     """
     lifetime = payment.expires_at - payment.created_at
-    body: dict[str, Any] = {
-        "revisao": payment.revision,
-        "txid": payment.pix_txid,
-        "status": "ATIVA",
-        "chave": payment.merchant.pix_key,
+    return {
+        **common_members(payment),
         "calendario": {
             "criacao": rfc3339(payment.created_at),
             "apresentacao": rfc3339(now),
@@ -188,6 +184,20 @@ def payload(payment: Payment, now: datetime) -> dict[str, Any]:
         },
         "valor": _value(payment),
         "recebedor": {"nome": payment.merchant.name, "cidade": payment.merchant.city},
+    }
+
+
+def common_members(payment: Payment) -> dict[str, Any]:
+    """The members that the payloads of both kinds of charge share.
+
+    `idPagamento` is not in the schema: it is the id by which a bank confirms the payment, if the
+    merchant chose another txid.
+    """
+    body: dict[str, Any] = {
+        "revisao": payment.revision,
+        "txid": payment.pix_txid,
+        "status": "ATIVA",
+        "chave": payment.merchant.pix_key,
     }
     if payment.description:
         body["solicitacaoPagador"] = payment.description
@@ -207,7 +217,7 @@ def _value(payment: Payment) -> dict[str, Any]:
     return {**value, "retirada": terms[WITHDRAWAL]} if WITHDRAWAL in terms else value
 
 
-def signed_payload(payment: Payment, now: datetime, public_url: str) -> str:
+def sign_payload(body: dict[str, Any], now: datetime, public_url: str) -> str:
     """The payload as a compact JWS whose header points at our key set."""
     key = key_ring().active(now)
-    return jws.sign(key, payload(payment, now), jku=f"{public_url}/qr/v2/jwks")
+    return jws.sign(key, body, jku=f"{public_url}/qr/v2/jwks")

@@ -10,6 +10,7 @@ from core.clock import rfc3339
 from core.documents import mask_document
 from core.money import json_number
 from db_models import Payment, PaymentStatus, Refund
+from payments.due_charges import amount_at
 from payments.lifecycle import remaining_ms, sequence_at, status_at
 from repository.receipts import ListedReceipt
 
@@ -34,13 +35,14 @@ class Presenter:
         status = status_at(payment, now)
         confirmed = status is PaymentStatus.CONFIRMED
         resolved_at = payment.resolved_at
+        amount_centavos = amount_at(payment, now)
         return {
             "id": payment.txid,
             "bank_payment_id": payment.txid,
             "status": str(status),
             "paid": confirmed,
-            "value": json_number(payment.amount_centavos),
-            "amount_centavos": payment.amount_centavos,
+            "value": json_number(amount_centavos),
+            "amount_centavos": amount_centavos,
             "currency": "BRL",
             "refunded_value": json_number(payment.refunded_centavos),
             "pix_code": payment.br_code,

@@ -18,7 +18,7 @@ from core.errors import FieldError, Gone, InvalidMoney, InvalidRequest, NotFound
 from core.money import centavos_from
 from core.pix.br_code import BrCodeError
 from core.typed import plain_text
-from db_models import PaymentStatus
+from db_models import ChargeKind, PaymentStatus
 from db_models.account import MERCHANT
 from payments import location, tills
 from payments.lifecycle import status_at
@@ -178,10 +178,14 @@ def payload(path: TokenPath) -> BaseResponse:
     with reading() as work:
         payment = work.payments.by_location(path.token)
         moment = work.now
+    if payment.charge_kind != ChargeKind.COB:
+        raise NotFound("The charge of this location has a due date: its path has /cobv/.")
     status = status_at(payment, moment)
     if status is not PaymentStatus.PENDING:
         raise Gone(f"The payment of this location is {status}.")
-    body = location.signed_payload(payment, moment, current_settings().public_url)
+    body = location.sign_payload(
+        location.payload(payment, moment), moment, current_settings().public_url
+    )
     response = Response(body, content_type="application/jose")
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from accounts import audit
 from core.errors import NotRenewable
-from db_models import Account, AuditAction, Payment, PaymentStatus
+from db_models import Account, AuditAction, ChargeKind, Payment, PaymentStatus
 from payments import lifecycle, service
 from payments.lifecycle import RenewalTerms, status_at
 from repository.database import Work
@@ -29,6 +29,8 @@ def renew(
     OrderAlreadyHasPayment if the order has another payment.
     """
     lifecycle.check_renewable(payment, work.now)
+    if not is_kind_renewable(payment):
+        raise NotRenewable("A charge with a due date is not renewed. Create a new one.")
     newest = newest_renewal(work, payment)
     if newest is None:
         raise NotRenewable(
@@ -45,6 +47,11 @@ def renew(
         if by is not None:
             audit.record(work, by, AuditAction.PAYMENT_RENEWED, payment.txid, {"by": newest.txid})
     return newest
+
+
+def is_kind_renewable(payment: Payment) -> bool:
+    """Whether payments of this kind are renewed: the days of a due date do not come again."""
+    return payment.charge_kind != ChargeKind.COBV
 
 
 def is_young_enough(work: Work, payment: Payment, terms: RenewalTerms) -> bool:

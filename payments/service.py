@@ -37,6 +37,7 @@ from db_models import (
     Verdict,
 )
 from payments import lifecycle, snapshots
+from payments.due_charges import expected_money
 from payments.lifecycle import Change, status_at
 from payments.location import location_text
 from payments.paid_mail import mail_merchant
@@ -188,6 +189,7 @@ def confirm(
             end_to_end_id=end_to_end_id,
             grace=grace,
             now=work.now,
+            expected=expected_money(payment, confirmation.value, paid_at),
         )
         if payment.status == PaymentStatus.EXPIRED and payment.order_id is not None:
             free_order(work, payment, payment.order_id)

@@ -7,6 +7,8 @@ from flask_openapi import OpenAPI
 from payments import (
     commands,
     confirmation_routes,
+    due_charges,
+    due_location_routes,
     privacy_commands,
     qr_routes,
     receipt_routes,
@@ -16,8 +18,17 @@ from payments import (
 
 
 def init_payments(app: OpenAPI) -> None:
-    route_modules = (routes, receipt_routes, refund_routes, confirmation_routes, qr_routes)
+    """Add the routes, the commands, and the filter by which pages write the amount of today."""
+    route_modules = (
+        routes,
+        receipt_routes,
+        refund_routes,
+        confirmation_routes,
+        qr_routes,
+        due_location_routes,
+    )
     for bp in (module.bp for module in route_modules):
         app.register_api(bp)
+    app.add_template_filter(due_charges.amount_due_now, "amount_due")
     commands.register(app)
     privacy_commands.register(app)

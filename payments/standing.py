@@ -14,7 +14,7 @@ from enum import StrEnum
 from db_models import Payment, PaymentStatus, Receipt, RefundStatus
 from payments.lifecycle import status_at
 from payments.opening import renewal_terms
-from payments.renewals import is_young_enough, newest_renewal
+from payments.renewals import is_kind_renewable, is_young_enough, newest_renewal
 from repository.database import Work
 from repository.recovery_lookups import RecoveryLookups
 
@@ -163,7 +163,7 @@ def _expired_state(work: Work, payment: Payment) -> tuple[State, Action]:
         return State.REPLACED, Action.OPEN
     if status is PaymentStatus.PENDING:
         return State.EXPIRED, Action.RENEW
-    if not is_young_enough(work, newest, renewal_terms()):
+    if not is_kind_renewable(payment) or not is_young_enough(work, newest, renewal_terms()):
         return State.EXPIRED, Action.OPEN
     if payment.order_id is None:
         return State.EXPIRED, Action.RENEW

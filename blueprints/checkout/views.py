@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from urllib.parse import urlencode
 
 from flask import request
 
 from config import Settings, current_settings
 from core.outcome_link import with_outcome
+from core.pix.due_amounts import AmountDue
 from db_models import Payment, PaymentStatus
+from payments import due_charges
 from payments.lifecycle import remaining_ms, sequence_at, status_at
 from payments.presenter import QR_PREFIX
 from payments.standing import Action, PaymentState, State
@@ -36,6 +38,12 @@ class PaymentView:
     """What the page says after *Já paguei* while no money has come."""
     sequence: int
     amount_centavos: int
+    """What is to be paid today, or was paid."""
+    sums: AmountDue | None
+    """What that amount is made of; None if it is the original one."""
+    due_date: date | None
+    next_amount_ms: int | None
+    """Milliseconds until the amount may change; None for never."""
     refunded_centavos: int
     refunding_centavos: int
     pix_code: str
@@ -111,6 +119,9 @@ def payment_view(
     lang = language_query()
     image = f"{base}/qr_code/{QR_PREFIX}{payment.txid}"
     confirmed = payment.status == PaymentStatus.CONFIRMED
+    terms = due_charges.due_terms_of(payment)
+    sums = due_charges.components_at(payment, now)
+    change_at = due_charges.next_amount_at(payment, now)
     return PaymentView(
         id=payment.txid,
         status_page=status_page(payment_state),
@@ -118,7 +129,10 @@ def payment_view(
         is_refused=payment_state.state is State.REFUSED,
         not_yet=not_yet(can_ask=current_settings().asks_bank),
         sequence=sequence_at(payment, now),
-        amount_centavos=payment.amount_centavos,
+        amount_centavos=payment.amount_centavos if sums is None else sums.final_centavos,
+        sums=sums if sums and sums.final_centavos != sums.original_centavos else None,
+        due_date=terms.due_date if terms else None,
+        next_amount_ms=(change_at - now) // timedelta(milliseconds=1) if change_at else None,
         refunded_centavos=payment.refunded_centavos,
         refunding_centavos=payment.refunding_centavos,
         pix_code=payment.br_code,

@@ -34,7 +34,9 @@ from core.payer_errors import (
 from db_models import Account, Payment
 from payments import bank_client
 from payments.bank_client import BankAnswer, NoBankAnswer
+from payments.due_charges import amount_at
 from payments.service import REASONS
+from repository.database import now
 
 _NOTHING_PAID = "Nothing was paid."
 _REFUSALS: Mapping[str, tuple[type[BalcaoError], str]] = {
@@ -140,7 +142,7 @@ def pay(account: Account, payment: Payment, card: str | None, pin: str) -> Walle
         "holder": account.public_id,
         "code": payment.br_code,
         "txid": payment.txid,
-        "value": plain(payment.amount_centavos),
+        "value": plain(amount_at(payment, now())),
         "pin": pin,
     }
     if card is not None:

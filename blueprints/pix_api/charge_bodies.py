@@ -234,7 +234,8 @@ def debtor_of(payment: Payment) -> dict[str, str] | None:
 def merged(members: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """The members after a PATCH: objects merge member by member, arrays are replaced whole.
 
-    `cpf` and `cnpj` replace each other, and so do `saque` and `troco`.
+    `cpf` and `cnpj` replace each other, and so do `saque` and `troco`, and the two forms of a
+    discount.
     """
     result = dict(members)
     for name, value in changes.items():
@@ -250,4 +251,8 @@ def merged(members: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-_RIVALS = {"devedor": ("cpf", "cnpj"), "retirada": ("saque", "troco")}
+_RIVALS = {
+    "devedor": ("cpf", "cnpj"),
+    "retirada": ("saque", "troco"),
+    "desconto": ("valorPerc", "descontoDataFixa"),
+}

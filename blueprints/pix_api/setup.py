@@ -9,6 +9,7 @@ from flask import Flask
 
 from blueprints.pix_api import (
     cob_routes,
+    cobv_routes,
     document_routes,
     loc_routes,
     pix_routes,
@@ -29,7 +30,7 @@ def init_pix_api(app: Flask) -> None:
     problems.init_problems(app)
     token_routes.init_token_route(app)
     document_routes.init_document_route(app)
-    for routes in (cob_routes, loc_routes, pix_routes, webhook_routes):
+    for routes in (cob_routes, cobv_routes, loc_routes, pix_routes, webhook_routes):
         app.register_blueprint(routes.bp, url_prefix=VERSION_PREFIX)
     app.wsgi_app = PathSpellings(app.wsgi_app)  # type: ignore[method-assign]
 

@@ -26,6 +26,7 @@ from core.documents import mask_document
 from core.errors import Conflict
 from db_models import Account, Payment, PaymentStatus, Verdict
 from payments import refunds, renewals, service
+from payments.due_charges import amount_due_now
 from payments.lifecycle import sequence_at, status_at
 from payments.opening import renewal_terms
 from payments.presenter import QR_PREFIX
@@ -150,7 +151,7 @@ def _facts(work: Work, payment_id: str) -> tuple[Account, Facts]:
 
 def _whatsapp_url(payment: Payment, page_url: str) -> str:
     lines = (
-        _("Cobrança de %(amount)s") % {"amount": brl(payment.amount_centavos)},
+        _("Cobrança de %(amount)s") % {"amount": brl(amount_due_now(payment))},
         payment.description,
         _("Pague com Pix: %(url)s") % {"url": page_url},
     )
@@ -186,7 +187,7 @@ def _ask_to_cancel(payment_id: str) -> ResponseReturnValue:
         merchant, facts = _facts(work, payment_id)
     if not facts.may_cancel:
         return _render_payment(payment_id, 409, problem=_not_cancellable())
-    amount = brl(facts.payment.amount_centavos)
+    amount = brl(amount_due_now(facts.payment))
     question = Question(
         _("Cancelar a cobrança de %(amount)s?") % {"amount": amount},
         _("Sim, cancelar a cobrança"),

@@ -8,6 +8,7 @@ from datetime import datetime
 from flask import url_for
 
 from db_models import Payment, PaymentStatus
+from payments.due_charges import amount_at
 from payments.lifecycle import sequence_at
 from payments.standing import mark_of
 from payments.standing_words import label_of
@@ -40,7 +41,7 @@ def row_of(payment: Payment, now: datetime) -> Row:
         mark=mark,
         label=label_of(mark),
         sequence=sequence_at(payment, now),
-        amount_centavos=payment.amount_centavos,
+        amount_centavos=amount_at(payment, now),
         refunded_centavos=payment.refunded_centavos,
         title=payment.description,
         order_id=payment.order_id,

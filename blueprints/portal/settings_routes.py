@@ -17,6 +17,7 @@ from accounts.schemas import EMAIL
 from blueprints.portal import logos
 from blueprints.portal.confirmation import confirmation_page, is_confirmed
 from blueprints.portal.page import bp, merchant_and_queries, page
+from blueprints.portal.payee_fields import payee_columns
 from blueprints.portal.pix_keys import format_key, kind_name
 from blueprints.portal.settings_questions import key_question, logo_question, session_question
 from core.errors import Forbidden, InvalidRequest, NotFound
@@ -98,6 +99,7 @@ def save_shop() -> ResponseReturnValue:
     values: dict[str, Any] = {
         "name": form.text("name", NAME_MAX, required=True),
         "city": form.text("city", CITY_MAX, required=True),
+        **payee_columns(form),
         "institution": form.text("institution", INSTITUTION_MAX),
         "support_contact": form.text("support_contact", CONTACT_MAX),
         "support_url": form.link("support_url"),

@@ -9,6 +9,7 @@ from blueprints.recovery.lookup import LookupResult
 from core.clock import rfc3339
 from core.money import json_number
 from db_models import Payment, PaymentStatus
+from payments.due_charges import amount_at
 from payments.lifecycle import remaining_ms
 from payments.routes import presenter
 from payments.standing import Action, PaymentState
@@ -68,9 +69,9 @@ def recovery_object(result: LookupResult) -> dict[str, Any]:
         "bill_number": bill_number(payment),
         "order_id": payment.order_id,
         "payee": payment.merchant.name,
-        "amount": json_number(payment.amount_centavos),
-        "value": json_number(payment.amount_centavos),
-        "amount_centavos": payment.amount_centavos,
+        "amount": json_number(amount_at(payment, payment_state.at)),
+        "value": json_number(amount_at(payment, payment_state.at)),
+        "amount_centavos": amount_at(payment, payment_state.at),
         "currency": "BRL",
         "refunded_value": json_number(payment.refunded_centavos),
         "created_at": rfc3339(payment.created_at),

@@ -12,6 +12,7 @@ from config import current_settings
 from core.clock import rfc3339
 from core.money import json_number
 from db_models import Payment, PaymentStatus, Refund
+from payments.due_charges import amount_at
 from payments.lifecycle import remaining_ms, sequence_at, status_at
 from payments.presenter import refund_object
 from payments.routes import presenter
@@ -41,8 +42,8 @@ def transaction_object(payment: Payment, now: datetime) -> dict[str, Any]:
         "id": payment.txid,
         "transaction_id": payment.txid,
         "code": payment.txid,
-        "amount": json_number(payment.amount_centavos),
-        "amount_centavos": payment.amount_centavos,
+        "amount": json_number(amount_at(payment, now)),
+        "amount_centavos": amount_at(payment, now),
         "currency": "BRL",
         "status": state,
         "state": state,
@@ -79,8 +80,8 @@ def watch_object(payment: Payment, now: datetime) -> dict[str, Any]:
         "state": state_of(status),
         "status": str(status),
         "sequence": sequence_at(payment, now),
-        "amount": json_number(payment.amount_centavos),
-        "amount_centavos": payment.amount_centavos,
+        "amount": json_number(amount_at(payment, now)),
+        "amount_centavos": amount_at(payment, now),
         "currency": "BRL",
         "expires_at": rfc3339(payment.expires_at),
         "remaining_ms": remaining_ms(payment, now),

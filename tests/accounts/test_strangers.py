@@ -61,6 +61,7 @@ BY_LINK = {
 }
 OWN_NAMES = {
     # These names mean files of the caller, not of another account.
+    "PUT /api-pix/v2/cobv/<txid>": "each shop has its own txids: a charge of Charlie's",
     "PUT /api-pix/v2/cob/<txid>": "each shop has its own txids: a charge of Charlie's",
     "PUT /api-pix/v2/webhook/<chave>": "a key of Alice's is a 400: tests/pix_api/test_webhook.py",
     "GET /portal/poster/<any('qr.svg', 'qr.png', 'poster.svg'):name>": "Charlie's own poster",

@@ -9,6 +9,8 @@ const CHECK_TIMEOUT_MS = 5_000;
 const CHECKING_MS = 700;
 const RETURN_WINDOW_MS = 500;
 const STATUS_OF_PAGE = { waiting: "pending", refused: "expired", refunded: "confirmed" };
+const MIDNIGHT_SLACK_MS = 500;
+const REDRAW_AGAIN_MS = 10_000;
 const FINAL_PAGES = new Set(["confirmed", "refunded", "cancelled"]);
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -36,6 +38,7 @@ class LivePayment {
   #checkingView = null;
   #lastFocus = null;
   #returnedAt = -Infinity;
+  #amountTimer;
 
   constructor(checkout, onDraw) {
     this.#checkout = checkout;
@@ -110,6 +113,21 @@ class LivePayment {
     this.#poller.rest(FINAL_PAGES.has(page));
     this.#countdown.stop();
     if (page === "waiting") this.#syncClock(Number(remainingMs));
+    this.#awaitNextAmount();
+  }
+
+  // A charge with a due date costs another amount from midnight on, which no event tells.
+  #awaitNextAmount() {
+    clearTimeout(this.#amountTimer);
+    const { amountMs } = this.#section.dataset;
+    if (amountMs !== undefined) this.#redrawIn(Number(amountMs) + MIDNIGHT_SLACK_MS);
+  }
+
+  #redrawIn(milliseconds) {
+    this.#amountTimer = setTimeout(
+      () => this.#draw().catch(() => this.#redrawIn(REDRAW_AGAIN_MS)),
+      milliseconds,
+    );
   }
 
   #syncClock(remainingMs) {
@@ -200,6 +218,7 @@ class LivePayment {
     const isOpen = this.#region.querySelector(".fold")?.open;
     this.#clearChecking();
     this.#region.replaceChildren(next);
+    this.#checkout.querySelector(".checkout__amount").textContent = next.dataset.amount;
     if (isOpen) next.querySelector(".fold")?.setAttribute("open", "");
     this.#applyState();
     this.#onDraw(next);

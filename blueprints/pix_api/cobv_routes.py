@@ -1,0 +1,180 @@
+"""Charges with a due date: `/cobv` (API Pix 2.9.0, tag CobV)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint
+from werkzeug.wrappers import Response as BaseResponse
+
+from blueprints.pix_api import due_presenter, presenter
+from blueprints.pix_api.access import merchant_for
+from blueprints.pix_api.charge_bodies import merged
+from blueprints.pix_api.cob_routes import REMOVED, STATUSES, as_violation, at_asked_revision
+from blueprints.pix_api.due_bodies import CobVBody, due_members_of
+from blueprints.pix_api.fields import TXID_OF_CHARGE, checked, json_object
+from blueprints.pix_api.lists import one_of, read_boolean, read_cnpj, read_cpf, read_window
+from blueprints.pix_api.loc_routes import location_for
+from blueprints.pix_api.problems import PixProblem, Violation, refuse
+from config import current_settings
+from core.errors import Conflict
+from db_models import Account, ChargeKind, Payment
+from payments import charges
+from repository.charges import ChargeFilters
+from repository.database import Work, in_unit_of_work, reading
+from web import request_counts
+from web.answers import created_json, private_json
+
+bp = Blueprint("pix_api_cobv", __name__)
+
+INVALID, UNREADABLE = "CobVOperacaoInvalida", "CobVConsultaInvalida"
+MISSING = "CobVNaoEncontrada"
+
+
+@bp.put("/cobv/<txid>")
+def put_cobv(txid: str) -> BaseResponse:
+    """Create a charge with this txid, or replace what an active one asks."""
+    if not TXID_OF_CHARGE.fullmatch(txid):
+        raise refuse(
+            INVALID, "O txid não respeita o schema: 26 a 35 letras e dígitos.", "txid", txid
+        )
+
+    def write(work: Work) -> dict[str, Any]:
+        merchant = merchant_for(work, "cobv.write")
+        body = checked(CobVBody, json_object(), "cobv", INVALID)
+        payment = work.charges.find(merchant, txid)
+        if payment is None:
+            return presented(create(work, merchant, body, txid))
+        if payment.charge_kind != ChargeKind.COBV:
+            raise refuse(INVALID, "O txid já foi usado em outra cobrança.", "txid", txid)
+        return presented(revise(work, payment, body))
+
+    return created_json(in_unit_of_work(write))
+
+
+@bp.patch("/cobv/<txid>")
+def patch_cobv(txid: str) -> BaseResponse:
+    """Change members of an active charge, or remove it."""
+
+    def write(work: Work) -> dict[str, Any]:
+        merchant = merchant_for(work, "cobv.write")
+        changes = json_object()
+        payment = _own(work, merchant, txid)
+        if changes.get("status") is not None:
+            return presented(_remove(work, payment, merchant, changes))
+        body = checked(CobVBody, merged(due_members_of(payment), changes), "cobv", INVALID)
+        return presented(revise(work, payment, body))
+
+    return private_json(in_unit_of_work(write))
+
+
+@bp.get("/cobv/<txid>")
+def get_cobv(txid: str) -> BaseResponse:
+    """The charge as it stands, or as it stood at `revisao`."""
+    with reading() as work:
+        merchant = merchant_for(work, "cobv.read")
+        payment = at_asked_revision(work, _own(work, merchant, txid), UNREADABLE)
+    return private_json(presented(payment))
+
+
+@bp.get("/cobv")
+def list_cobv() -> BaseResponse:
+    """The charges that were created within a window, oldest first."""
+    with reading() as work:
+        merchant = merchant_for(work, "cobv.read")
+        readers = {
+            "cpf": read_cpf,
+            "cnpj": read_cnpj,
+            "locationPresente": read_boolean,
+            "status": one_of(*STATUSES),
+        }
+        window = read_window(UNREADABLE, readers)
+        query = window.filters
+        filters = ChargeFilters(
+            ChargeKind.COBV,
+            window.span,
+            document=query.get("cpf") or query.get("cnpj"),
+            statuses=STATUSES[query["status"]] if "status" in query else None,
+            has_location=query.get("locationPresente"),
+        )
+        total, page = work.charges.page(merchant, filters, window.offset, window.size)
+    body = {
+        "parametros": window.parameters(total),
+        "cobs": [presented(payment) for payment, _ in page],
+    }
+    return private_json(body)
+
+
+def presented(payment: Payment) -> dict[str, Any]:
+    """The JSON object of the charge."""
+    return due_presenter.due_charge(payment, current_settings().location_base)
+
+
+def _own(work: Work, merchant: Account, txid: str) -> Payment:
+    """The merchant's charge with a due date. Raises PixProblem."""
+    payment = work.charges.find(merchant, txid) if TXID_OF_CHARGE.fullmatch(txid) else None
+    if payment is None or payment.charge_kind != ChargeKind.COBV:
+        raise PixProblem(MISSING, "Não há cobrança com vencimento com este txid.")
+    return payment
+
+
+def create(work: Work, merchant: Account, body: CobVBody, txid: str) -> Payment:
+    """Open a charge. Raises PixProblem."""
+    settings = current_settings()
+    client = f"account {merchant.id}"
+    request_counts.take(request_counts.CREATIONS, settings.creations_per_minute, client)
+    _raise_any(body.faults(merchant, work.now, work.now))
+    location = location_for(work, merchant, body.loc, ChargeKind.COBV, INVALID)
+    try:
+        return charges.open_charge(
+            work,
+            merchant,
+            body.values(),
+            txid=txid,
+            charge_kind=ChargeKind.COBV,
+            location=location,
+            location_base=settings.location_base,
+        )
+    except Conflict as error:
+        raise as_violation(error, INVALID, "cobv") from None
+
+
+def revise(work: Work, payment: Payment, body: CobVBody) -> Payment:
+    """Replace what an active charge asks. Raises PixProblem."""
+    faults = body.faults(payment.merchant, payment.created_at, work.now)
+    _raise_any([*faults, *_finality(payment)])
+    location = location_for(work, payment.merchant, body.loc, ChargeKind.COBV, INVALID)
+    try:
+        charges.revise(work, payment, body.values())
+        if location is not None:
+            charges.bind(work, payment, location, current_settings().location_base)
+    except Conflict as error:
+        raise as_violation(error, INVALID, "cobv") from None
+    return payment
+
+
+def _remove(work: Work, payment: Payment, merchant: Account, changes: dict[str, Any]) -> Payment:
+    faults = []
+    if changes["status"] != REMOVED:
+        reason = "O campo cobv.status não respeita o schema."
+        faults.append(Violation(reason, "cobv.status", changes["status"]))
+    others = [name for name in CobVBody.model_fields if changes.get(name) is not None]
+    if others:
+        reason = "A cobrança não pode ser removida e alterada na mesma requisição."
+        faults.append(Violation(reason, f"cobv.{others[0]}"))
+    _raise_any([*faults, *_finality(payment)])
+    charges.remove(work, payment, merchant)
+    return payment
+
+
+def _finality(payment: Payment) -> list[Violation]:
+    """The violation of changing a charge that is paid or removed."""
+    if not charges.is_final(payment.status):
+        return []
+    reason = "A cobrança não está ATIVA, e a presente requisição busca alterá-la."
+    return [Violation(reason, "cobv.status", presenter.status_of(payment))]
+
+
+def _raise_any(faults: list[Violation]) -> None:
+    if faults:
+        raise PixProblem(INVALID, faults[0].reason, faults)
