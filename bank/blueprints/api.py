@@ -74,7 +74,7 @@ def payments(txid: str) -> ResponseReturnValue:
         lambda payments: payments,
     )
     chaos.inject_look_up_faults(rows, branch.clock)
-    return jsonify(payments=[payment_entry(row) | {"payer": payer_in_notice(row)} for row in rows])
+    return jsonify(payments=[payment_entry(row) | payer_in_notice(row) for row in rows])
 
 
 def payment_entry(transfer: Transfer) -> dict[str, Any]:

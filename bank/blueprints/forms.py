@@ -19,12 +19,15 @@ from bank.errors import InvalidInput, StalePage
 from bank.identifiers import is_identifier
 from bank.languages import translate as _
 from bank.money.paying import PaymentOrder
+from bank.text import clean
 from core.errors import FieldError, InvalidMoney
 from core.money import centavos_from, typed_centavos
 from core.scenarios import LATE_SECONDS_DEFAULT, LATE_SECONDS_MAX, Scenario
 
 LIST_MAX, LIST_DEFAULT = 100, 20
 
+MESSAGE_MAX = 140
+"""Characters of what a payer writes to the payee (API Pix 2.9.0, infoPagador)."""
 _TOKEN = "csrf"  # noqa: S105 - a field of the session, not a secret
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _CODE_CHARACTERS_MAX = 2048
@@ -125,6 +128,7 @@ def order_from_form(form: Mapping[str, str], payer_handle: str | None) -> Paymen
         agreed_centavos=agreed_centavos,
         typed_centavos=agreed_centavos,
         request_key=_request_key("page", payer_handle or "", key),
+        message=clean(form.get("message", ""), MESSAGE_MAX) or None,
     )
 
 
@@ -133,7 +137,7 @@ def order_from_json(request: Request) -> PaymentOrder:
     members = json_object(request)
     errors = [
         FieldError(name, "must be a string")
-        for name in ("code", "pin", "payer", "scenario")
+        for name in ("code", "pin", "payer", "scenario", "message")
         if not isinstance(members.get(name, ""), str)
     ]
     errors += [
@@ -153,6 +157,7 @@ def order_from_json(request: Request) -> PaymentOrder:
         agreed_centavos=amount,
         typed_centavos=amount,
         request_key=_idempotency_key(request, members),
+        message=clean(members.get("message", ""), MESSAGE_MAX) or None,
     )
 
 

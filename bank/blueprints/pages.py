@@ -118,6 +118,7 @@ def _review(
         offer=offer,
         amount_centavos=amount,
         typed=request.values.get("value", "")[:20] or _proposed_amount(offer),
+        message=request.form.get("message", "")[: forms.MESSAGE_MAX],
         payer=payer,
         balance_centavos=balance,
         scenario=scenario,

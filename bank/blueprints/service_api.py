@@ -122,15 +122,16 @@ def settled_entry(payment: Transfer) -> dict[str, Any]:
         "amount_centavos": payment.amount_centavos,
         "paid_at": rfc3339(payment.made_at),
         "status": payment_status(payment),
-        "payer": payer_in_notice(payment),
         "key": payment.payee_key,
         "reference": payment.reference,
+        **payer_in_notice(payment),
     }
 
 
-def payer_in_notice(payment: Transfer) -> Any:
-    """The payer exactly as in the notice, so that look-up and notice never differ."""
-    return json.loads(payment.notice.body)["payer"] if payment.notice else None
+def payer_in_notice(payment: Transfer) -> dict[str, Any]:
+    """The payer and the message exactly as in the notice, so that look-up and notice agree."""
+    members = json.loads(payment.notice.body) if payment.notice else {}
+    return {name: members.get(name) for name in ("payer", "payer_message")}
 
 
 def refund_entry(refund: BankRefund) -> dict[str, Any]:

@@ -68,11 +68,11 @@ def new_message_id() -> str:
     return f"msg_{secrets.token_hex(16)}"
 
 
-def confirmation_body(transfer: Transfer, payer: BankPayer) -> bytes:
+def confirmation_body(transfer: Transfer, payer: BankPayer, message: str | None = None) -> bytes:
     """The confirmation as JSON, in the bytes that are signed.
 
     A charge is named by its txid. A static code has no charge: its payee's key is named instead,
-    with the txid in the code, if it has one.
+    with the txid in the code, if it has one. `message` is what the payer wrote to the payee.
     """
     if transfer.txid is not None:
         target = {"bank_payment_id": json.dumps(transfer.txid)}
@@ -88,6 +88,8 @@ def confirmation_body(transfer: Transfer, payer: BankPayer) -> bytes:
         "paid_at": json.dumps(rfc3339(transfer.made_at)),
         "payer": json.dumps({"name": payer.name, "document": payer.document}, ensure_ascii=False),
     }
+    if message is not None:
+        members["payer_message"] = json.dumps(message, ensure_ascii=False)
     return ("{" + ", ".join(f'"{name}": {value}' for name, value in members.items()) + "}").encode()
 
 

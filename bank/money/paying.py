@@ -46,7 +46,7 @@ class PaymentOrder:
     `agreed_centavos` is the amount that a screen showed to the payer, if any. `typed_centavos` is
     the amount that the payer typed, for a code without one. Without a `scenario` one is drawn from
     the mix in force; *late* delays the notice by `late_seconds`. `request_key` is an idempotency
-    key of at most 64 characters.
+    key of at most 64 characters. `message` is what the payer wrote to the payee.
     """
 
     code: str
@@ -57,11 +57,13 @@ class PaymentOrder:
     agreed_centavos: int | None = None
     request_key: str | None = None
     typed_centavos: int | None = None
+    message: str | None = None
 
     def fingerprint(self) -> str:
         """SHA-256 in hex of the fields that a repeated request must have in common."""
         fields: list[object] = [self.code.strip(), self.payer_handle]
         fields += [self.scenario, self.late_seconds, self.typed_centavos]
+        fields += [self.message] if self.message else []
         return hashlib.sha256(json.dumps(fields).encode()).hexdigest()
 
 
@@ -173,7 +175,7 @@ class Teller:
             notice = Notice(
                 transfer_id=transfer.id,
                 message_id=new_message_id(),
-                body=confirmation_body(transfer, payer),
+                body=confirmation_body(transfer, payer, order.message),
                 scenario=drawn_scenario.scenario.value,
                 copies=COPIES.get(drawn_scenario.scenario, 1),
                 # Inserted as claimed by this worker, so that no other worker sends it too.

@@ -296,3 +296,17 @@ def test_every_field_looks_like_a_field_and_has_letters_of_16_pixels(bank):
     fields = [body for head, body in rules if re.search(r"\b(?:textarea|select|input)\b", head)]
     sizes = [float(size) for body in fields for size in re.findall(r"font-size: ([\d.]+)rem", body)]
     assert min(sizes, default=1.0) >= 1
+
+
+def test_a_message_to_the_payee_is_in_the_notice(bank, service):
+    """It stays in the field after a wrong PIN, and its repetition is the same payment."""
+    code, _ = service.charge(bank.clock.now())
+    bank.log_in()
+    review = bank.client.get("/pay", query_string={"code": code})
+    form = {**hidden_fields(review.text), "message": "Mesa 4 \x07 <b>"}
+    refused = bank.client.post("/pay", data={**form, "pin": "9999"})
+    assert re.search(r'id="message"[^>]* value="Mesa 4[^"]*&lt;b&gt;"', refused.text)
+    assert bank.client.post("/pay", data={**form, "pin": "1234"}).status_code == 303
+    assert bank.client.post("/pay", data={**form, "pin": "1234"}).status_code == 303
+    [notice] = service.notices
+    assert notice.members["payer_message"] == "Mesa 4 <b>"

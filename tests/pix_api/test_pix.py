@@ -14,6 +14,7 @@ from tests.http.checks import add_merchant
 from tests.pix_api.clients import demo_client, new_client
 from tests.support.api_pix import PixApi
 from tests.support.service import PIX_KEY, end_to_end_id
+from tests.support.town import town
 
 BIA, ALL_DAY = "12345678909", {"inicio": "2000-01-01T00:00:00Z", "fim": "2100-01-01T00:00:00Z"}
 PAYER = {"payer": {"name": "Bia Andrade", "document": BIA}}
@@ -222,3 +223,16 @@ def test_an_unreadable_message_costs_no_money(api, bank, clock):
     long = static_money(bank, clock, payer_message="a" * 500)
     assert "infoPagador" not in api.get(f"/pix/{e2eid}").json
     assert api.get(f"/pix/{long}").json["infoPagador"] == "a" * 140
+
+
+@pytest.mark.parametrize("scenario", ["normal", "lost"])
+def test_what_the_payer_typed_at_the_bank_reaches_the_shop(fresh_database, tmp_path, scenario):
+    """By the notification, and by the look-up when the notification was lost."""
+    with town(fresh_database("sqlite"), tmp_path) as here:
+        api = PixApi(client=here.client(), token=demo_client(here.app).token(here.app))
+        payment = here.create()
+        here.pay(payment, scenario=scenario, message="  Mesa 4,\n obrigada!  ")
+        here.clock.advance(seconds=40)
+        here.reconcile()
+        e2eid = here.payment(payment)["end_to_end_id"]
+        assert api.get(f"/pix/{e2eid}").json["infoPagador"] == "Mesa 4, obrigada!"
