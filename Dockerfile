@@ -5,7 +5,8 @@ FROM nginx:1.27-alpine AS nginx
 
 COPY --chmod=0755 docker/nginx/start.sh /balcao-start.sh
 COPY --chmod=0644 docker/nginx/nginx.conf /etc/nginx/nginx.conf
-COPY --chmod=0644 docker/nginx/development.conf docker/nginx/production.conf /etc/nginx/
+COPY --chmod=0644 docker/nginx/development.conf docker/nginx/production.conf \
+    docker/nginx/mutual-tls.conf /etc/nginx/
 USER 101:101
 ENTRYPOINT ["/balcao-start.sh"]
 CMD []

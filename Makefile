@@ -61,8 +61,8 @@ install: $(RUN_STAMP) ## make the virtual environment with what the service need
 
 # --- running -------------------------------------------------------------------------------------
 
-run: $(RUN_STAMP) ## serve shop, checkout, bank and API docs; prints where they are
-	@exec $(PY) app.py
+run: $(RUN_STAMP) ## serve shop, checkout, bank and API docs; TLS=1 adds mutual TLS for API Pix
+	@$(if $(TLS),TLS_PORT=$${TLS_PORT:-5443}) exec $(PY) app.py
 
 dev: $(RUN_STAMP) ## the same while you change it: reloads code and pages, shows tracebacks
 	@exec $(PY) -m server.dev

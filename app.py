@@ -33,6 +33,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from accounts import csrf, refusals, renewal
 from accounts.demo import ensure_demo_merchant
+from accounts.pix_ca import ensure_demo_certificate, ensure_tls_files
 from accounts.setup import init_accounts
 from blueprints.admin.setup import init_admin
 from blueprints.checkout.setup import init_checkout
@@ -54,6 +55,7 @@ from server.bank_mount import mount_bank, record_at_bank
 from server.banner import print_banner, print_first_account_hint
 from server.dev import refuse_flask_run
 from server.parts import build_parts
+from server.tls import server_context
 from server.turns import InTurn
 from web import problems, requests
 from web.addresses import PlainAddress
@@ -170,11 +172,12 @@ def main() -> int:
     try:
         settings = Settings.load()
         listener = serving.bind(settings)
+        tls_listener = serving.bind_tls(settings)
         app, bank = prepare(settings)
     except ConfigurationError as error:
         click.echo(f"Balcão cannot start: {error}", err=True)
         return 1
-    return run(app, bank, settings, listener)
+    return run(app, bank, settings, listener, tls_listener)
 
 
 def prepare(settings: Settings) -> tuple[Flask, Flask | None]:
@@ -185,6 +188,10 @@ def prepare(settings: Settings) -> tuple[Flask, Flask | None]:
     """
     init_logs(settings)
     app = create_app(settings)
+    if settings.tls_port is not None:
+        if settings.is_development:
+            ensure_tls_files(settings)
+        server_context(settings)  # a missing file stops the start with a sentence
 
     def prepare_databases() -> Flask | None:
         schema.require_schema(app, migrate=settings.is_development)
@@ -192,12 +199,20 @@ def prepare(settings: Settings) -> tuple[Flask, Flask | None]:
             with app.app_context():
                 ensure_demo_merchant(settings)
                 ensure_demo_payer(settings)
+                if settings.tls_port is not None:
+                    ensure_demo_certificate(settings)
         return mount_bank(app, settings) if settings.serves_bank else None
 
     return app, schema.wait_for_database(prepare_databases, settings.start_wait_seconds)
 
 
-def run(app: Flask, bank: Flask | None, settings: Settings, listener: socket.socket) -> int:
+def run(
+    app: Flask,
+    bank: Flask | None,
+    settings: Settings,
+    listener: socket.socket,
+    tls_listener: socket.socket | None = None,
+) -> int:
     """Serve with the background jobs until a signal asks to stop; return the exit status."""
     background = jobs.Jobs(app, settings)
     gc.freeze()
@@ -221,7 +236,7 @@ def run(app: Flask, bank: Flask | None, settings: Settings, listener: socket.soc
         background.stop()
         parts_of(app).merchant_sockets.close_all()
 
-    return serving.serve(app, settings, listener, on_start, on_stop)
+    return serving.serve(app, settings, listener, on_start, on_stop, tls_listener)
 
 
 def _leave(status: int) -> Any:

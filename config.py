@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flask import Flask, current_app
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from core.clock import Clock, ShiftedClock, SystemClock
 from core.pix import pix_key
@@ -81,6 +81,9 @@ class Settings(BaseModel):
     log_format: Literal["console", "json"] = "console"
     instance_dir: Path = ROOT / "instance"
     trusted_proxies: int = Field(0, ge=0, le=5)
+    tls_port: int | None = Field(None, ge=1, le=65535)
+    tls_dir: Path | None = None
+    client_certificate_header: str | None = None
     webhook_allow_private: bool
     sign_up: Literal["open", "closed"]
     demo_password: str = Field(min_length=8)
@@ -135,6 +138,21 @@ class Settings(BaseModel):
         return self.is_development or self.bank_internal_url != f"{self.public_url}/bank"
 
     @property
+    def tls_folder(self) -> Path:
+        """The folder with the files of TLS_PORT."""
+        return self.tls_dir or self.instance_dir / "tls"
+
+    @property
+    def uses_mutual_tls(self) -> bool:
+        """Whether API Pix asks its clients for certificates: of this process, or at a proxy."""
+        return self.tls_port is not None or self.client_certificate_header is not None
+
+    @property
+    def api_pix_url(self) -> str:
+        """The address of API Pix, for SDKs."""
+        return setting_urls.api_pix_url(self.public_url, self.tls_port)
+
+    @property
     def bank_secrets(self) -> tuple[str, ...]:
         """Every secret that may sign a confirmation: two during a rotation."""
         previous = self.bank_webhook_secret_previous
@@ -169,15 +187,11 @@ class Settings(BaseModel):
             raise ValueError("must be a Pix key in its canonical form")
         return value
 
-    @field_validator("demo_client_id")
+    @field_validator("demo_client_id", "demo_client_secret")
     @classmethod
-    def _client_id(cls, value: str) -> str:
-        return secret_rules.checked_credential(value, 8, 64)
-
-    @field_validator("demo_client_secret")
-    @classmethod
-    def _client_secret(cls, value: str) -> str:
-        return secret_rules.checked_credential(value, 16, 128)
+    def _credential(cls, value: str, info: ValidationInfo) -> str:
+        least, most = (8, 64) if info.field_name == "demo_client_id" else (16, 128)
+        return secret_rules.checked_credential(value, least, most)
 
     @field_validator("redis_url")
     @classmethod
@@ -224,6 +238,8 @@ class Settings(BaseModel):
         if not settings.is_development:
             _refuse_weak_secrets(settings)
         _check_clock_file(settings)
+        if fault := setting_urls.fault_of_tls(settings):
+            raise ConfigurationError(fault)
         return settings
 
     @classmethod

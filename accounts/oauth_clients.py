@@ -98,6 +98,15 @@ def revoke_client(work: Work, account: Account, client_id: str) -> None:
         )
 
 
+def set_certificate(work: Work, client_id: str, thumbprint: str) -> None:
+    """Register the certificate that this client must prove in mutual TLS. Raises NotFound."""
+    client = work.oauth_clients.find(client_id)
+    if client is None:
+        raise NotFound(f"There is no client {client_id}.")
+    if client.certificate_thumbprint != thumbprint:
+        work.oauth_clients.change(client.id, {"certificate_thumbprint": thumbprint})
+
+
 def ensure_client(
     work: Work, account: Account, client_id: str, secret: str, label: str
 ) -> OAuthClient | None:

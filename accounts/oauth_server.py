@@ -22,6 +22,7 @@ from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 from authlib.oauth2.rfc6750 import BearerTokenGenerator
 from flask import Response
 
+from accounts.client_certificates import client_thumbprint, is_certificate_needed
 from accounts.oauth_clients import SCOPES, is_secret_of, oauth_client_uses
 from accounts.oauth_requests import (
     BASIC,
@@ -52,8 +53,8 @@ class ClientRefused(InvalidClientError):  # type: ignore[misc]  # Authlib has no
 
     status_code = 401
     description = (
-        "The client is unknown or revoked, or the secret is wrong. Send client_id and "
-        "client_secret by HTTP Basic or in the body."
+        "The client is unknown or revoked, or its secret or certificate is wrong. Send client_id "
+        "and client_secret by HTTP Basic or in the body, with mutual TLS where it is on."
     )
 
     def get_headers(self) -> list[tuple[str, str]]:
@@ -180,14 +181,14 @@ def _token_server() -> TokenServer:
     return TokenServer()
 
 
-def answer_token_request(certificate_thumbprint: str | None = None) -> Response:
+def answer_token_request() -> Response:
     """Answer the request at hand with a token, or with an error as RFC 6749, 5.2, writes it.
 
-    `certificate_thumbprint` names the certificate that the connection has proven, as in
-    `OAuthClient`; the token is then bound to it. Raises TooManyRequests and DatabaseUnavailable.
+    A token is bound to the certificate that came with the request, if any. Raises TooManyRequests
+    and DatabaseUnavailable.
     """
     try:
-        sent = read_token_request(certificate_thumbprint)
+        sent = read_token_request(client_thumbprint())
         answer: Response = _token_server().create_token_response(sent)
     except OAuth2Error as error:
         answer = _token_server().handle_error_response(None, error)
@@ -209,13 +210,14 @@ def _prover(method: str) -> Any:
         if row is None:
             return None
         thumbprint = request.sent.certificate_thumbprint
-        registered = row.certificate_thumbprint
+        is_own = thumbprint is not None and thumbprint == row.certificate_thumbprint
         if method == TLS:
-            is_proven = registered is not None and registered == thumbprint
+            is_proven = is_own
         else:
-            # A stolen secret is of no use with somebody else's certificate.
-            is_foreign = None not in (registered, thumbprint) and registered != thumbprint
-            is_proven = is_secret_of(row, credentials.secret) and not is_foreign
+            # With mutual TLS, a stolen secret is of no use without the client's certificate.
+            is_proven = is_secret_of(row, credentials.secret) and (
+                is_own or (thumbprint is None and not is_certificate_needed())
+            )
         return ProvenClient(row, thumbprint) if is_proven else None
 
     return prove

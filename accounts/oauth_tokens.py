@@ -19,6 +19,7 @@ from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import OctKey
 
 from accounts.access import Caller
+from accounts.client_certificates import client_thumbprint, is_certificate_needed
 from accounts.oauth_clients import oauth_client_uses
 from accounts.tokens import CLOCK_LEEWAY
 from config import current_settings
@@ -99,23 +100,19 @@ def read_token(token: str) -> OAuthClaims:
     )
 
 
-def merchant_of_token(
-    work: Work, authorization: str | None, scope: str, certificate_thumbprint: str | None = None
-) -> Account:
-    """The merchant for whom a request to API Pix acts.
+def merchant_of_token(work: Work, authorization: str | None, scope: str) -> Account:
+    """The merchant for whom the request at hand, to API Pix, acts.
 
-    `authorization` is the header, or None; `certificate_thumbprint` that of the certificate that
-    the connection has proven, as in `OAuthClient`. One statement, and none for a token that is
-    missing, forged or expired. Raises Unauthorized, also if the client was revoked, the account
-    disabled, or the token bound to another certificate, and Forbidden for a missing scope.
+    `authorization` is the header, or None. One statement, and none for a token that is missing,
+    forged or expired. Raises Unauthorized, also if the client was revoked, the account disabled,
+    or the token bound to another certificate than the connection's, and Forbidden for a missing
+    scope.
     """
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer":
         raise Unauthorized("Send Authorization: Bearer with a token of /api-pix/oauth/token.")
     claims = read_token(token.strip())
-    bound_to = claims.certificate_thumbprint
-    if bound_to is not None and not _is_same(bound_to, certificate_thumbprint):
-        raise Unauthorized("This token is bound to another certificate (RFC 8705).")
+    _check_certificate(claims.certificate_thumbprint)
     account_and_client = work.oauth_clients.find_usable(claims.client_id)
     if account_and_client is None:
         raise Unauthorized("The client of this token was revoked.")
@@ -134,8 +131,12 @@ def merchant_of_token(
     return account
 
 
-def _is_same(bound_to: str, thumbprint: str | None) -> bool:
-    return thumbprint is not None and hmac.compare_digest(bound_to, thumbprint)
+def _check_certificate(bound_to: str | None) -> None:
+    """Raise Unauthorized unless the connection has proven the token's certificate."""
+    if bound_to is None and is_certificate_needed():
+        raise Unauthorized("This token was issued without mutual TLS: ask for a new one.")
+    if bound_to is not None and bound_to != client_thumbprint():
+        raise Unauthorized("This token is bound to another certificate (RFC 8705).")
 
 
 @lru_cache(maxsize=8)

@@ -11,6 +11,7 @@ from accounts import (
     key_routes,
     login_routes,
     people_routes,
+    pix_ca,
     reset_routes,
 )
 from accounts.tokens import init_tokens
@@ -26,3 +27,4 @@ def init_accounts(app: OpenAPI, settings: Settings) -> None:
         app.register_api(bp)
     app.register_blueprint(reset_routes.bp)
     commands.register(app)
+    pix_ca.register_commands(app)

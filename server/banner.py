@@ -25,11 +25,13 @@ def print_banner(settings: Settings) -> None:
             ("Portal", f"{settings.public_url}/portal (demo, {settings.demo_password})"),
             ("Payer", f"{settings.public_url}/pay (bia, {settings.demo_password})"),
             ("Admin", f"{settings.public_url}/admin (after: {CREATE_ADMIN})"),
-            ("API Pix", f"{settings.public_url}/api-pix"),
+            ("API Pix", settings.api_pix_url),
             ("  client", f"{settings.demo_client_id}, {settings.demo_client_secret}"),
             ("Bank app", f"{settings.bank_url}/"),
             *lines,
         ]
+    if settings.tls_port is not None:
+        lines.append(("TLS files", str(settings.tls_folder)))
     if settings.clock_file is not None:
         lines.append(("Clock", f"ahead by the seconds in {settings.clock_file}"))
     _print(

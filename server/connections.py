@@ -73,8 +73,9 @@ class Capacity:
 def allow_open_files(settings: Settings) -> None:
     """Raise the limit of open files: each connection is one, and the usual limit is 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # A websocket takes a second descriptor for its writes.
-    target = 2 * settings.connections_max + DESCRIPTORS_RESERVED
+    # A websocket takes a second descriptor for its writes, and TLS two for a pair of sockets.
+    descriptors = 4 if settings.tls_port else 2
+    target = descriptors * settings.connections_max + DESCRIPTORS_RESERVED
     if hard != resource.RLIM_INFINITY:
         target = min(target, hard)
     if soft != resource.RLIM_INFINITY and soft < target:

@@ -19,6 +19,7 @@ from typing import Any
 
 from werkzeug.exceptions import BadRequest, ClientDisconnected, HTTPException, RequestTimeout
 
+from accounts.client_certificates import CLIENT_CERTIFICATE
 from config import Settings
 from core.runtime.turns import Turn
 from server.chunks import Chunks
@@ -60,6 +61,13 @@ class Bounds:
         )
 
 
+@dataclass(frozen=True)
+class TlsFacts:
+    """That a connection came by TLS, and the client's certificate (`x5t#S256`), if it sent one."""
+
+    certificate_thumbprint: str | None
+
+
 class Incoming:
     """The requests of one connection; the `rfile` of the libraries' handlers."""
 
@@ -77,6 +85,7 @@ class Incoming:
         self.raw = SimpleNamespace(_sock=connection)  # where websockets look for gevent's socket
         self.buffer = bytearray()
         self.body: Body | None = None
+        self.tls: TlsFacts | None = None
         self._bounds = bounds
         self._body_type = body_type
         self._on_wait = on_wait
@@ -338,6 +347,9 @@ def with_body(environ: dict[str, Any], incoming: Incoming) -> dict[str, Any]:
     """The environment of a request, with our body in place of the library's."""
     environ["wsgi.input"] = incoming.body
     environ["wsgi.input_terminated"] = True
+    if incoming.tls is not None:
+        environ["wsgi.url_scheme"] = "https"
+        environ[CLIENT_CERTIFICATE] = incoming.tls.certificate_thumbprint
     return environ
 
 

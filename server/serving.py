@@ -7,118 +7,62 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import structlog
-from werkzeug.exceptions import HTTPException
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from config import ConfigurationError, Settings
 from server.connections import AcceptLoop, Capacity, Seat, Seats, allow_open_files
-from server.incoming import SILENCE_SECONDS_MAX, Body, Bounds, Incoming, body_of, with_body
+from server.in_flight import InFlight
+from server.incoming import (
+    SILENCE_SECONDS_MAX,
+    Body,
+    Bounds,
+    Incoming,
+    TlsFacts,
+    with_body,
+)
+from server.tls import TlsTunnel, server_context
 
 log = structlog.get_logger()
 
 BACKLOG = 1024
 DRAIN_SECONDS = 10.0
 
-LONG_LIVED = ("/socket.io", "/api/merchant/ws")
-"""Paths of connections that stay open; a stop does not wait for them."""
-
-IS_STOPPING = "balcao.is_stopping"
-"""In the environment: a function by which an answer that stays open learns that it must end."""
-
 _TICK_SECONDS = 0.1
-
-
-class InFlight:
-    """WSGI middleware that counts the requests in progress, so that a stop can wait for them."""
-
-    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
-        self._application = application
-        self._lock = threading.Lock()
-        self._count = 0
-        self.is_stopping = False
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer one request; tell the client if the connection ends with it."""
-        environ[IS_STOPPING] = lambda: self.is_stopping
-        if environ.get("PATH_INFO", "").startswith(LONG_LIVED):
-            return self._answer(environ, start_response)
-        body = body_of(environ)
-
-        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            is_last = self.is_stopping or (body is not None and body.is_broken)
-            last = [("Connection", "close")] if is_last else []
-            return start_response(status, [*headers, *last], *rest)
-
-        self._add(1)
-        try:
-            return _CountedResponse(self._answer(environ, start), lambda: self._add(-1))
-        except BaseException:
-            self._add(-1)
-            raise
-
-    def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        try:
-            return self._application(environ, start_response)
-        except HTTPException as error:  # a bad body, read by code outside of Flask
-            return error(environ, start_response)
-
-    def wait(self, limit: float) -> int:
-        """Wait for the requests in progress until `limit` (monotonic); return how many are left."""
-        while self._count > 0 and time.monotonic() < limit:
-            time.sleep(_TICK_SECONDS / 2)
-        return self._count
-
-    def _add(self, change: int) -> None:
-        with self._lock:
-            self._count += change
-
-
-class _CountedResponse:
-    """A response that calls back once, when the server closes it."""
-
-    def __init__(self, response: Iterable[bytes], on_close: Callable[[], None]) -> None:
-        self._response = response
-        self._on_close = on_close
-        self._open = True
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._response)
-
-    def close(self) -> None:
-        """Called by the server after the last byte."""
-        try:
-            if hasattr(self._response, "close"):
-                self._response.close()
-        finally:
-            if self._open:
-                self._open = False
-                self._on_close()
 
 
 def bind(settings: Settings) -> socket.socket:
     """The listening socket. Raises ConfigurationError if the address cannot be bound."""
+    return _bind(settings.host, settings.port, "PORT")
+
+
+def bind_tls(settings: Settings) -> socket.socket | None:
+    """The listening socket for TLS, if TLS_PORT is set. Raises ConfigurationError."""
+    return _bind(settings.host, settings.tls_port, "TLS_PORT") if settings.tls_port else None
+
+
+def _bind(host: str, port: int, setting: str) -> socket.socket:
     try:
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Each connection inherits it. Without it, the second of two quick events waits 40 ms for
         # the ACK of the first, and so does a body that pywsgi writes after its head.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listener.bind((settings.host, settings.port))
+        listener.bind((host, port))
         listener.listen(BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ConfigurationError(
-                f"Port {settings.port} on {settings.host} is in use by another program: "
-                "stop it, or set PORT."
+                f"Port {port} on {host} is in use by another program: stop it, or set {setting}."
             ) from None
         raise ConfigurationError(
-            f"Cannot listen on {settings.host}, port {settings.port}: {error.strerror or error}."
+            f"Cannot listen on {host}, port {port}: {error.strerror or error}."
         ) from None
     return listener
 
@@ -129,6 +73,7 @@ def serve(
     listener: socket.socket,
     on_start: Callable[[], None],
     on_stop: Callable[[], None],
+    tls_listener: socket.socket | None = None,
 ) -> int:
     """Serve until SIGTERM or Ctrl-C; then refuse new requests and finish those in progress.
 
@@ -139,36 +84,68 @@ def serve(
     seats = Seats(Capacity.of(settings))
     start = {"eventlet": _eventlet, "gevent": _gevent, "threading": _threading}
     spawn, talk, body_type = start[settings.async_mode](in_flight, listener)
-    bounds = Bounds.of(settings)
-
-    def serve_client(seat: Seat, address: Any) -> None:
-        incoming = Incoming(
-            seat.connection, bounds, body_type, lambda waits: seats.set_waiting(seat, waits)
-        )
-        talk(incoming, address)
-
-    accepting = AcceptLoop(listener, seats, spawn, serve_client)
-    accepting.start()
+    loops = _accept_loops(settings, seats, spawn, talk, body_type, listener, tls_listener)
+    for accepting in loops:
+        accepting.start()
     signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _frame: signals.append(received))
     on_start()
-    while not signals and not accepting.has_ended:
+    while not signals and not any(accepting.has_ended for accepting in loops):
         time.sleep(_TICK_SECONDS)  # yields to the hub in a patched process
     status = 0
-    if accepting.has_ended:
+    if any(accepting.has_ended for accepting in loops):
         log.critical("serving.cannot_accept")
         status = 1  # so that a supervisor starts the process again
     in_flight.is_stopping = True
     time.sleep(_TICK_SECONDS)  # accept clients that are connected but not accepted yet
-    accepting.stop()
-    listener.close()
+    for accepting in loops:
+        accepting.stop()
+    for one in (listener, tls_listener):
+        if one is not None:
+            one.close()
     limit = time.monotonic() + DRAIN_SECONDS
     in_flight.wait(limit)
     on_stop()
     if unanswered := in_flight.wait(limit):
         log.warning("stop.unanswered", requests=unanswered)
     return status
+
+
+def _accept_loops(
+    settings: Settings,
+    seats: Seats,
+    spawn: Spawn,
+    talk: Talk,
+    body_type: type[Body],
+    listener: socket.socket,
+    tls_listener: socket.socket | None,
+) -> list[AcceptLoop]:
+    """A loop for each listener; the connections of both share the seats."""
+    bounds = Bounds.of(settings)
+
+    def serve_plain(seat: Seat, address: Any) -> None:
+        hear = partial(seats.set_waiting, seat)
+        talk(Incoming(seat.connection, bounds, body_type, hear), address)
+
+    loops = [AcceptLoop(listener, seats, spawn, serve_plain)]
+    if tls_listener is None:
+        return loops
+    context = server_context(settings)
+
+    def serve_tls(seat: Seat, address: Any) -> None:
+        # The connection counts as waiting until its first request, also during the handshake.
+        connection = TlsTunnel(seat.connection, context, spawn)
+        try:
+            if connection.open(bounds.head_seconds):
+                hear = partial(seats.set_waiting, seat)
+                incoming = Incoming(connection.plain, bounds, body_type, hear)
+                incoming.tls = TlsFacts(connection.certificate_thumbprint)
+                talk(incoming, address)
+        finally:
+            connection.close()
+
+    return [*loops, AcceptLoop(tls_listener, seats, spawn, serve_tls)]
 
 
 Spawn = Callable[..., object]
@@ -305,7 +282,6 @@ class _WerkzeugHandler(WSGIRequestHandler):
     """Speaks HTTP/1.1, reads by `Incoming`, and writes no log lines."""
 
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
 
     def __init__(self, incoming: Incoming, address: Any, server: ThreadedWSGIServer) -> None:
         self._incoming = incoming

@@ -74,7 +74,7 @@ def create_client() -> ResponseReturnValue:
         SECTION,
         client=client,
         secret=secret,
-        api_pix_url=f"{current_settings().public_url}/api-pix",
+        api_pix_url=current_settings().api_pix_url,
     )
 
 

@@ -44,6 +44,7 @@ def developers() -> ResponseReturnValue:
         merchant,
         "developers",
         is_live=current_settings().is_live,
+        api_pix_url=current_settings().api_pix_url,
         api_url=current_settings().public_url,
         key_count=sum(key.revoked_at is None for key in keys),
         clients=[client for client in clients if client.revoked_at is None],

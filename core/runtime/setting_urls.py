@@ -6,6 +6,7 @@ The part follows the setting's name: *DATABASE_URL* `has a port that is not a nu
 from __future__ import annotations
 
 import re
+from typing import Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from core.pix.br_code import BrCodeError
@@ -24,8 +25,22 @@ _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 _MYSQL_CHARSET = "utf8mb4"
 _FORBIDDEN_OPTIONS = ("use_unicode", "init_command", "sql_mode", "autocommit", "conv")
 """Options of the MySQL driver that lose letters, cut text silently or end transactions early."""
+_HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9\-]{0,63}", re.ASCII)
 _PASSWORD_OPTIONS = ("password", "passwd", "pwd")
 _ENCODED_CHARACTERS = "@ as %40, / as %2F, # as %23, ? as %3F and : as %3A"
+
+
+class TlsSettings(Protocol):
+    """The settings of mutual TLS."""
+
+    @property
+    def port(self) -> int: ...
+    @property
+    def tls_port(self) -> int | None: ...
+    @property
+    def client_certificate_header(self) -> str | None: ...
+    @property
+    def trusted_proxies(self) -> int: ...
 
 
 def checked_http_url(value: str) -> str:
@@ -147,3 +162,25 @@ def _check_port(url: str) -> None:
         is_valid = False
     if not is_valid:
         raise ValueError("has a port that is not a number from 1 to 65535")
+
+
+def api_pix_url(public_url: str, tls_port: int | None) -> str:
+    """The address of API Pix: on the port of its own for mutual TLS, if there is one."""
+    if tls_port is None:
+        return f"{public_url}/api-pix"
+    return f"https://{urlsplit(public_url).hostname}:{tls_port}/api-pix"
+
+
+def fault_of_tls(settings: TlsSettings) -> str | None:
+    """A sentence for settings of mutual TLS that contradict each other, or None."""
+    if settings.tls_port == settings.port:
+        return "TLS_PORT must differ from PORT."
+    name = settings.client_certificate_header
+    if name is not None and not _HEADER_NAME.fullmatch(name):
+        return "CLIENT_CERTIFICATE_HEADER must be the name of a header."
+    if name is not None and not settings.trusted_proxies:
+        return (
+            "CLIENT_CERTIFICATE_HEADER needs TRUSTED_PROXIES: without a proxy every client could "
+            "write the header itself."
+        )
+    return None

@@ -22,6 +22,7 @@ from web.problems import CODE_OF_STATUS
 
 ROOT = Path(__file__).resolve().parents[2]
 DEVELOPMENT, PRODUCTION = "docker-compose.yml", "docker-compose.production.yml"
+MUTUAL_TLS = "docker-compose.mutual-tls.yml"
 ONE_SHOTS = {"secrets", "migrate", "certificate"}
 PINNED = {"python:3.13-slim", "mysql:8.4", "redis:7-alpine", "nginx:1.27-alpine"}
 
@@ -209,6 +210,21 @@ def test_production_has_no_demo_and_demands_its_address():
         assert over[name]["environment"]["APP_ENV"] == "production"
     assert over["nginx"]["environment"]["NGINX_PROFILE"] == "production"
     assert over["nginx"]["ports"] == ["${HTTP_PORT:-80}:8080", "${HTTPS_PORT:-443}:8443"]
+
+
+def test_client_certificates_come_from_nginx_alone():
+    """The service believes the header that nginx sets in every request, in every profile."""
+    config = (ROOT / "docker/nginx/nginx.conf").read_text(encoding="utf-8")
+    over = services(MUTUAL_TLS)
+    header = over["web"]["environment"]["CLIENT_CERTIFICATE_HEADER"]
+    assert f"proxy_set_header {header} $ssl_client_escaped_cert;" in config
+    assert config.count("proxy_set_header X-Client") == 1
+    profile = over["nginx"]["environment"]["NGINX_PROFILE"]
+    text = (ROOT / f"docker/nginx/{profile}.conf").read_text(encoding="utf-8")
+    assert "ssl_verify_client optional;" in text
+    assert "include /etc/nginx/production.conf;" in text
+    assert f"docker/nginx/{profile}.conf" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert set(over) == {"web", "nginx"}
 
 
 def test_nginx_trusts_no_client_and_repeats_no_post():

@@ -12,6 +12,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from accounts import oauth_clients
+from accounts.client_certificates import CLIENT_CERTIFICATE
 from accounts.oauth_tokens import merchant_of_token
 from db_models import OAuthClient
 from repository.database import Work, in_unit_of_work, reading
@@ -82,8 +83,9 @@ def refusal(answer: TestResponse, status: int, error: str) -> None:
 
 def who(app: Flask, token: str, scope: str = "cob.read", certificate: str | None = None) -> str:
     """The login of the merchant for whom the token acts."""
-    with app.test_request_context(), reading() as work:
-        return merchant_of_token(work, f"Bearer {token}", scope, certificate).login
+    proven = {CLIENT_CERTIFICATE: certificate}
+    with app.test_request_context(environ_overrides=proven), reading() as work:
+        return merchant_of_token(work, f"Bearer {token}", scope).login
 
 
 def stored(work: Work, client: PixClient) -> OAuthClient:

@@ -99,6 +99,8 @@ def test_nothing_is_needed_in_development(env, tmp_path):
         ("LOG_LEVEL", "debug", "debug"),
         ("LOG_FORMAT", "json", "json"),
         ("TRUSTED_PROXIES", "1", 1),
+        ("TLS_PORT", "5443", 5443),
+        ("TLS_DIR", "/etc/balcao", Path("/etc/balcao")),
         ("WEBHOOK_ALLOW_PRIVATE", "1", True),
         ("WEBHOOK_ALLOW_PRIVATE", "false", False),
     ],
@@ -163,6 +165,9 @@ def test_each_setting_is_read_from_its_variable(env, name, text, value):
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
         ("TRUSTED_PROXIES", "-1"),
+        ("TLS_PORT", "0"),
+        ("TLS_PORT", "5000"),
+        ("CLIENT_CERTIFICATE_HEADER", "X-Client-Certificate"),
         ("WEBHOOK_ALLOW_PRIVATE", "sometimes"),
     ],
 )
@@ -443,3 +448,22 @@ def test_the_clock_moves_in_development_alone(env, tmp_path):
     assert "another bank" in refusal_of(env, CLOCK_FILE=str(file), BANK_URL="http://127.0.0.1:5001")
     file.write_text("soon", "utf-8")
     assert "a number of seconds" in refusal_of(env, CLOCK_FILE=str(file))
+
+
+def test_mutual_tls_is_on_with_a_port_or_with_a_header_of_a_proxy(env):
+    """The address for SDKs follows; PUBLIC_URL, for people, does not."""
+    plain = env()
+    assert not plain.uses_mutual_tls
+    assert plain.api_pix_url == "http://127.0.0.1:5000/api-pix"
+    own = env(TLS_PORT="5443")
+    assert own.uses_mutual_tls
+    assert own.api_pix_url == "https://127.0.0.1:5443/api-pix"
+    assert own.public_url == plain.public_url
+    assert own.tls_folder == own.instance_dir / "tls"
+    header = {"CLIENT_CERTIFICATE_HEADER": "X-Client-Certificate", "TRUSTED_PROXIES": "1"}
+    proxied = env(**header, PUBLIC_URL="https://pay.example.com")
+    assert proxied.uses_mutual_tls
+    assert proxied.api_pix_url == "https://pay.example.com/api-pix"
+    assert "TRUSTED_PROXIES" in refusal_of(env, CLIENT_CERTIFICATE_HEADER="X-Client-Certificate")
+    header["CLIENT_CERTIFICATE_HEADER"] = "two words"
+    assert "CLIENT_CERTIFICATE_HEADER" in refusal_of(env, **header)
