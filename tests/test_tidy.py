@@ -512,8 +512,10 @@ def test_the_source_has_no_todo_comments():
 
 # Requirements that no file imports, and what uses them.
 USED_WITHOUT_IMPORT = {
+    "efipay": "an example of docs/api-pix.md",
     "mypy": "make types",
     "pg8000": "SQLAlchemy loads it for postgresql+pg8000 addresses",
+    "pypix-api": "an example of docs/api-pix.md",
     "pytest-cov": "`pytest --cov`, to find untested lines",
     "pytest-timeout": "the `timeout` of pyproject.toml",
     "pytest-xdist": "`-n` of the Makefile",

@@ -12,6 +12,7 @@ from tests.support.api_pix import (
     PixAnswer,
     PixApi,
     check_answer,
+    check_callback,
     template_of,
     valid_body,
 )
@@ -210,6 +211,36 @@ def test_a_request_that_is_called_valid_is_valid():
         valid_body("GET", f"/cob/{TXID}", ASKED)
     with pytest.raises(ContractBroken, match="has no POST"):
         valid_body("POST", f"/cob/{TXID}", ASKED)
+
+
+CALLBACK = {
+    "endToEndId": "E12345678202009091221abcdef12345",
+    "txid": TXID,
+    "valor": "110.00",
+    "horario": NOW,
+}
+
+
+def test_a_callback_in_the_form_of_the_standard_passes():
+    check_callback({"pix": [CALLBACK, {**CALLBACK, "txid": "1"}]})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        CALLBACK,
+        {},
+        {"pix": []},
+        {"pix": CALLBACK},
+        {"pix": [{**CALLBACK, "valor": 110}]},
+        {"pix": [{**CALLBACK, "txid": "a" * 36}]},
+        {"pix": [{**CALLBACK, "devolucoes": {}}]},
+        {"pix": [{name: value for name, value in CALLBACK.items() if name != "horario"}]},
+    ],
+)
+def test_a_callback_in_another_form_is_refused(wrong):
+    with pytest.raises(ContractBroken, match="the callback is wrong"):
+        check_callback(wrong)
 
 
 @pytest.fixture

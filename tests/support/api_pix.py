@@ -163,6 +163,20 @@ def valid_body(method: str, path: str, body: Any) -> Any:
     return body
 
 
+def check_callback(body: Any) -> None:
+    """Raise ContractBroken unless this is what `POST {webhookUrl}/pix` carries."""
+    schema = {
+        "allOf": [
+            resolved(full_document(), _CALLBACK)["content"]["application/json"]["schema"],
+            {"type": "object", "required": ["pix"], "properties": {"pix": {"minItems": 1}}},
+        ]
+    }
+    _check_value("the callback is wrong:", json.dumps(schema), body)
+
+
+_CALLBACK = {"$ref": "#/components/requestBodies/WebhookPixBody"}
+
+
 @dataclass
 class PixApi:
     """Sends requests of API Pix, and checks every answer.

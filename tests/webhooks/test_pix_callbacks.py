@@ -15,6 +15,7 @@ from db_models import Account, DeliveryStatus, WebhookAttempt, WebhookDelivery, 
 from repository.database import in_unit_of_work, reading
 from repository.webhook_deliveries import WebhookDeliveries
 from tests.http.checks import CHARLIES_KEY, add_merchant
+from tests.support.api_pix import check_callback
 from tests.support.service import PIX_KEY, end_to_end_id
 from tests.support.town import town
 from tests.webhooks.shops import open_shop, send_all
@@ -26,9 +27,11 @@ CHARGE = {"payer": {"name": "Bia Andrade", "document": "12345678909"}}
 
 @pytest.fixture
 def shop(clock):
-    """Alice's server."""
+    """Alice's server; what it got must have the form of the official document."""
     with open_shop(clock) as shop:
         yield shop
+        for event in shop.events:
+            check_callback(event)
 
 
 @pytest.fixture
