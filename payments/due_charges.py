@@ -99,20 +99,24 @@ def expected_money(payment: Payment, paid_centavos: int, paid_at: datetime) -> E
     return ExpectedMoney(national, payment.expires_at)
 
 
-def paid_components(payment: Payment, paid_at: datetime) -> AmountDue | None:
-    """The components of the amount that was paid; None for a payment without a due date.
+def paid_components(
+    charge_terms: Mapping[str, Any] | None, paid_centavos: int, paid_at: datetime
+) -> AmountDue | None:
+    """The components of money for a payment with these terms; None if it has no due date.
 
-    A payment that the merchant confirmed at another amount has none but its original one.
+    None also for another amount than the one that was due on that day, which the merchant has
+    attached to the payment.
     """
-    terms = due_terms_of(payment)
-    if terms is None:
+    if not charge_terms or DUE not in charge_terms:
         return None
+    terms, original = DueTerms.from_json(charge_terms[DUE]), int(charge_terms[ORIGINAL])
     day = brasilia_day(paid_at)
     for region in REGIONS:
-        components = amount_on(payment, terms, day, region)
-        if components.final_centavos == payment.amount_centavos:
+        last = terms.last_payable_day(region)
+        components = amount_due(original, terms, min(day, last), region)
+        if components.final_centavos == paid_centavos:
             return components
-    return AmountDue(payment.amount_centavos)
+    return None
 
 
 def deadline_of(payment: Payment, terms: DueTerms, region: str) -> datetime:

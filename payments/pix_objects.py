@@ -15,6 +15,7 @@ from core.clock import rfc3339
 from core.ids import END_TO_END_ID
 from core.money import plain
 from db_models import Receipt, Refund, RefundStatus
+from payments.due_charges import paid_components
 from repository.pix import ReceivedPix
 
 ORIGINAL: Final = "ORIGINAL"
@@ -48,7 +49,7 @@ def pix_object(
         "endToEndId": receipt.end_to_end_id,
         "txid": pix.txid,
         "valor": value,
-        "componentesValor": {"original": {"valor": value}},
+        "componentesValor": _components(pix),
         "chave": receipt.pix_key or pix_key,
         "horario": rfc3339(receipt.paid_at),
         "infoPagador": receipt.payer_message,
@@ -61,6 +62,22 @@ def pix_object(
     if refunds:
         members["devolucoes"] = refunds
     return {name: value for name, value in members.items() if value is not None}
+
+
+def _components(pix: ReceivedPix) -> dict[str, Any]:
+    """The member `componentesValor`; a component of zero is left out."""
+    receipt = pix.receipt
+    sums = paid_components(pix.charge_terms, receipt.amount_centavos, receipt.paid_at)
+    if sums is None:
+        return {"original": {"valor": plain(receipt.amount_centavos)}}
+    others = {
+        "juros": sums.interest_centavos,
+        "multa": sums.fine_centavos,
+        "abatimento": sums.abatement_centavos,
+        "desconto": sums.discount_centavos,
+    }
+    centavos = {"original": sums.original_centavos} | {k: v for k, v in others.items() if v}
+    return {name: {"valor": plain(amount)} for name, amount in centavos.items()}
 
 
 def devolucao_object(refund: Refund, receipt: Receipt, status: str | None = None) -> dict[str, Any]:

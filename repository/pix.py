@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -44,6 +44,8 @@ class ReceivedPix:
     charge_txid: str | None
     refunds: Sequence[Refund] = field(default_factory=list)
     """Oldest first."""
+    charge_terms: Mapping[str, Any] | None = None
+    """`Payment.charge_terms` of that payment."""
 
     @property
     def txid(self) -> str | None:
@@ -68,7 +70,7 @@ class PixReceipts:
         rows = select(Receipt).where(*conditions).order_by(Receipt.paid_at, Receipt.id)
         on_page = aliased(Receipt, rows.limit(limit).offset(offset).subquery())
         query = (
-            select(totals.c.total, on_page, _CHARGE_TXID, Refund)
+            select(totals.c.total, on_page, _CHARGE_TXID, Payment.charge_terms, Refund)
             .select_from(totals)
             .outerjoin(on_page, true())
             .outerjoin(Payment, Payment.id == on_page.payment_id)
@@ -108,7 +110,8 @@ class PixReceipts:
             if about is not None:
                 txid = None if payment is None else payment.pix_txid
                 own = [] if payment is None else refunds.get(payment.id, [])
-                pix[event.position] = ReceivedPix(about, txid, own)
+                terms = None if payment is None else payment.charge_terms
+                pix[event.position] = ReceivedPix(about, txid, own, terms)
         return pix
 
     def keys_of_events(self, event_ids: Collection[int]) -> dict[int, str]:
@@ -157,7 +160,7 @@ PIX_EVENTS = frozenset(
 )
 """The events that are told as callbacks of API Pix."""
 _ONE = (
-    select(Receipt, _CHARGE_TXID, Refund)
+    select(Receipt, _CHARGE_TXID, Payment.charge_terms, Refund)
     .outerjoin(Payment, Payment.id == Receipt.payment_id)
     .outerjoin(Refund, Refund.payment_id == Receipt.settles_payment_id)
     .where(Receipt.verdict == Verdict.ACCEPTED)
@@ -194,15 +197,15 @@ def _conditions(merchant_id: int, filters: PixFilters) -> list[ColumnElement[boo
 
 
 def _gathered(rows: Iterable[Sequence[Any]]) -> list[ReceivedPix]:
-    """One Pix for the rows of each receipt: receipt or None, the txid, a refund or None."""
+    """One Pix for the rows of each receipt: receipt or None, txid, terms, a refund or None."""
     refunds: dict[int, list[Refund]] = {}
     all_pix: list[ReceivedPix] = []
-    for receipt, charge_txid, refund in rows:
+    for receipt, charge_txid, charge_terms, refund in rows:
         if receipt is None:  # the page is empty
             continue
         if receipt.id not in refunds:
             refunds[receipt.id] = []
-            all_pix.append(ReceivedPix(receipt, charge_txid, refunds[receipt.id]))
+            all_pix.append(ReceivedPix(receipt, charge_txid, refunds[receipt.id], charge_terms))
         if refund is not None:
             refunds[receipt.id].append(refund)
     return all_pix
