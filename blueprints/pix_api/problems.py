@@ -15,6 +15,7 @@ from core.errors import FieldError
 from web import problems
 
 PREFIX = "/api-pix"
+DUE_LOCATIONS = "/qr/v2/cobv"
 TYPE_BASE = "https://pix.bcb.gov.br/api/v2/error/"
 _VALUE_CHARACTERS_MAX = 200
 
@@ -122,9 +123,10 @@ def refuse(kind: str, reason: str, path: str, value: object = None) -> PixProble
 
 
 def init_problems(app: Flask) -> None:
-    """Give every error of a path below /api-pix the standard's form."""
+    """Give errors the standard's form, below /api-pix and at locations of due-date charges."""
     app.register_error_handler(PixProblem, _answer)
     problems.use_form(app, PREFIX, general_problem)
+    problems.use_form(app, DUE_LOCATIONS, location_problem)
 
 
 def _answer(problem: PixProblem) -> Response:
@@ -137,6 +139,21 @@ def general_problem(status: int, detail: str, field_errors: Sequence[FieldError]
     name = _GENERAL.get(status, "RequisicaoInvalida" if status < 500 else "ErroInternoDoServidor")
     violations = [Violation(error.detail, error.field) for error in field_errors]
     return _response(TYPES[name], status, detail, violations)
+
+
+def location_problem(status: int, detail: str, field_errors: Sequence[FieldError] = ()) -> Response:
+    """The answer of a location of a charge with a due date to a payer's bank."""
+    kinds = {400: "CobPayloadOperacaoInvalida", 404: _NO_PAYLOAD, 410: _NO_PAYLOAD}
+    if status not in kinds:
+        return general_problem(status, detail, field_errors)
+    violations = [
+        Violation(f"O parâmetro {error.field} não é válido: {error.detail}.", error.field)
+        for error in field_errors
+    ]
+    return _response(TYPES[kinds[status]], status, detail, violations)
+
+
+_NO_PAYLOAD = "CobPayloadNaoEncontrado"
 
 
 def _response(
