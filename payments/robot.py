@@ -44,7 +44,7 @@ _senders = threading.BoundedSemaphore(SENDERS_MAX)
 
 
 def order(work: Work, payment: Payment, terms: RobotTerms) -> None:
-    """Store the order for a new payment. Call `announce_order` after the commit.
+    """Store the order for a payment without one. Call `announce_order` after the commit.
 
     Raises TooManyRequests if WAITING_MAX payments of the merchant wait.
     """
@@ -150,7 +150,7 @@ def _work_on(row: int) -> None:
 
 def _send(robot_payment: RobotPayment, payment: Payment) -> bool:
     """Send the order; False if the bank refuses it for good. Raises NoBankAnswer."""
-    terms = RobotTerms.model_validate(payment.robot_terms)
+    terms = RobotTerms.model_validate(payment.robot_terms or {})
     # If the clock was set back since, the payment is from the future.
     pay_at = min(robot_payment.pay_at, now() + timedelta(seconds=terms.pay_after))
     body = {

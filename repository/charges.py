@@ -1,4 +1,4 @@
-"""Queries on charges of API Pix: payments by their txid, with their money, and old revisions."""
+"""Queries on charges of API Pix: payments by their txid, with their Pix, and old revisions."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from db_models import (
 )
 from repository.connections import Unit
 from repository.payments import payment_of_row
+from repository.pix import ReceivedPix
 
 Span = tuple[datetime, datetime]
 
@@ -42,14 +43,6 @@ class ChargeFilters:
     document: str | None = None
     statuses: Sequence[str] | None = None
     has_location: bool | None = None
-
-
-@dataclass(frozen=True)
-class ReceivedMoney:
-    """The receipt that settled a charge, and its refunds, oldest first."""
-
-    receipt: Receipt
-    refunds: Sequence[Refund]
 
 
 class Charges:
@@ -66,23 +59,26 @@ class Charges:
         ).one_or_none()
         return None if row is None else _of(merchant, row)
 
-    def find_with_money(
+    def find_with_pix(
         self, merchant: Account, txid: str
-    ) -> tuple[Payment | None, ReceivedMoney | None]:
-        """As `find`, with the money that settled it; one statement."""
+    ) -> tuple[Payment | None, ReceivedPix | None]:
+        """As `find`, with the Pix that settled it; one statement."""
         rows = self._unit.session.execute(
-            _WITH_MONEY, {"merchant_id": merchant.id, "pix_txid": txid}
+            _WITH_PIX, {"merchant_id": merchant.id, "pix_txid": txid}
         ).all()
         if not rows:
             return None, None
-        payment, receipt = rows[0][0], rows[0][1]
+        payment: Payment = rows[0][0]
+        receipt: Receipt | None = rows[0][1]
         set_committed_value(payment, "merchant", merchant)
+        if receipt is None:
+            return payment, None
         refunds = [row[2] for row in rows if row[2] is not None]
-        return payment, ReceivedMoney(receipt, refunds) if receipt is not None else None
+        return payment, ReceivedPix(receipt, payment.pix_txid, refunds)
 
     def page(
         self, merchant: Account, filters: ChargeFilters, offset: int, limit: int
-    ) -> tuple[int, list[tuple[Payment, ReceivedMoney | None]]]:
+    ) -> tuple[int, list[tuple[Payment, ReceivedPix | None]]]:
         """The number of all charges that meet the filters, and a page of them, oldest first.
 
         One statement, also for a page past the end.
@@ -116,7 +112,7 @@ class Charges:
             if refund is not None:
                 entry[2].append(refund)
         charges = [
-            (payment, ReceivedMoney(receipt, refunds) if receipt is not None else None)
+            (payment, ReceivedPix(receipt, payment.pix_txid, refunds) if receipt else None)
             for payment, receipt, refunds in entries.values()
         ]
         return int(rows[0][0]), charges
@@ -167,7 +163,7 @@ _IS_CHARGE = and_(
     Payment.merchant_id == bindparam("merchant_id"), has_pix_txid(bindparam("pix_txid"))
 )
 _BY_TXID = select(Payment.__table__).where(_IS_CHARGE)
-_WITH_MONEY = (
+_WITH_PIX = (
     select(Payment, Receipt, Refund)
     .outerjoin(Receipt, Receipt.settles_payment_id == Payment.id)
     .outerjoin(Refund, Refund.payment_id == Payment.id)

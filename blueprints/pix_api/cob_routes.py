@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, request
 from werkzeug.wrappers import Response as BaseResponse
 
+from accounts.access import development_only
 from blueprints.pix_api import presenter
 from blueprints.pix_api.access import merchant_for
 from blueprints.pix_api.charge_bodies import CobBody, members_of, merged
@@ -17,9 +18,13 @@ from blueprints.pix_api.problems import PixProblem, Violation, refuse
 from config import current_settings
 from core.errors import Conflict
 from db_models import Account, ChargeKind, Payment, PaymentStatus
-from payments import charges
+from payments import charges, robot
+from payments.lifecycle import status_at
+from payments.pix_objects import pix_object
+from payments.robot_fields import RobotTerms
 from repository.charges import ChargeFilters
 from repository.database import Work, in_unit_of_work, reading
+from repository.pix import ReceivedPix
 from web import request_counts
 from web.answers import created_json, private_json
 
@@ -89,8 +94,11 @@ def get_cob(txid: str) -> BaseResponse:
     """The charge as it stands, or as it stood at `revisao`."""
     with reading() as work:
         merchant = merchant_for(work, "cob.read")
-        payment = at_asked_revision(work, _own(work, merchant, txid), UNREADABLE)
-    return private_json(presented(payment))
+        is_txid = TXID_OF_CHARGE.fullmatch(txid) is not None
+        payment, pix = work.charges.find_with_pix(merchant, txid) if is_txid else (None, None)
+        charge = _require(payment)
+        body = presented(at_asked_revision(work, charge, UNREADABLE))
+    return private_json({**body, **_pix_of(charge, pix)})
 
 
 @bp.get("/cob")
@@ -116,9 +124,29 @@ def list_cob() -> BaseResponse:
         total, page = work.charges.page(merchant, filters, window.offset, window.size)
     body = {
         "parametros": window.parameters(total),
-        "cobs": [presented(payment) for payment, _ in page],
+        "cobs": [{**presented(payment), **_pix_of(payment, pix)} for payment, pix in page],
     }
     return private_json(body)
+
+
+@bp.post("/cob/pagar/<txid>")
+@development_only
+def pay_cob(txid: str) -> BaseResponse:
+    """Order the simulated bank's robot to pay the charge: an extension, not of the standard."""
+
+    def order(work: Work) -> Payment:
+        merchant = merchant_for(work, "cob.write")
+        payment = _own(work, merchant, txid)
+        if status_at(payment, work.now) is not PaymentStatus.PENDING:
+            reason = "A cobrança já foi paga ou removida, ou expirou: não pode ser paga."
+            raise refuse(INVALID, reason, "cob.status", presenter.status_of(payment))
+        if work.robot_payments.row_of(payment.txid) is None:
+            robot.order(work, payment, RobotTerms())
+        return payment
+
+    payment = in_unit_of_work(order)
+    robot.announce_order(payment.txid)
+    return private_json(presented(payment))
 
 
 def presented(payment: Payment) -> dict[str, Any]:
@@ -128,7 +156,16 @@ def presented(payment: Payment) -> dict[str, Any]:
 
 def _own(work: Work, merchant: Account, txid: str) -> Payment:
     """The merchant's immediate charge. Raises PixProblem."""
-    payment = work.charges.find(merchant, txid) if TXID_OF_CHARGE.fullmatch(txid) else None
+    is_txid = TXID_OF_CHARGE.fullmatch(txid) is not None
+    return _require(work.charges.find(merchant, txid) if is_txid else None)
+
+
+def _pix_of(payment: Payment, pix: ReceivedPix | None) -> dict[str, Any]:
+    """The member `pix` of a charge that was paid."""
+    return {} if pix is None else {"pix": [pix_object(pix, payment.merchant.pix_key)]}
+
+
+def _require(payment: Payment | None) -> Payment:
     if payment is None or payment.charge_kind != ChargeKind.COB:
         raise PixProblem(MISSING, "Não há cobrança com este txid.")
     return payment

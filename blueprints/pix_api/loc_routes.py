@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Any, Literal
 
@@ -16,7 +17,9 @@ from blueprints.pix_api.lists import one_of, read_boolean, read_window
 from blueprints.pix_api.problems import PREFIX, PixProblem, refuse
 from config import current_settings
 from db_models import Account, ChargeKind
-from payments import charges
+from payments import charges, service
+from payments.location import location_text
+from payments.qr_image import qr_png
 from repository.database import Work, in_unit_of_work, reading
 from repository.locations import ListedLocation, LocationFilters
 from web import request_counts
@@ -74,6 +77,25 @@ def get_loc(number: str) -> BaseResponse:
     with reading() as work:
         merchant = merchant_for(work, "payloadlocation.read")
         return private_json(presented(_own(work, merchant, number)))
+
+
+@bp.get("/loc/<number>/qrcode")
+def get_qrcode_of_loc(number: str) -> BaseResponse:
+    """The location's BR Code, its picture, and the page: an extension, not of the standard."""
+    settings = current_settings()
+    with reading() as work:
+        merchant = merchant_for(work, "payloadlocation.read")
+        request_counts.take(request_counts.QR_IMAGES, settings.qr_images_per_minute)
+        location = _own(work, merchant, number)
+        row = location.payment_id
+        payment = None if row is None else work.payments.by_row_ids([row])[row]
+    text = location_text(settings.location_base, location.charge_kind, location.token)
+    code = payment.br_code if payment is not None else service.code_of(merchant, text)
+    picture = base64.b64encode(qr_png(code)).decode()
+    body = {"qrcode": code, "imagemQrcode": f"data:image/png;base64,{picture}"}
+    if payment is not None:
+        body["linkVisualizacao"] = f"{settings.public_url}/payments/pix/{payment.txid}"
+    return private_json(body)
 
 
 @bp.delete("/loc/<number>/txid")

@@ -121,7 +121,7 @@ _EXTENSIONS: dict[str, dict[str, Any]] = {
             ],
             "responses": {
                 "200": {
-                    "description": "The charge, paid.",
+                    "description": "The charge; the simulated bank pays it within seconds.",
                     "content": {
                         "application/json": {"schema": {"$ref": "#/components/schemas/CobCompleta"}}
                     },

@@ -35,6 +35,7 @@ EXEMPT = {
     "PATCH /api-pix/v2/cob/<txid>": "a revision's event names its client; a removal leaves a row",
     "PUT /api-pix/v2/cobv/<txid>": BY_EVENTS,
     "PATCH /api-pix/v2/cobv/<txid>": "as a cob: an event names its client, or a removal's row",
+    "POST /api-pix/v2/cob/pagar/<txid>": "in development only: the bank's robot pays",
     "POST /api-pix/v2/loc": "a location without a charge holds nothing",
     "DELETE /api-pix/v2/loc/<number>/txid": "the charge's event names its client",
     "POST /shop/orders": "the demo shop's order; its payment is the record",

@@ -17,6 +17,7 @@ from db_models import ApiKey, RefusedRequest
 from repository.accounts import RecentAccounts
 from repository.database import ledger
 from tests.db.tables import NOON
+from tests.pix_api.charges import EVER, DemoCalls
 
 NOT_COUNTED = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
 CREATE_MAX, CONFIRM_MAX, PAGE_MAX, POLL_MAX = 4, 6, 2, 1
@@ -188,3 +189,41 @@ def test_webhooks_cost_a_change_no_statement(processes, count_statements, endpoi
     # The merchant, the payment, its event; the payment, a receipt of this id, the update, the
     # event, the receipt.
     assert (len(creation), len(confirmation)) == (3, 5)
+
+
+@pytest.fixture
+def call(processes):
+    """The demo merchant's calls of API Pix, in the same app."""
+    return DemoCalls(processes.app())
+
+
+def test_a_charge_of_api_pix_takes_at_most_five_statements(call, count_statements):
+    """Who, is there one, the payment, its event; a revision also keeps the old state."""
+    with count_statements() as creation:
+        call.create("a" * 30)
+    with count_statements() as repetition:
+        call.create("a" * 30)
+    with count_statements() as revision:
+        call.create("a" * 30, valor={"original": "11.00"})
+    with count_statements() as removal:
+        call("PATCH", f"/cob/{'a' * 30}", {"status": "REMOVIDA_PELO_USUARIO_RECEBEDOR"})
+    counts = [len(one) for one in (creation, repetition, revision, removal)]
+    assert counts == [4, 2, 5, 6], counts  # a removal is in the audit log, too
+
+
+def test_reading_charges_of_api_pix_takes_two_statements(call, processes, count_statements):
+    """The token's client, and the charges with their Pix and refunds, however many there are."""
+    for number in range(3):
+        call.create(f"{number}" * 30)
+    payments = processes.app().test_client().get("/payments/pix").json["data"]
+    for payment in payments[:2]:
+        assert processes.bank().confirm(payment).status_code == 200
+    for path in (f"/cob/{'0' * 30}", f"/cob/{'2' * 30}", f"/cob/{'9' * 30}"):
+        with count_statements() as statements:
+            call("GET", path)
+        assert len(statements) == 2, statements
+    for query in ({}, {"paginacao.itensPorPagina": 1}, {"paginacao.paginaAtual": 9}):
+        for path in ("/cob", "/loc", "/pix"):
+            with count_statements() as statements:
+                assert call("GET", path, query_string={**EVER, **query}).status_code == 200
+            assert len(statements) == 2, statements

@@ -8,6 +8,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from tests.pix_api.clients import demo_client
+from tests.support.api_pix import PixAnswer, check_answer, valid_body
 
 EVER = {"inicio": "2020-01-01T00:00:00Z", "fim": "2100-01-01T00:00:00Z"}
 
@@ -34,20 +35,31 @@ class DemoCalls:
         self._token = demo_client(app).token(app)
         self.key = app.config["BALCAO"].demo_pix_key
 
-    def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> TestResponse:
-        """Send a request; `body` is JSON."""
+    def __call__(
+        self, method: str, path: str, body: Any = None, *, dialect: str = "", **options: Any
+    ) -> TestResponse:
+        """Send a request and check its answer; `body` is JSON.
+
+        A body that is accepted must be valid, unless `dialect` says why it is accepted.
+        """
         headers = {"Authorization": f"Bearer {self._token}"}
         if body is not None:
             options["json"] = body
-        return self._client.open(f"/api-pix/v2{path}", method=method, headers=headers, **options)
+        full = f"/api-pix/v2{path}"
+        answer = self._client.open(full, method=method, headers=headers, **options)
+        names = {name.lower(): value for name, value in answer.headers}
+        check_answer(method, full, PixAnswer(answer.status_code, names, answer.get_data()))
+        if body is not None and answer.status_code < 300 and not dialect:
+            valid_body(method, full, body)
+        return answer
 
     def body(self, **members: Any) -> dict[str, Any]:
         """A valid body of an immediate charge."""
         return cob_body(self.key, **members)
 
-    def create(self, txid: str, **members: Any) -> dict[str, Any]:
+    def create(self, txid: str, *, dialect: str = "", **members: Any) -> dict[str, Any]:
         """Create a charge; return its object."""
-        answer = self("PUT", f"/cob/{txid}", self.body(**members))
+        answer = self("PUT", f"/cob/{txid}", self.body(**members), dialect=dialect)
         assert answer.status_code == 201, answer.text
         return dict(answer.get_json())
 
