@@ -74,7 +74,7 @@ class Charges:
         if receipt is None:
             return payment, None
         refunds = [row[2] for row in rows if row[2] is not None]
-        return payment, ReceivedPix(receipt, payment.pix_txid, refunds)
+        return payment, _pix_of(payment, receipt, refunds)
 
     def page(
         self, merchant: Account, filters: ChargeFilters, offset: int, limit: int
@@ -112,7 +112,7 @@ class Charges:
             if refund is not None:
                 entry[2].append(refund)
         charges = [
-            (payment, ReceivedPix(receipt, payment.pix_txid, refunds) if receipt else None)
+            (payment, _pix_of(payment, receipt, refunds) if receipt else None)
             for payment, receipt, refunds in entries.values()
         ]
         return int(rows[0][0]), charges
@@ -128,6 +128,10 @@ class Charges:
             ChargeRevision.payment_id == payment.id, ChargeRevision.revision == revision
         )
         return self._unit.session.scalars(query).one_or_none()
+
+
+def _pix_of(payment: Payment, receipt: Receipt, refunds: Sequence[Refund]) -> ReceivedPix:
+    return ReceivedPix(receipt, payment.pix_txid, refunds, payment.charge_terms)
 
 
 def _of(merchant: Account, row: Sequence[Any]) -> Payment:

@@ -98,7 +98,7 @@ def get_cob(txid: str) -> BaseResponse:
         payment, pix = work.charges.find_with_pix(merchant, txid) if is_txid else (None, None)
         charge = _require(payment)
         body = presented(at_asked_revision(work, charge, UNREADABLE))
-    return private_json({**body, **_pix_of(charge, pix)})
+    return private_json({**body, **pix_of(charge, pix)})
 
 
 @bp.get("/cob")
@@ -124,7 +124,7 @@ def list_cob() -> BaseResponse:
         total, page = work.charges.page(merchant, filters, window.offset, window.size)
     body = {
         "parametros": window.parameters(total),
-        "cobs": [{**presented(payment), **_pix_of(payment, pix)} for payment, pix in page],
+        "cobs": [{**presented(payment), **pix_of(payment, pix)} for payment, pix in page],
     }
     return private_json(body)
 
@@ -160,7 +160,7 @@ def _own(work: Work, merchant: Account, txid: str) -> Payment:
     return _require(work.charges.find(merchant, txid) if is_txid else None)
 
 
-def _pix_of(payment: Payment, pix: ReceivedPix | None) -> dict[str, Any]:
+def pix_of(payment: Payment, pix: ReceivedPix | None) -> dict[str, Any]:
     """The member `pix` of a charge that was paid."""
     return {} if pix is None else {"pix": [pix_object(pix, payment.merchant.pix_key)]}
 

@@ -10,7 +10,13 @@ from werkzeug.wrappers import Response as BaseResponse
 from blueprints.pix_api import due_presenter, presenter
 from blueprints.pix_api.access import merchant_for
 from blueprints.pix_api.charge_bodies import merged
-from blueprints.pix_api.cob_routes import REMOVED, STATUSES, as_violation, at_asked_revision
+from blueprints.pix_api.cob_routes import (
+    REMOVED,
+    STATUSES,
+    as_violation,
+    at_asked_revision,
+    pix_of,
+)
 from blueprints.pix_api.due_bodies import CobVBody, due_members_of
 from blueprints.pix_api.fields import TXID_OF_CHARGE, checked, json_object
 from blueprints.pix_api.lists import one_of, read_boolean, read_cnpj, read_cpf, read_window
@@ -73,8 +79,11 @@ def get_cobv(txid: str) -> BaseResponse:
     """The charge as it stands, or as it stood at `revisao`."""
     with reading() as work:
         merchant = merchant_for(work, "cobv.read")
-        payment = at_asked_revision(work, _own(work, merchant, txid), UNREADABLE)
-    return private_json(presented(payment))
+        is_txid = TXID_OF_CHARGE.fullmatch(txid) is not None
+        payment, pix = work.charges.find_with_pix(merchant, txid) if is_txid else (None, None)
+        charge = _require(payment)
+        body = presented(at_asked_revision(work, charge, UNREADABLE))
+    return private_json({**body, **pix_of(charge, pix)})
 
 
 @bp.get("/cobv")
@@ -100,7 +109,7 @@ def list_cobv() -> BaseResponse:
         total, page = work.charges.page(merchant, filters, window.offset, window.size)
     body = {
         "parametros": window.parameters(total),
-        "cobs": [presented(payment) for payment, _ in page],
+        "cobs": [{**presented(payment), **pix_of(payment, pix)} for payment, pix in page],
     }
     return private_json(body)
 
@@ -112,7 +121,11 @@ def presented(payment: Payment) -> dict[str, Any]:
 
 def _own(work: Work, merchant: Account, txid: str) -> Payment:
     """The merchant's charge with a due date. Raises PixProblem."""
-    payment = work.charges.find(merchant, txid) if TXID_OF_CHARGE.fullmatch(txid) else None
+    is_txid = TXID_OF_CHARGE.fullmatch(txid) is not None
+    return _require(work.charges.find(merchant, txid) if is_txid else None)
+
+
+def _require(payment: Payment | None) -> Payment:
     if payment is None or payment.charge_kind != ChargeKind.COBV:
         raise PixProblem(MISSING, "Não há cobrança com vencimento com este txid.")
     return payment

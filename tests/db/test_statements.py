@@ -6,6 +6,7 @@ Statements on the service's tables are counted, BEGIN and COMMIT are not.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from accounts.keys import SCOPES, key_hash, new_api_key
 from accounts.refusals import refusal_notes
 from core.clock import rfc3339
+from core.pix.business_days import brasilia_day
 from db_models import ApiKey, RefusedRequest
 from repository.accounts import RecentAccounts
 from repository.database import ledger
@@ -227,3 +229,31 @@ def test_reading_charges_of_api_pix_takes_two_statements(call, processes, count_
             with count_statements() as statements:
                 assert call("GET", path, query_string={**EVER, **query}).status_code == 200
             assert len(statements) == 2, statements
+
+
+def test_a_charge_with_a_due_date_takes_as_many_statements(call, processes, count_statements):
+    """The terms are one column of the payment, and the sums are computed, not stored."""
+    due_date = str(brasilia_day(processes.clock.now()) + timedelta(days=5))
+    body = {
+        "calendario": {"dataDeVencimento": due_date},
+        "devedor": {"cpf": "12345678909", "nome": "Bia Lima"},
+        "valor": {"original": "10.00", "juros": {"modalidade": 8, "valorPerc": "12.00"}},
+        "chave": call.key,
+    }
+    path = f"/cobv/{'a' * 30}"
+    counts = []
+    for method, changes in (
+        ("PUT", body),
+        ("PUT", body),
+        ("PATCH", {"valor": {"original": "11.00"}}),
+        ("GET", None),
+    ):
+        with count_statements() as statements:
+            assert call(method, path, changes).status_code in (200, 201)
+        counts.append(len(statements))
+    assert counts == [4, 2, 5, 2], counts
+    location = call("GET", path).json["location"].partition("/")[2]
+    for is_first in (True, False):  # the first fetch of all makes the signing key
+        with count_statements() as fetches:
+            assert processes.app().test_client().get(f"/{location}").status_code == 200
+        assert is_first or len(fetches) <= 2, fetches
