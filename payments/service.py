@@ -174,6 +174,10 @@ def confirm(
     end_to_end_id = confirmation.end_to_end_id or signed.message_id
     paid_at = confirmation.paid_at or signed.signed_at
     payment, grace = work.payments.lock_by_txid(txid)
+    if payment is None:
+        # A bank may name a charge by the txid of its payload, which the merchant chose.
+        own_id = work.charges.only_payment_with(txid)
+        payment, grace = work.payments.lock_by_txid(own_id) if own_id else (None, grace)
     earlier_receipt = work.receipts.find_by_end_to_end_id(end_to_end_id)
     if earlier_receipt is not None:
         return first_result(earlier_receipt, confirmation, payment)

@@ -59,6 +59,12 @@ class Charges:
         ).one_or_none()
         return None if row is None else _of(merchant, row)
 
+    def only_payment_with(self, charge_txid: str) -> str | None:
+        """The id of the one payment whose merchant chose this txid; None for none, or for two."""
+        query = select(Payment.txid).where(Payment.charge_txid == charge_txid).limit(2)
+        ids_found = self._unit.session.scalars(query).all()
+        return ids_found[0] if len(ids_found) == 1 else None
+
     def find_with_pix(
         self, merchant: Account, txid: str
     ) -> tuple[Payment | None, ReceivedPix | None]:

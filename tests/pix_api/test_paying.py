@@ -62,11 +62,29 @@ def test_two_merchants_may_use_one_txid(here, call):
     )
     assert other.status_code == 201, other.text
     here.pay({"pix_code": other.json["pixCopiaECola"]})
-    assert call("GET", f"/cob/{TXID}").json["status"] == "ATIVA"
+    assert call("GET", f"/cob/{TXID}").get_json()["status"] == "ATIVA"
     hers = client.get(f"/api-pix/v2/cob/{TXID}", headers=headers).json
     assert hers["status"] == "CONCLUIDA"
     here.pay({"pix_code": charge["pixCopiaECola"]})
-    assert call("GET", f"/cob/{TXID}").json["status"] == "CONCLUIDA"
+    assert call("GET", f"/cob/{TXID}").get_json()["status"] == "CONCLUIDA"
+
+
+def test_a_bank_may_name_a_charge_by_the_txid_of_its_payload(app, bank):
+    """As long as no other merchant has the same txid: then the money goes back."""
+    demo = DemoCalls(app)
+    demo.create(TXID)
+    demo.create(OTHER)
+    assert bank.confirm({"id": TXID, "value": 10}).status_code == 200
+    assert demo("GET", f"/cob/{TXID}").get_json()["status"] == "CONCLUIDA"
+    make_account(app, "alice")
+    headers = {"Authorization": f"Bearer {new_client(app, 'alice').token(app)}"}
+    with app.app_context(), reading() as work:
+        key = work.accounts.by_login("alice").pix_key
+    hers = {**demo.body(), "chave": key}
+    url = f"/api-pix/v2/cob/{OTHER}"
+    assert app.test_client().put(url, json=hers, headers=headers).status_code == 201
+    assert bank.confirm({"id": OTHER, "value": 10}).status_code == 404
+    assert demo("GET", f"/cob/{OTHER}").get_json()["status"] == "ATIVA"
 
 
 def test_the_payer_pays_another_sum_for_an_open_amount(here, call):
