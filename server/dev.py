@@ -92,7 +92,7 @@ def development_settings() -> Settings:
             f"`make dev` shows source code, and other machines reach HOST={settings.host}: "
             "set HOST=127.0.0.1."
         )
-    return settings.model_copy(update={"async_mode": "threading"})
+    return settings.model_copy(update={"async_mode": "threading", "tls_port": None})
 
 
 def refuse_flask_run() -> None:

@@ -32,6 +32,7 @@ from tests.pix_api.clients import (
     refusal,
     who,
 )
+from tests.portal.signing import make_account
 from tests.support.clocks import FrozenClock
 from tests.support.service import DEMO_PASSWORD, close_app, ready_app, settings_for
 
@@ -313,3 +314,34 @@ def read_scopes(app: Flask, token: str) -> frozenset[str]:
     """The scopes in the token."""
     with app.app_context():
         return read_token(token).scopes
+
+
+def test_production_has_no_demo_client(tmp_path, fresh_database, clock):
+    """Even with the credentials in its settings; a client made there works."""
+    values = {"app_env": "production", "public_url": "https://shop.example"}
+    credentials = {"demo_client_id": "demo-client", "demo_client_secret": "demo-secret-of-16"}
+    live = settings_for(fresh_database("sqlite"), tmp_path, **values, **credentials)
+    app = ready_app(live, clock)
+    try:
+        refusal(demo_client(app).ask(app), 401, "invalid_client")
+        make_account(app, "alice")
+        client = new_client(app, "alice")
+        assert who(app, client.token(app)) == "alice"
+    finally:
+        close_app(app)
+
+
+def test_a_token_costs_one_statement(app, pix_client):
+    """A shop may ask for a token before each request."""
+    statements = []
+    listening = (sa.engine.Engine, "before_cursor_execute")
+
+    def hear(*arguments: Any) -> None:
+        statements.append(arguments[2].split()[0])
+
+    sa.event.listen(*listening, hear)
+    try:
+        assert pix_client.ask(app).status_code == 200
+    finally:
+        sa.event.remove(*listening, hear)
+    assert [name for name in statements if name not in ("BEGIN", "PRAGMA")] == ["SELECT"]
