@@ -18,13 +18,15 @@ import pytest
 
 from tests.pix_api.clients import PixClient
 from tests.support.api_pix import ContractBroken, PixApi
-from tests.support.examples import ADDRESS, assert_prints, examples_in
+from tests.support.examples import ADDRESS, Example, assert_prints, examples_in
 from tests.support.parts import MissingPart, leave_out
+from tests.support.ports import free_port
 from tests.support.service import PIX_KEY, ServiceProcess
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/api-pix.md"
 EXAMPLES = examples_in(PAGE.name, PAGE.read_text(encoding="utf-8"))
 BETWEEN = "=====next====="
+TLS_PORT_OF_PAGE = "5443"
 
 
 @pytest.fixture(scope="module")
@@ -36,23 +38,31 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
         yield running
 
 
-@pytest.mark.slow
-def test_the_examples_print_what_the_page_shows(service: ServiceProcess, tmp_path: Path):
-    """SDKs are written against banks, so what they send and read is no choice of ours."""
+@pytest.fixture(scope="module")
+def tls_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    """The service as `make run TLS=1` starts it."""
+    folder = tmp_path_factory.mktemp("tls-instance")
+    (folder / "demo_pix_key").write_text(f"{PIX_KEY}\n", encoding="utf-8")
+    with ServiceProcess(folder, TLS_PORT=free_port()) as running:
+        yield running
+
+
+def type_in(service: ServiceProcess, folder: Path, blocks: list[Example]) -> None:
+    """Run the blocks in one shell beside the page's files, and compare what they print."""
     for program in ("curl", "jq", "openssl"):
         if shutil.which(program) is None:
             leave_out(MissingPart(f"{program} (Debian: apt install {program})"))
-    runs = [example for example in EXAMPLES if example.kind == "run"]
     for example in EXAMPLES:
         if example.kind.startswith("file: "):
-            path = tmp_path / example.kind.removeprefix("file: ")
+            path = folder / example.kind.removeprefix("file: ")
             path.write_text(example.text, encoding="utf-8")
-    script = f"\necho; echo {BETWEEN}\n".join(example.text for example in runs)
+    script = f"\necho; echo {BETWEEN}\n".join(example.text for example in blocks)
     script = script.replace(ADDRESS, service.url).replace("instance/", f"{service.instance}/")
+    script = script.replace(TLS_PORT_OF_PAGE, service.environment.get("TLS_PORT", "0"))
 
     process = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
-        cwd=tmp_path,
+        cwd=folder,
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -62,9 +72,25 @@ def test_the_examples_print_what_the_page_shows(service: ServiceProcess, tmp_pat
 
     assert process.returncode == 0, f"{process.stdout}\n{process.stderr}\n{service.log()[-3000:]}"
     outputs = process.stdout.split(BETWEEN)
-    assert len(outputs) == len(runs) == 4
-    for example, output in zip(runs, outputs, strict=True):
-        assert_prints(example, output, service.url)
+    for example, output in zip(blocks, outputs, strict=True):
+        if example.answer or output.strip():
+            assert_prints(example, output, service.url)
+
+
+@pytest.mark.slow
+def test_the_examples_print_what_the_page_shows(service: ServiceProcess, tmp_path: Path):
+    """SDKs are written against banks, so what they send and read is no choice of ours."""
+    blocks = [example for example in EXAMPLES if example.kind == "run"]
+    assert len(blocks) == 5
+    type_in(service, tmp_path, blocks)
+
+
+@pytest.mark.slow
+def test_the_same_programs_work_over_mutual_tls(tls_service: ServiceProcess, tmp_path: Path):
+    """Banks demand certificates, so the SDKs' own handling of them must work here."""
+    variables = next(example for example in EXAMPLES if example.kind == "run")
+    [with_tls] = [example for example in EXAMPLES if example.kind == "run: tls"]
+    type_in(tls_service, tmp_path, [variables, with_tls])
 
 
 @pytest.fixture
