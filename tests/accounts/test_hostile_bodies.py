@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from core.typed import caseless
 from db_models import Account, SignIn
 from repository.database import reading
 from tests.accounts.people import PASSWORD, Person
@@ -132,7 +133,7 @@ def test_sign_up_stores_one_account_or_nothing(app, body):
     answer = app.test_client().post("/users/", **json_request(body))
     if answer.status_code == 201:
         assert counts(app) == (before[0] + 1, before[1])
-        assert answer.get_json()["username"] == body["username"]
+        assert answer.get_json()["username"] == caseless(body["username"])
     else:
         assert is_well_refused(answer), (answer.status_code, answer.text)
         assert counts(app) == before
