@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from core.signing import jws
+from repository.database import reading
 from tests.pix_api.charges import EVER
-from tests.pix_api.clients import demo_client
+from tests.pix_api.clients import demo_client, new_client
+from tests.portal.signing import make_account
 from tests.support.api_pix import PixApi
 
 TXID, OTHER, THIRD = "a" * 30, "b" * 26, "Zz9" * 11
@@ -301,3 +303,17 @@ def test_the_debtors_hyphen_is_dropped(api, body):
     answer = api.put(f"/cobv/{TXID}", body(devedor=devedor), dialect="cep with a hyphen")
 
     assert answer.json["devedor"]["cep"] == "50000000"
+
+
+def test_a_merchant_without_a_document_is_told_to_enter_it(each_app, body):
+    """The standard shows the payee's CPF or CNPJ, and an e-mail as Pix key is neither."""
+    make_account(each_app, "alice")
+    token = new_client(each_app, "alice").token(each_app)
+    api = PixApi(client=each_app.test_client(), token=token)
+    with each_app.app_context(), reading() as work:
+        key = work.accounts.by_login("alice").pix_key
+
+    answer = api.put(f"/cobv/{TXID}", body(chave=key))
+
+    assert (answer.status, answer.kind, answer.violations) == (400, INVALID, ["cobv.chave"])
+    assert "configurações da loja" in answer.json["detail"]

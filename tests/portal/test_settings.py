@@ -104,6 +104,12 @@ def test_receipts_name_the_institution_that_receives(alice, client, charge, bank
         ("shop_url", "https://[::1"),
         ("support_contact", "x" * 121),
         ("institution", "x" * 61),
+        ("document", "123.456.789-00"),
+        ("document", "x" * 21),
+        ("street", "x" * 201),
+        ("state", "XX"),
+        ("postal_code", "5000-0000"),
+        ("postal_code", "123"),
         ("grace_seconds", "3601"),
         ("grace_seconds", "-1"),
         ("grace_seconds", "ten"),
@@ -115,6 +121,21 @@ def test_an_invalid_setting_is_reported_at_its_field(alice, field, value):
     assert answer.status_code == 400
     assert f'id="{field}-wrong"' in answer.text
     assert "Queijaria da Alice" not in alice.get("/portal").text
+
+
+@pytest.mark.parametrize(
+    ("document", "stored"),
+    [("123.456.789-09", "12345678909"), ("12.abc.345/01de-35", "12ABC34501DE35"), ("", "")],
+)
+def test_document_and_address_are_saved_in_their_plain_form(alice, document, stored):
+    """Charges with a due date show them; an empty field clears its column."""
+    payee = {"document": document, "street": "Rua A, 1", "state": "pe", "postal_code": "50000-000"}
+
+    answer = alice.post("/portal/settings/shop", {**SHOP, **payee})
+
+    page = alice.get(answer.location).text
+    for name, value in (("document", stored), ("state", "PE"), ("postal_code", "50000000")):
+        assert search(page, rf'id="{name}" name="{name}"[^>]*?value="([^"]*)"') == value
 
 
 @pytest.mark.parametrize(
