@@ -16,6 +16,7 @@ from core.clock import rfc3339
 from core.documents import mask_document
 from core.money import json_number
 from db_models import AuditAction, Payment, Receipt
+from repository.charge_payers import ChargePayers
 from repository.database import Work, in_unit_of_work, now
 from repository.payer_data import PayerData, Source
 
@@ -69,6 +70,8 @@ def _erase_next(
     if rows is None:
         return 0, None
     erased = payer_data.erase_range(source, after_id, rows.last_id, before)
+    if source is Payment:
+        erased += ChargePayers(work.session).erase_range(after_id, rows.last_id, before)
     return erased, rows.last_id if rows.newest_at < before else None
 
 
@@ -100,8 +103,20 @@ def export_payer(work: Work, person: str) -> dict[str, Any]:
                 "created_at": rfc3339(payment.created_at),
                 "payer_name": payment.payer_name,
                 "payer_document": payment.payer_document,
+                **({"charge_terms": payment.charge_terms} if payment.charge_terms else {}),
             }
             for payment, merchant in payer_data.payments_of(person)
+        ],
+        "revisions": [
+            {
+                "payment_id": txid,
+                "revision": old.revision,
+                "replaced_at": rfc3339(old.replaced_at),
+                "payer_name": old.state.get("payer_name"),
+                "payer_document": old.state.get("payer_document"),
+                "charge_terms": old.state.get("charge_terms"),
+            }
+            for old, txid in ChargePayers(work.session).revisions_of(person)
         ],
         "signals": [
             {"kind": signal.kind, "times": signal.times, "last_at": rfc3339(signal.last_at)}
@@ -113,7 +128,8 @@ def export_payer(work: Work, person: str) -> dict[str, Any]:
 def erase_payer(work: Work, person: str) -> int:
     """Erase a payer's name and document everywhere; return how many rows changed."""
     payer_data = PayerData(work.session)
-    total = payer_data.erase_person(person) + payer_data.delete_signals_of(person)
+    total = ChargePayers(work.session).erase_person(person)
+    total += payer_data.erase_person(person) + payer_data.delete_signals_of(person)
     if total:
         subject = mask_document(person) if len(person) in (11, 14) else person
         audit.record(work, None, AuditAction.PAYER_ERASED, subject, {"rows": total})

@@ -229,6 +229,7 @@ def test_one_persons_data_is_exported_whole(make_payment, bank, app, run, person
             "paid_at": "2026-11-20T15:00:00.000Z",
             "payer_name": "Bob de Souza",
             "payer_document": BOB,
+            "payer_message": None,
             "verdict": "accepted",
             "reason": None,
         }
