@@ -16,6 +16,8 @@ from core.ids import END_TO_END_ID
 from core.money import plain
 from db_models import Receipt, Refund, RefundStatus
 from payments.due_charges import paid_components
+from payments.location import ORIGINAL as ORIGINAL_CENTAVOS
+from payments.location import WITHDRAWAL
 from repository.pix import ReceivedPix
 
 ORIGINAL: Final = "ORIGINAL"
@@ -67,6 +69,9 @@ def pix_object(
 def _components(pix: ReceivedPix) -> dict[str, Any]:
     """The member `componentesValor`; a component of zero is left out."""
     receipt = pix.receipt
+    terms = pix.charge_terms or {}
+    if WITHDRAWAL in terms:
+        return _with_withdrawal(receipt, terms)
     sums = paid_components(pix.charge_terms, receipt.amount_centavos, receipt.paid_at)
     if sums is None:
         return {"original": {"valor": plain(receipt.amount_centavos)}}
@@ -78,6 +83,15 @@ def _components(pix: ReceivedPix) -> dict[str, Any]:
     }
     centavos = {"original": sums.original_centavos} | {k: v for k, v in others.items() if v}
     return {name: {"valor": plain(amount)} for name, amount in centavos.items()}
+
+
+def _with_withdrawal(receipt: Receipt, terms: Mapping[str, Any]) -> dict[str, Any]:
+    """The purchase and the cash; the payer may have changed the cash, but not the purchase."""
+    [(kind, withdrawal)] = terms[WITHDRAWAL].items()
+    purchase = int(terms[ORIGINAL_CENTAVOS])
+    agent = {name: withdrawal[name] for name in ("modalidadeAgente", "prestadorDoServicoDeSaque")}
+    cash = {"valor": plain(receipt.amount_centavos - purchase), **agent}
+    return {"original": {"valor": plain(purchase)}, kind: cash}
 
 
 def devolucao_object(refund: Refund, receipt: Receipt, status: str | None = None) -> dict[str, Any]:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
+from decimal import Decimal
 
 import pytest
 import sqlalchemy as sa
 
 from core.clock import rfc3339
+from core.pix.due_terms import (
+    Abatement,
+    AbatementMode,
+    Fine,
+    FineMode,
+    Interest,
+    InterestMode,
+)
 from db_models import Receipt
 from repository.database import reading
 from tests.http.checks import add_merchant
 from tests.pix_api.clients import demo_client, new_client
 from tests.support.api_pix import PixApi
+from tests.support.due_payments import open_due_charge
 from tests.support.service import PIX_KEY, end_to_end_id
 from tests.support.town import town
 
@@ -236,3 +246,70 @@ def test_what_the_payer_typed_at_the_bank_reaches_the_shop(fresh_database, tmp_p
         here.reconcile()
         e2eid = here.payment(payment)["end_to_end_id"]
         assert api.get(f"/pix/{e2eid}").json["infoPagador"] == "Mesa 4, obrigada!"
+
+
+def test_the_sums_of_a_charge_with_a_due_date_explain_the_amount(app, api, bank, clock):
+    """`valor` is the original amount, plus fine and interest, less abatement and discount."""
+    charge = open_due_charge(
+        app,
+        date(2026, 11, 23),
+        fine=Fine(FineMode.REAIS, Decimal("3.00")),
+        interest=Interest(InterestMode.REAIS_PER_DAY, Decimal("1.00")),
+        abatement=Abatement(AbatementMode.REAIS, Decimal("10.00")),
+    )
+    clock.advance(days=5)  # two days late
+    api = api.as_bearer(demo_client(app).token(app))
+    e2eid = end_to_end_id()
+    assert bank.confirm(charge, value="95.00", end_to_end_id=e2eid).status_code == 200
+
+    pix = api.get(f"/pix/{e2eid}").json
+
+    assert pix["valor"] == "95.00"
+    assert pix["componentesValor"] == {
+        "original": {"valor": "100.00"},
+        "multa": {"valor": "3.00"},
+        "juros": {"valor": "2.00"},
+        "abatimento": {"valor": "10.00"},
+    }
+    assert listed_pix(api) == [pix]
+
+
+@pytest.mark.parametrize(("kind", "original"), [("saque", "0.00"), ("troco", "80.00")])
+def test_a_withdrawal_explains_the_amount(api, bank, kind, original):
+    """Cash that the payer takes along is a part of its own."""
+    cash = {"modalidadeAgente": "AGTEC", "prestadorDoServicoDeSaque": "12345678"}
+    body = {
+        "valor": {"original": original, "retirada": {kind: {"valor": "20.00", **cash}}},
+        "chave": PIX_KEY,
+    }
+    txid = api.post("/cob", body).json["txid"]
+    e2eid = end_to_end_id()
+    total = "20.00" if kind == "saque" else "100.00"
+    assert bank.confirm({"id": txid, "value": total}, end_to_end_id=e2eid).status_code == 200
+
+    pix = api.get(f"/pix/{e2eid}").json
+
+    assert (pix["txid"], pix["valor"]) == (txid, total)
+    assert pix["componentesValor"] == {
+        "original": {"valor": original},
+        kind: {"valor": "20.00", **cash},
+    }
+    assert listed_pix(api) == [pix]
+    assert api.get(f"/cob/{txid}").json["pix"] == [pix]
+
+
+def test_a_chosen_txid_is_the_one_of_the_pix(api, bank, client):
+    """The id of the page stays a secret of its own."""
+    txid = "Pedido2026x" * 3
+    api.put(f"/cob/{txid}", {"valor": {"original": "54.90"}, "chave": PIX_KEY})
+    [payment] = client.get("/payments/pix").get_json()["data"]
+    e2eid = end_to_end_id()
+    assert bank.confirm(payment, end_to_end_id=e2eid).status_code == 200
+    assert api.get(f"/pix/{e2eid}").json["txid"] == txid
+    assert listed(api, txid=txid)[0] == [e2eid]
+    assert listed(api, txid=payment["id"])[0] == []
+
+
+def listed_pix(api):
+    """All Pix of the list."""
+    return api.get("/pix", **ALL_DAY).json["pix"]
