@@ -38,23 +38,30 @@ def _payment_by_setters(values: Any) -> Payment:
     return Payment(**dict(values))
 
 
-def _insert_statement(self: payments.Payments, values: Mapping[str, Any]) -> Payment:
+def _insert_statement(
+    self: payments.Payments, values: Mapping[str, Any], merchant: Account
+) -> Payment:
     result = self._unit.connection.execute(insert(TABLE), payments._columns(values))
     key: Any = result.inserted_primary_key
-    return payments._payment_of({**payments._UNSET, **values, "id": int(key[0])})
+    return _with(merchant, payments._payment_of({**payments._UNSET, **values, "id": int(key[0])}))
 
 
-def _insert_orm(self: payments.Payments, values: Mapping[str, Any]) -> Payment:
+def _insert_orm(self: payments.Payments, values: Mapping[str, Any], merchant: Account) -> Payment:
     payment = Payment(**{**payments._UNSET, **values})
     self._unit.session.add(payment)
     self._unit.session.flush()
+    return _with(merchant, payment)
+
+
+def _with(merchant: Account, payment: Payment) -> Payment:
+    set_committed_value(payment, "merchant", merchant)
     return payment
 
 
-def _insert_class(self: payments.Payments, values: Mapping[str, Any]) -> Payment:
+def _insert_class(self: payments.Payments, values: Mapping[str, Any], merchant: Account) -> Payment:
     result: Any = self._unit.session.execute(insert(Payment).values(**values))
     row_id = int(result.inserted_primary_key[0])
-    return payments._payment_of({**payments._UNSET, **values, "id": row_id})
+    return _with(merchant, payments._payment_of({**payments._UNSET, **values, "id": row_id}))
 
 
 def _lock_statement(self: payments.Payments, txid: str) -> tuple[Payment | None, timedelta]:

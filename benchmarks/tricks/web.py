@@ -25,8 +25,8 @@ from web import api_docs, bodies, limits, metrics, pages, requests, zones
 def _headers_by_a_hook(app: Flask) -> Iterator[None]:
     """Set the fixed headers in a hook, as Flask's documentation shows."""
     turns: Any = app.wsgi_app  # then the gate and Socket.IO's app; all pass other requests on
-    outer: Any = turns._application._application
-    below: Any = outer.wsgi_app
+    spellings: Any = turns._application._application.wsgi_app  # of the paths of API Pix
+    below: Any = spellings._application
     hooks = app.after_request_funcs[None]
 
     def set_headers(response: Response) -> Response:
@@ -34,13 +34,13 @@ def _headers_by_a_hook(app: Flask) -> Iterator[None]:
             response.headers[name] = value
         return response
 
-    outer.wsgi_app = below._application
+    spellings._application = below._application
     hooks.append(set_headers)
     try:
         yield
     finally:
         hooks.remove(set_headers)
-        outer.wsgi_app = below
+        spellings._application = below
 
 
 @contextmanager
