@@ -176,3 +176,13 @@ class Payment(db.Model):  # type: ignore[name-defined, misc]  # see Account
     def location(self) -> str:
         """The token of the payment's location."""
         return self.location_token or self.watch_code
+
+    @property
+    def pix_code(self) -> str:
+        """The BR Code to pay by; empty while no location shows the payment."""
+        return self.br_code if self.has_location else ""
+
+    @property
+    def picture_query(self) -> str:
+        """The query of the QR's URL: another one for each location, empty for its own."""
+        return f"?v={self.location_token[:8]}" if self.location_token else ""

@@ -27,8 +27,9 @@ class Presenter:
     def page_url(self, txid: str) -> str:
         return f"{self.public_url}/payments/pix/{txid}"
 
-    def qr_url(self, txid: str, suffix: str = "png") -> str:
-        return f"{self.public_url}/payments/pix/qr_code/{QR_PREFIX}{txid}.{suffix}"
+    def qr_url(self, payment: Payment, suffix: str = "png") -> str:
+        name = f"{QR_PREFIX}{payment.txid}.{suffix}{payment.picture_query}"
+        return f"{self.public_url}/payments/pix/qr_code/{name}"
 
     def public_payment(self, payment: Payment, now: datetime) -> dict[str, Any]:
         """The public view, as of `now`: what everybody with the payment's link may read."""
@@ -45,9 +46,9 @@ class Presenter:
             "amount_centavos": amount_centavos,
             "currency": "BRL",
             "refunded_value": json_number(payment.refunded_centavos),
-            "pix_code": payment.br_code,
+            "pix_code": payment.pix_code,
             "qr_code": f"{QR_PREFIX}{payment.txid}",
-            "qr_code_url": self.qr_url(payment.txid),
+            "qr_code_url": self.qr_url(payment),
             "payment_url": self.page_url(payment.txid),
             "watch_code": payment.watch_code,
             "description": payment.description,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from functools import lru_cache
 from typing import Annotated
 
 from flask import Response, current_app, request
@@ -18,7 +17,7 @@ from core.errors import FieldError, Gone, InvalidMoney, InvalidRequest, NotFound
 from core.money import centavos_from
 from core.pix.br_code import BrCodeError
 from core.typed import plain_text
-from db_models import ChargeKind, PaymentStatus
+from db_models import ChargeKind, Payment, PaymentStatus
 from db_models.account import MERCHANT
 from payments import location, tills
 from payments.lifecycle import status_at
@@ -35,7 +34,6 @@ bp = APIBlueprint("qr", __name__, abp_tags=[Tag(name="QR codes and locations")])
 
 _NAME = re.compile(rf"(?:{QR_PREFIX})?([0-9a-f]{{32}})(?:\.(png|svg))?", re.ASCII)
 FOR_EVER = "public, max-age=31536000, immutable"
-_CODES_CACHED = 4096
 
 
 class QrPath(BaseModel):
@@ -78,27 +76,36 @@ class ValueQuery(BaseModel):
     },
 )
 def payment_qr(path: QrPath) -> BaseResponse:
-    """The QR of the payment's BR Code. A code never changes, so the picture is cached for ever."""
+    """The QR of the payment's BR Code, cached for ever: each location has a URL of its own.
+
+    Raises NotFound if no location shows the payment.
+    """
     match = _NAME.fullmatch(path.name)
     if match is None:
         raise NotFound("There is no such picture.")
-    return _picture(_code_of(match[1]), match[2] or "png")
+    payment = _payment(match[1])
+    if not payment.has_location:
+        raise NotFound("No location shows this payment, so it has no code to be paid by.")
+    response = _picture(payment.br_code, match[2] or "png")
+    query = f"?v={request.args['v']}" if "v" in request.args else ""
+    if query != payment.picture_query:
+        response.headers["Cache-Control"] = "no-cache"  # The URL of another location.
+    return response
 
 
-@lru_cache(maxsize=_CODES_CACHED)
-def _code_of(txid: str) -> str:
-    """The payment's BR Code. It never changes, so each process reads it once."""
+def _payment(txid: str) -> Payment:
+    """The payment, read each time: its code changes with its location."""
     with reading() as work:
         payment = work.payments.find_by_txid(txid)
     if payment is None:
-        raise PaymentNotFound  # `lru_cache` does not cache exceptions.
-    return payment.br_code
+        raise PaymentNotFound
+    return payment
 
 
 @bp.get("/payments/pix/<string:payment_id>/receipt/qr.svg", doc_ui=False)
 def receipt_qr(path: PaymentPath) -> BaseResponse:
     """The QR of the receipt's URL, for a printed receipt."""
-    _code_of(path.payment_id)
+    _payment(path.payment_id)
     return _picture(f"{presenter().page_url(path.payment_id)}/receipt", "svg")
 
 

@@ -32,12 +32,6 @@ TRICKS = [
         uncached(qr_image, "_symbol"),
     ),
     Trick(
-        "cached codes of payments",
-        "payments/qr_routes.py _code_of",
-        ("QR",),
-        uncached(qr_routes, "_code_of"),
-    ),
-    Trick(
         "cached private keys",
         "core/signing/jws.py _load_key",
         ("payload",),

@@ -135,7 +135,7 @@ def payment_view(
         next_amount_ms=(change_at - now) // timedelta(milliseconds=1) if change_at else None,
         refunded_centavos=payment.refunded_centavos,
         refunding_centavos=payment.refunding_centavos,
-        pix_code=payment.br_code,
+        pix_code=payment.pix_code,
         description=payment.description,
         order_id=payment.order_id,
         created_at=payment.created_at,
@@ -147,8 +147,8 @@ def payment_view(
         payer_name=payer_name,
         payment_url=f"{own}{lang}",
         receipt_url=f"{own}/receipt{lang}",
-        qr_svg_url=f"{image}.svg",
-        qr_png_url=f"{image}.png",
+        qr_svg_url=f"{image}.svg{payment.picture_query}",
+        qr_png_url=f"{image}.png{payment.picture_query}",
         status_url=f"{own}/status",
         check_url=f"{own}/check{lang}",
         proof_url=f"{own}/proof{lang}",
@@ -186,6 +186,8 @@ def masked_name(name: str | None) -> str | None:
 def test_strip(settings: Settings, payment: Payment, now: datetime) -> list[Tool] | None:
     """The buttons of the test strip; None outside development or when nothing can be paid."""
     if not settings.is_development or status_at(payment, now) is not PaymentStatus.PENDING:
+        return None
+    if not payment.has_location:
         return None
     own = f"{request.script_root}/payments/pix/{payment.txid}"
 

@@ -342,7 +342,7 @@ def _payer_page(
         payment=payment,
         merchant=None if payment is None else merchant_view(payment.merchant),
         status=status,
-        is_payable=status is PaymentStatus.PENDING,
+        is_payable=status is PaymentStatus.PENDING and bool(payment and payment.has_location),
         problem=None if error is None else error.code,
         bank_url=current_settings().bank_url,
     )

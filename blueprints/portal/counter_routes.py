@@ -70,12 +70,13 @@ def counter_payment(payment_id: str) -> ResponseReturnValue:
         receipt = None
         if status is PaymentStatus.CONFIRMED:
             receipt = work.receipts.accepted_of(payment.id)
+    picture = f"{QR_PREFIX}{payment.txid}.svg{payment.picture_query}"
     stages = {PaymentStatus.PENDING: "waiting", PaymentStatus.CONFIRMED: "paid"}
     return _stage(
         merchant,
         stages.get(status, "ended"),
         centavos=payment.amount_centavos,
-        qr_url=f"{request.script_root}/payments/pix/qr_code/{QR_PREFIX}{payment.txid}.svg",
+        qr_url=f"{request.script_root}/payments/pix/qr_code/{picture}",
         payer=receipt.payer_name if receipt else None,
         cancel_url=url_for("portal.cancel_at_counter", payment_id=payment.txid, **language_args()),
     )

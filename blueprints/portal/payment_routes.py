@@ -145,7 +145,7 @@ def _facts(work: Work, payment_id: str) -> tuple[Account, Facts]:
         and renewals.is_young_enough(work, payment, renewal_terms()),
         page_url=page_url,
         whatsapp_url=_whatsapp_url(payment, page_url),
-        qr_svg_url=f"{base}/qr_code/{QR_PREFIX}{payment.txid}.svg",
+        qr_svg_url=f"{base}/qr_code/{QR_PREFIX}{payment.txid}.svg{payment.picture_query}",
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from blueprints.recovery.reading import Kind, Reading
+from core.errors import PaymentNotFound
 from core.pix import br_code
 from core.pix.br_code import BrCodeError
 from db_models import Payment
@@ -47,7 +48,7 @@ def _payment_of(work: Work, reading: Reading) -> Payment | None:
 def _by_clue(work: Work, reading: Reading) -> Payment | None:
     lookups = RecoveryLookups(work.session)
     if reading.watch_code is not None:
-        return work.payments.find_by_watch_code(reading.watch_code)
+        return _by_token(work, reading.watch_code)
     if reading.payment_id is not None:
         by_id = work.payments.find_by_txid(reading.payment_id)
         if by_id is not None or reading.kind is not Kind.PAYMENT_ID:
@@ -70,5 +71,13 @@ def _by_whole_code(work: Work, text: str) -> Payment | None:
     except BrCodeError:
         return None
     token = location.rpartition("/")[2]
-    payment = work.payments.find_by_watch_code(token)
+    payment = _by_token(work, token)
     return payment if payment is not None and payment.br_code == text else None
+
+
+def _by_token(work: Work, token: str) -> Payment | None:
+    """The payment that a location shows now, or the one with this watch code."""
+    try:
+        return work.payments.by_location(token)
+    except PaymentNotFound:
+        return work.payments.find_by_watch_code(token)

@@ -31,7 +31,7 @@ def session_object(payment: Payment, proof: RecoveryUpload | None, now: datetime
         "amount": json_number(payment.amount_centavos),
         "amount_centavos": payment.amount_centavos,
         "currency": "BRL",
-        "qr_data": payment.br_code,
+        "qr_data": payment.pix_code,
         "khqr_data": khqr_text(order, payment.txid, payment.amount_centavos) if order else None,
         "md5_hash": md5_of(payment.br_code),
         "bill_number": bill_number(payment),
@@ -44,7 +44,7 @@ def session_object(payment: Payment, proof: RecoveryUpload | None, now: datetime
         "screenshot_uploaded_at": rfc3339(proof.uploaded_at) if proof else None,
         "payment_verification_status": proof.verdict if proof else None,
         "notes": proof.note if proof else None,
-        "qr_code_url": presenter().qr_url(payment.txid),
+        "qr_code_url": presenter().qr_url(payment),
         "payment_url": presenter().page_url(payment.txid),
     }
 

@@ -54,11 +54,11 @@ def transaction_object(payment: Payment, now: datetime) -> dict[str, Any]:
         "expires_at": rfc3339(payment.expires_at),
         "completed_at": _completed_at(payment),
         "refunded_amount": json_number(payment.refunded_centavos),
-        "pix_code": payment.br_code,
+        "pix_code": payment.pix_code,
         "payment_url": page_url,
         # Payers of the simulated bank pay here; with a real bank they use the bank's app.
         "pay_url": f"{public_url}/pay/{payment.txid}" if settings.is_development else page_url,
-        "qr_code_url": presenter().qr_url(payment.txid),
+        "qr_code_url": presenter().qr_url(payment),
         "watch_code": payment.watch_code,
         "watch_url": f"{public_url}/watch/{payment.watch_code}",
         "sequence": sequence_at(payment, now),
