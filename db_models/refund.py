@@ -14,6 +14,7 @@ from sqlalchemy import (
     Integer,
     String,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -62,6 +63,10 @@ class Refund(db.Model):  # type: ignore[name-defined, misc]  # see Account
     amount_centavos: Mapped[int] = mapped_column(BigInteger)
     is_rest: Mapped[bool] = mapped_column(Boolean(create_constraint=False))
     """Whether the request had no amount, and so took everything that was left."""
+    of_withdrawal: Mapped[bool] = mapped_column(
+        Boolean(create_constraint=False), default=False, server_default=false()
+    )
+    """Whether it gives back cash of a withdrawal (API Pix 2.9.0, `natureza` RETIRADA)."""
     description: Mapped[str | None] = mapped_column(String(140))
     status: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str | None] = mapped_column(String(64))

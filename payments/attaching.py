@@ -12,6 +12,7 @@ from db_models import Account, AuditAction, Payment, PaymentStatus, Receipt, Ref
 from payments import lifecycle, refunds, service
 from payments.due_charges import expected_money
 from payments.receipt_schemas import Attachment
+from payments.refunds import RefundPart
 from payments.schemas import NewRefund
 from repository.database import Work
 
@@ -37,19 +38,23 @@ def attach(work: Work, merchant: Account, receipt: Receipt, attachment: Attachme
 
 
 def give_back(
-    work: Work, merchant: Account, receipt: Receipt, new_refund: NewRefund
+    work: Work,
+    merchant: Account,
+    receipt: Receipt,
+    new_refund: NewRefund,
+    part: RefundPart | None = None,
 ) -> tuple[Refund, Payment, bool]:
     """Refund money without a payment; returns the refund, its payment and whether it is repeated.
 
     The receipt gets a payment of its own first, so that refunds have one procedure. Call
-    `refunds.tell_bank` after the commit. Raises what `refunds.request_refund` raises, and
+    `refunds.tell_bank` after the commit. Takes and raises what `refunds.request_refund` does, and
     ReceiptNotAttachable for refused money.
     """
     payment = payment_of(work, merchant, receipt)
     if payment is None:
         payment = _new_payment(work, merchant, receipt, None, None)
         _settle(work, merchant, receipt, payment)
-    refund, is_repeated = refunds.request_refund(work, payment, new_refund, merchant)
+    refund, is_repeated = refunds.request_refund(work, payment, new_refund, merchant, part)
     return refund, payment, is_repeated
 
 

@@ -18,7 +18,7 @@ from core.pix.due_amounts import AmountDue, amount_due
 from core.pix.due_terms import DueTerms
 from db_models import ChargeKind, Payment, PaymentStatus
 from payments.lifecycle import ExpectedMoney
-from payments.location import ORIGINAL
+from payments.location import ORIGINAL, WITHDRAWAL
 from repository.database import now as present
 
 DUE = "due"
@@ -87,7 +87,7 @@ def expected_money(payment: Payment, paid_centavos: int, paid_at: datetime) -> E
     """
     terms = due_terms_of(payment)
     if terms is None:
-        return ExpectedMoney(payment.amount_centavos, payment.expires_at)
+        return ExpectedMoney(payment.amount_centavos, payment.expires_at, _purchase_of(payment))
     day = brasilia_day(paid_at)
     national = amount_on(payment, terms, day).final_centavos
     for region in REGIONS:
@@ -97,6 +97,12 @@ def expected_money(payment: Payment, paid_centavos: int, paid_at: datetime) -> E
         if amount_on(payment, terms, day, region).final_centavos == paid_centavos:
             return ExpectedMoney(paid_centavos, deadline)
     return ExpectedMoney(national, payment.expires_at)
+
+
+def _purchase_of(payment: Payment) -> int:
+    """The centavos of the purchase beside an open withdrawal of cash; 0 without a withdrawal."""
+    charge_terms = payment.charge_terms or {}
+    return int(charge_terms[ORIGINAL]) if WITHDRAWAL in charge_terms else 0
 
 
 def paid_components(

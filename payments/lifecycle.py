@@ -65,6 +65,8 @@ class ExpectedMoney:
 
     amount_centavos: int
     deadline: datetime
+    least_centavos: int = 0
+    """The least money where the payer may change the amount."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ def confirm(
         raise AlreadyPaid("Another receipt settled this payment before.")
     if payment.status == PaymentStatus.CANCELLED:
         raise PaymentCancelled("Its merchant cancelled this payment.")
-    if amount_centavos != expected.amount_centavos and not payment.payer_sets_amount:
+    is_open = payment.payer_sets_amount and amount_centavos >= expected.least_centavos
+    if amount_centavos != expected.amount_centavos and not is_open:
         raise AmountMismatch(
             f"The amount of the payment is {plain(expected.amount_centavos)}, "
             f"but {plain(amount_centavos)} was paid."

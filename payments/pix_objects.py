@@ -21,7 +21,8 @@ from payments.location import WITHDRAWAL
 from repository.pix import ReceivedPix
 
 ORIGINAL: Final = "ORIGINAL"
-"""The only `natureza` here: no Pix Saque and no MED exist at the simulated bank."""
+RETIRADA: Final = "RETIRADA"
+"""The `natureza` of refunds here: no MED exists at the simulated bank."""
 _STATUSES = {
     RefundStatus.PROCESSING: "EM_PROCESSAMENTO",
     RefundStatus.DONE: "DEVOLVIDO",
@@ -104,7 +105,7 @@ def devolucao_object(refund: Refund, receipt: Receipt, status: str | None = None
         "id": refund.refund_id,
         "rtrId": refund.return_id or return_id_of(refund, receipt.end_to_end_id),
         "valor": plain(refund.amount_centavos),
-        "natureza": ORIGINAL,
+        "natureza": RETIRADA if refund.of_withdrawal else ORIGINAL,
         "descricao": refund.description,
         "horario": times,
         "status": _STATUSES[status_now],

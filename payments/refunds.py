@@ -10,9 +10,10 @@ and the bank executes each id once.
 
 from __future__ import annotations
 
+import enum
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -35,6 +36,7 @@ from db_models import Account, AuditAction, EventName, Payment, PaymentStatus, R
 from payments import bank_client, bank_fields, snapshots
 from payments.bank_client import BankAnswer, NoBankAnswer
 from payments.lifecycle import status_at
+from payments.location import ORIGINAL
 from payments.pix_objects import return_id_of
 from payments.schemas import NewRefund
 from repository.database import Work, in_unit_of_work, now, reading
@@ -63,19 +65,31 @@ class RefundReport:
     settled_at: datetime | None
 
 
+class RefundPart(enum.Enum):
+    """A part of a payment with a withdrawal of cash; each part limits its own refunds."""
+
+    PURCHASE = "purchase"
+    WITHDRAWAL = "withdrawal"
+
+
 def request_refund(
-    work: Work, payment: Payment, new_refund: NewRefund, by: Account
+    work: Work,
+    payment: Payment,
+    new_refund: NewRefund,
+    by: Account,
+    part: RefundPart | None = None,
 ) -> tuple[Refund, bool]:
     """Insert a refund; returns the refund and whether the same request had inserted it before.
 
-    Without `value` the refund takes everything that is left. `by` is the merchant. Call `tell_bank`
-    after the commit. Raises NotRefundable, RefundExceedsPayment, RefundTooLate,
+    Without `value` the refund takes everything that is left. `by` is the merchant. `part` limits
+    the refund to a part of the payment (API Pix 2.9.0, DevolucaoSolicitada). Call `tell_bank` after
+    the commit. Raises NotRefundable, RefundExceedsPayment, RefundTooLate,
     IdempotencyConflict, and LostRace if two requests with one `refund_id` arrive together.
     """
     if new_refund.refund_id is not None:
         earlier_refund = work.refunds.find(payment.id, new_refund.refund_id)
         if earlier_refund is not None:
-            _check_same(earlier_refund, new_refund)
+            _check_same(earlier_refund, new_refund, part)
             return earlier_refund, True
     _check_refundable(work, payment)
     remaining = work.refunds.remaining_centavos(payment.id)
@@ -84,8 +98,11 @@ def request_refund(
         raise NotRefundable("Nothing is left to refund: the whole payment is refunded or reserved.")
     if not work.refunds.hold(payment.id, amount):
         raise RefundExceedsPayment(f"Only {plain(remaining)} is left of this payment.")
-    if len(work.refunds.of_payment(payment.id)) >= REFUNDS_MAX:
+    earlier_refunds = work.refunds.of_payment(payment.id)
+    if len(earlier_refunds) >= REFUNDS_MAX:
         raise NotRefundable(f"A payment has at most {REFUNDS_MAX} refunds.")
+    if part is not None:
+        _check_part(payment, part, amount, earlier_refunds)
     row = {
         "payment_id": payment.id,
         "refund_id": new_refund.refund_id or ids.new_public_id(),
@@ -93,6 +110,7 @@ def request_refund(
         "amount_centavos": amount,
         "is_rest": new_refund.value is None,
         "description": new_refund.description,
+        "of_withdrawal": part is RefundPart.WITHDRAWAL,
         "status": RefundStatus.PROCESSING,
         "requested_at": work.now,
         # This process sends the order at once. If it dies, the job sends it after the lease.
@@ -115,7 +133,28 @@ def request_full_refund(work: Work, payment: Payment, by: Account) -> Refund:
     return refund
 
 
-def _check_same(earlier_refund: Refund, new_refund: NewRefund) -> None:
+def _check_part(
+    payment: Payment, part: RefundPart, amount: int, earlier_refunds: Sequence[Refund]
+) -> None:
+    """Raise RefundExceedsPayment if the refunds of this part would pass it.
+
+    The payment's row is locked, so no other refund comes in between.
+    """
+    purchase = int((payment.charge_terms or {}).get(ORIGINAL, payment.amount_centavos))
+    of_withdrawal = part is RefundPart.WITHDRAWAL
+    limit = payment.amount_centavos - purchase if of_withdrawal else purchase
+    used = sum(
+        refund.amount_centavos
+        for refund in earlier_refunds
+        if refund.status != RefundStatus.FAILED and refund.of_withdrawal == of_withdrawal
+    )
+    if used + amount > limit:
+        raise RefundExceedsPayment(
+            f"Only {plain(max(0, limit - used))} is left of the {part.value}."
+        )
+
+
+def _check_same(earlier_refund: Refund, new_refund: NewRefund, part: RefundPart | None) -> None:
     differences = []
     takes_rest = new_refund.value is None
     is_same_amount = takes_rest or earlier_refund.amount_centavos == new_refund.value
@@ -123,6 +162,8 @@ def _check_same(earlier_refund: Refund, new_refund: NewRefund) -> None:
         differences.append("value")
     if earlier_refund.description != new_refund.description:
         differences.append("description")
+    if earlier_refund.of_withdrawal != (part is RefundPart.WITHDRAWAL):
+        differences.append("natureza")
     if differences:
         raise IdempotencyConflict(
             f"An earlier refund with this refund_id has another {' and '.join(differences)}.",

@@ -25,7 +25,9 @@ from core.money import plain
 from core.receipt_errors import ReceiptNotAttachable
 from db_models import Receipt, Refund
 from payments import attaching, refunds
-from payments.pix_objects import ORIGINAL, devolucao_object, pix_object
+from payments.location import WITHDRAWAL
+from payments.pix_objects import ORIGINAL, RETIRADA, devolucao_object, pix_object
+from payments.refunds import RefundPart
 from payments.schemas import NewRefund
 from repository.database import Work, in_unit_of_work, reading
 from repository.pix import PixFilters, PixReceipts, ReceivedPix
@@ -133,14 +135,12 @@ def _order(work: Work, e2eid: str, refund_id: str) -> _OrderedRefund:
         raise refuse(INVALID, "O id não respeita o schema: 1 a 35 letras e dígitos.", "id")
     body = body_of(DevolucaoBody, "devolucao", INVALID)
     pix = _own(work, merchant.id, e2eid, MISSING)
-    if body.natureza != ORIGINAL:
-        reason = "Este Pix não tem saque nem troco: a natureza deve ser ORIGINAL."
-        raise refuse(INVALID, reason, "devolucao.natureza", body.natureza)
+    part = _part_of(pix, body.natureza)
     new_refund = NewRefund(refund_id=refund_id, description=body.descricao or None)
     new_refund.value = body.valor
     is_free = pix.receipt.payment_id is None
     try:
-        refund, _, is_repeated = attaching.give_back(work, merchant, pix.receipt, new_refund)
+        refund, _, is_repeated = attaching.give_back(work, merchant, pix.receipt, new_refund, part)
     except ReceiptNotAttachable as error:
         if is_free:  # another request gave this money its payment meanwhile
             raise ConcurrentUpdate from error
@@ -148,6 +148,16 @@ def _order(work: Work, e2eid: str, refund_id: str) -> _OrderedRefund:
     except (NotRefundable, IdempotencyConflict) as error:
         raise _refusal(error, body, refund_id) from None
     return _OrderedRefund(refund, pix.receipt, is_repeated)
+
+
+def _part_of(pix: ReceivedPix, natureza: str) -> RefundPart | None:
+    """The part of a Pix Saque or Pix Troco; None for a common Pix. Raises PixProblem."""
+    if WITHDRAWAL in (pix.charge_terms or {}):
+        return RefundPart.WITHDRAWAL if natureza == RETIRADA else RefundPart.PURCHASE
+    if natureza == RETIRADA:
+        reason = "Este Pix não tem saque nem troco: a natureza deve ser ORIGINAL."
+        raise refuse(INVALID, reason, "devolucao.natureza", natureza)
+    return None
 
 
 def _refusal(

@@ -113,6 +113,41 @@ def test_a_withdrawal_is_paid_with_the_purchase(here, call):
     assert after["valor"]["original"] == "5.00"
 
 
+def test_refunds_of_a_withdrawal_are_limited_by_part(here, call):
+    """The purchase and the cash each have their own limit (API Pix 2.9.0, natureza)."""
+    saque = {
+        "valor": "20.00",
+        "modalidadeAlteracao": 1,
+        "modalidadeAgente": "AGTEC",
+        "prestadorDoServicoDeSaque": "12345678",
+    }
+    charge = call.create(TXID, valor={"original": "5.00", "retirada": {"troco": saque}})
+    less = here.bank_app.test_client().post(
+        "/api/pay", json={"code": charge["pixCopiaECola"], "pin": "1234", "value": "4.99"}
+    )
+    assert less.get_json()["status"] == "returned"
+    paid = here.pay({"pix_code": charge["pixCopiaECola"]}, value="25.00")
+    path = f"/pix/{paid['end_to_end_id']}/devolucao"
+    for number, valor, natureza, status in (
+        (1, "5.01", "ORIGINAL", 400),
+        (2, "3.00", "ORIGINAL", 201),
+        (3, "2.01", "ORIGINAL", 400),
+        (4, "20.01", "RETIRADA", 400),
+        (5, "20.00", "RETIRADA", 201),
+        (5, "20.00", "ORIGINAL", 400),
+        (6, "0.01", "RETIRADA", 400),
+        (7, "2.00", "ORIGINAL", 201),
+    ):
+        answer = call("PUT", f"{path}/{number}", {"valor": valor, "natureza": natureza})
+        assert answer.status_code == status, (number, answer.text)
+        if status == 201:
+            assert answer.get_json()["natureza"] == natureza
+    pix = call("GET", f"/cob/{TXID}").get_json()["pix"][0]
+    assert pix["componentesValor"]["original"]["valor"] == "5.00"
+    assert pix["componentesValor"]["troco"]["valor"] == "20.00"
+    assert here.audit().faults == ()
+
+
 def test_the_robot_pays_on_order_in_development(here, call):
     call.create(TXID)
     answer = call("POST", f"/cob/pagar/{TXID}")
