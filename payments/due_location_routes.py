@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Response
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
@@ -14,9 +16,18 @@ from db_models import PaymentStatus
 from payments import due_charges, due_location, location
 from payments.qr_routes import TokenPath
 from repository.database import reading
-from web.api_docs import problems
 
 bp = APIBlueprint("due_location", __name__, abp_tags=[Tag(name="QR codes and locations")])
+
+
+_PROBLEM: dict[str, Any] = {
+    "description": "An error in the form of API Pix (RFC 7807).",
+    "content": {
+        "application/problem+json": {
+            "schema": {"type": "object", "required": ["type", "title", "status", "detail"]}
+        }
+    },
+}
 
 
 class PlanQuery(BaseModel):
@@ -38,7 +49,7 @@ class PlanQuery(BaseModel):
             "description": "A compact JWS.",
             "content": {"application/jose": {"schema": {"type": "string"}}},
         },
-        **problems(400, 404, 410, 503),
+        **dict.fromkeys((400, 404, 410, 429, 503), _PROBLEM),
     },
 )
 def due_payload(path: TokenPath, query: PlanQuery) -> BaseResponse:

@@ -34,8 +34,8 @@ _HEADERS = {
     429: ("Retry-After", "Seconds until the next request may be sent."),
     503: ("Retry-After", "Seconds until the next request may be sent."),
 }
-_EVERYWHERE = (400, 401, 403, 429, 503)
-_WITH_BODY = (413, 415)
+_EVERYWHERE = (400, 401, 403, 413, 429, 503)
+_WITH_BODY = (415,)
 PROBLEM_JSON = "application/problem+json"
 
 

@@ -21,7 +21,9 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from app import create_app
+from blueprints.pix_api.problems import TYPE_BASE
 from tests.http.checks import problem, rows
+from tests.pix_api.clients import TOKEN
 from tests.support.clocks import FrozenClock
 from tests.support.service import BankInTest, close_app, ready_app, settings_for
 
@@ -218,13 +220,8 @@ EVERY_READ_OR_WRITE = each(READ_OR_WRITE)
 
 def address(rule: Rule, value: str = UNKNOWN) -> str:
     """The rule's path with this value for each argument, percent-encoded."""
-    path = rule.rule
-    for name in rule.arguments:
-        start = path.index("<")
-        assert name in path
-        encoded = quote(value, safe="", errors="surrogateescape")
-        path = path[:start] + encoded + path[path.index(">", start) + 1 :]
-    return path
+    encoded = quote(value, safe="", errors="surrogateescape")
+    return re.sub(r"<[^>]+>", lambda _: encoded, rule.rule)
 
 
 def parameters(app: Flask, rule: Rule, method: str) -> list[str]:
@@ -246,8 +243,20 @@ def well_answered(answer, method, accept="*/*") -> None:
     is_refusal = answer.status_code >= 400
     as_a_page = "text/html" in accept and answer.mimetype == "text/html"
     if is_refusal and method != "HEAD" and not as_a_page:
-        problem(answer, answer.status_code)
+        well_refused(answer)
     answer.close()
+
+
+def well_refused(answer) -> None:
+    """Check the members of a refusal, which three kinds of routes have from outer standards."""
+    path = answer.request.path
+    if path.startswith(TOKEN) and "error" in answer.json:  # not if no route was reached
+        assert set(answer.json) == {"error", "error_description"}  # RFC 6749, 5.2
+    elif path.startswith(("/api-pix/", "/qr/v2/cobv/")):
+        assert answer.json["type"].startswith(TYPE_BASE)
+        assert answer.json["correlationId"] == answer.headers["X-Request-ID"]
+    else:
+        problem(answer, answer.status_code)
 
 
 @EVERY_READ_OR_WRITE

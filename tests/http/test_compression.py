@@ -18,6 +18,7 @@ GZIP = {"Accept-Encoding": "gzip, deflate, br"}
 PUBLIC = {
     *("static", "pages.payment_page", "docs.openapi", "docs.guide", "docs.document"),
     *("docs.error_list", "docs.api", "docs.swagger", "docs.docs_asset"),
+    "pix_api_document.openapi",
 }
 
 
