@@ -20,7 +20,7 @@ _TXID = re.compile(r"[a-zA-Z0-9]{26,35}", re.ASCII)
 _AMOUNT = re.compile(r"\d{1,10}\.\d{2}", re.ASCII)
 _KEY = re.compile(r"[\x21-\x7e]{1,77}")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_EXPIRATION_SECONDS_MAX = 10 * 366 * 86_400
+_EXPIRATION_SECONDS_MAX = 2_147_483_647  # an int32 (API Pix 2.9.0, CobExpiracao)
 _WITHDRAWALS = ("saque", "troco")
 _NAME_CHARACTERS_MAX, _CITY_CHARACTERS_MAX, _MESSAGE_CHARACTERS_MAX = 100, 40, 140
 

@@ -253,7 +253,12 @@ def _check_agreed_amount(charge: Charge, order: PaymentOrder) -> None:
 
 
 def _open_amount(charge: Charge, order: PaymentOrder) -> int:
-    """The amount that the payer typed, else the one that the charge proposes."""
+    """The amount that the payer typed, else the one that the charge proposes.
+
+    Raises AmountChanged if the payer typed nothing and saw another proposal.
+    """
+    if order.typed_centavos is None:
+        _check_agreed_amount(charge, order)
     amount = order.typed_centavos or charge.amount_centavos
     if amount == 0:
         raise InvalidInput(

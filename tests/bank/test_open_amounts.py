@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bank.errors import CodeRefused
+from bank.errors import AmountChanged, CodeRefused
+from bank.money.paying import PaymentOrder
 from tests.bank.service_double import charge_payload
 
 
@@ -61,3 +62,20 @@ def test_the_service_may_have_an_id_besides_the_txid(bank, service):
     for other in (None, 7, "short", {"a": 1}):
         charge = offer_of(bank, service, idPagamento=other).charge
         assert charge.payment_id == charge.txid
+
+
+def test_a_proposal_that_changed_is_not_paid_unseen(bank, service):
+    """A wallet's holder agreed to 10.00 and typed nothing; the merchant has revised it since."""
+    value = {"original": "20.00", "modalidadeAlteracao": 1}
+    payload = charge_payload(bank.clock.now(), valor=value)
+    code = service.serve(lambda: service.signed_payload(payload))
+    with pytest.raises(AmountChanged):
+        bank.branch.teller.pay(PaymentOrder(code, "1234", agreed_centavos=1000))
+    paid = bank.branch.teller.pay(PaymentOrder(code, "1234", agreed_centavos=2000))
+    assert paid.transfer.amount_centavos == 2000
+
+
+def test_a_charge_may_be_payable_for_decades(bank, service):
+    """`expiracao` is an int32 of seconds (API Pix 2.9.0)."""
+    offer = offer_of(bank, service, seconds=2**31 - 1)
+    assert offer.charge.expires_at.year == 2094
