@@ -244,8 +244,10 @@ def merged(members: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         old = result.get(name)
         if isinstance(old, dict) and isinstance(value, dict):
             rivals = _RIVALS.get(name, ())
-            if any(rival in value for rival in rivals):
-                old = {key: item for key, item in old.items() if key not in rivals or key in value}
+            # Some SDKs write null for a member that they do not send.
+            sent = [rival for rival in rivals if value.get(rival) is not None]
+            if sent:
+                old = {key: item for key, item in old.items() if key not in rivals or key in sent}
             value = merged(old, value)
         result[name] = value
     return result

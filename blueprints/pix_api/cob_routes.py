@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, request
@@ -43,13 +44,12 @@ STATUSES = {
 @bp.put("/cob/<txid>")
 def put_cob(txid: str) -> BaseResponse:
     """Create a charge with this txid, or replace what an active one asks."""
-    if not TXID_OF_CHARGE.fullmatch(txid):
-        raise refuse(
-            INVALID, "O txid não respeita o schema: 26 a 35 letras e dígitos.", "txid", txid
-        )
 
     def write(work: Work) -> dict[str, Any]:
         merchant = merchant_for(work, "cob.write")
+        if not TXID_OF_CHARGE.fullmatch(txid):
+            reason = "O txid não respeita o schema: 26 a 35 letras e dígitos."
+            raise refuse(INVALID, reason, "txid", txid)
         body = checked(CobBody, json_object(), "cob", INVALID)
         payment = work.charges.find(merchant, txid)
         if payment is None:
@@ -84,7 +84,7 @@ def patch_cob(txid: str) -> BaseResponse:
         if changes.get("status") is not None:
             return presented(_remove(work, payment, merchant, changes))
         body = checked(CobBody, merged(members_of(payment), changes), "cob", INVALID)
-        return presented(_revise(work, payment, body))
+        return presented(_revise(work, payment, body, keeps_payer=body.devedor is None))
 
     return private_json(in_unit_of_work(write))
 
@@ -191,7 +191,8 @@ def _create(work: Work, merchant: Account, body: CobBody, txid: str | None) -> P
         raise as_violation(error, INVALID, "cob") from None
 
 
-def _revise(work: Work, payment: Payment, body: CobBody) -> Payment:
+def _revise(work: Work, payment: Payment, body: CobBody, *, keeps_payer: bool = False) -> Payment:
+    """Replace what the charge asks; `keeps_payer` for a body that says nothing of the debtor."""
     faults = body.faults(payment.merchant)
     if charges.is_final(payment.status):
         reason = "A cobrança não está ATIVA, e a presente requisição busca alterá-la."
@@ -199,7 +200,13 @@ def _revise(work: Work, payment: Payment, body: CobBody) -> Payment:
     _raise_any(faults)
     location = location_for(work, payment.merchant, body.loc, ChargeKind.COB, INVALID)
     try:
-        charges.revise(work, payment, body.values(payment.created_at))
+        values = body.values(payment.created_at)
+        if keeps_payer:
+            # The other interface knows payers without a document, which are no `devedor`.
+            values = replace(
+                values, payer_name=payment.payer_name, payer_document=payment.payer_document
+            )
+        charges.revise(work, payment, values)
         if location is not None:
             charges.bind(work, payment, location, current_settings().location_base)
     except Conflict as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 VERSION_PREFIX = f"{problems.PREFIX}/v2"
 _UNVERSIONED = tuple(f"{problems.PREFIX}/{name}" for name in ("oauth/", "openapi.json"))
+_SLASHES = re.compile("/{2,}")
 
 
 def init_pix_api(app: Flask) -> None:
@@ -36,7 +38,7 @@ def init_pix_api(app: Flask) -> None:
 
 
 class PathSpellings:
-    """WSGI middleware: SDKs leave out `/v2`, or end a path with a slash."""
+    """WSGI middleware: SDKs leave out `/v2`, or have a slash too many in a path."""
 
     def __init__(self, application: WSGIApplication) -> None:
         """Wrap a WSGI application."""
@@ -51,8 +53,12 @@ class PathSpellings:
 
 
 def one_spelling(path: str) -> str:
-    """The path with `/v2` and without a slash at its end."""
-    path = path.rstrip("/")
+    """The path with `/v2`, without a slash at its end and without two slashes in a row.
+
+    Two slashes come from an SDK whose base address ends with a slash. Werkzeug would answer with a
+    redirect, which many HTTP clients do not follow, or follow without the token.
+    """
+    path = _SLASHES.sub("/", path).rstrip("/")
     if path.startswith((f"{VERSION_PREFIX}/", *_UNVERSIONED)):
         return path.replace(f"{VERSION_PREFIX}/oauth/", f"{problems.PREFIX}/oauth/", 1)
     return VERSION_PREFIX + path.removeprefix(problems.PREFIX)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -58,9 +59,10 @@ class PixAnswer:
 def template_of(method: str, path: str) -> str | None:
     """The documented path that a request's path belongs to, or None.
 
-    The path may begin with `/api-pix/v2` or `/api-pix`, and end with a slash or a query.
+    The path may begin with `/api-pix/v2` or `/api-pix`, end with a slash or a query, and have two
+    slashes for one.
     """
-    path = path.partition("?")[0].removeprefix("/api-pix")
+    path = re.sub("/{2,}", "/", path.partition("?")[0]).removeprefix("/api-pix")
     path = path.removeprefix("/v2").rstrip("/") or "/"
     parts = path.split("/")
     fits = [

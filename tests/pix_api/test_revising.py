@@ -1,0 +1,68 @@
+"""PATCH and PUT as SDKs send them: nulls, payers without a document, slashes, late tokens."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.pix_api.charges import DemoCalls
+from tests.pix_api.clients import demo_client
+
+TXID = "a" * 30
+
+
+@pytest.fixture
+def call(each_app):
+    """The demo merchant's calls, on each engine."""
+    return DemoCalls(each_app)
+
+
+def test_null_beside_the_other_document_is_not_a_second_document(call):
+    """SDKs with typed models write null for every member that is not set."""
+    call.create(TXID)
+    debtor = {"cpf": None, "cnpj": "12ABC34501DE35", "nome": "Loja"}
+    answer = call("PATCH", f"/cob/{TXID}", {"devedor": debtor}, dialect="null for not set")
+    assert answer.json["devedor"] == {"cnpj": "12ABC34501DE35", "nome": "Loja"}
+    nulls = {"cpf": None, "cnpj": None, "nome": "Loja Nova"}
+    answer = call("PATCH", f"/cob/{TXID}", {"devedor": nulls}, dialect="null for not set")
+    assert answer.json["devedor"] == {"cnpj": "12ABC34501DE35", "nome": "Loja Nova"}
+
+
+def test_a_saque_becomes_a_troco_beside_a_null(call):
+    cash = {
+        "valor": "20.00",
+        "modalidadeAgente": "AGTEC",
+        "prestadorDoServicoDeSaque": "12345678",
+    }
+    call.create(TXID, valor={"original": "0.00", "retirada": {"saque": cash}})
+    value = {"original": "5.00", "retirada": {"saque": None, "troco": cash}}
+    answer = call("PATCH", f"/cob/{TXID}", {"valor": value}, dialect="null for not set")
+    assert answer.json["valor"]["retirada"] == {"troco": {**cash, "modalidadeAlteracao": 0}}
+
+
+@pytest.mark.parametrize("payer", [{"name": "Ana"}, {"document": "12345678909"}])
+def test_a_patch_keeps_a_payer_who_is_no_debtor(call, each_app, payer):
+    """The other interface takes a name without a document; PATCH keeps what it does not name."""
+    client = each_app.test_client()
+    payment = client.post("/payments/pix", json={"value": 10, "payer": payer}).json["payment"]
+    before = client.get("/payments/pix").json["data"][0]["payer"]
+    path = f"/cob/{payment['id']}"
+    assert call("PATCH", path, {}).json["revisao"] == 0
+    assert call("PATCH", path, {"valor": {"original": "9.00"}}).json["revisao"] == 1
+    after = client.get("/payments/pix").json["data"][0]
+    assert (after["payer"], after["amount_centavos"]) == (before, 900)
+
+
+@pytest.mark.parametrize("path", ["/api-pix/v2//cob/", "/api-pix//cob/", "/api-pix/v2/cob//"])
+def test_two_slashes_are_one(call, each_app, path):
+    """A base address with a slash at its end; a redirect would lose the token in many clients."""
+    call.create(TXID)
+    headers = {"Authorization": f"Bearer {demo_client(each_app).token(each_app)}"}
+    answer = each_app.test_client().get(f"{path}{TXID}", headers=headers)
+    assert (answer.status_code, answer.json["txid"]) == (200, TXID)
+
+
+def test_a_token_that_is_missing_counts_before_a_malformed_txid(each_app):
+    """SDKs ask for a new token on 401 only."""
+    answer = each_app.test_client().put("/api-pix/v2/cob/short", json={})
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
