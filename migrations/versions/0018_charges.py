@@ -88,6 +88,7 @@ def upgrade():
 
 
 def downgrade():
+    _fit_old_rules()
     op.drop_table("locations")
     op.drop_table("charge_revisions")
     if op.get_bind().dialect.name == "sqlite":
@@ -108,6 +109,30 @@ def downgrade():
         "charge_txid",
     ):
         columns.drop_column("payments", name)
+
+
+def _fit_old_rules():
+    """Change rows that the old rules forbid, or the downgrade would stop halfway on MySQL.
+
+    A payment of zero was never paid, since a confirmation stores what was paid: it is cancelled, so
+    that nobody can pay the centavo that it must have.
+    """
+    payments = sa.table(
+        "payments",
+        *[sa.column(name) for name in ("amount_centavos", "status", "payer_name")],
+        *[sa.column(name) for name in ("created_at", "resolved_at", "look_up_at")],
+    )
+    is_zero = payments.c.amount_centavos == 0
+    pending = sa.update(payments).where(is_zero, payments.c.status == "pending")
+    op.execute(
+        pending.values(status="cancelled", resolved_at=payments.c.created_at, look_up_at=None)
+    )
+    op.execute(sa.update(payments).where(is_zero).values(amount_centavos=1))
+    has_long_name = sa.func.char_length(payments.c.payer_name) > 140
+    if op.get_bind().dialect.name == "sqlite":
+        has_long_name = sa.func.length(payments.c.payer_name) > 140
+    name = sa.func.substr(payments.c.payer_name, 1, 140)
+    op.execute(sa.update(payments).where(has_long_name).values(payer_name=name))
 
 
 def _replace_check(rule):

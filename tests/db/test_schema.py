@@ -320,6 +320,25 @@ def test_migrations_up_down_and_up_again_give_the_models_tables(migrated):
             sa.inspect(db.engine).clear_cache()
 
 
+@pytest.mark.slow
+def test_an_operator_goes_back_also_with_rows_that_old_rules_forbid(
+    migrated, any_empty_database_url
+):
+    """Open amounts of zero and names of 200 letters came with API Pix."""
+    tables = Tables(any_empty_database_url)
+    open_row = payment_row(
+        tables.merchant_id(), amount_centavos=0, payer_sets_amount=True, payer_name="é" * 200
+    )
+    tables.insert(Payment, open_row)
+    with migrated.app_context():
+        downgrade(directory=str(MIGRATIONS), revision="0017")
+        query = sa.text("SELECT amount_centavos, status, payer_name FROM payments")
+        with db.engine.connect() as connection:
+            assert connection.execute(query).all() == [(1, "cancelled", "é" * 140)]
+        upgrade(directory=str(MIGRATIONS))
+    assert tables.payment(open_row["txid"]).status == "cancelled"
+
+
 def test_a_database_newer_than_the_code_stops_the_start_with_one_sentence(service, tables):
     """Old code on a new schema would write what the new code does not understand."""
     tables.change("UPDATE alembic_version SET version_num = '9999'")
