@@ -13,10 +13,10 @@ from typing import Any
 
 from accounts import audit
 from core import ids
-from core.errors import ConcurrentUpdate
+from core.errors import ConcurrentUpdate, OrderAlreadyHasPayment
 from core.merchant_errors import LocationUnusable
 from db_models import Account, AuditAction, Payment, PaymentStatus
-from payments import lifecycle, service
+from payments import lifecycle, renewals, service
 from payments.location import location_text
 from repository.database import Work
 from repository.locations import NO_LOCATION, ListedLocation
@@ -87,19 +87,34 @@ def open_charge(
 def revise(work: Work, payment: Payment, values: ChargeValues) -> bool:
     """Change a charge and keep its old revision; False, and no revision, if nothing changes.
 
-    Raises NotRevisable; OrderAlreadyHasPayment if a later deadline would give an order a second
-    live payment.
+    Raises NotRevisable; OrderAlreadyHasPayment if a later deadline would give an order, or a
+    payment that was renewed, a second live payment.
     """
     lifecycle.check_revisable(payment)
     changes = _changes(payment, values)
     if not changes:
         return False
-    if payment.status == PaymentStatus.EXPIRED and payment.order_id is not None:
-        service.explain_live_order(work, payment.merchant, payment.order_id)
+    if payment.status == PaymentStatus.EXPIRED and values.expires_at > work.now:
+        _check_alone(work, payment)
     _keep_revision(work, payment)
     change = lifecycle.revise(payment, {**changes, "revision": payment.revision + 1}, work.now)
     service.apply_change(work, payment, change, author=audit.author())
     return True
+
+
+def _check_alone(work: Work, payment: Payment) -> None:
+    """Raise OrderAlreadyHasPayment if the payer already has another code for the same thing."""
+    if payment.order_id is not None:
+        service.explain_live_order(work, payment.merchant, payment.order_id)
+    renewal = renewals.newest_renewal(work, payment)
+    if renewal is not None and renewal.id != payment.id and not _has_ended(work, renewal):
+        raise OrderAlreadyHasPayment(f"The payment {renewal.txid} has renewed this one.")
+
+
+def _has_ended(work: Work, payment: Payment) -> bool:
+    """Whether nobody has paid a payment, and nobody can."""
+    status = lifecycle.status_at(payment, work.now)
+    return status in (PaymentStatus.EXPIRED, PaymentStatus.CANCELLED)
 
 
 def remove(work: Work, payment: Payment, by: Account) -> None:

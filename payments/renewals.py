@@ -30,7 +30,10 @@ def renew(
     """
     lifecycle.check_renewable(payment, work.now)
     if not is_kind_renewable(payment):
-        raise NotRenewable("A charge with a due date is not renewed. Create a new one.")
+        raise NotRenewable(
+            "A charge with a due date, or with a txid that its merchant chose, is not renewed. "
+            "Create a new one."
+        )
     newest = newest_renewal(work, payment)
     if newest is None:
         raise NotRenewable(
@@ -50,8 +53,12 @@ def renew(
 
 
 def is_kind_renewable(payment: Payment) -> bool:
-    """Whether payments of this kind are renewed: the days of a due date do not come again."""
-    return payment.charge_kind != ChargeKind.COBV
+    """Whether payments of this kind are renewed.
+
+    The days of a due date do not come again. A merchant who chose a txid waits for money with that
+    txid: the charge stays active for API Pix, and its merchant gives it a later deadline.
+    """
+    return payment.charge_kind != ChargeKind.COBV and payment.charge_txid is None
 
 
 def is_young_enough(work: Work, payment: Payment, terms: RenewalTerms) -> bool:

@@ -142,6 +142,7 @@ def _facts(work: Work, payment_id: str) -> tuple[Account, Facts]:
         else 0,
         may_cancel=status is PaymentStatus.PENDING,
         may_renew=status is PaymentStatus.EXPIRED
+        and renewals.is_kind_renewable(payment)
         and renewals.is_young_enough(work, payment, renewal_terms()),
         page_url=page_url,
         whatsapp_url=_whatsapp_url(payment, page_url),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pix_api.charges import DemoCalls
+from tests.pix_api.charges import DemoCalls, paths_of
 from tests.pix_api.clients import demo_client
 
 TXID = "a" * 30
@@ -66,3 +66,43 @@ def test_a_token_that_is_missing_counts_before_a_malformed_txid(each_app):
     answer = each_app.test_client().put("/api-pix/v2/cob/short", json={})
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_a_charge_with_a_txid_of_its_merchant_is_not_renewed(call, each_app, clock):
+    """Money for a renewal has a txid that the merchant has never seen."""
+    call.create(TXID)
+    client = each_app.test_client()
+    number = client.get("/payments/pix").json["data"][0]["id"]
+    clock.advance(seconds=3601)
+    assert client.post(f"/payments/pix/{number}/renew").status_code == 409
+    page = client.get(f"/payments/pix/{number}", headers={"Accept": "text/html"}).text
+    assert "/renew" not in page
+    assert call("GET", f"/cob/{TXID}").json["status"] == "ATIVA"
+
+
+def test_a_renewed_payment_is_not_made_payable_again(call, each_app, clock):
+    """The payer would have two codes for one thing; other revisions are allowed."""
+    client = each_app.test_client()
+    number = call("POST", "/cob", call.body(calendario={"expiracao": 60})).json["txid"]
+    clock.advance(seconds=61)
+    assert client.post(f"/payments/pix/{number}/renew").status_code == 201
+    refusal = call("PATCH", f"/cob/{number}", {"calendario": {"expiracao": 9000}})
+    assert paths_of(refusal, "CobOperacaoInvalida") == ["cob.calendario.expiracao"]
+    text = call("PATCH", f"/cob/{number}", {"solicitacaoPagador": "Mesa 5"})
+    assert (text.status_code, text.json["revisao"]) == (200, 1)
+    clock.advance(seconds=61)
+    later = call("PATCH", f"/cob/{number}", {"calendario": {"expiracao": 90000}})
+    assert later.status_code == 200
+
+
+def test_an_expired_charge_of_an_order_may_change_its_text(call, each_app, clock):
+    """Only a later deadline would give the order a second live payment."""
+    client = each_app.test_client()
+    old = {"value": 10, "order_id": "A", "expires_in": 60}
+    number = client.post("/payments/pix", json=old).json["payment"]["id"]
+    clock.advance(seconds=61)
+    assert client.post("/payments/pix", json=old).status_code == 201
+    text = call("PATCH", f"/cob/{number}", {"solicitacaoPagador": "Mesa 5"})
+    assert text.status_code == 200
+    refusal = call("PATCH", f"/cob/{number}", {"calendario": {"expiracao": 9000}})
+    assert paths_of(refusal, "CobOperacaoInvalida") == ["cob.calendario.expiracao"]
