@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from accounts.access import development_only
 from blueprints.pix_api import presenter
 from blueprints.pix_api.access import merchant_for
-from blueprints.pix_api.charge_bodies import CobBody, members_of, merged
+from blueprints.pix_api.charge_bodies import CobBody, faults_of_key, members_of, merged
 from blueprints.pix_api.fields import INT32_MAX, TXID_OF_CHARGE, checked, json_object
 from blueprints.pix_api.lists import one_of, read_boolean, read_cnpj, read_cpf, read_window
 from blueprints.pix_api.loc_routes import location_for
@@ -50,7 +50,7 @@ def put_cob(txid: str) -> BaseResponse:
         if not TXID_OF_CHARGE.fullmatch(txid):
             reason = "O txid não respeita o schema: 26 a 35 letras e dígitos."
             raise refuse(INVALID, reason, "txid", txid)
-        body = checked(CobBody, json_object(), "cob", INVALID)
+        body = _checked(json_object(), merchant)
         payment = work.charges.find(merchant, txid)
         if payment is None:
             return presented(_create(work, merchant, body, txid))
@@ -67,7 +67,7 @@ def post_cob() -> BaseResponse:
 
     def write(work: Work) -> dict[str, Any]:
         merchant = merchant_for(work, "cob.write")
-        body = checked(CobBody, json_object(), "cob", INVALID)
+        body = _checked(json_object(), merchant)
         return presented(_create(work, merchant, body, None))
 
     return created_json(in_unit_of_work(write))
@@ -83,7 +83,7 @@ def patch_cob(txid: str) -> BaseResponse:
         payment = _own(work, merchant, txid)
         if changes.get("status") is not None:
             return presented(_remove(work, payment, merchant, changes))
-        body = checked(CobBody, merged(members_of(payment), changes), "cob", INVALID)
+        body = _checked(merged(members_of(payment), changes), merchant)
         return presented(_revise(work, payment, body, keeps_payer=body.devedor is None))
 
     return private_json(in_unit_of_work(write))
@@ -152,6 +152,19 @@ def pay_cob(txid: str) -> BaseResponse:
 def presented(payment: Payment) -> dict[str, Any]:
     """The JSON object of the charge."""
     return presenter.charge(payment, current_settings().location_base)
+
+
+def _checked(members: dict[str, Any], merchant: Account) -> CobBody:
+    """The members as a body. Raises PixProblem, which says also if the key is a stranger's."""
+    try:
+        return checked(CobBody, members, "cob", INVALID)
+    except PixProblem as problem:
+        key = members.get("chave")
+        is_key_read = not any(fault.path == "cob.chave" for fault in problem.violations)
+        if is_key_read and isinstance(key, str):
+            faults = [*problem.violations, *faults_of_key(key, merchant, "cob")]
+            raise PixProblem(INVALID, problem.detail, faults) from None
+        raise
 
 
 def _own(work: Work, merchant: Account, txid: str) -> Payment:

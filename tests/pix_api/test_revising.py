@@ -106,3 +106,12 @@ def test_an_expired_charge_of_an_order_may_change_its_text(call, each_app, clock
     assert text.status_code == 200
     refusal = call("PATCH", f"/cob/{number}", {"calendario": {"expiracao": 9000}})
     assert paths_of(refusal, "CobOperacaoInvalida") == ["cob.calendario.expiracao"]
+
+
+def test_violations_of_the_schema_do_not_hide_those_of_the_account(call):
+    """Who mends a body sees everything that is wrong with it."""
+    body = call.body(
+        chave="other@example.com", valor={"original": "1"}, calendario={"expiracao": 0}
+    )
+    answer = call("POST", "/cob", body)
+    assert paths_of(answer, "CobOperacaoInvalida") == ["cob.valor.original", "cob.chave"]
