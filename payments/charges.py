@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from accounts import audit
@@ -16,8 +17,9 @@ from core import ids
 from core.errors import ConcurrentUpdate, OrderAlreadyHasPayment
 from core.merchant_errors import LocationUnusable
 from db_models import Account, AuditAction, Payment, PaymentStatus
-from payments import lifecycle, renewals, service
-from payments.location import location_text
+from payments import lifecycle, renewals, service, snapshots
+from payments.due_charges import DEBTOR, DUE
+from payments.location import INFO, ORIGINAL, WITHDRAWAL, location_text
 from repository.database import Work
 from repository.locations import NO_LOCATION, ListedLocation
 from repository.payments import payment_from
@@ -37,6 +39,36 @@ class ChargeValues:
     """Further members that only API Pix has; None without any."""
 
 
+class ChangedPart(StrEnum):
+    """What a revision changed, as its event remembers it: words without a person's data."""
+
+    AMOUNT = "amount"
+    AMOUNT_CHOICE = "amount-choice"
+    DEADLINE = "deadline"
+    PAYER = "payer"
+    TEXT = "text"
+    INFO = "info"
+    WITHDRAWAL = "withdrawal"
+    DUE_TERMS = "due-terms"
+    LOCATION = "location"
+    NO_LOCATION = "no-location"
+
+
+_PARTS = {
+    "amount_centavos": ChangedPart.AMOUNT,
+    "payer_sets_amount": ChangedPart.AMOUNT_CHOICE,
+    "expires_at": ChangedPart.DEADLINE,
+    "payer_name": ChangedPart.PAYER,
+    "payer_document": ChangedPart.PAYER,
+    "description": ChangedPart.TEXT,
+}
+_PARTS_OF_TERMS = {
+    ORIGINAL: ChangedPart.AMOUNT,
+    INFO: ChangedPart.INFO,
+    WITHDRAWAL: ChangedPart.WITHDRAWAL,
+    DUE: ChangedPart.DUE_TERMS,
+    DEBTOR: ChangedPart.PAYER,
+}
 _NAMES = tuple(field.name for field in fields(ChargeValues))
 
 
@@ -96,9 +128,11 @@ def revise(work: Work, payment: Payment, values: ChargeValues) -> bool:
         return False
     if payment.status == PaymentStatus.EXPIRED and values.expires_at > work.now:
         _check_alone(work, payment)
+    parts = _changed_parts(payment, changes)
     _keep_revision(work, payment)
     change = lifecycle.revise(payment, {**changes, "revision": payment.revision + 1}, work.now)
-    service.apply_change(work, payment, change, author=audit.author())
+    about = {snapshots.CHANGED: parts}
+    service.apply_change(work, payment, change, about, audit.author())
     return True
 
 
@@ -129,6 +163,16 @@ def remove(work: Work, payment: Payment, by: Account) -> None:
 def _changes(payment: Payment, values: ChargeValues) -> dict[str, Any]:
     columns = asdict(values)
     return {name: value for name, value in columns.items() if getattr(payment, name) != value}
+
+
+def _changed_parts(payment: Payment, changes: Mapping[str, Any]) -> list[ChangedPart]:
+    """The parts that these changes touch, in the order of `ChangedPart`."""
+    parts = {_PARTS[name] for name in changes if name in _PARTS}
+    if "charge_terms" in changes:
+        old, new = payment.charge_terms or {}, changes["charge_terms"] or {}
+        names = {name for name in {*old, *new} if old.get(name) != new.get(name)}
+        parts |= {_PARTS_OF_TERMS[name] for name in names if name in _PARTS_OF_TERMS}
+    return [part for part in ChangedPart if part in parts]
 
 
 def _keep_revision(work: Work, payment: Payment) -> None:
@@ -178,7 +222,8 @@ def bind(work: Work, payment: Payment, location: ListedLocation, location_base: 
         _free_location(work, payment)
     text = location_text(location_base, payment.charge_kind, location.token)
     columns = {**_columns_of(location), "has_location": True}
-    _store(work, payment, {**columns, "br_code": service.code_of(merchant, text)})
+    code = service.code_of(merchant, text)
+    _store(work, payment, {**columns, "br_code": code}, ChangedPart.LOCATION)
     _take(work, location, payment)
 
 
@@ -197,7 +242,7 @@ def unbind(work: Work, location: ListedLocation) -> ListedLocation:
         if not work.locations.release(payment.id, location.token):
             raise ConcurrentUpdate
     else:
-        _store(work, payment, NO_LOCATION)
+        _store(work, payment, NO_LOCATION, ChangedPart.NO_LOCATION)
     return replace(location, payment_id=None, pix_txid=None, payment_status=None)
 
 
@@ -250,7 +295,8 @@ def _take(work: Work, location: ListedLocation, payment: Payment) -> None:
         raise ConcurrentUpdate
 
 
-def _store(work: Work, payment: Payment, columns: Mapping[str, Any]) -> None:
+def _store(work: Work, payment: Payment, columns: Mapping[str, Any], part: ChangedPart) -> None:
     """Change columns that pages read; the new sequence tells them to read again."""
     change = lifecycle.revise(payment, columns, work.now)
-    service.apply_change(work, payment, change, author=audit.author())
+    about = {snapshots.CHANGED: [part]}
+    service.apply_change(work, payment, change, about, audit.author())

@@ -299,7 +299,7 @@ def apply_change(
     work: Work,
     payment: Payment,
     change: Change,
-    about: Mapping[str, int] | None = None,
+    about: Mapping[str, Any] | None = None,
     author: Mapping[str, str] | None = None,
 ) -> None:
     """Store the change and its event if the payment has not changed since it was read.
@@ -320,7 +320,7 @@ def _record(
     message: str,
     reason: str | None = None,
     author: Mapping[str, str] | None = None,
-    about: Mapping[str, int] | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> None:
     work.record(
         StoredEvent(

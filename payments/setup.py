@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask_openapi import OpenAPI
 
 from payments import (
+    charge_terms,
     commands,
     confirmation_routes,
     due_charges,
@@ -30,5 +31,6 @@ def init_payments(app: OpenAPI) -> None:
     for bp in (module.bp for module in route_modules):
         app.register_api(bp)
     app.add_template_filter(due_charges.amount_due_now, "amount_due")
+    app.add_template_filter(charge_terms.amount_text, "amount_text")
     commands.register(app)
     privacy_commands.register(app)

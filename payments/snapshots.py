@@ -25,6 +25,8 @@ _TEXTS_AND_NUMBERS = (
 _INSTANTS = ("expires_at", "resolved_at")
 REFUND, RECEIPT, TILL = "refund_row", "receipt_row", "till"
 """Further members of a snapshot: the refund or receipt that the event is about, a till's name."""
+CHANGED = "changed"
+"""What a revision changed: a list of `payments.charges.ChangedPart`."""
 REFUNDS = "refunds"
 """The status of each refund of the payment, by row id; rows of events before API Pix lack it."""
 

@@ -24,6 +24,8 @@ _EXPIRATION_SECONDS_MAX = 2_147_483_647  # an int32 (API Pix 2.9.0, CobExpiracao
 _WITHDRAWALS = ("saque", "troco")
 _NAME_CHARACTERS_MAX, _CITY_CHARACTERS_MAX, _MESSAGE_CHARACTERS_MAX = 100, 40, 140
 
+_INFO_LINES_MAX, _INFO_NAME_MAX, _INFO_VALUE_MAX = 50, 50, 200
+
 
 @dataclass(frozen=True)
 class DueSums:
@@ -53,6 +55,8 @@ class Charge:
     message: str | None
     payment_id: str
     """By which the receiver's service knows the payment; the txid, unless the payload says more."""
+    info: tuple[tuple[str, str], ...] = ()
+    """The receiver's lines for the payer: name and value."""
     due_sums: DueSums | None = None
     payer_sets_amount: bool = False
     """Whether the payer may pay another amount than `amount_centavos`, which may be 0 then."""
@@ -122,7 +126,25 @@ def _common_fields(payload: Mapping[str, Any]) -> dict[str, Any]:
         "payee_name": _clean_or_none(payee.get("nome"), _NAME_CHARACTERS_MAX),
         "payee_city": _clean_or_none(payee.get("cidade"), _CITY_CHARACTERS_MAX),
         "message": _clean_or_none(payload.get("solicitacaoPagador"), _MESSAGE_CHARACTERS_MAX),
+        "info": _info(payload.get("infoAdicionais")),
     }
+
+
+def _info(value: object) -> tuple[tuple[str, str], ...]:
+    """The lines with a name or a value; lines of another shape are left out, long texts are cut.
+
+    Source: API Pix 2.9.0, InfoAdicional: 50 characters and 200; at most 50 lines.
+    """
+    entries = value[:_INFO_LINES_MAX] if isinstance(value, list) else []
+    lines = (
+        (
+            _clean_or_none(entry.get("nome"), _INFO_NAME_MAX) or "",
+            _clean_or_none(entry.get("valor"), _INFO_VALUE_MAX) or "",
+        )
+        for entry in entries
+        if isinstance(entry, Mapping)
+    )
+    return tuple(line for line in lines if any(line))
 
 
 def _created_at(calendar: Mapping[str, Any]) -> datetime:

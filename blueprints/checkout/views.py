@@ -12,7 +12,8 @@ from config import Settings, current_settings
 from core.outcome_link import with_outcome
 from core.pix.due_amounts import AmountDue
 from db_models import Payment, PaymentStatus
-from payments import due_charges
+from payments import charge_terms, due_charges
+from payments.charge_terms import CashWithdrawal
 from payments.lifecycle import remaining_ms, sequence_at, status_at
 from payments.presenter import QR_PREFIX
 from payments.standing import Action, PaymentState, State
@@ -39,6 +40,13 @@ class PaymentView:
     sequence: int
     amount_centavos: int
     """What is to be paid today, or was paid."""
+    amount_text: str
+    """That amount as the page writes it; *valor livre* if the charge proposes none."""
+    payer_sets_amount: bool
+    withdrawal: CashWithdrawal | None
+    """The split of an amount with a withdrawal of cash; None without one."""
+    info: list[tuple[str, str]]
+    """The merchant's lines for the payer: name and value."""
     sums: AmountDue | None
     """What that amount is made of; None if it is the original one."""
     due_date: date | None
@@ -122,6 +130,7 @@ def payment_view(
     terms = due_charges.due_terms_of(payment)
     sums = due_charges.components_at(payment, now)
     change_at = due_charges.next_amount_at(payment, now)
+    amount_centavos = payment.amount_centavos if sums is None else sums.final_centavos
     return PaymentView(
         id=payment.txid,
         status_page=status_page(payment_state),
@@ -129,7 +138,11 @@ def payment_view(
         is_refused=payment_state.state is State.REFUSED,
         not_yet=not_yet(can_ask=current_settings().asks_bank),
         sequence=sequence_at(payment, now),
-        amount_centavos=payment.amount_centavos if sums is None else sums.final_centavos,
+        amount_centavos=amount_centavos,
+        amount_text=charge_terms.centavos_text(payment, amount_centavos),
+        payer_sets_amount=payment.payer_sets_amount,
+        withdrawal=charge_terms.withdrawal_of(payment),
+        info=charge_terms.info_lines(payment),
         sums=sums if sums and sums.final_centavos != sums.original_centavos else None,
         due_date=terms.due_date if terms else None,
         next_amount_ms=(change_at - now) // timedelta(milliseconds=1) if change_at else None,

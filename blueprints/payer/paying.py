@@ -18,6 +18,8 @@ from blueprints.payer.bank_wallet import WalletDebit
 from core.errors import (
     AlreadyPaid,
     BalcaoError,
+    FieldError,
+    InvalidRequest,
     PaymentCancelled,
 )
 from core.payer_errors import (
@@ -46,7 +48,10 @@ class WalletPaymentResult:
 
 
 def require_payable(work: Work, payment: Payment) -> None:
-    """Raise AlreadyPaid, PaymentCancelled or PaymentExpired unless it can be paid now."""
+    """Check that the payment can be paid now, for its own amount.
+
+    Raises AlreadyPaid, PaymentCancelled, PaymentExpired, or InvalidRequest if it has no amount.
+    """
     status = status_at(payment, work.now)
     if status is PaymentStatus.CONFIRMED:
         raise AlreadyPaid("The payment was paid before. Nothing was paid now.")
@@ -54,6 +59,14 @@ def require_payable(work: Work, payment: Payment) -> None:
         raise PaymentCancelled("Its merchant cancelled the payment. Nothing was paid.")
     if status is PaymentStatus.EXPIRED:
         raise PaymentExpired("The payment's deadline has passed. Nothing was paid.")
+    if needs_a_typed_amount(payment):
+        detail = "is for the payer to choose: pay this code in the bank's application"
+        raise InvalidRequest([FieldError("value", detail)])
+
+
+def needs_a_typed_amount(payment: Payment) -> bool:
+    """Whether the charge proposes no amount; the payer types one in the bank's application."""
+    return payment.payer_sets_amount and payment.amount_centavos == 0
 
 
 def pay(account: Account, payment: Payment, card: str | None, pin: str) -> WalletPaymentResult:

@@ -333,6 +333,8 @@ def _payer_page(
         is_away = True
     with reading() as work:
         status = None if payment is None else status_at(payment, work.now)
+    is_open = status is PaymentStatus.PENDING and bool(payment and payment.has_location)
+    needs_amount = payment is not None and paying.needs_a_typed_amount(payment)
     page = render_template(
         f"payer/{name}.html",
         account=account,
@@ -342,7 +344,8 @@ def _payer_page(
         payment=payment,
         merchant=None if payment is None else merchant_view(payment.merchant),
         status=status,
-        is_payable=status is PaymentStatus.PENDING and bool(payment and payment.has_location),
+        is_payable=is_open and not needs_amount,
+        needs_amount=is_open and needs_amount,
         problem=None if error is None else error.code,
         bank_url=current_settings().bank_url,
     )

@@ -26,7 +26,7 @@ from core.documents import mask_document
 from core.errors import Conflict
 from db_models import Account, Payment, PaymentStatus, Verdict
 from payments import refunds, renewals, service
-from payments.due_charges import amount_due_now
+from payments.charge_terms import amount_text
 from payments.lifecycle import sequence_at, status_at
 from payments.opening import renewal_terms
 from payments.presenter import QR_PREFIX
@@ -152,7 +152,7 @@ def _facts(work: Work, payment_id: str) -> tuple[Account, Facts]:
 
 def _whatsapp_url(payment: Payment, page_url: str) -> str:
     lines = (
-        _("Cobrança de %(amount)s") % {"amount": brl(amount_due_now(payment))},
+        _("Cobrança de %(amount)s") % {"amount": amount_text(payment)},
         payment.description,
         _("Pague com Pix: %(url)s") % {"url": page_url},
     )
@@ -188,7 +188,7 @@ def _ask_to_cancel(payment_id: str) -> ResponseReturnValue:
         merchant, facts = _facts(work, payment_id)
     if not facts.may_cancel:
         return _render_payment(payment_id, 409, problem=_not_cancellable())
-    amount = brl(amount_due_now(facts.payment))
+    amount = amount_text(facts.payment)
     question = Question(
         _("Cancelar a cobrança de %(amount)s?") % {"amount": amount},
         _("Sim, cancelar a cobrança"),

@@ -8,6 +8,7 @@ from datetime import datetime
 from flask import url_for
 
 from db_models import Payment, PaymentStatus
+from payments.charge_terms import centavos_text
 from payments.due_charges import amount_at
 from payments.lifecycle import sequence_at
 from payments.standing import mark_of
@@ -23,7 +24,7 @@ class Row:
     mark: str
     label: str
     sequence: int
-    amount_centavos: int
+    amount_text: str
     refunded_centavos: int
     title: str | None
     order_id: str | None
@@ -41,7 +42,7 @@ def row_of(payment: Payment, now: datetime) -> Row:
         mark=mark,
         label=label_of(mark),
         sequence=sequence_at(payment, now),
-        amount_centavos=amount_at(payment, now),
+        amount_text=centavos_text(payment, amount_at(payment, now)),
         refunded_centavos=payment.refunded_centavos,
         title=payment.description,
         order_id=payment.order_id,

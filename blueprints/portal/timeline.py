@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from accounts.audit import KEY, KEY_NAME
 from db_models import (
@@ -17,6 +18,8 @@ from db_models import (
     TraceKind,
     Verdict,
 )
+from payments import snapshots
+from payments.charges import ChangedPart
 from payments.refusals import refusal_text
 from web.pages import brl
 from web.pages import translate as _
@@ -60,8 +63,48 @@ def _of_event(event: PaymentEvent) -> Entry | None:
         detail = _("O pedido foi pago por outra cobrança.") if event.is_superseded else ""
         return Entry(at, _("Cobrança cancelada"), detail)
     if event.name == EventName.PAYMENT_REVISED:
-        return Entry(at, _("Prazo alterado"))
+        return _of_revision(event)
     return None
+
+
+def _of_revision(event: PaymentEvent) -> Entry:
+    """What changed and who changed it; events without parts moved the deadline."""
+    state = event.data.get("state") or {}
+    parts = state.get(snapshots.CHANGED)
+    if parts is None:
+        return Entry(event.occurred_at, _("Prazo alterado"))
+    names = _part_names(state)
+    changes = ", ".join(names[part] for part in parts if part in names)
+    author = (event.data.get("author") or {}).get(KEY_NAME)
+    lines = [f"{changes[:1].upper()}{changes[1:]}."]
+    if author:
+        lines.append(_("Por %(name)s, pela API.") % {"name": author})
+    if parts == [ChangedPart.NO_LOCATION]:
+        title = _("Código retirado")
+    elif parts == [ChangedPart.LOCATION]:
+        title = _("Código trocado")
+    else:
+        title = _("Cobrança alterada")
+    return Entry(event.occurred_at, title, " ".join(lines))
+
+
+def _part_names(state: Mapping[str, Any]) -> dict[str, str]:
+    """The parts of a charge in words; the amount is that after the change."""
+    amount = state["amount_centavos"]
+    return {
+        ChangedPart.AMOUNT: _("valor: %(amount)s") % {"amount": brl(amount)}
+        if amount
+        else _("valor livre"),
+        ChangedPart.AMOUNT_CHOICE: _("se o pagador pode mudar o valor"),
+        ChangedPart.DEADLINE: _("prazo"),
+        ChangedPart.PAYER: _("devedor"),
+        ChangedPart.TEXT: _("texto para o pagador"),
+        ChangedPart.INFO: _("informações adicionais"),
+        ChangedPart.WITHDRAWAL: _("saque ou troco"),
+        ChangedPart.DUE_TERMS: _("vencimento, multa, juros ou descontos"),
+        ChangedPart.LOCATION: _("outra location mostra a cobrança; um código antigo não vale mais"),
+        ChangedPart.NO_LOCATION: _("nenhuma location mostra a cobrança; o código não vale mais"),
+    }
 
 
 def _author_text(event: PaymentEvent) -> str:

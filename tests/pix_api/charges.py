@@ -7,7 +7,8 @@ from typing import Any
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from tests.pix_api.clients import demo_client
+from tests.pix_api.clients import demo_client, new_client
+from tests.portal.signing import KEYS
 from tests.support.api_pix import PixAnswer, check_answer, valid_body
 
 EVER = {"inicio": "2020-01-01T00:00:00Z", "fim": "2100-01-01T00:00:00Z"}
@@ -27,13 +28,14 @@ def cob_body(key: str, **members: Any) -> dict[str, Any]:
 
 
 class DemoCalls:
-    """The demo merchant's calls with a token of every scope."""
+    """The calls of a merchant, usually the demo one, with a token of every scope."""
 
-    def __init__(self, app: Flask) -> None:
-        """Ask for a token."""
+    def __init__(self, app: Flask, login: str | None = None) -> None:
+        """Ask for a token; `login` is an account of `tests.portal.signing`."""
         self._client = app.test_client()
-        self._token = demo_client(app).token(app)
-        self.key = app.config["BALCAO"].demo_pix_key
+        client = new_client(app, login) if login else demo_client(app)
+        self._token = client.token(app)
+        self.key = KEYS[login] if login else app.config["BALCAO"].demo_pix_key
 
     def __call__(
         self, method: str, path: str, body: Any = None, *, dialect: str = "", **options: Any
