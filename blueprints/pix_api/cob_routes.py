@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from accounts.access import development_only
 from blueprints.pix_api import presenter
-from blueprints.pix_api.access import merchant_for
+from blueprints.pix_api.access import count_change, merchant_for
 from blueprints.pix_api.charge_bodies import CobBody, faults_of_key, members_of, merged
 from blueprints.pix_api.fields import INT32_MAX, TXID_OF_CHARGE, checked, json_object
 from blueprints.pix_api.lists import one_of, read_boolean, read_cnpj, read_cpf, read_window
@@ -26,7 +26,6 @@ from payments.robot_fields import RobotTerms
 from repository.charges import ChargeFilters
 from repository.database import Work, in_unit_of_work, reading
 from repository.pix import ReceivedPix
-from web import request_counts
 from web.answers import created_json, private_json
 
 bp = Blueprint("pix_api_cob", __name__)
@@ -185,9 +184,7 @@ def _require(payment: Payment | None) -> Payment:
 
 
 def _create(work: Work, merchant: Account, body: CobBody, txid: str | None) -> Payment:
-    settings = current_settings()
-    client = f"account {merchant.id}"
-    request_counts.take(request_counts.CREATIONS, settings.creations_per_minute, client)
+    count_change(merchant)
     _raise_any(body.faults(merchant))
     location = location_for(work, merchant, body.loc, ChargeKind.COB, INVALID)
     try:
@@ -198,7 +195,7 @@ def _create(work: Work, merchant: Account, body: CobBody, txid: str | None) -> P
             txid=txid,
             charge_kind=ChargeKind.COB,
             location=location,
-            location_base=settings.location_base,
+            location_base=current_settings().location_base,
         )
     except Conflict as error:
         raise as_violation(error, INVALID, "cob") from None
@@ -206,6 +203,7 @@ def _create(work: Work, merchant: Account, body: CobBody, txid: str | None) -> P
 
 def _revise(work: Work, payment: Payment, body: CobBody, *, keeps_payer: bool = False) -> Payment:
     """Replace what the charge asks; `keeps_payer` for a body that says nothing of the debtor."""
+    count_change(payment.merchant)
     faults = body.faults(payment.merchant)
     if charges.is_final(payment.status):
         reason = "A cobrança não está ATIVA, e a presente requisição busca alterá-la."

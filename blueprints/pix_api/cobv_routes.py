@@ -8,7 +8,7 @@ from flask import Blueprint
 from werkzeug.wrappers import Response as BaseResponse
 
 from blueprints.pix_api import due_presenter, presenter
-from blueprints.pix_api.access import merchant_for
+from blueprints.pix_api.access import count_change, merchant_for
 from blueprints.pix_api.charge_bodies import merged
 from blueprints.pix_api.cob_routes import (
     REMOVED,
@@ -28,7 +28,6 @@ from db_models import Account, ChargeKind, Payment
 from payments import charges
 from repository.charges import ChargeFilters
 from repository.database import Work, in_unit_of_work, reading
-from web import request_counts
 from web.answers import created_json, private_json
 
 bp = Blueprint("pix_api_cobv", __name__)
@@ -133,9 +132,7 @@ def _require(payment: Payment | None) -> Payment:
 
 def create(work: Work, merchant: Account, body: CobVBody, txid: str) -> Payment:
     """Open a charge. Raises PixProblem."""
-    settings = current_settings()
-    client = f"account {merchant.id}"
-    request_counts.take(request_counts.CREATIONS, settings.creations_per_minute, client)
+    count_change(merchant)
     _raise_any(body.faults(merchant, work.now, work.now))
     location = location_for(work, merchant, body.loc, ChargeKind.COBV, INVALID)
     try:
@@ -146,7 +143,7 @@ def create(work: Work, merchant: Account, body: CobVBody, txid: str) -> Payment:
             txid=txid,
             charge_kind=ChargeKind.COBV,
             location=location,
-            location_base=settings.location_base,
+            location_base=current_settings().location_base,
         )
     except Conflict as error:
         raise as_violation(error, INVALID, "cobv") from None
@@ -154,6 +151,7 @@ def create(work: Work, merchant: Account, body: CobVBody, txid: str) -> Payment:
 
 def revise(work: Work, payment: Payment, body: CobVBody) -> Payment:
     """Replace what an active charge asks. Raises PixProblem."""
+    count_change(payment.merchant)
     faults = body.faults(payment.merchant, payment.created_at, work.now)
     _raise_any([*faults, *_finality(payment)])
     location = location_for(work, payment.merchant, body.loc, ChargeKind.COBV, INVALID)

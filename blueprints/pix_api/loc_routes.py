@@ -10,7 +10,7 @@ from flask import Blueprint
 from werkzeug.wrappers import Response as BaseResponse
 
 from blueprints.pix_api import presenter
-from blueprints.pix_api.access import merchant_for
+from blueprints.pix_api.access import count_change, merchant_for
 from blueprints.pix_api.charge_bodies import LocReference
 from blueprints.pix_api.fields import PixBody, body_of
 from blueprints.pix_api.lists import one_of, read_boolean, read_window
@@ -45,9 +45,7 @@ def post_loc() -> BaseResponse:
     def write(work: Work) -> ListedLocation:
         merchant = merchant_for(work, "payloadlocation.write")
         body = body_of(LocBody, "loc", INVALID)
-        client = f"account {merchant.id}"
-        most = current_settings().creations_per_minute
-        request_counts.take(request_counts.CREATIONS, most, client)
+        count_change(merchant)
         return charges.reserve_location(work, merchant, body.tipoCob)
 
     location = in_unit_of_work(write)
@@ -104,6 +102,7 @@ def delete_txid_of_loc(number: str) -> BaseResponse:
 
     def write(work: Work) -> ListedLocation:
         merchant = merchant_for(work, "payloadlocation.write")
+        count_change(merchant)
         return charges.unbind(work, _own(work, merchant, number))
 
     return private_json(presented(in_unit_of_work(write)))

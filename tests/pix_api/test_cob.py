@@ -284,3 +284,16 @@ def test_a_token_is_needed_and_its_scope_counts(app):
         403,
         "AcessoNegado",
     )
+
+
+def test_creations_and_revisions_have_one_bound(app):
+    """A loop of revisions must not fill the table of old ones."""
+    app.config["BALCAO"] = app.config["BALCAO"].model_copy(update={"creations_per_minute": 3})
+    call = DemoCalls(app)
+    statuses = [
+        call("PUT", f"/cob/{TXID}", call.body(valor={"original": f"{n}.00"})).status_code
+        for n in range(1, 6)
+    ]
+    assert statuses == [201, 201, 201, 429, 429]
+    assert call("GET", f"/cob/{TXID}").get_json()["revisao"] == 2
+    assert call("POST", "/loc", {"tipoCob": "cob"}).status_code == 429
