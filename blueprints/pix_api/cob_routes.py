@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from flask import Blueprint, request
+from flask import Blueprint
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounts.access import development_only
 from blueprints.pix_api import presenter
 from blueprints.pix_api.access import count_change, merchant_for
 from blueprints.pix_api.charge_bodies import CobBody, faults_of_key, members_of, merged
-from blueprints.pix_api.fields import INT32_MAX, TXID_OF_CHARGE, checked, json_object
-from blueprints.pix_api.lists import one_of, read_boolean, read_cnpj, read_cpf, read_window
+from blueprints.pix_api.charge_reading import REMOVED, ChargeReading
+from blueprints.pix_api.fields import TXID_OF_CHARGE, checked, json_object
 from blueprints.pix_api.loc_routes import location_for
 from blueprints.pix_api.problems import PixProblem, Violation, refuse
 from config import current_settings
@@ -21,23 +21,13 @@ from core.errors import Conflict
 from db_models import Account, ChargeKind, Payment, PaymentStatus
 from payments import charges, robot
 from payments.lifecycle import status_at
-from payments.pix_objects import pix_object
 from payments.robot_fields import RobotTerms
-from repository.charges import ChargeFilters
-from repository.database import Work, in_unit_of_work, reading
-from repository.pix import ReceivedPix
+from repository.database import Work, in_unit_of_work
 from web.answers import created_json, private_json
 
 bp = Blueprint("pix_api_cob", __name__)
 
-INVALID, UNREADABLE, MISSING = "CobOperacaoInvalida", "CobConsultaInvalida", "CobNaoEncontrado"
-REMOVED = "REMOVIDA_PELO_USUARIO_RECEBEDOR"
-STATUSES = {
-    "ATIVA": (PaymentStatus.PENDING, PaymentStatus.EXPIRED),
-    "CONCLUIDA": (PaymentStatus.CONFIRMED,),
-    REMOVED: (PaymentStatus.CANCELLED,),
-    "REMOVIDA_PELO_PSP": (),
-}
+INVALID = "CobOperacaoInvalida"
 
 
 @bp.put("/cob/<txid>")
@@ -79,7 +69,7 @@ def patch_cob(txid: str) -> BaseResponse:
     def write(work: Work) -> dict[str, Any]:
         merchant = merchant_for(work, "cob.write")
         changes = json_object()
-        payment = _own(work, merchant, txid)
+        payment = COBS.own(work, merchant, txid)
         if changes.get("status") is not None:
             return presented(_remove(work, payment, merchant, changes))
         body = _checked(merged(members_of(payment), changes), merchant)
@@ -91,41 +81,13 @@ def patch_cob(txid: str) -> BaseResponse:
 @bp.get("/cob/<txid>")
 def get_cob(txid: str) -> BaseResponse:
     """The charge as it stands, or as it stood at `revisao`."""
-    with reading() as work:
-        merchant = merchant_for(work, "cob.read")
-        is_txid = TXID_OF_CHARGE.fullmatch(txid) is not None
-        payment, pix = work.charges.find_with_pix(merchant, txid) if is_txid else (None, None)
-        charge = _require(payment)
-        body = presented(at_asked_revision(work, charge, UNREADABLE))
-    return private_json({**body, **pix_of(charge, pix)})
+    return private_json(COBS.one(txid))
 
 
 @bp.get("/cob")
 def list_cob() -> BaseResponse:
     """The charges that were created within a window, oldest first."""
-    with reading() as work:
-        merchant = merchant_for(work, "cob.read")
-        readers = {
-            "cpf": read_cpf,
-            "cnpj": read_cnpj,
-            "locationPresente": read_boolean,
-            "status": one_of(*STATUSES),
-        }
-        window = read_window(UNREADABLE, readers)
-        query = window.filters
-        filters = ChargeFilters(
-            ChargeKind.COB,
-            window.span,
-            document=query.get("cpf") or query.get("cnpj"),
-            statuses=STATUSES[query["status"]] if "status" in query else None,
-            has_location=query.get("locationPresente"),
-        )
-        total, page = work.charges.page(merchant, filters, window.offset, window.size)
-    body = {
-        "parametros": window.parameters(total),
-        "cobs": [{**presented(payment), **pix_of(payment, pix)} for payment, pix in page],
-    }
-    return private_json(body)
+    return private_json(COBS.page())
 
 
 @bp.post("/cob/pagar/<txid>")
@@ -135,7 +97,7 @@ def pay_cob(txid: str) -> BaseResponse:
 
     def order(work: Work) -> Payment:
         merchant = merchant_for(work, "cob.write")
-        payment = _own(work, merchant, txid)
+        payment = COBS.own(work, merchant, txid)
         if status_at(payment, work.now) is not PaymentStatus.PENDING:
             reason = "A cobrança já foi paga ou removida, ou expirou: não pode ser paga."
             raise refuse(INVALID, reason, "cob.status", presenter.status_of(payment))
@@ -153,6 +115,15 @@ def presented(payment: Payment) -> dict[str, Any]:
     return presenter.charge(payment, current_settings().location_base)
 
 
+COBS = ChargeReading(
+    ChargeKind.COB,
+    unreadable="CobConsultaInvalida",
+    missing="CobNaoEncontrado",
+    missing_detail="Não há cobrança com este txid.",
+    presented=presented,
+)
+
+
 def _checked(members: dict[str, Any], merchant: Account) -> CobBody:
     """The members as a body. Raises PixProblem, which says also if the key is a stranger's."""
     try:
@@ -164,23 +135,6 @@ def _checked(members: dict[str, Any], merchant: Account) -> CobBody:
             faults = [*problem.violations, *faults_of_key(key, merchant, "cob")]
             raise PixProblem(INVALID, problem.detail, faults) from None
         raise
-
-
-def _own(work: Work, merchant: Account, txid: str) -> Payment:
-    """The merchant's immediate charge. Raises PixProblem."""
-    is_txid = TXID_OF_CHARGE.fullmatch(txid) is not None
-    return _require(work.charges.find(merchant, txid) if is_txid else None)
-
-
-def pix_of(payment: Payment, pix: ReceivedPix | None) -> dict[str, Any]:
-    """The member `pix` of a charge that was paid."""
-    return {} if pix is None else {"pix": [pix_object(pix, payment.merchant.pix_key)]}
-
-
-def _require(payment: Payment | None) -> Payment:
-    if payment is None or payment.charge_kind != ChargeKind.COB:
-        raise PixProblem(MISSING, "Não há cobrança com este txid.")
-    return payment
 
 
 def _create(work: Work, merchant: Account, body: CobBody, txid: str | None) -> Payment:
@@ -264,15 +218,3 @@ _REASONS = {
     ),
 }
 """By the code of the domain's error: the reason, and the member at fault."""
-
-
-def at_asked_revision(work: Work, payment: Payment, kind: str) -> Payment:
-    """The charge at the query's `revisao`. Raises PixProblem of this kind."""
-    text = request.args.get("revisao")
-    if text is None:
-        return payment
-    is_number = text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= INT32_MAX
-    old = charges.at_revision(work, payment, int(text)) if is_number else None
-    if old is None:
-        raise refuse(kind, "Esta cobrança não tem esta revisao.", "revisao", text)
-    return old

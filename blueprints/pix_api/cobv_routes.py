@@ -10,30 +10,22 @@ from werkzeug.wrappers import Response as BaseResponse
 from blueprints.pix_api import due_presenter, presenter
 from blueprints.pix_api.access import count_change, merchant_for
 from blueprints.pix_api.charge_bodies import merged
-from blueprints.pix_api.cob_routes import (
-    REMOVED,
-    STATUSES,
-    as_violation,
-    at_asked_revision,
-    pix_of,
-)
+from blueprints.pix_api.charge_reading import REMOVED, ChargeReading
+from blueprints.pix_api.cob_routes import as_violation
 from blueprints.pix_api.due_bodies import CobVBody, due_members_of
 from blueprints.pix_api.fields import TXID_OF_CHARGE, checked, json_object
-from blueprints.pix_api.lists import one_of, read_boolean, read_cnpj, read_cpf, read_window
 from blueprints.pix_api.loc_routes import location_for
 from blueprints.pix_api.problems import PixProblem, Violation, refuse
 from config import current_settings
 from core.errors import Conflict
 from db_models import Account, ChargeKind, Payment
 from payments import charges
-from repository.charges import ChargeFilters
-from repository.database import Work, in_unit_of_work, reading
+from repository.database import Work, in_unit_of_work
 from web.answers import created_json, private_json
 
 bp = Blueprint("pix_api_cobv", __name__)
 
-INVALID, UNREADABLE = "CobVOperacaoInvalida", "CobVConsultaInvalida"
-MISSING = "CobVNaoEncontrada"
+INVALID = "CobVOperacaoInvalida"
 
 
 @bp.put("/cobv/<txid>")
@@ -64,7 +56,7 @@ def patch_cobv(txid: str) -> BaseResponse:
     def write(work: Work) -> dict[str, Any]:
         merchant = merchant_for(work, "cobv.write")
         changes = json_object()
-        payment = _own(work, merchant, txid)
+        payment = COBVS.own(work, merchant, txid)
         if changes.get("status") is not None:
             return presented(_remove(work, payment, merchant, changes))
         body = checked(CobVBody, merged(due_members_of(payment), changes), "cobv", INVALID)
@@ -76,41 +68,13 @@ def patch_cobv(txid: str) -> BaseResponse:
 @bp.get("/cobv/<txid>")
 def get_cobv(txid: str) -> BaseResponse:
     """The charge as it stands, or as it stood at `revisao`."""
-    with reading() as work:
-        merchant = merchant_for(work, "cobv.read")
-        is_txid = TXID_OF_CHARGE.fullmatch(txid) is not None
-        payment, pix = work.charges.find_with_pix(merchant, txid) if is_txid else (None, None)
-        charge = _require(payment)
-        body = presented(at_asked_revision(work, charge, UNREADABLE))
-    return private_json({**body, **pix_of(charge, pix)})
+    return private_json(COBVS.one(txid))
 
 
 @bp.get("/cobv")
 def list_cobv() -> BaseResponse:
     """The charges that were created within a window, oldest first."""
-    with reading() as work:
-        merchant = merchant_for(work, "cobv.read")
-        readers = {
-            "cpf": read_cpf,
-            "cnpj": read_cnpj,
-            "locationPresente": read_boolean,
-            "status": one_of(*STATUSES),
-        }
-        window = read_window(UNREADABLE, readers)
-        query = window.filters
-        filters = ChargeFilters(
-            ChargeKind.COBV,
-            window.span,
-            document=query.get("cpf") or query.get("cnpj"),
-            statuses=STATUSES[query["status"]] if "status" in query else None,
-            has_location=query.get("locationPresente"),
-        )
-        total, page = work.charges.page(merchant, filters, window.offset, window.size)
-    body = {
-        "parametros": window.parameters(total),
-        "cobs": [{**presented(payment), **pix_of(payment, pix)} for payment, pix in page],
-    }
-    return private_json(body)
+    return private_json(COBVS.page())
 
 
 def presented(payment: Payment) -> dict[str, Any]:
@@ -118,16 +82,13 @@ def presented(payment: Payment) -> dict[str, Any]:
     return due_presenter.due_charge(payment, current_settings().location_base)
 
 
-def _own(work: Work, merchant: Account, txid: str) -> Payment:
-    """The merchant's charge with a due date. Raises PixProblem."""
-    is_txid = TXID_OF_CHARGE.fullmatch(txid) is not None
-    return _require(work.charges.find(merchant, txid) if is_txid else None)
-
-
-def _require(payment: Payment | None) -> Payment:
-    if payment is None or payment.charge_kind != ChargeKind.COBV:
-        raise PixProblem(MISSING, "Não há cobrança com vencimento com este txid.")
-    return payment
+COBVS = ChargeReading(
+    ChargeKind.COBV,
+    unreadable="CobVConsultaInvalida",
+    missing="CobVNaoEncontrada",
+    missing_detail="Não há cobrança com vencimento com este txid.",
+    presented=presented,
+)
 
 
 def create(work: Work, merchant: Account, body: CobVBody, txid: str) -> Payment:
