@@ -27,7 +27,7 @@ COB = {
     "valor": {"original": "1.00"},
     "chave": "12345678909",
 }
-ASKED = {"valor": {"original": "1.00"}, "chave": "12345678909"}
+VALID_BODY = {"valor": {"original": "1.00"}, "chave": "12345678909"}
 PROBLEM = {
     "type": "https://pix.bcb.gov.br/api/v2/error/CobNaoEncontrado",
     "title": "Não encontrada.",
@@ -204,13 +204,13 @@ def test_the_message_names_every_fault():
 
 
 def test_a_request_that_is_called_valid_is_valid():
-    assert valid_body("PUT", f"/cob/{TXID}", ASKED) == ASKED
+    assert valid_body("PUT", f"/cob/{TXID}", VALID_BODY) == VALID_BODY
     with pytest.raises(ContractBroken, match="original"):
-        valid_body("PUT", f"/cob/{TXID}", {**ASKED, "valor": {"original": "1"}})
+        valid_body("PUT", f"/cob/{TXID}", {**VALID_BODY, "valor": {"original": "1"}})
     with pytest.raises(ContractBroken, match="takes no body"):
-        valid_body("GET", f"/cob/{TXID}", ASKED)
+        valid_body("GET", f"/cob/{TXID}", VALID_BODY)
     with pytest.raises(ContractBroken, match="has no POST"):
-        valid_body("POST", f"/cob/{TXID}", ASKED)
+        valid_body("POST", f"/cob/{TXID}", VALID_BODY)
 
 
 CALLBACK = {
@@ -266,8 +266,8 @@ def test_every_answer_of_the_test_client_is_checked(api):
 
 def test_an_accepted_body_must_be_valid_or_explained(api):
     """A test that calls its body valid by mistake would hide what the service accepts."""
-    numeral = {**ASKED, "calendario": {"expiracao": "3600"}}
-    assert api.put(f"/cob/{TXID}", ASKED).status == 201
+    numeral = {**VALID_BODY, "calendario": {"expiracao": "3600"}}
+    assert api.put(f"/cob/{TXID}", VALID_BODY).status == 201
     assert api.put(f"/cob/{TXID}", numeral, dialect="a number as text").status == 201
     with pytest.raises(ContractBroken, match="expiracao"):
         api.put(f"/cob/{TXID}", numeral)
