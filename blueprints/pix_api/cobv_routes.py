@@ -31,13 +31,12 @@ INVALID = "CobVOperacaoInvalida"
 @bp.put("/cobv/<txid>")
 def put_cobv(txid: str) -> BaseResponse:
     """Create a charge with this txid, or replace what an active one asks."""
-    if not TXID_OF_CHARGE.fullmatch(txid):
-        raise refuse(
-            INVALID, "O txid não respeita o schema: 26 a 35 letras e dígitos.", "txid", txid
-        )
 
     def write(work: Work) -> dict[str, Any]:
         merchant = merchant_for(work, "cobv.write")
+        if not TXID_OF_CHARGE.fullmatch(txid):
+            reason = "O txid não respeita o schema: 26 a 35 letras e dígitos."
+            raise refuse(INVALID, reason, "txid", txid)
         body = checked(CobVBody, json_object(), "cobv", INVALID)
         payment = work.charges.find(merchant, txid)
         if payment is None:

@@ -61,9 +61,10 @@ def test_two_slashes_are_one(call, each_app, path):
     assert (answer.status_code, answer.json["txid"]) == (200, TXID)
 
 
-def test_a_token_that_is_missing_counts_before_a_malformed_txid(each_app):
+@pytest.mark.parametrize("kind", ["cob", "cobv"])
+def test_a_token_that_is_missing_counts_before_a_malformed_txid(each_app, kind):
     """SDKs ask for a new token on 401 only."""
-    answer = each_app.test_client().put("/api-pix/v2/cob/short", json={})
+    answer = each_app.test_client().put(f"/api-pix/v2/{kind}/short", json={})
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
