@@ -11,6 +11,8 @@ from db_models import Account, AuditAction
 from repository.database import Work
 
 KEY, KEY_NAME, REQUEST_ID = "key", "key_name", "request_id"
+IS_CLIENT = "is_client"
+"""Present if the key is a client of API Pix and no API key."""
 """The details of an entry that name the API key by which the action was done."""
 SUBJECT_CHARACTERS_MAX = 140
 ADDRESS_CHARACTERS_MAX = 45
@@ -62,4 +64,5 @@ def _key_details() -> dict[str, str]:
     caller = g.get("caller") if has_request_context() else None
     if caller is None or caller.key_public_id is None:
         return {}
-    return {KEY: caller.key_public_id, KEY_NAME: caller.key_name}
+    details = {KEY: caller.key_public_id, KEY_NAME: caller.key_name}
+    return details if caller.key_id is not None else {**details, IS_CLIENT: "yes"}

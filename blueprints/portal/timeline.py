@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from accounts.audit import KEY, KEY_NAME
+from accounts.audit import IS_CLIENT, KEY, KEY_NAME
 from db_models import (
     EventName,
     PaymentEvent,
@@ -108,10 +108,12 @@ def _part_names(state: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _author_text(event: PaymentEvent) -> str:
-    """The API key that created the payment; empty if a person did or the row is older."""
+    """The key or client that created the payment; empty if a person did or the row is older."""
     author = event.data.get("author", {})
     if KEY_NAME not in author:
         return ""
+    if IS_CLIENT in author:
+        return _("Pelo cliente da API Pix %(name)s") % {"name": author[KEY_NAME]}
     return _("Pela chave de API %(name)s") % {"name": author[KEY_NAME] or author[KEY]}
 
 

@@ -271,6 +271,17 @@ def test_a_payment_names_the_key_that_created_it(app, alice):
     assert "key" not in rows[1].data["author"]
 
 
+def test_a_payment_names_the_client_of_api_pix_that_created_it(app, alice):
+    """A client is no API key, so the timeline does not call it one."""
+    token = new_client(app, "alice", label="SDK da loja").token(app)
+    body = {"valor": {"original": "1.00"}, "chave": "alice-shop@example.com"}
+    answer = app.test_client().post("/api-pix/v2/cob", json=body, headers=bearer(token))
+    assert answer.status_code == 201, answer.text
+    page = alice.enter().get(f"/portal/payments/{answer.get_json()['txid']}").text
+    assert "Pelo cliente da API Pix SDK da loja" in page
+    assert "Pela chave de API" not in page
+
+
 def test_forms_and_administrators_leave_their_rows(app, alice):
     """The last routes: the forms without an account, and those of the administrators."""
     make_account(app, "root", "admin")
