@@ -32,15 +32,17 @@ class InFlight:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request; tell the client if the connection ends with it."""
         environ[IS_STOPPING] = lambda: self.is_stopping
-        if environ.get("PATH_INFO", "").startswith(LONG_LIVED):
-            return self._answer(environ, start_response)
+        is_long_lived = environ.get("PATH_INFO", "").startswith(LONG_LIVED)
         body = body_of(environ)
 
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            is_last = self.is_stopping or (body is not None and body.is_broken)
+            is_last = body is not None and body.ends_connection()
+            is_last = is_last or (self.is_stopping and not is_long_lived)
             last = [("Connection", "close")] if is_last else []
             return start_response(status, [*headers, *last], *rest)
 
+        if is_long_lived:
+            return self._answer(environ, start)
         self._add(1)
         try:
             return _CountedResponse(self._answer(environ, start), lambda: self._add(-1))

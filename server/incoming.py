@@ -280,13 +280,33 @@ class Body:
     def __iter__(self) -> Iterator[bytes]:
         return iter(self.readline, b"")
 
+    def ends_connection(self) -> bool:
+        """Whether an answer that begins now must say that the connection ends with it.
+
+        Only a small rest of a body is discarded after the answer. A client that is not told would
+        send its next request into a closed connection.
+        """
+        if self._chunks is not None:
+            self._discard_chunks_here(self._chunks)
+        if self.is_complete:
+            return False
+        has_no_length = self._chunks is not None or self.is_broken or self.expects_continue
+        return has_no_length or self._left > UNREAD_BYTES_MAX
+
     def finish(self) -> bool:
         """Discard a small unread rest; whether the connection can be used again."""
-        most = UNREAD_BYTES_MAX
         with suppress(HTTPException):
-            while not self.is_complete and most > 0 and not self.expects_continue:
-                most -= len(self._next(RECEIVED_AT_ONCE))
+            while not self.is_complete and not self.ends_connection():
+                self._next(RECEIVED_AT_ONCE)
         return self.is_complete
+
+    def _discard_chunks_here(self, chunks: Chunks) -> None:
+        """Discard what has come of a chunked body, without waiting for more."""
+        try:
+            while not self.is_broken and chunks.take(self._incoming.buffer, RECEIVED_AT_ONCE):
+                pass
+        except Refusal:
+            self.is_broken = True
 
     def _next(self, most: int) -> bytes:
         """Up to `most` bytes, at least one before the end. Raises HTTPException."""

@@ -11,6 +11,7 @@ import pytest
 from core.clock import SystemClock
 from core.signing import signatures
 from realtime.setup import MESSAGE_BYTES_MAX
+from server.incoming import UNREAD_BYTES_MAX
 from tests.process.talking import Talker
 from tests.support.service import DEMO_PASSWORD, SECRET, ServiceProcess
 
@@ -126,6 +127,47 @@ def test_a_bad_chunk_is_answered_and_ends_the_connection(service, body, detail):
         assert detail in json.loads(answer)["detail"]
         assert client.is_closed_by_the_server()
     assert service.get("/healthz")[0] == 200
+
+
+BEYOND = UNREAD_BYTES_MAX + 4096
+PUT = "PUT /api-pix/v2/cob/unknown HTTP/1.1\r\nHost: x\r\n"
+
+
+# With threads each request has its own connection.
+@pytest.mark.parametrize("service", ["eventlet", "gevent"], indirect=True)
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (f"{PUT}Content-Length: {BEYOND}\r\n\r\n".encode() + b"a" * BEYOND, 413),
+        (f"{PUT}Content-Length: {BEYOND}\r\n\r\n".encode() + b"a" * UNREAD_BYTES_MAX, 413),
+        (f"{PUT}Transfer-Encoding: chunked\r\n\r\n3\r\nabc".encode(), 401),
+        (f"{PUT}Expect: 100-continue\r\nContent-Length: 13\r\n\r\n".encode(), 401),
+        (chunked("/socket.io/?EIO=4&transport=polling", b"a" * BEYOND, {}, step=BEYOND), 400),
+    ],
+    ids=["long", "long-and-late", "chunks-to-come", "waits-for-leave", "long-poller"],
+)
+def test_an_answer_before_the_end_of_the_body_says_that_the_connection_ends(
+    service, request_bytes, status
+):
+    """Else the client sends its next request into a closed connection, and loses it."""
+    with Talker(service.port) as client:
+        client.send(request_bytes)
+        answered, headers, _ = client.answer()
+        assert (answered, headers["connection"]) == (status, "close")
+        assert client.is_closed_by_the_server()
+
+
+# With threads each request has its own connection.
+@pytest.mark.parametrize("service", ["eventlet", "gevent"], indirect=True)
+def test_a_small_unread_body_does_not_end_the_connection(service):
+    """Clients with many requests and one bad token would open a connection for each."""
+    body = b"a" * UNREAD_BYTES_MAX
+    with Talker(service.port) as client:
+        for _ in range(3):
+            client.send(f"{PUT}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            status, headers, _ = client.answer()
+            assert status == 401
+            assert "connection" not in headers
 
 
 # With threads each request has its own connection.
