@@ -22,6 +22,7 @@ from tests.browser.visits import (
     scrolls_sideways,
     texts_in,
 )
+from tests.support.slow_line import SlowLine
 
 LOOKS = {"320px": NARROW, "phone": PHONE, "desktop": DESKTOP}
 TARGET_PX = 48
@@ -148,6 +149,17 @@ def test_nothing_moves_while_the_page_loads(visit, pending, paid, look):
     bob = visit(**LOOKS[look])
     for payment in (pending, paid):
         page = bob.open(f"/payments/pix/{payment['id']}", wait_until="networkidle")
+        assert page.evaluate(LAYOUT_SHIFT) == 0
+
+
+@pytest.mark.parametrize("look", ["320px", "phone", "desktop"])
+def test_nothing_moves_on_a_slow_line(new_context, service, pending, look):
+    """What has come must not move when the rest of the page comes."""
+    with SlowLine(service.port) as line:
+        page = new_context(**LOOKS[look]).new_page()
+        page.goto(f"{line.url}/payments/pix/{pending['id']}")
+        assert line.pieces > 100
+        expect(page.get_by_role("button", name="Copiar código Pix")).to_be_visible()
         assert page.evaluate(LAYOUT_SHIFT) == 0
 
 
