@@ -12,6 +12,8 @@ from db_models import Payment, Receipt, Refund
 from repository.database import reading
 from repository.pix import PixFilters, PixReceipts
 from tests.db.tables import NOON, Tables, payment_row
+from tests.support.clocks import FrozenClock
+from tests.support.plugin import ENGINES
 from tests.support.service import PIX_KEY, close_app, ready_app, settings_for
 
 RECEIPTS = 3000
@@ -40,11 +42,15 @@ def receipt_row(number, **fields):
     }
 
 
-@pytest.fixture
-def shop(any_database_url, tmp_path, clock):
-    """A service with many receipts: of a payment with two refunds, and for static codes."""
-    app = ready_app(settings_for(any_database_url, tmp_path), clock)
-    tables = Tables(any_database_url)
+@pytest.fixture(scope="module", params=ENGINES)
+def shop(request, module_database, tmp_path_factory):
+    """A service with many receipts: of a payment with two refunds, and for static codes.
+
+    The tests of an engine share it, because they only read.
+    """
+    url = module_database(request.param)
+    app = ready_app(settings_for(url, tmp_path_factory.mktemp("instance")), FrozenClock())
+    tables = Tables(url)
     merchant = tables.merchant_id()
     paid = {"status": "confirmed", "resolved_at": NOON, "end_to_end_id": f"E{0:031d}"}
     tables.insert(Payment, payment_row(merchant, txid="a" * 32, amount_centavos=1000, **paid))
@@ -66,6 +72,7 @@ def shop(any_database_url, tmp_path, clock):
     }
     with tables.engine.connect() as connection:
         connection.exec_driver_sql(analyse[tables.engine.dialect.name])
+    tables.engine.dispose()
     with app.app_context():
         yield merchant
     close_app(app)
