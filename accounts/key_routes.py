@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flask import Response
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 from pydantic import BaseModel, Field
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -16,11 +16,18 @@ from core import ids
 from core.errors import NotFound
 from repository.database import Work, in_unit_of_work, reading
 from web.answers import private_json
-from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, declare, extra_parameters, problems
+from web.api_docs import (
+    IDEMPOTENCY_KEY,
+    SIGNED_IN,
+    DocumentedBlueprint,
+    declare,
+    extra_parameters,
+    problems,
+)
 from web.idempotency import CreatedAnswer
 from web.page_query import PageQuery
 
-bp = APIBlueprint("keys", __name__, url_prefix="/api", abp_tags=[Tag(name="People")])
+bp = DocumentedBlueprint("keys", __name__, url_prefix="/api", abp_tags=[Tag(name="People")])
 declare(bp, NewKey)
 
 SCOPE = "account:write"

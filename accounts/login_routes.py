@@ -13,7 +13,7 @@ from flask import (
     render_template,
     request,
 )
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounts import csrf, kept_forms, service, sign_ins, throttle, tokens
@@ -39,7 +39,7 @@ from core.typed import caseless
 from db_models import Account
 from db_models.account import PAYER
 from repository.database import Work, in_unit_of_work, reading
-from web.api_docs import SIGNED_IN, declare, problems, request_body
+from web.api_docs import SIGNED_IN, DocumentedBlueprint, declare, problems, request_body
 from web.bodies import check_storable
 from web.forms import FORM, is_form, parse, read_form
 from web.limits import limiter
@@ -47,7 +47,7 @@ from web.pages import language_query
 from web.pages import translate as _
 from web.problems import RETRY_AFTER_SECONDS, prefers_page, status_of
 
-bp = APIBlueprint("login", __name__, abp_tags=[Tag(name="People")])
+bp = DocumentedBlueprint("login", __name__, abp_tags=[Tag(name="People")])
 declare(bp, SignInBody)
 
 _EXTRA_FIELDS = (csrf.FIELD, "next", "lang")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from flask import Response
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 from pydantic import BaseModel, ConfigDict, Field
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -29,6 +29,7 @@ from web.answers import private_json
 from web.api_docs import (
     IDEMPOTENCY_KEY,
     SIGNED_IN,
+    DocumentedBlueprint,
     declare,
     extra_parameters,
     problems,
@@ -37,7 +38,7 @@ from web.api_docs import (
 from web.forms import FORM, parse, read_form
 from web.limits import limiter
 
-bp = APIBlueprint("people", __name__, abp_tags=[Tag(name="People")])
+bp = DocumentedBlueprint("people", __name__, abp_tags=[Tag(name="People")])
 
 
 class TokenForm(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 from flask import request
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 from flask_openapi.models import RequestBody
 from pydantic import ValidationError
 from werkzeug.wrappers import Response as BaseResponse
@@ -19,12 +19,14 @@ from payments.schemas import Confirmation
 from payments.service import CLOCK_SKEW, ConfirmationResult
 from repository.database import in_unit_of_work, now
 from web.answers import private_json
-from web.api_docs import declare, problems, reference
+from web.api_docs import DocumentedBlueprint, declare, problems, reference
 from web.problems import refuse_invalid
 
 log = structlog.get_logger()
 
-bp = APIBlueprint("confirmation", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Bank")])
+bp = DocumentedBlueprint(
+    "confirmation", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Bank")]
+)
 
 declare(bp, Confirmation)
 

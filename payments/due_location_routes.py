@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Response
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 from pydantic import BaseModel, Field
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -16,8 +16,9 @@ from db_models import PaymentStatus
 from payments import due_charges, due_location, location
 from payments.qr_routes import TokenPath
 from repository.database import reading
+from web.api_docs import DocumentedBlueprint
 
-bp = APIBlueprint("due_location", __name__, abp_tags=[Tag(name="QR codes and locations")])
+bp = DocumentedBlueprint("due_location", __name__, abp_tags=[Tag(name="QR codes and locations")])
 
 
 _PROBLEM: dict[str, Any] = {

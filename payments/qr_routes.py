@@ -7,7 +7,7 @@ import re
 from typing import Annotated
 
 from flask import Response, current_app, request
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 from pydantic import BaseModel, Field
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -27,10 +27,10 @@ from payments.routes import PaymentPath, presenter
 from payments.schemas import MONEY_TEXT
 from repository.database import now, reading
 from web import request_counts
-from web.api_docs import picture, problems
+from web.api_docs import DocumentedBlueprint, picture, problems
 from web.bodies import Complete
 
-bp = APIBlueprint("qr", __name__, abp_tags=[Tag(name="QR codes and locations")])
+bp = DocumentedBlueprint("qr", __name__, abp_tags=[Tag(name="QR codes and locations")])
 
 _NAME = re.compile(rf"(?:{QR_PREFIX})?([0-9a-f]{{32}})(?:\.(png|svg))?", re.ASCII)
 FOR_EVER = "public, max-age=31536000, immutable"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 from pydantic import BaseModel, Field
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -21,11 +21,20 @@ from payments.schemas import NewRefund
 from repository.database import Work, in_unit_of_work, reading
 from repository.receipts import ListedReceipt, ReceiptFilters
 from web.answers import private_json
-from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, declare, extra_parameters, problems
+from web.api_docs import (
+    IDEMPOTENCY_KEY,
+    MERCHANT,
+    DocumentedBlueprint,
+    declare,
+    extra_parameters,
+    problems,
+)
 from web.idempotency import keyed_request
 from web.page_query import PageQuery
 
-bp = APIBlueprint("receipts", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Receipts")])
+bp = DocumentedBlueprint(
+    "receipts", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Receipts")]
+)
 declare(bp, Attachment)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from flask import Response
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounts.access import acting_merchant
@@ -18,10 +18,19 @@ from payments.routes import PaymentPath, presenter
 from payments.schemas import NewRefund
 from repository.database import Work, in_unit_of_work, reading
 from web.answers import private_json
-from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, declare, extra_parameters, problems
+from web.api_docs import (
+    IDEMPOTENCY_KEY,
+    MERCHANT,
+    DocumentedBlueprint,
+    declare,
+    extra_parameters,
+    problems,
+)
 from web.idempotency import CreatedAnswer, keyed_request
 
-bp = APIBlueprint("refunds", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Refunds")])
+bp = DocumentedBlueprint(
+    "refunds", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Refunds")]
+)
 declare(bp, NewRefund)
 
 

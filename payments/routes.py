@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from flask import redirect, request
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 from pydantic import BaseModel, Field
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -26,7 +26,14 @@ from repository.paging import Cursor
 from repository.payment_list import PaymentFilters
 from web import request_counts
 from web.answers import polled_json, private_json
-from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, declare, extra_parameters, problems
+from web.api_docs import (
+    IDEMPOTENCY_KEY,
+    MERCHANT,
+    DocumentedBlueprint,
+    declare,
+    extra_parameters,
+    problems,
+)
 from web.idempotency import (
     STRANGERS_KEYS_MAX,
     CreatedAnswer,
@@ -37,7 +44,9 @@ from web.idempotency import (
 from web.page_query import PageQuery, QueryText
 from web.pages import language_query
 
-bp = APIBlueprint("payments", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Payments")])
+bp = DocumentedBlueprint(
+    "payments", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Payments")]
+)
 declare(bp, NewPayment)
 
 SOON = timedelta(seconds=10)

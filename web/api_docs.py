@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
+from types import FunctionType
 from typing import Any
 
 from flask_openapi import APIBlueprint, Info, OpenAPI, SecurityScheme, Tag
 from flask_openapi.models import OAuthFlow, OAuthFlows, Response, Schema
+from flask_openapi.types import ParametersTuple
+from flask_openapi.utils import parse_parameters
 from pydantic import BaseModel
 
 from web.problems import refuse_invalid
@@ -117,17 +121,54 @@ def reference(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": _REF.format(model=model.__name__)}
 
 
-def declare(bp: APIBlueprint, *models: type[BaseModel]) -> None:
+class _DescribedLater:
+    """Routes whose part of the document is written when somebody asks for it.
+
+    Writing the schemas takes a tenth of a start, and few processes are ever asked for them.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """As for the class of flask-openapi that comes next."""
+        self._undescribed: list[Callable[[], object]] = []
+        super().__init__(*args, **options)
+
+    def _collect_openapi_info(
+        self, rule: str, func: FunctionType, **description: Any
+    ) -> ParametersTuple:
+        """Keep what the document says about a route; return what the route takes."""
+        collect = super()._collect_openapi_info  # type: ignore[misc]  # of the next class
+        self._undescribed.append(partial(collect, rule, func, **description))
+        return parse_parameters(func, doc_ui=False)
+
+    def describe(self) -> None:
+        """Write the descriptions that are not written yet, in the order of their routes."""
+        while self._undescribed:
+            self._undescribed[0]()
+            del self._undescribed[0]
+
+
+class DocumentedBlueprint(_DescribedLater, APIBlueprint):
+    """Routes for the document; several apps share the descriptions."""
+
+    def declare(self, model: type[BaseModel]) -> None:
+        """Add a model to the document's components, with its whole schema."""
+        self._undescribed.append(partial(self._describe_model, model))
+
+    def _describe_model(self, model: type[BaseModel]) -> None:
+        schema = model.model_json_schema(ref_template=_REF)
+        schemas = {**schema.pop("$defs", {}), model.__name__: schema}
+        self.components_schemas.update({name: Schema(**value) for name, value in schemas.items()})
+        _DECLARED.update(schemas)
+
+
+def declare(bp: DocumentedBlueprint, *models: type[BaseModel]) -> None:
     """Add models to the document's components, with their whole schemas.
 
     Needed for models that no route names, and for keywords that flask-openapi drops, such as
     `propertyNames`.
     """
     for model in models:
-        schema = model.model_json_schema(ref_template=_REF)
-        schemas = {**schema.pop("$defs", {}), model.__name__: schema}
-        bp.components_schemas.update({name: Schema(**value) for name, value in schemas.items()})
-        _DECLARED.update(schemas)
+        bp.declare(model)
 
 
 def extra_parameters(*parameters: dict[str, Any]) -> dict[str, Any]:
@@ -163,8 +204,21 @@ def picture(description: str) -> dict[str, Any]:
 _WRITING = threading.Lock()
 
 
-class DocumentedApp(OpenAPI):
+class DocumentedApp(_DescribedLater, OpenAPI):
     """A Flask app whose document also has declared models, own bodies and the common 413."""
+
+    def register_api(self, api: APIBlueprint, **options: Any) -> None:
+        """Register the routes; their descriptions are added when the document is written."""
+        self._undescribed.append(partial(self._add_descriptions, api))
+        self.register_blueprint(api, **options)
+
+    def _add_descriptions(self, api: APIBlueprint) -> None:
+        if isinstance(api, DocumentedBlueprint):
+            api.describe()
+        self.tags += [tag for tag in api.tags if tag.name not in self.tag_names]
+        self.tag_names += [tag.name for tag in api.tags if tag.name not in self.tag_names]
+        self.paths.update(api.paths)
+        self.components_schemas.update(api.components_schemas)
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function: no view or hook is a coroutine, so the check would be wasted."""
@@ -179,6 +233,7 @@ class DocumentedApp(OpenAPI):
 
     def generate_spec_json(self) -> None:
         """Write the document into `spec_json`."""
+        self.describe()
         super().generate_spec_json()  # type: ignore[no-untyped-call]
         self.spec_json["components"]["schemas"].update(_DECLARED)
         order = {name: position for position, name in enumerate(TASKS)}

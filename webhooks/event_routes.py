@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flask import Response, request
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounts.access import acting_merchant, current_caller, has_credentials
@@ -12,11 +12,11 @@ from realtime.credentials import Watching
 from repository.database import reading
 from repository.feed import Feed
 from web.answers import private_json
-from web.api_docs import MERCHANT, extra_parameters, problems
+from web.api_docs import MERCHANT, DocumentedBlueprint, extra_parameters, problems
 from webhooks.bodies import event_object
 from webhooks.schemas import EventList, EventQuery
 
-bp = APIBlueprint("events", __name__, abp_tags=[Tag(name="Webhooks")])
+bp = DocumentedBlueprint("events", __name__, abp_tags=[Tag(name="Webhooks")])
 
 STREAM_TYPE = "text/event-stream"
 SOCKET_KIND = "event-stream"

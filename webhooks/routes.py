@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from flask import Response
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 from pydantic import BaseModel, Field
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -18,7 +18,14 @@ from repository.database import Work, in_unit_of_work, reading
 from repository.webhook_deliveries import WebhookDeliveries
 from repository.webhook_endpoints import WebhookEndpoints
 from web.answers import private_json
-from web.api_docs import IDEMPOTENCY_KEY, MERCHANT, declare, extra_parameters, problems
+from web.api_docs import (
+    IDEMPOTENCY_KEY,
+    MERCHANT,
+    DocumentedBlueprint,
+    declare,
+    extra_parameters,
+    problems,
+)
 from web.idempotency import CreatedAnswer, KeyedRequest, keyed_request
 from webhooks import endpoints
 from webhooks.addresses import check_url
@@ -36,7 +43,9 @@ from webhooks.schemas import (
     ReplayWindow,
 )
 
-bp = APIBlueprint("webhooks", __name__, url_prefix="/webhooks", abp_tags=[Tag(name="Webhooks")])
+bp = DocumentedBlueprint(
+    "webhooks", __name__, url_prefix="/webhooks", abp_tags=[Tag(name="Webhooks")]
+)
 declare(bp, NewEndpoint, EndpointChange, ReplayWindow)
 
 SCOPE = "webhooks:write"

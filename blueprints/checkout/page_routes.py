@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from flask import Response, redirect, render_template, request
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounts.access import is_merchant
@@ -27,12 +27,14 @@ from payments.standing_words import no_answer, not_yet
 from repository.database import Work, reading
 from web import request_counts
 from web.answers import private_json
-from web.api_docs import declare, html_page, problems, reference
+from web.api_docs import DocumentedBlueprint, declare, html_page, problems, reference
 from web.compression import public_text
 from web.merchant_view import merchant_view
 from web.pages import language_args
 
-bp = APIBlueprint("pages", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Shopper")])
+bp = DocumentedBlueprint(
+    "pages", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Shopper")]
+)
 
 declare(bp, PaymentAnswer, ReceiptAnswer)
 

@@ -11,7 +11,7 @@ from functools import wraps
 from typing import Annotated, Any
 
 from flask import Response, g, redirect, render_template, request
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 from pydantic import BaseModel, Field
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -43,7 +43,7 @@ from payments.answers import PaymentObject
 from payments.lifecycle import status_at
 from repository.database import in_unit_of_work, reading
 from web.answers import REPLAYED, private_json
-from web.api_docs import SIGNED_IN, declare, html_page, problems, request_body
+from web.api_docs import SIGNED_IN, DocumentedBlueprint, declare, html_page, problems, request_body
 from web.bodies import StrictBody
 from web.forms import FORM, is_form, parse, read_form
 from web.limits import limiter
@@ -51,7 +51,7 @@ from web.merchant_view import merchant_view
 from web.pages import language_query
 from web.problems import prefers_page, status_of
 
-bp = APIBlueprint("payer", __name__, abp_tags=[Tag(name="Payer")])
+bp = DocumentedBlueprint("payer", __name__, abp_tags=[Tag(name="Payer")])
 
 JSON = "application/json"
 PAY_LIMIT = "60 per minute"

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import BinaryIO, cast
 
 from flask import Response
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 
 from blueprints.recovery import limits, lookup
 from blueprints.recovery.lookup import LookupResult
@@ -14,11 +14,11 @@ from blueprints.recovery.presenter import recovery_object
 from blueprints.recovery.schemas import PictureForm, QrData, RecoveryAnswer
 from blueprints.recovery.uploads import FORM_BYTES_MAX, MULTIPART, picture_and_fields
 from web.answers import private_json
-from web.api_docs import declare, problems, request_body
+from web.api_docs import DocumentedBlueprint, declare, problems, request_body
 from web.bodies import body_limit
 
 TAG = Tag(name="Recovery")
-bp = APIBlueprint("recovery", __name__, url_prefix="/api/payment", abp_tags=[TAG])
+bp = DocumentedBlueprint("recovery", __name__, url_prefix="/api/payment", abp_tags=[TAG])
 declare(bp, QrData, PictureForm, RecoveryAnswer)
 
 

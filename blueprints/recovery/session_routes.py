@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import BinaryIO, cast
 
 from flask import Response
-from flask_openapi import APIBlueprint
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounts import audit
@@ -41,6 +40,7 @@ from web.api_docs import (
     IDEMPOTENCY_KEY,
     MERCHANT,
     SIGNED_IN,
+    DocumentedBlueprint,
     declare,
     extra_parameters,
     problems,
@@ -49,7 +49,7 @@ from web.api_docs import (
 from web.bodies import body_limit
 from web.idempotency import CreatedAnswer, keyed_request
 
-bp = APIBlueprint("recovery_sessions", __name__, url_prefix="/api/payment", abp_tags=[TAG])
+bp = DocumentedBlueprint("recovery_sessions", __name__, url_prefix="/api/payment", abp_tags=[TAG])
 declare(bp, NewSession, ProofForm)
 
 _STATUS_OF = {word: str(status) for status, word in STATUS_WORDS.items()}

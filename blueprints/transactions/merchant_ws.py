@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from flask import Response, request
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 from pydantic import BaseModel, ConfigDict, Field
 from wsproto import WSConnection
 
@@ -20,7 +20,7 @@ from realtime.allowance import Allowance, Connections, Rates
 from realtime.credentials import Watching, watching_merchant
 from realtime.websocket import VERSION, Line, connection_of, handshake
 from repository.database import reading
-from web.api_docs import SIGNED_IN, problems
+from web.api_docs import SIGNED_IN, DocumentedBlueprint, problems
 from web.limits import client_network
 
 log = structlog.get_logger()
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-bp = APIBlueprint("merchant_ws", __name__, abp_tags=[Tag(name="Transactions")])
+bp = DocumentedBlueprint("merchant_ws", __name__, abp_tags=[Tag(name="Transactions")])
 
 PATH = "/api/merchant/ws"
 KIND = "merchant"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flask import Response
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 from werkzeug.wrappers import Response as BaseResponse
 
 from blueprints.transactions.presenter import watch_object
@@ -20,9 +20,16 @@ from core.errors import PaymentNotFound
 from payments.schemas import NewPayment
 from repository.database import reading
 from web.answers import polled_json
-from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, declare, extra_parameters, problems
+from web.api_docs import (
+    IDEMPOTENCY_KEY,
+    SIGNED_IN,
+    DocumentedBlueprint,
+    declare,
+    extra_parameters,
+    problems,
+)
 
-bp = APIBlueprint("started_payments", __name__, abp_tags=[Tag(name="Transactions")])
+bp = DocumentedBlueprint("started_payments", __name__, abp_tags=[Tag(name="Transactions")])
 declare(bp, StartedPayment)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from flask import Response
-from flask_openapi import APIBlueprint, Tag
+from flask_openapi import Tag
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounts.access import signed_in_merchant
@@ -29,11 +29,18 @@ from repository.database import Work, in_unit_of_work, reading
 from repository.paging import Cursor
 from repository.payment_list import FAILED, PaymentFilters
 from web.answers import private_json
-from web.api_docs import IDEMPOTENCY_KEY, SIGNED_IN, declare, extra_parameters, problems
+from web.api_docs import (
+    IDEMPOTENCY_KEY,
+    SIGNED_IN,
+    DocumentedBlueprint,
+    declare,
+    extra_parameters,
+    problems,
+)
 from web.bodies import StrictBody
 from web.idempotency import CreatedAnswer, keyed_request
 
-bp = APIBlueprint("transactions", __name__, abp_tags=[Tag(name="Transactions")])
+bp = DocumentedBlueprint("transactions", __name__, abp_tags=[Tag(name="Transactions")])
 declare(bp, NewTransaction)
 
 _STATUS_OF = {
