@@ -126,22 +126,24 @@ def revise(work: Work, payment: Payment, values: ChargeValues) -> bool:
     changes = _changes(payment, values)
     if not changes:
         return False
-    if payment.status == PaymentStatus.EXPIRED and values.expires_at > work.now:
-        _check_alone(work, payment)
+    revives = payment.status == PaymentStatus.EXPIRED and values.expires_at > work.now
+    if revives and payment.order_id is not None:
+        service.explain_live_order(work, payment.merchant, payment.order_id)
     parts = _changed_parts(payment, changes)
     _keep_revision(work, payment)
     change = lifecycle.revise(payment, {**changes, "revision": payment.revision + 1}, work.now)
     about = {snapshots.CHANGED: parts}
     service.apply_change(work, payment, change, about, audit.author())
+    if revives:  # after the change, which no renewal passes: it waits, or is seen here
+        _check_no_renewal(work, payment)
     return True
 
 
-def _check_alone(work: Work, payment: Payment) -> None:
+def _check_no_renewal(work: Work, payment: Payment) -> None:
     """Raise OrderAlreadyHasPayment if the payer already has another code for the same thing."""
-    if payment.order_id is not None:
-        service.explain_live_order(work, payment.merchant, payment.order_id)
-    renewal = renewals.newest_renewal(work, payment)
-    if renewal is not None and renewal.id != payment.id and not _has_ended(work, renewal):
+    successor = work.payments.successor_of(payment.id)
+    renewal = renewals.newest_renewal(work, successor) if successor is not None else None
+    if renewal is not None and not _has_ended(work, renewal):
         raise OrderAlreadyHasPayment(f"The payment {renewal.txid} has renewed this one.")
 
 

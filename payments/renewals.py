@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from accounts import audit
-from core.errors import NotRenewable
+from core.errors import ConcurrentUpdate, NotRenewable
 from db_models import Account, AuditAction, ChargeKind, Payment, PaymentStatus
 from payments import lifecycle, service
 from payments.lifecycle import RenewalTerms, status_at
@@ -77,6 +77,9 @@ def _insert_renewal(work: Work, newest: Payment, terms: RenewalTerms) -> Payment
     lifecycle.check_renewable(newest, work.now)
     if lifecycle.is_due(newest, work.now):
         service.expire(work, newest)
+    # A revision that gives the old payment a later deadline waits from here on, and sees this one.
+    elif not work.payments.change(newest, [newest.status], {"sequence": newest.sequence}):
+        raise ConcurrentUpdate
     if newest.order_id is not None:
         service.explain_live_order(work, newest.merchant, newest.order_id)
     return service.insert_payment(

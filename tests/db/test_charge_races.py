@@ -87,3 +87,27 @@ def test_one_location_shows_one_of_32_charges(calls):
     assert set(counts) <= {201, 400, 503}
     txid = calls[0]("GET", f"/loc/{number}").json["txid"]
     assert [a.json["txid"] for a in answers if a.status_code == 201] == [txid]
+
+
+@pytest.mark.slow
+def test_a_renewal_and_a_later_deadline_leave_one_code(calls, processes):
+    """The payer of two codes for one purchase pays twice."""
+    for _ in range(8):
+        charge = calls[0]("POST", "/cob", calls[0].body(calendario={"expiracao": 60})).json
+        processes.clock.advance(seconds=70)
+        processes.sweep()
+        later = {"calendario": {"expiracao": 200}}
+        renewal, revision = at_once(
+            [
+                partial(
+                    processes.app(1).test_client().post, f"/payments/pix/{charge['txid']}/renew"
+                ),
+                partial(calls[0], "PATCH", f"/cob/{charge['txid']}", later),
+            ]
+        )
+        outcome = (renewal.status_code, revision.status_code)
+        assert outcome in {(201, 400), (409, 200)}
+        payments = processes.app().test_client().get("/payments/pix").json["data"]
+        assert [one["status"] for one in payments].count("pending") == 1
+        processes.clock.advance(seconds=250)
+        processes.sweep()
