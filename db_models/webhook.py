@@ -23,10 +23,15 @@ from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string
 
 
 class EndpointKind(enum.StrEnum):
-    """What an endpoint gets: our own events, or the callbacks of API Pix."""
+    """What an endpoint gets: our own events, or one of the three callbacks of API Pix."""
 
     EVENTS = "events"
     PIX = "pix"
+    """Received Pix: one endpoint for each Pix key."""
+    REC = "rec"
+    """Recurrences: one endpoint for each merchant."""
+    COBR = "cobr"
+    """Recurring charges: one endpoint for each merchant."""
 
 
 class WebhookEndpoint(db.Model):  # type: ignore[name-defined, misc]  # see Account
@@ -40,7 +45,7 @@ class WebhookEndpoint(db.Model):  # type: ignore[name-defined, misc]  # see Acco
             name="previous_secret_has_an_end",
         ),
         CheckConstraint(
-            "(kind = 'events' AND pix_key IS NULL) OR (kind = 'pix'"
+            "(kind IN ('events', 'rec', 'cobr') AND pix_key IS NULL) OR (kind = 'pix'"
             " AND (pix_key IS NOT NULL OR deleted_at IS NOT NULL))",
             name="kind_has_its_key",
         ),
@@ -59,7 +64,7 @@ class WebhookEndpoint(db.Model):  # type: ignore[name-defined, misc]  # see Acco
         String(16), default=EndpointKind.EVENTS, server_default=EndpointKind.EVENTS
     )
     pix_key: Mapped[str | None] = mapped_column(exact_string(77))
-    """The Pix key whose money a callback of API Pix is about; null for the other kind."""
+    """The Pix key whose money a callback of API Pix is about; null for the other kinds."""
     url: Mapped[str] = mapped_column(String(2048))
     description: Mapped[str | None] = mapped_column(String(140))
     event_types: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
@@ -82,6 +87,11 @@ class WebhookEndpoint(db.Model):  # type: ignore[name-defined, misc]  # see Acco
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """When the merchant deleted it; a job deletes the row after its deliveries."""
+
+    @property
+    def is_callback(self) -> bool:
+        """Whether it gets callbacks of API Pix, which that interface alone changes."""
+        return self.kind != EndpointKind.EVENTS
 
 
 class DeliveryKind(enum.StrEnum):

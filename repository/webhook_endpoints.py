@@ -74,6 +74,10 @@ class WebhookEndpoints:
         )
         return self._session.scalars(query).one_or_none()
 
+    def sole(self, merchant_id: int, kind: EndpointKind) -> WebhookEndpoint | None:
+        """The merchant's endpoint of a kind of which there is one for each merchant, or None."""
+        return next(iter(self.of_merchant(merchant_id, kind)), None)
+
     def exists(self, merchant_id: int, public_id: str) -> bool:
         """Whether the merchant has this endpoint."""
         try:

@@ -85,7 +85,7 @@ class Parcel:
     @property
     def is_callback(self) -> bool:
         """Whether it is a callback of API Pix."""
-        return self.endpoint.kind == EndpointKind.PIX
+        return self.endpoint.is_callback
 
     @property
     def url(self) -> str:
@@ -220,7 +220,7 @@ def claim(work: Work, endpoint_id: int, most: int) -> list[Parcel]:
     endpoint = WebhookEndpoints(work.session).find_sending(endpoint_id)
     if endpoint is None:
         return []
-    is_callback = endpoint.kind == EndpointKind.PIX
+    is_callback = endpoint.is_callback
     deliveries = WebhookDeliveries(work)
     candidates = GROUP_MAX if is_callback else 2 * most
     due = deliveries.due(endpoint.id, work.now, candidates + CANDIDATES_MORE)
@@ -255,7 +255,7 @@ def _parcels(
         message = message_of(delivery, endpoint, event, presenter, pix)
         occurred_at = None if event is None else event.occurred_at
         single.append((ClaimedDelivery(delivery, token, occurred_at), message))
-    if endpoint.kind != EndpointKind.PIX:
+    if not endpoint.is_callback:
         return [
             Parcel(endpoint, (claim_,), message.id, body_of(message.members))
             for claim_, message in single

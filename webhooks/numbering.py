@@ -91,6 +91,8 @@ def takes(endpoint: WebhookEndpoint, entry: FeedEntry, pix_key: str | None = Non
         return False
     if endpoint.kind == EndpointKind.PIX:
         return pix_key is not None and pix_key == endpoint.pix_key
+    if endpoint.is_callback:
+        return False
     return endpoint.event_types is None or entry.type in endpoint.event_types
 
 

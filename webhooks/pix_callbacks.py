@@ -1,5 +1,6 @@
 """Callbacks of API Pix: `POST {webhookUrl}/pix` with `{"pix": [...]}` (API Pix 2.9.0, Webhook).
 
+Recurrences go to `/rec` and recurring charges to `/cobr` (tags WebhookRec and WebhookCobR).
 The standard leaves timeout, retries and grouping to the bank, and has no signature.
 """
 
@@ -16,7 +17,8 @@ from repository.feed import FeedEvent
 from repository.pix import ReceivedPix
 from repository.webhook_deliveries import DueDelivery
 
-SUFFIX = "/pix"
+SUFFIXES = {EndpointKind.PIX: "/pix", EndpointKind.REC: "/rec", EndpointKind.COBR: "/cobr"}
+"""What the standard appends to a registered address."""
 GROUP_MAX = 50
 """The most Pix in one call."""
 TIMEOUT_SECONDS = 10.0
@@ -28,20 +30,23 @@ _STATUS_OF = {
 }
 
 
-def callback_url(url: str) -> str:
+def callback_url(url: str, kind: EndpointKind) -> str:
     """Where callbacks for this registered address go; the query stays at the end."""
+    suffix = SUFFIXES[kind]
     parts = urlsplit(url)
     path, query = parts.path, parts.query
     if query.rpartition("&")[2] == _ABSORBS_SUFFIX:
-        query += SUFFIX
+        query += suffix
     else:
-        path = path.rstrip("/") + SUFFIX
+        path = path.rstrip("/") + suffix
     return urlunsplit((parts.scheme, parts.netloc, path, query, ""))
 
 
 def request_url(endpoint: WebhookEndpoint) -> str:
     """Where the requests of an endpoint go."""
-    return callback_url(endpoint.url) if endpoint.kind == EndpointKind.PIX else endpoint.url
+    if not endpoint.is_callback:
+        return endpoint.url
+    return callback_url(endpoint.url, EndpointKind(endpoint.kind))
 
 
 def callback_members(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -1,9 +1,13 @@
-"""The addresses for callbacks of API Pix: one for each Pix key of a merchant.
+"""The addresses for callbacks of API Pix.
+
+A merchant has one for each Pix key, one for recurrences and one for recurring charges.
 
 Each function uses the unit of work of its caller and never commits.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from accounts import audit
 from core.webhook_errors import TooManyEndpoints
@@ -14,14 +18,14 @@ from webhooks.addresses import check_url
 from webhooks.pix_callbacks import callback_url
 
 ENDPOINTS_MAX = 10
-"""Per merchant: an address stays when its merchant receives by another key."""
+"""Of Pix keys, per merchant: an address stays when its merchant receives by another key."""
 _AUDITED_CHARACTERS = 200
 
 
-def check_callback_address(url: str, *, allow_private: bool) -> str:
+def check_callback_address(url: str, kind: EndpointKind, *, allow_private: bool) -> str:
     """The address in its normal form. Raises ValueError with a sentence for the client."""
     normal = check_url(url, allow_private=allow_private)
-    check_url(callback_url(normal), allow_private=allow_private)
+    check_url(callback_url(normal, kind), allow_private=allow_private)
     return normal
 
 
@@ -30,10 +34,37 @@ def put(work: Work, merchant: Account, pix_key: str, url: str) -> WebhookEndpoin
 
     This also ends a pause. Raises TooManyEndpoints.
     """
+    endpoints = _locked(work, merchant)
+    own = {"kind": EndpointKind.PIX, "pix_key": pix_key}
+    endpoint = endpoints.of_pix_key(merchant.id, pix_key)
+    if endpoint is None and endpoints.count(merchant.id, EndpointKind.PIX) >= ENDPOINTS_MAX:
+        raise TooManyEndpoints(f"A shop has callbacks for at most {ENDPOINTS_MAX} Pix keys.")
+    return _store(work, merchant, endpoint, url, own)
+
+
+def put_sole(work: Work, merchant: Account, kind: EndpointKind, url: str) -> WebhookEndpoint:
+    """Set the merchant's address for recurrences or for recurring charges, as `put` does."""
+    endpoint = _locked(work, merchant).sole(merchant.id, kind)
+    return _store(work, merchant, endpoint, url, {"kind": kind})
+
+
+def _locked(work: Work, merchant: Account) -> WebhookEndpoints:
+    """The queries, while no other transaction adds an endpoint for this merchant."""
     endpoints = WebhookEndpoints(work.session)
     endpoints.lock_merchant(merchant.id)
-    endpoint = endpoints.of_pix_key(merchant.id, pix_key)
-    details = {"url": url[:_AUDITED_CHARACTERS], "pix_key": pix_key}
+    return endpoints
+
+
+def _store(
+    work: Work,
+    merchant: Account,
+    endpoint: WebhookEndpoint | None,
+    url: str,
+    own: Mapping[str, str],
+) -> WebhookEndpoint:
+    """Change the endpoint's address, or insert an endpoint; `own` is what it is for."""
+    endpoints = WebhookEndpoints(work.session)
+    details = {"url": url[:_AUDITED_CHARACTERS], **own}
     if endpoint is not None:
         values = {
             "url": url,
@@ -47,13 +78,10 @@ def put(work: Work, merchant: Account, pix_key: str, url: str) -> WebhookEndpoin
         for name, value in values.items():
             setattr(endpoint, name, value)
         return endpoint
-    if endpoints.count(merchant.id, EndpointKind.PIX) >= ENDPOINTS_MAX:
-        raise TooManyEndpoints(f"A shop has callbacks for at most {ENDPOINTS_MAX} Pix keys.")
     endpoint = endpoints.insert(
         {
+            **own,
             "merchant_id": merchant.id,
-            "kind": EndpointKind.PIX,
-            "pix_key": pix_key,
             "url": url,
             "secret": "",
             "enabled": True,

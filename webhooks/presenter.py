@@ -8,7 +8,7 @@ from typing import Any
 
 from core.clock import rfc3339
 from core.signing.signatures import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
-from db_models import EndpointKind, WebhookAttempt, WebhookDelivery, WebhookEndpoint
+from db_models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from payments.presenter import Presenter
 from repository.database import Work
 from repository.feed import Feed
@@ -75,7 +75,7 @@ def _delivery(
         "ended_at": _instant(delivery.ended_at),
         "request_headers": {
             "Content-Type": "application/json",
-            **({} if endpoint.kind == EndpointKind.PIX else _signed_headers(message, attempts)),
+            **({} if endpoint.is_callback else _signed_headers(message, attempts)),
         },
         "request_body": body_of(message.members).decode()[:BODY_CHARACTERS_MAX],
         "attempts": [_attempt(attempt) for attempt in attempts],

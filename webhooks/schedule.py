@@ -54,9 +54,12 @@ class RetryPlan:
     """Whether 410 disables the endpoint."""
 
 
+_CALLBACKS = RetryPlan(PIX_PAUSES, None, heeds_gone=False)
 PLANS = {
     EndpointKind.EVENTS: RetryPlan(PAUSES, REFUSALS_MAX, heeds_gone=True),
-    EndpointKind.PIX: RetryPlan(PIX_PAUSES, None, heeds_gone=False),
+    EndpointKind.PIX: _CALLBACKS,
+    EndpointKind.REC: _CALLBACKS,
+    EndpointKind.COBR: _CALLBACKS,
 }
 
 

@@ -15,6 +15,7 @@ from blueprints.pix_api import (
     loc_routes,
     pix_routes,
     problems,
+    recurring_webhook_routes,
     token_routes,
     webhook_routes,
 )
@@ -32,7 +33,14 @@ def init_pix_api(app: Flask) -> None:
     problems.init_problems(app)
     token_routes.init_token_route(app)
     document_routes.init_document_route(app)
-    for routes in (cob_routes, cobv_routes, loc_routes, pix_routes, webhook_routes):
+    for routes in (
+        cob_routes,
+        cobv_routes,
+        loc_routes,
+        pix_routes,
+        webhook_routes,
+        recurring_webhook_routes,
+    ):
         app.register_blueprint(routes.bp, url_prefix=VERSION_PREFIX)
     app.wsgi_app = PathSpellings(app.wsgi_app)  # type: ignore[method-assign]
 

@@ -31,7 +31,7 @@ INVALID, UNREADABLE, MISSING = (
 
 
 class WebhookBody(PixBody):
-    """`PUT /webhook/{chave}`."""
+    """`PUT /webhook/{chave}`, `PUT /webhookrec` and `PUT /webhookcobr`."""
 
     webhookUrl: str
 
@@ -51,7 +51,7 @@ def put_webhook(chave: str) -> BaseResponse:
 
     in_unit_of_work(write)
     current_parts().webhooks.worker.wake()
-    return _without_body(200)
+    return without_body(200)
 
 
 @bp.get("/webhook/<chave>")
@@ -71,7 +71,7 @@ def delete_webhook(chave: str) -> BaseResponse:
         endpoints.delete(work, merchant, _own(work, merchant, chave))
 
     in_unit_of_work(write)
-    return _without_body(204)
+    return without_body(204)
 
 
 @bp.get("/webhook")
@@ -104,8 +104,7 @@ def _checked_url(merchant: Account, chave: str) -> str:
         violations.append(Violation(reason, "chave", chave))
     url = ""
     try:
-        sent_url = body_of(WebhookBody, "webhook", INVALID).webhookUrl
-        url = _normal_url(sent_url)
+        url = sent_url(EndpointKind.PIX, "webhook", INVALID)
     except PixProblem as problem:
         violations += problem.violations
     if violations:
@@ -113,14 +112,19 @@ def _checked_url(merchant: Account, chave: str) -> str:
     return url
 
 
-def _normal_url(url: str) -> str:
+def sent_url(kind: EndpointKind, head: str, invalid: str) -> str:
+    """The address in the body of the request at hand, in its normal form.
+
+    `head` begins the paths of violations. Raises PixProblem of the type `invalid`.
+    """
+    url = body_of(WebhookBody, head, invalid).webhookUrl
     allow_private = current_parts().webhooks.allow_private
     try:
-        return pix_endpoints.check_callback_address(url, allow_private=allow_private)
+        return pix_endpoints.check_callback_address(url, kind, allow_private=allow_private)
     except ValueError:
-        path = "webhook.webhookUrl"
+        path = f"{head}.webhookUrl"
         reason = f"O campo {path} não respeita o schema: deve ser um endereço https público."
-        raise refuse(INVALID, reason, path, url) from None
+        raise refuse(invalid, reason, path, url) from None
 
 
 def _own(work: Work, merchant: Account, chave: str) -> WebhookEndpoint:
@@ -147,5 +151,6 @@ def _is_within(endpoint: WebhookEndpoint, window: Window) -> bool:
     return starts and (window.end is None or at <= rfc3339(window.end))
 
 
-def _without_body(status: int) -> Response:
+def without_body(status: int) -> Response:
+    """An answer without a body, as all changes of addresses have."""
     return Response(status=status, headers={"Cache-Control": "no-store"})

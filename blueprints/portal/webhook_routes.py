@@ -116,7 +116,6 @@ def _render_webhook(
         SECTION,
         status,
         endpoint=endpoint,
-        is_callback=endpoint.kind == EndpointKind.PIX,
         request_url=request_url(endpoint),
         is_sending=endpoint.enabled and endpoint.paused_at is None,
         has_previous_secret=endpoint.previous_until is not None and endpoint.previous_until > now,

@@ -9,7 +9,7 @@ import re
 import pytest
 import sqlalchemy as sa
 
-from db_models import WebhookEndpoint
+from db_models import EndpointKind, WebhookEndpoint
 from repository.database import in_unit_of_work, reading
 from repository.webhook_endpoints import WebhookEndpoints
 from tests.portal.signing import CONFIRMED, search
@@ -284,3 +284,29 @@ def test_callbacks_of_api_pix_are_shown_but_changed_by_api_pix_alone(
     assert row(app).enabled is False
     assert alice.post(f"{path}/delete", CONFIRMED).status_code == 303
     assert row(app).pix_key is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("rec", "recorrências"), ("cobr", "cobranças recorrentes")]
+)
+def test_addresses_of_pix_automatico_are_listed_and_can_be_switched_off(app, alice, kind, words):
+    """The portal says what they get; API Pix alone changes them."""
+    with app.app_context():
+
+        def put(work):
+            merchant = work.accounts.by_login("alice")
+            url = "https://a.example.com/automatic"
+            return pix_endpoints.put_sole(work, merchant, EndpointKind(kind), url)
+
+        path = f"{NEW}/{in_unit_of_work(put).public_id}"
+    assert f"avisos da API Pix sobre {words}<" in alice.get(DEVELOPERS).text
+    page = alice.get(path).text
+    assert f"avisos da API Pix sobre {words}<" in page
+    for action in ("rotate", "ping", "replay"):
+        assert f'action="{path}/{action}"' not in page
+        assert alice.post(f"{path}/{action}", CONFIRMED).status_code == 404
+    for enabled in ("0", "1"):
+        assert alice.post(f"{path}/switch", {"enabled": enabled}).status_code == 303
+        assert row(app).enabled is (enabled == "1")
+    assert alice.post(f"{path}/delete", CONFIRMED).status_code == 303
+    assert row(app).deleted_at is not None

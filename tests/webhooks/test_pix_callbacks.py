@@ -11,7 +11,14 @@ import sqlalchemy as sa
 from accounts.access import DEMO_LOGIN
 from config import parts_of
 from core.clock import rfc3339
-from db_models import Account, DeliveryStatus, WebhookAttempt, WebhookDelivery, WebhookEndpoint
+from db_models import (
+    Account,
+    DeliveryStatus,
+    EndpointKind,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 from repository.database import in_unit_of_work, reading
 from repository.webhook_deliveries import WebhookDeliveries
 from tests.http.checks import CHARLIES_KEY, add_merchant
@@ -303,7 +310,7 @@ def test_the_portal_lists_its_deliveries_and_sends_one_again(
 
 
 @pytest.mark.parametrize(
-    ("registered_url", "called_url"),
+    ("registered_url", "called_url"),  # of the Pix of a key; the other two differ in the last word
     [
         ("https://a.example/b", "https://a.example/b/pix"),
         ("https://a.example/b/", "https://a.example/b/pix"),
@@ -318,7 +325,10 @@ def test_the_portal_lists_its_deliveries_and_sends_one_again(
 )
 def test_where_a_callback_goes(registered_url, called_url):
     """The suffix is the bank's, with one slash; the query stays at the end."""
-    assert callback_url(registered_url) == called_url
+    assert callback_url(registered_url, EndpointKind.PIX) == called_url
+    for kind in (EndpointKind.REC, EndpointKind.COBR):
+        in_place_of_pix = f"/{kind}".join(called_url.rsplit("/pix", 1))
+        assert callback_url(registered_url, kind) == in_place_of_pix
 
 
 def test_a_body_is_utf_8(app, bank, shop, registered, make_payment, clock):
