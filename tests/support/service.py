@@ -37,8 +37,10 @@ from server.schema import require_schema
 from tests.support.checked_client import CheckedClient
 from tests.support.ports import free_port
 from tests.support.quick_rules import share_builders
+from tests.support.quick_schema import share_migrations
 
 share_builders()
+share_migrations()
 
 ROOT = Path(__file__).resolve().parents[2]
 # Computed, because production refuses every secret that stands in a file of the repository.
