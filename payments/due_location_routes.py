@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Response
 from flask_openapi import Tag
 from pydantic import BaseModel, Field
@@ -14,21 +12,11 @@ from core import ids
 from core.errors import Gone, NotFound
 from db_models import PaymentStatus
 from payments import due_charges, due_location, location
-from payments.qr_routes import TokenPath
+from payments.qr_routes import PIX_PROBLEM, TokenPath
 from repository.database import reading
 from web.api_docs import DocumentedBlueprint
 
 bp = DocumentedBlueprint("due_location", __name__, abp_tags=[Tag(name="QR codes and locations")])
-
-
-_PROBLEM: dict[str, Any] = {
-    "description": "An error in the form of API Pix (RFC 7807).",
-    "content": {
-        "application/problem+json": {
-            "schema": {"type": "object", "required": ["type", "title", "status", "detail"]}
-        }
-    },
-}
 
 
 class PlanQuery(BaseModel):
@@ -50,7 +38,7 @@ class PlanQuery(BaseModel):
             "description": "A compact JWS.",
             "content": {"application/jose": {"schema": {"type": "string"}}},
         },
-        **dict.fromkeys((400, 404, 410, 429, 503), _PROBLEM),
+        **dict.fromkeys((400, 404, 410, 429, 503), PIX_PROBLEM),
     },
 )
 def due_payload(path: TokenPath, query: PlanQuery) -> BaseResponse:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from flask import Response, current_app, request
 from flask_openapi import Tag
@@ -34,6 +34,15 @@ bp = DocumentedBlueprint("qr", __name__, abp_tags=[Tag(name="QR codes and locati
 
 _NAME = re.compile(rf"(?:{QR_PREFIX})?([0-9a-f]{{32}})(?:\.(png|svg))?", re.ASCII)
 FOR_EVER = "public, max-age=31536000, immutable"
+PIX_PROBLEM: dict[str, Any] = {
+    "description": "An error in the form of API Pix (RFC 7807).",
+    "content": {
+        "application/problem+json": {
+            "schema": {"type": "object", "required": ["type", "title", "status", "detail"]}
+        }
+    },
+}
+"""An error of a location, as the document has it."""
 
 
 class QrPath(BaseModel):
@@ -175,7 +184,7 @@ def key_set() -> BaseResponse:
             "description": "A compact JWS.",
             "content": {"application/jose": {"schema": {"type": "string"}}},
         },
-        **problems(404, 410, 503),
+        **dict.fromkeys((404, 410, 429, 503), PIX_PROBLEM),
     },
 )
 def payload(path: TokenPath) -> BaseResponse:

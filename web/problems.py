@@ -77,15 +77,21 @@ def init_problems(app: Flask) -> None:
     app.register_error_handler(Exception, _on_unknown_error)
 
 
-def use_form(app: Flask, prefix: str, form: ErrorForm) -> None:
-    """Answer all errors of the paths below `prefix` in this form, also when no route is there."""
-    app.extensions[_FORMS][prefix] = form
+def use_form(app: Flask, prefix: str, form: ErrorForm, but: str | None = None) -> None:
+    """Answer all errors of the paths below `prefix` in this form, also when no route is there.
+
+    The path `but` keeps the service's own form.
+    """
+    app.extensions[_FORMS][prefix] = (form, but)
 
 
 def _own_form() -> ErrorForm | None:
-    forms: dict[str, ErrorForm] = current_app.extensions[_FORMS]
+    forms: dict[str, tuple[ErrorForm, str | None]] = current_app.extensions[_FORMS]
     path = request.path
-    return next((form for prefix, form in forms.items() if path.startswith(f"{prefix}/")), None)
+    for prefix, (form, but) in forms.items():
+        if path.startswith(f"{prefix}/") and path != but:
+            return form
+    return None
 
 
 def refuse_invalid(error: ValidationError) -> Response:

@@ -15,7 +15,7 @@ from core.errors import FieldError
 from web import problems
 
 PREFIX = "/api-pix"
-DUE_LOCATIONS = "/qr/v2/cobv"
+LOCATIONS, KEY_SET = "/qr/v2", "/qr/v2/jwks"
 TYPE_BASE = "https://pix.bcb.gov.br/api/v2/error/"
 _VALUE_CHARACTERS_MAX = 200
 
@@ -123,10 +123,10 @@ def refuse(kind: str, reason: str, path: str, value: object = None) -> PixProble
 
 
 def init_problems(app: Flask) -> None:
-    """Give errors the standard's form, below /api-pix and at locations of due-date charges."""
+    """Give errors the standard's form, below /api-pix and at the locations of charges."""
     app.register_error_handler(PixProblem, _answer)
     problems.use_form(app, PREFIX, general_problem)
-    problems.use_form(app, DUE_LOCATIONS, location_problem)
+    problems.use_form(app, LOCATIONS, location_problem, but=KEY_SET)
 
 
 def _answer(problem: PixProblem) -> Response:
@@ -142,7 +142,7 @@ def general_problem(status: int, detail: str, field_errors: Sequence[FieldError]
 
 
 def location_problem(status: int, detail: str, field_errors: Sequence[FieldError] = ()) -> Response:
-    """The answer of a location of a charge with a due date to a payer's bank."""
+    """The answer of a charge's location to a payer's bank, also where no charge is."""
     kinds = {400: "CobPayloadOperacaoInvalida", 404: _NO_PAYLOAD, 410: _NO_PAYLOAD}
     if status not in kinds:
         return general_problem(status, detail, field_errors)

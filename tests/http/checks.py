@@ -34,6 +34,17 @@ def problem(answer: TestResponse, status: int, code: str | None = None) -> dict[
     return body
 
 
+def pix_problem(answer: TestResponse) -> tuple[int, str]:
+    """The status and the type of an error in the form of API Pix."""
+    assert answer.content_type == "application/problem+json", answer.text[:500]
+    body: dict[str, Any] = answer.get_json()
+    assert body["status"] == answer.status_code
+    assert body["correlationId"] == answer.headers["X-Request-ID"]
+    base, _, name = body["type"].rpartition("/")
+    assert base == "https://pix.bcb.gov.br/api/v2/error"
+    return answer.status_code, name
+
+
 def fields(body: Mapping[str, Any]) -> list[str]:
     """The fields that an error names."""
     return [error["field"] for error in body["errors"]]

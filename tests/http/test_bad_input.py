@@ -266,7 +266,7 @@ def well_refused(answer) -> None:
     path = answer.request.path
     if path.startswith(TOKEN) and "error" in answer.json:  # not if no route was reached
         assert set(answer.json) == {"error", "error_description"}  # RFC 6749, 5.2
-    elif path.startswith(("/api-pix/", "/qr/v2/cobv/")):
+    elif path.startswith(("/api-pix/", "/qr/v2/")) and path != "/qr/v2/jwks":
         assert answer.json["type"].startswith(TYPE_BASE)
         assert answer.json["correlationId"] == answer.headers["X-Request-ID"]
     else:

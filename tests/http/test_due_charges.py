@@ -23,7 +23,7 @@ from core.pix.due_terms import (
     InterestMode,
 )
 from core.signing import jws
-from tests.http.checks import problem
+from tests.http.checks import pix_problem, problem
 from tests.support.due_payments import open_due_charge
 
 MONDAY = date(2026, 11, 23)
@@ -34,14 +34,6 @@ LATE: dict[str, Any] = {
 
 
 GONE = (410, "CobPayloadNaoEncontrado")
-
-
-def refusal(answer):
-    """Status and type of an error of API Pix."""
-    body = answer.get_json()
-    assert answer.content_type == "application/problem+json"
-    assert body["status"] == answer.status_code
-    return answer.status_code, body["type"].removeprefix("https://pix.bcb.gov.br/api/v2/error/")
 
 
 def sums(client, clock, charge, **query):
@@ -145,7 +137,7 @@ def test_a_plan_that_makes_no_sense_is_refused(app, client, query, names):
     assert client.get(f"/qr/v2/cobv/{charge['token']}?DPP=2026-12-23").status_code == 200
     answer = client.get(f"/qr/v2/cobv/{charge['token']}", query_string=query)
 
-    assert refusal(answer) == (400, "CobPayloadOperacaoInvalida")
+    assert pix_problem(answer) == (400, "CobPayloadOperacaoInvalida")
     assert [one["propriedade"] for one in answer.get_json()["violacoes"]] == names
 
 
@@ -153,10 +145,10 @@ def test_each_kind_of_charge_has_its_own_path(app, client, make_payment):
     """A bank must not take one payload for the other."""
     charge, payment = open_due_charge(app, MONDAY), make_payment()
 
-    problem(client.get(f"/qr/v2/{charge['token']}"), 404)
+    assert pix_problem(client.get(f"/qr/v2/{charge['token']}")) == (404, "CobPayloadNaoEncontrado")
     for token in (payment["watch_code"], "x", "0" * 32):
         answer = client.get(f"/qr/v2/cobv/{token}")
-        assert refusal(answer) == (404, "CobPayloadNaoEncontrado")
+        assert pix_problem(answer) == (404, "CobPayloadNaoEncontrado")
 
 
 def test_a_charge_is_gone_after_its_last_payable_day(app, client, clock):
@@ -168,11 +160,11 @@ def test_a_charge_is_gone_after_its_last_payable_day(app, client, clock):
 
     clock.advance(milliseconds=1)
 
-    assert refusal(client.get(url)) == GONE
+    assert pix_problem(client.get(url)) == GONE
     assert client.get(f"{url}?codMun=5300108").status_code == 200
     assert client.get(f"/payments/pix/{charge['id']}/status").get_json()["status"] == "expired"
     clock.advance(days=1)
-    assert refusal(client.get(f"{url}?codMun=5300108")) == GONE
+    assert pix_problem(client.get(f"{url}?codMun=5300108")) == GONE
 
 
 def test_a_paid_charge_is_gone(app, client, clock, bank):
@@ -180,7 +172,7 @@ def test_a_paid_charge_is_gone(app, client, clock, bank):
     charge = open_due_charge(app, MONDAY)
     assert bank.confirm(charge, value=100.0).status_code == 200
 
-    assert refusal(client.get(f"/qr/v2/cobv/{charge['token']}")) == GONE
+    assert pix_problem(client.get(f"/qr/v2/cobv/{charge['token']}")) == GONE
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from core.signing import jws
 from core.signing.jws import JwsError
 from payments.location import KeyRing
-from tests.http.checks import problem
+from tests.http.checks import pix_problem, problem
 
 
 def fetch(client, payment):
@@ -81,20 +81,21 @@ def test_the_location_of_a_payment_that_cannot_be_paid_is_gone(make_payment, cli
     assert fetch(client, expired).status_code == 200
     clock.advance(milliseconds=1)
     for payment in (paid, cancelled, expired):
-        problem(fetch(client, payment), 410, "payload-gone")
+        assert pix_problem(fetch(client, payment)) == (410, "CobPayloadNaoEncontrado")
 
 
 @pytest.mark.parametrize("token", ["0" * 32, "x", "A" * 32, "0" * 33, "jwks2", "..%2fjwks"])
 def test_an_unknown_location_is_a_404(client, token):
     """Also if the token has the wrong format."""
     answer = client.get(f"/qr/v2/{token}")
-    assert problem(answer, 404)["code"] in ("payment-not-found", "not-found")
+    assert pix_problem(answer) == (404, "CobPayloadNaoEncontrado")
 
 
 def test_a_payments_id_is_not_its_location(make_payment, client):
     """The id, as in a shop's log, must not reveal the code, nor the code the id."""
     payment = make_payment()
-    problem(client.get(f"/qr/v2/{payment['id']}"), 404)
+    answer = client.get(f"/qr/v2/{payment['id']}")
+    assert pix_problem(answer) == (404, "CobPayloadNaoEncontrado")
     problem(client.get(f"/payments/pix/{payment['watch_code']}/status"), 404)
 
 
