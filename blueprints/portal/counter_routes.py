@@ -18,6 +18,7 @@ from core.errors import NotCancellable
 from core.money import plain
 from db_models import Account, PaymentStatus, Receipt
 from payments import service, tills
+from payments.charge_terms import amount_text
 from payments.lifecycle import status_at
 from payments.presenter import QR_PREFIX
 from payments.schemas import NewPayment
@@ -75,7 +76,8 @@ def counter_payment(payment_id: str) -> ResponseReturnValue:
     return _stage(
         merchant,
         stages.get(status, "ended"),
-        centavos=payment.amount_centavos,
+        amount=amount_text(payment),
+        is_open=payment.amount_centavos == 0,
         qr_url=f"{request.script_root}/payments/pix/qr_code/{picture}",
         payer=receipt.payer_name if receipt else None,
         cancel_url=url_for("portal.cancel_at_counter", payment_id=payment.txid, **language_args()),
@@ -107,7 +109,7 @@ def cancel_at_counter(payment_id: str) -> ResponseReturnValue:
 def _ask_to_cancel(payment_id: str) -> ResponseReturnValue:
     with reading() as work:
         merchant = signed_in_merchant(work, "payments:write")
-        amount = brl(work.payments.own(merchant, payment_id).amount_centavos)
+        amount = amount_text(work.payments.own(merchant, payment_id))
     question = Question(
         _("Cancelar a cobrança de %(amount)s?") % {"amount": amount},
         _("Sim, cancelar a cobrança"),
@@ -133,10 +135,11 @@ def counter_till(till_txid: str) -> ResponseReturnValue:
     with reading() as work:
         receipt = work.receipts.newest_of_till(till.id, since, centavos)
     value = plain(centavos) if centavos else None
+    shown_centavos = receipt.amount_centavos if receipt else centavos
     return _stage(
         merchant,
         "waiting" if receipt is None else "paid",
-        centavos=receipt.amount_centavos if receipt else centavos,
+        amount=brl(shown_centavos) if shown_centavos else None,
         qr_url=url_for("portal.poster_file", name="qr.svg", till=till_txid, value=value, show=1),
         payer=receipt.payer_name if receipt else None,
         till=till,

@@ -16,12 +16,13 @@ from core import ids
 from core.errors import FieldError, InvalidRequest, NotFound
 from db_models import Account, AuditAction, ProofVerdict, RecoveryUpload
 from db_models.recovery_upload import NOTE_MAX
+from payments.charge_terms import amount_text
 from payments.standing import mark_of
 from payments.standing_words import label_of
 from repository.database import Work, in_unit_of_work, reading
 from repository.recovery_uploads import RecoveryUploads
 from web.bodies import check_storable
-from web.pages import brl, language_args
+from web.pages import language_args
 from web.pages import translate as _
 
 PAGE = 10
@@ -132,7 +133,7 @@ def _ask_to_delete(proof_id: str, back_url: str) -> ResponseReturnValue:
         tuple(
             (label, text)
             for label, text in (
-                (_("Valor"), brl(payment.amount_centavos)),
+                (_("Valor"), amount_text(payment)),
                 (_("Pedido"), payment.order_id),
                 (_("Descrição"), payment.description),
             )

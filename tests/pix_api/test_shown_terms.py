@@ -10,9 +10,12 @@ from payments import renewals
 from payments.opening import renewal_terms
 from repository.database import in_unit_of_work, reading
 from tests.pix_api.charges import DemoCalls
-from tests.portal.signing import make_account, sign_in
+from tests.portal.signing import make_account, search, sign_in
+from tests.recovery.conftest import form
+from tests.recovery.test_proof_page import picture
 
 TXID = "a" * 30
+HTML = {"Accept": "text/html"}
 CASH = {
     "valor": "20.00",
     "modalidadeAlteracao": 0,
@@ -85,6 +88,14 @@ def test_an_open_amount_is_called_so_and_never_paid_as_zero(app, alice, call):
         text = alice.get(path).text
         assert "valor livre" in text
         assert "R$\xa00,00" not in text
+    counter = f"/portal/counter/payments/{txid}"
+    text = alice.get(counter).text
+    assert (
+        '<h1 class="counter__total money" id="counter-title" tabindex="-1">valor livre</h1>' in text
+    )
+    assert "Sim, cancelar a cobrança" in text
+    assert "0,00" not in text
+    assert "Cancelar a cobrança de valor livre?" in alice.post(f"{counter}/cancel").text
     make_account(app, "bob", "payer")
     bob = sign_in(app, "bob")
     text = bob.get(f"/pay/{txid}").text
@@ -95,6 +106,19 @@ def test_an_open_amount_is_called_so_and_never_paid_as_zero(app, alice, call):
     )
     assert answer.status_code == 400
     assert answer.get_json(force=True)["errors"][0]["field"] == "value"
+
+
+def test_a_proof_of_an_open_amount_is_deleted_by_its_words(app, alice, call):
+    """The question names the charge as the queue of proofs does."""
+    call.create(TXID, valor={"original": "0.00", "modalidadeAlteracao": 1})
+    path = f"/payments/pix/{row_id(app)}/proof"
+    answer = app.test_client().post(path, data=form(picture()), headers=HTML)
+    assert answer.status_code == 303
+    queue = alice.get("/portal/proofs").text
+    question = alice.post(search(queue, r'action="(/portal/proofs/[0-9a-f]{32}/delete)')).text
+    for page in (queue, question, app.test_client().get(path, headers=HTML).text):
+        assert "valor livre" in page
+        assert "0,00" not in page
 
 
 def test_a_proposed_amount_is_shown_with_the_payers_choice(app, call):
