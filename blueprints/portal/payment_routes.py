@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,14 +20,15 @@ from blueprints.portal.confirmation import (
     is_confirmed,
 )
 from blueprints.portal.page import bp, merchant_and_queries, page
-from blueprints.portal.timeline import timeline
+from blueprints.portal.timeline import timeline, was_created_by_client
 from config import current_settings
 from core.documents import mask_document
 from core.errors import Conflict
-from db_models import Account, Payment, PaymentStatus, Verdict
+from db_models import Account, ChargeKind, Payment, PaymentEvent, PaymentStatus, Verdict
 from payments import refunds, renewals, service
 from payments.charge_terms import amount_text
 from payments.lifecycle import sequence_at, status_at
+from payments.location import location_text
 from payments.opening import renewal_terms
 from payments.presenter import QR_PREFIX
 from payments.refusals import refusal_text
@@ -62,6 +63,8 @@ class Facts:
     """The payer as the shop named it when it created the payment; empty if it did not."""
     renewed_from: str | None
     renewed_by: str | None
+    location: str
+    """Of a charge of API Pix; empty for others, and while no location shows the charge."""
     refundable_centavos: int
     may_cancel: bool
     may_renew: bool
@@ -107,12 +110,25 @@ def _buyer(payment: Payment) -> str:
     return " · ".join(part for part in (payment.payer_name, document) if part)
 
 
+def _location(payment: Payment, events: Sequence[PaymentEvent]) -> str:
+    is_charge = (
+        payment.charge_txid is not None
+        or payment.location_token is not None
+        or payment.charge_kind != ChargeKind.COB
+        or was_created_by_client(events)
+    )
+    if not is_charge or not payment.has_location:
+        return ""
+    return location_text(current_settings().location_base, payment.charge_kind, payment.location)
+
+
 def _facts(work: Work, payment_id: str) -> tuple[Account, Facts]:
     merchant, queries = merchant_and_queries(work)
     payment = work.payments.own(merchant, payment_id)
     receipts = queries.receipts_of(payment.id)
+    events = queries.events_of(payment.id)
     entries = timeline(
-        queries.events_of(payment.id),
+        events,
         Traces(work.session).of_payment(payment.id),
         receipts,
         work.refunds.of_payment(payment.id),
@@ -135,6 +151,7 @@ def _facts(work: Work, payment_id: str) -> tuple[Account, Facts]:
         buyer=_buyer(payment),
         renewed_from=queries.txid_of(payment.renewed_from_id) if payment.renewed_from_id else None,
         renewed_by=renewed_by,
+        location=_location(payment, events),
         refundable_centavos=payment.amount_centavos
         - payment.refunded_centavos
         - payment.refunding_centavos

@@ -50,6 +50,15 @@ def timeline(
     return sorted(entries, key=lambda entry: entry.at)
 
 
+def was_created_by_client(events: Sequence[PaymentEvent]) -> bool:
+    """Whether a client of API Pix created the payment of these events."""
+    return any(
+        IS_CLIENT in event.data.get("author", {})
+        for event in events
+        if event.name == EventName.PAYMENT_CREATED
+    )
+
+
 def _of_event(event: PaymentEvent) -> Entry | None:
     """None for events that receipts and refunds describe better."""
     at = event.occurred_at

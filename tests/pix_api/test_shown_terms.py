@@ -121,6 +121,37 @@ def test_a_proof_of_an_open_amount_is_deleted_by_its_words(app, alice, call):
         assert "0,00" not in page
 
 
+def test_the_portal_shows_the_txid_and_the_location_of_a_charge(app, alice, call):
+    """A shop's developer looks for what the program knows, and the bank's log has the location."""
+    charge = call.create(TXID)
+    page = alice.get(f"/portal/payments/{row_id(app)}").text
+    assert f'<dt>Txid da API Pix</dt><dd class="facts__id">{TXID}</dd>' in page
+    assert f'<dt>Location da API Pix</dt><dd class="facts__id">{charge["location"]}</dd>' in page
+
+    assert call("DELETE", f"/loc/{charge['loc']['id']}/txid").status_code == 200
+    page = alice.get(f"/portal/payments/{row_id(app)}").text
+    assert f'<dd class="facts__id">{TXID}</dd>' in page
+    assert "<dt>Location da API Pix</dt>" not in page
+
+
+def test_the_portal_shows_the_location_of_a_charge_whose_txid_is_its_id(app, alice, call):
+    """`POST /cob` leaves the txid to the service."""
+    charge = call("POST", "/cob", call.body()).json
+    page = alice.get(f"/portal/payments/{charge['txid']}").text
+    assert "Txid da API Pix" not in page
+    assert f'<dt>Location da API Pix</dt><dd class="facts__id">{charge["location"]}</dd>' in page
+
+
+def test_the_portal_shows_no_location_of_other_payments(app, alice):
+    """A merchant who types amounts needs no address of a payload."""
+    headers = {"X-CSRF-TOKEN": alice.token}
+    answer = alice.client.post("/payments/pix", json={"value": "54.90"}, headers=headers)
+    assert answer.status_code == 201
+    page = alice.get(f"/portal/payments/{row_id(app)}").text
+    assert "<dt>Identificador</dt>" in page
+    assert "<dt>Location da API Pix</dt>" not in page
+
+
 def test_a_proposed_amount_is_shown_with_the_payers_choice(app, call):
     call.create(TXID, valor={"original": "5.00", "modalidadeAlteracao": 1})
     page = payment_page(app)
