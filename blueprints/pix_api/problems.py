@@ -159,13 +159,23 @@ _NO_PAYLOAD = "CobPayloadNaoEncontrado"
 def _response(
     kind: ProblemType, status: int, detail: str, violations: Sequence[Violation]
 ) -> Response:
+    body = {
+        **problem_object(kind, status, detail, violations),
+        "correlationId": g.get("request_id", ""),
+    }
+    return Response(current_app.json.dumps(body), status, content_type="application/problem+json")
+
+
+def problem_object(
+    kind: ProblemType, status: int, detail: str, violations: Sequence[Violation]
+) -> dict[str, Any]:
+    """A `Problema` of no particular request."""
     body: dict[str, Any] = {
         "type": f"{TYPE_BASE}{kind.name}",
         "title": kind.title,
         "status": status,
         "detail": detail,
-        "correlationId": g.get("request_id", ""),
     }
     if violations:
         body["violacoes"] = [violation.as_json() for violation in violations]
-    return Response(current_app.json.dumps(body), status, content_type="application/problem+json")
+    return body
