@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from flask import g, has_request_context, request
+from flask import g, has_app_context, has_request_context, request
 
 from db_models import Account, AuditAction
 from repository.database import Work
@@ -37,7 +38,7 @@ def record(
             "subject": subject[:SUBJECT_CHARACTERS_MAX],
             "details": {**(details or {}), **_key_details()},
             "address": client_address(),
-            "request_id": g.get("request_id", "") if has_request_context() else "",
+            "request_id": author().get(REQUEST_ID, ""),
             "occurred_at": work.now,
         }
     )
@@ -50,8 +51,23 @@ def author() -> dict[str, str]:
     written, because a shop creates thousands.
     """
     if not has_request_context():
-        return {}
+        return _stored_author()
     return {**_key_details(), REQUEST_ID: g.get("request_id", "")}
+
+
+@contextmanager
+def on_behalf_of(stored_author: Mapping[str, str]) -> Iterator[None]:
+    """Name this author in what is recorded within: a job does what a request has ordered."""
+    g.stored_author = dict(stored_author)
+    try:
+        yield
+    finally:
+        del g.stored_author
+
+
+def _stored_author() -> dict[str, str]:
+    stored: dict[str, str] = g.get("stored_author", {}) if has_app_context() else {}
+    return dict(stored)
 
 
 def client_address() -> str:
@@ -61,7 +77,9 @@ def client_address() -> str:
 
 
 def _key_details() -> dict[str, str]:
-    caller = g.get("caller") if has_request_context() else None
+    if not has_request_context():
+        return {name: text for name, text in _stored_author().items() if name != REQUEST_ID}
+    caller = g.get("caller")
     if caller is None or caller.key_public_id is None:
         return {}
     details = {KEY: caller.key_public_id, KEY_NAME: caller.key_name}

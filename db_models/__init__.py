@@ -4,6 +4,12 @@ from db_models.account import Account
 from db_models.api_key import ApiKey
 from db_models.audit_entry import AuditAction, AuditEntry
 from db_models.charge import ChargeKind, ChargeRevision, Location
+from db_models.charge_batch import (
+    BatchItemStatus,
+    ChargeBatch,
+    ChargeBatchItem,
+    ChargeBatchRequest,
+)
 from db_models.feed_entry import FeedCounter, FeedEntry
 from db_models.idempotent_request import IdempotentRequest
 from db_models.logo import Logo
@@ -36,6 +42,10 @@ __all__ = [
     "ApiKey",
     "AuditAction",
     "AuditEntry",
+    "BatchItemStatus",
+    "ChargeBatch",
+    "ChargeBatchItem",
+    "ChargeBatchRequest",
     "ChargeKind",
     "ChargeRevision",
     "DeliveryKind",

@@ -16,6 +16,7 @@ from core.clock import rfc3339
 from core.documents import mask_document
 from core.money import json_number
 from db_models import AuditAction, Payment, Receipt
+from repository.batch_payers import BatchPayers
 from repository.charge_payers import ChargePayers
 from repository.database import Work, in_unit_of_work, now
 from repository.payer_data import PayerData, Source
@@ -42,6 +43,7 @@ class PayerDataEraser:
         total = in_unit_of_work(
             lambda work: PayerData(work.session).delete_signals_before(before, BATCH)
         )
+        total += in_unit_of_work(lambda work: BatchPayers(work.session).erase_before(before))
         for source in self._done_up_to:
             total += self._erase_in(source, before, keep_going)
         return total
@@ -118,6 +120,10 @@ def export_payer(work: Work, person: str) -> dict[str, Any]:
             }
             for old, txid in ChargePayers(work.session).revisions_of(person)
         ],
+        "waiting_charges": [
+            {"batch": number, "txid": txid, "sent_at": rfc3339(request.sent_at), **request.body}
+            for request, number, txid in BatchPayers(work.session).requests_of(person)
+        ],
         "signals": [
             {"kind": signal.kind, "times": signal.times, "last_at": rfc3339(signal.last_at)}
             for signal in payer_data.signals_of(person)
@@ -128,7 +134,8 @@ def export_payer(work: Work, person: str) -> dict[str, Any]:
 def erase_payer(work: Work, person: str) -> int:
     """Erase a payer's name and document everywhere; return how many rows changed."""
     payer_data = PayerData(work.session)
-    total = ChargePayers(work.session).erase_person(person)
+    total = BatchPayers(work.session).erase_person(person)
+    total += ChargePayers(work.session).erase_person(person)
     total += payer_data.erase_person(person) + payer_data.delete_signals_of(person)
     if total:
         subject = mask_document(person) if len(person) in (11, 14) else person

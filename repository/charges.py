@@ -21,6 +21,8 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from db_models import (
     Account,
+    ChargeBatch,
+    ChargeBatchItem,
     ChargeRevision,
     Payment,
     PaymentStatus,
@@ -43,6 +45,7 @@ class ChargeFilters:
     document: str | None = None
     statuses: Sequence[str] | None = None
     has_location: bool | None = None
+    batch_number: int | None = None
 
 
 class Charges:
@@ -166,6 +169,15 @@ def _charges_where(merchant_id: int, filters: ChargeFilters) -> list[ColumnEleme
         rules.append(Payment.payer_document == filters.document)
     if filters.has_location is not None:
         rules.append(Payment.has_location.is_(filters.has_location))
+    if filters.batch_number is not None:
+        of_batch = (
+            select(ChargeBatchItem.payment_id)
+            .join(ChargeBatch, ChargeBatch.id == ChargeBatchItem.batch_id)
+            .where(
+                ChargeBatch.merchant_id == merchant_id, ChargeBatch.number == filters.batch_number
+            )
+        )
+        rules.append(Payment.id.in_(of_batch))
     return rules
 
 

@@ -24,6 +24,7 @@ from db_models import Account
 from db_models.base import db
 from repository.accounts import Accounts, RecentAccounts
 from repository.audit import Audit
+from repository.charge_batches import ChargeBatches
 from repository.charges import Charges
 from repository.connections import (
     ENDED,
@@ -90,6 +91,11 @@ class Work:
     def charges(self) -> Charges:
         """Queries on charges of API Pix."""
         return Charges(self)
+
+    @cached_property
+    def charge_batches(self) -> ChargeBatches:
+        """Queries on batches of charges."""
+        return ChargeBatches(self, self._merchant)
 
     @cached_property
     def locations(self) -> Locations:

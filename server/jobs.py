@@ -20,6 +20,7 @@ from accounts.keys import key_uses
 from accounts.oauth_clients import oauth_client_uses
 from accounts.refusals import forget_old_refusals, refusal_notes
 from accounts.sign_ins import forget_old_records
+from blueprints.pix_api import batch_work
 from blueprints.recovery.proofs import forget_old_proofs
 from config import Settings, parts_of
 from core.clock import SystemClock
@@ -43,6 +44,7 @@ log = structlog.get_logger()
 RELAY_INTERVAL_SECONDS = 1
 REFUNDS_INTERVAL_SECONDS = 1
 ROBOT_INTERVAL_SECONDS = 1
+BATCHES_INTERVAL_SECONDS = 1
 MAIL_INTERVAL_SECONDS = 2
 FORGET_INTERVAL_SECONDS = 3600
 KEY_USES_INTERVAL_SECONDS = 30
@@ -97,6 +99,9 @@ class Jobs:
             lambda: forget_old_deliveries(settings, self._keep_going),
         )
         self._add("webhook-gauges", WEBHOOK_GAUGES_INTERVAL_SECONDS, measure_backlog)
+        self._add("batches", BATCHES_INTERVAL_SECONDS, lambda: batch_work.run(self._keep_going))
+        work_soon = partial(batch_work.work_soon, app, self._keep_going)
+        parts_of(app).batch_listeners.append(work_soon)
         self._add("signals", SIGNALS_INTERVAL_SECONDS, lambda: scan(settings))
         self._add_mail(settings)
         self._add_reconciliation(settings)

@@ -10,7 +10,15 @@ from flask import request
 
 from blueprints.pix_api.access import merchant_for
 from blueprints.pix_api.fields import INT32_MAX, TXID_OF_CHARGE
-from blueprints.pix_api.lists import one_of, read_boolean, read_cnpj, read_cpf, read_window
+from blueprints.pix_api.lists import (
+    Read,
+    one_of,
+    read_batch_number,
+    read_boolean,
+    read_cnpj,
+    read_cpf,
+    read_window,
+)
 from blueprints.pix_api.problems import PixProblem, refuse
 from db_models import Account, ChargeKind, Payment, PaymentStatus
 from payments import charges
@@ -58,12 +66,14 @@ class ChargeReading:
         """The charges that were created within the query's window, oldest first."""
         with reading() as work:
             merchant = merchant_for(work, f"{self.kind}.read")
-            readers = {
+            readers: dict[str, Read] = {
                 "cpf": read_cpf,
                 "cnpj": read_cnpj,
                 "locationPresente": read_boolean,
                 "status": one_of(*STATUSES),
             }
+            if self.kind == ChargeKind.COBV:
+                readers["loteCobVId"] = read_batch_number
             window = read_window(self.unreadable, readers)
             query = window.filters
             filters = ChargeFilters(
@@ -72,6 +82,7 @@ class ChargeReading:
                 document=query.get("cpf") or query.get("cnpj"),
                 statuses=STATUSES[query["status"]] if "status" in query else None,
                 has_location=query.get("locationPresente"),
+                batch_number=query.get("loteCobVId"),
             )
             total, page = work.charges.page(merchant, filters, window.offset, window.size)
         return {

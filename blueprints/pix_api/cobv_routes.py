@@ -37,6 +37,9 @@ def put_cobv(txid: str) -> BaseResponse:
         count_change(merchant)
         if payment is not None:
             return presented(due_changes.revise(work, payment, body))
+        if work.charge_batches.has_item(merchant.id, txid):
+            reason = "O txid está associado a um lote, que não criou esta cobrança."
+            raise refuse(INVALID, reason, "txid", txid)
         return presented(due_changes.create(work, merchant, body, txid))
 
     return created_json(in_unit_of_work(write))

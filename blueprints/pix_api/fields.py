@@ -20,8 +20,10 @@ from web.bodies import StrictBody, parse_json
 TXID_OF_CHARGE = re.compile(r"[a-zA-Z0-9]{26,35}", re.ASCII)
 TXID = re.compile(r"[a-zA-Z0-9]{1,35}", re.ASCII)
 INT32_MAX = 2_147_483_647
+INT64_MAX = 2**63 - 1
 
 _VALOR = re.compile(r"\d{1,10}\.\d{2}", re.ASCII)
+_BATCH_NUMBER = re.compile(r"0|[1-9]\d{0,18}", re.ASCII)
 _NUMERAL = re.compile(r"-?\d{1,18}", re.ASCII)
 # API clients write the offset of a time into a query without percent-encoding: `+` arrives as ` `.
 _SPACE_BEFORE_OFFSET = re.compile(r" (?=\d\d:\d\d\Z)", re.ASCII)
@@ -63,7 +65,7 @@ def _cnpj(value: str) -> str:
 Valor = Annotated[int, BeforeValidator(_centavos)]
 """Reais on the wire (`\\d{1,10}\\.\\d{2}`), centavos inside; zero is allowed."""
 Int32 = Annotated[int, BeforeValidator(_integer), Field(ge=-INT32_MAX, le=INT32_MAX)]
-LocationId = Annotated[int, BeforeValidator(_integer), Field(ge=0, le=2**63 - 1)]
+LocationId = Annotated[int, BeforeValidator(_integer), Field(ge=0, le=INT64_MAX)]
 Cpf = Annotated[str, AfterValidator(_cpf)]
 Cnpj = Annotated[str, AfterValidator(_cnpj)]
 
@@ -115,6 +117,13 @@ def _violation(problem: Mapping[str, Any], head: str) -> Violation:
     if problem["type"] == "value_error":
         reason = f"{reason}: {own}"
     return Violation(f"{reason}.", path, problem.get("input"))
+
+
+def batch_number(text: str) -> int | None:
+    """The id of a batch in a path or a query; None if no batch can have it."""
+    if not _BATCH_NUMBER.fullmatch(text) or int(text) > INT64_MAX:
+        return None
+    return int(text)
 
 
 def parse_instant(text: str) -> datetime:

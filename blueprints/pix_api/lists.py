@@ -13,7 +13,7 @@ from typing import Any
 
 from flask import request
 
-from blueprints.pix_api.fields import INT32_MAX, parse_instant
+from blueprints.pix_api.fields import INT32_MAX, batch_number, parse_instant
 from blueprints.pix_api.problems import PixProblem, Violation
 from core.clock import rfc3339
 from core.errors import MalformedJson
@@ -147,6 +147,14 @@ def read_cnpj(text: str) -> str:
     if kind_of(text) is not KeyKind.CNPJ:
         raise ValueError("deve ser um CNPJ com dígitos verificadores certos")
     return text
+
+
+def read_batch_number(text: str) -> int:
+    """The number of a batch of charges. Raises ValueError."""
+    number = batch_number(text)
+    if number is None:
+        raise ValueError("deve ser um inteiro de 64 bits, a partir de 0")
+    return number
 
 
 def read_boolean(text: str) -> bool:

@@ -13,6 +13,7 @@ from blueprints.pix_api import (
     cobv_routes,
     document_routes,
     loc_routes,
+    lotecobv_routes,
     pix_routes,
     problems,
     recurring_webhook_routes,
@@ -36,6 +37,7 @@ def init_pix_api(app: Flask) -> None:
     for routes in (
         cob_routes,
         cobv_routes,
+        lotecobv_routes,
         loc_routes,
         pix_routes,
         webhook_routes,

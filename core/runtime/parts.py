@@ -69,5 +69,7 @@ class Parts:
     """Called after the commit with the account and the PIN; what they return joins the answer."""
     robot_listeners: list[Callable[[str], None]] = field(default_factory=list)
     """Called after the commit with the id of a new payment that the bank's robot shall pay."""
+    batch_listeners: list[Callable[[], None]] = field(default_factory=list)
+    """Called after the commit of a batch of charges, which a job carries out."""
     seed_listeners: list[Callable[[Sequence[PaidSale]], None]] = field(default_factory=list)
     """Called by `flask seed` after its commits, with what the demo merchant has been paid."""

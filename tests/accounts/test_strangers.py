@@ -31,6 +31,7 @@ from tests.support.service import BankInTest
 # Alice's texts, which must be in no answer to Charlie.
 SECRET_WORDS = "Alice keeps this to herself"
 ORDER = "order-of-alice"
+BATCH = "7312849001"
 
 BY_LINK = {
     "GET /payments/pix/<string:payment_id>": "a payment's page: anybody with the link may pay",
@@ -63,6 +64,7 @@ OWN_NAMES = {
     # These names mean files of the caller, not of another account.
     "PUT /api-pix/v2/cobv/<txid>": "each shop has its own txids: a charge of Charlie's",
     "PUT /api-pix/v2/cob/<txid>": "each shop has its own txids: a charge of Charlie's",
+    "PUT /api-pix/v2/lotecobv/<batch_id>": "each shop has its own numbers of batches",
     "PUT /api-pix/v2/webhook/<chave>": "a key of Alice's is a 400: tests/pix_api/test_webhook.py",
     "GET /portal/poster/<any('qr.svg', 'qr.png', 'poster.svg'):name>": "Charlie's own poster",
 }
@@ -131,6 +133,10 @@ def alices(app, client, clock, alice) -> Alices:
     deliveries = client.get(f"/webhooks/{webhook_id}/deliveries", headers=headers).get_json()
     [till_txid] = public_ids(app, "tills", "txid")
     pix_client = new_client(app, "alice", label=SECRET_WORDS)
+    batch = {"descricao": SECRET_WORDS, "cobsv": [{"txid": "a" * 30}]}
+    batch_url = f"/api-pix/v2/lotecobv/{BATCH}"
+    answer = client.put(batch_url, json=batch, headers=bearer(pix_client.token(app)))
+    assert answer.status_code == 202, answer.text
     return Alices(
         {
             "payment_id": payments,
@@ -154,6 +160,7 @@ def alices(app, client, clock, alice) -> Alices:
             "name": ["qr.svg"],
             "color": ["1a7f37"],
             "txid": payments,
+            "batch_id": [BATCH],
             "number": [str(number_of(payment["watch_code"])) for payment in created],
             "filename": ["css/tokens.css"],
             "slug": ["cafe"],
@@ -236,6 +243,10 @@ def state(app: Flask) -> dict[str, list[Any]]:
         " JOIN accounts a ON a.id = u.merchant_id",
         "receipts": "SELECT r.* FROM receipts r JOIN accounts a ON a.id = r.merchant_id",
         "tills": "SELECT t.* FROM tills t JOIN accounts a ON a.id = t.merchant_id",
+        "charge_batches": "SELECT b.* FROM charge_batches b"
+        " JOIN accounts a ON a.id = b.merchant_id",
+        "charge_batch_requests": "SELECT r.* FROM charge_batch_requests r"
+        " JOIN accounts a ON a.id = r.merchant_id",
     }
     with app.app_context(), db.engine.connect() as connection:
         return {

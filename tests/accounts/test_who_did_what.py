@@ -35,6 +35,8 @@ EXEMPT = {
     "PATCH /api-pix/v2/cob/<txid>": "a revision's event names its client; a removal leaves a row",
     "PUT /api-pix/v2/cobv/<txid>": BY_EVENTS,
     "PATCH /api-pix/v2/cobv/<txid>": "as a cob: an event names its client, or a removal's row",
+    "PUT /api-pix/v2/lotecobv/<batch_id>": "the events of its charges name the client",
+    "PATCH /api-pix/v2/lotecobv/<batch_id>": "the same: pix_api/test_batch_authors.py",
     "POST /api-pix/v2/cob/pagar/<txid>": "in development only: the bank's robot pays",
     "POST /api-pix/v2/loc": "a location without a charge holds nothing",
     "DELETE /api-pix/v2/loc/<number>/txid": "the charge's event names its client",

@@ -13,12 +13,14 @@ import sqlalchemy as sa
 
 from accounts.keys import SCOPES, key_hash, new_api_key
 from accounts.refusals import refusal_notes
+from blueprints.pix_api.batch_work import work_on_waiting
 from core.clock import rfc3339
 from core.pix.business_days import brasilia_day
 from db_models import ApiKey, RefusedRequest
 from repository.accounts import RecentAccounts
 from repository.database import ledger
 from tests.db.tables import NOON
+from tests.pix_api.batches import due_body
 from tests.pix_api.charges import EVER, DemoCalls
 
 NOT_COUNTED = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
@@ -232,7 +234,10 @@ def test_reading_charges_of_api_pix_takes_two_statements(call, processes, count_
 
 
 def test_a_charge_with_a_due_date_takes_as_many_statements(call, processes, count_statements):
-    """The terms are one column of the payment, and the sums are computed, not stored."""
+    """The terms are one column of the payment, and the sums are computed, not stored.
+
+    A creation also asks whether the txid belongs to a batch, where it may wait without a charge.
+    """
     due_date = str(brasilia_day(processes.clock.now()) + timedelta(days=5))
     body = {
         "calendario": {"dataDeVencimento": due_date},
@@ -251,9 +256,46 @@ def test_a_charge_with_a_due_date_takes_as_many_statements(call, processes, coun
         with count_statements() as statements:
             assert call(method, path, changes).status_code in (200, 201)
         counts.append(len(statements))
-    assert counts == [4, 2, 5, 2], counts
+    assert counts == [5, 2, 5, 2], counts
     location = call("GET", path).json["location"].partition("/")[2]
     for is_first in (True, False):  # the first fetch of all makes the signing key
         with count_statements() as fetches:
             assert processes.app().test_client().get(f"/{location}").status_code == 200
         assert is_first or len(fetches) <= 2, fetches
+
+
+def test_a_batch_takes_as_many_statements_as_one_charge(call, processes, count_statements):
+    """However many charges it has: to store, replace, revise, read and list it.
+
+    Each charge is carried out alone: the request, its deletion, its item, the charge as above
+    without the client, and the item's status.
+    """
+    due_date = str(brasilia_day(processes.clock.now()) + timedelta(days=5))
+    counts = []
+    for batch, size in ((1, 1), (2, 40)):
+        items = [
+            {
+                "txid": f"{batch}{number:030d}",
+                **due_body(call.key, calendario={"dataDeVencimento": due_date}),
+            }
+            for number in range(size)
+        ]
+        body = {"descricao": "Mensalidades", "cobsv": items}
+        path = f"/lotecobv/{batch}"
+        for method, sent in (
+            ("PUT", body),
+            ("PUT", body),
+            ("PATCH", {"cobsv": items}),
+            ("GET", None),
+        ):
+            with count_statements() as statements:
+                assert call(method, path, sent).status_code in (200, 202)
+            counts.append(len(statements))
+        with count_statements() as statements:
+            assert call("GET", "/lotecobv", query_string=EVER).status_code == 200
+        counts.append(len(statements))
+        with processes.app().app_context(), count_statements() as statements:
+            assert work_on_waiting() == size
+        per_charge = (len(statements) - 2) // size  # the ids that wait, and the merchant once
+        assert per_charge <= 8, statements[:12]
+    assert counts == [7, 7, 8, 2, 3] * 2, counts
