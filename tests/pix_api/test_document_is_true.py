@@ -56,6 +56,10 @@ TRIED = (
     "GET /pix 200",
     "PUT /webhook/{chave} 200",
     "GET /webhook/{chave} 200",
+    "PUT /webhookrec 200",
+    "GET /webhookrec 200",
+    "PUT /webhookcobr 200",
+    "DELETE /webhookcobr 204",
 )
 """Answers that must have occurred: otherwise schemathesis has tested less than expected."""
 
