@@ -13,10 +13,7 @@ from payments.location import INFO
 from payments.privacy import PayerDataEraser, erase_payer, export_payer
 from repository.charge_payers import PERSONAL_TERMS
 from repository.database import in_unit_of_work, reading
-from tests.pix_api.batches import CREATED, REFUSED, BatchCalls, paths_of_problem, txid_of
 from tests.pix_api.charges import DemoCalls
-from tests.pix_api.clients import demo_client
-from tests.support.api_pix import PixApi
 
 ANA, CAROL = "12345678909", "52998224725"
 TXID = "a" * 30
@@ -86,65 +83,3 @@ def test_the_debtor_is_exported_with_the_texts_and_erased(charge, app):
         assert in_unit_of_work(lambda work: erase_payer(work, CAROL)) == 3
     for word in (CAROL, "Carol", "Rua A"):
         assert word not in stored(app)
-
-
-@pytest.fixture
-def batch(app):
-    """Charges of Ana and of Carol that wait in a batch."""
-    api = PixApi(client=app.test_client(), token=demo_client(app).token(app))
-    calls = BatchCalls(app, api, app.config["BALCAO"].demo_pix_key)
-    infos = [{"nome": "Para", "valor": "Ana, Rua A 1"}]
-    ana = calls.charge(
-        1, devedor={"cpf": ANA, "nome": "Ana Souza"}, infoAdicionais=infos, solicitacaoPagador="Ana"
-    )
-    calls.put(1, ana, calls.charge(2, devedor={"cpf": CAROL, "nome": "Carol Dias"}))
-    return calls
-
-
-def waiting_text(batch) -> str:
-    """The bodies that wait, as text."""
-    return json.dumps(batch.waiting_bodies())
-
-
-def test_a_debtor_who_waits_in_a_batch_is_exported_and_erased(batch, app):
-    """Then that charge lacks its debtor, and is refused; the other person's is created."""
-    with app.app_context(), reading() as work:
-        [waiting] = export_payer(work, ANA)["waiting_charges"]
-    assert (waiting["batch"], waiting["txid"]) == (1, txid_of(1))
-    assert waiting["devedor"]["nome"] == "Ana Souza"
-    with app.app_context():
-        assert in_unit_of_work(lambda work: erase_payer(work, ANA)) == 1
-        assert in_unit_of_work(lambda work: erase_payer(work, ANA)) == 0
-    assert ANA not in waiting_text(batch)
-    assert "Ana" not in waiting_text(batch)
-    assert CAROL in waiting_text(batch)
-    batch.work()
-    assert batch.statuses(1) == [REFUSED, CREATED]
-    assert paths_of_problem(batch.problem(1)) == ["cobv.devedor"]
-
-
-def test_debtors_who_wait_for_too_long_are_erased(batch, app, settings, clock):
-    """A service that was stopped for months must not begin with old names."""
-    clock.advance(seconds=settings.payer_data_days * DAY)
-    with app.app_context():
-        assert PayerDataEraser(settings).run(lambda: True) == 0
-        clock.advance(seconds=1)
-        assert PayerDataEraser(settings).run(lambda: True) == 2
-        assert PayerDataEraser(settings).run(lambda: True) == 0
-    for word in (ANA, CAROL, "Ana", "Carol"):
-        assert word not in waiting_text(batch)
-
-
-def test_nothing_of_a_debtor_stays_in_a_batch_that_is_done(batch, app):
-    """The charge has the data, and rules of its own; a refused one leaves none."""
-    batch.put(2, batch.charge(3, devedor={"cpf": ANA, "nome": "Ana " * 99}), dialect="too long")
-    batch.work()
-    with app.app_context(), reading() as work:
-        rows = [
-            [str(value) for value in row]
-            for table in ("charge_batches", "charge_batch_items", "charge_batch_requests")
-            for row in work.connection.exec_driver_sql(f"SELECT * FROM {table}")  # noqa: S608
-        ]
-    assert rows
-    for word in (ANA, CAROL, "Ana", "Carol"):
-        assert word not in json.dumps(rows)
