@@ -19,6 +19,7 @@ from core.pix.br_code import (
     crc16,
     decode,
     encode_dynamic,
+    encode_recurring,
     encode_static,
 )
 
@@ -85,6 +86,10 @@ def test_the_crc_is_computed_as_published(vector: dict[str, Any]) -> None:
 
 
 def _canonical_text(read: BrCode) -> str:
+    if read.recurrence_url is not None:
+        return encode_recurring(
+            read.recurrence_url, read.merchant_name, read.merchant_city, location=read.url
+        )
     if read.url is not None:
         return encode_dynamic(
             read.url,
@@ -111,7 +116,7 @@ def _is_ours_to_write(vector: dict[str, Any]) -> bool:
     fields = vector["fields"]
     return (
         vector["verdict"] == "valid"
-        and vector["kind"] in (BrCodeKind.STATIC, BrCodeKind.DYNAMIC)
+        and vector["kind"] != BrCodeKind.COMPOSITE_STATIC
         and fields["fss"] is None
         and (fields["url"] is None or fields["amount"] is None)
     )

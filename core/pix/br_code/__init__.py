@@ -6,7 +6,7 @@ the location that serves the payment's signed payload.
 """
 
 from core.pix.br_code.decode import decode
-from core.pix.br_code.encode import encode_dynamic, encode_static
+from core.pix.br_code.encode import encode_dynamic, encode_recurring, encode_static
 from core.pix.br_code.model import ERROR_CODES, BrCode, BrCodeError, BrCodeKind, Tlv
 from core.pix.br_code.tlv import CHARACTERS_MAX, crc16
 
@@ -20,5 +20,6 @@ __all__ = [
     "crc16",
     "decode",
     "encode_dynamic",
+    "encode_recurring",
     "encode_static",
 ]

@@ -8,7 +8,7 @@ import unicodedata
 from anyascii import anyascii
 
 from core.money import plain
-from core.pix.br_code.location import check_location
+from core.pix.br_code.location import check_location, check_same_host
 from core.pix.br_code.model import GUI, NO_TXID, BrCodeError
 from core.pix.br_code.tlv import CRC_HEADER, VALUE_CHARACTERS_MAX, crc16, write_object
 from core.pix.pix_key import kind_of
@@ -82,6 +82,31 @@ def encode_dynamic(
     )
 
 
+def encode_recurring(recurrence: str, name: str, city: str, *, location: str | None = None) -> str:
+    """A code that offers the recurrence at a location (Pix Automático), written in object 80.
+
+    `location` is that of a charge's payload, for a code that asks for a payment as well: a reader
+    that knows no recurrences pays the charge. Raises BrCodeError as `encode_dynamic` does, also for
+    two hosts.
+    """
+    check_location(recurrence)
+    account = write_object("00", GUI)
+    if location is not None:
+        check_location(location)
+        check_same_host(location, recurrence)
+        account += write_object("25", location)
+    return _assemble_code(
+        initiation=None if location is None else "12",
+        account=account,
+        amount="",
+        name=name,
+        city=city,
+        postal_code=None,
+        txid=NO_TXID,
+        recurrence=write_object("00", GUI) + write_object("25", recurrence),
+    )
+
+
 def _assemble_code(
     *,
     initiation: str | None,
@@ -91,6 +116,7 @@ def _assemble_code(
     city: str,
     postal_code: str | None,
     txid: str,
+    recurrence: str | None = None,
 ) -> str:
     """The whole text: objects in ascending order of their ids, then the CRC."""
     merchant = write_object("59", _fold_text(name, _NAME_MAX, "name_invalid"))
@@ -109,6 +135,7 @@ def _assemble_code(
         + write_object("58", "BR")
         + merchant
         + write_object("62", write_object("05", txid))
+        + ("" if recurrence is None else write_object("80", recurrence))
         + CRC_HEADER
     )
     return body + crc16(body)
