@@ -17,6 +17,7 @@ from typing import Any, Literal
 from flask import Flask, current_app
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from core import ids
 from core.clock import Clock, ShiftedClock, SystemClock
 from core.pix import pix_key
 from core.runtime import secret_files, secret_rules, setting_urls, smtp_url
@@ -58,6 +59,7 @@ class Settings(BaseModel):
     bank_webhook_secret_previous: str | None = None
     bank_url: str
     bank_internal_url: str
+    bank_ispb: str = "99999004"
     public_url: str = "http://127.0.0.1:5000"
     host: str = "127.0.0.1"
     port: int = Field(5000, ge=1, le=65535)
@@ -180,12 +182,8 @@ class Settings(BaseModel):
             raise ValueError("must be whsec_ followed by base64 of at least 24 bytes")
         return value
 
-    @field_validator("demo_pix_key")
-    @classmethod
-    def _key(cls, value: str) -> str:
-        if pix_key.kind_of(value) is None:
-            raise ValueError("must be a Pix key in its canonical form")
-        return value
+    _ispb = field_validator("bank_ispb")(ids.checked_ispb)
+    _key = field_validator("demo_pix_key")(pix_key.checked_key)
 
     @field_validator("demo_client_id", "demo_client_secret")
     @classmethod

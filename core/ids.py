@@ -6,6 +6,7 @@ import re
 import secrets
 import string
 
+_ISPB = re.compile(r"[0-9A-Z]{8}", re.ASCII)
 _HEX_32 = re.compile(r"[0-9a-f]{32}", re.ASCII)
 END_TO_END_ID = re.compile(
     r"E[0-9A-Z]{8}20[0-9]{2}(?:0[1-9]|1[0-2])(?:[0-2][0-9]|3[01])[0-2][0-9][0-5][0-9][A-Za-z0-9]{11}",
@@ -50,3 +51,10 @@ def is_till_txid(text: str) -> bool:
 def is_txid(text: str) -> bool:
     """Whether the text has the format of our ids; the id need not exist."""
     return _HEX_32.fullmatch(text) is not None
+
+
+def checked_ispb(text: str) -> str:
+    """The number of a participant of Pix, as it is (API Pix 2.9.0). Raises ValueError."""
+    if not _ISPB.fullmatch(text):
+        raise ValueError("must be 8 digits or capital letters")
+    return text

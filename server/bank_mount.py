@@ -37,6 +37,7 @@ def mount_bank(app: Flask, settings: Settings) -> Flask:
                 webhook_secret=settings.bank_webhook_secret,
                 webhook_secret_previous=settings.bank_webhook_secret_previous,
                 service_url=service_url,
+                ispb=settings.bank_ispb,
                 # Derived, so that neither application accepts the other's cookies.
                 secret_key=hmac.digest(settings.secret_key.encode(), b"bank", "sha256").hex(),
                 participant_hosts={

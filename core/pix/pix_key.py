@@ -65,6 +65,13 @@ class InvalidPixKey(InvalidRequest, ValueError):
         super().__init__(detail=why)
 
 
+def checked_key(key: str) -> str:
+    """The key, as it is. Raises ValueError unless it is in its canonical form."""
+    if kind_of(key) is None:
+        raise ValueError("must be a Pix key in its canonical form")
+    return key
+
+
 def kind_of(key: str) -> KeyKind | None:
     """The kind of a key in canonical form, or None for anything else; never raises.
 

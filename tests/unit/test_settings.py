@@ -86,6 +86,7 @@ def test_nothing_is_needed_in_development(env, tmp_path):
         ("BANK_WEBHOOK_SECRET", SECRET, SECRET),
         ("BANK_WEBHOOK_SECRET_PREVIOUS", SECRET, SECRET),
         ("BANK_URL", "https://bank.example.com/", "https://bank.example.com"),
+        ("BANK_ISPB", "1234567A", "1234567A"),
         ("PUBLIC_URL", "https://pay.example.com/", "https://pay.example.com"),
         ("HOST", "0.0.0.0", "0.0.0.0"),  # noqa: S104 - a value, nothing listens
         ("PORT", "65535", 65535),
@@ -123,6 +124,8 @@ def test_each_setting_is_read_from_its_variable(env, name, text, value):
         ("BANK_WEBHOOK_SECRET", "whsec_" + base64.b64encode(b"x" * 10).decode()),
         ("BANK_WEBHOOK_SECRET_PREVIOUS", "whsec_x"),
         ("BANK_URL", "bank"),
+        ("BANK_ISPB", "1234567"),
+        ("BANK_ISPB", "1234567a"),
         ("PUBLIC_URL", "pay.example.com"),
         ("PUBLIC_URL", "ftp://pay.example.com"),
         ("PUBLIC_URL", "https://pay.example.com/?a=b"),
