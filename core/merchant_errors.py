@@ -33,6 +33,13 @@ class LocationUnusable(Conflict):
     title = "This location cannot show the charge"
 
 
+class RecurrenceUnchangeable(Conflict):
+    """The recurrence's status does not allow this change."""
+
+    code = "recurrence-unchangeable"
+    title = "The recurrence cannot change in this way any more"
+
+
 class ShopNameTaken(Conflict):
     """Another shop has a name that a payer could not tell from this one."""
 

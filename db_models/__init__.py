@@ -21,6 +21,13 @@ from db_models.payment_trace import PaymentTrace, TraceKind
 from db_models.receipt import Receipt, Verdict
 from db_models.reconciliation import Reconciliation
 from db_models.recovery_upload import ProofVerdict, RecoveryUpload
+from db_models.recurrences import (
+    ClosingParty,
+    Recurrence,
+    RecurrenceChange,
+    RecurrenceLocation,
+    RecurrenceStatus,
+)
 from db_models.refund import Refund, RefundStatus
 from db_models.refused_request import RefusedRequest
 from db_models.robot_payment import RobotPayment
@@ -48,6 +55,7 @@ __all__ = [
     "ChargeBatchRequest",
     "ChargeKind",
     "ChargeRevision",
+    "ClosingParty",
     "DeliveryKind",
     "DeliveryStatus",
     "EndpointKind",
@@ -68,6 +76,10 @@ __all__ = [
     "Receipt",
     "Reconciliation",
     "RecoveryUpload",
+    "Recurrence",
+    "RecurrenceChange",
+    "RecurrenceLocation",
+    "RecurrenceStatus",
     "Refund",
     "RefundStatus",
     "RefusedRequest",

@@ -16,6 +16,7 @@ from payments import (
     refund_routes,
     routes,
 )
+from payments.recurring import payload_routes
 
 
 def init_payments(app: OpenAPI) -> None:
@@ -27,6 +28,7 @@ def init_payments(app: OpenAPI) -> None:
         confirmation_routes,
         qr_routes,
         due_location_routes,
+        payload_routes,
     )
     for bp in (module.bp for module in route_modules):
         app.register_api(bp)

@@ -43,6 +43,7 @@ from repository.oauth_clients import OAuthClients
 from repository.payments import Payments
 from repository.receipts import Receipts
 from repository.reconciliations import Reconciliations
+from repository.recurrences import RecurrenceLocations, Recurrences
 from repository.refunds import Refunds
 from repository.robot_payments import RobotPayments
 from repository.sign_ins import SignIns
@@ -101,6 +102,16 @@ class Work:
     def locations(self) -> Locations:
         """Queries on locations."""
         return Locations(self)
+
+    @cached_property
+    def recurrences(self) -> Recurrences:
+        """Queries on recurrences."""
+        return Recurrences(self.session)
+
+    @cached_property
+    def recurrence_locations(self) -> RecurrenceLocations:
+        """Queries on locations of recurrences."""
+        return RecurrenceLocations(self.session)
 
     @cached_property
     def receipts(self) -> Receipts:

@@ -40,7 +40,7 @@ def number_of(token: str) -> int:
     return int(token[:_NUMBER_DIGITS], 16)
 
 
-def _tokens_of(number: int) -> tuple[str, str] | None:
+def tokens_of(number: int) -> tuple[str, str] | None:
     """The first and the last token with this number; None if no token can have it."""
     if not 0 <= number < 16**_NUMBER_DIGITS:
         return None
@@ -96,7 +96,7 @@ class Locations:
 
     def find(self, merchant_id: int, number: int) -> ListedLocation | None:
         """The merchant's location with this number, or None."""
-        tokens = _tokens_of(number)
+        tokens = tokens_of(number)
         if tokens is None:
             return None
         query = union_all(

@@ -157,6 +157,17 @@ def read_batch_number(text: str) -> int:
     return number
 
 
+def read_text(characters_max: int) -> Read:
+    """Reads a text of at most so many characters."""
+
+    def read(text: str) -> str:
+        if len(text) > characters_max:
+            raise ValueError(f"deve ter no máximo {characters_max} caracteres")
+        return text
+
+    return read
+
+
 def read_boolean(text: str) -> bool:
     """`true` or `false`. Raises ValueError."""
     if text.lower() not in ("true", "false"):

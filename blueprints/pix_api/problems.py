@@ -15,7 +15,8 @@ from core.errors import FieldError
 from web import problems
 
 PREFIX = "/api-pix"
-LOCATIONS, KEY_SET = "/qr/v2", "/qr/v2/jwks"
+LOCATIONS, RECURRENCE_LOCATIONS = "/qr/v2", "/qr/v2/rec"
+KEY_SET = "/qr/v2/jwks"
 TYPE_BASE = "https://pix.bcb.gov.br/api/v2/error/"
 _VALUE_CHARACTERS_MAX = 200
 
@@ -123,9 +124,10 @@ def refuse(kind: str, reason: str, path: str, value: object = None) -> PixProble
 
 
 def init_problems(app: Flask) -> None:
-    """Give errors the standard's form, below /api-pix and at the locations of charges."""
+    """Give errors the standard's form, below /api-pix and at locations."""
     app.register_error_handler(PixProblem, _answer)
     problems.use_form(app, PREFIX, general_problem)
+    problems.use_form(app, RECURRENCE_LOCATIONS, recurrence_location_problem)
     problems.use_form(app, LOCATIONS, location_problem, but=KEY_SET)
 
 
@@ -143,17 +145,28 @@ def general_problem(status: int, detail: str, field_errors: Sequence[FieldError]
 
 def location_problem(status: int, detail: str, field_errors: Sequence[FieldError] = ()) -> Response:
     """The answer of a charge's location to a payer's bank, also where no charge is."""
-    kinds = {400: "CobPayloadOperacaoInvalida", 404: _NO_PAYLOAD, 410: _NO_PAYLOAD}
-    if status not in kinds:
+    return _location_problem("Cob", status, detail, field_errors)
+
+
+def recurrence_location_problem(
+    status: int, detail: str, field_errors: Sequence[FieldError] = ()
+) -> Response:
+    """The answer of a location of a recurrence to a payer's bank."""
+    return _location_problem("Rec", status, detail, field_errors)
+
+
+def _location_problem(
+    resource: str, status: int, detail: str, field_errors: Sequence[FieldError]
+) -> Response:
+    endings = {400: "OperacaoInvalida", 404: "NaoEncontrado", 410: "NaoEncontrado"}
+    if status not in endings:
         return general_problem(status, detail, field_errors)
     violations = [
         Violation(f"O parâmetro {error.field} não é válido: {error.detail}.", error.field)
         for error in field_errors
     ]
-    return _response(TYPES[kinds[status]], status, detail, violations)
-
-
-_NO_PAYLOAD = "CobPayloadNaoEncontrado"
+    name = f"{resource}Payload{endings[status]}"
+    return _response(TYPES[name], status, detail, violations)
 
 
 def _response(

@@ -22,8 +22,14 @@ from PIL import Image
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
+from core.pix.business_days import brasilia_day
+from core.pix.recurrence_rules import Periodicity, RecurrenceTerms
 from db_models.base import db
+from payments.recurring.locations import reserve
+from payments.recurring.recurrences import NewRecurrence, create
+from repository.database import Work, in_unit_of_work
 from repository.locations import number_of
+from repository.recurrences import RecurrenceRecord
 from tests.accounts.people import Person, bearer
 from tests.pix_api.clients import new_client
 from tests.support.service import BankInTest
@@ -46,6 +52,7 @@ BY_LINK = {
     "POST /payments/pix/<string:payment_id>/trace": "the page tells that it was opened",
     "POST /payments/pix/<string:payment_id>/expire-soon": "the development profile's test strip",
     "GET /qr/v2/<string:token>": "what the payer's bank fetches",
+    "GET /qr/v2/rec/<string:token>": "the same, of a recurrence",
     "GET /watch/<string:watch_code>": "reads one payment, as its code allows",
     "GET /generate_qr/<string:login>": "a shop's poster",
     "GET /pay/<string:code>": "a payer's page: anybody with the link may pay",
@@ -74,6 +81,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "PUT /transactions/<string:transaction_id>": {"status": "cancelled"},
     "PATCH /webhooks/<string:webhook_id>": {"enabled": False},
     "PUT /api-pix/v2/pix/<e2eid>/devolucao/<refund_id>": {"valor": "1.00"},
+    "PATCH /api-pix/v2/rec/<id_rec>": {"status": "CANCELADA"},
     "POST /webhooks/<string:webhook_id>/replay": {"from": "2026-01-01T00:00:00Z"},
     "POST /payments/pix/receipts/<string:end_to_end_id>/attach": {"order_id": "1"},
     "POST /portal/receipts/<string:end_to_end_id>/attach": {"target": "1"},
@@ -137,6 +145,7 @@ def alices(app, client, clock, alice) -> Alices:
     batch_url = f"/api-pix/v2/lotecobv/{BATCH}"
     answer = client.put(batch_url, json=batch, headers=bearer(pix_client.token(app)))
     assert answer.status_code == 202, answer.text
+    rec = recurrence_of(app, clock)
     return Alices(
         {
             "payment_id": payments,
@@ -162,10 +171,25 @@ def alices(app, client, clock, alice) -> Alices:
             "txid": payments,
             "batch_id": [BATCH],
             "number": [str(number_of(payment["watch_code"])) for payment in created],
+            "id_rec": [rec.recurrence.id_rec],
+            "locrec_id": [str(number_of(rec.location.token))] if rec.location else [],
             "filename": ["css/tokens.css"],
             "slug": ["cafe"],
         }
     )
+
+
+def recurrence_of(app: Flask, clock: Any) -> RecurrenceRecord:
+    """Alice offers a recurrence, which a location shows."""
+
+    def make(work: Work) -> RecurrenceRecord:
+        merchant = work.accounts.by_login("alice")
+        terms = RecurrenceTerms(brasilia_day(clock.now()), Periodicity.MONTHLY, True)
+        terms_of_alice = NewRecurrence(terms, "1", SECRET_WORDS, "12345678909")
+        return create(work, merchant, terms_of_alice, reserve(work, merchant))
+
+    with app.app_context():
+        return in_unit_of_work(make)
 
 
 def prove(client: FlaskClient, session_id: str) -> TestResponse:
@@ -242,6 +266,7 @@ def state(app: Flask) -> dict[str, list[Any]]:
         "recovery_uploads": "SELECT u.* FROM recovery_uploads u"
         " JOIN accounts a ON a.id = u.merchant_id",
         "receipts": "SELECT r.* FROM receipts r JOIN accounts a ON a.id = r.merchant_id",
+        "recurrences": "SELECT r.* FROM recurrences r JOIN accounts a ON a.id = r.merchant_id",
         "tills": "SELECT t.* FROM tills t JOIN accounts a ON a.id = t.merchant_id",
         "charge_batches": "SELECT b.* FROM charge_batches b"
         " JOIN accounts a ON a.id = b.merchant_id",

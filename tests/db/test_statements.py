@@ -22,6 +22,7 @@ from repository.database import ledger
 from tests.db.tables import NOON
 from tests.pix_api.batches import due_body
 from tests.pix_api.charges import EVER, DemoCalls
+from tests.pix_api.recurrences import offer, reserve
 
 NOT_COUNTED = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
 CREATE_MAX, CONFIRM_MAX, PAGE_MAX, POLL_MAX = 4, 6, 2, 1
@@ -299,3 +300,38 @@ def test_a_batch_takes_as_many_statements_as_one_charge(call, processes, count_s
         per_charge = (len(statements) - 2) // size  # the ids that wait, and the merchant once
         assert per_charge <= 8, statements[:12]
     assert counts == [7, 7, 8, 2, 3] * 2, counts
+
+
+def test_a_recurrence_takes_at_most_five_statements(call, processes, count_statements):
+    """Who, the location or the charge, the recurrence, its history; lists take two."""
+    number, txid = reserve(call)["id"], call.create("a" * 30)["txid"]
+    counts = []
+    with count_statements() as statements:
+        rec = offer(call, processes.clock, loc=number, ativacao={"dadosJornada": {"txid": txid}})
+    counts.append(len(statements))
+    for _ in range(3):
+        offer(call, processes.clock)
+    path, rest = f"/rec/{rec['idRec']}", {"paginacao.itensPorPagina": 2}
+    for method, fragment, body in (
+        ("GET", path, None),
+        ("GET", f"{path}?txid={txid}", None),
+        ("PATCH", path, {"vinculo": {"devedor": {"nome": "Bia"}}}),
+        ("PATCH", path, {"status": "CANCELADA"}),
+        ("POST", "/locrec", None),
+        ("GET", f"/locrec/{number}", None),
+        ("DELETE", f"/locrec/{number}/idRec", None),
+    ):
+        with count_statements() as statements:
+            assert call(method, fragment, body).status_code in (200, 201)
+        counts.append(len(statements))
+    assert counts == [5, 2, 3, 4, 4, 2, 2, 4], counts
+    for query in ({}, rest, {"paginacao.paginaAtual": 9}):
+        for list_path in ("/rec", "/locrec"):
+            with count_statements() as statements:
+                assert call("GET", list_path, query_string={**EVER, **query}).status_code == 200
+            assert len(statements) == 2, statements
+    location = offer(call, processes.clock, loc=number)["loc"]["location"].partition("/")[2]
+    for is_first in (True, False):  # the first fetch of all makes the signing key
+        with count_statements() as statements:
+            assert processes.app().test_client().get(f"/{location}").status_code == 200
+        assert is_first or len(statements) == 1, statements

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -36,6 +37,8 @@ from tests.support.service import PIX_KEY, close_app, ready_app, settings_for
 
 MAX_EXAMPLES = 25
 CPF, CNPJ = "12345678909", "12345678000195"
+FIRST_DAY, LAST_DAY = "2026-12-24", "2027-12-24"
+IS_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 TRIED = (
     "PUT /cob/{txid} 201",
     "PUT /cob/{txid} 400",
@@ -60,6 +63,13 @@ TRIED = (
     "GET /webhookrec 200",
     "PUT /webhookcobr 200",
     "DELETE /webhookcobr 204",
+    "POST /rec 201",
+    "POST /rec 400",
+    "PATCH /rec/{idRec} 200",
+    "GET /rec/{idRec} 200",
+    "GET /rec 200",
+    "POST /locrec 201",
+    "DELETE /locrec/{id}/idRec 404",
 )
 """Answers that must have occurred: otherwise schemathesis has tested less than expected."""
 
@@ -101,7 +111,13 @@ def _with_own_values(data: bytes) -> bytes:
         body = json.loads(data)
         if isinstance(body.get("chave"), str) and len(body["chave"]) <= 77:
             body["chave"] = PIX_KEY
-        debtor = body.get("devedor")
+        link, calendar = body.get("vinculo"), body.get("calendario")
+        if isinstance(calendar, dict) and "periodicidade" in calendar:
+            # A generated date is nearly always in the past; a date of no form stays as it is.
+            days = {"dataInicial": FIRST_DAY, "dataFinal": LAST_DAY}
+            texts = {name: calendar[name] for name in days if isinstance(calendar.get(name), str)}
+            calendar |= {name: days[name] for name in texts if IS_DAY.fullmatch(texts[name])}
+        debtor = link.get("devedor") if isinstance(link, dict) else body.get("devedor")
         if isinstance(debtor, dict):
             if str(debtor.get("cpf", "")).isdigit() and len(debtor["cpf"]) == 11:
                 debtor["cpf"] = CPF
@@ -161,7 +177,14 @@ def _existing(app: Flask) -> dict[str, list[str]]:
         assert answer.status_code == 201, answer.text
         txids.append(txid)
         ids.append(str(answer.get_json()["loc"]["id"]))
-    return {"txid": txids, "id": ids, "chave": [PIX_KEY]}
+    rec = {
+        "vinculo": {"contrato": "1", "devedor": {"cpf": CPF, "nome": "Ana Souza"}},
+        "calendario": {"dataInicial": FIRST_DAY, "periodicidade": "MENSAL"},
+        "politicaRetentativa": "NAO_PERMITE",
+    }
+    recs = [client.post("/api-pix/v2/rec", json=rec, headers=headers) for _ in range(3)]
+    id_recs = [answer.get_json()["idRec"] for answer in recs]
+    return {"txid": txids, "id": ids, "chave": [PIX_KEY], "idRec": id_recs}
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from payments import robot
 from repository.database import reading
 from tests.pix_api.charges import EVER, DemoCalls, paths_of
 from tests.pix_api.clients import new_client
+from tests.pix_api.recurrences import offer, reserve
 from tests.portal.signing import make_account
 from tests.support.town import town
 
@@ -174,3 +175,22 @@ def test_the_code_of_a_location_is_shown_as_a_picture(here, call):
     assert "linkVisualizacao" not in waiting
     assert call.create(OTHER, loc={"id": reserved["id"]})["pixCopiaECola"] == waiting["qrcode"]
     assert call("GET", "/loc/7/qrcode").status_code == 404
+
+
+def test_the_bank_pays_the_charge_in_a_code_that_offers_a_recurrence(fresh_database, tmp_path):
+    """It knows no recurrences: it skips the offer, and refuses a code that has nothing else."""
+    with town(fresh_database("sqlite"), tmp_path) as here:
+        call = DemoCalls(here.app)
+        call.create(TXID)
+        activation = {"dadosJornada": {"txid": TXID}}
+        rec = offer(call, here.clock, loc=reserve(call)["id"], ativacao=activation)
+        path = f"/rec/{rec['idRec']}"
+        [both, alone] = [
+            call("GET", address).get_json()["dadosQR"]["pixCopiaECola"]
+            for address in (f"{path}?txid={TXID}", path)
+        ]
+        with pytest.raises(AssertionError, match="Pix Autom"):
+            here.pay({"pix_code": alone})
+        here.pay({"pix_code": both})
+        assert call("GET", f"/cob/{TXID}").get_json()["status"] == "CONCLUIDA"
+        assert call("GET", path).get_json()["status"] == "CRIADA"

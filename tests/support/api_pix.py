@@ -196,6 +196,14 @@ def check_callback(body: Any) -> None:
 _CALLBACK = {"$ref": "#/components/requestBodies/WebhookPixBody"}
 
 
+def check_rec_callback(body: Any) -> None:
+    """Raise ContractBroken unless this is what `POST {webhookUrl}/rec` carries."""
+    item = {"$ref": "#/components/schemas/RecNotification"}
+    recs = {"type": "array", "minItems": 1, "items": item}
+    schema = {"type": "object", "required": ["recs"], "properties": {"recs": recs}}
+    _check_value("the callback is wrong:", json.dumps(schema), body)
+
+
 @dataclass
 class PixApi:
     """Sends requests of API Pix, and checks every answer.

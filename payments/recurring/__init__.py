@@ -1,0 +1,1 @@
+"""Recurrences of Pix Automático: what a merchant offers, and what a payer agrees to."""

@@ -1,0 +1,181 @@
+"""Recurrences in the words of API Pix 2.9.0: for answers, callbacks and the signed payload."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from core.clock import rfc3339
+from core.money import plain
+from core.pix.recurrence_rules import Periodicity
+from db_models import (
+    Account,
+    ClosingParty,
+    Recurrence,
+    RecurrenceChange,
+    RecurrenceLocation,
+    RecurrenceStatus,
+)
+from payments.payees import document_of
+from payments.recurring.locations import recurrence_location_text
+from repository.locations import number_of
+from repository.recurrences import RecurrenceRecord
+
+STATUS_WORDS = {
+    RecurrenceStatus.CREATED: "CRIADA",
+    RecurrenceStatus.APPROVED: "APROVADA",
+    RecurrenceStatus.REJECTED: "REJEITADA",
+    RecurrenceStatus.EXPIRED: "EXPIRADA",
+    RecurrenceStatus.CANCELLED: "CANCELADA",
+}
+PERIODICITY_WORDS = {
+    Periodicity.WEEKLY: "SEMANAL",
+    Periodicity.MONTHLY: "MENSAL",
+    Periodicity.QUARTERLY: "TRIMESTRAL",
+    Periodicity.HALF_YEARLY: "SEMESTRAL",
+    Periodicity.YEARLY: "ANUAL",
+}
+RETRIES, NO_RETRIES = "PERMITE_3R_7D", "NAO_PERMITE"
+UNDECIDED = "AGUARDANDO_DEFINICAO"
+"""The journey of a recurrence that no payer has accepted yet."""
+ERASED_CPF, ERASED_NAME = "0" * 11, "(apagado)"
+"""What answers show in place of a debtor who was erased: the standard requires a debtor."""
+_PARTY_WORDS = {
+    ClosingParty.PAYER: "USUARIO_PAGADOR",
+    ClosingParty.PAYERS_BANK: "PSP_PAGADOR",
+    ClosingParty.PAYEE: "USUARIO_RECEBEDOR",
+    ClosingParty.PAYEES_BANK: "PSP_RECEBEDOR",
+}
+_NAME_CHARACTERS_MAX = 140
+_CPF_DIGITS = 11
+
+
+def notification_object(record: RecurrenceRecord) -> dict[str, Any]:
+    """What a callback tells about a recurrence (RecNotification)."""
+    return {
+        "idRec": record.recurrence.id_rec,
+        "status": STATUS_WORDS[RecurrenceStatus(record.recurrence.status)],
+        "atualizacao": history(record.changes),
+        "ativacao": _activation(record.recurrence),
+        **_closing(record.recurrence),
+    }
+
+
+def recurrence_object(
+    record: RecurrenceRecord, merchant: Account, location_base: str
+) -> dict[str, Any]:
+    """A recurrence as its merchant sees it (RecCompleta, without `dadosQR`)."""
+    recurrence = record.recurrence
+    payee = payee_object(merchant)
+    if recurrence.agreement_name is not None:
+        payee["convenio"] = recurrence.agreement_name
+    body = {**notification_object(record), **_offer(recurrence), "recebedor": payee}
+    if record.location is not None:
+        body["loc"] = location_object(record.location, recurrence, location_base)
+    if recurrence.payer_document is not None:
+        body["pagador"] = _payer(recurrence)
+    return body
+
+
+def payload_object(record: RecurrenceRecord, merchant: Account, ispb: str) -> dict[str, Any]:
+    """What the location serves to the payer's bank (RecPayload)."""
+    return {
+        "idRec": record.recurrence.id_rec,
+        **_offer(record.recurrence),
+        "recebedor": {**payee_object(merchant), "ispbParticipante": ispb},
+        "atualizacao": history(record.changes),
+    }
+
+
+def location_object(
+    location: RecurrenceLocation, recurrence: Recurrence | None, location_base: str
+) -> dict[str, Any]:
+    """A location, with the id of the recurrence that it shows (PayloadLocationRecCompleta)."""
+    body: dict[str, Any] = {
+        "id": number_of(location.token),
+        "location": recurrence_location_text(location_base, location),
+        "criacao": rfc3339(location.created_at),
+    }
+    return body if recurrence is None else {**body, "idRec": recurrence.id_rec}
+
+
+def history(changes: Sequence[RecurrenceChange]) -> list[dict[str, str]]:
+    """The statuses with their times, oldest first; a change of the terms has no new status."""
+    steps = [*changes[:1], *(new for old, new in pairwise(changes) if new.status != old.status)]
+    return [
+        {
+            "status": STATUS_WORDS[RecurrenceStatus(step.status)],
+            "data": rfc3339(step.changed_at),
+        }
+        for step in steps
+    ]
+
+
+def payee_object(merchant: Account) -> dict[str, str]:
+    """The payee: a company, whose name is cut to what the standard allows."""
+    return {"cnpj": document_of(merchant) or "", "nome": merchant.name[:_NAME_CHARACTERS_MAX]}
+
+
+def _offer(recurrence: Recurrence) -> dict[str, Any]:
+    """The members that answers and payload share."""
+    link: dict[str, Any] = {"contrato": recurrence.contract, "devedor": _debtor(recurrence)}
+    if recurrence.subject is not None:
+        link["objeto"] = recurrence.subject
+    calendar = {
+        "dataInicial": recurrence.first_day.isoformat(),
+        "periodicidade": PERIODICITY_WORDS[Periodicity(recurrence.periodicity)],
+    }
+    if recurrence.last_day is not None:
+        calendar["dataFinal"] = recurrence.last_day.isoformat()
+    body: dict[str, Any] = {
+        "vinculo": link,
+        "calendario": calendar,
+        "politicaRetentativa": RETRIES if recurrence.allows_retries else NO_RETRIES,
+    }
+    amounts = {
+        "valorRec": recurrence.fixed_centavos,
+        "valorMinimoRecebedor": recurrence.minimum_centavos,
+    }
+    value = {name: plain(centavos) for name, centavos in amounts.items() if centavos is not None}
+    return {**body, "valor": value} if value else body
+
+
+def _debtor(recurrence: Recurrence) -> dict[str, str]:
+    document = recurrence.debtor_document
+    if document is None:
+        return {"cpf": ERASED_CPF, "nome": ERASED_NAME}
+    return {_document_member(document): document, "nome": recurrence.debtor_name or ERASED_NAME}
+
+
+def _payer(recurrence: Recurrence) -> dict[str, str]:
+    document = recurrence.payer_document or ""
+    members = {
+        _document_member(document): document,
+        "ispbParticipante": recurrence.payer_ispb,
+        "codMun": recurrence.payer_municipality,
+    }
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _document_member(document: str) -> str:
+    return "cpf" if len(document) == _CPF_DIGITS else "cnpj"
+
+
+def _activation(recurrence: Recurrence) -> dict[str, Any]:
+    journey = UNDECIDED if recurrence.journey is None else f"JORNADA_{recurrence.journey}"
+    body: dict[str, Any] = {"tipoJornada": journey}
+    if recurrence.activation_txid is not None:
+        body["dadosJornada"] = {"txid": recurrence.activation_txid}
+    return body
+
+
+def _closing(recurrence: Recurrence) -> dict[str, Any]:
+    """The member `encerramento`; nothing for a recurrence that did not end, or that expired."""
+    if recurrence.closing_code is None:
+        return {}
+    body = {"codigo": recurrence.closing_code, "descricao": recurrence.closing_text or ""}
+    if recurrence.closing_party is None:
+        return {"encerramento": {"rejeicao": body}}
+    party = _PARTY_WORDS[ClosingParty(recurrence.closing_party)]
+    return {"encerramento": {"cancelamento": {"solicitante": party, **body}}}

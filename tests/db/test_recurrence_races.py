@@ -1,0 +1,95 @@
+"""Races of recurrences, on every engine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+
+import pytest
+
+from core.merchant_errors import RecurrenceUnchangeable
+from payments.recurring import recurrences
+from tests.db.crowd import at_once
+from tests.pix_api.charges import DemoCalls
+from tests.pix_api.recurrences import REJECTION, accept, change, offer, rec_body, reserve
+
+CROWD = 12
+
+
+@pytest.fixture
+def calls(processes):
+    """The demo merchant's calls in each of the apps: `calls[n]`."""
+    every = [DemoCalls(processes.app(number)) for number in range(4)]
+    return [every[number % 4] for number in range(CROWD)]
+
+
+def words(call, rec):
+    """The status, and the statuses of the history."""
+    body = call("GET", f"/rec/{rec['idRec']}").get_json()
+    return body["status"], [step["status"] for step in body["atualizacao"]]
+
+
+def is_done(verb):
+    """Whether the verb was not too late."""
+    try:
+        verb()
+    except RecurrenceUnchangeable:
+        return False
+    return True
+
+
+@pytest.mark.slow
+def test_a_cancellation_and_an_acceptance_agree_about_what_came_first(calls, processes):
+    """An acceptance after the cancellation is refused; one before it is in the history."""
+    for _ in range(4):
+        rec = offer(calls[0], processes.clock)
+        cancellation, is_accepted = at_once(
+            [
+                partial(calls[0], "PATCH", f"/rec/{rec['idRec']}", {"status": "CANCELADA"}),
+                partial(is_done, partial(accept, processes.app(1), rec["idRec"])),
+            ]
+        )
+        assert cancellation.status_code == 200
+        before = ["CRIADA", "APROVADA"] if is_accepted else ["CRIADA"]
+        assert words(calls[1], rec) == ("CANCELADA", [*before, "CANCELADA"])
+
+
+@pytest.mark.slow
+def test_one_of_many_answers_of_the_payer_counts(calls, processes):
+    """And one of many cancellations: each status is in the history once."""
+    rec = offer(calls[0], processes.clock)
+    verbs = [partial(accept, processes.app(n), rec["idRec"]) for n in range(0, CROWD, 2)]
+    verbs += [
+        partial(change, processes.app(n), rec["idRec"], recurrences.reject, REJECTION)
+        for n in range(1, CROWD, 2)
+    ]
+    results = at_once([partial(is_done, verb) for verb in verbs])
+    assert Counter(results) == {True: 1, False: CROWD - 1}
+    word = "APROVADA" if any(results[: CROWD // 2]) else "REJEITADA"
+    assert words(calls[0], rec) == (word, ["CRIADA", word])
+    rec = offer(calls[0], processes.clock)
+    body = {"status": "CANCELADA"}
+    answers = at_once([partial(call, "PATCH", f"/rec/{rec['idRec']}", body) for call in calls])
+    assert Counter(answer.status_code for answer in answers) == {200: 1, 400: CROWD - 1}
+    assert words(calls[0], rec) == ("CANCELADA", ["CRIADA", "CANCELADA"])
+
+
+@pytest.mark.slow
+def test_one_location_shows_one_of_many_recurrences(calls, processes):
+    """Bound when they are created, and afterwards."""
+    number = reserve(calls[0])["id"]
+    body = rec_body(processes.clock, loc=number)
+    answers = at_once([partial(call, "POST", "/rec", body) for call in calls])
+    counts = Counter(answer.status_code for answer in answers)
+    assert (counts[201], set(counts) <= {201, 400, 503}) == (1, True)
+    [winner] = [answer.json["idRec"] for answer in answers if answer.status_code == 201]
+    assert calls[0]("GET", f"/locrec/{number}").json["idRec"] == winner
+    second = reserve(calls[0])["id"]
+    recs = [offer(calls[0], processes.clock)["idRec"] for _ in range(4)]
+    answers = at_once(
+        [
+            partial(call, "PATCH", f"/rec/{id_rec}", {"loc": second})
+            for call, id_rec in zip(calls, recs, strict=False)
+        ]
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 400, 400, 400]
