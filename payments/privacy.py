@@ -20,6 +20,7 @@ from repository.batch_payers import BatchPayers
 from repository.charge_payers import ChargePayers
 from repository.database import Work, in_unit_of_work, now
 from repository.payer_data import PayerData, Source
+from repository.recurrence_payers import RecurrencePayers
 
 BATCH = 1000
 """Rows per transaction."""
@@ -46,7 +47,7 @@ class PayerDataEraser:
         total += in_unit_of_work(lambda work: BatchPayers(work.session).erase_before(before))
         for source in self._done_up_to:
             total += self._erase_in(source, before, keep_going)
-        return total
+        return total + _erase_recurrences(before, keep_going)
 
     def _erase_in(self, source: Source, before: datetime, keep_going: Callable[[], bool]) -> int:
         total = 0
@@ -61,6 +62,21 @@ class PayerDataEraser:
                 break
             self._done_up_to[source] = last_id
         return total
+
+
+def _erase_recurrences(before: datetime, keep_going: Callable[[], bool]) -> int:
+    """Erase the people in recurrences that ended, or were never accepted, before an instant."""
+    total = 0
+    for _ in range(BATCHES_MAX):
+        if not keep_going():
+            break
+        erased = in_unit_of_work(
+            lambda work: RecurrencePayers(work.session).erase_old(before, BATCH)
+        )
+        total += erased
+        if erased < BATCH:
+            break
+    return total
 
 
 def _erase_next(
@@ -124,6 +140,20 @@ def export_payer(work: Work, person: str) -> dict[str, Any]:
             {"batch": number, "txid": txid, "sent_at": rfc3339(request.sent_at), **request.body}
             for request, number, txid in BatchPayers(work.session).requests_of(person)
         ],
+        "recurrences": [
+            {
+                "id_rec": recurrence.id_rec,
+                "merchant": merchant,
+                "status": recurrence.status,
+                "created_at": rfc3339(recurrence.created_at),
+                "contract": recurrence.contract,
+                "subject": recurrence.subject,
+                "debtor_name": recurrence.debtor_name,
+                "debtor_document": recurrence.debtor_document,
+                "payer_document": recurrence.payer_document,
+            }
+            for recurrence, merchant in RecurrencePayers(work.session).recurrences_of(person)
+        ],
         "signals": [
             {"kind": signal.kind, "times": signal.times, "last_at": rfc3339(signal.last_at)}
             for signal in payer_data.signals_of(person)
@@ -136,6 +166,7 @@ def erase_payer(work: Work, person: str) -> int:
     payer_data = PayerData(work.session)
     total = BatchPayers(work.session).erase_person(person)
     total += ChargePayers(work.session).erase_person(person)
+    total += RecurrencePayers(work.session).erase_person(person)
     total += payer_data.erase_person(person) + payer_data.delete_signals_of(person)
     if total:
         subject = mask_document(person) if len(person) in (11, 14) else person
