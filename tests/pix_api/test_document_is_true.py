@@ -38,7 +38,7 @@ from tests.support.service import PIX_KEY, close_app, ready_app, settings_for
 MAX_EXAMPLES = 25
 CPF, CNPJ = "12345678909", "12345678000195"
 FIRST_DAY, LAST_DAY = "2026-12-24", "2027-12-24"
-IS_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+IS_DAY, IS_TXID = re.compile(r"\d{4}-\d{2}-\d{2}"), re.compile(r"[a-zA-Z0-9]{26,35}")
 TRIED = (
     "PUT /cob/{txid} 201",
     "PUT /cob/{txid} 400",
@@ -112,11 +112,16 @@ def _with_own_values(data: bytes) -> bytes:
         if isinstance(body.get("chave"), str) and len(body["chave"]) <= 77:
             body["chave"] = PIX_KEY
         link, calendar = body.get("vinculo"), body.get("calendario")
-        if isinstance(calendar, dict) and "periodicidade" in calendar:
+        if isinstance(calendar, dict):
             # A generated date is nearly always in the past; a date of no form stays as it is.
             days = {"dataInicial": FIRST_DAY, "dataFinal": LAST_DAY}
             texts = {name: calendar[name] for name in days if isinstance(calendar.get(name), str)}
             calendar |= {name: days[name] for name in texts if IS_DAY.fullmatch(texts[name])}
+        if type(body.get("loc")) is int and 0 < body["loc"] < 2**63:
+            del body["loc"]  # no number of a location of a recurrence can be guessed
+        journey = (body.get("ativacao") or {}).get("dadosJornada") or {}
+        if IS_TXID.fullmatch(journey.get("txid", "")):
+            journey["txid"] = "0" * 32
         debtor = link.get("devedor") if isinstance(link, dict) else body.get("devedor")
         if isinstance(debtor, dict):
             if str(debtor.get("cpf", "")).isdigit() and len(debtor["cpf"]) == 11:
@@ -182,7 +187,7 @@ def _existing(app: Flask) -> dict[str, list[str]]:
         "calendario": {"dataInicial": FIRST_DAY, "periodicidade": "MENSAL"},
         "politicaRetentativa": "NAO_PERMITE",
     }
-    recs = [client.post("/api-pix/v2/rec", json=rec, headers=headers) for _ in range(3)]
+    recs = [client.post("/api-pix/v2/rec", json=rec, headers=headers) for _ in range(12)]
     id_recs = [answer.get_json()["idRec"] for answer in recs]
     return {"txid": txids, "id": ids, "chave": [PIX_KEY], "idRec": id_recs}
 
