@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.pix.business_days import brasilia_day
@@ -13,7 +13,8 @@ from db_models import Account, Recurrence, RecurrenceStatus
 from repository.charge_payers import EXPORT_MAX
 from repository.connections import rows_changed
 
-_NO_DEBTOR = {"debtor_name": None, "debtor_document": None}
+_NO_DEBTOR = {"debtor_name": None, "debtor_document": None, "subject": None}
+"""The subject is free text for the payer, often an address (`vinculo.objeto`)."""
 _NO_PAYER = {"payer_document": None, "payer_municipality": None}
 _NAMES_SOMEBODY = or_(
     Recurrence.debtor_document.is_not(None), Recurrence.payer_document.is_not(None)
@@ -44,8 +45,8 @@ class RecurrencePayers:
         old = self._session.scalars(query).all()
         if not old:
             return 0
-        statement = update(Recurrence).where(Recurrence.id.in_(old))
-        return rows_changed(self._session, statement.values(**_NO_DEBTOR, **_NO_PAYER))
+        # A payer may have accepted one of them meanwhile.
+        return self._erase(and_(Recurrence.id.in_(old), has_ended), {**_NO_DEBTOR, **_NO_PAYER})
 
     def erase_person(self, person: str) -> int:
         """Erase a person from all recurrences; return how many rows changed."""
@@ -54,8 +55,7 @@ class RecurrencePayers:
             (Recurrence.debtor_document, _NO_DEBTOR),
             (Recurrence.payer_document, _NO_PAYER),
         ):
-            statement = update(Recurrence).where(column == person)
-            rows += rows_changed(self._session, statement.values(**values))
+            rows += self._erase(column == person, values)
         return rows
 
     def recurrences_of(self, person: str) -> Sequence[tuple[Recurrence, str]]:
@@ -68,3 +68,9 @@ class RecurrencePayers:
             .limit(EXPORT_MAX)
         )
         return [(recurrence, merchant) for recurrence, merchant in self._session.execute(query)]
+
+    def _erase(self, rule: ColumnElement[bool], values: Mapping[str, None]) -> int:
+        """Empty these columns; whoever has read a row before must read it again to change it."""
+        statement = update(Recurrence).where(rule)
+        statement = statement.values(**values, sequence=Recurrence.sequence + 1)
+        return rows_changed(self._session, statement)

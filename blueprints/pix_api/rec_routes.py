@@ -44,7 +44,7 @@ bp = Blueprint("pix_api_rec", __name__)
 INVALID, UNREADABLE, MISSING = "RecOperacaoInvalida", "RecConsultaInvalida", "RecNaoEncontrada"
 _STATUSES = {word: status for status, word in STATUS_WORDS.items()}
 _LOC, _TXID, _STATUS = "rec.loc", "rec.ativacao.dadosJornada.txid", "rec.status"
-_FIRST_DAY = "rec.calendario.dataInicial"
+_FIRST_DAY, _DEBTOR_NAME = "rec.calendario.dataInicial", "rec.vinculo.devedor.nome"
 
 
 @bp.post("/rec")
@@ -193,12 +193,14 @@ def _check_charge(work: Work, merchant: Account, txid: str | None, faults: list[
 
 
 def _faults_of_status(record: RecurrenceRecord, body: RecPatch) -> list[Violation]:
-    """The violations of a revision by the recurrence's status, and by its days."""
+    """The violations of a revision by the recurrence's status, its days and its debtor."""
     recurrence = record.recurrence
     if lifecycle.is_final(recurrence):
         word = STATUS_WORDS[RecurrenceStatus(recurrence.status)]
         return [Violation(_ENDED, _STATUS, word)]
     faults = []
+    if body.debtor_name is not None and recurrence.debtor_document is None:
+        faults.append(Violation(_NO_DEBTOR, _DEBTOR_NAME))
     day, is_created = body.calendario.dataInicial, recurrence.status == RecurrenceStatus.CREATED
     if day is not None and day != recurrence.first_day:
         if not is_created:
@@ -211,6 +213,7 @@ def _faults_of_status(record: RecurrenceRecord, body: RecPatch) -> list[Violatio
     return faults
 
 
+_NO_DEBTOR = "Os dados do devedor foram apagados, e o nome não pode voltar."
 _ENDED = "A recorrência encontra-se expirada, cancelada ou rejeitada."
 _IN_USE = "O location referenciado por rec.loc já está sendo utilizado por outra recorrência."
 _ONLY_CREATED = (
