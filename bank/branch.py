@@ -9,6 +9,7 @@ from flask import current_app
 from bank.chaos.chaos import ChaosDesk
 from bank.codes.directory import KeyDirectory
 from bank.codes.http import HttpClient
+from bank.codes.locations import LocationReader
 from bank.codes.reader import CodeReader
 from bank.database import Database
 from bank.money.burst_desk import BurstDesk
@@ -45,7 +46,8 @@ def build(settings: BankSettings, clock: Clock) -> Branch:
     """Create the objects without touching the database or the network."""
     database = Database(settings.database_url)
     http_client = HttpClient()
-    reader = CodeReader(http_client, settings.participant_hosts, KeyDirectory(database))
+    locations = LocationReader(http_client, settings.participant_hosts)
+    reader = CodeReader(locations, KeyDirectory(database))
     outbox = Outbox(settings, database, http_client, clock)
     desk = ChaosDesk(settings, database)
     teller = Teller(settings, database, reader, outbox, desk, clock)

@@ -102,6 +102,10 @@ class LocationRefused(CodeRefused):
     code = "location-refused"
     title = N_("O banco de quem recebe não entregou a cobrança")
 
+    def __init__(self, detail: str, answer_status: int) -> None:
+        self.answer_status = answer_status
+        super().__init__(detail)
+
 
 class PayloadTypeWrong(CodeRefused):
     """The answer's content type is not `application/jose`."""

@@ -7,29 +7,18 @@ the answer, the signature, the payload's fields, the charge's status, its deadli
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from bank.codes.certificates import chain_fault, refusal_text
 from bank.codes.charge import Charge, charge_from, due_charge_from
 from bank.codes.directory import KeyDirectory
-from bank.codes.http import AnswerTooLarge, HttpClient, NoAnswer
-from bank.codes.keysets import KeySetCache
+from bank.codes.locations import LocationReader
 from bank.errors import (
     ChargeExpired,
     ChargePaid,
     ChargeRemoved,
     CodeNotPayableHere,
     CodeUnreadable,
-    LocationGone,
-    LocationNotFound,
-    LocationRefused,
-    LocationUnreachable,
-    PayloadSignatureRefused,
-    PayloadTooLarge,
-    PayloadTypeWrong,
-    UnknownParticipant,
 )
 from bank.languages import translate as _
 from bank.page_text import moment
@@ -39,9 +28,7 @@ from core.pix import br_code
 from core.pix.br_code.fault_words import CHECKSUM_WRONG, WHOLE_BUT_FAULTY, fault_of_maker
 from core.pix.br_code.pasted import decode_pasted
 from core.pix.business_days import brasilia_day
-from core.signing import jws
 
-PAYLOAD_TYPE = "application/jose"
 DUE_SEGMENT = "/cobv/"
 """The part of a location's path that says that its charge has a due date."""
 ACTIVE, PAID = "ATIVA", "CONCLUIDA"
@@ -96,21 +83,16 @@ class Offer:
 class CodeReader:
     """Turns codes into offers by fetching charges from the receivers' banks."""
 
-    def __init__(
-        self, http_client: HttpClient, hosts: Mapping[str, str], directory: KeyDirectory
-    ) -> None:
-        """`hosts` maps the hosts of known banks to the base URLs to fetch from."""
-        self._http_client = http_client
-        self._hosts = hosts
+    def __init__(self, locations: LocationReader, directory: KeyDirectory) -> None:
+        self._locations = locations
         self._directory = directory
-        self._key_sets = KeySetCache(http_client, hosts)
 
     def read(self, code: str, now: datetime) -> Offer:
         """Check the code in a pasted text step by step.
 
         Raises a CodeRefused at the first check that fails.
         """
-        code, decoded_code = _decode(code)
+        code, decoded_code = read_code(code)
         warnings = tuple(_(_WARNINGS[warning]) for warning in decoded_code.warnings)
         if decoded_code.url is None and decoded_code.key is not None:
             return self._static_offer(code, decoded_code, decoded_code.key, warnings)
@@ -167,57 +149,15 @@ class CodeReader:
         )
 
     def _charge_at(self, location: str, now: datetime) -> Charge:
-        host, path = location.partition("/")[::2]
-        base = self._hosts.get(host.lower())
-        if base is None:
-            raise UnknownParticipant(
-                _(
-                    "O código aponta para %(host)s, que não é de nenhum banco que conhecemos. "
-                    "Nada foi pago."
-                )
-                % {"host": host}
-            )
-        has_due_date = DUE_SEGMENT in f"/{path}"
+        has_due_date = DUE_SEGMENT in f"/{location.partition('/')[2]}"
         # The amount depends on the day of the payment. Without the code of the payer's municipality
         # the receiver's bank counts national holidays.
         query = f"?DPP={brasilia_day(now)}" if has_due_date else ""
-        token = self._fetch(f"{base}/{path}{query}")
-        try:
-            header = jws.header_of(token)
-            keys = self._key_sets.for_key(header.get("jku"), header.get("kid"), now)
-            payload = jws.verify(token, keys, now)
-        except jws.JwsError as error:
-            raise PayloadSignatureRefused(refusal_text(error.code)) from None
-        fault = chain_fault(keys, header.get("kid"), now)
-        if fault is not None:
-            raise PayloadSignatureRefused(refusal_text(fault))
+        payload = self._locations.payload_at(location, now, query)
         return due_charge_from(payload) if has_due_date else charge_from(payload)
 
-    def _fetch(self, url: str) -> str:
-        try:
-            answer = self._http_client.get(url, PAYLOAD_TYPE)
-        except NoAnswer as failure:
-            raise LocationUnreachable(
-                _("Tente de novo em instantes (%(failure)s). Nada foi pago.") % {"failure": failure}
-            ) from None
-        except AnswerTooLarge:
-            raise PayloadTooLarge(_("Por segurança, paramos de ler. Nada foi pago.")) from None
-        if answer.status == 404:
-            raise LocationNotFound(_("O banco de quem recebe não conhece esta cobrança."))
-        if answer.status == 410:
-            raise LocationGone(_("Ela foi paga, cancelada ou o prazo acabou. Nada foi pago agora."))
-        if answer.status != 200:
-            raise LocationRefused(
-                _("Ele respondeu %(status)s. Tente de novo em instantes. Nada foi pago.")
-                % {"status": answer.status}
-            )
-        if answer.media_type != PAYLOAD_TYPE:
-            raise PayloadTypeWrong(_("Esperávamos application/jose. Nada foi pago."))
-        # A JWS is ASCII: a replacement character makes jws.verify refuse it.
-        return answer.body.decode("ascii", "replace").strip()
 
-
-def _decode(text: str) -> tuple[str, br_code.BrCode]:
+def read_code(text: str) -> tuple[str, br_code.BrCode]:
     """The BR Code in a pasted text, and its content. Raises CodeUnreadable."""
     try:
         return decode_pasted(text)

@@ -41,7 +41,7 @@ def with_crc(rest: str) -> str:
 
 def bank_sentence(text: str) -> str:
     """What the bank's page says about a code that it cannot read."""
-    reader = CodeReader(None, {}, None)  # type: ignore[arg-type]  # an unreadable code asks nobody
+    reader = CodeReader(None, None)  # type: ignore[arg-type]  # an unreadable code asks nobody
     with pytest.raises(CodeUnreadable) as caught:
         reader.read(text, datetime(2026, 1, 1, tzinfo=UTC))
     return str(caught.value.detail)
