@@ -15,7 +15,7 @@ BalcaoError
 ├── NotFound
 │   ├── PaymentNotFound
 │   ├── NotOurCode
-│   ├── ReceiptNotFound, TillNotFound: core.receipt_errors
+│   ├── ReceiptNotFound, TillNotFound: core.receipt_errors; RecurrenceNotFound: core.merchant_errors
 │   └── Gone
 ├── Refused                   the money goes back to the payer
 │   ├── AmountMismatch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.errors import Conflict, FieldError
+from core.errors import Conflict, FieldError, NotFound
 
 
 class PixKeyMissing(Conflict):
@@ -38,6 +38,27 @@ class RecurrenceUnchangeable(Conflict):
 
     code = "recurrence-unchangeable"
     title = "The recurrence cannot change in this way any more"
+
+
+class RecurrenceNotFound(NotFound):
+    """No merchant offers a recurrence with this id."""
+
+    code = "recurrence-not-found"
+    title = "This recurrence does not exist"
+
+
+class RecurrenceEnded(Conflict):
+    """The recurrence was refused or cancelled, or nobody accepted it in time."""
+
+    code = "recurrence-ended"
+    title = "This recurrence has ended"
+
+
+class RecurrenceTaken(Conflict):
+    """A payer has accepted the recurrence already."""
+
+    code = "recurrence-taken"
+    title = "A payer has accepted this recurrence already"
 
 
 class ShopNameTaken(Conflict):

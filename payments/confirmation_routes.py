@@ -9,10 +9,9 @@ from flask_openapi.models import RequestBody
 from pydantic import ValidationError
 from werkzeug.wrappers import Response as BaseResponse
 
-from config import current_parts, current_settings
 from core.errors import MalformedJson
 from core.signing import signatures
-from payments import bank_fields, receiving
+from payments import bank_fields, bank_signature, receiving
 from payments.answers import ConfirmationAnswer
 from payments.routes import presenter
 from payments.schemas import Confirmation
@@ -30,8 +29,6 @@ bp = DocumentedBlueprint(
 
 declare(bp, Confirmation)
 
-SIGNED: list[dict[str, list[str]]] = [{"bankSignature": []}]
-
 
 @bp.post(
     "/confirmation",
@@ -44,11 +41,11 @@ SIGNED: list[dict[str, list[str]]] = [{"bankSignature": []}]
         required=True,
     ),
     responses={200: ConfirmationAnswer, **problems(400, 401, 404, 409, 413, 503)},
-    security=SIGNED,
+    security=bank_signature.SIGNED,
 )
 def confirm_payment() -> BaseResponse:
     """Verify the signature over the raw body, then settle or refuse, and store the receipt."""
-    signed = _verify()
+    signed = bank_signature.verify()
     confirmation = _parse(signed)
     outcome: ConfirmationResult = in_unit_of_work(
         lambda work: receiving.take(work, confirmation, signed)
@@ -60,22 +57,6 @@ def confirm_payment() -> BaseResponse:
         message = "The payment has been confirmed."
         answer = presenter().public_payment(payment, now())
     return private_json({"message": message, "payment": answer, "duplicate": outcome.duplicate})
-
-
-def _verify() -> signatures.VerifiedMessage:
-    """The proof of the signature; failures of the right form are counted for the operator."""
-    parts = current_parts()
-    secrets = current_settings().bank_secrets
-    try:
-        signed = signatures.verify(secrets, request.headers, request.get_data(), now())
-    except signatures.SignatureMismatch as error:
-        parts.metrics.wrong_signatures.inc()
-        if parts.signature_failures.record_failure(now()):
-            log.error("bank.signatures_fail", detail=error.detail)
-        raise
-    if parts.signature_failures.record_success():
-        log.info("bank.signatures_are_right_again")
-    return signed
 
 
 def _parse(signed: signatures.VerifiedMessage) -> Confirmation:

@@ -16,7 +16,7 @@ from payments import (
     refund_routes,
     routes,
 )
-from payments.recurring import payload_routes
+from payments.recurring import answer_routes, payload_routes
 
 
 def init_payments(app: OpenAPI) -> None:
@@ -29,6 +29,7 @@ def init_payments(app: OpenAPI) -> None:
         qr_routes,
         due_location_routes,
         payload_routes,
+        answer_routes,
     )
     for bp in (module.bp for module in route_modules):
         app.register_api(bp)

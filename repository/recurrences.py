@@ -92,6 +92,12 @@ class Recurrences:
         records = _records_of(rows)
         return records[0] if records else None
 
+    def by_id_rec(self, id_rec: str) -> RecurrenceRecord | None:
+        """The recurrence with this id, whoever offers it, or None; one statement."""
+        query = _RECORDS.where(Recurrence.id_rec == id_rec).order_by(RecurrenceChange.id)
+        records = _records_of(self._session.execute(query).all())
+        return records[0] if records else None
+
     def by_token(self, token: str) -> tuple[RecurrenceRecord, Account] | None:
         """The recurrence that the location with this token shows, with its merchant, or None."""
         query = (

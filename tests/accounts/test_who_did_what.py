@@ -54,6 +54,7 @@ EXEMPT = {
     "POST /payments/pix/<string:payment_id>/expire-soon": BY_SHOPPER,
     "POST /payments/pix/<string:payment_id>/proof": BY_SHOPPER,
     "POST /payments/pix/<string:payment_id>/trace": BY_SHOPPER,
+    "POST /payments/pix/recurrences/answer": "the bank's report; the history of the recurrence",
     "POST /payments/pix/confirmation": "the bank's report; the receipt is the record",
     "POST /portal/settings/pix-key/kind": READS,
     "POST /api-pix/oauth/token": "a client proves itself again; its row has its last use",

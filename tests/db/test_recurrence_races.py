@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from functools import partial
 
@@ -11,9 +12,11 @@ from core.merchant_errors import RecurrenceUnchangeable
 from payments.recurring import recurrences
 from tests.db.crowd import at_once
 from tests.pix_api.charges import DemoCalls
-from tests.pix_api.recurrences import REJECTION, accept, change, offer, rec_body, reserve
+from tests.pix_api.recurrences import PAYER, REJECTION, accept, change, offer, rec_body, reserve
+from tests.support.service import BankInTest
 
 CROWD = 12
+OTHER_PAYER = "12345678909"
 
 
 @pytest.fixture
@@ -82,8 +85,8 @@ def test_one_location_shows_one_of_many_recurrences(calls, processes):
     answers = at_once([partial(call, "POST", "/rec", body) for call in calls])
     counts = Counter(answer.status_code for answer in answers)
     assert (counts[201], set(counts) <= {201, 400, 503}) == (1, True)
-    [winner] = [answer.json["idRec"] for answer in answers if answer.status_code == 201]
-    assert calls[0]("GET", f"/locrec/{number}").json["idRec"] == winner
+    [winner] = [answer.get_json()["idRec"] for answer in answers if answer.status_code == 201]
+    assert calls[0]("GET", f"/locrec/{number}").get_json()["idRec"] == winner
     second = reserve(calls[0])["id"]
     recs = [offer(calls[0], processes.clock)["idRec"] for _ in range(4)]
     answers = at_once(
@@ -93,3 +96,39 @@ def test_one_location_shows_one_of_many_recurrences(calls, processes):
         ]
     )
     assert sorted(answer.status_code for answer in answers) == [200, 400, 400, 400]
+
+
+@pytest.mark.slow
+def test_one_of_two_payers_gets_a_recurrence_and_the_other_hears_why(calls, processes):
+    """Both banks told their acceptance at once, each several times, through every app."""
+    for _ in range(4):
+        rec = offer(calls[0], processes.clock)
+        answers = at_once(
+            [
+                partial(tell_acceptance, processes.app(number % 4), processes.clock, rec, payer)
+                for number in range(CROWD // 2)
+                for payer in (PAYER, OTHER_PAYER)
+            ]
+        )
+        of = {PAYER: answers[::2], OTHER_PAYER: answers[1::2]}
+        winner = calls[1]("GET", f"/rec/{rec['idRec']}").get_json()["pagador"]["cpf"]
+        [loser] = of.keys() - {winner}
+        assert {answer.status_code for answer in of[winner]} == {200}
+        assert Counter(answer.get_json()["duplicate"] for answer in of[winner])[False] == 1
+        assert {answer.get_json()["code"] for answer in of[loser]} == {"recurrence-taken"}
+        assert words(calls[2], rec) == ("APROVADA", ["CRIADA", "APROVADA"])
+
+
+def tell_acceptance(app, clock, rec, payer):
+    """The signed acceptance of this payer."""
+    body = {
+        "id_rec": rec["idRec"],
+        "answer": "accepted",
+        "journey": 2,
+        "payer": {"document": payer},
+        "ispb": "99999004",
+    }
+    client = app.test_client()
+    data = json.dumps(body).encode()
+    headers = BankInTest(client, clock).headers(data)
+    return client.post("/payments/pix/recurrences/answer", data=data, headers=headers)

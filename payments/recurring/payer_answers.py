@@ -1,0 +1,98 @@
+"""What a payer has decided about a recurrence, as the payer's bank tells it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from core.merchant_errors import (
+    RecurrenceEnded,
+    RecurrenceNotFound,
+    RecurrenceTaken,
+    RecurrenceUnchangeable,
+)
+from db_models import ClosingParty, Recurrence, RecurrenceStatus
+from payments.recurring import lifecycle, recurrences
+from payments.recurring.recurrences import Acceptance, Closing
+from repository.database import Work
+from repository.recurrences import RecurrenceRecord
+
+REFUSED_BY_PAYER = Closing("AP13", "O pagador recusou a autorização")
+CANCELLED_BY_PAYER = Closing(
+    "SLDB", "Cancelamento solicitado pelo usuário pagador", ClosingParty.PAYER
+)
+
+
+class PayerVerdict(StrEnum):
+    """What a payer can decide."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class PayerDecision:
+    """One decision; `payer` names the journey, too, which counts for an acceptance only."""
+
+    id_rec: str
+    verdict: PayerVerdict
+    payer: Acceptance
+
+
+@dataclass(frozen=True)
+class DecisionResult:
+    """The recurrence after the decision, and whether it was stored before."""
+
+    record: RecurrenceRecord
+    is_repeated: bool
+
+
+def take(work: Work, decision: PayerDecision) -> DecisionResult:
+    """Store a payer's decision; a repeated one changes nothing.
+
+    Raises RecurrenceNotFound, RecurrenceEnded, RecurrenceTaken, RecurrenceUnchangeable, and
+    ConcurrentUpdate.
+    """
+    record = work.recurrences.by_id_rec(decision.id_rec)
+    if record is None:
+        raise RecurrenceNotFound("No recurrence has this id.")
+    recurrence = record.recurrence
+    if _is_repeated(recurrence, decision):
+        return DecisionResult(record, is_repeated=True)
+    if lifecycle.is_final(recurrence):
+        raise RecurrenceEnded(f"The recurrence is {recurrence.status}.")
+    is_accepted = recurrence.status == RecurrenceStatus.APPROVED
+    if is_accepted and not _is_same_payer(recurrence, decision.payer):
+        raise RecurrenceTaken("Another payer has accepted the recurrence.")
+    return DecisionResult(_apply(work, record, decision), is_repeated=False)
+
+
+def _apply(work: Work, record: RecurrenceRecord, decision: PayerDecision) -> RecurrenceRecord:
+    if decision.verdict is PayerVerdict.ACCEPTED:
+        return recurrences.approve(work, record, decision.payer)
+    if decision.verdict is PayerVerdict.REFUSED:
+        return recurrences.reject(work, record, REFUSED_BY_PAYER)
+    if record.recurrence.status != RecurrenceStatus.APPROVED:
+        raise RecurrenceUnchangeable("No payer has accepted the recurrence, so none can cancel it.")
+    return recurrences.cancel(work, record, CANCELLED_BY_PAYER)
+
+
+def _is_repeated(recurrence: Recurrence, decision: PayerDecision) -> bool:
+    """Whether the recurrence is what the decision asks for, by the same payer.
+
+    A refusal is stored without its payer. An acceptance does not count as repeated once the
+    recurrence has ended: the bank must hear that.
+    """
+    if decision.verdict is PayerVerdict.REFUSED:
+        return recurrence.status == RecurrenceStatus.REJECTED
+    if not _is_same_payer(recurrence, decision.payer):
+        return False
+    if decision.verdict is PayerVerdict.ACCEPTED:
+        return recurrence.status == RecurrenceStatus.APPROVED
+    return recurrence.closing_party == ClosingParty.PAYER
+
+
+def _is_same_payer(recurrence: Recurrence, payer: Acceptance) -> bool:
+    theirs = (recurrence.payer_document, recurrence.payer_ispb)
+    return theirs == (payer.payer_document, payer.payer_ispb)

@@ -1,0 +1,123 @@
+"""What a payer decides about a recurrence: told by the bank, signed, and asked of nobody else."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from payments.recurring import recurrences
+from tests.http.checks import problem
+from tests.pix_api.charges import DemoCalls
+from tests.pix_api.recurrences import change, offer
+
+PATH = "/payments/pix/recurrences/answer"
+BIA, OTHER = "52998224725", "12345678909"
+UNKNOWN = "RN9999900420260101abcdefghijk"
+
+
+@pytest.fixture
+def call(app):
+    """The demo merchant's calls."""
+    return DemoCalls(app)
+
+
+@pytest.fixture
+def tell(bank):
+    """Send a signed decision: tell(id_rec, answer, …)."""
+
+    def send(id_rec, answer="accepted", document=BIA, **members):
+        body = {
+            "id_rec": id_rec,
+            "answer": answer,
+            "journey": 2,
+            "payer": {"name": "Bia Andrade", "document": document},
+            "ispb": "99999004",
+            **members,
+        }
+        data = json.dumps(body).encode()
+        return bank.client.post(PATH, data=data, headers=bank.headers(data))
+
+    return send
+
+
+def test_an_acceptance_approves_with_journey_and_payer(call, tell, clock):
+    """And a repeated one changes nothing."""
+    rec = offer(call, clock)["idRec"]
+    first, second = tell(rec, municipality="2611606"), tell(rec, municipality="2611606")
+    assert first.get_json()["recurrence"] == {"id_rec": rec, "status": "approved"}
+    assert (first.get_json()["duplicate"], second.get_json()["duplicate"]) == (False, True)
+    body = call("GET", f"/rec/{rec}").get_json()
+    assert (body["status"], body["ativacao"]) == ("APROVADA", {"tipoJornada": "JORNADA_2"})
+    expected = {"cpf": BIA, "ispbParticipante": "99999004", "codMun": "2611606"}
+    assert body["pagador"] == expected
+    assert [step["status"] for step in body["atualizacao"]] == ["CRIADA", "APROVADA"]
+
+
+def test_a_refusal_rejects_and_a_cancellation_names_the_payer(call, tell, clock):
+    refused, cancelled = offer(call, clock)["idRec"], offer(call, clock)["idRec"]
+    for duplicate in (False, True):
+        assert tell(refused, "refused").get_json()["duplicate"] is duplicate
+    body = call("GET", f"/rec/{refused}").get_json()
+    assert (body["status"], body["encerramento"]["rejeicao"]["codigo"]) == ("REJEITADA", "AP13")
+    tell(cancelled)
+    for duplicate in (False, True):
+        assert tell(cancelled, "cancelled", journey=None).get_json()["duplicate"] is duplicate
+    ending = call("GET", f"/rec/{cancelled}").get_json()["encerramento"]["cancelamento"]
+    assert (ending["solicitante"], ending["codigo"]) == ("USUARIO_PAGADOR", "SLDB")
+
+
+@pytest.mark.parametrize("answer", ["accepted", "refused", "cancelled"])
+def test_what_has_ended_or_is_taken_is_a_409_with_its_code(app, call, tell, clock, answer):
+    """The bank tells its client why."""
+    ended, accepted = offer(call, clock)["idRec"], offer(call, clock)["idRec"]
+    change(app, ended, recurrences.cancel)
+    assert tell(accepted, document=OTHER).status_code == 200
+    problem(tell(ended, answer), 409, "recurrence-ended")
+    problem(tell(accepted, answer), 409, "recurrence-taken")
+    problem(tell(UNKNOWN, answer), 404, "recurrence-not-found")
+
+
+def test_an_acceptance_that_the_merchant_ended_is_not_repeated(app, call, tell, clock):
+    """Though the bank's first answer was lost, its client must hear that it has ended."""
+    rec = offer(call, clock)["idRec"]
+    tell(rec)
+    change(app, rec, recurrences.cancel)
+    problem(tell(rec), 409, "recurrence-ended")
+    problem(tell(rec, "cancelled"), 409, "recurrence-ended")
+
+
+def test_only_what_was_accepted_can_be_cancelled_and_only_before_refused(call, tell, clock):
+    rec = offer(call, clock)["idRec"]
+    problem(tell(rec, "cancelled"), 409, "recurrence-unchangeable")
+    tell(rec)
+    problem(tell(rec, "refused"), 409, "recurrence-unchangeable")
+
+
+def test_a_wrong_signature_changes_nothing(app, call, bank, clock):
+    rec = offer(call, clock)["idRec"]
+    body = {"id_rec": rec, "answer": "refused", "payer": {"document": BIA}, "ispb": "99999004"}
+    data = json.dumps(body).encode()
+    headers = bank.headers(data)
+    problem(app.test_client().post(PATH, data=data + b" ", headers=headers), 401, "bad-signature")
+    problem(app.test_client().post(PATH, data=data), 401, "bad-signature")
+    assert call("GET", f"/rec/{rec}").get_json()["status"] == "CRIADA"
+
+
+@pytest.mark.parametrize(
+    ("members", "field"),
+    [
+        ({"id_rec": "x"}, "id_rec"),
+        ({"answer": "maybe"}, "answer"),
+        ({"journey": None}, "journey"),
+        ({"journey": 3}, "journey"),
+        ({"payer": {"document": "***"}}, "payer.document"),
+        ({"payer": None}, "payer"),
+        ({"ispb": "9"}, "ispb"),
+        ({"municipality": "x"}, "municipality"),
+    ],
+)
+def test_a_decision_is_read_strictly(tell, members, field):
+    """Unlike a confirmation: no money goes back, and a wrong payer would stay for years."""
+    error = problem(tell(**{"id_rec": UNKNOWN, **members}), 400, "invalid-request")
+    assert [entry["field"] for entry in error["errors"]] == [field]
