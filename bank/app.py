@@ -17,6 +17,7 @@ from bank import page_text
 from bank.blueprints import (
     api,
     login_pages,
+    mandate_pages,
     pages,
     robot_api,
     scan_pages,
@@ -30,6 +31,7 @@ from bank.errors import BankError
 from bank.languages import init_languages, set_language_headers
 from bank.languages import translate as _
 from bank.languages import translate_plural as ngettext
+from bank.mandates import mandate_words
 from bank.money.demo import DEMO_PIN
 from bank.money.notices import refusal_reason
 from bank.money.payers import masked_document
@@ -99,8 +101,12 @@ def create_bank_app(settings: BankSettings, clock: Clock | None = None) -> Flask
         day=page_text.day,
         calendar_day=page_text.calendar_day,
         number=page_text.number,
+        company_number=page_text.company_number,
         masked=masked_document,
         reason=refusal_reason,
+        how_often=mandate_words.how_often,
+        ending=mandate_words.ending,
+        mandate_status=mandate_words.status_word,
     )
     app.jinja_env.globals.update(
         csrf_token=csrf_token,
@@ -108,7 +114,7 @@ def create_bank_app(settings: BankSettings, clock: Clock | None = None) -> Flask
         demo_pin=DEMO_PIN if settings.demo else None,
     )
     app.extensions[EXTENSION] = build(settings, clock or SystemClock())
-    for module in (login_pages, pages, scan_pages, api, service_api, wallet_api):
+    for module in (login_pages, pages, mandate_pages, scan_pages, api, service_api, wallet_api):
         app.register_blueprint(module.bp)
     if settings.demo:
         app.register_blueprint(chaos_routes.bp)
@@ -176,6 +182,7 @@ def _add_job(
 
 def _send_and_settle(branch: Branch) -> None:
     branch.outbox.send_due()
+    branch.mandate_outbox.send_due()
     branch.refunds.settle_due()
 
 

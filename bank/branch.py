@@ -11,7 +11,10 @@ from bank.codes.directory import KeyDirectory
 from bank.codes.http import HttpClient
 from bank.codes.locations import LocationReader
 from bank.codes.reader import CodeReader
+from bank.codes.recurrence_reader import RecurrenceReader
 from bank.database import Database
+from bank.mandates.desk import MandateDesk
+from bank.mandates.outbox import MandateOutbox
 from bank.money.burst_desk import BurstDesk
 from bank.money.outbox import Outbox
 from bank.money.paying import Teller
@@ -40,6 +43,8 @@ class Branch:
     refunds: RefundDesk
     wallets: Wallets
     robot: PayerRobot
+    mandates: MandateDesk
+    mandate_outbox: MandateOutbox
 
 
 def build(settings: BankSettings, clock: Clock) -> Branch:
@@ -48,6 +53,7 @@ def build(settings: BankSettings, clock: Clock) -> Branch:
     http_client = HttpClient()
     locations = LocationReader(http_client, settings.participant_hosts)
     reader = CodeReader(locations, KeyDirectory(database))
+    mandate_outbox = MandateOutbox(settings, database, http_client, clock)
     outbox = Outbox(settings, database, http_client, clock)
     desk = ChaosDesk(settings, database)
     teller = Teller(settings, database, reader, outbox, desk, clock)
@@ -64,6 +70,8 @@ def build(settings: BankSettings, clock: Clock) -> Branch:
         refunds=refunds,
         wallets=Wallets(settings, database, teller, clock),
         robot=PayerRobot(settings, database, teller, clock),
+        mandates=MandateDesk(database, RecurrenceReader(locations), mandate_outbox, clock),
+        mandate_outbox=mandate_outbox,
         teller=teller,
     )
 

@@ -12,11 +12,13 @@ BankError
 │   ├── PayloadTypeWrong / PayloadTooLarge / PayloadMalformed
 │   ├── KeySetRefused            the signer's keys are at an unknown host, or unreadable
 │   ├── PayloadSignatureRefused
-│   └── ChargePaid / ChargeRemoved / ChargeExpired / AmountChanged (409)
+│   ├── ChargePaid / ChargeRemoved / ChargeExpired / AmountChanged (409)
+│   └── OfferNotFound / OfferEnded / OfferTaken / TermsChanged: bank.mandates.errors
 ├── PinRefused / PinLocked / LoginRefused / CardRefused (403)
 ├── OverLimit (403) / InsufficientFunds (402)
 ├── InvalidInput (400) / StalePage (400)
 ├── UnknownPayer / UnknownTransfer / UnknownRefund / WalletNotFound (404)
+├── UnknownMandate (404) / MandateUnchangeable (409): bank.mandates.errors
 ├── WalletExists (409)
 ├── RequestKeyReused / RefundKeyReused (409)
 ├── RefundRefused (409)          RefundTooLarge / RefundTooLate / RefundNotPossible

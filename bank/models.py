@@ -38,12 +38,13 @@ _NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
-_TABLE = {
+TABLE_OPTIONS = {
     "mysql_engine": "InnoDB",
     "mysql_charset": "utf8mb4",
     "mariadb_engine": "InnoDB",
     "mariadb_charset": "utf8mb4",
 }
+"""The last argument of each table."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -77,7 +78,8 @@ def exact_text(length: int) -> String:
     return String(length).with_variant(binary, "mysql", "mariadb")
 
 
-def _row_id() -> Mapped[int]:
+def row_id() -> Mapped[int]:
+    """The primary key of a table, generated on every engine."""
     # SQLite generates ids only for a column of the type INTEGER.
     return mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
 
@@ -97,10 +99,10 @@ class BankAccount(BankBase):
     __tablename__ = "bank_accounts"
     __table_args__ = (
         CheckConstraint("kind IN ('payer', 'payee', 'opening')", name="kind"),
-        _TABLE,
+        TABLE_OPTIONS,
     )
 
-    id: Mapped[int] = _row_id()
+    id: Mapped[int] = row_id()
     name: Mapped[str] = mapped_column(exact_text(100), unique=True)
     kind: Mapped[str] = mapped_column(String(10))
     opened_at: Mapped[datetime] = mapped_column(UtcDateTime())
@@ -118,10 +120,10 @@ class BankPayer(BankBase):
         CheckConstraint("limit_centavos > 0", name="limit"),
         CheckConstraint("failed_pins >= 0", name="failed_pins"),
         Index(None, "holder", unique=True),
-        _TABLE,
+        TABLE_OPTIONS,
     )
 
-    id: Mapped[int] = _row_id()
+    id: Mapped[int] = row_id()
     handle: Mapped[str] = mapped_column(exact_text(32), unique=True)
     name: Mapped[str] = mapped_column(String(100))
     document: Mapped[str] = mapped_column(String(14))
@@ -144,9 +146,9 @@ class KnownKey(BankBase):
     """The owner of a Pix key, as named in a charge that the bank at `host` signed."""
 
     __tablename__ = "bank_known_keys"
-    __table_args__ = (_TABLE,)
+    __table_args__ = (TABLE_OPTIONS,)
 
-    id: Mapped[int] = _row_id()
+    id: Mapped[int] = row_id()
     key: Mapped[str] = mapped_column(exact_text(77), unique=True)
     host: Mapped[str] = mapped_column(exact_text(77))
     name: Mapped[str] = mapped_column(String(100))
@@ -179,10 +181,10 @@ class Transfer(BankBase):
         Index(None, "kind", "made_at", "id"),
         Index(None, "refunds_id"),
         Index(None, "txid"),
-        _TABLE,
+        TABLE_OPTIONS,
     )
 
-    id: Mapped[int] = _row_id()
+    id: Mapped[int] = row_id()
     identifier: Mapped[str] = mapped_column(exact_text(32), unique=True)
     kind: Mapped[str] = mapped_column(String(10))
     debit_account_id: Mapped[int] = mapped_column(ForeignKey("bank_accounts.id"))
@@ -226,10 +228,10 @@ class Notice(BankBase):
         CheckConstraint("(done_at IS NULL) = (verdict IS NULL)", name="done"),
         Index(None, "done_at", "next_attempt_at"),
         Index(None, "scenario", "done_at"),
-        _TABLE,
+        TABLE_OPTIONS,
     )
 
-    id: Mapped[int] = _row_id()
+    id: Mapped[int] = row_id()
     transfer_id: Mapped[int] = mapped_column(ForeignKey("bank_transfers.id"), unique=True)
     message_id: Mapped[str] = mapped_column(exact_text(64), unique=True)
     body: Mapped[bytes] = mapped_column(LargeBinary(4096))
@@ -262,10 +264,10 @@ class BankRefund(BankBase):
         CheckConstraint("(status = 'processing') = (settled_at IS NULL)", name="settled"),
         Index(None, "payment_id"),
         Index(None, "status", "due_at"),
-        _TABLE,
+        TABLE_OPTIONS,
     )
 
-    id: Mapped[int] = _row_id()
+    id: Mapped[int] = row_id()
     refund_id: Mapped[str] = mapped_column(exact_text(35), unique=True)
     return_id: Mapped[str] = mapped_column(exact_text(32), unique=True)
     payment_id: Mapped[int] = mapped_column(ForeignKey("bank_transfers.id"))
@@ -292,10 +294,10 @@ class RobotOrder(BankBase):
         CheckConstraint("(status = 'refused') = (reason IS NOT NULL)", name="reason"),
         Index(None, "status", "next_attempt_at"),
         Index(None, "ended_at"),
-        _TABLE,
+        TABLE_OPTIONS,
     )
 
-    id: Mapped[int] = _row_id()
+    id: Mapped[int] = row_id()
     order_id: Mapped[str] = mapped_column(exact_text(35), unique=True)
     code: Mapped[str] = mapped_column(Text)
     scenario: Mapped[str] = mapped_column(String(24))
@@ -312,7 +314,7 @@ class ChaosMix(BankBase):
     """The mix that payments draw their scenarios from, and the number drawn; one row at most."""
 
     __tablename__ = "bank_chaos"
-    __table_args__ = (CheckConstraint("id = 1", name="single"), _TABLE)
+    __table_args__ = (CheckConstraint("id = 1", name="single"), TABLE_OPTIONS)
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     mix: Mapped[str] = mapped_column(String(500))

@@ -47,3 +47,8 @@ def day(instant: datetime) -> str:
     if language() == "en":
         return f"{format_date(local.date(), 'd MMM', 'en')}, {local:%H:%M}"
     return f"{local:%d/%m %H:%M}"
+
+
+def company_number(cnpj: str) -> str:
+    """`12.345.678/0001-95`."""
+    return f"{cnpj[:2]}.{cnpj[2:5]}.{cnpj[5:8]}/{cnpj[8:12]}-{cnpj[12:]}"

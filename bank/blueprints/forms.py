@@ -30,7 +30,7 @@ MESSAGE_MAX = 140
 """Characters of what a payer writes to the payee (API Pix 2.9.0, infoPagador)."""
 _TOKEN = "csrf"  # noqa: S105 - a field of the session, not a secret
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
-_CODE_CHARACTERS_MAX = 2048
+CODE_CHARACTERS_MAX = 2048
 
 
 def csrf_token() -> str:
@@ -120,7 +120,7 @@ def order_from_form(form: Mapping[str, str], payer_handle: str | None) -> Paymen
     if not re.fullmatch(r"[\w-]{20,64}", key, re.ASCII):
         raise InvalidInput([FieldError("request_key", "must be the key in the form")])
     return PaymentOrder(
-        code=form.get("code", "")[:_CODE_CHARACTERS_MAX],
+        code=form.get("code", "")[:CODE_CHARACTERS_MAX],
         pin=form.get("pin", ""),
         payer_handle=payer_handle,
         scenario=scenario_in(form),
@@ -149,7 +149,7 @@ def order_from_json(request: Request) -> PaymentOrder:
         raise InvalidInput(errors)
     amount = _amount_in(members)
     return PaymentOrder(
-        code=members["code"][:_CODE_CHARACTERS_MAX],
+        code=members["code"][:CODE_CHARACTERS_MAX],
         pin=members["pin"],
         payer_handle=members.get("payer"),
         scenario=scenario_in(members),

@@ -10,6 +10,7 @@ from bank.blueprints.sessions import current_payer, login_required
 from bank.branch import current_branch
 from bank.chaos.chaos_words import SCENARIO_TEXTS
 from bank.codes.reader import Offer
+from bank.codes.recurrence_reader import offers_recurrence_only
 from bank.errors import BankError, CodeRefused, InvalidInput
 from bank.languages import language
 from bank.money import ledger
@@ -45,11 +46,15 @@ def review() -> ResponseReturnValue:
     """Payee and amount, as the receiver's bank signed them, and a field for the PIN.
 
     For a code without an amount the page first asks for one, which comes back here as `value`.
+    A code that offers a recurrence and nothing to pay leads to the page that authorises it.
     """
-    if not request.args.get("code", "").strip():
+    code = request.args.get("code", "")
+    if not code.strip():
         return redirect(url_for("pages.home"), 303)
+    if offers_recurrence_only(code):
+        return redirect(url_for("mandates.review", code=code), 303)
     scenario = forms.scenario_in(request.args)
-    return _review(request.args["code"], scenario, forms.late_seconds_in(request.args), None)
+    return _review(code, scenario, forms.late_seconds_in(request.args), None)
 
 
 @bp.post("/pay")

@@ -180,7 +180,7 @@ def _sentence_about(error: br_code.BrCodeError) -> str:
 def _location_of(decoded_code: br_code.BrCode) -> str:
     if decoded_code.url is None:
         raise CodeNotPayableHere(
-            _("Ele autoriza um Pix Automático, que este banco ainda não faz. Nada foi pago.")
+            _("Ele autoriza um Pix Automático: leia-o no aplicativo do banco. Nada foi pago.")
         )
     return decoded_code.url
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
 
+from bank.mandates import tables as _mandate_tables  # noqa: F401 - adds its tables
 from bank.models import BankBase, UtcDateTime
 
 VERSION_TABLE = "bank_alembic_version"

@@ -1,4 +1,4 @@
-"""The confirmation that is sent to the service, and what the service's answer means."""
+"""Notices to the service: the body of a confirmation, the post, and what the answer means."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import json
 import re
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
-from bank.codes.http import HttpAnswer
+from bank.codes.http import AnswerTooLarge, HttpAnswer, HttpClient, NoAnswer
 from bank.languages import translate as _
 from bank.models import BankPayer, Notice, Transfer
 from bank.text import clean
 from core.clock import rfc3339
 from core.languages import N_
 from core.money import plain
+from core.signing.signatures import signed_headers
 
 CONFIRMATION_PATH = "/payments/pix/confirmation"
 
@@ -91,6 +93,20 @@ def confirmation_body(transfer: Transfer, payer: BankPayer, message: str | None 
     if message is not None:
         members["payer_message"] = json.dumps(message, ensure_ascii=False)
     return ("{" + ", ".join(f'"{name}": {value}' for name, value in members.items()) + "}").encode()
+
+
+def post_signed(
+    http_client: HttpClient, url: str, secret: str, message_id: str, at: datetime, body: bytes
+) -> NoticeAnswer:
+    """Post a notice to the service with a signature of this instant, and judge the answer."""
+    headers = signed_headers(secret, message_id, at, body)
+    try:
+        answer = http_client.post(url, body, headers)
+    except NoAnswer as failure:
+        return no_answer(str(failure))
+    except AnswerTooLarge:
+        return no_answer("the answer is too large")
+    return judge_answer(answer)
 
 
 def judge_answer(answer: HttpAnswer) -> NoticeAnswer:

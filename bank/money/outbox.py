@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from bank.chaos.chaos import STALE_BY, InjectedFaults, injected_faults, wrong_secret
 from bank.chaos.scenarios import DEADLINE_SCENARIOS, NEVER_NOTIFIED
-from bank.codes.http import ANSWER_TIMEOUT_SECONDS, AnswerTooLarge, HttpClient, NoAnswer
+from bank.codes.http import ANSWER_TIMEOUT_SECONDS, HttpClient
 from bank.database import Database
 from bank.identifiers import RETURN, new_identifier
 from bank.models import Notice, Transfer
@@ -27,15 +27,14 @@ from bank.money.notices import (
     CONFIRMATION_PATH,
     NoticeAnswer,
     NoticeVerdict,
-    judge_answer,
     no_answer,
+    post_signed,
 )
 from bank.money.refunds import refunded_centavos
 from bank.settings import BankSettings
 from bank.updates import rows_changed
 from core.clock import Clock, latest_end
 from core.scenarios import LATE_SECONDS_MAX, Scenario
-from core.signing.signatures import signed_headers
 
 LEASE = timedelta(seconds=2 * ANSWER_TIMEOUT_SECONDS)
 """Longer than an attempt can take, so that it ends before another worker claims the notice."""
@@ -43,7 +42,7 @@ LEASE = timedelta(seconds=2 * ANSWER_TIMEOUT_SECONDS)
 BATCH = 64
 _WORKERS = 8
 _DELAY_FIRST_SECONDS, _DELAY_MAX_SECONDS = 1.0, 60.0
-_RETRY_PAUSE_MAX = max(LEASE, timedelta(seconds=_DELAY_MAX_SECONDS))
+RETRY_PAUSE_MAX = max(LEASE, timedelta(seconds=_DELAY_MAX_SECONDS))
 _DELAY_MAX = timedelta(seconds=LATE_SECONDS_MAX)
 """The longest delay before a first attempt."""
 _WITHOUT_LONGEST_DELAY = sorted(DEADLINE_SCENARIOS | NEVER_NOTIFIED)
@@ -142,14 +141,9 @@ class Outbox:
     def _post_once(self, notice: ClaimedNotice, faults: InjectedFaults) -> NoticeAnswer:
         now = self._clock.now() - (STALE_BY if faults.signs_with_stale_time else timedelta(0))
         secret = wrong_secret(self._secret) if faults.signs_with_wrong_secret else self._secret
-        headers = signed_headers(secret, notice.message_id, now, notice.body)
-        try:
-            answer = self._http_client.post(self._url, notice.body, headers)
-        except NoAnswer as failure:
-            return no_answer(str(failure))
-        except AnswerTooLarge:
-            return no_answer("the answer is too large")
-        return judge_answer(answer)
+        return post_signed(
+            self._http_client, self._url, secret, notice.message_id, now, notice.body
+        )
 
     def _settle(self, notice: ClaimedNotice, answer: NoticeAnswer) -> None:
         """Store the answer, then end the notice or set its next attempt. The first end counts."""
@@ -225,7 +219,7 @@ def _is_due(now: datetime) -> ColumnElement[bool]:
     attempt.
     """
     end = Notice.next_attempt_at
-    is_retry = and_(Notice.attempts > 0, end > latest_end(now, _RETRY_PAUSE_MAX))
+    is_retry = and_(Notice.attempts > 0, end > latest_end(now, RETRY_PAUSE_MAX))
     is_delayed = and_(
         Notice.scenario.not_in(_WITHOUT_LONGEST_DELAY), end > latest_end(now, _DELAY_MAX)
     )

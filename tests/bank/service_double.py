@@ -24,15 +24,17 @@ from core.clock import rfc3339
 from core.ids import new_txid
 from core.pix import br_code
 from core.pix.business_days import brasilia_day
+from core.pix.recurrence_rules import new_id_rec
 from core.signing import jws
 from core.signing.signatures import verify
 
+NOTICE_PATHS = ("/payments/pix/confirmation", "/payments/pix/recurrences/answer")
 PAYEE_KEY = "123e4567-e12b-12d3-a456-426655440000"
 
 
 @dataclass(frozen=True)
 class Notice:
-    """A confirmation as received: the body and the three headers."""
+    """A notice as received: the body and the three headers."""
 
     message_id: str
     signature: str
@@ -48,10 +50,10 @@ class Notice:
 
 @dataclass
 class ServiceDouble:
-    """Serves charges at `/qr/v2/<token>`, keys at `/qr/v2/jwks`, and the confirmation route.
+    """Serves charges at `/qr/v2/<token>`, keys at `/qr/v2/jwks`, and the routes for notices.
 
-    Each confirmation takes the next of `answers`, and the last one is repeated. An answer is a
-    status, or a pair of status and problem code. `hold_seconds` delays each confirmation.
+    Each notice takes the next of `answers`, and the last one is repeated. An answer is a status, or
+    a pair of status and problem code. `hold_seconds` delays each notice.
     """
 
     secret: str
@@ -99,6 +101,18 @@ class ServiceDouble:
         self.charges[token] = lambda: self.signed_payload(payload)
         return self.code_for(f"cobv/{token}"), str(payload.get("txid"))
 
+    def recurrence(self, now: datetime, **changes: Any) -> tuple[str, str]:
+        """A new recurrence: BR Code and id; `changes` as in `recurrence_payload`."""
+        payload = recurrence_payload(now, **changes)
+        return self.serve_recurrence(lambda: self.signed_payload(payload)), str(payload["idRec"])
+
+    def serve_recurrence(self, answer: Callable[[], Response]) -> str:
+        """The BR Code of a recurrence whose location answers with the result of this function."""
+        token = new_txid()
+        self.charges[token] = answer
+        location = f"{self.host}/qr/v2/rec/{token}"
+        return br_code.encode_recurring(location, "Academia", "Recife")
+
     def code_for(self, token: str, host: str | None = None) -> str:
         """The BR Code of a location at this server or at another host."""
         return br_code.encode_dynamic(
@@ -128,12 +142,12 @@ class ServiceDouble:
         if request.path == "/qr/v2/jwks":
             keys = {"keys": [jws.public_jwk(key) for key in self.published_keys]}
             return Response(json.dumps(keys), mimetype="application/jwk-set+json")
-        if request.path == "/payments/pix/confirmation" and request.method == "POST":
-            return self._take_confirmation(request)
+        if request.path in NOTICE_PATHS and request.method == "POST":
+            return self._take_notice(request)
         serve = self.charges.get(request.path.rpartition("/")[2])
         return serve() if serve else Response("{}", 404, mimetype="application/problem+json")
 
-    def _take_confirmation(self, request: Request) -> Response:
+    def _take_notice(self, request: Request) -> Response:
         body = request.get_data()
         headers = {name.lower(): value for name, value in request.headers.items()}
         verify([self.secret], headers, body, datetime.now(UTC))
@@ -198,6 +212,34 @@ def due_payload(now: datetime, **changes: Any) -> dict[str, Any]:
         "chave": PAYEE_KEY,
         "devedor": {"cpf": "12345678909", "nome": "Bia"},
         "recebedor": {"nome": "Loja da Alice", "cidade": "Recife"},
+        **changes,
+    }
+    return {name: member for name, member in payload.items() if member is not None}
+
+
+def recurrence_payload(now: datetime, **changes: Any) -> dict[str, Any]:
+    """The payload of a recurrence of R$ 35,00 a month; `changes` replace members, None removes."""
+    today = brasilia_day(now)
+    payload = {
+        "idRec": new_id_rec("99999004", today, allows_retries=False),
+        "vinculo": {
+            "contrato": "63100862",
+            "devedor": {"cpf": "12345678909", "nome": "Ana Souza"},
+            "objeto": "Plano mensal",
+        },
+        "calendario": {
+            "dataInicial": str(today + timedelta(days=10)),
+            "dataFinal": str(today + timedelta(days=375)),
+            "periodicidade": "MENSAL",
+        },
+        "valor": {"valorRec": "35.00"},
+        "recebedor": {
+            "cnpj": "12345678000195",
+            "nome": "Academia Olinda",
+            "ispbParticipante": "99999004",
+        },
+        "politicaRetentativa": "NAO_PERMITE",
+        "atualizacao": [{"status": "CRIADA", "data": rfc3339(now)}],
         **changes,
     }
     return {name: member for name, member in payload.items() if member is not None}

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -362,10 +363,44 @@ def every_page(bank, service) -> Iterator[tuple[str, Callable[[], TestResponse]]
         receipt = bank.pay_on_page(service.charge(now())[0]).location
         yield f"receipt {answers}", get(receipt)
     service.answers = [200]
+    yield from every_mandate_page(bank, service, get)
     yield "receipt, static", get(bank.pay_on_page(f"{free}").headers.get("Location", "/"))
     yield "home", get("/")
     yield "older", get("/", limit="2", after=receipt.rpartition("/")[2])
     yield "no such transfer", get("/transfers/x")
+
+
+def every_mandate_page(bank, service, get) -> Iterator[tuple[str, Callable[[], TestResponse]]]:
+    """The pages of Pix Automático and their states; Bia is logged in."""
+    client, now = bank.client, bank.clock.now
+    yield "no mandates", get("/mandates")
+    link = {"contrato": "1", "devedor": {"cnpj": "12345678000195", "nome": "Bar"}}
+    offers: dict[str, dict[str, Any]] = {
+        "fixed amount": {},
+        "variable amount": {"valor": {"valorMinimoRecebedor": "8.00"}, "vinculo": link},
+        "accepted by another": {"atualizacao": [{"status": "APROVADA"}]},
+        "ended": {"atualizacao": [{"status": "CANCELADA"}]},
+        "malformed": {"valor": {"valorRec": "x"}},
+    }
+    for name, changes in offers.items():
+        code, _ = service.recurrence(now(), **changes)
+        yield name, get("/mandates/authorise", code=code)
+    for answer in (200, 503, (409, "recurrence-taken"), (409, "recurrence-ended")):
+        for deed in ("authorise", "refuse"):
+            service.answers = [answer]
+            code, id_rec = service.recurrence(now())
+            page = client.get("/mandates/authorise", query_string={"code": code})
+            client.post(f"/mandates/{deed}", data={**hidden_fields(page.text), "pin": "1234"})
+            yield f"{deed} {answer}", get(f"/mandates/{id_rec}")
+    service.answers = [200]
+    code, id_rec = service.recurrence(now())
+    form = hidden_fields(client.get("/mandates/authorise", query_string={"code": code}).text)
+    client.post("/mandates/authorise", data={**form, "pin": "1234"})
+    yield "cancel", get(f"/mandates/{id_rec}/cancel")
+    client.post(f"/mandates/{id_rec}/cancel", data=form)
+    yield "cancelled", get(f"/mandates/{id_rec}")
+    yield "mandates", get("/mandates")
+    yield "no such mandate", get("/mandates/x")
 
 
 DOCTOR_HEADERS = json.dumps(

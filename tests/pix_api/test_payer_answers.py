@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from functools import partial
 
 import pytest
 
 from payments.recurring import recurrences
+from tests.bank.conftest import hidden_fields
 from tests.http.checks import problem
 from tests.pix_api.charges import DemoCalls
-from tests.pix_api.recurrences import change, offer
+from tests.pix_api.recurrences import change, offer, reserve
+from tests.support.town import town
 
 PATH = "/payments/pix/recurrences/answer"
 BIA, OTHER = "52998224725", "12345678909"
@@ -121,3 +125,30 @@ def test_a_decision_is_read_strictly(tell, members, field):
     """Unlike a confirmation: no money goes back, and a wrong payer would stay for years."""
     error = problem(tell(**{"id_rec": UNKNOWN, **members}), 400, "invalid-request")
     assert [entry["field"] for entry in error["errors"]] == [field]
+
+
+def test_bia_authorises_and_cancels_at_the_simulated_bank(fresh_database, tmp_path):
+    """The second journey: code, terms, PIN; the merchant's client sees each step."""
+    with town(fresh_database("sqlite"), tmp_path) as here:
+        call = DemoCalls(here.app)
+        rec = offer(call, here.clock, loc=reserve(call)["id"])
+        path = f"/rec/{rec['idRec']}"
+        code = call("GET", path).get_json()["dadosQR"]["pixCopiaECola"]
+        client = here.bank_app.test_client()
+        post = partial(client.post, follow_redirects=True)
+        login = hidden_fields(client.get("/login").text)
+        post("/login", data={**login, "login": "bia", "pin": "1234"})
+        review = client.get("/pay", query_string={"code": code}, follow_redirects=True)
+        assert "Assinatura mensal" in review.text
+        form = {**hidden_fields(review.text), "pin": "1234"}
+        assert "Pix Automático autorizado" in post("/mandates/authorise", data=form).text
+        body = call("GET", path).get_json()
+        assert (body["status"], body["ativacao"]["tipoJornada"]) == ("APROVADA", "JORNADA_2")
+        assert re.fullmatch(r"\d{11}", body["pagador"]["cpf"])
+        assert body["pagador"]["ispbParticipante"] == here.branch.settings.ispb
+        question = client.get(f"/mandates/{rec['idRec']}/cancel")
+        page = post(f"/mandates/{rec['idRec']}/cancel", data=hidden_fields(question.text))
+        assert "Pix Automático cancelado" in page.text
+        body = call("GET", path).get_json()
+        assert body["status"] == "CANCELADA"
+        assert body["encerramento"]["cancelamento"]["solicitante"] == "USUARIO_PAGADOR"

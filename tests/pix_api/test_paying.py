@@ -178,7 +178,7 @@ def test_the_code_of_a_location_is_shown_as_a_picture(here, call):
 
 
 def test_the_bank_pays_the_charge_in_a_code_that_offers_a_recurrence(fresh_database, tmp_path):
-    """It knows no recurrences: it skips the offer, and refuses a code that has nothing else."""
+    """It pays the first part alone, and nothing for a code that holds only a recurrence."""
     with town(fresh_database("sqlite"), tmp_path) as here:
         call = DemoCalls(here.app)
         call.create(TXID)

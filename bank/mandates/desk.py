@@ -1,0 +1,164 @@
+"""Takes a client's decisions about recurrences: authorise, refuse, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from bank.codes.recurrence import WAITING, MandateTerms, RecurrenceOffer
+from bank.codes.recurrence_reader import RecurrenceReader
+from bank.database import Database
+from bank.languages import translate as _
+from bank.mandates.errors import MandateUnchangeable, OfferTaken, TermsChanged, UnknownMandate
+from bank.mandates.outbox import ACCEPTED, CANCELLED, REFUSED, ClaimedDecision, MandateOutbox
+from bank.mandates.tables import BankMandate
+from bank.models import BankPayer
+from bank.money import payers
+from bank.updates import rows_changed
+from core.clock import Clock
+from core.pix.recurrence_rules import ID_REC
+
+JOURNEY_BY_CODE = 2
+"""The client reads a code that holds a recurrence only."""
+LISTED_MAX = 100
+
+
+@dataclass(frozen=True)
+class MandateOrder:
+    """A client's answer to a code, whose terms a page showed: their id and their fingerprint."""
+
+    code: str
+    id_rec: str
+    agreed: str
+    payer: BankPayer
+
+
+class MandateDesk:
+    """Stores decisions with their notice in one transaction, then sends the notice; thread-safe."""
+
+    def __init__(
+        self,
+        database: Database,
+        reader: RecurrenceReader,
+        outbox: MandateOutbox,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._reader = reader
+        self._outbox = outbox
+        self._clock = clock
+
+    def read(self, code: str) -> RecurrenceOffer:
+        """The signed offer behind a code. Raises a CodeRefused."""
+        return self._reader.read(code, self._clock.now())
+
+    def authorise(self, order: MandateOrder, pin: str) -> None:
+        """Accept the terms, and tell the service; a repeated order does nothing.
+
+        Raises a CodeRefused, InvalidInput, PinRefused and PinLocked; then nothing was authorised.
+        """
+        self._decide(order, ACCEPTED, pin)
+
+    def refuse(self, order: MandateOrder) -> None:
+        """Refuse the terms, and tell the service: the recurrence ends for everybody.
+
+        A repeated order does nothing. Raises a CodeRefused; then nothing was refused.
+        """
+        self._decide(order, REFUSED, None)
+
+    def cancel(self, payer: BankPayer, id_rec: str) -> None:
+        """Withdraw an active mandate, and tell the service; a repeated call does nothing.
+
+        Raises UnknownMandate and MandateUnchangeable.
+        """
+        active_mandate = update(BankMandate).where(
+            BankMandate.payer_id == payer.id,
+            BankMandate.id_rec == id_rec,
+            BankMandate.status == "active",
+        )
+        with self._database.writing() as session:
+            change = active_mandate.values(status="cancelled", closed_at=self._clock.now())
+            is_changed = rows_changed(session, change) == 1
+            mandate = mandate_of(session, payer, id_rec)
+            if not is_changed:
+                if mandate.status == "accepting":
+                    raise MandateUnchangeable(
+                        _("A empresa ainda não respondeu à sua autorização. Tente em instantes.")
+                    )
+                return
+            decision = self._outbox.add(session, mandate, payer, CANCELLED)
+        self._outbox.send(decision)
+
+    def _decide(self, order: MandateOrder, answer: str, pin: str | None) -> None:
+        # Looked for first: the location of a recurrence that has ended shows no terms any more.
+        if self._has_mandate(order):
+            return
+        offer = self._reader.read(order.code, self._clock.now())
+        check_open(offer)
+        if offer.terms.fingerprint() != order.agreed:
+            raise TermsChanged(_("Confira de novo antes de autorizar. Nada foi autorizado."))
+        if pin is not None:
+            payers.check_pin(self._database, order.payer, pin)
+        try:
+            decision = self._store(order.payer, offer.terms, answer, resets_pins=pin is not None)
+        except IntegrityError:
+            # A copy of the same order was stored at the same time.
+            if not self._has_mandate(order):
+                raise
+            return
+        self._outbox.send(decision)
+
+    def _store(
+        self, payer: BankPayer, terms: MandateTerms, answer: str, *, resets_pins: bool
+    ) -> ClaimedDecision:
+        now = self._clock.now()
+        with self._database.writing() as session:
+            if resets_pins:
+                payers.reset_failed_pins(session, payer)
+            mandate = BankMandate(
+                payer_id=payer.id,
+                status="accepting" if answer == ACCEPTED else "refused",
+                journey=JOURNEY_BY_CODE,
+                decided_at=now,
+                closed_at=None if answer == ACCEPTED else now,
+                **asdict(terms),
+            )
+            session.add(mandate)
+            session.flush()
+            return self._outbox.add(session, mandate, payer, answer)
+
+    def _has_mandate(self, order: MandateOrder) -> bool:
+        with self._database.reading() as session:
+            return has_mandate(session, order.payer, order.id_rec)
+
+
+def check_open(offer: RecurrenceOffer) -> None:
+    """Raise OfferTaken if a payer has accepted the recurrence."""
+    if offer.status != WAITING:
+        raise OfferTaken(_("Outra pessoa autorizou antes de você. Nada foi autorizado agora."))
+
+
+def has_mandate(session: Session, payer: BankPayer, id_rec: str) -> bool:
+    """Whether the client has decided about this recurrence."""
+    rules = (BankMandate.payer_id == payer.id, BankMandate.id_rec == id_rec)
+    return session.scalar(select(BankMandate.id).where(*rules)) is not None
+
+
+def mandate_of(session: Session, payer: BankPayer, id_rec: str) -> BankMandate:
+    """The client's mandate for this recurrence. Raises UnknownMandate."""
+    rules = (BankMandate.payer_id == payer.id, BankMandate.id_rec == id_rec)
+    is_id = ID_REC.fullmatch(id_rec) is not None
+    mandate = session.scalars(select(BankMandate).where(*rules)).first() if is_id else None
+    if mandate is None:
+        raise UnknownMandate(_("Esta conta não tem um Pix Automático com este identificador."))
+    return mandate
+
+
+def mandates_of(session: Session, payer: BankPayer) -> Sequence[BankMandate]:
+    """The client's mandates, the newest first, at most LISTED_MAX."""
+    query = select(BankMandate).where(BankMandate.payer_id == payer.id)
+    return session.scalars(query.order_by(BankMandate.id.desc()).limit(LISTED_MAX)).all()
