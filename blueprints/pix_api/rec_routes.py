@@ -30,7 +30,7 @@ from core.errors import Conflict
 from core.pix.business_days import brasilia_day
 from core.pix.pix_key import KeyKind, kind_of
 from core.pix.recurrence_rules import ID_REC
-from db_models import Account, Payment, RecurrenceStatus
+from db_models import Account, ChargeKind, Payment, RecurrenceStatus
 from payments.payees import document_of
 from payments.recurring import codes, lifecycle, recurrences
 from payments.recurring.objects import STATUS_WORDS
@@ -186,9 +186,15 @@ def _location(
 
 
 def _check_charge(work: Work, merchant: Account, txid: str | None, faults: list[Violation]) -> None:
-    """Add a fault unless the txid is None or that of a charge of this merchant."""
-    if txid is not None and work.charges.find(merchant, txid) is None:
-        reason = f"O campo {_TXID} não corresponde a uma cobrança deste recebedor."
+    """Add a fault unless the txid is None or that of an immediate charge of this merchant.
+
+    Source: API Pix 2.9.0, RecAtivacao: the third journey is the payment of an immediate charge.
+    """
+    if txid is None:
+        return
+    charge = work.charges.find(merchant, txid)
+    if charge is None or charge.charge_kind != ChargeKind.COB:
+        reason = f"O campo {_TXID} não corresponde a uma cobrança imediata deste recebedor."
         faults.append(Violation(reason, _TXID, txid))
 
 

@@ -22,7 +22,7 @@ from tests.pix_api.recurrences import PAYER, REJECTION, accept, change, offer, r
 from tests.portal.signing import make_account
 from tests.support.api_pix import check_rec_callback
 
-COB, COBV, UNKNOWN = "a" * 30, "b" * 30, "c" * 30
+COB, COBV, UNKNOWN, OTHER = "a" * 30, "b" * 30, "c" * 30, "d" * 30
 LINK = {"contrato": "1", "devedor": {"cpf": PAYER, "nome": "A"}}
 WRONG = {"cpf": "12345678900", "nome": "A"}
 INVALID, UNREADABLE = "RecOperacaoInvalida", "RecConsultaInvalida"
@@ -165,7 +165,8 @@ def test_no_code_without_both_locations(call, clock, charges):
 
 def test_a_charge_that_does_not_fit_is_refused(app, call, clock, charges):
     """Another immediate charge than the one named, an unknown one, one of another journey."""
-    rec = offer(call, clock, loc=reserve(call)["id"], **activation(COBV))
+    call.create(OTHER)
+    rec = offer(call, clock, loc=reserve(call)["id"], **activation(OTHER))
     path = f"/rec/{rec['idRec']}"
     for txid in (COB, UNKNOWN, "x"):
         answer = call("GET", f"{path}?txid={txid}")
@@ -173,6 +174,18 @@ def test_a_charge_that_does_not_fit_is_refused(app, call, clock, charges):
     assert call("GET", f"{path}?txid={COBV}").status_code == 200
     accept(app, rec["idRec"], journey=2)
     assert call("GET", f"{path}?txid={COBV}").status_code == 400
+
+
+def test_only_the_payment_of_an_immediate_charge_accepts_a_recurrence(call, clock, charges):
+    """A charge with a due date stands beside the offer: its payment does not accept anything."""
+    rec = offer(call, clock)
+    for method, path, sent in (
+        ("POST", "/rec", rec_body(clock, **activation(COBV))),
+        ("PATCH", f"/rec/{rec['idRec']}", activation(COBV)),
+    ):
+        answer = call(method, path, sent)
+        assert answer.status_code == 400
+        assert paths_of(answer, INVALID) == ["rec.ativacao.dadosJornada.txid"]
 
 
 def test_terms_change_until_a_payer_accepts(app, call, clock, charges):
