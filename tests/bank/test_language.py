@@ -380,7 +380,7 @@ def every_mandate_page(bank, service, get) -> Iterator[tuple[str, Callable[[], T
         "variable amount": {"valor": {"valorMinimoRecebedor": "8.00"}, "vinculo": link},
         "accepted by another": {"atualizacao": [{"status": "APROVADA"}]},
         "ended": {"atualizacao": [{"status": "CANCELADA"}]},
-        "malformed": {"valor": {"valorRec": "x"}},
+        "malformed": {"vinculo": None},
     }
     for name, changes in offers.items():
         code, _ = service.recurrence(now(), **changes)
