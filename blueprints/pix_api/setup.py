@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from flask import Flask
+from flask import Flask, request
 
 from blueprints.pix_api import (
     cob_routes,
@@ -48,7 +48,18 @@ def init_pix_api(app: Flask) -> None:
         recurring_webhook_routes,
     ):
         app.register_blueprint(routes.bp, url_prefix=VERSION_PREFIX)
+        app.before_request_funcs.setdefault(routes.bp.name, []).append(receive_body)
     app.wsgi_app = PathSpellings(app.wsgi_app)  # type: ignore[method-assign]
+
+
+def receive_body() -> None:
+    """Receive the whole body of a request; a `before_request` hook.
+
+    The routes read it in their transactions, which must not wait for a slow client: SQLite has one
+    writer, and on every engine the pool of connections would be empty soon.
+    """
+    if request.method in ("POST", "PUT", "PATCH"):
+        request.get_data()
 
 
 class PathSpellings:
