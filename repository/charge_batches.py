@@ -172,11 +172,21 @@ class ChargeBatches:
             insert(ChargeBatchRequest.__table__), [{**row, "batch_id": batch_id} for row in rows]
         )
 
-    def ids_waiting(self, after_id: int, limit: int) -> Sequence[int]:
-        """The ids of requests that wait, oldest first, after this id."""
-        query = select(ChargeBatchRequest.id).where(ChargeBatchRequest.id > after_id)
-        ordered = query.order_by(ChargeBatchRequest.id).limit(limit)
-        return self._unit.connection.execute(ordered).scalars().all()
+    def next_turn(self, last_merchant: int, limit: int) -> tuple[int, Sequence[int], bool]:
+        """The merchant whose turn it is after the last one, the ids of the oldest requests, and
+        whether requests of others wait as well; no ids if none waits.
+        """
+        table = ChargeBatchRequest
+        first = select(func.min(table.merchant_id)).scalar_subquery()
+        last = select(func.max(table.merchant_id)).scalar_subquery()
+        following = select(func.min(table.merchant_id)).where(table.merchant_id > last_merchant)
+        merchant = func.coalesce(following.scalar_subquery(), first)
+        query = select(table.merchant_id, table.id, (first != last).label("others_wait"))
+        ordered = query.where(table.merchant_id == merchant).order_by(table.id).limit(limit)
+        rows = self._unit.connection.execute(ordered).all()
+        if not rows:
+            return 0, [], False
+        return rows[0].merchant_id, [row.id for row in rows], bool(rows[0].others_wait)
 
     def claim(self, request_id: int) -> WaitingRequest | None:
         """Take a request out of those that wait; None if another transaction was first.

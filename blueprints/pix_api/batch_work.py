@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -26,13 +27,23 @@ from repository.database import Work, reading
 
 log = structlog.get_logger()
 
-BATCH, PART_SECONDS = 100, 5.0
-"""Requests that are looked up together, and how long one run may take."""
+SHARE, PART_SECONDS = 10, 5.0
+"""Requests of a merchant before the next merchant's turn, and how long one run may take."""
 VIOLATIONS_MAX = 20
 _SHOWN_VALUES = ("cobv.calendario", "cobv.valor", "cobv.loc", "cobv.status")
 
 _worker = threading.BoundedSemaphore(1)
 """One worker in each process is enough: several would wait for the same rows."""
+
+
+@dataclass
+class _LastTurn:
+    """Whose turn it is, from run to run."""
+
+    merchant: int = 0
+
+
+_last_turn = _LastTurn()
 
 
 def announce_batch() -> None:
@@ -75,21 +86,30 @@ def run(keep_going: Callable[[], bool] = lambda: True) -> int:
 def work_on_waiting(keep_going: Callable[[], bool] = lambda: True) -> int:
     """Work on what waits, for PART_SECONDS; return how many requests were carried out.
 
+    The merchants have turns, and a run begins where the last one stopped: thousands of requests of
+    one merchant do not hold up the few of another.
     Any number of processes may work at once. Raises DatabaseUnavailable.
     """
     deadline = time.monotonic() + PART_SECONDS
-    total = last_id = 0
+    total = 0
+    idle: set[int] = set()
     while True:
         with reading() as work:
-            ids = work.charge_batches.ids_waiting(last_id, BATCH)
+            turn = work.charge_batches.next_turn(_last_turn.merchant, SHARE)
+        _last_turn.merchant, ids, others_wait = turn
+        before = total
         for request_id in ids:
             if time.monotonic() > deadline or not keep_going():
                 return total
             total += _work_on(request_id)
             time.sleep(0)  # other greenlets have their turn
-        if len(ids) < BATCH:
+        if len(ids) < SHARE and not others_wait:
             return total
-        last_id = ids[-1]
+        if total > before:
+            idle.clear()
+        elif _last_turn.merchant in idle:
+            return total
+        idle.add(_last_turn.merchant)
 
 
 def _work_on(request_id: int) -> bool:
