@@ -36,9 +36,14 @@ def engine_options(url: str, green: bool) -> dict[str, Any]:
 
     SQLite under a green hub gets one connection: a writer that yields while another greenlet waits
     for the file lock would freeze the whole process for the busy timeout.
+
+    Errors show no values of their statements, because they are logged, and values name payers.
     """
     if url.startswith("sqlite"):
-        options: dict[str, Any] = {"connect_args": {"timeout": SQLITE_BUSY_SECONDS}}
+        options: dict[str, Any] = {
+            "connect_args": {"timeout": SQLITE_BUSY_SECONDS},
+            "hide_parameters": True,
+        }
         if green and ":memory:" not in url:
             options |= {"pool_size": 1, "max_overflow": 0, "pool_timeout": 5}
         elif ":memory:" not in url:
@@ -54,6 +59,7 @@ def engine_options(url: str, green: bool) -> dict[str, Any]:
         "pool_timeout": 10,
         "pool_recycle": 1800,
         "connect_args": connect,
+        "hide_parameters": True,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import sqlalchemy as sa
 
 from payments.privacy import PayerDataEraser, erase_payer, export_payer
 from repository.database import in_unit_of_work, reading
@@ -74,3 +75,15 @@ def test_nothing_of_a_debtor_stays_in_a_batch_that_is_done(batch, each_app):
     assert rows
     for word in (ANA, CAROL, "Ana", "Carol"):
         assert word not in json.dumps(rows)
+
+
+def test_the_error_of_a_failed_statement_names_no_debtor(each_app):
+    """The job logs an unexpected error, with its statement, but not with the values."""
+    query = sa.text("SELECT missing FROM payments WHERE payer_name = :name")
+    with (
+        each_app.app_context(),
+        pytest.raises(sa.exc.DBAPIError, match="SELECT missing") as failure,
+        reading() as work,
+    ):
+        work.connection.execute(query, {"name": "Ana Souza"})
+    assert "Ana" not in str(failure.value)
