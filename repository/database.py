@@ -7,14 +7,13 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from typing import TypeVar
 
 import structlog
 from flask import Flask, g
-from sqlalchemy import Connection, Engine, exc
+from sqlalchemy import Connection, exc
 from sqlalchemy.orm import Session
 
 from config import Settings, current_parts
@@ -38,6 +37,7 @@ from repository.connections import (
 from repository.driver_errors import is_away, is_conflict, is_unique_violation
 from repository.events import Events, StoredEvent
 from repository.idempotent_requests import IdempotentRequests
+from repository.ledgers import Ledger
 from repository.locations import Locations
 from repository.oauth_clients import OAuthClients
 from repository.payments import Payments
@@ -53,7 +53,6 @@ from repository.tills import Tills
 
 log = structlog.get_logger()
 Result = TypeVar("Result")
-Listener = Callable[[list[StoredEvent]], None]
 
 ATTEMPTS_MAX = 8
 READING = "reading"
@@ -197,48 +196,6 @@ class Work:
     def record_many(self, events: list[StoredEvent]) -> None:
         """Store the same kind of event for several payments at once."""
         self.recorded_events.extend(self.events.insert_many(events))
-
-
-QUIET_MAX = timedelta(seconds=10)
-"""How long a SQLite file counts as writable after a write."""
-
-
-@dataclass
-class Ledger:
-    """The database of a process, with its clock and its commit listeners."""
-
-    clock: Clock
-    engine: Engine
-    reading_engine: Engine
-    recent: RecentAccounts = field(default_factory=RecentAccounts)
-    commit_listeners: list[Listener] = field(default_factory=list)
-    lost_at: datetime | None = None
-    """When this process last lost its database; None if it never did."""
-    written_at: datetime | None = None
-    """When this process last wrote to its database; None if it never did."""
-
-    @property
-    def is_write_unproved(self) -> bool:
-        """Whether only a write can tell that the database works.
-
-        So it is after a loss. A SQLite file also needs a write after a quiet time: its disk may
-        have become full, and reads do not notice that.
-        """
-        if self.written_at is None:
-            return self.lost_at is not None or self.is_sqlite
-        if self.lost_at is not None and self.written_at <= self.lost_at:
-            return True
-        return self.is_sqlite and self.clock.now() - self.written_at >= QUIET_MAX
-
-    def move(self, jump: timedelta) -> None:
-        """Move the times in memory with the wall clock, which someone has set."""
-        self.lost_at = self.lost_at and self.lost_at + jump
-        self.written_at = self.written_at and self.written_at + jump
-
-    @property
-    def is_sqlite(self) -> bool:
-        """Whether the database is one file with one writer."""
-        return self.engine.dialect.name == "sqlite"
 
 
 def open_database(app: Flask, settings: Settings, clock: Clock) -> Ledger:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from realtime.allowance import Connections
     from realtime.announcer import Announcer
     from realtime.credentials import Watchings
-    from repository.database import Ledger
+    from repository.ledgers import Ledger
     from web.limits import Limits
     from web.metrics import Metrics
     from web.request_counts import RequestCounts
