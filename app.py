@@ -160,6 +160,7 @@ def _add_listeners(settings: Settings, parts: Parts) -> None:
         parts.announcer.announce,
         parts.webhooks.worker.hear,
     ]
+    parts.ledger.on_deliveries = parts.webhooks.worker.wake
     parts.announcer.listeners.append(parts.merchant_sockets.hear)
     if settings.is_development:
         parts.sign_up_listeners.append(open_wallet_at_sign_up)

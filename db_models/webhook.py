@@ -124,8 +124,8 @@ class WebhookDelivery(db.Model):  # type: ignore[name-defined, misc]  # see Acco
             name="due_until_the_end",
         ),
         CheckConstraint(
-            "(kind = 'ping' AND feed_position IS NULL)"
-            " OR (kind <> 'ping' AND feed_position IS NOT NULL)",
+            "(kind = 'ping' AND feed_position IS NULL AND recurrence_change_id IS NULL)"
+            " OR (kind <> 'ping' AND (feed_position IS NULL) <> (recurrence_change_id IS NULL))",
             name="has_an_event_or_is_a_ping",
         ),
         Index("ix_webhook_deliveries_due", "endpoint_id", "due_at", "id"),
@@ -141,8 +141,12 @@ class WebhookDelivery(db.Model):  # type: ignore[name-defined, misc]  # see Acco
     endpoint_id: Mapped[int] = mapped_column(ForeignKey("webhook_endpoints.id"))
     kind: Mapped[str] = mapped_column(String(16))
     feed_position: Mapped[int | None] = mapped_column(ForeignKey("feed_entries.position"))
+    recurrence_change_id: Mapped[int | None] = mapped_column(ForeignKey("recurrence_changes.id"))
+    """The new status that a callback of a recurrence tells; it is in no feed."""
     payment_id: Mapped[int | None] = mapped_column(Id)
     """The payment whose events keep their order; null if the delivery waits for no other one.
+
+    For a callback of a recurrence it is the recurrence: an endpoint has one of the two kinds.
 
     No foreign key: checking it would lock the payment's row, and a confirmation would wait.
     """

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from config import Settings, current_parts
 from core.clock import Clock
 from core.errors import BalcaoError, ConcurrentUpdate, DatabaseUnavailable, NotFound
-from db_models import Account
+from db_models import Account, Recurrence, RecurrenceChange
 from db_models.base import db
 from repository.accounts import Accounts, RecentAccounts
 from repository.audit import Audit
@@ -43,6 +43,7 @@ from repository.oauth_clients import OAuthClients
 from repository.payments import Payments
 from repository.receipts import Receipts
 from repository.reconciliations import Reconciliations
+from repository.recurrence_callbacks import RecurrenceCallbacks
 from repository.recurrences import RecurrenceLocations, Recurrences
 from repository.refunds import Refunds
 from repository.robot_payments import RobotPayments
@@ -76,6 +77,8 @@ class Work:
         self.now = now
         self.recent = recent
         self.recorded_events: list[StoredEvent] = []
+        self.has_deliveries = False
+        """Whether it stored deliveries itself; those of events are stored later."""
 
     @cached_property
     def session(self) -> Session:
@@ -197,6 +200,11 @@ class Work:
         """Store the same kind of event for several payments at once."""
         self.recorded_events.extend(self.events.insert_many(events))
 
+    def call_back(self, recurrence: Recurrence, change: RecurrenceChange) -> None:
+        """Store the callback of a recurrence's new status, if its merchant has an address."""
+        if RecurrenceCallbacks(self).insert(recurrence, change):
+            self.has_deliveries = True
+
 
 def open_database(app: Flask, settings: Settings, clock: Clock) -> Ledger:
     """Bind the engines to the app and make them behave alike on every database."""
@@ -258,6 +266,8 @@ def unit_of_work() -> Iterator[Work]:
     finally:
         g.in_unit_of_work = False
     _call_listeners(work.recorded_events)
+    if work.has_deliveries:
+        ledger_.on_deliveries()
 
 
 @contextmanager

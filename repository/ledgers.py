@@ -20,13 +20,15 @@ QUIET_MAX = timedelta(seconds=10)
 
 @dataclass
 class Ledger:
-    """The database of a process, with its clock and its commit listeners."""
+    """The database of a process, with its clock and what follows its commits."""
 
     clock: Clock
     engine: Engine
     reading_engine: Engine
     recent: RecentAccounts = field(default_factory=RecentAccounts)
     commit_listeners: list[Listener] = field(default_factory=list)
+    on_deliveries: Callable[[], None] = lambda: None
+    """Called after the commit of a transaction that stored deliveries itself."""
     lost_at: datetime | None = None
     """When this process last lost its database; None if it never did."""
     written_at: datetime | None = None

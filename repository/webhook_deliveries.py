@@ -60,6 +60,7 @@ class DueDelivery:
     created_at: datetime
     due_at: datetime
     feed_position: int | None
+    recurrence_change_id: int | None
     payment_id: int | None
     attempts: int
     """Before the next one."""
@@ -301,6 +302,7 @@ def _due_select() -> Any:
             WebhookDelivery.created_at,
             WebhookDelivery.due_at,
             WebhookDelivery.feed_position,
+            WebhookDelivery.recurrence_change_id,
             WebhookDelivery.payment_id,
             WebhookDelivery.attempts,
             WebhookDelivery.refusals,

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from core.clock import rfc3339
 from db_models import EndpointKind, WebhookDelivery, WebhookEndpoint
 from payments import snapshots
 from payments.presenter import Presenter, receipt_object, refund_object
+from payments.recurring.objects import callback_object
 from repository.database import Work
 from repository.feed import FeedEvent
 from repository.pix import PixReceipts, ReceivedPix
 from repository.receipts import ListedReceipt
+from repository.recurrence_callbacks import RecurrenceCallbacks, RecurrenceNews
 from repository.webhook_deliveries import DueDelivery
 from webhooks.pix_callbacks import callback_entry, callback_members
 
 PING = "ping"
+
+
+@dataclass(frozen=True)
+class CallbackSources:
+    """What callbacks of API Pix tell, besides their events."""
+
+    pix: Mapping[int, ReceivedPix] = field(default_factory=dict)
+    """The Pix of events, by position."""
+    changes: Mapping[int, RecurrenceNews] = field(default_factory=dict)
+    """The new statuses of recurrences, by the change's id."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +41,8 @@ class WebhookMessage:
     id: str
     type: str
     members: dict[str, Any]
+    occurred_at: datetime | None = None
+    """None for a ping."""
 
 
 def event_object(event: FeedEvent, presenter: Presenter) -> dict[str, Any]:
@@ -46,17 +61,23 @@ def message_of(
     endpoint: WebhookEndpoint,
     event: FeedEvent | None,
     presenter: Presenter,
-    pix: Mapping[int, ReceivedPix],
+    sources: CallbackSources,
 ) -> WebhookMessage:
-    """What a delivery sends: its event, or a ping. A ping is not in the feed and has its own id.
+    """What a delivery sends: its event, the new status of a recurrence, or a ping.
 
-    `pix` are the Pix of the events, by position; a callback of API Pix needs its own.
+    The last two are not in the feed and have their own ids.
     """
+    if delivery.recurrence_change_id is not None:
+        news = sources.changes[delivery.recurrence_change_id]
+        members = callback_members(endpoint, [callback_object(news)])
+        type_, at = f"recurrence.{news.change.status}", news.change.changed_at
+        return WebhookMessage(delivery.public_id, type_, members, at)
     if event is not None and endpoint.kind == EndpointKind.PIX:
-        members = callback_members([callback_entry(event, pix, endpoint)])
-        return WebhookMessage(event.public_id, event.type, members)
+        members = callback_members(endpoint, [callback_entry(event, sources.pix, endpoint)])
+        return WebhookMessage(event.public_id, event.type, members, event.occurred_at)
     if event is not None:
-        return WebhookMessage(event.public_id, event.type, event_object(event, presenter))
+        members = event_object(event, presenter)
+        return WebhookMessage(event.public_id, event.type, members, event.occurred_at)
     ping = {
         "id": delivery.public_id,
         "type": PING,
@@ -67,11 +88,18 @@ def message_of(
     return WebhookMessage(delivery.public_id, PING, ping)
 
 
-def pix_of(
-    work: Work, endpoint: WebhookEndpoint, events: Collection[FeedEvent]
-) -> dict[int, ReceivedPix]:
-    """The Pix that `message_of` needs; no statement for an endpoint of the other kind."""
-    return PixReceipts(work).of_events(events) if endpoint.kind == EndpointKind.PIX else {}
+def sources_of(
+    work: Work,
+    endpoint: WebhookEndpoint,
+    deliveries: Iterable[WebhookDelivery | DueDelivery],
+    events: Collection[FeedEvent],
+) -> CallbackSources:
+    """What `message_of` needs; no statement for an endpoint of our own events."""
+    if endpoint.kind == EndpointKind.PIX:
+        return CallbackSources(pix=PixReceipts(work).of_events(events))
+    changes = [one.recurrence_change_id for one in deliveries]
+    change_ids = [change_id for change_id in changes if change_id is not None]
+    return CallbackSources(changes=RecurrenceCallbacks(work).changes(change_ids))
 
 
 def body_of(members: dict[str, Any]) -> bytes:

@@ -27,8 +27,14 @@ from repository.database import Work, in_unit_of_work, ledger, now, reading
 from repository.feed import Feed
 from repository.webhook_deliveries import DueDelivery, WebhookDeliveries
 from repository.webhook_endpoints import WebhookEndpoints
-from webhooks.bodies import body_of, message_of, pix_of
-from webhooks.pix_callbacks import GROUP_MAX, callback_members, group_of, request_url
+from webhooks.bodies import body_of, message_of, sources_of
+from webhooks.pix_callbacks import (
+    GROUP_MAX,
+    callback_members,
+    entries_of,
+    group_of,
+    request_url,
+)
 from webhooks.pix_callbacks import TIMEOUT_SECONDS as CALLBACK_SECONDS
 from webhooks.schedule import PAUSED_AFTER, PLANS, Outcome, judge, one_jitter
 from webhooks.secrets import SecretBox
@@ -60,7 +66,7 @@ class ClaimedDelivery:
     delivery: DueDelivery
     token: str
     occurred_at: datetime | None
-    """When its event occurred; None for a ping."""
+    """When what it tells occurred; None for a ping."""
 
     @property
     def attempts(self) -> int:
@@ -247,22 +253,21 @@ def _parcels(
         return []
     positions = [one.feed_position for one, _ in claimed if one.feed_position is not None]
     events = Feed(work).at(positions)
-    pix = pix_of(work, endpoint, events.values())
+    sources = sources_of(work, endpoint, [one for one, _ in claimed], events.values())
     presenter = current_parts().presenter
     single = []
     for delivery, token in claimed:
         event = None if delivery.feed_position is None else events[delivery.feed_position]
-        message = message_of(delivery, endpoint, event, presenter, pix)
-        occurred_at = None if event is None else event.occurred_at
-        single.append((ClaimedDelivery(delivery, token, occurred_at), message))
+        message = message_of(delivery, endpoint, event, presenter, sources)
+        single.append((ClaimedDelivery(delivery, token, message.occurred_at), message))
     if not endpoint.is_callback:
         return [
             Parcel(endpoint, (claim_,), message.id, body_of(message.members))
             for claim_, message in single
         ]
-    entries = [entry for _, message in single for entry in message.members["pix"]]
+    entries = [entry for _, message in single for entry in entries_of(message.members)]
     claims = tuple(claim_ for claim_, _ in single)
-    return [Parcel(endpoint, claims, single[0][1].id, body_of(callback_members(entries)))]
+    return [Parcel(endpoint, claims, single[0][1].id, body_of(callback_members(endpoint, entries)))]
 
 
 def settle(work: Work, parcel: Parcel, reply: Reply, sent_at: datetime, most: int) -> Settlement:

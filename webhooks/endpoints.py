@@ -150,6 +150,7 @@ def redeliver(
         "endpoint_id": endpoint.id,
         "kind": DeliveryKind.REDELIVERY,
         "feed_position": delivery.feed_position,
+        "recurrence_change_id": delivery.recurrence_change_id,
         "payment_id": None,
     }
     return deliveries.insert(row, work.now)

@@ -85,7 +85,8 @@ def takes(endpoint: WebhookEndpoint, entry: FeedEntry, pix_key: str | None = Non
     """Whether the endpoint gets this event: of its merchant and types, or of its Pix key.
 
     `pix_key` is the key of a Pix with a txid that the event is about. Times are not compared: after
-    the clock was set back, new events look older than the endpoint.
+    the clock was set back, new events look older than the endpoint. Callbacks of recurrences are no
+    events of the feed: the transaction of the change stores them.
     """
     if endpoint.merchant_id != entry.merchant_id:
         return False

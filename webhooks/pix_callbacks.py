@@ -19,8 +19,10 @@ from repository.webhook_deliveries import DueDelivery
 
 SUFFIXES = {EndpointKind.PIX: "/pix", EndpointKind.REC: "/rec", EndpointKind.COBR: "/cobr"}
 """What the standard appends to a registered address."""
+_MEMBERS = {EndpointKind.PIX: "pix", EndpointKind.REC: "recs", EndpointKind.COBR: "cobsr"}
+"""The member of a body that has what a call tells."""
 GROUP_MAX = 50
-"""The most Pix in one call."""
+"""The most entries in one call."""
 TIMEOUT_SECONDS = 10.0
 _ABSORBS_SUFFIX = "ignorar="
 """An address with this at the end of its query gets the suffix there, so its path stays."""
@@ -49,9 +51,15 @@ def request_url(endpoint: WebhookEndpoint) -> str:
     return callback_url(endpoint.url, EndpointKind(endpoint.kind))
 
 
-def callback_members(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The members of a callback's body for these Pix."""
-    return {"pix": list(entries)}
+def callback_members(endpoint: WebhookEndpoint, entries: Sequence[Any]) -> dict[str, Any]:
+    """The members of a callback's body with these entries."""
+    return {_MEMBERS[EndpointKind(endpoint.kind)]: list(entries)}
+
+
+def entries_of(members: Mapping[str, Any]) -> list[Any]:
+    """The entries of a callback's body, which has one member."""
+    [entries] = members.values()
+    return list(entries)
 
 
 def callback_entry(
@@ -66,8 +74,8 @@ def callback_entry(
 def group_of(deliveries: Sequence[DueDelivery]) -> list[DueDelivery]:
     """The first due deliveries that share a call.
 
-    Each failed attempt halves the group, so that a Pix that the receiver cannot take is soon sent
-    alone.
+    Each failed attempt halves the group, so that an entry that the receiver cannot take is soon
+    sent alone.
     """
     group: list[DueDelivery] = []
     for delivery in deliveries:

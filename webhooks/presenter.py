@@ -13,7 +13,7 @@ from payments.presenter import Presenter
 from repository.database import Work
 from repository.feed import Feed
 from repository.webhook_deliveries import WebhookDeliveries
-from webhooks.bodies import WebhookMessage, body_of, message_of, pix_of
+from webhooks.bodies import WebhookMessage, body_of, message_of, sources_of
 from webhooks.schemas import ALL
 
 BODY_CHARACTERS_MAX = 4096
@@ -48,11 +48,11 @@ def delivery_objects(
     attempts = WebhookDeliveries(work).attempts_of([one.id for one in deliveries])
     positions = [one.feed_position for one in deliveries if one.feed_position is not None]
     events = Feed(work).at(positions)
-    pix = pix_of(work, endpoint, events.values())
+    sources = sources_of(work, endpoint, deliveries, events.values())
     objects = []
     for delivery in deliveries:
         event = None if delivery.feed_position is None else events[delivery.feed_position]
-        message = message_of(delivery, endpoint, event, presenter, pix)
+        message = message_of(delivery, endpoint, event, presenter, sources)
         objects.append(_delivery(delivery, endpoint, message, attempts.get(delivery.id, [])))
     return objects
 

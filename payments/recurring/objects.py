@@ -18,8 +18,10 @@ from db_models import (
     RecurrenceStatus,
 )
 from payments.payees import document_of
+from payments.recurring import lifecycle
 from payments.recurring.locations import recurrence_location_text
 from repository.locations import number_of
+from repository.recurrence_callbacks import RecurrenceNews
 from repository.recurrences import RecurrenceRecord
 
 STATUS_WORDS = {
@@ -47,18 +49,38 @@ _PARTY_WORDS = {
     ClosingParty.PAYEE: "USUARIO_RECEBEDOR",
     ClosingParty.PAYEES_BANK: "PSP_RECEBEDOR",
 }
+_JOURNEY, _TXID = "journey", "activation_txid"
 _NAME_CHARACTERS_MAX = 140
 _CPF_DIGITS = 11
 
 
 def notification_object(record: RecurrenceRecord) -> dict[str, Any]:
-    """What a callback tells about a recurrence (RecNotification)."""
+    """The members that an answer shares with a callback (RecNotification)."""
+    recurrence = record.recurrence
     return {
-        "idRec": record.recurrence.id_rec,
-        "status": STATUS_WORDS[RecurrenceStatus(record.recurrence.status)],
+        "idRec": recurrence.id_rec,
+        "status": STATUS_WORDS[RecurrenceStatus(recurrence.status)],
         "atualizacao": history(record.changes),
-        "ativacao": _activation(record.recurrence),
-        **_closing(record.recurrence),
+        "ativacao": _activation(recurrence.journey, recurrence.activation_txid),
+        **_closing(recurrence),
+    }
+
+
+def activation_state(recurrence: Recurrence) -> dict[str, Any]:
+    """What a new status stores beside it: the txid of the activation may change afterwards."""
+    return {_JOURNEY: recurrence.journey, _TXID: recurrence.activation_txid}
+
+
+def callback_object(news: RecurrenceNews) -> dict[str, Any]:
+    """What a callback tells about a recurrence, as it stood at the change (RecNotification)."""
+    recurrence, change = news.record.recurrence, news.change
+    is_end = change.status in lifecycle.FINAL
+    return {
+        "idRec": recurrence.id_rec,
+        "status": STATUS_WORDS[RecurrenceStatus(change.status)],
+        "atualizacao": history(news.record.changes),
+        "ativacao": _activation(change.details[_JOURNEY], change.details[_TXID]),
+        **(_closing(recurrence) if is_end else {}),
     }
 
 
@@ -162,11 +184,10 @@ def _document_member(document: str) -> str:
     return "cpf" if len(document) == _CPF_DIGITS else "cnpj"
 
 
-def _activation(recurrence: Recurrence) -> dict[str, Any]:
-    journey = UNDECIDED if recurrence.journey is None else f"JORNADA_{recurrence.journey}"
-    body: dict[str, Any] = {"tipoJornada": journey}
-    if recurrence.activation_txid is not None:
-        body["dadosJornada"] = {"txid": recurrence.activation_txid}
+def _activation(journey: int | None, txid: str | None) -> dict[str, Any]:
+    body: dict[str, Any] = {"tipoJornada": UNDECIDED if journey is None else f"JORNADA_{journey}"}
+    if txid is not None:
+        body["dadosJornada"] = {"txid": txid}
     return body
 
 

@@ -1,7 +1,7 @@
 """The verbs of recurrences: create, revise, approve, reject, expire, cancel.
 
 Each uses the unit of work of its caller and never commits. Each change of a status is one
-conditional update, and a row of the history in the same transaction.
+conditional update, and in the same transaction a row of the history and the callback's delivery.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from core.pix.recurrence_rules import (
 from db_models import Account, ClosingParty, Recurrence, RecurrenceStatus
 from payments.recurring import lifecycle
 from payments.recurring.locations import take_location
+from payments.recurring.objects import activation_state
 from repository.database import Work
 from repository.recurrences import BoundLocation, RecurrenceRecord
 
@@ -243,12 +244,14 @@ def _closing_columns(closing: Closing) -> dict[str, Any]:
 def _move(
     work: Work, record: RecurrenceRecord, status: RecurrenceStatus, values: Mapping[str, Any]
 ) -> RecurrenceRecord:
-    """Give a recurrence another status: one conditional update, and a row of the history."""
+    """Give a recurrence another status: a conditional update, a row of the history, a callback."""
     lifecycle.check_transition(record.recurrence, status)
     closed_at = work.now if status in lifecycle.FINAL else None
     columns = {**values, "status": status, "closed_at": closed_at}
     _store(work, record.recurrence, lifecycle.FROM_STATUSES[status], columns)
-    return _with_history(work, record, {})
+    record = _with_history(work, record, activation_state(record.recurrence))
+    work.call_back(record.recurrence, record.changes[-1])
+    return record
 
 
 def _store(

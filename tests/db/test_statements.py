@@ -303,7 +303,10 @@ def test_a_batch_takes_as_many_statements_as_one_charge(call, processes, count_s
 
 
 def test_a_recurrence_takes_at_most_five_statements(call, processes, count_statements):
-    """Who, the location or the charge, the recurrence, its history; lists take two."""
+    """Who, the location or the charge, the recurrence, its history, the callback; lists take two.
+
+    The callback takes one statement, whether its merchant has an address or not.
+    """
     number, txid = reserve(call)["id"], call.create("a" * 30)["txid"]
     counts = []
     with count_statements() as statements:
@@ -324,7 +327,12 @@ def test_a_recurrence_takes_at_most_five_statements(call, processes, count_state
         with count_statements() as statements:
             assert call(method, fragment, body).status_code in (200, 201)
         counts.append(len(statements))
-    assert counts == [5, 2, 3, 4, 4, 2, 2, 4], counts
+    assert counts == [5, 2, 3, 4, 5, 2, 2, 4], counts
+    call("PUT", "/webhookrec", {"webhookUrl": "https://shop.example.com/"})
+    path = f"/rec/{offer(call, processes.clock)['idRec']}"
+    with count_statements() as statements:
+        assert call("PATCH", path, {"status": "CANCELADA"}).status_code == 200
+    assert len(statements) == 5, statements
     for query in ({}, rest, {"paginacao.paginaAtual": 9}):
         for list_path in ("/rec", "/locrec"):
             with count_statements() as statements:

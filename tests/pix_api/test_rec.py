@@ -13,9 +13,10 @@ from core.pix.business_days import brasilia_day
 from core.pix.recurrence_rules import ID_REC
 from db_models import RecurrenceChange
 from payments.recurring import recurrences
-from payments.recurring.objects import notification_object
+from payments.recurring.objects import callback_object
 from payments.recurring.recurrences import Closing
 from repository.database import reading
+from repository.recurrence_callbacks import RecurrenceNews
 from tests.pix_api.charges import EVER, DemoCalls, paths_of
 from tests.pix_api.clients import new_client
 from tests.pix_api.recurrences import PAYER, REJECTION, accept, change, offer, rec_body, reserve
@@ -263,7 +264,7 @@ def test_a_payer_accepts(app, call, clock, charges):
         assert body["ativacao"]["tipoJornada"] == f"JORNADA_{journey}"
         assert body["ativacao"].get("dadosJornada") == data
         assert words(body) == ["CRIADA", "APROVADA"]
-        notification = notification_object(record)
+        notification = callback_object(RecurrenceNews(record, record.changes[-1]))
         assert notification == {name: body[name] for name in notification}
         check_rec_callback({"recs": [notification]})
         with pytest.raises(RecurrenceUnchangeable):
@@ -282,7 +283,8 @@ def test_the_payment_journey_needs_its_charge(app, call, clock):
 def test_a_payer_refuses_or_never_answers(app, call, clock):
     rejected, expired = offer(call, clock), offer(call, clock)
     record = change(app, rejected["idRec"], recurrences.reject, REJECTION)
-    check_rec_callback({"recs": [notification_object(record)]})
+    notification = callback_object(RecurrenceNews(record, record.changes[-1]))
+    check_rec_callback({"recs": [notification]})
     change(app, expired["idRec"], recurrences.expire)
     body = call("GET", f"/rec/{rejected['idRec']}").get_json()
     assert body["encerramento"] == {"rejeicao": {"codigo": "AP13", "descricao": REJECTION.text}}
