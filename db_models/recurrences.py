@@ -81,6 +81,9 @@ class Recurrence(db.Model):  # type: ignore[name-defined, misc]  # see Account
     debtor_name: Mapped[str | None] = mapped_column(String(140))
     """None once the debtor is erased; the debtor may be another person than the payer."""
     debtor_document: Mapped[str | None] = mapped_column(String(14))
+    payee_document: Mapped[str | None] = mapped_column(String(14))
+    """The merchant's CNPJ when it offered the recurrence: to this company the payer agrees, even if
+    the account gets another document. None in rows of older versions whose account had none."""
     agreement_name: Mapped[str | None] = mapped_column(exact_string(60))
     """`recebedor.convenio`: a name for the contract between merchant and bank."""
     first_day: Mapped[date] = mapped_column(Date)

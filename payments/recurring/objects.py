@@ -89,7 +89,7 @@ def recurrence_object(
 ) -> dict[str, Any]:
     """A recurrence as its merchant sees it (RecCompleta, without `dadosQR`)."""
     recurrence = record.recurrence
-    payee = payee_object(merchant)
+    payee = payee_object(recurrence, merchant)
     if recurrence.agreement_name is not None:
         payee["convenio"] = recurrence.agreement_name
     body = {**notification_object(record), **_offer(recurrence), "recebedor": payee}
@@ -105,7 +105,7 @@ def payload_object(record: RecurrenceRecord, merchant: Account, ispb: str) -> di
     return {
         "idRec": record.recurrence.id_rec,
         **_offer(record.recurrence),
-        "recebedor": {**payee_object(merchant), "ispbParticipante": ispb},
+        "recebedor": {**payee_object(record.recurrence, merchant), "ispbParticipante": ispb},
         "atualizacao": history(record.changes),
     }
 
@@ -134,9 +134,10 @@ def history(changes: Sequence[RecurrenceChange]) -> list[dict[str, str]]:
     ]
 
 
-def payee_object(merchant: Account) -> dict[str, str]:
+def payee_object(recurrence: Recurrence, merchant: Account) -> dict[str, str]:
     """The payee: a company, whose name is cut to what the standard allows."""
-    return {"cnpj": document_of(merchant) or "", "nome": merchant.name[:_NAME_CHARACTERS_MAX]}
+    document = recurrence.payee_document or document_of(merchant) or ""
+    return {"cnpj": document, "nome": merchant.name[:_NAME_CHARACTERS_MAX]}
 
 
 def _offer(recurrence: Recurrence) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from core.pix.recurrence_rules import (
     new_id_rec,
 )
 from db_models import Account, ClosingParty, Recurrence, RecurrenceStatus
+from payments.payees import document_of
 from payments.recurring import lifecycle
 from payments.recurring.locations import take_location
 from payments.recurring.objects import activation_state
@@ -130,6 +131,7 @@ def create(
             "subject": offer.subject,
             "debtor_name": offer.debtor_name,
             "debtor_document": offer.debtor_document,
+            "payee_document": document_of(merchant),
             "agreement_name": offer.agreement_name,
             "first_day": terms.first_day,
             "last_day": terms.last_day,

@@ -7,8 +7,11 @@ import json
 
 import pytest
 from jsonschema_rs import Draft202012Validator
+from sqlalchemy import update
 
+from db_models import Account
 from payments.recurring import recurrences
+from repository.database import in_unit_of_work
 from scripts.api_pix.additions import full_document
 from scripts.api_pix.served import validator_of
 from tests.pix_api.charges import EVER, DemoCalls, paths_of
@@ -100,6 +103,28 @@ def test_the_location_serves_the_signed_terms(call, each_app, clock):
     accept(each_app, rec["idRec"])
     steps = payload_of(client.get(address(location)))["atualizacao"]
     assert [step["status"] for step in steps] == ["CRIADA", "APROVADA"]
+
+
+def give_document(app, document):
+    """What the portal stores as the demo merchant's document."""
+
+    def write(work):
+        account = update(Account).where(Account.login == "demo")
+        work.session.execute(account.values(document=document))
+
+    with app.app_context():
+        in_unit_of_work(write)
+
+
+def test_the_payee_stays_when_the_account_gets_another_document(call, each_app, clock):
+    """The payer agrees to a company; a person's CPF would break the contract, too."""
+    location = reserve(call)
+    rec = offer(call, clock, loc=location["id"])
+    for document in ("12345678909", None):
+        give_document(each_app, document)
+        assert call("GET", f"/rec/{rec['idRec']}").get_json()["recebedor"] == rec["recebedor"]
+        payload = payload_of(each_app.test_client().get(address(location)))
+        assert payload["recebedor"] == {**rec["recebedor"], "ispbParticipante": "99999004"}
 
 
 def test_a_location_refuses_in_the_words_of_the_standard(app, clock):
