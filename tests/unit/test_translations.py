@@ -22,6 +22,7 @@ PLACEHOLDER = re.compile(r"%\(\w+\)s|\{\w+\}")
 SAME_IN_ENGLISH = {
     *("Total", "Portal", "Logo", "Redis", "CSV", "CPF", "CNPJ", "Webhook", "Webhooks"),
     "Client ID",  # the name of OAuth, which SDKs of Brazilian banks use as it is
+    "Pix Automático",  # Banco Central's name of the service, as "Pix"
 }
 WORD = re.compile(r"[^\W\d_]{4,}")
 
