@@ -51,10 +51,10 @@ def review() -> ResponseReturnValue:
     code = request.args.get("code", "")
     if not code.strip():
         return redirect(url_for("pages.home"), 303)
+    scenario, late_seconds = forms.scenario_in(request.args), forms.late_seconds_in(request.args)
     if offers_recurrence_only(code):
         return redirect(url_for("mandates.review", code=code), 303)
-    scenario = forms.scenario_in(request.args)
-    return _review(code, scenario, forms.late_seconds_in(request.args), None)
+    return _review(code, scenario, late_seconds, None)
 
 
 @bp.post("/pay")

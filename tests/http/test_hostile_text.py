@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.http.checks import add_merchant, client_of, fields, problem, rows
+from tests.http.checks import add_merchant, client_of, fields, pix_problem, problem, rows
 from tests.support.clocks import FrozenClock
 from tests.support.service import BankInTest, close_app, ready_app, settings_for
 
@@ -155,9 +155,9 @@ def test_paths_that_cannot_be_ids_are_a_404(app):
             f"/payments/pix/{value}/status",
             f"/payments/pix/qr_code/{value}",
             f"/generate_qr/{value}",
-            f"/qr/v2/{value}",
         ):
             problem(client.get(path), 404)
+        assert pix_problem(client.get(f"/qr/v2/{value}")) == (404, "CobPayloadNaoEncontrado")
         for verb in ("cancel", "renew", "check"):
             problem(client.post(f"/payments/pix/{value}/{verb}"), 404)
     assert rows(app) == before
