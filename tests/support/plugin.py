@@ -6,7 +6,6 @@ modules (the app, SQLAlchemy, Playwright) themselves.
 
 from __future__ import annotations
 
-import gc
 import os
 import re
 from collections import Counter
@@ -216,21 +215,6 @@ def pytest_configure(config: pytest.Config) -> None:
     # Drivers read the system's CA certificates for each connection, which takes 20 ms. The tests
     # connect only to loopback, so no certificate is needed.
     os.environ["SSL_CERT_FILE"] = os.environ["SSL_CERT_DIR"] = os.devnull
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Iterator[None]:
-    """Keep the garbage collector off while tests are collected, and away from them afterwards.
-
-    The ten thousand tests and the modules that they import live until the end of the run, so
-    looking through them again and again finds nothing.
-    """
-    gc.disable()
-    try:
-        return (yield)
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)
