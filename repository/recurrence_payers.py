@@ -70,7 +70,7 @@ class RecurrencePayers:
         return [(recurrence, merchant) for recurrence, merchant in self._session.execute(query)]
 
     def _erase(self, rule: ColumnElement[bool], values: Mapping[str, None]) -> int:
-        """Empty these columns; whoever has read a row before must read it again to change it."""
+        """Empty these columns. A change by a transaction that has read the row before fails."""
         statement = update(Recurrence).where(rule)
         statement = statement.values(**values, sequence=Recurrence.sequence + 1)
         return rows_changed(self._session, statement)

@@ -93,7 +93,7 @@ class Recurrences:
         return records[0] if records else None
 
     def by_id_rec(self, id_rec: str) -> RecurrenceRecord | None:
-        """The recurrence with this id, whoever offers it, or None; one statement."""
+        """The recurrence of any merchant with this id, or None; one statement."""
         query = _RECORDS.where(Recurrence.id_rec == id_rec).order_by(RecurrenceChange.id)
         records = _records_of(self._session.execute(query).all())
         return records[0] if records else None

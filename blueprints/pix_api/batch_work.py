@@ -1,6 +1,6 @@
 """The job that carries out what waits in batches of charges with a due date.
 
-A problem is stored with its item and shown to whoever reads the batch, so it repeats no personal
+A problem stays with its item, and every reader of the batch sees it. So it repeats no personal
 data: only the values of amounts, dates and locations.
 """
 

@@ -235,8 +235,8 @@ def test_a_refusal_counts_at_once_and_is_told(bank, service):
     assert "já sabe" in bank.client.get(answer.location).text
 
 
-def test_a_decision_is_sent_until_the_service_answers_also_after_a_kill(bank, service):
-    """The decision is a row of the mandate's transaction; its lease ends whoever claimed it."""
+def test_a_decision_is_sent_until_the_service_answers(bank, service):
+    """It stays in the database until then, and any process sends it after its lease."""
     service.answers = [503, 401, 200]
     code, id_rec = service.recurrence(bank.clock.now())
     page = bank.client.get(send(bank, open_review(bank, code)).location).text
