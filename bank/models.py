@@ -213,13 +213,28 @@ class Transfer(BankBase):
         return self.reverses or self.refunds
 
 
-class Notice(BankBase):
-    """The outbox: the confirmation of one payment, sent until the service answers it.
+class NoticeColumns:
+    """The columns of each outbox: a notice to the service, sent until the service answers it.
 
-    `body` is stored byte for byte because it is signed. `scenario` names the fault to inject.
-    A worker claims a notice by moving `next_attempt_at` ahead with a conditional update; until that
-    instant no other worker sends it. `done_at` is set when the service has answered.
+    `body` is stored byte for byte because it is signed. A worker claims a notice by moving
+    `next_attempt_at` ahead with a conditional update; until that instant no other worker sends it.
+    `done_at` is set when the service has answered, with the `verdict`, which is of `NoticeVerdict`.
     """
+
+    id: Mapped[int] = row_id()
+    message_id: Mapped[str] = mapped_column(exact_text(64), unique=True)
+    body: Mapped[bytes] = mapped_column(LargeBinary(4096))
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    next_attempt_at: Mapped[datetime] = mapped_column(UtcDateTime())
+    answer_status: Mapped[int | None] = mapped_column(Integer)
+    answer_code: Mapped[str | None] = mapped_column(String(64))
+    answer_detail: Mapped[str | None] = mapped_column(String(500))
+    verdict: Mapped[str | None] = mapped_column(String(10))
+    done_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
+
+
+class Notice(NoticeColumns, BankBase):
+    """The confirmation of one payment. `scenario` names the fault to inject."""
 
     __tablename__ = "bank_notices"
     __table_args__ = (
@@ -231,19 +246,9 @@ class Notice(BankBase):
         TABLE_OPTIONS,
     )
 
-    id: Mapped[int] = row_id()
     transfer_id: Mapped[int] = mapped_column(ForeignKey("bank_transfers.id"), unique=True)
-    message_id: Mapped[str] = mapped_column(exact_text(64), unique=True)
-    body: Mapped[bytes] = mapped_column(LargeBinary(4096))
     scenario: Mapped[str] = mapped_column(String(24), default="normal")
     copies: Mapped[int] = mapped_column(Integer, default=1)
-    attempts: Mapped[int] = mapped_column(Integer, default=0)
-    next_attempt_at: Mapped[datetime] = mapped_column(UtcDateTime())
-    answer_status: Mapped[int | None] = mapped_column(Integer)
-    answer_code: Mapped[str | None] = mapped_column(String(64))
-    answer_detail: Mapped[str | None] = mapped_column(String(500))
-    verdict: Mapped[str | None] = mapped_column(String(10))
-    done_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
     shown_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
     """When a look-up first showed the service this payment: it may have settled it."""
     transfer: Mapped[Transfer] = relationship(back_populates="notice", lazy="joined")

@@ -1,7 +1,7 @@
 """Sends the clients' decisions about recurrences to the service until each is answered.
 
-As `bank.money.outbox` does for payments, whose pauses and lease it uses: the decision is a row of
-the transaction that changed the mandate, so a killed bank sends it later. 2xx and 4xx end a notice,
+As `bank.money.outbox` does for payments, from the same kind of queue: the decision is a row of the
+transaction that changed the mandate, so a killed bank sends it later. 2xx and 4xx end a notice,
 but for 401, 408, 425 and 429. No money depends on it, so it is sent for as long as it takes.
 """
 
@@ -12,18 +12,17 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from bank.codes.http import HttpClient
 from bank.database import Database
 from bank.mandates.tables import BankMandate, MandateNotice
 from bank.models import BankPayer
+from bank.money.notice_queue import LEASE, NoticeQueue
 from bank.money.notices import NoticeAnswer, NoticeVerdict, new_message_id, post_signed
-from bank.money.outbox import BATCH, LEASE, RETRY_PAUSE_MAX, retry_delay
 from bank.settings import BankSettings
-from bank.updates import rows_changed
-from core.clock import Clock, latest_end
+from core.clock import Clock
 
 ANSWER_PATH = "/payments/pix/recurrences/answer"
 ACCEPTED, REFUSED, CANCELLED = "accepted", "refused", "cancelled"
@@ -56,6 +55,7 @@ class MandateOutbox:
         self._database = database
         self._http_client = http_client
         self._clock = clock
+        self._queue = NoticeQueue(MandateNotice, clock)
 
     def add(
         self, session: Session, mandate: BankMandate, payer: BankPayer, answer: str
@@ -88,14 +88,14 @@ class MandateOutbox:
     def send_due(self) -> int:
         """Send a batch of due decisions, one after another, and return how many this call sent."""
         with self._database.reading() as session:
-            query = select(MandateNotice.id).where(_is_due(self._clock.now()))
-            order = query.order_by(MandateNotice.next_attempt_at).limit(BATCH)
-            notice_ids = session.scalars(order).all()
+            notice_ids = self._queue.due_ids(session)
         return sum(self._claim_and_send(notice_id) for notice_id in notice_ids)
 
     def _claim_and_send(self, notice_id: int) -> int:
         try:
-            decision = self._claim(notice_id)
+            with self._database.writing() as session:
+                notice = self._queue.claim(session, notice_id)
+                decision = None if notice is None else _claimed(notice)
             if decision is None:
                 return 0
             self.send(decision)
@@ -105,36 +105,13 @@ class MandateOutbox:
             return 0
         return 1
 
-    def _claim(self, notice_id: int) -> ClaimedDecision | None:
-        now = self._clock.now()
-        due_notice = update(MandateNotice).where(MandateNotice.id == notice_id, _is_due(now))
-        claim = due_notice.values(next_attempt_at=now + LEASE, attempts=MandateNotice.attempts + 1)
-        with self._database.writing() as session:
-            if rows_changed(session, claim) != 1:
-                return None
-            return _claimed(session.get_one(MandateNotice, notice_id))
-
     def _settle(self, decision: ClaimedDecision, answer: NoticeAnswer) -> None:
         """Store the answer, then end the notice or set its next attempt. The first end counts."""
-        now = self._clock.now()
-        columns = {
-            "answer_status": answer.status,
-            "answer_code": answer.code,
-            "answer_detail": answer.detail,
-        }
-        open_notice = update(MandateNotice).where(
-            MandateNotice.id == decision.notice_id, MandateNotice.done_at.is_(None)
-        )
         with self._database.writing() as session:
             if answer.verdict is NoticeVerdict.RETRY:
-                # A worker that claimed it later has raised `attempts`; its lease must stay.
-                own_claim = open_notice.where(MandateNotice.attempts == decision.attempts)
-                wait = retry_delay(decision.attempts, answer.retry_after_seconds)
-                session.execute(own_claim.values(next_attempt_at=now + wait, **columns))
-                return
-            end = open_notice.values(done_at=now, verdict=answer.verdict.value, **columns)
-            if rows_changed(session, end) == 1:
-                _settle_mandate(session, decision, answer, now)
+                self._queue.postpone(session, decision.notice_id, decision.attempts, answer)
+            elif self._queue.end(session, decision.notice_id, answer):
+                _settle_mandate(session, decision, answer, self._clock.now())
 
 
 def _settle_mandate(
@@ -175,10 +152,3 @@ def _claimed(notice: MandateNotice) -> ClaimedDecision:
         body=notice.body,
         attempts=notice.attempts,
     )
-
-
-def _is_due(now: datetime) -> ColumnElement[bool]:
-    """Whether a decision may be sent; also if the clock was set back since its pause was set."""
-    end = MandateNotice.next_attempt_at
-    is_late = end > latest_end(now, RETRY_PAUSE_MAX)
-    return and_(MandateNotice.done_at.is_(None), or_(end <= now, is_late))

@@ -12,13 +12,12 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
     String,
     UniqueConstraint,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from bank.models import TABLE_OPTIONS, BankBase, UtcDateTime, exact_text, row_id
+from bank.models import TABLE_OPTIONS, BankBase, NoticeColumns, UtcDateTime, exact_text, row_id
 
 
 class BankMandate(BankBase):
@@ -73,11 +72,8 @@ class BankMandate(BankBase):
         return all(notice.done_at is not None for notice in self.notices)
 
 
-class MandateNotice(BankBase):
-    """One decision of a client, sent until the service answers it. Claimed as `Notice` is.
-
-    `body` is stored byte for byte because it is signed.
-    """
+class MandateNotice(NoticeColumns, BankBase):
+    """One decision of a client, told to the service; *returned* means that it was refused."""
 
     __tablename__ = "bank_mandate_notices"
     __table_args__ = (
@@ -89,17 +85,6 @@ class MandateNotice(BankBase):
         TABLE_OPTIONS,
     )
 
-    id: Mapped[int] = row_id()
     mandate_id: Mapped[int] = mapped_column(ForeignKey("bank_mandates.id"))
-    message_id: Mapped[str] = mapped_column(exact_text(64), unique=True)
     answer: Mapped[str] = mapped_column(String(10))
-    body: Mapped[bytes] = mapped_column(LargeBinary(4096))
-    attempts: Mapped[int] = mapped_column(Integer)
-    next_attempt_at: Mapped[datetime] = mapped_column(UtcDateTime())
-    answer_status: Mapped[int | None] = mapped_column(Integer)
-    answer_code: Mapped[str | None] = mapped_column(String(64))
-    answer_detail: Mapped[str | None] = mapped_column(String(500))
-    verdict: Mapped[str | None] = mapped_column(String(10))
-    """Of `NoticeVerdict`: *returned* means that the service refused the decision."""
-    done_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
     mandate: Mapped[BankMandate] = relationship(back_populates="notices")

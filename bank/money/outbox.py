@@ -1,28 +1,27 @@
-"""Sends notices to the service until each is answered with 2xx or 4xx, but for 401.
+"""Sends confirmations to the service until each is answered with 2xx or 4xx, but for 401.
 
-A worker claims a notice by moving its `next_attempt_at` ahead with a conditional update. So two
-workers never send the same notice at once, and a killed worker delays it by the lease only.
+`bank.money.notice_queue` claims and ends them; here are the scenarios' faults and the money that
+goes back.
 """
 
 from __future__ import annotations
 
 import logging
-import random
-from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, update
 from sqlalchemy.orm import Session
 
 from bank.chaos.chaos import STALE_BY, InjectedFaults, injected_faults, wrong_secret
 from bank.chaos.scenarios import DEADLINE_SCENARIOS, NEVER_NOTIFIED
-from bank.codes.http import ANSWER_TIMEOUT_SECONDS, HttpClient
+from bank.codes.http import HttpClient
 from bank.database import Database
 from bank.identifiers import RETURN, new_identifier
 from bank.models import Notice, Transfer
 from bank.money.ledger import lock_account
+from bank.money.notice_queue import RETRY_PAUSE_MAX, NoticeQueue
 from bank.money.notices import (
     CONFIRMATION_PATH,
     NoticeAnswer,
@@ -32,17 +31,10 @@ from bank.money.notices import (
 )
 from bank.money.refunds import refunded_centavos
 from bank.settings import BankSettings
-from bank.updates import rows_changed
 from core.clock import Clock, latest_end
 from core.scenarios import LATE_SECONDS_MAX, Scenario
 
-LEASE = timedelta(seconds=2 * ANSWER_TIMEOUT_SECONDS)
-"""Longer than an attempt can take, so that it ends before another worker claims the notice."""
-
-BATCH = 64
 _WORKERS = 8
-_DELAY_FIRST_SECONDS, _DELAY_MAX_SECONDS = 1.0, 60.0
-RETRY_PAUSE_MAX = max(LEASE, timedelta(seconds=_DELAY_MAX_SECONDS))
 _DELAY_MAX = timedelta(seconds=LATE_SECONDS_MAX)
 """The longest delay before a first attempt."""
 _WITHOUT_LONGEST_DELAY = sorted(DEADLINE_SCENARIOS | NEVER_NOTIFIED)
@@ -75,11 +67,12 @@ class Outbox:
         self._database = database
         self._http_client = http_client
         self._clock = clock
+        self._queue = _ConfirmationQueue(Notice, clock)
 
     def send_due(self) -> int:
         """Send a batch of due notices and return how many this call sent."""
         with self._database.reading() as session:
-            notice_ids = due_notice_ids(session, self._clock.now(), BATCH)
+            notice_ids = self._queue.due_ids(session)
         if not notice_ids:
             return 0
         with ThreadPoolExecutor(min(_WORKERS, len(notice_ids))) as workers:
@@ -104,13 +97,9 @@ class Outbox:
         return 1
 
     def _claim(self, notice_id: int) -> ClaimedNotice | None:
-        now = self._clock.now()
         with self._database.writing() as session:
-            due_notice = update(Notice).where(Notice.id == notice_id, _is_due(now))
-            claim = due_notice.values(next_attempt_at=now + LEASE, attempts=Notice.attempts + 1)
-            if rows_changed(session, claim) != 1:
-                return None
-            return claimed_notice(session.get_one(Notice, notice_id))
+            notice = self._queue.claim(session, notice_id)
+            return None if notice is None else claimed_notice(notice)
 
     def _post(self, notice: ClaimedNotice) -> NoticeAnswer:
         """Post the copies that the scenario demands; one that is accepted confirms the payment."""
@@ -147,29 +136,16 @@ class Outbox:
 
     def _settle(self, notice: ClaimedNotice, answer: NoticeAnswer) -> None:
         """Store the answer, then end the notice or set its next attempt. The first end counts."""
-        now = self._clock.now()
-        answer_columns = {
-            "answer_status": answer.status,
-            "answer_code": answer.code,
-            "answer_detail": answer.detail,
-        }
-        open_notice = update(Notice).where(Notice.id == notice.notice_id, Notice.done_at.is_(None))
         with self._database.writing() as session:
             if answer.verdict is NoticeVerdict.RETRY:
-                if answer.leaves_undecided and self._give_back(session, notice, answer_columns):
-                    return
-                # A worker that claimed the notice later has raised `attempts`; its lease must stay.
-                own_claim = open_notice.where(Notice.attempts == notice.attempts)
-                wait = retry_delay(notice.attempts, answer.retry_after_seconds)
-                session.execute(own_claim.values(next_attempt_at=now + wait, **answer_columns))
+                if not (answer.leaves_undecided and self._give_back(session, notice, answer)):
+                    self._queue.postpone(session, notice.notice_id, notice.attempts, answer)
                 return
-            end = open_notice.values(done_at=now, verdict=answer.verdict.value, **answer_columns)
-            if rows_changed(session, end) == 1 and answer.verdict is NoticeVerdict.RETURNED:
+            is_end = self._queue.end(session, notice.notice_id, answer)
+            if is_end and answer.verdict is NoticeVerdict.RETURNED:
                 self._return_money(session, notice)
 
-    def _give_back(
-        self, session: Session, notice: ClaimedNotice, answer_columns: Mapping[str, object]
-    ) -> bool:
+    def _give_back(self, session: Session, notice: ClaimedNotice, answer: NoticeAnswer) -> bool:
         """End a notice that is older than the retry time, and return its money.
 
         False if it is younger, or if the service saw the payment by a look-up and may count on it.
@@ -180,8 +156,7 @@ class Outbox:
         unseen = update(Notice).where(
             Notice.id == notice.notice_id, Notice.done_at.is_(None), Notice.shown_at.is_(None)
         )
-        end = unseen.values(done_at=now, verdict=NoticeVerdict.RETURNED.value, **answer_columns)
-        if rows_changed(session, end) != 1:
+        if not self._queue.end_as(session, unseen, answer, NoticeVerdict.RETURNED):
             return False
         self._return_money(session, notice)
         return True
@@ -206,24 +181,19 @@ def claimed_notice(notice: Notice) -> ClaimedNotice:
     )
 
 
-def due_notice_ids(session: Session, now: datetime, limit: int) -> Sequence[int]:
-    """Ids of due notices, the oldest due time first."""
-    query = select(Notice.id).where(_is_due(now))
-    return session.scalars(query.order_by(Notice.next_attempt_at).limit(limit)).all()
+class _ConfirmationQueue(NoticeQueue[Notice]):
+    """Also knows the longest delay of a first attempt, which scenarios set.
 
-
-def _is_due(now: datetime) -> ColumnElement[bool]:
-    """Whether a notice may be sent; also if the clock was set back since its pause was set.
-
-    The scenarios that wait for a deadline, or for ever, have no longest pause before the first
-    attempt.
+    The scenarios that wait for a deadline, or for ever, have no longest delay.
     """
-    end = Notice.next_attempt_at
-    is_retry = and_(Notice.attempts > 0, end > latest_end(now, RETRY_PAUSE_MAX))
-    is_delayed = and_(
-        Notice.scenario.not_in(_WITHOUT_LONGEST_DELAY), end > latest_end(now, _DELAY_MAX)
-    )
-    return and_(Notice.done_at.is_(None), or_(end <= now, is_retry, is_delayed))
+
+    def _is_due(self, now: datetime) -> ColumnElement[bool]:
+        end = Notice.next_attempt_at
+        is_retry = and_(Notice.attempts > 0, end > latest_end(now, RETRY_PAUSE_MAX))
+        is_delayed = and_(
+            Notice.scenario.not_in(_WITHOUT_LONGEST_DELAY), end > latest_end(now, _DELAY_MAX)
+        )
+        return and_(Notice.done_at.is_(None), or_(end <= now, is_retry, is_delayed))
 
 
 def reversal_of(payment: Transfer, amount_centavos: int, ispb: str, now: datetime) -> Transfer:
@@ -240,13 +210,3 @@ def reversal_of(payment: Transfer, amount_centavos: int, ispb: str, now: datetim
         payee_key=payment.payee_key,
         reverses_id=payment.id,
     )
-
-
-def retry_delay(attempts: int, retry_after_seconds: int) -> timedelta:
-    """The delay after this many attempts: exponential backoff with jitter, at most a minute.
-
-    A longer Retry-After of the service is respected, up to the same minute.
-    """
-    step = min(_DELAY_FIRST_SECONDS * 2.0 ** min(attempts - 1, 16), _DELAY_MAX_SECONDS)
-    delay = step * random.uniform(0.5, 1.0)  # noqa: S311 - jitter needs no secure randomness
-    return timedelta(seconds=max(delay, min(retry_after_seconds, _DELAY_MAX_SECONDS)))

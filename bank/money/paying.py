@@ -30,8 +30,9 @@ from bank.languages import translate as _
 from bank.models import BankPayer, Notice, Transfer
 from bank.money import payers
 from bank.money.ledger import debit, open_account, whole_milliseconds
+from bank.money.notice_queue import LEASE
 from bank.money.notices import confirmation_body, new_message_id
-from bank.money.outbox import LEASE, ClaimedNotice, Outbox, claimed_notice
+from bank.money.outbox import ClaimedNotice, Outbox, claimed_notice
 from bank.page_text import brl
 from bank.settings import BankSettings
 from core.clock import Clock

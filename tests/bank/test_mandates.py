@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 
 from bank.errors import CodeRefused, PayloadMalformed
 from bank.mandates.tables import BankMandate, MandateNotice
-from bank.money.outbox import LEASE
+from bank.money.notice_queue import LEASE
 from core.pix.recurrence_rules import Periodicity
 from tests.bank.conftest import hidden_fields
 from tests.bank.service_double import recurrence_payload

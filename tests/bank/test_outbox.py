@@ -18,8 +18,8 @@ from bank.app import close_bank_app, create_bank_app, start_jobs, stop_jobs
 from bank.branch import EXTENSION
 from bank.codes.http import ANSWER_TIMEOUT_SECONDS, HttpAnswer
 from bank.models import Notice
+from bank.money.notice_queue import LEASE, retry_delay
 from bank.money.notices import NoticeVerdict, judge_answer
-from bank.money.outbox import LEASE, retry_delay
 from core.signing.signatures import verify
 from tests.bank.conftest import settings_for
 
