@@ -35,7 +35,7 @@ BalcaoError
 │   ├── StatusNotSettable
 │   ├── TooManyProofs
 │   └── further ones: core.merchant_errors, core.payer_errors, core.receipt_errors
-├── PayerRefused, BankUnavailable: core.payer_errors
+├── PayerRefused, BankUnavailable: core.payer_errors; ActivationUnpaid: core.merchant_errors
 ├── UpgradeRequired           the address speaks websocket only
 ├── ConcurrentUpdate          another writer was first, in every retry
 ├── Busy                      too much work of one kind waits

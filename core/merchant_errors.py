@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.errors import Conflict, FieldError, NotFound
+from core.errors import BalcaoError, Conflict, FieldError, NotFound
 
 
 class PixKeyMissing(Conflict):
@@ -59,6 +59,20 @@ class RecurrenceTaken(Conflict):
 
     code = "recurrence-taken"
     title = "A payer has accepted this recurrence already"
+
+
+class ActivationUnpaid(BalcaoError):
+    """The charge whose payment accepts the recurrence is not paid yet: the bank tries again."""
+
+    code = "activation-unpaid"
+    title = "The charge that accepts this recurrence is not paid yet"
+
+
+class ActivationWrong(Conflict):
+    """The charge does not accept the recurrence, or cannot be paid any more."""
+
+    code = "activation-wrong"
+    title = "This charge cannot accept the recurrence"
 
 
 class ShopNameTaken(Conflict):

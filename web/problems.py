@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from config import current_settings
-from core import errors, payer_errors
+from core import errors, merchant_errors, payer_errors
 from core.errors import BalcaoError, FieldError, InvalidRequest
 
 log = structlog.get_logger()
@@ -35,6 +35,8 @@ STATUS_OF: tuple[tuple[type[BalcaoError], int], ...] = (
     (payer_errors.InsufficientFunds, 402),
     (payer_errors.PayerRefused, 403),
     (payer_errors.BankUnavailable, 503),
+    # Too Early: the bank repeats the acceptance, and the payment may arrive meanwhile.
+    (merchant_errors.ActivationUnpaid, 425),
     (errors.UpgradeRequired, 426),
     # Not 4xx, so that the bank retries its notification.
     (errors.ConcurrentUpdate, 503),

@@ -16,7 +16,7 @@ from core.pix.recurrence_rules import ID_REC
 from payments import bank_fields, bank_signature
 from payments.recurring import payer_answers
 from payments.recurring.payer_answers import PayerDecision, PayerVerdict
-from payments.recurring.recurrences import Acceptance
+from payments.recurring.recurrences import JOURNEY_WITH_PAYMENT, Acceptance
 from payments.schemas import BankBody
 from repository.database import in_unit_of_work
 from web.answers import private_json
@@ -27,6 +27,7 @@ bp = DocumentedBlueprint(
     "recurrence_answer", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Bank")]
 )
 
+_TXID = "^[a-zA-Z0-9]{26,35}$"
 _DOCUMENT = "^([0-9]{11}|[0-9A-Z]{12}[0-9]{2})$"
 
 
@@ -41,12 +42,17 @@ class RecurrenceDecision(BankBody):
     """`POST /payments/pix/recurrences/answer`: what a payer has decided.
 
     `journey` is required for `accepted`. 2: the payer read a code that holds the recurrence only.
-    4: a code that holds a charge, too, which the payer pays or not.
+    3: the payer paid the immediate charge in the code, whose `txid` is required then. 4: a code
+    that holds a charge, too, which the payer pays or not.
     """
 
     id_rec: Annotated[str, Field(pattern=f"^{ID_REC.pattern}$")]
     answer: Literal["accepted", "refused", "cancelled"]
-    journey: Annotated[Literal[2, 4] | None, Field(validate_default=True)] = None
+    journey: Annotated[Literal[2, 3, 4] | None, Field(validate_default=True)] = None
+    txid: Annotated[Annotated[str, Field(pattern=_TXID)] | None, Field(validate_default=True)] = (
+        None
+    )
+    """The charge that the payer has paid: the recurrence's `ativacao.dadosJornada.txid`."""
     payer: DecidingPayer
     ispb: Annotated[str, Field(pattern="^[0-9A-Z]{8}$")]
     """The payer's bank."""
@@ -60,10 +66,17 @@ class RecurrenceDecision(BankBody):
             raise PydanticCustomError("missing", "is required")
         return value
 
+    @field_validator("txid")
+    @classmethod
+    def _require_txid(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("journey") == JOURNEY_WITH_PAYMENT:
+            raise PydanticCustomError("missing", "is required")
+        return value
+
     def decision(self) -> PayerDecision:
         """The decision in the terms of the domain."""
         payer = Acceptance(self.journey or 0, self.payer.document, self.ispb, self.municipality)
-        return PayerDecision(self.id_rec, PayerVerdict(self.answer), payer)
+        return PayerDecision(self.id_rec, PayerVerdict(self.answer), payer, self.txid)
 
 
 class RecurrenceState(BaseModel):
@@ -93,7 +106,7 @@ declare(bp, RecurrenceDecision)
         content={"application/json": {"schema": reference(RecurrenceDecision)}},
         required=True,
     ),
-    responses={200: RecurrenceDecisionAnswer, **problems(400, 401, 404, 409, 413, 503)},
+    responses={200: RecurrenceDecisionAnswer, **problems(400, 401, 404, 409, 413, 425, 503)},
     security=bank_signature.SIGNED,
 )
 def answer_recurrence() -> BaseResponse:

@@ -12,8 +12,8 @@ from core.merchant_errors import (
     RecurrenceUnchangeable,
 )
 from db_models import ClosingParty, Recurrence, RecurrenceStatus
-from payments.recurring import lifecycle, recurrences
-from payments.recurring.recurrences import Acceptance, Closing
+from payments.recurring import activations, lifecycle, recurrences
+from payments.recurring.recurrences import JOURNEY_WITH_PAYMENT, Acceptance, Closing
 from repository.database import Work
 from repository.recurrences import RecurrenceRecord
 
@@ -38,6 +38,8 @@ class PayerDecision:
     id_rec: str
     verdict: PayerVerdict
     payer: Acceptance
+    txid: str | None = None
+    """The charge that the payer has paid; the third journey needs it."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,8 @@ class DecisionResult:
 def take(work: Work, decision: PayerDecision) -> DecisionResult:
     """Store a payer's decision; a repeated one changes nothing.
 
-    Raises RecurrenceNotFound, RecurrenceEnded, RecurrenceTaken, RecurrenceUnchangeable, and
-    ConcurrentUpdate.
+    Raises RecurrenceNotFound, RecurrenceEnded, RecurrenceTaken, RecurrenceUnchangeable,
+    ActivationUnpaid, ActivationWrong, and ConcurrentUpdate.
     """
     record = work.recurrences.by_id_rec(decision.id_rec)
     if record is None:
@@ -70,6 +72,8 @@ def take(work: Work, decision: PayerDecision) -> DecisionResult:
 
 def _apply(work: Work, record: RecurrenceRecord, decision: PayerDecision) -> RecurrenceRecord:
     if decision.verdict is PayerVerdict.ACCEPTED:
+        if decision.payer.journey == JOURNEY_WITH_PAYMENT:
+            activations.check_paid(work, record.recurrence, decision.payer, decision.txid)
         return recurrences.approve(work, record, decision.payer)
     if decision.verdict is PayerVerdict.REFUSED:
         return recurrences.reject(work, record, REFUSED_BY_PAYER)

@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 
+from core.ids import new_txid
 from payments.recurring import recurrences
 from tests.bank.conftest import hidden_fields
 from tests.http.checks import problem
@@ -43,6 +44,13 @@ def tell(bank):
         return bank.client.post(PATH, data=data, headers=bank.headers(data))
 
     return send
+
+
+def charge(call):
+    """An immediate charge of 10.00; its txid."""
+    txid = new_txid()
+    call.create(txid)
+    return txid
 
 
 def test_an_acceptance_approves_with_journey_and_payer(call, tell, clock):
@@ -108,13 +116,43 @@ def test_a_wrong_signature_changes_nothing(app, call, bank, clock):
     assert call("GET", f"/rec/{rec}").get_json()["status"] == "CRIADA"
 
 
+def test_the_third_journey_waits_for_the_payment_of_its_charge(call, tell, clock, bank):
+    """425, which the bank repeats, in whatever order its two messages arrive."""
+    txid = charge(call)
+    rec = offer(call, clock, ativacao={"dadosJornada": {"txid": txid}})["idRec"]
+    accept = partial(tell, rec, journey=3)
+    problem(accept(txid=txid), 425, "activation-unpaid")
+    problem(accept(txid=charge(call)), 409, "activation-wrong")
+    clock.advance(seconds=3601)  # what was paid in time may still be told
+    problem(accept(txid=txid), 425, "activation-unpaid")
+    assert call("GET", f"/rec/{rec}").get_json()["status"] == "CRIADA"
+    clock.advance(seconds=-3601)
+    payer = {"name": "Bia Andrade", "document": BIA}
+    assert bank.confirm({"id": txid, "value": 10.0}, payer=payer).status_code == 200
+    problem(accept(txid=txid, document=OTHER), 409, "recurrence-taken")
+    for duplicate in (False, True):
+        assert accept(txid=txid).get_json()["duplicate"] is duplicate
+    activation = call("GET", f"/rec/{rec}").get_json()["ativacao"]
+    assert activation == {"tipoJornada": "JORNADA_3", "dadosJornada": {"txid": txid}}
+
+
+def test_a_charge_that_the_merchant_removed_accepts_nothing(call, tell, clock):
+    txid = charge(call)
+    rec = offer(call, clock, ativacao={"dadosJornada": {"txid": txid}})["idRec"]
+    removal = {"status": "REMOVIDA_PELO_USUARIO_RECEBEDOR"}
+    assert call("PATCH", f"/cob/{txid}", removal).status_code == 200
+    problem(tell(rec, journey=3, txid=txid), 409, "activation-wrong")
+
+
 @pytest.mark.parametrize(
     ("members", "field"),
     [
         ({"id_rec": "x"}, "id_rec"),
         ({"answer": "maybe"}, "answer"),
         ({"journey": None}, "journey"),
-        ({"journey": 3}, "journey"),
+        ({"journey": 5}, "journey"),
+        ({"journey": 3}, "txid"),
+        ({"journey": 3, "txid": "x"}, "txid"),
         ({"payer": {"document": "***"}}, "payer.document"),
         ({"payer": None}, "payer"),
         ({"ispb": "9"}, "ispb"),
