@@ -15,6 +15,7 @@ from db_models.idempotent_request import IdempotentRequest
 from db_models.logo import Logo
 from db_models.oauth_client import OAuthClient
 from db_models.outgoing_mail import MailKind, OutgoingMail
+from db_models.payer_bank_order import OrderKind, PayerBankOrder
 from db_models.payment import Payment, PaymentStatus
 from db_models.payment_event import EventName, PaymentEvent
 from db_models.payment_trace import PaymentTrace, TraceKind
@@ -67,7 +68,9 @@ __all__ = [
     "Logo",
     "MailKind",
     "OAuthClient",
+    "OrderKind",
     "OutgoingMail",
+    "PayerBankOrder",
     "Payment",
     "PaymentEvent",
     "PaymentStatus",

@@ -40,6 +40,7 @@ from repository.idempotent_requests import IdempotentRequests
 from repository.ledgers import Ledger
 from repository.locations import Locations
 from repository.oauth_clients import OAuthClients
+from repository.payer_bank_orders import PayerBankOrders
 from repository.payments import Payments
 from repository.receipts import Receipts
 from repository.reconciliations import Reconciliations
@@ -129,6 +130,11 @@ class Work:
     def refunds(self) -> Refunds:
         """Queries on refunds."""
         return Refunds(self.session)
+
+    @cached_property
+    def payer_bank_orders(self) -> PayerBankOrders:
+        """Queries on orders to the payer's bank."""
+        return PayerBankOrders(self.session)
 
     @cached_property
     def robot_payments(self) -> RobotPayments:

@@ -31,6 +31,7 @@ from mail.sender import Sender, forget_old_mails
 from payments import refunds, robot
 from payments.privacy import PayerDataEraser
 from payments.reconciliation import Reconciler
+from payments.recurring import order_sender
 from payments.signals import scan
 from payments.sweep import Sweep
 from repository.database import ledger, now
@@ -43,6 +44,7 @@ log = structlog.get_logger()
 
 RELAY_INTERVAL_SECONDS = 1
 REFUNDS_INTERVAL_SECONDS = 1
+PAYER_ORDERS_INTERVAL_SECONDS = 1
 ROBOT_INTERVAL_SECONDS = 1
 BATCHES_INTERVAL_SECONDS = 1
 MAIL_INTERVAL_SECONDS = 2
@@ -150,6 +152,11 @@ class Jobs:
             log.warning("reconciliation.off", reason="BANK_URL is not set: no bank to ask")
             return
         self._add("refunds", REFUNDS_INTERVAL_SECONDS, lambda: refunds.run(self._keep_going))
+        self._add(
+            "payer-orders",
+            PAYER_ORDERS_INTERVAL_SECONDS,
+            lambda: order_sender.run(self._keep_going),
+        )
         if not settings.is_live:
             self._add("robot", ROBOT_INTERVAL_SECONDS, lambda: robot.run(self._keep_going))
             parts_of(self._app).robot_listeners.append(partial(robot.send_soon, self._app))
