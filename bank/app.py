@@ -16,9 +16,12 @@ from werkzeug.exceptions import HTTPException
 from bank import page_text
 from bank.blueprints import (
     api,
+    collection_pages,
     login_pages,
+    mandate_api,
     mandate_pages,
     pages,
+    request_pages,
     robot_api,
     scan_pages,
     service_api,
@@ -32,11 +35,11 @@ from bank.languages import init_languages, set_language_headers
 from bank.languages import translate as _
 from bank.languages import translate_plural as ngettext
 from bank.mandates import mandate_words
+from bank.money import payers
 from bank.money.demo import DEMO_PIN
 from bank.money.notices import refusal_reason
-from bank.money.payers import masked_document
 from bank.settings import BankSettings
-from bank.workbench import chaos_routes
+from bank.workbench import chaos_routes, collection_routes
 from core.clock import Clock, SystemClock
 from core.errors import TooManyRequests
 from core.languages import N_
@@ -102,23 +105,39 @@ def create_bank_app(settings: BankSettings, clock: Clock | None = None) -> Flask
         calendar_day=page_text.calendar_day,
         number=page_text.number,
         company_number=page_text.company_number,
-        masked=masked_document,
+        masked=payers.masked_document,
         reason=refusal_reason,
         how_often=mandate_words.how_often,
         ending=mandate_words.ending,
         mandate_status=mandate_words.status_word,
+        collection_status=mandate_words.collection_status,
+        collection_ending=mandate_words.collection_ending,
+        account_number=payers.account_number,
     )
     app.jinja_env.globals.update(
         csrf_token=csrf_token,
         is_logged_in=sessions.is_logged_in,
         demo_pin=DEMO_PIN if settings.demo else None,
+        branch_number=payers.BRANCH,
     )
     app.extensions[EXTENSION] = build(settings, clock or SystemClock())
-    for module in (login_pages, pages, mandate_pages, scan_pages, api, service_api, wallet_api):
+    for module in (
+        login_pages,
+        pages,
+        mandate_pages,
+        request_pages,
+        collection_pages,
+        scan_pages,
+        api,
+        service_api,
+        mandate_api,
+        wallet_api,
+    ):
         app.register_blueprint(module.bp)
     if settings.demo:
         app.register_blueprint(chaos_routes.bp)
         app.register_blueprint(robot_api.bp)
+        app.register_blueprint(collection_routes.bp)
     app.add_url_rule("/healthz", view_func=_healthz)
     app.before_request(_set_request_id)
     app.after_request(_add_headers)
@@ -132,7 +151,7 @@ def create_bank_app(settings: BankSettings, clock: Clock | None = None) -> Flask
 
 
 def start_jobs(app: Flask) -> None:
-    """Send due notices, settle due refunds, and pay the robot's orders. A second call is a no-op.
+    """Pay due charges, send due notices, settle refunds, pay the robot's orders; once per app.
 
     The robot has a job of its own, because slow notices must not delay its payments.
     """
@@ -181,8 +200,10 @@ def _add_job(
 
 
 def _send_and_settle(branch: Branch) -> None:
+    branch.collections.pay_due()
     branch.outbox.send_due()
     branch.mandate_outbox.send_due()
+    branch.collection_outbox.send_due()
     branch.refunds.settle_due()
 
 

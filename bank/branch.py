@@ -13,8 +13,11 @@ from bank.codes.locations import LocationReader
 from bank.codes.reader import CodeReader
 from bank.codes.recurrence_reader import RecurrenceReader
 from bank.database import Database
+from bank.mandates.collection_outbox import CollectionOutbox
+from bank.mandates.collections import CollectionDesk
 from bank.mandates.desk import MandateDesk
 from bank.mandates.outbox import MandateOutbox
+from bank.mandates.requests import RequestDesk
 from bank.money.burst_desk import BurstDesk
 from bank.money.outbox import Outbox
 from bank.money.paying import Teller
@@ -45,6 +48,9 @@ class Branch:
     robot: PayerRobot
     mandates: MandateDesk
     mandate_outbox: MandateOutbox
+    requests: RequestDesk
+    collections: CollectionDesk
+    collection_outbox: CollectionOutbox
 
 
 def build(settings: BankSettings, clock: Clock) -> Branch:
@@ -72,6 +78,9 @@ def build(settings: BankSettings, clock: Clock) -> Branch:
         robot=PayerRobot(settings, database, teller, clock),
         mandates=MandateDesk(database, RecurrenceReader(locations), mandate_outbox, clock),
         mandate_outbox=mandate_outbox,
+        requests=RequestDesk(settings, database, mandate_outbox, clock),
+        collections=CollectionDesk(database, clock),
+        collection_outbox=CollectionOutbox(settings, database, http_client, clock),
         teller=teller,
     )
 

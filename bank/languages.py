@@ -31,11 +31,14 @@ _CATALOGUES = (_ROOT / "translations", _ROOT / "bank" / "translations")
 _FORM_PAGES: dict[str | None, tuple[str, tuple[str, ...]]] = {
     "login.log_in": ("login.show", ("next",)),
     "pages.pay": ("pages.review", ("code", "agreed", "scenario", "late_seconds")),
+    "requests.authorise": ("requests.show", ("request_id",)),
+    "requests.refuse": ("requests.show", ("request_id",)),
+    "collections.cancel": ("collections.show", ("end_to_end_id",)),
     "scan.read": ("scan.show", ()),
     "chaos.set_mix": ("chaos.mix_page", ()),
     "chaos.examine_form": ("chaos.doctor_page", ()),
 }
-"""For each form: the page that shows it, and the fields that this page needs again."""
+"""For each form: the page that shows it, and what this page needs of the form and its path."""
 
 
 def init_languages(app: Flask, default: str) -> None:
@@ -81,7 +84,8 @@ def address_in(name: str) -> str:
         return f"?{urlencode([*arguments, ('lang', name)])}"
     page, names = _FORM_PAGES.get(request.endpoint, ("pages.home", ()))
     try:
-        fields: dict[str, Any] = {key: request.form[key] for key in names if request.form.get(key)}
+        values = {**request.form, **(request.view_args or {})}
+        fields: dict[str, Any] = {key: values[key] for key in names if values.get(key)}
     except HTTPException:  # the form is too large to be read
         page, fields = "pages.home", {}
     return url_for(page, **fields, lang=name)

@@ -120,6 +120,7 @@ class BankPayer(BankBase):
         CheckConstraint("limit_centavos > 0", name="limit"),
         CheckConstraint("failed_pins >= 0", name="failed_pins"),
         Index(None, "holder", unique=True),
+        Index(None, "document"),
         TABLE_OPTIONS,
     )
 

@@ -9,7 +9,9 @@ from bank.blueprints import forms
 from bank.blueprints.sessions import current_payer, login_required
 from bank.branch import current_branch
 from bank.errors import BankError, CodeRefused
+from bank.mandates.collections import collections_of
 from bank.mandates.desk import MandateOrder, check_open, has_mandate, mandate_of, mandates_of
+from bank.mandates.requests import open_requests
 from bank.money import ledger
 
 bp = Blueprint("mandates", __name__, url_prefix="/mandates")
@@ -18,10 +20,12 @@ bp = Blueprint("mandates", __name__, url_prefix="/mandates")
 @bp.get("")
 @login_required
 def listing() -> ResponseReturnValue:
-    """The client's mandates, newest first."""
+    """The requests that wait for the client's answer, and the client's mandates, newest first."""
     with current_branch().database.reading() as work:
-        mandates = mandates_of(work, current_payer(work))
-    return render_template("bank/mandates.html", mandates=mandates)
+        payer = current_payer(work)
+        mandates = mandates_of(work, payer)
+        requests = open_requests(work, payer, current_branch().clock.now())
+    return render_template("bank/mandates.html", mandates=mandates, requests=requests)
 
 
 @bp.get("/authorise")
@@ -58,11 +62,14 @@ def refuse() -> ResponseReturnValue:
 @bp.get("/<id_rec>")
 @login_required
 def show(id_rec: str) -> ResponseReturnValue:
-    """One of the client's mandates; the page refreshes until the service has answered."""
+    """A client's mandate and its charges; the page refreshes until the service has answered."""
     with current_branch().database.reading() as work:
         payer = current_payer(work)
         mandate = mandate_of(work, payer, id_rec)
-    return render_template("bank/mandate.html", mandate=mandate, payer=payer)
+        collections = collections_of(work, mandate)
+    return render_template(
+        "bank/mandate.html", mandate=mandate, payer=payer, collections=collections
+    )
 
 
 @bp.get("/<id_rec>/cancel")

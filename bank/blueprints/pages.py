@@ -13,6 +13,7 @@ from bank.codes.reader import Offer
 from bank.codes.recurrence_reader import offers_recurrence_only
 from bank.errors import BankError, CodeRefused, InvalidInput
 from bank.languages import language
+from bank.mandates.requests import open_requests
 from bank.money import ledger
 from bank.money.paying import payment_by_id, payment_status
 from bank.money.refunds import refunds_of
@@ -20,6 +21,8 @@ from core.money import plain
 from core.scenarios import Scenario
 
 bp = Blueprint("pages", __name__)
+
+_REQUESTS_ON_HOME_MAX = 3
 
 
 @bp.get("/")
@@ -31,9 +34,12 @@ def home() -> ResponseReturnValue:
         payer = current_payer(work)
         page = ledger.statement(work, payer.account_id, limit, after)
         balance = ledger.balance_centavos(work, payer.account_id)
+        requests = open_requests(work, payer, current_branch().clock.now())
     return render_template(
         "bank/home.html",
         payer=payer,
+        requests=requests[:_REQUESTS_ON_HOME_MAX],
+        has_more_requests=len(requests) > _REQUESTS_ON_HOME_MAX,
         balance_centavos=balance,
         statement=page,
         is_first_page=after is None,

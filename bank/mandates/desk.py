@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
@@ -13,9 +14,10 @@ from bank.codes.recurrence import WAITING, MandateTerms, RecurrenceOffer
 from bank.codes.recurrence_reader import RecurrenceReader
 from bank.database import Database
 from bank.languages import translate as _
+from bank.mandates.collections import BY_PAYEE, MANDATE_ENDED, end_collections
 from bank.mandates.errors import MandateUnchangeable, OfferTaken, TermsChanged, UnknownMandate
 from bank.mandates.outbox import ACCEPTED, CANCELLED, REFUSED, ClaimedDecision, MandateOutbox
-from bank.mandates.tables import BankMandate
+from bank.mandates.tables import BankMandate, MandateRequest
 from bank.models import BankPayer
 from bank.money import payers
 from bank.updates import rows_changed
@@ -90,8 +92,30 @@ class MandateDesk:
                         _("A empresa ainda não respondeu à sua autorização. Tente em instantes.")
                     )
                 return
+            end_collections(session, mandate, MANDATE_ENDED, self._clock.now())
             decision = self._outbox.add(session, mandate, payer, CANCELLED)
         self._outbox.send(decision)
+
+    def end_for_payee(self, id_rec: str) -> None:
+        """End what clients have authorised or may authorise of a recurrence: the payee ended it.
+
+        Its scheduled charges are cancelled. A repeated call does nothing.
+        """
+        now = self._clock.now()
+        with self._database.writing() as session:
+            open_requests = update(MandateRequest).where(
+                MandateRequest.id_rec == id_rec, MandateRequest.status == "received"
+            )
+            session.execute(open_requests.values(status="cancelled", closed_at=now))
+            open_mandates = select(BankMandate).where(
+                BankMandate.id_rec == id_rec, BankMandate.status.in_(("accepting", "active"))
+            )
+            for mandate in session.scalars(
+                open_mandates.with_for_update(of=BankMandate, key_share=True)
+            ).all():
+                mandate.status, mandate.reason, mandate.closed_at = "ended", BY_PAYEE, now
+                session.flush()
+                end_collections(session, mandate, BY_PAYEE, now)
 
     def _decide(self, order: MandateOrder, answer: str, pin: str | None) -> None:
         # Looked for first: the location of a recurrence that has ended shows no terms any more.
@@ -119,14 +143,7 @@ class MandateDesk:
         with self._database.writing() as session:
             if resets_pins:
                 payers.reset_failed_pins(session, payer)
-            mandate = BankMandate(
-                payer_id=payer.id,
-                status="accepting" if answer == ACCEPTED else "refused",
-                journey=JOURNEY_BY_CODE,
-                decided_at=now,
-                closed_at=None if answer == ACCEPTED else now,
-                **asdict(terms),
-            )
+            mandate = new_mandate(payer, terms, answer, JOURNEY_BY_CODE, now)
             session.add(mandate)
             session.flush()
             return self._outbox.add(session, mandate, payer, answer)
@@ -134,6 +151,20 @@ class MandateDesk:
     def _has_mandate(self, order: MandateOrder) -> bool:
         with self._database.reading() as session:
             return has_mandate(session, order.payer, order.id_rec)
+
+
+def new_mandate(
+    payer: BankPayer, terms: MandateTerms, answer: str, journey: int, now: datetime
+) -> BankMandate:
+    """The row of a client's answer, ACCEPTED or REFUSED, for the caller's transaction."""
+    return BankMandate(
+        payer_id=payer.id,
+        status="accepting" if answer == ACCEPTED else "refused",
+        journey=journey,
+        decided_at=now,
+        closed_at=None if answer == ACCEPTED else now,
+        **asdict(terms),
+    )
 
 
 def check_open(offer: RecurrenceOffer) -> None:

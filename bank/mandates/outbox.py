@@ -58,14 +58,23 @@ class MandateOutbox:
         self._queue = NoticeQueue(MandateNotice, clock)
 
     def add(
-        self, session: Session, mandate: BankMandate, payer: BankPayer, answer: str
+        self,
+        session: Session,
+        mandate: BankMandate,
+        payer: BankPayer,
+        answer: str,
+        *,
+        request_id: str | None = None,
     ) -> ClaimedDecision:
-        """Store a decision in the caller's transaction, claimed by the caller, who sends it."""
+        """Store a decision in the caller's transaction, claimed by the caller, who sends it.
+
+        `request_id` names the company's request that the client has answered.
+        """
         notice = MandateNotice(
             mandate_id=mandate.id,
             message_id=new_message_id(),
             answer=answer,
-            body=_body(mandate, payer, answer, self._ispb),
+            body=_body(mandate, payer, answer, self._ispb, request_id),
             attempts=1,
             next_attempt_at=self._clock.now() + LEASE,
         )
@@ -131,7 +140,9 @@ def _settle_mandate(
         session.execute(mandate.values(status="active"))
 
 
-def _body(mandate: BankMandate, payer: BankPayer, answer: str, ispb: str) -> bytes:
+def _body(
+    mandate: BankMandate, payer: BankPayer, answer: str, ispb: str, request_id: str | None
+) -> bytes:
     """The decision as JSON, in the bytes that are signed."""
     members = {
         "id_rec": mandate.id_rec,
@@ -140,6 +151,8 @@ def _body(mandate: BankMandate, payer: BankPayer, answer: str, ispb: str) -> byt
         "payer": {"name": payer.name, "document": payer.document},
         "ispb": ispb,
     }
+    if request_id is not None:
+        members["request"] = request_id
     return json.dumps(members, ensure_ascii=False).encode()
 
 

@@ -27,6 +27,12 @@ PINS_WAITING_MAX = 60
 PINS_PER_PAYER_MAX = 20
 PIN_WAIT_SECONDS = 10.0
 
+BRANCH = "0001"
+"""The branch of every account: this bank has one."""
+
+_ACCOUNT_DIGITS = 7
+_SAME_DOCUMENT_MAX = 100
+
 _places = Places(
     PINS_AT_ONCE_MAX,
     PINS_WAITING_MAX,
@@ -81,6 +87,37 @@ def payer_by_handle(session: Session, handle: str | None) -> BankPayer:
     if payer is None:
         raise UnknownPayer(_("Este cliente não existe neste banco."))
     return payer
+
+
+def payer_by_document(session: Session, document: str, account: str | None) -> BankPayer | None:
+    """The first payer with this CPF or CNPJ; with an account number, the one whose it is."""
+    query = select(BankPayer).where(BankPayer.document == document).order_by(BankPayer.id)
+    candidates = session.scalars(query.limit(_SAME_DOCUMENT_MAX)).all()
+    return next((one for one in candidates if account is None or is_account(one, account)), None)
+
+
+def account_number(payer: BankPayer) -> str:
+    """The number of a payer's account with its check digit (modulo 11): `0000002-7`."""
+    digits = f"{payer.account_id:0{_ACCOUNT_DIGITS}d}"
+    weights = (2 + place % 8 for place in range(len(digits)))
+    total = sum(
+        int(digit) * weight for digit, weight in zip(reversed(digits), weights, strict=True)
+    )
+    return f"{digits}-{-total % 11 % 10}"
+
+
+def is_account(payer: BankPayer, number: str) -> bool:
+    """Whether this is the payer's account; zeros before it and the hyphen may be missing."""
+    return _bare(number) == _bare(account_number(payer))
+
+
+def is_branch(number: str | None) -> bool:
+    """Whether this is the bank's branch; so is None."""
+    return number is None or _bare(number) == _bare(BRANCH)
+
+
+def _bare(number: str) -> str:
+    return number.replace("-", "").lstrip("0")
 
 
 def validate_pin_format(pin: str) -> None:

@@ -28,7 +28,11 @@ from core.pix.recurrence_rules import new_id_rec
 from core.signing import jws
 from core.signing.signatures import verify
 
-NOTICE_PATHS = ("/payments/pix/confirmation", "/payments/pix/recurrences/answer")
+NOTICE_PATHS = (
+    "/payments/pix/confirmation",
+    "/payments/pix/recurrences/answer",
+    "/payments/pix/collections/failed",
+)
 PAYEE_KEY = "123e4567-e12b-12d3-a456-426655440000"
 
 

@@ -8,6 +8,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -22,6 +23,7 @@ from bank import page_text
 from bank.app import create_bank_app
 from core.languages import COOKIE
 from core.pix import br_code
+from tests.bank.automatic import active_mandate, schedule, send_request, signed_post
 from tests.bank.conftest import hidden_fields, settings_for
 from tests.bank.service_double import PAYEE_KEY
 
@@ -401,6 +403,37 @@ def every_mandate_page(bank, service, get) -> Iterator[tuple[str, Callable[[], T
     yield "cancelled", get(f"/mandates/{id_rec}")
     yield "mandates", get("/mandates")
     yield "no such mandate", get("/mandates/x")
+    yield from every_page_of_charges(bank, get)
+
+
+def every_page_of_charges(bank, get) -> Iterator[tuple[str, Callable[[], TestResponse]]]:
+    """Requests of companies, and charges in each status; Bia is logged in."""
+    order = send_request(bank)
+    request_page = f"/requests/{order['id']}"
+    yield "home with a request", get("/")
+    yield "open requests", get("/mandates")
+    yield "request", get(request_page)
+    yield (
+        "old form of a request",
+        lambda: bank.client.post(f"{request_page}/refuse", headers=ENGLISH),
+    )
+    signed_post(bank, "/api/mandate-requests/cancel", {"id": order["id"]})
+    yield "cancelled request", get(request_page)
+    yield "no such request", get("/requests/x")
+    id_rec = active_mandate(bank, valor=None)
+    orders = [schedule(bank, id_rec, days=days, info="Olinda") for days in (0, 3, 3)]
+    orders.append(schedule(bank, id_rec, value=5000.00, kind="NTAG"))
+    for paid in (orders[2], orders[3]):
+        bank.branch.collections.pay_now(paid["end_to_end_id"])
+    for one in orders:
+        page = f"/collections/{one['end_to_end_id']}"
+        yield "charge", get(page)
+        yield "old form of a charge", partial(bank.client.post, f"{page}/cancel", headers=ENGLISH)
+    form = hidden_fields(bank.client.get("/").text)
+    bank.client.post(f"/collections/{orders[1]['end_to_end_id']}/cancel", data=form)
+    yield "cancelled charge", get(f"/collections/{orders[1]['end_to_end_id']}")
+    yield "mandate with charges", get(f"/mandates/{id_rec}")
+    yield "no such charge", get("/collections/x")
 
 
 DOCTOR_HEADERS = json.dumps(
