@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import string
+from datetime import UTC, datetime
 
 _ISPB = re.compile(r"[0-9A-Z]{8}", re.ASCII)
 _HEX_32 = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -13,6 +14,7 @@ END_TO_END_ID = re.compile(
     re.ASCII,
 )
 """API Pix 2.9.0, EndToEndId; it contains the minute of the payment."""
+_LETTERS = string.digits + string.ascii_letters
 _TILL_LETTERS = string.ascii_uppercase + string.digits
 _TILL_TXID = re.compile(r"[A-Z0-9]{25}", re.ASCII)
 
@@ -33,6 +35,12 @@ def new_watch_code() -> str:
 def new_public_id() -> str:
     """The public id of any other row: 32 lower-case hex digits, 128 random bits."""
     return secrets.token_hex(16)
+
+
+def new_end_to_end_id(ispb: str, at: datetime) -> str:
+    """The id of a transfer that the payee's bank orders, with 65 random bits."""
+    random_part = "".join(secrets.choice(_LETTERS) for _ in range(11))
+    return f"E{ispb}{at.astimezone(UTC):%Y%m%d%H%M}{random_part}"
 
 
 def new_till_txid() -> str:
