@@ -75,6 +75,13 @@ class ActivationWrong(Conflict):
     title = "This charge cannot accept the recurrence"
 
 
+class CollectionNotFound(NotFound):
+    """No attempt to collect a charge of a recurrence has this id."""
+
+    code = "collection-not-found"
+    title = "This collection does not exist"
+
+
 class ShopNameTaken(Conflict):
     """Another shop has a name that a payer could not tell from this one."""
 

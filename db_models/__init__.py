@@ -29,6 +29,14 @@ from db_models.recurrences import (
     RecurrenceLocation,
     RecurrenceStatus,
 )
+from db_models.recurring_charge import (
+    AttemptKind,
+    AttemptStatus,
+    ChargeAttempt,
+    RecurringCharge,
+    RecurringChargeChange,
+    RecurringChargeStatus,
+)
 from db_models.refund import Refund, RefundStatus
 from db_models.refused_request import RefusedRequest
 from db_models.robot_payment import RobotPayment
@@ -48,9 +56,12 @@ from db_models.webhook import (
 __all__ = [
     "Account",
     "ApiKey",
+    "AttemptKind",
+    "AttemptStatus",
     "AuditAction",
     "AuditEntry",
     "BatchItemStatus",
+    "ChargeAttempt",
     "ChargeBatch",
     "ChargeBatchItem",
     "ChargeBatchRequest",
@@ -83,6 +94,9 @@ __all__ = [
     "RecurrenceChange",
     "RecurrenceLocation",
     "RecurrenceStatus",
+    "RecurringCharge",
+    "RecurringChargeChange",
+    "RecurringChargeStatus",
     "Refund",
     "RefundStatus",
     "RefusedRequest",

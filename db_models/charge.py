@@ -14,10 +14,14 @@ from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string
 
 
 class ChargeKind(enum.StrEnum):
-    """The kinds of charge of API Pix: immediate, and with a due date."""
+    """The kinds of charge of API Pix: immediate, with a due date, and of a recurrence.
+
+    The last has no code and no location, see `db_models.recurring_charge`.
+    """
 
     COB = "cob"
     COBV = "cobv"
+    COBR = "cobr"
 
 
 class ChargeRevision(db.Model):  # type: ignore[name-defined, misc]  # see Account

@@ -124,8 +124,14 @@ class WebhookDelivery(db.Model):  # type: ignore[name-defined, misc]  # see Acco
             name="due_until_the_end",
         ),
         CheckConstraint(
-            "(kind = 'ping' AND feed_position IS NULL AND recurrence_change_id IS NULL)"
-            " OR (kind <> 'ping' AND (feed_position IS NULL) <> (recurrence_change_id IS NULL))",
+            "(kind = 'ping' AND feed_position IS NULL AND recurrence_change_id IS NULL"
+            " AND charge_change_id IS NULL) OR (kind <> 'ping' AND ("
+            "(feed_position IS NOT NULL AND recurrence_change_id IS NULL"
+            " AND charge_change_id IS NULL)"
+            " OR (feed_position IS NULL AND recurrence_change_id IS NOT NULL"
+            " AND charge_change_id IS NULL)"
+            " OR (feed_position IS NULL AND recurrence_change_id IS NULL"
+            " AND charge_change_id IS NOT NULL)))",
             name="has_an_event_or_is_a_ping",
         ),
         Index("ix_webhook_deliveries_due", "endpoint_id", "due_at", "id"),
@@ -143,6 +149,8 @@ class WebhookDelivery(db.Model):  # type: ignore[name-defined, misc]  # see Acco
     feed_position: Mapped[int | None] = mapped_column(ForeignKey("feed_entries.position"))
     recurrence_change_id: Mapped[int | None] = mapped_column(ForeignKey("recurrence_changes.id"))
     """The new status that a callback of a recurrence tells; it is in no feed."""
+    charge_change_id: Mapped[int | None] = mapped_column(ForeignKey("recurring_charge_changes.id"))
+    """The step that a callback of a recurring charge tells; it is in no feed."""
     payment_id: Mapped[int | None] = mapped_column(Id)
     """The payment whose events keep their order; null if the delivery waits for no other one.
 

@@ -58,7 +58,7 @@ def is_kind_renewable(payment: Payment) -> bool:
     The days of a due date do not come again. A merchant who chose a txid waits for money with that
     txid: the charge stays active for API Pix, and its merchant gives it a later deadline.
     """
-    return payment.charge_kind != ChargeKind.COBV and payment.charge_txid is None
+    return payment.charge_kind == ChargeKind.COB and payment.charge_txid is None
 
 
 def is_young_enough(work: Work, payment: Payment, terms: RenewalTerms) -> bool:

@@ -16,6 +16,7 @@ from core.errors import (
     AlreadyPaid,
     AmountMismatch,
     ConcurrentUpdate,
+    NotCancellable,
     NotificationConflict,
     OrderAlreadyHasPayment,
     PaidTooLate,
@@ -41,6 +42,7 @@ from payments.due_charges import expected_money
 from payments.lifecycle import Change, status_at
 from payments.location import location_text
 from payments.paid_mail import mail_merchant
+from payments.recurring import charge_steps
 from payments.schemas import Confirmation, NewPayment
 from payments.shop_fields import SHOP_COLUMNS
 from repository.database import Work
@@ -286,13 +288,21 @@ def expire(work: Work, payment: Payment) -> None:
 
 def cancel(work: Work, payment: Payment, by: Account) -> None:
     """Cancel a pending payment; `by` is the merchant. Raises NotCancellable."""
+    _check_not_recurring(payment)
     apply_change(work, payment, lifecycle.cancel(payment, work.now))
     audit.record(work, by, AuditAction.PAYMENT_CANCELLED, payment.txid)
 
 
 def revise_deadline(work: Work, payment: Payment, expires_at: datetime) -> None:
     """Move the deadline of a pending payment. Raises NotCancellable."""
+    _check_not_recurring(payment)
     apply_change(work, payment, lifecycle.revise_deadline(payment, expires_at, work.now))
+
+
+def _check_not_recurring(payment: Payment) -> None:
+    """Raise NotCancellable for a charge of a recurrence: its payer's bank must hear of it."""
+    if payment.charge_kind == ChargeKind.COBR:
+        raise NotCancellable("A charge of Pix Automático is cancelled by PATCH /cobr/{txid}.")
 
 
 def apply_change(
@@ -311,6 +321,8 @@ def apply_change(
     if not work.payments.change(payment, change.from_statuses, change.values):
         raise ConcurrentUpdate
     _record(work, payment, change.event, change.message, change.reason, author=author, about=about)
+    if payment.charge_kind == ChargeKind.COBR:
+        charge_steps.follow(work, payment)
 
 
 def _record(

@@ -16,7 +16,7 @@ from payments import (
     refund_routes,
     routes,
 )
-from payments.recurring import answer_routes, payload_routes
+from payments.recurring import answer_routes, collection_routes, payload_routes
 
 
 def init_payments(app: OpenAPI) -> None:
@@ -30,6 +30,7 @@ def init_payments(app: OpenAPI) -> None:
         due_location_routes,
         payload_routes,
         answer_routes,
+        collection_routes,
     )
     for bp in (module.bp for module in route_modules):
         app.register_api(bp)

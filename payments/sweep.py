@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 import structlog
 
 from core.errors import ConcurrentUpdate, DatabaseUnavailable
-from db_models import Payment
+from db_models import ChargeKind, Payment
 from payments import lifecycle, snapshots
+from payments.recurring import charge_steps
 from repository.database import Work, in_unit_of_work, ledger, now, reading
 from repository.events import StoredEvent
 
@@ -86,6 +87,9 @@ def _expire(work: Work, ids: list[int]) -> int:
     if work.payments.change_due([payment.id for payment in won], work.now, values) != len(won):
         raise ConcurrentUpdate  # SQLite has no row locks: the unit of work starts again.
     work.record_many([_expiry_event(payment, work.now) for payment in won])
+    for payment in won:
+        if payment.charge_kind == ChargeKind.COBR:
+            charge_steps.expire(work, work.recurring_charges.by_payment(payment.id))
     return len(won)
 
 

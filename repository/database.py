@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from config import Settings, current_parts
 from core.clock import Clock
 from core.errors import BalcaoError, ConcurrentUpdate, DatabaseUnavailable, NotFound
-from db_models import Account, Recurrence, RecurrenceChange
+from db_models import Account, Recurrence, RecurrenceChange, RecurringChargeChange
 from db_models.base import db
 from repository.accounts import Accounts, RecentAccounts
 from repository.audit import Audit
@@ -46,6 +46,8 @@ from repository.receipts import Receipts
 from repository.reconciliations import Reconciliations
 from repository.recurrence_callbacks import RecurrenceCallbacks
 from repository.recurrences import RecurrenceLocations, Recurrences
+from repository.recurring_charge_callbacks import RecurringChargeCallbacks
+from repository.recurring_charges import RecurringChargeRecord, RecurringCharges
 from repository.refunds import Refunds
 from repository.robot_payments import RobotPayments
 from repository.sign_ins import SignIns
@@ -115,6 +117,11 @@ class Work:
     def recurrence_locations(self) -> RecurrenceLocations:
         """Queries on locations of recurrences."""
         return RecurrenceLocations(self.session)
+
+    @cached_property
+    def recurring_charges(self) -> RecurringCharges:
+        """Queries on charges of recurrences."""
+        return RecurringCharges(self.session)
 
     @cached_property
     def receipts(self) -> Receipts:
@@ -209,6 +216,13 @@ class Work:
     def call_back(self, recurrence: Recurrence, change: RecurrenceChange) -> None:
         """Store the callback of a recurrence's new status, if its merchant has an address."""
         if RecurrenceCallbacks(self).insert(recurrence, change):
+            self.has_deliveries = True
+
+    def call_back_charge(
+        self, record: RecurringChargeRecord, change: RecurringChargeChange
+    ) -> None:
+        """Store the callback of a recurring charge's step, if its merchant has an address."""
+        if RecurringChargeCallbacks(self).insert(record, change):
             self.has_deliveries = True
 
 

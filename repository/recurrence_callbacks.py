@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import String, insert, literal, select
+from sqlalchemy import Insert, String, insert, literal, select
 from sqlalchemy.orm import aliased
 
 from core import ids
@@ -47,30 +48,9 @@ class RecurrenceCallbacks:
 
         False if the merchant has no address for recurrences. A paused one gets it too.
         """
-        values: Mapping[str, Any] = {
-            "public_id": literal(ids.new_public_id(), String),
-            "endpoint_id": WebhookEndpoint.id,
-            "kind": literal(str(DeliveryKind.EVENT), String),
-            "recurrence_change_id": literal(change.id),
-            "payment_id": literal(recurrence.id),
-            "status": literal(str(DeliveryStatus.PENDING), String),
-            "created_at": literal(change.changed_at, UtcDateTime),
-            "due_at": literal(change.changed_at, UtcDateTime),
-            "attempts": literal(0),
-            "refusals": literal(0),
-        }
-        address = (
-            select(*values.values())
-            .where(
-                WebhookEndpoint.merchant_id == recurrence.merchant_id,
-                WebhookEndpoint.kind == EndpointKind.REC,
-                WebhookEndpoint.enabled.is_(True),
-                WebhookEndpoint.deleted_at.is_(None),
-            )
-            .order_by(WebhookEndpoint.id)
-            .limit(1)
-        )
-        statement = insert(WebhookDelivery.__table__).from_select(list(values), address)
+        at, row = change.changed_at, {"recurrence_change_id": change.id}
+        merchant_id = recurrence.merchant_id
+        statement = new_delivery(EndpointKind.REC, merchant_id, recurrence.id, at, row)
         return rows_changed(self._session, statement) == 1
 
     def changes(self, change_ids: Collection[int]) -> dict[int, RecurrenceNews]:
@@ -92,3 +72,36 @@ class RecurrenceCallbacks:
             change_id: RecurrenceNews(RecurrenceRecord(recurrence, steps, None), steps[-1])
             for change_id, (recurrence, steps) in histories.items()
         }
+
+
+def new_delivery(
+    kind: EndpointKind, merchant_id: int, subject: int, at: datetime, row: Mapping[str, int]
+) -> Insert:
+    """Insert a delivery, due now, for the merchant's address of this kind, if there is one.
+
+    Deliveries with the same subject are sent in order. `row` names the row that is told.
+    """
+    values: Mapping[str, Any] = {
+        "public_id": literal(ids.new_public_id(), String),
+        "endpoint_id": WebhookEndpoint.id,
+        "kind": literal(str(DeliveryKind.EVENT), String),
+        **{name: literal(value) for name, value in row.items()},
+        "payment_id": literal(subject),
+        "status": literal(str(DeliveryStatus.PENDING), String),
+        "created_at": literal(at, UtcDateTime),
+        "due_at": literal(at, UtcDateTime),
+        "attempts": literal(0),
+        "refusals": literal(0),
+    }
+    address = (
+        select(*values.values())
+        .where(
+            WebhookEndpoint.merchant_id == merchant_id,
+            WebhookEndpoint.kind == kind,
+            WebhookEndpoint.enabled.is_(True),
+            WebhookEndpoint.deleted_at.is_(None),
+        )
+        .order_by(WebhookEndpoint.id)
+        .limit(1)
+    )
+    return insert(WebhookDelivery.__table__).from_select(list(values), address)

@@ -61,6 +61,7 @@ class DueDelivery:
     due_at: datetime
     feed_position: int | None
     recurrence_change_id: int | None
+    charge_change_id: int | None
     payment_id: int | None
     attempts: int
     """Before the next one."""
@@ -303,6 +304,7 @@ def _due_select() -> Any:
             WebhookDelivery.due_at,
             WebhookDelivery.feed_position,
             WebhookDelivery.recurrence_change_id,
+            WebhookDelivery.charge_change_id,
             WebhookDelivery.payment_id,
             WebhookDelivery.attempts,
             WebhookDelivery.refusals,

@@ -31,7 +31,7 @@ from mail.sender import Sender, forget_old_mails
 from payments import refunds, robot
 from payments.privacy import PayerDataEraser
 from payments.reconciliation import Reconciler
-from payments.recurring import order_sender
+from payments.recurring import charge_job, order_sender
 from payments.signals import scan
 from payments.sweep import Sweep
 from repository.database import ledger, now
@@ -45,6 +45,7 @@ log = structlog.get_logger()
 RELAY_INTERVAL_SECONDS = 1
 REFUNDS_INTERVAL_SECONDS = 1
 PAYER_ORDERS_INTERVAL_SECONDS = 1
+RECURRING_CHARGES_INTERVAL_SECONDS = 5
 ROBOT_INTERVAL_SECONDS = 1
 BATCHES_INTERVAL_SECONDS = 1
 MAIL_INTERVAL_SECONDS = 2
@@ -102,6 +103,11 @@ class Jobs:
         )
         self._add("webhook-gauges", WEBHOOK_GAUGES_INTERVAL_SECONDS, measure_backlog)
         self._add("batches", BATCHES_INTERVAL_SECONDS, lambda: batch_work.run(self._keep_going))
+        self._add(
+            "recurring-charges",
+            RECURRING_CHARGES_INTERVAL_SECONDS,
+            lambda: charge_job.run(self._keep_going),
+        )
         work_soon = partial(batch_work.work_soon, app, self._keep_going)
         parts_of(app).batch_listeners.append(work_soon)
         self._add("signals", SIGNALS_INTERVAL_SECONDS, lambda: scan(settings))

@@ -12,12 +12,13 @@ from core.clock import rfc3339
 from db_models import EndpointKind, WebhookDelivery, WebhookEndpoint
 from payments import snapshots
 from payments.presenter import Presenter, receipt_object, refund_object
-from payments.recurring.objects import callback_object
+from payments.recurring import charge_objects, objects
 from repository.database import Work
 from repository.feed import FeedEvent
 from repository.pix import PixReceipts, ReceivedPix
 from repository.receipts import ListedReceipt
 from repository.recurrence_callbacks import RecurrenceCallbacks, RecurrenceNews
+from repository.recurring_charge_callbacks import RecurringChargeCallbacks, RecurringChargeNews
 from repository.webhook_deliveries import DueDelivery
 from webhooks.pix_callbacks import callback_entry, callback_members
 
@@ -32,6 +33,8 @@ class CallbackSources:
     """The Pix of events, by position."""
     changes: Mapping[int, RecurrenceNews] = field(default_factory=dict)
     """The new statuses of recurrences, by the change's id."""
+    charge_changes: Mapping[int, RecurringChargeNews] = field(default_factory=dict)
+    """The steps of recurring charges, by the step's id."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +66,19 @@ def message_of(
     presenter: Presenter,
     sources: CallbackSources,
 ) -> WebhookMessage:
-    """What a delivery sends: its event, the new status of a recurrence, or a ping.
+    """What a delivery sends: its event, a change of a recurrence or its charge, or a ping.
 
-    The last two are not in the feed and have their own ids.
+    All but events are not in the feed and have their own ids.
     """
     if delivery.recurrence_change_id is not None:
         news = sources.changes[delivery.recurrence_change_id]
-        members = callback_members(endpoint, [callback_object(news)])
+        members = callback_members(endpoint, [objects.callback_object(news)])
         type_, at = f"recurrence.{news.change.status}", news.change.changed_at
+        return WebhookMessage(delivery.public_id, type_, members, at)
+    if delivery.charge_change_id is not None:
+        step = sources.charge_changes[delivery.charge_change_id]
+        members = callback_members(endpoint, [charge_objects.callback_object(step)])
+        type_, at = f"recurring-charge.{step.change.status}", step.change.changed_at
         return WebhookMessage(delivery.public_id, type_, members, at)
     if event is not None and endpoint.kind == EndpointKind.PIX:
         members = callback_members(endpoint, [callback_entry(event, sources.pix, endpoint)])
@@ -97,9 +105,15 @@ def sources_of(
     """What `message_of` needs; no statement for an endpoint of our own events."""
     if endpoint.kind == EndpointKind.PIX:
         return CallbackSources(pix=PixReceipts(work).of_events(events))
-    changes = [one.recurrence_change_id for one in deliveries]
-    change_ids = [change_id for change_id in changes if change_id is not None]
-    return CallbackSources(changes=RecurrenceCallbacks(work).changes(change_ids))
+    every = list(deliveries)
+    changes = {one.recurrence_change_id for one in every}
+    steps = {one.charge_change_id for one in every}
+    return CallbackSources(
+        changes=RecurrenceCallbacks(work).changes([row for row in changes if row is not None]),
+        charge_changes=RecurringChargeCallbacks(work).changes(
+            [row for row in steps if row is not None]
+        ),
+    )
 
 
 def body_of(members: dict[str, Any]) -> bytes:

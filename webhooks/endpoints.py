@@ -151,6 +151,7 @@ def redeliver(
         "kind": DeliveryKind.REDELIVERY,
         "feed_position": delivery.feed_position,
         "recurrence_change_id": delivery.recurrence_change_id,
+        "charge_change_id": delivery.charge_change_id,
         "payment_id": None,
     }
     return deliveries.insert(row, work.now)

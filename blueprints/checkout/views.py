@@ -11,7 +11,7 @@ from flask import request
 from config import Settings, current_settings
 from core.outcome_link import with_outcome
 from core.pix.due_amounts import AmountDue
-from db_models import Payment, PaymentStatus
+from db_models import ChargeKind, Payment, PaymentStatus
 from payments import charge_terms, due_charges
 from payments.charge_terms import CashWithdrawal
 from payments.lifecycle import remaining_ms, sequence_at, status_at
@@ -55,6 +55,8 @@ class PaymentView:
     refunded_centavos: int
     refunding_centavos: int
     pix_code: str
+    is_recurring: bool
+    """Whether the payer's bank pays by itself, as the payer has authorised."""
     description: str | None
     order_id: str | None
     created_at: datetime
@@ -149,6 +151,7 @@ def payment_view(
         refunded_centavos=payment.refunded_centavos,
         refunding_centavos=payment.refunding_centavos,
         pix_code=payment.pix_code,
+        is_recurring=payment.charge_kind == ChargeKind.COBR,
         description=payment.description,
         order_id=payment.order_id,
         created_at=payment.created_at,

@@ -46,7 +46,8 @@ _VALUE = re.compile(r"\d{1,10}\.\d{2}", re.ASCII)
 _POSTAL_CODE = re.compile(r"[0-9]{5}-?[0-9]{3}", re.ASCII)
 
 
-def _day(value: object) -> date:
+def day_of(value: object) -> date:
+    """A date as 2026-01-31. Raises ValueError."""
     if not isinstance(value, str) or not _DAY.fullmatch(value):
         raise ValueError("deve ser uma data como 2026-01-31")
     try:
@@ -68,7 +69,8 @@ def _postal_code(value: object) -> str:
     return value.replace("-", "")
 
 
-Day = Annotated[date, BeforeValidator(_day)]
+Day = Annotated[date, BeforeValidator(day_of)]
+PostalCode = Annotated[str, BeforeValidator(_postal_code)]
 ValorPerc = Annotated[Decimal, BeforeValidator(_value)]
 """Reais or percent, always with two decimals."""
 
@@ -87,7 +89,7 @@ class DueDevedor(Devedor):
     logradouro: Annotated[str, Field(max_length=200)] | None = None
     cidade: Annotated[str, Field(max_length=200)] | None = None
     uf: Annotated[str, Field(max_length=2)] | None = None
-    cep: Annotated[str, BeforeValidator(_postal_code)] | None = None
+    cep: PostalCode | None = None
 
     @property
     def contact(self) -> dict[str, str]:

@@ -58,7 +58,7 @@ def list_loc() -> BaseResponse:
     """The locations that were created within a window, oldest first."""
     with reading() as work:
         merchant = merchant_for(work, "payloadlocation.read")
-        readers = {"txIdPresente": read_boolean, "tipoCob": one_of(*ChargeKind)}
+        readers = {"txIdPresente": read_boolean, "tipoCob": one_of(ChargeKind.COB, ChargeKind.COBV)}
         window = read_window(UNREADABLE, readers)
         start, end = window.span
         filters = LocationFilters(

@@ -10,6 +10,7 @@ from flask import Flask, request
 
 from blueprints.pix_api import (
     cob_routes,
+    cobr_routes,
     cobv_routes,
     document_routes,
     loc_routes,
@@ -44,6 +45,7 @@ def init_pix_api(app: Flask) -> None:
         locrec_routes,
         pix_routes,
         rec_routes,
+        cobr_routes,
         webhook_routes,
         recurring_webhook_routes,
     ):

@@ -43,7 +43,7 @@ UNDECIDED = "AGUARDANDO_DEFINICAO"
 """The journey of a recurrence that no payer has accepted yet."""
 ERASED_CPF, ERASED_NAME = "0" * 11, "(apagado)"
 """What answers show in place of a debtor who was erased: the standard requires a debtor."""
-_PARTY_WORDS = {
+PARTY_WORDS = {
     ClosingParty.PAYER: "USUARIO_PAGADOR",
     ClosingParty.PAYERS_BANK: "PSP_PAGADOR",
     ClosingParty.PAYEE: "USUARIO_RECEBEDOR",
@@ -199,5 +199,5 @@ def _closing(recurrence: Recurrence) -> dict[str, Any]:
     body = {"codigo": recurrence.closing_code, "descricao": recurrence.closing_text or ""}
     if recurrence.closing_party is None:
         return {"encerramento": {"rejeicao": body}}
-    party = _PARTY_WORDS[ClosingParty(recurrence.closing_party)]
+    party = PARTY_WORDS[ClosingParty(recurrence.closing_party)]
     return {"encerramento": {"cancelamento": {"solicitante": party, **body}}}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from db_models import OrderKind, PayerBankOrder
+from payments.recurring import charges
 from repository.database import Work
 
 GIVEN_UP = "no-answer"
@@ -42,10 +43,25 @@ class OrderHandler:
     """Called with code and detail of a final 4xx, or GIVEN_UP, in that transaction."""
 
 
+def _is_wanted(work: Work, order: PayerBankOrder) -> bool:
+    """Whether the attempt is still asked for: it may have ended before the bank heard of it."""
+    return charges.is_requested(work, order.subject)
+
+
+def _schedule_attempt(work: Work, order: PayerBankOrder, _answer: Mapping[str, Any]) -> None:
+    charges.schedule(work, order.subject)
+
+
+def _refuse_attempt(work: Work, order: PayerBankOrder, code: str, _detail: str) -> None:
+    charges.refuse(work, order.subject, code)
+
+
 HANDLERS = {
     OrderKind.REQUEST: OrderHandler("/api/mandate-requests"),
     OrderKind.REQUEST_CANCEL: OrderHandler("/api/mandate-requests/cancel"),
     OrderKind.MANDATE_CANCEL: OrderHandler("/api/mandates/cancel"),
-    OrderKind.COLLECTION: OrderHandler("/api/collections"),
+    OrderKind.COLLECTION: OrderHandler(
+        "/api/collections", _is_wanted, _schedule_attempt, _refuse_attempt
+    ),
     OrderKind.COLLECTION_CANCEL: OrderHandler("/api/collections/cancel"),
 }

@@ -27,7 +27,7 @@ from core.pix.recurrence_rules import (
 )
 from db_models import Account, ClosingParty, Recurrence, RecurrenceStatus
 from payments.payees import document_of
-from payments.recurring import lifecycle
+from payments.recurring import charges, lifecycle
 from payments.recurring.locations import take_location
 from payments.recurring.objects import activation_state
 from repository.database import Work
@@ -248,11 +248,14 @@ def _move(
 ) -> RecurrenceRecord:
     """Give a recurrence another status: a conditional update, a row of the history, a callback."""
     lifecycle.check_transition(record.recurrence, status)
+    was_accepted = record.recurrence.status == RecurrenceStatus.APPROVED
     closed_at = work.now if status in lifecycle.FINAL else None
     columns = {**values, "status": status, "closed_at": closed_at}
     _store(work, record.recurrence, lifecycle.FROM_STATUSES[status], columns)
     record = _with_history(work, record, activation_state(record.recurrence))
     work.call_back(record.recurrence, record.changes[-1])
+    if was_accepted:  # nobody can charge by a recurrence that nobody has accepted
+        charges.end_all_of(work, record.recurrence)
     return record
 
 

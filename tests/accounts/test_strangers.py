@@ -11,6 +11,7 @@ import io
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,8 +26,10 @@ from werkzeug.test import TestResponse
 from core.pix.business_days import brasilia_day
 from core.pix.recurrence_rules import Periodicity, RecurrenceTerms
 from db_models.base import db
+from payments.recurring import charges
+from payments.recurring.charges import NewRecurringCharge
 from payments.recurring.locations import reserve
-from payments.recurring.recurrences import NewRecurrence, create
+from payments.recurring.recurrences import Acceptance, NewRecurrence, approve, create
 from repository.database import Work, in_unit_of_work
 from repository.locations import number_of
 from repository.recurrences import RecurrenceRecord
@@ -70,6 +73,7 @@ BY_LINK = {
 OWN_NAMES = {
     # These names mean files of the caller, not of another account.
     "PUT /api-pix/v2/cobv/<txid>": "each shop has its own txids: a charge of Charlie's",
+    "PUT /api-pix/v2/cobr/<txid>": "the same; and Charlie has no such recurrence",
     "PUT /api-pix/v2/cob/<txid>": "each shop has its own txids: a charge of Charlie's",
     "PUT /api-pix/v2/lotecobv/<batch_id>": "each shop has its own numbers of batches",
     "PUT /api-pix/v2/webhook/<chave>": "a key of Alice's is a 400: tests/pix_api/test_webhook.py",
@@ -82,6 +86,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH /webhooks/<string:webhook_id>": {"enabled": False},
     "PUT /api-pix/v2/pix/<e2eid>/devolucao/<refund_id>": {"valor": "1.00"},
     "PATCH /api-pix/v2/rec/<id_rec>": {"status": "CANCELADA"},
+    "PATCH /api-pix/v2/cobr/<txid>": {"status": "CANCELADA"},
     "POST /webhooks/<string:webhook_id>/replay": {"from": "2026-01-01T00:00:00Z"},
     "POST /payments/pix/receipts/<string:end_to_end_id>/attach": {"order_id": "1"},
     "POST /portal/receipts/<string:end_to_end_id>/attach": {"target": "1"},
@@ -168,7 +173,8 @@ def alices(app, client, clock, alice) -> Alices:
             "login": ["alice"],
             "name": ["qr.svg"],
             "color": ["1a7f37"],
-            "txid": payments,
+            "txid": [*payments, recurring_charge_of(app, clock)],
+            "data": ["2099-01-01"],
             "batch_id": [BATCH],
             "number": [str(number_of(payment["watch_code"])) for payment in created],
             "id_rec": [rec.recurrence.id_rec],
@@ -184,9 +190,28 @@ def recurrence_of(app: Flask, clock: Any) -> RecurrenceRecord:
 
     def make(work: Work) -> RecurrenceRecord:
         merchant = work.accounts.by_login("alice")
-        terms = RecurrenceTerms(brasilia_day(clock.now()), Periodicity.MONTHLY, True)
-        terms_of_alice = NewRecurrence(terms, "1", SECRET_WORDS, "12345678909")
-        return create(work, merchant, terms_of_alice, reserve(work, merchant))
+        return create(work, merchant, terms_of_alice(clock), reserve(work, merchant))
+
+    with app.app_context():
+        return in_unit_of_work(make)
+
+
+def terms_of_alice(clock: Any) -> NewRecurrence:
+    """A monthly recurrence from today on."""
+    terms = RecurrenceTerms(brasilia_day(clock.now()), Periodicity.MONTHLY, True)
+    return NewRecurrence(terms, "1", SECRET_WORDS, "12345678909")
+
+
+def recurring_charge_of(app: Flask, clock: Any) -> str:
+    """Alice charges another recurrence, which a payer has accepted; returns the txid."""
+
+    def make(work: Work) -> str:
+        merchant = work.accounts.by_login("alice")
+        record = create(work, merchant, terms_of_alice(clock), None)
+        recurrence = approve(work, record, Acceptance(2, "52998224725", "99999004")).recurrence
+        due_day = brasilia_day(clock.now()) + timedelta(days=20)
+        charge = NewRecurringCharge(1234, due_day, True, "1", "CORRENTE", info=SECRET_WORDS)
+        return charges.create(work, merchant, recurrence, charge, None).payment.txid
 
     with app.app_context():
         return in_unit_of_work(make)

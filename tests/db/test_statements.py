@@ -23,6 +23,7 @@ from tests.db.tables import NOON
 from tests.pix_api.batches import due_body
 from tests.pix_api.charges import EVER, DemoCalls
 from tests.pix_api.recurrences import offer, reserve
+from tests.pix_api.recurring_charges import RETRIES, approved, charged, cobr_body, day_after
 
 NOT_COUNTED = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
 CREATE_MAX, CONFIRM_MAX, PAGE_MAX, POLL_MAX = 4, 6, 2, 1
@@ -343,3 +344,32 @@ def test_a_recurrence_takes_at_most_five_statements(call, processes, count_state
         with count_statements() as statements:
             assert processes.app().test_client().get(f"/{location}").status_code == 200
         assert is_first or len(statements) == 1, statements
+
+
+def test_a_recurring_charge_takes_at_most_seven_statements(call, processes, count_statements):
+    """Who, the recurrence, the payment, its event, the charge; the attempt and its order.
+
+    Reading and listing take three, however many charges there are.
+    """
+    app, clock = processes.app(), processes.clock
+    rec = approved(app, call, clock, politicaRetentativa=RETRIES)
+    counts = []
+    for days, txid in ((40, "a" * 30), (3, "b" * 30)):
+        body = cobr_body(rec, day_after(clock, days))
+        with count_statements() as statements:
+            assert call("PUT", f"/cobr/{txid}", body).status_code == 201
+        counts.append(len(statements))
+    assert counts == [5, 7], counts
+    assert len(charged(call, rec, day_after(clock, 71))) > 0
+    for path in (f"/cobr/{'b' * 30}", f"/cobr/{'9' * 30}"):
+        with count_statements() as statements:
+            call("GET", path)
+        assert len(statements) <= 3, statements
+    for query in ({}, {"paginacao.itensPorPagina": 1}, {"paginacao.paginaAtual": 9}):
+        with count_statements() as statements:
+            assert call("GET", "/cobr", query_string={**EVER, **query}).status_code == 200
+        assert len(statements) <= 3, statements
+    with count_statements() as statements:
+        answer = call("PATCH", f"/cobr/{'b' * 30}", {"status": "CANCELADA"})
+    assert answer.status_code == 200
+    assert len(statements) <= 12, statements

@@ -198,9 +198,17 @@ _CALLBACK = {"$ref": "#/components/requestBodies/WebhookPixBody"}
 
 def check_rec_callback(body: Any) -> None:
     """Raise ContractBroken unless this is what `POST {webhookUrl}/rec` carries."""
-    item = {"$ref": "#/components/schemas/RecNotification"}
-    recs = {"type": "array", "minItems": 1, "items": item}
-    schema = {"type": "object", "required": ["recs"], "properties": {"recs": recs}}
+    _check_list("recs", "RecNotification", body)
+
+
+def check_cobr_callback(body: Any) -> None:
+    """Raise ContractBroken unless this is what `POST {webhookUrl}/cobr` carries."""
+    _check_list("cobsr", "CobRNotification", body)
+
+
+def _check_list(member: str, item: str, body: Any) -> None:
+    items = {"type": "array", "minItems": 1, "items": {"$ref": f"#/components/schemas/{item}"}}
+    schema = {"type": "object", "required": [member], "properties": {member: items}}
     _check_value("the callback is wrong:", json.dumps(schema), body)
 
 

@@ -1,0 +1,38 @@
+"""Order the first attempts of recurring charges whose time has come, ten days before their day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from core.errors import NotFound
+from db_models import RecurringChargeStatus
+from payments.recurring import charges
+from repository.database import Work, in_unit_of_work, reading
+
+BATCH = 200
+
+
+def run(keep_going: Callable[[], bool] = lambda: True) -> int:
+    """Order one batch; returns how many attempts were ordered.
+
+    Any number of processes may run it: a conditional update decides each charge.
+    """
+    with reading() as work:
+        due_ids = work.recurring_charges.ids_to_order(work.now, BATCH)
+    ordered = 0
+    for payment_id in due_ids:
+        if not keep_going():
+            break
+        ordered += in_unit_of_work(partial(_order, payment_id=payment_id))
+    return ordered
+
+
+def _order(work: Work, payment_id: int) -> bool:
+    record = work.recurring_charges.by_payment(payment_id)
+    charge, merchant = record.charge, work.accounts.find(record.payment.merchant_id)
+    if charge.order_at is None or charge.status != RecurringChargeStatus.CREATED:
+        return False  # another process was faster, or the charge has ended
+    if merchant is None:
+        raise NotFound("The payment's merchant no longer exists.")
+    return charges.order_first(work, record, merchant)
