@@ -10,6 +10,8 @@ from bank.blueprints.sessions import current_payer, login_required
 from bank.branch import current_branch
 from bank.errors import BankError
 from bank.mandates.collections import collection_of, may_be_cancelled
+from bank.money.notices import NoticeVerdict
+from bank.money.paying import payment_status
 
 bp = Blueprint("collections", __name__, url_prefix="/collections")
 
@@ -59,6 +61,8 @@ def _page(end_to_end_id: str, refusal: BankError | None) -> ResponseReturnValue:
         collection=collection,
         mandate=collection.mandate,
         payer=payer,
+        has_returned=collection.transfer is not None
+        and payment_status(collection.transfer) == NoticeVerdict.RETURNED,
         may_be_cancelled=may_be_cancelled(collection, branch.clock.now()),
         is_demo=branch.settings.demo,
         refusal=refusal,

@@ -19,7 +19,15 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from bank.codes.recurrence import MandateTerms
-from bank.models import TABLE_OPTIONS, BankBase, NoticeColumns, UtcDateTime, exact_text, row_id
+from bank.models import (
+    TABLE_OPTIONS,
+    BankBase,
+    NoticeColumns,
+    Transfer,
+    UtcDateTime,
+    exact_text,
+    row_id,
+)
 from core.pix.recurrence_rules import Periodicity
 
 
@@ -165,6 +173,7 @@ class BankCollection(BankBase):
     closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
     transfer_id: Mapped[int | None] = mapped_column(ForeignKey("bank_transfers.id"), unique=True)
     mandate: Mapped[BankMandate] = relationship(lazy="joined", innerjoin=True)
+    transfer: Mapped[Transfer | None] = relationship(lazy="joined", viewonly=True)
 
 
 class CollectionNotice(NoticeColumns, BankBase):

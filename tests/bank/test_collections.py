@@ -235,6 +235,19 @@ def test_developers_play_the_day_of_a_charge(bank, service):
     assert press(bank, by_api, "simulate").status_code == 404
 
 
+def test_money_of_a_charge_that_the_company_refuses_comes_back(bank, service):
+    """As of any payment, because the confirmation is an ordinary one."""
+    order = schedule(bank, active_mandate(bank))
+    balance = bank.balance()
+    service.answers = [(409, "paid-too-late")]
+    bank.branch.collections.pay_now(order["end_to_end_id"])
+    bank.branch.outbox.send_due()
+    assert bank.balance() == balance
+    bank.log_in()
+    assert "o valor voltou inteiro para a sua conta" in page_of(bank, order)
+    assert audit(bank.branch.database).faults == ()
+
+
 def test_nobody_sees_cancels_or_simulates_another_clients_charge(bank):
     order = schedule(bank, active_mandate(bank))
     bank.log_in("caio")
