@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
 from bank.database import Database
+from bank.mandates.tables import BankCollection
 from bank.models import BankAccount, BankBase, BankRefund, Notice, Transfer
 from bank.text import brl
 
@@ -186,6 +187,25 @@ def _wrong_refunds(session: Session) -> Iterator[str]:
             yield f"{refunded_payment.identifier}: devolveram {brl(amount)}, mais do que foi pago"
 
 
+def _wrong_collections(session: Session) -> Iterator[str]:
+    """Charges of mandates whose status and money disagree."""
+    rows = select(
+        BankCollection.end_to_end_id,
+        BankCollection.status,
+        BankCollection.amount_centavos,
+        BankCollection.transfer_id,
+        Transfer.id,
+        Transfer.amount_centavos,
+    ).outerjoin(Transfer, Transfer.identifier == BankCollection.end_to_end_id)
+    for identifier, status, amount, transfer_id, paid_id, paid in session.execute(
+        rows.order_by(BankCollection.id)
+    ):
+        if status != "paid" and paid_id is not None:
+            yield f"{identifier}: cobrança {status}, mas o dinheiro saiu"
+        elif status == "paid" and (transfer_id, amount) != (paid_id, paid):
+            yield f"{identifier}: cobrança paga, mas não por um pagamento de {brl(amount)}"
+
+
 def _refunded_centavos(session: Session) -> Counter[int]:
     rows = (
         select(BankRefund.payment_id, func.sum(BankRefund.amount_centavos))
@@ -206,4 +226,5 @@ _CHECKS: tuple[Callable[[Session], Iterator[str]], ...] = (
     _unpaired_notices,
     _wrong_returns,
     _wrong_refunds,
+    _wrong_collections,
 )

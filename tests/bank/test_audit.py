@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from bank.cli import bank_cli
 from bank.money.audit import audit
+from tests.bank.automatic import active_mandate, schedule
 
 
 @pytest.fixture
@@ -83,6 +84,20 @@ def test_a_notice_without_its_transfer_is_found(bank, service):
     corrupt(bank, "DELETE FROM bank_transfers WHERE kind = 'payment'")
 
     assert "não é de nenhum pagamento" in run(bank)[1]
+
+
+def test_a_charge_of_a_mandate_without_its_money_is_found(bank):
+    """And money of a charge that is not paid: the two are written together."""
+    order = schedule(bank, active_mandate(bank), days=0)
+    bank.branch.collections.pay_due()
+    assert run(bank)[0] == 0
+    corrupt(bank, "UPDATE bank_collections SET amount_centavos = 1")
+    assert "cobrança paga, mas não por um pagamento de R$ 0,01" in run(bank)[1].replace("\xa0", " ")
+    corrupt(
+        bank,
+        "UPDATE bank_collections SET status = 'scheduled', transfer_id = NULL, closed_at = NULL",
+    )
+    assert f"{order['end_to_end_id']}: cobrança scheduled, mas o dinheiro saiu" in run(bank)[1]
 
 
 def test_a_transfer_to_a_missing_account_is_found(bank, service):
