@@ -82,6 +82,20 @@ class CollectionNotFound(NotFound):
     title = "This collection does not exist"
 
 
+class RequestNotFound(NotFound):
+    """No request with this id was sent to this payer."""
+
+    code = "request-not-found"
+    title = "This request does not exist"
+
+
+class RequestEnded(Conflict):
+    """The request was answered or taken back, or its time has passed."""
+
+    code = "request-ended"
+    title = "This request has ended"
+
+
 class ShopNameTaken(Conflict):
     """Another shop has a name that a payer could not tell from this one."""
 

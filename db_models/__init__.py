@@ -22,6 +22,11 @@ from db_models.payment_trace import PaymentTrace, TraceKind
 from db_models.receipt import Receipt, Verdict
 from db_models.reconciliation import Reconciliation
 from db_models.recovery_upload import ProofVerdict, RecoveryUpload
+from db_models.recurrence_request import (
+    RecurrenceRequest,
+    RecurrenceRequestChange,
+    RequestStatus,
+)
 from db_models.recurrences import (
     ClosingParty,
     Recurrence,
@@ -93,6 +98,8 @@ __all__ = [
     "Recurrence",
     "RecurrenceChange",
     "RecurrenceLocation",
+    "RecurrenceRequest",
+    "RecurrenceRequestChange",
     "RecurrenceStatus",
     "RecurringCharge",
     "RecurringChargeChange",
@@ -100,6 +107,7 @@ __all__ = [
     "Refund",
     "RefundStatus",
     "RefusedRequest",
+    "RequestStatus",
     "RobotPayment",
     "SignIn",
     "Signal",

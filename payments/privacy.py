@@ -21,6 +21,7 @@ from repository.charge_payers import ChargePayers
 from repository.database import Work, in_unit_of_work, now
 from repository.payer_data import PayerData, Source
 from repository.recurrence_payers import RecurrencePayers
+from repository.request_payers import RequestPayers
 
 BATCH = 1000
 """Rows per transaction."""
@@ -47,7 +48,9 @@ class PayerDataEraser:
         total += in_unit_of_work(lambda work: BatchPayers(work.session).erase_before(before))
         for source in self._done_up_to:
             total += self._erase_in(source, before, keep_going)
-        return total + _erase_recurrences(before, keep_going)
+        for erase in (_erase_old_recurrences, _erase_old_requests):
+            total += _repeat(partial(erase, before=before), keep_going)
+        return total
 
     def _erase_in(self, source: Source, before: datetime, keep_going: Callable[[], bool]) -> int:
         total = 0
@@ -64,15 +67,21 @@ class PayerDataEraser:
         return total
 
 
-def _erase_recurrences(before: datetime, keep_going: Callable[[], bool]) -> int:
-    """Erase the people in recurrences that ended, or were never accepted, before an instant."""
+def _erase_old_recurrences(work: Work, before: datetime) -> int:
+    return RecurrencePayers(work.session).erase_old(before, BATCH)
+
+
+def _erase_old_requests(work: Work, before: datetime) -> int:
+    return RequestPayers(work.session).erase_old(before, BATCH)
+
+
+def _repeat(erase: Callable[[Work], int], keep_going: Callable[[], bool]) -> int:
+    """Erase batch after batch until one is not full; return how many rows lost their people."""
     total = 0
     for _ in range(BATCHES_MAX):
         if not keep_going():
             break
-        erased = in_unit_of_work(
-            lambda work: RecurrencePayers(work.session).erase_old(before, BATCH)
-        )
+        erased = in_unit_of_work(erase)
         total += erased
         if erased < BATCH:
             break
@@ -140,6 +149,17 @@ def export_payer(work: Work, person: str) -> dict[str, Any]:
             {"batch": number, "txid": txid, "sent_at": rfc3339(request.sent_at), **request.body}
             for request, number, txid in BatchPayers(work.session).requests_of(person)
         ],
+        **_agreements_of(work, person),
+        "signals": [
+            {"kind": signal.kind, "times": signal.times, "last_at": rfc3339(signal.last_at)}
+            for signal in payer_data.signals_of(person)
+        ],
+    }
+
+
+def _agreements_of(work: Work, person: str) -> dict[str, Any]:
+    """Recurrences that name a person, and requests to that person."""
+    return {
         "recurrences": [
             {
                 "id_rec": recurrence.id_rec,
@@ -154,9 +174,19 @@ def export_payer(work: Work, person: str) -> dict[str, Any]:
             }
             for recurrence, merchant in RecurrencePayers(work.session).recurrences_of(person)
         ],
-        "signals": [
-            {"kind": signal.kind, "times": signal.times, "last_at": rfc3339(signal.last_at)}
-            for signal in payer_data.signals_of(person)
+        "recurrence_requests": [
+            {
+                "id_solic_rec": request.id_solic_rec,
+                "id_rec": id_rec,
+                "merchant": merchant,
+                "status": request.status,
+                "created_at": rfc3339(request.created_at),
+                "payer_document": request.payer_document,
+                "ispb": request.payer_ispb,
+                "account": request.payer_account,
+                "branch": request.payer_branch,
+            }
+            for request, id_rec, merchant in RequestPayers(work.session).requests_of(person)
         ],
     }
 
@@ -167,6 +197,7 @@ def erase_payer(work: Work, person: str) -> int:
     total = BatchPayers(work.session).erase_person(person)
     total += ChargePayers(work.session).erase_person(person)
     total += RecurrencePayers(work.session).erase_person(person)
+    total += RequestPayers(work.session).erase_person(person)
     total += payer_data.erase_person(person) + payer_data.delete_signals_of(person)
     if total:
         subject = mask_document(person) if len(person) in (11, 14) else person

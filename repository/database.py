@@ -45,6 +45,7 @@ from repository.payments import Payments
 from repository.receipts import Receipts
 from repository.reconciliations import Reconciliations
 from repository.recurrence_callbacks import RecurrenceCallbacks
+from repository.recurrence_requests import RecurrenceRequests
 from repository.recurrences import RecurrenceLocations, Recurrences
 from repository.recurring_charge_callbacks import RecurringChargeCallbacks
 from repository.recurring_charges import RecurringChargeRecord, RecurringCharges
@@ -122,6 +123,11 @@ class Work:
     def recurring_charges(self) -> RecurringCharges:
         """Queries on charges of recurrences."""
         return RecurringCharges(self.session)
+
+    @cached_property
+    def recurrence_requests(self) -> RecurrenceRequests:
+        """Queries on requests to payers to confirm a recurrence."""
+        return RecurrenceRequests(self.session)
 
     @cached_property
     def receipts(self) -> Receipts:

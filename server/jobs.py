@@ -31,7 +31,7 @@ from mail.sender import Sender, forget_old_mails
 from payments import refunds, robot
 from payments.privacy import PayerDataEraser
 from payments.reconciliation import Reconciler
-from payments.recurring import charge_job, order_sender
+from payments.recurring import charge_job, order_sender, requests
 from payments.signals import scan
 from payments.sweep import Sweep
 from repository.database import ledger, now
@@ -80,6 +80,11 @@ class Jobs:
             self._sweep = Sweep.starting_at(now(), grace)
         self._add(
             "sweep", settings.sweep_interval_seconds, lambda: self._sweep.run(self._keep_going)
+        )
+        self._add(
+            "request-expiries",
+            settings.sweep_interval_seconds,
+            lambda: requests.expire_due(self._keep_going),
         )
         self._add("flush", RELAY_INTERVAL_SECONDS, announcer.flush)
         self._add("relay", RELAY_INTERVAL_SECONDS, lambda: announcer.relay(self._keep_going))

@@ -50,6 +50,13 @@ def _integer(value: object) -> object:
     return int(value) if isinstance(value, str) and _NUMERAL.fullmatch(value) else value
 
 
+def _instant(value: object) -> datetime:
+    try:
+        return parse_rfc3339(value if isinstance(value, str) else "")
+    except ValueError:
+        raise ValueError("deve ser uma data e hora como 2026-01-31T12:00:00Z") from None
+
+
 def _cpf(value: str) -> str:
     if kind_of(value) is not KeyKind.CPF:
         raise ValueError("deve ter 11 dígitos e dígitos verificadores certos")
@@ -66,6 +73,8 @@ Valor = Annotated[int, BeforeValidator(_centavos)]
 """Reais on the wire (`\\d{1,10}\\.\\d{2}`), centavos inside; zero is allowed."""
 Int32 = Annotated[int, BeforeValidator(_integer), Field(ge=-INT32_MAX, le=INT32_MAX)]
 LocationId = Annotated[int, BeforeValidator(_integer), Field(ge=0, le=INT64_MAX)]
+Instant = Annotated[datetime, BeforeValidator(_instant)]
+"""An RFC 3339 time with an offset."""
 Cpf = Annotated[str, AfterValidator(_cpf)]
 Cnpj = Annotated[str, AfterValidator(_cnpj)]
 

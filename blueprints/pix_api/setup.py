@@ -20,6 +20,7 @@ from blueprints.pix_api import (
     problems,
     rec_routes,
     recurring_webhook_routes,
+    solicrec_routes,
     token_routes,
     webhook_routes,
 )
@@ -46,6 +47,7 @@ def init_pix_api(app: Flask) -> None:
         pix_routes,
         rec_routes,
         cobr_routes,
+        solicrec_routes,
         webhook_routes,
         recurring_webhook_routes,
     ):

@@ -24,6 +24,9 @@ TERM_DAYS_MAX = 36_600
 ID_REC = re.compile(r"R[RN][0-9A-Z]{8}[0-9]{8}[a-zA-Z0-9]{11}", re.ASCII)
 """API Pix 2.9.0, RecId: `RR` if unpaid charges are tried again, else `RN`; ISPB, day, a rest."""
 
+ID_SOLIC_REC = re.compile(r"SC[0-9A-Z]{8}[0-9]{8}[a-zA-Z0-9]{11}", re.ASCII)
+"""API Pix 2.9.0, SolicRecId: `SC`, ISPB, day, a rest."""
+
 REJECTION_CODES = frozenset({"AP13", "AP14"})
 CANCELLATION_CODES = frozenset({"ACCL", "CPCL", "DCSD", "ERSL", "FRUD", "PCFD", "SLCR", "SLDB"})
 """API Pix 2.9.0, RecEncerramento: the codes of the messages between banks."""
@@ -109,5 +112,13 @@ def _amounts(terms: RecurrenceTerms) -> Iterator[RecurrenceViolation]:
 def new_id_rec(ispb: str, creation_day: date, *, allows_retries: bool) -> str:
     """A new id of a recurrence, with 65 random bits; `ispb` is the payee's bank."""
     retries = "R" if allows_retries else "N"
-    random_part = "".join(secrets.choice(_LETTERS) for _ in range(11))
-    return f"R{retries}{ispb}{creation_day:%Y%m%d}{random_part}"
+    return f"R{retries}{ispb}{creation_day:%Y%m%d}{_random_part()}"
+
+
+def new_id_solic_rec(ispb: str, creation_day: date) -> str:
+    """A new id of a request to a payer, with 65 random bits; `ispb` is the payee's bank."""
+    return f"SC{ispb}{creation_day:%Y%m%d}{_random_part()}"
+
+
+def _random_part() -> str:
+    return "".join(secrets.choice(_LETTERS) for _ in range(11))

@@ -12,11 +12,11 @@ from pydantic_core import PydanticCustomError
 from werkzeug.wrappers import Response as BaseResponse
 
 from core.errors import MalformedJson
-from core.pix.recurrence_rules import ID_REC
+from core.pix.recurrence_rules import ID_REC, ID_SOLIC_REC
 from payments import bank_fields, bank_signature
 from payments.recurring import payer_answers
 from payments.recurring.payer_answers import PayerDecision, PayerVerdict
-from payments.recurring.recurrences import JOURNEY_WITH_PAYMENT, Acceptance
+from payments.recurring.recurrences import JOURNEY_WITH_PAYMENT, JOURNEY_WITH_REQUEST, Acceptance
 from payments.schemas import BankBody
 from repository.database import in_unit_of_work
 from web.answers import private_json
@@ -41,18 +41,24 @@ class DecidingPayer(BankBody):
 class RecurrenceDecision(BankBody):
     """`POST /payments/pix/recurrences/answer`: what a payer has decided.
 
-    `journey` is required for `accepted`. 2: the payer read a code that holds the recurrence only.
+    `journey` is required for `accepted`. 1: the payer was asked by a `request`, which is required
+    then, also for `refused`. 2: the payer read a code that holds the recurrence only.
     3: the payer paid the immediate charge in the code, whose `txid` is required then. 4: a code
     that holds a charge, too, which the payer pays or not.
     """
 
     id_rec: Annotated[str, Field(pattern=f"^{ID_REC.pattern}$")]
     answer: Literal["accepted", "refused", "cancelled"]
-    journey: Annotated[Literal[2, 3, 4] | None, Field(validate_default=True)] = None
+    journey: Annotated[Literal[1, 2, 3, 4] | None, Field(validate_default=True)] = None
     txid: Annotated[Annotated[str, Field(pattern=_TXID)] | None, Field(validate_default=True)] = (
         None
     )
     """The charge that the payer has paid: the recurrence's `ativacao.dadosJornada.txid`."""
+    request: Annotated[
+        Annotated[str, Field(pattern=f"^{ID_SOLIC_REC.pattern}$")] | None,
+        Field(validate_default=True),
+    ] = None
+    """The id of the request to the payer (`idSolicRec`); only for the first journey."""
     payer: DecidingPayer
     ispb: Annotated[str, Field(pattern="^[0-9A-Z]{8}$")]
     """The payer's bank."""
@@ -73,10 +79,21 @@ class RecurrenceDecision(BankBody):
             raise PydanticCustomError("missing", "is required")
         return value
 
+    @field_validator("request")
+    @classmethod
+    def _require_request(cls, value: str | None, info: ValidationInfo) -> str | None:
+        journey = info.data.get("journey")
+        is_cancellation = info.data.get("answer") == PayerVerdict.CANCELLED
+        if value is None and journey == JOURNEY_WITH_REQUEST and not is_cancellation:
+            raise PydanticCustomError("missing", "is required")
+        if value is not None and journey != JOURNEY_WITH_REQUEST:
+            raise PydanticCustomError("unfitting", "belongs to journey 1")
+        return value
+
     def decision(self) -> PayerDecision:
         """The decision in the terms of the domain."""
         payer = Acceptance(self.journey or 0, self.payer.document, self.ispb, self.municipality)
-        return PayerDecision(self.id_rec, PayerVerdict(self.answer), payer, self.txid)
+        return PayerDecision(self.id_rec, PayerVerdict(self.answer), payer, self.txid, self.request)
 
 
 class RecurrenceState(BaseModel):

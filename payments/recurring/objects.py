@@ -168,20 +168,21 @@ def _debtor(recurrence: Recurrence) -> dict[str, str]:
     document = recurrence.debtor_document
     if document is None:
         return {"cpf": ERASED_CPF, "nome": ERASED_NAME}
-    return {_document_member(document): document, "nome": recurrence.debtor_name or ERASED_NAME}
+    return {document_member(document): document, "nome": recurrence.debtor_name or ERASED_NAME}
 
 
 def _payer(recurrence: Recurrence) -> dict[str, str]:
     document = recurrence.payer_document or ""
     members = {
-        _document_member(document): document,
+        document_member(document): document,
         "ispbParticipante": recurrence.payer_ispb,
         "codMun": recurrence.payer_municipality,
     }
     return {name: value for name, value in members.items() if value is not None}
 
 
-def _document_member(document: str) -> str:
+def document_member(document: str) -> str:
+    """The member that holds a document: `cpf` or `cnpj`."""
     return "cpf" if len(document) == _CPF_DIGITS else "cnpj"
 
 

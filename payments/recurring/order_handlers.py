@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from db_models import OrderKind, PayerBankOrder
-from payments.recurring import charges
+from payments.recurring import charges, requests
 from repository.database import Work
 
 GIVEN_UP = "no-answer"
@@ -57,7 +57,12 @@ def _refuse_attempt(work: Work, order: PayerBankOrder, code: str, _detail: str) 
 
 
 HANDLERS = {
-    OrderKind.REQUEST: OrderHandler("/api/mandate-requests"),
+    OrderKind.REQUEST: OrderHandler(
+        "/api/mandate-requests",
+        before=requests.begin_sending,
+        on_done=requests.note_received,
+        on_refused=requests.note_refused,
+    ),
     OrderKind.REQUEST_CANCEL: OrderHandler("/api/mandate-requests/cancel"),
     OrderKind.MANDATE_CANCEL: OrderHandler("/api/mandates/cancel"),
     OrderKind.COLLECTION: OrderHandler(

@@ -10,9 +10,10 @@ from core.merchant_errors import (
     RecurrenceNotFound,
     RecurrenceTaken,
     RecurrenceUnchangeable,
+    RequestNotFound,
 )
 from db_models import ClosingParty, Recurrence, RecurrenceStatus
-from payments.recurring import activations, lifecycle, recurrences
+from payments.recurring import activations, lifecycle, recurrences, requests
 from payments.recurring.recurrences import JOURNEY_WITH_PAYMENT, Acceptance, Closing
 from repository.database import Work
 from repository.recurrences import RecurrenceRecord
@@ -40,6 +41,8 @@ class PayerDecision:
     payer: Acceptance
     txid: str | None = None
     """The charge that the payer has paid; the third journey needs it."""
+    id_solic_rec: str | None = None
+    """The request that the payer answers; the first journey needs it."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def take(work: Work, decision: PayerDecision) -> DecisionResult:
     """Store a payer's decision; a repeated one changes nothing.
 
     Raises RecurrenceNotFound, RecurrenceEnded, RecurrenceTaken, RecurrenceUnchangeable,
-    ActivationUnpaid, ActivationWrong, and ConcurrentUpdate.
+    ActivationUnpaid, ActivationWrong, RequestNotFound, RequestEnded, and ConcurrentUpdate.
     """
     record = work.recurrences.by_id_rec(decision.id_rec)
     if record is None:
@@ -71,6 +74,8 @@ def take(work: Work, decision: PayerDecision) -> DecisionResult:
 
 
 def _apply(work: Work, record: RecurrenceRecord, decision: PayerDecision) -> RecurrenceRecord:
+    if decision.id_solic_rec is not None and decision.verdict is not PayerVerdict.CANCELLED:
+        _close_request(work, record, decision)
     if decision.verdict is PayerVerdict.ACCEPTED:
         if decision.payer.journey == JOURNEY_WITH_PAYMENT:
             activations.check_paid(work, record.recurrence, decision.payer, decision.txid)
@@ -80,6 +85,18 @@ def _apply(work: Work, record: RecurrenceRecord, decision: PayerDecision) -> Rec
     if record.recurrence.status != RecurrenceStatus.APPROVED:
         raise RecurrenceUnchangeable("No payer has accepted the recurrence, so none can cancel it.")
     return recurrences.cancel(work, record, CANCELLED_BY_PAYER)
+
+
+def _close_request(work: Work, record: RecurrenceRecord, decision: PayerDecision) -> None:
+    """Store the answer in the payer's request. Raises RequestNotFound and RequestEnded."""
+    request = work.recurrence_requests.by_id(decision.id_solic_rec or "")
+    payer = (record.recurrence.id, decision.payer.payer_document, decision.payer.payer_ispb)
+    if request is None or requests.recipient_of(request.request) != payer:
+        raise RequestNotFound("No request with this id asks this payer about this recurrence.")
+    if decision.verdict is PayerVerdict.ACCEPTED:
+        requests.accept(work, request)
+    else:
+        requests.reject(work, request)
 
 
 def _is_repeated(recurrence: Recurrence, decision: PayerDecision) -> bool:

@@ -27,7 +27,7 @@ from core.pix.recurrence_rules import (
 )
 from db_models import Account, ClosingParty, Recurrence, RecurrenceStatus
 from payments.payees import document_of
-from payments.recurring import charges, lifecycle
+from payments.recurring import charges, lifecycle, requests
 from payments.recurring.locations import take_location
 from payments.recurring.objects import activation_state
 from repository.database import Work
@@ -36,7 +36,7 @@ from repository.recurrences import BoundLocation, RecurrenceRecord
 CHANGED = "changed"
 """The member of a history row's details that names what a revision changed."""
 TEXT_CHARACTERS_MAX = 400
-JOURNEY_WITH_PAYMENT = 3
+JOURNEY_WITH_REQUEST, JOURNEY_WITH_PAYMENT = 1, 3
 
 
 @dataclass(frozen=True)
@@ -246,9 +246,13 @@ def _closing_columns(closing: Closing) -> dict[str, Any]:
 def _move(
     work: Work, record: RecurrenceRecord, status: RecurrenceStatus, values: Mapping[str, Any]
 ) -> RecurrenceRecord:
-    """Give a recurrence another status: a conditional update, a row of the history, a callback."""
+    """Give a recurrence another status: a conditional update, a row of the history, a callback.
+
+    Its open request ends with it: a recurrence that is accepted otherwise needs none.
+    """
     lifecycle.check_transition(record.recurrence, status)
     was_accepted = record.recurrence.status == RecurrenceStatus.APPROVED
+    requests.close_open(work, record.recurrence.id)
     closed_at = work.now if status in lifecycle.FINAL else None
     columns = {**values, "status": status, "closed_at": closed_at}
     _store(work, record.recurrence, lifecycle.FROM_STATUSES[status], columns)

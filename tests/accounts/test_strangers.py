@@ -26,10 +26,11 @@ from werkzeug.test import TestResponse
 from core.pix.business_days import brasilia_day
 from core.pix.recurrence_rules import Periodicity, RecurrenceTerms
 from db_models.base import db
-from payments.recurring import charges
+from payments.recurring import charges, requests
 from payments.recurring.charges import NewRecurringCharge
 from payments.recurring.locations import reserve
 from payments.recurring.recurrences import Acceptance, NewRecurrence, approve, create
+from payments.recurring.requests import PayerAccount
 from repository.database import Work, in_unit_of_work
 from repository.locations import number_of
 from repository.recurrences import RecurrenceRecord
@@ -87,6 +88,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "PUT /api-pix/v2/pix/<e2eid>/devolucao/<refund_id>": {"valor": "1.00"},
     "PATCH /api-pix/v2/rec/<id_rec>": {"status": "CANCELADA"},
     "PATCH /api-pix/v2/cobr/<txid>": {"status": "CANCELADA"},
+    "PATCH /api-pix/v2/solicrec/<id_solic_rec>": {"status": "CANCELADA"},
     "POST /webhooks/<string:webhook_id>/replay": {"from": "2026-01-01T00:00:00Z"},
     "POST /payments/pix/receipts/<string:end_to_end_id>/attach": {"order_id": "1"},
     "POST /portal/receipts/<string:end_to_end_id>/attach": {"target": "1"},
@@ -178,6 +180,7 @@ def alices(app, client, clock, alice) -> Alices:
             "batch_id": [BATCH],
             "number": [str(number_of(payment["watch_code"])) for payment in created],
             "id_rec": [rec.recurrence.id_rec],
+            "id_solic_rec": public_ids(app, "recurrence_requests", "id_solic_rec"),
             "locrec_id": [str(number_of(rec.location.token))] if rec.location else [],
             "filename": ["css/tokens.css"],
             "slug": ["cafe"],
@@ -186,11 +189,14 @@ def alices(app, client, clock, alice) -> Alices:
 
 
 def recurrence_of(app: Flask, clock: Any) -> RecurrenceRecord:
-    """Alice offers a recurrence, which a location shows."""
+    """Alice offers a recurrence, which a location shows, and asks a payer."""
 
     def make(work: Work) -> RecurrenceRecord:
         merchant = work.accounts.by_login("alice")
-        return create(work, merchant, terms_of_alice(clock), reserve(work, merchant))
+        rec = create(work, merchant, terms_of_alice(clock), reserve(work, merchant))
+        payer = PayerAccount("52998224725", "99999004", SECRET_WORDS[:20])
+        requests.create(work, merchant, rec, payer, work.now + timedelta(days=1))
+        return rec
 
     with app.app_context():
         return in_unit_of_work(make)
@@ -292,6 +298,8 @@ def state(app: Flask) -> dict[str, list[Any]]:
         " JOIN accounts a ON a.id = u.merchant_id",
         "receipts": "SELECT r.* FROM receipts r JOIN accounts a ON a.id = r.merchant_id",
         "recurrences": "SELECT r.* FROM recurrences r JOIN accounts a ON a.id = r.merchant_id",
+        "recurrence_requests": "SELECT q.* FROM recurrence_requests q"
+        " JOIN recurrences r ON r.id = q.recurrence_id JOIN accounts a ON a.id = r.merchant_id",
         "tills": "SELECT t.* FROM tills t JOIN accounts a ON a.id = t.merchant_id",
         "charge_batches": "SELECT b.* FROM charge_batches b"
         " JOIN accounts a ON a.id = b.merchant_id",

@@ -46,6 +46,8 @@ EXEMPT = {
     "POST /api-pix/v2/cobr": "the payment's first event names its client",
     "PATCH /api-pix/v2/cobr/<txid>": "needs a client of API Pix: pix_api/test_cobr.py",
     "POST /api-pix/v2/cobr/<txid>/retentativa/<data>": "a row of the charge's history",
+    "POST /api-pix/v2/solicrec": "as a recurrence: each status has a row of the history",
+    "PATCH /api-pix/v2/solicrec/<id_solic_rec>": "as its creation",
     "POST /api-pix/v2/locrec": "a location without a recurrence holds nothing",
     "DELETE /api-pix/v2/locrec/<locrec_id>/idRec": "a row of the recurrence's history",
     "POST /shop/orders": "the demo shop's order; its payment is the record",

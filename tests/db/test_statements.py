@@ -22,7 +22,7 @@ from repository.database import ledger
 from tests.db.tables import NOON
 from tests.pix_api.batches import due_body
 from tests.pix_api.charges import EVER, DemoCalls
-from tests.pix_api.recurrences import offer, reserve
+from tests.pix_api.recurrences import offer, request_of, reserve
 from tests.pix_api.recurring_charges import RETRIES, approved, charged, cobr_body, day_after
 
 NOT_COUNTED = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
@@ -303,8 +303,22 @@ def test_a_batch_takes_as_many_statements_as_one_charge(call, processes, count_s
     assert counts == [7, 7, 8, 2, 3] * 2, counts
 
 
-def test_a_recurrence_takes_at_most_five_statements(call, processes, count_statements):
-    """Who, the location or the charge, the recurrence, its history, the callback; lists take two.
+def test_a_request_to_a_payer_takes_at_most_eight_statements(call, processes, count_statements):
+    """Who, the recurrence, its open request, its number, the request, its history, the order."""
+    rec = offer(call, processes.clock)["idRec"]
+    counts = []
+    with count_statements() as statements:
+        path = f"/solicrec/{request_of(call, processes.clock, rec)['idSolicRec']}"
+    counts.append(len(statements))
+    for method, body in (("GET", None), ("PATCH", {"status": "CANCELADA"})):
+        with count_statements() as statements:
+            assert call(method, path, body).status_code in (200, 201)
+        counts.append(len(statements))
+    assert counts == [7, 3, 5], counts
+
+
+def test_a_recurrence_takes_at_most_six_statements(call, processes, count_statements):
+    """Who, the recurrence, its open request, its change, the history, the callback; lists take two.
 
     The callback takes one statement, whether its merchant has an address or not.
     """
@@ -328,12 +342,12 @@ def test_a_recurrence_takes_at_most_five_statements(call, processes, count_state
         with count_statements() as statements:
             assert call(method, fragment, body).status_code in (200, 201)
         counts.append(len(statements))
-    assert counts == [5, 2, 3, 4, 5, 2, 2, 4], counts
+    assert counts == [5, 2, 3, 4, 6, 2, 2, 4], counts
     call("PUT", "/webhookrec", {"webhookUrl": "https://shop.example.com/"})
     path = f"/rec/{offer(call, processes.clock)['idRec']}"
     with count_statements() as statements:
         assert call("PATCH", path, {"status": "CANCELADA"}).status_code == 200
-    assert len(statements) == 5, statements
+    assert len(statements) == 6, statements
     for query in ({}, rest, {"paginacao.paginaAtual": 9}):
         for list_path in ("/rec", "/locrec"):
             with count_statements() as statements:

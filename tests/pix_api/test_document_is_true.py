@@ -38,6 +38,8 @@ from tests.support.service import PIX_KEY, close_app, ready_app, settings_for
 MAX_EXAMPLES = 25
 CPF, CNPJ = "12345678909", "12345678000195"
 FIRST_DAY, LAST_DAY = "2026-12-24", "2027-12-24"
+EXPIRY = "2026-12-01T12:00:00Z"
+IS_INSTANT, _EXPIRY = re.compile(r"\d{4}-\d{2}-\d{2}T.+"), "dataExpiracaoSolicitacao"
 IS_DAY, IS_TXID = re.compile(r"\d{4}-\d{2}-\d{2}"), re.compile(r"[a-zA-Z0-9]{26,35}")
 TRIED = (
     "PUT /cob/{txid} 201",
@@ -68,6 +70,10 @@ TRIED = (
     "PATCH /rec/{idRec} 200",
     "GET /rec/{idRec} 200",
     "GET /rec 200",
+    "POST /solicrec 400",
+    "POST /solicrec 404",
+    "PATCH /solicrec/{idSolicRec} 201",
+    "GET /solicrec/{idSolicRec} 200",
     "POST /locrec 201",
     "DELETE /locrec/{id}/idRec 404",
 )
@@ -122,8 +128,12 @@ def _with_own_values(data: bytes) -> bytes:
         journey = (body.get("ativacao") or {}).get("dadosJornada") or {}
         if IS_TXID.fullmatch(journey.get("txid", "")):
             journey["txid"] = "0" * 32
-        debtor = link.get("devedor") if isinstance(link, dict) else body.get("devedor")
-        if isinstance(debtor, dict):
+        if isinstance(calendar, dict) and IS_INSTANT.fullmatch(str(calendar.get(_EXPIRY))):
+            calendar[_EXPIRY] = EXPIRY
+        owner = link if isinstance(link, dict) else body
+        for debtor in (owner.get("devedor"), body.get("destinatario")):
+            if not isinstance(debtor, dict):
+                continue
             if str(debtor.get("cpf", "")).isdigit() and len(debtor["cpf"]) == 11:
                 debtor["cpf"] = CPF
             if str(debtor.get("cnpj", "")).isalnum() and len(debtor["cnpj"]) == 14:
@@ -189,7 +199,19 @@ def _existing(app: Flask) -> dict[str, list[str]]:
     }
     recs = [client.post("/api-pix/v2/rec", json=rec, headers=headers) for _ in range(12)]
     id_recs = [answer.get_json()["idRec"] for answer in recs]
-    return {"txid": txids, "id": ids, "chave": [PIX_KEY], "idRec": id_recs}
+    payer = {"conta": "1", "ispbParticipante": "99999004", "cpf": CPF}
+    ask = {"calendario": {"dataExpiracaoSolicitacao": EXPIRY}, "destinatario": payer}
+    requests = [
+        client.post("/api-pix/v2/solicrec", json={**ask, "idRec": id_rec}, headers=headers)
+        for id_rec in id_recs[:6]
+    ]
+    return {
+        "txid": txids,
+        "id": ids,
+        "chave": [PIX_KEY],
+        "idRec": id_recs,
+        "idSolicRec": [answer.get_json()["idSolicRec"] for answer in requests],
+    }
 
 
 @pytest.mark.slow
