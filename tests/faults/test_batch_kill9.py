@@ -22,7 +22,7 @@ from tests.support.service import PIX_KEY
 pytestmark = pytest.mark.slow
 
 CLIENT = PixClient("c" * 32, "secret-of-the-demo-client")
-ITEMS = 150
+ITEMS = 60
 KILLED_AFTER = 10
 """Charges; long before the last one."""
 SETTLED_SECONDS = 60

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from datetime import timedelta
 
@@ -15,14 +16,36 @@ from payments.lifecycle import LOOK_UP_PAUSE_MAX
 from payments.sweep import expire_batch
 from repository.database import reading
 from tests.db.tables import NOON, Tables
+from tests.support.clocks import FrozenClock
+from tests.support.service import close_app, ready_app, settings_for
+from tests.support.templates import copy_sqlite
 
 TABLES = ("payments", "receipts", "refunds", "payment_events", "audit_entries")
 
 
+@pytest.fixture(scope="module")
+def month(tmp_path_factory):
+    """A database file after one run: the month is played once, and each test gets a copy."""
+    folder = tmp_path_factory.mktemp("month")
+    file = folder / "balcao.sqlite"
+    copy_sqlite(file)
+    app = ready_app(settings_for(f"sqlite:///{file}", folder), FrozenClock())
+    result = seed(app)
+    close_app(app)
+    assert result.exit_code == 0, result.output
+    return file
+
+
+@pytest.fixture
+def settings(month, tmp_path):
+    """Settings on a copy of that database."""
+    shutil.copyfile(month, tmp_path / "balcao.sqlite")
+    return settings_for(f"sqlite:///{tmp_path / 'balcao.sqlite'}", tmp_path)
+
+
 @pytest.fixture
 def tables(app, settings):
-    """The database after one run."""
-    assert seed(app).exit_code == 0
+    """The rows of the copy."""
     return Tables(settings.database_url)
 
 
