@@ -36,10 +36,12 @@ from db_models.base import db
 from server.schema import require_schema
 from tests.support.checked_client import CheckedClient
 from tests.support.ports import free_port
+from tests.support.quick_passwords import share_checks
 from tests.support.quick_rules import share_builders
 from tests.support.quick_schema import share_migrations
 
 share_builders()
+share_checks()
 share_migrations()
 
 ROOT = Path(__file__).resolve().parents[2]
