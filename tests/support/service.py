@@ -34,7 +34,9 @@ from core.clock import Clock, SystemClock, rfc3339
 from core.signing import signatures
 from db_models.base import db
 from server.schema import require_schema
+from tests.support import forked_service
 from tests.support.checked_client import CheckedClient
+from tests.support.forked_service import ForkedProcess
 from tests.support.ports import free_port
 from tests.support.quick_passwords import share_checks
 from tests.support.quick_rules import share_builders
@@ -148,7 +150,10 @@ def resident_bytes(pid: int) -> int:
 
 
 class ServiceProcess:
-    """`python app.py` as a process on a free port."""
+    """The service as a process on a free port."""
+
+    is_forked = True
+    """Whether it starts by `forked_service`, or else by `python app.py`."""
 
     def __init__(
         self,
@@ -181,7 +186,7 @@ class ServiceProcess:
             **UNBOUNDED,
             **{name: str(value) for name, value in environment.items()},
         }
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | ForkedProcess | None = None
         self._is_first_start = is_first_start
         self._command = [sys.executable, "app.py"]
         if open_files_max is not None:
@@ -201,14 +206,18 @@ class ServiceProcess:
         """Start; by default wait until /readyz answers 200."""
         if not self._is_first_start and self.environment.get("APP_ENV") != "production":
             self._put_databases()
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self._command,
-                cwd=ROOT,
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-            )
+        # A limit of open files and a preloaded library need a program of their own.
+        if self.is_forked and self._command[0] != "sh" and "LD_PRELOAD" not in self.environment:
+            self.process = forked_service.start(self.environment, self._log)
+        else:
+            with self._log.open("ab") as log:
+                self.process = subprocess.Popen(
+                    self._command,
+                    cwd=ROOT,
+                    env=self.environment,
+                    stdout=log,
+                    stderr=log,
+                )
         if wait:
             self.wait_until_ready()
 
