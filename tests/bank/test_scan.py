@@ -174,7 +174,7 @@ def test_a_camera_that_sees_a_code_leads_to_the_review(bank, bank_url, tmp_path)
         "--use-fake-device-for-media-stream",
         f"--use-file-for-fake-video-capture={film}",
     )
-    with running_chromium(*flags) as browser:
+    with running_chromium(*flags, has_camera=True) as browser:
         page = browser.new_context(locale="pt-BR", permissions=["camera"]).new_page()
         page.goto(f"{bank_url}/login?next=/scan")
         page.click("text=Entrar como Bia Andrade")

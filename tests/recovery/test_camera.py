@@ -56,7 +56,7 @@ def camera_browser(
     film = tmp_path_factory.mktemp("film") / "qr.mjpeg"
     film.write_bytes(_film(payment["pix_code"]))
     flags = ("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={film}")
-    with running_chromium(*flags) as browser:
+    with running_chromium(*flags, has_camera=True) as browser:
         yield browser
 
 
