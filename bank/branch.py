@@ -15,6 +15,7 @@ from bank.codes.recurrence_reader import RecurrenceReader
 from bank.database import Database
 from bank.mandates.collection_outbox import CollectionOutbox
 from bank.mandates.collections import CollectionDesk
+from bank.mandates.composite import CompositeDesk
 from bank.mandates.desk import MandateDesk
 from bank.mandates.outbox import MandateOutbox
 from bank.mandates.requests import RequestDesk
@@ -51,6 +52,7 @@ class Branch:
     requests: RequestDesk
     collections: CollectionDesk
     collection_outbox: CollectionOutbox
+    composite: CompositeDesk
 
 
 def build(settings: BankSettings, clock: Clock) -> Branch:
@@ -59,6 +61,7 @@ def build(settings: BankSettings, clock: Clock) -> Branch:
     http_client = HttpClient()
     locations = LocationReader(http_client, settings.participant_hosts)
     reader = CodeReader(locations, KeyDirectory(database))
+    recurrences = RecurrenceReader(locations)
     mandate_outbox = MandateOutbox(settings, database, http_client, clock)
     outbox = Outbox(settings, database, http_client, clock)
     desk = ChaosDesk(settings, database)
@@ -76,11 +79,12 @@ def build(settings: BankSettings, clock: Clock) -> Branch:
         refunds=refunds,
         wallets=Wallets(settings, database, teller, clock),
         robot=PayerRobot(settings, database, teller, clock),
-        mandates=MandateDesk(database, RecurrenceReader(locations), mandate_outbox, clock),
+        mandates=MandateDesk(database, recurrences, mandate_outbox, clock),
         mandate_outbox=mandate_outbox,
         requests=RequestDesk(settings, database, mandate_outbox, clock),
         collections=CollectionDesk(database, clock),
         collection_outbox=CollectionOutbox(settings, database, http_client, clock),
+        composite=CompositeDesk(database, recurrences, teller, mandate_outbox, clock),
         teller=teller,
     )
 

@@ -129,6 +129,7 @@ def order_from_form(form: Mapping[str, str], payer_handle: str | None) -> Paymen
         typed_centavos=agreed_centavos,
         request_key=_request_key("page", payer_handle or "", key),
         message=clean(form.get("message", ""), MESSAGE_MAX) or None,
+        terms=form.get("terms") or None if form.get("accepts") == "yes" else None,
     )
 
 

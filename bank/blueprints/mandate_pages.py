@@ -8,11 +8,13 @@ from flask.typing import ResponseReturnValue
 from bank.blueprints import forms
 from bank.blueprints.sessions import current_payer, login_required
 from bank.branch import current_branch
+from bank.codes.recurrence_reader import journey_of
 from bank.errors import BankError, CodeRefused
 from bank.mandates.collections import collections_of
 from bank.mandates.desk import MandateOrder, check_open, has_mandate, mandate_of, mandates_of
 from bank.mandates.requests import open_requests
 from bank.money import ledger
+from core.pix.recurrence_rules import JOURNEY_WITH_PAYMENT
 
 bp = Blueprint("mandates", __name__, url_prefix="/mandates")
 
@@ -116,6 +118,8 @@ def _review(code: str, refusal: BankError | None) -> ResponseReturnValue:
     if not code.strip():
         return redirect(url_for("pages.home"), 303)
     branch = current_branch()
+    if refusal is None and journey_of(code) == JOURNEY_WITH_PAYMENT:
+        return redirect(url_for("pages.review", code=code), 303)
     try:
         offer = branch.mandates.read(code)
         with branch.database.reading() as work:

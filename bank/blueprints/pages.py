@@ -10,14 +10,22 @@ from bank.blueprints.sessions import current_payer, login_required
 from bank.branch import current_branch
 from bank.chaos.chaos_words import SCENARIO_TEXTS
 from bank.codes.reader import Offer
-from bank.codes.recurrence_reader import offers_recurrence_only
+from bank.codes.recurrence import RecurrenceOffer
+from bank.codes.recurrence_reader import journey_of
 from bank.errors import BankError, CodeRefused, InvalidInput
 from bank.languages import language
+from bank.mandates.desk import mandate_with
 from bank.mandates.requests import open_requests
+from bank.models import BankPayer
 from bank.money import ledger
 from bank.money.paying import payment_by_id, payment_status
 from bank.money.refunds import refunds_of
 from core.money import plain
+from core.pix.recurrence_rules import (
+    JOURNEY_BESIDE_PAYMENT,
+    JOURNEY_BY_CODE,
+    JOURNEY_WITH_PAYMENT,
+)
 from core.scenarios import Scenario
 
 bp = Blueprint("pages", __name__)
@@ -58,7 +66,7 @@ def review() -> ResponseReturnValue:
     if not code.strip():
         return redirect(url_for("pages.home"), 303)
     scenario, late_seconds = forms.scenario_in(request.args), forms.late_seconds_in(request.args)
-    if offers_recurrence_only(code):
+    if journey_of(code) == JOURNEY_BY_CODE:
         return redirect(url_for("mandates.review", code=code), 303)
     return _review(code, scenario, late_seconds, None)
 
@@ -66,14 +74,17 @@ def review() -> ResponseReturnValue:
 @bp.post("/pay")
 @login_required
 def pay() -> ResponseReturnValue:
-    """Pay and redirect to the receipt; an error is shown above the review."""
+    """Pay and redirect to the receipt; an error is shown above the review.
+
+    A code with a recurrence: pay and accept it, if the form has the terms that the page showed.
+    """
     scenario, late_seconds = forms.scenario_in(request.form), forms.late_seconds_in(request.form)
     try:
         forms.check_csrf_token(request.form)
         with current_branch().database.reading() as work:
             payer = current_payer(work)
         order = forms.order_from_form(request.form, payer.handle)
-        payment = current_branch().teller.pay(order).transfer
+        payment = current_branch().composite.pay(order, payer).transfer
     except BankError as refusal:
         return _review(request.form.get("code", ""), scenario, late_seconds, refusal)
     return redirect(url_for("pages.receipt", end_to_end_id=payment.identifier), 303)
@@ -87,11 +98,13 @@ def receipt(end_to_end_id: str) -> ResponseReturnValue:
         payer = current_payer(work)
         payment = payment_by_id(work, end_to_end_id, payer.account_id)
         refunds = refunds_of(work, payment)
+        mandate = mandate_with(work, payment)
     return render_template(
         "bank/receipt.html",
         payment=payment,
         payer=payer,
         refunds=refunds,
+        mandate=mandate,
         state=payment_status(payment),
     )
 
@@ -110,9 +123,13 @@ def _review(
 ) -> ResponseReturnValue:
     """Render the review with an error, if any. Raises CodeRefused for an unreadable code."""
     branch = current_branch()
+    journey = journey_of(code)
     try:
         offer = branch.reader.read(code, branch.clock.now())
     except CodeRefused as code_error:
+        if refusal is None and journey == JOURNEY_BESIDE_PAYMENT:
+            # The charge cannot be paid, but its payment was never needed to accept.
+            return redirect(url_for("mandates.review", code=code), 303)
         # Of two errors the payer sees the first one.
         raise (refusal or code_error) from None
     amount = offer.amount_centavos
@@ -124,9 +141,16 @@ def _review(
     with branch.database.reading() as work:
         payer = current_payer(work)
         balance = ledger.balance_centavos(work, payer.account_id)
+    recurrence, recurrence_fault = None, None
+    if journey is not None:
+        recurrence, recurrence_fault = _recurrence(code, payer, journey, refusal)
     page = render_template(
         "bank/review.html",
         offer=offer,
+        terms=recurrence and recurrence.terms,
+        accepts_by_paying=journey == JOURNEY_WITH_PAYMENT,
+        recurrence_fault=recurrence_fault,
+        wants_recurrence=request.form.get("accepts") == "yes",
         amount_centavos=amount,
         typed=request.values.get("value", "")[:20] or _proposed_amount(offer),
         message=request.form.get("message", "")[: forms.MESSAGE_MAX],
@@ -139,3 +163,18 @@ def _review(
         request_key=forms.new_request_key(),
     )
     return page, refusal.status if refusal else 200
+
+
+def _recurrence(
+    code: str, payer: BankPayer, journey: int, refusal: BankError | None
+) -> tuple[RecurrenceOffer | None, CodeRefused | None]:
+    """The recurrence in a code, else why the client cannot accept it.
+
+    Raises CodeRefused if the payment of the code would accept it.
+    """
+    try:
+        return current_branch().composite.read(code, payer), None
+    except CodeRefused as fault:
+        if journey == JOURNEY_WITH_PAYMENT:
+            raise (refusal or fault) from None
+        return None, fault

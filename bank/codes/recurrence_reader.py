@@ -1,24 +1,36 @@
-"""Reads codes that offer a recurrence and nothing to pay (the second journey of Pix Automático)."""
+"""Reads codes that offer a recurrence, alone or beside something to pay (Pix Automático)."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from bank.codes.locations import LocationReader
-from bank.codes.reader import read_code
+from bank.codes.reader import DUE_SEGMENT, read_code
 from bank.codes.recurrence import ACCEPTED, WAITING, RecurrenceOffer, recurrence_offer_from
 from bank.errors import CodeNotPayableHere, LocationGone, LocationNotFound, LocationRefused
 from bank.languages import translate as _
 from bank.mandates.errors import OfferEnded, OfferNotFound
 from core.pix.br_code import BrCodeKind
+from core.pix.recurrence_rules import (
+    JOURNEY_BESIDE_PAYMENT,
+    JOURNEY_BY_CODE,
+    JOURNEY_WITH_PAYMENT,
+)
 
 _ENDED_STATUS = 400
 """What a location answers once its recurrence has ended (RecPayloadOperacaoInvalida)."""
 
 
-def offers_recurrence_only(code: str) -> bool:
-    """Whether a pasted code holds a recurrence and nothing to pay. Raises CodeUnreadable."""
-    return read_code(code)[1].kind is BrCodeKind.RECURRENCE_ONLY
+def journey_of(code: str) -> int | None:
+    """The journey that a pasted code begins; None without a recurrence. Raises CodeUnreadable."""
+    decoded_code = read_code(code)[1]
+    if decoded_code.recurrence_url is None:
+        return None
+    if decoded_code.kind is BrCodeKind.RECURRENCE_ONLY:
+        return JOURNEY_BY_CODE
+    if decoded_code.url is None or DUE_SEGMENT in decoded_code.url:
+        return JOURNEY_BESIDE_PAYMENT
+    return JOURNEY_WITH_PAYMENT
 
 
 class RecurrenceReader:

@@ -6,26 +6,25 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from bank.codes.recurrence import WAITING, MandateTerms, RecurrenceOffer
-from bank.codes.recurrence_reader import RecurrenceReader
+from bank.codes.recurrence_reader import RecurrenceReader, journey_of
 from bank.database import Database
+from bank.errors import CodeNotPayableHere
 from bank.languages import translate as _
 from bank.mandates.collections import BY_PAYEE, MANDATE_ENDED, end_collections
 from bank.mandates.errors import MandateUnchangeable, OfferTaken, TermsChanged, UnknownMandate
 from bank.mandates.outbox import ACCEPTED, CANCELLED, REFUSED, ClaimedDecision, MandateOutbox
-from bank.mandates.tables import BankMandate, MandateRequest
-from bank.models import BankPayer
+from bank.mandates.tables import BankMandate, MandateNotice, MandateRequest
+from bank.models import BankPayer, Transfer
 from bank.money import payers
 from bank.updates import rows_changed
 from core.clock import Clock
-from core.pix.recurrence_rules import ID_REC
+from core.pix.recurrence_rules import ID_REC, JOURNEY_WITH_PAYMENT
 
-JOURNEY_BY_CODE = 2
-"""The client reads a code that holds a recurrence only."""
 LISTED_MAX = 100
 
 
@@ -123,12 +122,15 @@ class MandateDesk:
             return
         offer = self._reader.read(order.code, self._clock.now())
         check_open(offer)
+        journey = journey_of(order.code)
+        if journey == JOURNEY_WITH_PAYMENT:
+            raise CodeNotPayableHere(_("Este código autoriza quando é pago. Nada foi autorizado."))
         if offer.terms.fingerprint() != order.agreed:
             raise TermsChanged(_("Confira de novo antes de autorizar. Nada foi autorizado."))
         if pin is not None:
             payers.check_pin(self._database, order.payer, pin)
         try:
-            decision = self._store(order.payer, offer.terms, answer, resets_pins=pin is not None)
+            decision = self._store(order, offer.terms, answer, journey)
         except IntegrityError:
             # A copy of the same order was stored at the same time.
             if not self._has_mandate(order):
@@ -137,13 +139,14 @@ class MandateDesk:
         self._outbox.send(decision)
 
     def _store(
-        self, payer: BankPayer, terms: MandateTerms, answer: str, *, resets_pins: bool
+        self, order: MandateOrder, terms: MandateTerms, answer: str, journey: int | None
     ) -> ClaimedDecision:
-        now = self._clock.now()
+        now, payer = self._clock.now(), order.payer
         with self._database.writing() as session:
-            if resets_pins:
+            if answer == ACCEPTED:
                 payers.reset_failed_pins(session, payer)
-            mandate = new_mandate(payer, terms, answer, JOURNEY_BY_CODE, now)
+            forget_void(session, payer, terms.id_rec)
+            mandate = new_mandate(payer, terms, answer, journey, now)
             session.add(mandate)
             session.flush()
             return self._outbox.add(session, mandate, payer, answer)
@@ -154,7 +157,7 @@ class MandateDesk:
 
 
 def new_mandate(
-    payer: BankPayer, terms: MandateTerms, answer: str, journey: int, now: datetime
+    payer: BankPayer, terms: MandateTerms, answer: str, journey: int | None, now: datetime
 ) -> BankMandate:
     """The row of a client's answer, ACCEPTED or REFUSED, for the caller's transaction."""
     return BankMandate(
@@ -176,7 +179,19 @@ def check_open(offer: RecurrenceOffer) -> None:
 def has_mandate(session: Session, payer: BankPayer, id_rec: str) -> bool:
     """Whether the client has decided about this recurrence."""
     rules = (BankMandate.payer_id == payer.id, BankMandate.id_rec == id_rec)
-    return session.scalar(select(BankMandate.id).where(*rules)) is not None
+    mandate = session.scalars(select(BankMandate).where(*rules)).first()
+    return mandate is not None and not mandate.is_void
+
+
+def forget_void(session: Session, payer: BankPayer, id_rec: str) -> None:
+    """Delete a mandate whose payment went back: a client has one row for each recurrence."""
+    rules = (BankMandate.payer_id == payer.id, BankMandate.id_rec == id_rec)
+    mandate = session.scalars(select(BankMandate).where(*rules)).first()
+    if mandate is None or not mandate.is_void:
+        return
+    session.execute(delete(MandateNotice).where(MandateNotice.mandate_id == mandate.id))
+    session.execute(delete(BankMandate).where(BankMandate.id == mandate.id))
+    session.expunge(mandate)
 
 
 def mandate_of(session: Session, payer: BankPayer, id_rec: str) -> BankMandate:
@@ -187,6 +202,12 @@ def mandate_of(session: Session, payer: BankPayer, id_rec: str) -> BankMandate:
     if mandate is None:
         raise UnknownMandate(_("Esta conta não tem um Pix Automático com este identificador."))
     return mandate
+
+
+def mandate_with(session: Session, payment: Transfer) -> BankMandate | None:
+    """The mandate that was accepted with this payment, or None."""
+    query = select(BankMandate).where(BankMandate.payment_id == payment.id)
+    return session.scalars(query).first()
 
 
 def mandates_of(session: Session, payer: BankPayer) -> Sequence[BankMandate]:

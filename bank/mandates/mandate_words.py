@@ -35,6 +35,8 @@ _COLLECTION_ENDINGS = {
 }
 _ENDINGS = {
     "cancelled-by-payee": N_("A empresa cancelou este Pix Automático."),
+    "payment-returned": N_("O pagamento voltou para a sua conta, então nada foi autorizado."),
+    "activation-wrong": N_("A cobrança paga não é a que autoriza este Pix Automático."),
     "recurrence-taken": N_("Outra pessoa autorizou antes de você."),
     "recurrence-ended": N_("A empresa o encerrou, ou o prazo para autorizar acabou."),
     "recurrence-not-found": N_("A empresa não conhece esta autorização."),

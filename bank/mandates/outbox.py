@@ -26,6 +26,8 @@ from core.clock import Clock
 
 ANSWER_PATH = "/payments/pix/recurrences/answer"
 ACCEPTED, REFUSED, CANCELLED = "accepted", "refused", "cancelled"
+PAYMENT_RETURNED = "payment-returned"
+"""Why an acceptance ended whose payment went back."""
 _NO_REASON = "unknown"
 
 log = logging.getLogger(__name__)
@@ -65,16 +67,18 @@ class MandateOutbox:
         answer: str,
         *,
         request_id: str | None = None,
+        txid: str | None = None,
     ) -> ClaimedDecision:
         """Store a decision in the caller's transaction, claimed by the caller, who sends it.
 
-        `request_id` names the company's request that the client has answered.
+        `request_id` names the company's request that the client has answered, `txid` the charge
+        whose payment is the acceptance.
         """
         notice = MandateNotice(
             mandate_id=mandate.id,
             message_id=new_message_id(),
             answer=answer,
-            body=_body(mandate, payer, answer, self._ispb, request_id),
+            body=_body(mandate, payer, answer, self._ispb, request=request_id, txid=txid),
             attempts=1,
             next_attempt_at=self._clock.now() + LEASE,
         )
@@ -83,7 +87,14 @@ class MandateOutbox:
         return _claimed(notice)
 
     def send(self, decision: ClaimedDecision) -> None:
-        """Post a claimed decision and settle its mandate."""
+        """Post a claimed decision and settle its mandate.
+
+        An acceptance whose payment went back is not posted: it ends here.
+        """
+        if decision.answer == ACCEPTED and self._has_lost_payment(decision.mandate_id):
+            end = NoticeAnswer(NoticeVerdict.RETURNED, None, PAYMENT_RETURNED, None)
+            self._settle(decision, end)
+            return
         answer = post_signed(
             self._http_client,
             self._url,
@@ -93,6 +104,11 @@ class MandateOutbox:
             decision.body,
         )
         self._settle(decision, answer)
+
+    def _has_lost_payment(self, mandate_id: int) -> bool:
+        with self._database.reading() as session:
+            mandate = session.get(BankMandate, mandate_id)
+            return mandate is not None and mandate.has_lost_payment
 
     def send_due(self) -> int:
         """Send a batch of due decisions, one after another, and return how many this call sent."""
@@ -141,18 +157,17 @@ def _settle_mandate(
 
 
 def _body(
-    mandate: BankMandate, payer: BankPayer, answer: str, ispb: str, request_id: str | None
+    mandate: BankMandate, payer: BankPayer, answer: str, ispb: str, **references: str | None
 ) -> bytes:
-    """The decision as JSON, in the bytes that are signed."""
+    """The decision as JSON, in the bytes that are signed; `references` are further members."""
     members = {
         "id_rec": mandate.id_rec,
         "answer": answer,
         "journey": mandate.journey,
         "payer": {"name": payer.name, "document": payer.document},
         "ispb": ispb,
+        **{name: value for name, value in references.items() if value is not None},
     }
-    if request_id is not None:
-        members["request"] = request_id
     return json.dumps(members, ensure_ascii=False).encode()
 
 

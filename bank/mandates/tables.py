@@ -28,7 +28,7 @@ from bank.models import (
     exact_text,
     row_id,
 )
-from core.pix.recurrence_rules import Periodicity
+from core.pix.recurrence_rules import JOURNEY_WITH_PAYMENT, Periodicity
 
 
 class TermsColumns:
@@ -66,6 +66,7 @@ class BankMandate(TermsColumns, BankBase):
         CheckConstraint("journey BETWEEN 1 AND 4", name="journey"),
         UniqueConstraint("payer_id", "id_rec"),
         Index(None, "id_rec"),
+        Index(None, "payment_id", unique=True),
         TABLE_OPTIONS,
     )
 
@@ -79,9 +80,25 @@ class BankMandate(TermsColumns, BankBase):
     closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime())
     """When the client cancelled, or the service said that the recurrence has ended."""
     reason: Mapped[str | None] = mapped_column(String(64))
+    payment_id: Mapped[int | None] = mapped_column(ForeignKey("bank_transfers.id"))
+    """The payment with which the client accepted, in journeys 3 and 4."""
+    payment: Mapped[Transfer | None] = relationship(lazy="selectin")
     notices: Mapped[list[MandateNotice]] = relationship(
         back_populates="mandate", lazy="selectin", order_by="MandateNotice.id"
     )
+
+    @property
+    def has_lost_payment(self) -> bool:
+        """Whether the mandate depends on a payment that went back."""
+        if self.journey != JOURNEY_WITH_PAYMENT or self.payment is None:
+            return False
+        notice = self.payment.notice
+        return notice is not None and notice.verdict == "returned"
+
+    @property
+    def is_void(self) -> bool:
+        """Whether it never stood: the client may accept the recurrence with another payment."""
+        return self.status == "ended" and self.has_lost_payment
 
     @property
     def is_told(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import Protocol
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -14,6 +15,7 @@ from bank.chaos.chaos import ChaosDesk, amount_to_pay, first_attempt_at, payment
 from bank.chaos.scenarios import COPIES, NEEDS_A_CHARGE, DrawnScenario
 from bank.codes.charge import Charge
 from bank.codes.reader import CodeReader, Offer
+from bank.codes.recurrence_reader import journey_of
 from bank.database import Database
 from bank.errors import (
     AmountChanged,
@@ -37,6 +39,7 @@ from bank.page_text import brl
 from bank.settings import BankSettings
 from core.clock import Clock
 from core.errors import FieldError
+from core.pix.recurrence_rules import JOURNEY_WITH_PAYMENT
 from core.scenarios import Scenario
 
 
@@ -47,7 +50,8 @@ class PaymentOrder:
     `agreed_centavos` is the amount that a screen showed to the payer, if any. `typed_centavos` is
     the amount that the payer typed, for a code without one. Without a `scenario` one is drawn from
     the mix in force; *late* delays the notice by `late_seconds`. `request_key` is an idempotency
-    key of at most 64 characters. `message` is what the payer wrote to the payee.
+    key of at most 64 characters. `message` is what the payer wrote to the payee. `terms` is the
+    fingerprint of the terms of a recurrence that the payer accepts as well.
     """
 
     code: str
@@ -59,13 +63,25 @@ class PaymentOrder:
     request_key: str | None = None
     typed_centavos: int | None = None
     message: str | None = None
+    terms: str | None = None
 
     def fingerprint(self) -> str:
         """SHA-256 in hex of the fields that a repeated request must have in common."""
         fields: list[object] = [self.code.strip(), self.payer_handle]
         fields += [self.scenario, self.late_seconds, self.typed_centavos]
         fields += [self.message] if self.message else []
+        fields += [["terms", self.terms]] if self.terms else []
         return hashlib.sha256(json.dumps(fields).encode()).hexdigest()
+
+
+class Beside(Protocol):
+    """What is stored together with a payment, in its transaction."""
+
+    def check(self, offer: Offer) -> None:
+        """Refuse before the PIN is looked at. Raises a CodeRefused."""
+
+    def store(self, session: Session, transfer: Transfer) -> None:
+        """Add rows to the payment's transaction; an error undoes the payment as well."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +111,13 @@ class Teller:
         self._desk = desk
         self._clock = clock
 
-    def pay(self, order: PaymentOrder, *, is_pin_checked: bool = False) -> PaymentResult:
+    def pay(
+        self, order: PaymentOrder, *, is_pin_checked: bool = False, beside: Beside | None = None
+    ) -> PaymentResult:
         """Pay, notify the service and return the payment as it is after the service's answer.
 
-        A caller that has checked the PIN once for many payments sets `is_pin_checked`.
+        A caller that has checked the PIN once for many payments sets `is_pin_checked`. `beside` is
+        stored with the payment, or neither is; a code whose payment accepts a recurrence needs it.
         Raises a CodeRefused, InvalidInput, UnknownPayer, PinRefused, PinLocked, OverLimit,
         InsufficientFunds, AmountChanged, ChaosIsOff or RequestKeyReused; then nothing was debited.
         """
@@ -107,7 +126,7 @@ class Teller:
         if repeated_result is not None:
             return repeated_result
         try:
-            return self._pay_once(order, is_pin_checked=is_pin_checked)
+            return self._pay_once(order, is_pin_checked, beside)
         except (CodeRefused, InsufficientFunds, IntegrityError):
             # A copy of the same request may have been paid at the same time.
             repeated_result = self._repeated_result(order)
@@ -115,7 +134,12 @@ class Teller:
                 raise
             return repeated_result
 
-    def _pay_once(self, order: PaymentOrder, *, is_pin_checked: bool) -> PaymentResult:
+    def _pay_once(
+        self,
+        order: PaymentOrder,
+        is_pin_checked: bool,
+        beside: Beside | None,
+    ) -> PaymentResult:
         with self._database.reading() as session:
             payer = payers.payer_by_handle(session, order.payer_handle)
         offer = self._reader.read(order.code, self._clock.now())
@@ -126,6 +150,12 @@ class Teller:
         else:
             agreed_centavos = offer.charge.amount_centavos
             _check_agreed_amount(offer.charge, order)
+        if beside is not None:
+            beside.check(offer)
+        elif journey_of(order.code) == JOURNEY_WITH_PAYMENT:
+            raise CodeNotPayableHere(
+                _("Ele também autoriza um Pix Automático: leia-o no aplicativo. Nada foi pago.")
+            )
         if not is_pin_checked:
             self._authorise(payer, order.pin, agreed_centavos)
         drawn_scenario = self._scenario_of(order, offer)
@@ -134,7 +164,7 @@ class Teller:
             self._database, f"payee:{offer.key}", "payee", self._clock.now()
         )
         identifier, notice = self._debit_with_notice(
-            order, drawn_scenario, payer, offer, amount, payee_account
+            order, drawn_scenario, payer, offer, amount, payee_account, beside
         )
         if notice is not None:
             self._outbox.send(notice)
@@ -149,6 +179,7 @@ class Teller:
         offer: Offer,
         amount_centavos: int,
         payee_account: int,
+        beside: Beside | None,
     ) -> tuple[str, ClaimedNotice | None]:
         """Add transfer and notice in one transaction; None instead of a notice that must wait."""
         now = self._clock.now()
@@ -185,6 +216,8 @@ class Teller:
             )
             session.add(notice)
             session.flush()
+            if beside is not None:
+                beside.store(session, transfer)
             return transfer.identifier, None if due_at else claimed_notice(notice)
 
     def _scenario_of(self, order: PaymentOrder, offer: Offer) -> DrawnScenario:

@@ -33,6 +33,10 @@ CANCELLATION_CODES = frozenset({"ACCL", "CPCL", "DCSD", "ERSL", "FRUD", "PCFD", 
 
 CANCELLED_BY_PAYEE = "SLCR"
 
+JOURNEY_BY_CODE, JOURNEY_WITH_PAYMENT, JOURNEY_BESIDE_PAYMENT = 2, 3, 4
+"""The journeys that begin with a code: a recurrence alone, with an immediate charge whose payment
+accepts it, and with a charge that has a due date, or a static code, whose payment does not."""
+
 _LETTERS = string.digits + string.ascii_letters
 
 

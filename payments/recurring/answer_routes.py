@@ -12,11 +12,11 @@ from pydantic_core import PydanticCustomError
 from werkzeug.wrappers import Response as BaseResponse
 
 from core.errors import MalformedJson
-from core.pix.recurrence_rules import ID_REC, ID_SOLIC_REC
+from core.pix.recurrence_rules import ID_REC, ID_SOLIC_REC, JOURNEY_WITH_PAYMENT
 from payments import bank_fields, bank_signature
 from payments.recurring import payer_answers
 from payments.recurring.payer_answers import PayerDecision, PayerVerdict
-from payments.recurring.recurrences import JOURNEY_WITH_PAYMENT, JOURNEY_WITH_REQUEST, Acceptance
+from payments.recurring.recurrences import JOURNEY_WITH_REQUEST, Acceptance
 from payments.schemas import BankBody
 from repository.database import in_unit_of_work
 from web.answers import private_json

@@ -12,9 +12,10 @@ from core.merchant_errors import (
     RecurrenceUnchangeable,
     RequestNotFound,
 )
+from core.pix.recurrence_rules import JOURNEY_WITH_PAYMENT
 from db_models import ClosingParty, Recurrence, RecurrenceStatus
 from payments.recurring import activations, lifecycle, recurrences, requests
-from payments.recurring.recurrences import JOURNEY_WITH_PAYMENT, Acceptance, Closing
+from payments.recurring.recurrences import Acceptance, Closing
 from repository.database import Work
 from repository.recurrences import RecurrenceRecord
 

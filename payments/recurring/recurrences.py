@@ -20,6 +20,7 @@ from core.pix.business_days import brasilia_day
 from core.pix.recurrence_rules import (
     CANCELLATION_CODES,
     CANCELLED_BY_PAYEE,
+    JOURNEY_WITH_PAYMENT,
     REJECTION_CODES,
     Periodicity,
     RecurrenceTerms,
@@ -36,7 +37,7 @@ from repository.recurrences import BoundLocation, RecurrenceRecord
 CHANGED = "changed"
 """The member of a history row's details that names what a revision changed."""
 TEXT_CHARACTERS_MAX = 400
-JOURNEY_WITH_REQUEST, JOURNEY_WITH_PAYMENT = 1, 3
+JOURNEY_WITH_REQUEST = 1
 
 
 @dataclass(frozen=True)

@@ -110,12 +110,25 @@ class ServiceDouble:
         payload = recurrence_payload(now, **changes)
         return self.serve_recurrence(lambda: self.signed_payload(payload)), str(payload["idRec"])
 
-    def serve_recurrence(self, answer: Callable[[], Response]) -> str:
-        """The BR Code of a recurrence whose location answers with the result of this function."""
+    def serve_recurrence(self, answer: Callable[[], Response], charge: str | None = None) -> str:
+        """The BR Code of a recurrence whose location answers with the result of this function.
+
+        `charge` is the BR Code of a charge that the code holds as well.
+        """
         token = new_txid()
         self.charges[token] = answer
         location = f"{self.host}/qr/v2/rec/{token}"
-        return br_code.encode_recurring(location, "Academia", "Recife")
+        charge_location = None if charge is None else br_code.decode(charge).url
+        return br_code.encode_recurring(location, "Academia", "Recife", location=charge_location)
+
+    def composite(
+        self, now: datetime, *, is_due: bool = False, **changes: Any
+    ) -> tuple[str, str, str]:
+        """A charge beside a new recurrence: BR Code, txid and id; `changes` of the recurrence."""
+        charge, txid = self.due_charge(now) if is_due else self.charge(now)
+        payload = recurrence_payload(now, **changes)
+        code = self.serve_recurrence(lambda: self.signed_payload(payload), charge)
+        return code, txid, str(payload["idRec"])
 
     def code_for(self, token: str, host: str | None = None) -> str:
         """The BR Code of a location at this server or at another host."""
