@@ -64,6 +64,8 @@ class Recurrence(db.Model):  # type: ignore[name-defined, misc]  # see Account
         CheckConstraint("sequence > 0", name="sequence_positive"),
         CheckConstraint("last_day IS NULL OR last_day >= first_day", name="days_in_order"),
         Index("ix_recurrences_merchant", "merchant_id", "created_at", "id"),
+        # Finds the offers that nobody has accepted in time.
+        Index("ix_recurrences_offers", "status", "first_day", "id"),
         # Erases a person, and finds the debtors who are still named.
         Index("ix_recurrences_debtor", "debtor_document"),
         Index("ix_recurrences_payer", "payer_document"),

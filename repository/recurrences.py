@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -14,13 +14,21 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    or_,
     select,
     update,
 )
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
-from db_models import Account, Recurrence, RecurrenceChange, RecurrenceLocation
+from core.pix.recurrence_rules import OFFER_DAYS_AFTER_FIRST
+from db_models import (
+    Account,
+    Recurrence,
+    RecurrenceChange,
+    RecurrenceLocation,
+    RecurrenceStatus,
+)
 from repository.locations import number_of, tokens_of
 
 Span = tuple[datetime, datetime]
@@ -97,6 +105,22 @@ class Recurrences:
         query = _RECORDS.where(Recurrence.id_rec == id_rec).order_by(RecurrenceChange.id)
         records = _records_of(self._session.execute(query).all())
         return records[0] if records else None
+
+    def ids_of_old_offers(self, today: date, limit: int) -> Sequence[str]:
+        """Ids of recurrences that nobody has accepted, and nobody can any more, oldest first.
+
+        `core.pix.recurrence_rules.last_day_to_accept` is the same rule.
+        """
+        first_day = Recurrence.first_day
+        query = select(Recurrence.id_rec).where(
+            Recurrence.status == RecurrenceStatus.CREATED,
+            first_day < today,
+            or_(
+                first_day < today - timedelta(days=OFFER_DAYS_AFTER_FIRST),
+                Recurrence.last_day < today,
+            ),
+        )
+        return self._session.scalars(query.order_by(first_day, Recurrence.id).limit(limit)).all()
 
     def by_token(self, token: str) -> tuple[RecurrenceRecord, Account] | None:
         """The recurrence that the location with this token shows, with its merchant, or None."""

@@ -31,7 +31,7 @@ from mail.sender import Sender, forget_old_mails
 from payments import refunds, robot
 from payments.privacy import PayerDataEraser
 from payments.reconciliation import Reconciler
-from payments.recurring import charge_job, order_sender, requests
+from payments.recurring import charge_job, offers, order_sender, requests
 from payments.signals import scan
 from payments.sweep import Sweep
 from repository.database import ledger, now
@@ -46,6 +46,7 @@ RELAY_INTERVAL_SECONDS = 1
 REFUNDS_INTERVAL_SECONDS = 1
 PAYER_ORDERS_INTERVAL_SECONDS = 1
 RECURRING_CHARGES_INTERVAL_SECONDS = 5
+OFFERS_INTERVAL_SECONDS = 30
 ROBOT_INTERVAL_SECONDS = 1
 BATCHES_INTERVAL_SECONDS = 1
 MAIL_INTERVAL_SECONDS = 2
@@ -115,6 +116,7 @@ class Jobs:
         )
         work_soon = partial(batch_work.work_soon, app, self._keep_going)
         parts_of(app).batch_listeners.append(work_soon)
+        self._add("offers", OFFERS_INTERVAL_SECONDS, lambda: offers.run(self._keep_going))
         self._add("signals", SIGNALS_INTERVAL_SECONDS, lambda: scan(settings))
         self._add_mail(settings)
         self._add_reconciliation(settings)

@@ -12,7 +12,7 @@ import secrets
 import string
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 
 FIRST_IN_DAYS_MAX = 3_660
@@ -32,6 +32,11 @@ CANCELLATION_CODES = frozenset({"ACCL", "CPCL", "DCSD", "ERSL", "FRUD", "PCFD", 
 """API Pix 2.9.0, RecEncerramento: the codes of the messages between banks."""
 
 CANCELLED_BY_PAYEE = "SLCR"
+
+OFFER_DAYS_AFTER_FIRST = 30
+"""How many days after the first day a payer may still accept: as long as a request may stay open.
+
+The standard sets no end. A later first day of the merchant moves it."""
 
 JOURNEY_BY_CODE, JOURNEY_WITH_PAYMENT, JOURNEY_BESIDE_PAYMENT = 2, 3, 4
 """The journeys that begin with a code: a recurrence alone, with an immediate charge whose payment
@@ -111,6 +116,12 @@ def _amounts(terms: RecurrenceTerms) -> Iterator[RecurrenceViolation]:
         yield RecurrenceViolation("fixed_centavos", RecurrenceRule.AMOUNT_ZERO)
     if terms.fixed_centavos is not None and terms.minimum_centavos is not None:
         yield RecurrenceViolation("minimum_centavos", RecurrenceRule.TWO_AMOUNTS)
+
+
+def last_day_to_accept(first_day: date, last_day: date | None) -> date:
+    """The last day, in Brasília, on which a payer may accept an offer."""
+    end = first_day + timedelta(days=OFFER_DAYS_AFTER_FIRST)
+    return end if last_day is None else min(end, last_day)
 
 
 def new_id_rec(ispb: str, creation_day: date, *, allows_retries: bool) -> str:

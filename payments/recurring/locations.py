@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from core import ids
-from core.errors import ConcurrentUpdate
-from core.merchant_errors import LocationUnusable
 from db_models import Account, RecurrenceLocation
-from payments.recurring import lifecycle
 from repository.database import Work
 from repository.recurrences import BoundLocation
 
@@ -22,14 +19,3 @@ def recurrence_location_text(base: str, location: RecurrenceLocation) -> str:
 def reserve(work: Work, merchant: Account) -> BoundLocation:
     """A new location that waits for a recurrence."""
     return work.recurrence_locations.insert(merchant.id, ids.new_watch_code(), work.now)
-
-
-def take_location(work: Work, bound: BoundLocation) -> None:
-    """Free a location whose recurrence has ended. Raises LocationUnusable if one uses it."""
-    recurrence = bound.recurrence
-    if recurrence is None:
-        return
-    if not lifecycle.is_final(recurrence):
-        raise LocationUnusable("Another recurrence uses this location.")
-    if not work.recurrences.change(recurrence, lifecycle.FINAL, {"location_id": None}):
-        raise ConcurrentUpdate

@@ -15,7 +15,7 @@ from typing import Any
 from accounts import audit
 from config import current_settings
 from core.errors import ConcurrentUpdate
-from core.merchant_errors import RecurrenceUnchangeable
+from core.merchant_errors import LocationUnusable, RecurrenceUnchangeable
 from core.pix.business_days import brasilia_day
 from core.pix.recurrence_rules import (
     CANCELLATION_CODES,
@@ -26,10 +26,9 @@ from core.pix.recurrence_rules import (
     RecurrenceTerms,
     new_id_rec,
 )
-from db_models import Account, ClosingParty, Recurrence, RecurrenceStatus
+from db_models import Account, ClosingParty, OrderKind, Recurrence, RecurrenceStatus
 from payments.payees import document_of
-from payments.recurring import charges, lifecycle, requests
-from payments.recurring.locations import take_location
+from payments.recurring import charges, lifecycle, orders, requests
 from payments.recurring.objects import activation_state
 from repository.database import Work
 from repository.recurrences import BoundLocation, RecurrenceRecord
@@ -77,6 +76,10 @@ class Closing:
 BY_PAYEE = Closing(
     CANCELLED_BY_PAYEE, "Cancelamento solicitado pelo usuário recebedor", ClosingParty.PAYEE
 )
+
+
+EXPIRY_CODE, EXPIRY_TEXT = "expired", "O prazo para autorizar acabou"
+"""What the payer's bank hears: the standard has no code for an expiry."""
 
 
 class TermsPart(StrEnum):
@@ -196,6 +199,18 @@ def unbind(work: Work, bound: BoundLocation) -> BoundLocation:
     return BoundLocation(bound.location, None)
 
 
+def take_location(work: Work, bound: BoundLocation) -> None:
+    """Free a location whose recurrence has ended; its history says so.
+
+    Raises LocationUnusable if the recurrence stands, and ConcurrentUpdate.
+    """
+    if bound.recurrence is None:
+        return
+    if not lifecycle.is_final(bound.recurrence):
+        raise LocationUnusable("Another recurrence uses this location.")
+    unbind(work, bound)
+
+
 def approve(work: Work, record: RecurrenceRecord, acceptance: Acceptance) -> RecurrenceRecord:
     """Store that a payer has accepted the recurrence. It may be charged from now on.
 
@@ -226,14 +241,32 @@ def reject(work: Work, record: RecurrenceRecord, closing: Closing) -> Recurrence
 
 def expire(work: Work, record: RecurrenceRecord) -> RecurrenceRecord:
     """Store that nobody has accepted in time. Raises RecurrenceUnchangeable, ConcurrentUpdate."""
-    return _move(work, record, RecurrenceStatus.EXPIRED, {})
+    record = _move(work, record, RecurrenceStatus.EXPIRED, {})
+    _tell_bank(work, record.recurrence, EXPIRY_CODE, EXPIRY_TEXT)
+    return record
 
 
 def cancel(work: Work, record: RecurrenceRecord, closing: Closing = BY_PAYEE) -> RecurrenceRecord:
-    """End a recurrence, accepted or not. Raises RecurrenceUnchangeable and ConcurrentUpdate."""
+    """End a recurrence, accepted or not. Raises RecurrenceUnchangeable and ConcurrentUpdate.
+
+    The payer's bank gets an order, unless it or its client has cancelled.
+    """
     if closing.code not in CANCELLATION_CODES or closing.party is None:
         raise ValueError("must be a closing with a code of a cancellation, and with a party")
-    return _move(work, record, RecurrenceStatus.CANCELLED, _closing_columns(closing))
+    record = _move(work, record, RecurrenceStatus.CANCELLED, _closing_columns(closing))
+    if closing.party in (ClosingParty.PAYEE, ClosingParty.PAYEES_BANK):
+        _tell_bank(work, record.recurrence, closing.code, closing.text)
+    return record
+
+
+def _tell_bank(work: Work, recurrence: Recurrence, code: str, text: str) -> None:
+    """Order the payer's bank to end what it has of the recurrence: a mandate, or a question.
+
+    Also for an offer that nobody has accepted: a client may be about to, and the bank answers an
+    order about an unknown recurrence as one that is done.
+    """
+    members = {"id_rec": recurrence.id_rec, "code": code, "text": text[:TEXT_CHARACTERS_MAX]}
+    orders.add(work, OrderKind.MANDATE_CANCEL, recurrence.id_rec, members)
 
 
 def _closing_columns(closing: Closing) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from functools import partial
 import pytest
 
 from core.merchant_errors import RecurrenceUnchangeable
-from payments.recurring import recurrences
+from core.pix.recurrence_rules import OFFER_DAYS_AFTER_FIRST
+from payments.recurring import offers, recurrences
 from tests.db.crowd import at_once
 from tests.pix_api.charges import DemoCalls
 from tests.pix_api.recurrences import PAYER, REJECTION, accept, change, offer, rec_body, reserve
@@ -30,6 +31,12 @@ def words(call, rec):
     """The status, and the statuses of the history."""
     body = call("GET", f"/rec/{rec['idRec']}").get_json()
     return body["status"], [step["status"] for step in body["atualizacao"]]
+
+
+def expire_offers(app):
+    """Run the job once; return how many offers it expired."""
+    with app.app_context():
+        return offers.run()
 
 
 def is_done(verb):
@@ -55,6 +62,27 @@ def test_a_cancellation_and_an_acceptance_agree_about_what_came_first(calls, pro
         assert cancellation.status_code == 200
         before = ["CRIADA", "APROVADA"] if is_accepted else ["CRIADA"]
         assert words(calls[1], rec) == ("CANCELADA", [*before, "CANCELADA"])
+
+
+@pytest.mark.slow
+def test_an_acceptance_and_an_expiry_agree_about_what_came_first(calls, processes):
+    """An acceptance after the expiry is refused with its reason; one before it prevents it."""
+    recs = [offer(calls[0], processes.clock) for _ in range(4)]
+    processes.clock.advance(days=10 + OFFER_DAYS_AFTER_FIRST + 1)
+    late_calls = DemoCalls(processes.app(3))  # the old token has expired
+    jobs = [partial(expire_offers, processes.app(number)) for number in (0, 1)]
+    answers = [
+        partial(tell_acceptance, processes.app(2), processes.clock, rec, PAYER) for rec in recs
+    ]
+    results = at_once([jobs[0], *answers[:2], jobs[1], *answers[2:]])
+    statuses = [answer.status_code for answer in (*results[1:3], *results[4:])]
+    assert results[0] + results[3] + statuses.count(200) == len(recs)
+    for rec, status in zip(recs, statuses, strict=True):
+        word = "APROVADA" if status == 200 else "EXPIRADA"
+        assert words(late_calls, rec) == (word, ["CRIADA", word])
+        again = tell_acceptance(processes.app(3), processes.clock, rec, PAYER)
+        code = "recurrence-ended" if status != 200 else None
+        assert (again.status_code, again.get_json().get("code")) == (status, code)
 
 
 @pytest.mark.slow

@@ -317,8 +317,8 @@ def test_a_request_to_a_payer_takes_at_most_eight_statements(call, processes, co
     assert counts == [7, 3, 5], counts
 
 
-def test_a_recurrence_takes_at_most_six_statements(call, processes, count_statements):
-    """Who, the recurrence, its open request, its change, the history, the callback; lists take two.
+def test_a_recurrence_takes_at_most_seven_statements(call, processes, count_statements):
+    """Who, the recurrence, its request, its change, the history, callback, order; lists take two.
 
     The callback takes one statement, whether its merchant has an address or not.
     """
@@ -342,12 +342,12 @@ def test_a_recurrence_takes_at_most_six_statements(call, processes, count_statem
         with count_statements() as statements:
             assert call(method, fragment, body).status_code in (200, 201)
         counts.append(len(statements))
-    assert counts == [5, 2, 3, 4, 6, 2, 2, 4], counts
+    assert counts == [5, 2, 3, 4, 7, 2, 2, 4], counts
     call("PUT", "/webhookrec", {"webhookUrl": "https://shop.example.com/"})
     path = f"/rec/{offer(call, processes.clock)['idRec']}"
     with count_statements() as statements:
         assert call("PATCH", path, {"status": "CANCELADA"}).status_code == 200
-    assert len(statements) == 6, statements
+    assert len(statements) == 7, statements
     for query in ({}, rest, {"paginacao.paginaAtual": 9}):
         for list_path in ("/rec", "/locrec"):
             with count_statements() as statements:
