@@ -102,7 +102,7 @@ class LocationRefused(CodeRefused):
     """The receiver's bank answered with another status than 200, 404 or 410."""
 
     code = "location-refused"
-    title = N_("O banco de quem recebe não entregou a cobrança")
+    title = N_("O banco de quem recebe não entregou os dados")
 
     def __init__(self, detail: str, answer_status: int) -> None:
         self.answer_status = answer_status
@@ -113,7 +113,7 @@ class PayloadTypeWrong(CodeRefused):
     """The answer's content type is not `application/jose`."""
 
     code = "payload-type-wrong"
-    title = N_("A resposta do banco de quem recebe não é uma cobrança assinada")
+    title = N_("A resposta do banco de quem recebe não está assinada")
 
 
 class PayloadTooLarge(CodeRefused):
@@ -127,21 +127,21 @@ class PayloadMalformed(CodeRefused):
     """A field of the signed payload is missing or malformed."""
 
     code = "payload-malformed"
-    title = N_("Os dados da cobrança estão incompletos")
+    title = N_("Os dados do banco de quem recebe estão incompletos")
 
 
 class KeySetRefused(CodeRefused):
     """The key set is at a host that no known bank has, or it cannot be read."""
 
     code = "key-set-refused"
-    title = N_("Não foi possível conferir a assinatura da cobrança")
+    title = N_("Não foi possível conferir a assinatura do banco de quem recebe")
 
 
 class PayloadSignatureRefused(CodeRefused):
     """The signature or the certificate of the receiver's bank is not valid."""
 
     code = "payload-signature-refused"
-    title = N_("A assinatura da cobrança não confere")
+    title = N_("A assinatura do banco de quem recebe não confere")
 
 
 class ChargePaid(CodeRefused):

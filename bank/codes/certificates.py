@@ -17,17 +17,17 @@ from core.languages import N_
 CHAIN_MAX = 5
 
 _REFUSALS = {
-    "malformed": N_("O banco de quem recebe respondeu algo que não é uma cobrança assinada."),
-    "alg-not-allowed": N_("O tipo de assinatura desta cobrança não é aceito no Pix."),
+    "malformed": N_("O banco de quem recebe respondeu algo que não está assinado."),
+    "alg-not-allowed": N_("Este tipo de assinatura não é aceito no Pix."),
     "key-not-found": N_(
-        "A chave que assinou esta cobrança não está entre as do banco de quem recebe."
+        "A chave que assinou estes dados não está entre as do banco de quem recebe."
     ),
-    "certificate-mismatch": N_("O certificado não é o da chave que assinou esta cobrança (x5t)."),
-    "certificate-expired": N_("O certificado de quem assinou esta cobrança está fora da validade."),
-    "certificate-chain": N_("A cadeia de certificados de quem assinou esta cobrança não fecha."),
-    "signature-invalid": N_("Os dados desta cobrança foram alterados depois de assinados."),
+    "certificate-mismatch": N_("O certificado não é o da chave que assinou estes dados (x5t)."),
+    "certificate-expired": N_("O certificado de quem assinou estes dados está fora da validade."),
+    "certificate-chain": N_("A cadeia de certificados de quem assinou estes dados não fecha."),
+    "signature-invalid": N_("Os dados foram alterados depois de assinados."),
 }
-_UNTRUSTED = N_("Não dá para confiar nos dados desta cobrança.")
+_UNTRUSTED = N_("Não dá para confiar nestes dados.")
 
 
 def refusal_text(code: str) -> str:

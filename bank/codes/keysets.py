@@ -68,7 +68,7 @@ class KeySetCache:
         if base is None:
             raise KeySetRefused(
                 _(
-                    "A chave que assinou esta cobrança está em um endereço que este banco não "
+                    "A chave que assinou estes dados está em um endereço que este banco não "
                     "conhece. Nada foi pago."
                 )
             )

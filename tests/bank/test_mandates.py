@@ -136,6 +136,10 @@ def test_the_same_checks_protect_a_recurrence_as_a_charge(bank, service):
     other_keys = partial(service.signed_payload, payload, jku="https://evil.example/jwks")
     assert refusal_of(bank, service.serve_recurrence(wrong_type)).code == "payload-type-wrong"
     assert refusal_of(bank, service.serve_recurrence(other_keys)).code == "key-set-refused"
+    for faulty in (wrong_type, other_keys):
+        page = open_review(bank, service.serve_recurrence(faulty)).text
+        assert "assinatura do banco" in page or "não está assinada" in page
+        assert "cobrança" not in page
     service.host = "evil.example"
     assert refusal_of(bank, service.recurrence(bank.clock.now())[0]).code == "unknown-participant"
 
