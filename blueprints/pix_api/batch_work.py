@@ -139,6 +139,8 @@ def apply(work: Work, request: WaitingRequest) -> Payment:
 
 def _apply(work: Work, request: WaitingRequest) -> Payment:
     merchant, members = request.merchant, dict(request.body)
+    if merchant.disabled_at is not None:
+        raise PixProblem("AcessoNegado", "A conta foi desativada, e a cobrança não foi processada.")
     payment = work.charges.find(merchant, request.txid)
     if payment is not None and payment.id != request.payment_id:
         raise due_changes.used_txid(request.txid)

@@ -8,6 +8,8 @@ import pytest
 
 from blueprints.pix_api import batch_work, due_changes
 from payments import charge_batches
+from repository.accounts import RecentAccounts
+from repository.database import in_unit_of_work, ledger
 from tests.pix_api.batches import (
     CREATED,
     REFUSED,
@@ -85,6 +87,33 @@ def test_a_refused_item_has_its_problem_and_does_not_exist(calls):
         assert word not in json.dumps(calls.items(1))
     assert calls.api.get(f"/cobv/{txid_of(2)}").status == 404
     assert [one["txid"] for one in calls.api.get("/cobv", **EVER).json["cobs"]] == [txid_of(1)]
+
+
+def test_what_waits_for_a_disabled_account_is_refused(calls, clock):
+    """Neither created nor revised, as its client could not do it any more."""
+    calls.put(1, calls.charge(1))
+    calls.work()
+    calls.put(2, calls.charge(2))
+    calls.patch(1, {"txid": txid_of(1), "valor": {"original": "7.00"}})
+    set_disabled(calls.app, clock.now())
+    assert calls.work() == 2
+    set_disabled(calls.app, None)
+    assert calls.statuses(2) == [REFUSED]
+    assert calls.problem(2)["type"].endswith("/AcessoNegado")
+    assert calls.api.get(f"/cobv/{txid_of(2)}").status == 404
+    assert calls.api.get(f"/cobv/{txid_of(1)}").json["valor"]["original"] == "100.00"
+
+
+def set_disabled(app, at):
+    """Disable or enable the demo merchant's account."""
+
+    def write(work):
+        account_id = work.accounts.by_login("demo").id
+        return work.accounts.set_disabled(account_id, at)
+
+    with app.app_context():
+        assert in_unit_of_work(write)
+        ledger().recent = RecentAccounts()  # the job reads the account again at once
 
 
 @pytest.mark.parametrize("is_worked", [False, True])
