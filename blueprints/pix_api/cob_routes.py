@@ -12,7 +12,8 @@ from accounts.access import development_only
 from blueprints.pix_api import presenter
 from blueprints.pix_api.access import count_change, merchant_for
 from blueprints.pix_api.charge_bodies import CobBody, faults_of_key, members_of, merged
-from blueprints.pix_api.charge_reading import REMOVED, ChargeReading
+from blueprints.pix_api.charge_reading import ChargeReading
+from blueprints.pix_api.charge_removal import finality, remove
 from blueprints.pix_api.fields import TXID_OF_CHARGE, checked, json_object
 from blueprints.pix_api.loc_routes import location_for
 from blueprints.pix_api.problems import PixProblem, Violation, refuse
@@ -71,7 +72,7 @@ def patch_cob(txid: str) -> BaseResponse:
         changes = json_object()
         payment = COBS.own(work, merchant, txid)
         if changes.get("status") is not None:
-            return presented(_remove(work, payment, merchant, changes))
+            return presented(remove(work, payment, merchant, changes, INVALID, CobBody))
         body = _checked(merged(members_of(payment), changes), merchant)
         return presented(_revise(work, payment, body, keeps_payer=body.devedor is None))
 
@@ -159,10 +160,7 @@ def _revise(work: Work, payment: Payment, body: CobBody, *, keeps_payer: bool = 
     """Replace what the charge asks; `keeps_payer` for a body that says nothing of the debtor."""
     count_change(payment.merchant)
     faults = body.faults(payment.merchant)
-    if charges.is_final(payment.status):
-        reason = "A cobrança não está ATIVA, e a presente requisição busca alterá-la."
-        faults.append(Violation(reason, "cob.status", presenter.status_of(payment)))
-    _raise_any(faults)
+    _raise_any([*faults, *finality(payment)])
     location = location_for(work, payment.merchant, body.loc, ChargeKind.COB, INVALID)
     try:
         values = body.values(payment.created_at)
@@ -176,23 +174,6 @@ def _revise(work: Work, payment: Payment, body: CobBody, *, keeps_payer: bool = 
             charges.bind(work, payment, location, current_settings().location_base)
     except Conflict as error:
         raise as_violation(error, INVALID, "cob") from None
-    return payment
-
-
-def _remove(work: Work, payment: Payment, merchant: Account, changes: dict[str, Any]) -> Payment:
-    faults = []
-    if changes["status"] != REMOVED:
-        reason = "O campo cob.status não respeita o schema."
-        faults.append(Violation(reason, "cob.status", changes["status"]))
-    others = [name for name in CobBody.model_fields if changes.get(name) is not None]
-    if others:
-        reason = "A cobrança não pode ser removida e alterada na mesma requisição."
-        faults.append(Violation(reason, f"cob.{others[0]}"))
-    if charges.is_final(payment.status):
-        reason = "A cobrança não está ATIVA, e a presente requisição busca alterá-la."
-        faults.append(Violation(reason, "cob.status", presenter.status_of(payment)))
-    _raise_any(faults)
-    charges.remove(work, payment, merchant)
     return payment
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from blueprints.pix_api import presenter
+from blueprints.pix_api import charge_removal
 from blueprints.pix_api.charge_bodies import merged
-from blueprints.pix_api.charge_reading import REMOVED
 from blueprints.pix_api.cob_routes import as_violation
 from blueprints.pix_api.due_bodies import CobVBody, due_members_of
 from blueprints.pix_api.fields import checked
@@ -57,7 +56,7 @@ def create(work: Work, merchant: Account, body: CobVBody, txid: str) -> Payment:
 def revise(work: Work, payment: Payment, body: CobVBody) -> Payment:
     """Replace what an active charge asks. Raises PixProblem."""
     faults = body.faults(payment.merchant, payment.created_at, work.now)
-    _raise_any([*faults, *_finality(payment)])
+    _raise_any([*faults, *charge_removal.finality(payment)])
     location = location_for(work, payment.merchant, body.loc, ChargeKind.COBV, INVALID)
     try:
         charges.revise(work, payment, body.values())
@@ -70,25 +69,7 @@ def revise(work: Work, payment: Payment, body: CobVBody) -> Payment:
 
 def remove(work: Work, payment: Payment, merchant: Account, changes: dict[str, Any]) -> Payment:
     """Remove a charge, as `changes["status"]` asks. Raises PixProblem."""
-    faults = []
-    if changes["status"] != REMOVED:
-        reason = "O campo cobv.status não respeita o schema."
-        faults.append(Violation(reason, "cobv.status", changes["status"]))
-    others = [name for name in CobVBody.model_fields if changes.get(name) is not None]
-    if others:
-        reason = "A cobrança não pode ser removida e alterada na mesma requisição."
-        faults.append(Violation(reason, f"cobv.{others[0]}"))
-    _raise_any([*faults, *_finality(payment)])
-    charges.remove(work, payment, merchant)
-    return payment
-
-
-def _finality(payment: Payment) -> list[Violation]:
-    """The violation of changing a charge that is paid or removed."""
-    if not charges.is_final(payment.status):
-        return []
-    reason = "A cobrança não está ATIVA, e a presente requisição busca alterá-la."
-    return [Violation(reason, "cobv.status", presenter.status_of(payment))]
+    return charge_removal.remove(work, payment, merchant, changes, INVALID, CobVBody)
 
 
 def _raise_any(faults: list[Violation]) -> None:
