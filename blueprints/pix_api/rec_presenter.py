@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from blueprints.pix_api.lists import Window
@@ -19,10 +20,10 @@ def recurrence(record: RecurrenceRecord, merchant: Account) -> dict[str, Any]:
 
 
 def code_members(
-    record: RecurrenceRecord, merchant: Account, charge: Payment | None
+    record: RecurrenceRecord, merchant: Account, charge: Payment | None, now: datetime
 ) -> dict[str, Any]:
-    """The member `dadosQR`; nothing while a location is missing."""
-    code = code_of_recurrence(merchant, record, charge, current_settings().location_base)
+    """The member `dadosQR`; nothing if a location is missing, or the charge cannot be paid."""
+    code = code_of_recurrence(merchant, record, charge, current_settings().location_base, now)
     if code is None:
         return {}
     return {"dadosQR": {"jornada": f"JORNADA_{code.journey}", "pixCopiaECola": code.text}}

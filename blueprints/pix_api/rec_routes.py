@@ -109,8 +109,9 @@ def get_rec(id_rec: str) -> BaseResponse:
         merchant = merchant_for(work, "rec.read")
         record = _own(work, merchant, id_rec)
         charge = _charge_of_query(work, merchant, record)
+        moment = work.now
     body = rec_presenter.recurrence(record, merchant)
-    return private_json({**body, **rec_presenter.code_members(record, merchant, charge)})
+    return private_json({**body, **rec_presenter.code_members(record, merchant, charge, moment)})
 
 
 @bp.get("/rec")

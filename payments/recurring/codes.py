@@ -6,9 +6,11 @@ Source: API Pix 2.9.0, RecCompleta (`dadosQR`); Manual de Padrões para Iniciaç
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from core.pix import br_code
-from db_models import Account, ChargeKind, Payment
+from db_models import Account, ChargeKind, Payment, PaymentStatus
+from payments.lifecycle import status_at
 from payments.location import location_text
 from payments.recurring.locations import recurrence_location_text
 from repository.recurrences import RecurrenceRecord
@@ -43,13 +45,19 @@ def fits(record: RecurrenceRecord, charge: Payment) -> bool:
 
 
 def code_of_recurrence(
-    merchant: Account, record: RecurrenceRecord, charge: Payment | None, location_base: str
+    merchant: Account,
+    record: RecurrenceRecord,
+    charge: Payment | None,
+    location_base: str,
+    now: datetime,
 ) -> RecurrenceCode | None:
     """The code that begins the journey with this charge, or with none.
 
-    None if the recurrence or the charge has no location.
+    None if the recurrence or the charge has no location, or the charge cannot be paid at `now`.
     """
     if record.location is None or (charge is not None and not charge.has_location):
+        return None
+    if charge is not None and status_at(charge, now) is not PaymentStatus.PENDING:
         return None
     location = None
     if charge is not None:

@@ -164,6 +164,22 @@ def test_no_code_without_both_locations(call, clock, charges):
     assert "dadosQR" in call("GET", path).get_json()
 
 
+def test_no_code_with_a_charge_that_cannot_be_paid(app, call, clock, charges):
+    """No error: a client that polls with its `txid` reads how the recurrence goes on."""
+    rec = offer(call, clock, loc=reserve(call)["id"], **activation(COB))
+    path = f"/rec/{rec['idRec']}"
+    clock.advance(days=40)
+    call = DemoCalls(app)  # the old token has expired
+    removal = {"status": "REMOVIDA_PELO_USUARIO_RECEBEDOR"}
+    call.create(OTHER)
+    assert call("PATCH", path, activation(OTHER)).status_code == 200
+    assert "dadosQR" in call("GET", f"{path}?txid={OTHER}").get_json()
+    assert call("PATCH", f"/cob/{OTHER}", removal).status_code == 200
+    for txid in (OTHER, COBV):
+        answer = call("GET", f"{path}?txid={txid}")
+        assert (answer.status_code, "dadosQR" in answer.get_json()) == (200, False)
+
+
 def test_a_charge_that_does_not_fit_is_refused(app, call, clock, charges):
     """Another immediate charge than the one named, an unknown one, one of another journey."""
     call.create(OTHER)
