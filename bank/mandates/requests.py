@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -19,7 +19,7 @@ from bank.codes.recurrence import MandateTerms, recurrence_offer_from
 from bank.database import Database
 from bank.errors import RequestKeyReused
 from bank.languages import translate as _
-from bank.mandates.desk import has_mandate, new_mandate
+from bank.mandates.desk import forget_void, has_mandate, new_mandate
 from bank.mandates.errors import (
     CustomerUnknown,
     MandateRequestClosed,
@@ -28,7 +28,13 @@ from bank.mandates.errors import (
     TermsChanged,
     UnknownMandateRequest,
 )
-from bank.mandates.outbox import ACCEPTED, REFUSED, ClaimedDecision, MandateOutbox
+from bank.mandates.outbox import (
+    ACCEPTED,
+    PAYMENT_RETURNED,
+    REFUSED,
+    ClaimedDecision,
+    MandateOutbox,
+)
 from bank.mandates.tables import BankMandate, MandateRequest, terms_in
 from bank.models import BankPayer
 from bank.money import payers
@@ -208,6 +214,7 @@ class RequestDesk:
                 check_open(request, now)
             if resets_pins:
                 payers.reset_failed_pins(session, answer.payer)
+            forget_void(session, answer.payer, request.id_rec)
             mandate = new_mandate(answer.payer, terms_in(request), verdict, JOURNEY_BY_REQUEST, now)
             session.add(mandate)
             session.flush()
@@ -254,6 +261,8 @@ def _is_open(payer: BankPayer, now: datetime) -> ColumnElement[bool]:
     is_decided = exists().where(
         BankMandate.payer_id == MandateRequest.payer_id,
         BankMandate.id_rec == MandateRequest.id_rec,
+        # A mandate whose payment went back decides nothing (`BankMandate.is_void`).
+        or_(BankMandate.reason.is_(None), BankMandate.reason != PAYMENT_RETURNED),
     )
     return and_(
         MandateRequest.payer_id == payer.id,

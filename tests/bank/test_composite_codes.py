@@ -11,6 +11,7 @@ from bank.mandates.tables import BankMandate, MandateNotice
 from bank.models import Transfer
 from bank.money.notice_queue import LEASE
 from core.pix.br_code import crc16, encode_static
+from tests.bank.automatic import send_request
 from tests.bank.conftest import hidden_fields
 from tests.bank.service_double import PAYEE_KEY, recurrence_payload
 
@@ -90,6 +91,19 @@ def test_a_payment_that_goes_back_authorises_nothing(bank, service):
     assert pay(bank, open_review(bank, code)).status_code == 303
     assert messages(service)[1:] == [54.9, ("accepted", 3, txid)]
     assert mandate_in(bank, id_rec).status == "active"
+
+
+def test_a_request_may_follow_a_payment_that_went_back(bank, service):
+    """The client sees it and accepts it, as if nothing had been tried."""
+    service.answers = [(409, "already-paid"), 200]
+    code, _, id_rec = service.composite(bank.clock.now())
+    assert pay(bank, open_review(bank, code)).status_code == 303
+    order = send_request(bank, recurrence={"idRec": id_rec})
+    assert f"/requests/{order['id']}" in bank.client.get("/").text
+    form = hidden_fields(bank.client.get(f"/requests/{order['id']}").text)
+    answer = bank.client.post(f"/requests/{order['id']}/authorise", data={**form, "pin": "1234"})
+    assert answer.status_code == 303
+    assert (mandate_in(bank, id_rec).status, mandate_in(bank, id_rec).journey) == ("active", 1)
 
 
 def test_an_acceptance_waits_until_its_payment_is_known(bank, service):
