@@ -33,7 +33,8 @@ ENGLISH = {"Accept-Language": "en-US,en;q=0.9"}
 # Names of people, places and products, which both languages write in the same way.
 NAMES = {"Pix", "Garoa", "Banco", "Loja", "da", "Alice", "Olinda", "Barraca", "do", "Bob"}
 BURST_CUSTOMER, ROBOT_CUSTOMER = "Rajada de Teste", "Pagador de Teste"
-WORD = re.compile(r"[^\W\d_]{2,}")
+# Not the letters between the digits of an identifier, which may spell anything.
+WORD = re.compile(r"(?<!\w)[^\W\d_]{2,}(?!\w)")
 PLACEHOLDER = re.compile(r"%\(\w+\)s")
 # Commands and their output are for developers, and Portuguese only.
 COMMANDS = re.compile(r"(?:\w+_)?cli|terminal|audit|burst|burst_report")
