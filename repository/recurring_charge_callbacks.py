@@ -51,13 +51,10 @@ class RecurringChargeCallbacks:
         charges = RecurringCharges(self._session)
         records = charges.by_payments({step.payment_id for step in steps})
         merchants = {record.payment.merchant_id for record in records.values()}
-        keys = dict(
-            self._session.execute(
-                select(Account.id, Account.pix_key).where(Account.id.in_(merchants))
-            )
-            .tuples()
-            .all()
+        rows = self._session.execute(
+            select(Account.id, Account.pix_key).where(Account.id.in_(merchants))
         )
+        keys = {row[0]: row[1] for row in rows}
         news = {}
         for step in steps:
             record = records[step.payment_id]

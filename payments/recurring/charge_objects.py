@@ -90,11 +90,16 @@ def _shared_members(
         "status": CHARGE_WORDS[RecurringChargeStatus(status)],
         "atualizacao": _history(record, steps),
     }
-    last = max((step.changed_at for step in steps), default=record.payment.created_at)
+    # An attempt that was requested later has a step that says so, unlike one of the creation.
+    later = {
+        step.attempt_id
+        for step in record.changes[len(steps) :]
+        if step.attempt_status == AttemptStatus.REQUESTED
+    }
     attempts = [
         _attempt(one, [step for step in steps if step.attempt_id == one.id])
         for one in record.attempts
-        if one.requested_at <= last
+        if one.id not in later
     ]
     if attempts:
         body["tentativas"] = attempts
