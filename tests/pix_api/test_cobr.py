@@ -8,8 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from db_models import Payment
+from payments.privacy import erase_payer, export_payer
 from payments.sweep import expire_batch
-from repository.database import reading
+from repository.database import in_unit_of_work, reading
 from tests.pix_api.charges import EVER, DemoCalls, paths_of
 from tests.pix_api.recurrences import offer
 from tests.pix_api.recurring_charges import (
@@ -325,3 +326,21 @@ def test_a_due_day_that_is_no_business_day_moves_where_the_payer_lives(app, call
     answer = call("POST", f"/cobr/{cobr['txid']}/retentativa/{due_day + timedelta(days=2)}")
     reasons = [one["razao"] for one in answer.get_json()["violacoes"]]
     assert reasons[0].startswith("A política configurada na recorrência não permite")
+
+
+def test_pages_show_a_charge_without_a_code_and_people_are_erased(app, call, clock, rec):
+    """The page offers nothing to scan, and says who pays."""
+    charged(call, rec, day_after(clock, 3), TXID)
+    with app.app_context(), reading() as work:
+        own = work.session.scalars(sa.select(Payment.txid).where(Payment.charge_txid == TXID)).one()
+    client = app.test_client()
+    page = client.get(f"/payments/pix/{own}", headers={"Accept": "text/html"}).text
+    assert "o seu banco paga esta cobrança no dia" in page
+    assert "A loja retirou o código" not in page
+    assert client.get(f"/payments/pix/qr_code/qr_code_payment_{own}.svg").status_code == 404
+    with app.app_context():
+        with reading() as work:
+            [exported] = export_payer(work, "12345678909")["payments"]
+        assert exported["charge_terms"]["debtor"]["email"] == "ana@example.com"
+        in_unit_of_work(lambda work: erase_payer(work, "12345678909"))
+    assert "devedor" not in call("GET", f"/cobr/{TXID}").get_json()

@@ -12,6 +12,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -32,6 +33,7 @@ from schemathesis.engine import events
 from schemathesis.engine.recorder import ScenarioRecorder
 
 from tests.pix_api.clients import demo_client
+from tests.pix_api.recurrences import accept
 from tests.support.clocks import FrozenClock
 from tests.support.service import PIX_KEY, close_app, ready_app, settings_for
 
@@ -40,6 +42,7 @@ CPF, CNPJ = "12345678909", "12345678000195"
 FIRST_DAY, LAST_DAY = "2026-12-24", "2027-12-24"
 EXPIRY = "2026-12-01T12:00:00Z"
 IS_INSTANT, _EXPIRY = re.compile(r"\d{4}-\d{2}-\d{2}T.+"), "dataExpiracaoSolicitacao"
+IS_ID_REC = re.compile(r"[a-zA-Z0-9]{29}")
 IS_DAY, IS_TXID = re.compile(r"\d{4}-\d{2}-\d{2}"), re.compile(r"[a-zA-Z0-9]{26,35}")
 TRIED = (
     "PUT /cob/{txid} 201",
@@ -74,6 +77,13 @@ TRIED = (
     "POST /solicrec 404",
     "PATCH /solicrec/{idSolicRec} 201",
     "GET /solicrec/{idSolicRec} 200",
+    "PUT /cobr/{txid} 201",
+    "PUT /cobr/{txid} 400",
+    "POST /cobr 400",
+    "GET /cobr/{txid} 200",
+    "GET /cobr 200",
+    "PATCH /cobr/{txid} 200",
+    "POST /cobr/{txid}/retentativa/{data} 400",
     "POST /locrec 201",
     "DELETE /locrec/{id}/idRec 404",
 )
@@ -84,6 +94,9 @@ class Demo(AuthProvider[str]):
     """Authenticates requests with a token of the demo merchant's client."""
 
     token = ""
+    approved_recs: Iterator[str] = iter(())
+    due_days: Iterator[str] = iter(())
+    """Each in another cycle, because a cycle has one charge."""
 
     def get(self, case: Case, ctx: AuthContext) -> str:
         """Return the token."""
@@ -138,6 +151,12 @@ def _with_own_values(data: bytes) -> bytes:
                 debtor["cpf"] = CPF
             if str(debtor.get("cnpj", "")).isalnum() and len(debtor["cnpj"]) == 14:
                 debtor["cnpj"] = CNPJ
+        if IS_ID_REC.fullmatch(str(body.get("idRec"))) and "destinatario" not in body:
+            body["idRec"] = next(Demo.approved_recs)
+            if isinstance(calendar, dict) and IS_DAY.fullmatch(
+                str(calendar.get("dataDeVencimento"))
+            ):
+                calendar["dataDeVencimento"] = next(Demo.due_days)
         if isinstance(body.get("webhookUrl"), str) and "://" in body["webhookUrl"]:
             body["webhookUrl"] = "https://example.com/a"
         return json.dumps(body).encode()
@@ -205,6 +224,25 @@ def _existing(app: Flask) -> dict[str, list[str]]:
         client.post("/api-pix/v2/solicrec", json={**ask, "idRec": id_rec}, headers=headers)
         for id_rec in id_recs[:6]
     ]
+    for id_rec in id_recs[8:]:
+        accept(app, id_rec)
+    # One after the other, with a day in another month each time.
+    days = [f"2027-{month:02}-28" for month in range(1, 12)]
+    Demo.approved_recs, Demo.due_days = cycle(id_recs[8:]), cycle(days)
+    for number in range(4):
+        txid = f"{number}" * 33
+        answer = client.put(
+            f"/api-pix/v2/cobr/{txid}",
+            json={
+                "idRec": id_recs[8 + number],
+                "calendario": {"dataDeVencimento": "2026-12-28"},
+                "valor": {"original": "10.00"},
+                "recebedor": {"conta": "1", "tipoConta": "CORRENTE"},
+            },
+            headers=headers,
+        )
+        assert answer.status_code == 201, answer.text
+        txids.append(txid)
     return {
         "txid": txids,
         "id": ids,
@@ -251,12 +289,17 @@ def _gather(recorder: ScenarioRecorder, wrong: dict[str, str], answer_counts: Co
 def _is_dialect(case: Case, check: str) -> bool:
     """Whether the finding is data that is accepted on purpose.
 
-    An empty parameter counts as absent: some SDKs send it. The charges of a batch are checked after
-    the answer, and a null of a revision counts as absent.
+    An empty parameter counts as absent: some SDKs send it. So does a null: of a recurring charge
+    these are the only members that may be missing. The charges of a batch are checked after the
+    answer.
     """
     if check != "negative_data_rejection":
         return False
-    return "" in (case.query or {}).values() or _is_frame_of_batch(case)
+    if "" in (case.query or {}).values() or _is_frame_of_batch(case):
+        return True
+    body = case.body
+    is_charge = case.operation.path.startswith("/cobr")
+    return is_charge and isinstance(body, dict) and None in body.values()
 
 
 def _is_frame_of_batch(case: Case) -> bool:
