@@ -65,7 +65,7 @@ def charge_object(record: RecurringChargeRecord, merchant: Account) -> dict[str,
     members = {"infoAdicional": payment.description, "devedor": contact}
     body |= {name: value for name, value in members.items() if value is not None}
     if record.pix is not None:
-        body["pix"] = [pix_object(record.pix, merchant.pix_key)]
+        body["pix"] = _pix(record, merchant.pix_key)
     return body
 
 
@@ -76,8 +76,17 @@ def callback_object(news: RecurringChargeNews) -> dict[str, Any]:
     body = _shared_members(record, steps, change.status)
     is_concluded = change.status == RecurringChargeStatus.CONCLUDED
     if is_concluded and record.pix is not None:
-        body["pix"] = [pix_object(record.pix, news.pix_key, {})]  # no refund is older
+        body["pix"] = _pix(record, news.pix_key, {})  # no refund is older
     return body
+
+
+def _pix(
+    record: RecurringChargeRecord, pix_key: str | None, statuses: dict[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """The money of a charge; money that its merchant has attached came with another txid."""
+    if record.pix is None:
+        return []
+    return [{**pix_object(record.pix, pix_key, statuses), "txid": record.payment.pix_txid}]
 
 
 def _shared_members(

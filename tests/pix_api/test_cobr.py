@@ -26,7 +26,7 @@ from tests.pix_api.recurring_charges import (
     words,
 )
 from tests.support.payer_bank import payer_bank, send_orders
-from tests.support.service import close_app, ready_app, settings_for
+from tests.support.service import BankInTest, close_app, ready_app, settings_for
 
 TXID, OTHER, UNKNOWN = "a" * 30, "b" * 30, "c" * 30
 INVALID, UNREADABLE = "CobROperacaoInvalida", "CobRConsultaInvalida"
@@ -344,3 +344,25 @@ def test_pages_show_a_charge_without_a_code_and_people_are_erased(app, call, clo
         assert exported["charge_terms"]["debtor"]["email"] == "ana@example.com"
         in_unit_of_work(lambda work: erase_payer(work, "12345678909"))
     assert "devedor" not in call("GET", f"/cobr/{TXID}").get_json()
+
+
+def test_other_money_for_a_charge_stops_the_bank(app, bank, call, clock, rec):
+    """The merchant attaches money without a payment, so nobody may collect the charge as well."""
+    cobr = charged(call, rec, day_after(clock, 3), TXID)
+    send_orders(app)
+    with app.app_context(), reading() as work:
+        own = work.session.scalars(sa.select(Payment.txid).where(Payment.charge_txid == TXID)).one()
+    client = app.test_client()
+    teller = BankInTest(client, clock)
+    money = teller.body({"id": None, "value": 35}, pix_key=call.key)
+    assert teller.tell(money).status_code == 200
+    path = f"/payments/pix/receipts/{money['end_to_end_id']}/attach"
+    assert client.post(path, json={"payment_id": own}).status_code == 200
+    cobr = read(call, cobr)
+    assert words(cobr) == (
+        ["CRIADA", "ATIVA", "CONCLUIDA"],
+        [["SOLICITADA", "AGENDADA", "CANCELADA"]],
+    )
+    send_orders(app)
+    assert bank.orders[-1][0] == "/api/collections/cancel"
+    assert pay(app, clock, bank.orders[0][1]).status_code == 409

@@ -1,128 +1,85 @@
-"""Charges of a recurrence from the merchant's client to the payer's account, over HTTP."""
+"""A recurring charge from the offer to the money, with the simulated bank over HTTP."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from functools import partial
 
 import pytest
 
-from bank.mandates.desk import MandateOrder
-from bank.money.payers import payer_by_handle
-from core.pix.business_days import brasilia_day
-from payments.recurring import order_sender
+from tests.bank.conftest import hidden_fields
 from tests.pix_api.charges import DemoCalls
 from tests.pix_api.recurrences import offer, reserve
-from tests.pix_api.recurring_charges import charged, day_after, order_due, read, words
-from tests.support.town import town
+from tests.pix_api.recurring_charges import (
+    RETRIES,
+    charged,
+    day_after,
+    order_due,
+    read,
+    words,
+)
+from tests.support.payer_bank import send_orders
+from tests.support.town import PIN, town
+
+TXID, OTHER = "a" * 30, "b" * 30
 
 
 @pytest.fixture
 def here(fresh_database, tmp_path):
-    """A service and its bank."""
+    """The service and the bank."""
     with town(fresh_database("sqlite"), tmp_path) as new_town:
         yield new_town
 
 
-def accepted_by(here, call, handle):
-    """A recurrence from today on that a client of the bank has accepted by its code."""
-    calendar = {"dataInicial": str(brasilia_day(here.clock.now())), "periodicidade": "MENSAL"}
-    rec = offer(call, here.clock, loc=reserve(call)["id"], calendario=calendar)
+def authorised(here, call):
+    """A recurrence that Bia has authorised in her app; her browser, too."""
+    today = str(day_after(here.clock, 0))
+    terms = {
+        "calendario": {"dataInicial": today, "periodicidade": "MENSAL"},
+        "politicaRetentativa": RETRIES,
+    }
+    rec = offer(call, here.clock, loc=reserve(call)["id"], **terms)
     code = call("GET", f"/rec/{rec['idRec']}").get_json()["dadosQR"]["pixCopiaECola"]
-    with here.branch.database.reading() as session:
-        client = payer_by_handle(session, handle)
-    agreed = here.branch.mandates.read(code).terms.fingerprint()
-    here.branch.mandates.authorise(MandateOrder(code, rec["idRec"], agreed, client), "1234")
+    client = here.bank_app.test_client()
+    post = partial(client.post, follow_redirects=True)
+    form = hidden_fields(client.get("/login").text)
+    post("/login", data={**form, "login": "bia", "pin": PIN})
+    review = client.get("/pay", query_string={"code": code}, follow_redirects=True)
+    post("/mandates/authorise", data={**hidden_fields(review.text), "pin": PIN})
+    assert call("GET", f"/rec/{rec['idRec']}").get_json()["status"] == "APROVADA"
     return rec
 
 
-def send_orders(here):
-    """Run the jobs that order charges."""
-    order_due(here.app)
-    with here.app.app_context():
-        return order_sender.run()
-
-
-def tell(here):
-    """Run the bank's jobs: what is due is paid, and everything is told."""
+def play_day(here):
+    """The bank pays what is due and sends its notices."""
     here.branch.collections.pay_due()
     here.branch.outbox.send_due()
     here.branch.collection_outbox.send_due()
 
 
-def end_to_end_ids(cobr):
-    """The ids of its attempts."""
-    return [attempt["endToEndId"] for attempt in cobr["tentativas"]]
-
-
-def test_a_charge_is_scheduled_paid_on_its_day_and_settled(here):
-    """The merchant sees each step, and the money leaves once."""
+def test_bias_bank_pays_a_charge_and_hears_of_a_cancellation(here):
+    """One charge is paid on its day, and another is cancelled after the bank has scheduled it."""
     call = DemoCalls(here.app)
-    rec = accepted_by(here, call, "bia")
-    balance = here.balance()
-    cobr = charged(call, rec, day_after(here.clock, 3))
-    send_orders(here)
-    assert words(read(call, cobr)) == (["CRIADA", "ATIVA"], [["SOLICITADA", "AGENDADA"]])
-    tell(here)
-    assert here.balance() == balance
-
+    rec = authorised(here, call)
+    before = here.balance()
+    paid = charged(call, rec, day_after(here.clock, 3), TXID)
+    cancelled = charged(call, rec, day_after(here.clock, 35), OTHER)
+    assert send_orders(here.app) == 1
+    assert words(read(call, paid)) == (["CRIADA", "ATIVA"], [["SOLICITADA", "AGENDADA"]])
+    play_day(here)
+    assert here.balance() == before  # its day has not come
     here.clock.advance(days=3)
-    for _ in range(2):
-        tell(here)
-
-    call = DemoCalls(here.app)
-    paid = read(call, cobr)
-    assert paid["status"] == "CONCLUIDA"
-    assert words(paid)[1] == [["SOLICITADA", "AGENDADA", "PAGA"]]
-    assert here.balance() == balance - 3500
-    assert here.audit().faults == ()
-
-
-def test_an_empty_account_expires_the_attempt_and_a_client_cancels_the_next(here):
-    """Dora's R$ 37,90 pay one charge; the bank's codes become the standard's statuses."""
-    call = DemoCalls(here.app)
-    rec = accepted_by(here, call, "dora")
-    first = charged(call, rec, day_after(here.clock, 3))
-    second = charged(call, rec, day_after(here.clock, 33))
-    send_orders(here)
-    for end_to_end_id in end_to_end_ids(read(call, first)):
-        assert here.branch.collections.pay_now(end_to_end_id).status == "paid"
-    here.clock.advance(days=30)
-    send_orders(here)
-    call = DemoCalls(here.app)
-    [end_to_end_id] = end_to_end_ids(read(call, second))
-    assert here.branch.collections.pay_now(end_to_end_id).status == "failed"
-    tell(here)
-    assert read(call, first)["status"] == "CONCLUIDA"
-    assert words(read(call, second))[1] == [["SOLICITADA", "AGENDADA", "EXPIRADA"]]
-    assert here.balance("dora") == 290
-
-
-def test_either_side_cancels_a_scheduled_charge(here):
-    """The merchant by PATCH, the client in the app, and the client by the whole mandate."""
-    call = DemoCalls(here.app)
-    rec = accepted_by(here, call, "bia")
-    by_merchant, by_client = (charged(call, rec, day_after(here.clock, days)) for days in (3, 33))
-    send_orders(here)
-    [first_id] = end_to_end_ids(read(call, by_merchant))
-    answer = call("PATCH", f"/cobr/{by_merchant['txid']}", {"status": "CANCELADA"})
-    assert answer.status_code == 200, answer.text
-    send_orders(here)
-    with here.branch.database.reading() as session:
-        bia = payer_by_handle(session, "bia")
-    assert here.branch.collections.pay_now(first_id).status == "cancelled"
-
-    here.clock.advance(days=30)
-    send_orders(here)
-    call = DemoCalls(here.app)
-    [second_id] = end_to_end_ids(read(call, by_client))
-    here.branch.collections.cancel_for_payer(bia, second_id)
-    tell(here)
-    assert read(call, by_client)["status"] == "CANCELADA"
-    third = charged(call, rec, day_after(here.clock, 33) + timedelta(days=2))
-    here.clock.advance(days=30)
-    send_orders(here)
-    here.branch.mandates.cancel(bia, rec["idRec"])
-    tell(here)
-    call = DemoCalls(here.app)
-    assert read(call, third)["status"] == "CANCELADA"
+    play_day(here)
+    assert here.balance() == before - 3500
+    paid = read(call, paid)
+    assert (paid["status"], paid["tentativas"][0]["status"]) == ("CONCLUIDA", "PAGA")
+    assert paid["pix"][0]["endToEndId"] == paid["tentativas"][0]["endToEndId"]
+    here.clock.advance(days=25)
+    assert order_due(here.app) == 1
+    assert send_orders(here.app) == 1
+    assert call("PATCH", f"/cobr/{OTHER}", {"status": "CANCELADA"}).status_code == 200
+    assert send_orders(here.app) == 1
+    here.clock.advance(days=10)
+    play_day(here)
+    assert here.balance() == before - 3500
+    assert read(call, cancelled)["status"] == "CANCELADA"
     assert here.audit().faults == ()
