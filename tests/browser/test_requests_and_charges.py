@@ -1,4 +1,4 @@
-"""Bia answers a company's request in the bank's app, and sees, cancels and pays its charges."""
+"""Bia authorises a company's request in the bank's app; she sees, cancels and pays charges."""
 
 from __future__ import annotations
 
@@ -9,31 +9,34 @@ from playwright.sync_api import expect
 from bank.identifiers import new_identifier
 from bank.mandates.collections import CollectionOrder
 from bank.mandates.desk import MandateOrder
-from bank.mandates.requests import RequestOrder, RequestRecipient
 from bank.money.payers import payer_by_handle
 from core.ids import new_txid
 from core.pix.business_days import brasilia_day
-from tests.bank.service_double import recurrence_payload
 from tests.browser.test_pix_automatico import here, inspect
 from tests.browser.visits import PHONE, enter_bank, expect_no_lost_script, heading
 from tests.pix_api.charges import DemoCalls
-from tests.pix_api.recurrences import offer, reserve
+from tests.pix_api.recurrences import offer, request_of, reserve
+from tests.support.payer_bank import send_orders
 
 __all__ = ["here"]
 
 
-def send_request(here):
-    """A company asks Bia; the order is as the service sends it."""
-    now = here.clock.now()
-    recipient = RequestRecipient("12345678909", here.branch.settings.ispb, "27", "0001")
-    expires_at = now + timedelta(days=3)
-    order = RequestOrder("SC" + "7" * 27, expires_at, recurrence_payload(now), recipient)
-    here.branch.requests.receive(order)
+def send_request(here, call):
+    """The merchant asks Bia, by her document and her account; returns the request."""
+    id_rec = offer(call, here.clock)["idRec"]
+    recipient = {
+        "cpf": "12345678909",
+        "agencia": "0001",
+        "conta": "00000027",
+        "ispbParticipante": here.branch.settings.ispb,
+    }
+    request = request_of(call, here.clock, id_rec, destinatario=recipient)
+    send_orders(here.app)
+    return request
 
 
-def authorise(here):
+def authorise(here, call):
     """Bia authorises a recurrence of the demo merchant by its code; returns its id."""
-    call = DemoCalls(here.app)
     id_rec = offer(call, here.clock, loc=reserve(call)["id"])["idRec"]
     code = call("GET", f"/rec/{id_rec}").get_json()["dadosQR"]["pixCopiaECola"]
     with here.branch.database.reading() as session:
@@ -60,8 +63,9 @@ def schedule(here, id_rec, days):
 
 def test_bia_answers_a_request_and_looks_after_her_charges(here, new_context):
     """On a phone, in light and dark; a simulated day is said to be one."""
-    id_rec = authorise(here)
-    send_request(here)
+    call = DemoCalls(here.app)
+    id_rec = authorise(here, call)
+    request = send_request(here, call)
     for days in (3, 33):
         schedule(here, id_rec, days)
     page = new_context(**PHONE).new_page()
@@ -69,11 +73,15 @@ def test_bia_answers_a_request_and_looks_after_her_charges(here, new_context):
     enter_bank(page)
     expect(page.get_by_text("Agência 0001, conta 0000002-7")).to_be_visible()
     inspect(page)
-    page.get_by_role("link", name="Academia Olinda").click()
+    page.get_by_role("link", name="Feira da Vila").click()
     expect(heading(page)).to_have_text("Autorizar Pix Automático")
     inspect(page)
-    page.get_by_role("button", name="Recusar").click()
-    expect(heading(page)).to_have_text("Pix Automático recusado", timeout=15_000)
+    page.get_by_label("Senha do cartão").fill("1234")
+    page.get_by_role("button", name="Autorizar").click()
+    expect(heading(page)).to_have_text("Pix Automático autorizado", timeout=15_000)
+    body = call("GET", f"/rec/{request['idRec']}").get_json()
+    assert (body["status"], body["ativacao"]["tipoJornada"]) == ("APROVADA", "JORNADA_1")
+    assert call("GET", f"/solicrec/{request['idSolicRec']}").get_json()["status"] == "ACEITA"
 
     page.goto(f"{here.bank_url}/mandates/{id_rec}")
     charges = page.get_by_role("listitem")
