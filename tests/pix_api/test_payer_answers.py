@@ -14,6 +14,7 @@ from tests.bank.conftest import hidden_fields
 from tests.http.checks import problem
 from tests.pix_api.charges import DemoCalls
 from tests.pix_api.recurrences import change, offer, reserve
+from tests.support.payer_bank import send_orders
 from tests.support.town import town
 
 PATH = "/payments/pix/recurrences/answer"
@@ -166,7 +167,10 @@ def test_a_decision_is_read_strictly(tell, members, field):
 
 
 def test_bia_authorises_and_cancels_at_the_simulated_bank(fresh_database, tmp_path):
-    """The second journey: code, terms, PIN; the merchant's client sees each step."""
+    """The second journey: code, terms, PIN; the merchant's client sees each step.
+
+    When the merchant cancels, the bank's client sees it.
+    """
     with town(fresh_database("sqlite"), tmp_path) as here:
         call = DemoCalls(here.app)
         rec = offer(call, here.clock, loc=reserve(call)["id"])
@@ -190,3 +194,13 @@ def test_bia_authorises_and_cancels_at_the_simulated_bank(fresh_database, tmp_pa
         body = call("GET", path).get_json()
         assert body["status"] == "CANCELADA"
         assert body["encerramento"]["cancelamento"]["solicitante"] == "USUARIO_PAGADOR"
+
+        second = offer(call, here.clock, loc=reserve(call)["id"])["idRec"]
+        path = f"/rec/{second}"
+        code = call("GET", path).get_json()["dadosQR"]["pixCopiaECola"]
+        review = client.get("/pay", query_string={"code": code}, follow_redirects=True)
+        post("/mandates/authorise", data={**hidden_fields(review.text), "pin": "1234"})
+        assert call("PATCH", path, {"status": "CANCELADA"}).status_code == 200
+        assert send_orders(here.app) == 1
+        page = client.get(f"/mandates/{second}")
+        assert "A empresa cancelou este Pix Automático" in page.text
