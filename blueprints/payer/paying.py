@@ -27,7 +27,7 @@ from core.payer_errors import (
     PinLocked,
     PinRefused,
 )
-from db_models import Account, AuditAction, Payment, PaymentStatus
+from db_models import Account, AuditAction, ChargeKind, Payment, PaymentStatus
 from payments.lifecycle import status_at
 from repository.database import Work, in_unit_of_work, reading
 
@@ -50,7 +50,8 @@ class WalletPaymentResult:
 def require_payable(work: Work, payment: Payment) -> None:
     """Check that the payment can be paid now, for its own amount.
 
-    Raises AlreadyPaid, PaymentCancelled, PaymentExpired, or InvalidRequest if it has no amount.
+    Raises AlreadyPaid, PaymentCancelled, PaymentExpired, or InvalidRequest if it has no amount, or
+    if the payer's bank collects it by itself.
     """
     status = status_at(payment, work.now)
     if status is PaymentStatus.CONFIRMED:
@@ -59,6 +60,9 @@ def require_payable(work: Work, payment: Payment) -> None:
         raise PaymentCancelled("Its merchant cancelled the payment. Nothing was paid.")
     if status is PaymentStatus.EXPIRED:
         raise PaymentExpired("The payment's deadline has passed. Nothing was paid.")
+    if payment.charge_kind == ChargeKind.COBR:
+        detail = "is a charge of Pix Automático: the payer's bank pays it on its day"
+        raise InvalidRequest([FieldError("code", detail)])
     if needs_a_typed_amount(payment):
         detail = "is for the payer to choose: pay this code in the bank's application"
         raise InvalidRequest([FieldError("value", detail)])

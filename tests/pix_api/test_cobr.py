@@ -7,6 +7,8 @@ from datetime import date, timedelta
 import pytest
 import sqlalchemy as sa
 
+from blueprints.payer.paying import require_payable
+from core.errors import InvalidRequest
 from db_models import Payment
 from payments.privacy import erase_payer, export_payer
 from payments.sweep import expire_batch
@@ -338,6 +340,8 @@ def test_pages_show_a_charge_without_a_code_and_people_are_erased(app, call, clo
     assert "o seu banco paga esta cobrança no dia" in page
     assert "A loja retirou o código" not in page
     assert client.get(f"/payments/pix/qr_code/qr_code_payment_{own}.svg").status_code == 404
+    with app.app_context(), reading() as work, pytest.raises(InvalidRequest):
+        require_payable(work, work.payments.by_txid(own))  # a payer with the link must not
     with app.app_context():
         with reading() as work:
             [exported] = export_payer(work, "12345678909")["payments"]
