@@ -157,6 +157,7 @@ def create(
 def revise(work: Work, record: RecurrenceRecord, revision: Revision) -> RecurrenceRecord:
     """Change the terms; the record as it is if nothing changes. The values must be checked already.
 
+    Another first day ends the open request to a payer, who would accept the earlier one.
     Raises RecurrenceUnchangeable, LocationUnusable, and ConcurrentUpdate.
     """
     recurrence = record.recurrence
@@ -181,6 +182,8 @@ def revise(work: Work, record: RecurrenceRecord, revision: Revision) -> Recurren
         raise RecurrenceUnchangeable("The payer has accepted the recurrence without a payment.")
     if revision.location is not None and "location_id" in changes:
         take_location(work, revision.location)
+    if "first_day" in changes:
+        requests.close_open(work, recurrence.id)  # it shows the payer another first day
     _store(work, recurrence, (recurrence.status,), changes)
     return _with_history(work, replace(record, location=location), {CHANGED: parts})
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from bank.money.payers import account_number, payer_by_handle
 from core.clock import rfc3339
+from core.pix.business_days import brasilia_day
 from core.pix.recurrence_rules import ID_SOLIC_REC
 from db_models import Account, RecurrenceRequest
 from payments.privacy import PayerDataEraser, erase_payer, export_payer
@@ -224,6 +225,24 @@ def test_a_request_ends_with_its_recurrence(app, call, clock, payers_bank):
     ids = {members.get("id") for _, members in payers_bank.orders}
     assert {requests_[0]["idSolicRec"], requests_[1]["idSolicRec"]} <= ids
     assert requests_[2]["idSolicRec"] not in ids
+
+
+def test_another_first_day_ends_the_request(app, call, clock, rec, bank, payers_bank):
+    """The payer would accept a day that no longer counts; another name of the debtor ends none."""
+    request = request_of(call, clock, rec)
+    name = request["idSolicRec"]
+    send_orders(app)
+    call("PATCH", f"/rec/{rec}", {"vinculo": {"devedor": {"nome": "Ana Lima"}}})
+    assert read(call, request)[0] == "RECEBIDA"
+    day = str(brasilia_day(clock.now()) + timedelta(days=1))
+    answer = call("PATCH", f"/rec/{rec}", {"calendario": {"dataInicial": day}})
+    assert answer.get_json()["calendario"]["dataInicial"] == day
+    problem(tell_decision(bank, rec, request=name), 409, "request-ended")
+    assert (read(call, request)[0], status_of(call, rec)) == ("CANCELADA", "CRIADA")
+    send_orders(app)
+    assert payers_bank.orders[1:] == [("/api/mandate-requests/cancel", {"id": name})]
+    again = request_of(call, clock, rec)
+    assert again["recPayload"]["calendario"]["dataInicial"] == day
 
 
 def test_the_payer_accepts_by_the_first_journey(app, call, clock, rec, bank):
