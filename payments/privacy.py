@@ -196,8 +196,8 @@ def erase_payer(work: Work, person: str) -> int:
     payer_data = PayerData(work.session)
     total = BatchPayers(work.session).erase_person(person)
     total += ChargePayers(work.session).erase_person(person)
-    total += RecurrencePayers(work.session).erase_person(person)
     total += RequestPayers(work.session).erase_person(person)
+    total += RecurrencePayers(work.session).erase_person(person)
     total += payer_data.erase_person(person) + payer_data.delete_signals_of(person)
     if total:
         subject = mask_document(person) if len(person) in (11, 14) else person

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from db_models import Account, PayerBankOrder, Recurrence, RecurrenceRequest
+from db_models import Account, OrderKind, PayerBankOrder, Recurrence, RecurrenceRequest
 from repository.charge_payers import EXPORT_MAX
 from repository.connections import rows_changed
 
@@ -36,15 +36,26 @@ class RequestPayers:
     def erase_person(self, person: str) -> int:
         """Erase a payer from all requests and from the orders that wait; return how many rows.
 
-        An open request stays open, but nobody can accept it any more.
+        An open request stays open, but nobody can accept it any more. An order names the debtor of
+        the recurrence, too, so call this before the debtor is erased there.
         """
-        ids = select(RecurrenceRequest.id_solic_rec).where(
-            RecurrenceRequest.payer_document == person
+        ids = (
+            select(RecurrenceRequest.id_solic_rec)
+            .join(Recurrence, Recurrence.id == RecurrenceRequest.recurrence_id)
+            .where(
+                or_(
+                    RecurrenceRequest.payer_document == person,
+                    Recurrence.debtor_document == person,
+                )
+            )
         )
         subjects = self._session.scalars(ids).all()
         if not subjects:
             return 0
-        orders = delete(PayerBankOrder).where(PayerBankOrder.subject.in_(subjects))
+        # A cancellation names nobody, and the payer's bank must still hear of it.
+        orders = delete(PayerBankOrder).where(
+            PayerBankOrder.subject.in_(subjects), PayerBankOrder.kind == OrderKind.REQUEST
+        )
         rows = update(RecurrenceRequest).where(RecurrenceRequest.payer_document == person)
         count = rows_changed(self._session, rows.values(**_NO_PAYER))
         return count + rows_changed(self._session, orders)

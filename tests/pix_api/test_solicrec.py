@@ -13,7 +13,7 @@ from bank.money.payers import account_number, payer_by_handle
 from core.clock import rfc3339
 from core.pix.business_days import brasilia_day
 from core.pix.recurrence_rules import ID_SOLIC_REC
-from db_models import Account, RecurrenceRequest
+from db_models import Account, PayerBankOrder, RecurrenceRequest
 from payments.privacy import PayerDataEraser, erase_payer, export_payer
 from payments.recurring import recurrences, requests
 from repository.database import in_unit_of_work, reading
@@ -329,6 +329,28 @@ def test_the_people_in_requests_are_exported_and_erased(app, call, clock, rec, s
             query = sa.select(RecurrenceRequest.payer_document, RecurrenceRequest.payer_account)
             assert set(work.session.execute(query)) == {(None, None)}
     assert PAYER not in json.dumps(body)
+
+
+@pytest.mark.parametrize("person", ["12345678909", PAYER])
+def test_the_orders_that_wait_name_nobody_after_an_erasure(
+    app, call, clock, rec, settings, payers_bank, person
+):
+    """Neither the debtor, nor the payer; and the bank still hears of a cancellation."""
+    request_of(call, clock, rec)
+    elsewhere = request_of(call, clock, offer(call, clock)["idRec"])["idSolicRec"]
+    with app.app_context():
+        in_unit_of_work(
+            lambda work: requests.begin_sending(work, PayerBankOrder(subject=elsewhere))
+        )
+    call("PATCH", f"/solicrec/{elsewhere}", {"status": "CANCELADA"})
+    with app.app_context():
+        assert in_unit_of_work(partial(erase_payer, person=person)) == 4
+    [order] = Tables(settings.database_url).rows(
+        sa.select(PayerBankOrder.kind, PayerBankOrder.body)
+    )
+    assert tuple(order) == ("request-cancel", {"id": elsewhere})
+    assert send_orders(app) == 1
+    assert payers_bank.orders == [("/api/mandate-requests/cancel", {"id": elsewhere})]
 
 
 def test_no_request_without_a_bank(settings, tmp_path, clock):
