@@ -160,6 +160,7 @@ _RETRY_REASONS = {
         "A política configurada na recorrência não permite retentativa de cobrança."
     ),
     RetryRule.DAY_NOT_FUTURE: "O parâmetro data não corresponde a uma data futura.",
+    RetryRule.DAY_TOO_EARLY: "O parâmetro data é anterior à data da primeira tentativa.",
     RetryRule.DAY_TOO_LATE: (
         f"O parâmetro data deve ser no máximo {RETRY_DAYS} dias depois da primeira tentativa."
     ),

@@ -59,6 +59,7 @@ class RetryRule(StrEnum):
 
     NOT_ALLOWED = "the recurrence allows no further attempts"
     DAY_NOT_FUTURE = "the day must be in the future"
+    DAY_TOO_EARLY = "the day must not be before that of the first attempt"
     DAY_TOO_LATE = f"the day must be at most {RETRY_DAYS} days after the first attempt"
     DAY_IN_USE = "an attempt has this day"
     ATTEMPT_OPEN = "an attempt has not ended"
@@ -104,6 +105,9 @@ def retry_violations(
     if not attempts.days:
         yield RetryRule.NO_FIRST_ATTEMPT
         return
+    if day < attempts.days[0]:
+        # An attempt may be rejected days before its day; the payer owes nothing until then.
+        yield RetryRule.DAY_TOO_EARLY
     if day > last_retry_day(attempts.days[0]):
         yield RetryRule.DAY_TOO_LATE
     if day in attempts.days:

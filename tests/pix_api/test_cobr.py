@@ -284,6 +284,9 @@ def test_a_refusal_of_the_bank_rejects_attempt_or_charge(app, bank, call, clock,
     cobr = read(call, cobr)
     assert (cobr["status"], words(cobr)[1]) == ("CRIADA", [["SOLICITADA", "REJEITADA"]])
     assert cobr["tentativas"][0]["rejeicao"]["codigo"] == "AM02"
+    # Nothing is taken before the day on which the charge is due.
+    answer = call("POST", f"/cobr/{TXID}/retentativa/{day_after(clock, 2)}")
+    assert (answer.status_code, paths_of(answer, INVALID)) == (400, ["data"])
     bank.refuse(409, "mandate-ended")
     answer = call("POST", f"/cobr/{TXID}/retentativa/{day_after(clock, 4)}")
     assert answer.get_json()["tentativas"][1]["tipo"] == "RIFL"
