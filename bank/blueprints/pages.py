@@ -123,8 +123,9 @@ def _review(
 ) -> ResponseReturnValue:
     """Render the review with an error, if any. Raises CodeRefused for an unreadable code."""
     branch = current_branch()
-    journey = journey_of(code)
+    journey = None
     try:
+        journey = journey_of(code)
         offer = branch.reader.read(code, branch.clock.now())
     except CodeRefused as code_error:
         if refusal is None and journey == JOURNEY_BESIDE_PAYMENT:
