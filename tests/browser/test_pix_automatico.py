@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from core.ids import new_txid
 from core.pix.business_days import brasilia_day
+from tests.browser.automatic_debits import charge_in_vain_then_again, retried_terms
 from tests.browser.visits import (
     PHONE,
     enter_bank,
@@ -36,9 +37,10 @@ def inspect(page):
 
 
 def test_bia_authorises_and_cancels_and_the_merchant_sees_both(here, new_context):
-    """The second journey, from the merchant's client to the bank's app and back."""
+    """The second journey, from the offer over a failed and a retried charge to the end."""
     call = DemoCalls(here.app)
-    id_rec = offer(call, here.clock, loc=reserve(call)["id"])["idRec"]
+    rec = offer(call, here.clock, loc=reserve(call)["id"], **retried_terms(here))
+    id_rec = rec["idRec"]
     code = call("GET", f"/rec/{id_rec}").get_json()["dadosQR"]["pixCopiaECola"]
     page = new_context(**PHONE).new_page()
     page.goto(f"{here.bank_url}/")
@@ -60,6 +62,8 @@ def test_bia_authorises_and_cancels_and_the_merchant_sees_both(here, new_context
     assert (body["status"], body["ativacao"]["tipoJornada"]) == ("APROVADA", "JORNADA_2")
     assert body["pagador"]["ispbParticipante"] == here.branch.settings.ispb
 
+    charge_in_vain_then_again(here, call, page, rec, "2" * 30)
+    page.get_by_role("link", name="Ver este Pix Automático").click()
     page.get_by_role("link", name="Todos os Pix Automáticos").click()
     expect(page.get_by_role("listitem")).to_contain_text("ativo")
     inspect(page)
@@ -93,7 +97,9 @@ def test_bia_pays_and_authorises_with_one_pin(here, new_context):
     txid = new_txid()
     call.create(txid)
     activation = {"dadosJornada": {"txid": txid}}
-    first = offer(call, here.clock, loc=reserve(call)["id"], ativacao=activation)["idRec"]
+    terms = retried_terms(here)
+    rec = offer(call, here.clock, loc=reserve(call)["id"], ativacao=activation, **terms)
+    first = rec["idRec"]
     shown_code = call("GET", f"/rec/{first}", query_string={"txid": txid}).get_json()["dadosQR"]
     assert shown_code["jornada"] == "JORNADA_3"
     open_code(page, shown_code["pixCopiaECola"])
@@ -113,8 +119,10 @@ def test_bia_pays_and_authorises_with_one_pin(here, new_context):
     assert call("GET", f"/cob/{txid}").get_json()["status"] == "CONCLUIDA"
     page.get_by_role("link", name="Ver o Pix Automático").click()
     expect(heading(page)).to_have_text("Pix Automático autorizado")
+    charge_in_vain_then_again(here, call, page, rec, "3" * 30)
 
-    second = offer(call, here.clock, loc=reserve(call)["id"])["idRec"]
+    rec = offer(call, here.clock, loc=reserve(call)["id"], **terms)
+    second = rec["idRec"]
     due_txid = new_txid()
     due_charge = {
         "calendario": {"dataDeVencimento": str(brasilia_day(here.clock.now()))},
@@ -139,3 +147,4 @@ def test_bia_pays_and_authorises_with_one_pin(here, new_context):
     body = call("GET", f"/rec/{second}").get_json()
     assert (body["status"], body["ativacao"]["tipoJornada"]) == ("APROVADA", "JORNADA_4")
     assert call("GET", f"/cobv/{due_txid}").get_json()["status"] == "CONCLUIDA"
+    charge_in_vain_then_again(here, call, page, rec, "4" * 30)

@@ -12,6 +12,7 @@ from bank.mandates.desk import MandateOrder
 from bank.money.payers import payer_by_handle
 from core.ids import new_txid
 from core.pix.business_days import brasilia_day
+from tests.browser.automatic_debits import charge_in_vain_then_again, retried_terms
 from tests.browser.test_pix_automatico import here, inspect
 from tests.browser.visits import PHONE, enter_bank, expect_no_lost_script, heading
 from tests.pix_api.charges import DemoCalls
@@ -22,17 +23,17 @@ __all__ = ["here"]
 
 
 def send_request(here, call):
-    """The merchant asks Bia, by her document and her account; returns the request."""
-    id_rec = offer(call, here.clock)["idRec"]
+    """The merchant asks Bia, by her document and her account; returns recurrence and request."""
+    rec = offer(call, here.clock, **retried_terms(here))
     recipient = {
         "cpf": "12345678909",
         "agencia": "0001",
         "conta": "00000027",
         "ispbParticipante": here.branch.settings.ispb,
     }
-    request = request_of(call, here.clock, id_rec, destinatario=recipient)
+    request = request_of(call, here.clock, rec["idRec"], destinatario=recipient)
     send_orders(here.app)
-    return request
+    return rec, request
 
 
 def authorise(here, call):
@@ -65,7 +66,7 @@ def test_bia_answers_a_request_and_looks_after_her_charges(here, new_context):
     """On a phone, in light and dark; a simulated day is said to be one."""
     call = DemoCalls(here.app)
     id_rec = authorise(here, call)
-    request = send_request(here, call)
+    rec, request = send_request(here, call)
     for days in (3, 33):
         schedule(here, id_rec, days)
     page = new_context(**PHONE).new_page()
@@ -82,6 +83,7 @@ def test_bia_answers_a_request_and_looks_after_her_charges(here, new_context):
     body = call("GET", f"/rec/{request['idRec']}").get_json()
     assert (body["status"], body["ativacao"]["tipoJornada"]) == ("APROVADA", "JORNADA_1")
     assert call("GET", f"/solicrec/{request['idSolicRec']}").get_json()["status"] == "ACEITA"
+    charge_in_vain_then_again(here, call, page, rec, "1" * 30)
 
     page.goto(f"{here.bank_url}/mandates/{id_rec}")
     charges = page.get_by_role("listitem")
