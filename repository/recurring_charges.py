@@ -197,10 +197,16 @@ class RecurringCharges:
         )
 
     def ids_to_order(self, now: datetime, limit: int) -> Sequence[int]:
-        """Payments whose first attempt is due to be ordered, the oldest time first."""
+        """Payments whose first attempt is due to be ordered, the oldest time first.
+
+        Those of a disabled account wait until it is enabled, or until they expire.
+        """
         query = (
             select(RecurringCharge.payment_id)
+            .join(Payment, Payment.id == RecurringCharge.payment_id)
+            .join(Account, Account.id == Payment.merchant_id)
             .where(RecurringCharge.order_at > EVER, RecurringCharge.order_at <= now)
+            .where(Account.disabled_at.is_(None))
             .order_by(RecurringCharge.order_at, RecurringCharge.payment_id)
         )
         return self._session.scalars(query.limit(limit)).all()

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 import pytest
 import sqlalchemy as sa
 
+from accounts.service import disable, enable
 from blueprints.payer.paying import require_payable
 from core.errors import InvalidRequest
 from db_models import Payment
@@ -158,6 +159,11 @@ def test_money_ends_attempt_and_charge(app, bank, call, clock, rec):
     cobr = charged(call, rec, day_after(clock, 20), TXID, ajusteDiaUtil=True)
     assert (order_due(app), send_orders(app)) == (0, 0)
     clock.advance(days=12)
+    with app.app_context():
+        in_unit_of_work(lambda work: disable(work, work.accounts.by_login("demo")))
+    assert order_due(app) == 0  # its merchant could not cancel it
+    with app.app_context():
+        in_unit_of_work(lambda work: enable(work, work.accounts.by_login("demo")))
     assert (order_due(app), order_due(app)) == (1, 0)
     assert words(read(call, cobr)) == (["CRIADA"], [["SOLICITADA"]])
     assert send_orders(app) == 1
