@@ -32,13 +32,14 @@ from payments import receiving
 from payments.bank_fields import parse_bank_json
 from payments.schemas import Confirmation
 from payments.service import CLOCK_SKEW, ConfirmationResult
+from payments.timed_answers import timed_pool
 from repository.database import in_unit_of_work, now
 
 log = structlog.get_logger()
 
 LOOK_UP_INTERVAL = timedelta(seconds=5)
 CONNECT_SECONDS, READ_SECONDS, ANSWER_SECONDS = 2.0, 4.0, 6.0
-"""ANSWER_SECONDS limits a whole answer, also when its bytes arrive slowly."""
+"""ANSWER_SECONDS limits a whole answer with its headers, also when its bytes arrive slowly."""
 ANSWER_BYTES_MAX = 262_144
 PAGE = 100
 CURSOR_MAX = 200
@@ -48,7 +49,8 @@ RECEIVED_STATUSES = ("sent", "settled", "confirmed")
 _CHUNK_BYTES = 16_384
 _NAMES_MAX = 10_000
 
-_pool = urllib3.PoolManager(
+_pool = timed_pool(
+    lambda: ANSWER_SECONDS,
     num_pools=4,
     maxsize=10,
     timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),

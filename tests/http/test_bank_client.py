@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from datetime import timedelta
 
@@ -13,6 +14,7 @@ from core.clock import rfc3339
 from payments import bank_client
 from tests.http.checks import rows
 from tests.support.ports import free_port
+from tests.support.receivers import Receiver
 from tests.support.service import close_app, ready_app, settings_for
 from tests.support.stub_bank import StubBank
 
@@ -242,6 +244,38 @@ def test_an_answer_that_takes_too_long_is_given_up(client, stub_bank, make_payme
     began = time.monotonic()
     assert check(client, payment) == "pending"
     assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("first", "one"),
+    [
+        (b"", b"H"),
+        (b"HTTP/1.1 200 OK\r\n", b"a"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 90000\r\n\r\n", b" "),
+    ],
+)
+def test_an_answer_byte_by_byte_is_given_up(app, tmp_path, monkeypatch, first, one):
+    """Its headers, too: each byte begins a new timeout, and the thread has other orders to send."""
+    monkeypatch.setattr(bank_client, "ANSWER_SECONDS", 0.3)
+    left = threading.Event()
+
+    def drip(sock):
+        try:
+            sock.sendall(first)
+            for _ in range(400):
+                time.sleep(0.02)
+                sock.sendall(one)
+        except OSError:
+            left.set()
+
+    with Receiver(drip) as receiver, app.app_context():
+        settings = settings_for("sqlite://", tmp_path, bank_url=receiver.url(path="/bank"))
+        monkeypatch.setattr(bank_client, "current_settings", lambda: settings)
+        with pytest.raises(bank_client.NoBankAnswer):
+            bank_client.order("slow", "/api/collections", {"value": "1.00"})
+    assert left.is_set(), "the bank was tired first"
 
 
 def test_an_unreachable_bank_is_not_an_error_of_the_page(fresh_database, tmp_path, clock):
