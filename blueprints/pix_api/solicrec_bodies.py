@@ -23,9 +23,10 @@ class SolicRecCalendario(PixBody):
 class Destinatario(PixBody):
     """The account of the payer who is asked, and the document of its owner."""
 
-    conta: Annotated[str, Field(min_length=1, max_length=20)]
+    conta: Annotated[str, Field(pattern="^[0-9A-Za-z-]{1,20}$")]
+    """The payer's bank refuses an account with other characters: no account has any."""
     ispbParticipante: Annotated[str, Field(pattern="^[0-9A-Z]{8}$")]
-    agencia: Annotated[str, Field(max_length=4)] | None = None
+    agencia: Annotated[str, Field(pattern="^[0-9A-Za-z-]{0,4}$")] | None = None
     cpf: Cpf | None = None
     cnpj: Cnpj | None = None
 

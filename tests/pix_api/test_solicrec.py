@@ -146,6 +146,13 @@ def test_every_violation_is_told_at_once(app, call, clock, rec):
         "solicrec.calendario",
         "solicrec.destinatario",
     ]
+    for number in ("12 34", "\N{ARABIC-INDIC DIGIT ONE}", "12\n"):
+        recipient = {**RECIPIENT, "conta": number, "agencia": number[-4:]}
+        answer = call("POST", "/solicrec", request_body(clock, rec, destinatario=recipient))
+        assert sorted(paths_of(answer, INVALID)) == [
+            "solicrec.destinatario.agencia",
+            "solicrec.destinatario.conta",
+        ]
     both = {**RECIPIENT, "cnpj": "12345678000195"}
     for recipient in (both, {name: RECIPIENT[name] for name in RECIPIENT if name != "cpf"}):
         answer = call("POST", "/solicrec", request_body(clock, rec, destinatario=recipient))
