@@ -41,6 +41,8 @@ class OrderHandler:
     """Called with the members of a 2xx, in the transaction that deletes the order."""
     on_refused: Callable[[Work, PayerBankOrder, str, str], None] = _accept_refusal
     """Called with code and detail of a final 4xx, or GIVEN_UP, in that transaction."""
+    repeats: tuple[str, str] = ("", "")
+    """Where a 2xx repeats the order's subject: a member, and the member within it."""
 
 
 def _is_wanted(work: Work, order: PayerBankOrder) -> bool:
@@ -56,17 +58,24 @@ def _refuse_attempt(work: Work, order: PayerBankOrder, code: str, _detail: str) 
     charges.refuse(work, order.subject, code)
 
 
+_OF_REQUEST, _OF_COLLECTION = ("request", "id"), ("collection", "end_to_end_id")
+
 HANDLERS = {
     OrderKind.REQUEST: OrderHandler(
         "/api/mandate-requests",
         before=requests.begin_sending,
         on_done=requests.note_received,
         on_refused=requests.note_refused,
+        repeats=_OF_REQUEST,
     ),
-    OrderKind.REQUEST_CANCEL: OrderHandler("/api/mandate-requests/cancel"),
-    OrderKind.MANDATE_CANCEL: OrderHandler("/api/mandates/cancel"),
+    OrderKind.REQUEST_CANCEL: OrderHandler("/api/mandate-requests/cancel", repeats=_OF_REQUEST),
+    OrderKind.MANDATE_CANCEL: OrderHandler("/api/mandates/cancel", repeats=("mandate", "id_rec")),
     OrderKind.COLLECTION: OrderHandler(
-        "/api/collections", _is_wanted, _schedule_attempt, _refuse_attempt
+        "/api/collections",
+        _is_wanted,
+        _schedule_attempt,
+        _refuse_attempt,
+        repeats=_OF_COLLECTION,
     ),
-    OrderKind.COLLECTION_CANCEL: OrderHandler("/api/collections/cancel"),
+    OrderKind.COLLECTION_CANCEL: OrderHandler("/api/collections/cancel", repeats=_OF_COLLECTION),
 }

@@ -59,6 +59,8 @@ def _work_on(row: int) -> bool:
     try:
         answer = bank_client.order(f"order {order.kind}", _handler(order).path, order.body)
         refusal = _refusal_in(answer)
+        if refusal is None:
+            _check_subject(order, answer)
     except NoBankAnswer:
         _schedule_retry(order)
         raise
@@ -91,6 +93,18 @@ def _refusal_in(answer: BankAnswer) -> tuple[str, str] | None:
     if not isinstance(code, str) or not _CODE.fullmatch(code) or code == "not-found":
         raise NoBankAnswer(f"HTTP status {answer.status} without a reason", answer.status)
     return code, str(answer.members.get("detail", ""))[:_DETAIL_CHARACTERS_MAX]
+
+
+def _check_subject(order: PayerBankOrder, answer: BankAnswer) -> None:
+    """Raise NoBankAnswer if a 2xx is about another subject, so that nothing is known of this one.
+
+    An answer that names none counts: a bank need not repeat it.
+    """
+    member, name = _handler(order).repeats
+    entry = answer.members.get(member)
+    subject = entry.get(name) if isinstance(entry, dict) else None
+    if subject is not None and subject != order.subject:
+        raise NoBankAnswer("the answer is about another subject", answer.status)
 
 
 def _end(work: Work, order: PayerBankOrder, members: Mapping[str, Any]) -> None:

@@ -217,6 +217,19 @@ def test_a_bank_that_refuses_or_never_answers_ends_the_request(app, call, clock,
     assert status_of(call, rec) == "CRIADA"
 
 
+def test_an_answer_about_another_request_says_nothing(app, call, clock, rec, payers_bank):
+    """The bank may not have this one: the order is sent again."""
+    request = request_of(call, clock, rec)
+    for wrong in (UNKNOWN, 5, ["x"]):
+        payers_bank.answer = lambda *_, wrong=wrong: (201, {"request": {"id": wrong}})
+        assert send_orders(app) == 0
+        assert read(call, request)[0] == "ENVIADA"
+        clock.advance(seconds=60)
+    payers_bank.answer = lambda _path, members: (201, {"request": {"id": members["id"]}})
+    assert send_orders(app) == 1
+    assert read(call, request)[0] == "RECEBIDA"
+
+
 def test_a_request_ends_with_its_recurrence(app, call, clock, payers_bank):
     """One that was never sent is never sent; the bank hears of the end of the others."""
     cancelled, elsewhere, unsent = (offer(call, clock)["idRec"] for _ in range(3))
