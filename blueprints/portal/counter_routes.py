@@ -63,7 +63,7 @@ def show_code() -> ResponseReturnValue:
 @bp.get("/portal/counter/payments/<string:payment_id>")
 @page_guard("merchant")
 def counter_payment(payment_id: str) -> ResponseReturnValue:
-    """The QR of a payment; once it is paid, *Pago*."""
+    """The QR of a payment; once it is paid, *Pago*. One without a QR has its own page."""
     with reading() as work:
         merchant = signed_in_merchant(work)
         payment = work.payments.own(merchant, payment_id)
@@ -71,6 +71,10 @@ def counter_payment(payment_id: str) -> ResponseReturnValue:
         receipt = None
         if status is PaymentStatus.CONFIRMED:
             receipt = work.receipts.accepted_of(payment.id)
+    if not payment.has_location:
+        # No QR to show: a charge of a recurrence, or one whose location was taken.
+        address = url_for("portal.payment", payment_id=payment.txid, **language_args())
+        return redirect(address, 303)
     picture = f"{QR_PREFIX}{payment.txid}.svg{payment.picture_query}"
     stages = {PaymentStatus.PENDING: "waiting", PaymentStatus.CONFIRMED: "paid"}
     return _stage(

@@ -60,7 +60,11 @@ def test_the_timeline_says_what_a_revision_changed_and_who(app, alice, call):
         "infoAdicionais": [{"nome": "Mesa", "valor": "5"}],
     }
     assert call("PATCH", f"/cob/{TXID}", change).status_code == 200
+    counter = f"/portal/counter/payments/{row_id(app)}"
+    assert "/qr_code/" in alice.get(counter).text
     assert call("DELETE", f"/loc/{charge['loc']['id']}/txid").status_code == 200
+    answer = alice.get(counter)  # the counter has no QR to show any more
+    assert (answer.status_code, answer.location) == (303, f"/portal/payments/{row_id(app)}")
     location = call("POST", "/loc", {"tipoCob": "cob"}).json
     assert call("PATCH", f"/cob/{TXID}", {"loc": {"id": location["id"]}}).status_code == 200
     page = alice.get(f"/portal/payments/{row_id(app)}").text
