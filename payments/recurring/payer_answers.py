@@ -69,7 +69,7 @@ def take(work: Work, decision: PayerDecision) -> DecisionResult:
     if lifecycle.is_final(recurrence):
         raise RecurrenceEnded(f"The recurrence is {recurrence.status}.")
     is_accepted = recurrence.status == RecurrenceStatus.APPROVED
-    if is_accepted and not _is_same_payer(recurrence, decision.payer):
+    if is_accepted and not _may_decide(recurrence, decision):
         raise RecurrenceTaken("Another payer has accepted the recurrence.")
     return DecisionResult(_apply(work, record, decision), is_repeated=False)
 
@@ -113,6 +113,16 @@ def _is_repeated(recurrence: Recurrence, decision: PayerDecision) -> bool:
     if decision.verdict is PayerVerdict.ACCEPTED:
         return recurrence.status == RecurrenceStatus.APPROVED
     return recurrence.closing_party == ClosingParty.PAYER
+
+
+def _may_decide(recurrence: Recurrence, decision: PayerDecision) -> bool:
+    """Whether the decision is that of the payer who has accepted the recurrence.
+
+    A payer whose data was erased can still cancel: the same bank tells it.
+    """
+    if decision.verdict is PayerVerdict.CANCELLED and recurrence.payer_document is None:
+        return recurrence.payer_ispb == decision.payer.payer_ispb
+    return _is_same_payer(recurrence, decision.payer)
 
 
 def _is_same_payer(recurrence: Recurrence, payer: Acceptance) -> bool:

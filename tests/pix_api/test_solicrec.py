@@ -373,6 +373,18 @@ def test_the_orders_that_wait_name_nobody_after_an_erasure(
     assert payers_bank.orders == [("/api/mandate-requests/cancel", {"id": elsewhere})]
 
 
+def test_an_erased_payer_can_still_cancel(app, call, rec, bank):
+    """Nobody else can: not by another bank, and not by accepting once more."""
+    accept(app, rec)
+    with app.app_context():
+        in_unit_of_work(partial(erase_payer, person=PAYER))
+    problem(tell_decision(bank, rec, "cancelled", ispb="00000000"), 409, "recurrence-taken")
+    problem(tell_decision(bank, rec, journey=2), 409, "recurrence-taken")
+    assert status_of(call, rec) == "APROVADA"
+    assert tell_decision(bank, rec, "cancelled").status_code == 200
+    assert status_of(call, rec) == "CANCELADA"
+
+
 def test_no_request_without_a_bank(settings, tmp_path, clock):
     """In production without BANK_URL nobody could carry it."""
     changes = {"app_env": "production", "public_url": "https://pix.example.com"}
