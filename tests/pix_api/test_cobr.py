@@ -29,7 +29,7 @@ from tests.pix_api.recurring_charges import (
     words,
 )
 from tests.support.payer_bank import payer_bank, send_orders
-from tests.support.service import BankInTest, close_app, ready_app, settings_for
+from tests.support.service import DEMO_PASSWORD, BankInTest, close_app, ready_app, settings_for
 
 TXID, OTHER, UNKNOWN = "a" * 30, "b" * 30, "c" * 30
 INVALID, UNREADABLE = "CobROperacaoInvalida", "CobRConsultaInvalida"
@@ -349,6 +349,12 @@ def test_pages_show_a_charge_without_a_code_and_people_are_erased(app, call, clo
     assert "o seu banco paga esta cobrança no dia" in page
     assert "A loja retirou o código" not in page
     assert client.get(f"/payments/pix/qr_code/qr_code_payment_{own}.svg").status_code == 404
+    credentials = {"username": "demo", "password": DEMO_PASSWORD}
+    assert client.post("/api/login", json=credentials).status_code == 200
+    page = client.get(f"/portal/payments/{own}", headers={"Accept": "text/html"}).text
+    assert "<dt>Última tentativa até</dt>" in page
+    for words_of_other_charges in ("Vence em", "Cancelar cobrança", "Copiar link"):
+        assert words_of_other_charges not in page
     with app.app_context(), reading() as work, pytest.raises(InvalidRequest):
         require_payable(work, work.payments.by_txid(own))  # a payer with the link must not
     with app.app_context():
