@@ -64,9 +64,9 @@ class CompositeDesk:
         journey = journey_of(order.code)
         if journey is None or order.terms is None:
             return self._teller.pay(order)
-        acceptance = _MandateBeside(self, self._outbox, self._clock, order, payer, journey)
+        acceptance = _MandateAddition(self, self._outbox, self._clock, order, payer, journey)
         try:
-            result = self._teller.pay(order, beside=acceptance)
+            result = self._teller.pay(order, addition=acceptance)
         except IntegrityError:
             # Another order of this client decided about the recurrence at the same time.
             raise OfferTaken(_(_DECIDED)) from None
@@ -75,8 +75,8 @@ class CompositeDesk:
         return result
 
 
-class _MandateBeside:
-    """What is stored in the transaction of one payment (`bank.money.paying.Beside`)."""
+class _MandateAddition:
+    """What is stored in the transaction of one payment (`bank.money.paying.PaymentAddition`)."""
 
     def __init__(
         self,

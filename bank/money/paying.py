@@ -74,7 +74,7 @@ class PaymentOrder:
         return hashlib.sha256(json.dumps(fields).encode()).hexdigest()
 
 
-class Beside(Protocol):
+class PaymentAddition(Protocol):
     """What is stored together with a payment, in its transaction."""
 
     def check(self, offer: Offer) -> None:
@@ -112,12 +112,16 @@ class Teller:
         self._clock = clock
 
     def pay(
-        self, order: PaymentOrder, *, is_pin_checked: bool = False, beside: Beside | None = None
+        self,
+        order: PaymentOrder,
+        *,
+        is_pin_checked: bool = False,
+        addition: PaymentAddition | None = None,
     ) -> PaymentResult:
         """Pay, notify the service and return the payment as it is after the service's answer.
 
-        A caller that has checked the PIN once for many payments sets `is_pin_checked`. `beside` is
-        stored with the payment, or neither is; a code whose payment accepts a recurrence needs it.
+        A caller that has checked the PIN once for many payments sets `is_pin_checked`. Payment and
+        `addition` are stored together; a code whose payment accepts a recurrence needs one.
         Raises a CodeRefused, InvalidInput, UnknownPayer, PinRefused, PinLocked, OverLimit,
         InsufficientFunds, AmountChanged, ChaosIsOff or RequestKeyReused; then nothing was debited.
         """
@@ -126,7 +130,7 @@ class Teller:
         if repeated_result is not None:
             return repeated_result
         try:
-            return self._pay_once(order, is_pin_checked, beside)
+            return self._pay_once(order, is_pin_checked, addition)
         except (CodeRefused, InsufficientFunds, IntegrityError):
             # A copy of the same request may have been paid at the same time.
             repeated_result = self._repeated_result(order)
@@ -138,7 +142,7 @@ class Teller:
         self,
         order: PaymentOrder,
         is_pin_checked: bool,
-        beside: Beside | None,
+        addition: PaymentAddition | None,
     ) -> PaymentResult:
         with self._database.reading() as session:
             payer = payers.payer_by_handle(session, order.payer_handle)
@@ -150,8 +154,8 @@ class Teller:
         else:
             agreed_centavos = offer.charge.amount_centavos
             _check_agreed_amount(offer.charge, order)
-        if beside is not None:
-            beside.check(offer)
+        if addition is not None:
+            addition.check(offer)
         elif journey_of(order.code) == JOURNEY_WITH_PAYMENT:
             raise CodeNotPayableHere(
                 _("Ele também autoriza um Pix Automático: leia-o no aplicativo. Nada foi pago.")
@@ -164,7 +168,7 @@ class Teller:
             self._database, f"payee:{offer.key}", "payee", self._clock.now()
         )
         identifier, notice = self._debit_with_notice(
-            order, drawn_scenario, payer, offer, amount, payee_account, beside
+            order, drawn_scenario, payer, offer, amount, payee_account, addition
         )
         if notice is not None:
             self._outbox.send(notice)
@@ -179,7 +183,7 @@ class Teller:
         offer: Offer,
         amount_centavos: int,
         payee_account: int,
-        beside: Beside | None,
+        addition: PaymentAddition | None,
     ) -> tuple[str, ClaimedNotice | None]:
         """Add transfer and notice in one transaction; None instead of a notice that must wait."""
         now = self._clock.now()
@@ -216,8 +220,8 @@ class Teller:
             )
             session.add(notice)
             session.flush()
-            if beside is not None:
-                beside.store(session, transfer)
+            if addition is not None:
+                addition.store(session, transfer)
             return transfer.identifier, None if due_at else claimed_notice(notice)
 
     def _scenario_of(self, order: PaymentOrder, offer: Offer) -> DrawnScenario:
