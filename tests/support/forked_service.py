@@ -1,13 +1,13 @@
 """Start the service by a fork of a process that has imported it already.
 
 A start by `python app.py` spends most of its processor time in imports, and the tests start the
-service some hundred times. So the first start of each async mode starts a *mould*: a process that
-does what `app.py` does up to its first function, then waits. Each start forks the mould. The
-fork gets its own environment, folder and log, and runs `app.main`. The tests of starts and stops
-(`tests/process`) run `python app.py` instead.
+service some hundred times. So the first start of each async mode starts a *prepared process*,
+which does what `app.py` does up to its first function, then waits. Each start forks this process.
+The fork gets its own environment, folder and log, and runs `app.main`. The tests of starts and
+stops (`tests/process`) run `python app.py` instead.
 
-Between the mould and the service stands a small process that waits for the service and tells its
-exit status, because the tests are not the service's parent.
+The prepared process forks a small process, and this one the service: it waits for the service and
+writes its exit status to a pipe, because the tests are not the service's parent.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from tests.support.places import new_folder
 ROOT = Path(__file__).resolve().parents[2]
 IMPORTED_WITHIN_SECONDS = 60.0
 
-_moulds: dict[str, Mould] = {}
+_prepared_processes: dict[str, PreparedProcess] = {}
 
 
 class ForkedProcess:
-    """What a test needs of `subprocess.Popen`, for a service that a mould forked."""
+    """What a test needs of `subprocess.Popen`, for a forked service."""
 
     def __init__(self, answers: int) -> None:
         """`answers` reads from the process that waits: the service's pid, then its exit status."""
@@ -88,11 +88,11 @@ class ForkedProcess:
         return int(line)
 
 
-class Mould:
+class PreparedProcess:
     """A process that has imported the service for one async mode."""
 
     def __init__(self, mode: str) -> None:
-        self._folder = new_folder("mould")
+        self._folder = new_folder("prepared-process")
         self._numbers = count()
         self._lock = threading.Lock()
         self._log = self._folder / "log"
@@ -127,7 +127,7 @@ class Mould:
         return ForkedProcess(answers)
 
     def close(self) -> None:
-        """End the mould; its services run on."""
+        """End the prepared process; its services run on."""
         self._process.kill()
         self._process.communicate()
 
@@ -135,10 +135,10 @@ class Mould:
 def start(environment: Mapping[str, str], log: Path) -> ForkedProcess:
     """Start the service as `python app.py` would with this environment."""
     mode = environment.get("ASYNC_MODE") or "eventlet"
-    if mode not in _moulds:
-        _moulds[mode] = Mould(mode)
-        atexit.register(_moulds[mode].close)
-    return _moulds[mode].fork(environment, log)
+    if mode not in _prepared_processes:
+        _prepared_processes[mode] = PreparedProcess(mode)
+        atexit.register(_prepared_processes[mode].close)
+    return _prepared_processes[mode].fork(environment, log)
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class _Calls:
 
 
 def serve_forks(mode: str) -> None:
-    """The mould's program: do what `app.py` does up to `main`, then fork for each order."""
+    """The program of a prepared process: import as `app.py` does, then fork for each order."""
     calls = _Calls()
     gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
