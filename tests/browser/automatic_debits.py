@@ -29,7 +29,7 @@ def retried_terms(here: Town) -> dict[str, Any]:
     }
 
 
-def charge_in_vain_then_again(
+def fail_charge_then_retry(
     here: Town, call: DemoCalls, page: Page, rec: dict[str, Any], txid: str
 ) -> None:
     """Charge Bia, who has authorised `rec`: her account is empty, and full at the retry."""

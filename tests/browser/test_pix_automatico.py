@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from core.ids import new_txid
 from core.pix.business_days import brasilia_day
-from tests.browser.automatic_debits import charge_in_vain_then_again, retried_terms
+from tests.browser.automatic_debits import fail_charge_then_retry, retried_terms
 from tests.browser.visits import (
     PHONE,
     enter_bank,
@@ -62,7 +62,7 @@ def test_bia_authorises_and_cancels_and_the_merchant_sees_both(here, new_context
     assert (body["status"], body["ativacao"]["tipoJornada"]) == ("APROVADA", "JORNADA_2")
     assert body["pagador"]["ispbParticipante"] == here.branch.settings.ispb
 
-    charge_in_vain_then_again(here, call, page, rec, "2" * 30)
+    fail_charge_then_retry(here, call, page, rec, "2" * 30)
     page.get_by_role("link", name="Ver este Pix Automático").click()
     page.get_by_role("link", name="Todos os Pix Automáticos").click()
     expect(page.get_by_role("listitem")).to_contain_text("ativo")
@@ -119,7 +119,7 @@ def test_bia_pays_and_authorises_with_one_pin(here, new_context):
     assert call("GET", f"/cob/{txid}").get_json()["status"] == "CONCLUIDA"
     page.get_by_role("link", name="Ver o Pix Automático").click()
     expect(heading(page)).to_have_text("Pix Automático autorizado")
-    charge_in_vain_then_again(here, call, page, rec, "3" * 30)
+    fail_charge_then_retry(here, call, page, rec, "3" * 30)
 
     rec = offer(call, here.clock, loc=reserve(call)["id"], **terms)
     second = rec["idRec"]
@@ -147,4 +147,4 @@ def test_bia_pays_and_authorises_with_one_pin(here, new_context):
     body = call("GET", f"/rec/{second}").get_json()
     assert (body["status"], body["ativacao"]["tipoJornada"]) == ("APROVADA", "JORNADA_4")
     assert call("GET", f"/cobv/{due_txid}").get_json()["status"] == "CONCLUIDA"
-    charge_in_vain_then_again(here, call, page, rec, "4" * 30)
+    fail_charge_then_retry(here, call, page, rec, "4" * 30)

@@ -12,7 +12,7 @@ from bank.mandates.desk import MandateOrder
 from bank.money.payers import payer_by_handle
 from core.ids import new_txid
 from core.pix.business_days import brasilia_day
-from tests.browser.automatic_debits import charge_in_vain_then_again, retried_terms
+from tests.browser.automatic_debits import fail_charge_then_retry, retried_terms
 from tests.browser.test_pix_automatico import here, inspect
 from tests.browser.visits import PHONE, enter_bank, expect_no_lost_script, heading
 from tests.pix_api.charges import DemoCalls
@@ -83,7 +83,7 @@ def test_bia_answers_a_request_and_looks_after_her_charges(here, new_context):
     body = call("GET", f"/rec/{request['idRec']}").get_json()
     assert (body["status"], body["ativacao"]["tipoJornada"]) == ("APROVADA", "JORNADA_1")
     assert call("GET", f"/solicrec/{request['idSolicRec']}").get_json()["status"] == "ACEITA"
-    charge_in_vain_then_again(here, call, page, rec, "1" * 30)
+    fail_charge_then_retry(here, call, page, rec, "1" * 30)
 
     page.goto(f"{here.bank_url}/mandates/{id_rec}")
     charges = page.get_by_role("listitem")
