@@ -300,7 +300,7 @@ def revise_deadline(work: Work, payment: Payment, expires_at: datetime) -> None:
 
 
 def _check_not_recurring(payment: Payment) -> None:
-    """Raise NotCancellable for a charge of a recurrence: its payer's bank must hear of it."""
+    """Raise NotCancellable for a charge of a recurrence: the payer's bank needs an order."""
     if payment.charge_kind == ChargeKind.COBR:
         raise NotCancellable("A charge of Pix Automático is cancelled by PATCH /cobr/{txid}.")
 

@@ -1,7 +1,7 @@
 """HTTP connections whose whole answer ends at a deadline, headers included.
 
-A socket's timeout begins anew with each byte, so a peer that sends its headers byte by byte would
-hold a thread for as long as it likes.
+A socket's timeout begins anew with each byte, so a peer that sends its headers byte by byte could
+hold a thread for ever.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class RequestPayers:
         subjects = self._session.scalars(ids).all()
         if not subjects:
             return 0
-        # A cancellation names nobody, and the payer's bank must still hear of it.
+        # A cancellation names nobody, and the payer's bank must still get it.
         orders = delete(PayerBankOrder).where(
             PayerBankOrder.subject.in_(subjects), PayerBankOrder.kind == OrderKind.REQUEST
         )

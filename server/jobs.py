@@ -1,4 +1,4 @@
-"""Background jobs of a serving process: sweep, relay, reconciliation, refunds, cleaning.
+"""Background jobs of a serving process: sweep, relay, reconciliation, orders to banks, cleaning.
 
 `main()` starts it, never `create_app`: a command or a test must not sweep.
 """

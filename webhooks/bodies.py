@@ -68,7 +68,7 @@ def message_of(
 ) -> WebhookMessage:
     """What a delivery sends: its event, a change of a recurrence or its charge, or a ping.
 
-    All but events are not in the feed and have their own ids.
+    Only events are in the feed; the others have ids of their own.
     """
     if delivery.recurrence_change_id is not None:
         news = sources.changes[delivery.recurrence_change_id]

@@ -150,7 +150,7 @@ def _text(members: Mapping[str, Any], name: str, form: re.Pattern[str]) -> str:
 def _matching_text(
     members: Mapping[str, Any], name: str, form: re.Pattern[str], faults: list[FieldError]
 ) -> str:
-    """The text, or an empty one and a fault more."""
+    """The text; if it does not match, add a fault and return an empty text."""
     text = members.get(name.rpartition(".")[2])
     if isinstance(text, str) and form.fullmatch(text):
         return text

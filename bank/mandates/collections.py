@@ -1,4 +1,4 @@
-"""Charges of mandates that the service orders (API Pix 2.9.0, cobr): scheduled, paid, told.
+"""Charges of mandates that the service orders (API Pix 2.9.0, cobr): scheduled, paid, reported.
 
 A charge is debited on its settlement day: from 00:00 in Brasília, and if the balance does not cover
 it, once more from 18:00. Then it fails. Money and status change in one transaction.
@@ -109,7 +109,7 @@ class CollectionDesk:
         return collection
 
     def cancel_for_payer(self, payer: BankPayer, end_to_end_id: str) -> None:
-        """Cancel the client's scheduled charge until the end of the day before, and tell it.
+        """Cancel the client's scheduled charge until the end of the day before; tell the service.
 
         A repeated call does nothing. Raises UnknownCollection and CollectionClosed.
         """
@@ -230,7 +230,7 @@ class CollectionDesk:
 def end_collections(session: Session, mandate: BankMandate, reason: str, now: datetime) -> None:
     """Cancel a mandate's scheduled charges in the caller's transaction, which has locked it.
 
-    The service is told of each, unless the payee ended the mandate: then it knows.
+    The service gets a notice of each, unless the service itself ended the mandate.
     """
     scheduled = select(BankCollection).where(
         BankCollection.mandate_id == mandate.id, BankCollection.status == "scheduled"

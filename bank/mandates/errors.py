@@ -46,7 +46,7 @@ class UnknownMandate(BankError):
 
 
 class MandateUnchangeable(BankError):
-    """The mandate does not stand, so it cannot be cancelled."""
+    """The mandate is not active, so it cannot be cancelled."""
 
     code = "mandate-unchangeable"
     title = N_("Este Pix Automático não pode ser cancelado agora")

@@ -97,7 +97,7 @@ class BankMandate(TermsColumns, BankBase):
 
     @property
     def is_void(self) -> bool:
-        """Whether it never stood: the client may accept the recurrence with another payment."""
+        """Whether it was never active: the client may accept with another payment."""
         return self.status == "ended" and self.has_lost_payment
 
     @property

@@ -29,7 +29,7 @@ from repository.recurring_charges import RecurringChargeRecord
 
 
 def _account_type(value: object) -> object:
-    # One of the standard's own examples writes a cedilla, which its schema has no room for.
+    # One of the standard's own examples has a cedilla, which its schema does not allow.
     return "POUPANCA" if value == "POUPANÇA" else value
 
 

@@ -157,7 +157,7 @@ def _facts(work: Work, payment_id: str) -> tuple[Account, Facts]:
         - payment.refunding_centavos
         if status is PaymentStatus.CONFIRMED
         else 0,
-        # The payer's bank must hear of the end of a recurring charge: API Pix alone cancels it.
+        # A recurring charge is cancelled by API Pix alone, with an order to the payer's bank.
         may_cancel=status is PaymentStatus.PENDING and payment.charge_kind != ChargeKind.COBR,
         may_renew=status is PaymentStatus.EXPIRED
         and renewals.is_kind_renewable(payment)

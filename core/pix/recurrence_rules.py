@@ -36,7 +36,7 @@ CANCELLED_BY_PAYEE = "SLCR"
 OFFER_DAYS_AFTER_FIRST = 30
 """How many days after the first day a payer may still accept: as long as a request may stay open.
 
-The standard sets no end. A later first day of the merchant moves it."""
+The standard sets no end. If the merchant sets a later first day, the end moves."""
 
 JOURNEY_BY_CODE, JOURNEY_WITH_PAYMENT, JOURNEY_BESIDE_PAYMENT = 2, 3, 4
 """The journeys that begin with a code: a recurrence alone, with an immediate charge whose payment

@@ -1,4 +1,4 @@
-"""Order the first attempts of recurring charges whose time has come, ten days before their day."""
+"""Order the first attempts of recurring charges, ten days before their day."""
 
 from __future__ import annotations
 

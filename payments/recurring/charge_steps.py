@@ -43,7 +43,7 @@ class ChargeClosing:
 
 
 def follow(work: Work, payment: Payment) -> None:
-    """Store what a new status of the payment means for its charge; other changes mean nothing.
+    """Conclude or expire the charge when its payment is confirmed or has expired.
 
     A cancellation is stored by `charges`, which knows why. Raises ConcurrentUpdate.
     """
@@ -54,7 +54,7 @@ def follow(work: Work, payment: Payment) -> None:
 
 
 def _conclude(work: Work, record: RecurringChargeRecord) -> None:
-    """End the charge and the attempt that brought the money; another open attempt must not."""
+    """End the charge and the attempt that brought the money; withdraw another open attempt."""
     if record.charge.status not in _PAYABLE:
         return
     change_charge(work, record, RecurringChargeStatus.CONCLUDED, _PAYABLE)
@@ -150,6 +150,6 @@ def order_attempt(
 
 
 def order_end(work: Work, attempt: ChargeAttempt) -> None:
-    """Store the order to the payer's bank to pay no more."""
+    """Store the order to the payer's bank to cancel an attempt."""
     end_to_end_id = attempt.end_to_end_id
     orders.add(work, OrderKind.COLLECTION_CANCEL, end_to_end_id, {"end_to_end_id": end_to_end_id})

@@ -137,7 +137,7 @@ def create(
         charge_terms={DEBTOR: new.contact} if new.contact else None,
         has_location=False,
         br_code="",
-        # Its bank tells what becomes of it; until its day there is nothing to look up.
+        # The payer's bank reports each attempt, so no look-up is planned.
         look_up_at=None,
         description=new.info,
         payer_name=recurrence.debtor_name,
@@ -177,7 +177,7 @@ def order_first(work: Work, record: RecurringChargeRecord, merchant: Account) ->
     """
     change_charge(work, record, RecurringChargeStatus.CREATED, OPEN, {"order_at": None})
     if brasilia_day(work.now) > record.charge.settles_on:
-        return False  # no process has run for ten days; the sweep ends the charge
+        return False  # the order waited past its day; the sweep ends the charge
     day = record.charge.settles_on
     note(work, record, _request(work, record, merchant, AttemptKind.FIRST, day))
     return True
@@ -274,7 +274,7 @@ def cancel(work: Work, record: RecurringChargeRecord, by: Account) -> None:
 
 
 def end_all_of(work: Work, recurrence: Recurrence) -> None:
-    """Cancel what is not settled of a recurrence that has just been cancelled."""
+    """Cancel the open charges of a recurrence that has just been cancelled."""
     party = ClosingParty(recurrence.closing_party or ClosingParty.PAYERS_BANK)
     closing = _CLOSING_OF_PARTY.get(party, _BY_BANK)
     for record in work.recurring_charges.open_of(recurrence.id):

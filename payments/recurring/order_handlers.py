@@ -28,7 +28,7 @@ def _accept_refusal(_work: Work, _order: PayerBankOrder, _code: str, _detail: st
 
 @dataclass(frozen=True)
 class OrderHandler:
-    """One kind of order. Each function runs once for each order, but `before` for each attempt.
+    """One kind of order. `before` runs before each attempt to send, the others once for each order.
 
     They may raise ConcurrentUpdate, after which their transaction is tried again.
     """
@@ -36,7 +36,7 @@ class OrderHandler:
     path: str
     """Below the bank's root."""
     before: Callable[[Work, PayerBankOrder], bool] = _send_always
-    """Whether to send the order, asked in the transaction of the lease; False deletes it."""
+    """Whether to send the order, called in the transaction of the lease; False deletes it."""
     on_done: Callable[[Work, PayerBankOrder, Mapping[str, Any]], None] = _note_nothing
     """Called with the members of a 2xx, in the transaction that deletes the order."""
     on_refused: Callable[[Work, PayerBankOrder, str, str], None] = _accept_refusal
@@ -46,7 +46,7 @@ class OrderHandler:
 
 
 def _is_wanted(work: Work, order: PayerBankOrder) -> bool:
-    """Whether the attempt is still asked for: it may have ended before the bank heard of it."""
+    """Whether the attempt waits for the bank: it may have ended before it was sent."""
     return charges.is_requested(work, order.subject)
 
 

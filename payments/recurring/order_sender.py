@@ -96,9 +96,9 @@ def _refusal_in(answer: BankAnswer) -> tuple[str, str] | None:
 
 
 def _check_subject(order: PayerBankOrder, answer: BankAnswer) -> None:
-    """Raise NoBankAnswer if a 2xx is about another subject, so that nothing is known of this one.
+    """Raise NoBankAnswer if a 2xx names another subject: it says nothing about this order.
 
-    An answer that names none counts: a bank need not repeat it.
+    An answer without a subject counts, because a bank need not repeat it.
     """
     member, name = _handler(order).repeats
     entry = answer.members.get(member)

@@ -118,7 +118,7 @@ def _is_repeated(recurrence: Recurrence, decision: PayerDecision) -> bool:
 def _may_decide(recurrence: Recurrence, decision: PayerDecision) -> bool:
     """Whether the decision is that of the payer who has accepted the recurrence.
 
-    A payer whose data was erased can still cancel: the same bank tells it.
+    Without the document of an erased payer the bank alone is compared, for a cancellation only.
     """
     if decision.verdict is PayerVerdict.CANCELLED and recurrence.payer_document is None:
         return recurrence.payer_ispb == decision.payer.payer_ispb

@@ -79,7 +79,7 @@ BY_PAYEE = Closing(
 
 
 EXPIRY_CODE, EXPIRY_TEXT = "expired", "O prazo para autorizar acabou"
-"""What the payer's bank hears: the standard has no code for an expiry."""
+"""What the order to the payer's bank says: the standard has no code for an expiry."""
 
 
 class TermsPart(StrEnum):
@@ -205,7 +205,7 @@ def unbind(work: Work, bound: BoundLocation) -> BoundLocation:
 def take_location(work: Work, bound: BoundLocation) -> None:
     """Free a location whose recurrence has ended; its history says so.
 
-    Raises LocationUnusable if the recurrence stands, and ConcurrentUpdate.
+    Raises LocationUnusable if the recurrence has not ended, and ConcurrentUpdate.
     """
     if bound.recurrence is None:
         return
@@ -263,10 +263,10 @@ def cancel(work: Work, record: RecurrenceRecord, closing: Closing = BY_PAYEE) ->
 
 
 def _tell_bank(work: Work, recurrence: Recurrence, code: str, text: str) -> None:
-    """Order the payer's bank to end what it has of the recurrence: a mandate, or a question.
+    """Order the payer's bank to end its mandate and its requests for the recurrence.
 
-    Also for an offer that nobody has accepted: a client may be about to, and the bank answers an
-    order about an unknown recurrence as one that is done.
+    Also if nobody has accepted: an acceptance may be on its way. A bank that does not know the
+    recurrence answers 2xx.
     """
     members = {"id_rec": recurrence.id_rec, "code": code, "text": text[:TEXT_CHARACTERS_MAX]}
     orders.add(work, OrderKind.MANDATE_CANCEL, recurrence.id_rec, members)
@@ -285,7 +285,7 @@ def _move(
 ) -> RecurrenceRecord:
     """Give a recurrence another status: a conditional update, a row of the history, a callback.
 
-    Its open request ends with it: a recurrence that is accepted otherwise needs none.
+    Its open request is closed, also if the payer accepts by a code.
     """
     lifecycle.check_transition(record.recurrence, status)
     was_accepted = record.recurrence.status == RecurrenceStatus.APPROVED
@@ -295,7 +295,7 @@ def _move(
     _store(work, record.recurrence, lifecycle.FROM_STATUSES[status], columns)
     record = _with_history(work, record, activation_state(record.recurrence))
     work.call_back(record.recurrence, record.changes[-1])
-    if was_accepted:  # nobody can charge by a recurrence that nobody has accepted
+    if was_accepted:  # only an accepted recurrence has charges
         charges.end_all_of(work, record.recurrence)
     return record
 

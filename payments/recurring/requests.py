@@ -76,7 +76,7 @@ def create(
     Raises ConcurrentUpdate if the recurrence has changed or has got another request meanwhile.
     """
     recurrence = record.recurrence
-    # The new number makes a transaction that ends the recurrence read again, and find the request.
+    # With the new `sequence` a transaction that ends the recurrence reads again, and sees this.
     if not work.recurrences.change(recurrence, (RecurrenceStatus.CREATED,), {}):
         raise ConcurrentUpdate
     ispb = current_settings().bank_ispb
@@ -131,7 +131,7 @@ def accept(work: Work, record: RequestRecord) -> RequestRecord:
 
 
 def reject(work: Work, record: RequestRecord, reason: str | None = None) -> RequestRecord:
-    """Store that the payer, or for a reason the payer's bank, has refused.
+    """Store that the payer has refused, or with a reason, that the payer's bank has.
 
     Raises RequestEnded and ConcurrentUpdate.
     """
@@ -140,7 +140,7 @@ def reject(work: Work, record: RequestRecord, reason: str | None = None) -> Requ
 
 
 def close_open(work: Work, recurrence_id: int) -> None:
-    """Close the open request of a recurrence that gets another status. Raises ConcurrentUpdate."""
+    """Close the open request of a recurrence that changes. Raises ConcurrentUpdate."""
     record = work.recurrence_requests.open_of(recurrence_id)
     if record is None:
         return
@@ -180,7 +180,7 @@ def _expire(work: Work, id_solic_rec: str) -> bool:
 
 
 def begin_sending(work: Work, order: PayerBankOrder) -> bool:
-    """Whether the order of a request is still wanted; its request is *sent* from now on."""
+    """Give the order's request the status *sent*; False if the order must not be sent any more."""
     record = work.recurrence_requests.by_id(order.subject)
     if record is None or not is_open(record.request, work.now):
         return False
