@@ -48,10 +48,12 @@ class PayerBankOrders:
         query = select(PayerBankOrder).where(PayerBankOrder.id == row)
         return self._session.scalars(query).one_or_none()
 
-    def send_again(self, row: int, at: datetime) -> None:
-        """Write when to send the order next."""
-        order = update(PayerBankOrder).where(PayerBankOrder.id == row)
-        self._session.execute(order.values(next_at=at))
+    def send_again(self, order: PayerBankOrder, at: datetime) -> None:
+        """Write when to send the order next, unless a later lease is another process's."""
+        own_lease = update(PayerBankOrder).where(
+            PayerBankOrder.id == order.id, PayerBankOrder.attempts == order.attempts
+        )
+        self._session.execute(own_lease.values(next_at=at))
 
     def delete(self, row: int) -> bool:
         """Delete an order that has ended; False if another process was first."""

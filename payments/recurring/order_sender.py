@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from core.errors import ConcurrentUpdate, DatabaseUnavailable
 from db_models import OrderKind, PayerBankOrder
 from payments import bank_client
 from payments.bank_client import BankAnswer, NoBankAnswer
@@ -52,10 +53,48 @@ def run(keep_going: Callable[[], bool] = lambda: True) -> int:
 
 
 def _work_on(row: int) -> bool:
-    """Send an order, unless another process does; True if it has ended. Raises NoBankAnswer."""
-    order, is_dropped = in_unit_of_work(lambda work: _claim(work, row))
+    """Send an order, unless another process does; True if it has ended.
+
+    Raises NoBankAnswer and DatabaseUnavailable. An order whose handler raises anything else waits
+    as one that the bank has not answered, and stops no other order.
+    """
+    order: PayerBankOrder | None = None
+    try:
+        order, is_dropped = in_unit_of_work(lambda work: _claim(work, row))
+        return is_dropped if order is None else _send(order)
+    except (NoBankAnswer, DatabaseUnavailable):
+        raise
+    except ConcurrentUpdate:
+        log.info("orders.contended", order=row)
+    except Exception:
+        log.exception("orders.failed", order=row)
+    if order is None:  # the handler raised in the transaction of the lease, which was rolled back
+        order = in_unit_of_work(lambda work: _lease(work, row))
+    if order is not None:
+        _pause(order)
+    return False
+
+
+def _lease(work: Work, row: int) -> PayerBankOrder | None:
+    """Acquire the lease; None if another process has it, or the order has ended."""
+    if not work.payer_bank_orders.acquire(row, work.now):
+        return None
+    return work.payer_bank_orders.find(row)
+
+
+def _claim(work: Work, row: int) -> tuple[PayerBankOrder | None, bool]:
+    """Acquire the lease: the order to send, or None and whether the handler has dropped it."""
+    order = _lease(work, row)
     if order is None:
-        return is_dropped
+        return None, False
+    if _handler(order).before(work, order):
+        return order, False
+    log.info("orders.dropped", kind=order.kind, subject=order.subject)
+    return None, work.payer_bank_orders.delete(row)
+
+
+def _send(order: PayerBankOrder) -> bool:
+    """Send an order whose lease this process has, and end it. Raises NoBankAnswer."""
     try:
         answer = bank_client.order(f"order {order.kind}", _handler(order).path, order.body)
         refusal = _refusal_in(answer)
@@ -69,19 +108,6 @@ def _work_on(row: int) -> bool:
     else:
         in_unit_of_work(lambda work: _refuse(work, order, *refusal))
     return True
-
-
-def _claim(work: Work, row: int) -> tuple[PayerBankOrder | None, bool]:
-    """Acquire the lease: the order to send, or None and whether the handler has dropped it."""
-    if not work.payer_bank_orders.acquire(row, work.now):
-        return None, False
-    order = work.payer_bank_orders.find(row)
-    if order is None:
-        return None, False
-    if _handler(order).before(work, order):
-        return order, False
-    log.info("orders.dropped", kind=order.kind, subject=order.subject)
-    return None, work.payer_bank_orders.delete(row)
 
 
 def _refusal_in(answer: BankAnswer) -> tuple[str, str] | None:
@@ -119,14 +145,18 @@ def _refuse(work: Work, order: PayerBankOrder, code: str, detail: str) -> None:
 
 
 def _schedule_retry(order: PayerBankOrder) -> None:
-    """Set the next try: the older the order, the longer the pause. Give up an order too old."""
-    moment = now()
-    age = moment - order.created_at
-    if age > SENT_FOR:
+    """Set the next try of an order without an answer; give up an order too old."""
+    if now() - order.created_at > SENT_FOR:
         in_unit_of_work(lambda work: _refuse(work, order, GIVEN_UP, "The bank has not answered."))
-        return
-    pause = min(max(age / 2, PAUSE_MIN), PAUSE_MAX)
-    in_unit_of_work(lambda work: work.payer_bank_orders.send_again(order.id, moment + pause))
+    else:
+        _pause(order)
+
+
+def _pause(order: PayerBankOrder) -> None:
+    """Set the next try: the older the order, the longer the pause."""
+    moment = now()
+    at = moment + min(max((moment - order.created_at) / 2, PAUSE_MIN), PAUSE_MAX)
+    in_unit_of_work(lambda work: work.payer_bank_orders.send_again(order, at))
 
 
 def _handler(order: PayerBankOrder) -> OrderHandler:

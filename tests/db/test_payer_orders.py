@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from core.errors import ConcurrentUpdate
 from db_models import OrderKind, PayerBankOrder
 from payments.recurring import order_handlers, order_sender, orders
 from payments.recurring.order_handlers import OrderHandler
 from repository.database import in_unit_of_work, unit_of_work
-from repository.payer_bank_orders import LEASE, PAUSE_MAX
+from repository.payer_bank_orders import LEASE, PAUSE_MAX, PAUSE_MIN
 from tests.db.crowd import at_once
 from tests.db.tables import Tables
 from tests.support.payer_bank import payer_bank, send_orders
@@ -145,6 +147,54 @@ def test_an_order_is_dropped_refused_or_given_up(
     clock.advance(seconds=-timedelta(days=1).total_seconds())
     bank.refuse(422, "mandate-unknown")
     assert send_orders(here) == 1
+    close_app(here)
+
+
+@pytest.mark.parametrize(
+    ("hook", "error"),
+    [("before", ZeroDivisionError), ("on_done", ZeroDivisionError), ("on_done", ConcurrentUpdate)],
+)
+def test_a_handler_that_raises_delays_its_own_order_only(
+    bank, clock, settings, tmp_path, monkeypatch, hook, error
+):
+    """By the pause of an order without an answer, and the others of the batch are sent."""
+    here = ready_app(settings_for(settings.database_url, tmp_path, bank_url=bank.url), clock)
+
+    def fail(_work, order, *_):
+        if order.subject == "broken":
+            raise error
+        return True
+
+    hooks: dict[str, Any] = {hook: fail}
+    monkeypatch.setitem(order_handlers.HANDLERS, KIND, OrderHandler(PATH, **hooks))
+    add(here, "broken", "good")
+    assert send_orders(here) == 1
+    for attempts in (1, 2):
+        assert send_orders(here) == 0
+        assert waiting(settings.database_url) == [("broken", attempts)]
+        clock.advance(seconds=PAUSE_MIN.total_seconds())
+        assert send_orders(here) == 0
+    monkeypatch.setitem(order_handlers.HANDLERS, KIND, OrderHandler(PATH))
+    clock.advance(seconds=PAUSE_MAX.total_seconds())
+    assert send_orders(here) == 1
+    assert waiting(settings.database_url) == []
+    close_app(here)
+
+
+def test_a_pause_leaves_the_lease_of_another_process_alone(bank, calls, clock, settings, tmp_path):
+    """A process that wakes late must not let a third one send beside the second."""
+    here = ready_app(settings_for(settings.database_url, tmp_path, bank_url=bank.url), clock)
+    add(here, "a")
+    with here.app_context():
+        row = in_unit_of_work(lambda work: work.payer_bank_orders.ids_due(work.now, 9))[0]
+        late = in_unit_of_work(lambda work: order_sender._lease(work, row))
+        clock.advance(seconds=LEASE.total_seconds())
+        assert in_unit_of_work(lambda work: order_sender._lease(work, row)) is not None
+        assert late is not None
+        order_sender._pause(late)
+        clock.advance(seconds=LEASE.total_seconds() - 1)
+        assert in_unit_of_work(lambda work: work.payer_bank_orders.ids_due(work.now, 9)) == []
+    assert calls == []
     close_app(here)
 
 
