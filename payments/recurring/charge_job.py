@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from core.errors import NotFound
 from db_models import RecurringChargeStatus
 from payments.recurring import charges
-from repository.database import Work, in_unit_of_work, reading
+from payments.recurring.row_jobs import change_each
+from repository.database import Work, reading
 
 BATCH = 200
 
@@ -20,12 +20,7 @@ def run(keep_going: Callable[[], bool] = lambda: True) -> int:
     """
     with reading() as work:
         due_ids = work.recurring_charges.ids_to_order(work.now, BATCH)
-    ordered = 0
-    for payment_id in due_ids:
-        if not keep_going():
-            break
-        ordered += in_unit_of_work(partial(_order, payment_id=payment_id))
-    return ordered
+    return change_each("recurring-charges", due_ids, _order, keep_going)
 
 
 def _order(work: Work, payment_id: int) -> bool:

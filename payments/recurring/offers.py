@@ -7,16 +7,15 @@ stored its expiry, and an acceptance that comes later is refused.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import structlog
 
-from core.errors import ConcurrentUpdate
 from core.pix.business_days import brasilia_day
 from core.pix.recurrence_rules import last_day_to_accept
 from db_models import RecurrenceStatus
 from payments.recurring import recurrences
-from repository.database import Work, in_unit_of_work, reading
+from payments.recurring.row_jobs import change_each
+from repository.database import Work, reading
 
 log = structlog.get_logger()
 
@@ -30,14 +29,7 @@ def run(keep_going: Callable[[], bool] = lambda: True) -> int:
     """
     with reading() as work:
         every_id = work.recurrences.ids_of_old_offers(brasilia_day(work.now), BATCH)
-    expired = 0
-    for id_rec in every_id:
-        if not keep_going():
-            break
-        try:
-            expired += in_unit_of_work(partial(_expire, id_rec=id_rec))
-        except ConcurrentUpdate:
-            log.info("offers.contended", id_rec=id_rec)
+    expired = change_each("offers", every_id, _expire, keep_going)
     if expired:
         log.info("offers.expired", recurrences=expired)
     return expired

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 from accounts import audit
@@ -33,7 +32,8 @@ from db_models import (
 )
 from payments.recurring import orders
 from payments.recurring.objects import payload_object
-from repository.database import Work, in_unit_of_work, reading
+from payments.recurring.row_jobs import change_each
+from repository.database import Work, reading
 from repository.recurrence_requests import OPEN, RequestRecord
 from repository.recurrences import RecurrenceRecord
 
@@ -166,12 +166,7 @@ def expire_due(keep_going: Callable[[], bool] = lambda: True) -> int:
     """Store the expiry of the requests whose time has passed; returns how many."""
     with reading() as work:
         due = work.recurrence_requests.ids_due(work.now, BATCH)
-    expired = 0
-    for id_solic_rec in due:
-        if not keep_going():
-            break
-        expired += in_unit_of_work(partial(_expire, id_solic_rec=id_solic_rec))
-    return expired
+    return change_each("request-expiries", due, _expire, keep_going)
 
 
 def _expire(work: Work, id_solic_rec: str) -> bool:

@@ -14,6 +14,7 @@ from db_models import Payment
 from payments.privacy import erase_payer, export_payer
 from payments.sweep import expire_batch
 from repository.database import in_unit_of_work, reading
+from repository.recurring_charges import RecurringCharges
 from tests.pix_api.charges import EVER, DemoCalls, paths_of
 from tests.pix_api.recurrences import offer
 from tests.pix_api.recurring_charges import (
@@ -194,6 +195,18 @@ def test_money_ends_attempt_and_charge(app, bank, call, clock, rec):
     assert read(call, cobr) == cobr
     answer = call("PATCH", f"/cobr/{TXID}", CANCELLATION)
     assert "cobr.status" in paths_of(answer, INVALID)
+
+
+def test_a_charge_that_cannot_be_ordered_does_not_stop_the_batch(
+    app, call, clock, rec, monkeypatch
+):
+    charged(call, rec, day_after(clock, 20))
+    ids_to_order = RecurringCharges.ids_to_order
+    monkeypatch.setattr(
+        RecurringCharges, "ids_to_order", lambda *rest: [0, *ids_to_order(*rest)]
+    )  # no charge has the first id
+    clock.advance(days=12)
+    assert order_due(app) == 1
 
 
 def test_a_charge_near_its_day_is_ordered_at_once_and_can_be_cancelled(app, bank, call, clock, rec):

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from bank.money.payers import account_number, payer_by_handle
 from core.clock import rfc3339
+from core.errors import ConcurrentUpdate
 from core.pix.business_days import brasilia_day
 from core.pix.recurrence_rules import ID_SOLIC_REC
 from db_models import Account, PayerBankOrder, RecurrenceRequest
@@ -215,6 +216,27 @@ def test_a_bank_that_refuses_or_never_answers_ends_the_request(app, call, clock,
         assert (requests.expire_due(), requests.expire_due()) == (1, 0)
     assert read(call, third)[0] == "EXPIRADA"
     assert status_of(call, rec) == "CRIADA"
+
+
+def test_a_request_in_contention_does_not_stop_the_job(app, call, clock, monkeypatch):
+    """It expires in the next run."""
+    first, second = (request_of(call, clock, offer(call, clock)["idRec"]) for _ in range(2))
+    expire = requests._expire
+
+    def contend(work, row):
+        if row == first["idSolicRec"]:
+            raise ConcurrentUpdate
+        return expire(work, row)
+
+    clock.advance(days=2)
+    call = DemoCalls(app)
+    monkeypatch.setattr(requests, "_expire", contend)
+    with app.app_context():
+        assert requests.expire_due() == 1
+    assert [read(call, one)[0] for one in (first, second)] == ["CRIADA", "EXPIRADA"]
+    monkeypatch.setattr(requests, "_expire", expire)
+    with app.app_context():
+        assert requests.expire_due() == 1
 
 
 def test_an_answer_about_another_request_says_nothing(app, call, clock, rec, payers_bank):
