@@ -41,9 +41,7 @@ from bank.money import payers
 from bank.settings import BankSettings
 from bank.updates import rows_changed
 from core.clock import Clock
-
-JOURNEY_BY_REQUEST = 1
-"""The client answers a request that the company sent to the bank."""
+from core.pix.recurrence_rules import JOURNEY_BY_REQUEST
 
 OPEN_MAX = 20
 """How many open requests a client has at most."""

@@ -38,9 +38,12 @@ OFFER_DAYS_AFTER_FIRST = 30
 
 The standard sets no end. If the merchant sets a later first day, the end moves."""
 
-JOURNEY_BY_CODE, JOURNEY_WITH_PAYMENT, JOURNEY_BESIDE_PAYMENT = 2, 3, 4
-"""The journeys that begin with a code: a recurrence alone, with an immediate charge whose payment
-accepts it, and with a charge that has a due date, or a static code, whose payment does not."""
+JOURNEY_BY_REQUEST, JOURNEY_BY_CODE, JOURNEY_WITH_PAYMENT, JOURNEY_BESIDE_PAYMENT = 1, 2, 3, 4
+"""How a payer meets a recurrence: the payer's bank shows a request, or the payer reads a code.
+
+The code holds the recurrence alone; or with an immediate charge, whose payment accepts it; or with
+a charge that has a due date, or a static code, whose payment does not.
+"""
 
 _LETTERS = string.digits + string.ascii_letters
 

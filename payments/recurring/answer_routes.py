@@ -12,11 +12,16 @@ from pydantic_core import PydanticCustomError
 from werkzeug.wrappers import Response as BaseResponse
 
 from core.errors import MalformedJson
-from core.pix.recurrence_rules import ID_REC, ID_SOLIC_REC, JOURNEY_WITH_PAYMENT
+from core.pix.recurrence_rules import (
+    ID_REC,
+    ID_SOLIC_REC,
+    JOURNEY_BY_REQUEST,
+    JOURNEY_WITH_PAYMENT,
+)
 from payments import bank_fields, bank_signature
 from payments.recurring import payer_answers
 from payments.recurring.payer_answers import PayerDecision, PayerVerdict
-from payments.recurring.recurrences import JOURNEY_WITH_REQUEST, Acceptance
+from payments.recurring.recurrences import Acceptance
 from payments.schemas import BankBody
 from repository.database import in_unit_of_work
 from web.answers import private_json
@@ -84,9 +89,9 @@ class RecurrenceDecision(BankBody):
     def _require_request(cls, value: str | None, info: ValidationInfo) -> str | None:
         journey = info.data.get("journey")
         is_cancellation = info.data.get("answer") == PayerVerdict.CANCELLED
-        if value is None and journey == JOURNEY_WITH_REQUEST and not is_cancellation:
+        if value is None and journey == JOURNEY_BY_REQUEST and not is_cancellation:
             raise PydanticCustomError("missing", "is required")
-        if value is not None and journey != JOURNEY_WITH_REQUEST:
+        if value is not None and journey != JOURNEY_BY_REQUEST:
             raise PydanticCustomError("unfitting", "belongs to journey 1")
         return value
 

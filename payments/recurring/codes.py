@@ -9,13 +9,22 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core.pix import br_code
+from core.pix.recurrence_rules import (
+    JOURNEY_BESIDE_PAYMENT,
+    JOURNEY_BY_CODE,
+    JOURNEY_WITH_PAYMENT,
+)
 from db_models import Account, ChargeKind, Payment, PaymentStatus
 from payments.lifecycle import status_at
 from payments.location import location_text
 from payments.recurring.locations import recurrence_location_text
 from repository.recurrences import RecurrenceRecord
 
-JOURNEY_OF = {None: 2, ChargeKind.COB: 3, ChargeKind.COBV: 4}
+JOURNEY_OF = {
+    None: JOURNEY_BY_CODE,
+    ChargeKind.COB: JOURNEY_WITH_PAYMENT,
+    ChargeKind.COBV: JOURNEY_BESIDE_PAYMENT,
+}
 """The journey that a code without a charge, or with one of this kind, begins."""
 
 

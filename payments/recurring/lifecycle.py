@@ -18,9 +18,6 @@ FROM_STATUSES = {
 
 FINAL = (RecurrenceStatus.REJECTED, RecurrenceStatus.EXPIRED, RecurrenceStatus.CANCELLED)
 
-QR_JOURNEYS = (2, 3, 4)
-"""The journeys that begin with a code; the first begins with a message of the payer's bank."""
-
 
 def is_final(recurrence: Recurrence) -> bool:
     """Whether the recurrence never changes again, so that its location is free."""

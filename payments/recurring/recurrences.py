@@ -36,7 +36,6 @@ from repository.recurrences import BoundLocation, RecurrenceRecord
 CHANGED = "changed"
 """The member of a history row's details that names what a revision changed."""
 TEXT_CHARACTERS_MAX = 400
-JOURNEY_WITH_REQUEST = 1
 
 
 @dataclass(frozen=True)
