@@ -175,7 +175,8 @@ def order_first(work: Work, record: RecurringChargeRecord, merchant: Account) ->
 
     Raises ConcurrentUpdate.
     """
-    change_charge(work, record, RecurringChargeStatus.CREATED, OPEN, {"order_at": None})
+    created = RecurringChargeStatus.CREATED
+    change_charge(work, record, created, (created,), {"order_at": None})
     if brasilia_day(work.now) > record.charge.settles_on:
         return False  # the order waited past its day; the sweep ends the charge
     day = record.charge.settles_on
