@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import CursorResult, Insert, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
-from sqlalchemy.orm.attributes import set_committed_value
 
 from db_models import Recurrence, RecurrenceRequest, RecurrenceRequestChange, RequestStatus
-from repository.connections import rows_changed
+from repository.single_rows import change_row, insert_row
 
 OPEN = (RequestStatus.CREATED, RequestStatus.SENT, RequestStatus.RECEIVED)
 
@@ -35,12 +34,12 @@ class RecurrenceRequests:
 
     def insert(self, values: Mapping[str, Any]) -> RecurrenceRequest:
         """Store a new request. Raises LostRace if its recurrence got an open one meanwhile."""
-        row_id = _row_id(self._session, insert(RecurrenceRequest).values(**values))
+        row_id = insert_row(self._session, insert(RecurrenceRequest).values(**values))
         return RecurrenceRequest(**{**_NO_VALUES, **values, "id": row_id})
 
     def insert_change(self, values: Mapping[str, Any]) -> RecurrenceRequestChange:
         """Store a row of the history."""
-        row_id = _row_id(self._session, insert(RecurrenceRequestChange).values(**values))
+        row_id = insert_row(self._session, insert(RecurrenceRequestChange).values(**values))
         return RecurrenceRequestChange(**{**values, "id": row_id})
 
     def find(self, merchant_id: int, id_solic_rec: str) -> RequestRecord | None:
@@ -73,11 +72,7 @@ class RecurrenceRequests:
         statement = update(RecurrenceRequest).where(
             RecurrenceRequest.id == request.id, RecurrenceRequest.status == request.status
         )
-        if rows_changed(self._session, statement.values(**values)) != 1:
-            return False
-        for name, value in values.items():
-            set_committed_value(request, name, value)
-        return True
+        return change_row(self._session, request, statement, values)
 
     def _first(self, *rules: Any) -> RequestRecord | None:
         query = _RECORDS.where(*rules).order_by(RecurrenceRequestChange.id)
@@ -92,9 +87,3 @@ _RECORDS = (
     .join(Recurrence, Recurrence.id == RecurrenceRequest.recurrence_id)
     .join(RecurrenceRequestChange, RecurrenceRequestChange.request_id == RecurrenceRequest.id)
 )
-
-
-def _row_id(session: Session, statement: Insert) -> int:
-    """Insert a row; return its id."""
-    key: Any = cast("CursorResult[Any]", session.execute(statement)).inserted_primary_key
-    return int(key[0])

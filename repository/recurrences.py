@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    CursorResult,
-    Insert,
     func,
     insert,
     literal,
@@ -19,7 +17,6 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.orm import Session
-from sqlalchemy.orm.attributes import set_committed_value
 
 from core.pix.recurrence_rules import OFFER_DAYS_AFTER_FIRST
 from db_models import (
@@ -30,6 +27,7 @@ from db_models import (
     RecurrenceStatus,
 )
 from repository.locations import number_of, tokens_of
+from repository.single_rows import change_row, insert_row
 
 Span = tuple[datetime, datetime]
 
@@ -85,12 +83,12 @@ class Recurrences:
 
     def insert(self, values: Mapping[str, Any]) -> Recurrence:
         """Store a new recurrence. Raises LostRace if its location was taken meanwhile."""
-        row_id = _row_id(self._session, insert(Recurrence).values(**values))
+        row_id = insert_row(self._session, insert(Recurrence).values(**values))
         return Recurrence(**{**_NO_VALUES, **values, "id": row_id})
 
     def insert_change(self, values: Mapping[str, Any]) -> RecurrenceChange:
         """Store a row of the history."""
-        row_id = _row_id(self._session, insert(RecurrenceChange).values(**values))
+        row_id = insert_row(self._session, insert(RecurrenceChange).values(**values))
         return RecurrenceChange(**{**values, "id": row_id})
 
     def find(self, merchant_id: int, id_rec: str) -> RecurrenceRecord | None:
@@ -146,13 +144,7 @@ class Recurrences:
             Recurrence.status.in_(statuses),
             Recurrence.sequence == recurrence.sequence,
         )
-        options = {"synchronize_session": False}
-        result = self._session.execute(statement.values(**values), execution_options=options)
-        if cast("CursorResult[Any]", result).rowcount != 1:
-            return False
-        for name, value in values.items():
-            set_committed_value(recurrence, name, value)
-        return True
+        return change_row(self._session, recurrence, statement, values)
 
     def page(
         self, merchant_id: int, filters: RecurrenceFilters, offset: int, limit: int
@@ -194,7 +186,7 @@ class RecurrenceLocations:
     def insert(self, merchant_id: int, token: str, now: datetime) -> BoundLocation:
         """Store a location that shows no recurrence."""
         values = {"merchant_id": merchant_id, "token": token, "created_at": now}
-        row_id = _row_id(self._session, insert(RecurrenceLocation).values(**values))
+        row_id = insert_row(self._session, insert(RecurrenceLocation).values(**values))
         return BoundLocation(RecurrenceLocation(**values, id=row_id), None)
 
     def find(self, merchant_id: int, number: int) -> BoundLocation | None:
@@ -245,12 +237,6 @@ _RECORDS = (
 _LOCATIONS = select(RecurrenceLocation, Recurrence).outerjoin(
     Recurrence, Recurrence.location_id == RecurrenceLocation.id
 )
-
-
-def _row_id(session: Session, statement: Insert) -> int:
-    """Insert a row; return its id."""
-    key: Any = cast("CursorResult[Any]", session.execute(statement)).inserted_primary_key
-    return int(key[0])
 
 
 def _records_of(rows: Any) -> list[RecurrenceRecord]:

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    CursorResult,
-    Insert,
-    Update,
     exists,
     func,
     insert,
@@ -21,7 +18,6 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.orm import Session
-from sqlalchemy.orm.attributes import set_committed_value
 
 from db_models import (
     Account,
@@ -41,6 +37,7 @@ from db_models import (
 from repository.charges import has_pix_txid
 from repository.due import EVER
 from repository.pix import ReceivedPix
+from repository.single_rows import change_row, insert_row
 
 Span = tuple[datetime, datetime]
 OPEN = (RecurringChargeStatus.CREATED, RecurringChargeStatus.ACTIVE)
@@ -129,12 +126,12 @@ class RecurringCharges:
 
     def insert_attempt(self, values: Mapping[str, Any]) -> ChargeAttempt:
         """Store an attempt. Raises LostRace if the charge has an open one."""
-        row_id = _row_id(self._session, insert(ChargeAttempt).values(**values))
+        row_id = insert_row(self._session, insert(ChargeAttempt).values(**values))
         return ChargeAttempt(**{**_NO_ATTEMPT, **values, "id": row_id})
 
     def insert_change(self, values: Mapping[str, Any]) -> RecurringChargeChange:
         """Store a row of the history."""
-        row_id = _row_id(self._session, insert(RecurringChargeChange).values(**values))
+        row_id = insert_row(self._session, insert(RecurringChargeChange).values(**values))
         return RecurringChargeChange(**{**values, "id": row_id})
 
     def change(
@@ -147,7 +144,7 @@ class RecurringCharges:
             RecurringCharge.status.in_(statuses),
             RecurringCharge.sequence == charge.sequence,
         )
-        return self._change(charge, statement, values)
+        return change_row(self._session, charge, statement, values)
 
     def change_attempt(
         self, attempt: ChargeAttempt, statuses: Collection[str], values: Mapping[str, Any]
@@ -156,16 +153,7 @@ class RecurringCharges:
         statement = update(ChargeAttempt).where(
             ChargeAttempt.id == attempt.id, ChargeAttempt.status.in_(statuses)
         )
-        return self._change(attempt, statement, values)
-
-    def _change(self, row: Any, statement: Update, values: Mapping[str, Any]) -> bool:
-        options = {"synchronize_session": False}
-        result = self._session.execute(statement.values(**values), execution_options=options)
-        if cast("CursorResult[Any]", result).rowcount != 1:
-            return False
-        for name, value in values.items():
-            set_committed_value(row, name, value)
-        return True
+        return change_row(self._session, attempt, statement, values)
 
     def find(self, merchant: Account, txid: str) -> RecurringChargeRecord | None:
         """The merchant's charge with this txid of API Pix, or None; two statements."""
@@ -307,12 +295,6 @@ _NO_CHARGE = {
 _NO_ATTEMPT = {
     column.key: None for column in ChargeAttempt.__table__.columns if column.computed is None
 }
-
-
-def _row_id(session: Session, statement: Insert) -> int:
-    """Insert a row; return its id."""
-    key: Any = cast("CursorResult[Any]", session.execute(statement)).inserted_primary_key
-    return int(key[0])
 
 
 def _where(merchant_id: int, filters: RecurringChargeFilters) -> list[ColumnElement[bool]]:
