@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from blueprints.pix_api import presenter
 from blueprints.pix_api.charge_reading import REMOVED
-from blueprints.pix_api.problems import PixProblem, Violation
+from blueprints.pix_api.problems import Violation, refuse_any
 from db_models import Account, Payment
 from payments import charges
 from repository.database import Work
@@ -35,8 +35,7 @@ def remove(
         reason = "A cobrança não pode ser removida e alterada na mesma requisição."
         faults.append(Violation(reason, f"{head}.{others[0]}"))
     faults += finality(payment)
-    if faults:
-        raise PixProblem(kind, faults[0].reason, faults)
+    refuse_any(kind, faults)
     charges.remove(work, payment, merchant)
     return payment
 

@@ -16,7 +16,7 @@ from blueprints.pix_api.charge_reading import ChargeReading
 from blueprints.pix_api.charge_removal import finality, remove
 from blueprints.pix_api.fields import TXID_OF_CHARGE, checked, json_object
 from blueprints.pix_api.loc_routes import location_for
-from blueprints.pix_api.problems import PixProblem, Violation, refuse
+from blueprints.pix_api.problems import PixProblem, refuse, refuse_any
 from config import current_settings
 from core.errors import Conflict
 from db_models import Account, ChargeKind, Payment, PaymentStatus
@@ -140,7 +140,7 @@ def _checked(members: dict[str, Any], merchant: Account) -> CobBody:
 
 def _create(work: Work, merchant: Account, body: CobBody, txid: str | None) -> Payment:
     count_change(merchant)
-    _raise_any(body.faults(merchant))
+    refuse_any(INVALID, body.faults(merchant))
     location = location_for(work, merchant, body.loc, ChargeKind.COB, INVALID)
     try:
         return charges.open_charge(
@@ -160,7 +160,7 @@ def _revise(work: Work, payment: Payment, body: CobBody, *, keeps_payer: bool = 
     """Replace what the charge asks; `keeps_payer` for a body that says nothing of the debtor."""
     count_change(payment.merchant)
     faults = body.faults(payment.merchant)
-    _raise_any([*faults, *finality(payment)])
+    refuse_any(INVALID, [*faults, *finality(payment)])
     location = location_for(work, payment.merchant, body.loc, ChargeKind.COB, INVALID)
     try:
         values = body.values(payment.created_at)
@@ -175,11 +175,6 @@ def _revise(work: Work, payment: Payment, body: CobBody, *, keeps_payer: bool = 
     except Conflict as error:
         raise as_violation(error, INVALID, "cob") from None
     return payment
-
-
-def _raise_any(faults: list[Violation]) -> None:
-    if faults:
-        raise PixProblem(INVALID, faults[0].reason, faults)
 
 
 def as_violation(error: Conflict, kind: str, head: str) -> PixProblem:

@@ -14,7 +14,7 @@ from blueprints.pix_api.cobr_bodies import CobRBody, CobRPatch, retry_faults
 from blueprints.pix_api.due_bodies import day_of
 from blueprints.pix_api.fields import TXID_OF_CHARGE, body_of
 from blueprints.pix_api.lists import one_of, read_cnpj, read_cpf, read_text, read_window
-from blueprints.pix_api.problems import PixProblem, Violation, refuse
+from blueprints.pix_api.problems import PixProblem, Violation, refuse, refuse_any
 from core.pix.business_days import brasilia_day
 from core.pix.recurrence_rules import Periodicity
 from core.pix.recurring_charge_rules import cycle_of
@@ -65,7 +65,7 @@ def patch_cobr(txid: str) -> BaseResponse:
             faults = _faults_of_end(work, record)
             if brasilia_day(work.now) >= record.charge.settles_on:
                 faults.append(Violation(_TOO_LATE, _STATUS, _word(record)))
-            _raise_any(faults)
+            refuse_any(INVALID, faults)
             charges.cancel(work, record, merchant)
         return charge_object(record, merchant)
 
@@ -122,7 +122,7 @@ def retry_cobr(txid: str, data: str) -> BaseResponse:
         record = _own(work, merchant, txid)
         count_change(merchant)
         faults = _faults_of_end(work, record)
-        _raise_any([*faults, *retry_faults(record, day, brasilia_day(work.now))])
+        refuse_any(INVALID, [*faults, *retry_faults(record, day, brasilia_day(work.now))])
         charges.retry(work, record, merchant, day)
         return charge_object(record, merchant)
 
@@ -151,7 +151,7 @@ def _create(txid: str | None) -> BaseResponse:
         faults = _faults(work, merchant, body, target, asks_for_cycle=next(tries) > 0)
         if target.payment_id is not None or target.is_in_batch:
             faults.append(Violation("O campo cobr.txid encontra-se em uso.", "cobr.txid", txid))
-        _raise_any(faults)
+        refuse_any(INVALID, faults)
         record = charges.create(work, merchant, target.recurrence, body.charge(), txid)
         return charge_object(record, merchant)
 
@@ -212,11 +212,6 @@ def _read_id_rec(text: str) -> str:
     if len(text) != _ID_CHARACTERS or not (text.isascii() and text.isalnum()):
         raise ValueError(f"deve ter {_ID_CHARACTERS} letras e dígitos")
     return text
-
-
-def _raise_any(faults: list[Violation]) -> None:
-    if faults:
-        raise PixProblem(INVALID, faults[0].reason, faults)
 
 
 _ID_CHARACTERS = 29

@@ -10,7 +10,7 @@ from blueprints.pix_api.cob_routes import as_violation
 from blueprints.pix_api.due_bodies import CobVBody, due_members_of
 from blueprints.pix_api.fields import checked
 from blueprints.pix_api.loc_routes import location_for
-from blueprints.pix_api.problems import PixProblem, Violation, refuse
+from blueprints.pix_api.problems import PixProblem, refuse, refuse_any
 from config import current_settings
 from core.errors import Conflict
 from db_models import Account, ChargeKind, Payment
@@ -37,7 +37,7 @@ def revised_body(payment: Payment, changes: dict[str, Any]) -> CobVBody:
 
 def create(work: Work, merchant: Account, body: CobVBody, txid: str) -> Payment:
     """Open a charge. Raises PixProblem."""
-    _raise_any(body.faults(merchant, work.now, work.now))
+    refuse_any(INVALID, body.faults(merchant, work.now, work.now))
     location = location_for(work, merchant, body.loc, ChargeKind.COBV, INVALID)
     try:
         return charges.open_charge(
@@ -56,7 +56,7 @@ def create(work: Work, merchant: Account, body: CobVBody, txid: str) -> Payment:
 def revise(work: Work, payment: Payment, body: CobVBody) -> Payment:
     """Replace what an active charge asks. Raises PixProblem."""
     faults = body.faults(payment.merchant, payment.created_at, work.now)
-    _raise_any([*faults, *charge_removal.finality(payment)])
+    refuse_any(INVALID, [*faults, *charge_removal.finality(payment)])
     location = location_for(work, payment.merchant, body.loc, ChargeKind.COBV, INVALID)
     try:
         charges.revise(work, payment, body.values())
@@ -70,8 +70,3 @@ def revise(work: Work, payment: Payment, body: CobVBody) -> Payment:
 def remove(work: Work, payment: Payment, merchant: Account, changes: dict[str, Any]) -> Payment:
     """Remove a charge, as `changes["status"]` asks. Raises PixProblem."""
     return charge_removal.remove(work, payment, merchant, changes, INVALID, CobVBody)
-
-
-def _raise_any(faults: list[Violation]) -> None:
-    if faults:
-        raise PixProblem(INVALID, faults[0].reason, faults)

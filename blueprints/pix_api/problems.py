@@ -123,6 +123,12 @@ def refuse(kind: str, reason: str, path: str, value: object = None) -> PixProble
     return PixProblem(kind, reason, [Violation(reason, path, value)])
 
 
+def refuse_any(kind: str, faults: Sequence[Violation]) -> None:
+    """Raise PixProblem with all these violations, if there are any; the first is the detail."""
+    if faults:
+        raise PixProblem(kind, faults[0].reason, faults)
+
+
 def init_problems(app: Flask) -> None:
     """Give errors the standard's form, below /api-pix and at locations."""
     app.register_error_handler(PixProblem, _answer)

@@ -18,7 +18,7 @@ from blueprints.pix_api.lists import (
     read_text,
     read_window,
 )
-from blueprints.pix_api.problems import PixProblem, Violation, refuse
+from blueprints.pix_api.problems import PixProblem, Violation, refuse, refuse_any
 from blueprints.pix_api.rec_bodies import (
     RecBody,
     RecPatch,
@@ -61,7 +61,7 @@ def post_rec() -> BaseResponse:
             faults.append(Violation(reason, "rec.recebedor"))
         location = _location(work, merchant, body.loc, faults)
         _check_charge(work, merchant, body.activation_txid, faults)
-        _raise_any(faults)
+        refuse_any(INVALID, faults)
         try:
             record = recurrences.create(work, merchant, body.offer(), location)
         except Conflict as error:
@@ -84,7 +84,7 @@ def patch_rec(id_rec: str) -> BaseResponse:
         location = _location(work, merchant, body.loc, faults, of=record)
         if txid_of(body.ativacao) != record.recurrence.activation_txid:
             _check_charge(work, merchant, txid_of(body.ativacao), faults)
-        _raise_any(faults)
+        refuse_any(INVALID, faults)
         revision = Revision(
             debtor_name=body.debtor_name,
             first_day=body.calendario.dataInicial,
@@ -226,11 +226,6 @@ _IN_USE = "O location referenciado por rec.loc já está sendo utilizado por out
 _ONLY_CREATED = (
     "O campo {} somente pode ser alterado quando a recorrência apresentar-se com o status CRIADA."
 )
-
-
-def _raise_any(faults: list[Violation]) -> None:
-    if faults:
-        raise PixProblem(INVALID, faults[0].reason, faults)
 
 
 def _as_violation(error: Conflict) -> PixProblem:

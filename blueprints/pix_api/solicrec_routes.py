@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from blueprints.pix_api.access import count_change, merchant_for
 from blueprints.pix_api.fields import body_of
-from blueprints.pix_api.problems import PixProblem, Violation, refuse
+from blueprints.pix_api.problems import PixProblem, Violation, refuse, refuse_any
 from blueprints.pix_api.solicrec_bodies import SolicRecBody, SolicRecPatch, faults_of_expiry
 from blueprints.pix_api.solicrec_presenter import request_object
 from config import current_settings
@@ -44,8 +44,7 @@ def post_solicrec() -> BaseResponse:
         faults += _faults_of_recurrence(work, recurrence)
         if not current_settings().asks_bank:
             faults.append(Violation(_NO_BANK, "solicrec.destinatario.ispbParticipante"))
-        if faults:
-            raise PixProblem(INVALID, faults[0].reason, faults)
+        refuse_any(INVALID, faults)
         record = requests.create(work, merchant, recurrence, body.recipient(), body.expires_at)
         return request_object(record, recurrence, merchant)
 
