@@ -26,10 +26,10 @@ from blueprints.pix_api.rec_bodies import (
     faults_of_terms,
     txid_of,
 )
+from blueprints.pix_api.rec_reading import own_recurrence
 from core.errors import Conflict
 from core.pix.business_days import brasilia_day
 from core.pix.pix_key import KeyKind, kind_of
-from core.pix.recurrence_rules import ID_REC
 from db_models import Account, ChargeKind, Payment, RecurrenceStatus
 from payments.payees import document_of
 from payments.recurring import codes, lifecycle, recurrences
@@ -41,7 +41,7 @@ from web.answers import created_json, private_json
 
 bp = Blueprint("pix_api_rec", __name__)
 
-INVALID, UNREADABLE, MISSING = "RecOperacaoInvalida", "RecConsultaInvalida", "RecNaoEncontrada"
+INVALID, UNREADABLE = "RecOperacaoInvalida", "RecConsultaInvalida"
 _STATUSES = {word: status for status, word in STATUS_WORDS.items()}
 _LOC, _TXID, _STATUS = "rec.loc", "rec.ativacao.dadosJornada.txid", "rec.status"
 _FIRST_DAY, _DEBTOR_NAME = "rec.calendario.dataInicial", "rec.vinculo.devedor.nome"
@@ -78,7 +78,7 @@ def patch_rec(id_rec: str) -> BaseResponse:
     def write(work: Work) -> dict[str, Any]:
         merchant = merchant_for(work, "rec.write")
         body = body_of(RecPatch, "rec", INVALID)
-        record = _own(work, merchant, id_rec)
+        record = own_recurrence(work, merchant, id_rec)
         count_change(merchant)
         faults = _faults_of_status(record, body)
         location = _location(work, merchant, body.loc, faults, of=record)
@@ -107,7 +107,7 @@ def get_rec(id_rec: str) -> BaseResponse:
     """A recurrence, with the code that offers it alone, or together with the charge `txid`."""
     with reading() as work:
         merchant = merchant_for(work, "rec.read")
-        record = _own(work, merchant, id_rec)
+        record = own_recurrence(work, merchant, id_rec)
         charge = _charge_of_query(work, merchant, record)
         moment = work.now
     body = rec_presenter.recurrence(record, merchant)
@@ -139,15 +139,6 @@ def list_rec() -> BaseResponse:
     parameters = rec_presenter.parameters(window, total)
     recs = [rec_presenter.recurrence(record, merchant) for record in page]
     return private_json({"parametros": parameters, "recs": recs})
-
-
-def _own(work: Work, merchant: Account, id_rec: str) -> RecurrenceRecord:
-    """The merchant's recurrence. Raises PixProblem."""
-    is_id = ID_REC.fullmatch(id_rec) is not None
-    record = work.recurrences.find(merchant.id, id_rec) if is_id else None
-    if record is None:
-        raise PixProblem(MISSING, "Não há recorrência com este idRec.")
-    return record
 
 
 def _charge_of_query(work: Work, merchant: Account, record: RecurrenceRecord) -> Payment | None:

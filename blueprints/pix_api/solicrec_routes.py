@@ -10,11 +10,12 @@ from werkzeug.wrappers import Response as BaseResponse
 from blueprints.pix_api.access import count_change, merchant_for
 from blueprints.pix_api.fields import body_of
 from blueprints.pix_api.problems import PixProblem, Violation, refuse, refuse_any
+from blueprints.pix_api.rec_reading import own_recurrence
 from blueprints.pix_api.solicrec_bodies import SolicRecBody, SolicRecPatch, faults_of_expiry
 from blueprints.pix_api.solicrec_presenter import request_object
 from config import current_settings
 from core.merchant_errors import RequestEnded
-from core.pix.recurrence_rules import ID_REC, ID_SOLIC_REC
+from core.pix.recurrence_rules import ID_SOLIC_REC
 from db_models import Account, RecurrenceStatus
 from payments.recurring import requests
 from repository.database import Work, in_unit_of_work, reading
@@ -24,11 +25,7 @@ from web.answers import created_json, private_json
 
 bp = Blueprint("pix_api_solicrec", __name__)
 
-INVALID, MISSING, NO_RECURRENCE = (
-    "SolicRecOperacaoInvalida",
-    "SolicRecNaoEncontrada",
-    "RecNaoEncontrada",
-)
+INVALID, MISSING = "SolicRecOperacaoInvalida", "SolicRecNaoEncontrada"
 
 
 @bp.post("/solicrec")
@@ -38,7 +35,7 @@ def post_solicrec() -> BaseResponse:
     def write(work: Work) -> dict[str, Any]:
         merchant = merchant_for(work, "solicrec.write")
         body = body_of(SolicRecBody, "solicrec", INVALID)
-        recurrence = _recurrence(work, merchant, body.idRec)
+        recurrence = own_recurrence(work, merchant, body.idRec)
         count_change(merchant)
         faults = faults_of_expiry(body.expires_at, work.now)
         faults += _faults_of_recurrence(work, recurrence)
@@ -57,7 +54,7 @@ def get_solicrec(id_solic_rec: str) -> BaseResponse:
     with reading() as work:
         merchant = merchant_for(work, "solicrec.read")
         record = _own(work, merchant, id_solic_rec)
-        recurrence = _recurrence(work, merchant, record.id_rec)
+        recurrence = own_recurrence(work, merchant, record.id_rec)
     return private_json(request_object(record, recurrence, merchant))
 
 
@@ -74,7 +71,7 @@ def patch_solicrec(id_solic_rec: str) -> BaseResponse:
             record = requests.cancel(work, record)
         except RequestEnded:
             raise refuse(INVALID, _ENDED, "solicrec.status", "CANCELADA") from None
-        recurrence = _recurrence(work, merchant, record.id_rec)
+        recurrence = own_recurrence(work, merchant, record.id_rec)
         return request_object(record, recurrence, merchant)
 
     return created_json(in_unit_of_work(write))
@@ -86,15 +83,6 @@ def _own(work: Work, merchant: Account, id_solic_rec: str) -> RequestRecord:
     record = work.recurrence_requests.find(merchant.id, id_solic_rec) if is_id else None
     if record is None:
         raise PixProblem(MISSING, "Não há solicitação de recorrência com este idSolicRec.")
-    return record
-
-
-def _recurrence(work: Work, merchant: Account, id_rec: str) -> RecurrenceRecord:
-    """The merchant's recurrence. Raises PixProblem."""
-    is_id = ID_REC.fullmatch(id_rec) is not None
-    record = work.recurrences.find(merchant.id, id_rec) if is_id else None
-    if record is None:
-        raise PixProblem(NO_RECURRENCE, "Não há recorrência com este idRec.")
     return record
 
 
