@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import structlog
-from flask import request
 from flask_openapi import Tag
 from flask_openapi.models import RequestBody
-from pydantic import ValidationError
 from werkzeug.wrappers import Response as BaseResponse
 
-from core.errors import MalformedJson
 from core.signing import signatures
 from payments import bank_fields, bank_signature, receiving
 from payments.answers import ConfirmationAnswer
+from payments.bank_bodies import read_report
 from payments.routes import presenter
 from payments.schemas import Confirmation
 from payments.service import CLOCK_SKEW, ConfirmationResult
 from repository.database import in_unit_of_work, now
 from web.answers import private_json
 from web.api_docs import DocumentedBlueprint, declare, problems, reference
-from web.problems import refuse_invalid
 
 log = structlog.get_logger()
 
@@ -61,14 +58,7 @@ def confirm_payment() -> BaseResponse:
 
 def _parse(signed: signatures.VerifiedMessage) -> Confirmation:
     """The confirmation in the signed body, whatever its media type."""
-    members = bank_fields.parse_bank_json(request.get_data())
-    if not isinstance(members, dict):
-        raise MalformedJson("The body must be a JSON object.")
-    try:
-        confirmation = Confirmation.model_validate(members)
-    except ValidationError as error:
-        refuse_invalid(error)
-        raise  # For the type checker: `refuse_invalid` always raises.
+    confirmation, members = read_report(Confirmation)
     if confirmation.paid_at is not None and confirmation.paid_at > now() + CLOCK_SKEW:
         # The bank held the money when it signed, so its signature's time is the later bound.
         confirmation.paid_at = None

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from flask import request
 from flask_openapi import Tag
 from flask_openapi.models import RequestBody
-from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from werkzeug.wrappers import Response as BaseResponse
 
-from core.errors import MalformedJson
 from core.pix.recurrence_rules import (
     ID_REC,
     ID_SOLIC_REC,
     JOURNEY_BY_REQUEST,
     JOURNEY_WITH_PAYMENT,
 )
-from payments import bank_fields, bank_signature
+from payments import bank_signature
+from payments.bank_bodies import read_report
 from payments.recurring import payer_answers
 from payments.recurring.payer_answers import PayerDecision, PayerVerdict
 from payments.recurring.recurrences import Acceptance
@@ -26,7 +25,6 @@ from payments.schemas import BankBody
 from repository.database import in_unit_of_work
 from web.answers import private_json
 from web.api_docs import DocumentedBlueprint, declare, problems, reference
-from web.problems import refuse_invalid
 
 bp = DocumentedBlueprint(
     "recurrence_answer", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Bank")]
@@ -134,7 +132,8 @@ declare(bp, RecurrenceDecision)
 def answer_recurrence() -> BaseResponse:
     """Verify the signature over the raw body, then approve, reject or cancel the recurrence."""
     bank_signature.verify()
-    decision = _parse().decision()
+    report, _ = read_report(RecurrenceDecision)
+    decision = report.decision()
     result = in_unit_of_work(lambda work: payer_answers.take(work, decision))
     recurrence = result.record.recurrence
     return private_json(
@@ -144,14 +143,3 @@ def answer_recurrence() -> BaseResponse:
             "duplicate": result.is_repeated,
         }
     )
-
-
-def _parse() -> RecurrenceDecision:
-    members = bank_fields.parse_bank_json(request.get_data())
-    if not isinstance(members, dict):
-        raise MalformedJson("The body must be a JSON object.")
-    try:
-        return RecurrenceDecision.model_validate(members)
-    except ValidationError as error:
-        refuse_invalid(error)
-        raise  # For the type checker: `refuse_invalid` always raises.

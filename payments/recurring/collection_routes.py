@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from flask import request
 from flask_openapi import Tag
 from flask_openapi.models import RequestBody
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 from werkzeug.wrappers import Response as BaseResponse
 
-from core.errors import MalformedJson
-from payments import bank_fields, bank_signature
+from payments import bank_signature
+from payments.bank_bodies import read_report
 from payments.recurring import charges
 from payments.recurring.charges import CollectionFailure
 from payments.schemas import BankBody
 from repository.database import in_unit_of_work
 from web.answers import private_json
 from web.api_docs import DocumentedBlueprint, declare, problems, reference
-from web.problems import refuse_invalid
 
 bp = DocumentedBlueprint(
     "collection_failure", __name__, url_prefix="/payments/pix", abp_tags=[Tag(name="Bank")]
@@ -61,20 +59,9 @@ declare(bp, CollectionReport)
 def fail_collection() -> BaseResponse:
     """Verify the signature over the raw body, then end the attempt, and perhaps its charge."""
     bank_signature.verify()
-    report = _parse()
+    report, _ = read_report(CollectionReport)
     failure = CollectionFailure(report.code)
     has_ended = in_unit_of_work(
         lambda work: charges.fail(work, report.txid, report.end_to_end_id, failure)
     )
     return private_json({"message": "The collection has ended.", "duplicate": not has_ended})
-
-
-def _parse() -> CollectionReport:
-    members = bank_fields.parse_bank_json(request.get_data())
-    if not isinstance(members, dict):
-        raise MalformedJson("The body must be a JSON object.")
-    try:
-        return CollectionReport.model_validate(members)
-    except ValidationError as error:
-        refuse_invalid(error)
-        raise  # For the type checker: `refuse_invalid` always raises.
