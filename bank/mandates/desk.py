@@ -178,15 +178,13 @@ def check_open(offer: RecurrenceOffer) -> None:
 
 def has_mandate(session: Session, payer: BankPayer, id_rec: str) -> bool:
     """Whether the client has decided about this recurrence."""
-    rules = (BankMandate.payer_id == payer.id, BankMandate.id_rec == id_rec)
-    mandate = session.scalars(select(BankMandate).where(*rules)).first()
+    mandate = _mandate(session, payer, id_rec)
     return mandate is not None and not mandate.is_void
 
 
 def forget_void(session: Session, payer: BankPayer, id_rec: str) -> None:
     """Delete a mandate whose payment went back: a client has one row for each recurrence."""
-    rules = (BankMandate.payer_id == payer.id, BankMandate.id_rec == id_rec)
-    mandate = session.scalars(select(BankMandate).where(*rules)).first()
+    mandate = _mandate(session, payer, id_rec)
     if mandate is None or not mandate.is_void:
         return
     session.execute(delete(MandateNotice).where(MandateNotice.mandate_id == mandate.id))
@@ -196,9 +194,7 @@ def forget_void(session: Session, payer: BankPayer, id_rec: str) -> None:
 
 def mandate_of(session: Session, payer: BankPayer, id_rec: str) -> BankMandate:
     """The client's mandate for this recurrence. Raises UnknownMandate."""
-    rules = (BankMandate.payer_id == payer.id, BankMandate.id_rec == id_rec)
-    is_id = ID_REC.fullmatch(id_rec) is not None
-    mandate = session.scalars(select(BankMandate).where(*rules)).first() if is_id else None
+    mandate = _mandate(session, payer, id_rec) if ID_REC.fullmatch(id_rec) else None
     if mandate is None:
         raise UnknownMandate(_("Esta conta não tem um Pix Automático com este identificador."))
     return mandate
@@ -214,3 +210,8 @@ def mandates_of(session: Session, payer: BankPayer) -> Sequence[BankMandate]:
     """The client's mandates, the newest first, at most LISTED_MAX."""
     query = select(BankMandate).where(BankMandate.payer_id == payer.id)
     return session.scalars(query.order_by(BankMandate.id.desc()).limit(LISTED_MAX)).all()
+
+
+def _mandate(session: Session, payer: BankPayer, id_rec: str) -> BankMandate | None:
+    rules = (BankMandate.payer_id == payer.id, BankMandate.id_rec == id_rec)
+    return session.scalars(select(BankMandate).where(*rules)).first()
