@@ -39,8 +39,12 @@ def new_public_id() -> str:
 
 def new_end_to_end_id(ispb: str, at: datetime) -> str:
     """The id of a transfer that the payee's bank orders, with 65 random bits."""
-    random_part = "".join(secrets.choice(_LETTERS) for _ in range(11))
-    return f"E{ispb}{at.astimezone(UTC):%Y%m%d%H%M}{random_part}"
+    return f"E{ispb}{at.astimezone(UTC):%Y%m%d%H%M}{random_end()}"
+
+
+def random_end() -> str:
+    """The last part of an id between banks: 11 letters and digits, 65 random bits."""
+    return "".join(secrets.choice(_LETTERS) for _ in range(11))
 
 
 def new_till_txid() -> str:

@@ -8,12 +8,12 @@ RecurrenceTerms, so that an API can translate names and sentences into its own w
 from __future__ import annotations
 
 import re
-import secrets
-import string
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+
+from core.ids import random_end
 
 FIRST_IN_DAYS_MAX = 3_660
 """The first day may be this many days after the creation: ten years."""
@@ -33,6 +33,9 @@ CANCELLATION_CODES = frozenset({"ACCL", "CPCL", "DCSD", "ERSL", "FRUD", "PCFD", 
 
 CANCELLED_BY_PAYEE = "SLCR"
 
+REASON_CHARACTERS_MAX = 400
+"""API Pix 2.9.0, `descricao` of a cancellation and of a rejection, also of a charge's."""
+
 OFFER_DAYS_AFTER_FIRST = 30
 """How many days after the first day a payer may still accept: as long as a request may stay open.
 
@@ -44,8 +47,6 @@ JOURNEY_BY_REQUEST, JOURNEY_BY_CODE, JOURNEY_WITH_PAYMENT, JOURNEY_BESIDE_PAYMEN
 The code holds the recurrence alone; or with an immediate charge, whose payment accepts it; or with
 a charge that has a due date, or a static code, whose payment does not.
 """
-
-_LETTERS = string.digits + string.ascii_letters
 
 
 class Periodicity(StrEnum):
@@ -130,13 +131,9 @@ def last_day_to_accept(first_day: date, last_day: date | None) -> date:
 def new_id_rec(ispb: str, creation_day: date, *, allows_retries: bool) -> str:
     """A new id of a recurrence, with 65 random bits; `ispb` is the payee's bank."""
     retries = "R" if allows_retries else "N"
-    return f"R{retries}{ispb}{creation_day:%Y%m%d}{_random_part()}"
+    return f"R{retries}{ispb}{creation_day:%Y%m%d}{random_end()}"
 
 
 def new_id_solic_rec(ispb: str, creation_day: date) -> str:
     """A new id of a request to a payer, with 65 random bits; `ispb` is the payee's bank."""
-    return f"SC{ispb}{creation_day:%Y%m%d}{_random_part()}"
-
-
-def _random_part() -> str:
-    return "".join(secrets.choice(_LETTERS) for _ in range(11))
+    return f"SC{ispb}{creation_day:%Y%m%d}{random_end()}"

@@ -27,7 +27,6 @@ from payments.recurring import orders
 from repository.database import Work
 from repository.recurring_charges import OPEN, OPEN_ATTEMPT, RecurringChargeRecord
 
-TEXT_CHARACTERS_MAX = 400
 _PAYABLE = (*OPEN, RecurringChargeStatus.EXPIRED)
 _UNPAID = tuple(status for status in AttemptStatus if status is not AttemptStatus.PAID)
 

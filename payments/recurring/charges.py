@@ -16,7 +16,7 @@ from core import ids
 from core.errors import ConcurrentUpdate
 from core.merchant_errors import CollectionNotFound
 from core.pix.business_days import brasilia_day, end_of_day, region_of, roll
-from core.pix.recurrence_rules import Periodicity
+from core.pix.recurrence_rules import REASON_CHARACTERS_MAX, Periodicity
 from core.pix.recurring_charge_rules import (
     ACCOUNT_BLOCKED,
     AMOUNT_OVER_LIMIT,
@@ -47,7 +47,6 @@ from payments import lifecycle, service
 from payments.due_charges import DEBTOR
 from payments.recurring import charge_steps
 from payments.recurring.charge_steps import (
-    TEXT_CHARACTERS_MAX,
     ChargeClosing,
     change_attempt,
     change_charge,
@@ -298,7 +297,7 @@ def _reject_attempt(
     ends = code in REJECTING_CODES
     if not ends or not _close(work, record, rejected, ChargeClosing(code, text)):
         change_charge(work, record, RecurringChargeStatus(record.charge.status), OPEN)
-    values = {"rejection_code": code, "rejection_text": text[:TEXT_CHARACTERS_MAX]}
+    values = {"rejection_code": code, "rejection_text": text[:REASON_CHARACTERS_MAX]}
     change_attempt(work, attempt, AttemptStatus.REJECTED, OPEN_ATTEMPT, values)
     note(work, record, attempt)
 

@@ -21,6 +21,7 @@ from core.pix.recurrence_rules import (
     CANCELLATION_CODES,
     CANCELLED_BY_PAYEE,
     JOURNEY_WITH_PAYMENT,
+    REASON_CHARACTERS_MAX,
     REJECTION_CODES,
     Periodicity,
     RecurrenceTerms,
@@ -35,7 +36,6 @@ from repository.recurrences import BoundLocation, RecurrenceRecord
 
 CHANGED = "changed"
 """The member of a history row's details that names what a revision changed."""
-TEXT_CHARACTERS_MAX = 400
 
 
 @dataclass(frozen=True)
@@ -267,14 +267,14 @@ def _tell_bank(work: Work, recurrence: Recurrence, code: str, text: str) -> None
     Also if nobody has accepted: an acceptance may be on its way. A bank that does not know the
     recurrence answers 2xx.
     """
-    members = {"id_rec": recurrence.id_rec, "code": code, "text": text[:TEXT_CHARACTERS_MAX]}
+    members = {"id_rec": recurrence.id_rec, "code": code, "text": text[:REASON_CHARACTERS_MAX]}
     orders.add(work, OrderKind.MANDATE_CANCEL, recurrence.id_rec, members)
 
 
 def _closing_columns(closing: Closing) -> dict[str, Any]:
     return {
         "closing_code": closing.code,
-        "closing_text": closing.text[:TEXT_CHARACTERS_MAX],
+        "closing_text": closing.text[:REASON_CHARACTERS_MAX],
         "closing_party": closing.party,
     }
 
