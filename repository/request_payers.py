@@ -39,7 +39,7 @@ class RequestPayers:
         An open request stays open, but nobody can accept it any more. An order names the debtor of
         the recurrence, too, so call this before the debtor is erased there.
         """
-        ids = (
+        about_person = (
             select(RecurrenceRequest.id_solic_rec)
             .join(Recurrence, Recurrence.id == RecurrenceRequest.recurrence_id)
             .where(
@@ -49,16 +49,13 @@ class RequestPayers:
                 )
             )
         )
-        subjects = self._session.scalars(ids).all()
-        if not subjects:
-            return 0
         # A cancellation names nobody, and the payer's bank must still get it.
         orders = delete(PayerBankOrder).where(
-            PayerBankOrder.subject.in_(subjects), PayerBankOrder.kind == OrderKind.REQUEST
+            PayerBankOrder.kind == OrderKind.REQUEST, PayerBankOrder.subject.in_(about_person)
         )
         rows = update(RecurrenceRequest).where(RecurrenceRequest.payer_document == person)
-        count = rows_changed(self._session, rows.values(**_NO_PAYER))
-        return count + rows_changed(self._session, orders)
+        count = rows_changed(self._session, orders.execution_options(synchronize_session=False))
+        return count + rows_changed(self._session, rows.values(**_NO_PAYER))
 
     def requests_of(self, person: str) -> Sequence[tuple[RecurrenceRequest, str, str]]:
         """The requests to a payer, oldest first, with the recurrence's id and the merchant."""
