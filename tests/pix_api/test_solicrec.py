@@ -276,6 +276,8 @@ def test_another_first_day_ends_the_request(app, call, clock, rec, bank, payers_
     send_orders(app)
     call("PATCH", f"/rec/{rec}", {"vinculo": {"devedor": {"nome": "Ana Lima"}}})
     assert read(call, request)[0] == "RECEBIDA"
+    payload = call("GET", f"/solicrec/{name}").get_json()["recPayload"]
+    assert payload["vinculo"]["devedor"]["nome"] == "Ana Lima"
     day = str(brasilia_day(clock.now()) + timedelta(days=1))
     answer = call("PATCH", f"/rec/{rec}", {"calendario": {"dataInicial": day}})
     assert answer.get_json()["calendario"]["dataInicial"] == day
