@@ -12,13 +12,12 @@ from db_models import (
     Account,
     AttemptStatus,
     ChargeAttempt,
-    ClosingParty,
     RecurringChargeChange,
     RecurringChargeStatus,
 )
 from payments.due_charges import DEBTOR
 from payments.pix_objects import pix_object
-from payments.recurring.objects import NO_RETRIES, PARTY_WORDS, RETRIES, payee_object
+from payments.recurring.objects import NO_RETRIES, RETRIES, closing_object, payee_object
 from repository.recurring_charge_callbacks import RecurringChargeNews
 from repository.recurring_charges import RecurringChargeRecord
 
@@ -113,7 +112,7 @@ def _shared_members(
     if attempts:
         body["tentativas"] = attempts
     if status in _ENDED_WITHOUT_MONEY and record.charge.closing_code is not None:
-        body["encerramento"] = _closing(record)
+        body["encerramento"] = closing_object(record.charge)
     return body
 
 
@@ -152,13 +151,3 @@ def _attempt(attempt: ChargeAttempt, steps: Sequence[RecurringChargeChange]) -> 
         text = attempt.rejection_text or ""
         body["rejeicao"] = {"codigo": attempt.rejection_code, "descricao": text}
     return body
-
-
-def _closing(record: RecurringChargeRecord) -> dict[str, Any]:
-    """The member `encerramento`."""
-    charge = record.charge
-    body = {"codigo": charge.closing_code, "descricao": charge.closing_text or ""}
-    if charge.closing_party is None:
-        return {"rejeicao": body}
-    party = PARTY_WORDS[ClosingParty(charge.closing_party)]
-    return {"cancelamento": {"solicitante": party, **body}}

@@ -8,7 +8,6 @@ one of them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from accounts import audit
@@ -17,7 +16,6 @@ from core.money import plain
 from db_models import (
     AttemptStatus,
     ChargeAttempt,
-    ClosingParty,
     OrderKind,
     Payment,
     PaymentStatus,
@@ -29,16 +27,6 @@ from repository.recurring_charges import OPEN, OPEN_ATTEMPT, RecurringChargeReco
 
 _PAYABLE = (*OPEN, RecurringChargeStatus.EXPIRED)
 _UNPAID = tuple(status for status in AttemptStatus if status is not AttemptStatus.PAID)
-
-
-@dataclass(frozen=True)
-class ChargeClosing:
-    """Why a charge ended: a code of the messages between banks, and a Portuguese sentence."""
-
-    code: str
-    text: str
-    party: ClosingParty | None = None
-    """Who cancels; None for a rejection."""
 
 
 def follow(work: Work, payment: Payment) -> None:

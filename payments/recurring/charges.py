@@ -47,11 +47,11 @@ from payments import lifecycle, service
 from payments.due_charges import DEBTOR
 from payments.recurring import charge_steps
 from payments.recurring.charge_steps import (
-    ChargeClosing,
     change_attempt,
     change_charge,
     note,
 )
+from payments.recurring.closings import Closing
 from payments.recurring.objects import payee_object
 from repository.database import Work
 from repository.recurring_charges import OPEN, OPEN_ATTEMPT, RecurringChargeRecord
@@ -81,19 +81,17 @@ class CollectionFailure(StrEnum):
     MANDATE_ENDED = "mandate-ended"
 
 
-BY_PAYEE = ChargeClosing(
+BY_PAYEE = Closing(
     CANCELLED_BY_PAYEE,
     "Cancelamento de agendamento solicitado pelo usuário recebedor",
     ClosingParty.PAYEE,
 )
-_BY_PAYER = ChargeClosing(
+_BY_PAYER = Closing(
     CANCELLED_BY_PAYER,
     "Cancelamento de agendamento solicitado pelo usuário pagador",
     ClosingParty.PAYER,
 )
-_BY_BANK = ChargeClosing(
-    ENDED_BY_BANK, "A autorização do pagador terminou", ClosingParty.PAYERS_BANK
-)
+_BY_BANK = Closing(ENDED_BY_BANK, "A autorização do pagador terminou", ClosingParty.PAYERS_BANK)
 _CLOSING_OF_PARTY = {ClosingParty.PAYEE: BY_PAYEE, ClosingParty.PAYER: _BY_PAYER}
 _REFUSALS = {
     "mandate-unknown": (MANDATE_UNKNOWN, "O banco do pagador não tem a autorização"),
@@ -281,7 +279,7 @@ def end_all_of(work: Work, recurrence: Recurrence) -> None:
         _end(work, record, closing)
 
 
-def _end(work: Work, record: RecurringChargeRecord, closing: ChargeClosing) -> None:
+def _end(work: Work, record: RecurringChargeRecord, closing: Closing) -> None:
     """Cancel a charge with its open attempt, unless its payment has ended already."""
     if not _close(work, record, RecurringChargeStatus.CANCELLED, closing):
         return
@@ -295,7 +293,7 @@ def _reject_attempt(
     """Reject an attempt, and its charge where the code says so (CobRTentativas)."""
     rejected = RecurringChargeStatus.REJECTED
     ends = code in REJECTING_CODES
-    if not ends or not _close(work, record, rejected, ChargeClosing(code, text)):
+    if not ends or not _close(work, record, rejected, Closing(code, text)):
         change_charge(work, record, RecurringChargeStatus(record.charge.status), OPEN)
     values = {"rejection_code": code, "rejection_text": text[:REASON_CHARACTERS_MAX]}
     change_attempt(work, attempt, AttemptStatus.REJECTED, OPEN_ATTEMPT, values)
@@ -306,7 +304,7 @@ def _close(
     work: Work,
     record: RecurringChargeRecord,
     status: RecurringChargeStatus,
-    closing: ChargeClosing,
+    closing: Closing,
 ) -> bool:
     """Cancel payment and charge; False for a payment past its deadline, which the sweep expires.
 
@@ -318,12 +316,7 @@ def _close(
             return False
         raise ConcurrentUpdate  # the charge was read before its payment ended
     service.apply_change(work, payment, lifecycle.cancel(payment, work.now), None, audit.author())
-    values = {
-        "closing_code": closing.code,
-        "closing_text": closing.text,
-        "closing_party": closing.party,
-    }
-    change_charge(work, record, status, OPEN, values)
+    change_charge(work, record, status, OPEN, closing.columns)
     return True
 
 

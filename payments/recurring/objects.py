@@ -16,6 +16,7 @@ from db_models import (
     RecurrenceChange,
     RecurrenceLocation,
     RecurrenceStatus,
+    RecurringCharge,
 )
 from payments.payees import document_of
 from payments.recurring import lifecycle
@@ -197,8 +198,12 @@ def _closing(recurrence: Recurrence) -> dict[str, Any]:
     """The member `encerramento`; nothing for a recurrence that did not end, or that expired."""
     if recurrence.closing_code is None:
         return {}
-    body = {"codigo": recurrence.closing_code, "descricao": recurrence.closing_text or ""}
-    if recurrence.closing_party is None:
-        return {"encerramento": {"rejeicao": body}}
-    party = PARTY_WORDS[ClosingParty(recurrence.closing_party)]
-    return {"encerramento": {"cancelamento": {"solicitante": party, **body}}}
+    return {"encerramento": closing_object(recurrence)}
+
+
+def closing_object(row: Recurrence | RecurringCharge) -> dict[str, Any]:
+    """Why a recurrence or a charge was rejected or cancelled."""
+    body = {"codigo": row.closing_code, "descricao": row.closing_text or ""}
+    if row.closing_party is None:
+        return {"rejeicao": body}
+    return {"cancelamento": {"solicitante": PARTY_WORDS[ClosingParty(row.closing_party)], **body}}

@@ -15,7 +15,8 @@ from core.merchant_errors import (
 from core.pix.recurrence_rules import JOURNEY_WITH_PAYMENT
 from db_models import ClosingParty, Recurrence, RecurrenceStatus
 from payments.recurring import activations, lifecycle, recurrences, requests
-from payments.recurring.recurrences import Acceptance, Closing
+from payments.recurring.closings import Closing
+from payments.recurring.recurrences import Acceptance
 from repository.database import Work
 from repository.recurrences import RecurrenceRecord
 

@@ -30,6 +30,7 @@ from core.pix.recurrence_rules import (
 from db_models import Account, ClosingParty, OrderKind, Recurrence, RecurrenceStatus
 from payments.payees import document_of
 from payments.recurring import charges, lifecycle, orders, requests
+from payments.recurring.closings import Closing
 from payments.recurring.objects import activation_state
 from repository.database import Work
 from repository.recurrences import BoundLocation, RecurrenceRecord
@@ -60,16 +61,6 @@ class Acceptance:
     payer_document: str
     payer_ispb: str
     payer_municipality: str | None = None
-
-
-@dataclass(frozen=True)
-class Closing:
-    """Why a recurrence ended: a code of the messages between banks, and a Portuguese sentence."""
-
-    code: str
-    text: str
-    party: ClosingParty | None = None
-    """Who cancels; None for a rejection."""
 
 
 BY_PAYEE = Closing(
@@ -238,7 +229,7 @@ def reject(work: Work, record: RecurrenceRecord, closing: Closing) -> Recurrence
     """Store that the payer has refused. Raises RecurrenceUnchangeable and ConcurrentUpdate."""
     if closing.code not in REJECTION_CODES or closing.party is not None:
         raise ValueError("must be a closing with a code of a rejection, and without a party")
-    return _move(work, record, RecurrenceStatus.REJECTED, _closing_columns(closing))
+    return _move(work, record, RecurrenceStatus.REJECTED, closing.columns)
 
 
 def expire(work: Work, record: RecurrenceRecord) -> RecurrenceRecord:
@@ -255,7 +246,7 @@ def cancel(work: Work, record: RecurrenceRecord, closing: Closing = BY_PAYEE) ->
     """
     if closing.code not in CANCELLATION_CODES or closing.party is None:
         raise ValueError("must be a closing with a code of a cancellation, and with a party")
-    record = _move(work, record, RecurrenceStatus.CANCELLED, _closing_columns(closing))
+    record = _move(work, record, RecurrenceStatus.CANCELLED, closing.columns)
     if closing.party in (ClosingParty.PAYEE, ClosingParty.PAYEES_BANK):
         _tell_bank(work, record.recurrence, closing.code, closing.text)
     return record
@@ -269,14 +260,6 @@ def _tell_bank(work: Work, recurrence: Recurrence, code: str, text: str) -> None
     """
     members = {"id_rec": recurrence.id_rec, "code": code, "text": text[:REASON_CHARACTERS_MAX]}
     orders.add(work, OrderKind.MANDATE_CANCEL, recurrence.id_rec, members)
-
-
-def _closing_columns(closing: Closing) -> dict[str, Any]:
-    return {
-        "closing_code": closing.code,
-        "closing_text": closing.text[:REASON_CHARACTERS_MAX],
-        "closing_party": closing.party,
-    }
 
 
 def _move(

@@ -13,7 +13,8 @@ from werkzeug.test import TestResponse
 from core.clock import rfc3339
 from core.pix.business_days import brasilia_day
 from payments.recurring import recurrences
-from payments.recurring.recurrences import Acceptance, Closing
+from payments.recurring.closings import Closing
+from payments.recurring.recurrences import Acceptance
 from repository.database import Work, in_unit_of_work
 from repository.recurrences import RecurrenceRecord
 from tests.pix_api.charges import DemoCalls

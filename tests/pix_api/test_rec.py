@@ -13,8 +13,8 @@ from core.pix.business_days import brasilia_day
 from core.pix.recurrence_rules import ID_REC
 from db_models import RecurrenceChange
 from payments.recurring import recurrences
+from payments.recurring.closings import Closing
 from payments.recurring.objects import callback_object
-from payments.recurring.recurrences import Closing
 from repository.database import reading
 from repository.recurrence_callbacks import RecurrenceNews
 from tests.pix_api.charges import EVER, DemoCalls, paths_of
