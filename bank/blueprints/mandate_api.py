@@ -35,6 +35,7 @@ KINDS = ("AGND", "NTAG", "RIFL")
 """API Pix 2.9.0, CobRTentativa: the first scheduling, a new attempt, one that is sent again."""
 
 INFO_CHARACTERS_MAX = 140
+_EXPIRED = "expired"
 _REQUEST_ID = re.compile(r"[a-zA-Z0-9]{29}", re.ASCII)
 _DOCUMENT = re.compile(r"[0-9]{11}|[0-9A-Z]{12}[0-9]{2}", re.ASCII)
 _ISPB = re.compile(r"[0-9A-Z]{8}", re.ASCII)
@@ -72,15 +73,16 @@ def cancel_request() -> ResponseReturnValue:
 def cancel_mandate() -> ResponseReturnValue:
     """End what clients authorised for a recurrence. Body: {"id_rec", "code", "text"}.
 
-    200 also if no client of this bank has authorised it.
+    `code` is that of a cancellation, or `expired`. 200 also if no client of this bank has
+    authorised it.
     """
     require_signature(request.get_data())
     members = _members(("id_rec", "code", "text"))
     id_rec = _text(members, "id_rec", ID_REC)
-    _text(members, "code", _WORD)
+    code = _text(members, "code", _WORD)
     if not isinstance(members["text"], str) or len(members["text"]) > _TEXT_CHARACTERS_MAX:
         raise InvalidInput([FieldError("text", "must be a text of at most 500 characters")])
-    current_branch().mandates.end_for_payee(id_rec)
+    current_branch().mandates.end_for_payee(id_rec, has_expired=code == _EXPIRED)
     return jsonify(mandate={"id_rec": id_rec, "status": "ended"})
 
 

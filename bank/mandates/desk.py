@@ -16,7 +16,13 @@ from bank.database import Database
 from bank.errors import CodeNotPayableHere
 from bank.languages import translate as _
 from bank.mandates.collections import BY_PAYEE, MANDATE_ENDED, end_collections
-from bank.mandates.errors import MandateUnchangeable, OfferTaken, TermsChanged, UnknownMandate
+from bank.mandates.errors import (
+    MandateUnchangeable,
+    OfferEnded,
+    OfferTaken,
+    TermsChanged,
+    UnknownMandate,
+)
 from bank.mandates.outbox import ACCEPTED, CANCELLED, REFUSED, ClaimedDecision, MandateOutbox
 from bank.mandates.tables import BankMandate, MandateNotice, MandateRequest
 from bank.models import BankPayer, Transfer
@@ -95,12 +101,13 @@ class MandateDesk:
             decision = self._outbox.add(session, mandate, payer, CANCELLED)
         self._outbox.send(decision)
 
-    def end_for_payee(self, id_rec: str) -> None:
+    def end_for_payee(self, id_rec: str, *, has_expired: bool = False) -> None:
         """End what clients have authorised or may authorise of a recurrence: the payee ended it.
 
-        Its scheduled charges are cancelled. A repeated call does nothing.
+        Or it has expired, because no authorisation reached the service in time. Its scheduled
+        charges are cancelled. A repeated call does nothing.
         """
-        now = self._clock.now()
+        now, reason = self._clock.now(), OfferEnded.code if has_expired else BY_PAYEE
         with self._database.writing() as session:
             open_requests = update(MandateRequest).where(
                 MandateRequest.id_rec == id_rec, MandateRequest.status == "received"
@@ -112,7 +119,7 @@ class MandateDesk:
             for mandate in session.scalars(
                 open_mandates.with_for_update(of=BankMandate, key_share=True)
             ).all():
-                mandate.status, mandate.reason, mandate.closed_at = "ended", BY_PAYEE, now
+                mandate.status, mandate.reason, mandate.closed_at = "ended", reason, now
                 session.flush()
                 end_collections(session, mandate, BY_PAYEE, now)
 

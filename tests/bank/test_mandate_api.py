@@ -239,6 +239,19 @@ def test_the_payee_ends_mandates_requests_and_charges(bank, service):
     assert len(service.notices) == notice_count
 
 
+def test_a_client_reads_that_the_time_to_authorise_is_over(bank, service):
+    """Not that the company has cancelled: the authorisation did not arrive in time."""
+    service.answers = [503]
+    id_rec = active_mandate(bank)
+    assert mandate_in(bank, id_rec).status == "accepting"
+    expiry = {"id_rec": id_rec, "code": "expired", "text": "O prazo para autorizar acabou"}
+    assert signed_post(bank, "/api/mandates/cancel", expiry).status_code == 200
+    bank.log_in()
+    page = bank.client.get(f"/mandates/{id_rec}").text
+    assert "o prazo para autorizar acabou" in page
+    assert "Pix Automático encerrado" in page
+
+
 # --- charges -------------------------------------------------------------------------------------
 
 
