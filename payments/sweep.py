@@ -87,9 +87,10 @@ def _expire(work: Work, ids: list[int]) -> int:
     if work.payments.change_due([payment.id for payment in won], work.now, values) != len(won):
         raise ConcurrentUpdate  # SQLite has no row locks: the unit of work starts again.
     work.record_many([_expiry_event(payment, work.now) for payment in won])
-    for payment in won:
-        if payment.charge_kind == ChargeKind.COBR:
-            charge_steps.expire(work, work.recurring_charges.by_payment(payment.id))
+    recurring = [payment.id for payment in won if payment.charge_kind == ChargeKind.COBR]
+    if recurring:
+        for record in work.recurring_charges.by_payments(recurring).values():
+            charge_steps.expire(work, record)
     return len(won)
 
 

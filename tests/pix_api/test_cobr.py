@@ -295,6 +295,18 @@ def test_a_failed_charge_is_tried_again_and_expires(app, bank, call, clock, rec)
     assert (cobr["status"], cobr["tentativas"][-1]["status"]) == ("CONCLUIDA", "PAGA")
 
 
+def test_the_charges_of_a_batch_expire_together(app, call, clock):
+    """Each with its attempt, whose order was never sent."""
+    recs = [approved(app, call, clock) for _ in range(2)]
+    cobrs = [charged(call, rec, day_after(clock, 3)) for rec in recs]
+    clock.advance(days=5)
+    with app.app_context():
+        assert expire_batch(10) == (2, 2)
+    call = DemoCalls(app)
+    for cobr in cobrs:
+        assert words(read(call, cobr)) == (["CRIADA", "EXPIRADA"], [["SOLICITADA", "EXPIRADA"]])
+
+
 def test_a_refusal_of_the_bank_rejects_attempt_or_charge(app, bank, call, clock, rec):
     """By the code, as CobRTentativas says; and a payer's own cancellation ends the charge."""
     bank.refuse(409, "amount-over-limit")
