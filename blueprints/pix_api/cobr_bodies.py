@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from blueprints.pix_api.due_bodies import Day, PostalCode
-from blueprints.pix_api.fields import PixBody, Valor
+from blueprints.pix_api.fields import IdRec, PixBody, Valor
 from blueprints.pix_api.problems import Violation
 from core.pix.recurrence_rules import ID_REC
 from core.pix.recurring_charge_rules import (
@@ -68,7 +68,7 @@ class CobRRecebedor(PixBody):
 class CobRBody(PixBody):
     """`PUT /cobr/{txid}` and `POST /cobr`."""
 
-    idRec: Annotated[str, Field(pattern=r"^[a-zA-Z0-9]{29}$")]
+    idRec: IdRec
     infoAdicional: Annotated[str, Field(max_length=140)] | None = None
     calendario: CobRCalendario
     valor: CobRValor

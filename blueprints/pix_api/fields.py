@@ -73,6 +73,8 @@ Valor = Annotated[int, BeforeValidator(_centavos)]
 """Reais on the wire (`\\d{1,10}\\.\\d{2}`), centavos inside; zero is allowed."""
 Int32 = Annotated[int, BeforeValidator(_integer), Field(ge=-INT32_MAX, le=INT32_MAX)]
 LocationId = Annotated[int, BeforeValidator(_integer), Field(ge=0, le=INT64_MAX)]
+IdRec = Annotated[str, Field(pattern="^[a-zA-Z0-9]{29}$")]
+"""The id of a recurrence as the standard's schema has it (RecId)."""
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 """An RFC 3339 time with an offset."""
 Cpf = Annotated[str, AfterValidator(_cpf)]

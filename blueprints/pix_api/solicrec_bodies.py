@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from blueprints.pix_api.fields import Cnpj, Cpf, Instant, PixBody
+from blueprints.pix_api.fields import Cnpj, Cpf, IdRec, Instant, PixBody
 from blueprints.pix_api.problems import Violation
 from payments.recurring.requests import OPEN_FOR_MAX, PayerAccount
 
@@ -40,7 +40,7 @@ class Destinatario(PixBody):
 class SolicRecBody(PixBody):
     """`POST /solicrec`."""
 
-    idRec: Annotated[str, Field(pattern="^[a-zA-Z0-9]{29}$")]
+    idRec: IdRec
     calendario: SolicRecCalendario
     destinatario: Destinatario
 
