@@ -177,20 +177,19 @@ def test_the_code_of_a_location_is_shown_as_a_picture(here, call):
     assert call("GET", "/loc/7/qrcode").status_code == 404
 
 
-def test_the_bank_pays_the_charge_in_a_code_that_offers_a_recurrence(fresh_database, tmp_path):
-    """It pays the first part alone, and nothing for a code that holds only a recurrence."""
+def test_a_payment_without_a_page_takes_no_code_that_accepts_a_recurrence(fresh_database, tmp_path):
+    """The API of payers shows no terms, so nobody can have agreed to them."""
     with town(fresh_database("sqlite"), tmp_path) as here:
         call = DemoCalls(here.app)
         call.create(TXID)
         activation = {"dadosJornada": {"txid": TXID}}
         rec = offer(call, here.clock, loc=reserve(call)["id"], ativacao=activation)
         path = f"/rec/{rec['idRec']}"
-        [both, alone] = [
-            call("GET", address).get_json()["dadosQR"]["pixCopiaECola"]
-            for address in (f"{path}?txid={TXID}", path)
-        ]
-        with pytest.raises(AssertionError, match="Pix Autom"):
-            here.pay({"pix_code": alone})
-        here.pay({"pix_code": both})
-        assert call("GET", f"/cob/{TXID}").get_json()["status"] == "CONCLUIDA"
+        before = here.balance()
+        for address in (path, f"{path}?txid={TXID}"):
+            code = call("GET", address).get_json()["dadosQR"]["pixCopiaECola"]
+            with pytest.raises(AssertionError, match="Pix Autom"):
+                here.pay({"pix_code": code})
+        assert here.balance() == before
+        assert call("GET", f"/cob/{TXID}").get_json()["status"] == "ATIVA"
         assert call("GET", path).get_json()["status"] == "CRIADA"
