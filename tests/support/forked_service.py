@@ -33,6 +33,8 @@ from tests.support.places import new_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 IMPORTED_WITHIN_SECONDS = 60.0
+READ_BY_IMPORTS = ("LD_PRELOAD", "PROMETHEUS_", "EVENTLET_", "GEVENT_", "PYTHON")
+"""How names begin that the dynamic linker, libraries or Python read before `app.main`."""
 
 _prepared_processes: dict[str, PreparedProcess] = {}
 
@@ -130,6 +132,11 @@ class PreparedProcess:
         """End the prepared process; its services run on."""
         self._process.kill()
         self._process.communicate()
+
+
+def suits(environment: Mapping[str, str]) -> bool:
+    """Whether a fork would be what the program is, because no import reads this environment."""
+    return not any(name.startswith(READ_BY_IMPORTS) for name in environment)
 
 
 def start(environment: Mapping[str, str], log: Path) -> ForkedProcess:

@@ -206,8 +206,9 @@ class ServiceProcess:
         """Start; by default wait until /readyz answers 200."""
         if not self._is_first_start and self.environment.get("APP_ENV") != "production":
             self._put_databases()
-        # A limit of open files and a preloaded library need a program of their own.
-        if self.is_forked and self._command[0] != "sh" and "LD_PRELOAD" not in self.environment:
+        # A limit of open files needs a shell, and some names are read by imports.
+        is_forked = self.is_forked and self._command[0] != "sh"
+        if is_forked and forked_service.suits(self.environment):
             self.process = forked_service.start(self.environment, self._log)
         else:
             with self._log.open("ab") as log:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -47,3 +48,13 @@ def test_a_refused_start_has_the_status_and_the_sentence_of_the_program(tmp_path
     service.start(wait=False)
     assert process_of(service).wait(30) == 1
     assert service.log().startswith("Balcão cannot start: ")
+
+
+@pytest.mark.parametrize("name", ["PROMETHEUS_MULTIPROC_DIR", "LD_PRELOAD", "EVENTLET_HUB"])
+def test_what_an_import_reads_needs_a_program_of_its_own(name, tmp_path):
+    """A fork would count its metrics, for instance, as if it were the only process."""
+    environment: dict[str, Any] = {name: ""}
+    service = ServiceProcess(tmp_path, **environment)
+    service.start(wait=False)
+    assert isinstance(service.process, subprocess.Popen)
+    service.kill()
