@@ -236,6 +236,7 @@ def run(
             close_bank_app(bank)
         background.stop()
         parts_of(app).merchant_sockets.close_all()
+        parts_of(app).watchings.forget_all()
 
     return serving.serve(app, settings, listener, on_start, on_stop, tls_listener)
 

@@ -90,12 +90,10 @@ class Watchings:
         with self._lock:
             self._all.discard(watching)
 
-    def end_all(self) -> None:
-        """End every connection, because the process stops."""
+    def forget_all(self) -> None:
+        """Forget every connection, so that the checks end, too: the service stops."""
         with self._lock:
-            watchings = list(self._all)
-        for watching in watchings:
-            watching.end()
+            self._all.clear()
 
     def look(self, among: Collection[Watching] | None = None) -> int:
         """End the connections, of all or of `among`, whose credentials have ended; return how many.
@@ -122,9 +120,15 @@ class Watchings:
                     ended += 1
         return ended
 
+    def _has_connections_after_a_pause(self) -> bool:
+        """Without any connection the task ends; the next connection starts another."""
+        self._sleep(CHECK_SECONDS)
+        with self._lock:
+            self._is_checking = bool(self._all)
+            return self._is_checking
+
     def _check_regularly(self) -> None:
-        while True:
-            self._sleep(CHECK_SECONDS)
+        while self._has_connections_after_a_pause():
             try:
                 with self._app.app_context():
                     ended = self.look()

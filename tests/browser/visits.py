@@ -167,7 +167,7 @@ class Lifeline:
 
 def expect_no_lost_script(page: Page) -> None:
     """Wait until the watchdog has looked, a second after the load event, and was content."""
-    page.wait_for_function("performance.timing.loadEventEnd > 0")
+    page.wait_for_load_state("load")
     page.wait_for_timeout(1_200)
     expect(page.locator("#lost-script")).to_be_hidden()
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -176,3 +178,17 @@ def test_a_connection_that_left_is_not_ended(alice, watchings, look, ended, app)
     with app.app_context():
         in_unit_of_work(lambda work: work.accounts.revoke_key(caller.key_id or 0, work.now))
     assert (look(), ended) == (0, [])
+
+
+def test_the_checks_end_with_the_last_connection_and_begin_with_the_next(app):
+    """Otherwise a task would ask the database of a service that has stopped, for ever."""
+    tasks: list[Callable[[], None]] = []
+    pauses: list[float] = []
+    nobody: Any = None  # no credentials are looked at
+    watchings = Watchings(app, tasks.append, pauses.append)
+    for number in (1, 2):
+        watchings.add(Watching(nobody, lambda: None))
+        assert len(tasks) == number
+        watchings.forget_all()
+        tasks[-1]()
+        assert len(pauses) == number

@@ -29,7 +29,7 @@ from werkzeug.test import TestResponse
 
 from accounts.demo import ensure_demo_merchant
 from app import create_app
-from config import Settings
+from config import Settings, parts_of
 from core.clock import Clock, SystemClock, rfc3339
 from core.signing import signatures
 from db_models.base import db
@@ -90,7 +90,8 @@ def ready_app(settings: Settings, clock: Clock) -> Flask:
 
 
 def close_app(app: Flask) -> None:
-    """Close the connections, so that the database can be dropped."""
+    """End what runs in the background and close the connections: the database can be dropped."""
+    parts_of(app).watchings.forget_all()
     with app.app_context():
         db.session.remove()
         for engine in db.engines.values():
