@@ -1,4 +1,4 @@
-"""Races of requests to payers, on every engine: request and recurrence always agree."""
+"""Requests to payers on every engine: request and recurrence agree, and people are erased."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import pytest
 import sqlalchemy as sa
 
 from db_models import RecurrenceRequest, RequestStatus
+from payments.privacy import erase_payer
 from payments.recurring import requests
 from repository.database import in_unit_of_work
 from tests.db.crowd import at_once
 from tests.pix_api.charges import DemoCalls
-from tests.pix_api.recurrences import accept, offer, request_body, request_of, tell_decision
+from tests.pix_api.recurrences import PAYER, accept, offer, request_body, request_of, tell_decision
 
 ROUNDS = 2
 
@@ -118,3 +119,12 @@ def test_one_of_many_requests_is_open_and_none_outlives_its_recurrence(calls, pr
         assert calls[0]("GET", f"/rec/{rec}").get_json()["status"] == "APROVADA"
     statuses = processes.tables.rows(sa.select(RecurrenceRequest.status))
     assert {row.status for row in statuses} <= {"cancelled"}
+
+
+def test_a_person_is_erased_from_requests_and_waiting_orders(calls, processes):
+    """By the payer's document: the request keeps its row, and the order that asks goes."""
+    rec = offer(calls[0], processes.clock)["idRec"]
+    request_of(calls[0], processes.clock, rec)
+    with processes.app().app_context():
+        for count in (2, 0):
+            assert in_unit_of_work(partial(erase_payer, person=PAYER)) == count
