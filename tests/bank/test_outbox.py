@@ -133,9 +133,9 @@ def test_money_of_a_notice_that_nobody_looked_at_goes_back_after_the_retry_time(
     service.answers = [status]
     code, txid = service.charge(bank.clock.now())
     bank.pay(code)
-    assert send_after(bank, 57) == 1
+    assert send_after(bank, 40) == 1
     assert bank.balance() == 482_350 - 5490
-    assert send_after(bank, 4) == 1
+    assert send_after(bank, 21) == 1
     assert bank.balance() == 482_350
     assert send_after(bank, 120) == 0
     assert [row["status"] for row in bank.lookup(txid)] == ["returned"]
