@@ -34,8 +34,8 @@ BalcaoError
 │   │   └── RefundTooLate
 │   ├── StatusNotSettable
 │   ├── TooManyProofs
-│   └── further ones: core.merchant_errors, core.payer_errors, core.receipt_errors
-├── PayerRefused, BankUnavailable: core.payer_errors; ActivationUnpaid: core.merchant_errors
+│   └── further ones: core.{merchant,payer,provider,receipt}_errors
+├── PayerRefused, BankUnavailable, ActivationUnpaid, ProviderUnavailable: in the same modules
 ├── UpgradeRequired           the address speaks websocket only
 ├── ConcurrentUpdate          another writer was first, in every retry
 ├── Busy                      too much work of one kind waits

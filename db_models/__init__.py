@@ -19,6 +19,8 @@ from db_models.payer_bank_order import OrderKind, PayerBankOrder
 from db_models.payment import Payment, PaymentStatus
 from db_models.payment_event import EventName, PaymentEvent
 from db_models.payment_trace import PaymentTrace, TraceKind
+from db_models.provider_account import Environment, ProviderAccount
+from db_models.provider_charge import ProviderCharge, ProviderChargeStatus
 from db_models.receipt import Receipt, Verdict
 from db_models.reconciliation import Reconciliation
 from db_models.recovery_upload import ProofVerdict, RecoveryUpload
@@ -76,6 +78,7 @@ __all__ = [
     "DeliveryKind",
     "DeliveryStatus",
     "EndpointKind",
+    "Environment",
     "EventName",
     "FeedCounter",
     "FeedEntry",
@@ -92,6 +95,9 @@ __all__ = [
     "PaymentStatus",
     "PaymentTrace",
     "ProofVerdict",
+    "ProviderAccount",
+    "ProviderCharge",
+    "ProviderChargeStatus",
     "Receipt",
     "Reconciliation",
     "RecoveryUpload",

@@ -71,6 +71,11 @@ class Account(db.Model):  # type: ignore[name-defined, misc]  # Flask-SQLAlchemy
 
     Payers and administrators have none.
     """
+    live_provider_id: Mapped[int | None] = mapped_column(BigInteger)
+    """The row id of the provider account with which new payments are made for real money; None for
+    the simulated bank. Not a foreign key: the two tables would refer to each other."""
+    test_provider_id: Mapped[int | None] = mapped_column(BigInteger)
+    """The same for payments of tests."""
     grace_seconds: Mapped[int] = mapped_column(Integer, default=0)
     """A payment made up to this many seconds after the deadline is accepted."""
     shop_url: Mapped[str | None] = mapped_column(String(500))

@@ -164,6 +164,8 @@ class Payment(db.Model):  # type: ignore[name-defined, misc]  # see Account
         Boolean(create_constraint=False), default=True, server_default=true()
     )
     """Whether a location shows this payment; without one it has no code to be paid by."""
+    provider_account_id: Mapped[int | None] = mapped_column(ForeignKey("provider_accounts.id"))
+    """The account of the real bank that has its charge; None for the simulated bank."""
 
     merchant: Mapped[Account] = relationship(lazy="raise_on_sql")
 

@@ -22,8 +22,9 @@ class Verdict(enum.StrEnum):
 class Receipt(db.Model):  # type: ignore[name-defined, misc]  # see Account
     """One row per end_to_end_id; at most one accepted per payment.
 
-    An accepted receipt without a payment is money for a static code: it has a merchant, and gets a
-    payment when the merchant attaches it or gives it back.
+    An accepted receipt without a payment is money for a static code, or money that fits no payment
+    at a real bank, which cannot refuse it. It has a merchant, and gets a payment when the merchant
+    attaches it or gives it back.
     """
 
     __tablename__ = "receipts"
@@ -39,6 +40,7 @@ class Receipt(db.Model):  # type: ignore[name-defined, misc]  # see Account
         Index("ix_receipts_merchant", "merchant_id", "id"),
         Index("ix_receipts_payment", "payment_id", "id"),
         Index("ix_receipts_till", "till_id", "id"),
+        Index("ix_receipts_meant", "meant_payment_id", "id"),
         # The list of Pix of API Pix, by the time of settlement.
         Index("ix_receipts_settled", "merchant_id", "verdict", "paid_at", "id"),
         # The money without a payment of a span of days is summed from this index alone.
@@ -66,6 +68,13 @@ class Receipt(db.Model):  # type: ignore[name-defined, misc]  # see Account
     """What the payer wrote to the payee (API Pix 2.9.0, infoPagador)."""
     verdict: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str | None] = mapped_column(String(40))
+    provider_account_id: Mapped[int | None] = mapped_column(ForeignKey("provider_accounts.id"))
+    """The account of the real bank that holds the money; None for the simulated bank."""
+    misfit: Mapped[str | None] = mapped_column(String(40))
+    """Why money that a real bank keeps settled no payment, as the code of a refusal, such as
+    `amount-mismatch` or `already-paid`; None for all other receipts."""
+    meant_payment_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
+    """The payment that such money named; None if no payment has its txid."""
     settles_payment_id: Mapped[int | None] = mapped_column(
         Id,
         Computed("CASE WHEN verdict = 'accepted' THEN payment_id END", persisted=True),

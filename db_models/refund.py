@@ -76,3 +76,10 @@ class Refund(db.Model):  # type: ignore[name-defined, misc]  # see Account
     ask_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """When the order may be sent next; a process moves it ahead to acquire the lease."""
     attempts: Mapped[int] = mapped_column(Integer)
+    by_bank: Mapped[bool] = mapped_column(
+        Boolean(create_constraint=False), default=False, server_default=false()
+    )
+    """Whether the bank gave the money back without an order of ours, for example by MED. Then
+    `refund_id` is the bank's id."""
+    nature: Mapped[str | None] = mapped_column(String(32))
+    """`natureza` of such a refund (API Pix 2.9.0, DevolucaoNatureza), as the bank wrote it."""

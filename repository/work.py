@@ -20,6 +20,8 @@ from repository.locations import Locations
 from repository.oauth_clients import OAuthClients
 from repository.payer_bank_orders import PayerBankOrders
 from repository.payments import Payments
+from repository.provider_accounts import ProviderAccounts
+from repository.provider_charges import ProviderCharges
 from repository.receipts import Receipts
 from repository.reconciliations import Reconciliations
 from repository.recurrence_callbacks import RecurrenceCallbacks
@@ -95,6 +97,16 @@ class Work:
     def recurrence_requests(self) -> RecurrenceRequests:
         """Queries on requests to payers to confirm a recurrence."""
         return RecurrenceRequests(self.session)
+
+    @cached_property
+    def provider_accounts(self) -> ProviderAccounts:
+        """Queries on merchants' accounts at real banks."""
+        return ProviderAccounts(self.session)
+
+    @cached_property
+    def provider_charges(self) -> ProviderCharges:
+        """Queries on the charges at real banks."""
+        return ProviderCharges(self.session)
 
     @cached_property
     def receipts(self) -> Receipts:

@@ -26,6 +26,7 @@ LEVELS = (
     ("web",),
     ("mail",),
     ("accounts",),
+    ("providers",),
     ("payments",),
     ("realtime",),
     ("webhooks",),

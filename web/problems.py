@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from config import current_settings
-from core import errors, merchant_errors, payer_errors
+from core import errors, merchant_errors, payer_errors, provider_errors
 from core.errors import BalcaoError, FieldError, InvalidRequest
 
 log = structlog.get_logger()
@@ -35,6 +35,7 @@ STATUS_OF: tuple[tuple[type[BalcaoError], int], ...] = (
     (payer_errors.InsufficientFunds, 402),
     (payer_errors.PayerRefused, 403),
     (payer_errors.BankUnavailable, 503),
+    (provider_errors.ProviderUnavailable, 503),
     # Too Early: the bank repeats the acceptance, and the payment may arrive meanwhile.
     (merchant_errors.ActivationUnpaid, 425),
     (errors.UpgradeRequired, 426),
@@ -182,7 +183,7 @@ def answer_error(error: BalcaoError) -> Response:
     if status >= 500:
         log.warning("request.unavailable", code=error.code, cause=repr(error.__cause__))
     response = problem(status, error.code, error.title, error.detail, error.errors, error.members)
-    if isinstance(error, errors.TooManyRequests):
+    if isinstance(error, (errors.TooManyRequests, provider_errors.ProviderUnavailable)):
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     return response
 

@@ -26,8 +26,8 @@ from tests.support.service import ROOT, SECRET, ServiceProcess
 
 WITHIN_SECONDS = 40
 SERVED = ("app.py", "config.py", "accounts", "bank", "blueprints", "core", "db_models", "mail",
-          "migrations", "payments", "realtime", "repository", "server", "static", "templates",
-          "translations", "web", "webhooks")  # fmt: skip
+          "migrations", "payments", "providers", "realtime", "repository", "server", "static",
+          "templates", "translations", "web", "webhooks")  # fmt: skip
 
 
 @dataclass

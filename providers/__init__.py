@@ -1,0 +1,1 @@
+"""Banks that receive the merchants' money, behind one port."""

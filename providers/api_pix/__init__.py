@@ -1,0 +1,1 @@
+"""A client of Banco Central's API Pix, for real banks."""

@@ -1,0 +1,62 @@
+"""Queries on merchants' accounts at real banks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+
+from db_models import ProviderAccount
+from repository.connections import rows_changed
+
+
+class ProviderAccounts:
+    """Queries on provider accounts."""
+
+    def __init__(self, session: Session) -> None:
+        """Use the session of the unit of work."""
+        self._session = session
+
+    def insert(self, values: Mapping[str, Any]) -> int:
+        """Store a new account; return its row id."""
+        result = self._session.connection().execute(insert(ProviderAccount), dict(values))
+        key: Any = result.inserted_primary_key
+        return int(key[0])
+
+    def find(self, row: int) -> ProviderAccount | None:
+        """The account with this row id."""
+        query = select(ProviderAccount).where(ProviderAccount.id == row)
+        return self._session.scalars(query).one_or_none()
+
+    def find_by_public_id(self, public_id: str) -> ProviderAccount | None:
+        """The account with this id on the wire."""
+        query = select(ProviderAccount).where(ProviderAccount.public_id == public_id)
+        return self._session.scalars(query).one_or_none()
+
+    def find_by_token(self, token_sha256: str) -> ProviderAccount | None:
+        """The account to which callbacks with this token's hash belong."""
+        query = select(ProviderAccount).where(ProviderAccount.token_sha256 == token_sha256)
+        return self._session.scalars(query).one_or_none()
+
+    def of_merchant(self, merchant_id: int) -> Sequence[ProviderAccount]:
+        """The merchant's accounts, the removed ones too, oldest first."""
+        query = select(ProviderAccount).where(ProviderAccount.merchant_id == merchant_id)
+        return self._session.scalars(query.order_by(ProviderAccount.id)).all()
+
+    def all(self) -> Sequence[ProviderAccount]:
+        """Every account of the installation, the removed ones too, oldest first."""
+        return self._session.scalars(select(ProviderAccount).order_by(ProviderAccount.id)).all()
+
+    def change(self, row: int, values: Mapping[str, Any], *, version: int | None = None) -> bool:
+        """Write these columns; with `version` only if the account still has it, and increment it.
+
+        False if the account has changed meanwhile.
+        """
+        statement = update(ProviderAccount).where(ProviderAccount.id == row)
+        columns = dict(values)
+        if version is not None:
+            statement = statement.where(ProviderAccount.version == version)
+            columns["version"] = version + 1
+        return rows_changed(self._session, statement.values(**columns)) == 1
