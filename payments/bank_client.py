@@ -26,13 +26,13 @@ from pydantic import ValidationError
 from config import current_settings
 from core.clock import rfc3339
 from core.errors import BalcaoError, NotificationConflict
+from core.runtime.timed_answers import timed_pool
 from core.signing import signatures
 from core.signing.signatures import VerifiedMessage
 from payments import receiving
 from payments.bank_fields import parse_bank_json
 from payments.schemas import Confirmation
 from payments.service import CLOCK_SKEW, ConfirmationResult
-from payments.timed_answers import timed_pool
 from repository.database import in_unit_of_work, now
 
 log = structlog.get_logger()
