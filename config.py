@@ -30,11 +30,16 @@ ROOT = Path(__file__).resolve().parent
 _SECRETS = ("SECRET_KEY", "BANK_WEBHOOK_SECRET")
 _FROM_FILE = (
     *_SECRETS,
+    "SECRET_KEY_PREVIOUS",
     "BANK_WEBHOOK_SECRET_PREVIOUS",
     "DATABASE_URL",
     "BANK_DATABASE_URL",
     "REDIS_URL",
     "SMTP_URL",
+)
+_KEYS = (
+    *("secret_key", "secret_key_previous"),
+    *("bank_webhook_secret", "bank_webhook_secret_previous"),
 )
 
 
@@ -54,6 +59,7 @@ class Settings(BaseModel):
     smtp_url: str | None = None
     mail_from: str | None = None
     secret_key: str = Field(min_length=32)
+    secret_key_previous: str | None = Field(None, min_length=32)
     algorithm: Literal["HS256", "HS384", "HS512"] = "HS256"
     bank_webhook_secret: str
     bank_webhook_secret_previous: str | None = None
@@ -286,29 +292,12 @@ def _check_clock_file(settings: Settings) -> None:
 
 def _refuse_weak_secrets(settings: Settings) -> None:
     """Raise ConfigurationError for secrets with which strangers could sign or sign in."""
-    keys = {
-        name.upper(): getattr(settings, name) or ""
-        for name in ("secret_key", "bank_webhook_secret", "bank_webhook_secret_previous")
-    }
+    keys = {name.upper(): getattr(settings, name) or "" for name in _KEYS}
     passwords = {
         name.upper(): setting_urls.password_in(getattr(settings, name))
         for name in ("database_url", "redis_url")
     }
-    faults = [
-        f"{name} {fault}"
-        for name, secret in keys.items()
-        if secret and (fault := secret_rules.fault_of_secret(secret))
-    ]
-    faults += [
-        f"{name} {fault}"
-        for name, password in passwords.items()
-        if (fault := secret_rules.fault_of_password(password))
-    ]
-    faults += [
-        f"{first} and {second} hold the same secret: generate one for each"
-        for first, second in secret_rules.shared_secrets({**keys, **passwords})
-    ]
-    if faults:
+    if faults := secret_rules.faults_of_secrets(keys, passwords):
         raise ConfigurationError(f"{'; '.join(faults)}.")
 
 

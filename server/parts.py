@@ -20,6 +20,7 @@ from core.runtime.turns import Turns
 from core.signing.failures import SignatureFailures
 from payments.location import KeyRing
 from payments.presenter import Presenter
+from providers.accounts import build_provider_clients
 from realtime.allowance import Connections
 from realtime.announcer import Announcer
 from realtime.channel import Channel, connect
@@ -62,4 +63,5 @@ def build_parts(app: Flask, settings: Settings, clock: Clock) -> Parts:
         merchant_sockets=MerchantSockets(app, watchings, start, sleep),
         signature_failures=SignatureFailures(),
         webhooks=build_webhooks(app, settings),
+        provider_clients=build_provider_clients(settings),
     )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from payments.demo_month import PaidSale
     from payments.location import KeyRing
     from payments.presenter import Presenter
+    from providers.accounts import ProviderClients
     from realtime.allowance import Connections
     from realtime.announcer import Announcer
     from realtime.credentials import Watchings
@@ -63,6 +64,7 @@ class Parts:
     merchant_sockets: MerchantSockets
     signature_failures: SignatureFailures
     webhooks: WebhookParts
+    provider_clients: ProviderClients
     sign_up_listeners: list[Callable[[Account, str | None], dict[str, Any]]] = field(
         default_factory=list
     )

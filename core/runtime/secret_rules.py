@@ -14,6 +14,7 @@ from functools import partial
 EXAMPLE_SECRETS = frozenset(
     {
         "an-example-that-everybody-knows-make-your-own-one",
+        "another-example-that-everybody-knows-make-your-own",
         "whsec_YW4gZXhhbXBsZSB0aGF0IGV2ZXJ5Ym9keSBrbm93cyE=",
         "whsec_YW5vdGhlciBleGFtcGxlIHRoYXQgYWxsIGtub3chISE=",
         # The example of Standard Webhooks' own documents.
@@ -55,6 +56,28 @@ def fault_of_password(password: str) -> str | None:
     if len(password) < PASSWORD_MIN:
         return f"has a password of fewer than {PASSWORD_MIN} characters: choose a longer one"
     return None
+
+
+def faults_of_secrets(keys: Mapping[str, str], passwords: Mapping[str, str]) -> list[str]:
+    """Why these keys and passwords, by the names of their settings, must not be used together.
+
+    Empty ones are not set. Each fault is a sentence without its full stop.
+    """
+    faults = [
+        f"{name} {fault}"
+        for name, secret in keys.items()
+        if secret and (fault := fault_of_secret(secret))
+    ]
+    faults += [
+        f"{name} {fault}"
+        for name, password in passwords.items()
+        if (fault := fault_of_password(password))
+    ]
+    faults += [
+        f"{first} and {second} hold the same secret: generate one for each"
+        for first, second in shared_secrets({**keys, **passwords})
+    ]
+    return faults
 
 
 def shared_secrets(secrets: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -82,6 +82,7 @@ def test_nothing_is_needed_in_development(env, tmp_path):
         ("BANK_DATABASE_URL", "sqlite:////tmp/b.db", "sqlite:////tmp/b.db"),
         ("REDIS_URL", "redis://127.0.0.1:6379/1", "redis://127.0.0.1:6379/1"),
         ("SECRET_KEY", "k" * 32, "k" * 32),
+        ("SECRET_KEY_PREVIOUS", "p" * 32, "p" * 32),
         ("ALGORITHM", "HS512", "HS512"),
         ("BANK_WEBHOOK_SECRET", SECRET, SECRET),
         ("BANK_WEBHOOK_SECRET_PREVIOUS", SECRET, SECRET),
@@ -118,6 +119,7 @@ def test_each_setting_is_read_from_its_variable(env, name, text, value):
         ("DATABASE_URL", "oracle://x"),
         ("DATABASE_URL", "balcao.db"),
         ("SECRET_KEY", "short"),
+        ("SECRET_KEY_PREVIOUS", "short"),
         ("ALGORITHM", "none"),
         ("ALGORITHM", "RS256"),
         ("BANK_WEBHOOK_SECRET", "secret"),
@@ -292,6 +294,7 @@ def test_a_secret_may_come_from_a_file(env, tmp_path):
     """Docker and Kubernetes mount secrets as files; a final newline is not part of the secret."""
     for name, value in (
         ("SECRET_KEY", KEY),
+        ("SECRET_KEY_PREVIOUS", KEY),
         ("BANK_WEBHOOK_SECRET", SECRET),
         ("BANK_WEBHOOK_SECRET_PREVIOUS", SECRET),
         ("DATABASE_URL", "sqlite:////tmp/y.db"),
