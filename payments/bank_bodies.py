@@ -8,8 +8,8 @@ from flask import request
 from pydantic import ValidationError
 
 from core.errors import MalformedJson
-from payments.bank_fields import parse_bank_json
 from payments.schemas import BankBody
+from providers.simulated.fields import parse_bank_json
 from web.problems import refuse_invalid
 
 Report = TypeVar("Report", bound=BankBody)

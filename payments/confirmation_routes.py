@@ -8,12 +8,13 @@ from flask_openapi.models import RequestBody
 from werkzeug.wrappers import Response as BaseResponse
 
 from core.signing import signatures
-from payments import bank_fields, bank_signature, receiving
+from payments import bank_signature, receiving
 from payments.answers import ConfirmationAnswer
 from payments.bank_bodies import read_report
 from payments.routes import presenter
 from payments.schemas import Confirmation
 from payments.service import CLOCK_SKEW, ConfirmationResult
+from providers.simulated import fields as bank_fields
 from repository.database import in_unit_of_work, now
 from web.answers import private_json
 from web.api_docs import DocumentedBlueprint, declare, problems, reference

@@ -11,13 +11,14 @@ from werkzeug.wrappers import Response as BaseResponse
 from accounts.access import acting_merchant
 from core.receipt_errors import ReceiptNotFound
 from db_models import Payment, Refund
-from payments import attaching, bank_fields
+from payments import attaching
 from payments.answers import PaymentMessage, RefundObject
 from payments.presenter import receipt_object
 from payments.receipt_schemas import Attachment, OneReceipt, ReceiptList
 from payments.refund_routes import refund_and_answer, refund_answer, refund_of
 from payments.routes import presenter
 from payments.schemas import NewRefund
+from providers.simulated import fields as bank_fields
 from repository.database import Work, in_unit_of_work, reading
 from repository.receipts import ListedReceipt, ReceiptFilters
 from web.answers import private_json

@@ -15,10 +15,11 @@ from datetime import datetime, timedelta
 import structlog
 
 from core.errors import ConcurrentUpdate
-from payments import bank_client, lifecycle, traces
-from payments.bank_client import NoBankAnswer, SettledPage
-from payments.schemas import Confirmation
+from payments import lifecycle, look_ups, traces
 from payments.service import CLOCK_SKEW
+from providers.port import BankMoney, MoneyPage
+from providers.simulated import bank_client
+from providers.simulated.bank_client import NoBankAnswer
 from repository.database import Work, in_unit_of_work, now, reading
 from repository.reconciliations import Mark, UnpaidPayment
 
@@ -116,21 +117,26 @@ def _read_list(mark: Mark, goal: datetime, keep_going: Callable[[], bool]) -> tu
     return mark, settled
 
 
-def _settle_page(page: SettledPage) -> int:
+def _settle_page(page: MoneyPage) -> int:
     """Settle what on the page is ours and has no receipt yet; returns how many were settled."""
-    if not page.confirmations:
+    if not page.money:
         return 0
-    targets = [(*one.target, one.end_to_end_id or "") for one in page.confirmations]
+    targets = [_target(one) for one in page.money]
     with reading() as work:
         new_ids = work.reconciliations.without_receipt(targets)
-    return _settle_all(one for one in page.confirmations if one.end_to_end_id in new_ids)
+    return _settle_all(one for one in page.money if one.end_to_end_id in new_ids)
 
 
-def _settle_all(confirmations: Iterable[Confirmation]) -> int:
+def _target(money: BankMoney) -> tuple[str | None, str | None, str]:
+    """The payment's id, else the payee's key; and the id of the money."""
+    return money.txid, money.pix_key if money.txid is None else None, money.end_to_end_id
+
+
+def _settle_all(transfers: Iterable[BankMoney]) -> int:
     settled = 0
-    for confirmation in confirmations:
+    for money in transfers:
         try:
-            outcome = bank_client.settle(confirmation)
+            outcome = look_ups.settle(money)
         except ConcurrentUpdate:
             continue  # The next window or look-up brings this transfer again.
         if outcome is not None and outcome.refusal is None and not outcome.duplicate:
@@ -171,8 +177,8 @@ def _look_up_payments(keep_going: Callable[[], bool]) -> int:
 
 def _look_up(payment: UnpaidPayment) -> int:
     """Look up one payment; returns 1 if that settled it, else 0. Raises NoBankAnswer."""
-    if not bank_client.may_look_up(payment.txid):
+    if not look_ups.may_look_up(payment.txid):
         return 0
-    confirmations = bank_client.fetch_transfers(payment.txid)
+    transfers = bank_client.fetch_transfers(payment.txid)
     traces.record_look_up(payment.txid)
-    return _settle_all(confirmations)
+    return _settle_all(transfers)

@@ -11,7 +11,6 @@ and the bank executes each id once.
 from __future__ import annotations
 
 import enum
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,12 +32,13 @@ from core.errors import (
 )
 from core.money import plain
 from db_models import Account, AuditAction, EventName, Payment, PaymentStatus, Refund, RefundStatus
-from payments import bank_client, bank_fields, snapshots
-from payments.bank_client import BankAnswer, NoBankAnswer
+from payments import snapshots
 from payments.lifecycle import status_at
 from payments.location import ORIGINAL
 from payments.pix_objects import return_id_of
 from payments.schemas import NewRefund
+from providers.port import BankReturn, ProviderAway, ProviderRefusal
+from providers.simulated import returns
 from repository.database import Work, in_unit_of_work, now, reading
 from repository.events import StoredEvent
 from repository.refunds import LEASE, PAUSE_MAX, PAUSE_MIN
@@ -50,9 +50,6 @@ REFUNDABLE_FOR = timedelta(days=90)
 REFUNDS_MAX = 100
 """Per payment, failed refunds included, so that a list of refunds fits on one page."""
 BATCH, PART_SECONDS, UNANSWERED_MAX = 50, 5.0, 3
-
-_REASON = re.compile(r"[a-z0-9\-]{1,64}", re.ASCII)
-_FAILED_AT_BANK = "refund-failed"
 
 
 @dataclass(frozen=True)
@@ -191,7 +188,7 @@ def tell_bank(row: int) -> bool:
     """
     try:
         return _send_order(row)
-    except NoBankAnswer as error:
+    except ProviderAway as error:
         log.info("refunds.unanswered", refund=row, why=str(error)[:200])
     except BalcaoError as error:
         log.warning("refunds.postponed", refund=row, code=error.code)
@@ -215,7 +212,7 @@ def run(keep_going: Callable[[], bool] = lambda: True) -> int:
         try:
             settled += _send_order(row)
             unanswered = 0
-        except NoBankAnswer:
+        except ProviderAway:
             unanswered += 1
     return settled
 
@@ -225,22 +222,14 @@ def _acquire_lease(row: int) -> bool:
 
 
 def _send_order(row: int) -> bool:
-    """Send the order; store the answer or the time of the next try. Raises NoBankAnswer."""
+    """Send the order; store the answer or the time of the next try. Raises ProviderAway."""
     with reading() as work:
         refund, payment = work.refunds.with_payment(row)
     if refund.status != RefundStatus.PROCESSING:
         return True
-    body = {
-        "end_to_end_id": payment.end_to_end_id,
-        "refund_id": refund.bank_refund_id,
-        "value": plain(refund.amount_centavos),
-        # API Pix shows this rtrId before the bank has answered; a bank may choose its own.
-        "return_id": return_id_of(refund, payment.end_to_end_id),
-    }
     try:
-        answer = bank_client.order("refund", "/api/refunds", body)
-        report = _parse_report(refund, payment, answer)
-    except NoBankAnswer:
+        report = _give_back(refund, payment)
+    except ProviderAway:
         _schedule_retry(refund)
         raise
     if report.status is RefundStatus.PROCESSING:
@@ -250,47 +239,24 @@ def _send_order(row: int) -> bool:
     return True
 
 
-def _parse_report(refund: Refund, payment: Payment, answer: BankAnswer) -> RefundReport:
-    """The report in a bank's answer. Raises NoBankAnswer if it does not report on this refund."""
-    members = answer.members
-    if answer.status >= 400:
-        code = members.get("code")
-        # `not-found` means that the path is unknown, so the refund may still be possible.
-        if not isinstance(code, str) or not _REASON.fullmatch(code) or code == "not-found":
-            raise NoBankAnswer(f"HTTP status {answer.status} without a reason", answer.status)
-        return RefundReport(RefundStatus.FAILED, None, code, None)
-    _check_subject(refund, payment, answer)
-    return_id = bank_fields.return_id(members.get("return_id"))
+def _give_back(refund: Refund, payment: Payment) -> RefundReport:
+    """Ask the bank to return the money; a refusal is a report too. Raises ProviderAway."""
+    end_to_end_id = payment.end_to_end_id or ""
+    # API Pix shows this rtrId before the bank has answered; a bank may choose its own.
+    return_id = return_id_of(refund, payment.end_to_end_id)
     try:
-        status = RefundStatus(str(members.get("status")).strip().lower())
-    except ValueError:
-        raise NoBankAnswer("the status is unknown", answer.status) from None
-    if status is RefundStatus.DONE and return_id is None:
-        raise NoBankAnswer("the refund is done but has no return_id", answer.status)
+        answer = returns.give_back(
+            end_to_end_id, refund.bank_refund_id, refund.amount_centavos, return_id
+        )
+    except ProviderRefusal as refusal:
+        return RefundReport(RefundStatus.FAILED, None, refusal.code, None)
+    return _report_of(answer)
+
+
+def _report_of(answer: BankReturn) -> RefundReport:
     return RefundReport(
-        status,
-        return_id,
-        _FAILED_AT_BANK if status is RefundStatus.FAILED else None,
-        bank_fields.bank_instant(members.get("settled_at")),
+        RefundStatus(answer.state.value), answer.return_id, answer.reason, answer.settled_at
     )
-
-
-def _check_subject(refund: Refund, payment: Payment, answer: BankAnswer) -> None:
-    """Raise NoBankAnswer if the answer names another refund, another payment or another amount.
-
-    The bank has to repeat `refund_id`; the others count if they are given.
-    """
-    members = answer.members
-    expected = {
-        "refund_id": refund.bank_refund_id,
-        "end_to_end_id": payment.end_to_end_id,
-        "amount_centavos": str(refund.amount_centavos),
-    }
-    values = {name: bank_fields.text_or_none(members.get(name)) for name in expected}
-    values["end_to_end_id"] = bank_fields.transfer_id(members.get("end_to_end_id"))
-    is_other = any(values[name] not in (None, expected[name]) for name in expected)
-    if values["refund_id"] is None or is_other:
-        raise NoBankAnswer("the answer is about another refund", answer.status)
 
 
 def settle(work: Work, row: int, report: RefundReport) -> None:

@@ -22,10 +22,10 @@ from config import current_parts, parts_of
 from core.clock import rfc3339
 from core.errors import BalcaoError, TooManyRequests
 from db_models import Payment, PaymentStatus, RobotPayment
-from payments import bank_client
-from payments.bank_client import NoBankAnswer
 from payments.lifecycle import status_at
 from payments.robot_fields import RobotTerms
+from providers.simulated import bank_client
+from providers.simulated.bank_client import NoBankAnswer
 from repository.database import Work, in_unit_of_work, now, reading
 from repository.robot_payments import PAUSE_MAX, PAUSE_MIN
 

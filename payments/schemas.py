@@ -21,9 +21,10 @@ from pydantic_core import PydanticCustomError
 from core.clock import parse_rfc3339
 from core.errors import InvalidMoney
 from core.money import centavos_from, plain
-from payments import bank_fields
 from payments.robot_fields import PaymentTest, whole_number
 from payments.shop_fields import NewPayer, ShopUrl
+from providers.port import BankMoney
+from providers.simulated import fields as bank_fields
 from web.bodies import StrictBody
 
 EXPIRES_IN_MIN, EXPIRES_IN_MAX = 10, 2_592_000
@@ -240,6 +241,20 @@ class Confirmation(BankBody):
         if self.bank_payment_id is not None:
             return self.bank_payment_id, None
         return None, self.pix_key
+
+    @classmethod
+    def of_money(cls, money: BankMoney) -> Confirmation:
+        """The report of this money, which the provider has read and checked already."""
+        return cls.model_construct(
+            pix_key=money.pix_key,
+            reference=money.reference,
+            bank_payment_id=money.txid,
+            value=money.amount_centavos,
+            end_to_end_id=money.end_to_end_id,
+            paid_at=money.paid_at,
+            payer=Payer.model_construct(name=money.payer_name, document=money.payer_document),
+            payer_message=money.payer_message,
+        )
 
 
 class NewRefund(StrictBody):

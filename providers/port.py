@@ -126,6 +126,8 @@ class BankMoney:
     """Digits or an alphanumeric CNPJ; None if the bank masks it."""
     payer_message: str | None = None
     returns: tuple[BankReturn, ...] = ()
+    reference: str | None = None
+    """The txid in a static code, from a bank that tells it apart from a charge's: the simulated."""
 
 
 @dataclass(frozen=True)

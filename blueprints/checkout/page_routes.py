@@ -17,9 +17,9 @@ from core.errors import PaymentNotFound
 from core.money import json_number
 from db_models import Payment, PaymentStatus, Refund, RefundStatus
 from mail.outgoing import can_send
-from payments import bank_client, traces
+from payments import look_ups, traces
 from payments.answers import CheckAnswer, PaymentAnswer, ReceiptAnswer
-from payments.bank_client import Inquiry
+from payments.look_ups import Inquiry
 from payments.presenter import Presenter, receipt_refund
 from payments.routes import PaymentPath, presenter
 from payments.standing import PaymentState, state_at
@@ -181,7 +181,7 @@ def check_payment(path: PaymentPath) -> BaseResponse:
     with reading() as work:
         payment = work.payments.by_txid(txid)
     may_be_paid = payment.status in (PaymentStatus.PENDING, PaymentStatus.EXPIRED)
-    inquiry = bank_client.inquire(txid) if may_be_paid else Inquiry.NOT_NEEDED
+    inquiry = look_ups.inquire(txid) if may_be_paid else Inquiry.NOT_NEEDED
     if inquiry is Inquiry.ANSWERED:
         traces.record_look_up(txid)
     if not prefers_json() and "text/html" in request.accept_mimetypes.values():

@@ -32,10 +32,10 @@ from core.payer_errors import (
     WalletExists,
 )
 from db_models import Account, Payment
-from payments import bank_client
-from payments.bank_client import BankAnswer, NoBankAnswer
 from payments.due_charges import amount_at
 from payments.service import REASONS
+from providers.simulated import bank_client
+from providers.simulated.bank_client import BankAnswer, NoBankAnswer
 from repository.database import now
 
 _NOTHING_PAID = "Nothing was paid."

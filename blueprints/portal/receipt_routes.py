@@ -24,9 +24,10 @@ from core import ids
 from core.errors import Conflict, NotFound
 from core.receipt_errors import ReceiptNotFound
 from core.typed import identifier
-from payments import attaching, bank_fields, refunds
+from payments import attaching, refunds
 from payments.receipt_schemas import Attachment
 from payments.schemas import NewRefund
+from providers.simulated import fields as bank_fields
 from repository.database import Work, in_unit_of_work, now, reading
 from repository.receipts import ListedReceipt, ReceiptFilters
 from web import zones

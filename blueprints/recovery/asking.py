@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from db_models import PaymentStatus
-from payments import bank_client, traces
+from payments import look_ups, traces
 
 
 def ask_bank(txid: str, status: PaymentStatus) -> bool:
@@ -14,7 +14,7 @@ def ask_bank(txid: str, status: PaymentStatus) -> bool:
     """
     if status not in (PaymentStatus.PENDING, PaymentStatus.EXPIRED):
         return False
-    if not bank_client.ask_about(txid):
+    if not look_ups.ask_about(txid):
         return False
     traces.record_look_up(txid)
     return True

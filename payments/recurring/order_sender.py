@@ -16,9 +16,9 @@ import structlog
 
 from core.errors import ConcurrentUpdate, DatabaseUnavailable
 from db_models import OrderKind, PayerBankOrder
-from payments import bank_client
-from payments.bank_client import BankAnswer, NoBankAnswer
 from payments.recurring.order_handlers import GIVEN_UP, HANDLERS, OrderHandler
+from providers.simulated import bank_client
+from providers.simulated.bank_client import BankAnswer, NoBankAnswer
 from repository.database import Work, in_unit_of_work, now, reading
 from repository.payer_bank_orders import PAUSE_MAX, PAUSE_MIN
 

@@ -12,10 +12,12 @@ import pytest
 from accounts.throttle import SIGN_IN
 from blueprints.admin.overview import ASKING_LATE, NEWEST, REFUND_LATE, UNANNOUNCED_LATE
 from config import parts_of
+from core.runtime.throttle import Throttle
 from db_models import Payment, Receipt
-from payments import bank_client
+from payments import look_ups
 from payments.reconciliation import Reconciler
 from payments.sweep import Sweep
+from providers.simulated import bank_client
 from repository.admin import COUNT_MAX
 from tests.accounts.people import Person
 from tests.db.tables import NOON, payment_row, receipt_row
@@ -145,7 +147,7 @@ def test_the_overview_says_how_far_the_banks_list_was_read(
     clock, tmp_path, fresh_database, monkeypatch
 ):
     """Never, then up to now, then late, because the bank does not answer."""
-    monkeypatch.setattr(bank_client, "_look_ups", bank_client._Throttle(0))
+    monkeypatch.setattr(look_ups, "_look_ups", Throttle(0))
     monkeypatch.setattr(bank_client, "_availability_log", bank_client._AvailabilityLog())
     with StubBank(clock) as bank:
         settings = settings_for(fresh_database("sqlite"), tmp_path, bank_url=bank.url)

@@ -13,9 +13,11 @@ import sqlalchemy as sa
 
 from core.clock import rfc3339
 from core.errors import DatabaseUnavailable
+from core.runtime.throttle import Throttle
 from db_models import Payment, Reconciliation
-from payments import bank_client, lifecycle, reconciliation
+from payments import lifecycle, look_ups, reconciliation
 from payments.reconciliation import IN_FLIGHT, LEASE, OVERLAP, Reconciler
+from providers.simulated import bank_client, transfers
 from repository.database import unit_of_work
 from tests.db.conftest import Processes
 from tests.db.tables import NOON, Tables, payment_row
@@ -28,8 +30,8 @@ INTERVAL = timedelta(seconds=15)
 @pytest.fixture
 def bank(clock, monkeypatch):
     """The bank behind BANK_URL, with no earlier request."""
-    monkeypatch.setattr(bank_client, "_look_ups", bank_client._Throttle(0))
-    monkeypatch.setattr(bank_client, "_warnings", bank_client._Throttle(3600))
+    monkeypatch.setattr(look_ups, "_look_ups", Throttle(0))
+    monkeypatch.setattr(transfers, "_warnings", Throttle(3600))
     monkeypatch.setattr(bank_client, "_availability_log", bank_client._AvailabilityLog())
     with StubBank(clock) as bank:
         yield bank
@@ -273,13 +275,13 @@ def test_a_look_up_waits_for_its_pause_where_another_clock_is_a_minute_slow(two,
     payment = two.create(expires_in=36_000)
     longest = lifecycle.LOOK_UP_PAUSE_MAX + timedelta(seconds=60)
     two.clock.advance(hours=1)
-    for ahead, look_ups in (
+    for ahead, expected_look_ups in (
         (longest, []),
         (longest + timedelta(seconds=1), [payment["id"]]),
     ):
         two.tables.change(sa.update(Payment).values(look_up_at=two.clock.now() + ahead))
         Job(two).run()
-        assert bank.look_ups() == look_ups
+        assert bank.look_ups() == expected_look_ups
 
 
 def test_a_process_that_lost_its_lease_does_not_move_the_mark(two, bank):
@@ -478,7 +480,7 @@ def test_a_lost_database_ends_the_run_and_the_next_start_finds_the_money(two, ba
         raise DatabaseUnavailable
 
     with monkeypatch.context() as broken:
-        broken.setattr(bank_client, "settle", away)
+        broken.setattr(look_ups, "settle", away)
         with pytest.raises(DatabaseUnavailable):
             Job(two).run()
     assert Job(two).run() == 1

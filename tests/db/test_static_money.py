@@ -10,9 +10,10 @@ import sqlalchemy as sa
 
 from config import parts_of
 from core.clock import rfc3339
+from core.runtime.throttle import Throttle
 from db_models import PaymentEvent, Receipt
-from payments import bank_client
 from payments.reconciliation import Reconciler
+from providers.simulated import bank_client, transfers
 from repository.database import ledger
 from repository.events import RELAY_PATIENCE
 from tests.db.conftest import Processes
@@ -78,7 +79,7 @@ class Portal:
 @pytest.fixture
 def bank(clock, monkeypatch):
     """The bank behind BANK_URL, with no earlier request."""
-    monkeypatch.setattr(bank_client, "_warnings", bank_client._Throttle(3600))
+    monkeypatch.setattr(transfers, "_warnings", Throttle(3600))
     monkeypatch.setattr(bank_client, "_availability_log", bank_client._AvailabilityLog())
     with StubBank(clock) as bank:
         yield bank

@@ -11,7 +11,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from core.clock import rfc3339
-from payments import bank_client
+from core.runtime.throttle import Throttle
+from payments import look_ups
+from providers.simulated import bank_client, transfers
 from tests.http.checks import rows
 from tests.support.ports import free_port
 from tests.support.receivers import Receiver
@@ -35,8 +37,8 @@ def settings(fresh_database, tmp_path, stub_bank):
 @pytest.fixture(autouse=True)
 def _fresh_throttles(monkeypatch):
     """No test is limited by the look-ups or warnings of another."""
-    monkeypatch.setattr(bank_client, "_look_ups", bank_client._Throttle(5))
-    monkeypatch.setattr(bank_client, "_warnings", bank_client._Throttle(3600))
+    monkeypatch.setattr(look_ups, "_look_ups", Throttle(5))
+    monkeypatch.setattr(transfers, "_warnings", Throttle(3600))
     monkeypatch.setattr(bank_client, "_availability_log", bank_client._AvailabilityLog())
 
 
@@ -150,7 +152,7 @@ def test_a_wrong_amount_is_refused_and_stored_once(client, app, stub_bank, make_
     with app.app_context():
         for _ in range(3):
             for confirmation in bank_client.fetch_transfers(payment["id"]):
-                bank_client.settle(confirmation)
+                look_ups.settle(confirmation)
     assert check(client, payment) == "pending"
     receipts = client.get("/payments/pix/receipts?verdict=refused").json["data"]
     assert [(one["reason"], one["amount_centavos"]) for one in receipts] == [
@@ -205,7 +207,7 @@ def test_a_bad_answer_changes_nothing_and_the_next_good_one_counts(
     stub_bank.take(payment)
     stub_bank.misbehave = lambda _question: answer
     assert check(client, payment) == "pending"
-    monkeypatch.setattr(bank_client, "_look_ups", bank_client._Throttle(5))
+    monkeypatch.setattr(look_ups, "_look_ups", Throttle(5))
     stub_bank.misbehave = lambda _question: None
     assert check(client, payment) == "confirmed"
 
@@ -307,7 +309,7 @@ def test_in_production_without_bank_url_no_bank_is_asked(
     app = ready_app(silent, clock)
     try:
         with app.app_context():
-            assert bank_client.ask_about("f" * 32) is False
+            assert look_ups.ask_about("f" * 32) is False
     finally:
         close_app(app)
     assert stub_bank.questions == []

@@ -18,7 +18,8 @@ from bank.chaos.scenarios import ENDINGS
 from bank.models import RobotOrder
 from config import parts_of
 from db_models import RobotPayment
-from payments import bank_client, robot
+from payments import robot
+from providers.simulated import bank_client
 from repository.robot_payments import PAUSE_MAX
 from tests.http.checks import add_merchant, client_of, fields, problem, rows
 from tests.support.service import close_app, ready_app, settings_for

@@ -1,53 +1,42 @@
-"""Signed requests to the bank: look up transfers by payment or by window, and send orders.
+"""Signed requests to the simulated bank: look up transfers by payment or by window, send orders.
 
-A look-up settles payments by `service.confirm`, as notifications do: a lost confirmation is found,
-and a repeated one is a duplicate. No function holds a transaction while it waits for the bank.
+No function may be called inside a unit of work: each waits for the bank.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
 import structlog
 import urllib3
-from pydantic import ValidationError
 
 from config import current_settings
 from core.clock import rfc3339
-from core.errors import BalcaoError, NotificationConflict
+from core.errors import BalcaoError
 from core.runtime.timed_answers import timed_pool
 from core.signing import signatures
-from core.signing.signatures import VerifiedMessage
-from payments import receiving
-from payments.bank_fields import parse_bank_json
-from payments.schemas import Confirmation
-from payments.service import CLOCK_SKEW, ConfirmationResult
-from repository.database import in_unit_of_work, now
+from providers.port import BankMoney, MoneyPage, ProviderAway
+from providers.simulated.fields import parse_bank_json
+from providers.simulated.transfers import parse_transfer
+from repository.database import now
 
 log = structlog.get_logger()
 
-LOOK_UP_INTERVAL = timedelta(seconds=5)
 CONNECT_SECONDS, READ_SECONDS, ANSWER_SECONDS = 2.0, 4.0, 6.0
 """ANSWER_SECONDS limits a whole answer with its headers, also when its bytes arrive slowly."""
 ANSWER_BYTES_MAX = 262_144
 PAGE = 100
 CURSOR_MAX = 200
-RECEIVED_STATUSES = ("sent", "settled", "confirmed")
-"""The bank's statuses of a transfer whose money we have; `returned` settles nothing."""
 
 _CHUNK_BYTES = 16_384
-_NAMES_MAX = 10_000
 
 _pool = timed_pool(
     lambda: ANSWER_SECONDS,
@@ -58,7 +47,7 @@ _pool = timed_pool(
 )
 
 
-class NoBankAnswer(Exception):
+class NoBankAnswer(ProviderAway):
     """The bank cannot be reached, is too slow, or sent an answer that cannot be used.
 
     `http_status` is None if there was no response.
@@ -66,8 +55,13 @@ class NoBankAnswer(Exception):
 
     def __init__(self, why: str, status: int | None = None) -> None:
         """`why` is a few words for the log."""
-        super().__init__(why)
+        super().__init__("no-answer" if status is None else f"status-{status}")
         self.http_status = status
+        self._why = why
+
+    def __str__(self) -> str:
+        """The few words for the log."""
+        return self._why
 
 
 @dataclass(frozen=True)
@@ -78,40 +72,6 @@ class BankAnswer:
     members: Mapping[str, Any]
     is_replayed: bool = False
     """Whether the bank repeated its first answer to the same order."""
-
-
-@dataclass(frozen=True)
-class SettledPage:
-    """One page of transfers; `next` is the cursor of the next page, None on the last one."""
-
-    confirmations: tuple[Confirmation, ...]
-    next: str | None
-
-
-class _Throttle:
-    """Allow each name once in `seconds`. Bounded, and local to this process."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._allowed_at: OrderedDict[str, float] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def allow(self, name: str) -> bool:
-        """Whether `seconds` have passed since the last True for this name."""
-        moment = time.monotonic()
-        with self._lock:
-            last = self._allowed_at.get(name)
-            if last is not None and moment - last < self._seconds:
-                return False
-            self._allowed_at[name] = moment
-            self._allowed_at.move_to_end(name)
-            while len(self._allowed_at) > _NAMES_MAX:
-                self._allowed_at.popitem(last=False)
-            return True
-
-
-_look_ups = _Throttle(LOOK_UP_INTERVAL.total_seconds())
-_warnings = _Throttle(3600)
 
 
 class _AvailabilityLog:
@@ -134,54 +94,13 @@ class _AvailabilityLog:
 _availability_log = _AvailabilityLog()
 
 
-class Inquiry(StrEnum):
-    """What became of a question to the bank about one payment."""
-
-    ANSWERED = "answered"
-    NO_ANSWER = "no-answer"
-    RECENT = "recent"
-    """The bank was asked less than 5 s ago."""
-    NOBODY = "nobody"
-    """There is no bank to ask: the service waits for confirmations."""
-    NOT_NEEDED = "not-needed"
-
-
-def inquire(txid: str) -> Inquiry:
-    """Look up a payment's transfers at the bank, and settle the payment with them.
-
-    At most once in 5 s per payment and process. A failed look-up changes nothing and raises
-    nothing.
-    """
-    if not current_settings().asks_bank:
-        return Inquiry.NOBODY
-    if not may_look_up(txid):
-        return Inquiry.RECENT
-    try:
-        for confirmation in fetch_transfers(txid):
-            settle(confirmation)
-    except (NoBankAnswer, BalcaoError) as error:
-        log.info("bank.look_up_failed", payment=txid, error=type(error).__name__)
-        return Inquiry.NO_ANSWER
-    return Inquiry.ANSWERED
-
-
-def ask_about(txid: str) -> bool:
-    """The same; True if the bank answered now."""
-    return inquire(txid) is Inquiry.ANSWERED
-
-
-def may_look_up(txid: str) -> bool:
-    """Whether this process may look up the payment now, once in 5 s. True counts as a look-up."""
-    return _look_ups.allow(txid)
-
-
-def fetch_transfers(txid: str) -> tuple[Confirmation, ...]:
+def fetch_transfers(txid: str) -> tuple[BankMoney, ...]:
     """The payment's transfers whose money we have. Raises NoBankAnswer."""
     with _log_availability("payment"):
-        return _read_confirmations(_get(f"/api/payments/{txid}"), "payments", txid)
+        return _read_transfers(_get(f"/api/payments/{txid}"), "payments", txid)
 
 
-def fetch_settled_page(start: datetime, end: datetime, after: str | None) -> SettledPage:
+def fetch_settled_page(start: datetime, end: datetime, after: str | None) -> MoneyPage:
     """One page of the transfers that the bank settled from `start` to `end`.
 
     `after` is the `next` of the page before; None for the first page. Raises NoBankAnswer.
@@ -191,7 +110,7 @@ def fetch_settled_page(start: datetime, end: datetime, after: str | None) -> Set
         query["after"] = after
     with _log_availability("window"):
         answer = _get(f"/api/settled?{urlencode(query)}")
-        confirmations = _read_confirmations(answer, "data")
+        money = _read_transfers(answer, "data")
         cursor = answer.get("next")
         if cursor is not None and not (isinstance(cursor, str) and 0 < len(cursor) <= CURSOR_MAX):
             raise NoBankAnswer("the cursor is invalid", 200)
@@ -199,34 +118,7 @@ def fetch_settled_page(start: datetime, end: datetime, after: str | None) -> Set
             raise NoBankAnswer("the cursor repeats", 200)
         if after is not None and not answer["data"]:
             raise NoBankAnswer("the page after a cursor is empty", 200)
-        return SettledPage(confirmations, cursor)
-
-
-def settle(confirmation: Confirmation) -> ConfirmationResult | None:
-    """Settle or refuse a payment, or receive money without one, as a look-up reported it.
-
-    None if the transfer contradicts a receipt that is already stored. Raises DatabaseUnavailable
-    and ConcurrentUpdate.
-    """
-    end_to_end_id = confirmation.end_to_end_id
-    signed = VerifiedMessage(end_to_end_id or "", now())
-    try:
-        outcome = in_unit_of_work(lambda work: receiving.take(work, confirmation, signed))
-    except NotificationConflict as error:
-        _warn_hourly("bank.contradicts_itself", end_to_end_id, detail=error.detail)
-        return None
-    if outcome.duplicate:
-        return outcome
-    if outcome.refusal is None:
-        log.info("bank.look_up_settled", payment=confirmation.bank_payment_id, id=end_to_end_id)
-    else:
-        log.info(
-            "bank.look_up_refused",
-            payment=confirmation.bank_payment_id,
-            id=end_to_end_id,
-            code=outcome.refusal.code,
-        )
-    return outcome
+        return MoneyPage(money, cursor)
 
 
 @contextmanager
@@ -317,48 +209,11 @@ def _fetch(url: str, headers: Mapping[str, str], body: bytes | None) -> BankAnsw
     return BankAnswer(response.status, answer, "Idempotent-Replayed" in response.headers)
 
 
-def _read_confirmations(
+def _read_transfers(
     answer: Mapping[str, Any], name: str, expected_txid: str | None = None
-) -> tuple[Confirmation, ...]:
+) -> tuple[BankMoney, ...]:
     entries = answer.get(name)
     if not isinstance(entries, list):
         raise NoBankAnswer(f"the answer has no list `{name}`", 200)
-    confirmations = [_parse_transfer(entry, expected_txid) for entry in entries]
-    return tuple(one for one in confirmations if one is not None)
-
-
-def _parse_transfer(entry: Any, expected_txid: str | None) -> Confirmation | None:
-    """The transfer as a confirmation; None if its money was returned or it cannot be trusted.
-
-    With `expected_txid`, transfers for other payments are ignored.
-    """
-    if not isinstance(entry, dict):
-        return None
-    if str(entry.get("status")).strip().lower() not in RECEIVED_STATUSES:
-        return None
-    txid = entry.get("txid")
-    if txid is None and expected_txid is None and entry.get("key") is None:
-        return None  # A transfer that names neither a payment nor a payee is not ours.
-    target = {"bank_payment_id": txid, "pix_key": entry.get("key")}
-    try:
-        confirmation = Confirmation.model_validate({**entry, **target})
-    except ValidationError as error:
-        about = expected_txid or str(txid or entry.get("end_to_end_id"))[:40]
-        _warn_hourly("bank.unreadable_answer", about, problems=error.error_count())
-        return None
-    if expected_txid is not None and confirmation.bank_payment_id != expected_txid:
-        _warn_hourly("bank.answered_for_another_payment", expected_txid)
-        return None
-    if confirmation.end_to_end_id is None or confirmation.paid_at is None:
-        _warn_hourly("bank.incomplete_answer", "".join(filter(None, confirmation.target)))
-        return None
-    if confirmation.paid_at > now() + CLOCK_SKEW:
-        _warn_hourly("bank.paid_in_the_future", confirmation.end_to_end_id)
-        return None
-    return confirmation
-
-
-def _warn_hourly(event: str, about: str | None, **details: object) -> None:
-    """Warn once an hour: overlapping windows return the same transfer again and again."""
-    if _warnings.allow(f"{event} {about}"):
-        log.warning(event, about=about, **details)
+    transfers = [parse_transfer(entry, expected_txid) for entry in entries]
+    return tuple(one for one in transfers if one is not None)
