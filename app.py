@@ -49,6 +49,7 @@ from core.clock import Clock
 from core.runtime.hub import active_hub
 from core.runtime.parts import EXTENSION, Parts
 from payments.setup import init_payments
+from providers.setup import init_providers
 from realtime.setup import init_realtime
 from server import jobs, schema, serving
 from server.bank_mount import mount_bank, record_at_bank
@@ -107,6 +108,7 @@ def _add_routes(app: OpenAPI, settings: Settings, parts: Parts) -> None:
     init_limits(app, settings)
     init_accounts(app, settings)
     init_health(app, settings)
+    init_providers(app)
     init_payments(app)
     init_webhooks(app)
     init_checkout(app)

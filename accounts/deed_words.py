@@ -52,4 +52,10 @@ def _sentences() -> dict[str, str]:
         "wallet.opened": _("Carteira aberta"),
         "payment.paid": _("Pagamento feito"),
         "payment.pin-refused": _("Senha do cartão errada"),
+        "provider.added": _("Conta em um banco adicionada"),
+        "provider.renewed": _("Credenciais de uma conta em um banco trocadas"),
+        "provider.chosen": _("Conta das novas cobranças escolhida"),
+        "provider.removed": _("Conta em um banco removida"),
+        "provider.registered": _("Endereço dos avisos registrado no banco"),
+        "providers.reencrypted": _("Credenciais dos bancos cifradas de novo"),
     }

@@ -27,3 +27,16 @@ def mask_document(document: str) -> str:
     if len(document) == 14:
         return f"**.{document[2:5]}.{document[5:8]}/{document[8:12]}-**"
     return "*" * len(document)
+
+
+def mask_key(key: str) -> str:
+    """A Pix key that its owner recognises and a bystander cannot use."""
+    kind = kind_of(key)
+    if kind in (KeyKind.CPF, KeyKind.CNPJ):
+        return mask_document(key)
+    if kind is KeyKind.EMAIL:
+        name, _, host = key.partition("@")
+        return f"{name[:2]}***@{host}"
+    if kind is KeyKind.PHONE:
+        return f"{key[:3]} ** *****-{key[-4:]}"
+    return f"{key[:4]}…{key[-4:]}"

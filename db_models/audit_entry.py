@@ -57,6 +57,12 @@ class AuditAction(StrEnum):
     WEBHOOK_DELETED = "webhook.deleted"
     WEBHOOK_SENT = "webhook.sent"
     PIN_REFUSED = "payment.pin-refused"
+    PROVIDER_ADDED = "provider.added"
+    PROVIDER_RENEWED = "provider.renewed"
+    PROVIDER_CHOSEN = "provider.chosen"
+    PROVIDER_REMOVED = "provider.removed"
+    PROVIDER_REGISTERED = "provider.registered"
+    PROVIDERS_REENCRYPTED = "providers.reencrypted"
 
 
 class AuditEntry(db.Model):  # type: ignore[name-defined, misc]  # see Account

@@ -19,6 +19,7 @@ class MailKind(enum.StrEnum):
     PASSWORD_RESET = "password-reset"  # noqa: S105 - a kind's name
     PAYMENT_RECEIVED = "payment-received"
     RECEIPT = "receipt"
+    PROVIDER_NOTICE = "provider-notice"
 
 
 class OutgoingMail(db.Model):  # type: ignore[name-defined, misc]  # see Account
@@ -27,7 +28,8 @@ class OutgoingMail(db.Model):  # type: ignore[name-defined, misc]  # see Account
     __tablename__ = "outgoing_mails"
     __table_args__ = (
         CheckConstraint(
-            "kind IN ('password-reset', 'payment-received', 'receipt')", name="kind_known"
+            "kind IN ('password-reset', 'payment-received', 'receipt', 'provider-notice')",
+            name="kind_known",
         ),
         CheckConstraint("tries >= 0", name="tries_not_negative"),
         CheckConstraint(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from db_models import ProviderAccount
@@ -60,3 +60,12 @@ class ProviderAccounts:
             statement = statement.where(ProviderAccount.version == version)
             columns["version"] = version + 1
         return rows_changed(self._session, statement.values(**columns)) == 1
+
+    def note_warning(self, row: int, days: int) -> bool:
+        """Store that the certificate's end was warned of, `days` before it.
+
+        False if this warning, or a later one, was stored already.
+        """
+        earlier = or_(ProviderAccount.warned_days.is_(None), ProviderAccount.warned_days > days)
+        statement = update(ProviderAccount).where(ProviderAccount.id == row, earlier)
+        return rows_changed(self._session, statement.values(warned_days=days)) == 1

@@ -34,6 +34,7 @@ from payments.reconciliation import Reconciler
 from payments.recurring import charge_job, offers, order_sender, requests
 from payments.signals import scan
 from payments.sweep import Sweep
+from providers import certificate_notices
 from repository.database import ledger, now
 from web.idempotency import forget_old_keys
 from web.limits import forget_counts
@@ -55,6 +56,8 @@ KEY_USES_INTERVAL_SECONDS = 30
 REFUSALS_INTERVAL_SECONDS = 5
 SIGNALS_INTERVAL_SECONDS = 15
 WEBHOOK_GAUGES_INTERVAL_SECONDS = 5
+CERTIFICATES_INTERVAL_SECONDS = 3600
+PROVIDER_GAUGES_INTERVAL_SECONDS = 30
 
 
 class Jobs:
@@ -108,6 +111,8 @@ class Jobs:
             lambda: forget_old_deliveries(settings, self._keep_going),
         )
         self._add("webhook-gauges", WEBHOOK_GAUGES_INTERVAL_SECONDS, measure_backlog)
+        self._add("certificates", CERTIFICATES_INTERVAL_SECONDS, certificate_notices.warn)
+        self._add("provider-gauges", PROVIDER_GAUGES_INTERVAL_SECONDS, certificate_notices.measure)
         self._add("batches", BATCHES_INTERVAL_SECONDS, lambda: batch_work.run(self._keep_going))
         self._add(
             "recurring-charges",

@@ -76,6 +76,7 @@ class Metrics:
             registry=self.registry,
         )
         self.webhooks = WebhookMetrics(self.registry)
+        self.provider_accounts = ProviderAccountMetrics(self.registry)
 
     def count_socket(self, kind: str, change: str) -> None:
         """Count a connection that was opened or closed."""
@@ -158,6 +159,40 @@ class WebhookMetrics:
         if status is not None:
             answer = f"{status // 100}xx" if 200 <= status < 600 else "other"
         self.attempts.labels(answer).inc()
+
+
+class ProviderAccountMetrics:
+    """The gauges of merchants' accounts at banks, by the account's public id."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Declare the metrics."""
+
+        def gauge(name: str, text: str) -> Gauge:
+            # All processes read the same rows, so the newest value counts.
+            return Gauge(
+                name, text, ("account",), registry=registry, multiprocess_mode="mostrecent"
+            )
+
+        self.certificate_days = gauge(
+            "balcao_provider_certificate_days",
+            "Days until the client certificate of an account ends; negative after its end",
+        )
+        self.fault = gauge(
+            "balcao_provider_account_fault",
+            "1 while the last exchange with the bank of an account failed, else 0",
+        )
+        self.answer_age = gauge(
+            "balcao_provider_answer_age_seconds",
+            "How long ago the bank of an account last gave a usable answer",
+        )
+        self._accounts: set[str] = set()
+
+    def forget_others(self, accounts: set[str]) -> None:
+        """Drop the series of accounts that are not among these."""
+        for account in self._accounts - accounts:
+            for one in (self.certificate_days, self.fault, self.answer_age):
+                one.remove(account)
+        self._accounts = accounts
 
 
 def init_metrics(app: OpenAPI, metrics: Metrics) -> None:

@@ -1,0 +1,164 @@
+"""`flask provider …`: the operator's commands for accounts at banks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import click
+from flask import Flask
+from flask.cli import AppGroup
+
+from core.clock import rfc3339
+from core.documents import mask_key
+from core.errors import BalcaoError
+from core.provider_errors import ProviderAccountNotFound
+from db_models import Account, ProviderAccount
+from providers import enrolment
+from providers.certificate_notices import days_left
+from repository.database import Work, in_unit_of_work, reading
+
+Result = TypeVar("Result")
+
+provider_cli = AppGroup("provider", help="Merchants' accounts at real banks.")
+
+_account_id = click.argument("account_id", metavar="ID")
+
+
+def register(app: Flask) -> None:
+    """Add the commands to `flask`."""
+    app.cli.add_command(provider_cli)
+
+
+@provider_cli.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+def list_accounts(*, as_json: bool) -> None:
+    """List all accounts, the removed ones too; `*` marks those that new payments use."""
+    with reading() as work:
+        rows = [_row(work, account) for account in work.provider_accounts.all()]
+    if as_json:
+        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+    elif rows:
+        click.echo(table_text([_HEADINGS, *([_cell(row[name]) for name in row] for row in rows)]))
+    else:
+        click.echo("No account yet: `flask provider add` adds one.")
+
+
+_HEADINGS = (
+    *("ID", "MERCHANT", "NAME", "PROFILE", "ENV", "KEY", "NEW", "CERT DAYS", "ANSWERED", "FAULT"),
+    *("CALLBACKS", "REMOVED"),
+)
+
+
+def _row(work: Work, account: ProviderAccount) -> dict[str, Any]:
+    merchant = merchant_of(work, account)
+    ends_at = account.certificate_ends_at
+    return {
+        "id": account.public_id,
+        "merchant": merchant.login,
+        "name": account.name,
+        "profile": account.profile,
+        "environment": account.environment,
+        "key": mask_key(account.pix_key),
+        "for_new_payments": account.id in (merchant.live_provider_id, merchant.test_provider_id),
+        "certificate_days": None if ends_at is None else days_left(ends_at, work.now),
+        "answered_at": _instant(account.answered_at),
+        "fault": account.fault,
+        "callback_fault": account.callback_fault,
+        "removed_at": _instant(account.removed_at),
+    }
+
+
+def _instant(moment: datetime | None) -> str | None:
+    return None if moment is None else rfc3339(moment)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "*" if value else ""
+    return "" if value is None else str(value)
+
+
+def table_text(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as columns of equal width, two spaces apart."""
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+    return "\n".join(lines)
+
+
+@provider_cli.command("use")
+@_account_id
+def use(account_id: str) -> None:
+    """Use account ID for its merchant's new payments of its environment."""
+
+    def do(work: Work) -> ProviderAccount:
+        account = account_with(work, account_id)
+        enrolment.choose(work, merchant_of(work, account), account)
+        return account
+
+    account = commit(do)
+    click.echo(f"New {account.environment} payments of this merchant use {account.public_id}.")
+
+
+@provider_cli.command("remove")
+@_account_id
+def remove(account_id: str) -> None:
+    """Give account ID no new charges; its open charges and its refunds go on."""
+
+    def do(work: Work) -> bool:
+        account = account_with(work, account_id)
+        return enrolment.remove(work, merchant_of(work, account), account)
+
+    if commit(do):
+        click.echo("Removed: the account gets no new charges. Open charges and refunds go on.")
+    else:
+        click.echo("This account was removed already.")
+
+
+@provider_cli.command("reencrypt")
+def reencrypt() -> None:
+    """Encrypt the secrets of all accounts under the present SECRET_KEY.
+
+    Run it after SECRET_KEY was replaced, while SECRET_KEY_PREVIOUS has the old key. Safe while
+    processes run, and safe to repeat.
+    """
+    try:
+        result = enrolment.reencrypt()
+    except BalcaoError as error:
+        raise click.ClickException(error.detail) from None
+    click.echo(f"Encrypted anew: {result.renewed}. Current already: {result.current}.")
+    if result.unreadable:
+        raise click.ClickException(
+            f"Encrypted under a key that is neither SECRET_KEY nor SECRET_KEY_PREVIOUS: "
+            f"{', '.join(result.unreadable)}. Set SECRET_KEY_PREVIOUS to that key, or enter the "
+            "credentials again with `flask provider renew`."
+        )
+
+
+def account_with(work: Work, account_id: str) -> ProviderAccount:
+    """The account with this id, of any merchant. Raises ProviderAccountNotFound."""
+    account = work.provider_accounts.find_by_public_id(account_id)
+    if account is None:
+        raise ProviderAccountNotFound("No account has this id: `flask provider list` shows them.")
+    return account
+
+
+def merchant_of(work: Work, account: ProviderAccount) -> Account:
+    """The merchant to whom the account belongs."""
+    merchant = work.accounts.find(account.merchant_id)
+    if merchant is None:
+        raise ProviderAccountNotFound
+    return merchant
+
+
+def commit(do: Callable[[Work], Result]) -> Result:
+    """Run one unit of work; print an error as one sentence."""
+    try:
+        return in_unit_of_work(do)
+    except BalcaoError as error:
+        raise click.ClickException(error.detail) from None

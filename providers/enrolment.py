@@ -1,0 +1,233 @@
+"""Store, replace, choose and remove merchants' accounts at banks; each change is audited.
+
+These functions take the unit of work of their caller, and call no bank.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from accounts import audit
+from config import current_settings
+from core.errors import ConcurrentUpdate, Conflict
+from core.provider_errors import ProviderAccountNotFound, ProviderSecretsUnreadable
+from db_models import Account, AuditAction, Environment, ProviderAccount
+from providers.accounts import vault
+from providers.secrets import AccountSecrets, AccountVault
+from repository.database import Work, in_unit_of_work, reading
+
+ACCOUNTS_MAX = 20
+"""Accounts of one merchant that are in use; each is polled, so each costs the installation."""
+NAME_CHARACTERS_MAX = 60
+_TOKEN_BYTES = 24
+
+
+@dataclass(frozen=True, repr=False)
+class BankCredentials:
+    """How an account proves itself to its bank. It has no `repr`, so that no log has it."""
+
+    client_id: str
+    client_secret: str = ""
+    certificate_pem: str = ""
+    private_key_pem: str = ""
+    ca_pem: str = ""
+    certificate_ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, repr=False)
+class NewAccount:
+    """What a merchant or the operator has entered, checked."""
+
+    profile: str
+    environment: Environment
+    pix_key: str
+    """As `core.pix.pix_key` writes it."""
+    name: str
+    credentials: BankCredentials
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+def add(work: Work, merchant: Account, new: NewAccount) -> ProviderAccount:
+    """Store the account, and use it for the merchant's new payments of its environment.
+
+    Raises Conflict if the merchant has ACCOUNTS_MAX accounts.
+    """
+    in_use = [one for one in work.provider_accounts.of_merchant(merchant.id) if not one.removed_at]
+    if len(in_use) >= ACCOUNTS_MAX:
+        raise Conflict(f"A merchant has at most {ACCOUNTS_MAX} accounts: remove one first.")
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    row = work.provider_accounts.insert(
+        {
+            "merchant_id": merchant.id,
+            "name": new.name[:NAME_CHARACTERS_MAX],
+            "profile": new.profile,
+            "environment": str(new.environment),
+            "pix_key": new.pix_key,
+            "sealed": vault().seal(_secrets_of(new.credentials, token)),
+            "token_sha256": token_hash(token),
+            "overrides": dict(new.overrides),
+            "certificate_ends_at": new.credentials.certificate_ends_at,
+            "created_at": work.now,
+        }
+    )
+    account = work.provider_accounts.find(row)
+    if account is None:
+        raise ProviderAccountNotFound
+    work.accounts.change(merchant.id, {_pointer(account): row})
+    _record(work, merchant, AuditAction.PROVIDER_ADDED, account)
+    return account
+
+
+def renew(work: Work, merchant: Account, account: ProviderAccount, fresh: BankCredentials) -> None:
+    """Replace the account's credentials; the address of its callbacks stays.
+
+    An empty member keeps the stored one, so that a new certificate can come alone. Raises
+    ConcurrentUpdate if the account has changed since it was read.
+    """
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    try:
+        stored = vault().open(account.sealed)
+    except ProviderSecretsUnreadable:
+        if not fresh.client_id:
+            raise
+        # Nobody knows the old token any more, so the address of callbacks changes too.
+        stored = AccountSecrets("", "", token)
+    merged = replace(
+        stored,
+        client_id=fresh.client_id or stored.client_id,
+        client_secret=fresh.client_secret or stored.client_secret,
+        ca_pem=fresh.ca_pem or stored.ca_pem,
+    )
+    values: dict[str, Any] = {"fault": None, "fault_at": None}
+    if fresh.certificate_pem:
+        merged = replace(
+            merged,
+            certificate_pem=fresh.certificate_pem,
+            private_key_pem=fresh.private_key_pem,
+        )
+        values |= {"certificate_ends_at": fresh.certificate_ends_at, "warned_days": None}
+    values["sealed"] = vault().seal(merged)
+    values["token_sha256"] = token_hash(merged.callback_token)
+    if not work.provider_accounts.change(account.id, values, version=account.version):
+        raise ConcurrentUpdate
+    _record(work, merchant, AuditAction.PROVIDER_RENEWED, account)
+
+
+def choose(work: Work, merchant: Account, account: ProviderAccount) -> None:
+    """Use this account for new payments of its environment. Raises Conflict if it is removed."""
+    if account.removed_at is not None:
+        raise Conflict("This account was removed: add it again.")
+    work.accounts.change(merchant.id, {_pointer(account): account.id})
+    _record(work, merchant, AuditAction.PROVIDER_CHOSEN, account)
+
+
+def stop_using(work: Work, merchant: Account, environment: Environment) -> None:
+    """Use no account for new payments of this environment: the simulated bank gets them."""
+    work.accounts.change(merchant.id, {f"{environment}_provider_id": None})
+    details = {"environment": str(environment)}
+    audit.record(work, merchant, AuditAction.PROVIDER_CHOSEN, "simulated", details)
+
+
+def remove(work: Work, merchant: Account, account: ProviderAccount) -> bool:
+    """Give the account no new charges; False if it was removed already.
+
+    Its open charges are watched on, and its refunds go on. The stored secrets are needed for that.
+    """
+    if account.removed_at is not None:
+        return False
+    work.provider_accounts.change(account.id, {"removed_at": work.now})
+    if account.id in (merchant.live_provider_id, merchant.test_provider_id):
+        work.accounts.change(merchant.id, {_pointer(account): None})
+    _record(work, merchant, AuditAction.PROVIDER_REMOVED, account)
+    return True
+
+
+def own_account(work: Work, merchant: Account, public_id: str) -> ProviderAccount:
+    """The merchant's account with this id. Raises ProviderAccountNotFound."""
+    account = work.provider_accounts.find_by_public_id(public_id)
+    if account is None or account.merchant_id != merchant.id:
+        raise ProviderAccountNotFound
+    return account
+
+
+def callback_url(account: ProviderAccount, account_vault: AccountVault | None = None) -> str:
+    """The address that the bank calls; it has a secret part. Raises ProviderSecretsUnreadable."""
+    token = (account_vault or vault()).open(account.sealed).callback_token
+    return f"{current_settings().public_url}/providers/{token}"
+
+
+def token_hash(token: str) -> str:
+    """The form in which the token of a callback's address is looked up."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Reencryption:
+    """How many accounts were encrypted anew, were current already, and could not be read."""
+
+    renewed: int
+    current: int
+    unreadable: Sequence[str]
+    """Their public ids."""
+
+
+def reencrypt() -> Reencryption:
+    """Encrypt every account's secrets under the present SECRET_KEY; a second run changes nothing.
+
+    Each account is a transaction of its own, and processes that run read it anew.
+    """
+    with reading() as work:
+        rows = [account.id for account in work.provider_accounts.all()]
+    outcomes = [in_unit_of_work(partial(_reencrypt_one, row=row)) for row in rows]
+    counts = {name: sum(1 for outcome, _ in outcomes if outcome == name) for name in _OUTCOMES}
+    unreadable = [public_id for outcome, public_id in outcomes if outcome == _UNREADABLE]
+    if counts[_RENEWED]:
+        subject = str(counts[_RENEWED])
+        in_unit_of_work(
+            lambda work: audit.record(work, None, AuditAction.PROVIDERS_REENCRYPTED, subject)
+        )
+    return Reencryption(counts[_RENEWED], counts[_CURRENT], unreadable)
+
+
+_RENEWED, _CURRENT, _UNREADABLE = _OUTCOMES = ("renewed", "current", "unreadable")
+
+
+def _reencrypt_one(work: Work, row: int) -> tuple[str, str]:
+    account = work.provider_accounts.find(row)
+    if account is None:
+        raise ProviderAccountNotFound
+    if vault().is_current(account.sealed):
+        return _CURRENT, account.public_id
+    try:
+        sealed = vault().seal(vault().open(account.sealed))
+    except ProviderSecretsUnreadable:
+        return _UNREADABLE, account.public_id
+    if not work.provider_accounts.change(row, {"sealed": sealed}, version=account.version):
+        raise ConcurrentUpdate
+    return _RENEWED, account.public_id
+
+
+def _secrets_of(credentials: BankCredentials, token: str) -> AccountSecrets:
+    return AccountSecrets(
+        client_id=credentials.client_id,
+        client_secret=credentials.client_secret,
+        callback_token=token,
+        certificate_pem=credentials.certificate_pem,
+        private_key_pem=credentials.private_key_pem,
+        ca_pem=credentials.ca_pem,
+    )
+
+
+def _pointer(account: ProviderAccount) -> str:
+    return f"{account.environment}_provider_id"
+
+
+def _record(work: Work, merchant: Account, action: AuditAction, account: ProviderAccount) -> None:
+    details = {"profile": account.profile, "environment": account.environment}
+    audit.record(work, merchant, action, account.public_id, details)
