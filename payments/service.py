@@ -180,6 +180,8 @@ def confirm(
         # A bank may name a charge by the txid of its payload, which the merchant chose.
         own_id = work.charges.only_payment_with(txid)
         payment, grace = work.payments.lock_by_txid(own_id) if own_id else (None, grace)
+    if payment is not None and payment.provider_account_id is not None:
+        payment = None  # Only its own bank can say that it is paid, see `payments.at_bank`.
     earlier_receipt = work.receipts.find_by_end_to_end_id(end_to_end_id)
     if earlier_receipt is not None:
         return first_result(earlier_receipt, confirmation, payment)

@@ -92,7 +92,10 @@ class Reconciliations:
     def due_look_ups(
         self, now: datetime, longest_pause: timedelta, limit: int
     ) -> Sequence[UnpaidPayment]:
-        """Unpaid payments whose look-up is due, the oldest due time first."""
+        """Unpaid payments whose look-up is due, the oldest due time first.
+
+        Here and below: payments at the simulated bank; `repository.provider_money` has the others.
+        """
         query = self._unpaid().where(is_over(Payment.look_up_at, now, longest_pause))
         return self._first(query.order_by(Payment.look_up_at, Payment.id), limit)
 
@@ -120,7 +123,9 @@ class Reconciliations:
 
     def _unpaid(self) -> Any:
         columns = (Payment.id, Payment.txid, Payment.created_at, Payment.expires_at)
-        return select(*columns).where(Payment.status.in_(_UNPAID))
+        return select(*columns).where(
+            Payment.status.in_(_UNPAID), Payment.provider_account_id.is_(None)
+        )
 
     def _first(self, query: Any, limit: int) -> Sequence[UnpaidPayment]:
         return [UnpaidPayment(*row) for row in self._session.execute(query.limit(limit))]
@@ -154,7 +159,8 @@ class Reconciliations:
         txids = {txid for txid, _, _ in transfers if txid is not None}
         keys = {key for txid, key, _ in transfers if txid is None and key is not None}
         ids = {end_to_end_id for _, _, end_to_end_id in transfers}
-        ours = set(self._session.scalars(select(Payment.txid).where(Payment.txid.in_(txids))))
+        here = select(Payment.txid).where(Payment.provider_account_id.is_(None))
+        ours = set(self._session.scalars(here.where(Payment.txid.in_(txids))))
         if keys:
             merchants = select(Account.pix_key).where(Account.pix_key.in_(keys))
             ours |= set(self._session.scalars(merchants))

@@ -1,0 +1,1 @@
+"""Payments whose charge is at a real bank: opening, closing, booking, returns."""
