@@ -161,6 +161,7 @@ def _add_listeners(settings: Settings, parts: Parts) -> None:
         parts.metrics.count_events,
         parts.announcer.announce,
         parts.webhooks.worker.hear,
+        parts.charge_calls.hear,
     ]
     parts.ledger.on_deliveries = parts.webhooks.worker.wake
     parts.announcer.listeners.append(parts.merchant_sockets.hear)

@@ -21,6 +21,7 @@ class EventName(StrEnum):
     PAYMENT_EXPIRED = "payment.expired"
     PAYMENT_CANCELLED = "payment.cancelled"
     PAYMENT_REVISED = "payment.revised"
+    PAYMENT_CODE_READY = "payment.code-ready"
     PAYMENT_REFUNDED = "payment.refunded"
     RECEIPT_REFUSED = "receipt.refused"
     RECEIPT_RECEIVED = "receipt.received"
@@ -38,11 +39,15 @@ class EventName(StrEnum):
         return self not in _NOT_IN_FEED
 
 
-_NOT_IN_FEED = frozenset({EventName.PAYMENT_REVISED, EventName.SIGNAL_RAISED})
+_NOT_IN_FEED = frozenset(
+    {EventName.PAYMENT_REVISED, EventName.PAYMENT_CODE_READY, EventName.SIGNAL_RAISED}
+)
 _STORED_ONLY = frozenset(
     {EventName.PAYMENT_CREATED, EventName.PAYMENT_REVISED, EventName.SIGNAL_RAISED}
 )
 
+BANK_REFUSED = "bank-refused"
+"""The `reason` of a cancellation: the merchant's bank refuses the payment's charge."""
 SUPERSEDED = "superseded"
 """The `reason` of a cancellation: another payment of the same order was paid."""
 

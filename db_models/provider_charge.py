@@ -47,6 +47,8 @@ class ProviderCharge(db.Model):  # type: ignore[name-defined, misc]  # see Accou
         CheckConstraint("attempts >= 0", name="attempts_not_negative"),
         Index("ix_provider_charges_txid", "account_id", "txid", unique=True),
         Index("ix_provider_charges_due", "next_at", "id"),
+        # The few open charges among all that ever were: those of ended payments are closed.
+        Index("ix_provider_charges_status", "status", "id"),
         TABLE_OPTIONS,
     )
 
@@ -71,4 +73,5 @@ class ProviderCharge(db.Model):  # type: ignore[name-defined, misc]  # see Accou
     the lease. None in the other statuses."""
     attempts: Mapped[int] = mapped_column(Integer)
     fault: Mapped[str | None] = mapped_column(String(64))
-    """The code of the last failure, or of the bank's refusal; None after a success."""
+    """The code of the last failure, or of the bank's refusal; None after a success, and while a
+    call is in progress."""

@@ -98,6 +98,8 @@ def _new_payment(
         details={},
         order_id=order_id,
         description=description,
+        # The money is here, so no bank gets a charge; refunds go to the bank that has the money.
+        provider_account_id=receipt.provider_account_id,
     )
 
 

@@ -227,6 +227,16 @@ def revise(payment: Standing, values: Mapping[str, Any], now: datetime) -> Chang
     )
 
 
+def code_ready(payment: Standing, code: str) -> Change:
+    """Give a payment that can still be paid the BR Code that its bank has made."""
+    return Change(
+        event=EventName.PAYMENT_CODE_READY,
+        message="The code of the payment is ready.",
+        from_statuses=(PaymentStatus.PENDING,),
+        values={"br_code": code, "has_location": True, "sequence": payment.sequence + 1},
+    )
+
+
 def supersede(payment: Standing, now: datetime) -> Change:
     """Cancel an order's newer payment: the older one was paid in time, but notified late."""
     change = _cancelled(payment, now, "Its order was paid by another payment.")

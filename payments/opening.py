@@ -10,6 +10,8 @@ from accounts.access import has_credentials
 from config import current_settings
 from db_models import Account, Payment
 from payments import service
+from payments.at_bank.drafts import awaits_code
+from payments.at_bank.waiting import finish_answer
 from payments.lifecycle import RenewalTerms
 from payments.schemas import NewPayment
 from repository.database import Work, in_unit_of_work
@@ -33,12 +35,16 @@ def open_payment(
     merchant_of: Callable[[Work], Account],
     answer_of: Callable[[Payment, datetime], CreatedAnswer],
     also: Callable[[Work, Payment], object] | None = None,
+    *,
+    waits: bool = True,
 ) -> CreatedAnswer:
     """Create a payment, or repeat the first answer under the same key.
 
     `merchant_of` authenticates the caller; `answer_of` builds the answer as of an instant.
-    `also` runs in the unit of work of a new payment. Raises
-    OrderAlreadyHasPayment, PixKeyMissing, IdempotencyConflict and what `merchant_of` raises.
+    `also` runs in the unit of work of a new payment. A payment at a real bank is answered with its
+    code; without `waits` the answer comes at once, and the code appears on the payment's page.
+    Raises OrderAlreadyHasPayment, PixKeyMissing, IdempotencyConflict, ProviderUnavailable,
+    ProviderRefused, ProviderUnsupported, and what `merchant_of` raises.
     """
     settings = current_settings()
     attempts = count()
@@ -64,9 +70,18 @@ def open_payment(
             location_base=settings.location_base,
         )
         # The key comes first: a repeated request is found by it, whatever `also` would refuse.
-        answer = keyed.store(work, merchant.id, answer_of(payment, work.now))
+        new_answer = waiting_answer(payment) if waits else None
+        answer = keyed.store(work, merchant.id, new_answer or answer_of(payment, work.now))
         if also is not None:
             also(work, payment)
         return answer
 
-    return in_unit_of_work(create)
+    created = in_unit_of_work(create)
+    return finish_answer(created, keyed, answer_of) if waits else created
+
+
+def waiting_answer(payment: Payment) -> CreatedAnswer | None:
+    """What is stored for a payment whose bank must give the code first; None for others."""
+    if not awaits_code(payment):
+        return None
+    return CreatedAnswer("", {"awaits": payment.txid}, awaits=payment.txid)

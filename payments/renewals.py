@@ -68,6 +68,9 @@ def is_young_enough(work: Work, payment: Payment, terms: RenewalTerms) -> bool:
 
 
 def _lifetime_of(work: Work, payment: Payment, terms: RenewalTerms) -> timedelta:
+    charge = work.provider_charges.of_payment(payment.id) if payment.provider_account_id else None
+    if charge is not None:
+        return timedelta(seconds=charge.lifetime_seconds)
     if work.events.has_revision(payment.id):
         return terms.usual_lifetime
     return payment.expires_at - payment.created_at

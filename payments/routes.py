@@ -18,7 +18,9 @@ from core.errors import PaymentNotFound
 from db_models import Payment
 from payments import renewals, robot, service
 from payments.answers import PaymentList, PaymentMessage, RenewalAnswer, StatusAnswer
-from payments.opening import open_payment, renewal_terms
+from payments.at_bank.closing import BankQuestion
+from payments.at_bank.waiting import finish_answer
+from payments.opening import open_payment, renewal_terms, waiting_answer
 from payments.presenter import Presenter
 from payments.schemas import Instant, NewPayment
 from repository.database import Work, in_unit_of_work, reading
@@ -113,9 +115,15 @@ def create_payment(body: NewPayment) -> BaseResponse:
 def renew_payment(path: PaymentPath) -> BaseResponse:
     """Create a new payment for the same order and amount. Anyone with the link may renew."""
     request_counts.take(request_counts.RENEWALS, current_settings().renewals_per_minute)
+    by_merchant = False
+
+    def renewed(payment: Payment, now: datetime) -> CreatedAnswer:
+        message = "The payment has been renewed."
+        return _answer_of(message, payment, now, to_merchant=by_merchant)
 
     def renew(work: Work) -> CreatedAnswer:
         old = work.payments.by_txid(path.payment_id)
+        nonlocal by_merchant
         by_merchant = is_merchant(work, old.merchant_id)
         keyed = _keyed_renewal(path.payment_id, by_merchant=by_merchant)
         # A repeated request gets its first answer, also if the renewal has been paid since.
@@ -128,12 +136,14 @@ def renew_payment(path: PaymentPath) -> BaseResponse:
             renewal_terms(),
             by=old.merchant if by_merchant else None,
         )
-        answer = _answer_of(
-            "The payment has been renewed.", payment, work.now, to_merchant=by_merchant
-        )
+        answer = waiting_answer(payment) or renewed(payment, work.now)
         return keyed.store(work, payment.merchant_id, answer)
 
-    return _created_response(in_unit_of_work(renew))
+    created = in_unit_of_work(renew)
+    if created.awaits and _is_form():  # the page of the new payment waits for its code
+        return _to_page(created.awaits)
+    keyed = _keyed_renewal(path.payment_id, by_merchant=by_merchant)
+    return _created_response(finish_answer(created, keyed, renewed))
 
 
 def _keyed_creation(body: NewPayment) -> KeyedRequest:
@@ -163,7 +173,11 @@ def _answer_of(
 def _created_response(created: CreatedAnswer) -> BaseResponse:
     if not _is_form():
         return created.response()
-    page = f"{request.script_root}/payments/pix/{created.answer['payment']['id']}"
+    return _to_page(created.answer["payment"]["id"])
+
+
+def _to_page(payment_id: str) -> BaseResponse:
+    page = f"{request.script_root}/payments/pix/{payment_id}"
     return redirect(f"{page}{language_query()}", 303)
 
 
@@ -214,13 +228,16 @@ def payment_status(path: PaymentPath) -> BaseResponse:
 def cancel_payment(path: PaymentPath) -> BaseResponse:
     """Cancel a pending payment. Only its merchant may do this."""
 
+    question = BankQuestion()
+
     def cancel(work: Work) -> dict[str, Any]:
         merchant = acting_merchant(work, "payments:write")
         payment = work.payments.own(merchant, path.payment_id)
+        question.before(work, payment)
         service.cancel(work, payment, merchant)
         return presenter().merchant_payment(payment, work.now)
 
-    body = {"message": "The payment has been cancelled.", "payment": in_unit_of_work(cancel)}
+    body = {"message": "The payment has been cancelled.", "payment": question.run(cancel)}
     return private_json(body)
 
 

@@ -38,6 +38,7 @@ from db_models import (
     Verdict,
 )
 from payments import lifecycle, snapshots
+from payments.at_bank import drafts
 from payments.due_charges import expected_money
 from payments.lifecycle import Change, status_at
 from payments.location import location_text
@@ -131,14 +132,21 @@ def insert_payment(
 ) -> Payment:
     """Insert a pending payment with its first event; `values` are further columns.
 
-    Raises PixKeyMissing.
+    If the merchant's new payments go to a real bank, the payment has no code before that bank
+    gives one, and its charge is stored here too. Raises PixKeyMissing and ProviderUnsupported.
     """
-    if merchant.pix_key is None:
-        raise PixKeyMissing
+    account = drafts.account_of_new_charge(work, merchant, amount_centavos, values)
     watch_code = ids.new_watch_code()
-    token = values.get("location_token") or watch_code
-    kind = values.get("charge_kind", ChargeKind.COB)
-    code = code_of(merchant, location_text(location_base, kind, token))
+    if account is not None:
+        values = {**values, drafts.OWN_ACCOUNT: account.id}
+    if values.get(drafts.OWN_ACCOUNT) is not None:
+        code, values = "", {**values, "has_location": False}
+    else:
+        if merchant.pix_key is None:
+            raise PixKeyMissing
+        token = values.get("location_token") or watch_code
+        kind = values.get("charge_kind", ChargeKind.COB)
+        code = code_of(merchant, location_text(location_base, kind, token))
     row = {
         "txid": ids.new_txid(),
         "watch_code": watch_code,
@@ -154,8 +162,12 @@ def insert_payment(
         **values,
     }
     payment = work.payments.insert(row, merchant)
+    about: dict[str, Any] = {}
+    if account is not None:
+        drafts.insert_charge(work, payment, account, lifetime)
+        about[drafts.AT_BANK] = account.id
     message = "The payment has been created."
-    _record(work, payment, EventName.PAYMENT_CREATED, message, author=audit.author())
+    _record(work, payment, EventName.PAYMENT_CREATED, message, author=audit.author(), about=about)
     return payment
 
 
@@ -323,6 +335,8 @@ def apply_change(
     if not work.payments.change(payment, change.from_statuses, change.values):
         raise ConcurrentUpdate
     _record(work, payment, change.event, change.message, change.reason, author=author, about=about)
+    if change.event is EventName.PAYMENT_CANCELLED:
+        drafts.plan_closing_of(work, payment)
     if payment.charge_kind == ChargeKind.COBR:
         charge_steps.follow(work, payment)
 

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, delete, func, insert, select
+from sqlalchemy import CursorResult, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from db_models import IdempotentRequest
+
+UNFINISHED = 503
+"""The stored status of a request whose resource exists, while a bank has not answered yet."""
 
 
 class IdempotentRequests:
@@ -37,6 +40,16 @@ class IdempotentRequests:
     def insert(self, values: Mapping[str, Any]) -> None:
         """Store a request and its answer."""
         self._session.execute(insert(IdempotentRequest).values(**values))
+
+    def finish(self, merchant_id: int, key: str, values: Mapping[str, Any]) -> bool:
+        """Write the final answer over an unfinished one; False if another request was first."""
+        unfinished = update(IdempotentRequest).where(
+            IdempotentRequest.merchant_id == merchant_id,
+            IdempotentRequest.key == key,
+            IdempotentRequest.status == UNFINISHED,
+        )
+        result = self._session.execute(unfinished.values(**values))
+        return cast("CursorResult[Any]", result).rowcount == 1
 
     def forget_before(self, instant: datetime, limit: int) -> int:
         """Delete up to `limit` answers older than the instant; return how many."""

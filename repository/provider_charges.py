@@ -6,10 +6,16 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Update, and_, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from db_models import ProviderCharge, ProviderChargeStatus
+from db_models import (
+    Payment,
+    PaymentStatus,
+    ProviderAccount,
+    ProviderCharge,
+    ProviderChargeStatus,
+)
 from repository.connections import rows_changed
 from repository.due import is_over, is_too_far
 
@@ -54,17 +60,60 @@ class ProviderCharges:
         )
         return {charge.txid: charge for charge in self._session.scalars(query)}
 
-    def due(self, now: datetime, limit: int) -> Sequence[ProviderCharge]:
-        """The charges whose next call is due, the oldest due time first."""
-        query = select(ProviderCharge).where(_is_due(now))
+    def open_of_ended_payments(
+        self, after_id: int, limit: int
+    ) -> Sequence[tuple[ProviderCharge, Payment, int | None]]:
+        """Open charges whose payments are expired or cancelled, in the order of row ids.
+
+        With each the milliseconds that its bank's clock is ahead, if they are known.
+        """
+        ended = (PaymentStatus.EXPIRED, PaymentStatus.CANCELLED)
+        query = (
+            select(ProviderCharge, Payment, ProviderAccount.clock_offset_ms)
+            .join(Payment, Payment.id == ProviderCharge.payment_id)
+            .join(ProviderAccount, ProviderAccount.id == ProviderCharge.account_id)
+            .where(
+                ProviderCharge.status == ProviderChargeStatus.OPEN,
+                ProviderCharge.id > after_id,
+                Payment.status.in_(ended),
+            )
+        )
+        ordered = query.order_by(ProviderCharge.id).limit(limit)
+        return [(row[0], row[1], row[2]) for row in self._session.execute(ordered)]
+
+    def accounts_due(self, now: datetime) -> Sequence[int]:
+        """The row ids of the accounts that have charges whose next call is due."""
+        query = select(ProviderCharge.account_id).where(_is_due(now))
+        return self._session.scalars(query.distinct()).all()
+
+    def due(self, account_id: int, now: datetime, limit: int) -> Sequence[ProviderCharge]:
+        """The account's charges whose next call is due, the oldest due time first."""
+        query = select(ProviderCharge).where(ProviderCharge.account_id == account_id, _is_due(now))
         ordered = query.order_by(ProviderCharge.next_at, ProviderCharge.id)
         return self._session.scalars(ordered.limit(limit)).all()
 
     def acquire(self, row: int, now: datetime) -> bool:
         """Acquire the lease to call the bank; False if another process was first."""
         due_row = update(ProviderCharge).where(ProviderCharge.id == row, _is_due(now))
-        values = {"next_at": now + LEASE, "attempts": ProviderCharge.attempts + 1}
-        return rows_changed(self._session, due_row.values(**values)) == 1
+        return self._lease(due_row, now)
+
+    def acquire_early(self, row: int, attempts: int, now: datetime) -> bool:
+        """Acquire the lease of a charge before its pause ends; False if another process has it.
+
+        A charge without a fault is being worked on, or nobody has tried yet.
+        """
+        pausing_row = update(ProviderCharge).where(
+            ProviderCharge.id == row,
+            ProviderCharge.status == ProviderChargeStatus.OPENING,
+            ProviderCharge.attempts == attempts,
+            or_(ProviderCharge.fault.is_not(None), _is_due(now)),
+        )
+        return self._lease(pausing_row, now)
+
+    def _lease(self, rows: Update, now: datetime) -> bool:
+        """`fault` is empty during a lease: so a pause, which anybody may end, looks different."""
+        values = {"next_at": now + LEASE, "attempts": ProviderCharge.attempts + 1, "fault": None}
+        return rows_changed(self._session, rows.values(**values)) == 1
 
     def change(
         self, row: int, from_statuses: Collection[ProviderChargeStatus], values: Mapping[str, Any]

@@ -29,6 +29,8 @@ from core.runtime.scheduler import SteadyScheduler
 from core.runtime.smtp_url import parse_smtp_url
 from mail.sender import Sender, forget_old_mails
 from payments import refunds, robot
+from payments.at_bank import closing
+from payments.at_bank import jobs as provider_charges
 from payments.privacy import PayerDataEraser
 from payments.reconciliation import Reconciler
 from payments.recurring import charge_job, offers, order_sender, requests
@@ -50,6 +52,10 @@ RECURRING_CHARGES_INTERVAL_SECONDS = 5
 OFFERS_INTERVAL_SECONDS = 30
 ROBOT_INTERVAL_SECONDS = 1
 BATCHES_INTERVAL_SECONDS = 1
+PROVIDER_CHARGES_INTERVAL_SECONDS = 1
+PROVIDER_CLOSINGS_INTERVAL_SECONDS = 5
+PROVIDER_CHARGES_STOP_SECONDS = 2.0
+"""How long a process that stops waits for banks; their calls are made again after the lease."""
 MAIL_INTERVAL_SECONDS = 2
 FORGET_INTERVAL_SECONDS = 3600
 KEY_USES_INTERVAL_SECONDS = 30
@@ -124,6 +130,7 @@ class Jobs:
         self._add("offers", OFFERS_INTERVAL_SECONDS, lambda: offers.run(self._keep_going))
         self._add("signals", SIGNALS_INTERVAL_SECONDS, lambda: scan(settings))
         self._add_mail(settings)
+        self._add_provider_jobs()
         self._add_reconciliation(settings)
 
     def start(self) -> None:
@@ -135,6 +142,7 @@ class Jobs:
         self._stopping.set()
         self._scheduler.shutdown(wait=False)
         parts_of(self._app).webhooks.worker.stop()
+        parts_of(self._app).charge_calls.stop(PROVIDER_CHARGES_STOP_SECONDS)
         with self._app.app_context():
             parts_of(self._app).announcer.flush()
             with suppress(BalcaoError):  # a lost key use must not delay the stop
@@ -156,6 +164,19 @@ class Jobs:
             ledger().move(jump)
             if seconds < 0:
                 forget_counts()
+
+    def _add_provider_jobs(self) -> None:
+        """Go on with charges at real banks."""
+        self._add(
+            "provider-charges",
+            PROVIDER_CHARGES_INTERVAL_SECONDS,
+            lambda: provider_charges.run(self._keep_going),
+        )
+        self._add(
+            "provider-closings",
+            PROVIDER_CLOSINGS_INTERVAL_SECONDS,
+            lambda: closing.plan_closings(self._keep_going),
+        )
 
     def _add_mail(self, settings: Settings) -> None:
         if settings.smtp_url is None:

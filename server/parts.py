@@ -18,6 +18,9 @@ from core.clock import Clock
 from core.runtime.parts import Parts
 from core.runtime.turns import Turns
 from core.signing.failures import SignatureFailures
+from payments.at_bank.calls import ChargeCalls
+from payments.at_bank.health import AccountNews
+from payments.at_bank.opening import open_at_bank
 from payments.location import KeyRing
 from payments.presenter import Presenter
 from providers.accounts import build_provider_clients
@@ -64,4 +67,6 @@ def build_parts(app: Flask, settings: Settings, clock: Clock) -> Parts:
         signature_failures=SignatureFailures(),
         webhooks=build_webhooks(app, settings),
         provider_clients=build_provider_clients(settings),
+        charge_calls=ChargeCalls(app, open_at_bank),
+        account_news=AccountNews(),
     )

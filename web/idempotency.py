@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from core.errors import FieldError, IdempotencyConflict, InvalidRequest
 from db_models import IdempotentRequest
 from repository.database import Work, in_unit_of_work, now
+from repository.idempotent_requests import UNFINISHED
 from web.answers import created_json
 from web.limits import client_network
 
@@ -37,6 +38,9 @@ class CreatedAnswer:
     answer: dict[str, Any]
     is_replay: bool = False
     """Whether this is the stored answer to a repeated request."""
+    awaits: str = ""
+    """The id of the payment whose bank must answer before there is a final answer; empty if this
+    is the final one."""
 
     def response(self) -> Response:
         """201 with the answer as JSON."""
@@ -78,13 +82,25 @@ class KeyedRequest:
                     "key": self.key,
                     "operation": self.operation,
                     "request": dict(self.fields),
-                    "status": 201,
+                    "status": UNFINISHED if created.awaits else 201,
                     "location": created.location,
                     "answer": created.answer,
                     "created_at": work.now,
                 }
             )
         return created
+
+    def finish(self, work: Work, account_id: int, final: CreatedAnswer) -> CreatedAnswer:
+        """Store the final answer of an unfinished request; return the one that is stored."""
+        if self.key is None:
+            return final
+        values = {"status": 201, "location": final.location, "answer": final.answer}
+        if work.idempotent_requests.finish(account_id, self.key, values):
+            return final
+        stored = self.first_request(work, account_id)
+        if stored is None or stored.status == UNFINISHED:
+            return final
+        return CreatedAnswer(stored.location, stored.answer)
 
     def first_answer(self, work: Work, account_id: int) -> CreatedAnswer | None:
         """The answer stored under this key; None if the key is new.
@@ -117,7 +133,8 @@ class KeyedRequest:
                 f"This Idempotency-Key was used before with other values: {', '.join(differing)}.",
                 [FieldError(name, "differs from the first request") for name in differing],
             )
-        return CreatedAnswer(first.location, first.answer, is_replay=True)
+        awaits = str(first.answer["awaits"]) if first.status == UNFINISHED else ""
+        return CreatedAnswer(first.location, first.answer, is_replay=True, awaits=awaits)
 
 
 def keyed_request(operation: str, body: BaseModel, without: set[str] | None = None) -> KeyedRequest:

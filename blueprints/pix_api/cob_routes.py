@@ -21,6 +21,7 @@ from config import current_settings
 from core.errors import Conflict
 from db_models import Account, ChargeKind, Payment, PaymentStatus
 from payments import charges, robot
+from payments.at_bank.closing import BankQuestion
 from payments.lifecycle import status_at
 from payments.robot_fields import RobotTerms
 from repository.database import Work, in_unit_of_work
@@ -66,17 +67,19 @@ def post_cob() -> BaseResponse:
 @bp.patch("/cob/<txid>")
 def patch_cob(txid: str) -> BaseResponse:
     """Change members of an active charge, or remove it."""
+    question = BankQuestion()
 
     def write(work: Work) -> dict[str, Any]:
         merchant = merchant_for(work, "cob.write")
         changes = json_object()
         payment = COBS.own(work, merchant, txid)
         if changes.get("status") is not None:
+            question.before(work, payment)
             return presented(remove(work, payment, merchant, changes, INVALID, CobBody))
         body = _checked(merged(members_of(payment), changes), merchant)
         return presented(_revise(work, payment, body, keeps_payer=body.devedor is None))
 
-    return private_json(in_unit_of_work(write))
+    return private_json(question.run(write))
 
 
 @bp.get("/cob/<txid>")

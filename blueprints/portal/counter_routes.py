@@ -18,12 +18,13 @@ from core.errors import NotCancellable
 from core.money import plain
 from db_models import Account, PaymentStatus, Receipt
 from payments import service, tills
+from payments.at_bank.closing import BankQuestion
 from payments.charge_terms import amount_text
 from payments.lifecycle import status_at
 from payments.presenter import QR_PREFIX
 from payments.schemas import NewPayment
 from payments.service import CLOCK_SKEW
-from repository.database import Work, in_unit_of_work, reading
+from repository.database import Work, reading
 from web.form_fields import Form
 from web.pages import brl, language_args
 from web.pages import translate as _
@@ -98,12 +99,16 @@ def cancel_at_counter(payment_id: str) -> ResponseReturnValue:
     if not is_confirmed():
         return _ask_to_cancel(payment_id)
 
+    question = BankQuestion()
+
     def cancel(work: Work) -> None:
         merchant = signed_in_merchant(work, "payments:write")
-        service.cancel(work, work.payments.own(merchant, payment_id), merchant)
+        payment = work.payments.own(merchant, payment_id)
+        question.before(work, payment)
+        service.cancel(work, payment, merchant)
 
     try:
-        in_unit_of_work(cancel)
+        question.run(cancel)
     except NotCancellable:
         address = url_for("portal.counter_payment", payment_id=payment_id, **language_args())
         return redirect(address, 303)

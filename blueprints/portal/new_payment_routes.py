@@ -120,6 +120,7 @@ def create_once(terms: NewPayment, form_key: str) -> str:
         also=lambda work, payment: audit.record(
             work, signed_in_merchant(work), AuditAction.PAYMENT_CREATED, payment.txid
         ),
+        waits=False,
     )
     return str(created.answer["id"])
 

@@ -26,6 +26,7 @@ from core.documents import mask_document
 from core.errors import Conflict
 from db_models import Account, ChargeKind, Payment, PaymentEvent, PaymentStatus, Verdict
 from payments import refunds, renewals, service
+from payments.at_bank.closing import BankQuestion
 from payments.charge_terms import amount_text
 from payments.lifecycle import sequence_at, status_at
 from payments.location import location_text
@@ -191,13 +192,16 @@ def cancel(payment_id: str) -> ResponseReturnValue:
     if not is_confirmed():
         return _ask_to_cancel(payment_id)
 
+    question = BankQuestion()
+
     def do(work: Work) -> str:
         merchant = signed_in_merchant(work, "payments:write")
         payment = work.payments.own(merchant, payment_id)
+        question.before(work, payment)
         service.cancel(work, payment, merchant)
         return str(payment.txid)
 
-    return _run_action(payment_id, do, "cancelled", _not_cancellable())
+    return _run_action(payment_id, do, "cancelled", _not_cancellable(), question.run)
 
 
 def _ask_to_cancel(payment_id: str) -> ResponseReturnValue:
@@ -329,11 +333,15 @@ def _own_url(payment_id: str) -> str:
 
 
 def _run_action(
-    payment_id: str, do: Callable[[Work], str], notice: str, problem: str
+    payment_id: str,
+    do: Callable[[Work], str],
+    notice: str,
+    problem: str,
+    run: Callable[[Callable[[Work], str]], str] = in_unit_of_work,
 ) -> ResponseReturnValue:
     """Run `do` and redirect to the payment it returns; show `problem` on a conflict."""
     try:
-        txid = in_unit_of_work(do)
+        txid = run(do)
     except Conflict as error:
         return _render_payment(payment_id, status_of(type(error)), problem=problem)
     return redirect(url_for("portal.payment", payment_id=txid, done=notice, **language_args()), 303)

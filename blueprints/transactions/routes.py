@@ -22,6 +22,7 @@ from config import current_settings
 from core.errors import StatusNotSettable
 from db_models import Payment, PaymentStatus, Refund
 from payments import refunds, service
+from payments.at_bank.closing import BankQuestion
 from payments.lifecycle import status_at
 from payments.opening import open_payment
 from payments.schemas import NewPayment
@@ -146,12 +147,15 @@ def list_transactions_page(query: TransactionQuery) -> Response:
 
 
 def _cancel(path: TransactionPath) -> Response:
+    question = BankQuestion()
+
     def cancel(work: Work) -> dict[str, object]:
         payment = _own(work, path, "payments:write")
+        question.before(work, payment)
         service.cancel(work, payment, signed_in_merchant(work))
         return transaction_with_refund(payment, None, work.now)
 
-    return private_json(in_unit_of_work(cancel))
+    return private_json(question.run(cancel))
 
 
 def _refund(path: TransactionPath) -> Response:

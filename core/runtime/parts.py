@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from core.runtime.turns import Turns
     from core.signing.failures import SignatureFailures
     from db_models import Account
+    from payments.at_bank.calls import ChargeCalls
+    from payments.at_bank.health import AccountNews
     from payments.demo_month import PaidSale
     from payments.location import KeyRing
     from payments.presenter import Presenter
@@ -65,6 +67,8 @@ class Parts:
     signature_failures: SignatureFailures
     webhooks: WebhookParts
     provider_clients: ProviderClients
+    charge_calls: ChargeCalls
+    account_news: AccountNews
     sign_up_listeners: list[Callable[[Account, str | None], dict[str, Any]]] = field(
         default_factory=list
     )

@@ -133,3 +133,4 @@ def _create_charges():
     )
     op.create_index("ix_provider_charges_txid", CHARGES, ["account_id", "txid"], unique=True)
     op.create_index("ix_provider_charges_due", CHARGES, ["next_at", "id"])
+    op.create_index("ix_provider_charges_status", CHARGES, ["status", "id"])

@@ -4,6 +4,7 @@ const EVENTS = [
   "payment-expired",
   "payment-cancelled",
   "payment-refunded",
+  "payment-code-ready",
   "receipt-refused",
 ];
 const ACK_TIMEOUT_MS = 4_000;

@@ -1,0 +1,153 @@
+"""Calls to banks in the background: bounded for each account, so that no bank holds up another.
+
+A call goes on when its request gives up waiting, and two requests for one charge share one call.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import structlog
+from flask import Flask
+
+from core.errors import BalcaoError
+from db_models import EventName
+from payments.at_bank.drafts import AT_BANK
+from providers.port import ProviderAway, ProviderRefusal
+from repository.events import StoredEvent
+
+log = structlog.get_logger()
+
+AT_ONCE = 24
+"""Calls at once for one account in one process."""
+WAITING_MAX = 1000
+"""Calls of one account that wait for their turn; the job makes further ones after their lease."""
+_TICK_SECONDS = 0.05
+
+
+@dataclass
+class Call:
+    """One call for one charge, to be waited for by any number of requests."""
+
+    error: Exception | None = None
+    """What it raised, once it has ended."""
+    _end: threading.Event = field(default_factory=threading.Event)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the end; False if it has not come in time."""
+        return self._end.wait(max(0.0, seconds))
+
+    def finish(self, error: Exception | None) -> None:
+        """Wake everybody who waits."""
+        self.error = error
+        self._end.set()
+
+
+@dataclass
+class _AccountQueue:
+    """The calls of one account."""
+
+    running: int = 0
+    waiting: deque[Callable[[], None]] = field(default_factory=deque)
+
+
+class ChargeCalls:
+    """The calls of one process, by account and txid."""
+
+    def __init__(self, app: Flask, open_charge: Callable[[str, int], object]) -> None:
+        """`open_charge` opens the charge with this txid; the second value is that of its lease."""
+        self._app = app
+        self._open_charge = open_charge
+        self._lock = threading.Lock()
+        self._lines: dict[int, _AccountQueue] = {}
+        self._calls: dict[str, Call] = {}
+        self._is_stopping = False
+
+    def hear(self, events: Sequence[StoredEvent]) -> None:
+        """Open the charges of payments that a transaction has created; a listener of commits."""
+        for event in events:
+            if event.name is not EventName.PAYMENT_CREATED or event.txid is None:
+                continue
+            account_id = (event.state or {}).get(AT_BANK)
+            if account_id is not None:
+                self.open(account_id, event.txid, 1)
+
+    def open(self, account_id: int, txid: str, lease: int) -> Call | None:
+        """Begin to open a charge whose lease the caller holds; None if too many calls wait."""
+        return self.begin(account_id, txid, partial(self._open_charge, txid, lease))
+
+    def begin(self, account_id: int, txid: str, do: Callable[[], object]) -> Call | None:
+        """Begin a call in the background; returns the one in progress for this txid, if any.
+
+        None if too many calls of the account wait, or if the process stops.
+        """
+        with self._lock:
+            call = self._calls.get(txid)
+            if call is not None:
+                return call
+            line = self._lines.setdefault(account_id, _AccountQueue())
+            if self._is_stopping or len(line.waiting) >= WAITING_MAX:
+                return None
+            call = self._calls[txid] = Call()
+            line.waiting.append(partial(self._run, txid, call, do))
+            if line.running >= AT_ONCE:
+                return call
+            line.running += 1
+        threading.Thread(
+            target=self._work, args=(account_id, line), name="bank-charges", daemon=True
+        ).start()
+        return call
+
+    def call_of(self, txid: str) -> Call | None:
+        """The call in progress for this charge."""
+        with self._lock:
+            return self._calls.get(txid)
+
+    def room_of(self, account_id: int) -> int:
+        """How many calls of the account could run at once now."""
+        with self._lock:
+            line = self._lines.get(account_id)
+            return AT_ONCE if line is None else max(0, AT_ONCE - line.running - len(line.waiting))
+
+    def stop(self, seconds: float) -> None:
+        """Begin nothing more, and wait for the calls in progress, at most this long."""
+        with self._lock:
+            self._is_stopping = True
+            for line in self._lines.values():
+                line.waiting.clear()
+        end = time.monotonic() + seconds
+        while self._lines and time.monotonic() < end:
+            time.sleep(_TICK_SECONDS)
+
+    def _work(self, account_id: int, line: _AccountQueue) -> None:
+        """Make the calls of a line until none waits."""
+        while True:
+            with self._lock:
+                if not line.waiting:
+                    line.running -= 1
+                    if line.running == 0 and self._lines.get(account_id) is line:
+                        del self._lines[account_id]
+                    return
+                run = line.waiting.popleft()
+            run()
+
+    def _run(self, txid: str, call: Call, do: Callable[[], object]) -> None:
+        error: Exception | None = None
+        try:
+            with self._app.app_context():
+                do()
+        except (ProviderAway, ProviderRefusal, BalcaoError) as expected:
+            error = expected
+        except Exception as unexpected:
+            # The lease ends, and the job tries again; nobody else would hear of it.
+            log.exception("provider.call-failed", txid=txid)
+            error = unexpected
+        finally:
+            with self._lock:
+                self._calls.pop(txid, None)
+            call.finish(error)
