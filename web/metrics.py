@@ -19,6 +19,7 @@ from prometheus_client import (
 
 from repository.events import StoredEvent
 from web.api_docs import MACHINES
+from web.bank_call_metrics import BankCallMetrics
 from web.money_metrics import MoneyMetrics
 from web.requests import current_request
 
@@ -79,6 +80,7 @@ class Metrics:
         self.webhooks = WebhookMetrics(self.registry)
         self.provider_accounts = ProviderAccountMetrics(self.registry)
         self.money = MoneyMetrics(self.registry)
+        self.bank_calls = BankCallMetrics(self.registry)
 
     def count_socket(self, kind: str, change: str) -> None:
         """Count a connection that was opened or closed."""

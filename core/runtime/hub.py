@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, Literal, TypeVar
 
@@ -90,6 +91,28 @@ def call_soon(function: Callable[[], object]) -> None:
         spawn_later(_SHORTEST_SECONDS, function)
     else:
         function()
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError inside the block after `seconds` if a hub runs; without one, do nothing.
+
+    A socket of a patched process has a new timeout for each read, also within one handshake of
+    TLS. A real socket has one timeout for the whole handshake and needs no limit from outside.
+    """
+    hub = active_hub()
+    if hub == "eventlet":
+        from eventlet import Timeout
+
+        with Timeout(seconds, TimeoutError("the time limit has passed")):
+            yield
+    elif hub == "gevent":
+        import gevent
+
+        with gevent.Timeout(seconds, TimeoutError("the time limit has passed")):
+            yield
+    else:
+        yield
 
 
 def current_greenlet() -> object:

@@ -1,7 +1,8 @@
 """HTTP connections whose whole answer ends at a deadline, headers included.
 
 A socket's timeout begins anew with each byte, so a peer that sends its headers byte by byte could
-hold a thread for ever.
+hold a thread for ever. A pool may also have a limit for everything before the first request: the
+name, the connection and the handshake of TLS.
 """
 
 from __future__ import annotations
@@ -9,20 +10,37 @@ from __future__ import annotations
 import http.client
 import io
 import socket
+import ssl
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util.connection import create_connection
+
+from core.runtime.hub import time_limit
+from core.runtime.lookups import LookUpFailed, look_up
 
 
-def timed_pool(seconds: Callable[[], float], **options: Any) -> urllib3.PoolManager:
+class HandshakeFailed(urllib3.exceptions.SSLError):
+    """TLS failed before anything was sent; the first argument is the error of `ssl`."""
+
+
+class StaleConnection(ConnectionError):
+    """A connection that had been used before ended before the first byte of an answer."""
+
+
+def timed_pool(
+    seconds: Callable[[], float], *, connect_seconds: float | None = None, **options: Any
+) -> urllib3.PoolManager:
     """A pool whose answers end after `seconds()`; options as those of PoolManager.
 
     The time begins when a request was sent. After it, a read raises what urllib3 raises for a
-    timeout.
+    timeout. With `connect_seconds`, looking the name up, connecting and the handshake of TLS each
+    end after so many seconds; a failure of these raises ConnectTimeoutError, NewConnectionError or
+    HandshakeFailed, so that nothing else means that nothing was sent.
     """
 
     class _TimedResponse(http.client.HTTPResponse):
@@ -46,7 +64,85 @@ def timed_pool(seconds: Callable[[], float], **options: Any) -> urllib3.PoolMana
 
     manager = urllib3.PoolManager(**options)
     manager.pool_classes_by_scheme = {"http": _TimedPool, "https": _TimedEncryptedPool}
+    if connect_seconds is not None:
+        limit = connect_seconds
+
+        class _BoundedConnection(_BoundedConnect, _TimedConnection):
+            seconds_max = limit
+
+        class _BoundedEncryptedConnection(_BoundedConnect, _TimedEncryptedConnection):
+            seconds_max = limit
+
+        class _BoundedPool(_StaleMark, _TimedPool):
+            ConnectionCls = _BoundedConnection
+
+        class _BoundedEncryptedPool(_StaleMark, _TimedEncryptedPool):
+            ConnectionCls = _BoundedEncryptedConnection
+
+        manager.pool_classes_by_scheme = {"http": _BoundedPool, "https": _BoundedEncryptedPool}
     return manager
+
+
+class _BoundedConnect:
+    """A connection that is ready, or has failed, within some seconds, in every async mode."""
+
+    seconds_max: float
+    port: int
+    _dns_host: str
+    socket_options: Any
+
+    def connect(self) -> None:
+        """See HTTPConnection."""
+        try:
+            with time_limit(2 * self.seconds_max):
+                super().connect()  # type: ignore[misc]  # mixed in before a connection
+        except TimeoutError as error:
+            raise urllib3.exceptions.ConnectTimeoutError(self, "no connection in time") from error
+        except ssl.SSLError as error:
+            raise HandshakeFailed(error) from error
+        except OSError as error:
+            raise urllib3.exceptions.NewConnectionError(
+                cast(HTTPConnection, self), "the connection ended at once"
+            ) from error
+
+    def _new_conn(self) -> socket.socket:
+        deadline = time.monotonic() + self.seconds_max
+        failure: Exception = TimeoutError()
+        try:
+            addresses = look_up(self._dns_host, self.port, self.seconds_max)
+        except LookUpFailed as error:
+            addresses, failure = [], error
+        for tries, address in enumerate(addresses):
+            pause = (deadline - time.monotonic()) / (len(addresses) - tries)
+            if pause <= 0:
+                break
+            try:
+                sock = create_connection(
+                    (address, self.port), pause, socket_options=self.socket_options
+                )
+            except OSError as error:
+                failure = error
+            else:
+                sock.settimeout(self.seconds_max)  # for the handshake of TLS
+                return sock
+        if isinstance(failure, TimeoutError):
+            raise failure
+        raise urllib3.exceptions.NewConnectionError(cast(HTTPConnection, self), str(failure))
+
+
+class _StaleMark:
+    """A pool that tells a connection which the peer had closed from a failure of a new one."""
+
+    def _make_request(self, conn: Any, *arguments: Any, **keywords: Any) -> Any:
+        is_reused = conn.sock is not None
+        try:
+            return super()._make_request(  # type: ignore[misc]  # mixed in before a pool
+                conn, *arguments, **keywords
+            )
+        except (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+            if is_reused:
+                raise StaleConnection from error
+            raise
 
 
 class _TimedReader(io.RawIOBase):
