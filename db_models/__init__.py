@@ -21,6 +21,7 @@ from db_models.payment_event import EventName, PaymentEvent
 from db_models.payment_trace import PaymentTrace, TraceKind
 from db_models.provider_account import Environment, ProviderAccount
 from db_models.provider_charge import ProviderCharge, ProviderChargeStatus
+from db_models.provider_hint import ProviderHint
 from db_models.receipt import Receipt, Verdict
 from db_models.reconciliation import Reconciliation
 from db_models.recovery_upload import ProofVerdict, RecoveryUpload
@@ -98,6 +99,7 @@ __all__ = [
     "ProviderAccount",
     "ProviderCharge",
     "ProviderChargeStatus",
+    "ProviderHint",
     "Receipt",
     "Reconciliation",
     "RecoveryUpload",

@@ -16,6 +16,7 @@ from payments import (
     refund_routes,
     routes,
 )
+from payments.at_bank import callback_routes
 from payments.recurring import answer_routes, collection_routes, payload_routes
 
 
@@ -31,6 +32,7 @@ def init_payments(app: OpenAPI) -> None:
         payload_routes,
         answer_routes,
         collection_routes,
+        callback_routes,
     )
     for bp in (module.bp for module in route_modules):
         app.register_api(bp)

@@ -22,6 +22,7 @@ from repository.payer_bank_orders import PayerBankOrders
 from repository.payments import Payments
 from repository.provider_accounts import ProviderAccounts
 from repository.provider_charges import ProviderCharges
+from repository.provider_money import ProviderMoney
 from repository.receipts import Receipts
 from repository.reconciliations import Reconciliations
 from repository.recurrence_callbacks import RecurrenceCallbacks
@@ -107,6 +108,11 @@ class Work:
     def provider_charges(self) -> ProviderCharges:
         """Queries on the charges at real banks."""
         return ProviderCharges(self.session)
+
+    @cached_property
+    def provider_money(self) -> ProviderMoney:
+        """Queries for learning of money at real banks."""
+        return ProviderMoney(self.session)
 
     @cached_property
     def receipts(self) -> Receipts:

@@ -18,6 +18,7 @@ from core.clock import Clock
 from core.runtime.parts import Parts
 from core.runtime.turns import Turns
 from core.signing.failures import SignatureFailures
+from payments.at_bank.callbacks import CallbackStore
 from payments.at_bank.calls import ChargeCalls
 from payments.at_bank.health import AccountNews
 from payments.at_bank.opening import open_at_bank
@@ -69,4 +70,5 @@ def build_parts(app: Flask, settings: Settings, clock: Clock) -> Parts:
         provider_clients=build_provider_clients(settings),
         charge_calls=ChargeCalls(app, open_at_bank),
         account_news=AccountNews(),
+        callbacks=CallbackStore(),
     )

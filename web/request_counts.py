@@ -22,7 +22,14 @@ CLIENTS_MAX = 50_000
 """How many counts a process holds in a minute; further clients share one."""
 UNBOUNDED = frozenset({"healthz", "readyz", "metrics_page"})
 """Endpoints for the operator's probes: a refusal would restart a service that works."""
-OF_BANKS = frozenset({"confirmation.confirm_payment", "qr.payload", "qr.key_set"})
+OF_BANKS = frozenset(
+    {
+        "confirmation.confirm_payment",
+        "qr.payload",
+        "qr.key_set",
+        "provider_callbacks.take_callback",
+    }
+)
 """Endpoints for banks, whose few addresses stand for all payers."""
 
 REQUESTS = register_limit("requests")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from core.runtime.turns import Turns
     from core.signing.failures import SignatureFailures
     from db_models import Account
+    from payments.at_bank.callbacks import CallbackStore
     from payments.at_bank.calls import ChargeCalls
     from payments.at_bank.health import AccountNews
     from payments.demo_month import PaidSale
@@ -69,6 +70,7 @@ class Parts:
     provider_clients: ProviderClients
     charge_calls: ChargeCalls
     account_news: AccountNews
+    callbacks: CallbackStore
     sign_up_listeners: list[Callable[[Account, str | None], dict[str, Any]]] = field(
         default_factory=list
     )
