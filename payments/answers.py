@@ -38,6 +38,19 @@ class PublicPayment(BaseModel):
     """Whether the money is real; false with the simulated bank."""
 
 
+class ProviderOfPayment(BaseModel):
+    """Whose charge a payment is: that of a bank where its merchant has an account."""
+
+    name: str
+    """`simulated`, or the name of the bank's profile."""
+    account: str | None
+    """The id of the merchant's account there; null with the simulated bank."""
+    txid: str
+    """The txid of the charge at that bank."""
+    status: Literal["opening", "open", "refused", "closing", "closed", "paid"]
+    """`opening` until the bank has given the code."""
+
+
 class PaymentObject(PublicPayment):
     """A payment as its merchant sees it."""
 
@@ -48,6 +61,7 @@ class PaymentObject(PublicPayment):
     """The payer as the shop sent it, with its document masked."""
     test: dict[Literal["scenario", "pay_after", "late_seconds"], str | int] | None
     """How the simulated bank pays this payment by itself; null if it does not."""
+    provider: ProviderOfPayment
 
 
 class PaymentAnswer(BaseModel):

@@ -16,6 +16,7 @@ from accounts import audit
 from core import ids
 from core.errors import ConcurrentUpdate, OrderAlreadyHasPayment
 from core.merchant_errors import LocationUnusable
+from core.provider_errors import ProviderUnsupported
 from db_models import Account, AuditAction, Payment, PaymentStatus
 from payments import lifecycle, renewals, service, snapshots
 from payments.due_charges import DEBTOR, DUE
@@ -126,6 +127,7 @@ def revise(work: Work, payment: Payment, values: ChargeValues) -> bool:
     changes = _changes(payment, values)
     if not changes:
         return False
+    _check_simulated(payment)
     revives = payment.status == PaymentStatus.EXPIRED and values.expires_at > work.now
     if revives and payment.order_id is not None:
         service.explain_live_order(work, payment.merchant, payment.order_id)
@@ -137,6 +139,12 @@ def revise(work: Work, payment: Payment, values: ChargeValues) -> bool:
     if revives:  # after the change, which no renewal passes: it waits, or is seen here
         _check_no_renewal(work, payment)
     return True
+
+
+def _check_simulated(payment: Payment) -> None:
+    """Raise ProviderUnsupported for a charge at a real bank: a payer may hold its code already."""
+    if payment.provider_account_id is not None:
+        raise ProviderUnsupported("A charge at a real bank does not change. Make a new one.")
 
 
 def _check_no_renewal(work: Work, payment: Payment) -> None:
@@ -216,6 +224,7 @@ def bind(work: Work, payment: Payment, location: ListedLocation, location_base: 
     if location.payment_id == payment.id:
         return
     lifecycle.check_revisable(payment)
+    _check_simulated(payment)
     _check_location(location, payment.charge_kind)
     merchant = payment.merchant
     if location.row_id is None:
@@ -239,6 +248,7 @@ def unbind(work: Work, location: ListedLocation) -> ListedLocation:
     payment = work.payments.by_row_ids([location.payment_id])[location.payment_id]
     if not payment.has_location or payment.location != location.token:
         raise ConcurrentUpdate
+    _check_simulated(payment)
     _free_location(work, payment)
     if is_final(payment.status):
         if not work.locations.release(payment.id, location.token):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from core.clock import rfc3339
 from core.documents import mask_document
 from core.money import json_number
-from db_models import Payment, PaymentStatus, Refund
+from db_models import Payment, PaymentStatus, ProviderCharge, Refund
+from payments.at_bank.facts import KnownAccounts, status_word
 from payments.due_charges import amount_at
 from payments.lifecycle import remaining_ms, sequence_at, status_at
 from repository.receipts import ListedReceipt
@@ -23,6 +24,8 @@ class Presenter:
 
     public_url: str
     is_live: bool
+    """Whether the service runs in production."""
+    accounts: KnownAccounts = field(default_factory=KnownAccounts)
 
     def page_url(self, txid: str) -> str:
         return f"{self.public_url}/payments/pix/{txid}"
@@ -60,10 +63,35 @@ class Presenter:
             "end_to_end_id": payment.end_to_end_id,
             "refusal": payment.refusal,
             "sequence": sequence_at(payment, now),
-            "livemode": self.is_live,
+            "livemode": self.livemode(payment.provider_account_id),
         }
 
-    def merchant_payment(self, payment: Payment, now: datetime) -> dict[str, Any]:
+    def livemode(self, provider_account_id: int | None) -> bool:
+        """Whether the money is real: by the account at the bank, if there is one."""
+        if provider_account_id is None:
+            return self.is_live
+        return self.accounts.of(provider_account_id).is_live
+
+    def provider(
+        self, payment: Payment, now: datetime, charge: ProviderCharge | None = None
+    ) -> dict[str, str | None]:
+        """Whose charge the payer pays; `charge` is its row, if the caller has read it."""
+        status = status_word(payment, charge, now)
+        row = payment.provider_account_id
+        if row is None:
+            own = {"name": "simulated", "account": None, "txid": payment.pix_txid}
+            return {**own, "status": status}
+        facts = self.accounts.of(row)
+        return {
+            "name": facts.profile,
+            "account": facts.public_id,
+            "txid": payment.txid,
+            "status": status,
+        }
+
+    def merchant_payment(
+        self, payment: Payment, now: datetime, charge: ProviderCharge | None = None
+    ) -> dict[str, Any]:
         """The merchant's view, as of `now`: the public view, and what the shop wrote for itself."""
         return {
             **self.public_payment(payment, now),
@@ -72,12 +100,21 @@ class Presenter:
             "cancel_url": payment.cancel_url,
             "payer": _payer(payment.payer_name, payment.payer_document),
             "test": payment.robot_terms,
+            "provider": self.provider(payment, now, charge),
         }
 
-    def payment(self, payment: Payment, now: datetime, *, to_merchant: bool) -> dict[str, Any]:
+    def payment(
+        self,
+        payment: Payment,
+        now: datetime,
+        charge: ProviderCharge | None = None,
+        *,
+        to_merchant: bool,
+    ) -> dict[str, Any]:
         """The payment object as its merchant or as everybody sees it, as of `now`."""
-        view = self.merchant_payment if to_merchant else self.public_payment
-        return view(payment, now)
+        if to_merchant:
+            return self.merchant_payment(payment, now, charge)
+        return self.public_payment(payment, now)
 
     def status(self, payment: Payment, now: datetime) -> dict[str, Any]:
         """The answer to a poll, as of `now`."""

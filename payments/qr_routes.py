@@ -194,6 +194,8 @@ def payload(path: TokenPath) -> BaseResponse:
     with reading() as work:
         payment = work.payments.by_location(path.token)
         moment = work.now
+    if payment.provider_account_id is not None:
+        raise NotFound("The charge of this location is at a bank, which signs its payload.")
     if payment.charge_kind != ChargeKind.COB:
         raise NotFound("The charge of this location has a due date: its path has /cobv/.")
     status = status_at(payment, moment)

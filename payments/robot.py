@@ -21,6 +21,7 @@ from flask import Flask
 from config import current_parts, parts_of
 from core.clock import rfc3339
 from core.errors import BalcaoError, TooManyRequests
+from core.provider_errors import ProviderUnsupported
 from db_models import Payment, PaymentStatus, RobotPayment
 from payments.lifecycle import status_at
 from payments.robot_fields import RobotTerms
@@ -46,8 +47,11 @@ _senders = threading.BoundedSemaphore(SENDERS_MAX)
 def order(work: Work, payment: Payment, terms: RobotTerms) -> None:
     """Store the order for a payment without one. Call `announce_order` after the commit.
 
-    Raises TooManyRequests if WAITING_MAX payments of the merchant wait.
+    Raises TooManyRequests if WAITING_MAX payments of the merchant wait, and ProviderUnsupported
+    for a payment at a real bank.
     """
+    if payment.provider_account_id is not None:
+        raise ProviderUnsupported("The robot payer pays at the simulated bank only.")
     merchant_id = payment.merchant_id
     if work.robot_payments.count_of(merchant_id, WAITING_MAX) >= WAITING_MAX:
         raise TooManyRequests(

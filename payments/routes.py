@@ -19,6 +19,7 @@ from db_models import Payment
 from payments import renewals, robot, service
 from payments.answers import PaymentList, PaymentMessage, RenewalAnswer, StatusAnswer
 from payments.at_bank.closing import BankQuestion
+from payments.at_bank.facts import charges_of
 from payments.at_bank.waiting import finish_answer
 from payments.opening import open_payment, renewal_terms, waiting_answer
 from payments.presenter import Presenter
@@ -196,7 +197,11 @@ def list_payments(query: ListQuery) -> BaseResponse:
     with reading() as work:
         merchant = acting_merchant(work)
         page = work.payments.of_merchant(merchant.id, filters, cursor, query.limit, work.now)
-        data = [presenter().merchant_payment(payment, work.now) for payment in page.items]
+        bank_charges = charges_of(work, page.items)
+        data = [
+            presenter().merchant_payment(payment, work.now, bank_charges.get(payment.id))
+            for payment in page.items
+        ]
     return private_json({"data": data, "next": page.next})
 
 
@@ -235,7 +240,8 @@ def cancel_payment(path: PaymentPath) -> BaseResponse:
         payment = work.payments.own(merchant, path.payment_id)
         question.before(work, payment)
         service.cancel(work, payment, merchant)
-        return presenter().merchant_payment(payment, work.now)
+        charge = charges_of(work, [payment]).get(payment.id)
+        return presenter().merchant_payment(payment, work.now, charge)
 
     body = {"message": "The payment has been cancelled.", "payment": question.run(cancel)}
     return private_json(body)

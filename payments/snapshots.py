@@ -25,6 +25,8 @@ _TEXTS_AND_NUMBERS = (
 _INSTANTS = ("expires_at", "resolved_at")
 REFUND, RECEIPT, TILL = "refund_row", "receipt_row", "till"
 """Further members of a snapshot: the refund or receipt that the event is about, a till's name."""
+HAS_CODE = "has_code"
+"""Whether the payment had its code; False, or absent for the state of its row."""
 CHANGED = "changed"
 """What a revision changed: a list of `payments.charges.ChangedPart`."""
 REFUNDS = "refunds"
@@ -39,6 +41,8 @@ def of_payment(payment: Payment, changes: Mapping[str, Any] | None = None) -> di
         instant: datetime | None = values[name]
         values[name] = None if instant is None else instant.isoformat()
     values["status"] = str(values["status"])
+    if payment.provider_account_id is not None and not payment.has_location:
+        values[HAS_CODE] = False
     return values
 
 
@@ -48,4 +52,5 @@ def payment_at(payment: Payment, state: Mapping[str, Any]) -> Payment:
     for name in _INSTANTS:
         text = state[name]
         values[name] = None if text is None else datetime.fromisoformat(text)
+    values["has_location"] = state.get(HAS_CODE, payment.has_location)
     return payment_from(payment, values)

@@ -54,7 +54,7 @@ def event_object(event: FeedEvent, presenter: Presenter) -> dict[str, Any]:
         "id": event.public_id,
         "type": event.type,
         "timestamp": rfc3339(event.occurred_at),
-        "livemode": presenter.is_live,
+        "livemode": presenter.livemode(_account_of(event)),
         "data": _data(event, presenter),
     }
 
@@ -119,6 +119,13 @@ def sources_of(
 def body_of(members: dict[str, Any]) -> bytes:
     """The bytes that are signed and sent."""
     return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _account_of(event: FeedEvent) -> int | None:
+    """The row id of the account at a bank that the event is about; None for the simulated bank."""
+    if event.payment is not None:
+        return event.payment.provider_account_id
+    return None if event.receipt is None else event.receipt.provider_account_id
 
 
 def _data(event: FeedEvent, presenter: Presenter) -> dict[str, Any]:

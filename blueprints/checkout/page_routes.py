@@ -19,6 +19,7 @@ from db_models import Payment, PaymentStatus, Refund, RefundStatus
 from mail.outgoing import can_send
 from payments import look_ups, traces
 from payments.answers import CheckAnswer, PaymentAnswer, ReceiptAnswer
+from payments.at_bank.facts import charges_of
 from payments.look_ups import Inquiry
 from payments.presenter import Presenter, receipt_refund
 from payments.routes import PaymentPath, presenter
@@ -76,7 +77,8 @@ def payment_page(path: PaymentPath) -> BaseResponse:
         moment = work.now
         if prefers_json():
             to_merchant = is_merchant(work, payment.merchant_id)
-            body = presenter().payment(payment, moment, to_merchant=to_merchant)
+            charge = charges_of(work, [payment]).get(payment.id) if to_merchant else None
+            body = presenter().payment(payment, moment, charge, to_merchant=to_merchant)
             return _json_varying_by_accept({"payment": body})
         # Only a cancelled payment was read together with the payment that paid its order.
         is_cancelled = payment.status == PaymentStatus.CANCELLED
@@ -164,7 +166,7 @@ def _receipt_object(
             "refunds": [receipt_refund(refund) for refund in refunds],
             "receipt_url": f"{present.page_url(payment.txid)}/receipt",
             "issued_at": rfc3339(payment_state.at),
-            "livemode": present.is_live,
+            "livemode": present.livemode(payment.provider_account_id),
         }
     }
 

@@ -203,7 +203,7 @@ def test_strip(settings: Settings, payment: Payment, now: datetime) -> list[Tool
     """The buttons of the test strip; None outside development or when nothing can be paid."""
     if not settings.is_development or status_at(payment, now) is not PaymentStatus.PENDING:
         return None
-    if not payment.has_location:
+    if not payment.has_location or payment.provider_account_id is not None:
         return None
     own = f"{request.script_root}/payments/pix/{payment.txid}"
 

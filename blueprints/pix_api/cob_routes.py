@@ -19,12 +19,15 @@ from blueprints.pix_api.loc_routes import location_for
 from blueprints.pix_api.problems import PixProblem, refuse, refuse_any
 from config import current_settings
 from core.errors import Conflict
+from core.provider_errors import ProviderRefused
 from db_models import Account, ChargeKind, Payment, PaymentStatus
 from payments import charges, robot
 from payments.at_bank.closing import BankQuestion
+from payments.at_bank.drafts import awaits_code
+from payments.at_bank.waiting import wait_for_code
 from payments.lifecycle import status_at
 from payments.robot_fields import RobotTerms
-from repository.database import Work, in_unit_of_work
+from repository.database import Work, in_unit_of_work, reading
 from web.answers import created_json, private_json
 
 bp = Blueprint("pix_api_cob", __name__)
@@ -36,7 +39,7 @@ INVALID = "CobOperacaoInvalida"
 def put_cob(txid: str) -> BaseResponse:
     """Create a charge with this txid, or replace what an active one asks."""
 
-    def write(work: Work) -> dict[str, Any]:
+    def write(work: Work) -> Payment:
         merchant = merchant_for(work, "cob.write")
         if not TXID_OF_CHARGE.fullmatch(txid):
             reason = "O txid não respeita o schema: 26 a 35 letras e dígitos."
@@ -44,24 +47,24 @@ def put_cob(txid: str) -> BaseResponse:
         body = _checked(json_object(), merchant)
         payment = work.charges.find(merchant, txid)
         if payment is None:
-            return presented(_create(work, merchant, body, txid))
+            return _create(work, merchant, body, txid)
         if payment.charge_kind != ChargeKind.COB:
             raise refuse(INVALID, "O txid já foi usado em outra cobrança.", "txid", txid)
-        return presented(_revise(work, payment, body))
+        return _revise(work, payment, body)
 
-    return created_json(in_unit_of_work(write))
+    return created_json(_with_code(in_unit_of_work(write)))
 
 
 @bp.post("/cob")
 def post_cob() -> BaseResponse:
     """Create a charge with a txid of ours."""
 
-    def write(work: Work) -> dict[str, Any]:
+    def write(work: Work) -> Payment:
         merchant = merchant_for(work, "cob.write")
         body = _checked(json_object(), merchant)
-        return presented(_create(work, merchant, body, None))
+        return _create(work, merchant, body, None)
 
-    return created_json(in_unit_of_work(write))
+    return created_json(_with_code(in_unit_of_work(write)))
 
 
 @bp.patch("/cob/<txid>")
@@ -112,6 +115,21 @@ def pay_cob(txid: str) -> BaseResponse:
     payment = in_unit_of_work(order)
     robot.announce_order(payment.txid)
     return private_json(presented(payment))
+
+
+def _with_code(payment: Payment) -> dict[str, Any]:
+    """The JSON object of the charge, once a real bank has given its code.
+
+    A repeated request finds the same charge. Raises PixProblem, and ProviderUnavailable.
+    """
+    if awaits_code(payment):
+        try:
+            wait_for_code(payment.txid)
+        except ProviderRefused as refused:
+            raise refuse(INVALID, refused.detail, "cob") from refused
+        with reading() as work:
+            payment = work.payments.by_txid(payment.txid)
+    return presented(payment)
 
 
 def presented(payment: Payment) -> dict[str, Any]:
@@ -187,6 +205,10 @@ def as_violation(error: Conflict, kind: str, head: str) -> PixProblem:
 
 
 _REASONS = {
+    "provider-unsupported": (
+        "O banco deste recebedor cria cobranças simples, que depois só podem ser removidas.",
+        "",
+    ),
     "location-unusable": (
         "O location referenciado por loc.id já está sendo utilizado por outra cobrança.",
         ".loc.id",

@@ -7,6 +7,7 @@ from typing import Any
 from blueprints.pix_api.charge_bodies import debtor_of
 from core.clock import rfc3339
 from core.money import plain
+from core.pix.br_code import BrCodeError, decode
 from db_models import Payment, PaymentStatus
 from payments.location import INFO, ORIGINAL, WITHDRAWAL, location_text
 from repository.locations import ListedLocation, number_of
@@ -62,11 +63,22 @@ def texts(payment: Payment) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value}
 
 
+def _location_in(code: str) -> str:
+    """The location in a code that a real bank made; empty if it is not readable."""
+    try:
+        return decode(code).url or ""
+    except BrCodeError:
+        return ""
+
+
 def shown_by(payment: Payment, location_base: str) -> dict[str, Any]:
     """The location of a charge, and its BR Code; nothing while no location shows it."""
     if not payment.has_location:
         return {}
-    text = location_text(location_base, payment.charge_kind, payment.location)
+    if payment.provider_account_id is None:
+        text = location_text(location_base, payment.charge_kind, payment.location)
+    else:
+        text = _location_in(payment.br_code)
     return {
         "loc": {
             "id": number_of(payment.location),

@@ -38,6 +38,7 @@ def transaction_object(payment: Payment, now: datetime) -> dict[str, Any]:
     settings = current_settings()
     public_url = settings.public_url
     page_url = presenter().page_url(payment.txid)
+    is_simulated = settings.is_development and payment.provider_account_id is None
     return {
         "id": payment.txid,
         "transaction_id": payment.txid,
@@ -57,7 +58,7 @@ def transaction_object(payment: Payment, now: datetime) -> dict[str, Any]:
         "pix_code": payment.pix_code,
         "payment_url": page_url,
         # Payers of the simulated bank pay here; with a real bank they use the bank's app.
-        "pay_url": f"{public_url}/pay/{payment.txid}" if settings.is_development else page_url,
+        "pay_url": f"{public_url}/pay/{payment.txid}" if is_simulated else page_url,
         "qr_code_url": presenter().qr_url(payment),
         "watch_code": payment.watch_code,
         "watch_url": f"{public_url}/watch/{payment.watch_code}",

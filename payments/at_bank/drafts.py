@@ -15,6 +15,7 @@ from db_models import (
     ProviderAccount,
     ProviderChargeStatus,
 )
+from payments.location import INFO
 from providers.accounts import account_for_new_payment
 from repository.database import Work
 from repository.provider_charges import LEASE
@@ -49,7 +50,10 @@ def account_of_new_charge(
     if values.get("charge_kind", ChargeKind.COB) != ChargeKind.COB:
         raise ProviderUnsupported("Only immediate charges can be opened at a real bank.")
     for name, reason in _SPECIAL.items():
-        if values.get(name):
+        terms = values.get(name)
+        if name == "charge_terms":  # lines for the payer are shown on the payment's own page
+            terms = {key for key in terms or () if key != INFO}
+        if terms:
             raise ProviderUnsupported(reason)
     if amount_centavos <= 0:
         raise ProviderUnsupported(_SPECIAL["payer_sets_amount"])

@@ -28,7 +28,7 @@ PUBLIC = {
 }  # fmt: skip
 MERCHANT_ONLY = {
     # what a shop writes for itself; a page links to its addresses only when they apply
-    "metadata", "payer", "return_url", "cancel_url", "test",
+    "metadata", "payer", "return_url", "cancel_url", "test", "provider",
 }  # fmt: skip
 
 

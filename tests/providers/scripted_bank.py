@@ -8,7 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 from core.clock import Clock
+from core.pix.br_code.encode import encode_dynamic
 from providers.port import ChargeState, HeldCharge, NewCharge
+
+
+def code_of(txid: str) -> str:
+    """The BR Code that the bank makes for this charge."""
+    return encode_dynamic(f"bank.example/pix/v2/{txid}", "Loja", "Recife")
 
 
 class ScriptedBank:
@@ -40,8 +46,8 @@ class ScriptedBank:
             charge.pix_key,
             self.clock.now(),
             charge.lifetime_seconds,
-            f"bank.example/{charge.txid}",
-            f"00020126code{charge.txid}",
+            f"bank.example/pix/v2/{charge.txid}",
+            code_of(charge.txid),
         )
         self.charges.setdefault(charge.txid, bank_charge)
         if self.lost_answers:

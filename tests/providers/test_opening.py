@@ -14,7 +14,7 @@ from providers.port import AccountRefusal, ChargeState, ProviderAway, ProviderRe
 from tests.db.crowd import at_once
 from tests.providers.bank_rows import KEY, BankRows
 from tests.providers.conftest import use_bank
-from tests.providers.scripted_bank import ScriptedBank
+from tests.providers.scripted_bank import ScriptedBank, code_of
 from tests.support.service import close_app, ready_app, settings_for
 
 PATIENCE_SECONDS = 10
@@ -51,13 +51,13 @@ def test_a_payment_is_answered_with_the_code_of_its_bank(client, rows, scripted,
     [sent] = scripted.opened
     assert (sent.txid, sent.amount_centavos, sent.pix_key) == (payment["id"], 5490, KEY)
     assert (sent.lifetime_seconds, sent.text) == (600, "Café")
-    assert payment["pix_code"] == f"00020126code{payment['id']}"
+    assert payment["pix_code"] == code_of(payment["id"])
     assert rows.events() == ["payment.created", "payment.code-ready"]
     charge = rows.charge_row(payment["id"])
     assert (charge.status, charge.next_at, charge.location) == (
         "open",
         None,
-        f"bank.example/{payment['id']}",
+        f"bank.example/pix/v2/{payment['id']}",
     )
     repeat = create(client, "k1", description="Café", expires_in=600)
     assert (repeat.status_code, repeat.data) == (201, answer.data)
