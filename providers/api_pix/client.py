@@ -1,0 +1,271 @@
+"""The port's implementation for a bank that speaks Banco Central's API Pix, by its profile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from core.money import plain
+from db_models import ProviderAccount
+from providers.api_pix import reading
+from providers.api_pix.calls import BankCall, BankCaller, escaped, is_success, readable, refusal
+from providers.api_pix.charge_desk import ChargeDesk
+from providers.api_pix.exchange import BankAddress, BankExchange
+from providers.api_pix.profiles import AccountProfile, merged_profile
+from providers.api_pix.tokens import TokenStyle
+from providers.api_pix.windows import WindowPlace, bounds, list_query, next_place, parts_of
+from providers.port import (
+    BankMoney,
+    BankReturn,
+    ChargePage,
+    HeldCharge,
+    MoneyPage,
+    NewCharge,
+    ProviderAway,
+    ProviderRefusal,
+    ReturnState,
+)
+from providers.secrets import AccountSecrets
+from repository import database
+
+log = structlog.get_logger()
+
+_REASON_MAX = 140
+
+
+def build_provider(account: ProviderAccount, secrets: AccountSecrets) -> ApiPixProvider:
+    """The client of an account; it sends nothing yet.
+
+    Raises ValueError with a sentence for overrides, addresses or certificates that cannot be used.
+    """
+    profile = merged_profile(account.profile, account.environment, account.overrides or {})
+    return ApiPixProvider(
+        profile,
+        exchange_of(profile, secrets, label=f"{account.profile}-{account.environment}"),
+        pix_key=account.pix_key,
+    )
+
+
+def exchange_of(
+    profile: AccountProfile,
+    secrets: AccountSecrets,
+    *,
+    label: str,
+    now: Callable[[], datetime] = database.now,
+) -> BankExchange:
+    """The exchange with a profile's bank; `label` is for logs and metrics, so it names nobody."""
+    return BankExchange(
+        label=label,
+        address=BankAddress(
+            base=profile.base,
+            token_url=profile.token_url,
+            base_by_resource=profile.base_by_resource,
+        ),
+        token_style=TokenStyle(
+            style=profile.token_style,
+            ok=tuple(profile.token_ok),
+            scopes=profile.scopes or None,
+            check_granted=profile.check_granted,
+        ),
+        secrets=secrets,
+        query=profile.query,
+        headers=profile.headers,
+        calls_per_minute=profile.rate,
+        now=now,
+    )
+
+
+class ApiPixProvider:
+    """One account at one bank; any number of threads or greenlets may share it."""
+
+    def __init__(
+        self,
+        profile: AccountProfile,
+        exchange: BankExchange,
+        *,
+        pix_key: str,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`sleep` is for the pauses between looks for a charge."""
+        self.profile = profile
+        self.exchange = exchange
+        self._pix_key = pix_key
+        self._caller = BankCaller(profile, exchange)
+        self._charges = ChargeDesk(self._caller, sleep)
+
+    # Charges.
+
+    def open_charge(self, charge: NewCharge) -> HeldCharge:
+        """Create the charge, or find it; see `providers.port.Provider`."""
+        return self._charges.open_charge(charge)
+
+    def find_charge(self, txid: str) -> HeldCharge | None:
+        """What the bank holds for a charge; see `providers.port.Provider`."""
+        return self._charges.find_charge(txid)
+
+    def close_charge(self, txid: str) -> HeldCharge | None:
+        """Remove an active charge; see `providers.port.Provider`.
+
+        A charge that is still active in the answer could not be removed: the bank refused.
+        """
+        return self._charges.close_charge(txid)
+
+    # Lists.
+
+    def money_page(self, start: datetime, end: datetime, after: str | None) -> MoneyPage:
+        """A page of the Pix of a window; see `providers.port.Provider`."""
+        place, members = self._page("pix", "list-pix", start, end, after)
+        money, skipped = reading.money_list(members.get("pix"))
+        self._report_skipped("pix", skipped)
+        ids = [pix.end_to_end_id for pix in money]
+        return MoneyPage(money, self._next(place, members, ids, skipped, start, end))
+
+    def charge_page(self, start: datetime, end: datetime, after: str | None) -> ChargePage:
+        """A page of the charges of a window; see `providers.port.Provider`."""
+        place, members = self._page("cob", "list-cob", start, end, after)
+        charges, skipped = reading.charge_list(members.get("cobs"))
+        self._report_skipped("cob", skipped)
+        ids = [charge.txid for charge in charges]
+        return ChargePage(charges, self._next(place, members, ids, skipped, start, end))
+
+    def _page(
+        self, name: str, operation: str, start: datetime, end: datetime, after: str | None
+    ) -> tuple[WindowPlace, Mapping[str, Any]]:
+        place, days = WindowPlace.of(after), self.profile.window_days
+        offset = self.clock_offset() or timedelta(0)
+        window = bounds(start, end, place, window_days=days, offset=offset)
+        query = list_query(self.profile, window, place.page)
+        # The charges' list is at the base of all else, also where single charges have their own.
+        resource = "cobs" if name == "cob" else name
+        call = BankCall("GET", resource, f"/{name}", operation, is_read=True, query=query)
+        reply = self._caller.send(call)
+        if not is_success(reply):
+            raise refusal(self._caller.problem(reply))
+        return place, readable(lambda: reading.object_in(reply.members))
+
+    def _next(
+        self,
+        place: WindowPlace,
+        members: Mapping[str, Any],
+        ids: list[str],
+        skipped: int,
+        start: datetime,
+        end: datetime,
+    ) -> str | None:
+        paging = reading.paging_in(members)
+        following = next_place(
+            place,
+            paging,
+            ids,
+            count=len(ids) + skipped,
+            page_size=paging.page_size or self.profile.page_size,
+            parts=parts_of(start, end, self.profile.window_days),
+        )
+        return None if following is None else str(following)
+
+    def _report_skipped(self, name: str, skipped: int) -> None:
+        if skipped:
+            log.warning(
+                "provider.unreadable_items",
+                profile=self.profile.name,
+                list=name,
+                items=skipped,
+            )
+
+    def find_money(self, end_to_end_id: str) -> BankMoney | None:
+        """One Pix; see `providers.port.Provider`."""
+        path = f"/pix/{escaped(end_to_end_id)}"
+        members = self._caller.get(BankCall("GET", "pix", path, "get-pix", is_read=True))
+        if members is None:
+            return None
+        money = readable(lambda: reading.money_in(members))
+        if money.end_to_end_id != end_to_end_id:
+            raise ProviderAway("unreadable")
+        return money
+
+    # Returns.
+
+    def give_back(self, end_to_end_id: str, return_id: str, amount_centavos: int) -> BankReturn:
+        """Return money of a Pix; see `providers.port.Provider`."""
+        path = _return_path(end_to_end_id, return_id)
+        unknown, problem = ProviderAway("unreadable"), None
+        try:
+            body = {"valor": plain(amount_centavos)}
+            reply = self._caller.send(BankCall("PUT", "pix", path, "put-return", body=body))
+            if is_success(reply):
+                entry = reading.return_in(reply.members)
+                if (entry.id, entry.amount_centavos) == (return_id, amount_centavos):
+                    return entry
+            else:
+                problem = self._caller.problem(reply)
+        except reading.Unreadable:
+            pass  # the GET decides
+        except ProviderAway as away:
+            if not away.was_sent:
+                raise
+            unknown = away
+        if problem is not None and problem.blames_account:
+            raise refusal(problem)
+        present = self._read_return(end_to_end_id, return_id, is_read=False)
+        if present is None:
+            raise unknown if problem is None or problem.status == 409 else refusal(problem)
+        if present.amount_centavos != amount_centavos:
+            raise ProviderRefusal("return-id-used", "The bank has another amount for this return.")
+        if present.state is ReturnState.FAILED and present.reason is None and problem is not None:
+            return replace(present, reason=problem.sentence[:_REASON_MAX] or None)
+        return present
+
+    def find_return(self, end_to_end_id: str, return_id: str) -> BankReturn | None:
+        """How a return stands; see `providers.port.Provider`."""
+        return self._read_return(end_to_end_id, return_id, is_read=True)
+
+    def _read_return(
+        self, end_to_end_id: str, return_id: str, *, is_read: bool
+    ) -> BankReturn | None:
+        path = _return_path(end_to_end_id, return_id)
+        members = self._caller.get(BankCall("GET", "pix", path, "get-return", is_read=is_read))
+        if members is None:
+            return None
+        entry = readable(lambda: reading.return_in(members))
+        if entry.id != return_id:
+            raise ProviderAway("unreadable")
+        return entry
+
+    # The address of callbacks.
+
+    def register_callback(self, url: str) -> None:
+        """Register the address of callbacks; see `providers.port.Provider`."""
+        headers = self.profile.callback.headers
+        path, body = self._callback_path(), {"webhookUrl": url}
+        call = BankCall("PUT", "webhook", path, "put-callback", body=body, headers=headers)
+        reply = self._caller.send(call)
+        if not is_success(reply):
+            raise refusal(self._caller.problem(reply))
+
+    def registered_callback(self) -> str | None:
+        """The registered address; see `providers.port.Provider`."""
+        call = BankCall("GET", "webhook", self._callback_path(), "get-callback", is_read=True)
+        members = self._caller.get(call)
+        return None if members is None else reading.text_in(members.get("webhookUrl"), 2000)
+
+    def _callback_path(self) -> str:
+        return f"/webhook/{escaped(self._pix_key)}"
+
+    # All of them.
+
+    def clock_offset(self) -> timedelta | None:
+        """How far the bank's clock is ahead of ours; None before the first answer."""
+        return self.exchange.clock_offset()
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        self.exchange.close()
+
+
+def _return_path(end_to_end_id: str, return_id: str) -> str:
+    return f"/pix/{escaped(end_to_end_id)}/devolucao/{escaped(return_id)}"
