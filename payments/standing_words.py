@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from core.errors import AmountMismatch, PaidTooLate, PaymentCancelled
 from db_models import Payment
+from payments.at_bank.drafts import awaits_code, had_no_code
 from payments.standing import Action, PaymentState, State
 from web.pages import brl
 from web.pages import translate as _
@@ -29,6 +30,15 @@ def words_of(payment_state: PaymentState) -> StandingWords:
     match payment_state.state:
         case State.PAID | State.PART_REFUNDED | State.REFUNDED:
             return _paid(payment_state)
+        case State.WAITING if awaits_code(payment_state.payment):
+            return StandingWords(
+                _("Gerando o código"),
+                _("Estamos gerando o código Pix"),
+                _(
+                    "O banco da loja está respondendo. Isto leva alguns segundos; esta página se "
+                    "atualiza sozinha."
+                ),
+            )
         case State.WAITING:
             return StandingWords(
                 _("Aguardando pagamento"),
@@ -46,6 +56,12 @@ def words_of(payment_state: PaymentState) -> StandingWords:
             )
         case State.REFUSED:
             return _refused(payment_state)
+        case State.CANCELLED if had_no_code(payment_state.payment):
+            return StandingWords(
+                _("Cancelado"),
+                _("Este pagamento foi cancelado"),
+                _("Ele não chegou a ter um código, e nada foi cobrado. Volte à loja."),
+            )
         case State.CANCELLED:
             return StandingWords(
                 _("Cancelado"),

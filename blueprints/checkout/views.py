@@ -13,6 +13,7 @@ from core.outcome_link import with_outcome
 from core.pix.due_amounts import AmountDue
 from db_models import ChargeKind, Payment, PaymentStatus
 from payments import charge_terms, due_charges
+from payments.at_bank.drafts import awaits_code
 from payments.charge_terms import CashWithdrawal
 from payments.lifecycle import remaining_ms, sequence_at, status_at
 from payments.presenter import QR_PREFIX
@@ -55,6 +56,8 @@ class PaymentView:
     refunded_centavos: int
     refunding_centavos: int
     pix_code: str
+    is_opening: bool
+    """Whether a bank makes the code right now."""
     is_recurring: bool
     """Whether the payer's bank pays by itself, as the payer has authorised."""
     description: str | None
@@ -151,6 +154,7 @@ def payment_view(
         refunded_centavos=payment.refunded_centavos,
         refunding_centavos=payment.refunding_centavos,
         pix_code=payment.pix_code,
+        is_opening=awaits_code(payment),
         is_recurring=payment.charge_kind == ChargeKind.COBR,
         description=payment.description,
         order_id=payment.order_id,

@@ -116,3 +116,8 @@ def awaits_code(payment: Payment) -> bool:
         and payment.status == PaymentStatus.PENDING
         and not payment.has_location
     )
+
+
+def had_no_code(payment: Payment) -> bool:
+    """Whether a payment at a real bank never got a code, so that nobody can have paid it."""
+    return payment.provider_account_id is not None and not payment.br_code
