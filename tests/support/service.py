@@ -41,10 +41,12 @@ from tests.support.ports import free_port
 from tests.support.quick_passwords import share_checks
 from tests.support.quick_rules import share_builders
 from tests.support.quick_schema import share_migrations
+from tests.support.quick_templates import share_templates
 
 share_builders()
 share_checks()
 share_migrations()
+share_templates()
 
 ROOT = Path(__file__).resolve().parents[2]
 # Computed, because production refuses every secret that stands in a file of the repository.
