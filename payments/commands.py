@@ -14,10 +14,12 @@ from accounts.demo import ensure_demo_merchant
 from config import ConfigurationError, Settings, current_parts, current_settings
 from db_models import AuditAction, Payment
 from payments import lifecycle, service
+from payments.at_bank.audit_commands import audit_accounts
 from payments.demo_month import paid_sales, play_month
 from payments.location import key_ring
 from payments.schemas import NewPayment
 from payments.sweep import BATCH, expire_batch
+from providers.commands import provider_cli
 from repository.database import Work, in_unit_of_work, reading
 
 keys = AppGroup("keys", help="The keys that sign the payloads of dynamic BR Codes.")
@@ -30,6 +32,7 @@ def register(app: Flask) -> None:
     app.cli.add_command(keys)
     app.cli.add_command(sweep)
     app.cli.add_command(seed)
+    provider_cli.add_command(audit_accounts)
 
 
 @keys.command("rotate")

@@ -21,6 +21,7 @@ from repository.oauth_clients import OAuthClients
 from repository.payer_bank_orders import PayerBankOrders
 from repository.payments import Payments
 from repository.provider_accounts import ProviderAccounts
+from repository.provider_audits import ProviderAudits
 from repository.provider_charges import ProviderCharges
 from repository.provider_money import ProviderMoney
 from repository.receipts import Receipts
@@ -113,6 +114,11 @@ class Work:
     def provider_money(self) -> ProviderMoney:
         """Queries for learning of money at real banks."""
         return ProviderMoney(self.session)
+
+    @cached_property
+    def provider_audits(self) -> ProviderAudits:
+        """Queries that compare an account at a bank with what is stored."""
+        return ProviderAudits(self.session)
 
     @cached_property
     def receipts(self) -> Receipts:
