@@ -13,6 +13,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, cast
 
 import urllib3
@@ -88,6 +89,7 @@ class _BoundedConnect:
 
     seconds_max: float
     port: int
+    sock: Any
     _dns_host: str
     socket_options: Any
 
@@ -104,6 +106,17 @@ class _BoundedConnect:
             raise urllib3.exceptions.NewConnectionError(
                 cast(HTTPConnection, self), "the connection ended at once"
             ) from error
+
+    def send(self, data: Any) -> None:
+        """See HTTPConnection."""
+        try:
+            super().send(data)  # type: ignore[misc]  # as above
+        except ssl.SSLEOFError:
+            # By TLS 1.3, a peer refuses our certificate after the handshake, and its alert has
+            # arrived while we wrote to a connection that it had closed.
+            with suppress(ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError, TimeoutError):
+                self.sock.recv(1)  # raises the alert
+            raise
 
     def _new_conn(self) -> socket.socket:
         deadline = time.monotonic() + self.seconds_max

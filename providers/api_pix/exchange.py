@@ -346,17 +346,19 @@ class BankExchange:
         return (members if is_json else None), is_json
 
     def _fetch_token(self) -> AccessToken:
-        """Ask the bank for a token. Raises ProviderAway `token` and AccountRefusal."""
+        """Ask the bank for a token. Raises ProviderAway and AccountRefusal."""
         wire = self._ready_wire()
         record = CallRecord("token", None, str(uuid.uuid4()))
-        with self._records.measured(record):
-            request = token_request(self._style, self._address.token_url, self._secrets)
-            headers = _with_id({**self._headers, **request.headers}, record.correlation_id)
-            try:
+        request = token_request(self._style, self._address.token_url, self._secrets)
+        headers = _with_id({**self._headers, **request.headers}, record.correlation_id)
+        try:
+            with self._records.measured(record):
                 answer = self._timed(wire, record, "POST", request.url, headers, request.body)
-            except ProviderAway as error:
-                raise ProviderAway("token", retry_after=error.retry_after, was_sent=False) from None
-            token = self._token_in(answer)
+                token = self._token_in(answer)
+        except ProviderAway as error:
+            # Somebody must look at an untrusted certificate; the rest ends by itself.
+            code = error.code if error.code == "bank-certificate" else "token"
+            raise ProviderAway(code, retry_after=error.retry_after, was_sent=False) from None
         self._records.note_token(missing_scopes(self._style, token))
         return token
 
@@ -370,7 +372,8 @@ class BankExchange:
                 masked(refusal_code(members, answer.status), self._secret_texts()),
                 sentence(members, self._secret_texts()),
             )
-        raise ProviderAway("token", retry_after=retry_after(answer.headers), was_sent=False)
+        code = "unreadable" if answer.status < 300 else f"status-{answer.status}"
+        raise ProviderAway(code, retry_after=retry_after(answer.headers), was_sent=False)
 
     def _secret_texts(self, *more: str) -> tuple[str, ...]:
         secrets = self._secrets

@@ -302,4 +302,5 @@ class BankTokens:
         if isinstance(failure, AccountRefusal):
             return AccountRefusal(failure.code, failure.detail)
         left = timedelta(seconds=max(self._paused_until - moment, 0.0))
-        return ProviderAway("token", retry_after=left, was_sent=False)
+        code = failure.code if failure is not None else "token"
+        return ProviderAway(code, retry_after=left, was_sent=False)
