@@ -17,7 +17,8 @@ SENTENCE_MAX = 200
 _ABSENT = object()
 _SENTENCES = ("detail", "mensagem", "error_description", "message", "descricao", "title", "error")
 _LISTS = ("erros", "mensagens", "violacoes", "errors")
-_PERSONAL = re.compile(r"[0-9][0-9.\-/]{8,}|[^\s@]+@[^\s@]+", re.ASCII)
+_PERSONAL = re.compile(r"[0-9][0-9.\-/]{8,}|[^\s@]+@[^\s@]+|\S{40,}", re.ASCII)
+"""Documents, telephone numbers, addresses, and words that are codes or tokens."""
 _MASK = "***"
 _SHORTEST_SECRET = 4
 

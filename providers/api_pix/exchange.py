@@ -18,7 +18,7 @@ from urllib.parse import quote, urlencode
 
 from core.errors import MalformedJson
 from providers.api_pix.answers import masked, parse_answer, retry_after, sentence, text_kind
-from providers.api_pix.breaker import Breaker, grown_pause
+from providers.api_pix.breaker import Breaker, BreakerState, grown_pause
 from providers.api_pix.budget import CallBudget
 from providers.api_pix.certificates import first_certificate
 from providers.api_pix.clock_offset import ClockOffset
@@ -166,12 +166,13 @@ class BankExchange:
                 bearer = {**headers, "Authorization": f"Bearer {text}"}
                 return self._attempt(wire, record, method, url, bearer, data)
 
+            tokens = [token]
             answer = send(token)
             if answer.status == 401:
-                token = self._tokens.renewed(token)
+                tokens.append(self._tokens.renewed(token))
                 self._budget.count_repeat()
-                answer = send(token)
-            return self._reply(answer, record, token, expects_json=expects_json)
+                answer = send(tokens[-1])
+            return self._reply(answer, record, tokens, expects_json=expects_json)
 
     def token_report(self) -> TokenReport:
         """What is known of the token; gets one if there is none. Raises as `call` does."""
@@ -211,7 +212,8 @@ class BankExchange:
         return self._clock.value()
 
     def close(self) -> None:
-        """Close the connections that are not in use."""
+        """End the use of the exchange: close the connections that no call is using."""
+        self._records.note_breaker(BreakerState.CLOSED)  # a closed exchange stops no call
         if self._wire is not None:
             self._wire.close()
 
@@ -300,7 +302,7 @@ class BankExchange:
         return answer
 
     def _reply(
-        self, answer: WireAnswer, record: CallRecord, token: str, *, expects_json: bool
+        self, answer: WireAnswer, record: CallRecord, tokens: list[str], *, expects_json: bool
     ) -> BankReply:
         """The answer as a reply. Raises ProviderAway and AccountRefusal."""
         pause = retry_after(answer.headers)
@@ -313,7 +315,7 @@ class BankExchange:
         kind = "json" if is_json else text_kind(answer.data)
         if answer.status in (401, 403):
             code = "unauthorized" if answer.status == 401 else "forbidden"
-            raise AccountRefusal(code, sentence(members, self._secret_texts(token)))
+            raise AccountRefusal(code, sentence(members, self._secret_texts(*tokens)))
         if not 200 <= answer.status < 300:
             return BankReply(answer.status, members, is_json, kind, pause, record.correlation_id)
         if not is_json and kind != "empty" and expects_json:
