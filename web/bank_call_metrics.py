@@ -23,6 +23,12 @@ class BankCallMetrics:
             registry=registry,
             buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60),
         )
+        self.unreadable = Counter(
+            "balcao_provider_unreadable_items_total",
+            "Pix and charges in a bank's lists that could not be read, and were skipped",
+            ("bank", "list"),
+            registry=registry,
+        )
         self.breaker_changes = Counter(
             "balcao_provider_breaker_changes_total",
             "How often calls were stopped because a bank was away (open), and let go on (closed)",

@@ -60,7 +60,7 @@ class BankCaller:
     def get(self, call: BankCall) -> Mapping[str, Any] | None:
         """The object of an answer; None if the bank says that there is none.
 
-        Raises ProviderAway, ProviderRefusal and AccountRefusal.
+        Raises ProviderAway and AccountRefusal.
         """
         reply = self.send(call)
         if is_success(reply):
@@ -68,7 +68,7 @@ class BankCaller:
         problem = self.problem(reply)
         if self.is_missing(problem):
             return None
-        raise refusal(problem)
+        raise no_answer(problem)
 
     def problem(self, reply: BankReply) -> BankProblem:
         """Why the bank refuses. Raises ProviderAway if the answer is not the bank's own."""
@@ -101,8 +101,18 @@ def refusal(problem: BankProblem) -> ProviderRefusal | ProviderAway:
     """The exception for an answer that is no success."""
     if problem.status >= 500 or problem.status in _COMES_AGAIN:
         return ProviderAway(f"status-{problem.status}")
-    kind = AccountRefusal if problem.blames_account else ProviderRefusal
+    # A path that the bank does not have is a wrong address of the account, and no decision.
+    has_no_such_path = problem.status in (404, 405) and not problem.says_missing
+    kind = AccountRefusal if problem.blames_account or has_no_such_path else ProviderRefusal
     return kind(problem.code, problem.sentence)
+
+
+def no_answer(problem: BankProblem) -> AccountRefusal | ProviderAway:
+    """The exception for a question that the bank refuses: what was asked for stays unknown."""
+    error = refusal(problem)
+    if isinstance(error, ProviderAway | AccountRefusal):
+        return error
+    return ProviderAway(error.code)
 
 
 def escaped(text: str) -> str:

@@ -35,6 +35,8 @@ CONFLICT_SECONDS = 5.0
 """How long a charge is looked for that the bank says it has."""
 REMOVED_BY_PAYEE = "REMOVIDA_PELO_USUARIO_RECEBEDOR"
 
+CPF_DIGITS = 11
+
 _TEXT_MAX, _PAYER_NAME_MAX = 140, 200
 _MARGIN = timedelta(minutes=10)
 
@@ -78,7 +80,7 @@ class ChargeDesk:
             if is_conflict:
                 unknown = ProviderAway("conflict")
             elif problem is not None:
-                raise refusal(problem)
+                raise _decision(problem)
             if time.monotonic() > deadline:
                 break
         raise unknown
@@ -89,7 +91,7 @@ class ChargeDesk:
         Neither means that the answer says nothing usable: the charge has to be looked up.
         """
         path = self._profile.put_path.replace("{txid}", escaped(charge.txid))
-        call = BankCall("PUT", "cob", path, "put-cob", body=_charge_body(charge), txid=charge.txid)
+        call = BankCall("PUT", "cob", path, "put-cob", body=self._body(charge), txid=charge.txid)
         reply = self._caller.send(call)
         if not is_success(reply):
             return None, self._caller.problem(reply)
@@ -100,6 +102,23 @@ class ChargeDesk:
         # What the bank says that it holds after our PUT must be ours, or the GET decides.
         fits = put.amount_centavos == charge.amount_centavos and _same_key(put, charge)
         return (reply.members if fits else None), None
+
+    def _body(self, charge: NewCharge) -> dict[str, Any]:
+        """The members of a new charge, the same in each repetition (API Pix, CobSolicitada)."""
+        profile = self._profile
+        lifetime = min(max(charge.lifetime_seconds, profile.lifetime_min), profile.lifetime_max)
+        body: dict[str, Any] = {
+            "calendario": {"expiracao": lifetime},
+            "valor": {"original": plain(charge.amount_centavos)},
+            "chave": charge.pix_key,
+        }
+        if charge.payer_document and charge.payer_name:
+            kind = "cpf" if len(charge.payer_document) == CPF_DIGITS else "cnpj"
+            name = charge.payer_name[:_PAYER_NAME_MAX]
+            body["devedor"] = {kind: charge.payer_document, "nome": name}
+        if charge.text:
+            body["solicitacaoPagador"] = charge.text[:_TEXT_MAX]
+        return body
 
     def _look(self, charge: NewCharge, deadline: float, lag: float) -> Mapping[str, Any] | None:
         """The charge as the bank has it, with pauses in case it reads from a copy that lags."""
@@ -248,24 +267,16 @@ class ChargeDesk:
         return self._caller.get(BankCall("GET", "cob", path, "get-cob", is_read=is_read, txid=txid))
 
 
+def _decision(problem: BankProblem) -> Exception:
+    """The exception for a charge that the bank refuses and does not have."""
+    if problem.status in (404, 405):
+        # Nothing has to exist before a PUT: the address of the account is wrong.
+        return AccountRefusal(problem.code, problem.sentence)
+    return refusal(problem)
+
+
 def _same_key(bank_charge: HeldCharge, charge: NewCharge) -> bool:
     """Whether the bank names the charge's key; some answers name none, or change its case."""
     return (
         bank_charge.pix_key is None or bank_charge.pix_key.casefold() == charge.pix_key.casefold()
     )
-
-
-def _charge_body(charge: NewCharge) -> dict[str, Any]:
-    """The members of `PUT /cob/{txid}`, the same in each repetition (API Pix, CobSolicitada)."""
-    body: dict[str, Any] = {
-        "calendario": {"expiracao": charge.lifetime_seconds},
-        "valor": {"original": plain(charge.amount_centavos)},
-        "chave": charge.pix_key,
-    }
-    if charge.payer_document and charge.payer_name:
-        kind = "cpf" if len(charge.payer_document) == 11 else "cnpj"
-        name = charge.payer_name[:_PAYER_NAME_MAX]
-        body["devedor"] = {kind: charge.payer_document, "nome": name}
-    if charge.text:
-        body["solicitacaoPagador"] = charge.text[:_TEXT_MAX]
-    return body

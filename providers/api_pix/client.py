@@ -9,17 +9,28 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from flask import has_app_context
 
+from config import current_parts
 from core.money import plain
 from db_models import ProviderAccount
 from providers.api_pix import reading
-from providers.api_pix.calls import BankCall, BankCaller, escaped, is_success, readable, refusal
+from providers.api_pix.calls import (
+    BankCall,
+    BankCaller,
+    escaped,
+    is_success,
+    no_answer,
+    readable,
+    refusal,
+)
 from providers.api_pix.charge_desk import ChargeDesk
 from providers.api_pix.exchange import BankAddress, BankExchange
 from providers.api_pix.profiles import AccountProfile, merged_profile
 from providers.api_pix.tokens import TokenStyle
 from providers.api_pix.windows import WindowPlace, bounds, list_query, next_place, parts_of
 from providers.port import (
+    AccountRefusal,
     BankMoney,
     BankReturn,
     ChargePage,
@@ -44,11 +55,9 @@ def build_provider(account: ProviderAccount, secrets: AccountSecrets) -> ApiPixP
     Raises ValueError with a sentence for overrides, addresses or certificates that cannot be used.
     """
     profile = merged_profile(account.profile, account.environment, account.overrides or {})
-    return ApiPixProvider(
-        profile,
-        exchange_of(profile, secrets, label=f"{account.profile}-{account.environment}"),
-        pix_key=account.pix_key,
-    )
+    label = f"{account.profile}-{account.environment}"
+    exchange = exchange_of(profile, secrets, label=label)
+    return ApiPixProvider(profile, exchange, pix_key=account.pix_key, label=label)
 
 
 def exchange_of(
@@ -89,9 +98,11 @@ class ApiPixProvider:
         exchange: BankExchange,
         *,
         pix_key: str,
+        label: str,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`sleep` is for the pauses between looks for a charge."""
+        """`label` names the bank in logs and metrics; `sleep` is for the pauses between looks."""
+        self._label = label
         self.profile = profile
         self.exchange = exchange
         self._pix_key = pix_key
@@ -145,7 +156,7 @@ class ApiPixProvider:
         call = BankCall("GET", resource, f"/{name}", operation, is_read=True, query=query)
         reply = self._caller.send(call)
         if not is_success(reply):
-            raise refusal(self._caller.problem(reply))
+            raise no_answer(self._caller.problem(reply))
         return place, readable(lambda: reading.object_in(reply.members))
 
     def _next(
@@ -169,13 +180,12 @@ class ApiPixProvider:
         return None if following is None else str(following)
 
     def _report_skipped(self, name: str, skipped: int) -> None:
-        if skipped:
-            log.warning(
-                "provider.unreadable_items",
-                profile=self.profile.name,
-                list=name,
-                items=skipped,
-            )
+        if not skipped:
+            return
+        log.warning("provider.unreadable_items", bank=self._label, list=name, items=skipped)
+        if has_app_context():
+            metrics = current_parts().metrics.bank_calls
+            metrics.unreadable.labels(self._label, name).inc(skipped)
 
     def find_money(self, end_to_end_id: str) -> BankMoney | None:
         """One Pix; see `providers.port.Provider`."""
@@ -245,7 +255,11 @@ class ApiPixProvider:
         call = BankCall("PUT", "webhook", path, "put-callback", body=body, headers=headers)
         reply = self._caller.send(call)
         if not is_success(reply):
-            raise refusal(self._caller.problem(reply))
+            # Whatever the reason is, a person must look at the address or the key.
+            error = refusal(self._caller.problem(reply))
+            if isinstance(error, ProviderRefusal):
+                raise AccountRefusal(error.code, error.detail)
+            raise error
 
     def registered_callback(self) -> str | None:
         """The registered address; see `providers.port.Provider`."""

@@ -18,7 +18,8 @@ def provider_for(
     profile = merged_profile(bank.dialect_name, "test", bank.overrides() | overrides)
     label = f"{bank.dialect_name}-test"
     exchange = exchange_of(profile, bank.secrets(), label=label, now=bank.now)
-    return ApiPixProvider(profile, exchange, pix_key=PIX_KEY, sleep=sleep or (lambda _: None))
+    pause = sleep or (lambda _: None)
+    return ApiPixProvider(profile, exchange, pix_key=PIX_KEY, label=label, sleep=pause)
 
 
 def new_charge(txid: str, **changes: Any) -> NewCharge:

@@ -39,6 +39,8 @@ class Book:
         """Whether a return is done at once, instead of being processed."""
         self.keeps_codes_back = False
         """Whether answers have no code, where the dialect has it as a member."""
+        self.hides_money = False
+        """Whether a charge does not name its Pix."""
         self.puts: list[str] = []
         """The txid of each charge that was created, in order: twice would be a double charge."""
         self.lock = threading.RLock()
@@ -298,7 +300,7 @@ class Book:
         if self.dialect.code_member and not self.keeps_codes_back:
             view[self.dialect.code_member] = _code_of(charge)
         money = [pix for pix in self.money if pix.get("txid") == charge["txid"]]
-        if money:
+        if money and not self.hides_money:
             view["pix"] = [self._pix_view(pix) for pix in money]
         if self.dialect.has_nulls:
             view |= {"infoAdicionais": None, "devedor": view.get("devedor")}
@@ -371,7 +373,9 @@ def _reais(centavos: int) -> str:
 def _fault_of(body: Members) -> str:
     if not re.fullmatch(r"\d{1,10}\.\d\d", str(body.get("valor", {}).get("original", ""))):
         return "cob.valor.original"
-    if Decimal(body["valor"]["original"]) <= 0 or not body.get("chave"):
+    if Decimal(body["valor"]["original"]) <= 0:
+        return "cob.valor.original"
+    if not body.get("chave"):
         return "cob.chave"
     lifetime = body.get("calendario", {}).get("expiracao")
     return "" if isinstance(lifetime, int) and lifetime > 0 else "cob.calendario.expiracao"

@@ -289,7 +289,7 @@ def test_a_value_that_is_refused_is_a_refusal(bank: StandInBank):
     provider = provider_for(bank)
 
     with pytest.raises(ProviderRefusal) as refusal:
-        provider.open_charge(new_charge(new_txid(), lifetime_seconds=0))
+        provider.open_charge(new_charge(new_txid(), amount_centavos=0))
 
     assert not isinstance(refusal.value, AccountRefusal)
     assert refusal.value.detail
@@ -300,3 +300,53 @@ def test_a_bank_over_mutual_tls_is_used():
     with StandInBank("inter", mutual=True) as bank:
         charge = provider_for(bank).open_charge(new_charge(new_txid()))
         assert charge.code is not None
+
+
+def test_a_path_that_the_bank_does_not_have_is_no_decision_on_a_charge():
+    with StandInBank() as bank:
+        provider = provider_for(bank, base=f"{bank.origin}/v9")
+        with pytest.raises(AccountRefusal):
+            provider.open_charge(new_charge(new_txid()))
+
+
+def test_a_lifetime_is_kept_within_what_the_bank_allows():
+    with StandInBank() as bank:
+        provider, txid = provider_for(bank, lifetime_max=300), new_txid()
+        assert provider.open_charge(new_charge(txid)).lifetime_seconds == 300
+
+
+def test_a_paid_charge_without_its_pix_is_completed_by_the_list():
+    with StandInBank("inter") as bank:
+        provider, txid = provider_for(bank), new_txid()
+        provider.open_charge(new_charge(txid))
+        end_to_end_id = bank.book.pay(txid)
+        bank.book.receive(PIX_KEY, 5)
+        bank.book.hides_money = True
+        charge = provider.find_charge(txid)
+        assert charge is not None
+        assert [pix.end_to_end_id for pix in charge.money] == [end_to_end_id]
+        assert bank.requests[-1].query["txId"] == txid
+
+
+def test_questions_that_the_bank_refuses_are_unanswered():
+    now = datetime.now(UTC)
+    with StandInBank() as bank:
+        provider = provider_for(bank)
+        answer = bank.book.error(400, "x", "PixConsultaInvalida")
+        bank.book.list_money = lambda query: answer  # type: ignore[method-assign]  # noqa: ARG005
+        with pytest.raises(ProviderAway) as away:
+            provider.money_page(now - timedelta(minutes=1), now, None)
+        assert away.value.code == "PixConsultaInvalida"
+        with pytest.raises(AccountRefusal):
+            provider.register_callback("no address")
+
+
+def test_a_page_with_an_unreadable_pix_keeps_the_others():
+    now = datetime.now(UTC)
+    with StandInBank() as bank:
+        provider = provider_for(bank)
+        bank.book.receive(PIX_KEY, 100)
+        bank.book.receive(PIX_KEY, 200)
+        bank.book.money[0]["valor"] = "muito"
+        page = provider.money_page(now - timedelta(minutes=1), now + timedelta(minutes=1), None)
+        assert [pix.amount_centavos for pix in page.money] == [200]
