@@ -22,7 +22,12 @@ from web.problems import answer_error, prefers_page
 FIELDS_MAX = 60
 """The most fields that the page keeps; no form here has as many."""
 
-SECRET_FIELDS = frozenset({"password", "current_password", "new_password", "repeated", "pin"})
+SECRET_FIELDS = frozenset(
+    {
+        *("password", "current_password", "new_password", "repeated", "pin"),
+        *("client_secret", "certificate_password"),
+    }
+)
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from importlib import import_module
-from typing import Any
 
 from flask import g
 
 from config import Settings, current_parts, current_settings
 from core.provider_errors import ProviderAccountNotFound
 from db_models import Account, ProviderAccount
+from providers.api_pix.client import build_provider
 from providers.port import Provider
 from providers.secrets import AccountSecrets, AccountVault
 from repository.database import reading
@@ -29,7 +28,7 @@ class ProviderClients:
     def __init__(self, vault: AccountVault, build: BuildClient | None = None) -> None:
         """`build` makes a client from an account's row and its secrets, without any request."""
         self.vault = vault
-        self._build = build or _build_api_pix_client
+        self._build = build or build_provider
         self._lock = threading.Lock()
         self._clients: OrderedDict[int, tuple[int, Provider]] = OrderedDict()
 
@@ -100,13 +99,6 @@ def account_for_new_payment(merchant: Account) -> int | None:
 def vault() -> AccountVault:
     """What encrypts the secrets of accounts under this app's SECRET_KEY."""
     return current_parts().provider_clients.vault
-
-
-def _build_api_pix_client(account: ProviderAccount, secrets: AccountSecrets) -> Provider:
-    # Imported at the first use: a process without an account at a bank needs no client.
-    client: Any = import_module("providers.api_pix.client")
-    provider: Provider = client.build_provider(account, secrets)
-    return provider
 
 
 def _close(client: Provider) -> None:

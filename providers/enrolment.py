@@ -148,6 +148,11 @@ def remove(work: Work, merchant: Account, account: ProviderAccount) -> bool:
     return True
 
 
+def note_registration(work: Work, merchant: Account, account: ProviderAccount) -> None:
+    """Audit that the address of callbacks was registered at the bank."""
+    _record(work, merchant, AuditAction.PROVIDER_REGISTERED, account)
+
+
 def own_account(work: Work, merchant: Account, public_id: str) -> ProviderAccount:
     """The merchant's account with this id. Raises ProviderAccountNotFound."""
     account = work.provider_accounts.find_by_public_id(public_id)

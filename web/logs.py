@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TextIO, cast
 
 import structlog
@@ -77,6 +78,20 @@ def _escape_line(
         else:
             escaped[_escape_text(key)] = _escape_value(value)
     return escaped
+
+
+@contextmanager
+def quiet_logs() -> Iterator[None]:
+    """Write errors alone, to the standard error, so that a command's output is its own."""
+    config = structlog.get_config()
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    try:
+        yield
+    finally:
+        structlog.configure(**config)
 
 
 def init_logs(settings: Settings) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from urllib.parse import urlsplit
 
 from babel.numbers import format_currency, format_decimal
 from flask import Flask, Response, g, request
-from flask_babel import Babel, get_locale, get_translations
+from flask_babel import Babel, force_locale, get_locale, get_translations
 
 from config import current_settings
 from core.languages import (
@@ -116,6 +118,19 @@ def set_page_headers(response: Response) -> Response:
 def translate(text: str) -> str:
     """Translate a text into the request's language: the `_` of Python code."""
     return str(_translations().ugettext(text))
+
+
+@contextmanager
+def in_language(name: str) -> Iterator[None]:
+    """Translate into this language within the block: commands have no request to tell it."""
+    outer = g.pop("translations", None)
+    try:
+        with force_locale(name.replace("-", "_")):
+            yield
+    finally:
+        g.pop("translations", None)
+        if outer is not None:
+            g.translations = outer
 
 
 def _translations() -> Any:

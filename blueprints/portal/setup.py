@@ -16,6 +16,7 @@ from blueprints.portal import (
     payment_routes,
     poster_routes,
     proof_routes,
+    provider_routes,
     receipt_routes,
     settings_routes,
     signal_routes,
@@ -40,6 +41,7 @@ ROUTE_MODULES = (
     developer_routes,
     client_routes,
     webhook_routes,
+    provider_routes,
 )
 
 

@@ -36,6 +36,7 @@ from repository.locations import number_of
 from repository.recurrences import RecurrenceRecord
 from tests.accounts.people import Person, bearer
 from tests.pix_api.clients import new_client
+from tests.providers.enrolled import enrol_unused
 from tests.support.service import BankInTest
 
 # Alice's texts, which must be in no answer to Charlie.
@@ -168,6 +169,7 @@ def alices(app, client, clock, alice) -> Alices:
             "key_id": [key["id"]],
             "client_id": [pix_client.client_id],
             "webhook_id": [webhook_id],
+            "provider_id": [enrol_unused(app, "alice").public_id],
             "delivery_id": [one["id"] for one in deliveries["data"]],
             "proof_id": [proof_id],
             "session_id": [session["id"]],
@@ -300,6 +302,8 @@ def state(app: Flask) -> dict[str, list[Any]]:
         "recurrences": "SELECT r.* FROM recurrences r JOIN accounts a ON a.id = r.merchant_id",
         "recurrence_requests": "SELECT q.* FROM recurrence_requests q"
         " JOIN recurrences r ON r.id = q.recurrence_id JOIN accounts a ON a.id = r.merchant_id",
+        "provider_accounts": "SELECT p.* FROM provider_accounts p"
+        " JOIN accounts a ON a.id = p.merchant_id",
         "tills": "SELECT t.* FROM tills t JOIN accounts a ON a.id = t.merchant_id",
         "charge_batches": "SELECT b.* FROM charge_batches b"
         " JOIN accounts a ON a.id = b.merchant_id",

@@ -20,6 +20,7 @@ from db_models.base import db
 from tests.accounts.people import PASSWORD, Person, audit_rows, bearer
 from tests.pix_api.clients import new_client
 from tests.portal.signing import make_account, sign_in
+from tests.providers.enrolled import enrol_unused
 
 BY_SHOPPER = "somebody with a link; nobody is signed in, and the payment's events record it"
 READS = "changes nothing: it answers what the sender asked"
@@ -98,6 +99,14 @@ EXEMPT = {
         "needs money without a payment: portal/test_receipts.py"
     ),
     "POST /portal/signals/seen": "needs a signal: tests/portal/test_signals.py",
+    "POST /portal/provider": "needs a bank: portal/test_provider_page.py",
+    "POST /portal/provider/<string:provider_id>/check": READS,
+    "POST /portal/provider/<string:provider_id>/register": (
+        "needs a bank: portal/test_provider_page.py"
+    ),
+    "POST /portal/provider/<string:provider_id>/charge": (
+        "needs a bank; creating in the portal leaves payment.created"
+    ),
 }
 
 CONFIRMED = {"confirmed": "1"}
@@ -128,6 +137,10 @@ WALKS: list[tuple[str, str, dict[str, Any], str]] = [
     ("POST /portal/payments/<string:payment_id>/cancel", "browser", CONFIRMED, "payment.cancelled"),
     ("POST /portal/payments/<string:expired_id>/renew", "browser", {}, "payment.renewed"),
     ("POST /portal/payments/<string:paid_id>/refund", "browser", CONFIRMED, "refund.asked"),
+    ("POST /portal/provider/<string:provider_id>/use", "browser", {"use": "0"}, "provider.chosen"),
+    ("POST /portal/provider/<string:provider_id>/renew", "browser",
+     {"client_id": "new-id", "password": PASSWORD}, "provider.renewed"),
+    ("POST /portal/provider/<string:provider_id>/remove", "browser", CONFIRMED, "provider.removed"),
     ("POST /portal/counter", "browser", {"value": "10"}, "payment.created"),
     ("POST /portal/counter/payments/<string:payment_id>/cancel", "browser", CONFIRMED,
      "payment.cancelled"),
@@ -230,6 +243,7 @@ def ids(alice, bank, clock) -> dict[str, str]:
         "paid_id": paid["id"],
         "key_id": alice.key("payments:read")["id"],
         "client_id": new_client(alice.app, "alice").client_id,
+        "provider_id": enrol_unused(alice.app, "alice").public_id,
         "session_id": next(one["id"] for one in sessions if not one["current"]),
     }
 

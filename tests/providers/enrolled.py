@@ -39,6 +39,19 @@ def enrol(app: Flask, login: str = "demo", new: NewAccount | None = None) -> Pro
         return in_unit_of_work(do)
 
 
+def enrol_unused(app: Flask, login: str) -> ProviderAccount:
+    """An account that new payments do not use: they stay at the simulated bank."""
+    account = enrol(app, login)
+
+    def do(work: Work) -> None:
+        environment = Environment(account.environment)
+        enrolment.stop_using(work, work.accounts.by_login(login), environment)
+
+    with app.app_context():
+        in_unit_of_work(do)
+    return account
+
+
 def stored(app: Flask, account: ProviderAccount) -> ProviderAccount:
     """The account as its row is now."""
     with app.app_context(), reading() as work:
