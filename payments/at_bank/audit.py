@@ -24,7 +24,7 @@ from core.money import plain
 from db_models import ProviderAccount, ProviderCharge, ProviderChargeStatus
 from payments.at_bank.audit_returns import check_returns, check_returns_done, id_at_bank
 from payments.at_bank.findings import AuditRule, Findings
-from payments.at_bank.patience import patiently
+from payments.at_bank.limit_waits import patiently
 from providers.port import BankMoney, HeldCharge, Provider
 from repository.database import Work, reading
 from repository.provider_audits import StoredMoney

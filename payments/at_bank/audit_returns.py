@@ -8,7 +8,7 @@ from datetime import datetime
 from core.money import plain
 from db_models import Refund, RefundStatus
 from payments.at_bank.findings import AuditRule, Findings
-from payments.at_bank.patience import patiently
+from payments.at_bank.limit_waits import patiently
 from providers.port import BankMoney, BankReturn, Provider, ReturnState
 from repository.provider_audits import StoredReturn
 

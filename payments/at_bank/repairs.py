@@ -10,7 +10,7 @@ from core.errors import BalcaoError
 from db_models import ProviderAccount, ProviderCharge
 from payments.at_bank import booking, opening
 from payments.at_bank.booking import Way
-from payments.at_bank.patience import patiently
+from payments.at_bank.limit_waits import patiently
 from providers.port import BankMoney, Provider, ProviderAway, ProviderRefusal
 from repository.database import in_unit_of_work
 
