@@ -41,6 +41,7 @@ __all__ = [
     "ledger",
     "now",
     "open_database",
+    "open_work",
     "reading",
     "unit_of_work",
 ]
@@ -109,7 +110,8 @@ def unit_of_work() -> Iterator[Work]:
         with _translate_errors(), _transaction(ledger_) as connection:
             work = Work(connection, ledger_.clock.now(), ledger_.recent)
             try:
-                yield work
+                with _open(work):
+                    yield work
             finally:
                 work.close()
         if work.recorded_events:  # an empty transaction commits on a full disk as well
@@ -166,11 +168,30 @@ def reading() -> Iterator[Work]:
         try:
             work = Work(connection, ledger_.clock.now(), ledger_.recent)
             try:
-                yield work
+                with _open(work):
+                    yield work
             finally:
                 work.close()
         finally:
             _give_back(connection)
+
+
+def open_work() -> Work | None:
+    """The work that is open in this context, for a look-up deep below: a second one would wait
+    for a connection that this one holds."""
+    work: Work | None = g.get("open_work")
+    return work
+
+
+@contextmanager
+def _open(work: Work) -> Iterator[None]:
+    """Let `open_work` find it."""
+    outer = g.get("open_work")
+    g.open_work = work
+    try:
+        yield
+    finally:
+        g.open_work = outer
 
 
 def _give_back(connection: Connection) -> None:

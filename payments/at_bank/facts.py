@@ -9,7 +9,7 @@ from datetime import datetime
 
 from db_models import Environment, Payment, PaymentStatus, ProviderCharge
 from payments.lifecycle import status_at
-from repository.database import Work, reading
+from repository.database import Work, open_work, reading
 
 _ACCOUNTS_MAX = 1000
 _WORDS = {
@@ -40,8 +40,12 @@ class KnownAccounts:
         """The facts of the account with this row id. Raises LookupError if there is none."""
         facts = self._facts.get(row)
         if facts is None:
-            with reading() as work:
-                account = work.provider_accounts.find(row)
+            outer = open_work()
+            if outer is not None:
+                account = outer.provider_accounts.find(row)
+            else:
+                with reading() as work:
+                    account = work.provider_accounts.find(row)
             if account is None:
                 raise LookupError(f"there is no provider account with the row id {row}")
             is_live = account.environment == Environment.LIVE
