@@ -58,6 +58,16 @@ def give_back(
     return refund, payment, is_repeated
 
 
+def own_payment(work: Work, merchant: Account, receipt: Receipt) -> Payment:
+    """Give money without a payment a payment of its own, because its bank gave it back.
+
+    No person has decided that, so no audit row is written. Raises ReceiptNotAttachable.
+    """
+    payment = _new_payment(work, merchant, receipt, None, None)
+    _confirm(work, receipt, payment)
+    return payment
+
+
 def payment_of(work: Work, merchant: Account, receipt: Receipt) -> Payment | None:
     """The receipt's payment, if it has one. Raises ReceiptNotAttachable for refused money."""
     if receipt.verdict != Verdict.ACCEPTED:
@@ -104,6 +114,13 @@ def _new_payment(
 
 
 def _settle(work: Work, merchant: Account, receipt: Receipt, payment: Payment) -> None:
+    """Confirm the payment, as its merchant has decided. Raises ReceiptNotAttachable."""
+    _confirm(work, receipt, payment)
+    details = {"payment": payment.txid, "amount_centavos": receipt.amount_centavos}
+    audit.record(work, merchant, AuditAction.RECEIPT_ATTACHED, receipt.end_to_end_id, details)
+
+
+def _confirm(work: Work, receipt: Receipt, payment: Payment) -> None:
     """Confirm the payment now. Raises ReceiptNotAttachable for another amount or status."""
     paid_at = min(receipt.paid_at, payment.expires_at)
     try:
@@ -123,5 +140,3 @@ def _settle(work: Work, merchant: Account, receipt: Receipt, payment: Payment) -
     if not work.receipts.attach(receipt.id, payment.id):
         raise ReceiptNotAttachable("This receipt is attached to another payment.")
     service.apply_change(work, payment, change)
-    details = {"payment": payment.txid, "amount_centavos": receipt.amount_centavos}
-    audit.record(work, merchant, AuditAction.RECEIPT_ATTACHED, receipt.end_to_end_id, details)

@@ -18,7 +18,7 @@ from core.money import plain
 from core.signing.signatures import VerifiedMessage
 from db_models import Account, Payment, Receipt, Refund, RefundStatus, Verdict
 from payments import receiving, refunds, service
-from payments.refunds import RefundReport
+from payments.refund_reports import RefundReport
 from payments.schemas import Confirmation, NewPayment, NewRefund
 from repository.database import Work
 from repository.receipts import ReceiptFilters

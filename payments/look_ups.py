@@ -16,12 +16,13 @@ from core.errors import BalcaoError, NotificationConflict
 from core.runtime.throttle import Throttle
 from core.signing.signatures import VerifiedMessage
 from payments import receiving
+from payments.at_bank import asking
 from payments.schemas import Confirmation
 from payments.service import CLOCK_SKEW, ConfirmationResult
 from providers.port import BankMoney, ProviderAway
 from providers.simulated import bank_client
 from providers.simulated.transfers import warn_hourly
-from repository.database import in_unit_of_work, now
+from repository.database import in_unit_of_work, now, reading
 
 log = structlog.get_logger()
 
@@ -48,6 +49,13 @@ def inquire(txid: str) -> Inquiry:
     At most once in 5 s per payment and process. A failed look-up changes nothing and raises
     nothing.
     """
+    with reading() as work:
+        payment = work.payments.find_by_txid(txid)
+    if payment is not None and payment.provider_account_id is not None:
+        is_answered = asking.ask(payment.provider_account_id, txid)
+        if is_answered is None:
+            return Inquiry.RECENT
+        return Inquiry.ANSWERED if is_answered else Inquiry.NO_ANSWER
     if not current_settings().asks_bank:
         return Inquiry.NOBODY
     if not may_look_up(txid):

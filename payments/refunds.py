@@ -13,13 +13,12 @@ from __future__ import annotations
 import enum
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
 from accounts import audit
-from config import current_settings
+from config import current_parts, current_settings
 from core import ids
 from core.errors import (
     BalcaoError,
@@ -36,8 +35,10 @@ from payments import snapshots
 from payments.lifecycle import status_at
 from payments.location import ORIGINAL
 from payments.pix_objects import return_id_of
+from payments.refund_reports import RefundReport, reason_code, report_of
 from payments.schemas import NewRefund
-from providers.port import BankReturn, ProviderAway, ProviderRefusal
+from providers.accounts import provider_of
+from providers.port import AccountRefusal, BankReturn, ProviderAway, ProviderRefusal
 from providers.simulated import returns
 from repository.database import Work, in_unit_of_work, now, reading
 from repository.events import StoredEvent
@@ -50,16 +51,9 @@ REFUNDABLE_FOR = timedelta(days=90)
 REFUNDS_MAX = 100
 """Per payment, failed refunds included, so that a list of refunds fits on one page."""
 BATCH, PART_SECONDS, UNANSWERED_MAX = 50, 5.0, 3
-
-
-@dataclass(frozen=True)
-class RefundReport:
-    """The bank's answer about one refund."""
-
-    status: RefundStatus
-    return_id: str | None
-    reason: str | None
-    settled_at: datetime | None
+BANK_LEASE = timedelta(seconds=90)
+"""How long one process may send a refund to a real bank alone, which may take 30 s to answer."""
+WAIT_SECONDS = 6.0
 
 
 class RefundPart(enum.Enum):
@@ -111,7 +105,7 @@ def request_refund(
         "status": RefundStatus.PROCESSING,
         "requested_at": work.now,
         # This process sends the order at once. If it dies, the job sends it after the lease.
-        "ask_at": work.now + LEASE,
+        "ask_at": work.now + (LEASE if _account_of(work, payment) is None else BANK_LEASE),
         "attempts": 1,
     }
     refund = Refund(**row)
@@ -173,9 +167,10 @@ def _check_refundable(work: Work, payment: Payment) -> None:
     if payment.status != PaymentStatus.CONFIRMED:
         status = status_at(payment, work.now)
         raise NotRefundable(f"Only a confirmed payment can be refunded; this one is {status}.")
-    if not settings.asks_bank:
-        raise NotRefundable("Refunds need a bank: set BANK_URL.")
     receipt = work.receipts.accepted_of(payment.id)
+    is_at_bank = receipt is not None and receipt.provider_account_id is not None
+    if not is_at_bank and not settings.asks_bank:
+        raise NotRefundable("Refunds need a bank: set BANK_URL.")
     if receipt is not None and work.now - receipt.paid_at > REFUNDABLE_FOR:
         raise RefundTooLate
 
@@ -183,9 +178,14 @@ def _check_refundable(work: Work, payment: Payment) -> None:
 def tell_bank(row: int) -> bool:
     """Send the refund with this row id to the bank and store the answer; True once it is settled.
 
-    If the bank or the database is unavailable, the job tries again later. Must not be called
-    inside a unit of work.
+    If the bank or the database is unavailable, the job tries again later; a real bank is waited
+    for at most WAIT_SECONDS. Must not be called inside a unit of work.
     """
+    with reading() as work:
+        _, payment = work.refunds.with_payment(row)
+        account_id = _account_of(work, payment)
+    if account_id is not None:
+        return _send_in_background(account_id, row)
     try:
         return _send_order(row)
     except ProviderAway as error:
@@ -195,14 +195,58 @@ def tell_bank(row: int) -> bool:
     return False
 
 
+def _send_in_background(account_id: int, row: int) -> bool:
+    """Send the refund to a real bank, and wait a little; the call goes on without the waiter."""
+    calls = current_parts().charge_calls
+    call = calls.begin(account_id, f"refund {row}", lambda: _send_order(row))
+    if call is None or not call.wait(WAIT_SECONDS) or call.error is not None:
+        log.info("refunds.unanswered", refund=row, account=account_id)
+        return False
+    with reading() as work:
+        refund, _ = work.refunds.with_payment(row)
+    return refund.status != RefundStatus.PROCESSING
+
+
+def _account_of(work: Work, payment: Payment) -> int | None:
+    """The account of the real bank that has the payment's money; None for the simulated bank.
+
+    Money without a payment may have been attached to a payment of another bank.
+    """
+    receipt = work.receipts.accepted_of(payment.id)
+    return None if receipt is None else receipt.provider_account_id
+
+
+def run_at_bank(account_id: int, keep_going: Callable[[], bool] = lambda: True) -> int:
+    """Send the due refunds of one account at a real bank; returns how many were settled.
+
+    Each refund is leased to one process. Raises ProviderAway if the bank seems to be away.
+    """
+    with reading() as work:
+        due_rows = work.refunds.ids_due(work.now, BATCH, account_id)
+    settled = unanswered = 0
+    for row in due_rows:
+        if not keep_going():
+            break
+        if not _acquire_lease(row, BANK_LEASE):
+            continue
+        try:
+            settled += _send_order(row)
+            unanswered = 0
+        except ProviderAway:
+            unanswered += 1
+            if unanswered >= UNANSWERED_MAX:
+                raise
+    return settled
+
+
 def run(keep_going: Callable[[], bool] = lambda: True) -> int:
-    """Send one batch of due refunds to the bank; returns how many were settled.
+    """Send one batch of due refunds to the simulated bank; returns how many were settled.
 
     Any number of processes may run it: each refund is leased to one process for 12 s.
     """
     deadline = time.monotonic() + PART_SECONDS
     with reading() as work:
-        due_rows = work.refunds.ids_due(work.now, BATCH)
+        due_rows = work.refunds.ids_due(work.now, BATCH, None)
     settled = unanswered = 0
     for row in due_rows:
         if time.monotonic() > deadline or unanswered >= UNANSWERED_MAX or not keep_going():
@@ -217,19 +261,20 @@ def run(keep_going: Callable[[], bool] = lambda: True) -> int:
     return settled
 
 
-def _acquire_lease(row: int) -> bool:
-    return in_unit_of_work(lambda work: work.refunds.acquire(row, work.now, work.now + LEASE))
+def _acquire_lease(row: int, length: timedelta = LEASE) -> bool:
+    return in_unit_of_work(lambda work: work.refunds.acquire(row, work.now, work.now + length))
 
 
 def _send_order(row: int) -> bool:
     """Send the order; store the answer or the time of the next try. Raises ProviderAway."""
     with reading() as work:
         refund, payment = work.refunds.with_payment(row)
+        account_id = _account_of(work, payment)
     if refund.status != RefundStatus.PROCESSING:
         return True
     try:
-        report = _give_back(refund, payment)
-    except ProviderAway:
+        report = _give_back(refund, payment, account_id)
+    except (ProviderAway, BalcaoError):
         _schedule_retry(refund)
         raise
     if report.status is RefundStatus.PROCESSING:
@@ -239,18 +284,42 @@ def _send_order(row: int) -> bool:
     return True
 
 
-def _give_back(refund: Refund, payment: Payment) -> RefundReport:
+def _give_back(refund: Refund, payment: Payment, account_id: int | None) -> RefundReport:
     """Ask the bank to return the money; a refusal is a report too. Raises ProviderAway."""
     end_to_end_id = payment.end_to_end_id or ""
     # API Pix shows this rtrId before the bank has answered; a bank may choose its own.
     return_id = return_id_of(refund, payment.end_to_end_id)
     try:
+        if account_id is not None:
+            return report_of(_ask_bank(refund, end_to_end_id, account_id))
         answer = returns.give_back(
             end_to_end_id, refund.bank_refund_id, refund.amount_centavos, return_id
         )
+    except AccountRefusal as refusal:
+        # A person must look at the account; the bank has not decided about this refund.
+        raise ProviderAway(refusal.code, was_sent=False) from refusal
     except ProviderRefusal as refusal:
-        return RefundReport(RefundStatus.FAILED, None, refusal.code, None)
+        return RefundReport(RefundStatus.FAILED, None, reason_code(refusal.code), None)
     return _report_of(answer)
+
+
+def _ask_bank(refund: Refund, end_to_end_id: str, account_id: int) -> BankReturn:
+    """Order the return at a real bank, or ask how it stands. Raises what the port raises.
+
+    The first answer may have been lost, so a repetition asks first. A return of the bank's own
+    making is only asked about.
+    """
+    provider = provider_of(account_id)
+    if refund.by_bank:
+        answer = provider.find_return(end_to_end_id, refund.refund_id)
+        if answer is None:
+            raise ProviderAway("no-such-return")
+        return answer
+    if refund.attempts > 1:
+        answer = provider.find_return(end_to_end_id, refund.bank_refund_id)
+        if answer is not None:
+            return answer
+    return provider.give_back(end_to_end_id, refund.bank_refund_id, refund.amount_centavos)
 
 
 def _report_of(answer: BankReturn) -> RefundReport:

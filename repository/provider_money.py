@@ -70,6 +70,13 @@ class ProviderMoney:
         ordered = query.order_by(ProviderHint.due_at, ProviderHint.id)
         return self._session.scalars(ordered.limit(limit)).all()
 
+    def has_hint(self, account_id: int, end_to_end_id: str) -> bool:
+        """Whether the Pix will be asked about anyway."""
+        query = select(ProviderHint.id).where(
+            ProviderHint.account_id == account_id, ProviderHint.end_to_end_id == end_to_end_id
+        )
+        return self._session.scalars(query.limit(1)).first() is not None
+
     def count_hints(self, account_id: int, limit: int) -> int:
         """How many hints of the account are stored, counted to `limit`."""
         some = select(ProviderHint.id).where(ProviderHint.account_id == account_id).limit(limit)

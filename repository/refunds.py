@@ -9,7 +9,7 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, CursorResult, Executable, and_, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from db_models import Payment, PaymentStatus, Refund, RefundStatus
+from db_models import Payment, PaymentStatus, Receipt, Refund, RefundStatus
 from repository.due import is_over, is_too_far
 
 LEASE = timedelta(seconds=12)
@@ -115,9 +115,15 @@ class Refunds:
             .values(ask_at=None, **values)
         )
 
-    def ids_due(self, now: datetime, limit: int) -> Sequence[int]:
-        """Row ids of refunds that are due to be asked about, the oldest due time first."""
-        query = select(Refund.id).where(_is_due(now))
+    def ids_due(self, now: datetime, limit: int, account_id: int | None) -> Sequence[int]:
+        """Row ids of refunds that are due to be asked about, the oldest due time first.
+
+        Those of money at this account of a real bank; None for the simulated bank.
+        """
+        receipt = Receipt.settles_payment_id == Refund.payment_id
+        query = select(Refund.id).outerjoin(Receipt, receipt)
+        # `= NULL` matches nothing, and SQLAlchemy writes `IS NULL` for None.
+        query = query.where(_is_due(now), Receipt.provider_account_id == account_id)
         return self._session.scalars(query.order_by(Refund.ask_at, Refund.id).limit(limit)).all()
 
     def acquire(self, row: int, now: datetime, until: datetime) -> bool:

@@ -31,6 +31,7 @@ from mail.sender import Sender, forget_old_mails
 from payments import refunds, robot
 from payments.at_bank import closing
 from payments.at_bank import jobs as provider_charges
+from payments.at_bank.watching import MoneyWatch
 from payments.privacy import PayerDataEraser
 from payments.reconciliation import Reconciler
 from payments.recurring import charge_job, offers, order_sender, requests
@@ -53,6 +54,7 @@ OFFERS_INTERVAL_SECONDS = 30
 ROBOT_INTERVAL_SECONDS = 1
 BATCHES_INTERVAL_SECONDS = 1
 PROVIDER_CHARGES_INTERVAL_SECONDS = 1
+PROVIDER_MONEY_INTERVAL_SECONDS = 1
 PROVIDER_CLOSINGS_INTERVAL_SECONDS = 5
 PROVIDER_CHARGES_STOP_SECONDS = 2.0
 """How long a process that stops waits for banks; their calls are made again after the lease."""
@@ -85,6 +87,7 @@ class Jobs:
         self._scheduler = APScheduler(SteadyScheduler(self._survive_jump))
         self._scheduler.init_app(app)
         announcer = parts_of(app).announcer
+        self._money_watch = MoneyWatch(app, self._keep_going)
         with app.app_context():
             grace = timedelta(seconds=settings.sweep_start_grace_seconds)
             self._sweep = Sweep.starting_at(now(), grace)
@@ -143,6 +146,7 @@ class Jobs:
         self._scheduler.shutdown(wait=False)
         parts_of(self._app).webhooks.worker.stop()
         parts_of(self._app).charge_calls.stop(PROVIDER_CHARGES_STOP_SECONDS)
+        self._money_watch.join(PROVIDER_CHARGES_STOP_SECONDS)
         with self._app.app_context():
             parts_of(self._app).announcer.flush()
             with suppress(BalcaoError):  # a lost key use must not delay the stop
@@ -176,6 +180,9 @@ class Jobs:
             "provider-closings",
             PROVIDER_CLOSINGS_INTERVAL_SECONDS,
             lambda: closing.plan_closings(self._keep_going),
+        )
+        self._add(
+            "provider-money", PROVIDER_MONEY_INTERVAL_SECONDS, self._money_watch.run, at_once=True
         )
 
     def _add_mail(self, settings: Settings) -> None:

@@ -16,6 +16,7 @@ import structlog
 
 from config import current_parts
 from core.errors import PaymentNotFound, Refused
+from core.runtime.throttle import Throttle
 from db_models import (
     EventName,
     Payment,
@@ -27,7 +28,6 @@ from db_models import (
     Verdict,
 )
 from payments import lifecycle, service, snapshots
-from payments.at_bank.pace import Pace
 from payments.due_charges import expected_money
 from payments.paid_mail import mail_merchant
 from payments.receiving import RECEIVED
@@ -163,7 +163,8 @@ def _charge_of(work: Work, account_id: int, txid: str | None) -> ProviderCharge 
 
 def _repeated(earlier: Receipt, account_id: int, money: BankMoney) -> Booking:
     """The first booking stays, whatever a later answer says."""
-    claim = (account_id, money.txid, money.amount_centavos)
+    # Some lists leave the txid out.
+    claim = (account_id, money.txid or stored_txid(earlier), money.amount_centavos)
     if claim == (earlier.provider_account_id, stored_txid(earlier), earlier.amount_centavos):
         return Booking(BookingResult.REPEATED, stored_txid(earlier), earlier.misfit)
     return Booking(BookingResult.CONTRADICTION)
@@ -293,4 +294,4 @@ def _report(account_id: int, money: BankMoney, booking: Booking, way: Way) -> No
     )
 
 
-_warnings = Pace(3600)
+_warnings = Throttle(3600)

@@ -12,9 +12,9 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from config import current_parts
 from core.provider_errors import ProviderAccountNotFound
+from core.runtime.throttle import Throttle
 from core.runtime.turns import end_turn
 from payments.at_bank.callbacks import BODY_BYTES_MAX, CallbackAccount, read_callback
-from payments.at_bank.pace import Pace
 from web.answers import private_json
 from web.api_docs import DocumentedBlueprint, problems
 from web.bodies import body_limit
@@ -26,7 +26,7 @@ bp = DocumentedBlueprint(
     "provider_callbacks", __name__, url_prefix="/providers", abp_tags=[Tag(name="Bank")]
 )
 
-_refusals = Pace(60)
+_refusals = Throttle(60)
 
 
 class CallbackPath(BaseModel):

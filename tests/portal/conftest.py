@@ -14,6 +14,7 @@ from flask import Flask
 from db_models import RefundStatus
 from db_models.base import db
 from payments import refunds
+from payments.refund_reports import RefundReport
 from repository.accounts import RecentAccounts
 from repository.database import Work, in_unit_of_work, ledger
 from tests.portal.signing import CONFIRMED, Browser, make_account, sign_in
@@ -70,7 +71,7 @@ def give_back(app: Flask, alice: Browser) -> Callable[[dict[str, Any], str], Non
 
     def settle(txid: str, work: Work) -> None:
         row = work.refunds.of_payment(work.payments.by_txid(txid).id)[-1]
-        report = refunds.RefundReport(RefundStatus.DONE, f"D{row.id}", None, None)
+        report = RefundReport(RefundStatus.DONE, f"D{row.id}", None, None)
         refunds.settle(work, row.id, report)
 
     return refund

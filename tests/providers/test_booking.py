@@ -105,9 +105,9 @@ def test_money_without_a_charge_is_ordinary_money(rows):
     assert (transfer.misfit, transfer.pix_key, transfer.reference) == (None, KEY, None)
     static = misfit_of(rows, account, rows.money("CAIXA01"))
     assert (static.misfit, static.reference, static.bank_payment_id) == (None, "CAIXA01", None)
-    assert book(rows, account, rows.money(None, end_to_end_id=static.end_to_end_id)).result is (
-        BookingResult.CONTRADICTION
-    )
+    assert book(
+        rows, account, rows.money("CAIXA02", end_to_end_id=static.end_to_end_id)
+    ).result is (BookingResult.CONTRADICTION)
 
 
 @pytest.mark.parametrize("skew", [-THREE_HOURS, timedelta(0), THREE_HOURS])

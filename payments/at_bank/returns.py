@@ -1,0 +1,137 @@
+"""Returns of money at real banks, as the bank has them: ours, and those of the bank's own making.
+
+A bank gives money back without an order of ours by MED, or because the merchant asked in the bank's
+app. Such a return is a refund with `by_bank`. Money without a payment gets one of its own first,
+because refunds have one procedure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from core import ids
+from db_models import Payment, Receipt, Refund, RefundStatus, Verdict
+from payments import attaching, refunds
+from payments.refund_reports import report_of
+from providers.port import BankMoney, BankReturn, ReturnState
+from repository.database import Work, in_unit_of_work
+from repository.refunds import PAUSE_MIN
+
+log = structlog.get_logger()
+
+AGAIN = timedelta(seconds=60)
+"""When a return is looked at again that does not fit beside our own refunds without an answer."""
+_ID_MAX, _NATURE_MAX = 35, 32
+
+
+def book_returns(account_id: int, money: BankMoney) -> bool:
+    """Book what the bank says of the returns of a Pix that is booked.
+
+    False if one of them does not fit beside our own refunds yet: look again once those have their
+    answer. Must not be called inside a unit of work. Raises DatabaseUnavailable and
+    ConcurrentUpdate.
+    """
+    if not money.returns:
+        return True
+    return in_unit_of_work(lambda work: _book(work, account_id, money))
+
+
+def are_booked(refunds_of_payment: Sequence[Refund], returns: Sequence[BankReturn]) -> bool:
+    """Whether nothing of these returns is news."""
+    return all(_is_booked(refunds_of_payment, one) for one in returns)
+
+
+def _is_booked(refunds_of_payment: Sequence[Refund], one: BankReturn) -> bool:
+    refund = _refund_of(refunds_of_payment, one)
+    if refund is None:
+        return one.state is ReturnState.FAILED
+    return refund.status != RefundStatus.PROCESSING or one.state is ReturnState.PROCESSING
+
+
+def _book(work: Work, account_id: int, money: BankMoney) -> bool:
+    receipt = work.receipts.find_by_end_to_end_id(money.end_to_end_id)
+    if receipt is None or receipt.verdict != Verdict.ACCEPTED:
+        return True
+    if receipt.provider_account_id != account_id:
+        return True
+    payment = _payment_of(work, receipt, money.returns)
+    if payment is None:
+        return True
+    # Locks the payment, so that two processes do not book one return at once.
+    work.refunds.remaining_centavos(payment.id)
+    earlier = work.refunds.of_payment(payment.id)
+    fits = [_book_one(work, payment, earlier, one) for one in money.returns]
+    return all(fits)
+
+
+def _payment_of(work: Work, receipt: Receipt, returns: Sequence[BankReturn]) -> Payment | None:
+    """The payment of the money; a new one of its own if it has none and money goes back."""
+    if receipt.payment_id is not None:
+        return work.payments.by_row_ids({receipt.payment_id}).get(receipt.payment_id)
+    merchant = work.accounts.find(receipt.merchant_id) if receipt.merchant_id else None
+    if merchant is None or all(one.state is ReturnState.FAILED for one in returns):
+        return None
+    return attaching.own_payment(work, merchant, receipt)
+
+
+def _book_one(work: Work, payment: Payment, earlier: Sequence[Refund], one: BankReturn) -> bool:
+    refund = _refund_of(earlier, one)
+    if refund is None:
+        return one.state is ReturnState.FAILED or _insert(work, payment, one)
+    if refund.status == RefundStatus.PROCESSING and one.state is not ReturnState.PROCESSING:
+        refunds.settle(work, refund.id, report_of(one))
+    return True
+
+
+def _refund_of(earlier: Sequence[Refund], one: BankReturn) -> Refund | None:
+    """The refund that the bank means: by our id there, or by the bank's own id.
+
+    A return that is done although we stored our refund as failed counts as one of the bank's.
+    """
+    own = next((refund for refund in earlier if refund.bank_refund_id == one.id), None)
+    if own is not None and not (
+        own.status == RefundStatus.FAILED and one.state is ReturnState.DONE
+    ):
+        return own
+    id_ = foreign_id(one.id)
+    return next((refund for refund in earlier if refund.by_bank and refund.refund_id == id_), None)
+
+
+def foreign_id(id_: str) -> str:
+    """The bank's id as the id of a refund: as it is if it fits, else a hash of it."""
+    if len(id_) <= _ID_MAX and id_.isascii() and id_.isalnum():
+        return id_
+    return hashlib.sha256(id_.encode()).hexdigest()[:32]
+
+
+def _insert(work: Work, payment: Payment, one: BankReturn) -> bool:
+    """Store a return of the bank's making; False if our own refunds hold what it takes."""
+    if not work.refunds.hold(payment.id, one.amount_centavos):
+        log.warning("provider.return-does-not-fit", payment=payment.txid, id=one.id[:64])
+        return False
+    refund_id = foreign_id(one.id)
+    if work.refunds.find(payment.id, refund_id) is not None:  # a merchant chose the same id
+        refund_id = hashlib.sha256(one.id.encode()).hexdigest()[:32]
+    row: dict[str, Any] = {
+        "payment_id": payment.id,
+        "refund_id": refund_id,
+        "bank_refund_id": ids.new_public_id(),
+        "amount_centavos": one.amount_centavos,
+        "is_rest": False,
+        "status": RefundStatus.PROCESSING,
+        "requested_at": work.now,
+        "ask_at": work.now + PAUSE_MIN,
+        "attempts": 1,
+        "by_bank": True,
+        "nature": one.nature[:_NATURE_MAX] if one.nature else None,
+    }
+    refund_row = work.refunds.insert(row)
+    log.info("provider.returned-by-bank", payment=payment.txid, nature=row["nature"])
+    if one.state is ReturnState.DONE:
+        refunds.settle(work, refund_row, report_of(one))
+    return True

@@ -1,0 +1,308 @@
+"""Visit one account at a bank: what callbacks named, due look-ups, refunds, and due lists."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+import structlog
+
+from core.errors import BalcaoError
+from core.runtime.throttle import Throttle
+from db_models import ProviderAccount, ProviderHint
+from payments import lifecycle, refunds, traces
+from payments.at_bank import booking, callback_checks, health, lists, returns
+from payments.at_bank.booking import Way
+from payments.at_bank.callback_checks import NONE_CAME
+from payments.at_bank.walking import DAY, NEAR, WALKS, Walk, WalkReport, is_due, walk_list
+from providers.accounts import provider_of
+from providers.port import AccountRefusal, Provider, ProviderAway, ProviderRefusal
+from repository.database import Work, in_unit_of_work, now, reading
+from repository.provider_money import DueLookUp
+from repository.reconciliations import Mark
+
+log = structlog.get_logger()
+
+LEASE = timedelta(seconds=120)
+"""How long one process may visit an account alone; after a crash the next visit waits this long,
+except the first one of a new process."""
+VISIT_SECONDS = 20.0
+"""A visit begins no further request after this time; the next one goes on where it ended."""
+SINGLES_MAX = 20
+"""When more look-ups are due, the list of Pix is read instead."""
+BATCH = 500
+LOOK_UP_SECONDS, WANTED_SECONDS, CROWD_SECONDS = 5.0, 60.0, 10.0
+"""The shortest pauses between two look-ups of one charge, between two lists that callbacks want,
+and between two lists instead of many look-ups."""
+UNANSWERED_MAX = 2
+PAUSE = timedelta(seconds=1)
+AWAY_PAUSE, AWAY_PAUSE_MAX = timedelta(seconds=4), timedelta(seconds=60)
+FAULT_PAUSE = timedelta(seconds=60)
+HINT_PAUSE, HINT_PAUSE_MAX = timedelta(seconds=5), timedelta(minutes=10)
+REMOVED_FOR = timedelta(days=30)
+"""How long after its removal an account's list is read."""
+_IMMEDIATE = frozenset({"breaker-open", "rate-limit"})
+"""Nothing was sent, so nothing was learnt of this charge."""
+
+LOOK_UPS = Throttle(LOOK_UP_SECONDS)
+"""Of single charges, by txid; a shopper's question counts too."""
+_WANTED_LISTS = Throttle(WANTED_SECONDS)
+_CROWDS = Throttle(CROWD_SECONDS)
+
+
+@dataclass
+class Visit:
+    """One process's work for one account, while it holds the lease."""
+
+    account_id: int
+    mark: Mark
+    keep_going: Callable[[], bool]
+    deadline: float
+    unanswered: int = 0
+    is_complete: bool = True
+    """Whether no list is left half read."""
+    has_answer: bool = False
+    next_look_ups: dict[int, datetime | None] = field(default_factory=dict)
+
+    @classmethod
+    def begin(
+        cls, account_id: int, *, by_force: bool, keep_going: Callable[[], bool]
+    ) -> Visit | None:
+        """Acquire the account's lease; None if another process has it, or if the account rests."""
+        name = f"psp-{account_id}"
+
+        def take(work: Work) -> Mark | None:
+            until = work.now + LEASE
+            return work.reconciliations.acquire(name, work.now, until, work.now, by_force=by_force)
+
+        mark = in_unit_of_work(take)
+        if mark is None:
+            return None
+        return cls(account_id, mark, keep_going, time.monotonic() + VISIT_SECONDS)
+
+    def run(self, *, is_first: bool) -> None:
+        """Do what is due; the lease rests as long as the bank wants to be left alone."""
+        pause = PAUSE
+        try:
+            provider = provider_of(self.account_id)
+            self._do_all(provider, is_first=is_first)
+            if self.has_answer:
+                health.note_answer(self.account_id)
+        except ProviderAway as error:
+            pause = self._pause_after(error)
+            health.note_fault(self.account_id, error.code)
+            log.info("provider.visit-unanswered", account=self.account_id, code=error.code)
+        except AccountRefusal as refusal:
+            pause = FAULT_PAUSE
+            health.note_fault(self.account_id, refusal.code)
+        except BalcaoError as error:
+            pause = FAULT_PAUSE
+            log.warning("provider.visit-postponed", account=self.account_id, code=error.code)
+        finally:
+            in_unit_of_work(partial(self._end, pause))
+
+    def _end(self, pause: timedelta, work: Work) -> None:
+        work.reconciliations.release(f"psp-{self.account_id}", self.mark, work.now + pause)
+
+    def _pause_after(self, error: ProviderAway) -> timedelta:
+        pauses = _away_pauses
+        longest = AWAY_PAUSE_MAX
+        pause = min(pauses.get(self.account_id, AWAY_PAUSE / 2) * 2, longest)
+        pauses[self.account_id] = pause
+        return max(pause, min(error.retry_after or pause, longest))
+
+    def _do_all(self, provider: Provider, *, is_first: bool) -> None:
+        with reading() as work:
+            account = work.provider_accounts.find(self.account_id)
+        if account is None:
+            return
+        try:
+            self._look_up(provider)
+        finally:
+            self._store_look_ups()
+        refunds.run_at_bank(self.account_id, self._goes_on)
+        if is_listed(account, now()):
+            self._walk_what_is_due(provider, account, is_first=is_first)
+            callback_checks.check(account)
+        _away_pauses.pop(self.account_id, None)
+
+    def _goes_on(self) -> bool:
+        return self.keep_going() and time.monotonic() < self.deadline
+
+    # -- single charges ------------------------------------------------------------------------
+
+    def _look_up(self, provider: Provider) -> None:
+        """Ask about what callbacks named, then about what is due; many at once by the list."""
+        with reading() as work:
+            hints = work.provider_money.hints_due(self.account_id, work.now, BATCH)
+            due = work.provider_money.due_look_ups(
+                self.account_id, work.now, lifecycle.LOOK_UP_PAUSE_MAX, BATCH
+            )
+        name = str(self.account_id)
+        is_crowd = len(due) > SINGLES_MAX and _CROWDS.allow(name)
+        # A forged callback may name many charges, so hints get the list less often.
+        if len({hint.txid for hint in hints}) > SINGLES_MAX and _WANTED_LISTS.allow(
+            f"hints {name}"
+        ):
+            is_crowd = True
+        if is_crowd and self._walk(provider, NEAR, Way.WINDOW).is_complete:
+            self._reschedule(due)
+            due = []
+        for hint in _distinct(hints):
+            if not self._goes_on():
+                return
+            self._follow(provider, hint, hints)
+        for one in due[:SINGLES_MAX]:
+            if not self._goes_on():
+                return
+            self._look_up_one(provider, one)
+
+    def _reschedule(self, due: Sequence[DueLookUp]) -> None:
+        moment = now()
+        for one in due:
+            self.next_look_ups[one.payment_id] = lifecycle.next_look_up(
+                one.created_at, one.expires_at, moment
+            )
+
+    def _store_look_ups(self) -> None:
+        times = self.next_look_ups
+        if times:
+            in_unit_of_work(lambda work: work.provider_money.schedule_look_ups(times))
+
+    def _look_up_one(self, provider: Provider, one: DueLookUp) -> None:
+        if not LOOK_UPS.allow(one.txid):
+            return
+        try:
+            self._ask(provider, one.txid, Way.POLL)
+        except ProviderAway as error:
+            if error.code not in _IMMEDIATE:
+                self._reschedule([one])
+            self._count_unanswered(error)
+            return
+        self._reschedule([one])
+
+    def _ask(self, provider: Provider, txid: str, way: Way) -> int:
+        """Ask about a charge and book what it has. Raises ProviderAway and AccountRefusal."""
+        try:
+            bank_charge = provider.find_charge(txid)
+        except AccountRefusal:
+            raise
+        except ProviderRefusal as refusal:
+            log.info("provider.look-up-refused", txid=txid, code=refusal.code)
+            return 0
+        self.unanswered, self.has_answer = 0, True
+        traces.record_look_up(txid)
+        return 0 if bank_charge is None else lists.book_charge(self.account_id, bank_charge, way)
+
+    def _follow(self, provider: Provider, hint: ProviderHint, all_: Sequence[ProviderHint]) -> None:
+        """Ask about what a callback named, and forget all hints about the same."""
+        subject = hint.txid or hint.end_to_end_id or ""
+        if not LOOK_UPS.allow(subject):
+            return
+        rows = [one.id for one in all_ if _subject_of(one) == _subject_of(hint)]
+        try:
+            number, is_settled = self._ask_about(provider, hint)
+        except ProviderAway as error:
+            pause = min(timedelta(seconds=5) * 2**hint.attempts, HINT_PAUSE_MAX)
+            self._postpone(rows, pause)
+            self._count_unanswered(error)
+            return
+        if not is_settled:
+            self._postpone(rows, returns.AGAIN)
+            return
+
+        in_unit_of_work(lambda work: work.provider_money.delete_hints(rows))
+        if number:
+            self._note_callback()
+
+    def _ask_about(self, provider: Provider, hint: ProviderHint) -> tuple[int, bool]:
+        if hint.txid is not None:
+            return self._ask(provider, hint.txid, Way.CALLBACK), True
+        money = provider.find_money(hint.end_to_end_id or "")
+        if money is None:
+            return 0, True
+        booking.book(self.account_id, money, Way.CALLBACK)
+        return 1, returns.book_returns(self.account_id, money)
+
+    def _postpone(self, rows: Sequence[int], pause: timedelta) -> None:
+        in_unit_of_work(lambda work: work.provider_money.postpone_hints(rows, work.now + pause))
+
+    def _count_unanswered(self, error: ProviderAway) -> None:
+        """Raise the error again if the bank seems to be away."""
+        self.unanswered += 1
+        is_told = error.code in _IMMEDIATE or error.retry_after is not None
+        if is_told or self.unanswered >= UNANSWERED_MAX:
+            raise error
+
+    # -- lists ---------------------------------------------------------------------------------
+
+    def _walk_what_is_due(
+        self, provider: Provider, account: ProviderAccount, *, is_first: bool
+    ) -> None:
+        with reading() as work:
+            times = work.provider_money.walk_times([walk.row_of(account.id) for walk in WALKS])
+            moment = work.now
+        near_to, day_to = (times.get(walk.row_of(account.id)) for walk in WALKS)
+        wanted_at = account.window_wanted_at
+        if wanted_at is not None and _WANTED_LISTS.allow(str(account.id)):
+            self._walk_wanted(provider, wanted_at)
+        elif is_first or is_due(NEAR, near_to, moment):
+            self._walk(provider, NEAR, Way.WINDOW)
+        if is_due(DAY, day_to, moment):
+            self._walk(provider, DAY, Way.WINDOW)
+
+    def _walk_wanted(self, provider: Provider, wanted_at: datetime) -> None:
+        """Read the list that a callback wants; what comes meanwhile wants another one."""
+        self._change_account({"window_wanted_at": None})
+        report = WalkReport(False, 0)
+        try:
+            report = self._walk(provider, NEAR, Way.CALLBACK)
+        finally:
+            if not report.is_complete:
+                self._change_account({"window_wanted_at": wanted_at})
+        if report.news:
+            self._note_callback()
+
+    def _walk(self, provider: Provider, walk: Walk, way: Way) -> WalkReport:
+        report = WalkReport(False, 0)
+        try:
+            report = walk_list(provider, self.account_id, walk, way, self._goes_on)
+        finally:
+            self.is_complete &= report.is_complete
+        self.has_answer = True
+        return report
+
+    def _change_account(self, values: Mapping[str, Any]) -> None:
+        in_unit_of_work(lambda work: work.provider_accounts.change(self.account_id, values))
+
+    def _note_callback(self) -> None:
+        """A callback has named money that the bank confirms, so callbacks come."""
+        with reading() as work:
+            account = work.provider_accounts.find(self.account_id)
+            moment = work.now
+        values: dict[str, Any] = {"callback_came_at": moment}
+        if account is not None and account.callback_fault == NONE_CAME:
+            values["callback_fault"] = None
+        self._change_account(values)
+
+
+def is_listed(account: ProviderAccount, moment: datetime) -> bool:
+    """Whether the account's list of Pix is still read."""
+    return account.removed_at is None or account.removed_at > moment - REMOVED_FOR
+
+
+def _subject_of(hint: ProviderHint) -> tuple[str | None, str | None]:
+    return hint.txid, hint.end_to_end_id
+
+
+def _distinct(hints: Sequence[ProviderHint]) -> list[ProviderHint]:
+    """One hint for each charge or Pix, in their order."""
+    return list({_subject_of(hint): hint for hint in reversed(hints)}.values())[::-1]
+
+
+_away_pauses: dict[int, timedelta] = {}
+"""The last pause of each account whose bank is away, in this process."""

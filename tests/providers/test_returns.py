@@ -1,0 +1,282 @@
+"""Returns at real banks: our refunds by the port, and those of the bank's own making."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from payments import attaching, refunds
+from payments.at_bank import booking, lists, visiting
+from payments.at_bank.booking import Way
+from payments.at_bank.watching import MoneyWatch
+from payments.receipt_schemas import Attachment
+from payments.refund_reports import reason_code
+from payments.schemas import NewRefund
+from providers.port import AccountRefusal, BankReturn, ProviderAway, ProviderRefusal, ReturnState
+from repository.database import unit_of_work
+from tests.providers.bank_rows import VALUE, BankRows, returned
+from tests.providers.listing_bank import ListingBank
+
+DONE, PROCESSING, FAILED = ReturnState.DONE, ReturnState.PROCESSING, ReturnState.FAILED
+
+
+@pytest.fixture
+def rows(app, clock):
+    """Rows at a bank, read and written beside the service."""
+    return BankRows(app, clock)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_limits(monkeypatch):
+    """Other tests have used the limits of this process."""
+    throttle = visiting.LOOK_UPS
+    monkeypatch.setattr(throttle, "_allowed_at", type(throttle._allowed_at)())
+
+
+@pytest.fixture
+def listing(app, clock):
+    """The bank of every account."""
+    bank = ListingBank(clock)
+    app.extensions["balcao"].provider_clients._build = lambda _account, _secrets: bank
+    return bank
+
+
+@pytest.fixture
+def account(rows):
+    """The row id of an account."""
+    return rows.account()
+
+
+@pytest.fixture
+def paid(rows, listing, account):
+    """A payment that was paid at the bank."""
+    payment = rows.payment(account)
+    money = rows.money(payment.txid)
+    listing.pay(payment.txid, money)
+    with rows.app.app_context():
+        booking.book(account, money)
+    return rows.payment_row(payment.txid)
+
+
+def order(rows, payment, value=None):
+    """Order a refund and tell the bank at once; returns whether it is settled, and the row."""
+    with rows.app.app_context():
+        with unit_of_work() as work:
+            merchant = work.accounts.find(payment.merchant_id)
+            assert merchant is not None
+            current = work.payments.own(merchant, payment.txid)
+            new_refund = NewRefund(value=value) if value else NewRefund()
+            refund, _ = refunds.request_refund(work, current, new_refund, merchant)
+        is_settled = refunds.tell_bank(refund.id)
+    return is_settled, rows.refunds()[-1]
+
+
+def visit(rows, account):
+    """Let a new process visit the account."""
+    with rows.app.app_context():
+        MoneyWatch(rows.app).visit(account)
+
+
+def book_page(rows, account, listing):
+    """Book what the bank lists."""
+    with rows.app.app_context():
+        lists.book_page(account, listing.money, Way.WINDOW)
+
+
+def test_a_refund_is_done_at_once_also_without_a_bank(rows, listing, paid):
+    """A return without `rtrId` has our own id as its own."""
+    is_settled, refund = order(rows, paid)
+    assert is_settled
+    assert (refund.status, refund.return_id) == ("done", refund.bank_refund_id)
+    assert rows.payment_row(paid.txid).refunded_centavos == VALUE
+    assert rows.events()[-1] == "payment.refunded"
+    assert ("give_back", refund.bank_refund_id) in listing.calls
+
+
+def test_a_lost_answer_is_asked_about_before_it_is_sent_again(rows, listing, account, paid, clock):
+    """The bank has the return: it is not ordered twice."""
+    listing.return_answers = [ProviderAway("timeout")]
+    is_settled, refund = order(rows, paid)
+    assert (is_settled, refund.status) == (False, "processing")
+    final = BankReturn(refund.bank_refund_id, "D1", VALUE, DONE)
+    listing.give(paid.end_to_end_id, final)
+    listing.calls.clear()
+    clock.advance(minutes=2)
+    visit(rows, account)
+    assert ("give_back", refund.bank_refund_id) not in listing.calls
+    assert [(one.status, one.return_id) for one in rows.refunds()] == [("done", "D1")]
+    assert rows.payment_row(paid.txid).refunded_centavos == VALUE
+
+
+def test_a_return_in_progress_is_asked_about_until_it_fails(rows, listing, account, paid, clock):
+    """Then the sum is free again, and the bank's reason is kept as a code."""
+    listing.return_answers = [BankReturn("", None, 1, PROCESSING)]
+    _, refund = order(rows, paid)
+    id_ = refund.bank_refund_id
+    listing.give(paid.end_to_end_id, BankReturn(id_, None, VALUE, PROCESSING))
+    clock.advance(minutes=2)
+    visit(rows, account)
+    assert rows.payment_row(paid.txid).refunding_centavos == VALUE
+    listing.give(
+        paid.end_to_end_id, BankReturn(id_, None, VALUE, FAILED, reason="Saldo não disponível.")
+    )
+    clock.advance(minutes=11)
+    visit(rows, account)
+    stored = rows.payment_row(paid.txid)
+    assert (stored.refunding_centavos, stored.refunded_centavos) == (0, 0)
+    assert [(one.status, one.reason) for one in rows.refunds()] == [
+        ("failed", "saldo-nao-disponivel")
+    ]
+    assert rows.events()[-1] == "refund.failed"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ProviderRefusal("PixDevolucaoInvalida", "no"), "failed"),
+        (AccountRefusal("invalid_client"), "processing"),
+    ],
+)
+def test_a_refusal_of_the_refund_is_final_and_one_of_the_account_is_not(
+    rows, listing, paid, error, status
+):
+    """A wrong certificate says nothing about the refund."""
+    listing.return_answers = [error]
+    _, refund = order(rows, paid)
+    assert refund.status == status
+
+
+def test_a_bank_s_own_return_is_booked_once(rows, listing, account, paid):
+    """MED takes a part; the merchant can give back the rest and no more."""
+    med = returned(2000, id="D1234567820261130MED")
+    listing.give(paid.end_to_end_id, med)
+    book_page(rows, account, listing)
+    book_page(rows, account, listing)
+    [refund] = rows.refunds()
+    assert (refund.by_bank, refund.refund_id, refund.nature) == (True, med.id, "MED_FRAUDE")
+    assert (refund.status, refund.return_id) == ("done", med.return_id)
+    assert rows.payment_row(paid.txid).refunded_centavos == 2000
+    assert rows.events().count("payment.refunded") == 1
+    is_settled, rest = order(rows, paid)
+    assert (is_settled, rest.amount_centavos) == (True, VALUE - 2000)
+
+
+def test_a_bank_s_return_in_progress_is_asked_about(rows, listing, account, paid, clock):
+    """By the bank's id; nobody orders it."""
+    med = returned(VALUE, id="MED1", state=PROCESSING)
+    listing.give(paid.end_to_end_id, med)
+    book_page(rows, account, listing)
+    assert rows.payment_row(paid.txid).refunding_centavos == VALUE
+    listing.give(paid.end_to_end_id, returned(VALUE, id="MED1"))
+    listing.calls.clear()
+    clock.advance(minutes=1)
+    visit(rows, account)
+    assert rows.payment_row(paid.txid).refunded_centavos == VALUE
+    assert not [call for call in listing.calls if call[0] == "give_back"]
+
+
+def test_a_bank_s_return_waits_for_our_own_refund(rows, listing, account, paid, clock):
+    """Ours holds the whole sum and fails in the end; then the bank's return fits."""
+    listing.return_answers = [BankReturn("", None, 1, PROCESSING)]
+    _, own = order(rows, paid)
+    failing = BankReturn(own.bank_refund_id, None, VALUE, PROCESSING)
+    med = returned(VALUE, id="MED2")
+    listing.give(paid.end_to_end_id, failing, med)
+    book_page(rows, account, listing)
+    assert [one.by_bank for one in rows.refunds()] == [False]
+    at_last = BankReturn(own.bank_refund_id, None, VALUE, FAILED, reason="MED")
+    listing.give(paid.end_to_end_id, at_last, med)
+    clock.advance(seconds=61)
+    visit(rows, account)
+    visiting.LOOK_UPS._allowed_at.clear()
+    clock.advance(seconds=61)
+    visit(rows, account)
+    assert [(one.by_bank, one.status) for one in rows.refunds()] == [
+        (False, "failed"),
+        (True, "done"),
+    ]
+    assert rows.payment_row(paid.txid).refunded_centavos == VALUE
+
+
+def test_money_without_a_payment_gets_one_when_its_bank_returns_it(rows, listing, account):
+    """So that refunds have one procedure; a return that failed changes nothing."""
+    money = rows.money(None)
+    listing.money.append(money)
+    listing.give(money.end_to_end_id, returned(VALUE, state=FAILED))
+    book_page(rows, account, listing)
+    assert rows.receipts()[0].payment_id is None
+    listing.give(money.end_to_end_id, returned(VALUE))
+    book_page(rows, account, listing)
+    [receipt] = rows.receipts()
+    assert receipt.payment_id is not None
+    [refund] = rows.refunds()
+    assert (refund.payment_id, refund.status, refund.by_bank) == (receipt.payment_id, "done", True)
+
+
+def test_a_return_that_is_done_after_we_gave_it_up_is_booked(rows, listing, account, paid):
+    """The bank refused a repetition although the first order had been carried out."""
+    listing.return_answers = [ProviderRefusal("status-422")]
+    _, own = order(rows, paid)
+    assert own.status == "failed"
+    listing.give(paid.end_to_end_id, BankReturn(own.bank_refund_id, "D9", VALUE, DONE))
+    book_page(rows, account, listing)
+    assert rows.payment_row(paid.txid).refunded_centavos == VALUE
+    assert [one.by_bank for one in rows.refunds()] == [False, True]
+
+
+def test_another_account_says_nothing_of_our_money(rows, listing, account, paid):
+    """A stranger's bank lists the same id with a return."""
+    stranger = rows.account(rows.merchant("Charlie"))
+    listing.give(paid.end_to_end_id, returned(VALUE))
+    book_page(rows, stranger, listing)
+    assert rows.refunds() == []
+
+
+def test_a_refund_goes_to_the_bank_that_has_the_money(rows, listing, account, clock):
+    """Money of one account that its merchant attached to a payment of another one."""
+    other = rows.account()
+    money = rows.money(None)
+    listing.money.append(money)
+    with rows.app.app_context():
+        booking.book(other, money)
+    payment = rows.payment(account)
+    with rows.app.app_context(), unit_of_work() as work:
+        merchant = work.accounts.find(payment.merchant_id)
+        receipt = work.receipts.find_by_end_to_end_id(money.end_to_end_id)
+        assert merchant is not None
+        assert receipt is not None
+        attaching.attach(work, merchant, receipt, Attachment(payment_id=payment.txid))
+    listing.return_answers = [ProviderAway("timeout")]
+    order(rows, payment)
+    clock.advance(minutes=2)
+    visit(rows, account)
+    assert rows.refunds()[0].status == "processing"
+    visit(rows, other)
+    assert rows.refunds()[0].status == "done"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "code"),
+    [
+        (None, "refund-failed"),
+        ("…", "refund-failed"),
+        ("Conta sem saldo: tente amanhã", "conta-sem-saldo-tente-amanha"),
+        ("x" * 200, "x" * 64),
+    ],
+)
+def test_a_sentence_becomes_a_code(sentence, code):
+    """So that programs and the column can hold it."""
+    assert reason_code(sentence) == code
+
+
+def test_the_pause_of_a_refund_grows_for_days(rows, listing, account, paid, clock):
+    """Between two questions lie at most ten minutes, and they never end by themselves."""
+    listing.return_answers = [BankReturn("", None, 1, PROCESSING)]
+    _, own = order(rows, paid)
+    listing.give(paid.end_to_end_id, BankReturn(own.bank_refund_id, None, VALUE, PROCESSING))
+    clock.advance(days=3)
+    visit(rows, account)
+    [refund] = rows.refunds()
+    assert refund.status == "processing"
+    assert refund.ask_at - clock.now() == timedelta(minutes=10)

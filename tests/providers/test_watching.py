@@ -1,0 +1,281 @@
+"""Learning of money without callbacks: look-ups and lists, account by account."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from db_models import Payment, ProviderAccount, ProviderHint
+from payments.at_bank import visiting
+from payments.at_bank.watching import MoneyWatch
+from providers.port import AccountRefusal, ProviderAway
+from repository.database import reading, unit_of_work
+from tests.providers.bank_rows import BankRows
+from tests.providers.listing_bank import ListingBank
+
+
+@pytest.fixture
+def rows(app, clock):
+    """Rows at a bank, read and written beside the service."""
+    return BankRows(app, clock)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_limits(monkeypatch):
+    """Other tests have used the limits of this process."""
+    for name in ("LOOK_UPS", "_WANTED_LISTS", "_CROWDS"):
+        throttle = getattr(visiting, name)
+        monkeypatch.setattr(throttle, "_allowed_at", type(throttle._allowed_at)())
+
+
+@pytest.fixture
+def listing(app, clock):
+    """The bank of every account."""
+    bank = ListingBank(clock)
+    app.extensions["balcao"].provider_clients._build = lambda _account, _secrets: bank
+    return bank
+
+
+@pytest.fixture
+def watch(app):
+    """The visits of one process."""
+    return MoneyWatch(app)
+
+
+def visit(watch, account):
+    """Visit an account now."""
+    with watch._app.app_context():
+        return watch.visit(account)
+
+
+def hint(rows, account, **values):
+    """Store what a callback would have named."""
+    row = {"account_id": account, "txid": None, "end_to_end_id": None, "attempts": 0}
+    with rows.app.app_context(), unit_of_work() as work:
+        work.provider_money.insert_hints([{**row, "due_at": work.now, **values}])
+
+
+def hints(rows):
+    """How many hints are stored."""
+    with rows.app.app_context(), reading() as work:
+        return len(work.session.scalars(sa.select(ProviderHint.id)).all())
+
+
+def test_a_due_look_up_confirms_the_payment(rows, listing, watch, clock):
+    """No callback came; the look-up 20 s after the creation finds the money."""
+    account = rows.account()
+    payment = rows.payment(account)
+    visit(watch, account)
+    listing.pay(payment.txid, rows.money(payment.txid))
+    listing.calls.clear()
+    clock.advance(seconds=21)
+    assert visit(watch, account)
+    assert ("find_charge", payment.txid) in listing.calls
+    assert rows.payment_row(payment.txid).status == "confirmed"
+    assert rows.events() == ["payment.confirmed"]
+
+
+def test_an_unpaid_payment_is_asked_about_again_and_later_not(rows, listing, watch, clock):
+    """The pauses grow, and an hour after the deadline they end."""
+    account = rows.account()
+    payment = rows.payment(account)
+    clock.advance(seconds=21)
+    visit(watch, account)
+    first = rows.payment_row(payment.txid).look_up_at
+    assert first > clock.now()
+    rows.write(Payment, payment.id, status="expired", resolved_at=payment.expires_at)
+    clock.instant = payment.expires_at + timedelta(hours=1, seconds=1)
+    visiting.LOOK_UPS._allowed_at.clear()
+    visit(watch, account)
+    assert rows.payment_row(payment.txid).look_up_at is None
+
+
+def test_a_callback_s_hint_is_followed_and_noted(rows, listing, watch, clock):
+    """The bank confirms what the callback named, so callbacks come."""
+    account = rows.account(callback_fault="none-came")
+    payment = rows.payment(account)
+    visit(watch, account)
+    listing.pay(payment.txid, rows.money(payment.txid))
+    clock.advance(seconds=2)
+    hint(rows, account, txid=payment.txid)
+    hint(rows, account, txid=payment.txid)
+    listing.calls.clear()
+    visit(watch, account)
+    assert listing.calls == [("find_charge", payment.txid)]
+    assert rows.payment_row(payment.txid).status == "confirmed"
+    assert hints(rows) == 0
+    stored = rows.account_row(account)
+    assert (stored.callback_came_at, stored.callback_fault) == (clock.now(), None)
+
+
+def test_a_forged_hint_costs_one_question_in_five_seconds(rows, listing, watch, clock):
+    """However often it is repeated; and it confirms nothing."""
+    account = rows.account()
+    payment = rows.payment(account)
+    visit(watch, account)
+    listing.calls.clear()
+    for _ in range(4):
+        clock.advance(seconds=2)
+        hint(rows, account, txid=payment.txid)
+        visit(watch, account)
+    assert listing.calls.count(("find_charge", payment.txid)) == 1
+    assert rows.account_row(account).callback_came_at is None
+    assert rows.payment_row(payment.txid).status == "pending"
+
+
+def test_a_wanted_list_brings_money_without_a_charge(rows, listing, watch, clock):
+    """Money for the key alone; repeated wishes cost one list in a minute."""
+    account = rows.account()
+    visit(watch, account)
+    listing.money.append(rows.money(None))
+    for _ in range(3):
+        clock.advance(seconds=2)
+        rows.write(ProviderAccount, account, window_wanted_at=clock.now())
+        listing.windows.clear() if len(rows.receipts()) == 0 else None
+        visit(watch, account)
+    assert len(listing.windows) == 1
+    [receipt] = rows.receipts()
+    assert (receipt.payment_id, receipt.misfit) == (None, None)
+    assert rows.account_row(account).callback_came_at is not None
+    assert rows.account_row(account).window_wanted_at is not None  # of the later wishes
+
+
+def test_many_due_look_ups_become_one_list(rows, listing, watch, clock):
+    """The rate of a bank is small: a list answers for all of them."""
+    account = rows.account()
+    visit(watch, account)
+    payments = [rows.payment(account) for _ in range(visiting.SINGLES_MAX + 5)]
+    for payment in payments[:7]:
+        listing.pay(payment.txid, rows.money(payment.txid))
+    clock.advance(seconds=21)
+    listing.calls.clear()
+    visit(watch, account)
+    assert {operation for operation, _ in listing.calls} == {"money_page"}
+    assert [rows.payment_row(one.txid).status for one in payments].count("confirmed") == 7
+    assert all(rows.payment_row(one.txid).look_up_at > clock.now() for one in payments[7:])
+
+
+def test_after_a_stop_of_three_days_all_money_is_found(rows, listing, watch, clock):
+    """Windows of at most a day, all their pages, from the mark on."""
+    account = rows.account()
+    visit(watch, account)
+    listing.page_size = 3
+    payments = [rows.payment(account) for _ in range(10)]
+    for number, payment in enumerate(payments):
+        paid_at = clock.now() + timedelta(seconds=number)
+        listing.pay(payment.txid, rows.money(payment.txid, paid_at=paid_at))
+    clock.advance(days=3)
+    listing.windows.clear()
+    visit(MoneyWatch(rows.app), account)
+    assert [rows.payment_row(one.txid).status for one in payments] == ["confirmed"] * 10
+    assert listing.windows[0][0] <= clock.now() - timedelta(days=3)
+    assert max(end for _, end in listing.windows) == clock.now()
+
+
+def test_a_list_that_breaks_off_goes_on_at_its_page(rows, listing, watch, clock):
+    """The bank goes away after the first page; the next visit asks for the second."""
+    account = rows.account()
+    visit(watch, account)
+    listing.page_size = 2
+    listing.money += [rows.money(None, paid_at=clock.now()) for _ in range(5)]
+    clock.advance(hours=2)
+    pages = []
+    original = listing.money_page
+
+    def breaking(start, end, after):
+        pages.append(after)
+        if pages == [None, "1"]:
+            raise ProviderAway("status-503")
+        return original(start, end, after)
+
+    listing.money_page = breaking
+    visit(watch, account)
+    clock.advance(minutes=2)
+    visit(watch, account)
+    assert pages[:4] == [None, "1", "1", "2"]
+    assert len(rows.receipts()) == 5
+
+
+def test_a_bank_that_is_away_is_left_alone(rows, listing, watch, clock):
+    """The account rests as long as the bank asks for, and then goes on."""
+    account = rows.account()
+    payment = rows.payment(account)
+    visit(watch, account)
+    clock.advance(seconds=21)
+    listing.errors = [ProviderAway("status-429", retry_after=timedelta(seconds=30))]
+    assert visit(watch, account)
+    clock.advance(seconds=20)
+    assert not visit(watch, account)
+    clock.advance(seconds=11)
+    visiting.LOOK_UPS._allowed_at.clear()
+    listing.pay(payment.txid, rows.money(payment.txid))
+    assert visit(watch, account)
+    assert rows.account_row(account).fault is None
+
+
+def test_a_refused_account_shows_its_fault(rows, listing, watch, clock):
+    """Credentials or certificate: a person must act."""
+    account = rows.account()
+    listing.errors = [AccountRefusal("invalid_client")]
+    rows.payment(account)
+    clock.advance(seconds=21)
+    visit(watch, account)
+    assert rows.account_row(account).fault == "invalid_client"
+
+
+def test_a_slow_bank_delays_no_other(rows, app, clock, watch):
+    """Two accounts at two banks: one hangs, the other's payment is confirmed meanwhile."""
+    release = threading.Event()
+    banks: dict[int, ListingBank] = {}
+
+    class HangingBank(ListingBank):
+        def money_page(self, start, end, after):
+            release.wait(20)
+            return super().money_page(start, end, after)
+
+    def build(account, _secrets):
+        return banks[account.id]
+
+    app.extensions["balcao"].provider_clients._build = build
+    hanging, quick = rows.account(), rows.account()
+    banks[hanging], banks[quick] = HangingBank(clock), ListingBank(clock)
+    payment = rows.payment(quick)
+    banks[quick].pay(payment.txid, rows.money(payment.txid))
+    try:
+        with app.app_context():
+            assert watch.run() == 2
+        deadline = time.monotonic() + 10
+        while rows.payment_row(payment.txid).status != "confirmed":
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        with app.app_context():
+            assert watch.run() <= 1  # never two visits to one account
+    finally:
+        release.set()
+        assert watch.join(10)
+
+
+def test_one_process_visits_an_account_at_a_time(rows, listing, app, watch):
+    """The lease lies in the database; the first visit of a new process takes it by force."""
+    account = rows.account()
+    assert visit(watch, account)
+    assert not visit(watch, account)  # it rests for a second
+    assert visit(MoneyWatch(app), account)
+
+
+def test_payments_that_no_callback_announces_are_noted(rows, listing, watch, clock):
+    """Three payments found by look-ups alone: the registered address does not work."""
+    account = rows.account()
+    visit(watch, account)
+    for payment in [rows.payment(account) for _ in range(3)]:
+        listing.pay(payment.txid, rows.money(payment.txid))
+    clock.advance(seconds=21)
+    visit(watch, account)
+    assert rows.account_row(account).callback_fault is None
+    clock.advance(hours=1, minutes=1)
+    visit(watch, account)
+    assert rows.account_row(account).callback_fault == "none-came"
