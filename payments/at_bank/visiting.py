@@ -18,6 +18,7 @@ from payments import lifecycle, refunds, traces
 from payments.at_bank import booking, callback_checks, health, lists, returns
 from payments.at_bank.booking import Way
 from payments.at_bank.callback_checks import NONE_CAME
+from payments.at_bank.turns import RATE_LIMIT, in_turn
 from payments.at_bank.walking import DAY, NEAR, WALKS, Walk, WalkReport, is_due, walk_list
 from providers.accounts import provider_of
 from providers.port import AccountRefusal, Provider, ProviderAway, ProviderRefusal
@@ -32,6 +33,8 @@ LEASE = timedelta(seconds=120)
 except the first one of a new process."""
 VISIT_SECONDS = 20.0
 """A visit begins no further request after this time; the next one goes on where it ended."""
+REFUNDS_SECONDS = 5.0
+"""How much of it refunds may take."""
 SINGLES_MAX = 20
 """When more look-ups are due, the list of Pix is read instead."""
 BATCH = 500
@@ -94,7 +97,8 @@ class Visit:
                 health.note_answer(self.account_id)
         except ProviderAway as error:
             pause = self._pause_after(error)
-            health.note_fault(self.account_id, error.code)
+            if error.code != RATE_LIMIT:
+                health.note_fault(self.account_id, error.code)
             log.info("provider.visit-unanswered", account=self.account_id, code=error.code)
         except AccountRefusal as refusal:
             pause = FAULT_PAUSE
@@ -109,6 +113,8 @@ class Visit:
         work.reconciliations.release(f"psp-{self.account_id}", self.mark, work.now + pause)
 
     def _pause_after(self, error: ProviderAway) -> timedelta:
+        if error.code == RATE_LIMIT:  # of our own making: the bank is well
+            return max(PAUSE, error.retry_after or PAUSE)
         pauses = _away_pauses
         longest = AWAY_PAUSE_MAX
         pause = min(pauses.get(self.account_id, AWAY_PAUSE / 2) * 2, longest)
@@ -120,15 +126,24 @@ class Visit:
             account = work.provider_accounts.find(self.account_id)
         if account is None:
             return
+        # First, and not for long: they are few, and a flood of callbacks must not hold them up.
+        self._send_refunds()
         try:
             self._look_up(provider)
         finally:
             self._store_look_ups()
-        refunds.run_at_bank(self.account_id, self._goes_on)
         if is_listed(account, now()):
             self._walk_what_is_due(provider, account, is_first=is_first)
             callback_checks.check(account)
         _away_pauses.pop(self.account_id, None)
+
+    def _send_refunds(self) -> None:
+        end = time.monotonic() + REFUNDS_SECONDS
+        try:
+            refunds.run_at_bank(self.account_id, lambda: time.monotonic() < end)
+        except ProviderAway as error:
+            # A missing scope for returns must not keep us from learning of money.
+            log.info("provider.refunds-unanswered", account=self.account_id, code=error.code)
 
     def _goes_on(self) -> bool:
         return self.keep_going() and time.monotonic() < self.deadline
@@ -188,7 +203,7 @@ class Visit:
     def _ask(self, provider: Provider, txid: str, way: Way) -> int:
         """Ask about a charge and book what it has. Raises ProviderAway and AccountRefusal."""
         try:
-            bank_charge = provider.find_charge(txid)
+            bank_charge = in_turn(partial(provider.find_charge, txid), self._goes_on)
         except AccountRefusal:
             raise
         except ProviderRefusal as refusal:
@@ -222,7 +237,8 @@ class Visit:
     def _ask_about(self, provider: Provider, hint: ProviderHint) -> tuple[int, bool]:
         if hint.txid is not None:
             return self._ask(provider, hint.txid, Way.CALLBACK), True
-        money = provider.find_money(hint.end_to_end_id or "")
+        ask = partial(provider.find_money, hint.end_to_end_id or "")
+        money = in_turn(ask, self._goes_on)
         if money is None:
             return 0, True
         booking.book(self.account_id, money, Way.CALLBACK)

@@ -15,6 +15,7 @@ import structlog
 
 from payments.at_bank import lists
 from payments.at_bank.booking import Way
+from payments.at_bank.turns import in_turn
 from providers.port import AccountRefusal, Provider, ProviderRefusal
 from repository.database import Work, in_unit_of_work, now
 from repository.reconciliations import Mark
@@ -75,7 +76,7 @@ def walk_list(
             start = min(mark.walked_to, goal) - walk.overlap
             mark = replace(mark, window_to=end)
             try:
-                page = provider.money_page(start, end, mark.cursor)
+                page = in_turn(partial(provider.money_page, start, end, mark.cursor), goes_on)
             except AccountRefusal:
                 raise
             except ProviderRefusal as refusal:

@@ -70,6 +70,11 @@ class MoneyWatch:
             self._with_due_walks |= {account_id}
         return True
 
+    @property
+    def unfinished(self) -> frozenset[int]:
+        """The accounts whose lists were not read to the end, or are due."""
+        return self._with_due_walks
+
     def _due_accounts(self) -> frozenset[int]:
         if time.monotonic() >= self._slow_check_at + SLOW_CHECKS_SECONDS:
             self._slow_check_at = time.monotonic()

@@ -279,3 +279,17 @@ def test_payments_that_no_callback_announces_are_noted(rows, listing, watch, clo
     clock.advance(hours=1, minutes=1)
     visit(watch, account)
     assert rows.account_row(account).callback_fault == "none-came"
+
+
+def test_a_used_up_rate_is_waited_for_and_is_no_fault(rows, listing, watch, clock):
+    """The limit is our own: the visit goes on when its turn comes."""
+    account = rows.account()
+    payment = rows.payment(account)
+    visit(watch, account)
+    listing.pay(payment.txid, rows.money(payment.txid))
+    clock.advance(seconds=21)
+    busy = ProviderAway("rate-limit", retry_after=timedelta(milliseconds=20), was_sent=False)
+    listing.errors = [busy] * 3
+    visit(watch, account)
+    assert rows.payment_row(payment.txid).status == "confirmed"
+    assert rows.account_row(account).fault is None
