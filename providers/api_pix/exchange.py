@@ -308,7 +308,7 @@ class BankExchange:
         pause = retry_after(answer.headers)
         if answer.status == 401:
             self._tokens.note_refusal()
-        else:
+        elif len(tokens) > 1:
             self._tokens.note_acceptance()
         self._obey(answer.status, pause)
         members, is_json = self._members(answer)

@@ -249,10 +249,9 @@ class BankTokens:
             self._renewal_refused_until = self._seconds() + grown_pause(self._refusals)
 
     def note_acceptance(self) -> None:
-        """Note that the bank accepted a token."""
-        if self._refusals:
-            with self._lock:
-                self._refusals, self._renewal_refused_until = 0, 0.0
+        """Note that the bank accepted a new token in place of one that it had refused."""
+        with self._lock:
+            self._refusals, self._renewal_refused_until = 0, 0.0
 
     def present(self) -> tuple[AccessToken, timedelta] | None:
         """The token in use, and its age; None if there is none."""

@@ -83,16 +83,14 @@ class RawBank:
 
     def __enter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self._listener.settimeout(0.05)
         self.port: int = self._listener.getsockname()[1]
-        self._stopped = threading.Event()
         self._open: list[socket.socket] = []
         self._thread = threading.Thread(target=self._accept)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopped.set()
+        self._listener.shutdown(socket.SHUT_RDWR)  # ends the wait for the next connection
         self._thread.join()
         self._listener.close()
         self.drop_connections()
@@ -122,11 +120,11 @@ class RawBank:
         return [one for one in self.requests if one.path == "/token"]
 
     def _accept(self) -> None:
-        while not self._stopped.is_set():
+        while True:
             try:
                 sock, _ = self._listener.accept()
-            except TimeoutError:
-                continue
+            except OSError:
+                return
             self.connections += 1
             threading.Thread(target=self._serve, args=(sock, self.connections), daemon=True).start()
 

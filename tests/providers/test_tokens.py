@@ -307,6 +307,19 @@ def test_a_second_401_is_the_accounts_fault_and_no_storm_follows(bank):
     assert len(bank.token_requests) == 3
 
 
+def test_one_forbidden_resource_is_no_reason_for_a_storm(bank):
+    """Some banks answer 401 where a scope is missing, while everything else works."""
+    bank.answer = lambda request: http(401 if request.method == "GET" else 200, {})
+    seconds = Seconds()
+    exchange = exchange_with(bank, seconds=seconds)
+    for _ in range(600):
+        assert call(exchange) == 200
+        with pytest.raises(AccountRefusal, match="unauthorized"):
+            exchange.call("GET", "webhook", "/webhook/k", operation="g", is_read=True)
+        seconds.value += 0.5
+    assert len(bank.token_requests) <= 14
+
+
 def test_many_calls_that_meet_a_dead_token_renew_it_once(bank):
     """Each saw 401, and only the first asks for a new token."""
     exchange = exchange_with(bank)
