@@ -55,6 +55,11 @@ class Paging:
     items: int | None
     page_size: int | None
 
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the bank counts neither pages nor items."""
+        return self.pages is None and self.items is None
+
 
 def object_in(value: Any) -> Mapping[str, Any]:
     """A JSON object. Raises Unreadable."""

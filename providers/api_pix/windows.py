@@ -15,7 +15,7 @@ PAGES_MAX = 2_000
 """Of one window: a bank that always has another page must come to an end."""
 DAY = timedelta(days=1)
 
-_CURSOR = re.compile(r"(\d{1,6})\.(\d{1,6})\.([0-9a-f]{0,16})", re.ASCII)
+_CURSOR = re.compile(r"(\d{1,6})\.(\d{1,6})\.(\d{1,9})\.([0-9a-f]{0,16})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class WindowPlace:
     part: int = 0
     """The part of the window, from 0: banks limit how long a window may be."""
     page: int = 0
+    items: int = 0
+    """How many items the pages before had."""
     before: str = ""
     """The fingerprint of the page before, to notice a bank that ignores the page's number."""
 
@@ -36,10 +38,10 @@ class WindowPlace:
         match = _CURSOR.fullmatch(cursor)
         if match is None:
             raise ValueError("this is no cursor of a list")
-        return cls(int(match[1]), int(match[2]), match[3])
+        return cls(int(match[1]), int(match[2]), int(match[3]), match[4])
 
     def __str__(self) -> str:
-        return f"{self.part}.{self.page}.{self.before}"
+        return f"{self.part}.{self.page}.{self.items}.{self.before}"
 
 
 def bounds(
@@ -65,13 +67,14 @@ def next_place(
     fingerprint = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
     is_repeated = place.page > 0 and fingerprint == place.before
     if count and not is_repeated and place.page + 1 < PAGES_MAX:
-        # Some banks count pages wrongly, or not at all: a full page may have a successor.
-        number = place.page + 1
+        # Some banks count wrongly, or not at all, or give less than was asked for. A request too
+        # many costs little, and a page too few loses money.
+        number, items = place.page + 1, place.items + count
         is_counted = paging.pages is not None and number < paging.pages
-        is_left = paging.items is not None and number * page_size < paging.items
+        is_left = paging.items is not None and items < paging.items
         is_full = paging.items is None and count >= page_size
-        if is_counted or is_left or is_full:
-            return WindowPlace(place.part, number, fingerprint)
+        if is_counted or is_left or is_full or paging.is_unknown:
+            return WindowPlace(place.part, number, items, fingerprint)
     return WindowPlace(place.part + 1) if place.part + 1 < parts else None
 
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from providers.api_pix.profiles import (
+    FOLDER,
+    BankDoor,
+    BankProfile,
+    CallbackRules,
+    ClientField,
+    CodeCall,
     ProfileError,
+    SandboxPay,
     all_profiles,
     load_profile,
     merged_profile,
@@ -123,3 +131,13 @@ def test_a_field_of_the_account_goes_where_the_bank_wants_it():
 
 def test_every_profile_says_what_was_never_tried():
     assert all(len(profile.untried) > 40 for profile in all_profiles().values())
+
+
+def test_the_standards_file_explains_every_member():
+    """Who writes the next bank's file copies this one."""
+    text = (FOLDER / "standard.toml").read_text("utf-8")
+    parts = (BankProfile, BankDoor, ClientField, CodeCall, CallbackRules, SandboxPay)
+    members = {name for part in parts for name in part.model_fields}
+
+    absent = {name for name in members if not re.search(rf"(?m)^(# )?\[*{name}\b", text)}
+    assert absent == set()

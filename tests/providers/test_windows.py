@@ -34,7 +34,8 @@ def walk(
         (Paging(None, 5, 2), 3),
         (Paging(1, 5, 2), 3),
         (Paging(3, None, None), 3),
-        (Paging(None, None, None), 3),
+        (Paging(None, None, None), 4),
+        (Paging(1, 5, 100), 3),
         (Paging(99, None, None), 4),
     ],
 )
@@ -89,7 +90,7 @@ def test_the_bank_s_clock_moves_the_window():
     assert end >= START + timedelta(minutes=1) + offset
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "1.2", "1.2.zz", "9999999.1.", "-1.0."])
+@pytest.mark.parametrize("cursor", ["", "x", "1.2.3", "1.2.3.zz", "9999999.1.1.", "-1.0.0."])
 def test_a_wrong_cursor_is_refused(cursor: str):
     with pytest.raises(ValueError, match="no cursor"):
         WindowPlace.of(cursor)
