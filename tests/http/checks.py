@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import Dialect, String, func, literal, select, union_all
 from werkzeug.test import TestResponse
 
 from db_models.base import db
@@ -53,10 +53,27 @@ def fields(body: Mapping[str, Any]) -> list[str]:
 def rows(app: Flask) -> dict[str, int]:
     """How many rows each table holds."""
     with app.app_context(), db.engine.connect() as connection:
-        return {
-            table.name: connection.scalar(select(func.count()).select_from(table)) or 0
+        statement = _count_statement(connection.dialect)
+        return {name: int(number) for name, number in connection.exec_driver_sql(statement)}
+
+
+def _count_statement(dialect: Dialect) -> str:
+    """One statement that counts the rows of every table.
+
+    Its text is made once: making a statement for each table took longer than counting.
+    """
+    if dialect.name not in _count_statements:
+        counts = (
+            select(literal(table.name, String()), func.count()).select_from(table)
             for table in db.metadata.sorted_tables
-        }
+        )
+        text = union_all(*counts).compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+        _count_statements[dialect.name] = str(text)
+    return _count_statements[dialect.name]
+
+
+_count_statements: dict[str, str] = {}
+"""The statement by the name of the dialect."""
 
 
 def public_view(payment: Mapping[str, Any]) -> dict[str, Any]:
