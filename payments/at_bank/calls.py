@@ -36,6 +36,8 @@ class Call:
 
     error: Exception | None = None
     """What it raised, once it has ended."""
+    is_decided: bool = False
+    """Whether the bank's answer is stored; else another process may be asking."""
     _end: threading.Event = field(default_factory=threading.Event)
 
     def wait(self, seconds: float) -> bool:
@@ -140,7 +142,7 @@ class ChargeCalls:
         error: Exception | None = None
         try:
             with self._app.app_context():
-                do()
+                call.is_decided = bool(do())
         except (ProviderAway, ProviderRefusal, BalcaoError) as expected:
             error = expected
         except Exception as unexpected:

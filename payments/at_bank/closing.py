@@ -20,6 +20,7 @@ from payments.at_bank import health
 from payments.at_bank.booking import book_held
 from payments.at_bank.drafts import plan_closing
 from payments.at_bank.opening import postpone
+from payments.at_bank.waiting import turn_interrupted
 from payments.lifecycle import status_at
 from providers.accounts import provider_of
 from providers.port import ChargeState, HeldCharge, Provider, ProviderAway, ProviderRefusal
@@ -164,7 +165,8 @@ def _ask(charge: ProviderCharge) -> None:
         charge.account_id, charge.txid, partial(_book_money, charge)
     )
     if call is not None:
-        call.wait(ASK_SECONDS)
+        with turn_interrupted():
+            call.wait(ASK_SECONDS)
 
 
 def _book_money(charge: ProviderCharge) -> None:

@@ -40,21 +40,21 @@ OPENING, OPEN = ProviderChargeStatus.OPENING, ProviderChargeStatus.OPEN
 CLOSING, CLOSED = ProviderChargeStatus.CLOSING, ProviderChargeStatus.CLOSED
 
 
-def open_at_bank(txid: str, lease: int) -> None:
+def open_at_bank(txid: str, lease: int) -> bool:
     """Open the charge with this txid, whose lease the caller holds: `lease` is its `attempts`.
 
-    Does nothing if another process has the lease by now. Raises what the port raises, when it is
-    stored, so that a request that waits can tell it.
+    Does nothing if another process has the lease by now, and returns False then. Raises what the
+    port raises, when it is stored, so that a request that waits can tell it.
     """
     with reading() as work:
         payment = work.payments.by_txid(txid)
         charge = work.provider_charges.of_payment(payment.id)
         moment = work.now
     if charge is None or charge.status != OPENING or charge.attempts != lease:
-        return
+        return False
     if status_at(payment, moment) is not PaymentStatus.PENDING:
         in_unit_of_work(lambda work: _give_up(work, charge))
-        return
+        return True
     try:
         bank_charge = provider_of(charge.account_id).open_charge(_new_charge(payment, charge))
         _check(bank_charge)
@@ -70,6 +70,7 @@ def open_at_bank(txid: str, lease: int) -> None:
     in_unit_of_work(lambda work: _store(work, charge, bank_charge))
     health.note_answer(charge.account_id)
     log.info("provider.charge-open", txid=txid, attempts=charge.attempts)
+    return True
 
 
 def _new_charge(payment: Payment, charge: ProviderCharge) -> NewCharge:

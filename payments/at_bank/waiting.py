@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
+
+from flask import has_request_context, request
 
 from config import current_parts
 from core.provider_errors import (
@@ -15,6 +18,7 @@ from core.provider_errors import (
     ProviderSecretsUnreadable,
     ProviderUnavailable,
 )
+from core.runtime.turns import IN_ENVIRON, Turn
 from db_models import Payment, ProviderCharge, ProviderChargeStatus
 from payments.at_bank.calls import Call
 from providers.port import AccountRefusal, ProviderAway, ProviderRefusal
@@ -50,6 +54,10 @@ def finish_answer(
         payment = work.payments.by_txid(created.awaits)
         return keyed.finish(work, payment.merchant_id, answer_of(payment, work.now))
 
+    if keyed.key is None:  # nothing is stored, so no transaction is needed
+        with reading() as work:
+            payment = work.payments.by_txid(created.awaits)
+            return answer_of(payment, work.now)
     return replace(in_unit_of_work(finish), is_replay=created.is_replay)
 
 
@@ -59,7 +67,17 @@ def wait_for_code(txid: str) -> None:
     Shares the call that this process makes already, and makes one if nobody does. Raises
     ProviderUnavailable and ProviderRefused.
     """
-    end = time.monotonic() + WAIT_SECONDS
+    with turn_interrupted():
+        _wait(txid, time.monotonic() + WAIT_SECONDS)
+
+
+def turn_interrupted() -> AbstractContextManager[object]:
+    """Give the client's turn to its other requests while the block waits for a bank."""
+    turn = request.environ.get(IN_ENVIRON) if has_request_context() else None
+    return turn.interrupted() if isinstance(turn, Turn) else nullcontext()
+
+
+def _wait(txid: str, end: float) -> None:
     calls = current_parts().charge_calls
     while True:
         call = calls.call_of(txid)
@@ -79,6 +97,8 @@ def wait_for_code(txid: str) -> None:
         if not call.wait(left):
             raise _unavailable(txid, None)
         if call.error is None:
+            if call.is_decided:
+                return
             continue
         if not _is_worth_another_try(call.error, end - time.monotonic()):
             raise _as_answer(txid, call.error) from call.error
