@@ -148,6 +148,9 @@ class ApiPixProvider:
         self, name: str, operation: str, start: datetime, end: datetime, after: str | None
     ) -> tuple[WindowPlace, Mapping[str, Any]]:
         place, days = WindowPlace.of(after), self.profile.window_days
+        if self.clock_offset() is None:
+            # The first list of a process needs the bank's clock too, and the token's answer has it.
+            self.exchange.token_report()
         offset = self.clock_offset() or timedelta(0)
         window = bounds(start, end, place, window_days=days, offset=offset)
         query = list_query(self.profile, window, place.page)

@@ -266,7 +266,6 @@ def test_a_code_is_built_from_the_location_if_the_bank_gives_none():
 def test_a_clock_three_hours_ahead_moves_the_window():
     with StandInBank("bb", clock_offset=timedelta(hours=3)) as bank:
         provider = provider_for(bank)
-        provider.find_charge(new_txid())
         bank.book.receive(PIX_KEY, 100)
         now = datetime.now(UTC)
         page = provider.money_page(now - timedelta(minutes=1), now + timedelta(seconds=10), None)
