@@ -22,21 +22,37 @@ LOOK_UPS_MAX = 32
 _places = threading.BoundedSemaphore(LOOK_UPS_MAX)
 
 
+class LookUpPlaces:
+    """Places of one kind of look-ups, which the slow names of another kind cannot take."""
+
+    def __init__(self, at_once_max: int) -> None:
+        """`at_once_max` must differ from that of other kinds: gevent has a pool for each number."""
+        self.at_once_max = at_once_max
+        self.semaphore = threading.BoundedSemaphore(at_once_max)
+
+
 class LookUpFailed(Exception):
     """The name has no address, or none was found in time; the message is a sentence."""
 
 
-def look_up(host: str, port: int, seconds: float) -> list[str]:
+def look_up(
+    host: str, port: int, seconds: float, *, own_places: LookUpPlaces | None = None
+) -> list[str]:
     """The addresses of a host, as the system orders them, with their zones if they have one.
 
-    Raises LookUpFailed after `seconds` at the latest.
+    Without `own_places` the places are shared with all others who have none. Raises LookUpFailed
+    after `seconds` at the latest.
     """
     deadline = time.monotonic() + seconds
-    places = _places
+    places, threads_max = _places, LOOK_UPS_MAX
+    if own_places is not None:
+        places, threads_max = own_places.semaphore, own_places.at_once_max
     if not places.acquire(timeout=max(seconds, 0)):
         raise LookUpFailed("Too many other names are being resolved.")
     answer: Future[list[Any]] = Future()
-    thread = threading.Thread(target=_resolve, args=(answer, places, host, port), daemon=True)
+    thread = threading.Thread(
+        target=_resolve, args=(answer, places, threads_max, host, port), daemon=True
+    )
     try:
         thread.start()
     except BaseException:
@@ -52,10 +68,14 @@ def look_up(host: str, port: int, seconds: float) -> list[str]:
 
 
 def _resolve(
-    answer: Future[list[Any]], places: threading.BoundedSemaphore, host: str, port: int
+    answer: Future[list[Any]],
+    places: threading.BoundedSemaphore,
+    threads_max: int,
+    host: str,
+    port: int,
 ) -> None:
     try:
-        answer.set_result(resolve_name(host, port, LOOK_UPS_MAX))
+        answer.set_result(resolve_name(host, port, threads_max))
     except Exception as error:
         answer.set_exception(error)
     finally:

@@ -14,6 +14,7 @@ from email.utils import formatdate
 
 import pytest
 
+from core.runtime import lookups
 from providers.api_pix.exchange import BankAddress, BankExchange
 from providers.api_pix.tokens import TokenStyle
 from providers.api_pix.wire import ERROR_BYTES_MAX, WireTimes
@@ -185,6 +186,13 @@ def test_nothing_was_sent_if_there_is_no_connection():
             exchange = exchange_with(bank, address=BankAddress(base, f"{bank.url}/token"))
             failure = away(put, exchange)
             assert (failure.code, failure.was_sent) == (code, False)
+
+
+def test_slow_names_of_merchants_do_not_delay_a_bank(bank, monkeypatch):
+    """A merchant chooses the hosts of its webhooks, and may own their name server."""
+    monkeypatch.setattr(lookups, "_places", threading.BoundedSemaphore(1))
+    with lookups._places:
+        assert put(exchange_with(bank)).status == 200
 
 
 def test_a_redirect_is_never_followed(bank):
