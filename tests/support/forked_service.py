@@ -2,7 +2,8 @@
 
 A start by `python app.py` spends most of its processor time in imports, and the tests start the
 service some hundred times. So the first start of each async mode starts a *prepared process*,
-which does what `app.py` does up to its first function, then waits. Each start forks this process.
+which does what `app.py` does up to its first function, imports the bank and takes over the URL
+builders that the tests have compiled, then waits. Each start forks this process.
 The fork gets its own environment, folder and log, and runs `app.main`. The tests of starts and
 stops (`tests/process`) run `python app.py` instead.
 
@@ -30,6 +31,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tests.support.places import new_folder
+from tests.support.quick_rules import compiled_builders, share_builders
 
 ROOT = Path(__file__).resolve().parents[2]
 IMPORTED_WITHIN_SECONDS = 60.0
@@ -98,9 +100,11 @@ class PreparedProcess:
         self._numbers = count()
         self._lock = threading.Lock()
         self._log = self._folder / "log"
+        builders = self._folder / "builders"
+        builders.write_bytes(compiled_builders())
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, mode],
+                [sys.executable, "-c", _PROGRAM, mode, str(builders)],
                 cwd=ROOT,
                 env={"PATH": os.environ.get("PATH", "")},
                 stdin=subprocess.PIPE,
@@ -159,8 +163,12 @@ class _Calls:
     wait: Callable[[int, int], tuple[int, int]] = os.waitpid
 
 
-def serve_forks(mode: str) -> None:
-    """The program of a prepared process: import as `app.py` does, then fork for each order."""
+def serve_forks(mode: str, builders: str) -> None:
+    """The program of a prepared process: import as `app.py` does, then fork for each order.
+
+    `builders` is a file of `compiled_builders`. No app is made here: it would start timers, which
+    each fork would have.
+    """
     calls = _Calls()
     gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -168,7 +176,9 @@ def serve_forks(mode: str) -> None:
 
     async_mode.patch(mode)
     import app
+    import bank.app  # noqa: F401  # as the service does when it serves the bank
 
+    share_builders(Path(builders).read_bytes())
     if len(list(Path("/proc/self/task").iterdir())) > 1:
         raise RuntimeError("the imports have started a thread, which a fork would not have")
     # The kernel collects the processes that wait for a service: nobody else does.
