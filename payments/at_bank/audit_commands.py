@@ -20,6 +20,7 @@ from providers.accounts import provider_of, vault
 from providers.commands import table_text
 from providers.port import Provider, ProviderAway, ProviderRefusal
 from repository.database import now, reading
+from web.logs import quiet_logs
 
 DAYS_MAX = 400
 
@@ -68,10 +69,14 @@ def _audit_account(
     """Audit one account and print its table; True if no rule is broken."""
     click.echo(f"{account.public_id} {account.name} ({account.profile}, {account.environment})")
     findings = Findings()
-    unread = _unread(account, span, log_files, findings, repair=repair)
+    with quiet_logs():
+        unread = _unread(account, span, log_files, findings, repair=repair)
     if unread is not None:
         click.echo(f"  Not all was compared: {unread}")
-    _print(findings)
+    if findings.listed:
+        _print(findings)
+    elif unread is None:
+        click.echo("  No broken rule.")
     return unread is None and findings.violations == 0
 
 
@@ -121,9 +126,6 @@ def _repair(account: ProviderAccount, provider: Provider, span: timedelta) -> No
 
 
 def _print(findings: Findings) -> None:
-    if not findings.listed:
-        click.echo("  No broken rule.")
-        return
     rows = [("", "RULE", "SUBJECT", "DETAIL"), *(_row(one) for one in findings.listed)]
     click.echo(table_text(rows))
     total = sum(findings.counts.values())
