@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from core.money import plain
 from db_models import ProviderAccount, ProviderCharge, ProviderChargeStatus
-from payments.at_bank.audit_returns import check_returns, check_returns_done, id_at_bank
+from payments.at_bank.audit_returns import check_returns, check_returns_done
 from payments.at_bank.findings import AuditRule, Findings
 from payments.at_bank.limit_waits import patiently
 from providers.port import BankMoney, HeldCharge, Provider
@@ -75,10 +75,13 @@ class AccountAudit:
     counts: Counts = field(default_factory=Counts)
     on_unknown_money: Callable[[BankMoney], object] | None = None
     """Called outside of any transaction for each Pix at the bank that is not stored."""
+    on_returns: Callable[[BankMoney], object] | None = None
+    """Called for each stored Pix with returns."""
     on_unfinished_charge: Callable[[ProviderCharge], object] | None = None
     """Called for each charge that the bank has, and whose answer was never stored."""
     _look_ups: int = 0
-    _returns_seen: set[str] = field(default_factory=set)
+    _returns_compared: set[int] = field(default_factory=set)
+    """Row ids of refunds."""
 
     def run(self, start: datetime) -> None:
         """Compare everything since `start`. Raises ProviderAway, AccountRefusal, EndlessPages."""
@@ -175,14 +178,12 @@ class AccountAudit:
                 self._report_unknown(money)
                 continue
             self._compare_stored(money, one)
-            if one.payment is not None:
-                self.counts.returns += len(money.returns)
-                late = self.end - GRACE
-                check_returns(self.findings, money, refunds[one.payment.id], late)
-                self._returns_seen.update(entry.id for entry in money.returns)
-            elif money.returns:
-                detail = f"{len(money.returns)} returns of money without a payment"
-                self.findings.add(AuditRule.RETURN_WITHOUT_PAYMENT, money.end_to_end_id, detail)
+            if money.returns and self.on_returns is not None:
+                self.on_returns(money)
+            self.counts.returns += len(money.returns)
+            # Money that goes back gets a payment of its own, so without one no return is booked.
+            booked = [] if one.payment is None else refunds[one.payment.id]
+            self._returns_compared |= check_returns(self.findings, money, booked, self.end - GRACE)
 
     def _report_unknown(self, money: BankMoney) -> None:
         if self.on_unknown_money is not None:
@@ -201,7 +202,8 @@ class AccountAudit:
             amounts = f"{plain(money.amount_centavos)} there, {plain(receipt.amount_centavos)} here"
             self.findings.add(AuditRule.MONEY_DIFFERS, about, amounts)
         # Money that a merchant has attached settles a payment that its payer did not name.
-        if payment is None or payment.provider_account_id is None or receipt.misfit is not None:
+        is_attached = receipt.bank_payment_id is None or receipt.misfit is not None
+        if payment is None or is_attached:
             return
         if money.txid is not None and money.txid != payment.txid:
             detail = f"the Pix names {money.txid[:35]}"
@@ -227,7 +229,7 @@ class AccountAudit:
             ),
             row_id=lambda one: one.refund.id,
         ):
-            is_new = id_at_bank(stored.refund) not in self._returns_seen
+            is_new = stored.refund.id not in self._returns_compared
             if is_new and self._may_look_up():
                 self.counts.returns += 1
                 check_returns_done(self.findings, self.provider, stored)

@@ -12,7 +12,7 @@ from flask.cli import with_appcontext
 
 from core.errors import BalcaoError
 from db_models import ProviderAccount
-from payments.at_bank import repairs
+from payments.at_bank import repairs, returns
 from payments.at_bank.audit import AccountAudit, EndlessPages
 from payments.at_bank.findings import LISTED_MAX, NOTES, AuditFinding, Findings
 from payments.at_bank.log_scan import scan_log
@@ -119,6 +119,7 @@ def _repair(account: ProviderAccount, provider: Provider, span: timedelta) -> No
         provider,
         end,
         on_unknown_money=partial(repairs.book_unknown, repaired, account, provider),
+        on_returns=partial(returns.book_returns, account.id),
         on_unfinished_charge=partial(repairs.finish_charge, repaired),
     )
     run.run(end - span)

@@ -9,6 +9,7 @@ from core.money import plain
 from db_models import Refund, RefundStatus
 from payments.at_bank.findings import AuditRule, Findings
 from payments.at_bank.limit_waits import patiently
+from payments.at_bank.returns import foreign_id
 from providers.port import BankMoney, BankReturn, Provider, ReturnState
 from repository.provider_audits import StoredReturn
 
@@ -19,40 +20,48 @@ _STATES: Mapping[ReturnState, RefundStatus] = {
 }
 
 
-def id_at_bank(refund: Refund) -> str:
-    """The id by which the bank knows the return."""
-    return refund.refund_id if refund.by_bank else refund.bank_refund_id
-
-
 def check_returns(
     findings: Findings, money: BankMoney, refunds: Sequence[Refund], late: datetime
-) -> None:
-    """Compare the returns in a Pix with the refunds of its payment.
+) -> set[int]:
+    """Compare the returns in a Pix with the refunds of its payment; the row ids of those compared.
 
     A return that changed after `late` may still be on its way here.
     """
-    stored = {id_at_bank(refund): refund for refund in refunds}
+    compared: set[int] = set()
     for one in money.returns:
-        refund = stored.get(one.id)
+        refund = _refund_of(refunds, one)
         is_recent = one.settled_at is not None and one.settled_at >= late
-        if refund is None:
-            # A return that failed at the bank moved nothing.
-            if one.state is not ReturnState.FAILED and not is_recent:
-                detail = f"{plain(one.amount_centavos)} BRL, {money.end_to_end_id}"
-                findings.add(AuditRule.RETURN_UNKNOWN, one.id, detail)
-            continue
-        is_recent = is_recent or refund.requested_at >= late
-        _compare(findings, one, refund, is_recent=is_recent)
+        if refund is not None:
+            compared.add(refund.id)
+            _compare(findings, one, refund, is_recent=is_recent or refund.requested_at >= late)
+        # A return that is processed or has failed has moved nothing yet.
+        elif one.state is ReturnState.DONE and not is_recent:
+            detail = f"{plain(one.amount_centavos)} BRL, {money.end_to_end_id}"
+            findings.add(AuditRule.RETURN_UNKNOWN, one.id, detail)
+    return compared
 
 
 def check_returns_done(findings: Findings, provider: Provider, stored: StoredReturn) -> None:
     """Look up a refund that counts as done, whose Pix may be older than the audit."""
-    refund = stored.refund
-    bank_return = patiently(lambda: provider.find_return(stored.end_to_end_id, id_at_bank(refund)))
+    refund, end_to_end_id = stored.refund, stored.end_to_end_id
+    if refund.by_bank:  # only a hash of a long id is stored, so the return is found by its Pix
+        money = patiently(lambda: provider.find_money(end_to_end_id))
+        entries = () if money is None else money.returns
+        bank_return = next((one for one in entries if foreign_id(one.id) == refund.refund_id), None)
+    else:
+        bank_return = patiently(lambda: provider.find_return(end_to_end_id, refund.bank_refund_id))
     if bank_return is None:
-        findings.add(AuditRule.RETURN_MISSING, id_at_bank(refund), stored.end_to_end_id)
+        findings.add(AuditRule.RETURN_MISSING, refund.refund_id, end_to_end_id)
     else:
         _compare(findings, bank_return, refund, is_recent=False)
+
+
+def _refund_of(refunds: Sequence[Refund], one: BankReturn) -> Refund | None:
+    """The refund that the bank means, the bank's own first: ours may have failed before."""
+    id_ = foreign_id(one.id)
+    foreign = (refund for refund in refunds if refund.by_bank and refund.refund_id == id_)
+    own = (refund for refund in refunds if refund.bank_refund_id == one.id)
+    return next(foreign, None) or next(own, None)
 
 
 def _compare(findings: Findings, one: BankReturn, refund: Refund, *, is_recent: bool) -> None:

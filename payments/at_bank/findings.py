@@ -28,12 +28,11 @@ class AuditRule(StrEnum):
     RETURN_DIFFERS = "return-differs"
     SECRET_IN_LOG = "secret-in-log"  # noqa: S105
     CHARGE_OF_ANOTHER_SYSTEM = "charge-of-another-system"
-    RETURN_WITHOUT_PAYMENT = "return-without-payment"
     NOT_ALL_COMPARED = "not-all-compared"
 
 
-NOTES = frozenset({AuditRule.CHARGE_OF_ANOTHER_SYSTEM, AuditRule.RETURN_WITHOUT_PAYMENT})
-"""These break no rule: another system may use the same account."""
+NOTES = frozenset({AuditRule.CHARGE_OF_ANOTHER_SYSTEM})
+"""They break no rule: another system may use the same account."""
 
 
 @dataclass(frozen=True)

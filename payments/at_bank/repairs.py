@@ -8,7 +8,7 @@ import structlog
 
 from core.errors import BalcaoError
 from db_models import ProviderAccount, ProviderCharge
-from payments.at_bank import booking, opening
+from payments.at_bank import booking, opening, returns
 from payments.at_bank.booking import Way
 from payments.at_bank.limit_waits import patiently
 from providers.port import BankMoney, Provider, ProviderAway, ProviderRefusal
@@ -42,6 +42,7 @@ def book_unknown(
         created_at = None if bank_charge is None else bank_charge.created_at
         booking.book(account.id, money, Way.WINDOW, created_at)
     repaired.money += 1
+    returns.book_returns(account.id, money)
 
 
 def finish_charge(repaired: Repairs, charge: ProviderCharge) -> None:

@@ -273,6 +273,20 @@ def test_repair_books_lost_money_and_finishes_charges_once(shop):
     assert len(shop.bank.book.puts) == len(set(shop.bank.book.puts)) == 2
 
 
+def test_repair_books_returns_that_the_bank_made_by_itself(shop):
+    """Of a paid payment, and of money without an order, which gets a payment of its own."""
+    _, end_to_end_id = shop.paid()
+    shop.bank.book.give_back(end_to_end_id, 100)
+    shop.bank.book.give_back(shop.bank.book.receive(PIX_KEY, 777), 777)
+    assert shop.broken() == {"return-unknown", "money-unknown"}
+    assert "repaired: 1 Pix booked" in shop.audit("--repair")[1]
+    assert [(one.by_bank, one.amount_centavos) for one in shop.rows.refunds()] == [
+        (True, 100),
+        (True, 777),
+    ]
+    assert shop.broken() == set()
+
+
 def test_many_pages_are_compared_and_nothing_is_compared_twice(shop, monkeypatch):
     """Pages of the bank and parts of the database have other sizes."""
     shop.bank.book.page_size = 3
