@@ -157,6 +157,10 @@ class RefundObject(BaseModel):
     amount_centavos: int
     status: Literal["processing", "done", "failed"]
     reason: str | None
+    by_bank: bool
+    """Whether the bank gave the money back without an order of the merchant, such as by MED."""
+    nature: str | None
+    """Why the bank did (API Pix 2.9.0, `natureza`), such as MED_FRAUDE; null for an order."""
     description: str | None
     requested_at: str
     settled_at: str | None

@@ -22,7 +22,7 @@ from repository.pix import ReceivedPix
 
 ORIGINAL: Final = "ORIGINAL"
 RETIRADA: Final = "RETIRADA"
-"""The `natureza` of refunds here: no MED exists at the simulated bank."""
+"""The `natureza` of refunds that the merchant orders; a bank names that of its own."""
 _STATUSES = {
     RefundStatus.PROCESSING: "EM_PROCESSAMENTO",
     RefundStatus.DONE: "DEVOLVIDO",
@@ -105,7 +105,7 @@ def devolucao_object(refund: Refund, receipt: Receipt, status: str | None = None
         "id": refund.refund_id,
         "rtrId": refund.return_id or return_id_of(refund, receipt.end_to_end_id),
         "valor": plain(refund.amount_centavos),
-        "natureza": RETIRADA if refund.of_withdrawal else ORIGINAL,
+        "natureza": refund.nature or (RETIRADA if refund.of_withdrawal else ORIGINAL),
         "descricao": refund.description,
         "horario": times,
         "status": _STATUSES[status_now],

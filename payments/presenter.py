@@ -145,6 +145,8 @@ def refund_object(refund: Refund, payment: Payment) -> dict[str, Any]:
         "amount_centavos": refund.amount_centavos,
         "status": str(refund.status),
         "reason": refund.reason,
+        "by_bank": refund.by_bank,
+        "nature": refund.nature,
         "description": refund.description,
         "requested_at": rfc3339(refund.requested_at),
         "settled_at": rfc3339(refund.settled_at) if refund.settled_at else None,
@@ -180,4 +182,5 @@ def receipt_object(listed: ListedReceipt) -> dict[str, Any]:
         "payer": _payer(receipt.payer_name, receipt.payer_document),
         "verdict": receipt.verdict,
         "reason": receipt.reason,
+        "misfit": receipt.misfit,
     }

@@ -55,6 +55,8 @@ class ReceiptObject(BaseModel):
     payer: dict[str, Any] | None
     verdict: Literal["accepted", "refused"]
     reason: str | None
+    misfit: str | None
+    """Why money that a real bank keeps fits no payment, such as `amount-mismatch`; else null."""
 
 
 class OneReceipt(BaseModel):

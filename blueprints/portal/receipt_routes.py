@@ -26,6 +26,7 @@ from core.receipt_errors import ReceiptNotFound
 from core.typed import identifier
 from payments import attaching, refunds
 from payments.receipt_schemas import Attachment
+from payments.refusals import refusal_text
 from payments.schemas import NewRefund
 from providers.simulated import fields as bank_fields
 from repository.database import Work, in_unit_of_work, now, reading
@@ -84,6 +85,7 @@ def _receipt_page(
         merchant,
         "payments",
         status,
+        misfit_text=refusal_text(listed.receipt.misfit),
         listed=listed,
         receipt=listed.receipt,
         form=form or Form({}),

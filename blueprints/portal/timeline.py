@@ -148,7 +148,12 @@ def _of_receipt(receipt: Receipt) -> Entry:
 
 def _of_refund(refund: Refund) -> list[Entry]:
     amount = brl(refund.amount_centavos)
-    entries = [Entry(refund.requested_at, _("Devolução pedida"), amount)]
+    title = _("Devolução pedida")
+    if refund.by_bank:
+        title = _("Devolvido pelo banco")
+    if refund.by_bank and _is_med(refund):
+        title = _("Devolução feita pelo banco (MED)")
+    entries = [Entry(refund.requested_at, title, amount)]
     if refund.status == RefundStatus.DONE and refund.settled_at:
         entries.append(Entry(refund.settled_at, _("Valor devolvido"), amount, "good"))
     if refund.status == RefundStatus.FAILED and refund.settled_at:
@@ -158,3 +163,8 @@ def _of_refund(refund: Refund) -> list[Entry]:
         }
         entries.append(Entry(refund.settled_at, _("A devolução não foi feita"), detail, "bad"))
     return entries
+
+
+def _is_med(refund: Refund) -> bool:
+    """Whether the bank gave the money back by MED, the special procedure against fraud."""
+    return (refund.nature or "").upper().startswith("MED")

@@ -17,10 +17,10 @@ from db_models import ProviderAccount, ProviderHint
 from payments import lifecycle, refunds, traces
 from payments.at_bank import booking, callback_checks, health, lists, returns
 from payments.at_bank.booking import Way
-from payments.at_bank.callback_checks import NONE_CAME
 from payments.at_bank.turns import RATE_LIMIT, in_turn
 from payments.at_bank.walking import DAY, NEAR, WALKS, Walk, WalkReport, is_due, walk_list
 from providers.accounts import provider_of
+from providers.callbacks import NONE_CAME
 from providers.port import AccountRefusal, Provider, ProviderAway, ProviderRefusal
 from repository.database import Work, in_unit_of_work, now, reading
 from repository.provider_money import DueLookUp

@@ -17,6 +17,7 @@ from flask import Flask
 from config import parts_of
 from core.errors import BalcaoError
 from payments import lifecycle
+from payments.at_bank import callback_checks
 from payments.at_bank.visiting import Visit, is_listed
 from payments.at_bank.walking import WALKS, is_due
 from repository.database import reading
@@ -96,6 +97,7 @@ class MoneyWatch:
             one.id
             for one in accounts
             if one.id not in self._visited_at
+            or callback_checks.is_check_due(one, moment)
             or any(is_due(walk, times.get(walk.row_of(one.id)), moment) for walk in WALKS)
         )
 

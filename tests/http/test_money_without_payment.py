@@ -52,6 +52,7 @@ def test_money_for_a_static_code_is_a_receipt_with_its_payer(bank, client, clock
             "payer": {"name": "Bia Andrade", "document": "***.456.789-**"},
             "verdict": "accepted",
             "reason": None,
+            "misfit": None,
         }
     ]
 

@@ -27,6 +27,7 @@ def test_an_accepted_receipt_is_stored_with_its_payer(make_payment, bank, client
         "payer": {"name": "Bob de Souza", "document": "***.456.789-**"},
         "verdict": "accepted",
         "reason": None,
+        "misfit": None,
     }
 
 

@@ -32,6 +32,7 @@ class ListingBank:
         self.errors: list[Exception] = []
         self.calls: list[tuple[str, str]] = []
         """The operations, each with what it is about."""
+        self.callback: str | None = None
         self.windows: list[tuple[datetime, datetime]] = []
 
     def pay(self, txid: str, money: BankMoney) -> None:
@@ -111,10 +112,11 @@ class ListingBank:
 
     def register_callback(self, url: str) -> None:
         self._note("register_callback", url)
+        self.callback = url
 
     def registered_callback(self) -> str | None:
         self._note("registered_callback", "")
-        return None
+        return self.callback
 
     def clock_offset(self) -> timedelta | None:
         return timedelta(0)

@@ -280,3 +280,13 @@ def test_the_pause_of_a_refund_grows_for_days(rows, listing, account, paid, cloc
     [refund] = rows.refunds()
     assert refund.status == "processing"
     assert refund.ask_at - clock.now() == timedelta(minutes=10)
+
+
+def test_the_merchant_sees_why_the_bank_gave_money_back(client, rows, listing, account, paid):
+    """In the interface, and in the words of API Pix."""
+    listing.give(paid.end_to_end_id, returned(1000, id="MED3"))
+    book_page(rows, account, listing)
+    [refund] = client.get(f"/payments/pix/{paid.txid}/refunds").json
+    assert (refund["id"], refund["by_bank"], refund["nature"]) == ("MED3", True, "MED_FRAUDE")
+    receipts = client.get("/payments/pix/receipts").json["data"]
+    assert [one["misfit"] for one in receipts] == [None]

@@ -96,7 +96,7 @@ def test_an_unpaid_payment_is_asked_about_again_and_later_not(rows, listing, wat
 
 def test_a_callback_s_hint_is_followed_and_noted(rows, listing, watch, clock):
     """The bank confirms what the callback named, so callbacks come."""
-    account = rows.account(callback_fault="none-came")
+    account = rows.account(callback_fault="none-came", callback_checked_at=clock.now())
     payment = rows.payment(account)
     visit(watch, account)
     listing.pay(payment.txid, rows.money(payment.txid))
@@ -269,7 +269,7 @@ def test_one_process_visits_an_account_at_a_time(rows, listing, app, watch):
 
 def test_payments_that_no_callback_announces_are_noted(rows, listing, watch, clock):
     """Three payments found by look-ups alone: the registered address does not work."""
-    account = rows.account()
+    account = rows.account(callback_checked_at=clock.now())
     visit(watch, account)
     for payment in [rows.payment(account) for _ in range(3)]:
         listing.pay(payment.txid, rows.money(payment.txid))
@@ -293,3 +293,15 @@ def test_a_used_up_rate_is_waited_for_and_is_no_fault(rows, listing, watch, cloc
     visit(watch, account)
     assert rows.payment_row(payment.txid).status == "confirmed"
     assert rows.account_row(account).fault is None
+
+
+def test_the_registered_address_is_read_back_once_a_day(rows, listing, watch, clock):
+    """The bank has none: that is shown with the account."""
+    account = rows.account()
+    visit(watch, account)
+    assert rows.account_row(account).callback_fault == "none"
+    clock.advance(hours=2)
+    visit(watch, account)
+    clock.advance(hours=23)
+    visit(watch, account)
+    assert [call[0] for call in listing.calls].count("registered_callback") == 2
