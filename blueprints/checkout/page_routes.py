@@ -89,7 +89,7 @@ def payment_page(path: PaymentPath) -> BaseResponse:
         f"checkout/{template}",
         payment=views.payment_view(payment_state, paid_elsewhere=elsewhere),
         merchant=merchant_view(payment.merchant, subject=views.mail_subject(payment)),
-        check_note=_check_note(),
+        check_note=_check_note(payment),
         test_strip=views.test_strip(current_settings(), payment, moment),
         now=moment,
         refresh_seconds=views.REFRESH_SECONDS,
@@ -195,14 +195,14 @@ def check_payment(path: PaymentPath) -> BaseResponse:
         return _json_varying_by_accept({**status, "inquiry": str(inquiry)})
 
 
-def _check_note() -> str:
+def _check_note(payment: Payment) -> str:
     """What a page without JavaScript says after *Já paguei*; empty before."""
     asked_bank = request.args.get("checked")
     if asked_bank is None:
         return ""
     if asked_bank == Inquiry.NO_ANSWER:
         return no_answer()
-    return not_yet(can_ask=current_settings().asks_bank)
+    return not_yet(can_ask=views.can_ask_about(payment))
 
 
 def _json_varying_by_accept(body: dict[str, object]) -> Response:

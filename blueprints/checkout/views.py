@@ -119,6 +119,11 @@ def status_page(payment_state: PaymentState) -> str:
     return PAGES[payment_state.state]
 
 
+def can_ask_about(payment: Payment) -> bool:
+    """Whether there is a bank to ask about the payment: a real one, or the simulated one."""
+    return payment.provider_account_id is not None or current_settings().asks_bank
+
+
 def payment_view(
     payment_state: PaymentState,
     *,
@@ -141,7 +146,7 @@ def payment_view(
         status_page=status_page(payment_state),
         words=words_of(payment_state),
         is_refused=payment_state.state is State.REFUSED,
-        not_yet=not_yet(can_ask=current_settings().asks_bank),
+        not_yet=not_yet(can_ask=can_ask_about(payment)),
         sequence=sequence_at(payment, now),
         amount_centavos=amount_centavos,
         amount_text=charge_terms.centavos_text(payment, amount_centavos),
