@@ -78,6 +78,8 @@ def _lifetime_of(work: Work, payment: Payment, terms: RenewalTerms) -> timedelta
 
 def _insert_renewal(work: Work, newest: Payment, terms: RenewalTerms) -> Payment:
     lifecycle.check_renewable(newest, work.now)
+    if newest.merchant.disabled_at is not None:
+        raise NotRenewable("The shop is closed: it takes no new payments.")
     if lifecycle.is_due(newest, work.now):
         service.expire(work, newest)
     # A revision that gives the old payment a later deadline waits from here on, and sees this one.

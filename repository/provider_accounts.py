@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from db_models import ProviderAccount
+from db_models import Account, ProviderAccount
 from repository.connections import rows_changed
 
 
@@ -48,6 +49,23 @@ class ProviderAccounts:
     def all(self) -> Sequence[ProviderAccount]:
         """Every account of the installation, the removed ones too, oldest first."""
         return self._session.scalars(select(ProviderAccount).order_by(ProviderAccount.id)).all()
+
+    def troubled(self, soon: datetime, limit: int) -> list[tuple[ProviderAccount, str, str]]:
+        """Accounts in use that fail, or whose certificate ends before `soon`, newest fault first.
+
+        With the login and the name of the merchant.
+        """
+        is_in_use = ProviderAccount.removed_at.is_(None)
+        is_troubled = or_(
+            ProviderAccount.fault.is_not(None), ProviderAccount.certificate_ends_at < soon
+        )
+        query = (
+            select(ProviderAccount, Account.login, Account.name)
+            .join(Account, Account.id == ProviderAccount.merchant_id)
+            .where(is_in_use, is_troubled, Account.disabled_at.is_(None))
+            .order_by(ProviderAccount.fault_at.desc(), ProviderAccount.id)
+        )
+        return [(row[0], row[1], row[2]) for row in self._session.execute(query.limit(limit))]
 
     def change(self, row: int, values: Mapping[str, Any], *, version: int | None = None) -> bool:
         """Write these columns; with `version` only if the account still has it, and increment it.

@@ -10,8 +10,10 @@ from datetime import datetime, timedelta
 from flask import current_app
 
 from config import Settings, current_parts
-from db_models import Signal
+from db_models import ProviderAccount, Signal
 from payments.reconciliation import LIST
+from providers.certificate_notices import WARNED_DAYS, days_left
+from providers.check_words import fault_sentence
 from repository.admin import (
     AdminQueries,
     Backlog,
@@ -74,6 +76,17 @@ class ReachedLimit:
 
 
 @dataclass(frozen=True)
+class TroubledAccount:
+    """A merchant's account at a bank that fails, or whose certificate ends soon."""
+
+    account: ProviderAccount
+    login: str
+    name: str
+    fault: str
+    certificate_days: int | None
+
+
+@dataclass(frozen=True)
 class Overview:
     """The values of the first page."""
 
@@ -88,6 +101,7 @@ class Overview:
     refused: list[RefusedReceipt]
     signals: Sequence[tuple[Signal, str, str]]
     paused_webhooks: list[PausedWebhook]
+    troubled_accounts: list[TroubledAccount]
     limits: list[ReachedLimit]
     version: str
     async_mode: str
@@ -152,11 +166,28 @@ def overview(
         refused=queries.refused_receipts(NEWEST),
         signals=work.signals.newest(NEWEST),
         paused_webhooks=queries.paused_webhooks(NEWEST),
+        troubled_accounts=_troubled_accounts(work),
         limits=reached_limits,
         version=VERSION,
         async_mode=settings.async_mode,
         up_seconds=_seconds(now, current_parts().started_at),
     )
+
+
+def _troubled_accounts(work: Work) -> list[TroubledAccount]:
+    soon = work.now + timedelta(days=WARNED_DAYS[0])
+    return [
+        TroubledAccount(
+            account=account,
+            login=login,
+            name=name,
+            fault=fault_sentence(account.fault) if account.fault else "",
+            certificate_days=days_left(account.certificate_ends_at, work.now)
+            if account.certificate_ends_at is not None
+            else None,
+        )
+        for account, login, name in work.provider_accounts.troubled(soon, NEWEST)
+    ]
 
 
 def count_reached_limits() -> list[ReachedLimit]:

@@ -11,6 +11,7 @@ from accounts.access import page_guard
 from blueprints.portal.figures import MEDIAN_OF_MAX, figures
 from blueprints.portal.page import bp, merchant_and_queries, page
 from blueprints.portal.payment_rows import row_of
+from blueprints.portal.provider_views import troubled_accounts
 from blueprints.portal.receipt_routes import FREE
 from config import current_settings
 from repository.database import reading
@@ -41,6 +42,7 @@ def home() -> ResponseReturnValue:
         if page_figures.has_free_money:
             free_receipts = work.receipts.of_merchant(merchant.id, FREE, None, FREE_NEWEST).items
         webhooks = WebhookEndpoints(work.session).of_merchant(merchant.id)
+        troubled = troubled_accounts(work, merchant)
     return page(
         "home.html",
         merchant,
@@ -52,6 +54,7 @@ def home() -> ResponseReturnValue:
         rows_max=NEWEST,
         free_receipts=free_receipts,
         free_max=FREE_NEWEST,
+        troubled_accounts=troubled,
         paused_webhooks=[one for one in webhooks if one.enabled and one.paused_at is not None],
         has_more=newest.next is not None,
         public_url=current_settings().public_url,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from flask import redirect, render_template, request, url_for
@@ -23,15 +22,13 @@ from blueprints.portal.provider_forms import (
     typed_account,
     typed_credentials,
 )
-from core.documents import mask_key
+from blueprints.portal.provider_views import view_of
 from core.errors import Conflict
 from core.provider_errors import ProviderSecretsUnreadable
 from db_models import Account, Environment, ProviderAccount
 from payments.schemas import NewPayment
 from providers import callbacks, check_words, enrolment
 from providers.accounts import account_for_new_payment
-from providers.api_pix.profiles import ProfileError, load_profile
-from providers.certificate_notices import days_left
 from providers.check import PAGE_SECONDS, CheckLine, check_account
 from providers.entry import EntryRefused, check_new, check_renewal
 from providers.port import ProviderAway, ProviderRefusal
@@ -46,51 +43,6 @@ NOTICES = frozenset(
     {"added", "renewed", "chosen", "simulated", "removed", "registered", "register-failed"}
 )
 TRIAL_CENTAVOS = 1
-CERTIFICATE_DAYS_WARNED = 30
-
-
-@dataclass(frozen=True)
-class AccountView:
-    """An account as the pages show it."""
-
-    account: ProviderAccount
-    bank: str
-    is_live: bool
-    is_chosen: bool
-    """Whether it is the merchant's account of its environment."""
-    is_in_use: bool
-    """Whether new payments of this installation use it."""
-    key: str
-    certificate_days: int | None
-    fault: str
-    callback_fault: str
-
-    @property
-    def is_certificate_ending(self) -> bool:
-        """Whether the merchant should get a new certificate now."""
-        return self.certificate_days is not None and self.certificate_days < CERTIFICATE_DAYS_WARNED
-
-
-def view_of(account: ProviderAccount, merchant: Account, work: Work) -> AccountView:
-    """What the pages say of the account."""
-    try:
-        bank = load_profile(account.profile).title
-    except ProfileError:
-        bank = account.profile
-    ends_at = account.certificate_ends_at
-    return AccountView(
-        account=account,
-        bank=bank,
-        is_live=account.environment == Environment.LIVE,
-        is_chosen=account.id in (merchant.live_provider_id, merchant.test_provider_id),
-        is_in_use=account.id == account_for_new_payment(merchant),
-        key=mask_key(account.pix_key),
-        certificate_days=None if ends_at is None else days_left(ends_at, work.now),
-        fault=check_words.fault_sentence(account.fault) if account.fault else "",
-        callback_fault=check_words.callback_fault_sentence(account.callback_fault)
-        if account.callback_fault
-        else "",
-    )
 
 
 @bp.get("/portal/provider")

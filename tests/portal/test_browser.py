@@ -118,6 +118,8 @@ def places(payments) -> dict[str, str]:
         "poster with amount": "/portal/poster?value=25,00",
         "poster, wrong amount": "/portal/poster?value=x",
         "settings": "/portal/settings",
+        "accounts at banks": "/portal/provider",
+        "new account at a bank": "/portal/provider/new",
         "developers": "/portal/developers",
         "new client": "/portal/developers/clients/new",
         "new webhook": "/portal/developers/webhooks/new",

@@ -338,3 +338,56 @@ def test_a_payment_of_one_centavo_is_made_at_the_chosen_account_only(app, alice)
     with app.app_context():
         in_unit_of_work(lambda work: enrolment.choose(work, work.accounts.by_login("alice"), first))
     assert "Cobrança de R$ 0,01" in alice.get(f"{LIST}/{first.public_id}").text
+
+
+def test_the_centavo_is_charged_at_the_bank(app, alice, open_bank):
+    """With its code from the bank, on the payment's page in the portal."""
+    with open_bank() as bank:
+        page_url = add(alice, bank)
+        answer = alice.post(f"{page_url}/charge")
+        assert answer.status_code == 303, answer.text
+        assert "/portal/payments/" in answer.headers["Location"]
+        assert alice.get(answer.headers["Location"]).status_code == 200
+        [put] = [one for one in bank.requests if one.operation == "put-cob"]
+    assert b'"0.01"' in put.body
+
+
+def test_the_first_page_says_which_account_needs_somebody(app, alice, clock):
+    """A fault, or a certificate that ends; nothing of accounts that are well or removed."""
+    well = enrol_alice(app, name="Conta sadia", ends_at=clock.now() + timedelta(days=90))
+    ending = enrol_alice(app, name="Conta velha", ends_at=clock.now() + timedelta(days=3, hours=1))
+    failing = enrol_alice(app, name="Conta parada")
+    change(app, failing, fault="timeout", fault_at=clock.now())
+    page = alice.get("/portal").text
+    assert "Conta sadia" not in page
+    assert "mais 3 dias" in page
+    assert "O banco não respondeu a tempo" in page
+    assert f'href="{LIST}/{ending.public_id}"' in page
+    for account in (well, ending, failing):
+        change(app, account, removed_at=clock.now())
+    assert "Conta parada" not in alice.get("/portal").text
+
+
+def test_the_administrators_page_lists_accounts_in_trouble_with_their_shop(app, clock):
+    """The operator can tell the shop, which may not look at its portal."""
+    make_account(app, "root", "admin")
+    root = sign_in(app, "root")
+    assert "Nenhuma conta em um banco tem problemas" in root.get("/admin").text
+    ending = clock.now() + timedelta(days=2, hours=1)
+    account = enrol(app, new=new_account(name="Conta velha", ends_at=ending))
+    change(app, account, fault="forbidden", fault_at=clock.now())
+    page = root.get("/admin").text
+    for text in ("Conta velha", "O banco negou o acesso", "mais 2 dias", "q=demo"):
+        assert text in page, text
+
+
+def test_nobody_renews_a_payment_of_a_disabled_shop(app, client, clock, make_payment):
+    """A shopper with the link could else make new charges at the shop's bank."""
+    payment = make_payment(expires_in=10)
+    clock.advance(seconds=20)
+    app.test_cli_runner().invoke(args=["accounts", "disable", "demo"])
+    answer = app.test_client().post(
+        f"/payments/pix/{payment['id']}/renew", headers={"Accept": "application/json"}
+    )
+    assert answer.status_code == 409
+    assert answer.get_json()["code"] == "not-renewable"

@@ -1,0 +1,72 @@
+"""A merchant's account at a bank as the portal's pages show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.documents import mask_key
+from db_models import Account, Environment, ProviderAccount
+from providers import check_words
+from providers.accounts import account_for_new_payment
+from providers.api_pix.profiles import ProfileError, load_profile
+from providers.certificate_notices import WARNED_DAYS, days_left
+from repository.database import Work
+
+
+@dataclass(frozen=True)
+class AccountView:
+    """An account as the pages show it."""
+
+    account: ProviderAccount
+    bank: str
+    is_live: bool
+    is_chosen: bool
+    """Whether it is the merchant's account of its environment."""
+    is_in_use: bool
+    """Whether new payments of this installation use it."""
+    key: str
+    certificate_days: int | None
+    fault: str
+    callback_fault: str
+
+    @property
+    def is_certificate_ending(self) -> bool:
+        """Whether the merchant should get a new certificate now."""
+        return self.certificate_days is not None and self.certificate_days < WARNED_DAYS[0]
+
+
+def view_of(account: ProviderAccount, merchant: Account, work: Work) -> AccountView:
+    """What the pages say of the account."""
+    try:
+        bank = load_profile(account.profile).title
+    except ProfileError:
+        bank = account.profile
+    ends_at = account.certificate_ends_at
+    return AccountView(
+        account=account,
+        bank=bank,
+        is_live=account.environment == Environment.LIVE,
+        is_chosen=account.id in (merchant.live_provider_id, merchant.test_provider_id),
+        is_in_use=account.id == account_for_new_payment(merchant),
+        key=mask_key(account.pix_key),
+        certificate_days=None if ends_at is None else days_left(ends_at, work.now),
+        fault=check_words.fault_sentence(account.fault) if account.fault else "",
+        callback_fault=check_words.callback_fault_sentence(account.callback_fault)
+        if account.callback_fault
+        else "",
+    )
+
+
+def troubled_accounts(work: Work, merchant: Account) -> list[AccountView]:
+    """The merchant's accounts that somebody should look at, for the first page.
+
+    Runs no statement for a merchant whose payments are all at the simulated bank.
+    """
+    if merchant.live_provider_id is None and merchant.test_provider_id is None:
+        return []
+    views = [
+        view_of(account, merchant, work)
+        for account in work.provider_accounts.of_merchant(merchant.id)
+        if account.removed_at is None
+    ]
+    return [view for view in views if view.fault or view.is_certificate_ending]
