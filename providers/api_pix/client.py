@@ -47,6 +47,8 @@ from repository import database
 log = structlog.get_logger()
 
 _REASON_MAX = 140
+_SHIFT_ERROR_SECONDS = 5
+"""How much a window may be shifted wrongly; those who read windows let them overlap by more."""
 
 
 def build_provider(account: ProviderAccount, secrets: AccountSecrets) -> ApiPixProvider:
@@ -147,12 +149,21 @@ class ApiPixProvider:
     def _page(
         self, name: str, operation: str, start: datetime, end: datetime, after: str | None
     ) -> tuple[WindowPlace, Mapping[str, Any]]:
-        place, days = WindowPlace.of(after), self.profile.window_days
-        if self.clock_offset() is None:
-            # The first list of a process needs the bank's clock too, and the token's answer has it.
-            self.exchange.token_report()
-        offset = self.clock_offset() or timedelta(0)
-        window = bounds(start, end, place, window_days=days, offset=offset)
+        place = WindowPlace.of(after)
+        if after is None:
+            place = replace(place, shift_seconds=self._shift_seconds())
+        members = self._list(name, operation, start, end, place)
+        # The first answer of all tells the bank's time, when the window was chosen without it.
+        shift = self._shift_seconds()
+        if after is None and abs(shift - place.shift_seconds) > _SHIFT_ERROR_SECONDS:
+            place = replace(place, shift_seconds=shift)
+            members = self._list(name, operation, start, end, place)
+        return place, members
+
+    def _list(
+        self, name: str, operation: str, start: datetime, end: datetime, place: WindowPlace
+    ) -> Mapping[str, Any]:
+        window = bounds(start, end, place, window_days=self.profile.window_days)
         query = list_query(self.profile, window, place.page)
         # The charges' list is at the base of all else, also where single charges have their own.
         resource = "cobs" if name == "cob" else name
@@ -160,7 +171,11 @@ class ApiPixProvider:
         reply = self._caller.send(call)
         if not is_success(reply):
             raise no_answer(self._caller.problem(reply))
-        return place, readable(lambda: reading.object_in(reply.members))
+        return readable(lambda: reading.object_in(reply.members))
+
+    def _shift_seconds(self) -> int:
+        offset = self.clock_offset()
+        return 0 if offset is None else round(offset.total_seconds())
 
     def _next(
         self,

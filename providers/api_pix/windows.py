@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from providers.api_pix.profiles import AccountProfile
@@ -15,7 +15,9 @@ PAGES_MAX = 2_000
 """Of one window: a bank that always has another page must come to an end."""
 DAY = timedelta(days=1)
 
-_CURSOR = re.compile(r"(\d{1,6})\.(\d{1,6})\.(\d{1,9})\.([0-9a-f]{0,16})", re.ASCII)
+_CURSOR = re.compile(
+    r"(\d{1,6})\.(\d{1,6})\.(\d{1,9})\.([0-9a-f]{0,16})(?:\.(-?\d{1,6}))?", re.ASCII
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class WindowPlace:
     """How many items the pages before had."""
     before: str = ""
     """The fingerprint of the page before, to notice a bank that ignores the page's number."""
+    shift_seconds: int = 0
+    """How far the window is shifted, the same for all its pages: else some Pix are on none."""
 
     @classmethod
     def of(cls, cursor: str | None) -> WindowPlace:
@@ -38,19 +42,21 @@ class WindowPlace:
         match = _CURSOR.fullmatch(cursor)
         if match is None:
             raise ValueError("this is no cursor of a list")
-        return cls(int(match[1]), int(match[2]), int(match[3]), match[4])
+        numbers = (int(match[1]), int(match[2]), int(match[3]))
+        return cls(*numbers, match[4], int(match[5] or 0))
 
     def __str__(self) -> str:
-        return f"{self.part}.{self.page}.{self.items}.{self.before}"
+        return f"{self.part}.{self.page}.{self.items}.{self.before}.{self.shift_seconds}"
 
 
 def bounds(
-    start: datetime, end: datetime, place: WindowPlace, *, window_days: float, offset: timedelta
+    start: datetime, end: datetime, place: WindowPlace, *, window_days: float
 ) -> tuple[datetime, datetime]:
     """The part of the window at this place, by the bank's clock, in whole seconds around it."""
     step = _step(window_days)
     first = start + place.part * step
     last = min(first + step, end)
+    offset = timedelta(seconds=place.shift_seconds)
     return _whole(first + offset), _whole(last + offset + timedelta(seconds=1) - _TICK)
 
 
@@ -74,8 +80,10 @@ def next_place(
         is_left = paging.items is not None and items < paging.items
         is_full = paging.items is None and count >= page_size
         if is_counted or is_left or is_full or paging.is_unknown:
-            return WindowPlace(place.part, number, items, fingerprint)
-    return WindowPlace(place.part + 1) if place.part + 1 < parts else None
+            return replace(place, page=number, items=items, before=fingerprint)
+    if place.part + 1 < parts:
+        return WindowPlace(place.part + 1, shift_seconds=place.shift_seconds)
+    return None
 
 
 def parts_of(start: datetime, end: datetime, window_days: float) -> int:

@@ -272,6 +272,20 @@ def test_a_clock_three_hours_ahead_moves_the_window():
         assert len(page.money) == 1
 
 
+def test_the_first_window_of_all_is_read_by_the_bank_s_clock_too():
+    """After a start nobody knows the bank's time, and a window that was read is not read again."""
+    with StandInBank("standard", clock_offset=timedelta(hours=-3)) as bank:
+        for _ in range(150):
+            bank.book.receive(PIX_KEY, 100)
+        provider, now = provider_for(bank), datetime.now(UTC)
+        ids, cursor, pages = set(), None, 0
+        while pages == 0 or cursor is not None:
+            page = provider.money_page(now - timedelta(minutes=5), now, cursor)
+            ids |= {money.end_to_end_id for money in page.money}
+            cursor, pages = page.next, pages + 1
+        assert (len(ids), pages) == (150, 2)
+
+
 def test_a_key_that_is_refused_is_the_accounts_fault():
     with StandInBank("efi") as bank:
         provider = provider_for(bank)

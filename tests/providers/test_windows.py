@@ -61,10 +61,7 @@ def test_a_long_window_is_read_in_parts_that_overlap():
     end = START + timedelta(days=2, hours=3)
     assert parts_of(START, end, 4.0) == 3
     assert parts_of(START, START + timedelta(days=1), 4.0) == 1
-    zero = timedelta(0)
-    windows = [
-        bounds(START, end, WindowPlace(part), window_days=4.0, offset=zero) for part in range(3)
-    ]
+    windows = [bounds(START, end, WindowPlace(part), window_days=4.0) for part in range(3)]
     assert windows[0][0] <= START
     assert windows[-1][1] >= end
     for (_, first_end), (second_start, _) in pairwise(windows):
@@ -75,19 +72,25 @@ def test_a_long_window_is_read_in_parts_that_overlap():
 
 
 def test_a_part_fits_into_the_shortest_window_of_a_bank():
-    start, end = bounds(
-        START, START + timedelta(days=1), WindowPlace(), window_days=0.5, offset=timedelta(0)
-    )
+    start, end = bounds(START, START + timedelta(days=1), WindowPlace(), window_days=0.5)
     assert end - start <= timedelta(hours=12)
 
 
 def test_the_bank_s_clock_moves_the_window():
     offset = timedelta(hours=3)
-    start, end = bounds(
-        START, START + timedelta(minutes=1), WindowPlace(), window_days=4.0, offset=offset
-    )
+    place = WindowPlace(shift_seconds=3 * 3600)
+    start, end = bounds(START, START + timedelta(minutes=1), place, window_days=4.0)
     assert start <= START + offset
     assert end >= START + timedelta(minutes=1) + offset
+
+
+def test_all_pages_and_parts_of_a_window_are_shifted_alike():
+    first = WindowPlace(shift_seconds=-10_800)
+    second = next_place(first, Paging(2, 4, 2), ["a", "b"], count=2, page_size=2, parts=2)
+    assert second is not None
+    assert WindowPlace.of(str(second)).shift_seconds == -10_800
+    last = next_place(second, Paging(2, 4, 2), ["c", "d"], count=2, page_size=2, parts=2)
+    assert last == WindowPlace(1, shift_seconds=-10_800)
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "1.2.3", "1.2.3.zz", "9999999.1.1.", "-1.0.0."])
