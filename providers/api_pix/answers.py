@@ -36,7 +36,10 @@ def parse_answer(data: bytes) -> Any:
         encoding = "latin-1"
     answer = load_json(data, encoding=encoding, on_constant=_null, on_members=_members)
     # A lone surrogate or NUL, which no database stores, can be written only with this escape.
-    return _storable(answer) if b"\\u" in data else answer
+    try:
+        return _storable(answer) if b"\\u" in data else answer
+    except RecursionError:
+        raise MalformedJson("The body is nested too deeply.") from None
 
 
 def text_kind(data: bytes) -> str:

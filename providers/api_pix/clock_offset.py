@@ -10,6 +10,8 @@ from statistics import median
 
 SAMPLES_MAX = 9
 WARNED_FROM = timedelta(seconds=30)
+BELIEVED_UP_TO = timedelta(hours=26)
+"""No zone that a clock may have by mistake is further away; a stored or wrong `Date` may be."""
 _HALF_SECOND = timedelta(milliseconds=500)
 """A `Date` has whole seconds, cut off (RFC 9110, 5.6.7)."""
 
@@ -23,11 +25,16 @@ class ClockOffset:
         self._lock = threading.Lock()
 
     def note(self, date: str | None, began: datetime, ended: datetime) -> None:
-        """Note the `Date` of an answer to a request of this duration; anything else is ignored."""
+        """Note the `Date` of an answer to a request of this duration; anything else is ignored.
+
+        So is a `Date` that is more than BELIEVED_UP_TO away: windows of lists would miss all money.
+        """
         moment = parse_http_date(date)
         if moment is None:
             return
-        offset = moment + _HALF_SECOND - (began + (ended - began) / 2)
+        offset = moment - (began + (ended - began) / 2) + _HALF_SECOND
+        if abs(offset) > BELIEVED_UP_TO:
+            return
         with self._lock:
             self._samples.append(offset.total_seconds())
 

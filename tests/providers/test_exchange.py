@@ -321,6 +321,35 @@ def test_the_clock_offset_is_the_median_of_the_last_dates(bank):
     assert abs(offset - timedelta(seconds=ahead)) < timedelta(seconds=2)
 
 
+@pytest.mark.parametrize("year", [1970, 2015, 9999])
+def test_a_date_that_no_clock_has_moves_nothing(bank, year):
+    """A cache or a broken proxy; a window of so long ago would miss all money."""
+    exchange = exchange_with(bank)
+    bank.script.append(http(200, {}, headers={"Date": f"Fri, 31 Dec {year} 23:59:59 GMT"}))
+    get(exchange)
+    assert exchange.clock_offset() is None
+
+
+def test_the_clock_of_the_token_s_host_is_not_the_bank_s(bank):
+    """Another host gives tokens at some banks."""
+    exchange = exchange_with(bank)
+    exchange.token_report()
+    assert exchange.clock_offset() is None
+
+
+@pytest.mark.parametrize("depth", [100, 450, 700, 990, 5_000])
+@pytest.mark.parametrize("signs", ["[]", "{}"])
+def test_an_answer_that_is_nested_deeply_is_unreadable_or_read(bank, depth, signs):
+    """Whatever its depth and escapes are, no other error leaves the exchange."""
+    begin = "[" if signs == "[]" else '{"a":'
+    text = f'{{"escape":"\\u0041","b":{begin * depth}1{signs[1] * depth}}}'
+    bank.script.append(http(200, text.encode()))
+    try:
+        assert get(exchange_with(bank)).members["escape"] == "A"
+    except ProviderAway as error:
+        assert error.code == "unreadable"
+
+
 def test_a_socket_that_was_never_read_ends_at_its_time():
     """A full backlog: the system completes the connection, and nobody answers."""
     with socket.create_server(("127.0.0.1", 0)) as silent, RawBank() as bank:
