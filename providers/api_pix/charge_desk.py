@@ -160,7 +160,7 @@ class ChargeDesk:
         try:
             text = reading.code_text(members, self._profile.code_members)
             if text is None and self._profile.code_call is not None:
-                text = self._call_for_code(charge.txid, members)
+                text = self._call_for_code(charge.txid, bank_charge, members)
             if text is None:
                 # A lost answer may have had the only code, as at Bradesco.
                 text = reading.code_text(members)
@@ -182,8 +182,24 @@ class ChargeDesk:
             )
             raise ProviderAway("code-invalid") from None
 
-    def _call_for_code(self, txid: str, members: Mapping[str, Any]) -> str | None:
-        """The code by the profile's second call; None if the bank has none there."""
+    def _call_for_code(
+        self, txid: str, bank_charge: HeldCharge, members: Mapping[str, Any]
+    ) -> str | None:
+        """The code by the profile's second call; None if one must be built instead.
+
+        A call that fails, or that lacks a scope, keeps no payer waiting if the location is known.
+        """
+        try:
+            return self._code_by_call(txid, members)
+        except (ProviderAway, AccountRefusal) as error:
+            if bank_charge.location is None or not self._profile.builds_code:
+                raise
+            log.warning(
+                "provider.code_built", profile=self._profile.name, txid=txid, why=error.code
+            )
+            return None
+
+    def _code_by_call(self, txid: str, members: Mapping[str, Any]) -> str | None:
         call = self._profile.code_call
         number = readable(lambda: reading.location_id(members))
         if call is None or ("{loc_id}" in call.path and number is None):
