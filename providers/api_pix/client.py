@@ -133,7 +133,7 @@ class ApiPixProvider:
     def money_page(self, start: datetime, end: datetime, after: str | None) -> MoneyPage:
         """A page of the Pix of a window; see `providers.port.Provider`."""
         place, members = self._page("pix", "list-pix", start, end, after)
-        money, skipped = reading.money_list(members.get("pix"))
+        money, skipped = reading.money_list(_items(members, "pix"))
         self._report_skipped("pix", skipped)
         ids = [pix.end_to_end_id for pix in money]
         return MoneyPage(money, self._next(place, members, ids, skipped, start, end))
@@ -141,7 +141,7 @@ class ApiPixProvider:
     def charge_page(self, start: datetime, end: datetime, after: str | None) -> ChargePage:
         """A page of the charges of a window; see `providers.port.Provider`."""
         place, members = self._page("cob", "list-cob", start, end, after)
-        charges, skipped = reading.charge_list(members.get("cobs"))
+        charges, skipped = reading.charge_list(_items(members, "cobs"))
         self._report_skipped("cob", skipped)
         ids = [charge.txid for charge in charges]
         return ChargePage(charges, self._next(place, members, ids, skipped, start, end))
@@ -297,6 +297,19 @@ class ApiPixProvider:
     def close(self) -> None:
         """Close the connections that are not in use."""
         self.exchange.close()
+
+
+def _items(members: Mapping[str, Any], name: str) -> Any:
+    """The list of an answer, null or absent if it is empty. Raises ProviderAway.
+
+    An object that is no list at all, such as an error with status 200, does not say that nothing
+    has come in.
+    """
+    items = members.get(name)
+    is_absent = items is None and (name in members or "parametros" in members)
+    if not is_absent and not isinstance(items, list):
+        raise ProviderAway("unreadable")
+    return items
 
 
 def _return_path(end_to_end_id: str, return_id: str) -> str:
