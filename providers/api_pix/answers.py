@@ -73,11 +73,17 @@ def sentence(answer: Any, secrets: Iterable[str]) -> str:
 
 def masked(text: str, secrets: Iterable[str]) -> str:
     """The text for a log or a page, without these secrets, long numbers and e-mail addresses."""
+    text = without_secrets(text, secrets)
+    text = "".join(sign if sign.isprintable() else " " for sign in text)
+    return _PERSONAL.sub(_MASK, text)[:SENTENCE_MAX]
+
+
+def without_secrets(text: str, secrets: Iterable[str]) -> str:
+    """The text with a mask in place of each of these secrets."""
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, _MASK)
-    text = "".join(sign if sign.isprintable() else " " for sign in text)
-    return _PERSONAL.sub(_MASK, text)[:SENTENCE_MAX]
+    return text
 
 
 def _first_sentence(answer: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from providers.api_pix import reading
+from providers.api_pix.answers import without_secrets
 from providers.api_pix.exchange import BankExchange, BankReply
 from providers.api_pix.problems import BankProblem, problem_in
 from providers.api_pix.profiles import AccountProfile
@@ -75,7 +76,8 @@ class BankCaller:
         if not reply.is_json and reply.text_kind != "empty":
             # A page of a load balancer: it proves nothing, not even that something is missing.
             raise ProviderAway("unreadable", retry_after=reply.retry_after)
-        return problem_in(reply.status, reply.members)
+        secrets = self.exchange.secret_texts()
+        return problem_in(reply.status, reply.members, lambda text: without_secrets(text, secrets))
 
     def is_missing(self, problem: BankProblem) -> bool:
         """Whether the bank says that something does not exist."""

@@ -32,9 +32,10 @@ from providers.api_pix.tokens import (
     missing_scopes,
     read_token,
     refusal_code,
+    secret_texts,
     token_request,
 )
-from providers.api_pix.wire import BankWire, WireAnswer, WireTimes
+from providers.api_pix.wire import BankWire, WireAnswer, WireTimes, check_headers, with_id
 from providers.port import AccountRefusal, ProviderAway
 from providers.secrets import AccountSecrets
 from repository import database
@@ -113,7 +114,7 @@ class BankExchange:
         self._secrets = secrets
         self._query = {name: self._filled(text) for name, text in (query or {}).items()}
         self._headers = {name: self._filled(text) for name, text in (headers or {}).items()}
-        _check_headers(self._headers)
+        check_headers(self._headers)
         token_request(token_style, address.token_url, secrets)  # an unknown style ends here
         self._now = now
         self._records = ExchangeRecords(label)
@@ -171,6 +172,9 @@ class BankExchange:
             if answer.status == 401:
                 tokens.append(self._tokens.renewed(token))
                 self._budget.count_repeat()
+                # A new id, because a bank may take one id for one request.
+                record.correlation_id = str(uuid.uuid4())
+                headers = self._call_headers(record, body, extra_headers)
                 answer = send(tokens[-1])
             return self._reply(answer, record, tokens, expects_json=expects_json)
 
@@ -206,6 +210,11 @@ class BankExchange:
             not_after=certificate.not_valid_after_utc,
             left=certificate.not_valid_after_utc - self._now(),
         )
+
+    def secret_texts(self) -> tuple[str, ...]:
+        """What no text may repeat: the account's secrets, and its present token."""
+        present = self._tokens.present()
+        return self._secret_texts(*(() if present is None else (present[0].text,)))
 
     def clock_offset(self) -> timedelta | None:
         """How far the bank's clock is ahead of ours; None before the first answer."""
@@ -243,8 +252,8 @@ class BankExchange:
         headers = {"Accept": "application/json", **self._headers, **(extra_headers or {})}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        _check_headers(headers)
-        return _with_id(headers, record.correlation_id)
+        check_headers(headers)
+        return with_id(headers, record.correlation_id)
 
     def _filled(self, text: str) -> str:
         return text.replace("{client_id}", self._secrets.client_id)
@@ -352,7 +361,7 @@ class BankExchange:
         wire = self._ready_wire()
         record = CallRecord("token", None, str(uuid.uuid4()))
         request = token_request(self._style, self._address.token_url, self._secrets)
-        headers = _with_id({**self._headers, **request.headers}, record.correlation_id)
+        headers = with_id({**self._headers, **request.headers}, record.correlation_id)
         try:
             with self._records.measured(record):
                 # Its `Date` is not noted: tokens may come from another host, with another clock.
@@ -380,18 +389,7 @@ class BankExchange:
         raise ProviderAway(code, retry_after=retry_after(answer.headers), was_sent=False)
 
     def _secret_texts(self, *more: str) -> tuple[str, ...]:
-        secrets = self._secrets
-        return (secrets.client_id, secrets.client_secret, secrets.callback_token, *more)
-
-
-def _check_headers(headers: Mapping[str, str]) -> None:
-    for name, text in headers.items():
-        if not name.isascii() or not text.isascii() or not f"{name}{text}".isprintable():
-            raise ValueError(f"The header {name!r} has a character that cannot be sent.")
-
-
-def _with_id(headers: Mapping[str, str], correlation_id: str) -> dict[str, str]:
-    return {name: text.replace("{uuid}", correlation_id) for name, text in headers.items()}
+        return (*secret_texts(self._secrets), *self._query.values(), *more)
 
 
 def _unusable_certificate() -> AccountRefusal:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,18 +50,23 @@ class BankProblem:
         return "chaveinvalida" in self.word or names_key
 
 
-def problem_in(status: int, members: Any) -> BankProblem:
-    """Read an error in any of the five shapes: API Pix, Efí, BB, Sicoob, and gateways."""
+def problem_in(
+    status: int, members: Any, without_secrets: Callable[[str], str] = str
+) -> BankProblem:
+    """Read an error in any of the five shapes: API Pix, Efí, BB, Sicoob, and gateways.
+
+    A bank may repeat what it was sent, so `without_secrets` masks the account's secrets in a text.
+    """
     code, sentences = f"status-{status}", []
     if isinstance(members, Mapping):
         rows = list(_rows(members))
         for place in [members, *rows]:
             name = _code_in(place)
-            if name is not None:
+            if name is not None and without_secrets(name) == name:
                 code = name
                 break
         sentences = [text for place in [members, *rows] for text in _sentences_in(place)]
-    joined = ": ".join(dict.fromkeys(sentences))
+    joined = without_secrets(": ".join(dict.fromkeys(sentences)))
     sentence = _PRIVATE.sub("…", joined)[:SENTENCE_MAX].strip()
     return BankProblem(status, code, sentence, has_body=isinstance(members, Mapping))
 

@@ -98,8 +98,7 @@ def token_request(style: TokenStyle, url: str, secrets: AccountSecrets) -> Token
     pair = {**client, "client_secret": secrets.client_secret}
     headers = {"Accept": "application/json", "Content-Type": _FORM}
     if style.style in ("basic_form", "basic_json", "query_all"):
-        text = f"{secrets.client_id}:{secrets.client_secret}".encode()
-        headers["Authorization"] = f"Basic {base64.b64encode(text).decode()}"
+        headers["Authorization"] = f"Basic {_basic(secrets)}"
     members: dict[str, str] = {
         "basic_form": {**grant, **scope},
         "basic_json": {**grant, **scope},
@@ -117,6 +116,15 @@ def token_request(style: TokenStyle, url: str, secrets: AccountSecrets) -> Token
         headers["Content-Type"] = "application/json"
         return TokenRequest(url, headers, json.dumps(members).encode())
     return TokenRequest(url, headers, urlencode(members).encode())
+
+
+def secret_texts(secrets: AccountSecrets) -> tuple[str, ...]:
+    """What of the account a bank gets to see, and might repeat in an error."""
+    return (secrets.client_id, secrets.client_secret, secrets.callback_token, _basic(secrets))
+
+
+def _basic(secrets: AccountSecrets) -> str:
+    return base64.b64encode(f"{secrets.client_id}:{secrets.client_secret}".encode()).decode()
 
 
 def with_query(url: str, query: dict[str, str], *, plus: bool = False) -> str:

@@ -59,6 +59,18 @@ class WireAnswer:
     """False if the body is longer than its limit; `data` is its beginning then."""
 
 
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Raise ValueError for headers that cannot be sent."""
+    for name, text in headers.items():
+        if not name.isascii() or not text.isascii() or not f"{name}{text}".isprintable():
+            raise ValueError(f"The header {name!r} has a character that cannot be sent.")
+
+
+def with_id(headers: Mapping[str, str], correlation_id: str) -> dict[str, str]:
+    """The headers with this id in place of `{uuid}`."""
+    return {name: text.replace("{uuid}", correlation_id) for name, text in headers.items()}
+
+
 class BankWire:
     """The connections to one bank with one client certificate; threads may share it."""
 
