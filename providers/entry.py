@@ -14,12 +14,8 @@ from core.errors import InvalidRequest
 from core.pix.pix_key import normalise
 from core.typed import clean
 from db_models import Environment
-from providers.api_pix.certificates import (
-    CertificateProblem,
-    ClientCertificate,
-    read_authorities,
-    read_certificate,
-)
+from providers.api_pix.certificate_reader import authorities_of, certificate_of
+from providers.api_pix.certificates import CertificateProblem, ClientCertificate
 from providers.api_pix.profiles import (
     AccountProfile,
     BankProfile,
@@ -29,6 +25,7 @@ from providers.api_pix.profiles import (
 )
 from providers.api_pix.tls import check_address
 from providers.enrolment import NAME_CHARACTERS_MAX, BankCredentials, NewAccount
+from repository.database import now
 
 FILE_BYTES_MAX = 65_536
 """A PFX with a chain of four has about 8 KB."""
@@ -205,7 +202,7 @@ def _credentials(entry: TypedCredentials, faults: _Faults) -> BankCredentials:
     ca_pem = ""
     if entry.authorities:
         try:
-            ca_pem = read_authorities(entry.authorities)
+            ca_pem = authorities_of(entry.authorities)
         except CertificateProblem as problem:
             faults.add("authorities", problem.code, str(problem))
     return BankCredentials(
@@ -229,8 +226,11 @@ def _certificate(entry: TypedCredentials, faults: _Faults) -> ClientCertificate 
     if not entry.certificate:
         return None
     try:
-        return read_certificate(
-            entry.certificate, entry.certificate_password, entry.certificate_key or None
+        return certificate_of(
+            entry.certificate,
+            entry.certificate_password,
+            entry.certificate_key or None,
+            at=now(),
         )
     except CertificateProblem as problem:
         faults.add(_FIELDS.get(problem.code, "certificate"), problem.code, str(problem))

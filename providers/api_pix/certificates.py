@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from providers.api_pix.tls import load_client_pem
-from repository.database import now
 
 FILE_BYTES_MAX = 256 * 1024
 CHAIN_MAX = 10
@@ -73,20 +72,20 @@ def read_certificate(
     password: str | None = None,
     key_pem: bytes | None = None,
     *,
-    at: datetime | None = None,
+    at: datetime,
 ) -> ClientCertificate:
     """The client certificate in a PFX (PKCS #12), PEM or DER file.
 
     `data` may also have the key and the chain, in any order; `key_pem` is a separate file with the
     key. `password` opens a PFX or an encrypted key; None and an empty one are tried alike. `at` is
-    the instant at which it must be valid, now by default. Raises CertificateProblem.
+    the instant at which it must be valid. Raises CertificateProblem.
     """
     contents = _Contents()
     for file in (data, key_pem):
         if file is not None and file.strip():
             _read_file(file, password or "", contents)
     leaf, key = _pair(contents)
-    _check_dates(leaf, at or now())
+    _check_dates(leaf, at)
     certificate = ClientCertificate(
         certificate_pem=_pem(leaf),
         chain=tuple(_pem(one) for one in _chain(leaf, contents.certificates)),
@@ -172,7 +171,8 @@ def _read_key(pem: bytes, password: str) -> PrivateKeyTypes:
 
 def _read_binary(data: bytes, password: str, contents: _Contents) -> None:
     for secret in (*_spellings(password), None, b""):
-        with suppress(ValueError, UnsupportedAlgorithm):
+        # TypeError: cryptography 50 answers so to a password that is not UTF-8.
+        with suppress(ValueError, TypeError, UnsupportedAlgorithm):
             pfx = pkcs12.load_pkcs12(data, secret)
             contents.certificates += [one.certificate for one in (pfx.cert,) if one is not None]
             contents.certificates += [one.certificate for one in pfx.additional_certs]
