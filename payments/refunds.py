@@ -107,6 +107,7 @@ def request_refund(
         # This process sends the order at once. If it dies, the job sends it after the lease.
         "ask_at": work.now + (LEASE if _account_of(work, payment) is None else BANK_LEASE),
         "attempts": 1,
+        "by_bank": False,
     }
     refund = Refund(**row)
     refund.id = work.refunds.insert(row)

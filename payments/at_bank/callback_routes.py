@@ -32,7 +32,7 @@ _refusals = Throttle(60)
 class CallbackPath(BaseModel):
     """The token in an account's address of callbacks."""
 
-    token: str = Field(min_length=1, max_length=200)
+    token: str = Field(description="Of any length: another one than an account's is a 404.")
 
 
 class CallbackAnswer(BaseModel):

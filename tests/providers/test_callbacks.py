@@ -147,6 +147,13 @@ def test_an_unknown_address_is_404_and_logged_once(client, account):
     assert len([line for line in lines if line["event"] == "provider.callback-refused"]) <= 1
 
 
+def test_a_long_token_is_unknown_too(client, account):
+    """An address of any length is looked up, so a stranger's is a 404 and no 400."""
+    answer = client.post(f"/providers/{'0' * 1000}/pix", json={})
+
+    assert answer.status_code == 404
+
+
 def test_no_log_has_the_token(client, rows, account):
     """The address is the proof, so it is a secret."""
     with structlog.testing.capture_logs() as lines:
