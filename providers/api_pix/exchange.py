@@ -316,7 +316,7 @@ class BankExchange:
         """The answer as a reply. Raises ProviderAway and AccountRefusal."""
         pause = retry_after(answer.headers)
         if answer.status == 401:
-            self._tokens.note_refusal()
+            self._tokens.note_refusal(tokens[-1])
         elif len(tokens) > 1:
             self._tokens.note_acceptance()
         self._obey(answer.status, pause)

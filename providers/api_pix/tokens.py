@@ -208,6 +208,7 @@ class BankTokens:
         self._failures = 0
         self._paused_until = 0.0
         self._refusals = 0
+        self._refused: _StoredToken | None = None
         self._renewal_refused_until = 0.0
 
     def text(self) -> str:
@@ -250,9 +251,16 @@ class BankTokens:
                 self._stored = None
         return self.text()
 
-    def note_refusal(self) -> None:
-        """Note that the bank refused a new token: another one would do no better for a while."""
+    def note_refusal(self, refused: str) -> None:
+        """Note that the bank refused a new token: another one would do no better for a while.
+
+        The pause grows by each token, however many callers it was refused to at once.
+        """
         with self._lock:
+            stored = self._stored
+            if stored is None or stored.token.text != refused or stored is self._refused:
+                return
+            self._refused = stored
             self._refusals += 1
             self._renewal_refused_until = self._seconds() + grown_pause(self._refusals)
 

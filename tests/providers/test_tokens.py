@@ -307,6 +307,33 @@ def test_a_second_401_is_the_accounts_fault_and_no_storm_follows(bank):
     assert len(bank.token_requests) == 3
 
 
+def test_many_callers_at_once_make_the_pause_after_a_refusal_no_longer():
+    """A token that was revoked twice at a busy moment stops the account for a second at most."""
+    seconds, count = Seconds(), iter(range(100))
+    tokens = BankTokens(lambda: AccessToken(f"t{next(count)}", None, 300), seconds=seconds)
+    second = tokens.renewed(tokens.text())
+    for _ in range(40):
+        tokens.note_refusal(second)
+    with pytest.raises(AccountRefusal):
+        tokens.renewed(second)
+    seconds.value += 1
+    assert tokens.renewed(second) == "t2"
+
+
+def test_the_same_token_again_is_refused_anew():
+    """Some banks give one fixed token: its refusals make the pauses grow as well."""
+    seconds = Seconds()
+    tokens = BankTokens(lambda: AccessToken("fixed", None, 300), seconds=seconds)
+    tokens.text()
+    for pause in (1, 2, 4):
+        tokens.note_refusal("fixed")
+        seconds.value += pause * 0.75
+        with pytest.raises(AccountRefusal):
+            tokens.renewed("fixed")
+        seconds.value += pause * 0.25
+        assert tokens.renewed("fixed") == "fixed"
+
+
 def test_one_forbidden_resource_is_no_reason_for_a_storm(bank):
     """Some banks answer 401 where a scope is missing, while everything else works."""
     bank.answer = lambda request: http(401 if request.method == "GET" else 200, {})
