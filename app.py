@@ -83,6 +83,8 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     refuse_flask_run()
     # Commands and tests run unpatched, whatever ASYNC_MODE says.
     settings = (settings or Settings.load()).model_copy(update={"async_mode": active_hub()})
+    if click.get_current_context(silent=True) is not None:
+        init_logs(settings)  # else a command shows lines of every level among its own output
     app = make_app(
         "balcao", root_path=str(ROOT), static_folder="static", template_folder="templates"
     )

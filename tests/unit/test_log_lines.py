@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import subprocess
 import sys
 from contextlib import contextmanager
 from io import StringIO
@@ -12,7 +13,7 @@ from io import StringIO
 import pytest
 import structlog
 
-from tests.support.service import settings_for
+from tests.support.service import ROOT, ServiceProcess, settings_for
 from web.logs import init_logs
 
 HOSTILE = "a\x1b]0;title\x07\r\nlevel=info\x00\x7f\x9b31m\u202eb\u2066\u200b\ufeff\u2028c\ud800é"
@@ -124,3 +125,21 @@ def test_ordinary_text_stays_as_it_is(screen):
     else:
         assert "São João" in line
         assert "status=200" in line
+
+
+def test_a_command_logs_to_standard_error_by_the_setting(tmp_path):
+    """A script that reads the output of a command gets that output alone."""
+    lines = "import structlog\nlog = structlog.get_logger()\nlog.info('hidden-line')\n"
+    result = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "app", "shell"],
+        cwd=ROOT,
+        env=ServiceProcess(tmp_path, LOG_LEVEL="warning").environment,
+        input=f"{lines}log.warning('shown-line')\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "event=shown-line" in result.stderr
+    assert "-line" not in result.stdout
+    assert "hidden-line" not in result.stderr
