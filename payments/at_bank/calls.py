@@ -68,6 +68,8 @@ class ChargeCalls:
         self._lock = threading.Lock()
         self._lines: dict[int, _AccountQueue] = {}
         self._calls: dict[str, Call] = {}
+        self._left_alone: dict[int, float] = {}
+        """Until when banks want to be left alone, by account and the monotonic clock."""
         self._is_stopping = False
 
     def hear(self, events: Sequence[StoredEvent]) -> None:
@@ -96,7 +98,7 @@ class ChargeCalls:
             if self._is_stopping or len(line.waiting) >= WAITING_MAX:
                 return None
             call = self._calls[txid] = Call()
-            line.waiting.append(partial(self._run, txid, call, do))
+            line.waiting.append(partial(self._run, account_id, txid, call, do))
             if line.running >= AT_ONCE:
                 return call
             line.running += 1
@@ -115,6 +117,11 @@ class ChargeCalls:
         with self._lock:
             line = self._lines.get(account_id)
             return AT_ONCE if line is None else max(0, AT_ONCE - line.running - len(line.waiting))
+
+    def is_left_alone(self, account_id: int) -> bool:
+        """Whether the last call of the account was not sent, because its bank is away."""
+        with self._lock:
+            return time.monotonic() < self._left_alone.get(account_id, 0.0)
 
     def stop(self, seconds: float) -> None:
         """Begin nothing more, and wait for the calls in progress, at most this long."""
@@ -138,7 +145,7 @@ class ChargeCalls:
                 run = line.waiting.popleft()
             run()
 
-    def _run(self, txid: str, call: Call, do: Callable[[], object]) -> None:
+    def _run(self, account_id: int, txid: str, call: Call, do: Callable[[], object]) -> None:
         error: Exception | None = None
         try:
             with self._app.app_context():
@@ -152,4 +159,10 @@ class ChargeCalls:
         finally:
             with self._lock:
                 self._calls.pop(txid, None)
+                self._note_pause(account_id, error)
             call.finish(error)
+
+    def _note_pause(self, account_id: int, error: Exception | None) -> None:
+        self._left_alone.pop(account_id, None)
+        if isinstance(error, ProviderAway) and not error.was_sent and error.retry_after:
+            self._left_alone[account_id] = time.monotonic() + error.retry_after.total_seconds()

@@ -168,6 +168,23 @@ def test_the_pauses_of_an_unanswered_charge_grow(client, rows, scripted, account
     assert pauses == [4, 8, 16, 32]
 
 
+def test_the_job_tries_one_charge_while_the_bank_wants_to_be_left_alone(
+    rows, scripted, account, clock
+):
+    """Each further try would be refused at once, and its transactions delay other merchants."""
+    away = ProviderAway("breaker-open", retry_after=timedelta(seconds=60), was_sent=False)
+    for _ in range(5):
+        rows.payment(
+            account, has_location=False, charge={"status": "opening", "next_at": clock.now()}
+        )
+    scripted.errors = [away] * 6
+    begun = []
+    for _ in range(4):
+        begun.append(run_job(rows))
+        clock.advance(seconds=61)
+    assert begun == [5, 1, 1, 4]
+
+
 def test_the_charge_of_a_cancelled_payment_is_opened_no_more(
     client, rows, scripted, account, clock
 ):
