@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,9 +17,12 @@ from blueprints.portal.page import bp, key_missing_page, page
 from core.clock import parse_rfc3339
 from core.errors import NotCancellable
 from core.money import plain
+from core.provider_errors import ProviderRefused, ProviderUnavailable
 from db_models import Account, PaymentStatus, Receipt
 from payments import service, tills
 from payments.at_bank.closing import BankQuestion
+from payments.at_bank.drafts import awaits_code
+from payments.at_bank.waiting import wait_for_code
 from payments.charge_terms import amount_text
 from payments.lifecycle import status_at
 from payments.presenter import QR_PREFIX
@@ -72,8 +76,14 @@ def counter_payment(payment_id: str) -> ResponseReturnValue:
         receipt = None
         if status is PaymentStatus.CONFIRMED:
             receipt = work.receipts.accepted_of(payment.id)
+    if awaits_code(payment):
+        with suppress(ProviderUnavailable, ProviderRefused):
+            wait_for_code(payment_id)
+        with reading() as work:
+            payment = work.payments.own(merchant, payment_id)
+            status = status_at(payment, work.now)
     if not payment.has_location:
-        # No QR to show: a charge of a recurrence, or one whose location was taken.
+        # No QR to show: a charge of a recurrence, one whose location was taken, or no code yet.
         address = url_for("portal.payment", payment_id=payment.txid, **language_args())
         return redirect(address, 303)
     picture = f"{QR_PREFIX}{payment.txid}.svg{payment.picture_query}"

@@ -18,6 +18,7 @@ from db_models import (
     TraceKind,
     Verdict,
 )
+from db_models.payment_event import BANK_REFUSED
 from payments import snapshots
 from payments.charges import ChangedPart
 from payments.refusals import refusal_text
@@ -70,6 +71,8 @@ def _of_event(event: PaymentEvent) -> Entry | None:
         return Entry(at, _("O prazo acabou sem pagamento"), tone="warn")
     if event.name == EventName.PAYMENT_CANCELLED:
         detail = _("O pedido foi pago por outra cobrança.") if event.is_superseded else ""
+        if event.data.get("reason") == BANK_REFUSED:
+            detail = _("O banco recusou a cobrança.")
         return Entry(at, _("Cobrança cancelada"), detail)
     if event.name == EventName.PAYMENT_REVISED:
         return _of_revision(event)

@@ -6,8 +6,11 @@ from datetime import timedelta
 
 import pytest
 
+from db_models import Account
 from payments.at_bank import waiting
 from providers.port import ProviderAway, ProviderRefusal
+from repository.database import reading
+from tests.portal.signing import make_account, sign_in
 from tests.providers.test_opening import until
 
 PAGE = {"Accept": "text/html"}
@@ -81,3 +84,22 @@ def test_a_renewal_by_a_form_leads_to_the_page_at_once(client, rows, scripted, a
     assert renewal["pix_code"]
     assert client.post(address, headers=keyed).data == answer.data
     assert rows.charge_row(renewal["id"]).lifetime_seconds == 600
+
+
+def test_the_counter_waits_for_the_code(app, scripted, account, rows):
+    """Who stands at the counter sees the QR, and the portal says why there is none yet."""
+    make_account(app, "alice")
+    with app.app_context(), reading() as work:
+        alice = work.accounts.by_login("alice").id
+    rows.write(Account, alice, test_provider_id=account)
+    browser = sign_in(app, "alice")
+    form = {"value": "12,00", "way": "dynamic", "form_key": "k" * 24}
+    answer = browser.post("/portal/counter", form)
+    assert answer.status_code == 303
+    code_page = browser.get(answer.headers["Location"])
+    assert (code_page.status_code, "counter__qr" in code_page.text) == (200, True)
+    scripted.errors = [ProviderRefusal("x", "A chave não é sua.")]
+    second_answer = browser.post("/portal/counter", {**form, "form_key": "m" * 24})
+    redirection = browser.get(second_answer.headers["Location"])
+    assert redirection.status_code == 303
+    assert "O banco recusou a cobrança." in browser.get(redirection.headers["Location"]).text
