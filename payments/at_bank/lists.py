@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import structlog
+
+from core.errors import DatabaseUnavailable
 from db_models import Refund
 from payments.at_bank import booking, returns
 from payments.at_bank.booking import BookingResult, Way
@@ -11,14 +14,17 @@ from providers.port import BankMoney, HeldCharge
 from repository.database import Work, in_unit_of_work, reading
 from repository.provider_money import BookedMoney
 
+log = structlog.get_logger()
+
 NEWS = (BookingResult.CONFIRMED, BookingResult.RECEIVED)
 
 
 def book_page(account_id: int, page: Sequence[BankMoney], way: Way) -> int:
     """Book what on the page is news; returns how many Pix were.
 
-    What is booked already costs no transaction: windows overlap, so that is most of a page. Must
-    not be called inside a unit of work. Raises DatabaseUnavailable and ConcurrentUpdate.
+    What is booked already costs no transaction: windows overlap, so that is most of a page. A Pix
+    that cannot be booked keeps no other one back; it is asked about again. Must not be called
+    inside a unit of work. Raises DatabaseUnavailable.
     """
     with reading() as work:
         booked = work.provider_money.booked([money.end_to_end_id for money in page])
@@ -33,10 +39,16 @@ def book_page(account_id: int, page: Sequence[BankMoney], way: Way) -> int:
     news = 0
     for money in page:
         stored = booked.get(money.end_to_end_id)
-        if stored is None or not _is_same(stored, account_id, money):
-            news += booking.book(account_id, money, way).result in NEWS
-        if money.returns and not _are_returns_booked(stored, refunds, money):
-            book_returns(account_id, money)
+        try:
+            if stored is None or not _is_same(stored, account_id, money):
+                news += booking.book(account_id, money, way).result in NEWS
+            if money.returns and not _are_returns_booked(stored, refunds, money):
+                book_returns(account_id, money)
+        except DatabaseUnavailable:
+            raise
+        except Exception:
+            log.exception("provider.not-booked", account=account_id, id=money.end_to_end_id)
+            _look_again(account_id, money)
     return news
 
 
@@ -50,17 +62,21 @@ def book_charge(account_id: int, bank_charge: HeldCharge, way: Way) -> int:
 
 def book_returns(account_id: int, money: BankMoney) -> None:
     """Book the returns; what does not fit yet is looked at again in a minute."""
-    if returns.book_returns(account_id, money):
-        return
+    if not returns.book_returns(account_id, money):
+        _look_again(account_id, money)
 
-    def look_again(work: Work) -> None:
+
+def _look_again(account_id: int, money: BankMoney) -> None:
+    """Ask about this Pix again in a minute."""
+
+    def insert(work: Work) -> None:
         if work.provider_money.has_hint(account_id, money.end_to_end_id):
             return
         row = {"account_id": account_id, "txid": None, "end_to_end_id": money.end_to_end_id}
         due_at = work.now + returns.AGAIN
         work.provider_money.insert_hints([{**row, "due_at": due_at, "attempts": 0}])
 
-    in_unit_of_work(look_again)
+    in_unit_of_work(insert)
 
 
 def _is_same(stored: BookedMoney, account_id: int, money: BankMoney) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from core.errors import BalcaoError
+from core.errors import BalcaoError, DatabaseUnavailable
 from core.runtime.throttle import Throttle
 from db_models import ProviderAccount, ProviderHint
 from payments import lifecycle, refunds, traces
@@ -198,6 +198,10 @@ class Visit:
                 self._reschedule([one])
             self._count_unanswered(error)
             return
+        except (AccountRefusal, DatabaseUnavailable):
+            raise
+        except Exception:
+            log.exception("provider.not-booked", account=self.account_id, id=one.txid)
         self._reschedule([one])
 
     def _ask(self, provider: Provider, txid: str, way: Way) -> int:
@@ -222,9 +226,15 @@ class Visit:
         try:
             number, is_settled = self._ask_about(provider, hint)
         except ProviderAway as error:
-            pause = min(timedelta(seconds=5) * 2**hint.attempts, HINT_PAUSE_MAX)
-            self._postpone(rows, pause)
+            self._postpone(rows, _pause_of(hint))
             self._count_unanswered(error)
+            return
+        except (AccountRefusal, DatabaseUnavailable):
+            raise
+        except Exception:
+            # What cannot be booked must not keep back all other money of the account.
+            log.exception("provider.not-booked", account=self.account_id, id=subject)
+            self._postpone(rows, max(returns.AGAIN, _pause_of(hint)))
             return
         if not is_settled:
             self._postpone(rows, returns.AGAIN)
@@ -309,6 +319,12 @@ class Visit:
 def is_listed(account: ProviderAccount, moment: datetime) -> bool:
     """Whether the account's list of Pix is still read."""
     return account.removed_at is None or account.removed_at > moment - REMOVED_FOR
+
+
+def _pause_of(hint: ProviderHint) -> timedelta:
+    """The pause before a hint is followed again; it doubles, and no number of days overflows."""
+    growing: timedelta = HINT_PAUSE * 2 ** min(hint.attempts, 16)
+    return min(growing, HINT_PAUSE_MAX)
 
 
 def _subject_of(hint: ProviderHint) -> tuple[str | None, str | None]:

@@ -9,8 +9,9 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from core.errors import ConcurrentUpdate
 from db_models import Payment, ProviderAccount, ProviderHint
-from payments.at_bank import visiting
+from payments.at_bank import booking, visiting
 from payments.at_bank.watching import MoneyWatch
 from providers.port import AccountRefusal, ProviderAway
 from repository.database import reading, unit_of_work
@@ -305,3 +306,49 @@ def test_the_registered_address_is_read_back_once_a_day(rows, listing, watch, cl
     clock.advance(hours=23)
     visit(watch, account)
     assert [call[0] for call in listing.calls].count("registered_callback") == 2
+
+
+def test_a_hint_is_followed_after_any_number_of_attempts(rows, listing, watch, clock):
+    """A bank may be away for days: the pause does not grow beyond all bounds."""
+    account = rows.account()
+    payment = rows.payment(account)
+    visit(watch, account)
+    clock.advance(seconds=2)
+    hint(rows, account, txid=payment.txid, attempts=1000)
+    listing.errors = [ProviderAway("timeout")]
+    visit(watch, account)
+    listing.pay(payment.txid, rows.money(payment.txid))
+    visiting.LOOK_UPS._allowed_at.clear()
+    clock.advance(minutes=11)
+    visit(watch, account)
+    assert (rows.payment_row(payment.txid).status, hints(rows)) == ("confirmed", 0)
+
+
+def test_money_that_cannot_be_booked_keeps_no_other_back(rows, listing, watch, clock, monkeypatch):
+    """Neither in a list, nor by a look-up, nor by a hint; it is asked about again."""
+    account = rows.account()
+    bad, other, named = (rows.payment(account) for _ in range(3))
+    clock.advance(seconds=21)
+    hint(rows, account, txid=bad.txid)
+    bad_money = rows.money(bad.txid)
+    for payment, money in ((bad, bad_money), (other, rows.money(other.txid))):
+        listing.pay(payment.txid, money)
+    listing.money.append(rows.money(None))
+    right = booking.book
+
+    def book(account_id, money, *rest):
+        if money.end_to_end_id == bad_money.end_to_end_id:
+            raise ConcurrentUpdate
+        return right(account_id, money, *rest)
+
+    monkeypatch.setattr(booking, "book", book)
+    visit(watch, account)
+    assert rows.payment_row(other.txid).status == "confirmed"
+    assert len(rows.receipts()) == 2
+    assert watch.unfinished == frozenset()
+    monkeypatch.setattr(booking, "book", right)
+    visiting.LOOK_UPS._allowed_at.clear()
+    clock.advance(minutes=2)
+    visit(watch, account)
+    statuses = [rows.payment_row(one.txid).status for one in (bad, named)]
+    assert (statuses, hints(rows)) == (["confirmed", "pending"], 0)
