@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from db_models import RefundStatus
 from providers.port import BankReturn, ReturnState
 
 FAILED_AT_BANK = "refund-failed"
-_RETURN_ID_MAX, _REASON_MAX = 64, 64
+_RETURN_ID_MAX, _REASON_MAX, _ID_MAX = 64, 64, 35
 _NO_LETTER = re.compile(r"[^a-z0-9]+")
 
 
@@ -37,6 +38,18 @@ def report_of(answer: BankReturn) -> RefundReport:
         reason_code(answer.reason) if answer.state is ReturnState.FAILED else None,
         answer.settled_at,
     )
+
+
+def foreign_ids(id_: str) -> tuple[str, str]:
+    """The ids that a refund of the bank's making may have here, by the bank's own id for it.
+
+    The first is the bank's id as it is if it fits, else a hash of it. The second is for a payment
+    that has a refund with the first one already: of a merchant who chose the same id, or one that
+    failed and was done later.
+    """
+    first, second = (hashlib.sha256((text + id_).encode()).hexdigest()[:32] for text in ("", "2 "))
+    fits = len(id_) <= _ID_MAX and id_.isascii() and id_.isalnum()
+    return id_ if fits else first, second
 
 
 def reason_code(sentence: str | None) -> str:

@@ -23,6 +23,7 @@ from core import ids
 from core.errors import (
     BalcaoError,
     ConcurrentUpdate,
+    DatabaseUnavailable,
     FieldError,
     IdempotencyConflict,
     NotRefundable,
@@ -35,7 +36,7 @@ from payments import snapshots
 from payments.lifecycle import status_at
 from payments.location import ORIGINAL
 from payments.pix_objects import return_id_of
-from payments.refund_reports import RefundReport, reason_code, report_of
+from payments.refund_reports import RefundReport, foreign_ids, reason_code, report_of
 from payments.schemas import NewRefund
 from providers.accounts import provider_of
 from providers.port import AccountRefusal, BankReturn, ProviderAway, ProviderRefusal
@@ -237,6 +238,10 @@ def run_at_bank(account_id: int, keep_going: Callable[[], bool] = lambda: True) 
             unanswered += 1
             if unanswered >= UNANSWERED_MAX:
                 raise
+        except DatabaseUnavailable:
+            raise
+        except BalcaoError as error:
+            log.warning("refunds.postponed", refund=row, code=error.code)
     return settled
 
 
@@ -313,6 +318,11 @@ def _ask_bank(refund: Refund, end_to_end_id: str, account_id: int) -> BankReturn
     provider = provider_of(account_id)
     if refund.by_bank:
         answer = provider.find_return(end_to_end_id, refund.refund_id)
+        # A bank may tell of it within the Pix only, or by an id that is a hash here.
+        money = provider.find_money(end_to_end_id) if answer is None else None
+        for one in money.returns if money is not None else ():
+            if refund.refund_id in foreign_ids(one.id):
+                return one
         if answer is None:
             raise ProviderAway("no-such-return")
         return answer
@@ -334,7 +344,7 @@ def settle(work: Work, row: int, report: RefundReport) -> None:
     is_done = report.status is RefundStatus.DONE
     values = {
         "status": report.status,
-        "return_id": report.return_id if is_done else None,
+        "return_id": _own_return_id(work, row, report.return_id) if is_done else None,
         "reason": report.reason,
         "settled_at": min(report.settled_at or work.now, work.now),
     }
@@ -372,6 +382,13 @@ def settle(work: Work, row: int, report: RefundReport) -> None:
             },
         )
     )
+
+
+def _own_return_id(work: Work, row: int, return_id: str | None) -> str:
+    """The bank's id of the returned money; without `rtrId` it is unique within one Pix only."""
+    if return_id is not None and not work.refunds.has_return_id(return_id, row):
+        return return_id
+    return work.refunds.with_payment(row)[0].bank_refund_id
 
 
 def _schedule_retry(refund: Refund) -> None:

@@ -115,6 +115,11 @@ class Refunds:
             .values(ask_at=None, **values)
         )
 
+    def has_return_id(self, return_id: str, but_row: int) -> bool:
+        """Whether a refund other than this one has this id of returned money."""
+        query = select(Refund.id).where(Refund.return_id == return_id, Refund.id != but_row)
+        return self._session.scalars(query).first() is not None
+
     def ids_due(self, now: datetime, limit: int, account_id: int | None) -> Sequence[int]:
         """Row ids of refunds that are due to be asked about, the oldest due time first.
 

@@ -9,7 +9,7 @@ from core.money import plain
 from db_models import Refund, RefundStatus
 from payments.at_bank.findings import AuditRule, Findings
 from payments.at_bank.limit_waits import patiently
-from payments.at_bank.returns import foreign_id
+from payments.refund_reports import foreign_ids
 from providers.port import BankMoney, BankReturn, Provider, ReturnState
 from repository.provider_audits import StoredReturn
 
@@ -47,7 +47,9 @@ def check_returns_done(findings: Findings, provider: Provider, stored: StoredRet
     if refund.by_bank:  # only a hash of a long id is stored, so the return is found by its Pix
         money = patiently(lambda: provider.find_money(end_to_end_id))
         entries = () if money is None else money.returns
-        bank_return = next((one for one in entries if foreign_id(one.id) == refund.refund_id), None)
+        bank_return = next(
+            (one for one in entries if refund.refund_id in foreign_ids(one.id)), None
+        )
     else:
         bank_return = patiently(lambda: provider.find_return(end_to_end_id, refund.bank_refund_id))
     if bank_return is None:
@@ -58,8 +60,9 @@ def check_returns_done(findings: Findings, provider: Provider, stored: StoredRet
 
 def _refund_of(refunds: Sequence[Refund], one: BankReturn) -> Refund | None:
     """The refund that the bank means, the bank's own first: ours may have failed before."""
-    id_ = foreign_id(one.id)
-    foreign = (refund for refund in refunds if refund.by_bank and refund.refund_id == id_)
+    ids = foreign_ids(one.id)
+    # The newest first: an earlier one of the same id has failed.
+    foreign = (it for it in reversed(refunds) if it.by_bank and it.refund_id in ids)
     own = (refund for refund in refunds if refund.bank_refund_id == one.id)
     return next(foreign, None) or next(own, None)
 

@@ -7,7 +7,6 @@ because refunds have one procedure.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -17,7 +16,7 @@ import structlog
 from core import ids
 from db_models import Payment, Receipt, Refund, RefundStatus, Verdict
 from payments import attaching, refunds
-from payments.refund_reports import report_of
+from payments.refund_reports import foreign_ids, report_of
 from providers.port import BankMoney, BankReturn, ReturnState
 from repository.database import Work, in_unit_of_work
 from repository.refunds import PAUSE_MIN
@@ -26,7 +25,7 @@ log = structlog.get_logger()
 
 AGAIN = timedelta(seconds=60)
 """When a return is looked at again that does not fit beside our own refunds without an answer."""
-_ID_MAX, _NATURE_MAX = 35, 32
+_NATURE_MAX = 32
 
 
 def book_returns(account_id: int, money: BankMoney) -> bool:
@@ -91,22 +90,17 @@ def _book_one(work: Work, payment: Payment, earlier: Sequence[Refund], one: Bank
 def _refund_of(earlier: Sequence[Refund], one: BankReturn) -> Refund | None:
     """The refund that the bank means: by our id there, or by the bank's own id.
 
-    A return that is done although we stored our refund as failed counts as one of the bank's.
+    A return that is done although we stored the refund as failed is another one of the bank's.
     """
-    own = next((refund for refund in earlier if refund.bank_refund_id == one.id), None)
-    if own is not None and not (
-        own.status == RefundStatus.FAILED and one.state is ReturnState.DONE
-    ):
-        return own
-    id_ = foreign_id(one.id)
-    return next((refund for refund in earlier if refund.by_bank and refund.refund_id == id_), None)
-
-
-def foreign_id(id_: str) -> str:
-    """The bank's id as the id of a refund: as it is if it fits, else a hash of it."""
-    if len(id_) <= _ID_MAX and id_.isascii() and id_.isalnum():
-        return id_
-    return hashlib.sha256(id_.encode()).hexdigest()[:32]
+    foreign = foreign_ids(one.id)
+    candidates = [
+        refund
+        for refund in earlier
+        if refund.bank_refund_id == one.id or (refund.by_bank and refund.refund_id in foreign)
+    ]
+    if one.state is ReturnState.DONE:
+        candidates = [refund for refund in candidates if refund.status != RefundStatus.FAILED]
+    return candidates[0] if candidates else None
 
 
 def _insert(work: Work, payment: Payment, one: BankReturn) -> bool:
@@ -114,9 +108,9 @@ def _insert(work: Work, payment: Payment, one: BankReturn) -> bool:
     if not work.refunds.hold(payment.id, one.amount_centavos):
         log.warning("provider.return-does-not-fit", payment=payment.txid, id=one.id[:64])
         return False
-    refund_id = foreign_id(one.id)
-    if work.refunds.find(payment.id, refund_id) is not None:  # a merchant chose the same id
-        refund_id = hashlib.sha256(one.id.encode()).hexdigest()[:32]
+    refund_id, other_id = foreign_ids(one.id)
+    if work.refunds.find(payment.id, refund_id) is not None:
+        refund_id = other_id
     row: dict[str, Any] = {
         "payment_id": payment.id,
         "refund_id": refund_id,

@@ -290,3 +290,60 @@ def test_the_merchant_sees_why_the_bank_gave_money_back(client, rows, listing, a
     assert (refund["id"], refund["by_bank"], refund["nature"]) == ("MED3", True, "MED_FRAUDE")
     receipts = client.get("/payments/pix/receipts").json["data"]
     assert [one["misfit"] for one in receipts] == [None]
+
+
+def test_two_pix_may_have_returns_with_one_id(rows, listing, account):
+    """The bank's ids are unique within a Pix only, also where it sends no `rtrId`."""
+    payments = [rows.payment(account) for _ in range(2)]
+    for payment in payments:
+        back = returned(100, id="1", return_id=None)
+        listing.pay(payment.txid, rows.money(payment.txid, returns=(back,)))
+    visit(rows, account)
+    assert [(one.status, one.refund_id) for one in rows.refunds()] == [("done", "1")] * 2
+    assert len({one.return_id for one in rows.refunds()}) == 2
+    assert [rows.payment_row(one.txid).refunded_centavos for one in payments] == [100, 100]
+
+
+def test_a_merchant_may_have_chosen_the_id_of_the_bank_s_return(rows, listing, account, paid):
+    """The bank's return is booked beside the merchant's refund, and once."""
+    with rows.app.app_context(), unit_of_work() as work:
+        merchant = work.accounts.find(paid.merchant_id)
+        assert merchant is not None
+        current = work.payments.own(merchant, paid.txid)
+        own, _ = refunds.request_refund(
+            work, current, NewRefund.model_validate({"refund_id": "abc", "value": "1.00"}), merchant
+        )
+    with rows.app.app_context():
+        assert refunds.tell_bank(own.id)
+    listing.give(paid.end_to_end_id, returned(200, id="abc"))
+    for _ in range(2):
+        book_page(rows, account, listing)
+    assert [(one.status, one.amount_centavos) for one in rows.refunds()] == [
+        ("done", 100),
+        ("done", 200),
+    ]
+    assert rows.payment_row(paid.txid).refunded_centavos == 300
+
+
+def test_a_return_of_the_bank_s_own_making_may_be_done_after_it_failed(
+    rows, listing, account, paid
+):
+    """What has left the merchant's account counts, whatever the bank said before."""
+    for state in (PROCESSING, FAILED, DONE, DONE):
+        listing.give(paid.end_to_end_id, returned(100, id="abc", state=state, return_id="D9"))
+        book_page(rows, account, listing)
+    assert [one.status for one in rows.refunds()] == ["failed", "done"]
+    stored = rows.payment_row(paid.txid)
+    assert (stored.refunded_centavos, stored.refunding_centavos) == (100, 0)
+
+
+def test_a_return_with_a_long_id_is_asked_about_by_its_pix(rows, listing, account, paid, clock):
+    """Such an id is stored as a hash, which no bank knows."""
+    id_ = "0d5bb4a8-6a3c-4d53-a5b1-9d6f2a7a9a10"
+    listing.give(paid.end_to_end_id, returned(100, id=id_, state=PROCESSING))
+    book_page(rows, account, listing)
+    listing.give(paid.end_to_end_id, returned(100, id=id_))
+    clock.advance(minutes=11)
+    with rows.app.app_context():
+        assert refunds.run_at_bank(account) == 1
+    assert [one.status for one in rows.refunds()] == ["done"]

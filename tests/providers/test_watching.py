@@ -327,7 +327,7 @@ def test_a_hint_is_followed_after_any_number_of_attempts(rows, listing, watch, c
 def test_money_that_cannot_be_booked_keeps_no_other_back(rows, listing, watch, clock, monkeypatch):
     """Neither in a list, nor by a look-up, nor by a hint; it is asked about again."""
     account = rows.account()
-    bad, other, named = (rows.payment(account) for _ in range(3))
+    bad, other, unpaid = (rows.payment(account) for _ in range(3))
     clock.advance(seconds=21)
     hint(rows, account, txid=bad.txid)
     bad_money = rows.money(bad.txid)
@@ -350,5 +350,5 @@ def test_money_that_cannot_be_booked_keeps_no_other_back(rows, listing, watch, c
     visiting.LOOK_UPS._allowed_at.clear()
     clock.advance(minutes=2)
     visit(watch, account)
-    statuses = [rows.payment_row(one.txid).status for one in (bad, named)]
+    statuses = [rows.payment_row(one.txid).status for one in (bad, unpaid)]
     assert (statuses, hints(rows)) == (["confirmed", "pending"], 0)
