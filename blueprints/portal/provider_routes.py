@@ -194,6 +194,9 @@ def use_provider(provider_id: str) -> ResponseReturnValue:
         return _redirect(provider_id, "chosen")
 
     def stop(work: Work, merchant: Account, account: ProviderAccount) -> None:
+        # An old page must not stop the account that was chosen since.
+        if account.id not in (merchant.live_provider_id, merchant.test_provider_id):
+            raise Conflict("New payments do not use this account.")
         enrolment.stop_using(work, merchant, Environment(account.environment))
 
     _change(provider_id, stop)

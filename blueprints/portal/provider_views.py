@@ -24,6 +24,8 @@ class AccountView:
     """Whether it is the merchant's account of its environment."""
     is_in_use: bool
     """Whether new payments of this installation use it."""
+    is_another_in_use: bool
+    """Whether they use another account; if neither, they are at the simulated bank."""
     key: str
     certificate_days: int | None
     fault: str
@@ -42,12 +44,14 @@ def view_of(account: ProviderAccount, merchant: Account, work: Work) -> AccountV
     except ProfileError:
         bank = account.profile
     ends_at = account.certificate_ends_at
+    in_use = account_for_new_payment(merchant)
     return AccountView(
         account=account,
         bank=bank,
         is_live=account.environment == Environment.LIVE,
         is_chosen=account.id in (merchant.live_provider_id, merchant.test_provider_id),
-        is_in_use=account.id == account_for_new_payment(merchant),
+        is_in_use=account.id == in_use,
+        is_another_in_use=in_use not in (None, account.id),
         key=mask_key(account.pix_key),
         certificate_days=None if ends_at is None else days_left(ends_at, work.now),
         fault=check_words.fault_sentence(account.fault) if account.fault else "",

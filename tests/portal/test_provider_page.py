@@ -219,9 +219,14 @@ def test_the_account_of_new_payments_is_chosen_and_left(app, alice):
     alice.post(f"{LIST}/{first.public_id}/use")
     assert "nesta conta" in alice.get(f"{LIST}/{first.public_id}").text
     assert "em outra conta" in alice.get(f"{LIST}/{second.public_id}").text
+    old_page = alice.post(f"{LIST}/{second.public_id}/use", {"use": "0"})
+    assert old_page.status_code == 409
+    assert "nesta conta" in alice.get(f"{LIST}/{first.public_id}").text
     alice.post(f"{LIST}/{first.public_id}/use", {"use": "0"})
     with app.app_context(), reading() as work:
         assert work.accounts.by_login("alice").test_provider_id is None
+    for account in (first, second):
+        assert "em nenhuma conta de banco" in alice.get(f"{LIST}/{account.public_id}").text
 
 
 def test_removing_asks_first(app, alice):
