@@ -19,6 +19,7 @@ from core.errors import ConcurrentUpdate, Conflict
 from core.provider_errors import ProviderAccountNotFound, ProviderSecretsUnreadable
 from db_models import Account, AuditAction, Environment, ProviderAccount
 from providers.accounts import vault
+from providers.api_pix.profiles import ProfileError, load_profile
 from providers.secrets import AccountSecrets, AccountVault
 from repository.database import Work, in_unit_of_work, reading
 
@@ -88,23 +89,24 @@ def renew(work: Work, merchant: Account, account: ProviderAccount, fresh: BankCr
     """Replace the account's credentials; the address of its callbacks stays.
 
     An empty member keeps the stored one, so that a new certificate can come alone. Raises
-    ConcurrentUpdate if the account has changed since it was read.
+    ConcurrentUpdate if the account has changed since it was read, and ProviderSecretsUnreadable
+    if the stored ones are lost and the fresh ones lack something.
     """
-    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    values: dict[str, Any] = {"fault": None, "fault_at": None}
     try:
         stored = vault().open(account.sealed)
     except ProviderSecretsUnreadable:
-        if not fresh.client_id:
+        if not _proves_alone(account, fresh):
             raise
         # Nobody knows the old token any more, so the address of callbacks changes too.
-        stored = AccountSecrets("", "", token)
+        stored = AccountSecrets("", "", secrets.token_urlsafe(_TOKEN_BYTES))
+        values |= {"callback_checked_at": None, "callback_fault": None}
     merged = replace(
         stored,
         client_id=fresh.client_id or stored.client_id,
         client_secret=fresh.client_secret or stored.client_secret,
         ca_pem=fresh.ca_pem or stored.ca_pem,
     )
-    values: dict[str, Any] = {"fault": None, "fault_at": None}
     if fresh.certificate_pem:
         merged = replace(
             merged,
@@ -117,6 +119,20 @@ def renew(work: Work, merchant: Account, account: ProviderAccount, fresh: BankCr
     if not work.provider_accounts.change(account.id, values, version=account.version):
         raise ConcurrentUpdate
     _record(work, merchant, AuditAction.PROVIDER_RENEWED, account)
+
+
+def _proves_alone(account: ProviderAccount, fresh: BankCredentials) -> bool:
+    """Whether the credentials are all that the bank asks for, without any that were stored."""
+    had_certificate = account.certificate_ends_at is not None
+    try:
+        asks_secret = load_profile(account.profile).token_style != "form_nosecret"  # noqa: S105 - a form
+    except ProfileError:
+        asks_secret = True
+    return bool(
+        fresh.client_id
+        and (fresh.client_secret or not asks_secret)
+        and (fresh.certificate_pem or not had_certificate)
+    )
 
 
 def choose(work: Work, merchant: Account, account: ProviderAccount) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from core.errors import ConcurrentUpdate, Conflict
@@ -16,6 +18,7 @@ from tests.portal.signing import make_account
 from tests.providers.enrolled import CLIENT_SECRET, enrol, new_account, stored
 
 LIVE, TEST = Environment.LIVE, Environment.TEST
+END = datetime(2027, 1, 31, tzinfo=UTC)
 
 
 def merchant_of(app, login="demo"):
@@ -107,16 +110,24 @@ def test_a_renewed_certificate_keeps_the_rest_and_makes_every_process_reload(app
 
 def test_lost_secrets_can_be_entered_again(app):
     """After SECRET_KEY was lost, the account goes on with new credentials, at a new address."""
-    account = enrol(app)
+    account = enrol(app, new=new_account(ends_at=END))
     lost = AccountVault("a-lost-key-of-at-least-32-characters").seal(
         enrolment._secrets_of(BankCredentials("old"), "old-token")
     )
     with app.app_context():
-        in_unit_of_work(lambda work: work.provider_accounts.change(account.id, {"sealed": lost}))
-    with pytest.raises(ProviderSecretsUnreadable):
-        do(app, enrolment.renew, stored(app, account), BankCredentials("", certificate_pem="CERT"))
-    do(app, enrolment.renew, stored(app, account), BankCredentials("new-id", "new-secret"))
+        lost_row = {"sealed": lost, "callback_checked_at": END}
+        in_unit_of_work(lambda work: work.provider_accounts.change(account.id, lost_row))
+    for incomplete in (
+        BankCredentials("", certificate_pem="CERT"),
+        BankCredentials("new-id", certificate_pem="CERT"),
+        BankCredentials("new-id", "new-secret"),  # the certificate is lost too
+    ):
+        with pytest.raises(ProviderSecretsUnreadable):
+            do(app, enrolment.renew, stored(app, account), incomplete)
+    whole = BankCredentials("new-id", "new-secret", certificate_pem="CERT", certificate_ends_at=END)
+    do(app, enrolment.renew, stored(app, account), whole)
     changed = stored(app, account)
+    assert changed.callback_checked_at is None  # the bank has the old address
     with app.app_context():
         assert accounts.vault().open(changed.sealed).client_secret == "new-secret"
     assert changed.token_sha256 != account.token_sha256
