@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
-from flask import Flask
+from flask import Flask, g, has_request_context
 
 from core.errors import BalcaoError
 from db_models import EventName
@@ -28,6 +28,8 @@ AT_ONCE = 24
 WAITING_MAX = 1000
 """Calls of one account that wait for their turn; the job makes further ones after their lease."""
 _TICK_SECONDS = 0.05
+_IN_REQUEST = "charge_calls"
+"""Where a request has the calls that its own commits have begun, by txid."""
 
 
 @dataclass
@@ -58,6 +60,11 @@ class _AccountQueue:
     waiting: deque[Callable[[], None]] = field(default_factory=deque)
 
 
+def own_call(txid: str) -> Call | None:
+    """The call that this request's own commit has begun for the charge; it may have ended."""
+    return g.get(_IN_REQUEST, {}).get(txid) if has_request_context() else None
+
+
 class ChargeCalls:
     """The calls of one process, by account and txid."""
 
@@ -79,7 +86,9 @@ class ChargeCalls:
                 continue
             account_id = (event.state or {}).get(AT_BANK)
             if account_id is not None:
-                self.open(account_id, event.txid, 1)
+                call = self.open(account_id, event.txid, 1)
+                if call is not None and has_request_context():
+                    g.setdefault(_IN_REQUEST, {})[event.txid] = call
 
     def open(self, account_id: int, txid: str, lease: int) -> Call | None:
         """Begin to open a charge whose lease the caller holds; None if too many calls wait."""

@@ -20,7 +20,7 @@ from core.provider_errors import (
 )
 from core.runtime.turns import IN_ENVIRON, Turn
 from db_models import Payment, ProviderCharge, ProviderChargeStatus
-from payments.at_bank.calls import Call
+from payments.at_bank.calls import Call, own_call
 from providers.port import AccountRefusal, ProviderAway, ProviderRefusal
 from repository.database import Work, in_unit_of_work, reading
 from web.idempotency import CreatedAnswer, KeyedRequest
@@ -64,11 +64,12 @@ def finish_answer(
 def wait_for_code(txid: str) -> None:
     """Wait until the payment has its code, or can get none any more.
 
-    Shares the call that this process makes already, and makes one if nobody does. Raises
+    Shares the call that this process makes already, and makes one if nobody does. The request that
+    has created the payment is answered by its first call, even if that has ended. Raises
     ProviderUnavailable and ProviderRefused.
     """
     with turn_interrupted():
-        _wait(txid, time.monotonic() + WAIT_SECONDS)
+        _wait(txid, own_call(txid), time.monotonic() + WAIT_SECONDS)
 
 
 def turn_interrupted() -> AbstractContextManager[object]:
@@ -77,10 +78,10 @@ def turn_interrupted() -> AbstractContextManager[object]:
     return turn.interrupted() if isinstance(turn, Turn) else nullcontext()
 
 
-def _wait(txid: str, end: float) -> None:
+def _wait(txid: str, call: Call | None, end: float) -> None:
     calls = current_parts().charge_calls
     while True:
-        call = calls.call_of(txid)
+        call = call or calls.call_of(txid)
         if call is None:
             with reading() as work:
                 payment = work.payments.by_txid(txid)
@@ -99,10 +100,11 @@ def _wait(txid: str, end: float) -> None:
         if call.error is None:
             if call.is_decided:
                 return
-            continue
-        if not _is_worth_another_try(call.error, end - time.monotonic()):
+        elif not _is_worth_another_try(call.error, end - time.monotonic()):
             raise _as_answer(txid, call.error) from call.error
-        time.sleep(AGAIN_SECONDS)
+        else:
+            time.sleep(AGAIN_SECONDS)
+        call = None
 
 
 def _is_decided(charge: ProviderCharge) -> bool:

@@ -123,6 +123,25 @@ def test_a_refused_account_keeps_the_payment_and_is_shown(client, rows, scripted
     assert stored.answered_at is not None
 
 
+def test_a_call_that_has_ended_before_the_request_waits_is_its_answer(
+    client, rows, scripted, account, monkeypatch
+):
+    """A second call would follow at once, to a bank that wants to be left alone."""
+    scripted.errors = [ProviderAway("breaker-open", was_sent=False)]
+    wait = waiting.wait_for_code
+
+    def wait_later(txid):
+        until(lambda: rows.charge_row(txid).fault is not None)
+        until(lambda: not rows.app.extensions["balcao"].charge_calls._lines)
+        wait(txid)
+
+    monkeypatch.setattr(waiting, "wait_for_code", wait_later)
+    answer = create(client, "k1")
+    assert answer.status_code == 503
+    assert rows.charge_row(answer.get_json()["payment_id"]).attempts == 1
+    assert create(client, "k1").status_code == 201
+
+
 def test_a_slow_bank_is_not_waited_for_and_the_call_goes_on(
     client, rows, scripted, account, monkeypatch
 ):
