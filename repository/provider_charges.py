@@ -60,6 +60,29 @@ class ProviderCharges:
         )
         return {charge.txid: charge for charge in self._session.scalars(query)}
 
+    def at_bank_of(
+        self, account: ProviderAccount, txid: str, pix_key: str | None
+    ) -> ProviderCharge | None:
+        """The charge with this txid at the account's bank, of any entry for one bank account.
+
+        A merchant may have added one bank account twice, or once for each of its keys; its list
+        names all Pix, and `pix_key` is that of the Pix, if the bank names it.
+        """
+        is_own = ProviderCharge.account_id == account.id
+        keys = {account.pix_key, pix_key or account.pix_key}
+        query = (
+            select(ProviderCharge)
+            .join(ProviderAccount, ProviderAccount.id == ProviderCharge.account_id)
+            .where(
+                ProviderAccount.merchant_id == account.merchant_id,
+                ProviderAccount.profile == account.profile,
+                ProviderAccount.environment == account.environment,
+                ProviderCharge.txid == txid,
+                or_(is_own, ProviderCharge.pix_key.in_(keys)),
+            )
+        )
+        return self._session.scalars(query).one_or_none()
+
     def open_of_ended_payments(
         self, after_id: int, limit: int
     ) -> Sequence[tuple[ProviderCharge, Payment, int | None]]:

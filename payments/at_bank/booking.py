@@ -127,13 +127,16 @@ def _book(
     account = work.provider_accounts.find(account_id)
     if account is None:
         raise PaymentNotFound("This provider account does not exist.")
-    charge = _charge_of(work, account_id, money.txid)
+    charge = _charge_of(work, account, money)
+    if charge is not None and charge.account_id != account.id:
+        # One bank account was added twice: its money belongs to the entry that has the charge.
+        account = work.provider_accounts.find(charge.account_id) or account
     payment, grace = None, timedelta(0)
     if charge is not None:
         payment, grace = work.payments.lock_by_txid(charge.txid)
     earlier = work.receipts.find_by_end_to_end_id(money.end_to_end_id)
     if earlier is not None:
-        return _repeated(earlier, account_id, money)
+        return _repeated(earlier, account.id, money)
     if charge is None or payment is None:
         return _receive_unclaimed(work, account, money)
     begun_at = charge.bank_created_at or bank_created_at
@@ -157,8 +160,10 @@ _PAYABLE = (
 _PAID = {"status": ProviderChargeStatus.PAID, "next_at": None, "fault": None}
 
 
-def _charge_of(work: Work, account_id: int, txid: str | None) -> ProviderCharge | None:
-    return None if txid is None else work.provider_charges.by_txids(account_id, [txid]).get(txid)
+def _charge_of(work: Work, account: ProviderAccount, money: BankMoney) -> ProviderCharge | None:
+    if money.txid is None:
+        return None
+    return work.provider_charges.at_bank_of(account, money.txid, money.pix_key)
 
 
 def _repeated(earlier: Receipt, account_id: int, money: BankMoney) -> Booking:

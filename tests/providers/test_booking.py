@@ -181,7 +181,8 @@ def test_ids_that_differ_in_case_are_two_pix(rows):
 
 def test_another_account_s_money_pays_nothing(rows):
     """The same merchant's other bank, or another merchant's, cannot pay this charge."""
-    account, second = rows.account(), rows.account()
+    account = rows.account()
+    second = rows.account(profile="inter", pix_key="outra@example.com")
     stranger = rows.account(rows.merchant("Charlie"))
     payment = rows.payment(account)
     own = misfit_of(rows, second, rows.money(payment.txid))
@@ -190,6 +191,22 @@ def test_another_account_s_money_pays_nothing(rows):
     assert (foreign.misfit, foreign.meant_payment_id) == ("payment-not-found", None)
     assert foreign.merchant_id != payment.merchant_id
     assert rows.payment_row(payment.txid).status == "pending"
+
+
+def test_a_bank_account_that_was_added_twice_pays_its_charges(rows):
+    """Its list names all its Pix, whichever entry asks; the charge's own entry gets the money."""
+    first, again = rows.account(), rows.account()
+    with_other_key = rows.account(pix_key="outra@example.com")
+    for other in (again, with_other_key):
+        payment = rows.payment(first)
+        money = rows.money(payment.txid)
+        assert book(rows, other, money) == Booking(BookingResult.CONFIRMED, payment.txid)
+        for one in (first, other):
+            assert book(rows, one, money).result is BookingResult.REPEATED
+    assert {receipt.provider_account_id for receipt in rows.receipts()} == {first}
+    live = rows.account(environment="live")
+    of_sandbox = misfit_of(rows, live, rows.money(rows.payment(first).txid))
+    assert of_sandbox.misfit == "payment-not-found"
 
 
 def test_the_simulated_bank_cannot_pay_a_charge_of_a_real_one(rows, bank):
