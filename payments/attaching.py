@@ -10,6 +10,7 @@ from core.errors import OrderAlreadyHasPayment, PaymentNotFound, Refused
 from core.receipt_errors import ReceiptNotAttachable
 from db_models import Account, AuditAction, Payment, PaymentStatus, Receipt, Refund, Verdict
 from payments import lifecycle, refunds, service
+from payments.at_bank import drafts
 from payments.due_charges import expected_money
 from payments.receipt_schemas import Attachment
 from payments.refunds import RefundPart
@@ -140,3 +141,5 @@ def _confirm(work: Work, receipt: Receipt, payment: Payment) -> None:
     if not work.receipts.attach(receipt.id, payment.id):
         raise ReceiptNotAttachable("This receipt is attached to another payment.")
     service.apply_change(work, payment, change)
+    # Nobody shall pay the code any more: the payment has its money by another way.
+    drafts.plan_closing_of(work, payment)

@@ -98,7 +98,7 @@ def plan_closing(work: Work, row: int) -> bool:
 
 
 def plan_closing_of(work: Work, payment: Payment) -> None:
-    """Let the job close the charge of a payment that was cancelled just now, if it has one.
+    """Let the job close the charge of a payment that was cancelled or attached, if it has one.
 
     A charge whose outcome is unknown is closed by `payments.at_bank.opening`, once it is known.
     """

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from db_models import ProviderAccount
-from payments.at_bank import closing, jobs
+from payments.at_bank import booking, closing, jobs
 from payments.sweep import Sweep
 from providers.port import ChargeState, ProviderAway
 from repository.database import in_unit_of_work
@@ -146,6 +146,20 @@ def test_a_superseded_payment_is_closed_too(client, rows, scripted, account):
     with rows.app.app_context():
         in_unit_of_work(lambda work: _supersede(work, payment["id"]))
     assert status(rows, payment) == "closing"
+
+
+def test_a_payment_with_other_money_is_closed_too(client, rows, scripted, account):
+    """Its merchant has attached a transfer: nobody shall pay the code a second time."""
+    payment = create(client)
+    money = rows.money(None)
+    with rows.app.app_context():
+        booking.book(account, money)
+    address = f"/payments/pix/receipts/{money.end_to_end_id}/attach"
+    assert client.post(address, json={"payment_id": payment["id"]}).status_code == 200
+    run_jobs(rows)
+    assert rows.payment_row(payment["id"]).status == "confirmed"
+    assert status(rows, payment) == "closed"
+    assert scripted.charges[payment["id"]].state is ChargeState.REMOVED
 
 
 def _supersede(work, txid):
