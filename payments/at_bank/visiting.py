@@ -45,6 +45,8 @@ UNANSWERED_MAX = 2
 PAUSE = timedelta(seconds=1)
 AWAY_PAUSE, AWAY_PAUSE_MAX = timedelta(seconds=4), timedelta(seconds=60)
 FAULT_PAUSE = timedelta(seconds=60)
+RATE_PAUSE_MAX = timedelta(seconds=300)
+"""A longer rest of the lease counts as one from before the clock was set back, and ends at once."""
 HINT_PAUSE, HINT_PAUSE_MAX = timedelta(seconds=5), timedelta(minutes=10)
 REMOVED_FOR = timedelta(days=30)
 """How long after its removal an account's list is read."""
@@ -106,6 +108,9 @@ class Visit:
         except BalcaoError as error:
             pause = FAULT_PAUSE
             log.warning("provider.visit-postponed", account=self.account_id, code=error.code)
+        except Exception:
+            pause = FAULT_PAUSE  # such as a profile that does not fit any more: it stays so
+            raise
         finally:
             in_unit_of_work(partial(self._end, pause))
 
@@ -114,7 +119,7 @@ class Visit:
 
     def _pause_after(self, error: ProviderAway) -> timedelta:
         if error.code == RATE_LIMIT:  # of our own making: the bank is well
-            return max(PAUSE, error.retry_after or PAUSE)
+            return min(max(PAUSE, error.retry_after or PAUSE), RATE_PAUSE_MAX)
         pauses = _away_pauses
         longest = AWAY_PAUSE_MAX
         pause = min(pauses.get(self.account_id, AWAY_PAUSE / 2) * 2, longest)
@@ -128,14 +133,19 @@ class Visit:
             return
         # First, and not for long: they are few, and a flood of callbacks must not hold them up.
         self._send_refunds()
+        refusal: AccountRefusal | None = None
         try:
             self._look_up(provider)
+        except AccountRefusal as error:
+            refusal = error  # a scope may be missing for single questions alone
         finally:
             self._store_look_ups()
         if is_listed(account, now()):
             self._walk_what_is_due(provider, account, is_first=is_first)
             callback_checks.check(account)
         _away_pauses.pop(self.account_id, None)
+        if refusal is not None:
+            raise refusal
 
     def _send_refunds(self) -> None:
         end = time.monotonic() + REFUNDS_SECONDS
@@ -167,14 +177,21 @@ class Visit:
         if is_crowd and self._walk(provider, NEAR, Way.WINDOW).is_complete:
             self._reschedule(due)
             due = []
+        refusal: AccountRefusal | None = None
         for hint in _distinct(hints):
             if not self._goes_on():
                 return
-            self._follow(provider, hint, hints)
+            try:
+                self._follow(provider, hint, hints)
+            except AccountRefusal as error:
+                refusal = error  # a scope may be missing for Pix alone, and not for charges
+                break
         for one in due[:SINGLES_MAX]:
             if not self._goes_on():
                 return
             self._look_up_one(provider, one)
+        if refusal is not None:
+            raise refusal
 
     def _reschedule(self, due: Sequence[DueLookUp]) -> None:
         moment = now()
@@ -198,7 +215,10 @@ class Visit:
                 self._reschedule([one])
             self._count_unanswered(error)
             return
-        except (AccountRefusal, DatabaseUnavailable):
+        except AccountRefusal:
+            self._reschedule([one])  # or no other payment would ever get its turn
+            raise
+        except DatabaseUnavailable:
             raise
         except Exception:
             log.exception("provider.not-booked", account=self.account_id, id=one.txid)
@@ -239,7 +259,6 @@ class Visit:
         if not is_settled:
             self._postpone(rows, returns.AGAIN)
             return
-
         in_unit_of_work(lambda work: work.provider_money.delete_hints(rows))
         if number:
             self._note_callback()

@@ -228,6 +228,60 @@ def test_a_refused_account_shows_its_fault(rows, listing, watch, clock):
     assert rows.account_row(account).fault == "invalid_client"
 
 
+def test_a_charge_that_the_bank_refuses_to_show_keeps_no_other_back(rows, listing, watch, clock):
+    """It waits for its next turn, as after any other answer; the list is read nevertheless."""
+    account = rows.account()
+    refused, paid = rows.payment(account), rows.payment(account)
+    visit(watch, account)
+    listing.pay(paid.txid, rows.money(paid.txid))
+    listing.money.clear()
+    clock.advance(seconds=21)
+    find_charge = listing.find_charge
+
+    def refuse_one(txid):
+        if txid == refused.txid:
+            raise AccountRefusal("forbidden")
+        return find_charge(txid)
+
+    listing.find_charge = refuse_one
+    visit(watch, account)
+    assert rows.payment_row(paid.txid).status == "pending"
+    assert rows.account_row(account).fault == "forbidden"
+    listing.money.append(rows.money(None))
+    clock.advance(hours=1)
+    visiting.LOOK_UPS._allowed_at.clear()
+    visit(watch, account)
+    assert rows.payment_row(paid.txid).status == "confirmed"
+    assert len(rows.receipts()) == 2
+
+
+def test_a_pix_that_the_bank_refuses_to_show_keeps_no_charge_back(rows, listing, watch, clock):
+    """The scope for Pix is missing, and that for charges is there."""
+    account = rows.account()
+    paid = rows.payment(account)
+    visit(watch, account)
+    listing.pay(paid.txid, rows.money(paid.txid))
+    clock.advance(seconds=21)
+    hint(rows, account, end_to_end_id="E1")
+    listing.errors = [AccountRefusal("forbidden")]
+    visit(watch, account)
+    assert ("find_money", "E1") in listing.calls
+    assert rows.payment_row(paid.txid).status == "confirmed"
+    assert rows.account_row(account).fault == "forbidden"
+
+
+def test_a_long_rest_is_kept(rows, listing, watch, clock):
+    """A rate limit may close for ten minutes: the account is not visited every second."""
+    account = rows.account()
+    visit(watch, account)
+    rows.payment(account)
+    clock.advance(seconds=21)
+    listing.errors = [ProviderAway("rate-limit", retry_after=timedelta(minutes=10))]
+    assert visit(watch, account)
+    clock.advance(seconds=200)
+    assert not visit(watch, account)
+
+
 def test_a_slow_bank_delays_no_other(rows, app, clock, watch):
     """Two accounts at two banks: one hangs, the other's payment is confirmed meanwhile."""
     release = threading.Event()
