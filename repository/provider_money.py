@@ -20,10 +20,12 @@ from db_models import (
     Receipt,
     Reconciliation,
     Refund,
+    Verdict,
 )
 from repository.due import EVER, is_over
 
 _COUNTED_MAX = 10_000
+_LISTED_LATE = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -178,15 +180,24 @@ class ProviderMoney:
                 refunds.setdefault(refund.payment_id, []).append(refund)
         return refunds
 
-    def charge_receipts_since(self, account_id: int, since: datetime, until: datetime) -> int:
-        """How many Pix of charges were booked in this time, counted to 10,000."""
+    def charge_receipts(
+        self, account: ProviderAccount, since: datetime, until: datetime, limit: int
+    ) -> int:
+        """How many Pix of the account's charges were booked in this time, counted to `limit`.
+
+        Without those that were paid more than a day before it.
+        """
         some = select(Receipt.id).where(
-            Receipt.provider_account_id == account_id,
+            # The first three are an index.
+            Receipt.merchant_id == account.merchant_id,
+            Receipt.verdict == Verdict.ACCEPTED,
+            Receipt.paid_at > since - _LISTED_LATE,
+            Receipt.provider_account_id == account.id,
             Receipt.bank_payment_id.is_not(None),
             Receipt.told_at > since,
             Receipt.told_at <= until,
         )
-        return self._count(some)
+        return self._count(some, limit)
 
     def unknown_charges(self, before: datetime) -> int:
         """Charges older than this whose outcome at the bank is unknown; counted to 10,000."""
@@ -208,8 +219,8 @@ class ProviderMoney:
             )
         )
 
-    def _count(self, rows: Any) -> int:
-        some = rows.limit(_COUNTED_MAX).subquery()
+    def _count(self, rows: Any, limit: int = _COUNTED_MAX) -> int:
+        some = rows.limit(limit).subquery()
         return int(self._session.scalar(select(func.count()).select_from(some)) or 0)
 
 

@@ -58,8 +58,9 @@ def _read_back(account: ProviderAccount) -> str | None:
 
 def _none_came(account: ProviderAccount) -> bool:
     """Whether several Pix were booked since the last callback, each long enough ago."""
-    since = account.callback_came_at or account.created_at
+    since, until = account.callback_came_at or account.created_at, now() - LATE
+    if until <= since:
+        return False
     with reading() as work:
-        until = work.now - LATE
-        number = work.provider_money.charge_receipts_since(account.id, since, until)
+        number = work.provider_money.charge_receipts(account, since, until, WITHOUT_CALLBACK)
     return number >= WITHOUT_CALLBACK
