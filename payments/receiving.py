@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from core.errors import PaymentNotFound
 from core.signing.signatures import VerifiedMessage
 from db_models import EventName
@@ -40,24 +43,30 @@ def _receive(
         refusal = PaymentNotFound("No merchant receives by this Pix key.")
         work.receipts.insert(service.receipt_row(work, confirmation, signed, None, refusal))
         return ConfirmationResult(None, refusal=refusal)
+    store(work, {**row, "merchant_id": merchant.id})
+    return ConfirmationResult(None)
+
+
+def store(work: Work, row: Mapping[str, Any]) -> None:
+    """Store an accepted receipt without a payment, and its event; `row` names its merchant."""
     # Anybody can write any txid into a code, so a till counts only within the key's merchant.
-    reference = confirmation.reference
-    till = None if reference is None else work.tills.find(merchant.id, reference)
-    row |= {"merchant_id": merchant.id, "till_id": till.id if till else None}
+    reference, merchant_id = row["reference"], row["merchant_id"]
+    till = None if reference is None else work.tills.find(merchant_id, reference)
+    receipt_id = work.receipts.insert({**row, "till_id": till.id if till else None})
     work.record(
         StoredEvent(
             name=EventName.RECEIPT_RECEIVED,
             payment_id=None,
-            merchant_id=merchant.id,
+            merchant_id=merchant_id,
             txid=None,
             status=RECEIVED,
             sequence=1,
             occurred_at=work.now,
             message="Money has been received without a payment.",
-            receipt_id=work.receipts.insert(row),
+            reason=row.get("misfit"),
+            receipt_id=receipt_id,
             end_to_end_id=row["end_to_end_id"],
-            amount_centavos=confirmation.value,
+            amount_centavos=row["amount_centavos"],
             state={snapshots.TILL: till.name if till else None},
         )
     )
-    return ConfirmationResult(None)

@@ -126,7 +126,8 @@ class AccountAudit:
                 f"{plain(bank_charge.amount_centavos)} there, {plain(stored.amount_centavos)} here"
             )
             self.findings.add(AuditRule.CHARGE_DIFFERS, bank_charge.txid, detail)
-        if bank_charge.pix_key is not None and bank_charge.pix_key != stored.pix_key:
+        key = bank_charge.pix_key
+        if key is not None and key.casefold() != stored.pix_key.casefold():
             self.findings.add(
                 AuditRule.CHARGE_DIFFERS, bank_charge.txid, "the bank has another Pix key"
             )

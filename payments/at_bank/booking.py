@@ -18,7 +18,6 @@ from config import current_parts
 from core.errors import PaymentNotFound, Refused
 from core.runtime.throttle import Throttle
 from db_models import (
-    EventName,
     Payment,
     PaymentStatus,
     ProviderAccount,
@@ -27,13 +26,11 @@ from db_models import (
     Receipt,
     Verdict,
 )
-from payments import lifecycle, service, snapshots
+from payments import lifecycle, receiving, service
 from payments.due_charges import expected_money
 from payments.paid_mail import mail_merchant
-from payments.receiving import RECEIVED
 from providers.port import BankMoney, ChargeState, HeldCharge
 from repository.database import Work, in_unit_of_work
-from repository.events import StoredEvent
 
 log = structlog.get_logger()
 
@@ -226,31 +223,13 @@ def _receive(
     misfit: str | None = None,
 ) -> None:
     """Store a receipt without a payment, and its event."""
-    row = _receipt_row(work, account, money)
-    # Anybody can write any txid into a code, so a till counts only within the key's merchant.
-    reference = row["reference"]
-    till = None if reference is None else work.tills.find(account.merchant_id, reference)
-    row |= {
-        "till_id": till.id if till else None,
-        "misfit": misfit,
-        "meant_payment_id": target.id if target else None,
-    }
-    work.record(
-        StoredEvent(
-            name=EventName.RECEIPT_RECEIVED,
-            payment_id=None,
-            merchant_id=account.merchant_id,
-            txid=None,
-            status=RECEIVED,
-            sequence=1,
-            occurred_at=work.now,
-            message="Money has been received without a payment.",
-            reason=misfit,
-            receipt_id=work.receipts.insert(row),
-            end_to_end_id=money.end_to_end_id,
-            amount_centavos=money.amount_centavos,
-            state={snapshots.TILL: till.name if till else None},
-        )
+    receiving.store(
+        work,
+        {
+            **_receipt_row(work, account, money),
+            "misfit": misfit,
+            "meant_payment_id": target.id if target else None,
+        },
     )
 
 
