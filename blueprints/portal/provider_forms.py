@@ -6,12 +6,8 @@ from contextlib import closing
 
 from flask import request
 
-from accounts import sign_ins, throttle
-from accounts.access import signed_in_merchant
 from config import current_settings
-from core.errors import Forbidden
 from core.pix.pix_key import TYPED_CHARACTERS_MAX
-from db_models import Account
 from providers.api_pix.profiles import BankProfile, all_profiles
 from providers.enrolment import NAME_CHARACTERS_MAX
 from providers.entry import (
@@ -22,7 +18,6 @@ from providers.entry import (
     TypedAccount,
     TypedCredentials,
 )
-from repository.database import reading
 from web.form_fields import Form
 from web.pages import translate as _
 
@@ -99,21 +94,6 @@ def refuse_faults(form: Form, faults: list[EntryFault], profile: str = "") -> No
         if name.startswith("extra."):
             name = f"extra.{profile}.{name.removeprefix('extra.')}"
         form.refuse(name, _fault_sentence(fault))
-
-
-def check_password(form: Form) -> None:
-    """Refuse the form unless it has the merchant's password; counts as a sign-in attempt."""
-    with reading() as work:
-        merchant: Account = signed_in_merchant(work, SCOPE)
-    if merchant.password_hash is None:
-        raise Forbidden("This account has no password: it uses API keys.")
-    password = request.form.get("password", "")
-    with throttle.attempt_for(merchant.login) as attempt:
-        if password and sign_ins.check_password(merchant.login, password) is not None:
-            attempt.succeeded()
-        else:
-            attempt.failed()
-            form.refuse("password", _("A senha não confere."))
 
 
 def _fault_sentence(fault: EntryFault) -> str:

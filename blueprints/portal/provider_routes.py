@@ -12,10 +12,10 @@ from accounts.access import page_guard, signed_in_merchant
 from blueprints.portal.confirmation import Question, confirmation_page, is_confirmed
 from blueprints.portal.new_payment_routes import create_once
 from blueprints.portal.page import bp, page
+from blueprints.portal.password_check import check_password
 from blueprints.portal.provider_forms import (
     FORM_BYTES_MAX,
     SCOPE,
-    check_password,
     offered_profiles,
     offers_addresses,
     refuse_faults,

@@ -10,17 +10,18 @@ from flask import Response, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 
-from accounts import audit, passwords, service, sign_ins, throttle
+from accounts import audit, passwords, service, sign_ins
 from accounts.access import current_caller, page_guard, signed_in_merchant
 from accounts.keys import SCOPES
 from accounts.schemas import EMAIL
 from blueprints.portal import logos
 from blueprints.portal.confirmation import confirmation_page, is_confirmed
 from blueprints.portal.page import bp, merchant_and_queries, page
+from blueprints.portal.password_check import check_password
 from blueprints.portal.payee_fields import payee_columns
 from blueprints.portal.pix_keys import format_key, kind_name
 from blueprints.portal.settings_questions import key_question, logo_question, session_question
-from core.errors import Forbidden, InvalidRequest, NotFound
+from core.errors import InvalidRequest, NotFound
 from core.ids import new_public_id
 from core.merchant_errors import ShopNameTaken
 from core.pix.pix_key import TYPED_CHARACTERS_MAX, kind_of, normalise
@@ -178,7 +179,7 @@ def save_mail() -> ResponseReturnValue:
         form.refuse("email", _("Escreva um e-mail, como ana@exemplo.com.br"))
     if form.errors:
         return _render_settings("mail", form, 400)
-    _check_password(form)
+    check_password(form)
     if form.errors:
         return _render_settings("mail", form, 400)
     values = {"email": email or None, "mails_payments": "mails_payments" in request.form}
@@ -199,7 +200,7 @@ def save_pix_key() -> ResponseReturnValue:
     key = _read_pix_key(form)
     if form.errors or key is None:
         return _render_settings("pix-key", form, 400)
-    _check_password(form)
+    check_password(form)
     if form.errors:
         return _render_settings("pix-key", form, 400)
 
@@ -354,18 +355,3 @@ def _read_pix_key(form: Form) -> str | None:
         problem = _("Não é uma chave Pix: confira os números, ou use CPF, CNPJ, telefone, e-mail.")
         form.refuse("pix_key", problem)
         return None
-
-
-def _check_password(form: Form) -> None:
-    """Refuse the form unless it has the merchant's password; counts as a sign-in attempt."""
-    with reading() as work:
-        merchant = signed_in_merchant(work, "account:write")
-    if merchant.password_hash is None:
-        raise Forbidden("This account has no password: it uses API keys.")
-    password = request.form.get("password", "")
-    with throttle.attempt_for(merchant.login) as attempt:
-        if password and sign_ins.check_password(merchant.login, password) is not None:
-            attempt.succeeded()
-        else:
-            attempt.failed()
-            form.refuse("password", _("A senha não confere."))

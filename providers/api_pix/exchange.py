@@ -74,16 +74,6 @@ class BankReply:
     """What `{uuid}` was in the headers; also in the log."""
 
 
-@dataclass(frozen=True)
-class CertificateReport:
-    """What a person may know of the client certificate."""
-
-    subject: str
-    not_before: datetime
-    not_after: datetime
-    left: timedelta
-
-
 class BankExchange:
     """The exchange with one account's bank; any number of threads and greenlets may share it."""
 
@@ -191,24 +181,6 @@ class BankExchange:
             life=timedelta(seconds=token.life_seconds),
             scopes=token.scopes,
             missing_scopes=missing_scopes(self._style, token),
-        )
-
-    def certificate_report(self) -> CertificateReport | None:
-        """What is known of the client certificate; None without one.
-
-        Raises AccountRefusal if it cannot be read.
-        """
-        try:
-            certificate = first_certificate(self._secrets.certificate_pem)
-        except ValueError:
-            raise _unusable_certificate() from None
-        if certificate is None:
-            return None
-        return CertificateReport(
-            subject=certificate.subject.rfc4514_string(),
-            not_before=certificate.not_valid_before_utc,
-            not_after=certificate.not_valid_after_utc,
-            left=certificate.not_valid_after_utc - self._now(),
         )
 
     def secret_texts(self) -> tuple[str, ...]:
