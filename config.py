@@ -67,6 +67,7 @@ class Settings(BaseModel):
     bank_internal_url: str
     bank_ispb: str = "99999004"
     public_url: str = "http://127.0.0.1:5000"
+    provider_callback_url: str | None = None
     host: str = "127.0.0.1"
     port: int = Field(5000, ge=1, le=65535)
     connections_max: int = Field(20_000, ge=10, le=1_000_000)
@@ -171,7 +172,7 @@ class Settings(BaseModel):
         """The host and port of BR Codes, without scheme; `localhost` is written as 127.0.0.1."""
         return setting_urls.location_base(self.public_url)
 
-    @field_validator("public_url", "bank_url", "bank_internal_url")
+    @field_validator("public_url", "provider_callback_url", "bank_url", "bank_internal_url")
     @classmethod
     def _http_url(cls, value: str) -> str:
         return setting_urls.checked_http_url(value)

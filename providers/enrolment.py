@@ -180,7 +180,8 @@ def own_account(work: Work, merchant: Account, public_id: str) -> ProviderAccoun
 def callback_url(account: ProviderAccount, account_vault: AccountVault | None = None) -> str:
     """The address that the bank calls; it has a secret part. Raises ProviderSecretsUnreadable."""
     token = (account_vault or vault()).open(account.sealed).callback_token
-    return f"{current_settings().public_url}/providers/{token}"
+    settings = current_settings()
+    return f"{settings.provider_callback_url or settings.public_url}/providers/{token}"
 
 
 def token_hash(token: str) -> str:

@@ -59,6 +59,15 @@ def test_secrets_are_stored_encrypted_and_the_address_of_callbacks_has_a_token(a
     assert len(secrets.callback_token) >= 32
 
 
+def test_the_address_of_callbacks_may_have_a_host_of_its_own(app):
+    """A proxy that asks banks for certificates must not ask shoppers' browsers."""
+    account = enrol(app)
+    base = "https://callbacks.example.com"
+    app.config["BALCAO"] = app.config["BALCAO"].model_copy(update={"provider_callback_url": base})
+    with app.app_context():
+        assert enrolment.callback_url(account).startswith(f"{base}/providers/")
+
+
 def test_a_removed_account_gets_no_new_payments_and_cannot_be_chosen(app):
     """Its row and its secrets stay: open charges and refunds need them."""
     account = enrol(app)

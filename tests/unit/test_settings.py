@@ -64,6 +64,7 @@ def test_nothing_is_needed_in_development(env, tmp_path):
     assert settings.trusted_proxies == 0
     assert settings.bank_webhook_secret_previous is None
     assert settings.clock_file is None
+    assert settings.provider_callback_url is None
 
 
 @pytest.mark.parametrize(
@@ -89,6 +90,7 @@ def test_nothing_is_needed_in_development(env, tmp_path):
         ("BANK_URL", "https://bank.example.com/", "https://bank.example.com"),
         ("BANK_ISPB", "1234567A", "1234567A"),
         ("PUBLIC_URL", "https://pay.example.com/", "https://pay.example.com"),
+        ("PROVIDER_CALLBACK_URL", "https://calls.example.com/", "https://calls.example.com"),
         ("HOST", "0.0.0.0", "0.0.0.0"),  # noqa: S104 - a value, nothing listens
         ("PORT", "65535", 65535),
         ("PAYMENT_TTL_SECONDS", "10", 10),
@@ -129,6 +131,8 @@ def test_each_setting_is_read_from_its_variable(env, name, text, value):
         ("BANK_ISPB", "1234567"),
         ("BANK_ISPB", "1234567a"),
         ("PUBLIC_URL", "pay.example.com"),
+        ("PROVIDER_CALLBACK_URL", "calls.example.com"),
+        ("PROVIDER_CALLBACK_URL", "https://calls.example.com/?a=b"),
         ("PUBLIC_URL", "ftp://pay.example.com"),
         ("PUBLIC_URL", "https://pay.example.com/?a=b"),
         ("PUBLIC_URL", "https://pay.example.com/?"),
