@@ -76,6 +76,8 @@ class TypedAccount:
     token_url: str = ""
     extra: Mapping[str, str] = field(default_factory=dict)
     """The values of the profile's own fields."""
+    rules: Mapping[str, Any] = field(default_factory=dict)
+    """Values that replace those of the profile, by the names of `BankRules`."""
 
 
 class _Faults:
@@ -153,7 +155,7 @@ def _overrides(
     entry: TypedAccount, profile: BankProfile, environment: Environment, faults: _Faults
 ) -> dict[str, Any]:
     """The values that replace those of the profile, checked by its schema."""
-    overrides: dict[str, Any] = {}
+    overrides: dict[str, Any] = dict(entry.rules)
     for name, member, text in (
         ("base_url", "base", entry.base_url.strip()),
         ("token_url", "token_url", entry.token_url.strip()),
@@ -189,7 +191,8 @@ def _merged(
         fields = [one.name for one in load_profile(entry.profile).client_fields]
         # The sentence names the field, if the fault is in one of the profile's own.
         at_fault = next((name for name in fields if repr(name) in sentence), None)
-        name = f"extra.{at_fault}" if at_fault else "base_url"
+        others = "rule" if entry.rules else "base_url"
+        name = f"extra.{at_fault}" if at_fault else others
         faults.add(name, "wrong", sentence)
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,13 @@ from db_models import Environment, ProviderAccount
 from db_models.account import MERCHANT
 from providers import enrolment
 from providers.accounts import vault
-from providers.api_pix.profiles import ProfileError, all_profiles, load_profile, profile_names
+from providers.api_pix.profiles import (
+    BankRules,
+    ProfileError,
+    all_profiles,
+    load_profile,
+    profile_names,
+)
 from providers.commands import account_with, commit, merchant_of, provider_cli, table_text
 from providers.entry import (
     FILE_BYTES_MAX,
@@ -75,6 +82,8 @@ def profiles() -> None:
 @click.option("--token-url", default="", help="In place of the profile's address of tokens.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
               help="A field of the profile; repeat for more.")  # fmt: skip
+@click.option("--rule", "rules", multiple=True, metavar="NAME=VALUE",
+              help="In place of the profile's value, such as rate=10; may repeat.")  # fmt: skip
 @_credential_options
 def add(login: str, profile: str, environment: str, settings: tuple[str, ...], **rest: Any) -> None:
     """Add an account at a bank, and use it for the merchant's new payments."""
@@ -84,10 +93,13 @@ def add(login: str, profile: str, environment: str, settings: tuple[str, ...], *
         raise click.ClickException(
             f"There is no such profile. Known are: {', '.join(profile_names())}."
         ) from None
-    extra = dict(_pair(text) for text in settings)
+    extra = dict(_pair(text, "--set") for text in settings)
+    rules = dict(_rule(text) for text in rest.pop("rules"))
     typed_fields = {name: rest.pop(name) for name in ("pix_key", "name", "base_url", "token_url")}
     credentials = _typed_credentials(asks_secret=asks_secret, **rest)
-    entry = TypedAccount(profile, environment, credentials=credentials, extra=extra, **typed_fields)
+    entry = TypedAccount(
+        profile, environment, credentials=credentials, extra=extra, rules=rules, **typed_fields
+    )
     try:
         new = check_new(entry)
     except EntryRefused as refused:
@@ -189,11 +201,23 @@ def _line(path: Path | None) -> str:
         raise click.ClickException(f"{path} is not UTF-8.") from None
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _pair(text: str, option: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
     if not separator or not name:
-        raise click.ClickException("Write --set NAME=VALUE.")
+        raise click.ClickException(f"Write {option} NAME=VALUE.")
     return name, value
+
+
+def _rule(text: str) -> tuple[str, Any]:
+    """A value of the profile as TOML writes it; a text needs no quotes."""
+    name, value = _pair(text, "--rule")
+    if name not in BankRules.model_fields:
+        names = ", ".join(BankRules.model_fields)
+        raise click.ClickException(f"--rule: no profile has {name[:32]!r}, but {names}.")
+    try:
+        return name, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name, value
 
 
 _OPTIONS = {

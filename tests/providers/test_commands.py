@@ -143,6 +143,16 @@ def test_add_register_and_check(app, run, open_bank, tmp_path):
         assert work.accounts.by_login("demo").test_provider_id is not None
 
 
+def test_a_rule_of_the_profile_can_be_replaced_for_one_account(app, run, open_bank, tmp_path):
+    """Banks have other limits in tests, and change headers and scopes without notice."""
+    with open_bank(mutual=True) as bank:
+        words = words_of(options_for(bank, tmp_path))
+        run("add", *words, "--rule", "rate=10", "--rule", "scopes=cob.read")
+    with app.app_context(), reading() as work:
+        [account] = work.provider_accounts.all()
+    assert (account.overrides["rate"], account.overrides["scopes"]) == (10, "cob.read")
+
+
 def test_check_exits_with_1_when_something_fails_and_prints_every_line(app, run, open_bank):
     """A script must notice, and a person must see what works all the same."""
     with open_bank() as bank:
@@ -208,6 +218,8 @@ def test_renew_replaces_a_certificate_alone(app, run, tmp_path, clock):
         ({"--client-id": ""}, ("--client-id",)),
         ({"--set": "x=1"}, ("--base-url", "no field")),
         ({"--set": "x"}, ("NAME=VALUE",)),
+        ({"--rule": "x=1"}, ("--rule: no profile has 'x'",)),
+        ({"--rule": "rate=0"}, ("--rule: ", "rate")),
     ],
 )
 def test_what_is_wrong_is_said_with_its_option(app, run, open_bank, tmp_path, changes, words):
