@@ -35,8 +35,8 @@ def words_of(payment_state: PaymentState) -> StandingWords:
                 _("Gerando o código"),
                 _("Estamos gerando o código Pix"),
                 _(
-                    "O banco da loja está respondendo. Isto leva alguns segundos; esta página se "
-                    "atualiza sozinha."
+                    "Esperamos a resposta do banco da loja. Costuma levar alguns segundos; esta "
+                    "página se atualiza sozinha."
                 ),
             )
         case State.WAITING:

@@ -101,6 +101,8 @@ def _templates() -> dict[tuple[CheckStep, str], str]:
 
 def fault_sentence(code: str) -> str:
     """What a failure's code means, and what to do."""
+    not_removed = _("O banco ainda não removeu uma cobrança encerrada; o serviço tenta de novo.")
+    no_code = _("O banco ainda não deu o código Pix da cobrança.")
     faults = {
         "timeout": _("O banco não respondeu a tempo."),
         "closed": _("O banco fechou a conexão."),
@@ -111,10 +113,17 @@ def fault_sentence(code: str) -> str:
         "unreadable": _("O banco respondeu algo que não é da API Pix."),
         "redirect": _("O banco mandou para outro endereço: confira o endereço da conta."),
         "breaker-open": _("O banco falhou várias vezes; a próxima tentativa vem em instantes."),
-        "rate-limit": _("O banco recebeu chamadas demais e pediu uma pausa."),
+        "rate-limit": _("Houve chamadas demais ao banco; a próxima tentativa vem em instantes."),
         "token": _("O banco não deu o token de acesso."),
         "code-invalid": _("O código Pix do banco não confere, e por isso não foi mostrado."),
-        "code-missing": _("O banco ainda não deu o código Pix da cobrança."),
+        "code-missing": no_code,
+        "no-code": no_code,
+        "still-active": not_removed,
+        "not-removed": not_removed,
+        "internal": _("O serviço falhou ao usar esta conta: o operador vê o motivo no registro."),
+        "provider-secrets-unreadable": _(
+            "As credenciais não podem ser lidas, porque a SECRET_KEY mudou. Digite-as de novo."
+        ),
         "unauthorized": _("O banco recusou as credenciais: confira Client ID, segredo e ambiente."),
         "invalid_client": _(
             "O banco recusou as credenciais: confira Client ID, segredo e ambiente."
