@@ -56,7 +56,7 @@ def _warn_of(work: Work, row: int) -> int:
         subject, body = _message(account, account.certificate_ends_at, work.now)
         write_mail(work, MailKind.PROVIDER_NOTICE, merchant.email, subject, body)
     log.warning(
-        "provider.certificate-ends",
+        "provider.certificate_ends",
         account=account.public_id,
         profile=account.profile,
         days=days_left(account.certificate_ends_at, work.now),

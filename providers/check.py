@@ -124,7 +124,7 @@ class _Run:
             try:
                 self._try_all()
             except Exception:
-                log.exception("provider.check-failed", account=self._account.public_id)
+                log.exception("provider.check_failed", account=self._account.public_id)
             finally:
                 self.finished.set()
 

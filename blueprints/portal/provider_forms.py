@@ -1,4 +1,4 @@
-"""The forms of *Recebimento*: what was entry, and each fault next to its field."""
+"""The forms of *Recebimento*: read the fields, and show each fault next to its field."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def offers_addresses() -> bool:
 
 
 def offered_profiles() -> dict[str, BankProfile]:
-    """The profiles that a merchant may choose: without entry addresses, those that have some."""
+    """The profiles that a merchant may choose: those with addresses, if no address can be typed."""
     profiles = all_profiles()
     if offers_addresses():
         return profiles
@@ -44,7 +44,7 @@ def offered_profiles() -> dict[str, BankProfile]:
 
 
 def typed_account(form: Form) -> TypedAccount:
-    """The account as the form has it; texts that no field can have are refused in the form."""
+    """The account as the form has it; a text that no field can hold becomes an error."""
     profile = request.form.get("profile", "")
     bank = offered_profiles().get(profile)
     if bank is None:

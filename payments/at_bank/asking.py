@@ -34,5 +34,5 @@ def ask(account_id: int, txid: str) -> bool | None:
     if call is None or not call.wait(WAIT_SECONDS):
         return False
     if call.error is not None:
-        log.info("provider.look-up-failed", payment=txid, error=type(call.error).__name__)
+        log.info("provider.look_up_failed", payment=txid, error=type(call.error).__name__)
     return call.error is None

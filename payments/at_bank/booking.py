@@ -75,8 +75,8 @@ class Booking:
 def book_held(account_id: int, bank_charge: HeldCharge, way: Way = Way.POLL) -> Sequence[Booking]:
     """Book all money of a charge as its bank has it. Must not be called inside a unit of work.
 
-    A charge that is paid but lists no money asks for a window. Raises DatabaseUnavailable and
-    ConcurrentUpdate.
+    If the charge is paid and the answer has no money, this asks for a list. Raises
+    DatabaseUnavailable and ConcurrentUpdate.
     """
     # The oldest first, so that it is the one that settles the payment.
     ordered = sorted(bank_charge.money, key=lambda money: money.paid_at)

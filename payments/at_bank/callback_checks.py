@@ -37,7 +37,7 @@ def check(account: ProviderAccount) -> None:
     if is_check_due(account, now()):
         fault = _read_back(account)
     if fault is None and _none_came(account):
-        log.warning("provider.no-callback-came", account=account.id)
+        log.warning("provider.no_callback_came", account=account.id)
         in_unit_of_work(
             lambda work: work.provider_accounts.change(account.id, {"callback_fault": NONE_CAME})
         )
@@ -50,7 +50,7 @@ def _read_back(account: ProviderAccount) -> str | None:
     except AccountRefusal:
         raise
     except ProviderRefusal as refusal:
-        log.info("provider.callback-not-read", account=account.id, code=refusal.code)
+        log.info("provider.callback_not_read", account=account.id, code=refusal.code)
     values = {"callback_checked_at": now()}
     in_unit_of_work(lambda work: work.provider_accounts.change(account.id, values))
     return account.callback_fault

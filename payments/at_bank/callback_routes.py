@@ -51,13 +51,13 @@ _ADDRESSES = ("/<string:token>", "/<string:token>/pix", "/<string:token>/pix/pix
 
 
 def take_callback(path: CallbackPath) -> BaseResponse:
-    """Store what the body names, then answer; a body that is no JSON is logged."""
+    """Store what the body names, then answer; a body that is not JSON is logged."""
     account = _account_of(path.token)
     pix = read_callback(request.get_data())
     callbacks = current_parts().metrics.money.callbacks
     if pix is None:
         callbacks.labels("unreadable").inc()
-        log.warning("provider.callback-unreadable", account=account.id)
+        log.warning("provider.callback_unreadable", account=account.id)
         return _answer()
     if not pix:
         callbacks.labels("nothing").inc()
@@ -81,7 +81,7 @@ def _account_of(token: str) -> CallbackAccount:
     if account is None:
         current_parts().metrics.money.callbacks.labels("unknown").inc()
         if _refusals.allow(client_network()):
-            log.warning("provider.callback-refused", client=client_network())
+            log.warning("provider.callback_refused", client=client_network())
         raise ProviderAccountNotFound("There is no such address.")
     return account
 

@@ -118,13 +118,13 @@ class CallbackStore:
             in_unit_of_work(lambda work: _insert(work, group.entries))
             group.is_stored = True
         except BalcaoError as error:
-            log.warning("provider.callbacks-not-stored", code=error.code)
+            log.warning("provider.callbacks_not_stored", code=error.code)
         finally:
             group.end.set()
 
 
 def read_callback(body: bytes) -> tuple[NamedPix, ...] | None:
-    """What a body names, without repetitions; None if it is no JSON.
+    """What a body names, without repetitions; None if it is not JSON.
 
     `{"pix": […]}`, a bare array, or one Pix; anything else, such as a test, names nothing.
     """
@@ -181,7 +181,7 @@ def _insert_of(work: Work, account: CallbackAccount, pix: list[NamedPix]) -> Non
             charge = charges.get(one.txid or "")
             keys = {account.pix_key, charge.pix_key} if charge else {account.pix_key}
             if one.pix_key is not None and one.pix_key.casefold() not in map(str.casefold, keys):
-                log.info("provider.callback-for-another-key", account=account.id)
+                log.info("provider.callback_for_another_key", account=account.id)
                 continue
             subject = _subject(one, account.id, charge is not None, booked)
             if subject is None:

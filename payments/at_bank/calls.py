@@ -73,7 +73,7 @@ class ChargeCalls:
         self._app = app
         self._open_charge = open_charge
         self._lock = threading.Lock()
-        self._lines: dict[int, _AccountQueue] = {}
+        self._queues: dict[int, _AccountQueue] = {}
         self._calls: dict[str, Call] = {}
         self._left_alone: dict[int, float] = {}
         """Until when banks want to be left alone, by account and the monotonic clock."""
@@ -103,16 +103,16 @@ class ChargeCalls:
             call = self._calls.get(txid)
             if call is not None:
                 return call
-            line = self._lines.setdefault(account_id, _AccountQueue())
-            if self._is_stopping or len(line.waiting) >= WAITING_MAX:
+            queue = self._queues.setdefault(account_id, _AccountQueue())
+            if self._is_stopping or len(queue.waiting) >= WAITING_MAX:
                 return None
             call = self._calls[txid] = Call()
-            line.waiting.append(partial(self._run, account_id, txid, call, do))
-            if line.running >= AT_ONCE:
+            queue.waiting.append(partial(self._run, account_id, txid, call, do))
+            if queue.running >= AT_ONCE:
                 return call
-            line.running += 1
+            queue.running += 1
         threading.Thread(
-            target=self._work, args=(account_id, line), name="bank-charges", daemon=True
+            target=self._work, args=(account_id, queue), name="bank-charges", daemon=True
         ).start()
         return call
 
@@ -124,8 +124,10 @@ class ChargeCalls:
     def room_of(self, account_id: int) -> int:
         """How many calls of the account could run at once now."""
         with self._lock:
-            line = self._lines.get(account_id)
-            return AT_ONCE if line is None else max(0, AT_ONCE - line.running - len(line.waiting))
+            queue = self._queues.get(account_id)
+            return (
+                AT_ONCE if queue is None else max(0, AT_ONCE - queue.running - len(queue.waiting))
+            )
 
     def is_left_alone(self, account_id: int) -> bool:
         """Whether the last call of the account was not sent, because its bank is away."""
@@ -136,22 +138,22 @@ class ChargeCalls:
         """Begin nothing more, and wait for the calls in progress, at most this long."""
         with self._lock:
             self._is_stopping = True
-            for line in self._lines.values():
-                line.waiting.clear()
+            for queue in self._queues.values():
+                queue.waiting.clear()
         end = time.monotonic() + seconds
-        while self._lines and time.monotonic() < end:
+        while self._queues and time.monotonic() < end:
             time.sleep(_TICK_SECONDS)
 
-    def _work(self, account_id: int, line: _AccountQueue) -> None:
-        """Make the calls of a line until none waits."""
+    def _work(self, account_id: int, queue: _AccountQueue) -> None:
+        """Make the calls of a queue until none waits."""
         while True:
             with self._lock:
-                if not line.waiting:
-                    line.running -= 1
-                    if line.running == 0 and self._lines.get(account_id) is line:
-                        del self._lines[account_id]
+                if not queue.waiting:
+                    queue.running -= 1
+                    if queue.running == 0 and self._queues.get(account_id) is queue:
+                        del self._queues[account_id]
                     return
-                run = line.waiting.popleft()
+                run = queue.waiting.popleft()
             run()
 
     def _run(self, account_id: int, txid: str, call: Call, do: Callable[[], object]) -> None:
@@ -162,8 +164,8 @@ class ChargeCalls:
         except (ProviderAway, ProviderRefusal, BalcaoError) as expected:
             error = expected
         except Exception as unexpected:
-            # The lease ends, and the job tries again; nobody else would hear of it.
-            log.exception("provider.call-failed", txid=txid)
+            # The job tries again after the lease; without this nobody would learn of the fault.
+            log.exception("provider.background_call_failed", txid=txid)
             error = unexpected
         finally:
             with self._lock:

@@ -104,7 +104,7 @@ def close_at_bank(txid: str, lease: int) -> None:
     is_paid = bank_charge is not None and bank_charge.state is ChargeState.PAID
     _finish(charge, None, is_paid=is_paid)
     health.note_answer(charge.account_id)
-    log.info("provider.charge-closed", txid=txid, is_paid=is_paid)
+    log.info("provider.charge_closed", txid=txid, is_paid=is_paid)
 
 
 def _closed(provider: Provider, txid: str) -> HeldCharge | None:

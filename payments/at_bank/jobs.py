@@ -1,6 +1,6 @@
 """The job that goes on with charges at banks: after a crash, a time-out, or the end of a payment.
 
-A run only acquires leases and hands the calls to the lines of their accounts, so a bank that is
+A run only acquires leases and puts the calls into the queues of their accounts, so a bank that is
 away delays neither the run nor the charges of other accounts.
 """
 
@@ -31,11 +31,11 @@ def run(keep_going: Callable[[], bool] = lambda: True) -> int:
 
 
 def _run_account(account_id: int) -> int:
-    """Begin calls of one account; half of its line is left to requests."""
+    """Begin calls of one account; half of its places are left to requests."""
     calls = current_parts().charge_calls
     room = calls.room_of(account_id) - AT_ONCE // 2
     if calls.is_left_alone(account_id):
-        room = min(room, 1)  # each of the others would be refused, and cost two transactions
+        room = min(room, 1)  # any further call would not be sent, and would cost two transactions
     if room <= 0:
         return 0
     with reading() as work:

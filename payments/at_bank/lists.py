@@ -47,7 +47,7 @@ def book_page(account_id: int, page: Sequence[BankMoney], way: Way) -> int:
         except DatabaseUnavailable:
             raise
         except Exception:
-            log.exception("provider.not-booked", account=account_id, id=money.end_to_end_id)
+            log.exception("provider.not_booked", account=account_id, id=money.end_to_end_id)
             _look_again(account_id, money)
     return news
 

@@ -69,7 +69,7 @@ def open_at_bank(txid: str, lease: int) -> bool:
         raise
     in_unit_of_work(lambda work: _store(work, charge, bank_charge))
     health.note_answer(charge.account_id)
-    log.info("provider.charge-open", txid=txid, attempts=charge.attempts)
+    log.info("provider.charge_opened", txid=txid, attempts=charge.attempts)
     return True
 
 
@@ -140,7 +140,7 @@ def _refuse(payment: Payment, charge: ProviderCharge, refusal: ProviderRefusal) 
             service.apply_change(work, current, replace(change, reason=BANK_REFUSED))
 
     in_unit_of_work(store)
-    log.warning("provider.charge-refused", txid=payment.txid, code=refusal.code)
+    log.warning("provider.charge_refused", txid=payment.txid, code=refusal.code)
 
 
 def postpone(charge: ProviderCharge, error: Exception) -> None:
@@ -153,7 +153,7 @@ def postpone(charge: ProviderCharge, error: Exception) -> None:
 
     in_unit_of_work(store)
     health.note_fault(charge.account_id, code)
-    log.warning("provider.charge-postponed", txid=charge.txid, code=code, attempts=charge.attempts)
+    log.warning("provider.charge_postponed", txid=charge.txid, code=code, attempts=charge.attempts)
 
 
 def pause_after(attempts: int, error: Exception) -> timedelta:

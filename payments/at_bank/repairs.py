@@ -55,6 +55,6 @@ def finish_charge(repaired: Repairs, charge: ProviderCharge) -> None:
     try:
         opening.open_at_bank(charge.txid, charge.attempts + 1)
     except (ProviderAway, ProviderRefusal, BalcaoError) as error:
-        log.info("provider.repair-failed", txid=charge.txid, error=type(error).__name__)
+        log.info("provider.repair_failed", txid=charge.txid, error=type(error).__name__)
         return
     repaired.charges += 1

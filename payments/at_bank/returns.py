@@ -24,16 +24,15 @@ from repository.refunds import PAUSE_MIN
 log = structlog.get_logger()
 
 AGAIN = timedelta(seconds=60)
-"""When a return is looked at again that does not fit beside our own refunds without an answer."""
+"""The pause before a return is tried again because our own pending refunds hold the money."""
 _NATURE_MAX = 32
 
 
 def book_returns(account_id: int, money: BankMoney) -> bool:
     """Book what the bank says of the returns of a Pix that is booked.
 
-    False if one of them does not fit beside our own refunds yet: look again once those have their
-    answer. Must not be called inside a unit of work. Raises DatabaseUnavailable and
-    ConcurrentUpdate.
+    False if our own pending refunds hold the money of one of them: try again later. Must not be
+    called inside a unit of work. Raises DatabaseUnavailable and ConcurrentUpdate.
     """
     if not money.returns:
         return True
@@ -106,7 +105,7 @@ def _refund_of(earlier: Sequence[Refund], one: BankReturn) -> Refund | None:
 def _insert(work: Work, payment: Payment, one: BankReturn) -> bool:
     """Store a return of the bank's making; False if our own refunds hold what it takes."""
     if not work.refunds.hold(payment.id, one.amount_centavos):
-        log.warning("provider.return-does-not-fit", payment=payment.txid, id=one.id[:64])
+        log.warning("provider.return_does_not_fit", payment=payment.txid, id=one.id[:64])
         return False
     refund_id, other_id = foreign_ids(one.id)
     if work.refunds.find(payment.id, refund_id) is not None:
@@ -125,7 +124,7 @@ def _insert(work: Work, payment: Payment, one: BankReturn) -> bool:
         "nature": one.nature[:_NATURE_MAX] if one.nature else None,
     }
     refund_row = work.refunds.insert(row)
-    log.info("provider.returned-by-bank", payment=payment.txid, nature=row["nature"])
+    log.info("provider.returned_by_bank", payment=payment.txid, nature=row["nature"])
     if one.state is ReturnState.DONE:
         refunds.settle(work, refund_row, report_of(one))
     return True

@@ -42,6 +42,7 @@ LOOK_UP_SECONDS, WANTED_SECONDS, CROWD_SECONDS = 5.0, 60.0, 10.0
 """The shortest pauses between two look-ups of one charge, between two lists that callbacks want,
 and between two lists instead of many look-ups."""
 UNANSWERED_MAX = 2
+"""After so many look-ups in a row without an answer the bank counts as away."""
 PAUSE = timedelta(seconds=1)
 AWAY_PAUSE, AWAY_PAUSE_MAX = timedelta(seconds=4), timedelta(seconds=60)
 FAULT_PAUSE = timedelta(seconds=60)
@@ -101,13 +102,13 @@ class Visit:
             pause = self._pause_after(error)
             if error.code != RATE_LIMIT:
                 health.note_fault(self.account_id, error.code)
-            log.info("provider.visit-unanswered", account=self.account_id, code=error.code)
+            log.info("provider.visit_unanswered", account=self.account_id, code=error.code)
         except AccountRefusal as refusal:
             pause = FAULT_PAUSE
             health.note_fault(self.account_id, refusal.code)
         except BalcaoError as error:
             pause = FAULT_PAUSE
-            log.warning("provider.visit-postponed", account=self.account_id, code=error.code)
+            log.warning("provider.visit_postponed", account=self.account_id, code=error.code)
         except Exception:
             pause = FAULT_PAUSE  # such as a profile that does not fit any more: it stays so
             raise
@@ -153,7 +154,7 @@ class Visit:
             refunds.run_at_bank(self.account_id, lambda: time.monotonic() < end)
         except ProviderAway as error:
             # A missing scope for returns must not keep us from learning of money.
-            log.info("provider.refunds-unanswered", account=self.account_id, code=error.code)
+            log.info("provider.refunds_unanswered", account=self.account_id, code=error.code)
 
     def _goes_on(self) -> bool:
         return self.keep_going() and time.monotonic() < self.deadline
@@ -221,7 +222,7 @@ class Visit:
         except DatabaseUnavailable:
             raise
         except Exception:
-            log.exception("provider.not-booked", account=self.account_id, id=one.txid)
+            log.exception("provider.not_booked", account=self.account_id, id=one.txid)
         self._reschedule([one])
 
     def _ask(self, provider: Provider, txid: str, way: Way) -> int:
@@ -231,7 +232,7 @@ class Visit:
         except AccountRefusal:
             raise
         except ProviderRefusal as refusal:
-            log.info("provider.look-up-refused", txid=txid, code=refusal.code)
+            log.info("provider.look_up_refused", txid=txid, code=refusal.code)
             return 0
         self.unanswered, self.has_answer = 0, True
         traces.record_look_up(txid)
@@ -253,7 +254,7 @@ class Visit:
             raise
         except Exception:
             # What cannot be booked must not keep back all other money of the account.
-            log.exception("provider.not-booked", account=self.account_id, id=subject)
+            log.exception("provider.not_booked", account=self.account_id, id=subject)
             self._postpone(rows, max(returns.AGAIN, _pause_of(hint)))
             return
         if not is_settled:

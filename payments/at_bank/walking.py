@@ -82,7 +82,7 @@ def walk_list(
             except ProviderRefusal as refusal:
                 # The bank may refuse the cursor: the next walk begins the window anew.
                 mark = replace(mark, cursor=None)
-                log.warning("provider.list-refused", account=account_id, code=refusal.code)
+                log.warning("provider.list_refused", account=account_id, code=refusal.code)
                 return WalkReport(False, news)
             news += lists.book_page(account_id, page.money, way)
             if page.next is not None and page.next != mark.cursor:

@@ -46,7 +46,7 @@ class MoneyWatch:
     def run(self) -> int:
         """Begin the visits that are due, in the background; returns how many."""
         due_ids = self._due_accounts()
-        # Whoever waits longest comes first, so that a few slow banks cannot hold all places.
+        # The account that waits longest comes first, so that slow banks cannot hold all places.
         ordered = sorted(due_ids, key=lambda one: self._visited_at.get(one, float("-inf")))
         return sum(self._begin(account_id) for account_id in ordered)
 
@@ -127,9 +127,9 @@ class MoneyWatch:
             with self._app.app_context():
                 self.visit(account_id)
         except BalcaoError as error:
-            log.warning("provider.visit-postponed", account=account_id, code=error.code)
+            log.warning("provider.visit_postponed", account=account_id, code=error.code)
         except Exception:
-            log.exception("provider.visit-failed", account=account_id)
+            log.exception("provider.visit_failed", account=account_id)
         finally:
             with self._lock:
                 self._under_way.discard(account_id)

@@ -41,7 +41,7 @@ class WindowPlace:
             return cls()
         match = _CURSOR.fullmatch(cursor)
         if match is None:
-            raise ValueError("this is no cursor of a list")
+            raise ValueError("this is not a cursor of a list")
         numbers = (int(match[1]), int(match[2]), int(match[3]))
         return cls(*numbers, match[4], int(match[5] or 0))
 

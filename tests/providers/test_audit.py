@@ -327,7 +327,7 @@ def test_a_log_with_a_secret_is_found_by_its_line(shop, tmp_path):
     token = shop.bank.secrets().callback_token
     pair = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
     clean = tmp_path / "clean.log"
-    clean.write_text(f"provider.charge-open txid={'a' * 32}\n" * 3, encoding="utf-8")
+    clean.write_text(f"provider.charge_opened txid={'a' * 32}\n" * 3, encoding="utf-8")
     assert shop.broken("--log", str(clean)) == set()
     log = tmp_path / "service.log"
     lines = ["started", f"POST /providers/{token} 200", "x" * 65_530 + pair, "Bearer " + "t" * 30]

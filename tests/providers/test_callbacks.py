@@ -144,7 +144,7 @@ def test_an_unknown_address_is_404_and_logged_once(client, account):
                 404,
                 "provider-account-not-found",
             )
-    assert len([line for line in lines if line["event"] == "provider.callback-refused"]) <= 1
+    assert len([line for line in lines if line["event"] == "provider.callback_refused"]) <= 1
 
 
 def test_a_long_token_is_unknown_too(client, account):
