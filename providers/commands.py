@@ -17,6 +17,7 @@ from core.errors import BalcaoError
 from core.provider_errors import ProviderAccountNotFound
 from db_models import Account, ProviderAccount
 from providers import enrolment
+from providers.accounts import account_for_new_payment
 from providers.certificate_notices import days_left
 from repository.database import Work, in_unit_of_work, reading
 
@@ -62,7 +63,7 @@ def _row(work: Work, account: ProviderAccount) -> dict[str, Any]:
         "profile": account.profile,
         "environment": account.environment,
         "key": mask_key(account.pix_key),
-        "for_new_payments": account.id in (merchant.live_provider_id, merchant.test_provider_id),
+        "for_new_payments": account.id == account_for_new_payment(merchant),
         "certificate_days": None if ends_at is None else days_left(ends_at, work.now),
         "answered_at": _instant(account.answered_at),
         "fault": account.fault,
@@ -94,7 +95,10 @@ def table_text(rows: Sequence[Sequence[str]]) -> str:
 @provider_cli.command("use")
 @_account_id
 def use(account_id: str) -> None:
-    """Use account ID for its merchant's new payments of its environment."""
+    """Make account ID the merchant's account of its environment.
+
+    In production new payments use the account for real money, else the one for tests.
+    """
 
     def do(work: Work) -> ProviderAccount:
         account = account_with(work, account_id)
@@ -102,7 +106,9 @@ def use(account_id: str) -> None:
         return account
 
     account = commit(do)
-    click.echo(f"New {account.environment} payments of this merchant use {account.public_id}.")
+    click.echo(
+        f"{account.public_id} is the merchant's account of the environment {account.environment}."
+    )
 
 
 @provider_cli.command("remove")

@@ -13,7 +13,7 @@ from core.errors import NotFound
 from db_models import Environment, ProviderAccount
 from db_models.account import MERCHANT
 from providers import enrolment
-from providers.accounts import vault
+from providers.accounts import account_for_new_payment, vault
 from providers.api_pix.profiles import (
     BankRules,
     ProfileError,
@@ -70,6 +70,10 @@ def profiles() -> None:
         for one in profile.client_fields:
             needed = "required" if one.required else "optional"
             click.echo(f"  --set {one.name}=…  {one.label_en} ({needed})")
+        if profile.sandbox_pay.text:
+            click.echo(f"  To pay a test charge: {profile.sandbox_pay.text}")
+        if profile.callback.ca_hint:
+            click.echo(f"  Authority of its callbacks' certificate: {profile.callback.ca_hint}")
 
 
 @provider_cli.command("add")
@@ -122,11 +126,20 @@ def add(login: str, profile: str, environment: str, settings: tuple[str, ...], *
         )
     )
     click.echo(
-        f"\nIt receives the merchant's new {environment} payments from now on. Next:\n"
+        f"\n{_use_sentence(login, account)} Next:\n"
         f"  flask provider check {account.public_id}\n"
         f"  flask provider register {account.public_id}\n"
         "The address of callbacks is secret: whoever has it can make this service ask the bank."
     )
+
+
+def _use_sentence(login: str, account: ProviderAccount) -> str:
+    """Whether new payments use the account: one for real money comes first in production."""
+    with reading() as work:
+        used_id = account_for_new_payment(work.accounts.by_login(login))
+    if used_id == account.id:
+        return "The merchant's new payments use it from now on."
+    return "The merchant's new payments use the account of the other environment."
 
 
 @provider_cli.command("renew")
