@@ -42,9 +42,9 @@ TILL_ROLL = {"paperWidth": 3.15, "paperHeight": 11.69, "preferCSSPageSize": Fals
 
 @pytest.fixture(scope="module")
 def pending(service):
-    """A pending payment."""
+    """A pending payment, just younger than an hour: the countdown loses a digit at the hour."""
     return service.create(
-        value="54.90", order_id="1042-look", description="Queijo meia cura, 500 g", expires_in=3600
+        value="54.90", order_id="1042-look", description="Queijo meia cura, 500 g", expires_in=3590
     )
 
 
