@@ -137,7 +137,7 @@ WALKS: list[tuple[str, str, dict[str, Any], str]] = [
     ("POST /portal/payments/<string:payment_id>/cancel", "browser", CONFIRMED, "payment.cancelled"),
     ("POST /portal/payments/<string:expired_id>/renew", "browser", {}, "payment.renewed"),
     ("POST /portal/payments/<string:paid_id>/refund", "browser", CONFIRMED, "refund.asked"),
-    ("POST /portal/provider/<string:provider_id>/use", "browser", {"use": "0"}, "provider.chosen"),
+    ("POST /portal/provider/<string:provider_id>/use", "browser", {"use": "1"}, "provider.chosen"),
     ("POST /portal/provider/<string:provider_id>/renew", "browser",
      {"client_id": "new-id", "password": PASSWORD}, "provider.renewed"),
     ("POST /portal/provider/<string:provider_id>/remove", "browser", CONFIRMED, "provider.removed"),

@@ -50,7 +50,7 @@ def run_jobs(rows):
         jobs.run()
     calls = rows.app.extensions["balcao"].charge_calls
     end = time.monotonic() + PATIENCE_SECONDS
-    while calls._lines and time.monotonic() < end:
+    while calls._queues and time.monotonic() < end:
         time.sleep(0.01)
 
 

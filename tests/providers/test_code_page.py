@@ -34,7 +34,7 @@ def test_the_page_says_that_the_code_is_being_made(client, opening):
     """With the deadline, without anything to pay by, and it reloads without JavaScript."""
     page = page_of(client, opening)
     assert "Estamos gerando o código Pix" in page
-    assert "Isto leva alguns segundos; esta página se atualiza sozinha." in page
+    assert "Costuma levar alguns segundos; esta página se atualiza" in page
     assert 'http-equiv="refresh"' in page
     assert "data-countdown" in page
     for absent in ("Copiar código", "Já paguei", "retirou o código", "test-strip"):

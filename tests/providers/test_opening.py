@@ -39,7 +39,7 @@ def run_job(rows):
     with rows.app.app_context():
         begun = jobs.run()
     calls = rows.app.extensions["balcao"].charge_calls
-    until(lambda: not calls._lines)
+    until(lambda: not calls._queues)
     return begun
 
 
@@ -132,7 +132,7 @@ def test_a_call_that_has_ended_before_the_request_waits_is_its_answer(
 
     def wait_later(txid):
         until(lambda: rows.charge_row(txid).fault is not None)
-        until(lambda: not rows.app.extensions["balcao"].charge_calls._lines)
+        until(lambda: not rows.app.extensions["balcao"].charge_calls._queues)
         wait(txid)
 
     monkeypatch.setattr(waiting, "wait_for_code", wait_later)
@@ -251,7 +251,7 @@ def test_a_dead_bank_holds_up_nobody_else(client, rows, scripted, account, app, 
     until(lambda: rows.charge_row(payment.txid).status == "open")
     assert len(scripted.opened) == 12
     scripted.gate.set()
-    until(lambda: not app.extensions["balcao"].charge_calls._lines)
+    until(lambda: not app.extensions["balcao"].charge_calls._queues)
     assert {rows.charge_row(one.txid).status for one in dead[:12]} == {"open"}
 
 

@@ -95,5 +95,5 @@ def test_all_pages_and_parts_of_a_window_are_shifted_alike():
 
 @pytest.mark.parametrize("cursor", ["", "x", "1.2.3", "1.2.3.zz", "9999999.1.1.", "-1.0.0."])
 def test_a_wrong_cursor_is_refused(cursor: str):
-    with pytest.raises(ValueError, match="no cursor"):
+    with pytest.raises(ValueError, match="not a cursor"):
         WindowPlace.of(cursor)
