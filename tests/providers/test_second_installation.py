@@ -24,7 +24,7 @@ from app import create_app
 from config import Settings
 from core.clock import SystemClock
 from core.signing import development_ca
-from db_models import Environment, ProviderCharge
+from db_models import Environment, ProviderCharge, Refund
 from providers import accounts, enrolment
 from providers.enrolment import BankCredentials, NewAccount
 from repository.database import Work, in_unit_of_work, reading, unit_of_work
@@ -177,10 +177,12 @@ class ShopInstallation:
         assert "secret-in-log" not in result.output, result.output
 
     def end_leases(self) -> None:
-        """Let the time pass for which a process that was killed keeps its charges to itself."""
+        """Let the time pass for which a killed process keeps charges and refunds to itself."""
         opening = sa.update(ProviderCharge).where(ProviderCharge.status == "opening")
+        processing = sa.update(Refund).where(Refund.status == "processing")
         with self.app.app_context(), unit_of_work() as work:
             work.connection.execute(opening.values(next_at=work.now))
+            work.connection.execute(processing.values(ask_at=work.now))
 
     def charges_at_bank(self) -> list[str]:
         """The txids of all charges that the bank has."""
