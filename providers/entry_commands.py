@@ -129,7 +129,8 @@ def add(login: str, profile: str, environment: str, settings: tuple[str, ...], *
         f"\n{_use_sentence(login, account)} Next:\n"
         f"  flask provider check {account.public_id}\n"
         f"  flask provider register {account.public_id}\n"
-        "The address of callbacks is secret: whoever has it can make this service ask the bank."
+        "Keep the address of callbacks secret: anybody who knows it can make this service ask "
+        "the bank."
     )
 
 

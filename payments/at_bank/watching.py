@@ -34,7 +34,7 @@ class MoneyWatch:
     """One process's visits to the accounts. Any number of processes may run it."""
 
     def __init__(self, app: Flask, keep_going: Callable[[], bool] = lambda: True) -> None:
-        """Visit nobody yet."""
+        """No visit is running yet."""
         self._app = app
         self._keep_going = keep_going
         self._lock = threading.Lock()

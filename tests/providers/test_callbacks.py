@@ -136,7 +136,7 @@ def test_hints_are_bounded(client, rows, account, monkeypatch):
 
 
 def test_an_unknown_address_is_404_and_logged_once(client, account):
-    """Whoever tries tokens fills no log."""
+    """A stranger who tries many tokens cannot fill the log."""
     with structlog.testing.capture_logs() as lines:
         for method in (client.get, client.post):
             answer = method("/providers/never-issued/pix")

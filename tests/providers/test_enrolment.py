@@ -47,7 +47,7 @@ def test_a_new_account_gets_the_new_payments_of_its_environment(app):
 
 
 def test_secrets_are_stored_encrypted_and_the_address_of_callbacks_has_a_token(app):
-    """Whoever reads a backup must learn neither the secret nor where to post callbacks."""
+    """A reader of a backup must learn neither the secret nor where to post callbacks."""
     account = enrol(app)
     assert CLIENT_SECRET not in account.sealed
     with app.app_context():

@@ -237,7 +237,7 @@ def test_a_request_that_meets_a_closing_connection_is_sent_again(bank):
 
 
 def test_a_new_connection_that_ends_is_not_tried_again(bank):
-    """Nothing says that the bank did not do it; whoever called decides what follows."""
+    """Nothing says that the bank did not do it; the caller decides what follows."""
     bank.answer = lambda _request: b""
     exchange = exchange_with(bank)
     bank.script.append(ANSWER_ENDS)

@@ -195,7 +195,7 @@ def test_a_failed_renewal_leaves_the_present_token_in_use():
 
 
 def test_a_hundred_calls_share_one_request_for_a_token(bank):
-    """Some banks block the address of whoever asks too often."""
+    """Some banks block an address that asks too often."""
 
     def slow(sock):
         time.sleep(0.2)
