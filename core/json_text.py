@@ -9,6 +9,8 @@ from typing import Any
 
 from core.errors import MalformedJson
 
+_ABSENT = object()
+
 Members = list[tuple[str, Any]]
 """The members of one object, in order, repeated keys too."""
 
@@ -42,3 +44,23 @@ def load_json(
         ) from None
     except (ValueError, ArithmeticError):
         raise MalformedJson("The body has a number that is too long.") from None
+
+
+def load_tolerant_json(data: bytes, *, encoding: str) -> Any:
+    """Parse JSON of a bank: NaN, Infinity and contradictory members count as null.
+
+    A member is contradictory if it is repeated with another value. Raises MalformedJson.
+    """
+    return load_json(data, encoding=encoding, on_constant=_null, on_members=_without_contradictions)
+
+
+def _null(_name: str) -> None:
+    """NaN and Infinity are not JSON."""
+
+
+def _without_contradictions(pairs: Members) -> dict[str, Any]:
+    members: dict[str, Any] = {}
+    for key, value in pairs:
+        earlier = members.get(key, _ABSENT)
+        members[key] = value if earlier is _ABSENT or earlier == value else None
+    return members

@@ -8,13 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 from core.errors import MalformedJson
-from core.json_text import Members, load_json
+from core.json_text import load_tolerant_json
 from providers.api_pix.clock_offset import parse_http_date
 
 RETRY_AFTER_MAX = timedelta(minutes=10)
 SENTENCE_MAX = 200
 
-_ABSENT = object()
 _SENTENCES = ("detail", "mensagem", "error_description", "message", "descricao", "title", "error")
 _LISTS = ("erros", "mensagens", "violacoes", "errors")
 _PERSONAL = re.compile(r"[0-9][0-9.\-/]{8,}|[^\s@]+@[^\s@]+|\S{40,}", re.ASCII)
@@ -34,7 +33,7 @@ def parse_answer(data: bytes) -> Any:
         encoding = "utf-8-sig"
     except UnicodeDecodeError:
         encoding = "latin-1"
-    answer = load_json(data, encoding=encoding, on_constant=_null, on_members=_members)
+    answer = load_tolerant_json(data, encoding=encoding)
     # A lone surrogate or NUL, which no database stores, can be written only with this escape.
     try:
         return _storable(answer) if b"\\u" in data else answer
@@ -104,18 +103,6 @@ def _first_sentence(answer: Any) -> str:
 def _reason(entry: Any) -> str:
     text = entry.get("razao") if isinstance(entry, dict) else None
     return text.strip() if isinstance(text, str) else ""
-
-
-def _null(_name: str) -> None:
-    """NaN and Infinity are not JSON."""
-
-
-def _members(pairs: Members) -> dict[str, Any]:
-    members: dict[str, Any] = {}
-    for key, value in pairs:
-        earlier = members.get(key, _ABSENT)
-        members[key] = value if earlier is _ABSENT or earlier == value else None
-    return members
 
 
 def _storable(value: Any) -> Any:

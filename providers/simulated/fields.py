@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from core.json_text import Members, load_json
+from core.json_text import load_tolerant_json
 
 NAME_MAX, TRANSFER_ID_MAX, RETURN_ID_MAX, KEY_MAX = 140, 128, 64, 77
 MESSAGE_MAX = 140
@@ -27,7 +27,6 @@ _MASKED_DOCUMENT = re.compile(r"[0-9*./\-]{1,14}", re.ASCII)
 _PUNCTUATION = re.compile(r"[\s./\-]")
 _MASK_SIGNS = re.compile(r"[Xx#•●]")
 _WITHOUT_JSON: dict[int, str | None] = {0: None}
-_ABSENT = object()
 
 
 def parse_bank_json(data: bytes) -> Any:
@@ -37,21 +36,7 @@ def parse_bank_json(data: bytes) -> Any:
     key that is repeated with different values count as not given. Raises MalformedJson if the
     bytes are not JSON at all.
     """
-    return load_json(
-        data, encoding="utf-8-sig", on_constant=_without_value, on_members=_without_contradictions
-    )
-
-
-def _without_value(_name: str) -> None:
-    """NaN and Infinity, which are not JSON, count as not given."""
-
-
-def _without_contradictions(pairs: Members) -> dict[str, Any]:
-    members: dict[str, Any] = {}
-    for key, value in pairs:
-        earlier = members.get(key, _ABSENT)
-        members[key] = value if earlier is _ABSENT or earlier == value else None
-    return members
+    return load_tolerant_json(data, encoding="utf-8-sig")
 
 
 def storable(text: str) -> str:
