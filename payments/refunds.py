@@ -328,6 +328,8 @@ def _ask_bank(refund: Refund, end_to_end_id: str, account_id: int) -> BankReturn
         return answer
     if refund.attempts > 1:
         answer = provider.find_return(end_to_end_id, refund.bank_refund_id)
+        if answer is not None and answer.amount_centavos != refund.amount_centavos:
+            raise ProviderAway("return-differs")  # never settle another amount than was ordered
         if answer is not None:
             return answer
     return provider.give_back(end_to_end_id, refund.bank_refund_id, refund.amount_centavos)

@@ -81,6 +81,9 @@ def _book_one(work: Work, payment: Payment, earlier: Sequence[Refund], one: Bank
     refund = _refund_of(earlier, one)
     if refund is None:
         return one.state is ReturnState.FAILED or _insert(work, payment, one)
+    if refund.amount_centavos != one.amount_centavos:
+        log.warning("provider.return_differs", payment=payment.txid, id=one.id[:64])
+        return True
     if refund.status == RefundStatus.PROCESSING and one.state is not ReturnState.PROCESSING:
         refunds.settle(work, refund.id, report_of(one))
     return True

@@ -109,6 +109,24 @@ def test_a_lost_answer_is_asked_about_before_it_is_sent_again(rows, listing, acc
     assert rows.payment_row(paid.txid).refunded_centavos == VALUE
 
 
+@pytest.mark.parametrize("is_listed", [False, True])
+def test_another_amount_than_was_ordered_settles_nothing(
+    rows, listing, account, paid, clock, is_listed
+):
+    """The bank contradicts itself: a person must look, and the audit tells."""
+    listing.return_answers = [ProviderAway("timeout")]
+    _, refund = order(rows, paid)
+    listing.give(paid.end_to_end_id, BankReturn(refund.bank_refund_id, "D1", VALUE - 1, DONE))
+    clock.advance(minutes=2)
+    if is_listed:
+        book_page(rows, account, listing)
+    else:
+        visit(rows, account)
+    assert [one.status for one in rows.refunds()] == ["processing"]
+    stored = rows.payment_row(paid.txid)
+    assert (stored.refunding_centavos, stored.refunded_centavos) == (VALUE, 0)
+
+
 def test_a_return_in_progress_is_asked_about_until_it_fails(rows, listing, account, paid, clock):
     """Then the sum is free again, and the bank's reason is kept as a code."""
     listing.return_answers = [BankReturn("", None, 1, PROCESSING)]
