@@ -23,7 +23,7 @@ from db_models import Account, BatchItemStatus, ChargeBatch
 from payments import charge_batches
 from payments.charge_batches import WAITING_MAX
 from repository.charge_batches import ListedBatch, ListedItem
-from repository.database import Work, in_unit_of_work, reading
+from repository.database import LostRace, Work, in_unit_of_work, reading
 from web.answers import private_json
 from web.bodies import body_limit
 
@@ -147,6 +147,8 @@ def _item(item: ListedItem) -> dict[str, Any]:
 
 def _store(work: Work, merchant: Account, number: int, body: BatchBody) -> None:
     used = work.charge_batches.txids_in_use(merchant.id, [*body.charges]) if body.charges else ()
+    if used and work.charge_batches.lock(merchant.id, number) is not None:
+        raise LostRace  # the same batch was stored meanwhile: the next attempt revises it
     violations = [
         Violation("O txid já foi usado em outra cobrança ou em outro lote.", ITEMS, txid)
         for txid in body.charges

@@ -9,6 +9,7 @@ import pytest
 from blueprints.pix_api import batch_work, due_changes
 from payments import charge_batches
 from repository.accounts import RecentAccounts
+from repository.charge_batches import ChargeBatches
 from repository.database import in_unit_of_work, ledger
 from tests.pix_api.batches import (
     CREATED,
@@ -34,6 +35,22 @@ def calls(each_app):
     """The demo merchant's batches, on each engine; each answer is checked."""
     api = PixApi(client=each_app.test_client(), token=demo_client(each_app).token(each_app))
     return BatchCalls(each_app, api, each_app.config["BALCAO"].demo_pix_key)
+
+
+def test_a_batch_that_was_stored_meanwhile_is_revised(calls, monkeypatch):
+    """Two requests at once: the second one finds no batch, and then the txids of the first one."""
+    assert calls.put(7, calls.charge(1)).status == 202
+    lock, attempts = ChargeBatches.lock, []
+
+    def lock_late(self, *batch):
+        attempts.append(batch)
+        return None if len(attempts) == 1 else lock(self, *batch)
+
+    monkeypatch.setattr(ChargeBatches, "lock", lock_late)
+    assert calls.put(7, calls.charge(1, valor={"original": "7.00"})).status == 202
+    assert len(attempts) == 3, "not found, found by its txid, found by the next attempt"
+    assert calls.work() == 1
+    assert calls.api.get(f"/cobv/{txid_of(1)}").json["valor"]["original"] == "7.00"
 
 
 def test_a_batch_is_accepted_at_once_and_created_later(calls):

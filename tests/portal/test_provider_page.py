@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from config import parts_of
 from db_models import Environment
 from providers import accounts, enrolment
 from repository.database import in_unit_of_work, reading
@@ -353,7 +354,12 @@ def test_the_centavo_is_charged_at_the_bank(app, alice, open_bank):
         assert answer.status_code == 303, answer.text
         assert "/portal/payments/" in answer.headers["Location"]
         assert alice.get(answer.headers["Location"]).status_code == 200
+        # The page is shown at once, and the bank answers beside it.
+        page_url = answer.headers["Location"].partition("?")[0]
+        call = parts_of(app).charge_calls.call_of(page_url.rpartition("/")[2])
+        assert call is None or call.wait(20)
         [put] = [one for one in bank.requests if one.operation == "put-cob"]
+        assert "br.gov.bcb.pix" in alice.get(page_url).text.lower()
     assert b'"0.01"' in put.body
 
 
