@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Index, Integer, String, false
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    false,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.ids import new_public_id
@@ -18,7 +27,10 @@ MERCHANT, PAYER, ADMIN = "merchant", "payer", "admin"
 
 
 class Account(db.Model):  # type: ignore[name-defined, misc]  # Flask-SQLAlchemy's Model is made at run time
-    """An account that can sign in. The shop's columns are used for merchants alone."""
+    """An account that can sign in, or a merchant's test half, which cannot.
+
+    The shop's columns are used for merchants alone.
+    """
 
     __tablename__ = "accounts"
     __table_args__ = (
@@ -29,6 +41,7 @@ class Account(db.Model):  # type: ignore[name-defined, misc]  # Flask-SQLAlchemy
         Index("ix_accounts_login_key", "login_key", unique=True),
         Index("ix_accounts_name_key", "name_key"),
         Index("ix_accounts_held_name_key", "held_name_key", unique=True),
+        Index("ix_accounts_test_of", "test_of_id", unique=True),
         TABLE_OPTIONS,
     )
 
@@ -43,6 +56,8 @@ class Account(db.Model):  # type: ignore[name-defined, misc]  # Flask-SQLAlchemy
     exact login.
     """
     role: Mapped[str] = mapped_column(String(16), default=MERCHANT)
+    test_of_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id"))
+    """The merchant whose test half this account is; None for every account that can sign in."""
     password_hash: Mapped[str | None] = mapped_column(String(255))
     """Argon2id in PHC form; None for an account that uses API keys only."""
     email: Mapped[str | None] = mapped_column(String(254))
@@ -94,3 +109,8 @@ class Account(db.Model):  # type: ignore[name-defined, misc]  # Flask-SQLAlchemy
     """The last sign-in by password."""
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """From this time on no credential of the account works; None for an active account."""
+
+    @property
+    def is_test_half(self) -> bool:
+        """Whether the account is a merchant's test half, whose money is never real."""
+        return self.test_of_id is not None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from accounts.halves import KnownHalves
 from core.clock import rfc3339
 from core.documents import mask_document
 from core.money import json_number
@@ -26,6 +27,7 @@ class Presenter:
     is_live: bool
     """Whether the service runs in production."""
     accounts: KnownAccounts = field(default_factory=KnownAccounts)
+    halves: KnownHalves = field(default_factory=KnownHalves)
 
     def page_url(self, txid: str) -> str:
         return f"{self.public_url}/payments/pix/{txid}"
@@ -63,14 +65,17 @@ class Presenter:
             "end_to_end_id": payment.end_to_end_id,
             "refusal": payment.refusal,
             "sequence": sequence_at(payment, now),
-            "livemode": self.livemode(payment.provider_account_id),
+            "livemode": self.livemode(payment.merchant_id, payment.provider_account_id),
         }
 
-    def livemode(self, provider_account_id: int | None) -> bool:
-        """Whether the money is real: by the account at the bank, if there is one."""
-        if provider_account_id is None:
-            return self.is_live
-        return self.accounts.of(provider_account_id).is_live
+    def livemode(self, merchant_id: int, provider_account_id: int | None = None) -> bool:
+        """Whether the money of the merchant with this row id is real.
+
+        An account at a bank decides, if there is one; else whether it is a test half.
+        """
+        if provider_account_id is not None:
+            return self.accounts.of(provider_account_id).is_live
+        return self.is_live and not self.halves.is_test_half(merchant_id)
 
     def provider(
         self, payment: Payment, now: datetime, charge: ProviderCharge | None = None

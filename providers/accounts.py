@@ -91,9 +91,14 @@ def provider_of(account_row_id: int) -> Provider:
 
 
 def account_for_new_payment(merchant: Account) -> int | None:
-    """The row id of the account for the merchant's new payments; None for the simulated bank."""
+    """The row id of the account for the merchant's new payments; None for the simulated bank.
+
+    In production a merchant uses its account for real money, and its test half that for tests.
+    """
     live, test = merchant.live_provider_id, merchant.test_provider_id
-    return (test or live) if current_settings().is_development else (live or test)
+    if current_settings().is_development:
+        return test or live
+    return test if merchant.is_test_half else live
 
 
 def vault() -> AccountVault:

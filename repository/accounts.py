@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import ColumnElement, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.errors import NotFound
@@ -21,6 +21,14 @@ CACHE_SECONDS = 2.0
 _CACHE_MAX = 1000
 KEY_USE_GRAIN = timedelta(minutes=1)
 """A key's last use is written at most once in this span."""
+SHARED_COLUMNS = frozenset(
+    {
+        *("name", "city", "document", "street", "state", "postal_code", "grace_seconds"),
+        *("shop_url", "support_url", "support_contact", "institution", "logo_url", "brand_color"),
+        "disabled_at",
+    }
+)
+"""The columns in which a merchant's test half is always as the merchant."""
 _NEWEST_KEYS = Keyset(ApiKey.id, cursor=ApiKey.public_id)
 
 
@@ -142,6 +150,11 @@ class Accounts:
         )
         return self._session.scalars(query).one_or_none()
 
+    def find_test_half(self, account_id: int) -> Account | None:
+        """The test half of the merchant with this row id, or None."""
+        query = select(Account).where(Account.test_of_id == account_id)
+        return self._session.scalars(query).one_or_none()
+
     def any_exists(self) -> bool:
         return self._session.scalars(select(Account.id).limit(1)).first() is not None
 
@@ -150,16 +163,23 @@ class Accounts:
         self._session.execute(insert(Account).values(**values))
 
     def change(self, account_id: int, values: Mapping[str, Any]) -> None:
-        """Update columns of an account."""
-        self._session.execute(update(Account).where(Account.id == account_id).values(**values))
+        """Update columns of an account; shared ones of its test half as well."""
+        shared = {name: value for name, value in values.items() if name in SHARED_COLUMNS}
+        own = {name: value for name, value in values.items() if name not in SHARED_COLUMNS}
+        if shared:
+            self._session.execute(update(Account).where(_both(account_id)).values(**shared))
+        if own:
+            self._session.execute(update(Account).where(Account.id == account_id).values(**own))
 
     def set_disabled(self, account_id: int, at: datetime | None) -> bool:
-        """Disable an account, or enable it if `at` is None; False if nothing had to change."""
+        """Disable an account with its test half, or enable both if `at` is None.
+
+        False if nothing had to change.
+        """
         is_enabled = Account.disabled_at.is_(None)
         before = is_enabled if at is not None else ~is_enabled
-        return self._changes_one_row(
-            update(Account).where(Account.id == account_id, before).values(disabled_at=at)
-        )
+        rows = update(Account).where(_both(account_id), before)
+        return rows_changed(self._session, rows.values(disabled_at=at)) > 0
 
     def note_sign_in(
         self, account_id: int, checked_hash: str, now: datetime, new_hash: str | None = None
@@ -227,3 +247,8 @@ class Accounts:
 
     def _changes_one_row(self, statement: Any) -> bool:
         return rows_changed(self._session, statement) == 1
+
+
+def _both(account_id: int) -> ColumnElement[bool]:
+    """The account and its test half."""
+    return or_(Account.id == account_id, Account.test_of_id == account_id)

@@ -54,7 +54,7 @@ def event_object(event: FeedEvent, presenter: Presenter) -> dict[str, Any]:
         "id": event.public_id,
         "type": event.type,
         "timestamp": rfc3339(event.occurred_at),
-        "livemode": presenter.livemode(_account_of(event)),
+        "livemode": _livemode(event, presenter),
         "data": _data(event, presenter),
     }
 
@@ -90,7 +90,7 @@ def message_of(
         "id": delivery.public_id,
         "type": PING,
         "timestamp": rfc3339(delivery.created_at),
-        "livemode": presenter.is_live,
+        "livemode": presenter.livemode(endpoint.merchant_id),
         "data": {"webhook_id": endpoint.public_id},
     }
     return WebhookMessage(delivery.public_id, PING, ping)
@@ -121,11 +121,11 @@ def body_of(members: dict[str, Any]) -> bytes:
     return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _account_of(event: FeedEvent) -> int | None:
-    """The row id of the account at a bank that the event is about; None for the simulated bank."""
-    if event.payment is not None:
-        return event.payment.provider_account_id
-    return None if event.receipt is None else event.receipt.provider_account_id
+def _livemode(event: FeedEvent, presenter: Presenter) -> bool:
+    subject = event.payment or event.receipt
+    if subject is None or subject.merchant_id is None:
+        return presenter.is_live
+    return presenter.livemode(subject.merchant_id, subject.provider_account_id)
 
 
 def _data(event: FeedEvent, presenter: Presenter) -> dict[str, Any]:

@@ -281,7 +281,9 @@ def _own(work: Work, path: EndpointPath) -> tuple[Any, WebhookEndpoint]:
 
 
 def _object(endpoint: WebhookEndpoint, work: Work) -> dict[str, Any]:
-    return endpoint_object(endpoint, work.now, livemode=current_settings().is_live)
+    return endpoint_object(
+        endpoint, work.now, livemode=current_parts().presenter.livemode(endpoint.merchant_id)
+    )
 
 
 def _store(

@@ -166,7 +166,7 @@ def _receipt_object(
             "refunds": [receipt_refund(refund) for refund in refunds],
             "receipt_url": f"{present.page_url(payment.txid)}/receipt",
             "issued_at": rfc3339(payment_state.at),
-            "livemode": present.livemode(payment.provider_account_id),
+            "livemode": present.livemode(payment.merchant_id, payment.provider_account_id),
         }
     }
 
