@@ -88,7 +88,8 @@ class Account(db.Model):  # type: ignore[name-defined, misc]  # Flask-SQLAlchemy
     """
     live_provider_id: Mapped[int | None] = mapped_column(BigInteger)
     """The row id of the provider account with which new payments are made for real money; None for
-    the simulated bank. Not a foreign key: the two tables would refer to each other."""
+    the bank of the settings, 0 if new payments are refused (`providers.accounts`). Not a foreign
+    key: the two tables would refer to each other."""
     test_provider_id: Mapped[int | None] = mapped_column(BigInteger)
     """The same for payments of tests."""
     grace_seconds: Mapped[int] = mapped_column(Integer, default=0)

@@ -19,6 +19,10 @@ from repository.database import reading
 CLIENTS_MAX = 200
 """Clients in one process. Each may have open connections and a token of its bank."""
 
+NO_NEW_PAYMENTS = 0
+"""In place of the row id of a merchant's account: there is none, and no other bank for real money
+either, so new payments are refused. No row has this id."""
+
 BuildClient = Callable[[ProviderAccount, AccountSecrets], Provider]
 
 
@@ -91,14 +95,20 @@ def provider_of(account_row_id: int) -> Provider:
 
 
 def account_for_new_payment(merchant: Account) -> int | None:
-    """The row id of the account for the merchant's new payments; None for the simulated bank.
+    """The row id of the account for the merchant's new payments.
 
+    None for the bank of the settings; NO_NEW_PAYMENTS if no bank can take them.
     In production a merchant uses its account for real money, and its test half that for tests.
     """
     live, test = merchant.live_provider_id, merchant.test_provider_id
     if current_settings().is_development:
         return test or live
     return test if merchant.is_test_half else live
+
+
+def refuses_new_payments(merchant: Account) -> bool:
+    """Whether new payments are refused, because the merchant's last account is out of use."""
+    return account_for_new_payment(merchant) == NO_NEW_PAYMENTS
 
 
 def vault() -> AccountVault:

@@ -11,13 +11,14 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
+from accounts import halves
 from core.clock import rfc3339
 from core.documents import mask_key
 from core.errors import BalcaoError
 from core.provider_errors import ProviderAccountNotFound
 from db_models import Account, ProviderAccount
 from providers import enrolment
-from providers.accounts import account_for_new_payment
+from providers.accounts import account_for_new_payment, refuses_new_payments
 from providers.certificate_notices import days_left
 from repository.database import Work, in_unit_of_work, reading
 
@@ -42,28 +43,39 @@ def list_accounts(*, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
     elif rows:
-        click.echo(table_text([_HEADINGS, *([_cell(row[name]) for name in row] for row in rows)]))
+        click.echo(
+            table_text([_HEADINGS, *([_cell(row[name]) for name in _COLUMNS] for row in rows)])
+        )
+        for login in sorted({row["merchant"] for row in rows if row["new_payments_refused"]}):
+            click.echo(f"{login}: new payments are refused until an account is chosen or added.")
     else:
         click.echo("No account yet: `flask provider add` adds one.")
 
 
 _HEADINGS = (
-    *("ID", "MERCHANT", "NAME", "PROFILE", "ENV", "KEY", "NEW", "CERT DAYS", "ANSWERED", "FAULT"),
-    *("CALLBACKS", "REMOVED"),
+    *("ID", "MERCHANT", "MODE", "NAME", "PROFILE", "ENV", "KEY", "NEW", "CERT DAYS"),
+    *("ANSWERED", "FAULT", "CALLBACKS", "REMOVED"),
+)
+_COLUMNS = (
+    *("id", "merchant", "mode", "name", "profile", "environment", "key", "for_new_payments"),
+    *("certificate_days", "answered_at", "fault", "callback_fault", "removed_at"),
 )
 
 
 def _row(work: Work, account: ProviderAccount) -> dict[str, Any]:
     merchant = merchant_of(work, account)
+    owner = halves.owner_of(work, merchant)
     ends_at = account.certificate_ends_at
     return {
         "id": account.public_id,
-        "merchant": merchant.login,
+        "merchant": owner.login,
+        "mode": mode_of(merchant),
         "name": account.name,
         "profile": account.profile,
         "environment": account.environment,
         "key": mask_key(account.pix_key),
         "for_new_payments": account.id == account_for_new_payment(merchant),
+        "new_payments_refused": refuses_new_payments(merchant),
         "certificate_days": None if ends_at is None else days_left(ends_at, work.now),
         "answered_at": _instant(account.answered_at),
         "fault": account.fault,
@@ -97,7 +109,8 @@ def table_text(rows: Sequence[Sequence[str]]) -> str:
 def use(account_id: str) -> None:
     """Make account ID the merchant's account of its environment.
 
-    In production new payments use the account for real money, else the one for tests.
+    In production new payments use the account for real money, and those of the merchant's test
+    mode the account for tests.
     """
 
     def do(work: Work) -> ProviderAccount:
@@ -120,10 +133,14 @@ def remove(account_id: str) -> None:
         account = account_with(work, account_id)
         return enrolment.remove(work, merchant_of(work, account), account)
 
-    if commit(do):
-        click.echo("Removed: the account gets no new charges. Open charges and refunds go on.")
-    else:
+    if not commit(do):
         click.echo("This account was removed already.")
+        return
+    click.echo("Removed: the account gets no new charges. Open charges and refunds go on.")
+    with reading() as work:
+        merchant = merchant_of(work, account_with(work, account_id))
+    if refuses_new_payments(merchant):
+        click.echo(f"New payments of {merchant.login} are refused until it has another account.")
 
 
 @provider_cli.command("reencrypt")
@@ -154,8 +171,13 @@ def account_with(work: Work, account_id: str) -> ProviderAccount:
     return account
 
 
+def mode_of(merchant: Account) -> str:
+    """`live` for a merchant whose money is real; `test` for a test half, and in development."""
+    return "live" if halves.is_live(merchant) else "test"
+
+
 def merchant_of(work: Work, account: ProviderAccount) -> Account:
-    """The merchant to whom the account belongs."""
+    """The merchant, or the test half of a merchant, to whom the account belongs."""
     merchant = work.accounts.find(account.merchant_id)
     if merchant is None:
         raise ProviderAccountNotFound

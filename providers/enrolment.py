@@ -13,12 +13,12 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from accounts import audit
+from accounts import audit, halves
 from config import current_settings
 from core.errors import ConcurrentUpdate, Conflict
 from core.provider_errors import ProviderAccountNotFound, ProviderSecretsUnreadable
 from db_models import Account, AuditAction, Environment, ProviderAccount
-from providers.accounts import vault
+from providers.accounts import NO_NEW_PAYMENTS, vault
 from providers.api_pix.profiles import ProfileError, load_profile
 from providers.secrets import AccountSecrets, AccountVault
 from repository.database import Work, in_unit_of_work, reading
@@ -57,8 +57,11 @@ class NewAccount:
 def add(work: Work, merchant: Account, new: NewAccount) -> ProviderAccount:
     """Store the account, and use it for the merchant's new payments of its environment.
 
-    Raises Conflict if the merchant has ACCOUNTS_MAX accounts.
+    In production an account for tests belongs to the merchant's test half, which is made if it
+    does not exist. Raises Conflict if the merchant has ACCOUNTS_MAX accounts, or if a test half
+    shall get real money; and LostRace as `halves.ensure_test_half`.
     """
+    merchant = half_for(work, merchant, new.environment)
     in_use = [one for one in work.provider_accounts.of_merchant(merchant.id) if not one.removed_at]
     if len(in_use) >= ACCOUNTS_MAX:
         raise Conflict(f"A merchant has at most {ACCOUNTS_MAX} accounts: remove one first.")
@@ -83,6 +86,20 @@ def add(work: Work, merchant: Account, new: NewAccount) -> ProviderAccount:
     work.accounts.change(merchant.id, {_pointer(account): row})
     _record(work, merchant, AuditAction.PROVIDER_ADDED, account)
     return account
+
+
+def half_for(work: Work, merchant: Account, environment: Environment) -> Account:
+    """The half of the merchant to which accounts of this environment belong.
+
+    In development a merchant has both. Raises Conflict if it is the merchant of a test half.
+    """
+    if not current_settings().is_live:
+        return merchant
+    if environment == Environment.TEST:
+        return halves.ensure_test_half(work, merchant)
+    if merchant.is_test_half:
+        raise Conflict("An account for real money cannot be added in test mode: leave test mode.")
+    return merchant
 
 
 def renew(work: Work, merchant: Account, account: ProviderAccount, fresh: BankCredentials) -> None:
@@ -136,32 +153,59 @@ def _proves_alone(account: ProviderAccount, fresh: BankCredentials) -> bool:
 
 
 def choose(work: Work, merchant: Account, account: ProviderAccount) -> None:
-    """Use this account for new payments of its environment. Raises Conflict if it is removed."""
+    """Use this account for new payments of its environment.
+
+    Raises Conflict if it is removed, or belongs to the wrong half of the merchant.
+    """
     if account.removed_at is not None:
         raise Conflict("This account was removed: add it again.")
-    work.accounts.change(merchant.id, {_pointer(account): account.id})
+    holder = holder_of(work, merchant, account)
+    is_for_tests = account.environment == Environment.TEST
+    if current_settings().is_live and is_for_tests != holder.is_test_half:
+        raise Conflict("In production an account for tests works in test mode: add it there.")
+    work.accounts.change(holder.id, {_pointer(account): account.id})
     _record(work, merchant, AuditAction.PROVIDER_CHOSEN, account)
 
 
 def stop_using(work: Work, merchant: Account, environment: Environment) -> None:
-    """Use no account for new payments of this environment: the simulated bank gets them."""
-    work.accounts.change(merchant.id, {f"{environment}_provider_id": None})
+    """Use no account for new payments of this environment.
+
+    The simulated bank, or the operator's own, gets them then; if there is none for real money, new
+    payments are refused (`NO_NEW_PAYMENTS`).
+    """
+    holder = half_for(work, merchant, environment)
+    fallback = _without_account(holder, environment)
+    work.accounts.change(holder.id, {f"{environment}_provider_id": fallback})
     details = {"environment": str(environment)}
-    audit.record(work, merchant, AuditAction.PROVIDER_CHOSEN, "simulated", details)
+    subject = "simulated" if fallback is None else "none"
+    audit.record(work, halves.owner_of(work, holder), AuditAction.PROVIDER_CHOSEN, subject, details)
 
 
 def remove(work: Work, merchant: Account, account: ProviderAccount) -> bool:
     """Give the account no new charges; False if it was removed already.
 
     Its open charges are watched on, and its refunds go on. The stored secrets are needed for that.
+    New payments of a merchant who has used it then go as `stop_using` says.
     """
     if account.removed_at is not None:
         return False
     work.provider_accounts.change(account.id, {"removed_at": work.now})
-    if account.id in (merchant.live_provider_id, merchant.test_provider_id):
-        work.accounts.change(merchant.id, {_pointer(account): None})
+    holder = holder_of(work, merchant, account)
+    if account.id in (holder.live_provider_id, holder.test_provider_id):
+        fallback = _without_account(holder, Environment(account.environment))
+        work.accounts.change(holder.id, {_pointer(account): fallback})
     _record(work, merchant, AuditAction.PROVIDER_REMOVED, account)
     return True
+
+
+def _without_account(merchant: Account, environment: Environment) -> int | None:
+    """What a merchant points to who uses no account of this environment any more.
+
+    Codes of a bank that nobody can pay must not be shown to buyers.
+    """
+    settings = current_settings()
+    is_real = environment == Environment.LIVE and settings.is_live and not merchant.is_test_half
+    return NO_NEW_PAYMENTS if is_real and not settings.asks_bank else None
 
 
 def note_registration(work: Work, merchant: Account, account: ProviderAccount) -> None:
@@ -170,11 +214,34 @@ def note_registration(work: Work, merchant: Account, account: ProviderAccount) -
 
 
 def own_account(work: Work, merchant: Account, public_id: str) -> ProviderAccount:
-    """The merchant's account with this id. Raises ProviderAccountNotFound."""
+    """The account with this id of the merchant, or of the merchant's test half.
+
+    Raises ProviderAccountNotFound.
+    """
     account = work.provider_accounts.find_by_public_id(public_id)
-    if account is None or account.merchant_id != merchant.id:
+    if account is None:
         raise ProviderAccountNotFound
+    holder_of(work, merchant, account)
     return account
+
+
+def holder_of(work: Work, merchant: Account, account: ProviderAccount) -> Account:
+    """To which half of the merchant the account belongs. Raises ProviderAccountNotFound."""
+    if account.merchant_id == merchant.id:
+        return merchant
+    half = None if merchant.is_test_half else work.accounts.find_test_half(merchant.id)
+    if half is None or account.merchant_id != half.id:
+        raise ProviderAccountNotFound
+    return half
+
+
+def accounts_of(work: Work, merchant: Account) -> list[ProviderAccount]:
+    """The accounts of both halves of the merchant, the removed ones too, oldest first."""
+    accounts = list(work.provider_accounts.of_merchant(merchant.id))
+    half = None if merchant.is_test_half else work.accounts.find_test_half(merchant.id)
+    if half is not None:
+        accounts += work.provider_accounts.of_merchant(half.id)
+    return sorted(accounts, key=lambda account: account.id)
 
 
 def callback_url(account: ProviderAccount, account_vault: AccountVault | None = None) -> str:
@@ -252,4 +319,5 @@ def _pointer(account: ProviderAccount) -> str:
 
 def _record(work: Work, merchant: Account, action: AuditAction, account: ProviderAccount) -> None:
     details = {"profile": account.profile, "environment": account.environment}
-    audit.record(work, merchant, action, account.public_id, details)
+    # The audit log of a test half is that of its merchant.
+    audit.record(work, halves.owner_of(work, merchant), action, account.public_id, details)

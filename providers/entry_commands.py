@@ -126,7 +126,7 @@ def add(login: str, profile: str, environment: str, settings: tuple[str, ...], *
         )
     )
     click.echo(
-        f"\n{_use_sentence(login, account)} Next:\n"
+        f"\n{_use_sentence(account)} Next:\n"
         f"  flask provider check {account.public_id}\n"
         f"  flask provider register {account.public_id}\n"
         "Keep the address of callbacks secret: anybody who knows it can make this service ask "
@@ -134,13 +134,15 @@ def add(login: str, profile: str, environment: str, settings: tuple[str, ...], *
     )
 
 
-def _use_sentence(login: str, account: ProviderAccount) -> str:
-    """Whether new payments use the account: one for real money comes first in production."""
+def _use_sentence(account: ProviderAccount) -> str:
+    """Whether new payments use the account, and which payments these are."""
     with reading() as work:
-        used_id = account_for_new_payment(work.accounts.by_login(login))
-    if used_id == account.id:
-        return "The merchant's new payments use it from now on."
-    return "The merchant's new payments use the account of the other environment."
+        half = merchant_of(work, account)
+    if account_for_new_payment(half) != account.id:
+        return "The merchant's new payments use the account of the other environment."
+    if half.is_test_half:
+        return "New payments of the merchant's test mode use it from now on."
+    return "The merchant's new payments use it from now on."
 
 
 @provider_cli.command("renew")

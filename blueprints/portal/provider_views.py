@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from core.documents import mask_key
 from db_models import Account, Environment, ProviderAccount
 from providers import check_words
-from providers.accounts import account_for_new_payment
+from providers.accounts import NO_NEW_PAYMENTS, account_for_new_payment
 from providers.api_pix.profiles import ProfileError, load_profile
 from providers.certificate_notices import WARNED_DAYS, days_left
 from repository.database import Work
@@ -51,7 +51,7 @@ def view_of(account: ProviderAccount, merchant: Account, work: Work) -> AccountV
         is_live=account.environment == Environment.LIVE,
         is_chosen=account.id in (merchant.live_provider_id, merchant.test_provider_id),
         is_in_use=account.id == in_use,
-        is_another_in_use=in_use not in (None, account.id),
+        is_another_in_use=in_use not in (None, NO_NEW_PAYMENTS, account.id),
         key=mask_key(account.pix_key),
         certificate_days=None if ends_at is None else days_left(ends_at, work.now),
         fault=check_words.fault_sentence(account.fault) if account.fault else "",

@@ -16,7 +16,7 @@ from db_models import (
     ProviderChargeStatus,
 )
 from payments.location import INFO
-from providers.accounts import account_for_new_payment
+from providers.accounts import NO_NEW_PAYMENTS, account_for_new_payment
 from repository.database import Work
 from repository.provider_charges import LEASE
 
@@ -47,6 +47,8 @@ def account_of_new_charge(
     row = account_for_new_payment(merchant)
     if row is None:
         return None
+    if row == NO_NEW_PAYMENTS:
+        raise ProviderUnsupported("The shop has no account at a bank in use: choose or add one.")
     if values.get("charge_kind", ChargeKind.COB) != ChargeKind.COB:
         raise ProviderUnsupported("Only immediate charges can be opened at a real bank.")
     for name, reason in _SPECIAL.items():
