@@ -54,7 +54,7 @@ def page_values(app: Flask) -> dict[str, Any]:
             "payment": views.payment_view(waiting),
             "merchant": merchant_view(merchant),
             "check_note": "",
-            "test_strip": views.test_strip(settings, payment, now),
+            "test_strip": views.test_strip(settings, payment, now, is_live=False),
             "now": now,
             "refresh_seconds": views.REFRESH_SECONDS,
         }

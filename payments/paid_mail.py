@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config import current_settings
+from config import current_parts, current_settings
 from core.money import plain
 from db_models import MailKind, Payment
 from mail.outgoing import can_send, write_mail
@@ -30,7 +30,9 @@ def mail_merchant(work: Work, payment: Payment, payer_name: str | None) -> None:
     }
     lines = [f"{name}: {value}" for name, value in facts.items() if value]
     address = f"{current_settings().public_url}/portal/payments/{payment.txid}"
+    subject = f"Você recebeu {amount} por Pix"
+    if not current_parts().presenter.is_payment_live(payment):
+        subject = f"[Teste] {subject}"
+        lines.insert(0, "Ambiente de teste: nenhum dinheiro real.")
     body = "\n".join([*lines, "", address, "", _FOOTER])
-    write_mail(
-        work, MailKind.PAYMENT_RECEIVED, merchant.email, f"Você recebeu {amount} por Pix", body
-    )
+    write_mail(work, MailKind.PAYMENT_RECEIVED, merchant.email, subject, body)

@@ -65,7 +65,7 @@ class Presenter:
             "end_to_end_id": payment.end_to_end_id,
             "refusal": payment.refusal,
             "sequence": sequence_at(payment, now),
-            "livemode": self.livemode(payment.merchant_id, payment.provider_account_id),
+            "livemode": self.is_payment_live(payment),
         }
 
     def livemode(self, merchant_id: int, provider_account_id: int | None = None) -> bool:
@@ -76,6 +76,10 @@ class Presenter:
         if provider_account_id is not None:
             return self.accounts.of(provider_account_id).is_live
         return self.is_live and not self.halves.is_test_half(merchant_id)
+
+    def is_payment_live(self, payment: Payment) -> bool:
+        """Whether the payment's money is real."""
+        return self.livemode(payment.merchant_id, payment.provider_account_id)
 
     def provider(
         self, payment: Payment, now: datetime, charge: ProviderCharge | None = None

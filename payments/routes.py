@@ -79,6 +79,11 @@ def presenter() -> Presenter:
     return current_parts().presenter
 
 
+def is_test(payment: Payment) -> bool:
+    """Whether the payment's money is not real, as pages say."""
+    return not presenter().is_payment_live(payment)
+
+
 @bp.post(
     "",
     summary="Create a payment",

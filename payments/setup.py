@@ -21,7 +21,7 @@ from payments.recurring import answer_routes, collection_routes, payload_routes
 
 
 def init_payments(app: OpenAPI) -> None:
-    """Add the routes, the commands, and the filter by which pages write the amount of today."""
+    """Add the routes, the commands, and the filters by which pages write a payment."""
     route_modules = (
         routes,
         receipt_routes,
@@ -38,5 +38,6 @@ def init_payments(app: OpenAPI) -> None:
         app.register_api(bp)
     app.add_template_filter(due_charges.amount_due_now, "amount_due")
     app.add_template_filter(charge_terms.amount_text, "amount_text")
+    app.add_template_filter(routes.is_test, "is_test")
     commands.register(app)
     privacy_commands.register(app)

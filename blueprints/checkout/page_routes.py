@@ -22,7 +22,7 @@ from payments.answers import CheckAnswer, PaymentAnswer, ReceiptAnswer
 from payments.at_bank.facts import charges_of
 from payments.look_ups import Inquiry
 from payments.presenter import Presenter, receipt_refund
-from payments.routes import PaymentPath, presenter
+from payments.routes import PaymentPath, is_test, presenter
 from payments.standing import PaymentState, state_at
 from payments.standing_words import no_answer, not_yet
 from repository.database import Work, reading
@@ -90,7 +90,9 @@ def payment_page(path: PaymentPath) -> BaseResponse:
         payment=views.payment_view(payment_state, paid_elsewhere=elsewhere),
         merchant=merchant_view(payment.merchant, subject=views.mail_subject(payment)),
         check_note=_check_note(payment),
-        test_strip=views.test_strip(current_settings(), payment, moment),
+        test_strip=views.test_strip(
+            current_settings(), payment, moment, is_live=not is_test(payment)
+        ),
         now=moment,
         refresh_seconds=views.REFRESH_SECONDS,
     )
@@ -133,6 +135,7 @@ def receipt_page(path: PaymentPath) -> BaseResponse:
         qr_svg_url=f"{request.script_root}/payments/pix/{payment.txid}/receipt/qr.svg",
         can_send_mail=can_send(),
         is_mailed=request.args.get("mailed") == "1",
+        is_test=is_test(payment),
         now=moment,
     )
     return Response(page, mimetype="text/html")
@@ -166,7 +169,7 @@ def _receipt_object(
             "refunds": [receipt_refund(refund) for refund in refunds],
             "receipt_url": f"{present.page_url(payment.txid)}/receipt",
             "issued_at": rfc3339(payment_state.at),
-            "livemode": present.livemode(payment.merchant_id, payment.provider_account_id),
+            "livemode": present.is_payment_live(payment),
         }
     }
 

@@ -11,6 +11,7 @@ from core.errors import FieldError, InvalidRequest, NotFound, PaymentNotFound, T
 from core.typed import caseless
 from db_models import MailKind, Payment, PaymentStatus
 from mail.outgoing import can_send, write_mail
+from payments.routes import is_test
 from repository.database import Work, in_unit_of_work
 from web.forms import read_form
 from web.limits import client_network, limits, per_seconds, register_limit
@@ -68,4 +69,7 @@ def _write(work: Work, payment: Payment, recipient: str) -> None:
         "O recibo está sempre neste endereço:\n%(url)s\n\n"
         "Alguém pediu este e-mail na página do recibo. Se não foi você, não faça nada."
     ) % {"amount": amount, "shop": shop, "url": f"{address}{language_query()}"}
+    if is_test(payment):
+        subject = f"[{_('Teste')}] {subject}"
+        body = f"{_('Ambiente de teste: nenhum dinheiro real')}.\n\n{body}"
     write_mail(work, MailKind.RECEIPT, recipient, subject, body)

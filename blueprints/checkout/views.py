@@ -98,6 +98,13 @@ class Tool:
     fields: dict[str, str]
 
 
+@dataclass(frozen=True)
+class TestStrip:
+    """Says that no money is real; the tools pay the payment at the simulated bank."""
+
+    tools: list[Tool]
+
+
 PAGES = {
     State.PAID: "confirmed",
     State.PART_REFUNDED: "confirmed",
@@ -208,24 +215,39 @@ def masked_name(name: str | None) -> str | None:
     return " ".join([first, *(f"{other[0]}." for other in others)])
 
 
-def test_strip(settings: Settings, payment: Payment, now: datetime) -> list[Tool] | None:
-    """The buttons of the test strip; None outside development or when nothing can be paid."""
-    if not settings.is_development or status_at(payment, now) is not PaymentStatus.PENDING:
+def test_strip(
+    settings: Settings, payment: Payment, now: datetime, *, is_live: bool
+) -> TestStrip | None:
+    """The strip of a payment without real money; None if its money is real."""
+    if is_live:
         return None
-    if not payment.has_location or payment.provider_account_id is not None:
-        return None
-    own = f"{request.script_root}/payments/pix/{payment.txid}"
+    return TestStrip(_tools(settings, payment, now))
 
-    query = {"code": payment.br_code, **language_args_to(settings.bank_url)}
-    pay = f"{settings.bank_url}/pay?{urlencode(query)}"
+
+def _tools(settings: Settings, payment: Payment, now: datetime) -> list[Tool]:
+    """What the simulated bank can do to the payment; nothing if it cannot be paid there."""
+    is_payable = status_at(payment, now) is PaymentStatus.PENDING and payment.has_location
+    bank_url = _bank_of_tests(settings)
+    if not is_payable or payment.provider_account_id is not None or bank_url is None:
+        return []
+    query = {"code": payment.br_code, **language_args_to(bank_url)}
+    pay = f"{bank_url}/pay?{urlencode(query)}"
 
     def at_the_bank(key: str, label: str, scenario: str) -> Tool:
         return Tool(key, label, f"{pay}&scenario={scenario}", "get", {})
 
-    return [
+    tools = [
         at_the_bank("pay", _("Pagar agora"), "normal"),
         at_the_bank("pay-less", _("Pagar menos"), "pay-less"),
         at_the_bank("double", _("Duplicar aviso"), "double"),
         at_the_bank("late", _("Atrasar"), "late"),
-        Tool("expire", _("Expirar em 10 s"), f"{own}/expire-soon", "post", {}),
     ]
+    if settings.is_development:
+        own = f"{request.script_root}/payments/pix/{payment.txid}"
+        tools.append(Tool("expire", _("Expirar em 10 s"), f"{own}/expire-soon", "post", {}))
+    return tools
+
+
+def _bank_of_tests(settings: Settings) -> str | None:
+    """Where a browser finds the simulated bank; None without one."""
+    return settings.bank_url if settings.is_development else None

@@ -48,12 +48,15 @@ def test_the_state_line_turns_red_in_the_last_minute(visit, service):
     assert state_line(page).evaluate(COLOR) == red
 
 
-def test_the_test_strip_goes_when_the_payment_turns(visit, service):
-    """It covered *Ver recibo* until a reload."""
+def test_the_tools_go_when_the_payment_turns_and_the_strip_still_says_test(visit, service):
+    """The tools covered *Ver recibo* until a reload."""
     payment = service.create()
     page = visit(**PHONE).watch(payment)
-    strip = page.locator(".test-strip")
-    expect(strip).to_be_visible()
+    tools = page.locator(".test-strip__tools")
+    expect(tools).to_be_visible()
     assert service.tell(payment)[0] == 200
     expect_heading(page, CONFIRMED)
-    expect(strip).to_be_hidden()
+    expect(tools).to_be_hidden()
+    for _ in range(2):
+        expect(page.locator(".test-strip__label")).to_be_visible()
+        page.reload()

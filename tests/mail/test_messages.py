@@ -181,8 +181,9 @@ def test_a_merchant_gets_a_message_for_each_payment_if_asked_for(app, alice, pay
     assert send() == 1
     (message,) = mailbox.messages
     assert message["To"] == "alice@example.com"
-    assert message["Subject"] == "Você recebeu R$ 54,90 por Pix"
+    assert message["Subject"] == "[Teste] Você recebeu R$ 54,90 por Pix"
     text = message.get_content()
+    assert text.startswith("Ambiente de teste: nenhum dinheiro real.")
     for part in ("Valor: R$ 54,90", "De: Bob de Souza", "Pedido: 1042", payment["id"]):
         assert part in text
     assert "12345678909" not in text

@@ -1,9 +1,9 @@
 // Runs the test environment's tools without leaving the page, so that its live changes can be seen.
 // The tools go when the payment can no longer be paid: they would cover the page's buttons.
-const strip = document.querySelector(".test-strip");
+const tools = document.querySelector(".test-strip__tools");
 
 document.addEventListener("content-drawn", ({ target }) => {
-  strip.hidden = target.dataset.page !== "waiting";
+  tools.hidden = target.dataset.page !== "waiting";
 });
 document.addEventListener("submit", async (event) => {
   const form = event.target.closest("form[data-tool]");
