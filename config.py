@@ -7,7 +7,6 @@ this module is imported.
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import uuid
 from collections.abc import Callable, Mapping
@@ -20,7 +19,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from core import ids
 from core.clock import Clock, ShiftedClock, SystemClock
 from core.pix import pix_key
-from core.runtime import secret_files, secret_rules, setting_urls, smtp_url
+from core.runtime import (
+    bank_peer,
+    secret_files,
+    secret_rules,
+    setting_rules,
+    setting_urls,
+    smtp_url,
+)
+from core.runtime.bank_peer import BankPeer
 from core.runtime.local_address import local_url
 from core.runtime.parts import EXTENSION, Parts
 from core.runtime.text_files import UnreadableFile, read_env_file, read_text
@@ -28,18 +35,13 @@ from core.signing import signatures
 
 ROOT = Path(__file__).resolve().parent
 _SECRETS = ("SECRET_KEY", "BANK_WEBHOOK_SECRET")
-_FROM_FILE = (
-    *_SECRETS,
-    "SECRET_KEY_PREVIOUS",
-    "BANK_WEBHOOK_SECRET_PREVIOUS",
-    "DATABASE_URL",
-    "BANK_DATABASE_URL",
-    "REDIS_URL",
-    "SMTP_URL",
-)
 _KEYS = (
     *("secret_key", "secret_key_previous"),
-    *("bank_webhook_secret", "bank_webhook_secret_previous"),
+    *("bank_webhook_secret", "bank_webhook_secret_previous", "test_bank_webhook_secret"),
+)
+_FROM_FILE = (
+    *(name.upper() for name in _KEYS),
+    *("DATABASE_URL", "BANK_DATABASE_URL", "REDIS_URL", "SMTP_URL"),
 )
 
 
@@ -65,6 +67,9 @@ class Settings(BaseModel):
     bank_webhook_secret_previous: str | None = None
     bank_url: str
     bank_internal_url: str
+    test_bank_url: str | None = None
+    test_bank_internal_url: str | None = None
+    test_bank_webhook_secret: str | None = None
     bank_ispb: str = "99999004"
     public_url: str = "http://127.0.0.1:5000"
     provider_callback_url: str | None = None
@@ -137,14 +142,30 @@ class Settings(BaseModel):
 
     @property
     def serves_bank(self) -> bool:
-        """Whether this process serves the simulated bank: not if a setting names another bank."""
+        """Whether this process serves the simulated bank: not if a setting names another bank.
+
+        In production it is the bank of test halves, and TEST_BANK_URL has to name this address.
+        """
+        peer = self.bank_to_ask(is_test_half=self.is_live)
         own_bank = f"{self.public_url}/bank"
-        return self.is_development and self.bank_url == self.bank_internal_url == own_bank
+        return peer is not None and peer.url == peer.internal_url == own_bank
 
     @property
     def asks_bank(self) -> bool:
-        """Whether there is a bank to ask: in production only if BANK_URL is set."""
+        """Whether there is a bank for live payments: in production only if BANK_URL is set."""
         return self.is_development or self.bank_internal_url != f"{self.public_url}/bank"
+
+    @property
+    def banks(self) -> tuple[BankPeer, ...]:
+        """Every bank whose signed messages count, also if there is no address to ask it."""
+        return bank_peer.banks_of(self)
+
+    def bank_to_ask(self, is_test_half: bool) -> BankPeer | None:
+        """The bank to ask about payments of test halves, or of merchants; None if there is none.
+
+        In development one bank is there for everybody.
+        """
+        return bank_peer.bank_to_ask(self, is_test_half)
 
     @property
     def tls_folder(self) -> Path:
@@ -162,12 +183,6 @@ class Settings(BaseModel):
         return setting_urls.api_pix_url(self.public_url, self.tls_port)
 
     @property
-    def bank_secrets(self) -> tuple[str, ...]:
-        """Every secret that may sign a confirmation: two during a rotation."""
-        previous = self.bank_webhook_secret_previous
-        return (self.bank_webhook_secret, *([previous] if previous else []))
-
-    @property
     def location_base(self) -> str:
         """The host and port of BR Codes, without scheme; `localhost` is written as 127.0.0.1."""
         return setting_urls.location_base(self.public_url)
@@ -177,12 +192,16 @@ class Settings(BaseModel):
     def _http_url(cls, value: str) -> str:
         return setting_urls.checked_http_url(value)
 
+    _test_urls = field_validator("test_bank_url", "test_bank_internal_url")(
+        setting_urls.checked_http_url
+    )
+
     @field_validator("public_url")
     @classmethod
     def _payable(cls, value: str) -> str:
         return setting_urls.checked_public_url(value)
 
-    @field_validator("bank_webhook_secret", "bank_webhook_secret_previous")
+    @field_validator(*(name for name in _KEYS if "bank" in name))
     @classmethod
     def _signing_secret(cls, value: str | None) -> str | None:
         if value is not None and not signatures.is_secret(value):
@@ -237,13 +256,15 @@ class Settings(BaseModel):
         try:
             settings = cls(**values)
         except ValidationError as error:
-            raise ConfigurationError(_sentence(error)) from None
+            raise ConfigurationError(setting_rules.sentence_of(error)) from None
         if settings.smtp_url is not None and settings.mail_from is None:
             raise ConfigurationError("MAIL_FROM must be set when SMTP_URL is set.")
         if not settings.is_development:
             _refuse_weak_secrets(settings)
         _check_clock_file(settings)
-        if fault := setting_urls.fault_of_tls(settings):
+        if fault := setting_urls.fault_of_tls(settings) or setting_rules.fault_of_test_bank(
+            settings
+        ):
             raise ConfigurationError(fault)
         return settings
 
@@ -359,15 +380,6 @@ def _stored_secret(path: Path, fresh: str) -> str:
         raise ConfigurationError(f"{path} cannot be written or read: {error}.") from None
     except UnreadableFile as error:
         raise ConfigurationError(str(error)) from None
-
-
-def _sentence(error: ValidationError) -> str:
-    parts = []
-    for problem in error.errors(include_url=False, include_input=False):
-        name = ".".join(str(part) for part in problem["loc"]).upper()
-        reason = re.sub(r"^(Value error, |Input )", "", problem["msg"])
-        parts.append(f"{name} {reason}")
-    return f"{'; '.join(parts)}."
 
 
 def current_parts() -> Parts:

@@ -21,7 +21,7 @@ def verify() -> signatures.VerifiedMessage:
     Failures of the right form are counted for the operator.
     """
     parts = current_parts()
-    secrets = current_settings().bank_secrets
+    secrets = current_settings().banks[0].secrets
     try:
         signed = signatures.verify(secrets, request.headers, request.get_data(), now())
     except signatures.SignatureMismatch as error:

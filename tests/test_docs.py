@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -152,10 +153,20 @@ def test_the_example_file_as_it_is_uncommented_still_starts(tmp_path: Path):
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
     values = dict(re.findall(r"^#([A-Z_]+)=(.*)$", text, flags=re.M))
     values["INSTANCE_DIR"] = str(tmp_path)
+    test_bank = {name: values.pop(name) for name in list(values) if name.startswith("TEST_BANK_")}
 
     settings = Settings.from_env(values)
 
     assert settings.app_env == "development"
+    # The bank of test halves is for production, which refuses the example secrets of this file.
+    own_secrets = {
+        "APP_ENV": "production",
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "BANK_WEBHOOK_SECRET": signatures.new_secret(),
+        "INSTANCE_DIR": str(tmp_path),
+    }
+    test_bank["TEST_BANK_WEBHOOK_SECRET"] = signatures.new_secret()
+    assert Settings.from_env({**own_secrets, **test_bank}).bank_to_ask(is_test_half=True)
 
 
 class _RecordingEnvironment(dict[str, str]):

@@ -17,6 +17,7 @@ EXAMPLE_SECRETS = frozenset(
         "another-example-that-everybody-knows-make-your-own",
         "whsec_YW4gZXhhbXBsZSB0aGF0IGV2ZXJ5Ym9keSBrbm93cyE=",
         "whsec_YW5vdGhlciBleGFtcGxlIHRoYXQgYWxsIGtub3chISE=",
+        "whsec_dGhpcmQgZXhhbXBsZSB0aGF0IGFsbCBjYW4gcmVhZCE=",
         # The example of Standard Webhooks' own documents.
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
     }

@@ -381,9 +381,109 @@ def test_production_takes_its_secrets_from_files(env, tmp_path):
 def test_during_a_rotation_there_are_two_bank_secrets(env):
     """The new secret comes first."""
     new = signatures.new_secret()
-    assert env(BANK_WEBHOOK_SECRET=new).bank_secrets == (new,)
+    assert env(BANK_WEBHOOK_SECRET=new).banks[0].secrets == (new,)
     both = env(BANK_WEBHOOK_SECRET=new, BANK_WEBHOOK_SECRET_PREVIOUS=SECRET)
-    assert both.bank_secrets == (new, SECRET)
+    assert both.banks[0].secrets == (new, SECRET)
+
+
+PRODUCTION = {"APP_ENV": "production", "SECRET_KEY": KEY, "BANK_WEBHOOK_SECRET": SECRET}
+TEST_SECRET = "whsec_" + base64.b64encode(b"another one, for test halves....").decode()
+TEST_BANK = {
+    "TEST_BANK_URL": "https://pay.example.com/bank",
+    "TEST_BANK_WEBHOOK_SECRET": TEST_SECRET,
+}
+
+
+def test_in_development_one_bank_is_there_for_everybody(env):
+    """All money is simulated there, so there are no test halves."""
+    settings = env()
+    peer = settings.bank_to_ask(is_test_half=False)
+    assert peer is not None
+    assert (peer.url, peer.is_test) == (settings.bank_url, False)
+    assert settings.bank_to_ask(is_test_half=True) == peer
+    assert settings.serves_bank
+
+
+def test_in_production_each_half_asks_a_bank_of_its_own(env):
+    """A merchant's only if BANK_URL is set, a test half's only if TEST_BANK_URL is."""
+    alone = env(**PRODUCTION)
+    assert alone.bank_to_ask(is_test_half=False) is None
+    assert alone.bank_to_ask(is_test_half=True) is None
+    test_only = env(**PRODUCTION, **TEST_BANK)
+    assert test_only.bank_to_ask(is_test_half=False) is None
+    peer = test_only.bank_to_ask(is_test_half=True)
+    assert peer is not None
+    assert (peer.url, peer.internal_url) == (TEST_BANK["TEST_BANK_URL"],) * 2
+    assert (peer.secrets, peer.is_test) == ((TEST_SECRET,), True)
+    both = env(
+        **PRODUCTION,
+        **TEST_BANK,
+        BANK_URL="https://bank.example.com",
+        TEST_BANK_INTERNAL_URL="http://bank:5001/",
+    )
+    live, test = both.bank_to_ask(is_test_half=False), both.bank_to_ask(is_test_half=True)
+    assert live is not None
+    assert test is not None
+    assert (live.url, live.secrets, live.is_test) == ("https://bank.example.com", (SECRET,), False)
+    assert test.internal_url == "http://bank:5001"
+    assert both.banks == (live, test)
+
+
+def test_production_serves_the_test_bank_only_at_its_own_address(env):
+    """Any other address is that of a bank which runs by itself."""
+    own = {**PRODUCTION, **TEST_BANK, "PUBLIC_URL": "https://pay.example.com"}
+    assert env(**own).serves_bank
+    assert not env(**own, TEST_BANK_INTERNAL_URL="http://bank:5001").serves_bank
+    assert not env(**{**own, "PUBLIC_URL": "https://other.example.com"}).serves_bank
+    assert not env(**PRODUCTION, PUBLIC_URL="https://pay.example.com").serves_bank
+
+
+def test_a_secret_of_a_bank_is_not_printed(env):
+    """A peer stands in tracebacks and logs."""
+    assert TEST_SECRET not in repr(env(**PRODUCTION, **TEST_BANK).banks)
+
+
+@pytest.mark.parametrize("name", ["URL", "INTERNAL_URL"])
+def test_development_refuses_a_test_bank(env, name):
+    """Nothing would use it, and somebody would believe that tests are apart."""
+    sentence = refusal_of(env, **{f"TEST_BANK_{name}": "http://127.0.0.1:5001"})
+    assert "production only" in sentence
+    assert "production only" in refusal_of(env, TEST_BANK_WEBHOOK_SECRET=TEST_SECRET)
+
+
+def test_a_test_bank_needs_an_address_and_a_secret_of_its_own(env, tmp_path):
+    """With the live bank's secret, a test could confirm a real payment."""
+    url = {"TEST_BANK_URL": TEST_BANK["TEST_BANK_URL"]}
+    assert "must be set when" in refusal_of(env, **PRODUCTION, **url)
+    assert "need TEST_BANK_URL" in refusal_of(
+        env, **PRODUCTION, TEST_BANK_WEBHOOK_SECRET=TEST_SECRET
+    )
+    assert "need TEST_BANK_URL" in refusal_of(
+        env, **PRODUCTION, TEST_BANK_INTERNAL_URL="http://bank:5001"
+    )
+    assert "TEST_BANK_URL must be" in refusal_of(env, **PRODUCTION, TEST_BANK_URL="bank")
+    same = refusal_of(env, **PRODUCTION, **url, TEST_BANK_WEBHOOK_SECRET=SECRET)
+    assert "hold the same secret" in same
+    previous = {**PRODUCTION, "BANK_WEBHOOK_SECRET": signatures.new_secret()}
+    sentence = refusal_of(
+        env, **previous, **url, BANK_WEBHOOK_SECRET_PREVIOUS=SECRET, TEST_BANK_WEBHOOK_SECRET=SECRET
+    )
+    assert "hold the same secret" in sentence
+    weak = "whsec_" + base64.b64encode(b"ab" * 16).decode()
+    assert "too simple" in refusal_of(env, **PRODUCTION, **url, TEST_BANK_WEBHOOK_SECRET=weak)
+    file = tmp_path / "secret"
+    file.write_text(TEST_SECRET)
+    from_file = env(**PRODUCTION, **url, TEST_BANK_WEBHOOK_SECRET_FILE=str(file))
+    assert from_file.test_bank_webhook_secret == TEST_SECRET
+
+
+@pytest.mark.parametrize("name", ["TEST_BANK_URL", "TEST_BANK_INTERNAL_URL"])
+def test_one_bank_cannot_be_that_of_live_money_and_of_tests(env, name):
+    """It signs with one secret, so no wall would stand between the two."""
+    bank = {"BANK_URL": "https://bank.example.com", "BANK_INTERNAL_URL": "http://bank:5001"}
+    for url in bank.values():
+        sentence = refusal_of(env, **{**PRODUCTION, **bank, **TEST_BANK, name: url})
+        assert "must differ from BANK_URL" in sentence
 
 
 @pytest.mark.parametrize(

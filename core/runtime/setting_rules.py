@@ -1,0 +1,69 @@
+"""The rules that bind several settings. Each function returns a sentence, or None if all is well.
+
+The rules for one address alone are in `setting_urls`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+from pydantic import ValidationError
+
+
+class BothBanks(Protocol):
+    """The settings of the bank of test halves, and what they must fit."""
+
+    @property
+    def is_development(self) -> bool: ...
+    @property
+    def asks_bank(self) -> bool: ...
+    @property
+    def bank_url(self) -> str: ...
+    @property
+    def bank_internal_url(self) -> str: ...
+    @property
+    def public_url(self) -> str: ...
+    @property
+    def test_bank_url(self) -> str | None: ...
+    @property
+    def test_bank_internal_url(self) -> str | None: ...
+    @property
+    def test_bank_webhook_secret(self) -> str | None: ...
+
+
+def fault_of_test_bank(settings: BothBanks) -> str | None:
+    """Whether the settings of the test bank contradict each other, or the live bank's."""
+    url, internal_url = settings.test_bank_url, settings.test_bank_internal_url
+    secret = settings.test_bank_webhook_secret
+    if settings.is_development:
+        if (url, internal_url, secret) == (None, None, None):
+            return None
+        return (
+            "TEST_BANK_URL, TEST_BANK_INTERNAL_URL and TEST_BANK_WEBHOOK_SECRET are for production "
+            "only, where tests have a bank of their own: unset them."
+        )
+    if url is None:
+        if (internal_url, secret) == (None, None):
+            return None
+        return "TEST_BANK_INTERNAL_URL and TEST_BANK_WEBHOOK_SECRET need TEST_BANK_URL: set it."
+    if secret is None:
+        return (
+            "TEST_BANK_WEBHOOK_SECRET must be set when TEST_BANK_URL is set (or "
+            "TEST_BANK_WEBHOOK_SECRET_FILE with the path of a file that holds the value)."
+        )
+    if settings.asks_bank:
+        live = {settings.bank_url, settings.bank_internal_url} - {f"{settings.public_url}/bank"}
+        if live & {url, internal_url}:
+            return "TEST_BANK_URL must differ from BANK_URL: the test bank's money is not real."
+    return None
+
+
+def sentence_of(error: ValidationError) -> str:
+    """One sentence that names each setting with a wrong value, without the value."""
+    parts = []
+    for problem in error.errors(include_url=False, include_input=False):
+        name = ".".join(str(part) for part in problem["loc"]).upper()
+        reason = re.sub(r"^(Value error, |Input )", "", problem["msg"])
+        parts.append(f"{name} {reason}")
+    return f"{'; '.join(parts)}."
