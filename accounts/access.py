@@ -222,14 +222,12 @@ def _caller_by_claims(work: Work, claims: tokens.Claims, *, by_cookie: bool = Fa
 
 
 def _caller_by_key(work: Work, key: str) -> Caller:
-    if not keys.is_for_this_profile(key):
-        raise Unauthorized(
-            "This is a key of the other profile: test keys for development, live for production."
-        )
+    keys.check_mode(key)
     account_and_key = work.accounts.find_by_key_sha256(keys.key_hash(key))
     if account_and_key is None:
         raise Unauthorized("This API key is unknown or revoked.")
     account, row = account_and_key
+    keys.check_mode(key, account)
     keys.key_uses().note(row.id, work.now)
     scopes = frozenset(row.scopes.split())
     return Caller(

@@ -11,7 +11,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
-from accounts import passwords, service
+from accounts import halves, passwords, service
 from accounts.keys import SCOPES
 from accounts.schemas import LOGIN_PATTERN
 from core.errors import BalcaoError, InvalidRequest, LoginTaken, NotFound
@@ -137,13 +137,18 @@ def add(login: str, pix_key: str, name: str, city: str, **fields: Any) -> None:
     type=click.Choice(tuple(SCOPES)),
     help="A scope of the key; repeat for more. Default: all scopes.",
 )
-def key(login: str, label: str, scopes: Sequence[str]) -> None:
+@click.option(
+    "--test", "is_test", is_flag=True, help="Make a test key, whose payments move no real money."
+)
+def key(login: str, label: str, scopes: Sequence[str], *, is_test: bool) -> None:
     """Make another API key for LOGIN and show it, once."""
 
     def make(work: Work) -> str:
         account = work.accounts.by_login(login)
         if account.role != MERCHANT:
             raise NotFound(f"{login} is not a merchant: only merchants have API keys.")
+        if is_test and halves.is_live(account):
+            account = halves.ensure_test_half(work, account)
         return service.make_key(work, account, label, tuple(scopes) or tuple(SCOPES), by=None)[1]
 
     click.echo(_commit(make))

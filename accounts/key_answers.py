@@ -11,9 +11,10 @@ import hmac
 import secrets
 from dataclasses import replace
 
-from accounts import service
+from accounts import halves, service
 from accounts.access import Caller
-from accounts.keys import is_live, key_hash, new_api_key
+from accounts.key_modes import ensure_keys_owner
+from accounts.keys import key_hash, new_api_key
 from accounts.presenter import key_object
 from accounts.schemas import NewKey
 from config import current_settings
@@ -29,41 +30,43 @@ _NONCE = "nonce"
 def make_key_answer(work: Work, caller: Caller, body: NewKey) -> CreatedAnswer:
     """Make a key, or repeat the first answer under the Idempotency-Key.
 
-    Raises Forbidden for scopes that the caller lacks, also in a repetition. Raises Conflict if the
-    account has KEYS_MAX keys or the first key was revoked, and IdempotencyConflict for a different
-    request under the same Idempotency-Key.
+    The answer is stored for the caller's account, also if the key is one of its test half. Raises
+    Forbidden for scopes that the caller lacks, also in a repetition, and for a live key in
+    development or for a test key. Raises Conflict if the account has KEYS_MAX keys or the first key
+    was revoked, and IdempotencyConflict for a different request under the same Idempotency-Key.
     """
-    account, keyed = caller.account, keyed_request(_OPERATION, body)
+    account, owner = caller.account, ensure_keys_owner(work, caller, body.livemode)
+    livemode = halves.is_live(owner)
+    keyed = keyed_request(_OPERATION, body, without={"livemode"})
+    if owner.id != account.id:
+        keyed = replace(keyed, fields={**keyed.fields, "livemode": livemode})
     if keyed.key is None:
-        row, key = service.make_key(
-            work, account, body.label, body.scopes, by=caller, key=_new_key()
-        )
-        return CreatedAnswer("", {**key_object(row), "key": key})
+        row, key = service.make_key(work, owner, body.label, body.scopes, by=caller)
+        return CreatedAnswer("", {**key_object(row, livemode=livemode), "key": key})
     first = keyed.first_answer(work, account.id)
     if first is not None:
         service.check_grant(caller, body.scopes)
-        return _replay(work, account, first)
+        return _replay(work, owner, first)
     nonce = secrets.token_hex(16)
-    new_key = _new_key(account, nonce)
-    row, key = service.make_key(work, account, body.label, body.scopes, by=caller, key=new_key)
-    answer = key_object(row)
+    new_key = _derived_key(owner, nonce)
+    row, key = service.make_key(work, owner, body.label, body.scopes, by=caller, key=new_key)
+    answer = key_object(row, livemode=livemode)
     keyed.store(work, account.id, CreatedAnswer("", {**answer, _NONCE: nonce}))
     return CreatedAnswer("", {**answer, "key": key})
 
 
-def _replay(work: Work, account: Account, first: CreatedAnswer) -> CreatedAnswer:
-    answer = dict(first.answer)
-    key = _new_key(account, answer.pop(_NONCE))
+def _replay(work: Work, owner: Account, first: CreatedAnswer) -> CreatedAnswer:
+    answer = {"livemode": halves.is_live(owner), **first.answer}  # old answers lack livemode
+    key = _derived_key(owner, answer.pop(_NONCE))
     if work.accounts.find_by_key_sha256(key_hash(key)) is None:
         raise Conflict("The API key that this Idempotency-Key created was revoked.")
     return replace(first, answer={**answer, "key": key})
 
 
-def _new_key(account: Account | None = None, nonce: str | None = None) -> str:
-    """A random key, or the key that belongs to this account and nonce."""
-    if account is None or nonce is None:
-        return new_api_key(live=is_live())
+def _derived_key(owner: Account, nonce: str) -> str:
+    """The key that belongs to this account and nonce."""
     settings = current_settings()
     secret = hmac.digest(settings.secret_key.encode(), b"balcao api keys", "sha256")
-    digest = hmac.digest(secret, f"{account.public_id} {nonce}".encode(), "sha256")
-    return new_api_key(base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), live=is_live())
+    digest = hmac.digest(secret, f"{owner.public_id} {nonce}".encode(), "sha256")
+    random_part = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return new_api_key(random_part, live=halves.is_live(owner))

@@ -7,9 +7,10 @@ from flask_openapi import Tag
 from pydantic import BaseModel, Field
 from werkzeug.wrappers import Response as BaseResponse
 
-from accounts import service, sign_ins
+from accounts import halves, service, sign_ins
 from accounts.access import Caller, current_caller, signed_in_merchant
 from accounts.key_answers import make_key_answer
+from accounts.key_modes import keys_owner, revocable_owner
 from accounts.presenter import key_object, session_object
 from accounts.schemas import EndedSessions, KeyList, Message, NewKey, NewKeyAnswer, SignInList
 from core import ids
@@ -31,6 +32,12 @@ bp = DocumentedBlueprint("keys", __name__, url_prefix="/api", abp_tags=[Tag(name
 declare(bp, NewKey)
 
 SCOPE = "account:write"
+
+
+class KeyQuery(PageQuery):
+    """A page of keys; without `livemode` those of the caller's own mode."""
+
+    livemode: bool | None = None
 
 
 class KeyPath(BaseModel):
@@ -59,12 +66,20 @@ class SessionPath(BaseModel):
     responses={200: KeyList, **problems(400, 401, 403, 503)},
     security=SIGNED_IN,
 )
-def list_keys(query: PageQuery) -> Response:
-    """The merchant's keys, newest first, with revoked keys; the secret part is never shown."""
+def list_keys(query: KeyQuery) -> Response:
+    """The merchant's keys, newest first, with revoked keys; the secret part is never shown.
+
+    `livemode=false` lists the test keys. A test key lists test keys alone.
+    """
     with reading() as work:
-        account = signed_in_merchant(work, SCOPE)
-        page = work.accounts.keys_of(account.id, query.after, query.limit)
-    return private_json({"data": [key_object(key) for key in page.items], "next": page.next})
+        signed_in_merchant(work, SCOPE)
+        owner = keys_owner(work, current_caller(work), query.livemode)
+        if owner is None:
+            return private_json({"data": [], "next": None})
+        page = work.accounts.keys_of(owner.id, query.after, query.limit)
+    livemode = halves.is_live(owner)
+    data = [key_object(key, livemode=livemode) for key in page.items]
+    return private_json({"data": data, "next": page.next})
 
 
 @bp.post(
@@ -75,7 +90,11 @@ def list_keys(query: PageQuery) -> Response:
     openapi_extensions=extra_parameters(IDEMPOTENCY_KEY),
 )
 def make_key(body: NewKey) -> BaseResponse:
-    """Make a key for the merchant's programs. The key is shown once and stored as its hash."""
+    """Make a key for the merchant's programs. The key is shown once and stored as its hash.
+
+    `livemode` false makes a test key, whose payments move no real money. A test key makes test keys
+    alone.
+    """
 
     def make(work: Work) -> CreatedAnswer:
         signed_in_merchant(work, SCOPE)
@@ -91,13 +110,16 @@ def make_key(body: NewKey) -> BaseResponse:
     security=SIGNED_IN,
 )
 def revoke_key(path: KeyPath) -> Response:
-    """Revoke a key: every process refuses the key at once. Safe to repeat."""
+    """Revoke a key: every process refuses the key at once. Safe to repeat.
+
+    The merchant's session and live keys revoke test keys, too; a test key revokes test keys alone.
+    """
 
     def revoke(work: Work) -> None:
-        account = signed_in_merchant(work, SCOPE)
+        signed_in_merchant(work, SCOPE)
         if not ids.is_txid(path.key_id):
             raise NotFound("This key does not exist.")
-        service.revoke_key(work, account, path.key_id)
+        service.revoke_key(work, revocable_owner(work, current_caller(work)), path.key_id)
 
     in_unit_of_work(revoke)
     return private_json({"message": "The key was revoked."})

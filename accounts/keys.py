@@ -8,6 +8,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from config import current_parts, current_settings
+from core.errors import Unauthorized
+from db_models import Account
 from repository.accounts import KEY_USE_GRAIN
 from repository.database import Work, in_unit_of_work
 
@@ -44,17 +46,22 @@ def shown_prefix(key: str) -> str:
     return key[: len(prefix) + SHOWN_CHARACTERS]
 
 
-def is_live() -> bool:
-    """Whether this profile makes live keys, as production does."""
-    return current_settings().is_live
+def check_mode(key: str, account: Account | None = None) -> None:
+    """Raise Unauthorized for a key that does not work here, or not for this account.
 
-
-def is_for_this_profile(key: str) -> bool:
-    """Whether the profile accepts the key: test keys in development, live keys in production.
-
-    Old keys have neither prefix; both profiles accept them.
+    In development all money is simulated, so live keys do not work. In production a test key works
+    for a test half alone, and a test half has test keys alone, whatever is stored. Old keys have
+    neither prefix; they count as test keys in development, else as live keys.
     """
-    return not key.startswith(TEST_PREFIX if is_live() else LIVE_PREFIX)
+    if current_settings().is_development:
+        if key.startswith(LIVE_PREFIX):
+            raise Unauthorized("This is a live key: in development only test keys work.")
+    elif account is not None and key.startswith(TEST_PREFIX) != account.is_test_half:
+        raise Unauthorized(
+            "This is a live key, and the account is for tests."
+            if account.is_test_half
+            else "This test key is from development: make one in production."
+        )
 
 
 class KeyUses:

@@ -42,14 +42,19 @@ def token_object(tokens: Tokens) -> dict[str, Any]:
     }
 
 
-def key_object(key: ApiKey) -> dict[str, Any]:
-    """An API key, without its secret part."""
+def key_object(key: ApiKey, *, livemode: bool) -> dict[str, Any]:
+    """An API key, without its secret part.
+
+    `livemode` is that of its account; it counts for old keys, whose prefix names no mode.
+    """
     marks = {TEST_PREFIX: "test", LIVE_PREFIX: "live"}
+    mode = next((m for mark, m in marks.items() if key.prefix.startswith(mark)), None)
     return {
         "id": key.public_id,
         "label": key.label,
         "prefix": key.prefix,
-        "mode": next((m for mark, m in marks.items() if key.prefix.startswith(mark)), None),
+        "mode": mode,
+        "livemode": livemode if mode is None else mode == "live",
         "scopes": key.scopes.split(),
         "created_at": rfc3339(key.created_at),
         "last_used_at": _rfc3339_or_none(key.last_used_at),

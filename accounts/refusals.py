@@ -4,7 +4,7 @@ Only requests with `Authorization` are noted. Pages send a cookie instead, and t
 what was wrong. A request may be refused before anything has looked up its credentials, for example
 because of its body. Then the note has the hash of its API key, or the account in its signed access
 token, and the job looks them up. So a revoked key is attributed to its merchant too; an unknown
-key, or one of the other profile, belongs to nobody here, and its note is discarded.
+key belongs to nobody here, and its note is discarded.
 """
 
 from __future__ import annotations

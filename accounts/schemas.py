@@ -176,8 +176,9 @@ class RefreshBody(StrictBody):
 
 
 class NewKey(StrictBody):
-    """`POST /api/keys`."""
+    """`POST /api/keys`; without `livemode` the key is of the caller's own mode."""
 
+    livemode: bool | None = None
     label: Label = "api"
     scopes: Annotated[
         list[ScopeName],
@@ -248,6 +249,7 @@ class KeyObject(BaseModel):
     label: str
     prefix: str
     mode: Literal["test", "live"] | None
+    livemode: bool
     scopes: list[str]
     created_at: str
     last_used_at: str | None

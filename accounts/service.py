@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from accounts import audit, passwords, sign_ins, throttle
+from accounts import audit, halves, passwords, sign_ins, throttle
 from accounts.access import DEMO_LOGIN, Caller
-from accounts.keys import is_live, key_hash, new_api_key, shown_prefix
+from accounts.keys import key_hash, new_api_key, shown_prefix
 from accounts.schemas import NewUser
 from config import current_settings
 from core.errors import (
@@ -233,8 +233,9 @@ def make_key(
 ) -> tuple[ApiKey, str]:
     """Make a key; return its row, and the key itself, which is not stored.
 
-    `by` is who asks; None is the operator at the terminal. Raises Forbidden for a scope that `by`
-    lacks, and Conflict if the account has KEYS_MAX keys in use.
+    The key of a test half is a test key. `by` is who asks, the account or its merchant; None is the
+    operator at the terminal, which is recorded under the merchant. Raises Forbidden for a scope
+    that `by` lacks, and Conflict if the account has KEYS_MAX keys in use.
     """
     if by is not None:
         check_grant(by, scopes)
@@ -243,7 +244,8 @@ def make_key(
     ]
     if len(in_use) >= KEYS_MAX:
         raise Conflict(f"An account has at most {KEYS_MAX} keys in use: revoke one first.")
-    key, public_id = key or new_api_key(live=is_live()), new_public_id()
+    livemode = halves.is_live(account)
+    key, public_id = key or new_api_key(live=livemode), new_public_id()
     work.accounts.insert_key(
         {
             "public_id": public_id,
@@ -255,9 +257,9 @@ def make_key(
             "created_at": work.now,
         }
     )
-    audit.record(
-        work, account, AuditAction.KEY_CREATED, public_id, {"label": label, "scopes": [*scopes]}
-    )
+    author = halves.owner_of(work, account) if by is None else by.account
+    details = {"label": label, "scopes": [*scopes], "livemode": livemode}
+    audit.record(work, author, AuditAction.KEY_CREATED, public_id, details)
     row = work.accounts.find_key(account.id, public_id)
     if row is None:
         raise NotFound
@@ -265,7 +267,10 @@ def make_key(
 
 
 def revoke_key(work: Work, account: Account, public_id: str) -> None:
-    """Revoke a key of the account at once; safe to repeat. Raises NotFound."""
+    """Revoke a key of the account, or of its test half, at once; safe to repeat.
+
+    Raises NotFound.
+    """
     key = work.accounts.find_key(account.id, public_id)
     if key is None:
         raise NotFound("This key does not exist.")

@@ -227,7 +227,12 @@ class Accounts:
         )
 
     def find_key(self, account_id: int, public_id: str) -> ApiKey | None:
-        query = select(ApiKey).where(ApiKey.account_id == account_id, ApiKey.public_id == public_id)
+        """The key of this account or of its test half, or None."""
+        query = (
+            select(ApiKey)
+            .join(Account, Account.id == ApiKey.account_id)
+            .where(ApiKey.public_id == public_id, _both(account_id))
+        )
         return self._session.scalars(query).one_or_none()
 
     def revoke_key(self, key_id: int, now: datetime) -> bool:
