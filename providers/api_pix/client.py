@@ -20,7 +20,6 @@ from providers.api_pix.calls import (
     BankCaller,
     escaped,
     is_success,
-    no_answer,
     readable,
     refusal,
 )
@@ -169,9 +168,16 @@ class ApiPixProvider:
         resource = "cobs" if name == "cob" else name
         call = BankCall("GET", resource, f"/{name}", operation, is_read=True, query=query)
         reply = self._caller.send(call)
-        if not is_success(reply):
-            raise no_answer(self._caller.problem(reply))
-        return readable(lambda: reading.object_in(reply.members))
+        if is_success(reply):
+            return readable(lambda: reading.object_in(reply.members))
+        error = refusal(self._caller.problem(reply))
+        if (
+            place.is_beyond
+            and isinstance(error, ProviderRefusal)
+            and reply.status not in (401, 403)
+        ):
+            return {name if name == "pix" else "cobs": []}  # it has no such page
+        raise error
 
     def _shift_seconds(self) -> int:
         offset = self.clock_offset()

@@ -16,7 +16,7 @@ PAGES_MAX = 2_000
 DAY = timedelta(days=1)
 
 _CURSOR = re.compile(
-    r"(\d{1,6})\.(\d{1,6})\.(\d{1,9})\.([0-9a-f]{0,16})(?:\.(-?\d{1,6}))?", re.ASCII
+    r"(\d{1,6})\.(\d{1,6})\.(\d{1,9})\.([0-9a-f]{0,16})(?:\.(-?\d{1,6}))?(\.beyond)?", re.ASCII
 )
 
 
@@ -33,6 +33,8 @@ class WindowPlace:
     """The fingerprint of the page before, to notice a bank that ignores the page's number."""
     shift_seconds: int = 0
     """How far the window is shifted, the same for all its pages: else some Pix are on none."""
+    is_beyond: bool = False
+    """Whether the page lies beyond all that the bank has counted: it may refuse such a page."""
 
     @classmethod
     def of(cls, cursor: str | None) -> WindowPlace:
@@ -43,10 +45,11 @@ class WindowPlace:
         if match is None:
             raise ValueError("this is not a cursor of a list")
         numbers = (int(match[1]), int(match[2]), int(match[3]))
-        return cls(*numbers, match[4], int(match[5] or 0))
+        return cls(*numbers, match[4], int(match[5] or 0), match[6] is not None)
 
     def __str__(self) -> str:
-        return f"{self.part}.{self.page}.{self.items}.{self.before}.{self.shift_seconds}"
+        text = f"{self.part}.{self.page}.{self.items}.{self.before}.{self.shift_seconds}"
+        return text + ".beyond" if self.is_beyond else text
 
 
 def bounds(
@@ -74,13 +77,15 @@ def next_place(
     is_repeated = place.page > 0 and fingerprint == place.before
     if count and not is_repeated and place.page + 1 < PAGES_MAX:
         # Some banks count wrongly, or not at all, or give less than was asked for. A request too
-        # many costs little, and a page too few loses money.
+        # many costs little, and a page too few loses money: a full page is never believed to be
+        # the last one.
         number, items = place.page + 1, place.items + count
         is_counted = paging.pages is not None and number < paging.pages
         is_left = paging.items is not None and items < paging.items
-        is_full = paging.items is None and count >= page_size
-        if is_counted or is_left or is_full or paging.is_unknown:
-            return replace(place, page=number, items=items, before=fingerprint)
+        is_promised = is_counted or is_left
+        if is_promised or count >= page_size or paging.is_unknown:
+            is_beyond = not is_promised and not paging.is_unknown
+            return replace(place, page=number, items=items, before=fingerprint, is_beyond=is_beyond)
     if place.part + 1 < parts:
         return WindowPlace(place.part + 1, shift_seconds=place.shift_seconds)
     return None

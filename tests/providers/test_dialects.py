@@ -5,10 +5,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from core.pix.br_code import decode
+from providers.api_pix.client import ApiPixProvider
 from providers.port import (
     AccountRefusal,
     ChargeState,
@@ -216,6 +218,59 @@ def test_a_window_is_read_page_by_page(bank: StandInBank):
     assert bank.count("list-pix") == 3
 
 
+def _amounts_listed(provider: ApiPixProvider, now: datetime) -> list[int]:
+    """The amounts on all pages of the last hour."""
+    amounts, cursor = [], None
+    for _page in range(9):
+        page = provider.money_page(now - timedelta(hours=1), now, cursor)
+        amounts += [pix.amount_centavos for pix in page.money]
+        cursor = page.next
+        if cursor is None:
+            return amounts
+    raise AssertionError("the pages do not end")
+
+
+def test_pages_beyond_the_bank_s_own_counts_are_read():
+    """Both counts are too low: of two pages and of five Pix the bank admits one and two."""
+    with StandInBank() as bank:
+        provider, now = provider_for(bank, page_size=2), datetime.now(UTC)
+        bank.book.page_size = 2
+        for number in range(5):
+            bank.book.receive(PIX_KEY, 100 + number, at=now - timedelta(minutes=number))
+        list_money = bank.book.list_money
+
+        def counted_too_low(query: dict[str, str]) -> Any:
+            status, members = list_money(query)
+            members["parametros"]["paginacao"] |= {
+                "quantidadeDePaginas": 1,
+                "quantidadeTotalDeItens": 2,
+            }
+            return status, members
+
+        bank.book.list_money = counted_too_low  # type: ignore[method-assign]
+        assert sorted(_amounts_listed(provider, now)) == [100, 101, 102, 103, 104]
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_a_bank_that_refuses_a_page_beyond_its_counts_has_no_more(status: int):
+    """The question beyond a full last page must not spoil the list of a bank that counts well."""
+    with StandInBank() as bank:
+        provider, now = provider_for(bank, page_size=2), datetime.now(UTC)
+        bank.book.page_size = 2
+        for number in range(2):
+            bank.book.receive(PIX_KEY, 100 + number, at=now - timedelta(minutes=number))
+        list_money = bank.book.list_money
+
+        def strict(query: dict[str, str]) -> Any:
+            if query["paginacao.paginaAtual"] != "0":
+                return bank.book.error(status, "pagina_invalida", "PixConsultaInvalida")
+            return list_money(query)
+
+        bank.book.list_money = strict  # type: ignore[method-assign,assignment]
+        assert sorted(_amounts_listed(provider, now)) == [100, 101]
+        assert bank.count("list-pix") == 2
+
+
 def test_the_charges_of_a_window_are_listed(bank: StandInBank):
     provider = provider_for(bank)
     txids = {provider.open_charge(new_charge(new_txid())).txid for _ in range(3)}
@@ -341,15 +396,16 @@ def test_a_paid_charge_without_its_pix_is_completed_by_the_list():
         assert bank.requests[-1].query["txId"] == txid
 
 
-def test_questions_that_the_bank_refuses_are_unanswered():
+def test_lists_and_addresses_that_the_bank_refuses_are_refusals():
     now = datetime.now(UTC)
     with StandInBank() as bank:
         provider = provider_for(bank)
         answer = bank.book.error(400, "x", "PixConsultaInvalida")
         bank.book.list_money = lambda query: answer  # type: ignore[method-assign]  # noqa: ARG005
-        with pytest.raises(ProviderAway) as away:
+        with pytest.raises(ProviderRefusal) as refusal:
             provider.money_page(now - timedelta(minutes=1), now, None)
-        assert away.value.code == "PixConsultaInvalida"
+        assert refusal.value.code == "PixConsultaInvalida"
+        assert not isinstance(refusal.value, AccountRefusal)
         with pytest.raises(AccountRefusal):
             provider.register_callback("no address")
 

@@ -43,9 +43,21 @@ def test_all_pages_are_read_however_they_are_counted(paging: Paging, requests: i
     assert walk([["a", "b"], ["c", "d"], ["e"], []], paging) == requests
 
 
-def test_a_full_last_page_costs_one_more_request_without_a_count():
+def test_a_full_last_page_costs_one_more_request():
     assert walk([["a", "b"], []], Paging(None, None, None)) == 2
-    assert walk([["a", "b"], []], Paging(1, 2, 2)) == 1
+    assert walk([["a", "b"], []], Paging(1, 2, 2)) == 2
+    assert walk([["a"], []], Paging(1, 1, 2)) == 1
+
+
+def test_pages_beyond_counts_that_are_too_low_are_read():
+    """Both counts may be wrong at once; a full page is the sign that there is more."""
+    pages = [["a", "b"], ["c", "d"], ["e"], []]
+    assert walk(pages, Paging(1, 2, 2)) == 3
+    assert walk(pages, Paging(1, 1, 2)) == 3
+    place = next_place(WindowPlace(), Paging(1, 2, 2), ["a", "b"], count=2, page_size=2, parts=1)
+    assert place is not None
+    assert place.is_beyond
+    assert WindowPlace.of(str(place)) == place
 
 
 def test_a_bank_that_ignores_the_number_of_the_page_comes_to_an_end():
@@ -89,7 +101,7 @@ def test_all_pages_and_parts_of_a_window_are_shifted_alike():
     second = next_place(first, Paging(2, 4, 2), ["a", "b"], count=2, page_size=2, parts=2)
     assert second is not None
     assert WindowPlace.of(str(second)).shift_seconds == -10_800
-    last = next_place(second, Paging(2, 4, 2), ["c", "d"], count=2, page_size=2, parts=2)
+    last = next_place(second, Paging(2, 3, 2), ["c"], count=1, page_size=2, parts=2)
     assert last == WindowPlace(1, shift_seconds=-10_800)
 
 
