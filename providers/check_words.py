@@ -120,6 +120,7 @@ def fault_sentence(code: str) -> str:
         "no-code": no_code,
         "still-active": not_removed,
         "not-removed": not_removed,
+        "missing-unproved": not_removed,
         "internal": _("O serviço falhou ao usar esta conta: o operador vê o motivo no registro."),
         "provider-secrets-unreadable": _(
             "As credenciais não podem ser lidas, porque a SECRET_KEY mudou. Digite-as de novo."

@@ -13,6 +13,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
+UNPROVED = "missing-unproved"
+"""The code of an answer that something is missing which may not be the bank's own."""
+
 
 class ProviderAway(Exception):
     """The bank gave no usable answer, so the outcome is unknown: ask again with the same ids.
@@ -184,17 +187,23 @@ class Provider(Protocol):
     def close_charge(self, txid: str) -> HeldCharge | None:
         """Remove an active charge, so that nobody can pay it any more; returns it as it is then.
 
-        A charge that is paid or removed already is returned unchanged.
+        The bank is asked first: a charge that is paid, has money or is removed already is returned
+        unchanged, and None means that the bank itself says that it has none. Raises
+        ProviderAway(UNPROVED) if something before the bank may have said so.
         """
 
     def money_page(self, start: datetime, end: datetime, after: str | None) -> MoneyPage:
         """A page of what came in from `start` to `end`, by our clock; `after` is a `next`.
 
         The window is at most a day long. The implementation shifts it by the bank's clock offset.
+        Raises ProviderRefusal too, for a list or a cursor that the bank always refuses.
         """
 
     def charge_page(self, start: datetime, end: datetime, after: str | None) -> ChargePage:
-        """A page of the charges that were created from `start` to `end`, by our clock."""
+        """A page of the charges that were created from `start` to `end`, by our clock.
+
+        Raises ProviderRefusal too, as `money_page` does.
+        """
 
     def give_back(self, end_to_end_id: str, return_id: str, amount_centavos: int) -> BankReturn:
         """Return money of a Pix; `return_id` is our id, 1 to 35 letters and digits.

@@ -23,7 +23,14 @@ from payments.at_bank.opening import postpone
 from payments.at_bank.waiting import turn_interrupted
 from payments.lifecycle import status_at
 from providers.accounts import provider_of
-from providers.port import ChargeState, HeldCharge, Provider, ProviderAway, ProviderRefusal
+from providers.port import (
+    UNPROVED,
+    ChargeState,
+    HeldCharge,
+    Provider,
+    ProviderAway,
+    ProviderRefusal,
+)
 from repository.database import Work, in_unit_of_work, reading
 
 log = structlog.get_logger()
@@ -32,6 +39,8 @@ MARGIN = timedelta(seconds=60)
 """How long after its deadline a charge is closed: the bank may still be settling a Pix."""
 GIVE_UP_AFTER = timedelta(days=7)
 """How long a bank that does not answer is asked to close a charge, counted from its deadline."""
+BELIEVED_AFTER = timedelta(days=1)
+"""How long after its payment's end a charge counts as missing without the bank's own word."""
 PLANNED_AT_ONCE = 200
 ASK_SECONDS = 3.0
 """How long a merchant who cancels waits for the bank's answer."""
@@ -84,7 +93,7 @@ def close_at_bank(txid: str, lease: int) -> None:
     if charge is None or charge.status != CLOSING or charge.attempts != lease:
         return
     try:
-        bank_charge = _closed(provider_of(charge.account_id), txid)
+        bank_charge = _close(provider_of(charge.account_id), payment, moment)
     except (ProviderAway, ProviderRefusal, BalcaoError) as error:
         if moment > payment.expires_at + GIVE_UP_AFTER:
             _finish(charge, "given-up")
@@ -107,12 +116,19 @@ def close_at_bank(txid: str, lease: int) -> None:
     log.info("provider.charge_closed", txid=txid, is_paid=is_paid)
 
 
-def _closed(provider: Provider, txid: str) -> HeldCharge | None:
-    """The charge as the bank has it when it can be paid no more; None if the bank has none."""
-    bank_charge = provider.find_charge(txid)
-    if bank_charge is None or bank_charge.state is not ChargeState.ACTIVE or bank_charge.money:
-        return bank_charge
-    return provider.close_charge(txid)
+def _close(provider: Provider, payment: Payment, moment: datetime) -> HeldCharge | None:
+    """Close the charge and return it as the bank then has it; None if the bank has none.
+
+    What the bank itself does not say is believed after a day: it may be a gateway's answer while
+    the bank's program is down, and the charge may still be payable.
+    """
+    try:
+        return provider.close_charge(payment.txid)
+    except ProviderAway as error:
+        ended_at = payment.resolved_at or payment.expires_at
+        if error.code == UNPROVED and moment > ended_at + BELIEVED_AFTER:
+            return None
+        raise
 
 
 def _finish(charge: ProviderCharge, fault: str | None, *, is_paid: bool = False) -> None:

@@ -12,7 +12,7 @@ from providers.api_pix.answers import without_secrets
 from providers.api_pix.exchange import BankExchange, BankReply
 from providers.api_pix.problems import BankProblem, problem_in
 from providers.api_pix.profiles import AccountProfile
-from providers.port import AccountRefusal, ProviderAway, ProviderRefusal
+from providers.port import UNPROVED, AccountRefusal, ProviderAway, ProviderRefusal
 
 Content = TypeVar("Content")
 
@@ -58,16 +58,19 @@ class BankCaller:
             txid=call.txid,
         )
 
-    def get(self, call: BankCall) -> Mapping[str, Any] | None:
+    def get(self, call: BankCall, *, wants_proof: bool = False) -> Mapping[str, Any] | None:
         """The object of an answer; None if the bank says that there is none.
 
-        Raises ProviderAway and AccountRefusal.
+        Raises ProviderAway and AccountRefusal. With `wants_proof` a 404 that does not name its
+        problem as the bank's API does raises ProviderAway(UNPROVED): a gateway may have sent it.
         """
         reply = self.send(call)
         if is_success(reply):
             return readable(lambda: reading.object_in(reply.members))
         problem = self.problem(reply)
         if self.is_missing(problem):
+            if wants_proof and not problem.is_own:
+                raise ProviderAway(UNPROVED)
             return None
         raise no_answer(problem)
 

@@ -216,7 +216,10 @@ class ChargeDesk:
 
     def find_charge(self, txid: str) -> HeldCharge | None:
         """What the bank holds for a charge; see `providers.port.Provider`."""
-        members = self._read_charge(txid)
+        return self._find_charge(txid)
+
+    def _find_charge(self, txid: str, *, wants_proof: bool = False) -> HeldCharge | None:
+        members = self._read_charge(txid, wants_proof=wants_proof)
         if members is None:
             return None
         bank_charge = readable(lambda: reading.charge_in(members, txid))
@@ -254,8 +257,8 @@ class ChargeDesk:
 
         A charge that is still ACTIVE in the answer could not be removed: the bank refused.
         """
-        bank_charge = self.find_charge(txid)
-        if bank_charge is None or bank_charge.state is not ChargeState.ACTIVE:
+        bank_charge = self._find_charge(txid, wants_proof=True)
+        if bank_charge is None or bank_charge.state is not ChargeState.ACTIVE or bank_charge.money:
             return bank_charge
         resource = "cob-patch" if "cob-patch" in self._profile.base_by_resource else "cob"
         path, body = f"/cob/{escaped(txid)}", {"status": REMOVED_BY_PAYEE}
@@ -271,16 +274,20 @@ class ChargeDesk:
             unknown = away
         # The payer may have been quicker, and an answer may be lost: the bank is asked again.
         for pause in (*LAG_PAUSES[:2], None):
-            bank_charge = self.find_charge(txid)
+            bank_charge = self._find_charge(txid, wants_proof=True)
             if bank_charge is None or bank_charge.state is not ChargeState.ACTIVE or is_refused:
                 return bank_charge
             if pause is not None:
                 self._sleep(pause)
         raise unknown
 
-    def _read_charge(self, txid: str, *, is_read: bool = True) -> Mapping[str, Any] | None:
-        path = f"/cob/{escaped(txid)}"
-        return self._caller.get(BankCall("GET", "cob", path, "get-cob", is_read=is_read, txid=txid))
+    def _read_charge(
+        self, txid: str, *, is_read: bool = True, wants_proof: bool = False
+    ) -> Mapping[str, Any] | None:
+        call = BankCall(
+            "GET", "cob", f"/cob/{escaped(txid)}", "get-cob", is_read=is_read, txid=txid
+        )
+        return self._caller.get(call, wants_proof=wants_proof)
 
 
 def _decision(problem: BankProblem) -> Exception:

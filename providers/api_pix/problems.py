@@ -27,6 +27,9 @@ class BankProblem:
     sentence: str
     has_body: bool
     """Whether the bank's program wrote it: an empty or strange body may be a gateway's."""
+    is_own: bool = False
+    """Whether the bank names the problem as its API does. A gateway's JSON names none, such as
+    `{"message": "no Route matched"}` or Spring's `{"error": "Not Found", "path": …}`."""
 
     @property
     def word(self) -> str:
@@ -57,9 +60,12 @@ def problem_in(
 
     A bank may repeat what it was sent, so `without_secrets` masks the account's secrets in a text.
     """
-    code, sentences = f"status-{status}", []
+    code, sentences, is_own = f"status-{status}", [], False
     if isinstance(members, Mapping):
         rows = list(_rows(members))
+        is_own = _has_name(members, "type", "nome") or any(
+            _has_name(row, "type", "nome", "codigo") for row in rows
+        )
         for place in [members, *rows]:
             name = _code_in(place)
             if name is not None and without_secrets(name) == name:
@@ -68,7 +74,14 @@ def problem_in(
         sentences = [text for place in [members, *rows] for text in _sentences_in(place)]
     joined = without_secrets(": ".join(dict.fromkeys(sentences)))
     sentence = _PRIVATE.sub("…", joined)[:SENTENCE_MAX].strip()
-    return BankProblem(status, code, sentence, has_body=isinstance(members, Mapping))
+    has_body = isinstance(members, Mapping)
+    return BankProblem(status, code, sentence, has_body=has_body, is_own=is_own)
+
+
+def _has_name(place: Mapping[str, Any], *names: str) -> bool:
+    """Whether one of these members names a problem; `about:blank` names none (RFC 9457, 4.2.1)."""
+    texts = (str(place[name]) for name in names if isinstance(place.get(name), str | int))
+    return any(text.strip() not in ("", "about:blank") for text in texts)
 
 
 def _rows(members: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -62,8 +62,12 @@ class ScriptedBank:
 
     def close_charge(self, txid: str) -> HeldCharge | None:
         self.calls.append("close")
+        if self.errors:
+            raise self.errors.pop(0)
         bank_charge = self.charges.get(txid)
-        if bank_charge is not None and bank_charge.state is ChargeState.ACTIVE:
+        if bank_charge is None or bank_charge.money:
+            return bank_charge
+        if bank_charge.state is ChargeState.ACTIVE:
             bank_charge = self.charges[txid] = replace(bank_charge, state=ChargeState.REMOVED)
         return bank_charge
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from datetime import timedelta
@@ -12,12 +13,15 @@ import pytest
 from db_models import ProviderAccount
 from payments.at_bank import booking, closing, jobs
 from payments.sweep import Sweep
-from providers.port import ChargeState, ProviderAway
+from providers.port import UNPROVED, ChargeState, ProviderAway
 from repository.database import in_unit_of_work
 from tests.db.crowd import at_once
 from tests.providers.bank_rows import LIFETIME, BankRows
 from tests.providers.conftest import use_bank
+from tests.providers.connections import new_charge, provider_for
 from tests.providers.scripted_bank import ScriptedBank
+from tests.providers.stand_in import StandInBank
+from tests.providers.stand_in_dialects import DIALECTS
 from tests.support.service import close_app, ready_app, settings_for
 
 PATIENCE_SECONDS = 10
@@ -66,7 +70,7 @@ def test_a_cancelled_payment_is_closed_at_the_bank(client, rows, scripted, accou
     assert scripted.calls == ["find"]
     assert status(rows, payment) == "closing"
     run_jobs(rows)
-    assert scripted.calls == ["find", "find", "close"]
+    assert scripted.calls == ["find", "close"]
     assert (status(rows, payment), rows.charge_row(payment["id"]).next_at) == ("closed", None)
     assert scripted.charges[payment["id"]].state is ChargeState.REMOVED
 
@@ -120,7 +124,7 @@ def test_an_abandoned_charge_is_closed_a_minute_after_its_deadline(client, rows,
     run_jobs(rows)
     run_jobs(rows)
     assert status(rows, payment) == "closed"
-    assert scripted.calls == ["find", "close"]
+    assert scripted.calls == ["close"]
 
 
 @pytest.mark.parametrize("hours", [-3, 3])
@@ -176,6 +180,68 @@ def test_a_charge_that_the_bank_does_not_have_is_closed(client, rows, scripted, 
     del scripted.charges[payment["id"]]
     run_jobs(rows)
     assert status(rows, payment) == "closed"
+
+
+GATEWAY_ANSWERS = [
+    {"message": "no Route matched with those values"},
+    {"fault": {"faultstring": "Unable to identify proxy", "detail": {"errorcode": "x"}}},
+    {"timestamp": "2026-11-30T10:00:00Z", "status": 404, "error": "Not Found", "path": "/cob"},
+    {"type": "about:blank", "title": "Not Found", "status": 404},
+]
+
+
+@pytest.mark.parametrize("answer", GATEWAY_ANSWERS)
+def test_a_gateway_s_word_removes_no_charge(answer):
+    """Its JSON 404 comes while the bank's program is down; the charge may be payable."""
+    with StandInBank() as bank:
+        provider, txid = provider_for(bank), secrets.token_hex(16)
+        provider.open_charge(new_charge(txid))
+        bank.book.get_charge = lambda _txid: (404, answer)
+        with pytest.raises(ProviderAway) as away:
+            provider.close_charge(txid)
+        assert away.value.code == UNPROVED
+        assert bank.count("patch-cob") == 0
+
+
+@pytest.mark.parametrize("dialect", sorted(DIALECTS))
+def test_a_bank_s_own_word_that_it_has_no_such_charge_is_believed(dialect):
+    """Each names the problem in a form of its own."""
+    with StandInBank(dialect) as bank:
+        assert provider_for(bank).close_charge(secrets.token_hex(16)) is None
+
+
+def test_a_charge_is_read_twice_to_be_closed():
+    """Once before it is removed, and once after."""
+    with StandInBank() as bank:
+        provider, txid = provider_for(bank), secrets.token_hex(16)
+        provider.open_charge(new_charge(txid))
+        closed = provider.close_charge(txid)
+        assert closed is not None
+        assert closed.state is ChargeState.REMOVED
+        assert (bank.count("get-cob"), bank.count("patch-cob")) == (2, 1)
+
+
+def test_a_charge_is_missed_for_a_day_before_a_strange_answer_is_believed(
+    client, rows, scripted, account
+):
+    """It is asked about again until then, and closed when the bank answers by itself."""
+    first, second = create(client), create(client)
+    for payment in (first, second):
+        assert cancel(client, payment).status_code == 200
+    scripted.errors = [ProviderAway(UNPROVED), ProviderAway(UNPROVED)]
+    run_jobs(rows)
+    assert [status(rows, one) for one in (first, second)] == ["closing", "closing"]
+    scripted.change(first["id"], money=(rows.money(first["id"]),), state=ChargeState.PAID)
+    rows.clock.advance(minutes=11)
+    scripted.errors = []
+    run_jobs(rows)
+    assert [status(rows, one) for one in (first, second)] == ["paid", "closed"]
+    third = create(client)
+    assert cancel(client, third).status_code == 200
+    rows.clock.advance(days=1, seconds=1)
+    scripted.errors = [ProviderAway(UNPROVED)]
+    run_jobs(rows)
+    assert status(rows, third) == "closed"
 
 
 def test_a_bank_that_never_answers_is_given_up_after_a_week(client, rows, scripted, account):
