@@ -170,12 +170,10 @@ class ApiPixProvider:
         reply = self._caller.send(call)
         if is_success(reply):
             return readable(lambda: reading.object_in(reply.members))
-        error = refusal(self._caller.problem(reply))
-        if (
-            place.is_beyond
-            and isinstance(error, ProviderRefusal)
-            and reply.status not in (401, 403)
-        ):
+        problem = self._caller.problem(reply)
+        error = refusal(problem)
+        is_refused = isinstance(error, ProviderRefusal) and not problem.blames_account
+        if place.is_beyond and is_refused:
             return {name if name == "pix" else "cobs": []}  # it has no such page
         raise error
 
