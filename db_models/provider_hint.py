@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db_models.account import Id
@@ -34,4 +34,10 @@ class ProviderHint(db.Model):  # type: ignore[name-defined, misc]  # see Account
     """A Pix of the account that belongs to no charge; None if `txid` is given."""
     due_at: Mapped[datetime] = mapped_column(UtcDateTime)
     """When the bank may be asked; moved ahead after a failure."""
+    misfit: Mapped[str | None] = mapped_column(String(40))
+    """Why a return of this Pix cannot be booked, such as `return-exceeds`; None for no such return.
+
+    The row then stays until the return fits, whatever else the bank says."""
+    amount_centavos: Mapped[int | None] = mapped_column(BigInteger)
+    """The amount of that return."""
     attempts: Mapped[int] = mapped_column(Integer)

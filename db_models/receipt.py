@@ -45,6 +45,8 @@ class Receipt(db.Model):  # type: ignore[name-defined, misc]  # see Account
         Index("ix_receipts_settled", "merchant_id", "verdict", "paid_at", "id"),
         # The money without a payment of a span of days is summed from this index alone.
         Index("ix_receipts_free", "merchant_id", "payment_id", "told_at", "amount_centavos"),
+        # The money that fits no payment is counted every few seconds from this index alone.
+        Index("ix_receipts_misfit", "misfit", "payment_id", "provider_account_id"),
         TABLE_OPTIONS,
     )
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import and_, insert, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from db_models import Account, ProviderAccount
 from repository.connections import rows_changed
@@ -40,6 +40,27 @@ class ProviderAccounts:
         """The account to which callbacks with this token's hash belong."""
         query = select(ProviderAccount).where(ProviderAccount.token_sha256 == token_sha256)
         return self._session.scalars(query).one_or_none()
+
+    def entries_like(self, row: int) -> frozenset[int]:
+        """The account and its merchant's others at the same bank and environment, as row ids.
+
+        One bank account may have several entries: added twice, once for each of its keys, or again
+        after it was removed. Its bank names all its Pix to each of them.
+        """
+        own = aliased(ProviderAccount)
+        query = (
+            select(ProviderAccount.id)
+            .join(
+                own,
+                and_(
+                    own.merchant_id == ProviderAccount.merchant_id,
+                    own.profile == ProviderAccount.profile,
+                    own.environment == ProviderAccount.environment,
+                ),
+            )
+            .where(own.id == row)
+        )
+        return frozenset(self._session.scalars(query))
 
     def of_merchant(self, merchant_id: int) -> Sequence[ProviderAccount]:
         """The merchant's accounts, the removed ones too, oldest first."""

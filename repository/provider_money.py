@@ -89,12 +89,21 @@ class ProviderMoney:
         if rows:
             self._session.execute(delete(ProviderHint).where(ProviderHint.id.in_(rows)), **_PLAIN)
 
-    def postpone_hints(self, rows: Collection[int], due_at: datetime) -> None:
-        """Ask again later."""
+    def postpone_hints(
+        self, rows: Collection[int], due_at: datetime, misfit: Mapping[str, Any]
+    ) -> None:
+        """Ask again later; `misfit` has the columns of a return that does not fit, or nothing."""
         if rows:
             later = update(ProviderHint).where(ProviderHint.id.in_(rows))
-            values = {"due_at": due_at, "attempts": ProviderHint.attempts + 1}
+            values = {"due_at": due_at, "attempts": ProviderHint.attempts + 1, **misfit}
             self._session.execute(later.values(**values), **_PLAIN)
+
+    def unfit_returns(self, account_id: int, limit: int) -> Sequence[ProviderHint]:
+        """The hints of returns that exceed what is left of their payments, the oldest first."""
+        query = select(ProviderHint).where(
+            ProviderHint.account_id == account_id, ProviderHint.misfit.is_not(None)
+        )
+        return self._session.scalars(query.order_by(ProviderHint.id).limit(limit)).all()
 
     # -- look-ups ------------------------------------------------------------------------------
 
@@ -210,13 +219,20 @@ class ProviderMoney:
         )
 
     def open_misfits(self) -> int:
-        """Receipts that fit no payment and that no merchant dealt with; counted to 10,000."""
-        return self._count(
+        """Money that does not fit and that nobody dealt with; counted to 10,000 each.
+
+        Receipts that fit no payment, and returns of more than is left of their payments.
+        """
+        receipts = self._count(
             select(Receipt.id).where(
-                Receipt.provider_account_id.is_not(None),
+                # All three are one index.
                 Receipt.misfit.is_not(None),
                 Receipt.payment_id.is_(None),
+                Receipt.provider_account_id.is_not(None),
             )
+        )
+        return receipts + self._count(
+            select(ProviderHint.id).where(ProviderHint.misfit.is_not(None))
         )
 
     def _count(self, rows: Any, limit: int = _COUNTED_MAX) -> int:

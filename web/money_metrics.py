@@ -37,7 +37,8 @@ class MoneyMetrics:
         )
         self.misfits = Gauge(
             "balcao_provider_misfits",
-            "Receipts of real banks that fit no payment and were not dealt with; up to 10,000",
+            "Money of real banks that fits no payment, and returns that exceed theirs, "
+            "which nobody dealt with; up to 10,000 each",
             registry=registry,
             multiprocess_mode="mostrecent",
         )

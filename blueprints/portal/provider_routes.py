@@ -39,6 +39,8 @@ from web.pages import language_args
 from web.pages import translate as _
 
 SECTION = "provider"
+UNFIT_RETURNS_MAX = 5
+"""Returns that do not fit which the page of an account lists."""
 NOTICES = frozenset(
     {"added", "renewed", "chosen", "simulated", "removed", "registered", "register-failed"}
 )
@@ -127,6 +129,7 @@ def _render_one(
     with reading() as work:
         merchant, account = _own(work, provider_id)
         view = view_of(account, merchant, work)
+        unfit_returns = work.provider_money.unfit_returns(account.id, UNFIT_RETURNS_MAX)
     try:
         callback_url = enrolment.callback_url(account)
     except ProviderSecretsUnreadable:
@@ -140,6 +143,7 @@ def _render_one(
         view=view,
         account=account,
         callback_url=callback_url,
+        unfit_returns=unfit_returns,
         form=form,
         lines=_rows(lines),
         notice=notice if notice in NOTICES and not form.errors and lines is None else None,

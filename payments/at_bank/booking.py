@@ -6,7 +6,7 @@ receipt without a payment, which names why in `misfit`; its merchant attaches it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -133,7 +133,7 @@ def _book(
         payment, grace = work.payments.lock_by_txid(charge.txid)
     earlier = work.receipts.find_by_end_to_end_id(money.end_to_end_id)
     if earlier is not None:
-        return _repeated(earlier, account.id, money)
+        return _repeated(earlier, work.provider_accounts.entries_like(account.id), money)
     if charge is None or payment is None:
         return _receive_unclaimed(work, account, money)
     begun_at = charge.bank_created_at or bank_created_at
@@ -163,11 +163,12 @@ def _charge_of(work: Work, account: ProviderAccount, money: BankMoney) -> Provid
     return work.provider_charges.at_bank_of(account, money.txid, money.pix_key)
 
 
-def _repeated(earlier: Receipt, account_id: int, money: BankMoney) -> Booking:
-    """The first booking stays, whatever a later answer says."""
+def _repeated(earlier: Receipt, entry_ids: Collection[int], money: BankMoney) -> Booking:
+    """The first booking stays, whatever a later answer says, and whichever entry asked."""
     # Some lists leave the txid out.
-    claim = (account_id, money.txid or stored_txid(earlier), money.amount_centavos)
-    if claim == (earlier.provider_account_id, stored_txid(earlier), earlier.amount_centavos):
+    claim = (money.txid or stored_txid(earlier), money.amount_centavos)
+    is_same = claim == (stored_txid(earlier), earlier.amount_centavos)
+    if is_same and earlier.provider_account_id in entry_ids:
         return Booking(BookingResult.REPEATED, stored_txid(earlier), earlier.misfit)
     return Booking(BookingResult.CONTRADICTION)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import structlog
 
@@ -10,6 +11,7 @@ from core.errors import DatabaseUnavailable
 from db_models import Refund
 from payments.at_bank import booking, returns
 from payments.at_bank.booking import BookingResult, Way
+from payments.at_bank.returns import UnfitReturn
 from providers.port import BankMoney, HeldCharge
 from repository.database import Work, in_unit_of_work, reading
 from repository.provider_money import BookedMoney
@@ -36,11 +38,12 @@ def book_page(account_id: int, page: Sequence[BankMoney], way: Way) -> int:
             and stored.payment_id is not None
         }
         refunds = work.provider_money.refunds_of(payment_ids)
+        entry_ids = work.provider_accounts.entries_like(account_id)
     news = 0
     for money in page:
         stored = booked.get(money.end_to_end_id)
         try:
-            if stored is None or not _is_same(stored, account_id, money):
+            if stored is None or not _is_same(stored, entry_ids, money):
                 news += booking.book(account_id, money, way).result in NEWS
             if money.returns and not _are_returns_booked(stored, refunds, money):
                 book_returns(account_id, money)
@@ -61,27 +64,34 @@ def book_charge(account_id: int, bank_charge: HeldCharge, way: Way) -> int:
 
 
 def book_returns(account_id: int, money: BankMoney) -> None:
-    """Book the returns; what does not fit yet is looked at again in a minute."""
-    if not returns.book_returns(account_id, money):
-        _look_again(account_id, money)
+    """Book the returns; what does not fit is stored, and looked at again in a minute."""
+    unfit = returns.book_returns(account_id, money)
+    if unfit is not None:
+        _look_again(account_id, money, unfit)
 
 
-def _look_again(account_id: int, money: BankMoney) -> None:
+def _look_again(account_id: int, money: BankMoney, unfit: UnfitReturn | None = None) -> None:
     """Ask about this Pix again in a minute."""
 
     def insert(work: Work) -> None:
         if work.provider_money.has_hint(account_id, money.end_to_end_id):
             return
-        row = {"account_id": account_id, "txid": None, "end_to_end_id": money.end_to_end_id}
+        row: dict[str, Any] = {
+            "account_id": account_id,
+            "txid": None,
+            "end_to_end_id": money.end_to_end_id,
+        }
+        if unfit is not None and unfit.misfit is not None:
+            row |= {"misfit": unfit.misfit, "amount_centavos": unfit.amount_centavos}
         due_at = work.now + returns.AGAIN
         work.provider_money.insert_hints([{**row, "due_at": due_at, "attempts": 0}])
 
     in_unit_of_work(insert)
 
 
-def _is_same(stored: BookedMoney, account_id: int, money: BankMoney) -> bool:
-    claim = (account_id, money.txid or stored.txid, money.amount_centavos)
-    return claim == (stored.account_id, stored.txid, stored.amount_centavos)
+def _is_same(stored: BookedMoney, entry_ids: Collection[int], money: BankMoney) -> bool:
+    claim = (money.txid or stored.txid, money.amount_centavos)
+    return stored.account_id in entry_ids and claim == (stored.txid, stored.amount_centavos)
 
 
 def _are_returns_booked(

@@ -8,6 +8,7 @@ because refunds have one procedure.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -23,19 +24,36 @@ from repository.refunds import PAUSE_MIN
 
 log = structlog.get_logger()
 
-AGAIN = timedelta(seconds=60)
-"""The pause before a return is tried again because our own pending refunds hold the money."""
+AGAIN, AGAIN_MAX, EXCEEDS_AGAIN_MAX = (
+    timedelta(minutes=1),
+    timedelta(minutes=10),
+    timedelta(hours=6),
+)
+"""The pause before a return that does not fit is tried again doubles: to the second while our own
+pending refunds hold the money, and to the third while it exceeds what is left of its payment."""
+EXCEEDS = "return-exceeds"
+"""The misfit of a return of more than is left of its payment."""
 _NATURE_MAX = 32
 
 
-def book_returns(account_id: int, money: BankMoney) -> bool:
+@dataclass(frozen=True)
+class UnfitReturn:
+    """A return that cannot be booked now."""
+
+    amount_centavos: int
+    misfit: str | None
+    """EXCEEDS if more goes back than is left of the payment, whatever becomes of our own refunds;
+    None if our own pending refunds hold the money."""
+
+
+def book_returns(account_id: int, money: BankMoney) -> UnfitReturn | None:
     """Book what the bank says of the returns of a Pix that is booked.
 
-    False if our own pending refunds hold the money of one of them: try again later. Must not be
-    called inside a unit of work. Raises DatabaseUnavailable and ConcurrentUpdate.
+    Returns one that cannot be booked now, the one that never fits first: try again later. Must not
+    be called inside a unit of work. Raises DatabaseUnavailable and ConcurrentUpdate.
     """
     if not money.returns:
-        return True
+        return None
     return in_unit_of_work(lambda work: _book(work, account_id, money))
 
 
@@ -51,20 +69,21 @@ def _is_booked(refunds_of_payment: Sequence[Refund], one: BankReturn) -> bool:
     return refund.status != RefundStatus.PROCESSING or one.state is ReturnState.PROCESSING
 
 
-def _book(work: Work, account_id: int, money: BankMoney) -> bool:
+def _book(work: Work, account_id: int, money: BankMoney) -> UnfitReturn | None:
     receipt = work.receipts.find_by_end_to_end_id(money.end_to_end_id)
     if receipt is None or receipt.verdict != Verdict.ACCEPTED:
-        return True
-    if receipt.provider_account_id != account_id:
-        return True
+        return None
+    if receipt.provider_account_id not in work.provider_accounts.entries_like(account_id):
+        return None
     payment = _payment_of(work, receipt, money.returns)
     if payment is None:
-        return True
+        return None
     # Locks the payment, so that two processes do not book one return at once.
     work.refunds.remaining_centavos(payment.id)
     earlier = work.refunds.of_payment(payment.id)
-    fits = [_book_one(work, payment, earlier, one) for one in money.returns]
-    return all(fits)
+    unfit = [_book_one(work, payment, earlier, one) for one in money.returns]
+    left_over = [one for one in unfit if one is not None]
+    return min(left_over, key=lambda one: one.misfit is None, default=None)
 
 
 def _payment_of(work: Work, receipt: Receipt, returns: Sequence[BankReturn]) -> Payment | None:
@@ -77,16 +96,18 @@ def _payment_of(work: Work, receipt: Receipt, returns: Sequence[BankReturn]) -> 
     return attaching.own_payment(work, merchant, receipt)
 
 
-def _book_one(work: Work, payment: Payment, earlier: Sequence[Refund], one: BankReturn) -> bool:
+def _book_one(
+    work: Work, payment: Payment, earlier: Sequence[Refund], one: BankReturn
+) -> UnfitReturn | None:
     refund = _refund_of(earlier, one)
     if refund is None:
-        return one.state is ReturnState.FAILED or _insert(work, payment, one)
+        return None if one.state is ReturnState.FAILED else _insert(work, payment, one)
     if refund.amount_centavos != one.amount_centavos:
         log.warning("provider.return_differs", payment=payment.txid, id=one.id[:64])
-        return True
+        return None
     if refund.status == RefundStatus.PROCESSING and one.state is not ReturnState.PROCESSING:
         refunds.settle(work, refund.id, report_of(one))
-    return True
+    return None
 
 
 def _refund_of(earlier: Sequence[Refund], one: BankReturn) -> Refund | None:
@@ -105,11 +126,15 @@ def _refund_of(earlier: Sequence[Refund], one: BankReturn) -> Refund | None:
     return candidates[0] if candidates else None
 
 
-def _insert(work: Work, payment: Payment, one: BankReturn) -> bool:
-    """Store a return of the bank's making; False if our own refunds hold what it takes."""
+def _insert(work: Work, payment: Payment, one: BankReturn) -> UnfitReturn | None:
+    """Store a return of the bank's making, unless more goes back than is left."""
     if not work.refunds.hold(payment.id, one.amount_centavos):
-        log.warning("provider.return_does_not_fit", payment=payment.txid, id=one.id[:64])
-        return False
+        left_centavos = payment.amount_centavos - payment.refunded_centavos
+        misfit = EXCEEDS if one.amount_centavos > left_centavos else None
+        log.warning(
+            "provider.return_does_not_fit", payment=payment.txid, id=one.id[:64], misfit=misfit
+        )
+        return UnfitReturn(one.amount_centavos, misfit)
     refund_id, other_id = foreign_ids(one.id)
     if work.refunds.find(payment.id, refund_id) is not None:
         refund_id = other_id
@@ -130,4 +155,4 @@ def _insert(work: Work, payment: Payment, one: BankReturn) -> bool:
     log.info("provider.returned_by_bank", payment=payment.txid, nature=row["nature"])
     if one.state is ReturnState.DONE:
         refunds.settle(work, refund_row, report_of(one))
-    return True
+    return None

@@ -243,9 +243,11 @@ class Visit:
         subject = hint.txid or hint.end_to_end_id or ""
         if not LOOK_UPS.allow(subject):
             return
-        rows = [one.id for one in all_ if _subject_of(one) == _subject_of(hint)]
+        same = [one for one in all_ if _subject_of(one) == _subject_of(hint)]
+        rows = [one.id for one in same]
+        hint = next((one for one in same if one.misfit is not None), hint)
         try:
-            number, is_settled = self._ask_about(provider, hint)
+            number, unfit = self._ask_about(provider, hint)
         except ProviderAway as error:
             self._postpone(rows, _pause_of(hint))
             self._count_unanswered(error)
@@ -257,25 +259,41 @@ class Visit:
             log.exception("provider.not_booked", account=self.account_id, id=subject)
             self._postpone(rows, max(returns.AGAIN, _pause_of(hint)))
             return
-        if not is_settled:
-            self._postpone(rows, returns.AGAIN)
+        if unfit is not None:
+            self._postpone(rows, _pause_of_return(hint, unfit), unfit)
             return
         in_unit_of_work(lambda work: work.provider_money.delete_hints(rows))
         if number:
             self._note_callback()
 
-    def _ask_about(self, provider: Provider, hint: ProviderHint) -> tuple[int, bool]:
+    def _ask_about(
+        self, provider: Provider, hint: ProviderHint
+    ) -> tuple[int, returns.UnfitReturn | None]:
+        """Book what a hint is about; how many Pix that were, and a return that does not fit."""
         if hint.txid is not None:
-            return self._ask(provider, hint.txid, Way.CALLBACK), True
+            return self._ask(provider, hint.txid, Way.CALLBACK), None
         ask = partial(provider.find_money, hint.end_to_end_id or "")
         money = in_turn(ask, self._goes_on)
         if money is None:
-            return 0, True
+            # A return that does not fit is never forgotten, as a person must look at it.
+            is_unfit = hint.misfit is not None and hint.amount_centavos is not None
+            return 0, returns.UnfitReturn(
+                hint.amount_centavos or 0, hint.misfit
+            ) if is_unfit else None
         booking.book(self.account_id, money, Way.CALLBACK)
         return 1, returns.book_returns(self.account_id, money)
 
-    def _postpone(self, rows: Sequence[int], pause: timedelta) -> None:
-        in_unit_of_work(lambda work: work.provider_money.postpone_hints(rows, work.now + pause))
+    def _postpone(
+        self, rows: Sequence[int], pause: timedelta, unfit: returns.UnfitReturn | None = None
+    ) -> None:
+        """Follow these hints later; `unfit` is the return that does not fit yet."""
+        misfit = {}
+        if unfit is not None:
+            amount_centavos = unfit.amount_centavos if unfit.misfit else None
+            misfit = {"misfit": unfit.misfit, "amount_centavos": amount_centavos}
+        in_unit_of_work(
+            lambda work: work.provider_money.postpone_hints(rows, work.now + pause, misfit)
+        )
 
     def _count_unanswered(self, error: ProviderAway) -> None:
         """Raise the error again if the bank seems to be away."""
@@ -345,6 +363,13 @@ def _pause_of(hint: ProviderHint) -> timedelta:
     """The pause before a hint is followed again; it doubles, and no number of days overflows."""
     growing: timedelta = HINT_PAUSE * 2 ** min(hint.attempts, 16)
     return min(growing, HINT_PAUSE_MAX)
+
+
+def _pause_of_return(hint: ProviderHint, unfit: returns.UnfitReturn) -> timedelta:
+    """The pause before a return is tried again that does not fit."""
+    longest = returns.EXCEEDS_AGAIN_MAX if unfit.misfit else returns.AGAIN_MAX
+    growing: timedelta = returns.AGAIN * 2 ** min(hint.attempts, 16)
+    return min(growing, longest)
 
 
 def _subject_of(hint: ProviderHint) -> tuple[str | None, str | None]:

@@ -196,7 +196,7 @@ def test_a_gateway_s_word_removes_no_charge(answer):
     with StandInBank() as bank:
         provider, txid = provider_for(bank), secrets.token_hex(16)
         provider.open_charge(new_charge(txid))
-        bank.book.get_charge = lambda _txid: (404, answer)
+        bank.book.get_charge = lambda txid: (404, answer)  # type: ignore[method-assign]  # noqa: ARG005
         with pytest.raises(ProviderAway) as away:
             provider.close_charge(txid)
         assert away.value.code == UNPROVED

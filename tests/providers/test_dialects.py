@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -239,8 +239,9 @@ def test_pages_beyond_the_bank_s_own_counts_are_read():
             bank.book.receive(PIX_KEY, 100 + number, at=now - timedelta(minutes=number))
         list_money = bank.book.list_money
 
-        def counted_too_low(query: dict[str, str]) -> Any:
+        def counted_too_low(query: Mapping[str, str]) -> Any:
             status, members = list_money(query)
+            assert members is not None
             members["parametros"]["paginacao"] |= {
                 "quantidadeDePaginas": 1,
                 "quantidadeTotalDeItens": 2,
@@ -261,12 +262,12 @@ def test_a_bank_that_refuses_a_page_beyond_its_counts_has_no_more(status: int):
             bank.book.receive(PIX_KEY, 100 + number, at=now - timedelta(minutes=number))
         list_money = bank.book.list_money
 
-        def strict(query: dict[str, str]) -> Any:
+        def strict(query: Mapping[str, str]) -> Any:
             if query["paginacao.paginaAtual"] != "0":
                 return bank.book.error(status, "pagina_invalida", "PixConsultaInvalida")
             return list_money(query)
 
-        bank.book.list_money = strict  # type: ignore[method-assign,assignment]
+        bank.book.list_money = strict  # type: ignore[method-assign]
         assert sorted(_amounts_listed(provider, now)) == [100, 101]
         assert bank.count("list-pix") == 2
 

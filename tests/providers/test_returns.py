@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
+from db_models import Account, ProviderAccount, ProviderHint
 from payments import attaching, refunds
 from payments.at_bank import booking, lists, visiting
 from payments.at_bank.booking import Way
@@ -14,8 +16,9 @@ from payments.receipt_schemas import Attachment
 from payments.refund_reports import reason_code
 from payments.schemas import NewRefund
 from providers.port import AccountRefusal, BankReturn, ProviderAway, ProviderRefusal, ReturnState
-from repository.database import unit_of_work
-from tests.providers.bank_rows import VALUE, BankRows, returned
+from repository.database import reading, unit_of_work
+from tests.portal.signing import make_account, sign_in
+from tests.providers.bank_rows import KEY, VALUE, BankRows, returned
 from tests.providers.listing_bank import ListingBank
 
 DONE, PROCESSING, FAILED = ReturnState.DONE, ReturnState.PROCESSING, ReturnState.FAILED
@@ -365,3 +368,89 @@ def test_a_return_with_a_long_id_is_asked_about_by_its_pix(rows, listing, accoun
     with rows.app.app_context():
         assert refunds.run_at_bank(account) == 1
     assert [one.status for one in rows.refunds()] == ["done"]
+
+
+def hint_row(rows):
+    """The one hint that is stored."""
+    [hint] = rows._rows(sa.select(ProviderHint))
+    return hint
+
+
+def let_time_pass(rows, account, clock, pause):
+    """Visit again after a pause, as a new process would."""
+    visiting.LOOK_UPS._allowed_at.clear()
+    clock.advance(seconds=pause.total_seconds())
+    visit(rows, account)
+
+
+def test_a_return_of_more_than_the_payment_is_asked_about_less_and_less(
+    rows, listing, account, paid, clock
+):
+    """It can never fit by itself, so a person must look; it is shown and never forgotten."""
+    listing.give(paid.end_to_end_id, returned(VALUE + 1, id="MED3"))
+    book_page(rows, account, listing)
+    hint = hint_row(rows)
+    assert (hint.misfit, hint.amount_centavos) == ("return-exceeds", VALUE + 1)
+    pauses = []
+    for _ in range(12):
+        let_time_pass(rows, account, clock, hint_row(rows).due_at - clock.now())
+        pauses.append(hint_row(rows).due_at - clock.now())
+    assert pauses[:3] == [timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=4)]
+    assert pauses[-1] == timedelta(hours=6)
+    assert rows.refunds() == []
+    with rows.app.app_context(), reading() as work:
+        assert work.provider_money.open_misfits() == 1
+    listing.money.clear()  # the bank forgets such an old Pix
+    let_time_pass(rows, account, clock, timedelta(hours=6))
+    assert hint_row(rows).misfit == "return-exceeds"
+
+
+def test_a_return_that_exceeded_its_payment_is_booked_once_it_fits(
+    rows, listing, account, paid, clock
+):
+    """The bank corrects its amount."""
+    listing.give(paid.end_to_end_id, returned(VALUE + 1, id="MED3"))
+    book_page(rows, account, listing)
+    listing.give(paid.end_to_end_id, returned(VALUE, id="MED3"))
+    let_time_pass(rows, account, clock, timedelta(minutes=1))
+    assert rows._rows(sa.select(ProviderHint)) == []
+    assert rows.payment_row(paid.txid).refunded_centavos == VALUE
+    with rows.app.app_context(), reading() as work:
+        assert work.provider_money.open_misfits() == 0
+
+
+def test_the_account_s_page_shows_a_return_that_does_not_fit(rows, listing):
+    """With its amount and its Pix, for a question to the bank."""
+    make_account(rows.app, "alice")
+    [alice] = rows._rows(sa.select(Account.id).where(Account.login == "alice"))
+    account = rows.account(alice)
+    money = rows.money(None)
+    listing.money.append(money)
+    listing.give(money.end_to_end_id, returned(VALUE + 1, id="MED3"))
+    book_page(rows, account, listing)
+    address = f"/portal/provider/{rows.account_row(account).public_id}"
+    page = sign_in(rows.app, "alice").get(address).text
+    assert "54,91" in page
+    assert money.end_to_end_id in page
+
+
+@pytest.mark.parametrize("key", [KEY, "outra@example.com"])
+def test_a_return_is_booked_whichever_entry_of_the_bank_account_lists_it(
+    rows, listing, account, paid, key
+):
+    """The merchant removed the entry long ago and added the bank account again."""
+    rows.write(ProviderAccount, account, removed_at=rows.clock.now() - timedelta(days=60))
+    again = rows.account(pix_key=key)
+    listing.give(paid.end_to_end_id, returned(VALUE))
+    book_page(rows, again, listing)
+    assert [(one.by_bank, one.status) for one in rows.refunds()] == [(True, "done")]
+    assert rows.payment_row(paid.txid).refunded_centavos == VALUE
+
+
+@pytest.mark.parametrize("other", [{"profile": "inter"}, {"environment": "live"}])
+def test_another_bank_or_environment_says_nothing_of_our_money(rows, listing, account, paid, other):
+    """A sandbox, or a bank that only names an id it has seen, takes nothing back."""
+    elsewhere = rows.account(**other)
+    listing.give(paid.end_to_end_id, returned(VALUE))
+    book_page(rows, elsewhere, listing)
+    assert rows.refunds() == []
