@@ -56,6 +56,7 @@ from server.bank_mount import mount_bank, record_at_bank
 from server.banner import print_banner, print_first_account_hint
 from server.dev import refuse_flask_run
 from server.parts import build_parts
+from server.reencryption import init_reencryption
 from server.tls import server_context
 from server.turns import InTurn
 from web import problems, requests
@@ -123,6 +124,7 @@ def _add_routes(app: OpenAPI, settings: Settings, parts: Parts) -> None:
     init_recovery(app)
     init_pix_api(app)
     init_realtime(app, settings, parts)
+    init_reencryption(app)
     if settings.is_development:
         from bank.cli import bank_cli
 

@@ -48,7 +48,7 @@ def make_key_answer(work: Work, caller: Caller, body: NewKey) -> CreatedAnswer:
         service.check_grant(caller, body.scopes)
         return _replay(work, owner, first)
     nonce = secrets.token_hex(16)
-    new_key = _derived_key(owner, nonce)
+    new_key = _derived_key(owner, nonce, current_settings().secret_key)
     row, key = service.make_key(work, owner, body.label, body.scopes, by=caller, key=new_key)
     answer = key_object(row, livemode=livemode)
     keyed.store(work, account.id, CreatedAnswer("", {**answer, _NONCE: nonce}))
@@ -57,16 +57,21 @@ def make_key_answer(work: Work, caller: Caller, body: NewKey) -> CreatedAnswer:
 
 def _replay(work: Work, owner: Account, first: CreatedAnswer) -> CreatedAnswer:
     answer = {"livemode": halves.is_live(owner), **first.answer}  # old answers lack livemode
-    key = _derived_key(owner, answer.pop(_NONCE))
-    if work.accounts.find_by_key_sha256(key_hash(key)) is None:
-        raise Conflict("The API key that this Idempotency-Key created was revoked.")
-    return replace(first, answer={**answer, "key": key})
-
-
-def _derived_key(owner: Account, nonce: str) -> str:
-    """The key that belongs to this account and nonce."""
+    nonce = answer.pop(_NONCE)
     settings = current_settings()
-    secret = hmac.digest(settings.secret_key.encode(), b"balcao api keys", "sha256")
+    # The key may have been made before SECRET_KEY was replaced.
+    for secret_key in filter(None, (settings.secret_key, settings.secret_key_previous)):
+        key = _derived_key(owner, nonce, secret_key)
+        if work.accounts.find_by_key_sha256(key_hash(key)) is not None:
+            return replace(first, answer={**answer, "key": key})
+    raise Conflict(
+        "The API key that this Idempotency-Key created was revoked, or SECRET_KEY was replaced."
+    )
+
+
+def _derived_key(owner: Account, nonce: str, secret_key: str) -> str:
+    """The key that belongs to this account, nonce and SECRET_KEY."""
+    secret = hmac.digest(secret_key.encode(), b"balcao api keys", "sha256")
     digest = hmac.digest(secret, f"{owner.public_id} {nonce}".encode(), "sha256")
     random_part = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
     return new_api_key(random_part, live=halves.is_live(owner))

@@ -48,5 +48,5 @@ class ProviderSecretsUnreadable(Conflict):
         """The detail says what to do."""
         super().__init__(
             "SECRET_KEY has changed since the account was stored. Set SECRET_KEY_PREVIOUS to the "
-            "old key, run `flask provider reencrypt`, or enter the credentials again."
+            "old key, run `flask secrets reencrypt`, or enter the credentials again."
         )

@@ -52,6 +52,7 @@ class KeyRing:
     def __init__(self, settings: Settings) -> None:
         """The database stores keys encrypted with SECRET_KEY."""
         self._secret = settings.secret_key
+        self._previous_secret = settings.secret_key_previous
         self._host = settings.location_base.split("/")[0].split(":")[0]
         self._loading = threading.Lock()
         self._making = threading.Lock()
@@ -135,13 +136,33 @@ class KeyRing:
         if now - row.created_at >= KEY_LIFETIME:
             return None  # Banks will refuse its certificate: `active` creates a new key.
         try:
-            private_pem = jws.unseal(row.sealed_private_pem, self._secret)
+            private_pem = self._unseal(row.sealed_private_pem)
         except ValueError:
             # SECRET_KEY has changed since the key was stored: `active` creates a new key.
             log.warning("signing_key.unreadable", kid=row.kid)
             return None
         key = SigningKey(row.kid, private_pem, row.certificate_pem)
         return _OpenKey(key, row.created_at, row.retired_at)
+
+    def _unseal(self, sealed_pem: str) -> str:
+        """Decrypt under SECRET_KEY, else under the previous one. Raises ValueError."""
+        try:
+            return jws.unseal(sealed_pem, self._secret)
+        except ValueError:
+            if self._previous_secret is None:
+                raise
+        return jws.unseal(sealed_pem, self._previous_secret)
+
+    def renewed(self, sealed_pem: str) -> str | None:
+        """The key encrypted under the present SECRET_KEY; None if it is already.
+
+        Raises ValueError if it can be decrypted under neither.
+        """
+        try:
+            jws.unseal(sealed_pem, self._secret)
+        except ValueError:
+            return jws.seal(self._unseal(sealed_pem), self._secret)
+        return None
 
 
 def _is_published(row: SigningKeyRow, now: datetime) -> bool:

@@ -143,26 +143,6 @@ def remove(account_id: str) -> None:
         click.echo(f"New payments of {merchant.login} are refused until it has another account.")
 
 
-@provider_cli.command("reencrypt")
-def reencrypt() -> None:
-    """Encrypt the secrets of all accounts under the present SECRET_KEY.
-
-    Run it after SECRET_KEY was replaced, while SECRET_KEY_PREVIOUS has the old key. Safe while
-    processes run, and safe to repeat.
-    """
-    try:
-        result = enrolment.reencrypt()
-    except BalcaoError as error:
-        raise click.ClickException(error.detail) from None
-    click.echo(f"Encrypted anew: {result.renewed}. Current already: {result.current}.")
-    if result.unreadable:
-        raise click.ClickException(
-            f"Encrypted under a key that is neither SECRET_KEY nor SECRET_KEY_PREVIOUS: "
-            f"{', '.join(result.unreadable)}. Set SECRET_KEY_PREVIOUS to that key, or enter the "
-            "credentials again with `flask provider renew`."
-        )
-
-
 def account_with(work: Work, account_id: str) -> ProviderAccount:
     """The account with this id, of any merchant. Raises ProviderAccountNotFound."""
     account = work.provider_accounts.find_by_public_id(account_id)

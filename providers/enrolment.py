@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from accounts import audit, halves
@@ -21,7 +20,7 @@ from db_models import Account, AuditAction, Environment, ProviderAccount
 from providers.accounts import NO_NEW_PAYMENTS, vault
 from providers.api_pix.profiles import ProfileError, load_profile
 from providers.secrets import AccountSecrets, AccountVault
-from repository.database import Work, in_unit_of_work, reading
+from repository.database import Work
 
 ACCOUNTS_MAX = 20
 """Accounts of one merchant that are in use; each is polled, so each costs the installation."""
@@ -254,52 +253,6 @@ def callback_url(account: ProviderAccount, account_vault: AccountVault | None = 
 def token_hash(token: str) -> str:
     """The form in which the token of a callback's address is looked up."""
     return hashlib.sha256(token.encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Reencryption:
-    """How many accounts were encrypted anew, were current already, and could not be read."""
-
-    renewed: int
-    current: int
-    unreadable: Sequence[str]
-    """Their public ids."""
-
-
-def reencrypt() -> Reencryption:
-    """Encrypt every account's secrets under the present SECRET_KEY; a second run changes nothing.
-
-    Each account is a transaction of its own, and processes that run read it anew.
-    """
-    with reading() as work:
-        rows = [account.id for account in work.provider_accounts.all()]
-    outcomes = [in_unit_of_work(partial(_reencrypt_one, row=row)) for row in rows]
-    counts = {name: sum(1 for outcome, _ in outcomes if outcome == name) for name in _OUTCOMES}
-    unreadable = [public_id for outcome, public_id in outcomes if outcome == _UNREADABLE]
-    if counts[_RENEWED]:
-        subject = str(counts[_RENEWED])
-        in_unit_of_work(
-            lambda work: audit.record(work, None, AuditAction.PROVIDERS_REENCRYPTED, subject)
-        )
-    return Reencryption(counts[_RENEWED], counts[_CURRENT], unreadable)
-
-
-_RENEWED, _CURRENT, _UNREADABLE = _OUTCOMES = ("renewed", "current", "unreadable")
-
-
-def _reencrypt_one(work: Work, row: int) -> tuple[str, str]:
-    account = work.provider_accounts.find(row)
-    if account is None:
-        raise ProviderAccountNotFound
-    if vault().is_current(account.sealed):
-        return _CURRENT, account.public_id
-    try:
-        sealed = vault().seal(vault().open(account.sealed))
-    except ProviderSecretsUnreadable:
-        return _UNREADABLE, account.public_id
-    if not work.provider_accounts.change(row, {"sealed": sealed}, version=account.version):
-        raise ConcurrentUpdate
-    return _RENEWED, account.public_id
 
 
 def _secrets_of(credentials: BankCredentials, token: str) -> AccountSecrets:

@@ -54,13 +54,16 @@ class AccountVault:
         names = {field.name for field in fields(AccountSecrets)}
         return AccountSecrets(**{name: text for name, text in members.items() if name in names})
 
-    def is_current(self, sealed: str) -> bool:
-        """Whether it is encrypted under the present SECRET_KEY."""
+    def renewed(self, sealed: str) -> str | None:
+        """The secrets encrypted under the present SECRET_KEY; None if they are already.
+
+        Raises ProviderSecretsUnreadable.
+        """
         try:
             self._current.decrypt(sealed.encode())
         except InvalidToken:
-            return False
-        return True
+            return self.seal(self.open(sealed))
+        return None
 
 
 def _fernet(secret_key: str) -> Fernet:

@@ -57,15 +57,19 @@ def connect(url: str, retries: int = 0) -> Redis:
 class Channel:
     """Publishes events to the other processes, and listens for theirs."""
 
-    def __init__(self, url: str, service: str) -> None:
-        """`service` is a secret that the processes of this service share with no other service."""
+    def __init__(self, url: str, service: str, previous_service: str | None = None) -> None:
+        """`service` is a secret that the processes of this service share with no other service.
+
+        While it is replaced, some processes publish under the previous one: they are heard too.
+        """
         self._publisher = connect(url, retries=1)
         # A lost connection must raise: redis-py would subscribe again and hide the missed messages.
         self._listener = connect(url)
         # Redis shares channels between its numbered databases; two services must not share one.
         number = self._publisher.connection_pool.connection_kwargs.get("db", 0)
-        name = hashlib.sha256(f"balcao events {service}".encode()).hexdigest()[:32]
-        self._name = f"balcao:{number}:{name}"
+        self._names = [
+            f"balcao:{number}:{_digest(one)}" for one in (service, previous_service) if one
+        ]
         self._away_until = 0.0
 
     def publish(self, event: StoredEvent) -> None:
@@ -73,7 +77,7 @@ class Channel:
         if time.monotonic() < self._away_until:
             raise PublishFailed
         try:
-            self._publisher.publish(self._name, _serialize(event))
+            self._publisher.publish(self._names[0], _serialize(event))
         except (RedisError, OSError) as error:
             self._away_until = time.monotonic() + AWAY_SECONDS
             raise PublishFailed from error
@@ -99,7 +103,7 @@ class Channel:
         while True:
             try:
                 with self._listener.pubsub() as subscription:  # type: ignore[no-untyped-call]
-                    subscription.subscribe(self._name)
+                    subscription.subscribe(*self._names)
                     for message in _messages(subscription):
                         if message["type"] == "subscribe":
                             catch_up(last_message_at)
@@ -112,6 +116,10 @@ class Channel:
                     log.warning("channel.deaf", cause=type(error).__name__)
                 warned = True
             time.sleep(RETRY_SECONDS)
+
+
+def _digest(service: str) -> str:
+    return hashlib.sha256(f"balcao events {service}".encode()).hexdigest()[:32]
 
 
 def _messages(subscription: Any) -> Any:

@@ -71,6 +71,11 @@ class ProviderAccounts:
         """Every account of the installation, the removed ones too, oldest first."""
         return self._session.scalars(select(ProviderAccount).order_by(ProviderAccount.id)).all()
 
+    def after(self, row: int, limit: int) -> Sequence[ProviderAccount]:
+        """Accounts with a greater row id, in its order, the removed ones too."""
+        query = select(ProviderAccount).where(ProviderAccount.id > row)
+        return self._session.scalars(query.order_by(ProviderAccount.id).limit(limit)).all()
+
     def troubled(self, soon: datetime, limit: int) -> list[tuple[ProviderAccount, str, str]]:
         """Accounts in use that fail, or whose certificate ends before `soon`, newest fault first.
 

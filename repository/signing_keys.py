@@ -10,6 +10,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from db_models import SigningKeyRow
+from repository.connections import rows_changed
 
 
 class SigningKeys:
@@ -29,6 +30,13 @@ class SigningKeys:
             .where(SigningKeyRow.retired_at.is_(None))
             .values(retired_at=retired_at)
         )
+
+    def reseal(self, row: int, sealed: str, renewed: str) -> bool:
+        """Replace the encrypted form of a key; False if it is not `sealed` any more."""
+        statement = update(SigningKeyRow).where(
+            SigningKeyRow.id == row, SigningKeyRow.sealed_private_pem == sealed
+        )
+        return rows_changed(self._session, statement.values(sealed_private_pem=renewed)) == 1
 
     def insert(self, values: dict[str, Any]) -> None:
         """Store a new key: `kid`, `sealed_private_pem`, `certificate_pem`, `created_at`."""

@@ -93,6 +93,13 @@ class WebhookEndpoints:
         is_open = endpoint.paused_at is None and endpoint.deleted_at is None
         return endpoint if is_open else None
 
+    def after(self, row: int, limit: int) -> Sequence[WebhookEndpoint]:
+        """Endpoints of all merchants with a greater row id, in its order."""
+        query = select(WebhookEndpoint).where(
+            WebhookEndpoint.id > row, WebhookEndpoint.deleted_at.is_(None)
+        )
+        return self._session.scalars(query.order_by(WebhookEndpoint.id).limit(limit)).all()
+
     def count(self, merchant_id: int, kind: EndpointKind) -> int:
         """How many endpoints of this kind the merchant has."""
         query = select(func.count()).where(

@@ -41,7 +41,8 @@ def build_parts(app: Flask, settings: Settings, clock: Clock) -> Parts:
     metrics = Metrics()
     limits = Limits(settings.redis_url, metrics.reached_limits)
     socketio = SocketIO()
-    channel = Channel(settings.redis_url, settings.secret_key) if settings.redis_url else None
+    service = (settings.secret_key, settings.secret_key_previous)
+    channel = Channel(settings.redis_url, *service) if settings.redis_url else None
     start: Any = socketio.start_background_task  # its stubs are too narrow
     sleep: Any = socketio.sleep
     watchings = Watchings(app, start, sleep)

@@ -26,7 +26,7 @@ class WebhookParts:
 
 def build_webhooks(app: Flask, settings: Settings) -> WebhookParts:
     """Build the parts; nothing runs before `worker.start`."""
-    secrets = SecretBox(settings.secret_key)
+    secrets = SecretBox(settings.secret_key, settings.secret_key_previous)
     sender = WebhookSender(allow_private=settings.webhook_allow_private)
     worker = Worker(app, Dispatcher(app, sender, secrets))
     return WebhookParts(secrets, worker, Streams(app), settings.webhook_allow_private)

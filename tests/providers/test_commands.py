@@ -85,8 +85,9 @@ def test_reencrypt_moves_every_account_to_the_present_key(app, run, settings):
 
     clients = app.extensions["balcao"].provider_clients
     clients.vault = AccountVault(settings.secret_key, OLD_KEY)
-    assert "Encrypted anew: 1. Current already: 1." in run("reencrypt")
-    assert "Encrypted anew: 0. Current already: 2." in run("reencrypt")
+    line = "Accounts at banks: {} encrypted anew, {} current already"
+    assert line.format(1, 1) in run("reencrypt")
+    assert line.format(0, 2) in run("reencrypt")
     after = stored(app, account)
     assert AccountVault(settings.secret_key).open(after.sealed).client_secret == CLIENT_SECRET
     assert after.version == account.version + 1
