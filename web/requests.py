@@ -28,6 +28,7 @@ PERMISSIONS = "Permissions-Policy"
 HUB_HELD_SECONDS_MAX = 0.002
 """How long one connection's requests may run in a row before other connections get a turn."""
 
+_TOKEN_OF_CALLBACKS = re.compile(r"(/providers/).+", re.ASCII | re.DOTALL | re.IGNORECASE)
 _SANE_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}", re.ASCII)
 _QUIET = ("/healthz", "/readyz", "/metrics", "/static/", "/docs/assets/", "/payments/pix/qr_code/")
 
@@ -90,9 +91,13 @@ def log_request(response: Response) -> Response:
 
 
 def _path_to_log(req: Request) -> str:
-    """The path; without the token in the address of a bank's callbacks, which is its only proof."""
-    is_secret = req.path.startswith("/providers/") and req.url_rule is not None
-    return str(req.url_rule) if is_secret else req.path
+    """The path; without the token in the address of a bank's callbacks, which is its only proof.
+
+    A bank may change the address, or call it by a method that it does not have.
+    """
+    if req.url_rule is not None and req.path.startswith("/providers/"):
+        return str(req.url_rule)
+    return _TOKEN_OF_CALLBACKS.sub(r"\1…", req.path)
 
 
 class FixedHeaders:

@@ -40,6 +40,7 @@ from tests.providers.stand_in_dialects import DIALECTS
 
 CLIENT_ID, CLIENT_SECRET = "client-id-of-tests", "client-secret-of-tests"
 PIX_KEY = "7d9f0335-8dcc-4054-9bf9-0dbd61d36906"
+HANGS_SECONDS_MAX = 60.0
 
 _ROUTES = [
     ("cob", r"/cob/(?P<txid>[^/]+)", {"PUT": "put-cob", "GET": "get-cob", "PATCH": "patch-cob"}),
@@ -69,13 +70,15 @@ class Fault:
 
     operation: str
     kind: str
-    """close, status, html, empty, cut, wrong-json, huge, drip, delay, redirect or revoke."""
+    """close, status, html, empty, cut, wrong-json, huge, drip, delay, hang, redirect or revoke."""
     count: int = 1
     after: bool = False
-    """Whether the operation is carried out first; drip and delay always do so."""
+    """Whether the operation is carried out first; drip, delay and hang always do so."""
     status: int = 500
     seconds: float = 0.0
     """Of a delay, between two bytes of a drip, or of the header Retry-After."""
+    end: threading.Event = field(default_factory=threading.Event)
+    """Set by the test when a bank that hangs shall answer."""
 
 
 @dataclass(frozen=True)
@@ -320,7 +323,7 @@ class _Handler(BaseHTTPRequestHandler):
         fault = bank.next_fault(operation)
         if fault and fault.kind == "revoke":
             bank.tokens.clear()
-        if fault and not fault.after and fault.kind not in ("drip", "delay", "revoke"):
+        if fault and not fault.after and fault.kind not in ("drip", "delay", "hang", "revoke"):
             self._spoil(fault, (200, {}))
             return
         if operation == "token":
@@ -372,6 +375,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._write(302, b"", "text/html", {"Location": "https://elsewhere.example/"})
             case "delay":
                 time.sleep(fault.seconds)
+                self._send(*answer)
+            case "hang":
+                fault.end.wait(HANGS_SECONDS_MAX)
                 self._send(*answer)
             case "drip":
                 self._drip(data, fault.seconds)

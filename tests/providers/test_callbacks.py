@@ -163,6 +163,29 @@ def test_no_log_has_the_token(client, rows, account):
     assert TOKEN not in str(lines)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", f"{PATHS[0]}/pix/pix/pix", 404),
+        ("POST", f"{PATHS[0]}/", 404),
+        ("POST", PATHS[0].replace("providers", "Providers"), 404),
+        ("POST", f"/api{PATHS[0]}", 404),
+        ("POST", PATHS[0].replace("/providers/", "/providers/%0A"), 404),
+        ("PUT", PATHS[0], 405),
+        ("DELETE", PATHS[1], 405),
+    ],
+)
+def test_no_log_has_the_token_of_an_address_that_is_called_wrongly(
+    client, account, method, path, status
+):
+    """Banks add to the registered address, and a panel may probe it by any method."""
+    with structlog.testing.capture_logs() as lines:
+        assert client.open(path, method=method, json={}).status_code == status
+    [line] = [line for line in lines if line["event"] == "request"]
+    assert "/providers/" in line["path"].lower()
+    assert TOKEN not in str(lines)
+
+
 def test_what_cannot_be_stored_is_503(client, rows, account, monkeypatch):
     """Then the bank calls again."""
 
