@@ -139,8 +139,13 @@ class ShopProcess:
         self.wait_until(lambda: self.status_of(payment) == "confirmed")
 
     def way_of(self, end_to_end_id: str) -> str:
-        """How the service learnt of this Pix, by its log."""
-        [line] = [one for one in self.lines("provider.booked") if one["id"] == end_to_end_id]
+        """How the service learnt of this Pix, by its log; the line is written after the commit."""
+
+        def lines() -> list[dict[str, Any]]:
+            return [one for one in self.lines("provider.booked") if one["id"] == end_to_end_id]
+
+        self.wait_until(lambda: bool(lines()))
+        [line] = lines()
         return str(line["way"])
 
     def refunds(self, payment: dict[str, Any]) -> list[dict[str, Any]]:
