@@ -17,7 +17,7 @@ from typing import Any
 from flask import g, redirect, request
 from flask.typing import ResponseReturnValue
 
-from accounts import csrf, kept_forms, keys, tokens
+from accounts import csrf, kept_forms, keys, modes, tokens
 from accounts.local_paths import login_path
 from config import current_settings
 from core.errors import CsrfFailed, Forbidden, NotFound, Unauthorized
@@ -40,6 +40,7 @@ class Caller:
     """The account that sent a request, and the credentials it used."""
 
     account: Account
+    """In test mode, and for a test key, the merchant's test half."""
     scopes: frozenset[str] | None
     """The scopes of an API key; None for a sign-in, which may do everything."""
     sign_in_id: str | None
@@ -52,6 +53,18 @@ class Caller:
     """The API key's label and visible beginning, by which its owner recognises it."""
     expires_at: datetime | None = None
     """When the access token expires; its sign-in may last longer."""
+    merchant: Account | None = None
+    """In test mode, the merchant that signed in."""
+
+    @property
+    def is_test_mode(self) -> bool:
+        """Whether a browser acts for the test half of the merchant that signed in."""
+        return self.merchant is not None
+
+    @property
+    def owner(self) -> Account:
+        """The account that signed in, in both modes; of an API key, the key's account."""
+        return self.account if self.merchant is None else self.merchant
 
     def may(self, scope: str) -> bool:
         """Whether the credentials have the scope."""
@@ -127,6 +140,12 @@ def is_merchant(work: Work, merchant_id: int, token: str | None = None) -> bool:
     return caller.account.id == merchant_id and caller.may("payments:read")
 
 
+def signed_in_owner(work: Work, scope: str = "account:write") -> Account:
+    """As `signed_in_merchant`, but in test mode the merchant itself: what both halves share."""
+    signed_in_merchant(work, scope)
+    return current_caller(work).owner
+
+
 def acting_payer(work: Work) -> Account:
     """The payer this request acts for. Raises Unauthorized or Forbidden."""
     return _in_role(acting_account(work), PAYER)
@@ -158,6 +177,7 @@ def page_guard(*roles: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
                 raise PeopleOnly(
                     "Pages are for people. A program uses the API; a person signs in at /login."
                 )
+            modes.require_page_mode(caller.is_test_mode)
             account = caller.account
             if roles and account.role not in roles:
                 raise Forbidden("This account cannot see this page: sign in with another account.")
@@ -206,10 +226,31 @@ def _authenticate(work: Work) -> Caller:
     if not cookie:
         raise Unauthorized("Send Authorization: Bearer with an API key or an access token.")
     try:
-        return _caller_by_claims(work, csrf.read_access_cookie(cookie), by_cookie=True)
+        caller = _caller_by_cookie(work, csrf.read_access_cookie(cookie))
     except Unauthorized:
         g.sign_in_is_over = True  # `renewal` then deletes the cookies
         raise
+    csrf.require_mode(caller.is_test_mode)
+    return caller
+
+
+def _caller_by_cookie(work: Work, claims: tokens.Claims) -> Caller:
+    if not modes.is_asked_for(claims.sign_in_id):
+        return _caller_by_claims(work, claims, by_cookie=True)
+    halves = work.accounts.find_signed_in_halves(
+        claims.account_public_id, claims.sign_in_id, work.now
+    )
+    if halves is None:
+        raise Unauthorized("This sign-in has ended.")
+    merchant, half = halves
+    return Caller(
+        half or merchant,
+        None,
+        claims.sign_in_id,
+        by_cookie=True,
+        expires_at=claims.expires_at,
+        merchant=None if half is None else merchant,
+    )
 
 
 def _caller_by_claims(work: Work, claims: tokens.Claims, *, by_cookie: bool = False) -> Caller:

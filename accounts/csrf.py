@@ -18,7 +18,7 @@ import structlog
 from flask import Response, g, request
 from itsdangerous import BadData, URLSafeTimedSerializer
 
-from accounts import tokens
+from accounts import modes, tokens
 from config import Settings, current_parts, current_settings
 from core.errors import CsrfFailed, Unauthorized
 
@@ -31,6 +31,7 @@ REFUSED_ORIGINS_MAX = 100
 
 ENDED, OTHER_SIGN_IN, TOO_OLD = "ended", "other-sign-in", "too-old"
 NO_COOKIES, NO_TOKEN, OTHER_SITE = "no-cookies", "no-token", "other-site"
+OTHER_MODE = "other-mode"
 """Why a form is refused; `kept_forms` has the words."""
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -61,7 +62,7 @@ def csrf_token() -> str:
     token = g.get("renewed_access_token") or request.cookies.get(tokens.ACCESS_COOKIE)
     if token:
         try:
-            return tokens.read(token, "access").csrf
+            return modes.token_for_page(tokens.read(token, "access").csrf)
         except Unauthorized:
             pass  # signed out, so the forms get a visitor's token
     return visitor_token()
@@ -75,7 +76,7 @@ def read_access_cookie(token: str) -> tokens.Claims:
     claims = tokens.read(token, "access")
     if request.method in _SAFE_METHODS:
         return claims
-    request_token = request.headers.get(HEADER) or request.form.get(FIELD)
+    request_token = modes.plain_token()
     if not request_token:
         raise FormRefused(
             f"A request by cookie needs the header {HEADER} (the value of the cookie "
@@ -88,6 +89,17 @@ def read_access_cookie(token: str) -> tokens.Claims:
         raise FormRefused(
             "The CSRF token is of another sign-in: load the page again.", OTHER_SIGN_IN
         ) from None
+
+
+def require_mode(is_test_mode: bool) -> None:
+    """Refuse what a page of the other mode sends, so that each form acts in its own.
+
+    Nobody may give real money back from a page that says *Teste*. Raises FormRefused.
+    """
+    if request.method in _SAFE_METHODS or modes.is_view_in_either_mode():
+        return
+    if modes.is_from_test_page() is not is_test_mode:
+        raise FormRefused("Another tab changed the mode: load the page again.", OTHER_MODE)
 
 
 def is_from_our_own_page() -> bool:

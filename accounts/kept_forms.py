@@ -103,6 +103,10 @@ def explain(reason: str) -> tuple[str, str]:
             _("Seu navegador não enviou os cookies"),
             _("Permita os cookies deste site e envie de novo."),
         ),
+        csrf.OTHER_MODE: (
+            _("O modo mudou em outra aba"),
+            _("Esta página era do outro modo. Confira se você está ao vivo ou em teste."),
+        ),
         csrf.OTHER_SITE: (
             _("Este formulário não veio de uma página nossa"),
             _("Abra a página pelo nosso endereço e preencha de novo."),
@@ -130,7 +134,8 @@ def _on_csrf_failed(error: CsrfFailed) -> Response | BaseResponse:
 
 def _page(reason: str, account: Account | None, status: int) -> BaseResponse:
     heading, advice = explain(reason)
-    is_shown_again = is_kept()
+    # In the other mode the same form would do something else, so it is not offered again.
+    is_shown_again = is_kept() and reason != csrf.OTHER_MODE
     if not is_shown_again and reason in (csrf.ENDED, csrf.OTHER_SIGN_IN, csrf.TOO_OLD):
         advice = explain(csrf.OTHER_SITE)[1]  # there is no form here to send again
     page = render_template(
@@ -140,6 +145,7 @@ def _page(reason: str, account: Account | None, status: int) -> BaseResponse:
         account=account,
         is_shown_again=is_shown_again,
         needs_sign_in=reason == csrf.ENDED,
+        has_other_mode=reason == csrf.OTHER_MODE,
         action=request.full_path.removesuffix("?"),
         fields=_kept_fields() if is_shown_again else [],
         secret_names=[name for name in request.form if name in SECRET_FIELDS],

@@ -135,7 +135,7 @@ def list_sessions(query: PageQuery) -> Response:
     """The account's open sessions, newest first."""
     with reading() as work:
         caller = _owner(work)
-        page = work.sign_ins.open_of(caller.account.id, work.now, query.after, query.limit)
+        page = work.sign_ins.open_of(caller.owner.id, work.now, query.after, query.limit)
     data = [session_object(row, caller.sign_in_id) for row in page.items]
     return private_json({"data": data, "next": page.next})
 
@@ -152,9 +152,9 @@ def end_session(path: SessionPath) -> Response:
     def end(work: Work) -> None:
         caller = _owner(work)
         row = work.sign_ins.find(path.session_id) if ids.is_txid(path.session_id) else None
-        if row is None or row.account_id != caller.account.id:
+        if row is None or row.account_id != caller.owner.id:
             raise NotFound("This session does not exist.")
-        sign_ins.end(work, caller.account, row.public_id, sign_ins.ENDED_BY_OWNER)
+        sign_ins.end(work, caller.owner, row.public_id, sign_ins.ENDED_BY_OWNER)
 
     in_unit_of_work(end)
     return private_json({"message": "The session was ended."})
@@ -171,7 +171,7 @@ def end_other_sessions() -> Response:
 
     def end(work: Work) -> int:
         caller = _owner(work)
-        return sign_ins.end_others(work, caller.account, sign_ins.ENDED_BY_OWNER, caller.sign_in_id)
+        return sign_ins.end_others(work, caller.owner, sign_ins.ENDED_BY_OWNER, caller.sign_in_id)
 
     ended = in_unit_of_work(end)
     return private_json({"message": "The other sessions were ended.", "ended_sessions": ended})

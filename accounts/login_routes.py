@@ -16,7 +16,7 @@ from flask import (
 from flask_openapi import Tag
 from werkzeug.wrappers import Response as BaseResponse
 
-from accounts import csrf, kept_forms, service, sign_ins, throttle, tokens
+from accounts import csrf, kept_forms, modes, service, sign_ins, throttle, tokens
 from accounts.access import current_caller
 from accounts.local_paths import NEXT_CHARACTERS_MAX, after_sign_in
 from accounts.people_routes import require_open_sign_up, sign_ups_limit
@@ -99,6 +99,7 @@ def login() -> BaseResponse:
     },
     security=SIGNED_IN,
 )
+@modes.in_either_mode
 def logout() -> BaseResponse:
     """End this session at once, in every process, and delete its cookies."""
 
@@ -106,7 +107,7 @@ def logout() -> BaseResponse:
         caller = current_caller(work)
         if caller.sign_in_id is None:
             raise Forbidden("An API key has no session: revoke the key instead.")
-        sign_ins.end(work, caller.account, caller.sign_in_id, sign_ins.SIGNED_OUT)
+        sign_ins.end(work, caller.owner, caller.sign_in_id, sign_ins.SIGNED_OUT)
 
     try:
         in_unit_of_work(end)
@@ -173,6 +174,7 @@ def _with_cookies(answer: Any, sign_in: sign_ins.OpenSignIn) -> Response:
     response = make_response(answer)
     response.headers["Cache-Control"] = "no-store"
     tokens.set_cookies(response, sign_in.tokens, sign_in.lifetime)
+    modes.unset_cookie(response)
     throttle.remember_device(response, sign_in.account.login)
     g.cookies_are_set = True
     return response
@@ -262,7 +264,7 @@ def _signed_in_account() -> Account | None:
         return None
     try:
         with reading() as work:
-            return current_caller(work).account
+            return current_caller(work).owner
     except Unauthorized:
         return None
 

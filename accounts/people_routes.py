@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounts import service, sign_ins
-from accounts.access import acting_account, current_caller
+from accounts.access import current_caller
 from accounts.presenter import token_object, user_object
 from accounts.schemas import (
     EndedSessions,
@@ -109,7 +109,7 @@ def sign_up(body: NewUser) -> BaseResponse:
 def me() -> Response:
     """The account that the credentials belong to."""
     with reading() as work:
-        return private_json(user_object(acting_account(work)))
+        return private_json(user_object(current_caller(work).owner))
 
 
 @bp.post(

@@ -159,7 +159,7 @@ def change_password(caller: Caller, current: str, new: str) -> int:
     """
     if caller.scopes is not None:
         raise Forbidden("An API key cannot change the password: sign in with the password.")
-    account = caller.account
+    account = caller.owner
     if new == current or caseless(new) == caseless(account.login):
         raise InvalidRequest(
             [FieldError("new_password", "must not be the login or the old password")]

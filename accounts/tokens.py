@@ -23,6 +23,7 @@ from flask_jwt_extended import (
 )
 from itsdangerous import SignatureExpired, TimestampSigner, URLSafeTimedSerializer
 
+from accounts import modes
 from config import Settings, current_settings
 from core.errors import CsrfFailed, Unauthorized
 from db_models import Account
@@ -174,8 +175,9 @@ def set_cookies(response: Response, tokens: Tokens, lifetime: timedelta) -> None
 
 
 def unset_cookies(response: Response) -> None:
-    """Delete the cookies of a sign-in."""
+    """Delete the cookies of a sign-in, and its test mode."""
     unset_jwt_cookies(response)
+    modes.unset_cookie(response)
 
 
 def lifetime(expires_at: datetime, now: datetime) -> timedelta:

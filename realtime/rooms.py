@@ -9,6 +9,7 @@ import structlog
 from flask import request
 from flask_socketio import SocketIO, join_room, leave_room
 
+from accounts import modes
 from accounts.access import Caller, is_merchant
 from accounts.tokens import TOKEN_CHARACTERS_MAX
 from core import ids
@@ -74,16 +75,16 @@ def register(
         return _acknowledgement(lambda: _unwatch(data, txids))
 
     @socketio.on("watch_merchant")
-    def watch_merchant(_data: Any = None) -> dict[str, Any]:
+    def watch_merchant(data: Any = None) -> dict[str, Any]:
         sid = _sid()
 
         def join() -> dict[str, Any]:
-            caller = _watch_merchant(tokens.get(sid))
+            caller = _watch_merchant(tokens.get(sid), data)
             if sid not in watchings_by_sid:
                 watching = Watching(caller, lambda: _disconnect(socketio, sid))
                 watchings_by_sid[sid] = watching
                 watchings.add(watching)
-            return {"merchant": caller.account.login}
+            return {"merchant": caller.owner.login}
 
         return _acknowledgement(join)
 
@@ -125,9 +126,16 @@ def _unwatch(data: Any, txids: set[str]) -> dict[str, Any]:
     return {}
 
 
-def _watch_merchant(token: str | None) -> Caller:
+def _watch_merchant(token: str | None, data: Any) -> Caller:
+    """Join the room of the merchant or its test half; `mode` is that of the browser's page.
+
+    Raises Conflict if another tab changed the mode since the page was drawn.
+    """
     with reading() as work:
         caller = watching_merchant(work, token)
+    mode = data.get("mode") if isinstance(data, dict) else None
+    if caller.by_cookie and mode is not None and (mode == modes.TEST) is not caller.is_test_mode:
+        raise Conflict("Another tab changed the mode: load the page again.")
     join_room(merchant_room(caller.account.id))
     return caller
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, insert, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from core.errors import NotFound
 from core.typed import caseless, plain_text
@@ -140,15 +140,23 @@ class Accounts:
         query = (
             select(Account)
             .join(SignIn, SignIn.account_id == Account.id)
-            .where(
-                SignIn.public_id == sign_in_id,
-                SignIn.ended_at.is_(None),
-                SignIn.expires_at > now,
-                Account.public_id == public_id,
-                Account.disabled_at.is_(None),
-            )
+            .where(*_is_signed_in(public_id, sign_in_id, now))
         )
         return self._session.scalars(query).one_or_none()
+
+    def find_signed_in_halves(
+        self, public_id: str, sign_in_id: str, now: datetime
+    ) -> tuple[Account, Account | None] | None:
+        """As `find_signed_in`, with the account's test half, which may be missing."""
+        half = aliased(Account)
+        query = (
+            select(Account, half)
+            .join(SignIn, SignIn.account_id == Account.id)
+            .outerjoin(half, half.test_of_id == Account.id)
+            .where(*_is_signed_in(public_id, sign_in_id, now))
+        )
+        row = self._session.execute(query).one_or_none()
+        return None if row is None else (row[0], row[1])
 
     def find_test_half(self, account_id: int) -> Account | None:
         """The test half of the merchant with this row id, or None."""
@@ -257,3 +265,15 @@ class Accounts:
 def _both(account_id: int) -> ColumnElement[bool]:
     """The account and its test half."""
     return or_(Account.id == account_id, Account.test_of_id == account_id)
+
+
+def _is_signed_in(
+    public_id: str, sign_in_id: str, now: datetime
+) -> tuple[ColumnElement[bool], ...]:
+    return (
+        SignIn.public_id == sign_in_id,
+        SignIn.ended_at.is_(None),
+        SignIn.expires_at > now,
+        Account.public_id == public_id,
+        Account.disabled_at.is_(None),
+    )

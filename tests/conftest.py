@@ -98,3 +98,20 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., ServiceProcess]]:
             return running.enter_context(ServiceProcess(instance, **environment))
 
         yield start
+
+
+@pytest.fixture
+def production_app(tmp_path: Any, fresh_database: Any, clock: Any) -> Iterator[Flask]:
+    """The app in production, behind https, with open sign-up."""
+    from tests.support.service import close_app, ready_app, settings_for
+
+    settings = settings_for(
+        fresh_database("sqlite"),
+        tmp_path,
+        app_env="production",
+        sign_up="open",
+        public_url="https://shop.example",
+    )
+    app = ready_app(settings, clock)
+    yield app
+    close_app(app)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, render_template
+from flask import Blueprint, g, render_template
 from flask.typing import ResponseReturnValue
 
 from accounts.access import signed_in_merchant
@@ -40,7 +40,7 @@ def page(
     unseen = values.pop("unseen", None)
     if unseen is None:
         with reading() as work:
-            unseen = work.signals.unseen(merchant.id)
+            unseen = work.signals.unseen(g.account_id)
     return (
         render_template(
             f"portal/{template}",
@@ -49,6 +49,8 @@ def page(
             zone=zones.viewer_zone().key,
             socket_client=SOCKET_CLIENT,
             is_development=current_settings().is_development,
+            has_modes=current_settings().is_live,
+            is_test_mode=g.caller.is_test_mode,
             badges={"signals": f"{UNSEEN_MAX - 1}+" if unseen >= UNSEEN_MAX else unseen},
             **values,
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import request
 
 from accounts import sign_ins, throttle
-from accounts.access import signed_in_merchant
+from accounts.access import signed_in_owner
 from core.errors import Forbidden
 from repository.database import reading
 from web.form_fields import Form
@@ -15,7 +15,7 @@ from web.pages import translate as _
 def check_password(form: Form) -> None:
     """Refuse the form unless it has the merchant's password; counts as a sign-in attempt."""
     with reading() as work:
-        merchant = signed_in_merchant(work, "account:write")
+        merchant = signed_in_owner(work)
     if merchant.password_hash is None:
         raise Forbidden("This account has no password: it uses API keys.")
     password = request.form.get("password", "")

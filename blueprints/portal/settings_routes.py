@@ -11,17 +11,17 @@ from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 
 from accounts import audit, passwords, service, sign_ins
-from accounts.access import current_caller, page_guard, signed_in_merchant
+from accounts.access import current_caller, page_guard, signed_in_merchant, signed_in_owner
 from accounts.keys import SCOPES
 from accounts.schemas import EMAIL
 from blueprints.portal import logos
 from blueprints.portal.confirmation import confirmation_page, is_confirmed
-from blueprints.portal.page import bp, merchant_and_queries, page
+from blueprints.portal.page import bp, page
 from blueprints.portal.password_check import check_password
 from blueprints.portal.payee_fields import payee_columns
 from blueprints.portal.pix_keys import format_key, kind_name
 from blueprints.portal.settings_questions import key_question, logo_question, session_question
-from core.errors import InvalidRequest, NotFound
+from core.errors import Conflict, InvalidRequest, NotFound
 from core.ids import new_public_id
 from core.merchant_errors import ShopNameTaken
 from core.pix.pix_key import TYPED_CHARACTERS_MAX, kind_of, normalise
@@ -55,11 +55,11 @@ def _render_settings(
 ) -> ResponseReturnValue:
     """Render the page; `form` has the values and errors of `section`, the section that was sent."""
     with reading() as work:
-        merchant, _queries = merchant_and_queries(work)
+        half, merchant = signed_in_merchant(work), signed_in_owner(work)
         caller = current_caller(work)
-        keys = work.accounts.keys_of(merchant.id, None, KEYS_SHOWN).items
+        keys = work.accounts.keys_of(half.id, None, KEYS_SHOWN).items
         sessions = work.sign_ins.open_of(merchant.id, work.now, None, SESSIONS_SHOWN).items
-    kind = kind_of(merchant.pix_key or "")
+    kind = kind_of(half.pix_key or "")
     notice = request.args.get("done")
     return page(
         "settings.html",
@@ -76,7 +76,7 @@ def _render_settings(
         scopes=list(SCOPES),
         sessions=sessions,
         own_session=caller.sign_in_id,
-        pix_key=format_key(merchant.pix_key or ""),
+        pix_key=format_key(half.pix_key or ""),
         pix_key_kind=kind_name(kind) if kind else "",
         color=merchant.brand_color or DEFAULT_COLOR,
         button_ink=button_ink(merchant.brand_color or DEFAULT_COLOR),
@@ -145,12 +145,12 @@ def save_logo() -> ResponseReturnValue:
     if "remove" in request.form:
         if not is_confirmed():
             with reading() as work:
-                merchant = signed_in_merchant(work, "account:write")
+                merchant = signed_in_owner(work)
             return confirmation_page(merchant, "settings", logo_question(), _address_of("logo"))
     else:
         upload = request.files.get("logo")
         try:
-            png = logos.logo_png(_read_upload(upload) if upload else b"", str(g.account_id))
+            png = logos.logo_png(_read_upload(upload) if upload else b"", str(g.caller.owner.id))
         except logos.LogoTooLarge:
             form.refuse("logo", _("Esta imagem é grande demais. Envie uma menor, de até 2 MB."))
             return _render_settings("logo", form, 413)
@@ -195,7 +195,12 @@ def save_mail() -> ResponseReturnValue:
 @bp.post("/portal/settings/pix-key")
 @page_guard("merchant")
 def save_pix_key() -> ResponseReturnValue:
-    """Change the Pix key. Requires the password, because money goes to the key."""
+    """Change the Pix key. Requires the password, because money goes to the key.
+
+    Raises Conflict in test mode: the key of the test half belongs to no bank, and never changes.
+    """
+    if g.caller.is_test_mode:
+        raise Conflict("The test half has a Pix key of its own: change the key in live mode.")
     form = Form(request.form)
     key = _read_pix_key(form)
     if form.errors or key is None:
@@ -251,7 +256,7 @@ def make_key() -> ResponseReturnValue:
         new_keys[:] = [service.make_key(work, merchant, label, scopes, by=current_caller(work))[1]]
 
     try:
-        _change_account(save)
+        _change_half(save)
     except InvalidRequest:
         form.refuse("label", _("Há chaves demais: revogue uma antes."))
         return _render_settings("keys", form, 400)
@@ -269,7 +274,7 @@ def revoke_key(key_id: str) -> ResponseReturnValue:
         if key is None:
             raise NotFound("This key does not exist.")
         return confirmation_page(merchant, "settings", key_question(key), _address_of("keys"))
-    _change_account(lambda work, merchant: service.revoke_key(work, merchant, key_id))
+    _change_half(lambda work, half: service.revoke_key(work, half, key_id))
     return _redirect_with_notice("key-revoked", "keys")
 
 
@@ -317,7 +322,7 @@ def end_session(session_id: str) -> ResponseReturnValue:
 
     if not is_confirmed():
         with reading() as work:
-            merchant = signed_in_merchant(work, "account:write")
+            merchant = signed_in_owner(work)
             question = session_question(own_session(work, merchant))
         return confirmation_page(merchant, "settings", question, _address_of("sessions"))
 
@@ -339,10 +344,13 @@ def _read_upload(upload: FileStorage) -> bytes:
 
 
 def _change_account(save: Callable[[Work, Account], None]) -> None:
-    def do(work: Work) -> None:
-        save(work, signed_in_merchant(work, "account:write"))
+    """Change what both modes share: the person and the shop."""
+    in_unit_of_work(lambda work: save(work, signed_in_owner(work)), attempts=1)
 
-    in_unit_of_work(do, attempts=1)
+
+def _change_half(save: Callable[[Work, Account], None]) -> None:
+    """Change what each half has alone."""
+    in_unit_of_work(lambda work: save(work, signed_in_merchant(work, "account:write")), attempts=1)
 
 
 def _read_pix_key(form: Form) -> str | None:

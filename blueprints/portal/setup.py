@@ -12,6 +12,7 @@ from blueprints.portal import (
     export_routes,
     home_routes,
     list_routes,
+    mode_routes,
     new_payment_routes,
     payment_routes,
     poster_routes,
@@ -27,6 +28,7 @@ from core.documents import mask_document
 
 ROUTE_MODULES = (
     home_routes,
+    mode_routes,
     list_routes,
     export_routes,
     new_payment_routes,

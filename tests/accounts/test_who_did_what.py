@@ -68,6 +68,7 @@ EXEMPT = {
     "POST /payments/pix/recurrences/answer": "the bank's report; the history of the recurrence",
     "POST /payments/pix/confirmation": "the bank's report; the receipt is the record",
     "POST /portal/settings/pix-key/kind": READS,
+    "POST /portal/mode": "in production only: portal/test_test_mode.py",
     "POST /api-pix/oauth/token": "a client proves itself again; its row has its last use",
     "PUT /api-pix/v2/pix/<e2eid>/devolucao/<refund_id>": (
         "needs the simulated bank: pix_api/test_devolucao.py"

@@ -1,6 +1,7 @@
 // Keeps the portal at the server's state. Events, reconnects, returns and timers cause requests;
 // only an answer changes the page.
 import { fetchWithin } from "../poller.js";
+import { pageMode } from "./csrf.js";
 import { watchMerchant } from "./merchant_socket.js";
 
 const GATHER_MS = 120;
@@ -19,9 +20,14 @@ function sayPaid(amount) {
 }
 
 async function fetchPage(url) {
-  const headers = { Accept: "text/html", "Accept-Language": document.documentElement.lang };
+  const headers = {
+    Accept: "text/html",
+    "Accept-Language": document.documentElement.lang,
+    "X-Page-Mode": pageMode(),
+  };
   const answer = await fetchWithin(url, { headers, redirect: "manual" });
   if (answer.status === 0 || answer.status === 401 || answer.status === 403) return "signed-out";
+  if (answer.status === 409) return "other-mode";
   if (!answer.ok) throw new Error(`status ${answer.status}`);
   return new DOMParser().parseFromString(answer.text, "text/html");
 }
@@ -122,7 +128,7 @@ class LivePortal {
   #checkSocket = () => {};
   #isLive = false;
   #hasFailed = false;
-  #isSignedOut = false;
+  #ending = ""; // why this page asks no more: "signed-out" or "other-mode"
   #changedIds = new Set();
   #gatherTimer = 0;
   #figuresAskedAt = -Infinity;
@@ -208,7 +214,7 @@ class LivePortal {
   }
 
   async #askAll() {
-    if (!this.#hasLiveParts || this.#isSignedOut) return;
+    if (!this.#hasLiveParts || this.#ending !== "") return;
     await this.#attempt(async () => {
       if (this.#payment !== null) await this.#askPayment();
       if (this.#rows !== null) await this.#askRows(null);
@@ -311,8 +317,8 @@ class LivePortal {
 
   async #fetchPage(url) {
     const answer = await fetchPage(url);
-    if (answer !== "signed-out") return answer;
-    this.#isSignedOut = true;
+    if (typeof answer !== "string") return answer;
+    this.#ending = answer;
     return null;
   }
 
@@ -327,9 +333,10 @@ class LivePortal {
   }
 
   #say() {
-    const { offline, unreachable, signedOut } = this.#banner.dataset;
+    const { offline, unreachable, signedOut, otherMode } = this.#banner.dataset;
     let text = "";
-    if (this.#isSignedOut) text = signedOut;
+    if (this.#ending === "signed-out") text = signedOut;
+    else if (this.#ending === "other-mode") text = otherMode;
     else if (!navigator.onLine) text = offline;
     else if (this.#hasFailed) text = unreachable.replace("{seconds}", POLL_MS / 1000);
     if (this.#banner.textContent !== text) this.#banner.textContent = text;

@@ -1,4 +1,6 @@
 // Watches all of a merchant's payments over Socket.IO. Its messages are hints to ask the server.
+import { pageMode } from "./csrf.js";
+
 const EVENTS = [
   "payment-confirmed",
   "payment-expired",
@@ -31,7 +33,7 @@ export function watchMerchant(client, { onChange, onReceipt, onJoin, onLive }) {
   }
 
   function watch() {
-    socket.timeout(ACK_TIMEOUT_MS).emit("watch_merchant", {}, (error, answer) => {
+    socket.timeout(ACK_TIMEOUT_MS).emit("watch_merchant", { mode: pageMode() }, (error, answer) => {
       if (error) {
         onLive(false);
         socket.disconnect().connect();
