@@ -1,7 +1,7 @@
 """Test mode: in production, a merchant's browser acts for the merchant or for its test half.
 
 A cookie says which, for one sign-in. Two tabs may show different modes, so each page carries its
-own: in its CSRF token, and in a header of its scripts (docs/decisions/0082-test-mode-cookie.md).
+own: in its CSRF token, and in a header of its scripts (docs/decisions/0081-test-mode-cookie.md).
 """
 
 from __future__ import annotations

@@ -140,10 +140,10 @@ def test_one_key_of_a_form_makes_a_payment_in_each_half(alice):
     assert charge(alice, form_key=key) == test
 
 
-@pytest.mark.parametrize(("drawn", "other"), [("live", "test"), ("test", "live")])
-def test_a_form_never_acts_in_the_other_mode(production_app, alice, drawn, other):
+@pytest.mark.parametrize(("page_mode", "other"), [("live", "test"), ("test", "live")])
+def test_a_form_never_acts_in_the_other_mode(production_app, alice, page_mode, other):
     """The other tab switched after this page was drawn."""
-    switch(alice, drawn)
+    switch(alice, page_mode)
     page_token = alice.token
     payment = charge(alice)
     switch(alice, other)
