@@ -14,11 +14,9 @@ from payments.at_bank.drafts import account_of_new_charge
 from providers import enrolment
 from providers.accounts import account_for_new_payment
 from repository.database import in_unit_of_work, reading
-from tests.accounts.conftest import production_app
 from tests.accounts.people import Person, audit_rows
 from tests.providers.enrolled import enrol, new_account, stored
 
-__all__ = ["production_app"]
 LIVE, TEST = Environment.LIVE, Environment.TEST
 
 
