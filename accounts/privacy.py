@@ -18,6 +18,7 @@ def export_account(work: Work, login: str) -> dict[str, Any]:
     """All that is stored about the holder of an account. Raises NotFound."""
     account = work.accounts.by_login(login)
     stored = AccountData(work.session, account.id)
+    half = work.accounts.find_test_half(account.id)
     return {
         "login": account.login,
         "role": account.role,
@@ -41,16 +42,28 @@ def export_account(work: Work, login: str) -> dict[str, Any]:
             }
             for row in stored.sign_ins()
         ],
-        "audit_entries": [
-            {
-                "action": entry.action,
-                "subject": entry.subject,
-                "address": entry.address,
-                "occurred_at": rfc3339(entry.occurred_at),
-            }
-            for entry in stored.audit_entries()
-        ],
+        "audit_entries": _entries_of(stored),
+        "test_half": None
+        if half is None
+        else {
+            "login": half.login,
+            "pix_key": half.pix_key,
+            "created_at": rfc3339(half.created_at),
+            "audit_entries": _entries_of(AccountData(work.session, half.id)),
+        },
     }
+
+
+def _entries_of(stored: AccountData) -> list[dict[str, Any]]:
+    return [
+        {
+            "action": entry.action,
+            "subject": entry.subject,
+            "address": entry.address,
+            "occurred_at": rfc3339(entry.occurred_at),
+        }
+        for entry in stored.audit_entries()
+    ]
 
 
 def erase_account(work: Work, login: str) -> int:

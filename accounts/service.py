@@ -185,8 +185,10 @@ def set_password(
 ) -> int:
     """Replace the password and end the account's sign-ins except `but`; return how many ended.
 
-    Raises Unauthorized if the stored hash is no longer `old_hash`.
+    Raises Unauthorized if the stored hash is no longer `old_hash`, and Conflict for a test half,
+    to which nobody may sign in.
     """
+    _refuse_test_half(work, account)
     if not work.accounts.replace_password(account.id, old_hash, new_hash):
         raise Unauthorized("The password was just changed elsewhere: sign in again.")
     audit.record(work, account, AuditAction.PASSWORD_CHANGED, account.login)
@@ -197,8 +199,10 @@ def disable(work: Work, account: Account, by: Account | None = None) -> bool:
     """Refuse every credential of the account at once; False if it was disabled already.
 
     `by` is the administrator; None is the operator at the terminal. Raises Conflict if
-    administrators disable their own account: nobody could enable the last one again.
+    administrators disable their own account: nobody could enable the last one again; and for a
+    test half, which is disabled with its merchant.
     """
+    _refuse_test_half(work, account)
     if by is not None and by.id == account.id:
         raise Conflict("Administrators cannot disable their own account.")
     if not work.accounts.set_disabled(account.id, work.now):
@@ -209,11 +213,21 @@ def disable(work: Work, account: Account, by: Account | None = None) -> bool:
 
 
 def enable(work: Work, account: Account, by: Account | None = None) -> bool:
-    """Undo `disable`, except that sessions stay ended; False if the account was not disabled."""
+    """Undo `disable`, except that sessions stay ended; False if the account was not disabled.
+
+    Raises Conflict for a test half.
+    """
+    _refuse_test_half(work, account)
     if not work.accounts.set_disabled(account.id, None):
         return False
     audit.record(work, by or account, AuditAction.ACCOUNT_ENABLED, account.login)
     return True
+
+
+def _refuse_test_half(work: Work, account: Account) -> None:
+    if account.is_test_half:
+        merchant = halves.owner_of(work, account).login
+        raise Conflict(f"{account.login} is the test half of {merchant}: use that account.")
 
 
 def check_grant(caller: Caller, scopes: Sequence[str]) -> None:

@@ -31,6 +31,7 @@ from db_models import (
 )
 from repository.audit import NEWEST_FIRST
 from repository.due import EVER
+from repository.owners import IS_NO_TEST_HALF, IS_TEST, OWNER_LOGIN, OWNER_PUBLIC_ID, with_owner
 from repository.paging import Keyset, Page, cut
 
 COUNT_MAX = 1000
@@ -64,6 +65,7 @@ class Stuck:
     txid: str
     login: str
     since: datetime
+    is_test: bool
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class RefusedReceipt:
     txid: str | None
     login: str | None
     name: str | None
+    is_test: bool
 
 
 @dataclass(frozen=True)
@@ -84,15 +87,17 @@ class PausedWebhook:
     paused_at: datetime
     login: str
     name: str
+    is_test: bool
 
 
 @dataclass(frozen=True)
 class AuditRow:
-    """An entry of the audit, with the account that acted."""
+    """An entry of the audit, with the account that acted, or the merchant of a test half."""
 
     entry: AuditEntry
     login: str | None
     account_public_id: str | None
+    is_test: bool
 
 
 @dataclass(frozen=True)
@@ -135,13 +140,13 @@ class AdminQueries:
     def most_overdue(self, before: datetime) -> list[Stuck]:
         """The first overdue payments, by their deadline."""
         query = (
-            select(Payment.txid, Account.login, Payment.expires_at)
+            select(Payment.txid, OWNER_LOGIN, Payment.expires_at, IS_TEST)
             .join(Account, Account.id == Payment.merchant_id)
             .where(Payment.status == PaymentStatus.PENDING, Payment.expires_at < before)
             .order_by(Payment.expires_at)
             .limit(STUCK_SHOWN)
         )
-        return [Stuck(*row) for row in self._session.execute(query)]
+        return [Stuck(*row) for row in self._session.execute(with_owner(query))]
 
     def slow_refunds(self, before: datetime) -> Backlog:
         """Refunds that were requested before this instant and that the bank has not answered."""
@@ -154,14 +159,14 @@ class AdminQueries:
     def slowest_refunds(self, before: datetime) -> list[Stuck]:
         """The first slow refunds, by the time of their next request to the bank."""
         query = (
-            select(Payment.txid, Account.login, Refund.requested_at)
+            select(Payment.txid, OWNER_LOGIN, Refund.requested_at, IS_TEST)
             .join(Payment, Payment.id == Refund.payment_id)
             .join(Account, Account.id == Payment.merchant_id)
             .where(Refund.ask_at > EVER, Refund.requested_at < before)
             .order_by(Refund.ask_at, Refund.id)
             .limit(STUCK_SHOWN)
         )
-        return [Stuck(*row) for row in self._session.execute(query)]
+        return [Stuck(*row) for row in self._session.execute(with_owner(query))]
 
     def late_look_ups(self, before: datetime) -> Backlog:
         """Payments whose look-up at the bank was due before this instant."""
@@ -180,27 +185,33 @@ class AdminQueries:
         """The newest refused receipts among the last TAIL_ROWS of all merchants."""
         newest = select(func.max(Receipt.id)).scalar_subquery()
         query = (
-            select(Receipt, Payment.txid, Account.login, Account.name)
+            select(Receipt, Payment.txid, OWNER_LOGIN, Account.name, IS_TEST)
             .outerjoin(Payment, Payment.id == Receipt.payment_id)
             .outerjoin(Account, Account.id == Receipt.merchant_id)
             .where(Receipt.id > newest - TAIL_ROWS, Receipt.verdict == Verdict.REFUSED)
             .order_by(Receipt.id.desc())
             .limit(limit)
         )
-        return [RefusedReceipt(*row) for row in self._session.execute(query)]
+        return [RefusedReceipt(*row) for row in self._session.execute(with_owner(query))]
 
     def paused_webhooks(self, limit: int) -> list[PausedWebhook]:
         """The webhooks of all merchants that were paused last, newest first."""
         query = (
-            select(WebhookEndpoint.url, WebhookEndpoint.paused_at, Account.login, Account.name)
+            select(
+                WebhookEndpoint.url,
+                WebhookEndpoint.paused_at,
+                OWNER_LOGIN,
+                Account.name,
+                IS_TEST,
+            )
             .join(Account, Account.id == WebhookEndpoint.merchant_id)
             .where(WebhookEndpoint.paused_at > EVER, WebhookEndpoint.deleted_at.is_(None))
             .order_by(WebhookEndpoint.paused_at.desc(), WebhookEndpoint.id.desc())
             .limit(limit)
         )
         return [
-            PausedWebhook(url, paused_at or EVER, login, name)
-            for url, paused_at, login, name in self._session.execute(query)
+            PausedWebhook(url, paused_at or EVER, login, name, is_test)
+            for url, paused_at, login, name, is_test in self._session.execute(with_owner(query))
         ]
 
     def accounts(
@@ -208,9 +219,9 @@ class AdminQueries:
     ) -> Page[Account]:
         """A page of accounts in the order of logins, filtered by role and by the login's prefix.
 
-        Raises InvalidCursor.
+        Test halves count with their merchants. Raises InvalidCursor.
         """
-        query = select(Account)
+        query = select(Account).where(IS_NO_TEST_HALF)
         if role is not None:
             query = query.where(Account.role == role)
         if prefix:
@@ -268,10 +279,13 @@ class AdminQueries:
         end = keyset.end_of(self._session, window, WINDOW_ROWS) if len(rows) <= limit else None
         return cut(rows, limit, _cursor_of, None if end is None else end[0])
 
-    def audit_about(self, account: Account, actions: Sequence[str], limit: int) -> list[AuditRow]:
-        """Everything the account did, and these actions by others on the account."""
+    def audit_about(
+        self, account: Account, actions: Sequence[str], limit: int, half: Account | None = None
+    ) -> list[AuditRow]:
+        """Everything the account and its test half did, and these actions by others on it."""
         entry = select(AuditEntry.id).order_by(AuditEntry.id.desc()).limit(limit)
-        queries = [entry.where(AuditEntry.account_id == account.id)]
+        authors = [account] if half is None else [account, half]
+        queries = [entry.where(AuditEntry.account_id == author.id) for author in authors]
         # One query for each action: each reads its index from the newest entry.
         queries += [
             entry.where(AuditEntry.action == action, AuditEntry.subject == account.login)
@@ -302,7 +316,7 @@ class AdminQueries:
 
     def _audit_rows(self, ids: Select[Any] | list[int], order: Sequence[Any]) -> list[AuditRow]:
         query = (
-            select(AuditEntry, Account.login, Account.public_id)
+            select(AuditEntry, OWNER_LOGIN, OWNER_PUBLIC_ID, IS_TEST)
             .outerjoin(Account, Account.id == AuditEntry.account_id)
             .order_by(*order)
         )
@@ -311,7 +325,7 @@ class AdminQueries:
         else:
             page = ids.subquery()
             query = query.join(page, page.c.id == AuditEntry.id)
-        return [AuditRow(*row) for row in self._session.execute(query)]
+        return [AuditRow(*row) for row in self._session.execute(with_owner(query))]
 
 
 def _by_index(search: AuditSearch) -> tuple[Any, list[Any]]:

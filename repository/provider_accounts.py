@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, aliased
 
 from db_models import Account, ProviderAccount
 from repository.connections import rows_changed
+from repository.owners import OWNER_LOGIN, with_owner
 
 
 class ProviderAccounts:
@@ -86,12 +87,13 @@ class ProviderAccounts:
             ProviderAccount.fault.is_not(None), ProviderAccount.certificate_ends_at < soon
         )
         query = (
-            select(ProviderAccount, Account.login, Account.name)
+            select(ProviderAccount, OWNER_LOGIN, Account.name)
             .join(Account, Account.id == ProviderAccount.merchant_id)
             .where(is_in_use, is_troubled, Account.disabled_at.is_(None))
             .order_by(ProviderAccount.fault_at.desc(), ProviderAccount.id)
         )
-        return [(row[0], row[1], row[2]) for row in self._session.execute(query.limit(limit))]
+        rows = self._session.execute(with_owner(query.limit(limit)))
+        return [(row[0], row[1], row[2]) for row in rows]
 
     def change(self, row: int, values: Mapping[str, Any], *, version: int | None = None) -> bool:
         """Write these columns; with `version` only if the account still has it, and increment it.

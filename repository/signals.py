@@ -25,6 +25,7 @@ from db_models import (
     Verdict,
 )
 from repository.connections import rows_changed
+from repository.owners import IS_TEST, OWNER_LOGIN, with_owner
 from repository.paging import Keyset, Page
 
 TAIL_ROWS = 20_000
@@ -150,16 +151,20 @@ class Signals:
             self._session, query, own, after=after, limit=limit, unknown_is_end=True
         )
 
-    def newest(self, limit: int) -> Sequence[tuple[Signal, str, str]]:
-        """The newest signals of all merchants, each with the payment's id and the login."""
+    def newest(self, limit: int) -> Sequence[tuple[Signal, str, str, bool]]:
+        """The newest signals of all merchants.
+
+        Each has the payment's id, the merchant's login, and whether it is of its test half.
+        """
         query = (
-            select(Signal, Payment.txid, Account.login)
+            select(Signal, Payment.txid, OWNER_LOGIN, IS_TEST)
             .join(Payment, Payment.id == Signal.payment_id)
             .join(Account, Account.id == Signal.merchant_id)
             .order_by(Signal.id.desc())
             .limit(limit)
         )
-        return [(signal, txid, login) for signal, txid, login in self._session.execute(query)]
+        rows = self._session.execute(with_owner(query))
+        return [(row[0], row[1], row[2], row[3]) for row in rows]
 
     def unseen(self, merchant_id: int) -> int:
         """The number of a merchant's unseen signals, counted up to UNSEEN_MAX."""

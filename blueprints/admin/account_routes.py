@@ -104,10 +104,16 @@ def _account_page(
     with reading() as work:
         admin, queries = admin_and_queries(work)
         account = _account(work, account_id)
-        keys = work.accounts.keys_of(account.id, None, KEYS_SHOWN).items
+        half = work.accounts.find_test_half(account.id)
+        owners = [account] if half is None else [account, half]
+        keys = [
+            key
+            for owner in owners
+            for key in work.accounts.keys_of(owner.id, None, KEYS_SHOWN).items
+        ]
         sessions = work.sign_ins.open_of(account.id, work.now, None, SESSIONS_SHOWN).items
-        deeds = queries.audit_about(account, DONE_TO, DEEDS_SHOWN)
-        last_seen = queries.last_seen([account]).get(account.id)
+        deeds = queries.audit_about(account, DONE_TO, DEEDS_SHOWN, half)
+        last_uses = queries.last_seen(owners)
     notice = request.args.get("done")
     return page(
         "account.html",
@@ -115,7 +121,8 @@ def _account_page(
         "accounts",
         status,
         account=account,
-        last_seen=last_seen,
+        half=half,
+        last_seen=max(last_uses.values(), default=None),
         role=role_name(account.role),
         is_own=account.id == admin.id,
         keys=keys,
@@ -128,7 +135,7 @@ def _account_page(
 
 def _account(work: Work, account_id: str) -> Account:
     account = work.accounts.find_by_public_id(account_id) if ids.is_txid(account_id) else None
-    if account is None:
+    if account is None or account.is_test_half:  # a test half is changed with its merchant alone
         raise NotFound("This account does not exist.")
     return account
 

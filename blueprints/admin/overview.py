@@ -99,7 +99,7 @@ class Overview:
     look_ups: BacklogHealth
     reading: ReconciliationHealth
     refused: list[RefusedReceipt]
-    signals: Sequence[tuple[Signal, str, str]]
+    signals: Sequence[tuple[Signal, str, str, bool]]
     paused_webhooks: list[PausedWebhook]
     troubled_accounts: list[TroubledAccount]
     limits: list[ReachedLimit]
