@@ -9,6 +9,7 @@ from typing import Any
 from providers.check import CheckLine, CheckStep
 from web.pages import translate as _
 
+_LIST_REFUSED = "list-refused:"
 _STATUS = re.compile(r"status-(\d{3})")
 
 
@@ -140,6 +141,11 @@ def fault_sentence(code: str) -> str:
     }
     if words := faults.get(code):
         return words
+    if code.startswith(_LIST_REFUSED):
+        return _(
+            "O banco recusa a lista de Pix (“%(code)s”): confira com ele as permissões da conta. "
+            "Pix sem cobrança e devoluções podem chegar com atraso."
+        ) % {"code": code.removeprefix(_LIST_REFUSED)}
     if status := _STATUS.fullmatch(code):
         number = status[1]
         if number.startswith("5"):

@@ -199,6 +199,15 @@ class Provider(Protocol):
         Raises ProviderRefusal too, for a list or a cursor that the bank always refuses.
         """
 
+    def returned_page(self, start: datetime, end: datetime, after: str | None) -> MoneyPage:
+        """A page of those Pix of the window from which money went back, whenever it did.
+
+        A bank without such a filter lists all Pix. Otherwise as `money_page`.
+        """
+
+    def returns_listed_for(self) -> timedelta:
+        """How old a Pix may be that `returned_page` lists."""
+
     def charge_page(self, start: datetime, end: datetime, after: str | None) -> ChargePage:
         """A page of the charges that were created from `start` to `end`, by our clock.
 

@@ -23,6 +23,7 @@ from db_models import (
     Verdict,
 )
 from repository.due import EVER, is_over
+from repository.reconciliations import Mark
 
 _COUNTED_MAX = 10_000
 _LISTED_LATE = timedelta(days=1)
@@ -155,13 +156,22 @@ class ProviderMoney:
             found_ids.update(int(row) for row in self._session.scalars(query) if row is not None)
         return frozenset(found_ids)
 
-    def walk_times(self, names: Collection[str]) -> dict[str, datetime]:
-        """Until when each of these lists was read; runs one statement, or none."""
+    def walk_marks(self, names: Collection[str]) -> dict[str, Mark]:
+        """How far each of these lists was read, by name; runs one statement, or none.
+
+        `held_until` is until when the list rests.
+        """
         if not names:
             return {}
-        query = select(Reconciliation.name, Reconciliation.walked_to)
-        rows = self._session.execute(query.where(Reconciliation.name.in_(names)))
-        return {str(name): moment for name, moment in rows}
+        columns = (
+            Reconciliation.name,
+            Reconciliation.walked_to,
+            Reconciliation.window_to,
+            Reconciliation.cursor,
+            Reconciliation.not_before,
+        )
+        rows = self._session.execute(select(*columns).where(Reconciliation.name.in_(names)))
+        return {str(row[0]): Mark(row[1], row[2], row[3], row[4]) for row in rows}
 
     # -- what is booked ------------------------------------------------------------------------
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 import structlog
 
@@ -16,11 +15,11 @@ from core.runtime.throttle import Throttle
 from db_models import ProviderAccount, ProviderHint
 from payments import lifecycle, refunds, traces
 from payments.at_bank import booking, callback_checks, health, lists, returns
+from payments.at_bank.account_lists import WANTED_LISTS, AccountLists, note_callback
 from payments.at_bank.booking import Way
 from payments.at_bank.turns import RATE_LIMIT, in_turn
-from payments.at_bank.walking import DAY, NEAR, WALKS, Walk, WalkReport, is_due, walk_list
+from payments.at_bank.walking import NEAR
 from providers.accounts import provider_of
-from providers.callbacks import NONE_CAME
 from providers.port import AccountRefusal, Provider, ProviderAway, ProviderRefusal
 from repository.database import Work, in_unit_of_work, now, reading
 from repository.provider_money import DueLookUp
@@ -38,9 +37,9 @@ REFUNDS_SECONDS = 5.0
 SINGLES_MAX = 20
 """When more look-ups are due, the list of Pix is read instead."""
 BATCH = 500
-LOOK_UP_SECONDS, WANTED_SECONDS, CROWD_SECONDS = 5.0, 60.0, 10.0
-"""The shortest pauses between two look-ups of one charge, between two lists that callbacks want,
-and between two lists instead of many look-ups."""
+LOOK_UP_SECONDS, CROWD_SECONDS = 5.0, 10.0
+"""The shortest pauses between two look-ups of one charge, and between two lists instead of many
+look-ups."""
 UNANSWERED_MAX = 2
 """After so many look-ups in a row without an answer the bank counts as away."""
 PAUSE = timedelta(seconds=1)
@@ -56,7 +55,6 @@ _IMMEDIATE = frozenset({"breaker-open", "rate-limit"})
 
 LOOK_UPS = Throttle(LOOK_UP_SECONDS)
 """Of single charges, by txid; a shopper's question counts too."""
-_WANTED_LISTS = Throttle(WANTED_SECONDS)
 _CROWDS = Throttle(CROWD_SECONDS)
 
 
@@ -96,6 +94,7 @@ class Visit:
         try:
             provider = provider_of(self.account_id)
             self._do_all(provider, is_first=is_first)
+            _away_pauses.pop(self.account_id, None)
             if self.has_answer:
                 health.note_answer(self.account_id)
         except ProviderAway as error:
@@ -134,19 +133,28 @@ class Visit:
             return
         # First, and not for long: they are few, and a flood of callbacks must not hold them up.
         self._send_refunds()
+        account_lists = AccountLists(provider, account, self._goes_on)
         refusal: AccountRefusal | None = None
         try:
-            self._look_up(provider)
+            self._look_up(provider, account_lists)
         except AccountRefusal as error:
             refusal = error  # a scope may be missing for single questions alone
         finally:
             self._store_look_ups()
+            self._note_lists(account_lists)
         if is_listed(account, now()):
-            self._walk_what_is_due(provider, account, is_first=is_first)
+            try:
+                account_lists.read_due(is_first=is_first)
+            finally:
+                self._note_lists(account_lists)
             callback_checks.check(account)
         _away_pauses.pop(self.account_id, None)
         if refusal is not None:
             raise refusal
+
+    def _note_lists(self, account_lists: AccountLists) -> None:
+        self.is_complete = account_lists.is_complete
+        self.has_answer |= account_lists.has_answer
 
     def _send_refunds(self) -> None:
         end = time.monotonic() + REFUNDS_SECONDS
@@ -161,7 +169,7 @@ class Visit:
 
     # -- single charges ------------------------------------------------------------------------
 
-    def _look_up(self, provider: Provider) -> None:
+    def _look_up(self, provider: Provider, account_lists: AccountLists) -> None:
         """Ask about what callbacks named, then about what is due; many at once by the list."""
         with reading() as work:
             hints = work.provider_money.hints_due(self.account_id, work.now, BATCH)
@@ -171,11 +179,10 @@ class Visit:
         name = str(self.account_id)
         is_crowd = len(due) > SINGLES_MAX and _CROWDS.allow(name)
         # A forged callback may name many charges, so hints get the list less often.
-        if len({hint.txid for hint in hints}) > SINGLES_MAX and _WANTED_LISTS.allow(
-            f"hints {name}"
-        ):
+        names_many = len({hint.txid for hint in hints}) > SINGLES_MAX
+        if names_many and WANTED_LISTS.allow(f"hints {name}"):
             is_crowd = True
-        if is_crowd and self._walk(provider, NEAR, Way.WINDOW).is_complete:
+        if is_crowd and account_lists.walk(NEAR, Way.WINDOW).is_complete:
             self._reschedule(due)
             due = []
         refusal: AccountRefusal | None = None
@@ -264,7 +271,7 @@ class Visit:
             return
         in_unit_of_work(lambda work: work.provider_money.delete_hints(rows))
         if number:
-            self._note_callback()
+            note_callback(self.account_id)
 
     def _ask_about(
         self, provider: Provider, hint: ProviderHint
@@ -301,57 +308,6 @@ class Visit:
         is_told = error.code in _IMMEDIATE or error.retry_after is not None
         if is_told or self.unanswered >= UNANSWERED_MAX:
             raise error
-
-    # -- lists ---------------------------------------------------------------------------------
-
-    def _walk_what_is_due(
-        self, provider: Provider, account: ProviderAccount, *, is_first: bool
-    ) -> None:
-        with reading() as work:
-            times = work.provider_money.walk_times([walk.row_of(account.id) for walk in WALKS])
-            moment = work.now
-        near_to, day_to = (times.get(walk.row_of(account.id)) for walk in WALKS)
-        wanted_at = account.window_wanted_at
-        if wanted_at is not None and _WANTED_LISTS.allow(str(account.id)):
-            self._walk_wanted(provider, wanted_at)
-        elif is_first or is_due(NEAR, near_to, moment):
-            self._walk(provider, NEAR, Way.WINDOW)
-        if is_due(DAY, day_to, moment):
-            self._walk(provider, DAY, Way.WINDOW)
-
-    def _walk_wanted(self, provider: Provider, wanted_at: datetime) -> None:
-        """Read the list that a callback wants; what comes meanwhile wants another one."""
-        self._change_account({"window_wanted_at": None})
-        report = WalkReport(False, 0)
-        try:
-            report = self._walk(provider, NEAR, Way.CALLBACK)
-        finally:
-            if not report.is_complete:
-                self._change_account({"window_wanted_at": wanted_at})
-        if report.news:
-            self._note_callback()
-
-    def _walk(self, provider: Provider, walk: Walk, way: Way) -> WalkReport:
-        report = WalkReport(False, 0)
-        try:
-            report = walk_list(provider, self.account_id, walk, way, self._goes_on)
-        finally:
-            self.is_complete &= report.is_complete
-        self.has_answer = True
-        return report
-
-    def _change_account(self, values: Mapping[str, Any]) -> None:
-        in_unit_of_work(lambda work: work.provider_accounts.change(self.account_id, values))
-
-    def _note_callback(self) -> None:
-        """A callback has named money that the bank confirms, so callbacks come."""
-        with reading() as work:
-            account = work.provider_accounts.find(self.account_id)
-            moment = work.now
-        values: dict[str, Any] = {"callback_came_at": moment}
-        if account is not None and account.callback_fault == NONE_CAME:
-            values["callback_fault"] = None
-        self._change_account(values)
 
 
 def is_listed(account: ProviderAccount, moment: datetime) -> bool:

@@ -41,6 +41,8 @@ class Walk:
 NEAR = Walk("near", timedelta(hours=1), timedelta(minutes=10))
 DAY = Walk("day", timedelta(hours=24), timedelta(hours=1))
 WALKS = (NEAR, DAY)
+REST_MAX = timedelta(hours=1)
+"""Longer than any list rests."""
 
 
 @dataclass(frozen=True)
@@ -51,23 +53,41 @@ class WalkReport:
     """Whether it has reached the present; if not, the next one goes on."""
     news: int
     """How many Pix were booked for the first time."""
+    refusal: str | None = None
+    """The code if the bank has refused the list."""
 
 
-def is_due(walk: Walk, walked_to: datetime | None, moment: datetime) -> bool:
-    """Whether the list should be read again, by how far it was read; None for never."""
-    return walked_to is None or abs(moment - walked_to) >= walk.interval
+def is_due(walk: Walk, mark: Mark | None, moment: datetime) -> bool:
+    """Whether the list should be read again, by its stored mark; None for never."""
+    if rests(mark, moment):
+        return False
+    return mark is None or abs(moment - mark.walked_to) >= walk.interval
+
+
+def rests(mark: Mark | None, moment: datetime) -> bool:
+    """Whether the list is left alone, because the bank has refused it.
+
+    A rest from before the clock was set back counts as over.
+    """
+    return mark is not None and moment < mark.held_until <= moment + REST_MAX
 
 
 def walk_list(
-    provider: Provider, account_id: int, walk: Walk, way: Way, goes_on: Callable[[], bool]
+    provider: Provider,
+    account_id: int,
+    walk: Walk,
+    way: Way,
+    goes_on: Callable[[], bool],
+    refusal_pause: timedelta,
 ) -> WalkReport:
     """Read the list while `goes_on`; the caller holds the account's lease.
 
-    Raises ProviderAway and AccountRefusal; what was read until then is booked and marked.
+    If the bank refuses it, the list rests for `refusal_pause`. Raises ProviderAway and
+    AccountRefusal; what was read until then is booked and marked.
     """
     goal = now()
     mark = in_unit_of_work(partial(_mark_of, walk, account_id))
-    news = 0
+    news, rest = 0, timedelta(0)
     try:
         while goes_on():
             # If the clock was set back, the mark lies after the goal: read the overlap alone.
@@ -81,9 +101,9 @@ def walk_list(
                 raise
             except ProviderRefusal as refusal:
                 # The bank may refuse the cursor: the next walk begins the window anew.
-                mark = replace(mark, cursor=None)
+                mark, rest = replace(mark, cursor=None), refusal_pause
                 log.warning("provider.list_refused", account=account_id, code=refusal.code)
-                return WalkReport(False, news)
+                return WalkReport(False, news, refusal.code)
             news += lists.book_page(account_id, page.money, way)
             if page.next is not None and page.next != mark.cursor:
                 mark = replace(mark, cursor=page.next)
@@ -93,7 +113,7 @@ def walk_list(
                 return WalkReport(True, news)
         return WalkReport(False, news)
     finally:
-        in_unit_of_work(partial(_store_mark, walk.row_of(account_id), mark))
+        in_unit_of_work(partial(_store_mark, walk.row_of(account_id), mark, rest))
 
 
 def _mark_of(walk: Walk, account_id: int, work: Work) -> Mark:
@@ -106,5 +126,5 @@ def _mark_of(walk: Walk, account_id: int, work: Work) -> Mark:
     return mark or Mark(first, None, None, work.now)
 
 
-def _store_mark(name: str, mark: Mark, work: Work) -> None:
-    work.reconciliations.release(name, mark, mark.held_until)
+def _store_mark(name: str, mark: Mark, rest: timedelta, work: Work) -> None:
+    work.reconciliations.release(name, mark, mark.held_until + rest)

@@ -17,7 +17,7 @@ from flask import Flask
 from config import parts_of
 from core.errors import BalcaoError
 from payments import lifecycle
-from payments.at_bank import callback_checks
+from payments.at_bank import callback_checks, late_returns
 from payments.at_bank.visiting import Visit, is_listed
 from payments.at_bank.walking import WALKS, is_due
 from repository.database import reading
@@ -91,14 +91,16 @@ class MoneyWatch:
         with reading() as work:
             accounts = [one for one in work.provider_accounts.all() if is_listed(one, work.now)]
             names = [walk.row_of(one.id) for one in accounts for walk in WALKS]
-            times = work.provider_money.walk_times(names)
+            names += [late_returns.row_of(one.id) for one in accounts]
+            marks = work.provider_money.walk_marks(names)
             moment = work.now
         return frozenset(
             one.id
             for one in accounts
             if one.id not in self._visited_at
             or callback_checks.is_check_due(one, moment)
-            or any(is_due(walk, times.get(walk.row_of(one.id)), moment) for walk in WALKS)
+            or any(is_due(walk, marks.get(walk.row_of(one.id)), moment) for walk in WALKS)
+            or late_returns.is_mark_due(marks.get(late_returns.row_of(one.id)), moment)
         )
 
     def _measure(self) -> None:

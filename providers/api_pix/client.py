@@ -45,6 +45,7 @@ from repository import database
 
 log = structlog.get_logger()
 
+ALL = "all:"
 _REASON_MAX = 140
 _SHIFT_ERROR_SECONDS = 5
 """How much a window may be shifted wrongly; those who read windows let them overlap by more."""
@@ -109,6 +110,7 @@ class ApiPixProvider:
         self._pix_key = pix_key
         self._caller = BankCaller(profile, exchange)
         self._charges = ChargeDesk(self._caller, sleep)
+        self._refuses_filter = False
 
     # Charges.
 
@@ -131,7 +133,37 @@ class ApiPixProvider:
 
     def money_page(self, start: datetime, end: datetime, after: str | None) -> MoneyPage:
         """A page of the Pix of a window; see `providers.port.Provider`."""
-        place, members = self._page("pix", "list-pix", start, end, after)
+        return self._money_page(start, end, after, {})
+
+    def returned_page(self, start: datetime, end: datetime, after: str | None) -> MoneyPage:
+        """A page of Pix with returns; see `providers.port.Provider`.
+
+        A cursor of the list of all Pix begins with ALL, so that any process goes on in that list.
+        """
+        name = self.profile.returned_filter
+        is_all = not name or self._refuses_filter if after is None else after.startswith(ALL)
+        if not is_all:
+            try:
+                return self._money_page(start, end, after, {name: "true"})
+            except AccountRefusal:
+                raise
+            except ProviderRefusal:
+                if after is not None:
+                    raise
+        cursor = None if after is None else after.removeprefix(ALL)
+        page = self._money_page(start, end, cursor, {})
+        # It refuses the filter and not the window.
+        self._refuses_filter = True
+        return MoneyPage(page.money, None if page.next is None else ALL + page.next)
+
+    def returns_listed_for(self) -> timedelta:
+        """How old a Pix may be that `returned_page` lists; see `providers.port.Provider`."""
+        return timedelta(days=self.profile.returned_days)
+
+    def _money_page(
+        self, start: datetime, end: datetime, after: str | None, filters: Mapping[str, str]
+    ) -> MoneyPage:
+        place, members = self._page("pix", "list-pix", start, end, after, filters)
         money, skipped = reading.money_list(_items(members, "pix"))
         self._report_skipped("pix", skipped)
         ids = [pix.end_to_end_id for pix in money]
@@ -146,24 +178,37 @@ class ApiPixProvider:
         return ChargePage(charges, self._next(place, members, ids, skipped, start, end))
 
     def _page(
-        self, name: str, operation: str, start: datetime, end: datetime, after: str | None
+        self,
+        name: str,
+        operation: str,
+        start: datetime,
+        end: datetime,
+        after: str | None,
+        filters: Mapping[str, str] | None = None,
     ) -> tuple[WindowPlace, Mapping[str, Any]]:
         place = WindowPlace.of(after)
         if after is None:
             place = replace(place, shift_seconds=self._shift_seconds())
-        members = self._list(name, operation, start, end, place)
+        filters = filters or {}
+        members = self._list(name, operation, start, end, place, filters)
         # The first answer of all tells the bank's time, when the window was chosen without it.
         shift = self._shift_seconds()
         if after is None and abs(shift - place.shift_seconds) > _SHIFT_ERROR_SECONDS:
             place = replace(place, shift_seconds=shift)
-            members = self._list(name, operation, start, end, place)
+            members = self._list(name, operation, start, end, place, filters)
         return place, members
 
     def _list(
-        self, name: str, operation: str, start: datetime, end: datetime, place: WindowPlace
+        self,
+        name: str,
+        operation: str,
+        start: datetime,
+        end: datetime,
+        place: WindowPlace,
+        filters: Mapping[str, str],
     ) -> Mapping[str, Any]:
         window = bounds(start, end, place, window_days=self.profile.window_days)
-        query = list_query(self.profile, window, place.page)
+        query = list_query(self.profile, window, place.page) | dict(filters)
         # The charges' list is at the base of all else, also where single charges have their own.
         resource = "cobs" if name == "cob" else name
         call = BankCall("GET", resource, f"/{name}", operation, is_read=True, query=query)

@@ -169,6 +169,10 @@ class BankRules(_Strict):
     page_size: Annotated[int, Field(ge=1, le=1000)] = 100
     sends_page_size: bool = True
     txid_filter: str = "txid"
+    returned_filter: str = "devolucaoPresente"
+    """The filter of `GET /pix` for Pix with returns; without one all Pix are read."""
+    returned_days: Annotated[int, Field(ge=1, le=366)] = 90
+    """How old a Pix may be whose returns are looked for each day."""
     ms_in_query: bool = False
     """Whether instants in a query have milliseconds."""
     lifetime_min: Annotated[int, Field(gt=0)] = 1

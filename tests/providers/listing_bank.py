@@ -34,6 +34,7 @@ class ListingBank:
         """The operations, each with what it is about."""
         self.callback: str | None = None
         self.windows: list[tuple[datetime, datetime]] = []
+        self.returned_windows: list[tuple[datetime, datetime]] = []
 
     def pay(self, txid: str, money: BankMoney) -> None:
         """Let money arrive for a charge."""
@@ -81,6 +82,18 @@ class ListingBank:
         is_last = first + self.page_size >= len(inside)
         cursor = None if is_last else str(int(after or 0) + 1)
         return MoneyPage(inside[first : first + self.page_size], cursor)
+
+    def returned_page(self, start: datetime, end: datetime, after: str | None) -> MoneyPage:
+        self._note("returned_page", after or "0")
+        assert end - start <= timedelta(days=1)
+        self.returned_windows.append((start, end))
+        inside = [one for one in self.money if one.returns and start <= one.paid_at <= end]
+        first = int(after or 0) * self.page_size
+        cursor = None if first + self.page_size >= len(inside) else str(int(after or 0) + 1)
+        return MoneyPage(inside[first : first + self.page_size], cursor)
+
+    def returns_listed_for(self) -> timedelta:
+        return timedelta(days=90)
 
     def charge_page(self, start: datetime, end: datetime, after: str | None) -> ChargePage:
         self._note("charge_page", after or "0")

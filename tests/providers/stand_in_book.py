@@ -182,7 +182,12 @@ class Book:
         """`GET /pix`."""
         with self.lock:
             txid = query.get(self.dialect.txid_filter)
-            rows = [(pix["horario"], pix) for pix in self.money if txid in (None, pix.get("txid"))]
+            wants_returns = query.get("devolucaoPresente") == "true"
+            rows = [
+                (pix["horario"], pix)
+                for pix in self.money
+                if txid in (None, pix.get("txid")) and (pix["devolucoes"] or not wants_returns)
+            ]
             return self._page("pix", rows, query, self._pix_view)
 
     def _page(

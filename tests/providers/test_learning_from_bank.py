@@ -9,7 +9,7 @@ import pytest
 
 from core.clock import SystemClock
 from db_models import Account, Payment
-from payments.at_bank import visiting
+from payments.at_bank import account_lists, visiting
 from payments.at_bank.watching import MoneyWatch
 from tests.providers.bank_rows import BankRows
 from tests.providers.stand_in import PIX_KEY, Fault, StandInBank
@@ -42,8 +42,8 @@ def bank(request):
 @pytest.fixture
 def account(app, rows, bank):
     """The row id of the demo merchant's account at the bank, which gets the new payments."""
-    for name in ("LOOK_UPS", "_WANTED_LISTS", "_CROWDS"):
-        getattr(visiting, name)._allowed_at.clear()
+    for throttle in (visiting.LOOK_UPS, account_lists.WANTED_LISTS, visiting._CROWDS):
+        throttle._allowed_at.clear()
     vault = app.extensions["balcao"].provider_clients.vault
     values = {"overrides": bank.overrides(), "pix_key": PIX_KEY, "profile": bank.dialect_name}
     row = rows.account(token=TOKEN, sealed=vault.seal(bank.secrets()), **values)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from core.errors import ConcurrentUpdate
 from db_models import Payment, ProviderAccount, ProviderHint
-from payments.at_bank import booking, visiting
+from payments.at_bank import account_lists, booking, visiting
 from payments.at_bank.watching import MoneyWatch
 from providers.port import AccountRefusal, ProviderAway
 from repository.database import reading, unit_of_work
@@ -28,8 +28,7 @@ def rows(app, clock):
 @pytest.fixture(autouse=True)
 def _fresh_limits(monkeypatch):
     """Other tests have used the limits of this process."""
-    for name in ("LOOK_UPS", "_WANTED_LISTS", "_CROWDS"):
-        throttle = getattr(visiting, name)
+    for throttle in (visiting.LOOK_UPS, account_lists.WANTED_LISTS, visiting._CROWDS):
         monkeypatch.setattr(throttle, "_allowed_at", type(throttle._allowed_at)())
 
 
