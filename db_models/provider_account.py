@@ -29,6 +29,7 @@ class ProviderAccount(db.Model):  # type: ignore[name-defined, misc]  # see Acco
         CheckConstraint("environment IN ('test', 'live')", name="environment_known"),
         CheckConstraint("version > 0", name="version_positive"),
         Index("ix_provider_accounts_merchant", "merchant_id", "id"),
+        Index("ix_provider_accounts_old_token", "previous_token_sha256", unique=True),
         TABLE_OPTIONS,
     )
 
@@ -48,6 +49,8 @@ class ProviderAccount(db.Model):  # type: ignore[name-defined, misc]  # see Acco
     """Credentials, certificate and callback token, encrypted, see `providers.secrets`."""
     token_sha256: Mapped[str] = mapped_column(exact_string(64), unique=True)
     """The SHA-256 of the token in the address of its callbacks, in hex."""
+    previous_token_sha256: Mapped[str | None] = mapped_column(exact_string(64))
+    """The same for the token before, until the bank has the new address; else None."""
     overrides: Mapped[dict[str, Any]] = mapped_column(JSON)
     """Values that replace those of the profile, such as addresses."""
     version: Mapped[int] = mapped_column(Integer, default=1)

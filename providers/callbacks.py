@@ -6,7 +6,7 @@ from db_models import ProviderAccount
 from providers.accounts import provider_of
 from providers.enrolment import callback_url
 from providers.port import Provider
-from repository.database import in_unit_of_work, now
+from repository.database import Work, in_unit_of_work, now
 
 NONE, OTHER_ADDRESS, NONE_CAME = "none", "other-address", "none-came"
 """The codes of `ProviderAccount.callback_fault`."""
@@ -31,10 +31,18 @@ def read_back(account: ProviderAccount, client: Provider | None = None) -> str |
     registered = (client or provider_of(account.id)).registered_callback()
     fault = fault_of(registered, callback_url(account))
     values = {"callback_checked_at": now(), "callback_fault": fault}
+    has_own = fault is None
     if fault is None and account.callback_fault == NONE_CAME:
         del values["callback_fault"]  # a registered address alone brings no callback
         fault = NONE_CAME
-    in_unit_of_work(lambda work: work.provider_accounts.change(account.id, values))
+
+    def store(work: Work) -> None:
+        work.provider_accounts.change(account.id, values)
+        if has_own and account.previous_token_sha256 is not None:
+            # The bank has the present address: callbacks at the one before are somebody else's.
+            work.provider_accounts.end_previous_token(account.id, account.token_sha256)
+
+    in_unit_of_work(store)
     return fault
 
 

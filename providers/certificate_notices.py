@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -25,8 +26,11 @@ def days_left(ends_at: datetime, now: datetime) -> int:
 
 
 def due_warning(account: ProviderAccount, now: datetime) -> int | None:
-    """The member of WARNED_DAYS that is due for the account and was not given; None for none."""
-    if account.removed_at is not None or account.certificate_ends_at is None:
+    """The member of WARNED_DAYS that is due for the account and was not given; None for none.
+
+    Whether the account still needs its certificate says `needing_certificates`.
+    """
+    if account.certificate_ends_at is None:
         return None
     remaining = account.certificate_ends_at - now
     reached = [days for days in WARNED_DAYS if remaining <= days * _DAY]
@@ -36,10 +40,17 @@ def due_warning(account: ProviderAccount, now: datetime) -> int | None:
     return warning if account.warned_days is None or warning < account.warned_days else None
 
 
+def needing_certificates(work: Work, accounts: Sequence[ProviderAccount]) -> list[ProviderAccount]:
+    """Those in use, and the removed ones with open charges or returns; one statement more."""
+    removed = [account.id for account in accounts if account.removed_at is not None]
+    open_rows = work.provider_accounts.with_open_work(removed)
+    return [one for one in accounts if one.removed_at is None or one.id in open_rows]
+
+
 def warn() -> int:
     """Give each warning that is due, once in all processes; returns how many were given."""
     with reading() as work:
-        accounts = work.provider_accounts.all()
+        accounts = needing_certificates(work, work.provider_accounts.all())
         due = [one for one in accounts if due_warning(one, work.now) is not None]
     return sum(in_unit_of_work(partial(_warn_of, row=account.id)) for account in due)
 
@@ -80,9 +91,9 @@ def _message(account: ProviderAccount, ends_at: datetime, now: datetime) -> tupl
 
 
 def measure() -> None:
-    """Set the gauges of the accounts that are in use. Raises DatabaseUnavailable."""
+    """Set the gauges of the accounts that need certificates. Raises DatabaseUnavailable."""
     with reading() as work:
-        accounts = [one for one in work.provider_accounts.all() if one.removed_at is None]
+        accounts = needing_certificates(work, work.provider_accounts.all())
     gauges = current_parts().metrics.provider_accounts
     gauges.forget_others({account.public_id for account in accounts})
     for account in accounts:

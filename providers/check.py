@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -32,6 +33,7 @@ from providers.enrolment import callback_url
 from providers.port import Provider, ProviderAway, ProviderRefusal
 from providers.secrets import AccountSecrets
 from repository.database import in_unit_of_work, now
+from web.limits import limits, per_seconds, register_limit
 
 log = structlog.get_logger()
 
@@ -40,6 +42,9 @@ COMMAND_SECONDS, PAGE_SECONDS = 55, 25
 """How long all steps together may take at the terminal, and in a request of the portal."""
 OFFSET_WARNED = timedelta(seconds=30)
 CERTIFICATE_DAYS_WARNED = 30
+CHECKS_MAX = 6
+"""Checks of one account within a minute: each is some calls, and a new token for a new process."""
+LIMIT = register_limit("provider check")
 _PORTS = {"https": 443, "http": 80}
 
 
@@ -82,12 +87,25 @@ def check_account(account: ProviderAccount, seconds: float) -> list[CheckLine]:
     """Try every step, within `seconds`; call it outside of a unit of work.
 
     A step that is still waiting then goes on in its thread until its own time-out, and its line
-    says that the bank has not answered.
+    says that the bank has not answered. While this process checks the account, and after CHECKS_MAX
+    checks within a minute, nothing is tried, and every line says so.
     """
-    run = _Run(app_ctx.app, account)
+    ending = ExitStack()
+    if ending.enter_context(limits().running(LIMIT, account.public_id)) > 1:
+        ending.close()
+        return _untried("running")
+    wait = limits().take(per_seconds(CHECKS_MAX, 60), LIMIT, account.public_id)
+    if wait is not None:
+        ending.close()
+        return _untried("too-often", seconds=wait)
+    run = _Run(app_ctx.app, account, ending)
     threading.Thread(target=run.work, name="provider-check", daemon=True).start()
     run.finished.wait(seconds)
     return run.table()
+
+
+def _untried(code: str, **facts: Any) -> list[CheckLine]:
+    return [CheckLine(step, StepState.UNTRIED, code, facts) for step in CheckStep]
 
 
 def has_failed(lines: list[CheckLine]) -> bool:
@@ -98,8 +116,9 @@ def has_failed(lines: list[CheckLine]) -> bool:
 class _Run:
     """One check; `lines` grows in a thread of its own."""
 
-    def __init__(self, app: Flask, account: ProviderAccount) -> None:
+    def __init__(self, app: Flask, account: ProviderAccount, ending: ExitStack) -> None:
         self._app = app
+        self._ending = ending
         self._account = account
         self._lines: dict[CheckStep, CheckLine] = {}
         self._running: CheckStep | None = None
@@ -126,6 +145,7 @@ class _Run:
             except Exception:
                 log.exception("provider.check_failed", account=self._account.public_id)
             finally:
+                self._ending.close()
                 self.finished.set()
 
     def _try_all(self) -> None:

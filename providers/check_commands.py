@@ -15,10 +15,10 @@ from providers.check_words import (
     sentence,
     step_name,
 )
-from providers.commands import commit, merchant_of, provider_cli, table_text
+from providers.commands import account_with, commit, merchant_of, provider_cli, table_text
 from providers.entry_commands import account_with_or_exit
 from providers.port import ProviderAway, ProviderRefusal
-from repository.database import reading
+from repository.database import Work, reading
 from web.logs import quiet_logs
 from web.pages import in_language
 
@@ -51,6 +51,39 @@ def check_table(lines: list[CheckLine]) -> str:
     with in_language("en"):
         rows = [(_MARKS[line.state], step_name(line.step), sentence(line)) for line in lines]
     return table_text(rows)
+
+
+@provider_cli.command("new-callback")
+@click.argument("account_id", metavar="ID")
+@click.option("--end-old", is_flag=True, help="Refuse the address before now, and make no new one.")
+def new_callback(account_id: str, *, end_old: bool) -> None:
+    """Give the callbacks of account ID a new address, for example after the old one has leaked.
+
+    The old address is accepted until the bank is seen to have the new one.
+    """
+
+    def do(work: Work) -> bool:
+        account = account_with(work, account_id)
+        merchant = merchant_of(work, account)
+        if end_old:
+            return enrolment.end_previous_callback(work, merchant, account)
+        enrolment.renew_callback(work, merchant, account)
+        return True
+
+    is_done = commit(do)
+    if end_old:
+        ended = "The old address is refused from now on; a process may need 10 seconds."
+        click.echo(ended if is_done else "There is no old address.")
+        return
+    with reading() as work:
+        account = account_with(work, account_id)
+    click.echo(
+        f"Callbacks  {enrolment.callback_url(account)}\n\n"
+        "The old address works until the bank has this one. Next:\n"
+        f"  flask provider register {account_id}\n"
+        "If this bank takes the address in its portal only, enter it there, then:\n"
+        f"  flask provider new-callback {account_id} --end-old"
+    )
 
 
 @provider_cli.command("register")

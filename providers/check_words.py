@@ -54,6 +54,8 @@ def _common() -> dict[str, str]:
         "good": _("Funciona."),
         "no-answer": _("O banco ainda não respondeu."),
         "time-over": _("Não houve tempo de tentar."),
+        "running": _("Outra verificação desta conta está em andamento: espere por ela."),
+        "too-often": _("Foram verificações demais: tente de novo em %(seconds)s s."),
         "earlier": _("Não foi tentado, porque um passo anterior falhou."),
         "no-secrets": _("Não foi tentado: as credenciais não podem ser lidas."),
     }

@@ -117,6 +117,7 @@ def renew(work: Work, merchant: Account, account: ProviderAccount, fresh: BankCr
         # Nobody knows the old token any more, so the address of callbacks changes too.
         stored = AccountSecrets("", "", secrets.token_urlsafe(_TOKEN_BYTES))
         values |= {"callback_checked_at": None, "callback_fault": None}
+        values["previous_token_sha256"] = account.token_sha256
     merged = replace(
         stored,
         client_id=fresh.client_id or stored.client_id,
@@ -135,6 +136,34 @@ def renew(work: Work, merchant: Account, account: ProviderAccount, fresh: BankCr
     if not work.provider_accounts.change(account.id, values, version=account.version):
         raise ConcurrentUpdate
     _record(work, merchant, AuditAction.PROVIDER_RENEWED, account)
+
+
+def renew_callback(work: Work, merchant: Account, account: ProviderAccount) -> None:
+    """Give the account's callbacks a new address.
+
+    The one that the bank has is accepted until the bank is seen to have the new one
+    (`providers.callbacks`), or until `end_previous_callback`. Raises ConcurrentUpdate and
+    ProviderSecretsUnreadable.
+    """
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    values = {
+        "sealed": vault().seal(replace(vault().open(account.sealed), callback_token=token)),
+        "token_sha256": token_hash(token),
+        "previous_token_sha256": account.previous_token_sha256 or account.token_sha256,
+        "callback_checked_at": None,
+    }
+    if not work.provider_accounts.change(account.id, values, version=account.version):
+        raise ConcurrentUpdate
+    _record(work, merchant, AuditAction.PROVIDER_RENEWED, account, callback=True)
+
+
+def end_previous_callback(work: Work, merchant: Account, account: ProviderAccount) -> bool:
+    """Refuse callbacks at the address before; False if there is none."""
+    if account.previous_token_sha256 is None:
+        return False
+    work.provider_accounts.change(account.id, {"previous_token_sha256": None})
+    _record(work, merchant, AuditAction.PROVIDER_RENEWED, account, callback=True)
+    return True
 
 
 def _proves_alone(account: ProviderAccount, fresh: BankCredentials) -> bool:
@@ -270,7 +299,13 @@ def _pointer(account: ProviderAccount) -> str:
     return f"{account.environment}_provider_id"
 
 
-def _record(work: Work, merchant: Account, action: AuditAction, account: ProviderAccount) -> None:
-    details = {"profile": account.profile, "environment": account.environment}
+def _record(
+    work: Work,
+    merchant: Account,
+    action: AuditAction,
+    account: ProviderAccount,
+    **more: bool,
+) -> None:
+    details = {"profile": account.profile, "environment": account.environment, **more}
     # The audit log of a test half is that of its merchant.
     audit.record(work, halves.owner_of(work, merchant), action, account.public_id, details)

@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, insert, or_, select, update
+from sqlalchemy import and_, exists, insert, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from db_models import Account, ProviderAccount
+from db_models import (
+    Account,
+    ProviderAccount,
+    ProviderCharge,
+    ProviderChargeStatus,
+    Receipt,
+    Refund,
+    RefundStatus,
+)
 from repository.connections import rows_changed
 from repository.owners import OWNER_LOGIN, with_owner
+
+_UNFINISHED = (
+    ProviderChargeStatus.OPENING,
+    ProviderChargeStatus.OPEN,
+    ProviderChargeStatus.CLOSING,
+)
+_HAS_OPEN_WORK = or_(
+    exists().where(
+        ProviderCharge.account_id == ProviderAccount.id, ProviderCharge.status.in_(_UNFINISHED)
+    ),
+    exists().where(
+        Receipt.settles_payment_id == Refund.payment_id,
+        Receipt.provider_account_id == ProviderAccount.id,
+        Refund.status == RefundStatus.PROCESSING,
+    ),
+)
+"""Whether the bank is still called for what was begun."""
 
 
 class ProviderAccounts:
@@ -38,8 +63,16 @@ class ProviderAccounts:
         return self._session.scalars(query).one_or_none()
 
     def find_by_token(self, token_sha256: str) -> ProviderAccount | None:
-        """The account to which callbacks with this token's hash belong."""
-        query = select(ProviderAccount).where(ProviderAccount.token_sha256 == token_sha256)
+        """The account to which callbacks with this token's hash belong.
+
+        Also by the token before, until the bank has the new address.
+        """
+        query = select(ProviderAccount).where(
+            or_(
+                ProviderAccount.token_sha256 == token_sha256,
+                ProviderAccount.previous_token_sha256 == token_sha256,
+            )
+        )
         return self._session.scalars(query).one_or_none()
 
     def entries_like(self, row: int) -> frozenset[int]:
@@ -77,12 +110,20 @@ class ProviderAccounts:
         query = select(ProviderAccount).where(ProviderAccount.id > row)
         return self._session.scalars(query.order_by(ProviderAccount.id).limit(limit)).all()
 
+    def with_open_work(self, rows: Collection[int]) -> set[int]:
+        """Which of these accounts have a charge or a return that is not finished."""
+        if not rows:
+            return set()
+        query = select(ProviderAccount.id).where(ProviderAccount.id.in_(rows), _HAS_OPEN_WORK)
+        return set(self._session.scalars(query))
+
     def troubled(self, soon: datetime, limit: int) -> list[tuple[ProviderAccount, str, str]]:
         """Accounts in use that fail, or whose certificate ends before `soon`, newest fault first.
 
-        With the login and the name of the merchant.
+        With the login and the name of the merchant. A removed account is in use while it has open
+        charges or returns.
         """
-        is_in_use = ProviderAccount.removed_at.is_(None)
+        is_in_use = or_(ProviderAccount.removed_at.is_(None), _HAS_OPEN_WORK)
         is_troubled = or_(
             ProviderAccount.fault.is_not(None), ProviderAccount.certificate_ends_at < soon
         )
@@ -106,6 +147,13 @@ class ProviderAccounts:
             statement = statement.where(ProviderAccount.version == version)
             columns["version"] = version + 1
         return rows_changed(self._session, statement.values(**columns)) == 1
+
+    def end_previous_token(self, row: int, token_sha256: str) -> bool:
+        """Refuse the token before; False if `token_sha256` is not the present one any more."""
+        present = update(ProviderAccount).where(
+            ProviderAccount.id == row, ProviderAccount.token_sha256 == token_sha256
+        )
+        return rows_changed(self._session, present.values(previous_token_sha256=None)) == 1
 
     def note_warning(self, row: int, days: int) -> bool:
         """Store that the certificate's end was warned of, `days` before it.

@@ -9,7 +9,7 @@ from db_models import Account, Environment, ProviderAccount
 from providers import check_words
 from providers.accounts import NO_NEW_PAYMENTS, account_for_new_payment
 from providers.api_pix.profiles import ProfileError, load_profile
-from providers.certificate_notices import WARNED_DAYS, days_left
+from providers.certificate_notices import WARNED_DAYS, days_left, needing_certificates
 from repository.database import Work
 
 
@@ -26,6 +26,8 @@ class AccountView:
     """Whether new payments of this installation use it."""
     is_another_in_use: bool
     """Whether they use another account; if neither, they are at the simulated bank."""
+    needs_certificate: bool
+    """Whether it is in use, or removed with open charges or returns."""
     key: str
     certificate_days: int | None
     fault: str
@@ -52,6 +54,7 @@ def view_of(account: ProviderAccount, merchant: Account, work: Work) -> AccountV
         is_chosen=account.id in (merchant.live_provider_id, merchant.test_provider_id),
         is_in_use=account.id == in_use,
         is_another_in_use=in_use not in (None, NO_NEW_PAYMENTS, account.id),
+        needs_certificate=bool(needing_certificates(work, [account])),
         key=mask_key(account.pix_key),
         certificate_days=None if ends_at is None else days_left(ends_at, work.now),
         fault=check_words.fault_sentence(account.fault) if account.fault else "",
@@ -68,9 +71,6 @@ def troubled_accounts(work: Work, merchant: Account) -> list[AccountView]:
     """
     if merchant.live_provider_id is None and merchant.test_provider_id is None:
         return []
-    views = [
-        view_of(account, merchant, work)
-        for account in work.provider_accounts.of_merchant(merchant.id)
-        if account.removed_at is None
-    ]
+    accounts = work.provider_accounts.of_merchant(merchant.id)
+    views = [view_of(account, merchant, work) for account in needing_certificates(work, accounts)]
     return [view for view in views if view.fault or view.is_certificate_ending]

@@ -168,6 +168,7 @@ class StandInBank:
         """What an account overrides of its profile to reach this bank."""
         bases = {"cob": self.dialect.cob_base, "cob-patch": self.dialect.patch_base}
         overrides: dict[str, Any] = {
+            "rate": 6000,  # a sandbox may allow fewer calls than a test makes
             "base": self.origin + self.dialect.base,
             "token_url": self.origin + self.dialect.token_path,
             "base_by_resource": {name: self.origin + path for name, path in bases.items() if path},

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from db_models import OutgoingMail
+from db_models import OutgoingMail, ProviderAccount
 from db_models.base import db
 from providers import certificate_notices, enrolment
 from providers.certificate_notices import due_warning
@@ -68,6 +68,18 @@ def test_a_removed_account_warns_nobody(app, clock):
     account = enrol(app, new=new_account(ends_at=clock.now() + DAY))
     change(app, account, removed_at=clock.now())
     assert warn(app) == 0
+
+
+@pytest.mark.parametrize("status", ["opening", "open", "closing", "closed"])
+def test_a_removed_account_warns_until_its_charges_are_finished(app, rows, clock, status):
+    """Without its certificate nobody could see whether an open charge was paid, or close it."""
+    row = rows.account(certificate_ends_at=clock.now() + DAY)
+    rows.payment(row, charge={"status": status})
+    rows.write(ProviderAccount, row, removed_at=clock.now())
+    assert warn(app) == (status != "closed")
+    with app.app_context(), reading() as work:
+        troubled = work.provider_accounts.troubled(clock.now() + 30 * DAY, 10)
+    assert len(troubled) == (status != "closed")
 
 
 def test_the_merchant_gets_an_e_mail_if_there_is_a_server(app, clock, monkeypatch):

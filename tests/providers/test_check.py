@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 from functools import partial
+from urllib.parse import urlsplit
 
 import pytest
 
 from db_models import Environment
 from providers import callbacks, enrolment
-from providers.check import CheckStep, StepState, check_account, has_failed
+from providers.check import CHECKS_MAX, CheckStep, StepState, check_account, has_failed
 from providers.check_commands import check_table
 from providers.enrolment import BankCredentials, NewAccount
 from providers.secrets import AccountVault
@@ -232,3 +233,79 @@ def test_the_check_uses_the_renewed_credentials_at_once(app, open_bank):
     after = stored(app, account)
     assert after.fault is None
     assert after.answered_at is not None
+
+
+def test_one_check_of_an_account_runs_at_a_time(app, open_bank):
+    """Each holds a connection and waits for the bank; a person may press the button often."""
+    with open_bank() as bank:
+        account, other = enrol_at(app, bank), enrol_at(app, bank)
+        bank.faults.append(Fault("list-pix", "delay", seconds=2))
+        first = run(app, account, seconds=0.2)
+        second = run(app, account)
+        assert {line.code for line in second.values()} == {"running"}
+        assert has_failed(list(second.values()))
+        assert run(app, other)[CheckStep.TOKEN].code == "good"
+        assert first.keys() == second.keys()
+
+
+def test_an_account_is_checked_six_times_a_minute(app, open_bank):
+    """Also by several processes, if they share a Redis; another account has its own number."""
+    with open_bank() as bank:
+        account, other = enrol_at(app, bank), enrol_at(app, bank)
+        codes = [run(app, account)[CheckStep.TOKEN].code for _ in range(CHECKS_MAX)]
+        assert set(codes) == {"good"}
+        refused = run(app, account)[CheckStep.TOKEN]
+        assert (refused.state, refused.code) == (UNTRIED, "too-often")
+        assert 0 < refused.facts["seconds"] <= 60
+        assert run(app, other)[CheckStep.TOKEN].code == "good"
+
+
+def test_a_new_address_of_callbacks_replaces_the_old_one_when_the_bank_has_it(app, open_bank):
+    """No callback is lost meanwhile, and whoever has learned the old address is refused then."""
+    client = app.test_client()
+
+    def path(account):
+        with app.app_context():
+            return urlsplit(enrolment.callback_url(account)).path
+
+    def command(*words):
+        result = app.test_cli_runner().invoke(args=["provider", "new-callback", *words])
+        assert result.exit_code == 0, result.output
+        # What a process knows of an address it may use for ten seconds.
+        app.extensions["balcao"].callbacks._accounts.clear()
+        return result.output
+
+    with open_bank() as bank:
+        account = enrol_at(app, bank)
+        old = path(account)
+        with app.app_context():
+            callbacks.register(account)
+        command(account.public_id)
+        printed = command(account.public_id)  # twice: the bank still has the first one
+        assert path(stored(app, account)) in printed
+        renewed = stored(app, account)
+        new = path(renewed)
+        assert [client.get(one).status_code for one in (old, new)] == [200, 200]
+        with app.app_context():
+            # A look that began before sees the old address at the bank: that ends nothing.
+            callbacks.read_back(account)
+            assert callbacks.read_back(renewed) == "other-address"
+        assert client.get(old).status_code == 200
+        with app.app_context():
+            assert callbacks.register(renewed) is None
+        app.extensions["balcao"].callbacks._accounts.clear()
+        assert [client.get(one).status_code for one in (old, new)] == [404, 200]
+
+
+def test_the_operator_ends_an_old_address_of_callbacks(app):
+    """At a bank that does not say which address it has."""
+    account = enrol(app)
+    runner, client = app.test_cli_runner(), app.test_client()
+    with app.app_context():
+        old = urlsplit(enrolment.callback_url(account)).path
+    runner.invoke(args=["provider", "new-callback", account.public_id])
+    words = ["provider", "new-callback", account.public_id, "--end-old"]
+    assert "refused from now on" in runner.invoke(args=words).output
+    assert "no old address" in runner.invoke(args=words).output
+    assert client.get(old).status_code == 404
+    assert stored(app, account).previous_token_sha256 is None

@@ -131,7 +131,7 @@ def test_a_repeated_creation_of_a_key_gets_the_same_key(app, settings):
 
 
 class Heard(Exception):
-    """Both events were txids."""
+    """Both events came."""
 
 
 def test_processes_with_both_keys_hear_the_others(redis_url, clock):

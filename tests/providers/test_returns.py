@@ -15,6 +15,7 @@ from payments.at_bank.watching import MoneyWatch
 from payments.receipt_schemas import Attachment
 from payments.refund_reports import reason_code
 from payments.schemas import NewRefund
+from providers.certificate_notices import needing_certificates
 from providers.port import AccountRefusal, BankReturn, ProviderAway, ProviderRefusal, ReturnState
 from repository.database import reading, unit_of_work
 from tests.portal.signing import make_account, sign_in
@@ -454,3 +455,19 @@ def test_another_bank_or_environment_says_nothing_of_our_money(rows, listing, ac
     listing.give(paid.end_to_end_id, returned(VALUE))
     book_page(rows, elsewhere, listing)
     assert rows.refunds() == []
+
+
+def test_a_removed_account_needs_its_certificate_while_a_return_is_not_finished(
+    rows, listing, account, paid
+):
+    """Else a refund that the bank has begun would never be seen to end."""
+    rows.write(ProviderAccount, account, removed_at=rows.clock.now())
+
+    def needs_certificate():
+        with rows.app.app_context(), reading() as work:
+            return bool(needing_certificates(work, work.provider_accounts.all()))
+
+    assert not needs_certificate()
+    listing.return_answers = [BankReturn("", None, VALUE, PROCESSING)]
+    order(rows, paid)
+    assert needs_certificate()
