@@ -111,7 +111,7 @@ def _add_routes(app: OpenAPI, settings: Settings, parts: Parts) -> None:
     init_limits(app, settings)
     init_accounts(app, settings)
     init_health(app, settings)
-    init_providers(app)
+    init_providers(app, settings)
     init_payments(app)
     init_webhooks(app)
     init_checkout(app)

@@ -73,6 +73,7 @@ class Settings(BaseModel):
     bank_ispb: str = "99999004"
     public_url: str = "http://127.0.0.1:5000"
     provider_callback_url: str | None = None
+    provider_profiles_dir: Path | None = None
     host: str = "127.0.0.1"
     port: int = Field(5000, ge=1, le=65535)
     connections_max: int = Field(20_000, ge=10, le=1_000_000)

@@ -233,7 +233,7 @@ def _without_account(merchant: Account, environment: Environment) -> int | None:
     """
     settings = current_settings()
     is_real = environment == Environment.LIVE and settings.is_live and not merchant.is_test_half
-    return NO_NEW_PAYMENTS if is_real and not settings.asks_bank else None
+    return NO_NEW_PAYMENTS if is_real and settings.bank_to_ask(False) is None else None
 
 
 def note_registration(work: Work, merchant: Account, account: ProviderAccount) -> None:

@@ -72,6 +72,8 @@ def profiles() -> None:
             click.echo(f"  --set {one.name}=…  {one.label_en} ({needed})")
         if profile.sandbox_pay.text:
             click.echo(f"  To pay a test charge: {profile.sandbox_pay.text}")
+        if profile.callback.addresses:
+            click.echo(f"  It calls from: {', '.join(profile.callback.addresses)}")
         if profile.callback.ca_hint:
             click.echo(f"  Authority of its callbacks' certificate: {profile.callback.ca_hint}")
 

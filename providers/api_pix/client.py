@@ -81,7 +81,6 @@ def exchange_of(
             style=profile.token_style,
             ok=tuple(profile.token_ok),
             scopes=profile.scopes or None,
-            check_granted=profile.check_granted,
         ),
         secrets=secrets,
         query=profile.query,

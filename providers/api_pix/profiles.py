@@ -1,7 +1,8 @@
 """Profiles of banks: what differs from bank to bank, as data in `providers/profiles/*.toml`.
 
-A profile is a file, so that the next bank is no release; and an account may override each value,
-because banks move their addresses and headers without notice. Both are validated by one schema.
+A profile is a file, so that the next bank is no release: an operator adds files in a folder of its
+own (PROVIDER_PROFILES_DIR). An account may override each value, because banks move their addresses
+and headers without notice. All are validated by one schema.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+from flask import has_app_context
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from config import current_settings
 from providers.api_pix.reading import CODE_MEMBERS
 
 FOLDER = Path(__file__).parents[1] / "profiles"
@@ -76,6 +79,7 @@ Visible = Annotated[str, Field(max_length=300), AfterValidator(_visible)]
 UrlPath = Annotated[str, Field(max_length=100), AfterValidator(_path)]
 Headers = Annotated[dict[str, Visible], AfterValidator(_header_names)]
 Bases = Annotated[dict[str, Address], AfterValidator(_resource_names)]
+Rate = Annotated[int, Field(gt=0, le=100_000)] | None
 Sentence = Annotated[str, Field(min_length=1, max_length=600)]
 
 
@@ -91,6 +95,8 @@ class BankDoor(_Strict):
     base_by_resource: Bases = {}
     """`cob`, `cob-patch` (PATCH alone), `pix`, `webhook`, `loc`: another base than `base`."""
     needs_certificate: bool = True
+    rate: Rate = None
+    """In place of the profile's rate in this environment."""
 
 
 class ClientField(_Strict):
@@ -118,20 +124,12 @@ class CodeCall(_Strict):
 class CallbackRules(_Strict):
     """How the bank calls back."""
 
-    suffix: str = "/pix"
-    """What the bank adds to the registered address."""
-    registers: Literal["api", "by-hand"] = "api"
     headers: Headers = {}
     """Headers of the registration."""
-    sends_without_certificate: Literal["yes", "no", "unknown"] = "unknown"
     addresses: list[str] = []
-    """From where the bank calls, if it says so."""
+    """From where the bank calls, if it says so; shown to the operator, for a firewall."""
     ca_hint: str = ""
-    """Where the authority of the bank's client certificate is published."""
-    test_bodies: list[str] = []
-    """Bodies that only test the address."""
-    has_chave: bool = True
-    """Whether each Pix names the key."""
+    """Where the authority of the bank's client certificate is published; shown to the operator."""
 
 
 class SandboxPay(_Strict):
@@ -147,15 +145,11 @@ class BankRules(_Strict):
 
     token_style: TokenStyleName = "basic_form"  # noqa: S105 - the name of a form
     token_ok: list[int] = [200, 201]
-    scopes: str | None = (
-        "cob.write cob.read pix.write pix.read webhook.write webhook.read payloadlocation.read"
-    )
-    check_granted: bool = False
-    """Whether the token must be looked at for the scopes that were granted."""
+    scopes: str | None = "cob.write cob.read pix.write pix.read webhook.write webhook.read"
     query: dict[str, Visible] = {}
     headers: Headers = {}
     """`{uuid}` stands for a new UUID per call, `{client_id}` for the account's client id."""
-    rate: Annotated[int, Field(gt=0, le=100_000)] | None = None
+    rate: Rate = None
     """Calls per minute that the bank allows; None if it says nothing."""
     put_path: UrlPath = "/cob/{txid}"
     code_members: Annotated[list[str], Field(max_length=12)] = list(CODE_MEMBERS)
@@ -209,17 +203,88 @@ class AccountProfile(BankRules, BankDoor):
 
 
 def profile_names() -> list[str]:
-    """The names of all profiles, that of the standard first."""
-    names = {path.stem for path in FOLDER.glob("*.toml")}
+    """The names of all profiles, the operator's own too; that of the standard is first."""
+    names = {*_built_in(), *_profiles_in(_operators_folder())}
     return [DEFAULT, *sorted(names - {DEFAULT})]
 
 
-@cache
 def load_profile(name: str) -> BankProfile:
     """The profile with this name. Raises ProfileError."""
-    if not _NAME.fullmatch(name) or name not in profile_names():
+    if name in _built_in():
+        return _built_in()[name]
+    profile = _profiles_in(_operators_folder()).get(name)
+    if profile is None:
         raise ProfileError(f"There is no profile {name[:32]!r}.")
-    return read_profile(name, (FOLDER / f"{name}.toml").read_text("utf-8"))
+    return profile
+
+
+@cache
+def _built_in() -> dict[str, BankProfile]:
+    return _read_folder(FOLDER)
+
+
+def _operators_folder() -> Path | None:
+    return current_settings().provider_profiles_dir if has_app_context() else None
+
+
+@cache
+def _profiles_in(folder: Path | None) -> dict[str, BankProfile]:
+    """The operator's profiles, as they were when the process began. Raises ProfileError."""
+    if folder is None:
+        return {}
+    if not folder.is_dir():
+        raise ProfileError(f"PROVIDER_PROFILES_DIR: {folder} is not a folder.")
+    profiles = _read_folder(folder)
+    hidden = sorted(profiles.keys() & _built_in().keys())
+    if hidden:
+        raise ProfileError(
+            f"{folder / hidden[0]}.toml has the name of a built-in profile: give it another one."
+        )
+    return profiles
+
+
+def _read_folder(folder: Path) -> dict[str, BankProfile]:
+    profiles = {}
+    for path in sorted(folder.glob("*.toml")):
+        if not _NAME.fullmatch(path.stem):
+            raise ProfileError(
+                f"{path} has no good name: use up to 32 of a to z, 0 to 9 and -, then .toml."
+            )
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            raise ProfileError(f"{path} cannot be read, or is not UTF-8.") from None
+        profiles[path.stem] = read_profile(path.stem, text)
+    return profiles
+
+
+def check_folder(folder: Path | None) -> None:
+    """Read the operator's profiles for the rest of the process. Raises ProfileError."""
+    _profiles_in(folder)
+    if folder is None:
+        return
+    for name, profile in _profiles_in(folder).items():
+        for environment, door in (("live", profile.live), ("test", profile.test)):
+            if door is not None:
+                _check_rules(name, environment, profile, door)
+
+
+def _check_rules(name: str, environment: str, profile: BankProfile, door: BankDoor) -> None:
+    """Check what only a whole account shows, such as `{txid}` in a path."""
+    values = profile.model_dump(include=set(BankRules.model_fields))
+    try:
+        AccountProfile.model_validate({**values, **_members_of(door), "name": name})
+    except ValidationError as error:
+        reason = _sentence(error)
+        raise ProfileError(f"The profile {name!r} is wrong for {environment}: {reason}") from None
+
+
+def _members_of(door: BankDoor | None) -> dict[str, Any]:
+    """The door's values; without a rate of its own the profile's counts."""
+    members = door.model_dump() if door else {}
+    if members.get("rate") is None:
+        members.pop("rate", None)
+    return members
 
 
 def read_profile(name: str, text: str) -> BankProfile:
@@ -248,7 +313,7 @@ def merged_profile(
     profile = load_profile(name)
     rules = profile.model_dump(include=set(BankRules.model_fields))
     door = profile.live if environment == "live" else profile.test
-    values = {**rules, **(door.model_dump() if door else {})}
+    values = {**rules, **_members_of(door)}
     values["name"] = name
     changes = {key: value for key, value in overrides.items() if key != "extra"}
     if {"name"} & changes.keys():

@@ -54,8 +54,6 @@ class TokenStyle:
     """The statuses that bring a token."""
     scopes: str | None = None
     """The scopes as they are sent, separated by spaces; None if none are asked for."""
-    check_granted: bool = False
-    """Whether the bank may answer with fewer scopes than were asked for."""
 
 
 @dataclass(frozen=True, repr=False)

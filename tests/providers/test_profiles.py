@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from config import ROOT, ConfigurationError
 from providers.api_pix.profiles import (
     FOLDER,
     BankDoor,
@@ -23,6 +24,7 @@ from providers.api_pix.profiles import (
     read_profile,
 )
 from tests.providers.stand_in_dialects import DIALECTS
+from tests.support.service import close_app, ready_app, settings_for
 
 APP_KEY = {"extra": {"gw-dev-app-key": "d27b67790cffab50136be17db0050c56b9d1a5b1"}}
 
@@ -141,3 +143,86 @@ def test_the_standards_file_explains_every_member():
 
     absent = {name for name in members if not re.search(rf"(?m)^(# )?\[*{name}\b", text)}
     assert absent == set()
+
+
+def test_the_rate_follows_the_environment():
+    """Inter's sandbox blocks who calls more than ten times a minute."""
+    rates = [merged_profile("inter", place, {}).rate for place in ("live", "test")]
+    assert rates == [120, 10]
+    assert merged_profile("inter", "test", {"rate": 7}).rate == 7
+    assert merged_profile("efi", "test", {}).rate is None
+
+
+def test_no_scope_is_asked_for_that_no_call_needs():
+    """A thief of the secret can use every scope that the bank granted."""
+    addresses = {"base": "https://b.example/v2", "token_url": "https://b.example/t"}
+    scopes = merged_profile("standard", "live", addresses).scopes
+    assert scopes == "cob.write cob.read pix.write pix.read webhook.write webhook.read"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The operator's folder of profiles, with the one of the guide."""
+    guide = (ROOT / "docs" / "go-live.md").read_text("utf-8")
+    example = guide.partition("<!-- file: profile.toml -->")[2]
+    text = example.partition("```toml\n")[2].partition("```")[0]
+    path = tmp_path / "profiles"
+    path.mkdir()
+    (path / "banco-da-feira.toml").write_text(text, "utf-8")
+    return path
+
+
+@pytest.fixture
+def start(tmp_path, fresh_database, clock):
+    """Start the service with this folder."""
+    apps = []
+
+    def begin(folder):
+        settings = settings_for(fresh_database("sqlite"), tmp_path, provider_profiles_dir=folder)
+        apps.append(ready_app(settings, clock))
+        return apps[-1]
+
+    yield begin
+    for app in apps:
+        close_app(app)
+
+
+def test_a_bank_is_added_by_a_file_of_the_operator(folder, start):
+    """Without a release: the commands, the portal and the client know it."""
+    app = start(folder)
+    listed = app.test_cli_runner().invoke(args=["provider", "profiles"]).output
+    assert "banco-da-feira: Banco da Feira" in listed
+    assert "efi: Efí" in listed
+    with app.app_context():
+        assert "banco-da-feira" in all_profiles()
+        profile = merged_profile("banco-da-feira", "test", {})
+    assert (profile.rate, profile.token_style) == (10, "form")
+    assert "banco-da-feira" not in profile_names()  # another installation has other files
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("efi.toml", None, "efi.toml has the name of a built-in profile"),
+        ("Meu Banco.toml", None, "Meu Banco.toml has no good name"),
+        ("banco.toml", "title = ", "The profile 'banco' is not TOML"),
+        ("banco.toml", 'title = "B"\nuntried = "Never."\nsufix = 1', "sufix is not a known member"),
+        ("banco.toml", b"\xff", "cannot be read, or is not UTF-8"),
+        ("banco.toml", "put_path", "put_path must have {txid}"),
+    ],
+)
+def test_a_wrong_file_ends_the_start_with_a_sentence(folder, start, name, text, sentence):
+    """Not the first payment with it."""
+    right = (folder / "banco-da-feira.toml").read_bytes()
+    if text is None:
+        text = right
+    elif text == "put_path":
+        text = b'put_path = "/cob"\n' + right
+    (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ConfigurationError, match=re.escape(sentence)):
+        start(folder)
+
+
+def test_a_folder_that_is_missing_ends_the_start(tmp_path, start):
+    with pytest.raises(ConfigurationError, match="is not a folder"):
+        start(tmp_path / "nowhere")

@@ -65,6 +65,7 @@ def test_nothing_is_needed_in_development(env, tmp_path):
     assert settings.bank_webhook_secret_previous is None
     assert settings.clock_file is None
     assert settings.provider_callback_url is None
+    assert settings.provider_profiles_dir is None
 
 
 @pytest.mark.parametrize(
@@ -105,6 +106,7 @@ def test_nothing_is_needed_in_development(env, tmp_path):
         ("TRUSTED_PROXIES", "1", 1),
         ("TLS_PORT", "5443", 5443),
         ("TLS_DIR", "/etc/balcao", Path("/etc/balcao")),
+        ("PROVIDER_PROFILES_DIR", "/etc/balcao/profiles", Path("/etc/balcao/profiles")),
         ("WEBHOOK_ALLOW_PRIVATE", "1", True),
         ("WEBHOOK_ALLOW_PRIVATE", "false", False),
     ],
