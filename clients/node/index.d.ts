@@ -36,6 +36,18 @@ export interface CreateOptions extends CallOptions {
 
 export type PaymentStatus = "pending" | "confirmed" | "expired" | "cancelled";
 
+/** The bank behind a payment. */
+export interface Provider {
+  /** "simulated", or the profile of a real bank, such as "efi". */
+  name: string;
+  /** The id of the merchant's account at the bank; null at the simulated bank. */
+  account: string | null;
+  /** The id of the charge at the bank. */
+  txid: string;
+  /** How the charge stands. */
+  status: string;
+}
+
 /** The merchant's view of a payment. Newer services may send more fields. */
 export interface Payment {
   id: string;
@@ -61,6 +73,7 @@ export interface Payment {
   cancel_url: string | null;
   sequence: number;
   livemode: boolean;
+  provider: Provider;
   [field: string]: unknown;
 }
 
@@ -96,14 +109,36 @@ export interface NewRefund {
 export interface Refund {
   id: string;
   payment_id: string;
-  return_id: string;
+  return_id: string | null;
   value: number;
   amount_centavos: number;
   status: "processing" | "done" | "failed";
   reason: string | null;
+  /** Whether the bank gave the money back by itself, for example by MED. */
+  by_bank: boolean;
+  /** Why the bank did, in its word, such as "MED_FRAUDE". */
+  nature: string | null;
   description: string | null;
   requested_at: string;
   settled_at: string | null;
+  [field: string]: unknown;
+}
+
+/** Money that a bank reported: the data of receipt.received and receipt.refused. */
+export interface Receipt {
+  end_to_end_id: string;
+  /** null for money without a payment. */
+  payment_id: string | null;
+  value: number;
+  amount_centavos: number;
+  pix_key: string | null;
+  reference: string | null;
+  paid_at: string;
+  verdict: "accepted" | "refused";
+  /** Why it was refused. */
+  reason: string | null;
+  /** Why accepted money at a real bank fits no payment, such as "amount-mismatch"; else null. */
+  misfit: string | null;
   [field: string]: unknown;
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from balcao import Balcao, errors
+from balcao import Balcao, Provider, Receipt, errors
 from balcao.testing.errors import wait_until
 from tests.support.service import DEMO_PASSWORD, ServiceProcess
 
@@ -47,6 +47,7 @@ def test_a_payment_is_created_paid_and_refunded(service: ServiceProcess, shop: B
     )
     assert (payment.status, payment.amount_centavos) == ("pending", 5490)
     assert payment.metadata == {"cart": "7"}
+    assert payment.provider == Provider("simulated", None, payment.id, "open")
 
     assert service.tell({"id": payment.id, "value": str(payment.value)})[0] == 200
     paid = shop.payments.get(payment.id)
@@ -58,7 +59,24 @@ def test_a_payment_is_created_paid_and_refunded(service: ServiceProcess, shop: B
         shop.payments.refund(payment.id, "54.91")
     refund = shop.payments.refund(payment.id, "14.90", description="one cheese less")
     assert (refund.value, refund.payment_id) == (Decimal("14.90"), payment.id)
+    assert (refund.by_bank, refund.nature) == (False, None)
     assert [one.id for one in shop.payments.refunds(payment.id)] == [refund.id]
+
+
+def test_the_receipt_of_an_event_is_read(service: ServiceProcess, shop: Balcao):
+    """Money of another amount: the simulated bank gives it back."""
+    payment = shop.payments.create(10)
+    assert service.tell({"id": payment.id, "value": "9.00"})[0] == 400
+
+    def refused() -> list[Receipt]:
+        events = [one for one in shop.events.list(after="start") if one.type == "receipt.refused"]
+        receipts = [Receipt.from_raw(one.data) for one in events]
+        return [one for one in receipts if one.payment_id == payment.id]
+
+    wait_until(lambda: bool(refused()), 20, lambda: "No receipt came.")
+    [receipt] = refused()
+    assert (receipt.value, receipt.verdict) == (Decimal("9.00"), "refused")
+    assert (receipt.reason, receipt.misfit) == ("amount-mismatch", None)
 
 
 def test_an_order_has_one_payment_and_the_error_says_so(shop: Balcao):

@@ -33,6 +33,24 @@ test("the types declare the methods that the parts have", () => {
   }
 });
 
+test("the types declare what is said of real banks", () => {
+  const members = (name) => {
+    const [, text] = new RegExp(`export interface ${name} \\{\\n(.*?)\\n\\}`, "s").exec(types);
+    return [...text.matchAll(/^ {2}(\w+): (.+);$/gm)].map(([, member, type]) => `${member}: ${type}`);
+  };
+  assert.ok(members("Payment").includes("provider: Provider"));
+  assert.deepEqual(members("Provider"), [
+    "name: string",
+    "account: string | null",
+    "txid: string",
+    "status: string",
+  ]);
+  for (const member of ["by_bank: boolean", "nature: string | null", "return_id: string | null"]) {
+    assert.ok(members("Refund").includes(member), member);
+  }
+  assert.ok(members("Receipt").includes("misfit: string | null"));
+});
+
 test("the version stands in package.json and in the source", async () => {
   const manifest = JSON.parse(await readFile(new URL("package.json", ROOT), "utf8"));
   assert.equal(balcao.VERSION, manifest.version);

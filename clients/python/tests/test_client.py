@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 import balcao
-from balcao import Balcao, RetryPolicy, errors
+from balcao import Balcao, Provider, Receipt, Refund, RetryPolicy, errors
 from balcao.payments import reais
 from balcao.transport import retry_after_seconds
 
@@ -27,6 +27,49 @@ def test_a_created_payment_has_exact_money_and_aware_times(script, shop):
     assert (method, path) == ("POST", "/payments/pix")
     assert headers["authorization"] == "Bearer balcao_test_key"
     assert json.loads(body) == {"value": "100.10", "order_id": "1042"}
+
+
+def test_the_bank_of_a_payment_is_named(script, shop):
+    """A shop with a real bank looks the charge up there by its txid."""
+    bank = {"name": "efi", "account": "0123abcd", "txid": "4f0c", "status": "open", "later": 1}
+    answers = [script.payment, {**script.payment, "provider": bank}]
+    server = script(*(script.ok({"payment": one}) for one in answers))
+    client = shop(server).client
+    assert client.payments.get("4f0c").provider is None  # a service from before
+    assert client.payments.get("4f0c").provider == Provider("efi", "0123abcd", "4f0c", "open")
+
+
+def test_a_return_of_the_banks_own_making_says_why():
+    """The shop did not order it."""
+    raw = {
+        "id": "D1",
+        "payment_id": "4f0c",
+        "value": 1,
+        "amount_centavos": 100,
+        "status": "done",
+        "requested_at": "2026-11-20T15:00:00Z",
+    }
+    assert (Refund.from_raw(raw).by_bank, Refund.from_raw(raw).nature) == (False, None)
+    med = Refund.from_raw({**raw, "by_bank": True, "nature": "MED_FRAUDE"})
+    assert (med.by_bank, med.nature) == (True, "MED_FRAUDE")
+
+
+def test_a_receipt_says_why_its_money_fits_no_payment():
+    """Such money is at the bank, and the shop attaches it or gives it back."""
+    raw = {
+        "end_to_end_id": "E1",
+        "payment_id": None,
+        "value": Decimal("99.9"),
+        "amount_centavos": 9990,
+        "paid_at": "2026-11-20T15:00:00Z",
+        "verdict": "accepted",
+        "misfit": "amount-mismatch",
+    }
+    receipt = Receipt.from_raw(raw)
+    assert (receipt.value, receipt.misfit) == (Decimal("99.90"), "amount-mismatch")
+    assert (receipt.payment_id, receipt.reason) == (None, None)
+    with pytest.raises(errors.UnexpectedAnswer, match="receipt"):
+        Receipt.from_raw({**raw, "misfit": 7})
 
 
 def test_a_service_on_this_machine_is_reached_without_the_proxy(script, shop, monkeypatch):

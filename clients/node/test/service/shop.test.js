@@ -51,6 +51,8 @@ test("a payment is created, paid and refunded, exact to the centavo", async () =
   });
   assert.deepEqual([payment.status, payment.amount_centavos], ["pending", 5490]);
   assert.deepEqual(payment.metadata, { cart: "7" });
+  const simulated = { name: "simulated", account: null, txid: payment.id, status: "open" };
+  assert.deepEqual(payment.provider, simulated);
 
   await pay(payment);
   assert.equal((await confirmed(payment)).paid, true);
@@ -59,6 +61,7 @@ test("a payment is created, paid and refunded, exact to the centavo", async () =
   await assert.rejects(tooMuch, balcao.RefundExceedsPayment);
   const refund = await shop.payments.refund(payment.id, { value: { centavos: 1490 } });
   assert.deepEqual([refund.amount_centavos, refund.payment_id], [1490, payment.id]);
+  assert.deepEqual([refund.by_bank, refund.nature], [false, null]);
   const refunds = await shop.payments.refunds(payment.id);
   assert.deepEqual(
     refunds.map(({ id }) => id),

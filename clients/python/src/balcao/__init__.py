@@ -22,7 +22,7 @@ from balcao.errors import (
     UnexpectedAnswer,
     WebhookVerificationError,
 )
-from balcao.models import Delivery, Event, Page, Payment, Refund, Webhook
+from balcao.models import Delivery, Event, Page, Payment, Provider, Receipt, Refund, Webhook
 from balcao.payments import PaymentTest
 from balcao.signatures import verify_webhook
 from balcao.transport import RetryPolicy
@@ -42,6 +42,8 @@ __all__ = [
     "Page",
     "Payment",
     "PaymentTest",
+    "Provider",
+    "Receipt",
     "Refund",
     "RetryPolicy",
     "ServiceUnavailable",

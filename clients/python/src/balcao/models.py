@@ -83,6 +83,9 @@ class _Reader:
     def maybe(self, name: str, kind: type[T]) -> T | None:
         return None if self.raw.get(name) is None else self.one(name, kind)
 
+    def absent(self, name: str) -> bool:
+        return self.raw.get(name) is None
+
     def money(self, name: str) -> Decimal:
         value = self.raw.get(name)
         if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
@@ -98,6 +101,31 @@ class _Reader:
 
     def maybe_time(self, name: str) -> datetime | None:
         return None if self.raw.get(name) is None else self.time(name)
+
+
+@dataclass(frozen=True)
+class Provider:
+    """The bank behind a payment."""
+
+    name: str
+    """`simulated`, or the profile of a real bank, such as `efi`."""
+    account: str | None
+    """The id of the merchant's account at the bank; None at the simulated bank."""
+    txid: str
+    """The id of the charge at the bank."""
+    status: str
+    """How the charge stands: `opening`, `open`, `refused`, `closing`, `closed` or `paid`."""
+
+    @classmethod
+    def from_raw(cls, raw: object) -> Provider:
+        """Raises UnexpectedAnswer."""
+        read = _Reader(raw, "provider")
+        return cls(
+            name=read.one("name", str),
+            account=read.maybe("account", str),
+            txid=read.one("txid", str),
+            status=read.one("status", str),
+        )
 
 
 @dataclass(frozen=True)
@@ -126,6 +154,8 @@ class Payment:
     """Grows with every change: ignore a state with a lower number than one you know."""
     livemode: bool
     """Whether the money is real."""
+    provider: Provider | None
+    """The bank; None from a service that does not say it."""
     raw: Raw = field(repr=False)
 
     @classmethod
@@ -151,6 +181,7 @@ class Payment:
             end_to_end_id=read.maybe("end_to_end_id", str),
             sequence=read.one("sequence", int),
             livemode=read.maybe("livemode", bool) or False,
+            provider=None if read.absent("provider") else Provider.from_raw(read.raw["provider"]),
             raw=read.raw,
         )
 
@@ -168,6 +199,10 @@ class Refund:
     status: str
     """`processing`, `done` or `failed`; `reason` says why it failed."""
     reason: str | None
+    by_bank: bool
+    """Whether the bank gave the money back by itself, for example by MED."""
+    nature: str | None
+    """Why the bank did, in its word, such as `MED_FRAUDE`."""
     description: str | None
     requested_at: datetime
     settled_at: datetime | None
@@ -185,9 +220,51 @@ class Refund:
             amount_centavos=read.one("amount_centavos", int),
             status=read.one("status", str),
             reason=read.maybe("reason", str),
+            by_bank=read.maybe("by_bank", bool) or False,
+            nature=read.maybe("nature", str),
             description=read.maybe("description", str),
             requested_at=read.time("requested_at"),
             settled_at=read.maybe_time("settled_at"),
+            raw=read.raw,
+        )
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Money that a bank reported, as in the `data` of `receipt.received` and `receipt.refused`."""
+
+    end_to_end_id: str
+    payment_id: str | None
+    """None for money without a payment."""
+    value: Decimal
+    amount_centavos: int
+    pix_key: str | None
+    reference: str | None
+    """What the payer's code or bank named: the txid of a static code or of a charge."""
+    paid_at: datetime
+    verdict: str
+    """`accepted`; or `refused`, and the payer has the money back."""
+    reason: str | None
+    """Why it was refused."""
+    misfit: str | None
+    """Why accepted money at a real bank fits no payment, such as `amount-mismatch`; else None."""
+    raw: Raw = field(repr=False)
+
+    @classmethod
+    def from_raw(cls, raw: object) -> Receipt:
+        """Raises UnexpectedAnswer."""
+        read = _Reader(raw, "receipt")
+        return cls(
+            end_to_end_id=read.one("end_to_end_id", str),
+            payment_id=read.maybe("payment_id", str),
+            value=read.money("value"),
+            amount_centavos=read.one("amount_centavos", int),
+            pix_key=read.maybe("pix_key", str),
+            reference=read.maybe("reference", str),
+            paid_at=read.time("paid_at"),
+            verdict=read.one("verdict", str),
+            reason=read.maybe("reason", str),
+            misfit=read.maybe("misfit", str),
             raw=read.raw,
         )
 
@@ -201,7 +278,7 @@ class Event:
     timestamp: datetime
     livemode: bool
     data: Raw
-    """The payment, receipt or refund as it stood at the event."""
+    """The payment, receipt or refund as it stood; `Receipt.from_raw` reads that of a receipt."""
     raw: Raw = field(repr=False)
     body: bytes = field(repr=False, default=b"")
     """The bytes as they were received; empty for an event from a list."""
