@@ -51,12 +51,14 @@ class ProviderCharges:
         query = select(ProviderCharge).where(ProviderCharge.payment_id.in_(payment_ids))
         return {charge.payment_id: charge for charge in self._session.scalars(query)}
 
-    def by_txids(self, account_id: int, txids: Collection[str]) -> dict[str, ProviderCharge]:
-        """The account's charges by their txids; runs one statement, or none."""
+    def by_txids(
+        self, account_ids: Collection[int], txids: Collection[str]
+    ) -> dict[str, ProviderCharge]:
+        """The accounts' charges by their txids; runs one statement, or none."""
         if not txids:
             return {}
         query = select(ProviderCharge).where(
-            ProviderCharge.account_id == account_id, ProviderCharge.txid.in_(txids)
+            ProviderCharge.account_id.in_(account_ids), ProviderCharge.txid.in_(txids)
         )
         return {charge.txid: charge for charge in self._session.scalars(query)}
 

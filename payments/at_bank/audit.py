@@ -80,11 +80,18 @@ class AccountAudit:
     on_unfinished_charge: Callable[[ProviderCharge], object] | None = None
     """Called for each charge that the bank has, and whose answer was never stored."""
     _look_ups: int = 0
+    _entry_ids: frozenset[int] = frozenset()
+    """The account's row id and those of its merchant's other entries for the same bank account."""
     _returns_compared: set[int] = field(default_factory=set)
     """Row ids of refunds."""
 
     def run(self, start: datetime) -> None:
-        """Compare everything since `start`. Raises ProviderAway, AccountRefusal, EndlessPages."""
+        """Compare everything since `start`.
+
+        Raises ProviderAway, ProviderRefusal and EndlessPages.
+        """
+        with reading() as work:
+            self._entry_ids = work.provider_accounts.entries_like(self.account.id)
         while start < self.end:
             until = min(start + DAY, self.end)
             self._check_charges(start, until)
@@ -99,7 +106,7 @@ class AccountAudit:
             self.counts.charges += len(charges)
             with reading() as work:
                 stored = work.provider_charges.by_txids(
-                    self.account.id, [one.txid for one in charges]
+                    self._entry_ids, [one.txid for one in charges]
                 )
             for bank_charge in charges:
                 self._compare_charge(bank_charge, stored.get(bank_charge.txid))
@@ -197,7 +204,7 @@ class AccountAudit:
 
     def _compare_stored(self, money: BankMoney, stored: StoredMoney) -> None:
         receipt, payment, about = stored.receipt, stored.payment, money.end_to_end_id
-        if receipt.provider_account_id != self.account.id:
+        if receipt.provider_account_id not in self._entry_ids:
             self.findings.add(AuditRule.MONEY_DIFFERS, about, "it is stored for another account")
         if receipt.amount_centavos != money.amount_centavos:
             amounts = f"{plain(money.amount_centavos)} there, {plain(receipt.amount_centavos)} here"

@@ -174,7 +174,9 @@ def _insert_of(work: Work, account: CallbackAccount, pix: list[NamedPix]) -> Non
     is_window_wanted = False
     for start in range(0, len(pix), _CHUNK):
         some = pix[start : start + _CHUNK]
-        charges = work.provider_charges.by_txids(account.id, {one.txid for one in some if one.txid})
+        charges = work.provider_charges.by_txids(
+            [account.id], {one.txid for one in some if one.txid}
+        )
         ids = {one.end_to_end_id for one in some if one.end_to_end_id}
         booked = work.provider_money.booked(ids)
         for one in some:

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from db_models import ProviderCharge, Receipt, Refund
+from db_models import ProviderAccount, ProviderCharge, Receipt, Refund
 from payments.at_bank import audit as audit_module
 from payments.at_bank import booking
 from providers.accounts import provider_of
@@ -285,6 +285,29 @@ def test_repair_books_returns_that_the_bank_made_by_itself(shop):
         (True, 777),
     ]
     assert shop.broken() == set()
+
+
+@pytest.mark.parametrize("key", [PIX_KEY, "outra@example.com"])
+def test_two_entries_of_one_bank_account_agree_with_their_bank(shop, key):
+    """Its list names the charges, Pix and returns of both; neither entry misses any of them."""
+    again = Shop(shop.app, shop.rows, shop.bank, shop.clock)
+    shop.open()
+    shop.refunded()
+    again.paid()
+    shop.rows.write(ProviderAccount, again.account_id, pix_key=key)
+    assert shop.broken() == set()
+    assert shop.audit(again.public_id)[0] == 0
+
+
+def test_another_merchant_s_charge_is_unknown_to_an_audit(shop):
+    """A stranger who knows the same bank account explains nothing of it."""
+    stranger = Shop(shop.app, shop.rows, shop.bank, shop.clock)
+    charlie = shop.rows.merchant("Charlie")
+    shop.rows.write(ProviderAccount, stranger.account_id, merchant_id=charlie)
+    shop.open()
+    shop.clock.advance(hours=1)
+    _, output = shop.audit(stranger.public_id)
+    assert "charge-unknown" in output
 
 
 def test_many_pages_are_compared_and_nothing_is_compared_twice(shop, monkeypatch):

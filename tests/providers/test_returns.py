@@ -228,6 +228,7 @@ def test_money_without_a_payment_gets_one_when_its_bank_returns_it(rows, listing
     listing.give(money.end_to_end_id, returned(VALUE, state=FAILED))
     book_page(rows, account, listing)
     assert rows.receipts()[0].payment_id is None
+    assert rows._rows(sa.select(ProviderHint)) == []
     listing.give(money.end_to_end_id, returned(VALUE))
     book_page(rows, account, listing)
     [receipt] = rows.receipts()
