@@ -6,7 +6,7 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, Index, Integer, String
+from sqlalchemy import JSON, Boolean, CheckConstraint, Index, Integer, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db_models.account import Id
@@ -52,3 +52,5 @@ class PayerBankOrder(db.Model):  # type: ignore[name-defined, misc]  # see Accou
     next_at: Mapped[datetime] = mapped_column(UtcDateTime)
     """When it may be sent next; a process moves it ahead to acquire the lease."""
     attempts: Mapped[int] = mapped_column(Integer)
+    is_test: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    """Whether it goes to the bank of test halves, which has a secret of its own."""

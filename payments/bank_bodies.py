@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from core.errors import MalformedJson
 from payments.schemas import BankBody
-from providers.simulated.fields import parse_bank_json
+from providers.fields import parse_bank_json
 from web.problems import refuse_invalid
 
 Report = TypeVar("Report", bound=BankBody)

@@ -14,7 +14,7 @@ from payments.bank_bodies import read_report
 from payments.routes import presenter
 from payments.schemas import Confirmation
 from payments.service import CLOCK_SKEW, ConfirmationResult
-from providers.simulated import fields as bank_fields
+from providers import fields as bank_fields
 from repository.database import in_unit_of_work, now
 from web.answers import private_json
 from web.api_docs import DocumentedBlueprint, declare, problems, reference

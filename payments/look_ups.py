@@ -11,7 +11,6 @@ from enum import StrEnum
 
 import structlog
 
-from config import current_settings
 from core.errors import BalcaoError, NotificationConflict
 from core.runtime.throttle import Throttle
 from core.signing.signatures import VerifiedMessage
@@ -19,9 +18,9 @@ from payments import receiving
 from payments.at_bank import asking
 from payments.schemas import Confirmation
 from payments.service import CLOCK_SKEW, ConfirmationResult
+from providers.accounts import signing_bank_of
 from providers.port import BankMoney, ProviderAway
-from providers.simulated import bank_client
-from providers.simulated.transfers import warn_hourly
+from providers.repeated_warnings import warn_hourly
 from repository.database import in_unit_of_work, now, reading
 
 log = structlog.get_logger()
@@ -51,18 +50,21 @@ def inquire(txid: str) -> Inquiry:
     """
     with reading() as work:
         payment = work.payments.find_by_txid(txid)
-    if payment is not None and payment.provider_account_id is not None:
+    if payment is None:
+        return Inquiry.NOBODY
+    if payment.provider_account_id is not None:
         is_answered = asking.ask(payment.provider_account_id, txid)
         if is_answered is None:
             return Inquiry.RECENT
         return Inquiry.ANSWERED if is_answered else Inquiry.NO_ANSWER
-    if not current_settings().asks_bank:
+    bank = signing_bank_of(payment.merchant_id)
+    if bank is None:
         return Inquiry.NOBODY
     if not may_look_up(txid):
         return Inquiry.RECENT
     try:
-        for money in bank_client.fetch_transfers(txid):
-            settle(money)
+        for money in bank.money_of(txid):
+            settle(money, is_test=bank.is_test)
     except (ProviderAway, BalcaoError) as error:
         log.info("bank.look_up_failed", payment=txid, error=type(error).__name__)
         return Inquiry.NO_ANSWER
@@ -79,9 +81,10 @@ def may_look_up(txid: str) -> bool:
     return _look_ups.allow(txid)
 
 
-def settle(money: BankMoney) -> ConfirmationResult | None:
+def settle(money: BankMoney, *, is_test: bool = False) -> ConfirmationResult | None:
     """Settle or refuse a payment, or receive money without one, as a look-up reported it.
 
+    `is_test` tells whether the bank of test halves reported it.
     None if the transfer contradicts a receipt that is already stored, or lies in the future.
     Raises DatabaseUnavailable and ConcurrentUpdate.
     """
@@ -91,7 +94,7 @@ def settle(money: BankMoney) -> ConfirmationResult | None:
         warn_hourly("bank.paid_in_the_future", end_to_end_id)
         return None
     confirmation = Confirmation.of_money(money)
-    signed = VerifiedMessage(end_to_end_id, moment)
+    signed = VerifiedMessage(end_to_end_id, moment, is_test)
     try:
         outcome = in_unit_of_work(lambda work: receiving.take(work, confirmation, signed))
     except NotificationConflict as error:

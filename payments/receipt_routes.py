@@ -18,7 +18,7 @@ from payments.receipt_schemas import Attachment, OneReceipt, ReceiptList
 from payments.refund_routes import refund_and_answer, refund_answer, refund_of
 from payments.routes import presenter
 from payments.schemas import NewRefund
-from providers.simulated import fields as bank_fields
+from providers import fields as bank_fields
 from repository.database import Work, in_unit_of_work, reading
 from repository.receipts import ListedReceipt, ReceiptFilters
 from web.answers import private_json

@@ -8,7 +8,7 @@ from typing import Any
 from core.errors import PaymentNotFound
 from core.signing.signatures import VerifiedMessage
 from db_models import EventName
-from payments import service, snapshots
+from payments import halves_wall, service, snapshots
 from payments.schemas import Confirmation
 from payments.service import ConfirmationResult
 from repository.database import Work
@@ -24,6 +24,7 @@ def take(work: Work, confirmation: Confirmation, signed: VerifiedMessage) -> Con
     Refusals are returned, not raised, so that their receipts are committed. Raises
     NotificationConflict.
     """
+    confirmation.end_to_end_id = halves_wall.own_transfer_id(confirmation.end_to_end_id, signed)
     txid, pix_key = confirmation.target
     if txid is not None:
         return service.confirm(work, confirmation, txid, signed)
@@ -36,11 +37,13 @@ def _receive(
     """Store a receipt of the merchant with this key; refuse money for a key of nobody."""
     row = service.receipt_row(work, confirmation, signed, None, None)
     earlier_receipt = work.receipts.find_by_end_to_end_id(row["end_to_end_id"])
+    refusal = PaymentNotFound("No merchant receives by this Pix key.")
     if earlier_receipt is not None:
+        if service.is_behind_wall(earlier_receipt, signed):
+            return ConfirmationResult(None, refusal=refusal)
         return service.first_result(earlier_receipt, confirmation, None)
     merchant = work.accounts.find_by_pix_key(pix_key)
-    if merchant is None:
-        refusal = PaymentNotFound("No merchant receives by this Pix key.")
+    if merchant is None or not halves_wall.may_touch(merchant.id, is_test=signed.is_test):
         work.receipts.insert(service.receipt_row(work, confirmation, signed, None, refusal))
         return ConfirmationResult(None, refusal=refusal)
     store(work, {**row, "merchant_id": merchant.id})

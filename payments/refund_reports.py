@@ -57,3 +57,10 @@ def reason_code(sentence: str | None) -> str:
     plain = unicodedata.normalize("NFKD", sentence or "").encode("ascii", "ignore").decode()
     code = _NO_LETTER.sub("-", plain.lower()).strip("-")[:_REASON_MAX].strip("-")
     return code or FAILED_AT_BANK
+
+
+def report_of_order(answer: BankReturn) -> RefundReport:
+    """The report of a signing bank, whose ids and reasons are read and checked already."""
+    return RefundReport(
+        RefundStatus(answer.state.value), answer.return_id, answer.reason, answer.settled_at
+    )

@@ -18,7 +18,7 @@ from datetime import timedelta
 import structlog
 
 from accounts import audit
-from config import current_parts, current_settings
+from config import current_parts
 from core import ids
 from core.errors import (
     BalcaoError,
@@ -32,15 +32,14 @@ from core.errors import (
 )
 from core.money import plain
 from db_models import Account, AuditAction, EventName, Payment, PaymentStatus, Refund, RefundStatus
-from payments import snapshots
+from payments import refund_reports, snapshots
 from payments.lifecycle import status_at
 from payments.location import ORIGINAL
 from payments.pix_objects import return_id_of
-from payments.refund_reports import RefundReport, foreign_ids, reason_code, report_of
+from payments.refund_reports import RefundReport, foreign_ids
 from payments.schemas import NewRefund
-from providers.accounts import provider_of
-from providers.port import AccountRefusal, BankReturn, ProviderAway, ProviderRefusal
-from providers.simulated import returns
+from providers.accounts import provider_of, signing_bank_of, signing_banks
+from providers.port import AccountRefusal, BankReturn, ProviderAway, ProviderRefusal, SigningBank
 from repository.database import Work, in_unit_of_work, now, reading
 from repository.events import StoredEvent
 from repository.refunds import LEASE, PAUSE_MAX, PAUSE_MIN
@@ -118,12 +117,8 @@ def request_refund(
 
 
 def request_full_refund(work: Work, payment: Payment, by: Account) -> Refund:
-    """Insert a refund of everything that is left. Call `tell_bank` after the commit.
-
-    Raises NotRefundable and RefundTooLate.
-    """
-    refund, _ = request_refund(work, payment, NewRefund(), by)
-    return refund
+    """As `request_refund`, of everything that is left. Raises NotRefundable and RefundTooLate."""
+    return request_refund(work, payment, NewRefund(), by)[0]
 
 
 def _check_part(
@@ -165,14 +160,13 @@ def _check_same(earlier_refund: Refund, new_refund: NewRefund, part: RefundPart 
 
 
 def _check_refundable(work: Work, payment: Payment) -> None:
-    settings = current_settings()
     if payment.status != PaymentStatus.CONFIRMED:
         status = status_at(payment, work.now)
         raise NotRefundable(f"Only a confirmed payment can be refunded; this one is {status}.")
     receipt = work.receipts.accepted_of(payment.id)
     is_at_bank = receipt is not None and receipt.provider_account_id is not None
-    if not is_at_bank and not settings.asks_bank:
-        raise NotRefundable("Refunds need a bank: set BANK_URL.")
+    if not is_at_bank and signing_bank_of(payment.merchant_id) is None:
+        raise NotRefundable("Refunds need a bank: set BANK_URL, or TEST_BANK_URL for tests.")
     if receipt is not None and work.now - receipt.paid_at > REFUNDABLE_FOR:
         raise RefundTooLate
 
@@ -246,13 +240,17 @@ def run_at_bank(account_id: int, keep_going: Callable[[], bool] = lambda: True) 
 
 
 def run(keep_going: Callable[[], bool] = lambda: True) -> int:
-    """Send one batch of due refunds to the simulated bank; returns how many were settled.
+    """Send one batch of due refunds to each signing bank; returns how many were settled.
 
     Any number of processes may run it: each refund is leased to one process for 12 s.
     """
+    return sum(_run_at(bank, keep_going) for bank in signing_banks())
+
+
+def _run_at(bank: SigningBank, keep_going: Callable[[], bool]) -> int:
     deadline = time.monotonic() + PART_SECONDS
     with reading() as work:
-        due_rows = work.refunds.ids_due(work.now, BATCH, None)
+        due_rows = work.refunds.ids_due(work.now, BATCH, None, bank.half)
     settled = unanswered = 0
     for row in due_rows:
         if time.monotonic() > deadline or unanswered >= UNANSWERED_MAX or not keep_going():
@@ -297,16 +295,21 @@ def _give_back(refund: Refund, payment: Payment, account_id: int | None) -> Refu
     return_id = return_id_of(refund, payment.end_to_end_id)
     try:
         if account_id is not None:
-            return report_of(_ask_bank(refund, end_to_end_id, account_id))
-        answer = returns.give_back(
+            return refund_reports.report_of(_ask_bank(refund, end_to_end_id, account_id))
+        bank = signing_bank_of(payment.merchant_id)
+        if bank is None:
+            raise ProviderAway("no-bank", was_sent=False)
+        answer = bank.give_back(
             end_to_end_id, refund.bank_refund_id, refund.amount_centavos, return_id
         )
     except AccountRefusal as refusal:
         # A person must look at the account; the bank has not decided about this refund.
         raise ProviderAway(refusal.code, was_sent=False) from refusal
     except ProviderRefusal as refusal:
-        return RefundReport(RefundStatus.FAILED, None, reason_code(refusal.code), None)
-    return _report_of(answer)
+        return RefundReport(
+            RefundStatus.FAILED, None, refund_reports.reason_code(refusal.code), None
+        )
+    return refund_reports.report_of_order(answer)
 
 
 def _ask_bank(refund: Refund, end_to_end_id: str, account_id: int) -> BankReturn:
@@ -333,12 +336,6 @@ def _ask_bank(refund: Refund, end_to_end_id: str, account_id: int) -> BankReturn
         if answer is not None:
             return answer
     return provider.give_back(end_to_end_id, refund.bank_refund_id, refund.amount_centavos)
-
-
-def _report_of(answer: BankReturn) -> RefundReport:
-    return RefundReport(
-        RefundStatus(answer.state.value), answer.return_id, answer.reason, answer.settled_at
-    )
 
 
 def settle(work: Work, row: int, report: RefundReport) -> None:

@@ -4,7 +4,7 @@
 
 The request only inserts a row. After its commit a serving process sends the order in the
 background; if the process dies or the bank is away, the job of any process sends it again. Each
-order has one id at the bank, which pays each id once. Test mode only.
+order has one id at the bank, which pays each id once. For money that is not real alone.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from flask import Flask
 
 from config import current_parts, parts_of
 from core.clock import rfc3339
-from core.errors import BalcaoError, TooManyRequests
+from core.errors import BalcaoError, FieldError, InvalidRequest, TooManyRequests
 from core.provider_errors import ProviderUnsupported
 from db_models import Payment, PaymentStatus, RobotPayment
 from payments.lifecycle import status_at
-from payments.robot_fields import RobotTerms
-from providers.simulated import bank_client
-from providers.simulated.bank_client import NoBankAnswer
+from payments.robot_fields import REAL_MONEY, RobotTerms
+from providers.accounts import signing_bank_of
+from providers.port import ProviderAway
 from repository.database import Work, in_unit_of_work, now, reading
 from repository.robot_payments import PAUSE_MAX, PAUSE_MIN
 
@@ -47,9 +47,11 @@ _senders = threading.BoundedSemaphore(SENDERS_MAX)
 def order(work: Work, payment: Payment, terms: RobotTerms) -> None:
     """Store the order for a payment without one. Call `announce_order` after the commit.
 
-    Raises TooManyRequests if WAITING_MAX payments of the merchant wait, and ProviderUnsupported
-    for a payment at a real bank.
+    Raises InvalidRequest for a payment of real money, TooManyRequests if WAITING_MAX payments of
+    the merchant wait, and ProviderUnsupported for a payment at a real bank.
     """
+    if current_parts().presenter.is_payment_live(payment):
+        raise InvalidRequest([FieldError("test", REAL_MONEY)])
     if payment.provider_account_id is not None:
         raise ProviderUnsupported("The robot payer pays at the simulated bank only.")
     merchant_id = payment.merchant_id
@@ -93,7 +95,7 @@ def _send_in_background(app: Flask, txid: str) -> None:
                 row = work.robot_payments.row_of(txid)
             if row is not None and _acquire_lease(row):
                 _work_on(row)
-    except NoBankAnswer as error:
+    except ProviderAway as error:
         log.info("robot.unanswered", payment=txid, why=str(error)[:200])
     except BalcaoError as error:
         log.warning("robot.postponed", payment=txid, code=error.code)
@@ -119,7 +121,7 @@ def run(keep_going: Callable[[], bool] = lambda: True) -> int:
             _work_on(row)
             finished += 1
             unanswered = 0
-        except NoBankAnswer:
+        except ProviderAway:
             unanswered += 1
     return finished
 
@@ -129,7 +131,7 @@ def _acquire_lease(row: int) -> bool:
 
 
 def _work_on(row: int) -> None:
-    """Send the order, or delete the row if there is nothing to send. Raises NoBankAnswer."""
+    """Send the order, or delete the row if there is nothing to send. Raises ProviderAway."""
     with reading() as work:
         row_and_payment = work.robot_payments.with_payment(row)
         moment = work.now
@@ -142,7 +144,7 @@ def _work_on(row: int) -> None:
         return
     try:
         is_accepted = _send(robot_payment, payment)
-    except NoBankAnswer:
+    except ProviderAway:
         _schedule_retry(row, payment)
         raise
     if is_accepted:
@@ -153,7 +155,7 @@ def _work_on(row: int) -> None:
 
 
 def _send(robot_payment: RobotPayment, payment: Payment) -> bool:
-    """Send the order; False if the bank refuses it for good. Raises NoBankAnswer."""
+    """Send the order; False if the bank refuses it for good. Raises ProviderAway."""
     terms = RobotTerms.model_validate(payment.robot_terms or {})
     # If the clock was set back since, the payment is from the future.
     pay_at = min(robot_payment.pay_at, now() + timedelta(seconds=terms.pay_after))
@@ -164,12 +166,16 @@ def _send(robot_payment: RobotPayment, payment: Payment) -> bool:
         "scenario": terms.scenario.value,
         "late_seconds": terms.late_seconds,
     }
-    answer = bank_client.order("robot", "/api/robot-orders", body)
+    bank = signing_bank_of(payment.merchant_id)
+    if bank is None:
+        log.warning("robot.without_bank", payment=payment.txid)
+        return False
+    answer = bank.order("robot", "/api/robot-orders", body)
     if answer.status < 400:
         return True
     code = answer.members.get("code")
     if not isinstance(code, str) or code == "not-found":
-        raise NoBankAnswer(f"HTTP status {answer.status} without a reason", answer.status)
+        raise ProviderAway(f"status-{answer.status}")
     log.warning("robot.refused", payment=payment.txid, code=code[:64])
     return False
 

@@ -23,8 +23,8 @@ from core.errors import InvalidMoney
 from core.money import centavos_from, plain
 from payments.robot_fields import PaymentTest, whole_number
 from payments.shop_fields import NewPayer, ShopUrl
+from providers import fields as bank_fields
 from providers.port import BankMoney
-from providers.simulated import fields as bank_fields
 from web.bodies import StrictBody
 
 EXPIRES_IN_MIN, EXPIRES_IN_MAX = 10, 2_592_000

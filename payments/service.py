@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from accounts import audit
+from config import current_settings
 from core import ids
 from core.errors import (
     AlreadyPaid,
@@ -40,6 +41,7 @@ from db_models import (
 from payments import lifecycle, snapshots
 from payments.at_bank import drafts
 from payments.due_charges import expected_money
+from payments.halves_wall import may_touch
 from payments.lifecycle import Change, status_at
 from payments.location import location_text
 from payments.paid_mail import mail_merchant
@@ -190,15 +192,20 @@ def confirm(
     payment, grace = work.payments.lock_by_txid(txid)
     if payment is None:
         # A bank may name a charge by the txid of its payload, which the merchant chose.
-        own_id = work.charges.only_payment_with(txid)
+        half = signed.is_test if current_settings().is_live else None
+        own_id = work.charges.only_payment_with(txid, half)
         payment, grace = work.payments.lock_by_txid(own_id) if own_id else (None, grace)
     if payment is not None and payment.provider_account_id is not None:
         payment = None  # Only its own bank can say that it is paid, see `payments.at_bank`.
+    elif payment is not None and not may_touch(payment.merchant_id, is_test=signed.is_test):
+        payment = None
+    not_found = PaymentNotFound(f"There is no payment {txid}.")
     earlier_receipt = work.receipts.find_by_end_to_end_id(end_to_end_id)
     if earlier_receipt is not None:
+        if is_behind_wall(earlier_receipt, signed):
+            return ConfirmationResult(None, refusal=not_found)
         return first_result(earlier_receipt, confirmation, payment)
     if payment is None:
-        not_found = PaymentNotFound(f"There is no payment {txid}.")
         work.receipts.insert(receipt_row(work, confirmation, signed, None, not_found))
         return ConfirmationResult(None, refusal=not_found)
     try:
@@ -221,6 +228,12 @@ def confirm(
     work.receipts.insert(receipt_row(work, confirmation, signed, payment, None))
     mail_merchant(work, payment, confirmation.payer.name if confirmation.payer else None)
     return ConfirmationResult(payment)
+
+
+def is_behind_wall(receipt: Receipt, signed: VerifiedMessage) -> bool:
+    """Whether the receipt belongs to a half whose money this bank may not touch."""
+    merchant_id = receipt.merchant_id
+    return merchant_id is not None and not may_touch(merchant_id, is_test=signed.is_test)
 
 
 def first_result(

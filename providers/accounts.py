@@ -12,8 +12,9 @@ from config import Settings, current_parts, current_settings
 from core.provider_errors import ProviderAccountNotFound
 from db_models import Account, ProviderAccount
 from providers.api_pix.client import build_provider
-from providers.port import Provider
+from providers.port import Provider, SigningBank
 from providers.secrets import AccountSecrets, AccountVault
+from providers.simulated.provider import SimulatedBank
 from repository.database import reading
 
 CLIENTS_MAX = 200
@@ -92,6 +93,31 @@ def provider_of(account_row_id: int) -> Provider:
     if account is None:
         raise ProviderAccountNotFound
     return current_parts().provider_clients.client_of(account)
+
+
+def signing_banks() -> list[SigningBank]:
+    """Every signing bank that can be asked: in development the one for everybody."""
+    settings = current_settings()
+    if settings.is_development:
+        return [SimulatedBank(settings.banks[0], half=None)]
+    banks = (_bank_of_half(half) for half in (False, True))
+    return [bank for bank in banks if bank is not None]
+
+
+def signing_bank_of(merchant_id: int) -> SigningBank | None:
+    """The signing bank of the merchant or test half with this row id; None if there is none.
+
+    It holds what is at no account of a real bank.
+    """
+    settings = current_settings()
+    if settings.is_development:
+        return signing_banks()[0]
+    return _bank_of_half(current_parts().presenter.halves.is_test_half(merchant_id))
+
+
+def _bank_of_half(half: bool) -> SigningBank | None:
+    peer = current_settings().bank_to_ask(half)
+    return None if peer is None else SimulatedBank(peer, half)
 
 
 def account_for_new_payment(merchant: Account) -> int | None:

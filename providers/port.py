@@ -7,11 +7,11 @@ are aware UTC by the bank's clock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 UNPROVED = "missing-unproved"
 """The code of an answer that something is missing which may not be the bank's own."""
@@ -25,6 +25,9 @@ class ProviderAway(Exception):
     rate budget wants to be left alone; None if nothing says so. `was_sent` tells whether the
     request may have reached the bank.
     """
+
+    http_status: int | None = None
+    """The status of an answer that could not be used; None if there was none, or it is not told."""
 
     def __init__(
         self, code: str, *, retry_after: timedelta | None = None, was_sent: bool = True
@@ -169,7 +172,62 @@ class ChargePage:
     next: str | None
 
 
-class Provider(Protocol):
+@dataclass(frozen=True)
+class BankAnswer:
+    """The HTTP status and the JSON object of a bank's answer to an order."""
+
+    status: int
+    members: Mapping[str, Any]
+    is_replayed: bool = False
+    """Whether the bank repeated its first answer to the same order."""
+
+
+class ListsMoney(Protocol):
+    """Whose money can be read as a list."""
+
+    def money_page(self, start: datetime, end: datetime, after: str | None) -> MoneyPage:
+        """A page of what came in from `start` to `end`, by our clock; `after` is a `next`.
+
+        The window is at most a day long. The implementation shifts it by the bank's clock offset.
+        Raises ProviderRefusal too, for a list or a cursor that the bank always refuses.
+        """
+
+
+class SigningBank(ListsMoney, Protocol):
+    """A bank for many merchants, which signs what it tells and believes what this service signs.
+
+    There is one for merchants and one for test halves, or one for everybody. Every method raises
+    ProviderAway.
+    """
+
+    @property
+    def is_test(self) -> bool:
+        """Whether it is the bank of test halves."""
+
+    @property
+    def half(self) -> bool | None:
+        """Whose payments it has: True for those of test halves; None for everybody's."""
+
+    def money_of(self, txid: str) -> tuple[BankMoney, ...]:
+        """The money that came in for one payment."""
+
+    def give_back(
+        self, end_to_end_id: str, refund_id: str, amount_centavos: int, return_id: str
+    ) -> BankReturn:
+        """Order a return, which is safe to repeat; `return_id` is the `rtrId` that it may use.
+
+        Raises ProviderRefusal.
+        """
+
+    def order(self, question: str, path: str, body: Mapping[str, Any] | None = None) -> BankAnswer:
+        """Send a signed order, or ask without a body; a refusal is an answer too.
+
+        `path` is below the bank's root. `question` names the kind of order in the log; the body is
+        never logged.
+        """
+
+
+class Provider(ListsMoney, Protocol):
     """A merchant's account at a bank.
 
     Every method raises ProviderAway and AccountRefusal.
@@ -190,13 +248,6 @@ class Provider(Protocol):
         The bank is asked first: a charge that is paid, has money or is removed already is returned
         unchanged, and None means that the bank itself says that it has none. Raises
         ProviderAway(UNPROVED) if something before the bank may have said so.
-        """
-
-    def money_page(self, start: datetime, end: datetime, after: str | None) -> MoneyPage:
-        """A page of what came in from `start` to `end`, by our clock; `after` is a `next`.
-
-        The window is at most a day long. The implementation shifts it by the bank's clock offset.
-        Raises ProviderRefusal too, for a list or a cursor that the bank always refuses.
         """
 
     def returned_page(self, start: datetime, end: datetime, after: str | None) -> MoneyPage:

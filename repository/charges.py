@@ -30,6 +30,7 @@ from db_models import (
     Refund,
 )
 from repository.connections import Unit
+from repository.halves import of_half
 from repository.payments import payment_of_row
 from repository.pix import ReceivedPix
 
@@ -62,10 +63,13 @@ class Charges:
         ).one_or_none()
         return None if row is None else _of(merchant, row)
 
-    def only_payment_with(self, charge_txid: str) -> str | None:
-        """The id of the one payment whose merchant chose this txid; None for none, or for two."""
-        query = select(Payment.txid).where(Payment.charge_txid == charge_txid).limit(2)
-        ids_found = self._unit.session.scalars(query).all()
+    def only_payment_with(self, charge_txid: str, half: bool | None = None) -> str | None:
+        """The id of the one payment whose merchant chose this txid; None for none, or for two.
+
+        `half` limits it to payments of test halves, or to those of merchants.
+        """
+        query = select(Payment.txid).where(Payment.charge_txid == charge_txid, of_half(half))
+        ids_found = self._unit.session.scalars(query.limit(2)).all()
         return ids_found[0] if len(ids_found) == 1 else None
 
     def find_with_pix(

@@ -26,14 +26,24 @@ class PayerBankOrders:
         """Use the session of the unit of work."""
         self._session = session
 
-    def insert(self, kind: str, subject: str, body: Mapping[str, Any], now: datetime) -> None:
-        """Store an order that no process has sent yet; it is due at once."""
-        values = {"kind": kind, "subject": subject, "body": dict(body), "attempts": 0}
+    def insert(
+        self, kind: str, subject: str, body: Mapping[str, Any], now: datetime, *, is_test: bool
+    ) -> None:
+        """Store an order that no process has sent yet; it is due at once.
+
+        `is_test` tells whether it goes to the bank of test halves.
+        """
+        values: dict[str, Any] = {"kind": kind, "subject": subject, "body": dict(body)}
+        values |= {"attempts": 0, "is_test": is_test}
         self._session.execute(insert(PayerBankOrder).values(created_at=now, next_at=now, **values))
 
-    def ids_due(self, now: datetime, limit: int) -> Sequence[int]:
-        """Row ids that are due and the first of their subject, the oldest due time first."""
-        query = select(PayerBankOrder.id).where(_is_due(now), ~_has_earlier())
+    def ids_due(self, now: datetime, limit: int, *, is_test: bool) -> Sequence[int]:
+        """Row ids that are due and the first of their subject, the oldest due time first.
+
+        Those for the bank of test halves, or for the other one.
+        """
+        is_own = PayerBankOrder.is_test.is_(is_test)
+        query = select(PayerBankOrder.id).where(_is_due(now), is_own, ~_has_earlier())
         ordered = query.order_by(PayerBankOrder.next_at, PayerBankOrder.id)
         return self._session.scalars(ordered.limit(limit)).all()
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from core.clock import latest_end
 from db_models import Account, Payment, PaymentStatus, Receipt, Reconciliation
 from repository.due import is_over, is_too_far
+from repository.halves import of_half
 
 _PAUSE_MAX = timedelta(seconds=300)
 """The longest RECONCILE_INTERVAL_SECONDS, which is longer than the lease."""
@@ -90,41 +91,44 @@ class Reconciliations:
         return cast("CursorResult[Any]", result).rowcount == 1
 
     def due_look_ups(
-        self, now: datetime, longest_pause: timedelta, limit: int
+        self, now: datetime, longest_pause: timedelta, limit: int, half: bool | None = None
     ) -> Sequence[UnpaidPayment]:
         """Unpaid payments whose look-up is due, the oldest due time first.
 
-        Here and below: payments at the simulated bank; `repository.provider_money` has the others.
+        Here and below: payments at the simulated bank of this half, see `halves.of_half`;
+        `repository.provider_money` has the others.
         """
-        query = self._unpaid().where(is_over(Payment.look_up_at, now, longest_pause))
+        query = self._unpaid(half).where(is_over(Payment.look_up_at, now, longest_pause))
         return self._first(query.order_by(Payment.look_up_at, Payment.id), limit)
 
     def from_future(
-        self, now: datetime, longest_pause: timedelta, limit: int
+        self, now: datetime, longest_pause: timedelta, limit: int, half: bool | None = None
     ) -> Sequence[UnpaidPayment]:
         """Unpaid payments created before the clock was set back, whose look-up would wait for it.
 
         `longest_pause` is that of a new payment. Searches the newest payments only.
         """
         newest = select(func.coalesce(func.max(Payment.id), 0) - _NEWEST_MAX).scalar_subquery()
-        query = self._unpaid().where(
+        query = self._unpaid(half).where(
             Payment.id > newest,
             Payment.created_at > now,
             is_too_far(Payment.look_up_at, now, longest_pause),
         )
         return self._first(query.order_by(Payment.id), limit)
 
-    def about_to_expire(self, now: datetime, limit: int) -> Sequence[UnpaidPayment]:
+    def about_to_expire(
+        self, now: datetime, limit: int, half: bool | None = None
+    ) -> Sequence[UnpaidPayment]:
         """Pending payments whose deadline has passed and which the sweep has not expired yet."""
-        query = self._unpaid().where(
+        query = self._unpaid(half).where(
             Payment.status == PaymentStatus.PENDING, Payment.expires_at < now
         )
         return self._first(query.order_by(Payment.expires_at), limit)
 
-    def _unpaid(self) -> Any:
+    def _unpaid(self, half: bool | None) -> Any:
         columns = (Payment.id, Payment.txid, Payment.created_at, Payment.expires_at)
         return select(*columns).where(
-            Payment.status.in_(_UNPAID), Payment.provider_account_id.is_(None)
+            Payment.status.in_(_UNPAID), Payment.provider_account_id.is_(None), of_half(half)
         )
 
     def _first(self, query: Any, limit: int) -> Sequence[UnpaidPayment]:
@@ -149,7 +153,7 @@ class Reconciliations:
         self._session.connection().execute(statement, rows)
 
     def without_receipt(
-        self, transfers: Collection[tuple[str | None, str | None, str]]
+        self, transfers: Collection[tuple[str | None, str | None, str]], half: bool | None = None
     ) -> frozenset[str]:
         """The end_to_end_ids of our transfers for which no receipt is stored.
 
@@ -159,10 +163,12 @@ class Reconciliations:
         txids = {txid for txid, _, _ in transfers if txid is not None}
         keys = {key for txid, key, _ in transfers if txid is None and key is not None}
         ids = {end_to_end_id for _, _, end_to_end_id in transfers}
-        here = select(Payment.txid).where(Payment.provider_account_id.is_(None))
+        here = select(Payment.txid).where(Payment.provider_account_id.is_(None), of_half(half))
         ours = set(self._session.scalars(here.where(Payment.txid.in_(txids))))
         if keys:
             merchants = select(Account.pix_key).where(Account.pix_key.in_(keys))
+            if half is not None:
+                merchants = merchants.where(Account.test_of_id.is_not(None) == half)
             ours |= set(self._session.scalars(merchants))
         receipts = select(Receipt.end_to_end_id).where(Receipt.end_to_end_id.in_(ids))
         receipt_ids = set(self._session.scalars(receipts))

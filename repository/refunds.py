@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from db_models import Payment, PaymentStatus, Receipt, Refund, RefundStatus
 from repository.due import is_over, is_too_far
+from repository.halves import of_half
 
 LEASE = timedelta(seconds=12)
 """How long one process may send a refund alone: longer than the bank may take to answer."""
@@ -120,15 +121,20 @@ class Refunds:
         query = select(Refund.id).where(Refund.return_id == return_id, Refund.id != but_row)
         return self._session.scalars(query).first() is not None
 
-    def ids_due(self, now: datetime, limit: int, account_id: int | None) -> Sequence[int]:
+    def ids_due(
+        self, now: datetime, limit: int, account_id: int | None, half: bool | None = None
+    ) -> Sequence[int]:
         """Row ids of refunds that are due to be asked about, the oldest due time first.
 
-        Those of money at this account of a real bank; None for the simulated bank.
+        Those of money at this account of a real bank; None for the simulated bank, where `half`
+        limits them to payments of test halves, or of merchants.
         """
         receipt = Receipt.settles_payment_id == Refund.payment_id
         query = select(Refund.id).outerjoin(Receipt, receipt)
         # `= NULL` matches nothing, and SQLAlchemy writes `IS NULL` for None.
         query = query.where(_is_due(now), Receipt.provider_account_id == account_id)
+        if half is not None:
+            query = query.join(Payment, Payment.id == Refund.payment_id).where(of_half(half))
         return self._session.scalars(query.order_by(Refund.ask_at, Refund.id).limit(limit)).all()
 
     def acquire(self, row: int, now: datetime, until: datetime) -> bool:

@@ -38,6 +38,7 @@ from payments.recurring import charge_job, offers, order_sender, requests
 from payments.signals import scan
 from payments.sweep import Sweep
 from providers import certificate_notices
+from providers.accounts import signing_banks
 from repository.database import ledger, now
 from web.idempotency import forget_old_keys
 from web.limits import forget_counts
@@ -193,9 +194,12 @@ class Jobs:
         self._add("forget-mail", FORGET_INTERVAL_SECONDS, forget_old_mails)
 
     def _add_reconciliation(self, settings: Settings) -> None:
-        """Ask the bank at once, before the sweep's grace ends, and then at each interval."""
-        if not settings.asks_bank:
+        """Ask the banks at once, before the sweep's grace ends, and then at each interval."""
+        with self._app.app_context():
+            banks = signing_banks()
+        if settings.is_live and not settings.asks_bank:
             log.warning("reconciliation.off", reason="BANK_URL is not set: no bank to ask")
+        if not banks:
             return
         self._add("refunds", REFUNDS_INTERVAL_SECONDS, lambda: refunds.run(self._keep_going))
         self._add(
@@ -203,16 +207,17 @@ class Jobs:
             PAYER_ORDERS_INTERVAL_SECONDS,
             lambda: order_sender.run(self._keep_going),
         )
-        if not settings.is_live:
+        if settings.bank_to_ask(is_test_half=True) is not None:
             self._add("robot", ROBOT_INTERVAL_SECONDS, lambda: robot.run(self._keep_going))
             parts_of(self._app).robot_listeners.append(partial(robot.send_soon, self._app))
-        reconciler = Reconciler(timedelta(seconds=settings.reconcile_interval_seconds))
-        self._add(
-            "reconcile",
-            settings.reconcile_interval_seconds,
-            lambda: reconciler.run(self._keep_going),
-            at_once=True,
-        )
+        interval = timedelta(seconds=settings.reconcile_interval_seconds)
+        for bank in banks:
+            self._add(
+                "reconcile-test" if bank.is_test else "reconcile",
+                settings.reconcile_interval_seconds,
+                partial(Reconciler(bank, interval).run, self._keep_going),
+                at_once=True,
+            )
 
     def _add(
         self, name: str, seconds: float, work: Callable[[], object], *, at_once: bool = False

@@ -195,6 +195,25 @@ def test_imports_point_downward_only():
     assert wrong == []
 
 
+def test_the_domain_knows_banks_by_their_port_alone():
+    """Another kind of bank can then come without a change in `payments`."""
+    wrong = []
+    for path in product_files():
+        if part_of(path) not in ("payments", "realtime", "webhooks"):
+            continue
+        names = {name for _, name in imported(path)}
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.ImportFrom):
+                names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        wrong += [
+            f"{relative_path(path)} imports {name}"
+            for name in sorted(names)
+            if name.startswith(("providers.simulated", "providers.api_pix"))
+        ]
+
+    assert wrong == []
+
+
 def test_no_visitors_folder_imports_another():
     """Each blueprint can be read and changed alone; shared code is below the blueprints."""
     wrong = []

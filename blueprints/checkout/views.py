@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from flask import request
 
-from config import Settings, current_settings
+from config import Settings
 from core.outcome_link import with_outcome
 from core.pix.due_amounts import AmountDue
 from db_models import ChargeKind, Payment, PaymentStatus
@@ -19,6 +19,7 @@ from payments.lifecycle import remaining_ms, sequence_at, status_at
 from payments.presenter import QR_PREFIX
 from payments.standing import Action, PaymentState, State
 from payments.standing_words import StandingWords, not_yet, words_of
+from providers.accounts import signing_bank_of
 from web.pages import language_args_to, language_query
 from web.pages import translate as _
 from web.zones import days_between
@@ -128,7 +129,9 @@ def status_page(payment_state: PaymentState) -> str:
 
 def can_ask_about(payment: Payment) -> bool:
     """Whether there is a bank to ask about the payment: a real one, or the simulated one."""
-    return payment.provider_account_id is not None or current_settings().asks_bank
+    if payment.provider_account_id is not None:
+        return True
+    return signing_bank_of(payment.merchant_id) is not None
 
 
 def payment_view(

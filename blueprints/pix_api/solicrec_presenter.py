@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from config import current_settings
 from core.clock import rfc3339
 from db_models import Account, RecurrenceRequest, RequestStatus
+from payments.halves_wall import ispb_of
 from payments.recurring.objects import ERASED_CPF, document_member, payload_object
 from repository.recurrence_requests import RequestRecord
 from repository.recurrences import RecurrenceRecord
@@ -39,7 +39,7 @@ def request_object(
             {"status": STATUS_WORDS[RequestStatus(step.status)], "data": rfc3339(step.changed_at)}
             for step in record.changes
         ],
-        "recPayload": payload_object(recurrence, merchant, current_settings().bank_ispb),
+        "recPayload": payload_object(recurrence, merchant, ispb_of(merchant.id)),
     }
 
 

@@ -13,11 +13,11 @@ from blueprints.pix_api.problems import PixProblem, Violation, refuse, refuse_an
 from blueprints.pix_api.rec_reading import own_recurrence
 from blueprints.pix_api.solicrec_bodies import SolicRecBody, SolicRecPatch, faults_of_expiry
 from blueprints.pix_api.solicrec_presenter import request_object
-from config import current_settings
 from core.merchant_errors import RequestEnded
 from core.pix.recurrence_rules import ID_SOLIC_REC
 from db_models import Account, RecurrenceStatus
 from payments.recurring import requests
+from providers.accounts import signing_bank_of
 from repository.database import Work, in_unit_of_work, reading
 from repository.recurrence_requests import RequestRecord
 from repository.recurrences import RecurrenceRecord
@@ -39,7 +39,7 @@ def post_solicrec() -> BaseResponse:
         count_change(merchant)
         faults = faults_of_expiry(body.expires_at, work.now)
         faults += _faults_of_recurrence(work, recurrence)
-        if not current_settings().asks_bank:
+        if signing_bank_of(merchant.id) is None:
             faults.append(Violation(_NO_BANK, "solicrec.destinatario.ispbParticipante"))
         refuse_any(INVALID, faults)
         record = requests.create(work, merchant, recurrence, body.recipient(), body.expires_at)
@@ -68,7 +68,7 @@ def patch_solicrec(id_solic_rec: str) -> BaseResponse:
         record = _own(work, merchant, id_solic_rec)
         count_change(merchant)
         try:
-            record = requests.cancel(work, record)
+            record = requests.cancel(work, merchant.id, record)
         except RequestEnded:
             raise refuse(INVALID, _ENDED, "solicrec.status", "CANCELADA") from None
         recurrence = own_recurrence(work, merchant, record.id_rec)

@@ -28,7 +28,7 @@ from payments import attaching, refunds
 from payments.receipt_schemas import Attachment
 from payments.refusals import refusal_text
 from payments.schemas import NewRefund
-from providers.simulated import fields as bank_fields
+from providers import fields as bank_fields
 from repository.database import Work, in_unit_of_work, now, reading
 from repository.receipts import ListedReceipt, ReceiptFilters
 from web import zones

@@ -29,6 +29,10 @@ class NamedBanks(Protocol):
     def test_bank_webhook_secret(self) -> str | None: ...
 
 
+TEST_BANK_ISPB = "99999004"
+"""The number of the bank of test halves. It is invented, so no real Pix begins with it."""
+
+
 @dataclass(frozen=True)
 class BankPeer:
     """Where a bank is, and the secrets that sign the messages of both sides."""

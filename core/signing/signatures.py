@@ -46,6 +46,8 @@ class VerifiedMessage:
 
     message_id: str
     signed_at: datetime
+    is_test: bool = False
+    """Whether the bank of test halves signed it."""
 
 
 class SignatureMismatch(BadSignature):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from config import current_settings
 from core.provider_errors import ProviderUnsupported
 from db_models import (
     Account,
@@ -46,6 +47,7 @@ def account_of_new_charge(
         return None
     row = account_for_new_payment(merchant)
     if row is None:
+        _check_test_bank(merchant)
         return None
     if row == NO_NEW_PAYMENTS:
         raise ProviderUnsupported("The shop has no account at a bank in use: choose or add one.")
@@ -63,6 +65,14 @@ def account_of_new_charge(
     if account is None or account.removed_at is not None:
         raise ProviderUnsupported("The account at the bank was removed. Choose another one.")
     return account
+
+
+def _check_test_bank(merchant: Account) -> None:
+    """Raise ProviderUnsupported for a test half without any bank: nobody could pay the code."""
+    if merchant.is_test_half and current_settings().bank_to_ask(is_test_half=True) is None:
+        raise ProviderUnsupported(
+            "There is no bank for tests: set TEST_BANK_URL, or add an account at a bank's sandbox."
+        )
 
 
 def insert_charge(

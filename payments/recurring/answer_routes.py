@@ -131,10 +131,12 @@ declare(bp, RecurrenceDecision)
 )
 def answer_recurrence() -> BaseResponse:
     """Verify the signature over the raw body, then approve, reject or cancel the recurrence."""
-    bank_signature.verify()
+    signed = bank_signature.verify()
     report, _ = read_report(RecurrenceDecision)
     decision = report.decision()
-    result = in_unit_of_work(lambda work: payer_answers.take(work, decision))
+    result = in_unit_of_work(
+        lambda work: payer_answers.take(work, decision, is_test=signed.is_test)
+    )
     recurrence = result.record.recurrence
     return private_json(
         {

@@ -68,7 +68,7 @@ def withdraw_attempt(work: Work, record: RecurringChargeRecord, status: AttemptS
         return False
     change_attempt(work, attempt, status, OPEN_ATTEMPT)
     note(work, record, attempt)
-    order_end(work, attempt)
+    order_end(work, record.payment.merchant_id, attempt)
     return True
 
 
@@ -133,10 +133,11 @@ def order_attempt(
         "payee": dict(payee),
         **info,
     }
-    orders.add(work, OrderKind.COLLECTION, attempt.end_to_end_id, members)
+    orders.add(work, payment.merchant_id, OrderKind.COLLECTION, attempt.end_to_end_id, members)
 
 
-def order_end(work: Work, attempt: ChargeAttempt) -> None:
+def order_end(work: Work, merchant_id: int, attempt: ChargeAttempt) -> None:
     """Store the order to the payer's bank to cancel an attempt."""
     end_to_end_id = attempt.end_to_end_id
-    orders.add(work, OrderKind.COLLECTION_CANCEL, end_to_end_id, {"end_to_end_id": end_to_end_id})
+    members = {"end_to_end_id": end_to_end_id}
+    orders.add(work, merchant_id, OrderKind.COLLECTION_CANCEL, end_to_end_id, members)

@@ -45,6 +45,7 @@ from db_models import (
 )
 from payments import lifecycle, service
 from payments.due_charges import DEBTOR
+from payments.halves_wall import ispb_of, may_touch
 from payments.recurring import charge_steps
 from payments.recurring.charge_steps import (
     change_attempt,
@@ -197,7 +198,7 @@ def _request(
     attempt = work.recurring_charges.insert_attempt(
         {
             "payment_id": record.payment.id,
-            "end_to_end_id": ids.new_end_to_end_id(current_settings().bank_ispb, work.now),
+            "end_to_end_id": ids.new_end_to_end_id(ispb_of(record.payment.merchant_id), work.now),
             "kind": kind,
             "settles_on": day,
             "status": AttemptStatus.REQUESTED,
@@ -237,12 +238,22 @@ def refuse(work: Work, end_to_end_id: str, code: str) -> None:
     _reject_attempt(work, record, attempt, reason, text)
 
 
-def fail(work: Work, txid: str, end_to_end_id: str, failure: CollectionFailure) -> bool:
+def fail(
+    work: Work,
+    txid: str,
+    end_to_end_id: str,
+    failure: CollectionFailure,
+    *,
+    is_test: bool = False,
+) -> bool:
     """Store that an attempt brought no money; False if it had ended before.
 
-    `txid` is that of the order, or the merchant's. Raises CollectionNotFound and ConcurrentUpdate.
+    `txid` is that of the order, or the merchant's; `is_test` tells whether the bank of test halves
+    reports it. Raises CollectionNotFound and ConcurrentUpdate.
     """
     record, attempt = _attempt(work, end_to_end_id)
+    if not may_touch(record.payment.merchant_id, is_test=is_test):
+        raise CollectionNotFound("No attempt has this id.")
     if txid not in (record.payment.txid, record.payment.pix_txid):
         raise CollectionNotFound("No charge with this txid has an attempt with this id.")
     if attempt.status not in OPEN_ATTEMPT or record.charge.status not in OPEN:

@@ -58,10 +58,12 @@ declare(bp, CollectionReport)
 )
 def fail_collection() -> BaseResponse:
     """Verify the signature over the raw body, then end the attempt, and perhaps its charge."""
-    bank_signature.verify()
+    signed = bank_signature.verify()
     report, _ = read_report(CollectionReport)
     failure = CollectionFailure(report.code)
     has_ended = in_unit_of_work(
-        lambda work: charges.fail(work, report.txid, report.end_to_end_id, failure)
+        lambda work: charges.fail(
+            work, report.txid, report.end_to_end_id, failure, is_test=signed.is_test
+        )
     )
     return private_json({"message": "The collection has ended.", "duplicate": not has_ended})

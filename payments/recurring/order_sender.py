@@ -17,8 +17,8 @@ import structlog
 from core.errors import ConcurrentUpdate, DatabaseUnavailable
 from db_models import OrderKind, PayerBankOrder
 from payments.recurring.order_handlers import GIVEN_UP, HANDLERS, OrderHandler
-from providers.simulated import bank_client
-from providers.simulated.bank_client import BankAnswer, NoBankAnswer
+from providers.accounts import signing_banks
+from providers.port import BankAnswer, ProviderAway, SigningBank
 from repository.database import Work, in_unit_of_work, now, reading
 from repository.payer_bank_orders import PAUSE_MAX, PAUSE_MIN
 
@@ -33,36 +33,40 @@ _DETAIL_CHARACTERS_MAX = 200
 
 
 def run(keep_going: Callable[[], bool] = lambda: True) -> int:
-    """Send one batch of due orders; returns how many have ended.
+    """Send one batch of due orders to each signing bank; returns how many have ended.
 
     Any number of processes may run it: each order is leased to one process for 12 s.
     """
+    return sum(_run_at(bank, keep_going) for bank in signing_banks())
+
+
+def _run_at(bank: SigningBank, keep_going: Callable[[], bool]) -> int:
     deadline = time.monotonic() + PART_SECONDS
     with reading() as work:
-        due_rows = work.payer_bank_orders.ids_due(work.now, BATCH)
+        due_rows = work.payer_bank_orders.ids_due(work.now, BATCH, is_test=bank.is_test)
     ended = unanswered = 0
     for row in due_rows:
         if time.monotonic() > deadline or unanswered >= UNANSWERED_MAX or not keep_going():
             break
         try:
-            ended += _work_on(row)
+            ended += _work_on(bank, row)
             unanswered = 0
-        except NoBankAnswer:
+        except ProviderAway:
             unanswered += 1
     return ended
 
 
-def _work_on(row: int) -> bool:
+def _work_on(bank: SigningBank, row: int) -> bool:
     """Send an order, unless another process does; True if it has ended.
 
-    Raises NoBankAnswer and DatabaseUnavailable. An order whose handler raises anything else waits
+    Raises ProviderAway and DatabaseUnavailable. An order whose handler raises anything else waits
     as one that the bank has not answered, and stops no other order.
     """
     order: PayerBankOrder | None = None
     try:
         order, is_dropped = in_unit_of_work(lambda work: _claim(work, row))
-        return is_dropped if order is None else _send(order)
-    except (NoBankAnswer, DatabaseUnavailable):
+        return is_dropped if order is None else _send(bank, order)
+    except (ProviderAway, DatabaseUnavailable):
         raise
     except ConcurrentUpdate:
         log.info("orders.contended", order=row)
@@ -93,14 +97,14 @@ def _claim(work: Work, row: int) -> tuple[PayerBankOrder | None, bool]:
     return None, work.payer_bank_orders.delete(row)
 
 
-def _send(order: PayerBankOrder) -> bool:
-    """Send an order whose lease this process has, and end it. Raises NoBankAnswer."""
+def _send(bank: SigningBank, order: PayerBankOrder) -> bool:
+    """Send an order whose lease this process has, and end it. Raises ProviderAway."""
     try:
-        answer = bank_client.order(f"order {order.kind}", _handler(order).path, order.body)
+        answer = bank.order(f"order {order.kind}", _handler(order).path, order.body)
         refusal = _refusal_in(answer)
         if refusal is None:
             _check_subject(order, answer)
-    except NoBankAnswer:
+    except ProviderAway:
         _schedule_retry(order)
         raise
     if refusal is None:
@@ -111,18 +115,18 @@ def _send(order: PayerBankOrder) -> bool:
 
 
 def _refusal_in(answer: BankAnswer) -> tuple[str, str] | None:
-    """Code and detail of a final refusal, None for 2xx. Raises NoBankAnswer."""
+    """Code and detail of a final refusal, None for 2xx. Raises ProviderAway."""
     if answer.status < 400:
         return None
     code = answer.members.get("code")
     # `not-found` means that the path is unknown, so the order may still be possible.
     if not isinstance(code, str) or not _CODE.fullmatch(code) or code == "not-found":
-        raise NoBankAnswer(f"HTTP status {answer.status} without a reason", answer.status)
+        raise ProviderAway(f"status-{answer.status}")
     return code, str(answer.members.get("detail", ""))[:_DETAIL_CHARACTERS_MAX]
 
 
 def _check_subject(order: PayerBankOrder, answer: BankAnswer) -> None:
-    """Raise NoBankAnswer if a 2xx names another subject: it says nothing about this order.
+    """Raise ProviderAway if a 2xx names another subject: it says nothing about this order.
 
     An answer without a subject counts, because a bank need not repeat it.
     """
@@ -130,7 +134,7 @@ def _check_subject(order: PayerBankOrder, answer: BankAnswer) -> None:
     entry = answer.members.get(member)
     subject = entry.get(name) if isinstance(entry, dict) else None
     if subject is not None and subject != order.subject:
-        raise NoBankAnswer("the answer is about another subject", answer.status)
+        raise ProviderAway("another-subject")
 
 
 def _end(work: Work, order: PayerBankOrder, members: Mapping[str, Any]) -> None:

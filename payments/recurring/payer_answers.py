@@ -14,6 +14,7 @@ from core.merchant_errors import (
 )
 from core.pix.recurrence_rules import JOURNEY_WITH_PAYMENT
 from db_models import ClosingParty, Recurrence, RecurrenceStatus
+from payments.halves_wall import may_touch
 from payments.recurring import activations, lifecycle, recurrences, requests
 from payments.recurring.closings import Closing
 from payments.recurring.recurrences import Acceptance
@@ -55,14 +56,16 @@ class DecisionResult:
     is_repeated: bool
 
 
-def take(work: Work, decision: PayerDecision) -> DecisionResult:
+def take(work: Work, decision: PayerDecision, *, is_test: bool = False) -> DecisionResult:
     """Store a payer's decision; a repeated one changes nothing.
+
+    `is_test` tells whether the bank of test halves reports it.
 
     Raises RecurrenceNotFound, RecurrenceEnded, RecurrenceTaken, RecurrenceUnchangeable,
     ActivationUnpaid, ActivationWrong, RequestNotFound, RequestEnded, and ConcurrentUpdate.
     """
     record = work.recurrences.by_id_rec(decision.id_rec)
-    if record is None:
+    if record is None or not may_touch(record.recurrence.merchant_id, is_test=is_test):
         raise RecurrenceNotFound("No recurrence has this id.")
     recurrence = record.recurrence
     if _is_repeated(recurrence, decision):

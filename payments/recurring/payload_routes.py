@@ -10,6 +10,7 @@ from config import current_settings
 from core import ids
 from core.errors import FieldError, InvalidRequest, NotFound
 from payments import location
+from payments.halves_wall import ispb_of
 from payments.qr_routes import PIX_PROBLEM, TokenPath
 from payments.recurring import lifecycle
 from payments.recurring.objects import payload_object
@@ -44,7 +45,7 @@ def recurrence_payload(path: TokenPath) -> BaseResponse:
         fault = f"names a recurrence that is {record.recurrence.status}"
         raise InvalidRequest([FieldError("recUrlAccessToken", fault)])
     settings = current_settings()
-    body = payload_object(record, merchant, settings.bank_ispb)
+    body = payload_object(record, merchant, ispb_of(merchant.id))
     signed_body = location.sign_payload(body, moment, settings.public_url)
     response = Response(signed_body, content_type="application/jose")
     response.headers["Cache-Control"] = "no-store"

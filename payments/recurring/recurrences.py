@@ -13,7 +13,6 @@ from enum import StrEnum
 from typing import Any
 
 from accounts import audit
-from config import current_settings
 from core.errors import ConcurrentUpdate
 from core.merchant_errors import LocationUnusable, RecurrenceUnchangeable
 from core.pix.business_days import brasilia_day
@@ -28,6 +27,7 @@ from core.pix.recurrence_rules import (
     new_id_rec,
 )
 from db_models import Account, ClosingParty, OrderKind, Recurrence, RecurrenceStatus
+from payments.halves_wall import ispb_of
 from payments.payees import document_of
 from payments.recurring import charges, lifecycle, orders, requests
 from payments.recurring.closings import Closing
@@ -115,7 +115,7 @@ def create(
         take_location(work, location)
     terms = offer.terms
     day = brasilia_day(work.now)
-    ispb = current_settings().bank_ispb
+    ispb = ispb_of(merchant.id)
     recurrence = work.recurrences.insert(
         {
             "id_rec": new_id_rec(ispb, day, allows_retries=terms.allows_retries),
@@ -173,7 +173,7 @@ def revise(work: Work, record: RecurrenceRecord, revision: Revision) -> Recurren
     if revision.location is not None and "location_id" in changes:
         take_location(work, revision.location)
     if "first_day" in changes:
-        requests.close_open(work, recurrence.id)  # it shows the payer another first day
+        requests.close_open(work, recurrence)  # it shows the payer another first day
     _store(work, recurrence, (recurrence.status,), changes)
     return _with_history(work, replace(record, location=location), {CHANGED: parts})
 
@@ -259,7 +259,7 @@ def _tell_bank(work: Work, recurrence: Recurrence, code: str, text: str) -> None
     recurrence answers 2xx.
     """
     members = {"id_rec": recurrence.id_rec, "code": code, "text": text[:REASON_CHARACTERS_MAX]}
-    orders.add(work, OrderKind.MANDATE_CANCEL, recurrence.id_rec, members)
+    orders.add(work, recurrence.merchant_id, OrderKind.MANDATE_CANCEL, recurrence.id_rec, members)
 
 
 def _move(
@@ -271,7 +271,7 @@ def _move(
     """
     lifecycle.check_transition(record.recurrence, status)
     was_accepted = record.recurrence.status == RecurrenceStatus.APPROVED
-    requests.close_open(work, record.recurrence.id)
+    requests.close_open(work, record.recurrence)
     closed_at = work.now if status in lifecycle.FINAL else None
     columns = {**values, "status": status, "closed_at": closed_at}
     _store(work, record.recurrence, lifecycle.FROM_STATUSES[status], columns)

@@ -16,7 +16,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from accounts import audit
-from config import current_settings
 from core.clock import rfc3339
 from core.errors import ConcurrentUpdate
 from core.merchant_errors import RequestEnded
@@ -26,10 +25,12 @@ from db_models import (
     Account,
     OrderKind,
     PayerBankOrder,
+    Recurrence,
     RecurrenceRequest,
     RecurrenceStatus,
     RequestStatus,
 )
+from payments.halves_wall import ispb_of
 from payments.recurring import orders
 from payments.recurring.objects import payload_object
 from payments.recurring.row_jobs import change_each
@@ -79,7 +80,7 @@ def create(
     # With the new `sequence` a transaction that ends the recurrence reads again, and sees this.
     if not work.recurrences.change(recurrence, (RecurrenceStatus.CREATED,), {}):
         raise ConcurrentUpdate
-    ispb = current_settings().bank_ispb
+    ispb = ispb_of(merchant.id)
     request = work.recurrence_requests.insert(
         {
             "id_solic_rec": new_id_solic_rec(ispb, brasilia_day(work.now)),
@@ -106,18 +107,18 @@ def create(
         "recurrence": payload_object(record, merchant, ispb),
         "payer": payer,
     }
-    orders.add(work, OrderKind.REQUEST, request.id_solic_rec, members)
+    orders.add(work, merchant.id, OrderKind.REQUEST, request.id_solic_rec, members)
     return _with_history(work, RequestRecord(request, recurrence.id_rec, ()))
 
 
-def cancel(work: Work, record: RequestRecord) -> RequestRecord:
-    """Take a request back. Raises RequestEnded and ConcurrentUpdate."""
+def cancel(work: Work, merchant_id: int, record: RequestRecord) -> RequestRecord:
+    """Take a request of this merchant back. Raises RequestEnded and ConcurrentUpdate."""
     _check_open(work, record.request)
     may_be_at_bank = record.request.status in AT_BANK
     record = _move(work, record, RequestStatus.CANCELLED)
     if may_be_at_bank:
         subject = record.request.id_solic_rec
-        orders.add(work, OrderKind.REQUEST_CANCEL, subject, {"id": subject})
+        orders.add(work, merchant_id, OrderKind.REQUEST_CANCEL, subject, {"id": subject})
     return record
 
 
@@ -139,13 +140,13 @@ def reject(work: Work, record: RequestRecord, reason: str | None = None) -> Requ
     return _move(work, record, RequestStatus.REJECTED, {} if reason is None else {"reason": reason})
 
 
-def close_open(work: Work, recurrence_id: int) -> None:
+def close_open(work: Work, recurrence: Recurrence) -> None:
     """Close the open request of a recurrence that changes. Raises ConcurrentUpdate."""
-    record = work.recurrence_requests.open_of(recurrence_id)
+    record = work.recurrence_requests.open_of(recurrence.id)
     if record is None:
         return
     if is_open(record.request, work.now):
-        cancel(work, record)
+        cancel(work, recurrence.merchant_id, record)
     else:
         _move(work, record, RequestStatus.EXPIRED)
 

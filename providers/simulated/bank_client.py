@@ -10,7 +10,6 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -18,13 +17,13 @@ from urllib.parse import urlencode
 import structlog
 import urllib3
 
-from config import current_settings
 from core.clock import rfc3339
 from core.errors import BalcaoError
+from core.runtime.bank_peer import BankPeer
 from core.runtime.timed_answers import timed_pool
 from core.signing import signatures
-from providers.port import BankMoney, MoneyPage, ProviderAway
-from providers.simulated.fields import parse_bank_json
+from providers.fields import parse_bank_json
+from providers.port import BankAnswer, BankMoney, MoneyPage, ProviderAway
 from providers.simulated.transfers import parse_transfer
 from repository.database import now
 
@@ -64,16 +63,6 @@ class NoBankAnswer(ProviderAway):
         return self._why
 
 
-@dataclass(frozen=True)
-class BankAnswer:
-    """The HTTP status and the JSON object of an answer."""
-
-    status: int
-    members: Mapping[str, Any]
-    is_replayed: bool = False
-    """Whether the bank repeated its first answer to the same order."""
-
-
 class _AvailabilityLog:
     """Log when the bank stops or resumes answering a kind of question, not every failure."""
 
@@ -94,13 +83,15 @@ class _AvailabilityLog:
 _availability_log = _AvailabilityLog()
 
 
-def fetch_transfers(txid: str) -> tuple[BankMoney, ...]:
+def fetch_transfers(bank: BankPeer, txid: str) -> tuple[BankMoney, ...]:
     """The payment's transfers whose money we have. Raises NoBankAnswer."""
-    with _log_availability("payment"):
-        return _read_transfers(_get(f"/api/payments/{txid}"), "payments", txid)
+    with _log_availability(bank, "payment"):
+        return _read_transfers(_get(bank, f"/api/payments/{txid}"), "payments", txid)
 
 
-def fetch_settled_page(start: datetime, end: datetime, after: str | None) -> MoneyPage:
+def fetch_settled_page(
+    bank: BankPeer, start: datetime, end: datetime, after: str | None
+) -> MoneyPage:
     """One page of the transfers that the bank settled from `start` to `end`.
 
     `after` is the `next` of the page before; None for the first page. Raises NoBankAnswer.
@@ -108,8 +99,8 @@ def fetch_settled_page(start: datetime, end: datetime, after: str | None) -> Mon
     query = {"from": rfc3339(start), "to": rfc3339(end), "limit": str(PAGE)}
     if after is not None:
         query["after"] = after
-    with _log_availability("window"):
-        answer = _get(f"/api/settled?{urlencode(query)}")
+    with _log_availability(bank, "window"):
+        answer = _get(bank, f"/api/settled?{urlencode(query)}")
         money = _read_transfers(answer, "data")
         cursor = answer.get("next")
         if cursor is not None and not (isinstance(cursor, str) and 0 < len(cursor) <= CURSOR_MAX):
@@ -122,7 +113,8 @@ def fetch_settled_page(start: datetime, end: datetime, after: str | None) -> Mon
 
 
 @contextmanager
-def _log_availability(question: str) -> Iterator[None]:
+def _log_availability(bank: BankPeer, question: str) -> Iterator[None]:
+    question = f"{question} (test)" if bank.is_test else question
     try:
         yield
     except NoBankAnswer as error:
@@ -131,42 +123,43 @@ def _log_availability(question: str) -> Iterator[None]:
     _availability_log.record_answer(question)
 
 
-def order(question: str, path: str, body: Mapping[str, Any] | None = None) -> BankAnswer:
+def order(
+    bank: BankPeer, question: str, path: str, body: Mapping[str, Any] | None = None
+) -> BankAnswer:
     """Send a signed request to the bank: POST with a body, GET without one.
 
     A refusal is an answer too. `question` names the kind of request in the log; the body is never
     logged. Raises NoBankAnswer if there is no JSON object, and for 3xx, 5xx, 401, 408, 425 and
     429: none of them says whether the bank executes the order.
     """
-    with _log_availability(question):
-        answer = _send(path, body)
+    with _log_availability(bank, question):
+        answer = _send(bank, path, body)
         is_decision = 200 <= answer.status < 300 or 400 <= answer.status < 500
         if not is_decision or answer.status in (401, 408, 425, 429):
             raise NoBankAnswer(f"HTTP status {answer.status}", answer.status)
         return answer
 
 
-def _get(path: str) -> Mapping[str, Any]:
+def _get(bank: BankPeer, path: str) -> Mapping[str, Any]:
     """The JSON object at this path of the bank. Raises NoBankAnswer for every failure."""
-    answer = _send(path, None)
+    answer = _send(bank, path, None)
     if answer.status != 200:
         raise NoBankAnswer(f"HTTP status {answer.status}", answer.status)
     return answer.members
 
 
-def _send(path: str, body: Mapping[str, Any] | None) -> BankAnswer:
-    settings = current_settings()
+def _send(bank: BankPeer, path: str, body: Mapping[str, Any] | None) -> BankAnswer:
     message_id = f"{'lookup' if body is None else 'order'}_{secrets.token_hex(12)}"
     body_bytes = None if body is None else json.dumps(body).encode()
     # A GET has no body, so the signature covers the path: it is invalid for every other path.
     signed_headers = signatures.signed_headers(
-        settings.bank_webhook_secret,
+        bank.secrets[0],
         message_id,
         now(),
         f"GET {path}".encode() if body_bytes is None else body_bytes,
     )
     try:
-        return _fetch(f"{settings.bank_internal_url}{path}", signed_headers, body_bytes)
+        return _fetch(f"{bank.internal_url}{path}", signed_headers, body_bytes)
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         raise NoBankAnswer(type(error).__name__) from error
 

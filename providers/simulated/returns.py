@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.money import plain
-from providers.port import BankReturn, ProviderRefusal, ReturnState
-from providers.simulated import bank_client, fields
-from providers.simulated.bank_client import BankAnswer, NoBankAnswer
+from core.runtime.bank_peer import BankPeer
+from providers import fields
+from providers.port import BankAnswer, BankReturn, ProviderRefusal, ReturnState
+from providers.simulated import bank_client
+from providers.simulated.bank_client import NoBankAnswer
 
 _REASON = re.compile(r"[a-z0-9\-]{1,64}", re.ASCII)
 _FAILED_AT_BANK = "refund-failed"
@@ -21,7 +23,7 @@ _STATES: Mapping[str, ReturnState] = {
 
 
 def give_back(
-    end_to_end_id: str, refund_id: str, amount_centavos: int, return_id: str
+    bank: BankPeer, end_to_end_id: str, refund_id: str, amount_centavos: int, return_id: str
 ) -> BankReturn:
     """Send the order, which is safe to repeat; `return_id` is the `rtrId` that the bank may use.
 
@@ -33,7 +35,7 @@ def give_back(
         "value": plain(amount_centavos),
         "return_id": return_id,
     }
-    answer = bank_client.order("refund", "/api/refunds", body)
+    answer = bank_client.order(bank, "refund", "/api/refunds", body)
     members = answer.members
     if answer.status >= 400:
         code = members.get("code")

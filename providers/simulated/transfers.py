@@ -5,27 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import structlog
-
 from core.errors import InvalidMoney
 from core.money import centavos_from
-from core.runtime.throttle import Throttle
+from providers import fields
 from providers.port import BankMoney
-from providers.simulated import fields
-
-log = structlog.get_logger()
+from providers.repeated_warnings import warn_hourly
 
 RECEIVED_STATUSES = ("sent", "settled", "confirmed")
 """The bank's statuses of a transfer whose money we have; `returned` settles nothing."""
 TXID_MAX = 64
-
-_warnings = Throttle(3600)
-
-
-def warn_hourly(event: str, about: str | None, **details: object) -> None:
-    """Warn once an hour: overlapping windows return the same transfer again and again."""
-    if _warnings.allow(f"{event} {about}"):
-        log.warning(event, about=about, **details)
 
 
 def parse_transfer(entry: Any, expected_txid: str | None) -> BankMoney | None:

@@ -17,6 +17,7 @@ from db_models import Payment, Receipt
 from payments import look_ups
 from payments.reconciliation import Reconciler
 from payments.sweep import Sweep
+from providers.accounts import signing_banks
 from providers.simulated import bank_client
 from repository.admin import COUNT_MAX
 from tests.accounts.people import Person
@@ -156,7 +157,7 @@ def test_the_overview_says_how_far_the_banks_list_was_read(
         root = sign_in(app, "root")
         assert vitals(root)["reading"] == ("refused", "Nunca lida")
         with app.app_context():
-            job = Reconciler(timedelta(seconds=15))
+            job = Reconciler(signing_banks()[0], timedelta(seconds=15))
             job.run()
         assert vitals(root)["reading"] == ("confirmed", "Em dia")
         bank.misbehave = lambda _question: (503, b"")

@@ -14,6 +14,7 @@ from payments.recurring import order_handlers, order_sender, orders
 from payments.recurring.order_handlers import OrderHandler
 from repository.database import in_unit_of_work, unit_of_work
 from repository.payer_bank_orders import LEASE, PAUSE_MAX, PAUSE_MIN
+from tests.accounts.people import Person
 from tests.db.crowd import at_once
 from tests.db.tables import Tables
 from tests.support.payer_bank import payer_bank, send_orders
@@ -57,13 +58,13 @@ def add(app, *subjects, kind=KIND):
     with app.app_context():
         for number, subject in enumerate(subjects):
             with unit_of_work() as work:
-                orders.add(work, kind, subject, {"subject": subject, "number": number})
+                orders.add(work, 1, kind, subject, {"subject": subject, "number": number})
 
 
 def add_and_fail(app):
     """Store an order in a transaction that is rolled back."""
     with app.app_context(), unit_of_work() as work:
-        orders.add(work, KIND, "rolled-back", {})
+        orders.add(work, 1, KIND, "rolled-back", {})
         raise ZeroDivisionError
 
 
@@ -109,7 +110,9 @@ def test_a_process_that_dies_before_it_sends_loses_nothing(apps, bank, calls, cl
     app, other = apps
     add(app, "a")
     with app.app_context():
-        row = in_unit_of_work(lambda work: work.payer_bank_orders.ids_due(work.now, 9))[0]
+        row = in_unit_of_work(
+            lambda work: work.payer_bank_orders.ids_due(work.now, 9, is_test=False)
+        )[0]
         order, _ = in_unit_of_work(lambda work: order_sender._claim(work, row))
     assert order is not None
     assert (send_orders(other), bank.orders) == (0, [])
@@ -186,14 +189,19 @@ def test_a_pause_leaves_the_lease_of_another_process_alone(bank, calls, clock, s
     here = ready_app(settings_for(settings.database_url, tmp_path, bank_url=bank.url), clock)
     add(here, "a")
     with here.app_context():
-        row = in_unit_of_work(lambda work: work.payer_bank_orders.ids_due(work.now, 9))[0]
+        row = in_unit_of_work(
+            lambda work: work.payer_bank_orders.ids_due(work.now, 9, is_test=False)
+        )[0]
         late = in_unit_of_work(lambda work: order_sender._lease(work, row))
         clock.advance(seconds=LEASE.total_seconds())
         assert in_unit_of_work(lambda work: order_sender._lease(work, row)) is not None
         assert late is not None
         order_sender._pause(late)
         clock.advance(seconds=LEASE.total_seconds() - 1)
-        assert in_unit_of_work(lambda work: work.payer_bank_orders.ids_due(work.now, 9)) == []
+        assert (
+            in_unit_of_work(lambda work: work.payer_bank_orders.ids_due(work.now, 9, is_test=False))
+            == []
+        )
     assert calls == []
     close_app(here)
 
@@ -201,8 +209,9 @@ def test_a_pause_leaves_the_lease_of_another_process_alone(bank, calls, clock, s
 def test_nothing_is_stored_without_a_bank(settings, tmp_path, clock):
     """In production without BANK_URL nobody would ever send it."""
     url = settings.database_url
-    changes = {"app_env": "production", "public_url": "https://pix.example.com"}
+    changes = {"app_env": "production", "public_url": "https://pix.example.com", "sign_up": "open"}
     here = ready_app(settings_for(url, tmp_path, **changes, demo_pix_key=""), clock)
+    Person(here, "alice").sign_up()
     add(here, "a")
     assert waiting(url) == []
     close_app(here)

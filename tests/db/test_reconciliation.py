@@ -17,7 +17,9 @@ from core.runtime.throttle import Throttle
 from db_models import Payment, Reconciliation
 from payments import lifecycle, look_ups, reconciliation
 from payments.reconciliation import IN_FLIGHT, LEASE, OVERLAP, Reconciler
-from providers.simulated import bank_client, transfers
+from providers import repeated_warnings
+from providers.accounts import signing_banks
+from providers.simulated import bank_client
 from repository.database import unit_of_work
 from tests.db.conftest import Processes
 from tests.db.tables import NOON, Tables, payment_row
@@ -31,7 +33,7 @@ INTERVAL = timedelta(seconds=15)
 def bank(clock, monkeypatch):
     """The bank behind BANK_URL, with no earlier request."""
     monkeypatch.setattr(look_ups, "_look_ups", Throttle(0))
-    monkeypatch.setattr(transfers, "_warnings", Throttle(3600))
+    monkeypatch.setattr(repeated_warnings, "_warnings", Throttle(3600))
     monkeypatch.setattr(bank_client, "_availability_log", bank_client._AvailabilityLog())
     with StubBank(clock) as bank:
         yield bank
@@ -54,7 +56,8 @@ class Job:
 
     def __init__(self, processes, number=0):
         self._app = processes.app(number)
-        self._reconciler = Reconciler(INTERVAL)
+        with self._app.app_context():
+            self._reconciler = Reconciler(signing_banks()[0], INTERVAL)
 
     def run(self):
         """Run once; return how many payments were settled."""
@@ -476,7 +479,7 @@ def test_a_lost_database_ends_the_run_and_the_next_start_finds_the_money(two, ba
     payment = two.create()
     bank.take(payment)
 
-    def away(_notice):
+    def away(_notice, *, is_test):
         raise DatabaseUnavailable
 
     with monkeypatch.context() as broken:

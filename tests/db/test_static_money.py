@@ -13,7 +13,9 @@ from core.clock import rfc3339
 from core.runtime.throttle import Throttle
 from db_models import PaymentEvent, Receipt
 from payments.reconciliation import Reconciler
-from providers.simulated import bank_client, transfers
+from providers import repeated_warnings
+from providers.accounts import signing_banks
+from providers.simulated import bank_client
 from repository.database import ledger
 from repository.events import RELAY_PATIENCE
 from tests.db.conftest import Processes
@@ -79,7 +81,7 @@ class Portal:
 @pytest.fixture
 def bank(clock, monkeypatch):
     """The bank behind BANK_URL, with no earlier request."""
-    monkeypatch.setattr(transfers, "_warnings", Throttle(3600))
+    monkeypatch.setattr(repeated_warnings, "_warnings", Throttle(3600))
     monkeypatch.setattr(bank_client, "_availability_log", bank_client._AvailabilityLog())
     with StubBank(clock) as bank:
         yield bank
@@ -96,7 +98,7 @@ def asking(any_database_url, tmp_path, clock, bank):
 def reconcile(processes):
     """Run the reconciliation of a process that has just started; return how much it settled."""
     with processes.app().app_context():
-        return Reconciler(timedelta(seconds=15)).run()
+        return Reconciler(signing_banks()[0], timedelta(seconds=15)).run()
 
 
 def in_list(bank, body, **changes):

@@ -13,7 +13,9 @@ from structlog.testing import capture_logs
 from core.clock import rfc3339
 from core.runtime.throttle import Throttle
 from payments import look_ups
-from providers.simulated import bank_client, transfers
+from providers import repeated_warnings
+from providers.accounts import signing_banks
+from providers.simulated import bank_client
 from tests.http.checks import rows
 from tests.support.ports import free_port
 from tests.support.receivers import Receiver
@@ -38,7 +40,7 @@ def settings(fresh_database, tmp_path, stub_bank):
 def _fresh_throttles(monkeypatch):
     """No test is limited by the look-ups or warnings of another."""
     monkeypatch.setattr(look_ups, "_look_ups", Throttle(5))
-    monkeypatch.setattr(transfers, "_warnings", Throttle(3600))
+    monkeypatch.setattr(repeated_warnings, "_warnings", Throttle(3600))
     monkeypatch.setattr(bank_client, "_availability_log", bank_client._AvailabilityLog())
 
 
@@ -151,7 +153,7 @@ def test_a_wrong_amount_is_refused_and_stored_once(client, app, stub_bank, make_
     stub_bank.take(payment, value=54.89, amount_centavos=5489)
     with app.app_context():
         for _ in range(3):
-            for confirmation in bank_client.fetch_transfers(payment["id"]):
+            for confirmation in signing_banks()[0].money_of(payment["id"]):
                 look_ups.settle(confirmation)
     assert check(client, payment) == "pending"
     receipts = client.get("/payments/pix/receipts?verdict=refused").json["data"]
@@ -274,9 +276,10 @@ def test_an_answer_byte_by_byte_is_given_up(app, tmp_path, monkeypatch, first, o
 
     with Receiver(drip) as receiver, app.app_context():
         settings = settings_for("sqlite://", tmp_path, bank_url=receiver.url(path="/bank"))
-        monkeypatch.setattr(bank_client, "current_settings", lambda: settings)
+        peer = settings.bank_to_ask(is_test_half=False)
+        assert peer is not None
         with pytest.raises(bank_client.NoBankAnswer):
-            bank_client.order("slow", "/api/collections", {"value": "1.00"})
+            bank_client.order(peer, "slow", "/api/collections", {"value": "1.00"})
     assert left.is_set(), "the bank was tired first"
 
 

@@ -19,6 +19,7 @@ from bank.models import RobotOrder
 from config import parts_of
 from db_models import RobotPayment
 from payments import robot
+from providers.port import BankAnswer
 from providers.simulated import bank_client
 from repository.robot_payments import PAUSE_MAX
 from tests.http.checks import add_merchant, client_of, fields, problem, rows
@@ -272,7 +273,7 @@ def test_an_order_is_given_up_after_an_hour_without_the_bank(here):
 def test_a_bank_that_refuses_the_order_is_not_asked_again(here, monkeypatch):
     """A real bank, or an older one, has no robot."""
     here.create(test={})
-    refusal = bank_client.BankAnswer(404, {"code": "chaos-is-off"})
+    refusal = BankAnswer(404, {"code": "chaos-is-off"})
     monkeypatch.setattr(bank_client, "order", lambda *_: refusal)
     with capture_logs() as logs:
         hand_over(here)

@@ -33,6 +33,7 @@ from bank.settings import BankSettings, own_host
 from core.clock import Clock
 from payments import refunds
 from payments.reconciliation import Reconciler
+from providers.accounts import signing_banks
 from tests.db.tables import Tables
 from tests.support.ports import free_port
 from tests.support.service import SECRET, close_app, ready_app, settings_for
@@ -182,7 +183,7 @@ class Town:
     def reconcile(self) -> None:
         """Run reconciliation once."""
         with self.app.app_context():
-            Reconciler(timedelta(seconds=15)).run(lambda: True)
+            Reconciler(signing_banks()[0], timedelta(seconds=15)).run(lambda: True)
 
     def balance(self, handle: str = "bia") -> int:
         """A client's balance at the bank, in centavos."""
