@@ -171,7 +171,7 @@ def _add_listeners(settings: Settings, parts: Parts) -> None:
     parts.announcer.listeners.append(parts.merchant_sockets.hear)
     if settings.is_development:
         parts.sign_up_listeners.append(open_wallet_at_sign_up)
-    if settings.serves_bank:
+    if settings.is_development and settings.serves_bank:
         parts.seed_listeners.append(partial(record_at_bank, settings))
 
 

@@ -95,7 +95,9 @@ def create_bank_app(settings: BankSettings, clock: Clock | None = None) -> Flask
         PERMANENT_SESSION_LIFETIME=sessions.IDLE_MAX,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=settings.service_url.startswith("https:"),
+        SESSION_COOKIE_SECURE=settings.service_url.startswith("https:")
+        if settings.has_secure_cookies is None
+        else settings.has_secure_cookies,
     )
     init_languages(app, settings.language)
     app.jinja_env.filters.update(
@@ -118,6 +120,7 @@ def create_bank_app(settings: BankSettings, clock: Clock | None = None) -> Flask
         csrf_token=csrf_token,
         is_logged_in=sessions.is_logged_in,
         demo_pin=DEMO_PIN if settings.demo else None,
+        has_chaos=settings.demo and settings.has_chaos,
         branch_number=payers.BRANCH,
     )
     app.extensions[EXTENSION] = build(settings, clock or SystemClock())
@@ -135,9 +138,10 @@ def create_bank_app(settings: BankSettings, clock: Clock | None = None) -> Flask
     ):
         app.register_blueprint(module.bp)
     if settings.demo:
-        app.register_blueprint(chaos_routes.bp)
         app.register_blueprint(robot_api.bp)
-        app.register_blueprint(collection_routes.bp)
+        if settings.has_chaos:
+            app.register_blueprint(chaos_routes.bp)
+            app.register_blueprint(collection_routes.bp)
     app.add_url_rule("/healthz", view_func=_healthz)
     app.before_request(_set_request_id)
     app.after_request(_add_headers)

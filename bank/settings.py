@@ -46,6 +46,9 @@ class BankSettings:
     by itself listens on `host` and `port`. A refund stays *processing* for `refund_delay_seconds`.
     A payment goes back after `retry_seconds` of answers that decide nothing, such as 401.
     The bank never signs with `webhook_secret_previous`; only the signature doctor uses it.
+    `demo` opens the demo clients' accounts and lets the service's robot pay. `has_chaos` adds the
+    pages and routes of mixes, bursts and the signature doctor, which need `demo` and a private
+    address. Cookies are sent by https alone if `has_secure_cookies`; None: if `service_url` is.
     """
 
     database_url: str
@@ -61,6 +64,8 @@ class BankSettings:
     refund_delay_seconds: int = 0
     webhook_secret_previous: str | None = None
     retry_seconds: int = _RETRY_MAX
+    has_chaos: bool = True
+    has_secure_cookies: bool | None = None
 
     def __post_init__(self) -> None:
         """Validate and normalise the values. Raises BankSettingsError."""

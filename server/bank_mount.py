@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from config import ConfigurationError, Settings, parts_of
+from core.runtime.bank_peer import TEST_BANK_ISPB
 from core.runtime.local_address import local_url
 from payments.demo_month import PaidSale
 from server.schema import not_opened
@@ -21,12 +22,17 @@ if TYPE_CHECKING:
 
 
 def mount_bank(app: Flask, settings: Settings) -> Flask:
-    """Serve the bank at /bank. Raises ConfigurationError if the bank cannot start."""
-    # Imported here, because production does not need the bank.
+    """Serve the bank at /bank: everybody's in development, else that of test halves.
+
+    It fetches from this service alone, and pays no code of another host. Raises ConfigurationError
+    if the bank cannot start.
+    """
+    # Imported here, because production needs the bank only with TEST_BANK_URL.
     from bank.app import create_bank_app
     from bank.money.demo import migrate
     from bank.settings import BankSettings, BankSettingsError
 
+    peer = settings.banks[-1]  # in production the one of test halves, see `serves_bank`
     service_url = local_url(settings.host, settings.port)
     host = settings.location_base.split("/")[0]
     clock = parts_of(app).ledger.clock
@@ -34,12 +40,15 @@ def mount_bank(app: Flask, settings: Settings) -> Flask:
         bank = create_bank_app(
             BankSettings(
                 database_url=settings.bank_database_url,
-                webhook_secret=settings.bank_webhook_secret,
-                webhook_secret_previous=settings.bank_webhook_secret_previous,
+                webhook_secret=peer.secrets[0],
+                webhook_secret_previous=next(iter(peer.secrets[1:]), None),
                 service_url=service_url,
-                ispb=settings.bank_ispb,
+                ispb=TEST_BANK_ISPB if peer.is_test else settings.bank_ispb,
                 # Derived, so that neither application accepts the other's cookies.
                 secret_key=hmac.digest(settings.secret_key.encode(), b"bank", "sha256").hex(),
+                # On a public address strangers must not start bursts, nor set others' mix.
+                has_chaos=settings.is_development,
+                has_secure_cookies=peer.is_test and settings.public_url.startswith("https:"),
                 participant_hosts={
                     host: service_url,
                     urlsplit(settings.public_url).netloc: service_url,

@@ -30,6 +30,9 @@ def print_banner(settings: Settings) -> None:
             ("Bank app", f"{settings.bank_url}/"),
             *lines,
         ]
+    test_bank = settings.bank_to_ask(is_test_half=True)
+    if test_bank is not None and test_bank.is_test:
+        lines.append(("Test bank", f"{test_bank.url}/"))
     if settings.tls_port is not None:
         lines.append(("TLS files", str(settings.tls_folder)))
     if settings.clock_file is not None:

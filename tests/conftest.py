@@ -103,7 +103,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., ServiceProcess]]:
 @pytest.fixture
 def production_app(tmp_path: Any, fresh_database: Any, clock: Any) -> Iterator[Flask]:
     """The app in production, behind https, with open sign-up."""
-    from tests.support.service import close_app, ready_app, settings_for
+    from tests.support.service import TEST_BANK_SECRET, close_app, ready_app, settings_for
 
     settings = settings_for(
         fresh_database("sqlite"),
@@ -111,6 +111,8 @@ def production_app(tmp_path: Any, fresh_database: Any, clock: Any) -> Iterator[F
         app_env="production",
         sign_up="open",
         public_url="https://shop.example",
+        test_bank_url="https://shop.example/bank",
+        test_bank_webhook_secret=TEST_BANK_SECRET,
     )
     app = ready_app(settings, clock)
     yield app

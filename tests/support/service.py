@@ -51,6 +51,7 @@ share_templates()
 ROOT = Path(__file__).resolve().parents[2]
 # Computed, because production refuses every secret that stands in a file of the repository.
 SECRET = "whsec_" + base64.b64encode(hashlib.sha256(b"the bank in tests").digest()).decode()
+TEST_BANK_SECRET = "whsec_" + base64.b64encode(hashlib.sha256(b"the test bank").digest()).decode()
 SECRET_KEY = hashlib.sha256(b"the service in tests").hexdigest()
 PIX_KEY = "123e4567-e12b-12d1-a456-426655440000"
 DEMO_PASSWORD = "one-for-all-tests"

@@ -1,0 +1,139 @@
+"""The service in production serves the bank of test halves, over HTTP and with its jobs."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from accounts.halves import ensure_test_half
+from accounts.keys import SCOPES
+from accounts.service import make_key
+from core.clock import SystemClock
+from repository.database import in_unit_of_work
+from tests.accounts.people import Person
+from tests.support.ports import free_port
+from tests.support.service import (
+    PIX_KEY,
+    TEST_BANK_SECRET,
+    ServiceProcess,
+    close_app,
+    ready_app,
+    settings_for,
+)
+
+PIN = "1234"
+WITHIN_SECONDS = 20
+
+
+class Shop:
+    """A service in production, and the keys of Alice's two halves."""
+
+    def __init__(self, service, keys):
+        self.service, self._keys = service, keys
+
+    def create(self, half, **fields):
+        """Create a payment of a half; the status and the answer."""
+        headers = {"Authorization": f"Bearer {self._keys[half]}"}
+        body = json.dumps({"value": "54.90", **fields}).encode()
+        status, answer = self.post("/payments/pix", body, headers)
+        return status, answer.get("payment", answer)
+
+    def pay(self, payment):
+        """Pay the code at the test bank, as Bia."""
+        body = json.dumps({"code": payment["pix_code"], "payer": "bia", "pin": PIN}).encode()
+        return self.post("/bank/api/pay", body, {})
+
+    def post(self, path, body, headers):
+        headers = {"Content-Type": "application/json", **headers}
+        status, data, _ = self.service.request("POST", path, body, headers)
+        return status, json.loads(data)
+
+    def status_of(self, payment, *awaited):
+        """The payment's status, once it is among `awaited`, or after WITHIN_SECONDS."""
+        limit = time.monotonic() + WITHIN_SECONDS
+        while (now := self.service.payment(payment["id"])["status"]) not in awaited:
+            if time.monotonic() > limit:
+                break
+            time.sleep(0.1)
+        return now
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """The service, on an http address, as behind a proxy."""
+    folder, port = tmp_path_factory.mktemp("production"), free_port()
+    url = f"http://127.0.0.1:{port}"
+    database = f"sqlite:///{folder}/balcao.sqlite3"
+    environment: dict[str, Any] = {
+        "APP_ENV": "production",
+        "SIGN_UP": "open",
+        "PUBLIC_URL": url,
+        "TEST_BANK_URL": f"{url}/bank",
+        "TEST_BANK_WEBHOOK_SECRET": TEST_BANK_SECRET,
+    }
+    app = ready_app(settings_for(database, folder, **environment), SystemClock())
+    Person(app, "alice").sign_up()
+
+    def make(work):
+        merchant = work.accounts.by_login("alice")
+        work.accounts.change(merchant.id, {"pix_key": PIX_KEY})
+        halves = {"live": merchant, "test": ensure_test_half(work, merchant)}
+        return {
+            name: make_key(work, account, "tests", tuple(SCOPES), by=None)[1]
+            for name, account in halves.items()
+        }
+
+    with app.app_context():
+        keys = in_unit_of_work(make)
+    close_app(app)
+    with ServiceProcess(folder, PORT=port, DATABASE_URL=database, **environment) as service:
+        yield Shop(service, keys)
+
+
+def test_a_test_is_paid_at_the_test_bank(shop):
+    """By a sample client, at the address that the banner prints."""
+    status, payment = shop.create("test")
+    assert (status, payment["livemode"]) == (201, False)
+    status, paid = shop.pay(payment)
+    assert status == 200, paid
+    assert shop.status_of(payment, "confirmed") == "confirmed"
+    assert f"{shop.service.url}/bank/\n" in shop.service.log()
+
+
+def test_a_live_code_at_the_test_bank_returns_the_money_and_stays_payable(shop):
+    """Somebody scans the wrong code: the test bank hears of no such payment."""
+    status, payment = shop.create("live")
+    assert (status, payment["livemode"]) == (201, True)
+    before = shop.service.payment(payment["id"])
+    status, paid = shop.pay(payment)
+    assert (status, paid["status"]) == (200, "returned")
+    assert "not-found" in json.dumps(paid["answer"])
+    after = shop.service.payment(payment["id"])
+    assert {**after, "remaining_ms": 0} == {**before, "remaining_ms": 0}
+    assert (after["status"], after["refusal"]) == ("pending", None)
+
+
+def test_the_robot_pays_tests_alone(shop):
+    """The field `test` orders it; for real money the field is refused."""
+    status, payment = shop.create("test", test={})
+    assert status == 201, payment
+    assert shop.status_of(payment, "confirmed") == "confirmed"
+    status, refusal = shop.create("live", test={})
+    assert (status, refusal["code"]) == (400, "invalid-request")
+    assert [error["field"] for error in refusal["errors"]] == ["test"]
+
+
+@pytest.mark.parametrize("path", ["/bank/chaos", "/bank/doctor", "/bank/api/chaos"])
+def test_strangers_find_no_tools_at_the_test_bank(shop, path):
+    """On a public address they could slow every test down, or start bursts."""
+    assert shop.service.get(path)[0] == 404
+
+
+def test_the_test_banks_pages_say_that_no_money_is_real(shop):
+    status, page = shop.service.get("/bank/login", accept="text/html")
+    assert status == 200
+    assert "nenhum dinheiro real" in page.decode()
+    assert "/bank/chaos" not in page.decode()
