@@ -52,6 +52,9 @@ def main() -> None:
     stored_secret("service", "redis_url", f"redis://:{redis}@redis:6379/0")
     fresh = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
     signing = stored_secret("service", "bank_webhook_secret", fresh)
+    # Another one: with the same secret a test could confirm a real payment.
+    fresh = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    stored_secret("service", "test_bank_webhook_secret", fresh)
 
     stored_secret("bank", "bank_webhook_secret", signing)
     stored_secret("bank", "bank_secret_key", secrets.token_urlsafe(48))

@@ -212,6 +212,20 @@ def test_production_has_no_demo_and_demands_its_address():
     assert over["nginx"]["ports"] == ["${HTTP_PORT:-80}:8080", "${HTTPS_PORT:-443}:8443"]
 
 
+def test_the_bank_of_test_halves_is_off_unless_it_is_asked_for():
+    """It lets everybody pay with play money, so an operator decides; its secret is its own."""
+    for name in ("web", "migrate"):
+        environment = services(PRODUCTION)[name]["environment"]
+        assert environment["TEST_BANK_URL"] == "${TEST_BANK_URL:-}"
+        secret = environment["TEST_BANK_WEBHOOK_SECRET_FILE"]
+        assert secret == "${TEST_BANK_URL:+/secrets/service/test_bank_webhook_secret}"
+    assert all("TEST_BANK_URL" not in one.get("environment", {}) for one in ALL.values())
+    text = (ROOT / "docker/nginx/production.conf").read_text(encoding="utf-8")
+    limit = re.search(r"location = /bank/scan \{\s+client_max_body_size (\d+)m;", text)
+    assert limit is not None
+    assert int(limit[1]) * 1024**2 > PICTURE_BYTES_MAX
+
+
 def test_client_certificates_come_from_nginx_alone():
     """The service believes the header that nginx sets in every request, in every profile."""
     config = (ROOT / "docker/nginx/nginx.conf").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import pytest
 from tests.http.checks import add_merchant, client_of
 from tests.providers.bank_rows import BankRows
 from tests.support.halves import key_of_test_half
-from tests.support.service import BankInTest, settings_for
+from tests.support.service import TEST_BANK_SECRET, BankInTest, settings_for
 
 TEST = "Ambiente de teste: nenhum dinheiro real"
 HTML = {"Accept": "text/html"}
@@ -21,6 +21,8 @@ def settings(fresh_database, tmp_path):
         tmp_path,
         app_env="production",
         public_url="https://pay.example.com",
+        test_bank_url="https://pay.example.com/bank",
+        test_bank_webhook_secret=TEST_BANK_SECRET,
     )
 
 
