@@ -146,6 +146,7 @@ def _add_hooks(app: Flask, settings: Settings, parts: Parts) -> None:
         parts.metrics.measure,
         *requests.hub_hooks(settings, parts.socketio),
         requests.log_request,
+        *requests.date_hooks(settings),
         problems.explain_precondition,
         refusals.note_refusal,
     )

@@ -285,6 +285,7 @@ class _WerkzeugHandler(WSGIRequestHandler):
 
     def __init__(self, incoming: Incoming, address: Any, server: ThreadedWSGIServer) -> None:
         self._incoming = incoming
+        self._has_date = False
         super().__init__(incoming.connection, address, server)
 
     def setup(self) -> None:
@@ -307,6 +308,23 @@ class _WerkzeugHandler(WSGIRequestHandler):
         environ = with_body(super().make_environ(), self._incoming)
         environ["wsgi.input"].expects_continue = False
         return environ
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        """Begin the head of an answer; the application may add a `Date` of its own."""
+        self._has_date = False
+        self.send_response_only(code, message)
+        self.send_header("Server", self.version_string())
+
+    def send_header(self, keyword: str, value: str) -> None:
+        """Add a header."""
+        self._has_date = self._has_date or keyword == "Date"
+        super().send_header(keyword, value)
+
+    def end_headers(self) -> None:
+        """End the head, with the machine's `Date` if it has none."""
+        if not self._has_date:
+            self.send_header("Date", self.date_time_string())
+        super().end_headers()
 
     def finish(self) -> None:
         """Close the connection, after the client has had a moment to read the answer."""

@@ -13,7 +13,7 @@ import structlog
 from flask import Flask, Request, Response, current_app, g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from config import Settings
+from config import Settings, current_parts
 from core.runtime.hub import current_greenlet
 from web.bodies import BODY_BYTES_MAX
 from web.problems import RECOVER_PATH
@@ -124,6 +124,21 @@ class FixedHeaders:
             return start_response(status, headers + own, *rest)
 
         return self._application(environ, start)
+
+
+def date_hooks(settings: Settings) -> list[Callable[[Response], Response]]:
+    """The `after_request` hook of a clock that CLOCK_FILE moves; an empty list without one.
+
+    Clients learn by `Date` how far our clock is ahead, and the servers write that of the machine.
+    """
+    if settings.clock_file is None:
+        return []
+
+    def date(response: Response) -> Response:
+        response.date = current_parts().ledger.clock.now()
+        return response
+
+    return [date]
 
 
 def hub_hooks(settings: Settings, socketio: SocketIO) -> list[HubYield]:

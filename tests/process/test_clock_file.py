@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
+from email.utils import parsedate_to_datetime
+
+import pytest
 
 from core.clock import SystemClock, parse_rfc3339
 from tests.support.service import ServiceProcess
@@ -20,6 +25,23 @@ def wait_for(is_there: Callable[[], bool]) -> None:
     while not is_there():
         assert time.monotonic() < limit
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("mode", ["eventlet", "gevent", "threading"])
+def test_the_date_of_answers_is_that_of_the_clock(tmp_path, mode):
+    """A client that is another installation learns by it how far our clock is ahead of its own."""
+    file = tmp_path / "clock"
+    with ServiceProcess(tmp_path / "instance", CLOCK_FILE=file, ASYNC_MODE=mode) as service:
+        for hours in (0, 3):
+            file.write_text(str(hours * 3600), "utf-8")
+            connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=15)
+            with closing(connection):
+                connection.request("GET", "/healthz")
+                dates = connection.getresponse().headers.get_all("Date")
+            assert dates is not None
+            [date] = dates
+            lead = parsedate_to_datetime(date) - SystemClock().now()
+            assert abs(lead - timedelta(hours=hours)) < timedelta(seconds=60)
 
 
 def test_service_bank_and_jobs_follow_the_file(tmp_path):
