@@ -6,203 +6,30 @@ finds that nothing was lost or doubled.
 
 from __future__ import annotations
 
-import json
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from http.client import HTTPException
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
-from flask import Flask
 
-from app import create_app
-from config import Settings
-from core.clock import SystemClock
-from core.signing import development_ca
-from db_models import Environment, ProviderCharge, Refund
-from providers import accounts, enrolment
-from providers.enrolment import BankCredentials, NewAccount
-from repository.database import Work, in_unit_of_work, reading, unit_of_work
-from tests.pix_api.tls_talking import CLIENT, TlsClient, stored_ca
-from tests.support.ports import free_port
-from tests.support.service import PIX_KEY, ServiceProcess, close_app
+from providers import accounts
+from repository.database import reading
+from tests.providers.installations import (
+    WITHIN_SECONDS,
+    BankInstallation,
+    ShopInstallation,
+    move_clock,
+    wait_until,
+)
 
-WITHIN_SECONDS = 25
-BASE = "/api-pix/v2"
-
-
-class BankInstallation:
-    """The other installation, which the shop knows by its API alone."""
-
-    def __init__(self, folder: Path) -> None:
-        self.clock_file = folder / "clock"
-        self.tls_port = free_port()
-        self.process = ServiceProcess(
-            folder / "bank",
-            TLS_PORT=self.tls_port,
-            DEMO_CLIENT_ID=CLIENT.client_id,
-            DEMO_CLIENT_SECRET=CLIENT.secret,
-            CLOCK_FILE=self.clock_file,
-        )
-
-    @property
-    def tls(self) -> Path:
-        """The folder of its certificates."""
-        return self.process.instance / "tls"
-
-    def credentials(self, pem: bytes | None = None) -> BankCredentials:
-        """The shop's client with its certificate, by default the first one."""
-        text = (pem or (self.tls / "clients" / f"{CLIENT.client_id}.pem").read_bytes()).decode()
-        begin = text.index("-----BEGIN PRIVATE KEY")
-        certificate, key = text[:begin], text[begin:]
-        authority = (self.tls / "ca.pem").read_text(encoding="ascii")
-        return BankCredentials(CLIENT.client_id, CLIENT.secret, certificate, key, authority)
-
-    def register(self, folder: Path) -> bytes:
-        """Give the client a new certificate: tokens of the old one are worth nothing."""
-        identity = development_ca.new_client(
-            stored_ca(self.tls), CLIENT.client_id, SystemClock().now()
-        )
-        pem = identity.certificate_pem + identity.key_pem
-        file = folder / "new.pem"
-        file.write_bytes(pem)
-        app = create_app(Settings.from_env(self.process.environment), SystemClock())
-        try:
-            arguments = ["pix-ca", "register", CLIENT.client_id, str(file)]
-            result = app.test_cli_runner().invoke(args=arguments)
-            assert result.exit_code == 0, result.output
-        finally:
-            close_app(app)
-        return pem
-
-
-class ShopInstallation:
-    """The shop's installation, with an account at the bank."""
-
-    def __init__(self, folder: Path, bank: BankInstallation) -> None:
-        self.bank = bank
-        self.process = ServiceProcess(folder / "shop", WEBHOOK_ALLOW_PRIVATE="true")
-        self.process.start()
-        environment = {**self.process.environment, "LOG_LEVEL": "error"}
-        self.app: Flask = create_app(Settings.from_env(environment), SystemClock())
-        origin = f"https://127.0.0.1:{bank.tls_port}/api-pix"
-        overrides = {"base": f"{origin}/v2", "token_url": f"{origin}/oauth/token", "rate": 6000}
-        new = NewAccount(
-            "standard", Environment.TEST, PIX_KEY, "Banco", bank.credentials(), overrides
-        )
-        with self.app.app_context():
-            self.account = in_unit_of_work(
-                lambda work: enrolment.add(work, work.accounts.by_login("demo"), new)
-            )
-            token = accounts.vault().open(self.account.sealed).callback_token
-        self.callback = f"{self.process.url}/providers/{token}"
-
-    def close(self) -> None:
-        close_app(self.app)
-        self.process.kill()
-
-    def post(self, path: str, body: Any, key: str = "") -> tuple[int, dict[str, Any]]:
-        """POST as the shop's server does. Raises OSError and HTTPException without an answer."""
-        headers = {"Content-Type": "application/json"}
-        if key:
-            headers["Idempotency-Key"] = key
-        status, data, _ = self.process.request(
-            "POST", path, json.dumps(body).encode(), headers, timeout=30
-        )
-        return status, json.loads(data)
-
-    def create(self, key: str) -> dict[str, Any]:
-        """Create a payment, as a shop that repeats its request until it has a code."""
-        limit = time.monotonic() + WITHIN_SECONDS
-        while True:
-            with suppress(OSError, HTTPException):
-                status, answer = self.post("/payments/pix", {"value": "54.90"}, key)
-                if status in (200, 201):
-                    payment: dict[str, Any] = answer["payment"]
-                    return payment
-                assert status in (409, 503), (status, answer)
-            assert time.monotonic() < limit, self.process.log()[-3000:]
-            time.sleep(0.1)
-
-    def pay(self, payment: dict[str, Any]) -> None:
-        """Order the robot at the bank to pay this charge."""
-        pem = self.bank.tls / "clients" / f"{CLIENT.client_id}.pem"
-        payer = TlsClient(self.bank.tls_port, self.bank.tls / "ca.pem", pem)
-        path, bearer = f"{BASE}/cob/pagar/{payment['id']}", f"Bearer {payer.token()}"
-        status, answer = payer.request("POST", path, b"", Authorization=bearer)
-        assert status == 200, answer
-
-    def wait_until_paid(self, payment: dict[str, Any]) -> None:
-        wait_until(
-            lambda: self.process.payment(payment["id"])["status"] == "confirmed", self.process
-        )
-
-    def refund(self, payment: dict[str, Any], value: str) -> None:
-        """Ask for a refund, again and again until there is an answer."""
-        refund_id = secrets.token_hex(8)
-
-        def is_stored() -> bool:
-            body = {"refund_id": refund_id, "value": value}
-            with suppress(OSError, HTTPException):
-                status, answer = self.post(f"/payments/pix/{payment['id']}/refunds", body)
-                assert status in (200, 201, 202), answer
-                return True
-            return False
-
-        wait_until(is_stored, self.process)
-
-    def refunds(self, payment: dict[str, Any]) -> list[str]:
-        """The statuses of the payment's refunds."""
-        status, body = self.process.get(f"/payments/pix/{payment['id']}/refunds")
-        assert status == 200, body
-        return [one["status"] for one in json.loads(body)]
-
-    def assert_both_sides_agree(self) -> None:
-        """Run the audit; print its table if a rule is broken."""
-        arguments = ["provider", "audit", "--days", "1"]
-        result = self.app.test_cli_runner().invoke(args=arguments)
-        assert result.exit_code == 0, result.output
-        assert "No broken rule." in result.output, result.output
-
-    def assert_no_secret_in_log(self) -> None:
-        """Neither credentials nor the callback's token nor the key."""
-        log = str(self.process._log)
-        arguments = ["provider", "audit", "--days", "1", "--log", log]
-        result = self.app.test_cli_runner().invoke(args=arguments)
-        assert "secret-in-log" not in result.output, result.output
-
-    def end_leases(self) -> None:
-        """Let the time pass for which a killed process keeps charges and refunds to itself."""
-        opening = sa.update(ProviderCharge).where(ProviderCharge.status == "opening")
-        processing = sa.update(Refund).where(Refund.status == "processing")
-        with self.app.app_context(), unit_of_work() as work:
-            work.connection.execute(opening.values(next_at=work.now))
-            work.connection.execute(processing.values(ask_at=work.now))
-
-    def charges_at_bank(self) -> list[str]:
-        """The txids of all charges that the bank has."""
-        with self.app.app_context():
-            provider = accounts.provider_of(self.account.id)
-            with reading() as work:
-                end = work.now
-            page = provider.charge_page(self.account.created_at, end, None)
-            txids = [one.txid for one in page.charges]
-            while page.next is not None:
-                page = provider.charge_page(self.account.created_at, end, page.next)
-                txids += [one.txid for one in page.charges]
-        return txids
-
-
-def wait_until(is_so: Callable[[], bool], process: ServiceProcess) -> None:
-    limit = time.monotonic() + WITHIN_SECONDS
-    while not is_so():
-        assert time.monotonic() < limit, process.log()[-4000:]
-        time.sleep(0.1)
+CHARGES, REFUNDS = 12, 4
+LOST = 10
+"""Answers of about twenty that the rush needs."""
+HOUR = 3600
 
 
 @pytest.fixture(scope="module")
@@ -228,8 +55,10 @@ def test_a_payment_is_confirmed_without_any_callback_and_given_back(shop):
     payment = shop.create("first")
     assert payment["provider"]["txid"] == payment["id"]
     shop.pay(payment)
+    shop.advance(20)
     shop.wait_until_paid(payment)
     shop.refund(payment, "4.90")
+    shop.advance(70)
     wait_until(lambda: shop.refunds(payment) == ["done"], shop.process)
     shop.assert_both_sides_agree()
 
@@ -253,79 +82,147 @@ def test_a_callback_of_the_bank_confirms_a_payment(shop):
     shop.assert_both_sides_agree()
 
 
-def test_kill_9_while_charges_and_refunds_are_made_loses_and_doubles_none(shop):
+class Rush:
+    """Charges and refunds, all at once, by a shop that repeats each until it has an answer."""
+
+    def __init__(self, shop: ShopInstallation, name: str) -> None:
+        """Make one paid payment, of which parts are given back."""
+        self._shop, self._name = shop, name
+        self._paid = shop.create(f"{name}: to be refunded")
+        shop.pay(self._paid)
+        shop.wait_until_paid(self._paid)
+        self._before = len(shop.charges_at_bank())
+        self._payments: dict[str, dict[str, Any]] = {}
+
+    def begin(self) -> None:
+        """Begin all of it."""
+        self._threads = [
+            *(threading.Thread(target=self._create, args=(number,)) for number in range(CHARGES)),
+            *(threading.Thread(target=self._refund, args=(number,)) for number in range(REFUNDS)),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def assert_nothing_lost_or_doubled(self) -> None:
+        """Wait for the answers and the refunds; then both sides have each of them once."""
+        shop = self._shop
+        for thread in self._threads:
+            thread.join(WITHIN_SECONDS)
+        txids = {payment["id"] for payment in self._payments.values()}
+        assert len(txids) == CHARGES
+        at_bank = shop.charges_at_bank()
+        assert len(at_bank) == len(set(at_bank)) == self._before + CHARGES
+        assert txids <= set(at_bank)
+        wait_until(lambda: set(shop.refunds(self._paid)) == {"done"}, shop.process)
+        assert len(shop.refunds(self._paid)) == REFUNDS
+        shop.assert_both_sides_agree()
+
+    def _create(self, number: int) -> None:
+        key = f"{self._name} {number}"
+        self._payments[key] = self._shop.create(key)
+
+    def _refund(self, number: int) -> None:
+        self._shop.refund(self._paid, f"{number + 1}.00")
+
+
+@pytest.mark.parametrize("victim", ["shop", "bank"])
+def test_kill_9_while_charges_and_refunds_are_made_loses_and_doubles_none(shop, bank, victim):
     """The shop repeats with the same keys; a job finishes what nobody repeats."""
-    paid = shop.create("to be refunded")
-    shop.pay(paid)
-    shop.wait_until_paid(paid)
-    before = len(shop.charges_at_bank())
-    payments: dict[str, dict[str, Any]] = {}
-
-    def create(number: int) -> None:
-        key = f"killed {number}"
-        payments[key] = shop.create(key)
-
-    def refund(number: int) -> None:
-        shop.refund(paid, f"{number + 1}.00")
-
-    threads = [threading.Thread(target=create, args=(number,)) for number in range(12)]
-    threads += [threading.Thread(target=refund, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
+    rush = Rush(shop, f"killed {victim}")
+    process = {"shop": shop.process, "bank": bank.process}[victim]
+    rush.begin()
     for pause in (0.15, 0.6):
         time.sleep(pause)
-        shop.process.kill()
-        shop.process.start(wait=False)
-    shop.process.wait_until_ready()
+        process.kill()
+        process.start(wait=False)
+    process.wait_until_ready()
     shop.end_leases()
-    for thread in threads:
-        thread.join(WITHIN_SECONDS)
-    txids = {payment["id"] for payment in payments.values()}
-    assert len(txids) == 12
-    at_bank = shop.charges_at_bank()
-    assert len(at_bank) == len(set(at_bank)) == before + 12
-    assert txids <= set(at_bank)
-    wait_until(lambda: set(shop.refunds(paid)) == {"done"}, shop.process)
-    assert len(shop.refunds(paid)) == 4
-    shop.assert_both_sides_agree()
+    rush.assert_nothing_lost_or_doubled()
+
+
+def test_answers_of_the_bank_that_are_lost_lose_and_double_nothing(shop):
+    """The bank has acted, and the shop does not know: it asks with the same ids again."""
+    rush = Rush(shop, "lost answers")
+    before = shop.network.lost
+    shop.network.lose(LOST, pass_between=1)
+    rush.begin()
+    wait_until(lambda: shop.network.lost - before == LOST, shop.process)
+    shop.end_leases()
+    rush.assert_nothing_lost_or_doubled()
 
 
 def test_revoked_tokens_are_renewed_once_and_the_charge_is_made(shop, bank):
     """The bank restarts with another key, so no token that it has issued is worth anything."""
-    bank.process.kill()
     bank.process.environment["SECRET_KEY"] = secrets.token_urlsafe(32)
-    bank.process.start()
+    bank.restart()
     payment = shop.create("revoked")
     shop.pay(payment)
     shop.wait_until_paid(payment)
     shop.assert_both_sides_agree()
 
 
-def test_a_renewed_certificate_is_used_without_a_restart(shop, bank, tmp_path):
+def test_a_renewed_certificate_is_used_without_a_restart(shop, bank):
     """A token belongs to its certificate, so the shop asks for a new one by the new certificate."""
-    pem = bank.register(tmp_path)
-
-    def renew(work: Work) -> None:
-        account = work.provider_accounts.find(shop.account.id)
-        assert account is not None
-        fresh = bank.credentials(pem)
-        enrolment.renew(work, work.accounts.by_login("demo"), account, fresh)
-
-    with shop.app.app_context():
-        in_unit_of_work(renew)
-    (bank.tls / "clients" / f"{CLIENT.client_id}.pem").write_bytes(pem)
+    shop.renew(bank.credentials(bank.register()))
     payment = shop.create("renewed")
     shop.pay(payment)
     shop.wait_until_paid(payment)
     shop.assert_both_sides_agree()
 
 
-def test_the_banks_clock_three_hours_ahead_changes_nothing(shop, bank):
-    """In time is judged by the bank's clock, and windows are asked by it."""
-    bank.clock_file.write_text("10800", encoding="utf-8")
-    payment = shop.create("ahead")
+def test_the_banks_authority_is_replaced_under_two_running_processes_of_the_shop(shop, bank):
+    """First the shop accepts both, then the bank changes, then the shop forgets the old one."""
+    with shop.second_process() as second:
+
+        def assert_both_processes_work(step: str) -> None:
+            # Each process opens its own charge at once, or else the other one's job might do it.
+            payments = []
+            for process in (shop.process, second):
+                status, answer = shop.post("/payments/pix", {"value": "54.90"}, process=process)
+                assert status == 201, (step, answer, process.log()[-3000:])
+                payments.append(answer["payment"])
+                shop.pay(answer["payment"])
+            for payment in payments:
+                shop.wait_until_paid(payment)
+            shop.assert_both_sides_agree()
+
+        assert_both_processes_work("the old authority")
+        old, new = bank.begin_authority()
+        own = bank.credentials()
+        shop.renew(replace(own, ca_pem=(old + new).decode()))
+        assert_both_processes_work("the shop accepts both")
+        bank.restart()
+        assert_both_processes_work("the bank has the new one")
+        shop.renew(replace(bank.credentials(bank.register()), ca_pem=new.decode()))
+        bank.end_authority(new)
+        bank.restart()
+        assert_both_processes_work("both have the new one alone")
+
+
+@pytest.mark.parametrize(
+    ("whose", "seconds", "hours"),
+    [("bank", 3 * HOUR, 3), ("shop", 6 * HOUR, -3)],
+    ids=["ahead", "behind"],
+)
+def test_the_banks_clock_three_hours_off_changes_nothing(shop, bank, whose, seconds, hours):
+    """In time is judged by the bank's clock, and windows are asked by it.
+
+    Clocks of tests only go forward, so the bank is three hours behind once the shop is six ahead.
+    """
+    move_clock({"bank": bank.clock_file, "shop": shop.clock_file}[whose], seconds)
+    # A running process takes the median of many answers, so it learns of a jump a little later.
+    shop.restart()
+    payment = shop.create(f"clock {whose}")
     shop.pay(payment)
     shop.wait_until_paid(payment)
-    wait_until(lambda: shop.process.payment(payment["id"])["status"] == "confirmed", shop.process)
+    shop.refund(payment, "4.90")
+    wait_until(lambda: shop.refunds(payment) == ["done"], shop.process)
     shop.assert_both_sides_agree()
+    assert abs(shop.bank_is_ahead() - timedelta(hours=hours)) < timedelta(minutes=1)
+    assert payment["id"] in shop.charges_at_bank()
+
+
+def test_no_fault_left_a_secret_or_a_traceback_in_the_log(shop):
+    """After all faults above."""
     shop.assert_no_secret_in_log()
+    assert "Traceback" not in shop.process.log()
