@@ -44,7 +44,7 @@ OFFSET_WARNED = timedelta(seconds=30)
 CERTIFICATE_DAYS_WARNED = 30
 CHECKS_MAX = 6
 """Checks of one account within a minute: each is some calls, and a new token for a new process."""
-LIMIT = register_limit("provider check")
+LIMIT = register_limit("provider-check")
 _PORTS = {"https": 443, "http": 80}
 
 
@@ -97,6 +97,7 @@ def check_account(account: ProviderAccount, seconds: float) -> list[CheckLine]:
     wait = limits().take(per_seconds(CHECKS_MAX, 60), LIMIT, account.public_id)
     if wait is not None:
         ending.close()
+        limits().count(LIMIT)
         return _untried("too-often", seconds=wait)
     run = _Run(app_ctx.app, account, ending)
     threading.Thread(target=run.work, name="provider-check", daemon=True).start()

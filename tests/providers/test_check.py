@@ -18,6 +18,7 @@ from providers.secrets import AccountVault
 from repository.database import in_unit_of_work
 from tests.providers.enrolled import change, enrol, stored
 from tests.providers.stand_in import PIX_KEY, Fault, StandInBank
+from web.limits import limits
 
 GOOD, WARNING, BAD, UNTRIED = StepState
 
@@ -257,6 +258,8 @@ def test_an_account_is_checked_six_times_a_minute(app, open_bank):
         refused = run(app, account)[CheckStep.TOKEN]
         assert (refused.state, refused.code) == (UNTRIED, "too-often")
         assert 0 < refused.facts["seconds"] <= 60
+        with app.app_context():
+            assert limits().hits("provider-check") == {"provider-check": 1}
         assert run(app, other)[CheckStep.TOKEN].code == "good"
 
 
