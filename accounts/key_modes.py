@@ -27,21 +27,11 @@ def keys_owner(work: Work, caller: Caller, livemode: bool | None) -> Account | N
         return work.accounts.find_test_half(account.id)
     if not account.is_test_half:
         raise Forbidden("There are no live keys in development: all money is simulated.")
-    return _merchant_of(work, caller)
+    if caller.owner.is_test_half:
+        raise Forbidden("A test key has no access to live keys: use the session or a live key.")
+    return caller.owner
 
 
 def ensure_keys_owner(work: Work, caller: Caller, livemode: bool | None) -> Account:
     """As `keys_owner`, but makes the test half if it does not exist yet."""
     return keys_owner(work, caller, livemode) or halves.ensure_test_half(work, caller.account)
-
-
-def revocable_owner(work: Work, caller: Caller) -> Account:
-    """The account of which the caller may revoke keys, its test half's included."""
-    return caller.account if caller.sign_in_id is None else halves.owner_of(work, caller.account)
-
-
-def _merchant_of(work: Work, caller: Caller) -> Account:
-    """The merchant of the caller, who is at its test half."""
-    if caller.sign_in_id is None:
-        raise Forbidden("A test key has no access to live keys: use the session or a live key.")
-    return halves.owner_of(work, caller.account)

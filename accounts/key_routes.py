@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from accounts import halves, service, sign_ins
 from accounts.access import Caller, current_caller, signed_in_merchant
 from accounts.key_answers import make_key_answer
-from accounts.key_modes import keys_owner, revocable_owner
+from accounts.key_modes import keys_owner
 from accounts.presenter import key_object, session_object
 from accounts.schemas import EndedSessions, KeyList, Message, NewKey, NewKeyAnswer, SignInList
 from core import ids
@@ -119,7 +119,7 @@ def revoke_key(path: KeyPath) -> Response:
         signed_in_merchant(work, SCOPE)
         if not ids.is_txid(path.key_id):
             raise NotFound("This key does not exist.")
-        service.revoke_key(work, revocable_owner(work, current_caller(work)), path.key_id)
+        service.revoke_key(work, current_caller(work).owner, path.key_id)
 
     in_unit_of_work(revoke)
     return private_json({"message": "The key was revoked."})
