@@ -23,7 +23,6 @@ from core import ids
 from core.errors import (
     BalcaoError,
     ConcurrentUpdate,
-    DatabaseUnavailable,
     FieldError,
     IdempotencyConflict,
     NotRefundable,
@@ -40,6 +39,8 @@ from payments.refund_reports import RefundReport, foreign_ids
 from payments.schemas import NewRefund
 from providers.accounts import provider_of, signing_bank_of, signing_banks
 from providers.port import AccountRefusal, BankReturn, ProviderAway, ProviderRefusal, SigningBank
+from repository.bank_leases import LEASE as BANK_LEASE
+from repository.bank_leases import BankLease
 from repository.database import Work, in_unit_of_work, now, reading
 from repository.events import StoredEvent
 from repository.refunds import LEASE, PAUSE_MAX, PAUSE_MIN
@@ -51,8 +52,6 @@ REFUNDABLE_FOR = timedelta(days=90)
 REFUNDS_MAX = 100
 """Per payment, failed refunds included, so that a list of refunds fits on one page."""
 BATCH, PART_SECONDS, UNANSWERED_MAX = 50, 5.0, 3
-BANK_LEASE = timedelta(seconds=90)
-"""How long one process may send a refund to a real bank alone, which may take 30 s to answer."""
 WAIT_SECONDS = 6.0
 
 
@@ -183,7 +182,7 @@ def tell_bank(row: int) -> bool:
     if account_id is not None:
         return _send_in_background(account_id, row)
     try:
-        return _send_order(row)
+        return send_order(row)
     except ProviderAway as error:
         log.info("refunds.unanswered", refund=row, why=str(error)[:200])
     except BalcaoError as error:
@@ -194,7 +193,8 @@ def tell_bank(row: int) -> bool:
 def _send_in_background(account_id: int, row: int) -> bool:
     """Send the refund to a real bank, and wait a little; the call goes on without the waiter."""
     calls = current_parts().charge_calls
-    call = calls.begin(account_id, f"refund {row}", lambda: _send_order(row))
+    lease = BankLease(1, refund_row=row)
+    call = calls.begin(account_id, f"refund {row}", lambda: send_order(row, lease.attempts), lease)
     if call is None or not call.wait(WAIT_SECONDS) or call.error is not None:
         log.info("refunds.unanswered", refund=row, account=account_id)
         return False
@@ -210,33 +210,6 @@ def _account_of(work: Work, payment: Payment) -> int | None:
     """
     receipt = work.receipts.accepted_of(payment.id)
     return None if receipt is None else receipt.provider_account_id
-
-
-def run_at_bank(account_id: int, keep_going: Callable[[], bool] = lambda: True) -> int:
-    """Send the due refunds of one account at a real bank; returns how many were settled.
-
-    Each refund is leased to one process. Raises ProviderAway if the bank seems to be away.
-    """
-    with reading() as work:
-        due_rows = work.refunds.ids_due(work.now, BATCH, account_id)
-    settled = unanswered = 0
-    for row in due_rows:
-        if not keep_going():
-            break
-        if not _acquire_lease(row, BANK_LEASE):
-            continue
-        try:
-            settled += _send_order(row)
-            unanswered = 0
-        except ProviderAway:
-            unanswered += 1
-            if unanswered >= UNANSWERED_MAX:
-                raise
-        except DatabaseUnavailable:
-            raise
-        except BalcaoError as error:
-            log.warning("refunds.postponed", refund=row, code=error.code)
-    return settled
 
 
 def run(keep_going: Callable[[], bool] = lambda: True) -> int:
@@ -258,24 +231,30 @@ def _run_at(bank: SigningBank, keep_going: Callable[[], bool]) -> int:
         if not _acquire_lease(row):
             continue
         try:
-            settled += _send_order(row)
+            settled += send_order(row)
             unanswered = 0
         except ProviderAway:
             unanswered += 1
     return settled
 
 
-def _acquire_lease(row: int, length: timedelta = LEASE) -> bool:
-    return in_unit_of_work(lambda work: work.refunds.acquire(row, work.now, work.now + length))
+def _acquire_lease(row: int) -> bool:
+    return in_unit_of_work(lambda work: work.refunds.acquire(row, work.now, work.now + LEASE))
 
 
-def _send_order(row: int) -> bool:
-    """Send the order; store the answer or the time of the next try. Raises ProviderAway."""
+def send_order(row: int, lease: int | None = None) -> bool:
+    """Send the order; store the answer or the time of the next try. Raises ProviderAway.
+
+    With `lease` it does nothing once another process has acquired the refund: the bank may refuse
+    one order and carry out the next one with the same id.
+    """
     with reading() as work:
         refund, payment = work.refunds.with_payment(row)
         account_id = _account_of(work, payment)
     if refund.status != RefundStatus.PROCESSING:
         return True
+    if lease is not None and refund.attempts != lease:
+        return False
     try:
         report = _give_back(refund, payment, account_id)
     except (ProviderAway, BalcaoError):
@@ -284,7 +263,7 @@ def _send_order(row: int) -> bool:
     if report.status is RefundStatus.PROCESSING:
         _schedule_retry(refund)
         return False
-    in_unit_of_work(lambda work: settle(work, row, report))
+    in_unit_of_work(lambda work: settle(work, row, report, lease))
     return True
 
 
@@ -338,8 +317,11 @@ def _ask_bank(refund: Refund, end_to_end_id: str, account_id: int) -> BankReturn
     return provider.give_back(end_to_end_id, refund.bank_refund_id, refund.amount_centavos)
 
 
-def settle(work: Work, row: int, report: RefundReport) -> None:
-    """Store the final status of a refund and update its payment. A second call is a no-op."""
+def settle(work: Work, row: int, report: RefundReport, lease: int | None = None) -> None:
+    """Store the final status of a refund and update its payment. A second call is a no-op.
+
+    So is one whose `lease` another process has acquired meanwhile.
+    """
     is_done = report.status is RefundStatus.DONE
     values = {
         "status": report.status,
@@ -347,7 +329,7 @@ def settle(work: Work, row: int, report: RefundReport) -> None:
         "reason": report.reason,
         "settled_at": min(report.settled_at or work.now, work.now),
     }
-    if not work.refunds.settle(row, values):
+    if not work.refunds.settle(row, values, lease):
         return
     refund, payment = work.refunds.with_payment(row)
     move = work.refunds.complete_hold if is_done else work.refunds.release_hold
@@ -394,4 +376,4 @@ def _schedule_retry(refund: Refund) -> None:
     """Set the next try: the older the refund, the longer the pause."""
     moment = now()
     pause = min(max((moment - refund.requested_at) / 2, PAUSE_MIN), PAUSE_MAX)
-    in_unit_of_work(lambda work: work.refunds.ask_again(refund.id, moment + pause))
+    in_unit_of_work(lambda work: work.refunds.ask_again(refund.id, moment + pause, refund.attempts))

@@ -166,8 +166,7 @@ def insert_payment(
     payment = work.payments.insert(row, merchant)
     about: dict[str, Any] = {}
     if account is not None:
-        drafts.insert_charge(work, payment, account, lifetime)
-        about[drafts.AT_BANK] = account.id
+        about |= drafts.insert_charge(work, payment, account, lifetime)
     message = "The payment has been created."
     _record(work, payment, EventName.PAYMENT_CREATED, message, author=audit.author(), about=about)
     return payment

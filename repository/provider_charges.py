@@ -16,11 +16,10 @@ from db_models import (
     ProviderCharge,
     ProviderChargeStatus,
 )
+from repository.bank_leases import LEASE
 from repository.connections import rows_changed
 from repository.due import is_over, is_too_far
 
-LEASE = timedelta(seconds=90)
-"""How long one process may work on a charge alone: longer than all calls of one try together."""
 PAUSE_MIN, PAUSE_MAX = timedelta(seconds=2), timedelta(minutes=10)
 """The pause before the next try; it grows with the charge's age."""
 
@@ -141,12 +140,22 @@ class ProviderCharges:
         return rows_changed(self._session, rows.values(**values)) == 1
 
     def change(
-        self, row: int, from_statuses: Collection[ProviderChargeStatus], values: Mapping[str, Any]
+        self,
+        row: int,
+        from_statuses: Collection[ProviderChargeStatus],
+        values: Mapping[str, Any],
+        *,
+        lease: int | None = None,
     ) -> bool:
-        """Write these columns if the charge still has one of these statuses; False if not."""
+        """Write these columns if the charge still has one of these statuses; False if not.
+
+        With `lease`, also not if another process has acquired the lease since.
+        """
         current = update(ProviderCharge).where(
             ProviderCharge.id == row, ProviderCharge.status.in_(from_statuses)
         )
+        if lease is not None:
+            current = current.where(ProviderCharge.attempts == lease)
         return rows_changed(self._session, current.values(**values)) == 1
 
 

@@ -108,13 +108,15 @@ class Refunds:
             .values(refunding_centavos=Payment.refunding_centavos - amount_centavos)
         )
 
-    def settle(self, row: int, values: Mapping[str, Any]) -> bool:
-        """Write the outcome of a refund; False if it already has one, which then stays."""
-        return self._changed_one(
-            update(Refund)
-            .where(Refund.id == row, Refund.status == RefundStatus.PROCESSING)
-            .values(ask_at=None, **values)
-        )
+    def settle(self, row: int, values: Mapping[str, Any], lease: int | None = None) -> bool:
+        """Write the outcome of a refund; False if it already has one, which then stays.
+
+        With `lease`, also if another process has acquired the refund since.
+        """
+        changes = update(Refund).where(Refund.id == row, Refund.status == RefundStatus.PROCESSING)
+        if lease is not None:
+            changes = changes.where(Refund.attempts == lease)
+        return self._changed_one(changes.values(ask_at=None, **values))
 
     def has_return_id(self, return_id: str, but_row: int) -> bool:
         """Whether a refund other than this one has this id of returned money."""
@@ -145,13 +147,10 @@ class Refunds:
             .values(ask_at=until, attempts=Refund.attempts + 1)
         )
 
-    def ask_again(self, row: int, at: datetime) -> bool:
-        """Write when to ask the bank next; False if it has answered meanwhile."""
-        return self._changed_one(
-            update(Refund)
-            .where(Refund.id == row, Refund.status == RefundStatus.PROCESSING)
-            .values(ask_at=at)
-        )
+    def ask_again(self, row: int, at: datetime, lease: int) -> bool:
+        """Write when to ask the bank next; False if it has answered, or the lease was lost."""
+        is_ours = and_(Refund.status == RefundStatus.PROCESSING, Refund.attempts == lease)
+        return self._changed_one(update(Refund).where(Refund.id == row, is_ours).values(ask_at=at))
 
     def _changed_one(self, statement: Executable) -> bool:
         options: Any = statement

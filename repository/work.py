@@ -12,6 +12,7 @@ from core.errors import NotFound
 from db_models import Account, Recurrence, RecurrenceChange, RecurringChargeChange
 from repository.accounts import Accounts, RecentAccounts
 from repository.audit import Audit
+from repository.bank_leases import BankLeases
 from repository.charge_batches import ChargeBatches
 from repository.charges import Charges
 from repository.events import Events, StoredEvent
@@ -104,6 +105,11 @@ class Work:
     def provider_accounts(self) -> ProviderAccounts:
         """Queries on merchants' accounts at real banks."""
         return ProviderAccounts(self.session)
+
+    @cached_property
+    def bank_leases(self) -> BankLeases:
+        """Renewals of the leases of calls to real banks."""
+        return BankLeases(self.session)
 
     @cached_property
     def provider_charges(self) -> ProviderCharges:

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 
 import structlog
@@ -17,8 +18,10 @@ from flask import Flask, g, has_request_context
 
 from core.errors import BalcaoError
 from db_models import EventName
-from payments.at_bank.drafts import AT_BANK
+from payments.at_bank.drafts import AT_BANK, PAUSED
+from payments.at_bank.leases import LeaseKeeper
 from providers.port import ProviderAway, ProviderRefusal
+from repository.bank_leases import BankLease
 from repository.events import StoredEvent
 
 log = structlog.get_logger()
@@ -27,6 +30,7 @@ AT_ONCE = 24
 """Calls at once for one account in one process."""
 WAITING_MAX = 1000
 """Calls of one account that wait for their turn; the job makes further ones after their lease."""
+LEFT_ALONE_MAX_SECONDS = 60.0
 _TICK_SECONDS = 0.05
 _IN_REQUEST = "charge_calls"
 """Where a request has the calls that its own commits have begun, by txid."""
@@ -52,12 +56,31 @@ class Call:
         self._end.set()
 
 
+@dataclass(frozen=True)
+class LeftAlone:
+    """A bank that wants to be left alone."""
+
+    code: str
+    """Why; a code of ProviderAway."""
+    retry_after: timedelta
+
+
 @dataclass
 class _AccountQueue:
     """The calls of one account."""
 
     running: int = 0
     waiting: deque[Callable[[], None]] = field(default_factory=deque)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What one call does, and the lease under which it does it."""
+
+    account_id: int
+    key: str
+    do: Callable[[], object]
+    lease: BankLease | None
 
 
 def own_call(txid: str) -> Call | None:
@@ -70,13 +93,15 @@ class ChargeCalls:
 
     def __init__(self, app: Flask, open_charge: Callable[[str, int], object]) -> None:
         """`open_charge` opens the charge with this txid; the second value is that of its lease."""
+        self.leases = LeaseKeeper(app)
+        """The leases of the calls in progress, and of those that wait for their turn."""
         self._app = app
         self._open_charge = open_charge
         self._lock = threading.Lock()
         self._queues: dict[int, _AccountQueue] = {}
         self._calls: dict[str, Call] = {}
-        self._left_alone: dict[int, float] = {}
-        """Until when banks want to be left alone, by account and the monotonic clock."""
+        self._left_alone: dict[int, tuple[float, str]] = {}
+        """Until when banks want to be left alone by the monotonic clock, and why, by account."""
         self._is_stopping = False
 
     def hear(self, events: Sequence[StoredEvent]) -> None:
@@ -84,20 +109,29 @@ class ChargeCalls:
         for event in events:
             if event.name is not EventName.PAYMENT_CREATED or event.txid is None:
                 continue
-            account_id = (event.state or {}).get(AT_BANK)
+            state = event.state or {}
+            account_id = state.get(AT_BANK)
             if account_id is not None:
-                call = self.open(account_id, event.txid, 1)
+                call = (
+                    self._refused_call(account_id)
+                    if state.get(PAUSED)
+                    else self.open(account_id, event.txid, 1)
+                )
                 if call is not None and has_request_context():
                     g.setdefault(_IN_REQUEST, {})[event.txid] = call
 
     def open(self, account_id: int, txid: str, lease: int) -> Call | None:
         """Begin to open a charge whose lease the caller holds; None if too many calls wait."""
-        return self.begin(account_id, txid, partial(self._open_charge, txid, lease))
+        do = partial(self._open_charge, txid, lease)
+        return self.begin(account_id, txid, do, BankLease(lease, account_id, txid))
 
-    def begin(self, account_id: int, txid: str, do: Callable[[], object]) -> Call | None:
+    def begin(
+        self, account_id: int, txid: str, do: Callable[[], object], lease: BankLease | None = None
+    ) -> Call | None:
         """Begin a call in the background; returns the one in progress for this txid, if any.
 
-        None if too many calls of the account wait, or if the process stops.
+        `lease` is renewed until the call ends. None if too many calls of the account wait, or if
+        the process stops.
         """
         with self._lock:
             call = self._calls.get(txid)
@@ -107,7 +141,10 @@ class ChargeCalls:
             if self._is_stopping or len(queue.waiting) >= WAITING_MAX:
                 return None
             call = self._calls[txid] = Call()
-            queue.waiting.append(partial(self._run, account_id, txid, call, do))
+            task = _Task(account_id, txid, do, lease)
+            queue.waiting.append(partial(self._run, task, call))
+            if lease is not None:
+                self.leases.hold(lease)
             if queue.running >= AT_ONCE:
                 return call
             queue.running += 1
@@ -129,17 +166,29 @@ class ChargeCalls:
                 AT_ONCE if queue is None else max(0, AT_ONCE - queue.running - len(queue.waiting))
             )
 
-    def is_left_alone(self, account_id: int) -> bool:
-        """Whether the last call of the account was not sent, because its bank is away."""
+    def left_alone(self, account_id: int) -> LeftAlone | None:
+        """For how long the account's bank wants to be left alone; None if it may be called.
+
+        That is so after a call that was not sent, because the bank is away.
+        """
         with self._lock:
-            return time.monotonic() < self._left_alone.get(account_id, 0.0)
+            until, code = self._left_alone.get(account_id, (0.0, ""))
+        left = until - time.monotonic()
+        return LeftAlone(code, timedelta(seconds=left)) if left > 0 else None
+
+    def _refused_call(self, account_id: int) -> Call:
+        """A call that was not begun, and failed as the last one did."""
+        away = self.left_alone(account_id) or LeftAlone("breaker-open", timedelta(seconds=1))
+        call = Call()
+        call.finish(ProviderAway(away.code, retry_after=away.retry_after, was_sent=False))
+        return call
 
     def stop(self, seconds: float) -> None:
         """Begin nothing more, and wait for the calls in progress, at most this long."""
         with self._lock:
             self._is_stopping = True
             for queue in self._queues.values():
-                queue.waiting.clear()
+                queue.waiting.clear()  # their leases end with the process
         end = time.monotonic() + seconds
         while self._queues and time.monotonic() < end:
             time.sleep(_TICK_SECONDS)
@@ -156,24 +205,29 @@ class ChargeCalls:
                 run = queue.waiting.popleft()
             run()
 
-    def _run(self, account_id: int, txid: str, call: Call, do: Callable[[], object]) -> None:
+    def _run(self, task: _Task, call: Call) -> None:
         error: Exception | None = None
         try:
             with self._app.app_context():
-                call.is_decided = bool(do())
+                call.is_decided = bool(task.do())
         except (ProviderAway, ProviderRefusal, BalcaoError) as expected:
             error = expected
         except Exception as unexpected:
             # The job tries again after the lease; without this nobody would learn of the fault.
-            log.exception("provider.background_call_failed", txid=txid)
+            log.exception("provider.background_call_failed", txid=task.key)
             error = unexpected
         finally:
+            if task.lease is not None:
+                self.leases.release(task.lease)
             with self._lock:
-                self._calls.pop(txid, None)
-                self._note_pause(account_id, error)
+                self._calls.pop(task.key, None)
+                self._note_pause(task.account_id, error)
             call.finish(error)
 
     def _note_pause(self, account_id: int, error: Exception | None) -> None:
-        self._left_alone.pop(account_id, None)
+        if error is None:
+            self._left_alone.pop(account_id, None)
         if isinstance(error, ProviderAway) and not error.was_sent and error.retry_after:
-            self._left_alone[account_id] = time.monotonic() + error.retry_after.total_seconds()
+            # Not longer, because the account may get other credentials or another address.
+            seconds = min(error.retry_after.total_seconds(), LEFT_ALONE_MAX_SECONDS)
+            self._left_alone[account_id] = time.monotonic() + seconds, error.code[:64]

@@ -134,7 +134,8 @@ def _close(provider: Provider, payment: Payment, moment: datetime) -> HeldCharge
 def _finish(charge: ProviderCharge, fault: str | None, *, is_paid: bool = False) -> None:
     status = ProviderChargeStatus.PAID if is_paid else CLOSED
     values = {"status": status, "next_at": None, "fault": fault}
-    in_unit_of_work(lambda work: work.provider_charges.change(charge.id, [CLOSING], values))
+    row, lease = charge.id, charge.attempts
+    in_unit_of_work(lambda work: work.provider_charges.change(row, [CLOSING], values, lease=lease))
 
 
 class _NotAsked(Exception):

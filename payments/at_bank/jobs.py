@@ -15,6 +15,7 @@ from db_models import ProviderCharge, ProviderChargeStatus
 from payments.at_bank.calls import AT_ONCE
 from payments.at_bank.closing import close_at_bank
 from payments.at_bank.opening import open_at_bank
+from repository.bank_leases import BankLease
 from repository.database import in_unit_of_work, reading
 
 
@@ -34,7 +35,7 @@ def _run_account(account_id: int) -> int:
     """Begin calls of one account; half of its places are left to requests."""
     calls = current_parts().charge_calls
     room = calls.room_of(account_id) - AT_ONCE // 2
-    if calls.is_left_alone(account_id):
+    if calls.left_alone(account_id) is not None:
         room = min(room, 1)  # any further call would not be sent, and would cost two transactions
     if room <= 0:
         return 0
@@ -57,5 +58,7 @@ def _acquire(row: int) -> bool:
 
 def _begin(charge: ProviderCharge) -> bool:
     do = open_at_bank if charge.status == ProviderChargeStatus.OPENING else close_at_bank
-    call = partial(do, charge.txid, charge.attempts + 1)
-    return current_parts().charge_calls.begin(charge.account_id, charge.txid, call) is not None
+    lease = BankLease(charge.attempts + 1, charge.account_id, charge.txid)
+    call = partial(do, charge.txid, lease.attempts)
+    calls = current_parts().charge_calls
+    return calls.begin(charge.account_id, charge.txid, call, lease) is not None

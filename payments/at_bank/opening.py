@@ -53,8 +53,7 @@ def open_at_bank(txid: str, lease: int) -> bool:
     if charge is None or charge.status != OPENING or charge.attempts != lease:
         return False
     if status_at(payment, moment) is not PaymentStatus.PENDING:
-        in_unit_of_work(lambda work: _give_up(work, charge))
-        return True
+        return in_unit_of_work(lambda work: _give_up(work, charge))
     try:
         bank_charge = provider_of(charge.account_id).open_charge(_new_charge(payment, charge))
         _check(bank_charge)
@@ -62,12 +61,15 @@ def open_at_bank(txid: str, lease: int) -> bool:
         postpone(charge, error)
         raise
     except ProviderRefusal as refusal:
-        _refuse(payment, charge, refusal)
+        if not _refuse(payment, charge, refusal):
+            return False
         raise
     except Exception:
         postpone(charge, ProviderAway("internal"))
         raise
-    in_unit_of_work(lambda work: _store(work, charge, bank_charge))
+    if not in_unit_of_work(lambda work: _store(work, charge, bank_charge)):
+        _log_lost_lease(charge)
+        return False
     health.note_answer(charge.account_id)
     log.info("provider.charge_opened", txid=txid, attempts=charge.attempts)
     return True
@@ -96,8 +98,10 @@ def _check(bank_charge: HeldCharge) -> None:
         raise ProviderAway("no-code")
 
 
-def _store(work: Work, charge: ProviderCharge, bank_charge: HeldCharge) -> None:
+def _store(work: Work, charge: ProviderCharge, bank_charge: HeldCharge) -> bool:
     """Store what the bank has, and give the payment its code if it can still be paid.
+
+    False, and no change, if the lease was lost: its holder gets the same answer.
 
     The bank may not close a charge before it has it, so a payment that was cancelled meanwhile
     gets its charge closed now.
@@ -113,45 +117,60 @@ def _store(work: Work, charge: ProviderCharge, bank_charge: HeldCharge) -> None:
         "attempts": charge.attempts if is_payable or is_paid else 0,
         "fault": None,
     }
-    if not work.provider_charges.change(charge.id, [OPENING], values):
-        return
+    if not work.provider_charges.change(charge.id, [OPENING], values, lease=charge.attempts):
+        return False
     if is_payable and bank_charge.code:
         service.apply_change(work, payment, lifecycle.code_ready(payment, bank_charge.code))
+    return True
 
 
-def _give_up(work: Work, charge: ProviderCharge) -> None:
+def _give_up(work: Work, charge: ProviderCharge) -> bool:
     """Nobody can pay the payment any more; the bank may have its charge, so that is closed."""
     values = {"status": CLOSING, "next_at": work.now, "attempts": 0, "fault": None}
-    work.provider_charges.change(charge.id, [OPENING], values)
+    return work.provider_charges.change(charge.id, [OPENING], values, lease=charge.attempts)
 
 
-def _refuse(payment: Payment, charge: ProviderCharge, refusal: ProviderRefusal) -> None:
-    """The bank decided: the charge is refused and its payment cancelled, in one transaction."""
+def _refuse(payment: Payment, charge: ProviderCharge, refusal: ProviderRefusal) -> bool:
+    """The bank decided: the charge is refused and its payment cancelled, in one transaction.
 
-    def store(work: Work) -> None:
+    False, and no change, if the lease was lost: the bank may have accepted its holder's request.
+    """
+
+    def store(work: Work) -> bool:
         fault = refusal.code[:64]
         values = {"status": ProviderChargeStatus.REFUSED, "next_at": None, "fault": fault}
-        if not work.provider_charges.change(charge.id, [OPENING], values):
-            return
+        if not work.provider_charges.change(charge.id, [OPENING], values, lease=charge.attempts):
+            return False
         current = work.payments.by_txid(payment.txid)
         if status_at(current, work.now) is PaymentStatus.PENDING:
             sentence = f"The bank refused its charge: {refusal.detail or refusal.code}."
             change = lifecycle.cancel(current, work.now, sentence)
             service.apply_change(work, current, replace(change, reason=BANK_REFUSED))
+        return True
 
-    in_unit_of_work(store)
+    if not in_unit_of_work(store):
+        _log_lost_lease(charge)
+        return False
     log.warning("provider.charge_refused", txid=payment.txid, code=refusal.code)
+    return True
+
+
+def _log_lost_lease(charge: ProviderCharge) -> None:
+    """This process stalled for longer than its lease: another one asks the bank."""
+    log.warning("provider.lease_lost", txid=charge.txid, attempts=charge.attempts)
 
 
 def postpone(charge: ProviderCharge, error: Exception) -> None:
-    """Plan the next try, and note the failure with the account."""
+    """Plan the next try, and note the failure with the account; a lost lease is left alone."""
     code = str(getattr(error, "code", "internal"))[:64]
 
-    def store(work: Work) -> None:
+    def store(work: Work) -> bool:
         values = {"next_at": work.now + pause_after(charge.attempts, error), "fault": code}
-        work.provider_charges.change(charge.id, [ProviderChargeStatus(charge.status)], values)
+        status = ProviderChargeStatus(charge.status)
+        return work.provider_charges.change(charge.id, [status], values, lease=charge.attempts)
 
-    in_unit_of_work(store)
+    if not in_unit_of_work(store):
+        _log_lost_lease(charge)
     health.note_fault(charge.account_id, code)
     log.warning("provider.charge_postponed", txid=charge.txid, code=code, attempts=charge.attempts)
 

@@ -13,8 +13,8 @@ import structlog
 from core.errors import BalcaoError, DatabaseUnavailable
 from core.runtime.throttle import Throttle
 from db_models import ProviderAccount, ProviderHint
-from payments import lifecycle, refunds, traces
-from payments.at_bank import booking, callback_checks, health, lists, returns
+from payments import lifecycle, traces
+from payments.at_bank import booking, callback_checks, health, lists, refund_runs, returns
 from payments.at_bank.account_lists import WANTED_LISTS, AccountLists, note_callback
 from payments.at_bank.booking import Way
 from payments.at_bank.turns import RATE_LIMIT, in_turn
@@ -159,7 +159,7 @@ class Visit:
     def _send_refunds(self) -> None:
         end = time.monotonic() + REFUNDS_SECONDS
         try:
-            refunds.run_at_bank(self.account_id, lambda: time.monotonic() < end)
+            refund_runs.run_at_bank(self.account_id, lambda: time.monotonic() < end)
         except ProviderAway as error:
             # A missing scope for returns must not keep us from learning of money.
             log.info("provider.refunds_unanswered", account=self.account_id, code=error.code)

@@ -20,7 +20,7 @@ from core.provider_errors import (
 )
 from core.runtime.turns import IN_ENVIRON, Turn
 from db_models import Payment, ProviderCharge, ProviderChargeStatus
-from payments.at_bank.calls import Call, own_call
+from payments.at_bank.calls import Call, LeftAlone, own_call
 from providers.port import AccountRefusal, ProviderAway, ProviderRefusal
 from repository.database import Work, in_unit_of_work, reading
 from web.idempotency import CreatedAnswer, KeyedRequest
@@ -88,6 +88,9 @@ def _wait(txid: str, call: Call | None, end: float) -> None:
                 charge = work.provider_charges.of_payment(payment.id)
             if charge is None or _is_decided(charge):
                 return
+            away = None if charge.fault is None else calls.left_alone(charge.account_id)
+            if away is not None:  # a call would not be sent
+                raise _unavailable(txid, away)
             call = _begin(charge)
         left = end - time.monotonic()
         if call is None:
@@ -138,7 +141,7 @@ def _as_answer(txid: str, error: Exception) -> Exception:
     return _unavailable(txid, error)
 
 
-def _unavailable(txid: str, error: Exception | None) -> ProviderUnavailable:
+def _unavailable(txid: str, error: Exception | LeftAlone | None) -> ProviderUnavailable:
     """503: the payment exists, and the same request with its key finishes it."""
     least = getattr(error, "retry_after", None)
     seconds = RETRY_AFTER_SECONDS if least is None else math.ceil(least.total_seconds())

@@ -28,7 +28,7 @@ from tests.providers.losing_proxy import LosingProxy
 from tests.support.ports import free_port
 from tests.support.service import PIX_KEY, ServiceProcess, close_app
 
-WITHIN_SECONDS = 25
+WITHIN_SECONDS = 40
 BASE = "/api-pix/v2"
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from payments.at_bank import jobs, waiting
 from providers.port import AccountRefusal, ChargeState, ProviderAway, ProviderRefusal, TxidCollision
+from repository.bank_leases import LEASE
 from tests.db.crowd import at_once
 from tests.providers.bank_rows import KEY, BankRows
 from tests.providers.conftest import use_bank
@@ -94,6 +95,47 @@ def test_a_lost_answer_is_asked_again_within_the_same_request(
     assert rows.charge_row(answer.get_json()["payment"]["id"]).attempts == 2
 
 
+def test_while_its_bank_is_left_alone_a_payment_begins_no_call(
+    client, rows, scripted, account, clock, monkeypatch
+):
+    """Neither a thread nor a second transaction; the same key finishes it after the pause."""
+    calls = rows.app.extensions["balcao"].charge_calls
+    pause = timedelta(seconds=30)
+    scripted.errors = [ProviderAway("breaker-open", retry_after=pause, was_sent=False)]
+    assert create(client, "k1").status_code == 503
+    monkeypatch.setattr(calls, "begin", None)  # a call would be a TypeError
+    monkeypatch.setattr(waiting, "in_unit_of_work", None)
+    for _ in range(2):
+        answer = create(client, "k2")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
+        assert answer.get_json()["code"] == "provider-unavailable"
+    monkeypatch.undo()
+    txid = answer.get_json()["payment_id"]
+    charge = rows.charge_row(txid)
+    assert (charge.status, charge.fault, charge.attempts) == ("opening", "breaker-open", 1)
+    assert timedelta(seconds=29) < charge.next_at - clock.now() <= pause
+    calls._left_alone.clear()  # the pause is over
+    finished = create(client, "k2")
+    assert finished.status_code == 201
+    assert finished.get_json()["payment"]["id"] == txid
+    assert [one.txid for one in scripted.opened if one.txid == txid] == [txid]
+
+
+def test_a_paused_payment_without_a_key_gets_its_code_by_the_job(
+    client, rows, scripted, account, clock
+):
+    """Nobody repeats the request, so the page shows the code after the pause."""
+    pause = timedelta(seconds=30)
+    scripted.errors = [ProviderAway("breaker-open", retry_after=pause, was_sent=False)]
+    create(client, "k1")
+    txid = create(client).get_json()["payment_id"]
+    rows.app.extensions["balcao"].charge_calls._left_alone.clear()
+    assert run_job(rows) == 0
+    clock.advance(seconds=31)
+    assert run_job(rows) == 2
+    assert rows.payment_row(txid).has_location
+
+
 @pytest.mark.parametrize(
     "refusal", [ProviderRefusal("CobOperacaoInvalida", "Valor."), TxidCollision("collision", "V.")]
 )
@@ -163,10 +205,10 @@ def test_the_job_goes_on_after_a_crash(client, rows, scripted, account, clock):
     waiting_payment = rows.payment(
         account,
         has_location=False,
-        charge={"status": "opening", "next_at": clock.now() + timedelta(seconds=90)},
+        charge={"status": "opening", "next_at": clock.now() + LEASE},
     )
     assert run_job(rows) == 0
-    clock.advance(seconds=91)
+    clock.advance(seconds=LEASE.total_seconds() + 1)
     assert run_job(rows) == 1
     assert rows.payment_row(waiting_payment.txid).has_location
     assert rows.charge_row(waiting_payment.txid).attempts == 2

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from db_models import Account, ProviderAccount, ProviderHint
 from payments import attaching, refunds
-from payments.at_bank import booking, lists, visiting
+from payments.at_bank import booking, lists, refund_runs, visiting
 from payments.at_bank.booking import Way
 from payments.at_bank.watching import MoneyWatch
 from payments.receipt_schemas import Attachment
@@ -368,7 +368,7 @@ def test_a_return_with_a_long_id_is_asked_about_by_its_pix(rows, listing, accoun
     listing.give(paid.end_to_end_id, returned(100, id=id_))
     clock.advance(minutes=11)
     with rows.app.app_context():
-        assert refunds.run_at_bank(account) == 1
+        assert refund_runs.run_at_bank(account) == 1
     assert [one.status for one in rows.refunds()] == ["done"]
 
 

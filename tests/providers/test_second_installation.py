@@ -136,7 +136,8 @@ def test_kill_9_while_charges_and_refunds_are_made_loses_and_doubles_none(shop, 
         process.kill()
         process.start(wait=False)
     process.wait_until_ready()
-    shop.end_leases()
+    if victim == "bank":  # the pauses after failures grow; the leases of a killed shop end soon
+        shop.end_leases()
     rush.assert_nothing_lost_or_doubled()
 
 
