@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from types import SimpleNamespace
 from typing import Any, cast
@@ -27,13 +28,17 @@ from webhooks.numbering import number_events
 
 TXID = "a" * 30
 PAYER = "12345678909"
+TEST_BANK = {
+    "test_bank_url": "https://bank-of-tests.example",
+    "test_bank_webhook_secret": "whsec_" + base64.b64encode(bytes(range(32))).decode(),
+}
 
 
 @pytest.fixture
 def settings(any_database_url, tmp_path):
     """Production, on each engine."""
     changes = {"app_env": "production", "sign_up": "open", "public_url": "https://shop.example"}
-    return settings_for(any_database_url, tmp_path, **changes)
+    return settings_for(any_database_url, tmp_path, **changes, **TEST_BANK)
 
 
 @pytest.fixture
