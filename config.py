@@ -128,6 +128,7 @@ class Settings(BaseModel):
     recovery_pictures_per_minute: int = Field(12, ge=1, le=100_000)
     proof_days: int = Field(90, ge=1, le=3650)
     payer_data_days: int = Field(90, ge=1, le=3650)
+    test_data_days: int = Field(90, ge=1, le=3650)
     delivery_days: int = Field(30, ge=4, le=3650)
     clock_file: Path | None = None
 
@@ -280,8 +281,7 @@ class Settings(BaseModel):
 
 
 def _read_secret_file(variables: dict[str, str], name: str) -> None:
-    path = variables.get(f"{name}_FILE")
-    if path is None or name in variables:
+    if (path := variables.get(f"{name}_FILE")) is None or name in variables:
         return
     try:
         variables[name] = read_text(Path(path)).strip()

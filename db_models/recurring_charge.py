@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db_models.account import Id
-from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string
+from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string, index_of_reference
 
 
 class RecurringChargeStatus(enum.StrEnum):
@@ -158,6 +158,7 @@ class RecurringChargeChange(db.Model):  # type: ignore[name-defined, misc]  # se
     __tablename__ = "recurring_charge_changes"
     __table_args__ = (
         Index("ix_recurring_charge_changes_charge", "payment_id", "id"),
+        index_of_reference("ix_recurring_charge_changes_attempt", "attempt_id"),
         TABLE_OPTIONS,
     )
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from core.ids import new_public_id
 from db_models.account import Id
-from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string
+from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string, index_of_reference
 
 
 class SignalKind(enum.StrEnum):
@@ -36,6 +36,7 @@ class Signal(db.Model):  # type: ignore[name-defined, misc]  # see Account
         UniqueConstraint("merchant_id", "kind", "subject", "window_at"),
         Index("ix_signals_merchant", "merchant_id", "id"),
         Index("ix_signals_unseen", "merchant_id", "seen_at"),
+        index_of_reference("ix_signals_payment", "payment_id"),
         TABLE_OPTIONS,
     )
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from core.ids import new_public_id
 from db_models.account import Id
-from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string
+from db_models.base import TABLE_OPTIONS, UtcDateTime, db, exact_string, index_of_reference
 
 
 class EndpointKind(enum.StrEnum):
@@ -139,6 +139,10 @@ class WebhookDelivery(db.Model):  # type: ignore[name-defined, misc]  # see Acco
         Index("ix_webhook_deliveries_newest", "endpoint_id", "id"),
         Index("ix_webhook_deliveries_lease", "lease"),
         Index("ix_webhook_deliveries_age", "created_at", "id"),
+        # Without them a deletion of what a delivery tells would read all deliveries.
+        index_of_reference("ix_webhook_deliveries_feed", "feed_position"),
+        index_of_reference("ix_webhook_deliveries_recurrence", "recurrence_change_id"),
+        index_of_reference("ix_webhook_deliveries_charge", "charge_change_id"),
         TABLE_OPTIONS,
     )
 

@@ -37,6 +37,7 @@ from payments.reconciliation import Reconciler
 from payments.recurring import charge_job, offers, order_sender, requests
 from payments.signals import scan
 from payments.sweep import Sweep
+from payments.test_data import OldDataDeletion
 from providers import certificate_notices
 from providers.accounts import signing_banks
 from repository.database import ledger, now
@@ -133,6 +134,7 @@ class Jobs:
         parts_of(app).batch_listeners.append(work_soon)
         self._add("offers", OFFERS_INTERVAL_SECONDS, lambda: offers.run(self._keep_going))
         self._add("signals", SIGNALS_INTERVAL_SECONDS, lambda: scan(settings))
+        self._add_deletion(settings)
         self._add_mail(settings)
         self._add_provider_jobs()
         self._add_reconciliation(settings)
@@ -185,6 +187,12 @@ class Jobs:
         self._add(
             "provider-money", PROVIDER_MONEY_INTERVAL_SECONDS, self._money_watch.run, at_once=True
         )
+
+    def _add_deletion(self, settings: Settings) -> None:
+        """Delete old data of test halves, which only production has."""
+        if settings.is_live:
+            run = OldDataDeletion(settings).run
+            self._add("delete-test-data", FORGET_INTERVAL_SECONDS, lambda: run(self._keep_going))
 
     def _add_mail(self, settings: Settings) -> None:
         if settings.smtp_url is None:

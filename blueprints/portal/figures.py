@@ -1,7 +1,7 @@
 """The figures of today and of the last thirty days, in the viewer's time zone.
 
-The takings of past days do not change, so each process caches them and a portal that stays open
-queries today alone. The cache may be lost at any time.
+The takings of past days change for test halves alone, so each process caches those of merchants,
+and a portal that stays open queries today alone. The cache may be lost at any time.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from config import current_parts
+from db_models import Account
 from repository.portal import PortalQueries, Span, Takings
 from web.zones import span_of
 
@@ -83,18 +84,18 @@ class ClosedDays:
             self._takings.popitem(last=False)
 
 
-def figures(queries: PortalQueries, merchant_id: int, zone: ZoneInfo, now: datetime) -> Figures:
+def figures(queries: PortalQueries, merchant: Account, zone: ZoneInfo, now: datetime) -> Figures:
     """The figures as of `now`, by three statements; money without a payment needs a fourth."""
     today = now.astimezone(zone).date()
     days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
     spans = [span_of(day, zone) for day in days]
-    takings = _takings(queries, merchant_id, spans, now)
+    takings = _takings(queries, merchant, spans, now)
     start, end = span_of(today, zone)
-    created, converted, has_free_money, was_paid = queries.created(merchant_id, (start, end))
+    created, converted, has_free_money, was_paid = queries.created(merchant.id, (start, end))
     if has_free_money:
-        free = queries.takings_without_payment(merchant_id, spans)
+        free = queries.takings_without_payment(merchant.id, spans)
         takings = [settled.plus(more) for settled, more in zip(takings, free, strict=True)]
-    recent = queries.paid_lately(merchant_id, span_of(days[0], zone)[0], MEDIAN_OF_MAX)
+    recent = queries.paid_lately(merchant.id, span_of(days[0], zone)[0], MEDIAN_OF_MAX)
     waits_today = [wait for paid_at, wait in recent if paid_at >= start]
     waits = waits_today or [wait for _, wait in recent]
     median = statistics.median(wait.total_seconds() for wait in waits) if waits else None
@@ -115,14 +116,15 @@ def figures(queries: PortalQueries, merchant_id: int, zone: ZoneInfo, now: datet
 
 
 def _takings(
-    queries: PortalQueries, merchant_id: int, spans: list[Span], now: datetime
+    queries: PortalQueries, merchant: Account, spans: list[Span], now: datetime
 ) -> list[Takings]:
     """The takings of each span; queries only the spans that are not cached."""
     cache = current_parts().closed_days
-    by_span = {span: cache.get(merchant_id, span) for span in spans}
+    by_span = {span: cache.get(merchant.id, span) for span in spans}
     uncached = [span for span in spans if by_span[span] is None]
-    for span, takings in zip(uncached, queries.takings(merchant_id, uncached), strict=True):
+    for span, takings in zip(uncached, queries.takings(merchant.id, uncached), strict=True):
         by_span[span] = takings
-        if span[1] < now - CLOSED_AFTER:
-            cache.add(merchant_id, span, takings)
+        # What a test half took is deleted one day, and each process would go on to show it.
+        if span[1] < now - CLOSED_AFTER and not merchant.is_test_half:
+            cache.add(merchant.id, span, takings)
     return [by_span[span] or Takings() for span in spans]

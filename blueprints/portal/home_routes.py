@@ -31,7 +31,7 @@ def home() -> ResponseReturnValue:
     zone = zones.viewer_zone()
     with reading() as work:
         merchant, queries = merchant_and_queries(work)
-        page_figures = figures(queries, merchant.id, zone, work.now)
+        page_figures = figures(queries, merchant, zone, work.now)
         if request.args.get("fragment") == "figures":
             return render_template(
                 "portal/_figures.html", figures=page_figures, median_of=MEDIAN_OF_MAX
