@@ -230,9 +230,11 @@ def test_strip(
 def _tools(settings: Settings, payment: Payment, now: datetime) -> list[Tool]:
     """What the simulated bank can do to the payment; nothing if it cannot be paid there."""
     is_payable = status_at(payment, now) is PaymentStatus.PENDING and payment.has_location
-    bank_url = _bank_of_tests(settings)
-    if not is_payable or payment.provider_account_id is not None or bank_url is None:
+    # Without real money a payment is of development or of a test half.
+    bank = settings.bank_to_ask(is_test_half=True)
+    if not is_payable or payment.provider_account_id is not None or bank is None:
         return []
+    bank_url = bank.url
     query = {"code": payment.br_code, **language_args_to(bank_url)}
     pay = f"{bank_url}/pay?{urlencode(query)}"
 
@@ -249,8 +251,3 @@ def _tools(settings: Settings, payment: Payment, now: datetime) -> list[Tool]:
         own = f"{request.script_root}/payments/pix/{payment.txid}"
         tools.append(Tool("expire", _("Expirar em 10 s"), f"{own}/expire-soon", "post", {}))
     return tools
-
-
-def _bank_of_tests(settings: Settings) -> str | None:
-    """Where a browser finds the simulated bank; None without one."""
-    return settings.bank_url if settings.is_development else None

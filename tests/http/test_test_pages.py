@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.http.checks import add_merchant, client_of
@@ -62,6 +64,14 @@ def test_the_page_of_a_test_half_says_test_and_that_of_its_merchant_never(client
         page = page_of(client, of_merchant)
         assert TEST not in page
         assert "test_strip" not in page
+
+
+def test_the_strip_leads_to_the_bank_of_tests(client, live, test_half):
+    """Else a shop's developer has a code that no page says how to pay."""
+    page = page_of(client, create(test_half))
+    for scenario in ("normal", "pay-less", "double", "late"):
+        assert re.search(rf'href="https://pay\.example\.com/bank/pay\?code=[^"]*={scenario}"', page)
+    assert "data-tool" not in page_of(client, create(live))
 
 
 def test_it_says_test_in_every_state(client, test_half):
