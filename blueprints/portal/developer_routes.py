@@ -7,6 +7,7 @@ import json
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
+from accounts import halves
 from accounts.access import page_guard, signed_in_merchant
 from accounts.oauth_clients import SCOPES
 from accounts.refusals import KEPT_FOR, KEPT_PER_MERCHANT
@@ -43,7 +44,7 @@ def developers() -> ResponseReturnValue:
         "developers.html",
         merchant,
         "developers",
-        is_live=current_settings().is_live,
+        is_live=halves.is_live(merchant),
         api_pix_url=current_settings().api_pix_url,
         api_url=current_settings().public_url,
         key_count=sum(key.revoked_at is None for key in keys),

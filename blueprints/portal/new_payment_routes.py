@@ -15,6 +15,7 @@ from blueprints.portal.page import bp, key_missing_page, merchant_and_queries, p
 from config import current_settings
 from core.errors import OrderAlreadyHasPayment
 from core.merchant_errors import PixKeyMissing
+from core.provider_errors import ProviderUnsupported
 from db_models import AuditAction, Payment
 from payments.opening import open_payment
 from payments.schemas import EXPIRES_IN_MAX, NewPayment
@@ -83,6 +84,9 @@ def create_payment() -> ResponseReturnValue:
     try:
         txid = create_once(terms, request.form.get("form_key", ""))
     except PixKeyMissing:
+        return _form_page(form, 409)
+    except ProviderUnsupported:
+        form.refuse("value", _("Nenhuma conta recebe cobranças novas: escolha uma em Recebimento."))
         return _form_page(form, 409)
     except OrderAlreadyHasPayment:
         form.refuse("order_id", _("Este pedido já tem uma cobrança aberta ou paga."))

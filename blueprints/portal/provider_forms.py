@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from flask import request
+from flask import g, request
 
 from config import current_settings
 from core.pix.pix_key import TYPED_CHARACTERS_MAX
+from db_models import Environment
 from providers.api_pix.profiles import BankProfile, all_profiles
 from providers.enrolment import NAME_CHARACTERS_MAX
 from providers.entry import (
@@ -40,7 +41,21 @@ def offered_profiles() -> dict[str, BankProfile]:
     profiles = all_profiles()
     if offers_addresses():
         return profiles
+    environment = environment_of_mode()
+    if environment is not None:
+        is_test = environment == Environment.TEST
+        return {n: one for n, one in profiles.items() if (one.test if is_test else one.live)}
     return {name: one for name, one in profiles.items() if one.live or one.test}
+
+
+def environment_of_mode() -> Environment | None:
+    """The only environment that the form can add; None in development, where the form asks.
+
+    In production an account for tests belongs to the test half, and a real one to the merchant.
+    """
+    if not current_settings().is_live:
+        return None
+    return Environment.TEST if g.caller.is_test_mode else Environment.LIVE
 
 
 def typed_account(form: Form) -> TypedAccount:
@@ -54,9 +69,15 @@ def typed_account(form: Form) -> TypedAccount:
         for one in (bank.client_fields if bank else ())
     }
     has_addresses = offers_addresses()
+    sent_environment = request.form.get("environment", "")
+    environment = environment_of_mode()
+    if environment is not None and sent_environment not in ("", environment):
+        form.refuse(
+            "profile", _("Contas de teste se adicionam no modo de teste, e as reais ao vivo.")
+        )
     return TypedAccount(
         profile=profile,
-        environment=request.form.get("environment", ""),
+        environment=environment or sent_environment,
         pix_key=form.text("pix_key", TYPED_CHARACTERS_MAX, required=True) or "",
         name=form.text("name", NAME_CHARACTERS_MAX) or "",
         base_url=(form.text("base_url", ADDRESS_CHARACTERS_MAX) or "") if has_addresses else "",

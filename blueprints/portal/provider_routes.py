@@ -16,15 +16,16 @@ from blueprints.portal.password_check import check_password
 from blueprints.portal.provider_forms import (
     FORM_BYTES_MAX,
     SCOPE,
+    environment_of_mode,
     offered_profiles,
     offers_addresses,
     refuse_faults,
     typed_account,
     typed_credentials,
 )
-from blueprints.portal.provider_views import view_of
+from blueprints.portal.provider_views import fallback_of, view_of
 from core.errors import Conflict
-from core.provider_errors import ProviderSecretsUnreadable
+from core.provider_errors import ProviderAccountNotFound, ProviderSecretsUnreadable
 from db_models import Account, Environment, ProviderAccount
 from payments.schemas import NewPayment
 from providers import callbacks, check_words, enrolment
@@ -62,6 +63,7 @@ def providers() -> ResponseReturnValue:
         SECTION,
         views=[view for view in views if view.account.removed_at is None],
         removed_views=[view for view in views if view.account.removed_at is not None],
+        fallback=fallback_of(merchant),
         notice=notice if notice in NOTICES else None,
     )
 
@@ -83,6 +85,7 @@ def _render_new(form: Form, status: int = 200) -> ResponseReturnValue:
         form=form,
         profiles=offered_profiles(),
         has_addresses=offers_addresses(),
+        environment=environment_of_mode(),
     )
 
 
@@ -274,7 +277,10 @@ def try_provider(provider_id: str) -> ResponseReturnValue:
 
 def _own(work: Work, provider_id: str) -> tuple[Account, ProviderAccount]:
     merchant = signed_in_merchant(work, SCOPE)
-    return merchant, enrolment.own_account(work, merchant, provider_id)
+    account = enrolment.own_account(work, merchant, provider_id)
+    if account.merchant_id != merchant.id:  # of the test half, and the page is in live mode
+        raise ProviderAccountNotFound
+    return merchant, account
 
 
 def _change(provider_id: str, change: Callable[[Work, Account, ProviderAccount], object]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from config import current_settings
 from core.documents import mask_key
 from db_models import Account, Environment, ProviderAccount
 from providers import check_words
@@ -11,6 +12,7 @@ from providers.accounts import NO_NEW_PAYMENTS, account_for_new_payment
 from providers.api_pix.profiles import ProfileError, load_profile
 from providers.certificate_notices import WARNED_DAYS, days_left, needing_certificates
 from repository.database import Work
+from web.pages import translate as _
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,52 @@ def view_of(account: ProviderAccount, merchant: Account, work: Work) -> AccountV
         callback_fault=check_words.callback_fault_sentence(account.callback_fault)
         if account.callback_fault
         else "",
+    )
+
+
+@dataclass(frozen=True)
+class Fallback:
+    """What becomes of new payments while no account at a bank is chosen."""
+
+    sentence: str
+    bank_url: str | None = None
+    """Of the simulated bank, for people who try test payments."""
+
+
+def fallback_of(merchant: Account) -> Fallback | None:
+    """What the merchant's or test half's new payments use; None if an account is chosen."""
+    in_use = account_for_new_payment(merchant)
+    if in_use not in (None, NO_NEW_PAYMENTS):
+        return None
+    settings = current_settings()
+    if settings.is_development:
+        return Fallback(_("As cobranças usam o banco simulado: nenhum dinheiro se move."))
+    bank = settings.bank_to_ask(merchant.is_test_half)
+    if merchant.is_test_half and bank is None:
+        return Fallback(
+            _(
+                "Não há banco simulado aqui: quem cuida da instalação liga um com TEST_BANK_URL. "
+                "Até lá ninguém paga as cobranças de teste."
+            )
+        )
+    if merchant.is_test_half and bank is not None:
+        return Fallback(_("As cobranças de teste usam o banco simulado."), bank.url)
+    if in_use == NO_NEW_PAYMENTS:
+        return Fallback(_("Cobranças novas são recusadas até você escolher uma conta."))
+    if merchant.pix_key is None:
+        return Fallback(_("Sem uma conta e sem a sua chave Pix, nenhuma cobrança é criada."))
+    if bank is None:
+        return Fallback(
+            _(
+                "O dinheiro das cobranças novas cai na sua chave Pix, mas nenhum banco é "
+                "consultado: elas só são confirmadas se um banco avisar esta instalação."
+            )
+        )
+    return Fallback(
+        _(
+            "O dinheiro das cobranças novas cai na sua chave Pix, e quem confirma é o banco "
+            "ligado a esta instalação."
+        )
     )
 
 

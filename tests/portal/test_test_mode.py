@@ -6,17 +6,24 @@ merchant.
 
 from __future__ import annotations
 
+import base64
 import re
+import secrets
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from config import parts_of
 from core.ids import new_public_id
-from db_models import Payment, SignIn
-from repository.database import ledger, reading
+from db_models import Environment, Payment, SignIn
+from providers import enrolment
+from providers.accounts import NO_NEW_PAYMENTS
+from repository.database import in_unit_of_work, ledger, reading
 from tests.accounts.people import Person, actions, audit_rows
 from tests.portal.signing import PASSWORD, Browser, make_account, search, sign_in
+from tests.providers.enrolled import new_account
+from tests.support.service import close_app, ready_app, settings_for
 
 STRIP = "Modo de teste: nenhum dinheiro real"
 
@@ -351,3 +358,109 @@ def test_test_mode_costs_a_page_no_statement_more(production_app, alice):
             sa.event.remove(engine, "before_cursor_execute", append)
         counts.append(len(statements))
     assert counts[0] == counts[1] > 0
+
+
+def test_recebimento_shows_the_accounts_of_the_mode(production_app, alice):
+    """An account for tests belongs to the test half; a live page neither lists nor opens it."""
+    switch(alice, "test")
+    with production_app.app_context():
+        account = in_unit_of_work(_enrol_for_tests)
+    path = f"/portal/provider/{account}"
+    assert path in alice.get("/portal/provider").text
+    assert alice.get(path).status_code == 200
+    switch(alice, "live")
+    assert path not in alice.get("/portal/provider").text
+    assert alice.get(path).status_code == 404
+    assert alice.post(f"{path}/use", {"use": "0"}).status_code == 404
+
+
+def _enrol_for_tests(work) -> str:
+    merchant = work.accounts.by_login("alice")
+    return enrolment.add(work, merchant, new_account(Environment.TEST)).public_id
+
+
+@pytest.mark.parametrize(("mode", "other"), [("live", "test"), ("test", "live")])
+def test_the_form_of_an_account_offers_the_modes_environment_alone(alice, mode, other):
+    switch(alice, mode)
+    page = alice.get("/portal/provider/new").text
+    assert 'name="environment"' not in page
+    form = {"profile": "efi", "environment": other, "pix_key": "ana@feira.example"}
+    answer = alice.post("/portal/provider", {**form, "password": PASSWORD})
+    assert answer.status_code == 400
+    assert "Contas de teste se adicionam no modo de teste" in answer.text
+
+
+def test_recebimento_says_what_new_charges_use_without_an_account(alice):
+    """No bank is named in the settings here, neither for real money nor for tests."""
+    assert "nenhum banco é consultado" in alice.get("/portal/provider").text
+    switch(alice, "test")
+    assert "TEST_BANK_URL" in alice.get("/portal/provider").text
+
+
+def test_recebimento_leads_to_the_simulated_bank_of_test_mode(tmp_path, fresh_database, clock):
+    secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    settings = settings_for(
+        fresh_database("sqlite"),
+        tmp_path,
+        app_env="production",
+        public_url="https://shop.example",
+        test_bank_url="https://bank.example",
+        test_bank_webhook_secret=secret,
+    )
+    app = ready_app(settings, clock)
+    make_account(app, "alice")
+    alice = sign_in(app, "alice")
+    assert "https://bank.example" not in alice.get("/portal/provider").text
+    switch(alice, "test")
+    page = alice.get("/portal/provider").text
+    assert "As cobranças de teste usam o banco simulado." in page
+    assert 'href="https://bank.example"' in page
+    close_app(app)
+
+
+def test_a_shop_without_any_account_in_use_hears_it_from_the_form(production_app, alice):
+    """Its last account was taken out of use, so no bank can take its money."""
+    with production_app.app_context():
+        in_unit_of_work(
+            lambda work: work.accounts.change(
+                work.accounts.by_login("alice").id, {"live_provider_id": NO_NEW_PAYMENTS}
+            )
+        )
+    form = {"value": "54,90", "expires_in": "3600", "form_key": new_public_id()}
+    answer = alice.post("/portal/payments/new", form)
+    assert answer.status_code == 409
+    assert "escolha uma em Recebimento" in answer.text
+    assert "Cobranças novas são recusadas" in alice.get("/portal/provider").text
+
+
+@pytest.mark.parametrize(("mode", "prefix"), [("live", "balcao_live_"), ("test", "balcao_test_")])
+def test_examples_and_the_developers_page_have_the_keys_of_the_mode(alice, mode, prefix):
+    switch(alice, mode)
+    assert f"Bearer {prefix}" in alice.get("/portal").text
+    page = alice.get("/portal/developers").text
+    assert f"<code>{prefix}</code>" in page
+    assert f'"livemode": {"true" if mode == "live" else "false"}' in page
+
+
+def test_a_new_merchant_hears_of_test_mode(alice):
+    page = alice.get("/portal").text
+    assert "Experimentar no modo de teste" in page
+    switch(alice, "test")
+    assert "Experimentar no modo de teste" not in alice.get("/portal").text
+
+
+def test_the_socket_of_a_page_joins_no_room_of_the_other_mode(production_app, alice):
+    """The handshake has the browser's cookies of now; the page may be older."""
+    socketio = parts_of(production_app).socketio
+
+    def watch(mode: str) -> Any:
+        client = socketio.test_client(production_app, flask_test_client=alice.client)
+        answer = client.emit("watch_merchant", {"mode": mode}, callback=True)
+        client.disconnect()
+        return answer
+
+    assert watch("live")["ok"]
+    assert watch("test")["code"] == "conflict"
+    switch(alice, "test")
+    assert watch("test")["ok"]
+    assert watch("live")["code"] == "conflict"
