@@ -29,7 +29,11 @@ PAGES = (
 def service(tmp_path_factory, module_database):
     """A service in production, with the merchant ana; it logs no traceback."""
     folder = tmp_path_factory.mktemp("production")
-    settings = {"APP_ENV": "production", "SIGN_UP": "open", "PUBLIC_URL": "https://shop.example"}
+    settings: dict[str, Any] = {
+        "APP_ENV": "production",
+        "SIGN_UP": "open",
+        "PUBLIC_URL": "https://shop.example",
+    }
     settings["DATABASE_URL"] = module_database("sqlite")
     with ServiceProcess(folder, **settings) as running:
         person = {"username": "ana", "password": PASSWORD, "role": "merchant"}
