@@ -391,10 +391,8 @@ def test_the_form_of_an_account_offers_the_modes_environment_alone(alice, mode, 
 
 
 def test_recebimento_says_what_new_charges_use_without_an_account(alice):
-    """No bank is named in the settings here, neither for real money nor for tests."""
+    """No bank is named in the settings for real money here."""
     assert "nenhum banco é consultado" in alice.get("/portal/provider").text
-    switch(alice, "test")
-    assert "TEST_BANK_URL" in alice.get("/portal/provider").text
 
 
 def test_recebimento_leads_to_the_simulated_bank_of_test_mode(tmp_path, fresh_database, clock):
