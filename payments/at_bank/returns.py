@@ -15,6 +15,8 @@ from typing import Any
 import structlog
 
 from core import ids
+from core.errors import ConcurrentUpdate
+from core.receipt_errors import ReceiptNotAttachable
 from db_models import Payment, Receipt, Refund, RefundStatus, Verdict
 from payments import attaching, refunds
 from payments.refund_reports import foreign_ids, report_of
@@ -87,13 +89,20 @@ def _book(work: Work, account_id: int, money: BankMoney) -> UnfitReturn | None:
 
 
 def _payment_of(work: Work, receipt: Receipt, returns: Sequence[BankReturn]) -> Payment | None:
-    """The payment of the money; a new one of its own if it has none and money goes back."""
+    """The payment of the money; a new one of its own if it has none and money goes back.
+
+    Raises ConcurrentUpdate if the money gets another payment meanwhile.
+    """
     if receipt.payment_id is not None:
         return work.payments.by_row_ids({receipt.payment_id}).get(receipt.payment_id)
     merchant = work.accounts.find(receipt.merchant_id) if receipt.merchant_id else None
     if merchant is None or all(one.state is ReturnState.FAILED for one in returns):
         return None
-    return attaching.own_payment(work, merchant, receipt)
+    try:
+        return attaching.own_payment(work, merchant, receipt)
+    except ReceiptNotAttachable:
+        # Another process, or its merchant, gave it a payment meanwhile: the next try reads that.
+        raise ConcurrentUpdate from None
 
 
 def _book_one(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
+import structlog
 
-from db_models import Account, ProviderAccount, ProviderHint
+from db_models import Account, Payment, ProviderAccount, ProviderHint
 from payments import attaching, refunds
 from payments.at_bank import booking, lists, refund_runs, visiting
 from payments.at_bank.booking import Way
@@ -18,9 +21,11 @@ from payments.schemas import NewRefund
 from providers.certificate_notices import needing_certificates
 from providers.port import AccountRefusal, BankReturn, ProviderAway, ProviderRefusal, ReturnState
 from repository.database import reading, unit_of_work
+from tests.db.crowd import at_once
 from tests.portal.signing import make_account, sign_in
 from tests.providers.bank_rows import KEY, VALUE, BankRows, returned
 from tests.providers.listing_bank import ListingBank
+from tests.support.service import close_app, ready_app, settings_for
 
 DONE, PROCESSING, FAILED = ReturnState.DONE, ReturnState.PROCESSING, ReturnState.FAILED
 
@@ -235,6 +240,49 @@ def test_money_without_a_payment_gets_one_when_its_bank_returns_it(rows, listing
     assert receipt.payment_id is not None
     [refund] = rows.refunds()
     assert (refund.payment_id, refund.status, refund.by_bank) == (receipt.payment_id, "done", True)
+
+
+@pytest.mark.slow
+def test_all_ways_at_once_book_one_return_of_money_without_a_payment(
+    any_database_url, tmp_path, clock
+):
+    """A list, a look-up and two entries of one bank account, in several processes."""
+    settings = settings_for(any_database_url, tmp_path)
+    with ExitStack() as closing:
+        apps = [ready_app(settings, clock) for _ in range(3)]
+        for app in apps:
+            closing.callback(close_app, app)
+        each = [BankRows(app, clock) for app in apps]
+        accounts = [each[0].account(), each[0].account()]
+        money = each[0].money("f" * 32, returns=(returned(VALUE),))
+        with apps[0].app_context():
+            booking.book(accounts[0], money)
+
+        def book_as_page(one, account):
+            with one.app.app_context(), structlog.testing.capture_logs() as logs:
+                lists.book_page(account, [money], Way.WINDOW)
+            return logs
+
+        def book_as_charge(one, account):
+            with one.app.app_context(), structlog.testing.capture_logs() as logs:
+                lists.book_charge(account, one.charge(money.txid, [money]), Way.POLL)
+            return logs
+
+        logs = at_once(
+            [
+                partial(way, one, account)
+                for one in each
+                for account in accounts
+                for way in (book_as_page, book_as_charge)
+            ]
+        )
+        assert [line for part in logs for line in part if line["log_level"] == "error"] == []
+        assert [one.amount_centavos for one in each[0].refunds()] == [VALUE]
+        [receipt] = each[0].receipts()
+        with apps[0].app_context(), reading() as work:
+            [payment] = work.session.scalars(sa.select(Payment)).all()
+            assert work.session.scalars(sa.select(ProviderHint)).all() == []
+        assert (receipt.payment_id, payment.refunded_centavos) == (payment.id, VALUE)
 
 
 def test_a_return_that_is_done_after_we_gave_it_up_is_booked(rows, listing, account, paid):
