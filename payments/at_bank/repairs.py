@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import structlog
 
+from config import current_parts
 from core.errors import BalcaoError
 from db_models import ProviderAccount, ProviderCharge
 from payments.at_bank import booking, opening, returns
 from payments.at_bank.booking import Way
 from payments.at_bank.limit_waits import patiently
 from providers.port import BankMoney, Provider, ProviderAway, ProviderRefusal
+from repository.bank_leases import BankLease
 from repository.database import in_unit_of_work
 
 log = structlog.get_logger()
@@ -52,9 +54,11 @@ def finish_charge(repaired: Repairs, charge: ProviderCharge) -> None:
     )
     if not is_ours:
         return
+    lease = BankLease(charge.attempts + 1, charge.account_id, charge.txid)
     try:
-        opening.open_at_bank(charge.txid, charge.attempts + 1)
+        with current_parts().charge_calls.leases.holding(lease):
+            is_stored = opening.open_at_bank(charge.txid, lease.attempts)
     except (ProviderAway, ProviderRefusal, BalcaoError) as error:
         log.info("provider.repair_failed", txid=charge.txid, error=type(error).__name__)
         return
-    repaired.charges += 1
+    repaired.charges += is_stored

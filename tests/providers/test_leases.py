@@ -13,7 +13,7 @@ import pytest
 
 from db_models import Account
 from payments import refunds
-from payments.at_bank import booking, jobs, leases, refund_runs
+from payments.at_bank import booking, jobs, leases, refund_runs, repairs
 from payments.at_bank.calls import AT_ONCE
 from payments.at_bank.opening import open_at_bank
 from payments.schemas import NewRefund
@@ -265,6 +265,35 @@ def test_a_refused_return_that_comes_after_the_lease_fails_nothing(engine, clock
     [stored] = rows.refunds()
     assert (stored.status, stored.attempts) == ("done", 2)
     assert rows.payment_row(payment.txid).refunded_centavos == payment.amount_centavos
+
+
+@pytest.mark.parametrize("is_renewed", [True, False])
+def test_a_repair_keeps_its_lease_and_counts_what_it_has_stored(
+    rows, scripted, account, clock, is_renewed
+):
+    """Its bank may answer later than the lease would end; a lost lease stores nothing."""
+    payment = leased_payment(rows, account, fault="timeout")
+    charge = rows.charge_row(payment.txid)
+    repaired = repairs.Repairs()
+    scripted.gate = threading.Event()
+
+    def repair():
+        with rows.app.app_context():
+            repairs.finish_charge(repaired, charge)
+
+    thread = threading.Thread(target=repair)
+    thread.start()
+    until(lambda: len(scripted.opened) == 1)
+    clock.advance(seconds=LEASE.total_seconds() - 1)
+    if is_renewed:
+        assert calls_of(rows).leases.renew() == 1
+    clock.advance(seconds=2)
+    gate, scripted.gate = scripted.gate, None
+    assert run_jobs(rows) == (0 if is_renewed else 1)
+    gate.set()
+    thread.join(PATIENCE_SECONDS)
+    until(lambda: rows.charge_row(payment.txid).status == "open")
+    assert repaired.charges == (1 if is_renewed else 0)
 
 
 def test_leases_last_seconds():
