@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from urllib.parse import urlencode
 
 from flask import request
 
@@ -234,9 +233,7 @@ def _tools(settings: Settings, payment: Payment, now: datetime) -> list[Tool]:
     bank = settings.bank_to_ask(is_test_half=True)
     if not is_payable or payment.provider_account_id is not None or bank is None:
         return []
-    bank_url = bank.url
-    query = {"code": payment.br_code, **language_args_to(bank_url)}
-    pay = f"{bank_url}/pay?{urlencode(query)}"
+    pay = bank.page_of_code(payment.br_code, **language_args_to(bank.url))
 
     def at_the_bank(key: str, label: str, scenario: str) -> Tool:
         return Tool(key, label, f"{pay}&scenario={scenario}", "get", {})

@@ -33,6 +33,7 @@ from payments.location import location_text
 from payments.opening import renewal_terms
 from payments.presenter import QR_PREFIX
 from payments.refusals import refusal_text
+from payments.routes import is_test
 from payments.schemas import NewRefund
 from payments.standing import mark_of
 from payments.standing_words import label_of
@@ -96,7 +97,7 @@ def _render_payment(
         "notice": notice if notice in NOTICES else None,
         "problem": problem,
         "form": form or Form({}),
-        "pay_url": _pay_url(facts) if current_settings().is_development else None,
+        "pay_url": _pay_url(facts),
         "refund_key": secrets.token_hex(16),
     }
     if is_fragment:
@@ -179,8 +180,8 @@ def _whatsapp_url(payment: Payment, page_url: str) -> str:
 
 
 def _pay_url(facts: Facts) -> str | None:
-    """The page where the simulated bank pays this payment, in development."""
-    if not facts.may_cancel:
+    """The payment page, whose tools pay a test at the simulated bank; None for real money."""
+    if not facts.may_cancel or not is_test(facts.payment):
         return None
     return f"{request.script_root}/payments/pix/{facts.payment.txid}"
 

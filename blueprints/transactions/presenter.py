@@ -35,10 +35,8 @@ def transaction_object(payment: Payment, now: datetime) -> dict[str, Any]:
     """A transaction as its merchant sees it."""
     status = status_at(payment, now)
     state = state_of(status)
-    settings = current_settings()
-    public_url = settings.public_url
+    public_url = current_settings().public_url
     page_url = presenter().page_url(payment.txid)
-    is_simulated = settings.is_development and payment.provider_account_id is None
     return {
         "id": payment.txid,
         "transaction_id": payment.txid,
@@ -57,13 +55,25 @@ def transaction_object(payment: Payment, now: datetime) -> dict[str, Any]:
         "refunded_amount": json_number(payment.refunded_centavos),
         "pix_code": payment.pix_code,
         "payment_url": page_url,
-        # Payers of the simulated bank pay here; with a real bank they use the bank's app.
-        "pay_url": f"{public_url}/pay/{payment.txid}" if is_simulated else page_url,
+        "pay_url": _pay_url(payment) or page_url,
         "qr_code_url": presenter().qr_url(payment),
         "watch_code": payment.watch_code,
         "watch_url": f"{public_url}/watch/{payment.watch_code}",
         "sequence": sequence_at(payment, now),
     }
+
+
+def _pay_url(payment: Payment) -> str | None:
+    """Where people pay at the simulated bank; None at a real bank, whose app pays."""
+    settings = current_settings()
+    if payment.provider_account_id is not None:
+        return None
+    if settings.is_development:
+        return f"{settings.public_url}/pay/{payment.txid}"
+    bank = settings.bank_to_ask(is_test_half=True)
+    if bank is None or presenter().is_payment_live(payment) or not payment.pix_code:
+        return None
+    return bank.page_of_code(payment.pix_code)
 
 
 def transaction_with_refund(

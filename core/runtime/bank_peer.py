@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
+from urllib.parse import urlencode
 
 
 class NamedBanks(Protocol):
@@ -46,6 +47,10 @@ class BankPeer:
     is_test: bool = False
     """Whether this is the bank of test halves. Its messages touch money of test halves alone, and
     those of the other bank never do."""
+
+    def page_of_code(self, code: str, **query: Any) -> str:
+        """The bank's page on which a person pays a BR Code, with the code filled in."""
+        return f"{self.url}/pay?{urlencode({'code': code, **query})}"
 
 
 def banks_of(settings: NamedBanks) -> tuple[BankPeer, ...]:

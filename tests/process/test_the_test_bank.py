@@ -4,25 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
 
 import pytest
 
-from accounts.halves import ensure_test_half
-from accounts.keys import SCOPES
-from accounts.service import make_key
-from core.clock import SystemClock
-from repository.database import in_unit_of_work
-from tests.accounts.people import Person
-from tests.support.ports import free_port
-from tests.support.service import (
-    PIX_KEY,
-    TEST_BANK_SECRET,
-    ServiceProcess,
-    close_app,
-    ready_app,
-    settings_for,
-)
+from tests.support.two_halves import shop_in_production
 
 PIN = "1234"
 WITHIN_SECONDS = 20
@@ -64,32 +49,7 @@ class Shop:
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
     """The service, on an http address, as behind a proxy."""
-    folder, port = tmp_path_factory.mktemp("production"), free_port()
-    url = f"http://127.0.0.1:{port}"
-    database = f"sqlite:///{folder}/balcao.sqlite3"
-    environment: dict[str, Any] = {
-        "APP_ENV": "production",
-        "SIGN_UP": "open",
-        "PUBLIC_URL": url,
-        "TEST_BANK_URL": f"{url}/bank",
-        "TEST_BANK_WEBHOOK_SECRET": TEST_BANK_SECRET,
-    }
-    app = ready_app(settings_for(database, folder, **environment), SystemClock())
-    Person(app, "alice").sign_up()
-
-    def make(work):
-        merchant = work.accounts.by_login("alice")
-        work.accounts.change(merchant.id, {"pix_key": PIX_KEY})
-        halves = {"live": merchant, "test": ensure_test_half(work, merchant)}
-        return {
-            name: make_key(work, account, "tests", tuple(SCOPES), by=None)[1]
-            for name, account in halves.items()
-        }
-
-    with app.app_context():
-        keys = in_unit_of_work(make)
-    close_app(app)
-    with ServiceProcess(folder, PORT=port, DATABASE_URL=database, **environment) as service:
+    with shop_in_production(tmp_path_factory.mktemp("production")) as (service, keys):
         yield Shop(service, keys)
 
 
