@@ -12,8 +12,10 @@ from collections import OrderedDict
 
 from accounts import audit
 from config import current_settings
+from core.errors import Forbidden
 from core.ids import new_public_id
 from db_models import Account, AuditAction
+from db_models.account import MERCHANT
 from repository.accounts import SHARED_COLUMNS
 from repository.database import Work, open_work, reading
 
@@ -29,10 +31,14 @@ def ensure_test_half(work: Work, merchant: Account) -> Account:
     """The merchant's test half, which is made at its first use; a test half is its own.
 
     It receives by a Pix key of its own, and nobody can sign in to it. Raises LostRace if another
-    transaction makes it meanwhile, and RuntimeError in development.
+    transaction makes it meanwhile, Forbidden for another role, and RuntimeError in development.
     """
     if merchant.is_test_half:
         return merchant
+    if merchant.role != MERCHANT:
+        raise Forbidden(
+            f"Only merchants have a test half; this account is of role {merchant.role}."
+        )
     if not current_settings().is_live:
         raise RuntimeError("in development no account has a test half")
     half = work.accounts.find_test_half(merchant.id)
@@ -45,7 +51,7 @@ def ensure_test_half(work: Work, merchant: Account) -> Account:
             **shared,
             "public_id": public_id,
             "login": f"test-{public_id}",
-            "role": merchant.role,
+            "role": MERCHANT,
             "test_of_id": merchant.id,
             "pix_key": str(uuid.uuid4()),
             "created_at": work.now,

@@ -267,3 +267,15 @@ def test_in_development_a_live_key_is_refused_with_a_true_sentence(app):
     assert answer.get_json()["detail"] == (
         "This is a live key: in development only test keys work."
     )
+
+
+def test_an_administrator_has_no_test_half(alice, production_app):
+    """A test key can never do what administrators do."""
+    with production_app.app_context():
+        in_unit_of_work(
+            lambda work: work.accounts.change(work.accounts.by_login("alice").id, {"role": "admin"})
+        )
+    answer = make(alice, alice.bearer(), livemode=False)
+    assert answer.status_code == 403, answer.text
+    with production_app.app_context(), reading() as work:
+        assert work.accounts.find_test_half(work.accounts.by_login("alice").id) is None
