@@ -143,11 +143,15 @@ def test_an_unknown_account_is_an_error(app):
 def test_new_payments_use_the_test_account_in_development_and_the_live_one_in_production(
     app, monkeypatch, settings
 ):
-    """A developer who has entered both must not charge real money by accident, nor a shop play."""
+    """A developer who has entered both must not charge real money by accident, nor a shop play.
 
-    def choose(live, test):
+    In production an account for tests gets the payments of a test half, and no others.
+    """
+
+    def choose(live, test, *, half=False):
         def do(work):
             merchant = work.accounts.by_login("demo")
+            merchant.test_of_id = merchant.id if half else None
             merchant.live_provider_id, merchant.test_provider_id = live, test
             return accounts.account_for_new_payment(merchant)
 
@@ -158,5 +162,7 @@ def test_new_payments_use_the_test_account_in_development_and_the_live_one_in_pr
         live = settings.model_copy(update={"app_env": "production"})
         monkeypatch.setattr(accounts, "current_settings", lambda: live)
         in_production = [choose(None, None), choose(1, 2), choose(None, 2)]
+        in_test_half = [choose(None, None, half=True), choose(1, 2, half=True)]
     assert in_development == [None, 1, 2]
-    assert in_production == [None, 1, 2]
+    assert in_production == [None, 1, None]
+    assert in_test_half == [None, 2]

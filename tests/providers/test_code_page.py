@@ -31,13 +31,17 @@ def page_of(client, txid, **query):
 
 
 def test_the_page_says_that_the_code_is_being_made(client, opening):
-    """With the deadline, without anything to pay by, and it reloads without JavaScript."""
+    """With the deadline, without anything to pay by, and it reloads without JavaScript.
+
+    An account for tests moves no real money, but no tool of the simulated bank can pay its charge.
+    """
     page = page_of(client, opening)
     assert "Estamos gerando o código Pix" in page
     assert "Costuma levar alguns segundos; esta página se atualiza" in page
     assert 'http-equiv="refresh"' in page
     assert "data-countdown" in page
-    for absent in ("Copiar código", "Já paguei", "retirou o código", "test-strip"):
+    assert "Ambiente de teste: nenhum dinheiro real" in page
+    for absent in ("Copiar código", "Já paguei", "retirou o código", "test-strip__tools"):
         assert absent not in page
     assert "We are making the Pix code" in page_of(client, opening, lang="en")
     assert client.get(f"/payments/pix/qr_code/qr_code_payment_{opening}.png").status_code == 404

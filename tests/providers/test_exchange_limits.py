@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
 from contextlib import suppress
@@ -22,7 +23,6 @@ from providers.api_pix.wire import WireTimes
 from providers.port import AccountRefusal, ProviderAway
 from providers.secrets import AccountSecrets
 from tests.providers.raw_bank import ANSWER_ENDS, RawBank, http
-from tests.support.ports import free_port
 from web.bank_call_metrics import BankCallMetrics
 
 SECRETS = AccountSecrets("the-client-id", "the-client-secret", "the-callback-token")
@@ -325,12 +325,19 @@ def test_a_call_finds_no_connection_within_its_time(bank):
     assert codes == [("busy", False)] * 8
 
 
-def test_logs_and_metrics_name_the_call_and_nothing_secret(bank, monkeypatch, caplog):
+@pytest.fixture
+def closed():
+    """An address that refuses connections: the port is bound, so nobody else can listen there."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+
+def test_logs_and_metrics_name_the_call_and_nothing_secret(bank, closed, monkeypatch, caplog):
     """All failures, at the lowest level, with the loggers of the libraries."""
     caplog.set_level(logging.DEBUG)
     metrics = BankCallMetrics(CollectorRegistry())
     monkeypatch.setattr(records, "_metrics", lambda: metrics)
-    closed = f"http://127.0.0.1:{free_port()}"
     echo = "the-client-id the-client-secret bearer-1-of-the-test the-callback-token 12345678909"
     answers = [
         http(200, {"chave": "12345678909"}), http(404, {"detail": echo}), http(403, echo.encode()),
