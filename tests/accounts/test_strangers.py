@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -103,15 +102,20 @@ class Alices:
 
     ids: dict[str, list[str]]
 
-    def addresses(self, app: Flask, rule: Rule) -> Iterator[str]:
-        """Every URL of a rule, with Alice's ids."""
+    def addresses(self, app: Flask, rule: Rule) -> list[str]:
+        """Every URL of a rule, with Alice's ids.
+
+        A list: requests within this context would share its `g`, and so the first one's caller.
+        """
         names = sorted(rule.arguments)
         unknown = [name for name in names if name not in self.ids]
         assert not unknown, f"{rule.rule}: the fixture has no {unknown} of Alice's"
         with app.test_request_context():
             adapter = app.url_map.bind("localhost")
-            for values in itertools.product(*(self.ids[name] for name in names)):
-                yield adapter.build(rule.endpoint, dict(zip(names, values, strict=True)))
+            return [
+                adapter.build(rule.endpoint, dict(zip(names, values, strict=True)))
+                for values in itertools.product(*(self.ids[name] for name in names))
+            ]
 
 
 def routes(app: Flask) -> list[tuple[str, str, Rule]]:
