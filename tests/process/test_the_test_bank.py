@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.support.ports import free_port
 from tests.support.two_halves import shop_in_production
 
 PIN = "1234"
@@ -26,10 +27,23 @@ class Shop:
         status, answer = self.post("/payments/pix", body, headers)
         return status, answer.get("payment", answer)
 
-    def pay(self, payment):
+    def pay(self, payment, **fields):
         """Pay the code at the test bank, as Bia."""
-        body = json.dumps({"code": payment["pix_code"], "payer": "bia", "pin": PIN}).encode()
-        return self.post("/bank/api/pay", body, {})
+        body = {"code": payment["pix_code"], "payer": "bia", "pin": PIN, **fields}
+        return self.post("/bank/api/pay", json.dumps(body).encode(), {})
+
+    def refund(self, half, payment, **fields):
+        """Give money of a half's payment back; the status and the answer."""
+        headers = {"Authorization": f"Bearer {self._keys[half]}"}
+        path = f"/payments/pix/{payment['id']}/refunds"
+        return self.post(path, json.dumps(fields).encode(), headers)
+
+    def refunds_of(self, half, payment):
+        """The refunds of a half's payment."""
+        path = f"/payments/pix/{payment['id']}/refunds"
+        headers = {"Authorization": f"Bearer {self._keys[half]}"}
+        _status, data, _ = self.service.request("GET", path, None, headers)
+        return json.loads(data)
 
     def post(self, path, body, headers):
         headers = {"Content-Type": "application/json", **headers}
@@ -48,8 +62,10 @@ class Shop:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
-    """The service, on an http address, as behind a proxy."""
-    with shop_in_production(tmp_path_factory.mktemp("production")) as (service, keys):
+    """The service, on an http address, as behind a proxy; the bank of live money is away."""
+    away = {"BANK_URL": f"http://127.0.0.1:{free_port()}", "RECONCILE_INTERVAL_SECONDS": 1}
+    folder = tmp_path_factory.mktemp("production")
+    with shop_in_production(folder, **away) as (service, keys):
         yield Shop(service, keys)
 
 
@@ -84,6 +100,34 @@ def test_the_robot_pays_tests_alone(shop):
     status, refusal = shop.create("live", test={})
     assert (status, refusal["code"]) == (400, "invalid-request")
     assert [error["field"] for error in refusal["errors"]] == ["test"]
+
+
+def test_a_refund_of_a_test_is_given_back_by_the_test_bank(shop):
+    """A live key cannot order it, and the order to the other bank would find nobody."""
+    _, payment = shop.create("test")
+    assert shop.pay(payment)[0] == 200
+    assert shop.status_of(payment, "confirmed") == "confirmed"
+    assert shop.refund("live", payment, value="4.90")[0] == 404
+    status, answer = shop.refund("test", payment, value="4.90", refund_id="R1")
+    assert status in (200, 201, 202), answer
+    limit = time.monotonic() + WITHIN_SECONDS
+    while (refunds := shop.refunds_of("test", payment))[0]["status"] == "processing":
+        assert time.monotonic() < limit, refunds
+        time.sleep(0.1)
+    assert [(one["status"], one["value"]) for one in refunds] == [("done", 4.9)]
+    status, answer = shop.refund("test", payment, value="4.90", refund_id="R1")
+    assert (status, answer["status"]) == (201, "done")
+    assert len(shop.refunds_of("test", payment)) == 1
+
+
+def test_a_lost_confirmation_of_the_test_bank_is_looked_up(shop):
+    """While the other bank answers nothing at all."""
+    _, waits = shop.create("live")
+    _, payment = shop.create("test")
+    assert shop.pay(payment, scenario="lost")[0] == 200
+    assert shop.status_of(payment, "confirmed") == "confirmed"
+    assert shop.status_of(waits, "pending") == "pending"
+    assert "bank.away" in shop.service.log()
 
 
 @pytest.mark.parametrize("path", ["/bank/chaos", "/bank/doctor", "/bank/api/chaos"])
