@@ -147,6 +147,12 @@ def test_one_key_of_a_form_makes_a_payment_in_each_half(alice):
     assert charge(alice, form_key=key) == test
 
 
+def test_the_first_page_says_live_for_the_mode_alone(alice):
+    """The list that updates itself said it too, and in test mode the page contradicted itself."""
+    switch(alice, "test")
+    assert re.findall(r">\s*ao vivo\s*<", alice.get("/portal").text, re.IGNORECASE) == [">Ao vivo<"]
+
+
 @pytest.mark.parametrize(("page_mode", "other"), [("live", "test"), ("test", "live")])
 def test_a_form_never_acts_in_the_other_mode(production_app, alice, page_mode, other):
     """The other tab switched after this page was drawn."""
