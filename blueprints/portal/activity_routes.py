@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
+from accounts import halves
 from accounts.access import page_guard, signed_in_merchant
 from blueprints.portal.activity import deed_of
 from blueprints.portal.page import bp, page
@@ -21,6 +22,8 @@ def activity() -> ResponseReturnValue:
     after = request.args.get("after")
     with reading() as work:
         merchant = signed_in_merchant(work)
+        # Nobody signs in to a test half: who did it is its merchant.
+        login = halves.owner_of(work, merchant).login
         entries = work.audit.page(PAGE, account_id=merchant.id, after=after)
         deeds = [deed_of(entry) for entry, _login in entries.items]
     older_url = None
@@ -31,6 +34,7 @@ def activity() -> ResponseReturnValue:
         merchant,
         "settings",
         deeds=deeds,
+        login=login,
         is_newest=after is None,
         older_url=older_url,
     )

@@ -185,6 +185,8 @@ def _poster_svg(merchant: Account, till: Till, code: str, centavos: int | None) 
         _line(193, 4, 400, _("Chave Pix: %(key)s") % {"key": format_key(merchant.pix_key or "")}),
         _line(201, 3.4, 400, till.name),
     ]
+    if merchant.is_test_half:
+        lines.insert(0, _line(12, 4.4, 700, _("Modo de teste: nenhum dinheiro real")))
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" width="148mm" height="210mm" '
         'viewBox="0 0 148 210" font-family="system-ui, Helvetica, Arial, sans-serif">'

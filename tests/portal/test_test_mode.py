@@ -153,6 +153,24 @@ def test_the_first_page_says_live_for_the_mode_alone(alice):
     assert re.findall(r">\s*ao vivo\s*<", alice.get("/portal").text, re.IGNORECASE) == [">Ao vivo<"]
 
 
+def test_the_merchant_did_what_was_done_in_test_mode(alice):
+    """Nobody knows the login of a test half."""
+    switch(alice, "test")
+    alice.post("/portal/developers/clients", {"label": "sdk", "scopes": ["cob.read"]})
+    page = alice.get("/portal/activity").text
+    assert "Pela conta alice" in page
+    assert "Pela conta test-" not in page
+
+
+def test_a_downloaded_poster_of_the_test_mode_says_so(alice):
+    """A printed one would ask payers for money that no bank can send."""
+    for mode, says_test in (("test", True), ("live", False)):
+        switch(alice, mode)
+        poster = alice.get("/portal/poster/poster.svg")
+        assert poster.status_code == 200
+        assert (STRIP in poster.text) is says_test
+
+
 @pytest.mark.parametrize(("page_mode", "other"), [("live", "test"), ("test", "live")])
 def test_a_form_never_acts_in_the_other_mode(production_app, alice, page_mode, other):
     """The other tab switched after this page was drawn."""
