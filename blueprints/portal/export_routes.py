@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, cast
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, current_app, g, request
 
 from accounts.access import page_guard
 from blueprints.portal import export as csv_export
@@ -65,7 +65,8 @@ def export() -> Response:
     body = csv_export.csv_chunks(
         csv_export.batches(read, _pause_of(app)), dialect, zone, csv_export.export_words(zone)
     )
-    name = f"pagamentos-{now().astimezone(zone):%Y-%m-%d}.csv"
+    test = "teste-" if g.caller.is_test_mode else ""
+    name = f"pagamentos-{test}{now().astimezone(zone):%Y-%m-%d}.csv"
     return Response(
         body,
         content_type="text/csv; charset=utf-8; header=present",

@@ -93,7 +93,8 @@ def poster_file(name: str) -> Response:
         body, kind = qr_svg(code), "image/svg+xml"
     else:
         body, kind = _poster_svg(merchant, till, code, centavos), "image/svg+xml"
-    filename = re.sub(r"[^A-Za-z0-9.\-]", "_", f"pix-{merchant.login}-{name}")
+    owner = "teste" if merchant.is_test_half else merchant.login
+    filename = re.sub(r"[^A-Za-z0-9.\-]", "_", f"pix-{owner}-{name}")
     return Response(
         body,
         content_type=kind,
@@ -186,7 +187,8 @@ def _poster_svg(merchant: Account, till: Till, code: str, centavos: int | None) 
         _line(201, 3.4, 400, till.name),
     ]
     if merchant.is_test_half:
-        lines.insert(0, _line(12, 4.4, 700, _("Modo de teste: nenhum dinheiro real")))
+        frame = '<rect x="10" y="3" width="128" height="10" fill="none" stroke="#000"/>'
+        lines.append(frame + _line(10, 5, 700, _("Modo de teste: nenhum dinheiro real")))
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" width="148mm" height="210mm" '
         'viewBox="0 0 148 210" font-family="system-ui, Helvetica, Arial, sans-serif">'

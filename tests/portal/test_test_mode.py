@@ -26,6 +26,7 @@ from tests.providers.enrolled import new_account
 from tests.support.service import close_app, ready_app, settings_for
 
 STRIP = "Modo de teste: nenhum dinheiro real"
+TEST = "Ambiente de teste: nenhum dinheiro real"
 
 
 @pytest.fixture
@@ -486,3 +487,18 @@ def test_the_socket_of_a_page_joins_no_room_of_the_other_mode(production_app, al
     switch(alice, "test")
     assert watch("test")["ok"]
     assert watch("live")["code"] == "conflict"
+
+
+def test_what_a_payer_sees_and_what_is_filed_says_test(alice):
+    """A poster is printed without its page, the counter's code covers it, and files travel."""
+    for mode in ("live", "test"):
+        switch(alice, mode)
+        is_test = mode == "test"
+        code = alice.post("/portal/counter", {"value": "10", "way": "dynamic"}).location
+        fixed = alice.post("/portal/counter", {"value": "10", "way": "static"}).location
+        assert (STRIP in alice.get("/portal/poster/poster.svg").text) is is_test
+        for path in ("/portal/poster", code, fixed):
+            assert (TEST in alice.get(path).text) is is_test, path
+        for path in ("poster/poster.svg", "poster/qr.svg", "poster/qr.png", "payments.csv"):
+            name = alice.get(f"/portal/{path}").headers["Content-Disposition"]
+            assert ("teste" in name) is is_test, name
