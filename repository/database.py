@@ -223,6 +223,8 @@ def _translate_errors() -> Iterator[None]:
     except exc.IntegrityError as error:
         if is_unique_violation(error):
             raise LostRace from error
+        if is_conflict(error):
+            raise ConcurrentUpdate from error
         raise
     except exc.TimeoutError as error:
         raise DatabaseUnavailable from error

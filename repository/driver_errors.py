@@ -26,7 +26,10 @@ def is_conflict(error: exc.DBAPIError) -> bool:
     # MySQL: deadlock, lock wait, NOWAIT. MariaDB: record changed since read. PostgreSQL: class 40
     # and NOWAIT.
     codes = ("1213", "1205", "3572", "1020", "40001", "40P01", "55P03")
-    return code in codes or "database is locked" in code
+    # A row that this one refers to is gone, or another one refers to a row that is to go. pg8000
+    # raises no IntegrityError for that.
+    references = ("1451", "1452", "23503", "FOREIGN KEY constraint failed")
+    return code in (*codes, *references) or "database is locked" in code
 
 
 def is_away(error: exc.DBAPIError) -> bool:

@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, exc, not_, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, not_, or_, select, update
 from sqlalchemy.orm import Session
 
-from core.errors import ConcurrentUpdate
 from db_models import (
     Account,
     ChargeAttempt,
@@ -99,15 +98,13 @@ class OldTestRows:
     def delete(self, kind: str, half: int, ids: Rows) -> int:
         """Delete those of these rows that are still old; return how many rows that were, in all.
 
-        Two processes may delete the same ids. Raises ConcurrentUpdate if another transaction
-        stored a row that refers to them meanwhile.
+        Two processes may delete the same ids. The unit of work raises ConcurrentUpdate if a row
+        that stays refers to them.
         """
         delete_rows: Callable[[Rows], int] = getattr(self, f"_delete_{kind}")
-        try:
-            rows = self._ids(self._query(kind, half, ids).with_for_update())
-            return delete_rows(rows)
-        except exc.IntegrityError as error:
-            raise ConcurrentUpdate from error
+        locked = self._ids(self._query(kind, half, ids).with_for_update())
+        # Rows that others stored while the lock was waited for are seen by a second statement.
+        return delete_rows(self._ids(self._query(kind, half, locked)))
 
     def _query(self, kind: str, half: int, ids: Rows | None = None) -> Select[Any]:
         return KINDS[kind](half, self._now, self._before, ids)

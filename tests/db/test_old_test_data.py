@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -10,17 +15,19 @@ import sqlalchemy as sa
 import db_models as m
 from accounts import halves
 from config import current_settings
+from core.errors import ConcurrentUpdate
 from db_models.base import db
 from payments.test_data import BATCH, OldDataDeletion
 from repository.database import in_unit_of_work, reading
 from repository.feed import Feed
-from repository.old_test_rows import KINDS
+from repository.old_test_rows import KINDS, OldTestRows
 from tests.db.tables import Tables
 from tests.db.whole_half import Half
 from tests.http.checks import add_merchant
 from tests.support.service import close_app, ready_app, settings_for
 
 DAYS = 90
+ROOT = Path(__file__).parents[2]
 STAYS = {
     "accounts": "deleted with its merchant",
     "api_keys": "a setting",
@@ -262,3 +269,148 @@ def test_a_reader_that_stopped_at_a_deleted_event_goes_on(service, pair, tables,
     with service.app_context(), reading() as work:
         page = Feed(work).after(half.account_id, 0, 10)
     assert [event.type for event in page.items] == ["payment.expired"]
+
+
+def open_refund(half, payment):
+    """The row of a refund without an answer."""
+    return {
+        "payment_id": payment,
+        "refund_id": "late",
+        "bank_refund_id": "f" * 32,
+        "amount_centavos": 1,
+        "is_rest": False,
+        "status": "processing",
+        "requested_at": half.at,
+        "ask_at": half.at,
+        "attempts": 0,
+    }
+
+
+def count(tables, half):
+    """How many payments the half has."""
+    query = sa.select(sa.func.count(m.Payment.id)).where(m.Payment.merchant_id == half.account_id)
+    return tables.rows(query)[0][0]
+
+
+def test_a_row_that_is_stored_before_the_lock_keeps_its_payment(pair, tables, run):
+    """The deletion waits for the other transaction, and reads its rows before it deletes any."""
+    _, half = pair
+    payment, _ = half.confirmed()
+    before = dump(tables)
+    engine = sa.create_engine(tables.engine.url, poolclass=sa.NullPool)
+    with engine.connect() as other:
+        other.execute(sa.insert(m.Refund.__table__), [open_refund(half, payment)])
+        with ThreadPoolExecutor(1) as pool:
+            deletion = pool.submit(run)
+            time.sleep(0.5)
+            assert not deletion.done()
+            other.commit()
+            assert deletion.result() == 0
+    after = dump(tables)
+    assert len(after.pop("refunds")) == 1
+    assert {name: before[name] for name in after} == after
+
+
+def test_a_row_that_comes_too_late_is_a_conflict(pair, service, run, monkeypatch):
+    """Its writer repeats its work, and reads that the payment is gone; it gets no error 500."""
+    _, half = pair
+    payment, _ = half.confirmed()
+
+    def store():
+        with service.app_context():
+            in_unit_of_work(
+                lambda work: work.session.execute(
+                    sa.insert(m.Refund.__table__), [open_refund(half, payment)]
+                )
+            )
+
+    forget = OldTestRows._forget_links
+    with ThreadPoolExecutor(1) as pool:
+        late = []
+
+        def forget_links(rows, ids):
+            late.append(pool.submit(store))
+            time.sleep(0.3)
+            forget(rows, ids)
+
+        monkeypatch.setattr(OldTestRows, "_forget_links", forget_links)
+        assert run() > 0
+        with pytest.raises(ConcurrentUpdate):
+            late[0].result()
+
+
+def test_a_refused_deletion_leaves_the_batch_as_it_was(pair, tables, run, monkeypatch):
+    """A row that stays refers to the payment; the next kind of rows is deleted all the same."""
+    _, half = pair
+    payment, _ = half.confirmed()
+    half.receipt(None)
+    before = dump(tables)
+    event = {
+        "payment_id": payment,
+        "name": "payment.expired",
+        "sequence": 1,
+        "occurred_at": half.at,
+        "data": {"state": {}},
+    }
+    forget = OldTestRows._forget_links
+
+    def forget_links(rows, ids):
+        rows._session.execute(sa.insert(m.PaymentEvent.__table__), [event])
+        forget(rows, ids)
+
+    monkeypatch.setattr(OldTestRows, "_forget_links", forget_links)
+    assert run() == 1
+    after = dump(tables)
+    assert len(before.pop("receipts")) == len(after.pop("receipts")) + 1
+    assert before == after
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from app import create_app
+from payments import test_data
+from repository.old_test_rows import OldTestRows
+from tests.support.service import settings_for
+
+test_data.BATCH = 5
+forget = OldTestRows._forget_links
+def slowly(self, rows):
+    forget(self, rows)
+    time.sleep(0.1)
+OldTestRows._forget_links = slowly
+settings = settings_for(
+    sys.argv[1], Path(sys.argv[2]), app_env="production", public_url="https://pay.example.com"
+)
+with create_app(settings).app_context():
+    test_data.OldDataDeletion(settings).run(lambda: True)
+"""
+
+
+def test_a_kill_leaves_whole_payments_and_the_next_run_ends(
+    pair, tables, run, any_database_url, tmp_path
+):
+    """A process is killed within a transaction, three times."""
+    live, half = pair
+    for one in pair:
+        one.at = datetime.now(UTC) - timedelta(days=400)
+        for _ in range(60):
+            one.confirmed()
+    of_merchant = sa.select(m.Payment.txid).where(m.Payment.merchant_id == live.account_id)
+    before = tables.rows(of_merchant)
+    left = 60
+    for _ in range(3):
+        command = [sys.executable, "-c", KILLED, any_database_url, str(tmp_path)]
+        with subprocess.Popen(command, cwd=ROOT) as process:
+            limit = time.monotonic() + 60
+            while (now_left := count(tables, half)) == left:
+                assert time.monotonic() < limit
+                time.sleep(0.02)
+            process.kill()
+        left = now_left
+        assert left > 0
+        assert len(dump(tables)["receipts"]) == count(tables, half) + 60
+    assert run() > 0
+    assert count(tables, half) == 0
+    assert tables.rows(of_merchant) == before
+    assert len(dump(tables)["receipts"]) == 60
