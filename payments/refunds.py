@@ -53,6 +53,9 @@ REFUNDS_MAX = 100
 """Per payment, failed refunds included, so that a list of refunds fits on one page."""
 BATCH, PART_SECONDS, UNANSWERED_MAX = 50, 5.0, 3
 WAIT_SECONDS = 6.0
+DECIDED_AFTER = timedelta(minutes=1)
+"""Until when the refusal of a repeated order is not believed: an earlier order may be carried out
+although the bank does not show it yet, and a bank may refuse an id that it has."""
 
 
 class RefundPart(enum.Enum):
@@ -285,6 +288,8 @@ def _give_back(refund: Refund, payment: Payment, account_id: int | None) -> Refu
         # A person must look at the account; the bank has not decided about this refund.
         raise ProviderAway(refusal.code, was_sent=False) from refusal
     except ProviderRefusal as refusal:
+        if refund.attempts > 1 and now() - refund.requested_at < DECIDED_AFTER:
+            raise ProviderAway(refusal.code) from refusal
         return RefundReport(
             RefundStatus.FAILED, None, refund_reports.reason_code(refusal.code), None
         )

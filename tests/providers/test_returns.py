@@ -118,6 +118,32 @@ def test_a_lost_answer_is_asked_about_before_it_is_sent_again(rows, listing, acc
     assert rows.payment_row(paid.txid).refunded_centavos == VALUE
 
 
+def test_the_refusal_of_a_repeated_order_is_not_believed_at_once(
+    rows, listing, account, paid, clock
+):
+    """The first order was carried out, and the bank shows it late: a failed refund would be
+    ordered anew, and the money would go back twice."""
+    orders = []
+
+    def give_back(_end_to_end_id, return_id, amount):
+        orders.append(return_id)
+        if len(orders) == 1:
+            raise ProviderAway("timeout")
+        if amount == VALUE:
+            raise ProviderRefusal("id-used", "This id was used.")
+
+    listing.give_back, listing.find_return = give_back, lambda *_: None
+    assert not order(rows, paid)[0]
+    clock.advance(seconds=20)
+    with rows.app.app_context():
+        refund_runs.run_at_bank(account)
+    assert (rows.refunds()[0].status, len(orders)) == ("processing", 2)
+    clock.advance(seconds=50)
+    with rows.app.app_context():
+        refund_runs.run_at_bank(account)
+    assert (rows.refunds()[0].status, len(set(orders))) == ("failed", 1)
+
+
 @pytest.mark.parametrize("is_listed", [False, True])
 def test_another_amount_than_was_ordered_settles_nothing(
     rows, listing, account, paid, clock, is_listed
