@@ -58,7 +58,7 @@ class ChargeDesk:
         """
         deadline = time.monotonic() + OPEN_SECONDS
         unknown = ProviderAway("unreadable")
-        for _attempt in range(2):
+        for attempt in range(2):
             members, problem = None, None
             try:
                 members, problem = self._put_charge(charge)
@@ -72,7 +72,8 @@ class ChargeDesk:
             if problem is not None and problem.blames_account and not is_conflict:
                 raise refusal(problem)
             # A charge that is paid or removed already refuses the PUT too, so even then one look.
-            lag = self._profile.lag_seconds if problem is None else 0.0
+            # After a PUT without an answer the refusal may mean that the bank has the charge.
+            lag = self._profile.lag_seconds if problem is None or attempt else 0.0
             lag = max(lag, CONFLICT_SECONDS) if is_conflict else lag
             sightings = self._look(charge, deadline, lag)
             if sightings is not None:

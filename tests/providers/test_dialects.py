@@ -116,6 +116,29 @@ def test_a_charge_that_lags_is_no_second_charge(bank: StandInBank):
     assert len(pauses) == 1
 
 
+def test_a_charge_that_lags_is_not_refused_by_its_repetition(monkeypatch):
+    """The bank takes no txid twice, answers the second PUT with 400, and reads from a copy."""
+    with StandInBank("standard") as bank:
+        put = bank.book.put_charge
+
+        def put_once(txid, body):
+            if txid in bank.book.charges:
+                return bank.book.error(400, "operacao_invalida", "CobOperacaoInvalida")
+            return put(txid, body)
+
+        def sleep(_seconds: float) -> None:
+            if bank.count("put-cob") == 2:
+                bank.book.lag = timedelta(0)
+
+        monkeypatch.setattr(bank.book, "put_charge", put_once)
+        provider, txid = provider_for(bank, sleep=sleep), new_txid()
+        bank.book.lag = timedelta(minutes=1)
+        bank.faults.append(Fault("put-cob", "status", after=True))
+
+        assert provider.open_charge(new_charge(txid)).txid == txid
+        assert bank.count("put-cob") == 2
+
+
 def test_another_charge_with_the_txid_is_a_collision():
     with StandInBank("efi") as bank:
         provider, txid = provider_for(bank), new_txid()
