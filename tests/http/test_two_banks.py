@@ -12,9 +12,12 @@ import sqlalchemy as sa
 from accounts.halves import ensure_test_half
 from accounts.keys import SCOPES
 from accounts.service import make_key
+from config import parts_of
 from core.pix.business_days import brasilia_day
 from core.pix.recurrence_rules import Periodicity, RecurrenceTerms
 from core.runtime.bank_peer import TEST_BANK_ISPB
+from core.signing import signatures
+from core.signing.failures import FAILURES_MIN, SPREAD_MIN
 from db_models import PayerBankOrder, Payment, Receipt
 from payments import bank_signature, look_ups
 from payments.recurring import charges, recurrences
@@ -140,6 +143,22 @@ def test_the_other_bank_gets_the_answer_for_an_unknown_payment(app, client, crea
     receipts = rows_of(app, Receipt.__table__)
     assert [(row["payment_id"], row["merchant_id"]) for row in receipts] == [(None, None)] * 2
     assert banks[half].confirm(payment).status_code == 200
+
+
+def test_a_test_does_not_hide_that_messages_of_the_live_bank_fail(
+    app, client, create, banks, clock
+):
+    """Somebody always tests, and meanwhile no merchant is paid."""
+    tested, real = create(TEST), create(LIVE)
+    stranger = BankInTest(client, clock, signatures.new_secret())
+    failures, one_id = parts_of(app).signature_failures, end_to_end_id()
+    for _ in range(FAILURES_MIN):
+        problem(stranger.confirm(real), 401)
+        assert banks[TEST].confirm(tested, end_to_end_id=one_id).status_code == 200
+        clock.advance(seconds=SPREAD_MIN.total_seconds() / 3)
+    assert failures.problem(clock.now()) is not None
+    assert banks[LIVE].confirm(real).status_code == 200
+    assert failures.problem(clock.now()) is None
 
 
 @pytest.mark.parametrize("half", [LIVE, TEST])
