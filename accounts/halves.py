@@ -44,8 +44,10 @@ def ensure_test_half(work: Work, merchant: Account) -> Account:
     half = work.accounts.find_test_half(merchant.id)
     if half is not None:
         return half
+    # A change of the merchant that is not committed yet would miss the half: wait for it.
+    latest = work.accounts.lock(merchant.id) or merchant
     public_id = new_public_id()
-    shared = {name: getattr(merchant, name) for name in SHARED_COLUMNS}
+    shared = {name: getattr(latest, name) for name in SHARED_COLUMNS}
     work.accounts.insert(
         {
             **shared,

@@ -66,6 +66,12 @@ class Accounts:
     def find(self, account_id: int) -> Account | None:
         return self._session.scalars(select(Account).where(Account.id == account_id)).one_or_none()
 
+    def lock(self, account_id: int) -> Account | None:
+        """The account as it is now; nobody changes it until this transaction ends."""
+        query = select(Account).where(Account.id == account_id).with_for_update()
+        latest = query.execution_options(populate_existing=True)
+        return self._session.scalars(latest).one_or_none()
+
     def find_by_login(self, login: str) -> Account | None:
         """The account with this login, as people type it: exactly this one, or else in any case."""
         exact = plain_text(login)
