@@ -65,7 +65,7 @@ def csrf_token() -> str:
             return modes.token_for_page(tokens.read(token, "access").csrf)
         except Unauthorized:
             pass  # signed out, so the forms get a visitor's token
-    return visitor_token()
+    return modes.token_for_page(visitor_token())
 
 
 def read_access_cookie(token: str) -> tokens.Claims:

@@ -236,6 +236,28 @@ def test_a_form_that_is_kept_over_a_new_sign_in_keeps_its_mode(production_app, a
     assert payments_of_all(production_app) == 0
 
 
+def test_a_form_that_outlives_the_session_keeps_its_mode(production_app, alice):
+    """The browser has no session when it sends the form; the person then signs in, live."""
+    switch(alice, "test")
+    form = {"csrf_token": alice.token, "value": "54,90", "expires_in": "3600"}
+    form["form_key"] = new_public_id()
+    own_page = {"Sec-Fetch-Site": "same-origin"}
+    for cookie in ("access_token", "refresh_token", "csrf_access_token", "test_mode"):
+        alice.client.delete_cookie(cookie)
+    ended = alice.post("/portal/payments/new", form, headers=own_page)
+    assert ended.status_code == 401
+    form["csrf_token"] = token_on(ended.text)
+    answer = alice.client.post("/api/login", json={"username": "alice", "password": PASSWORD})
+    assert answer.status_code == 200
+    again = alice.post("/portal/payments/new", form, headers=own_page)
+    assert again.status_code == 403
+    form["csrf_token"] = token_on(again.text)
+    answer = alice.post("/portal/payments/new", form, headers=own_page)
+    assert answer.status_code == 403
+    assert "O modo mudou em outra aba" in answer.text
+    assert payments_of_all(production_app) == 0
+
+
 def test_a_script_of_a_page_in_the_other_mode_gets_no_rows(alice):
     """The live updates of a tab never mix both halves."""
     path = "/portal/payments?fragment=rows"
