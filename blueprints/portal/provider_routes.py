@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import structlog
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -38,6 +39,8 @@ from web.bodies import body_limit
 from web.form_fields import Form
 from web.pages import language_args
 from web.pages import translate as _
+
+log = structlog.get_logger()
 
 SECTION = "provider"
 UNFIT_RETURNS_MAX = 5
@@ -188,6 +191,11 @@ def register_provider(provider_id: str) -> ResponseReturnValue:
         form = Form({})
         form.refuse("register", check_words.fault_sentence(error.code))
         return _render_one(provider_id, form, 502)
+    except ValueError:  # a profile that has changed, or was removed, since the account was stored
+        log.exception("provider.unusable", account=account.public_id)
+        form = Form({})
+        form.refuse("register", check_words.fault_sentence("internal"))
+        return _render_one(provider_id, form, 409)
     _change(provider_id, enrolment.note_registration)
     return _redirect(provider_id, "registered" if fault is None else "register-failed")
 

@@ -271,6 +271,14 @@ def test_a_failed_registration_says_why(app, alice, open_bank):
     assert [row.action for row in audit_rows(app, "alice")][-1] == "provider.added"
 
 
+def test_a_registration_with_a_removed_profile_says_that_the_operator_must_act(app, alice):
+    account = enrol_alice(app)
+    change(app, account, profile="removed-since")
+    answer = alice.post(f"{LIST}/{account.public_id}/register")
+    assert answer.status_code == 409
+    assert "o operador vê o motivo no registro" in answer.text
+
+
 def test_lost_secrets_are_said_and_can_be_entered_again(app, alice):
     account = enrol_alice(app)
     change(app, account, sealed="gAAAAA-not-ours")
