@@ -9,9 +9,9 @@ from playwright.sync_api import expect
 
 from tests.browser.visits import (
     DESKTOP,
+    END_TRANSITIONS,
     NARROW,
     PHONE,
-    TRANSITIONS_ENDED,
     in_both_schemes,
     scrolls_sideways,
 )
@@ -29,7 +29,7 @@ def test_every_page_is_accessible_quiet_and_fits(visit, payments):
             page = visitor.open(path)
             expect(page.locator("h1")).to_be_visible()
             page.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
-            page.evaluate(TRANSITIONS_ENDED)
+            page.evaluate(END_TRANSITIONS)
             assert axe_violations(page) == [], (name, scheme)
             if scheme == "dark":
                 assert scrolls_sideways(page) == [], name
