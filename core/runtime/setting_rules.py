@@ -10,29 +10,17 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
+from core.runtime.bank_peer import NamedBanks
 
-class BothBanks(Protocol):
-    """The settings of the bank of test halves, and what they must fit."""
 
-    @property
-    def is_development(self) -> bool: ...
-    @property
-    def asks_bank(self) -> bool: ...
-    @property
-    def bank_url(self) -> str: ...
-    @property
-    def bank_internal_url(self) -> str: ...
+class PlacedBanks(NamedBanks, Protocol):
+    """The settings that name the banks, and the service's address."""
+
     @property
     def public_url(self) -> str: ...
-    @property
-    def test_bank_url(self) -> str | None: ...
-    @property
-    def test_bank_internal_url(self) -> str | None: ...
-    @property
-    def test_bank_webhook_secret(self) -> str | None: ...
 
 
-def fault_of_test_bank(settings: BothBanks) -> str | None:
+def fault_of_test_bank(settings: PlacedBanks) -> str | None:
     """Whether the settings of the test bank contradict each other, or the live bank's."""
     url, internal_url = settings.test_bank_url, settings.test_bank_internal_url
     secret = settings.test_bank_webhook_secret
