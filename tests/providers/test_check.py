@@ -264,7 +264,7 @@ def test_an_account_is_checked_six_times_a_minute(app, open_bank):
 
 
 def test_a_new_address_of_callbacks_replaces_the_old_one_when_the_bank_has_it(app, open_bank):
-    """No callback is lost meanwhile, and whoever has learned the old address is refused then."""
+    """No callback is lost meanwhile. Then the old address is refused, also if a stranger has it."""
     client = app.test_client()
 
     def path(account):
