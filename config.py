@@ -7,9 +7,7 @@ this module is imported.
 from __future__ import annotations
 
 import os
-import secrets
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,20 +19,29 @@ from core.clock import Clock, ShiftedClock, SystemClock
 from core.pix import pix_key
 from core.runtime import (
     bank_peer,
-    secret_files,
     secret_rules,
+    setting_defaults,
     setting_rules,
     setting_urls,
     smtp_url,
 )
 from core.runtime.bank_peer import BankPeer
-from core.runtime.local_address import local_url
 from core.runtime.parts import EXTENSION, Parts
-from core.runtime.text_files import UnreadableFile, read_env_file, read_text
+from core.runtime.setting_rules import ConfigurationError
+from core.runtime.text_files import UnreadableFile, read_env_file
 from core.signing import signatures
 
+__all__ = [
+    "ROOT",
+    "ConfigurationError",
+    "Settings",
+    "clock_of",
+    "current_parts",
+    "current_settings",
+    "parts_of",
+]
+
 ROOT = Path(__file__).resolve().parent
-_SECRETS = ("SECRET_KEY", "BANK_WEBHOOK_SECRET")
 _KEYS = (
     *("secret_key", "secret_key_previous"),
     *("bank_webhook_secret", "bank_webhook_secret_previous", "test_bank_webhook_secret"),
@@ -43,10 +50,6 @@ _FROM_FILE = (
     *(name.upper() for name in _KEYS),
     *("DATABASE_URL", "BANK_DATABASE_URL", "REDIS_URL", "SMTP_URL"),
 )
-
-
-class ConfigurationError(Exception):
-    """A setting is missing or wrong; the message is one sentence for the operator."""
 
 
 class Settings(BaseModel):
@@ -249,12 +252,12 @@ class Settings(BaseModel):
         """
         variables = {name: value for name, value in environ.items() if value != ""}
         for name in _FROM_FILE:
-            _read_secret_file(variables, name)
+            setting_defaults.read_secret_file(variables, name)
         values: dict[str, Any] = {
             name: variables[name.upper()] for name in cls.model_fields if name.upper() in variables
         }
         instance = Path(values.get("instance_dir", ROOT / "instance"))
-        _fill_defaults(values, instance)
+        setting_defaults.fill(values, instance)
         try:
             settings = cls(**values)
         except ValidationError as error:
@@ -278,15 +281,6 @@ class Settings(BaseModel):
         except UnreadableFile as error:
             raise ConfigurationError(str(error)) from None
         return cls.from_env({**from_file, **os.environ})
-
-
-def _read_secret_file(variables: dict[str, str], name: str) -> None:
-    if (path := variables.get(f"{name}_FILE")) is None or name in variables:
-        return
-    try:
-        variables[name] = read_text(Path(path)).strip()
-    except UnreadableFile as error:
-        raise ConfigurationError(f"{name}_FILE: {error}") from None
 
 
 def clock_of(settings: Settings) -> Clock:
@@ -322,65 +316,6 @@ def _refuse_weak_secrets(settings: Settings) -> None:
     }
     if faults := secret_rules.faults_of_secrets(keys, passwords):
         raise ConfigurationError(f"{'; '.join(faults)}.")
-
-
-def _fill_defaults(values: dict[str, Any], instance: Path) -> None:
-    production = values.get("app_env", "development") == "production"
-    host, port = values.get("host", "127.0.0.1"), values.get("port", "5000")
-    if "public_url" not in values:
-        values["public_url"] = local_url(host, port)
-    values.setdefault("bank_url", f"{values['public_url'].rstrip('/')}/bank")
-    values.setdefault("bank_internal_url", values["bank_url"])
-    values.setdefault("sign_up", "closed" if production else "open")
-    values.setdefault("webhook_allow_private", not production)
-    if production:
-        _require_secrets(values)
-        # Production has no demo merchant, but these settings have no other defaults.
-        values.setdefault("demo_pix_key", str(uuid.UUID(int=0)))
-        values.setdefault("demo_password", secrets.token_urlsafe(24))
-        values.setdefault("demo_client_id", secrets.token_hex(16))
-        values.setdefault("demo_client_secret", secrets.token_urlsafe(32))
-    else:
-        _create_secrets(values, instance)
-    if "database_url" not in values:
-        values["database_url"] = f"sqlite:///{instance / 'balcao.sqlite3'}"
-    if "bank_database_url" not in values:
-        is_sqlite = values["database_url"].startswith("sqlite")
-        values["bank_database_url"] = (
-            f"sqlite:///{instance / 'bank.sqlite3'}" if is_sqlite else values["database_url"]
-        )
-
-
-def _require_secrets(values: Mapping[str, Any]) -> None:
-    names = [name for name in _SECRETS if name.lower() not in values]
-    if names:
-        raise ConfigurationError(
-            f"{' and '.join(names)} must be set when APP_ENV is production "
-            "(or NAME_FILE with the path of a file that holds the value)."
-        )
-
-
-def _create_secrets(values: dict[str, Any], instance: Path) -> None:
-    makers: dict[str, Callable[[], str]] = {
-        "secret_key": lambda: secrets.token_urlsafe(48),
-        "bank_webhook_secret": signatures.new_secret,
-        "demo_pix_key": lambda: str(uuid.uuid4()),
-        "demo_password": lambda: secrets.token_urlsafe(9),
-        "demo_client_id": lambda: secrets.token_hex(16),
-        "demo_client_secret": lambda: secrets.token_urlsafe(32),
-    }
-    for name, make in makers.items():
-        if name not in values:
-            values[name] = _stored_secret(instance / name, make())
-
-
-def _stored_secret(path: Path, fresh: str) -> str:
-    try:
-        return secret_files.read_or_create(path, fresh)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written or read: {error}.") from None
-    except UnreadableFile as error:
-        raise ConfigurationError(str(error)) from None
 
 
 def current_parts() -> Parts:

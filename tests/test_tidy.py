@@ -44,6 +44,7 @@ MOUNTS_THE_BANK = ("app.py", "server/bank_mount.py")
 NOT_PRODUCT = {
     *("tests", "benchmarks", "scripts", "migrations", "instance", "docs", "docker"),
     "clients",
+    "deploy",
     "examples",
 }
 

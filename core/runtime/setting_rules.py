@@ -13,6 +13,10 @@ from pydantic import ValidationError
 from core.runtime.bank_peer import NamedBanks
 
 
+class ConfigurationError(Exception):
+    """A setting is missing or wrong; the message is one sentence for the operator."""
+
+
 class PlacedBanks(NamedBanks, Protocol):
     """The settings that name the banks, and the service's address."""
 
