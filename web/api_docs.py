@@ -15,6 +15,7 @@ from flask_openapi.types import ParametersTuple
 from flask_openapi.utils import parse_parameters
 from pydantic import BaseModel
 
+from core.version import VERSION
 from web.problems import refuse_invalid
 
 MERCHANT: list[dict[str, list[Any]]] = [{"apiKey": []}, {"password": []}, {"cookie": []}, {}]
@@ -23,7 +24,6 @@ MERCHANT: list[dict[str, list[Any]]] = [{"apiKey": []}, {"password": []}, {"cook
 SIGNED_IN: list[dict[str, list[Any]]] = [{"password": []}, {"apiKey": []}, {"cookie": []}]
 """An account, by token, key or cookie."""
 
-VERSION = "0.1.0"
 MACHINES = Tag(name="Machines")
 TASKS = (
     "Payments",

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from flask import current_app
 
 from config import Settings, current_parts
+from core.version import VERSION
 from db_models import ProviderAccount, Signal
 from payments.reconciliation import LIST
 from providers.certificate_notices import WARNED_DAYS, days_left
@@ -23,7 +24,6 @@ from repository.admin import (
 )
 from repository.database import Work
 from repository.refunds import PAUSE_MAX
-from web.api_docs import VERSION
 from web.health import WELL, health_checks, lag_allowed
 from web.limits import limit_names, limits
 
