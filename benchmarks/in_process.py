@@ -168,7 +168,6 @@ class Service:
             _same("page as JSON", environ, "GET", page, {**PROGRAM, "HTTP_ACCEPT": _JSON}),
             _same("QR", environ, "GET", f"{image}.svg", BROWSER),
             _same("QR as PNG", environ, "GET", f"{image}.png", BROWSER),
-            Operation("both first QRs", self._both_first_pictures),
             Operation("first QR, SVG", lambda number: self._first_pictures(number, "svg")),
             Operation("first QR, PNG", lambda number: self._first_pictures(number, "png")),
             _same("payload", environ, "GET", f"/qr/v2/{code}"),
@@ -212,14 +211,6 @@ class Service:
     def _first_pictures(self, number: int, kind: str) -> list[Environ]:
         paths = [f"/payments/pix/qr_code/{self.create()['qr_code']}.{kind}" for _ in range(number)]
         return [environ("GET", path, BROWSER) for path in paths]
-
-    def _both_first_pictures(self, number: int) -> list[Environ]:
-        """Both pictures of each code: a page shows one and links to the other."""
-        return [
-            environ("GET", f"/payments/pix/qr_code/{name}.{kind}", BROWSER)
-            for name in [self.create()["qr_code"] for _ in range(number // 2)]
-            for kind in ("svg", "png")
-        ]
 
 
 _JSON = "application/json"

@@ -11,7 +11,7 @@ from core.pix.br_code import encode_dynamic
 from payments.qr_image import qr_png, qr_svg
 
 CODES = 200
-BOUND_MS = 8.0
+BOUND_MS = 1.5
 
 
 def measure(_folder: Path, _database_url: str, rounds: int = 1) -> list[Outcome]:

@@ -9,9 +9,15 @@ from payments import qr_image, qr_routes
 TRICKS = [
     Trick(
         "one mask for every QR",
-        "payments/qr_image.py _symbol",
+        "payments/qr_image.py _MASK",
         ("first QR, SVG", "first QR, PNG"),
-        instead((qr_image, "_MASK", None)),
+        instead((qr_image, "_MASK", -1)),
+    ),
+    Trick(
+        "symbols by the C++ writer",
+        "payments/qr_image.py symbol_by_zxing",
+        ("first QR, SVG", "first QR, PNG"),
+        instead((qr_image, "symbol_by_zxing", qr_image.symbol_by_qrcode)),
     ),
     Trick(
         "cached pictures",
@@ -24,12 +30,6 @@ TRICKS = [
         "payments/qr_image.py qr_png",
         ("QR as PNG",),
         uncached(qr_routes, "qr_png"),
-    ),
-    Trick(
-        "cached symbols",
-        "payments/qr_image.py _symbol",
-        ("both first QRs",),
-        uncached(qr_image, "_symbol"),
     ),
     Trick(
         "cached private keys",
