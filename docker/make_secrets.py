@@ -1,7 +1,8 @@
 """Generate the secrets of the containers, each in the volume of the container that needs it.
 
 The one-shot `secrets` runs it; a later start changes nothing. Files of service and bank have mode
-600; those of MySQL and Redis have mode 640, for the groups of their processes.
+600; those of MySQL and Redis have mode 640, for the groups of their processes. With a folder as
+argument it writes there, all files with mode 600: the Secrets of deploy/kubernetes are made of them.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ import uuid
 from pathlib import Path
 
 ROOT = Path("/secrets")
-MYSQL_GROUP, REDIS_GROUP = 999, 1000
+MYSQL_GROUP: int | None = 999
+REDIS_GROUP: int | None = 1000
 
 
 def stored_secret(folder: str, name: str, fresh: str, group: int | None = None) -> str:
     """The secret in the file; if there is no file, `fresh` is written to it first."""
     path = ROOT / folder / name
     if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary = path.with_name(f".{name}.{secrets.token_hex(4)}")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -47,6 +50,9 @@ def main() -> None:
     stored_secret("service", "secret_key", secrets.token_urlsafe(48))
     stored_secret("service", "demo_pix_key", str(uuid.uuid4()))
     stored_secret("service", "demo_password", secrets.token_urlsafe(9))
+    # The service would generate these itself, but it sees its volume read-only.
+    stored_secret("service", "demo_client_id", secrets.token_hex(16))
+    stored_secret("service", "demo_client_secret", secrets.token_urlsafe(32))
     service = f"balcao:{passwords['service_password']}"
     stored_secret("service", "database_url", f"mysql+pymysql://{service}@mysql/balcao")
     stored_secret("service", "redis_url", f"redis://:{redis}@redis:6379/0")
@@ -63,4 +69,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        ROOT, MYSQL_GROUP, REDIS_GROUP = Path(sys.argv[1]), None, None
     main()

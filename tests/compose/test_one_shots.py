@@ -60,6 +60,18 @@ def test_a_later_start_changes_nothing(tmp_path: Path):
     assert make_secrets(tmp_path) == make_secrets(tmp_path)
 
 
+def test_a_folder_as_argument_gets_the_secrets_for_its_owner_alone(tmp_path: Path):
+    """The Secrets of a cluster are made of files on somebody's machine."""
+    root = tmp_path / "secrets"
+    command = [sys.executable, "-I", str(DOCKER / "make_secrets.py"), str(root)]
+
+    assert subprocess.run(command, capture_output=True, timeout=20, check=False).returncode == 0
+    assert {path.stat().st_mode & 0o777 for path in root.rglob("*") if path.is_file()} == {0o600}
+    assert set(make_secrets(tmp_path / "other")) == {
+        path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()
+    }
+
+
 def test_a_missing_secret_is_restored_from_its_copies(tmp_path: Path):
     """After a restore of one volume the bank still signs with what the service verifies."""
     before = make_secrets(tmp_path)
@@ -82,6 +94,7 @@ def test_secrets_are_read_by_their_owner_and_by_the_one_group_that_must(tmp_path
 def test_service_and_bank_start_with_the_secrets_as_they_are_made(tmp_path: Path):
     """The settings read every file, and the two sides sign with the same secret."""
     secrets = make_secrets(tmp_path)
+    files = {path for path in tmp_path.rglob("*") if path.is_file()}
     names = ("SECRET_KEY", "BANK_WEBHOOK_SECRET", "DATABASE_URL", "REDIS_URL")
     environment = {f"{name}_FILE": str(tmp_path / "service" / name.lower()) for name in names}
     settings = Settings.from_env({**environment, "INSTANCE_DIR": str(tmp_path / "service")})
@@ -90,6 +103,8 @@ def test_service_and_bank_start_with_the_secrets_as_they_are_made(tmp_path: Path
         {f"{name}_FILE": str(tmp_path / "bank" / name.lower()) for name in of_bank}
     )
 
+    # Containers see the files read-only, so the service must find everything that it would generate.
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == files
     assert settings.bank_webhook_secret == bank.webhook_secret
     assert settings.demo_pix_key == secrets["service/demo_pix_key"]
     assert secrets["mysql/service_password"] in settings.database_url
