@@ -57,6 +57,7 @@ from server.banner import print_banner, print_first_account_hint
 from server.dev import refuse_flask_run
 from server.parts import build_parts
 from server.reencryption import init_reencryption
+from server.schema_wait import init_schema_wait
 from server.tls import server_context
 from server.turns import InTurn
 from web import problems, requests
@@ -103,6 +104,7 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
 def _add_routes(app: OpenAPI, settings: Settings, parts: Parts) -> None:
     """Register the routes, commands, filters and error handlers of each folder."""
     schema.init_migrations(app)
+    init_schema_wait(app)
     init_problems(app)
     init_requests(app, settings)
     init_metrics(app, parts.metrics)

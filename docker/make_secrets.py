@@ -2,7 +2,7 @@
 
 The one-shot `secrets` runs it; a later start changes nothing. Files of service and bank have mode
 600; those of MySQL and Redis have mode 640, for the groups of their processes. With a folder as
-argument it writes there, all files with mode 600: the Secrets of deploy/kubernetes are made of them.
+argument it writes there, all files with mode 600, for the Secrets of deploy/kubernetes.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from core.errors import BalcaoError
 from repository.connections import check_readable, check_writable
 from repository.database import Work, in_unit_of_work, ledger, now, reading
 from web.answers import private_json
-from web.api_docs import MACHINES
+from web.api_docs import MACHINES, problems
 
 LAG_MAX = timedelta(seconds=30)
 """A sweep that lags further behind is not running: it should lag two seconds at most."""
@@ -23,6 +24,7 @@ LAG_MAX = timedelta(seconds=30)
 
 WELL = ("ok", "not configured")
 """The results of a check that found no problem."""
+CheckName = Literal["database", "redis", "sweep", "bank"]
 WARNINGS = ("bank",)
 """Checks that do not make /readyz answer 503: strangers could take the service away by them."""
 
@@ -40,6 +42,12 @@ class Readiness(BaseModel):
     checks: dict[str, str]
 
 
+class ReadinessQuery(BaseModel):
+    """The checks to leave out, each as `exclude=NAME`."""
+
+    exclude: list[CheckName] = []
+
+
 def init_health(app: OpenAPI, settings: Settings) -> None:
     """Serve /healthz and /readyz."""
 
@@ -48,13 +56,17 @@ def init_health(app: OpenAPI, settings: Settings) -> None:
         """The process answers."""
         return jsonify(status="alive")
 
-    @app.get("/readyz", tags=[MACHINES], responses={200: Readiness, 503: Readiness})
-    def readyz() -> Response:
+    @app.get(
+        "/readyz", tags=[MACHINES], responses={200: Readiness, 503: Readiness, **problems(400)}
+    )
+    def readyz(query: ReadinessQuery) -> Response:
         """Whether database, Redis and sweep work; a 503 names the reason.
 
-        `bank` names a problem, without a 503, while the bank's signatures keep failing.
+        `bank` names a problem, without a 503, while the bank's signatures keep failing. Each
+        `exclude=NAME` leaves a check out: a balancer must not take every process away because
+        Redis or the jobs, which all of them share, have stopped.
         """
-        checks = health_checks(settings)
+        checks = health_checks(settings, frozenset(query.exclude))
         ready = all(state in WELL or name in WARNINGS for name, state in checks.items())
         body = {"status": "ready" if ready else "not ready", "checks": checks}
         response = private_json(body, 200 if ready else 503)
@@ -63,12 +75,21 @@ def init_health(app: OpenAPI, settings: Settings) -> None:
         return response
 
 
-def health_checks(settings: Settings) -> dict[str, str]:
-    """The result of each check: one of WELL, or a sentence that names the problem."""
-    checks = {"database": _database(), "redis": _redis(current_parts().redis)}
-    if checks["database"] == "ok":
+def health_checks(settings: Settings, excluded: Collection[str] = ()) -> dict[str, str]:
+    """The result of each check: one of WELL, or a sentence that names the problem.
+
+    Excluded checks are not run, because a part that hangs would delay the answer.
+    """
+    parts = current_parts()
+    checks: dict[str, str] = {}
+    if "database" not in excluded:
+        checks["database"] = _database()
+    if "redis" not in excluded:
+        checks["redis"] = _redis(parts.redis)
+    if "sweep" not in excluded and checks.get("database", "ok") == "ok":
         checks["sweep"] = _sweep(settings)
-    checks["bank"] = current_parts().signature_failures.problem(now()) or "ok"
+    if "bank" not in excluded:
+        checks["bank"] = parts.signature_failures.problem(now()) or "ok"
     return checks
 
 

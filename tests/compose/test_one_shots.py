@@ -103,7 +103,7 @@ def test_service_and_bank_start_with_the_secrets_as_they_are_made(tmp_path: Path
         {f"{name}_FILE": str(tmp_path / "bank" / name.lower()) for name in of_bank}
     )
 
-    # Containers see the files read-only, so the service must find everything that it would generate.
+    # The service sees the files read-only, so it must find everything that it would generate.
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == files
     assert settings.bank_webhook_secret == bank.webhook_secret
     assert settings.demo_pix_key == secrets["service/demo_pix_key"]

@@ -34,6 +34,18 @@ def test_a_sweep_that_does_not_run_is_not_ready(client, make_payment, clock):
     assert answer.headers["Retry-After"]
 
 
+def test_a_balancer_leaves_out_what_all_processes_share(client, make_payment, clock):
+    """A worker that stopped must not take every web process away."""
+    make_payment(expires_in=10)
+    clock.advance(seconds=10 + 41)
+
+    answer = client.get("/readyz?exclude=redis&exclude=sweep")
+
+    assert (answer.status_code, answer.json["checks"]) == (200, {"database": "ok", "bank": "ok"})
+    assert client.get("/readyz?exclude=redis").status_code == 503
+    assert client.get("/readyz?exclude=everything").status_code == 400
+
+
 def samples(client):
     """The metrics as name with labels → value."""
     lines = client.get("/metrics").text.splitlines()
