@@ -160,6 +160,7 @@ class Service:
         image = f"/payments/pix/qr_code/qr_code_payment_{txid}"
         operations = [
             Operation("create", self.new_payments, 201),
+            Operation("create by key", self._payments_by_key, 201),
             Operation("confirm", self._confirmations),
             _same("poll", environ, "GET", f"{page}/status"),
             _same("page", environ, "GET", page, BROWSER),
@@ -189,6 +190,10 @@ class Service:
             )
             for _ in range(number)
         ]
+
+    def _payments_by_key(self, number: int) -> list[Environ]:
+        key = {"HTTP_AUTHORIZATION": f"Bearer {self.key}"}
+        return [{**request, **key} for request in self.new_payments(number)]
 
     def _confirmations(self, number: int) -> list[Environ]:
         return [self._confirmation(self.create()) for _ in range(number)]

@@ -188,7 +188,7 @@ def confirm(
     """
     end_to_end_id = confirmation.end_to_end_id or signed.message_id
     paid_at = confirmation.paid_at or signed.signed_at
-    payment, grace = work.payments.lock_by_txid(txid)
+    payment, grace, may_be_repeated = work.payments.lock_for_money(txid, end_to_end_id)
     if payment is None:
         # A bank may name a charge by the txid of its payload, which the merchant chose.
         half = signed.is_test if current_settings().is_live else None
@@ -199,7 +199,9 @@ def confirm(
     elif payment is not None and not may_touch(payment.merchant_id, is_test=signed.is_test):
         payment = None
     not_found = PaymentNotFound(f"There is no payment {txid}.")
-    earlier_receipt = work.receipts.find_by_end_to_end_id(end_to_end_id)
+    earlier_receipt = (
+        work.receipts.find_by_end_to_end_id(end_to_end_id) if may_be_repeated else None
+    )
     if earlier_receipt is not None:
         if is_behind_wall(earlier_receipt, signed):
             return ConfirmationResult(None, refusal=not_found)

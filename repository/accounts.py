@@ -7,14 +7,15 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, insert, or_, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, bindparam, insert, or_, select, update
+from sqlalchemy.orm import Session
 
 from core.errors import NotFound
 from core.typed import caseless, plain_text
 from db_models import Account, ApiKey, SignIn
 from db_models.account import MERCHANT
-from repository.connections import rows_changed
+from repository.connections import Unit, rows_changed
+from repository.detached import Detached
 from repository.paging import Keyset, Page
 
 CACHE_SECONDS = 2.0
@@ -59,9 +60,13 @@ class RecentAccounts:
 class Accounts:
     """Queries on accounts."""
 
-    def __init__(self, session: Session) -> None:
-        """Use the session of the unit of work."""
-        self._session = session
+    def __init__(self, unit: Unit) -> None:
+        """Use the connection of the unit of work."""
+        self._unit = unit
+
+    @property
+    def _session(self) -> Session:
+        return self._unit.session
 
     def find(self, account_id: int) -> Account | None:
         return self._session.scalars(select(Account).where(Account.id == account_id)).one_or_none()
@@ -127,42 +132,30 @@ class Accounts:
     def find_by_key_sha256(self, key_sha256: str) -> tuple[Account, ApiKey] | None:
         """The valid API key with this SHA-256 (hex) and its account, or None.
 
-        A revoked key, and a key of a disabled account, is not valid.
+        A revoked key, and a key of a disabled account, is not valid. Neither object belongs to a
+        session.
         """
-        query = (
-            select(Account, ApiKey)
-            .join(ApiKey, ApiKey.account_id == Account.id)
-            .where(
-                ApiKey.key_sha256 == key_sha256,
-                ApiKey.revoked_at.is_(None),
-                Account.disabled_at.is_(None),
-            )
-        )
-        row = self._session.execute(query).one_or_none()
-        return None if row is None else (row[0], row[1])
+        row = self._unit.connection.execute(_BY_KEY, {"key_sha256": key_sha256}).one_or_none()
+        if row is None:
+            return None
+        return _ACCOUNTS.of(row[: _ACCOUNTS.width]), _KEYS.of(row[_ACCOUNTS.width :])
 
     def find_signed_in(self, public_id: str, sign_in_id: str, now: datetime) -> Account | None:
-        """The account of a sign-in that has not ended, or None."""
-        query = (
-            select(Account)
-            .join(SignIn, SignIn.account_id == Account.id)
-            .where(*_is_signed_in(public_id, sign_in_id, now))
-        )
-        return self._session.scalars(query).one_or_none()
+        """The account of a sign-in that has not ended, or None; it belongs to no session."""
+        who = {"public_id": public_id, "sign_in_id": sign_in_id, "now": now}
+        row = self._unit.connection.execute(_SIGNED_IN, who).one_or_none()
+        return None if row is None else _ACCOUNTS.of(row)
 
     def find_signed_in_halves(
         self, public_id: str, sign_in_id: str, now: datetime
     ) -> tuple[Account, Account | None] | None:
         """As `find_signed_in`, with the account's test half, which may be missing."""
-        half = aliased(Account)
-        query = (
-            select(Account, half)
-            .join(SignIn, SignIn.account_id == Account.id)
-            .outerjoin(half, half.test_of_id == Account.id)
-            .where(*_is_signed_in(public_id, sign_in_id, now))
-        )
-        row = self._session.execute(query).one_or_none()
-        return None if row is None else (row[0], row[1])
+        who = {"public_id": public_id, "sign_in_id": sign_in_id, "now": now}
+        row = self._unit.connection.execute(_SIGNED_IN_HALVES, who).one_or_none()
+        if row is None:
+            return None
+        merchant, half = row[: _ACCOUNTS.width], row[_ACCOUNTS.width :]
+        return _ACCOUNTS.of(merchant), None if half[0] is None else _ACCOUNTS.of(half)
 
     def find_test_half(self, account_id: int) -> Account | None:
         """The test half of the merchant with this row id, or None."""
@@ -273,13 +266,33 @@ def _both(account_id: int) -> ColumnElement[bool]:
     return or_(Account.id == account_id, Account.test_of_id == account_id)
 
 
-def _is_signed_in(
-    public_id: str, sign_in_id: str, now: datetime
-) -> tuple[ColumnElement[bool], ...]:
-    return (
-        SignIn.public_id == sign_in_id,
-        SignIn.ended_at.is_(None),
-        SignIn.expires_at > now,
-        Account.public_id == public_id,
+_ACCOUNTS, _KEYS = Detached(Account), Detached(ApiKey)
+# Built once: building a statement costs more than executing it.
+_BY_KEY = (
+    select(Account.__table__, ApiKey.__table__)
+    .join_from(Account.__table__, ApiKey.__table__, ApiKey.account_id == Account.id)
+    .where(
+        ApiKey.key_sha256 == bindparam("key_sha256"),
+        ApiKey.revoked_at.is_(None),
         Account.disabled_at.is_(None),
     )
+)
+_IS_SIGNED_IN = (
+    SignIn.public_id == bindparam("sign_in_id"),
+    SignIn.ended_at.is_(None),
+    SignIn.expires_at > bindparam("now"),
+    Account.public_id == bindparam("public_id"),
+    Account.disabled_at.is_(None),
+)
+_SIGNED_IN = (
+    select(Account.__table__)
+    .join_from(Account.__table__, SignIn.__table__, SignIn.account_id == Account.id)
+    .where(*_IS_SIGNED_IN)
+)
+_HALF = Account.__table__.alias("half")
+_SIGNED_IN_HALVES = (
+    select(Account.__table__, _HALF)
+    .join_from(Account.__table__, SignIn.__table__, SignIn.account_id == Account.id)
+    .outerjoin(_HALF, _HALF.c.test_of_id == Account.id)
+    .where(*_IS_SIGNED_IN)
+)

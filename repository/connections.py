@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from core.runtime.hub import system_poll
 from core.runtime.secret_files import make_sqlite_private
+from repository.mysql_results import QuickConnection
 
 SQLITE_BUSY_SECONDS = 5
 PINGED_AFTER_SECONDS = 30.0
@@ -92,6 +93,16 @@ def prepare_sqlite(engine: Engine) -> None:
         # Lock for writing at once: a read transaction that begins to write fails if another wrote.
         options = connection.get_execution_options()
         connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes") else "BEGIN")
+
+
+def read_results_quickly(engine: Engine) -> None:
+    """Open connections of PyMySQL that read results with less work (`mysql_results`)."""
+    if engine.dialect.driver != "pymysql":
+        return
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: Any, _record: Any, args: Any, options: Any) -> Any:
+        return QuickConnection(*args, **options)
 
 
 def find_dead_connections(engine: Engine) -> None:

@@ -24,6 +24,7 @@ from repository.connections import (
     engine_options,
     find_dead_connections,
     prepare_sqlite,
+    read_results_quickly,
     reading_options,
     skip_needless_rollbacks,
 )
@@ -82,6 +83,8 @@ def open_database(app: Flask, settings: Settings, clock: Clock) -> Ledger:
         end_idle_transactions(engine)
         find_dead_connections(engine)
         find_dead_connections(ledger_.reading_engine)
+        read_results_quickly(engine)
+        read_results_quickly(ledger_.reading_engine)
     return ledger_
 
 

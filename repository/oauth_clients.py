@@ -6,21 +6,26 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from db_models import Account, OAuthClient
 from db_models.account import MERCHANT
 from repository.accounts import KEY_USE_GRAIN
-from repository.connections import rows_changed
+from repository.connections import Unit, rows_changed
+from repository.detached import Detached
 
 
 class OAuthClients:
     """Queries on oauth_clients."""
 
-    def __init__(self, session: Session) -> None:
-        """Use the session of the unit of work."""
-        self._session = session
+    def __init__(self, unit: Unit) -> None:
+        """Use the connection of the unit of work."""
+        self._unit = unit
+
+    @property
+    def _session(self) -> Session:
+        return self._unit.session
 
     def insert(self, values: Mapping[str, Any]) -> None:
         """Store a new client."""
@@ -29,20 +34,13 @@ class OAuthClients:
     def find_usable(self, client_id: str) -> tuple[Account, OAuthClient] | None:
         """The client with its merchant, or None; one statement.
 
-        A revoked client, and a client of a disabled account, cannot be used.
+        A revoked client, and a client of a disabled account, cannot be used. Neither object belongs
+        to a session.
         """
-        query = (
-            select(Account, OAuthClient)
-            .join(OAuthClient, OAuthClient.account_id == Account.id)
-            .where(
-                OAuthClient.client_id == client_id,
-                OAuthClient.revoked_at.is_(None),
-                Account.disabled_at.is_(None),
-                Account.role == MERCHANT,
-            )
-        )
-        row = self._session.execute(query).one_or_none()
-        return None if row is None else (row[0], row[1])
+        row = self._unit.connection.execute(_USABLE, {"client_id": client_id}).one_or_none()
+        if row is None:
+            return None
+        return _ACCOUNTS.of(row[: _ACCOUNTS.width]), _CLIENTS.of(row[_ACCOUNTS.width :])
 
     def find(self, client_id: str) -> OAuthClient | None:
         """The client, revoked or not, of any account."""
@@ -92,3 +90,17 @@ class OAuthClients:
         self._session.execute(
             update(OAuthClient).where(OAuthClient.id == row_id, stale).values(last_used_at=at)
         )
+
+
+_ACCOUNTS, _CLIENTS = Detached(Account), Detached(OAuthClient)
+# Built once: building a statement costs more than executing it.
+_USABLE = (
+    select(Account.__table__, OAuthClient.__table__)
+    .join_from(Account.__table__, OAuthClient.__table__, OAuthClient.account_id == Account.id)
+    .where(
+        OAuthClient.client_id == bindparam("client_id"),
+        OAuthClient.revoked_at.is_(None),
+        Account.disabled_at.is_(None),
+        Account.role == MERCHANT,
+    )
+)

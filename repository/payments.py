@@ -7,7 +7,18 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Select, Update, and_, bindparam, insert, or_, select, update
+from sqlalchemy import (
+    CursorResult,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm.attributes import set_committed_value
 
 from core import ids
@@ -111,11 +122,25 @@ class Payments:
         The lock only saves concurrent writers a failed attempt; the conditional update decides.
         The merchant's row is not locked, because that would block all of its payments.
         """
-        row = self._unit.connection.execute(_LOCKED_BY_TXID, {"txid": txid}).one_or_none()
+        payment, grace, _ = self.lock_for_money(txid, "")
+        return payment, grace
+
+    def lock_for_money(
+        self, txid: str, end_to_end_id: str
+    ) -> tuple[Payment | None, timedelta, bool]:
+        """As `lock_by_txid`, and whether there may be a receipt of this end_to_end_id.
+
+        False only for a pending payment and an id of which no receipt was committed when the
+        statement began. If one is committed since, storing another raises LostRace.
+        """
+        key = {"txid": txid, "end_to_end_id": end_to_end_id}
+        row = self._unit.connection.execute(_LOCKED_FOR_MONEY, key).one_or_none()
         if row is None:
-            return None, timedelta(0)
-        *values, seconds = row
-        return _payment_of(zip(_ATTRIBUTES, values, strict=True)), timedelta(seconds=seconds or 0)
+            return None, timedelta(0), True
+        *values, seconds, has_receipt = row
+        payment = _payment_of(zip(_ATTRIBUTES, values, strict=True))
+        may_be_repeated = bool(has_receipt) or payment.status != PaymentStatus.PENDING
+        return payment, timedelta(seconds=seconds or 0), may_be_repeated
 
     def insert(self, values: Mapping[str, Any], merchant: Account) -> Payment:
         """Store a new payment; return it with its merchant, as if it had been read back."""
@@ -269,10 +294,11 @@ _BY_LOCATION = select(_TABLE).where(
         and_(_TABLE.c.watch_code == bindparam("token"), _TABLE.c.location_token.is_(None)),
     ),
 )
-_LOCKED_BY_TXID = (
+_LOCKED_FOR_MONEY = (
     select(
         _TABLE,
         select(Account.grace_seconds).where(Account.id == _TABLE.c.merchant_id).scalar_subquery(),
+        exists().where(Receipt.end_to_end_id == bindparam("end_to_end_id")),
     )
     .where(_TABLE.c.txid == bindparam("txid"))
     .with_for_update()

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from core.receipt_errors import ReceiptNotFound
 from db_models import Payment, Receipt, Till, Verdict
-from repository.connections import rows_changed
+from repository.connections import Unit, rows_changed
+from repository.detached import Detached
 from repository.paging import Keyset, Page
 
 
@@ -38,18 +39,24 @@ class ListedReceipt:
 class Receipts:
     """Queries on receipts."""
 
-    def __init__(self, session: Session) -> None:
-        """Use the session of the unit of work."""
-        self._session = session
+    def __init__(self, unit: Unit) -> None:
+        """Use the connection of the unit of work."""
+        self._unit = unit
+
+    @property
+    def _session(self) -> Session:
+        return self._unit.session
 
     def find_by_end_to_end_id(self, end_to_end_id: str) -> Receipt | None:
+        """The receipt of this id, or None; it belongs to no session."""
         key = {"end_to_end_id": end_to_end_id}
-        return self._session.scalars(_BY_END_TO_END_ID, key).one_or_none()
+        row = self._unit.connection.execute(_BY_END_TO_END_ID, key).one_or_none()
+        return None if row is None else _RECEIPTS.of(row)
 
     def insert(self, values: Mapping[str, Any]) -> int:
         """Store a new receipt; return its row id."""
         # On the table, not the class: the ORM's bulk path costs more than the statement.
-        result = self._session.connection().execute(_INSERT, dict(values))
+        result = self._unit.connection.execute(_INSERT, dict(values))
         key: Any = result.inserted_primary_key
         return int(key[0])
 
@@ -119,7 +126,10 @@ class Receipts:
 
 # Built once: building a statement costs more than executing it.
 _INSERT = insert(Receipt.__table__)
-_BY_END_TO_END_ID = select(Receipt).where(Receipt.end_to_end_id == bindparam("end_to_end_id"))
+_RECEIPTS = Detached(Receipt)
+_BY_END_TO_END_ID = select(Receipt.__table__).where(
+    Receipt.end_to_end_id == bindparam("end_to_end_id")
+)
 _NEWEST_FIRST = Keyset(Receipt.id, cursor=Receipt.end_to_end_id)
 _LISTED = (
     select(

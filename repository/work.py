@@ -129,7 +129,7 @@ class Work:
     @cached_property
     def receipts(self) -> Receipts:
         """Queries on receipts."""
-        return Receipts(self.session)
+        return Receipts(self)
 
     @cached_property
     def reconciliations(self) -> Reconciliations:
@@ -159,12 +159,12 @@ class Work:
     @cached_property
     def accounts(self) -> Accounts:
         """Queries on accounts and their keys."""
-        return Accounts(self.session)
+        return Accounts(self)
 
     @cached_property
     def oauth_clients(self) -> OAuthClients:
         """Queries on the clients of API Pix."""
-        return OAuthClients(self.session)
+        return OAuthClients(self)
 
     @cached_property
     def sign_ins(self) -> SignIns:

@@ -10,17 +10,19 @@ from typing import Any, cast
 from unittest.mock import patch
 
 from flask import Flask
-from sqlalchemy import CursorResult, event, insert, select, update
+from pymysql.connections import Connection
+from sqlalchemy import CursorResult, event, exists, insert, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
 from accounts import keys
 from benchmarks.tricks.trick import Trick, instead, together, uncached
 from config import parts_of
-from db_models import Account, Payment, PaymentEvent, PaymentStatus, Receipt
+from db_models import Account, ApiKey, Payment, PaymentEvent, PaymentStatus, Receipt
 from payments.location import KeyRing
 from realtime.announcer import Announcer
 from repository import accounts, connections, database, events, payments, receipts
 from repository.database import Work, in_unit_of_work
+from repository.mysql_results import QuickConnection
 
 TABLE = Payment.__table__
 
@@ -64,33 +66,69 @@ def _insert_class(self: payments.Payments, values: Mapping[str, Any], merchant: 
     return _with(merchant, payments._payment_of({**payments._UNSET, **values, "id": row_id}))
 
 
-def _lock_statement(self: payments.Payments, txid: str) -> tuple[Payment | None, timedelta]:
+def _lock_statement(
+    self: payments.Payments, txid: str, end_to_end_id: str
+) -> tuple[Payment | None, timedelta, bool]:
     grace = select(Account.grace_seconds).where(Account.id == TABLE.c.merchant_id).scalar_subquery()
-    query = select(TABLE, grace).where(TABLE.c.txid == txid).with_for_update()
+    receipt = exists().where(Receipt.end_to_end_id == end_to_end_id)
+    query = select(TABLE, grace, receipt).where(TABLE.c.txid == txid).with_for_update()
     row = self._unit.connection.execute(query).one_or_none()
     if row is None:
-        return None, timedelta(0)
-    *values, seconds = row
+        return None, timedelta(0), True
+    *values, seconds, has_receipt = row
     payment = payments._payment_of(zip(payments._ATTRIBUTES, values, strict=True))
-    return payment, timedelta(seconds=seconds or 0)
+    return payment, timedelta(seconds=seconds or 0), has_receipt
 
 
-def _lock_session(self: payments.Payments, txid: str) -> tuple[Payment | None, timedelta]:
+def _lock_session(
+    self: payments.Payments, txid: str, end_to_end_id: str
+) -> tuple[Payment | None, timedelta, bool]:
     grace = select(Account.grace_seconds).where(Account.id == Payment.merchant_id)
-    query = select(Payment, grace.scalar_subquery()).where(Payment.txid == txid)
+    receipt = exists().where(Receipt.end_to_end_id == end_to_end_id)
+    query = select(Payment, grace.scalar_subquery(), receipt).where(Payment.txid == txid)
     row = self._unit.session.execute(query.with_for_update()).one_or_none()
-    return (None, timedelta(0)) if row is None else (row[0], timedelta(seconds=row[1] or 0))
+    if row is None:
+        return None, timedelta(0), True
+    return row[0], timedelta(seconds=row[1] or 0), row[2]
 
 
-def _lock_twice(self: payments.Payments, txid: str) -> tuple[Payment | None, timedelta]:
+def _lock_twice(
+    self: payments.Payments, txid: str, end_to_end_id: str
+) -> tuple[Payment | None, timedelta, bool]:
     session = self._unit.session
-    payment = session.scalars(
-        select(Payment).where(Payment.txid == txid).with_for_update()
+    receipt = exists().where(Receipt.end_to_end_id == end_to_end_id)
+    row = session.execute(
+        select(Payment, receipt).where(Payment.txid == txid).with_for_update()
     ).one_or_none()
-    if payment is None:
-        return None, timedelta(0)
-    grace = select(Account.grace_seconds).where(Account.id == payment.merchant_id)
-    return payment, timedelta(seconds=session.scalars(grace).one() or 0)
+    if row is None:
+        return None, timedelta(0), True
+    grace = select(Account.grace_seconds).where(Account.id == row[0].merchant_id)
+    return row[0], timedelta(seconds=session.scalars(grace).one() or 0), row[1]
+
+
+def _receipt_apart(
+    self: payments.Payments, txid: str, end_to_end_id: str
+) -> tuple[Payment | None, timedelta, bool]:
+    payment, grace, _ = _LOCK(self, txid, end_to_end_id)
+    return payment, grace, True
+
+
+_PYMYSQL: Any = Connection
+_LOCK = payments.Payments.lock_for_money
+
+
+def _key_session(self: accounts.Accounts, key_sha256: str) -> tuple[Account, ApiKey] | None:
+    query = (
+        select(Account, ApiKey)
+        .join(ApiKey, ApiKey.account_id == Account.id)
+        .where(
+            ApiKey.key_sha256 == key_sha256,
+            ApiKey.revoked_at.is_(None),
+            Account.disabled_at.is_(None),
+        )
+    )
+    row = self._session.execute(query).one_or_none()
+    return None if row is None else (row[0], row[1])
 
 
 def _change_plain(
@@ -126,7 +164,7 @@ def _how_paid_apart(
 ) -> tuple[Payment, Payment | None, Receipt | None]:
     payment = self.by_txid(txid)
     if payment.status == PaymentStatus.CONFIRMED:
-        return payment, None, receipts.Receipts(self._unit.session).accepted_of(payment.id)
+        return payment, None, receipts.Receipts(self._unit).accepted_of(payment.id)
     if payment.status != PaymentStatus.CANCELLED or payment.order_id is None:
         return payment, None, None
     other = self.live_of_order(payment.merchant_id, payment.order_id)
@@ -245,7 +283,7 @@ _NO_SESSION: Off = together(
     _of_payments(
         find_by_txid=_poll_session,
         insert=_insert_orm,
-        lock_by_txid=_lock_session,
+        lock_for_money=_lock_session,
         change=_change_plain,
     ),
     instead((receipts.Receipts, "insert", _receipt_insert_class)),
@@ -314,21 +352,39 @@ TRICKS = [
     ),
     Trick(
         "statement built once",
-        f"{PAYMENTS} lock_by_txid",
+        f"{PAYMENTS} lock_for_money",
         ("confirm",),
-        _of_payments(lock_by_txid=_lock_statement),
+        _of_payments(lock_for_money=_lock_statement),
     ),
     Trick(
         "without a session",
-        f"{PAYMENTS} lock_by_txid",
+        f"{PAYMENTS} lock_for_money",
         ("confirm",),
-        _of_payments(lock_by_txid=_lock_session),
+        _of_payments(lock_for_money=_lock_session),
     ),
     Trick(
         "payment and grace by one statement",
-        f"{PAYMENTS} lock_by_txid",
+        f"{PAYMENTS} lock_for_money",
         ("confirm",),
-        _of_payments(lock_by_txid=_lock_twice),
+        _of_payments(lock_for_money=_lock_twice),
+    ),
+    Trick(
+        "payment and whether there is a receipt by one statement",
+        f"{PAYMENTS} lock_for_money",
+        ("confirm",),
+        _of_payments(lock_for_money=_receipt_apart),
+    ),
+    Trick(
+        "without a session, statement built once",
+        "repository/accounts.py find_by_key_sha256",
+        ("create by key",),
+        _in(accounts.Accounts, "find_by_key_sha256", _key_session),
+    ),
+    Trick(
+        "descriptions of columns parsed once",
+        "repository/mysql_results.py QuickConnection",
+        ("create by key", "confirm", "poll", "page"),
+        _in(QuickConnection, "_read_query_result", _PYMYSQL._read_query_result),
     ),
     Trick(
         "cached statements",

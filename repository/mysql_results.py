@@ -1,0 +1,132 @@
+"""Results of MySQL and MariaDB, read with less work than by PyMySQL.
+
+The server describes each column of each result again, and PyMySQL parses each description: for a
+wide row that costs more than the statement. The same statement gets the same bytes, so what they
+said the last time is reused.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pymysql.connections import Connection, MySQLResult
+
+DESCRIPTIONS_MAX = 500
+_ALIKE_MAX = 8
+_NULL, _TWO_BYTES, _THREE_BYTES = 251, 252, 253
+_HEADER_BYTES = 4
+
+if TYPE_CHECKING:
+    _Connection = Connection[Any]
+else:
+    _Connection = Connection
+
+_Described = tuple[bytes, Any, Any]
+"""The bytes of all descriptions of a result; the converters and the description from them."""
+
+
+class ReusedDescriptions:
+    """The descriptions of results that one process has seen, by their first bytes."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[Any, ...], tuple[_Described, ...]] = {}
+
+    def find(self, key: tuple[Any, ...], buffered: bytes) -> _Described | None:
+        """The descriptions with which these bytes begin, or None."""
+        for described in self._seen.get(key, ()):
+            if buffered.startswith(described[0]):
+                return described
+        return None
+
+    def add(self, key: tuple[Any, ...], described: _Described) -> None:
+        """Store descriptions for the next result like this one."""
+        alike = self._seen.get(key, ())
+        if not alike and len(self._seen) >= DESCRIPTIONS_MAX:
+            self._seen.clear()
+        self._seen[key] = (described, *alike[: _ALIKE_MAX - 1])
+
+
+_DESCRIPTIONS = ReusedDescriptions()
+_SSL_CONTEXTS: list[Any] = []
+"""The context of connections without options of TLS, once it was made."""
+
+
+class QuickResult(MySQLResult):
+    """A result that parses no description twice."""
+
+    converters: list[tuple[str | None, Any]]
+
+    def _get_descriptions(self) -> None:
+        connection: Any = self.connection
+        whole: Any = super()
+        buffered = connection._rfile.peek(1)
+        first_bytes = _HEADER_BYTES + int.from_bytes(buffered[:3], "little")
+        key = (connection.encoding, self.field_count, buffered[:first_bytes])
+        described = _DESCRIPTIONS.find(key, buffered)
+        if described is None:
+            whole._get_descriptions()
+            size = _length_of(buffered, self.field_count)
+            if size is not None:
+                _DESCRIPTIONS.add(key, (buffered[:size], self.converters, self.description))
+            return
+        connection._read_bytes(len(described[0]))
+        connection._next_seq_id = (connection._next_seq_id + self.field_count) % 256
+        _, self.converters, self.description = described
+        connection._read_packet()  # the EOF packet behind the descriptions
+
+    def _read_row_from_packet(self, packet: Any) -> tuple[Any, ...]:
+        data = packet.get_all_data()
+        row: list[Any] = []
+        at = 0
+        for encoding, converter in self.converters:
+            length = data[at]
+            at += 1
+            if length == _NULL:
+                row.append(None)
+                continue
+            if length > _NULL:
+                width = 2 if length == _TWO_BYTES else 3 if length == _THREE_BYTES else 8
+                length = int.from_bytes(data[at : at + width], "little")
+                at += width
+            value = data[at : at + length]
+            at += length
+            if encoding is not None:
+                value = value.decode(encoding)
+            row.append(value if converter is None else converter(value))
+        return tuple(row)
+
+
+class QuickConnection(_Connection):
+    """A connection with results of `QuickResult`, for URLs without a converter of their own."""
+
+    def _create_ssl_ctx(self, sslp: Any) -> Any:
+        # Without options PyMySQL tries TLS and checks no certificate, but loads all authorities of
+        # the machine for each connection, which takes 19 ms.
+        usual: Any = super()
+        if sslp:
+            return usual._create_ssl_ctx(sslp)
+        if not _SSL_CONTEXTS:
+            _SSL_CONTEXTS.append(usual._create_ssl_ctx(sslp))
+        return _SSL_CONTEXTS[0]
+
+    def _read_query_result(self, unbuffered: bool = False) -> int:
+        self._result = None
+        result = QuickResult(self)
+        if unbuffered:
+            result.init_unbuffered_query()
+        else:
+            result.read()
+        self._result = result
+        if result.server_status is not None:
+            self.server_status = result.server_status
+        return int(result.affected_rows or 0)
+
+
+def _length_of(buffered: bytes, packets: int) -> int | None:
+    """How many bytes so many packets take, or None if not all of them are buffered."""
+    at = 0
+    for _ in range(packets):
+        if at + _HEADER_BYTES > len(buffered):
+            return None
+        at += _HEADER_BYTES + int.from_bytes(buffered[at : at + 3], "little")
+    return at if at <= len(buffered) else None

@@ -1,0 +1,153 @@
+"""Results of MySQL and MariaDB are the same with and without PyMySQL's own reader."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pymysql
+import pytest
+import sqlalchemy as sa
+
+from db_models import Account
+from db_models.base import db
+from repository import mysql_results
+from repository.mysql_results import QuickConnection, ReusedDescriptions
+
+LONG = "á" * 200
+LONGER = "x" * 70_000
+QUERY = (
+    "SELECT 1 AS number, NULL AS nothing, '' AS empty, %s AS text, %s AS longer,"
+    " CAST('2026-11-30 12:00:00.000001' AS DATETIME(6)) AS instant, 1.50 AS exact,"
+    " CAST('[1]' AS JSON) AS document"
+)
+
+
+@pytest.fixture
+def connect(any_database_url):
+    """A function that opens a connection of a class of PyMySQL."""
+    url = sa.make_url(any_database_url)
+    opened = []
+
+    def open_one(kind, **more):
+        options: dict[str, Any] = {"host": url.host, "port": url.port, "user": url.username}
+        options |= {"password": url.password or "", "database": url.database, "charset": "utf8mb4"}
+        if url.query.get("unix_socket"):
+            options["unix_socket"] = url.query["unix_socket"]
+        opened.append(kind(**{**options, **more}))
+        return opened[-1]
+
+    yield open_one
+    for connection in opened:
+        connection.close()
+
+
+pytestmark = pytest.mark.parametrize("any_database_url", ["mysql"], indirect=True)
+
+
+def rows_of(connection, query, values=()):
+    """The description and the rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(query, values)
+        return cursor.description, cursor.fetchall()
+
+
+def test_all_kinds_of_values_are_read_as_by_pymysql(connect):
+    """The first time, a repetition, other values, and rows that are longer than one packet read."""
+    query = QUERY.replace("CAST('[1]' AS JSON)", "JSON_ARRAY(1)")
+    plain, quick = connect(pymysql.Connection), connect(QuickConnection)
+    for text, longer in [("a", "b"), ("a", "b"), (LONG, LONGER), ("ç", LONG), (None, "b")] * 2:
+        expected = rows_of(plain, query, (text, longer))
+        assert rows_of(quick, query, (text, longer)) == expected
+    _, ((number, nothing, empty, *_, instant, exact, _document),) = expected
+    assert (number, nothing, empty, str(exact)) == (1, None, "", "1.50")
+    assert str(instant) == "2026-11-30 12:00:00.000001"
+
+
+def test_a_changed_table_is_read_with_its_new_columns(connect):
+    """A migration changes a table below a running process."""
+    quick = connect(QuickConnection)
+    other = connect(pymysql.Connection)
+    rows_of(other, "CREATE TABLE changing (a INT, b VARCHAR(9))")
+    rows_of(other, "INSERT INTO changing VALUES (1, 'x')")
+    other.commit()
+    for change, expected in (
+        ("DO 0", ((1, "x"),)),
+        ("ALTER TABLE changing MODIFY b VARCHAR(90)", ((1, "x"),)),
+        ("ALTER TABLE changing ADD c INT DEFAULT 7", ((1, "x", 7),)),
+        ("ALTER TABLE changing MODIFY a VARCHAR(5)", (("1", "x", 7),)),
+        ("ALTER TABLE changing DROP b", (("1", 7),)),
+    ):
+        rows_of(other, change)
+        for _ in range(3):
+            assert rows_of(quick, "SELECT * FROM changing")[1] == expected
+            quick.rollback()
+
+
+def test_a_wide_result_beyond_the_buffer_is_read(connect):
+    """Descriptions that are longer than one read of the socket are never reused."""
+    query = "SELECT " + ", ".join(f"{n} AS a_long_name_of_a_column_{n:030d}" for n in range(400))
+    quick = connect(QuickConnection)
+    for _ in range(3):
+        assert rows_of(quick, query)[1] == (tuple(range(400)),)
+
+
+def test_errors_and_results_without_rows_leave_the_connection_usable(connect):
+    """A violated index is an answer like any other."""
+    quick = connect(QuickConnection)
+    for _ in range(2):
+        with pytest.raises(pymysql.ProgrammingError):
+            rows_of(quick, "SELECT * FROM no_such_table")
+        assert not rows_of(quick, "SELECT 1 FROM DUAL WHERE 1 = 0")[1]
+        assert not rows_of(quick, "DO 1")[1]
+        assert rows_of(quick, "SELECT 2")[1] == ((2,),)
+
+
+def test_descriptions_are_reused_and_bounded(connect, monkeypatch):
+    """Otherwise nothing is gained, or a process grows with each new statement."""
+    descriptions = ReusedDescriptions()
+    monkeypatch.setattr(mysql_results, "_DESCRIPTIONS", descriptions)
+    monkeypatch.setattr(mysql_results, "DESCRIPTIONS_MAX", 3)
+    quick = connect(QuickConnection)
+    parsed = []
+    result_class: Any = pymysql.connections.MySQLResult
+    original = result_class._get_descriptions
+
+    def count(result):
+        parsed.append(result)
+        original(result)
+
+    monkeypatch.setattr(result_class, "_get_descriptions", count)
+    for _ in range(4):
+        rows_of(quick, "SELECT 1 AS a, 2 AS b")
+    assert len(parsed) == 1
+    for number in range(20):
+        rows_of(quick, f"SELECT 1 AS a{number}")
+        rows_of(quick, f"SELECT 1 AS a, 1 AS b{number}")
+    assert len(descriptions._seen) <= 3
+    assert max(map(len, descriptions._seen.values())) <= mysql_results._ALIKE_MAX
+
+
+def test_tls_is_used_as_before(connect, monkeypatch):
+    """One context for connections without options; options get a context of their own."""
+    monkeypatch.setattr(mysql_results, "_SSL_CONTEXTS", [])
+    first, second = connect(QuickConnection), connect(QuickConnection)
+    assert first.ctx is second.ctx
+    plain = connect(pymysql.Connection)
+    assert (first.ssl, first._ssl_required) == (plain.ssl, plain._ssl_required)
+    assert first.ctx.verify_mode == plain.ctx.verify_mode
+    cipher = "SHOW STATUS LIKE 'Ssl_cipher'"
+    assert rows_of(first, cipher)[1] == rows_of(plain, cipher)[1]
+    with pytest.raises(FileNotFoundError):
+        connect(QuickConnection, ssl_ca="/no/such/file.pem")
+    with pytest.raises(pymysql.OperationalError):  # this server has no certificate of a known CA
+        connect(QuickConnection, ssl_verify_cert=True, ssl_verify_identity=True)
+
+
+def test_the_service_uses_these_connections(processes):
+    """Both pools do, for units of work and for reads."""
+    with processes.app().app_context():
+        for engine in db.engines.values():
+            with engine.connect() as connection:
+                opened: Any = connection.connection.dbapi_connection
+                assert isinstance(opened, QuickConnection)
+                assert connection.execute(sa.select(Account)).all()
