@@ -59,9 +59,9 @@ class ChargeDesk:
         deadline = time.monotonic() + OPEN_SECONDS
         unknown = ProviderAway("unreadable")
         for attempt in range(2):
-            members, problem = None, None
+            members, problem, was_repeated = None, None, False
             try:
-                members, problem = self._put_charge(charge)
+                members, problem, was_repeated = self._put_charge(charge)
             except ProviderAway as away:
                 if not away.was_sent:
                     raise
@@ -73,7 +73,8 @@ class ChargeDesk:
                 raise refusal(problem)
             # A charge that is paid or removed already refuses the PUT too, so even then one look.
             # After a PUT without an answer the refusal may mean that the bank has the charge.
-            lag = self._profile.lag_seconds if problem is None or attempt else 0.0
+            may_have_it = problem is None or attempt or was_repeated
+            lag = self._profile.lag_seconds if may_have_it else 0.0
             lag = max(lag, CONFLICT_SECONDS) if is_conflict else lag
             sightings = self._look(charge, deadline, lag)
             if sightings is not None:
@@ -86,23 +87,26 @@ class ChargeDesk:
                 break
         raise unknown
 
-    def _put_charge(self, charge: NewCharge) -> tuple[Mapping[str, Any] | None, BankProblem | None]:
+    def _put_charge(
+        self, charge: NewCharge
+    ) -> tuple[Mapping[str, Any] | None, BankProblem | None, bool]:
         """Send the charge. Members of an answer that fits, or the bank's problem, or neither.
 
-        Neither means that the answer says nothing usable: the charge has to be looked up.
+        Neither means that the answer says nothing usable: the charge has to be looked up. Last is
+        whether the bank may have received the PUT twice.
         """
         path = self._profile.put_path.replace("{txid}", escaped(charge.txid))
         call = BankCall("PUT", "cob", path, "put-cob", body=self._body(charge), txid=charge.txid)
         reply = self._caller.send(call)
         if not is_success(reply):
-            return None, self._caller.problem(reply)
+            return None, self._caller.problem(reply), reply.was_repeated
         try:
             put = reading.charge_in(reply.members, charge.txid)
         except reading.Unreadable:
-            return None, None
+            return None, None, reply.was_repeated
         # What the bank says that it holds after our PUT must be ours, or the GET decides.
         fits = put.amount_centavos == charge.amount_centavos and _same_key(put, charge)
-        return (reply.members if fits else None), None
+        return (reply.members if fits else None), None, reply.was_repeated
 
     def _body(self, charge: NewCharge) -> dict[str, Any]:
         """The members of a new charge, the same in each repetition (API Pix, CobSolicitada)."""
@@ -268,7 +272,8 @@ class ChargeDesk:
             reply = self._caller.send(
                 BankCall("PATCH", resource, path, "patch-cob", body=body, txid=txid)
             )
-            is_refused = not is_success(reply)
+            # If the bank got it twice, it may refuse the second because of the first.
+            is_refused = not is_success(reply) and not reply.was_repeated
         except ProviderAway as away:
             if not away.was_sent:
                 raise

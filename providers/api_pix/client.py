@@ -269,7 +269,7 @@ class ApiPixProvider:
     def give_back(self, end_to_end_id: str, return_id: str, amount_centavos: int) -> BankReturn:
         """Return money of a Pix; see `providers.port.Provider`."""
         path = _return_path(end_to_end_id, return_id)
-        unknown, problem = ProviderAway("unreadable"), None
+        unknown, problem, was_repeated = ProviderAway("unreadable"), None, False
         try:
             body = {"valor": plain(amount_centavos)}
             reply = self._caller.send(BankCall("PUT", "pix", path, "put-return", body=body))
@@ -278,6 +278,7 @@ class ApiPixProvider:
                 if (entry.id, entry.amount_centavos) == (return_id, amount_centavos):
                     return entry
             else:
+                was_repeated = reply.was_repeated
                 problem = self._caller.problem(reply)
         except reading.Unreadable:
             pass  # the GET decides
@@ -289,7 +290,12 @@ class ApiPixProvider:
             raise refusal(problem)
         present = self._read_return(end_to_end_id, return_id, is_read=False)
         if present is None:
-            raise unknown if problem is None or problem.status == 409 else refusal(problem)
+            if problem is None or problem.status == 409:
+                raise unknown
+            if was_repeated:
+                # The bank may have carried out the first copy and show it later.
+                raise ProviderAway(problem.code)
+            raise refusal(problem)
         if present.amount_centavos != amount_centavos:
             raise ProviderRefusal("return-id-used", "The bank has another amount for this return.")
         if present.state is ReturnState.FAILED and present.reason is None and problem is not None:

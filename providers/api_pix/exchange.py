@@ -11,7 +11,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -72,6 +72,10 @@ class BankReply:
     retry_after: timedelta | None
     correlation_id: str
     """What `{uuid}` was in the headers; also in the log."""
+    was_repeated: bool = False
+    """Whether the bank may have received the request twice, because it closed a connection.
+
+    A refusal may then mean that the bank has carried out the first copy."""
 
 
 class BankExchange:
@@ -160,12 +164,18 @@ class BankExchange:
             tokens = [token]
             answer = send(token)
             if answer.status == 401:
-                tokens.append(self._tokens.renewed(token))
-                self._budget.count_repeat()
-                # A new id, because a bank may take one id for one request.
-                record.correlation_id = str(uuid.uuid4())
-                headers = self._call_headers(record, body, extra_headers)
-                answer = send(tokens[-1])
+                was_repeated = answer.was_repeated
+                try:
+                    tokens.append(self._tokens.renewed(token))
+                    self._budget.count_repeat()
+                    # A new id, because a bank may take one id for one request.
+                    record.correlation_id = str(uuid.uuid4())
+                    headers = self._call_headers(record, body, extra_headers)
+                    answer = send(tokens[-1])
+                except ProviderAway as error:
+                    error.was_sent = error.was_sent or was_repeated
+                    raise
+                answer = replace(answer, was_repeated=answer.was_repeated or was_repeated)
             return self._reply(answer, record, tokens, expects_json=expects_json)
 
     def token_report(self) -> TokenReport:
@@ -297,11 +307,18 @@ class BankExchange:
         if answer.status in (401, 403):
             code = "unauthorized" if answer.status == 401 else "forbidden"
             raise AccountRefusal(code, sentence(members, self._secret_texts(*tokens)))
-        if not 200 <= answer.status < 300:
-            return BankReply(answer.status, members, is_json, kind, pause, record.correlation_id)
-        if not is_json and kind != "empty" and expects_json:
+        is_success = 200 <= answer.status < 300
+        if is_success and not is_json and kind != "empty" and expects_json:
             raise ProviderAway("unreadable", retry_after=pause)
-        return BankReply(answer.status, members, is_json, kind, pause, record.correlation_id)
+        return BankReply(
+            answer.status,
+            members,
+            is_json,
+            kind,
+            pause,
+            record.correlation_id,
+            answer.was_repeated,
+        )
 
     def _obey(self, status: int, pause: timedelta | None) -> None:
         """Leave the bank alone if it asks for it. Raises ProviderAway for what is no answer."""

@@ -6,7 +6,7 @@ import http.client
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import urllib3
 
@@ -57,6 +57,8 @@ class WireAnswer:
     data: bytes
     is_whole: bool
     """False if the body is longer than its limit; `data` is its beginning then."""
+    was_repeated: bool = False
+    """Whether the bank may have received an earlier copy of the request too."""
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
@@ -95,20 +97,23 @@ class BankWire:
         """Send a request and read its answer; a redirect is an answer and is not followed.
 
         A connection that was used before and that the bank has closed is replaced, so the request
-        must be safe to repeat. Raises ProviderAway `connect`, `timeout`, `closed`, `tls`, `busy`,
-        `bank-certificate` or `unreadable`, and AccountRefusal if TLS refuses the client's
-        certificate.
+        must be safe to repeat. `was_repeated` of the answer, or `was_sent` of the exception, tells
+        that the bank may have carried out an earlier copy. Raises ProviderAway `connect`,
+        `timeout`, `closed`, `tls`, `busy`, `bank-certificate` or `unreadable`, and AccountRefusal
+        if TLS refuses the client's certificate.
         """
         for tries_left in reversed(range(TRIES_MAX)):
+            was_repeated = tries_left < TRIES_MAX - 1
             try:
-                return self._send(method, url, headers, body)
+                answer = self._send(method, url, headers, body)
+                return replace(answer, was_repeated=was_repeated)
             except StaleConnection:
                 if not tries_left:
                     raise ProviderAway("closed") from None
             except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
                 if tries_left and _is_stale(error):
                     continue
-                raise self._failure(error) from None
+                raise self._failure(error, was_repeated=was_repeated) from None
             except ValueError:
                 raise ProviderAway("unreadable") from None
         raise AssertionError("unreachable")
@@ -149,12 +154,12 @@ class BankWire:
             response.release_conn()
         return WireAnswer(response.status, response.headers, bytes(data[:limit]), is_whole)
 
-    def _failure(self, error: Exception) -> Exception:
+    def _failure(self, error: Exception, *, was_repeated: bool) -> Exception:
         """The failure in our words; nothing of the library's text, which has the address."""
         if names_our_certificate(error, has_certificate=self._has_certificate):
             code = "certificate-refused" if self._has_certificate else "certificate-required"
             return AccountRefusal(code, "The bank ended TLS because of the client certificate.")
-        was_sent = not isinstance(
+        was_sent = was_repeated or not isinstance(
             error,
             (
                 HandshakeFailed,

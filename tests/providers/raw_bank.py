@@ -90,10 +90,15 @@ class RawBank:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)  # ends the wait for the next connection
+        self.refuse_connections()
         self._thread.join()
         self._listener.close()
         self.drop_connections()
+
+    def refuse_connections(self) -> None:
+        """Accept no further connection; this ends the wait for the next one too."""
+        with suppress(OSError):  # it was called before
+            self._listener.shutdown(socket.SHUT_RDWR)
 
     def drop_connections(self) -> None:
         """Close every connection, as a bank does with idle ones."""
