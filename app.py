@@ -112,7 +112,7 @@ def _add_routes(app: OpenAPI, settings: Settings, parts: Parts) -> None:
     init_static_files(app)
     init_limits(app, settings)
     init_accounts(app, settings)
-    init_health(app, settings)
+    init_health(app, settings, schema.newest_revision)
     init_providers(app, settings)
     init_payments(app)
     init_webhooks(app)

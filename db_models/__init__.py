@@ -48,6 +48,7 @@ from db_models.recurring_charge import (
 from db_models.refund import Refund, RefundStatus
 from db_models.refused_request import RefusedRequest
 from db_models.robot_payment import RobotPayment
+from db_models.schema_support import SchemaSupport
 from db_models.sign_in import SignIn
 from db_models.signal import Signal, SignalKind
 from db_models.signing_key import SigningKeyRow
@@ -117,6 +118,7 @@ __all__ = [
     "RefusedRequest",
     "RequestStatus",
     "RobotPayment",
+    "SchemaSupport",
     "SignIn",
     "Signal",
     "SignalKind",

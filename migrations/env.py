@@ -7,6 +7,7 @@ from alembic import context
 from flask import current_app
 
 from migrations.autogenerate import finish_revision, render_item
+from migrations.support import store_support
 
 config = context.config
 if config.config_file_name is not None:
@@ -53,6 +54,7 @@ with migrate.db.engine.connect() as connection, without_foreign_keys(connection)
         target_metadata=migrate.db.metadata,
         include_name=include_name,
         render_item=render_item,
+        on_version_apply=store_support,
         **options,
     )
     with context.begin_transaction():

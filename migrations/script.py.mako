@@ -15,6 +15,8 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = ${repr(branch_labels)}
 depends_on = ${repr(depends_on)}
+# None if code from before this revision works with its tables: CONTRIBUTING.md, *Add a migration*.
+oldest_code = ${repr(up_revision)}
 
 
 def upgrade():

@@ -20,6 +20,7 @@ from config import ConfigurationError
 from core.errors import DatabaseUnavailable
 from db_models.base import db
 from repository.driver_errors import is_away
+from repository.schema_support import oldest_codes
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 ATTEMPTS_MAX = 10
@@ -46,6 +47,22 @@ def revision_of_database() -> str | None:
     except (exc.DBAPIError, OSError) as error:
         where = db.engine.url.render_as_string(hide_password=True)
         raise not_opened(f"The database {where}", error) from None
+
+
+def newest_revision() -> str:
+    """The revision of this code."""
+    return ScriptDirectory(str(MIGRATIONS)).get_current_head() or ""
+
+
+def supports(known_revisions: set[str], current: str) -> bool:
+    """Whether a newer database says that code with these revisions works with its schema.
+
+    A migration that takes something away names the oldest code that works with it. This code is not
+    older than that if it knows the name. Raises the driver's error.
+    """
+    with db.engine.connect() as connection:
+        oldest = oldest_codes(connection)
+    return current in oldest and set(oldest.values()) - {None} <= known_revisions
 
 
 def not_opened(database: str, error: exc.DBAPIError | OSError) -> ConfigurationError:
@@ -88,9 +105,10 @@ def reason_of(error: exc.DBAPIError) -> str:
 
 
 def require_schema(app: Flask, *, migrate: bool) -> None:
-    """Check that the schema is the code's; migrate an older one if `migrate` allows it.
+    """Check that this code works with the schema; migrate an older one if `migrate` allows it.
 
-    Raises ConfigurationError for a newer database, and for an older one without `migrate`.
+    Raises ConfigurationError for a newer database that does not support this code, and for an older
+    one without `migrate`.
     """
     with app.app_context():
         script = ScriptDirectory(str(MIGRATIONS))
@@ -100,6 +118,9 @@ def require_schema(app: Flask, *, migrate: bool) -> None:
             return
         revisions = {revision.revision for revision in script.walk_revisions()}
         if current is not None and current not in revisions:
+            if supports(revisions, current):
+                log.info("schema.newer", database=current, code=head)
+                return
             raise ConfigurationError(
                 f"The database is newer than this code (revision {current}, not {head}): "
                 "install the newer version, or restore the backup made before the upgrade."

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import timedelta
+from functools import cache
 from typing import Any, Literal
 
 import redis
 from flask import Response, jsonify
 from flask_openapi import OpenAPI
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from config import Settings, current_parts
 from core.errors import BalcaoError
+from core.version import VERSION, read_revision
 from repository.connections import check_readable, check_writable
 from repository.database import Work, in_unit_of_work, ledger, now, reading
 from web.answers import private_json
@@ -30,9 +32,14 @@ WARNINGS = ("bank",)
 
 
 class Alive(BaseModel):
-    """The process answers."""
+    """The process answers; what it runs."""
 
     status: Literal["alive"]
+    version: str
+    revision: str | None
+    """The git commit of the image; null in a checkout."""
+    code_schema: str = Field(alias="schema")
+    """The revision of the schema that the code was written for."""
 
 
 class Readiness(BaseModel):
@@ -48,13 +55,17 @@ class ReadinessQuery(BaseModel):
     exclude: list[CheckName] = []
 
 
-def init_health(app: OpenAPI, settings: Settings) -> None:
-    """Serve /healthz and /readyz."""
+def init_health(app: OpenAPI, settings: Settings, code_schema: Callable[[], str]) -> None:
+    """Serve /healthz and /readyz; `code_schema` reads the revision of the code's schema."""
+
+    @cache
+    def versions() -> dict[str, str | None]:
+        return {"version": VERSION, "revision": read_revision(), "schema": code_schema()}
 
     @app.get("/healthz", tags=[MACHINES], responses={200: Alive})
     def healthz() -> Response:
-        """The process answers."""
-        return jsonify(status="alive")
+        """The process answers, and names the versions of its code and schema."""
+        return jsonify(status="alive", **versions())
 
     @app.get(
         "/readyz", tags=[MACHINES], responses={200: Readiness, 503: Readiness, **problems(400)}

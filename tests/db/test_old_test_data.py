@@ -41,6 +41,7 @@ STAYS = {
     "provider_accounts": "a setting, with callbacks that may still come",
     "reconciliations": "marks of lists",
     "refused_requests": "forgotten after some days",
+    "schema_support": "of the migrations",
     "sign_ins": "nobody signs in to a test half",
     "signing_keys": "of the whole service",
     "tills": "a setting; printed codes name them",

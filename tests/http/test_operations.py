@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from core.version import VERSION
+from server.schema import MIGRATIONS, newest_revision
 
-def test_healthz_answers_alive(client):
-    """Process managers ask every second."""
+
+def test_healthz_answers_alive_and_names_the_versions(client):
+    """Process managers ask every second; during an upgrade the answer tells old from new."""
     answer = client.get("/healthz")
-    assert (answer.status_code, answer.json) == (200, {"status": "alive"})
+    assert (answer.status_code, answer.json) == (
+        200,
+        {
+            "status": "alive",
+            "version": VERSION,
+            "revision": None,
+            "schema": newest_revision(),
+        },
+    )
+    assert newest_revision() == max(path.name[:4] for path in MIGRATIONS.glob("versions/0*.py"))
 
 
 def test_ready_names_each_part(client):

@@ -165,13 +165,14 @@ class ServiceProcess:
         *,
         is_first_start: bool = False,
         open_files_max: int | None = None,
+        code: Path = ROOT,
         **environment: Any,
     ) -> None:
         """Settings by environment name; DATABASE_URL defaults to SQLite in the folder.
 
         The database is migrated and has the demo accounts before the start. With `is_first_start`
         the service creates them itself, with a generated password. `open_files_max` is the hard
-        limit of open files.
+        limit of open files. `code` is the folder of another version of the service.
         """
         self.port = int(environment.pop("PORT", free_port()))
         self.url = f"http://127.0.0.1:{self.port}"
@@ -192,6 +193,7 @@ class ServiceProcess:
         }
         self.process: subprocess.Popen[bytes] | ForkedProcess | None = None
         self._is_first_start = is_first_start
+        self._code = code
         self._command = [sys.executable, "app.py"]
         if open_files_max is not None:
             limited = f'ulimit -n {open_files_max}; exec "$0" "$@"'
@@ -211,14 +213,14 @@ class ServiceProcess:
         if not self._is_first_start and self.environment.get("APP_ENV") != "production":
             self._put_databases()
         # A limit of open files needs a shell, and some names are read by imports.
-        is_forked = self.is_forked and self._command[0] != "sh"
+        is_forked = self.is_forked and self._command[0] != "sh" and self._code == ROOT
         if is_forked and forked_service.suits(self.environment):
             self.process = forked_service.start(self.environment, self._log)
         else:
             with self._log.open("ab") as log:
                 self.process = subprocess.Popen(
                     self._command,
-                    cwd=ROOT,
+                    cwd=self._code,
                     env=self.environment,
                     stdout=log,
                     stderr=log,
