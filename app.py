@@ -52,6 +52,7 @@ from payments.setup import init_payments
 from providers.setup import init_providers
 from realtime.setup import init_realtime
 from server import jobs, schema, serving
+from server.backup import commands as backup_commands
 from server.bank_mount import mount_bank, record_at_bank
 from server.banner import print_banner, print_first_account_hint
 from server.dev import refuse_flask_run
@@ -127,6 +128,7 @@ def _add_routes(app: OpenAPI, settings: Settings, parts: Parts) -> None:
     init_pix_api(app)
     init_realtime(app, settings, parts)
     init_reencryption(app)
+    backup_commands.register(app)
     if settings.is_development:
         from bank.cli import bank_cli
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -54,15 +54,20 @@ def newest_revision() -> str:
     return ScriptDirectory(str(MIGRATIONS)).get_current_head() or ""
 
 
-def supports(known_revisions: set[str], current: str) -> bool:
-    """Whether a newer database says that code with these revisions works with its schema.
+def works_with(revision: str | None, oldest: Mapping[str, str | None]) -> bool:
+    """Whether this code can read tables of this revision, older ones included.
 
-    A migration that takes something away names the oldest code that works with it. This code is not
-    older than that if it knows the name. Raises the driver's error.
+    `oldest` is what the database's migrations declare: one that takes something away names the
+    oldest code that works with it. This code is not older than that if it knows the name.
     """
-    with db.engine.connect() as connection:
-        oldest = oldest_codes(connection)
-    return current in oldest and set(oldest.values()) - {None} <= known_revisions
+    own = _known_revisions()
+    return revision in own or (
+        revision in oldest and all(name in own for name in oldest.values() if name is not None)
+    )
+
+
+def _known_revisions() -> set[str]:
+    return {one.revision for one in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
 
 
 def not_opened(database: str, error: exc.DBAPIError | OSError) -> ConfigurationError:
@@ -116,9 +121,10 @@ def require_schema(app: Flask, *, migrate: bool) -> None:
         current = revision_of_database()
         if current == head:
             return
-        revisions = {revision.revision for revision in script.walk_revisions()}
-        if current is not None and current not in revisions:
-            if supports(revisions, current):
+        if current is not None and current not in _known_revisions():
+            with db.engine.connect() as connection:
+                oldest = oldest_codes(connection)
+            if works_with(current, oldest):
                 log.info("schema.newer", database=current, code=head)
                 return
             raise ConfigurationError(

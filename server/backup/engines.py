@@ -1,0 +1,142 @@
+"""Dumping and restoring: SQLite by its backup API, servers by their own tools."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Protocol
+
+from db_models.base import db
+from repository import backups
+from repository.backups import TableSums
+from server.backup.manifest import CHUNK, BackupError
+from server.backup.sql_script import ScriptSums
+from server.backup.tools import (
+    find_tool,
+    mysql_options,
+    postgres_options,
+    run_tool,
+    running_tool,
+)
+
+
+class EngineTools(Protocol):
+    """What each engine can do. Every method raises BackupError and the driver's errors."""
+
+    suffix: str
+
+    def dump(self, url: str, path: Path) -> TableSums:
+        """Write the database into this empty file; return what exactly its rows add up to."""
+
+    def restore(self, path: Path, url: str) -> None:
+        """Put a backup into an empty database."""
+
+
+class SQLiteTools:
+    """One file; a running service goes on writing while it is copied."""
+
+    suffix = "sqlite3"
+
+    def dump(self, url: str, path: Path) -> TableSums:
+        """Copy all pages in one step, beside writers."""
+        source = backups.sqlite_file(url)
+        if not source.exists():
+            raise BackupError(f"There is no database at {source}.")
+        with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(path)) as copy:
+            live.backup(copy)
+        with backups.connected(f"sqlite:///{path}") as connection:
+            return backups.table_sums(connection)
+
+    def restore(self, path: Path, url: str) -> None:
+        """Replace the file."""
+        target = backups.sqlite_file(url)
+        for suffix in ("-wal", "-shm"):
+            target.with_name(target.name + suffix).unlink(missing_ok=True)
+        temporary = target.with_name(f".{target.name}.restored")
+        shutil.copyfile(path, temporary)
+        temporary.chmod(0o600)
+        temporary.replace(target)
+
+
+class MySQLTools:
+    """MariaDB and MySQL: a script of SQL, compressed."""
+
+    suffix = "sql.gz"
+
+    def dump(self, url: str, path: Path) -> TableSums:
+        """Read one snapshot; count the script while it is written."""
+        is_mariadb = "MariaDB" in backups.server_version(url)
+        names = ("mariadb-dump", "mysqldump") if is_mariadb else ("mysqldump", "mariadb-dump")
+        tool = find_tool(*names, package="mariadb-client")
+        sums = ScriptSums(tuple(table.name for table in db.metadata.sorted_tables))
+        with mysql_options(url) as options:
+            command = [
+                tool, options, "--single-transaction", "--quick", "--skip-lock-tables",
+                "--no-tablespaces", "--skip-triggers", "--hex-blob", "--complete-insert",
+                "--skip-extended-insert", str(backups.address_of(url).database),
+            ]  # fmt: skip
+            with (
+                path.open("wb") as file,
+                gzip.GzipFile("", "wb", 3, file) as script,
+                running_tool(command) as pipes,
+            ):
+                for line in pipes.output:
+                    sums.count(line)
+                    script.write(line)
+        if not sums.is_complete:
+            raise BackupError("The dump has no end: the tool stopped before it had read all rows.")
+        return sums.tables
+
+    def restore(self, path: Path, url: str) -> None:
+        """Run the script."""
+        tool = find_tool("mariadb", "mysql", package="mariadb-client")
+        with mysql_options(url) as options:
+            command = [tool, options, str(backups.address_of(url).database)]
+            with (
+                gzip.open(path, "rb") as script,
+                running_tool(command) as pipes,
+                suppress(BrokenPipeError),  # a tool that ends early says why itself
+            ):
+                shutil.copyfileobj(script, pipes.input, CHUNK)
+
+
+class PostgresTools:
+    """PostgreSQL's custom format; the dump and the sums read one exported snapshot."""
+
+    suffix = "dump"
+
+    def dump(self, url: str, path: Path) -> TableSums:
+        """Dump the snapshot that our own transaction counts."""
+        tool = find_tool("pg_dump", package="postgresql-client")
+        with (
+            backups.exported_snapshot(url) as (snapshot, connection),
+            postgres_options(url) as (arguments, variables),
+        ):
+            command = [
+                tool, *arguments, "--format=custom", "--no-owner", "--no-privileges",
+                f"--snapshot={snapshot}", f"--file={path}",
+            ]  # fmt: skip
+            run_tool(command, variables)
+            return backups.table_sums(connection)
+
+    def restore(self, path: Path, url: str) -> None:
+        """Restore in one transaction."""
+        tool = find_tool("pg_restore", package="postgresql-client")
+        with postgres_options(url) as (arguments, variables):
+            command = [
+                tool, *arguments, "--no-owner", "--no-privileges", "--exit-on-error",
+                "--single-transaction", str(path),
+            ]  # fmt: skip
+            run_tool(command, variables)
+
+
+def tools_of(url: str) -> tuple[str, EngineTools]:
+    """The name of the engine at this address, and its tools."""
+    if url.startswith("sqlite"):
+        return "sqlite", SQLiteTools()
+    if url.startswith("postgresql"):
+        return "postgresql", PostgresTools()
+    return "mysql", MySQLTools()

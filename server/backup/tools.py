@@ -1,0 +1,129 @@
+"""Running the tools of the database engines. Passwords are in private files, never in arguments."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, NamedTuple, cast
+
+from repository.backups import address_of
+from server.backup.manifest import BackupError
+
+_POSTGRES_FOLDERS = Path("/usr/lib/postgresql")
+
+
+def find_tool(*names: str, package: str) -> str:
+    """The path of the first of these programs. Raises BackupError that names Debian's package."""
+    versions = sorted(_POSTGRES_FOLDERS.glob("*/bin"), key=_version, reverse=True)
+    folders = os.pathsep.join(map(str, versions))
+    for name in names:
+        if path := shutil.which(name, path=folders) or shutil.which(name):
+            return path
+    raise BackupError(f"{names[0]} is not installed (Debian: apt install {package}).")
+
+
+@contextmanager
+def mysql_options(url: str) -> Iterator[str]:
+    """The argument that names a private file with host, user and password; it comes first."""
+    address = address_of(url)
+    query = address.query
+    values = {
+        "host": address.host or "127.0.0.1",
+        "port": str(address.port or 3306),
+        "protocol": "socket" if "unix_socket" in query else "tcp",
+        "socket": query.get("unix_socket"),
+        "ssl-ca": query.get("ssl_ca"),
+        "user": address.username,
+        "password": address.password,
+        "default-character-set": "utf8mb4",
+    }
+    lines = ["[client]"]
+    for name, value in values.items():
+        if value is not None:
+            escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+            lines.append(f'{name}="{escaped}"')
+    with _private_text("\n".join(lines) + "\n") as path:
+        yield f"--defaults-extra-file={path}"
+
+
+@contextmanager
+def postgres_options(url: str) -> Iterator[tuple[list[str], dict[str, str]]]:
+    """Arguments with host, port, user and database, and the variable that names the password's
+    file."""
+    address = address_of(url)
+    arguments = [
+        f"--host={address.host or '127.0.0.1'}",
+        f"--port={address.port or 5432}",
+        f"--username={address.username or 'postgres'}",
+        f"--dbname={address.database}",
+        "--no-password",
+    ]
+    password = str(address.password or "").replace("\\", "\\\\").replace(":", "\\:")
+    with _private_text(f"*:*:*:*:{password}\n") as path:
+        yield arguments, {"PGPASSFILE": str(path)}
+
+
+@contextmanager
+def _private_text(text: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="balcao-") as folder:  # mode 700
+        path = Path(folder) / "client"
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+        yield path
+
+
+class Pipes(NamedTuple):
+    """The standard input and output of a running tool."""
+
+    input: IO[bytes]
+    output: IO[bytes]
+
+
+@contextmanager
+def running_tool(
+    command: Sequence[str], variables: Mapping[str, str] | None = None
+) -> Iterator[Pipes]:
+    """Run a tool and wait for its end; an exception in the block kills it.
+
+    Raises BackupError with the last line of its errors.
+    """
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(  # noqa: S603 - the engines' own programs
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", **(variables or {})},
+        )
+        pipes = Pipes(cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout))
+        try:
+            yield pipes
+            with suppress(BrokenPipeError):
+                pipes.input.close()
+            pipes.output.read()
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            status = process.wait()
+            pipes.output.close()
+        if status != 0:
+            errors.seek(0)
+            lines = errors.read().decode(errors="replace").strip().splitlines()
+            reason = lines[-1].rstrip(".") if lines else "it printed no reason"
+            raise BackupError(f"{Path(command[0]).name} failed: {reason}.")
+
+
+def run_tool(command: Sequence[str], variables: Mapping[str, str]) -> None:
+    """Run a tool that reads and writes files. Raises BackupError."""
+    with running_tool(command, variables):
+        pass
+
+
+def _version(folder: Path) -> int:
+    return int(folder.parent.name) if folder.parent.name.isdigit() else 0
