@@ -56,6 +56,7 @@ from server.backup import commands as backup_commands
 from server.bank_mount import mount_bank, record_at_bank
 from server.banner import print_banner, print_first_account_hint
 from server.dev import refuse_flask_run
+from server.doctor import commands as doctor_commands
 from server.parts import build_parts
 from server.reencryption import init_reencryption
 from server.schema_wait import init_schema_wait
@@ -67,6 +68,7 @@ from web.api_docs import make_app
 from web.bodies import StrictRequest, WireJson
 from web.compression import compression_hooks
 from web.docs_routes import init_docs
+from web.doctor_echo import init_doctor_echo
 from web.health import init_health
 from web.limits import init_limits
 from web.logs import init_logs
@@ -114,6 +116,7 @@ def _add_routes(app: OpenAPI, settings: Settings, parts: Parts) -> None:
     init_limits(app, settings)
     init_accounts(app, settings)
     init_health(app, settings, schema.newest_revision)
+    init_doctor_echo(app, settings)
     init_providers(app, settings)
     init_payments(app)
     init_webhooks(app)
@@ -129,6 +132,7 @@ def _add_routes(app: OpenAPI, settings: Settings, parts: Parts) -> None:
     init_realtime(app, settings, parts)
     init_reencryption(app)
     backup_commands.register(app)
+    doctor_commands.register(app)
     if settings.is_development:
         from bank.cli import bank_cli
 

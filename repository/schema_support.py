@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, inspect, select
 
 from db_models import SchemaSupport
+from db_models.base import db
 
 
 def oldest_codes(connection: Connection) -> dict[str, str | None]:
@@ -17,3 +18,9 @@ def oldest_codes(connection: Connection) -> dict[str, str | None]:
         return {}
     rows = connection.execute(select(SchemaSupport.revision, SchemaSupport.oldest_code)).all()
     return {row.revision: row.oldest_code for row in rows}
+
+
+def oldest_codes_of_service() -> dict[str, str | None]:
+    """The same of the service's own database. Raises the driver's error."""
+    with db.engine.connect() as connection:
+        return oldest_codes(connection)

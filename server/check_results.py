@@ -28,7 +28,7 @@ def end_with(results: Sequence[CheckResult], *, as_json: bool = False) -> NoRetu
     failed = any(result.state == "fail" for result in results)
     if as_json:
         rows = [asdict(result) for result in results]
-        click.echo(json.dumps({"ok": not failed, "results": rows}, ensure_ascii=False, indent=2))
+        click.echo(json.dumps({"ok": not failed, "checks": rows}, ensure_ascii=False, indent=2))
     else:
         width = max(len(result.name) for result in results)
         for result in results:

@@ -20,7 +20,7 @@ from config import ConfigurationError
 from core.errors import DatabaseUnavailable
 from db_models.base import db
 from repository.driver_errors import is_away
-from repository.schema_support import oldest_codes
+from repository.schema_support import oldest_codes_of_service
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 ATTEMPTS_MAX = 10
@@ -64,6 +64,11 @@ def works_with(revision: str | None, oldest: Mapping[str, str | None]) -> bool:
     return revision in own or (
         revision in oldest and all(name in own for name in oldest.values() if name is not None)
     )
+
+
+def is_older(revision: str) -> bool:
+    """Whether these tables are older than this code."""
+    return revision in _known_revisions() and revision != newest_revision()
 
 
 def _known_revisions() -> set[str]:
@@ -122,9 +127,7 @@ def require_schema(app: Flask, *, migrate: bool) -> None:
         if current == head:
             return
         if current is not None and current not in _known_revisions():
-            with db.engine.connect() as connection:
-                oldest = oldest_codes(connection)
-            if works_with(current, oldest):
+            if works_with(current, oldest_codes_of_service()):
                 log.info("schema.newer", database=current, code=head)
                 return
             raise ConfigurationError(

@@ -1,0 +1,1 @@
+"""`flask doctor`: what is wrong with this installation, one sentence for each part."""
