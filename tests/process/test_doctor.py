@@ -221,6 +221,17 @@ def test_a_server_that_may_lose_commits_is_told(examine, any_database_url):
     assert by_name["clock of database"][0] == "ok"
 
 
+def test_a_service_whose_clock_is_wrong_is_told(examine, serve):
+    """An hour ahead, every payment expires at once. The doctor's token must count all the same."""
+    libraries = sorted(Path("/").glob("usr/lib/*/faketime/libfaketimeMT.so.1"))
+    if not libraries:
+        leave_out(MissingPart("libfaketime (Debian: faketime)"))
+    ahead = serve(LD_PRELOAD=libraries[0], FAKETIME="+3600s", FAKETIME_DONT_FAKE_MONOTONIC="1")
+    state, detail = results(examine(database_of(ahead), public_url=ahead.url))["clock of service"]
+    assert state == "fail"
+    assert "s ahead of this clock" in detail
+
+
 def test_letters_and_isolation_of_the_database_are_judged(monkeypatch, examine, fresh_database):
     """Latin-1 loses emoji; REPEATABLE READ reads old rows after waiting for a lock."""
     facts = ServerFacts("10.11-MariaDB", "REPEATABLE READ", "latin1", {}, 40, None)
