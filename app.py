@@ -118,7 +118,7 @@ def _add_routes(app: OpenAPI, settings: Settings, parts: Parts) -> None:
     init_health(app, settings, schema.newest_revision)
     init_doctor_echo(app, settings)
     init_providers(app, settings)
-    init_payments(app)
+    init_payments(app, settings, parts)
     init_webhooks(app)
     init_checkout(app)
     init_transactions(app)

@@ -163,6 +163,7 @@ class Service:
             Operation("create by key", self._payments_by_key, 201),
             Operation("confirm", self._confirmations),
             _same("poll", environ, "GET", f"{page}/status"),
+            _same("poll, unchanged", environ, "GET", f"{page}/status", _UNCHANGED),
             _same("page", environ, "GET", page, BROWSER),
             _same("page, cancelled", environ, "GET", cancelled, BROWSER),
             _same("receipt", environ, "GET", f"/payments/pix/{self.paid['id']}/receipt", BROWSER),
@@ -219,13 +220,18 @@ class Service:
 
 
 _JSON = "application/json"
+_UNCHANGED = {**PROGRAM, "HTTP_ACCEPT": _JSON, "HTTP_IF_NONE_MATCH": 'W/"pending-1"'}
+"""The headers of a page that has asked for the state of a new payment before."""
 _SHORT = ("QR", "QR as PNG", "brand")
 
 
 def _same(name: str, make: Callable[..., Environ], *arguments: Any) -> Operation:
     at_once = 60 if name in _SHORT else 10
     return Operation(
-        name, lambda number: [make(*arguments) for _ in range(number)], at_once=at_once
+        name,
+        lambda number: [make(*arguments) for _ in range(number)],
+        304 if arguments[-1] is _UNCHANGED else 200,
+        at_once,
     )
 
 

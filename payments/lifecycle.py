@@ -49,12 +49,22 @@ class RenewalTerms:
     location_base: str
 
 
-class Standing(Protocol):
+class Timed(Protocol):
+    """The attributes of a payment that decide its status at an instant."""
+
+    @property
+    def status(self) -> Any: ...
+
+    @property
+    def sequence(self) -> Any: ...
+
+    @property
+    def expires_at(self) -> Any: ...
+
+
+class Standing(Timed, Protocol):
     """The attributes of a payment that the rules read."""
 
-    status: Any
-    sequence: Any
-    expires_at: Any
     amount_centavos: Any
     payer_sets_amount: Any
 
@@ -80,22 +90,22 @@ class Change:
     reason: str | None = None
 
 
-def is_due(payment: Standing, now: datetime) -> bool:
+def is_due(payment: Timed, now: datetime) -> bool:
     """Whether the deadline has passed but the expiry is not stored yet."""
     return bool(payment.status == PaymentStatus.PENDING and now > payment.expires_at)
 
 
-def status_at(payment: Standing, now: datetime) -> PaymentStatus:
+def status_at(payment: Timed, now: datetime) -> PaymentStatus:
     """The status at `now`: after the deadline a pending payment is expired."""
     return PaymentStatus.EXPIRED if is_due(payment, now) else PaymentStatus(payment.status)
 
 
-def sequence_at(payment: Standing, now: datetime) -> int:
+def sequence_at(payment: Timed, now: datetime) -> int:
     """The sequence that belongs to `status_at`: an expiry counts before it is stored."""
     return int(payment.sequence) + (1 if is_due(payment, now) else 0)
 
 
-def remaining_ms(payment: Standing, now: datetime) -> int:
+def remaining_ms(payment: Timed, now: datetime) -> int:
     """Milliseconds left to pay, by the server's clock; 0 if the payment is resolved or due."""
     if payment.status != PaymentStatus.PENDING:
         return 0

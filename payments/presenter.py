@@ -14,6 +14,7 @@ from db_models import Payment, PaymentStatus, ProviderCharge, Refund
 from payments.at_bank.facts import KnownAccounts, status_word
 from payments.due_charges import amount_at
 from payments.lifecycle import remaining_ms, sequence_at, status_at
+from repository.payments import PolledPayment
 from repository.receipts import ListedReceipt
 
 QR_PREFIX = "qr_code_payment_"
@@ -125,7 +126,7 @@ class Presenter:
             return self.merchant_payment(payment, now, charge)
         return self.public_payment(payment, now)
 
-    def status(self, payment: Payment, now: datetime) -> dict[str, Any]:
+    def status(self, payment: Payment | PolledPayment, now: datetime) -> dict[str, Any]:
         """The answer to a poll, as of `now`."""
         return {
             "id": payment.txid,

@@ -24,6 +24,7 @@ from payments.at_bank.waiting import finish_answer
 from payments.opening import open_payment, renewal_terms, waiting_answer
 from payments.presenter import Presenter
 from payments.schemas import Instant, NewPayment
+from payments.unchanged_polls import read_polled
 from repository.database import Work, in_unit_of_work, reading
 from repository.paging import Cursor
 from repository.payment_list import PaymentFilters
@@ -221,12 +222,10 @@ def list_payments(query: ListQuery) -> BaseResponse:
 )
 def payment_status(path: PaymentPath) -> BaseResponse:
     """The status to poll. With `If-None-Match` the answer is 304 until something changes."""
-    with reading() as work:
-        payment = work.payments.find_by_txid(path.payment_id)
-        if payment is None:
-            raise PaymentNotFound
-        body = presenter().status(payment, work.now)
-    return polled_json(body)
+    payment, moment = read_polled(request.environ, path.payment_id)
+    if payment is None:
+        raise PaymentNotFound
+    return polled_json(presenter().status(payment, moment))
 
 
 @bp.post(

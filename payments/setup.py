@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from flask_openapi import OpenAPI
 
+from config import Settings
+from core.runtime.parts import Parts
 from payments import (
     charge_terms,
     commands,
@@ -18,9 +20,10 @@ from payments import (
 )
 from payments.at_bank import callback_routes
 from payments.recurring import answer_routes, collection_routes, payload_routes
+from payments.unchanged_polls import UnchangedPolls
 
 
-def init_payments(app: OpenAPI) -> None:
+def init_payments(app: OpenAPI, settings: Settings, parts: Parts) -> None:
     """Add the routes, the commands, and the filters by which pages write a payment."""
     route_modules = (
         routes,
@@ -39,5 +42,6 @@ def init_payments(app: OpenAPI) -> None:
     app.add_template_filter(due_charges.amount_due_now, "amount_due")
     app.add_template_filter(charge_terms.amount_text, "amount_text")
     app.add_template_filter(routes.is_test, "is_test")
+    app.wsgi_app = UnchangedPolls(app, app.wsgi_app, settings, parts)  # type: ignore[method-assign]
     commands.register(app)
     privacy_commands.register(app)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,11 +12,12 @@ import structlog
 from flask import Flask
 from flask_socketio import SocketIO
 
-from core.clock import rfc3339
+from core.clock import Clock, rfc3339
 from core.errors import ConcurrentUpdate, DatabaseUnavailable
 from core.money import json_number
 from db_models import EventName
 from realtime.channel import Channel, PublishFailed
+from realtime.lateness import Lateness
 from repository.database import in_unit_of_work, ledger, reading
 from repository.events import StoredEvent
 
@@ -56,6 +57,13 @@ class Announcer:
         self._lock = threading.Lock()
         self._recent_lock = threading.Lock()
         self._listening = False
+        self.lateness = Lateness(
+            self._tell_lateness,
+            lambda task: socketio.start_background_task(task),
+            is_late=channel is not None,
+        )
+        if channel is not None:
+            channel.on_late = self.lateness.change
         self.listeners: list[Callable[[StoredEvent], None]] = []
         """Called with each announced event, once in each process; must neither wait nor raise."""
 
@@ -63,10 +71,15 @@ class Announcer:
         """Subscribe to the other processes; called when the first client connects."""
         if self._channel is not None and not self._listening:
             self._listening = True
-            clock = ledger().clock
-            self._socketio.start_background_task(
-                self._channel.listen, self._emit_once, self._catch_up, clock.now
-            )
+            self._socketio.start_background_task(self._listen, self._channel, ledger().clock)
+
+    def _listen(self, channel: Channel, clock: Clock) -> None:
+        try:
+            channel.listen(self._emit_once, self._catch_up, clock.now)
+        except Exception:
+            log.exception("channel.failed")
+        finally:
+            self._listening = False  # the next client starts it again
 
     def announce(self, events: list[StoredEvent]) -> None:
         """Announce what a unit of work recorded; the relay retries what could not be published."""
@@ -144,6 +157,11 @@ class Announcer:
                 oldest = page[-1].id
         for event in reversed(missed):
             self._emit_once(event)
+
+    def _tell_lateness(self, sids: Sequence[str], is_late: bool) -> None:
+        clients: Any = list(sids)  # the stubs allow one room only
+        self._socketio.emit("events-late", {"late": is_late}, to=clients)
+        self._socketio.sleep(0)
 
     def _emit_once(self, event: StoredEvent) -> None:
         with self._recent_lock:

@@ -34,8 +34,9 @@ AWAY_SECONDS = 1.0
 RETRY_SECONDS = 0.5
 """The pause between attempts to subscribe: constant, because watchers wait for it."""
 
-PULSE_SECONDS = 5.0
-"""The silence after which the listener pings, to find a dead connection."""
+PULSE_SECONDS = 2.0
+"""The silence after which the listener pings. It finds a dead connection after twice this time, and
+pages poll rarely until then."""
 
 
 class PublishFailed(Exception):
@@ -71,6 +72,11 @@ class Channel:
             f"balcao:{number}:{_digest(one)}" for one in (service, previous_service) if one
         ]
         self._away_until = 0.0
+        """When to try to publish again; 0 while Redis takes events."""
+        self._is_deaf = True
+        self._is_late = True
+        self.on_late: Callable[[bool], None] = lambda _is_late: None
+        """Called when events may come late from now on, and when they no longer do."""
 
     def publish(self, event: StoredEvent) -> None:
         """Publish an event. Raises PublishFailed, without waiting if Redis has just failed."""
@@ -79,8 +85,10 @@ class Channel:
         try:
             self._publisher.publish(self._names[0], _serialize(event))
         except (RedisError, OSError) as error:
-            self._away_until = time.monotonic() + AWAY_SECONDS
+            self._note(away_until=time.monotonic() + AWAY_SECONDS)
             raise PublishFailed from error
+        if self._away_until:
+            self._note(away_until=0.0)
 
     def answers(self) -> bool:
         """Whether Redis answers now."""
@@ -88,7 +96,7 @@ class Channel:
             self._publisher.ping()
         except (RedisError, OSError):
             return False
-        self._away_until = 0.0
+        self._note(away_until=0.0)
         return True
 
     def listen(
@@ -98,6 +106,17 @@ class Channel:
         now: Callable[[], datetime],
     ) -> None:
         """Listen for ever; call `catch_up` with the time of the last message after each gap."""
+        try:
+            self._listen(on_event, catch_up, now)
+        finally:
+            self._note(is_deaf=True)
+
+    def _listen(
+        self,
+        on_event: Callable[[StoredEvent], None],
+        catch_up: Callable[[datetime], None],
+        now: Callable[[], datetime],
+    ) -> None:
         last_message_at = now()
         warned = False
         while True:
@@ -108,14 +127,29 @@ class Channel:
                         if message["type"] == "subscribe":
                             catch_up(last_message_at)
                             warned = False
+                            self._note(is_deaf=False)
                         elif message["type"] == "message":
                             _deliver(message["data"], on_event)
                         last_message_at = now()
+                        if 0 < self._away_until < time.monotonic():
+                            self._note(away_until=0.0)  # it answers here, so publishing may work
             except (RedisError, OSError, BalcaoError) as error:
+                self._note(is_deaf=True)
                 if not warned:
                     log.warning("channel.deaf", cause=type(error).__name__)
                 warned = True
             time.sleep(RETRY_SECONDS)
+
+    def _note(self, *, is_deaf: bool | None = None, away_until: float | None = None) -> None:
+        """Remember what was found out about Redis, and report a change."""
+        if is_deaf is not None:
+            self._is_deaf = is_deaf
+        if away_until is not None:
+            self._away_until = away_until
+        is_late = self._is_deaf or self._away_until > 0
+        if is_late is not self._is_late:
+            self._is_late = is_late
+            self.on_late(is_late)
 
 
 def _digest(service: str) -> str:

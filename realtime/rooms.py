@@ -61,13 +61,22 @@ def register(
         log.debug("socket.closed", sid=_sid(), reason=reason)
         tokens.pop(_sid(), None)
         txids_by_sid.pop(_sid(), None)
+        announcer.lateness.remove(_sid())
         if watching := watchings_by_sid.pop(_sid(), None):
             watchings.remove(watching)
 
     @socketio.on("watch")
     def watch(data: Any = None) -> dict[str, Any]:
         txids = txids_by_sid.get(_sid(), set())
-        return _acknowledgement(lambda: _watch(presenter, data, tokens.get(_sid()), txids))
+
+        def join() -> dict[str, Any]:
+            answer = _watch(presenter, data, tokens.get(_sid()), txids)
+            if not data.get("late"):
+                return answer
+            announcer.lateness.add(_sid())
+            return {**answer, "late": announcer.lateness.is_late}
+
+        return _acknowledgement(join)
 
     @socketio.on("unwatch")
     def unwatch(data: Any = None) -> dict[str, Any]:

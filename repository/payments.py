@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import (
     CursorResult,
@@ -33,6 +33,16 @@ from repository.payment_list import (
     page_of_merchant,
     totals_of_merchant,
 )
+
+
+class PolledPayment(NamedTuple):
+    """What an answer to a poll says of a payment."""
+
+    txid: str
+    status: str
+    sequence: int
+    expires_at: datetime
+    refusal: str | None
 
 
 class Payments:
@@ -110,6 +120,13 @@ class Payments:
         if not ids.is_txid(txid):  # other text never reaches the database
             return None
         return self._one(_BY_TXID, {"txid": txid})
+
+    def find_polled(self, txid: str) -> PolledPayment | None:
+        """What a poll reads of the payment, or None."""
+        if not ids.is_txid(txid):
+            return None
+        row = self._unit.connection.execute(_POLLED, {"txid": txid}).one_or_none()
+        return None if row is None else PolledPayment(*row)
 
     def _one(self, query: Select[Any], key: Mapping[str, Any]) -> Payment | None:
         """A payment by a unique column. Uses no session: that costs more than the statement."""
@@ -286,6 +303,9 @@ _UNSET = {
 }
 """Defaults for the attributes of a new payment."""
 _BY_TXID = select(_TABLE).where(_TABLE.c.txid == bindparam("txid"))
+_POLLED = select(*(_TABLE.c[name] for name in PolledPayment._fields)).where(
+    _TABLE.c.txid == bindparam("txid")
+)
 _BY_WATCH_CODE = select(_TABLE).where(_TABLE.c.watch_code == bindparam("watch_code"))
 _BY_LOCATION = select(_TABLE).where(
     _TABLE.c.has_location,

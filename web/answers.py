@@ -32,12 +32,21 @@ def private_json(body: Any, status: int = 200) -> Response:
     return response
 
 
+POLLED_CACHING = "no-cache, private"
+"""The Cache-Control of answers that clients poll."""
+
+
+def polled_tag(status: str, sequence: int) -> str:
+    """The value of the weak ETag of a payment's state."""
+    return f"{status}-{sequence}"
+
+
 def polled_json(body: Mapping[str, Any]) -> BaseResponse:
     """JSON about a payment that clients poll.
 
     The answer is 304 while `status` and `sequence` match the ETag in `If-None-Match`.
     """
     response = jsonify(body)
-    response.headers["Cache-Control"] = "no-cache, private"
-    response.set_etag(f"{body['status']}-{body['sequence']}", weak=True)
+    response.headers["Cache-Control"] = POLLED_CACHING
+    response.set_etag(polled_tag(body["status"], body["sequence"]), weak=True)
     return response.make_conditional(request)

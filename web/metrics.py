@@ -92,9 +92,13 @@ class Metrics:
         route = req.url_rule.rule if req.url_rule else "(none)"
         method = req.method if req.method in METHODS else "(other)"
         ended = time.perf_counter()
-        series = self.requests.labels(method, route, response.status_code)
-        series.observe(ended - context.get("started", ended))
+        started = context.get("started", ended)
+        self.observe(method, route, response.status_code, ended - started)
         return response
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Observe the duration of a request to this route."""
+        self.requests.labels(method, route, status).observe(seconds)
 
     def count_events(self, events: list[StoredEvent]) -> None:
         """Count what a unit of work recorded."""

@@ -71,6 +71,12 @@ class RequestCounts:
             self._on_breach(kind)
         raise TooManyRequests(math.ceil((window + 1) * WINDOW_SECONDS - now))
 
+    def may_take(self, kind: str, client: str, maximum: int) -> bool:
+        """Whether this client's own count has room for one more request now."""
+        if int(self._clock()) // WINDOW_SECONDS != self._window:
+            return True
+        return self._counts.get((kind, client), 0) < maximum
+
 
 def request_bound(settings: Settings, counts: RequestCounts) -> Callable[[], None]:
     """The `before_request` hook that bounds every route but the operator's probes."""

@@ -53,14 +53,19 @@ def init_requests(app: Flask, settings: Settings) -> None:
     app.config["MAX_FORM_PARTS"] = 50
 
 
+def request_id_of(environ: WSGIEnvironment) -> str:
+    """The id that the client gave to its request, or a new one."""
+    client_id: str = environ.get("HTTP_X_REQUEST_ID", "")
+    return client_id if _SANE_ID.fullmatch(client_id) else secrets.token_hex(16)
+
+
 def begin_request() -> None:
     """Set the request's id and check its size; a `before_request` hook.
 
     Raises RequestEntityTooLarge.
     """
     req, context = current_request()
-    client_id = req.environ.get("HTTP_X_REQUEST_ID", "")
-    context.request_id = client_id if _SANE_ID.fullmatch(client_id) else secrets.token_hex(16)
+    context.request_id = request_id_of(req.environ)
     context.started = time.perf_counter()
     view = current_app.view_functions.get(req.endpoint or "")
     most = getattr(view, "body_bytes_max", BODY_BYTES_MAX)
@@ -160,6 +165,11 @@ class HubYield:
         self._since = time.perf_counter()
 
     def __call__(self, response: Response) -> Response:
+        """Yield if needed; return the response."""
+        self.after_answer()
+        return response
+
+    def after_answer(self) -> None:
         """Yield if the same greenlet has answered for longer than HUB_HELD_SECONDS_MAX."""
         current, now = current_greenlet(), time.perf_counter()
         if current is not self._holder:
@@ -168,7 +178,6 @@ class HubYield:
         elif now - self._since > HUB_HELD_SECONDS_MAX:
             self._sleep(0)
             self._since = time.perf_counter()
-        return response
 
 
 def security_headers(settings: Settings) -> dict[str, str]:

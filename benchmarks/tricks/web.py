@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,7 +18,7 @@ from accounts import renewal, sign_ins, tokens
 from benchmarks.tricks.trick import Trick, another_hook, instead, uncached
 from blueprints.checkout import look_routes
 from core.errors import BalcaoError, Unauthorized
-from payments import qr_image, qr_routes
+from payments import qr_image, qr_routes, unchanged_polls
 from web import api_docs, bodies, limits, metrics, pages, requests, zones
 
 
@@ -26,7 +27,8 @@ def _headers_by_a_hook(app: Flask) -> Iterator[None]:
     """Set the fixed headers in a hook, as Flask's documentation shows."""
     turns: Any = app.wsgi_app  # then the gate and Socket.IO's app; all pass other requests on
     spellings: Any = turns._application._application.wsgi_app  # of the paths of API Pix
-    below: Any = spellings._application
+    polls: Any = spellings._application  # answers of unchanged polls
+    below: Any = polls._application
     hooks = app.after_request_funcs[None]
 
     def set_headers(response: Response) -> Response:
@@ -34,13 +36,13 @@ def _headers_by_a_hook(app: Flask) -> Iterator[None]:
             response.headers[name] = value
         return response
 
-    spellings._application = below._application
+    polls._application = below._application
     hooks.append(set_headers)
     try:
         yield
     finally:
         hooks.remove(set_headers)
-        spellings._application = below
+        polls._application = below
 
 
 @contextmanager
@@ -155,6 +157,12 @@ TRICKS = [
         "accounts/renewal.py renew",
         ("poll", "QR"),
         another_hook("before_request_funcs", "renew", _renew),
+    ),
+    Trick(
+        "answered below Flask",
+        "payments/unchanged_polls.py UnchangedPolls",
+        ("poll, unchanged",),
+        instead((unchanged_polls, "_TAG", re.compile("(?!)"))),
     ),
     Trick(
         "no If-None-Match, no conditional answer",

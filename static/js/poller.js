@@ -3,6 +3,8 @@ const TIMEOUT_MS = 4_000;
 const HURRY_MS = 2_000;
 const BRISK_MS = 5_000;
 const REST_MS = 60_000;
+const TRUSTED_MS = 30_000;
+const DOUBT_SPREAD_MS = 1_000;
 const PACE = [
   { untilMs: 2 * 60_000, everyMs: 5_000 },
   { untilMs: 10 * 60_000, everyMs: 10_000 },
@@ -33,6 +35,8 @@ export class Poller {
   #hurryUntil = 0;
   #briskUntil = 0;
   #isResting = false;
+  #isTrusted = false;
+  #hasFailed = false;
   #etag = null;
   #timer = 0;
   #current = null;
@@ -48,7 +52,7 @@ export class Poller {
     this.#onFailure = onFailure;
   }
 
-  /** The slowest interval in whole seconds, which the page shows. */
+  /** The slowest interval without trust in whole seconds, which the page shows. */
   get paceSeconds() {
     const age = performance.now() - this.#startedAt;
     return PACE.find((step) => age < step.untilMs).everyMs / 1000;
@@ -71,6 +75,18 @@ export class Poller {
     this.#isResting = isResting;
   }
 
+  /**
+   * Ask rarely while a socket brings the changes; at once, and at the usual pace, when that is in
+   * doubt. Pages whose server goes all begin to doubt together, so they ask within a second.
+   */
+  trust(isTrusted) {
+    if (isTrusted === this.#isTrusted) return;
+    this.#isTrusted = isTrusted;
+    if (this.#current !== null) return;
+    if (isTrusted || this.#isResting) this.#schedule();
+    else this.#askIn(Math.random() * DOUBT_SPREAD_MS);
+  }
+
   /** Ask now. `whole` asks for a body even if nothing changed: it has the time left. */
   async ask({ whole = false } = {}) {
     this.#current?.abort();
@@ -79,8 +95,12 @@ export class Poller {
     this.#current = control;
     try {
       await this.#request(whole, control.signal);
+      this.#hasFailed = false;
     } catch {
-      if (this.#current === control) this.#onFailure();
+      if (this.#current === control) {
+        this.#hasFailed = true;
+        this.#onFailure();
+      }
     } finally {
       if (this.#current === control) {
         this.#current = null;
@@ -103,16 +123,21 @@ export class Poller {
   }
 
   #schedule() {
-    clearTimeout(this.#timer);
     const jitter = 0.9 + Math.random() * 0.2;
-    this.#timer = setTimeout(() => this.ask(), this.#intervalMs() * jitter);
+    this.#askIn(this.#intervalMs() * jitter);
+  }
+
+  #askIn(milliseconds) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.ask(), milliseconds);
   }
 
   #intervalMs() {
     const now = performance.now();
     if (this.#isResting) return REST_MS;
     if (now < this.#hurryUntil) return HURRY_MS;
-    const pace = this.paceSeconds * 1000;
+    const isTrusted = this.#isTrusted && !this.#hasFailed;
+    const pace = isTrusted ? TRUSTED_MS : this.paceSeconds * 1000;
     return now < this.#briskUntil ? Math.min(pace, BRISK_MS) : pace;
   }
 }

@@ -159,6 +159,9 @@ def test_a_poll_takes_one_statement(processes, count_statements):
         again = client.get(path, headers={"If-None-Match": answer.headers["ETag"]})
     assert (answer.status_code, again.status_code) == (200, 304)
     assert [len(first), len(unchanged)] == [POLL_MAX, POLL_MAX]
+    with count_statements() as changed:
+        assert client.get(path, headers={"If-None-Match": 'W/"pending-0"'}).status_code == 200
+    assert len(changed) == POLL_MAX
     with count_statements() as unknown:
         assert client.get(f"/payments/pix/{'0' * 32}/status").status_code == 404
     assert len(unknown) == POLL_MAX

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from core.errors import DatabaseUnavailable, TooManyRequests
+from core.runtime.parts import EXTENSION
+from repository.payments import Payments
 from tests.http.checks import problem
+from web.request_counts import REQUESTS
 
 
 def poll(client, payment, etag=None):
@@ -85,6 +91,61 @@ def test_a_confirmation_is_a_change(make_payment, client, bank):
     bank.confirm(payment)
     answer = poll(client, payment, etag)
     assert (answer.status_code, answer.json["status"]) == (200, "confirmed")
+
+
+def test_an_unchanged_answer_has_the_same_headers_above_and_below_flask(make_payment, client):
+    """A poll of the usual form is answered before Flask sees it; a list of tags is not."""
+    payment = make_payment()
+    etag = poll(client, payment).headers["ETag"]
+    quick, usual = poll(client, payment, etag), poll(client, payment, f'"x", {etag}')
+    assert (quick.status_code, usual.status_code) == (304, 304)
+    changing = {"X-Request-ID", "Date"}
+    headers = [
+        sorted((name, "" if name in changing else value) for name, value in answer.headers)
+        for answer in (quick, usual)
+    ]
+    assert headers[0] == headers[1]
+
+
+def test_an_unchanged_answer_counts_and_repeats_the_requests_id(make_payment, client):
+    """Operators see all polls in the metrics, and a proxy follows a request by its id."""
+    payment = make_payment()
+    etag = poll(client, payment).headers["ETag"]
+    headers = {"If-None-Match": etag, "X-Request-ID": "from-the-proxy"}
+    answer = client.get(f"/payments/pix/{payment['id']}/status", headers=headers)
+    assert (answer.status_code, answer.headers["X-Request-ID"]) == (304, "from-the-proxy")
+    series = 'method="GET",route="/payments/pix/<string:payment_id>/status",status="304"'
+    assert series in client.get("/metrics").text
+
+
+def test_the_bound_of_requests_holds_for_unchanged_answers(make_payment, client, app):
+    """They are the cheapest request, and a stranger can send them endlessly."""
+    payment = make_payment()
+    etag = poll(client, payment).headers["ETag"]
+    counts = app.extensions[EXTENSION].request_counts
+    most = app.config["BALCAO"].requests_per_minute
+    statuses: set[int] = set()
+    for _ in range(3):  # a minute may end between
+        with suppress(TooManyRequests):
+            for _ in range(most - 2):
+                counts.take(REQUESTS, "127.0.0.1", most)
+        statuses |= {poll(client, payment, etag).status_code for _ in range(3)}
+    assert 429 in statuses
+
+
+def test_a_database_that_is_away_is_waited_for_once(make_payment, client, monkeypatch):
+    """Each attempt may take seconds."""
+    payment = make_payment()
+    etag = poll(client, payment).headers["ETag"]
+    attempts = []
+
+    def refuse(_payments, txid):
+        attempts.append(txid)
+        raise DatabaseUnavailable
+
+    monkeypatch.setattr(Payments, "find_polled", refuse)
+    problem(poll(client, payment, etag), 503, "service-unavailable")
+    assert len(attempts) == 1
 
 
 def test_a_strange_if_none_match_gets_the_state(make_payment, client):

@@ -93,6 +93,13 @@ class Watcher:
             ), f"{name} was not heard; heard {self._names()}"
             return next(data for event, data in self._events if event == name)
 
+    def wait_for_data(self, name: str, data: Any) -> bool:
+        """Wait until an event of this name has come with this data."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: (name, data) in self._events, timeout=PATIENCE_SECONDS
+            )
+
     def names(self) -> list[str]:
         """The names of the events so far, in order."""
         with self._changed:

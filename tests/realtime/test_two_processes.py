@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.realtime.clients import QUIET_SECONDS, Watcher
+from tests.realtime.clients import PATIENCE_SECONDS, QUIET_SECONDS, Watcher
 from tests.support.servers import PrivateServer
 from tests.support.service import ServiceProcess
 
@@ -202,3 +202,31 @@ def _published_to(url: str) -> Iterator[Callable[[], set[bytes]]]:
             return names
 
         yield channels
+
+
+@pytest.mark.slow
+@pytest.mark.redis
+def test_a_process_that_hears_no_others_tells_who_asked(pair):
+    """Such a page polls as it does without a socket, until events come at once again."""
+    payment = pair.one.create()
+    question = {"payment_id": payment["id"], "late": True}
+    with _watching(pair.one, pair.one.create()) as charlie, _asking(pair.one, question) as bob:
+        with pair.without_redis():
+            assert bob.wait_for_data("events-late", {"late": True})
+            with _asking(pair.one, question, is_late=True):
+                pass
+        assert bob.wait_for_data("events-late", {"late": False})
+        assert "events-late" not in charlie.names()
+
+
+@contextmanager
+def _asking(
+    service: ServiceProcess, question: dict[str, Any], *, is_late: bool = False
+) -> Iterator[Watcher]:
+    """A client that asked to hear when events come late, and was answered whether they do."""
+    limit = time.monotonic() + PATIENCE_SECONDS
+    with Watcher(service.url, ["websocket"]) as bob:
+        while (answer := bob.ask("watch", question))["late"] is not is_late:
+            assert time.monotonic() < limit, answer
+            time.sleep(0.05)  # the first client of a process begins the subscription
+        yield bob

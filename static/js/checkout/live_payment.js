@@ -68,6 +68,7 @@ class LivePayment {
       {
         onHint: (message) => this.#handleHint(message),
         onLive: (isLive) => this.#line.setSocket(isLive),
+        onTrust: (isTrusted) => this.#poller.trust(isTrusted),
       },
     );
     document.addEventListener("visibilitychange", () => {
@@ -81,7 +82,10 @@ class LivePayment {
       this.#line.update();
       this.#handleReturn({ force: true });
     });
-    window.addEventListener("offline", () => this.#line.update());
+    window.addEventListener("offline", () => {
+      this.#line.update();
+      this.#checkSocket?.();
+    });
     this.#region.addEventListener("submit", (event) => {
       if (!event.target.matches("form[data-check]")) return;
       event.preventDefault();

@@ -8,26 +8,61 @@ const EVENTS = [
   "receipt-refused",
 ];
 const ACK_TIMEOUT_MS = 4_000;
+// The server sends a heartbeat every 20 s: `ping_interval` in realtime/setup.py.
+const SILENCE_MS = 23_000;
 
 /**
  * `client` is the URL of the Socket.IO module, which may load late or never.
  * `onHint({status, sequence, remaining_ms?})` is called at changes and (re)connections,
- * `onLive(bool)` when the connection starts or ends.
+ * `onLive(bool)` when the connection starts or ends, `onTrust(bool)` when it begins or ceases to be
+ * certain that messages come at once: the server has answered, its heartbeat goes on, and the server
+ * itself does not say that events may come late.
  * Returns a function that checks a connection which may be dead.
  */
-export function watchPayment(client, paymentId, { onHint, onLive }) {
+export function watchPayment(client, paymentId, { onHint, onLive, onTrust }) {
   let socket = null;
+  let isAnswered = false;
+  let isLate = false;
+  let silenceTimer = 0;
 
   function watch() {
-    socket.timeout(ACK_TIMEOUT_MS).emit("watch", { payment_id: paymentId }, (error, answer) => {
+    const question = { payment_id: paymentId, late: true };
+    socket.timeout(ACK_TIMEOUT_MS).emit("watch", question, (error, answer) => {
       if (error) {
+        doubt();
         onLive(false);
         socket.disconnect().connect();
       } else {
         onLive(answer.ok);
+        isAnswered = answer.ok;
+        isLate = answer.late === true;
+        judge();
+        awaitHeartbeat();
         if (answer.ok) onHint(answer.payment);
       }
     });
+  }
+
+  function judge() {
+    onTrust(isAnswered && !isLate);
+  }
+
+  function doubt() {
+    clearTimeout(silenceTimer);
+    isAnswered = false;
+    judge();
+  }
+
+  function awaitHeartbeat() {
+    clearTimeout(silenceTimer);
+    if (isAnswered) silenceTimer = setTimeout(check, SILENCE_MS);
+  }
+
+  function check() {
+    doubt();
+    if (socket === null) return;
+    if (socket.connected) watch();
+    else socket.connect();
   }
 
   function open({ io }) {
@@ -37,8 +72,16 @@ export function watchPayment(client, paymentId, { onHint, onLive }) {
       tryAllTransports: true,
     });
     socket.on("connect", watch);
-    socket.on("disconnect", () => onLive(false));
+    socket.on("disconnect", () => {
+      doubt();
+      onLive(false);
+    });
     socket.on("connect_error", () => onLive(false));
+    socket.on("events-late", ({ late }) => {
+      isLate = late;
+      judge();
+    });
+    socket.io.on("ping", awaitHeartbeat);
     for (const name of EVENTS) {
       socket.on(name, (message) => {
         if (message.payment_id === paymentId) onHint(message);
@@ -48,9 +91,5 @@ export function watchPayment(client, paymentId, { onHint, onLive }) {
 
   import(client).then(open, () => onLive(false));
 
-  return function check() {
-    if (socket === null) return;
-    if (socket.connected) watch();
-    else socket.connect();
-  };
+  return check;
 }
