@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from accounts import renewal, sign_ins, tokens
 from benchmarks.tricks.trick import Trick, another_hook, instead, uncached
-from blueprints.checkout import look_routes
+from blueprints.checkout import look_routes, page_routes
 from core.errors import BalcaoError, Unauthorized
 from payments import qr_image, qr_routes, unchanged_polls
 from web import api_docs, bodies, limits, metrics, pages, requests, zones
@@ -157,6 +157,12 @@ TRICKS = [
         "accounts/renewal.py renew",
         ("poll", "QR"),
         another_hook("before_request_funcs", "renew", _renew),
+    ),
+    Trick(
+        "sentences translated at compilation",
+        "web/page_templates.py page_template",
+        ("page",),
+        instead((page_routes, "page_template", lambda name: name)),
     ),
     Trick(
         "answered below Flask",

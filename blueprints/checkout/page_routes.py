@@ -31,6 +31,7 @@ from web.answers import private_json
 from web.api_docs import DocumentedBlueprint, declare, html_page, problems, reference
 from web.compression import public_text
 from web.merchant_view import merchant_view
+from web.page_templates import page_template
 from web.pages import language_args
 
 bp = DocumentedBlueprint(
@@ -86,7 +87,7 @@ def payment_page(path: PaymentPath) -> BaseResponse:
         payment_state = state_at(work, payment, is_order_paid=is_order_paid, receipt=receipt)
     template = "payment.html" if request.args.get("fragment") != "state" else "_state.html"
     page = render_template(
-        f"checkout/{template}",
+        page_template(f"checkout/{template}"),
         payment=views.payment_view(payment_state, paid_elsewhere=elsewhere),
         merchant=merchant_view(payment.merchant, subject=views.mail_subject(payment)),
         check_note=_check_note(payment),
@@ -128,7 +129,7 @@ def receipt_page(path: PaymentPath) -> BaseResponse:
         return _json_varying_by_accept(_receipt_object(presenter(), payment_state, payer, refunds))
     view = views.payment_view(payment_state, payer_name=payer)
     page = render_template(
-        "checkout/receipt.html",
+        page_template("checkout/receipt.html"),
         payment=view,
         merchant=merchant_view(payment.merchant, subject=views.mail_subject(payment)),
         refunds=refunds,
