@@ -1,7 +1,8 @@
 """`make bench`: run the comparisons and print their results.
 
     python -m benchmarks [case …] [--rounds N]
-        cases: http qr compression live sweep turns webhooks webhook-storm
+        cases: http journey live qr compression sweep turns webhooks webhook-storm
+    python -m benchmarks http journey --against FOLDER  with an older checkout in the same rounds
     python -m benchmarks tricks --only WORDS           optimisations whose names have the words
 
 The service and the bare app alternate within each round; their medians are compared as ratios,
@@ -26,6 +27,7 @@ from benchmarks import report
 from benchmarks.cases import (
     compression,
     http,
+    journey,
     live,
     qr,
     sweep,
@@ -36,11 +38,12 @@ from benchmarks.cases import (
 )
 from tests.support.databases import Databases
 
+SIDE_BY_SIDE = {"journey": journey, "http": http, "live": live}
+"""Cases with programs of their own, which an older checkout can join."""
 CASES = {
-    "http": http,
+    **SIDE_BY_SIDE,
     "qr": qr,
     "compression": compression,
-    "live": live,
     "sweep": sweep,
     "tricks": tricks,
     "turns": turns,
@@ -56,33 +59,41 @@ def main() -> int:
     parser.add_argument("cases", nargs="*", choices=[*CASES, []], default=[])
     parser.add_argument("--rounds", type=int, default=None, help="rounds of each comparison")
     parser.add_argument("--only", nargs="*", default=[], help="words in the names of tricks")
+    parser.add_argument("--against", type=Path, help="a checkout of an older version")
     parser.add_argument("--engine", default="mysql", choices=("sqlite", "mysql", "postgres"))
     options = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     outcomes: list[report.Outcome] = []
+    samples: dict[str, Any] = {}
     databases = Databases()
     try:
         for name in options.cases or CASES:
+            print(f"measuring {name} …", file=sys.stderr)
+            arguments: dict[str, Any] = {}
+            if options.rounds is not None:
+                arguments["rounds"] = options.rounds
             with ExitStack() as stack:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-                url = stack.enter_context(databases.fresh(options.engine))
-                print(f"measuring {name} …", file=sys.stderr)
-                arguments: dict[str, Any] = {}
-                if options.rounds is not None:
-                    arguments["rounds"] = options.rounds
-                if name == "tricks":
-                    arguments["words"] = options.only
-                outcomes += CASES[name].measure(folder, url, **arguments)
+                if name in SIDE_BY_SIDE:
+                    measure = SIDE_BY_SIDE[name].measure
+                    rows, own = measure(folder, options.engine, options.against, **arguments)
+                    samples |= own
+                else:
+                    url = stack.enter_context(databases.fresh(options.engine))
+                    if name == "tricks":
+                        arguments["words"] = options.only
+                    rows = CASES[name].measure(folder, url, **arguments)
+                outcomes += rows
+                print(report.table(rows), flush=True)
     finally:
         databases.close()
-    print(report.table(outcomes))
-    write_results(outcomes, options.engine)
+    write_results(outcomes, options.engine, samples)
     return 0 if all(outcome.is_met for outcome in outcomes) else 1
 
 
-def write_results(outcomes: list[report.Outcome], engine: str) -> None:
-    """Write the outcomes as JSON into RESULTS and print the file's path to standard error."""
+def write_results(outcomes: list[report.Outcome], engine: str, samples: dict[str, Any]) -> None:
+    """Write all as JSON into RESULTS and print the file's path to standard error."""
     RESULTS.mkdir(exist_ok=True)
     at = datetime.now(UTC)
     results = {
@@ -93,6 +104,7 @@ def write_results(outcomes: list[report.Outcome], engine: str) -> None:
             {**asdict(outcome), "ratio": outcome.ratio, "kept": outcome.is_met}
             for outcome in outcomes
         ],
+        **samples,
     }
     path = RESULTS / f"{at:%Y%m%d-%H%M%S}.json"
     path.write_text(json.dumps(results, indent=2) + "\n")

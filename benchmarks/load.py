@@ -8,8 +8,8 @@ from __future__ import annotations
 import selectors
 import socket
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 ANSWER_TIMEOUT_SECONDS = 20.0
 
@@ -20,14 +20,16 @@ class Load:
 
     requests_per_second: float
     latencies: list[float]
+    bodies: list[bytes] = field(default_factory=list)
 
 
 @dataclass
 class _Connection:
     sock: socket.socket
     sent_at: float = 0.0
-    buffer: bytes = b""
-    missing_bytes: int = -1
+    head: bytes = b""
+    """Of the answer that is being read; empty until the head is complete."""
+    body: bytearray = field(default_factory=bytearray)
 
 
 def request_bytes(
@@ -42,65 +44,90 @@ def request_bytes(
 
 
 def run(
-    port: int, next_request: Callable[[], bytes], *, clients: int, seconds: float, expect: int
+    port: int, requests: Iterable[bytes], *, clients: int, expect: int, seconds: float | None = None
 ) -> Load:
-    """Keep `clients` connections busy for `seconds`.
+    """Send all requests over `clients` connections; with `seconds`, only as long.
 
-    Raises AssertionError for an answer whose status is not `expect`: error answers must not be
-    measured.
+    Each connection comes from an address of its own, because the service lets the requests of one
+    address take turns. Raises AssertionError for an answer whose status is not `expect`: error
+    answers must not be measured.
     """
-    selector = selectors.DefaultSelector()
-    for _ in range(clients):
-        sock = socket.create_connection(("127.0.0.1", port))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        selector.register(sock, selectors.EVENT_READ, _Connection(sock))
-    latencies: list[float] = []
+    waiting = iter(requests)
     started = time.perf_counter()
-    for key in list(selector.get_map().values()):
-        _send(key.data, next_request())
-    ends = started + seconds
-    while (now := time.perf_counter()) < ends:
-        ready = selector.select(ANSWER_TIMEOUT_SECONDS)
-        assert ready, f"no answer within {ANSWER_TIMEOUT_SECONDS:.0f} s"
-        for key, _ in ready:
-            connection: _Connection = key.data
-            if _read(connection, expect):
-                latencies.append(time.perf_counter() - connection.sent_at)
-                _send(connection, next_request())
-    elapsed = now - started
-    for key in list(selector.get_map().values()):
-        key.data.sock.close()
-    selector.close()
-    return Load(len(latencies) / elapsed, latencies)
+    ends = started + (float("inf") if seconds is None else seconds)
+    load = Load(0.0, [])
+    with selectors.DefaultSelector() as selector:
+        for number in range(clients):
+            connection = _Connection(connect(port, number))
+            selector.register(connection.sock, selectors.EVENT_READ, connection)
+        started = time.perf_counter()
+        for key in list(selector.get_map().values()):
+            _send_next(key.data, waiting, selector)
+        while selector.get_map() and time.perf_counter() < ends:
+            ready = selector.select(ANSWER_TIMEOUT_SECONDS)
+            assert ready, f"no answer within {ANSWER_TIMEOUT_SECONDS:.0f} s"
+            for key, _ in ready:
+                connection = key.data
+                if _is_answered(connection, expect):
+                    load.latencies.append(time.perf_counter() - connection.sent_at)
+                    load.bodies.append(bytes(connection.body))
+                    _send_next(connection, waiting, selector)
+        load.requests_per_second = len(load.latencies) / (time.perf_counter() - started)
+        for key in list(selector.get_map().values()):
+            key.data.sock.close()
+    return load
 
 
-def _send(connection: _Connection, request: bytes) -> None:
+def source_address(number: int) -> str:
+    """The loopback address of the client with this number."""
+    return f"127.{number // 62_500 % 100 + 1}.{number // 250 % 250}.{number % 250 + 1}"
+
+
+def connect(port: int, number: int) -> socket.socket:
+    """A connection from the address of this number."""
+    sock = socket.create_connection(("127.0.0.1", port), source_address=(source_address(number), 0))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def _send_next(
+    connection: _Connection, waiting: Iterator[bytes], selector: selectors.BaseSelector
+) -> None:
+    """Send the next request; close the connection after the last."""
+    connection.head, connection.body = b"", bytearray()
+    request = next(waiting, None)
+    if request is None:
+        selector.unregister(connection.sock)
+        connection.sock.close()
+        return
     connection.sent_at = time.perf_counter()
     connection.sock.sendall(request)
 
 
-def _read(connection: _Connection, expect: int) -> bool:
+def _is_answered(connection: _Connection, expect: int) -> bool:
     """Read the bytes that have arrived; return whether the answer is complete."""
     data = connection.sock.recv(262_144)
     assert data, "the server closed the connection"
-    if connection.missing_bytes < 0:
-        connection.buffer += data
-        head, separator, rest = connection.buffer.partition(b"\r\n\r\n")
+    connection.body += data
+    if not connection.head:
+        head, separator, rest = connection.body.partition(b"\r\n\r\n")
         if not separator:
             return False
-        status = int(head[9:12])
-        assert status == expect, f"{status}: {connection.buffer[:400]!r}"
-        connection.missing_bytes = _length(head) - len(rest)
-        connection.buffer = b""
-    else:
-        connection.missing_bytes -= len(data)
-    if connection.missing_bytes > 0:
-        return False
-    connection.missing_bytes = -1
-    return True
+        connection.head, connection.body = bytes(head), bytearray(rest)
+        status = status_of(connection.head)
+        assert status == expect, f"{status}: {connection.head!r} {bytes(rest[:400])!r}"
+    return len(connection.body) >= length_of(connection.head)
 
 
-def _length(head: bytes) -> int:
+def status_of(head: bytes) -> int:
+    """The status of an answer."""
+    return int(head[9:12])
+
+
+def length_of(head: bytes) -> int:
+    """The length of the answer's body."""
+    if status_of(head) in (204, 304):
+        return 0
     for line in head.split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":

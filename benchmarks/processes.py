@@ -1,29 +1,13 @@
-"""The two servers of a comparison, as processes: the service and the bare app."""
+"""The service as a process, and the memory of processes."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.ports import free_port
-from tests.support.service import ROOT, ServiceProcess
-
-READY_WITHIN_SECONDS = 30.0
-
-
-@dataclass
-class Bare:
-    """A running bare server."""
-
-    port: int
-    pid: int
+from tests.support.service import ServiceProcess
 
 
 def resident_bytes(pid: int) -> int:
@@ -41,42 +25,3 @@ def own_server(folder: Path, database_url: str, **environment: Any) -> Iterator[
     instance.mkdir(exist_ok=True)
     with ServiceProcess(instance, DATABASE_URL=database_url, **environment) as service:
         yield service
-
-
-@contextmanager
-def bare_server(
-    folder: Path, database_url: str, page_bytes: int = 5000, picture: bytes = b"x" * 1000
-) -> Iterator[Bare]:
-    """The bare app on the same kind of server."""
-    bare_folder = folder / "bare"
-    bare_folder.mkdir(exist_ok=True)
-    (bare_folder / "picture.png").write_bytes(picture)
-    port = free_port()
-    arguments = [str(port), database_url, str(page_bytes), str(bare_folder / "picture.png")]
-    with (bare_folder / "bare.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.bare", *arguments],
-            cwd=ROOT,
-            env=dict(os.environ),
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        _wait(port, process, bare_folder / "bare.log")
-        yield Bare(port, process.pid)
-    finally:
-        process.kill()
-        process.wait(10)
-
-
-def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    import urllib.request
-
-    limit = time.monotonic() + READY_WITHIN_SECONDS
-    while time.monotonic() < limit and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(log.read_text()[-2000:])

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
 @dataclass
 class Outcome:
-    """Two medians from interleaved rounds, and the bound on their ratio."""
+    """Two medians from interleaved rounds, and the bound on their ratio, if there is one."""
 
     name: str
     ours: float
     bare: float
     unit: str
-    bound: float
+    bound: float | None
     better: Literal["higher", "lower"]
     rounds: int
     note: str = ""
+    ratios: Sequence[float] = field(default_factory=list)
+    """The ratio of each round."""
 
     @property
     def ratio(self) -> float:
@@ -28,10 +30,27 @@ class Outcome:
 
     @property
     def is_met(self) -> bool:
-        """Whether the ratio is within the bound."""
+        """Whether the ratio is within the bound; without a bound it is."""
+        if self.bound is None:
+            return True
         if self.better == "higher":
             return self.ratio >= self.bound
         return self.ratio <= self.bound
+
+
+def compare(
+    name: str,
+    ours: Sequence[float],
+    bare: Sequence[float],
+    unit: str,
+    bound: float | None,
+    better: Literal["higher", "lower"],
+    note: str = "",
+) -> Outcome:
+    """The outcome of rounds in which both were measured."""
+    ratios = [mine / theirs for mine, theirs in zip(ours, bare, strict=True) if theirs]
+    medians = median(ours), median(bare)
+    return Outcome(name, *medians, unit, bound, better, len(ours), note, ratios)
 
 
 def median(values: Sequence[float]) -> float:
@@ -46,12 +65,20 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def table(outcomes: Sequence[Outcome]) -> str:
     """The outcomes as a text table."""
-    lines = [f"{'measured':44} {'ours':>12} {'bare':>12} {'ratio':>7} {'bound':>8}  "]
-    for row in outcomes:
-        sign = ">=" if row.better == "higher" else "<="
-        lines.append(
-            f"{row.name:44} {row.ours:>12.4g} {row.bare:>12.4g} {row.ratio:>7.2f} "
-            f"{sign}{row.bound:>6.2f}  {'met' if row.is_met else 'MISSED'}  {row.unit}"
-            f"{'; ' + row.note if row.note else ''}"
-        )
-    return "\n".join(lines)
+    width = max([44, *(len(row.name) for row in outcomes)])
+    title = (
+        f"{'measured':{width}} {'ours':>10} {'bare':>10} {'ratio':>6} {'min-max':>11} {'bound':>8}"
+    )
+    return "\n".join([title, *(_line(row, width) for row in outcomes)])
+
+
+def _line(row: Outcome, width: int) -> str:
+    sign = ">=" if row.better == "higher" else "<="
+    bound = "" if row.bound is None else f"{sign}{row.bound:.2f}"
+    spread = f"{min(row.ratios):.2f}-{max(row.ratios):.2f}" if row.ratios else ""
+    verdict = "" if row.bound is None else "met" if row.is_met else "MISSED"
+    note = f"; {row.note}" if row.note else ""
+    return (
+        f"{row.name:{width}} {row.ours:>10.4g} {row.bare:>10.4g} {row.ratio:>6.2f} {spread:>11} "
+        f"{bound:>8}  {verdict:6}  {row.unit}{note}"
+    )

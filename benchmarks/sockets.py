@@ -6,10 +6,11 @@ import base64
 import json
 import os
 import selectors
-import socket
 import struct
 import time
 from typing import Any
+
+from benchmarks.load import connect
 
 CONNECT_TIMEOUT_SECONDS = 20.0
 
@@ -17,19 +18,12 @@ CONNECT_TIMEOUT_SECONDS = 20.0
 class Watcher:
     """One client: engine.io 4 over websocket, one Socket.IO namespace."""
 
-    def __init__(self, port: int) -> None:
-        """Connect and open the namespace."""
-        self.sock = socket.create_connection(("127.0.0.1", port), CONNECT_TIMEOUT_SECONDS)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, port: int, number: int = 0) -> None:
+        """Connect from the address of this number, and open the namespace."""
+        self.sock = connect(port, number)
+        self.sock.settimeout(CONNECT_TIMEOUT_SECONDS)
         self._buffer = b""
-        key = base64.b64encode(os.urandom(16)).decode()
-        self.sock.sendall(
-            (
-                "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n"
-                f"Host: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
-            ).encode()
-        )
+        self.sock.sendall(upgrade_bytes(port))
         while b"\r\n\r\n" not in self._buffer:
             self._receive()
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
@@ -40,7 +34,11 @@ class Watcher:
 
     def watch(self, payment_id: str) -> None:
         """Join the payment's room; return after the server's acknowledgement."""
-        self._send("420" + json.dumps(["watch", {"payment_id": payment_id}]))
+        self.send_watch("420" + json.dumps(["watch", {"payment_id": payment_id}]))
+
+    def send_watch(self, message: str) -> None:
+        """Send this message, which watches a payment; return after the acknowledgement."""
+        self._send(message)
         answer = self.wait_for("430")
         assert '"ok":true' in answer.replace(" ", ""), answer
 
@@ -77,24 +75,43 @@ class Watcher:
         self._buffer += data
 
     def _next_frame(self) -> str | None:
-        if len(self._buffer) < 2:
-            return None
-        length, start = self._buffer[1] & 0x7F, 2
-        if length == 126:
-            if len(self._buffer) < 4:
-                return None
-            length, start = struct.unpack(">H", self._buffer[2:4])[0], 4
-        if len(self._buffer) < start + length:
-            return None
-        payload = self._buffer[start : start + length]
-        self._buffer = self._buffer[start + length :]
-        return payload.decode()
+        message, self._buffer = decode_frame(self._buffer)
+        return message
 
     def _send(self, text: str) -> None:
-        payload = text.encode()
-        size = len(payload)
-        head = bytes([0x81, 0x80 | size]) if size < 126 else struct.pack(">BBH", 0x81, 0xFE, size)
-        self.sock.sendall(head + b"\0\0\0\0" + payload)  # masked with zeros: allowed, and cheap
+        self.sock.sendall(encode_frame(text))
+
+
+def upgrade_bytes(port: int) -> bytes:
+    """The request that opens a websocket for Socket.IO."""
+    key = base64.b64encode(os.urandom(16)).decode()
+    return (
+        "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n"
+        f"Host: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    ).encode()
+
+
+def decode_frame(buffer: bytes) -> tuple[str | None, bytes]:
+    """The first text of the buffer, None if it is incomplete, and the bytes after it."""
+    if len(buffer) < 2:
+        return None, buffer
+    length, start = buffer[1] & 0x7F, 2
+    if length == 126:
+        if len(buffer) < 4:
+            return None, buffer
+        length, start = struct.unpack(">H", buffer[2:4])[0], 4
+    if len(buffer) < start + length:
+        return None, buffer
+    return buffer[start : start + length].decode(), buffer[start + length :]
+
+
+def encode_frame(text: str) -> bytes:
+    """A text of a client, masked with zeros, which is allowed, and cheap."""
+    payload = text.encode()
+    size = len(payload)
+    head = bytes([0x81, 0x80 | size]) if size < 126 else struct.pack(">BBH", 0x81, 0xFE, size)
+    return head + b"\0\0\0\0" + payload
 
 
 class Crowd:

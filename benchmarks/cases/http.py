@@ -1,62 +1,267 @@
-"""Create, page and QR over HTTP, compared with bare endpoints on the same server."""
+"""Each request of a payment over HTTP: CPU time of the processes that answer, and requests/s.
+
+Rounds are interleaved. A row compares requests per CPU second of the program's processes (without
+its database server), so that other work on the machine disturbs it little.
+"""
 
 from __future__ import annotations
 
-import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
+from benchmarks import subjects
 from benchmarks.load import request_bytes, run
-from benchmarks.processes import bare_server, own_server
-from benchmarks.report import Outcome, median
+from benchmarks.report import Outcome, compare, median, percentile
+from benchmarks.subjects import BareApp, Checkout, Order, SimpleApp, Subject, idle_loads
 
-ROUNDS, SECONDS = 5, 4.0
-CREATE = request_bytes("POST", "/payments/pix", json.dumps({"value": 54.90}).encode())
-INSERT = request_bytes("POST", "/insert", json.dumps({"value": 54.90}).encode())
+ROUNDS = 3
+CLIENTS = (1, 16, 64)
+REACH_AT = 16
+"""The number of clients for which the bounds are."""
+REQUESTS = 160
+PREPARING_CLIENTS = 16
+REQUESTS_PER_CLIENT_MIN = 4
+IDLE_SECONDS = 5.0
+FIRST_QR_MS_MAX = 1.5
+
+Requests = Sequence[bytes]
 
 
-def measure(folder: Path, database_url: str, rounds: int = ROUNDS) -> list[Outcome]:
-    """Measure requests per second in interleaved rounds."""
-    with own_server(folder, database_url) as service:
-        payment = service.create()
-        page = service.get(f"/payments/pix/{payment['id']}", accept="text/html")[1]
-        picture = service.get(f"/payments/pix/qr_code/{payment['qr_code']}.png")[1]
-        with bare_server(folder, database_url, len(page), picture) as reference:
-            pairs = {
-                "create, 16 clients": (CREATE, INSERT, 16, 201, 0.6),
-                "payment page, 8 clients": (
-                    request_bytes(
-                        "GET", f"/payments/pix/{payment['id']}", headers={"Accept": "text/html"}
-                    ),
-                    request_bytes("GET", "/page"),
-                    8,
-                    200,
-                    0.5,
-                ),
-                "QR picture, cached, 8 clients": (
-                    request_bytes("GET", f"/payments/pix/qr_code/{payment['qr_code']}.png"),
-                    request_bytes("GET", "/picture"),
-                    8,
-                    200,
-                    0.7,
-                ),
-            }
-            outcomes = []
-            for name, (mine, theirs, clients, expect, bound) in pairs.items():
-                rates: tuple[list[float], list[float]] = ([], [])
-                for number in range(rounds):
-                    order = ((service.port, mine, 0), (reference.port, theirs, 1))
-                    for port, request, side in order if number % 2 == 0 else reversed(order):
-                        load = run(
-                            port,
-                            lambda request=request: request,  # type: ignore[misc]
-                            clients=clients,
-                            seconds=SECONDS,
-                            expect=expect,
-                        )
-                        rates[side].append(load.requests_per_second)
-                outcomes.append(
-                    Outcome(
-                        name, median(rates[0]), median(rates[1]), "req/s", bound, "higher", rounds
-                    )
-                )
-            return outcomes
+@dataclass
+class Sample:
+    """A measured slot of one subject."""
+
+    cpu_ms: float
+    """Of its processes, for one request; without what they use while nobody asks."""
+    database_cpu_ms: float
+    per_second: float
+    p99_ms: float
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A kind of request, how each subject is asked for it, and the bounds of the ratios."""
+
+    name: str
+    prepare: Callable[[Subject, int], Requests | None]
+    """So many requests, built before the measurement; None if the subject has no such thing."""
+    expect: int = 200
+    bounds: dict[str, float] = field(default_factory=dict)
+    """By the subject that the service is compared with."""
+    weight: int = 1
+    """So many times REQUESTS are sent: short ones need more of them."""
+    expect_bare: int | None = None
+    """The bare app's status, if it is another one."""
+
+
+def measure(
+    folder: Path, engine: str, against: Path | None = None, rounds: int = ROUNDS
+) -> tuple[list[Outcome], dict[str, Any]]:
+    """The outcomes, and all samples."""
+    with subjects.open_subjects(folder, engine, ("service", "bare", "simple"), against) as running:
+        return measure_running(running, rounds, CLIENTS, REQUESTS)
+
+
+def measure_running(
+    running: dict[str, Subject],
+    rounds: int,
+    clients: Sequence[int],
+    requests: int,
+    idle_seconds: float = IDLE_SECONDS,
+) -> tuple[list[Outcome], dict[str, Any]]:
+    """As `measure`, with subjects that run."""
+    samples: dict[tuple[str, int, str], list[Sample]] = {}
+    idle = idle_loads(running.values(), idle_seconds)
+    for number in range(rounds):
+        order = list(running.values())
+        for operation in operations():
+            for many in clients:
+                for subject in order if number % 2 == 0 else reversed(order):
+                    each = max(requests, many * REQUESTS_PER_CLIENT_MIN) * operation.weight
+                    sample = _sample(subject, operation, many, each, idle[subject.name])
+                    if sample is not None:
+                        key = (operation.name, many, subject.name)
+                        samples.setdefault(key, []).append(sample)
+    outcomes = [
+        outcome
+        for operation in operations()
+        for many in clients
+        for outcome in _outcomes(operation, many, running, samples)
+    ]
+    rows = [
+        {"operation": name, "clients": many, "subject": subject, "rounds": list(map(asdict, own))}
+        for (name, many, subject), own in samples.items()
+    ]
+    return outcomes, {"http": rows}
+
+
+def operations() -> list[Operation]:
+    """What is measured."""
+    return [
+        Operation(
+            "create with a key",
+            lambda one, number: [one.create() for _ in range(number)],
+            201,
+            {"bare": 0.6, "simple": 6.0},
+        ),
+        Operation("create without credentials", _creations_without_key, 201, {"bare": 0.6}),
+        Operation("confirm", _confirmations, 200, {"bare": 0.5}),
+        Operation(
+            "status 304",
+            _status_304,
+            304,
+            {"bare": 0.7, "its own 200": 1.3},
+            weight=2,
+            expect_bare=200,
+        ),
+        Operation("status 200", _status_200, 200, weight=2),
+        Operation("page, first", _first_pages, 200),
+        Operation("page, again", lambda one, number: [_page(one, _new(one, 1)[0])] * number),
+        Operation("page with its QR, first", _first_visits, 200, {"simple": 1.5}),
+        Operation("page with its QR, again", _later_visits, 200, {"simple": 3.0}),
+        Operation("QR, first made", _first_pictures, 200),
+        Operation("QR, again", _later_pictures, 200, {"bare": 0.7}, weight=2),
+    ]
+
+
+def _creations_without_key(subject: Subject, number: int) -> Requests:
+    return [subject.create(has_key=False) for _ in range(number)]
+
+
+def _confirmations(subject: Subject, number: int) -> Requests:
+    return [subject.confirm(order) for order in _new(subject, number)]
+
+
+def _status_304(subject: Subject, number: int) -> Requests | None:
+    return _status(subject, number, {"If-None-Match": 'W/"pending-1"'})
+
+
+def _status_200(subject: Subject, number: int) -> Requests | None:
+    return _status(subject, number, {})
+
+
+def _status(subject: Subject, number: int, headers: dict[str, str]) -> Requests | None:
+    if isinstance(subject, SimpleApp):
+        return None
+    path = subject.status(_new(subject, 1)[0])
+    return [request_bytes("GET", path, headers={**subjects.POLL, **headers})] * number
+
+
+def _first_pages(subject: Subject, number: int) -> Requests:
+    return [_page(subject, order) for order in _new_to_look_at(subject, number)]
+
+
+def _first_visits(subject: Subject, number: int) -> Requests:
+    pairs = [
+        (_page(subject, order), _picture(order)) for order in _new_to_look_at(subject, number // 2)
+    ]
+    return [request for pair in pairs for request in pair]
+
+
+def _later_visits(subject: Subject, number: int) -> Requests:
+    order = _new(subject, 1)[0]
+    return [_page(subject, order), _picture(order)] * (number // 2)
+
+
+def _first_pictures(subject: Subject, number: int) -> Requests:
+    return [_picture(order) for order in _new_to_look_at(subject, number)]
+
+
+def _later_pictures(subject: Subject, number: int) -> Requests:
+    return [_picture(_new(subject, 1)[0])] * number
+
+
+def _page(subject: Subject, order: Order) -> bytes:
+    return request_bytes("GET", subject.page(order), headers=subjects.PAGE)
+
+
+def _picture(order: Order) -> bytes:
+    return request_bytes("GET", order.picture, headers=subjects.PICTURE)
+
+
+def _new_to_look_at(subject: Subject, number: int) -> list[Order]:
+    """New payments to look at; the plain apps remember nothing, so a few are enough for them."""
+    if isinstance(subject, Checkout):
+        return _new(subject, number)
+    few = _new(subject, min(number, PREPARING_CLIENTS))
+    return list(islice(cycle(few), number))
+
+
+def _new(subject: Subject, number: int) -> list[Order]:
+    requests = [subject.create() for _ in range(number)]
+    clients = min(number, PREPARING_CLIENTS)
+    load = run(subject.port, requests, clients=clients, expect=201)
+    return [subject.order(body) for body in load.bodies]
+
+
+def _sample(
+    subject: Subject, operation: Operation, clients: int, number: int, idle: tuple[float, float]
+) -> Sample | None:
+    requests = operation.prepare(subject, number)
+    if requests is None:
+        return None
+    expect = operation.expect
+    if isinstance(subject, BareApp) and operation.expect_bare:
+        expect = operation.expect_bare
+    begin, started = subject.seconds(), time.monotonic()
+    load = run(subject.port, requests, clients=clients, expect=expect)
+    own, database = subject.busy_seconds(begin, time.monotonic() - started, idle)
+    return Sample(
+        own * 1000 / len(requests),
+        database * 1000 / len(requests),
+        load.requests_per_second,
+        percentile(load.latencies, 0.99) * 1000,
+    )
+
+
+def _outcomes(
+    operation: Operation,
+    clients: int,
+    running: dict[str, Subject],
+    samples: dict[tuple[str, int, str], list[Sample]],
+) -> list[Outcome]:
+    """One row for each subject that the service is compared with."""
+    name = f"{operation.name}, {clients} client{'s' if clients > 1 else ''}"
+    ours = samples.get((operation.name, clients, "service"), [])
+    pairs = [
+        (other, samples.get((operation.name, clients, other), []))
+        for other in running
+        if other != "service"
+    ]
+    if operation.name.startswith("status 304"):
+        pairs.append(("its own 200", samples[("status 200", clients, "service")]))
+    outcomes = [
+        _compare(f"{name} / {other}", ours, theirs, operation.bounds.get(other), clients)
+        for other, theirs in pairs
+        if theirs
+    ]
+    if operation.name == "QR, first made":
+        milliseconds = [sample.cpu_ms for sample in ours]
+        limit = [FIRST_QR_MS_MAX] * len(ours)
+        bound = 1.0 if clients == REACH_AT else None
+        unit = "ms of CPU; bare is the limit"
+        outcomes.append(compare(f"{name} / limit", milliseconds, limit, unit, bound, "lower"))
+    return outcomes
+
+
+def _compare(
+    name: str, ours: list[Sample], theirs: list[Sample], bound: float | None, clients: int
+) -> Outcome:
+    milliseconds, rates, waits = (
+        f"{median([getattr(sample, field_) for sample in ours]):{form}} against "
+        f"{median([getattr(sample, field_) for sample in theirs]):{form}}"
+        for field_, form in (("cpu_ms", ".2f"), ("per_second", ".0f"), ("p99_ms", ".0f"))
+    )
+    return compare(
+        name,
+        [1000 / sample.cpu_ms for sample in ours],
+        [1000 / sample.cpu_ms for sample in theirs],
+        "req per CPU s",
+        bound if clients == REACH_AT else None,
+        "higher",
+        f"{milliseconds} ms of CPU; {rates} req/s; p99 {waits} ms",
+    )

@@ -1,139 +1,133 @@
-"""The delay from a confirmation to one of a thousand watchers, and the memory of a watcher."""
+"""The delay from a confirmation to its watcher beside thousands, and what an idle watcher costs."""
 
 from __future__ import annotations
 
-import json
 import socket
 import time
-from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
-from benchmarks.load import request_bytes
-from benchmarks.processes import bare_server, own_server, resident_bytes
-from benchmarks.report import Outcome, percentile
-from benchmarks.sockets import Crowd, Watcher
-from core.clock import SystemClock, rfc3339
-from core.signing import signatures
-from tests.support.service import SECRET, end_to_end_id
+from benchmarks import subjects
+from benchmarks.cpu import descendants
+from benchmarks.crowd import waiting_crowd
+from benchmarks.load import connect, run
+from benchmarks.processes import resident_bytes
+from benchmarks.report import Outcome, compare, percentile
+from benchmarks.sockets import Watcher
+from benchmarks.subjects import Order, Subject
 
-OTHERS = 1000
-CONFIRMATIONS = 200
-IDLE = 5000
-P99_BOUND, MEMORY_BOUND = 3.0, 1.3
+WATCHERS = 5000
+CONFIRMATIONS = 60
+"""In each round."""
+IDLE_SECONDS = 21.0
+"""A little longer than the interval between two pings."""
+ROUNDS = 3
+P99_BOUND, IDLE_BOUND = 2.0, 1.1
 
 
-def measure(folder: Path, database_url: str, rounds: int = 3) -> list[Outcome]:
-    """Measure p99 from the POST's first byte to the event, and the memory per idle watcher."""
-    return [_latency(folder, database_url, rounds), _memory(folder, database_url)]
+def measure(
+    folder: Path, engine: str, against: Path | None = None, rounds: int = ROUNDS
+) -> tuple[list[Outcome], dict[str, Any]]:
+    """Measure p99 from the POST's first byte to the event, and memory and CPU of idle watchers."""
+    with subjects.open_subjects(folder, engine, ("service", "bare"), against) as running:
+        return measure_running(running, rounds, WATCHERS, CONFIRMATIONS, IDLE_SECONDS)
 
 
-def _latency(folder: Path, database_url: str, rounds: int) -> Outcome:
-    with (
-        own_server(folder, database_url) as service,
-        bare_server(folder, database_url) as reference,
-    ):
-        unpaid = service.create()
-        crowds = {service.port: Crowd(), reference.port: Crowd()}
-        for port, crowd in crowds.items():
-            for _ in range(OTHERS):
-                watcher = Watcher(port)
-                watcher.watch(unpaid["id"])
-                crowd.add(watcher)
-        seconds: tuple[list[float], list[float]] = ([], [])
-        for _ in range(rounds):
-            for _ in range(CONFIRMATIONS // rounds):
-                payment = service.create()
-                seconds[0].append(
-                    _measure_delay(service.port, payment["id"], _confirmation(payment))
-                )
-                seconds[1].append(
-                    _measure_delay(reference.port, payment["id"], _emission(payment["id"]))
-                )
-            for crowd in crowds.values():
-                assert crowd.attend(0.5) == 0, "a watcher received another payment's event"
-        for crowd in crowds.values():
-            crowd.close()
-    return Outcome(
-        f"confirm to event, p99, {OTHERS} others",
-        percentile(seconds[0], 0.99) * 1000,
-        percentile(seconds[1], 0.99) * 1000,
-        "ms",
-        P99_BOUND,
-        "lower",
-        rounds,
-        "p50 {:.1f} against {:.1f}".format(*(percentile(side, 0.5) * 1000 for side in seconds)),
+def measure_running(
+    running: dict[str, Subject],
+    rounds: int,
+    watchers: int,
+    confirmations: int,
+    idle_seconds: float,
+) -> tuple[list[Outcome], dict[str, Any]]:
+    """As `measure`, with subjects that run."""
+    kib: dict[str, float] = {}
+    idle_ms: dict[str, list[float]] = {}
+    delays: dict[str, list[list[float]]] = {name: [] for name in running}
+    alone = _idle_cpu(running, idle_seconds / 2)
+    with ExitStack() as stack:
+        for name, subject in running.items():
+            order = _new(subject)
+            message = subject.watch(order)
+            assert message is not None
+            _delays(subject, 3)
+            begin = _resident(subject)
+            stack.enter_context(waiting_crowd(subject.port, watchers, message))
+            kib[name] = (_resident(subject) - begin) / watchers / 1024
+        for number in range(rounds):
+            loads = _idle_cpu(running, idle_seconds)
+            for name in loads:
+                each = (loads[name] - alone[name]) * 1_000_000 / watchers
+                idle_ms.setdefault(name, []).append(each)
+            names = list(running)
+            for name in names if number % 2 == 0 else reversed(names):
+                delays[name].append(_delays(running[name], confirmations))
+    outcomes = [
+        outcome
+        for other in running
+        if other != "service"
+        for outcome in _outcomes(other, watchers, kib, idle_ms, delays)
+    ]
+    samples = {"watchers": watchers, "kib_each": kib, "idle_us_per_second": idle_ms}
+    return outcomes, {"live": {**samples, "delays_seconds": delays}}
+
+
+def _outcomes(
+    other: str,
+    watchers: int,
+    kib: dict[str, float],
+    idle: dict[str, list[float]],
+    delays: dict[str, list[list[float]]],
+) -> list[Outcome]:
+    bound = {"bare": P99_BOUND}.get(other)
+    idle_bound = {"bare": IDLE_BOUND}.get(other)
+    sides = [delays["service"], delays[other]]
+    p99 = [[percentile(each, 0.99) * 1000 for each in side] for side in sides]
+    p50 = "p50 {:.1f} against {:.1f} ms".format(
+        *(percentile([one for each in side for one in each], 0.5) * 1000 for side in sides)
     )
+    name = f"confirm to event, p99, {watchers} others / {other}"
+    memory = f"memory of an idle watcher / {other}"
+    cpu = f"CPU of an idle watcher / {other}"
+    return [
+        compare(name, p99[0], p99[1], "ms", bound, "lower", p50),
+        compare(memory, [kib["service"]], [kib[other]], "KiB each", idle_bound, "lower"),
+        compare(cpu, idle["service"], idle[other], "µs per second each", idle_bound, "lower"),
+    ]
 
 
-def _measure_delay(port: int, room: str, request: Callable[[], bytes]) -> float:
-    watcher = Watcher(port)
-    watcher.watch(room)
-    data = request()
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+def _idle_cpu(running: dict[str, Subject], seconds: float) -> dict[str, float]:
+    """The share of a core that each subject's processes use while nobody asks for anything."""
+    return {name: load[0] for name, load in subjects.idle_loads(running.values(), seconds).items()}
+
+
+def _resident(subject: Subject) -> int:
+    return sum(resident_bytes(pid) for pid in descendants(subject.pid))
+
+
+def _delays(subject: Subject, number: int) -> list[float]:
+    """Seconds from the first byte of each confirmation to its watcher's event."""
+    return [_delay(subject, _new(subject)) for _ in range(number)]
+
+
+def _delay(subject: Subject, order: Order) -> float:
+    watcher = Watcher(subject.port, 1)
+    message = subject.watch(order)
+    assert message is not None
+    watcher.send_watch(message)
+    request = subject.confirm(order)
+    with connect(subject.port, 2) as connection:
         started = time.perf_counter()
-        connection.sendall(data)
-        watcher.wait_for('42["payment-confirmed"')
+        connection.sendall(request)
+        watcher.wait_for(subject.event(order))
         elapsed = time.perf_counter() - started
+        connection.shutdown(socket.SHUT_WR)
         connection.recv(65_536)
     watcher.close()
     return elapsed
 
 
-def _confirmation(payment: dict[str, object]) -> Callable[[], bytes]:
-    def request() -> bytes:
-        now = SystemClock().now()
-        body = json.dumps(
-            {
-                "bank_payment_id": payment["id"],
-                "value": payment["value"],
-                "end_to_end_id": end_to_end_id(),
-                "paid_at": rfc3339(now),
-            }
-        ).encode()
-        headers = signatures.signed_headers(SECRET, f"msg_{payment['id']}", now, body)
-        return request_bytes("POST", "/payments/pix/confirmation", body, headers)
-
-    return request
-
-
-def _emission(room: str) -> Callable[[], bytes]:
-    return lambda: request_bytes("POST", "/emit", json.dumps({"room": room}).encode())
-
-
-def _memory(folder: Path, database_url: str) -> Outcome:
-    kib_each = []
-    with (
-        own_server(folder, database_url) as service,
-        bare_server(folder, database_url) as reference,
-    ):
-        assert service.process is not None
-        unpaid = service.create()
-        for port, pid in ((service.port, service.process.pid), (reference.port, reference.pid)):
-            warm = Watcher(port)
-            warm.watch(unpaid["id"])
-            before = resident_bytes(pid)
-            crowd = Crowd()
-            for number in range(IDLE):
-                watcher = Watcher(port)
-                watcher.watch(unpaid["id"])
-                crowd.add(watcher)
-                if number % 500 == 0:
-                    crowd.attend(0.01)
-            crowd.attend(3)
-            kib_each.append((resident_bytes(pid) - before) / IDLE / 1024)
-            if port == service.port:
-                assert service.get("/healthz")[0] == 200, (
-                    "with many watchers the service stopped answering"
-                )
-            crowd.close()
-            warm.close()
-    return Outcome(
-        f"memory of an idle watcher, {IDLE} of them",
-        kib_each[0],
-        kib_each[1],
-        "KiB each",
-        MEMORY_BOUND,
-        "lower",
-        1,
-    )
+def _new(subject: Subject) -> Order:
+    load = run(subject.port, [subject.create()], clients=1, expect=201)
+    return subject.order(load.bodies[0])
