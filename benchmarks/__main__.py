@@ -1,7 +1,7 @@
 """`make bench`: run the comparisons and print their results.
 
     python -m benchmarks [case …] [--rounds N]
-        cases: http journey live qr compression sweep turns webhooks webhook-storm
+        cases: journey http live capacity qr compression sweep turns webhooks webhook-storm
     python -m benchmarks http journey --against FOLDER  with an older checkout in the same rounds
     python -m benchmarks tricks --only WORDS           optimisations whose names have the words
 
@@ -25,6 +25,7 @@ from typing import Any
 
 from benchmarks import report
 from benchmarks.cases import (
+    capacity,
     compression,
     http,
     journey,
@@ -38,7 +39,7 @@ from benchmarks.cases import (
 )
 from tests.support.databases import Databases
 
-SIDE_BY_SIDE = {"journey": journey, "http": http, "live": live}
+SIDE_BY_SIDE = {"journey": journey, "http": http, "live": live, "capacity": capacity}
 """Cases with programs of their own, which an older checkout can join."""
 CASES = {
     **SIDE_BY_SIDE,

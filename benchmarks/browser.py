@@ -51,6 +51,8 @@ class Browser:
         self.port = port
         self.cache = dict(cache or {})
         self.requests = 0
+        self.refusals = 0
+        """Answers with 503 to requests that allow it."""
         self._local = (source_address(number), 0)
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         self._seats = asyncio.Semaphore(CONNECTIONS_MAX)
@@ -63,6 +65,7 @@ class Browser:
                 head, body = await self._exchange(request)
         status = status_of(head)
         assert status in expect, f"{request[:200]!r} was answered {head!r} {body[:400]!r}"
+        self.refusals += status == 503
         headers = _headers_in(head)
         if headers.get("content-encoding") == "gzip":
             body = gzip.decompress(body)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import selectors
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 ANSWER_TIMEOUT_SECONDS = 20.0
@@ -21,6 +21,11 @@ class Load:
     requests_per_second: float
     latencies: list[float]
     bodies: list[bytes] = field(default_factory=list)
+
+    def wait_ms(self, share: float) -> float:
+        """The wait below which this share of the waits lies, in milliseconds."""
+        ordered = sorted(self.latencies)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000
 
 
 @dataclass
@@ -44,21 +49,27 @@ def request_bytes(
 
 
 def run(
-    port: int, requests: Iterable[bytes], *, clients: int, expect: int, seconds: float | None = None
+    port: int | Sequence[int],
+    requests: Iterable[bytes],
+    *,
+    clients: int,
+    expect: int,
+    seconds: float | None = None,
 ) -> Load:
-    """Send all requests over `clients` connections; with `seconds`, only as long.
+    """Send all requests over `clients` connections, for `seconds` at most; the ports share them.
 
     Each connection comes from an address of its own, because the service lets the requests of one
     address take turns. Raises AssertionError for an answer whose status is not `expect`: error
     answers must not be measured.
     """
+    ports = [port] if isinstance(port, int) else port
     waiting = iter(requests)
     started = time.perf_counter()
     ends = started + (float("inf") if seconds is None else seconds)
     load = Load(0.0, [])
     with selectors.DefaultSelector() as selector:
         for number in range(clients):
-            connection = _Connection(connect(port, number))
+            connection = _Connection(connect(ports[number % len(ports)], number))
             selector.register(connection.sock, selectors.EVENT_READ, connection)
         started = time.perf_counter()
         for key in list(selector.get_map().values()):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,23 @@ class Step:
 
     until: float
     every: float
+
+
+def poll_pace(checkout: Path) -> Sequence[Step]:
+    """How a page of this checkout polls while its socket is alive, read from its poller."""
+    source = (checkout / "static" / "js" / "poller.js").read_text()
+    if beside_socket := re.search(r"const TRUSTED_MS = ([\d_]+);", source):
+        return (Step(float("inf"), int(beside_socket[1]) / 1000),)
+    pace = re.findall(r"untilMs: ([\d_* ]+|Infinity), everyMs: ([\d_]+)", source)
+    assert pace, "poller.js has no pace that is understood here"
+    return [Step(_milliseconds(until) / 1000, int(every) / 1000) for until, every in pace]
+
+
+def _milliseconds(text: str) -> float:
+    """The value of a number or a product in a script."""
+    if text == "Infinity":
+        return float("inf")
+    return prod(int(factor) for factor in text.split("*"))
 
 
 class Subject(ABC):
@@ -117,11 +136,14 @@ class Subject(ABC):
 class Checkout(Subject):
     """The service of this checkout or of another one."""
 
-    def __init__(self, name: str, process: ServiceProcess, database_pid: int | None) -> None:
+    def __init__(
+        self, name: str, process: ServiceProcess, database_pid: int | None, checkout: Path = ROOT
+    ) -> None:
         """Create an API key of the demo merchant."""
         assert process.process is not None
         super().__init__(name, process.port, process.process.pid, database_pid)
         self.key = _create_key(process.url)
+        self.pace = poll_pace(checkout)
 
     def create(self, *, has_key: bool = True) -> bytes:
         body = {"value": VALUE, "order_id": secrets.token_hex(8)}
@@ -227,7 +249,7 @@ def idle_loads(running: Iterable[Subject], seconds: float) -> dict[str, tuple[fl
     return loads
 
 
-class _CheckoutProcess(ServiceProcess):
+class CheckoutProcess(ServiceProcess):
     """`python app.py` in a checkout, with bounds that one machine's clients do not meet."""
 
     is_forked = False
@@ -239,6 +261,9 @@ class _CheckoutProcess(ServiceProcess):
 
     def start(self, wait: bool = True) -> None:
         """Start, and wait as long as migrations may take."""
+        if self.is_forked and self._checkout == ROOT:
+            super().start(wait)
+            return
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "app.py"],
@@ -279,6 +304,22 @@ def open_subjects(
 
 
 @contextmanager
+def open_twins(folder: Path, engine: str) -> Iterator[tuple[Subject, Subject]]:
+    """Two processes of the service that share a database."""
+    databases = Databases()
+    try:
+        with databases.fresh(engine) as url, ExitStack() as stack:
+            pid = _database_pid(url)
+            one, other = (
+                stack.enter_context(CheckoutProcess(ROOT, folder / name, DATABASE_URL=url))
+                for name in ("one", "other")
+            )
+            yield Checkout("one", one, pid), Checkout("other", other, pid)
+    finally:
+        databases.close()
+
+
+@contextmanager
 def _start_checkout(
     name: str, folder: Path, databases: Databases, engine: str, checkout: Path, **settings: Any
 ) -> Iterator[Checkout]:
@@ -286,9 +327,9 @@ def _start_checkout(
     database = databases.fresh(engine) if checkout == ROOT else databases.empty(engine)
     with (
         database as url,
-        _CheckoutProcess(checkout, folder, DATABASE_URL=url, **settings) as process,
+        CheckoutProcess(checkout, folder, DATABASE_URL=url, **settings) as process,
     ):
-        yield Checkout(name, process, _database_pid(url))
+        yield Checkout(name, process, _database_pid(url), checkout)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from benchmarks import subjects
 from benchmarks.browser import Browser, LiveSocket, Page, run_alone
 from benchmarks.load import request_bytes
 from benchmarks.report import Outcome, compare, median, percentile
-from benchmarks.subjects import POLL, Checkout, Order, SimpleApp, Step, Subject, idle_loads
+from benchmarks.subjects import POLL, Checkout, Order, SimpleApp, Subject, idle_loads
 
 ROUNDS = 3
 JOURNEYS = 150
@@ -32,11 +32,6 @@ IDLE_SECONDS = 10.0
 HALF = 0.5
 JITTER = 0.1
 """The poller's intervals differ by so much."""
-
-POLLS_BESIDE_SOCKET = (Step(120, 5), Step(600, 10), Step(float("inf"), 15))
-"""The pace of `static/js/poller.js`."""
-POLLS_BEFORE = (Step(120, 5), Step(600, 10), Step(float("inf"), 15))
-"""The same in the version that this one is compared with."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +56,8 @@ class Cost:
     """Over the websocket."""
     event_p99_ms: float
     """From the bank's request to the event."""
+    refusals: int
+    """503s of polls: a busy machine has some, and then the costs are not those of a quiet one."""
 
     @property
     def per_core_hour(self) -> float:
@@ -73,6 +70,7 @@ class _Record:
     requests: int
     messages: int
     event_seconds: float
+    refusals: int
 
 
 def measure(
@@ -87,10 +85,6 @@ def measure_running(
     running: dict[str, Subject], rounds: int, plan: Plan
 ) -> tuple[list[Outcome], dict[str, Any]]:
     """As `measure`, with subjects that run."""
-    for subject in running.values():
-        if isinstance(subject, Checkout):
-            is_older = subject.name == "before"
-            subject.pace = POLLS_BEFORE if is_older else POLLS_BESIDE_SOCKET
     costs = run_alone(_measure(list(running.values()), rounds, plan))
     outcomes = []
     for name, theirs in costs.items():
@@ -123,6 +117,7 @@ def _cost(busy: Sequence[float], records: Sequence[_Record]) -> Cost:
         sum(record.requests for record in records) / many,
         sum(record.messages for record in records) / many,
         percentile([record.event_seconds for record in records], 0.99) * 1000,
+        sum(record.refusals for record in records),
     )
 
 
@@ -163,7 +158,7 @@ async def _journey(
     await browser.visit(subject.page(order))
     if isinstance(subject, Checkout):
         trace = request_bytes("POST", f"{subject.page(order)}/trace", b'{"what":"opened"}', POLL)
-        await browser.send(trace, 200, 202, 204)
+        await browser.send(trace, 200, 202, 204, 503)
     live = LiveSocket()
     await live.open(subject.port, number)
     if (watch := subject.watch(order)) is not None:
@@ -181,7 +176,7 @@ async def _journey(
     await asyncio.gather(polls, return_exceptions=True)
     await _see_the_end(subject, order, browser)
     live.close()
-    return _Record(browser.requests + 2, live.messages, elapsed)
+    return _Record(browser.requests + 2, live.messages, elapsed, browser.refusals)
 
 
 async def _poll(subject: Subject, order: Order, browser: Browser) -> None:
@@ -197,7 +192,7 @@ async def _poll(subject: Subject, order: Order, browser: Browser) -> None:
         if tag is not None:
             headers["If-None-Match"] = tag
         request = request_bytes("GET", subject.status(order), headers=headers)
-        tag = (await browser.send(request, 200, 304)).tag or tag
+        tag = (await browser.send(request, 200, 304, 503)).tag or tag  # a page polls on
 
 
 async def _see_the_end(subject: Subject, order: Order, browser: Browser) -> None:
@@ -223,7 +218,10 @@ def _compare(other: str, ours: list[Cost], theirs: list[Cost]) -> list[Outcome]:
     waits = " against ".join(
         f"{median([cost.event_p99_ms for cost in side]):.0f}" for side in (ours, theirs)
     )
+    refusals = sum(cost.refusals for cost in (*ours, *theirs))
     note = f"{hourly} per core and hour; {requests}; event p99 {waits} ms"
+    if refusals:
+        note += f"; {refusals} polls refused"
     bound = HALF if other == "before" else None
     outcomes = [compare(f"journey / {other}", own, its, "ms of CPU", bound, "lower", note)]
     if all(value == value for side in database for value in side):

@@ -20,8 +20,11 @@ from tests.support.service import ROOT
 def running(tmp_path_factory):
     """The service, the same service as an older version, the bare app and the simple one."""
     folder = tmp_path_factory.mktemp("subjects")
-    with subjects.open_subjects(folder, "sqlite", ("service", "bare", "simple"), ROOT) as programs:
-        yield programs
+    names = ("service", "bare", "simple")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subjects.CheckoutProcess, "is_forked", True)  # a start imports for seconds
+        with subjects.open_subjects(folder, "sqlite", names, ROOT) as programs:
+            yield programs
 
 
 def test_every_request_is_compared_with_each_program_that_has_it(running):
