@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import structlog
 from flask import Flask
 from flask_openapi import OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -46,6 +47,7 @@ from blueprints.shop.setup import init_shop
 from blueprints.transactions.setup import init_transactions
 from config import ConfigurationError, Settings, clock_of, parts_of
 from core.clock import Clock
+from core.runtime import setting_rules
 from core.runtime.hub import active_hub
 from core.runtime.parts import EXTENSION, Parts
 from payments.setup import init_payments
@@ -81,6 +83,7 @@ from web.requests import init_requests
 from web.static_files import init_static_files
 from webhooks.setup import init_webhooks
 
+log = structlog.get_logger()
 ROOT = Path(__file__).resolve().parent
 
 
@@ -189,7 +192,7 @@ def _add_listeners(settings: Settings, parts: Parts) -> None:
 def main() -> int:
     """Start the service, its jobs and, in development, the bank; return the exit status."""
     try:
-        settings = Settings.load()
+        settings = Settings.load().model_copy(update={"workers": 1})
         listener = serving.bind(settings)
         tls_listener = serving.bind_tls(settings)
         app, bank = prepare(settings)
@@ -197,6 +200,18 @@ def main() -> int:
         click.echo(f"Balcão cannot start: {error}", err=True)
         return 1
     return run(app, bank, settings, listener, tls_listener)
+
+
+def serve_sockets(listeners: list[socket.socket], workers: int, number: int) -> int:
+    """Serve on sockets that gunicorn has opened, as its worker with this number.
+
+    Returns the exit status. Raises ConfigurationError.
+    """
+    settings = Settings.load().model_copy(update={"workers": workers, "async_mode": active_hub()})
+    if fault := setting_rules.fault_of_workers(settings):
+        raise ConfigurationError(fault)
+    app, bank = prepare(settings)
+    return run(app, bank, settings, *listeners, worker=number)
 
 
 def prepare(settings: Settings) -> tuple[Flask, Flask | None]:
@@ -231,6 +246,8 @@ def run(
     settings: Settings,
     listener: socket.socket,
     tls_listener: socket.socket | None = None,
+    *,
+    worker: int | None = None,
 ) -> int:
     """Serve with the background jobs until a signal asks to stop; return the exit status."""
     background = jobs.Jobs(app, settings)
@@ -243,9 +260,12 @@ def run(
             from bank.app import start_jobs
 
             start_jobs(bank)
-        print_banner(settings)
-        if not settings.is_development:
-            print_first_account_hint(app)
+        if worker is not None:
+            log.info("worker.serves", worker=worker, pid=os.getpid())
+        if worker in (None, 1):
+            print_banner(settings)
+            if not settings.is_development:
+                print_first_account_hint(app)
 
     def on_stop() -> None:
         if bank is not None:

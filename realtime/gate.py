@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 PATH = "/socket.io/"
 LIMIT = "sockets-per-address"
 RETRY_AFTER_SECONDS = 60
+NO_POLLING = (
+    'Several processes answer here, so long polling is off: connect with transports ["websocket"].'
+)
 
 
 class SocketGate:
@@ -46,7 +49,10 @@ class SocketGate:
         host_url = f"{environ['wsgi.url_scheme']}://{get_host(environ)}"
         if not is_own_origin(environ.get("HTTP_ORIGIN"), host_url, self._settings):
             return _refuse(start_response, "400 Bad Request", "Not an accepted origin.")
-        is_handshake = "sid" not in parse_qs(environ.get("QUERY_STRING", ""))
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        if self._settings.workers > 1 and query.get("transport") == ["polling"]:
+            return _refuse(start_response, "400 Bad Request", NO_POLLING)
+        is_handshake = "sid" not in query
         if is_handshake and self._connections.is_full(_network(environ)):
             self._metrics.reached_limits.labels(LIMIT).inc()
             return _refuse(

@@ -29,6 +29,10 @@ def init_realtime(app: Flask, settings: Settings, parts: Parts) -> None:
         "ping_interval": 20,
         "ping_timeout": 15,
     }
+    if settings.workers > 1:
+        options["transports"] = [
+            "websocket"
+        ]  # a poll could reach another worker than the one before
     for name in ("engineio.server", "socketio.server"):
         # They log a traceback for each malformed message, so that a stranger could fill the disk.
         # Our own handlers log their failures themselves.

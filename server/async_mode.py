@@ -16,13 +16,18 @@ from core.runtime.text_files import UnreadableFile, read_env_file
 ENV_FILE = Path(__file__).resolve().parents[1] / ".env"
 
 
-def configured_mode() -> str:
-    """`ASYNC_MODE` of the environment or `.env`, eventlet by default; not validated."""
+def early_setting(name: str, default: str) -> str:
+    """A setting of the environment or `.env`, before config.py can be imported; not validated."""
     try:
-        in_file = read_env_file(ENV_FILE).get("ASYNC_MODE")
+        in_file = read_env_file(ENV_FILE).get(name)
     except UnreadableFile:
         in_file = None  # config.py reads the file again and says what is wrong.
-    return os.environ.get("ASYNC_MODE") or in_file or "eventlet"
+    return os.environ.get(name) or in_file or default
+
+
+def configured_mode() -> str:
+    """`ASYNC_MODE` of the environment or `.env`, eventlet by default; not validated."""
+    return early_setting("ASYNC_MODE", "eventlet")
 
 
 def patch(mode: str) -> None:

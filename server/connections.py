@@ -35,6 +35,9 @@ CLOSING_MAX = 32
 
 CLOSED_AT_ONCE = 16
 ACCEPTED_AT_ONCE = 256
+ACCEPTED_BY_ONE_OF_SEVERAL = 8
+"""The same for a process that shares its listening socket, so that the others get some too."""
+
 STARTED_AT_ONCE = 16
 """Of the accepted connections, those of all clients in turn."""
 
@@ -209,8 +212,10 @@ class AcceptLoop:
         seats: Seats,
         spawn: Callable[..., object],
         talk: Callable[[Seat, Any], None],
+        at_once: int = ACCEPTED_AT_ONCE,
     ) -> None:
         """`spawn(function, *arguments)` runs beside the caller; `talk` serves one client."""
+        self._at_once = at_once
         self._listener = listener
         self._seats = seats
         self._spawn = spawn
@@ -241,7 +246,7 @@ class AcceptLoop:
 
     def _accept_all(self) -> bool:
         """Accept the connections that wait; False if the listening socket is gone."""
-        for number in range(ACCEPTED_AT_ONCE):
+        for number in range(self._at_once):
             waits = not number and not self._accepted
             self._listener.settimeout(ACCEPT_SECONDS if waits else 0.0)
             try:

@@ -16,7 +16,15 @@ import structlog
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from config import ConfigurationError, Settings
-from server.connections import AcceptLoop, Capacity, Seat, Seats, allow_open_files
+from server.connections import (
+    ACCEPTED_AT_ONCE,
+    ACCEPTED_BY_ONE_OF_SEVERAL,
+    AcceptLoop,
+    Capacity,
+    Seat,
+    Seats,
+    allow_open_files,
+)
 from server.in_flight import InFlight
 from server.incoming import (
     SILENCE_SECONDS_MAX,
@@ -128,7 +136,8 @@ def _accept_loops(
         hear = partial(seats.set_waiting, seat)
         talk(Incoming(seat.connection, bounds, body_type, hear), address)
 
-    loops = [AcceptLoop(listener, seats, spawn, serve_plain)]
+    at_once = ACCEPTED_BY_ONE_OF_SEVERAL if settings.workers > 1 else ACCEPTED_AT_ONCE
+    loops = [AcceptLoop(listener, seats, spawn, serve_plain, at_once)]
     if tls_listener is None:
         return loops
     context = server_context(settings)
@@ -145,7 +154,7 @@ def _accept_loops(
         finally:
             connection.close()
 
-    return [*loops, AcceptLoop(tls_listener, seats, spawn, serve_tls)]
+    return [*loops, AcceptLoop(tls_listener, seats, spawn, serve_tls, at_once)]
 
 
 Spawn = Callable[..., object]

@@ -32,7 +32,7 @@ LEVELS = (
     ("webhooks",),
     ("blueprints",),
     ("server",),
-    ("app",),
+    ("app", "gunicorn.conf"),
 )
 LEVEL_OF = {part: level for level, parts in enumerate(LEVELS) for part in parts}
 PARTS = {*LEVEL_OF, "bank"}

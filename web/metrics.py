@@ -50,7 +50,8 @@ class Metrics:
             "balcao_sweep_lag_seconds",
             "How long the oldest due payment has been waiting for the sweep",
             registry=self.registry,
-            multiprocess_mode="max",
+            # All processes read the same rows. The largest value could be of a dead process.
+            multiprocess_mode="mostrecent",
         )
 
         self.wrong_signatures = Counter(

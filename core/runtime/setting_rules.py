@@ -17,11 +17,41 @@ class ConfigurationError(Exception):
     """A setting is missing or wrong; the message is one sentence for the operator."""
 
 
+class SharedPort(Protocol):
+    """The settings that decide whether several processes may serve on one port."""
+
+    @property
+    def workers(self) -> int: ...
+    @property
+    def database_url(self) -> str: ...
+    @property
+    def redis_url(self) -> str | None: ...
+    @property
+    def serves_bank(self) -> bool: ...
+
+
 class PlacedBanks(NamedBanks, Protocol):
     """The settings that name the banks, and the service's address."""
 
     @property
     def public_url(self) -> str: ...
+
+
+def fault_of_workers(settings: SharedPort) -> str | None:
+    """Whether more than one worker of gunicorn would lose events, or lock the others out."""
+    if settings.workers == 1:
+        return None
+    several = f"WORKERS is {settings.workers}, and several workers"
+    if settings.database_url.startswith("sqlite"):
+        return f"{several} need a database server: set DATABASE_URL."
+    if settings.redis_url is None:
+        return f"{several} hear of each other's payments over Redis: set REDIS_URL."
+    if settings.serves_bank:
+        return (
+            f"{several} cannot serve the simulated bank, which is one process: run it by itself "
+            "(python -m bank) and set BANK_URL, in production TEST_BANK_URL."
+        )
+    return None
 
 
 def fault_of_test_bank(settings: PlacedBanks) -> str | None:

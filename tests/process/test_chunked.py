@@ -15,7 +15,7 @@ from server.incoming import UNREAD_BYTES_MAX
 from tests.process.talking import Talker
 from tests.support.service import DEMO_PASSWORD, SECRET, ServiceProcess
 
-MODES = ("eventlet", "gevent", "threading")
+MODES = ("eventlet", "gevent", "threading", "gunicorn")
 JSON = {"Content-Type": "application/json"}
 
 

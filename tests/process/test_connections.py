@@ -1,4 +1,4 @@
-"""Idle connections of a stranger close the service to nobody, in all three modes."""
+"""Idle connections of a stranger close the service to nobody, in all modes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.process.talking import Talker
 from tests.support.service import ROOT
 
-MODES = ("eventlet", "gevent", "threading")
+MODES = ("eventlet", "gevent", "threading", "gunicorn")
 FILES = 500
 STRANGERS = 700
 
@@ -40,7 +40,7 @@ def test_more_idle_connections_than_open_files_keep_nobody_out(serve, mode):
     assert "Traceback" not in service.log()
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MODES[:3])
 def test_a_process_that_cannot_accept_ends_with_status_1(mode):
     """A supervisor restarts what has ended; it cannot see that nobody is accepted."""
     program = f"""

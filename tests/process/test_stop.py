@@ -20,6 +20,7 @@ from tests.realtime.clients import RawWebSocket
 from tests.support.service import ROOT, ServiceProcess
 
 MODES = ("eventlet", "gevent", "threading")
+SERVERS = (*MODES, "gunicorn")
 PROMPT_EXIT_SECONDS = 8.0
 """Far less than DRAIN_SECONDS, and enough for a prompt exit on a busy machine."""
 
@@ -47,7 +48,7 @@ def _wait_for_closed_port(service: ServiceProcess) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", SERVERS)
 def test_a_request_under_way_is_answered_and_new_connections_are_refused(serve, mode, number):
     """A deployment at noon must not cost a sale."""
     service = serve(ASYNC_MODE=mode)
@@ -86,7 +87,7 @@ def test_a_request_that_waits_for_the_database_is_answered(serve, tmp_path, mode
         assert connection.execute("SELECT count(*) FROM payments").fetchone() == (1,)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", SERVERS)
 def test_open_websockets_and_idle_connections_do_not_hold_the_exit(serve, mode):
     """A thousand open pages must not delay a restart."""
     service = serve(ASYNC_MODE=mode)

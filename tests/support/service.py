@@ -172,7 +172,8 @@ class ServiceProcess:
 
         The database is migrated and has the demo accounts before the start. With `is_first_start`
         the service creates them itself, with a generated password. `open_files_max` is the hard
-        limit of open files. `code` is the folder of another version of the service.
+        limit of open files. `code` is the folder of another version of the service. ASYNC_MODE may
+        be `gunicorn`, which serves in gevent's mode.
         """
         self.port = int(environment.pop("PORT", free_port()))
         self.url = f"http://127.0.0.1:{self.port}"
@@ -195,6 +196,10 @@ class ServiceProcess:
         self._is_first_start = is_first_start
         self._code = code
         self._command = [sys.executable, "app.py"]
+        self._is_group = self.environment.get("ASYNC_MODE") == "gunicorn"
+        if self._is_group:
+            del self.environment["ASYNC_MODE"]
+            self._command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py"]
         if open_files_max is not None:
             limited = f'ulimit -n {open_files_max}; exec "$0" "$@"'
             self._command = ["sh", "-c", limited, *self._command]
@@ -213,7 +218,8 @@ class ServiceProcess:
         if not self._is_first_start and self.environment.get("APP_ENV") != "production":
             self._put_databases()
         # A limit of open files needs a shell, and some names are read by imports.
-        is_forked = self.is_forked and self._command[0] != "sh" and self._code == ROOT
+        is_forked = self.is_forked and self._command[0] != "sh" and not self._is_group
+        is_forked = is_forked and self._code == ROOT
         if is_forked and forked_service.suits(self.environment):
             self.process = forked_service.start(self.environment, self._log)
         else:
@@ -224,6 +230,7 @@ class ServiceProcess:
                     env=self.environment,
                     stdout=log,
                     stderr=log,
+                    start_new_session=self._is_group,
                 )
         if wait:
             self.wait_until_ready()
@@ -266,8 +273,19 @@ class ServiceProcess:
     def kill(self) -> None:
         """Send SIGKILL, as in a crash."""
         if self.process is not None and self.process.poll() is None:
+            if self._is_group:  # gunicorn's workers would outlive it by a moment
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.kill()
             self.process.wait(10)
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """The processes that serve: the workers of gunicorn, or the one process."""
+        assert self.process is not None
+        if not self._is_group:
+            return [self.process.pid]
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in children.read_text(encoding="ascii").split()]
 
     def request(
         self,

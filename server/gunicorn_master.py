@@ -1,0 +1,128 @@
+"""What gunicorn's master process does: where to listen, how many workers, its log, the metrics.
+
+The master stays unpatched and imports no part of the service. So each worker can patch the
+standard library before its imports, and a worker that is started after an upgrade has the new code.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from server.async_mode import early_setting
+
+METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_MEMORY = Path("/dev/shm")  # noqa: S108  # a folder of the system, in which gunicorn makes a file
+
+
+def addresses() -> list[str]:
+    """Where to listen: HOST and PORT, and TLS_PORT if it is set."""
+    host = early_setting("HOST", "127.0.0.1")
+    ports = [early_setting("PORT", "5000")]
+    if tls_port := early_setting("TLS_PORT", ""):
+        ports.append(tls_port)
+    # A port that is no port gets a free one; then the worker stops the start with a sentence.
+    numbers = [port if port.isascii() and port.isdecimal() else "0" for port in ports]
+    return [f"[{host}]:{number}" if ":" in host else f"{host}:{number}" for number in numbers]
+
+
+def worker_count() -> int:
+    """WORKERS; the worker refuses a value that is not a number."""
+    text = early_setting("WORKERS", "1")
+    return int(text) if text.isascii() and text.isdecimal() and int(text) else 1
+
+
+def memory_folder() -> str | None:
+    """A folder in memory, if the system has one; else gunicorn takes that for temporary files."""
+    return str(_MEMORY) if _MEMORY.is_dir() else None
+
+
+def environment(workers: int) -> list[str]:
+    """Variables for the workers: the async mode, and the folder of their common metrics."""
+    variables = ["ASYNC_MODE=gevent"]
+    if workers > 1:
+        variables.append(f"{METRICS_VARIABLE}={_metrics_folder()}")
+    return variables
+
+
+@cache
+def _metrics_folder() -> str:
+    return early_setting(METRICS_VARIABLE, "") or tempfile.mkdtemp(prefix="balcao-metrics-")
+
+
+def prepare_metrics(arbiter: Any) -> None:
+    """Delete the metrics of an earlier run, whose processes have ended."""
+    if folder := arbiter.cfg.env.get(METRICS_VARIABLE):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        for file in Path(folder).glob("*.db"):
+            file.unlink(missing_ok=True)
+
+
+def forget_worker(arbiter: Any, worker: Any) -> None:
+    """Drop the gauges that only a live worker has; its counters stay in the sums."""
+    if folder := arbiter.cfg.env.get(METRICS_VARIABLE):
+        from prometheus_client import multiprocess
+
+        multiprocess.mark_process_dead(worker.pid, folder)  # type: ignore[no-untyped-call]
+
+
+def remove_metrics(arbiter: Any) -> None:
+    """Delete the folder of the metrics, unless the operator has named one."""
+    folder = arbiter.cfg.env.get(METRICS_VARIABLE)
+    if folder and not early_setting(METRICS_VARIABLE, ""):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def log_config() -> dict[str, Any]:
+    """Write the master's lines to the standard error, in the form of the service's own lines."""
+    level = early_setting("LOG_LEVEL", "info").upper()
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "line": {"()": LogLine, "is_json": early_setting("LOG_FORMAT", "console") == "json"}
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "root": {"level": "WARNING", "handlers": ["stderr"]},
+        "loggers": {
+            "gunicorn.error": {
+                "level": level if level in logging.getLevelNamesMapping() else "INFO",
+                "handlers": ["stderr"],
+                "propagate": False,
+            },
+            # The service logs its requests itself.
+            "gunicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
+        },
+    }
+
+
+class LogLine(logging.Formatter):
+    """One line as JSON or logfmt, with the fields of the service's lines."""
+
+    converter = staticmethod(time.gmtime)
+
+    def __init__(self, *, is_json: bool) -> None:
+        super().__init__()
+        self._is_json = is_json
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record, and its traceback."""
+        fields = {
+            "timestamp": self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ"),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+        }
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        if self._is_json:
+            return json.dumps(fields)
+        exception = fields.pop("exception", None)
+        quoted = {name: json.dumps(text) if " " in text else text for name, text in fields.items()}
+        line = " ".join(f"{name}={text}" for name, text in quoted.items())
+        return f"{line}\n{exception}" if exception else line

@@ -1,0 +1,100 @@
+"""A worker of gunicorn that serves with the service's own accept loop, reader and handlers.
+
+gunicorn opens the sockets, starts the workers, restarts one that has ended or hangs, and stops
+them. What comes in over the sockets is read as by `python app.py` in the mode gevent, with the same
+bounds (docs/decisions/0045-bytes-of-strangers.md).
+
+gunicorn's master imports this module, so it imports nothing of the service at the top.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from gunicorn.arbiter import Arbiter
+from gunicorn.workers.base import Worker
+
+from server import async_mode
+
+BEAT_SECONDS = 1.0
+RESTART_PAUSE_SECONDS = 5.0
+"""A worker that cannot start waits before it ends, because gunicorn starts another at once."""
+
+
+class ServiceWorker(Worker):  # type: ignore[misc]  # gunicorn is untyped
+    """One process that serves."""
+
+    wsgi: Any
+    """`app.serve_sockets`, which the setting `wsgi_app` names."""
+
+    def init_process(self) -> None:
+        """Patch the standard library, then import the service and serve; does not return."""
+        gc.disable()  # until `app.run`: imports create no garbage
+        async_mode.patch("gevent")
+        super().init_process()
+
+    def init_signals(self) -> None:
+        """Let a signal end the start at once; `serving.serve` replaces SIGTERM and SIGINT."""
+        super().init_signals()
+        signal.set_wakeup_fd(-1)  # nobody reads gunicorn's pipe
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGABRT):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGQUIT, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        # The master sends SIGABRT to a worker that hangs: the log shows where.
+        faulthandler.enable()
+
+    def run(self) -> NoReturn:
+        """Serve until a signal asks to stop, then end the process."""
+        threading.Thread(target=self._beat, name="gunicorn-heartbeat", daemon=True).start()
+        from config import ConfigurationError
+
+        try:
+            status = self.wsgi(self._listeners(), self.cfg.workers, self.age)
+        except ConfigurationError as error:
+            status = self._refuse(str(error))
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        os._exit(status)  # clients may keep sockets open
+
+    def _listeners(self) -> list[socket.socket]:
+        """The master's sockets as sockets of the patched standard library."""
+        return [
+            socket.socket(one.FAMILY, socket.SOCK_STREAM, fileno=one.sock.detach())
+            for one in self.sockets
+        ]
+
+    def _refuse(self, sentence: str) -> int:
+        """Say why the service cannot start; return an exit status.
+
+        The first worker ends the master too: a wrong setting needs a person. Another one is
+        started again, because others may serve; the pause lets the first one speak for all.
+        """
+        if self.age == 1:
+            import click
+
+            click.echo(f"Balcão cannot start: {sentence}", err=True)
+            status: int = Arbiter.APP_LOAD_ERROR
+            return status
+        time.sleep(RESTART_PAUSE_SECONDS)
+        self.log.critical("Balcão cannot start: %s", sentence)
+        return 1
+
+    def _beat(self) -> None:
+        """Show the master that this process works; stop when the master has gone."""
+        while True:
+            self.notify()
+            if os.getppid() != self.ppid:
+                self.log.warning("The master has gone: worker %s stops.", self.pid)
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+            time.sleep(BEAT_SECONDS)

@@ -1,0 +1,200 @@
+"""The service on gunicorn: workers that end or hang are replaced, and several share one port."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.process.talking import Talker
+from tests.realtime.clients import Watcher
+from tests.support.service import ROOT, ServiceProcess
+
+HANGS_AFTER_SECONDS = 4
+WITHIN_SECONDS = 60.0
+WATCHERS = 24
+ESTABLISHED = "01"
+"""The state in /proc/net/tcp."""
+
+
+def wait_until(is_so: Callable[[], bool], service: ServiceProcess) -> None:
+    """Wait until the condition holds."""
+    limit = time.monotonic() + WITHIN_SECONDS
+    while not is_so():
+        assert time.monotonic() < limit, service.log()[-3000:]
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory) -> Iterator[ServiceProcess]:
+    """One worker; the master gives up soon on a worker that hangs."""
+    options = f"--timeout={HANGS_AFTER_SECONDS}"
+    with ServiceProcess(
+        tmp_path_factory.mktemp("single"), ASYNC_MODE="gunicorn", GUNICORN_CMD_ARGS=options
+    ) as running:
+        yield running
+
+
+def replaced(service: ServiceProcess, pids: list[int]) -> Callable[[], bool]:
+    """Whether other workers serve than these."""
+    return lambda: bool(service.worker_pids) and not set(pids) & set(service.worker_pids)
+
+
+def test_it_is_the_service_with_its_jobs_and_the_bank(single):
+    """gunicorn once served without them: no expiry was stored, and no schema was compared."""
+    payment = single.create()
+    assert single.tell(payment)[0] == 200
+    assert single.payment(payment["id"])["status"] == "confirmed"
+    assert single.get("/bank/login", accept="text/html")[0] == 200
+    wait_until(lambda: b'job_runs_total{job="sweep"}' in single.get("/metrics")[1], single)
+    with Watcher(single.url, ["polling"]) as bob:
+        assert bob.watch(payment)["status"] == "confirmed"
+    assert "Traceback" not in single.log()
+    assert "Warning" not in single.log()
+
+
+def test_a_worker_that_was_killed_is_replaced(single):
+    """As by the system, when memory runs out."""
+    pids = single.worker_pids
+    os.kill(pids[0], signal.SIGKILL)
+    wait_until(replaced(single, pids), single)
+    assert single.create()["status"] == "pending"
+
+
+def test_a_worker_that_hangs_is_replaced(single):
+    """Whatever holds the hub: nobody is answered meanwhile, and nobody has to notice it."""
+    pids = single.worker_pids
+    os.kill(pids[0], signal.SIGSTOP)
+    wait_until(replaced(single, pids), single)
+    assert single.create()["status"] == "pending"
+    assert "WORKER TIMEOUT" in single.log()
+
+
+def test_a_reload_loses_no_request(single):
+    """SIGHUP, while requests run and others begin."""
+    assert single.process is not None
+    pids, answers, is_over = single.worker_pids, [], threading.Event()
+
+    def ask() -> None:
+        while not is_over.is_set():
+            answers.append(single.request("GET", "/healthz", timeout=WITHIN_SECONDS)[0])
+
+    asking = [threading.Thread(target=ask) for _ in range(4)]
+    with Talker(single.port) as bob:
+        last_byte = bob.begin_create(description="slow")
+        for thread in asking:
+            thread.start()
+        try:
+            time.sleep(0.5)
+            single.process.send_signal(signal.SIGHUP)
+            time.sleep(1.0)
+            bob.send(last_byte)
+            status, headers, body = bob.answer()
+            wait_until(replaced(single, pids), single)
+            before = len(answers)
+            wait_until(lambda: len(answers) > before + 20, single)
+        finally:
+            is_over.set()
+            for thread in asking:
+                thread.join(WITHIN_SECONDS)
+    assert (status, json.loads(body)["payment"]["description"]) == (201, "slow")
+    assert headers["connection"] == "close"
+    assert set(answers) == {200}
+
+
+def refused(instance, **environment: Any) -> subprocess.CompletedProcess[str]:
+    """A start that fails."""
+    service = ServiceProcess(
+        instance, ASYNC_MODE="gunicorn", START_WAIT_SECONDS="0", LOG_LEVEL="error", **environment
+    )
+    return subprocess.run(
+        [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py"], cwd=ROOT,
+        env=service.environment, capture_output=True, text=True, timeout=WITHIN_SECONDS,
+        check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"WORKERS": "2"}, "WORKERS is 2, and several workers need a database server"),
+        ({"APP_ENV": "production", "PUBLIC_URL": "https://shop.example"}, "flask db upgrade"),
+    ],
+)
+def test_a_start_that_cannot_succeed_ends_with_one_sentence(tmp_path, environment, words):
+    """A restart loop would hide it."""
+    ended = refused(tmp_path, **environment)
+    assert ended.returncode != 0
+    sentences = [line for line in ended.stderr.splitlines() if "cannot start" in line]
+    assert len(sentences) == 1, ended.stderr
+    assert words in sentences[0]
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.mysql
+@pytest.mark.timeout(180)
+def test_two_workers_share_one_port(serve, fresh_database, redis_url):
+    """Events and metrics of both are one service; a poll could reach the wrong one, and is told."""
+    service = serve(
+        ASYNC_MODE="gunicorn",
+        WORKERS=2,
+        DATABASE_URL=fresh_database("mysql"),
+        REDIS_URL=redis_url,
+        BANK_URL="http://127.0.0.1:9",
+    )
+    wait_until(lambda: service.log().count("worker.serves") == 2, service)
+    payment = service.create()
+    with ExitStack() as stack:
+        watchers = [
+            stack.enter_context(Watcher(service.url, ["websocket"])) for _ in range(WATCHERS)
+        ]
+        for watcher in watchers:
+            assert watcher.watch(payment)["status"] == "pending"
+        # Each worker has its share, and every watcher hears of it from either.
+        assert min(sockets_of(service)) >= WATCHERS // 8, sockets_of(service)
+        assert service.tell(payment)[0] == 200
+        for watcher in watchers:
+            assert watcher.wait_for("payment-confirmed")["status"] == "confirmed"
+        assert opened_sockets(service) == WATCHERS
+        os.kill(service.worker_pids[0], signal.SIGKILL)
+        wait_until(lambda: service.log().count("worker.serves") == 3, service)
+        assert opened_sockets(service) == WATCHERS  # what a dead worker has counted still counts
+    status, body = service.get("/socket.io/?EIO=4&transport=polling")
+    assert (status, "websocket" in json.loads(body)) == (400, True)
+
+
+def opened_sockets(service: ServiceProcess) -> int:
+    """What all workers together have counted."""
+    text = service.get("/metrics")[1].decode()
+    match = re.search(
+        r'^balcao_sockets_total{change="opened",kind="socket.io"} ([0-9.]+)$', text, re.M
+    )
+    return int(float(match[1])) if match else 0
+
+
+def sockets_of(service: ServiceProcess) -> list[int]:
+    """How many clients are connected to each worker, in ascending order."""
+    port = f":{service.port:04X}"
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    inodes = {
+        f"socket:[{fields[9]}]"
+        for fields in lines
+        if fields[1].endswith(port) and fields[3] == ESTABLISHED
+    }
+    counts = []
+    for pid in service.worker_pids:
+        with suppress(OSError):  # it has just ended
+            links = [str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()]
+            counts.append(sum(link in inodes for link in links))
+    return sorted(counts)
