@@ -61,6 +61,7 @@ from server.dev import refuse_flask_run
 from server.doctor import commands as doctor_commands
 from server.parts import build_parts
 from server.reencryption import init_reencryption
+from server.roles import OnlyProbes
 from server.schema_wait import init_schema_wait
 from server.tls import server_context
 from server.turns import InTurn
@@ -194,7 +195,7 @@ def main() -> int:
     try:
         settings = Settings.load().model_copy(update={"workers": 1})
         listener = serving.bind(settings)
-        tls_listener = serving.bind_tls(settings)
+        tls_listener = serving.bind_tls(settings) if settings.role != "worker" else None
         app, bank = prepare(settings)
     except ConfigurationError as error:
         click.echo(f"Balcão cannot start: {error}", err=True)
@@ -222,7 +223,7 @@ def prepare(settings: Settings) -> tuple[Flask, Flask | None]:
     """
     init_logs(settings)
     app = create_app(settings)
-    if settings.tls_port is not None:
+    if settings.tls_port is not None and settings.role != "worker":
         if settings.is_development:
             ensure_tls_files(settings)
         server_context(settings)  # a missing file stops the start with a sentence
@@ -235,7 +236,8 @@ def prepare(settings: Settings) -> tuple[Flask, Flask | None]:
                 ensure_demo_payer(settings)
                 if settings.tls_port is not None:
                     ensure_demo_certificate(settings)
-        return mount_bank(app, settings) if settings.serves_bank else None
+        has_bank = settings.serves_bank and settings.role != "worker"
+        return mount_bank(app, settings) if has_bank else None
 
     return app, schema.wait_for_database(prepare_databases, settings.start_wait_seconds)
 
@@ -251,6 +253,8 @@ def run(
 ) -> int:
     """Serve with the background jobs until a signal asks to stop; return the exit status."""
     background = jobs.Jobs(app, settings)
+    if settings.role == "worker":
+        app.wsgi_app = OnlyProbes(app.wsgi_app)  # type: ignore[method-assign]
     gc.freeze()
     gc.enable()
 

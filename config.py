@@ -80,6 +80,7 @@ class Settings(BaseModel):
     host: str = "127.0.0.1"
     port: int = Field(5000, ge=1, le=65535)
     workers: int = Field(1, ge=1, le=64)
+    role: Literal["all", "web", "worker"] = "all"
     connections_max: int = Field(20_000, ge=10, le=1_000_000)
     connections_per_address_max: int = Field(2000, ge=1, le=1_000_000)
     request_head_seconds: float = Field(10, ge=1, le=120)

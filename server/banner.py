@@ -10,6 +10,7 @@ from flask import Flask
 
 from config import Settings
 from core.errors import BalcaoError
+from core.runtime.local_address import local_url
 from repository.database import reading
 
 CREATE_ADMIN = "flask --app app accounts create root --role admin"
@@ -18,6 +19,13 @@ CREATE_MERCHANT = "flask --app app accounts create LOGIN --role merchant"
 
 def print_banner(settings: Settings) -> None:
     """Print the addresses of this profile's pages, with the demo accounts in development."""
+    if settings.role == "worker":
+        address = f"{local_url(settings.host, settings.port)}/readyz"
+        _print(
+            f"Balcão runs its jobs ({settings.async_mode}, {settings.app_env}). Ctrl-C stops them.",
+            f"  {'Probe':<10} {address}",
+        )
+        return
     lines: list[tuple[str, str]] = [("API docs", f"{settings.public_url}/docs")]
     if settings.is_development:
         lines = [

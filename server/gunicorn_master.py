@@ -25,7 +25,8 @@ def addresses() -> list[str]:
     """Where to listen: HOST and PORT, and TLS_PORT if it is set."""
     host = early_setting("HOST", "127.0.0.1")
     ports = [early_setting("PORT", "5000")]
-    if tls_port := early_setting("TLS_PORT", ""):
+    tls_port = early_setting("TLS_PORT", "")
+    if tls_port and early_setting("ROLE", "all") != "worker":
         ports.append(tls_port)
     # A port that is no port gets a free one; then the worker stops the start with a sentence.
     numbers = [port if port.isascii() and port.isdecimal() else "0" for port in ports]

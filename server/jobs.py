@@ -1,5 +1,6 @@
-"""Background jobs of a serving process: sweep, relay, reconciliation, orders to banks, cleaning.
+"""Background jobs of a process: sweep, relay, reconciliation, orders to banks, cleaning.
 
+With ROLE=web, a process runs only the jobs of `JOBS_OF_EACH_PROCESS`, and another one the rest.
 `main()` starts it, never `create_app`: a command or a test must not sweep.
 """
 
@@ -41,6 +42,7 @@ from payments.test_data import OldDataDeletion
 from providers import certificate_notices
 from providers.accounts import signing_banks
 from repository.database import ledger, now
+from server.roles import JOBS_OF_EACH_PROCESS
 from web.idempotency import forget_old_keys
 from web.limits import forget_counts
 from webhooks.measures import measure_backlog
@@ -76,6 +78,7 @@ class Jobs:
     def __init__(self, app: Flask, settings: Settings) -> None:
         """Declare the jobs; `start` runs them."""
         self._app = app
+        self._role = settings.role
         self._stopping = threading.Event()
         # APScheduler warns of each late tick; coalesced ticks lose nothing here.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
@@ -130,8 +133,9 @@ class Jobs:
             RECURRING_CHARGES_INTERVAL_SECONDS,
             lambda: charge_job.run(self._keep_going),
         )
-        work_soon = partial(batch_work.work_soon, app, self._keep_going)
-        parts_of(app).batch_listeners.append(work_soon)
+        if self._role != "web":
+            work_soon = partial(batch_work.work_soon, app, self._keep_going)
+            parts_of(app).batch_listeners.append(work_soon)
         self._add("offers", OFFERS_INTERVAL_SECONDS, lambda: offers.run(self._keep_going))
         self._add("signals", SIGNALS_INTERVAL_SECONDS, lambda: scan(settings))
         self._add_deletion(settings)
@@ -141,7 +145,14 @@ class Jobs:
 
     def start(self) -> None:
         self._scheduler.start()
-        parts_of(self._app).webhooks.worker.start()
+        if self._role == "web":
+            return
+        parts = parts_of(self._app)
+        parts.webhooks.worker.start()
+        if self._role == "worker":  # events of the processes that serve, without waiting for a poll
+            parts.announcer.listeners.append(lambda _event: parts.webhooks.worker.wake())
+            with self._app.app_context():
+                parts.announcer.listen()
 
     def stop(self) -> None:
         """Begin no new batch, let running batches end, and write what is still in memory."""
@@ -217,7 +228,8 @@ class Jobs:
         )
         if settings.bank_to_ask(is_test_half=True) is not None:
             self._add("robot", ROBOT_INTERVAL_SECONDS, lambda: robot.run(self._keep_going))
-            parts_of(self._app).robot_listeners.append(partial(robot.send_soon, self._app))
+            if self._role != "web":
+                parts_of(self._app).robot_listeners.append(partial(robot.send_soon, self._app))
         interval = timedelta(seconds=settings.reconcile_interval_seconds)
         for bank in banks:
             self._add(
@@ -230,6 +242,8 @@ class Jobs:
     def _add(
         self, name: str, seconds: float, work: Callable[[], object], *, at_once: bool = False
     ) -> None:
+        if self._role == "web" and name not in JOBS_OF_EACH_PROCESS:
+            return
         runs = parts_of(self._app).metrics.job_runs.labels(name)
 
         def run() -> None:

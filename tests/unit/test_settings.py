@@ -95,6 +95,7 @@ def test_nothing_is_needed_in_development(env, tmp_path):
         ("HOST", "0.0.0.0", "0.0.0.0"),  # noqa: S104 - a value, nothing listens
         ("PORT", "65535", 65535),
         ("WORKERS", "4", 4),
+        ("ROLE", "worker", "worker"),
         ("PAYMENT_TTL_SECONDS", "10", 10),
         ("SWEEP_INTERVAL_SECONDS", "0.5", 0.5),
         ("SWEEP_START_GRACE_SECONDS", "0", 0),
