@@ -60,7 +60,7 @@ class ServiceWorker(Worker):  # type: ignore[misc]  # gunicorn is untyped
         try:
             status = self.wsgi(self._listeners(), self.cfg.workers, self.age)
         except ConfigurationError as error:
-            status = self._refuse(str(error))
+            status = self._refuse(error)
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):
                 stream.flush()
@@ -73,7 +73,7 @@ class ServiceWorker(Worker):  # type: ignore[misc]  # gunicorn is untyped
             for one in self.sockets
         ]
 
-    def _refuse(self, sentence: str) -> int:
+    def _refuse(self, error: Exception) -> int:
         """Say why the service cannot start; return an exit status.
 
         The first worker ends the master too: a wrong setting needs a person. Another one is
@@ -82,11 +82,15 @@ class ServiceWorker(Worker):  # type: ignore[misc]  # gunicorn is untyped
         if self.age == 1:
             import click
 
-            click.echo(f"Balcão cannot start: {sentence}", err=True)
-            status: int = Arbiter.APP_LOAD_ERROR
+            from server.schema import DatabaseAway
+
+            click.echo(f"Balcão cannot start: {error}", err=True)
+            # Systemd starts the service again only if it waits for a database.
+            is_away = isinstance(error, DatabaseAway)
+            status: int = Arbiter.WORKER_BOOT_ERROR if is_away else Arbiter.APP_LOAD_ERROR
             return status
         time.sleep(RESTART_PAUSE_SECONDS)
-        self.log.critical("Balcão cannot start: %s", sentence)
+        self.log.critical("Balcão cannot start: %s", error)
         return 1
 
     def _beat(self) -> None:
