@@ -144,6 +144,7 @@ class Jobs:
         self._add_reconciliation(settings)
 
     def start(self) -> None:
+        """Run the jobs of this process's role from now on."""
         self._scheduler.start()
         if self._role == "web":
             return

@@ -32,7 +32,7 @@ LEVELS = (
     ("webhooks",),
     ("blueprints",),
     ("server",),
-    ("app", "gunicorn.conf"),
+    ("app",),
 )
 LEVEL_OF = {part: level for level, parts in enumerate(LEVELS) for part in parts}
 PARTS = {*LEVEL_OF, "bank"}
@@ -103,7 +103,7 @@ def tree_of(path: Path) -> ast.Module:
 def part_of(path: Path) -> str:
     """The top folder, or the module's name for a file at the root."""
     first = path.relative_to(ROOT).parts[0]
-    return first.removesuffix(".py")
+    return "app" if first == "gunicorn.conf.py" else first.removesuffix(".py")
 
 
 def imported(path: Path) -> Iterator[tuple[int, str]]:

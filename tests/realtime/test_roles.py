@@ -62,8 +62,8 @@ def pass_deadline(database: Path, payment: Mapping[str, Any]) -> None:
 def jobs_of(service: ServiceProcess) -> set[str]:
     """The jobs that have run in the process."""
     text = service.get("/metrics")[1].decode()
-    found = re.findall(r'^balcao_job_runs_total{job="([^"]+)"} ([0-9.]+)$', text, re.M)
-    return {job for job, runs in found if float(runs)}
+    counted = re.findall(r'^balcao_job_runs_total{job="([^"]+)"} ([0-9.]+)$', text, re.M)
+    return {job for job, runs in counted if float(runs)}
 
 
 def test_one_process_serves_and_the_other_one_works(halves: Halves):
