@@ -13,6 +13,7 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.orm import Session
 
+from core.runtime.database_hosts import FirstWritable
 from core.runtime.secret_files import make_sqlite_private
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -92,13 +93,15 @@ def _engine(url: str) -> Engine:
         return engine
     if parsed_url.get_backend_name() in ("mysql", "mariadb"):
         parsed_url = parsed_url.update_query_dict({"charset": "utf8mb4"})
-    return create_engine(
+    engine = create_engine(
         parsed_url,
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
         pool_size=10,
         pool_timeout=_POOL_TIMEOUT_SECONDS,
     )
+    event.listen(engine, "do_connect", FirstWritable())
+    return engine
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from core.errors import BalcaoError, PaymentNotFound
+from core.errors import BalcaoError, ConcurrentUpdate, PaymentNotFound
 from db_models import TraceKind
-from repository.database import LostRace, in_unit_of_work, reading
+from repository.database import in_unit_of_work, reading
 from repository.traces import APART, TIMES_MAX, Traces
 
 
@@ -29,8 +29,8 @@ def record(txid: str, kind: TraceKind, *, unless_by: int | None = None) -> None:
             in_unit_of_work(
                 lambda work: Traces(work.session).insert(payment_id, kind, work.now), attempts=1
             )
-        except LostRace:
-            return  # Another tab has counted this moment.
+        except ConcurrentUpdate:
+            return  # Another tab has counted this moment, perhaps at another node of the database.
     elif moment - last_at >= APART:
         in_unit_of_work(lambda work: Traces(work.session).count_again(payment_id, kind, work.now))
 

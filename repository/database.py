@@ -30,6 +30,7 @@ from repository.connections import (
 )
 from repository.driver_errors import is_away, is_conflict, is_unique_violation
 from repository.events import StoredEvent
+from repository.hosts import prepare_for_list, read_after_write, use_hosts
 from repository.ledgers import Ledger
 from repository.work import Work
 
@@ -70,6 +71,7 @@ def open_database(app: Flask, settings: Settings, clock: Clock) -> Ledger:
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     is_sqlite = url.startswith("sqlite")
     if not is_sqlite:
+        prepare_for_list(url, options)
         options["pool_reset_on_return"] = None  # see skip_needless_rollbacks
         app.config["SQLALCHEMY_BINDS"] = {READING: {**reading_options(options), "url": url}}
     db.init_app(app)
@@ -81,10 +83,11 @@ def open_database(app: Flask, settings: Settings, clock: Clock) -> Ledger:
     else:
         skip_needless_rollbacks(engine)
         end_idle_transactions(engine)
-        find_dead_connections(engine)
-        find_dead_connections(ledger_.reading_engine)
-        read_results_quickly(engine)
-        read_results_quickly(ledger_.reading_engine)
+        for either in (engine, ledger_.reading_engine):
+            use_hosts(either)
+            read_after_write(either)
+            find_dead_connections(either)
+            read_results_quickly(either)
     return ledger_
 
 

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from sqlalchemy import exc
 
+_WRONG_HOST = ("1047", "1290", "1836", "25006")
+"""Galera: the node has lost its cluster. MySQL: --read-only, read-only mode. PostgreSQL: the
+transaction is read-only."""
+
 
 def _code(error: exc.DBAPIError) -> str:
+    return _code_of(error.orig)
+
+
+def _code_of(original: BaseException | None) -> str:
     """The engine's error code: MySQL's number, PostgreSQL's SQLSTATE or SQLite's message."""
-    arguments = getattr(error.orig, "args", ())
+    arguments = getattr(original, "args", ())
     first = arguments[0] if arguments else ""
     if isinstance(first, dict):
         return str(first.get("C", ""))
@@ -24,8 +32,9 @@ def is_conflict(error: exc.DBAPIError) -> bool:
     """Whether another transaction was in the way, so that a repetition may succeed."""
     code = _code(error)
     # MySQL: deadlock, lock wait, NOWAIT. MariaDB: record changed since read. PostgreSQL: class 40
-    # and NOWAIT.
-    codes = ("1213", "1205", "3572", "1020", "40001", "40P01", "55P03")
+    # and NOWAIT. On Galera another node's transaction was first: 1213, at the COMMIT too, or 1317
+    # for a statement that was running.
+    codes = ("1213", "1205", "3572", "1020", "1317", "40001", "40P01", "55P03")
     # A row that this one refers to is gone, or another one refers to a row that is to go. pg8000
     # raises no IntegrityError for that.
     references = ("1451", "1452", "23503", "FOREIGN KEY constraint failed")
@@ -40,6 +49,12 @@ def is_away(error: exc.DBAPIError) -> bool:
     # PostgreSQL: connection, shutdown, full, and a transaction that was idle for too long.
     if len(code) == 5 and (code[:2] in ("08", "57", "53") or code == "25P03"):
         return True
-    mysql_codes = ("1040", "1053", "2002", "2003", "2006", "2013", "1927", "1290")
+    # 1180: a node of Galera lost its cluster during the COMMIT, whose outcome is unknown.
+    mysql_codes = ("1040", "1053", "1180", "2002", "2003", "2006", "2013", "1927", *_WRONG_HOST)
     sqlite_messages = ("unable to open", "disk I/O error", "disk is full", "readonly database")
     return code in mysql_codes or any(message in code for message in sqlite_messages)
+
+
+def is_wrong_host(original: BaseException) -> bool:
+    """Whether the server answers but accepts no writes: demoted, or cut off from its cluster."""
+    return _code_of(original) in _WRONG_HOST

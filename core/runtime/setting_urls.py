@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from core.pix.br_code import BrCodeError
 from core.pix.br_code.location import LOCATION_CHARACTERS_MAX, check_location
+from core.runtime.database_hosts import HOSTS
 
 _LONGEST_PATH = "/qr/v2/cobv/" + "0" * 32
 _PAYABLE_MAX = LOCATION_CHARACTERS_MAX - len(_LONGEST_PATH)
@@ -23,6 +24,7 @@ _SHORT_SCHEMES = {
 }
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 _MYSQL_CHARSET = "utf8mb4"
+_HOSTS_MAX = 9
 _FORBIDDEN_OPTIONS = ("use_unicode", "init_command", "sql_mode", "autocommit", "conv")
 """Options of the MySQL driver that lose letters, cut text silently or end transactions early."""
 _HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9\-]{0,63}", re.ASCII)
@@ -101,7 +103,10 @@ def checked_redis_url(value: str) -> str:
 
 
 def checked_database_url(value: str) -> str:
-    """An address of a database with its driver; MySQL gets `charset=utf8mb4`."""
+    """An address of a database with its driver; MySQL gets `charset=utf8mb4`.
+
+    A list of hosts becomes the option `hosts`; the first of them stays in the address.
+    """
     scheme, separator, rest = value.partition("://")
     scheme = _SHORT_SCHEMES.get(scheme, scheme)
     if not separator or scheme not in _SCHEMES:
@@ -109,7 +114,8 @@ def checked_database_url(value: str) -> str:
     if scheme == "sqlite":
         return value
     _check_password(value)
-    _check_port(value)
+    rest = _with_hosts(rest)
+    _check_port(f"{scheme}://{rest}")
     if "pymysql" in scheme:
         rest = _with_charset(rest)
     return f"{scheme}://{rest}"
@@ -118,6 +124,29 @@ def checked_database_url(value: str) -> str:
 def password_in(url: str | None) -> str:
     """The password in an address, decoded; empty if there is none."""
     return unquote(urlsplit(url).password or "") if url else ""
+
+
+def _with_hosts(rest: str) -> str:
+    """Move a list of hosts from its place in the address into the option `hosts`."""
+    end = re.search(r"[/?]", rest)
+    authority, tail = (rest[: end.start()], rest[end.start() :]) if end else (rest, "")
+    user_info, at_sign, places = authority.rpartition("@")
+    if "," not in places:
+        return rest
+    hosts = places.split(",")
+    if len(hosts) > _HOSTS_MAX:
+        raise ValueError(f"has a list of more than {_HOSTS_MAX} hosts")
+    for host in hosts:
+        _check_port(f"//{host}")
+        if not urlsplit(f"//{host}").hostname or host != host.strip():
+            raise ValueError(
+                "has a list with an empty host or a space: write host1,host2 or "
+                "host1:3306,host2:3306"
+            )
+    if len(set(hosts)) < len(hosts):
+        raise ValueError("names a host twice in its list")
+    separator = "&" if "?" in tail else "?"
+    return f"{user_info}{at_sign}{hosts[0]}{tail}{separator}{HOSTS}={places}"
 
 
 def _with_charset(rest: str) -> str:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from config import current_settings, parts_of
 from db_models import FeedEntry, PaymentEvent, WebhookDelivery
 from payments import service
-from repository.database import reading, unit_of_work
+from repository.database import in_unit_of_work, reading
 from repository.feed import Feed
 from webhooks.numbering import number_events
 from webhooks.sender import Reply, WebhookSender
@@ -35,21 +35,25 @@ def test_no_reader_skips_an_event_that_commits_late(processes):
     is_over = threading.Event()
 
     def write(number):
+        app = processes.app(number)
+
+        def create(work):
+            merchant = work.accounts.find(merchant_id)
+            assert merchant is not None
+            service.insert_payment(
+                work,
+                merchant,
+                amount_centavos=1000,
+                lifetime=timedelta(minutes=30),
+                location_base=current_settings().location_base,
+                details={},
+            )
+            if not parts_of(app).ledger.is_sqlite:  # which has one writer at a time
+                time.sleep(random.uniform(0, LATE_SECONDS))
+
         for _ in range(EACH):
-            app = processes.app(number)
-            with app.app_context(), unit_of_work() as work:
-                merchant = work.accounts.find(merchant_id)
-                assert merchant is not None
-                service.insert_payment(
-                    work,
-                    merchant,
-                    amount_centavos=1000,
-                    lifetime=timedelta(minutes=30),
-                    location_base=current_settings().location_base,
-                    details={},
-                )
-                if not parts_of(app).ledger.is_sqlite:  # which has one writer at a time
-                    time.sleep(random.uniform(0, LATE_SECONDS))
+            with app.app_context():
+                in_unit_of_work(create)
 
     def number(place):
         while not is_over.is_set():

@@ -81,6 +81,17 @@ def test_nothing_is_needed_in_development(env, tmp_path):
         ),
         ("DATABASE_URL", "postgres://u@h/d", "postgresql+pg8000://u@h/d"),
         ("DATABASE_URL", "postgresql://u@h/d", "postgresql+pg8000://u@h/d"),
+        (
+            "DATABASE_URL",
+            "postgresql://u:p@h1:5432,h2,[::1]:5433/d?a=b",
+            "postgresql+pg8000://u:p@h1:5432/d?a=b&hosts=h1:5432,h2,[::1]:5433",
+        ),
+        (
+            "DATABASE_URL",
+            "mysql://u:a%40,b@h1,h2:3307/d",
+            "mysql+pymysql://u:a%40,b@h1/d?hosts=h1,h2:3307&charset=utf8mb4",
+        ),
+        ("DATABASE_URL", "mysql://u:a,b@h/d", "mysql+pymysql://u:a,b@h/d?charset=utf8mb4"),
         ("BANK_DATABASE_URL", "sqlite:////tmp/b.db", "sqlite:////tmp/b.db"),
         ("REDIS_URL", "redis://127.0.0.1:6379/1", "redis://127.0.0.1:6379/1"),
         ("SECRET_KEY", "k" * 32, "k" * 32),
@@ -220,6 +231,27 @@ def test_an_encoded_password_reaches_the_driver(env):
     ):
         url = make_url(env(DATABASE_URL=f"mysql://{text}").database_url)
         assert (url.username, url.password, url.host) == (user, password, "h")
+
+
+@pytest.mark.parametrize(
+    ("hosts", "words"),
+    [
+        ("h1,,h2", "an empty host"),
+        ("h1,", "an empty host"),
+        ("h1, h2", "a space"),
+        ("h1:x,h2", "a port that is not a number"),
+        ("h1,h2:0", "a port that is not a number"),
+        ("h1,h2,h1", "names a host twice"),
+        (",".join(f"h{n}" for n in range(10)), "more than 9 hosts"),
+    ],
+)
+def test_a_mistake_in_a_list_of_hosts_is_one_sentence(env, hosts, words):
+    """The driver would show a traceback, or look up a host with a comma in its name."""
+    for scheme in ("mysql", "postgresql"):
+        sentence = refusal_of(env, DATABASE_URL=f"{scheme}://u:secret3f9a@{hosts}/d")
+        assert sentence.startswith("DATABASE_URL")
+        assert words in sentence
+        assert "secret3f9a" not in sentence
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,60 @@
+"""Databases of several hosts: a Galera cluster, or a primary and its standbys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Engine, ExceptionContext, event, make_url
+
+from core.runtime.database_hosts import HOSTS, FirstWritable
+from repository.driver_errors import is_wrong_host
+from repository.mysql_results import QuickConnection
+
+CAUSAL_READS = 3
+"""The value of Galera's `wsrep_sync_wait`: 1 for reads and 2 for updates and deletes."""
+
+_UNKNOWN_VARIABLE = 1193
+
+
+def prepare_for_list(url: str, options: dict[str, Any]) -> None:
+    """Let the limits of a list of hosts apply: they are shorter than those of one host."""
+    if HOSTS in make_url(url).query:
+        options["connect_args"].pop("read_timeout", None)
+
+
+def use_hosts(engine: Engine) -> None:
+    """Connect to the first host that accepts writes; leave a host that no longer does."""
+    quick = QuickConnection if engine.dialect.driver == "pymysql" else None
+    event.listen(engine, "do_connect", FirstWritable(quick))
+
+    @event.listens_for(engine, "handle_error")
+    def _leave(context: ExceptionContext) -> None:
+        # The other connections of the pool go to the same host: they are replaced too.
+        if is_wrong_host(context.original_exception):
+            context.is_disconnect = True
+
+
+def read_after_write(engine: Engine) -> None:
+    """On a node of Galera, let each transaction see what was committed on any node before it.
+
+    Without that, a payment that was created at one node may be missing at another for some
+    milliseconds, and a bank that confirms it there would get 404. A node waits until it has
+    applied what it received; in a transaction only the first statement waits.
+    """
+    if engine.dialect.name == "postgresql":
+        return
+
+    @event.listens_for(engine, "connect")
+    def _wait_for_other_nodes(connection: Any, _record: object) -> None:
+        if "MariaDB" not in connection.get_server_info():
+            return
+        cursor = connection.cursor()
+        try:
+            cursor.execute("SELECT @@global.wsrep_on")
+            if cursor.fetchone()[0]:
+                cursor.execute(f"SET SESSION wsrep_sync_wait = {CAUSAL_READS:d}")
+        except engine.dialect.loaded_dbapi.Error as error:
+            if error.args[:1] != (_UNKNOWN_VARIABLE,):  # a server that was built without Galera
+                raise
+        finally:
+            cursor.close()
