@@ -53,6 +53,8 @@ class Browser:
         self.requests = 0
         self.refusals = 0
         """Answers with 503 to requests that allow it."""
+        self._visited: set[str] = set()
+        """Loaded for this page: a module that two scripts import is loaded once."""
         self._local = (source_address(number), 0)
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         self._seats = asyncio.Semaphore(CONNECTIONS_MAX)
@@ -98,6 +100,7 @@ class Browser:
         """Load a page with its files; return its text."""
         page = await self.send(request_bytes("GET", path, headers=PAGE), 200)
         text = page.body.decode()
+        self._visited.clear()
         await self.load_files(text)
         return text
 
@@ -109,6 +112,7 @@ class Browser:
         await asyncio.gather(*(self._load(path) for path in paths))
 
     async def _load(self, path: str) -> None:
+        self._visited.add(path)
         saved = self.cache.get(path)
         if saved is None or not saved.is_fresh:
             headers = dict(PICTURE)
@@ -121,8 +125,9 @@ class Browser:
         if script.endswith(".js") and "/vendor/" not in script:
             names = _IMPORT.findall(saved.body.decode())
             imports = [urljoin(script, name) for name in names]
-            # A module that another script has imported in this visit is not loaded again.
-            await self._load_all([one for one in imports if one not in self.cache])
+            new = [one for one in imports if one not in self._visited]
+            self._visited.update(new)
+            await self._load_all(new)
 
     def close(self) -> None:
         """Close the connections."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import subjects
-from benchmarks.browser import Browser, LiveSocket, Page, run_alone
+from benchmarks.browser import ANSWER_SECONDS, Browser, LiveSocket, Page, run_alone
 from benchmarks.load import request_bytes
 from benchmarks.report import Outcome, compare, median, percentile
 from benchmarks.subjects import POLL, Checkout, Order, SimpleApp, Subject, idle_loads
@@ -170,7 +170,8 @@ async def _journey(
     event = live.expect(subject.event(order))
     started = time.perf_counter()
     await bank.send(subject.confirm(order), 200)
-    await event
+    async with asyncio.timeout(ANSWER_SECONDS):
+        await event
     elapsed = time.perf_counter() - started
     polls.cancel()
     await asyncio.gather(polls, return_exceptions=True)

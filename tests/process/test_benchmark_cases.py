@@ -61,15 +61,18 @@ def test_the_browser_loads_what_a_page_names(running):
         shop, browser = Browser(service.port, 0), Browser(service.port, 1)
         order = service.order((await shop.send(service.create(), 201)).body)
         html = await browser.visit(service.page(order))
-        shop.close()
-        browser.close()
-        return html, browser.cache
+        again = Browser(service.port, 2, browser.cache)
+        await again.visit(service.page(order))
+        for one in (shop, browser, again):
+            one.close()
+        return html, browser.cache, again.requests
 
-    html, cache = run_alone(visit())
+    html, cache, requests = run_alone(visit())
     paths = {path.partition("?")[0] for path in cache}
     assert {path.partition("?")[0] for path in files_in(html)} <= paths
     assert {"/static/js/poller.js", "/static/css/base.css"} <= paths
     assert all(page.status == 200 and page.body for page in cache.values())
+    assert requests == 1 + sum(not page.is_fresh for page in cache.values())
 
 
 def test_idle_watchers_and_events_beside_them_are_compared(running):
