@@ -40,6 +40,9 @@ COPY . .
 RUN rm -rf docker/nginx docker/mysql \
     && /opt/balcao/bin/python -m compileall -q /app /opt/balcao/lib \
     && chmod -R a+rX /app
+# The commit, which /healthz shows. It comes last, because it changes with each build.
+ARG REVISION=""
+RUN test -z "$REVISION" || printf '%s\n' "$REVISION" > /app/REVISION
 
 # --------------------------------------------------------------------------------------------------
 

