@@ -52,6 +52,7 @@ from core.runtime.hub import active_hub
 from core.runtime.parts import EXTENSION, Parts
 from payments.setup import init_payments
 from providers.setup import init_providers
+from realtime.changes import connect_changes
 from realtime.setup import init_realtime
 from server import jobs, schema, serving
 from server.backup import commands as backup_commands
@@ -183,6 +184,7 @@ def _add_listeners(settings: Settings, parts: Parts) -> None:
         parts.charge_calls.hear,
     ]
     parts.ledger.on_deliveries = parts.webhooks.worker.wake
+    connect_changes(settings, parts)
     parts.announcer.listeners.append(parts.merchant_sockets.hear)
     if settings.is_development:
         parts.sign_up_listeners.append(open_wallet_at_sign_up)

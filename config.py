@@ -123,6 +123,7 @@ class Settings(BaseModel):
     socket_bytes_per_second: int = Field(16_384, ge=1024, le=1_073_741_824)
     sockets_per_address_max: int = Field(2000, ge=1, le=1_000_000)
     audit_days: int = Field(365, ge=1, le=3650)
+    database_pool_size: int = Field(25, ge=1, le=1000)
     requests_per_minute: int = Field(6000, ge=1, le=1_000_000)
     bank_requests_per_minute: int = Field(60_000, ge=1, le=1_000_000)
     creations_per_minute: int = Field(3000, ge=1, le=1_000_000)

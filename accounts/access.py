@@ -2,8 +2,9 @@
 
 There are three kinds of credentials: an API key or an access token in `Authorization: Bearer`, and
 the access token in a browser's cookie. A request by cookie that may change something needs the CSRF
-token as well. Every request looks its credentials up in the database, by one statement: a revoked
-credential is refused at once, in every process.
+token as well. Every request looks its credentials up in the database, by one statement, so that a
+revoked credential is refused at once. Where Redis tells each process of changes, a look-up is
+reused for at most two seconds (docs/decisions/0092-remembered-callers.md).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from config import current_settings
 from core.errors import CsrfFailed, Forbidden, NotFound, Unauthorized
 from db_models import Account
 from db_models.account import ADMIN, MERCHANT, PAYER
-from repository.database import Work, reading
+from repository.database import Work, ledger, reading
 
 DEMO_LOGIN = "demo"
 
@@ -237,8 +238,9 @@ def _authenticate(work: Work) -> Caller:
 def _caller_by_cookie(work: Work, claims: tokens.Claims) -> Caller:
     if not modes.is_asked_for(claims.sign_in_id):
         return _caller_by_claims(work, claims, by_cookie=True)
-    halves = work.accounts.find_signed_in_halves(
-        claims.account_public_id, claims.sign_in_id, work.now
+    who = (claims.account_public_id, claims.sign_in_id)
+    halves = ledger().callers.find(
+        ("halves", *who), work.now, lambda: work.accounts.find_signed_in_halves(*who, work.now)
     )
     if halves is None:
         raise Unauthorized("This sign-in has ended.")
@@ -254,7 +256,10 @@ def _caller_by_cookie(work: Work, claims: tokens.Claims) -> Caller:
 
 
 def _caller_by_claims(work: Work, claims: tokens.Claims, *, by_cookie: bool = False) -> Caller:
-    account = work.accounts.find_signed_in(claims.account_public_id, claims.sign_in_id, work.now)
+    who = (claims.account_public_id, claims.sign_in_id)
+    account = ledger().callers.find(
+        ("sign-in", *who), work.now, lambda: work.accounts.find_signed_in(*who, work.now)
+    )
     if account is None:
         raise Unauthorized("This sign-in has ended.")
     return Caller(
@@ -264,7 +269,10 @@ def _caller_by_claims(work: Work, claims: tokens.Claims, *, by_cookie: bool = Fa
 
 def _caller_by_key(work: Work, key: str) -> Caller:
     keys.check_mode(key)
-    account_and_key = work.accounts.find_by_key_sha256(keys.key_hash(key))
+    digest = keys.key_hash(key)
+    account_and_key = ledger().callers.find(
+        ("key", digest), work.now, lambda: work.accounts.find_by_key_sha256(digest)
+    )
     if account_and_key is None:
         raise Unauthorized("This API key is unknown or revoked.")
     account, row = account_and_key

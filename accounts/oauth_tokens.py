@@ -25,7 +25,7 @@ from accounts.tokens import CLOCK_LEEWAY
 from config import current_settings
 from core.errors import Forbidden, Unauthorized
 from db_models import Account, OAuthClient
-from repository.database import Work, now
+from repository.database import Work, ledger, now
 
 TOKEN_SECONDS = 3600
 """The life of a token; Banco Central's Manual de Segurança do Pix asks for 15 to 60 minutes."""
@@ -113,7 +113,11 @@ def merchant_of_token(work: Work, authorization: str | None, scope: str) -> Acco
         raise Unauthorized("Send Authorization: Bearer with a token of /api-pix/oauth/token.")
     claims = read_token(token.strip())
     _check_certificate(claims.certificate_thumbprint)
-    account_and_client = work.oauth_clients.find_usable(claims.client_id)
+    account_and_client = ledger().callers.find(
+        ("client", claims.client_id),
+        work.now,
+        lambda: work.oauth_clients.find_usable(claims.client_id),
+    )
     if account_and_client is None:
         raise Unauthorized("The client of this token was revoked.")
     account, client = account_and_client

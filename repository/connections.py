@@ -19,6 +19,12 @@ from core.runtime.secret_files import make_sqlite_private
 from repository.mysql_results import QuickConnection
 
 SQLITE_BUSY_SECONDS = 5
+POOL_SIZE = 25
+"""How many connections each of the two pools opens, unless DATABASE_POOL_SIZE says otherwise.
+
+All of them stay open: under load a connection beyond the pool's size would be opened and closed for
+each request.
+"""
 PINGED_AFTER_SECONDS = 30.0
 """A connection idle for longer is pinged: a firewall drops idle ones and tells neither end."""
 IDLE_TRANSACTION_SECONDS = 10
@@ -29,7 +35,17 @@ transaction would hold its locks for hours.
 """
 ENDED = "balcao_ended"
 """Key in a connection's `info`: its transaction has ended, so there is nothing to roll back."""
+CALLERS_CHANGED = "balcao_callers_changed"
+"""Key in a connection's `info`: its transaction has changed accounts or credentials."""
 _IDLE_SINCE = "balcao_idle_since"
+_CHANGES_OF_CALLERS = (
+    "INSERT INTO accounts ",
+    *(
+        f"{verb} {table} "
+        for verb in ("UPDATE", "DELETE FROM")
+        for table in ("accounts", "api_keys", "sign_ins", "oauth_clients")
+    ),
+)
 
 
 def engine_options(url: str, green: bool) -> dict[str, Any]:
@@ -55,8 +71,8 @@ def engine_options(url: str, green: bool) -> dict[str, Any]:
         connect |= {"read_timeout": 30, "write_timeout": 30}
     return {
         "isolation_level": "READ COMMITTED",
-        "pool_size": 15,
-        "max_overflow": 10,
+        "pool_size": POOL_SIZE,
+        "max_overflow": 0,
         "pool_timeout": 10,
         "pool_recycle": 1800,
         "connect_args": connect,
@@ -131,6 +147,18 @@ def find_dead_connections(engine: Engine) -> None:
             alive = False
         if not alive:
             raise exc.InvalidatePoolError
+
+
+def note_changes_of_callers(engine: Engine) -> None:
+    """Note for each transaction whether it changes who may do what (`recent_callers`).
+
+    By the text of the statements: a query that forgot to tell would leave a revoked key valid.
+    """
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def _note(connection: Connection, _cursor: Any, statement: str, *_more: Any) -> None:
+        if statement.startswith(_CHANGES_OF_CALLERS):
+            connection.info[CALLERS_CHANGED] = True
 
 
 def end_idle_transactions(engine: Engine) -> None:

@@ -19,10 +19,13 @@ from core.clock import Clock
 from core.errors import BalcaoError, ConcurrentUpdate, DatabaseUnavailable
 from db_models.base import db
 from repository.connections import (
+    CALLERS_CHANGED,
     ENDED,
+    POOL_SIZE,
     end_idle_transactions,
     engine_options,
     find_dead_connections,
+    note_changes_of_callers,
     prepare_sqlite,
     read_results_quickly,
     reading_options,
@@ -72,12 +75,15 @@ def open_database(app: Flask, settings: Settings, clock: Clock) -> Ledger:
     is_sqlite = url.startswith("sqlite")
     if not is_sqlite:
         prepare_for_list(url, options)
+        if settings.database_pool_size != POOL_SIZE:
+            options["pool_size"] = settings.database_pool_size
         options["pool_reset_on_return"] = None  # see skip_needless_rollbacks
         app.config["SQLALCHEMY_BINDS"] = {READING: {**reading_options(options), "url": url}}
     db.init_app(app)
     with app.app_context():
         engine = db.engine
         ledger_ = Ledger(clock, engine, engine if is_sqlite else db.engines[READING])
+    note_changes_of_callers(engine)
     if is_sqlite:
         prepare_sqlite(engine)
     else:
@@ -112,18 +118,23 @@ def unit_of_work() -> Iterator[Work]:
         raise RuntimeError("a unit of work is already open")
     g.in_unit_of_work = True
     ledger_ = ledger()
+    changes_callers = False
     try:
         with _translate_errors(), _transaction(ledger_) as connection:
             work = Work(connection, ledger_.clock.now(), ledger_.recent)
+            info = connection.info  # a connection that is lost meanwhile has none
             try:
                 with _open(work):
                     yield work
             finally:
                 work.close()
+                changes_callers = bool(info.pop(CALLERS_CHANGED, False))
         if work.recorded_events:  # an empty transaction commits on a full disk as well
             ledger_.written_at = work.now
     finally:
         g.in_unit_of_work = False
+        if changes_callers:  # also after an error: a COMMIT without an answer may have been done
+            ledger_.callers.change()
     _call_listeners(work.recorded_events)
     if work.has_deliveries:
         ledger_.on_deliveries()

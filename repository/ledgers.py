@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from core.clock import Clock
 from repository.accounts import RecentAccounts
 from repository.events import StoredEvent
+from repository.recent_callers import RecentCallers
 
 Listener = Callable[[list[StoredEvent]], None]
 
@@ -26,6 +27,7 @@ class Ledger:
     engine: Engine
     reading_engine: Engine
     recent: RecentAccounts = field(default_factory=RecentAccounts)
+    callers: RecentCallers = field(default_factory=RecentCallers)
     commit_listeners: list[Listener] = field(default_factory=list)
     on_deliveries: Callable[[], None] = lambda: None
     """Called after the commit of a transaction that stored deliveries itself."""

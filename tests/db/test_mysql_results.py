@@ -12,6 +12,7 @@ from db_models import Account
 from db_models.base import db
 from repository import mysql_results
 from repository.mysql_results import QuickConnection, ReusedDescriptions
+from tests.support.service import close_app, ready_app, settings_for
 
 LONG = "á" * 200
 LONGER = "x" * 70_000
@@ -151,3 +152,13 @@ def test_the_service_uses_these_connections(processes):
                 opened: Any = connection.connection.dbapi_connection
                 assert isinstance(opened, QuickConnection)
                 assert connection.execute(sa.select(Account)).all()
+
+
+def test_the_pools_have_the_size_of_the_setting(any_database_url, tmp_path, clock):
+    """Both of them, and no connection beyond it, which would be opened for one request."""
+    for changes, size in (({}, 25), ({"database_pool_size": 3}, 3)):
+        app = ready_app(settings_for(any_database_url, tmp_path, **changes), clock)
+        with app.app_context():
+            pools: list[Any] = [engine.pool for engine in db.engines.values()]
+            assert [(pool.size(), pool._max_overflow) for pool in pools] == [(size, 0)] * 2
+        close_app(app)

@@ -189,6 +189,8 @@ def test_each_setting_is_read_from_its_variable(env, name, text, value):
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
         ("TRUSTED_PROXIES", "-1"),
+        ("DATABASE_POOL_SIZE", "0"),
+        ("DATABASE_POOL_SIZE", "1001"),
         ("TLS_PORT", "0"),
         ("TLS_PORT", "5000"),
         ("CLIENT_CERTIFICATE_HEADER", "X-Client-Certificate"),
