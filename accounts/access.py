@@ -4,7 +4,7 @@ There are three kinds of credentials: an API key or an access token in `Authoriz
 the access token in a browser's cookie. A request by cookie that may change something needs the CSRF
 token as well. Every request looks its credentials up in the database, by one statement, so that a
 revoked credential is refused at once. Where Redis tells each process of changes, a look-up is
-reused for at most two seconds (docs/decisions/0092-remembered-callers.md).
+reused for at most two seconds (docs/decisions/0093-remembered-callers.md).
 """
 
 from __future__ import annotations
