@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from flask_socketio import SocketIO
 from core.clock import Clock, rfc3339
 from core.errors import ConcurrentUpdate, DatabaseUnavailable
 from core.money import json_number
+from core.runtime.redis_pools import Address
 from db_models import EventName
 from realtime.channel import Channel, PublishFailed
 from realtime.lateness import Lateness
@@ -27,6 +29,9 @@ RELAY_BATCH = 100
 FLUSH_BATCH = 500
 RECENT_MAX = 10_000
 """Emitted events that this process remembers, so that it emits none of them twice."""
+
+UNFLUSHED_MAX = 100_000
+"""Announced events that wait to be written down; the relay announces older ones once more."""
 
 CATCH_UP_PAGE = 200
 CATCH_UP_PAGES_MAX = 50
@@ -52,11 +57,13 @@ class Announcer:
         self._app = app
         self._socketio = socketio
         self._channel = channel
-        self._unflushed: deque[int] = deque()
+        self._unflushed: deque[tuple[int, Address | None]] = deque(maxlen=UNFLUSHED_MAX)
+        """Announced events, each with the Redis server that took it."""
         self._recent: OrderedDict[int, None] = OrderedDict()
         self._lock = threading.Lock()
         self._recent_lock = threading.Lock()
         self._listening = False
+        self._is_watching = False
         self.lateness = Lateness(
             self._tell_lateness,
             lambda task: socketio.start_background_task(task),
@@ -71,7 +78,11 @@ class Announcer:
         """Subscribe to the other processes; called when the first client connects."""
         if self._channel is not None and not self._listening:
             self._listening = True
-            self._socketio.start_background_task(self._listen, self._channel, ledger().clock)
+            clock = ledger().clock
+            self._socketio.start_background_task(self._listen, self._channel, clock)
+            if self._channel.has_sentinels and not self._is_watching:
+                self._is_watching = True
+                self._socketio.start_background_task(self._channel.watch_primary, clock.now)
 
     def _listen(self, channel: Channel, clock: Clock) -> None:
         try:
@@ -87,26 +98,35 @@ class Announcer:
             if not event.name.is_announced:
                 continue
             self._emit_once(event)
-            if self._publish(event):
-                self._unflushed.append(event.id)
+            with suppress(PublishFailed):
+                self._unflushed.append((event.id, self._publish(event)))
 
     def flush(self) -> int:
         """Write down what was announced since the last flush; return how many events.
 
-        What fails is written by the next flush.
+        What fails is written by the next flush. What a Redis took that is the primary no longer is
+        left to the relay, because processes that had moved to the new primary did not hear it.
         """
         with self._lock:
             flushed = 0
             while self._unflushed:
-                batch = [self._unflushed[i] for i in range(min(FLUSH_BATCH, len(self._unflushed)))]
+                size = min(FLUSH_BATCH, len(self._unflushed))
+                batch = [self._unflushed[i] for i in range(size)]
+                has_reached = self._has_reached({address for _, address in batch})
+                if has_reached is None:
+                    break
+                ids = [event_id for event_id, _ in batch] if has_reached else []
                 try:
-                    in_unit_of_work(lambda work, ids=batch: work.events.mark_announced(ids))  # type: ignore[misc]
+                    in_unit_of_work(lambda work, ids=ids: work.events.mark_announced(ids))  # type: ignore[misc]
                 except (DatabaseUnavailable, ConcurrentUpdate):
                     break
                 for _ in batch:
                     self._unflushed.popleft()
-                flushed += len(batch)
+                flushed += len(ids)
             return flushed
+
+    def _has_reached(self, addresses: set[Address | None]) -> bool | None:
+        return True if self._channel is None else self._channel.reached(addresses)
 
     def relay(self, keep_going: Callable[[], bool] = lambda: True) -> int:
         """Announce events that were stored but not announced; return how many.
@@ -117,7 +137,7 @@ class Announcer:
         try:
             with reading() as work:
                 due_events = work.events.unannounced(work.now, RELAY_BATCH)
-            own = set(self._unflushed)
+            own = {event_id for event_id, _ in list(self._unflushed)}
             # Events that this process emitted only wait for Redis: nothing to do before it is back.
             if due_events and self._channel is not None and not self._channel.answers():
                 with self._recent_lock:
@@ -134,15 +154,15 @@ class Announcer:
             log.info("relay.announced", events=announced)
         return announced
 
-    def _publish(self, event: StoredEvent) -> bool:
-        if self._channel is None or not event.name.is_announced:
-            return True
+    def _publish(self, event: StoredEvent) -> Address | None:
+        """Publish; return the server that took it, None without Redis. Raises PublishFailed."""
+        if self._channel is None:
+            return None
         try:
-            self._channel.publish(event)
+            return self._channel.publish(event)
         except PublishFailed:
             log.warning("announce.deferred", event_name=event.name, payment=event.txid)
-            return False
-        return True
+            raise
 
     def _catch_up(self, since: datetime) -> None:
         """Emit what other processes stored while this one was not subscribed."""

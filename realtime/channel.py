@@ -2,6 +2,11 @@
 
 Nothing is queued here. A process that missed messages (its connection broke, Redis restarted) reads
 them from the stored events when it subscribes again.
+
+With sentinels there is a second way to miss messages. The primary changes, and one process
+publishes to the new one while another still listens at the old one, which may live on, cut off. So
+each process asks the sentinels: it leaves a server that most of them no longer name, and an event
+counts as announced only if the server that took it is still the primary (`Channel.reached`).
 """
 
 from __future__ import annotations
@@ -16,12 +21,12 @@ from typing import Any
 
 import structlog
 from redis import Redis, RedisError
-from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.retry import Retry
 
 from core.clock import parse_rfc3339, rfc3339
 from core.errors import BalcaoError
+from core.runtime.redis_pools import Address, named_primary, open_client, primary_of, reconnect
+from core.runtime.sentinel_url import is_sentinel_url
 from db_models import EventName
 from repository.events import StoredEvent
 
@@ -38,21 +43,17 @@ PULSE_SECONDS = 2.0
 """The silence after which the listener pings. It finds a dead connection after twice this time, and
 pages poll rarely until then."""
 
+WATCH_SECONDS = 1.0
+"""The pause between questions to the sentinels which server is the primary."""
+
 
 class PublishFailed(Exception):
     """Redis did not take an event, so other processes could not announce it."""
 
 
 def connect(url: str, retries: int = 0) -> Redis:
-    """A client that fails within a second, where redis-py by default would retry for many.
-
-    `retries` are for broken connections, not for timeouts. Opens no connection yet. Raises
-    ValueError for an invalid URL.
-    """
-    retry = Retry(NoBackoff(), retries, supported_errors=(RedisConnectionError,))
-    return Redis.from_url(
-        url, socket_connect_timeout=ANSWER_SECONDS, socket_timeout=ANSWER_SECONDS, retry=retry
-    )
+    """A client that fails within ANSWER_SECONDS; see `open_pool`."""
+    return open_client(url, ANSWER_SECONDS, retries)
 
 
 class Channel:
@@ -77,9 +78,16 @@ class Channel:
         self._is_late = True
         self.on_late: Callable[[bool], None] = lambda _is_late: None
         """Called when events may come late from now on, and when they no longer do."""
+        self.has_sentinels = is_sentinel_url(url)
+        self._step_seconds = WATCH_SECONDS if self.has_sentinels else PULSE_SECONDS
+        self._last_primary: tuple[Address, datetime] | None = None
+        """The primary, and when the sentinels were asked."""
 
-    def publish(self, event: StoredEvent) -> None:
-        """Publish an event. Raises PublishFailed, without waiting if Redis has just failed."""
+    def publish(self, event: StoredEvent) -> Address | None:
+        """Publish an event; return the primary that took it, for `reached`.
+
+        Raises PublishFailed, without waiting if Redis has just failed.
+        """
         if time.monotonic() < self._away_until:
             raise PublishFailed
         try:
@@ -89,12 +97,28 @@ class Channel:
             raise PublishFailed from error
         if self._away_until:
             self._note(away_until=0.0)
+        return primary_of(self._publisher.connection_pool)
+
+    def reached(self, addresses: set[Address | None]) -> bool | None:
+        """Whether events that these servers took have reached the other processes.
+
+        False if the primary has changed since, so that some processes may have listened elsewhere.
+        None if that is not known: not enough sentinels answer. Without sentinels always True.
+        """
+        if not self.has_sentinels:
+            return True
+        primary = named_primary(self._publisher.connection_pool)
+        return None if primary is None else addresses <= {primary}
 
     def answers(self) -> bool:
-        """Whether Redis answers now."""
+        """Whether Redis answers now, and is the primary."""
+        pool = self._publisher.connection_pool
         try:
+            reconnect(pool)
             self._publisher.ping()
         except (RedisError, OSError):
+            return False
+        if not self.reached({primary_of(pool)}):
             return False
         self._note(away_until=0.0)
         return True
@@ -105,7 +129,7 @@ class Channel:
         catch_up: Callable[[datetime], None],
         now: Callable[[], datetime],
     ) -> None:
-        """Listen for ever; call `catch_up` with the time of the last message after each gap."""
+        """Listen for ever; after each gap call `catch_up` with the time that it may begin at."""
         try:
             self._listen(on_event, catch_up, now)
         finally:
@@ -117,22 +141,26 @@ class Channel:
         catch_up: Callable[[datetime], None],
         now: Callable[[], datetime],
     ) -> None:
-        last_message_at = now()
+        last_message_at = self._primary_at = now()
         warned = False
         while True:
             try:
                 with self._listener.pubsub() as subscription:  # type: ignore[no-untyped-call]
+                    began_at = now()
                     subscription.subscribe(*self._names)
-                    for message in _messages(subscription):
-                        if message["type"] == "subscribe":
-                            catch_up(last_message_at)
-                            warned = False
-                            self._note(is_deaf=False)
-                        elif message["type"] == "message":
-                            _deliver(message["data"], on_event)
-                        last_message_at = now()
-                        if 0 < self._away_until < time.monotonic():
-                            self._note(away_until=0.0)  # it answers here, so publishing may work
+                    for message in _messages(subscription, self._step_seconds):
+                        if message is not None:
+                            if message["type"] == "subscribe":
+                                catch_up(self._heard_until(last_message_at))
+                                warned = False
+                                self._note(is_deaf=False)
+                            elif message["type"] == "message":
+                                _deliver(message["data"], on_event)
+                            last_message_at = now()
+                            if 0 < self._away_until < time.monotonic():
+                                # It answers here, so publishing may work.
+                                self._note(away_until=0.0)
+                        self._check_primary(subscription.connection, began_at)
             except (RedisError, OSError, BalcaoError) as error:
                 self._note(is_deaf=True)
                 if not warned:
@@ -151,24 +179,55 @@ class Channel:
             self._is_late = is_late
             self.on_late(is_late)
 
+    def watch_primary(self, now: Callable[[], datetime]) -> None:
+        """Ask the sentinels for ever which server is the primary, for `listen`."""
+        while True:
+            at = now()
+            if (primary := named_primary(self._listener.connection_pool)) is not None:
+                self._last_primary = (primary, at)
+            time.sleep(WATCH_SECONDS)
+
+    def _heard_until(self, last_message_at: datetime) -> datetime:
+        return min(last_message_at, self._primary_at) if self.has_sentinels else last_message_at
+
+    def _check_primary(self, connection: Any, began_at: datetime) -> None:
+        """Note that we listen to the primary. Raises RedisConnectionError if it is another server.
+
+        The other server's connection may work: it does not know yet that it was replaced.
+        """
+        if not self.has_sentinels:
+            return
+        if self._last_primary is None or self._last_primary[1] < began_at:
+            return
+        primary, at = self._last_primary
+        if primary != (connection.host, connection.port):
+            raise RedisConnectionError("another server is the primary now")
+        self._primary_at = at
+
 
 def _digest(service: str) -> str:
     return hashlib.sha256(f"balcao events {service}".encode()).hexdigest()[:32]
 
 
-def _messages(subscription: Any) -> Any:
-    """Every message, and the answers to our pings. Raises RedisConnectionError without them."""
+def _messages(subscription: Any, step_seconds: float) -> Any:
+    """Every message, the answers to our pings, and None after each step without one.
+
+    Raises RedisConnectionError if a ping has no answer within PULSE_SECONDS.
+    """
     has_pinged = False
+    silent_since = time.monotonic()
     while True:
-        message = subscription.get_message(timeout=PULSE_SECONDS)
+        message = subscription.get_message(timeout=step_seconds)
+        # A step may end some milliseconds early.
+        is_silent = time.monotonic() - silent_since >= PULSE_SECONDS - 0.1
         if message is not None:
-            has_pinged = False
-            yield message
-        elif has_pinged:
+            has_pinged, silent_since = False, time.monotonic()
+        elif is_silent and has_pinged:
             raise RedisConnectionError("no answer to a ping")
-        else:
+        elif is_silent:
             subscription.ping()
-            has_pinged = True
+            has_pinged, silent_since = True, time.monotonic()
+        yield message
 
 
 def _deliver(data: bytes, on_event: Callable[[StoredEvent], None]) -> None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from config import Settings, current_parts
 from core.errors import BalcaoError
+from core.runtime.redis_pools import is_replica, reconnect
 from core.version import VERSION, read_revision
 from repository.connections import check_readable, check_writable
 from repository.database import Work, in_unit_of_work, ledger, now, reading
@@ -134,6 +135,9 @@ def _redis(connection: Any) -> str:
         return "not configured"
     try:
         connection.ping()
+        if is_replica(connection):
+            reconnect(connection.connection_pool)
+            return "Redis has another primary now."
     except redis.RedisError as error:
         return f"Redis does not answer ({type(error).__name__})."
     return "ok"

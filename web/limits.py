@@ -28,6 +28,7 @@ from redis import RedisError
 
 from config import Settings, current_parts
 from core.errors import TooManyRequests
+from core.runtime.redis_pools import open_pool
 from repository.database import now
 from web.problems import problem
 
@@ -39,6 +40,10 @@ PREFIX = "balcao"
 HITS_KEPT = timedelta(hours=24)
 REDIS_SECONDS_MAX = 1
 """The timeout of Redis."""
+REDIS_AWAY_SECONDS = 1.0
+"""After a failure this process counts for itself so long, without waiting for Redis again."""
+_REDIS = "redis://"
+"""Chooses the kind of storage; the address is in the pool of connections."""
 _REGISTERED: list[str] = []
 
 
@@ -92,11 +97,12 @@ class Limits:
         self._own = MovingWindowRateLimiter(MemoryStorage())
         self._shared = self._own
         if redis_url is not None:
-            storage: Any = storage_from_string(_uri(redis_url), **_redis_options())
+            storage: Any = storage_from_string(_REDIS, **_redis_options(redis_url))
             self._shared = MovingWindowRateLimiter(storage)
         self._counter = counter
         self._running: Counts[tuple[str, ...]] = Counts()
         self._lock = threading.Lock()
+        self._away_until = 0.0
 
     @property
     def storages(self) -> tuple[Storage, ...]:
@@ -154,20 +160,23 @@ class Limits:
         return self._ask(partial(_sums, keys))
 
     def _ask(self, do: Callable[[MovingWindowRateLimiter], Result]) -> Result:
+        if time.monotonic() < self._away_until:
+            return do(self._own)
         try:
             return do(self._shared)
         except Exception as error:
             if self._shared is self._own:
                 raise
+            self._away_until = time.monotonic() + REDIS_AWAY_SECONDS
             log.warning("limits.redis_away", error=type(error).__name__)
             return do(self._own)
 
 
 def init_limits(app: Flask, settings: Settings) -> None:
     """Attach the limiter to the app."""
-    uri = _uri(settings.redis_url) if settings.redis_url else "memory://"
-    app.config["RATELIMIT_STORAGE_URI"] = uri
-    app.config["RATELIMIT_STORAGE_OPTIONS"] = _redis_options() if settings.redis_url else {}
+    url = settings.redis_url
+    app.config["RATELIMIT_STORAGE_URI"] = _REDIS if url else "memory://"
+    app.config["RATELIMIT_STORAGE_OPTIONS"] = _redis_options(url) if url else {}
     # The decorators check limits themselves. The limiter's hooks around every request serve only
     # default limits and `deduct_when`, which are not used; an app that already lists the limiter
     # gets no hooks.
@@ -213,16 +222,9 @@ def per_seconds(amount: int, seconds: int) -> RateLimitItem:
     return parse(f"{amount} per {seconds} seconds")
 
 
-def _uri(redis_url: str) -> str:
-    return redis_url.replace("unix://", "redis+unix://", 1) if "unix://" in redis_url else redis_url
-
-
-def _redis_options() -> dict[str, Any]:
-    return {
-        "socket_connect_timeout": REDIS_SECONDS_MAX,
-        "socket_timeout": REDIS_SECONDS_MAX,
-        "key_prefix": PREFIX,
-    }
+def _redis_options(redis_url: str) -> dict[str, Any]:
+    pool = open_pool(redis_url, REDIS_SECONDS_MAX, retries=1)
+    return {"connection_pool": pool, "key_prefix": PREFIX}
 
 
 def _wait(by: MovingWindowRateLimiter, limit: RateLimitItem, who: tuple[str, ...]) -> int:

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from core.pix.br_code import BrCodeError
 from core.pix.br_code.location import LOCATION_CHARACTERS_MAX, check_location
 from core.runtime.database_hosts import HOSTS
+from core.runtime.sentinel_url import SENTINEL_SCHEMES, is_sentinel_url, parse_sentinel_url
 
 _LONGEST_PATH = "/qr/v2/cobv/" + "0" * 32
 _PAYABLE_MAX = LOCATION_CHARACTERS_MAX - len(_LONGEST_PATH)
@@ -22,7 +23,7 @@ _SHORT_SCHEMES = {
     "postgresql": "postgresql+pg8000",
     "postgres": "postgresql+pg8000",
 }
-_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+_REDIS_SCHEMES = ("redis://", "rediss://", "unix://", *SENTINEL_SCHEMES)
 _MYSQL_CHARSET = "utf8mb4"
 _HOSTS_MAX = 9
 _FORBIDDEN_OPTIONS = ("use_unicode", "init_command", "sql_mode", "autocommit", "conv")
@@ -94,11 +95,14 @@ def location_base(public_url: str) -> str:
 
 
 def checked_redis_url(value: str) -> str:
-    """An address of Redis."""
+    """An address of Redis, or of its sentinels."""
     if not value.startswith(_REDIS_SCHEMES):
         raise ValueError(f"must begin with one of {', '.join(_REDIS_SCHEMES)}")
     _check_password(value)
-    _check_port(value)
+    if is_sentinel_url(value):
+        parse_sentinel_url(value)
+    else:
+        _check_port(value)
     return value
 
 

@@ -94,6 +94,7 @@ def test_nothing_is_needed_in_development(env, tmp_path):
         ("DATABASE_URL", "mysql://u:a,b@h/d", "mysql+pymysql://u:a,b@h/d?charset=utf8mb4"),
         ("BANK_DATABASE_URL", "sqlite:////tmp/b.db", "sqlite:////tmp/b.db"),
         ("REDIS_URL", "redis://127.0.0.1:6379/1", "redis://127.0.0.1:6379/1"),
+        ("REDIS_URL", "redis+sentinel://a:1,b:2/m/1", "redis+sentinel://a:1,b:2/m/1"),
         ("SECRET_KEY", "k" * 32, "k" * 32),
         ("SECRET_KEY_PREVIOUS", "p" * 32, "p" * 32),
         ("ALGORITHM", "HS512", "HS512"),
@@ -213,6 +214,7 @@ def test_a_bad_value_is_refused_by_its_variables_name(env, name, value):
         ("DATABASE_URL", "postgresql"),
         ("BANK_DATABASE_URL", "mariadb"),
         ("REDIS_URL", "redis"),
+        ("REDIS_URL", "redis+sentinel"),
     ],
 )
 def test_a_password_that_is_not_encoded_is_named(env, name, scheme, password):
