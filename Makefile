@@ -24,7 +24,7 @@ DEV_STAMP := $(VENV)/.installed-dev-$(VERSION)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help faults install run dev bank seed up down image sbom test test-fast test-sqlite test-mysql test-postgres lint format types \
-	check client-python bench screenshots translations vendor openapi kubectl lock clean
+	check client-python soak bench screenshots translations vendor openapi kubectl lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -127,6 +127,9 @@ client-python: $(DEV_STAMP) ## build the Python package, test its wheel under Py
 	@$(PY) -m scripts.client_python $(ARGS)
 
 check: lint types test ## everything CI runs
+
+soak: $(DEV_STAMP) ## ten minutes of load and faults, then a ledger (ARGS="--minutes 2")
+	@$(PY) -m benchmarks.soak $(ARGS)
 
 bench: $(DEV_STAMP) ## measure side by side with a bare endpoint; starts everything itself
 	@$(PY) -m benchmarks $(ARGS)

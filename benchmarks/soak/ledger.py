@@ -1,0 +1,221 @@
+"""The ledger of a soak: what clients were told against what the database has."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from benchmarks.soak.shoppers import SoakPayments
+from db_models import EventName, Payment, PaymentEvent, Receipt, Refund
+from tests.db.tables import Tables
+from tests.webhooks.shops import Shop
+
+STATUS_OF_FATE = {
+    "confirmed": "confirmed",
+    "refunded": "confirmed",
+    "cancelled": "cancelled",
+    "expired": "expired",
+}
+FAULTS_SHOWN = 5
+
+
+@dataclass
+class SoakReport:
+    """The lines for a person, and the sentences of what is wrong."""
+
+    lines: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def check(self, is_right: bool, fault: str) -> None:
+        """Note a fault unless it is right."""
+        if not is_right:
+            self.faults.append(fault)
+
+
+@dataclass(frozen=True)
+class SoakRows:
+    """The tables at the end."""
+
+    statuses: dict[str, str]
+    """By payment id."""
+    refunded: dict[str, int]
+    """Centavos by payment id."""
+    amounts: dict[str, int]
+    receipts: list[tuple[str | None, str | None, str]]
+    """Payment id, end_to_end_id, verdict."""
+    refunds: dict[str, tuple[str, str]]
+    """Payment id and status by refund id."""
+    events: dict[str, list[str]]
+    """Names of the events in the feed, by payment id, in order."""
+
+
+def read_rows(tables: Tables) -> SoakRows:
+    """Read all tables of the ledger."""
+    payments = tables.rows(
+        sa.select(Payment.txid, Payment.status, Payment.refunded_centavos, Payment.amount_centavos)
+    )
+    events: dict[str, list[str]] = defaultdict(list)
+    query = (
+        sa.select(Payment.txid, PaymentEvent.name)
+        .join(Payment, Payment.id == PaymentEvent.payment_id)
+        .order_by(PaymentEvent.id)
+    )
+    for txid, name in tables.rows(query):
+        if EventName(name).is_in_feed:
+            events[txid].append(str(EventName(name).value))
+    refunds = sa.select(Refund.refund_id, Payment.txid, Refund.status).join(
+        Payment, Payment.id == Refund.payment_id
+    )
+    receipts = sa.select(Receipt.bank_payment_id, Receipt.end_to_end_id, Receipt.verdict)
+    return SoakRows(
+        {row.txid: str(row.status) for row in payments},
+        {row.txid: row.refunded_centavos for row in payments},
+        {row.txid: row.amount_centavos for row in payments},
+        [(row[0], row[1], str(row[2])) for row in tables.rows(receipts)],
+        {row[0]: (row[1], str(row[2])) for row in tables.rows(refunds)},
+        dict(events),
+    )
+
+
+def deliveries_of(shop: Shop) -> dict[str, list[str]]:
+    """The types of the delivered events by payment id, in the order of their first arrival."""
+    first: dict[str, list[str]] = defaultdict(list)
+    for event in list(shop.events):
+        txid = event.get("data", {}).get("id")
+        if event["type"] != "ping" and event["type"] not in first[txid]:
+            first[txid].append(event["type"])
+    return dict(first)
+
+
+def unsettled(tables: Tables, acknowledged: SoakPayments, shop: Shop) -> list[str]:
+    """What the service has still to do before the ledger can be closed."""
+    rows = read_rows(tables)
+    due = [
+        txid for txid, fate in acknowledged.created.items()
+        if fate == "expired" and rows.statuses.get(txid) == "pending"
+    ]  # fmt: skip
+    open_refunds = [key for key, (_, status) in rows.refunds.items() if status == "processing"]
+    query = "SELECT COUNT(*) FROM payment_events WHERE relay_at IS NOT NULL"
+    unannounced = int(tables.rows(query)[0][0])
+    delivered = deliveries_of(shop)
+    missing = [
+        txid for txid, names in rows.events.items() if set(names) - set(delivered.get(txid, ()))
+    ]
+    counts = {
+        "expiries": len(due),
+        "refunds": len(open_refunds),
+        "announcements": unannounced,
+        "deliveries": len(missing),
+    }
+    return [f"{count} {what}" for what, count in counts.items() if count]
+
+
+def wait_until_settled(
+    tables: Tables, acknowledged: SoakPayments, shop: Shop, seconds: float
+) -> list[str]:
+    """Wait until nothing is left to do; return what is still left then."""
+    limit = time.monotonic() + seconds
+    while (left := unsettled(tables, acknowledged, shop)) and time.monotonic() < limit:
+        time.sleep(0.5)
+    return left
+
+
+def compare_payments(acknowledged: SoakPayments, rows: SoakRows, report: SoakReport) -> None:
+    """Payments, receipts and refunds."""
+    created = acknowledged.created
+    report.check(
+        created.keys() == rows.statuses.keys(),
+        f"acknowledged {len(created)} payments, stored {len(rows.statuses)}: "
+        f"{_some(created.keys() ^ rows.statuses.keys())}",
+    )
+    by_status = Counter(rows.statuses.values())
+    names_of_statuses = ("confirmed", "expired", "cancelled", "pending")
+    report.lines.append(
+        f"{len(created)} created = "
+        + " + ".join(f"{by_status[status]} {status}" for status in names_of_statuses)
+    )
+    report.check(
+        sum(by_status[status] for status in names_of_statuses) == len(created),
+        f"statuses {dict(by_status)}",
+    )
+    _compare(report, "statuses told to clients", acknowledged.ended, rows.statuses)
+    fates = {txid: STATUS_OF_FATE[fate] for txid, fate in created.items()}
+    _compare(report, "statuses by intention", fates, rows.statuses)
+    accepted = [(txid, e2e) for txid, e2e, verdict in rows.receipts if verdict == "accepted"]
+    confirmed = {txid for txid, status in rows.statuses.items() if status == "confirmed"}
+    report.lines.append(
+        f"{len(accepted)} accepted receipts of {len(rows.receipts)}, {len(confirmed)} confirmed"
+    )
+    receipts = Counter(txid for txid, _ in accepted)
+    report.check(
+        receipts.keys() == confirmed and max(receipts.values(), default=1) == 1,
+        "not one accepted receipt for each confirmed payment: "
+        f"{_some(receipts.keys() ^ confirmed)}",
+    )
+    own = {txid: e2e for txid, e2e in accepted if txid in acknowledged.end_to_end_ids}
+    _compare(report, "end_to_end_ids", acknowledged.end_to_end_ids, own)
+    refunds = {key: txid for key, (txid, _) in rows.refunds.items()}
+    ended = [txid for txid, status in rows.refunds.values() if status == "done"]
+    report.lines.append(f"{len(acknowledged.refunds)} refunds told, {len(ended)} done")
+    report.check(acknowledged.refunds == refunds, "refunds told and stored differ")
+    report.check(len(ended) == len(refunds), f"refunds by status: {rows.refunds.values()}")
+    amounts = {txid: rows.amounts[txid] for txid in ended}
+    returned = {txid: centavos for txid, centavos in rows.refunded.items() if centavos}
+    report.check(amounts == returned, "refunded amounts differ from the refunds")
+
+
+def compare_deliveries(shop: Shop, rows: SoakRows, report: SoakReport) -> None:
+    """Each event at least once, in order per payment, the same bytes each time."""
+    delivered = deliveries_of(shop)
+    expected = sum(len(names) for names in rows.events.values())
+    bodies: dict[str, set[bytes]] = defaultdict(set)
+    for body in list(shop.bodies):
+        bodies[json.loads(body)["id"]].add(body)
+    arrived = sum(1 for event in list(shop.events) if event["type"] != "ping")
+    report.lines.append(
+        f"{expected} events, {arrived} deliveries, {arrived - expected} of them repeated"
+    )
+    wrong = {
+        txid: (names, delivered.get(txid, []))
+        for txid, names in rows.events.items()
+        if names != delivered.get(txid, [])
+    }
+    report.check(not wrong, f"deliveries that miss or disorder events: {_some(wrong.items())}")
+    changed = [key for key, own in bodies.items() if len(own) > 1]
+    report.check(not changed, f"events delivered with two bodies: {_some(changed)}")
+
+
+def compare_watchers(states: list[Mapping[str, str]], rows: SoakRows, report: SoakReport) -> None:
+    """The last state of each watcher is that of the database."""
+    for number, own_states in enumerate(states):
+        _compare(report, f"states seen by watcher {number}", own_states, rows.statuses)
+    report.lines.append(f"{sum(map(len, states))} payments watched by {len(states)} watchers")
+
+
+def wait_for(is_there: Callable[[], bool], seconds: float) -> bool:
+    """Wait until it is there; whether it came in time."""
+    limit = time.monotonic() + seconds
+    while not is_there():
+        if time.monotonic() > limit:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def _compare(
+    report: SoakReport, what: str, claims: Mapping[str, str], stored: Mapping[str, Any]
+) -> None:
+    wrong = [
+        (key, value, stored.get(key)) for key, value in claims.items() if stored.get(key) != value
+    ]
+    report.check(not wrong, f"{len(wrong)} {what} differ: {_some(wrong)}")
+
+
+def _some(values: Any) -> str:
+    return ", ".join(str(value) for value in list(values)[:FAULTS_SHOWN])
