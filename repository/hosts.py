@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Engine, ExceptionContext, event, make_url
+from sqlalchemy import (
+    URL,
+    Engine,
+    ExceptionContext,
+    NullPool,
+    create_engine,
+    event,
+    make_url,
+)
 
-from core.runtime.database_hosts import HOSTS, FirstWritable
+from core.runtime.database_hosts import HOSTS, FirstWritable, hosts_in
 from repository.driver_errors import is_wrong_host
 from repository.mysql_results import QuickConnection
 
@@ -32,6 +40,22 @@ def use_hosts(engine: Engine) -> None:
         # The other connections of the pool go to the same host: they are replaced too.
         if is_wrong_host(context.original_exception):
             context.is_disconnect = True
+
+
+def writable_address(url: URL) -> URL:
+    """The address with the one host of its list that accepts writes now.
+
+    For tools that know no lists. Raises the driver's error if there is no such host.
+    """
+    if HOSTS not in url.query:
+        return url
+    choice = FirstWritable()
+    engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
+    event.listen(engine, "do_connect", choice)
+    engine.connect().close()
+    host, port = hosts_in(str(url.query[HOSTS]))[choice.good]
+    alone = url.difference_update_query([HOSTS]).set(host=host)
+    return alone._replace(port=port)
 
 
 def read_after_write(engine: Engine) -> None:

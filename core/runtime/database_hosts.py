@@ -42,7 +42,8 @@ class FirstWritable:
 
     def __init__(self, connect: Callable[..., Any] | None = None) -> None:
         """Use the dialect's way to connect, or `connect` with the driver's options."""
-        self._good = 0
+        self.good = 0
+        """The place in the list of the host that accepted writes last."""
         self._connect = connect
 
     def __call__(
@@ -56,7 +57,7 @@ class FirstWritable:
             return None
         rest = {name: value for name, value in options.items() if name != HOSTS}
         hosts = hosts_in(options[HOSTS])
-        begin = self._good
+        begin = self.good
         places = [(begin + step) % len(hosts) for step in range(len(hosts))]
         for place in places:
             host, port = hosts[place]
@@ -70,7 +71,7 @@ class FirstWritable:
                     raise
                 continue
             if connection is not None:
-                self._good = place
+                self.good = place
                 return connection
         raise dialect.loaded_dbapi.InterfaceError("no host of the list accepts writes")
 

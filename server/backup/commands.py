@@ -14,9 +14,11 @@ from sqlalchemy import exc
 from config import ConfigurationError, current_settings
 from core.clock import rfc3339
 from core.version import VERSION, read_revision
+from db_models.base import db
 from payments.location import key_ring
 from repository import backups
 from repository.database import now
+from repository.hosts import writable_address
 from server import schema
 from server.backup.checks import check_copy, check_file, restored_copy
 from server.backup.engines import tools_of
@@ -48,9 +50,9 @@ def backup(folder: Path | None) -> None:
     """
     settings = current_settings()
     folder = folder or settings.instance_dir / "backups"
-    url = settings.database_url
-    engine, tools = tools_of(url)
     with _sentences():
+        url = _address()
+        engine, tools = tools_of(url)
         revision = schema.revision_of_database()
         if revision is None:
             raise BackupError("The database is empty: there is nothing to back up.")
@@ -81,9 +83,9 @@ def restore(path: Path, only_check: bool, force: bool) -> None:
     With --check the database stays as it is: the backup is restored beside it, opened, compared
     with its manifest, and dropped. The exit status is 1 if anything is wrong.
     """
-    url = current_settings().database_url
-    engine, tools = tools_of(url)
     with _sentences():
+        url = _address()
+        engine, tools = tools_of(url)
         manifest, file = read_manifest(path)
         if manifest.engine != engine:
             raise BackupError(
@@ -95,13 +97,8 @@ def restore(path: Path, only_check: bool, force: bool) -> None:
         if only_check:
             results = _checked(manifest, file, url)
         else:
-            if backups.has_tables(url):
-                if not force:
-                    raise BackupError(
-                        "The database has tables. Use --force to replace all of them."
-                    )
-                if engine != "sqlite":
-                    backups.drop_tables(url)
+            if not force and backups.has_tables(url):
+                raise BackupError("The database has tables. Use --force to replace all of them.")
             tools.restore(file, url)
             results = check_copy(manifest, url, key_ring())
     end_with([file_result, *results])
@@ -120,6 +117,12 @@ def _checked(manifest: Manifest, file: Path, url: str) -> list[CheckResult]:
         ) from None
 
 
+def _address() -> str:
+    """Where the service's database is: its file, or one server that accepts writes."""
+    # The engine's address, because a relative path of SQLite is relative to a folder of the app.
+    return writable_address(db.engine.url).render_as_string(hide_password=False)
+
+
 @contextmanager
 def _sentences() -> Iterator[None]:
     """End the command with one sentence for what can be expected to go wrong."""
@@ -127,5 +130,8 @@ def _sentences() -> Iterator[None]:
         yield
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from None
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise click.ClickException(f"{where}{error.strerror or error}.") from None
     except exc.DBAPIError as error:
         raise click.ClickException(f"The database failed: {schema.reason_of(error)}.") from None

@@ -12,7 +12,7 @@ from typing import Protocol
 from db_models.base import db
 from repository import backups
 from repository.backups import TableSums
-from server.backup.manifest import CHUNK, BackupError
+from server.backup.manifest import CHUNK, BackupError, new_private_file
 from server.backup.sql_script import ScriptSums
 from server.backup.tools import (
     find_tool,
@@ -32,7 +32,7 @@ class EngineTools(Protocol):
         """Write the database into this empty file; return what exactly its rows add up to."""
 
     def restore(self, path: Path, url: str) -> None:
-        """Put a backup into an empty database."""
+        """Replace all tables by those of a backup, once everything that it takes is there."""
 
 
 class SQLiteTools:
@@ -53,12 +53,11 @@ class SQLiteTools:
     def restore(self, path: Path, url: str) -> None:
         """Replace the file."""
         target = backups.sqlite_file(url)
-        for suffix in ("-wal", "-shm"):
-            target.with_name(target.name + suffix).unlink(missing_ok=True)
-        temporary = target.with_name(f".{target.name}.restored")
-        shutil.copyfile(path, temporary)
-        temporary.chmod(0o600)
-        temporary.replace(target)
+        with new_private_file(target) as temporary:
+            shutil.copyfile(path, temporary)
+            # Last, because the log is a part of the old database while that is in its place.
+            for suffix in ("-wal", "-shm"):
+                target.with_name(target.name + suffix).unlink(missing_ok=True)
 
 
 class MySQLTools:
@@ -93,6 +92,7 @@ class MySQLTools:
     def restore(self, path: Path, url: str) -> None:
         """Run the script."""
         tool = find_tool("mariadb", "mysql", package="mariadb-client")
+        backups.drop_tables(url)
         with mysql_options(url) as options:
             command = [tool, options, str(backups.address_of(url).database)]
             with (
@@ -123,8 +123,9 @@ class PostgresTools:
             return backups.table_sums(connection)
 
     def restore(self, path: Path, url: str) -> None:
-        """Restore in one transaction."""
+        """Restore all tables in one transaction."""
         tool = find_tool("pg_restore", package="postgresql-client")
+        backups.drop_tables(url)
         with postgres_options(url) as (arguments, variables):
             command = [
                 tool, *arguments, "--no-owner", "--no-privileges", "--exit-on-error",

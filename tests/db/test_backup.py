@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import secrets
+import shutil
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -16,13 +18,15 @@ import sqlalchemy as sa
 from click.testing import Result
 from flask import Flask
 
+from core.runtime.setting_urls import checked_database_url
 from db_models import Payment
 from payments.location import key_ring
-from server.backup import tools
+from server.backup import engines, tools
 from server.backup.manifest import BackupError
 from server.backup.sql_script import ScriptSums
 from tests.db.tables import Tables, payment_row
 from tests.support.plugin import SERVERS
+from tests.support.ports import free_port
 from tests.support.service import BankInTest, close_app, ready_app, settings_for
 
 PAYMENTS = 5
@@ -144,6 +148,49 @@ def test_a_restored_database_has_every_row(app, any_database_url, tmp_path):
     result = run(app, "restore", "--force", str(manifest))
     assert result.exit_code == 0, result.output
     assert _payments(any_database_url) == before
+
+
+def test_a_restore_that_cannot_begin_changes_nothing(app, any_database_url, tmp_path, monkeypatch):
+    """A missing tool or a full disk is noticed before the old rows are gone."""
+    manifest = back_up(app, tmp_path)
+    before = _payments(any_database_url)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "copy")
+
+    with monkeypatch.context() as patches:
+        patches.setattr(engines, "find_tool", fail)
+        patches.setattr(shutil, "copyfile", fail)
+        result = run(app, "restore", "--force", str(manifest))
+    assert (result.exit_code, result.output) == (1, "Error: copy: No space left on device.\n")
+    assert _payments(any_database_url) == before
+
+
+@pytest.mark.parametrize("any_database_url", SERVERS, indirect=True)
+def test_the_tools_get_the_writable_host_of_a_list(make_app, any_database_url, tmp_path):
+    """The tools of the engines know no lists, and the first host may be away."""
+    url = sa.make_url(any_database_url)
+    password = f":{url.password}" if url.password else ""
+    places = f"127.0.0.1:{free_port()},127.0.0.1:{url.port}"
+    scheme = f"{url.drivername}://{url.username}{password}@"
+    app = make_app(checked_database_url(f"{scheme}{places}/{url.database}"))
+    manifest = back_up(app, tmp_path)
+    for option in ("--check", "--force"):
+        result = run(app, "restore", option, str(manifest))
+        assert result.exit_code == 0, result.output
+
+
+def test_a_relative_file_is_that_of_the_service(make_app, tmp_path, monkeypatch):
+    """A path of SQLite is relative to the folder of the app, not to where the command runs."""
+    monkeypatch.setattr(Flask, "auto_find_instance_path", lambda _: str(tmp_path / "home"))
+    app = make_app("sqlite:///service.sqlite3")
+    manifest = back_up(app, tmp_path)
+    assert run(app, "restore", str(manifest)).exit_code == 1
+    close_app(app)
+    file = tmp_path / "home" / "service.sqlite3"
+    file.unlink()
+    assert run(app, "restore", str(manifest)).exit_code == 0
+    assert file.exists()
 
 
 def test_a_copy_that_is_not_the_backup_is_refused(app, any_database_url, tmp_path):
