@@ -216,7 +216,8 @@ def _give_back(connection: Connection) -> None:
     try:
         connection.close()
     except (exc.DBAPIError, OSError):
-        connection.invalidate()
+        if not connection.closed:  # it is, if the error said that the host accepts no writes
+            connection.invalidate()
 
 
 def _call_listeners(recorded: list[StoredEvent]) -> None:
