@@ -297,6 +297,26 @@ class PrivatePostgreSQL(PrivateServer):
         return answers(sa.make_url(self.url))
 
 
+class PrivateStandby(PrivatePostgreSQL):
+    """A standby of a running primary: a copy of its data that follows it."""
+
+    def __init__(self, primary: PrivatePostgreSQL) -> None:
+        super().__init__()
+        self._primary = primary
+
+    def promote(self) -> None:
+        """Make it a primary that waits for no standby, as an operator does by hand."""
+        control = Path(self.program).resolve().with_name("pg_ctl")
+        self._run([str(control), "promote", "-w", "-D", str(self.data)])
+
+    def _prepare(self) -> None:
+        copy = Path(self.program).resolve().with_name("pg_basebackup")
+        self._run([
+            str(copy), "--host=127.0.0.1", f"--port={self._primary.port}", "--username=postgres",
+            f"--pgdata={self.data}", "--write-recovery-conf", "--checkpoint=fast", "--no-sync",
+        ])  # fmt: skip
+
+
 class PrivateRedis(PrivateServer):
     """Redis in memory only: it loses its data at a stop, as a cache does."""
 

@@ -243,9 +243,11 @@ class ServiceProcess:
             ("DATABASE_URL", "balcao.sqlite3", True),
             ("BANK_DATABASE_URL", "bank.sqlite3", False),
         ):
-            url = sa.make_url(self.environment.get(name, f"sqlite:///{self.instance / usual}"))
-            file = Path(url.database or ".")
-            if url.get_backend_name() == "sqlite" and not file.exists():
+            text = self.environment.get(name, f"sqlite:///{self.instance / usual}")
+            if not text.startswith("sqlite"):  # it may be a list of hosts, which is no URL yet
+                continue
+            file = Path(sa.make_url(text).database or ".")
+            if not file.exists():
                 copy_sqlite(file, demo_accounts=demo_accounts)
 
     def wait_until_ready(self, path: str = "/readyz") -> None:
