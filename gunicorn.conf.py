@@ -25,9 +25,10 @@ graceful_timeout = 25  # the service stops within ten seconds, and gives its job
 
 worker_tmp_dir = gunicorn_master.memory_folder()  # a heartbeat must not wait for a disk
 control_socket_disable = True  # it needs threads in the master, and nobody here asks it
-raw_env = gunicorn_master.environment(workers)
+raw_env = ["ASYNC_MODE=gevent"]
 logconfig_dict = gunicorn_master.log_config()
 
+nworkers_changed = gunicorn_master.change_workers
 on_starting = gunicorn_master.prepare_metrics
 child_exit = gunicorn_master.forget_worker
 on_exit = gunicorn_master.remove_metrics

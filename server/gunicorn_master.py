@@ -29,8 +29,12 @@ def addresses() -> list[str]:
     if tls_port and early_setting("ROLE", "all") != "worker":
         ports.append(tls_port)
     # A port that is no port gets a free one; then the worker stops the start with a sentence.
-    numbers = [port if port.isascii() and port.isdecimal() else "0" for port in ports]
+    numbers = [port if _is_port(port) else "0" for port in ports]
     return [f"[{host}]:{number}" if ":" in host else f"{host}:{number}" for number in numbers]
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= len("65535") and int(text) <= 65535
 
 
 def worker_count() -> int:
@@ -44,17 +48,25 @@ def memory_folder() -> str | None:
     return str(_MEMORY) if _MEMORY.is_dir() else None
 
 
-def environment(workers: int) -> list[str]:
-    """Variables for the workers: the async mode, and the folder of their common metrics."""
-    variables = ["ASYNC_MODE=gevent"]
-    if workers > 1:
-        variables.append(f"{METRICS_VARIABLE}={_metrics_folder()}")
-    return variables
-
-
 @cache
-def _metrics_folder() -> str:
-    return early_setting(METRICS_VARIABLE, "") or tempfile.mkdtemp(prefix="balcao-metrics-")
+def _metrics_folder() -> tuple[str, bool]:
+    """The folder of the workers' common metrics, and whether the operator has named it."""
+    setting = early_setting(METRICS_VARIABLE, "")
+    return setting or tempfile.mkdtemp(prefix="balcao-metrics-"), bool(setting)
+
+
+def change_workers(arbiter: Any, count: int, _count_before: int | None) -> None:
+    """Give several workers common metrics; gunicorn calls it at the start, too.
+
+    What was allowed to start as one process stays one: a second worker might share SQLite, or the
+    bank, and each would hear only of its own payments.
+    """
+    if arbiter.cfg.workers == 1 and count > 1:
+        arbiter.log.warning("WORKERS is 1, so no worker is added: set WORKERS, then send SIGHUP.")
+        arbiter.num_workers = 1
+    elif arbiter.cfg.workers > 1:  # also by gunicorn's own option
+        variables = {**arbiter.cfg.env, METRICS_VARIABLE: _metrics_folder()[0]}
+        arbiter.cfg.set("raw_env", [f"{name}={value}" for name, value in variables.items()])
 
 
 def prepare_metrics(arbiter: Any) -> None:
@@ -75,9 +87,10 @@ def forget_worker(arbiter: Any, worker: Any) -> None:
 
 def remove_metrics(arbiter: Any) -> None:
     """Delete the folder of the metrics, unless the operator has named one."""
-    folder = arbiter.cfg.env.get(METRICS_VARIABLE)
-    if folder and not early_setting(METRICS_VARIABLE, ""):
-        shutil.rmtree(folder, ignore_errors=True)
+    if METRICS_VARIABLE in arbiter.cfg.env:
+        folder, is_of_operator = _metrics_folder()
+        if not is_of_operator:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def log_config() -> dict[str, Any]:

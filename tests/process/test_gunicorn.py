@@ -72,6 +72,15 @@ def test_a_worker_that_was_killed_is_replaced(single):
     assert single.create()["status"] == "pending"
 
 
+def test_what_started_as_one_worker_stays_one(single):
+    """Two would share SQLite and the bank, and the second would not know that it is one of two."""
+    assert single.process is not None
+    pids = single.worker_pids
+    single.process.send_signal(signal.SIGTTIN)
+    wait_until(lambda: "so no worker is added" in single.log(), single)
+    assert single.worker_pids == pids
+
+
 def test_a_worker_that_hangs_is_replaced(single):
     """Whatever holds the hub: nobody is answered meanwhile, and nobody has to notice it."""
     pids = single.worker_pids
