@@ -12,7 +12,6 @@ from flask import Flask
 from werkzeug.http import http_date
 
 from config import Settings
-from core.errors import BalcaoError
 from core.runtime.parts import Parts
 from payments.lifecycle import sequence_at, status_at
 from repository.database import reading
@@ -38,8 +37,8 @@ def read_polled(environ: WSGIEnvironment, txid: str) -> tuple[PolledPayment | No
 
     Raises what reading raises.
     """
-    read: tuple[PolledPayment | None, datetime] | BalcaoError | None = environ.get(_READ)
-    if isinstance(read, BalcaoError):
+    read: tuple[PolledPayment | None, datetime] | Exception | None = environ.get(_READ)
+    if isinstance(read, Exception):
         raise read
     return _read(txid) if read is None else read
 
@@ -73,7 +72,9 @@ class UnchangedPolls:
         tag = environ.get("HTTP_IF_NONE_MATCH")
         if tag is None or environ["REQUEST_METHOD"] != "GET" or not _TAG.fullmatch(tag):
             return self._application(environ, start_response)
-        match = _PATH.fullmatch(environ.get("PATH_INFO", ""))
+        # Flask refuses an `If-Match` that does not match, whatever else a request says.
+        is_plain = "HTTP_IF_MATCH" not in environ
+        match = _PATH.fullmatch(environ.get("PATH_INFO", "")) if is_plain else None
         started = time.perf_counter()
         network = network_of(environ.get("REMOTE_ADDR") or "unknown")
         counts, most = self._parts.request_counts, self._requests_max
@@ -81,7 +82,9 @@ class UnchangedPolls:
             return self._application(environ, start_response)
         if not self._is_unchanged(environ, match[1], tag):
             return self._application(environ, start_response)
-        counts.take(REQUESTS, network, most)
+        # Other requests of this client may have come while this one read.
+        if not counts.take_if_free(REQUESTS, network, most):
+            return self._application(environ, start_response)
         self._parts.metrics.observe("GET", ROUTE, 304, time.perf_counter() - started)
         own = [
             ("ETag", tag),
@@ -97,7 +100,7 @@ class UnchangedPolls:
         try:
             with self._app.app_context():
                 payment, now = environ[_READ] = _read(txid)
-        except BalcaoError as error:
+        except Exception as error:  # Flask raises it again, and answers and logs it
             environ[_READ] = error
             return False
         if payment is None:

@@ -71,7 +71,8 @@ def register(
 
         def join() -> dict[str, Any]:
             answer = _watch(presenter, data, tokens.get(_sid()), txids)
-            if not data.get("late"):
+            # A client may have gone while its state was read: nothing would forget it again.
+            if not data.get("late") or _sid() not in txids_by_sid:
                 return answer
             announcer.lateness.add(_sid())
             return {**answer, "late": announcer.lateness.is_late}

@@ -56,6 +56,28 @@ class RequestCounts:
     def take(self, kind: str, client: str, maximum: int) -> None:
         """Count one request. Raises TooManyRequests with the seconds until the next minute."""
         now = self._clock()
+        key, count = self._next(kind, client, now)
+        self._counts[key] = count
+        if count <= maximum:
+            return
+        if count == maximum + 1:
+            self._on_breach(kind)
+        raise TooManyRequests(math.ceil((self._window + 1) * WINDOW_SECONDS - now))
+
+    def may_take(self, kind: str, client: str, maximum: int) -> bool:
+        """Whether there is room for one more request of this client now."""
+        return self._next(kind, client, self._clock())[1] <= maximum
+
+    def take_if_free(self, kind: str, client: str, maximum: int) -> bool:
+        """Count one request if there is room for it; whether there was."""
+        key, count = self._next(kind, client, self._clock())
+        if count > maximum:
+            return False
+        self._counts[key] = count
+        return True
+
+    def _next(self, kind: str, client: str, now: float) -> tuple[tuple[str, str], int]:
+        """Under which key the client's next request counts, and the count with it."""
         window = int(now) // WINDOW_SECONDS
         if window != self._window:
             self._window, self._counts = window, {}
@@ -64,18 +86,7 @@ class RequestCounts:
         if count == 1 and len(counts) >= CLIENTS_MAX:
             key = (kind, _OTHERS)
             count = counts.get(key, 0) + 1
-        counts[key] = count
-        if count <= maximum:
-            return
-        if count == maximum + 1:
-            self._on_breach(kind)
-        raise TooManyRequests(math.ceil((window + 1) * WINDOW_SECONDS - now))
-
-    def may_take(self, kind: str, client: str, maximum: int) -> bool:
-        """Whether this client's own count has room for one more request now."""
-        if int(self._clock()) // WINDOW_SECONDS != self._window:
-            return True
-        return self._counts.get((kind, client), 0) < maximum
+        return key, count
 
 
 def request_bound(settings: Settings, counts: RequestCounts) -> Callable[[], None]:

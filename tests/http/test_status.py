@@ -133,6 +133,67 @@ def test_the_bound_of_requests_holds_for_unchanged_answers(make_payment, client,
     assert 429 in statuses
 
 
+def test_a_precondition_comes_before_an_unchanged_state(make_payment, client):
+    """RFC 9110, 13.2.2: `If-Match` first."""
+    payment = make_payment()
+    headers = {"If-None-Match": poll(client, payment).headers["ETag"], "If-Match": '"another"'}
+    answer = client.get(f"/payments/pix/{payment['id']}/status", headers=headers)
+    problem(answer, 412, "precondition-failed")
+
+
+def test_the_bound_holds_for_requests_that_come_while_a_poll_reads(
+    make_payment, client, app, monkeypatch
+):
+    """The last free place may be taken then; a refusal is an answer as usual."""
+    payment = make_payment()
+    etag = poll(client, payment).headers["ETag"]
+    counts = app.extensions[EXTENSION].request_counts
+    find_polled = Payments.find_polled
+
+    def find_late(payments, txid):
+        with suppress(TooManyRequests):
+            while True:
+                counts.take(REQUESTS, "127.0.0.1", app.config["BALCAO"].requests_per_minute)
+        return find_polled(payments, txid)
+
+    monkeypatch.setattr(Payments, "find_polled", find_late)
+    problem(poll(client, payment, etag), 429, "too-many-requests")
+
+
+def test_the_bound_holds_for_polls_of_clients_beyond_the_counted_ones(
+    make_payment, client, app, monkeypatch
+):
+    """They share one count, which may be full although their own is empty."""
+    payment = make_payment()
+    etag = poll(client, payment).headers["ETag"]
+    counts = app.extensions[EXTENSION].request_counts
+    monkeypatch.setattr("web.request_counts.CLIENTS_MAX", 0)
+    with app.app_context(), suppress(TooManyRequests):
+        while True:
+            counts.take(REQUESTS, "192.0.2.1", app.config["BALCAO"].requests_per_minute)
+    answer = client.get(
+        f"/payments/pix/{payment['id']}/status",
+        headers={"If-None-Match": etag},
+        environ_base={"REMOTE_ADDR": "192.0.2.2"},
+    )
+    problem(answer, 429, "too-many-requests")
+
+
+def test_an_unexpected_failure_of_a_poll_is_a_problem_as_everywhere(
+    make_payment, client, app, monkeypatch
+):
+    """The server's own page for errors is no JSON, and has none of our headers."""
+    payment = make_payment()
+    etag = poll(client, payment).headers["ETag"]
+
+    def fail(_payments, _txid):
+        raise RuntimeError
+
+    monkeypatch.setattr(Payments, "find_polled", fail)
+    monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)
+    problem(poll(client, payment, etag), 500, "internal-error")
+
+
 def test_a_database_that_is_away_is_waited_for_once(make_payment, client, monkeypatch):
     """Each attempt may take seconds."""
     payment = make_payment()
