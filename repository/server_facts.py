@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, text
 
 from db_models.base import db
-from repository.connections import engine_options
 
 
 @dataclass(frozen=True)
@@ -41,12 +40,6 @@ def read_facts() -> ServerFacts:
         if name == "sqlite":
             return _sqlite(connection)
         return _postgres(connection) if name == "postgresql" else _mysql(connection)
-
-
-def connections_of_process(url: str) -> int:
-    """How many connections one process may open: two pools, for writing and for reading."""
-    options = engine_options(url, green=True)
-    return 2 * int(options["pool_size"] + options["max_overflow"])
 
 
 def _sqlite(connection: Connection) -> ServerFacts:

@@ -13,7 +13,7 @@ from core.clock import SystemClock
 from providers.certificate_notices import WARNED_DAYS, days_left, needing_certificates
 from repository.database import reading
 from repository.schema_support import oldest_codes_of_service
-from repository.server_facts import DURABLE, ServerFacts, connections_of_process, read_facts
+from repository.server_facts import DURABLE, ServerFacts, read_facts
 from server import schema
 from server.check_results import CheckResult
 from web.health import lag_allowed
@@ -46,7 +46,8 @@ def check_database(settings: Settings) -> Iterator[CheckResult]:
     else:
         yield CheckResult("durability", "ok", "Confirmed payments survive a power cut.")
     if facts.connections_max is not None:
-        yield _connections(facts.connections_max, connections_of_process(settings.database_url))
+        # Two pools, one for changes and one for reads.
+        yield _connections(facts.connections_max, 2 * settings.database_pool_size)
     yield from _clock(facts)
 
 

@@ -265,8 +265,9 @@ def test_processes_of_the_version_before_serve_on_the_new_schema(start, operator
         old_revision = ScriptDirectory(str(old_code / "migrations")).get_current_head()
         assert old_revision is not None
         downgrade(directory=str(MIGRATIONS), revision=old_revision)
-    one, two = start("one", old_code), start("two", old_code)
-    one.wait_until_ready()
+    one = start("one", old_code)
+    one.wait_until_ready()  # it compiles all modules of the new folder, for the second one too
+    two = start("two", old_code)
     two.wait_until_ready()
     traffic = Traffic([one, two])
     with traffic.running():

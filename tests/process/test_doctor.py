@@ -221,6 +221,15 @@ def test_a_server_that_may_lose_commits_is_told(examine, any_database_url):
     assert by_name["clock of database"][0] == "ok"
 
 
+@pytest.mark.parametrize("any_database_url", ["mysql"], indirect=True)
+@pytest.mark.mysql
+def test_pools_of_another_size_are_counted(examine, any_database_url):
+    """DATABASE_POOL_SIZE is about one of two pools."""
+    state, detail = results(examine(any_database_url, database_pool_size=1000))["connections"]
+    assert state == "fail"
+    assert "up to 2000 of" in detail
+
+
 def test_a_service_whose_clock_is_wrong_is_told(examine, serve):
     """An hour ahead, every payment expires at once. The doctor's token must count all the same."""
     libraries = sorted(Path("/").glob("usr/lib/*/faketime/libfaketimeMT.so.1"))

@@ -62,7 +62,7 @@ UNBOUNDED = {
 }
 """Tests send in a minute what no client does; `test_request_bounds.py` tests the bounds."""
 INHERITED = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR")
-READY_WITHIN_SECONDS = 30.0
+READY_WITHIN_SECONDS = 60.0
 
 
 def settings_for(database_url: str, instance: Path, **changes: Any) -> Settings:
