@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -133,5 +134,7 @@ def _sentences() -> Iterator[None]:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise click.ClickException(f"{where}{error.strerror or error}.") from None
+    except sqlite3.Error as error:  # of the backup API, without SQLAlchemy
+        raise click.ClickException(f"The copy cannot be written: {error}.") from None
     except exc.DBAPIError as error:
         raise click.ClickException(f"The database failed: {schema.reason_of(error)}.") from None

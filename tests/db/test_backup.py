@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import resource
 import secrets
 import shutil
 import stat
@@ -164,6 +165,20 @@ def test_a_restore_that_cannot_begin_changes_nothing(app, any_database_url, tmp_
         result = run(app, "restore", "--force", str(manifest))
     assert (result.exit_code, result.output) == (1, "Error: copy: No space left on device.\n")
     assert _payments(any_database_url) == before
+
+
+@pytest.mark.parametrize("any_database_url", ["sqlite"], indirect=True)
+def test_a_backup_without_room_leaves_nothing(app, tmp_path):
+    """One sentence, and no file that looks like a backup."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        result = run(app, "backup", "--to", str(tmp_path / "backups"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: The copy cannot be written: ")
+    assert list((tmp_path / "backups").iterdir()) == []
 
 
 @pytest.mark.parametrize("any_database_url", SERVERS, indirect=True)
