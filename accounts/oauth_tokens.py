@@ -2,7 +2,8 @@
 
 A token has no row. Its key is derived from SECRET_KEY for this purpose alone, so a token of a
 person is no token here, and the reverse. Every request looks the token's client up in the
-database: a token of a revoked client is refused at once, in every process.
+database, so a token of a revoked client is refused at once. Where Redis tells each process of
+changes, a look-up is reused for at most two seconds (docs/decisions/0093-remembered-callers.md).
 """
 
 from __future__ import annotations
@@ -103,10 +104,10 @@ def read_token(token: str) -> OAuthClaims:
 def merchant_of_token(work: Work, authorization: str | None, scope: str) -> Account:
     """The merchant for whom the request at hand, to API Pix, acts.
 
-    `authorization` is the header, or None. One statement, and none for a token that is missing,
-    forged or expired. Raises Unauthorized, also if the client was revoked, the account disabled,
-    or the token bound to another certificate than the connection's, and Forbidden for a missing
-    scope.
+    `authorization` is the header, or None. One statement at most, and none for a token that is
+    missing, forged or expired. Raises Unauthorized, also if the client was revoked, the account
+    disabled, or the token bound to another certificate than the connection's, and Forbidden for a
+    missing scope.
     """
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer":

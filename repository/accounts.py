@@ -36,8 +36,8 @@ _NEWEST_KEYS = Keyset(ApiKey.id, cursor=ApiKey.public_id)
 class RecentAccounts:
     """A cache of accounts for CACHE_SECONDS: a shop sends many requests in a row.
 
-    A process may show an account's old name for that long. Credentials are never cached, so a
-    revoked one is refused at once, in every process.
+    A process may show an account's old name for that long. No credentials are looked up here: those
+    have a memory of their own, which hears of changes (`recent_callers`).
     """
 
     def __init__(self) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pymysql.connections import Connection, MySQLResult
+from pymysql.constants import CR
+from pymysql.err import OperationalError
 
 DESCRIPTIONS_MAX = 500
 _ALIKE_MAX = 8
@@ -21,8 +23,9 @@ if TYPE_CHECKING:
 else:
     _Connection = Connection
 
-_Described = tuple[bytes, Any, Any]
-"""The bytes of all descriptions of a result; the converters and the description from them."""
+_Described = tuple[bytes, Any, Any, Any]
+"""The bytes of all descriptions of a result; what PyMySQL keeps of them: fields, converters, and
+the description."""
 
 
 class ReusedDescriptions:
@@ -54,12 +57,13 @@ _SSL_CONTEXTS: list[Any] = []
 class QuickResult(MySQLResult):
     """A result that parses no description twice."""
 
+    fields: list[Any]
     converters: list[tuple[str | None, Any]]
 
     def _get_descriptions(self) -> None:
         connection: Any = self.connection
         whole: Any = super()
-        buffered = connection._rfile.peek(1)
+        buffered = _peek(connection)
         first_bytes = _HEADER_BYTES + int.from_bytes(buffered[:3], "little")
         key = (connection.encoding, self.field_count, buffered[:first_bytes])
         described = _DESCRIPTIONS.find(key, buffered)
@@ -67,11 +71,12 @@ class QuickResult(MySQLResult):
             whole._get_descriptions()
             size = _length_of(buffered, self.field_count)
             if size is not None:
-                _DESCRIPTIONS.add(key, (buffered[:size], self.converters, self.description))
+                parsed = (self.fields, self.converters, self.description)
+                _DESCRIPTIONS.add(key, (buffered[:size], *parsed))
             return
         connection._read_bytes(len(described[0]))
         connection._next_seq_id = (connection._next_seq_id + self.field_count) % 256
-        _, self.converters, self.description = described
+        _, self.fields, self.converters, self.description = described
         connection._read_packet()  # the EOF packet behind the descriptions
 
     def _read_row_from_packet(self, packet: Any) -> tuple[Any, ...]:
@@ -120,6 +125,23 @@ class QuickConnection(_Connection):
         if result.server_status is not None:
             self.server_status = result.server_status
         return int(result.affected_rows or 0)
+
+
+def _peek(connection: Any) -> bytes:
+    """The bytes that come next, as far as they are buffered; empty at the end of the stream.
+
+    Raises OperationalError and closes the connection, as PyMySQL does when a read fails: half of a
+    result has been read, so the connection must not be used again.
+    """
+    try:
+        return bytes(connection._rfile.peek(1))
+    except OSError as error:
+        connection._force_close()
+        lost = f"Lost connection to MySQL server during query ({error})"
+        raise OperationalError(CR.CR_SERVER_LOST, lost) from error
+    except BaseException:
+        connection._force_close()
+        raise
 
 
 def _length_of(buffered: bytes, packets: int) -> int | None:

@@ -128,6 +128,42 @@ def test_descriptions_are_reused_and_bounded(connect, monkeypatch):
     assert max(map(len, descriptions._seen.values())) <= mysql_results._ALIKE_MAX
 
 
+def test_rows_as_dictionaries_are_read_the_second_time_too(connect):
+    """A cursor of PyMySQL asks the result for its fields."""
+    quick = connect(QuickConnection)
+    for _ in range(2):
+        with quick.cursor(pymysql.cursors.DictCursor) as cursor:
+            cursor.execute("SELECT 1 AS a, 2 AS b")
+            assert cursor.fetchall() == [{"a": 1, "b": 2}]
+
+
+@pytest.mark.parametrize(
+    ("cause", "raised"),
+    [(TimeoutError("timed out"), pymysql.OperationalError), (KeyboardInterrupt(), None)],
+)
+def test_a_connection_lost_before_the_descriptions_is_closed(connect, monkeypatch, cause, raised):
+    """Half of a result has been read: whoever gets the connection next would read the rest."""
+    quick: Any = connect(QuickConnection)
+    whole = quick._rfile
+
+    class Cut:
+        """A stream that breaks after the first packet."""
+
+        def read(self, size):
+            return whole.read(size)
+
+        def peek(self, _size):
+            raise cause
+
+        def close(self):
+            whole.close()
+
+    monkeypatch.setattr(quick, "_rfile", Cut())
+    with pytest.raises(raised or type(cause)):
+        rows_of(quick, "SELECT 1 AS a, 2 AS b")
+    assert not quick.open
+
+
 def test_tls_is_used_as_before(connect, monkeypatch):
     """One context for connections without options; options get a context of their own."""
     monkeypatch.setattr(mysql_results, "_SSL_CONTEXTS", [])
