@@ -115,11 +115,11 @@ def _add_routes(app: OpenAPI, settings: Settings, parts: Parts) -> None:
     schema.init_migrations(app)
     init_schema_wait(app)
     init_problems(app)
+    init_static_files(app, settings, parts)  # inside the fixed headers
     init_requests(app, settings)
     init_metrics(app, parts.metrics)
     init_pages(app)
     init_page_templates(app)
-    init_static_files(app)
     init_limits(app, settings)
     init_accounts(app, settings)
     init_health(app, settings, schema.newest_revision)

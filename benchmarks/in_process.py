@@ -177,6 +177,8 @@ class Service:
             _same("portal, list", environ, "GET", "/portal/payments", with_cookies),
             _same("portal, home", environ, "GET", "/portal", with_cookies),
             _same("brand", environ, "GET", "/brand/d97706.css", BROWSER),
+            _same("style sheet", environ, "GET", _SHEET, _ZIPPED),
+            Operation("style sheet, unchanged", self._unchanged_sheets, 304, 60),
         ]
         return {operation.name: operation for operation in operations}
 
@@ -214,6 +216,11 @@ class Service:
         headers = {f"HTTP_{name.upper().replace('-', '_')}": text for name, text in signed.items()}
         return environ("POST", "/payments/pix/confirmation", {**PROGRAM, **headers}, body)
 
+    def _unchanged_sheets(self, number: int) -> list[Environ]:
+        answer = send(self.app, environ("GET", _SHEET, _ZIPPED))
+        headers = {**_ZIPPED, "HTTP_IF_NONE_MATCH": dict(answer.headers)["ETag"]}
+        return [environ("GET", _SHEET, headers) for _ in range(number)]
+
     def _first_pictures(self, number: int, kind: str) -> list[Environ]:
         paths = [f"/payments/pix/qr_code/{self.create()['qr_code']}.{kind}" for _ in range(number)]
         return [environ("GET", path, BROWSER) for path in paths]
@@ -222,7 +229,9 @@ class Service:
 _JSON = "application/json"
 _UNCHANGED = {**PROGRAM, "HTTP_ACCEPT": _JSON, "HTTP_IF_NONE_MATCH": 'W/"pending-1"'}
 """The headers of a page that has asked for the state of a new payment before."""
-_SHORT = ("QR", "QR as PNG", "brand")
+_ZIPPED = {**BROWSER, "HTTP_ACCEPT_ENCODING": "gzip, deflate, br"}
+_SHEET = "/static/css/base.css?v=1"
+_SHORT = ("QR", "QR as PNG", "brand", "style sheet")
 
 
 def _same(name: str, make: Callable[..., Environ], *arguments: Any) -> Operation:

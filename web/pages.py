@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,8 +23,8 @@ from core.languages import (
 )
 from core.money import reais
 from web import zones
+from web.script_modules import STATIC, digest_of
 
-_STATIC = Path(__file__).resolve().parent.parent / "static"
 YEAR_SECONDS = 31_536_000
 
 
@@ -80,7 +78,7 @@ def language_args_to(url: str) -> dict[str, Any]:
 def init_pages(app: Flask) -> None:
     """Register the language selector, the filters, `asset` and the language helpers."""
     app.config["BABEL_DEFAULT_LOCALE"] = "pt_BR"
-    app.config["BABEL_TRANSLATION_DIRECTORIES"] = str(_STATIC.parent / "translations")
+    app.config["BABEL_TRANSLATION_DIRECTORIES"] = str(STATIC.parent / "translations")
     Babel(
         app,
         locale_selector=lambda: language().replace("-", "_"),
@@ -171,7 +169,7 @@ def _currency(centavos: int, locale: str) -> str:
 
 
 def asset(name: str) -> str:
-    """The URL of a static file, with a hash of its content, so that caches may keep it a year."""
+    """The URL of a static file, with its digest, so that caches may keep it a year."""
     return f"{request.script_root}/static/{name}?v={_digest(name)}"
 
 
@@ -182,7 +180,4 @@ def forget_static_files() -> None:
 
 @lru_cache(maxsize=512)
 def _digest(name: str) -> str:
-    try:
-        return hashlib.sha256((_STATIC / name).read_bytes()).hexdigest()[:12]
-    except FileNotFoundError:
-        return "0"
+    return digest_of(name)

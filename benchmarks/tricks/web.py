@@ -19,7 +19,7 @@ from benchmarks.tricks.trick import Trick, another_hook, instead, uncached
 from blueprints.checkout import look_routes, page_routes
 from core.errors import BalcaoError, Unauthorized
 from payments import qr_image, qr_routes, unchanged_polls
-from web import api_docs, bodies, limits, metrics, pages, requests, zones
+from web import api_docs, bodies, limits, metrics, pages, requests, static_answers, zones
 
 
 @contextmanager
@@ -169,6 +169,12 @@ TRICKS = [
         "payments/unchanged_polls.py UnchangedPolls",
         ("poll, unchanged",),
         instead((unchanged_polls, "_TAG", re.compile("(?!)"))),
+    ),
+    Trick(
+        "files answered below Flask",
+        "web/static_answers.py StaticAnswers",
+        ("style sheet", "style sheet, unchanged"),
+        instead((static_answers, "_PATH", re.compile("(?!)"))),
     ),
     Trick(
         "no If-None-Match, no conditional answer",
