@@ -240,7 +240,10 @@ def _caller_by_cookie(work: Work, claims: tokens.Claims) -> Caller:
         return _caller_by_claims(work, claims, by_cookie=True)
     who = (claims.account_public_id, claims.sign_in_id)
     halves = ledger().callers.find(
-        ("halves", *who), work.now, lambda: work.accounts.find_signed_in_halves(*who, work.now)
+        ("halves", *who),
+        work.now,
+        lambda: work.accounts.find_signed_in_halves(*who, work.now),
+        work.caller_answers,
     )
     if halves is None:
         raise Unauthorized("This sign-in has ended.")
@@ -258,7 +261,10 @@ def _caller_by_cookie(work: Work, claims: tokens.Claims) -> Caller:
 def _caller_by_claims(work: Work, claims: tokens.Claims, *, by_cookie: bool = False) -> Caller:
     who = (claims.account_public_id, claims.sign_in_id)
     account = ledger().callers.find(
-        ("sign-in", *who), work.now, lambda: work.accounts.find_signed_in(*who, work.now)
+        ("sign-in", *who),
+        work.now,
+        lambda: work.accounts.find_signed_in(*who, work.now),
+        work.caller_answers,
     )
     if account is None:
         raise Unauthorized("This sign-in has ended.")
@@ -271,7 +277,10 @@ def _caller_by_key(work: Work, key: str) -> Caller:
     keys.check_mode(key)
     digest = keys.key_hash(key)
     account_and_key = ledger().callers.find(
-        ("key", digest), work.now, lambda: work.accounts.find_by_key_sha256(digest)
+        ("key", digest),
+        work.now,
+        lambda: work.accounts.find_by_key_sha256(digest),
+        work.caller_answers,
     )
     if account_and_key is None:
         raise Unauthorized("This API key is unknown or revoked.")

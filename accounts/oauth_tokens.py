@@ -118,6 +118,7 @@ def merchant_of_token(work: Work, authorization: str | None, scope: str) -> Acco
         ("client", claims.client_id),
         work.now,
         lambda: work.oauth_clients.find_usable(claims.client_id),
+        work.caller_answers,
     )
     if account_and_client is None:
         raise Unauthorized("The client of this token was revoked.")

@@ -121,7 +121,8 @@ def unit_of_work() -> Iterator[Work]:
     changes_callers = False
     try:
         with _translate_errors(), _transaction(ledger_) as connection:
-            work = Work(connection, ledger_.clock.now(), ledger_.recent)
+            answers = ledger_.callers.answers
+            work = Work(connection, ledger_.clock.now(), ledger_.recent, answers)
             info = connection.info  # a connection that is lost meanwhile has none
             try:
                 with _open(work):
@@ -183,7 +184,8 @@ def reading() -> Iterator[Work]:
     with _translate_errors():
         connection = ledger_.reading_engine.connect()
         try:
-            work = Work(connection, ledger_.clock.now(), ledger_.recent)
+            answers = ledger_.callers.answers
+            work = Work(connection, ledger_.clock.now(), ledger_.recent, answers)
             try:
                 with _open(work):
                     yield work

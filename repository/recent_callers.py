@@ -16,6 +16,8 @@ _AGE_MAX = timedelta(seconds=CALLERS_SECONDS)
 _CALLERS_MAX = 10_000
 
 Answer = TypeVar("Answer")
+CallerAnswers = dict[Hashable, tuple[datetime, float, Any]]
+"""Answers by credentials: the instant and the monotonic seconds of the look-up, and its answer."""
 
 
 class RecentCallers:
@@ -27,23 +29,33 @@ class RecentCallers:
 
     def __init__(self) -> None:
         """Remember nothing until `hears` says that this process hears of changes."""
-        self._cache: dict[Hashable, tuple[datetime, float, Any]] = {}
+        self._answers: CallerAnswers = {}
         self.hears: Callable[[], bool] = lambda: False
         """Whether this process hears now of the changes that others make."""
         self.publish: Callable[[], None] = lambda: None
         """Tells the other processes of a change; must not raise."""
 
+    @property
+    def answers(self) -> CallerAnswers:
+        """The answers that are reused now; `forget` begins with new ones."""
+        return self._answers
+
     def find(
-        self, key: Hashable, now: datetime, look_up: Callable[[], Answer | None]
+        self,
+        key: Hashable,
+        now: datetime,
+        look_up: Callable[[], Answer | None],
+        cache: CallerAnswers,
     ) -> Answer | None:
         """What `look_up` returns for these credentials, or returned within CALLERS_SECONDS.
 
-        Invalid credentials are looked up each time.
+        `cache` are the answers of the moment when the unit of work began: on SQLite it reads the
+        rows of that moment, so what it finds after a change must not be reused. Invalid credentials
+        are looked up each time.
         """
-        if not self.hears():
+        if cache is not self._answers or not self.hears():
             return look_up()
-        # `forget` replaces the dictionary, so a look-up that began before it is not reused.
-        cache, moment = self._cache, time.monotonic()
+        moment = time.monotonic()
         entry = cache.get(key)
         if entry is not None:
             looked_up_at, then, value = entry
@@ -59,7 +71,7 @@ class RecentCallers:
 
     def forget(self) -> None:
         """Look all credentials up again: some have changed."""
-        self._cache = {}
+        self._answers = {}
 
     def change(self) -> None:
         """Forget, here and in the other processes, after the commit of a change."""

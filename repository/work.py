@@ -26,6 +26,7 @@ from repository.provider_audits import ProviderAudits
 from repository.provider_charges import ProviderCharges
 from repository.provider_money import ProviderMoney
 from repository.receipts import Receipts
+from repository.recent_callers import CallerAnswers
 from repository.reconciliations import Reconciliations
 from repository.recurrence_callbacks import RecurrenceCallbacks
 from repository.recurrence_requests import RecurrenceRequests
@@ -47,11 +48,18 @@ class Work:
     statement.
     """
 
-    def __init__(self, connection: Connection, now: datetime, recent: RecentAccounts) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        now: datetime,
+        recent: RecentAccounts,
+        caller_answers: CallerAnswers,
+    ) -> None:
         """Use this connection; the caller commits or rolls back."""
         self.connection = connection
         self.now = now
         self.recent = recent
+        self.caller_answers = caller_answers
         self.recorded_events: list[StoredEvent] = []
         self.has_deliveries = False
         """Whether it stored deliveries itself; those of events are stored later."""
