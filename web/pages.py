@@ -108,9 +108,21 @@ def set_page_headers(response: Response) -> Response:
         response.headers["Content-Language"] = language()
         response.headers.setdefault("X-Robots-Tag", "noindex")
         _remember_language(response)
-    elif request.endpoint == "static" and "v" in request.args:
+    elif request.endpoint == "static" and _has_current_digest():
         response.headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
     return response
+
+
+def _has_current_digest() -> bool:
+    """Whether the address of this static file names the content that is sent.
+
+    During a rolling upgrade a process may be asked for the text of another version: its own text
+    must not be cached for a year under that address.
+    """
+    asked_digest = request.args.get("v")
+    if asked_digest is None:
+        return False
+    return asked_digest == digest_of((request.view_args or {})["filename"])
 
 
 def translate(text: str) -> str:

@@ -22,7 +22,7 @@ from web.limits import network_of
 from web.pages import set_page_headers
 from web.request_counts import REQUESTS
 from web.requests import hub_hooks, request_id_of
-from web.script_modules import STATIC, with_imports
+from web.script_modules import STATIC, digest_of, with_imports
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -44,6 +44,8 @@ _Stamps = tuple[tuple[Path, int], ...]
 class PreparedFile:
     """The two answers of one file in one encoding, as Flask gave them."""
 
+    digest: str
+    """What the address must name for this answer, if it names a digest."""
     stamps: _Stamps
     """When the file and what it imports had changed."""
     tag: str
@@ -81,14 +83,13 @@ class StaticAnswers:
             return self._application(environ, start_response)
         started = time.perf_counter()
         network = network_of(environ.get("REMOTE_ADDR") or "unknown")
-        counts, most = self._parts.request_counts, self._requests_max
-        if not counts.may_take(REQUESTS, network, most):
-            return self._application(environ, start_response)
         file = self._file(environ, match[1])
         if file is None:
             return self._application(environ, start_response)
+        counts = self._parts.request_counts
+        if not counts.take_if_free(REQUESTS, network, self._requests_max):
+            return self._application(environ, start_response)
         is_unchanged = environ.get("HTTP_IF_NONE_MATCH", "").removeprefix("W/") == file.tag
-        counts.take(REQUESTS, network, most)
         method = environ["REQUEST_METHOD"]
         status = 304 if is_unchanged else 200
         self._parts.metrics.observe(method, ROUTE, status, time.perf_counter() - started)
@@ -105,36 +106,36 @@ class StaticAnswers:
         return () if is_unchanged or method == "HEAD" else (file.body,)
 
     def _file(self, environ: WSGIEnvironment, name: str) -> PreparedFile | None:
-        """What to answer; None for an unknown file."""
-        has_digest = bool(environ.get("QUERY_STRING"))
+        """What to answer; None for an unknown file, and for the digest of another version."""
+        query = environ.get("QUERY_STRING", "")
+        has_digest = bool(query)
         takes_gzip = _takes_gzip(environ.get("HTTP_ACCEPT_ENCODING", ""))
         key = (name, has_digest, takes_gzip)
         file = self._files.get(key)
-        if file is not None and _are_present(file.stamps):
-            return file
-        try:
-            file = self._prepare(environ, key)
-        except (HTTPException, OSError, ValueError):
-            return None
-        self._files[key] = file
-        return file
+        if file is None or not _are_present(file.stamps):
+            try:
+                file = self._prepare(environ, key)
+            except (HTTPException, OSError, ValueError):
+                return None
+            self._files[key] = file
+        return file if query in ("", f"v={file.digest}") else None
 
     def _prepare(self, environ: WSGIEnvironment, key: tuple[str, bool, bool]) -> PreparedFile:
         """Let Flask's view make both answers. Raises NotFound, OSError or ValueError."""
         name, has_digest, takes_gzip = key
         # Before the text is read, so that a change while it is read is noticed.
-        stamps = _stamps_of(name)
+        stamps, digest = _stamps_of(name), digest_of(name)
         plain = {
             **{one: environ[one] for one in environ if not one.startswith("HTTP_")},
             "HTTP_HOST": environ.get("HTTP_HOST", "localhost"),
             "HTTP_ACCEPT_ENCODING": "gzip" if takes_gzip else "",
             "REQUEST_METHOD": "GET",
-            "QUERY_STRING": "v=0" if has_digest else "",
+            "QUERY_STRING": f"v={digest}" if has_digest else "",
         }
         headers, body = self._answer(plain)
         tag = dict(headers)["ETag"]
         unchanged, _ = self._answer({**plain, "HTTP_IF_NONE_MATCH": tag})
-        return PreparedFile(stamps, tag.removeprefix("W/"), headers, body, unchanged)
+        return PreparedFile(digest, stamps, tag.removeprefix("W/"), headers, body, unchanged)
 
     def _answer(self, environ: WSGIEnvironment) -> tuple[_Headers, bytes]:
         with self._app.request_context(environ):
