@@ -42,9 +42,7 @@ class EventName(StrEnum):
 _NOT_IN_FEED = frozenset(
     {EventName.PAYMENT_REVISED, EventName.PAYMENT_CODE_READY, EventName.SIGNAL_RAISED}
 )
-_STORED_ONLY = frozenset(
-    {EventName.PAYMENT_CREATED, EventName.PAYMENT_REVISED, EventName.SIGNAL_RAISED}
-)
+_STORED_ONLY = frozenset({EventName.PAYMENT_CREATED, EventName.SIGNAL_RAISED})
 
 BANK_REFUSED = "bank-refused"
 """The `reason` of a cancellation: the merchant's bank refuses the payment's charge."""

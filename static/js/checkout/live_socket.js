@@ -5,6 +5,7 @@ const EVENTS = [
   "payment-cancelled",
   "payment-refunded",
   "payment-code-ready",
+  "payment-revised",
   "receipt-refused",
 ];
 const ACK_TIMEOUT_MS = 4_000;

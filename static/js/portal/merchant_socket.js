@@ -7,6 +7,7 @@ const EVENTS = [
   "payment-cancelled",
   "payment-refunded",
   "payment-code-ready",
+  "payment-revised",
   "receipt-refused",
   "payment_completed",
 ];
