@@ -20,7 +20,7 @@ from config import ConfigurationError
 from core.errors import DatabaseUnavailable
 from db_models.base import db
 from repository.driver_errors import is_away
-from repository.schema_support import oldest_codes_of_service
+from repository.schema_support import oldest_codes_of_service, one_migration_at_a_time
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 ATTEMPTS_MAX = 10
@@ -146,7 +146,8 @@ def _upgrade(head: str | None) -> None:
     """Migrate to the head, while another starting process may be doing the same."""
     for _ in range(ATTEMPTS_MAX):
         try:
-            upgrade(directory=str(MIGRATIONS))
+            with one_migration_at_a_time(db.engine):
+                upgrade(directory=str(MIGRATIONS))
         except exc.DBAPIError as error:
             reason = reason_of(error)
             time.sleep(random.uniform(0.2, 1.0))  # noqa: S311 - jitter, not a secret

@@ -57,9 +57,11 @@ def test_only_the_owner_reads_generated_secrets_and_they_stay_the_same(tmp_path)
         assert secret.strip() not in service.log()
 
 
-def test_several_processes_may_start_first_at_once(serve, tmp_path):
+@pytest.mark.parametrize("engine", ["sqlite", pytest.param("mysql", marks=pytest.mark.mysql)])
+def test_several_processes_may_start_first_at_once(serve, tmp_path, fresh_database, engine):
     """A process manager starts them together; one migrates, and the others wait."""
-    database = f"sqlite:///{tmp_path / 'shared.sqlite3'}"
+    is_sqlite = engine == "sqlite"
+    database = f"sqlite:///{tmp_path / 'shared.sqlite3'}" if is_sqlite else fresh_database(engine)
     bank = f"sqlite:///{tmp_path / 'bank.sqlite3'}"
 
     def start(number: int) -> ServiceProcess:
