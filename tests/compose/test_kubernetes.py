@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from tests.support.kustomize import kubectl, render
 from tests.support.parts import MissingPart, leave_out
 from tests.support.service import ROOT, SECRET, SECRET_KEY, close_app, ready_app, settings_for
 
+PASSWORD = secrets.token_hex(8)
 FOLDER = ROOT / "deploy" / "kubernetes"
 OVERLAYS = ("development", "production", "production-with-sockets")
 SCHEMAS = ("1.30", "1.37")
@@ -225,8 +227,8 @@ def secret_keys(documents: list[Document], name: str) -> dict[str, str]:
     assert name == "service-secrets"
     readme = (FOLDER / "README.md").read_text(encoding="utf-8")
     values = {
-        "database_url": "postgresql+pg8000://balcao:w9vQ2kPz7LrT@db.example/balcao",
-        "redis_url": "redis://:k4XnT8mBq2Vs@redis.example:6379/0",
+        "database_url": f"postgresql+pg8000://balcao:{PASSWORD}@db.example/balcao",
+        "redis_url": f"redis://:{PASSWORD[::-1]}@redis.example:6379/0",
         "secret_key": SECRET_KEY,
         "bank_webhook_secret": SECRET,
     }

@@ -123,7 +123,8 @@ def test_a_mistake_is_a_traceback_in_the_browser_and_ends_with_its_correction(
     developer.change("blueprints/shop/routes.py", "1 / 0\n\n\n", "")
     developer.sees(lambda: developer.page()[0] == 200)
 
-    developer.change("web/health.py", 'return jsonify(status="alive")', 'raise LookupError("lost")')
+    alive = 'return jsonify(status="alive", **versions())'
+    developer.change("web/health.py", alive, 'raise LookupError("lost")')
     developer.sees(lambda: "LookupError: lost" in developer.page("/healthz")[1])
 
 
