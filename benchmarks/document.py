@@ -44,9 +44,9 @@ def write(results: Results, docs: Path) -> None:
     if "live" in results:
         _replace(docs / "performance.md", "live", live_table(results))
     if "capacity" in results:
-        _replace(docs / "performance.md", "capacity", capacity_table(results))
+        _replace(docs / "scaling.md", "capacity", capacity_table(results))
     if {"journey", "live"} <= results.keys():
-        _replace(docs / "performance.md", "arithmetic", arithmetic.table(results))
+        _replace(docs / "scaling.md", "arithmetic", arithmetic.table(results))
 
 
 def _replace(path: Path, marker: str, text: str) -> None:

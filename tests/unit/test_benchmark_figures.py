@@ -78,11 +78,12 @@ RESULTS: dict[str, Any] = {
 
 def test_the_documents_have_a_place_for_every_table(tmp_path):
     """Each table is between two comments, so the next run replaces it and nothing else."""
-    (tmp_path / "performance.md").write_text((DOCS / "performance.md").read_text())
+    for name in ("performance.md", "scaling.md"):
+        (tmp_path / name).write_text((DOCS / name).read_text())
     document.write(RESULTS, tmp_path)
     document.write(RESULTS, tmp_path)
 
-    text = (tmp_path / "performance.md").read_text()
+    text = "".join((tmp_path / name).read_text() for name in ("performance.md", "scaling.md"))
     assert "| CPU of the program, ms | 50.0 (48.0–56.0) | 5.5 (5.0–6.0) |" in text
     assert "| journeys per core and hour | 72,000 (64,286–75,000) |" in text
     assert "| create with a key | 2.50 (2.00–3.00) | 0.57 of bare (≥ 0.6) |" in text
