@@ -290,18 +290,16 @@ def _is_dialect(case: Case, check: str) -> bool:
     """Whether the finding is data that is accepted on purpose.
 
     An empty parameter counts as absent: some SDKs send it. So does a null: of a recurring charge
-    these are the only members that may be missing, and of a recurrence's change all may be missing.
-    The charges of a batch are checked after the answer.
+    these are the only members that may be missing. The charges of a batch are checked after the
+    answer.
     """
     if check != "negative_data_rejection":
         return False
     if "" in (case.query or {}).values() or _is_frame_of_batch(case):
         return True
     body = case.body
-    operation = case.operation
-    is_change = (operation.method.upper(), operation.path) == ("PATCH", "/rec/{idRec}")
-    takes_null = is_change or operation.path.startswith("/cobr")
-    return takes_null and isinstance(body, dict) and None in body.values()
+    is_charge = case.operation.path.startswith("/cobr")
+    return is_charge and isinstance(body, dict) and None in body.values()
 
 
 def _is_frame_of_batch(case: Case) -> bool:
