@@ -122,7 +122,7 @@ class Subject(ABC):
 
     def status(self, order: Order) -> str:
         """The path of the payment's state, which the page polls."""
-        raise NotImplementedError(self.name)
+        raise NotImplementedError(self.name)  # `simple` has no polls, and no case asks it for one
 
     @abstractmethod
     def watch(self, order: Order) -> str | None:

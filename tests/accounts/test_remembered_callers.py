@@ -102,7 +102,7 @@ def test_a_unit_of_work_that_began_before_a_change_remembers_nothing():
 
 
 def test_the_memory_is_bounded(monkeypatch):
-    """Whoever holds many valid keys must not fill the memory."""
+    """A client with many valid keys must not fill the memory."""
     monkeypatch.setattr(recent_callers, "_CALLERS_MAX", 3)
     callers = hearing()
     for number in range(10):

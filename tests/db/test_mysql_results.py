@@ -142,7 +142,7 @@ def test_rows_as_dictionaries_are_read_the_second_time_too(connect):
     [(TimeoutError("timed out"), pymysql.OperationalError), (KeyboardInterrupt(), None)],
 )
 def test_a_connection_lost_before_the_descriptions_is_closed(connect, monkeypatch, cause, raised):
-    """Half of a result has been read: whoever gets the connection next would read the rest."""
+    """Half of a result was read: the next user of the connection would read the rest."""
     quick: Any = connect(QuickConnection)
     whole = quick._rfile
 

@@ -1,6 +1,7 @@
 """A bank that closes a connection after reading an order may have carried it out.
 
-The exchange sends the order again. Whoever judges the second answer must know of the first copy.
+The exchange sends the order again. The code that judges the second answer must know of the first
+copy.
 """
 
 from __future__ import annotations
