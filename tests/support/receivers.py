@@ -98,15 +98,18 @@ class Receiver:
 
 
 def _read_request(sock: socket.socket) -> bytes:
+    """A whole request; one without a content-length, such as a GET, has no body."""
     data = b""
     while b"\r\n\r\n" not in data and (chunk := sock.recv(65_536)):
         data += chunk
-    head, _, body = data.partition(b"\r\n\r\n")
-    size = next(
+    head, end, body = data.partition(b"\r\n\r\n")
+    assert end, f"no whole head of a request came, but {data[:500]!r}"
+    lengths = [
         int(line.split(b":")[1])
         for line in head.lower().split(b"\r\n")
         if line.startswith(b"content-length:")
-    )
+    ]
+    size = lengths[0] if lengths else 0
     while len(body) < size and (chunk := sock.recv(65_536)):
         body += chunk
     return head + b"\r\n\r\n" + body

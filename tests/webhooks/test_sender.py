@@ -8,8 +8,10 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +23,9 @@ from webhooks.sender import Reply, WebhookSender
 ROOT = Path(__file__).resolve().parents[2]
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"
 PUBLIC, PRIVATE = "8.8.8.8", "10.0.0.1"
-SYSTEM_CONNECT = socket.socket.connect
+HOST = "shop.test-sender.example.com"
+"""A name that only these tests ask for: other threads of the process may look up names, too."""
+SYSTEM_CONNECT, SYSTEM_LOOK_UP = socket.socket.connect, socket.getaddrinfo
 
 
 def post(url: str, *, allow_private: bool = True, seconds: float = 10) -> Reply:
@@ -49,26 +53,44 @@ def trust(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Names:
-    """A name server and the way to its addresses: every connection reaches a local port."""
+    """A name server for HOST, and the way to its addresses: they all are a local port.
+
+    Whatever else this process looks up or connects to reaches the system, and is not counted.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.answers: list[list[str]] = []
         """The answers in turn; the last one is repeated."""
         self.connections: list[tuple[str, int]] = []
-        """The address and port of every connection that the sender opens."""
+        """The address and port of every connection that the sender opens or tries to."""
+        self.refusing: set[str] = set()
+        """The addresses that refuse."""
         self.port = 0
+        """Where the connections lead; without a port every address refuses."""
+        self._given: set[tuple[str, int]] = set()
         monkeypatch.setattr(socket, "getaddrinfo", self._answer)
         names = self
 
-        def connect(sock: socket.socket, address: tuple[str, int]) -> None:
-            names.connections.append(address)
-            SYSTEM_CONNECT(sock, ("127.0.0.1", names.port))
+        def connect(sock: socket.socket, address: Any) -> None:
+            names._connect(sock, address)
 
         monkeypatch.setattr(socket.socket, "connect", connect)
 
-    def _answer(self, _host: str, port: int, *_: object) -> list[object]:
+    def _answer(self, host: Any, port: Any, *rest: Any, **named: Any) -> list[Any]:
+        if host != HOST:
+            return SYSTEM_LOOK_UP(host, port, *rest, **named)
         texts = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        self._given |= {(text, port) for text in texts}
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (text, port)) for text in texts]
+
+    def _connect(self, sock: socket.socket, address: Any) -> None:
+        if address not in self._given:
+            SYSTEM_CONNECT(sock, address)
+            return
+        self.connections.append(address)
+        if address[0] in self.refusing or not self.port:
+            raise ConnectionRefusedError
+        SYSTEM_CONNECT(sock, ("127.0.0.1", self.port))
 
 
 @pytest.fixture
@@ -128,12 +150,12 @@ def test_the_connection_goes_to_the_address_that_was_checked(
 ) -> None:
     """A name server that answers a public address first and a private one later wins nothing."""
     names.answers = [[PUBLIC], [PRIVATE]]
-    with Receiver(OK, authority.context("shop.example.com")) as receiver:
+    with Receiver(OK, authority.context(HOST)) as receiver:
         names.port = receiver.port
-        url = "https://shop.example.com/hook"
+        url = f"https://{HOST}/hook"
         assert post(url, allow_private=False).status == 200
         assert names.connections == [(PUBLIC, 443)]
-        assert b"host: shop.example.com\r\n" in receiver.requests[0]
+        assert f"host: {HOST}\r\n".encode() in receiver.requests[0]
         # The second attempt asks again, gets the private address and opens no connection.
         assert post(url, allow_private=False).error == "address-refused"
         assert names.connections == [(PUBLIC, 443)]
@@ -142,11 +164,11 @@ def test_the_connection_goes_to_the_address_that_was_checked(
 @pytest.mark.parametrize(
     ("certificate", "host", "sentence"),
     [
-        ("shop.example.com", "shop.example.com", None),
-        ("other.example.com", "shop.example.com", "Hostname mismatch"),
-        (PUBLIC, "shop.example.com", "Hostname mismatch"),
+        (HOST, HOST, None),
+        ("other.example.com", HOST, "Hostname mismatch"),
+        (PUBLIC, HOST, "Hostname mismatch"),
         ("127.0.0.1", "127.0.0.1", None),
-        ("shop.example.com", "127.0.0.1", "IP address mismatch"),
+        (HOST, "127.0.0.1", "IP address mismatch"),
     ],
 )
 @pytest.mark.usefixtures("trust")
@@ -259,7 +281,9 @@ def slow_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """A name server that answers when the event is set."""
     event = threading.Event()
 
-    def getaddrinfo(_host: str, port: int, *_: object) -> list[object]:
+    def getaddrinfo(host: Any, port: Any, *rest: Any, **named: Any) -> list[Any]:
+        if host != HOST:
+            return SYSTEM_LOOK_UP(host, port, *rest, **named)
         event.wait(20)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (PUBLIC, port))]
 
@@ -272,7 +296,7 @@ def test_a_name_server_that_does_not_answer_ends_at_the_deadline(
     slow_names: threading.Event,
 ) -> None:
     """`getaddrinfo` cannot be interrupted, so it is left alone; the event ends it afterwards."""
-    reply = post("https://example.com/", allow_private=False, seconds=0.2)
+    reply = post(f"https://{HOST}/", allow_private=False, seconds=0.2)
     assert (reply.status, reply.error) == (None, "dns-failed")
     assert not slow_names.is_set()
 
@@ -285,33 +309,45 @@ def test_look_ups_that_nobody_waits_for_are_bounded_and_end(
     monkeypatch.setattr(lookups, "_places", places)
     for _ in range(2):
         with pytest.raises(lookups.LookUpFailed, match="in time"):
-            lookups.look_up("example.com", 443, 0.05)
+            lookups.look_up(HOST, 443, 0.05)
     with pytest.raises(lookups.LookUpFailed, match="Too many"):
-        lookups.look_up("example.com", 443, 0.05)
+        lookups.look_up(HOST, 443, 0.05)
     slow_names.set()
-    assert lookups.look_up("example.com", 443, 10) == [PUBLIC]
+    assert lookups.look_up(HOST, 443, 10) == [PUBLIC]
 
 
-def test_the_next_address_is_tried_when_one_refuses(
-    names: Names, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_next_address_is_tried_when_one_refuses(names: Names) -> None:
     """A machine without IPv6, or one of two servers that is away; two of a family at most."""
     names.answers = [[PUBLIC, "8.8.4.4", "1.1.1.1"]]
-    tries: list[str] = []
-
-    def connect(sock: socket.socket, address: tuple[str, int]) -> None:
-        tries.append(address[0])
-        if address[0] == PUBLIC or names.port == 0:
-            raise ConnectionRefusedError
-        SYSTEM_CONNECT(sock, ("127.0.0.1", names.port))
-
-    monkeypatch.setattr(socket.socket, "connect", connect)
-    assert post("http://example.com/").error == "connection-refused"
-    assert tries == [PUBLIC, "8.8.4.4"]
+    names.refusing = {PUBLIC}
+    tries = [(PUBLIC, 80), ("8.8.4.4", 80)]
+    assert post(f"http://{HOST}/").error == "connection-refused"
+    assert names.connections == tries
     with Receiver(OK) as receiver:
         names.port = receiver.port
-        assert post("http://example.com/").status == 200
-    assert tries == [PUBLIC, "8.8.4.4"] * 2
+        assert post(f"http://{HOST}/").status == 200
+    assert names.connections == tries * 2
+
+
+def test_other_threads_keep_their_network(names: Names) -> None:
+    """A thread that an earlier test has left behind is neither led astray nor counted."""
+    names.answers = [[PUBLIC]]
+    got: list[bytes] = []
+    with Receiver(OK) as receiver, Receiver(OK) as elsewhere:
+        names.port = receiver.port
+
+        def get() -> None:
+            with urllib.request.urlopen(elsewhere.url("localhost"), timeout=10) as answer:
+                got.append(answer.read())
+
+        thread = threading.Thread(target=get)
+        thread.start()
+        assert post(f"http://{HOST}/").status == 200
+        thread.join()
+    assert got == [b"hello"]
+    assert names.connections == [(PUBLIC, 80)]
+    assert (receiver.connections, elsewhere.connections) == (1, 1)
+    assert elsewhere.requests[0].startswith(b"GET /hook HTTP/1.1\r\n")
 
 
 def test_a_closed_port_is_a_refused_connection() -> None:
