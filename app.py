@@ -281,6 +281,8 @@ def run(
         background.stop()
         parts_of(app).merchant_sockets.close_all()
         parts_of(app).watchings.forget_all()
+        parts_of(app).announcer.stop()
+        parts_of(app).ledger.callers.stop()
 
     return serving.serve(app, settings, listener, on_start, on_stop, tls_listener)
 

@@ -84,6 +84,11 @@ class Announcer:
                 self._is_watching = True
                 self._socketio.start_background_task(self._channel.watch_primary, clock.now)
 
+    def stop(self) -> None:
+        """Hear the other processes no more, because this one stops."""
+        if self._channel is not None:
+            self._channel.stop()
+
     def _listen(self, channel: Channel, clock: Clock) -> None:
         try:
             channel.listen(self._emit_once, self._catch_up, clock.now)

@@ -7,6 +7,7 @@ was missed needs no catching up, because `repository.recent_callers` reuses noth
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ from redis import RedisError
 
 from config import Settings
 from core.runtime.parts import Parts
+from core.runtime.redis_pools import end_subscription
 from realtime.channel import connect
 
 log = structlog.get_logger()
@@ -43,6 +45,8 @@ class Changes:
         self._is_started = False
         self._is_subscribed = False
         self._away_until = 0.0
+        self._stopped = threading.Event()
+        self._subscription: Any = None
 
     def hears(self) -> bool:
         """Whether this process is subscribed now; the first question subscribes."""
@@ -61,22 +65,30 @@ class Changes:
             self._away_until = time.monotonic() + AWAY_SECONDS
             log.warning("changes.unheard", cause=type(error).__name__)
 
+    def stop(self) -> None:
+        """Hear nothing more, because the process stops; so nothing is remembered either."""
+        self._stopped.set()
+        if self._subscription is not None:
+            end_subscription(self._subscription)
+
     def _listen(self) -> None:
-        """Listen for ever, and forget at each message and after each gap."""
-        while True:
+        """Listen until `stop`, and forget at each message and after each gap."""
+        while not self._stopped.is_set():
             try:
                 self._listen_once()
             except (RedisError, OSError) as error:
-                log.info("changes.deaf", cause=type(error).__name__)
+                if not self._stopped.is_set():
+                    log.info("changes.deaf", cause=type(error).__name__)
             finally:
                 self._is_subscribed = False
-            time.sleep(RETRY_SECONDS)
+            self._stopped.wait(RETRY_SECONDS)
 
     def _listen_once(self) -> None:
         missing, has_pinged = {name.encode() for name in self._names}, False
         with self._listener.pubsub() as subscription:  # type: ignore[no-untyped-call]
+            self._subscription = subscription
             subscription.subscribe(*self._names)
-            while True:
+            while not self._stopped.is_set():
                 message: Any = subscription.get_message(timeout=PULSE_SECONDS)
                 if message is None:
                     if has_pinged:
@@ -100,7 +112,7 @@ def connect_changes(settings: Settings, parts: Parts) -> None:
     secrets = [one for one in (settings.secret_key, settings.secret_key_previous) if one]
     start = parts.socketio.start_background_task
     changes = Changes(settings.redis_url, secrets, start, callers.forget)
-    callers.hears, callers.publish = changes.hears, changes.publish
+    callers.hears, callers.publish, callers.stop = changes.hears, changes.publish, changes.stop
 
 
 def _digest(secret: str) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -25,7 +26,14 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from core.clock import parse_rfc3339, rfc3339
 from core.errors import BalcaoError
-from core.runtime.redis_pools import Address, named_primary, open_client, primary_of, reconnect
+from core.runtime.redis_pools import (
+    Address,
+    end_subscription,
+    named_primary,
+    open_client,
+    primary_of,
+    reconnect,
+)
 from core.runtime.sentinel_url import is_sentinel_url
 from db_models import EventName
 from repository.events import StoredEvent
@@ -82,6 +90,8 @@ class Channel:
         self._step_seconds = WATCH_SECONDS if self.has_sentinels else PULSE_SECONDS
         self._last_primary: tuple[Address, datetime] | None = None
         """The primary, and when the sentinels were asked."""
+        self._stopped = threading.Event()
+        self._subscription: Any = None
 
     def publish(self, event: StoredEvent) -> Address | None:
         """Publish an event; return the primary that took it, for `reached`.
@@ -129,11 +139,18 @@ class Channel:
         catch_up: Callable[[datetime], None],
         now: Callable[[], datetime],
     ) -> None:
-        """Listen for ever; after each gap call `catch_up` with the time that it may begin at."""
+        """Listen until `stop`; after each gap call `catch_up` with the time it may begin at."""
         try:
             self._listen(on_event, catch_up, now)
         finally:
-            self._note(is_deaf=True)
+            if not self._stopped.is_set():
+                self._note(is_deaf=True)
+
+    def stop(self) -> None:
+        """End `listen` and `watch_primary`, because the process stops."""
+        self._stopped.set()
+        if self._subscription is not None:
+            end_subscription(self._subscription)
 
     def _listen(
         self,
@@ -143,12 +160,15 @@ class Channel:
     ) -> None:
         last_message_at = self._primary_at = now()
         warned = False
-        while True:
+        while not self._stopped.is_set():
             try:
                 with self._listener.pubsub() as subscription:  # type: ignore[no-untyped-call]
                     began_at = now()
+                    self._subscription = subscription
                     subscription.subscribe(*self._names)
                     for message in _messages(subscription, self._step_seconds):
+                        if self._stopped.is_set():
+                            return
                         if message is not None:
                             if message["type"] == "subscribe":
                                 catch_up(self._heard_until(last_message_at))
@@ -162,11 +182,13 @@ class Channel:
                                 self._note(away_until=0.0)
                         self._check_primary(subscription.connection, began_at)
             except (RedisError, OSError, BalcaoError) as error:
+                if self._stopped.is_set():
+                    return
                 self._note(is_deaf=True)
                 if not warned:
                     log.warning("channel.deaf", cause=type(error).__name__)
                 warned = True
-            time.sleep(RETRY_SECONDS)
+            self._stopped.wait(RETRY_SECONDS)
 
     def _note(self, *, is_deaf: bool | None = None, away_until: float | None = None) -> None:
         """Remember what was found out about Redis, and report a change."""
@@ -180,12 +202,12 @@ class Channel:
             self.on_late(is_late)
 
     def watch_primary(self, now: Callable[[], datetime]) -> None:
-        """Ask the sentinels for ever which server is the primary, for `listen`."""
-        while True:
+        """Ask the sentinels until `stop` which server is the primary, for `listen`."""
+        while not self._stopped.is_set():
             at = now()
             if (primary := named_primary(self._listener.connection_pool)) is not None:
                 self._last_primary = (primary, at)
-            time.sleep(WATCH_SECONDS)
+            self._stopped.wait(WATCH_SECONDS)
 
     def _heard_until(self, last_message_at: datetime) -> datetime:
         return min(last_message_at, self._primary_at) if self.has_sentinels else last_message_at

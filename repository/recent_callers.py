@@ -34,6 +34,8 @@ class RecentCallers:
         """Whether this process hears now of the changes that others make."""
         self.publish: Callable[[], None] = lambda: None
         """Tells the other processes of a change; must not raise."""
+        self.stop: Callable[[], None] = lambda: None
+        """Ends the hearing, because the process stops."""
 
     @property
     def answers(self) -> CallerAnswers:

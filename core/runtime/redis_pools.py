@@ -6,8 +6,10 @@ messages that nobody hears. `named_primary` asks the sentinels which server is t
 
 from __future__ import annotations
 
+import socket
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 from redis import ConnectionPool, Redis, RedisError
@@ -172,6 +174,18 @@ def is_replica(client: Redis) -> bool:
         return False
     role: Any = client.role()
     return role[0] not in (b"master", "master")
+
+
+def end_subscription(subscription: Any) -> None:
+    """Let who reads this subscription, in another thread or greenlet, find it ended at once.
+
+    It raises a RedisError or an OSError there. Closed from here, the connection would vanish in
+    the middle of that read, which redis-py does not expect.
+    """
+    sock = getattr(subscription.connection, "_sock", None)
+    if sock is not None:
+        with suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
 
 
 def _retry(retries: int) -> Retry:

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -182,15 +182,25 @@ def stored_event() -> Callable[[str], StoredEvent]:
 
 
 class ListeningChannel:
-    """A channel that listens in a thread, as a process does."""
+    """A channel that listens in a thread, as a process does, until the `with` block ends."""
 
     def __init__(self, url: str, service: str = "one service") -> None:
         self.channel = Channel(url, service)
         self.heard: list[str | None] = []
         self.caught_up_from: list[Any] = []
-        for target in (self._listen, self._watch):
-            threading.Thread(target=target, daemon=True).start()
+        self._threads = [threading.Thread(target=one) for one in (self._listen, self._watch)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
         wait_until(lambda: self.caught_up_from, 10, "subscribed")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.channel.stop()
+        for thread in self._threads:
+            thread.join(5)
+        assert not any(thread.is_alive() for thread in self._threads)
 
     def _listen(self) -> None:
         self.channel.listen(
@@ -219,16 +229,16 @@ def change_primary(sentinels) -> Iterator[Callable[[], None]]:
 
 def test_a_listener_leaves_a_primary_that_lives_on_cut_off(sentinels, change_primary, stored_event):
     """Its connection works and its pings are answered, so only the sentinels can say it."""
-    near = ListeningChannel(sentinels.url)
-    change_at = SystemClock().now()
-    change_primary()
-    far = Channel(sentinels.url, "one service")
-    far.publish(stored_event("missed"))
-    wait_until(lambda: len(near.caught_up_from) == 2, 10, "subscribed at the new primary")
-    assert near.heard == []
-    assert near.caught_up_from[1] <= change_at + timedelta(seconds=1)
-    far.publish(stored_event("heard"))
-    wait_until(lambda: near.heard == ["heard"], 10, "the next event is heard")
+    with ListeningChannel(sentinels.url) as near:
+        change_at = SystemClock().now()
+        change_primary()
+        far = Channel(sentinels.url, "one service")
+        far.publish(stored_event("missed"))
+        wait_until(lambda: len(near.caught_up_from) == 2, 10, "subscribed at the new primary")
+        assert near.heard == []
+        assert near.caught_up_from[1] <= change_at + timedelta(seconds=1)
+        far.publish(stored_event("heard"))
+        wait_until(lambda: near.heard == ["heard"], 10, "the next event is heard")
 
 
 def test_what_an_old_primary_took_does_not_count_as_announced(
@@ -265,7 +275,8 @@ def test_the_relay_announces_once_more_what_an_old_primary_took(
     )
     client = app.test_client()
     announcer: Announcer = app.extensions["balcao"].announcer
-    try:
+    with ExitStack() as ending:
+        ending.callback(close_app, app)
         with app.app_context():
             client.post("/payments/pix", json={"value": 10})
             announcer.flush()
@@ -274,7 +285,7 @@ def test_the_relay_announces_once_more_what_an_old_primary_took(
             client.post(f"/payments/pix/{payment['id']}/cancel")
             change_primary()
             assert announcer.flush() == 0
-            far = ListeningChannel(sentinels.url, SECRET_KEY)
+            far = ending.enter_context(ListeningChannel(sentinels.url, SECRET_KEY))
             assert announcer.relay() == 0  # the process that stored it has some seconds
             clock.advance(seconds=5)
             assert announcer.relay() == 1
@@ -282,5 +293,3 @@ def test_the_relay_announces_once_more_what_an_old_primary_took(
             assert announcer.flush() == 1
             clock.advance(seconds=5)
             assert announcer.relay() == 0
-    finally:
-        close_app(app)
