@@ -162,6 +162,7 @@ class Jobs:
         parts_of(self._app).webhooks.worker.stop()
         parts_of(self._app).charge_calls.stop(PROVIDER_CHARGES_STOP_SECONDS)
         self._money_watch.join(PROVIDER_CHARGES_STOP_SECONDS)
+        parts_of(self._app).charge_calls.leases.stop()
         with self._app.app_context():
             parts_of(self._app).announcer.flush()
             with suppress(BalcaoError):  # a lost key use must not delay the stop

@@ -36,12 +36,13 @@ class LeaseKeeper:
         self._renewed_at: dict[BankLease, float] = {}
         """When each lease was acquired or renewed, by the monotonic clock."""
         self._is_running = False
+        self._stopped = threading.Event()
 
     def hold(self, lease: BankLease) -> None:
         """Renew this lease from now on; the caller has just acquired it."""
         with self._lock:
             self._renewed_at[lease] = time.monotonic()
-            if self._is_running:
+            if self._is_running or self._stopped.is_set():
                 return
             self._is_running = True
         threading.Thread(target=self._run, name="bank-leases", daemon=True).start()
@@ -80,11 +81,15 @@ class LeaseKeeper:
                         self._renewed_at[lease] = moment
         return count
 
+    def stop(self) -> None:
+        """Renew no lease any more: those that are still held end soon after the process."""
+        self._stopped.set()
+
     def _run(self) -> None:
         while True:
-            time.sleep(RENEW_SECONDS)
+            self._stopped.wait(RENEW_SECONDS)
             with self._lock:
-                if not self._renewed_at:
+                if not self._renewed_at or self._stopped.is_set():
                     self._is_running = False
                     return
             try:

@@ -29,12 +29,13 @@ from werkzeug.test import TestResponse
 
 from accounts.demo import ensure_demo_merchant
 from app import create_app
-from config import Settings, parts_of
+from config import Settings
 from core.clock import Clock, SystemClock, rfc3339
 from core.signing import signatures
 from db_models.base import db
 from server.schema import require_schema
 from tests.support import forked_service
+from tests.support.app_threads import end_threads
 from tests.support.checked_client import CheckedClient
 from tests.support.forked_service import ForkedProcess
 from tests.support.ports import free_port
@@ -93,12 +94,17 @@ def ready_app(settings: Settings, clock: Clock) -> Flask:
 
 
 def close_app(app: Flask) -> None:
-    """End what runs in the background and close the connections: the database can be dropped."""
-    parts_of(app).watchings.forget_all()
-    with app.app_context():
-        db.session.remove()
-        for engine in db.engines.values():
-            engine.dispose()
+    """End what runs in the background and close the connections: the database can be dropped.
+
+    Raises AssertionError if something of it goes on.
+    """
+    try:
+        end_threads(app)
+    finally:
+        with app.app_context():
+            db.session.remove()
+            for engine in db.engines.values():
+                engine.dispose()
 
 
 @dataclass
