@@ -36,10 +36,14 @@ class LosingProxy:
         self._pass_between = 0
         self.lost = 0
         """How many answers were lost."""
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
         """Accept no further connection."""
+        # Closed alone, it would still accept one: the thread waits in the system.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join(5)
         self._listener.close()
 
     def lose(self, number: int, *, pass_between: int = 0) -> None:
