@@ -17,6 +17,7 @@ from db_models.account import MERCHANT
 from repository.connections import Unit, rows_changed
 from repository.detached import Detached
 from repository.paging import Keyset, Page
+from repository.statements import QuickStatement
 
 CACHE_SECONDS = 2.0
 _CACHE_MAX = 1000
@@ -135,7 +136,7 @@ class Accounts:
         A revoked key, and a key of a disabled account, is not valid. Neither object belongs to a
         session.
         """
-        row = self._unit.connection.execute(_BY_KEY, {"key_sha256": key_sha256}).one_or_none()
+        row = _BY_KEY.row(self._unit.connection, {"key_sha256": key_sha256})
         if row is None:
             return None
         return _ACCOUNTS.of(row[: _ACCOUNTS.width]), _KEYS.of(row[_ACCOUNTS.width :])
@@ -143,7 +144,7 @@ class Accounts:
     def find_signed_in(self, public_id: str, sign_in_id: str, now: datetime) -> Account | None:
         """The account of a sign-in that has not ended, or None; it belongs to no session."""
         who = {"public_id": public_id, "sign_in_id": sign_in_id, "now": now}
-        row = self._unit.connection.execute(_SIGNED_IN, who).one_or_none()
+        row = _SIGNED_IN.row(self._unit.connection, who)
         return None if row is None else _ACCOUNTS.of(row)
 
     def find_signed_in_halves(
@@ -151,7 +152,7 @@ class Accounts:
     ) -> tuple[Account, Account | None] | None:
         """As `find_signed_in`, with the account's test half, which may be missing."""
         who = {"public_id": public_id, "sign_in_id": sign_in_id, "now": now}
-        row = self._unit.connection.execute(_SIGNED_IN_HALVES, who).one_or_none()
+        row = _SIGNED_IN_HALVES.row(self._unit.connection, who)
         if row is None:
             return None
         merchant, half = row[: _ACCOUNTS.width], row[_ACCOUNTS.width :]
@@ -268,7 +269,7 @@ def _both(account_id: int) -> ColumnElement[bool]:
 
 _ACCOUNTS, _KEYS = Detached(Account), Detached(ApiKey)
 # Built once: building a statement costs more than executing it.
-_BY_KEY = (
+_BY_KEY = QuickStatement(
     select(Account.__table__, ApiKey.__table__)
     .join_from(Account.__table__, ApiKey.__table__, ApiKey.account_id == Account.id)
     .where(
@@ -284,13 +285,13 @@ _IS_SIGNED_IN = (
     Account.public_id == bindparam("public_id"),
     Account.disabled_at.is_(None),
 )
-_SIGNED_IN = (
+_SIGNED_IN = QuickStatement(
     select(Account.__table__)
     .join_from(Account.__table__, SignIn.__table__, SignIn.account_id == Account.id)
     .where(*_IS_SIGNED_IN)
 )
 _HALF = Account.__table__.alias("half")
-_SIGNED_IN_HALVES = (
+_SIGNED_IN_HALVES = QuickStatement(
     select(Account.__table__, _HALF)
     .join_from(Account.__table__, SignIn.__table__, SignIn.account_id == Account.id)
     .outerjoin(_HALF, _HALF.c.test_of_id == Account.id)

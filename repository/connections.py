@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from core.runtime.hub import system_poll
 from core.runtime.secret_files import make_sqlite_private
 from repository.mysql_results import QuickConnection
+from repository.statements import COMPILED
 
 SQLITE_BUSY_SECONDS = 5
 POOL_SIZE = 25
@@ -77,6 +78,7 @@ def engine_options(url: str, green: bool) -> dict[str, Any]:
         "pool_recycle": 1800,
         "connect_args": connect,
         "hide_parameters": True,
+        "execution_options": {COMPILED: {}},
     }
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, CursorResult, insert, select, update
 from db_models import EventName, Payment, PaymentEvent, Receipt
 from repository.connections import Unit
 from repository.due import is_over
+from repository.statements import QuickStatement
 
 RELAY_PATIENCE = timedelta(seconds=4)
 """The process that stored an event has this long to announce it before the relay does."""
@@ -54,9 +55,7 @@ class Events:
 
     def insert(self, event: StoredEvent) -> StoredEvent:
         """Store one event; return it with its id."""
-        result = self._unit.connection.execute(_INSERT, _row(event))
-        key: Any = result.inserted_primary_key
-        return replace(event, id=int(key[0]))
+        return replace(event, id=_INSERT.insert(self._unit.connection, _row(event)))
 
     def insert_many(self, events: Sequence[StoredEvent]) -> list[StoredEvent]:
         """Store the same kind of event for several payments; return them with their ids."""
@@ -110,7 +109,7 @@ class Events:
         )
 
 
-_INSERT = insert(PaymentEvent.__table__)
+_INSERT = QuickStatement(insert(PaymentEvent.__table__))
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:

@@ -14,6 +14,7 @@ from db_models.account import MERCHANT
 from repository.accounts import KEY_USE_GRAIN
 from repository.connections import Unit, rows_changed
 from repository.detached import Detached
+from repository.statements import QuickStatement
 
 
 class OAuthClients:
@@ -37,7 +38,7 @@ class OAuthClients:
         A revoked client, and a client of a disabled account, cannot be used. Neither object belongs
         to a session.
         """
-        row = self._unit.connection.execute(_USABLE, {"client_id": client_id}).one_or_none()
+        row = _USABLE.row(self._unit.connection, {"client_id": client_id})
         if row is None:
             return None
         return _ACCOUNTS.of(row[: _ACCOUNTS.width]), _CLIENTS.of(row[_ACCOUNTS.width :])
@@ -94,7 +95,7 @@ class OAuthClients:
 
 _ACCOUNTS, _CLIENTS = Detached(Account), Detached(OAuthClient)
 # Built once: building a statement costs more than executing it.
-_USABLE = (
+_USABLE = QuickStatement(
     select(Account.__table__, OAuthClient.__table__)
     .join_from(Account.__table__, OAuthClient.__table__, OAuthClient.account_id == Account.id)
     .where(

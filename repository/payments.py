@@ -9,8 +9,6 @@ from typing import Any, NamedTuple, cast
 
 from sqlalchemy import (
     CursorResult,
-    Select,
-    Update,
     and_,
     bindparam,
     exists,
@@ -33,6 +31,7 @@ from repository.payment_list import (
     page_of_merchant,
     totals_of_merchant,
 )
+from repository.statements import QuickStatement
 
 
 class PolledPayment(NamedTuple):
@@ -125,12 +124,12 @@ class Payments:
         """What a poll reads of the payment, or None."""
         if not ids.is_txid(txid):
             return None
-        row = self._unit.connection.execute(_POLLED, {"txid": txid}).one_or_none()
+        row = _POLLED.row(self._unit.connection, {"txid": txid})
         return None if row is None else PolledPayment(*row)
 
-    def _one(self, query: Select[Any], key: Mapping[str, Any]) -> Payment | None:
+    def _one(self, query: QuickStatement, key: Mapping[str, Any]) -> Payment | None:
         """A payment by a unique column. Uses no session: that costs more than the statement."""
-        row = self._unit.connection.execute(query, key).one_or_none()
+        row = query.row(self._unit.connection, key)
         return None if row is None else _payment_of(zip(_ATTRIBUTES, row, strict=True))
 
     def lock_by_txid(self, txid: str) -> tuple[Payment | None, timedelta]:
@@ -151,7 +150,7 @@ class Payments:
         statement began. If one is committed since, storing another raises LostRace.
         """
         key = {"txid": txid, "end_to_end_id": end_to_end_id}
-        row = self._unit.connection.execute(_LOCKED_FOR_MONEY, key).one_or_none()
+        row = _LOCKED_FOR_MONEY.row(self._unit.connection, key)
         if row is None:
             return None, timedelta(0), True
         *values, seconds, has_receipt = row
@@ -161,10 +160,8 @@ class Payments:
 
     def insert(self, values: Mapping[str, Any], merchant: Account) -> Payment:
         """Store a new payment; return it with its merchant, as if it had been read back."""
-        # On the table, not the class: the ORM's bulk path costs more than the statement.
-        result = self._unit.connection.execute(_INSERT, _columns(values))
-        key: Any = result.inserted_primary_key
-        payment = _payment_of({**_UNSET, **values, "id": int(key[0])})
+        key = _INSERT.insert(self._unit.connection, _columns(values))
+        payment = _payment_of({**_UNSET, **values, "id": key})
         set_committed_value(payment, "merchant", merchant)
         return payment
 
@@ -175,11 +172,8 @@ class Payments:
 
         On success the given object has the new values as well.
         """
-        result = self._unit.connection.execute(
-            _change(tuple(from_statuses)),
-            {"row": payment.id, "as_read": payment.sequence, **values},
-        )
-        if cast("CursorResult[Any]", result).rowcount != 1:
+        row = {"row": payment.id, "as_read": payment.sequence, **values}
+        if _change(tuple(from_statuses)).change(self._unit.connection, row) != 1:
             return False
         for name, value in values.items():
             set_committed_value(payment, name, value)
@@ -294,7 +288,7 @@ class Payments:
 
 # Built once: building a statement costs more than executing it.
 _TABLE = Payment.__table__
-_INSERT = insert(_TABLE)
+_INSERT = QuickStatement(insert(_TABLE))
 _ATTRIBUTES = [Payment.__mapper__.get_property_by_column(column).key for column in _TABLE.c]
 _UNSET = {
     attribute: None if column.default is None else column.default.arg
@@ -302,19 +296,25 @@ _UNSET = {
     if column.computed is None and (column.nullable or column.default is not None)
 }
 """Defaults for the attributes of a new payment."""
-_BY_TXID = select(_TABLE).where(_TABLE.c.txid == bindparam("txid"))
-_POLLED = select(*(_TABLE.c[name] for name in PolledPayment._fields)).where(
-    _TABLE.c.txid == bindparam("txid")
+_BY_TXID = QuickStatement(select(_TABLE).where(_TABLE.c.txid == bindparam("txid")))
+_POLLED = QuickStatement(
+    select(*(_TABLE.c[name] for name in PolledPayment._fields)).where(
+        _TABLE.c.txid == bindparam("txid")
+    )
 )
-_BY_WATCH_CODE = select(_TABLE).where(_TABLE.c.watch_code == bindparam("watch_code"))
-_BY_LOCATION = select(_TABLE).where(
-    _TABLE.c.has_location,
-    or_(
-        _TABLE.c.location_token == bindparam("token"),
-        and_(_TABLE.c.watch_code == bindparam("token"), _TABLE.c.location_token.is_(None)),
-    ),
+_BY_WATCH_CODE = QuickStatement(
+    select(_TABLE).where(_TABLE.c.watch_code == bindparam("watch_code"))
 )
-_LOCKED_FOR_MONEY = (
+_BY_LOCATION = QuickStatement(
+    select(_TABLE).where(
+        _TABLE.c.has_location,
+        or_(
+            _TABLE.c.location_token == bindparam("token"),
+            and_(_TABLE.c.watch_code == bindparam("token"), _TABLE.c.location_token.is_(None)),
+        ),
+    )
+)
+_LOCKED_FOR_MONEY = QuickStatement(
     select(
         _TABLE,
         select(Account.grace_seconds).where(Account.id == _TABLE.c.merchant_id).scalar_subquery(),
@@ -366,12 +366,15 @@ def payment_from(payment: Payment, values: Mapping[str, Any]) -> Payment:
 
 
 @lru_cache
-def _change(from_statuses: tuple[str, ...]) -> Update:
+def _change(from_statuses: tuple[str, ...]) -> QuickStatement:
     """An update of the row `row`, if its status and its sequence (`as_read`) are unchanged."""
-    return update(_TABLE).where(
-        _TABLE.c.id == bindparam("row"),
-        _TABLE.c.status.in_(from_statuses),
-        _TABLE.c.sequence == bindparam("as_read"),
+    return QuickStatement(
+        update(_TABLE).where(
+            _TABLE.c.id == bindparam("row"),
+            # Not `in_`, whose parameters SQLAlchemy writes at each execution.
+            or_(*(_TABLE.c.status == status for status in from_statuses)),
+            _TABLE.c.sequence == bindparam("as_read"),
+        )
     )
 
 

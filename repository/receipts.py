@@ -15,6 +15,7 @@ from db_models import Payment, Receipt, Till, Verdict
 from repository.connections import Unit, rows_changed
 from repository.detached import Detached
 from repository.paging import Keyset, Page
+from repository.statements import QuickStatement
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,12 @@ class Receipts:
     def find_by_end_to_end_id(self, end_to_end_id: str) -> Receipt | None:
         """The receipt of this id, or None; it belongs to no session."""
         key = {"end_to_end_id": end_to_end_id}
-        row = self._unit.connection.execute(_BY_END_TO_END_ID, key).one_or_none()
+        row = _BY_END_TO_END_ID.row(self._unit.connection, key)
         return None if row is None else _RECEIPTS.of(row)
 
     def insert(self, values: Mapping[str, Any]) -> int:
         """Store a new receipt; return its row id."""
-        # On the table, not the class: the ORM's bulk path costs more than the statement.
-        result = self._unit.connection.execute(_INSERT, dict(values))
-        key: Any = result.inserted_primary_key
-        return int(key[0])
+        return _INSERT.insert(self._unit.connection, values)
 
     def newest_of_till(
         self, till_id: int, since: datetime, amount_centavos: int | None
@@ -125,10 +123,10 @@ class Receipts:
 
 
 # Built once: building a statement costs more than executing it.
-_INSERT = insert(Receipt.__table__)
+_INSERT = QuickStatement(insert(Receipt.__table__))
 _RECEIPTS = Detached(Receipt)
-_BY_END_TO_END_ID = select(Receipt.__table__).where(
-    Receipt.end_to_end_id == bindparam("end_to_end_id")
+_BY_END_TO_END_ID = QuickStatement(
+    select(Receipt.__table__).where(Receipt.end_to_end_id == bindparam("end_to_end_id"))
 )
 _NEWEST_FIRST = Keyset(Receipt.id, cursor=Receipt.end_to_end_id)
 _LISTED = (

@@ -24,6 +24,7 @@ from repository import accounts, connections, database, events, payments, receip
 from repository.database import Work, in_unit_of_work
 from repository.mysql_results import QuickConnection
 from repository.payments import PolledPayment
+from repository.statements import QuickStatement
 
 TABLE = Payment.__table__
 
@@ -34,8 +35,13 @@ def _polled_row(self: payments.Payments, txid: str) -> PolledPayment | None:
     return payment and PolledPayment(*(getattr(payment, name) for name in fields))
 
 
+def _by_sqlalchemy(*_: Any) -> None:
+    """No statement is compiled beforehand."""
+
+
 def _statement_by_txid(self: payments.Payments, txid: str) -> Payment | None:
-    return self._one(select(TABLE).where(TABLE.c.txid == txid), {})
+    row = self._unit.connection.execute(select(TABLE).where(TABLE.c.txid == txid)).one_or_none()
+    return None if row is None else payments.payment_of_row(row)
 
 
 def _session_by_txid(self: payments.Payments, txid: str) -> Payment | None:
@@ -310,6 +316,12 @@ TRICKS = [
         "repository/",
         ("page as JSON", "create", "confirm"),
         _NO_SESSION,
+    ),
+    Trick(
+        "sent by the driver's cursor",
+        "repository/statements.py QuickStatement",
+        ("create", "create by key", "confirm", "page as JSON", "poll, unchanged"),
+        instead((QuickStatement, "_compiled", _by_sqlalchemy)),
     ),
     Trick(
         "five columns",

@@ -1,0 +1,196 @@
+"""Statements that nearly every request sends: compiled once, and sent by the driver's cursor.
+
+For a short statement SQLAlchemy's own work (the key of its cache, a context, a result object) takes
+about as long as the driver's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sqlalchemy import ColumnDefault, Connection, Dialect, Insert, Select, Table, Update
+
+Statement = Select[Any] | Insert | Update
+Processor = Callable[[Any], Any] | None
+Row = tuple[Any, ...]
+
+COMPILED = "balcao_compiled"
+"""The execution option of an engine whose statements may be sent by the cursor: a dict, in which
+they are kept once they are compiled."""
+_COMPILED_MAX = 1_000
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A statement's text in one dialect."""
+
+    text: str
+    constants: Mapping[str, Any]
+    """The parameters that the statement itself gives."""
+    encoders: Mapping[str, Processor]
+    """By parameter: what turns a value into the driver's."""
+    order: tuple[str, ...] | None
+    """The order of the parameters, for a driver that takes them by position."""
+    decoders: tuple[tuple[int, Callable[[Any], Any]], ...]
+    """By column: what turns the driver's value into ours, where that is not the same."""
+
+    @classmethod
+    def of(cls, statement: Statement, names: tuple[str, ...], dialect: Dialect) -> Compiled:
+        """Compile a statement whose values have these names.
+
+        Raises TypeError if a column without a value has a default that must be computed.
+        """
+        columns: tuple[Any, ...] = ()
+        keys: list[str] | None = list(names)
+        if isinstance(statement, Insert):
+            statement, keys = _with_defaults(statement, names)
+            if dialect.name == "postgresql":
+                columns = tuple(cast(Table, statement.table).primary_key.columns)
+                statement = statement.returning(*columns)
+        elif isinstance(statement, Select):
+            columns, keys = tuple(statement.selected_columns), None
+        compiled: Any = statement.compile(dialect=dialect, column_keys=keys)
+        encoders = {
+            name: bind.type.dialect_impl(dialect).bind_processor(dialect)
+            for name, bind in compiled.binds.items()
+        }
+        decoders = [
+            column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns
+        ]
+        return cls(
+            str(compiled),
+            {
+                name: _encoded(encoders[name], value)
+                for name, value in compiled.construct_params(_check=False).items()
+                if not compiled.binds[name].required and name not in names
+            },
+            encoders,
+            tuple(compiled.positiontup) if compiled.positional else None,
+            tuple((at, decode) for at, decode in enumerate(decoders) if decode is not None),
+        )
+
+    def parameters(self, values: Mapping[str, Any]) -> Any:
+        """The driver's parameters: a dict, or a tuple."""
+        encoders = self.encoders
+        encoded = {
+            name: value if (encode := encoders[name]) is None else encode(value)
+            for name, value in values.items()
+        }
+        encoded |= self.constants
+        return encoded if self.order is None else tuple([encoded[name] for name in self.order])
+
+    def decode(self, row: Row) -> Row:
+        """The row with our values."""
+        if not self.decoders:
+            return tuple(row)
+        values = list(row)
+        for at, decode in self.decoders:
+            values[at] = decode(values[at])
+        return tuple(values)
+
+
+class QuickStatement:
+    """One statement for all connections.
+
+    The listeners of `before_cursor_execute` and `handle_error` hear of it as of any other, and
+    errors are SQLAlchemy's. On SQLite it is sent by SQLAlchemy, which begins the transaction there.
+    """
+
+    def __init__(self, statement: Statement) -> None:
+        """`statement` may have bound parameters; an INSERT has none, and one key column."""
+        self.statement = statement
+
+    def row(self, connection: Connection, values: Mapping[str, Any]) -> Row | None:
+        """The first row of a SELECT, or None."""
+        rows = self.rows(connection, values)
+        return rows[0] if rows else None
+
+    def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[Row]:
+        """The rows of a SELECT."""
+        compiled = self._compiled(connection, values)
+        if compiled is None:
+            return [tuple(row) for row in connection.execute(self.statement, values)]
+        rows: list[Row] = _send(connection, compiled, values, lambda cursor: cursor.fetchall())
+        return [compiled.decode(row) for row in rows]
+
+    def change(self, connection: Connection, values: Mapping[str, Any]) -> int:
+        """Send an UPDATE; returns how many rows it matched."""
+        compiled = self._compiled(connection, values)
+        if compiled is None:
+            return int(connection.execute(self.statement, values).rowcount)
+        return int(_send(connection, compiled, values, lambda cursor: cursor.rowcount))
+
+    def insert(self, connection: Connection, values: Mapping[str, Any]) -> int:
+        """Send an INSERT of one row; returns its key."""
+        compiled = self._compiled(connection, values)
+        if compiled is None:
+            key: Any = connection.execute(self.statement, values).inserted_primary_key
+            return int(key[0])
+        by_id = connection.dialect.name != "postgresql"
+        return int(_send(connection, compiled, values, _new_id if by_id else _returned))
+
+    def _compiled(self, connection: Connection, values: Mapping[str, Any]) -> Compiled | None:
+        cache: dict[Any, Compiled] | None = connection.get_execution_options().get(COMPILED)
+        if cache is None:
+            return None
+        names = tuple(values)
+        compiled = cache.get((self, names))
+        if compiled is None:
+            if len(cache) >= _COMPILED_MAX:
+                cache.clear()
+            compiled = Compiled.of(self.statement, names, connection.dialect)
+            cache[self, names] = compiled
+        return compiled
+
+
+def _send(
+    connection: Connection,
+    compiled: Compiled,
+    values: Mapping[str, Any],
+    read: Callable[[Any], Any],
+) -> Any:
+    """Send the statement; returns what `read` reads of the cursor.
+
+    Raises what `Connection.execute` raises.
+    """
+    text, parameters = compiled.text, compiled.parameters(values)
+    cursor = connection.connection.cursor()
+    for listener in connection.engine.dispatch.before_cursor_execute:
+        text, parameters = listener(connection, cursor, text, parameters, None, False)
+    try:
+        cursor.execute(text, parameters)
+        result = read(cursor)
+    except BaseException as error:
+        # With its text SQLAlchemy would turn errors of the system into errors of the driver.
+        is_drivers = isinstance(error, connection.dialect.loaded_dbapi.Error)
+        connection._handle_dbapi_exception(
+            error, text if is_drivers else None, parameters, cursor, None
+        )
+    cursor.close()
+    return result
+
+
+def _new_id(cursor: Any) -> Any:
+    return cursor.lastrowid
+
+
+def _returned(cursor: Any) -> Any:
+    return cursor.fetchone()[0]
+
+
+def _with_defaults(statement: Insert, names: tuple[str, ...]) -> tuple[Insert, list[str]]:
+    """The statement with the defaults of the columns without a value, and all columns' keys."""
+    defaults = {}
+    for column in statement.table.c:
+        if column.default is None or column.key in names:
+            continue
+        if not column.default.is_scalar:
+            raise TypeError(f"{column} has a default that is computed for each row.")
+        defaults[column.key] = cast(ColumnDefault, column.default).arg
+    return (statement.values(defaults) if defaults else statement), [*names, *defaults]
+
+
+def _encoded(encode: Processor, value: Any) -> Any:
+    return value if encode is None else encode(value)

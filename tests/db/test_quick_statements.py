@@ -1,0 +1,143 @@
+"""A statement that the driver's cursor sends does what SQLAlchemy does with it, on each engine."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from db_models.base import UtcDateTime, db
+from repository.connections import engine_options
+from repository.statements import COMPILED, QuickStatement
+from tests.support.service import close_app, ready_app, settings_for
+
+PARTS = sa.MetaData()
+TABLE = sa.Table(
+    "quick_statements",
+    PARTS,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
+    sa.Column("text", sa.String(60), unique=True),
+    sa.Column("at", UtcDateTime()),
+    sa.Column("details", sa.JSON()),
+    sa.Column("is_new", sa.Boolean()),
+    sa.Column("size", sa.Integer(), default=7, nullable=False),
+    mysql_charset="utf8mb4",
+)
+INSERT = sa.insert(TABLE)
+BY_TEXT = sa.select(TABLE, sa.exists().where(TABLE.c.size > 99)).where(
+    TABLE.c.text == sa.bindparam("text"), TABLE.c.size < 100
+)
+RESIZE = sa.update(TABLE).where(
+    TABLE.c.text == sa.bindparam("wanted"), sa.or_(TABLE.c.size == 7, TABLE.c.size == 8)
+)
+NOON = datetime(2026, 11, 30, 12, 0, 0, 1, tzinfo=UTC)
+VALUES: list[dict[str, Any]] = [
+    {"text": "plain", "at": NOON, "details": {"a": [1, None]}, "is_new": True},
+    {"text": "100 % %s %(x)s :y ' \" \\ é 🎁", "at": None, "details": None, "is_new": False},
+    {"text": "sized", "size": 8},
+]
+
+
+@pytest.fixture
+def engine(any_database_url):
+    """An engine as the service opens it, with the table."""
+    engine = sa.create_engine(any_database_url, **engine_options(any_database_url, green=False))
+    PARTS.create_all(engine)
+    yield engine
+    engine.dispose()
+
+
+def test_rows_are_stored_and_read_as_by_sqlalchemy(engine):
+    """Values, defaults, keys, nulls, and text that is special in some driver."""
+    insert, by_text = QuickStatement(INSERT), QuickStatement(BY_TEXT)
+    with engine.begin() as connection:
+        for values in VALUES:
+            text = values["text"]
+            key = insert.insert(connection, values)
+            rows = by_text.rows(connection, {"text": text})
+            assert rows == [tuple(row) for row in connection.execute(BY_TEXT, {"text": text})]
+            assert rows[0][:2] == (key, text)
+            assert rows[0][TABLE.c.keys().index("size")] == values.get("size", 7)
+            assert by_text.row(connection, {"text": text}) == rows[0]
+        assert by_text.row(connection, {"text": "another"}) is None
+    assert VALUES[0]["at"] == NOON
+
+
+def test_a_change_tells_how_many_rows_it_matched(engine):
+    """Also a row that had the values already; constants of the statement are sent."""
+    resize = QuickStatement(RESIZE)
+    with engine.begin() as connection:
+        QuickStatement(INSERT).insert(connection, VALUES[0])
+        assert resize.change(connection, {"wanted": "plain", "size": 8}) == 1
+        assert resize.change(connection, {"wanted": "plain", "size": 8}) == 1
+        assert resize.change(connection, {"wanted": "plain", "size": 50, "details": [1]}) == 1
+        assert resize.change(connection, {"wanted": "plain", "size": 8}) == 0
+        row = connection.execute(BY_TEXT, {"text": "plain"}).one()
+    assert (row.size, row.details) == (50, [1])
+
+
+def test_errors_are_those_of_sqlalchemy(engine):
+    """A violated constraint, and an error of the server; the transaction can be rolled back."""
+    insert = QuickStatement(INSERT)
+    missing = QuickStatement(sa.select(sa.table("missing", sa.column("id", sa.Integer))))
+    with engine.connect() as connection:
+        insert.insert(connection, VALUES[0])
+        with pytest.raises(sa.exc.IntegrityError):
+            insert.insert(connection, VALUES[0])
+        connection.rollback()
+        with pytest.raises(sa.exc.DBAPIError) as raised:
+            missing.rows(connection, {})
+        assert "plain" not in str(raised.value)
+        connection.rollback()
+        assert QuickStatement(BY_TEXT).rows(connection, {"text": "plain"}) == []
+
+
+def test_listeners_hear_of_it(engine):
+    """As `note_changes_of_callers` must; one that raises keeps the statement from being sent."""
+    texts = []
+
+    def hear(_connection, _cursor, statement, *_more):
+        texts.append(statement)
+        if len(texts) > 1:
+            raise RuntimeError("not this one")
+
+    sa.event.listen(engine, "before_cursor_execute", hear)
+    insert = QuickStatement(INSERT)
+    with engine.begin() as connection:
+        insert.insert(connection, VALUES[0])
+        with pytest.raises(RuntimeError, match="not this one"):
+            insert.insert(connection, VALUES[1])
+        sa.event.remove(engine, "before_cursor_execute", hear)
+        assert connection.execute(sa.select(sa.func.count()).select_from(TABLE)).scalar_one() == 1
+    assert [text.startswith("INSERT INTO quick_statements") for text in texts] == [True] * len(
+        texts
+    )
+
+
+@pytest.mark.parametrize("any_database_url", ["mysql", "postgres"], indirect=True)
+def test_a_default_that_is_computed_is_refused(engine):
+    """It would be stored as null otherwise. On SQLite SQLAlchemy sends it."""
+    table = sa.Table(
+        "computed", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True, default=lambda: 1)
+    )
+    with engine.connect() as connection, pytest.raises(TypeError, match="computed"):
+        QuickStatement(sa.insert(table)).insert(connection, {})
+
+
+def test_the_service_sends_by_the_cursor_where_a_server_answers(any_database_url, tmp_path, clock):
+    """SQLite is left to SQLAlchemy, which begins the transactions."""
+    app = ready_app(settings_for(any_database_url, tmp_path), clock)
+    try:
+        with app.app_context():
+            engines = [db.engine, db.engines.get("reading", db.engine)]
+            forms = [engine.get_execution_options().get(COMPILED) for engine in engines]
+            is_server = db.engine.dialect.name != "sqlite"
+        assert [form is not None for form in forms] == [is_server] * 2
+        created = app.test_client().post("/payments/pix", json={"value": 1})
+        assert created.status_code == 201
+        if is_server:
+            assert forms[0], "no statement was compiled"
+    finally:
+        close_app(app)
