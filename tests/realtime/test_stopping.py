@@ -43,7 +43,7 @@ def test_the_channel_of_events_ends_at_once(redis_url, running, start):
     """Also while its thread waits for the next message; nobody is told that events come late."""
     assert channel.PULSE_SECONDS > AT_ONCE_SECONDS
     listener, subscribed = Channel(redis_url, "one service"), threading.Event()
-    told: list[bool] = []
+    delays: list[bool] = []
     clock = SystemClock()
 
     def listen() -> None:
@@ -51,12 +51,12 @@ def test_the_channel_of_events_ends_at_once(redis_url, running, start):
 
     start(listen)
     assert subscribed.wait(10)
-    listener.on_late = told.append
+    listener.on_late = delays.append
     listener.stop()
     assert_all_end(running)
     start(listen)
     assert_all_end(running)
-    assert True not in told
+    assert True not in delays
 
 
 def test_the_question_for_the_primary_ends_at_once(redis_url, running, start):
@@ -70,10 +70,10 @@ def test_the_question_for_the_primary_ends_at_once(redis_url, running, start):
 def test_the_channel_of_changes_ends_at_once(redis_url, running, start):
     """From then on credentials are looked up each time."""
     assert changes.PULSE_SECONDS > AT_ONCE_SECONDS
-    heard = threading.Event()
-    mine = Changes(redis_url, ["a secret"], start, heard.set)
+    forgotten_once = threading.Event()
+    mine = Changes(redis_url, ["a secret"], start, forgotten_once.set)
     mine.hears()
-    assert heard.wait(10)
+    assert forgotten_once.wait(10)
     mine.stop()
     assert_all_end(running)
     assert mine.hears() is False

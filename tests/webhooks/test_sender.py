@@ -76,9 +76,9 @@ class Names:
 
         monkeypatch.setattr(socket.socket, "connect", connect)
 
-    def _answer(self, host: Any, port: Any, *rest: Any, **named: Any) -> list[Any]:
+    def _answer(self, host: Any, port: Any, *rest: Any, **options: Any) -> list[Any]:
         if host != HOST:
-            return SYSTEM_LOOK_UP(host, port, *rest, **named)
+            return SYSTEM_LOOK_UP(host, port, *rest, **options)
         texts = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         self._given |= {(text, port) for text in texts}
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (text, port)) for text in texts]
@@ -281,9 +281,9 @@ def slow_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """A name server that answers when the event is set."""
     event = threading.Event()
 
-    def getaddrinfo(host: Any, port: Any, *rest: Any, **named: Any) -> list[Any]:
+    def getaddrinfo(host: Any, port: Any, *rest: Any, **options: Any) -> list[Any]:
         if host != HOST:
-            return SYSTEM_LOOK_UP(host, port, *rest, **named)
+            return SYSTEM_LOOK_UP(host, port, *rest, **options)
         event.wait(20)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (PUBLIC, port))]
 
