@@ -27,8 +27,9 @@ from db_models import (
     PaymentEvent,
     Receipt,
     Refund,
+    WebhookEndpoint,
 )
-from repository.connections import Unit, rows_changed
+from repository.connections import Unit
 from repository.paging import Page
 from repository.payments import payment_of_row
 
@@ -42,6 +43,8 @@ class Unnumbered:
     merchant_id: int
     payment_id: int | None
     occurred_at: datetime
+    has_endpoints: bool
+    """Whether the merchant has an endpoint that gets new events."""
 
 
 @dataclass(frozen=True)
@@ -71,61 +74,36 @@ class Feed:
 
     def unnumbered(self, limit: int) -> tuple[list[Unnumbered], int]:
         """Events without a position, oldest first, and the last position, read at one instant."""
-        counter = select(FeedCounter.position).where(FeedCounter.id == 1).scalar_subquery()
-        merchant_id = func.coalesce(Payment.merchant_id, Receipt.merchant_id)
-        query = (
-            select(
-                PaymentEvent.id,
-                PaymentEvent.name,
-                merchant_id,
-                PaymentEvent.payment_id,
-                PaymentEvent.occurred_at,
-                counter,
-            )
-            .outerjoin(Payment, Payment.id == PaymentEvent.payment_id)
-            .outerjoin(Receipt, Receipt.id == PaymentEvent.receipt_id)
-            # An event of nobody must not stop the numbering of all others.
-            .where(PaymentEvent.unnumbered.is_(True), merchant_id.is_not(None))
-            .order_by(PaymentEvent.id)
-            .limit(limit)
-        )
-        rows = self._session.execute(query).all()
-        events = [Unnumbered(*row[:5]) for row in rows]
-        return events, (int(rows[0][5]) if rows else 0)
+        rows = self._unit.connection.execute(_UNNUMBERED, {"limit": limit}).all()
+        events = [Unnumbered(*row[:6]) for row in rows]
+        return events, (int(rows[0][6]) if rows else 0)
 
-    def number(self, events: Sequence[Unnumbered], last_position: int) -> list[FeedEntry] | None:
-        """Give these events the positions after `last_position`; return their entries.
+    def number(self, events: Sequence[Unnumbered], last_position: int) -> bool:
+        """Give these events the positions after `last_position`, in their order.
 
-        None if another process gave out positions since `last_position` was read. Raises
+        False if another process gave out positions since `last_position` was read. Raises
         ConcurrentUpdate if another process is giving out positions at this moment: a wait could be
         long if that process is stopped.
         """
-        only = select(FeedCounter.position).where(FeedCounter.id == 1)
-        self._session.execute(only.with_for_update(nowait=True))
-        counter = update(FeedCounter).where(
-            FeedCounter.id == 1, FeedCounter.position == last_position
-        )
-        if rows_changed(self._session, counter.values(position=last_position + len(events))) != 1:
-            return None
-        entries = [
-            FeedEntry(
-                position=position,
-                public_id=ids.new_public_id(),
-                event_id=event.event_id,
-                merchant_id=event.merchant_id,
-                type=event.name,
-                occurred_at=event.occurred_at,
-            )
+        connection = self._unit.connection
+        connection.execute(_LOCK_COUNTER)
+        places = {"as_read": last_position, "last": last_position + len(events)}
+        if connection.execute(_MOVE_COUNTER, places).rowcount != 1:
+            return False
+        rows = [
+            {
+                "position": position,
+                "public_id": ids.new_public_id(),
+                "event_id": event.event_id,
+                "merchant_id": event.merchant_id,
+                "type": event.name,
+                "occurred_at": event.occurred_at,
+            }
             for position, event in enumerate(events, start=last_position + 1)
         ]
-        columns = ("position", "public_id", "event_id", "merchant_id", "type", "occurred_at")
-        rows = [{name: getattr(entry, name) for name in columns} for entry in entries]
-        self._session.execute(insert(FeedEntry), rows)
-        numbered = update(PaymentEvent).where(
-            PaymentEvent.id.in_([event.event_id for event in events])
-        )
-        self._session.execute(numbered.values(unnumbered=None))
-        return entries
+        connection.execute(_INSERT_ENTRIES, rows)
+        connection.execute(_UNMARK, {"event_ids": [event.event_id for event in events]})
+        return True
 
     def position_of(self, merchant_id: int, public_id: str) -> int:
         """The position of a merchant's event. Raises InvalidCursor for any other id.
@@ -214,6 +192,57 @@ class Feed:
         return {row.id: row for row in rows}
 
 
+def _unnumbered_select() -> Select[Any]:
+    event, payment = PaymentEvent.__table__, Payment.__table__
+    receipt, endpoint = Receipt.__table__, WebhookEndpoint.__table__
+    merchant_id = func.coalesce(payment.c.merchant_id, receipt.c.merchant_id)
+    first_endpoint = (
+        select(endpoint.c.id)
+        .where(
+            endpoint.c.merchant_id == merchant_id,
+            endpoint.c.enabled.is_(True),
+            endpoint.c.deleted_at.is_(None),
+        )
+        .limit(1)
+        .correlate(payment, receipt)
+    )
+    return (
+        select(
+            event.c.id,
+            event.c.name,
+            merchant_id,
+            event.c.payment_id,
+            event.c.occurred_at,
+            first_endpoint.scalar_subquery().is_not(None),
+            select(_COUNTER.c.position).where(_COUNTER.c.id == 1).scalar_subquery(),
+        )
+        .select_from(
+            event.outerjoin(payment, payment.c.id == event.c.payment_id).outerjoin(
+                receipt, receipt.c.id == event.c.receipt_id
+            )
+        )
+        # An event of nobody must not stop the numbering of all others.
+        .where(event.c.unnumbered.is_(True), merchant_id.is_not(None))
+        .order_by(event.c.id)
+        .limit(bindparam("limit"))
+    )
+
+
+# Built once: building a statement costs more than executing it.
+_COUNTER = FeedCounter.__table__
+_UNNUMBERED = _unnumbered_select()
+_LOCK_COUNTER = select(_COUNTER.c.position).where(_COUNTER.c.id == 1).with_for_update(nowait=True)
+_MOVE_COUNTER = (
+    update(_COUNTER)
+    .where(_COUNTER.c.id == 1, _COUNTER.c.position == bindparam("as_read"))
+    .values(position=bindparam("last"))
+)
+_INSERT_ENTRIES = insert(FeedEntry.__table__)
+_UNMARK = (
+    update(PaymentEvent.__table__)
+    .where(PaymentEvent.__table__.c.id.in_(bindparam("event_ids", expanding=True)))
+    .values(unnumbered=None)
+)
 _HEAD = (
     FeedEntry.position,
     FeedEntry.public_id,

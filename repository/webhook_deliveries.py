@@ -39,6 +39,7 @@ from db_models import (
 )
 from db_models.base import UtcDateTime
 from repository.connections import Unit, rows_changed
+from repository.detached import Detached
 from repository.due import EVER
 from repository.paging import Keyset, Page
 from repository.webhook_endpoints import MAY_BE_SENT_TO
@@ -89,14 +90,12 @@ class WebhookDeliveries:
         A row has endpoint_id, kind, feed_position and payment_id.
         """
         if rows:
-            self._session.execute(
-                insert(WebhookDelivery.__table__), [_new_row(row, now) for row in rows]
-            )
+            self._connection.execute(_INSERT, [_new_row(row, now) for row in rows])
 
     def insert(self, row: Mapping[str, Any], now: datetime) -> WebhookDelivery:
         """Store one delivery that is due now; return it."""
         values = _new_row(row, now)
-        self._session.execute(insert(WebhookDelivery.__table__), values)
+        self._connection.execute(_INSERT, values)
         query = select(WebhookDelivery).where(WebhookDelivery.public_id == values["public_id"])
         return self._session.scalars(query).one()
 
@@ -106,16 +105,18 @@ class WebhookDeliveries:
         One index probe per endpoint, however many deliveries wait.
         """
         key = {"after_id": after_id, "limit": limit, **_due_key(now)}
-        return self._session.scalars(_ENDPOINTS_DUE[self._has_nulls_last], key).all()
+        return self._endpoints(_ENDPOINTS_DUE, key)
 
     def endpoints_pending(self, limit: int) -> Sequence[WebhookEndpoint]:
         """Endpoints that may be sent to and have a delivery that has not ended, by row id."""
-        key = {"after_id": 0, "limit": limit}
-        return self._session.scalars(_ENDPOINTS_PENDING[self._has_nulls_last], key).all()
+        return self._endpoints(_ENDPOINTS_PENDING, {"after_id": 0, "limit": limit})
 
-    @property
-    def _has_nulls_last(self) -> bool:
-        return self._connection.dialect.name == "postgresql"
+    def _endpoints(
+        self, queries: Mapping[bool, Select[Any]], key: Mapping[str, Any]
+    ) -> list[WebhookEndpoint]:
+        has_nulls_last = self._connection.dialect.name == "postgresql"
+        rows = self._connection.execute(queries[has_nulls_last], key)
+        return [_ENDPOINTS.of(row) for row in rows]
 
     def due(self, endpoint_id: int, now: datetime, limit: int) -> list[DueDelivery]:
         """Due deliveries of an endpoint, the longest due first."""
@@ -277,7 +278,9 @@ class WebhookDeliveries:
 
 
 _TABLE = WebhookDelivery.__table__
+_ENDPOINTS = Detached(WebhookEndpoint)
 _NOW = bindparam("now", type_=UtcDateTime())
+_INSERT = insert(_TABLE)
 _INSERT_ATTEMPT = insert(WebhookAttempt.__table__)
 
 
@@ -353,7 +356,7 @@ def _endpoints_with(has_time: ColumnElement[bool]) -> dict[bool, Select[Any]]:
         False: last.is_not(None),
         True: own.where(WebhookDelivery.due_at > EVER, has_time).exists(),
     }
-    query = select(WebhookEndpoint).where(
+    query = select(WebhookEndpoint.__table__).where(
         WebhookEndpoint.id > bindparam("after_id"), *MAY_BE_SENT_TO
     )
     query = query.order_by(WebhookEndpoint.id).limit(bindparam("limit"))

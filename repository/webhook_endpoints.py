@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -108,15 +108,6 @@ class WebhookEndpoints:
             WebhookEndpoint.deleted_at.is_(None),
         )
         return int(self._session.scalar(query) or 0)
-
-    def collecting(self, merchant_ids: Collection[int]) -> Sequence[WebhookEndpoint]:
-        """The endpoints of these merchants that get new events; paused ones get them too."""
-        query = select(WebhookEndpoint).where(
-            WebhookEndpoint.merchant_id.in_(merchant_ids),
-            WebhookEndpoint.enabled.is_(True),
-            WebhookEndpoint.deleted_at.is_(None),
-        )
-        return self._session.scalars(query.order_by(WebhookEndpoint.id)).all()
 
     def change(self, endpoint_id: int, values: Mapping[str, Any], *conditions: Any) -> bool:
         """Update the endpoint if it is not deleted and meets the conditions; False otherwise."""

@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Sequence
 
 from core.errors import ConcurrentUpdate
-from db_models import DeliveryKind, EndpointKind, FeedEntry, WebhookEndpoint
+from db_models import DeliveryKind, EndpointKind
 from repository.database import Work, in_unit_of_work, reading
 from repository.feed import Feed, Unnumbered
 from repository.pix import PIX_EVENTS, PixReceipts
 from repository.webhook_deliveries import WebhookDeliveries
-from repository.webhook_endpoints import WebhookEndpoints
+from repository.webhook_subscriptions import Subscription, Subscriptions
 
 BATCH = 200
 BATCHES_MAX = 50
@@ -60,51 +60,51 @@ def _number_or_lose(events: Sequence[Unnumbered], last_position: int) -> int:
 
 
 def _number(work: Work, events: Sequence[Unnumbered], last_position: int) -> int:
-    entries = Feed(work).number(events, last_position)
-    if entries is None:
+    if not Feed(work).number(events, last_position):
         return 0  # another process numbers them
-    endpoints = WebhookEndpoints(work.session).collecting({event.merchant_id for event in events})
-    payments = {event.event_id: event.payment_id for event in events}
-    pix_keys = _pix_keys(work, entries, endpoints)
+    # An endpoint that was created since the events were read is newer than they are.
+    merchant_ids = {event.merchant_id for event in events if event.has_endpoints}
+    subscriptions = Subscriptions(work).of_merchants(merchant_ids)
+    pix_keys = _pix_keys(work, events, subscriptions)
     rows = [
         {
-            "endpoint_id": endpoint.id,
+            "endpoint_id": subscription.endpoint_id,
             "kind": DeliveryKind.EVENT,
-            "feed_position": entry.position,
-            "payment_id": payments[entry.event_id],
+            "feed_position": position,
+            "payment_id": event.payment_id,
         }
-        for entry in entries
-        for endpoint in endpoints
-        if takes(endpoint, entry, pix_keys.get(entry.event_id))
+        for position, event in enumerate(events, start=last_position + 1)
+        for subscription in subscriptions
+        if takes(subscription, event, pix_keys.get(event.event_id))
     ]
     WebhookDeliveries(work).insert_many(rows, work.now)
-    return len(entries)
+    return len(events)
 
 
-def takes(endpoint: WebhookEndpoint, entry: FeedEntry, pix_key: str | None = None) -> bool:
+def takes(subscription: Subscription, event: Unnumbered, pix_key: str | None = None) -> bool:
     """Whether the endpoint gets this event: of its merchant and types, or of its Pix key.
 
     `pix_key` is the key of a Pix with a txid that the event is about. Times are not compared: after
     the clock was set back, new events look older than the endpoint. Callbacks of recurrences are no
     events of the feed: the transaction of the change stores them.
     """
-    if endpoint.merchant_id != entry.merchant_id:
+    if subscription.merchant_id != event.merchant_id:
         return False
-    if endpoint.kind == EndpointKind.PIX:
-        return pix_key is not None and pix_key == endpoint.pix_key
-    if endpoint.is_callback:
+    if subscription.kind == EndpointKind.PIX:
+        return pix_key is not None and pix_key == subscription.pix_key
+    if subscription.is_callback:
         return False
-    return endpoint.event_types is None or entry.type in endpoint.event_types
+    return subscription.event_types is None or event.name in subscription.event_types
 
 
 def _pix_keys(
-    work: Work, entries: Sequence[FeedEntry], endpoints: Sequence[WebhookEndpoint]
+    work: Work, events: Sequence[Unnumbered], subscriptions: Sequence[Subscription]
 ) -> dict[int, str]:
     """The keys of events that may be told as callbacks; no statement if nobody wants any."""
-    merchants = {one.merchant_id for one in endpoints if one.kind == EndpointKind.PIX}
+    merchants = {one.merchant_id for one in subscriptions if one.kind == EndpointKind.PIX}
     event_ids = [
-        entry.event_id
-        for entry in entries
-        if entry.merchant_id in merchants and entry.type in PIX_EVENTS
+        event.event_id
+        for event in events
+        if event.merchant_id in merchants and event.name in PIX_EVENTS
     ]
     return PixReceipts(work).keys_of_events(event_ids) if event_ids else {}

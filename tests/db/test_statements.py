@@ -24,6 +24,7 @@ from tests.pix_api.batches import due_body
 from tests.pix_api.charges import EVER, DemoCalls
 from tests.pix_api.recurrences import offer, request_of, reserve
 from tests.pix_api.recurring_charges import RETRIES, approved, charged, cobr_body, day_after
+from webhooks.numbering import number_events
 
 NOT_COUNTED = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
 CREATE_MAX, CONFIRM_MAX, PAGE_MAX, POLL_MAX = 4, 6, 2, 1
@@ -390,3 +391,17 @@ def test_a_recurring_charge_takes_at_most_seven_statements(call, processes, coun
         answer = call("PATCH", f"/cobr/{'b' * 30}", {"status": "CANCELADA"})
     assert answer.status_code == 200
     assert len(statements) <= 12, statements
+
+
+def test_numbering_an_event_without_receivers_takes_five_statements(processes, count_statements):
+    """Events and counter; its lock, its move, the entry, the mark. Endpoints cost two more."""
+    processes.create()
+    with count_statements() as without, processes.app().app_context():
+        assert number_events() == 1
+    assert processes.post("/webhooks", json={"url": "http://127.0.0.1:9/"}).status_code == 201
+    processes.create()
+    with count_statements() as with_endpoint, processes.app().app_context():
+        assert number_events() == 1
+    with count_statements() as idle, processes.app().app_context():
+        assert number_events() == 0
+    assert [len(one) for one in (without, with_endpoint, idle)] == [5, 7, 1]
