@@ -162,6 +162,7 @@ class Service:
             Operation("create", self.new_payments, 201),
             Operation("create by key", self._payments_by_key, 201),
             Operation("confirm", self._confirmations),
+            Operation("trace", self._traces, 204),
             _same("poll", environ, "GET", f"{page}/status"),
             _same("poll, unchanged", environ, "GET", f"{page}/status", _UNCHANGED),
             _same("page", environ, "GET", page, BROWSER),
@@ -215,6 +216,12 @@ class Service:
         signed = signatures.signed_headers(SECRET, f"msg_{secrets.token_hex(8)}", now, body)
         headers = {f"HTTP_{name.upper().replace('-', '_')}": text for name, text in signed.items()}
         return environ("POST", "/payments/pix/confirmation", {**PROGRAM, **headers}, body)
+
+    def _traces(self, number: int) -> list[Environ]:
+        paths = [f"/payments/pix/{self.create()['id']}/trace" for _ in range(number)]
+        # An address may send 60 in a minute.
+        browser = {**BROWSER, "REMOTE_ADDR": f"10.{'.'.join(map(str, secrets.token_bytes(3)))}"}
+        return [environ("POST", path, browser, b'{"what": "opened"}') for path in paths]
 
     def _unchanged_sheets(self, number: int) -> list[Environ]:
         answer = send(self.app, environ("GET", _SHEET, _ZIPPED))

@@ -17,7 +17,7 @@ def record(txid: str, kind: TraceKind, *, unless_by: int | None = None) -> None:
     counted. Raises PaymentNotFound. Must not be called inside a unit of work.
     """
     with reading() as work:
-        trace = Traces(work.session).find(txid, kind)
+        trace = Traces(work).find(txid, kind)
         moment = work.now
     if trace is None:
         raise PaymentNotFound
@@ -27,12 +27,12 @@ def record(txid: str, kind: TraceKind, *, unless_by: int | None = None) -> None:
     if last_at is None:
         try:
             in_unit_of_work(
-                lambda work: Traces(work.session).insert(payment_id, kind, work.now), attempts=1
+                lambda work: Traces(work).insert(payment_id, kind, work.now), attempts=1
             )
         except ConcurrentUpdate:
             return  # Another tab has counted this moment, perhaps at another node of the database.
     elif moment - last_at >= APART:
-        in_unit_of_work(lambda work: Traces(work.session).count_again(payment_id, kind, work.now))
+        in_unit_of_work(lambda work: Traces(work).count_again(payment_id, kind, work.now))
 
 
 def record_look_up(txid: str) -> None:

@@ -17,10 +17,18 @@ from sqlalchemy.orm.attributes import set_committed_value
 from accounts import keys
 from benchmarks.tricks.trick import Trick, instead, together, uncached
 from config import parts_of
-from db_models import Account, ApiKey, Payment, PaymentEvent, PaymentStatus, Receipt
+from db_models import (
+    Account,
+    ApiKey,
+    Payment,
+    PaymentEvent,
+    PaymentStatus,
+    PaymentTrace,
+    Receipt,
+)
 from payments.location import KeyRing
 from realtime.announcer import Announcer
-from repository import accounts, connections, database, events, payments, receipts
+from repository import accounts, connections, database, events, payments, receipts, traces
 from repository.database import Work, in_unit_of_work
 from repository.mysql_results import QuickConnection
 from repository.payments import PolledPayment
@@ -197,6 +205,24 @@ def _receipt_insert_class(self: receipts.Receipts, values: Mapping[str, Any]) ->
     self._session.execute(insert(Receipt).values(**values))
 
 
+def _find_trace(
+    self: traces.Traces, txid: str, kind: str
+) -> tuple[int, int, int, datetime | None] | None:
+    is_kind = (PaymentTrace.payment_id == Payment.id) & (PaymentTrace.kind == kind)
+    query = (
+        select(Payment.id, Payment.merchant_id, PaymentTrace.times, PaymentTrace.last_at)
+        .outerjoin(PaymentTrace, is_kind)
+        .where(Payment.txid == txid)
+    )
+    row = self._unit.session.execute(query).one_or_none()
+    return None if row is None else (row[0], row[1], row[2] or 0, row[3])
+
+
+def _insert_trace(self: traces.Traces, payment_id: int, kind: str, now: datetime) -> None:
+    row = {"payment_id": payment_id, "kind": kind, "first_at": now, "last_at": now, "times": 1}
+    self._unit.session.execute(insert(PaymentTrace).values(**row))
+
+
 def _event_statement(self: events.Events, event_: events.StoredEvent) -> events.StoredEvent:
     result = self._unit.connection.execute(insert(PaymentEvent.__table__), events._row(event_))
     key: Any = result.inserted_primary_key
@@ -346,6 +372,15 @@ TRICKS = [
         f"{PAYMENTS} find_by_watch_code",
         ("payload",),
         _of_payments(find_by_watch_code=_payload_session),
+    ),
+    Trick(
+        "without a session, statements built once",
+        "repository/traces.py find, insert",
+        ("trace",),
+        instead(
+            (traces.Traces, "find", _find_trace),
+            (traces.Traces, "insert", _insert_trace),
+        ),
     ),
     Trick(
         "filled without its setters",

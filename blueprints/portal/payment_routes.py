@@ -131,7 +131,7 @@ def _facts(work: Work, payment_id: str) -> tuple[Account, Facts]:
     events = queries.events_of(payment.id)
     entries = timeline(
         events,
-        Traces(work.session).of_payment(payment.id),
+        Traces(work).of_payment(payment.id),
         receipts,
         work.refunds.of_payment(payment.id),
     )

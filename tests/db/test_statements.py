@@ -405,3 +405,16 @@ def test_numbering_an_event_without_receivers_takes_five_statements(processes, c
     with count_statements() as idle, processes.app().app_context():
         assert number_events() == 0
     assert [len(one) for one in (without, with_endpoint, idle)] == [5, 7, 1]
+
+
+def test_the_first_trace_takes_two_statements_and_a_repeated_one_takes_one(
+    processes, count_statements
+):
+    """Each visit of a payment page sends one."""
+    path = f"/payments/pix/{processes.create()['id']}/trace"
+    counts = []
+    for _ in range(2):
+        with count_statements() as statements:
+            assert processes.post(path, json={"what": "opened"}).status_code == 204
+        counts.append(len(statements))
+    assert counts == [2, 1]
