@@ -183,7 +183,7 @@ def _add_listeners(settings: Settings, parts: Parts) -> None:
         parts.webhooks.worker.hear,
         parts.charge_calls.hear,
     ]
-    parts.ledger.on_deliveries = parts.webhooks.worker.wake
+    parts.ledger.on_deliveries = parts.webhooks.worker.wake_dispatcher
     connect_changes(settings, parts)
     parts.announcer.listeners.append(parts.merchant_sockets.hear)
     if settings.is_development:

@@ -62,7 +62,7 @@ class Work:
         self.caller_answers = caller_answers
         self.recorded_events: list[StoredEvent] = []
         self.has_deliveries = False
-        """Whether it stored deliveries itself; those of events are stored later."""
+        """Whether it stored deliveries; those of events are stored when they are numbered."""
 
     @cached_property
     def session(self) -> Session:

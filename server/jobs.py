@@ -151,7 +151,7 @@ class Jobs:
         parts = parts_of(self._app)
         parts.webhooks.worker.start()
         if self._role == "worker":  # events of the processes that serve, without waiting for a poll
-            parts.announcer.listeners.append(lambda _event: parts.webhooks.worker.wake())
+            parts.announcer.listeners.append(lambda _event: parts.webhooks.worker.wake_numbering())
             with self._app.app_context():
                 parts.announcer.listen()
 

@@ -78,6 +78,7 @@ def _number(work: Work, events: Sequence[Unnumbered], last_position: int) -> int
         if takes(subscription, event, pix_keys.get(event.event_id))
     ]
     WebhookDeliveries(work).insert_many(rows, work.now)
+    work.has_deliveries = bool(rows)
     return len(events)
 
 

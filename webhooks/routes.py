@@ -310,5 +310,5 @@ def _delivery_answer(
 
 def _woken(response: BaseResponse) -> BaseResponse:
     """The response, after waking the worker: something may be due."""
-    current_parts().webhooks.worker.wake()
+    current_parts().webhooks.worker.wake_dispatcher()
     return response

@@ -1,10 +1,12 @@
 """One background thread per process that numbers events and begins to send them.
 
-It runs when a unit of work has stored an event, when a slot becomes free, and each second.
+It numbers when a unit of work has stored an event, and sends when deliveries were stored or a slot
+becomes free. Each second it does both, for other processes and for what has become due.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -52,22 +54,35 @@ class Worker:
         self._app = app
         self.dispatcher = dispatcher
         self._wake = threading.Event()
+        self._may_number = False
+        """Whether this process has stored events since the last numbering began."""
+        self._may_send = False
+        """Whether something may be due since the dispatcher began its last run."""
+        self._poll_at = math.inf
+        """When to number and to send in any case, by the monotonic clock."""
         self._is_stopping = False
         self._is_postponed = False
         self.arrivals = Arrivals()
-        dispatcher.on_free = self.wake
+        dispatcher.on_free = self.wake_dispatcher
 
     def hear(self, events: Sequence[StoredEvent]) -> None:
         """A commit listener: something may have to be numbered."""
         if any(event.name.is_in_feed for event in events):
-            self._wake.set()
+            self.wake_numbering()
 
-    def wake(self) -> None:
-        """Run soon: something may have to be sent."""
+    def wake_numbering(self) -> None:
+        """Number soon: there may be new events."""
+        self._may_number = True
+        self._wake.set()
+
+    def wake_dispatcher(self) -> None:
+        """Send soon: there are new deliveries, or there is a slot for those that wait."""
+        self._may_send = True
         self._wake.set()
 
     def start(self) -> None:
         """Start the thread."""
+        self._poll_at = time.monotonic() + POLL_SECONDS
         threading.Thread(target=self._loop, name="webhooks-worker", daemon=True).start()
 
     def stop(self) -> None:
@@ -88,21 +103,41 @@ class Worker:
         """
         with self._app.app_context():
             events = self._attempt("number", self._number)
-            return events + self._attempt("dispatch", self.dispatcher.run)
+            return events + self._attempt("dispatch", self._send)
 
     def _loop(self) -> None:
         while not self._is_stopping:
-            self._wake.wait(POLL_SECONDS)
+            self._wake.wait(max(0.0, self._poll_at - time.monotonic()))
             self._wake.clear()
-            if not self._is_stopping:
-                self.run_once()
+            if not self._is_stopping and self._run_if_needed():
                 time.sleep(GATHER_SECONDS)
 
+    def _run_if_needed(self) -> bool:
+        """Number, send, or both; False if neither was needed."""
+        if time.monotonic() >= self._poll_at:
+            self.run_once()
+            self._poll_at = time.monotonic() + POLL_SECONDS
+            return True
+        if not (self._may_number or self._may_send):
+            return False
+        with self._app.app_context():
+            # Another process that numbered this one's events may have no slot for all of them.
+            if self._may_number and not self._attempt("number", self._number):
+                self._may_send = True
+            if self._may_send:  # `_number` sets it when it has stored deliveries
+                self._attempt("dispatch", self._send)
+        return True
+
     def _number(self) -> int:
+        self._may_number = False  # before it reads, or an event in between would wait for the poll
         events = number_events(self._keep_going)
         if events:
             self.arrivals.announce()
         return events
+
+    def _send(self) -> int:
+        self._may_send = False  # before it reads, as in `_number`
+        return self.dispatcher.run()
 
     def _attempt(self, step: str, work: Callable[[], int]) -> int:
         try:

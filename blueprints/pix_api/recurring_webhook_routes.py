@@ -83,7 +83,7 @@ def _put(resource: RecurringWebhook) -> BaseResponse:
         pix_endpoints.put_sole(work, merchant, resource.kind, url)
 
     in_unit_of_work(write)
-    current_parts().webhooks.worker.wake()
+    current_parts().webhooks.worker.wake_dispatcher()
     return without_body(200)
 
 

@@ -50,7 +50,7 @@ def put_webhook(chave: str) -> BaseResponse:
             raise refuse(INVALID, reason, "chave", chave) from None
 
     in_unit_of_work(write)
-    current_parts().webhooks.worker.wake()
+    current_parts().webhooks.worker.wake_dispatcher()
     return without_body(200)
 
 

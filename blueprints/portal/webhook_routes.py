@@ -353,4 +353,4 @@ def _redirect(webhook_id: str, notice: str) -> ResponseReturnValue:
 
 def _wake() -> None:
     """Wake the worker: something may be due."""
-    current_parts().webhooks.worker.wake()
+    current_parts().webhooks.worker.wake_dispatcher()
