@@ -23,8 +23,10 @@ log = structlog.get_logger()
 
 POLL_SECONDS = 1.0
 """How long events and deliveries of other processes may go unnoticed."""
-GATHER_SECONDS = 0.01
-"""The pause between two runs, so that a busy service numbers many events at once."""
+GATHER_SECONDS, GATHER_SECONDS_MAX = 0.01, 0.05
+"""The bounds of the pause between two runs, so that a busy service numbers many events at once."""
+GATHER_RUNS = 3
+"""Between them, a pause is as long as so many runs: the busier the service, the fewer runs."""
 STOP_SECONDS = 2.0
 """How long a stop waits for requests in progress; the rest is sent again after its lease."""
 
@@ -109,8 +111,10 @@ class Worker:
         while not self._is_stopping:
             self._wake.wait(max(0.0, self._poll_at - time.monotonic()))
             self._wake.clear()
+            began_at = time.monotonic()
             if not self._is_stopping and self._run_if_needed():
-                time.sleep(GATHER_SECONDS)
+                pause = GATHER_RUNS * (time.monotonic() - began_at)
+                time.sleep(min(max(pause, GATHER_SECONDS), GATHER_SECONDS_MAX))
 
     def _run_if_needed(self) -> bool:
         """Number, send, or both; False if neither was needed."""
