@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from io import BytesIO
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,8 @@ from werkzeug.exceptions import HTTPException
 from core.errors import BalcaoError
 from core.runtime.turns import IN_ENVIRON, Turn, end_turn
 from realtime.allowance import Allowance, Rates
-from realtime.wire import Wire
+from realtime.heartbeats import Heartbeats
+from realtime.wire import PONG, Wire, WireBounds
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -34,6 +35,8 @@ OUTGOING_PACKETS_MAX = 256
 ATTACHMENTS_MAX = 4
 """Binary attachments of one message; no message of ours has any."""
 
+_PING = packet.Packet(packet.PING)
+
 _ATTACHMENTS = re.compile(r"[56]([0-9]{1,20})-")
 """A binary event or acknowledgement, and how many attachments follow."""
 
@@ -47,6 +50,13 @@ class BoundedSocket(Socket):  # type: ignore[misc]  # engine.io is untyped
 
     rates = Rates(messages=20, bytes=16_384)
     """Set by `install`."""
+
+    heartbeats: Heartbeats
+    wire_bounds: WireBounds
+    """Set by `start_heartbeats`, as `heartbeats`."""
+
+    connected: bool
+    last_ping: float | None
 
     def __init__(self, server: Any, sid: str) -> None:
         super().__init__(server, sid)
@@ -78,15 +88,23 @@ class BoundedSocket(Socket):  # type: ignore[misc]  # engine.io is untyped
         self.server.sleep(0)
 
     def send(self, pkt: Any) -> None:
-        """Queue a packet, or end the connection of a client that does not read."""
-        if self.queue.qsize() >= OUTGOING_PACKETS_MAX:
+        """Send or queue a packet, or end the connection of a client that does not read."""
+        wire = self._wire
+        unsent = self.queue.qsize() if wire is None or not wire.is_open else wire.unsent
+        if unsent >= OUTGOING_PACKETS_MAX:
             self._drop("unread")
-        if not self._is_dropped:
-            super().send(pkt)
+        if self._is_dropped or not self.check_ping_timeout():
+            return
+        if wire is None or not wire.send(pkt.encode()):
+            self.queue.put(pkt)
+            if wire is not None and wire.is_open:  # another thread has opened it meanwhile
+                wire.open(self._take_waiting)
 
     def close(self, wait: bool = True, abort: bool = False, reason: Any = None) -> None:  # noqa: ARG002 - see below
         """Close the connection; never wait until the client has read everything."""
         super().close(wait=False, abort=abort, reason=reason)
+        if self._wire is not None and self._wire.is_open:
+            self._wire.close()
 
     def handle_get_request(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:
         """Poll, or upgrade to a websocket; the packets, or engine.io's answer.
@@ -145,24 +163,32 @@ class BoundedSocket(Socket):  # type: ignore[misc]  # engine.io is untyped
             return False
         return True
 
-    def _send_ping(self) -> None:
-        self.server.sleep(self.server.ping_interval)
-        if not self.closing and not self.closed:
-            self.last_ping = time.monotonic()
-            self.send(packet.Packet(packet.PING))
+    def schedule_ping(self) -> None:
+        """Begin to wait for the next ping, unless the client still owes a pong."""
+        if self.last_ping:
+            self.last_ping = None
+            self.heartbeats.add(self)
+
+    def ping(self) -> bool:
+        """Send a ping; return False, and forget the connection, if it has ended."""
+        if self.closing or self.closed:
+            self.server.sockets.pop(self.sid, None)
+            return False
+        self.last_ping = time.monotonic()
+        self.send(_PING)
+        return True
+
+    def end_if_silent(self) -> None:
+        """Close the connection if the client owes a pong; forget a connection that has ended."""
+        if self.closed or not self.check_ping_timeout():
+            self.server.sockets.pop(self.sid, None)
 
     def _upgrade_websocket(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:  # noqa: ARG002 - the socket is answered directly
         """Serve a websocket, from the start or instead of long polling, until it ends."""
         if self.upgraded or self.upgrading:
             return self.server._bad_request("This session has a websocket already.")
         try:
-            wire = Wire(
-                environ,
-                self.allowance,
-                message_bytes_max=self.server.max_http_buffer_size,
-                silence_seconds=self.server.ping_interval + self.server.ping_timeout,
-                give_way=lambda: self.server.sleep(0),
-            )
+            wire = Wire(environ, self.allowance, self.wire_bounds, self.server)
         except BalcaoError as error:
             if not self.connected:
                 self.close(abort=True)
@@ -172,13 +198,58 @@ class BoundedSocket(Socket):  # type: ignore[misc]  # engine.io is untyped
             wire.accept()
             self._websocket_handler(wire)
         except (ValueError, LookupError, RecursionError, OSError):
-            self.queue.put(None)  # junk instead of a packet: wake the task that writes
             self.close(abort=True, reason=self.server.reason.TRANSPORT_ERROR)
         finally:
             self._wire = self._turn = None
         if wire.is_too_fast:
             self._log("too fast")
         return wire.finish()
+
+    def _websocket_handler(self, wire: Wire) -> None:
+        """Handle what comes over the websocket until it ends. Raises ValueError, … for junk."""
+        if self.connected:
+            if not self._change_over(wire):
+                return
+        else:
+            self.connected = self.upgraded = True
+        wire.open(self._take_waiting)
+        if self.closed:  # meanwhile
+            wire.close()
+        while (data := wire.wait()) is not None:
+            if data == PONG:
+                self.schedule_ping()
+                continue
+            pkt = packet.Packet(encoded_packet=data)
+            try:
+                self.receive(pkt)
+            except exceptions.UnknownPacketError:
+                continue
+            except Exception:  # a handler's failure is logged where it happens; the rest is junk
+                break
+        self.close(abort=True, reason=self.server.reason.TRANSPORT_CLOSE)
+
+    def _change_over(self, wire: Wire) -> bool:
+        """Upgrade from long polling as engine.io does; False if the client does not go on."""
+        self.upgrading = True  # polls are answered at once
+        try:
+            if wire.wait() != f"{packet.PING}probe":
+                return False
+            wire.send_and_wait(f"{packet.PONG}probe")
+            self.queue.put(packet.Packet(packet.NOOP))  # ends the poll
+            if not str(wire.wait()).startswith(str(packet.UPGRADE)):
+                return False
+            self.upgraded = True
+            return True
+        finally:
+            self.upgrading = False
+
+    def _take_waiting(self) -> list[str | bytes]:
+        """What was queued before the websocket was open."""
+        packets = []
+        with suppress(self.server.get_queue_empty_exception()):
+            while True:
+                packets.append(self.queue.get(block=False))
+        return [pkt.encode() for pkt in packets if pkt is not None]
 
     def _drop(self, reason: str) -> None:
         """End the connection without a word; safe to call from any task."""
@@ -202,3 +273,14 @@ def install(rates: Rates) -> None:
     BoundedSocket.rates = rates
     Payload.max_decode_packets = PACKETS_AT_ONCE_MAX
     server.socket.Socket = BoundedSocket
+
+
+def start_heartbeats(server: Any) -> None:
+    """Ping the connections of this engine.io server."""
+    interval, timeout = server.ping_interval, server.ping_timeout
+    BoundedSocket.heartbeats = Heartbeats(
+        server.start_background_task, server.sleep, interval, timeout
+    )
+    BoundedSocket.wire_bounds = WireBounds(
+        server.max_http_buffer_size, OUTGOING_PACKETS_MAX, interval + timeout
+    )

@@ -26,6 +26,7 @@ def init_realtime(app: Flask, settings: Settings, parts: Parts) -> None:
         "async_handlers": False,
         "cors_allowed_origins": [],  # the gate checks the origin
         "manage_session": False,
+        "monitor_clients": False,  # the heartbeats end silent clients
         "ping_interval": 20,
         "ping_timeout": 15,
     }
@@ -48,5 +49,6 @@ def init_realtime(app: Flask, settings: Settings, parts: Parts) -> None:
     parts.socketio.init_app(app, **options)
     gate = SocketGate(app.wsgi_app, settings, parts.connections, parts.metrics)
     server: Any = parts.socketio.server  # type: ignore[attr-defined]  # python-socketio's
+    engine.start_heartbeats(server.eio)
     gate.count(server.eio)
     app.wsgi_app = gate  # type: ignore[method-assign]

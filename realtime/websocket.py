@@ -26,7 +26,7 @@ from wsproto.events import (
     TextMessage,
 )
 from wsproto.frame_protocol import CloseReason
-from wsproto.utilities import LocalProtocolError, RemoteProtocolError
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError, generate_accept_token
 
 from core.errors import FieldError, InvalidRequest, UpgradeRequired
 from realtime.allowance import Allowance, Rates
@@ -51,12 +51,11 @@ _KEY = re.compile(r"[A-Za-z0-9+/]{22}==", re.ASCII)
 """16 bytes in base64."""
 
 
-def handshake(headers: Any, path: str) -> WSConnection:
-    """Begin the protocol from the headers of the client's request.
+def key_of(headers: Any) -> str:
+    """The key in the headers of a request that asks for a websocket.
 
-    No extension is accepted: messages are small, and a compressor per connection is large. Raises
-    UpgradeRequired if the request asks for no websocket or for another version, InvalidRequest for
-    a malformed handshake.
+    Raises UpgradeRequired if the request asks for no websocket or for another version,
+    InvalidRequest for a malformed handshake.
     """
     if headers.get("Upgrade", "").lower() != "websocket":
         raise UpgradeRequired
@@ -68,6 +67,26 @@ def handshake(headers: Any, path: str) -> WSConnection:
     key = headers.get("Sec-WebSocket-Key", "")
     if not _KEY.fullmatch(key):
         raise InvalidRequest([FieldError("Sec-WebSocket-Key", "must be 16 bytes in base64")])
+    return str(key)
+
+
+def acceptance(key: str) -> bytes:
+    """The answer that accepts the upgrade.
+
+    No extension is accepted: messages are small, and a compressor per connection is large.
+    """
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + generate_accept_token(key.encode()) + b"\r\n\r\n"
+    )
+
+
+def handshake(headers: Any, path: str) -> WSConnection:
+    """Begin the protocol of a `Line` from the headers of the client's request.
+
+    Raises UpgradeRequired and InvalidRequest as `key_of` does.
+    """
+    key = key_of(headers)
     protocol = WSConnection(ConnectionType.SERVER)
     protocol.initiate_upgrade_connection(
         [
