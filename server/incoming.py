@@ -23,7 +23,7 @@ from accounts.client_certificates import CLIENT_CERTIFICATE
 from config import Settings
 from core.runtime.turns import Turn
 from server.chunks import Chunks
-from server.heads import END, Framing, Refusal, in_origin_form, judge, judge_beginning
+from server.heads import END, Framing, Head, Refusal, judge_beginning, read_head
 from web.problems import CODE_OF_STATUS
 
 SILENCE_SECONDS_MAX = 45
@@ -90,7 +90,9 @@ class Incoming:
         self._body_type = body_type
         self._on_wait = on_wait
         self._received_before = False
-        self._head = BytesIO()
+        self.head: Head | None = None
+        """The head of the request in progress, until somebody takes it."""
+        self._lines: BytesIO | None = None
         self._is_last = False
 
     @property
@@ -99,36 +101,44 @@ class Incoming:
         return self.body is None or self.body.is_complete
 
     def next_head(self) -> bool:
-        """Read and judge the next head, for `readline`; False if the connection ends here."""
+        """Read and judge the next head; False if the connection ends here."""
         if self._is_last or not self.is_between_requests:
             return False
         self._on_wait(True)
         try:
-            head = self._read_head()
-            if head:
-                framing = judge(head)
+            data = self._read_head()
+            head = read_head(data) if data else None
         except Refusal as refusal:
             self._refuse(refusal)
             return False
         except OSError:  # the client has gone
             return False
-        if not head:
+        if head is None:
             return False
         self._on_wait(False)
-        self._head = BytesIO(in_origin_form(head))
-        self.body = self._body_type(self, framing, self._bounds.body_seconds)
+        self.head, self._lines = head, None
+        self.body = self._body_type(self, head.framing, self._bounds.body_seconds)
         # What follows a websocket's end are late frames: they are no request, and get no answer.
-        self._is_last = framing.asks_for_websocket
+        self._is_last = head.framing.asks_for_websocket
         self.connection.settimeout(SILENCE_SECONDS_MAX)
         return True
 
+    def take_head(self) -> Head:
+        """The head of the request in progress; can be called once after `next_head`."""
+        head, self.head = self.head, None
+        if head is None:
+            raise RuntimeError("there is no head: call `next_head` first")
+        return head
+
     def readline(self, size: int = -1) -> bytes:
-        """The next line of the head."""
-        return self._head.readline(size)
+        """The next line of the head, for a library that parses it again."""
+        if self._lines is None:
+            self._lines = BytesIO(self.take_head().encode())
+        return self._lines.readline(size)
 
     def read(self, size: int = -1) -> bytes:
         """The rest of the head, which is empty; a body is read from `body`."""
-        return self._head.read(size)
+        return b"" if self._lines is None else self._lines.read(size)
 
     def close(self) -> None:
         """Called by the libraries; the socket has its own end."""

@@ -25,6 +25,7 @@ from server.connections import (
     Seats,
     allow_open_files,
 )
+from server.environ import GeventHeaders, environ_of
 from server.in_flight import InFlight
 from server.incoming import (
     SILENCE_SECONDS_MAX,
@@ -34,6 +35,7 @@ from server.incoming import (
     TlsFacts,
     with_body,
 )
+from server.library_bodies import EventletBody, GeventBody
 from server.tls import TlsTunnel, server_context
 
 log = structlog.get_logger()
@@ -166,45 +168,44 @@ def _eventlet(application: InFlight, listener: socket.socket) -> tuple[Spawn, Ta
     import eventlet
     import eventlet.wsgi
 
-    class EventletBody(Body):
-        """With what eventlet's handler asks of its own input."""
-
-        chunked_input = True  # so that `discard` is called
-        headers_sent: Any = None
-
-        @property
-        def should_send_hundred_continue(self) -> bool:
-            """Whether the client still waits for leave to send the body."""
-            return self.expects_continue
-
-        def discard(self) -> None:
-            """Discard the rest. Raises OSError if the connection must be closed."""
-            if not self.finish():
-                raise ConnectionError
-
-        def get_socket(self) -> Any:
-            """The client's socket, for websockets."""
-            return self._incoming.connection
-
     class EventletHandler(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet is untyped
-        """Reads by `Incoming`; writes no log lines."""
+        """Takes heads from `Incoming`; writes no log lines."""
 
         def setup(self) -> None:
             """Replace the file that the requests are read from."""
             super().setup()
             self.rfile = self.incoming = self.conn_state[3]
+            self.own_address = eventlet.wsgi.addr_to_host_port(self.request.getsockname())
 
         def handle_one_request(self) -> None:
             """Answer one request, if there is one."""
             self.close_connection = True
-            if self.incoming.next_head():
-                super().handle_one_request()
+            if not self.incoming.next_head():
+                return
+            self.conn_state[2] = eventlet.wsgi.STATE_REQUEST
+            self.headers = head = self.incoming.take_head()
+            self.command, self.request_version = head.method, head.version
+            self.requestline = f"{head.method} {head.target} {head.version}"
+            self.close_connection = not head.keeps_alive
+            self.environ = self.get_environ()
+            self.application = self.server.app
+            try:
+                self.handle_one_response()
+            except OSError as error:
+                if error.errno not in eventlet.wsgi.BROKEN_SOCK:  # else the client has gone
+                    raise
 
         def get_environ(self) -> dict[str, Any]:
             """The environment, with a body that ends by itself."""
-            environ: dict[str, Any] = super().get_environ()
+            environ = environ_of(self.headers, self.client_address, self.own_address)
             environ["eventlet.input"] = self.incoming.body
+            environ["eventlet.posthooks"] = []
+            environ["eventlet.set_idle"] = self.set_idle
             return with_body(environ, self.incoming)
+
+        def set_idle(self) -> None:
+            """Note that a websocket waits, for eventlet's websockets."""
+            self.conn_state[2] = eventlet.wsgi.STATE_IDLE
 
         def finish(self) -> None:
             """Close the connection, after the client has had a moment to read the answer."""
@@ -238,19 +239,8 @@ def _gevent(application: InFlight, listener: socket.socket) -> tuple[Spawn, Talk
     import gevent
     from gevent import pywsgi
 
-    class GeventBody(Body):
-        """With what gevent's handler, and the websockets, ask of its own input."""
-
-        @property
-        def rfile(self) -> Incoming:
-            """Leads to the client's socket, for websockets."""
-            return self._incoming
-
-        def _discard(self) -> None:
-            self.finish()
-
     class GeventHandler(pywsgi.WSGIHandler):
-        """Reads by `Incoming`."""
+        """Takes heads from `Incoming`."""
 
         def __init__(self, incoming: Incoming, address: Any, server: Any) -> None:
             super().__init__(incoming.connection, address, server, incoming)  # type: ignore[call-arg]
@@ -265,6 +255,15 @@ def _gevent(application: InFlight, listener: socket.socket) -> tuple[Spawn, Talk
                 return True
             self.incoming.leave()
             return None
+
+        def read_requestline(self) -> str:
+            """The first line of the head."""
+            head = self.head = self.incoming.take_head()
+            return f"{head.method} {head.target} {head.version}"
+
+        def MessageClass(self, *_: Any) -> Any:
+            """The rest of the head."""
+            return GeventHeaders(self.head)
 
         def get_environ(self) -> dict[str, Any]:
             """The environment, with a body that ends by itself."""
