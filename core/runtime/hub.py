@@ -77,12 +77,16 @@ def _name_threads(hub: Any, threads_max: int) -> Any:
 
 
 def call_soon(function: Callable[[], object]) -> None:
-    """Call the function when all greenlets that can run have run; without a hub call it now."""
+    """Call the function when all greenlets that can run have run; without a hub call it now.
+
+    The function must not wait: under eventlet the hub itself calls it.
+    """
     hub = active_hub()
     if hub == "eventlet":
-        from eventlet import spawn_n
+        from eventlet.hubs import get_hub
 
-        spawn_n(function)
+        # By the hub itself: a greenlet for each call would cost six times as much.
+        get_hub().schedule_call_global(0, function)
     elif hub == "gevent":
         from gevent import spawn_later
 

@@ -90,7 +90,9 @@ class Turns:
         """
         place = Place(client_name)
         with self._lock:
-            client = self._clients.setdefault(client_name, _Client())
+            client = self._clients.get(client_name)
+            if client is None:
+                client = self._clients[client_name] = _Client()
             if not client.waiting and self._has_room(client):
                 self._let_begin(client, place)
                 return place
