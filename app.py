@@ -77,7 +77,7 @@ from web.health import init_health
 from web.limits import init_limits
 from web.logs import init_logs
 from web.metrics import init_metrics
-from web.page_templates import init_page_templates
+from web.page_patterns import init_page_patterns
 from web.pages import init_pages, set_page_headers
 from web.problems import init_problems
 from web.request_counts import request_bound
@@ -119,7 +119,7 @@ def _add_routes(app: OpenAPI, settings: Settings, parts: Parts) -> None:
     init_requests(app, settings)
     init_metrics(app, parts.metrics)
     init_pages(app)
-    init_page_templates(app)
+    init_page_patterns(app)
     init_limits(app, settings)
     init_accounts(app, settings)
     init_health(app, settings, schema.newest_revision)

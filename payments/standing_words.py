@@ -8,13 +8,14 @@ from core.errors import AmountMismatch, PaidTooLate, PaymentCancelled
 from db_models import Payment
 from payments.at_bank.drafts import awaits_code, had_no_code
 from payments.standing import Action, PaymentState, State
+from web.page_patterns import PageView
 from web.pages import brl
 from web.pages import translate as _
 from web.zones import plain_when
 
 
 @dataclass(frozen=True)
-class StandingWords:
+class StandingWords(PageView):
     """One state in words, in the request's language.
 
     `line` is the live line of the payment page, `title` a heading, `body` one to three sentences.

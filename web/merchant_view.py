@@ -9,10 +9,13 @@ from flask import request
 
 from core.documents import mask_document, plain_document
 from db_models import Account
+from web.page_patterns import PageView
+
+CPF_DIGITS = 11
 
 
 @dataclass(frozen=True)
-class MerchantView:
+class MerchantView(PageView):
     """The public details of a merchant."""
 
     name: str
@@ -22,10 +25,21 @@ class MerchantView:
     support_contact: str | None
     document: str | None
     """The masked CPF or CNPJ, if that is the merchant's Pix key."""
+    is_person: bool
+    """Whether that is a CPF."""
     institution: str | None
     """The bank of the merchant's Pix key, in the merchant's words."""
     style_url: str | None
     """The style sheet with the merchant's colour, if it has chosen one."""
+
+    @property
+    def initials(self) -> str:
+        """One or two letters, for a shop without a logo."""
+        words = self.name.split()
+        if not words:
+            return "?"
+        last = words[-1][0].upper() if len(words) > 1 else ""
+        return words[0][0].upper() + last
 
 
 def merchant_view(merchant: Account, *, subject: str | None = None) -> MerchantView:
@@ -42,6 +56,7 @@ def merchant_view(merchant: Account, *, subject: str | None = None) -> MerchantV
         support_url=_with_subject(merchant.support_url, subject),
         support_contact=merchant.support_contact,
         document=mask_document(document) if document else None,
+        is_person=document is not None and len(document) == CPF_DIGITS,
         institution=merchant.institution,
         style_url=f"{request.script_root}/brand/{color[1:]}.css" if color else None,
     )

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g, render_template, request
 from flask_babel import get_translations
 from flask_limiter import Limiter
 from werkzeug.wrappers import Response as BaseResponse
@@ -43,6 +43,11 @@ def _headers_by_a_hook(app: Flask) -> Iterator[None]:
     finally:
         hooks.remove(set_headers)
         polls._application = below
+
+
+def _rendered_plainly(template: str, **values: Any) -> str:
+    """Let Jinja render the whole page."""
+    return render_template(template, script_root=request.script_root, **values)
 
 
 @contextmanager
@@ -159,10 +164,10 @@ TRICKS = [
         another_hook("before_request_funcs", "renew", _renew),
     ),
     Trick(
-        "sentences translated at compilation",
-        "web/page_templates.py page_template",
-        ("page",),
-        instead((page_routes, "page_template", lambda name: name)),
+        "values put into patterns",
+        "web/page_patterns.py render_page",
+        ("page", "page, cancelled", "receipt"),
+        instead((page_routes, "render_page", _rendered_plainly)),
     ),
     Trick(
         "answered below Flask",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
-from flask import Response, redirect, render_template, request
+from flask import Response, redirect, request
 from flask_openapi import Tag
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -31,7 +31,7 @@ from web.answers import private_json
 from web.api_docs import DocumentedBlueprint, declare, html_page, problems, reference
 from web.compression import public_text
 from web.merchant_view import merchant_view
-from web.page_templates import page_template
+from web.page_patterns import render_page
 from web.pages import language_args
 
 bp = DocumentedBlueprint(
@@ -86,15 +86,14 @@ def payment_page(path: PaymentPath) -> BaseResponse:
         is_order_paid = elsewhere is not None if is_cancelled else None
         payment_state = state_at(work, payment, is_order_paid=is_order_paid, receipt=receipt)
     template = "payment.html" if request.args.get("fragment") != "state" else "_state.html"
-    page = render_template(
-        page_template(f"checkout/{template}"),
+    page = render_page(
+        f"checkout/{template}",
         payment=views.payment_view(payment_state, paid_elsewhere=elsewhere),
         merchant=merchant_view(payment.merchant, subject=views.mail_subject(payment)),
         check_note=_check_note(payment),
         test_strip=views.test_strip(
             current_settings(), payment, moment, is_live=not is_test(payment)
         ),
-        now=moment,
         refresh_seconds=views.REFRESH_SECONDS,
     )
     return Response(page, mimetype="text/html")
@@ -122,14 +121,13 @@ def receipt_page(path: PaymentPath) -> BaseResponse:
             raise PaymentNotFound("This payment has no receipt: it was not paid.")
         refunds = _visible_refunds(work, payment)
         payment_state = state_at(work, payment)
-        moment = work.now
     receipt = payment_state.receipt
     payer = views.masked_name(receipt.payer_name if receipt else None)
     if prefers_json():
         return _json_varying_by_accept(_receipt_object(presenter(), payment_state, payer, refunds))
     view = views.payment_view(payment_state, payer_name=payer)
-    page = render_template(
-        page_template("checkout/receipt.html"),
+    page = render_page(
+        "checkout/receipt.html",
         payment=view,
         merchant=merchant_view(payment.merchant, subject=views.mail_subject(payment)),
         refunds=refunds,
@@ -137,7 +135,6 @@ def receipt_page(path: PaymentPath) -> BaseResponse:
         can_send_mail=can_send(),
         is_mailed=request.args.get("mailed") == "1",
         is_test=is_test(payment),
-        now=moment,
     )
     return Response(page, mimetype="text/html")
 

@@ -19,20 +19,25 @@ from payments.presenter import QR_PREFIX
 from payments.standing import Action, PaymentState, State
 from payments.standing_words import StandingWords, not_yet, words_of
 from providers.accounts import signing_bank_of
-from web.pages import language_args_to, language_query
+from web.page_patterns import Fact, PageView
+from web.pages import brl, language_args_to, language_query
 from web.pages import translate as _
-from web.zones import days_between
+from web.zones import clock, day, days_between, moment
 
 REFRESH_SECONDS = 10
 """How often a page without JavaScript reloads."""
+_DAY = 86_400
+_DAYS = {0: Fact("today"), 1: Fact("tomorrow")}
+_LATER, _NO_DAY = Fact("later"), Fact("")
+_GET, _POST = Fact("get"), Fact("post")
 
 
 @dataclass(frozen=True)
-class PaymentView:
+class PaymentView(PageView):
     """The values of a payment for its page."""
 
     id: str
-    status_page: str
+    status_page: Fact
     words: StandingWords
     is_refused: bool
     """Whether money for the payment was refused and goes back."""
@@ -43,6 +48,8 @@ class PaymentView:
     """What is to be paid today, or was paid."""
     amount_text: str
     """That amount as the page writes it; *valor livre* if the charge proposes none."""
+    is_amount_long: bool
+    """Whether that text needs smaller letters."""
     payer_sets_amount: bool
     withdrawal: CashWithdrawal | None
     """The split of an amount with a withdrawal of cash; None without one."""
@@ -65,8 +72,11 @@ class PaymentView:
     created_at: datetime
     expires_at: datetime
     remaining_ms: int
-    days_left: int
-    """The midnights until the deadline, in the viewer's zone."""
+    is_near: bool
+    is_last: bool
+    """Whether less than five minutes are left, and less than one."""
+    deadline_day: Fact
+    """`today`, `tomorrow` or `later`, in the viewer's zone; empty if the payment is not pending."""
     paid_at: datetime | None
     end_to_end_id: str | None
     payer_name: str | None
@@ -86,43 +96,77 @@ class PaymentView:
     cancel_url: str | None
     """The shop's address for a payment that cannot be paid, with the outcome."""
 
+    @property
+    def amount_brl(self) -> str:
+        """The amount that was paid, as text."""
+        return brl(self.amount_centavos)
+
+    @property
+    def deadline_time(self) -> str:
+        """`14:35`."""
+        return clock(self.expires_at)
+
+    @property
+    def deadline_date(self) -> str:
+        """`24 nov.`"""
+        return day(self.expires_at)
+
+    @property
+    def time_left(self) -> str:
+        """As mm:ss, h:mm:ss, or days from two days on; countdown.js writes the same shapes."""
+        seconds = max(-(-self.remaining_ms // 1000), 0)
+        if seconds >= 2 * _DAY:
+            return _("%(days)s dias") % {"days": seconds // _DAY}
+        clock_text = f"{seconds // 60 % 60:02}:{seconds % 60:02}"
+        return f"{seconds // 3600}:{clock_text}" if seconds >= 3600 else clock_text
+
+    @property
+    def created_moment(self) -> str:
+        """When the payment was created, as text."""
+        return moment(self.created_at)
+
+    @property
+    def paid_moment(self) -> str:
+        """When the payment was paid, as text."""
+        return "" if self.paid_at is None else moment(self.paid_at)
+
 
 @dataclass(frozen=True)
-class Tool:
+class Tool(PageView):
     """One button of the test strip."""
 
-    key: str
+    key: Fact
     label: str
     url: str
-    method: str
-    fields: dict[str, str]
+    method: Fact
 
 
 @dataclass(frozen=True)
-class TestStrip:
+class TestStrip(PageView):
     """Says that no money is real; the tools pay the payment at the simulated bank."""
 
     tools: list[Tool]
 
 
+WAITING = Fact("waiting")
 PAGES = {
-    State.PAID: "confirmed",
-    State.PART_REFUNDED: "confirmed",
-    State.REFUNDED: "refunded",
-    State.WAITING: "waiting",
-    State.EXPIRED: "expired",
-    State.REFUSED: "refused",
-    State.CANCELLED: "cancelled",
-    State.PAID_ELSEWHERE: "cancelled",
-    State.REPLACED: "cancelled",
+    State.PAID: Fact("confirmed"),
+    State.PART_REFUNDED: Fact("confirmed"),
+    State.REFUNDED: Fact("refunded"),
+    State.WAITING: WAITING,
+    State.EXPIRED: Fact("expired"),
+    State.REFUSED: Fact("refused"),
+    State.CANCELLED: Fact("cancelled"),
+    State.PAID_ELSEWHERE: Fact("cancelled"),
+    State.REPLACED: Fact("cancelled"),
 }
 """The page that is drawn for each state; only the browser draws `checking`."""
 
 
-def status_page(payment_state: PaymentState) -> str:
+def status_page(payment_state: PaymentState) -> Fact:
     """The page for a state; a refused amount leaves the code payable, so it still waits."""
     if payment_state.status is PaymentStatus.PENDING:
-        return "waiting"
+        return WAITING
     return PAGES[payment_state.state]
 
 
@@ -150,6 +194,8 @@ def payment_view(
     sums = due_charges.components_at(payment, now)
     change_at = due_charges.next_amount_at(payment, now)
     amount_centavos = payment.amount_centavos if sums is None else sums.final_centavos
+    amount_text = charge_terms.centavos_text(payment, amount_centavos)
+    left = remaining_ms(payment, now)
     return PaymentView(
         id=payment.txid,
         status_page=status_page(payment_state),
@@ -158,7 +204,8 @@ def payment_view(
         not_yet=not_yet(can_ask=can_ask_about(payment)),
         sequence=sequence_at(payment, now),
         amount_centavos=amount_centavos,
-        amount_text=charge_terms.centavos_text(payment, amount_centavos),
+        amount_text=amount_text,
+        is_amount_long=len(amount_text) > 12,
         payer_sets_amount=payment.payer_sets_amount,
         withdrawal=charge_terms.withdrawal_of(payment),
         info=charge_terms.info_lines(payment),
@@ -174,8 +221,10 @@ def payment_view(
         order_id=payment.order_id,
         created_at=payment.created_at,
         expires_at=payment.expires_at,
-        remaining_ms=remaining_ms(payment, now),
-        days_left=days_between(now, payment.expires_at),
+        remaining_ms=left,
+        is_near=left < 300_000,
+        is_last=left < 60_000,
+        deadline_day=_deadline_day(payment_state),
         paid_at=payment_state.paid_at,
         end_to_end_id=payment.end_to_end_id,
         payer_name=payer_name,
@@ -193,6 +242,13 @@ def payment_view(
         return_url=_shop_link(payment_state, payment.return_url if confirmed else None),
         cancel_url=_shop_link(payment_state, None if confirmed else payment.cancel_url),
     )
+
+
+def _deadline_day(payment_state: PaymentState) -> Fact:
+    if payment_state.status is not PaymentStatus.PENDING:
+        return _NO_DAY
+    days = days_between(payment_state.at, payment_state.payment.expires_at)
+    return _DAYS.get(days, _LATER)
 
 
 def _shop_link(payment_state: PaymentState, url: str | None) -> str | None:
@@ -236,7 +292,7 @@ def _tools(settings: Settings, payment: Payment, now: datetime) -> list[Tool]:
     pay = bank.page_of_code(payment.br_code, **language_args_to(bank.url))
 
     def at_the_bank(key: str, label: str, scenario: str) -> Tool:
-        return Tool(key, label, f"{pay}&scenario={scenario}", "get", {})
+        return Tool(Fact(key), label, f"{pay}&scenario={scenario}", _GET)
 
     tools = [
         at_the_bank("pay", _("Pagar agora"), "normal"),
@@ -246,5 +302,5 @@ def _tools(settings: Settings, payment: Payment, now: datetime) -> list[Tool]:
     ]
     if settings.is_development:
         own = f"{request.script_root}/payments/pix/{payment.txid}"
-        tools.append(Tool("expire", _("Expirar em 10 s"), f"{own}/expire-soon", "post", {}))
+        tools.append(Tool(Fact("expire"), _("Expirar em 10 s"), f"{own}/expire-soon", _POST))
     return tools
