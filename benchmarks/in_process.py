@@ -155,6 +155,7 @@ class Service:
         """The measured operations by name."""
         txid, code = self.payment["id"], self.payment["watch_code"]
         page, cancelled = f"/payments/pix/{txid}", f"/payments/pix/{self.cancelled['id']}"
+        paid = f"/payments/pix/{self.paid['id']}"
         with_cookies = {**BROWSER, "HTTP_COOKIE": f"{self.cookie}; balcao_zone=America/Recife"}
         with_key = {**PROGRAM, "HTTP_AUTHORIZATION": f"Bearer {self.key}"}
         image = f"/payments/pix/qr_code/qr_code_payment_{txid}"
@@ -167,9 +168,10 @@ class Service:
             _same("poll, unchanged", environ, "GET", f"{page}/status", _UNCHANGED),
             _same("page", environ, "GET", page, BROWSER),
             _same("page, cancelled", environ, "GET", cancelled, BROWSER),
-            _same("receipt", environ, "GET", f"/payments/pix/{self.paid['id']}/receipt", BROWSER),
+            _same("receipt", environ, "GET", f"{paid}/receipt", BROWSER),
             _same("page as JSON", environ, "GET", page, {**PROGRAM, "HTTP_ACCEPT": _JSON}),
             _same("QR", environ, "GET", f"{image}.svg", BROWSER),
+            _same("QR of the receipt", environ, "GET", f"{paid}/receipt/qr.svg", BROWSER),
             _same("QR as PNG", environ, "GET", f"{image}.png", BROWSER),
             Operation("first QR, SVG", lambda number: self._first_pictures(number, "svg")),
             Operation("first QR, PNG", lambda number: self._first_pictures(number, "png")),
@@ -238,7 +240,7 @@ _UNCHANGED = {**PROGRAM, "HTTP_ACCEPT": _JSON, "HTTP_IF_NONE_MATCH": 'W/"pending
 """The headers of a page that has asked for the state of a new payment before."""
 _ZIPPED = {**BROWSER, "HTTP_ACCEPT_ENCODING": "gzip, deflate, br"}
 _SHEET = "/static/css/base.css?v=1"
-_SHORT = ("QR", "QR as PNG", "brand", "style sheet")
+_SHORT = ("QR", "QR of the receipt", "QR as PNG", "brand", "style sheet")
 
 
 def _same(name: str, make: Callable[..., Environ], *arguments: Any) -> Operation:

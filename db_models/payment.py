@@ -36,6 +36,11 @@ class PaymentStatus(enum.StrEnum):
     CANCELLED = "cancelled"
 
 
+def picture_query(location_token: str | None) -> str:
+    """The query of a QR's URL: another one for each location, empty for the payment's own."""
+    return f"?v={location_token[:8]}" if location_token else ""
+
+
 class Payment(db.Model):  # type: ignore[name-defined, misc]  # see Account
     """Each change of a payment is a conditional update of its row by `status`."""
 
@@ -187,4 +192,4 @@ class Payment(db.Model):  # type: ignore[name-defined, misc]  # see Account
     @property
     def picture_query(self) -> str:
         """The query of the QR's URL: another one for each location, empty for its own."""
-        return f"?v={self.location_token[:8]}" if self.location_token else ""
+        return picture_query(self.location_token)

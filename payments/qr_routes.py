@@ -17,7 +17,7 @@ from core.errors import FieldError, Gone, InvalidMoney, InvalidRequest, NotFound
 from core.money import centavos_from
 from core.pix.br_code import BrCodeError
 from core.typed import plain_text
-from db_models import ChargeKind, Payment, PaymentStatus
+from db_models import ChargeKind, PaymentStatus
 from db_models.account import MERCHANT
 from payments import location, tills
 from payments.lifecycle import status_at
@@ -26,13 +26,18 @@ from payments.qr_image import qr_png, qr_svg
 from payments.routes import PaymentPath, presenter
 from payments.schemas import MONEY_TEXT
 from repository.database import now, reading
+from repository.page_rows import PicturedCode, find_code
 from web import request_counts
 from web.api_docs import DocumentedBlueprint, picture, problems
 from web.bodies import Complete
 
 bp = DocumentedBlueprint("qr", __name__, abp_tags=[Tag(name="QR codes and locations")])
 
-_NAME = re.compile(rf"(?:{QR_PREFIX})?([0-9a-f]{{32}})(?:\.(png|svg))?", re.ASCII)
+PICTURE_NAME = rf"(?:{QR_PREFIX})?([0-9a-f]{{32}})(?:\.(png|svg))?"
+_NAME = re.compile(PICTURE_NAME, re.ASCII)
+CODE_READ = "balcao.code_read"
+"""Key in a request's environ: what was read for it, so that Flask need not read it again."""
+_UNREAD: Any = object()
 FOR_EVER = "public, max-age=31536000, immutable"
 PIX_PROBLEM: dict[str, Any] = {
     "description": "An error in the form of API Pix (RFC 7807).",
@@ -92,40 +97,60 @@ def payment_qr(path: QrPath) -> BaseResponse:
     match = _NAME.fullmatch(path.name)
     if match is None:
         raise NotFound("There is no such picture.")
-    payment = _payment(match[1])
-    if not payment.has_location:
+    code = _code(match[1])
+    if not code.has_location:
         raise NotFound("No location shows this payment, so it has no code to be paid by.")
-    response = _picture(payment.br_code, match[2] or "png")
     query = f"?v={request.args['v']}" if "v" in request.args else ""
-    if query != payment.picture_query:
-        response.headers["Cache-Control"] = "no-cache"  # The URL of another location.
-    return response
+    return _picture(code.br_code, match[2] or "png", caching_of(code, query))
 
 
-def _payment(txid: str) -> Payment:
-    """The payment, read each time: its code changes with its location."""
-    with reading() as work:
-        payment = work.payments.find_by_txid(txid)
-    if payment is None:
+def _code(txid: str) -> PicturedCode:
+    """The payment's code: read just now for this request, if it was. Raises what reading raises."""
+    read: PicturedCode | Exception | None = request.environ.get(CODE_READ, _UNREAD)
+    if isinstance(read, Exception):
+        raise read
+    code = read_code(txid) if read is _UNREAD else read
+    if code is None:
         raise PaymentNotFound
-    return payment
+    return code
+
+
+def read_code(txid: str) -> PicturedCode | None:
+    """The payment's code, read each time: it changes with its location."""
+    with reading() as work:
+        return find_code(work.connection, txid)
+
+
+def caching_of(code: PicturedCode, query: str) -> str:
+    """The `Cache-Control` of the picture at this URL, which may be that of another location."""
+    return FOR_EVER if query == code.picture_query else "no-cache"
 
 
 @bp.get("/payments/pix/<string:payment_id>/receipt/qr.svg", doc_ui=False)
 def receipt_qr(path: PaymentPath) -> BaseResponse:
     """The QR of the receipt's URL, for a printed receipt."""
-    _payment(path.payment_id)
+    _code(path.payment_id)
     return _picture(f"{presenter().page_url(path.payment_id)}/receipt", "svg")
 
 
-def _picture(text: str, kind: str) -> BaseResponse:
-    request_counts.take(request_counts.QR_IMAGES, current_settings().qr_images_per_minute)
-    body = qr_svg(text) if kind == "svg" else qr_png(text)
-    headers = [
+def picture_of(text: str, kind: str) -> bytes:
+    """The QR of a text as `svg` or `png`. Raises ValueError if it is too long."""
+    return qr_svg(text) if kind == "svg" else qr_png(text)
+
+
+def picture_headers(body: bytes, kind: str, caching: str) -> list[tuple[str, str]]:
+    """The headers of a picture."""
+    return [
         ("Content-Type", "image/svg+xml" if kind == "svg" else "image/png"),
-        ("Cache-Control", FOR_EVER),
+        ("Cache-Control", caching),
         ("ETag", f'"{hashlib.sha256(body).hexdigest()[:32]}"'),
     ]
+
+
+def _picture(text: str, kind: str, caching: str = FOR_EVER) -> BaseResponse:
+    request_counts.take(request_counts.QR_IMAGES, current_settings().qr_images_per_minute)
+    body = picture_of(text, kind)
+    headers = picture_headers(body, kind, caching)
     if "HTTP_IF_NONE_MATCH" not in request.environ:
         return Complete(body, headers=headers)
     return Response(body, headers=headers).make_conditional(request)
@@ -152,9 +177,7 @@ def merchant_qr(path: LoginPath, query: ValueQuery) -> BaseResponse:
         code = tills.static_code(merchant, tills.shown_till(merchant, query.till), centavos)
     except BrCodeError as error:
         raise InvalidRequest([FieldError("value", error.detail)]) from None
-    response = _picture(code, "png")
-    response.headers["Cache-Control"] = "no-cache"  # The merchant may change its key or name.
-    return response
+    return _picture(code, "png", "no-cache")  # The merchant may change its key or name.
 
 
 @bp.get(

@@ -19,6 +19,7 @@ from payments import (
     routes,
 )
 from payments.at_bank import callback_routes
+from payments.qr_answers import QrAnswers
 from payments.recurring import answer_routes, collection_routes, payload_routes
 from payments.unchanged_polls import UnchangedPolls
 
@@ -42,6 +43,7 @@ def init_payments(app: OpenAPI, settings: Settings, parts: Parts) -> None:
     app.add_template_filter(due_charges.amount_due_now, "amount_due")
     app.add_template_filter(charge_terms.amount_text, "amount_text")
     app.add_template_filter(routes.is_test, "is_test")
+    app.wsgi_app = QrAnswers(app, app.wsgi_app, settings, parts)  # type: ignore[method-assign]
     app.wsgi_app = UnchangedPolls(app, app.wsgi_app, settings, parts)  # type: ignore[method-assign]
     commands.register(app)
     privacy_commands.register(app)

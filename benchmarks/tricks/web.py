@@ -18,7 +18,7 @@ from accounts import renewal, sign_ins, tokens
 from benchmarks.tricks.trick import Trick, another_hook, instead, uncached
 from blueprints.checkout import look_routes, page_routes
 from core.errors import BalcaoError, Unauthorized
-from payments import qr_image, qr_routes, unchanged_polls
+from payments import qr_answers, qr_image, qr_routes, unchanged_polls
 from web import api_docs, bodies, limits, metrics, pages, requests, static_answers, zones
 
 
@@ -28,7 +28,8 @@ def _headers_by_a_hook(app: Flask) -> Iterator[None]:
     turns: Any = app.wsgi_app  # then the gate and Socket.IO's app; all pass other requests on
     spellings: Any = turns._application._application.wsgi_app  # of the paths of API Pix
     polls: Any = spellings._application  # answers of unchanged polls
-    below: Any = polls._application
+    pictures: Any = polls._application
+    below: Any = pictures._application
     hooks = app.after_request_funcs[None]
 
     def set_headers(response: Response) -> Response:
@@ -36,13 +37,13 @@ def _headers_by_a_hook(app: Flask) -> Iterator[None]:
             response.headers[name] = value
         return response
 
-    polls._application = below._application
+    pictures._application = below._application
     hooks.append(set_headers)
     try:
         yield
     finally:
         hooks.remove(set_headers)
-        polls._application = below
+        pictures._application = below
 
 
 def _rendered_plainly(template: str, **values: Any) -> str:
@@ -88,11 +89,11 @@ def _renew() -> None:
         g.renewed_access_token = g.renewed.tokens.access_token
 
 
-def _picture(text: str, kind: str) -> BaseResponse:
+def _picture(text: str, kind: str, caching: str = qr_routes.FOR_EVER) -> BaseResponse:
     body = qr_image.qr_svg(text) if kind == "svg" else qr_image.qr_png(text)
     headers = [
         ("Content-Type", "image/svg+xml" if kind == "svg" else "image/png"),
-        ("Cache-Control", qr_routes.FOR_EVER),
+        ("Cache-Control", caching),
         ("ETag", f'"{hashlib.sha256(body).hexdigest()[:32]}"'),
     ]
     return Response(body, headers=headers).make_conditional(request)
@@ -121,7 +122,7 @@ TRICKS = [
     Trick(
         "request and g without proxies",
         "web/requests.py current_request",
-        ("poll", "QR", "create"),
+        ("poll", "QR of the receipt", "create"),
         instead(
             (requests, "current_request", _both_proxies),
             (metrics, "current_request", _both_proxies),
@@ -130,37 +131,37 @@ TRICKS = [
     Trick(
         "fewer yields to the hub",
         "web/requests.py HubYield",
-        ("poll", "QR"),
+        ("poll", "QR of the receipt"),
         _yield_each_time,
     ),
     Trick(
         "fixed headers below the routing",
         "web/requests.py FixedHeaders",
-        ("poll", "QR", "page", "create"),
+        ("poll", "QR of the receipt", "page", "create"),
         _headers_by_a_hook,
     ),
     Trick(
         "views are never coroutines",
         "web/api_docs.py ensure_sync",
-        ("poll", "QR", "create"),
+        ("poll", "QR of the receipt", "create"),
         instead((api_docs.DocumentedApp, "ensure_sync", Flask.ensure_sync)),
     ),
     Trick(
         "no hooks of Flask-Limiter",
         "web/limits.py init_limits",
-        ("poll", "QR", "create"),
+        ("poll", "QR of the receipt", "create"),
         _limiter_hooks,
     ),
     Trick(
         "headers sent as they are",
         "web/bodies.py Complete",
-        ("QR",),
+        ("QR of the receipt",),
         instead((bodies.Complete, "get_wsgi_headers", _plain_headers)),
     ),
     Trick(
         "no cookies, no renewal",
         "accounts/renewal.py renew",
-        ("poll", "QR"),
+        ("poll", "QR of the receipt"),
         another_hook("before_request_funcs", "renew", _renew),
     ),
     Trick(
@@ -176,6 +177,12 @@ TRICKS = [
         instead((unchanged_polls, "_TAG", re.compile("(?!)"))),
     ),
     Trick(
+        "pictures answered below Flask",
+        "payments/qr_answers.py QrAnswers",
+        ("QR", "QR as PNG", "first QR, SVG"),
+        instead((qr_answers, "_PATH", re.compile("(?!)"))),
+    ),
+    Trick(
         "files answered below Flask",
         "web/static_answers.py StaticAnswers",
         ("style sheet", "style sheet, unchanged"),
@@ -184,7 +191,7 @@ TRICKS = [
     Trick(
         "no If-None-Match, no conditional answer",
         "payments/qr_routes.py _picture",
-        ("QR",),
+        ("QR of the receipt",),
         instead((qr_routes, "_picture", _picture)),
     ),
     Trick(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import pytest
 import zxingcpp
 from PIL import Image
 
+from core.errors import DatabaseUnavailable
 from core.pix import br_code
+from payments import qr_answers
 from tests.http.checks import problem
 
 STATIC = Path(__file__).resolve().parents[2] / "static"
@@ -169,3 +172,49 @@ def test_the_receipts_own_picture_leads_to_the_receipt(make_payment, client, ban
     assert (answer.status_code, answer.mimetype) == (200, "image/svg+xml")
     for unknown in ("0" * 32, "x"):
         problem(client.get(f"/payments/pix/{unknown}/receipt/qr.svg"), 404, "payment-not-found")
+
+
+@pytest.mark.parametrize("query", ["", "?v=12345678", "?v=", "?v=a&w=b", "?lang=en"])
+@pytest.mark.parametrize("suffix", ["", ".png", ".svg"])
+def test_a_picture_is_answered_below_flask_as_by_flask(
+    make_payment, client, monkeypatch, suffix, query
+):
+    """The headers, too, but the request's id, and the date that every server adds."""
+    url = f"/payments/pix/qr_code/{make_payment()['qr_code']}{suffix}{query}"
+    quick = client.get(url)
+    monkeypatch.setattr(qr_answers, "_PATH", re.compile("(?!)"))
+    plain = client.get(url)
+    assert (quick.status, quick.data) == (plain.status, plain.data)
+    either = ("X-Request-ID", "Date")
+    lists = [
+        sorted((name, value) for name, value in answer.headers if name not in either)
+        for answer in (quick, plain)
+    ]
+    assert lists[0] == lists[1]
+
+
+def test_pictures_count_in_the_metrics(make_payment, client):
+    """As the answers of Flask do."""
+    client.get(f"/payments/pix/qr_code/{make_payment()['qr_code']}.svg")
+    counts = [
+        line
+        for line in client.get("/metrics").text.splitlines()
+        if line.startswith("balcao_http_request_seconds_count") and "qr_code" in line
+    ]
+    assert [line.rsplit(" ", 1)[1] for line in counts] == ["1.0"]
+
+
+def test_an_unknown_payment_and_a_lost_database_are_read_once(client, monkeypatch):
+    """Flask answers what was read below it."""
+    reads = []
+
+    def lose(txid):
+        reads.append(txid)
+        raise DatabaseUnavailable
+
+    url = f"/payments/pix/qr_code/{'0' * 32}.svg"
+    monkeypatch.setattr(qr_answers, "read_code", lambda txid: reads.append(txid))
+    problem(client.get(url), 404)
+    monkeypatch.setattr(qr_answers, "read_code", lose)
+    problem(client.get(url), 503)
+    assert reads == ["0" * 32] * 2
