@@ -81,8 +81,8 @@ def _engine(url: str) -> Engine:
     parsed_url = make_url(url)
     if parsed_url.drivername in ("mysql", "mariadb"):
         parsed_url = parsed_url.set(drivername=f"{parsed_url.drivername}+pymysql")
-    if parsed_url.drivername in ("postgresql", "postgres"):
-        parsed_url = parsed_url.set(drivername="postgresql+pg8000")
+    if parsed_url.get_backend_name() in ("postgresql", "postgres"):
+        parsed_url = parsed_url.set(drivername="postgresql+psycopg")
     if parsed_url.get_backend_name() == "sqlite":
         engine = create_engine(
             parsed_url, pool_size=1, max_overflow=0, pool_timeout=_POOL_TIMEOUT_SECONDS

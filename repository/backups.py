@@ -18,6 +18,7 @@ from sqlalchemy import (
     NullPool,
     and_,
     create_engine,
+    event,
     exists,
     func,
     inspect,
@@ -27,6 +28,7 @@ from sqlalchemy import (
     text,
 )
 
+from core.runtime.database_hosts import FirstWritable
 from db_models import (
     Payment,
     PaymentEvent,
@@ -63,6 +65,7 @@ def sqlite_file(url: str) -> Path:
 def connected(url: str, isolation_level: str | None = None) -> Iterator[Connection]:
     """A connection outside the service's pools."""
     engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
+    event.listen(engine, "do_connect", FirstWritable())
     connection = engine.connect()
     try:
         if isolation_level is not None:

@@ -67,9 +67,9 @@ def engine_options(url: str, green: bool) -> dict[str, Any]:
         elif ":memory:" not in url:
             options |= {"pool_size": 20, "max_overflow": 20, "pool_timeout": 10}
         return options
-    connect = {"connect_timeout": 3} if "mysql" in url or "mariadb" in url else {"timeout": 10}
+    connect = {"connect_timeout": 10, "read_timeout": 10}
     if "mysql" in url or "mariadb" in url:
-        connect |= {"read_timeout": 30, "write_timeout": 30}
+        connect = {"connect_timeout": 3, "read_timeout": 30, "write_timeout": 30}
     return {
         "isolation_level": "READ COMMITTED",
         "pool_size": POOL_SIZE,
@@ -129,7 +129,7 @@ def find_dead_connections(engine: Engine) -> None:
     The pool's own ping costs a round trip for each use; polling the socket costs a system call,
     and a socket closed by the server is readable. Connections that were idle for long are pinged.
     """
-    is_readable = _socket_poller()
+    is_readable = _socket_poller(engine.dialect.loaded_dbapi.Error)
 
     @event.listens_for(engine, "checkin")
     def _note_idle(_connection: Any, record: Any) -> None:
@@ -195,20 +195,18 @@ def skip_needless_rollbacks(engine: Engine) -> None:
             connection.rollback()
 
 
-def _socket_poller() -> Callable[[Any], bool]:
+def _socket_poller(driver_error: type[Exception]) -> Callable[[Any], bool]:
     """A function that tells whether a driver's connection has unexpected bytes to read."""
     poll, pollin = system_poll()
 
     def is_readable(connection: Any) -> bool:
-        # The sockets of PyMySQL and pg8000; connections of other drivers are pinged at each use.
-        sock = getattr(connection, "_sock", None) or getattr(connection, "_usock", None)
-        if sock is None:
-            return True
+        # PyMySQL's socket, or psycopg's connection, which has the number of its socket.
+        sock = getattr(connection, "_sock", connection)
         try:
             poller = poll()
             poller.register(sock.fileno(), pollin)
             return bool(poller.poll(0))
-        except (OSError, ValueError):
+        except (driver_error, OSError, ValueError):
             return True
 
     return is_readable

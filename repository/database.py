@@ -248,7 +248,7 @@ def _translate_errors() -> Iterator[None]:
         raise
     except exc.TimeoutError as error:
         raise DatabaseUnavailable from error
-    except OSError as error:  # pg8000 does not wrap the error of a reset connection
+    except OSError as error:  # a driver may not wrap the error of a reset connection
         ledger().lost_at = now()
         raise DatabaseUnavailable from error
     except exc.DBAPIError as error:

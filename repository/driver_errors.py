@@ -7,6 +7,8 @@ from sqlalchemy import exc
 _WRONG_HOST = ("1047", "1290", "1836", "25006")
 """Galera: the node has lost its cluster. MySQL: --read-only, read-only mode. PostgreSQL: the
 transaction is read-only."""
+_REFUSALS = ("authentication failed", "does not exist", "pg_hba.conf", "permission denied")
+"""What PostgreSQL's refusals of a connection say in English that waiting does not change."""
 
 
 def _code(error: exc.DBAPIError) -> str:
@@ -15,11 +17,11 @@ def _code(error: exc.DBAPIError) -> str:
 
 def _code_of(original: BaseException | None) -> str:
     """The engine's error code: MySQL's number, PostgreSQL's SQLSTATE or SQLite's message."""
+    sqlstate = getattr(original, "sqlstate", None)
+    if sqlstate is not None:
+        return str(sqlstate)
     arguments = getattr(original, "args", ())
-    first = arguments[0] if arguments else ""
-    if isinstance(first, dict):
-        return str(first.get("C", ""))
-    return str(first)
+    return str(arguments[0]) if arguments else ""
 
 
 def is_unique_violation(error: exc.IntegrityError) -> bool:
@@ -35,8 +37,7 @@ def is_conflict(error: exc.DBAPIError) -> bool:
     # and NOWAIT. On Galera another node's transaction was first: 1213, at the COMMIT too, or 1317
     # for a statement that was running.
     codes = ("1213", "1205", "3572", "1020", "1317", "40001", "40P01", "55P03")
-    # A row that this one refers to is gone, or another one refers to a row that is to go. pg8000
-    # raises no IntegrityError for that.
+    # A row that this one refers to is gone, or another one refers to a row that is to go.
     references = ("1451", "1452", "23503", "FOREIGN KEY constraint failed")
     return code in (*codes, *references) or "database is locked" in code
 
@@ -46,6 +47,8 @@ def is_away(error: exc.DBAPIError) -> bool:
     if error.connection_invalidated or isinstance(error, exc.InterfaceError):
         return True
     code = _code(error)
+    if _is_connection_failure(error):
+        return True
     # PostgreSQL: connection, shutdown, full, and a transaction that was idle for too long.
     if len(code) == 5 and (code[:2] in ("08", "57", "53") or code == "25P03"):
         return True
@@ -53,6 +56,18 @@ def is_away(error: exc.DBAPIError) -> bool:
     mysql_codes = ("1040", "1053", "1180", "2002", "2003", "2006", "2013", "1927", *_WRONG_HOST)
     sqlite_messages = ("unable to open", "disk I/O error", "disk is full", "readonly database")
     return code in mysql_codes or any(message in code for message in sqlite_messages)
+
+
+def _is_connection_failure(error: exc.DBAPIError) -> bool:
+    """Whether psycopg could not connect, for a reason that may pass.
+
+    Its error then has no SQLSTATE, even if the server sent one.
+    """
+    return (
+        isinstance(error, exc.OperationalError)
+        and getattr(error.orig, "sqlstate", "") is None
+        and not any(words in str(error.orig) for words in _REFUSALS)
+    )
 
 
 def is_wrong_host(original: BaseException) -> bool:

@@ -77,7 +77,7 @@ def _known_revisions() -> set[str]:
 
 def not_opened(database: str, error: exc.DBAPIError | OSError) -> ConfigurationError:
     """The error to raise for a database that cannot be opened: DatabaseAway if waiting may help."""
-    if isinstance(error, OSError):  # pg8000 does not wrap the error of a reset connection
+    if isinstance(error, OSError):  # a driver may not wrap the error of a reset connection
         return DatabaseAway(f"{database} cannot be opened: {error.strerror or error}.")
     # An SQLite file does not come back by itself.
     may_come = is_away(error) and not isinstance(error.orig, sqlite3.Error)

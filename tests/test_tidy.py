@@ -536,7 +536,7 @@ USED_WITHOUT_IMPORT = {
     "cyclonedx-bom": "python -m cyclonedx_py, a command of scripts/sbom.py",
     "efipay": "an example of docs/api-pix.md",
     "mypy": "make types",
-    "pg8000": "SQLAlchemy loads it for postgresql+pg8000 addresses",
+    "psycopg-binary": "the C part of psycopg, and libpq",
     "pypix-api": "an example of docs/api-pix.md",
     "pytest-cov": "`pytest --cov`, to find untested lines",
     "pytest-timeout": "the `timeout` of pyproject.toml",

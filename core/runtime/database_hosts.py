@@ -49,12 +49,13 @@ class FirstWritable:
     def __call__(
         self, dialect: Any, _record: object, arguments: Sequence[Any], options: Mapping[str, Any]
     ) -> Any:
-        """A connection of the driver; None without a list: the driver then connects as usual.
+        """A connection of the driver.
 
-        Raises the driver's error of the last host, or its InterfaceError if that host only reads.
+        It is None for MySQL without a list: the driver then connects as usual. Raises the driver's
+        error of the last host, or its InterfaceError if that host only reads.
         """
         if HOSTS not in options:
-            return None
+            return _bounded(arguments, options) if dialect.name == "postgresql" else None
         rest = {name: value for name, value in options.items() if name != HOSTS}
         hosts = hosts_in(options[HOSTS])
         begin = self.good
@@ -84,13 +85,9 @@ def _connect(
     The driver's limit is short until the host has answered: a frozen one accepts connections.
     """
     is_mysql = dialect.name != "postgresql"
-    if is_mysql:
-        limit = options.get("read_timeout", READ_SECONDS)
-        options |= {"connect_timeout": CONNECT_SECONDS, "read_timeout": CONNECT_SECONDS}
-    else:
-        limit = options.pop("read_timeout", READ_SECONDS)
-        options["timeout"] = CONNECT_SECONDS
-    connection = connect(*arguments, **options)
+    limit = options.get("read_timeout", READ_SECONDS)
+    options |= {"connect_timeout": CONNECT_SECONDS, "read_timeout": CONNECT_SECONDS}
+    connection = connect(*arguments, **options) if is_mysql else _bounded(arguments, options)
     try:
         cursor = connection.cursor()
         cursor.execute(_QUESTIONS[dialect.name])
@@ -100,7 +97,7 @@ def _connect(
         if is_mysql:
             connection._read_timeout = int(limit)
         else:
-            connection._usock.settimeout(int(limit))
+            connection.read_seconds = int(limit)
     except BaseException:
         _close(dialect, connection)
         raise
@@ -108,6 +105,16 @@ def _connect(
         _close(dialect, connection)
         return None
     return connection
+
+
+def _bounded(arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
+    """A connection to PostgreSQL.
+
+    The import is here, because only services on PostgreSQL need the driver.
+    """
+    from core.runtime.postgres_connections import PostgresConnection
+
+    return PostgresConnection.open(arguments, options)
 
 
 def _close(dialect: Any, connection: Any) -> None:

@@ -144,3 +144,51 @@ def system_poll() -> tuple[Any, int]:
     import select
 
     return select.poll, select.POLLIN
+
+
+def socket_waiter() -> Callable[[int, bool, bool, float | None], int] | None:
+    """A function that waits for a descriptor while other greenlets run; None without a hub.
+
+    It takes the descriptor, whether to wait for reading and for writing, and a limit in seconds or
+    None. It returns 1 if the descriptor can be read, 2 if it can be written, 3 for both, and 0 if
+    the limit has passed.
+    """
+    hub = active_hub()
+    if hub == "eventlet":
+        from eventlet.green.select import select
+        from eventlet.hubs import trampoline
+
+        def wait_for_one(descriptor: int, reads: bool, seconds: float | None) -> None:
+            trampoline(
+                descriptor, read=reads, write=not reads, timeout=seconds, timeout_exc=TimeoutError
+            )
+
+        return _waiter(wait_for_one, select)
+    if hub == "gevent":
+        from gevent.select import select as gevent_select
+        from gevent.socket import wait_read, wait_write
+
+        def wait_for_either(descriptor: int, reads: bool, seconds: float | None) -> None:
+            wait = wait_read if reads else wait_write
+            wait(descriptor, timeout=seconds, timeout_exc=TimeoutError())
+
+        return _waiter(wait_for_either, gevent_select)
+    return None
+
+
+def _waiter(
+    wait_for_one: Callable[[int, bool, float | None], None], select: Callable[..., Any]
+) -> Callable[[int, bool, bool, float | None], int]:
+    """The hub's way to wait for one thing, and its `select` for the rare case of both."""
+
+    def wait_for(descriptor: int, reads: bool, writes: bool, seconds: float | None) -> int:
+        if reads and writes:
+            readable, writable, _ = select([descriptor], [descriptor], [], seconds)
+            return len(readable) + 2 * len(writable)
+        try:
+            wait_for_one(descriptor, reads, seconds)
+        except TimeoutError:
+            return 0
+        return 1 if reads else 2
+
+    return wait_for

@@ -16,12 +16,13 @@ from core.runtime.sentinel_url import SENTINEL_SCHEMES, is_sentinel_url, parse_s
 
 _LONGEST_PATH = "/qr/v2/cobv/" + "0" * 32
 _PAYABLE_MAX = LOCATION_CHARACTERS_MAX - len(_LONGEST_PATH)
-_SCHEMES = ("sqlite", "mysql+pymysql", "mariadb+pymysql", "postgresql+pg8000")
+_SCHEMES = ("sqlite", "mysql+pymysql", "mariadb+pymysql", "postgresql+psycopg")
 _SHORT_SCHEMES = {
     "mysql": "mysql+pymysql",
     "mariadb": "mysql+pymysql",
-    "postgresql": "postgresql+pg8000",
-    "postgres": "postgresql+pg8000",
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "postgresql+pg8000": "postgresql+psycopg",
 }
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://", *SENTINEL_SCHEMES)
 _MYSQL_CHARSET = "utf8mb4"

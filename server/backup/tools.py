@@ -53,8 +53,8 @@ def mysql_options(url: str) -> Iterator[str]:
 
 @contextmanager
 def postgres_options(url: str) -> Iterator[tuple[list[str], dict[str, str]]]:
-    """Arguments with host, port, user and database, and the variable that names the password's
-    file."""
+    """Arguments with host, port, user and database, and variables for the password's file and
+    for TLS."""
     address = address_of(url)
     arguments = [
         f"--host={address.host or '127.0.0.1'}",
@@ -65,7 +65,13 @@ def postgres_options(url: str) -> Iterator[tuple[list[str], dict[str, str]]]:
     ]
     password = str(address.password or "").replace("\\", "\\\\").replace(":", "\\:")
     with _private_text(f"*:*:*:*:{password}\n") as path:
-        yield arguments, {"PGPASSFILE": str(path)}
+        yield arguments, {"PGPASSFILE": str(path), **_tls_variables(address.query)}
+
+
+def _tls_variables(query: Mapping[str, str | Sequence[str]]) -> dict[str, str]:
+    """The options of TLS in an address, such as `sslmode`, as libpq's tools take them."""
+    names = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl")
+    return {f"PG{name.upper()}": str(query[name]) for name in names if name in query}
 
 
 @contextmanager

@@ -227,7 +227,7 @@ def secret_keys(documents: list[Document], name: str) -> dict[str, str]:
     assert name == "service-secrets"
     readme = (FOLDER / "README.md").read_text(encoding="utf-8")
     values = {
-        "database_url": f"postgresql+pg8000://balcao:{PASSWORD}@db.example/balcao",
+        "database_url": f"postgresql+psycopg://balcao:{PASSWORD}@db.example/balcao",
         "redis_url": f"redis://:{PASSWORD[::-1]}@redis.example:6379/0",
         "secret_key": SECRET_KEY,
         "bank_webhook_secret": SECRET,

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from db_models.base import UtcDateTime, db
 from repository.connections import engine_options
+from repository.hosts import use_hosts
 from repository.statements import COMPILED, QuickStatement
 from tests.support.service import close_app, ready_app, settings_for
 
@@ -44,6 +45,7 @@ VALUES: list[dict[str, Any]] = [
 def engine(any_database_url):
     """An engine as the service opens it, with the table."""
     engine = sa.create_engine(any_database_url, **engine_options(any_database_url, green=False))
+    use_hosts(engine)
     PARTS.create_all(engine)
     yield engine
     engine.dispose()

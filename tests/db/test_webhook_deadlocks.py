@@ -55,8 +55,8 @@ def codes(app):
     codes: list[str] = []
 
     def note(context):
-        first = context.original_exception.args[0]
-        codes.append(first["C"] if isinstance(first, dict) else str(first))
+        error = context.original_exception
+        codes.append(getattr(error, "sqlstate", None) or str(error.args[0]))
 
     with app.app_context():
         engine = ledger().engine

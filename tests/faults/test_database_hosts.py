@@ -208,7 +208,7 @@ def test_a_primary_dies_and_its_standby_is_promoted(standby, three):
     primary, follower, name = standby
     places = f"127.0.0.1:{primary.port},127.0.0.1:{follower.port}"
     services = three([f"postgresql://postgres@{places}/{name}"] * 2)
-    tables = Tables(f"postgresql+pg8000://postgres@127.0.0.1:{follower.port}/{name}")
+    tables = Tables(f"postgresql+psycopg://postgres@127.0.0.1:{follower.port}/{name}")
     with open_shop(SystemClock()) as shop:
         add_webhook(services[0], shop)
         payments = [services[n % 2].create() for n in range(PAYMENTS)]

@@ -91,9 +91,7 @@ def fill(tables: Tables, merchant: int, rows: int) -> None:
         )
         for name in "abcde":
             statement = statement.replace(f"digits {name}", f"digits_{name} {name}")
-        connection.exec_driver_sql(
-            statement.replace("%", "%%") if dialect == "mysql" else statement
-        )
+        connection.exec_driver_sql(statement.replace("%", "%%"))
         connection.exec_driver_sql(
             "ANALYZE TABLE payments" if dialect == "mysql" else "VACUUM ANALYZE payments"
         )

@@ -30,8 +30,8 @@ ENVIRONMENT = {"mysql": "MYSQL_URL", "mysql8": "MYSQL8_URL", "postgres": "POSTGR
 USUAL_ADDRESSES = {
     "mysql": ["mysql+pymysql://root@127.0.0.1:3306/?charset=utf8mb4"],
     "postgres": [
-        "postgresql+pg8000://postgres@127.0.0.1:5432/postgres",
-        "postgresql+pg8000://root@127.0.0.1:5432/postgres",
+        "postgresql+psycopg://postgres@127.0.0.1:5432/postgres",
+        "postgresql+psycopg://root@127.0.0.1:5432/postgres",
     ],
 }
 
@@ -43,7 +43,7 @@ def server_address(url: str) -> sa.URL:
     """
     address = sa.make_url(url)
     if address.get_backend_name() == "postgresql":
-        return address.set(drivername="postgresql+pg8000", database="postgres")
+        return address.set(drivername="postgresql+psycopg", database="postgres")
     query = {**address.query, "charset": "utf8mb4"}
     return address.set(drivername="mysql+pymysql", database="information_schema", query=query)
 

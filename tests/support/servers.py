@@ -267,7 +267,7 @@ class PrivatePostgreSQL(PrivateServer):
 
     @property
     def url(self) -> str:
-        return f"postgresql+pg8000://postgres@127.0.0.1:{self.port}/postgres"
+        return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/postgres"
 
     def _find_program(self) -> str:
         # Debian has a folder for each version, outside PATH; the newest version is used.

@@ -79,12 +79,12 @@ def test_nothing_is_needed_in_development(env, tmp_path):
             "mysql+pymysql://root:admin123@127.0.0.1:3306/flask-socketio-db",
             "mysql+pymysql://root:admin123@127.0.0.1:3306/flask-socketio-db?charset=utf8mb4",
         ),
-        ("DATABASE_URL", "postgres://u@h/d", "postgresql+pg8000://u@h/d"),
-        ("DATABASE_URL", "postgresql://u@h/d", "postgresql+pg8000://u@h/d"),
+        ("DATABASE_URL", "postgres://u@h/d", "postgresql+psycopg://u@h/d"),
+        ("DATABASE_URL", "postgresql://u@h/d", "postgresql+psycopg://u@h/d"),
         (
             "DATABASE_URL",
             "postgresql://u:p@h1:5432,h2,[::1]:5433/d?a=b",
-            "postgresql+pg8000://u:p@h1:5432/d?a=b&hosts=h1:5432,h2,[::1]:5433",
+            "postgresql+psycopg://u:p@h1:5432/d?a=b&hosts=h1:5432,h2,[::1]:5433",
         ),
         (
             "DATABASE_URL",
@@ -557,7 +557,7 @@ def test_links_do_not_name_an_address_nobody_can_open(env, host):
 def test_the_bank_uses_the_services_database_server(env):
     """With a server at hand, the simulator needs no file of its own."""
     settings = env(DATABASE_URL="postgresql://u@h/d")
-    assert settings.bank_database_url == "postgresql+pg8000://u@h/d"
+    assert settings.bank_database_url == "postgresql+psycopg://u@h/d"
 
 
 def test_the_demo_key_is_a_uuid_that_is_new_on_each_machine(env):

@@ -119,7 +119,7 @@ def test_a_redis_space_starts_empty_and_is_left_empty(redis_space, redis_url):
 @pytest.mark.parametrize("variable", ["MYSQL_URL", "POSTGRES_URL"])
 def test_a_configured_server_that_does_not_answer_is_not_replaced(monkeypatch, variable):
     """Somebody who sets an address wants that server to be tested."""
-    dialect = {"MYSQL_URL": "mysql+pymysql", "POSTGRES_URL": "postgresql+pg8000"}[variable]
+    dialect = {"MYSQL_URL": "mysql+pymysql", "POSTGRES_URL": "postgresql+psycopg"}[variable]
     monkeypatch.setenv(variable, f"{dialect}://nobody@127.0.0.1:9/")
     engine = {name: engine for engine, name in support.ENVIRONMENT.items()}[variable]
     with pytest.raises(MissingPart, match=variable):
