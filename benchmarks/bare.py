@@ -25,6 +25,7 @@ def build(database_url: str, folder: Path) -> Flask:
     app = Flask("bare", template_folder=str(Path(__file__).parent / "templates"))
     socketio = SocketIO(app, async_mode=plain_server.MODE)  # type: ignore[arg-type]
     engine = sa.create_engine(database_url, **plain_server.pool_options(database_url))
+    plain_server.let_others_run(engine)
     table = _table(engine)
     picture = folder / "picture.png"
     qrcode.make(CODE).save(str(picture))  # type: ignore[arg-type]  # by Pillow, a path

@@ -15,6 +15,9 @@ import socket
 from typing import Any
 
 from flask import Flask
+from sqlalchemy import Engine, event
+
+from core.runtime.database_hosts import FirstWritable
 
 CONNECTIONS_MAX = 20_000
 
@@ -22,6 +25,11 @@ CONNECTIONS_MAX = 20_000
 def pool_options(database_url: str) -> dict[str, int]:
     """A pool in which 64 clients wait for no connection."""
     return {} if database_url.startswith("sqlite") else {"pool_size": 64, "max_overflow": 0}
+
+
+def let_others_run(engine: Engine) -> None:
+    """Let other greenlets run while the engine waits for PostgreSQL: psycopg waits in C."""
+    event.listen(engine, "do_connect", FirstWritable())
 
 
 def serve(app: Flask, port: int) -> None:

@@ -59,6 +59,7 @@ def build(database_url: str, folder: Path) -> Flask:
     socketio = SocketIO(app, async_mode=plain_server.MODE)  # type: ignore[arg-type]
     _add_routes(app, socketio, folder)
     with app.app_context():
+        plain_server.let_others_run(db.engine)
         db.create_all()
     socketio.start_background_task(_expire, app, socketio)
     return app
