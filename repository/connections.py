@@ -223,8 +223,11 @@ class Unit(Protocol):
 
 
 def rows_changed(session: Session, statement: Executable) -> int:
-    """Run an UPDATE or DELETE; return how many rows it matched."""
-    return cast("CursorResult[Any]", session.execute(statement)).rowcount
+    """Run an INSERT, UPDATE or DELETE; return how many rows it stored or matched."""
+    # Without the option psycopg has forgotten the number of an INSERT when it is asked for.
+    options = {"preserve_rowcount": True}
+    result = session.execute(statement, execution_options=options)
+    return cast("CursorResult[Any]", result).rowcount
 
 
 def check_readable(connection: Connection) -> None:

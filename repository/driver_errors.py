@@ -12,16 +12,17 @@ _REFUSALS = ("authentication failed", "does not exist", "pg_hba.conf", "permissi
 
 
 def _code(error: exc.DBAPIError) -> str:
-    return _code_of(error.orig)
+    return code_of(error.orig)
 
 
-def _code_of(original: BaseException | None) -> str:
+def code_of(original: BaseException | None) -> str:
     """The engine's error code: MySQL's number, PostgreSQL's SQLSTATE or SQLite's message."""
-    sqlstate = getattr(original, "sqlstate", None)
-    if sqlstate is not None:
-        return str(sqlstate)
     arguments = getattr(original, "args", ())
-    return str(arguments[0]) if arguments else ""
+    first = arguments[0] if arguments else ""
+    if isinstance(first, int):
+        return str(first)  # PyMySQL's errors have a SQLSTATE too, which says less
+    sqlstate = getattr(original, "sqlstate", None)
+    return str(first if sqlstate is None else sqlstate)
 
 
 def is_unique_violation(error: exc.IntegrityError) -> bool:
@@ -65,11 +66,12 @@ def _is_connection_failure(error: exc.DBAPIError) -> bool:
     """
     return (
         isinstance(error, exc.OperationalError)
-        and getattr(error.orig, "sqlstate", "") is None
+        and hasattr(error.orig, "pgconn")
+        and getattr(error.orig, "sqlstate", None) is None
         and not any(words in str(error.orig) for words in _REFUSALS)
     )
 
 
 def is_wrong_host(original: BaseException) -> bool:
     """Whether the server answers but accepts no writes: demoted, or cut off from its cluster."""
-    return _code_of(original) in _WRONG_HOST
+    return code_of(original) in _WRONG_HOST

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from config import parts_of
 from db_models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from repository.database import ledger
+from repository.driver_errors import code_of
 from tests.db.tables import Tables
 from tests.faults.storm import wait_until
 from tests.support.plugin import SERVERS
@@ -55,8 +56,7 @@ def codes(app):
     codes: list[str] = []
 
     def note(context):
-        error = context.original_exception
-        codes.append(getattr(error, "sqlstate", None) or str(error.args[0]))
+        codes.append(code_of(context.original_exception))
 
     with app.app_context():
         engine = ledger().engine
