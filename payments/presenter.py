@@ -14,7 +14,7 @@ from db_models import Payment, PaymentStatus, ProviderCharge, Refund
 from payments.at_bank.facts import KnownAccounts, status_word
 from payments.due_charges import amount_at
 from payments.lifecycle import remaining_ms, sequence_at, status_at
-from repository.payments import PolledPayment
+from repository.page_rows import PolledPayment
 from repository.receipts import ListedReceipt
 
 QR_PREFIX = "qr_code_payment_"

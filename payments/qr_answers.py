@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from flask import Flask
 from werkzeug.http import http_date
 
 from config import Settings
@@ -18,9 +17,8 @@ from payments.qr_routes import (
     caching_of,
     picture_headers,
     picture_of,
-    read_code,
 )
-from repository.page_rows import PicturedCode
+from repository.page_rows import PicturedCode, find_code
 from web.limits import network_of
 from web.request_counts import QR_IMAGES, REQUESTS
 from web.requests import hub_hooks, request_id_of, security_headers
@@ -41,11 +39,8 @@ class QrAnswers:
     bound. The answer has the headers of Flask's, and counts in the bounds and in the metrics.
     """
 
-    def __init__(
-        self, app: Flask, application: WSGIApplication, settings: Settings, parts: Parts
-    ) -> None:
-        """Wrap a WSGI application of this app."""
-        self._app = app
+    def __init__(self, application: WSGIApplication, settings: Settings, parts: Parts) -> None:
+        """Wrap the WSGI application of an app with these parts."""
         self._application = application
         self._requests_max = settings.requests_per_minute
         self._images_max = settings.qr_images_per_minute
@@ -98,8 +93,7 @@ class QrAnswers:
 
     def _find(self, environ: WSGIEnvironment, txid: str) -> PicturedCode | None:
         try:
-            with self._app.app_context():
-                code = environ[CODE_READ] = read_code(txid)
+            code = environ[CODE_READ] = find_code(self._parts.ledger, txid)
         except Exception as error:  # Flask raises it again, and answers and logs it
             environ[CODE_READ] = error
             return None

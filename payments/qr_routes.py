@@ -25,7 +25,7 @@ from payments.presenter import QR_PREFIX
 from payments.qr_image import qr_png, qr_svg
 from payments.routes import PaymentPath, presenter
 from payments.schemas import MONEY_TEXT
-from repository.database import now, reading
+from repository.database import ledger, now, reading
 from repository.page_rows import PicturedCode, find_code
 from web import request_counts
 from web.api_docs import DocumentedBlueprint, picture, problems
@@ -105,20 +105,17 @@ def payment_qr(path: QrPath) -> BaseResponse:
 
 
 def _code(txid: str) -> PicturedCode:
-    """The payment's code: read just now for this request, if it was. Raises what reading raises."""
+    """The payment's code: read just now for this request, if it was; it changes with its location.
+
+    Raises what reading raises.
+    """
     read: PicturedCode | Exception | None = request.environ.get(CODE_READ, _UNREAD)
     if isinstance(read, Exception):
         raise read
-    code = read_code(txid) if read is _UNREAD else read
+    code = find_code(ledger(), txid) if read is _UNREAD else read
     if code is None:
         raise PaymentNotFound
     return code
-
-
-def read_code(txid: str) -> PicturedCode | None:
-    """The payment's code, read each time: it changes with its location."""
-    with reading() as work:
-        return find_code(work.connection, txid)
 
 
 def caching_of(code: PicturedCode, query: str) -> str:

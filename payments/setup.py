@@ -43,7 +43,7 @@ def init_payments(app: OpenAPI, settings: Settings, parts: Parts) -> None:
     app.add_template_filter(due_charges.amount_due_now, "amount_due")
     app.add_template_filter(charge_terms.amount_text, "amount_text")
     app.add_template_filter(routes.is_test, "is_test")
-    app.wsgi_app = QrAnswers(app, app.wsgi_app, settings, parts)  # type: ignore[method-assign]
-    app.wsgi_app = UnchangedPolls(app, app.wsgi_app, settings, parts)  # type: ignore[method-assign]
+    app.wsgi_app = QrAnswers(app.wsgi_app, settings, parts)  # type: ignore[method-assign]
+    app.wsgi_app = UnchangedPolls(app.wsgi_app, settings, parts)  # type: ignore[method-assign]
     commands.register(app)
     privacy_commands.register(app)

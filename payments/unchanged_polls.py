@@ -8,14 +8,14 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from flask import Flask
 from werkzeug.http import http_date
 
 from config import Settings
 from core.runtime.parts import Parts
 from payments.lifecycle import sequence_at, status_at
-from repository.database import reading
-from repository.payments import PolledPayment
+from repository.database import ledger
+from repository.ledgers import Ledger
+from repository.page_rows import PolledPayment, find_polled
 from web.answers import POLLED_CACHING, polled_tag
 from web.limits import network_of
 from web.request_counts import REQUESTS
@@ -40,12 +40,12 @@ def read_polled(environ: WSGIEnvironment, txid: str) -> tuple[PolledPayment | No
     read: tuple[PolledPayment | None, datetime] | Exception | None = environ.get(_READ)
     if isinstance(read, Exception):
         raise read
-    return _read(txid) if read is None else read
+    return _read(ledger(), txid) if read is None else read
 
 
-def _read(txid: str) -> tuple[PolledPayment | None, datetime]:
-    with reading() as work:
-        return work.payments.find_polled(txid), work.now
+def _read(ledger_: Ledger, txid: str) -> tuple[PolledPayment | None, datetime]:
+    now = ledger_.clock.now()
+    return find_polled(ledger_, txid), now
 
 
 class UnchangedPolls:
@@ -56,11 +56,8 @@ class UnchangedPolls:
     in the metrics, and is not logged, because a page sends it for as long as it waits.
     """
 
-    def __init__(
-        self, app: Flask, application: WSGIApplication, settings: Settings, parts: Parts
-    ) -> None:
-        """Wrap a WSGI application of this app."""
-        self._app = app
+    def __init__(self, application: WSGIApplication, settings: Settings, parts: Parts) -> None:
+        """Wrap the WSGI application of an app with these parts."""
         self._application = application
         self._requests_max = settings.requests_per_minute
         self._parts = parts
@@ -98,8 +95,7 @@ class UnchangedPolls:
 
     def _is_unchanged(self, environ: WSGIEnvironment, txid: str, tag: str) -> bool:
         try:
-            with self._app.app_context():
-                payment, now = environ[_READ] = _read(txid)
+            payment, now = environ[_READ] = _read(self._parts.ledger, txid)
         except Exception as error:  # Flask raises it again, and answers and logs it
             environ[_READ] = error
             return False

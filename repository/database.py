@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from flask import Flask, g
@@ -35,6 +35,7 @@ from repository.driver_errors import is_away, is_conflict, is_unique_violation
 from repository.events import StoredEvent
 from repository.hosts import prepare_for_list, read_after_write, use_hosts
 from repository.ledgers import Ledger
+from repository.statements import QuickStatement, Row
 from repository.work import Work
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "now",
     "open_database",
     "open_work",
+    "read_row",
     "reading",
     "unit_of_work",
 ]
@@ -120,7 +122,7 @@ def unit_of_work() -> Iterator[Work]:
     ledger_ = ledger()
     changes_callers = False
     try:
-        with _translate_errors(), _transaction(ledger_) as connection:
+        with _translate_errors(ledger_), _transaction(ledger_) as connection:
             answers = ledger_.callers.answers
             work = Work(connection, ledger_.clock.now(), ledger_.recent, answers)
             info = connection.info  # a connection that is lost meanwhile has none
@@ -181,7 +183,7 @@ def reading() -> Iterator[Work]:
     Each statement sees the rows that are committed when it begins.
     """
     ledger_ = ledger()
-    with _translate_errors():
+    with _translate_errors(ledger_):
         connection = ledger_.reading_engine.connect()
         try:
             answers = ledger_.callers.answers
@@ -193,6 +195,15 @@ def reading() -> Iterator[Work]:
                 work.close()
         finally:
             _give_back(connection)
+
+
+def read_row(ledger_: Ledger, statement: QuickStatement, values: Mapping[str, Any]) -> Row | None:
+    """The first row of a SELECT, or None, where that is all that is read.
+
+    Needs no app context. Raises DatabaseUnavailable and ConcurrentUpdate.
+    """
+    with _translate_errors(ledger_):
+        return statement.row_alone(ledger_.reading_engine, values)
 
 
 def open_work() -> Work | None:
@@ -234,7 +245,7 @@ def _call_listeners(recorded: list[StoredEvent]) -> None:
 
 
 @contextmanager
-def _translate_errors() -> Iterator[None]:
+def _translate_errors(ledger_: Ledger) -> Iterator[None]:
     """Raise our own errors for those of the drivers."""
     try:
         yield
@@ -249,12 +260,12 @@ def _translate_errors() -> Iterator[None]:
     except exc.TimeoutError as error:
         raise DatabaseUnavailable from error
     except OSError as error:  # a driver may not wrap the error of a reset connection
-        ledger().lost_at = now()
+        ledger_.lost_at = ledger_.clock.now()
         raise DatabaseUnavailable from error
     except exc.DBAPIError as error:
         if is_conflict(error):
             raise ConcurrentUpdate from error
         if is_away(error):
-            ledger().lost_at = now()
+            ledger_.lost_at = ledger_.clock.now()
             raise DatabaseUnavailable from error
         raise

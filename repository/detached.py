@@ -23,6 +23,13 @@ class Detached(Generic[Model]):
         self.width = len(self._attributes)
         """How many columns an object takes."""
 
+    def of_outer(self, row: Sequence[Any]) -> Model | None:
+        """The object on the outer side of a join, or None if no row was joined.
+
+        Its first column must be its key.
+        """
+        return None if row[0] is None else self.of(row)
+
     def of(self, row: Sequence[Any]) -> Model:
         """The object with these values."""
         row_object = self._model()

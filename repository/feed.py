@@ -32,6 +32,7 @@ from db_models import (
 from repository.connections import Unit
 from repository.paging import Page
 from repository.payments import payment_of_row
+from repository.statements import QuickStatement
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Feed:
 
     def unnumbered(self, limit: int) -> tuple[list[Unnumbered], int]:
         """Events without a position, oldest first, and the last position, read at one instant."""
-        rows = self._unit.connection.execute(_UNNUMBERED, {"limit": limit}).all()
+        rows = _UNNUMBERED.rows(self._unit.connection, {"limit": limit})
         events = [Unnumbered(*row[:6]) for row in rows]
         return events, (int(rows[0][6]) if rows else 0)
 
@@ -86,9 +87,9 @@ class Feed:
         long if that process is stopped.
         """
         connection = self._unit.connection
-        connection.execute(_LOCK_COUNTER)
+        _LOCK_COUNTER.row(connection, {})
         places = {"as_read": last_position, "last": last_position + len(events)}
-        if connection.execute(_MOVE_COUNTER, places).rowcount != 1:
+        if _MOVE_COUNTER.change(connection, places) != 1:
             return False
         rows = [
             {
@@ -230,9 +231,11 @@ def _unnumbered_select() -> Select[Any]:
 
 # Built once: building a statement costs more than executing it.
 _COUNTER = FeedCounter.__table__
-_UNNUMBERED = _unnumbered_select()
-_LOCK_COUNTER = select(_COUNTER.c.position).where(_COUNTER.c.id == 1).with_for_update(nowait=True)
-_MOVE_COUNTER = (
+_UNNUMBERED = QuickStatement(_unnumbered_select())
+_LOCK_COUNTER = QuickStatement(
+    select(_COUNTER.c.position).where(_COUNTER.c.id == 1).with_for_update(nowait=True)
+)
+_MOVE_COUNTER = QuickStatement(
     update(_COUNTER)
     .where(_COUNTER.c.id == 1, _COUNTER.c.position == bindparam("as_read"))
     .values(position=bindparam("last"))

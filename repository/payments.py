@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from sqlalchemy import (
     CursorResult,
@@ -23,6 +23,7 @@ from core import ids
 from core.errors import PaymentNotFound
 from db_models import Account, Payment, PaymentStatus, Receipt
 from repository.connections import Unit
+from repository.detached import Detached
 from repository.paging import Cursor, Page
 from repository.payment_list import (
     ListTotals,
@@ -32,16 +33,6 @@ from repository.payment_list import (
     totals_of_merchant,
 )
 from repository.statements import QuickStatement
-
-
-class PolledPayment(NamedTuple):
-    """What an answer to a poll says of a payment."""
-
-    txid: str
-    status: str
-    sequence: int
-    expires_at: datetime
-    refusal: str | None
 
 
 class Payments:
@@ -66,17 +57,19 @@ class Payments:
         elsewhere: Payment | None = None
         receipt: Receipt | None = None
         ids_ = {"merchant_id": payment.merchant_id}
-        session = self._unit.session
+        connection = self._unit.connection
         if payment.status == PaymentStatus.CONFIRMED:
-            merchant, receipt = session.execute(
-                _MERCHANT_AND_RECEIPT, {**ids_, "payment_id": payment.id}
-            ).one()
+            row = _MERCHANT_AND_RECEIPT.one(connection, {**ids_, "payment_id": payment.id})
+            receipt = _RECEIPTS.of_outer(row[_ACCOUNTS.width :])
         elif payment.status == PaymentStatus.CANCELLED and payment.order_id is not None:
-            merchant, elsewhere = session.execute(
-                _MERCHANT_AND_PAID_ELSEWHERE, {**ids_, "order_id": payment.order_id}
-            ).one()
+            row = _MERCHANT_AND_PAID_ELSEWHERE.one(
+                connection, {**ids_, "order_id": payment.order_id}
+            )
+            other = row[_ACCOUNTS.width :]
+            elsewhere = None if other[0] is None else payment_of_row(other)
         else:
             return self._with_merchant(payment), None, None
+        merchant = _ACCOUNTS.of(row[: _ACCOUNTS.width])
         set_committed_value(payment, "merchant", merchant)
         return payment, elsewhere, receipt
 
@@ -119,13 +112,6 @@ class Payments:
         if not ids.is_txid(txid):  # other text never reaches the database
             return None
         return self._one(_BY_TXID, {"txid": txid})
-
-    def find_polled(self, txid: str) -> PolledPayment | None:
-        """What a poll reads of the payment, or None."""
-        if not ids.is_txid(txid):
-            return None
-        row = _POLLED.row(self._unit.connection, {"txid": txid})
-        return None if row is None else PolledPayment(*row)
 
     def _one(self, query: QuickStatement, key: Mapping[str, Any]) -> Payment | None:
         """A payment by a unique column. Uses no session: that costs more than the statement."""
@@ -288,6 +274,7 @@ class Payments:
 
 # Built once: building a statement costs more than executing it.
 _TABLE = Payment.__table__
+_ACCOUNTS, _RECEIPTS = Detached(Account), Detached(Receipt)
 _INSERT = QuickStatement(insert(_TABLE))
 _ATTRIBUTES = [Payment.__mapper__.get_property_by_column(column).key for column in _TABLE.c]
 _UNSET = {
@@ -297,11 +284,6 @@ _UNSET = {
 }
 """Defaults for the attributes of a new payment."""
 _BY_TXID = QuickStatement(select(_TABLE).where(_TABLE.c.txid == bindparam("txid")))
-_POLLED = QuickStatement(
-    select(*(_TABLE.c[name] for name in PolledPayment._fields)).where(
-        _TABLE.c.txid == bindparam("txid")
-    )
-)
 _BY_WATCH_CODE = QuickStatement(
     select(_TABLE).where(_TABLE.c.watch_code == bindparam("watch_code"))
 )
@@ -323,20 +305,24 @@ _LOCKED_FOR_MONEY = QuickStatement(
     .where(_TABLE.c.txid == bindparam("txid"))
     .with_for_update()
 )
-_MERCHANT_AND_PAID_ELSEWHERE = (
-    select(Account, Payment)
-    .outerjoin(
-        Payment,
+_MERCHANT_AND_PAID_ELSEWHERE = QuickStatement(
+    select(Account.__table__, Payment.__table__)
+    .outerjoin_from(
+        Account.__table__,
+        Payment.__table__,
         (Payment.merchant_id == Account.id)
         & (Payment.live_order_id == bindparam("order_id"))
         & (Payment.status == PaymentStatus.CONFIRMED),
     )
     .where(Account.id == bindparam("merchant_id"))
 )
-
-_MERCHANT_AND_RECEIPT = (
-    select(Account, Receipt)
-    .outerjoin(Receipt, Receipt.settles_payment_id == bindparam("payment_id"))
+_MERCHANT_AND_RECEIPT = QuickStatement(
+    select(Account.__table__, Receipt.__table__)
+    .outerjoin_from(
+        Account.__table__,
+        Receipt.__table__,
+        Receipt.settles_payment_id == bindparam("payment_id"),
+    )
     .where(Account.id == bindparam("merchant_id"))
 )
 

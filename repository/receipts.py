@@ -77,9 +77,9 @@ class Receipts:
         return rows_changed(self._session, statement.values(payment_id=payment_id)) == 1
 
     def accepted_of(self, payment_id: int) -> Receipt | None:
-        """The receipt that settled this payment, or None."""
-        settled = select(Receipt).where(Receipt.settles_payment_id == payment_id)
-        return self._session.scalars(settled).one_or_none()
+        """The receipt that settled this payment, or None; it belongs to no session."""
+        row = _ACCEPTED_OF.row(self._unit.connection, {"payment_id": payment_id})
+        return None if row is None else _RECEIPTS.of(row)
 
     def payers_of(self, payment_ids: Collection[int]) -> dict[int, str | None]:
         """Who paid each of these payments, by row id; runs one statement, or none."""
@@ -127,6 +127,9 @@ _INSERT = QuickStatement(insert(Receipt.__table__))
 _RECEIPTS = Detached(Receipt)
 _BY_END_TO_END_ID = QuickStatement(
     select(Receipt.__table__).where(Receipt.end_to_end_id == bindparam("end_to_end_id"))
+)
+_ACCEPTED_OF = QuickStatement(
+    select(Receipt.__table__).where(Receipt.settles_payment_id == bindparam("payment_id"))
 )
 _NEWEST_FIRST = Keyset(Receipt.id, cursor=Receipt.end_to_end_id)
 _LISTED = (

@@ -10,7 +10,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import ColumnDefault, Connection, Dialect, Insert, Select, Table, Update
+from sqlalchemy import (
+    ColumnDefault,
+    Connection,
+    Dialect,
+    Engine,
+    Insert,
+    Select,
+    Table,
+    Update,
+    exc,
+)
 
 Statement = Select[Any] | Insert | Update
 Processor = Callable[[Any], Any] | None
@@ -107,6 +117,13 @@ class QuickStatement:
         rows = self.rows(connection, values)
         return rows[0] if rows else None
 
+    def one(self, connection: Connection, values: Mapping[str, Any]) -> Row:
+        """The first row of a SELECT. Raises NoResultFound."""
+        row = self.row(connection, values)
+        if row is None:
+            raise exc.NoResultFound("No row was found.")
+        return row
+
     def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[Row]:
         """The rows of a SELECT."""
         compiled = self._compiled(connection, values)
@@ -114,6 +131,33 @@ class QuickStatement:
             return [tuple(row) for row in connection.execute(self.statement, values)]
         rows: list[Row] = _send(connection, compiled, values, lambda cursor: cursor.fetchall())
         return [compiled.decode(row) for row in rows]
+
+    def row_alone(self, engine: Engine, values: Mapping[str, Any]) -> Row | None:
+        """The first row of a SELECT that is all that is read, or None.
+
+        For an engine in autocommit mode whose statements may be sent by the cursor. There is no
+        `Connection`, which costs more than the driver does. Raises what `Connection.execute`
+        raises.
+        """
+        compiled = self._compiled(engine, values)
+        if compiled is None or engine.dispatch.before_cursor_execute:
+            with engine.connect() as connection:
+                return self.row(connection, values)
+        pooled = None
+        try:
+            pooled = engine.raw_connection()
+            cursor = pooled.cursor()
+            cursor.execute(compiled.text, compiled.parameters(values))
+            row = cursor.fetchone()
+            cursor.close()
+        except BaseException as error:
+            if pooled is not None:
+                pooled.invalidate(error)
+            if not isinstance(error, engine.dialect.loaded_dbapi.Error):
+                raise
+            raise _wrapped(error, engine, compiled.text) from error
+        pooled.close()
+        return None if row is None else compiled.decode(row)
 
     def change(self, connection: Connection, values: Mapping[str, Any]) -> int:
         """Send an UPDATE; returns how many rows it matched."""
@@ -123,7 +167,7 @@ class QuickStatement:
         return int(_send(connection, compiled, values, lambda cursor: cursor.rowcount))
 
     def insert(self, connection: Connection, values: Mapping[str, Any]) -> int:
-        """Send an INSERT of one row; returns its key."""
+        """Send an INSERT of one row; returns its key, or the first column of its key."""
         compiled = self._compiled(connection, values)
         if compiled is None:
             key: Any = connection.execute(self.statement, values).inserted_primary_key
@@ -131,8 +175,8 @@ class QuickStatement:
         by_id = connection.dialect.name != "postgresql"
         return int(_send(connection, compiled, values, _new_id if by_id else _returned))
 
-    def _compiled(self, connection: Connection, values: Mapping[str, Any]) -> Compiled | None:
-        cache: dict[Any, Compiled] | None = connection.get_execution_options().get(COMPILED)
+    def _compiled(self, bind: Connection | Engine, values: Mapping[str, Any]) -> Compiled | None:
+        cache: dict[Any, Compiled] | None = bind.get_execution_options().get(COMPILED)
         if cache is None:
             return None
         names = tuple(values)
@@ -140,7 +184,7 @@ class QuickStatement:
         if compiled is None:
             if len(cache) >= _COMPILED_MAX:
                 cache.clear()
-            compiled = Compiled.of(self.statement, names, connection.dialect)
+            compiled = Compiled.of(self.statement, names, bind.dialect)
             cache[self, names] = compiled
         return compiled
 
@@ -170,6 +214,20 @@ def _send(
         )
     cursor.close()
     return result
+
+
+def _wrapped(error: Exception, engine: Engine, text: str) -> BaseException:
+    """The driver's error as SQLAlchemy raises it; its text names no values."""
+    dialect = engine.dialect
+    return exc.DBAPIError.instance(
+        text,
+        None,
+        error,
+        dialect.loaded_dbapi.Error,
+        hide_parameters=True,
+        connection_invalidated=dialect.is_disconnect(cast(Any, error), None, None),
+        dialect=dialect,
+    )
 
 
 def _new_id(cursor: Any) -> Any:

@@ -9,6 +9,7 @@ from sqlalchemy import and_, bindparam, insert, select, update
 
 from db_models import Payment, PaymentTrace
 from repository.connections import Unit
+from repository.statements import QuickStatement
 
 TIMES_MAX = 9_999
 APART = timedelta(seconds=10)
@@ -27,18 +28,18 @@ class Traces:
 
         None if there is no such payment.
         """
-        row = self._unit.connection.execute(_FIND, {"txid": txid, "kind": kind}).one_or_none()
+        row = _FIND.row(self._unit.connection, {"txid": txid, "kind": kind})
         return None if row is None else (row[0], row[1], row[2] or 0, row[3])
 
     def insert(self, payment_id: int, kind: str, now: datetime) -> None:
         """Store the first trace of its kind; a unique index refuses a second row."""
         row = {"payment_id": payment_id, "kind": kind, "first_at": now, "last_at": now, "times": 1}
-        self._unit.connection.execute(_INSERT, row)
+        _INSERT.insert(self._unit.connection, row)
 
     def count_again(self, payment_id: int, kind: str, now: datetime) -> None:
         """Add one to the count, at most once in APART and up to TIMES_MAX."""
         key = {"payment": payment_id, "of_kind": kind, "before": now - APART, "now": now}
-        self._unit.connection.execute(_COUNT_AGAIN, key)
+        _COUNT_AGAIN.change(self._unit.connection, key)
 
     def of_payment(self, payment_id: int) -> Sequence[PaymentTrace]:
         """The payment's traces: at most one of each kind."""
@@ -49,7 +50,7 @@ class Traces:
 _TABLE = PaymentTrace.__table__
 _PAYMENT = Payment.__table__
 # Built once: building a statement costs more than executing it.
-_FIND = (
+_FIND = QuickStatement(
     select(_PAYMENT.c.id, _PAYMENT.c.merchant_id, _TABLE.c.times, _TABLE.c.last_at)
     .select_from(
         _PAYMENT.outerjoin(
@@ -59,8 +60,8 @@ _FIND = (
     )
     .where(_PAYMENT.c.txid == bindparam("txid"))
 )
-_INSERT = insert(_TABLE)
-_COUNT_AGAIN = (
+_INSERT = QuickStatement(insert(_TABLE))
+_COUNT_AGAIN = QuickStatement(
     update(_TABLE)
     .where(
         _TABLE.c.payment_id == bindparam("payment"),

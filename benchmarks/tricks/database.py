@@ -26,21 +26,40 @@ from db_models import (
     PaymentTrace,
     Receipt,
 )
+from payments import unchanged_polls
 from payments.location import KeyRing
 from realtime.announcer import Announcer
-from repository import accounts, connections, database, events, payments, receipts, traces
+from repository import (
+    accounts,
+    connections,
+    database,
+    events,
+    page_rows,
+    payments,
+    receipts,
+    traces,
+)
 from repository.database import Work, in_unit_of_work
+from repository.ledgers import Ledger
 from repository.mysql_results import QuickConnection
-from repository.payments import PolledPayment
+from repository.page_rows import PolledPayment
 from repository.statements import QuickStatement
 
 TABLE = Payment.__table__
 
 
-def _polled_row(self: payments.Payments, txid: str) -> PolledPayment | None:
-    payment = self.find_by_txid(txid)
+def _polled_row(ledger: Ledger, txid: str) -> PolledPayment | None:
+    with ledger.reading_engine.connect() as connection:
+        work = Work(connection, ledger.clock.now(), ledger.recent, ledger.callers.answers)
+        payment = work.payments.find_by_txid(txid)
     fields = PolledPayment._fields
     return payment and PolledPayment(*(getattr(payment, name) for name in fields))
+
+
+def _row_in_unit(ledger: Ledger, statement: QuickStatement, values: Mapping[str, Any]) -> Any:
+    with database._translate_errors(ledger), ledger.reading_engine.connect() as connection:
+        work = Work(connection, ledger.clock.now(), ledger.recent, ledger.callers.answers)
+        return statement.row(work.connection, values)
 
 
 def _by_sqlalchemy(*_: Any) -> None:
@@ -351,9 +370,15 @@ TRICKS = [
     ),
     Trick(
         "five columns",
-        f"{PAYMENTS} find_polled",
+        "repository/page_rows.py find_polled",
         ("poll", "poll, unchanged"),
-        _of_payments(find_polled=_polled_row),
+        instead((unchanged_polls, "find_polled", _polled_row)),
+    ),
+    Trick(
+        "no unit of work",
+        "repository/database.py read_row",
+        ("poll, unchanged", "QR"),
+        instead((page_rows, "read_row", _row_in_unit)),
     ),
     Trick(
         "statement built once",

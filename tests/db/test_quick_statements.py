@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from db_models.base import UtcDateTime, db
-from repository.connections import engine_options
+from repository.connections import engine_options, reading_options
+from repository.driver_errors import is_away
 from repository.hosts import use_hosts
 from repository.statements import COMPILED, QuickStatement
 from tests.support.service import close_app, ready_app, settings_for
@@ -49,6 +51,18 @@ def engine(any_database_url):
     PARTS.create_all(engine)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def reading_engine(any_database_url, engine):
+    """An engine in autocommit mode, as the service opens it for reads."""
+    options = engine_options(any_database_url, green=False)
+    if engine.dialect.name != "sqlite":
+        options = reading_options(options)
+    reading_engine = sa.create_engine(any_database_url, **options)
+    use_hosts(reading_engine)
+    yield reading_engine
+    reading_engine.dispose()
 
 
 def test_rows_are_stored_and_read_as_by_sqlalchemy(engine):
@@ -116,6 +130,81 @@ def test_listeners_hear_of_it(engine):
     assert [text.startswith("INSERT INTO quick_statements") for text in texts] == [True] * len(
         texts
     )
+
+
+def test_one_row_is_read_without_a_connection_of_sqlalchemy(reading_engine, engine):
+    """The same row; the pool has its connection back afterwards, also after an error."""
+    with engine.begin() as connection:
+        QuickStatement(INSERT).insert(connection, VALUES[1])
+        expected = QuickStatement(BY_TEXT).row(connection, {"text": VALUES[1]["text"]})
+    by_text = QuickStatement(BY_TEXT)
+    missing = QuickStatement(sa.select(sa.table("missing", sa.column("id", sa.Integer))))
+    for _ in range(2):
+        assert by_text.row_alone(reading_engine, {"text": VALUES[1]["text"]}) == expected
+        assert by_text.row_alone(reading_engine, {"text": "another"}) is None
+        with pytest.raises(sa.exc.DBAPIError) as raised:
+            missing.row_alone(reading_engine, {})
+        assert "missing" in str(raised.value)
+    assert reading_engine.pool.checkedout() == 0
+
+
+def test_a_row_read_alone_is_what_is_committed_now(reading_engine, engine):
+    """No transaction stays open on the connection, whose first read would hide what comes later."""
+    by_text, resize = QuickStatement(BY_TEXT), QuickStatement(RESIZE)
+    at = TABLE.c.keys().index("size")
+    with engine.begin() as connection:
+        QuickStatement(INSERT).insert(connection, VALUES[0])
+    for size in (8, 7):
+        with engine.begin() as connection:
+            resize.change(connection, {"wanted": "plain", "size": size})
+        row = by_text.row_alone(reading_engine, {"text": "plain"})
+        assert row is not None
+        assert row[at] == size
+
+
+def test_a_listener_hears_of_a_row_that_is_read_alone(reading_engine):
+    """As the tests that count statements do."""
+    texts = []
+
+    def hear(_connection, _cursor, statement, *_more):
+        texts.append(statement)
+
+    sa.event.listen(reading_engine, "before_cursor_execute", hear)
+    QuickStatement(BY_TEXT).row_alone(reading_engine, {"text": "plain"})
+    sa.event.remove(reading_engine, "before_cursor_execute", hear)
+    assert [text.startswith("SELECT") for text in texts if "PRAGMA" not in text][-1]
+
+
+@pytest.mark.parametrize("any_database_url", ["mysql", "postgres"], indirect=True)
+def test_a_lost_connection_is_replaced_after_a_row_that_is_read_alone(any_database_url, engine):
+    """The read that finds out fails as the database away; the next one gets a new connection."""
+    options = reading_options(engine_options(any_database_url, green=False))
+    reading_engine = sa.create_engine(any_database_url, **options)
+    use_hosts(reading_engine)  # without the check of idle connections
+    by_text = QuickStatement(BY_TEXT)
+    try:
+        assert by_text.row_alone(reading_engine, {"text": "plain"}) is None
+        connection = reading_engine.raw_connection()
+        lost = connection.dbapi_connection
+        connection.close()
+        end_connection(engine, lost)
+        with pytest.raises(sa.exc.DBAPIError) as raised:
+            by_text.row_alone(reading_engine, {"text": "plain"})
+        assert is_away(raised.value)
+        assert by_text.row_alone(reading_engine, {"text": "plain"}) is None
+    finally:
+        reading_engine.dispose()
+
+
+def end_connection(engine, connection):
+    """Let the server end a driver's connection."""
+    is_mysql = engine.dialect.name != "postgresql"
+    number = connection.thread_id() if is_mysql else connection.info.backend_pid
+    command = f"KILL {number}" if is_mysql else f"SELECT pg_terminate_backend({number})"
+    with engine.connect() as own:
+        own.execute(sa.text(command))
+        own.commit()
+    time.sleep(0.2)
 
 
 @pytest.mark.parametrize("any_database_url", ["mysql", "postgres"], indirect=True)

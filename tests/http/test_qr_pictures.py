@@ -208,13 +208,13 @@ def test_an_unknown_payment_and_a_lost_database_are_read_once(client, monkeypatc
     """Flask answers what was read below it."""
     reads = []
 
-    def lose(txid):
+    def lose(_ledger, txid):
         reads.append(txid)
         raise DatabaseUnavailable
 
     url = f"/payments/pix/qr_code/{'0' * 32}.svg"
-    monkeypatch.setattr(qr_answers, "read_code", lambda txid: reads.append(txid))
+    monkeypatch.setattr(qr_answers, "find_code", lambda _ledger, txid: reads.append(txid))
     problem(client.get(url), 404)
-    monkeypatch.setattr(qr_answers, "read_code", lose)
+    monkeypatch.setattr(qr_answers, "find_code", lose)
     problem(client.get(url), 503)
     assert reads == ["0" * 32] * 2

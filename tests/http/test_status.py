@@ -6,7 +6,8 @@ from contextlib import suppress
 
 from core.errors import DatabaseUnavailable, TooManyRequests
 from core.runtime.parts import EXTENSION
-from repository.payments import Payments
+from payments import unchanged_polls
+from repository import page_rows
 from tests.http.checks import problem
 from web.request_counts import REQUESTS
 
@@ -148,15 +149,15 @@ def test_the_bound_holds_for_requests_that_come_while_a_poll_reads(
     payment = make_payment()
     etag = poll(client, payment).headers["ETag"]
     counts = app.extensions[EXTENSION].request_counts
-    find_polled = Payments.find_polled
+    find_polled = page_rows.find_polled
 
-    def find_late(payments, txid):
+    def find_late(ledger, txid):
         with suppress(TooManyRequests):
             while True:
                 counts.take(REQUESTS, "127.0.0.1", app.config["BALCAO"].requests_per_minute)
-        return find_polled(payments, txid)
+        return find_polled(ledger, txid)
 
-    monkeypatch.setattr(Payments, "find_polled", find_late)
+    monkeypatch.setattr(unchanged_polls, "find_polled", find_late)
     problem(poll(client, payment, etag), 429, "too-many-requests")
 
 
@@ -186,10 +187,10 @@ def test_an_unexpected_failure_of_a_poll_is_a_problem_as_everywhere(
     payment = make_payment()
     etag = poll(client, payment).headers["ETag"]
 
-    def fail(_payments, _txid):
+    def fail(_ledger, _txid):
         raise RuntimeError
 
-    monkeypatch.setattr(Payments, "find_polled", fail)
+    monkeypatch.setattr(unchanged_polls, "find_polled", fail)
     monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)
     problem(poll(client, payment, etag), 500, "internal-error")
 
@@ -200,11 +201,11 @@ def test_a_database_that_is_away_is_waited_for_once(make_payment, client, monkey
     etag = poll(client, payment).headers["ETag"]
     attempts = []
 
-    def refuse(_payments, txid):
+    def refuse(_ledger, txid):
         attempts.append(txid)
         raise DatabaseUnavailable
 
-    monkeypatch.setattr(Payments, "find_polled", refuse)
+    monkeypatch.setattr(unchanged_polls, "find_polled", refuse)
     problem(poll(client, payment, etag), 503, "service-unavailable")
     assert len(attempts) == 1
 
