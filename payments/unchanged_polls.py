@@ -44,8 +44,8 @@ def read_polled(environ: WSGIEnvironment, txid: str) -> tuple[PolledPayment | No
 
 
 def _read(ledger_: Ledger, txid: str) -> tuple[PolledPayment | None, datetime]:
-    now = ledger_.clock.now()
-    return find_polled(ledger_, txid), now
+    payment = find_polled(ledger_, txid)
+    return payment, ledger_.clock.now()  # afterwards: a wait for a connection may last
 
 
 class UnchangedPolls:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from sqlalchemy import (
     ColumnDefault,
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Dialect,
     Engine,
     Insert,
+    PoolProxiedConnection,
     Select,
     Table,
     Update,
@@ -143,19 +144,21 @@ class QuickStatement:
         if compiled is None or engine.dispatch.before_cursor_execute:
             with engine.connect() as connection:
                 return self.row(connection, values)
-        pooled = None
+        pooled = _checked_out(engine)
+        parameters = compiled.parameters(values)
+        cursor = None
         try:
-            pooled = engine.raw_connection()
             cursor = pooled.cursor()
-            cursor.execute(compiled.text, compiled.parameters(values))
+            cursor.execute(compiled.text, parameters)
             row = cursor.fetchone()
             cursor.close()
         except BaseException as error:
-            if pooled is not None:
-                pooled.invalidate(error)
             if not isinstance(error, engine.dialect.loaded_dbapi.Error):
+                pooled.invalidate(error)  # half of an answer may have been read
                 raise
-            raise _wrapped(error, engine, compiled.text) from error
+            # Only a `Connection` knows what follows: a lost one replaces the whole pool.
+            with Connection(engine, pooled) as connection:
+                _raise(connection, error, compiled.text, parameters, cursor)
         pooled.close()
         return None if row is None else compiled.decode(row)
 
@@ -207,26 +210,27 @@ def _send(
         cursor.execute(text, parameters)
         result = read(cursor)
     except BaseException as error:
-        # With its text SQLAlchemy would turn errors of the system into errors of the driver.
-        is_drivers = isinstance(error, connection.dialect.loaded_dbapi.Error)
-        connection._handle_dbapi_exception(
-            error, text if is_drivers else None, parameters, cursor, None
-        )
+        _raise(connection, error, text, parameters, cursor)
     cursor.close()
     return result
 
 
-def _wrapped(error: Exception, engine: Engine, text: str) -> BaseException:
-    """The driver's error as SQLAlchemy raises it; its text names no values."""
-    dialect = engine.dialect
-    return exc.DBAPIError.instance(
-        text,
-        None,
-        error,
-        dialect.loaded_dbapi.Error,
-        hide_parameters=True,
-        connection_invalidated=dialect.is_disconnect(cast(Any, error), None, None),
-        dialect=dialect,
+def _checked_out(engine: Engine) -> PoolProxiedConnection:
+    """A connection of the pool. Raises what `Engine.connect` raises."""
+    try:
+        return engine.raw_connection()
+    except engine.dialect.loaded_dbapi.Error as error:
+        Connection._handle_dbapi_exception_noconnection(error, engine.dialect, engine)
+
+
+def _raise(
+    connection: Connection, error: BaseException, text: str, parameters: Any, cursor: Any
+) -> NoReturn:
+    """Raise what `Connection.execute` raises for this error, after the same work."""
+    # With its text SQLAlchemy would turn errors of the system into errors of the driver.
+    is_drivers = isinstance(error, connection.dialect.loaded_dbapi.Error)
+    connection._handle_dbapi_exception(
+        error, text if is_drivers else None, parameters, cursor, None
     )
 
 

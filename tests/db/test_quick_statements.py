@@ -177,21 +177,24 @@ def test_a_listener_hears_of_a_row_that_is_read_alone(reading_engine):
 
 @pytest.mark.parametrize("any_database_url", ["mysql", "postgres"], indirect=True)
 def test_a_lost_connection_is_replaced_after_a_row_that_is_read_alone(any_database_url, engine):
-    """The read that finds out fails as the database away; the next one gets a new connection."""
+    """The read that finds out fails as the database away, and replaces those beside it too."""
     options = reading_options(engine_options(any_database_url, green=False))
     reading_engine = sa.create_engine(any_database_url, **options)
     use_hosts(reading_engine)  # without the check of idle connections
     by_text = QuickStatement(BY_TEXT)
     try:
-        assert by_text.row_alone(reading_engine, {"text": "plain"}) is None
-        connection = reading_engine.raw_connection()
-        lost = connection.dbapi_connection
-        connection.close()
-        end_connection(engine, lost)
+        pooled = [reading_engine.raw_connection() for _ in range(3)]
+        for connection in pooled:
+            end_connection(engine, connection.dbapi_connection)
+            connection.close()
+        errors: list[sa.ExceptionContext] = []
+        sa.event.listen(reading_engine, "handle_error", errors.append)
         with pytest.raises(sa.exc.DBAPIError) as raised:
             by_text.row_alone(reading_engine, {"text": "plain"})
         assert is_away(raised.value)
-        assert by_text.row_alone(reading_engine, {"text": "plain"}) is None
+        assert [error.is_disconnect for error in errors] == [True]
+        for _ in pooled:
+            assert by_text.row_alone(reading_engine, {"text": "plain"}) is None
     finally:
         reading_engine.dispose()
 
