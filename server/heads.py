@@ -90,15 +90,16 @@ def read_head(data: bytes) -> Head:
     method, target, version = _request_line(line)
     if target == "*" and method != "OPTIONS":
         raise Refusal(400, "Only OPTIONS may ask for *.")
+    lines = rest.count("\n") - 1
+    if lines > HEADERS_MAX:  # before they are parsed: a stranger may send thousands
+        raise Refusal(431, f"A request may have {HEADERS_MAX} headers.")
     fields = [(name, value.strip(" \t")) for name, value in _FIELDS.findall(rest)]
     values = {name.lower(): value for name, value in fields}
-    is_whole = len(fields) == rest.count("\n") - 1
+    is_whole = len(fields) == lines
     if not is_whole or len(values) < len(fields) or len(text) > LINE_BYTES_MAX:
         _judge_fields(text)
         if not is_whole:
             raise Refusal(400, "A header is malformed.")
-    if len(fields) > HEADERS_MAX:
-        raise Refusal(431, f"A request may have {HEADERS_MAX} headers.")
     if version == "HTTP/1.1" and "host" not in values:
         raise Refusal(400, "The header Host is missing.")
     framing = _framing(values, version)
@@ -112,8 +113,6 @@ def read_head(data: bytes) -> Head:
 def _judge_fields(text: str) -> None:
     """Judge a head's fields one by one. Raises Refusal for the first that is not accepted."""
     _, *fields = text.removesuffix("\r\n\r\n").split("\r\n")
-    if len(fields) > HEADERS_MAX:
-        raise Refusal(431, f"A request may have {HEADERS_MAX} headers.")
     names = set()
     for field in fields:
         if len(field) > LINE_BYTES_MAX:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from server import heads
 from server.heads import (
     HEAD_BYTES_MAX,
     HEADERS_MAX,
@@ -147,6 +148,13 @@ def test_the_length_of_lines_and_the_number_of_headers_have_bounds():
     fields = [b"X: a"] * (HEADERS_MAX - 1)
     assert read_head(head(*fields)).framing.length == 0
     assert status_of(head(*fields, b"X: a")) == 431
+
+
+def test_thousands_of_headers_are_counted_and_not_parsed(monkeypatch):
+    """Parsing them took six times the time of a refusal, before any bound of requests applies."""
+    lines = b"".join(b"a%d:\r\n" % number for number in range(4000))
+    monkeypatch.setattr(heads, "_FIELDS", None)
+    assert status_of(b"GET / HTTP/1.1\r\n" + lines + b"\r\n") == 431
 
 
 @pytest.mark.parametrize(
