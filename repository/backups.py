@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from alembic.migration import MigrationContext
 from sqlalchemy import (
@@ -79,6 +80,24 @@ def server_version(url: str) -> str:
     """The version of a MySQL or MariaDB server; MariaDB's contains its name."""
     with connected(url) as connection:
         return str(connection.scalar(text("SELECT VERSION()")))
+
+
+class PostgresPlace(NamedTuple):
+    """Where a connection to PostgreSQL has gone; `host` may be the folder of a socket."""
+
+    host: str
+    port: int
+    user: str
+    database: str
+    password: str
+
+
+def postgres_place(url: str) -> PostgresPlace:
+    """Where the driver connects to for this address. Raises the driver's error."""
+    with connected(url) as connection:
+        driver: Any = connection.connection.dbapi_connection
+        to = driver.info
+        return PostgresPlace(to.host, to.port, to.user, to.dbname, to.password)
 
 
 @contextmanager

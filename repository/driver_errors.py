@@ -7,7 +7,14 @@ from sqlalchemy import exc
 _WRONG_HOST = ("1047", "1290", "1836", "25006")
 """Galera: the node has lost its cluster. MySQL: --read-only, read-only mode. PostgreSQL: the
 transaction is read-only."""
-_REFUSALS = ("authentication failed", "does not exist", "pg_hba.conf", "permission denied")
+_REFUSALS = (
+    "authentication failed",
+    "certificate",
+    "does not exist",
+    "invalid sslmode",
+    "permission denied",
+    "pg_hba.conf",
+)
 """What PostgreSQL's refusals of a connection say in English that waiting does not change."""
 
 

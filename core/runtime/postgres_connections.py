@@ -7,6 +7,7 @@ waits without end for a server that accepts a statement and never answers.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from core.runtime.hub import socket_waiter
 READ_TIMEOUT = "read_timeout"
 """Our own option: how many seconds the server may be silent during a statement."""
 _DEFAULTS = {
+    # Unless the variable of libpq says otherwise, such as PGSSLMODE.
     # As with MariaDB, TLS only if the address asks for it. libpq's own default tries TLS first, and
     # sends everything in the clear to a server that refuses.
     "sslmode": "disable",
@@ -35,7 +37,10 @@ class PostgresConnection(psycopg.Connection[Any]):
     """A connection that waits by the process's hub and is closed if the server is silent."""
 
     read_seconds: float | None = None
-    """How long the server may be silent during a statement; None for no limit."""
+    """How long the server may be silent during a statement; None for no limit.
+
+    Without a hub it limits the whole answer, because psycopg's own wait counts so.
+    """
     wait_for: Callable[[int, bool, bool, float | None], int] | None = None
     """The hub's way to wait; None if no hub runs."""
 
@@ -45,7 +50,9 @@ class PostgresConnection(psycopg.Connection[Any]):
 
         Raises OperationalError.
         """
-        own = {**_DEFAULTS, **options}
+        is_free = {name: f"PG{name.upper()}" not in os.environ for name in _DEFAULTS}
+        defaults = {name: value for name, value in _DEFAULTS.items() if is_free[name]}
+        own = {**defaults, **options}
         seconds = own.pop(READ_TIMEOUT, None)
         if "connect_timeout" in own:  # libpq takes whole seconds, and 0 for no limit
             own["connect_timeout"] = math.ceil(float(own["connect_timeout"]))

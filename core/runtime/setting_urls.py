@@ -30,7 +30,7 @@ _HOSTS_MAX = 9
 _FORBIDDEN_OPTIONS = ("use_unicode", "init_command", "sql_mode", "autocommit", "conv")
 """Options of the MySQL driver that lose letters, cut text silently or end transactions early."""
 _HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9\-]{0,63}", re.ASCII)
-_PASSWORD_OPTIONS = ("password", "passwd", "pwd")
+_PASSWORD_OPTIONS = ("password", "passwd", "pwd", "sslpassword", "oauth_client_secret")
 _ENCODED_CHARACTERS = "@ as %40, / as %2F, # as %23, ? as %3F and : as %3A"
 
 

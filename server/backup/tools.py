@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
-from repository.backups import address_of
+from repository.backups import PostgresPlace, address_of
 from server.backup.manifest import BackupError
 
 _POSTGRES_FOLDERS = Path("/usr/lib/postgresql")
@@ -52,26 +52,34 @@ def mysql_options(url: str) -> Iterator[str]:
 
 
 @contextmanager
-def postgres_options(url: str) -> Iterator[tuple[list[str], dict[str, str]]]:
+def postgres_options(url: str, place: PostgresPlace) -> Iterator[tuple[list[str], dict[str, str]]]:
     """Arguments with host, port, user and database, and variables for the password's file and
-    for TLS."""
-    address = address_of(url)
+    for TLS.
+
+    `place` is where the driver connects to for this address: by a socket's folder, or by variables
+    of libpq, if the address names no host.
+    """
     arguments = [
-        f"--host={address.host or '127.0.0.1'}",
-        f"--port={address.port or 5432}",
-        f"--username={address.username or 'postgres'}",
-        f"--dbname={address.database}",
+        f"--host={place.host}",
+        f"--port={place.port}",
+        f"--username={place.user}",
+        f"--dbname={place.database}",
         "--no-password",
     ]
-    password = str(address.password or "").replace("\\", "\\\\").replace(":", "\\:")
+    password = place.password.replace("\\", "\\\\").replace(":", "\\:")
     with _private_text(f"*:*:*:*:{password}\n") as path:
-        yield arguments, {"PGPASSFILE": str(path), **_tls_variables(address.query)}
+        yield arguments, {"PGPASSFILE": str(path), **_tls_variables(address_of(url).query)}
 
 
 def _tls_variables(query: Mapping[str, str | Sequence[str]]) -> dict[str, str]:
-    """The options of TLS in an address, such as `sslmode`, as libpq's tools take them."""
+    """The options of TLS, as libpq's tools take them: of the address, or of our environment."""
     names = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl")
-    return {f"PG{name.upper()}": str(query[name]) for name in names if name in query}
+    variables = {f"PG{name.upper()}": query.get(name) for name in names}
+    return {
+        name: str(value)
+        for name, own in variables.items()
+        if (value := os.environ.get(name) if own is None else own) is not None
+    }
 
 
 @contextmanager

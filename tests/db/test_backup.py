@@ -22,6 +22,8 @@ from flask import Flask
 from core.runtime.setting_urls import checked_database_url
 from db_models import Payment
 from payments.location import key_ring
+from repository import backups
+from repository.backups import PostgresPlace
 from server.backup import engines, tools
 from server.backup.manifest import BackupError
 from server.backup.sql_script import ScriptSums
@@ -254,6 +256,25 @@ def test_a_backup_of_another_secret_key_is_named(app, make_app, any_database_url
     assert result.exit_code == 1
 
 
+@pytest.mark.parametrize("any_database_url", ["postgres"], indirect=True)
+def test_the_tools_go_where_the_service_goes(make_app, any_database_url, tmp_path):
+    """The options of an address may name its host, and libpq's variables too.
+
+    The tools would write into another server otherwise, after the tables of this one are dropped.
+    """
+    address = sa.make_url(any_database_url)
+    options = {"host": str(address.host), "port": str(address.port)}
+    url = address.set(host=None, port=None).update_query_dict(options)
+    own_app = make_app(url.render_as_string(hide_password=False))
+    manifest = back_up(own_app, tmp_path)
+    created = own_app.test_client().post("/payments/pix", json={"value": 10})
+    assert created.status_code == 201
+    result = run(own_app, "restore", "--force", str(manifest))
+    assert result.exit_code == 0, result.output
+    with backups.connected(any_database_url) as connection:
+        assert connection.scalar(sa.text("SELECT COUNT(*) FROM payments")) == 0
+
+
 @pytest.mark.parametrize("any_database_url", SERVERS, indirect=True)
 def test_a_user_without_rights_learns_which_right_is_missing(
     app, make_app, any_database_url, tmp_path
@@ -296,7 +317,8 @@ def test_passwords_are_in_private_files_alone():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert 'password="pass\\"word\\\\of:alice"' in path.read_text()
     assert not path.exists()
-    with tools.postgres_options(url) as (arguments, variables):
+    place = PostgresPlace("db.example", 5433, "alice", "balcao", password)
+    with tools.postgres_options(url, place) as (arguments, variables):
         assert password not in " ".join(arguments)
         path = Path(variables["PGPASSFILE"])
         assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -283,6 +283,7 @@ def test_an_option_that_breaks_text_is_refused(env, option, word):
     [
         ("DATABASE_URL", "postgresql://u@h/d?password=3f9a1c77e2"),
         ("DATABASE_URL", "mysql://u@h/d?x=1&Passwd=3f9a1c77e2"),
+        ("DATABASE_URL", "postgresql://u@h/d?sslkey=/k&sslpassword=3f9a1c77e2"),
         ("REDIS_URL", "redis://h/0?password=3f9a1c77e2"),
     ],
 )
