@@ -73,8 +73,10 @@ class BoundedSocket(Socket):  # type: ignore[misc]  # engine.io is untyped
 
         Raises SocketIsClosedError if the connection must end.
         """
-        # A websocket counts its frames itself, with those that are no packets.
-        if self._wire is None and not self.allowance.take(1, 0):
+        # A websocket counts its frames itself, with those that are no packets. Others may come by
+        # long polling while it begins.
+        is_of_wire = self._wire is not None and self._reader == get_ident()
+        if not is_of_wire and not self.allowance.take(1, 0):
             self._drop("too fast")
         # Socket.IO collects the attachments in memory until the last one is there.
         attachments = _ATTACHMENTS.match(pkt.data) if isinstance(pkt.data, str) else None
@@ -103,16 +105,21 @@ class BoundedSocket(Socket):  # type: ignore[misc]  # engine.io is untyped
     def close(self, wait: bool = True, abort: bool = False, reason: Any = None) -> None:  # noqa: ARG002 - see below
         """Close the connection; never wait until the client has read everything."""
         super().close(wait=False, abort=abort, reason=reason)
-        if self._wire is not None and self._wire.is_open:
-            self._wire.close()
+        wire = self._wire
+        if wire is not None and wire.is_open:
+            wire.close()
+        elif wire is not None:
+            wire.end()  # it would go on without a session, and count for nobody
 
     def handle_get_request(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:
         """Poll, or upgrade to a websocket; the packets, or engine.io's answer.
 
         Raises EngineIOError.
         """
-        options = environ.get("HTTP_CONNECTION", "").lower()
-        if not self.connected and "upgrade" not in options:
+        options = environ.get("HTTP_CONNECTION", "").lower().split(",")
+        protocol = environ.get("HTTP_UPGRADE", "").lower()
+        is_upgrade = "upgrade" in map(str.strip, options) and protocol in self.upgrade_protocols
+        if not self.connected and not is_upgrade:
             self.close(abort=True)  # engine.io would poll for it
             return self.server._bad_request("The header Connection must be: Upgrade.")
         end_turn(environ)  # what follows waits: for packets to send, or on a websocket
@@ -172,7 +179,7 @@ class BoundedSocket(Socket):  # type: ignore[misc]  # engine.io is untyped
     def ping(self) -> bool:
         """Send a ping; return False, and forget the connection, if it has ended."""
         if self.closing or self.closed:
-            self.server.sockets.pop(self.sid, None)
+            self._forget()
             return False
         self.last_ping = time.monotonic()
         self.send(_PING)
@@ -181,7 +188,13 @@ class BoundedSocket(Socket):  # type: ignore[misc]  # engine.io is untyped
     def end_if_silent(self) -> None:
         """Close the connection if the client owes a pong; forget a connection that has ended."""
         if self.closed or not self.check_ping_timeout():
-            self.server.sockets.pop(self.sid, None)
+            self._forget()
+
+    def _forget(self) -> None:
+        """Let go of a connection that is closed, whatever its client has not read yet."""
+        self.server.sockets.pop(self.sid, None)
+        if self._wire is not None:
+            self._wire.end()
 
     def _upgrade_websocket(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:  # noqa: ARG002 - the socket is answered directly
         """Serve a websocket, from the start or instead of long polling, until it ends."""

@@ -59,8 +59,8 @@ class Heartbeats:
         with self._lock:
             self._pings.append((self._clock() + self._interval_seconds, connection))
             if not self._is_running:
+                self._start(self._run)  # raises if there are no more threads; the next one tries
                 self._is_running = True
-                self._start(self._run)
 
     def _run(self) -> None:
         """Ping and check until there is nothing more to do."""

@@ -138,6 +138,8 @@ class Wire:
             try:
                 data = self._socket.recv(RECEIVED_AT_ONCE)
                 stays_open = bool(data) and self._receive(data)
+            except BlockingIOError:  # in a thread, while another one changes the time limit
+                continue
             except (OSError, EOFError, LocalProtocolError, RemoteProtocolError):
                 stays_open = False
             if not stays_open:
@@ -209,11 +211,15 @@ class Wire:
             return
         if sent < len(data):
             self._unsent.append(data[sent:])
-            self._writer = self._tasks.start_background_task(self._send_rest)
+            try:
+                self._writer = self._tasks.start_background_task(self._send_rest)
+            except RuntimeError:  # no more threads: the client must come again
+                self.end()
 
     def _send_rest(self) -> None:
         """Send what the kernel did not take, and wait for the client meanwhile."""
-        self._socket.settimeout(self._bounds.silence_seconds)
+        with suppress(OSError):  # closed already; the loop ends then
+            self._socket.settimeout(self._bounds.silence_seconds)
         data = self._unsent[0]
         while True:
             try:

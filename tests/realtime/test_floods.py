@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -249,12 +249,65 @@ def test_junk_over_long_polling_is_a_client_error_or_ignored(service, body):
     poller.close()
 
 
+@pytest.fixture
+def half_changed(service) -> Iterator[tuple[Callable[[bytes], int], socket.socket]]:
+    """A session of long polling whose websocket has begun and sends nothing.
+
+    Yields what posts packets to it and returns the status, and the websocket's connection.
+    """
+    place = urlsplit(service.url)
+    with ExitStack() as stack:
+        poller = stack.enter_context(closing(http.client.HTTPConnection(place.netloc, timeout=30)))
+        poller.request("GET", "/socket.io/?EIO=4&transport=polling")
+        session = json.loads(poller.getresponse().read()[1:])["sid"]
+        path = f"/socket.io/?EIO=4&sid={session}&transport="
+        websocket = stack.enter_context(
+            closing(socket.create_connection((place.hostname or "", place.port or 0), 30))
+        )
+        websocket.sendall(
+            f"GET {path}websocket HTTP/1.1\r\nHost: {place.netloc}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        assert websocket.recv(4096).startswith(b"HTTP/1.1 101")
+
+        def post(packets: bytes) -> int:
+            poller.request("POST", f"{path}polling", packets)
+            answer = poller.getresponse()
+            answer.read()
+            return answer.status
+
+        yield post, websocket
+
+
+def test_packets_by_polling_count_while_a_websocket_begins(half_changed):
+    """One look-up in the database each: a client sent 3,000 in two seconds."""
+    post, _ = half_changed
+    batch = b"\x1e".join([b"421" + UNKNOWN] * PACKETS_AT_ONCE_MAX)
+    assert post(b"40") == 200
+    most = BURST_SECONDS * MESSAGES_PER_SECOND // PACKETS_AT_ONCE_MAX + 2
+    statuses = [post(batch) for _ in range(most)]
+    assert 400 in statuses
+
+
+def test_a_session_that_ends_ends_the_websocket_that_begins(half_changed):
+    """It would go on, and no bound of an address would count it."""
+    post, websocket = half_changed
+    post(b"1")
+    websocket.settimeout(10)
+    data = b"more"
+    while data:
+        data = websocket.recv(4096)
+
+
 @pytest.mark.parametrize(
     ("query", "headers"),
     [
         ("EIO=4&transport=websocket", {"Upgrade": "websocket", "Connection": "Upgrade"}),
         ("EIO=4&transport=websocket", {"Upgrade": "websocket"}),
         ("EIO=4&transport=websocket", {}),
+        ("EIO=4&transport=websocket", {"Upgrade": "websocket", "Connection": "x-upgrade"}),
+        ("EIO=4&transport=websocket", {"Upgrade": "h2c", "Connection": "Upgrade"}),
         ("EIO=%FF&transport=%00", {}),
         ("EIO=4&transport=polling&sid=%1b[31m", {}),
         ("EIO=4&transport=polling&j=x", {}),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from realtime.heartbeats import TICK_SECONDS, Heartbeats
 
 INTERVAL, TIMEOUT = 20.0, 15.0
@@ -116,3 +118,20 @@ def test_answers_that_came_while_the_process_stood_still_are_read_first():
     world.run()
     (checked,) = alice.checks
     assert checked - 1000.0 >= INTERVAL + TIMEOUT + 3600.0 + TICK_SECONDS
+
+
+def test_a_task_that_cannot_start_is_started_by_the_next_connection():
+    """A process at its limit of threads would never ping again otherwise."""
+    world = World()
+    refusals = [RuntimeError("can't start new thread")]
+
+    def start(task: Callable[[], None]) -> None:
+        if refusals:
+            raise refusals.pop()
+        world.tasks.append(task)
+
+    heartbeats = Heartbeats(start, lambda _: None, INTERVAL, TIMEOUT, lambda: world.now)
+    with pytest.raises(RuntimeError):
+        heartbeats.add(Client(lambda: world.now))
+    heartbeats.add(Client(lambda: world.now))
+    assert len(world.tasks) == 1
