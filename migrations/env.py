@@ -7,6 +7,7 @@ from alembic import context
 from flask import current_app
 
 from migrations.autogenerate import finish_revision, render_item
+from migrations.deadlocks import repeated_after_deadlocks
 from migrations.support import store_support
 
 config = context.config
@@ -48,7 +49,11 @@ def require_no_dangling_rows(connection):
 
 options = dict(migrate.configure_args)
 options.setdefault("process_revision_directives", finish_revision)
-with migrate.db.engine.connect() as connection, without_foreign_keys(connection):
+with (
+    migrate.db.engine.connect() as connection,
+    without_foreign_keys(connection),
+    repeated_after_deadlocks(connection),
+):
     context.configure(
         connection=connection,
         target_metadata=migrate.db.metadata,
