@@ -82,6 +82,9 @@ def server_version(url: str) -> str:
         return str(connection.scalar(text("SELECT VERSION()")))
 
 
+_TLS_OPTIONS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl")
+
+
 class PostgresPlace(NamedTuple):
     """Where a connection to PostgreSQL has gone; `host` may be the folder of a socket."""
 
@@ -90,14 +93,18 @@ class PostgresPlace(NamedTuple):
     user: str
     database: str
     password: str
+    tls: dict[str, str]
+    """The options of TLS that are in use, such as `sslmode`."""
 
 
 def postgres_place(url: str) -> PostgresPlace:
     """Where the driver connects to for this address. Raises the driver's error."""
     with connected(url) as connection:
         driver: Any = connection.connection.dbapi_connection
+        options = {option.keyword.decode(): option.val for option in driver.pgconn.info}
+        tls = {name: options[name].decode() for name in _TLS_OPTIONS if options.get(name)}
         to = driver.info
-        return PostgresPlace(to.host, to.port, to.user, to.dbname, to.password)
+        return PostgresPlace(to.host, to.port, to.user, to.dbname, to.password, tls)
 
 
 @contextmanager

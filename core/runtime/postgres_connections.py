@@ -7,13 +7,12 @@ waits without end for a server that accepts a statement and never answers.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import psycopg
 from psycopg.abc import RV, PQGen
-from psycopg.pq import TransactionStatus
+from psycopg.pq import Conninfo, TransactionStatus
 
 from core.runtime.hub import socket_waiter
 
@@ -33,6 +32,17 @@ _READING, _WRITING = int(psycopg.waiting.Wait.R), int(psycopg.waiting.Wait.W)
 _INTERVAL_SECONDS = 0.1
 
 
+def _chosen_by_variables() -> dict[str, str]:
+    """The options of _DEFAULTS that libpq's variables give, such as PGSSLMODE."""
+    return {
+        name: option.val.decode()
+        for option in Conninfo.get_defaults()
+        if (name := option.keyword.decode()) in _DEFAULTS
+        and option.val is not None
+        and option.val != option.compiled
+    }
+
+
 class PostgresConnection(psycopg.Connection[Any]):
     """A connection that waits by the process's hub and is closed if the server is silent."""
 
@@ -50,9 +60,7 @@ class PostgresConnection(psycopg.Connection[Any]):
 
         Raises OperationalError.
         """
-        is_free = {name: f"PG{name.upper()}" not in os.environ for name in _DEFAULTS}
-        defaults = {name: value for name, value in _DEFAULTS.items() if is_free[name]}
-        own = {**defaults, **options}
+        own = {**_DEFAULTS, **_chosen_by_variables(), **options}
         seconds = own.pop(READ_TIMEOUT, None)
         if "connect_timeout" in own:  # libpq takes whole seconds, and 0 for no limit
             own["connect_timeout"] = math.ceil(float(own["connect_timeout"]))

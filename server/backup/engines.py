@@ -113,7 +113,7 @@ class PostgresTools:
         tool = find_tool("pg_dump", package="postgresql-client")
         with (
             backups.exported_snapshot(url) as (snapshot, connection),
-            postgres_options(url, backups.postgres_place(url)) as (arguments, variables),
+            postgres_options(backups.postgres_place(url)) as (arguments, variables),
         ):
             command = [
                 tool, *arguments, "--format=custom", "--no-owner", "--no-privileges",
@@ -126,7 +126,7 @@ class PostgresTools:
         """Restore all tables in one transaction."""
         tool = find_tool("pg_restore", package="postgresql-client")
         backups.drop_tables(url)
-        with postgres_options(url, backups.postgres_place(url)) as (arguments, variables):
+        with postgres_options(backups.postgres_place(url)) as (arguments, variables):
             command = [
                 tool, *arguments, "--no-owner", "--no-privileges", "--exit-on-error",
                 "--single-transaction", str(path),

@@ -52,12 +52,11 @@ def mysql_options(url: str) -> Iterator[str]:
 
 
 @contextmanager
-def postgres_options(url: str, place: PostgresPlace) -> Iterator[tuple[list[str], dict[str, str]]]:
-    """Arguments with host, port, user and database, and variables for the password's file and
-    for TLS.
+def postgres_options(place: PostgresPlace) -> Iterator[tuple[list[str], dict[str, str]]]:
+    """Arguments with host, port, user and database, and variables for the password's file and TLS.
 
-    `place` is where the driver connects to for this address: by a socket's folder, or by variables
-    of libpq, if the address names no host.
+    `place` is where the driver connects to for an address: by a socket's folder, or by variables of
+    libpq, if the address names no host.
     """
     arguments = [
         f"--host={place.host}",
@@ -68,18 +67,8 @@ def postgres_options(url: str, place: PostgresPlace) -> Iterator[tuple[list[str]
     ]
     password = place.password.replace("\\", "\\\\").replace(":", "\\:")
     with _private_text(f"*:*:*:*:{password}\n") as path:
-        yield arguments, {"PGPASSFILE": str(path), **_tls_variables(address_of(url).query)}
-
-
-def _tls_variables(query: Mapping[str, str | Sequence[str]]) -> dict[str, str]:
-    """The options of TLS, as libpq's tools take them: of the address, or of our environment."""
-    names = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl")
-    variables = {f"PG{name.upper()}": query.get(name) for name in names}
-    return {
-        name: str(value)
-        for name, own in variables.items()
-        if (value := os.environ.get(name) if own is None else own) is not None
-    }
+        tls = {f"PG{name.upper()}": value for name, value in place.tls.items()}
+        yield arguments, {"PGPASSFILE": str(path), **tls}
 
 
 @contextmanager

@@ -317,9 +317,10 @@ def test_passwords_are_in_private_files_alone():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert 'password="pass\\"word\\\\of:alice"' in path.read_text()
     assert not path.exists()
-    place = PostgresPlace("db.example", 5433, "alice", "balcao", password)
-    with tools.postgres_options(url, place) as (arguments, variables):
+    place = PostgresPlace("db.example", 5433, "alice", "balcao", password, {"sslmode": "require"})
+    with tools.postgres_options(place) as (arguments, variables):
         assert password not in " ".join(arguments)
+        assert variables["PGSSLMODE"] == "require"
         path = Path(variables["PGPASSFILE"])
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert path.read_text() == '*:*:*:*:pass"word\\\\of\\:alice\n'
