@@ -32,6 +32,12 @@ class Watcher:
     def __init__(self, url: str, transports: Sequence[str] | None = None, auth: Any = None) -> None:
         """Connect. Raises socketio.exceptions.ConnectionError."""
         self._client = socketio.Client(reconnection=False)
+        # The library handles each message in a thread of its own, so that two which come together
+        # may change places. Here the thread that reads handles them.
+        trigger = self._client.eio._trigger_event
+        self._client.eio._trigger_event = lambda event, *data, run_async=False, **rest: trigger(  # noqa: ARG005 - it never is
+            event, *data, **rest
+        )
         self._events: list[tuple[str, Any]] = []
         self._changed = threading.Condition()
         self._client.on("*", self._hear)
