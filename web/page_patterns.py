@@ -29,7 +29,7 @@ from web.pages import language, language_query
 _PATTERNS = "balcao_page_patterns"
 """Key in the app's extensions."""
 PATTERNS_MAX = 512
-"""About 12 kB each. A shop's pages need some twenty, whoever the merchant is."""
+"""About 12 kB each. A shop's pages need some twenty, which merchants share."""
 
 _Path = tuple[Any, ...]
 """Where a value is: the name of a value of the page, then attributes and positions in lists."""

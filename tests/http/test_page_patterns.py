@@ -73,7 +73,7 @@ def change_the_shop(look, work):
 
 
 def test_a_page_in_a_pattern_is_the_page_that_jinja_renders(app, client, paths, monkeypatch):
-    """Whoever the merchant is; each pattern is filled with values of several payments."""
+    """For every merchant; each pattern is filled with values of several payments."""
     client.set_cookie("balcao_zone", "Asia/Tokyo")
 
     def read(query):
