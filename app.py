@@ -210,11 +210,32 @@ def serve_sockets(listeners: list[socket.socket], workers: int, number: int) -> 
 
     Returns the exit status. Raises ConfigurationError.
     """
-    settings = Settings.load().model_copy(update={"workers": workers, "async_mode": active_hub()})
-    if fault := setting_rules.fault_of_workers(settings):
-        raise ConfigurationError(fault)
+    settings = _settings_of_worker(workers, len(listeners))
     app, bank = prepare(settings)
     return run(app, bank, settings, *listeners, worker=number)
+
+
+def check_start(workers: int, address_count: int) -> None:
+    """Check what `serve_sockets` needs, and change nothing. Raises ConfigurationError."""
+    settings = _settings_of_worker(workers, address_count)
+    app = create_app(settings)
+    if settings.is_development:  # a worker migrates, and creates the files of TLS
+        with app.app_context():
+            schema.revision_of_database()
+        return
+    if settings.tls_port is not None and settings.role != "worker":
+        server_context(settings)
+    schema.require_schema(app, migrate=False)
+
+
+def _settings_of_worker(workers: int, address_count: int) -> Settings:
+    settings = Settings.load().model_copy(update={"workers": workers, "async_mode": active_hub()})
+    fault = setting_rules.fault_of_workers(settings) or setting_rules.fault_of_addresses(
+        settings, address_count
+    )
+    if fault:
+        raise ConfigurationError(fault)
+    return settings
 
 
 def prepare(settings: Settings) -> tuple[Flask, Flask | None]:

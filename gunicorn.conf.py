@@ -1,7 +1,7 @@
 """Balcão on gunicorn: `gunicorn -c gunicorn.conf.py`. See docs/operators.md, Production.
 
 All settings are those of docs/settings.md. Options on gunicorn's command line win over this file.
-gunicorn reads the file again at SIGHUP.
+gunicorn reads the file again at SIGHUP, if new workers can start.
 """
 
 import sys
@@ -29,6 +29,6 @@ raw_env = ["ASYNC_MODE=gevent"]
 logconfig_dict = gunicorn_master.log_config()
 
 nworkers_changed = gunicorn_master.change_workers
-on_starting = gunicorn_master.prepare_metrics
+on_starting = gunicorn_master.prepare
 child_exit = gunicorn_master.forget_worker
 on_exit = gunicorn_master.remove_metrics

@@ -40,7 +40,16 @@ class ServiceWorker(Worker):  # type: ignore[misc]  # gunicorn is untyped
         """Patch the standard library, then import the service and serve; does not return."""
         gc.disable()  # until `app.run`: imports create no garbage
         async_mode.patch("gevent")
-        super().init_process()
+        try:
+            super().init_process()
+        except Exception:
+            # gunicorn would end its master for a module that cannot be imported, and would start
+            # a worker that fails later again at once.
+            if self.age == 1 and not self.booted:
+                raise
+            self.log.exception("A worker has ended because of an unexpected error.")
+            time.sleep(RESTART_PAUSE_SECONDS)
+            self._leave(1)
 
     def init_signals(self) -> None:
         """Let a signal end the start at once; `serving.serve` replaces SIGTERM and SIGINT."""
@@ -61,6 +70,9 @@ class ServiceWorker(Worker):  # type: ignore[misc]  # gunicorn is untyped
             status = self.wsgi(self._listeners(), self.cfg.workers, self.age)
         except ConfigurationError as error:
             status = self._refuse(error)
+        self._leave(status)
+
+    def _leave(self, status: int) -> NoReturn:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):
                 stream.flush()

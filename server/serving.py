@@ -48,15 +48,16 @@ _TICK_SECONDS = 0.1
 
 def bind(settings: Settings) -> socket.socket:
     """The listening socket. Raises ConfigurationError if the address cannot be bound."""
-    return _bind(settings.host, settings.port, "PORT")
+    return listen(settings.host, settings.port, "PORT")
 
 
 def bind_tls(settings: Settings) -> socket.socket | None:
     """The listening socket for TLS, if TLS_PORT is set. Raises ConfigurationError."""
-    return _bind(settings.host, settings.tls_port, "TLS_PORT") if settings.tls_port else None
+    return listen(settings.host, settings.tls_port, "TLS_PORT") if settings.tls_port else None
 
 
-def _bind(host: str, port: int, setting: str) -> socket.socket:
+def listen(host: str, port: int, setting: str) -> socket.socket:
+    """A socket that listens there; errors name the setting. Raises ConfigurationError."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)

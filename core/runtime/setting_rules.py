@@ -28,6 +28,10 @@ class SharedPort(Protocol):
     def redis_url(self) -> str | None: ...
     @property
     def serves_bank(self) -> bool: ...
+    @property
+    def tls_port(self) -> int | None: ...
+    @property
+    def role(self) -> str: ...
 
 
 class PlacedBanks(NamedBanks, Protocol):
@@ -52,6 +56,22 @@ def fault_of_workers(settings: SharedPort) -> str | None:
             "(python -m bank) and set BANK_URL, in production TEST_BANK_URL."
         )
     return None
+
+
+def fault_of_addresses(settings: SharedPort, count: int) -> str | None:
+    """Whether gunicorn listens on more or fewer addresses than a worker serves."""
+    if settings.tls_port is not None and settings.role != "worker":
+        if count == 2:
+            return None
+        needed = "two: HOST:PORT, then HOST:TLS_PORT"
+    elif count == 1:
+        return None
+    else:
+        needed = "one, because TLS_PORT is not set or this process only runs jobs"
+    return (
+        f"The number of addresses that gunicorn listens on is {count}, but the service needs "
+        f"{needed}: set HOST, PORT and TLS_PORT instead of -b."
+    )
 
 
 def fault_of_test_bank(settings: PlacedBanks) -> str | None:

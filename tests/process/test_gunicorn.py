@@ -6,17 +6,20 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from server.gunicorn_worker import RESTART_PAUSE_SECONDS
 from tests.process.talking import Talker
 from tests.realtime.clients import Watcher
 from tests.support.service import ROOT, ServiceProcess
@@ -107,6 +110,7 @@ def test_a_reload_loses_no_request(single):
         try:
             time.sleep(0.5)
             single.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: "Hang up" in single.log(), single)  # the settings were checked
             time.sleep(1.0)
             bob.send(last_byte)
             status, headers, body = bob.answer()
@@ -120,6 +124,101 @@ def test_a_reload_loses_no_request(single):
     assert (status, json.loads(body)["payment"]["description"]) == (201, "slow")
     assert headers["connection"] == "close"
     assert set(answers) == {200}
+
+
+def test_a_reload_with_settings_that_cannot_serve_keeps_the_old_workers(tmp_path):
+    """They were once ended, while new ones failed again and again: nobody served."""
+    good = f"sqlite:///{tmp_path / 'balcao.sqlite3'}"
+    file = tmp_path / "database-url"
+    file.write_text(good, encoding="utf-8")
+    with ServiceProcess(tmp_path, ASYNC_MODE="gunicorn", DATABASE_URL_FILE=file) as service:
+        assert service.process is not None
+        pids = service.worker_pids
+        for number, (address, words) in enumerate(
+            [
+                ("nonsense://", "DATABASE_URL"),
+                (f"sqlite:///{tmp_path / 'gone' / 'x.sqlite3'}", "cannot be opened"),
+            ],
+            start=1,
+        ):
+            file.write_text(address, encoding="utf-8")
+            service.process.send_signal(signal.SIGHUP)
+            wait_until(lambda n=number: service.log().count("Reload refused") == n, service)
+            line = [one for one in service.log().splitlines() if "Reload refused" in one][-1]
+            assert words in line
+        assert service.worker_pids == pids
+        assert service.create()["status"] == "pending"
+        file.write_text(good, encoding="utf-8")
+        service.process.send_signal(signal.SIGHUP)
+        wait_until(replaced(service, pids), service)
+        assert service.create()["status"] == "pending"
+        assert service.log().count("Reload refused") == 2
+        assert "Traceback" not in service.log()
+
+
+def test_a_reload_onto_a_port_of_another_program_is_refused(tmp_path):
+    """gunicorn closes its sockets first, and ends if it cannot open the new ones."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        service = ServiceProcess(tmp_path, ASYNC_MODE="gunicorn", PORT=port)
+        for open_addresses, status in (([], 1), ([["127.0.0.1", port]], 0)):
+            ended = subprocess.run(
+                [sys.executable, "-m", "server.reload_check", "-c", "gunicorn.conf.py"], cwd=ROOT,
+                env={**service.environment, "ASYNC_MODE": "gevent"}, capture_output=True,
+                input=json.dumps(open_addresses), text=True, timeout=WITHIN_SECONDS, check=False,
+            )  # fmt: skip
+            assert ended.returncode == status, ended.stderr
+            assert (f"Port {port} on 127.0.0.1 is in use" in ended.stdout) is bool(status)
+
+
+FAILING = """
+import pathlib, time
+
+BROKEN = pathlib.Path(__file__).with_name("broken")
+if BROKEN.exists() and BROKEN.read_text() == "import":
+    raise RuntimeError("cannot be imported")
+
+def serve_sockets(listeners, workers, number):
+    if BROKEN.exists():
+        raise RuntimeError("cannot start")
+    while True:
+        time.sleep(1)
+"""
+
+
+@pytest.mark.parametrize("place", ["import", "start"])
+def test_a_worker_that_fails_unexpectedly_is_started_again_after_a_pause(tmp_path, place):
+    """It once kept a core busy; a module that cannot be imported ended the other workers too."""
+    (tmp_path / "failing.py").write_text(FAILING, encoding="utf-8")
+    broken = tmp_path / "broken"
+    service = ServiceProcess(tmp_path / "instance", ASYNC_MODE="gunicorn")
+    service._command += ["--pythonpath", str(tmp_path), "failing:serve_sockets"]
+    service.start(wait=False)
+    try:
+        starts = partial(count_of, service, "Booting worker")
+        wait_until(lambda: starts() == 1 and bool(service.worker_pids), service)
+        pids = service.worker_pids
+        broken.write_text(place, encoding="utf-8")
+        os.kill(pids[0], signal.SIGKILL)
+        wait_until(lambda: "unexpected error" in service.log(), service)
+        assert f"cannot {'be imported' if place == 'import' else 'start'}" in service.log()
+        at_first = starts()
+        time.sleep(RESTART_PAUSE_SECONDS * 1.5)
+        assert starts() - at_first in (1, 2)
+        assert service.process is not None
+        assert service.process.poll() is None
+        broken.unlink()
+        failures = count_of(service, "unexpected error")
+        time.sleep(RESTART_PAUSE_SECONDS * 1.5)
+        assert count_of(service, "unexpected error") <= failures + 1
+        assert len(service.worker_pids) == 1
+    finally:
+        service.kill()
+
+
+def count_of(service: ServiceProcess, words: str) -> int:
+    """How often these words are in the log."""
+    return service.log().count(words)
 
 
 def refused(instance, **environment: Any) -> subprocess.CompletedProcess[str]:
@@ -139,6 +238,14 @@ def refused(instance, **environment: Any) -> subprocess.CompletedProcess[str]:
     [
         ({"WORKERS": "2"}, "WORKERS is 2, and several workers need a database server"),
         ({"APP_ENV": "production", "PUBLIC_URL": "https://shop.example"}, "flask db upgrade"),
+        (
+            {"GUNICORN_CMD_ARGS": "-b 127.0.0.1:0 -b 127.0.0.1:0"},
+            "listens on is 2, but the service needs one",
+        ),
+        (
+            {"GUNICORN_CMD_ARGS": "-b 127.0.0.1:0", "TLS_PORT": "5443"},
+            "listens on is 1, but the service needs two",
+        ),
     ],
 )
 def test_a_start_that_cannot_succeed_ends_with_one_sentence(tmp_path, environment, words):
