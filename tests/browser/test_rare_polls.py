@@ -15,6 +15,10 @@ OFTEN = 8
 """Requests in a minute at the usual pace, in steps of STEP_SECONDS; at most 3 are rare."""
 STEP_SECONDS = 2  # less than the timeout of a request
 PING, PONG = "2", "3"
+WATCH = re.compile(r'42(\d+)\["watch",')
+REFUSAL = '[{"ok":false,"code":"service-unavailable","detail":"The database is away."}]'
+RETRIES_OF_A_MINUTE = 7
+"""After about 1, 2, 4, 8, 16 and 30 seconds each, or a little sooner or later."""
 
 
 class Socket:
@@ -22,6 +26,9 @@ class Socket:
 
     def __init__(self, page: Page) -> None:
         self.is_silent = False
+        self.refuses_watch = False
+        self.watches = 0
+        """How often the page has asked to watch."""
         self._near: WebSocketRoute | None = None
         self._answers = 0
         page.route_web_socket("**/socket.io/**", self._route)
@@ -36,6 +43,11 @@ class Socket:
 
         def to_server(message: str | bytes) -> None:
             self._answers += message == PONG
+            if isinstance(message, str) and (match := WATCH.match(message)):
+                self.watches += 1
+                if self.refuses_watch:
+                    near.send(f"43{match[1]}{REFUSAL}")
+                    return
             if passes():
                 far.send(message)
 
@@ -139,6 +151,34 @@ def test_a_lost_socket_makes_the_page_ask_within_a_second(visit, service):
     bob.page.wait_for_timeout(150)
     assert polls(bob) == 1
     assert pass_time(bob, socket, 60, heartbeat=False) >= OFTEN
+
+
+def test_a_refused_watch_is_sent_again_and_polls_cover_meanwhile(visit, service):
+    """The database was away for a moment. The page once asked no more, and polled for ever."""
+    payment = service.create()
+    bob = visit()
+    socket = watched(bob, payment)
+    socket.refuses_watch = True
+    socket.close()
+    for _ in range(100):
+        bob.page.clock.run_for(100)
+        bob.page.wait_for_timeout(20)
+        if socket.watches == 2:
+            break
+    assert socket.watches == 2, "the page has connected again, and was refused"
+    assert pass_time(bob, socket, 60) >= OFTEN
+    assert 5 <= socket.watches - 2 <= RETRIES_OF_A_MINUTE
+    pass_time(bob, socket, 60)
+    assert socket.watches - 2 <= RETRIES_OF_A_MINUTE + 3, "the pauses grow"
+    socket.refuses_watch = False
+    pass_time(bob, socket, 40)
+    watches = socket.watches
+    assert pass_time(bob, socket, 120) <= 4, "the socket is trusted again"
+    assert socket.watches == watches
+    before = polls(bob)
+    assert service.tell(payment)[0] == 200
+    expect_heading(bob.page, CONFIRMED)
+    assert polls(bob) == before, "the event alone has brought it"
 
 
 def test_a_failed_poll_brings_the_usual_pace_until_an_answer_comes(visit, service):

@@ -11,6 +11,9 @@ const EVENTS = [
 const ACK_TIMEOUT_MS = 4_000;
 // The server sends a heartbeat every 20 s: `ping_interval` in realtime/setup.py.
 const SILENCE_MS = 23_000;
+// A refused `watch` is sent again after about 1, 2, 4, 8, 16 and then every 30 seconds.
+const RETRY_MS = 1_000;
+const RETRY_MAX_MS = 30_000;
 
 /**
  * `client` is the URL of the Socket.IO module, which may load late or never.
@@ -25,8 +28,11 @@ export function watchPayment(client, paymentId, { onHint, onLive, onTrust }) {
   let isAnswered = false;
   let isLate = false;
   let silenceTimer = 0;
+  let retryTimer = 0;
+  let refusals = 0;
 
   function watch() {
+    clearTimeout(retryTimer);
     const question = { payment_id: paymentId, late: true };
     socket.timeout(ACK_TIMEOUT_MS).emit("watch", question, (error, answer) => {
       if (error) {
@@ -39,9 +45,23 @@ export function watchPayment(client, paymentId, { onHint, onLive, onTrust }) {
         isLate = answer.late === true;
         judge();
         awaitHeartbeat();
-        if (answer.ok) onHint(answer.payment);
+        if (answer.ok) {
+          refusals = 0;
+          onHint(answer.payment);
+        } else {
+          retry();
+        }
       }
     });
+  }
+
+  // The database may be away for a moment, while the connection stays. The pages that it refuses
+  // together do not return together.
+  function retry() {
+    clearTimeout(retryTimer);
+    const wait = Math.min(RETRY_MS * 2 ** refusals, RETRY_MAX_MS);
+    refusals += 1;
+    retryTimer = setTimeout(watch, wait * (0.75 + Math.random() / 2));
   }
 
   function judge() {
@@ -74,6 +94,7 @@ export function watchPayment(client, paymentId, { onHint, onLive, onTrust }) {
     });
     socket.on("connect", watch);
     socket.on("disconnect", () => {
+      clearTimeout(retryTimer); // `connect` watches again
       doubt();
       onLive(false);
     });
