@@ -45,7 +45,8 @@ def _check(options: Any, open_addresses: list[Any]) -> None:
     service.check_start(options.workers, len(options.address))
     for address in options.address:
         if isinstance(address, tuple) and list(address) not in open_addresses:
-            serving.listen(*address, "PORT or TLS_PORT").close()
+            host, port = address
+            serving.listen(host, port, "PORT or TLS_PORT").close()
 
 
 if __name__ == "__main__":
