@@ -16,11 +16,12 @@ from urllib.parse import urlsplit
 
 import structlog
 from flask import Response, g, request
-from itsdangerous import BadData, URLSafeTimedSerializer
+from itsdangerous import BadData
 
 from accounts import modes, tokens
 from config import Settings, current_parts, current_settings
 from core.errors import CsrfFailed, Unauthorized
+from core.signing.timed_texts import TimedTexts
 
 HEADER, FIELD = "X-CSRF-TOKEN", "csrf_token"
 FORM_COOKIE = "form"
@@ -183,5 +184,5 @@ def keep_form_cookie(response: Response) -> Response:
     return response
 
 
-def _serializer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(current_settings().secret_key, salt="balcao form")
+def _serializer() -> TimedTexts:
+    return TimedTexts(current_settings().secret_key, salt="balcao form")

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from itsdangerous import BadData, URLSafeTimedSerializer
+from itsdangerous import BadData
 
 from accounts import passwords, service
 from accounts.tokens import read_signed
 from config import current_settings
 from core.errors import Gone, TooManyRequests
+from core.signing.timed_texts import TimedTexts
 from db_models import Account, MailKind
 from mail.outgoing import write_mail
 from repository.database import Work, in_unit_of_work, reading
@@ -109,5 +110,5 @@ def _fingerprint(account: Account) -> str:
     return hashlib.sha256((account.password_hash or "").encode()).hexdigest()[:16]
 
 
-def _serializer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(current_settings().secret_key, salt="balcao password reset")
+def _serializer() -> TimedTexts:
+    return TimedTexts(current_settings().secret_key, salt="balcao password reset")

@@ -21,12 +21,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Response, request
-from itsdangerous import BadData, URLSafeTimedSerializer
+from itsdangerous import BadData
 from limits import RateLimitItem
 
 from accounts.tokens import read_signed
 from config import current_settings
 from core.errors import TooManyRequests
+from core.signing.timed_texts import TimedTexts
 from core.typed import caseless
 from web.limits import Limits, client_network, limits, per_seconds, register_limit
 
@@ -127,8 +128,8 @@ def _devices() -> dict[str, str]:
         return {}
 
 
-def _serializer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(current_settings().secret_key, salt="balcao device")
+def _serializer() -> TimedTexts:
+    return TimedTexts(current_settings().secret_key, salt="balcao device")
 
 
 def _tag(login: str) -> str:

@@ -21,11 +21,12 @@ from flask_jwt_extended import (
     set_refresh_cookies,
     unset_jwt_cookies,
 )
-from itsdangerous import SignatureExpired, TimestampSigner, URLSafeTimedSerializer
+from itsdangerous import SignatureExpired, TimestampSigner
 
 from accounts import modes
 from config import Settings, current_settings
 from core.errors import CsrfFailed, Unauthorized
+from core.signing.timed_texts import TimedTexts
 from db_models import Account
 
 AUDIENCE = "balcao"
@@ -132,7 +133,7 @@ def read(token: str, kind: Literal["access", "refresh"], csrf: str | None = None
         claims = _verified(token)
     except jwt.ExpiredSignatureError:
         raise _ExpiredToken("The token has expired: refresh it, or sign in again.") from None
-    except (jwt.PyJWTError, ValueError, TypeError):
+    except (jwt.PyJWTError, ValueError, TypeError, OverflowError):
         raise Unauthorized("This token was not issued by this service.") from None
     texts = (claims.get("sub"), claims.get("sid"), claims.get("jti"), claims.get("csrf"))
     expires_at = claims.get("exp")
@@ -140,11 +141,13 @@ def read(token: str, kind: Literal["access", "refresh"], csrf: str | None = None
         raise Unauthorized(f"This is not an {kind} token.")
     if not isinstance(expires_at, int):
         raise Unauthorized("This token has no expiry.")
+    try:
+        ends_at = datetime.fromtimestamp(expires_at, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise Unauthorized("This token expires at no time that exists.") from None
     if csrf is not None and not hmac.compare_digest(str(claims["csrf"]), csrf):
         raise CsrfFailed
-    return Claims(
-        *cast("tuple[str, str, str, str]", texts), datetime.fromtimestamp(expires_at, UTC)
-    )
+    return Claims(*cast("tuple[str, str, str, str]", texts), ends_at)
 
 
 def _verified(token: str) -> dict[str, Any]:
@@ -185,7 +188,7 @@ def lifetime(expires_at: datetime, now: datetime) -> timedelta:
     return max(expires_at - now, timedelta(seconds=1))
 
 
-def read_signed(serializer: URLSafeTimedSerializer, text: str, seconds_max: int) -> Any:
+def read_signed(serializer: TimedTexts, text: str, seconds_max: int) -> Any:
     """The value of a signed text that is not older than this and CLOCK_LEEWAY.
 
     A text from the future is valid: the clock was set back since it was signed.

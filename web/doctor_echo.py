@@ -11,11 +11,12 @@ from datetime import timedelta
 
 from flask import Response, request
 from flask_openapi import OpenAPI
-from itsdangerous import BadSignature, URLSafeTimedSerializer
+from itsdangerous import BadSignature
 
 from config import Settings
 from core.clock import rfc3339
 from core.errors import NotFound
+from core.signing.timed_texts import TimedTexts
 from core.version import VERSION
 from repository.database import now
 from web.answers import private_json
@@ -56,5 +57,5 @@ def init_doctor_echo(app: OpenAPI, settings: Settings) -> None:
         )
 
 
-def _signer(settings: Settings) -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(settings.secret_key, salt="flask doctor")
+def _signer(settings: Settings) -> TimedTexts:
+    return TimedTexts(settings.secret_key, salt="flask doctor")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from itsdangerous import BadSignature, URLSafeTimedSerializer
+from itsdangerous import BadSignature
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
@@ -21,6 +21,7 @@ from bank.money.demo import DEMO_PIN, OPENING_ACCOUNT
 from bank.money.ledger import open_account, opening_transfer
 from bank.settings import BankSettings
 from core.clock import Clock
+from core.signing.timed_texts import TimedTexts
 
 BURST_PAYER = "rajada"
 FUNDS_CENTAVOS_MAX = 10**12
@@ -53,7 +54,7 @@ class BurstDesk:
         self._ispb = settings.ispb
         self._database = database
         self._clock = clock
-        self._tokens = URLSafeTimedSerializer(settings.secret_key, salt="burst")
+        self._tokens = TimedTexts(settings.secret_key, salt="burst")
 
     def open(self, pin: str, funds_centavos: int) -> str:
         """Check the PIN, fund the burst's payer and return the token to pay with.

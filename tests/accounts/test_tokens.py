@@ -83,6 +83,31 @@ def test_an_invalid_form_is_refused(alice, form, status, field):
     assert open_sign_ins(alice.app) == 0
 
 
+@pytest.mark.parametrize("expiry", [10**12, 10**15, 10**30, float("inf"), float("nan")])
+@pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
+def test_an_expiry_that_is_no_time_is_refused(alice, expiry, kind):
+    """The signature is valid, for example by another program with this SECRET_KEY: no 500."""
+    token = alice.tokens()[kind]
+    claims = {**claims_of(token), "exp": expiry}
+    forged = jwt.encode(claims, alice.app.config["JWT_SECRET_KEY"], algorithm="HS256")
+    if kind == "access_token":
+        answer = alice.get("/users/me/", bearer(forged))
+    else:
+        answer = refresh(alice, forged)
+    assert (answer.status_code, answer.get_json()["code"]) == (401, "unauthorized")
+    words = "at no time that exists" if isinstance(expiry, int) else "not issued by this service"
+    assert words in answer.get_json()["detail"]
+
+
+@pytest.mark.parametrize("issued_at", [-(10**30), -(10**15), 10**12, 10**15, 10**30, 1e300])
+def test_a_strange_time_of_issue_does_not_matter(alice, issued_at):
+    """Only the expiry counts, and only the signature tells who has issued the token."""
+    claims = claims_of(alice.tokens()["access_token"])
+    forged = {**claims, "iat": issued_at, "nbf": issued_at}
+    key = alice.app.config["JWT_SECRET_KEY"]
+    assert me(alice, jwt.encode(forged, key, algorithm="HS256")) == 200
+
+
 def test_an_unknown_login_is_answered_like_a_wrong_password(alice):
     """Otherwise the answers would reveal which logins exist."""
     wrong_password = alice.ask_tokens(username="alice", password="wrong").get_json()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 from datetime import timedelta
 
@@ -88,6 +89,21 @@ def test_300_seconds_are_tolerated_on_both_sides_and_no_more(client, bank, clock
         if status == 401:
             side = "past" if seconds < 0 else "future"
             assert f"301 s in the {side}" in problem(answer, 401, "bad-signature")["detail"]
+
+
+@pytest.mark.parametrize("timestamp", [253402300799, 253402300800, 999999999999, 10**15, 10**30])
+def test_a_signed_time_after_the_year_9999_is_refused(client, app, timestamp):
+    """The signature is right, so only the time can be refused; never with a 500."""
+    data = b"{}"
+    signed_text = f"msg_1.{timestamp}.".encode() + data
+    key = base64.b64decode(SECRET.removeprefix("whsec_"))
+    digest = base64.b64encode(hmac.new(key, signed_text, "sha256").digest()).decode()
+    headers = {
+        "webhook-id": "msg_1",
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": f"v1,{digest}",
+    }
+    assert "webhook-timestamp" in refusal_detail(client, app, data, headers)
 
 
 @pytest.mark.parametrize(

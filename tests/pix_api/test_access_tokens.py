@@ -76,6 +76,7 @@ def test_a_forged_token_is_refused_without_a_statement(app, pix_client):
         _signed(app, {**body, "iss": "https://other.example"}),
         _signed(app, {name: value for name, value in body.items() if name != "exp"}),
         _signed(app, {**body, "exp": "tomorrow"}),
+        _signed(app, {**body, "exp": -(10**30)}),
         _signed(app, body, typ="JWT"),
     ]
     statements: list[str] = []

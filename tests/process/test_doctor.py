@@ -115,6 +115,15 @@ def test_strangers_see_no_such_route(service):
         assert service.request("GET", PATH, headers=headers)[0] == 404
 
 
+@pytest.mark.parametrize("timestamp", [10**12, 10**15, 10**19])
+def test_a_token_whose_time_does_not_exist_is_as_none(service, monkeypatch, timestamp):
+    """It once was a 500."""
+    monkeypatch.setattr("itsdangerous.TimestampSigner.get_timestamp", lambda _self: timestamp)
+    token = echo_token(settings_for("sqlite://", service.instance))
+    status, body, _ = service.request("GET", PATH, headers={"X-Doctor": token})
+    assert (status, json.loads(body)["code"]) == (404, "not-found")
+
+
 def test_an_address_that_leads_elsewhere_is_told(examine, service):
     """Another service, another secret, or nobody."""
     other = examine(database_of(service), public_url=service.url, secret_key="another " * 8)
