@@ -2,6 +2,10 @@
 
 On a connection of its own, apart from the events of payments: a message has no content, and what
 was missed needs no catching up, because `repository.recent_callers` reuses nothing for long.
+
+With sentinels a listener may be connected to a server that is no longer the primary, while the
+others publish at the new one. So each process asks the sentinels, and counts as hearing only while
+it listens at the primary that most of them name.
 """
 
 from __future__ import annotations
@@ -17,8 +21,9 @@ from redis import RedisError
 
 from config import Settings
 from core.runtime.parts import Parts
-from core.runtime.redis_pools import end_subscription
-from realtime.channel import connect
+from core.runtime.redis_pools import Address, end_subscription, named_primary
+from core.runtime.sentinel_url import is_sentinel_url
+from realtime.channel import WATCH_SECONDS, connect
 
 log = structlog.get_logger()
 
@@ -26,6 +31,8 @@ AWAY_SECONDS = 1.0
 RETRY_SECONDS = 0.5
 PULSE_SECONDS = 1.0
 """The silence after which the listener pings; without an answer in the same time it is deaf."""
+PRIMARY_SECONDS = WATCH_SECONDS + 0.5
+"""How long the sentinels' word holds, from the moment of the question."""
 
 
 class Changes:
@@ -44,16 +51,26 @@ class Changes:
         self._forget = forget
         self._is_started = False
         self._is_subscribed = False
+        self._has_sentinels = is_sentinel_url(url)
+        self._listens_at: Address | None = None
+        self._primary: tuple[Address | None, float] = (None, 0.0)
+        """The primary, and until when the sentinels' word holds (monotonic)."""
         self._away_until = 0.0
         self._stopped = threading.Event()
         self._subscription: Any = None
 
     def hears(self) -> bool:
-        """Whether this process is subscribed now; the first question subscribes."""
+        """Whether this process is subscribed now, at the primary; the first question subscribes."""
         if not self._is_started:
             self._is_started = True
             self._start(self._listen)
-        return self._is_subscribed
+            if self._has_sentinels:
+                self._start(self._watch_primary)
+        return self._is_subscribed and (not self._has_sentinels or self._is_at_primary())
+
+    def _is_at_primary(self) -> bool:
+        address, until = self._primary
+        return address == self._listens_at and time.monotonic() < until
 
     def publish(self) -> None:
         """Tell of a change, without waiting if Redis has just failed."""
@@ -70,6 +87,19 @@ class Changes:
         self._stopped.set()
         if self._subscription is not None:
             end_subscription(self._subscription)
+
+    def _watch_primary(self) -> None:
+        """Ask the sentinels until `stop`, and leave a server that is no longer the primary."""
+        while not self._stopped.is_set():
+            at = time.monotonic()
+            address = named_primary(self._listener.connection_pool)
+            if address is not None:
+                if not self._is_at_primary():
+                    self._forget()  # a change may have been published elsewhere meanwhile
+                self._primary = (address, at + PRIMARY_SECONDS)
+                if self._is_subscribed and address != self._listens_at:
+                    end_subscription(self._subscription)
+            self._stopped.wait(WATCH_SECONDS)
 
     def _listen(self) -> None:
         """Listen until `stop`, and forget at each message and after each gap."""
@@ -100,6 +130,11 @@ class Changes:
                 if message["type"] in ("message", "subscribe"):
                     self._forget()
                 if message["type"] == "subscribe":
+                    if self._has_sentinels:
+                        self._listens_at = (
+                            subscription.connection.host,
+                            subscription.connection.port,
+                        )
                     missing.discard(message["channel"])
                     self._is_subscribed = not missing
 

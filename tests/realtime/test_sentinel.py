@@ -18,8 +18,10 @@ import pytest
 from core.clock import SystemClock
 from db_models import EventName
 from realtime.announcer import Announcer
+from realtime.changes import PRIMARY_SECONDS, Changes
 from realtime.channel import Channel
 from repository.events import StoredEvent
+from repository.recent_callers import CALLERS_SECONDS
 from tests.db.tables import Tables
 from tests.faults.settled import count_unannounced
 from tests.faults.storm import wait_until
@@ -293,3 +295,61 @@ def test_the_relay_announces_once_more_what_an_old_primary_took(
             assert announcer.flush() == 1
             clock.advance(seconds=5)
             assert announcer.relay() == 0
+
+
+class ListeningProcess:
+    """A process that hears of changes of credentials, in threads, until the `with` block ends."""
+
+    def __init__(self, url: str) -> None:
+        self.forgotten = 0
+        self._threads: list[threading.Thread] = []
+        self.changes = Changes(url, ["one service"], self._start, self._forget)
+
+    def __enter__(self) -> Self:
+        wait_until(self.changes.hears, 10, "it hears")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.changes.stop()
+        for thread in self._threads:
+            thread.join(5)
+        assert not any(thread.is_alive() for thread in self._threads)
+
+    def _start(self, function: Callable[[], None]) -> None:
+        self._threads.append(threading.Thread(target=function))
+        self._threads[-1].start()
+
+    def _forget(self) -> None:
+        self.forgotten += 1
+
+
+def test_nothing_is_reused_by_a_process_that_listens_at_an_old_primary(sentinels, change_primary):
+    """Its connection works, but what others revoke is published at the new primary."""
+    with ListeningProcess(sentinels.url) as near:
+        before = near.forgotten
+        change_primary()
+        changed_at = time.monotonic()
+        Changes(sentinels.url, ["one service"], near._start, near._forget).publish()
+        wait_until(lambda: not near.changes.hears(), 10, "it knows that it does not hear")
+        assert time.monotonic() - changed_at < CALLERS_SECONDS + 1.0
+        wait_until(near.changes.hears, 10, "it hears at the new primary")
+        assert near.forgotten > before, "what it remembered is gone"
+        forgotten = near.forgotten
+        far = Changes(sentinels.url, ["one service"], near._start, near._forget)
+        far.publish()
+        wait_until(lambda: near.forgotten > forgotten, 10, "the next change is heard")
+
+
+def test_nothing_is_reused_while_most_sentinels_are_away(sentinels):
+    """The one that answers may be cut off together with an old primary."""
+    sentinels.wait_until_complete()
+    with ListeningProcess(sentinels.url) as near:
+        time.sleep(2 * PRIMARY_SECONDS)
+        assert near.changes.hears(), "the word of the sentinels is renewed"
+        forgotten = near.forgotten
+        with frozen(*sentinels.sentinels[1:]):
+            wait_until(lambda: not near.changes.hears(), 10, "nobody says who is the primary")
+            time.sleep(PRIMARY_SECONDS)
+            assert not near.changes.hears()
+        wait_until(near.changes.hears, 10, "the sentinels answer again")
+        assert near.forgotten > forgotten
