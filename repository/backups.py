@@ -1,11 +1,10 @@
-"""Queries of backups: counts and sums, the books of a restored copy, and scratch databases.
+"""Queries of backups: counts and sums, and the books of a restored copy.
 
 They use connections of their own, because a copy is not the service's database.
 """
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,7 +48,8 @@ MONEY_COLUMNS: dict[str, tuple[str, ...]] = {
     "receipts": ("amount_centavos",),
     "refunds": ("amount_centavos",),
 }
-SCRATCH_PREFIX = "balcao_check_"
+MARKER_TABLE = "balcao_scratch"
+"""A table that says that a database is a copy for a check (`scratch_databases`)."""
 
 
 def address_of(url: str) -> URL:
@@ -206,26 +206,8 @@ def has_tables(url: str) -> bool:
 
 
 def drop_tables(url: str) -> None:
-    """Drop every table of a database server's database."""
+    """Drop every table of a database server's database, but MARKER_TABLE."""
     with connected(url, "AUTOCOMMIT") as connection:
         tables = MetaData()
-        tables.reflect(connection)
+        tables.reflect(connection, only=lambda name, _: name != MARKER_TABLE)
         tables.drop_all(connection)
-
-
-@contextmanager
-def scratch_database(url: str) -> Iterator[str]:
-    """The address of a new empty database on the same server, dropped at the end.
-
-    Raises the driver's error if the user may not create databases.
-    """
-    name = SCRATCH_PREFIX + secrets.token_hex(6)
-    is_postgres = url.startswith("postgresql")
-    options = "ENCODING 'UTF8' TEMPLATE template0" if is_postgres else "CHARACTER SET utf8mb4"
-    with connected(url, "AUTOCOMMIT") as connection:
-        connection.execute(text(f"CREATE DATABASE {name} {options}"))
-    try:
-        yield make_url(url).set(database=name).render_as_string(hide_password=False)
-    finally:
-        with connected(url, "AUTOCOMMIT") as connection:
-            connection.execute(text(f"DROP DATABASE {name}"))

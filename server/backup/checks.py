@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import re
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from payments.location import KeyRing
-from repository import backups
+from repository import backups, scratch_databases
 from repository.schema_support import oldest_codes
 from server import schema
 from server.backup.engines import tools_of
@@ -16,6 +20,8 @@ from server.backup.manifest import Manifest, sha256_of
 from server.check_results import CheckResult
 
 FAULTS_SHOWN = 5
+FOLDER_PREFIX = "balcao-check-"
+_FOLDER = re.compile(rf"{FOLDER_PREFIX}[a-z0-9_]{{8}}")
 
 
 def check_file(manifest: Manifest, path: Path) -> CheckResult:
@@ -32,14 +38,44 @@ def restored_copy(path: Path, url: str) -> Iterator[str]:
     """The address of a restored copy, on the same server or in a temporary file."""
     _, tools = tools_of(url)
     if url.startswith("sqlite"):
-        with tempfile.TemporaryDirectory(prefix="balcao-", dir=path.parent) as folder:
+        with (
+            tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, dir=path.parent) as folder,
+            _locked(Path(folder)),
+        ):
             copy = f"sqlite:///{folder}/copy.sqlite3"
             tools.restore(path, copy)
             yield copy
         return
-    with backups.scratch_database(url) as copy:
+    with scratch_databases.scratch_database(url) as copy:
         tools.restore(path, copy)
         yield copy
+
+
+def drop_leftovers(path: Path, url: str) -> list[str]:
+    """Delete the copies of checks whose processes were killed; return their names.
+
+    `path` is the backup. Raises the driver's errors.
+    """
+    if not url.startswith("sqlite"):
+        return scratch_databases.drop_leftovers(url)
+    names = []
+    for folder in path.parent.iterdir():
+        if _FOLDER.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink():
+            with suppress(OSError), _locked(folder):  # held by a check that runs
+                shutil.rmtree(folder)
+                names.append(folder.name)
+    return names
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder, which ends with the process. Raises OSError if it is taken."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def check_copy(manifest: Manifest, url: str, keys: KeyRing) -> list[CheckResult]:

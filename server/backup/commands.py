@@ -21,7 +21,7 @@ from repository import backups
 from repository.database import now
 from repository.hosts import writable_address
 from server import schema
-from server.backup.checks import check_copy, check_file, restored_copy
+from server.backup.checks import check_copy, check_file, drop_leftovers, restored_copy
 from server.backup.engines import tools_of
 from server.backup.manifest import (
     BackupError,
@@ -108,6 +108,8 @@ def restore(path: Path, only_check: bool, force: bool) -> None:
 def _checked(manifest: Manifest, file: Path, url: str) -> list[CheckResult]:
     """The results about a restored copy, which is gone afterwards."""
     try:
+        for name in drop_leftovers(file, url):
+            click.echo(f"Dropped {name}, the copy of a check that was killed.", err=True)
         with restored_copy(file, url) as copy:
             return check_copy(manifest, copy, key_ring())
     except exc.DBAPIError as error:
