@@ -6,6 +6,8 @@ eventlet, gevent and greenlet are imported only here, in `server/` and in
 
 from __future__ import annotations
 
+import math
+import select
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -135,19 +137,17 @@ def system_poll() -> tuple[Any, int]:
     if hub == "eventlet":
         from eventlet.patcher import original
 
-        select = original("select")
-        return select.poll, select.POLLIN
+        original_select = original("select")
+        return original_select.poll, original_select.POLLIN
     if hub == "gevent":
         from gevent.monkey import get_original
 
         return get_original("select", "poll"), get_original("select", "POLLIN")
-    import select
-
     return select.poll, select.POLLIN
 
 
-def socket_waiter() -> Callable[[int, bool, bool, float | None], int] | None:
-    """A function that waits for a descriptor while other greenlets run; None without a hub.
+def socket_waiter() -> Callable[[int, bool, bool, float | None], int]:
+    """A function that waits for a descriptor while other greenlets or threads run.
 
     It takes the descriptor, whether to wait for reading and for writing, and a limit in seconds or
     None. It returns 1 if the descriptor can be read, 2 if it can be written, 3 for both, and 0 if
@@ -155,7 +155,7 @@ def socket_waiter() -> Callable[[int, bool, bool, float | None], int] | None:
     """
     hub = active_hub()
     if hub == "eventlet":
-        from eventlet.green.select import select
+        from eventlet.green.select import select as eventlet_select
         from eventlet.hubs import trampoline
 
         def wait_for_one(descriptor: int, reads: bool, seconds: float | None) -> None:
@@ -163,7 +163,7 @@ def socket_waiter() -> Callable[[int, bool, bool, float | None], int] | None:
                 descriptor, read=reads, write=not reads, timeout=seconds, timeout_exc=TimeoutError
             )
 
-        return _waiter(wait_for_one, select)
+        return _waiter(wait_for_one, eventlet_select)
     if hub == "gevent":
         from gevent.select import select as gevent_select
         from gevent.socket import wait_read, wait_write
@@ -173,7 +173,18 @@ def socket_waiter() -> Callable[[int, bool, bool, float | None], int] | None:
             wait(descriptor, timeout=seconds, timeout_exc=TimeoutError())
 
         return _waiter(wait_for_either, gevent_select)
-    return None
+    return _poll_one
+
+
+def _poll_one(descriptor: int, reads: bool, writes: bool, seconds: float | None) -> int:
+    """Wait by the operating system; an error of the descriptor counts as readable."""
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN * reads | select.POLLOUT * writes)
+    events = poller.poll(None if seconds is None else math.ceil(seconds * 1000))
+    if not events:
+        return 0
+    mask = events[0][1]
+    return bool(mask & ~select.POLLOUT) + 2 * bool(mask & select.POLLOUT)
 
 
 def _waiter(

@@ -1,7 +1,7 @@
 """Connections of psycopg that let other greenlets run while they wait, and have a limit for it.
 
-psycopg waits for the server in C, which would stop every greenlet of a process with a hub, and it
-waits without end for a server that accepts a statement and never answers.
+psycopg waits for the server in C, which would stop every greenlet of a process with a hub. Its own
+limit is for the whole answer: a large one over a slow line would fail, although it comes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ _DEFAULTS = {
     "prepare_threshold": None,
 }
 _READING, _WRITING = int(psycopg.waiting.Wait.R), int(psycopg.waiting.Wait.W)
-_INTERVAL_SECONDS = 0.1
 
 
 def _chosen_by_variables() -> dict[str, str]:
@@ -47,12 +46,9 @@ class PostgresConnection(psycopg.Connection[Any]):
     """A connection that waits by the process's hub and is closed if the server is silent."""
 
     read_seconds: float | None = None
-    """How long the server may be silent during a statement; None for no limit.
-
-    Without a hub it limits the whole answer, because psycopg's own wait counts so.
-    """
-    wait_for: Callable[[int, bool, bool, float | None], int] | None = None
-    """The hub's way to wait; None if no hub runs."""
+    """How long the server may be silent during a statement; None for no limit."""
+    wait_for: Callable[[int, bool, bool, float | None], int]
+    """The process's way to wait: its hub's, or the operating system's if no hub runs."""
 
     @classmethod
     def open(cls, arguments: Sequence[Any], options: Mapping[str, Any]) -> PostgresConnection:
@@ -72,7 +68,7 @@ class PostgresConnection(psycopg.Connection[Any]):
     def wait(
         self,
         gen: PQGen[RV],
-        interval: float = _INTERVAL_SECONDS,
+        interval: float = 0.1,  # noqa: ARG002  # psycopg's signature; signals end our waits at once
         timeout: float | None = None,
     ) -> RV:
         """Run a generator of psycopg to its end, which sends statements and reads their answers.
@@ -82,26 +78,19 @@ class PostgresConnection(psycopg.Connection[Any]):
         """
         limit = self.read_seconds if timeout is None else timeout
         try:
-            if self.wait_for is None:
-                return super().wait(gen, interval, limit)
-            return self._wait_by_hub(self.wait_for, gen, limit)
+            return self._wait(gen, limit)
         except BaseException:
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 self.pgconn.finish()
             raise
 
-    def _wait_by_hub(
-        self,
-        wait_for: Callable[[int, bool, bool, float | None], int],
-        gen: PQGen[RV],
-        limit: float | None,
-    ) -> RV:
+    def _wait(self, gen: PQGen[RV], limit: float | None) -> RV:
         descriptor = self.pgconn.socket
         try:
             state = next(gen)
             while True:
                 reads, writes = bool(state & _READING), bool(state & _WRITING)
-                ready = wait_for(descriptor, reads, writes, limit)
+                ready = self.wait_for(descriptor, reads, writes, limit)
                 if not ready:
                     raise psycopg.OperationalError(f"the server was silent for {limit} seconds")
                 state = gen.send(ready)

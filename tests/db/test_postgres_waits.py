@@ -45,6 +45,9 @@ def test_waits_stop_no_other_work_and_end(fresh_database, mode):
     assert waits["big"]["result"] == 20_000_000
     for name in ("limit", "terminated", "silent"):
         assert waits[name]["is_away"] is True, (name, waits)
+    assert waits["steady"]["result"] == 6, "the limit of a second is for silence alone"
+    assert waits["steady"]["seconds"] > 1.5
+    assert waits["beside"]["result"] == list(range(8))
     assert waits["limit"]["seconds"] > 0.9
     assert waits["silent"]["seconds"] > 1.9
     assert (waits["after the limit"]["result"], waits["after the end"]["result"]) == (7, 8)
