@@ -10,8 +10,8 @@ from datetime import datetime
 from config import current_parts, current_settings
 from core.errors import Unauthorized
 from db_models import Account
-from repository.accounts import KEY_USE_GRAIN
 from repository.database import Work, in_unit_of_work
+from repository.usable_credentials import USE_GRAIN
 
 PREFIX = "balcao_"
 TEST_PREFIX, LIVE_PREFIX = f"{PREFIX}test_", f"{PREFIX}live_"
@@ -81,7 +81,7 @@ class KeyUses:
     def note(self, key_id: int, at: datetime) -> None:
         """Note a use, unless a use of the same minute was written."""
         written_at = self._written.get(key_id)
-        if written_at is None or at - written_at >= KEY_USE_GRAIN:
+        if written_at is None or at - written_at >= USE_GRAIN:
             self._unwritten[key_id] = at
 
     def write(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, insert, or_, select, update
@@ -14,15 +14,15 @@ from core.errors import NotFound
 from core.typed import caseless, plain_text
 from db_models import Account, ApiKey, SignIn
 from db_models.account import MERCHANT
+from repository import usable_credentials
 from repository.connections import Unit, rows_changed
 from repository.detached import Detached
 from repository.paging import Keyset, Page
 from repository.statements import QuickStatement
+from repository.usable_credentials import ACCOUNTS
 
 CACHE_SECONDS = 2.0
 _CACHE_MAX = 1000
-KEY_USE_GRAIN = timedelta(minutes=1)
-"""A key's last use is written at most once in this span."""
 SHARED_COLUMNS = frozenset(
     {
         *("name", "city", "document", "street", "state", "postal_code", "grace_seconds"),
@@ -137,15 +137,13 @@ class Accounts:
         session.
         """
         row = _BY_KEY.row(self._unit.connection, {"key_sha256": key_sha256})
-        if row is None:
-            return None
-        return _ACCOUNTS.of(row[: _ACCOUNTS.width]), _KEYS.of(row[_ACCOUNTS.width :])
+        return usable_credentials.account_and_credential(row, _KEYS)
 
     def find_signed_in(self, public_id: str, sign_in_id: str, now: datetime) -> Account | None:
         """The account of a sign-in that has not ended, or None; it belongs to no session."""
         who = {"public_id": public_id, "sign_in_id": sign_in_id, "now": now}
         row = _SIGNED_IN.row(self._unit.connection, who)
-        return None if row is None else _ACCOUNTS.of(row)
+        return None if row is None else ACCOUNTS.of(row)
 
     def find_signed_in_halves(
         self, public_id: str, sign_in_id: str, now: datetime
@@ -155,8 +153,8 @@ class Accounts:
         row = _SIGNED_IN_HALVES.row(self._unit.connection, who)
         if row is None:
             return None
-        merchant, half = row[: _ACCOUNTS.width], row[_ACCOUNTS.width :]
-        return _ACCOUNTS.of(merchant), None if half[0] is None else _ACCOUNTS.of(half)
+        merchant, half = row[: ACCOUNTS.width], row[ACCOUNTS.width :]
+        return ACCOUNTS.of(merchant), None if half[0] is None else ACCOUNTS.of(half)
 
     def find_test_half(self, account_id: int) -> Account | None:
         """The test half of the merchant with this row id, or None."""
@@ -245,18 +243,11 @@ class Accounts:
 
     def revoke_key(self, key_id: int, now: datetime) -> bool:
         """Revoke a key; False if it was revoked already."""
-        return self._changes_one_row(
-            update(ApiKey)
-            .where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
-            .values(revoked_at=now)
-        )
+        return usable_credentials.revoke(self._session, ApiKey, key_id, now)
 
     def note_key_use(self, key_id: int, at: datetime) -> None:
-        """Write the time of a key's use, at most once in KEY_USE_GRAIN."""
-        stale = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at <= at - KEY_USE_GRAIN)
-        self._session.execute(
-            update(ApiKey).where(ApiKey.id == key_id, stale).values(last_used_at=at)
-        )
+        """Write the time of a key's use, at most once in USE_GRAIN."""
+        usable_credentials.note_use(self._session, ApiKey, key_id, at)
 
     def _changes_one_row(self, statement: Any) -> bool:
         return rows_changed(self._session, statement) == 1
@@ -267,16 +258,10 @@ def _both(account_id: int) -> ColumnElement[bool]:
     return or_(Account.id == account_id, Account.test_of_id == account_id)
 
 
-_ACCOUNTS, _KEYS = Detached(Account), Detached(ApiKey)
+_KEYS = Detached(ApiKey)
 # Built once: building a statement costs more than executing it.
 _BY_KEY = QuickStatement(
-    select(Account.__table__, ApiKey.__table__)
-    .join_from(Account.__table__, ApiKey.__table__, ApiKey.account_id == Account.id)
-    .where(
-        ApiKey.key_sha256 == bindparam("key_sha256"),
-        ApiKey.revoked_at.is_(None),
-        Account.disabled_at.is_(None),
-    )
+    usable_credentials.select_usable(ApiKey, ApiKey.key_sha256 == bindparam("key_sha256"))
 )
 _IS_SIGNED_IN = (
     SignIn.public_id == bindparam("sign_in_id"),

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, or_, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from db_models import Account, OAuthClient
 from db_models.account import MERCHANT
-from repository.accounts import KEY_USE_GRAIN
-from repository.connections import Unit, rows_changed
+from repository import usable_credentials
+from repository.connections import Unit
 from repository.detached import Detached
 from repository.statements import QuickStatement
 
@@ -39,9 +39,7 @@ class OAuthClients:
         to a session.
         """
         row = _USABLE.row(self._unit.connection, {"client_id": client_id})
-        if row is None:
-            return None
-        return _ACCOUNTS.of(row[: _ACCOUNTS.width]), _CLIENTS.of(row[_ACCOUNTS.width :])
+        return usable_credentials.account_and_credential(row, _CLIENTS)
 
     def find(self, client_id: str) -> OAuthClient | None:
         """The client, revoked or not, of any account."""
@@ -77,31 +75,17 @@ class OAuthClients:
 
     def revoke(self, row_id: int, now: datetime) -> bool:
         """Revoke a client; False if it was revoked already."""
-        statement = (
-            update(OAuthClient)
-            .where(OAuthClient.id == row_id, OAuthClient.revoked_at.is_(None))
-            .values(revoked_at=now)
-        )
-        return rows_changed(self._session, statement) == 1
+        return usable_credentials.revoke(self._session, OAuthClient, row_id, now)
 
     def note_use(self, row_id: int, at: datetime) -> None:
-        """Write the time of a client's use, at most once in KEY_USE_GRAIN."""
-        used_at = OAuthClient.last_used_at
-        stale = or_(used_at.is_(None), used_at <= at - KEY_USE_GRAIN)
-        self._session.execute(
-            update(OAuthClient).where(OAuthClient.id == row_id, stale).values(last_used_at=at)
-        )
+        """Write the time of a client's use, at most once in USE_GRAIN."""
+        usable_credentials.note_use(self._session, OAuthClient, row_id, at)
 
 
-_ACCOUNTS, _CLIENTS = Detached(Account), Detached(OAuthClient)
+_CLIENTS = Detached(OAuthClient)
 # Built once: building a statement costs more than executing it.
 _USABLE = QuickStatement(
-    select(Account.__table__, OAuthClient.__table__)
-    .join_from(Account.__table__, OAuthClient.__table__, OAuthClient.account_id == Account.id)
-    .where(
-        OAuthClient.client_id == bindparam("client_id"),
-        OAuthClient.revoked_at.is_(None),
-        Account.disabled_at.is_(None),
-        Account.role == MERCHANT,
+    usable_credentials.select_usable(
+        OAuthClient, OAuthClient.client_id == bindparam("client_id"), Account.role == MERCHANT
     )
 )
