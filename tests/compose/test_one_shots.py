@@ -199,3 +199,11 @@ def test_the_shell_scripts_can_be_read_and_run(name: str):
 
     assert subprocess.run(["sh", "-n", str(path)], check=False).returncode == 0
     assert os.access(path, os.X_OK)
+
+
+def test_the_cluster_creates_the_bank_as_compose_does():
+    """kustomize reads no file above its folder, so there are two copies of one script."""
+    copy = DOCKER.parent / "deploy" / "kubernetes" / "overlays" / "development" / "10-bank.sh"
+    original = DOCKER / "mysql" / "10-bank.sh"
+    assert copy.read_bytes() == original.read_bytes()
+    assert copy.stat().st_mode == original.stat().st_mode

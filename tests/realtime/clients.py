@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+import engineio
 import socketio
 
 TRANSPORTS: dict[str, list[str] | None] = {
@@ -26,18 +27,30 @@ QUIET_SECONDS = 1.0
 _PING_FRAME = b"\x81\x012"  # a text frame of one byte, engine.io's ping
 
 
+class _OrderedConnection(engineio.Client):
+    """A connection whose messages are handled by the thread that reads them.
+
+    The library's own handles each in a thread of its own, so that two which come together may
+    change places.
+    """
+
+    def _trigger_event(self, event: str, *data: Any, **options: Any) -> Any:
+        return super()._trigger_event(event, *data, **{**options, "run_async": False})
+
+
+class _OrderedClient(socketio.Client):
+    """A client that hears events in the order in which they were sent."""
+
+    def _engineio_client_class(self) -> type[_OrderedConnection]:
+        return _OrderedConnection
+
+
 class Watcher:
     """A connected client that records every event, in order."""
 
     def __init__(self, url: str, transports: Sequence[str] | None = None, auth: Any = None) -> None:
         """Connect. Raises socketio.exceptions.ConnectionError."""
-        self._client = socketio.Client(reconnection=False)
-        # The library handles each message in a thread of its own, so that two which come together
-        # may change places. Here the thread that reads handles them.
-        trigger = self._client.eio._trigger_event
-        self._client.eio._trigger_event = lambda event, *data, run_async=False, **rest: trigger(  # noqa: ARG005 - it never is
-            event, *data, **rest
-        )
+        self._client = _OrderedClient(reconnection=False)
         self._events: list[tuple[str, Any]] = []
         self._changed = threading.Condition()
         self._client.on("*", self._hear)
