@@ -10,7 +10,6 @@ import io
 import json
 import logging
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import cycle
 from typing import Any
@@ -19,7 +18,7 @@ import pytest
 import schemathesis
 import structlog
 from flask import Flask
-from schemathesis import AuthContext, AuthProvider, Case, HookContext, engine
+from schemathesis import AuthContext, AuthProvider, Case, HookContext
 from schemathesis.config import (
     ChecksConfig,
     GenerationConfig,
@@ -29,12 +28,11 @@ from schemathesis.config import (
     SchemathesisConfig,
     SimpleCheckConfig,
 )
-from schemathesis.engine import events
-from schemathesis.engine.recorder import ScenarioRecorder
 
 from tests.pix_api.clients import demo_client
 from tests.pix_api.recurrences import accept
 from tests.support.clocks import FrozenClock
+from tests.support.described import check_document
 from tests.support.service import PIX_KEY, close_app, ready_app, settings_for
 
 MAX_EXAMPLES = 25
@@ -256,37 +254,10 @@ def _existing(app: Flask) -> dict[str, list[str]]:
 @pytest.mark.timeout(300)
 def test_the_service_does_what_its_document_says(document: Any) -> None:
     """Generated clients and readers rely on the document."""
-    wrong: dict[str, str] = {}
-    answer_counts: Counter[str] = Counter()
-    for event in engine.from_schema(document).execute():
-        if isinstance(event, events.NonFatalError):
-            wrong[f"{event.label}: {event.info.title}"] = str(event.value)
-        if isinstance(event, events.FatalError):
-            raise event.exception
-        if isinstance(event, events.ScenarioFinished):
-            _gather(event.recorder, wrong, answer_counts)
-    report = "\n\n".join(f"{title}\n{detail}" for title, detail in sorted(wrong.items()))
-    assert not wrong, report
-    for label in TRIED:
-        assert answer_counts[label], f"{label} never happened: {sorted(answer_counts)}"
+    check_document(document, TRIED, _is_dialect)
 
 
-def _gather(recorder: ScenarioRecorder, wrong: dict[str, str], answer_counts: Counter[str]) -> None:
-    for case_id, checks in recorder.checks.items():
-        case = recorder.cases[case_id].value
-        answer = recorder.interactions[case_id].response
-        if answer is not None:
-            answer_counts[f"{case.operation.label} {answer.status_code}"] += 1
-        for check in checks:
-            if check.failure_info is not None and not _is_dialect(case, check.name):
-                failure = check.failure_info.failure
-                answer_text = answer.text[:300] if answer is not None else ""
-                wrong[f"{case.operation.label}: {check.name}: {failure.title}"] = (
-                    f"{failure.message}\n{check.failure_info.code_sample}\n{answer_text}"
-                )
-
-
-def _is_dialect(case: Case, check: str) -> bool:
+def _is_dialect(case: Case, check: str, _status: int) -> bool:
     """Whether the finding is data that is accepted on purpose.
 
     An empty parameter counts as absent: some SDKs send it. So does a null: of a recurring charge
