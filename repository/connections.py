@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from core.runtime.hub import system_poll
 from core.runtime.secret_files import make_sqlite_private
-from repository.mysql_results import QuickConnection
+from repository.mysql_connections import QuickConnection
 from repository.statements import COMPILED
 
 SQLITE_BUSY_SECONDS = 5
@@ -114,7 +114,7 @@ def prepare_sqlite(engine: Engine) -> None:
 
 
 def read_results_quickly(engine: Engine) -> None:
-    """Open connections of PyMySQL that read results with less work (`mysql_results`)."""
+    """Open connections of PyMySQL that read results with less work (`mysql_connections`)."""
     if engine.dialect.driver != "pymysql":
         return
 

@@ -16,7 +16,7 @@ from sqlalchemy import (
 
 from core.runtime.database_hosts import HOSTS, FirstWritable, hosts_in
 from repository.driver_errors import is_wrong_host
-from repository.mysql_results import QuickConnection
+from repository.mysql_connections import QuickConnection
 
 CAUSAL_READS = 3
 """The value of Galera's `wsrep_sync_wait`: 1 for reads and 2 for updates and deletes."""

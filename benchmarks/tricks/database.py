@@ -41,7 +41,7 @@ from repository import (
 )
 from repository.database import Work, in_unit_of_work
 from repository.ledgers import Ledger
-from repository.mysql_results import QuickConnection
+from repository.mysql_connections import QuickConnection
 from repository.page_rows import PolledPayment
 from repository.statements import QuickStatement
 
@@ -467,7 +467,7 @@ TRICKS = [
     ),
     Trick(
         "descriptions of columns parsed once",
-        "repository/mysql_results.py QuickConnection",
+        "repository/mysql_connections.py QuickConnection",
         ("create by key", "confirm", "poll", "page"),
         _in(QuickConnection, "_read_query_result", _PYMYSQL._read_query_result),
     ),

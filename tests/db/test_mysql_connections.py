@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from db_models import Account
 from db_models.base import db
-from repository import mysql_results
-from repository.mysql_results import QuickConnection, ReusedDescriptions
+from repository import mysql_connections
+from repository.mysql_connections import QuickConnection, ReusedDescriptions
 from tests.support.service import close_app, ready_app, settings_for
 
 LONG = "á" * 200
@@ -106,8 +106,8 @@ def test_errors_and_results_without_rows_leave_the_connection_usable(connect):
 def test_descriptions_are_reused_and_bounded(connect, monkeypatch):
     """Otherwise nothing is gained, or a process grows with each new statement."""
     descriptions = ReusedDescriptions()
-    monkeypatch.setattr(mysql_results, "_DESCRIPTIONS", descriptions)
-    monkeypatch.setattr(mysql_results, "DESCRIPTIONS_MAX", 3)
+    monkeypatch.setattr(mysql_connections, "_DESCRIPTIONS", descriptions)
+    monkeypatch.setattr(mysql_connections, "DESCRIPTIONS_MAX", 3)
     quick = connect(QuickConnection)
     parsed = []
     result_class: Any = pymysql.connections.MySQLResult
@@ -125,7 +125,7 @@ def test_descriptions_are_reused_and_bounded(connect, monkeypatch):
         rows_of(quick, f"SELECT 1 AS a{number}")
         rows_of(quick, f"SELECT 1 AS a, 1 AS b{number}")
     assert len(descriptions._seen) <= 3
-    assert max(map(len, descriptions._seen.values())) <= mysql_results._ALIKE_MAX
+    assert max(map(len, descriptions._seen.values())) <= mysql_connections._ALIKE_MAX
 
 
 def test_rows_as_dictionaries_are_read_the_second_time_too(connect):
@@ -166,7 +166,7 @@ def test_a_connection_lost_before_the_descriptions_is_closed(connect, monkeypatc
 
 def test_tls_is_used_as_before(connect, monkeypatch):
     """One context for connections without options; options get a context of their own."""
-    monkeypatch.setattr(mysql_results, "_SSL_CONTEXTS", [])
+    monkeypatch.setattr(mysql_connections, "_SSL_CONTEXTS", [])
     first, second = connect(QuickConnection), connect(QuickConnection)
     assert first.ctx is second.ctx
     plain = connect(pymysql.Connection)
