@@ -242,16 +242,19 @@ class PrivateMariaDB(PrivateServer):
         self._run([
             str(install), "--no-defaults", f"--datadir={self.data}", "--skip-test-db",
             "--auth-root-authentication-method=normal", "--skip-name-resolve",
+            f"--tmpdir={self.folder}",
         ])  # fmt: skip
 
     def _command(self) -> list[str]:
         # A flush to the disk at each commit protects against a power cut, not against a kill.
         # Without it the tests are faster, and a killed server still keeps its commits.
+        # A server that starts deletes temporary tables in its `tmpdir`, also those of others.
         return [
             self.program, "--no-defaults", f"--datadir={self.data}", "--bind-address=127.0.0.1",
             f"--port={self.port}", f"--socket={self.folder / 'socket'}", "--skip-name-resolve",
             f"--pid-file={self.folder / 'pid'}", "--innodb-flush-log-at-trx-commit=2",
             "--innodb-buffer-pool-size=64M", "--max-connections=300", "--skip-log-bin",
+            f"--tmpdir={self.folder}",
         ]  # fmt: skip
 
     def _answers(self) -> bool:
