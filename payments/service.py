@@ -82,11 +82,18 @@ class ConfirmationResult:
 
 
 def create(
-    work: Work, merchant: Account, new_payment: NewPayment, *, ttl: timedelta, location_base: str
+    work: Work,
+    merchant: Account,
+    new_payment: NewPayment,
+    *,
+    ttl: timedelta,
+    location_base: str,
+    at_commit: bool = False,
 ) -> Payment:
     """Insert a pending payment with its BR Code and its first event.
 
-    Raises LostRace if the order already has a live payment (see `explain_live_order`), and
+    With `at_commit` the payment may have no row id before the COMMIT. The COMMIT, or this, raises
+    LostRace if the order already has a live payment (see `explain_live_order`), and
     PixKeyMissing if the merchant cannot receive yet.
     """
     seconds = new_payment.expires_in or ttl.total_seconds()
@@ -98,6 +105,7 @@ def create(
         location_base=location_base,
         details=dict(new_payment.metadata),
         robot_terms=new_payment.robot_terms,
+        at_commit=at_commit,
         **merchant_columns(new_payment),
     )
 
@@ -130,12 +138,14 @@ def insert_payment(
     amount_centavos: int,
     lifetime: timedelta,
     location_base: str,
+    at_commit: bool = False,
     **values: Any,
 ) -> Payment:
     """Insert a pending payment with its first event; `values` are further columns.
 
     If the merchant's new payments go to a real bank, the payment has no code before that bank
-    gives one, and its charge is stored here too. Raises PixKeyMissing and ProviderUnsupported.
+    gives one, and its charge is stored here too. `at_commit` is as for `create`. Raises
+    PixKeyMissing and ProviderUnsupported.
     """
     account = drafts.account_of_new_charge(work, merchant, amount_centavos, values)
     watch_code = ids.new_watch_code()
@@ -163,7 +173,9 @@ def insert_payment(
         "look_up_at": work.now + lifecycle.LOOK_UP_AFTER,
         **values,
     }
-    payment = work.payments.insert(row, merchant)
+    is_late = at_commit and account is None
+    insert = work.payments.insert_at_commit if is_late else work.payments.insert
+    payment = insert(row, merchant)
     about: dict[str, Any] = {}
     if account is not None:
         about |= drafts.insert_charge(work, payment, account, lifetime)
@@ -226,7 +238,7 @@ def confirm(
         _record_refusal(work, payment, refusal, row_id)
         return ConfirmationResult(payment, refusal=refusal)
     apply_change(work, payment, change)
-    work.receipts.insert(receipt_row(work, confirmation, signed, payment, None))
+    work.receipts.insert_at_commit(receipt_row(work, confirmation, signed, payment, None))
     mail_merchant(work, payment, confirmation.payer.name if confirmation.payer else None)
     return ConfirmationResult(payment)
 
@@ -377,5 +389,6 @@ def _record(
             reason=reason,
             author=author,
             state={**snapshots.of_payment(payment), **(about or {})},
-        )
+        ),
+        of=payment,
     )

@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from core.runtime.hub import system_poll
 from core.runtime.secret_files import make_sqlite_private
-from repository.mysql_connections import QuickConnection
-from repository.statements import COMPILED
+from repository.mysql_connections import QuickConnection, quick_connection
+from repository.statements import COMPILED, insert_now
 
 SQLITE_BUSY_SECONDS = 5
 POOL_SIZE = 25
@@ -121,6 +121,18 @@ def read_results_quickly(engine: Engine) -> None:
     @event.listens_for(engine, "do_connect")
     def _connect(_dialect: Any, _record: Any, args: Any, options: Any) -> Any:
         return QuickConnection(*args, **options)
+
+
+def insert_late_rows_first(engine: Engine) -> None:
+    """Send what waits for COMMIT before a statement on the same table, which may need it."""
+    if engine.dialect.driver != "pymysql":
+        return
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def _insert(connection: Connection, _cursor: Any, statement: str, *_more: Any) -> None:
+        driver = quick_connection(connection.connection)
+        if driver is not None and driver.holds_rows_for(statement):
+            insert_now(connection)
 
 
 def find_dead_connections(engine: Engine) -> None:

@@ -25,6 +25,7 @@ from repository.connections import (
     end_idle_transactions,
     engine_options,
     find_dead_connections,
+    insert_late_rows_first,
     note_changes_of_callers,
     prepare_sqlite,
     read_results_quickly,
@@ -90,6 +91,7 @@ def open_database(app: Flask, settings: Settings, clock: Clock) -> Ledger:
         prepare_sqlite(engine)
     else:
         skip_needless_rollbacks(engine)
+        insert_late_rows_first(engine)
         end_idle_transactions(engine)
         for either in (engine, ledger_.reading_engine):
             use_hosts(either)

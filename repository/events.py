@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, insert, select, update
+from sqlalchemy import ColumnElement, CursorResult, func, insert, select, update
 
 from db_models import EventName, Payment, PaymentEvent, Receipt
 from repository.connections import Unit
@@ -53,9 +53,25 @@ class Events:
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
 
-    def insert(self, event: StoredEvent) -> StoredEvent:
-        """Store one event; return it with its id."""
-        return replace(event, id=_INSERT.insert(self._unit.connection, _row(event)))
+    def insert(
+        self,
+        event: StoredEvent,
+        on_stored: Callable[[StoredEvent], object],
+        of: Payment | None = None,
+    ) -> None:
+        """Store one event, at the latest by the COMMIT; `on_stored` gets it with its id.
+
+        `of` is its payment, if that was inserted directly before and may have no id yet.
+        """
+        row, statement = _row(event), _INSERT
+        if of is not None and event.payment_id is None:
+            del row["payment_id"]
+            statement = _INSERT_OF_LAST
+
+        def add_ids(key: int) -> None:
+            on_stored(replace(event, id=key, payment_id=of.id if of else event.payment_id))
+
+        statement.insert_at_commit(self._unit.connection, row, add_ids)
 
     def insert_many(self, events: Sequence[StoredEvent]) -> list[StoredEvent]:
         """Store the same kind of event for several payments; return them with their ids."""
@@ -110,6 +126,10 @@ class Events:
 
 
 _INSERT = QuickStatement(insert(PaymentEvent.__table__))
+_INSERT_OF_LAST = QuickStatement(
+    insert(PaymentEvent.__table__).values(payment_id=func.last_insert_id())
+)
+"""For an event of the row that this connection inserted last; only MySQL and MariaDB need it."""
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:

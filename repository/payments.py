@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -146,9 +146,18 @@ class Payments:
 
     def insert(self, values: Mapping[str, Any], merchant: Account) -> Payment:
         """Store a new payment; return it with its merchant, as if it had been read back."""
-        key = _INSERT.insert(self._unit.connection, _columns(values))
-        payment = _payment_of({**_UNSET, **values, "id": key})
-        set_committed_value(payment, "merchant", merchant)
+        payment = _new_payment(values, merchant)
+        payment.__dict__["id"] = _INSERT.insert(self._unit.connection, _columns(values))
+        return payment
+
+    def insert_at_commit(self, values: Mapping[str, Any], merchant: Account) -> Payment:
+        """As `insert`, but the row may be stored as late as by the COMMIT, which then sets its id.
+
+        Only the payment's event, recorded directly after this, may be stored without the id.
+        """
+        payment = _new_payment(values, merchant)
+        set_id = partial(payment.__dict__.__setitem__, "id")
+        _INSERT.insert_at_commit(self._unit.connection, _columns(values), set_id)
         return payment
 
     def change(
@@ -334,6 +343,13 @@ def _payment_of(values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Paymen
     """
     payment = Payment()
     payment.__dict__.update(values)
+    return payment
+
+
+def _new_payment(values: Mapping[str, Any], merchant: Account) -> Payment:
+    """A payment with these values, before it has an id."""
+    payment = _payment_of({**_UNSET, **values, "id": None})
+    set_committed_value(payment, "merchant", merchant)
     return payment
 
 

@@ -23,6 +23,8 @@ from sqlalchemy import (
     exc,
 )
 
+from repository.mysql_connections import quick_connection
+
 Statement = Select[Any] | Insert | Update
 Processor = Callable[[Any], Any] | None
 Row = tuple[Any, ...]
@@ -178,6 +180,26 @@ class QuickStatement:
         by_id = connection.dialect.name != "postgresql"
         return int(_send(connection, compiled, values, _new_id if by_id else _returned))
 
+    def insert_at_commit(
+        self,
+        connection: Connection,
+        values: Mapping[str, Any],
+        on_stored: Callable[[int], object],
+    ) -> None:
+        """Send an INSERT of one row, on MySQL and MariaDB together with COMMIT.
+
+        `on_stored` gets what `insert` returns. For a row that nothing in the rest of the
+        transaction needs; its errors may be raised by the COMMIT.
+        """
+        compiled = self._compiled(connection, values)
+        driver = quick_connection(connection.connection)
+        if compiled is None or driver is None:
+            on_stored(self.insert(connection, values))
+            return
+        text, parameters = _announce(connection, compiled, values, None)
+        table = cast(Table, cast(Insert, self.statement).table).name
+        driver.insert_at_commit(text, parameters, table, on_stored)
+
     def _compiled(self, bind: Connection | Engine, values: Mapping[str, Any]) -> Compiled | None:
         cache: dict[Any, Compiled] | None = bind.get_execution_options().get(COMPILED)
         if cache is None:
@@ -192,6 +214,16 @@ class QuickStatement:
         return compiled
 
 
+def insert_now(connection: Connection) -> None:
+    """Send what `insert_at_commit` holds back. Raises what `Connection.execute` raises."""
+    driver = quick_connection(connection.connection)
+    if driver is not None:
+        try:
+            driver.insert_now()
+        except BaseException as error:
+            _raise(connection, error, "", None, None)
+
+
 def _send(
     connection: Connection,
     compiled: Compiled,
@@ -202,10 +234,8 @@ def _send(
 
     Raises what `Connection.execute` raises.
     """
-    text, parameters = compiled.text, compiled.parameters(values)
     cursor = connection.connection.cursor()
-    for listener in connection.engine.dispatch.before_cursor_execute:
-        text, parameters = listener(connection, cursor, text, parameters, None, False)
+    text, parameters = _announce(connection, compiled, values, cursor)
     try:
         cursor.execute(text, parameters)
         result = read(cursor)
@@ -213,6 +243,16 @@ def _send(
         _raise(connection, error, text, parameters, cursor)
     cursor.close()
     return result
+
+
+def _announce(
+    connection: Connection, compiled: Compiled, values: Mapping[str, Any], cursor: Any
+) -> tuple[str, Any]:
+    """Let the listeners hear of the statement; returns its text and parameters."""
+    text, parameters = compiled.text, compiled.parameters(values)
+    for listener in connection.engine.dispatch.before_cursor_execute:
+        text, parameters = listener(connection, cursor, text, parameters, None, False)
+    return text, parameters
 
 
 def _checked_out(engine: Engine) -> PoolProxiedConnection:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from core.errors import NotFound
-from db_models import Account, Recurrence, RecurrenceChange, RecurringChargeChange
+from db_models import Account, Payment, Recurrence, RecurrenceChange, RecurringChargeChange
 from repository.accounts import Accounts, RecentAccounts
 from repository.audit import Audit
 from repository.bank_leases import BankLeases
@@ -38,6 +38,7 @@ from repository.robot_payments import RobotPayments
 from repository.sign_ins import SignIns
 from repository.signals import Signals
 from repository.signing_keys import SigningKeys
+from repository.statements import insert_now
 from repository.tills import Tills
 
 
@@ -216,9 +217,16 @@ class Work:
             raise NotFound("The payment's merchant no longer exists.")
         return merchant
 
-    def record(self, event_: StoredEvent) -> None:
-        """Store an event together with its change; the commit listeners announce it."""
-        self.recorded_events.append(self.events.insert(event_))
+    def record(self, event_: StoredEvent, of: Payment | None = None) -> None:
+        """Store an event together with its change; the commit listeners announce it.
+
+        `of` is as for `Events.insert`.
+        """
+        self.events.insert(event_, self.recorded_events.append, of)
+
+    def insert_now(self) -> None:
+        """Store what waits for the COMMIT, for a caller that needs an id before."""
+        insert_now(self.connection)
 
     def record_many(self, events: list[StoredEvent]) -> None:
         """Store the same kind of event for several payments at once."""

@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 from flask import Flask
 from pymysql.connections import Connection
+from sqlalchemy import Connection as AnyConnection
 from sqlalchemy import CursorResult, event, exists, insert, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -224,6 +225,15 @@ def _receipt_insert_class(self: receipts.Receipts, values: Mapping[str, Any]) ->
     self._session.execute(insert(Receipt).values(**values))
 
 
+def _insert_at_once(
+    self: QuickStatement,
+    connection: AnyConnection,
+    values: Mapping[str, Any],
+    on_stored: Callable[[int], object],
+) -> None:
+    on_stored(self.insert(connection, values))
+
+
 def _find_trace(
     self: traces.Traces, txid: str, kind: str
 ) -> tuple[int, int, int, datetime | None] | None:
@@ -242,16 +252,24 @@ def _insert_trace(self: traces.Traces, payment_id: int, kind: str, now: datetime
     self._unit.session.execute(insert(PaymentTrace).values(**row))
 
 
-def _event_statement(self: events.Events, event_: events.StoredEvent) -> events.StoredEvent:
-    result = self._unit.connection.execute(insert(PaymentEvent.__table__), events._row(event_))
+OnStored = Callable[[events.StoredEvent], object]
+
+
+def _event_statement(
+    self: events.Events, event_: events.StoredEvent, on_stored: OnStored, of: Payment | None = None
+) -> None:
+    row = {**events._row(event_), "payment_id": of.id if of else event_.payment_id}
+    result = self._unit.connection.execute(insert(PaymentEvent.__table__), row)
     key: Any = result.inserted_primary_key
-    return replace(event_, id=int(key[0]))
+    on_stored(replace(event_, id=int(key[0]), payment_id=row["payment_id"]))
 
 
-def _event_class(self: events.Events, event_: events.StoredEvent) -> events.StoredEvent:
-    statement = insert(PaymentEvent).values(**events._row(event_))
-    result: Any = self._unit.session.execute(statement)
-    return replace(event_, id=int(result.inserted_primary_key[0]))
+def _event_class(
+    self: events.Events, event_: events.StoredEvent, on_stored: OnStored, of: Payment | None = None
+) -> None:
+    row = {**events._row(event_), "payment_id": of.id if of else event_.payment_id}
+    result: Any = self._unit.session.execute(insert(PaymentEvent).values(**row))
+    on_stored(replace(event_, id=int(result.inserted_primary_key[0]), payment_id=row["payment_id"]))
 
 
 _make_work = Work.__init__
@@ -337,14 +355,20 @@ def _of_payments(**replaced: Any) -> Off:
     return instead(*((payments.Payments, name, value) for name, value in replaced.items()))
 
 
+def _for_both(query: type[Any], plain: Any) -> list[tuple[Any, str, Any]]:
+    """The plain form of an INSERT, also for one that may wait for the COMMIT."""
+    return [(query, "insert", plain), (query, "insert_at_commit", plain)]
+
+
 _NO_SESSION: Off = together(
     _of_payments(
         find_by_txid=_session_by_txid,
         insert=_insert_orm,
+        insert_at_commit=_insert_orm,
         lock_for_money=_lock_session,
         change=_change_plain,
     ),
-    instead((receipts.Receipts, "insert", _receipt_insert_class)),
+    instead(*_for_both(receipts.Receipts, _receipt_insert_class)),
     instead((receipts.Receipts, "find_by_end_to_end_id", _receipt_statement)),
     instead((events.Events, "insert", _event_class)),
 )
@@ -367,6 +391,19 @@ TRICKS = [
         "repository/statements.py QuickStatement",
         ("create", "create by key", "confirm", "page as JSON", "poll, unchanged"),
         instead((QuickStatement, "_compiled", _by_sqlalchemy)),
+    ),
+    Trick(
+        "sent with COMMIT",
+        "repository/statements.py insert_at_commit",
+        ("create", "confirm"),
+        instead((QuickStatement, "insert_at_commit", _insert_at_once)),
+    ),
+    Trick(
+        "sent with COMMIT to a distant database",
+        "repository/statements.py insert_at_commit",
+        ("create", "confirm"),
+        instead((QuickStatement, "insert_at_commit", _insert_at_once)),
+        is_distant=True,
     ),
     Trick(
         "five columns",
@@ -418,8 +455,8 @@ TRICKS = [
         "repository/payments.py, receipts.py, events.py insert",
         ("create", "confirm"),
         together(
-            _of_payments(insert=_insert_statement),
-            _in(receipts.Receipts, "insert", _receipt_insert),
+            instead(*_for_both(payments.Payments, _insert_statement)),
+            instead(*_for_both(receipts.Receipts, _receipt_insert)),
             _in(events.Events, "insert", _event_statement),
         ),
     ),
@@ -427,7 +464,7 @@ TRICKS = [
         "on the table, without a session",
         f"{PAYMENTS} insert",
         ("create",),
-        _of_payments(insert=_insert_class),
+        instead(*_for_both(payments.Payments, _insert_class)),
     ),
     Trick(
         "on the table, without a session (against add and flush)",
@@ -499,7 +536,7 @@ TRICKS = [
         "on the table",
         "repository/receipts.py insert",
         ("confirm",),
-        _in(receipts.Receipts, "insert", _receipt_insert_class),
+        instead(*_for_both(receipts.Receipts, _receipt_insert_class)),
     ),
     Trick(
         "on the table",

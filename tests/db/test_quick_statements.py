@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from db_models.base import UtcDateTime, db
-from repository.connections import engine_options, reading_options
+from repository.connections import engine_options, read_results_quickly, reading_options
 from repository.driver_errors import is_away
 from repository.hosts import use_hosts
 from repository.statements import COMPILED, QuickStatement
@@ -48,6 +48,7 @@ def engine(any_database_url):
     """An engine as the service opens it, with the table."""
     engine = sa.create_engine(any_database_url, **engine_options(any_database_url, green=False))
     use_hosts(engine)
+    read_results_quickly(engine)
     PARTS.create_all(engine)
     yield engine
     engine.dispose()
@@ -61,6 +62,7 @@ def reading_engine(any_database_url, engine):
         options = reading_options(options)
     reading_engine = sa.create_engine(any_database_url, **options)
     use_hosts(reading_engine)
+    read_results_quickly(reading_engine)
     yield reading_engine
     reading_engine.dispose()
 
@@ -181,6 +183,7 @@ def test_a_lost_connection_is_replaced_after_a_row_that_is_read_alone(any_databa
     options = reading_options(engine_options(any_database_url, green=False))
     reading_engine = sa.create_engine(any_database_url, **options)
     use_hosts(reading_engine)  # without the check of idle connections
+    read_results_quickly(reading_engine)
     by_text = QuickStatement(BY_TEXT)
     try:
         pooled = [reading_engine.raw_connection() for _ in range(3)]
