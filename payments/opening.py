@@ -48,13 +48,14 @@ def open_payment(
     """
     settings = current_settings()
     attempts = count()
-    if not has_credentials():
+    is_stranger = not has_credentials()
+    if is_stranger:
         keyed = keyed.of_stranger("open")
 
     def create(work: Work) -> CreatedAnswer:
         merchant = merchant_of(work)
         if next(attempts) == 0:
-            client = f"account {merchant.id}" if has_credentials() else None
+            client = None if is_stranger else f"account {merchant.id}"
             request_counts.take(request_counts.CREATIONS, settings.creations_per_minute, client)
         else:  # A unique index refused the first try: find out which.
             first = keyed.first_answer(work, merchant.id)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hmac
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal
 
 from flask import redirect, request
 from flask_openapi import Tag
 from pydantic import BaseModel, Field
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
 from werkzeug.wrappers import Response as BaseResponse
 
 from accounts.access import acting_merchant, development_only, is_merchant
@@ -156,7 +159,7 @@ def renew_payment(path: PaymentPath) -> BaseResponse:
 def _keyed_creation(body: NewPayment) -> KeyedRequest:
     """The creation and its Idempotency-Key; it compares payers by a digest, so it stores none."""
     keyed = keyed_request("create payment", body, without={"payer"})
-    if body.payer is None:
+    if body.payer is None or keyed.key is None:
         return keyed
     secret = current_settings().secret_key.encode()
     digest = hmac.new(secret, body.payer.model_dump_json().encode(), "sha256").hexdigest()
@@ -172,9 +175,10 @@ def _keyed_renewal(payment_id: str, *, by_merchant: bool) -> KeyedRequest:
 def _answer_of(
     message: str, payment: Payment, now: datetime, *, to_merchant: bool
 ) -> CreatedAnswer:
-    body = presenter().payment(payment, now, to_merchant=to_merchant)
+    presents = presenter()
+    body = presents.payment(payment, now, to_merchant=to_merchant)
     answer = {"message": message, "payment": body}
-    return CreatedAnswer(presenter().page_url(payment.txid), answer)
+    return CreatedAnswer(presents.page_url(payment.txid), answer)
 
 
 def _created_response(created: CreatedAnswer) -> BaseResponse:
@@ -266,4 +270,9 @@ def expire_soon(path: PaymentPath) -> BaseResponse:
 
 def _is_form() -> bool:
     """Whether a browser's form sent the request: it needs a redirect, not JSON."""
-    return "text/html" in request.accept_mimetypes.values()
+    return _accepts_html(request.environ.get("HTTP_ACCEPT"))
+
+
+@lru_cache(maxsize=256)
+def _accepts_html(accept: str | None) -> bool:
+    return "text/html" in parse_accept_header(accept, MIMEAccept).values()

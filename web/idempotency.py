@@ -54,7 +54,7 @@ class KeyedRequest:
     key: str | None
     operation: str
     fields: Mapping[str, Any]
-    """The fields that must be equal when the key is used again."""
+    """The fields that must be equal when the key is used again; empty without a key."""
     namespace: str = ""
     namespace_max: int | None = None
     """How many keys that begin with `namespace` are stored; further answers are not."""
@@ -143,8 +143,10 @@ def keyed_request(operation: str, body: BaseModel, without: set[str] | None = No
     `without` names fields of the body that are not stored, and so not compared. Raises
     InvalidRequest for a malformed key.
     """
-    fields = body.model_dump(mode="json", exclude=without)
-    return KeyedRequest(request_key(), operation, fields)
+    key = request_key()
+    # Without a key nobody compares the fields.
+    fields = {} if key is None else body.model_dump(mode="json", exclude=without)
+    return KeyedRequest(key, operation, fields)
 
 
 def request_key() -> str | None:
