@@ -53,6 +53,8 @@ def _with_request_id(
 
 def _escape_text(text: str) -> str:
     """The text with each unprintable character as an escape, such as `\\x1b`."""
+    if text.isascii() and text.isprintable():  # nearly all texts, and cheaper than the search
+        return text
     return _UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], text)
 
 

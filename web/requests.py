@@ -100,9 +100,12 @@ def _path_to_log(req: Request) -> str:
 
     A bank may change the address, or call it by a method that it does not have.
     """
-    if req.url_rule is not None and req.path.startswith("/providers/"):
+    path = req.path
+    if "/providers/" not in path.lower():
+        return path
+    if req.url_rule is not None and path.startswith("/providers/"):
         return str(req.url_rule)
-    return _TOKEN_OF_CALLBACKS.sub(r"\1…", req.path)
+    return _TOKEN_OF_CALLBACKS.sub(r"\1…", path)
 
 
 class FixedHeaders:
