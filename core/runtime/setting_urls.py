@@ -6,6 +6,7 @@ The part follows the setting's name: *DATABASE_URL* `has a port that is not a nu
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -84,6 +85,7 @@ def checked_public_url(value: str) -> str:
     return value
 
 
+@lru_cache(maxsize=16)
 def location_base(public_url: str) -> str:
     """The host and port of BR Codes; `localhost` is written as 127.0.0.1.
 

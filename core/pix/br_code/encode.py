@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from anyascii import anyascii
 
@@ -141,6 +142,7 @@ def _assemble_code(
     return body + crc16(body)
 
 
+@lru_cache(maxsize=1024)  # merchants make many codes under one name
 def _fold_text(text: str, characters_max: int, error_code: str) -> str:
     """The text as printable ASCII, single-spaced and cut. Raises BrCodeError if nothing is left."""
     composed = unicodedata.normalize("NFC", " ".join(text.split())).translate(_SPELLINGS)
