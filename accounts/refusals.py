@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from flask import Request, Response
+from flask import Response, g, request
 
 from accounts import keys, tokens
 from accounts.access import Caller
@@ -29,7 +29,6 @@ from repository.database import Work, in_unit_of_work, now, reading
 from repository.refused_requests import RefusedRequests
 from web.limits import client_network
 from web.problems import CODE_OF_STATUS
-from web.requests import current_request
 
 log = structlog.get_logger()
 
@@ -183,25 +182,23 @@ def _store(work: Work, notes: Iterable[RefusalNote]) -> None:
 
 def note_refusal(response: Response) -> Response:
     """Note an API request that was refused; an `after_request` hook without a statement."""
-    if response.status_code >= 400:
-        req, context = current_request()
-        if "HTTP_AUTHORIZATION" in req.environ:
-            note = _note_of(req, context, response.status_code)
-            if note is not None:
-                refusal_notes().note(note, client_network())
+    if response.status_code >= 400 and "HTTP_AUTHORIZATION" in request.environ:
+        note = _note_of_request(response.status_code)
+        if note is not None:
+            refusal_notes().note(note, client_network())
     return response
 
 
-def _note_of(req: Request, context: Any, status: int) -> RefusalNote | None:
-    """The note of a request; None if no merchant can have sent it."""
-    caller: Caller | None = context.get("caller")
+def _note_of_request(status: int) -> RefusalNote | None:
+    """The note of this request; None if no merchant can have sent it."""
+    caller: Caller | None = g.get("caller")
     account_id = key_sha256 = account_public_id = key_id = None
     if caller is not None:
         if caller.by_cookie or caller.account.role != MERCHANT:
             return None
         account_id, key_id = caller.account.id, caller.key_id
     else:
-        scheme, _, token = req.environ["HTTP_AUTHORIZATION"].partition(" ")
+        scheme, _, token = request.environ["HTTP_AUTHORIZATION"].partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or len(token) > tokens.TOKEN_CHARACTERS_MAX:
             return None
@@ -212,20 +209,19 @@ def _note_of(req: Request, context: Any, status: int) -> RefusalNote | None:
                 account_public_id = tokens.read(token, "access").account_public_id
             except Unauthorized:
                 return None
-    code = context.get("problem_code") or CODE_OF_STATUS.get(status, "refused")
+    code = g.get("problem_code") or CODE_OF_STATUS.get(status, "refused")
     return RefusalNote(
         account_id=account_id,
         key_sha256=key_sha256,
         account_public_id=account_public_id,
         refused_at=now(),
-        method=_clean(req.method, METHOD_CHARACTERS_MAX),
-        path=_clean(req.path, PATH_CHARACTERS_MAX),
+        method=_clean(request.method, METHOD_CHARACTERS_MAX),
+        path=_clean(request.path, PATH_CHARACTERS_MAX),
         status=status,
         code=_clean(code, CODE_CHARACTERS_MAX),
-        request_id=context.get("request_id", ""),
+        request_id=g.get("request_id", ""),
         fields=tuple(
-            _clean(name, FIELD_CHARACTERS_MAX)
-            for name in context.get("problem_fields", ())[:FIELDS_MAX]
+            _clean(name, FIELD_CHARACTERS_MAX) for name in g.get("problem_fields", ())[:FIELDS_MAX]
         ),
         key_id=key_id,
     )

@@ -239,7 +239,7 @@ _JSON = "application/json"
 _UNCHANGED = {**PROGRAM, "HTTP_ACCEPT": _JSON, "HTTP_IF_NONE_MATCH": 'W/"pending-1"'}
 """The headers of a page that has asked for the state of a new payment before."""
 _ZIPPED = {**BROWSER, "HTTP_ACCEPT_ENCODING": "gzip, deflate, br"}
-_SHEET = "/static/css/base.css?v=1"
+_SHEET = "/static/css/base.css"
 _SHORT = ("QR", "QR of the receipt", "QR as PNG", "brand", "style sheet")
 
 

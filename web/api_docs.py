@@ -220,10 +220,6 @@ class DocumentedApp(_DescribedLater, OpenAPI):
         self.paths.update(api.paths)
         self.components_schemas.update(api.components_schemas)
 
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function: no view or hook is a coroutine, so the check would be wasted."""
-        return func
-
     @property
     def api_doc(self) -> dict[str, Any]:
         """The document, written once: two threads must not write into the same one."""

@@ -143,8 +143,8 @@ def check_storable(text: str) -> None:
 class Complete(Response):
     """A response whose headers are complete when it is created; not for 204 and 304.
 
-    Werkzeug would go through the headers again, to resolve and quote `Location` and to count the
-    body. Here `Location` is an absolute ASCII URL already, and the body is counted.
+    Werkzeug would go through the headers again, to quote `Location` and to count the body. Here
+    `Location` is an ASCII URL already, and the body is counted.
     """
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:  # noqa: ARG002 - Werkzeug's

@@ -11,10 +11,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from flask import Response, current_app
+from flask import Response, current_app, request
 
 from config import Settings
-from web.requests import current_request
 
 BYTES_MIN = 1024
 """A shorter text fits into one packet anyway."""
@@ -43,8 +42,7 @@ def compression_hooks(settings: Settings) -> list[Callable[[Response], Response]
 
 def compress(response: Response) -> Response:
     """Compress a public text; an `after_request` hook, after all hooks that set headers."""
-    req, _ = current_request()
-    view = current_app.view_functions.get(req.endpoint or "")
+    view = current_app.view_functions.get(request.endpoint or "")
     if not getattr(view, "is_public_text", False) or response.mimetype not in _TYPES:
         return response
     if response.status_code not in (200, 206, 304):
@@ -53,7 +51,7 @@ def compress(response: Response) -> Response:
     tag, is_weak = response.get_etag()
     if tag is not None and not is_weak:
         response.set_etag(tag, weak=True)  # both encodings share it
-    if response.status_code != 200 or req.accept_encodings["gzip"] <= 0:
+    if response.status_code != 200 or request.accept_encodings["gzip"] <= 0:
         return response
     if (response.content_length or 0) < BYTES_MIN:
         return response

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from flask import Response
+from flask import Response, g, request
 from flask_openapi import OpenAPI
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -21,7 +21,6 @@ from repository.events import StoredEvent
 from web.api_docs import MACHINES
 from web.bank_call_metrics import BankCallMetrics
 from web.money_metrics import MoneyMetrics
-from web.requests import current_request
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 """Counted by name; all other methods share one label, or invented names would fill the memory."""
@@ -89,12 +88,14 @@ class Metrics:
 
     def measure(self, response: Response) -> Response:
         """Observe the request's duration; an `after_request` hook."""
-        req, context = current_request()
-        route = req.url_rule.rule if req.url_rule else "(none)"
-        method = req.method if req.method in METHODS else "(other)"
+        rule, method = request.url_rule, request.method
         ended = time.perf_counter()
-        started = context.get("started", ended)
-        self.observe(method, route, response.status_code, ended - started)
+        self.observe(
+            method if method in METHODS else "(other)",
+            rule.rule if rule else "(none)",
+            response.status_code,
+            ended - g.get("started", ended),
+        )
         return response
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:

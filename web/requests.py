@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import structlog
-from flask import Flask, Request, Response, current_app, g, request
+from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from config import Settings, current_parts
@@ -31,12 +31,6 @@ HUB_HELD_SECONDS_MAX = 0.002
 _TOKEN_OF_CALLBACKS = re.compile(r"(/providers/).+", re.ASCII | re.DOTALL | re.IGNORECASE)
 _SANE_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}", re.ASCII)
 _QUIET = ("/healthz", "/readyz", "/metrics", "/static/", "/docs/assets/", "/payments/pix/qr_code/")
-
-
-def current_request() -> tuple[Request, Any]:
-    """The request and `g` without Flask's proxies, which cost time at each access."""
-    proxies: Any = (request, g)
-    return proxies[0]._get_current_object(), proxies[1]._get_current_object()
 
 
 def init_requests(app: Flask, settings: Settings) -> None:
@@ -64,47 +58,44 @@ def begin_request() -> None:
 
     Raises RequestEntityTooLarge.
     """
-    req, context = current_request()
-    context.request_id = request_id_of(req.environ)
-    context.started = time.perf_counter()
-    view = current_app.view_functions.get(req.endpoint or "")
+    g.request_id = request_id_of(request.environ)
+    g.started = time.perf_counter()
+    view = current_app.view_functions.get(request.endpoint or "")
     most = getattr(view, "body_bytes_max", BODY_BYTES_MAX)
     if most != BODY_BYTES_MAX:
-        req.max_content_length = most
+        request.max_content_length = most
         # Werkzeug also counts bytes that it has read but not parsed, even those of a file.
-        req.max_form_memory_size = most
-    if (req.content_length or 0) > most:
+        request.max_form_memory_size = most
+    if (request.content_length or 0) > most:
         raise RequestEntityTooLarge
 
 
 def log_request(response: Response) -> Response:
     """Log the request and send its id back; an `after_request` hook."""
-    req, context = current_request()
-    response.headers["X-Request-ID"] = context.get("request_id", "")
+    response.headers["X-Request-ID"] = g.get("request_id", "")
+    path, status = request.path, response.status_code
     # A page fetches many pictures and files, and probes ask every few seconds.
-    is_quiet = req.path.startswith(_QUIET)
-    if not is_quiet or response.status_code >= 500:
+    if not path.startswith(_QUIET) or status >= 500:
         log.info(
             "request",
-            method=req.method,
-            path=_path_to_log(req),
-            status=response.status_code,
-            ms=round((time.perf_counter() - context.get("started", 0.0)) * 1000, 1),
-            **({"code": context.problem_code} if "problem_code" in context else {}),
+            method=request.method,
+            path=_path_to_log(path),
+            status=status,
+            ms=round((time.perf_counter() - g.get("started", 0.0)) * 1000, 1),
+            **({"code": g.problem_code} if "problem_code" in g else {}),
         )
     return response
 
 
-def _path_to_log(req: Request) -> str:
+def _path_to_log(path: str) -> str:
     """The path; without the token in the address of a bank's callbacks, which is its only proof.
 
     A bank may change the address, or call it by a method that it does not have.
     """
-    path = req.path
     if "/providers/" not in path.lower():
         return path
-    if req.url_rule is not None and path.startswith("/providers/"):
-        return str(req.url_rule)
+    if request.url_rule is not None and path.startswith("/providers/"):
+        return str(request.url_rule)
     return _TOKEN_OF_CALLBACKS.sub(r"\1…", path)
 
 

@@ -46,24 +46,6 @@ def uncached(holder: Any, name: str) -> Callable[[Flask], AbstractContextManager
     return instead((holder, name, getattr(holder, name).__wrapped__))
 
 
-def another_hook(
-    where: str, name: str, hook: Callable[..., Any]
-) -> Callable[[Flask], AbstractContextManager[Any]]:
-    """Replace the hook with this name."""
-
-    @contextmanager
-    def replacing(app: Flask) -> Iterator[None]:
-        hooks: list[Any] = getattr(app, where)[None]
-        at = [getattr(each, "__name__", type(each).__name__) for each in hooks].index(name)
-        original, hooks[at] = hooks[at], hook
-        try:
-            yield
-        finally:
-            hooks[at] = original
-
-    return replacing
-
-
 def together(
     *several: Callable[[Flask], AbstractContextManager[Any]],
 ) -> Callable[[Flask], AbstractContextManager[Any]]:

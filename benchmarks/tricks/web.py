@@ -9,17 +9,15 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from flask import Flask, Response, g, render_template, request
+from flask import Flask, Response, render_template, request
 from flask_babel import get_translations
 from flask_limiter import Limiter
 from werkzeug.wrappers import Response as BaseResponse
 
-from accounts import renewal, sign_ins, tokens
-from benchmarks.tricks.trick import Trick, another_hook, instead, uncached
+from benchmarks.tricks.trick import Trick, instead, uncached
 from blueprints.checkout import look_routes, page_routes
-from core.errors import BalcaoError, Unauthorized
 from payments import qr_answers, qr_image, qr_routes, unchanged_polls
-from web import api_docs, bodies, limits, metrics, pages, requests, static_answers, zones
+from web import bodies, limits, pages, requests, static_answers, zones
 
 
 @contextmanager
@@ -71,24 +69,6 @@ def _limiter_hooks(app: Flask) -> Iterator[None]:
             functions.remove(hook)
 
 
-def _renew() -> None:
-    refresh_token = request.cookies.get(tokens.REFRESH_COOKIE)
-    if (
-        not refresh_token
-        or "Authorization" in request.headers
-        or request.path.startswith(renewal.PUBLIC)
-    ):
-        return
-    try:
-        tokens.read(request.cookies.get(tokens.ACCESS_COOKIE, ""), "access")
-    except Unauthorized:
-        try:
-            g.renewed = sign_ins.refresh(refresh_token)
-        except BalcaoError:
-            return
-        g.renewed_access_token = g.renewed.tokens.access_token
-
-
 def _picture(text: str, kind: str, caching: str = qr_routes.FOR_EVER) -> BaseResponse:
     body = qr_image.qr_svg(text) if kind == "svg" else qr_image.qr_png(text)
     headers = [
@@ -99,52 +79,25 @@ def _picture(text: str, kind: str, caching: str = qr_routes.FOR_EVER) -> BaseRes
     return Response(body, headers=headers).make_conditional(request)
 
 
-@contextmanager
-def _yield_each_time(app: Flask) -> Iterator[None]:
+def _yield_each_time(self: requests.HubYield) -> None:
     """Yield to the hub after each request, as the simplest hook would do."""
-    sleep = app.extensions["socketio"].sleep
-
-    def yield_to_the_hub(response: Response) -> Response:
-        sleep(0)
-        return response
-
-    with another_hook("after_request_funcs", "HubYield", yield_to_the_hub)(app):
-        yield
-
-
-def _both_proxies() -> tuple[Any, Any]:
-    return request, g
+    self._sleep(0)
 
 
 _plain_headers: Callable[..., Any] = Response.get_wsgi_headers
 
 TRICKS = [
     Trick(
-        "request and g without proxies",
-        "web/requests.py current_request",
-        ("poll", "QR of the receipt", "create"),
-        instead(
-            (requests, "current_request", _both_proxies),
-            (metrics, "current_request", _both_proxies),
-        ),
-    ),
-    Trick(
         "fewer yields to the hub",
         "web/requests.py HubYield",
-        ("poll", "QR of the receipt"),
-        _yield_each_time,
+        ("style sheet", "poll, unchanged", "QR", "create"),
+        instead((requests.HubYield, "after_answer", _yield_each_time)),
     ),
     Trick(
         "fixed headers below the routing",
         "web/requests.py FixedHeaders",
         ("poll", "QR of the receipt", "page", "create"),
         _headers_by_a_hook,
-    ),
-    Trick(
-        "views are never coroutines",
-        "web/api_docs.py ensure_sync",
-        ("poll", "QR of the receipt", "create"),
-        instead((api_docs.DocumentedApp, "ensure_sync", Flask.ensure_sync)),
     ),
     Trick(
         "no hooks of Flask-Limiter",
@@ -155,14 +108,8 @@ TRICKS = [
     Trick(
         "headers sent as they are",
         "web/bodies.py Complete",
-        ("QR of the receipt",),
+        ("QR of the receipt", "create", "confirm"),
         instead((bodies.Complete, "get_wsgi_headers", _plain_headers)),
-    ),
-    Trick(
-        "no cookies, no renewal",
-        "accounts/renewal.py renew",
-        ("poll", "QR of the receipt"),
-        another_hook("before_request_funcs", "renew", _renew),
     ),
     Trick(
         "values put into patterns",
