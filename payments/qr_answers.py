@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
-
-from werkzeug.http import http_date
 
 from config import Settings
 from core.runtime.parts import Parts
@@ -19,77 +15,61 @@ from payments.qr_routes import (
     picture_of,
 )
 from repository.page_rows import PicturedCode, find_code
-from web.limits import network_of
-from web.request_counts import QR_IMAGES, REQUESTS
-from web.requests import hub_hooks, request_id_of, security_headers
+from web.below_flask import BelowFlask, QuickAnswer, is_plain
+from web.request_counts import QR_IMAGES
+from web.requests import security_headers
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
-ROUTE = "/payments/pix/qr_code/<path:name>"
-_PATH = re.compile(f"/payments/pix/qr_code/{PICTURE_NAME}", re.ASCII)
+_PATH = re.compile(f"/payments/pix/qr_code/({PICTURE_NAME})", re.ASCII)
+_NAME = re.compile(PICTURE_NAME, re.ASCII)
 _QUERY = re.compile(r"(?:v=\w{1,32})?", re.ASCII)
-_FOR_FLASK = ("HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH", "CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING")
 
 
-class QrAnswers:
+class QrAnswers(BelowFlask):
     """WSGI middleware that answers GET of the picture of a payment's code.
 
     Everything else goes to Flask: unknown payments, conditional requests, and clients beyond their
-    bound. The answer has the headers of Flask's, and counts in the bounds and in the metrics.
+    bound. Pictures are not logged, as those of Flask.
     """
+
+    route = "/payments/pix/qr_code/<path:name>"
 
     def __init__(self, application: WSGIApplication, settings: Settings, parts: Parts) -> None:
         """Wrap the WSGI application of an app with these parts."""
-        self._application = application
-        self._requests_max = settings.requests_per_minute
-        self._images_max = settings.qr_images_per_minute
-        self._parts = parts
-        self._hub_yields = hub_hooks(settings, parts.socketio)
+        super().__init__(application, settings, parts)
+        self._bounds.append((QR_IMAGES, settings.qr_images_per_minute))
         self._headers = list(security_headers(settings).items())
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
+    def _subject(self, environ: WSGIEnvironment) -> str | None:
+        """The name of the picture."""
         match = _PATH.fullmatch(environ.get("PATH_INFO", ""))
-        if match is None or not _is_plain(environ):
-            return self._application(environ, start_response)
-        started = time.perf_counter()
-        network = network_of(environ.get("REMOTE_ADDR") or "unknown")
-        if not self._may_take(network):
-            return self._application(environ, start_response)
-        code = self._find(environ, match[1])
-        if code is None or not code.has_location:
-            return self._application(environ, start_response)
+        is_ours = (
+            match is not None
+            and environ["REQUEST_METHOD"] == "GET"
+            and _QUERY.fullmatch(environ.get("QUERY_STRING", "")) is not None
+            and is_plain(environ, "HTTP_IF_NONE_MATCH")
+        )
+        return match[1] if match is not None and is_ours else None
+
+    def _answer(self, environ: WSGIEnvironment, subject: str) -> QuickAnswer | None:
+        match = _NAME.fullmatch(subject)
+        code = None if match is None else self._find(environ, match[1])
+        if match is None or code is None or not code.has_location:
+            return None
+        kind = match[2] or "png"
         try:
-            kind = match[2] or "png"
             body = picture_of(code.br_code, kind)
         except ValueError:  # Flask raises it again, and answers and logs it
-            return self._application(environ, start_response)
-        # Other requests of this client may have come while this one read.
-        counts = self._parts.request_counts
-        if not self._may_take(network) or not counts.take_if_free(
-            REQUESTS, network, self._requests_max
-        ):
-            return self._application(environ, start_response)
-        counts.take_if_free(QR_IMAGES, network, self._images_max)
-        self._parts.metrics.observe("GET", ROUTE, 200, time.perf_counter() - started)
+            return None
         query = environ.get("QUERY_STRING", "")
-        own = [
+        headers = [
             *picture_headers(body, kind, caching_of(code, f"?{query}" if query else "")),
             ("Content-Length", str(len(body))),
-            ("Date", http_date(self._parts.ledger.clock.now())),
-            ("X-Request-ID", request_id_of(environ)),
+            *self._headers,
         ]
-        start_response("200 OK", own + self._headers)
-        for hub_yield in self._hub_yields:
-            hub_yield.after_answer()
-        return (body,)
-
-    def _may_take(self, network: str) -> bool:
-        counts = self._parts.request_counts
-        return counts.may_take(REQUESTS, network, self._requests_max) and counts.may_take(
-            QR_IMAGES, network, self._images_max
-        )
+        return QuickAnswer(200, headers, (body,))
 
     def _find(self, environ: WSGIEnvironment, txid: str) -> PicturedCode | None:
         try:
@@ -98,12 +78,3 @@ class QrAnswers:
             environ[CODE_READ] = error
             return None
         return code
-
-
-def _is_plain(environ: WSGIEnvironment) -> bool:
-    """Whether the request has nothing that only Flask can answer."""
-    return (
-        environ["REQUEST_METHOD"] == "GET"
-        and _QUERY.fullmatch(environ.get("QUERY_STRING", "")) is not None
-        and not any(environ.get(name) for name in _FOR_FLASK)
-    )

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
-
-from werkzeug.http import http_date
 
 from config import Settings
 from core.runtime.parts import Parts
@@ -17,17 +13,15 @@ from repository.database import ledger
 from repository.ledgers import Ledger
 from repository.page_rows import PolledPayment, find_polled
 from web.answers import POLLED_CACHING, polled_tag
-from web.limits import network_of
-from web.request_counts import REQUESTS
-from web.requests import hub_hooks, request_id_of, security_headers
+from web.below_flask import BelowFlask, QuickAnswer, is_plain
+from web.requests import security_headers
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 _READ = "balcao.poll_read"
 """Key in a request's environ: what was read for it, so that Flask need not read it again."""
 
-ROUTE = "/payments/pix/<string:payment_id>/status"
 _PATH = re.compile("/payments/pix/([0-9a-f]{32})/status", re.ASCII)
 _TAG = re.compile('W/"[a-z]{1,20}-[0-9]{1,10}"', re.ASCII)
 
@@ -48,50 +42,34 @@ def _read(ledger_: Ledger, txid: str) -> tuple[PolledPayment | None, datetime]:
     return payment, ledger_.clock.now()  # afterwards: a wait for a connection may last
 
 
-class UnchangedPolls:
+class UnchangedPolls(BelowFlask):
     """WSGI middleware that answers 304 to a poll that names the payment's present state.
 
     Everything else goes to Flask: changes, unknown payments, other forms of `If-None-Match`, and
-    clients beyond their bound. The answer has the headers of Flask's. It counts in the bounds and
-    in the metrics, and is not logged, because a page sends it for as long as it waits.
+    clients beyond their bound. The answers are not logged, because a page sends these polls for as
+    long as it waits.
     """
+
+    route = "/payments/pix/<string:payment_id>/status"
 
     def __init__(self, application: WSGIApplication, settings: Settings, parts: Parts) -> None:
         """Wrap the WSGI application of an app with these parts."""
-        self._application = application
-        self._requests_max = settings.requests_per_minute
-        self._parts = parts
-        self._hub_yields = hub_hooks(settings, parts.socketio)
+        super().__init__(application, settings, parts)
         self._headers = [("Cache-Control", POLLED_CACHING), *security_headers(settings).items()]
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
+    def _subject(self, environ: WSGIEnvironment) -> str | None:
+        """The id of the payment."""
         tag = environ.get("HTTP_IF_NONE_MATCH")
         if tag is None or environ["REQUEST_METHOD"] != "GET" or not _TAG.fullmatch(tag):
-            return self._application(environ, start_response)
-        # Flask refuses an `If-Match` that does not match, whatever else a request says.
-        is_plain = "HTTP_IF_MATCH" not in environ
-        match = _PATH.fullmatch(environ.get("PATH_INFO", "")) if is_plain else None
-        started = time.perf_counter()
-        network = network_of(environ.get("REMOTE_ADDR") or "unknown")
-        counts, most = self._parts.request_counts, self._requests_max
-        if match is None or not counts.may_take(REQUESTS, network, most):
-            return self._application(environ, start_response)
-        if not self._is_unchanged(environ, match[1], tag):
-            return self._application(environ, start_response)
-        # Other requests of this client may have come while this one read.
-        if not counts.take_if_free(REQUESTS, network, most):
-            return self._application(environ, start_response)
-        self._parts.metrics.observe("GET", ROUTE, 304, time.perf_counter() - started)
-        own = [
-            ("ETag", tag),
-            ("Date", http_date(self._parts.ledger.clock.now())),
-            ("X-Request-ID", request_id_of(environ)),
-        ]
-        start_response("304 NOT MODIFIED", own + self._headers)
-        for hub_yield in self._hub_yields:
-            hub_yield.after_answer()
-        return ()
+            return None
+        match = _PATH.fullmatch(environ.get("PATH_INFO", ""))
+        return match[1] if match is not None and is_plain(environ) else None
+
+    def _answer(self, environ: WSGIEnvironment, subject: str) -> QuickAnswer | None:
+        tag = environ["HTTP_IF_NONE_MATCH"]
+        if not self._is_unchanged(environ, subject, tag):
+            return None
+        return QuickAnswer(304, [("ETag", tag), *self._headers], ())
 
     def _is_unchanged(self, environ: WSGIEnvironment, txid: str, tag: str) -> bool:
         try:

@@ -7,18 +7,22 @@ compressed size (BREACH, decision 0049).
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from flask import Response, current_app, request
+from werkzeug.datastructures import Accept
+from werkzeug.http import parse_accept_header
 
 from config import Settings
 
 BYTES_MIN = 1024
 """A shorter text fits into one packet anyway."""
-LEVEL = 4
-"""A page of 11 kB takes 0.09 ms; higher levels cost more and gain one percent."""
+PAGE_LEVEL, PAGE_WINDOW = 2, 14
+"""For texts that are made for one request: a page of 11 kB takes 0.11 ms and has 3.8 kB. With
+level 4 and the usual window it takes 0.17 ms and has 3.6 kB. The window is 2**14 bytes."""
 _TYPES = frozenset(
     {"application/json", "image/svg+xml", "text/css", "text/html", "text/javascript", "text/plain"}
 )
@@ -51,21 +55,31 @@ def compress(response: Response) -> Response:
     tag, is_weak = response.get_etag()
     if tag is not None and not is_weak:
         response.set_etag(tag, weak=True)  # both encodings share it
-    if response.status_code != 200 or request.accept_encodings["gzip"] <= 0:
+    accepted = request.environ.get("HTTP_ACCEPT_ENCODING", "")
+    if response.status_code != 200 or not takes_gzip(accepted):
         return response
     if (response.content_length or 0) < BYTES_MIN:
         return response
     response.direct_passthrough = False
     data = response.get_data()
     # A text with a tag is a file; files are compressed once.
-    response.set_data(_gzip(data) if tag is None else _gzip_of_file(data))
+    response.set_data(gzip_of_page(data) if tag is None else _gzip_of_file(data))
     response.headers["Content-Encoding"] = "gzip"
     response.headers.pop("Accept-Ranges", None)
     return response
 
 
-def _gzip(data: bytes) -> bytes:
-    return gzip.compress(data, LEVEL, mtime=0)
+@lru_cache(maxsize=256)
+def takes_gzip(accept_encoding: str) -> bool:
+    """Whether a client with this `Accept-Encoding` takes gzip."""
+    return parse_accept_header(accept_encoding, Accept)["gzip"] > 0
+
+
+def gzip_of_page(data: bytes) -> bytes:
+    """The bytes of a text that is made for one request."""
+    # zlib adds 16 to the window for gzip's header, which has no date then.
+    compressor = zlib.compressobj(PAGE_LEVEL, zlib.DEFLATED, 16 + PAGE_WINDOW)
+    return compressor.compress(data) + compressor.flush()
 
 
 @lru_cache(maxsize=256)

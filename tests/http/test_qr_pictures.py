@@ -218,3 +218,25 @@ def test_an_unknown_payment_and_a_lost_database_are_read_once(client, monkeypatc
     monkeypatch.setattr(qr_answers, "find_code", lose)
     problem(client.get(url), 503)
     assert reads == ["0" * 32] * 2
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Upgrade": "websocket", "Connection": "Upgrade"},
+        {"If-Match": '"other"'},
+        {"If-None-Match": "*"},
+        {"Range": "bytes=0-9"},
+    ],
+)
+def test_a_picture_asked_for_in_another_way_is_answered_as_by_flask(
+    make_payment, client, monkeypatch, headers
+):
+    """No picture is sent to a client that wants a websocket, or another version of it."""
+    url = f"/payments/pix/qr_code/{make_payment()['qr_code']}.svg"
+    sent = {**headers, "X-Request-ID": "same"}
+    quick = client.get(url, headers=sent)
+    monkeypatch.setattr(qr_answers, "_PATH", re.compile("(?!)"))
+    plain = client.get(url, headers=sent)
+    assert (quick.status, quick.data) == (plain.status, plain.data)
+    assert (quick.status_code == 400) is ("Upgrade" in headers)
