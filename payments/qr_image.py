@@ -34,7 +34,7 @@ _Symbol = tuple[bytes, ...]
 """The rows of a symbol with its quiet zone: a byte per module, DARK or LIGHT."""
 
 DARK, LIGHT = b"\x00", b"\xff"
-_RUNS = re.compile(b"(\xff*)(\x00+)")
+_RUN = re.compile(b"\xff*\x00+")
 """Light modules, and the dark ones that follow them."""
 
 
@@ -107,8 +107,25 @@ def symbol_by_qrcode(code: str) -> _Symbol:
 def _strokes(symbol: _Symbol) -> Iterator[str]:
     """The path commands: move over each light run, draw a line for each dark run."""
     for y, row in enumerate(symbol):
-        runs = _RUNS.findall(row)
+        runs = _RUN.findall(row)
         if runs:
-            light, dark = runs[0]
-            yield f"M{len(light)} {y}h{len(dark)}"
-            yield from [f"m{len(light)} 0h{len(dark)}" for light, dark in runs[1:]]
+            light, dark = _lengths(runs[0])
+            yield f"M{light} {y}h{dark}"
+            yield from map(_LINES.__getitem__, runs[1:])
+
+
+def _lengths(run: bytes) -> tuple[int, int]:
+    dark = run.count(DARK)
+    return len(run) - dark, dark
+
+
+class _Lines(dict[bytes, str]):
+    """The commands for a run, which are written once: a symbol has 700 runs of some 40 forms."""
+
+    def __missing__(self, run: bytes) -> str:
+        light, dark = _lengths(run)
+        commands = self[run] = f"m{light} 0h{dark}"
+        return commands
+
+
+_LINES = _Lines()

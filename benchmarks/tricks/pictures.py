@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 from benchmarks.tricks.trick import Trick, instead, uncached
 from core.signing import jws
 from payments import qr_image, qr_routes
+
+_RUNS = re.compile(b"(\xff*)(\x00+)")
+
+
+def _strokes(symbol: tuple[bytes, ...]) -> Iterator[str]:
+    """Write the commands of each run anew."""
+    for y, row in enumerate(symbol):
+        runs = _RUNS.findall(row)
+        if runs:
+            light, dark = runs[0]
+            yield f"M{len(light)} {y}h{len(dark)}"
+            yield from [f"m{len(light)} 0h{len(dark)}" for light, dark in runs[1:]]
+
 
 TRICKS = [
     Trick(
@@ -18,6 +34,12 @@ TRICKS = [
         "payments/qr_image.py symbol_by_zxing",
         ("first QR, SVG", "first QR, PNG"),
         instead((qr_image, "symbol_by_zxing", qr_image.symbol_by_qrcode)),
+    ),
+    Trick(
+        "strokes written once",
+        "payments/qr_image.py _LINES",
+        ("first QR, SVG",),
+        instead((qr_image, "_strokes", _strokes)),
     ),
     Trick(
         "cached pictures",
