@@ -127,7 +127,7 @@ def _add_routes(app: OpenAPI, settings: Settings, parts: Parts) -> None:
     init_providers(app, settings)
     init_payments(app, settings, parts)
     init_webhooks(app)
-    init_checkout(app)
+    init_checkout(app, settings, parts)
     init_transactions(app)
     init_docs(app)
     init_shop(app)

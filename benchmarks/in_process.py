@@ -166,7 +166,10 @@ class Service:
             Operation("trace", self._traces, 204),
             _same("poll", environ, "GET", f"{page}/status"),
             _same("poll, unchanged", environ, "GET", f"{page}/status", _UNCHANGED),
-            _same("page", environ, "GET", page, BROWSER),
+            _same("usual page", environ, "GET", page, BROWSER),
+            _same("usual page, compressed", environ, "GET", page, _ZIPPED),
+            # A page with a query is Flask's: this one follows *Já paguei* without scripts.
+            _same("page", environ, "GET", f"{page}?checked=no_answer", BROWSER),
             _same("page, cancelled", environ, "GET", cancelled, BROWSER),
             _same("receipt", environ, "GET", f"{paid}/receipt", BROWSER),
             _same("page as JSON", environ, "GET", page, {**PROGRAM, "HTTP_ACCEPT": _JSON}),

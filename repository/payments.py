@@ -48,12 +48,18 @@ class Payments:
         return self._with_merchant(self._require(self.find_by_txid(txid)))
 
     def by_txid_and_how_paid(self, txid: str) -> tuple[Payment, Payment | None, Receipt | None]:
+        """As `how_paid`, for the payment with this id. Runs two statements at most.
+
+        Raises PaymentNotFound.
+        """
+        return self.how_paid(self._require(self.find_by_txid(txid)))
+
+    def how_paid(self, payment: Payment) -> tuple[Payment, Payment | None, Receipt | None]:
         """The payment with its merchant, the payment that paid its order, and its own receipt.
 
-        The second is read if the payment is cancelled, and the third if it is confirmed. Runs two
-        statements at most. Raises PaymentNotFound.
+        The second is read if the payment is cancelled, and the third if it is confirmed. Runs one
+        statement at most.
         """
-        payment = self._require(self.find_by_txid(txid))
         elsewhere: Payment | None = None
         receipt: Receipt | None = None
         ids_ = {"merchant_id": payment.merchant_id}

@@ -53,7 +53,7 @@ def merchant_view(merchant: Account, *, subject: str | None = None) -> MerchantV
         name=merchant.name,
         logo_url=merchant.logo_url,
         shop_url=merchant.shop_url,
-        support_url=_with_subject(merchant.support_url, subject),
+        support_url=with_subject(merchant.support_url, subject),
         support_contact=merchant.support_contact,
         document=mask_document(document) if document else None,
         is_person=document is not None and len(document) == CPF_DIGITS,
@@ -62,7 +62,7 @@ def merchant_view(merchant: Account, *, subject: str | None = None) -> MerchantV
     )
 
 
-def _with_subject(url: str | None, subject: str | None) -> str | None:
+def with_subject(url: str | None, subject: str | None) -> str | None:
     """An address for e-mail with a subject (RFC 6068), unless it has its own; others unchanged."""
     if url is None or subject is None or not url.startswith("mailto:"):
         return url

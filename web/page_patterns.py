@@ -14,24 +14,27 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from operator import itemgetter
 from types import NoneType
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from flask import Flask, current_app, render_template, request
 from markupsafe import Markup, escape
 
+from core.bounded_cache import BoundedCache
 from web.pages import language, language_query
 
 _PATTERNS = "balcao_page_patterns"
 """Key in the app's extensions."""
 PATTERNS_MAX = 512
 """About 12 kB each. A shop's pages need some twenty, which merchants share."""
+FILLED_PAGE = "balcao.filled_page"
+"""Key in a request's environ: the `FilledPage` that was rendered for it."""
 
-_Path = tuple[Any, ...]
+Path = tuple[Any, ...]
 """Where a value is: the name of a value of the page, then attributes and positions in lists."""
 
 
@@ -85,21 +88,53 @@ class _Unpatterned(Exception):
 
 
 @dataclass(frozen=True)
-class _Pattern:
+class Pattern:
+    """The fixed text of pages with equal facts."""
+
+    pieces: tuple[str, ...]
+    """The text before, between and after the marks."""
+    marks: tuple[Path, ...]
+    """The path of the value in each mark."""
+    reads: frozenset[Path]
+    """Every attribute of a view that the template read, also if it only asked for a fact."""
     text: str
-    """A format with `%s` for each mark."""
-    paths: tuple[_Path, ...]
+    """The pieces as a format, with `%s` for each mark."""
+    paths: tuple[Path, ...]
+    """The paths of the marks, each once."""
     places: Callable[[list[str]], tuple[str, ...]]
     """From the texts of the paths to the arguments of the format."""
 
+    @classmethod
+    def of(
+        cls, pieces: Sequence[str], marks: Sequence[Path], reads: Collection[Path] = ()
+    ) -> Pattern:
+        """The pattern with these pieces, and with marks between them."""
+        paths = tuple(dict.fromkeys(marks))
+        text = "%s".join(piece.replace("%", "%%") for piece in pieces)
+        # Twice the last one, because itemgetter makes no tuple of a single item.
+        order = [paths.index(path) for path in marks]
+        places = itemgetter(*order) if len(order) > 1 else lambda texts: tuple(texts)
+        return cls(tuple(pieces), tuple(marks), frozenset(reads), text, paths, places)
+
     def filled(self, values: Mapping[str, Any]) -> str:
         """The page with these values, escaped as Jinja escapes them."""
-        return self.text % self.places([escape(_at(values, path)) for path in self.paths])
+        return self.with_texts([escape(value_at(values, path)) for path in self.paths])
+
+    def with_texts(self, texts: list[str]) -> str:
+        """The page with these texts, already escaped, in the order of `paths`."""
+        return self.text % self.places(texts)
+
+
+class FilledPage(NamedTuple):
+    """A page as `render_page` made it."""
+
+    pattern: Pattern
+    values: dict[str, Any]
 
 
 def init_page_patterns(app: Flask) -> None:
     """Give the app a place for its patterns."""
-    app.extensions[_PATTERNS] = {}
+    app.extensions[_PATTERNS] = BoundedCache(PATTERNS_MAX)
 
 
 def render_page(template: str, **values: Any) -> str:
@@ -114,12 +149,12 @@ def render_page(template: str, **values: Any) -> str:
         return render_template(template, **values)
     if current_app.debug:  # The template may have changed.
         return render_template(template, **values)
-    patterns: dict[Hashable, _Pattern] = current_app.extensions[_PATTERNS]
+    patterns: BoundedCache[Pattern] = current_app.extensions[_PATTERNS]
     pattern = patterns.get(facts)
     if pattern is None:
-        if len(patterns) >= PATTERNS_MAX:
-            patterns.clear()
-        pattern = patterns[facts] = _pattern(template, values)
+        pattern = _pattern(template, values)
+        patterns.put(facts, pattern)
+    request.environ[FILLED_PAGE] = FilledPage(pattern, values)
     return pattern.filled(values)
 
 
@@ -140,28 +175,23 @@ _WRITTEN = frozenset({str, int, Markup, datetime})
 _EXAMINED = frozenset({bool, NoneType, Fact})
 
 
-def _at(values: Mapping[str, Any], path: _Path) -> Any:
+def value_at(values: Mapping[str, Any], path: Path) -> Any:
+    """The value at this path."""
     value = values[path[0]]
     for part in path[1:]:
         value = getattr(value, part) if type(part) is str else value[part]
     return value
 
 
-def _pattern(template: str, values: Mapping[str, Any]) -> _Pattern:
+def _pattern(template: str, values: Mapping[str, Any]) -> Pattern:
     marks = _Marks()
     stand_ins = {name: marks.instead_of(value, (name,)) for name, value in values.items()}
     # What a template reads of these may differ from request to request.
     others = {name: marks.instead_of("-", (name,)) for name in ("request", "session", "g")}
     page = render_template(template, **stand_ins, **others)
     fixed, *rest = re.split(f"{marks.fence}([0-9]+){marks.fence}", page)
-    paths = tuple(marks.paths)
-    numbers = [int(number) for number in rest[::2]]
-    used = sorted(set(numbers))
-    text = "%s".join(part.replace("%", "%%") for part in (fixed, *rest[1::2]))
-    # Twice the last one, because itemgetter makes no tuple of a single item.
-    order = [used.index(number) for number in numbers]
-    places = itemgetter(*order) if len(order) > 1 else lambda texts: tuple(texts)
-    return _Pattern(text, tuple(paths[number] for number in used), places)
+    paths = [marks.paths[int(number)] for number in rest[::2]]
+    return Pattern.of((fixed, *rest[1::2]), paths, marks.reads)
 
 
 class _Marks:
@@ -169,9 +199,10 @@ class _Marks:
 
     def __init__(self) -> None:
         self.fence = f"mark-{secrets.token_hex(16)}-"
-        self.paths: list[_Path] = []
+        self.paths: list[Path] = []
+        self.reads: set[Path] = set()
 
-    def instead_of(self, value: object, path: _Path, *, has_truth: bool = True) -> Any:
+    def instead_of(self, value: object, path: Path, *, has_truth: bool = True) -> Any:
         """What a template gets instead of the value at the path."""
         kind = type(value)
         if kind in _WRITTEN and (value or not has_truth):
@@ -191,7 +222,7 @@ class _Marks:
 class _StandIn:
     """Has the attributes of a view, with marks as values."""
 
-    def __init__(self, view: PageView, path: _Path, marks: _Marks) -> None:
+    def __init__(self, view: PageView, path: Path, marks: _Marks) -> None:
         self._view = view
         self._path = path
         self._marks = marks
@@ -200,4 +231,5 @@ class _StandIn:
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._view, name)
         path = (*self._path, name)
+        self._marks.reads.add(path)
         return self._marks.instead_of(value, path, has_truth=name in self._fields)

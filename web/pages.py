@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from babel.numbers import format_currency, format_decimal
 from flask import Flask, Response, g, request
 from flask_babel import Babel, force_locale, get_locale, get_translations
+from werkzeug.datastructures import LanguageAccept
+from werkzeug.http import parse_accept_header
 
 from config import current_settings
 from core.languages import (
@@ -39,7 +41,14 @@ def language() -> str:
 def _negotiate_language() -> str:
     if name := _language_from_query() or _language_from_cookie():
         return name
-    return language_of_tag(request.accept_languages.best_match(ACCEPTABLE_TAGS, "pt-BR"))
+    return language_of_browser(request.environ.get("HTTP_ACCEPT_LANGUAGE", ""))
+
+
+@lru_cache(maxsize=256)
+def language_of_browser(accept_language: str) -> str:
+    """The language for a browser with this `Accept-Language`."""
+    accepted = parse_accept_header(accept_language, LanguageAccept)
+    return language_of_tag(accepted.best_match(ACCEPTABLE_TAGS, "pt-BR"))
 
 
 def _language_from_query() -> str | None:
@@ -53,6 +62,11 @@ def _language_from_cookie() -> str | None:
         return None
     name = request.cookies.get(COOKIE)
     return name if name in LANGUAGES else None
+
+
+def _locale_of(name: str) -> str:
+    """The name of a language as Babel writes it."""
+    return name.replace("-", "_")
 
 
 def language_args() -> dict[str, Any]:
@@ -81,7 +95,7 @@ def init_pages(app: Flask) -> None:
     app.config["BABEL_TRANSLATION_DIRECTORIES"] = str(STATIC.parent / "translations")
     Babel(
         app,
-        locale_selector=lambda: language().replace("-", "_"),
+        locale_selector=lambda: _locale_of(language()),
         timezone_selector=zones.select_zone,
     )
     app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]  # by jinja2.ext.i18n
@@ -165,9 +179,12 @@ def _remember_language(response: Response) -> None:
     )
 
 
-def brl(centavos: int) -> str:
-    """`R$ 54,90` with a no-break space; `R$54.90` in English."""
-    return _currency(centavos, str(get_locale()))
+def brl(centavos: int, name: str | None = None) -> str:
+    """`R$ 54,90` with a no-break space; `R$54.90` in English.
+
+    `name` is the language, that of the request by default.
+    """
+    return _currency(centavos, _locale_of(name) if name else str(get_locale()))
 
 
 def number(count: int) -> str:

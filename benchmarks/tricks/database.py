@@ -201,9 +201,9 @@ def _payload_session(self: payments.Payments, watch_code: str) -> Payment | None
 
 
 def _how_paid_apart(
-    self: payments.Payments, txid: str
+    self: payments.Payments, payment: Payment
 ) -> tuple[Payment, Payment | None, Receipt | None]:
-    payment = self.by_txid(txid)
+    self._with_merchant(payment)
     if payment.status == PaymentStatus.CONFIRMED:
         return payment, None, receipts.Receipts(self._unit).accepted_of(payment.id)
     if payment.status != PaymentStatus.CANCELLED or payment.order_id is None:
@@ -522,9 +522,9 @@ TRICKS = [
     ),
     Trick(
         "merchant and other payment by one statement",
-        f"{PAYMENTS} by_txid_and_how_paid",
+        f"{PAYMENTS} how_paid",
         ("page, cancelled",),
-        _of_payments(by_txid_and_how_paid=_how_paid_apart),
+        _of_payments(how_paid=_how_paid_apart),
     ),
     Trick(
         "statement built once",

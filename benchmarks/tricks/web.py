@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from flask_limiter import Limiter
 from werkzeug.wrappers import Response as BaseResponse
 
 from benchmarks.tricks.trick import Trick, instead, uncached
-from blueprints.checkout import look_routes, page_routes
+from blueprints.checkout import look_routes, page_answers, page_routes
 from payments import qr_answers, qr_image, qr_routes, unchanged_polls
 from web import bodies, limits, pages, requests, static_answers, zones
 
@@ -25,7 +26,8 @@ def _headers_by_a_hook(app: Flask) -> Iterator[None]:
     """Set the fixed headers in a hook, as Flask's documentation shows."""
     turns: Any = app.wsgi_app  # then the gate and Socket.IO's app; all pass other requests on
     spellings: Any = turns._application._application.wsgi_app  # of the paths of API Pix
-    polls: Any = spellings._application  # answers of unchanged polls
+    usual_pages: Any = spellings._application
+    polls: Any = usual_pages._application  # answers of unchanged polls
     pictures: Any = polls._application
     below: Any = pictures._application
     hooks = app.after_request_funcs[None]
@@ -84,6 +86,11 @@ def _yield_each_time(self: requests.HubYield) -> None:
     self._sleep(0)
 
 
+def _gzip_as_usual(data: bytes) -> bytes:
+    """As pages were compressed before."""
+    return gzip.compress(data, 4, mtime=0)
+
+
 _plain_headers: Callable[..., Any] = Response.get_wsgi_headers
 
 TRICKS = [
@@ -128,6 +135,20 @@ TRICKS = [
         "payments/qr_answers.py QrAnswers",
         ("QR", "QR as PNG", "first QR, SVG"),
         instead((qr_answers, "_PATH", re.compile("(?!)"))),
+    ),
+    Trick(
+        "usual pages answered below Flask",
+        "blueprints/checkout/page_answers.py PageAnswers",
+        ("usual page",),
+        instead((page_answers, "_PATH", re.compile("(?!)"))),
+    ),
+    Trick(
+        "a cheaper level and a smaller window for pages",
+        "web/compression.py gzip_of_page",
+        ("usual page, compressed",),
+        instead(
+            (page_answers, "gzip_of_page", _gzip_as_usual),
+        ),
     ),
     Trick(
         "files answered below Flask",

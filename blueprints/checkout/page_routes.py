@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from accounts.access import is_merchant
 from blueprints.checkout import views
+from blueprints.checkout.page_answers import payment_read
 from config import current_settings
 from core.clock import rfc3339
 from core.errors import PaymentNotFound
@@ -73,8 +74,13 @@ def payment_page(path: PaymentPath) -> BaseResponse:
 
     The payment's merchant sees the merchant's view, everybody else the public view.
     """
+    read = payment_read(request.environ)
     with reading() as work:
-        payment, elsewhere, receipt = work.payments.by_txid_and_how_paid(path.payment_id)
+        payment, elsewhere, receipt = (
+            work.payments.by_txid_and_how_paid(path.payment_id)
+            if read is None
+            else work.payments.how_paid(read)
+        )
         moment = work.now
         if prefers_json():
             to_merchant = is_merchant(work, payment.merchant_id)

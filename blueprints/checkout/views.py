@@ -27,7 +27,14 @@ from web.zones import clock, day, days_between, moment
 REFRESH_SECONDS = 10
 """How often a page without JavaScript reloads."""
 _DAY = 86_400
-_DAYS = {0: Fact("today"), 1: Fact("tomorrow")}
+COUNTDOWN_MS_MAX = 2 * _DAY * 1000 - 999
+"""From here on, rounded up to seconds, a page writes the days that are left."""
+NEAR_MS, LAST_MS = 300_000, 60_000
+"""A deadline is near, and a minute is the last one, below these."""
+LONG_AMOUNT_CHARACTERS = 12
+"""A longer amount needs smaller letters."""
+DAYS = {0: Fact("today"), 1: Fact("tomorrow")}
+"""The names of days of a deadline, by the midnights until then; other days have no name."""
 _LATER, _NO_DAY = Fact("later"), Fact("")
 _GET, _POST = Fact("get"), Fact("post")
 
@@ -114,11 +121,9 @@ class PaymentView(PageView):
     @property
     def time_left(self) -> str:
         """As mm:ss, h:mm:ss, or days from two days on; countdown.js writes the same shapes."""
-        seconds = max(-(-self.remaining_ms // 1000), 0)
-        if seconds >= 2 * _DAY:
-            return _("%(days)s dias") % {"days": seconds // _DAY}
-        clock_text = f"{seconds // 60 % 60:02}:{seconds % 60:02}"
-        return f"{seconds // 3600}:{clock_text}" if seconds >= 3600 else clock_text
+        if self.remaining_ms >= COUNTDOWN_MS_MAX:
+            return _("%(days)s dias") % {"days": -(-self.remaining_ms // 1000) // _DAY}
+        return countdown(self.remaining_ms)
 
     @property
     def created_moment(self) -> str:
@@ -205,7 +210,7 @@ def payment_view(
         sequence=sequence_at(payment, now),
         amount_centavos=amount_centavos,
         amount_text=amount_text,
-        is_amount_long=len(amount_text) > 12,
+        is_amount_long=len(amount_text) > LONG_AMOUNT_CHARACTERS,
         payer_sets_amount=payment.payer_sets_amount,
         withdrawal=charge_terms.withdrawal_of(payment),
         info=charge_terms.info_lines(payment),
@@ -222,8 +227,8 @@ def payment_view(
         created_at=payment.created_at,
         expires_at=payment.expires_at,
         remaining_ms=left,
-        is_near=left < 300_000,
-        is_last=left < 60_000,
+        is_near=left < NEAR_MS,
+        is_last=left < LAST_MS,
         deadline_day=_deadline_day(payment_state),
         paid_at=payment_state.paid_at,
         end_to_end_id=payment.end_to_end_id,
@@ -248,7 +253,7 @@ def _deadline_day(payment_state: PaymentState) -> Fact:
     if payment_state.status is not PaymentStatus.PENDING:
         return _NO_DAY
     days = days_between(payment_state.at, payment_state.payment.expires_at)
-    return _DAYS.get(days, _LATER)
+    return DAYS.get(days, _LATER)
 
 
 def _shop_link(payment_state: PaymentState, url: str | None) -> str | None:
@@ -258,11 +263,21 @@ def _shop_link(payment_state: PaymentState, url: str | None) -> str | None:
     return with_outcome(url, payment_state.payment.txid, str(payment_state.status))
 
 
+def countdown(remaining_ms: int) -> str:
+    """The milliseconds as mm:ss or h:mm:ss, rounded up."""
+    seconds = max(-(-remaining_ms // 1000), 0)
+    clock_text = f"{seconds // 60 % 60:02}:{seconds % 60:02}"
+    return f"{seconds // 3600}:{clock_text}" if seconds >= 3600 else clock_text
+
+
 def mail_subject(payment: Payment) -> str:
     """The subject of a shopper's e-mail to the shop."""
-    if payment.order_id is not None:
-        return _("Pedido %(order)s") % {"order": payment.order_id}
-    return _("Pagamento %(id)s") % {"id": payment.txid}
+    return mail_subject_form(payment) % {"order": payment.order_id, "id": payment.txid}
+
+
+def mail_subject_form(payment: Payment) -> str:
+    """The same with `%(order)s` or `%(id)s` in place of the payment's own."""
+    return _("Pagamento %(id)s") if payment.order_id is None else _("Pedido %(order)s")
 
 
 def masked_name(name: str | None) -> str | None:

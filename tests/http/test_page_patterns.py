@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -9,6 +10,8 @@ from itertools import product
 import pytest
 from flask import render_template, render_template_string, request
 
+from blueprints.checkout import page_answers
+from core.bounded_cache import BoundedCache
 from repository.accounts import RecentAccounts
 from repository.database import in_unit_of_work, ledger
 from web import page_patterns
@@ -90,6 +93,7 @@ def test_a_page_in_a_pattern_is_the_page_that_jinja_renders(app, client, paths, 
             quick = [read(query), read(query)]
             with monkeypatch.context() as patch:
                 patch.setattr("blueprints.checkout.page_routes.render_page", rendered_plainly)
+                patch.setattr(page_answers, "_PATH", re.compile("(?!)"))
                 plain = read(query)
             assert quick == [plain, plain]
             assert "mark-" not in "".join(plain).replace("qr-mark", "").replace("fold__mark", "")
@@ -187,11 +191,15 @@ def test_a_template_that_examines_a_value_fails_at_once(page, expression):
         page(f"{{{{ {expression} }}}}", "a", Fact("k"), 2)
 
 
-def test_patterns_are_bounded(app, page, monkeypatch):
-    """Facts come from merchants and clients; patterns that are dropped are made again."""
-    monkeypatch.setattr(page_patterns, "PATTERNS_MAX", 3)
+def test_patterns_are_bounded_and_the_least_used_one_is_dropped(app, page):
+    """Facts come from merchants and clients, and the usual pages must keep their patterns."""
+    patterns: BoundedCache[page_patterns.Pattern] = BoundedCache(3)
+    app.extensions["balcao_page_patterns"] = patterns
+    source = "{{ sight.kind }}{{ sight.number }}"
+    page(source, "", Fact("usual"), 1)
+    usual = next(iter(patterns))
     for name, number in product("abcd", (0, 1)):
-        assert (
-            page("{{ sight.kind }}{{ sight.number }}", "", Fact(name), number) == f"{name}{number}"
-        )
-    assert len(app.extensions["balcao_page_patterns"]) <= 3
+        assert page(source, "", Fact(name), number) == f"{name}{number}"
+        assert page(source, "", Fact("usual"), 2) == "usual2"
+        assert usual in patterns
+        assert len(patterns) <= 3
