@@ -167,7 +167,6 @@ class Service:
             _same("poll", environ, "GET", f"{page}/status"),
             _same("poll, unchanged", environ, "GET", f"{page}/status", _UNCHANGED),
             _same("usual page", environ, "GET", page, BROWSER),
-            _same("usual page, compressed", environ, "GET", page, _ZIPPED),
             # A page with a query is Flask's: this one follows *Já paguei* without scripts.
             _same("page", environ, "GET", f"{page}?checked=no_answer", BROWSER),
             _same("page, cancelled", environ, "GET", cancelled, BROWSER),

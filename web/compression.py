@@ -7,7 +7,6 @@ compressed size (BREACH, decision 0049).
 from __future__ import annotations
 
 import gzip
-import zlib
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -20,9 +19,9 @@ from config import Settings
 
 BYTES_MIN = 1024
 """A shorter text fits into one packet anyway."""
-PAGE_LEVEL, PAGE_WINDOW = 2, 14
-"""For texts that are made for one request: a page of 11 kB takes 0.11 ms and has 3.8 kB. With
-level 4 and the usual window it takes 0.17 ms and has 3.6 kB. The window is 2**14 bytes."""
+LEVEL = 4
+"""For texts that are made for one request: a page of 11 kB takes 0.13 ms and has 3.6 kB. Level 2
+takes 0.09 ms and has 3.8 kB; higher levels cost more and gain one percent."""
 _TYPES = frozenset(
     {"application/json", "image/svg+xml", "text/css", "text/html", "text/javascript", "text/plain"}
 )
@@ -77,9 +76,7 @@ def takes_gzip(accept_encoding: str) -> bool:
 
 def gzip_of_page(data: bytes) -> bytes:
     """The bytes of a text that is made for one request."""
-    # zlib adds 16 to the window for gzip's header, which has no date then.
-    compressor = zlib.compressobj(PAGE_LEVEL, zlib.DEFLATED, 16 + PAGE_WINDOW)
-    return compressor.compress(data) + compressor.flush()
+    return gzip.compress(data, LEVEL, mtime=0)
 
 
 @lru_cache(maxsize=256)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import re
 from collections.abc import Callable, Iterator
@@ -86,11 +85,6 @@ def _yield_each_time(self: requests.HubYield) -> None:
     self._sleep(0)
 
 
-def _gzip_as_usual(data: bytes) -> bytes:
-    """As pages were compressed before."""
-    return gzip.compress(data, 4, mtime=0)
-
-
 _plain_headers: Callable[..., Any] = Response.get_wsgi_headers
 
 TRICKS = [
@@ -141,14 +135,6 @@ TRICKS = [
         "blueprints/checkout/page_answers.py PageAnswers",
         ("usual page",),
         instead((page_answers, "_PATH", re.compile("(?!)"))),
-    ),
-    Trick(
-        "a cheaper level and a smaller window for pages",
-        "web/compression.py gzip_of_page",
-        ("usual page, compressed",),
-        instead(
-            (page_answers, "gzip_of_page", _gzip_as_usual),
-        ),
     ),
     Trick(
         "files answered below Flask",
