@@ -30,7 +30,7 @@ from web.pages import language, language_query
 _PATTERNS = "balcao_page_patterns"
 """Key in the app's extensions."""
 PATTERNS_MAX = 512
-"""About 12 kB each. A shop's pages need some twenty, which merchants share."""
+"""About 25 kB each. A shop's pages need some twenty, which merchants share."""
 FILLED_PAGE = "balcao.filled_page"
 """Key in a request's environ: the `FilledPage` that was rendered for it."""
 

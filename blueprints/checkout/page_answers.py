@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote_plus
@@ -142,7 +142,7 @@ class PreparedPage:
     """All pages of one kind."""
 
     pattern: Pattern
-    """Its marks are numbers of `texts`."""
+    """Its paths are those of `texts`, in their order."""
     texts: tuple[_Text, ...]
     headers: Headers
     """As Flask sent them, without those that each answer has of its own."""
@@ -343,7 +343,8 @@ def _bound(filled: FilledPage, payment: Payment) -> tuple[Pattern, tuple[_Text, 
             pieces.append("")
         pieces[-1] += after + piece
     bound = Pattern.of(pieces, [(text,) for text in texts])
-    return bound, tuple(path[0] for path in bound.paths)
+    slim = replace(bound, pieces=(), marks=())  # they double its size, and serve only here
+    return slim, tuple(path[0] for path in bound.paths)
 
 
 def _parts_of(path: Path, sample: str, payment: Payment) -> tuple[str, _Text | None, str]:
