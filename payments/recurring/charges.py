@@ -41,6 +41,7 @@ from db_models import (
     ClosingParty,
     PaymentStatus,
     Recurrence,
+    RecurrenceStatus,
     RecurringChargeStatus,
 )
 from payments import lifecycle, service
@@ -120,8 +121,13 @@ def create(
     """Store a charge of an approved recurrence; order its first attempt if its day is near.
 
     The values must be checked already, and the recurrence's row be locked. Raises PixKeyMissing,
-    and LostRace if the txid is in use or the cycle has a charge.
+    ConcurrentUpdate if the recurrence has changed meanwhile, and LostRace if the txid is in use or
+    the cycle has a charge.
     """
+    # The lock holds at one node of a cluster. With the new `sequence` the end of the recurrence at
+    # another node conflicts with this transaction, and one of the two begins again.
+    if not work.recurrences.change(recurrence, (RecurrenceStatus.APPROVED,), {}):
+        raise ConcurrentUpdate
     day = settlement_day(recurrence, new)
     last_day = last_retry_day(day) if recurrence.allows_retries else day
     payment = service.insert_payment(
