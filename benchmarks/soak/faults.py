@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from benchmarks.soak.stage import Stage
 from tests.support.databases import server_address
+from tests.support.sentinels import SentinelSet, frozen
 from tests.support.servers import PrivateServer
 
 FAULT_SECONDS_MAX = 120
@@ -105,12 +106,27 @@ class SoakFaults:
         service.start()
 
     def _kill_redis(self) -> None:
-        self._stage.redis.kill()
+        redis = self._stage.redis
+        if isinstance(redis, SentinelSet):
+            primary = redis.primary()
+            primary.kill()
+            redis.wait_for_another(primary)
+            primary.start()
+            redis.wait_until_complete()
+            return
+        redis.kill()
         time.sleep(self._seconds.redis_killed)
-        self._stage.redis.start()
+        redis.start()
 
     def _freeze_redis(self) -> None:
-        with frozen_server(self._stage.redis):
+        redis = self._stage.redis
+        if isinstance(redis, SentinelSet):
+            primary = redis.primary()
+            with frozen(primary):
+                redis.wait_for_another(primary)
+            redis.wait_until_complete()
+            return
+        with frozen_server(redis):
             time.sleep(self._seconds.redis_frozen)
 
     def _freeze_database(self) -> None:

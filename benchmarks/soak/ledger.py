@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
@@ -18,11 +19,13 @@ from tests.webhooks.shops import Shop
 
 STATUS_OF_FATE = {
     "confirmed": "confirmed",
+    "paid twice": "confirmed",
     "refunded": "confirmed",
     "cancelled": "cancelled",
     "expired": "expired",
 }
 FAULTS_SHOWN = 5
+_LOGGED = re.compile(r"level=(warning|error|critical) event=(\S+)")
 
 
 @dataclass
@@ -86,10 +89,13 @@ def read_rows(tables: Tables) -> SoakRows:
 def deliveries_of(shop: Shop) -> dict[str, list[str]]:
     """The types of the delivered events by payment id, in the order of their first arrival."""
     first: dict[str, list[str]] = defaultdict(list)
+    seen: set[str] = set()
     for event in list(shop.events):
-        txid = event.get("data", {}).get("id")
-        if event["type"] != "ping" and event["type"] not in first[txid]:
-            first[txid].append(event["type"])
+        if event["type"] != "ping" and event["id"] not in seen:
+            seen.add(event["id"])
+            # The data of money that was refused is the receipt.
+            data = event["data"]
+            first[data.get("payment_id") or data["id"]].append(event["type"])
     return dict(first)
 
 
@@ -105,7 +111,7 @@ def unsettled(tables: Tables, acknowledged: SoakPayments, shop: Shop) -> list[st
     unannounced = int(tables.rows(query)[0][0])
     delivered = deliveries_of(shop)
     missing = [
-        txid for txid, names in rows.events.items() if set(names) - set(delivered.get(txid, ()))
+        txid for txid, names in rows.events.items() if len(names) > len(delivered.get(txid, ()))
     ]
     counts = {
         "expiries": len(due),
@@ -168,6 +174,69 @@ def compare_payments(acknowledged: SoakPayments, rows: SoakRows, report: SoakRep
     amounts = {txid: rows.amounts[txid] for txid in ended}
     returned = {txid: centavos for txid, centavos in rows.refunded.items() if centavos}
     report.check(amounts == returned, "refunded amounts differ from the refunds")
+
+
+@dataclass(frozen=True)
+class BankMoney:
+    """What the simulated bank has booked."""
+
+    payments: set[str]
+    """The end_to_end_ids of money that was sent to the service."""
+    returned: set[str]
+    """Those of them that went back because the service refused them."""
+    refunded: dict[str, int]
+    """Centavos of refunds by payment id."""
+
+
+def read_bank(tables: Tables) -> BankMoney:
+    """Read the bank's transfers."""
+    sent = "SELECT identifier FROM bank_transfers WHERE kind = 'payment'"
+    returned = (
+        "SELECT p.identifier FROM bank_transfers r JOIN bank_transfers p ON p.id = r.reverses_id"
+    )
+    refunded = (
+        "SELECT txid, SUM(amount_centavos) FROM bank_transfers WHERE kind = 'refund' GROUP BY txid"
+    )
+    return BankMoney(
+        {row[0] for row in tables.rows(sent)},
+        {row[0] for row in tables.rows(returned)},
+        {row[0]: int(row[1]) for row in tables.rows(refunded)},
+    )
+
+
+def compare_bank(
+    acknowledged: SoakPayments, rows: SoakRows, bank: BankMoney, report: SoakReport
+) -> None:
+    """Money at the bank: each transfer is accepted or went back, and refunds left once."""
+    accepted = {e2e for _, e2e, verdict in rows.receipts if verdict == "accepted"}
+    refused = {str(e2e): str(txid) for txid, e2e, verdict in rows.receipts if verdict == "refused"}
+    report.lines.append(
+        f"{len(refused)} refused receipts: {len(acknowledged.refused)} told, "
+        f"{len(bank.returned)} returned by the bank"
+    )
+    told = {e2e: txid for e2e, txid in refused.items() if e2e not in bank.payments}
+    report.check(told == acknowledged.refused, "refusals told and stored differ")
+    at_bank = refused.keys() & bank.payments
+    report.check(
+        at_bank == bank.returned,
+        f"refused and returned money differ: {_some(at_bank ^ bank.returned)}",
+    )
+    lost = bank.payments - accepted - bank.returned
+    report.check(not lost, f"money that was neither accepted nor returned: {_some(lost)}")
+    returned = {txid: centavos for txid, centavos in rows.refunded.items() if centavos}
+    report.check(bank.refunded == returned, "refunds at the bank differ from the refunded amounts")
+
+
+def check_logs(logs: Mapping[str, str], report: SoakReport) -> None:
+    """Count the warnings of each process; an error or a traceback is a fault."""
+    for name, text in logs.items():
+        counts = Counter(_LOGGED.findall(text))
+        warnings = [f"{event} {n}" for (level, event), n in counts.most_common()
+                    if level == "warning"]  # fmt: skip
+        report.lines.append(f"warnings of {name}: {', '.join(warnings) or 'none'}")
+        errors = [event for level, event in counts if level != "warning"]
+        report.check(not errors, f"errors in the log of {name}: {_some(errors)}")
+        report.check("Traceback" not in text, f"a traceback in the log of {name}")
 
 
 def compare_deliveries(shop: Shop, rows: SoakRows, report: SoakReport) -> None:

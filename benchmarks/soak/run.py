@@ -11,9 +11,12 @@ from pathlib import Path
 from benchmarks.soak.faults import FaultSeconds, SoakFaults
 from benchmarks.soak.ledger import (
     SoakReport,
+    check_logs,
+    compare_bank,
     compare_deliveries,
     compare_payments,
     compare_watchers,
+    read_bank,
     read_rows,
     wait_for,
     wait_until_settled,
@@ -45,6 +48,8 @@ class SoakPlan:
     """New payments per second."""
     fault_every: float = 60
     fault_seconds: FaultSeconds = field(default_factory=FaultSeconds)
+    has_sentinels: bool = False
+    """Whether Redis is a primary, a replica and three sentinels."""
     has_each_fault: bool = False
     """Whether the load goes on until each fault has come, if `seconds` are too short for that."""
     is_forked: bool = False
@@ -53,8 +58,14 @@ class SoakPlan:
 
 def run_soak(plan: SoakPlan, folder: Path, say: Callable[[str], None]) -> SoakReport:
     """Run it; `say` gets a line of progress now and then."""
-    with open_stage(plan.engine, folder, is_forked=plan.is_forked) as stage:
-        say(f"two processes on {plan.engine}, {plan.rate:g} payments/s, {plan.seconds:.0f} s")
+    with open_stage(
+        plan.engine, folder, has_sentinels=plan.has_sentinels, is_forked=plan.is_forked
+    ) as stage:
+        redis = "Redis under sentinels" if plan.has_sentinels else "Redis"
+        say(
+            f"two processes on {plan.engine} and {redis}, "
+            f"{plan.rate:g} payments/s, {plan.seconds:.0f} s"
+        )
         return _Soak(plan, stage, say).run()
 
 
@@ -107,6 +118,7 @@ class _Soak:
         merchant.stop()
         faults.close()
         compare_payments(shoppers.payments, rows, report)
+        compare_bank(shoppers.payments, rows, read_bank(Tables(stage.bank.database_url)), report)
         compare_deliveries(stage.shop, rows, report)
         compare_watchers([one.states for one in watchers], rows, report)
         unseen = created - {txid for one in watchers for txid in one.states}
@@ -120,8 +132,7 @@ class _Soak:
         report.lines += [one.line() for one in grown]
         report.faults += [*self._requests.errors_500, *shoppers.payments.faults, *faults.failures]
         report.faults += [fault for one in grown if (fault := one.fault()) is not None]
-        for service in stage.services:
-            report.check("Traceback" not in service.log(), f"a traceback in {service.instance}")
+        check_logs({one.instance.name: one.log() for one in stage.services}, report)
         report.lines += [f"FAULT: {fault}" for fault in report.faults[:FAULTS_SHOWN]]
         report.lines.append(
             f"{len(report.faults)} faults" if report.faults else "the ledger adds up"

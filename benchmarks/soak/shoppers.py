@@ -1,4 +1,4 @@
-"""Who buys during a soak: payments that are paid, refunded, cancelled, or left to expire."""
+"""Who buys during a soak: payments are paid, also twice, refunded, cancelled, or expire."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXPIRES_IN_SECONDS = 10
 """The shortest lifetime of a payment."""
 PAID_SECONDS = 90
 PIN = "1234"
-FATES = ("confirmed", "confirmed", "confirmed", "refunded", "cancelled", "expired")
+FATES = ("confirmed", "confirmed", "paid twice", "refunded", "cancelled", "expired")
 
 
 @dataclass
@@ -38,6 +38,8 @@ class SoakPayments:
     """The payment's id by the refund's id."""
     end_to_end_ids: dict[str, str] = field(default_factory=dict)
     """By the payment's id."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """The payment's id by the end_to_end_id of money that the service refused."""
     faults: list[str] = field(default_factory=list)
     """Final answers that must not be."""
 
@@ -91,8 +93,10 @@ class Shoppers:
         if payment is None:
             return
         time.sleep(random.uniform(0, THINK_SECONDS_MAX))
-        if fate == "confirmed":
+        if fate in ("confirmed", "paid twice"):
             self._confirm(payment)
+        if fate == "paid twice":
+            self._pay_again(payment)
         elif fate == "cancelled":
             self._cancel(payment)
         elif fate == "refunded":
@@ -114,6 +118,18 @@ class Shoppers:
         return payment
 
     def _confirm(self, payment: dict[str, Any]) -> None:
+        end_to_end_id_ = self._notify(payment, 200)
+        if end_to_end_id_ is not None:
+            self.payments.end_to_end_ids[payment["id"]] = end_to_end_id_
+            self.payments.ended[payment["id"]] = "confirmed"
+
+    def _pay_again(self, payment: dict[str, Any]) -> None:
+        end_to_end_id_ = self._notify(payment, 409)
+        if end_to_end_id_ is not None:
+            self.payments.refused[end_to_end_id_] = payment["id"]
+
+    def _notify(self, payment: dict[str, Any], status: int) -> str | None:
+        """Tell of new money, twice as a bank does; its end_to_end_id, or None for a fault."""
         notice = {
             "bank_payment_id": payment["id"],
             "value": payment["value"],
@@ -121,13 +137,12 @@ class Shoppers:
             "paid_at": rfc3339(SystemClock().now()),
         }
         data = json.dumps(notice).encode()
-        for _ in range(2):  # a bank repeats its notices
+        for _ in range(2):
             at = SystemClock().now()
             signed = signatures.signed_headers(SECRET, f"msg_{secrets.token_hex(8)}", at, data)
-            if self._expect("POST", "/payments/pix/confirmation", data, signed, 200) is None:
-                return
-        self.payments.end_to_end_ids[payment["id"]] = notice["end_to_end_id"]
-        self.payments.ended[payment["id"]] = "confirmed"
+            if self._expect("POST", "/payments/pix/confirmation", data, signed, status) is None:
+                return None
+        return str(notice["end_to_end_id"])
 
     def _cancel(self, payment: dict[str, Any]) -> None:
         path = f"/payments/pix/{payment['id']}/cancel"

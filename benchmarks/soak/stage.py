@@ -18,6 +18,7 @@ from typing import Any
 from core.clock import SystemClock
 from tests.support.databases import create_database
 from tests.support.ports import free_port
+from tests.support.sentinels import SentinelSet
 from tests.support.servers import PRIVATE_SERVERS, PrivateServer
 from tests.support.service import INHERITED, ROOT, SECRET, ServiceProcess
 from tests.support.templates import fill
@@ -34,11 +35,12 @@ class SoakBank:
 
     def __init__(self, folder: Path, port: int, service_url: str) -> None:
         self.url = f"http://127.0.0.1:{port}/bank"
+        self.database_url = f"sqlite:///{folder / 'bank.sqlite3'}"
         self._log = folder / "bank.log"
         self._environment = {
             **{name: os.environ[name] for name in INHERITED if name in os.environ},
             "BANK_PORT": str(port),
-            "BANK_DATABASE_URL": f"sqlite:///{folder / 'bank.sqlite3'}",
+            "BANK_DATABASE_URL": self.database_url,
             "BANK_WEBHOOK_SECRET": SECRET,
             "BANK_SECRET_KEY": hashlib.sha256(b"the bank of a soak").hexdigest(),
             "PUBLIC_URL": service_url,
@@ -90,7 +92,7 @@ class Stage:
 
     services: list[ServiceProcess]
     bank: SoakBank
-    redis: PrivateServer
+    redis: PrivateServer | SentinelSet
     database: PrivateServer | None
     """None for SQLite."""
     database_url: str
@@ -98,10 +100,14 @@ class Stage:
 
 
 @contextmanager
-def open_stage(engine: str, folder: Path, *, is_forked: bool) -> Iterator[Stage]:
+def open_stage(
+    engine: str, folder: Path, *, has_sentinels: bool, is_forked: bool
+) -> Iterator[Stage]:
     """Start everything; end it at the end of the block."""
     with ExitStack() as running:
-        redis = running.enter_context(PRIVATE_SERVERS["redis"]())
+        redis: PrivateServer | SentinelSet = running.enter_context(
+            SentinelSet() if has_sentinels else PRIVATE_SERVERS["redis"]()
+        )
         database = None
         url = f"sqlite:///{folder / 'soak.sqlite3'}"
         if engine != "sqlite":
