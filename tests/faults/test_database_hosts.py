@@ -46,13 +46,18 @@ class SpreadStorm(Storm):
 
 
 class Shoppers:
-    """Shops that create payments all the time, each with an Idempotency-Key and one order."""
+    """Shops that create payments all the time, each with an Idempotency-Key.
+
+    Every other shop names an order too; for the others the key alone prevents a second payment.
+    """
 
     def __init__(self, services: Sequence[ServiceProcess]) -> None:
         self._services = services
         self._is_over = threading.Event()
         self.created: list[str] = []
         self.problems: list[tuple[int, bytes]] = []
+        self.deferred = 0
+        """Answers 503."""
         self._threads = [
             threading.Thread(target=self._create, args=(n,), daemon=True) for n in range(SHOPPERS)
         ]
@@ -74,10 +79,12 @@ class Shoppers:
             order = f"shop-{shop}-{number}"
             for attempt in itertools.count():
                 service = self._services[(number + attempt) % len(self._services)]
-                body = json.dumps({"value": 10, "order_id": order}).encode()
+                fields = {"value": 10} if shop % 2 else {"value": 10, "order_id": order}
+                body = json.dumps(fields).encode()
                 headers = {"Content-Type": "application/json", "Idempotency-Key": order}
                 try:
                     status, answer, _ = service.request("POST", "/payments/pix", body, headers)
+                    self.deferred += status == 503
                 except UNREACHABLE:
                     status = 503
                 if status == 503:
@@ -100,12 +107,17 @@ def add_webhook(service: ServiceProcess, shop: Shop) -> None:
     assert status == 201, answer
 
 
-def check_created(tables: Tables, shoppers: Shoppers) -> None:
-    """Check that each answered creation is stored once, and each order has one payment."""
+def check_created(tables: Tables, shoppers: Shoppers, payments: list[dict[str, Any]]) -> None:
+    """Check that each answered creation is stored once, and nothing else beside `payments`.
+
+    Each creation was repeated until it was answered, so a payment that is not among the answers
+    was doubled.
+    """
     assert shoppers.problems == []
     assert len(shoppers.created) > 10
     stored = {row[0] for row in tables.rows("SELECT txid FROM payments")}
-    assert set(shoppers.created) <= stored
+    assert stored == {*shoppers.created, *(payment["id"] for payment in payments)}
+    assert len(set(shoppers.created)) == len(shoppers.created)
     doubled = (
         "SELECT order_id FROM payments WHERE order_id IS NOT NULL"
         " GROUP BY order_id HAVING COUNT(*) > 1"
@@ -143,15 +155,20 @@ def three(serve, redis_url, tmp_path) -> Callable[[Sequence[str]], list[ServiceP
     return start
 
 
+@pytest.fixture
+def cluster(module_galera: GaleraCluster) -> Iterator[GaleraCluster]:
+    """The nodes of this module with a new database; each test leaves all nodes running."""
+    with module_galera.copy() as with_new_database:
+        yield with_new_database
+
+
 @pytest.mark.mysql
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-def test_a_galera_cluster_loses_a_node_and_has_another_one_frozen(
-    module_galera: GaleraCluster, three
-):
+def test_a_galera_cluster_loses_a_node_and_has_another_one_frozen(cluster: GaleraCluster, three):
     """One node is killed and joins again; one is frozen, is excluded, and catches up."""
-    nodes = module_galera.nodes
-    services = three([module_galera.list_from(n) for n in range(len(nodes))])
-    tables = Tables(module_galera.latest(0))
+    nodes = cluster.nodes
+    services = three([cluster.list_from(n) for n in range(len(nodes))])
+    tables = Tables(cluster.latest(0))
     with open_shop(SystemClock()) as shop:
         add_webhook(services[0], shop)
         payments = [services[n % 3].create() for n in range(PAYMENTS)]
@@ -173,13 +190,62 @@ def test_a_galera_cluster_loses_a_node_and_has_another_one_frozen(
             wait_until(storm.is_over, 60, "every notification answered")
             check_settled(tables, storm)
             wait_until(watcher.knows_all, 30, "the watcher knows all")
-        check_created(tables, shoppers)
+        check_created(tables, shoppers, payments)
         check_heard(shop, storm)
     wait_until(lambda: count_unannounced(tables) == 0, 30, "every event is announced")
     for number in range(len(nodes)):
-        check_settled(Tables(module_galera.latest(number)), storm)
+        check_settled(Tables(cluster.latest(number)), storm)
     for service in services:
         assert service.get("/readyz")[0] == 200
+        assert service.stop() == 0
+        assert "Traceback" not in service.log(), service.log()[-4000:]
+
+
+@pytest.mark.mysql
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_a_galera_cluster_loses_its_majority_while_transactions_wait_at_commit(
+    cluster: GaleraCluster, three
+):
+    """Two of three nodes are frozen, and later killed, so the third one cannot commit.
+
+    What waits at its COMMIT is answered 503. After the return of the nodes each repetition finds
+    what was stored, and nothing is there twice.
+    """
+    nodes = cluster.nodes
+    services = three([cluster.list_from(n) for n in range(len(nodes))])
+    payments = [services[n % 3].create() for n in range(PAYMENTS)]
+
+    def has_lost_majority() -> bool:
+        return not nodes[0].has_majority()
+
+    with Shoppers(services) as shoppers, SpreadStorm(services, payments) as storm:
+        wait_until(partial(storm.has_accepted, 10), 60, "some answers")
+        nodes[1].freeze()
+        nodes[2].freeze()
+        wait_until(has_lost_majority, 30, "the majority is lost")
+        answered = len(shoppers.created), len(storm.accepted)
+        wait_until(lambda: shoppers.deferred > 0, 30, "creations are answered 503")
+        assert (len(shoppers.created), len(storm.accepted)) == answered
+        nodes[1].thaw()
+        nodes[2].thaw()
+        wait_until(lambda: len(shoppers.created) > answered[0] + 5, 60, "the cluster is back")
+        nodes[1].kill()
+        nodes[2].kill()
+        wait_until(has_lost_majority, 30, "the majority is lost again")
+        answered = len(shoppers.created), len(storm.accepted)
+        deferred = shoppers.deferred
+        wait_until(lambda: shoppers.deferred > deferred, 30, "creations are answered 503")
+        assert (len(shoppers.created), len(storm.accepted)) == answered
+        nodes[0].declare_majority()
+        wait_until(lambda: len(shoppers.created) > answered[0] + 5, 60, "one node works alone")
+        nodes[1].restart_after_kill()
+        nodes[2].restart_after_kill()
+        wait_until(storm.is_over, 60, "every notification answered")
+    for number in range(len(nodes)):
+        tables = Tables(cluster.latest(number))
+        check_settled(tables, storm)
+        check_created(tables, shoppers, payments)
+    for service in services:
         assert service.stop() == 0
         assert "Traceback" not in service.log(), service.log()[-4000:]
 
@@ -230,7 +296,7 @@ def test_a_primary_dies_and_its_standby_is_promoted(standby, three):
             wait_until(lambda: len(shoppers.created) > before + 5, 30, "new payments")
             check_settled(tables, storm)
             wait_until(watcher.knows_all, 30, "the watcher knows all")
-        check_created(tables, shoppers)
+        check_created(tables, shoppers, payments)
         check_heard(shop, storm)
     for service in services:
         assert service.get("/readyz")[0] == 200

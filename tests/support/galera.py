@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import ClassVar
 
+import pymysql
 import sqlalchemy as sa
 
 from tests.support.databases import create_database, drop_database, server_address
@@ -89,6 +90,20 @@ class GaleraNode(PrivateMariaDB):
     def thaw(self) -> None:
         """Let a frozen process go on."""
         self._signal(signal.SIGCONT)
+
+    def has_majority(self) -> bool:
+        """Whether the node belongs to a majority, without which it refuses other statements."""
+        return self._run_alone("SHOW STATUS LIKE 'wsrep_cluster_status'")[0][1] == "Primary"
+
+    def declare_majority(self) -> None:
+        """Let the node work alone, as an operator does when the others are lost."""
+        self._run_alone("SET GLOBAL wsrep_provider_options = 'pc.bootstrap=YES'")
+
+    def _run_alone(self, statement: str) -> tuple[tuple[str, ...], ...]:
+        connection = pymysql.connect(host="127.0.0.1", port=self.port, user="root")
+        with connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall()
 
     def _signal(self, number: signal.Signals) -> None:
         os.kill(self.process_id, number)
