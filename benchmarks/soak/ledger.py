@@ -89,10 +89,10 @@ def read_rows(tables: Tables) -> SoakRows:
 def deliveries_of(shop: Shop) -> dict[str, list[str]]:
     """The types of the delivered events by payment id, in the order of their first arrival."""
     first: dict[str, list[str]] = defaultdict(list)
-    seen: set[str] = set()
+    event_ids: set[str] = set()
     for event in list(shop.events):
-        if event["type"] != "ping" and event["id"] not in seen:
-            seen.add(event["id"])
+        if event["type"] != "ping" and event["id"] not in event_ids:
+            event_ids.add(event["id"])
             # The data of money that was refused is the receipt.
             data = event["data"]
             first[data.get("payment_id") or data["id"]].append(event["type"])
@@ -214,8 +214,8 @@ def compare_bank(
         f"{len(refused)} refused receipts: {len(acknowledged.refused)} told, "
         f"{len(bank.returned)} returned by the bank"
     )
-    told = {e2e: txid for e2e, txid in refused.items() if e2e not in bank.payments}
-    report.check(told == acknowledged.refused, "refusals told and stored differ")
+    elsewhere = {e2e: txid for e2e, txid in refused.items() if e2e not in bank.payments}
+    report.check(elsewhere == acknowledged.refused, "refusals told and stored differ")
     at_bank = refused.keys() & bank.payments
     report.check(
         at_bank == bank.returned,

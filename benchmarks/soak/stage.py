@@ -105,9 +105,11 @@ def open_stage(
 ) -> Iterator[Stage]:
     """Start everything; end it at the end of the block."""
     with ExitStack() as running:
-        redis: PrivateServer | SentinelSet = running.enter_context(
-            SentinelSet() if has_sentinels else PRIVATE_SERVERS["redis"]()
-        )
+        redis: PrivateServer | SentinelSet
+        if has_sentinels:
+            redis = running.enter_context(SentinelSet())
+        else:
+            redis = running.enter_context(PRIVATE_SERVERS["redis"]())
         database = None
         url = f"sqlite:///{folder / 'soak.sqlite3'}"
         if engine != "sqlite":

@@ -289,8 +289,8 @@ def test_refunds_at_three_nodes_pass_neither_the_money_nor_their_number(processe
 
     same = partial(refund, "1.00", "theSameId")
     assert before_any_commit(processes, same, same, same) == ["theSameId"] * NODES
-    asked = before_any_commit(processes, *[partial(refund, "2.00", None)] * NODES)
-    assert asked.count(NotRefundable) == NODES - 1
+    outcomes = before_any_commit(processes, *[partial(refund, "2.00", None)] * NODES)
+    assert outcomes.count(NotRefundable) == NODES - 1
     stored = processes.tables.rows(sa.select(Refund.amount_centavos).order_by(Refund.id))
     assert sorted(row.amount_centavos for row in stored) == [100, 200]
     assert processes.tables.payment(payment["id"]).refunding_centavos == 300

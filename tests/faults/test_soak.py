@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,8 @@ from benchmarks.soak.ledger import (
 from benchmarks.soak.memory import slope_per_minute
 from benchmarks.soak.run import SoakPlan, run_soak
 from benchmarks.soak.shoppers import FATES, SoakPayments
+from core.clock import SystemClock
+from tests.webhooks.shops import Shop
 
 QUICK_FAULTS = FaultSeconds(
     process=0.5, redis_killed=1, redis_frozen=1.5, database_frozen=2, bank_killed=1
@@ -71,7 +74,7 @@ def test_nothing_is_lost_while_sentinels_elect_other_primaries(tmp_path):
     assert "Redis frozen" in "\n".join(report.lines)
 
 
-ROWS = {
+ROWS: dict[str, Any] = {
     "statuses": {"p": "confirmed"},
     "refunded": {"p": 0},
     "amounts": {"p": 100},
@@ -157,12 +160,11 @@ def test_a_difference_from_the_bank_is_a_fault(acknowledged, bank, changes):
     assert bank_faults(acknowledged, bank, **changes)
 
 
-class ShopOf:
-    """What a shop got: events as type, id and data."""
-
-    def __init__(self, *events: tuple[str, str, dict[str, str]]) -> None:
-        self.events = [{"type": kind, "id": id_, "data": data} for kind, id_, data in events]
-        self.bodies = [json.dumps(event).encode() for event in self.events]
+def shop_with(*arrivals: tuple[str, str, dict[str, str]]) -> Shop:
+    """A shop that got these events: type, id and data."""
+    events = [{"type": kind, "id": id_, "data": data} for kind, id_, data in arrivals]
+    bodies = [json.dumps(event).encode() for event in events]
+    return Shop("http://shop.example", SystemClock(), events=events, bodies=bodies)
 
 
 CREATED, CONFIRMED = ("payment.created", "1", {"id": "p"}), ("payment.confirmed", "2", {"id": "p"})
@@ -185,7 +187,7 @@ def test_deliveries_are_compared_by_payment(arrivals, is_right):
     names = ["payment.created", "payment.confirmed", "receipt.refused"]
     report = SoakReport()
     rows = SoakRows(**{**ROWS, "events": {"p": names}})
-    compare_deliveries(ShopOf(*arrivals), rows, report)
+    compare_deliveries(shop_with(*arrivals), rows, report)
     assert (report.faults == []) is is_right
 
 
