@@ -17,10 +17,11 @@ from typing import Any
 from benchmarks import arithmetic
 from benchmarks.chart import journey_chart
 from benchmarks.report import median
+from benchmarks.subjects import WITH_REDIS
 
 DOCS = Path(__file__).parents[1] / "docs"
 CLIENTS = 16
-NAMES = ("service", "before", "simple", "bare")
+NAMES = ("service", WITH_REDIS, "before", "simple", "bare")
 
 Results = dict[str, Any]
 

@@ -1,7 +1,8 @@
 """The programs of a comparison, and how each is asked to do the same things.
 
-`service` is this checkout, `before` another one, `bare` and `simple` are in their modules. Each
-has a database server of its own where private servers are installed, so that its CPU is its own.
+`service` is this checkout, alone or with Redis, `before` another one, `bare` and `simple` are in
+their modules. Each has a database server of its own where private servers are installed, so that
+its CPU is its own.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from core.clock import SystemClock, rfc3339
 from core.signing import signatures
 from tests.support.databases import Databases
 from tests.support.ports import free_port
+from tests.support.servers import PRIVATE_SERVERS
 from tests.support.service import DEMO_PASSWORD, ROOT, SECRET, ServiceProcess, end_to_end_id
 
 READY_WITHIN_SECONDS = 90.0
@@ -43,6 +45,7 @@ PAGE = {**BROWSER, "Accept": "text/html,application/xhtml+xml,application/xml;q=
 PICTURE = {**BROWSER, "Accept": "image/avif,image/webp,image/svg+xml,*/*;q=0.8"}
 POLL = {**BROWSER, "Accept": "application/json"}
 VALUE = 54.9
+WITH_REDIS = "service with Redis"
 
 
 @dataclass(frozen=True)
@@ -291,7 +294,7 @@ def open_subjects(
             stack.callback(databases.close)
             own = folder / name
             own.mkdir(parents=True, exist_ok=True)
-            start = {"service": _start_checkout, "before": _start_checkout}.get(name, _start_plain)
+            start = _STARTS.get(name, _start_plain)
             checkout = against if name == "before" and against else ROOT
             subjects[name] = stack.enter_context(
                 start(name, own, databases, engine, checkout.resolve(), **settings)
@@ -330,6 +333,27 @@ def _start_checkout(
         CheckoutProcess(checkout, folder, DATABASE_URL=url, **settings) as process,
     ):
         yield Checkout(name, process, _database_pid(url), checkout)
+
+
+@contextmanager
+def _start_with_redis(
+    name: str, folder: Path, databases: Databases, engine: str, checkout: Path, **settings: Any
+) -> Iterator[Checkout]:
+    """As production has it: then a process may remember who sent a request."""
+    with (
+        PRIVATE_SERVERS["redis"]() as redis,
+        _start_checkout(
+            name, folder, databases, engine, checkout, REDIS_URL=redis.url, **settings
+        ) as subject,
+    ):
+        yield subject
+
+
+_STARTS = {
+    "service": _start_checkout,
+    WITH_REDIS: _start_with_redis,
+    "before": _start_checkout,
+}
 
 
 @contextmanager

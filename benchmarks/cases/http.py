@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks import subjects
 from benchmarks.load import request_bytes, run
 from benchmarks.report import Outcome, compare, median, percentile
-from benchmarks.subjects import BareApp, Checkout, Order, SimpleApp, Subject, idle_loads
+from benchmarks.subjects import WITH_REDIS, BareApp, Checkout, Order, SimpleApp, Subject, idle_loads
 
 ROUNDS = 3
 CLIENTS = (1, 16, 64)
@@ -52,6 +52,8 @@ class Operation:
     expect: int = 200
     bounds: dict[str, float] = field(default_factory=dict)
     """By the subject that the service is compared with."""
+    bounds_with_redis: tuple[str, ...] = ()
+    """The subjects with which the service beside Redis is compared too, by the same bounds."""
     weight: int = 1
     """So many times REQUESTS are sent: short ones need more of them."""
     expect_bare: int | None = None
@@ -62,7 +64,8 @@ def measure(
     folder: Path, engine: str, against: Path | None = None, rounds: int = ROUNDS
 ) -> tuple[list[Outcome], dict[str, Any]]:
     """The outcomes, and all samples."""
-    with subjects.open_subjects(folder, engine, ("service", "bare", "simple"), against) as running:
+    names = ("service", WITH_REDIS, "bare", "simple")
+    with subjects.open_subjects(folder, engine, names, against) as running:
         return measure_running(running, rounds, CLIENTS, REQUESTS)
 
 
@@ -75,6 +78,8 @@ def measure_running(
 ) -> tuple[list[Outcome], dict[str, Any]]:
     """As `measure`, with subjects that run."""
     samples: dict[tuple[str, int, str], list[Sample]] = {}
+    for subject in running.values():  # opens the connections to the database
+        _new(subject, max(clients) * REQUESTS_PER_CLIENT_MIN, max(clients))
     idle = idle_loads(running.values(), idle_seconds)
     for number in range(rounds):
         order = list(running.values())
@@ -107,6 +112,7 @@ def operations() -> list[Operation]:
             lambda one, number: [one.create() for _ in range(number)],
             201,
             {"bare": 0.6, "simple": 6.0},
+            ("bare", "simple"),
         ),
         Operation("create without credentials", _creations_without_key, 201, {"bare": 0.6}),
         Operation("confirm", _confirmations, 200, {"bare": 0.5}),
@@ -191,10 +197,9 @@ def _new_to_look_at(subject: Subject, number: int) -> list[Order]:
     return list(islice(cycle(few), number))
 
 
-def _new(subject: Subject, number: int) -> list[Order]:
+def _new(subject: Subject, number: int, clients: int = PREPARING_CLIENTS) -> list[Order]:
     requests = [subject.create() for _ in range(number)]
-    clients = min(number, PREPARING_CLIENTS)
-    load = run(subject.port, requests, clients=clients, expect=201)
+    load = run(subject.port, requests, clients=min(number, clients), expect=201)
     return [subject.order(body) for body in load.bodies]
 
 
@@ -230,14 +235,26 @@ def _outcomes(
     pairs = [
         (other, samples.get((operation.name, clients, other), []))
         for other in running
-        if other != "service"
+        if other not in ("service", WITH_REDIS)
     ]
+    with_redis = samples.get((operation.name, clients, WITH_REDIS), [])
     if operation.name.startswith("status 304"):
         pairs.append(("its own 200", samples[("status 200", clients, "service")]))
     outcomes = [
         _compare(f"{name} / {other}", ours, theirs, operation.bounds.get(other), clients)
         for other, theirs in pairs
         if theirs
+    ]
+    outcomes += [
+        _compare(
+            f"{name} / {other}, with Redis",
+            with_redis,
+            theirs,
+            operation.bounds.get(other),
+            clients,
+        )
+        for other, theirs in pairs
+        if with_redis and theirs and other in operation.bounds_with_redis
     ]
     if operation.name == "QR, first made":
         milliseconds = [sample.cpu_ms for sample in ours]
