@@ -168,7 +168,7 @@ class Service:
             _same("poll, unchanged", environ, "GET", f"{page}/status", _UNCHANGED),
             _same("usual page", environ, "GET", page, BROWSER),
             # A page with a query is Flask's: this one follows *Já paguei* without scripts.
-            _same("page", environ, "GET", f"{page}?checked=no_answer", BROWSER),
+            _same("page", environ, "GET", f"{page}?checked=no-answer", BROWSER),
             _same("page, cancelled", environ, "GET", cancelled, BROWSER),
             _same("receipt", environ, "GET", f"{paid}/receipt", BROWSER),
             _same("page as JSON", environ, "GET", page, {**PROGRAM, "HTTP_ACCEPT": _JSON}),

@@ -69,13 +69,13 @@ def open_payment(
             new_payment,
             ttl=timedelta(seconds=settings.payment_ttl_seconds),
             location_base=settings.location_base,
-            at_commit=True,
+            deferred=True,
         )
         # The key comes first: a repeated request is found by it, whatever `also` would refuse.
         new_answer = waiting_answer(payment) if waits else None
         answer = keyed.store(work, merchant.id, new_answer or answer_of(payment, work.now))
         if also is not None:
-            work.insert_now()
+            work.flush_inserts()
             also(work, payment)
         return answer
 

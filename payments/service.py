@@ -88,13 +88,13 @@ def create(
     *,
     ttl: timedelta,
     location_base: str,
-    at_commit: bool = False,
+    deferred: bool = False,
 ) -> Payment:
     """Insert a pending payment with its BR Code and its first event.
 
-    With `at_commit` the payment may have no row id before the COMMIT. The COMMIT, or this, raises
-    LostRace if the order already has a live payment (see `explain_live_order`), and
-    PixKeyMissing if the merchant cannot receive yet.
+    With `deferred` the payment has no row id before the COMMIT (`Work.flush_inserts`). Raises
+    LostRace if the order already has a live payment (see `explain_live_order`), with `deferred`
+    at the COMMIT, and PixKeyMissing if the merchant cannot receive yet.
     """
     seconds = new_payment.expires_in or ttl.total_seconds()
     return insert_payment(
@@ -105,7 +105,7 @@ def create(
         location_base=location_base,
         details=dict(new_payment.metadata),
         robot_terms=new_payment.robot_terms,
-        at_commit=at_commit,
+        deferred=deferred,
         **merchant_columns(new_payment),
     )
 
@@ -138,13 +138,13 @@ def insert_payment(
     amount_centavos: int,
     lifetime: timedelta,
     location_base: str,
-    at_commit: bool = False,
+    deferred: bool = False,
     **values: Any,
 ) -> Payment:
     """Insert a pending payment with its first event; `values` are further columns.
 
     If the merchant's new payments go to a real bank, the payment has no code before that bank
-    gives one, and its charge is stored here too. `at_commit` is as for `create`. Raises
+    gives one, and its charge is stored here too. `deferred` is as for `create`. Raises
     PixKeyMissing and ProviderUnsupported.
     """
     account = drafts.account_of_new_charge(work, merchant, amount_centavos, values)
@@ -173,8 +173,8 @@ def insert_payment(
         "look_up_at": work.now + lifecycle.LOOK_UP_AFTER,
         **values,
     }
-    is_late = at_commit and account is None
-    insert = work.payments.insert_at_commit if is_late else work.payments.insert
+    is_deferred = deferred and account is None
+    insert = work.payments.defer_insert if is_deferred else work.payments.insert
     payment = insert(row, merchant)
     about: dict[str, Any] = {}
     if account is not None:
@@ -238,7 +238,7 @@ def confirm(
         _record_refusal(work, payment, refusal, row_id)
         return ConfirmationResult(payment, refusal=refusal)
     apply_change(work, payment, change)
-    work.receipts.insert_at_commit(receipt_row(work, confirmation, signed, payment, None))
+    work.receipts.defer_insert(receipt_row(work, confirmation, signed, payment, None))
     mail_merchant(work, payment, confirmation.payer.name if confirmation.payer else None)
     return ConfirmationResult(payment)
 
@@ -390,5 +390,5 @@ def _record(
             author=author,
             state={**snapshots.of_payment(payment), **(about or {})},
         ),
-        of=payment,
+        payment,
     )

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from core.runtime.hub import system_poll
 from core.runtime.secret_files import make_sqlite_private
 from repository.mysql_connections import QuickConnection, quick_connection
-from repository.statements import COMPILED, insert_now
+from repository.statements import COMPILED, flush_inserts
 
 SQLITE_BUSY_SECONDS = 5
 POOL_SIZE = 25
@@ -114,7 +114,7 @@ def prepare_sqlite(engine: Engine) -> None:
 
 
 def read_results_quickly(engine: Engine) -> None:
-    """Open connections of PyMySQL that read results with less work (`mysql_connections`)."""
+    """Open connections of PyMySQL that do less work (`mysql_connections`)."""
     if engine.dialect.driver != "pymysql":
         return
 
@@ -123,16 +123,16 @@ def read_results_quickly(engine: Engine) -> None:
         return QuickConnection(*args, **options)
 
 
-def insert_late_rows_first(engine: Engine) -> None:
-    """Send what waits for COMMIT before a statement on the same table, which may need it."""
+def flush_before_statements(engine: Engine) -> None:
+    """Send deferred INSERTs before a statement that names their table, because it may need them."""
     if engine.dialect.driver != "pymysql":
         return
 
     @event.listens_for(engine, "before_cursor_execute")
     def _insert(connection: Connection, _cursor: Any, statement: str, *_more: Any) -> None:
         driver = quick_connection(connection.connection)
-        if driver is not None and driver.holds_rows_for(statement):
-            insert_now(connection)
+        if driver is not None and driver.has_deferred_for(statement):
+            flush_inserts(connection)
 
 
 def find_dead_connections(engine: Engine) -> None:

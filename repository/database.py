@@ -25,7 +25,7 @@ from repository.connections import (
     end_idle_transactions,
     engine_options,
     find_dead_connections,
-    insert_late_rows_first,
+    flush_before_statements,
     note_changes_of_callers,
     prepare_sqlite,
     read_results_quickly,
@@ -91,7 +91,7 @@ def open_database(app: Flask, settings: Settings, clock: Clock) -> Ledger:
         prepare_sqlite(engine)
     else:
         skip_needless_rollbacks(engine)
-        insert_late_rows_first(engine)
+        flush_before_statements(engine)
         end_idle_transactions(engine)
         for either in (engine, ledger_.reading_engine):
             use_hosts(either)

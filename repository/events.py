@@ -57,21 +57,22 @@ class Events:
         self,
         event: StoredEvent,
         on_stored: Callable[[StoredEvent], object],
-        of: Payment | None = None,
+        payment: Payment | None = None,
     ) -> None:
-        """Store one event, at the latest by the COMMIT; `on_stored` gets it with its id.
+        """Store one event by the COMMIT at the latest; `on_stored` gets it with its id.
 
-        `of` is its payment, if that was inserted directly before and may have no id yet.
+        `payment` is the event's; it may have no row id if its own INSERT was deferred just before.
         """
         row, statement = _row(event), _INSERT
-        if of is not None and event.payment_id is None:
+        if payment is not None and event.payment_id is None:
             del row["payment_id"]
             statement = _INSERT_OF_LAST
 
         def add_ids(key: int) -> None:
-            on_stored(replace(event, id=key, payment_id=of.id if of else event.payment_id))
+            payment_id = event.payment_id if payment is None else payment.id
+            on_stored(replace(event, id=key, payment_id=payment_id))
 
-        statement.insert_at_commit(self._unit.connection, row, add_ids)
+        statement.defer_insert(self._unit.connection, row, add_ids)
 
     def insert_many(self, events: Sequence[StoredEvent]) -> list[StoredEvent]:
         """Store the same kind of event for several payments; return them with their ids."""

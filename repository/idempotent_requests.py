@@ -10,6 +10,8 @@ from sqlalchemy import CursorResult, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from db_models import IdempotentRequest
+from repository.connections import Unit
+from repository.statements import QuickStatement
 
 UNFINISHED = 503
 """The stored status of a request whose resource exists, while a bank has not answered yet."""
@@ -18,9 +20,13 @@ UNFINISHED = 503
 class IdempotentRequests:
     """Queries on idempotent_requests."""
 
-    def __init__(self, session: Session) -> None:
-        """Use the session of the unit of work."""
-        self._session = session
+    def __init__(self, unit: Unit) -> None:
+        """Use the connection of the unit of work."""
+        self._unit = unit
+
+    @property
+    def _session(self) -> Session:
+        return self._unit.session
 
     def find(self, merchant_id: int, key: str) -> IdempotentRequest | None:
         """The merchant's request and answer under this key, or None."""
@@ -37,9 +43,9 @@ class IdempotentRequests:
         )
         return self._session.scalars(query).one()
 
-    def insert(self, values: Mapping[str, Any]) -> None:
-        """Store a request and its answer."""
-        self._session.execute(insert(IdempotentRequest).values(**values))
+    def defer_insert(self, values: Mapping[str, Any]) -> None:
+        """Store a request and its answer by the COMMIT at the latest."""
+        _INSERT.defer_insert(self._unit.connection, values, lambda key: key)
 
     def finish(self, merchant_id: int, key: str, values: Mapping[str, Any]) -> bool:
         """Write the final answer over an unfinished one; False if another request was first."""
@@ -65,3 +71,6 @@ class IdempotentRequests:
             delete(IdempotentRequest).where(IdempotentRequest.id.in_(old))
         )
         return cast("CursorResult[Any]", result).rowcount
+
+
+_INSERT = QuickStatement(insert(IdempotentRequest.__table__))

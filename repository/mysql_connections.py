@@ -105,8 +105,8 @@ class QuickResult(MySQLResult):
         return tuple(row)
 
 
-class LateInsert(NamedTuple):
-    """An INSERT that is sent with COMMIT."""
+class DeferredInsert(NamedTuple):
+    """An INSERT that is sent together with COMMIT."""
 
     text: str
     table: str
@@ -115,50 +115,56 @@ class LateInsert(NamedTuple):
 
 
 class QuickConnection(_Connection):
-    """A connection with results of `QuickResult`, for URLs without a converter of their own."""
+    """A connection with results of `QuickResult` that sends deferred INSERTs with COMMIT.
+
+    For URLs without a converter of their own.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """Connect; several statements may be sent at once."""
-        self._late: list[LateInsert] = []
+        self._deferred: list[DeferredInsert] = []
         flags = options.get("client_flag", 0) | CLIENT.MULTI_STATEMENTS
         super().__init__(*args, **{**options, "client_flag": flags})
 
-    def insert_at_commit(
+    def defer_insert(
         self, text: str, values: Mapping[str, Any], table: str, on_stored: Callable[[int], object]
     ) -> None:
         """Let `commit` send this INSERT; `rollback` forgets it. Errors are raised by `commit`."""
         with self.cursor() as cursor:
             whole = cursor.mogrify(text, values)
-        self._late.append(LateInsert(whole, table, on_stored))
+        self._deferred.append(DeferredInsert(whole, table, on_stored))
 
-    def holds_rows_for(self, statement: str) -> bool:
-        """Whether this statement reads or changes a table of a late INSERT."""
-        if not self._late or (statement.startswith("INSERT") and "SELECT" not in statement):
+    def has_deferred_for(self, statement: str) -> bool:
+        """Whether this text contains the name of a table with a deferred INSERT.
+
+        A plain INSERT does not count: it does not read the row.
+        """
+        if not self._deferred or (statement.startswith("INSERT") and "SELECT" not in statement):
             return False
-        return any(late.table in statement for late in self._late)
+        return any(insert.table in statement for insert in self._deferred)
 
-    def insert_now(self) -> None:
-        """Send the late INSERTs without COMMIT."""
-        while self._late:
-            late = self._late.pop(0)
+    def flush_inserts(self) -> None:
+        """Send the deferred INSERTs without COMMIT."""
+        while self._deferred:
+            insert = self._deferred.pop(0)
             with self.cursor() as cursor:
-                cursor.execute(late.text)
-                late.on_stored(cursor.lastrowid)
+                cursor.execute(insert.text)
+                insert.on_stored(cursor.lastrowid)
 
     def commit(self) -> None:
-        """Commit, together with the late INSERTs: if one fails, the server does not commit."""
-        late_ones, self._late = self._late, []
-        texts = [*(late.text for late in late_ones), "COMMIT"]
+        """Commit, together with the deferred INSERTs: if one fails, the server does not commit."""
+        pending, self._deferred = self._deferred, []
+        texts = [*(insert.text for insert in pending), "COMMIT"]
         own: Any = self
         own._execute_command(COMMAND.COM_QUERY, "; ".join(texts))
-        keys = [own._read_ok_packet().insert_id for _ in late_ones]
+        keys = [own._read_ok_packet().insert_id for _ in pending]
         own._read_ok_packet()
-        for late, key in zip(late_ones, keys, strict=True):
-            late.on_stored(int(key))
+        for insert, key in zip(pending, keys, strict=True):
+            insert.on_stored(int(key))
 
     def rollback(self) -> None:
-        """Roll back, and forget the late INSERTs."""
-        self._late.clear()
+        """Roll back, and forget the deferred INSERTs."""
+        self._deferred.clear()
         super().rollback()
 
     def _create_ssl_ctx(self, sslp: Any) -> Any:

@@ -63,7 +63,7 @@ _PAGE = QuickStatement(
 )
 _LOOK_WIDTH = len(MerchantLook._fields)
 look_of: Callable[[Account], tuple[str | None, ...]] = attrgetter(*MerchantLook._fields)
-"""The same of an account that was read as a whole."""
+"""The values of `MerchantLook` of an account, as a tuple."""
 _CODE, _POLLED = (
     QuickStatement(
         select(*(_TABLE.c[name] for name in fields)).where(_TABLE.c.txid == bindparam("txid"))

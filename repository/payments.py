@@ -156,14 +156,14 @@ class Payments:
         payment.__dict__["id"] = _INSERT.insert(self._unit.connection, _columns(values))
         return payment
 
-    def insert_at_commit(self, values: Mapping[str, Any], merchant: Account) -> Payment:
-        """As `insert`, but the row may be stored as late as by the COMMIT, which then sets its id.
+    def defer_insert(self, values: Mapping[str, Any], merchant: Account) -> Payment:
+        """As `insert`, but the COMMIT may store the row; then the payment has no id before it.
 
         Only the payment's event, recorded directly after this, may be stored without the id.
         """
         payment = _new_payment(values, merchant)
         set_id = partial(payment.__dict__.__setitem__, "id")
-        _INSERT.insert_at_commit(self._unit.connection, _columns(values), set_id)
+        _INSERT.defer_insert(self._unit.connection, _columns(values), set_id)
         return payment
 
     def change(

@@ -58,9 +58,9 @@ class Receipts:
         """Store a new receipt; return its row id."""
         return _INSERT.insert(self._unit.connection, values)
 
-    def insert_at_commit(self, values: Mapping[str, Any]) -> None:
-        """Store a new receipt, at the latest by the COMMIT."""
-        _INSERT.insert_at_commit(self._unit.connection, values, lambda key: key)
+    def defer_insert(self, values: Mapping[str, Any]) -> None:
+        """Store a new receipt by the COMMIT at the latest."""
+        _INSERT.defer_insert(self._unit.connection, values, lambda key: key)
 
     def newest_of_till(
         self, till_id: int, since: datetime, amount_centavos: int | None

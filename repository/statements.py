@@ -180,25 +180,25 @@ class QuickStatement:
         by_id = connection.dialect.name != "postgresql"
         return int(_send(connection, compiled, values, _new_id if by_id else _returned))
 
-    def insert_at_commit(
+    def defer_insert(
         self,
         connection: Connection,
         values: Mapping[str, Any],
         on_stored: Callable[[int], object],
     ) -> None:
-        """Send an INSERT of one row, on MySQL and MariaDB together with COMMIT.
+        """Store one row by the COMMIT: on MySQL and MariaDB its INSERT is sent together with it.
 
-        `on_stored` gets what `insert` returns. For a row that nothing in the rest of the
-        transaction needs; its errors may be raised by the COMMIT.
+        Other engines insert at once. `on_stored` gets what `insert` returns. For a row that nothing
+        in the rest of the transaction needs; the COMMIT may raise what `insert` raises.
         """
         compiled = self._compiled(connection, values)
         driver = quick_connection(connection.connection)
         if compiled is None or driver is None:
             on_stored(self.insert(connection, values))
             return
-        text, parameters = _announce(connection, compiled, values, None)
+        text, parameters = _call_listeners(connection, compiled, values, None)
         table = cast(Table, cast(Insert, self.statement).table).name
-        driver.insert_at_commit(text, parameters, table, on_stored)
+        driver.defer_insert(text, parameters, table, on_stored)
 
     def _compiled(self, bind: Connection | Engine, values: Mapping[str, Any]) -> Compiled | None:
         cache: dict[Any, Compiled] | None = bind.get_execution_options().get(COMPILED)
@@ -214,12 +214,12 @@ class QuickStatement:
         return compiled
 
 
-def insert_now(connection: Connection) -> None:
-    """Send what `insert_at_commit` holds back. Raises what `Connection.execute` raises."""
+def flush_inserts(connection: Connection) -> None:
+    """Send the deferred INSERTs now. Raises what `Connection.execute` raises."""
     driver = quick_connection(connection.connection)
     if driver is not None:
         try:
-            driver.insert_now()
+            driver.flush_inserts()
         except BaseException as error:
             _raise(connection, error, "", None, None)
 
@@ -235,7 +235,7 @@ def _send(
     Raises what `Connection.execute` raises.
     """
     cursor = connection.connection.cursor()
-    text, parameters = _announce(connection, compiled, values, cursor)
+    text, parameters = _call_listeners(connection, compiled, values, cursor)
     try:
         cursor.execute(text, parameters)
         result = read(cursor)
@@ -245,10 +245,10 @@ def _send(
     return result
 
 
-def _announce(
+def _call_listeners(
     connection: Connection, compiled: Compiled, values: Mapping[str, Any], cursor: Any
 ) -> tuple[str, Any]:
-    """Let the listeners hear of the statement; returns its text and parameters."""
+    """Call the listeners of `before_cursor_execute`; return the statement's text and parameters."""
     text, parameters = compiled.text, compiled.parameters(values)
     for listener in connection.engine.dispatch.before_cursor_execute:
         text, parameters = listener(connection, cursor, text, parameters, None, False)

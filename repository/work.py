@@ -38,7 +38,7 @@ from repository.robot_payments import RobotPayments
 from repository.sign_ins import SignIns
 from repository.signals import Signals
 from repository.signing_keys import SigningKeys
-from repository.statements import insert_now
+from repository.statements import flush_inserts
 from repository.tills import Tills
 
 
@@ -188,7 +188,7 @@ class Work:
     @cached_property
     def idempotent_requests(self) -> IdempotentRequests:
         """Queries on the answers stored under idempotency keys."""
-        return IdempotentRequests(self.session)
+        return IdempotentRequests(self)
 
     @cached_property
     def signals(self) -> Signals:
@@ -217,16 +217,16 @@ class Work:
             raise NotFound("The payment's merchant no longer exists.")
         return merchant
 
-    def record(self, event_: StoredEvent, of: Payment | None = None) -> None:
+    def record(self, event_: StoredEvent, payment: Payment | None = None) -> None:
         """Store an event together with its change; the commit listeners announce it.
 
-        `of` is as for `Events.insert`.
+        `payment` is as for `Events.insert`.
         """
-        self.events.insert(event_, self.recorded_events.append, of)
+        self.events.insert(event_, self.recorded_events.append, payment)
 
-    def insert_now(self) -> None:
+    def flush_inserts(self) -> None:
         """Store what waits for the COMMIT, for a caller that needs an id before."""
-        insert_now(self.connection)
+        flush_inserts(self.connection)
 
     def record_many(self, events: list[StoredEvent]) -> None:
         """Store the same kind of event for several payments at once."""

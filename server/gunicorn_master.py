@@ -76,10 +76,10 @@ def change_workers(arbiter: Any, count: int, _count_before: int | None) -> None:
 def prepare(arbiter: Any) -> None:
     """What gunicorn calls before it listens."""
     prepare_metrics(arbiter)
-    check_reloads(arbiter)
+    guard_reloads(arbiter)
 
 
-def check_reloads(arbiter: Any) -> None:
+def guard_reloads(arbiter: Any) -> None:
     """Let SIGHUP replace the workers only if new ones can start.
 
     gunicorn ends the old workers while the new ones still start, and has no hook before that.
@@ -101,7 +101,7 @@ def fault_of_reload(arbiter: Any) -> str | None:
     Another process looks, because the master imports nothing of the service. What it writes to the
     standard error, such as a traceback, is in the master's.
     """
-    # It would count in the workers' common metrics.
+    # The check must not write into the workers' metrics.
     without_metrics = ["env", "-u", METRICS_VARIABLE, f"PYTHONPATH={_ROOT}"]
     check = [sys.executable, "-P", "-m", "server.reload_check", *sys.argv[1:]]
     try:

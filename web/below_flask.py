@@ -10,19 +10,16 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-import structlog
 from werkzeug.http import http_date
 
 from config import Settings
 from core.runtime.parts import Parts
 from web.limits import network_of
 from web.request_counts import REQUESTS
-from web.requests import hub_hooks, request_id_of
+from web.requests import hub_hooks, log_answer, request_id_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
-log = structlog.get_logger()
 
 Headers = list[tuple[str, str]]
 _FOR_FLASK = ("HTTP_IF_MATCH", "HTTP_UPGRADE", "HTTP_TRANSFER_ENCODING")
@@ -95,14 +92,7 @@ class BelowFlask:
         self._parts.metrics.observe(method, self.route, status, seconds)
         request_id = request_id_of(environ)
         if self.is_logged:
-            log.info(
-                "request",
-                method=method,
-                path=environ["PATH_INFO"],
-                status=status,
-                ms=round(seconds * 1000, 1),
-                request_id=request_id,
-            )
+            log_answer(method, environ["PATH_INFO"], status, seconds, request_id=request_id)
         own = [
             ("Date", http_date(self._parts.ledger.clock.now())),
             ("X-Request-ID", request_id),

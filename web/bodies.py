@@ -95,7 +95,8 @@ def parse_json(data: bytes) -> Any:
     value = load_json(
         data, encoding="utf-8", on_constant=_refuse_constant, on_members=_without_duplicates
     )
-    # The parser itself refuses both characters unless they are escaped.
+    # JSON contains NUL and lone surrogates only as `\u` escapes, and a value is nested no deeper
+    # than its brackets are many.
     if b"\\u" in data or data.count(b"{") + data.count(b"[") > DEPTH_MAX:
         _check_text(value, 0)
     return value

@@ -73,10 +73,10 @@ class KeyedRequest:
     def store(self, work: Work, account_id: int, created: CreatedAnswer) -> CreatedAnswer:
         """Store the answer, in the transaction that creates the resource; return the answer.
 
-        Raises LostRace if another request of the account used the key meanwhile.
+        The COMMIT raises LostRace if another request of the account used the key meanwhile.
         """
         if self.key is not None and not self._is_namespace_full(work, account_id):
-            work.idempotent_requests.insert(
+            work.idempotent_requests.defer_insert(
                 {
                     "merchant_id": account_id,
                     "key": self.key,

@@ -179,12 +179,13 @@ def _remember_language(response: Response) -> None:
     )
 
 
-def brl(centavos: int, name: str | None = None) -> str:
+def brl(centavos: int, language_name: str | None = None) -> str:
     """`R$ 54,90` with a no-break space; `R$54.90` in English.
 
-    `name` is the language, that of the request by default.
+    The language is that of the request by default.
     """
-    return _currency(centavos, _locale_of(name) if name else str(get_locale()))
+    locale = _locale_of(language_name) if language_name else str(get_locale())
+    return _currency(centavos, locale)
 
 
 def number(count: int) -> str:

@@ -76,15 +76,17 @@ def log_request(response: Response) -> Response:
     path, status = request.path, response.status_code
     # A page fetches many pictures and files, and probes ask every few seconds.
     if not path.startswith(_QUIET) or status >= 500:
-        log.info(
-            "request",
-            method=request.method,
-            path=_path_to_log(path),
-            status=status,
-            ms=round((time.perf_counter() - g.get("started", 0.0)) * 1000, 1),
-            **({"code": g.problem_code} if "problem_code" in g else {}),
-        )
+        more = {"code": g.problem_code} if "problem_code" in g else {}
+        seconds = time.perf_counter() - g.get("started", 0.0)
+        log_answer(request.method, _path_to_log(path), status, seconds, **more)
     return response
+
+
+def log_answer(method: str, path: str, status: int, seconds: float, **more: str) -> None:
+    """Write the log line of a request and its answer."""
+    log.info(
+        "request", method=method, path=path, status=status, ms=round(seconds * 1000, 1), **more
+    )
 
 
 def _path_to_log(path: str) -> str:

@@ -256,18 +256,24 @@ OnStored = Callable[[events.StoredEvent], object]
 
 
 def _event_statement(
-    self: events.Events, event_: events.StoredEvent, on_stored: OnStored, of: Payment | None = None
+    self: events.Events,
+    event_: events.StoredEvent,
+    on_stored: OnStored,
+    payment: Payment | None = None,
 ) -> None:
-    row = {**events._row(event_), "payment_id": of.id if of else event_.payment_id}
+    row = {**events._row(event_), "payment_id": payment.id if payment else event_.payment_id}
     result = self._unit.connection.execute(insert(PaymentEvent.__table__), row)
     key: Any = result.inserted_primary_key
     on_stored(replace(event_, id=int(key[0]), payment_id=row["payment_id"]))
 
 
 def _event_class(
-    self: events.Events, event_: events.StoredEvent, on_stored: OnStored, of: Payment | None = None
+    self: events.Events,
+    event_: events.StoredEvent,
+    on_stored: OnStored,
+    payment: Payment | None = None,
 ) -> None:
-    row = {**events._row(event_), "payment_id": of.id if of else event_.payment_id}
+    row = {**events._row(event_), "payment_id": payment.id if payment else event_.payment_id}
     result: Any = self._unit.session.execute(insert(PaymentEvent).values(**row))
     on_stored(replace(event_, id=int(result.inserted_primary_key[0]), payment_id=row["payment_id"]))
 
@@ -357,14 +363,14 @@ def _of_payments(**replaced: Any) -> Off:
 
 def _for_both(query: type[Any], plain: Any) -> list[tuple[Any, str, Any]]:
     """The plain form of an INSERT, also for one that may wait for the COMMIT."""
-    return [(query, "insert", plain), (query, "insert_at_commit", plain)]
+    return [(query, "insert", plain), (query, "defer_insert", plain)]
 
 
 _NO_SESSION: Off = together(
     _of_payments(
         find_by_txid=_session_by_txid,
         insert=_insert_orm,
-        insert_at_commit=_insert_orm,
+        defer_insert=_insert_orm,
         lock_for_money=_lock_session,
         change=_change_plain,
     ),
@@ -394,15 +400,15 @@ TRICKS = [
     ),
     Trick(
         "sent with COMMIT",
-        "repository/statements.py insert_at_commit",
+        "repository/statements.py defer_insert",
         ("create", "confirm"),
-        instead((QuickStatement, "insert_at_commit", _insert_at_once)),
+        instead((QuickStatement, "defer_insert", _insert_at_once)),
     ),
     Trick(
         "sent with COMMIT to a distant database",
-        "repository/statements.py insert_at_commit",
+        "repository/statements.py defer_insert",
         ("create", "confirm"),
-        instead((QuickStatement, "insert_at_commit", _insert_at_once)),
+        instead((QuickStatement, "defer_insert", _insert_at_once)),
         is_distant=True,
     ),
     Trick(

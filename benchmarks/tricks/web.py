@@ -12,12 +12,17 @@ from typing import Any
 from flask import Flask, Response, render_template, request
 from flask_babel import get_translations
 from flask_limiter import Limiter
+from pydantic import BaseModel
 from werkzeug.wrappers import Response as BaseResponse
 
+from accounts import access, tokens
 from benchmarks.tricks.trick import Trick, instead, uncached
 from blueprints.checkout import look_routes, page_answers, page_routes
-from payments import qr_answers, qr_image, qr_routes, unchanged_polls
-from web import bodies, limits, pages, requests, static_answers, zones
+from core.json_text import load_json
+from core.pix.br_code import encode
+from core.runtime import setting_urls
+from payments import opening, qr_answers, qr_image, qr_routes, routes, unchanged_polls
+from web import bodies, idempotency, limits, pages, requests, static_answers, zones
 
 
 @contextmanager
@@ -48,6 +53,34 @@ def _headers_by_a_hook(app: Flask) -> Iterator[None]:
 def _rendered_plainly(template: str, **values: Any) -> str:
     """Let Jinja render the whole page."""
     return render_template(template, script_root=request.script_root, **values)
+
+
+def _has_credentials() -> bool:
+    return (
+        "Authorization" in request.headers
+        or tokens.ACCESS_COOKIE in request.cookies
+        or tokens.REFRESH_COOKIE in request.cookies
+    )
+
+
+def _is_form() -> bool:
+    return "text/html" in request.accept_mimetypes.values()
+
+
+def _keyed_request(operation: str, body: BaseModel, without: set[str]) -> idempotency.KeyedRequest:
+    fields = body.model_dump(mode="json", exclude=without)
+    return idempotency.KeyedRequest(idempotency.request_key(), operation, fields)
+
+
+def _check_each_text(data: bytes) -> Any:
+    value = load_json(
+        data,
+        encoding="utf-8",
+        on_constant=bodies._refuse_constant,
+        on_members=bodies._without_duplicates,
+    )
+    bodies._check_text(value, 0)
+    return value
 
 
 @contextmanager
@@ -111,6 +144,20 @@ TRICKS = [
         "web/bodies.py Complete",
         ("QR of the receipt", "create", "confirm"),
         instead((bodies.Complete, "get_wsgi_headers", _plain_headers)),
+    ),
+    Trick(
+        "only what the request needs is parsed",
+        "accounts/access.py has_credentials, web/idempotency.py keyed_request and others",
+        ("create", "create by key", "confirm"),
+        instead(
+            (access, "has_credentials", _has_credentials),
+            (opening, "has_credentials", _has_credentials),
+            (routes, "_is_form", _is_form),
+            (routes, "keyed_request", _keyed_request),
+            (bodies, "parse_json", _check_each_text),
+            (encode, "_fold_text", encode._fold_text.__wrapped__),
+            (setting_urls, "location_base", setting_urls.location_base.__wrapped__),
+        ),
     ),
     Trick(
         "values put into patterns",

@@ -265,7 +265,7 @@ def _kind(
         payment.merchant_id,
         payment.provider_account_id,
         look,
-        payment.order_id and True,
+        payment.order_id and True,  # None and "" are different facts, as in `page_patterns._fact`
         payment.description and True,
         len(brl(payment.amount_centavos, language)) > LONG_AMOUNT_CHARACTERS,
         left < NEAR_MS,

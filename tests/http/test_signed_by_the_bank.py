@@ -91,7 +91,7 @@ def test_300_seconds_are_tolerated_on_both_sides_and_no_more(client, bank, clock
             assert f"301 s in the {side}" in problem(answer, 401, "bad-signature")["detail"]
 
 
-@pytest.mark.parametrize("timestamp", [253402300799, 253402300800, 999999999999, 10**15, 10**30])
+@pytest.mark.parametrize("timestamp", [253402300800, 999999999999, 10**15, 10**30])
 def test_a_signed_time_after_the_year_9999_is_refused(client, app, timestamp):
     """The signature is right, so only the time can be refused; never with a 500."""
     data = b"{}"

@@ -140,8 +140,8 @@ class Book:
 
     def _visible(self, txid: str) -> Members | None:
         charge = self.charges.get(txid)
-        is_late = charge and self.now() < charge["calendario"]["criacao"] + self.lag
-        return None if is_late else charge
+        is_deferred = charge and self.now() < charge["calendario"]["criacao"] + self.lag
+        return None if is_deferred else charge
 
     def patch_charge(self, txid: str, body: Members) -> Answer:
         """`PATCH /cob/{txid}`."""

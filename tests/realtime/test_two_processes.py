@@ -213,7 +213,7 @@ def test_a_process_that_hears_no_others_tells_who_asked(pair):
     with _watching(pair.one, pair.one.create()) as charlie, _asking(pair.one, question) as bob:
         with pair.without_redis():
             assert bob.wait_for_data("events-late", {"late": True})
-            with _asking(pair.one, question, is_late=True):
+            with _asking(pair.one, question, is_deferred=True):
                 pass
         assert bob.wait_for_data("events-late", {"late": False})
         assert "events-late" not in charlie.names()
@@ -221,12 +221,12 @@ def test_a_process_that_hears_no_others_tells_who_asked(pair):
 
 @contextmanager
 def _asking(
-    service: ServiceProcess, question: dict[str, Any], *, is_late: bool = False
+    service: ServiceProcess, question: dict[str, Any], *, is_deferred: bool = False
 ) -> Iterator[Watcher]:
     """A client that asked to hear when events come late, and was answered whether they do."""
     limit = time.monotonic() + PATIENCE_SECONDS
     with Watcher(service.url, ["websocket"]) as bob:
-        while (answer := bob.ask("watch", question))["late"] is not is_late:
+        while (answer := bob.ask("watch", question))["late"] is not is_deferred:
             assert time.monotonic() < limit, answer
             time.sleep(0.05)  # the first client of a process begins the subscription
         yield bob

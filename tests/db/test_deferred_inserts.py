@@ -10,12 +10,12 @@ import sqlalchemy as sa
 
 from repository.connections import (
     engine_options,
-    insert_late_rows_first,
+    flush_before_statements,
     read_results_quickly,
 )
 from repository.hosts import use_hosts
 from repository.mysql_connections import QuickConnection
-from repository.statements import QuickStatement, insert_now
+from repository.statements import QuickStatement, flush_inserts
 from tests.db.crowd import at_once
 
 PARTS = sa.MetaData()
@@ -27,9 +27,9 @@ TABLE, OTHER = (
         sa.Column("text", sa.String(60), unique=True),
         mysql_charset="utf8mb4",
     )
-    for name in ("late_inserts", "early_inserts")
+    for name in ("deferred_inserts", "usual_inserts")
 )
-LATE, EARLY = QuickStatement(sa.insert(TABLE)), QuickStatement(sa.insert(OTHER))
+DEFERRED, USUAL = QuickStatement(sa.insert(TABLE)), QuickStatement(sa.insert(OTHER))
 TEXTS = ["plain", "; COMMIT; 'it''s' \\' %s %(x)s :y \" é 🎁", "last"]
 
 
@@ -39,7 +39,7 @@ def engine(any_database_url):
     engine = sa.create_engine(any_database_url, **engine_options(any_database_url, green=False))
     use_hosts(engine)
     read_results_quickly(engine)
-    insert_late_rows_first(engine)
+    flush_before_statements(engine)
     PARTS.create_all(engine)
     yield engine
     engine.dispose()
@@ -66,17 +66,17 @@ def texts_in(engine, table=TABLE):
         return dict(iter(connection.execute(sa.select(table.c.id, table.c.text))))
 
 
-def insert_late(connection, text, stored):
+def defer(connection, text, stored):
     """An INSERT whose id and text are added to `stored`."""
-    LATE.insert_at_commit(connection, {"text": text}, lambda key: stored.append((key, text)))
+    DEFERRED.defer_insert(connection, {"text": text}, lambda key: stored.append((key, text)))
 
 
 def insert_all(engine, texts, stored):
-    """A transaction with late INSERTs and another one."""
+    """A transaction with deferred INSERTs and another one."""
     with engine.begin() as connection:
-        EARLY.insert(connection, {"text": "early"})
+        USUAL.insert(connection, {"text": "early"})
         for text in texts:
-            insert_late(connection, text, stored)
+            defer(connection, text, stored)
 
 
 def test_rows_are_stored_by_the_commit_in_their_order(engine):
@@ -92,8 +92,8 @@ def test_rows_are_stored_by_the_commit_in_their_order(engine):
 def test_if_one_is_refused_nothing_is_committed(engine):
     """Neither those before and after it nor the rest of the transaction; the error is the usual."""
     with engine.begin() as connection:
-        EARLY.insert(connection, {"text": "before"})
-        LATE.insert(connection, {"text": "twice"})
+        USUAL.insert(connection, {"text": "before"})
+        DEFERRED.insert(connection, {"text": "twice"})
     for position in range(3):
         stored: list[tuple[int, str]] = []
         texts = ["one", "two"]
@@ -103,7 +103,7 @@ def test_if_one_is_refused_nothing_is_committed(engine):
         assert list(texts_in(engine, OTHER).values()) == ["before"]
         assert list(texts_in(engine).values()) == ["twice"]
     with engine.begin() as connection:  # the same connection of the pool is usable
-        insert_late(connection, "next", [])
+        defer(connection, "next", [])
     assert sorted(texts_in(engine).values()) == ["next", "twice"]
 
 
@@ -112,11 +112,11 @@ def test_a_rollback_forgets_them(engine):
     stored: list[tuple[int, str]] = []
     for _ in range(2):
         with engine.connect() as connection:
-            insert_late(connection, "rolled back", stored)
+            defer(connection, "rolled back", stored)
             connection.rollback()
             connection.commit()
         with engine.connect() as connection:  # given back without an end
-            insert_late(connection, "given back", stored)
+            defer(connection, "given back", stored)
         with engine.begin() as connection:
             connection.execute(sa.select(OTHER))
     assert texts_in(engine) == {}
@@ -126,17 +126,17 @@ def test_a_statement_on_the_same_table_sees_them(engine):
     """A query in the same transaction gets the truth, and so does who needs the ids."""
     stored: list[tuple[int, str]] = []
     with engine.begin() as connection:
-        insert_late(connection, TEXTS[0], stored)
+        defer(connection, TEXTS[0], stored)
         assert connection.execute(sa.select(TABLE.c.text)).scalars().all() == TEXTS[:1]
         assert len(stored) == 1
-        insert_late(connection, TEXTS[1], stored)
-        insert_now(connection)
+        defer(connection, TEXTS[1], stored)
+        flush_inserts(connection)
         assert [text for _, text in stored] == TEXTS[:2]
     assert texts_in(engine) == dict(stored)
 
 
 @pytest.mark.parametrize(
-    "need", [insert_now, lambda connection: connection.execute(sa.select(TABLE))]
+    "need", [flush_inserts, lambda connection: connection.execute(sa.select(TABLE))]
 )
 def test_if_one_is_refused_before_the_commit_the_error_is_the_usual(engine, need):
     """Its sender may retry only after an error of SQLAlchemy."""
@@ -149,8 +149,8 @@ def test_if_one_is_refused_before_the_commit_the_error_is_the_usual(engine, need
 
 
 def insert_and(need, connection, text):
-    """A late INSERT, and what needs its row."""
-    insert_late(connection, text, [])
+    """A deferred INSERT, and what needs its row."""
+    defer(connection, text, [])
     need(connection)
 
 
@@ -161,10 +161,10 @@ def test_they_take_no_round_trip_of_their_own(engine, packets):
         connection.execute(sa.select(OTHER))
         packets.clear()
         for text in ("one", "two"):
-            insert_late(connection, text, [])
+            defer(connection, text, [])
         assert packets == []
         connection.commit()
-        assert [packet.count("INSERT INTO late_inserts") for packet in packets] == [2]
+        assert [packet.count("INSERT INTO deferred_inserts") for packet in packets] == [2]
     assert packets[0].endswith("; COMMIT")
 
 
