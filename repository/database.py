@@ -34,7 +34,7 @@ from repository.connections import (
 )
 from repository.driver_errors import is_away, is_conflict, is_unique_violation
 from repository.events import StoredEvent
-from repository.hosts import prepare_for_list, read_after_write, use_hosts
+from repository.hosts import allow_deferring, prepare_for_list, read_after_write, use_hosts
 from repository.ledgers import Ledger
 from repository.statements import QuickStatement, Row
 from repository.work import Work
@@ -91,6 +91,7 @@ def open_database(app: Flask, settings: Settings, clock: Clock) -> Ledger:
         prepare_sqlite(engine)
     else:
         skip_needless_rollbacks(engine)
+        allow_deferring(engine)
         flush_before_statements(engine)
         end_idle_transactions(engine)
         for either in (engine, ledger_.reading_engine):
@@ -154,7 +155,12 @@ def _transaction(ledger_: Ledger) -> Iterator[Connection]:
             connection = connection.execution_options(writes=True)
         transaction = connection.begin()
         yield connection
-        transaction.commit()
+        try:
+            transaction.commit()
+        except BaseException:
+            # The transaction may still be open: SQLAlchemy would give it back to the pool so.
+            transaction.rollback()
+            raise
         connection.info[ENDED] = True
     finally:
         _give_back(connection)

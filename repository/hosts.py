@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pymysql
 from sqlalchemy import (
     URL,
     Engine,
@@ -22,6 +23,8 @@ CAUSAL_READS = 3
 """The value of Galera's `wsrep_sync_wait`: 1 for reads and 2 for updates and deletes."""
 
 _UNKNOWN_VARIABLE = 1193
+_FORKS = ("TiDB", "Vitess")
+"""What servers write into their version that are like MySQL and are others."""
 
 
 def prepare_for_list(url: str, options: dict[str, Any]) -> None:
@@ -65,20 +68,45 @@ def read_after_write(engine: Engine) -> None:
     milliseconds, and a bank that confirms it there would get 404. A node waits until it has
     applied what it received; in a transaction only the first statement waits.
     """
-    if engine.dialect.name == "postgresql":
-        return
 
     @event.listens_for(engine, "connect")
     def _wait_for_other_nodes(connection: Any, _record: object) -> None:
-        if "MariaDB" not in connection.get_server_info():
-            return
-        cursor = connection.cursor()
-        try:
-            cursor.execute("SELECT @@global.wsrep_on")
-            if cursor.fetchone()[0]:
+        if "MariaDB" in _version(connection) and _variable(connection, "wsrep_on"):
+            with connection.cursor() as cursor:
                 cursor.execute(f"SET SESSION wsrep_sync_wait = {CAUSAL_READS:d}")
-        except engine.dialect.loaded_dbapi.Error as error:
-            if error.args[:1] != (_UNKNOWN_VARIABLE,):  # a server that was built without Galera
+
+
+def allow_deferring(engine: Engine) -> None:
+    """Let INSERTs be deferred on a MySQL or MariaDB that no other server writes to.
+
+    A conflict with another node may undo the first statements of a command in Galera without an
+    error; the others would be committed alone. Of other clusters and forks nobody has tried it.
+    """
+
+    @event.listens_for(engine, "connect")
+    def _look(connection: Any, _record: object) -> None:
+        if not isinstance(connection, QuickConnection):
+            return
+        version = _version(connection)
+        if "MariaDB" in version:
+            connection.may_defer = not _variable(connection, "wsrep_on")
+        elif not any(fork in version for fork in _FORKS):
+            connection.may_defer = not _variable(connection, "group_replication_group_name")
+
+
+def _version(connection: Any) -> str:
+    """The version that a server names; empty for one that is not like MySQL."""
+    version = getattr(connection, "get_server_info", None)
+    return "" if version is None else str(version())
+
+
+def _variable(connection: Any, name: str) -> Any:
+    """A global variable of a server that is like MySQL; None if it knows none of this name."""
+    with connection.cursor() as cursor:
+        try:
+            cursor.execute(f"SELECT @@global.{name}")
+        except pymysql.Error as error:
+            if error.args[:1] != (_UNKNOWN_VARIABLE,):  # built without it
                 raise
-        finally:
-            cursor.close()
+            return None
+        return cursor.fetchone()[0]

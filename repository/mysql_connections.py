@@ -120,6 +120,9 @@ class QuickConnection(_Connection):
     For URLs without a converter of their own.
     """
 
+    may_defer = False
+    """Whether INSERTs may be deferred: the server itself must end a command at its first error."""
+
     def __init__(self, *args: Any, **options: Any) -> None:
         """Connect; several statements may be sent at once."""
         self._deferred: list[DeferredInsert] = []

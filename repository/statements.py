@@ -186,14 +186,14 @@ class QuickStatement:
         values: Mapping[str, Any],
         on_stored: Callable[[int], object],
     ) -> None:
-        """Store one row by the COMMIT: on MySQL and MariaDB its INSERT is sent together with it.
+        """Store one row by the COMMIT: a MySQL or MariaDB alone gets its INSERT together with it.
 
-        Other engines insert at once. `on_stored` gets what `insert` returns. For a row that nothing
+        Other servers insert at once. `on_stored` gets what `insert` returns. For a row that nothing
         in the rest of the transaction needs; the COMMIT may raise what `insert` raises.
         """
         compiled = self._compiled(connection, values)
         driver = quick_connection(connection.connection)
-        if compiled is None or driver is None:
+        if compiled is None or driver is None or not driver.may_defer:
             on_stored(self.insert(connection, values))
             return
         text, parameters = _call_listeners(connection, compiled, values, None)

@@ -8,15 +8,19 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from repository import hosts
 from repository.connections import (
     engine_options,
     flush_before_statements,
     read_results_quickly,
 )
+from repository.database import LostRace, in_unit_of_work
 from repository.hosts import use_hosts
-from repository.mysql_connections import QuickConnection
+from repository.mysql_connections import QuickConnection, quick_connection
+from repository.payments import Payments
 from repository.statements import QuickStatement, flush_inserts
 from tests.db.crowd import at_once
+from tests.support.service import end_to_end_id
 
 PARTS = sa.MetaData()
 TABLE, OTHER = (
@@ -39,6 +43,7 @@ def engine(any_database_url):
     engine = sa.create_engine(any_database_url, **engine_options(any_database_url, green=False))
     use_hosts(engine)
     read_results_quickly(engine)
+    hosts.allow_deferring(engine)
     flush_before_statements(engine)
     PARTS.create_all(engine)
     yield engine
@@ -188,3 +193,88 @@ def test_an_event_belongs_to_the_payment_that_was_stored_with_it(processes):
     for answer in answers:
         events = processes.tables.events(answer.json["payment"]["id"])
         assert [(event.name, event.sequence) for event in events] == [("payment.created", 1)]
+
+
+def test_a_refused_commit_leaves_no_open_transaction(processes):
+    """The pool would give it to the next request, which would commit what it holds."""
+    engine = processes.tables.engine
+    PARTS.create_all(engine)
+
+    def fill(text, deferred, work):
+        USUAL.insert(work.connection, {"text": text})
+        defer(work.connection, deferred, [])
+
+    with processes.app().app_context():
+        in_unit_of_work(partial(fill, "first", "twice"))
+        for number in range(3):
+            with pytest.raises(LostRace):
+                in_unit_of_work(partial(fill, f"lost {number}", "twice"), attempts=1)
+            in_unit_of_work(partial(fill, f"next {number}", f"next {number}"))
+    assert sorted(texts_in(engine, OTHER).values()) == ["first", "next 0", "next 1", "next 2"]
+    assert sorted(texts_in(engine).values()) == ["next 0", "next 1", "next 2", "twice"]
+
+
+def use_each_connection(processes):
+    """Let later requests use every connection of the pool: one may have an open transaction."""
+    for _ in range(30):
+        processes.create()
+
+
+def test_what_a_refused_commit_leaves_is_not_committed_by_the_next_request(processes):
+    """The order has a payment already: the index refuses the new one at the COMMIT."""
+    processes.create(order_id="order-1")
+    body, key = {"value": 1, "order_id": "order-1"}, {"Idempotency-Key": "key-1"}
+    for _ in range(2):
+        answer = processes.post("/payments/pix", json=body, headers=key)
+        assert (answer.status_code, answer.json["code"]) == (409, "order-already-has-payment")
+        use_each_connection(processes)
+
+
+def test_one_transfer_settles_one_payment(processes, monkeypatch):
+    """Another request stores its receipt after this one has looked: the index refuses the second
+    at the COMMIT."""
+    first, second = processes.create(), processes.create()
+    transfer = end_to_end_id()
+    assert processes.bank().confirm(first, end_to_end_id=transfer).status_code == 200
+    locks = []
+    lock = Payments.lock_for_money
+
+    def look_too_early(self, txid, end_to_end_id):
+        payment, grace, may_be_repeated = lock(self, txid, end_to_end_id)
+        locks.append(may_be_repeated)
+        return payment, grace, may_be_repeated and len(locks) > 1
+
+    monkeypatch.setattr(Payments, "lock_for_money", look_too_early)
+    assert processes.bank().confirm(second, end_to_end_id=transfer).status_code == 409
+    assert locks == [True, True]
+    use_each_connection(processes)
+    assert processes.status(second["id"])["status"] == "pending"
+    assert processes.tables.event_names(second["id"]) == ["payment.created"]
+    assert processes.tables.receipts(second["id"]) == []
+
+
+@pytest.mark.parametrize("any_database_url", ["mysql"], indirect=True)
+@pytest.mark.parametrize(
+    ("version", "variable", "may_defer"),
+    [
+        ("10.11.6-MariaDB", 1, False),
+        ("10.11.6-MariaDB", 0, True),
+        ("10.11.6-MariaDB", None, True),
+        ("9.7.4", "3E11FA47", False),
+        ("9.7.4", "", True),
+        ("9.7.4", None, True),
+        ("8.0.11-TiDB-v8.5.0", None, False),
+        ("8.0.30-Vitess", None, False),
+    ],
+)
+def test_only_a_server_that_is_alone_gets_deferred_rows(
+    engine, monkeypatch, version, variable, may_defer
+):
+    """A conflict between nodes could undo a part of a command without an error."""
+    monkeypatch.setattr(hosts, "_version", lambda _connection: version)
+    monkeypatch.setattr(hosts, "_variable", lambda _connection, _name: variable)
+    engine.dispose()
+    with engine.connect() as connection:
+        driver = quick_connection(connection.connection)
+        assert driver is not None
+        assert driver.may_defer is may_defer
