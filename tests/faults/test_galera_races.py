@@ -32,12 +32,14 @@ from db_models import (
     Till,
     WebhookEndpoint,
 )
+from db_models.base import db
 from payments import refunds, tills
 from payments.recurring import charges, recurrences
 from payments.refunds import request_refund
 from payments.schemas import NewRefund
 from repository.database import Work, in_unit_of_work, reading
 from repository.feed import Feed
+from repository.mysql_connections import quick_connection
 from tests.db import (
     test_batch_races,
     test_charge_races,
@@ -136,6 +138,15 @@ def name_of(race):
 def test_over_three_nodes(processes, race):
     """One wins, nothing is doubled, and no conflict at a COMMIT becomes a 500."""
     race(processes)
+
+
+def test_no_node_gets_a_command_of_several_statements(processes):
+    """A conflict undid the first of them without an error, and the others were committed alone."""
+    for place in range(NODES):
+        with processes.app(place).app_context(), db.engine.connect() as connection:
+            driver = quick_connection(connection.connection)
+            assert driver is not None
+            assert not driver.may_defer
 
 
 def batch_calls(app: Any) -> BatchCalls:
