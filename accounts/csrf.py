@@ -106,7 +106,8 @@ def require_mode(is_test_mode: bool) -> None:
 def is_from_our_own_page() -> bool:
     """Whether a page of this service, or a program that is not a browser, opens the connection."""
     origin = request.headers.get("Origin")  # browsers always send it
-    return is_own_origin(origin, request.host_url, current_settings())
+    # Not `host_url`: Werkzeug would decode the host, and raises for a part that it cannot decode.
+    return is_own_origin(origin, f"{request.scheme}://{request.host}", current_settings())
 
 
 def is_own_origin(origin: str | None, host_url: str, settings: Settings) -> bool:

@@ -83,7 +83,8 @@ def language_query() -> str:
 
 def language_args_to(url: str) -> dict[str, Any]:
     """`{"lang": …}` for a link to another host, which does not get the cookie of the choice."""
-    if urlsplit(url).hostname == urlsplit(request.host_url).hostname:
+    # Not `host_url`: Werkzeug would decode the host, and raises for a part that it cannot decode.
+    if urlsplit(url).hostname == urlsplit(f"//{request.host}").hostname:
         return {}
     name = _language_from_query() or _language_from_cookie()
     return {"lang": name} if name else {}

@@ -43,10 +43,14 @@ from web.zones import SAO_PAULO, clock, days_between
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-PAGES_MAX = 512
-"""About 12 kB each; a merchant's pages need some ten."""
+PAGES_MAX = 256
+"""About 23 kB each, with long names 70; a merchant's pages need some ten."""
 _PATH = re.compile("/payments/pix/([0-9a-f]{32})", re.ASCII)
-_HOST = re.compile(r"[A-Za-z0-9.\-\[\]:]{1,255}", re.ASCII)
+_HOST = re.compile(
+    r"(?!.*xn--)(?:[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63})*|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?",
+    re.ASCII | re.IGNORECASE,
+)
+"""Names that nothing needs to decode; Flask refuses some of the others."""
 _READ, _KIND = "balcao.page_read", "balcao.page_kind"
 """Keys in a request's environ: what was read for it, and the kind of page that Flask shall show."""
 
@@ -107,6 +111,8 @@ _OWN_TEXTS: dict[Path, _Text] = {
     ("payment", "deadline_time"): lambda page: clock(page.payment.expires_at, SAO_PAULO),
     ("merchant", "support_url"): PageTexts.support_url_with_subject,
 }
+_MAY_BE_ABSENT = {("payment", "order_id"), ("payment", "description"), ("merchant", "support_url")}
+"""The own texts that a page may lack; whether it does is a part of its kind."""
 _ADDRESSES = frozenset(
     {"status_url", "check_url", "proof_url", "qr_svg_url", "qr_png_url", "payment_url"}
 )
@@ -133,7 +139,7 @@ _VALUES = frozenset(
 """The values of the page; without a query, all but the first two are the same on all pages."""
 
 
-class _Unbindable(Exception):
+class _UnlistedValue(Exception):
     """A page shows something that this module does not know."""
 
 
@@ -199,7 +205,7 @@ class PageAnswers(BelowFlask):
         environ[_READ] = payment
         now = self._parts.ledger.clock.now()
         left = remaining_ms(payment, now)
-        if left >= COUNTDOWN_MS_MAX or not _is_usual(payment, now):
+        if not 0 < left < COUNTDOWN_MS_MAX or not _is_usual(payment, now):
             return None
         kind = _kind(environ, payment, look, now)
         prepared = None if kind is None else self.pages.get(kind)
@@ -299,8 +305,8 @@ def _prepared(environ: WSGIEnvironment, kind: PageKind, headers: Headers) -> Pre
     if is_changed or any(name == "Set-Cookie" for name, _ in headers):
         return None
     try:
-        pattern, texts = _bound(filled, payment)
-    except _Unbindable:
+        pattern, texts = _bind_kind(filled, payment)
+    except _UnlistedValue:
         return None
     prepared = PreparedPage(
         pattern,
@@ -319,10 +325,10 @@ def _page_texts(payment: Payment, left: int, kind: PageKind, prepared: PreparedP
     return PageTexts(payment, left, kind.language, support_url, prepared.subject_form)
 
 
-def _bound(filled: FilledPage, payment: Payment) -> tuple[Pattern, tuple[_Text, ...]]:
+def _bind_kind(filled: FilledPage, payment: Payment) -> tuple[Pattern, tuple[_Text, ...]]:
     """The pattern with all texts of the kind in it, and what writes the others.
 
-    Raises _Unbindable if the template reads anything else.
+    Raises _UnlistedValue if the template reads anything else.
     """
     pattern, values = filled
     of_payment = _OF_THE_KIND | _ADDRESSES | {path[1] for path in _OWN_TEXTS}
@@ -330,9 +336,11 @@ def _bound(filled: FilledPage, payment: Payment) -> tuple[Pattern, tuple[_Text, 
         if (path[0] == "payment" and path[1] not in of_payment) or (
             path[0] == "merchant" and path[1] not in _OF_THE_LOOK
         ):
-            raise _Unbindable
+            raise _UnlistedValue
+        if path in _OWN_TEXTS and path not in _MAY_BE_ABSENT and not value_at(values, path):
+            raise _UnlistedValue  # as 0 ms: this page has no mark for it, and the next one needs it
     if not _VALUES.issuperset(values):
-        raise _Unbindable
+        raise _UnlistedValue
     pieces = [pattern.pieces[0]]
     texts: list[_Text] = []
     for path, piece in zip(pattern.marks, pattern.pieces[1:], strict=True):
@@ -364,4 +372,4 @@ def _parts_of(path: Path, sample: str, payment: Payment) -> tuple[str, _Text | N
         if sample.count(own) == 1:
             before, after = sample.split(own)
             return before, text, after
-    raise _Unbindable
+    raise _UnlistedValue

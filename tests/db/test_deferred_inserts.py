@@ -100,11 +100,10 @@ def test_if_one_is_refused_nothing_is_committed(engine):
         USUAL.insert(connection, {"text": "before"})
         DEFERRED.insert(connection, {"text": "twice"})
     for position in range(3):
-        stored: list[tuple[int, str]] = []
         texts = ["one", "two"]
         texts.insert(position, "twice")
         with pytest.raises(sa.exc.IntegrityError):
-            insert_all(engine, texts, stored)
+            insert_all(engine, texts, [])
         assert list(texts_in(engine, OTHER).values()) == ["before"]
         assert list(texts_in(engine).values()) == ["twice"]
     with engine.begin() as connection:  # the same connection of the pool is usable
@@ -114,14 +113,13 @@ def test_if_one_is_refused_nothing_is_committed(engine):
 
 def test_a_rollback_forgets_them(engine):
     """The next transaction on the connection must not store them."""
-    stored: list[tuple[int, str]] = []
     for _ in range(2):
         with engine.connect() as connection:
-            defer(connection, "rolled back", stored)
+            defer(connection, "rolled back", [])
             connection.rollback()
             connection.commit()
         with engine.connect() as connection:  # given back without an end
-            defer(connection, "given back", stored)
+            defer(connection, "given back", [])
         with engine.begin() as connection:
             connection.execute(sa.select(OTHER))
     assert texts_in(engine) == {}

@@ -364,8 +364,8 @@ def test_a_recurrence_takes_at_most_seven_statements(call, processes, count_stat
         assert is_first or len(statements) == 1, statements
 
 
-def test_a_recurring_charge_takes_at_most_seven_statements(call, processes, count_statements):
-    """Who, the recurrence, the payment, its event, the charge; the attempt and its order.
+def test_a_recurring_charge_takes_at_most_eight_statements(call, processes, count_statements):
+    """Who, the recurrence, its change, the payment, its event, the charge; an attempt, its order.
 
     Reading and listing take three, however many charges there are.
     """
@@ -377,7 +377,7 @@ def test_a_recurring_charge_takes_at_most_seven_statements(call, processes, coun
         with count_statements() as statements:
             assert call("PUT", f"/cobr/{txid}", body).status_code == 201
         counts.append(len(statements))
-    assert counts == [5, 7], counts
+    assert counts == [6, 8], counts
     assert len(charged(call, rec, day_after(clock, 71))) > 0
     for path in (f"/cobr/{'b' * 30}", f"/cobr/{'9' * 30}"):
         with count_statements() as statements:

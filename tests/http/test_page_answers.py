@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
+from werkzeug.test import create_environ, run_wsgi_app
 
 from blueprints.checkout import page_answers
 from blueprints.checkout.page_answers import PageAnswers
@@ -387,3 +388,41 @@ def test_prepared_pages_are_bounded(client, make_payment, pages):
             url = f"/payments/pix/{make_payment(value=value)['id']}"
             assert client.get(url, headers={**BROWSER, "Accept-Language": language}).text
     assert len(pages.pages) == 2
+
+
+def test_a_page_without_time_left_is_no_model_for_others(client, by_flask, make_payment, clock):
+    """Its time is 0, for which a pattern has no mark: later pages would say 0 too."""
+    at_its_end = make_payment(expires_in=60)
+    clock.advance(seconds=60)
+    assert b'data-remaining-ms="0"' in client.get(path_of(at_its_end), headers=BROWSER).data
+    later = make_payment(expires_in=60)
+    for seconds in (1, 29):
+        clock.advance(seconds=seconds)
+        for _ in range(2):
+            quick = client.get(path_of(later), headers=BROWSER)
+            assert b'data-remaining-ms="0"' not in quick.data
+            assert_same(quick, by_flask(path_of(later), headers=BROWSER))
+
+
+def path_of(payment):
+    """The path of the payment's page."""
+    return f"/payments/pix/{payment['id']}"
+
+
+@pytest.mark.parametrize("host", ["..", "a..b", ".a", "a" * 64, "xn--a", "XN--", "a.xn--b:80"])
+def test_a_host_that_flask_must_judge_goes_to_flask(app, monkeypatch, make_payment, host):
+    """Some are refused; none is a 500."""
+
+    def get():
+        environ = create_environ(path_of(payment), headers=BROWSER)  # which would decode the host
+        environ |= {"HTTP_HOST": host, "HTTP_X_REQUEST_ID": "same"}  # the page of an error shows it
+        body, status, headers = run_wsgi_app(app, environ, buffered=True)
+        return status, b"".join(body), sorted(one for one in headers if one[0] != "Date")
+
+    payment = make_payment()
+    for _ in range(2):
+        app.test_client().get(path_of(payment), headers=BROWSER)
+    quick = get()
+    assert quick[0] in ("200 OK", "400 BAD REQUEST")
+    monkeypatch.setattr(page_answers, "_PATH", re.compile("(?!)"))
+    assert quick == get()
