@@ -39,6 +39,34 @@ _IS_IN_USE = {
     "postgresql": "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = :name)",
     "mysql": "SELECT EXISTS (SELECT 1 FROM information_schema.processlist WHERE db = :name)",
 }
+# The holder is silent during the check, for which the server may close it.
+_ALLOW_SILENCE = {
+    "postgresql": (
+        "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'"
+    ),
+    "mysql": "SET SESSION wait_timeout = 604800",
+}
+# Users see only what they may use: without these rights a database can seem to be empty.
+_SEES_ALL = (
+    "SELECT COUNT(DISTINCT privilege_type) = 2 FROM ("
+    "SELECT grantee, privilege_type FROM information_schema.user_privileges UNION ALL "
+    "SELECT grantee, privilege_type FROM information_schema.schema_privileges "
+    "WHERE :name LIKE table_schema) AS rights "
+    "WHERE privilege_type IN ('EVENT', 'EXECUTE') "
+    "AND grantee = CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), '''')"
+)
+_HAS_OBJECTS = (
+    "SELECT EXISTS (SELECT 1 FROM information_schema.tables WHERE table_schema = :name) "
+    "OR EXISTS (SELECT 1 FROM information_schema.routines WHERE routine_schema = :name) "
+    "OR EXISTS (SELECT 1 FROM information_schema.events WHERE event_schema = :name)"
+)
+_CATALOGS = (
+    "SELECT relname FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace "
+    "AND relkind = 'r' AND NOT relisshared AND has_table_privilege(oid, 'SELECT') "
+    "AND EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = pg_class.oid AND attname = 'oid')"
+)
+_FIRST_FREE_OID = 16384
+"""PostgreSQL's FirstNormalObjectId: what a new database has, has smaller numbers."""
 _OPTIONS = {
     "postgresql": "ENCODING 'UTF8' TEMPLATE template0",
     "mysql": "CHARACTER SET utf8mb4",
@@ -55,9 +83,8 @@ def scratch_database(url: str) -> Iterator[str]:
     name = SCRATCH_PREFIX + secrets.token_hex(6)
     copy = _address(url, name)
     engine = _engine(url)
-    with connected(url, "AUTOCOMMIT") as holder:
-        # Before the database exists, so that it is never there without its lock.
-        holder.execute(text(_TAKE[engine]), _parameters(engine, name, _TAKE))
+    # Before the database exists, so that it is never there without its lock.
+    with _lock(url, name) as holder:
         holder.execute(text(f"CREATE DATABASE {name} {_OPTIONS[engine]}"))
         try:
             with connected(copy, "AUTOCOMMIT") as connection:
@@ -69,12 +96,28 @@ def scratch_database(url: str) -> Iterator[str]:
                 connection.execute(text(f"DROP DATABASE {name}"))
 
 
+@contextmanager
+def _lock(url: str, name: str) -> Iterator[Connection]:
+    """A connection that holds the lock of a database until its end."""
+    engine = _engine(url)
+    with connected(url, "AUTOCOMMIT") as holder:
+        try:
+            holder.execute(text(_ALLOW_SILENCE[engine]))
+            holder.execute(text(_TAKE[engine]), _parameters(engine, name, _TAKE))
+            yield holder
+        finally:
+            # Close it without a last statement: an error of a connection that the server has
+            # closed would say nothing about the copy.
+            holder.invalidate()
+
+
 def drop_leftovers(url: str) -> list[str]:
     """Drop the scratch databases of ended processes; return their names.
 
-    A database is dropped if it has a scratch name and MARKER_TABLE or no table at all, nobody holds
-    its lock, and nobody is connected to it. Others, and those that this user may not read or drop,
-    are left alone. Raises the driver's error if the server is away.
+    A database is dropped if it has a scratch name and MARKER_TABLE, or no object of any kind in any
+    schema (the process ended before it could create that table), nobody holds its lock, and nobody
+    is connected to it. Others, and those that this user may not read or drop, are left alone.
+    Raises the driver's error if the server is away.
 
     Advisory locks are local to a node of Galera: a check at another node, at a moment when it is
     not connected to its copy, would lose the copy and fail.
@@ -99,8 +142,24 @@ def _is_leftover(connection: Connection, engine: str, url: str, name: str) -> bo
         if connection.scalar(text(question[engine]), _parameters(engine, name, question)):
             return False
     with connected(_address(url, name)) as inside:
-        tables = inspect(inside).get_table_names()
-    return not tables or MARKER_TABLE in tables
+        if MARKER_TABLE in inspect(inside).get_table_names():
+            return True
+        return _is_empty_postgres(inside) if engine == "postgresql" else _is_empty(inside, name)
+
+
+def _is_empty(connection: Connection, name: str) -> bool:
+    """Whether the database has no table, view, sequence, routine or event."""
+    if not connection.scalar(text(_SEES_ALL), {"name": name}):
+        return False
+    return not connection.scalar(text(_HAS_OBJECTS), {"name": name})
+
+
+def _is_empty_postgres(connection: Connection) -> bool:
+    """Whether each object of the database is one that every new database has."""
+    first = {"first": _FIRST_FREE_OID}
+    has_new = "SELECT EXISTS (SELECT 1 FROM pg_catalog.{} WHERE oid >= :first)"
+    catalogs = connection.scalars(text(_CATALOGS)).all()
+    return not any(connection.scalar(text(has_new.format(name)), first) for name in catalogs)
 
 
 def _parameters(engine: str, name: str, question: dict[str, str]) -> dict[str, str | int]:

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import re
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from payments.location import KeyRing
 from repository import backups, scratch_databases
 from repository.schema_support import oldest_codes
 from server import schema
+from server.backup import copy_folders
 from server.backup.engines import tools_of
 from server.backup.manifest import Manifest, sha256_of
 from server.check_results import CheckResult
 
 FAULTS_SHOWN = 5
-FOLDER_PREFIX = "balcao-check-"
-_FOLDER = re.compile(rf"{FOLDER_PREFIX}[a-z0-9_]{{8}}")
 
 
 def check_file(manifest: Manifest, path: Path) -> CheckResult:
@@ -35,14 +29,11 @@ def check_file(manifest: Manifest, path: Path) -> CheckResult:
 
 @contextmanager
 def restored_copy(path: Path, url: str) -> Iterator[str]:
-    """The address of a restored copy, on the same server or in a temporary file."""
+    """The address of a restored copy, on the same server or in a folder beside the backup."""
     _, tools = tools_of(url)
     if url.startswith("sqlite"):
-        with (
-            tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, dir=path.parent) as folder,
-            _locked(Path(folder)),
-        ):
-            copy = f"sqlite:///{folder}/copy.sqlite3"
+        with copy_folders.copy_folder(path.parent) as folder:
+            copy = f"sqlite:///{folder / copy_folders.COPY}"
             tools.restore(path, copy)
             yield copy
         return
@@ -56,26 +47,9 @@ def drop_leftovers(path: Path, url: str) -> list[str]:
 
     `path` is the backup. Raises the driver's errors.
     """
-    if not url.startswith("sqlite"):
-        return scratch_databases.drop_leftovers(url)
-    names = []
-    for folder in path.parent.iterdir():
-        if _FOLDER.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink():
-            with suppress(OSError), _locked(folder):  # held by a check that runs
-                shutil.rmtree(folder)
-                names.append(folder.name)
-    return names
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder, which ends with the process. Raises OSError if it is taken."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
+    if url.startswith("sqlite"):
+        return copy_folders.delete_leftovers(path.parent)
+    return scratch_databases.drop_leftovers(url)
 
 
 def check_copy(manifest: Manifest, url: str, keys: KeyRing) -> list[CheckResult]:

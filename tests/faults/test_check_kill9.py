@@ -17,7 +17,8 @@ import sqlalchemy as sa
 
 from repository import backups
 from repository.scratch_databases import scratch_database
-from server.backup.checks import FOLDER_PREFIX, drop_leftovers
+from server.backup.checks import drop_leftovers
+from server.backup.copy_folders import FOLDER_PREFIX
 from tests.support.plugin import SERVERS
 from tests.support.service import ROOT, ServiceProcess
 
