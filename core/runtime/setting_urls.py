@@ -123,6 +123,7 @@ def checked_database_url(value: str) -> str:
     _check_password(value)
     rest = _with_hosts(rest)
     _check_port(f"{scheme}://{rest}")
+    _check_seconds(rest, is_mysql="pymysql" in scheme)
     if "pymysql" in scheme:
         rest = _with_charset(rest)
     return f"{scheme}://{rest}"
@@ -189,6 +190,14 @@ def _check_password(url: str) -> None:
             "has a password with @, /, # or ?: percent-encode the password, "
             f"so write {_ENCODED_CHARACTERS}"
         )
+
+
+def _check_seconds(rest: str, *, is_mysql: bool) -> None:
+    """Find limits of time that the drivers refuse only when they connect, with a traceback."""
+    names = ("connect_timeout", "read_timeout", "write_timeout") if is_mysql else ("read_timeout",)
+    for name, value in parse_qsl(rest.partition("?")[2], keep_blank_values=True):
+        if name in names and not re.fullmatch(r"[1-9][0-9]{0,5}", value):
+            raise ValueError(f"has an option {name} that is not a whole number of seconds from 1")
 
 
 def _check_port(url: str) -> None:
