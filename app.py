@@ -216,15 +216,17 @@ def serve_sockets(listeners: list[socket.socket], workers: int, number: int) -> 
 
 
 def check_start(workers: int, address_count: int) -> None:
-    """Check what `serve_sockets` needs, and change nothing. Raises ConfigurationError."""
+    """Check what `serve_sockets` needs, and change no data. Raises ConfigurationError.
+
+    In development, files of TLS that are missing are created.
+    """
     settings = _settings_of_worker(workers, address_count)
     app = create_app(settings)
-    if settings.is_development:  # a worker migrates, and creates the files of TLS
+    _prepare_tls(settings)
+    if settings.is_development:  # a worker migrates
         with app.app_context():
             schema.revision_of_database()
         return
-    if settings.tls_port is not None and settings.role != "worker":
-        server_context(settings)
     schema.require_schema(app, migrate=False)
 
 
@@ -238,6 +240,14 @@ def _settings_of_worker(workers: int, address_count: int) -> Settings:
     return settings
 
 
+def _prepare_tls(settings: Settings) -> None:
+    """Read the files of TLS, which development creates. Raises ConfigurationError."""
+    if settings.tls_port is not None and settings.role != "worker":
+        if settings.is_development:
+            ensure_tls_files(settings)
+        server_context(settings)  # a missing file stops the start with a sentence
+
+
 def prepare(settings: Settings) -> tuple[Flask, Flask | None]:
     """Build the service, check its database, and build the bank if this process serves it.
 
@@ -246,10 +256,7 @@ def prepare(settings: Settings) -> tuple[Flask, Flask | None]:
     """
     init_logs(settings)
     app = create_app(settings)
-    if settings.tls_port is not None and settings.role != "worker":
-        if settings.is_development:
-            ensure_tls_files(settings)
-        server_context(settings)  # a missing file stops the start with a sentence
+    _prepare_tls(settings)
 
     def prepare_databases() -> Flask | None:
         schema.require_schema(app, migrate=settings.is_development)

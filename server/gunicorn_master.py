@@ -1,4 +1,4 @@
-"""What gunicorn's master does: where to listen, how many workers, reloads, its log, the metrics.
+"""What gunicorn's master does: where to listen, how many workers, its log, the metrics.
 
 The master stays unpatched and imports no part of the service. So each worker can patch the
 standard library before its imports, and a worker that is started after an upgrade has the new code.
@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from functools import cache
@@ -18,10 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from server.async_mode import early_setting
+from server.reload_guard import METRICS_VARIABLE, ReloadGuard
 
-METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-RELOAD_CHECK_SECONDS = 60.0
-_ROOT = Path(__file__).resolve().parents[1]
 _MEMORY = Path("/dev/shm")  # noqa: S108  # a folder of the system, in which gunicorn makes a file
 
 
@@ -76,49 +72,7 @@ def change_workers(arbiter: Any, count: int, _count_before: int | None) -> None:
 def prepare(arbiter: Any) -> None:
     """What gunicorn calls before it listens."""
     prepare_metrics(arbiter)
-    guard_reloads(arbiter)
-
-
-def guard_reloads(arbiter: Any) -> None:
-    """Let SIGHUP replace the workers only if new ones can start.
-
-    gunicorn ends the old workers while the new ones still start, and has no hook before that.
-    """
-    reload = arbiter.handle_hup
-
-    def reload_or_refuse() -> None:
-        if fault := fault_of_reload(arbiter):
-            arbiter.log.error("Reload refused, the workers go on as they are: %s", fault)
-        else:
-            reload()
-
-    arbiter.handle_hup = reload_or_refuse
-
-
-def fault_of_reload(arbiter: Any) -> str | None:
-    """Why new workers could not start, as a sentence; None if they can.
-
-    Another process looks, because the master imports nothing of the service. What it writes to the
-    standard error, such as a traceback, is in the master's.
-    """
-    # The check must not write into the workers' metrics.
-    without_metrics = ["env", "-u", METRICS_VARIABLE, f"PYTHONPATH={_ROOT}"]
-    check = [sys.executable, "-P", "-m", "server.reload_check", *sys.argv[1:]]
-    try:
-        ended = subprocess.run(  # noqa: S603  # our own arguments
-            [*without_metrics, *check],
-            cwd=arbiter.START_CTX["cwd"],  # gunicorn's options may have relative paths
-            input=json.dumps(arbiter.cfg.address),
-            stdout=subprocess.PIPE,
-            text=True,
-            timeout=RELOAD_CHECK_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"the check of the new settings took more than {RELOAD_CHECK_SECONDS:.0f} seconds."
-    if ended.returncode == 0:
-        return None
-    return ended.stdout.strip() or "a worker would not start; the lines above say why."
+    ReloadGuard(arbiter)
 
 
 def prepare_metrics(arbiter: Any) -> None:

@@ -1,9 +1,10 @@
 """Whether workers could start with the settings and the code as they are now.
 
-gunicorn's master runs this module as a process of its own before a reload (see `gunicorn_master`),
-with gunicorn's own arguments, so that it reads the same options. On the standard input it gets the
-addresses that are open already, as JSON. It changes nothing: a schema that development would
-migrate is left alone.
+gunicorn's master runs this module as a process of its own before a reload (see `reload_guard`),
+with gunicorn's own arguments, so that it reads the same options. On the standard input it gets what
+it cannot know, as JSON: `addresses`, which are open already, and `metrics_folder`, which is empty
+if none is set. It changes no data: a schema that development would migrate is left alone. Folders
+and files that each start creates, of metrics and of TLS in development, are created here.
 """
 
 from __future__ import annotations
@@ -12,41 +13,96 @@ import json
 import sys
 from contextlib import redirect_stdout
 from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from gunicorn.app.wsgiapp import WSGIApplication
 
+from server.reload_guard import METRICS_VARIABLE, PASSED
+
 
 def main() -> int:
-    """Print what is wrong as one sentence on the standard output; return the exit status.
+    """Print PASSED or what is wrong as one sentence on the standard output; return the exit status.
 
     Everything else, such as a traceback, goes to the standard error.
     """
-    open_addresses = json.load(sys.stdin)
+    facts = json.load(sys.stdin)
     sentence = ""
     with redirect_stdout(sys.stderr):
         # Ends this process, with its own words, if gunicorn refuses an option.
-        options = WSGIApplication(prog="gunicorn").cfg
+        gunicorn = WSGIApplication(prog="gunicorn")
         from config import ConfigurationError  # with the path that gunicorn.conf.py sets
 
         try:
-            _check(options, open_addresses)
+            _check(gunicorn.cfg, gunicorn.app_uri, facts)
         except ConfigurationError as error:
             sentence = str(error)
-    sys.stdout.write(sentence)
+    sys.stdout.write(sentence or PASSED)
     return 1 if sentence else 0
 
 
-def _check(options: Any, open_addresses: list[Any]) -> None:
+def _check(options: Any, function: str, facts: dict[str, Any]) -> None:
     """Raise ConfigurationError for what a worker or its master would not start with."""
+    if options.pythonpath:  # gunicorn reads the option only when it starts
+        sys.path[:0] = [str(Path(path).absolute()) for path in options.pythonpath.split(",")]
+    service = import_module(function.partition(":")[0])
+    service.check_start(options.workers, len(options.address))
+    addresses = [list(one) if isinstance(one, tuple) else one for one in options.address]
+    _check_addresses(addresses, facts["addresses"])
+    if options.workers > 1 and facts["metrics_folder"]:
+        _check_metrics_folder(Path(facts["metrics_folder"]))
+
+
+def _check_addresses(new: list[Any], old: list[Any]) -> None:
+    """Whether gunicorn can open these addresses while the old workers have theirs.
+
+    It leaves its sockets as they are if nothing has changed. Otherwise it opens all of them anew,
+    and ends itself if it cannot. Raises ConfigurationError.
+    """
+    from config import ConfigurationError
     from server import serving
 
-    service = import_module(options.wsgi_app.partition(":")[0])
-    service.check_start(options.workers, len(options.address))
-    for address in options.address:
-        if isinstance(address, tuple) and list(address) not in open_addresses:
-            host, port = address
+    if new == old:
+        return
+    for address in new:
+        if address in old:
+            raise ConfigurationError(_restart_sentence(address))
+    old_ports = [port for _, port in _internet(old)]
+    for host, port in _internet(new):
+        try:
             serving.listen(host, port, "PORT or TLS_PORT").close()
+        except ConfigurationError:
+            if port in old_ports:  # such as 0.0.0.0 instead of 127.0.0.1
+                raise ConfigurationError(_restart_sentence([host, port])) from None
+            raise
+
+
+def _internet(addresses: list[Any]) -> list[tuple[str, int]]:
+    """The hosts and ports, without sockets of Unix."""
+    return [(one[0], one[1]) for one in addresses if isinstance(one, list)]
+
+
+def _restart_sentence(address: Any) -> str:
+    place = f"{address[0]}, port {address[1]}," if isinstance(address, list) else address
+    return (
+        f"HOST, PORT or TLS_PORT has changed, and {place} cannot be opened anew while the old "
+        "workers have it: restart the service."
+    )
+
+
+def _check_metrics_folder(folder: Path) -> None:
+    """Create the folder if it is missing. Raises ConfigurationError."""
+    from config import ConfigurationError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigurationError(
+            f"{METRICS_VARIABLE}: {folder} cannot be written: {error.strerror}."
+        ) from None
 
 
 if __name__ == "__main__":

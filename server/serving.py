@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
 
@@ -58,15 +58,17 @@ def bind_tls(settings: Settings) -> socket.socket | None:
 
 def listen(host: str, port: int, setting: str) -> socket.socket:
     """A socket that listens there; errors name the setting. Raises ConfigurationError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Each connection inherits it. Without it, the second of two quick events waits 40 ms for
-        # the ACK of the first, and so does a body that pywsgi writes after its head.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
+        with ExitStack() as after_error:
+            listener = after_error.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # Each connection inherits it. Without it, the second of two quick events waits 40 ms
+            # for the ACK of the first, and so does a body that pywsgi writes after its head.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            listener.bind((host, port))
+            listener.listen(BACKLOG)
+            after_error.pop_all()
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ConfigurationError(

@@ -59,7 +59,7 @@ def delete_leftovers(parent: Path) -> list[str]:
 
 
 def _entries(descriptor: int) -> list[str]:
-    return os.listdir(descriptor)  # noqa: PTH208  # of the locked folder, whatever its name is now
+    return os.listdir(descriptor)  # of the locked folder, whatever its name is now
 
 
 def _is_ours(names: list[str]) -> bool:

@@ -22,6 +22,7 @@ import pytest
 from server.gunicorn_worker import RESTART_PAUSE_SECONDS
 from tests.process.talking import Talker
 from tests.realtime.clients import Watcher
+from tests.support.ports import free_port
 from tests.support.service import ROOT, ServiceProcess
 
 HANGS_AFTER_SECONDS = 4
@@ -154,19 +155,112 @@ def test_a_reload_with_settings_that_cannot_serve_keeps_the_old_workers(tmp_path
         assert "Traceback" not in service.log()
 
 
+def checked(
+    service: ServiceProcess, addresses: list[Any], metrics_folder: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """The check of a reload to these settings, while these addresses are open."""
+    return subprocess.run(
+        [sys.executable, "-m", "server.reload_check", "-c", "gunicorn.conf.py"], cwd=ROOT,
+        env={**service.environment, "ASYNC_MODE": "gevent"}, capture_output=True,
+        input=json.dumps({"addresses": addresses, "metrics_folder": metrics_folder}), text=True,
+        timeout=WITHIN_SECONDS, check=False,
+    )  # fmt: skip
+
+
 def test_a_reload_onto_a_port_of_another_program_is_refused(tmp_path):
     """gunicorn closes its sockets first, and ends if it cannot open the new ones."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         service = ServiceProcess(tmp_path, ASYNC_MODE="gunicorn", PORT=port)
         for open_addresses, status in (([], 1), ([["127.0.0.1", port]], 0)):
-            ended = subprocess.run(
-                [sys.executable, "-m", "server.reload_check", "-c", "gunicorn.conf.py"], cwd=ROOT,
-                env={**service.environment, "ASYNC_MODE": "gevent"}, capture_output=True,
-                input=json.dumps(open_addresses), text=True, timeout=WITHIN_SECONDS, check=False,
-            )  # fmt: skip
+            ended = checked(service, open_addresses)
             assert ended.returncode == status, ended.stderr
             assert (f"Port {port} on 127.0.0.1 is in use" in ended.stdout) is bool(status)
+
+
+def test_a_reload_with_broken_files_of_tls_is_refused_in_development_too(tmp_path):
+    """No worker started with them, and the old ones had ended."""
+    port, tls_port = free_port(), free_port()
+    service = ServiceProcess(tmp_path, ASYNC_MODE="gunicorn", PORT=port, TLS_PORT=tls_port)
+    addresses = [["127.0.0.1", port], ["127.0.0.1", tls_port]]
+    assert checked(service, addresses).stdout == "passed"
+    (file,) = tmp_path.rglob("server.pem")
+    file.write_text("broken", encoding="ascii")
+    ended = checked(service, addresses)
+    assert str(file.parent) in ended.stdout, ended.stderr
+    assert ended.returncode == 1
+
+
+@pytest.mark.mysql
+def test_the_folder_of_metrics_is_created_before_the_workers_need_it(
+    fresh_database, redis_url, tmp_path
+):
+    """Each worker once ended with FileNotFoundError, again and again."""
+    service = ServiceProcess(
+        tmp_path / "instance", ASYNC_MODE="gunicorn", WORKERS=2, REDIS_URL=redis_url,
+        DATABASE_URL=fresh_database("mysql"), BANK_URL="http://127.0.0.1:9",
+    )  # fmt: skip
+    addresses = [["127.0.0.1", service.port]]
+    folder = tmp_path / "new" / "metrics"
+    ended = checked(service, addresses, str(folder))
+    assert ended.stdout == "passed", ended.stderr
+    assert list(folder.iterdir()) == []
+
+
+SLOW = """
+import os, pathlib, time
+
+HERE = pathlib.Path(__file__).parent
+
+def check_start(workers, address_count):
+    (HERE / f"check-{os.getpid()}").touch()
+    while not (HERE / "go").exists():
+        time.sleep(0.05)
+
+def serve_sockets(listeners, workers, number):
+    (HERE / f"serves-{os.getpid()}").touch()
+    while True:
+        time.sleep(1)
+"""
+
+
+def test_the_master_goes_on_while_a_reload_is_checked(tmp_path):
+    """It once stood still: dead workers stayed dead, and systemd killed it after 40 seconds."""
+    (tmp_path / "slow.py").write_text(SLOW, encoding="utf-8")
+    service = ServiceProcess(tmp_path / "instance", ASYNC_MODE="gunicorn")
+    service._command += ["--pythonpath", str(tmp_path), "slow:serve_sockets"]
+    service.start(wait=False)
+    checks = partial(pids_in, tmp_path, "check")
+    serving = partial(pids_in, tmp_path, "serves")
+    try:
+        assert service.process is not None
+        wait_until(lambda: len(serving()) == 1, service)
+        service.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(checks()) == 1, service)
+        for number in range(3):  # one more check follows, not three
+            service.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: count_of(service, "signal: hup") == number + 2, service)  # noqa: B023
+        os.kill(serving()[0], signal.SIGKILL)
+        wait_until(lambda: len(serving()) == 2, service)
+        assert len(checks()) == 1
+        (tmp_path / "go").touch()
+        wait_until(lambda: len(serving()) == 3, service)
+        assert len(checks()) == 2
+        assert count_of(service, "Hang up") == 1
+        (tmp_path / "go").unlink()
+        service.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(checks()) == 3, service)
+        assert service.stop() == 0
+        assert not [pid for pid in checks() if Path(f"/proc/{pid}").exists()]
+        assert "Reload refused" not in service.log()
+    finally:
+        service.kill()
+
+
+def pids_in(folder: Path, word: str) -> list[int]:
+    """The processes that have written a file of this kind, the first one first."""
+    files = sorted(folder.glob(f"{word}-*"), key=lambda file: file.stat().st_mtime_ns)
+    return [int(file.name.partition("-")[2]) for file in files]
 
 
 FAILING = """

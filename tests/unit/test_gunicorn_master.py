@@ -10,8 +10,7 @@ import pytest
 from gunicorn.config import Config
 
 from server import gunicorn_master
-
-VARIABLE = gunicorn_master.METRICS_VARIABLE
+from server.reload_guard import METRICS_VARIABLE as VARIABLE
 
 
 @pytest.fixture
