@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -71,15 +70,20 @@ def copies(url: str, folder: Path) -> set[str]:
 def stopped_check(command: list[str], url: str, folder: Path) -> Iterator[tuple[Any, str]]:
     """A check that stands still while its copy exists: the process, and the copy's name."""
     before = copies(url, folder)
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    try:
-        wait_until(lambda: bool(copies(url, folder) - before) or process.poll() is not None)
-        os.kill(process.pid, signal.SIGSTOP)
-        (copy,) = copies(url, folder) - before
-        yield process, copy
-    finally:
-        process.kill()
-        process.wait(10)
+    for _ in range(20):  # on a busy machine a check may have ended before it is stopped
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        try:
+            while process.poll() is None and not copies(url, folder) - before:
+                time.sleep(0.02)
+            process.send_signal(signal.SIGSTOP)
+            if left := copies(url, folder) - before:
+                (copy,) = left
+                yield process, copy
+                return
+        finally:
+            process.kill()
+            process.wait(10)
+    raise AssertionError("no check was stopped while its copy existed")
 
 
 def is_unused(url: str, copy: str) -> bool:
