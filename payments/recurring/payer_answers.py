@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from core.errors import ConcurrentUpdate
 from core.merchant_errors import (
     RecurrenceEnded,
     RecurrenceNotFound,
@@ -13,7 +14,7 @@ from core.merchant_errors import (
     RequestNotFound,
 )
 from core.pix.recurrence_rules import JOURNEY_WITH_PAYMENT
-from db_models import ClosingParty, Recurrence, RecurrenceStatus
+from db_models import ClosingParty, Recurrence, RecurrenceStatus, RequestStatus
 from payments.halves_wall import may_touch
 from payments.recurring import activations, lifecycle, recurrences, requests
 from payments.recurring.closings import Closing
@@ -93,11 +94,18 @@ def _apply(work: Work, record: RecurrenceRecord, decision: PayerDecision) -> Rec
 
 
 def _close_request(work: Work, record: RecurrenceRecord, decision: PayerDecision) -> None:
-    """Store the answer in the payer's request. Raises RequestNotFound and RequestEnded."""
+    """Store the answer in the payer's request.
+
+    Raises RequestNotFound, RequestEnded and ConcurrentUpdate.
+    """
     request = work.recurrence_requests.by_id(decision.id_solic_rec or "")
     payer = (record.recurrence.id, decision.payer.payer_document, decision.payer.payer_ispb)
     if request is None or requests.recipient_of(request.request) != payer:
         raise RequestNotFound("No request with this id asks this payer about this recurrence.")
+    is_answered = request.request.status == RequestStatus.ACCEPTED
+    if is_answered and record.recurrence.status == RecurrenceStatus.CREATED:
+        # The same answer was stored after the recurrence was read: read it again.
+        raise ConcurrentUpdate
     if decision.verdict is PayerVerdict.ACCEPTED:
         requests.accept(work, request)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -13,9 +14,11 @@ from db_models import RecurrenceRequest, RequestStatus
 from payments.privacy import erase_payer
 from payments.recurring import requests
 from repository.database import in_unit_of_work
+from repository.recurrence_requests import RecurrenceRequests
 from tests.db.crowd import at_once
 from tests.pix_api.charges import DemoCalls
 from tests.pix_api.recurrences import PAYER, accept, offer, request_body, request_of, tell_decision
+from tests.support.plugin import SERVERS
 
 ROUNDS = 2
 
@@ -78,6 +81,28 @@ def test_a_cancellation_and_an_acceptance_agree(calls, processes):
         both, steps = states(calls[3], rec, request)
         assert both == ["CANCELADA", "ACEITA" if is_accepted else "CANCELADA"]
         assert steps[0] == (["APROVADA", "CANCELADA"] if is_accepted else ["CANCELADA"])
+
+
+@pytest.mark.parametrize("any_database_url", SERVERS, indirect=True)  # SQLite has one writer
+def test_an_acceptance_that_another_process_has_just_stored_is_a_repetition(
+    calls, processes, monkeypatch
+):
+    """A bank that sends it twice must not hear that the recurrence has ended."""
+    rec, request = sent_request(processes, calls[0])
+    find = RecurrenceRequests.by_id
+    first: list[Any] = []
+
+    def find_after_the_other(queries, id_solic_rec):
+        first.append(None)
+        if len(first) == 1:
+            first.append(tell_decision(processes.bank(1), rec, request=request))
+        return find(queries, id_solic_rec)
+
+    monkeypatch.setattr(RecurrenceRequests, "by_id", find_after_the_other)
+    second = tell_decision(processes.bank(2), rec, request=request)
+    answers = [next(answer for answer in first if answer is not None), second]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert [answer.json["duplicate"] for answer in answers] == [False, True]
 
 
 @pytest.mark.slow
