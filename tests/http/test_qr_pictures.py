@@ -14,6 +14,7 @@ from core.errors import DatabaseUnavailable
 from core.pix import br_code
 from payments import qr_answers
 from tests.http.checks import problem
+from tests.support.scanner import QR_CODES
 
 STATIC = Path(__file__).resolve().parents[2] / "static"
 FOR_EVER = "public, max-age=31536000, immutable"
@@ -21,7 +22,7 @@ FOR_EVER = "public, max-age=31536000, immutable"
 
 def scan(png):
     """The text that a scanner reads in the picture."""
-    (barcode,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(png)).convert("L"))
+    (barcode,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(png)).convert("L"), formats=QR_CODES)
     return barcode.text
 
 

@@ -16,6 +16,7 @@ from payments import tills
 from payments.tills import TILLS_MAX
 from tests.db.crowd import at_once
 from tests.portal.signing import CONFIRMED
+from tests.support.scanner import QR_CODES
 from tests.support.service import end_to_end_id
 
 ALICES_KEY = "alice@feira.example"
@@ -24,7 +25,7 @@ ALICES_KEY = "alice@feira.example"
 def code_at(client, path):
     """The BR Code in the picture at this path, read strictly."""
     with Image.open(io.BytesIO(client.get(path).data)) as picture:
-        (barcode,) = zxingcpp.read_barcodes(picture.convert("L"))
+        (barcode,) = zxingcpp.read_barcodes(picture.convert("L"), formats=QR_CODES)
     return br_code.decode(barcode.text, strict=True)
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from core.pix import br_code
 from repository.database import ledger
+from tests.support.scanner import QR_CODES
 from tests.transactions.merchant import ABSENT, as_payment
 
 WATCHED_FIELDS = {
@@ -139,7 +140,7 @@ def test_a_poll_takes_one_statement(alice, app, client):
 def decode_qr(answer):
     """Decode the BR Code in a QR picture."""
     assert answer.mimetype == "image/png"
-    (symbol,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(answer.data)))
+    (symbol,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(answer.data)), formats=QR_CODES)
     return br_code.decode(symbol.text)
 
 

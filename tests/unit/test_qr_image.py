@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from core.pix.br_code import decode, encode_dynamic, encode_static
 from payments.qr_image import qr_png, qr_svg, symbol_by_qrcode, symbol_by_zxing
+from tests.support.scanner import QR_CODES
 
 EVP = "123e4567-e12b-12d1-a456-426655440000"
 DYNAMIC = encode_dynamic(
@@ -31,9 +32,6 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def _open_png(png: bytes) -> Image.Image:
     return Image.open(io.BytesIO(png))
-
-
-QR_CODES = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode])
 
 
 def _texts(image: Image.Image) -> list[str]:
