@@ -7,6 +7,7 @@ have the headers of Flask's, count in the bounds and in the metrics, and have th
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -45,7 +46,7 @@ def is_plain(environ: WSGIEnvironment, *headers_for_flask: str) -> bool:
     )
 
 
-class BelowFlask:
+class BelowFlask(ABC):
     """WSGI middleware that answers requests of one route; a subclass says which, and how."""
 
     route = ""
@@ -60,13 +61,13 @@ class BelowFlask:
         """The bounds in which an answer counts: their kinds, and how many a client may take."""
         self._hub_yields = hub_hooks(settings, parts.socketio)
 
+    @abstractmethod
     def _subject(self, environ: WSGIEnvironment) -> str | None:
         """What a request is about, such as an id; None for a request that Flask shall answer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _answer(self, environ: WSGIEnvironment, subject: str) -> QuickAnswer | None:
         """The answer; None if Flask shall answer after all."""
-        raise NotImplementedError
 
     def _pass_on(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Let Flask answer."""
