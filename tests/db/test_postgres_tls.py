@@ -104,7 +104,7 @@ def address(server: TlsPostgreSQL, case: Case, database: str = "postgres") -> UR
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_driver_encrypts_and_checks_whom_it_talks_to(server, cases, mode):
-    """A wrong certificate ends the connection: whoever shows it could read every payment."""
+    """A wrong certificate ends the connection: its owner could read every payment."""
     urls = {
         name: address(server, case).render_as_string(hide_password=False)
         for name, case in cases.items()
