@@ -19,22 +19,9 @@ from core.errors import DatabaseUnavailable
 from repository.accounts import RecentAccounts
 from repository.database import in_unit_of_work, ledger, unit_of_work
 from repository.page_rows import find_with_look
+from tests.support.looks import HOSTILE, LOOKS
 from web.request_counts import REQUESTS
 
-HOSTILE = "<b>'\"&amp;%s %(x)s {{ 7*7 }}</b>"
-LOOKS: tuple[dict[str, str], ...] = (
-    {},
-    {"name": HOSTILE, "support_url": "mailto:a@example.com?x=%s&y=<", "institution": HOSTILE},
-    {
-        "name": "Ⅷ çasa de nome muito comprido que não cabe em uma linha da tela",
-        "pix_key": "52998224725",
-        "brand_color": "#aa3300",
-        "logo_url": "/logos/x.png?a&b",
-        "shop_url": "https://shop.example/?a=1&b=2",
-        "support_url": "https://shop.example/help",
-        "support_contact": HOSTILE,
-    },
-)
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 HEADERS: tuple[dict[str, str], ...] = (
     {},

@@ -14,23 +14,10 @@ from blueprints.checkout import page_answers
 from core.bounded_cache import BoundedCache
 from repository.accounts import RecentAccounts
 from repository.database import in_unit_of_work, ledger
+from tests.support.looks import HOSTILE, LOOKS
 from web import page_patterns
 from web.page_patterns import Fact, PageView, render_page
 
-HOSTILE = "<b>'\"&amp;%s %(x)s {{ 7*7 }}</b>"
-LOOKS: tuple[dict[str, str], ...] = (
-    {},
-    {"name": HOSTILE, "support_url": "mailto:a@example.com?x=%s&y=<", "institution": HOSTILE},
-    {
-        "name": "Ⅷ çasa de nome muito comprido que não cabe em uma linha da tela",
-        "pix_key": "52998224725",
-        "brand_color": "#aa3300",
-        "logo_url": "/logos/x.png?a&b",
-        "shop_url": "https://shop.example/?a=1&b=2",
-        "support_url": "https://shop.example/help",
-        "support_contact": HOSTILE,
-    },
-)
 QUERIES = ("", "?lang=en", "?lang=pt", "?fragment=state&lang=en", "?checked=no_answer")
 PARTS = ("waiting", "confirmed", "expired", "refused", "cancelled")
 
