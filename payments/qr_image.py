@@ -34,8 +34,9 @@ _Symbol = tuple[bytes, ...]
 """The rows of a symbol with its quiet zone: a byte per module, DARK or LIGHT."""
 
 DARK, LIGHT = b"\x00", b"\xff"
-_RUN = re.compile(b"\xff*\x00+")
-"""Light modules, and the dark ones that follow them."""
+_RUN = re.compile(b"(\xff*)(\x00+)(?=\xff)")
+"""Light modules, and the dark ones that follow them, up to the next light one."""
+_PIECE_MODULES = 8
 
 
 @lru_cache(maxsize=_IMAGES_CACHED)
@@ -106,26 +107,35 @@ def symbol_by_qrcode(code: str) -> _Symbol:
 
 def _strokes(symbol: _Symbol) -> Iterator[str]:
     """The path commands: move over each light run, draw a line for each dark run."""
-    for y, row in enumerate(symbol):
-        runs = _RUN.findall(row)
-        if runs:
-            light, dark = _lengths(runs[0])
-            yield f"M{light} {y}h{dark}"
-            yield from map(_LINES.__getitem__, runs[1:])
+    end = len(symbol) - QUIET_ZONE_MODULES
+    # The first module of the quiet zone ends the last run of a row.
+    pieces = [slice(x, min(x + _PIECE_MODULES, end + 1)) for x in range(0, end + 1, _PIECE_MODULES)]
+    for y in range(QUIET_ZONE_MODULES, end):
+        row, rest, texts = symbol[y], b"", []
+        for piece in pieces:
+            text, rest = _PIECES[rest + row[piece]]
+            texts.append(text)
+        commands = "".join(texts)
+        if commands:
+            # The first run of a row moves to it: "m4 0h7" becomes "M4 9h7".
+            yield "M" + commands[1:].replace(" 0", f" {y}", 1)
 
 
-def _lengths(run: bytes) -> tuple[int, int]:
-    dark = run.count(DARK)
-    return len(run) - dark, dark
+class _Pieces(dict[bytes, tuple[str, bytes]]):
+    """By a piece of a row: the commands for its runs, and the modules of a run that goes on.
+
+    They are written once: 3,000 symbols have 300 pieces each and 18,000 together.
+    """
+
+    def __missing__(self, piece: bytes) -> tuple[str, bytes]:
+        if len(self) >= _PIECES_MAX:
+            self.clear()
+        runs = _RUN.findall(piece)
+        commands = "".join(f"m{len(light)} 0h{len(dark)}" for light, dark in runs)
+        self[piece] = written = commands, piece[sum(len(light + dark) for light, dark in runs) :]
+        return written
 
 
-class _Lines(dict[bytes, str]):
-    """The commands for a run, which are written once: a symbol has 700 runs of some 40 forms."""
-
-    def __missing__(self, run: bytes) -> str:
-        light, dark = _lengths(run)
-        commands = self[run] = f"m{light} 0h{dark}"
-        return commands
-
-
-_LINES = _Lines()
+_PIECES_MAX = 20_000
+"""About 230 bytes each."""
+_PIECES = _Pieces()

@@ -36,8 +36,8 @@ TRICKS = [
         instead((qr_image, "symbol_by_zxing", qr_image.symbol_by_qrcode)),
     ),
     Trick(
-        "strokes written once",
-        "payments/qr_image.py _LINES",
+        "strokes written in pieces",
+        "payments/qr_image.py _PIECES",
         ("first QR, SVG",),
         instead((qr_image, "_strokes", _strokes)),
     ),

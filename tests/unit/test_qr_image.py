@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFilter
 
 from core.pix.br_code import decode, encode_dynamic, encode_static
-from payments.qr_image import qr_png, qr_svg, symbol_by_qrcode, symbol_by_zxing
+from payments import qr_image
+from payments.qr_image import DARK, LIGHT, qr_png, qr_svg, symbol_by_qrcode, symbol_by_zxing
 from tests.support.scanner import QR_CODES
 
 EVP = "123e4567-e12b-12d1-a456-426655440000"
@@ -155,6 +156,25 @@ def test_two_writers_draw_the_same_code(code: str) -> None:
         assert _texts(image.resize((side * 4, side * 4), Image.Resampling.NEAREST)) == [code]
     # Fewer modules are larger ones, which a poor camera reads.
     assert len(symbols[0]) <= len(symbols[1])
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=33, max_size=33), min_size=33, max_size=33))
+@settings(max_examples=25, deadline=None)
+def test_the_strokes_of_any_symbol_are_its_dark_runs(rows) -> None:
+    """Rows are drawn in pieces, and a run may begin in one piece and end in a later one."""
+    quiet = LIGHT * qr_image.QUIET_ZONE_MODULES
+    symbol = [quiet + b"".join(DARK if dark else LIGHT for dark in row) + quiet for row in rows]
+    side = len(symbol[0])
+    symbol = [LIGHT * side] * 4 + symbol + [LIGHT * side] * 4
+
+    commands = "".join(qr_image._strokes(tuple(symbol)))
+
+    expected = []
+    for y, row in enumerate(symbol):
+        runs = re.findall(b"(\xff*)(\x00+)", row)
+        forms = [f"m{len(light)} 0h{len(dark)}" for light, dark in runs]
+        expected += [re.sub("m([0-9]+) 0", rf"M\1 {y}", form) for form in forms[:1]] + forms[1:]
+    assert commands == "".join(expected)
 
 
 @pytest.mark.parametrize("error", [ValueError, RuntimeError])
